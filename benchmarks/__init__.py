@@ -1,0 +1,1 @@
+"""Side-by-side measurements: what is compared is ratios within one run."""

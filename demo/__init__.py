@@ -1,0 +1,1 @@
+"""A private rTorrent with sample metafiles, for `make run`, tests and benchmarks."""

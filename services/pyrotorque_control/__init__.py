@@ -1,0 +1,1 @@
+"""The `pyrotorque` command: starts, stops, asks and explains."""

@@ -1,0 +1,1 @@
+"""Shows rTorrent and pyrotorque to Prometheus."""

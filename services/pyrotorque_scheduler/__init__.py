@@ -1,0 +1,1 @@
+"""Starts queued items while there is room, and runs jobs on their schedules."""

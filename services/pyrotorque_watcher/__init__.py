@@ -1,0 +1,1 @@
+"""Loads metafiles that appear in watched trees, each of them once."""

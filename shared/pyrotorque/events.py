@@ -1,0 +1,222 @@
+"""The protocol between the services: facts in the past tense, one struct each, and how they look on the wire.
+
+A message has two frames:
+
+1. topic: the struct's name in ASCII, for example `TorrentLoaded`;
+2. body: one JSON object, `{"v": 1, "source": "watcher", "epoch": "…", "seq": 12, "type": "TorrentLoaded", "at": …, …}`.
+
+`seq` counts the durable events of one (source, epoch) from 1 without gaps; live events carry 0 and are never replayed.
+The epoch changes with a new database or a new boot of the kernel. A reader ignores unknown fields, and counts, logs once
+and drops unknown types and bad bodies. Info-hashes are upper-case hex as rTorrent prints them; times are Unix seconds;
+durations are seconds. Paths and names may hold bytes that are not UTF-8: they travel as text in which each such byte,
+and each lone surrogate, is shown as `\\xNN` (`pyrotorque.text.printable`).
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+VERSION: Final = 1
+
+LoadMode = Literal["start", "normal", "queued"]
+LoadFailure = Literal["invalid", "duplicate", "rpc", "timeout", "io", "template", "refused", "too_large"]
+StartFailure = Literal["rpc", "rejected", "gone"]
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of all events: `at` is when it happened, in Unix seconds."""
+
+    at: float
+
+
+class TorrentLoaded(Fact, frozen=True, kw_only=True, tag=True):
+    """A metafile's item became visible in rTorrent; `seconds` from file close until then."""
+
+    info_hash: str
+    name: str
+    metafile: str
+    job: str
+    mode: LoadMode
+    seconds: float
+
+
+class LoadFailed(Fact, frozen=True, kw_only=True, tag=True):
+    """A metafile was not loaded, for good or until it changes; `reason` is a sentence, `kind` its class."""
+
+    metafile: str
+    job: str
+    kind: LoadFailure
+    reason: str
+
+
+class TorrentStarted(Fact, frozen=True, kw_only=True, tag=True):
+    """The queue (or `pyrotorque start`) started an item; `waited` from load to start, None when unknown."""
+
+    info_hash: str
+    name: str
+    job: str
+    waited: float | None = None
+
+
+class StartFailed(Fact, frozen=True, kw_only=True, tag=True):
+    """An item that should run does not."""
+
+    info_hash: str
+    name: str
+    job: str
+    kind: StartFailure
+    reason: str
+
+
+class TorrentCompleted(Fact, frozen=True, kw_only=True, tag=True):
+    """An item has all its data."""
+
+    info_hash: str
+    name: str
+
+
+class TorrentErased(Fact, frozen=True, kw_only=True, tag=True):
+    """An item is no longer in rTorrent."""
+
+    info_hash: str
+    name: str
+
+
+class JobFailed(Fact, frozen=True, kw_only=True, tag=True):
+    """A run of a job raised, crashed, hung or could not begin."""
+
+    job: str
+    reason: str
+    seconds: float
+
+
+class ServiceStateChanged(Fact, frozen=True, kw_only=True, tag=True):
+    """supervisord saw a service change; states are supervisord's names (RUNNING, BACKOFF, FATAL, …)."""
+
+    service: str
+    state: str
+    before: str
+    reason: str = ""
+
+
+Durable = (
+    TorrentLoaded
+    | LoadFailed
+    | TorrentStarted
+    | StartFailed
+    | TorrentCompleted
+    | TorrentErased
+    | JobFailed
+    | ServiceStateChanged
+)
+
+
+class QueueChecked(Fact, frozen=True, kw_only=True, tag=True):
+    """The queue looked; `startable` is None when it needed not ask, `reason` says why no more was started."""
+
+    job: str
+    startable: int | None
+    downloading: int | None
+    slots: int
+    started: int
+    reason: str
+
+
+class JobFinished(Fact, frozen=True, kw_only=True, tag=True):
+    """A run of a job ended well."""
+
+    job: str
+    seconds: float
+
+
+class Heartbeat(Fact, frozen=True, kw_only=True, tag=True):
+    """A service is alive: what its loop does (`step`), since when, and until when it must be done (`deadline`).
+
+    `step_since` and `deadline` are CLOCK_MONOTONIC seconds, comparable within one boot; `head` is the newest durable seq.
+    """
+
+    service: str
+    pid: int
+    started: float
+    step: str
+    step_since: float
+    deadline: float
+    epoch: str
+    head: int
+    config: str
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """One number of a family; `labels` are in the order of the family's `labels`; a histogram has buckets (not cumulative)."""
+
+    labels: tuple[str, ...] = ()
+    value: float = 0.0
+    buckets: tuple[float, ...] = ()
+    count: float = 0.0
+
+
+class Family(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric of a service: absolute totals, so that nobody has to add anything up.
+
+    For `histogram`, `bounds` are the upper bounds without +Inf, each sample has len(bounds) + 1 bucket counts,
+    `value` is the sum and `count` the number of observations.
+    """
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+    samples: tuple[Sample, ...] = ()
+
+
+class TotalsReported(Fact, frozen=True, kw_only=True, tag=True):
+    """All metrics of one service at one moment."""
+
+    service: str
+    families: tuple[Family, ...]
+
+
+Live = QueueChecked | JobFinished | Heartbeat | TotalsReported
+Event = Durable | Live
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an event comes from; `seq` 0 means live."""
+
+    v: int = VERSION
+    source: str
+    epoch: str
+    seq: int = 0
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """An event as a subscriber gets it."""
+
+    envelope: Envelope
+    event: Event
+
+
+_event_decoder = msgspec.json.Decoder(Event)
+_envelope_decoder = msgspec.json.Decoder(Envelope)
+_encoder = msgspec.json.Encoder()
+
+
+def topic(event: Event) -> bytes:
+    """The first frame."""
+    return type(event).__name__.encode("ascii")
+
+
+def encode(event: Event, envelope: Envelope) -> bytes:
+    """The second frame."""
+    head, body = _encoder.encode(envelope), _encoder.encode(event)
+    return head[:-1] + b"," + body[1:]
+
+
+def decode(body: bytes) -> Delivery:
+    """The event in a second frame.
+
+    Raises msgspec.DecodeError (ValidationError for an unknown type or a wrong shape) on anything else.
+    """
+    return Delivery(_envelope_decoder.decode(body), _event_decoder.decode(body))
+

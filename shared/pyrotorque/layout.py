@@ -1,0 +1,95 @@
+"""Where everything lives: the configuration directory and the paths, sockets and databases in it."""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyrotorque.errors import LayoutError
+
+SERVICES = ("scheduler", "watcher", "exporter", "guardian")
+
+# The kernel's sun_path has 108 bytes, one of them for the closing NUL (unix(7)).
+_SOCKET_PATH_MAX = 107
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folders of one group; nothing is touched until `prepare` is called."""
+
+    config_dir: Path
+    run_dir: Path
+    state_dir: Path
+    log_dir: Path
+
+    @classmethod
+    def below(cls, config_dir: Path, *, run_dir: Path | None = None, state_dir: Path | None = None) -> "Layout":
+        """The layout below `config_dir`; `run_dir` and `state_dir` may live elsewhere (settings of `[TORQUE]`)."""
+        home = config_dir.expanduser().absolute()
+        return cls(home, run_dir or home / "run", state_dir or home / "state", home / "log")
+
+    @property
+    def guard_file(self) -> Path:
+        return self.run_dir / "pyrotorque"
+
+    @property
+    def pid_file(self) -> Path:
+        return self.run_dir / "pyrotorque.pid"
+
+    @property
+    def options_file(self) -> Path:
+        """What the command line said, for the services (see `pyrotorque.options`)."""
+        return self.run_dir / "options.json"
+
+    @property
+    def supervisor_socket(self) -> Path:
+        return self.run_dir / "supervisor.sock"
+
+    def events_endpoint(self, service: str) -> str:
+        """Where `service` rings for its events, durable and live (PUB)."""
+        return f"ipc://{self.run_dir}/{service}.events"
+
+    def heartbeat_endpoint(self, service: str) -> str:
+        """Where the heartbeat thread of `service` beats (PUB)."""
+        return f"ipc://{self.run_dir}/{service}.beat"
+
+    def requests_endpoint(self, service: str) -> str:
+        """Where `service` answers: replay of events, and requests (ROUTER)."""
+        return f"ipc://{self.run_dir}/{service}.requests"
+
+    def lock_file(self, service: str) -> Path:
+        return self.run_dir / f"{service}.lock"
+
+    def database(self, service: str) -> Path:
+        """The one SQLite file that `service` alone writes."""
+        return self.state_dir / f"{service}.sqlite3"
+
+    def prepare(self) -> None:
+        """Create the private folders (0700) and check that the kernel takes the socket paths.
+
+        Raises LayoutError when a folder cannot be made, belongs to somebody else, or a socket path is too long.
+        """
+        longest = f"{self.run_dir}/scheduler.requests"
+        if len(os.fsencode(longest)) > _SOCKET_PATH_MAX:
+            raise LayoutError(
+                f"the socket path {longest} has {len(os.fsencode(longest))} bytes, the kernel takes {_SOCKET_PATH_MAX}: "
+                "set run_dir in [TORQUE] to a shorter private folder, for example /run/user/1000/pyrotorque"
+            )
+        for folder in (self.run_dir, self.state_dir):
+            _make_private(folder)
+        try:
+            self.log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise LayoutError(f"cannot create the log folder {self.log_dir}: {error.strerror}") from error
+
+
+def _make_private(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+        if found.st_uid != os.geteuid():
+            raise LayoutError(f"{folder} belongs to user {found.st_uid}, not to us ({os.geteuid()}): refusing to trust it")
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            folder.chmod(0o700)
+    except OSError as error:
+        raise LayoutError(f"cannot create the private folder {folder}: {error.strerror}") from error

@@ -1,0 +1,85 @@
+"""What one may ask a service to do: wishes in the imperative, answered over its request socket.
+
+A request is one JSON object tagged by `type`, an answer is an `Answer`; both travel over the service's ROUTER
+(`Layout.requests_endpoint`), whose first frame tells replay (`replay`) from requests (`ask`): see `pyrotorque.bus`.
+"""
+
+from typing import Any
+
+import msgspec
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of all requests."""
+
+
+class PauseJob(Wish, frozen=True, kw_only=True, tag=True):
+    """Scheduler: run this job no more until it is resumed; survives restarts."""
+
+    job: str
+
+
+class ResumeJob(Wish, frozen=True, kw_only=True, tag=True):
+    """Scheduler: let a paused job run again."""
+
+    job: str
+
+
+class RunJob(Wish, frozen=True, kw_only=True, tag=True):
+    """Scheduler: run this job now, once."""
+
+    job: str
+
+
+class StartTorrent(Wish, frozen=True, kw_only=True, tag=True):
+    """Scheduler: start this item now, whatever the limits."""
+
+    info_hash: str
+
+
+class ExplainQueue(Wish, frozen=True, kw_only=True, tag=True):
+    """Scheduler: why the queue does what it does; `item` (info-hash or name) narrows it to one item."""
+
+    job: str | None = None
+    item: str | None = None
+    history: bool = False
+
+
+class RetryMetafiles(Wish, frozen=True, kw_only=True, tag=True):
+    """Watcher: load these failed or baseline metafiles; no paths means all of them."""
+
+    paths: tuple[str, ...] = ()
+
+
+class DescribeService(Wish, frozen=True, kw_only=True, tag=True):
+    """Any service: what it is doing, as a mapping for `pyrotorque status`."""
+
+
+Request = PauseJob | ResumeJob | RunJob | StartTorrent | ExplainQueue | RetryMetafiles | DescribeService
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """`ok` says whether it was done, `text` what happened in one line, `data` the details as plain JSON values."""
+
+    ok: bool
+    text: str = ""
+    data: Any = None
+
+
+_request_decoder = msgspec.json.Decoder(Request)
+_answer_decoder = msgspec.json.Decoder(Answer)
+
+
+def encode(message: Request | Answer) -> bytes:
+    """The JSON of a request or an answer."""
+    return msgspec.json.encode(message)
+
+
+def decode_request(body: bytes) -> Request:
+    """Raises msgspec.DecodeError on anything that is not a request."""
+    return _request_decoder.decode(body)
+
+
+def decode_answer(body: bytes) -> Answer:
+    """Raises msgspec.DecodeError on anything that is not an answer."""
+    return _answer_decoder.decode(body)

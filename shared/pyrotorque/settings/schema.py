@@ -1,0 +1,116 @@
+"""Every setting with its type and default: one frozen struct for the group and one for each kind of job."""
+
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Disposal: TypeAlias = Literal["keep", "rename", "move", "delete"]
+Tie: TypeAlias = Literal["auto", "yes", "no"]
+
+
+class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every job has: `job.NAME.PARAM` in `[TORQUE]`."""
+
+    name: str
+    handler: str
+    schedule: str
+    active: bool = True
+    dry_run: bool = False
+    quiet: bool = False
+    log_level: str | None = None
+
+
+class QueueSettings(JobSettings, frozen=True, kw_only=True):
+    """`pyrocore.torrent.queue:QueueManager`: starts stopped items while there is room."""
+
+    schedule: str = "second=*/15"
+    active: bool = False
+    startable: str = "is_ignored=no done=0 message=/^$|ghost/ prio>0"
+    downloading: str = ""
+    sort_fields: str = "-prio, loaded, name"
+    downloading_min: int = 1
+    downloading_max: int = 9
+    start_at_once: int = 1
+    intermission: float = 0.0
+    view: str = "main"
+    min_free: int = 0
+    max_down_rate: int = 0
+    hours: str = ""
+
+
+class WatchSettings(JobSettings, frozen=True, kw_only=True):
+    """`pyrocore.torrent.watch:TreeWatch`: loads metafiles that appear below its roots."""
+
+    schedule: str = "hour=*"
+    active: bool = False
+    path: tuple[Path, ...] = ()
+    load_mode: str = "normal"
+    queued: bool = False
+    trace_inotify: bool = False
+    commands: tuple[tuple[str, str], ...] = ()
+    tie: Tie = "auto"
+    path_map: tuple[tuple[str, str], ...] = ()
+    follow_symlinks: bool = False
+    on_loaded: Disposal = "keep"
+    on_failed: Disposal = "keep"
+    loaded_path: Path | None = None
+    failed_path: Path | None = None
+
+
+class StatsSettings(JobSettings, frozen=True, kw_only=True):
+    """`pyrocore.torrent.jobs:EngineStats`: checks the connection and logs a line of statistics."""
+
+    schedule: str = "minute=*"
+
+
+class ExporterSettings(JobSettings, frozen=True, kw_only=True):
+    """`pyrocore.daemon.exporter:RtorrentExporter`: shows rTorrent and pyrotorque to Prometheus."""
+
+    schedule: str = "hour=*"
+    active: bool = False
+    jobs: tuple[str, ...] = ("system",)
+    address: str = "127.0.0.1"
+    port: int = 9135
+    prefix: str = "rtorrent_"
+    item_stats: tuple[str, ...] = ()
+    item_labels: tuple[str, ...] = ()
+    items_max: int = 1000
+    trackers_max: int = 100
+    views_exclude: str = "rtcontrol"
+    throttles: tuple[str, ...] = ()
+    page_names: bool = False
+
+
+class CustomSettings(JobSettings, frozen=True, kw_only=True):
+    """A job whose class is the user's, or one of ours that runs users' commands; it runs in a process of its own."""
+
+    params: dict[str, str | int | bool] = {}
+    on: tuple[str, ...] = ()
+    timeout: float = 300.0
+    memory_max: int = 0
+
+
+AnyJob: TypeAlias = QueueSettings | WatchSettings | StatsSettings | ExporterSettings | CustomSettings
+
+
+class RTorrentSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach rTorrent; `url` is None where none is configured and none was found, `origin` says where it is from."""
+
+    url: str | None
+    origin: str
+    connect_timeout: float = 3.0
+    read_timeout: float = 10.0
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole configuration of a group, resolved and typed; `digest` names this very configuration."""
+
+    digest: str
+    rtorrent: RTorrentSettings
+    jobs: tuple[AnyJob, ...]
+    dry_run: bool = False
+    log_level: str = "INFO"
+    queue_startable_base: str = "is_open=no is_active=no is_complete=no"
+    aliases: dict[str, str] = {}
+    traits_by_alias: dict[str, str] = {}

@@ -1,0 +1,1 @@
+"""Tests, sorted by distance from reality: unit, contracts, processes."""

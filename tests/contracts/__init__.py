@@ -1,0 +1,1 @@
+"""The same promise tested over the fake and the real thing."""
