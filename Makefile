@@ -1,0 +1,55 @@
+# Two commands do everything: `make run` shows the whole group at work, `make test` proves it.
+# Another Python: `make test PYTHON=python3.13` (it gets an environment of its own).
+
+PYTHON ?= python3
+VENV   ?= $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
+BIN    := $(VENV)/bin
+ENV    := PYTHONPATH=services:shared:.
+TESTS  ?= tests
+WORKERS ?= 2
+
+.PHONY: help run test check format bench chaos soak dist packages clean
+help:           ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pyrotorque needs Python 3.11 or newer, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	touch $@
+
+packages:       ## Debian's rtorrent, prometheus and opentracker, if they are missing
+	@sh tests/packages.sh rtorrent promtool prometheus opentracker
+
+run: $(VENV)/ready ## the whole group on a private rTorrent in a scratch folder, until Ctrl-C
+	@sh tests/packages.sh rtorrent
+	@$(BIN)/python -m demo
+
+test: $(VENV)/ready packages ## every test, against a real rTorrent, supervisord and Prometheus
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+
+check: $(VENV)/ready ## ruff, mypy, pyright, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	PYTHONPATH=services:shared $(BIN)/lint-imports
+
+format: $(VENV)/ready ## let ruff format and mend what it can
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/ready packages .venv-pyrosimple/ready ## measurements beside pyrosimple and rTorrent's own cost, in one run
+	$(BIN)/python -m benchmarks
+
+.venv-pyrosimple/ready: benchmarks/pyrosimple.txt
+	$(PYTHON) -m venv .venv-pyrosimple
+	.venv-pyrosimple/bin/python -m pip install --quiet --requirement benchmarks/pyrosimple.txt
+	touch $@
+
+dist: $(VENV)/ready ## wheel and sdist in dist/
+	$(BIN)/python -m build
+
+clean:          ## remove environments and what tools left behind
+	rm -rf .venv .venv-* dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
