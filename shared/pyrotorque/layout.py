@@ -88,7 +88,9 @@ def _make_private(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.stat()
         if found.st_uid != os.geteuid():
-            raise LayoutError(f"{folder} belongs to user {found.st_uid}, not to us ({os.geteuid()}): refusing to trust it")
+            raise LayoutError(
+                f"{folder} belongs to user {found.st_uid}, not to us ({os.geteuid()}): refusing to trust it"
+            )
         if stat.S_IMODE(found.st_mode) & 0o077:
             folder.chmod(0o700)
     except OSError as error:

@@ -1,0 +1,126 @@
+"""`make run`: the whole group on a private rTorrent in a scratch folder; a metafile is loaded and started before your eyes."""
+
+import contextlib
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from demo.group import Group, wait_until
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.rtorrent import RTorrent
+
+TORQUE_INI = """\
+[TORQUE]
+scgi_url = {url}
+
+job.queue.active          = True
+job.queue.schedule        = second=*/5
+job.queue.downloading_max = 3
+job.queue.startable       = is_ignored=0 message= prio>0
+
+job.treewatch.active      = True
+job.treewatch.path        = {watch}
+job.treewatch.load_mode   = start
+job.treewatch.queued      = True
+
+job.exporter.handler      = pyrocore.daemon.exporter:RtorrentExporter
+job.exporter.active       = True
+job.exporter.port         = {port}
+"""
+
+
+def main() -> int:
+    """Run the demonstration until Ctrl-C; 0 when the sample item was started."""
+    stop = threading.Event()
+    previous = {number: signal.signal(number, _setter(stop)) for number in (signal.SIGINT, signal.SIGTERM)}
+    scratch = Path(tempfile.mkdtemp(prefix="pyrotorque-"))
+    console = Console(highlight=False)
+    try:
+        with contextlib.ExitStack() as ending:
+            ending.callback(console.print, "\nstopping the group and its rTorrent …")
+            started = show(console, scratch, ending)
+            if started and "--once" not in sys.argv:
+                stop.wait()
+        return 0 if started else 1
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        console.print(f"removed {scratch}; nothing is left running")
+        for number, old in previous.items():
+            signal.signal(number, old)
+
+
+def show(console: Console, scratch: Path, ending: contextlib.ExitStack) -> bool:
+    """Start everything, drop a metafile into a new nested folder, and tell what happens to it."""
+    console.print(f"[bold]1[/] a private rTorrent in {scratch}")
+    rtorrent = ending.enter_context(PrivateRTorrent(scratch / "rtorrent"))
+    watch, port = scratch / "watch", _free_port()
+    watch.mkdir()
+    console.print("[bold]2[/] pyrotorque's group: supervisord, scheduler, watcher, exporter, guardian")
+    group = Group(scratch / "pyroscope", TORQUE_INI.format(url=rtorrent.url, watch=watch, port=port))
+    ending.enter_context(group)
+    console.print(group.command("ctl", "status").stdout.rstrip(), style="dim")
+
+    metafile = make_metafile("A sample item")
+    folder = watch / "linux" / "isos" / "new"
+    console.print(f"[bold]3[/] writing sample.torrent into the new folder {folder}")
+    folder.mkdir(parents=True)
+    (folder / "sample.torrent").write_bytes(metafile)
+    closed = time.monotonic()
+    client = RTorrent(rtorrent.url)
+    name = info_hash(metafile)
+    wait_until(lambda: name in str(client.call("download_list", "", "main")), 30, lambda: group.log("watcher"))
+    console.print(f"  [green]loaded[/]  {name} after at most {(time.monotonic() - closed) * 1e3:.0f} ms")
+    wait_until(lambda: client.call("d.is_active", name) == 1, 30, lambda: group.log("scheduler"))
+    console.print(f"  [green]started[/] by the queue after at most {(time.monotonic() - closed) * 1e3:.0f} ms")
+
+    url = f"http://127.0.0.1:{port}/metrics"
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    wanted = ("rtorrent_up", "pyrotorque_watch_loads_total", "pyrotorque_queue_starts_total")
+    console.print(f"[bold]4[/] what Prometheus sees at {url}")
+    for line in lines:
+        if line.startswith(wanted):
+            console.print(f"  {line}", style="dim", markup=False)
+    console.print(_look_around(group.config_dir, url))
+    return True
+
+
+def _look_around(config_dir: Path, url: str) -> str:
+    command = f"{sys.executable} -m pyrotorque_control --config-dir {config_dir}"
+    return f"""[bold]5[/] look around, in another terminal (P stands for the first line):
+  P="{command}"
+  $P status                the group, the queue, the last loads
+  $P ctl tail -f watcher   the log of one service
+  $P events                what happened, one JSON object a line
+  $P explain               why the queue does what it does
+  curl {url}
+[bold]Ctrl-C ends it.[/]"""
+
+
+def _setter(stop: threading.Event) -> "signal._HANDLER":  # pyright: ignore[reportPrivateUsage]
+    def remember(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    return remember
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""A whole group of pyrotorque's processes on a configuration directory of its own, ended by its own pid."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SERVICES = ("scheduler", "watcher", "exporter", "guardian")
+
+
+class Group:
+    """`with Group(folder, torque_ini):` starts supervisord with the four services, and stops all of them at the end."""
+
+    def __init__(self, config_dir: Path, torque_ini: str) -> None:
+        self.config_dir = config_dir
+        config_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (config_dir / "torque.ini").write_text(torque_ini)
+        (config_dir / "run").mkdir(mode=0o700, exist_ok=True)
+        (config_dir / "run" / "pyrotorque").touch()
+
+    def command(self, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run `pyrotorque --config-dir … WORDS` as a user does."""
+        return subprocess.run(
+            [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(self.config_dir), *words],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+            env=environment(),
+            check=False,
+        )
+
+    def __enter__(self) -> "Group":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start in the background and wait until all services run."""
+        ended = self.command()
+        if ended.returncode:
+            raise RuntimeError(f"pyrotorque did not start (exit {ended.returncode}): {ended.stdout}{ended.stderr}")
+        wait_until(self.running, 30, lambda: f"not all services run: {self.command('ctl', 'status').stdout}")
+
+    def stop(self) -> None:
+        """Stop the group; what does not stop by itself is killed by its own pid."""
+        supervisord = self.supervisord_pid()
+        self.command("--stop")
+        if supervisord is not None and _alive(supervisord):
+            os.kill(supervisord, signal.SIGKILL)
+
+    def running(self) -> bool:
+        return all(state == "RUNNING" for state in self.states().values())
+
+    def states(self) -> dict[str, str]:
+        """supervisord's state of each service."""
+        lines = [line.split() for line in self.command("ctl", "status").stdout.splitlines()]
+        found = {words[0]: words[1] for words in lines if len(words) > 1}
+        return {service: found.get(service, "ABSENT") for service in SERVICES}
+
+    def pid(self, service: str) -> int:
+        return int(self.command("ctl", "pid", service).stdout.strip() or 0)
+
+    def supervisord_pid(self) -> int | None:
+        try:
+            return int((self.config_dir / "run" / "pyrotorque.pid").read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            return None
+
+    def log(self, name: str) -> str:
+        path = self.config_dir / "log" / f"{name}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+
+def environment() -> dict[str, str]:
+    """Ours, without a configuration directory that a developer may have set."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYRO_CONFIG_DIR"}
+    paths = [str(REPOSITORY / "services"), str(REPOSITORY / "shared"), str(REPOSITORY)]
+    return kept | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+def wait_until(condition: Callable[[], bool], timeout: float, complaint: Callable[[], str]) -> None:
+    """Return as soon as `condition` holds; raise TimeoutError with `complaint()` when it does not in `timeout` seconds."""
+    end = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(complaint())
+        time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
