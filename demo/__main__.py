@@ -1,4 +1,4 @@
-"""`make run`: the whole group on a private rTorrent in a scratch folder; a metafile is loaded and started before your eyes."""
+"""`make run`: the whole group on a private rTorrent; a metafile is loaded and started before your eyes."""
 
 import contextlib
 import shutil

@@ -89,7 +89,7 @@ def environment() -> dict[str, str]:
 
 
 def wait_until(condition: Callable[[], bool], timeout: float, complaint: Callable[[], str]) -> None:
-    """Return as soon as `condition` holds; raise TimeoutError with `complaint()` when it does not in `timeout` seconds."""
+    """Return as soon as `condition` holds; after `timeout` seconds raise TimeoutError with `complaint()`."""
     end = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > end:

@@ -1,4 +1,4 @@
-"""Every error that pyrotorque raises on purpose: one line that says what was tried, with which value, and what to do."""
+"""Every error that pyrotorque raises on purpose: one line that says what was tried, with what, and what to do."""
 
 
 class PyrotorqueError(Exception):

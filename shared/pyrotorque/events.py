@@ -219,4 +219,3 @@ def decode(body: bytes) -> Delivery:
     Raises msgspec.DecodeError (ValidationError for an unknown type or a wrong shape) on anything else.
     """
     return Delivery(_envelope_decoder.decode(body), _event_decoder.decode(body))
-
