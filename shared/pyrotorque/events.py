@@ -6,8 +6,8 @@ A message has two frames:
 2. body: one JSON object, `{"v": 1, "source": "watcher", "epoch": "…", "seq": 12, "type": "TorrentLoaded", "at": …, …}`.
 
 `seq` counts the durable events of one (source, epoch) from 1 without gaps; live events carry 0 and are never replayed.
-The epoch changes with a new database or a new boot of the kernel. A reader ignores unknown fields, and counts, logs once
-and drops unknown types and bad bodies. Info-hashes are upper-case hex as rTorrent prints them; times are Unix seconds;
+The epoch changes with a new database or a new boot of the kernel. A reader ignores unknown fields, and counts, logs
+once and drops unknown types and bad bodies. Info-hashes are upper-case hex as rTorrent prints them; times are Unix seconds;
 durations are seconds. Paths and names may hold bytes that are not UTF-8: they travel as text in which each such byte,
 and each lone surrogate, is shown as `\\xNN` (`pyrotorque.text.printable`).
 """
@@ -132,7 +132,7 @@ class JobFinished(Fact, frozen=True, kw_only=True, tag=True):
 class Heartbeat(Fact, frozen=True, kw_only=True, tag=True):
     """A service is alive: what its loop does (`step`), since when, and until when it must be done (`deadline`).
 
-    `step_since` and `deadline` are CLOCK_MONOTONIC seconds, comparable within one boot; `head` is the newest durable seq.
+    `step_since` and `deadline` are CLOCK_MONOTONIC seconds, comparable within one boot; `head` is the newest seq.
     """
 
     service: str
@@ -147,7 +147,7 @@ class Heartbeat(Fact, frozen=True, kw_only=True, tag=True):
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """One number of a family; `labels` are in the order of the family's `labels`; a histogram has buckets (not cumulative)."""
+    """One number of a family; `labels` in the order of the family's; buckets of a histogram are not cumulative."""
 
     labels: tuple[str, ...] = ()
     value: float = 0.0

@@ -72,7 +72,8 @@ class Layout:
         longest = f"{self.run_dir}/scheduler.requests"
         if len(os.fsencode(longest)) > _SOCKET_PATH_MAX:
             raise LayoutError(
-                f"the socket path {longest} has {len(os.fsencode(longest))} bytes, the kernel takes {_SOCKET_PATH_MAX}: "
+                f"the socket path {longest} has {len(os.fsencode(longest))} bytes, the kernel takes "
+                f"{_SOCKET_PATH_MAX}: "
                 "set run_dir in [TORQUE] to a shorter private folder, for example /run/user/1000/pyrotorque"
             )
         for folder in (self.run_dir, self.state_dir):
@@ -88,9 +89,7 @@ def _make_private(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.stat()
         if found.st_uid != os.geteuid():
-            raise LayoutError(
-                f"{folder} belongs to user {found.st_uid}, not to us ({os.geteuid()}): refusing to trust it"
-            )
+            raise LayoutError(f"{folder} belongs to user {found.st_uid}, not to us ({os.geteuid()}): not trusted")
         if stat.S_IMODE(found.st_mode) & 0o077:
             folder.chmod(0o700)
     except OSError as error:

@@ -95,7 +95,7 @@ AnyJob: TypeAlias = QueueSettings | WatchSettings | StatsSettings | ExporterSett
 
 
 class RTorrentSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How to reach rTorrent; `url` is None where none is configured and none was found, `origin` says where it is from."""
+    """How to reach rTorrent; `url` is None where none is configured or found, `origin` says where it is from."""
 
     url: str | None
     origin: str
