@@ -1,0 +1,196 @@
+"""A real rTorrent of one's own: private folder, loopback only, and it never outlives whoever started it."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+
+# The kernel's sun_path has 108 bytes, one of them for the closing NUL (unix(7)).
+_SOCKET_PATH_MAX = 107
+
+# Asks the kernel to kill this process with its parent, then becomes rTorrent. A program of its own instead of a
+# preexec_fn, because that runs Python between fork and exec, which may deadlock when other threads hold locks.
+_LAUNCHER = """\
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit("the starting process is gone")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+_RC = """\
+system.daemon.set = true
+session.path.set = "{session}"
+directory.default.set = "{downloads}"
+network.bind_address.set = 127.0.0.1
+network.local_address.set = 127.0.0.1
+network.port_range.set = {port}-{port}
+network.port_random.set = no
+network.scgi.open_local = "{socket}"
+dht.mode.set = disable
+protocol.pex.set = no
+trackers.use_udp.set = no
+pieces.hash.on_completion.set = no
+system.umask.set = 0077
+{extra}
+"""
+
+_PING = b"<?xml version='1.0'?><methodCall><methodName>system.pid</methodName></methodCall>"
+
+
+class PrivateRTorrent:
+    """An rTorrent below `folder`; the session survives `stop`, `kill` and `restart`, so that restarts can be tried.
+
+    Raises RuntimeError when the program is missing or does not come up, with the end of its output.
+    """
+
+    def __init__(self, folder: Path, *, extra_rc: str = "") -> None:
+        self.folder = folder.absolute()
+        self.extra_rc = extra_rc
+        self.socket = self.folder / "rtorrent.sock"
+        self.session = self.folder / "session"
+        self.downloads = self.folder / "downloads"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watch: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        return f"scgi://{self.socket}"
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError("this rTorrent is not running")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, *, timeout: float = 20.0) -> "PrivateRTorrent":
+        """Start it and wait until it answers."""
+        if self.running:
+            return self
+        program = shutil.which("rtorrent")
+        if program is None:
+            raise RuntimeError("the program rtorrent is not installed: apt-get install rtorrent")
+        self._prepare()
+        command = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())]
+        command += [program, "-n", "-o", f"import={self.folder / 'rtorrent.rc'}"]
+        started = threading.Event()
+        self._watch = threading.Thread(target=self._spawn_and_wait, args=(command, started), daemon=True)
+        self._watch.start()
+        started.wait()
+        self.wait_until_answers(timeout)
+        return self
+
+    def stop(self, *, timeout: float = 10.0) -> None:
+        """End it in order (SIGTERM: rTorrent saves its session), or kill it after `timeout` seconds."""
+        self._end(signal.SIGTERM, timeout)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._end(signal.SIGKILL, 10.0)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def pause(self) -> None:
+        """Let it hang: connects succeed, answers never come."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def wait_until_answers(self, timeout: float = 20.0) -> None:
+        """Return when it answers; raises RuntimeError when it has ended or `timeout` seconds are over."""
+        end = time.monotonic() + timeout
+        while not self._answers():
+            if not self.running:
+                raise RuntimeError(f"rTorrent in {self.folder} ended instead of answering: {self.output()[-800:]}")
+            if time.monotonic() > end:
+                raise RuntimeError(f"rTorrent in {self.folder} gave no answer in {timeout} s: {self.output()[-800:]}")
+            time.sleep(0.005)
+
+    def output(self) -> str:
+        """What it printed since its first start."""
+        path = self.folder / "rtorrent.out"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def __enter__(self) -> "PrivateRTorrent":
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _prepare(self) -> None:
+        if len(os.fsencode(self.socket)) > _SOCKET_PATH_MAX:
+            raise RuntimeError(
+                f"the socket path {self.socket} is longer than {_SOCKET_PATH_MAX} bytes: use a shorter folder"
+            )
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.session.mkdir(exist_ok=True)
+        self.downloads.mkdir(exist_ok=True)
+        rc = _RC.format(
+            session=self.session, downloads=self.downloads, socket=self.socket, port=_free_port(), extra=self.extra_rc
+        )
+        (self.folder / "rtorrent.rc").write_text(rc)
+
+    def _spawn_and_wait(self, command: list[str], started: threading.Event) -> None:
+        # The kernel ends the child with the *thread* that made it, so this one stays as long as the child does.
+        # The environment is our own: a proxy in the caller's would carry announces away from the loopback.
+        environment = {"PATH": os.defpath, "HOME": str(self.folder), "TERM": "dumb", "LANG": "C.UTF-8"}
+        try:
+            with (self.folder / "rtorrent.out").open("ab") as output:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=self.folder,
+                    env=environment,
+                    start_new_session=True,
+                )
+        finally:
+            started.set()
+        self._process.wait()
+
+    def _end(self, first: signal.Signals, timeout: float) -> None:
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(first)
+        process.send_signal(signal.SIGCONT)
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if self._watch is not None:
+            self._watch.join()
+
+    def _answers(self) -> bool:
+        head = b"CONTENT_LENGTH\0%d\0SCGI\x001\0" % len(_PING)
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(2.0)
+            connection.connect(str(self.socket))
+            connection.sendall(b"%d:%b,%b" % (len(head), head, _PING))
+            return bool(connection.recv(64))
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
