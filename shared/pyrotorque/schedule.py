@@ -1,0 +1,117 @@
+"""Schedules as the manual writes them, `second=*/15` or `hour=12 "day=3rd sun"`: when they fire, and how densely."""
+
+import shlex
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import cached_property
+from itertools import pairwise
+from math import inf
+from typing import Any, Final
+
+from apscheduler.triggers.cron import CronTrigger
+
+from pyrotorque.errors import UserError
+
+FIELDS: Final = ("year", "month", "week", "day", "day_of_week", "hour", "minute", "second")
+# So many fires show the smallest gap.
+_LOOKED_AT: Final = 400
+# Each hour of a week, each day of a year and more: the moments from which the largest gap is looked for.
+_PROBES: Final = tuple(sorted({*range(0, 8 * 86_400, 3_600), *range(0, 400 * 86_400, 86_400)}))
+_CLOSE: Final = 0.1
+_JITTER: Final = "jitter"
+
+
+class Schedule:
+    """When a job runs; equal texts make equal schedules, times are Unix seconds in the machine's time zone."""
+
+    def __init__(self, text: str, fields: Mapping[str, str], trigger: Any) -> None:
+        self.text, self.fields, self.trigger = text, fields, trigger
+
+    def __repr__(self) -> str:
+        return f"Schedule({self.text!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Schedule) and other.fields == self.fields
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.fields.items()))
+
+    def next_fire(self, after: datetime | float) -> float | None:
+        """The first fire strictly after that moment; None when there is none any more."""
+        moment = after.timestamp() if isinstance(after, datetime) else after
+        found = self.trigger.get_next_fire_time(None, self._local(moment) + timedelta(microseconds=1))
+        return found.timestamp() if found else None
+
+    def fires(self, after: datetime | float, count: int) -> list[float]:
+        """The next fires after that moment, at most `count`."""
+        found: list[float] = []
+        fire = self.next_fire(after)
+        while fire is not None and len(found) < count:
+            found.append(fire)
+            fire = self.next_fire(fire)
+        return found
+
+    @cached_property
+    def _smallest(self) -> float:
+        return min((later - earlier for earlier, later in pairwise(self.fires(0.0, _LOOKED_AT))), default=inf)
+
+    @cached_property
+    def _largest(self) -> float:
+        """Looked for from moments of a week and of a year: consecutive fires alone would miss the nights."""
+        waits = [(fire - probe, fire) for probe in _PROBES if (fire := self.next_fire(probe)) is not None]
+        if not waits:
+            return inf
+        _, fire = max(waits)
+        return max(fire - self._before(fire), self._smallest)
+
+    def _before(self, fire: float) -> float:
+        """The fire before that one, by bisection: a trigger only looks forward."""
+        early, late = 0.0, fire
+        while late - early > _CLOSE:
+            middle = (early + late) / 2
+            early, late = (middle, late) if (self.next_fire(middle) or inf) < fire else (early, middle)
+        return round(late)
+
+    def smallest_gap(self) -> float:
+        """The least number of seconds between two fires; infinite for what fires once."""
+        return self._smallest
+
+    def largest_gap(self) -> float:
+        """The greatest number of seconds between two fires; infinite for what fires once."""
+        return self._largest
+
+    def _local(self, moment: float) -> datetime:
+        return datetime.fromtimestamp(moment, self.trigger.timezone)
+
+
+def parse_schedule(text: str) -> Schedule:
+    """The schedule in `text`; raises UserError that says which part is wrong."""
+    fields = _fields(text)
+    arguments: dict[str, Any] = dict(fields)
+    try:
+        if _JITTER in arguments:
+            arguments[_JITTER] = int(arguments[_JITTER])
+        return Schedule(text, fields, CronTrigger(**arguments))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{text!r} is not a schedule: {error}") from error
+
+
+def _fields(text: str) -> dict[str, str]:
+    try:
+        parts = shlex.split(text)
+    except ValueError as error:
+        raise UserError(f"{text!r} is not a schedule: {str(error).lower()}") from error
+    if not parts:
+        raise UserError("the schedule is empty: say when to run, for example second=*/15")
+    fields: dict[str, str] = {}
+    for part in parts:
+        name, equals, value = part.partition("=")
+        if not equals:
+            said = f'{part!r} has no `=`; put quotes around a field with a blank: "day=3rd sun"'
+            raise UserError(f"{text!r} is not a schedule: {said}")
+        if name not in (*FIELDS, _JITTER):
+            raise UserError(f"{text!r} is not a schedule: {name!r} is none of {', '.join(FIELDS)}")
+        if name in fields:
+            raise UserError(f"{text!r} is not a schedule: {name} is given twice")
+        fields[name] = value
+    return fields

@@ -1,0 +1,112 @@
+"""Keys of [TORQUE] become the settings of the group and of its jobs."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pyrotorque.layout import Layout
+from pyrotorque.options import Options
+from pyrotorque.settings.ini import Entry
+from pyrotorque.settings.jobs import read_job
+from pyrotorque.settings.merge import Merged
+from pyrotorque.settings.problems import Problem, Report, suggestion
+from pyrotorque.settings.schema import AnyJob, RTorrentSettings, Settings
+from pyrotorque.settings.values import typed
+
+_GROUP_KEYS: Final[dict[str, Any]] = {
+    "scgi_url": str,
+    "rtorrent_rc": str,
+    "queue_startable_base": str,
+    "log_level": str,
+    "dry_run": bool,
+    "run_dir": Path,
+    "state_dir": Path,
+    "connect_timeout": float,
+    "read_timeout": float,
+}
+# What the earlier daemons' scheduler and web server understood; accepted, so that old files load.
+_FOREIGN: Final = ("apscheduler.", "httpd.")
+_JOB_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
+
+Jobs = dict[str, dict[str, Entry]]
+
+
+def read_group(home: Path, merged: Merged, options: Options, report: Report) -> tuple[Settings, Layout]:
+    """The typed settings (their digest still empty) and where everything lives; problems go to `report`."""
+    jobs, plain = _sorted_keys(merged.torque, report)
+    group = {key: _value(key, entry, report) for key, entry in plain.items() if entry.value}
+    layout = Layout.below(home, run_dir=group.get("run_dir"), state_dir=group.get("state_dir"))
+    settings = Settings(
+        digest="",
+        rtorrent=_rtorrent(group, merged),
+        jobs=_read_jobs(jobs, merged.packaged_jobs, report),
+        dry_run=bool(group.get("dry_run")) or options.dry_run,
+        log_level=options.log_level or group.get("log_level") or "INFO",
+        queue_startable_base=group.get("queue_startable_base") or "",
+        aliases=_aliases(merged.announce),
+        traits_by_alias={alias: entry.value for alias, entry in merged.traits_by_alias.items()},
+    )
+    return settings, layout
+
+
+def _sorted_keys(torque: Mapping[str, Entry], report: Report) -> tuple[Jobs, dict[str, Entry]]:
+    jobs: Jobs = {}
+    plain: dict[str, Entry] = {}
+    for key, entry in torque.items():
+        if key.startswith(_FOREIGN):
+            continue
+        first, _, rest = key.partition(".")
+        name, _, param = rest.partition(".")
+        if first == "job" and param and _JOB_NAME.fullmatch(name):
+            jobs.setdefault(name, {})[param] = entry
+        elif key in _GROUP_KEYS:
+            plain[key] = entry
+        else:
+            _say_unknown(key, entry, report)
+    return jobs, plain
+
+
+def _say_unknown(key: str, entry: Entry, report: Report) -> None:
+    """Foreign settings are let pass with a warning; what means a job and misses is refused."""
+    known = [*_GROUP_KEYS, "job.NAME.SETTING"]
+    if key.startswith("job") or ".active" in key:
+        said = "is not of the form job.NAME.SETTING" + suggestion(key, ["job." + key.partition(".")[2]])
+        report.problems.append(Problem(entry.file, entry.line, key, said))
+    else:
+        said = f"is not a setting of pyrotorque and is ignored{suggestion(key, known)}"
+        report.warnings.append(Problem(entry.file, entry.line, key, said))
+
+
+def _value(key: str, entry: Entry, report: Report) -> Any:
+    try:
+        return typed(key, entry.value, _GROUP_KEYS[key])
+    except ValueError as error:
+        report.problems.append(Problem(entry.file, entry.line, key, str(error)))
+        return None
+
+
+def _read_jobs(jobs: Jobs, packaged: frozenset[str], report: Report) -> tuple[AnyJob, ...]:
+    read: list[AnyJob] = []
+    for name, entries in jobs.items():
+        if "handler" not in entries:
+            first = min(entries.values(), key=lambda entry: entry.line)
+            said = f"is missing: the job has no class to run{suggestion(name, packaged)}"
+            report.problems.append(Problem(first.file, first.line, f"job.{name}.handler", said))
+        elif job := read_job(name, entries, report, packaged=name in packaged):
+            read.append(job)
+    return tuple(sorted(read, key=lambda job: job.name))
+
+
+def _rtorrent(group: Mapping[str, Any], merged: Merged) -> RTorrentSettings:
+    entry = merged.torque.get("scgi_url") or merged.global_.get("scgi_url")
+    return RTorrentSettings(
+        url=(entry.value or None) if entry else None,
+        origin=f"{entry.file}:{entry.line}" if entry and entry.value else "",
+        **{key: group[key] for key in ("connect_timeout", "read_timeout") if group.get(key)},
+    )
+
+
+def _aliases(announce: Mapping[str, Entry]) -> dict[str, str]:
+    """Announce URL or host, as written, to the alias it stands under."""
+    return {url: alias for alias, entry in announce.items() for url in entry.value.replace(",", " ").split()}

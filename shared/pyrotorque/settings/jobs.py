@@ -1,0 +1,133 @@
+"""One job's lines become its struct: older spellings are understood, unknown settings get the nearest right name."""
+
+from collections.abc import Mapping
+from typing import Any, Final, cast, get_origin
+
+import msgspec
+
+from pyrotorque.settings.ini import Entry
+from pyrotorque.settings.kinds import (
+    ALIASES,
+    DROPPED,
+    RETIRED,
+    Kind,
+    handler_class,
+    is_earlier,
+    kind_of,
+    known_handlers,
+)
+from pyrotorque.settings.problems import Problem, Report, suggestion
+from pyrotorque.settings.schema import AnyJob, CustomSettings, ExporterSettings, WatchSettings
+from pyrotorque.settings.values import coerced, truth, typed
+
+# `name` and `handler` are given by the key and by the table of kinds, `commands` and `params` have keys of their own.
+_NOT_KEYS: Final = frozenset(("name", "handler", "commands", "params"))
+_NO_DEFAULT: Final = frozenset(("name", "handler"))
+# Users of the earlier exporter said `item` and `tracker`; the groups are plural now.
+_GROUPS: Final = {"item": "items", "tracker": "trackers"}
+
+
+def read_job(name: str, entries: Mapping[str, Entry], report: Report, *, packaged: bool) -> AnyJob | None:
+    """The job `name` from its settings without their `job.NAME.`; None when it is wrong or retired."""
+    handler = entries["handler"]
+    kind, settled = kind_of(handler.value)
+    if is_earlier(handler.value) and handler_class(handler.value) in RETIRED:
+        _say_retired(name, entries, report)
+        return None
+    if problem := _handler_problem(handler.value):
+        report.problems.append(Problem(handler.file, handler.line, f"job.{name}.handler", problem))
+        return None
+    return _Job(name, settled, kind, report, packaged=packaged).read(entries)
+
+
+def _say_retired(name: str, entries: Mapping[str, Entry], report: Report) -> None:
+    entry = entries["handler"]
+    if (active := entries.get("active")) and active.value.strip().lower() not in ("false", "no", "0", "off"):
+        said = f"is not run: {RETIRED[handler_class(entry.value)]}"
+        report.warnings.append(Problem(entry.file, entry.line, f"job.{name}", said))
+
+
+def _handler_problem(handler: str) -> str:
+    module, colon, cls = handler.strip().partition(":")
+    if not (colon and cls.isidentifier() and all(part.isidentifier() for part in module.split("."))):
+        return f"expected package.module:Class, got {handler!r}{suggestion(handler, known_handlers())}"
+    return ""
+
+
+class _Job:
+    def __init__(self, name: str, handler: str, kind: Kind, report: Report, *, packaged: bool) -> None:
+        self.name, self.kind, self.report = name, kind, report
+        self.types = {f.name: f.type for f in msgspec.structs.fields(kind) if f.name not in _NOT_KEYS}
+        self.values: dict[str, Any] = {"name": name, "handler": handler}
+        self.commands: dict[str, str] = {}
+        self.params: dict[str, str | int | bool] = {}
+        # Only the packaged jobs wait to be activated: who adds a job of his own wants it to run.
+        self.packaged = packaged
+
+    def read(self, entries: Mapping[str, Entry]) -> AnyJob | None:
+        before = len(self.report.problems)
+        for key, entry in entries.items():
+            if key != "handler":
+                self._take(key, entry)
+        if not self.packaged:
+            self.values.setdefault("active", True)
+        if self.kind is CustomSettings:
+            self._finish_custom(entries["handler"])
+        if self.kind is WatchSettings:
+            self.values["commands"] = tuple(sorted(self.commands.items()))
+        if len(self.report.problems) > before:
+            return None
+        return cast(AnyJob, self.kind(**self.values))
+
+    def _finish_custom(self, handler: Entry) -> None:
+        self.values["params"] = self.params
+        if "schedule" not in self.values:
+            if not self.values.get("on"):
+                self._refuse(handler, "schedule", "is missing: say when the job runs, for example minute=*/5")
+            self.values["schedule"] = ""
+
+    def _take(self, key: str, entry: Entry) -> None:
+        if self.kind is WatchSettings and key.startswith(("cmd.", "cmd_")) and key[4:]:
+            self.commands[key[4:]] = entry.value
+        elif (target := self._target(key)).lstrip("!") in self.types:
+            self._convert(key, target, entry)
+        elif self.kind is CustomSettings:
+            self.params[key] = coerced(entry.value)
+        elif key in DROPPED[self.kind]:
+            self._drop(key, entry)
+        elif key == "scgi_url":
+            self._refuse(
+                entry, key, "belongs into [TORQUE]: a second rTorrent gets a configuration directory of its own"
+            )
+        else:
+            self._refuse(entry, key, f"unknown setting{self._nearest(key)}")
+
+    def _target(self, key: str) -> str:
+        """The setting that `key` means: the earlier exporter wrote `item-stats` and `item_stats`."""
+        if self.kind is CustomSettings:
+            return key
+        known = key.replace("-", "_")
+        return ALIASES.get(self.kind, {}).get(known, known)
+
+    def _convert(self, key: str, target: str, entry: Entry) -> None:
+        try:
+            if target.startswith("!"):
+                self.values[target[1:]] = not truth(entry.value)
+            elif entry.value or self.types[target] is str or get_origin(self.types[target]) is tuple:
+                self.values[target] = typed(target, entry.value, self.types[target])
+            if target == "jobs" and self.kind is ExporterSettings:
+                self.values["jobs"] = tuple(_GROUPS.get(word, word) for word in self.values.get("jobs", ()))
+        except ValueError as error:
+            self._refuse(entry, key, str(error))
+
+    def _drop(self, key: str, entry: Entry) -> None:
+        instead = DROPPED[self.kind][key]
+        if instead and entry.value.strip().lower() not in ("", "false", "no", "0", "off"):
+            self._refuse(entry, key, instead)
+
+    def _nearest(self, key: str) -> str:
+        known = [*self.types, *ALIASES.get(self.kind, {}), "handler"]
+        return suggestion(key, [*known, "cmd.NAME"] if self.kind is WatchSettings else known)
+
+    def _refuse(self, entry: Entry, key: str, text: str) -> None:
+        self.report.problems.append(Problem(entry.file, entry.line, f"job.{self.name}.{key}", text))

@@ -1,0 +1,50 @@
+"""What is wrong with a configuration: every problem with its file and line, told all at once."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Final
+
+from pyrotorque.errors import SettingsError
+from pyrotorque.text import printable
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing to mend; `file` and `line` are empty where the problem is in no file."""
+
+    file: str
+    line: int
+    key: str
+    text: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return printable(": ".join(part for part in (place, self.key, self.text) if part))
+
+
+class SettingsProblems(SettingsError):
+    """A configuration that is refused; `problems` are what its text lists, a line each."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: Final = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+@dataclass(slots=True)
+class Report:
+    """Collects the problems (fatal) and the warnings (not) of one reading."""
+
+    problems: list[Problem] = field(default_factory=list[Problem])
+    warnings: list[Problem] = field(default_factory=list[Problem])
+
+    def raise_if_any(self) -> None:
+        """Raise SettingsProblems when something fatal was found."""
+        if self.problems:
+            raise SettingsProblems(self.problems)
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`, did you mean X?` for the nearest known word, or nothing."""
+    nearest = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f", did you mean {nearest[0]}?" if nearest else ""

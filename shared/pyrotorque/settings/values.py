@@ -1,0 +1,122 @@
+"""Text from a configuration file becomes typed values; what does not fit is said in a user's words."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Literal, get_args, get_origin
+
+import msgspec
+
+TRUE: Final = frozenset(("true", "t", "yes", "y", "1", "+", "on"))
+FALSE: Final = frozenset(("false", "f", "no", "n", "0", "-", "off"))
+LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+_SIZE: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[bkmgt]?)(?:i?b)?", re.IGNORECASE)
+_UNITS: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def truth(text: str) -> bool:
+    """The truth words of the manual."""
+    word = text.strip().lower()
+    if word in TRUE or word in FALSE:
+        return word in TRUE
+    raise ValueError(f"expected True or False, got {text!r}")
+
+
+def coerced(text: str) -> str | int | bool:
+    """What a user's own job gets: digits as int, truth words as bool, else the text, as the earlier daemons did."""
+    word = text.strip().lower()
+    if text.isascii() and text.isdigit():
+        return int(text)
+    return word in TRUE if word in TRUE or word in FALSE else text
+
+
+def size(text: str) -> int:
+    """Bytes from `500m`, `10 GiB` or digits; units are powers of 1024."""
+    if not (found := _SIZE.fullmatch(text.strip())):
+        raise ValueError(f"expected a size such as 500m or 10g, got {text!r}")
+    return int(float(found["number"]) * _UNITS[found["unit"].lower()])
+
+
+def words(text: str) -> tuple[str, ...]:
+    """A list separated by commas or blanks."""
+    return tuple(text.replace(",", " ").split())
+
+
+def folder(text: str) -> Path:
+    """An absolute path, `~` expanded: the services have no working directory to be relative to."""
+    path = Path(text.strip()).expanduser()
+    if not path.is_absolute():
+        raise ValueError(f"expected an absolute path, got {text.strip()!r}")
+    return path
+
+
+def folders(text: str) -> tuple[Path, ...]:
+    """Paths separated by `:`."""
+    return tuple(folder(part) for part in text.split(":") if part.strip())
+
+
+def load_mode(text: str) -> str:
+    """`start` and `started` start; any other word means the same as `normal`, the manual says."""
+    return "start" if text.strip().lower() in ("start", "started") else "normal"
+
+
+def log_level(text: str) -> str:
+    """A level of Python's logging by name."""
+    level = {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(text.strip().upper(), text.strip().upper())
+    if level not in LOG_LEVELS:
+        raise ValueError(f"expected one of {', '.join(LOG_LEVELS)}, got {text!r}")
+    return level
+
+
+def tie(text: str) -> str:
+    """`auto`, or a truth word."""
+    return "auto" if text.strip().lower() == "auto" else ("yes" if truth(text) else "no")
+
+
+def path_map(text: str) -> tuple[tuple[str, str], ...]:
+    """`OURS=THEIRS` pairs, separated by commas or lines, longest of ours first."""
+    pairs = [_pair(part) for part in re.split(r"[,\n]", text) if part.strip()]
+    return tuple(sorted(pairs, key=lambda pair: -len(pair[0])))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    ours, equals, theirs = (part.strip() for part in text.partition("="))
+    if not (equals and ours.startswith("/") and theirs.startswith("/")):
+        raise ValueError(f"expected /path/here=/path/of/rtorrent, got {text.strip()!r}")
+    return ours.rstrip("/") or "/", theirs.rstrip("/") or "/"
+
+
+# Settings whose text means more than its type says.
+_BY_NAME: Final[dict[str, Callable[[str], Any]]] = {
+    "path": folders,
+    "load_mode": load_mode,
+    "log_level": log_level,
+    "tie": tie,
+    "path_map": path_map,
+    "min_free": size,
+    "max_down_rate": size,
+    "memory_max": size,
+}
+_BY_TYPE: Final[dict[Any, Callable[[str], Any]]] = {
+    bool: truth,
+    tuple[str, ...]: words,
+    Path: folder,
+    Path | None: folder,
+}
+_EXPECTED: Final = {int: "a whole number", float: "a number"}
+
+
+def typed(name: str, text: str, wanted: Any) -> Any:
+    """The value of setting `name`; raises ValueError with a sentence that says what was expected."""
+    if reader := _BY_NAME.get(name) or _BY_TYPE.get(wanted):
+        return reader(text)
+    if get_origin(wanted) is Literal and text not in get_args(wanted):
+        raise ValueError(f"expected one of {', '.join(get_args(wanted))}, got {text!r}")
+    try:
+        value = msgspec.convert(text, wanted, strict=False)
+    except msgspec.ValidationError:
+        raise ValueError(f"expected {_EXPECTED.get(wanted, wanted)}, got {text!r}") from None
+    if isinstance(value, int | float) and value < 0:
+        raise ValueError(f"expected {_EXPECTED[wanted]} that is not negative, got {text!r}")
+    return value
