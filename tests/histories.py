@@ -1,0 +1,99 @@
+"""Lives of a queue told as lists of moments, over the pure rule alone."""
+
+import math
+from dataclasses import dataclass, field
+
+from pyrotorque_scheduler.grant import grant
+from pyrotorque_scheduler.moments import Moment
+from pyrotorque_scheduler.policy import Candidate, Hold, Limits, Start, State, after_start, decide
+
+
+@dataclass
+class Every:
+    """A schedule that fires each `seconds`, from `first` to `last` (included)."""
+
+    seconds: float = 15.0
+    first: float = 0.0
+    last: float = math.inf
+
+    def next_fire(self, after: float) -> float | None:
+        fire = self.first + max(0, math.ceil((after - self.first) / self.seconds)) * self.seconds
+        return fire if fire <= self.last else None
+
+    def smallest_gap(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class History:
+    """What is queued and running, and what was started when."""
+
+    limits: Limits
+    schedule: Every
+    waiting: list[Candidate] = field(default_factory=list[Candidate])
+    running: list[str] = field(default_factory=list[str])
+    started: list[str] = field(default_factory=list[str])
+    times: list[float] = field(default_factory=list[float])
+    reasons: list[str] = field(default_factory=list[str])
+    state: State = field(default_factory=State)
+    wall_error: float = 0.0
+    opens: float | None = 0.0
+
+    def queued(self, *names: str) -> "History":
+        self.waiting += [Candidate(name, name) for name in names]
+        return self
+
+    def completes(self, *names: str) -> "History":
+        self.running = [name for name in self.running if name not in names]
+        return self
+
+    def runs(self, *names: str) -> "History":
+        """Items that their owner started by hand."""
+        self.running += names
+        return self
+
+    def clock_steps(self, seconds: float) -> "History":
+        self.wall_error += seconds
+        return self
+
+    def step(self, at: float) -> "History":
+        """A tick of the schedule."""
+        return self._check(at, tick=True)
+
+    def event(self, at: float) -> "History":
+        """Something happened between two ticks."""
+        return self._check(at, tick=False)
+
+    @property
+    def reason(self) -> str:
+        return self.reasons[-1]
+
+    def _check(self, at: float, tick: bool) -> "History":
+        now = Moment(at + self.wall_error, at, "boot")
+        granted = grant(self.schedule, self.limits.start_at_once, self.state.spent, now.wall)
+        decisions = decide(self.waiting, len(self.running), self.limits, self.state, granted, now, opens=self.opens)
+        batch_at = now.earlier(now.wall - granted.fire) if tick and granted.fire is not None else now
+        for decision in decisions:
+            if isinstance(decision, Start):
+                self._start(decision, at)
+                self.state = after_start(self.state, granted, batch_at)
+        self.reasons.append(next((d.reason for d in decisions if isinstance(d, Hold)), ""))
+        return self
+
+    def _start(self, decision: Start, at: float) -> None:
+        self.waiting = [item for item in self.waiting if item.info_hash != decision.info_hash]
+        self.running.append(decision.info_hash)
+        self.started.append(decision.info_hash)
+        self.times.append(at)
+
+
+def history(
+    slots: int = 9,
+    at_least: int = 1,
+    at_once: int = 1,
+    intermission: float = 0.0,
+    every: float = 15.0,
+    until: float = math.inf,
+) -> History:
+    limits = Limits(slots, at_least, at_once, intermission)
+    return History(limits, Every(every, last=until))

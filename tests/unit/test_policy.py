@@ -1,0 +1,176 @@
+"""The rule of the queue, told as histories."""
+
+from pyrotorque_scheduler.moments import Moment
+from pyrotorque_scheduler.policy import Candidate, Disks, Failure, Hold, Limits, Start, State, choose, jammed, room
+
+from tests.histories import history
+
+
+def test_a_download_starts_when_another_completes() -> None:
+    queue = history(slots=1).queued("AA", "BB").step(at=0).completes("AA").step(at=60)
+    assert queue.started == ["AA", "BB"]
+
+
+def test_one_item_is_started_at_each_tick() -> None:
+    queue = history().queued("AA", "BB", "CC").step(at=0).step(at=15).step(at=30)
+    assert (queue.started, queue.times) == (["AA", "BB", "CC"], [0, 15, 30])
+
+
+def test_start_at_once_bounds_a_batch() -> None:
+    queue = history(at_once=2).queued("AA", "BB", "CC").step(at=0)
+    assert queue.started == ["AA", "BB"]
+
+
+def test_no_more_than_downloading_max_are_running() -> None:
+    queue = history(slots=2, at_once=5).queued("AA", "BB", "CC").step(at=0).step(at=15)
+    assert (queue.started, queue.reason) == (["AA", "BB"], "no_slot")
+
+
+def test_items_that_their_owner_started_take_slots_and_are_left_alone() -> None:
+    queue = history(slots=2).runs("X", "Y", "Z").queued("AA").step(at=0)
+    assert (queue.started, queue.running) == ([], ["X", "Y", "Z"])
+
+
+def test_downloading_min_trumps_start_at_once() -> None:
+    queue = history(at_least=3).queued("AA", "BB", "CC", "DD").step(at=0)
+    assert queue.started == ["AA", "BB", "CC"]
+
+
+def test_downloading_min_trumps_downloading_max() -> None:
+    queue = history(slots=1, at_least=2).queued("AA", "BB", "CC").step(at=0)
+    assert queue.started == ["AA", "BB"]
+
+
+def test_a_grant_larger_than_the_minimum_is_used_up_to_the_maximum() -> None:
+    queue = history(slots=4, at_least=2, at_once=9).queued("A", "B", "C", "D", "E").step(at=0)
+    assert queue.started == ["A", "B", "C", "D"]
+
+
+def test_intermission_trumps_downloading_min() -> None:
+    queue = history(at_least=3, intermission=60, every=5).queued("AA").step(at=0).queued("BB").step(at=5)
+    assert (queue.started, queue.reason) == (["AA"], "intermission")
+
+
+def test_the_next_batch_comes_when_the_intermission_is_over() -> None:
+    queue = history(intermission=60, every=5).queued("AA", "BB").step(at=0).step(at=55).step(at=60)
+    assert queue.times == [0, 60]
+
+
+def test_an_event_between_two_ticks_spends_what_the_last_one_left() -> None:
+    queue = history().step(at=0).queued("AA").event(at=4)
+    assert (queue.started, queue.times) == (["AA"], [4])
+
+
+def test_an_event_cannot_hurry_the_pace() -> None:
+    queue = history().queued("AA", "BB").step(at=0).event(at=1).event(at=14)
+    assert (queue.started, queue.reason) == (["AA"], "pace")
+
+
+def test_a_tick_soon_after_an_event_waits_until_the_gap_is_over() -> None:
+    queue = history().step(at=0).queued("AA", "BB").event(at=14).step(at=15).event(at=29)
+    assert queue.times == [14, 29]
+
+
+def test_ticks_that_come_a_little_late_do_not_drift() -> None:
+    queue = history().queued("AA", "BB", "CC").step(at=0.4).step(at=15.1).step(at=30.0)
+    assert queue.times == [0.4, 15.1, 30.0]
+
+
+def test_grants_do_not_add_up_over_quiet_times() -> None:
+    queue = history(at_once=1).step(at=0).step(at=15).step(at=30).queued("AA", "BB").event(at=31).event(at=32)
+    assert queue.started == ["AA"]
+
+
+def test_an_event_outside_the_window_of_the_schedule_starts_nothing() -> None:
+    queue = history(until=60).step(at=60).queued("AA").event(at=76)
+    assert (queue.started, queue.reason) == ([], "pace")
+
+
+def test_the_last_grant_of_the_window_holds_for_its_gap() -> None:
+    assert history(until=60).step(at=60).queued("AA").event(at=74).started == ["AA"]
+
+
+def test_a_completion_fills_the_slot_at_once_when_the_grant_is_fresh() -> None:
+    queue = history(slots=1).queued("AA", "BB").step(at=0).step(at=15).completes("AA").event(at=22)
+    assert (queue.started, queue.times) == (["AA", "BB"], [0, 22])
+
+
+def test_a_clock_set_back_an_hour_does_not_prolong_the_intermission() -> None:
+    queue = history(intermission=60).queued("AA", "BB").step(at=7200).clock_steps(-3600).step(at=7260)
+    assert queue.times == [7200, 7260]
+
+
+def test_a_clock_set_forward_does_not_cut_the_intermission() -> None:
+    queue = history(intermission=60).queued("AA", "BB").step(at=0).clock_steps(+3600).step(at=15)
+    assert (queue.started, queue.reason) == (["AA"], "intermission")
+
+
+def test_nothing_is_started_while_the_job_is_paused() -> None:
+    queue = history().queued("AA")
+    queue.state = State(paused=True)
+    assert queue.step(at=0).reason == "paused"
+
+
+def test_nothing_is_started_outside_the_hours_of_the_job() -> None:
+    queue = history().queued("AA")
+    queue.opens = 3600
+    assert queue.step(at=0).reason == "hours"
+
+
+def test_an_empty_queue_says_so() -> None:
+    assert history().step(at=0).reason == "nothing_startable"
+
+
+NOW = Moment(1000.0, 1000.0, "boot")
+
+
+def started_and_held(
+    items: list[Candidate], count: int, broken: set[str], **failures: Failure
+) -> tuple[list[str], list[str]]:
+    decisions = list(
+        choose(items, count, Disks({}, 0), failures, NOW.wall, lambda start: start.info_hash not in broken)
+    )
+    return (
+        [d.info_hash for d in decisions if isinstance(d, Start)],
+        [d.reason for d in decisions if isinstance(d, Hold)],
+    )
+
+
+ITEMS = [Candidate("AA", "a"), Candidate("BB", "b"), Candidate("CC", "c")]
+
+
+def test_an_item_that_fails_to_start_does_not_block_those_behind_it() -> None:
+    assert started_and_held(ITEMS, 2, broken={"AA"}) == (["BB", "CC"], [])
+
+
+def test_an_item_that_failed_lately_is_passed_over() -> None:
+    started, reasons = started_and_held(ITEMS, 1, set(), AA=Failure(1060.0, "no such folder"))
+    assert (started, reasons) == (["BB"], ["failed_before", "batch_full"])
+
+
+def test_an_item_that_failed_is_tried_again_when_its_time_has_come() -> None:
+    assert started_and_held(ITEMS, 1, set(), AA=Failure(1000.0, "no such folder"))[0] == ["AA"]
+
+
+def test_an_item_that_would_fill_the_disk_waits_and_a_smaller_one_goes() -> None:
+    items = [Candidate("BIG", "big", need=90, free=100, disk=1), Candidate("SMALL", "small", need=20, free=100, disk=1)]
+    decisions = list(choose(items, 2, Disks({1: 30}, 50), {}, NOW.wall, lambda _: True))
+    assert [(type(d), d.info_hash) for d in decisions] == [(Hold, "BIG"), (Start, "SMALL")]
+
+
+def test_items_of_one_batch_share_the_disk() -> None:
+    items = [Candidate(name, name, need=40, free=100, disk=1) for name in ("AA", "BB", "CC")]
+    decisions = list(choose(items, 3, Disks({}, 10), {}, NOW.wall, lambda _: True))
+    assert [type(d) for d in decisions] == [Start, Start, Hold]
+
+
+def test_a_busy_line_holds_the_queue_only_where_it_is_limited() -> None:
+    busy = jammed(Limits(max_down_rate=1000), 1000)
+    assert busy is not None
+    assert busy.reason == "traffic"
+    assert jammed(Limits(max_down_rate=1000), 999) is None
+    assert jammed(Limits(), 10**9) is None
+
+
+def test_room_is_never_negative() -> None:
+    assert room(Limits(downloading_max=2), 5, 7) == 0
