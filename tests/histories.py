@@ -10,14 +10,14 @@ from pyrotorque_scheduler.policy import Candidate, Hold, Limits, Start, State, a
 
 @dataclass
 class Every:
-    """A schedule that fires each `seconds`, from `first` to `last` (included)."""
+    """A schedule that fires each `seconds`, from `first` to `last` (included); like the real one it looks strictly after a moment."""
 
     seconds: float = 15.0
     first: float = 0.0
     last: float = math.inf
 
     def next_fire(self, after: float) -> float | None:
-        fire = self.first + max(0, math.ceil((after - self.first) / self.seconds)) * self.seconds
+        fire = self.first + max(0, math.floor((after - self.first) / self.seconds) + 1) * self.seconds
         return fire if fire <= self.last else None
 
     def smallest_gap(self) -> float:

@@ -5,6 +5,9 @@ from typing import Final, Protocol
 
 # A fire time exactly one gap ago has expired: look just behind it, also where a schedule counts `after` as included.
 _JUST_AFTER: Final = 0.001
+# What fires only once has no gap: its grant lives for a day.
+_LONGEST: Final = 86_400.0 * 366
+_ONCE: Final = 86_400.0
 
 
 class Fires(Protocol):
@@ -45,12 +48,11 @@ def grant(schedule: Fires, start_at_once: int, spent: Spent, now: float) -> Gran
     At most one fire time lies within the smallest gap before `now`, so grants cannot add up, and it is found from the
     schedule itself: a tick that came late, twice or not at all changes nothing.
     """
-    gap = schedule.smallest_gap()
+    smallest = schedule.smallest_gap()
+    gap = smallest if smallest < _LONGEST else _ONCE
     upcoming = schedule.next_fire(now)
     fire = schedule.next_fire(now - gap + _JUST_AFTER)
     if fire is None or fire > now:
         return Grant(None, 0, gap, upcoming)
-    if upcoming is not None and upcoming <= now:
-        upcoming = schedule.next_fire(now + _JUST_AFTER)
     used = spent.starts if spent.fire == fire else 0
     return Grant(fire, max(0, start_at_once - used), gap, upcoming)

@@ -2,10 +2,7 @@
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 Boot: TypeAlias = str
 
@@ -35,13 +32,6 @@ def rebased(since: Moment, now: Moment) -> Moment:
     return now.earlier(elapsed(since, now))
 
 
-def current_boot() -> Boot:
-    """A token that is the same until the machine boots again."""
-    try:
-        return _BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError:
-        return "unknown"
-
-
 def current_moment(boot: Boot) -> Moment:
+    """Now; `boot` is the kernel's name for this boot."""
     return Moment(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), boot)

@@ -89,7 +89,7 @@ Decision: TypeAlias = Start | Hold
 
 
 def closed(limits: Limits, state: State, granted: Grant, opens: float | None, now: Moment) -> Hold | None:
-    """Why nothing may be started whatever rTorrent would answer; `opens` is when `hours` allow it (now or earlier: open)."""
+    """Why nothing may be started whatever rTorrent would answer; the hours of the job are open when `opens` is past."""
     if state.paused:
         return Hold("paused", "the job is paused: `pyrotorque resume` lets it run again")
     if opens is None or opens > now.wall:

@@ -18,7 +18,7 @@ class Hours:
     spans: tuple[tuple[int, int], ...] = ()
 
     def contain(self, now: float) -> bool:
-        """Whether the local wall clock shows a time within a span: what a person reads, so changes of DST do not matter."""
+        """Whether the local wall clock shows a time within a span; what a person reads knows no trouble with DST."""
         local = datetime.fromtimestamp(now)
         minute = local.hour * 60 + local.minute
         return not self.spans or any(_within(minute, first, last) for first, last in self.spans)
@@ -27,7 +27,7 @@ class Hours:
         """`now` within the hours, else the first full minute of them (at most two days are searched)."""
         if self.contain(now):
             return now
-        # Whole minutes since the epoch are whole minutes of every zone that is in use; walking them crosses DST rightly.
+        # Whole minutes since the epoch are whole minutes of every zone in use; walking them crosses DST rightly.
         minute = int(now // 60) + 1
         return next(float(m * 60) for m in range(minute, minute + 2 * _DAY) if self.contain(m * 60.0))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
+
 from pyrotorque.errors import UserError
 from pyrotorque.hours import parse_hours
 

@@ -2,7 +2,6 @@
 
 from pyrotorque_scheduler.moments import Moment
 from pyrotorque_scheduler.policy import Candidate, Disks, Failure, Hold, Limits, Start, State, choose, jammed, room
-
 from tests.histories import history
 
 

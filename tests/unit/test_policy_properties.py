@@ -1,5 +1,7 @@
 """What holds for the queue whatever happens: ticks, events, completions, clock steps, in any order."""
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +35,7 @@ def lived(limits: dict[str, float], things: list[tuple[str, int]], clock: bool =
         elif thing == "clock" and clock:
             queue.clock_steps(seconds * 100 - 2000)
         elif thing == "tick":
-            now = queue.schedule.next_fire(now) or now
+            now = queue.schedule.next_fire(now - 0.001) or now
             queue.step(at=now)
         else:
             queue.event(at=now)
@@ -58,14 +60,14 @@ def test_batches_keep_the_pace_and_the_intermission(limits: dict[str, float], th
     queue = lived(limits, things, clock=False)
     least = max(limits["every"], limits["intermission"])
     times = batches(queue)
-    assert all(after - before >= least for before, after in zip(times, times[1:], strict=False))
+    assert all(after - before >= least for before, after in pairwise(times))
 
 
 @given(LIMITS, THINGS)
 def test_no_clock_step_cuts_an_intermission(limits: dict[str, float], things: list[tuple[str, int]]) -> None:
     queue = lived(limits, things, clock=True)
     times = batches(queue)
-    assert all(after - before >= limits["intermission"] for before, after in zip(times, times[1:], strict=False))
+    assert all(after - before >= limits["intermission"] for before, after in pairwise(times))
 
 
 @given(LIMITS, THINGS)
