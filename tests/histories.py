@@ -10,7 +10,7 @@ from pyrotorque_scheduler.policy import Candidate, Hold, Limits, Start, State, a
 
 @dataclass
 class Every:
-    """A schedule that fires each `seconds`, from `first` to `last` (included); like the real one it looks strictly after a moment."""
+    """A schedule that fires each `seconds`, from `first` to `last` (included), looking strictly after a moment."""
 
     seconds: float = 15.0
     first: float = 0.0
