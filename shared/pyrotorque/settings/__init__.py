@@ -1,23 +1,38 @@
 """The configuration directory as one frozen value: packaged defaults, config.ini, torque.ini, the command line."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import msgspec
 
+import pyrotorque
 from pyrotorque.errors import SettingsError
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options
-from pyrotorque.settings.group import read_group
+from pyrotorque.settings.group import FOLDERS, read_group, read_layout
 from pyrotorque.settings.ini import Sections, parse_ini, read_ini
+from pyrotorque.settings.kept import to_json
 from pyrotorque.settings.merge import Merged, merge
 from pyrotorque.settings.problems import Problem, Report, SettingsProblems
 from pyrotorque.settings.schema import Settings
 
-__all__ = ["Loaded", "Origin", "Problem", "SettingsProblems", "digest_of", "load", "packaged_text"]
+__all__ = [
+    "Loaded",
+    "Origin",
+    "Problem",
+    "SettingsProblems",
+    "configuration_dir",
+    "digest_of",
+    "layout_of",
+    "load",
+    "packaged_text",
+]
+
+# The name under which users know the packaged defaults.
+PACKAGED = "torque.ini.default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +75,27 @@ def load(config_dir: Path, options: Options) -> Loaded:
 
 def packaged_text() -> str:
     """The packaged defaults, as `torque.ini.default` shows them to users."""
-    return files("pyrotorque").joinpath("defaults/torque.ini").read_text(encoding="utf-8")
+    return (Path(pyrotorque.__file__).parent / "defaults" / "torque.ini").read_text(encoding="utf-8")
+
+
+def layout_of(config_dir: Path) -> Layout:
+    """Where everything of this directory lives, also when its configuration is broken."""
+    home = config_dir.expanduser().absolute()
+    torque = home / "torque.ini"
+    found = read_ini(torque, Report()).get("torque", {}) if torque.exists() else {}
+    merged = merge([{"torque": found}], {"config_dir": str(home)}, Report())
+    return read_layout(home, merged.torque)
+
+
+def configuration_dir(given: str | None) -> Path:
+    """`--config-dir`, else `PYRO_CONFIG_DIR`, else `~/.pyroscope`."""
+    chosen = given or os.environ.get("PYRO_CONFIG_DIR") or "~/.pyroscope"
+    return Path(chosen).expanduser().absolute()
 
 
 def digest_of(settings: Settings) -> str:
     """A short name of exactly this configuration."""
-    nameless = msgspec.structs.replace(settings, digest="")
-    return hashlib.sha256(msgspec.json.encode(nameless, enc_hook=str)).hexdigest()[:16]
+    return hashlib.sha256(to_json(msgspec.structs.replace(settings, digest=""))).hexdigest()[:16]
 
 
 def _sources(home: Path, options: Options, report: Report) -> list[Sections]:
@@ -77,8 +106,19 @@ def _sources(home: Path, options: Options, report: Report) -> list[Sections]:
     if not torque.exists() and not extra:
         raise SettingsError(f"there is no {torque}: `pyrotorque init` writes a minimal one")
     optional = [path for path in (home / "config.ini", torque) if path.exists()]
-    packaged = parse_ini(packaged_text(), "torque.ini.default", report)
-    return [packaged, *(read_ini(path, report) for path in (*optional, *extra))]
+    packaged = parse_ini(packaged_text(), PACKAGED, report)
+    own = [read_ini(path, report) for path in optional]
+    return [packaged, *own, *(_extra_source(path, report) for path in extra)]
+
+
+def _extra_source(path: Path, report: Report) -> Sections:
+    """Folders may only be set where every service finds them: all it is told is the configuration directory."""
+    sections = read_ini(path, report)
+    for key in FOLDERS:
+        if entry := sections.get("torque", {}).get(key):
+            said = "belongs into torque.ini: what starts later does not know this file yet"
+            report.problems.append(Problem(entry.file, entry.line, key, said))
+    return sections
 
 
 def _origins(merged: Merged) -> dict[str, Origin]:

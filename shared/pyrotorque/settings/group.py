@@ -9,6 +9,7 @@ from pyrotorque.layout import Layout
 from pyrotorque.options import Options
 from pyrotorque.settings.ini import Entry
 from pyrotorque.settings.jobs import read_job
+from pyrotorque.settings.locate import address_in_files
 from pyrotorque.settings.merge import Merged
 from pyrotorque.settings.problems import Problem, Report, suggestion
 from pyrotorque.settings.schema import AnyJob, RTorrentSettings, Settings
@@ -25,6 +26,7 @@ _GROUP_KEYS: Final[dict[str, Any]] = {
     "connect_timeout": float,
     "read_timeout": float,
 }
+FOLDERS: Final = ("run_dir", "state_dir")
 # What the earlier daemons' scheduler and web server understood; accepted, so that old files load.
 _FOREIGN: Final = ("apscheduler.", "httpd.")
 _JOB_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
@@ -36,7 +38,6 @@ def read_group(home: Path, merged: Merged, options: Options, report: Report) -> 
     """The typed settings (their digest still empty) and where everything lives; problems go to `report`."""
     jobs, plain = _sorted_keys(merged.torque, report)
     group = {key: _value(key, entry, report) for key, entry in plain.items() if entry.value}
-    layout = Layout.below(home, run_dir=group.get("run_dir"), state_dir=group.get("state_dir"))
     settings = Settings(
         digest="",
         rtorrent=_rtorrent(group, merged),
@@ -47,7 +48,13 @@ def read_group(home: Path, merged: Merged, options: Options, report: Report) -> 
         aliases=_aliases(merged.announce),
         traits_by_alias={alias: entry.value for alias, entry in merged.traits_by_alias.items()},
     )
-    return settings, layout
+    return settings, read_layout(home, merged.torque)
+
+
+def read_layout(home: Path, torque: Mapping[str, Entry]) -> Layout:
+    """Where everything lives; a folder that is not a path is as if it were not set."""
+    folders = {key: _value(key, torque[key], Report()) for key in FOLDERS if key in torque and torque[key].value}
+    return Layout.below(home, **folders)
 
 
 def _sorted_keys(torque: Mapping[str, Entry], report: Report) -> tuple[Jobs, dict[str, Entry]]:
@@ -100,11 +107,11 @@ def _read_jobs(jobs: Jobs, packaged: frozenset[str], report: Report) -> tuple[An
 
 def _rtorrent(group: Mapping[str, Any], merged: Merged) -> RTorrentSettings:
     entry = merged.torque.get("scgi_url") or merged.global_.get("scgi_url")
-    return RTorrentSettings(
-        url=(entry.value or None) if entry else None,
-        origin=f"{entry.file}:{entry.line}" if entry and entry.value else "",
-        **{key: group[key] for key in ("connect_timeout", "read_timeout") if group.get(key)},
-    )
+    rc = merged.torque.get("rtorrent_rc") or merged.global_.get("rtorrent_rc")
+    configured = (entry.value, f"{entry.file}:{entry.line}") if entry and entry.value else None
+    url, origin = configured or address_in_files(rc.value if rc else None)
+    deadlines = {key: group[key] for key in ("connect_timeout", "read_timeout") if group.get(key)}
+    return RTorrentSettings(url=url, origin=origin, **deadlines)
 
 
 def _aliases(announce: Mapping[str, Entry]) -> dict[str, str]:

@@ -1,0 +1,130 @@
+"""rTorrent's SCGI address as its own configuration file says it: plain values, and the computed forms people use."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+Node: TypeAlias = "str | list[Node]"
+ReadText: TypeAlias = Callable[[str], str | None]
+
+_UNIX: Final = frozenset(("network.scgi.open_local", "scgi_local"))
+_PORT: Final = frozenset(("network.scgi.open_port", "scgi_port"))
+_SESSION: Final = frozenset(("session.path.set", "session", "session_directory", "directory.session.set"))
+_IMPORT: Final = frozenset(("import", "try_import"))
+_COMMAND: Final = re.compile(r"\s*(?P<name>[A-Za-z][\w.]*)\s*=\s*(?P<value>.*)", re.DOTALL)
+_TOKEN: Final = re.compile(r'\s*(?:(?P<text>"(?:[^"\\]|\\.)*")|(?P<mark>[(){},])|(?P<bare>(?:[^(){},"\\]|\\.)+))')
+_DEPTH_MAX: Final = 10
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was understood so far: `values` are the answers of commands such as `session.path`."""
+
+    unix: str | None = None
+    port: str | None = None
+    values: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def address_in(text: str, *, home: str, environ: Mapping[str, str], read: ReadText) -> str | None:
+    """The `scgi_url` in the text of an rtorrent.rc, `read` gives the text of files it imports; None where it has none.
+
+    A socket is preferred over a port, and the last setting of each counts, as in rTorrent.
+    """
+    found = _Found(values={})
+    _Rc(home, environ, read, found).take(text, 0)
+    if found.unix:
+        return f"scgi://{found.unix}"
+    return f"scgi://{_host_and_port(found.port)}" if found.port else None
+
+
+def _host_and_port(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    return f"{host if colon and host else '127.0.0.1'}:{port}"
+
+
+class _Rc:
+    def __init__(self, home: str, environ: Mapping[str, str], read: ReadText, found: _Found) -> None:
+        self.home, self.environ, self.read, self.found = home, environ, read, found
+
+    def take(self, text: str, depth: int) -> None:
+        for line in text.replace("\\\n", " ").split("\n"):
+            if not line.lstrip().startswith("#") and (command := _COMMAND.match(line)):
+                self._command(command["name"], command["value"].strip(), depth)
+
+    def _command(self, name: str, value: str, depth: int) -> None:
+        if name == "method.insert":
+            self._constant(value)
+        elif name in _IMPORT and depth < _DEPTH_MAX:
+            path = self._value(value)
+            self.take((self.read(self._at_home(path)) if path else None) or "", depth + 1)
+        elif name in _UNIX:
+            self.found.unix = self._path(value) or self.found.unix
+        elif name in _PORT:
+            self.found.port = self._value(value) or self.found.port
+        elif name in _SESSION and (path := self._path(value)):
+            self.found.values["session.path"] = path.rstrip("/") + "/"
+
+    def _constant(self, value: str) -> None:
+        """`method.insert = NAME, string|const|private, VALUE` defines what `(NAME)` answers."""
+        name, _, rest = value.partition(",")
+        kinds, _, definition = rest.partition(",")
+        if "string" in kinds and (text := self._value(definition.strip())) is not None:
+            self.found.values[name.strip()] = text
+
+    def _path(self, value: str) -> str | None:
+        text = self._value(value)
+        return self._at_home(text) if text else None
+
+    def _at_home(self, path: str) -> str:
+        return self.home + path[1:] if path == "~" or path.startswith("~/") else path
+
+    def _value(self, text: str) -> str | None:
+        """The value of an argument; None where it needs a command that only rTorrent can answer."""
+        if text.startswith("$"):
+            command = text[1:].partition("=")
+            return self._call([command[0].strip(), *_parse(command[2])])
+        nodes = _parse(text)
+        return self._evaluated(nodes[0]) if nodes else ""
+
+    def _evaluated(self, node: Node) -> str | None:
+        if isinstance(node, str):
+            return self._value(node) if node.startswith("$") else node
+        return self._call(node)
+
+    def _call(self, nodes: list[Node]) -> str | None:
+        name = nodes[0] if nodes and isinstance(nodes[0], str) else ""
+        if name == "cat":
+            parts = [self._evaluated(node) for node in nodes[1:]]
+            return None if None in parts else "".join(part for part in parts if part is not None)
+        if name == "system.env" and len(nodes) > 1:
+            return self.environ.get(self._evaluated(nodes[1]) or "")
+        return self.found.values.get(name)
+
+
+def _parse(text: str) -> list[Node]:
+    """Arguments between commas; `( … )` is a call, `{ … }` a list that reads as `cat`, `$command=…` stays text."""
+    root: list[Node] = []
+    open_lists = [root]
+    for found in _TOKEN.finditer(text):
+        mark = found["mark"]
+        if mark in ("(", "{"):
+            inner: list[Node] = ["cat"] if mark == "{" else []
+            open_lists[-1].append(inner)
+            open_lists.append(inner)
+        elif mark in (")", "}"):
+            if len(open_lists) > 1:
+                open_lists.pop()
+        elif mark is None:
+            open_lists[-1].append(_plain(found["text"], found["bare"]))
+    return root
+
+
+def _plain(quoted: str | None, bare: str | None) -> str:
+    text = quoted[1:-1] if quoted is not None else (bare or "").strip()
+    return re.sub(r"\\(.)", r"\1", text)
+
+
+def usual_files(home: str, configured: str | None) -> Iterable[str]:
+    """Where rTorrent's configuration is looked for."""
+    return (configured,) if configured else (f"{home}/.rtorrent.rc", f"{home}/.config/rtorrent/rtorrent.rc")

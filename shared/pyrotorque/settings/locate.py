@@ -1,0 +1,62 @@
+"""Where rTorrent listens, when nobody has configured it: its configuration file says so, or its process shows it."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyrotorque.settings.address import address_in, usual_files
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """An address on which a running rTorrent listens; whether it is SCGI is for a call to find out."""
+
+    url: str
+    pid: int
+
+
+def address_in_files(rtorrent_rc: str | None) -> tuple[str | None, str]:
+    """The address in rTorrent's configuration and the file it is from, or nothing; `rtorrent_rc` replaces the usual."""
+    home = str(Path.home())
+    for name in usual_files(home, rtorrent_rc and str(Path(rtorrent_rc).expanduser())):
+        if text := _text(name):
+            url = address_in(text, home=home, environ=os.environ, read=_text)
+            if url:
+                return url, name
+    return None, ""
+
+
+def _text(name: str) -> str | None:
+    try:
+        return Path(name).read_text(encoding="utf-8", errors="surrogateescape")
+    except (OSError, ValueError):
+        return None
+
+
+def listening_rtorrents() -> Iterator[Listening]:
+    """What the rtorrent processes of this user listen on, sockets before ports."""
+    import psutil  # heavy, and only needed where no file names the address
+
+    for process in psutil.process_iter(["name", "uids"]):
+        uids = process.info["uids"]
+        if (process.info["name"] or "").startswith("rtorrent") and uids and uids.effective == os.geteuid():
+            try:
+                connections = process.net_connections(kind="all")
+            except psutil.Error:
+                continue
+            for url in _listening_urls(connections):
+                yield Listening(url, process.pid)
+
+
+def _listening_urls(connections: Iterable[object]) -> list[str]:
+    sockets: list[str] = []
+    ports: list[str] = []
+    for connection in connections:
+        address = getattr(connection, "laddr", "")
+        if isinstance(address, str):
+            sockets += [f"scgi://{address}"] if address.startswith("/") else []
+        elif address and getattr(connection, "status", "") == "LISTEN":
+            host = "127.0.0.1" if address.ip in ("0.0.0.0", "::") else address.ip
+            ports.append(f"scgi://{host}:{address.port}")
+    return [*dict.fromkeys(sockets), *ports]
