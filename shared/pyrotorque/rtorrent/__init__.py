@@ -1,0 +1,19 @@
+"""The only door to rTorrent: SCGI over a unix socket or TCP, with deadlines, and odd names break no answer."""
+
+from pyrotorque.rtorrent.address import Address, TcpAddress, UnixAddress, parse_url
+from pyrotorque.rtorrent.client import Identity, RTorrent
+from pyrotorque.rtorrent.stats import CallStats, Durations
+from pyrotorque.rtorrent.xml import Param, Value
+
+__all__ = [
+    "Address",
+    "CallStats",
+    "Durations",
+    "Identity",
+    "Param",
+    "RTorrent",
+    "TcpAddress",
+    "UnixAddress",
+    "Value",
+    "parse_url",
+]

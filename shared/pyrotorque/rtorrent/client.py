@@ -1,0 +1,268 @@
+"""What the services ask of rTorrent: calls, many calls in one, rows of a view, and whether it is still the same one."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from pyrotorque.errors import RequestTooLarge, RTorrentFault, RTorrentPermission, RTorrentUnavailable
+from pyrotorque.rtorrent.address import parse_url
+from pyrotorque.rtorrent.effects import changes_something
+from pyrotorque.rtorrent.packing import packed_command, separator, split_row
+from pyrotorque.rtorrent.scgi import Deadline, ExchangeFailed, exchange, shown_size_fault
+from pyrotorque.rtorrent.stats import CallStats
+from pyrotorque.rtorrent.xml import Param, Unreadable, Value, as_fault, decode_answer, decode_packed, encode_call
+from pyrotorque.text import printable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Call = tuple[str, Sequence[Param]]
+
+# A constant that we put into rTorrent: it is gone after a restart, also where the pid says nothing to us.
+INCARNATION: Final = "pyrotorque.incarnation"
+
+# A multicall is cut in two above this size; rTorrent's default limit for a request is 512 KiB.
+_MULTICALL_MAX: Final = 384 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which rTorrent this is; `incarnation` changes when it restarts."""
+
+    pid: int
+    client_version: str
+    library_version: str
+    hostname: str
+    incarnation: str
+
+
+class RTorrent:
+    """A client of one rTorrent; it belongs to one thread, and each call opens and closes its own connection.
+
+    Calls raise RTorrentUnavailable (away, hung, or no XML-RPC), RTorrentPermission, RTorrentFault or RequestTooLarge.
+    A call that timed out may still be carried out later.
+    """
+
+    def __init__(
+        self, url: str, *, connect_timeout: float = 3.0, read_timeout: float = 10.0, untrusted: bool = False
+    ) -> None:
+        self.address = parse_url(url)
+        self.connect_timeout = connect_timeout
+        self.read_timeout = read_timeout
+        self.untrusted = untrusted
+        self.stats = CallStats()
+        self._methods: frozenset[str] | None = None
+        self._incarnation: str | None = None
+        self._items_method = "d.multicall2"
+
+    def call(self, method: str, *params: Param, timeout: float | None = None, label: str = "") -> Value:
+        """The value of `method`; a target (`""` or an info-hash), where the method wants one, is the first of `params`.
+
+        `label` names the call in `stats` instead of the method.
+        """
+        repeatable = not changes_something(method, params)
+        return self._ask(method, params, decode_answer, timeout, label, repeatable=repeatable)
+
+    def multicall(
+        self, calls: Sequence[Call], timeout: float | None = None, *, label: str = ""
+    ) -> list[Value | RTorrentFault]:
+        """The values of `calls`, in their order, a fault in its own slot.
+
+        They travel together, so rTorrent does nothing in between; only what is too large for one request is divided.
+        """
+        if not calls:
+            return []
+        packed: list[Param] = [{"methodName": name, "params": list(params)} for name, params in calls]
+        if len(calls) > 1 and len(encode_call("system.multicall", [packed])) > _MULTICALL_MAX:
+            half = len(calls) // 2
+            return self.multicall(calls[:half], timeout, label=label) + self.multicall(
+                calls[half:], timeout, label=label
+            )
+        repeatable = not any(changes_something(name, params) for name, params in calls)
+        slots = self._ask("system.multicall", [packed], decode_answer, timeout, label, repeatable=repeatable)
+        if not isinstance(slots, list) or len(slots) != len(calls):
+            raise self._unreadable(f"system.multicall of {len(calls)} calls gave {printable(repr(slots)[:80])}")
+        return [self._slot(name, slot) for (name, _), slot in zip(calls, slots, strict=True)]
+
+    def rows(
+        self,
+        view: str,
+        commands: Sequence[str],
+        *,
+        where: str = "",
+        timeout: float | None = None,
+        label: str = "",
+    ) -> list[tuple[str, ...]]:
+        """One row for each item of `view` (for which `where` is true), with the results of `commands` as text.
+
+        Commands are written as in rTorrent's configuration (`d.hash=`, `d.custom=tm_loaded`); numbers come as decimal
+        text, lists with their parts run together. Mind that rTorrent takes an unknown command in `where` for false.
+        """
+        if not commands:
+            raise ValueError("rows of no fields were asked for")
+        between = separator()
+        texts = self._items(view, where, [packed_command(commands, between)], decode_packed, timeout, label)
+        rows = [split_row(text, between, len(commands)) for text in texts]
+        whole = [row for row in rows if row is not None]
+        if len(whole) == len(rows):
+            return whole
+        log.debug("%d rows of view %s were cut, by a NUL in a field: reading it unpacked", len(rows) - len(whole), view)
+        answer = self._items(view, where, commands, decode_answer, timeout, label)
+        return self._unpacked(answer, len(commands))
+
+    def methods(self) -> frozenset[str]:
+        """The names of all commands of this rTorrent; asked once, and again when it was away or was restarted."""
+        if self._methods is None:
+            names = self.call("system.listMethods")
+            if not isinstance(names, list):
+                raise self._unreadable(f"system.listMethods gave {printable(repr(names)[:80])}")
+            self._methods = frozenset(map(str, names))
+        return self._methods
+
+    def known(self, command: str) -> bool:
+        """Whether this rTorrent has `command`, written as a name or with arguments (`d.custom=key`)."""
+        return command.partition("=")[0].strip() in self.methods()
+
+    def identity(self) -> Identity:
+        """Who answers: asked anew each time, in one call (two after a restart of rTorrent)."""
+        facts = ("system.pid", "system.client_version", "system.library_version", "system.hostname")
+        calls: list[Call] = [(name, ()) for name in (*facts, INCARNATION)]
+        answers = self.multicall(calls, label="ping")
+        for name, answer in zip(facts, answers, strict=False):
+            if isinstance(answer, RTorrentFault):
+                raise RTorrentFault(f"{name}: {answer}", answer.code)
+        pid, client, library, host, token = answers
+        incarnation = self._mark(f"pid {pid!s}") if isinstance(token, RTorrentFault) else str(token)
+        if incarnation != self._incarnation:
+            self._forget()
+            self._incarnation = incarnation
+        return Identity(int(str(pid)), str(client), str(library), str(host), incarnation)
+
+    def _mark(self, otherwise: str) -> str:
+        """The mark of this incarnation: ours, or that of another process that came first."""
+        try:
+            self.call("method.insert", "", INCARNATION, "string|const", os.urandom(8).hex())
+        except RTorrentFault as fault:
+            log.debug("no new mark for this rTorrent: %s", fault)
+        try:
+            return str(self.call(INCARNATION))
+        except RTorrentFault:
+            # An untrusted connection may not insert one (0.16.10): until a service has done so, its pid must do.
+            return otherwise
+
+    def _items(
+        self,
+        view: str,
+        where: str,
+        commands: Sequence[str],
+        read: Callable[[bytes], T],
+        timeout: float | None,
+        label: str,
+    ) -> T:
+        if where:
+            params = ("", view, where, *commands)
+            return self._ask("d.multicall.filtered", params, read, timeout, label, repeatable=True)
+        params = ("", view, *commands)
+        try:
+            return self._ask(self._items_method, params, read, timeout, label, repeatable=True)
+        except RTorrentFault:
+            # From 0.16.14 on the name is d.multicall, and the old one may go.
+            if self.known(self._items_method) or not self.known("d.multicall"):
+                raise
+            self._items_method = "d.multicall"
+            return self._ask(self._items_method, params, read, timeout, label, repeatable=True)
+
+    def _unpacked(self, answer: Value, width: int) -> list[tuple[str, ...]]:
+        rows = answer if isinstance(answer, list) else []
+        whole = [tuple(map(_text, row)) for row in rows if isinstance(row, list) and len(row) == width]
+        if len(whole) < len(rows) or not isinstance(answer, list):
+            log.warning("left out %d items: rTorrent did not give all %d fields", len(rows) - len(whole), width)
+        return whole
+
+    def _ask(
+        self,
+        method: str,
+        params: Sequence[Param],
+        read: Callable[[bytes], T],
+        timeout: float | None,
+        label: str,
+        *,
+        repeatable: bool,
+    ) -> T:
+        body = encode_call(method, params)
+        answer = self._exchanged(body, timeout, label or method, repeatable=repeatable)
+        began = time.monotonic()
+        try:
+            return read(answer)
+        except RTorrentFault as fault:
+            raise self._told(fault, method, body) from None
+        except Unreadable as error:
+            raise self._unreadable(str(error)) from error
+        finally:
+            self.stats.parsed(label or method, time.monotonic() - began)
+
+    def _exchanged(self, body: bytes, timeout: float | None, label: str, *, repeatable: bool) -> bytes:
+        seconds = self.read_timeout if timeout is None else timeout
+        deadline = Deadline.after(seconds, connect=self.connect_timeout)
+        began = time.monotonic()
+        try:
+            answer = self._answer(body, deadline, label, repeatable=repeatable)
+        except ExchangeFailed as error:
+            self.stats.failed(error.reason)
+            self._forget()
+            raise
+        except RTorrentPermission:
+            self.stats.failed("permission")
+            raise
+        except RequestTooLarge:
+            self.stats.failed("too_large")
+            raise
+        finally:
+            self.stats.took(label, time.monotonic() - began)
+        self.stats.response_bytes += len(answer)
+        return answer
+
+    def _answer(self, body: bytes, deadline: Deadline, label: str, *, repeatable: bool) -> bytes:
+        self.stats.asked(label, len(body))
+        try:
+            return exchange(self.address, body, deadline, untrusted=self.untrusted)
+        except ExchangeFailed as error:
+            if not (error.unanswered and repeatable):
+                raise
+            # After a minute of silence the rTorrents that follow 0.16.20 reset the first connection.
+            self.stats.retries += 1
+            return exchange(self.address, body, deadline, untrusted=self.untrusted)
+
+    def _slot(self, method: str, slot: Value) -> Value | RTorrentFault:
+        if isinstance(slot, list) and len(slot) == 1:
+            return slot[0]
+        fault = as_fault(slot)
+        if fault is None:
+            raise self._unreadable(f"the slot of {method} holds {printable(repr(slot)[:80])}")
+        return RTorrentFault(f"{method}: {fault}", fault.code)
+
+    def _told(self, fault: RTorrentFault, method: str, body: bytes) -> RTorrentFault | RequestTooLarge:
+        if "too large" in str(fault) and "XML-RPC" in str(fault):
+            self.stats.failed("too_large")
+            return RequestTooLarge(shown_size_fault(str(fault), body))
+        self.stats.failed("fault")
+        return RTorrentFault(f"{method}: {fault}", fault.code)
+
+    def _unreadable(self, text: str) -> RTorrentUnavailable:
+        self.stats.failed("parse")
+        return RTorrentUnavailable(f"rTorrent at {self.address}: {text}")
+
+    def _forget(self) -> None:
+        self._methods = None
+        self._items_method = "d.multicall2"
+
+
+def _text(value: Value) -> str:
+    if isinstance(value, list):
+        return "".join(map(_text, value))
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    return str(value)

@@ -1,0 +1,198 @@
+"""One request to rTorrent over SCGI: connect, send, read to the end, all within one deadline and a bounded size."""
+
+import errno
+import os
+import re
+import socket
+import struct
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from pyrotorque.errors import RequestTooLarge, RTorrentPermission, RTorrentUnavailable
+from pyrotorque.rtorrent.address import Address, TcpAddress, UnixAddress
+from pyrotorque.rtorrent.stats import Failure
+from pyrotorque.text import printable
+
+# 100,000 items with 20 fields each are about 100 MB; what is larger is not an answer to us.
+ANSWER_MAX: Final = 256 * 1024 * 1024
+
+# Compiled into rTorrent: 0.9.8 and earlier close the connection on more, without an answer.
+_OLD_BODY_MAX: Final = 2 * 1024 * 1024
+
+_BLOCK: Final = 256 * 1024
+_CONTENT_LENGTH = re.compile(rb"(?im)^Content-Length:\s*(\d{1,18})\s*$")
+
+
+class ExchangeFailed(RTorrentUnavailable):
+    """No whole answer came; `unanswered` when the connection broke before its first byte."""
+
+    def __init__(self, message: str, reason: Failure, *, unanswered: bool = False) -> None:
+        super().__init__(message)
+        self.reason: Failure = reason
+        self.unanswered = unanswered
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """Until when (CLOCK_MONOTONIC) a call must be over, and how long its connect may take of that."""
+
+    end: float
+    seconds: float
+    connect: float
+
+    @classmethod
+    def after(cls, seconds: float, *, connect: float) -> "Deadline":
+        return cls(time.monotonic() + seconds, seconds, connect)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the end, never 0: a socket takes 0 for `do not wait at all`."""
+        return max(self.end - time.monotonic(), 1e-4)
+
+
+def exchange(
+    address: Address, body: bytes, deadline: Deadline, *, untrusted: bool = False, limit: int = ANSWER_MAX
+) -> bytes:
+    """The body of rTorrent's answer to `body`.
+
+    Raises ExchangeFailed, RTorrentPermission, or RequestTooLarge when rTorrent closed on a body above its limit.
+    """
+    with _connected(address, deadline) as connection:
+        received = bytearray()
+        try:
+            connection.settimeout(deadline.left)
+            connection.sendall(_framed(body, untrusted))
+            return _read(connection, address, deadline, limit, received)
+        except TimeoutError as error:
+            raise ExchangeFailed(
+                f"rTorrent at {address} did not answer within {deadline.seconds:g} s"
+                f"{' to the end' if received else ''}: it is busy or hangs",
+                "timeout",
+            ) from error
+        except OSError as error:
+            if not received and len(body) > _OLD_BODY_MAX:
+                raise _too_large(address, body) from error
+            raise ExchangeFailed(
+                f"rTorrent at {address} broke the connection: {error.strerror or error}",
+                "reset",
+                unanswered=not received,
+            ) from error
+
+
+def _read(connection: socket.socket, address: Address, deadline: Deadline, limit: int, received: bytearray) -> bytes:
+    wanted: int | None = None
+    start = 0
+    while wanted is None or len(received) < wanted:
+        connection.settimeout(deadline.left)
+        block = connection.recv(_BLOCK)
+        if not block:
+            break
+        received += block
+        if wanted is None and (start := _body_start(received)):
+            wanted = _announced_end(received, start)
+        if max(len(received), wanted or 0) > limit:
+            raise ExchangeFailed(f"rTorrent at {address} sends an answer of more than {limit} bytes", "parse")
+        if time.monotonic() > deadline.end:
+            raise TimeoutError
+    if not received:
+        raise ConnectionResetError(errno.ECONNRESET, "closed without an answer")
+    if not start or (wanted is not None and len(received) < wanted):
+        raise ExchangeFailed(f"rTorrent at {address} broke off its answer after {len(received)} bytes", "reset")
+    return bytes(received[start:wanted])
+
+
+def _body_start(received: bytearray) -> int:
+    """Where the body begins, 0 while the header is not complete."""
+    for blank in (b"\r\n\r\n", b"\n\n"):
+        found = received.find(blank, 0, 4096)
+        if found >= 0:
+            return found + len(blank)
+    return 0
+
+
+def _announced_end(received: bytearray, start: int) -> int | None:
+    announced = _CONTENT_LENGTH.search(received, 0, start)
+    return start + int(announced[1]) if announced else None
+
+
+def _framed(body: bytes, untrusted: bool) -> bytes:
+    header = b"CONTENT_LENGTH\0%d\0SCGI\x001\0" % len(body)
+    if untrusted:
+        # Since 0.16.10 rTorrent then refuses whatever changes something; older ones ignore it.
+        header += b"UNTRUSTED_CONNECTION\x001\0"
+    return b"%d:%b,%b" % (len(header), header, body)
+
+
+def _connected(address: Address, deadline: Deadline) -> socket.socket:
+    patience = min(deadline.connect, deadline.left)
+    try:
+        if isinstance(address, TcpAddress):
+            return socket.create_connection((address.host, address.port), timeout=patience)
+        return _connected_unix(address, patience)
+    except TimeoutError as error:
+        raise ExchangeFailed(f"no connection to rTorrent at {address} within {patience:g} s", "connect") from error
+    except BlockingIOError as error:
+        raise ExchangeFailed(
+            f"rTorrent at {address} takes no more connections: it hangs, or is overloaded", "connect"
+        ) from error
+    except PermissionError as error:
+        raise RTorrentPermission(_permission_text(address)) from error
+    except OSError as error:
+        raise ExchangeFailed(_connect_text(address, error), "connect") from error
+
+
+def _connected_unix(address: UnixAddress, patience: float) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        # A non-blocking connect to a full backlog fails at once; this way the kernel waits for room.
+        whole, fraction = divmod(max(patience, 1e-3), 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(whole), int(fraction * 1e6)))
+        connection.connect(os.fsencode(address.path))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect_text(address: Address, error: OSError) -> str:
+    match error.errno:
+        case errno.ENOENT:
+            return (
+                f"there is no socket {address}: rTorrent is not running, or its network.scgi.open_local is another path"
+            )
+        case errno.ECONNREFUSED:
+            return f"nobody listens at {address}: rTorrent is not running"
+        case errno.ENOTSOCK:
+            return f"{address} is not a socket"
+        case _:
+            return f"no connection to rTorrent at {address}: {error.strerror or error}"
+
+
+def _permission_text(address: Address) -> str:
+    text = f"this user (uid {os.geteuid()}) may not use rTorrent's socket {address}"
+    if not isinstance(address, UnixAddress):
+        return text
+    try:
+        found = os.stat(address.path)
+    except OSError:
+        return f"{text}: a folder above it is closed to us; run as rTorrent's user or join a group that may enter it"
+    return (
+        f"{text}, which belongs to uid {found.st_uid}, gid {found.st_gid}, mode {found.st_mode & 0o7777:04o}: "
+        "run as that user, or join that group and let rTorrent give it the right to write"
+    )
+
+
+def _too_large(address: Address, body: bytes) -> RequestTooLarge:
+    return RequestTooLarge(
+        f"rTorrent at {address} closed the connection on a request of {len(body)} bytes: "
+        f"0.9.8 takes {_OLD_BODY_MAX} (compiled in), 0.10 and later 16777216"
+    )
+
+
+def shown_size_fault(text: str, body: bytes) -> str:
+    """What a `request too large` fault means, and the setting that helps."""
+    return (
+        f"a request of {len(body)} bytes is too large for rTorrent ({printable(text)}): "
+        "raise network.xmlrpc.size_limit.set in its configuration (default 524288, at most 2097152 on 0.9.8)"
+    )
