@@ -1,0 +1,191 @@
+"""What a metafile says about its torrent, checked as rTorrent checks it, so that a refusal has a reason."""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from bencode2 import BencodeDecodeError, bdecode
+
+from pyrotorque.errors import MetafileError
+from pyrotorque.metafile.scan import top_level
+from pyrotorque.text import printable
+
+MAX_SIZE = 16 * 1024 * 1024
+
+Info = dict[bytes, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metafile:
+    """A metafile that rTorrent takes. Texts hold bytes that are not UTF-8 as surrogates, so that they survive."""
+
+    info_hash: str
+    info_hash_v2: str | None
+    name_bytes: bytes
+    size: int
+    piece_length: int
+    multi_file: bool
+    private: bool
+    files: tuple[tuple[str, int], ...]
+    announce: tuple[str, ...]
+    comment: str
+    created_by: str
+    creation_date: int
+    source: str
+
+    @property
+    def name(self) -> str:
+        return _text(self.name_bytes)
+
+
+def take(path: Path) -> bytes:
+    """The bytes of a file, never more than MAX_SIZE; raises MetafileError for what is no regular file or too large."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise MetafileError(f"{printable(str(path))} is not a regular file")
+        _check_size(found.st_size)
+        data = file.read(MAX_SIZE + 1)
+    _check_size(len(data))
+    return data
+
+
+def read(data: bytes) -> Metafile:
+    """The torrent that `data` describes.
+
+    Raises MetafileIncomplete for a true beginning of a metafile (its writer is not done), else MetafileError.
+    """
+    _check_size(len(data))
+    spans = top_level(data)
+    begin, end = spans.get(b"info", (0, 0))
+    if not end:
+        raise MetafileError("the metafile has no info dictionary")
+    raw = memoryview(data)[begin:end]
+    info = _decoded(raw, "info")
+    if not isinstance(info, dict):
+        raise MetafileError("info is not a dictionary")
+    outer = {key: _decoded(memoryview(data)[slice(*spans[key])], printable(key)) for key in _OUTER & spans.keys()}
+    return _metafile(info, raw, outer)
+
+
+# Only these are decoded; the rest of the outer dictionary is walked over.
+_OUTER = frozenset((b"announce", b"announce-list", b"comment", b"created by", b"creation date"))
+
+
+def _metafile(info: Info, raw: memoryview, outer: Info) -> Metafile:
+    name = _name(info)
+    _check_pieces(info)
+    multi_file = b"length" not in info
+    files = _files(info) if multi_file else ((_text(name), _length(info, "the torrent")),)
+    size = sum(length for _, length in files)
+    if not 0 < size < 2**63:
+        raise MetafileError("the torrent has no content: all its files are empty" if not size else "the sizes overflow")
+    expected = -(-size // info[b"piece length"])
+    if len(info[b"pieces"]) // 20 < expected:
+        raise MetafileError(f"{len(info[b'pieces']) // 20} piece hashes, but the size needs {expected}")
+    return Metafile(
+        info_hash=hashlib.sha1(raw, usedforsecurity=False).hexdigest().upper(),
+        info_hash_v2=hashlib.sha256(raw).hexdigest().upper() if info.get(b"meta version") == 2 else None,
+        name_bytes=name,
+        size=size,
+        piece_length=info[b"piece length"],
+        multi_file=multi_file,
+        private=info.get(b"private") == 1,
+        files=files,
+        announce=_announce(outer),
+        comment=_optional_text(outer, b"comment"),
+        created_by=_optional_text(outer, b"created by"),
+        creation_date=date if isinstance(date := outer.get(b"creation date"), int) else 0,
+        source=_optional_text(info, b"source"),
+    )
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_SIZE:
+        raise MetafileError(f"{size} bytes are more than a metafile may have here ({MAX_SIZE})")
+
+
+def _decoded(raw: memoryview, what: str) -> object:
+    try:
+        return bdecode(raw)
+    except (BencodeDecodeError, ValueError, RecursionError) as error:
+        raise MetafileError(f"{what} cannot be read: {printable(str(error)[:200])}") from None
+
+
+def _name(info: Info) -> bytes:
+    name = info.get(b"name")
+    if not _is_path_element(name) or not name:
+        raise MetafileError(f"the name {_shown(name)} cannot be the name of a file or folder")
+    return name
+
+
+def _check_pieces(info: Info) -> None:
+    piece_length = info.get(b"piece length")
+    if not isinstance(piece_length, int) or not 1024 < piece_length <= 512 * 1024 * 1024:
+        raise MetafileError(f"the piece length {_shown(piece_length)} is not between 1025 bytes and 512 MiB")
+    pieces = info.get(b"pieces")
+    if pieces is None and info.get(b"meta version") == 2:
+        raise MetafileError("the torrent is BitTorrent v2 only (no piece hashes of v1), which rTorrent does not load")
+    if not isinstance(pieces, bytes) or len(pieces) % 20:
+        raise MetafileError("the piece hashes are missing, or not 20 bytes each")
+
+
+def _files(info: Info) -> tuple[tuple[str, int], ...]:
+    entries = info.get(b"files")
+    if not isinstance(entries, list) or not entries:
+        raise MetafileError("the torrent has neither a length nor a list of files")
+    files = tuple(_file(entry) for entry in entries)
+    if len({path for path, _ in files}) < len(files):
+        raise MetafileError("two files of the torrent have the same path")
+    return files
+
+
+def _file(entry: object) -> tuple[str, int]:
+    if not isinstance(entry, dict):
+        raise MetafileError(f"an entry of the list of files is {_shown(entry)}, not a dictionary")
+    path = entry.get(b"path")
+    if not isinstance(path, list) or not path or not all(map(_is_path_element, path)) or not any(path):
+        raise MetafileError(f"a file has the path {_shown(path)}, which leads elsewhere or nowhere")
+    text = _text(b"/".join(path))
+    return text, _length(entry, printable(text[:200]))
+
+
+def _length(entry: Info, what: str) -> int:
+    length = entry.get(b"length")
+    if not isinstance(length, int) or length < 0:
+        raise MetafileError(f"the length of {what} is {_shown(length)}")
+    return length
+
+
+def _is_path_element(value: object) -> TypeGuard[bytes]:
+    return isinstance(value, bytes) and value not in (b".", b"..") and b"/" not in value and b"\0" not in value
+
+
+def _announce(outer: Info) -> tuple[str, ...]:
+    """All tracker addresses in order, as rTorrent chooses: the list where it holds groups, else the single one."""
+    tiers = outer.get(b"announce-list")
+    if isinstance(tiers, list) and any(isinstance(tier, list) for tier in tiers):
+        if not all(isinstance(tier, list) for tier in tiers):
+            raise MetafileError("a group of the list of trackers is not a list")
+        urls = [url for tier in tiers for url in tier]
+    else:
+        urls = [outer[b"announce"]] if b"announce" in outer else []
+    if not all(isinstance(url, bytes) for url in urls):
+        raise MetafileError("the address of a tracker is not a string")
+    return tuple(_text(url.strip()) for url in urls if url.strip())
+
+
+def _optional_text(values: Info, key: bytes) -> str:
+    value = values.get(key)
+    return _text(value) if isinstance(value, bytes) else ""
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")
+
+
+def _shown(value: object) -> str:
+    return printable(value[:80]) if isinstance(value, bytes) else printable(repr(value)[:80])

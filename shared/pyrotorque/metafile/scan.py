@@ -1,0 +1,94 @@
+"""Walks bencoded bytes before anything is built from them, so that size, nesting and entries stay bounded."""
+
+import re
+
+from pyrotorque.errors import MetafileError, MetafileIncomplete
+
+MAX_DEPTH = 100
+# A file of a torrent counts seven, which leaves room for some 55,000; each value costs memory and time.
+MAX_VALUES = 400_000
+
+_INT = rb"i(?:0|-?[1-9][0-9]{0,18})e"
+_SHORT = b"|".join(b"%d:.{%d}" % (length, length) for length in range(10))
+# Runs of small values are eaten whole: a hostile file is a million of them, and each turn of the loop costs.
+_TOKEN = re.compile(
+    rb"((?:" + _SHORT + rb"|" + _INT + rb"){1,1000})|([1-9][0-9]{1,9}):|((?:de|le){1,1000})|([dl]{1,200})|(e+)",
+    re.DOTALL,
+)
+_BEGUN = re.compile(rb"(?:i(?:-?|0|-?[1-9][0-9]{0,18})|[1-9][0-9]{0,9}:?|0)?\Z")
+_SINGLE = re.compile(_SHORT + rb"|" + _INT + rb"|de|le", re.DOTALL)
+_SHORT_BEGUN = re.compile(b"|".join(b"%d:.{0,%d}\\Z" % (n, n - 1) for n in range(1, 10)), re.DOTALL)
+_KEY_BEGUN = re.compile(rb"(?:[1-9][0-9]{0,9}|0)?\Z")
+_LENGTH = re.compile(rb"(0|[1-9][0-9]{0,9}):")
+
+Span = tuple[int, int]
+
+
+def top_level(data: bytes) -> dict[bytes, Span]:
+    """Where each value of the outermost dictionary begins and ends.
+
+    Raises MetafileIncomplete where `data` is the beginning of a longer one, MetafileError where it is not bencode.
+    What follows the dictionary is ignored, and the order of its keys does not matter: so does rTorrent.
+    """
+    if not data:
+        raise MetafileIncomplete("the file is empty")
+    if data[:1] != b"d":
+        raise MetafileError("this is not a metafile: it does not begin with a bencoded dictionary")
+    spans: dict[bytes, Span] = {}
+    at, values = 1, MAX_VALUES
+    while data[at : at + 1] != b"e":
+        begin, at = _string(data, at)
+        key = data[begin:at]
+        if key in spans:
+            raise MetafileError(f"the key {key[:40]!r} appears twice")
+        end, values = _skip(data, at, values)
+        spans[key] = (at, end)
+        at = end
+    return spans
+
+
+def _string(data: bytes, at: int) -> Span:
+    found = _LENGTH.match(data, at)
+    if found is None:
+        raise _broken(data, at, _KEY_BEGUN, "a key")
+    end = found.end() + int(found[1])
+    if end > len(data):
+        raise MetafileIncomplete(f"the file ends inside the key at byte {at}")
+    return found.end(), end
+
+
+def _skip(data: bytes, at: int, values: int) -> tuple[int, int]:
+    """The end of the value that begins at `at`, and how many values may still follow."""
+    if single := _SINGLE.match(data, at):
+        return single.end(), values
+    if data[at : at + 1] == b"e":
+        raise MetafileError(f"a key without a value at byte {at}")
+    match, depth = _TOKEN.match, 0
+    while token := match(data, at):
+        short, length, empty, opening, closing = token.groups()
+        at = token.end()
+        if closing:
+            depth -= len(closing)
+        elif length:
+            values -= 1
+            at += int(length)
+        elif opening:
+            values -= len(opening)
+            depth += len(opening)
+        else:
+            values -= len(short) // 8 + 1 if short else len(empty) // 2
+        if at > len(data):
+            raise MetafileIncomplete(f"the file ends inside the string at byte {token.start()}")
+        if depth > MAX_DEPTH:
+            raise MetafileError(f"nested deeper than {MAX_DEPTH} levels before byte {at}")
+        if values < 0:
+            raise MetafileError(f"more than {MAX_VALUES} values: no metafile of a torrent needs so many")
+        if depth <= 0:
+            return at + depth, values
+    raise _broken(data, at, _BEGUN, "a value")
+
+
+def _broken(data: bytes, at: int, begun: re.Pattern[bytes], wanted: str) -> MetafileError:
+    if begun.match(data, at) or (wanted == "a value" and _SHORT_BEGUN.match(data, at)):
+        return MetafileIncomplete(f"the file ends at byte {len(data)}, where {wanted} should be")
+    return MetafileError(f"{data[at : at + 8]!r} at byte {at} is not bencode: {wanted} should be there")
