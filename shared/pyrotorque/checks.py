@@ -1,0 +1,158 @@
+"""Everything that can be known to be wrong with a configuration before anything is started, all of it in one go.
+
+It loads the grammar, the templates and the trigger code, so a service lets a process of its own do it
+(see `pyrotorque.configuration`).
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, get_args
+
+from pyrotorque.errors import PyrotorqueError
+from pyrotorque.settings import Loaded, Problem
+from pyrotorque.settings.problems import suggestion
+from pyrotorque.settings.schema import (
+    AnyJob,
+    CustomSettings,
+    ExporterSettings,
+    QueueSettings,
+    WatchSettings,
+)
+
+GROUPS: Final = (
+    "scrape",
+    "system",
+    "throttle",
+    "views",
+    "summary",
+    "trackers",
+    "items",
+    "rpc",
+    "queue",
+    "watch",
+    "jobs",
+    "processes",
+)
+_PORT_MAX: Final = 65_535
+
+Complaints = Iterator[tuple[str, str]]
+
+
+def check(loaded: Loaded) -> tuple[list[Problem], list[Problem]]:
+    """What forbids to run this configuration, and what is only worth a warning: also all that is wrong in idle jobs."""
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    for key, text in _of_group(loaded):
+        problems.append(loaded.problem(key, text))
+    for job in loaded.settings.jobs:
+        found = [loaded.problem(f"job.{job.name}.{key}", text) for key, text in _of_job(job, loaded)]
+        (problems if job.active else warnings).extend(found)
+    warnings.extend(_overlaps(loaded))
+    return problems, warnings
+
+
+def _of_group(loaded: Loaded) -> Complaints:
+    from pyrotorque.rtorrent import parse_url
+
+    if loaded.settings.rtorrent.url is not None:
+        yield from _tried("scgi_url", parse_url, loaded.settings.rtorrent.url)
+
+
+def _of_job(job: AnyJob, loaded: Loaded) -> Complaints:
+    from pyrotorque.schedule import parse_schedule
+
+    if job.schedule or not isinstance(job, CustomSettings):
+        yield from _tried("schedule", parse_schedule, job.schedule)
+    if isinstance(job, QueueSettings):
+        yield from _of_queue(job, loaded.settings.queue_startable_base)
+    elif isinstance(job, WatchSettings):
+        yield from _of_watch(job)
+    elif isinstance(job, ExporterSettings):
+        yield from _of_exporter(job, loaded)
+    elif isinstance(job, CustomSettings):
+        yield from _of_custom(job, loaded.layout.config_dir)
+
+
+def _tried(key: str, read: Callable[[str], object], text: str) -> Complaints:
+    try:
+        read(text)
+    except PyrotorqueError as error:
+        yield key, str(error)
+
+
+def _of_queue(job: QueueSettings, base: str) -> Complaints:
+    from pyrotorque.conditions import parse, parse_sort
+    from pyrotorque.hours import parse_hours
+
+    if not job.startable.strip():
+        yield "startable", "is empty: say which items may be started, for example prio>0"
+    for key, text in (("startable", job.startable), ("downloading", job.downloading)):
+        if text.strip():
+            yield from _tried(key, parse, text)
+    if base.strip():
+        yield from _tried("startable", parse, base)
+    if job.sort_fields.strip():
+        yield from _tried("sort_fields", parse_sort, job.sort_fields)
+    yield from _tried("hours", parse_hours, job.hours)
+
+
+def _of_watch(job: WatchSettings) -> Complaints:
+    from pyrotorque.loadcommands import compile_command
+
+    if not job.path:
+        yield "path", "is empty: say which folder to watch"
+    for root in job.path:
+        yield from _of_root(root)
+    for name, text in job.commands:
+        yield from _tried(f"cmd.{name}", partial(compile_command, name), text)
+    for key, disposal in (("loaded_path", job.on_loaded), ("failed_path", job.on_failed)):
+        target = job.loaded_path if key == "loaded_path" else job.failed_path
+        if disposal == "move" and target is None:
+            yield key, f"is not set: on_{key.removesuffix('_path')} = move needs the folder to move metafiles to"
+
+
+def _of_root(root: Path) -> Complaints:
+    if not root.exists():
+        yield "path", f"{root} does not exist: create the folder, or correct the path"
+    elif not root.is_dir():
+        yield "path", f"{root} is not a folder"
+    elif not os.access(root, os.R_OK | os.X_OK):
+        yield "path", f"{root} may not be read by this user: give it read and search permission"
+
+
+def _of_exporter(job: ExporterSettings, loaded: Loaded) -> Complaints:
+    for group in job.jobs:
+        if group not in GROUPS:
+            yield "jobs", f"{group!r} is no group of metrics{suggestion(group, GROUPS)} ({', '.join(GROUPS)})"
+    if not 0 < job.port <= _PORT_MAX:
+        yield "port", f"{job.port} is not a port (1 to {_PORT_MAX})"
+    for other in loaded.settings.jobs:
+        if isinstance(other, ExporterSettings) and other.active and other.name < job.name and other.port == job.port:
+            yield "port", f"{job.port} is already taken by job.{other.name}"
+
+
+def _of_custom(job: CustomSettings, config_dir: Path) -> Complaints:
+    from pyrotorque.events import Durable
+
+    module = job.handler.partition(":")[0].partition(".")[0]
+    own = config_dir / "jobs"
+    if not (own / f"{module}.py").exists() and not (own / module).is_dir() and find_spec(module) is None:
+        yield "handler", f"there is no package or module {module!r}, neither installed nor in {own}"
+    known = [event.__name__ for event in get_args(Durable)]
+    for event in job.on:
+        if event not in known:
+            yield "on", f"{event!r} is no event{suggestion(event, known)} ({', '.join(known)})"
+
+
+def _overlaps(loaded: Loaded) -> Iterator[Problem]:
+    """Two jobs that watch the same files would load each with the settings of whoever sees it first."""
+    watches = [job for job in loaded.settings.jobs if isinstance(job, WatchSettings) and job.active]
+    for number, job in enumerate(watches):
+        for other in watches[:number]:
+            shared = {str(a) for a in job.path for b in other.path if a.is_relative_to(b) or b.is_relative_to(a)}
+            if shared:
+                said = f"overlaps with job.{other.name}: {', '.join(sorted(shared))} is watched by both"
+                yield loaded.problem(f"job.{job.name}.path", said)
