@@ -76,7 +76,7 @@ def _skip(data: bytes, at: int, values: int) -> tuple[int, int]:
             values -= len(opening)
             depth += len(opening)
         else:
-            values -= len(short) // 8 + 1 if short else len(empty) // 2
+            values -= max(1, len(short) // 8) if short else len(empty)
         if at > len(data):
             raise MetafileIncomplete(f"the file ends inside the string at byte {token.start()}")
         if depth > MAX_DEPTH:
