@@ -1,0 +1,42 @@
+"""A private rTorrent with many stopped items, filled as fast as it takes them."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from demo.metafiles import make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.rtorrent import RTorrent
+
+# rTorrent takes requests of 512 KiB by default; a sample metafile with its base64 and XML is about 700 bytes.
+_CHUNK = 200
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder in memory where there is one, so that a slow disk does not stand between the figures."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(
+        prefix="bench-", dir=memory if memory.is_dir() else None, ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
+
+
+def fill(rtorrent: PrivateRTorrent, count: int, *, prefix: str = "item", load: str = "load.raw") -> None:
+    """Load `count` items, stopped unless `load` says otherwise, and wait until all are there."""
+    client = RTorrent(rtorrent.url, read_timeout=60)
+    before = int(str(client.call("view.size", "", "main")))
+    for start in range(0, count, _CHUNK):
+        names = [f"{prefix} {number:06d}" for number in range(start, min(start + _CHUNK, count))]
+        client.multicall([(load, ["", make_metafile(name)]) for name in names])
+    after = int(str(client.call("view.size", "", "main")))
+    if after - before != count:
+        raise RuntimeError(f"rTorrent took {after - before} of {count} items")
+
+
+def filled(folder: Path, count: int, *, extra_rc: str = "") -> PrivateRTorrent:
+    """A started rTorrent with `count` stopped items; the caller stops it."""
+    rtorrent = PrivateRTorrent(folder, extra_rc=extra_rc).start()
+    fill(rtorrent, count)
+    return rtorrent

@@ -1,0 +1,217 @@
+"""The main job end to end: what is dropped is loaded and started, whatever dies meanwhile, and told once."""
+
+import collections
+import json
+import os
+import signal
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.group import SERVICES, Group
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.errors import RTorrentUnavailable
+from pyrotorque.rtorrent import RTorrent
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+
+QUEUE_AND_WATCH = """\
+[TORQUE]
+scgi_url = {url}
+job.queue.active            = True
+job.queue.schedule          = second=*/1
+job.queue.start_at_once     = 20
+job.queue.downloading_max   = 1000
+job.queue.startable         = is_ignored=0 message= prio>0
+job.treewatch.active        = True
+job.treewatch.path          = {watch}
+job.treewatch.load_mode     = start
+job.treewatch.queued        = True
+"""
+
+# The manual's minimal configuration, its paths adapted.
+MANUAL = """\
+[TORQUE]
+scgi_url = {url}
+# Queue manager
+job.queue.active            = True
+job.queue.schedule          = second=*/5
+job.queue.intermission      = 60
+job.queue.downloading_max   = 3
+job.queue.startable         = is_ignored=0 message= prio>0
+        [ prio>2 OR [ NOT [ traits=audio kind_25=jpg,png,tif,bmp ] ] ]
+job.queue.downloading       = [ prio>1 [ down>3 OR started<2i ] ]
+
+# Tree watch (works together with the queue)
+job.treewatch.active        = True
+job.treewatch.load_mode     = start
+job.treewatch.queued        = True
+job.treewatch.path          = {watch}
+job.treewatch.cmd.nfo       = f.multicall=*.nfo,f.priority.set=2
+job.treewatch.cmd.jpg       = f.multicall=*.jpg,f.priority.set=2
+job.treewatch.cmd.png       = f.multicall=*.png,f.priority.set=2
+job.treewatch.cmd.tif       = f.multicall=*.tif,f.priority.set=0
+job.treewatch.cmd.target    = {{{{# set target path
+    }}}}d.custom.set=targetdir,{done}/{{{{label}}}}/{{{{relpath}}}}
+"""
+
+
+@pytest.fixture
+def folder(short_folder: Path) -> Path:
+    (short_folder / "watch").mkdir()
+    return short_folder
+
+
+def stream(watch: Path, count: int) -> Iterator[tuple[int, str]]:
+    """Write `count` metafiles into folders made on the way; gives (number, info-hash) after each."""
+    for number in range(count):
+        metafile = make_metafile(f"stream {number}")
+        home = watch / f"a{number % 7}" / f"b{number % 3}"
+        home.mkdir(parents=True, exist_ok=True)
+        (home / f"{number}.torrent").write_bytes(metafile)
+        yield number, info_hash(metafile)
+
+
+def items(url: str) -> set[str]:
+    try:
+        return {row[0] for row in RTorrent(url).rows("main", ["d.hash="])}
+    except RTorrentUnavailable:
+        return set()
+
+
+def active(url: str) -> set[str]:
+    return {row[0] for row in RTorrent(url).rows("main", ["d.hash=", "d.is_active="]) if row[1] == "1"}
+
+
+def told(group: Group, kind: str) -> collections.Counter[str]:
+    """How often each info-hash was told in events of `kind`."""
+    lines = group.command("events", "--json").stdout.splitlines()
+    events = [json.loads(line) for line in lines]
+    return collections.Counter(event["info_hash"] for event in events if event["type"] == kind)
+
+
+def test_a_metafile_in_a_new_deep_folder_is_loaded_and_started(rtorrent: PrivateRTorrent, folder: Path) -> None:
+    watch = folder / "watch"
+    with Group(folder / "conf", QUEUE_AND_WATCH.format(url=rtorrent.url, watch=watch)) as group:
+        metafile = make_metafile("deep")
+        (watch / "x" / "y" / "z").mkdir(parents=True)
+        (watch / "x" / "y" / "z" / "deep.torrent").write_bytes(metafile)
+        eventually(lambda: info_hash(metafile) in active(rtorrent.url), 20)
+        eventually(lambda: told(group, "TorrentStarted")[info_hash(metafile)] == 1, 10)
+        assert told(group, "TorrentLoaded") == {info_hash(metafile): 1}
+
+
+def test_the_manuals_configuration_works_on_a_plain_rtorrent(rtorrent: PrivateRTorrent, folder: Path) -> None:
+    watch = folder / "watch"
+    folders = ("tv/start", "movies/load", "music")
+    for name in folders:
+        (watch / name).mkdir(parents=True)
+    ini = MANUAL.format(url=rtorrent.url, watch=watch, done=folder / "done")
+    files = [("Show.S01E01.mkv", 70_000), ("Show.nfo", 100), ("cover.jpg", 100), ("scan.tif", 100)]
+    with Group(folder / "conf", ini) as group:
+        dropped = {
+            name: make_metafile(name.replace("/", " "), files=files) for name in ("tv/start", "movies/load", "music")
+        }
+        for name, metafile in dropped.items():
+            (watch / name / "x.torrent").write_bytes(metafile)
+        hashes = {name: info_hash(metafile) for name, metafile in dropped.items()}
+        eventually(lambda: set(hashes.values()) <= items(rtorrent.url), 20, why=group.log("watcher"))
+        client = RTorrent(rtorrent.url)
+        # `start` in the path: the configured `queued` still holds, so it is loaded stopped and startable.
+        assert client.call("d.priority", hashes["tv/start"]) == 2
+        # `load` in the path beats load_mode: stopped, and `queued` puts it off until somebody presses +.
+        assert client.call("d.priority", hashes["movies/load"]) == 0
+        assert client.call("d.is_active", hashes["movies/load"]) == 0
+        target = client.call("d.custom", hashes["music"], "targetdir")
+        assert str(target).startswith(f"{folder}/done/")
+        assert str(target).endswith("/music")
+        priorities = client.call("f.multicall", hashes["music"], "", "f.path=", "f.priority=")
+        assert dict(map(tuple, priorities)) == {  # type: ignore[arg-type]
+            "Show.S01E01.mkv": 1,
+            "Show.nfo": 2,
+            "cover.jpg": 2,
+            "scan.tif": 0,
+        }
+        eventually(lambda: active(rtorrent.url) & {hashes["tv/start"], hashes["music"]}, 20)
+        assert hashes["movies/load"] not in active(rtorrent.url)
+
+
+def test_nothing_is_lost_or_doubled_when_services_are_killed(rtorrent: PrivateRTorrent, folder: Path) -> None:
+    watch, wanted = folder / "watch", set[str]()
+    turn = {60: ["scheduler"], 110: ["watcher"], 160: ["exporter"], 210: ["guardian"], 260: list(SERVICES)}
+    with Group(folder / "conf", QUEUE_AND_WATCH.format(url=rtorrent.url, watch=watch)) as group:
+        for number, name in stream(watch, 300):
+            wanted.add(name)
+            if number in turn:
+                before = {service: group.pid(service) for service in turn[number]}
+                for pid in before.values():
+                    os.kill(pid, signal.SIGKILL)
+                eventually(lambda: group.running() and all(group.pid(s) != p for s, p in before.items()), 30)  # noqa: B023
+        eventually(lambda: items(rtorrent.url) == wanted, 60, why="all loaded")
+        eventually(lambda: active(rtorrent.url) == wanted, 60, why="all started")
+        eventually(lambda: told(group, "TorrentLoaded") == dict.fromkeys(wanted, 1), 30, why="each load told once")
+        eventually(lambda: told(group, "TorrentStarted") == dict.fromkeys(wanted, 1), 30, why="each start told once")
+
+
+def test_nothing_is_lost_when_rtorrent_goes_away_and_comes_back(rtorrent: PrivateRTorrent, folder: Path) -> None:
+    watch, wanted = folder / "watch", set[str]()
+    rtorrent.stop()
+    with Group(folder / "conf", QUEUE_AND_WATCH.format(url=rtorrent.url, watch=watch)) as group:
+        pids = {service: group.pid(service) for service in SERVICES}
+        for number, name in stream(watch, 150):
+            wanted.add(name)
+            if number == 20:
+                rtorrent.start()
+            elif number == 70:
+                rtorrent.kill()
+                rtorrent.start()
+            elif number == 100:
+                rtorrent.stop()
+        rtorrent.start()
+        eventually(lambda: items(rtorrent.url) == wanted, 90, why=group.log("watcher")[-3000:])
+        eventually(lambda: active(rtorrent.url) == wanted, 60, why="all started")
+        assert {service: group.pid(service) for service in SERVICES} == pids, "nobody exited"
+
+
+def test_a_stopped_service_exits_at_once_and_leaves_nothing_behind(rtorrent: PrivateRTorrent, folder: Path) -> None:
+    watch, wanted = folder / "watch", set[str]()
+    with Group(folder / "conf", QUEUE_AND_WATCH.format(url=rtorrent.url, watch=watch)) as group:
+        for number, name in stream(watch, 200):
+            wanted.add(name)
+            if number == 100:
+                for service in ("watcher", "scheduler", "exporter"):
+                    assert "stopped" in group.command("ctl", "stop", service).stdout
+                assert "exit status 0" in group.log("torque")
+                assert "terminated by SIGKILL" not in group.log("torque")
+                group.command("ctl", "start", "watcher", "scheduler", "exporter")
+        eventually(lambda: items(rtorrent.url) == wanted, 60, why=group.log("watcher")[-3000:])
+        supervisord = group.supervisord_pid()
+        assert supervisord is not None
+        pids = [supervisord, *map(group.pid, SERVICES)]
+        assert group.command("--stop").returncode == 0
+        eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 10)
+
+
+def test_prometheus_sees_loads_and_starts(rtorrent: PrivateRTorrent, folder: Path) -> None:
+    watch, port = folder / "watch", 19135
+    exporter = f"""\
+job.exporter.handler = pyrocore.daemon.exporter:RtorrentExporter
+job.exporter.active  = True
+job.exporter.port    = {port}
+"""
+    with Group(folder / "conf", QUEUE_AND_WATCH.format(url=rtorrent.url, watch=watch) + exporter):
+        for _ in stream(watch, 5):
+            pass
+
+        def shown() -> bool:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+                lines = answer.read().decode().splitlines()
+            loads = sum(float(line.split()[-1]) for line in lines if line.startswith("pyrotorque_watch_loads_total"))
+            starts = sum(float(line.split()[-1]) for line in lines if line.startswith("pyrotorque_queue_starts_total"))
+            return loads == 5 and starts == 5 and "rtorrent_up 1.0" in lines
+
+        eventually(shown, 30, interval=0.2)
