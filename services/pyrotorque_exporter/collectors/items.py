@@ -1,0 +1,89 @@
+"""Group `items`: chosen attributes of each item, rendered directly, because there may be tens of thousands of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
+
+from prometheus_client.core import Metric
+
+from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.families import single
+from pyrotorque_exporter.item_stats import ItemLabel, ItemStat
+from pyrotorque_exporter.labels import escaped, label_value
+from pyrotorque_exporter.tracker_names import TrackerNames
+
+Row = tuple[str, ...]
+
+
+class Items:
+    """One call for all attributes of the items of `view`; at most `limit` items are shown, the others counted."""
+
+    name: ClassVar[str] = "items"
+    asks_rtorrent: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        prefix: str,
+        stats: Sequence[ItemStat],
+        labels: Sequence[ItemLabel],
+        trackers: TrackerNames,
+        *,
+        view: str = "main",
+        limit: int = 1000,
+    ) -> None:
+        self._prefix, self._stats, self._labels = f"{prefix}item_", tuple(stats), tuple(labels)
+        self._trackers, self._view, self._limit = trackers, view, limit
+
+    def collect(self, turn: Turn) -> Iterator[Metric | str]:
+        known = turn.calls.known
+        stats = [stat for stat in self._stats if known(stat.command.partition("=")[0])]
+        labels = [one for one in self._labels if not one.command or known(one.command.partition("=")[0])]
+        asked = [one.command for one in labels if one.command]
+        commands = ["d.hash=", *(stat.command for stat in stats), *asked]
+        rows = turn.calls.rows(self.name, self._view, commands)
+        shown = rows[: self._limit]
+        yield single(
+            "gauge",
+            f"{self._prefix}series_dropped",
+            "Items beyond items_max, which are not shown.",
+            float(len(rows) - len(shown)),
+        )
+        yield self._info(turn, labels, shown, len(stats) + 1)
+        for column, stat in enumerate(stats, 1):
+            yield _rendered(self._prefix + stat.name, stat, shown, column)
+
+    def _info(self, turn: Turn, labels: Sequence[ItemLabel], rows: Sequence[Row], column: int) -> str:
+        trackers: Mapping[str, str] = {}
+        if any(not one.command for one in labels):
+            trackers = self._trackers.learn(turn.calls, self.name, [row[0] for row in rows], turn.now)
+        name = f"{self._prefix}info"
+        lines = [f"# HELP {name} Names of an item.\n# TYPE {name} gauge\n"]
+        for row in rows:
+            values = iter(row[column:])
+            pairs = [f'info_hash="{row[0]}"']
+            for one in labels:
+                value = next(values) if one.command else trackers.get(row[0], "other")
+                pairs.append(f'{one.name}="{escaped(label_value(_public(value)))}"')
+            lines.append(f"{name}{{{','.join(pairs)}}} 1\n")
+        return "".join(lines)
+
+
+def _rendered(name: str, stat: ItemStat, rows: Sequence[Row], column: int) -> str:
+    """The family of `stat`; an item whose value is no number has no sample."""
+    head = f"# HELP {name} {stat.help}\n# TYPE {name} {stat.kind}\n"
+    if stat.divisor == 1.0 and all(_is_number(row[column]) for row in rows):
+        return head + "".join([f'{name}{{info_hash="{row[0]}"}} {row[column]}\n' for row in rows])
+    lines = [
+        f'{name}{{info_hash="{row[0]}"}} {int(row[column]) / stat.divisor!r}\n'
+        for row in rows
+        if _is_number(row[column])
+    ]
+    return head + "".join(lines)
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() or (text[:1] == "-" and text[1:].isdecimal())
+
+
+def _public(value: str) -> str:
+    """`value`, unless it is a URL or an absolute path, which may hold a passkey or tell where things are."""
+    return "" if "://" in value or value.startswith("/") else value

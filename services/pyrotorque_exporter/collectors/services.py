@@ -1,0 +1,28 @@
+"""Groups `queue`, `watch` and `jobs`: what scheduler and watcher count about themselves, as they last told it."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from prometheus_client.core import Metric
+
+from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.families import from_services
+from pyrotorque_exporter.told import Told
+
+PREFIXES: Final = {
+    "queue": ("pyrotorque_queue_",),
+    "watch": ("pyrotorque_watch_",),
+    "jobs": ("pyrotorque_job_",),
+}
+
+
+class FromServices:
+    """The families whose names begin with a group's prefix; a family that cannot be shown spoils only this group."""
+
+    asks_rtorrent = False
+
+    def __init__(self, name: str, told: Told) -> None:
+        self.name, self._told = name, told
+
+    def collect(self, turn: Turn) -> Iterable[Metric]:
+        return from_services(self._told.families(PREFIXES[self.name]))

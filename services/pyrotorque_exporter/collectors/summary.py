@@ -1,0 +1,102 @@
+"""Group `summary`: all items by state, their sizes, and what is wrong with them."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
+from typing import ClassVar, Final
+
+from prometheus_client.core import Metric
+
+from pyrotorque_exporter.calls import Calls
+from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.families import by_label, single
+
+STATES: Final = ("hashing", "error", "stopped", "paused", "leeching", "seeding")
+FLAGS: Final = ("d.hashing=", "d.state=", "d.is_active=", "d.complete=")
+Flags = tuple[str, str, str, str]
+Row = tuple[str, ...]
+
+_flags = itemgetter(0, 1, 2, 3)
+_sizes = itemgetter(4)
+_left = itemgetter(5)
+
+
+def state(flags: Flags) -> str:
+    """The one state that an item with these FLAGS is in."""
+    hashing, started, active, complete = (flag != "0" for flag in flags)
+    if hashing:
+        return "hashing"
+    if not started:
+        return "stopped"
+    if not active:
+        return "paused"
+    return "seeding" if complete else "leeching"
+
+
+def states(all_flags: Counter[Flags], broken: Counter[Flags]) -> dict[str, float]:
+    """How many items are in each state; the sum is the number of items.
+
+    `broken` counts those of them that are in error: hashing failed, or closed with a message.
+    """
+    counts = dict.fromkeys(STATES, 0.0)
+    for flags, count in all_flags.items():
+        # The two were asked for one after the other: an item may have changed in between.
+        in_error = 0 if flags[0] != "0" else min(count, broken[flags])
+        counts["error"] += in_error
+        counts[state(flags)] += count - in_error
+    return counts
+
+
+class Summary:
+    """One call that reads six fields of all items, and four that let rTorrent pick the few that are special."""
+
+    name: ClassVar[str] = "summary"
+    asks_rtorrent: ClassVar[bool] = True
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def collect(self, turn: Turn) -> Iterator[Metric]:
+        rows = self._rows(turn.calls, *FLAGS, "d.size_bytes=", "d.left_bytes=")
+        with_message = self._rows(turn.calls, *FLAGS, "d.is_open=", "d.hashing_failed=", where="d.message=")
+        failed = self._rows(turn.calls, *FLAGS, where="d.hashing_failed=")
+        receiving = self._rows(turn.calls, "d.is_active=", "d.complete=", where="d.down.rate=")
+        connected = self._rows(turn.calls, "d.peers_connected=", where="d.peers_connected=")
+
+        counts = Counter[Flags](map(_flags, rows))
+        closed = Counter[Flags](_flags(row) for row in with_message if row[4] == "0" and row[5] == "0")
+        by_state = states(counts, closed + Counter[Flags](map(_flags, failed)))
+        leeching = sum(count for flags, count in counts.items() if flags[2] != "0" and flags[3] == "0")
+        moving = sum(1 for active, complete in receiving if active != "0" and complete == "0")
+
+        yield by_label(
+            "gauge",
+            f"{self._prefix}items",
+            "Items by state, each in one state (d.hashing, d.state, d.is_active, d.complete, d.hashing_failed, d.message).",
+            "state",
+            by_state,
+        )
+        yield self._gauge("items_size_bytes", "Size of all items (d.size_bytes).", _total(map(_sizes, rows)))
+        yield self._gauge(
+            "items_left_bytes", "Not yet downloaded of all items (d.left_bytes).", _total(map(_left, rows))
+        )
+        yield self._gauge("items_with_message", "Items with a message (d.message).", len(with_message))
+        yield self._gauge("items_hash_failed", "Items whose hash check failed (d.hashing_failed).", len(failed))
+        yield self._gauge(
+            "items_stalled", "Leeching items that receive nothing (d.down.rate).", max(0, leeching - moving)
+        )
+        yield self._gauge(
+            "connected_peers",
+            "Peers connected, over all items (d.peers_connected).",
+            _total(row[0] for row in connected),
+        )
+
+    def _rows(self, calls: Calls, *commands: str, where: str = "") -> Sequence[Row]:
+        return calls.rows(self.name, "main", commands, where=where)
+
+    def _gauge(self, name: str, help_text: str, value: float) -> Metric:
+        return single("gauge", self._prefix + name, help_text, float(value))
+
+
+def _total(texts: Iterator[str]) -> int:
+    return sum(map(int, texts))

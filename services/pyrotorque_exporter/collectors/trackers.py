@@ -1,0 +1,75 @@
+"""Group `trackers`: items, sizes and traffic by tracker."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from prometheus_client.core import Metric
+
+from pyrotorque_exporter.calls import Calls
+from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.families import Kind, by_label, single
+from pyrotorque_exporter.tracker_names import TrackerNames
+from pyrotorque_exporter.tracker_totals import TrackerTotals
+
+
+class Trackers:
+    """One call over all items for what only grows, three that let rTorrent pick those with messages and traffic."""
+
+    name: ClassVar[str] = "trackers"
+    asks_rtorrent: ClassVar[bool] = True
+
+    def __init__(self, prefix: str, names: TrackerNames, totals: TrackerTotals) -> None:
+        self._prefix, self._names, self._totals = f"{prefix}tracker_", names, totals
+
+    def collect(self, turn: Turn) -> Iterator[Metric]:
+        rows = turn.calls.rows(self.name, "main", ("d.hash=", "d.up.total=", "d.down.total=", "d.size_bytes="))
+        names = self._names.learn(turn.calls, self.name, [row[0] for row in rows], turn.now)
+        trackers = {info_hash: names.get(info_hash, "other") for info_hash, *_ in rows}
+        numbers = [(info_hash, int(up), int(down)) for info_hash, up, down, _ in rows]
+        totals = self._totals.take(numbers, trackers, turn.now)
+        labels = {info_hash: self._totals.label(tracker) for info_hash, tracker in trackers.items()}
+        zero = dict.fromkeys(totals, 0.0)
+
+        items, sizes = Counter[str](), Counter[str]()
+        for info_hash, _, _, size in rows:
+            items[labels[info_hash]] += 1
+            sizes[labels[info_hash]] += int(size)
+        with_message = self._summed(turn.calls, labels, "d.message=", count=True)
+        rates_up = self._summed(turn.calls, labels, "d.up.rate=")
+        rates_down = self._summed(turn.calls, labels, "d.down.rate=")
+
+        yield self._family("items", "Items of a tracker", {**zero, **items})
+        yield self._family("message_items", "Items of a tracker with a message (d.message)", {**zero, **with_message})
+        yield self._family("size_bytes", "Size of a tracker's items (d.size_bytes)", {**zero, **sizes})
+        uploaded = {tracker: float(traffic.up) for tracker, traffic in totals.items()}
+        downloaded = {tracker: float(traffic.down) for tracker, traffic in totals.items()}
+        yield self._family("uploaded_bytes_total", "Growth of d.up.total of a tracker's items", uploaded, "counter")
+        yield self._family(
+            "downloaded_bytes_total", "Growth of d.down.total of a tracker's items", downloaded, "counter"
+        )
+        yield self._family(
+            "upload_rate_bytes_per_second", "Present upload rate of a tracker's items (d.up.rate)", {**zero, **rates_up}
+        )
+        yield self._family(
+            "download_rate_bytes_per_second",
+            "Present download rate of a tracker's items (d.down.rate)",
+            {**zero, **rates_down},
+        )
+        exceeded = float(self._totals.exceeded)
+        yield single(
+            "gauge", f"{self._prefix}limit_exceeded", "Whether there are more trackers than trackers_max.", exceeded
+        )
+
+    def _summed(
+        self, calls: Calls, labels: Mapping[str, str], command: str, *, count: bool = False
+    ) -> dict[str, float]:
+        """By tracker, the sum of `command` (or the number) of the items for which it is not 0 or empty."""
+        sums = Counter[str]()
+        commands = ("d.hash=",) if count else ("d.hash=", command)
+        for info_hash, *values in calls.rows(self.name, "main", commands, where=command):
+            sums[labels.get(info_hash, "other")] += int(values[0]) if values else 1
+        return {tracker: float(value) for tracker, value in sums.items()}
+
+    def _family(self, name: str, help_text: str, values: Mapping[str, float], kind: Kind = "gauge") -> Metric:
+        return by_label(kind, self._prefix + name, f"{help_text}.", "tracker", values)

@@ -1,0 +1,118 @@
+"""Which attributes of items are shown, read from the settings `item_stats` and `item_labels`."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Kind = Literal["counter", "gauge"]
+
+_ENTRY: Final = re.compile(
+    r"(?:d\.)?(?P<command>[a-z][a-z0-9_.]*)(?::(?P<key>[A-Za-z0-9_-]+))?"
+    r"(?:=(?P<name>[a-z][a-z0-9_]*)(?:/(?P<divisor>[0-9]+))?)?"
+)
+_LABEL: Final = re.compile(r"(?:d\.)?(?P<command>[a-z][a-z0-9_.]*)(?::(?P<key>[A-Za-z0-9_-]+))?")
+# Their values are paths, URLs or keys: never in a label.
+_PRIVATE: Final = re.compile(r"path|director|tied|session|file|url|tracker_|peer_id|local_id|mode|multicall|_raw")
+_EFFECTS: Final = re.compile(
+    r"\.(set|start|stop|open|close|erase|check_hash|try_.*|save.*|pause|resume|disconnect|update.*|initialize.*|add.*|delete.*)(\.|$)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemStat:
+    """One metric of each item: `command` asks for it, the answer is divided by `divisor`."""
+
+    command: str
+    name: str
+    kind: Kind = "gauge"
+    divisor: float = 1.0
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemLabel:
+    """One label of `rtorrent_item_info`; no command for the tracker, which has a source of its own."""
+
+    name: str
+    command: str
+
+
+def _known(command: str, name: str, help_text: str, kind: Kind = "gauge", divisor: float = 1.0) -> ItemStat:
+    return ItemStat(f"d.{command}=", name, kind, divisor, f"{help_text} (d.{command}).")
+
+
+KNOWN: Final = {
+    stat.command: stat
+    for stat in (
+        _known("size_bytes", "size_bytes", "Size of an item"),
+        _known("completed_bytes", "completed_bytes", "Bytes that an item has"),
+        _known("left_bytes", "left_bytes", "Bytes that an item lacks"),
+        _known("up.total", "uploaded_bytes_total", "Bytes sent of an item", "counter"),
+        _known("down.total", "downloaded_bytes_total", "Bytes received of an item", "counter"),
+        _known("up.rate", "upload_rate_bytes_per_second", "Present upload rate of an item"),
+        _known("down.rate", "download_rate_bytes_per_second", "Present download rate of an item"),
+        _known("ratio", "ratio", "Sent by received of an item, 1 is 1:1", divisor=1000.0),
+        _known("peers_connected", "connected_peers", "Peers connected for an item"),
+        _known("is_active", "active", "Whether an item is started and open"),
+        _known("priority", "priority", "Priority of an item, 0 to 3"),
+        _known("load_date", "loaded_timestamp_seconds", "When an item was loaded"),
+        _known("timestamp.finished", "finished_timestamp_seconds", "When an item was completed, 0 is not yet"),
+    )
+}
+DEFAULT_STATS: Final = ("down.total", "up.total")
+DEFAULT_LABELS: Final = ("name",)
+SYNTAX: Final = "expected COMMAND, COMMAND=NAME or COMMAND=NAME/DIVISOR, for example up.total or custom:score=score"
+
+
+def parse_stats(entries: Iterable[str]) -> list[ItemStat]:
+    """The metrics that `item_stats` asks for.
+
+    `up.total` has a name and type of its own; `ratio=share/1000` chooses them (a name that ends in `_total` is a counter);
+    `custom:KEY` reads `d.custom=KEY`. Raises ValueError for what is no such entry.
+    """
+    return [_stat(entry) for entry in dict.fromkeys(entries)]
+
+
+def parse_labels(entries: Iterable[str]) -> list[ItemLabel]:
+    """The labels that `item_labels` asks for, the hash excepted, which is always one.
+
+    Raises ValueError for what is no label, and for attributes whose values are paths or URLs.
+    """
+    return [_label(entry) for entry in dict.fromkeys(entries) if entry not in ("hash", "d.hash")]
+
+
+def _stat(entry: str) -> ItemStat:
+    found = _ENTRY.fullmatch(entry)
+    if found is None:
+        raise ValueError(f"item_stats has {entry!r}: {SYNTAX}")
+    command = _command(entry, found["command"], found["key"])
+    if found["name"] is None and command in KNOWN:
+        return KNOWN[command]
+    name = found["name"] or found["key"] or found["command"]
+    name = re.sub(r"[^a-z0-9_]", "_", name.lower())
+    kind: Kind = "counter" if name.endswith("_total") and found["name"] else "gauge"
+    # A word that promtool takes for a type or counter suffix stays out of names that we make up.
+    name = name if found["name"] else name.removesuffix("_total")
+    help_text = f"Attribute {command.rstrip('=')} of an item."
+    return ItemStat(command, name, kind, float(found["divisor"] or 1), help_text)
+
+
+def _label(entry: str) -> ItemLabel:
+    if entry in ("tracker", "alias"):
+        return ItemLabel("tracker", "")
+    found = _LABEL.fullmatch(entry)
+    if found is None:
+        raise ValueError(f"item_labels has {entry!r}: expected names such as name, custom1 or custom:KEY")
+    command = _command(entry, found["command"], found["key"])
+    if _PRIVATE.search(found["command"]):
+        raise ValueError(f"item_labels has {entry!r}: paths and URLs are never shown")
+    return ItemLabel(re.sub(r"[^a-z0-9_]", "_", (found["key"] or found["command"]).lower()), command)
+
+
+def _command(entry: str, command: str, key: str | None) -> str:
+    if _EFFECTS.search(f".{command}"):
+        raise ValueError(f"{entry!r} does something in rTorrent: only attributes can be shown")
+    if key is not None and command != "custom":
+        raise ValueError(f"{entry!r}: only custom takes a key")
+    return f"d.{command}={key or ''}"

@@ -1,0 +1,37 @@
+"""Text from torrents and trackers becomes a label value here: valid UTF-8, one line, at most 200 characters."""
+
+from typing import Final
+
+MAX_LENGTH: Final = 200
+
+
+def label_value(text: str) -> str:
+    """`text` with what is not UTF-8 shown as U+FFFD and control characters dropped, cut where Prometheus would refuse it."""
+    if len(text) <= MAX_LENGTH and text.isascii() and text.isprintable():
+        return text
+    valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if _escaped_bytes(text) else text
+    kept = "".join(char for char in valid if char.isprintable() or char == " ")
+    return kept if len(kept) <= MAX_LENGTH else kept[: MAX_LENGTH - 1] + "…"
+
+
+def _escaped_bytes(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def escaped(value: str) -> str:
+    """`value` as it stands between the quotes of the text format."""
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def capped(values: dict[str, float], limit: int, rest: str = "other") -> dict[str, float]:
+    """The `limit` largest entries of `values`; all others are summed up under `rest`."""
+    if len(values) <= limit:
+        return values
+    ranked = sorted(values.items(), key=lambda entry: (-entry[1], entry[0]))
+    kept = dict(ranked[:limit])
+    kept[rest] = kept.get(rest, 0.0) + sum(value for _, value in ranked[limit:])
+    return kept

@@ -1,0 +1,123 @@
+"""One scrape: every group in its own error boundary, cheap ones first, all of it within the deadline."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from prometheus_client.core import Metric
+from pyrotorque.errors import RTorrentError
+from pyrotorque.text import printable
+
+from pyrotorque_exporter.calls import Calls
+from pyrotorque_exporter.collectors import Group, Turn
+from pyrotorque_exporter.families import by_label, single
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Report:
+    """How the groups of one scrape fared."""
+
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+    success: dict[str, float] = field(default_factory=dict[str, float])
+
+    def note(self, name: str, seconds: float, success: bool) -> None:
+        self.seconds[name], self.success[name] = seconds, float(success)
+
+
+class Scraper:
+    """Collects the groups, in the order given; `scrape` belongs to one thread, `without_rtorrent` to any."""
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        calls: Calls,
+        prefix: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._groups, self._calls, self._prefix = tuple(groups), calls, prefix
+        self._clock, self._wall = clock, wall
+        self._troubles: dict[str, str] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(group.name for group in self._groups)
+
+    def scrape(self, wanted: frozenset[str], deadline: float) -> list[Metric | str]:
+        """Everything that the groups in `wanted` (empty: all) show now; never raises for what one group does."""
+        self._calls.begin(deadline)
+        groups, report = self._chosen(wanted), _Report()
+        collected: list[Metric | str] = []
+        pinged = any(group.asks_rtorrent for group in groups) and self._ping(collected)
+        for group in groups:
+            if group.asks_rtorrent and (not pinged or self._calls.unavailable is not None):
+                report.note(group.name, 0.0, False)
+            else:
+                collected += self._boundary(group, report)
+        return [*self._told(groups, report, up=pinged and self._calls.unavailable is None), *collected]
+
+    def without_rtorrent(self, wanted: frozenset[str]) -> list[Metric | str]:
+        """What can be said without asking rTorrent, for a scrape whose time is over."""
+        groups, report = self._chosen(wanted), _Report()
+        collected: list[Metric | str] = []
+        for group in groups:
+            if group.asks_rtorrent:
+                report.note(group.name, 0.0, False)
+            else:
+                collected += self._boundary(group, report)
+        return [*self._told(groups, report, up=False), *collected]
+
+    def _chosen(self, wanted: frozenset[str]) -> list[Group]:
+        return [group for group in self._groups if not wanted or group.name in wanted]
+
+    def _ping(self, collected: list[Metric | str]) -> bool:
+        try:
+            self._calls.ping()
+        except RTorrentError as error:
+            self._trouble("ping", f"rTorrent does not answer, its metrics are absent: {error}")
+            return False
+        self._recovered("ping", "rTorrent answers")
+        return True
+
+    def _boundary(self, group: Group, report: _Report) -> list[Metric | str]:
+        began = self._clock()
+        try:
+            collected = list(group.collect(Turn(self._wall(), self._calls)))
+        except RTorrentError as error:
+            self._trouble(group.name, f"group {group.name} is absent: {error}")
+        except Exception as error:
+            # The boundary: whatever is wrong with one group, the others must be shown.
+            self._trouble(group.name, f"group {group.name} is absent, an error of ours: {error!r}", error)
+        else:
+            self._recovered(group.name, f"group {group.name} is shown again")
+            report.note(group.name, self._clock() - began, True)
+            return collected
+        report.note(group.name, self._clock() - began, False)
+        return []
+
+    def _told(self, groups: Iterable[Group], report: _Report, *, up: bool) -> list[Metric]:
+        now = self._wall()
+        prefix = f"{self._prefix}scrape_collector_"
+        stamps = dict.fromkeys(report.seconds, now)
+        told = [
+            by_label("gauge", f"{prefix}duration_seconds", "Time that a group took.", "collector", report.seconds),
+            by_label("gauge", f"{prefix}success", "Whether a group is complete.", "collector", report.success),
+            by_label("gauge", f"{prefix}data_timestamp_seconds", "When a group was read.", "collector", stamps),
+        ]
+        if any(group.asks_rtorrent for group in groups):
+            told.insert(0, single("gauge", f"{self._prefix}up", "Whether rTorrent answers.", float(up)))
+        return told
+
+    def _trouble(self, name: str, line: str, error: Exception | None = None) -> None:
+        # Once per kind of trouble: a scrape every few seconds must not fill the log.
+        if self._troubles.get(name) != line:
+            self._troubles[name] = line
+            log.warning("%s", printable(line), exc_info=error)
+
+    def _recovered(self, name: str, line: str) -> None:
+        if self._troubles.pop(name, None) is not None:
+            log.info("%s", line)

@@ -1,0 +1,92 @@
+"""Which tracker an item belongs to: its alias or registered domain, never its announce URL, which holds the passkey."""
+
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from pyrotorque_exporter.calls import Calls
+from pyrotorque_exporter.labels import label_value
+
+NONE: Final = "none"
+REFRESH_AFTER: Final = 6 * 3600.0
+# Asking for single items costs rTorrent several times more an item than one call over all of them.
+SINGLY_MAX: Final = 200
+
+# One text for each tracker of an item: whether it is enabled, then its URL, then what cannot stand in a URL.
+END: Final = ">"
+TRACKERS_COMMAND: Final = f't.multicall=,t.is_enabled=,t.url=,"cat={END}"'
+_SECOND_LEVEL: Final = frozenset(("ac", "co", "com", "edu", "gov", "ne", "net", "or", "org"))
+
+
+class TrackerNames:
+    """Remembers the name of each item's tracker; asks rTorrent for new items only, for all again every few hours."""
+
+    def __init__(self, aliases: Mapping[str, str]) -> None:
+        self._aliases = {**aliases, **{host_of(url): alias for url, alias in aliases.items() if host_of(url)}}
+        self._names: dict[str, str] = {}
+        self._complete_at = float("-inf")
+
+    def learn(self, calls: Calls, group: str, hashes: Sequence[str], now: float) -> Mapping[str, str]:
+        """The names of the trackers of the items `hashes`."""
+        stale = now - self._complete_at >= REFRESH_AFTER
+        unknown = [info_hash for info_hash in hashes if info_hash not in self._names]
+        if stale or len(unknown) > SINGLY_MAX:
+            commands = ("d.hash=", "d.custom=memo_alias", TRACKERS_COMMAND)
+            rows = calls.rows(group, "main", commands)
+            self._names = {info_hash: self._name(alias, trackers) for info_hash, alias, trackers in rows}
+            self._complete_at = now
+        elif unknown:
+            questions = [("t.multicall", (info_hash, "", "t.is_enabled=", "t.url=")) for info_hash in unknown]
+            for info_hash, answer in zip(unknown, calls.ask(group, questions, restricted=True), strict=True):
+                self._names[info_hash] = self._name("", _joined(answer))
+        if len(self._names) > 2 * len(hashes) + SINGLY_MAX:
+            present = set(hashes)
+            self._names = {one: name for one, name in self._names.items() if one in present}
+        return self._names
+
+    def _name(self, alias: str, trackers: str) -> str:
+        if alias and "/" not in alias:
+            return label_value(alias)
+        return tracker_name(enabled_urls(trackers), self._aliases)
+
+
+def enabled_urls(trackers: str) -> list[str]:
+    """The URLs in an answer to TRACKERS_COMMAND, enabled ones only, or all if none is enabled."""
+    entries = [entry for entry in trackers.split(END) if len(entry) > 1]
+    enabled = [entry[1:] for entry in entries if entry[0] == "1"]
+    return enabled or [entry[1:] for entry in entries]
+
+
+def tracker_name(urls: Iterable[str], aliases: Mapping[str, str]) -> str:
+    """The alias of the first of `urls` that has one, else the domain of the first; NONE where there is no host."""
+    hosts = [(url, host) for url in urls if (host := host_of(url))]
+    for url, host in hosts:
+        found = aliases.get(url) or aliases.get(host) or aliases.get(domain(host))
+        if found:
+            return label_value(found)
+    return label_value(domain(hosts[0][1])) if hosts else NONE
+
+
+def host_of(url: str) -> str:
+    """The host in an announce URL, in lower case without port, user and password; empty if there is none."""
+    try:
+        return (urlsplit(url).hostname or "") if "://" in url else ""
+    except ValueError:
+        return ""
+
+
+def domain(host: str) -> str:
+    """The registered domain of `host`, nearly: a subdomain may be a passkey."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        parts = host.rstrip(".").split(".")
+    two_part_suffix = len(parts) > 2 and len(parts[-1]) == 2 and parts[-2] in _SECOND_LEVEL
+    return ".".join(parts[-3:] if two_part_suffix else parts[-2:])
+
+
+def _joined(answer: object) -> str:
+    """An answer of `t.multicall` as TRACKERS_COMMAND would have given it."""
+    rows = answer if isinstance(answer, list) else []
+    return "".join(f"{row[0]}{row[1]}{END}" for row in rows if isinstance(row, list) and len(row) == 2)

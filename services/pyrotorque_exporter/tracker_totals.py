@@ -1,0 +1,114 @@
+"""Traffic by tracker as counters that never fall: the sum over an item's growth outlives the item."""
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+OTHER: Final = "other"
+# An item that vanished may come back (a restart of rTorrent, a broken session): its totals must not be added again.
+REMEMBERED_FOR: Final = 24 * 3600.0
+
+
+class Known(NamedTuple):
+    """What an item had when it was last seen; `gone_at` is 0 while it is there."""
+
+    up: int
+    down: int
+    gone_at: float = 0.0
+
+
+class Traffic(NamedTuple):
+    """Bytes sent and received by all items that a tracker ever had."""
+
+    up: int = 0
+    down: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What has to be written so that the totals survive: items by hash (None: forget it), and all trackers that changed."""
+
+    items: dict[str, Known | None]
+    trackers: dict[str, Traffic]
+
+
+class TrackerTotals:
+    """Totals of up to `limit` trackers; the items of all further ones count as OTHER. Safe to use from two threads.
+
+    The very first scrape only takes note of what items have; an item that is new later counts in full, for it was loaded
+    while somebody watched.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._items: dict[str, Known] = {}
+        self._totals: dict[str, Traffic] = {}
+        self._begun = False
+        self._exceeded = False
+        self._unsaved = Changes({}, {})
+        self._lock = threading.Lock()
+
+    def restore(self, items: Mapping[str, Known], totals: Mapping[str, Traffic]) -> None:
+        """Go on where an earlier life stopped."""
+        with self._lock:
+            self._items, self._totals = dict(items), dict(totals)
+            self._begun = bool(items or totals)
+
+    def take(self, rows: Iterable[tuple[str, int, int]], trackers: Mapping[str, str], now: float) -> dict[str, Traffic]:
+        """Add the growth in `rows` (hash, up total, down total); returns all totals."""
+        with self._lock:
+            gone = dict(self._items)
+            for info_hash, up, down in rows:
+                before = gone.pop(info_hash, None)
+                seen = Known(up, down)
+                if before != seen:
+                    self._grow(self.label(trackers.get(info_hash, OTHER)), before, seen)
+                    self._items[info_hash] = self._unsaved.items[info_hash] = seen
+            self._bury(gone, now)
+            for tracker in set(trackers.values()):
+                self._totals.setdefault(self.label(tracker), Traffic())
+            self._begun = True
+            return dict(self._totals)
+
+    def label(self, tracker: str) -> str:
+        """`tracker`, or OTHER when there are too many: which one it is never changes, or counters would fall."""
+        if tracker in self._totals or len(self._totals) < self._limit:
+            return tracker
+        self._exceeded = True
+        return OTHER
+
+    @property
+    def exceeded(self) -> bool:
+        return self._exceeded
+
+    def drain(self) -> Changes:
+        """What has changed since the last drain."""
+        with self._lock:
+            changes, self._unsaved = self._unsaved, Changes({}, {})
+            return changes
+
+    def put_back(self, changes: Changes) -> None:
+        """`changes` could not be written: drain them again next time, unless they are newer by now."""
+        with self._lock:
+            self._unsaved = Changes(
+                {**changes.items, **self._unsaved.items}, {**changes.trackers, **self._unsaved.trackers}
+            )
+
+    def _grow(self, tracker: str, before: Known | None, seen: Known) -> None:
+        total = self._totals.get(tracker, Traffic())
+        if before is None:
+            grown = Traffic(seen.up, seen.down) if self._begun else Traffic()
+        else:
+            # Totals fall when rTorrent dies before it saved its session: what comes after that is new traffic.
+            grown = Traffic(max(0, seen.up - before.up), max(0, seen.down - before.down))
+        self._totals[tracker] = Traffic(total.up + grown.up, total.down + grown.down)
+        self._unsaved.trackers[tracker] = self._totals[tracker]
+
+    def _bury(self, gone: Mapping[str, Known], now: float) -> None:
+        for info_hash, known in gone.items():
+            if not known.gone_at:
+                self._items[info_hash] = self._unsaved.items[info_hash] = known._replace(gone_at=now)
+            elif now - known.gone_at > REMEMBERED_FOR:
+                del self._items[info_hash]
+                self._unsaved.items[info_hash] = None
