@@ -1,0 +1,256 @@
+"""The truth about metafiles: one row for each, what became of it, in the watcher's own file."""
+
+import secrets
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Final
+
+from pyrotorque.store import Store
+from pyrotorque_watcher.reconcile import Known, State
+from pyrotorque_watcher.walk import Found
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE metafiles (
+        turn INTEGER PRIMARY KEY,           -- the order in which files were seen
+        job TEXT NOT NULL, path BLOB NOT NULL, folder BLOB NOT NULL, root BLOB NOT NULL,
+        size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
+        device INTEGER NOT NULL, inode INTEGER NOT NULL,
+        info_hash TEXT NOT NULL DEFAULT '', name TEXT NOT NULL DEFAULT '',
+        state TEXT NOT NULL, mode TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0,
+        kind TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '',
+        first_seen REAL NOT NULL, changed REAL NOT NULL, closed REAL NOT NULL,
+        next_try REAL NOT NULL DEFAULT 0,   -- Unix seconds
+        token TEXT NOT NULL,                -- what the load writes into the item, to know it again
+        incarnation TEXT NOT NULL DEFAULT '',
+        settled INTEGER NOT NULL DEFAULT 1, -- its writer is known to have closed it
+        broken TEXT NOT NULL DEFAULT '',    -- the token of an item whose load commands failed: ours to replace
+        told INTEGER NOT NULL DEFAULT 0,    -- TorrentLoaded went out
+        tied INTEGER NOT NULL DEFAULT 0,
+        gone REAL NOT NULL DEFAULT 0,       -- since when the file is not at its path
+        UNIQUE (job, path)
+    );
+    CREATE INDEX metafiles_pending ON metafiles (state, turn) WHERE state IN ('seen', 'sent', 'visible');
+    CREATE INDEX metafiles_folder ON metafiles (job, folder);
+    CREATE INDEX metafiles_identity ON metafiles (mtime_ns, size);
+    CREATE INDEX metafiles_hash ON metafiles (info_hash);
+    CREATE TABLE roots (
+        job TEXT NOT NULL, path BLOB NOT NULL, since_ns INTEGER NOT NULL, complete INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (job, path)
+    ) WITHOUT ROWID;
+    """,
+)
+
+_KNOWN = "path, size, mtime_ns, ctime_ns, device, inode, state, kind, gone != 0"
+_ROW = (
+    "turn, job, path, root, size, mtime_ns, device, inode, info_hash, name, state, mode, attempts, kind, reason,"
+    " first_seen, changed, closed, next_try, token, incarnation, settled, broken, told, tied"
+)
+_YEAR = 366 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How a file was seen: when its writer closed it (Unix seconds), and whether that is known or only likely."""
+
+    closed: float
+    settled: bool = True
+    state: State = "seen"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A metafile on its way into rTorrent."""
+
+    turn: int
+    job: str
+    path: bytes
+    root: bytes
+    size: int
+    mtime_ns: int
+    device: int
+    inode: int
+    info_hash: str
+    name: str
+    state: State
+    mode: str
+    attempts: int
+    kind: str
+    reason: str
+    first_seen: float
+    changed: float
+    closed: float
+    next_try: float
+    token: str
+    incarnation: str
+    settled: int
+    broken: str
+    told: int
+    tied: int
+
+
+class Ledger:
+    """Rows and their changes; each method joins the caller's transaction or commits by itself."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._db = store.db
+        (last,) = self._db.execute("SELECT max(turn) FROM metafiles").fetchone()
+        self._turn = int(last or 0)
+
+    def transaction(self) -> AbstractContextManager[sqlite3.Connection]:
+        return self._store.transaction()
+
+    # -- roots
+
+    def roots(self, job: str) -> dict[bytes, tuple[int, bool]]:
+        """Each root the job ever had, since when it is watched (ns), and whether all of it was listed once."""
+        rows = self._db.execute("SELECT path, since_ns, complete FROM roots WHERE job = ?", (job,))
+        return {path: (since, bool(complete)) for path, since, complete in rows}
+
+    def knows_roots(self) -> bool:
+        """Whether any job ever had a root: false only for a first start or a lost state."""
+        return self._db.execute("SELECT 1 FROM roots LIMIT 1").fetchone() is not None
+
+    def add_root(self, job: str, path: bytes, since_ns: int) -> None:
+        self._db.execute("INSERT OR IGNORE INTO roots (job, path, since_ns) VALUES (?, ?, ?)", (job, path, since_ns))
+
+    def complete_root(self, job: str, path: bytes) -> None:
+        self._db.execute("UPDATE roots SET complete = 1 WHERE job = ? AND path = ?", (job, path))
+
+    # -- what reconciling asks
+
+    def known(self, job: str, path: bytes) -> Known | None:
+        query = f"SELECT {_KNOWN} FROM metafiles WHERE job = ? AND path = ?"
+        row = self._db.execute(query, (job, path)).fetchone()
+        return None if row is None else Known(*row)
+
+    def known_in(self, job: str, folder: bytes) -> dict[bytes, Known]:
+        """The rows of the files directly in `folder`, by path."""
+        query = f"SELECT {_KNOWN} FROM metafiles WHERE job = ? AND folder = ?"
+        return {row[0]: Known(*row) for row in self._db.execute(query, (job, folder))}
+
+    def same_file(self, job: str, found: Found) -> Known | None:
+        """A row under another path that is the same file; one whose file is gone from there is preferred."""
+        query = (
+            f"SELECT {_KNOWN} FROM metafiles WHERE mtime_ns = ? AND size = ? AND job = ? AND path != ?"
+            " ORDER BY gone DESC"
+        )
+        rows = self._db.execute(query, (found.mtime_ns, found.size, job, found.path))
+        return next((known for row in rows if (known := Known(*row)).same_file(found)), None)
+
+    def same_content(self, row: Row, info_hash: str) -> list[Known]:
+        """Rows under other paths that were the same metafile, by its hash, its size and when it was written."""
+        query = (
+            f"SELECT {_KNOWN} FROM metafiles WHERE info_hash = ? AND size = ? AND mtime_ns = ?"
+            " AND job = ? AND path != ? AND state IN ('visible', 'loaded', 'duplicate')"
+        )
+        rows = self._db.execute(query, (info_hash, row.size, row.mtime_ns, row.job, row.path))
+        return [Known(*found) for found in rows]
+
+    def folders(self, job: str) -> list[bytes]:
+        """Every folder that a known file is in."""
+        return [folder for (folder,) in self._db.execute("SELECT DISTINCT folder FROM metafiles WHERE job = ?", (job,))]
+
+    # -- what reconciling records
+
+    def see(self, job: str, root: bytes, found: Found, now: float, seen: Seen) -> None:
+        """A file to load (or to leave: `baseline`, `duplicate`); whatever was known about its path is over."""
+        self._turn += 1
+        token = secrets.token_hex(4)
+        folder = found.path.rpartition(b"/")[0]
+        where = (self._turn, job, found.path, folder, root, found.size, found.mtime_ns, found.ctime_ns)
+        self._db.execute(
+            "INSERT OR REPLACE INTO metafiles (turn, job, path, folder, root, size, mtime_ns, ctime_ns, device, inode,"
+            " state, reason, first_seen, changed, closed, settled, token, broken)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+            " coalesce((SELECT broken FROM metafiles WHERE job = ? AND path = ?), ''))",
+            (
+                *(*where, found.device, found.inode, seen.state, seen.reason, now, now, seen.closed, seen.settled),
+                *(token, job, found.path),
+            ),
+        )
+
+    def move(self, job: str, origin: bytes, root: bytes, found: Found) -> None:
+        """The file known as `origin` is `found` now; what became of it stays true."""
+        self._db.execute("DELETE FROM metafiles WHERE job = ? AND path = ?", (job, found.path))
+        self._db.execute(
+            "UPDATE metafiles SET path = ?, folder = ?, root = ?, ctime_ns = ?, device = ?, inode = ?, gone = 0"
+            " WHERE job = ? AND path = ?",
+            (
+                *(found.path, found.path.rpartition(b"/")[0], root, found.ctime_ns),
+                *(found.device, found.inode, job, origin),
+            ),
+        )
+
+    def back(self, job: str, path: bytes) -> None:
+        self._db.execute("UPDATE metafiles SET gone = 0 WHERE job = ? AND path = ?", (job, path))
+
+    def gone(self, job: str, paths: Iterable[bytes], now: float) -> None:
+        """These files are not there any more; what they became is remembered in case they come back."""
+        self._db.executemany(
+            "UPDATE metafiles SET gone = ? WHERE job = ? AND path = ? AND gone = 0",
+            [(now, job, path) for path in paths],
+        )
+
+    def forget_old(self, now: float) -> None:
+        """Rows whose files are gone for more than a year."""
+        self._db.execute("DELETE FROM metafiles WHERE gone != 0 AND gone < ?", (now - _YEAR,))
+
+    # -- what loading asks and records
+
+    def rows(self, state: State, now: float, limit: int) -> list[Row]:
+        """The first rows in this state, in the order they were seen, whose time for a try has come."""
+        query = f"SELECT {_ROW} FROM metafiles WHERE state = ? AND next_try <= ? ORDER BY turn LIMIT ?"
+        return [Row(*row) for row in self._db.execute(query, (state, now, limit))]
+
+    def next_try(self, state: State) -> float | None:
+        """When the first of the rows in this state is to be tried."""
+        (first,) = self._db.execute("SELECT min(next_try) FROM metafiles WHERE state = ?", (state,)).fetchone()
+        return None if first is None else float(first)
+
+    def set(self, row: Row, now: float, **columns: object) -> None:
+        """Change columns of a row, if it still is the one that was read (a new write of the file makes it another)."""
+        names = ", ".join(f"{name} = ?" for name in columns)
+        self._db.execute(
+            f"UPDATE metafiles SET {names}, changed = ? WHERE turn = ? AND token = ?",
+            (*columns.values(), now, row.turn, row.token),
+        )
+
+    def drop(self, row: Row) -> None:
+        self._db.execute("DELETE FROM metafiles WHERE turn = ? AND token = ?", (row.turn, row.token))
+
+    def current(self, row: Row) -> Row | None:
+        """The row as it is now; None when its file was written again or forgotten."""
+        query = f"SELECT {_ROW} FROM metafiles WHERE turn = ? AND token = ?"
+        found = self._db.execute(query, (row.turn, row.token)).fetchone()
+        return None if found is None else Row(*found)
+
+    def retry(self, paths: Iterable[bytes] | None, now: float) -> int:
+        """Failed and baseline metafiles (all, or these) are to be loaded again; how many there were."""
+        query = (
+            "UPDATE metafiles SET state = 'seen', attempts = 0, next_try = 0, kind = '', reason = '', gone = 0,"
+            " told = 0, closed = ?, changed = ? WHERE state IN ('failed', 'baseline')"
+        )
+        if paths is None:
+            return self._db.execute(query, (now, now)).rowcount
+        return sum(self._db.execute(f"{query} AND path = ?", (now, now, path)).rowcount for path in paths)
+
+    def counts(self) -> dict[str, int]:
+        """How many rows are in each state, files that are gone left out."""
+        rows = self._db.execute("SELECT state, count(*) FROM metafiles WHERE gone = 0 GROUP BY state")
+        return dict(rows.fetchall())
+
+    def oldest_pending(self) -> float | None:
+        """When the oldest file that is on its way was seen."""
+        (oldest,) = self._db.execute("SELECT min(first_seen) FROM metafiles WHERE state IN ('seen', 'sent')").fetchone()
+        return None if oldest is None else float(oldest)
+
+
+def all_rows(db: sqlite3.Connection) -> Iterator[Row]:
+    """Every row of an open file, in the order the metafiles were seen."""
+    for row in db.execute(f"SELECT {_ROW} FROM metafiles ORDER BY turn"):
+        yield Row(*row)

@@ -1,0 +1,94 @@
+"""What the watcher counts, as group `watch` of the exporter shows it."""
+
+from collections.abc import Iterable, Mapping
+
+from pyrotorque.events import LoadFailure, LoadMode
+from pyrotorque.totals import Totals
+from pyrotorque_watcher.ledger import Ledger
+from pyrotorque_watcher.tree import watches_limit
+
+_EVENTS = ("close_write", "moved_to", "moved_from", "create", "delete", "overflow", "other")
+_MODES: tuple[LoadMode, ...] = ("start", "normal", "queued")
+_FAILURES: tuple[LoadFailure, ...] = (
+    "invalid",
+    "duplicate",
+    "rpc",
+    "timeout",
+    "io",
+    "template",
+    "refused",
+    "too_large",
+)
+_CAUSES = ("startup", "overflow", "timer", "manual")
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Metrics:
+    """Absolute totals; `totals` travels to the exporter."""
+
+    def __init__(self, totals: Totals) -> None:
+        self.totals = totals
+        self._events = totals.counter("pyrotorque_watch_events_total", "inotify events received.", ("event",))
+        self._metafiles = totals.counter("pyrotorque_watch_metafiles_total", "Metafiles accepted for loading.")
+        self._loads = totals.counter("pyrotorque_watch_loads_total", "Metafiles loaded, by mode.", ("mode",))
+        self._failures = totals.counter(
+            "pyrotorque_watch_load_failures_total", "Metafiles not loaded, by reason.", ("reason",)
+        )
+        self._seconds = totals.histogram(
+            "pyrotorque_watch_load_duration_seconds", "From the close of a metafile to its item in rTorrent.", _SECONDS
+        )
+        self._overflows = totals.counter("pyrotorque_watch_queue_overflows_total", "Times the kernel dropped events.")
+        self._rescans = totals.counter("pyrotorque_watch_rescans_total", "Walks of a whole tree, by cause.", ("cause",))
+        self._pending = totals.gauge("pyrotorque_watch_pending_metafiles", "Metafiles seen and not finished.")
+        self._failed = totals.gauge("pyrotorque_watch_failed_metafiles", "Metafiles whose load failed.")
+        self._oldest = totals.gauge(
+            "pyrotorque_watch_oldest_pending_timestamp_seconds", "When the oldest pending metafile was seen.", ()
+        )
+        self._folders = totals.gauge("pyrotorque_watch_directories", "inotify watches in use.")
+        self._limit = totals.gauge("pyrotorque_watch_directories_limit", "inotify watches this user may have.")
+        self._missing = totals.gauge("pyrotorque_watch_roots_missing", "Configured roots that are not there.")
+        self._last = totals.gauge("pyrotorque_watch_last_event_timestamp_seconds", "When the last event was received.")
+        self._begin(self._events.inc, _EVENTS)
+        self._begin(self._loads.inc, _MODES)
+        self._begin(self._failures.inc, _FAILURES)
+        self._begin(self._rescans.inc, _CAUSES)
+        self._oldest.remove()
+        self._last.remove()
+
+    @staticmethod
+    def _begin(inc: "object", labels: Iterable[str]) -> None:
+        for label in labels:
+            inc(label, by=0.0)  # type: ignore[operator]
+
+    def heard(self, events: Mapping[str, int], now: float) -> None:
+        for name, count in events.items():
+            self._events.inc(name, by=count)
+        self._overflows.inc(by=events.get("overflow", 0))
+        self._last.set(now)
+
+    def walked(self, cause: str) -> None:
+        self._rescans.inc(cause if cause in _CAUSES else "timer")
+
+    def accepted(self) -> None:
+        self._metafiles.inc()
+
+    def loaded(self, mode: LoadMode, seconds: float) -> None:
+        self._loads.inc(mode)
+        self._seconds.observe(seconds)
+
+    def failed(self, kind: LoadFailure) -> None:
+        self._failures.inc(kind)
+
+    def look(self, ledger: Ledger, watches: int, missing: int) -> None:
+        """Bring the gauges up to date."""
+        counts = ledger.counts()
+        self._pending.set(sum(counts.get(state, 0) for state in ("seen", "sent")))
+        self._failed.set(counts.get("failed", 0))
+        oldest = ledger.oldest_pending()
+        if oldest is None:
+            self._oldest.remove()
+        else:
+            self._oldest.set(oldest)
+        self._folders.set(watches)
+        self._limit.set(watches_limit())
+        self._missing.set(missing)

@@ -1,0 +1,64 @@
+"""Records what a look at a file means, once for all ways in which files are found: events, listings, polling."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pyrotorque.text import printable
+from pyrotorque_watcher.ledger import Ledger, Seen
+from pyrotorque_watcher.reconcile import Decision, Known, Situation, Verdict, decide
+from pyrotorque_watcher.walk import Found, look
+
+log = logging.getLogger(__name__)
+
+# A file that a listing found, not an event of its writer's close, counts as closed when it was quiet for so long.
+QUIET = 2.0
+
+
+@dataclass
+class Sightings:
+    """The eyes of one job: `note` may be called for the same file any number of times."""
+
+    job: str
+    ledger: Ledger
+    look: Callable[[bytes], Found | None] = look
+    verdicts: Counter[Verdict] = field(default_factory=Counter[Verdict])
+
+    def note(
+        self, root: bytes, found: Found, known: Known | None, situation: Situation, now: float, closed: float | None
+    ) -> Verdict:
+        """Decide about `found`, whose row is `known`; `closed` is when an event told that its writer has closed it."""
+        same = (
+            None if known is not None and known.identity == found.identity else self.ledger.same_file(self.job, found)
+        )
+        decision = decide(found, known, same, same is not None and self._is_there(same), situation)
+        if decision.verdict is not Verdict.KEEP:
+            self._record(root, found, decision, now, closed)
+        self.verdicts[decision.verdict] += 1
+        return decision.verdict
+
+    def _is_there(self, same: Known) -> bool:
+        there = self.look(same.path)
+        return there is not None and there.identity == same.identity and there.inode == same.inode
+
+    def _record(self, root: bytes, found: Found, decision: Decision, now: float, closed: float | None) -> None:
+        match decision.verdict:
+            case Verdict.LOAD:
+                written = found.ctime_ns / 1e9
+                settled = closed is not None or now - written >= QUIET
+                seen = Seen(written if closed is None else closed, settled)
+                self.ledger.see(self.job, root, found, now, seen)
+            case Verdict.BASELINE:
+                reason = "it was here before pyrotorque watched this folder"
+                self.ledger.see(self.job, root, found, now, Seen(found.ctime_ns / 1e9, state="baseline", reason=reason))
+            case Verdict.MOVED:
+                log.info("%s: %s is now %s", self.job, printable(decision.origin), printable(found.path))
+                self.ledger.move(self.job, decision.origin, root, found)
+            case Verdict.LINKED:
+                reason = f"another name of {printable(decision.origin)}"
+                self.ledger.see(self.job, root, found, now, Seen(now, state="duplicate", reason=reason))
+            case Verdict.BACK:
+                self.ledger.back(self.job, found.path)
+            case Verdict.KEEP:
+                pass
