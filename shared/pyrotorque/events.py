@@ -16,6 +16,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from pyrotorque.text import encode_json
+
 VERSION: Final = 1
 
 LoadMode = Literal["start", "normal", "queued"]
@@ -208,8 +210,8 @@ def topic(event: Event) -> bytes:
 
 
 def encode(event: Event, envelope: Envelope) -> bytes:
-    """The second frame."""
-    head, body = _encoder.encode(envelope), _encoder.encode(event)
+    """The second frame; a lone surrogate that nobody made printable is shown as such, and never an error."""
+    head, body = _encoder.encode(envelope), encode_json(event)
     return head[:-1] + b"," + body[1:]
 
 

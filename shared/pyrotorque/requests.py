@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from pyrotorque.text import encode_json
+
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Base of all requests."""
@@ -71,8 +73,8 @@ _answer_decoder = msgspec.json.Decoder(Answer)
 
 
 def encode(message: Request | Answer) -> bytes:
-    """The JSON of a request or an answer."""
-    return msgspec.json.encode(message)
+    """The JSON of a request or an answer; lone surrogates in its texts are shown, not an error."""
+    return encode_json(message)
 
 
 def decode_request(body: bytes) -> Request:

@@ -1,5 +1,9 @@
 """How text from torrents, files and the network is shown: never able to break a line, a terminal or JSON."""
 
+from typing import Any
+
+import msgspec
+
 
 def printable(text: str | bytes) -> str:
     """`text` with every byte that is not UTF-8 shown as `\\xNN`, and control characters and surrogates escaped."""
@@ -13,3 +17,21 @@ def _shown(char: str) -> str:
     if "\udc80" <= char <= "\udcff":
         return f"\\x{ord(char) - 0xDC00:02x}"
     return char.encode("unicode_escape").decode("ascii")
+
+
+def encode_json(value: object) -> bytes:
+    """`value` as JSON; should a text in it hold a lone surrogate, all its texts are made printable first."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_printables(msgspec.to_builtins(value)))
+
+
+def _printables(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {printable(str(key)): _printables(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printables(inner) for inner in value]
+    return value

@@ -1,0 +1,90 @@
+"""The bus for those who only visit: ask a service, or look on at what happens."""
+
+import time
+from collections.abc import Iterator, Sequence
+from heapq import merge
+from typing import get_args
+
+import msgspec
+import zmq
+
+from pyrotorque import requests
+from pyrotorque.bus import wire
+from pyrotorque.bus.stats import BusStats
+from pyrotorque.bus.subscribing import MemoryPlaces, Subscriber
+from pyrotorque.errors import ServiceUnreachable
+from pyrotorque.events import Delivery, Durable, decode
+from pyrotorque.layout import Layout
+from pyrotorque.outbox import Mark, told
+from pyrotorque.requests import Answer, Request
+
+_CONNECT_WITHIN = 1.0
+
+
+def ask(layout: Layout, service: str, request: Request, timeout: float = 5.0) -> Answer:
+    """What `service` answers to `request`.
+
+    Raises ServiceUnreachable when nobody is there after a second, or no answer came in time (it may still be carried out).
+    """
+    with zmq.Context[zmq.Socket[bytes]](io_threads=1) as context, wire.socket(context, zmq.DEALER) as dealer:
+        dealer.setsockopt(zmq.IMMEDIATE, 1)
+        dealer.connect(layout.requests_endpoint(service))
+        if not dealer.poll(int(min(timeout, _CONNECT_WITHIN) * 1000), zmq.POLLOUT):
+            raise ServiceUnreachable(f"{service} cannot be asked: is it running? (pyrotorque status)")
+        if not wire.send(dealer, [wire.ASK, b"1", requests.encode(request)]):
+            raise ServiceUnreachable(f"{service} cannot be asked: the request is too large, or it has just gone")
+        if not dealer.poll(int(timeout * 1000), zmq.POLLIN):
+            raise ServiceUnreachable(
+                f"{service} did not answer within {timeout:g} s: it is busy or hangs (pyrotorque status)"
+            )
+        try:
+            return requests.decode_answer(dealer.recv_multipart()[-1])
+        except msgspec.DecodeError as error:
+            raise ServiceUnreachable(
+                f"{service} answered something else: {error}; are both of the same version?"
+            ) from error
+
+
+def follow(
+    layout: Layout, services: Sequence[str], since: float = 0.0, *, forever: bool = True, poll: float = 1.0
+) -> Iterator[Delivery | None]:
+    """The durable events of `services` from `since` on, those in their files by time; then, `forever`, as they happen.
+
+    While nothing happens it yields None every `poll` seconds. Needs no running service.
+    """
+    marks: dict[str, Mark] = {}
+    bodies = [_decoded(told(layout.database(service), since)) for service in services]
+    for delivery in merge(*bodies, key=lambda found: found.event.at):
+        marks[delivery.envelope.source] = Mark(delivery.envelope.epoch, delivery.envelope.seq)
+        yield delivery
+    if forever:
+        yield from _listen(layout, services, marks, poll)
+
+
+def _listen(layout: Layout, services: Sequence[str], marks: dict[str, Mark], poll: float) -> Iterator[Delivery | None]:
+    wanted = {service: get_args(Durable) for service in services}
+    with zmq.Context[zmq.Socket[bytes]](io_threads=1) as context:
+        subscriber = Subscriber(context, layout, wanted, MemoryPlaces(marks), BusStats(), from_newest=True)
+        poller = zmq.Poller()
+        for socket in subscriber.sockets:
+            poller.register(socket, zmq.POLLIN)
+        try:
+            deadline = time.monotonic() + poll
+            while True:
+                heard = subscriber.receive(dict(poller.poll(max(0, int((deadline - time.monotonic()) * 1000)))))
+                yield from heard.deliveries
+                for follower in subscriber.followers.values():
+                    follower.handed.clear()
+                if time.monotonic() >= deadline:
+                    yield None
+                    deadline = time.monotonic() + poll
+        finally:
+            subscriber.close()
+
+
+def _decoded(bodies: Iterator[bytes]) -> Iterator[Delivery]:
+    for body in bodies:
+        try:
+            yield decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue  # of another version

@@ -1,0 +1,24 @@
+"""Heartbeats: a service's own PUB socket, so that a loop that is busy or hangs does not silence them."""
+
+import zmq
+
+from pyrotorque.bus import wire
+from pyrotorque.events import Envelope, Heartbeat, encode, topic
+from pyrotorque.layout import Layout
+
+
+class Beats:
+    """Sends the heartbeats of one service; belongs to the thread that opened it."""
+
+    def __init__(self, layout: Layout, service: str) -> None:
+        self._service = service
+        self._context = zmq.Context[zmq.Socket[bytes]](io_threads=1)
+        self._socket = wire.socket(self._context, zmq.PUB)
+        self._socket.bind(layout.heartbeat_endpoint(service))
+
+    def beat(self, heartbeat: Heartbeat) -> None:
+        wire.send(self._socket, [topic(heartbeat), encode(heartbeat, Envelope(source=self._service, epoch=heartbeat.epoch))])
+
+    def close(self) -> None:
+        self._socket.close()
+        self._context.term()

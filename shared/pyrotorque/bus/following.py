@@ -1,0 +1,86 @@
+"""Keeps the durable events of one source in order: which to hand out, which were had, and when to ask for a replay."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from pyrotorque.outbox import NOWHERE, Mark
+
+_ANSWER_WITHIN = 2.0
+
+
+@dataclass
+class Follower:
+    """What is known of one source; holds no socket and no clock."""
+
+    source: str
+    position: Mark
+    """Everything up to here was handed out."""
+    from_newest: bool = False
+    """Without a cursor: begin with what happens from now on, not with the oldest that the source still has."""
+    known: Mark = NOWHERE
+    """The newest event the source is known to have."""
+    saved: Mark = NOWHERE
+    """What the cursor in the file says."""
+    handed: deque[Mark] = field(default_factory=deque[Mark])
+    """Handed out and not yet applied."""
+    asked: int = 0
+    """The number of the replay under way; 0 when there is none."""
+    _asked_at: float = 0.0
+    _asked_before: int = 0
+    _asked_from: Mark = NOWHERE
+    _behind: bool = False
+
+    def hears(self, mark: Mark) -> bool:
+        """Whether a durable event that just came over PUB is the next one; if so it counts as handed out."""
+        self.known = mark
+        if self.position == NOWHERE and self.from_newest:
+            self.position = Mark(mark.epoch, mark.seq - 1)
+        if mark == Mark(self.position.epoch, self.position.seq + 1):
+            self.position = mark
+            return True
+        if mark.epoch != self.position.epoch or mark.seq > self.position.seq:
+            self._behind = True
+        return False
+
+    def beats(self, head: Mark) -> None:
+        """The source says what its newest event is: a lost last event, another epoch, or a step back is noticed here."""
+        self.known = head
+        if self.position == NOWHERE and self.from_newest:
+            self.position = head
+        self._behind = self._behind or (head != self.position and head.seq > 0) or head.epoch != self.position.epoch
+
+    def wants_replay(self, now: float) -> bool:
+        """Whether to ask now: something is missing, and no answer is to be expected any more."""
+        return self._behind and (self.asked == 0 or now - self._asked_at > _ANSWER_WITHIN)
+
+    def asks(self, now: float) -> int:
+        """The number of the replay that is asked for now."""
+        self._asked_before += 1
+        self.asked, self._asked_at, self._asked_from = self._asked_before, now, self.position
+        return self.asked
+
+    def is_answer(self, number: int) -> bool:
+        """Whether this is the answer waited for: not a late one, and nothing was handed out since the question."""
+        if number != self.asked or number == 0:
+            return False
+        self.asked = 0
+        self._behind = self.position != self.known
+        return self.position == self._asked_from
+
+    def replayed(self, reached: Mark, count: int) -> None:
+        """An answer with `count` events was handed out; more is asked for until the newest known is reached."""
+        self.position = reached
+        self._behind = count > 0 and reached != self.known
+
+    def rewind(self, saved: Mark) -> None:
+        """What was handed out could not be applied: go back to the cursor and ask again."""
+        self.handed.clear()
+        self.position = self.saved = saved
+        self.asked = 0
+        self._behind = True
+
+    def applied(self, mark: Mark) -> None:
+        """`mark` is applied and saved; what was handed out before it was passed over on purpose."""
+        while self.handed and self.handed.popleft() != mark:
+            pass
+        self.saved = mark

@@ -1,0 +1,95 @@
+"""The telling half of the bus: PUB for what happens, ROUTER for replays and requests."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+import zmq
+
+from pyrotorque import requests
+from pyrotorque.bus import wire
+from pyrotorque.bus.stats import BusStats
+from pyrotorque.events import Envelope, Live, encode, topic
+from pyrotorque.layout import Layout
+from pyrotorque.outbox import Mark, Outbox
+from pyrotorque.requests import Answer, Request
+
+_tag = msgspec.json.Decoder(wire.Tag)
+_replay_asked = msgspec.json.Decoder(wire.ReplayAsked)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that waits for its answer."""
+
+    request: Request
+    _reply: Callable[[bytes], bool]
+
+    def answer(self, answer: Answer) -> None:
+        """Answer; whoever asked may have gone meanwhile."""
+        if not self._reply(requests.encode(answer)):
+            self._reply(
+                requests.encode(Answer(ok=answer.ok, text=f"{answer.text[:1000]} (the details are too large to send)"))
+            )
+
+
+class Publisher:
+    """Binds the service's endpoints; the lock of the role must be held (a second binder would steal them)."""
+
+    def __init__(self, context: wire.Context, layout: Layout, service: str, outbox: Outbox, stats: BusStats) -> None:
+        self._outbox = outbox
+        self._stats = stats
+        self._service = service
+        self._rung = outbox.refresh()
+        self._events = wire.socket(context, zmq.PUB)
+        self.requests = wire.socket(context, zmq.ROUTER)
+        self._events.bind(layout.events_endpoint(service))
+        self.requests.bind(layout.requests_endpoint(service))
+
+    def ring(self) -> None:
+        """Publish what was committed since the last time."""
+        head = self._outbox.refresh()
+        while self._rung < head:
+            bodies = self._outbox.since(self._rung)
+            for body in bodies:
+                wire.send(self._events, [_tag.decode(body).type.encode("ascii"), body])
+            self._rung = self._rung + len(bodies) if bodies else head
+            self._stats.rung += len(bodies)
+
+    def tell(self, event: Live) -> None:
+        envelope = Envelope(source=self._service, epoch=self._outbox.epoch)
+        if not wire.send(self._events, [topic(event), encode(event, envelope)]):
+            self._stats.drop("too large to tell", type(event).__name__)
+
+    def answer(self) -> Iterator[Asked]:
+        """Answer the replays that were asked for; what else is asked is for the service."""
+        for frames in wire.drain(self.requests):
+            if len(frames) != 4:
+                self._stats.drop("wrong frames", frames[1:2])
+                continue
+            asker, kind, number, body = frames
+            try:
+                if kind == wire.REPLAY:
+                    self._replay([asker, kind, number], _replay_asked.decode(body))
+                elif kind == wire.ASK:
+                    yield Asked(requests.decode_request(body), self._replier([asker, kind, number]))
+                else:
+                    self._stats.drop("unknown kind", kind)
+            except msgspec.DecodeError as error:
+                self._stats.drop("bad request", error)
+                if kind == wire.ASK:
+                    text = f"this version of {self._service} does not understand that request"
+                    self._replier([asker, kind, number])(requests.encode(Answer(ok=False, text=text)))
+
+    def close(self) -> None:
+        self._events.close()
+        self.requests.close()
+
+    def _replay(self, address: list[bytes], asked: wire.ReplayAsked) -> None:
+        replay = self._outbox.after(Mark(asked.epoch, asked.seq))
+        header = wire.ReplayAnswered(epoch=replay.reached.epoch, seq=replay.reached.seq, gap=replay.gap)
+        wire.send(self.requests, [*address, msgspec.json.encode(header), *replay.bodies])
+        self._stats.replays_answered += 1
+
+    def _replier(self, address: list[bytes]) -> Callable[[bytes], bool]:
+        return lambda body: not self.requests.closed and wire.send(self.requests, [*address, body])

@@ -1,0 +1,225 @@
+"""The life of a service: one holder of its role, ended with its parent, gone within a second of TERM, heard every second."""
+
+import argparse
+import fcntl
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from pyrotorque import logs
+from pyrotorque.errors import AlreadyRunning, LayoutError, PyrotorqueError, SettingsError, StateError
+from pyrotorque.layout import Layout
+from pyrotorque.outbox import Outbox
+from pyrotorque.pulse import Pulse, Step
+from pyrotorque.text import printable
+
+if TYPE_CHECKING:
+    from pyrotorque.settings import Loaded
+
+log = logging.getLogger(__name__)
+
+EX_OK, EX_SOFTWARE, EX_TEMPFAIL, EX_CONFIG = 0, 70, 75, 78  # sysexits.h
+
+_RETRY_STATE_AFTER = 5.0
+_PR_SET_PDEATHSIG = 1
+
+
+class Life:
+    """What the loop knows of its own end, and what it says of itself."""
+
+    def __init__(self, service: str, pulse: Pulse, users_umask: int) -> None:
+        self.service = service
+        self.stopping = False
+        self.users_umask = users_umask
+        """The umask we were started with: ours is 077, what we create for users gets theirs."""
+        self._pulse = pulse
+        self._reload = False
+        self._wake: Callable[[], None] = _nothing
+
+    def on_wake(self, wake: Callable[[], None]) -> None:
+        """Call `wake` when a signal arrives, so that the loop's wait ends."""
+        self._wake = wake
+
+    def take_reload(self) -> bool:
+        """Whether HUP came since the last time."""
+        asked, self._reload = self._reload, False
+        return asked
+
+    def stop(self) -> None:
+        """Ask the loop to end, as TERM does."""
+        self.stopping = True
+        self._wake()
+
+    def reload(self) -> None:
+        """Ask the loop to read its configuration again, as HUP does."""
+        self._reload = True
+        self._wake()
+
+    @contextmanager
+    def step(self, name: str, deadline: float) -> Iterator[None]:
+        """Say what the loop does now, and the CLOCK_MONOTONIC second by which it must be done, or be killed as hung."""
+        before = self._pulse.step
+        self._pulse.step = Step(name, time.monotonic(), deadline)
+        try:
+            yield
+        finally:
+            self._pulse.step = before
+
+    @contextmanager
+    def as_user(self) -> Iterator[None]:
+        """Create files as the user would."""
+        ours = os.umask(self.users_umask)
+        try:
+            yield
+        finally:
+            os.umask(ours)
+
+
+@contextmanager
+def running(service: str, layout: Layout, *, config_digest: Callable[[], str], outbox: Outbox | None) -> Iterator[Life]:
+    """Hold the role of `service`: lock, signals, heartbeats, an end with the parent's.
+
+    Raises AlreadyRunning when somebody else holds it. Must be entered in the main thread.
+    """
+    layout.prepare()
+    users_umask = os.umask(0o077)
+    try:
+        with _role(service, layout):
+            _end_with_parent()
+            pulse = Pulse(layout, service, config_digest, outbox)
+            life = Life(service, pulse, users_umask)
+            with _signals(life, pulse), pulse.beating():
+                yield life
+    finally:
+        os.umask(users_umask)
+
+
+@contextmanager
+def _role(service: str, layout: Layout) -> Iterator[None]:
+    path = layout.lock_file(service)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(fd, 20, 0).decode("ascii", "replace").strip()
+            raise AlreadyRunning(
+                f"{service} runs already (pid {printable(holder) or 'unknown'} holds {printable(str(path))})"
+            ) from error
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _signals(life: Life, pulse: Pulse) -> Iterator[None]:
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        # Flags only: whatever the loop was doing is half done now.
+        if number == signal.SIGHUP:
+            life.reload()
+        else:
+            life.stop()
+
+    # The kernel side of a handler writes into this pipe even while the main thread is deep in C code.
+    before_fd = signal.set_wakeup_fd(pulse.signal_fd, warn_on_full_buffer=False)
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)
+        signal.set_wakeup_fd(before_fd)
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel to send TERM when the parent dies (prctl(2)); it goes by the calling thread, so: the main one."""
+    with suppress(OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a service is started with."""
+
+    service: str
+    config_dir: Path
+    loaded: "Loaded"
+
+    @property
+    def layout(self) -> Layout:
+        return self.loaded.layout
+
+
+def service_main(service: str, run: Callable[[Start], int]) -> int:
+    """Start a service as supervisord does (`--config-dir DIR`), and turn its errors into lines and exit codes.
+
+    While its file cannot be written (disk full) `run` is tried again every few seconds: the service waits, it does not die.
+    """
+    config_dir = _config_dir(service)
+    try:
+        start = _start(service, config_dir)
+        while True:
+            try:
+                return run(start)
+            except StateError as error:
+                log.error("%s; trying again every %g s", error, _RETRY_STATE_AFTER)
+                logs.owner(f"failed: {error}")
+                if _stopped_within(_RETRY_STATE_AFTER, start):
+                    return EX_OK
+    except PyrotorqueError as error:
+        for line in str(error).splitlines():
+            log.error("%s", line)
+        logs.owner(f"failed: {error}")
+        return _exit_code(error)
+    except Exception:
+        log.exception("a bug, please report it")
+        logs.owner("failed by a bug: see its log")
+        return EX_SOFTWARE
+
+
+def _config_dir(service: str) -> Path:
+    parser = argparse.ArgumentParser(prog=f"pyrotorque_{service}", allow_abbrev=False)
+    parser.add_argument("--config-dir", type=Path, required=True)
+    found: Path = parser.parse_args().config_dir
+    return found
+
+
+def _start(service: str, config_dir: Path) -> Start:
+    from pyrotorque.configuration import load_or_last_good
+
+    logs.configure("INFO", service, Layout.below(config_dir))
+    loaded = load_or_last_good(config_dir)
+    logs.configure(loaded.settings.log_level, service, loaded.layout)
+    return Start(service, config_dir, loaded)
+
+
+def _stopped_within(seconds: float, start: Start) -> bool:
+    """Wait, alive and heard; True when TERM came."""
+    woken = threading.Event()
+    with running(start.service, start.layout, config_digest=lambda: start.loaded.settings.digest, outbox=None) as life:
+        life.on_wake(woken.set)
+        with life.step("waiting for its state folder", time.monotonic() + 2 * seconds):
+            woken.wait(seconds)
+        return life.stopping
+
+
+def _exit_code(error: PyrotorqueError) -> int:
+    if isinstance(error, SettingsError | LayoutError):
+        return EX_CONFIG
+    return EX_TEMPFAIL if isinstance(error, AlreadyRunning) else EX_SOFTWARE
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,72 @@
+"""Each service logs lines to its output; the owner's one log gets a line for what an owner wants to read next morning."""
+
+import logging
+import os
+import sys
+import time
+from contextlib import suppress
+from typing import TextIO
+
+from pyrotorque.layout import Layout
+from pyrotorque.text import printable
+
+log = logging.getLogger(__name__)
+
+OWNERS_LOG = "torque.log"
+
+_LEVELS = {"DEBUG": "DEBUG", "INFO": "INFO ", "WARNING": "WARN ", "ERROR": "ERROR", "CRITICAL": "FATAL"}
+_owners: dict[str, str] = {}
+
+
+class OneLine(logging.Formatter):
+    """`2026-11-23 22:41:07 INFO  watcher: text`: no name from outside can break a line or a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
+        line = f"{stamp} {_LEVELS.get(record.levelname, record.levelname)} {_who(record.name)}: {printable(record.getMessage())}"
+        if record.exc_info:
+            trace = self.formatException(record.exc_info)
+            line += "".join(f"\n    {printable(text)}" for text in trace.splitlines())
+        return line
+
+
+def configure(level: str, service: str, layout: Layout, *, stream: TextIO | None = None) -> None:
+    """Log to `stream` (the standard output) from `level` on, and remember where the owner's log is."""
+    output = stream or sys.stdout
+    with suppress(AttributeError):
+        output.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    lines = logging.StreamHandler(output)
+    lines.setFormatter(OneLine())
+    logging.basicConfig(level=level.upper(), handlers=[lines], force=True)
+    # A reader that went away is no reason for a traceback of our own; the heartbeat notices it.
+    logging.raiseExceptions = False
+    _owners.update(service=service, path=str(layout.log_dir / OWNERS_LOG))
+
+
+def set_level(level: str) -> None:
+    """After a reload."""
+    logging.getLogger().setLevel(level.upper())
+
+
+def owner(text: str) -> None:
+    """One line in the owner's log, which supervisord writes too: appended whole, so that neither tears the other's.
+
+    The file is opened for each line, since supervisord renames it when it rotates.
+    """
+    if "path" not in _owners:
+        return
+    now = time.time()
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
+    line = f"{stamp},{int(now % 1 * 1000):03d} INFO {_owners['service']}: {printable(text)}\n"
+    try:
+        fd = os.open(_owners["path"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, line.encode("utf-8", "backslashreplace"))
+        finally:
+            os.close(fd)
+    except OSError as error:
+        log.warning("cannot write %s: %s", _owners["path"], error.strerror)
+
+
+def _who(name: str) -> str:
+    return name.removeprefix("pyrotorque_").removeprefix("pyrotorque.").removesuffix(".service")

@@ -1,0 +1,213 @@
+"""What a service has told and what it has heard, in its own file: events with their numbers, cursors, and recorded gaps.
+
+A position counts all events of one file; `seq` counts those of one epoch from 1. A new boot of the kernel begins a new
+epoch after the events that the file still has (a power cut may have taken the last ones), so that no number is used twice.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from pyrotorque.errors import StateError
+from pyrotorque.events import Durable, Envelope, encode
+from pyrotorque.store import Store, open_readonly
+
+log = logging.getLogger(__name__)
+
+REPLAY_LIMIT = 500  # bodies in one answer
+_REPLAY_BYTES = 2 << 20  # of all bodies in one answer
+_BODY_MAX = 256 << 10
+_TEXT_MAX = 2_000  # characters of a text in an event that had to be cut
+_TRIM_EVERY = 500
+
+
+class Mark(NamedTuple):
+    """A place in the events of one source: everything up to and with `seq` of `epoch` was had."""
+
+    epoch: str
+    seq: int
+
+
+NOWHERE = Mark("", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What follows a mark: bodies and where they end; with `gap`, why the mark is not here any more, and where to go on."""
+
+    bodies: list[bytes]
+    reached: Mark
+    gap: str = ""
+
+
+class Outbox:
+    """The durable events of one service, newest `keep` of them."""
+
+    def __init__(self, store: Store, source: str, *, keep: int = 100_000, boot: str | None = None) -> None:
+        self.source = source
+        self.keep = max(1, keep)
+        self._store = store
+        self._base = 0
+        self.epoch = ""
+        self.head = 0
+        """The newest committed seq as of the last `refresh`; safe to read from any thread."""
+        self._enter_epoch(boot_id() if boot is None else boot)
+        self.refresh()
+
+    def add(self, event: Durable) -> int:
+        """Record `event` inside the caller's transaction; it is told when that has committed. Returns its seq."""
+        db = self._store.db
+        if not db.in_transaction:
+            raise RuntimeError("Outbox.add outside a transaction: an event must commit together with what it tells")
+        position = self._last_position() + 1
+        body = self._body(event, position - self._base)
+        db.execute("INSERT INTO bus_events VALUES (?, ?, ?)", (position, event.at, body))
+        if position % _TRIM_EVERY == 0:
+            self._trim(position)
+        return position - self._base
+
+    def refresh(self) -> int:
+        """Look what has been committed; returns the head."""
+        self.head = self._last_position() - self._base
+        return self.head
+
+    def since(self, seq: int, limit: int = REPLAY_LIMIT) -> list[bytes]:
+        """The bodies after `seq` of this epoch, oldest first."""
+        return self._bodies(self._base + seq, limit)
+
+    def after(self, mark: Mark, limit: int = REPLAY_LIMIT) -> Replay:
+        """What follows `mark`, over epochs; from the oldest there is when the mark is NOWHERE."""
+        oldest, last = self._oldest_position() - 1, self._last_position()
+        position = oldest if mark == NOWHERE else self._position(mark)
+        if position is None:
+            return Replay([], self._mark(oldest), f"{self.source} has a new state file")
+        if position > last:
+            return Replay([], self._mark(last), f"{self.source} went back to an older state")
+        if position < oldest:
+            return Replay([], self._mark(oldest), f"{oldest - position} events were trimmed")
+        bodies = self._bodies(position, limit)
+        return Replay(bodies, self._mark(position + len(bodies)) if bodies else mark)
+
+    def trim(self) -> None:
+        """Forget all but the newest `keep`."""
+        with self._store.transaction():
+            self._trim(self._last_position())
+
+    def _trim(self, last: int) -> None:
+        self._store.db.execute("DELETE FROM bus_events WHERE position <= ?", (last - self.keep,))
+
+    def _body(self, event: Durable, seq: int) -> bytes:
+        envelope = Envelope(source=self.source, epoch=self.epoch, seq=seq)
+        body = encode(event, envelope)
+        if len(body) <= _BODY_MAX:
+            return body
+        texts = {
+            name: value[:_TEXT_MAX] for name, value in msgspec.structs.asdict(event).items() if isinstance(value, str)
+        }
+        return encode(msgspec.structs.replace(event, **texts), envelope)
+
+    def _enter_epoch(self, boot: str) -> None:
+        with self._store.transaction() as db:
+            (database,) = db.execute("SELECT value FROM bus_meta WHERE key = 'database'").fetchone()
+            self.epoch = f"{database}-{boot[:8]}"
+            known = db.execute("SELECT name, base FROM bus_epochs ORDER BY number DESC LIMIT 1").fetchone()
+            if known is not None and known[0] == self.epoch:
+                self._base = known[1]
+                return
+            self._base = self._last_position()
+            db.execute("DELETE FROM bus_epochs WHERE name = ?", (self.epoch,))
+            db.execute("INSERT INTO bus_epochs (name, base) VALUES (?, ?)", (self.epoch, self._base))
+
+    def _position(self, mark: Mark) -> int | None:
+        db = self._store.db
+        found = db.execute("SELECT number, base FROM bus_epochs WHERE name = ?", (mark.epoch,)).fetchone()
+        if found is None:
+            return None
+        (following,) = db.execute("SELECT min(base) FROM bus_epochs WHERE number > ?", (found[0],)).fetchone()
+        position = int(found[1]) + mark.seq
+        # What a power cut took from us was told before: who has had more than we have of an old epoch goes on with the next.
+        return position if following is None else min(position, int(following))
+
+    def _mark(self, position: int) -> Mark:
+        query = "SELECT name, base FROM bus_epochs WHERE base <= ? ORDER BY number DESC LIMIT 1"
+        name, base = self._store.db.execute(query, (position,)).fetchone()
+        return Mark(name, position - base)
+
+    def _bodies(self, after: int, limit: int) -> list[bytes]:
+        rows = self._store.db.execute(
+            "SELECT body FROM bus_events WHERE position > ? ORDER BY position LIMIT ?", (after, limit)
+        )
+        bodies: list[bytes] = []
+        size = 0
+        for (body,) in rows:
+            size += len(body)
+            if bodies and size > _REPLAY_BYTES:
+                break
+            bodies.append(body)
+        return bodies
+
+    def _last_position(self) -> int:
+        (last,) = self._store.db.execute("SELECT max(position) FROM bus_events").fetchone()
+        return self._base if last is None else int(last)
+
+    def _oldest_position(self) -> int:
+        (oldest,) = self._store.db.execute("SELECT min(position) FROM bus_events").fetchone()
+        return self._last_position() + 1 if oldest is None else int(oldest)
+
+
+class Cursors:
+    """How far this service has applied the events of others, and what it is known to have missed."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def get(self, source: str) -> Mark:
+        """The last applied event of `source`; NOWHERE when none ever was."""
+        row = self.store.db.execute("SELECT epoch, seq FROM bus_cursors WHERE source = ?", (source,)).fetchone()
+        return NOWHERE if row is None else Mark(*row)
+
+    def advance(self, source: str, epoch: str, seq: int) -> None:
+        """Note that (epoch, seq) is applied, inside the transaction that applies it."""
+        self.store.db.execute("INSERT OR REPLACE INTO bus_cursors VALUES (?, ?, ?)", (source, epoch, seq))
+
+    def record_gap(self, source: str, resume: Mark, reason: str) -> None:
+        """Note that events of `source` before `resume` are lost to us, and go on from there."""
+        with self.store.transaction() as db:
+            had = self.get(source)
+            db.execute(
+                "INSERT INTO bus_gaps (at, source, from_epoch, from_seq, to_epoch, to_seq, reason) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (time.time(), source, had.epoch, had.seq, resume.epoch, resume.seq, reason),
+            )
+            db.execute("DELETE FROM bus_gaps WHERE number <= (SELECT max(number) FROM bus_gaps) - 1000")
+            self.advance(source, resume.epoch, resume.seq)
+
+    def gaps(self) -> list[tuple[float, str, str]]:
+        """(time, source, reason) of each gap, oldest first."""
+        return self.store.db.execute("SELECT at, source, reason FROM bus_gaps ORDER BY number").fetchall()
+
+
+def told(path: Path, since: float = 0.0) -> Iterator[bytes]:
+    """The bodies of the events in somebody's file that happened at or after `since`; none when there is no such file."""
+    try:
+        db = open_readonly(path)
+    except StateError as error:
+        log.debug("%s", error)
+        return
+    try:
+        for (body,) in db.execute("SELECT body FROM bus_events WHERE at >= ? ORDER BY position", (since,)):
+            yield body
+    finally:
+        db.close()
+
+
+def boot_id() -> str:
+    """The kernel's name for this boot (random(4))."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown"

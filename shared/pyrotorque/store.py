@@ -1,0 +1,234 @@
+"""One SQLite file per service: opened, migrated, and, when it is damaged, set aside and begun anew, loudly.
+
+Durability: WAL with synchronous=NORMAL. A killed process loses nothing that was committed; a power cut may take the last
+commits, never the file. What has a source outside (metafiles on disk, items in rTorrent) is reconciled after that; events
+are told apart by their epoch, which changes with each boot of the kernel (see `pyrotorque.outbox`).
+"""
+
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeAlias
+
+from pyrotorque.errors import StateError
+from pyrotorque.text import printable
+
+log = logging.getLogger(__name__)
+
+Connection: TypeAlias = sqlite3.Connection
+
+# The tables that every service's file has: outbox, cursors, gaps and totals. Counted apart from the service's own.
+COMMON_MIGRATIONS = (
+    """
+    CREATE TABLE bus_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE bus_epochs (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, base INTEGER NOT NULL);
+    CREATE TABLE bus_events (position INTEGER PRIMARY KEY, at REAL NOT NULL, body BLOB NOT NULL);
+    CREATE TABLE bus_cursors (source TEXT PRIMARY KEY, epoch TEXT NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE bus_gaps (
+        number INTEGER PRIMARY KEY, at REAL NOT NULL, source TEXT NOT NULL,
+        from_epoch TEXT NOT NULL, from_seq INTEGER NOT NULL,
+        to_epoch TEXT NOT NULL, to_seq INTEGER NOT NULL, reason TEXT NOT NULL
+    );
+    CREATE TABLE kept_totals (
+        name TEXT NOT NULL, labels TEXT NOT NULL, sample BLOB NOT NULL, PRIMARY KEY (name, labels)
+    ) WITHOUT ROWID;
+    INSERT INTO bus_meta VALUES ('database', lower(hex(randomblob(4)))), ('created', strftime('%s', 'now'));
+    """,
+)
+
+# WAL needs memory shared between processes, which these cannot give; locks on them are a matter of luck.
+NETWORK_FILESYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "fuse.sshfs", "fuse.rclone", "fuse.glusterfs"}
+)
+
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_BUSY_SECONDS = 2.0
+_CACHE_KIB = 512
+
+
+class Store:
+    """An open file; it belongs to the thread that opened it."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection, reset_reason: str | None) -> None:
+        self.path = path
+        self.db = db
+        self.reset_reason = reset_reason
+        """Why the file was begun anew at this opening, or None."""
+
+    @property
+    def created(self) -> float:
+        """When this file was begun, in Unix seconds."""
+        (found,) = self.db.execute("SELECT value FROM bus_meta WHERE key = 'created'").fetchone()
+        return float(found)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing; inside another transaction it joins that one.
+
+        Raises StateError when the file cannot be written (disk full, read-only, damaged); then nothing was changed.
+        """
+        if self.db.in_transaction:
+            yield self.db
+            return
+        try:
+            self.db.execute("BEGIN IMMEDIATE")
+            yield self.db
+            self.db.execute("COMMIT")
+        except BaseException as error:
+            with suppress(sqlite3.Error):
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.DatabaseError) and not _is_misuse(error):
+                raise _state_error(self.path, error) from error
+            raise
+
+    def close(self) -> None:
+        self.db.close()
+
+
+def open_store(path: Path, migrations: Sequence[str]) -> Store:
+    """The service's file, made or brought to the newest schema; `migrations` only ever grows at its end.
+
+    A damaged file is renamed to `NAME.damaged-TIME` and a new one begun: said in the log and in `reset_reason`.
+    Raises StateError when no file can be had here at all, or when it was written by a newer version.
+    """
+    _refuse_network(path)
+    reason: str | None = None
+    try:
+        db = _opened(path, migrations)
+    except sqlite3.DatabaseError as error:
+        if not _is_damage(error):
+            raise _state_error(path, error) from error
+        aside = _set_aside(path)
+        reason = f"{printable(str(path))} was damaged ({error}); set aside as {aside.name}, begun anew"
+        log.error("%s", reason)
+        try:
+            db = _opened(path, migrations)
+        except sqlite3.DatabaseError as again:
+            raise _state_error(path, again) from again
+    return Store(path, db, reason)
+
+
+def open_readonly(path: Path) -> sqlite3.Connection:
+    """Somebody else's file, to look at; never waits for its writer.
+
+    Raises StateError when there is none yet or it cannot be read.
+    """
+    if not path.exists():
+        raise StateError(f"there is no state file {printable(str(path))} yet: has the service ever run?")
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
+        db.execute("PRAGMA query_only = on")
+        db.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        raise _state_error(path, error) from error
+    return db
+
+
+def filesystem_of(path: str, mountinfo: str) -> str:
+    """The type of the filesystem that holds `path`, by the text of /proc/self/mountinfo (proc(5))."""
+    best, kind = "", ""
+    for line in mountinfo.splitlines():
+        left, _, right = line.partition(" - ")
+        fields = left.split(" ")
+        if len(fields) < 5 or not right:
+            continue
+        mount = fields[4].encode().decode("unicode_escape")
+        if len(mount) >= len(best) and (path == mount or path.startswith(mount.rstrip("/") + "/")):
+            best, kind = mount, right.split(" ")[0]
+    return kind
+
+
+def _refuse_network(path: Path) -> None:
+    with suppress(OSError):
+        kind = filesystem_of(os.path.realpath(path.parent), Path("/proc/self/mountinfo").read_text(errors="replace"))
+        if kind in NETWORK_FILESYSTEMS:
+            raise StateError(
+                f"the state folder {printable(str(path.parent))} is on a network filesystem ({kind}), where SQLite files get "
+                "damaged: set state_dir in [TORQUE] to a folder on a local disk"
+            )
+
+
+def _opened(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StateError(f"cannot open the state file {printable(str(path))}: {error.strerror}") from error
+    db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    try:
+        _prepare(path, db, migrations)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _prepare(path: Path, db: sqlite3.Connection, migrations: Sequence[str]) -> None:
+    (mode,) = db.execute("PRAGMA journal_mode = wal").fetchone()
+    if mode != "wal":
+        raise StateError(
+            f"{printable(str(path))} cannot use a write-ahead log: set state_dir in [TORQUE] to a local disk"
+        )
+    db.execute("PRAGMA synchronous = normal")
+    db.execute("PRAGMA journal_size_limit = 4194304")
+    db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    (verdict,) = db.execute("PRAGMA integrity_check(1)").fetchone()
+    if verdict != "ok":
+        raise _Damaged(verdict)
+    common = db.execute("PRAGMA application_id").fetchone()[0]
+    own = db.execute("PRAGMA user_version").fetchone()[0]
+    if own > len(migrations) or common > len(COMMON_MIGRATIONS):
+        raise StateError(
+            f"{printable(str(path))} was written by a newer pyrotorque (schema {own}, this one knows {len(migrations)}): "
+            "upgrade again, or move the file away"
+        )
+    _migrate(db, "application_id", common, COMMON_MIGRATIONS)
+    _migrate(db, "user_version", own, migrations)
+
+
+def _migrate(db: sqlite3.Connection, counter: str, done: int, migrations: Sequence[str]) -> None:
+    for number, script in enumerate(migrations[done:], done + 1):
+        # The counter is in the same transaction: a kill in the middle leaves the old schema, whole.
+        db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA {counter} = {number}; COMMIT;")
+
+
+def _set_aside(path: Path) -> Path:
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    while aside.exists():
+        aside = aside.with_name(aside.name + "+")
+    path.rename(aside)
+    for suffix in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+    return aside
+
+
+class _Damaged(sqlite3.DatabaseError):
+    """`PRAGMA integrity_check` found something."""
+
+
+def _code(error: sqlite3.Error) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return isinstance(error, _Damaged) or _code(error) in _DAMAGED
+
+
+def _is_misuse(error: sqlite3.DatabaseError) -> bool:
+    """Wrong SQL or a broken constraint: a bug of the caller, no trouble of the file."""
+    return isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError) or _code(error) == sqlite3.SQLITE_ERROR
+
+
+def _state_error(path: Path, error: sqlite3.Error) -> StateError:
+    advice = {
+        sqlite3.SQLITE_FULL: "free some space, or set state_dir in [TORQUE] to another disk",
+        sqlite3.SQLITE_READONLY: "make it writable, or set state_dir in [TORQUE]",
+        sqlite3.SQLITE_CANTOPEN: "check its folder and permissions, or set state_dir in [TORQUE]",
+    }.get(_code(error), "look at the disk; a damaged file is set aside at the next start")
+    return StateError(f"the state file {printable(str(path))} cannot be used: {error} ({advice})")
