@@ -1,0 +1,51 @@
+"""The language in which users say which items they mean: parsed with a grammar, compiled once, asked often."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from pyrotorque import fields
+from pyrotorque.conditions import grammar, sorting
+from pyrotorque.conditions.complaints import complaint, nearest
+from pyrotorque.conditions.condition import Clause, Condition
+from pyrotorque.conditions.sorting import SortOrder
+from pyrotorque.fields.field import Field
+from pyrotorque.fields.kinds import Kind
+
+__all__ = ["Clause", "Condition", "SortOrder", "parse", "parse_sort"]
+
+_NONE: Final[Mapping[str, Field]] = {}
+
+
+def parse(text: str, *, custom: Mapping[str, Field] = _NONE) -> Condition:
+    """The condition that `text` writes; `custom` adds fields, or replaces those of the table.
+
+    Raises ConditionError with a caret at the place, and with the nearest thing that would be right.
+    """
+    table: dict[str, Field] = {}
+
+    def kind_of(name: str) -> Kind:
+        found = table.get(name) or custom.get(name) or fields.field(name)
+        if found is None:
+            raise grammar.UnknownField(f"there is no field `{name}`", _advice(name, custom))
+        table[name] = found
+        return found.kind
+
+    return Condition(grammar.read(text, kind_of), table)
+
+
+def parse_sort(text: str, *, custom: Mapping[str, Field] = _NONE) -> SortOrder:
+    """The sort order that `text` writes: fields separated by commas or blanks, `-` before one that sorts downwards."""
+
+    def find(name: str, text: str, at: int) -> Field:
+        found = custom.get(name) or fields.field(name)
+        if found is None:
+            raise complaint(text, at, f"there is no field `{name}`", _advice(name, custom))
+        return found
+
+    return sorting.read(text, find)
+
+
+def _advice(name: str, custom: Mapping[str, Field]) -> str:
+    if name.startswith("kind_"):
+        return "kind_N takes a share in percent, from kind_0 to kind_100"
+    return nearest(name, {**fields.FIELDS, **custom}) or "all fields are listed in docs/conditions.md"

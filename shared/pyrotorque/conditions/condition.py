@@ -1,0 +1,137 @@
+"""A condition: what it asks, whether an item meets it and why, and how much of it rTorrent can answer itself."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyrotorque.conditions import compiled, prefilters, regexes
+from pyrotorque.conditions.nodes import And, Node, Not, Term, conjunction, terms
+from pyrotorque.fields import Field
+from pyrotorque.fields.kinds import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One part of an explanation: the text, the item's value, the verdict; a group has parts and no field."""
+
+    text: str
+    field: str
+    value: Value
+    verdict: bool
+    parts: tuple["Clause", ...] = ()
+
+
+class Condition:
+    """A condition on items, compiled once; equal to another one that has the same normal form."""
+
+    def __init__(self, node: Node, table: Mapping[str, Field]) -> None:
+        self._node = node
+        self.table = {name: table[name] for name in {term.field for term in terms(node)}}
+        self._moves = compiled.moves(node)
+        self._bound: tuple[float, Callable[[compiled.Items], bool]] | None = None
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The names of all fields that it asks for."""
+        return frozenset(self.table)
+
+    def at(self, now: float) -> Callable[[compiled.Items], bool]:
+        """The predicate at the moment `now`, for items that are mappings; for many of them at once.
+
+        It raises `regexes.Undecided` where a regular expression of the user takes too long.
+        """
+        if self._bound is None or (self._moves and self._bound[0] != now):
+            self._bound = (now, compiled.bind(self._node, now, self._cost))
+        return self._bound[1]
+
+    def matches(self, item: Any, now: float) -> bool:
+        """Whether an item, a mapping or an object that answers the names of fields, meets the condition.
+
+        An item for which a regular expression takes too long does not match, and is counted with a warning.
+        """
+        try:
+            return self.at(now)(item if isinstance(item, Mapping) else _Attributes(item))
+        except regexes.Undecided:
+            return False
+
+    def select(self, items: Iterable[Mapping[str, Any]], now: float) -> list[Any]:
+        """The items that match, in their order."""
+        predicate = self.at(now)
+        found: list[Any] = []
+        for item in items:
+            try:
+                if predicate(item):
+                    found.append(item)
+            except regexes.Undecided:
+                continue
+        return found
+
+    def explain(self, item: Any, now: float) -> list[Clause]:
+        """Each clause with the item's value and its verdict, nested as the condition is; all must hold at the top."""
+        values = item if isinstance(item, Mapping) else _Attributes(item)
+        parts = self._node.parts if isinstance(self._node, And) else (self._node,)
+        return [self._clause(part, values, now) for part in parts]
+
+    def prefilter(self, now: float) -> str:
+        """A filter command for `d.multicall.filtered` that never excludes a match; empty when there is none."""
+        return prefilters.prefilter(self._node, now)
+
+    def without(self, unknown: Callable[[Field], bool]) -> "Condition | None":
+        """A weaker condition that never asks a field for which `unknown` holds; None when nothing is left."""
+        node = compiled.weakened(self._node, lambda term, _: None if unknown(self.table[term.field]) else term)
+        return None if node is None else Condition(node, self.table)
+
+    def also(self, other: "Condition") -> "Condition":
+        """Both conditions at once."""
+        return Condition(conjunction([self._node, other._node]), {**self.table, **other.table})
+
+    def __str__(self) -> str:
+        return str(self._node)
+
+    def __repr__(self) -> str:
+        return f"<Condition {self}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Condition) and self._node == other._node
+
+    def __hash__(self) -> int:
+        return hash(self._node)
+
+    def _cost(self, name: str) -> int:
+        return int(self.table[name].dear)
+
+    def _clause(self, node: Node, values: Mapping[str, Any], now: float) -> Clause:
+        if isinstance(node, Term):
+            verdict = self._verdict(node, values, now)
+            return Clause(node.source or str(node), node.field, values[node.field], verdict)
+        if isinstance(node, Not):
+            part = self._clause(node.part, values, now)
+            return Clause(str(node), "", None, not part.verdict, (part,))
+        parts = tuple(self._clause(part, values, now) for part in node.parts)
+        verdict = (all if isinstance(node, And) else any)(part.verdict for part in parts)
+        return Clause(str(node), "", None, verdict, parts)
+
+    def _verdict(self, term: Term, values: Mapping[str, Any], now: float) -> bool:
+        try:
+            return compiled.bind(term, now, self._cost)(values)
+        except regexes.Undecided:
+            return False
+
+
+class _Attributes(Mapping[str, Any]):
+    """An object's attributes as a mapping."""
+
+    def __init__(self, item: object) -> None:
+        self._item = item
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return getattr(self._item, name)
+        except AttributeError:
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Any:
+        return iter(vars(self._item))
+
+    def __len__(self) -> int:
+        return len(vars(self._item))

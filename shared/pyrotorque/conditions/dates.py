@@ -1,0 +1,73 @@
+"""Times as conditions write them: `2w3d` before now by the calendar, or a local date with or without a time of day."""
+
+import re
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+_UNITS: Final = "ymwdhis"
+_SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "i": 60, "s": 1}
+_AGO: Final = re.compile("".join(rf"(?:(?P<{unit}>\d{{1,9}}){unit})?" for unit in _UNITS), re.IGNORECASE)
+_DATE: Final = re.compile(
+    r"(?:(?P<y1>\d{4})-(?P<m1>\d{1,2})-(?P<d1>\d{1,2})"
+    r"|(?P<m2>\d{1,2})/(?P<d2>\d{1,2})/(?P<y2>\d{4})"
+    r"|(?P<d3>\d{1,2})\.(?P<m3>\d{1,2})\.(?P<y3>\d{4}))"
+    r"(?:[ Tt](?P<hour>\d{1,2})(?::(?P<minute>\d{2})(?::(?P<second>\d{2}))?)?)?",
+    re.ASCII,
+)
+_DAYS_OF_YEAR, _DAYS_OF_MONTH = 365, 30
+
+
+@dataclass(frozen=True, slots=True)
+class Ago:
+    """A span before now: years and months by the calendar, the rest as seconds."""
+
+    months: int
+    seconds: int
+
+    def __str__(self) -> str:
+        years, months = divmod(self.months, 12)
+        shown = [(years, "y"), (months, "m")]
+        rest = self.seconds
+        for unit, size in _SECONDS.items():
+            count, rest = divmod(rest, size)
+            shown.append((count, unit))
+        return "".join(f"{count}{unit}" for count, unit in shown if count) or "0s"
+
+    def before(self, now: float) -> float:
+        """The moment this long before `now`; before all times where the calendar ends."""
+        if not self.months:
+            return now - self.seconds
+        local = datetime.fromtimestamp(now)
+        year, month = divmod(local.year * 12 + local.month - 1 - self.months, 12)
+        if year < 1970:
+            return float("-inf")
+        day = min(local.day, monthrange(year, month + 1)[1])
+        return local.replace(year=year, month=month + 1, day=day).timestamp() - self.seconds
+
+    @property
+    def length(self) -> int:
+        """The span in seconds where no calendar is at hand: a year has 365 days, a month 30."""
+        years, months = divmod(self.months, 12)
+        return (years * _DAYS_OF_YEAR + months * _DAYS_OF_MONTH) * _SECONDS["d"] + self.seconds
+
+
+def parse_ago(text: str) -> Ago | None:
+    """`2w`, `1h30i`, `1y6m`: numbers with units in the order y m w d h i s; None when it is not of that form."""
+    found = _AGO.fullmatch(text)
+    if not found or not text:
+        return None
+    counts = {unit: int(found[unit] or 0) for unit in _UNITS}
+    return Ago(counts["y"] * 12 + counts["m"], sum(counts[unit] * size for unit, size in _SECONDS.items()))
+
+
+def parse_date(text: str) -> int | None:
+    """`2024-12-31`, `12/31/2024`, `31.12.2024`, with a time of day if need be; ValueError for 30 February."""
+    found = _DATE.fullmatch(text)
+    if not found:
+        return None
+    form = "1" if found["y1"] else "2" if found["y2"] else "3"
+    year, month, day = (int(found[part + form]) for part in "ymd")
+    hour, minute, second = (int(found[part] or 0) for part in ("hour", "minute", "second"))
+    return int(datetime(year, month, day, hour, minute, second).timestamp())

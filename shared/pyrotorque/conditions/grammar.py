@@ -1,0 +1,184 @@
+"""The grammar of conditions: words, AND by juxtaposition, OR, brackets, and NOT at the head of a group."""
+
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Final
+
+from lark import Lark, Token, Tree
+from lark.exceptions import UnexpectedCharacters, UnexpectedToken
+
+from pyrotorque.conditions import words
+from pyrotorque.conditions.complaints import complaint
+from pyrotorque.conditions.nodes import Choice, Node, Not, Term, conjunction, disjunction
+from pyrotorque.conditions.operands import Relation
+from pyrotorque.conditions.values import ORDERED, BadValue, Written, operand
+from pyrotorque.fields.kinds import Kind
+
+LENGTH_MAX: Final = 65_536
+DEPTH_MAX: Final = 64
+GRAMMAR: Final = r"""
+    ?start: group
+    ?group: NOT alternatives -> negation
+          | alternatives
+    ?alternatives: run (_OR run)*
+    ?run: part+
+    ?part: WORD | _OPEN group _CLOSE
+
+    NOT.2: /NOT(?=\s|$)/
+    _OR.2: /OR(?=\s|$)/
+    _OPEN.2: /\[(?=\s|$)/
+    _CLOSE.2: /\](?=\s|$)/
+    WORD: /(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+/s
+    %ignore /\s+/
+"""
+_OPERATOR: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(<=|>=|<>|!=|==|<|>|=|~)")
+_RELATIONS: Final[dict[str, tuple[bool, Relation | None]]] = {
+    "=": (False, None),
+    "==": (False, None),
+    "~": (False, None),
+    "!=": (True, "="),
+    "<>": (True, "="),
+    "<": (False, "<"),
+    ">": (False, ">"),
+    "<=": (True, ">"),
+    ">=": (True, "<"),
+}
+
+KindOf = Callable[[str], Kind]
+
+
+class UnknownField(Exception):
+    """No field has this name; the text of the error says more."""
+
+
+def read(text: str, kind_of: KindOf) -> Node:
+    """The tree of a condition; `kind_of` answers for a field's name or raises UnknownField."""
+    if len(text) > LENGTH_MAX:
+        raise complaint(text, LENGTH_MAX, f"a condition may have at most {LENGTH_MAX} characters, this has {len(text)}")
+    try:
+        tokens = list(_parser().lex(text))
+    except UnexpectedCharacters as error:
+        raise _bad_character(text, error.pos_in_stream) from None
+    _check_depth(text, tokens)
+    if not tokens:
+        raise complaint(text, 0, "there is no condition here", "`*` matches every item")
+    try:
+        tree = _parser().parse(text)
+    except UnexpectedToken as error:
+        raise _misplaced(text, tokens, error.token) from None
+    return _node(tree, text, kind_of)
+
+
+@cache
+def _parser() -> Lark:
+    return Lark(GRAMMAR, parser="lalr", lexer="basic", maybe_placeholders=False)
+
+
+def _node(tree: Tree[Token] | Token, text: str, kind_of: KindOf) -> Node:
+    if isinstance(tree, Token):
+        return _term(tree, text, kind_of)
+    if tree.data == "negation":
+        return Not(_node(tree.children[1], text, kind_of))
+    parts = [_node(child, text, kind_of) for child in tree.children]
+    return conjunction(parts) if tree.data == "run" else disjunction(parts)
+
+
+def _term(token: Token, text: str, kind_of: KindOf) -> Term:
+    begin = token.start_pos or 0
+    _check_spelling(token, text, begin)
+    found = words.cells(str(token), begin)
+    head = _OPERATOR.match("".join("\0" if cell.literal else cell.char for cell in found))
+    name, operator = (head[1], head[2]) if head else ("name", "=")
+    try:
+        kind = kind_of(name)
+    except UnknownField as error:
+        raise complaint(text, begin, *error.args) from None
+    choices: list[Choice] = []
+    for number, value in enumerate(words.split_values(found[head.end() :] if head else found)):
+        at = value[0].at if value else (found[-1].at + 1 if found else begin)
+        try:
+            choice = _choice(kind, name, operator if number == 0 else "=", value)
+        except BadValue as error:
+            raise complaint(text, error.at or at, f"{name}: {error}", error.hint) from None
+        if choice not in choices:
+            choices.append(choice)
+    return Term(name, tuple(choices), str(token))
+
+
+def _choice(kind: Kind, name: str, operator: str, value: list[words.Cell]) -> Choice:
+    negated, relation = _RELATIONS[operator]
+    if operator in ("<", ">", "<=", ">=") and kind not in ORDERED:
+        raise BadValue(f"`{operator}` needs numbers, and this field is of the kind {kind}", "use = or !=")
+    if operator == "~" and kind not in ("text", "files", "any"):
+        raise BadValue(f"`~` needs a text, and this field is of the kind {kind}", "use = or !=")
+    if operator == "==" and kind in ("text", "files", "any"):
+        raise BadValue("`==` is for sets", f"write {name}=… to match the whole text")
+    if operator == "==" and kind == "tags":
+        value = [words.Cell("=", False, value[0].at if value else 0), *value]
+    bang = bool(value) and value[0][:2] == ("!", False)
+    if bang and (operator not in ("=", "==") or (len(value) > 1 and value[1][:2] == ("!", False))):
+        raise BadValue("negated twice", r"write `\!` for an exclamation mark that is part of the text")
+    written = Written(value[1:] if bang else value, relation, operator == "~")
+    return Choice(operand(kind, written), negated != bang)
+
+
+def _check_spelling(token: Token, text: str, begin: int) -> None:
+    """Refuse bare words that look like grammar but are not; the earlier programs took them for names."""
+    word = str(token)
+    if words.is_quoted(word):
+        return
+    if word.lower() in ("or", "not", "and"):
+        advice = {
+            "or": "write OR in upper case",
+            "not": "write [ NOT … ]",
+            "and": "leave it out: terms are joined by AND",
+        }
+        raise complaint(
+            text,
+            begin,
+            f"`{word}` is not a name to look for?",
+            f"{advice[word.lower()]}; for an item of that name: name={word}",
+        )
+    if word.startswith(("[", "]")) and word.count("[") != word.count("]"):
+        raise complaint(text, begin + 1, "a bracket needs a blank behind it", f"write `{word[0]} {word[1:]}`")
+    if word.endswith("]") and word.count("[") < word.count("]"):
+        raise complaint(text, begin + len(word) - 1, "a bracket needs a blank before it", f"write `{word[:-1]} ]`")
+
+
+def _check_depth(text: str, tokens: list[Token]) -> None:
+    open_at: list[int] = []
+    for token in tokens:
+        if token.type == "_OPEN":
+            open_at.append(token.start_pos or 0)
+        elif token.type == "_CLOSE":
+            if not open_at:
+                raise complaint(text, token.start_pos or 0, "`]` closes nothing", "remove it, or open a group with `[`")
+            open_at.pop()
+        if len(open_at) > DEPTH_MAX:
+            raise complaint(text, open_at[-1], f"brackets may be nested at most {DEPTH_MAX} deep")
+    if open_at:
+        raise complaint(text, open_at[-1], "`[` is never closed", "add ` ]`")
+
+
+def _bad_character(text: str, at: int) -> Exception:
+    if text[at] == "\\":
+        return complaint(text, at, "a backslash at the end escapes nothing", r"write `\\` for a backslash")
+    return complaint(text, at, f"the quote {text[at]} is never closed", f"add {text[at]}")
+
+
+def _misplaced(text: str, tokens: list[Token], wrong: Token) -> Exception:
+    index = next((i for i, token in enumerate(tokens) if token.start_pos == wrong.start_pos), len(tokens))
+    at_end = wrong.type == "$END" or index == len(tokens)
+    at = len(text) if at_end else tokens[index].start_pos or 0
+    before = tokens[index - 1] if index else None
+    if wrong.type == "NOT" and not at_end:
+        hint = "NOT negates a whole group and stands first in it: write [ NOT … ]"
+        return complaint(text, at, "NOT in the middle of a group", hint)
+    if before is not None and before.type == "NOT":
+        return complaint(text, at, "NOT has nothing behind it", "write [ NOT … ]")
+    if before is not None and before.type == "_OR":
+        return complaint(text, before.start_pos or 0, "OR has nothing on its right side")
+    if wrong.type == "_OR" and not at_end:
+        return complaint(text, at, "OR has nothing on its left side")
+    return complaint(text, at, "a group holds nothing", "write a condition between `[` and `]`")

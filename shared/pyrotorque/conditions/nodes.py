@@ -1,0 +1,119 @@
+"""A condition as a tree of frozen nodes, and its normal form as text."""
+
+import re
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from pyrotorque.conditions import words
+from pyrotorque.conditions.operands import Exactly, Flag, Member, Moment, Number, Operand, Span
+
+_ESCAPED_SLASH = re.compile(r"(!?)\\(/.*[^/]|/)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One value of a list, or its negation."""
+
+    operand: Operand
+    negated: bool = False
+
+    def __str__(self) -> str:
+        return f"!{self.operand.text}" if self.negated else self.operand.text
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A field and the values that it may have; `source` is how its author wrote it."""
+
+    field: str
+    choices: tuple[Choice, ...]
+    source: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        if len(self.choices) == 1:
+            return self.field + _single(self.choices[0])
+        return f"{self.field}={_joined(self.choices)}"
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All of the parts."""
+
+    parts: tuple["Node", ...]
+
+    def __str__(self) -> str:
+        return " ".join(f"[ {part} ]" if isinstance(part, Or) else str(part) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """At least one of the parts."""
+
+    parts: tuple["Node", ...]
+
+    def __str__(self) -> str:
+        return " OR ".join(map(str, self.parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Not the part."""
+
+    part: "Node"
+
+    def __str__(self) -> str:
+        return f"[ NOT {self.part} ]"
+
+
+Node: TypeAlias = Term | And | Or | Not
+
+
+def conjunction(parts: list[Node]) -> Node:
+    """The parts joined by AND, in one level."""
+    flat = [inner for part in parts for inner in (part.parts if isinstance(part, And) else (part,))]
+    return flat[0] if len(flat) == 1 else And(tuple(flat))
+
+
+def disjunction(parts: list[Node]) -> Node:
+    """The parts joined by OR, in one level."""
+    flat = [inner for part in parts for inner in (part.parts if isinstance(part, Or) else (part,))]
+    return flat[0] if len(flat) == 1 else Or(tuple(flat))
+
+
+def terms(node: Node) -> list[Term]:
+    """All terms of a tree, from left to right."""
+    if isinstance(node, Term):
+        return [node]
+    if isinstance(node, Not):
+        return terms(node.part)
+    return [term for part in node.parts for term in terms(part)]
+
+
+def _single(choice: Choice) -> str:
+    operand = choice.operand
+    if isinstance(operand, (Number, Span, Moment)) and operand.relation != "=":
+        signs = {("<", False): "<", (">", False): ">", (">", True): "<=", ("<", True): ">="}
+        return signs[operand.relation, choice.negated] + operand.text[1:]
+    if isinstance(operand, Flag):
+        return f"={Flag(operand.value != choice.negated).text}"
+    if isinstance(operand, Exactly) and not choice.negated:
+        return f"={operand.text}"
+    if isinstance(operand, (Number, Span, Moment, Member)):
+        return f"!={operand.text}" if choice.negated and operand.text else f"={choice}"
+    return f"={_joined((choice,))}"
+
+
+def _joined(choices: tuple[Choice, ...]) -> str:
+    """The values with commas; a slash at the beginning of a path is left bare where it cannot open an expression."""
+    safe = [str(choice) for choice in choices]
+    eased = ",".join(_ESCAPED_SLASH.sub(r"\1\2", value) for value in safe)
+    return eased if _shape(eased) == _shape(",".join(safe)) else ",".join(safe)
+
+
+def _shape(text: str) -> list[tuple[str, int]]:
+    values = words.split_values(words.cells(text, 0))
+    return [(words.plain_text(value), words.regex_end(value, _bangs(value))) for value in values]
+
+
+def _bangs(value: list[words.Cell]) -> int:
+    return int(bool(value) and value[0][:2] == ("!", False))

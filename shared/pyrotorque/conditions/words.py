@@ -1,0 +1,130 @@
+"""The words of a condition: shell-style quoting taken apart without losing what was escaped, and put together again."""
+
+import re
+from typing import Final, NamedTuple
+
+_PLAIN: Final = re.compile(r"[^\s\"'\\,]*")
+_SPECIAL: Final = re.compile(r"[\s\"'\\,]")
+# Where these stand first in a value they mean something; as data they are written with a backslash.
+_LEADING: Final = "!+-=/"
+
+
+class Cell(NamedTuple):
+    """One character of a word: `literal` when a backslash took its special meaning, `at` is its offset in the text."""
+
+    char: str
+    literal: bool
+    at: int
+
+
+def cells(word: str, offset: int) -> list[Cell]:
+    """The characters of one raw word after quotes and backslashes did their work, as a POSIX shell reads them.
+
+    Quotes group (blanks, brackets); a comma in quotes still separates values, as it always did. Outside of quotes
+    a backslash makes the next character literal. In double quotes it does so before `"` and itself only.
+    """
+    found: list[Cell] = []
+    quote, position = "", 0
+    while position < len(word):
+        char = word[position]
+        following = word[position + 1 : position + 2]
+        if quote == char:
+            quote = ""
+        elif not quote and char in "\"'":
+            quote = char
+        elif char == "\\" and not quote and following:
+            position += 1
+            found.append(Cell(following, True, offset + position))
+        elif char == "\\" and quote == '"' and following and following in '"\\':
+            position += 1
+            found.append(Cell(following, False, offset + position))
+        else:
+            found.append(Cell(char, False, offset + position))
+        position += 1
+    return found
+
+
+def is_quoted(word: str) -> bool:
+    """Whether a raw word uses quotes or backslashes, and so can never be a misspelt keyword."""
+    return any(char in "\"'\\" for char in word)
+
+
+def split_values(found: list[Cell]) -> list[list[Cell]]:
+    """The comma-separated values of a list; a comma in `/…/` or behind a backslash does not separate."""
+    values: list[list[Cell]] = []
+    position = 0
+    while True:
+        end = _value_end(found, position)
+        values.append(found[position:end])
+        if end >= len(found):
+            return values
+        position = end + 1
+
+
+def _value_end(found: list[Cell], begin: int) -> int:
+    first = begin
+    while first < len(found) and found[first][:2] == ("!", False):
+        first += 1
+    closing = regex_end(found, first)
+    if closing:
+        return closing
+    return next((i for i in range(begin, len(found)) if found[i][:2] == (",", False)), len(found))
+
+
+def regex_end(found: list[Cell], begin: int) -> int:
+    """The offset behind the slash that closes the regular expression at `begin`; 0 where none begins there.
+
+    It ends at the first slash that is followed by a comma or the end. An expression that holds a comma must write
+    inner slashes as `\\/`: `path=/data/a,b,/data/c/` is a list of three.
+    """
+    if begin >= len(found) or found[begin][:2] != ("/", False):
+        return 0
+    comma = slash = False
+    position = begin + 1
+    while position < len(found):
+        char, literal, _ = found[position]
+        if char == "\\" and not literal:
+            position += 2
+            continue
+        if char == "/" and not literal:
+            if position + 1 == len(found) or found[position + 1][:2] == (",", False):
+                return 0 if comma and slash else position + 1
+            slash = True
+        comma = comma or (char == "," and not literal)
+        position += 1
+    return 0
+
+
+def regex_text(found: list[Cell]) -> str:
+    """Cells as the text of a regular expression: `\\d` keeps its backslash, `\\\\` is one backslash."""
+    return "".join(f"\\{char}" if literal and char != "\\" else char for char, literal, _ in found)
+
+
+def glob_text(found: list[Cell]) -> str:
+    """Cells as a glob pattern in which escaped wildcards match themselves."""
+    return "".join(f"[{char}]" if literal and char in "*?[" else char for char, literal, _ in found)
+
+
+def plain_text(found: list[Cell]) -> str:
+    """Cells as they read."""
+    return "".join(cell.char for cell in found)
+
+
+def written(text: str) -> str:
+    """`text` quoted so that it is read back as one value that means just these characters."""
+    leading = text[:1] != "" and text[0] in _LEADING
+    if not leading and _PLAIN.fullmatch(text):
+        return text
+    if not leading and not any(char in text for char in '"\\,'):
+        return f'"{text}"'
+    escaped = _SPECIAL.sub(lambda found: f"\\{found[0]}", text)
+    return f"\\{escaped}" if text[0] in _LEADING else escaped
+
+
+def written_regex(pattern: str) -> str:
+    """A regular expression between slashes, quoted so that it is read back unchanged."""
+    if not re.search(r"[\s\"'\\]", pattern):
+        return f"/{pattern}/"
+    if "'" not in pattern:
+        return f"'/{pattern}/'"
+    return '"/' + pattern.replace("\\", "\\\\").replace('"', '\\"') + '/"'

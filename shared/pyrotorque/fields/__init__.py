@@ -1,0 +1,82 @@
+"""The fields of an item: the table, the families with a name of their own making, and what the settings change."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from pyrotorque import traits
+from pyrotorque.fields import reading
+from pyrotorque.fields.field import DETAILS, Detail, Field, Rows
+from pyrotorque.fields.kinds import KINDS, Kind, Tags, Value
+from pyrotorque.fields.room import free_space, room_field
+from pyrotorque.fields.table import FIELDS
+
+__all__ = [
+    "DETAILS",
+    "FIELDS",
+    "KINDS",
+    "Detail",
+    "Field",
+    "Kind",
+    "Rows",
+    "Tags",
+    "Value",
+    "configured",
+    "field",
+    "free_space",
+    "room_field",
+]
+
+_CUSTOM: Final = re.compile(r"custom_([A-Za-z0-9_]+)", re.ASCII)
+_KIND: Final = re.compile(r"kind_(\d{1,3})", re.ASCII)
+_COMMAND: Final = re.compile(r"d_([a-z0-9_]+)", re.ASCII)
+
+
+def field(name: str) -> Field | None:
+    """The field of this name, also of the families `custom_KEY`, `kind_N` and `d_NAME`; None when none is."""
+    if name in FIELDS:
+        return FIELDS[name]
+    if found := _CUSTOM.fullmatch(name):
+        key = found[1]
+        command = f"d.custom{key}=" if key in "12345" else f"d.custom={key}"
+        return Field(name, "any", (command,), str, f"the custom value `{key}`")
+    if (found := _KIND.fullmatch(name)) and int(found[1]) <= 100:
+        share = int(found[1])
+        return Field(name, "tags", (), reading.kind(share), f"extensions with {share} % of the size", ("files",))
+    if found := _COMMAND.fullmatch(name):
+        return Field(name, "any", (f"d.{found[1]}=",), str, f"the answer of rTorrent's `d.{found[1]}`")
+    return None
+
+
+def configured(
+    aliases: Mapping[str, str] | None = None,
+    traits_by_alias: Mapping[str, str] | None = None,
+    min_free: int = 0,
+) -> dict[str, Field]:
+    """The fields that depend on settings, to be given to `conditions.parse(…, custom=…)`.
+
+    `aliases` maps a host or domain of trackers to an alias (section `[ANNOUNCE]`), `traits_by_alias` an alias to the
+    theme of its items, `min_free` is what `has_room` leaves alone.
+    """
+    names = {host.lower(): alias for host, alias in (aliases or {}).items()}
+    themes = {alias.lower(): theme for alias, theme in (traits_by_alias or {}).items()}
+
+    def alias_of(rows: Rows) -> str:
+        return traits.alias(reading.tracker(rows), names)
+
+    def traits_of(name: str, files: Rows, trackers: Rows) -> Tags:
+        return Tags(reading.traits_list(name, files, themes.get(alias_of(trackers).lower(), "")))
+
+    def label_of(name: str, files: Rows, trackers: Rows) -> str:
+        return traits.label(reading.traits_list(name, files, themes.get(alias_of(trackers).lower(), "")))
+
+    changed = {"has_room": room_field(min_free), "alias": _like("alias", alias_of, ("trackers",))}
+    if themes:
+        changed["traits"] = _like("traits", traits_of, ("files", "trackers"))
+        changed["label"] = _like("label", label_of, ("files", "trackers"))
+    return changed
+
+
+def _like(name: str, convert: "object", details: tuple[Detail, ...]) -> Field:
+    base = FIELDS[name]
+    return Field(name, base.kind, base.commands, convert, base.doc, details)  # type: ignore[arg-type]

@@ -1,0 +1,140 @@
+"""How rTorrent's answers become the values of fields: small functions that take texts and never fail."""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from pyrotorque import traits
+from pyrotorque.fields.kinds import Tags
+
+_ACTIVATION: Final = re.compile(r"([RP])(\d{1,15})", re.ASCII)
+
+
+def number(text: str) -> int:
+    """A whole number; 0 for what is none."""
+    try:
+        return int(text)
+    except ValueError:
+        return 0
+
+
+def flag(text: str) -> bool:
+    return text not in ("", "0")
+
+
+def thousandth(text: str) -> float:
+    return number(text) / 1000
+
+
+def percent(done: str, whole: str) -> float:
+    chunks = number(whole)
+    return 100.0 * number(done) / chunks if chunks else 0.0
+
+
+def total(one: str, other: str) -> int:
+    return number(one) + number(other)
+
+
+def first_set(first: str, second: str) -> int:
+    """The first time that is set: the include's own, else rTorrent's."""
+    return number(first) or number(second)
+
+
+def words(text: str) -> Tags:
+    return Tags(text.lower().split())
+
+
+def names(rows: Sequence[str]) -> Tags:
+    """Names as a set; a packed row would run them together, so they are asked for each item."""
+    return Tags(name.lower() for name in rows)
+
+
+def throttle(text: str) -> str:
+    return text or "NONE"
+
+
+def path(base: str, directory: str, name: str, multi_file: str) -> str:
+    """Where the data is, or will be: rTorrent gives no base path for an item that was never opened."""
+    if base or not directory:
+        return base
+    return directory if flag(multi_file) else os.path.join(directory, name)
+
+
+def real_path(*parts: str) -> str:
+    found = path(*parts)
+    return os.path.realpath(os.path.expanduser(found)) if found else ""
+
+
+def is_ghost(*parts: str) -> bool | None:
+    """Whether the data is missing; None when there is no path to look at."""
+    found = path(*parts)
+    return not os.path.lexists(os.path.expanduser(found)) if found else None
+
+
+def session_file(session: str, info_hash: str) -> str:
+    return os.path.join(session, f"{info_hash}.torrent") if session else ""
+
+
+def file_paths(rows: Sequence[Sequence[str]]) -> list[str]:
+    return [str(row[0]) for row in rows]
+
+
+def tracker(rows: Sequence[Sequence[str | int]]) -> str:
+    """The announce URL of the first tracker that is enabled."""
+    return next((str(row[0]) for row in rows if flag(str(row[1])) and not str(row[0]).startswith("dht://")), "")
+
+
+def alias(rows: Sequence[Sequence[str | int]]) -> str:
+    return traits.domain(tracker(rows))
+
+
+def traits_list(name: str, files: Sequence[Sequence[Any]], theme: str = "") -> list[str]:
+    return traits.traits_of(name, traits.dominant_kind(files), theme)
+
+
+def traits_set(name: str, files: Sequence[Sequence[Any]]) -> Tags:
+    return Tags(traits_list(name, files))
+
+
+def label(name: str, files: Sequence[Sequence[Any]]) -> str:
+    return traits.label(traits_list(name, files))
+
+
+def kind(percent: int) -> Callable[[Sequence[Sequence[Any]]], Tags]:
+    """A reader of the extensions that make up at least `percent` of the size."""
+    return lambda files: Tags(traits.kinds_from(files, percent))
+
+
+def stopped(activations: str) -> int:
+    """When the item was last paused, 0 when it never was or is not known."""
+    return next((at for mark, at in reversed(_activations(activations)) if mark == "P"), 0)
+
+
+def leech_time(activations: str, started: int, completed: int, now: float) -> float | None:
+    """Seconds of activity until completion, or until now; None when nothing is known of it."""
+    if activations:
+        return _active_between(activations, 0, completed or now)
+    return float(completed - started) if started and completed else None
+
+
+def seed_time(activations: str, completed: int, now: float) -> float | None:
+    """Seconds of activity since completion; without a record of activity, all of the time; None while incomplete."""
+    if not completed:
+        return None
+    return _active_between(activations, completed, now) if activations else max(0.0, now - completed)
+
+
+def _active_between(activations: str, begin: float, end: float) -> float:
+    spent, since = 0.0, None
+    for mark, at in [*_activations(activations), ("P", int(end))]:
+        if mark == "R" and since is None:
+            since = at
+        elif mark == "P" and since is not None:
+            spent += max(0.0, min(at, end) - max(since, begin))
+            since = None
+    return spent
+
+
+def _activations(text: str) -> list[tuple[str, int]]:
+    return [(mark, int(at)) for mark, at in _ACTIVATION.findall(text)]

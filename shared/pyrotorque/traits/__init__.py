@@ -1,0 +1,46 @@
+"""What a torrent is, judged by its name and its files: kinds, traits, a label for folders, and its tracker's alias."""
+
+from collections.abc import Sequence
+
+from pyrotorque.traits.kinds import ARCHIVE, AUDIO, DOCS, IMAGE, VIDEO, dominant_kind, kind_histogram, kinds_from
+from pyrotorque.traits.names import Traits, name_traits
+from pyrotorque.traits.sites import alias, domain
+
+__all__ = [
+    "Traits",
+    "alias",
+    "domain",
+    "dominant_kind",
+    "kind_histogram",
+    "kinds_from",
+    "label",
+    "name_traits",
+    "traits_of",
+]
+
+_UNKNOWN = ("misc", "other")
+
+
+def traits_of(name: str, kind: str, theme: str = "") -> list[str]:
+    """What an item is, the general word first: `tv, mkv`, `audio, flac`; empty when nothing is known.
+
+    `kind` is the extension of its dominant files, `theme` what its tracker stands for (`[TRAITS_BY_ALIAS]`).
+    """
+    if theme:
+        return [theme, kind or "other"]
+    if kind in AUDIO:
+        return ["audio", kind]
+    if kind in VIDEO:
+        return [name_traits(name).kind or "video", kind]
+    if kind in IMAGE:
+        return ["img"]
+    if kind in DOCS:
+        return ["docs"]
+    if kind in ARCHIVE:
+        return [name_traits(name).kind or "misc", kind]
+    return []
+
+
+def label(traits: Sequence[str]) -> str:
+    """Traits as a path of folders; `misc/other` when there are none."""
+    return "/".join(traits or _UNKNOWN)
