@@ -96,9 +96,7 @@ class _Job:
         elif key in DROPPED[self.kind]:
             self._drop(key, entry)
         elif key == "scgi_url":
-            self._refuse(
-                entry, key, "belongs into [TORQUE]: a second rTorrent gets a configuration directory of its own"
-            )
+            self._refuse(entry, key, "belongs into [TORQUE]: a second rTorrent gets a configuration of its own")
         else:
             self._refuse(entry, key, f"unknown setting{self._nearest(key)}")
 

@@ -11,7 +11,7 @@ from pyrotorque.text import printable
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing to mend; `file` and `line` are empty where the problem is in no file."""
+    """One thing to mend; `file` and `line` are empty where it is in no file; `text` has lines below it to show a caret."""
 
     file: str
     line: int
@@ -20,7 +20,8 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return printable(": ".join(part for part in (place, self.key, self.text) if part))
+        told = ": ".join(part for part in (place, self.key, self.text) if part)
+        return "\n".join(map(printable, told.split("\n")))
 
 
 class SettingsProblems(SettingsError):

@@ -21,7 +21,7 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str | None = None
 
 
-class QueueSettings(JobSettings, frozen=True, kw_only=True):
+class QueueSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", tag="queue"):
     """`pyrocore.torrent.queue:QueueManager`: starts stopped items while there is room."""
 
     schedule: str = "second=*/15"
@@ -39,7 +39,7 @@ class QueueSettings(JobSettings, frozen=True, kw_only=True):
     hours: str = ""
 
 
-class WatchSettings(JobSettings, frozen=True, kw_only=True):
+class WatchSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", tag="watch"):
     """`pyrocore.torrent.watch:TreeWatch`: loads metafiles that appear below its roots."""
 
     schedule: str = "hour=*"
@@ -58,13 +58,13 @@ class WatchSettings(JobSettings, frozen=True, kw_only=True):
     failed_path: Path | None = None
 
 
-class StatsSettings(JobSettings, frozen=True, kw_only=True):
+class StatsSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", tag="stats"):
     """`pyrocore.torrent.jobs:EngineStats`: checks the connection and logs a line of statistics."""
 
     schedule: str = "minute=*"
 
 
-class ExporterSettings(JobSettings, frozen=True, kw_only=True):
+class ExporterSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", tag="exporter"):
     """`pyrocore.daemon.exporter:RtorrentExporter`: shows rTorrent and pyrotorque to Prometheus."""
 
     schedule: str = "hour=*"
@@ -82,7 +82,7 @@ class ExporterSettings(JobSettings, frozen=True, kw_only=True):
     page_names: bool = False
 
 
-class CustomSettings(JobSettings, frozen=True, kw_only=True):
+class CustomSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", tag="custom"):
     """A job whose class is the user's, or one of ours that runs users' commands; it runs in a process of its own."""
 
     params: dict[str, str | int | bool] = {}

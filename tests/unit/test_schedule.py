@@ -1,0 +1,98 @@
+"""Schedules fire as the manual says."""
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from math import inf
+
+import pytest
+
+from pyrotorque.errors import UserError
+from pyrotorque.schedule import parse_schedule
+
+
+@pytest.fixture(autouse=True)
+def _in_london(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Europe/London")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    os.environ.setdefault("TZ", "UTC")
+    time.tzset()
+
+
+def fire(text: str, after: str) -> str:
+    found = parse_schedule(text).next_fire(datetime.fromisoformat(after).timestamp())
+    return datetime.fromtimestamp(found).isoformat(" ") if found is not None else "never"
+
+
+@pytest.mark.parametrize(
+    ("text", "after", "expected"),
+    [
+        ("second=*/15", "2026-11-23 22:40:01", "2026-11-23 22:40:15"),
+        ("second=*/5", "2026-11-23 22:40:05", "2026-11-23 22:40:10"),
+        ("minute=*", "2026-11-23 22:40:01", "2026-11-23 22:41:00"),
+        ("hour=*", "2026-11-23 22:40:01", "2026-11-23 23:00:00"),
+        ('hour=12 "day=3rd sun"', "2026-11-23 22:40:01", "2026-12-20 12:00:00"),
+        ('day="last fri"', "2026-11-23 22:40:01", "2026-11-27 00:00:00"),
+        ("day=last hour=3", "2026-11-23 22:40:01", "2026-11-30 03:00:00"),
+        ("day_of_week=mon-fri hour=8", "2026-11-27 09:00:00", "2026-11-30 08:00:00"),
+        ("hour=1-6 second=*/15", "2026-11-23 06:59:45", "2026-11-24 01:00:00"),
+        ("year=2020", "2026-11-23 22:40:01", "never"),
+        ("week=53 day_of_week=0", "2026-11-23 00:00:00", "2026-12-28 00:00:00"),
+    ],
+)
+def test_it_fires_next(text: str, after: str, expected: str) -> None:
+    assert fire(text, after) == expected
+
+
+def test_a_moment_that_fires_is_not_its_own_next() -> None:
+    schedule = parse_schedule("second=*/15")
+    assert schedule.next_fire(schedule.next_fire(0.0) or 0.0) == (schedule.next_fire(0.0) or 0.0) + 15
+
+
+@pytest.mark.parametrize(
+    ("text", "smallest", "largest"),
+    [
+        ("second=*/15", 15, 15),
+        ("second=*/25", 10, 25),
+        ("minute=*", 60, 60),
+        ("hour=1-6 second=*/15", 15, 18 * 3600 + 15),
+        ("hour=4 minute=0,5", 300, 24 * 3600 - 300),
+        ("year=2020", inf, inf),
+        ("year=2020 month=1 day=1", inf, inf),
+    ],
+)
+def test_gaps(text: str, smallest: float, largest: float) -> None:
+    schedule = parse_schedule(text)
+    assert schedule.smallest_gap() == smallest
+    assert schedule.largest_gap() == pytest.approx(largest, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "empty"),
+        ("day=3rd sun", "quotes around a field with a blank"),
+        ("foo=1", "'foo' is none of year, month"),
+        ("second=60", "60"),
+        ("second=*/0", "0"),
+        ("second=*/70", "70"),
+        ("hour=5-2", "is not a schedule"),
+        ("second=1 second=2", "given twice"),
+        ('hour="5', "quotation"),
+        ("day=3rd xyz", "is not a schedule"),
+        ("second=", "is not a schedule"),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_schedule(text)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_equal_texts_are_equal_schedules() -> None:
+    assert parse_schedule("hour=1  minute=2") == parse_schedule("minute=2 hour=1")
+    assert len({parse_schedule("hour=1"), parse_schedule("hour=1"), parse_schedule("hour=2")}) == 2

@@ -1,0 +1,87 @@
+"""The INI dialect of the earlier daemons' files."""
+
+import pytest
+
+from pyrotorque.settings.ini import Entry, interpolate, parse_ini
+from pyrotorque.settings.problems import Report
+
+
+def values(text: str) -> dict[str, str]:
+    report = Report()
+    read = parse_ini(text, "torque.ini", report)
+    assert report.problems == []
+    return {key: entry.value for key, entry in read.get("torque", {}).items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("[TORQUE]\na = 1", {"a": "1"}, id="key and value"),
+        pytest.param("[torque]\na=1", {"a": "1"}, id="lower-case section"),
+        pytest.param("[Torque]\na: 1", {"a": "1"}, id="colon"),
+        pytest.param("[TORQUE]\nA = 1\na = 2", {"A": "1", "a": "2"}, id="keys keep their case"),
+        pytest.param("[TORQUE]\na = x=y", {"a": "x=y"}, id="equals in the value"),
+        pytest.param("[TORQUE]\na =\n", {"a": ""}, id="empty value"),
+        pytest.param("[TORQUE]\na = 1\n  [ b ]\n", {"a": "1\n[ b ]"}, id="continuation that begins with a bracket"),
+        pytest.param("[TORQUE]\na = 1\n\n  2\n", {"a": "1\n2"}, id="continuation after an empty line"),
+        pytest.param("[TORQUE]\na =\n  1\n", {"a": "1"}, id="value on the next line"),
+        pytest.param("[TORQUE]\na = 1\n  # no\n  ; no\n  2", {"a": "1\n2"}, id="indented comments are comments"),
+        pytest.param("[TORQUE]\n# x\n; y\na = 1", {"a": "1"}, id="comments"),
+        pytest.param("[TORQUE]\na = 1 ; why", {"a": "1"}, id="comment after a value"),
+        pytest.param("[TORQUE]\na = x;y", {"a": "x;y"}, id="semicolon without a blank is no comment"),
+        pytest.param("[TORQUE]\na = b # c", {"a": "b # c"}, id="hash after a value belongs to it"),
+        pytest.param("[TORQUE]\r\na = 1\r\n", {"a": "1"}, id="DOS line ends"),
+        pytest.param("  [TORQUE]\n  a = 1\n      2\n", {"a": "1\n2"}, id="whole file indented"),
+        pytest.param(
+            "[TORQUE]\na = {{# set it\n    }}d.x=1", {"a": "{{# set it\n}}d.x=1"}, id="template comment over lines"
+        ),
+        pytest.param(
+            "[TORQUE]\na = {{# set it\n    # it }}d.x=1",
+            {"a": "{{# set it\n# it }}d.x=1"},
+            id="a hash within an open template belongs to it",
+        ),
+        pytest.param("[OTHER]\na = 1", {}, id="another section"),
+        pytest.param("", {}, id="empty file"),
+    ],
+)
+def test_it_reads(text: str, expected: dict[str, str]) -> None:
+    assert values(text) == expected
+
+
+def test_each_value_knows_its_line() -> None:
+    read = parse_ini("# x\n\n[TORQUE]\na = 1\n  2\nb = 3\n", "torque.ini", Report())
+    assert read["torque"]["b"] == Entry("3", "torque.ini", 6)
+
+
+def test_of_equal_keys_the_last_counts_and_both_lines_are_told() -> None:
+    report = Report()
+    read = parse_ini("[TORQUE]\na = 1\na = 2\n", "torque.ini", report)
+    assert read["torque"]["a"].value == "2"
+    assert str(report.warnings[0]) == ("torque.ini:3: a: is set twice, in line 2 and in line 3: the last one counts")
+
+
+@pytest.mark.parametrize("text", ["[TORQUE]\nnonsense\n", "a = 1\n", "[TORQUE\na = 1"])
+def test_what_cannot_be_read_is_told_with_its_line(text: str) -> None:
+    report = Report()
+    parse_ini(text, "torque.ini", report)
+    assert report.problems
+    assert report.problems[0].line > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("100%%", "100%"),
+        ("%%(name)s", "%(name)s"),
+        ("%(base)s/x", "/b/x"),
+        ("100% sure", "100% sure"),
+        ("50%", "50%"),
+    ],
+)
+def test_percent_signs(text: str, expected: str) -> None:
+    assert interpolate(text, {"base": "/b"}) == expected
+
+
+def test_an_unknown_reference_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        interpolate("%(nowhere)s", {})

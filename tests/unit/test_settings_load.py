@@ -1,0 +1,407 @@
+"""A configuration directory becomes typed settings, or every problem in it is told with its place."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pyrotorque.errors import SettingsError
+from pyrotorque.options import Options
+from pyrotorque.settings import Loaded, SettingsProblems, digest_of, layout_of, load, packaged_text
+from pyrotorque.settings.kept import from_json, to_json
+from pyrotorque.settings.schema import (
+    AnyJob,
+    CustomSettings,
+    ExporterSettings,
+    JobSettings,
+    QueueSettings,
+    StatsSettings,
+    WatchSettings,
+)
+
+MANUAL = """\
+# "pyrotorque" configuration file
+#
+# For details, see https://pyrocore.readthedocs.io/en/latest/advanced.html#torque-config
+#
+
+[TORQUE]
+# Queue manager
+job.queue.active            = True
+job.queue.schedule          = second=*/5
+job.queue.intermission      = 60
+job.queue.downloading_max   = 3
+job.queue.startable         = is_ignored=0 message= prio>0
+        [ prio>2 OR [ NOT [ traits=audio kind_25=jpg,png,tif,bmp ] ] ]
+job.queue.downloading       = [ prio>1 [ down>3 OR started<2i ] ]
+
+# Tree watch (works together with the queue)
+job.treewatch.active        = True
+job.treewatch.load_mode     = start
+job.treewatch.queued        = True
+job.treewatch.path          = /var/torrent/watch
+job.treewatch.cmd.nfo       = f.multicall=*.nfo,f.priority.set=2
+job.treewatch.cmd.jpg       = f.multicall=*.jpg,f.priority.set=2
+job.treewatch.cmd.png       = f.multicall=*.png,f.priority.set=2
+job.treewatch.cmd.tif       = f.multicall=*.tif,f.priority.set=0
+job.treewatch.cmd.target    = {{# set target path
+    }}d.custom.set=targetdir,/var/torrent/done/{{label}}/{{relpath}}
+"""
+
+# What a complete file of the earlier daemon held: every job with every setting, and all that was around them.
+COMPLETE = """\
+[TORQUE]
+queue_startable_base = is_open=no is_active=no is_complete=no
+; the scheduler
+apscheduler.threadpool.core_threads = 1
+apscheduler.threadpool.max_threads = 1
+apscheduler.misfire_grace_time = 7
+apscheduler.coalesce = True
+; the web server
+httpd.active = False
+httpd.waitress.url_scheme = http
+httpd.waitress.host = 127.0.0.1
+httpd.waitress.port = 8042
+httpd.json.disk_usage_path = ~
+job.connstats.handler = pyrocore.torrent.jobs:EngineStats
+job.connstats.schedule = minute=*
+job.fluxstats.handler = pyrocore.torrent.jobs:InfluxDBStats
+job.fluxstats.schedule = second=*/15
+job.fluxstats.active = False
+job.fluxstats.dbname = torque
+job.fluxstats.series = rtorrent
+job.fluxstats.series_host = host
+job.queue.handler = pyrocore.torrent.queue:QueueManager
+job.queue.schedule = second=*/15
+job.queue.active = true
+job.queue.dry_run = N
+job.queue.quiet = -
+job.queue.log_level = warn
+job.queue.sort_fields = -prio, loaded, name
+job.queue.downloading_min = 1
+job.queue.downloading_max = 9
+job.queue.start_at_once = 1
+job.queue.intermission = 0
+job.queue.startable = is_ignored=no done=0 message= prio>0
+job.queue.downloading = down>0
+job.treewatch.handler = pyrocore.torrent.watch:TreeWatch
+job.treewatch.schedule = hour=*
+job.treewatch.active = y
+job.treewatch.path = ~/rtorrent/watch:/srv/watch
+job.treewatch.load_mode = started
+job.treewatch.queued = +
+job.treewatch.trace_inotify = no
+job.exporter.handler = pyrocore.daemon.exporter:RtorrentExporter
+job.exporter.schedule = hour=*
+job.exporter.active = False
+job.exporter.jobs = system,tracker,item
+job.exporter.port = 8000
+job.exporter.item-stats = down.total,up.total
+job.exporter.item_labels = hash,name
+
+[STATS_UI]
+anything = goes
+"""
+
+
+def configured(folder: Path, torque: str, options: Options | None = None, **files: str) -> Loaded:
+    (folder / "torque.ini").write_text(torque)
+    for name, text in files.items():
+        (folder / name.replace("_", ".")).write_text(text)
+    return load(folder, options or Options())
+
+
+def job(loaded: Loaded, name: str) -> AnyJob:
+    return next(job for job in loaded.settings.jobs if job.name == name)
+
+
+def queue(folder: Path, *lines: str) -> QueueSettings:
+    found = job(configured(folder, "\n".join(("[TORQUE]", *lines))), "queue")
+    assert isinstance(found, QueueSettings)
+    return found
+
+
+def problems(folder: Path, torque: str, options: Options | None = None, **files: str) -> list[str]:
+    with pytest.raises(SettingsProblems) as caught:
+        configured(folder, torque, options, **files)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_the_manuals_minimal_example_means_what_the_manual_says(tmp_path: Path) -> None:
+    loaded = configured(tmp_path, MANUAL)
+    queue, watch = job(loaded, "queue"), job(loaded, "treewatch")
+    assert isinstance(queue, QueueSettings)
+    assert isinstance(watch, WatchSettings)
+    assert (queue.active, queue.schedule, queue.intermission, queue.downloading_max) == (True, "second=*/5", 60, 3)
+    assert " ".join(queue.startable.split()) == (
+        "is_ignored=0 message= prio>0 [ prio>2 OR [ NOT [ traits=audio kind_25=jpg,png,tif,bmp ] ] ]"
+    )
+    assert (watch.load_mode, watch.queued, watch.path) == ("start", True, (Path("/var/torrent/watch"),))
+    assert [name for name, _ in watch.commands] == ["jpg", "nfo", "png", "target", "tif"]
+    assert dict(watch.commands)["target"].endswith("}}d.custom.set=targetdir,/var/torrent/done/{{label}}/{{relpath}}")
+    assert loaded.warnings == ()
+
+
+def test_what_is_not_set_has_the_packaged_default(tmp_path: Path) -> None:
+    loaded = configured(tmp_path, MANUAL)
+    stats, exporter = job(loaded, "connstats"), job(loaded, "exporter")
+    assert isinstance(stats, StatsSettings)
+    assert stats.active
+    assert isinstance(exporter, ExporterSettings)
+    assert (exporter.active, exporter.address, exporter.port) == (False, "127.0.0.1", 9135)
+    assert loaded.settings.queue_startable_base == "is_open=no is_active=no is_complete=no"
+
+
+def test_a_complete_old_file_with_foreign_keys_loads(tmp_path: Path) -> None:
+    loaded = configured(tmp_path, COMPLETE)
+    queue, watch, exporter = job(loaded, "queue"), job(loaded, "treewatch"), job(loaded, "exporter")
+    assert isinstance(queue, QueueSettings)
+    assert (queue.active, queue.dry_run, queue.quiet, queue.log_level) == (True, False, False, "WARNING")
+    assert isinstance(watch, WatchSettings)
+    assert watch.path == (Path.home() / "rtorrent/watch", Path("/srv/watch"))
+    assert (watch.load_mode, watch.queued) == ("start", True)
+    assert isinstance(exporter, ExporterSettings)
+    assert exporter.jobs == ("system", "trackers", "items")
+    assert exporter.item_stats == ("down.total", "up.total")
+    assert exporter.item_labels == ("hash", "name")
+    assert [job.name for job in loaded.settings.jobs] == ["connstats", "exporter", "queue", "treewatch"]
+    assert loaded.warnings == ()
+
+
+def test_the_packaged_file_shows_exactly_the_defaults_of_the_code(tmp_path: Path) -> None:
+    for found in configured(tmp_path, "[TORQUE]\n").settings.jobs:
+        shown = {line.split("=")[0].strip().removeprefix(f"job.{found.name}.") for line in _shown_lines(found.name)}
+        fields = {field.name: field for field in msgspec.structs.fields(type(found))}
+        assert shown == fields.keys() - {"name", "log_level", "commands"}
+        for name, field in fields.items():
+            # Only the packaged statistics are active without being asked to.
+            if field.default is not msgspec.NODEFAULT:
+                assert getattr(found, name) == field.default, name
+
+
+def _shown_lines(name: str) -> list[str]:
+    return [line for line in packaged_text().splitlines() if line.startswith(f"job.{name}.")]
+
+
+def test_a_second_job_with_the_same_handler_has_its_defaults_and_runs(tmp_path: Path) -> None:
+    loaded = configured(
+        tmp_path,
+        "[TORQUE]\njob.night.handler = pyrocore.torrent.queue:QueueManager\njob.night.downloading_max = 2\n",
+    )
+    night = job(loaded, "night")
+    assert isinstance(night, QueueSettings)
+    assert (night.active, night.schedule, night.downloading_max, night.downloading_min) == (True, "second=*/15", 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("handler", "kind"),
+    [
+        ("pyrosimple.job.queue:QueueManager", QueueSettings),
+        ("pyrosimple.torrent.queue:QueueManager", QueueSettings),
+        ("pyrosimple.job.watch:TreeWatch", WatchSettings),
+        ("pyrosimple.torrent.jobs:EngineStats", StatsSettings),
+        ("pyrosimple.job.metrics:RtorrentExporter", ExporterSettings),
+        ("my.jobs:QueueManager", CustomSettings),
+    ],
+)
+def test_handlers_of_the_earlier_daemons_are_known(tmp_path: Path, handler: str, kind: type[JobSettings]) -> None:
+    text = f"[TORQUE]\njob.x.handler = {handler}\njob.x.schedule = minute=*\n"
+    assert type(job(configured(tmp_path, text), "x")) is kind
+
+
+def test_settings_of_pyrosimple_are_understood(tmp_path: Path) -> None:
+    found = queue(
+        tmp_path,
+        "job.queue.matcher = prio>1",
+        "job.queue.sort = name",
+        "job.queue.log_to_client = no",
+        "job.queue.downloading_traffic_max = 1m",
+    )
+    assert (found.startable, found.sort_fields, found.quiet, found.max_down_rate) == ("prio>1", "name", True, 1 << 20)
+
+
+def test_what_pyrosimple_removes_is_told_the_new_way(tmp_path: Path) -> None:
+    assert problems(tmp_path, "[TORQUE]\njob.treewatch.remove_already_added = True\n") == [
+        "torque.ini:2: job.treewatch.remove_already_added: set on_loaded = delete (or rename, move) instead"
+    ]
+
+
+def test_a_users_own_job_gets_its_settings_as_the_earlier_daemons_gave_them(tmp_path: Path) -> None:
+    found = job(
+        configured(
+            tmp_path,
+            "[TORQUE]\njob.tidy.handler = my.jobs:Tidy\njob.tidy.schedule = hour=3\njob.tidy.days = 30\n"
+            "job.tidy.really = yes\njob.tidy.path = ~/done\njob.tidy.timeout = 5\njob.tidy.memory_max = 200m\n",
+        ),
+        "tidy",
+    )
+    assert isinstance(found, CustomSettings)
+    assert found.params == {"days": 30, "really": True, "path": str(Path.home() / "done")}
+    assert (found.active, found.timeout, found.memory_max) == (True, 5.0, 200 << 20)
+
+
+def test_a_users_own_queue_inherits_nothing_of_ours(tmp_path: Path) -> None:
+    text = "[TORQUE]\njob.queue.handler = my.jobs:Queue\njob.queue.schedule = minute=*\njob.queue.mine = 1\n"
+    found = job(configured(tmp_path, text), "queue")
+    assert isinstance(found, CustomSettings)
+    assert found.params == {"mine": 1}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("job.queue.downloading_mx = 3", "unknown setting, did you mean downloading_max?"),
+        ("job.queue.zzz = 3", "unknown setting"),
+        ("job.queue.downloading_max = many", "expected a whole number, got 'many'"),
+        ("job.queue.downloading_max = -1", "expected a whole number that is not negative, got '-1'"),
+        ("job.queue.intermission = 1 minute", "expected a number, got '1 minute'"),
+        ("job.queue.active = perhaps", "expected True or False, got 'perhaps'"),
+        ("job.queue.log_level = LOUD", "expected one of DEBUG, INFO, WARNING, ERROR, CRITICAL, got 'LOUD'"),
+        ("job.queue.min_free = lots", "expected a size such as 500m or 10g, got 'lots'"),
+        ("job.queue.name = x", "unknown setting"),
+        ("job.treewatch.on_loaded = burn", "expected one of keep, rename, move, delete, got 'burn'"),
+        ("job.treewatch.tie = maybe", "expected True or False, got 'maybe'"),
+        ("job.treewatch.path = watch", "expected an absolute path, got 'watch'"),
+        ("job.treewatch.pth = /x", "unknown setting, did you mean path?"),
+        ("job.treewatch.path_map = /here", "expected /path/here=/path/of/rtorrent, got '/here'"),
+        ("job.exporter.port = http", "expected a whole number, got 'http'"),
+        ("job.queue.scgi_url = scgi:///x", "belongs into [TORQUE]: a second rTorrent gets a configuration of its own"),
+    ],
+)
+def test_a_wrong_setting_is_told_with_file_line_and_key(tmp_path: Path, line: str, said: str) -> None:
+    key = line.split(" = ")[0]
+    assert problems(tmp_path, f"# first\n[TORQUE]\n{line}\n") == [f"torque.ini:3: {key}: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("job.queu.active = True", "job.queu.handler: is missing: the job has no class to run, did you mean queue?"),
+        ("job.x.handler = nonsense", "job.x.handler: expected package.module:Class, got 'nonsense'"),
+        ("job.x.handler = my.jobs:X", "job.x.schedule: is missing: say when the job runs, for example minute=*/5"),
+        ("jobs.queue.active = 1", "is not of the form job.NAME.SETTING, did you mean job.queue.active?"),
+        ("job.queue = 1", "is not of the form job.NAME.SETTING"),
+        ("dry_run = perhaps", "dry_run: expected True or False, got 'perhaps'"),
+        ("a = %(nowhere)s", "%(nowhere)s names no setting"),
+    ],
+)
+def test_a_wrong_key_is_told(tmp_path: Path, line: str, said: str) -> None:
+    (found,) = problems(tmp_path, f"[TORQUE]\n{line}\n")
+    assert found.startswith("torque.ini:2: ")
+    assert said in found
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    text = "[TORQUE]\njob.queue.downloading_mx = 3\nnonsense\njob.treewatch.queued = so so\n"
+    assert [problem.split(": ")[0] for problem in problems(tmp_path, text)] == [
+        "torque.ini:3",
+        "torque.ini:2",
+        "torque.ini:4",
+    ]
+
+
+def test_an_unknown_key_outside_of_jobs_is_only_a_warning(tmp_path: Path) -> None:
+    loaded = configured(tmp_path, "[TORQUE]\nscgi_ur = scgi:///x\n")
+    assert str(loaded.warnings[0]) == (
+        "torque.ini:2: scgi_ur: is not a setting of pyrotorque and is ignored, did you mean scgi_url?"
+    )
+
+
+def test_an_active_job_without_successor_is_a_warning(tmp_path: Path) -> None:
+    text = "[TORQUE]\njob.flux.handler = pyrocore.torrent.jobs:InfluxDBStats\njob.flux.active = True\n"
+    loaded = configured(tmp_path, text)
+    assert "is not run" in str(loaded.warnings[0])
+    assert "flux" not in [job.name for job in loaded.settings.jobs]
+
+
+def test_config_ini_gives_address_aliases_and_traits(tmp_path: Path) -> None:
+    text = (
+        "[GLOBAL]\nscgi_url = scgi:///from/config\nlog_execute = False\n[ANNOUNCE]\nDebian = http://bttracker.debian.org:6969"
+        "\n[TRAITS_BY_ALIAS]\nDebian = linux\n[FORMATS]\nx = %(undefined)s 100%\n"
+    )
+    settings = configured(tmp_path, "[TORQUE]\n", config_ini=text).settings
+    assert (settings.rtorrent.url, settings.rtorrent.origin) == ("scgi:///from/config", "config.ini:2")
+    assert settings.aliases == {"http://bttracker.debian.org:6969": "Debian"}
+    assert settings.traits_by_alias == {"Debian": "linux"}
+
+
+def test_later_files_win(tmp_path: Path) -> None:
+    extra = tmp_path / "extra.ini"
+    extra.write_text("[TORQUE]\nscgi_url = scgi:///third\njob.queue.downloading_max = 4\n")
+    loaded = configured(
+        tmp_path,
+        "[TORQUE]\nscgi_url = scgi:///second\njob.queue.downloading_max = 3\njob.queue.downloading_min = 2\n",
+        Options(config_files=(str(extra),)),
+        config_ini="[GLOBAL]\nscgi_url = scgi:///first\n",
+    )
+    found = job(loaded, "queue")
+    assert isinstance(found, QueueSettings)
+    assert (loaded.settings.rtorrent.url, found.downloading_max, found.downloading_min) == ("scgi:///third", 4, 2)
+    assert loaded.problem("job.queue.downloading_max", "wrong").file == "extra.ini"
+
+
+def test_rtorrents_own_configuration_gives_the_address(tmp_path: Path) -> None:
+    rc = tmp_path / "my.rc"
+    rc.write_text("network.scgi.open_local = /run/my.sock\n")
+    settings = configured(tmp_path, f"[TORQUE]\nrtorrent_rc = {rc}\n").settings
+    assert (settings.rtorrent.url, settings.rtorrent.origin) == ("scgi:///run/my.sock", str(rc))
+
+
+def test_the_command_line_asks_for_a_dry_run_and_a_level(tmp_path: Path) -> None:
+    settings = configured(tmp_path, "[TORQUE]\nlog_level = error\n", Options(dry_run=True, log_level="DEBUG")).settings
+    assert (settings.dry_run, settings.log_level) == (True, "DEBUG")
+
+
+def test_without_a_torque_ini_the_way_out_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"there is no .*torque\.ini: `pyrotorque init`"):
+        load(tmp_path, Options())
+    with pytest.raises(SettingsError, match="there is no configuration directory"):
+        load(tmp_path / "nowhere", Options())
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "torque.ini").mkdir()
+    with pytest.raises(SettingsProblems, match=r"torque\.ini: cannot be read: Is a directory"):
+        load(tmp_path, Options())
+
+
+def test_folders_may_live_elsewhere_also_when_the_rest_is_broken(tmp_path: Path) -> None:
+    (tmp_path / "torque.ini").write_text("[TORQUE]\nrun_dir = /run/user/1/pt\nstate_dir = ~/state\nnonsense\n")
+    layout = layout_of(tmp_path)
+    assert (layout.run_dir, layout.state_dir) == (Path("/run/user/1/pt"), Path.home() / "state")
+
+
+def test_folders_cannot_be_set_in_a_file_that_services_learn_of_later(tmp_path: Path) -> None:
+    extra = tmp_path / "extra.ini"
+    extra.write_text("[TORQUE]\nrun_dir = /elsewhere\n")
+    found = problems(tmp_path, "[TORQUE]\n", Options(config_files=(str(extra),)))
+    assert found == ["extra.ini:2: run_dir: belongs into torque.ini: what starts later does not know this file yet"]
+
+
+def test_the_digest_names_the_configuration_and_not_its_text(tmp_path: Path) -> None:
+    one = configured(tmp_path, "[TORQUE]\njob.queue.active = yes\n").settings
+    same = configured(tmp_path, "# a comment\n[torque]\njob.queue.active=True\n").settings
+    other = configured(tmp_path, "[TORQUE]\njob.queue.active = no\n").settings
+    assert one.digest == same.digest == digest_of(one)
+    assert one.digest != other.digest
+
+
+def test_settings_survive_being_kept(tmp_path: Path) -> None:
+    odd = b"[TORQUE]\njob.treewatch.path = /caf\xe9:/srv\njob.mine.handler = a.b:C\njob.mine.schedule = hour=1\n"
+    (tmp_path / "torque.ini").write_bytes(odd + b"job.mine.x = 1\n" + COMPLETE.partition("\n")[2].encode())
+    settings = load(tmp_path, Options()).settings
+    assert from_json(to_json(settings)) == settings
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"jobs": 1}', b'{"jobs": [{"kind": "x"}]}', b"\xff"])
+def test_what_was_not_kept_is_refused(content: bytes) -> None:
+    with pytest.raises(ValueError, match="not a kept configuration"):
+        from_json(content)
+
+
+def test_reading_settings_loads_nothing_heavy() -> None:
+    heavy = "{'apscheduler', 'lark', 'jinja2', 'psutil', 'zmq', 'rich', 'click'}"
+    code = f"import sys, pyrotorque.settings; sys.exit(len({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd="shared", check=False).returncode == 0
