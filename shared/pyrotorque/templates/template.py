@@ -1,0 +1,262 @@
+"""Compiles a template and renders it into pieces: what the author wrote, and values that were inserted."""
+
+import itertools
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias, TypeVar
+
+from pyrotorque.errors import TemplateError
+from pyrotorque.templates.functions import TEXT_MAX
+from pyrotorque.templates.tree import (
+    Assignment,
+    Condition,
+    Expression,
+    Literal,
+    Loop,
+    Node,
+    expressions,
+    parse_fields,
+    parse_template,
+)
+from pyrotorque.text import printable
+
+_TURNS_MAX: Final = 10_000
+_SOURCE_MAX: Final = 65_536
+_SHAPES_MAX: Final = 256
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+# What Jinja2 reads as a constant or an operator, not as a name.
+_WORDS: Final = frozenset(
+    ("true", "True", "false", "False", "none", "None", "not", "and", "or", "in", "is", "if", "else")
+)
+
+Value = TypeVar("Value")
+Evaluate: TypeAlias = Callable[[Mapping[str, object]], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """A value that a template put into its text, and the names of the namespace that it was made from."""
+
+    text: str
+    fields: frozenset[str]
+    line: int
+
+
+Piece: TypeAlias = str | Inserted
+
+
+Compiled: TypeAlias = Mapping[str, tuple[Evaluate, frozenset[str]]]
+
+
+class Template:
+    """A compiled template; rendering is pure but for the clock and `mtime`, and bounded in output and loops."""
+
+    def __init__(self, source: str, nodes: list[Node]) -> None:
+        self.source = source
+        self._nodes = nodes
+        self._compiled: Compiled = {node.source: _compile(node) for node in expressions(nodes)}
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The names that the template reads from its namespace."""
+        return self._read(self._nodes)
+
+    def render(self, namespace: Mapping[str, object]) -> str:
+        return "".join(piece if isinstance(piece, str) else piece.text for piece in self.pieces(namespace))
+
+    def pieces(self, namespace: Mapping[str, object]) -> list[Piece]:
+        """The text for `namespace`, with every inserted value told apart from the author's words."""
+        return list(_Rendering(self._compiled, namespace).run(self._nodes))
+
+    def shapes(self) -> Iterator[list[Piece]]:
+        """The texts that it can have, whatever its conditions say: each case once, loops with 0 to 2 turns."""
+        return iter(_shapes(self._nodes, self._compiled))
+
+    def _read(self, nodes: Iterable[Node]) -> frozenset[str]:
+        """Names that are read before the template itself gives them a value."""
+        read, own = set[str](), set[str]()
+        for node in nodes:
+            match node:
+                case Literal():
+                    pass
+                case Expression():
+                    read |= self._compiled[node.source][1] - own
+                case Assignment():
+                    read |= self._compiled[node.source][1] - own
+                    own.add(node.name)
+                case Condition():
+                    for test, body in node.cases:
+                        read |= (self._compiled[test.source][1] - own) if test else set()
+                        read |= self._read(body) - own
+                        own |= {inner.name for inner in body if isinstance(inner, Assignment)}
+                case Loop():
+                    read |= self._compiled[node.values.source][1] - own
+                    read |= self._read(node.body) - own - {*node.names, "loop"}
+        return frozenset(read)
+
+
+def compile_template(text: str, *, templates: Path | None = None) -> Template:
+    """The template in `text`.
+
+    Text that begins with `{{` (after blanks) is a template, `file:PATH` names a file with one (absolute, `~/…`, or
+    below the folder `templates`), and in any other text `%(field)s` is replaced; a `%` is doubled only before `(`,
+    or where `%%` is wanted to be one `%`. The INI file has its own doubling, undone before text comes here.
+    """
+    source = text.strip()
+    if source.startswith("file:"):
+        source = _load(source.removeprefix("file:").strip(), templates)
+    if len(source) > _SOURCE_MAX:
+        raise TemplateError(f"a template of {len(source)} characters: {_SOURCE_MAX} are taken")
+    if "\0" in source:
+        raise TemplateError("a template holds a NUL byte")
+    return Template(source, parse_template(source) if source.startswith("{{") else parse_fields(source))
+
+
+def _load(name: str, templates: Path | None) -> str:
+    path = Path(name).expanduser()
+    if not path.is_absolute():
+        if templates is None:
+            raise TemplateError(f"file:{printable(name)}: no folder of templates is known here, use an absolute path")
+        path = templates / path
+    try:
+        with path.open("rb") as file:
+            data = file.read(_SOURCE_MAX * 4 + 1)
+    except OSError as error:
+        raise TemplateError(f"file:{printable(name)}: cannot read {printable(str(path))}: {error.strerror}") from error
+    return data.decode("utf-8", "surrogateescape").strip()
+
+
+def _compile(node: Expression | Assignment) -> tuple[Evaluate, frozenset[str]]:
+    source = node.source
+    if _PLAIN_NAME.fullmatch(source) and source not in _WORDS:
+        return lambda namespace: _look_up(namespace, source), frozenset({source})
+    # Imported here, because most configurations insert plain names only, and it costs megabytes in a service.
+    from pyrotorque.templates.sandbox import compile_expression
+
+    try:
+        return compile_expression(source)
+    except TemplateError as error:
+        raise TemplateError(f"line {node.line}: {error}") from None
+
+
+def _look_up(namespace: Mapping[str, object], name: str) -> object:
+    if name in namespace:
+        return namespace[name]
+    raise TemplateError(f"{name} is not known here")
+
+
+class _Rendering:
+    def __init__(self, compiled: Compiled, namespace: Mapping[str, object]) -> None:
+        self.compiled = compiled
+        self.names = dict(namespace)
+        self.turns = 0
+        self.length = 0
+
+    def run(self, nodes: Iterable[Node]) -> Iterator[Piece]:
+        for node in nodes:
+            match node:
+                case Literal():
+                    yield self._counted(node.text)
+                case Expression():
+                    text = self._counted(self._value(node, _as_text))
+                    yield Inserted(text, self.compiled[node.source][1], node.line)
+                case Assignment():
+                    if not (node.only_default and node.name in self.names):
+                        self.names[node.name] = self._value(node, _as_is)
+                case Condition():
+                    yield from self.run(self._chosen(node))
+                case Loop():
+                    yield from self._loop(node)
+
+    def _chosen(self, condition: Condition) -> list[Node]:
+        for test, body in condition.cases:
+            if test is None or self._value(test, bool):
+                return body
+        return []
+
+    def _loop(self, loop: Loop) -> Iterator[Piece]:
+        values = self._value(loop.values, _as_list)
+        outer = dict(self.names)
+        for index, value in enumerate(values):
+            self.turns += 1
+            if self.turns > _TURNS_MAX:
+                raise TemplateError(f"line {loop.values.line}: more than {_TURNS_MAX} turns of loops")
+            self.names.update(_unpacked(loop, value))
+            self.names["loop"] = {"index": index + 1, "first": index == 0, "last": index + 1 == len(values)}
+            yield from self.run(loop.body)
+        self.names = outer
+
+    def _value(self, node: Expression | Assignment, convert: Callable[[object], Value]) -> Value:
+        try:
+            return convert(self.compiled[node.source][0](self.names))
+        except Exception as error:  # an expression can fail in as many ways as Python has
+            reason = str(error) if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
+            raise TemplateError(
+                f"line {node.line}: {printable(node.source[:200])}: {printable(reason[:200])}"
+            ) from None
+
+    def _counted(self, text: str) -> str:
+        self.length += len(text)
+        if self.length > TEXT_MAX:
+            raise TemplateError(f"the template makes a text of more than {TEXT_MAX} characters")
+        return text
+
+
+def _shapes(nodes: Iterable[Node], compiled: Compiled) -> list[list[Piece]]:
+    """Every combination where these are few, else enough of them that each case is seen."""
+    options = [_options(node, compiled) for node in nodes]
+    if math.prod(map(len, options)) <= _SHAPES_MAX:
+        chosen: Iterable[tuple[list[Piece], ...]] = itertools.product(*options)
+    else:
+        widest = min(_SHAPES_MAX, max(map(len, options)))
+        chosen = [tuple(each[turn % len(each)] for each in options) for turn in range(widest)]
+    return [list(itertools.chain.from_iterable(parts)) for parts in chosen]
+
+
+def _options(node: Node, compiled: Compiled) -> list[list[Piece]]:
+    match node:
+        case Literal():
+            return [[node.text]]
+        case Expression():
+            return [[Inserted("x", compiled[node.source][1], node.line)]]
+        case Assignment():
+            return [[]]
+        case Condition():
+            otherwise: list[list[Piece]] = [] if node.cases[-1][0] is None else [[]]
+            return [shape for _, body in node.cases for shape in _shapes(body, compiled)] + otherwise
+        case Loop():
+            once = _shapes(node.body, compiled)
+            return [*once, *(shape * 2 for shape in once), []]
+
+
+def _unpacked(loop: Loop, value: object) -> dict[str, object]:
+    if len(loop.names) == 1:
+        return {loop.names[0]: value}
+    try:
+        return dict(zip(loop.names, _as_list(value), strict=True))
+    except ValueError:
+        raise TemplateError(f"line {loop.values.line}: the values do not fit the {len(loop.names)} names") from None
+
+
+def _as_is(value: object) -> object:
+    return value
+
+
+def _as_list(value: object) -> list[object]:
+    if not isinstance(value, Iterable):
+        raise TemplateError(f"{type(value).__name__} cannot be looped over")
+    return list(itertools.islice(value, _TURNS_MAX + 1))
+
+
+def _as_text(value: object) -> str:
+    """None is nothing, several values are joined by commas, and bytes survive."""
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, (set, frozenset)):
+        return ",".join(sorted(map(str, value)))
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

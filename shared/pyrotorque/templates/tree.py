@@ -1,0 +1,211 @@
+"""Reads the `{{…}}` syntax of the manual into a tree of literal text, expressions, conditions and loops."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from pyrotorque.errors import TemplateError
+from pyrotorque.text import printable
+
+_NAME = r"[A-Za-z][A-Za-z0-9_]*"
+_TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_ASSIGNMENT = re.compile(rf"({_NAME})\s*=(?!=)\s*(.+)", re.DOTALL)
+_LOOP = re.compile(rf"({_NAME}(?:\s*,\s*{_NAME})*)\s+in\s+(.+)", re.DOTALL)
+_FIELD = re.compile(rf"%(?:%|\(({_NAME})\)s)")
+_STATEMENTS = "if|elif|else|endif|for|endfor|default|set"
+_KEYWORD = re.compile(rf"({_STATEMENTS}|break|continue|inherit|def|enddef|py)\b\s*:?\s*(.*)", re.DOTALL)
+_REFUSED = {
+    "py": "Python code in templates is not run here: use an expression, {{set name = …}}, or a filter",
+    "inherit": "templates cannot inherit from each other",
+    "def": "functions cannot be defined in a template",
+    "enddef": "functions cannot be defined in a template",
+    "break": "a loop cannot be left in the middle",
+    "continue": "a loop cannot be left in the middle",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    source: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    name: str
+    source: str
+    line: int
+    only_default: bool
+
+
+@dataclass(slots=True)
+class Condition:
+    """`cases` in order; the last one has no test where there is an else."""
+
+    cases: "list[tuple[Expression | None, list[Node]]]"
+
+
+@dataclass(slots=True)
+class Loop:
+    names: tuple[str, ...]
+    values: Expression
+    body: "list[Node]" = field(default_factory=list)
+
+
+Node: TypeAlias = Literal | Expression | Assignment | Condition | Loop
+
+
+def parse_fields(text: str) -> list[Node]:
+    """The nodes of a text without `{{`: `%(field)s` inserts, `%%` is a percent sign, any other `%` is itself."""
+    nodes: list[Node] = []
+    at = 0
+    for found in _FIELD.finditer(text):
+        nodes.append(Literal(text[at : found.start()]))
+        nodes.append(Expression(found[1], _line(text, found.start())) if found[1] else Literal("%"))
+        at = found.end()
+    return _without_empty([*nodes, Literal(text[at:])])
+
+
+def parse_template(text: str) -> list[Node]:
+    """The nodes of a text with `{{…}}` tags; raises TemplateError with the line of what cannot be read."""
+    return _Reader(text).read()
+
+
+def _without_empty(nodes: list[Node]) -> list[Node]:
+    return [node for node in nodes if node != Literal("")]
+
+
+class _Reader:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.root: list[Node] = []
+        self.open: list[tuple[Condition | Loop, int]] = []
+        self.body = self.root
+
+    def read(self) -> list[Node]:
+        at = 0
+        for found in _TAG.finditer(self.text):
+            at = self._text(at, found)
+            self._tag(found[1].strip(), _line(self.text, found.start()))
+        self._literal(self.text[at:], at)
+        if self.open:
+            word, line = _word(self.open[-1][0]), self.open[-1][1]
+            raise TemplateError(f"line {line}: {{{{{word}}}}} is never ended: {{{{end{word}}}}} is missing")
+        return self.root
+
+    def _text(self, at: int, tag: re.Match[str]) -> int:
+        """Take the text before a tag; a statement alone on its line takes the whole line with it."""
+        before, after = self.text[at : tag.start()], tag.end()
+        inner = tag[1].strip()
+        indent = re.search(r"(?:^|(?<=\n))[ \t]*$", before)
+        rest = re.compile(r"[ \t]*(?:\n|$)").match(self.text, after)
+        if (inner[:1] == "#" or _KEYWORD.match(inner)) and indent and rest and (before or at == 0 or self._fresh(at)):
+            before, after = before[: indent.start()], rest.end()
+        self._literal(before, at)
+        return after
+
+    def _fresh(self, at: int) -> bool:
+        return self.text[at - 1] == "\n"
+
+    def _literal(self, text: str, at: int) -> None:
+        for stray in ("{{", "}}"):
+            if stray in text:
+                raise TemplateError(f"line {_line(self.text, at + text.index(stray))}: {stray} without its partner")
+        if text:
+            self.body.append(Literal(text))
+
+    def _tag(self, inner: str, line: int) -> None:
+        if inner.startswith("#"):
+            return
+        keyword = _KEYWORD.fullmatch(inner)
+        if keyword is None:
+            self.body.append(_expression(inner, line))
+        elif keyword[1] in _REFUSED:
+            raise TemplateError(f"line {line}: {{{{{keyword[1]}}}}}: {_REFUSED[keyword[1]]}")
+        else:
+            self._statement(keyword[1], keyword[2].strip(), line)
+
+    def _statement(self, word: str, rest: str, line: int) -> None:
+        match word:
+            case "if":
+                body: list[Node] = []
+                self._begin(Condition([(_expression(rest, line), body)]), body, line)
+            case "for":
+                self._begin_loop(rest, line)
+            case "elif" | "else":
+                self._next_case(word, rest, line)
+            case "endif" | "endfor":
+                self._end(word, rest, line)
+            case _:
+                self._assign(word, rest, line)
+
+    def _begin(self, node: Condition | Loop, body: list[Node], line: int) -> None:
+        self.body.append(node)
+        self.open.append((node, line))
+        self.body = body
+
+    def _begin_loop(self, rest: str, line: int) -> None:
+        found = _LOOP.fullmatch(rest)
+        if found is None:
+            raise TemplateError(f"line {line}: {{{{for {printable(rest)}}}}} should be {{{{for NAME in VALUES}}}}")
+        loop = Loop(tuple(re.findall(_NAME, found[1])), _expression(found[2], line))
+        self._begin(loop, loop.body, line)
+
+    def _next_case(self, word: str, rest: str, line: int) -> None:
+        node = self.open[-1][0] if self.open else None
+        if not isinstance(node, Condition) or node.cases[-1][0] is None:
+            raise TemplateError(f"line {line}: {{{{{word}}}}} without an {{{{if}}}} before it")
+        if (word == "elif") != bool(rest):
+            raise TemplateError(f"line {line}: {{{{elif}}}} needs a condition, {{{{else}}}} takes none")
+        self.body = []
+        node.cases.append((_expression(rest, line) if rest else None, self.body))
+
+    def _end(self, word: str, rest: str, line: int) -> None:
+        node = self.open.pop()[0] if self.open else None
+        if node is None or rest or f"end{_word(node)}" != word:
+            raise TemplateError(f"line {line}: {{{{{word}}}}} does not end anything that is open here")
+        outer = self.open[-1][0] if self.open else None
+        self.body = self.root if outer is None else outer.body if isinstance(outer, Loop) else outer.cases[-1][1]
+
+    def _assign(self, word: str, rest: str, line: int) -> None:
+        found = _ASSIGNMENT.fullmatch(rest)
+        if found is None:
+            raise TemplateError(f"line {line}: {{{{{word} {printable(rest)}}}}} should be {{{{{word} NAME = VALUE}}}}")
+        self.body.append(Assignment(found[1], found[2], line, word == "default"))
+
+
+def expressions(nodes: list[Node]) -> Iterator[Expression | Assignment]:
+    """Every expression in the tree, wherever it stands."""
+    for node in nodes:
+        match node:
+            case Literal():
+                pass
+            case Expression() | Assignment():
+                yield node
+            case Condition():
+                for test, body in node.cases:
+                    yield from [test] if test else []
+                    yield from expressions(body)
+            case Loop():
+                yield node.values
+                yield from expressions(node.body)
+
+
+def _expression(source: str, line: int) -> Expression:
+    if not source:
+        raise TemplateError(f"line {line}: an expression is missing between the braces")
+    return Expression(source, line)
+
+
+def _word(node: Condition | Loop) -> str:
+    return "if" if isinstance(node, Condition) else "for"
+
+
+def _line(text: str, at: int) -> int:
+    return text.count("\n", 0, at) + 1
