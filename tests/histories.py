@@ -3,9 +3,10 @@
 import math
 from dataclasses import dataclass, field
 
+from pyrotorque_scheduler.decisions import Candidate, Hold, Limits, Start, State
 from pyrotorque_scheduler.grant import grant
 from pyrotorque_scheduler.moments import Moment
-from pyrotorque_scheduler.policy import Candidate, Hold, Limits, Start, State, after_start, decide
+from pyrotorque_scheduler.policy import after_start, decide
 
 
 @dataclass

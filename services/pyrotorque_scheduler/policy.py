@@ -1,91 +1,12 @@
 """The rule of the queue: what may be started now, what waits, and why; no clock is read and nothing is asked here."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from pyrotorque_scheduler.grant import Grant, Spent
+from pyrotorque_scheduler.batch import Batch, Disks
+from pyrotorque_scheduler.decisions import Candidate, Decision, Hold, Limits, Start, State
+from pyrotorque_scheduler.grant import Grant
 from pyrotorque_scheduler.moments import Moment, elapsed
-
-Reason: TypeAlias = Literal[
-    "paused",
-    "hours",
-    "intermission",
-    "pace",
-    "no_slot",
-    "traffic",
-    "nothing_startable",
-    "disk",
-    "failed_before",
-    "batch_full",
-    "rpc",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The numbers of one queue job, as the manual explains them."""
-
-    downloading_max: int = 9
-    downloading_min: int = 1
-    start_at_once: int = 1
-    intermission: float = 0.0
-    max_down_rate: int = 0
-    min_free: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A startable item in its turn; `need` is what it still has to download, `free` what its disk holds, if asked."""
-
-    info_hash: str
-    name: str
-    loaded: float = 0.0
-    need: int = 0
-    free: int | None = None
-    disk: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An item that did not start is left alone until `until`, so that it cannot use up every check."""
-
-    until: float
-    text: str
-    times: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What the queue remembers between checks; all of it survives a restart except `failures`."""
-
-    last_batch: Moment | None = None
-    spent: Spent = field(default_factory=Spent)
-    paused: bool = False
-    failures: Mapping[str, Failure] = field(default_factory=dict[str, Failure])
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """This item is to be started."""
-
-    info_hash: str
-    name: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Nothing is started, or not this item; `until` is when it is worth looking again without being told."""
-
-    reason: Reason
-    text: str
-    until: float | None = None
-    info_hash: str = ""
-    name: str = ""
-
-
-Decision: TypeAlias = Start | Hold
 
 
 def closed(limits: Limits, state: State, granted: Grant, opens: float | None, now: Moment) -> Hold | None:
@@ -133,62 +54,6 @@ def jammed(limits: Limits, down_rate: int) -> Hold | None:
     return Hold("traffic", f"downloading {down_rate} bytes/s, max_down_rate is {limits.max_down_rate}")
 
 
-class Disks:
-    """What is promised of each disk: what running items still need, and those chosen in this very check."""
-
-    def __init__(self, promised: Mapping[int, int], min_free: int) -> None:
-        self._promised = dict(promised)
-        self._min_free = min_free
-
-    def refusal(self, item: Candidate) -> Hold | None:
-        if item.free is None:
-            return None
-        left = item.free - self._promised.get(item.disk, 0) - item.need
-        if left >= self._min_free:
-            return None
-        text = f"would leave {left} bytes free after what runs already, min_free is {self._min_free}"
-        return Hold("disk", text, info_hash=item.info_hash, name=item.name)
-
-    def promise(self, item: Candidate) -> None:
-        self._promised[item.disk] = self._promised.get(item.disk, 0) + item.need
-
-
-def choose(
-    candidates: Iterable[Candidate],
-    count: int,
-    disks: Disks,
-    failures: Mapping[str, Failure],
-    now: float,
-    start: Callable[[Start], bool],
-) -> Iterator[Decision]:
-    """Go through the candidates in their order until `count` are started; `start` says whether one really did.
-
-    An item that is held back, or fails to start, does not block those behind it and uses no slot.
-    """
-    started = 0
-    for item in candidates:
-        if started == count:
-            yield Hold("batch_full", "the next one in the queue", info_hash=item.info_hash, name=item.name)
-            return
-        held = _held(item, failures, now) or disks.refusal(item)
-        if held is not None:
-            yield held
-            continue
-        decision = Start(item.info_hash, item.name, f"{started + 1} of {count} that may be started now")
-        if start(decision):
-            started += 1
-            disks.promise(item)
-            yield decision
-
-
-def _held(item: Candidate, failures: Mapping[str, Failure], now: float) -> Hold | None:
-    failure = failures.get(item.info_hash)
-    if failure is None or failure.until <= now:
-        return None
-    text = f"failed to start ({failure.text}), tried again in {failure.until - now:.0f} s"
-    return Hold("failed_before", text, failure.until, item.info_hash, item.name)
-
-
 def decide(
     candidates: Iterable[Candidate],
     downloading: int,
@@ -205,13 +70,23 @@ def decide(
     hold = closed(limits, state, granted, opens, now) or full(limits, granted, downloading) or jammed(limits, down_rate)
     if hold is not None:
         return [hold]
-    count = room(limits, granted.left, downloading)
-    disks = Disks(promised or {}, limits.min_free)
-    decisions = list(choose(candidates, count, disks, state.failures, now.wall, lambda _: True))
-    return decisions or [Hold("nothing_startable", "no item is startable")]
+    batch = Batch(
+        room(limits, granted.left, downloading), Disks(promised or {}, limits.min_free), state.failures, now.wall
+    )
+    return list(_succeeding(batch, candidates)) or [batch.why_no_more()]
+
+
+def _succeeding(batch: Batch, candidates: Iterable[Candidate]) -> Iterable[Decision]:
+    for item in candidates:
+        decision = batch.decide(item)
+        yield decision
+        if isinstance(decision, Start):
+            batch.succeeded(item)
+        elif decision.reason == "batch_full":
+            return
 
 
 def after_start(state: State, granted: Grant, at: Moment) -> State:
     """The state after one more start of the batch at `at`."""
     fire = granted.fire if granted.fire is not None else at.wall
-    return State(at, state.spent.and_one_more(fire), state.paused, state.failures)
+    return replace(state, last_batch=at, spent=state.spent.and_one_more(fire))

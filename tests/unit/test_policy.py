@@ -1,7 +1,8 @@
 """The rule of the queue, told as histories."""
 
-from pyrotorque_scheduler.moments import Moment
-from pyrotorque_scheduler.policy import Candidate, Disks, Failure, Hold, Limits, Start, State, choose, jammed, room
+from pyrotorque_scheduler.batch import FAILURES_MAX, Batch, Disks
+from pyrotorque_scheduler.decisions import Candidate, Decision, Failure, Hold, Limits, Start, State
+from pyrotorque_scheduler.policy import jammed, room
 from tests.histories import history
 
 
@@ -120,47 +121,54 @@ def test_an_empty_queue_says_so() -> None:
     assert history().step(at=0).reason == "nothing_startable"
 
 
-NOW = Moment(1000.0, 1000.0, "boot")
-
-
-def started_and_held(
-    items: list[Candidate], count: int, broken: set[str], **failures: Failure
-) -> tuple[list[str], list[str]]:
-    decisions = list(
-        choose(items, count, Disks({}, 0), failures, NOW.wall, lambda start: start.info_hash not in broken)
-    )
-    return (
-        [d.info_hash for d in decisions if isinstance(d, Start)],
-        [d.reason for d in decisions if isinstance(d, Hold)],
-    )
-
-
+NOW = 1000.0
 ITEMS = [Candidate("AA", "a"), Candidate("BB", "b"), Candidate("CC", "c")]
 
 
+def batch_of(
+    items: list[Candidate], count: int, broken: str = "", disks: Disks | None = None, **failures: Failure
+) -> list[Decision]:
+    """What a batch decides when the items in `broken` do not start."""
+    batch = Batch(count, disks or Disks({}, 0), failures, NOW)
+    decisions: list[Decision] = []
+    for item in items:
+        decisions.append(batch.decide(item))
+        if isinstance(decisions[-1], Start):
+            batch.failed() if item.info_hash in broken.split() else batch.succeeded(item)
+    return decisions
+
+
+def told(decisions: list[Decision]) -> list[str]:
+    return [d.reason if isinstance(d, Hold) else f"start {d.info_hash}" for d in decisions]
+
+
 def test_an_item_that_fails_to_start_does_not_block_those_behind_it() -> None:
-    assert started_and_held(ITEMS, 2, broken={"AA"}) == (["BB", "CC"], [])
+    assert told(batch_of(ITEMS, 2, broken="AA")) == ["start AA", "start BB", "start CC"]
 
 
 def test_an_item_that_failed_lately_is_passed_over() -> None:
-    started, reasons = started_and_held(ITEMS, 1, set(), AA=Failure(1060.0, "no such folder"))
-    assert (started, reasons) == (["BB"], ["failed_before", "batch_full"])
+    decisions = batch_of(ITEMS, 1, AA=Failure(1060.0, "no such folder"))
+    assert told(decisions) == ["failed_before", "start BB", "batch_full"]
 
 
 def test_an_item_that_failed_is_tried_again_when_its_time_has_come() -> None:
-    assert started_and_held(ITEMS, 1, set(), AA=Failure(1000.0, "no such folder"))[0] == ["AA"]
+    assert told(batch_of(ITEMS, 1, AA=Failure(1000.0, "no such folder")))[0] == "start AA"
+
+
+def test_a_queue_full_of_failing_items_tries_some_at_a_time() -> None:
+    items = [Candidate(f"{n:02}", "x") for n in range(FAILURES_MAX + 2)]
+    decisions = batch_of(items, 1, broken=" ".join(item.info_hash for item in items))
+    assert told(decisions).count("batch_full") == 2
 
 
 def test_an_item_that_would_fill_the_disk_waits_and_a_smaller_one_goes() -> None:
     items = [Candidate("BIG", "big", need=90, free=100, disk=1), Candidate("SMALL", "small", need=20, free=100, disk=1)]
-    decisions = list(choose(items, 2, Disks({1: 30}, 50), {}, NOW.wall, lambda _: True))
-    assert [(type(d), d.info_hash) for d in decisions] == [(Hold, "BIG"), (Start, "SMALL")]
+    assert told(batch_of(items, 2, disks=Disks({1: 30}, 50))) == ["disk", "start SMALL"]
 
 
 def test_items_of_one_batch_share_the_disk() -> None:
     items = [Candidate(name, name, need=40, free=100, disk=1) for name in ("AA", "BB", "CC")]
-    decisions = list(choose(items, 3, Disks({}, 10), {}, NOW.wall, lambda _: True))
-    assert [type(d) for d in decisions] == [Start, Start, Hold]
+    assert told(batch_of(items, 3, disks=Disks({}, 10))) == ["start AA", "start BB", "disk"]
 
 
 def test_a_busy_line_holds_the_queue_only_where_it_is_limited() -> None:

@@ -1,0 +1,77 @@
+"""Hands fire times to the loop: APScheduler keeps the schedules and wakes it, and acts on nothing itself."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from apscheduler.events import EVENT_JOB_MISSED
+from apscheduler.executors.debug import DebugExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from pyrotorque.schedule import Schedule
+
+_GRACE: Final = 60
+
+
+class Clock:
+    """Schedules by the names of their jobs; `wake` is called from the clock's thread whenever one fires."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._due: deque[str] = deque()
+        self._missed: deque[str] = deque()
+        self._schedules: dict[str, Schedule] = {}
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        # The executor runs in the scheduler's own thread: what it runs is one append and one wake.
+        self._scheduler: Any = BackgroundScheduler(
+            executors={"default": DebugExecutor()},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": _GRACE},
+        )
+        self._scheduler.add_listener(self._on_missed, EVENT_JOB_MISSED)
+
+    def start(self) -> None:
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    def keep(self, schedules: Mapping[str, Schedule]) -> None:
+        """Fire for these jobs and no others; what is kept as it was is not disturbed."""
+        for name in self._schedules.keys() - schedules.keys():
+            self._scheduler.remove_job(name)
+        for name, schedule in schedules.items():
+            if self._schedules.get(name) != schedule:
+                self._scheduler.add_job(
+                    self._fire, schedule.trigger, args=(name,), id=name, name=name, replace_existing=True
+                )
+        self._schedules = dict(schedules)
+
+    def resync(self) -> None:
+        """The wall clock was stepped: compute all fire times anew, lest a schedule sleeps for the length of the step."""
+        for name, schedule in self._schedules.items():
+            self._scheduler.reschedule_job(name, trigger=schedule.trigger)
+
+    def due(self) -> list[str]:
+        """The jobs that fired since the last call, each once."""
+        return list(dict.fromkeys(_drained(self._due)))
+
+    def missed(self) -> list[str]:
+        """The jobs whose fire time passed unused since the last call."""
+        return _drained(self._missed)
+
+    def _fire(self, name: str) -> None:
+        self._due.append(name)
+        self._wake()
+
+    def _on_missed(self, event: Any) -> None:
+        self._missed.append(event.job_id)
+        self._wake()
+
+
+def _drained(names: deque[str]) -> list[str]:
+    drained: list[str] = []
+    while names:
+        drained.append(names.popleft())
+    return drained

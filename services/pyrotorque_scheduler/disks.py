@@ -1,0 +1,83 @@
+"""Room on disks: what running items still need, and items that rTorrent closed for want of it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pyrotorque.items import Item, Reader, read_items
+from pyrotorque_scheduler.decisions import Candidate
+from pyrotorque_scheduler.rules import DISK_FIELDS, Rules
+
+_LOOK_EVERY: Final = 60.0
+_FIRST_WAIT: Final = 60.0
+_LAST_WAIT: Final = 3600.0
+
+
+def as_candidate(item: Item) -> Candidate:
+    """An item as the rule sees it; its disk only where that was asked for."""
+    info_hash, name, loaded = str(item["hash"]), str(item["name"]), float(item["loaded"] or 0)
+    try:
+        need, free, directory = _number(item["d_left_bytes"]), _number(item["d_free_diskspace"]), item["directory"]
+    except KeyError:
+        return Candidate(info_hash, name, loaded)
+    return Candidate(info_hash, name, loaded, need, free, disk_of(str(directory)))
+
+
+def promised_of(rtorrent: Reader, rules: Rules, now: float) -> dict[int, int]:
+    """What running items of any job still need, by disk."""
+    promised: dict[int, int] = {}
+    for item in read_items(rtorrent, "main", rules.running, DISK_FIELDS, now):
+        disk = disk_of(str(item["directory"]))
+        promised[disk] = promised.get(disk, 0) + _number(item["d_left_bytes"])
+    return promised
+
+
+def disk_of(directory: str) -> int:
+    """A number for the filesystem that holds (or will hold) `directory`; 0 where this machine cannot see it."""
+    path = Path(directory)
+    for place in (path, *path.parents):
+        try:
+            return os.stat(place).st_dev
+        except OSError:
+            continue
+    return 0
+
+
+class Returning:
+    """Items that rTorrent's low-disk schedule closed come back when there is room, each time after a longer wait."""
+
+    def __init__(self) -> None:
+        self._looked = float("-inf")
+        self._waits: dict[str, tuple[float, float]] = {}
+
+    def due(self, rtorrent: Reader, rules: Rules, now: float) -> list[Item]:
+        """Those that may be tried again; at most one look in a minute."""
+        if 0 <= now - self._looked < _LOOK_EVERY:
+            return []
+        self._looked = now
+        fields = rules.fields | rules.startable.fields | DISK_FIELDS
+        found = read_items(rtorrent, rules.settings.view, rules.closed_for_room, fields, now)
+        return [
+            item for item in found if rules.startable.matches(_as_before(item, rules), now) and self._is_due(item, now)
+        ]
+
+    def came_back(self, info_hash: str, now: float) -> None:
+        """It was started again: should rTorrent close it soon once more, it waits twice as long."""
+        if info_hash in self._waits:
+            _, wait = self._waits[info_hash]
+            self._waits[info_hash] = (now + wait, min(wait * 2, _LAST_WAIT))
+
+    def _is_due(self, item: Item, now: float) -> bool:
+        until, _ = self._waits.setdefault(str(item["hash"]), (0.0, _FIRST_WAIT))
+        return until <= now
+
+
+def _as_before(item: Item, rules: Rules) -> Mapping[str, Any]:
+    """An item as it was before it began and rTorrent closed it: that is how `startable` is to judge it."""
+    values: dict[str, Any] = {name: item[name] for name in rules.startable.fields}
+    return values | {"message": "", "done": 0.0}
+
+
+def _number(value: object) -> int:
+    return int(value) if isinstance(value, int | float) else int(str(value) or 0)

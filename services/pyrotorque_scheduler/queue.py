@@ -1,0 +1,194 @@
+"""One queue job over a real rTorrent: the cheapest question first, at most one call for each, then starts."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeAlias
+
+from pyrotorque.errors import RTorrentFault
+from pyrotorque.items import Item, read_items
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.text import printable
+from pyrotorque_scheduler.batch import Batch, Disks
+from pyrotorque_scheduler.decisions import Candidate, Failure, Hold, State
+from pyrotorque_scheduler.disks import Returning, as_candidate, promised_of
+from pyrotorque_scheduler.grant import Grant, grant
+from pyrotorque_scheduler.history import Decided, History
+from pyrotorque_scheduler.metrics import Metrics
+from pyrotorque_scheduler.moments import Moment
+from pyrotorque_scheduler.policy import after_start, closed, full, jammed, room
+from pyrotorque_scheduler.rules import Rules
+from pyrotorque_scheduler.standing import Standing
+from pyrotorque_scheduler.starting import Intent, Starter
+
+Cause: TypeAlias = Literal["tick", "event", "request"]
+
+_FIRST_RETRY: Final = 15.0
+_LAST_RETRY: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a check came to; `hold` says why no more was started, numbers are None where nobody needed to ask."""
+
+    at: float
+    hold: Hold
+    started: int = 0
+    startable: int | None = None
+    downloading: int | None = None
+    asked: bool = False
+
+
+class Queue:
+    """A queue job; its checks belong to the loop, its state is written with each start."""
+
+    def __init__(
+        self, rules: Rules, rtorrent: RTorrent, starter: Starter, standing: Standing, history: History, metrics: Metrics
+    ) -> None:
+        self.rules = rules
+        self.name = rules.name
+        self.state = State()
+        self.last: Outcome | None = None
+        self._rtorrent = rtorrent
+        self._starter = starter
+        self._standing = standing
+        self._history = history
+        self._metrics = metrics
+        self._failures: dict[str, Failure] = {}
+        self._returning = Returning()
+        self._log = logging.getLogger(f"{__name__}.{rules.name}")
+        if rules.settings.log_level:
+            self._log.setLevel(rules.settings.log_level.upper())
+        metrics.introduce_queue(rules.settings)
+
+    def recall(self, now: Moment) -> None:
+        """Take up what an earlier life remembered, or what a request changed."""
+        self.state = replace(self._standing.load(self.name, now), failures=self._failures)
+
+    def granted(self, now: Moment) -> Grant:
+        return grant(self.rules.schedule, self.rules.limits.start_at_once, self.state.spent, now.wall)
+
+    def check(self, now: Moment, cause: Cause) -> Outcome:
+        """Look, and start what may be started.
+
+        Raises RTorrentError where rTorrent does not answer; what was started before that is remembered.
+        """
+        outcome = self._look(self._granted_by(cause, now), now, cause)
+        self._note(outcome, cause)
+        return outcome
+
+    def downloading(self, now: float) -> list[Item]:
+        """The items that take slots."""
+        return read_items(self._rtorrent, self.rules.settings.view, self.rules.downloading, {"hash", "name"}, now)
+
+    def startable(self, now: float) -> list[Item]:
+        """The startable items in the order in which they will be started."""
+        view, fields = self.rules.settings.view, self.rules.fields
+        return self._ordered(read_items(self._rtorrent, view, self.rules.startable, fields, now))
+
+    def _granted_by(self, cause: Cause, now: Moment) -> Grant:
+        if cause == "request":
+            # Its owner says "now": that is a fire time of its own. Intermission and slots still hold.
+            return Grant(now.wall, self.rules.limits.start_at_once, 0.0, None)
+        return self.granted(now)
+
+    def _look(self, granted: Grant, now: Moment, cause: Cause) -> Outcome:
+        limits = self.rules.limits
+        hold = closed(limits, self.state, granted, self.rules.hours.opens(now.wall), now)
+        if hold is not None:
+            return Outcome(now.wall, hold)
+        downloading = len(self.downloading(now.wall)) + self._starter.still_checked()
+        hold = full(limits, granted, downloading) or self._traffic()
+        if hold is not None:
+            return Outcome(now.wall, hold, downloading=downloading, asked=True)
+        items = self.startable(now.wall)
+        oldest = min((float(item["loaded"]) for item in items if item["loaded"]), default=0.0)
+        self._metrics.oldest.set(oldest, self.name)
+        returning = self._returning.due(self._rtorrent, self.rules, now.wall) if cause == "tick" else []
+        batch = self._batch(room(limits, granted.left, downloading), bool(returning), now.wall)
+        at = now.earlier(now.wall - granted.fire) if cause == "tick" and granted.fire is not None else now
+        self._start_some(batch, self._ordered([*items, *returning]) if returning else items, granted, at)
+        return Outcome(
+            now.wall, batch.why_no_more(), batch.started, len(items), downloading + batch.started, asked=True
+        )
+
+    def _ordered(self, items: list[Item]) -> list[Item]:
+        return self.rules.order.sorted(items) if self.rules.order else items
+
+    def _traffic(self) -> Hold | None:
+        if not self.rules.limits.max_down_rate:
+            return None
+        return jammed(self.rules.limits, int(str(self._rtorrent.call("throttle.global_down.rate", ""))))
+
+    def _batch(self, count: int, disks_matter: bool, now: float) -> Batch:
+        disks_matter = disks_matter or bool(self.rules.limits.min_free)
+        promised = promised_of(self._rtorrent, self.rules, now) if disks_matter else {}
+        return Batch(count, Disks(promised, self.rules.limits.min_free), self._failures, now)
+
+    def _start_some(self, batch: Batch, items: Sequence[Item], granted: Grant, at: Moment) -> None:
+        for candidate in map(as_candidate, items):
+            decision = batch.decide(candidate)
+            if isinstance(decision, Hold):
+                if decision.reason == "batch_full":
+                    return
+                self._record(decision, at.wall)
+            elif self._start(candidate, granted, at):
+                batch.succeeded(candidate)
+            else:
+                batch.failed()
+
+    def _start(self, item: Candidate, granted: Grant, at: Moment) -> bool:
+        before, after = self.state, after_start(self.state, granted, at)
+
+        def remember(begun: bool) -> None:
+            self.state = after if begun else before
+            self._standing.save(self.name, self.state)
+
+        if self.rules.settings.dry_run:
+            self._log.info("WOULD start %s (%s)", printable(item.name), item.info_hash)
+            remember(True)
+            return True
+        found = self._starter.start(Intent(item.info_hash, self.name, item.name, item.loaded, at.wall), remember)
+        if found.trouble is not None:
+            self._put_off(item.info_hash, printable(found.reason), at.wall)
+            return False
+        self._failures.pop(item.info_hash, None)
+        self._returning.came_back(item.info_hash, at.wall)
+        if not self.rules.settings.quiet:
+            self._tell_rtorrent(item.name)
+        return True
+
+    def _put_off(self, info_hash: str, text: str, now: float) -> None:
+        times = self._failures[info_hash].times + 1 if info_hash in self._failures else 1
+        wait = min(_FIRST_RETRY * 2 ** (times - 1), _LAST_RETRY)
+        self._failures[info_hash] = Failure(now + wait, text, times)
+
+    def _tell_rtorrent(self, name: str) -> None:
+        try:
+            self._rtorrent.call("print", "", f"QueueManager: Started '{printable(name)[:200]}'")
+        except RTorrentFault as fault:
+            self._log.debug("rTorrent would not print: %s", fault)
+
+    def _record(self, hold: Hold, now: float) -> bool:
+        return self._history.record(
+            Decided(
+                at=now, job=self.name, verdict=hold.reason, text=hold.text, info_hash=hold.info_hash, name=hold.name
+            )
+        )
+
+    def _note(self, outcome: Outcome, cause: Cause) -> None:
+        self.last = outcome
+        metrics, name = self._metrics, self.name
+        metrics.checks.inc(name, cause)
+        metrics.last_run.set(outcome.at, name)
+        if outcome.downloading is not None:
+            metrics.downloading.set(outcome.downloading, name)
+        if outcome.startable is not None:
+            metrics.startable.set(max(0, outcome.startable - outcome.started), name)
+        if self.state.last_batch is not None:
+            metrics.intermission_end.set(self.state.last_batch.wall + self.rules.limits.intermission, name)
+        if outcome.started:
+            return
+        metrics.skips.inc(name, outcome.hold.reason)
+        if self._record(replace(outcome.hold, info_hash="", name=""), outcome.at):
+            self._log.debug("nothing started: %s", outcome.hold.text)

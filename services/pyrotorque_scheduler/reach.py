@@ -1,0 +1,49 @@
+"""Whether rTorrent answers: its absence is said once, its return too."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyrotorque.errors import RequestTooLarge, RTorrentError, RTorrentFault
+from pyrotorque.logs import owner
+
+log = logging.getLogger(__name__)
+
+
+class Reach:
+    """Wrap what talks to rTorrent in `trying`; `away` says why it cannot be had, or is None."""
+
+    def __init__(self) -> None:
+        self.away: str | None = None
+        self._faults: set[str] = set()
+
+    @contextmanager
+    def trying(self, what: str) -> Iterator[None]:
+        """Swallow errors of rTorrent after saying them once; the caller goes on with its next step, later."""
+        try:
+            yield
+        except (RTorrentFault, RequestTooLarge) as error:
+            self._refused(what, str(error))
+        except RTorrentError as error:
+            self._lost(str(error))
+        else:
+            self._found()
+
+    def _lost(self, text: str) -> None:
+        if self.away is None:
+            log.warning("%s; waiting for it", text)
+            owner(f"rTorrent is away: {text}")
+        self.away = text
+
+    def _found(self) -> None:
+        if self.away is not None:
+            log.info("rTorrent answers again")
+            owner("rTorrent answers again")
+        self.away = None
+        self._faults.clear()
+
+    def _refused(self, what: str, text: str) -> None:
+        self.away = None
+        if text not in self._faults:
+            self._faults.add(text)
+            log.error("%s: rTorrent refused: %s", what, text)

@@ -1,0 +1,77 @@
+"""The settings of one queue job, read once: conditions, order, limits, schedule, hours."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pyrotorque.conditions import Condition, SortOrder, parse, parse_sort
+from pyrotorque.fields import Field
+from pyrotorque.hours import Hours, parse_hours
+from pyrotorque.schedule import Schedule, parse_schedule
+from pyrotorque.settings.schema import QueueSettings
+from pyrotorque_scheduler.policy import Limits
+
+STARTED_BUT_INCOMPLETE: Final = "is_active=1 is_complete=0"
+# What rTorrent's close_low_diskspace writes on the items that it closes.
+CLOSED_FOR_ROOM: Final = 'is_complete=no is_ignored=no message="Low diskspace."'
+
+# The least that is asked of a startable item; `loaded` tells how long it waited.
+_ALWAYS: Final = frozenset({"hash", "name", "loaded"})
+# What the gate min_free needs to know of items.
+DISK_FIELDS: Final = frozenset({"d_left_bytes", "d_free_diskspace", "directory"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a queue job was told, ready for use."""
+
+    settings: QueueSettings
+    limits: Limits
+    schedule: Schedule
+    hours: Hours
+    downloading: Condition
+    running: Condition
+    startable: Condition
+    closed_for_room: Condition
+    order: SortOrder | None
+
+    @property
+    def name(self) -> str:
+        return self.settings.name
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """What has to be asked of each startable item; the condition's own fields come by themselves."""
+        wanted = _ALWAYS | (self.order.fields if self.order else frozenset())
+        return wanted | (DISK_FIELDS if self.limits.min_free else frozenset())
+
+
+def read_rules(settings: QueueSettings, base: str, custom: Mapping[str, Field] | None = None) -> Rules:
+    """The rules of a job; `base` is `queue_startable_base`.
+
+    Raises UserError (ConditionError) where a condition, the order, the schedule or the hours cannot be read.
+    """
+    known = custom or {}
+    counted = f"{STARTED_BUT_INCOMPLETE} [ {settings.downloading} ]" if settings.downloading.strip() else None
+    return Rules(
+        settings=settings,
+        limits=Limits(
+            downloading_max=settings.downloading_max,
+            downloading_min=settings.downloading_min,
+            start_at_once=settings.start_at_once,
+            intermission=settings.intermission,
+            max_down_rate=settings.max_down_rate,
+            min_free=settings.min_free,
+        ),
+        schedule=parse_schedule(settings.schedule),
+        hours=parse_hours(settings.hours),
+        downloading=parse(counted or STARTED_BUT_INCOMPLETE, custom=known),
+        running=parse(STARTED_BUT_INCOMPLETE),
+        startable=parse(_within(base, settings.startable), custom=known),
+        closed_for_room=parse(_within(base, CLOSED_FOR_ROOM), custom=known),
+        order=parse_sort(settings.sort_fields) if settings.sort_fields.strip() else None,
+    )
+
+
+def _within(base: str, condition: str) -> str:
+    return f"[ {base} ] [ {condition} ]" if base.strip() else condition

@@ -1,0 +1,60 @@
+"""The job connstats: looks whether rTorrent answers, and logs one line about it."""
+
+import logging
+import time
+from typing import Final
+
+from pyrotorque.errors import RTorrentFault
+from pyrotorque.rtorrent import RTorrent, Value
+from pyrotorque.settings.schema import StatsSettings
+from pyrotorque.text import printable
+
+log = logging.getLogger(__name__)
+
+_STARTED: Final = ("system.startup_time", "startup_time", "system.time_usec")
+
+
+def stats_line(rtorrent: RTorrent, now: float) -> str:
+    """`Stats for …`: who answers, how fast, since when, and how many items it has."""
+    began = time.monotonic()
+    identity = rtorrent.identity()
+    took = (time.monotonic() - began) * 1000
+    calls = [("view.size", ("", "main")), ("throttle.global_down.rate", ("",)), ("throttle.global_up.rate", ("",))]
+    items, down, up = rtorrent.multicall(calls)
+    started = next((name for name in _STARTED[:2] if rtorrent.known(name)), None)
+    up_since = f", up {duration(now - _int(rtorrent.call(started)))}" if started else ""
+    return (
+        f"Stats for {printable(identity.hostname)} (pid {identity.pid}, rTorrent {identity.client_version}){up_since}: "
+        f"{_int(items)} items, down {_kib(down)}, up {_kib(up)}, answers in {took:.1f} ms, "
+        f"{sum(rtorrent.stats.requests.values())} calls so far"
+    )
+
+
+def duration(seconds: float) -> str:
+    """`3d 04:05` or `04:05:06`."""
+    whole = max(0, int(seconds))
+    days, rest = divmod(whole, 86_400)
+    clock = f"{rest // 3600:02}:{rest // 60 % 60:02}"
+    return f"{days}d {clock}" if days else f"{clock}:{rest % 60:02}"
+
+
+class Stats:
+    """Logs the line when its time has come; that rTorrent is away is said elsewhere, once."""
+
+    def __init__(self, settings: StatsSettings, rtorrent: RTorrent) -> None:
+        self.name = settings.name
+        self._rtorrent = rtorrent
+        self._log = logging.getLogger(f"{__name__}.{settings.name}")
+        if settings.log_level:
+            self._log.setLevel(settings.log_level.upper())
+
+    def run(self, now: float) -> None:
+        self._log.info("%s", stats_line(self._rtorrent, now))
+
+
+def _int(value: Value | RTorrentFault) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _kib(value: Value | RTorrentFault) -> str:
+    return f"{_int(value) / 1024:.1f} KiB/s"

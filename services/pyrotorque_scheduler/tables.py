@@ -1,0 +1,27 @@
+"""The tables of the scheduler's file: what the queue remembers, what it is about to do, and what it decided."""
+
+from typing import Final
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE queue_state (
+        job TEXT PRIMARY KEY, wall REAL NOT NULL, ticks REAL NOT NULL, boot TEXT NOT NULL,
+        fire REAL NOT NULL, starts INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE paused (job TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
+    CREATE TABLE intents (
+        info_hash TEXT PRIMARY KEY, job TEXT NOT NULL, name TEXT NOT NULL, loaded REAL NOT NULL, at REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE decisions (
+        number INTEGER PRIMARY KEY, at REAL NOT NULL, job TEXT NOT NULL,
+        info_hash TEXT NOT NULL, name TEXT NOT NULL, verdict TEXT NOT NULL, text TEXT NOT NULL
+    );
+    CREATE TABLE known_items (
+        info_hash TEXT PRIMARY KEY, name TEXT NOT NULL, complete INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX incomplete_items ON known_items (info_hash) WHERE complete = 0;
+    CREATE TABLE event_runs (
+        number INTEGER PRIMARY KEY, job TEXT NOT NULL, body BLOB NOT NULL, begun INTEGER NOT NULL DEFAULT 0
+    );
+    """,
+)
