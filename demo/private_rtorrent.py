@@ -88,7 +88,11 @@ class PrivateRTorrent:
         self._watch = threading.Thread(target=self._spawn_and_wait, args=(command, started), daemon=True)
         self._watch.start()
         started.wait()
-        self.wait_until_answers(timeout)
+        try:
+            self.wait_until_answers(timeout)
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def stop(self, *, timeout: float = 10.0) -> None:

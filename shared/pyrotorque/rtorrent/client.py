@@ -11,7 +11,7 @@ from pyrotorque.errors import RequestTooLarge, RTorrentFault, RTorrentPermission
 from pyrotorque.rtorrent.address import parse_url
 from pyrotorque.rtorrent.effects import changes_something
 from pyrotorque.rtorrent.packing import packed_command, separator, split_row
-from pyrotorque.rtorrent.scgi import Deadline, ExchangeFailed, exchange, shown_size_fault
+from pyrotorque.rtorrent.scgi import ANSWER_MAX, Deadline, ExchangeFailed, exchange, shown_size_fault
 from pyrotorque.rtorrent.stats import CallStats
 from pyrotorque.rtorrent.xml import Param, Unreadable, Value, as_fault, decode_answer, decode_packed, encode_call
 from pyrotorque.text import printable
@@ -47,12 +47,19 @@ class RTorrent:
     """
 
     def __init__(
-        self, url: str, *, connect_timeout: float = 3.0, read_timeout: float = 10.0, untrusted: bool = False
+        self,
+        url: str,
+        *,
+        connect_timeout: float = 3.0,
+        read_timeout: float = 10.0,
+        untrusted: bool = False,
+        answer_max: int = ANSWER_MAX,
     ) -> None:
         self.address = parse_url(url)
         self.connect_timeout = connect_timeout
         self.read_timeout = read_timeout
         self.untrusted = untrusted
+        self.answer_max = answer_max
         self.stats = CallStats()
         self._methods: frozenset[str] | None = None
         self._incarnation: str | None = None
@@ -99,7 +106,8 @@ class RTorrent:
         """One row for each item of `view` (for which `where` is true), with the results of `commands` as text.
 
         Commands are written as in rTorrent's configuration (`d.hash=`, `d.custom=tm_loaded`); numbers come as decimal
-        text, lists with their parts run together. Mind that rTorrent takes an unknown command in `where` for false.
+        text, lists with their parts run together. Mind that rTorrent takes an unknown command in `where` for false,
+        and that 0.9.8 shows an item whose texts hold an emoji, or bytes that are not UTF-8, with `?` for all non-ASCII.
         """
         if not commands:
             raise ValueError("rows of no fields were asked for")
@@ -228,13 +236,13 @@ class RTorrent:
     def _answer(self, body: bytes, deadline: Deadline, label: str, *, repeatable: bool) -> bytes:
         self.stats.asked(label, len(body))
         try:
-            return exchange(self.address, body, deadline, untrusted=self.untrusted)
+            return exchange(self.address, body, deadline, untrusted=self.untrusted, limit=self.answer_max)
         except ExchangeFailed as error:
             if not (error.unanswered and repeatable):
                 raise
             # After a minute of silence the rTorrents that follow 0.16.20 reset the first connection.
             self.stats.retries += 1
-            return exchange(self.address, body, deadline, untrusted=self.untrusted)
+            return exchange(self.address, body, deadline, untrusted=self.untrusted, limit=self.answer_max)
 
     def _slot(self, method: str, slot: Value) -> Value | RTorrentFault:
         if isinstance(slot, list) and len(slot) == 1:

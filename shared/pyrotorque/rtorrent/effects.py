@@ -2,31 +2,47 @@
 
 import re
 from collections.abc import Sequence
+from typing import Final
 
 from pyrotorque.rtorrent.xml import Param
 
-_EFFECT = re.compile(
-    r"""(?x)
-      (?: load | execute | method | schedule | import | try_import | print | log | event | choke_group ) (?: [._2].* )?
-    | system \. (?: shutdown | daemon | cwd | umask | env ) \b .*
-    | session \. save
-    | view \. (?: add | set | filter | sort | event | persistent ) .*
-    | d \. (?: start | stop | open | close | pause | resume | erase | try_ | check_hash | save | delete | create
-             | update | add_peer | initialize | disconnect | tracker | tracker_announce | tracker_numwant ) \b .*
-    | d \. (?: try_ | save_ | delete_ | create_ | update_ | tracker_ ) .*
-    | [dfpt] \. (?: multicall .* )? \. (?: enable | disable | disconnect | banned )
-    | .* \. (?: set | set_visible | set_not_visible | insert | insert_trackers | push_back | push_back_unique | remove
-              | erase | enable | disable | toggle | add | clear | reset | open | open_local | open_port ) (?: \. .* )?
-    """
+# Commands whose name begins so (`load.raw_start`, `execute2`, `remove_untied`).
+_FAMILIES: Final = frozenset(
+    "load execute execute2 method schedule schedule2 import print log event start stop close remove on branch".split()
+)
+# Commands with a part that begins so, wherever it stands (`d.custom.set`, `view.sort_new`, `d.try_start`).
+_VERBS: Final = frozenset(
+    "set insert push remove erase add added enable disable toggle clear reset save delete create update try import "
+    "shutdown disconnect filter sort persistent event redirect send unset append prune prioritize unfocus".split()
+)
+_DOWNLOAD_VERBS: Final = frozenset("start stop open close pause resume check_hash initialize initialize_logs".split())
+_OTHERS: Final = frozenset(
+    "throttle.up throttle.down d.tracker_announce d.tracker_announce.force d.tracker_numwant ipv4_filter.load "
+    "network.scgi.open_local network.scgi.open_port".split()
+)
+# Names without a dot are mostly the setters of old configurations (`port_range`, `max_uploads`), but for these.
+_PLAIN_READS: Final = frozenset(
+    "cat download_list and or not less greater equal match compare value true false".split()
 )
 _COMMAND_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
 
 
 def changes_something(method: str, params: Sequence[Param] = ()) -> bool:
-    """Whether `method`, or a command that it is given to run for many things, has an effect."""
-    if _EFFECT.fullmatch(method):
+    """Whether `method`, or a command that it is given to run for many things, has an effect; in doubt it has."""
+    if _is_effect(method):
         return True
     if "multicall" not in method:
         return False
     texts = (param for param in params if isinstance(param, str))
-    return any(_EFFECT.fullmatch(name) for text in texts for name in _COMMAND_NAME.findall(text) if "." in name)
+    return any(_is_effect(name) for text in texts for name in _COMMAND_NAME.findall(text) if "." in name)
+
+
+def _is_effect(command: str) -> bool:
+    parts = command.split(".")
+    if len(parts) == 1:
+        return command not in _PLAIN_READS
+    if parts[0].partition("_")[0] in _FAMILIES or command in _OTHERS:
+        return True
+    if parts[0] == "d" and len(parts) > 1 and parts[1] in _DOWNLOAD_VERBS:
+        return True
+    return any(part.partition("_")[0] in _VERBS for part in parts)

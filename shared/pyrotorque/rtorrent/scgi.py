@@ -14,8 +14,9 @@ from pyrotorque.rtorrent.address import Address, TcpAddress, UnixAddress
 from pyrotorque.rtorrent.stats import Failure
 from pyrotorque.text import printable
 
-# 100,000 items with 20 fields each are about 100 MB; what is larger is not an answer to us.
-ANSWER_MAX: Final = 256 * 1024 * 1024
+# 100,000 items with 20 fields, packed, are about 50 MB; what is much larger is not an answer to us.
+ANSWER_MAX: Final = 128 * 1024 * 1024
+_HEADER_MAX: Final = 4096
 
 # Compiled into rTorrent: 0.9.8 and earlier close the connection on more, without an answer.
 _OLD_BODY_MAX: Final = 2 * 1024 * 1024
@@ -91,6 +92,10 @@ def _read(connection: socket.socket, address: Address, deadline: Deadline, limit
         received += block
         if wanted is None and (start := _body_start(received)):
             wanted = _announced_end(received, start)
+        if not start and len(received) > _HEADER_MAX:
+            raise ExchangeFailed(
+                f"what answers at {address} does not speak SCGI: {printable(bytes(received[:40]))}", "parse"
+            )
         if max(len(received), wanted or 0) > limit:
             raise ExchangeFailed(f"rTorrent at {address} sends an answer of more than {limit} bytes", "parse")
         if time.monotonic() > deadline.end:
@@ -105,7 +110,7 @@ def _read(connection: socket.socket, address: Address, deadline: Deadline, limit
 def _body_start(received: bytearray) -> int:
     """Where the body begins, 0 while the header is not complete."""
     for blank in (b"\r\n\r\n", b"\n\n"):
-        found = received.find(blank, 0, 4096)
+        found = received.find(blank, 0, _HEADER_MAX)
         if found >= 0:
             return found + len(blank)
     return 0

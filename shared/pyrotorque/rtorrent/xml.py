@@ -23,24 +23,25 @@ _DEPTH_MAX = 32
 # characters that need four bytes. Everything else travels as base64, which they turn into a string all the same.
 _PLAIN = re.compile(r"[\t\n\x20-\ud7ff\ue000-\ufffd]*")
 
+# Possessive, so that no answer, however odd, takes more than linear time.
 _SCALAR = re.compile(
-    r"\s*<value>\s*(?:<(string|i8|i4|int|boolean|double|base64|dateTime\.iso8601)>([^<]*)</\1>\s*</value>"
-    r"|<(string|base64)\s*/>\s*</value>|<(?:ex:)?nil\s*/>\s*</value>|([^<]*)</value>)|\s*<value\s*/>"
+    r"\s*+<value>\s*+(?:<(string|i8|i4|int|boolean|double|base64|dateTime\.iso8601)>([^<]*)</\1>\s*+</value>"
+    r"|<(string|base64)\s*+/>\s*+</value>|<(?:ex:)?nil\s*+/>\s*+</value>|([^<]*)</value>)|\s*+<value\s*+/>"
 )
-_OPEN = re.compile(r"\s*<value>\s*<(array|struct)>\s*(?:<data>)?|\s*<value>\s*<(array|struct)>\s*<data\s*/>")
-_ARRAY_END = re.compile(r"\s*</data>\s*</array>\s*</value>")
-_EMPTY = re.compile(r"\s*<value>\s*(?:<(array)>\s*<data\s*/>\s*</array>|<(?:array|(struct))\s*/>)\s*</value>")
-_STRUCT_END = re.compile(r"\s*</struct>\s*</value>")
-_MEMBER = re.compile(r"\s*<member>\s*<name>([^<]*)</name>")
-_MEMBER_END = re.compile(r"\s*</member>")
-_ANSWER = re.compile(r"\s*(?:<\?xml[^>]*\?>)?\s*<methodResponse>\s*(?:<params>\s*<param>|<(fault)>)")
-_ANSWER_END = re.compile(r"\s*(?:</param>\s*</params>|</fault>)\s*</methodResponse>\s*\Z")
+_OPEN = re.compile(r"\s*+<value>\s*+<(?:(array)>\s*+<data>|struct>)")
+_ARRAY_END = re.compile(r"\s*+</data>\s*+</array>\s*+</value>")
+_EMPTY = re.compile(r"\s*+<value>\s*+(?:<(array)>\s*+<data\s*+/>\s*+</array>|<(?:array|(struct))\s*+/>)\s*+</value>")
+_STRUCT_END = re.compile(r"\s*+</struct>\s*+</value>")
+_MEMBER = re.compile(r"\s*+<member>\s*+<name>([^<]*)</name>")
+_MEMBER_END = re.compile(r"\s*+</member>")
+_ANSWER = re.compile(r"\s*+(?:<\?xml[^>]*\?>)?\s*+<methodResponse>\s*+(?:<params>\s*+<param>|<(fault)>)")
+_ANSWER_END = re.compile(r"\s*+(?:</param>\s*+</params>|</fault>)\s*+</methodResponse>\s*+\Z")
 _PACKED_HEAD = re.compile(
-    r"\s*(?:<\?xml[^>]*\?>)?\s*<methodResponse>\s*<params>\s*<param>\s*<value>\s*<array>\s*<data>"
+    r"\s*+(?:<\?xml[^>]*\?>)?\s*+<methodResponse>\s*+<params>\s*+<param>\s*+<value>\s*+<array>\s*+<data>"
 )
-_PACKED_TAIL = re.compile(r"</data>\s*</array>\s*</value>\s*</param>\s*</params>\s*</methodResponse>\s*\Z")
+_PACKED_TAIL = re.compile(r"</data>\s*+</array>\s*+</value>\s*+</param>\s*+</params>\s*+</methodResponse>\s*+\Z")
 _PACKED_ROW = re.compile(
-    r"\s*<value>\s*<array>\s*<data>\s*<value>\s*<string>([^<]*)</string>\s*</value>\s*</data>\s*</array>\s*</value>"
+    r"\s*+<value>\s*+<array>\s*+<data>\s*+<value>\s*+<string>([^<]*)</string>\s*+</value>\s*+</data>\s*+</array>\s*+</value>"
 )
 _ENTITY = re.compile(r"&(?:#([0-9]{1,7})|#[xX]([0-9A-Fa-f]{1,6})|(lt|gt|amp|quot|apos));")
 _NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
