@@ -1,0 +1,119 @@
+"""One load command of the configuration, checked once and rendered for each metafile."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+
+from pyrotorque.errors import CommandRefused, TemplateError
+from pyrotorque.loadcommands import policy
+from pyrotorque.loadcommands.grammar import Argument, Command, Part, parse
+from pyrotorque.loadcommands.quoting import quoted
+from pyrotorque.namespace import NAMES, sample
+from pyrotorque.templates import Inserted, Piece, Template, compile_template
+from pyrotorque.text import printable
+
+_SIZE_MAX: Final = 65_536
+_COMMAND_NAME: Final = re.compile(rb"\$?([A-Za-z][A-Za-z0-9_.]*)=")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadCommand:
+    """`names` are the names of all rTorrent commands that it may contain, to be compared with those rTorrent knows."""
+
+    name: str
+    template: Template
+    names: frozenset[str]
+
+    def render(self, namespace: Mapping[str, object]) -> bytes:
+        """The command string for one metafile: empty where the template has nothing to say about it.
+
+        Raises TemplateError or CommandRefused, and then nothing of this load may be sent.
+        """
+        try:
+            return _emitted(self.template.pieces(namespace))
+        except (TemplateError, CommandRefused) as error:
+            raise type(error)(f"cmd.{self.name}: {error}") from None
+
+
+def compile_command(name: str, text: str, *, templates: Path | None = None) -> LoadCommand:
+    """The command that `cmd.NAME = TEXT` describes, tried in all its shapes and on a sample.
+
+    Raises TemplateError for what is no template, CommandRefused for what inserts a value where rTorrent runs it, or
+    what rTorrent would not understand. `templates` is where `file:NAME` is looked for (CONFIG_DIR/templates).
+    """
+    template = compile_template(text, templates=templates)
+    _check_tags(template.source)
+    _check_names(template.fields)
+    names = frozenset(found for shape in template.shapes() for found in _checked(shape))
+    _emitted(template.pieces(sample()))
+    return LoadCommand(name, template, names)
+
+
+def setting(name: str, *values: str | bytes) -> bytes:
+    """The command `name` with `values` as data, whatever they hold: for values that come from files, not templates."""
+    raw = [value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value for value in values]
+    policy.check_value(name, raw[-1])
+    return name.encode("ascii") + b"=" + b",".join(map(quoted, raw))
+
+
+def tie(path: bytes) -> bytes:
+    """The command that ties an item to its metafile."""
+    return setting("d.tied_to_file.set", path)
+
+
+def _check_tags(source: str) -> None:
+    if not source.startswith("{{") and ("{{" in source or "}}" in source):
+        raise TemplateError("only a text that begins with {{ is a template: put {{# a comment}} in front of it")
+
+
+def _check_names(fields: Iterable[str]) -> None:
+    for field in sorted(set(fields) - NAMES):
+        nearest = get_close_matches(field, NAMES, n=1) or sorted(NAMES)
+        raise TemplateError(f"{printable(field)} is not known in templates; there is {', '.join(nearest)}")
+
+
+def _checked(shape: Sequence[Piece]) -> Iterable[str]:
+    for command in parse(shape):
+        policy.check(command)
+        yield command.name
+        yield from _inner_names(command)
+
+
+def _inner_names(command: Command) -> Iterable[str]:
+    """Names of commands inside the arguments: `f.multicall=*.nfo,f.priority.set=2`, `$cat=…`, function objects."""
+    for argument in command.arguments:
+        yield from argument.names
+        first = argument.parts[0] if argument.parts else b""
+        runs = isinstance(first, bytes) and (first.startswith(b"$") or command.name.endswith("multicall"))
+        if runs and isinstance(first, bytes) and (found := _COMMAND_NAME.match(first)):
+            yield found[1].decode("ascii")
+
+
+def _emitted(pieces: Sequence[Piece]) -> bytes:
+    commands = parse(pieces)
+    for command in commands:
+        policy.check(command)
+    text = b";".join(map(_emitted_command, commands))
+    if len(text) > _SIZE_MAX:
+        raise CommandRefused(f"the commands have {len(text)} bytes: {_SIZE_MAX} are sent")
+    return text
+
+
+def _emitted_command(command: Command) -> bytes:
+    arguments = [_emitted_argument(command.name, argument) for argument in command.arguments]
+    return command.name.encode("ascii") + b"=" + b",".join(arguments)
+
+
+def _emitted_argument(name: str, argument: Argument) -> bytes:
+    if not argument.inserted:
+        return bytes(symbol for symbol in argument.source if not isinstance(symbol, Inserted))
+    value = b"".join(map(_bytes, argument.parts))
+    policy.check_value(name, value)
+    return quoted(value)
+
+
+def _bytes(part: Part) -> bytes:
+    return part.text.encode("utf-8", "surrogateescape") if isinstance(part, Inserted) else part

@@ -1,0 +1,106 @@
+"""Decides where in a load command an inserted value may stand: only where rTorrent takes it as data, once."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from pyrotorque.errors import CommandRefused
+from pyrotorque.loadcommands.grammar import Argument, Command
+from pyrotorque.templates import Inserted
+from pyrotorque.text import printable
+
+# Names of the namespace whose values are paths of the owner's own folders, not words of a torrent.
+OWNED: Final = frozenset({"pathname", "relpath", "watch_path", "watch_root"})
+
+Check = Callable[[bytes], str]
+
+
+def _any(_: bytes) -> str:
+    return ""
+
+
+def _number(value: bytes) -> str:
+    return "" if re.fullmatch(rb"-?\d{1,18}", value) else "is not a whole number"
+
+
+def _priority(value: bytes) -> str:
+    return "" if value in (b"0", b"1", b"2", b"3") else "is not a priority from 0 to 3"
+
+
+def _path(value: bytes) -> str:
+    if not value.startswith((b"/", b"~/")):
+        return "is not an absolute path"
+    if b".." in value.split(b"/"):
+        return "leads out of its folder with .."
+    return "holds a NUL byte, which no path can" if b"\0" in value else ""
+
+
+_PATHS: Final = ("d.directory.set", "d.directory_base.set", "d.tied_to_file.set")
+_NUMBERS: Final = (
+    "d.ignore_commands.set",
+    "d.max_file_size.set",
+    "d.peer_exchange.set",
+    "d.tracker_numwant.set",
+    *(f"d.{what}_{bound}.set" for what in ("peers", "uploads", "downloads") for bound in ("min", "max")),
+)
+_TEXTS: Final = ("d.throttle_name.set", "d.message.set", *(f"d.custom{n}.set" for n in range(1, 6)))
+
+# Each command that takes inserted values, how many arguments it has, and what its last one, the only open one, must be.
+_OPEN: Final[Mapping[str, tuple[int, Check]]] = {
+    "d.custom.set": (2, _any),
+    "d.priority.set": (1, _priority),
+    **dict.fromkeys(_TEXTS, (1, _any)),
+    **dict.fromkeys(_PATHS, (1, _path)),
+    **dict.fromkeys(_NUMBERS, (1, _number)),
+}
+_REPARSED: Final = re.compile(
+    r"(.*\.)?(multicall2?|filtered|call_target)|branch|if|not|and|or|less|greater|equal|match|view\..*|schedule2?(\..*)?|method\..*"
+    r"|execute2?(\..*)?|import|try_import|load\..*|event\..*|catch|cat|on_ratio|ratio\..*|group2?\..*|choke_group\..*"
+)
+
+
+def check(command: Command) -> None:
+    """Raise CommandRefused where `command` has an inserted value that rTorrent could run or take for something else."""
+    if not command.inserted:
+        return
+    shape = _OPEN.get(command.name)
+    if shape is None:
+        raise CommandRefused(f"{command.name}: {_closed(command.name)}")
+    count, wanted = shape
+    if len(command.arguments) != count:
+        raise CommandRefused(
+            f"{command.name} takes {count} argument{'s' * (count > 1)} where one holds an inserted value, "
+            f"not {len(command.arguments)}: put double quotes around one with commas in it"
+        )
+    for argument in command.arguments[:-1]:
+        if argument.inserted:
+            raise CommandRefused(f"{command.name}: the key must be written out, not inserted")
+    _check_place(command.name, command.arguments[-1], wanted is _path)
+
+
+def check_value(name: str, value: bytes) -> None:
+    """Raise CommandRefused where `value` is nothing that the open argument of the command `name` can take."""
+    if reason := _OPEN[name][1](value):
+        raise CommandRefused(f"{name}: {printable(value[:200])} {reason}")
+
+
+def _check_place(name: str, argument: Argument, is_path: bool) -> None:
+    if not argument.plain:
+        raise CommandRefused(f"{name}: no value may be inserted into a list {{…}} or a function object (…)")
+    first = argument.parts[0]
+    if not isinstance(first, Inserted):
+        if first.startswith(b"$"):
+            raise CommandRefused(
+                f"{name}: rTorrent runs an argument that begins with $, so nothing may be inserted there"
+            )
+    elif is_path and not (first.fields and first.fields <= OWNED):
+        raise CommandRefused(
+            f"{name}: the beginning of a path must be written out, or be one of {', '.join(sorted(OWNED))}; "
+            "a torrent must not choose where it is stored"
+        )
+
+
+def _closed(name: str) -> str:
+    if _REPARSED.fullmatch(name):
+        return "rTorrent reads its arguments as commands again, so nothing may be inserted there; use {{if}} around it"
+    return f"no value may be inserted into its arguments, only into those of {', '.join(sorted(_OPEN))}"

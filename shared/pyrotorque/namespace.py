@@ -1,0 +1,125 @@
+"""What templates of load commands know about a metafile: its names, its place, its tracker, and what it looks like."""
+
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from pyrotorque.metafile import Magnet, Metafile
+from pyrotorque.traits import alias, dominant_kind, label, name_traits, traits_of
+
+NAMES: Final = frozenset(
+    {
+        "pathname",
+        "relpath",
+        "watch_path",
+        "watch_root",
+        "flags",
+        "job_name",
+        "info_hash",
+        "info_name",
+        "size",
+        "file_count",
+        "multi_file",
+        "private",
+        "comment",
+        "created_by",
+        "source",
+        "tracker",
+        "tracker_alias",
+        "filetype",
+        "traits",
+        "label",
+        "commands",
+    }
+)
+
+
+def namespace(
+    metafile: Metafile | Magnet,
+    path: str | bytes | os.PathLike[str],
+    root: str | bytes | os.PathLike[str],
+    *,
+    roots: Sequence[str | bytes | os.PathLike[str]] = (),
+    flags: frozenset[str] = frozenset(),
+    job_name: str = "",
+    aliases: Mapping[str, str] | None = None,
+    traits_by_alias: Mapping[str, str] | None = None,
+    commands: Sequence[str] = (),
+) -> dict[str, object]:
+    """The names for the metafile at `path`, which lies in the watched tree `root` (one of `roots`)."""
+    pathname, watch_root = os.fsdecode(path), os.fsdecode(root)
+    relative = os.path.relpath(os.path.dirname(pathname), watch_root)
+    return {
+        "pathname": pathname,
+        "relpath": "" if relative == "." or relative.startswith("..") else relative,
+        "watch_path": {os.fsdecode(each) for each in roots} | {watch_root},
+        "watch_root": watch_root,
+        "flags": flags,
+        "job_name": job_name,
+        "commands": tuple(commands),
+        **_of_torrent(metafile),
+        **_of_looks(metafile, aliases or {}, traits_by_alias or {}),
+    }
+
+
+@functools.cache
+def sample() -> Mapping[str, object]:
+    """The names for a made-up metafile, on which templates are tried before there is a real one."""
+    made_up = Metafile(
+        info_hash="0123456789ABCDEF0123456789ABCDEF01234567",
+        info_hash_v2=None,
+        name_bytes=b"Sample.Show.S01E02.720p.WEB-DL.x264-GROUP",
+        size=1_500_000_000,
+        piece_length=1_048_576,
+        multi_file=True,
+        private=True,
+        files=(("sample.show.s01e02.mkv", 1_499_990_000), ("sample.show.s01e02.nfo", 10_000)),
+        announce=("http://tracker.example.com/announce",),
+        comment="a comment",
+        created_by="a program",
+        creation_date=1_700_000_000,
+        source="EXAMPLE",
+    )
+    return namespace(
+        made_up,
+        "/watch/tv/sample/start/sample.torrent",
+        "/watch",
+        flags=frozenset({"start"}),
+        job_name="treewatch",
+    )
+
+
+def _of_torrent(metafile: Metafile | Magnet) -> dict[str, object]:
+    """A magnet link knows little: sizes are 0 and texts empty until rTorrent has fetched the rest."""
+    known = {"info_hash": metafile.info_hash, "info_name": metafile.name}
+    if isinstance(metafile, Magnet):
+        unknown = {"size": 0, "file_count": 0, "multi_file": False, "private": False}
+        return {**known, **unknown, "comment": "", "created_by": "", "source": ""}
+    return {
+        **known,
+        "size": metafile.size,
+        "file_count": len(metafile.files),
+        "multi_file": metafile.multi_file,
+        "private": metafile.private,
+        "comment": metafile.comment,
+        "created_by": metafile.created_by,
+        "source": metafile.source,
+    }
+
+
+def _of_looks(
+    metafile: Metafile | Magnet, aliases: Mapping[str, str], traits_by_alias: Mapping[str, str]
+) -> dict[str, object]:
+    files = () if isinstance(metafile, Magnet) else metafile.files
+    tracker = metafile.announce[0] if metafile.announce else ""
+    tracker_alias = alias(tracker, aliases) if tracker else ""
+    largest = max(files, key=lambda file: file[1], default=(metafile.name, 0))[0]
+    theme = traits_by_alias.get(tracker_alias, "")
+    return {
+        "tracker": tracker,
+        "tracker_alias": tracker_alias,
+        "filetype": os.path.splitext(largest)[1],
+        "traits": name_traits(metafile.name),
+        "label": label(traits_of(metafile.name, dominant_kind(files), theme)),
+    }
