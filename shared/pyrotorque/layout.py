@@ -69,7 +69,8 @@ class Layout:
 
         Raises LayoutError when a folder cannot be made, belongs to somebody else, or a socket path is too long.
         """
-        longest = f"{self.run_dir}/scheduler.requests"
+        # supervisord binds a name of its own first: its socket's, a dot and its pid.
+        longest = f"{self.supervisor_socket}.4194304"
         if len(os.fsencode(longest)) > _SOCKET_PATH_MAX:
             raise LayoutError(
                 f"the socket path {longest} has {len(os.fsencode(longest))} bytes, the kernel takes "

@@ -1,4 +1,4 @@
-"""The life of a service: one holder of its role, ended with its parent, gone within a second of TERM, heard every second."""
+"""The life of a service: one holder of its role, gone with its parent or within a second of TERM, heard every second."""
 
 import argparse
 import fcntl
@@ -22,7 +22,8 @@ from pyrotorque.pulse import Pulse, Step
 from pyrotorque.text import printable
 
 if TYPE_CHECKING:
-    from pyrotorque.settings import Loaded
+    from pyrotorque.configuration import Configuration
+    from pyrotorque.settings.schema import Settings
 
 log = logging.getLogger(__name__)
 
@@ -155,17 +156,21 @@ class Start:
 
     service: str
     config_dir: Path
-    loaded: "Loaded"
+    configuration: "Configuration"
 
     @property
     def layout(self) -> Layout:
-        return self.loaded.layout
+        return self.configuration.layout
+
+    @property
+    def settings(self) -> "Settings":
+        return self.configuration.settings
 
 
 def service_main(service: str, run: Callable[[Start], int]) -> int:
     """Start a service as supervisord does (`--config-dir DIR`), and turn its errors into lines and exit codes.
 
-    While its file cannot be written (disk full) `run` is tried again every few seconds: the service waits, it does not die.
+    While its file cannot be written (disk full), `run` is tried again every few seconds: a service waits, it does not die.
     """
     config_dir = _config_dir(service)
     try:
@@ -200,15 +205,21 @@ def _start(service: str, config_dir: Path) -> Start:
     from pyrotorque.configuration import load_or_last_good
 
     logs.configure("INFO", service, Layout.below(config_dir))
-    loaded = load_or_last_good(config_dir)
-    logs.configure(loaded.settings.log_level, service, loaded.layout)
-    return Start(service, config_dir, loaded)
+    configuration = load_or_last_good(config_dir)
+    logs.configure(configuration.settings.log_level, service, configuration.layout)
+    for warning in configuration.warnings:
+        log.warning("%s", warning)
+    if configuration.broken:
+        for line in ("the configuration is broken; running on the last good one", *configuration.broken.splitlines()):
+            log.error("%s", line)
+        logs.owner(f"runs on the last good configuration, for the files are broken: {configuration.broken}")
+    return Start(service, config_dir, configuration)
 
 
 def _stopped_within(seconds: float, start: Start) -> bool:
     """Wait, alive and heard; True when TERM came."""
     woken = threading.Event()
-    with running(start.service, start.layout, config_digest=lambda: start.loaded.settings.digest, outbox=None) as life:
+    with running(start.service, start.layout, config_digest=lambda: start.settings.digest, outbox=None) as life:
         life.on_wake(woken.set)
         with life.step("waiting for its state folder", time.monotonic() + 2 * seconds):
             woken.wait(seconds)

@@ -1,4 +1,4 @@
-"""Each service logs lines to its output; the owner's one log gets a line for what an owner wants to read next morning."""
+"""Each service logs lines to its output; the owner's one log gets what an owner wants to read next morning."""
 
 import logging
 import os
@@ -23,7 +23,8 @@ class OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
-        line = f"{stamp} {_LEVELS.get(record.levelname, record.levelname)} {_who(record.name)}: {printable(record.getMessage())}"
+        level = _LEVELS.get(record.levelname, record.levelname)
+        line = f"{stamp} {level} {_who(record.name)}: {printable(record.getMessage())}"
         if record.exc_info:
             trace = self.formatException(record.exc_info)
             line += "".join(f"\n    {printable(text)}" for text in trace.splitlines())

@@ -1,0 +1,149 @@
+"""The only door to supervisord: XML-RPC over its unix socket, with a deadline on everything."""
+
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyrotorque.errors import PyrotorqueError, RTorrentError, RTorrentFault
+from pyrotorque.rtorrent.xml import Value, decode_answer, encode_call
+from pyrotorque.text import printable
+
+_ANSWER_MAX = 8 << 20
+
+# supervisor's xmlrpc.Faults.
+BAD_NAME, ALREADY_STARTED, NOT_RUNNING = 10, 60, 70
+
+
+class SupervisordError(PyrotorqueError):
+    """supervisord does not run, or does not answer."""
+
+
+class SupervisordFault(SupervisordError):
+    """supervisord refused; `code` is its number."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One program as supervisord sees it; `started` in Unix seconds, `pid` 0 when it does not run."""
+
+    name: str
+    group: str
+    state: str
+    pid: int
+    started: float
+    reason: str
+    description: str
+
+    @property
+    def full_name(self) -> str:
+        """The name that supervisord takes in calls."""
+        return f"{self.group}:{self.name}"
+
+
+class Supervisord:
+    """Talks to one supervisord; each call is a connection of its own."""
+
+    def __init__(self, socket_path: Path, *, timeout: float = 5.0) -> None:
+        self._path = str(socket_path)
+        self._timeout = timeout
+
+    def listens(self) -> bool:
+        """Whether somebody listens at the socket; asks nothing and waits for nobody."""
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.setblocking(False)
+                connection.connect(self._path)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def processes(self) -> list[Process]:
+        found = self.call("supervisor.getAllProcessInfo")
+        return [_process(entry) for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+    def pid(self) -> int:
+        found = self.call("supervisor.getPID")
+        return found if isinstance(found, int) else 0
+
+    def state(self) -> str:
+        """RUNNING, RESTARTING, SHUTDOWN or FATAL."""
+        found = self.call("supervisor.getState")
+        return str(found.get("statename", "")) if isinstance(found, dict) else ""
+
+    def start(self, name: str) -> None:
+        """Begin to start a program; does not wait until it runs."""
+        self.call("supervisor.startProcess", name, 0)
+
+    def stop(self, name: str) -> None:
+        """Begin to stop a program; does not wait until it has stopped."""
+        self.call("supervisor.stopProcess", name, 0)
+
+    def signal(self, name: str, signal: str) -> None:
+        self.call("supervisor.signalProcess", name, signal)
+
+    def shutdown(self) -> None:
+        self.call("supervisor.shutdown")
+
+    def restart(self) -> None:
+        """Stop everything, read the files again, start everything; the process stays."""
+        self.call("supervisor.restart")
+
+    def call(self, method: str, *params: str | int) -> Value:
+        """Raises SupervisordError when there is no answer in time, SupervisordFault when the answer is a refusal."""
+        try:
+            return decode_answer(self._exchange(encode_call(method, params)))
+        except RTorrentFault as fault:
+            raise SupervisordFault(f"supervisord refuses {method}{params}: {fault}", fault.code) from fault
+        except (OSError, RTorrentError) as error:
+            why = getattr(error, "strerror", "") or error
+            raise SupervisordError(f"supervisord at {printable(self._path)} does not answer {method}: {why}") from error
+
+    def _exchange(self, body: bytes) -> bytes:
+        deadline = time.monotonic() + self._timeout
+        head = f"POST /RPC2 HTTP/1.0\r\nContent-Type: text/xml\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(self._timeout)
+            connection.connect(self._path)
+            connection.sendall(head.encode() + body)
+            answer = _read_all(connection, deadline)
+        status, _, rest = answer.partition(b"\r\n")
+        _, _, content = rest.partition(b"\r\n\r\n")
+        if status.split(b" ")[1:2] != [b"200"]:
+            raise OSError(0, f"it says {printable(status)}")
+        return content
+
+
+def _read_all(connection: socket.socket, deadline: float) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while size < _ANSWER_MAX:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(0, "no answer in time")
+        connection.settimeout(left)
+        part = connection.recv(65536)
+        if not part:
+            break
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+
+def _process(entry: dict[str, Value]) -> Process:
+    pid, started = entry.get("pid", 0), entry.get("start", 0)
+    return Process(
+        name=str(entry.get("name", "")),
+        group=str(entry.get("group", "")),
+        state=str(entry.get("statename", "")),
+        pid=pid if isinstance(pid, int) else 0,
+        started=float(started) if isinstance(started, int) else 0.0,
+        reason=str(entry.get("spawnerr", "")),
+        description=str(entry.get("description", "")),
+    )
