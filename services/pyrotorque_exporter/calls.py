@@ -40,7 +40,7 @@ class OutOfTime(RTorrentUnavailable):
 
 
 class Calls:
-    """Asks one rTorrent over two connections: `restricted` for what rTorrent allows to strangers, `full` for the rest."""
+    """Asks one rTorrent over two connections: `restricted` for what it allows to strangers, `full` for the rest."""
 
     def __init__(self, full: Source, restricted: Source, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._full, self._restricted, self._clock = full, restricted, clock

@@ -18,6 +18,18 @@ class Exposition:
     """The whole text; compressing is cheap at level 1 and done once however many ask."""
 
     plain: bytes
+    metrics: tuple[Metric, ...] = ()
+
+    def labelled(self, name: str) -> dict[str, float]:
+        """The values of the family `name` by their first label; the key is empty where there is none."""
+        for metric in self.metrics:
+            if metric.name == name.removesuffix("_total"):
+                return {next(iter(sample.labels.values()), ""): sample.value for sample in metric.samples}
+        return {}
+
+    def value(self, name: str) -> float | None:
+        """The number of the family `name`, which has no labels."""
+        return self.labelled(name).get("")
 
     @cached_property
     def compressed(self) -> bytes:
@@ -42,4 +54,4 @@ def render(collected: Iterable[Metric | str]) -> Exposition:
         texts.append(part) if isinstance(part, str) else metrics.append(part)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collected(metrics))
-    return Exposition(generate_latest(registry) + "".join(texts).encode("utf-8", "replace"))
+    return Exposition(generate_latest(registry) + "".join(texts).encode("utf-8", "replace"), tuple(metrics))

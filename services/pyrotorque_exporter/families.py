@@ -1,11 +1,12 @@
 """Metric families as prometheus_client knows them, built fresh for each scrape and never kept."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
+import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from pyrotorque.events import Family
 
+from pyrotorque.events import Family, Sample
 from pyrotorque_exporter.labels import label_value
 
 Kind = Literal["counter", "gauge"]
@@ -16,9 +17,10 @@ def single(kind: Kind, name: str, help: str, value: float) -> Metric:
     return labelled(kind, name, help, (), {(): value})
 
 
-def labelled(
-    kind: Kind, name: str, help: str, labels: Sequence[str], values: Mapping[tuple[str, ...], float]
-) -> Metric:
+Key = TypeVar("Key", bound=tuple[str, ...])
+
+
+def labelled(kind: Kind, name: str, help: str, labels: Sequence[str], values: Mapping[Key, float]) -> Metric:
     """A family with one number for each tuple of label values; a counter's name ends in `_total`."""
     family_type = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
     family = family_type(name, help, labels=labels)
@@ -46,23 +48,28 @@ def histogram(family: Family) -> Metric:
 
 
 def from_services(families: Iterable[Family]) -> list[Metric]:
-    """The services' families as metrics; two services that report the same family share one."""
+    """The services' families as metrics; what two services count under the same name and labels is added up."""
     merged: dict[str, Family] = {}
     for family in families:
         known = merged.get(family.name)
         if known is None:
             merged[family.name] = family
-        elif (known.kind, known.labels, known.bounds) == (family.kind, family.labels, family.bounds):
-            samples = {sample.labels: sample for sample in (*known.samples, *family.samples)}
-            merged[family.name] = Family(
-                name=family.name,
-                kind=family.kind,
-                help=known.help,
-                labels=family.labels,
-                bounds=family.bounds,
-                samples=tuple(samples.values()),
-            )
+        elif _shape(known) == _shape(family):
+            samples = {sample.labels: sample for sample in known.samples}
+            for sample in family.samples:
+                other = samples.get(sample.labels)
+                samples[sample.labels] = _added(other, sample) if other else sample
+            merged[family.name] = msgspec.structs.replace(known, samples=tuple(samples.values()))
     return [_as_metric(family) for family in merged.values()]
+
+
+def _shape(family: Family) -> tuple[str, tuple[str, ...], tuple[float, ...]]:
+    return family.kind, family.labels, family.bounds
+
+
+def _added(one: Sample, other: Sample) -> Sample:
+    buckets = tuple(a + b for a, b in zip(one.buckets, other.buckets, strict=True))
+    return Sample(labels=one.labels, value=one.value + other.value, buckets=buckets, count=one.count + other.count)
 
 
 def _as_metric(family: Family) -> Metric:

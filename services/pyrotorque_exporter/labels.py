@@ -6,7 +6,7 @@ MAX_LENGTH: Final = 200
 
 
 def label_value(text: str) -> str:
-    """`text` with what is not UTF-8 shown as U+FFFD and control characters dropped, cut where Prometheus would refuse it."""
+    """`text` without control characters, what is not UTF-8 shown as U+FFFD, cut before Prometheus would refuse it."""
     if len(text) <= MAX_LENGTH and text.isascii() and text.isprintable():
         return text
     valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if _escaped_bytes(text) else text

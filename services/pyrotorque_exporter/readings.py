@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from prometheus_client.core import Metric
-from pyrotorque.rtorrent import Value
 
+from pyrotorque.rtorrent import Value
 from pyrotorque_exporter.calls import Calls
 from pyrotorque_exporter.families import Kind, single
 

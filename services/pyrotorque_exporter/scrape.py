@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client.core import Metric
+
 from pyrotorque.errors import RTorrentError
 from pyrotorque.text import printable
-
 from pyrotorque_exporter.calls import Calls
 from pyrotorque_exporter.collectors import Group, Turn
 from pyrotorque_exporter.families import by_label, single

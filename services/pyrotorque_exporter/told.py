@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,7 +17,7 @@ SAMPLES_MAX: Final = 2000
 
 @dataclass(slots=True)
 class Service:
-    """What is known of one service; `heard` is when its last heartbeat came (monotonic), `beat_at` the same in Unix time."""
+    """What is known of one service; `heard` is when its last heartbeat came (monotonic), `beat_at` in Unix time."""
 
     heartbeat: Heartbeat | None = None
     heard: float = float("-inf")
@@ -26,22 +26,14 @@ class Service:
     totals: TotalsReported | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Losses:
-    """Events of one source that did not reach us, and messages that could not be read."""
-
-    lost: float = 0.0
-    undecodable: float = 0.0
-
-
 @dataclass(slots=True)
 class Told:
     """Written by the loop, read by scrapes; every method may be called from any thread."""
 
     clock: Callable[[], float]
     services: dict[str, Service] = field(default_factory=dict[str, Service])
-    received: Counter[str] = field(default_factory=Counter[str])
-    losses: dict[str, Losses] = field(default_factory=dict[str, Losses])
+    events: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    """Durable events by (source, type), over all lives of the exporter."""
     queues: dict[str, QueueChecked] = field(default_factory=dict[str, QueueChecked])
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -50,14 +42,12 @@ class Told:
         with self._lock:
             for name in services:
                 self.services.setdefault(name, Service())
-                self.received.setdefault(name, 0)
-                self.losses.setdefault(name, Losses())
 
     def hear(self, delivery: Delivery) -> None:
         """Take in one event."""
-        source = delivery.envelope.source
         with self._lock:
-            self.received[source] += 1
+            if delivery.envelope.seq:
+                self.events[delivery.envelope.source, type(delivery.event).__name__] += 1
             match delivery.event:
                 case Heartbeat() as beat:
                     service = self._service(beat.service)
@@ -71,24 +61,19 @@ class Told:
                 case _:
                     pass
 
-    def remember(self, service: str, totals: TotalsReported | None, state: str) -> None:
-        """What an earlier life of the exporter knew of `service`."""
+    def remember(
+        self, totals: Iterable[TotalsReported], states: Mapping[str, str], events: Mapping[tuple[str, str], int]
+    ) -> None:
+        """What an earlier life of the exporter knew."""
         with self._lock:
-            known = self._service(service)
-            known.totals, known.state = known.totals or totals, known.state or state
+            for one in totals:
+                self._service(one.service).totals = _bounded(one)
+            for name, state in states.items():
+                self._service(name).state = state
+            self.events.update(events)
 
-    def note_losses(self, source: str, losses: Losses) -> None:
-        with self._lock:
-            self.losses[source] = losses
-
-    def beating(self, name: str) -> bool:
-        """Whether `name` was heard of within the last SILENT_AFTER seconds."""
-        with self._lock:
-            service = self.services.get(name)
-            return service is not None and self.clock() - service.heard <= SILENT_AFTER
-
-    def families(self, prefixes: tuple[str, ...]) -> list[Family]:
-        """The families whose names begin so: all counters and histograms, gauges of services that are alive."""
+    def families(self, wanted: Callable[[str], bool]) -> list[Family]:
+        """The families whose names are `wanted`: all counters and histograms, gauges of services that are alive."""
         with self._lock:
             now = self.clock()
             return [
@@ -96,7 +81,7 @@ class Told:
                 for service in self.services.values()
                 if service.totals is not None
                 for family in service.totals.families
-                if family.name.startswith(prefixes) and (family.kind != "gauge" or now - service.heard <= SILENT_AFTER)
+                if wanted(family.name) and (family.kind != "gauge" or now - service.heard <= SILENT_AFTER)
             ]
 
     def snapshot(self) -> dict[str, Service]:
@@ -107,10 +92,10 @@ class Told:
                 for name, one in self.services.items()
             }
 
-    def counts(self) -> tuple[dict[str, float], dict[str, Losses]]:
-        """Events received, and losses, by source."""
+    def event_counts(self) -> dict[tuple[str, str], float]:
+        """Durable events by (source, type)."""
         with self._lock:
-            return dict(self.received), dict(self.losses)
+            return {key: float(count) for key, count in self.events.items()}
 
     def last_checks(self) -> dict[str, QueueChecked]:
         """Each queue's last look."""

@@ -27,7 +27,7 @@ class Traffic(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What has to be written so that the totals survive: items by hash (None: forget it), and all trackers that changed."""
+    """What must be written so that the totals survive: items by hash (None: forget it), and trackers that changed."""
 
     items: dict[str, Known | None]
     trackers: dict[str, Traffic]
@@ -36,8 +36,8 @@ class Changes:
 class TrackerTotals:
     """Totals of up to `limit` trackers; the items of all further ones count as OTHER. Safe to use from two threads.
 
-    The very first scrape only takes note of what items have; an item that is new later counts in full, for it was loaded
-    while somebody watched.
+    The very first scrape only takes note of what items have; an item that is new later counts in full, for it was
+    loaded while somebody watched.
     """
 
     def __init__(self, limit: int) -> None:

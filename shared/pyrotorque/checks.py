@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from pyrotorque.errors import PyrotorqueError
+from pyrotorque.item_stats import parse_labels, parse_stats
 from pyrotorque.settings import Loaded, Problem
 from pyrotorque.settings.problems import suggestion
 from pyrotorque.settings.schema import (
@@ -125,8 +126,13 @@ def _of_root(root: Path) -> Complaints:
 
 def _of_exporter(job: ExporterSettings, loaded: Loaded) -> Complaints:
     for group in job.jobs:
-        if group not in GROUPS:
+        if group.removeprefix("-") not in GROUPS:
             yield "jobs", f"{group!r} is no group of metrics{suggestion(group, GROUPS)} ({', '.join(GROUPS)})"
+    for key, parse in (("item_stats", parse_stats), ("item_labels", parse_labels)):
+        try:
+            parse(getattr(job, key))
+        except ValueError as error:
+            yield key, str(error)
     if not 0 < job.port <= _PORT_MAX:
         yield "port", f"{job.port} is not a port (1 to {_PORT_MAX})"
     for other in loaded.settings.jobs:

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from prometheus_client.core import Metric
 
+from pyrotorque.item_stats import ItemLabel, ItemStat
 from pyrotorque_exporter.collectors import Turn
 from pyrotorque_exporter.families import single
-from pyrotorque_exporter.item_stats import ItemLabel, ItemStat
 from pyrotorque_exporter.labels import escaped, label_value
 from pyrotorque_exporter.tracker_names import TrackerNames
 

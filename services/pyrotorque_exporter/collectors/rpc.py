@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import ClassVar
 
 from prometheus_client.core import Metric
+
 from pyrotorque.events import Family, Sample
 from pyrotorque.rtorrent import CallStats, Durations
 from pyrotorque.rtorrent.stats import BOUNDS
-
 from pyrotorque_exporter.calls import CALLS
 from pyrotorque_exporter.collectors import Turn
 from pyrotorque_exporter.families import by_label, histogram, single

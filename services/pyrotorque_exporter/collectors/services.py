@@ -9,11 +9,7 @@ from pyrotorque_exporter.collectors import Turn
 from pyrotorque_exporter.families import from_services
 from pyrotorque_exporter.told import Told
 
-PREFIXES: Final = {
-    "queue": ("pyrotorque_queue_",),
-    "watch": ("pyrotorque_watch_",),
-    "jobs": ("pyrotorque_job_",),
-}
+PREFIXES: Final = {"queue": "pyrotorque_queue_", "watch": "pyrotorque_watch_", "jobs": "pyrotorque_job_"}
 
 
 class FromServices:
@@ -22,7 +18,12 @@ class FromServices:
     asks_rtorrent = False
 
     def __init__(self, name: str, told: Told) -> None:
-        self.name, self._told = name, told
+        self.name, self._told, self._prefix = name, told, PREFIXES[name]
 
     def collect(self, turn: Turn) -> Iterable[Metric]:
-        return from_services(self._told.families(PREFIXES[self.name]))
+        return from_services(self._told.families(lambda family: family.startswith(self._prefix)))
+
+
+def is_of_processes(family: str) -> bool:
+    """Whether a family of the services belongs to none of the groups here: then the group `processes` shows it."""
+    return family.startswith("pyrotorque_") and not family.startswith(tuple(PREFIXES.values()))

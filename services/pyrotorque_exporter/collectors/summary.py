@@ -72,7 +72,7 @@ class Summary:
         yield by_label(
             "gauge",
             f"{self._prefix}items",
-            "Items by state, each in one state (d.hashing, d.state, d.is_active, d.complete, d.hashing_failed, d.message).",
+            "Items by state, each in one (d.hashing, d.state, d.is_active, d.complete, d.hashing_failed, d.message).",
             "state",
             by_state,
         )

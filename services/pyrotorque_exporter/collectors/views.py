@@ -14,7 +14,7 @@ LIMIT = 100
 
 
 class Views:
-    """Asks for the list of views, then for all sizes at once; views whose name begins with one of `exclude` are left out."""
+    """Asks for the list of views, then for all sizes at once; names that begin with one of `exclude` are left out."""
 
     name: ClassVar[str] = "views"
     asks_rtorrent: ClassVar[bool] = True

@@ -68,8 +68,8 @@ SYNTAX: Final = "expected COMMAND, COMMAND=NAME or COMMAND=NAME/DIVISOR, for exa
 def parse_stats(entries: Iterable[str]) -> list[ItemStat]:
     """The metrics that `item_stats` asks for.
 
-    `up.total` has a name and type of its own; `ratio=share/1000` chooses them (a name that ends in `_total` is a counter);
-    `custom:KEY` reads `d.custom=KEY`. Raises ValueError for what is no such entry.
+    `up.total` has a name and type of its own; `ratio=share/1000` chooses them (a name that ends in `_total` is a
+    counter); `custom:KEY` reads `d.custom=KEY`. Raises ValueError for what is no such entry.
     """
     return [_stat(entry) for entry in dict.fromkeys(entries)]
 

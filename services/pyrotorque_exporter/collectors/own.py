@@ -1,0 +1,35 @@
+"""Group `scrape`: the exporter itself, beside the times of all groups that each scrape ends with."""
+
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import ClassVar
+
+from prometheus_client import PlatformCollector, ProcessCollector
+from prometheus_client.core import Metric
+
+from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.families import labelled
+
+
+class Own:
+    """Version, and what prometheus_client knows of this process."""
+
+    name: ClassVar[str] = "scrape"
+    asks_rtorrent: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self._sources = (ProcessCollector(registry=None), PlatformCollector(registry=None))
+
+    def collect(self, turn: Turn) -> Iterator[Metric]:
+        values = {(_version(), platform.python_version()): 1.0}
+        yield labelled("gauge", "pyrotorque_build_info", "Version of pyrotorque.", ("version", "python"), values)
+        for source in self._sources:
+            yield from source.collect()
+
+
+def _version() -> str:
+    try:
+        return version("pyrotorque")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,125 @@
+"""Group `processes`: which services live, what they cost, how often they ended, and the events they told."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import ClassVar, Final
+
+from prometheus_client.core import Metric
+
+from pyrotorque.events import Family
+from pyrotorque_exporter import proc
+from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.collectors.services import is_of_processes
+from pyrotorque_exporter.families import by_label, from_services, labelled, single
+from pyrotorque_exporter.told import SILENT_AFTER, Service, Told
+
+OURSELVES: Final = "exporter"
+ENDS: Final = ("BACKOFF", "EXITED", "FATAL", "STOPPED")
+
+
+class Processes:
+    """Asks the kernel about each process that beats; `changes` counts supervisord's states by (process, state)."""
+
+    name: ClassVar[str] = "processes"
+    asks_rtorrent: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        told: Told,
+        changes: Callable[[], Mapping[tuple[str, str], int]],
+        own_families: Callable[[], tuple[Family, ...]],
+        *,
+        proc_folder: Path = proc.FOLDER,
+        supervisor: int | None = None,
+    ) -> None:
+        self._told, self._changes, self._own, self._proc = told, changes, own_families, proc_folder
+        self._supervisor = supervisor
+
+    def collect(self, turn: Turn) -> Iterator[Metric]:
+        services = self._told.snapshot()
+        up = {name: float(self._is_up(name, service)) for name, service in services.items()}
+        yield by_label("gauge", "pyrotorque_process_up", "Whether a service lives.", "process", up)
+        beats = {name: service.beat_at for name, service in services.items() if service.beat_at}
+        beats[OURSELVES] = turn.now
+        yield by_label(
+            "gauge",
+            "pyrotorque_process_heartbeat_timestamp_seconds",
+            "When a service was last heard of.",
+            "process",
+            beats,
+        )
+        yield from self._usage(self._pids(services, up))
+        yield from self._lives(services)
+        yield from self._configuration(services, up)
+        yield labelled(
+            "counter",
+            "pyrotorque_events_received_total",
+            "Durable events applied, each exactly once.",
+            ("source", "event"),
+            self._told.event_counts(),
+        )
+        yield from from_services([*self._told.families(is_of_processes), *self._own()])
+
+    def _is_up(self, name: str, service: Service) -> bool:
+        return name == OURSELVES or self._told.clock() - service.heard <= SILENT_AFTER
+
+    def _pids(self, services: Mapping[str, Service], up: Mapping[str, float]) -> dict[str, int]:
+        pids = {
+            name: service.heartbeat.pid
+            for name, service in services.items()
+            if service.heartbeat is not None and up[name]
+        }
+        pids[OURSELVES] = os.getpid()
+        return pids if self._supervisor is None else {**pids, "supervisord": self._supervisor}
+
+    def _usage(self, pids: Mapping[str, int]) -> Iterator[Metric]:
+        found = {name: usage for name, pid in pids.items() if (usage := proc.usage(pid, self._proc))}
+        for metric, help_text, values in (
+            ("start_time_seconds", "When a process began", {name: one.started for name, one in found.items()}),
+            (
+                "resident_memory_bytes",
+                "Resident memory of a process",
+                {name: one.resident_bytes for name, one in found.items()},
+            ),
+        ):
+            yield by_label("gauge", f"pyrotorque_process_{metric}", f"{help_text} (/proc/PID/stat).", "process", values)
+        yield by_label(
+            "counter",
+            "pyrotorque_process_cpu_seconds_total",
+            "Processor time of a process (/proc/PID/stat).",
+            "process",
+            {name: one.cpu_seconds for name, one in found.items()},
+        )
+
+    def _lives(self, services: Mapping[str, Service]) -> Iterator[Metric]:
+        changes = self._changes()
+        restarts = {name: max(0.0, changes.get((name, "RUNNING"), 0) - 1.0) for name in services}
+        yield by_label(
+            "counter",
+            "pyrotorque_process_restarts_total",
+            "Times that supervisord started a service again.",
+            "process",
+            restarts,
+        )
+        ends = {(name, state.lower()): float(changes.get((name, state), 0)) for name in services for state in ENDS}
+        yield labelled(
+            "counter",
+            "pyrotorque_process_exits_total",
+            "Ends of a service by the state that supervisord gave it.",
+            ("process", "state"),
+            ends,
+        )
+
+    def _configuration(self, services: Mapping[str, Service], up: Mapping[str, float]) -> Iterator[Metric]:
+        digests = {
+            service.heartbeat.config
+            for name, service in services.items()
+            if service.heartbeat is not None and up[name] and service.heartbeat.config
+        }
+        yield single(
+            "gauge",
+            "pyrotorque_configurations",
+            "Different configurations that the services run on; more than 1 for long is a broken reload.",
+            float(len(digests)),
+        )

@@ -1,0 +1,122 @@
+"""What the exporter keeps over restarts, in its one file: events counted exactly once, last totals, tracker traffic."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from pyrotorque.events import Delivery, Durable, ServiceStateChanged, TotalsReported
+from pyrotorque.store import Connection, Store
+from pyrotorque_exporter.tracker_totals import Changes, Known, TrackerTotals, Traffic
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE event_counts (
+        source TEXT, type TEXT, count INTEGER NOT NULL, PRIMARY KEY (source, type)
+    ) WITHOUT ROWID;
+    CREATE TABLE state_changes (
+        process TEXT, state TEXT, count INTEGER NOT NULL, PRIMARY KEY (process, state)
+    ) WITHOUT ROWID;
+    CREATE TABLE last_states (process TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE recent_events (number INTEGER PRIMARY KEY, type TEXT NOT NULL, body BLOB NOT NULL);
+    CREATE TABLE last_totals (service TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE tracker_traffic (tracker TEXT PRIMARY KEY, up INTEGER NOT NULL, down INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE tracker_items (
+        info_hash TEXT PRIMARY KEY, up INTEGER NOT NULL, down INTEGER NOT NULL, gone_at REAL NOT NULL
+    ) WITHOUT ROWID;
+    """,
+)
+RECENT_MAX: Final = 200
+
+_COUNT_EVENT = "INSERT INTO event_counts VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1"
+_FORGET_RECENT = "DELETE FROM recent_events WHERE number <= (SELECT max(number) FROM recent_events) - ?"
+
+_totals = msgspec.json.Decoder(TotalsReported)
+_events = msgspec.json.Decoder(Durable)
+
+
+class Applying(Protocol):
+    """The bus's transaction for the effect of one event."""
+
+    @contextmanager
+    def applying(self, delivery: Delivery) -> Iterator[Connection]: ...
+
+
+class Memory:
+    """The exporter's file; it belongs to the loop's thread."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.changes: Counter[tuple[str, str]] = Counter(
+            {(process, state): count for process, state, count in self._rows("state_changes")}
+        )
+        self.recent: list[Durable] = [
+            _events.decode(body) for (body,) in store.db.execute("SELECT body FROM recent_events ORDER BY number")
+        ]
+
+    def apply(self, bus: Applying, delivery: Delivery, event: Durable) -> None:
+        """Count and remember a durable event, together with the cursor that says so."""
+        kind = type(event).__name__
+        with bus.applying(delivery) as db:
+            db.execute(_COUNT_EVENT, (delivery.envelope.source, kind))
+            db.execute("INSERT INTO recent_events (type, body) VALUES (?, ?)", (kind, msgspec.json.encode(event)))
+            db.execute(_FORGET_RECENT, (RECENT_MAX,))
+            if isinstance(event, ServiceStateChanged):
+                _count_change(db, event)
+        # A new list each time: the status page may be reading the old one.
+        self.recent = [*self.recent[-RECENT_MAX + 1 :], event]
+        if isinstance(event, ServiceStateChanged):
+            self.changes = self.changes + Counter({(event.service, event.state): 1})
+
+    def event_counts(self) -> dict[tuple[str, str], int]:
+        return {(source, kind): count for source, kind, count in self._rows("event_counts")}
+
+    def states(self) -> dict[str, str]:
+        return dict(self._rows("last_states"))
+
+    def last_totals(self) -> list[TotalsReported]:
+        """What each service last told; a body of another version is forgotten."""
+        found: list[TotalsReported] = []
+        for _, body in self._rows("last_totals"):
+            try:
+                found.append(_totals.decode(body))
+            except msgspec.DecodeError:
+                continue
+        return found
+
+    def keep_totals(self, totals: Iterable[TotalsReported]) -> None:
+        rows = [(one.service, msgspec.json.encode(one)) for one in totals]
+        with self._store.transaction() as db:
+            db.executemany("INSERT OR REPLACE INTO last_totals VALUES (?, ?)", rows)
+
+    def restore(self, trackers: TrackerTotals) -> None:
+        """Give `trackers` what an earlier life counted."""
+        items = {row[0]: Known(*row[1:]) for row in self._rows("tracker_items")}
+        trackers.restore(items, {row[0]: Traffic(*row[1:]) for row in self._rows("tracker_traffic")})
+
+    def keep_trackers(self, changes: Changes) -> None:
+        """Write totals and what they were counted from in one transaction: either alone would count traffic twice."""
+        if not (changes.items or changes.trackers):
+            return
+        there = [(one, *known) for one, known in changes.items.items() if known is not None]
+        gone = [(one,) for one, known in changes.items.items() if known is None]
+        with self._store.transaction() as db:
+            db.executemany("INSERT OR REPLACE INTO tracker_items VALUES (?, ?, ?, ?)", there)
+            db.executemany("DELETE FROM tracker_items WHERE info_hash = ?", gone)
+            db.executemany(
+                "INSERT OR REPLACE INTO tracker_traffic VALUES (?, ?, ?)",
+                [(tracker, *traffic) for tracker, traffic in changes.trackers.items()],
+            )
+
+    def _rows(self, table: str) -> list[tuple[Any, ...]]:
+        return self._store.db.execute(f"SELECT * FROM {table}").fetchall()
+
+
+def _count_change(db: Connection, event: ServiceStateChanged) -> None:
+    db.execute(
+        "INSERT INTO state_changes VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1",
+        (event.service, event.state),
+    )
+    db.execute("INSERT OR REPLACE INTO last_states VALUES (?, ?)", (event.service, event.state))

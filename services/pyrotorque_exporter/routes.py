@@ -1,0 +1,122 @@
+"""What is answered to which request: /metrics, the status page on /, /-/healthy, and nothing else."""
+
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from pyrotorque_exporter.exposition import CONTENT_TYPE, Exposition, render
+from pyrotorque_exporter.flights import Flight, Flights
+from pyrotorque_exporter.http import Request, Response, Waiting
+from pyrotorque_exporter.scrape import Scraper
+
+TIMEOUT_HEADER: Final = "x-prometheus-scrape-timeout-seconds"
+TIMEOUT: Final = 10.0
+TIMEOUT_MAX: Final = 60.0
+# Left over for rendering, compressing and sending.
+MARGIN: Final = 0.5
+GZIP_FROM: Final = 1024
+PAGE_PATIENCE: Final = 2.0
+
+
+class Page(Protocol):
+    """The status page; `groups` are what it shows of rTorrent."""
+
+    @property
+    def groups(self) -> frozenset[str]: ...
+
+    def html(self, exposition: Exposition | None) -> bytes: ...
+
+
+class Routes:
+    """Answers requests; scrapes and the page wait for a flight, at most until their time is up."""
+
+    def __init__(
+        self,
+        scraper: Scraper,
+        flights: Flights,
+        page: Page,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._scraper, self._flights, self._page, self._clock = scraper, flights, page, clock
+
+    def __call__(self, request: Request) -> Response | Waiting:
+        answers = {"/metrics": self._metrics, "/": self._status, "/-/healthy": _healthy}
+        answer = answers.get(request.path)
+        if answer is None:
+            return Response(404, b"Not Found: look at / or /metrics\n")
+        if request.method not in ("GET", "HEAD"):
+            return Response(405, b"Method Not Allowed\n", headers={"Allow": "GET, HEAD"})
+        return answer(request)
+
+    def _metrics(self, request: Request) -> Response | Waiting:
+        wanted = frozenset(request.query.get("collect[]", ()))
+        if unknown := wanted - set(self._scraper.names):
+            names = ", ".join(self._scraper.names)
+            return Response(400, f"no such group: {sorted(unknown)[0][:40]!a}; there are {names}\n".encode())
+        deadline = self._clock() + patience(request)
+        flight = self._flights.board(wanted, deadline)
+        if flight is None:
+            return Response(503, b"too many different scrapes are waiting\n")
+        gzip = "gzip" in request.headers.get("accept-encoding", "")
+
+        def late() -> Response:
+            return _exposed(render(self._scraper.without_rtorrent(wanted)), gzip)
+
+        return _Pending(flight, deadline + MARGIN / 2, lambda result: _exposed(result, gzip), late)
+
+    def _status(self, request: Request) -> Response | Waiting:
+        def shown(result: Exposition | None) -> Response:
+            return Response(200, self._page.html(result), "text/html; charset=utf-8", _PAGE_HEADERS)
+
+        deadline = self._clock() + PAGE_PATIENCE
+        wanted = self._page.groups & set(self._scraper.names)
+        flight = self._flights.board(wanted, deadline) if wanted else None
+        return _Pending(flight, deadline, shown, lambda: shown(None)) if flight else shown(None)
+
+
+def patience(request: Request) -> float:
+    """How long collecting may take: what Prometheus says in its header, less a margin."""
+    try:
+        told = float(request.headers.get(TIMEOUT_HEADER, TIMEOUT))
+    except ValueError:
+        told = TIMEOUT
+    # A timeout that is not a number above 0 (also nan) is nobody's real one.
+    told = min(told, TIMEOUT_MAX) if told > 0 else TIMEOUT
+    return max(told - MARGIN, told / 2)
+
+
+_PAGE_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class _Pending:
+    def __init__(
+        self,
+        flight: Flight,
+        deadline: float,
+        shown: Callable[[Exposition], Response],
+        late: Callable[[], Response],
+    ) -> None:
+        self.deadline = deadline
+        self._flight, self._shown, self._late = flight, shown, late
+
+    def poll(self) -> Response | None:
+        result = self._flight.result
+        return None if result is None else self._shown(result)
+
+    def late(self) -> Response:
+        return self._late()
+
+
+def _healthy(_: Request) -> Response:
+    return Response(200, b"healthy\n")
+
+
+def _exposed(exposition: Exposition, gzip: bool) -> Response:
+    if gzip and len(exposition.plain) >= GZIP_FROM:
+        headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+        return Response(200, exposition.compressed, CONTENT_TYPE, headers)
+    return Response(200, exposition.plain, CONTENT_TYPE, {"Vary": "Accept-Encoding"})

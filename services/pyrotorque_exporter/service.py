@@ -1,0 +1,195 @@
+"""The exporter's loop: hears the other services, keeps what must survive, and sees to it that the ports are open."""
+
+import logging
+import os
+import time
+from collections.abc import Iterable
+from typing import Final, get_args
+
+from pyrotorque import logs
+from pyrotorque.bus import Bus, Woken
+from pyrotorque.configuration import Configuration, ConfigurationWatch, reload
+from pyrotorque.errors import SettingsError, StateError
+from pyrotorque.events import Delivery, Durable, Fact, Heartbeat, QueueChecked, TotalsReported
+from pyrotorque.layout import SERVICES
+from pyrotorque.lifecycle import Life, Start, running
+from pyrotorque.outbox import Cursors, Outbox
+from pyrotorque.requests import Answer, DescribeService
+from pyrotorque.settings.schema import ExporterSettings, Settings
+from pyrotorque.store import open_store
+from pyrotorque.totals import Totals
+from pyrotorque_exporter.collectors.processes import Processes
+from pyrotorque_exporter.memory import MIGRATIONS, Memory
+from pyrotorque_exporter.page import StatusPage
+from pyrotorque_exporter.told import Told
+from pyrotorque_exporter.tracker_totals import TrackerTotals
+from pyrotorque_exporter.web import Shared, Web
+
+log = logging.getLogger(__name__)
+
+NAME: Final = "exporter"
+OTHERS: Final = tuple(service for service in SERVICES if service != NAME)
+DURABLE: Final[tuple[type[Fact], ...]] = get_args(Durable)
+HEARD: Final[tuple[type[Fact], ...]] = (*DURABLE, Heartbeat, TotalsReported, QueueChecked)
+TURN: Final = 5.0
+STEP_SECONDS: Final = 10.0
+
+
+class Exporter:
+    """The state of the service; `step` is one turn of its loop."""
+
+    def __init__(self, configuration: Configuration, bus: Bus, memory: Memory, totals: Totals) -> None:
+        self.configuration = configuration
+        self._bus, self._memory, self._totals = bus, memory, totals
+        self._told = Told(time.monotonic)
+        self._unkept: dict[str, TotalsReported] = {}
+        self._kept_at = 0.0
+        self._trackers = TrackerTotals(_trackers_max(configuration.settings))
+        self._webs: list[Web] = []
+        self._told.expect(SERVICES)
+        self._told.remember(memory.last_totals(), memory.states(), memory.event_counts())
+        memory.restore(self._trackers)
+        bus.stats.count_into(totals)
+
+    def configure(self, settings: Settings) -> None:
+        """Open what these settings say; ports that stay the same are closed for a moment."""
+        self.close()
+        jobs = [job for job in settings.jobs if isinstance(job, ExporterSettings) and job.active]
+        supervisor = os.getppid() if "SUPERVISOR_ENABLED" in os.environ else None
+        memory = self._memory
+        shared = Shared(
+            told=self._told,
+            processes=Processes(self._told, lambda: memory.changes, self._totals.families, supervisor=supervisor),
+            trackers=self._trackers,
+            aliases=settings.aliases,
+            page=StatusPage(self._told, lambda: memory.recent),
+            landed=self._bus.wake,
+        )
+        self._webs = [Web(job, settings.rtorrent, shared) for job in jobs]
+        if not jobs:
+            log.info("no exporter job is active (job.exporter.active = True opens its port): idling")
+        self.open_ports()
+
+    def open_ports(self) -> None:
+        now = time.monotonic()
+        for web in self._webs:
+            web.open(now)
+
+    def close(self) -> None:
+        for web in self._webs:
+            web.close()
+        self._webs = []
+
+    def take(self, woken: Woken) -> None:
+        """Apply what was told, answer what was asked."""
+        for delivery in woken.deliveries:
+            self._hear(delivery)
+        for asked in woken.requests:
+            if isinstance(asked.request, DescribeService):
+                asked.answer(Answer(ok=True, text=self._described(), data=self._description()))
+            else:
+                asked.answer(Answer(ok=False, text="the exporter cannot do that"))
+
+    def keep(self, now: float, *, at_once: bool = False) -> None:
+        """Write what must survive a restart: tracker traffic at once after a scrape, last totals every few seconds."""
+        changes = self._trackers.drain()
+        try:
+            self._memory.keep_trackers(changes)
+        except StateError as error:
+            self._trackers.put_back(changes)
+            log.warning("%s", error)
+        if self._unkept and (at_once or now - self._kept_at >= TURN):
+            self._kept_at = now
+            self._memory.keep_totals(self._unkept.values())
+            self._unkept = {}
+
+    def _hear(self, delivery: Delivery) -> None:
+        event = delivery.event
+        if isinstance(event, Durable):
+            self._memory.apply(self._bus, delivery, event)
+        elif isinstance(event, TotalsReported):
+            self._unkept[event.service] = event
+        self._told.hear(delivery)
+
+    def _description(self) -> dict[str, object]:
+        return {
+            web.settings.name: {
+                "address": web.settings.address,
+                "port": web.settings.port,
+                "open": web.is_open,
+            }
+            for web in self._webs
+        }
+
+    def _described(self) -> str:
+        if not self._webs:
+            return "idle: no exporter job is active"
+        return ", ".join(
+            f"{web.settings.name} on {web.settings.address}:{web.settings.port}"
+            + ("" if web.is_open else " (port not open)")
+            for web in self._webs
+        )
+
+
+def run(start: Start) -> int:
+    """Serve until the service is asked to stop."""
+    start.layout.prepare()
+    store = open_store(start.layout.database(NAME), MIGRATIONS)
+    try:
+        outbox, current = Outbox(store, NAME), [start.configuration]
+        with (
+            running(NAME, start.layout, config_digest=lambda: current[0].settings.digest, outbox=outbox) as life,
+            Bus(start.layout, NAME, outbox, subscribe=dict.fromkeys(OTHERS, HEARD), cursors=Cursors(store)) as bus,
+        ):
+            life.on_wake(bus.wake)
+            exporter = Exporter(start.configuration, bus, Memory(store), Totals())
+            exporter.configure(start.settings)
+            logs.owner("started")
+            try:
+                _loop(exporter, bus, life, current)
+            finally:
+                exporter.close()
+                exporter.keep(time.monotonic(), at_once=True)
+    finally:
+        store.close()
+    return 0
+
+
+def _loop(exporter: Exporter, bus: Bus, life: Life, current: list[Configuration]) -> None:
+    watch = ConfigurationWatch(current[0])
+    while not life.stopping:
+        woken = bus.wait(TURN)
+        now = time.monotonic()
+        with life.step("applying events", now + STEP_SECONDS):
+            exporter.take(woken)
+            exporter.keep(now)
+            exporter.open_ports()
+        if life.take_reload():
+            with life.step("reloading", now + 4 * STEP_SECONDS):
+                _reload(exporter, watch, current)
+        elif (settings := watch.changed(now)) is not None:
+            current[0] = _with(current[0], settings)
+            exporter.configure(settings)
+
+
+def _reload(exporter: Exporter, watch: ConfigurationWatch, current: list[Configuration]) -> None:
+    try:
+        current[0] = reload(current[0])
+    except SettingsError as error:
+        for line in ("the new configuration is broken, the old one goes on", *str(error).splitlines()):
+            log.error("%s", line)
+        return
+    watch.took(current[0])
+    exporter.configure(current[0].settings)
+    log.info("configuration reloaded")
+
+
+def _with(configuration: Configuration, settings: Settings) -> Configuration:
+    return Configuration(settings, configuration.layout, configuration.options, configuration.warnings)
+
+
+def _trackers_max(settings: Settings) -> int:
+    limits: Iterable[int] = (
+        job.trackers_max for job in settings.jobs if isinstance(job, ExporterSettings) and job.active
+    )
+    return max(limits, default=100)

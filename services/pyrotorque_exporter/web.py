@@ -1,0 +1,105 @@
+"""One exporter job at work: its port, its groups, and the thread that collects them."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.settings.schema import ExporterSettings, RTorrentSettings
+from pyrotorque_exporter.calls import Calls
+from pyrotorque_exporter.collectors import Group
+from pyrotorque_exporter.flights import Flights
+from pyrotorque_exporter.groups import groups_for
+from pyrotorque_exporter.http import HttpServer
+from pyrotorque_exporter.listening import PortUnavailable, is_loopback, listen
+from pyrotorque_exporter.page import StatusPage
+from pyrotorque_exporter.routes import Routes
+from pyrotorque_exporter.scrape import Scraper
+from pyrotorque_exporter.told import Told
+from pyrotorque_exporter.tracker_names import TrackerNames
+from pyrotorque_exporter.tracker_totals import TrackerTotals
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all exporter jobs of the service show: `landed` is called after each scrape."""
+
+    told: Told
+    processes: Group
+    trackers: TrackerTotals
+    aliases: Mapping[str, str]
+    page: StatusPage
+    landed: Callable[[], None]
+
+
+class Web:
+    """Answers on the port of one job; while the port is taken it tries again every few seconds."""
+
+    def __init__(self, settings: ExporterSettings, rtorrent: RTorrentSettings, shared: Shared) -> None:
+        self.settings = settings
+        self._rtorrent, self._shared = rtorrent, shared
+        self._server: HttpServer | None = None
+        self._flights: Flights | None = None
+        self._next_try = float("-inf")
+        self._said = ""
+
+    @property
+    def is_open(self) -> bool:
+        return self._server is not None
+
+    def open(self, now: float) -> None:
+        """Open the port, unless it is open or was tried just now."""
+        if self._server is not None or now < self._next_try:
+            return
+        self._next_try = now + RETRY_AFTER
+        address, port = self.settings.address, self.settings.port
+        try:
+            listener = listen(address, port)
+        except PortUnavailable as error:
+            if self._said != str(error):
+                self._said = str(error)
+                log.error("%s; trying again every %.0f s", error, RETRY_AFTER)
+            return
+        self._said = ""
+        routes = self._routes()
+        self._server = HttpServer(listener, routes)
+        self._server.start()
+        log.info("metrics on http://%s:%d/metrics", f"[{address}]" if ":" in address else address, port)
+        if not is_loopback(address):
+            log.warning(
+                "%s:%d can be reached from other machines, and everybody there may read the metrics and make rTorrent "
+                "work: a reverse proxy with TLS and a password in front of 127.0.0.1 is safer",
+                address,
+                port,
+            )
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.stop()
+        if self._flights is not None:
+            self._flights.stop()
+        self._server = self._flights = None
+
+    def _routes(self) -> Routes:
+        shared, where = self._shared, self._rtorrent
+        # Without an address rTorrent counts as away; no such socket exists.
+        url = where.url or "scgi:///nonexistent/rtorrent.sock"
+        connect = where.connect_timeout
+        calls = Calls(RTorrent(url, connect_timeout=connect), RTorrent(url, connect_timeout=connect, untrusted=True))
+        names = TrackerNames(shared.aliases)
+        groups = groups_for(self.settings, calls, shared.told, shared.processes, shared.trackers, names)
+        scraper = Scraper(groups, calls, self.settings.prefix, clock=time.monotonic)
+        self._flights = Flights(scraper, self._landed)
+        self._flights.start()
+        return Routes(scraper, self._flights, shared.page.of(self.settings))
+
+    def _landed(self) -> None:
+        server = self._server
+        if server is not None:
+            server.wake()
+        self._shared.landed()
