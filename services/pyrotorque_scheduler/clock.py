@@ -49,13 +49,18 @@ class Clock:
         self._schedules = dict(schedules)
 
     def resync(self) -> None:
-        """The wall clock was stepped: compute all fire times anew, lest a schedule sleeps for the length of the step."""
+        """The wall clock was stepped: compute all fire times anew, or schedules would sleep that long."""
         for name, schedule in self._schedules.items():
             self._scheduler.reschedule_job(name, trigger=schedule.trigger)
 
     def due(self) -> list[str]:
         """The jobs that fired since the last call, each once."""
         return list(dict.fromkeys(_drained(self._due)))
+
+    def next_fires(self) -> dict[str, float]:
+        """When each job fires next, in Unix seconds."""
+        times = ((job.id, job.next_run_time) for job in self._scheduler.get_jobs())
+        return {name: at.timestamp() for name, at in times if at is not None}
 
     def missed(self) -> list[str]:
         """The jobs whose fire time passed unused since the last call."""

@@ -1,4 +1,4 @@
-"""Notices that items completed or were erased, by comparing rTorrent with what was known, also of the time we were away."""
+"""Notices that items completed or were erased, also while we were away, by comparing rTorrent with what was known."""
 
 import logging
 from collections.abc import Iterable

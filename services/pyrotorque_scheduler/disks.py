@@ -57,7 +57,7 @@ class Returning:
             return []
         self._looked = now
         fields = rules.fields | rules.startable.fields | DISK_FIELDS
-        found = read_items(rtorrent, rules.settings.view, rules.closed_for_room, fields, now)
+        found = read_items(rtorrent, rules.settings.view, rules.closed_for_room, fields, now, table=rules.table)
         return [
             item for item in found if rules.startable.matches(_as_before(item, rules), now) and self._is_due(item, now)
         ]

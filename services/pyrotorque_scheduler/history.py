@@ -12,7 +12,7 @@ _TRIM_EVERY: Final = 100
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
-    """One decision: `verdict` is `started`, `failed` or the reason of a hold; `info_hash` is empty for a whole check."""
+    """One decision: `verdict` is `started`, `failed` or a reason to hold; `info_hash` is empty for a whole check."""
 
     at: float
     job: str

@@ -1,14 +1,15 @@
 """One queue job over a real rTorrent: the cheapest question first, at most one call for each, then starts."""
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
+from pyrotorque.conditions import Condition
 from pyrotorque.errors import RTorrentFault
-from pyrotorque.items import Item, read_items
+from pyrotorque.items import Item, ItemReader
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.text import printable
+from pyrotorque_scheduler.agenda import Cause
 from pyrotorque_scheduler.batch import Batch, Disks
 from pyrotorque_scheduler.decisions import Candidate, Failure, Hold, State
 from pyrotorque_scheduler.disks import Returning, as_candidate, promised_of
@@ -16,12 +17,11 @@ from pyrotorque_scheduler.grant import Grant, grant
 from pyrotorque_scheduler.history import Decided, History
 from pyrotorque_scheduler.metrics import Metrics
 from pyrotorque_scheduler.moments import Moment
+from pyrotorque_scheduler.naming import logger_of
 from pyrotorque_scheduler.policy import after_start, closed, full, jammed, room
 from pyrotorque_scheduler.rules import Rules
 from pyrotorque_scheduler.standing import Standing
 from pyrotorque_scheduler.starting import Intent, Starter
-
-Cause: TypeAlias = Literal["tick", "event", "request"]
 
 _FIRST_RETRY: Final = 15.0
 _LAST_RETRY: Final = 3600.0
@@ -50,20 +50,23 @@ class Queue:
         self.state = State()
         self.last: Outcome | None = None
         self._rtorrent = rtorrent
+        self._reader = ItemReader(rtorrent)
         self._starter = starter
         self._standing = standing
         self._history = history
         self._metrics = metrics
         self._failures: dict[str, Failure] = {}
         self._returning = Returning()
-        self._log = logging.getLogger(f"{__name__}.{rules.name}")
-        if rules.settings.log_level:
-            self._log.setLevel(rules.settings.log_level.upper())
+        self._log = logger_of(rules.name)
         metrics.introduce_queue(rules.settings)
 
     def recall(self, now: Moment) -> None:
         """Take up what an earlier life remembered, or what a request changed."""
         self.state = replace(self._standing.load(self.name, now), failures=self._failures)
+
+    @property
+    def paused(self) -> bool:
+        return self.state.paused
 
     def granted(self, now: Moment) -> Grant:
         return grant(self.rules.schedule, self.rules.limits.start_at_once, self.state.spent, now.wall)
@@ -79,12 +82,15 @@ class Queue:
 
     def downloading(self, now: float) -> list[Item]:
         """The items that take slots."""
-        return read_items(self._rtorrent, self.rules.settings.view, self.rules.downloading, {"hash", "name"}, now)
+        return self.read(self.rules.downloading, {"hash", "name"}, now)
 
     def startable(self, now: float) -> list[Item]:
         """The startable items in the order in which they will be started."""
-        view, fields = self.rules.settings.view, self.rules.fields
-        return self._ordered(read_items(self._rtorrent, view, self.rules.startable, fields, now))
+        return self._ordered(self.read(self.rules.startable, self.rules.fields, now))
+
+    def read(self, condition: Condition | None, fields: Collection[str], now: float) -> list[Item]:
+        """Items of the job's view."""
+        return self._reader.read(self.rules.settings.view, condition, fields, now, table=self.rules.table)
 
     def _granted_by(self, cause: Cause, now: Moment) -> Grant:
         if cause == "request":

@@ -1,8 +1,7 @@
 """Whether rTorrent answers: its absence is said once, its return too."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from pyrotorque.errors import RequestTooLarge, RTorrentError, RTorrentFault
 from pyrotorque.logs import owner
@@ -11,23 +10,24 @@ log = logging.getLogger(__name__)
 
 
 class Reach:
-    """Wrap what talks to rTorrent in `trying`; `away` says why it cannot be had, or is None."""
+    """What talks to rTorrent goes through `tried`; `away` says why it cannot be had, or is None."""
 
     def __init__(self) -> None:
         self.away: str | None = None
         self._faults: set[str] = set()
 
-    @contextmanager
-    def trying(self, what: str) -> Iterator[None]:
-        """Swallow errors of rTorrent after saying them once; the caller goes on with its next step, later."""
+    def tried(self, what: str, call: Callable[[], object]) -> bool:
+        """Whether `call` came through; errors of rTorrent are said once, and the loop goes on with its next step."""
         try:
-            yield
+            call()
         except (RTorrentFault, RequestTooLarge) as error:
             self._refused(what, str(error))
         except RTorrentError as error:
             self._lost(str(error))
         else:
             self._found()
+            return True
+        return False
 
     def _lost(self, text: str) -> None:
         if self.away is None:

@@ -9,7 +9,7 @@ from pyrotorque.fields import Field
 from pyrotorque.hours import Hours, parse_hours
 from pyrotorque.schedule import Schedule, parse_schedule
 from pyrotorque.settings.schema import QueueSettings
-from pyrotorque_scheduler.policy import Limits
+from pyrotorque_scheduler.decisions import Limits
 
 STARTED_BUT_INCOMPLETE: Final = "is_active=1 is_complete=0"
 # What rTorrent's close_low_diskspace writes on the items that it closes.
@@ -34,6 +34,7 @@ class Rules:
     startable: Condition
     closed_for_room: Condition
     order: SortOrder | None
+    table: Mapping[str, Field]
 
     @property
     def name(self) -> str:
@@ -69,7 +70,8 @@ def read_rules(settings: QueueSettings, base: str, custom: Mapping[str, Field] |
         running=parse(STARTED_BUT_INCOMPLETE),
         startable=parse(_within(base, settings.startable), custom=known),
         closed_for_room=parse(_within(base, CLOSED_FOR_ROOM), custom=known),
-        order=parse_sort(settings.sort_fields) if settings.sort_fields.strip() else None,
+        order=parse_sort(settings.sort_fields, custom=known) if settings.sort_fields.strip() else None,
+        table=known,
     )
 
 

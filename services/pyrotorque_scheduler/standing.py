@@ -1,9 +1,9 @@
 """What the queue remembers over restarts: its last batch, what it spent of the grant, and which jobs are paused."""
 
 from pyrotorque.store import Store
+from pyrotorque_scheduler.decisions import State
 from pyrotorque_scheduler.grant import Spent
 from pyrotorque_scheduler.moments import Moment, rebased
-from pyrotorque_scheduler.policy import State
 
 
 class Standing:

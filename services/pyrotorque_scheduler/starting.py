@@ -1,6 +1,5 @@
 """Starts one item so that it happens once and is told once: intent before, verified after, event with the result."""
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,9 +12,8 @@ from pyrotorque.store import Store
 from pyrotorque.text import printable
 from pyrotorque_scheduler.history import Decided, History
 from pyrotorque_scheduler.metrics import Metrics
+from pyrotorque_scheduler.naming import logger_of
 from pyrotorque_scheduler.telling import Teller
-
-log = logging.getLogger(__name__)
 
 _LOOK: Final = ("d.state", "d.is_active", "d.is_open", "d.hashing", "d.message", "d.name")
 _START: Final = ("d.open", "d.start")
@@ -80,6 +78,15 @@ class Starter:
             self._checking.add(intent.info_hash)
         self._settle(intent, found, remember)
         return found
+
+    def name_of(self, info_hash: str) -> tuple[str, float]:
+        """Name and load time of an item. Raises RTorrentFault where there is none."""
+        name, stamped, loaded = self._rtorrent.multicall(
+            [("d.name", (info_hash,)), ("d.custom", (info_hash, "tm_loaded")), ("d.load_date", (info_hash,))]
+        )
+        if isinstance(name, RTorrentFault):
+            raise name
+        return str(name), float(str(stamped) if str(stamped).isdigit() else str(loaded))
 
     def recover(self) -> int:
         """Look at what was about to be started when a process or a connection died; returns how many there were."""
@@ -147,15 +154,16 @@ class Starter:
         )
 
     def _say(self, intent: Intent, found: Seen, name: str, waited: float | None) -> None:
+        log = logger_of(intent.job)
         if found.trouble is None:
             self._metrics.started(intent.job, intent.at, waited)
-            line = f"{intent.job}: started {name} ({intent.info_hash})"
-            log.info("%s", line)
+            log.info("started %s (%s)", name, intent.info_hash)
+            owner(f"{intent.job}: started {name} ({intent.info_hash})")
         else:
             self._metrics.start_failures.inc(intent.job, found.trouble)
-            line = f"{intent.job}: could not start {name} ({intent.info_hash}): {printable(found.reason)}"
-            log.error("%s", line)
-        owner(line)
+            reason = printable(found.reason)
+            log.error("could not start %s (%s): %s", name, intent.info_hash, reason)
+            owner(f"{intent.job}: could not start {name} ({intent.info_hash}): {reason}")
 
 
 def _nothing(_: bool) -> None:

@@ -1,15 +1,12 @@
 """The job connstats: looks whether rTorrent answers, and logs one line about it."""
 
-import logging
 import time
 from typing import Final
 
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.rtorrent import RTorrent, Value
-from pyrotorque.settings.schema import StatsSettings
 from pyrotorque.text import printable
-
-log = logging.getLogger(__name__)
+from pyrotorque_scheduler.naming import logger_of
 
 _STARTED: Final = ("system.startup_time", "startup_time", "system.time_usec")
 
@@ -41,15 +38,12 @@ def duration(seconds: float) -> str:
 class Stats:
     """Logs the line when its time has come; that rTorrent is away is said elsewhere, once."""
 
-    def __init__(self, settings: StatsSettings, rtorrent: RTorrent) -> None:
-        self.name = settings.name
+    def __init__(self, name: str, rtorrent: RTorrent) -> None:
+        self.name = name
         self._rtorrent = rtorrent
-        self._log = logging.getLogger(f"{__name__}.{settings.name}")
-        if settings.log_level:
-            self._log.setLevel(settings.log_level.upper())
 
     def run(self, now: float) -> None:
-        self._log.info("%s", stats_line(self._rtorrent, now))
+        logger_of(self.name).info("%s", stats_line(self._rtorrent, now))
 
 
 def _int(value: Value | RTorrentFault) -> int:

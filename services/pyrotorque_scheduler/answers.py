@@ -1,0 +1,148 @@
+"""Answers what others ask of the scheduler: pause, resume, run, start, explain, describe."""
+
+from collections.abc import Callable
+from typing import Final
+
+from pyrotorque.errors import RTorrentError, RTorrentFault
+from pyrotorque.requests import (
+    Answer,
+    DescribeService,
+    ExplainQueue,
+    PauseJob,
+    Request,
+    ResumeJob,
+    RunJob,
+    StartTorrent,
+)
+from pyrotorque.text import printable
+from pyrotorque_scheduler.agenda import Cause
+from pyrotorque_scheduler.clock import Clock
+from pyrotorque_scheduler.duties import Duties
+from pyrotorque_scheduler.explain import explain_history, explain_item, explain_queue
+from pyrotorque_scheduler.moments import Moment
+from pyrotorque_scheduler.queue import Outcome
+from pyrotorque_scheduler.reach import Reach
+from pyrotorque_scheduler.starting import Intent
+
+# What the owner starts by hand is no job's doing.
+BY_HAND: Final = "start"
+
+
+class Answers:
+    """One answer for each request; whatever is wrong with it is said in the answer, never raised."""
+
+    def __init__(self, duties: Duties, clock: Clock, reach: Reach) -> None:
+        self._duties = duties
+        self._clock = clock
+        self._reach = reach
+
+    def to(self, request: Request, now: Moment, run: Callable[[str, Cause], Outcome | None]) -> Answer:
+        try:
+            return self._answer(request, now, run)
+        except RTorrentError as error:
+            return Answer(ok=False, text=str(error))
+
+    def _answer(self, request: Request, now: Moment, run: Callable[[str, Cause], Outcome | None]) -> Answer:
+        match request:
+            case PauseJob(job=job):
+                return self._pause(job, True, now)
+            case ResumeJob(job=job):
+                return self._pause(job, False, now)
+            case RunJob(job=job):
+                return self._run(job, run)
+            case StartTorrent(info_hash=info_hash):
+                return self._start(info_hash.upper(), now)
+            case ExplainQueue():
+                return self._explain(request, now)
+            case DescribeService():
+                return self._describe(now)
+            case _:
+                return Answer(ok=False, text=f"the scheduler does not know {type(request).__name__}")
+
+    def _pause(self, job: str, paused: bool, now: Moment) -> Answer:
+        duties = self._duties
+        if job not in duties.names:
+            return self._no_such_job(job)
+        if paused:
+            duties.standing.pause(job, now.wall)
+        else:
+            duties.standing.resume(job)
+        if job in duties.queues:
+            duties.queues[job].recall(now)
+        duties.metrics.enabled.set(float(not paused), job)
+        return Answer(ok=True, text=f"{job} is paused until it is resumed" if paused else f"{job} runs again")
+
+    def _run(self, job: str, run: Callable[[str, Cause], Outcome | None]) -> Answer:
+        if job not in self._duties.names:
+            return self._no_such_job(job)
+        outcome = run(job, "request")
+        if outcome is not None:
+            return Answer(ok=True, text=f"{job}: started {outcome.started}; then: {outcome.hold.text}")
+        if self._reach.away:
+            return Answer(ok=False, text=f"{job}: {self._reach.away}")
+        return Answer(ok=True, text=f"{job} was run")
+
+    def _start(self, info_hash: str, now: Moment) -> Answer:
+        starter = self._duties.starter
+        if starter is None:
+            return Answer(ok=False, text="no address of rTorrent is known: set scgi_url in [TORQUE]")
+        try:
+            name, loaded = starter.name_of(info_hash)
+        except RTorrentFault:
+            return Answer(ok=False, text=f"rTorrent has no item {printable(info_hash)}")
+        found = starter.start(Intent(info_hash, BY_HAND, name, loaded, now.wall), lambda _: None)
+        if found.trouble is not None:
+            return Answer(ok=False, text=f"{printable(name)} did not start: {printable(found.reason)}")
+        return Answer(ok=True, text=f"started {printable(name)} ({info_hash})")
+
+    def _explain(self, request: ExplainQueue, now: Moment) -> Answer:
+        queues = self._duties.queues
+        if request.job is not None and request.job not in queues:
+            return Answer(ok=False, text=f"there is no queue job {printable(request.job)}: {_listed(queues)}")
+        chosen = [queue for name, queue in queues.items() if request.job in (None, name)]
+        if request.history:
+            return explain_history(self._duties.history, request.job, request.item)
+        if not chosen:
+            return Answer(ok=False, text="no queue job is active: set job.queue.active = True in torque.ini")
+        if request.item is None:
+            answers = [explain_queue(queue, now) for queue in chosen]
+        else:
+            answers = [explain_item(queue, request.item, now) for queue in chosen]
+        return Answer(
+            ok=any(answer.ok for answer in answers),
+            text="\n\n".join(answer.text for answer in answers),
+            data=[answer.data for answer in answers],
+        )
+
+    def _describe(self, now: Moment) -> Answer:
+        duties = self._duties
+        fires = self._clock.next_fires()
+        jobs = [
+            {
+                "job": name,
+                "kind": "queue" if name in duties.queues else "stats" if name in duties.stats else "custom",
+                "paused": duties.standing.is_paused(name),
+                "next_fire": fires.get(name),
+                "last": _last(duties, name),
+            }
+            for name in duties.names
+        ]
+        text = f"{len(jobs)} jobs: {', '.join(duties.names)}" if jobs else "no active job"
+        if self._reach.away:
+            text += f"; rTorrent is away: {self._reach.away}"
+        return Answer(ok=True, text=text, data={"jobs": jobs, "rtorrent_away": self._reach.away, "at": now.wall})
+
+    def _no_such_job(self, job: str) -> Answer:
+        return Answer(ok=False, text=f"the scheduler has no job {printable(job)}: {_listed(self._duties.names)}")
+
+
+def _last(duties: Duties, name: str) -> str | None:
+    queue = duties.queues.get(name)
+    if queue is None or queue.last is None:
+        return None
+    return f"started {queue.last.started}; then: {queue.last.hold.text}"
+
+
+def _listed(names: object) -> str:
+    known = ", ".join(sorted(map(str, names))) if isinstance(names, list | dict) else ""
+    return f"it has {known}" if known else "it has none"

@@ -1,0 +1,123 @@
+"""Everything that one configuration asks of the scheduler, built from it and from nothing else."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pyrotorque.fields import configured
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.schedule import Schedule, parse_schedule
+from pyrotorque.settings.schema import AnyJob, CustomSettings, QueueSettings, Settings, StatsSettings
+from pyrotorque.store import Store
+from pyrotorque_scheduler.completion import Completion
+from pyrotorque_scheduler.history import History
+from pyrotorque_scheduler.metrics import Metrics
+from pyrotorque_scheduler.moments import Moment
+from pyrotorque_scheduler.naming import logger_of
+from pyrotorque_scheduler.queue import Queue
+from pyrotorque_scheduler.rules import read_rules
+from pyrotorque_scheduler.standing import Standing
+from pyrotorque_scheduler.starting import Starter
+from pyrotorque_scheduler.stats import Stats
+from pyrotorque_scheduler.telling import Routes, Teller
+
+
+@dataclass(frozen=True)
+class Duties:
+    """The jobs of the scheduler; without an address of rTorrent, `starter` and all that needs it are missing."""
+
+    settings: Settings
+    standing: Standing
+    history: History
+    metrics: Metrics
+    starter: Starter | None
+    completion: Completion | None
+    queues: Mapping[str, Queue]
+    stats: Mapping[str, Stats]
+    customs: Mapping[str, CustomSettings]
+    schedules: Mapping[str, Schedule]
+
+    @property
+    def names(self) -> list[str]:
+        return sorted({*self.schedules, *self.customs})
+
+
+def build(settings: Settings, store: Store, teller: Teller, metrics: Metrics, now: Moment) -> Duties:
+    """Raises UserError for what `pyrotorque.checks` would have found; talks to nobody."""
+    standing, history = Standing(store), History(store)
+    active = [_with_dry_run(job, settings) for job in settings.jobs if job.active]
+    queues = [job for job in active if isinstance(job, QueueSettings)]
+    stats = [job for job in active if isinstance(job, StatsSettings)]
+    customs = [job for job in active if isinstance(job, CustomSettings)]
+    ours: list[AnyJob] = [*queues, *stats, *customs]
+    for job in ours:
+        if job.log_level:
+            logger_of(job.name).setLevel(job.log_level.upper())
+    rtorrent = _client(settings)
+    starter = Starter(rtorrent, store, teller, history, metrics) if rtorrent else None
+    teller.routes = routes_of(customs)
+    return Duties(
+        settings=settings,
+        standing=standing,
+        history=history,
+        metrics=metrics,
+        starter=starter,
+        completion=Completion(store, teller, rtorrent) if rtorrent else None,
+        queues=_queues(queues, settings, rtorrent, starter, standing, history, metrics, now),
+        stats={job.name: Stats(job.name, rtorrent) for job in stats if rtorrent},
+        customs={job.name: job for job in customs},
+        schedules=_schedules(ours, metrics, standing),
+    )
+
+
+def routes_of(customs: Iterable[CustomSettings]) -> Routes:
+    """Which jobs run on which type of event."""
+    routes: dict[str, tuple[str, ...]] = {}
+    for job in customs:
+        for event in job.on:
+            routes[event] = (*routes.get(event, ()), job.name)
+    return routes
+
+
+def _with_dry_run(job: AnyJob, settings: Settings) -> AnyJob:
+    import msgspec
+
+    return msgspec.structs.replace(job, dry_run=job.dry_run or settings.dry_run)
+
+
+def _client(settings: Settings) -> RTorrent | None:
+    found = settings.rtorrent
+    if found.url is None:
+        return None
+    return RTorrent(found.url, connect_timeout=found.connect_timeout, read_timeout=found.read_timeout)
+
+
+def _queues(
+    jobs: Iterable[QueueSettings],
+    settings: Settings,
+    rtorrent: RTorrent | None,
+    starter: Starter | None,
+    standing: Standing,
+    history: History,
+    metrics: Metrics,
+    now: Moment,
+) -> dict[str, Queue]:
+    if rtorrent is None or starter is None:
+        return {}
+    queues: dict[str, Queue] = {}
+    for job in jobs:
+        table = configured(settings.aliases, settings.traits_by_alias, job.min_free)
+        rules = read_rules(job, settings.queue_startable_base, table)
+        queue = queues[job.name] = Queue(rules, rtorrent, starter, standing, history, metrics)
+        queue.recall(now)
+    return queues
+
+
+def _schedules(jobs: Iterable[AnyJob], metrics: Metrics, standing: Standing) -> dict[str, Schedule]:
+    schedules: dict[str, Schedule] = {}
+    for job in jobs:
+        schedule = parse_schedule(job.schedule) if job.schedule else None
+        interval = schedule.largest_gap() if schedule else float("inf")
+        metrics.introduce_job(job.name, not standing.is_paused(job.name), interval)
+        if schedule:
+            schedules[job.name] = schedule
+    return schedules

@@ -1,0 +1,268 @@
+"""The scheduler's loop: waits for the clock, the bell, events and requests, and is the only thing here that acts."""
+
+import logging
+import time
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from typing import Final
+
+from pyrotorque.bus import Bus, Woken
+from pyrotorque.configuration import Configuration, ConfigurationWatch, reload
+from pyrotorque.errors import SettingsError
+from pyrotorque.events import Delivery, QueueChecked, TorrentLoaded, TotalsReported
+from pyrotorque.lifecycle import Life, Start, running
+from pyrotorque.logs import owner
+from pyrotorque.outbox import Outbox, boot_id
+from pyrotorque.store import Store, open_store
+from pyrotorque.totals import Totals
+from pyrotorque_scheduler.agenda import Agenda, Bucket, Cause
+from pyrotorque_scheduler.answers import Answers
+from pyrotorque_scheduler.bell import Bell
+from pyrotorque_scheduler.clock import Clock
+from pyrotorque_scheduler.duties import build
+from pyrotorque_scheduler.metrics import Metrics
+from pyrotorque_scheduler.moments import Moment, current_moment
+from pyrotorque_scheduler.queue import Outcome, Queue
+from pyrotorque_scheduler.reach import Reach
+from pyrotorque_scheduler.reporting import Reporting
+from pyrotorque_scheduler.tables import MIGRATIONS
+from pyrotorque_scheduler.telling import Teller
+
+log = logging.getLogger(__name__)
+
+SERVICE: Final = "scheduler"
+_LONGEST_WAIT: Final = 5.0
+_LOOK_EVERY: Final = 15.0
+_RETRY_AFTER: Final = 5.0
+# A check is some calls with a deadline of ten seconds each, and starts nothing more after the first that failed.
+_CHECK_DEADLINE: Final = 60.0
+_CLOCK_STEP: Final = 1.0
+
+
+def run(start: Start) -> int:
+    """Hold the role and serve, one configuration after the other, until TERM."""
+    layout = start.layout
+    layout.prepare()
+    configuration = start.configuration
+    store = open_store(layout.database(SERVICE), MIGRATIONS)
+    try:
+        outbox = Outbox(store, SERVICE)
+        with running(SERVICE, layout, config_digest=lambda: configuration.settings.digest, outbox=outbox) as life:
+            if store.reset_reason:
+                owner(f"failed: {store.reset_reason}")
+            following: Configuration | None = configuration
+            while following is not None:
+                configuration = following
+                with Service(configuration, life, store, outbox).open() as service:
+                    following = service.serve()
+    finally:
+        store.close()
+    return 0
+
+
+class Service:
+    """The scheduler under one configuration."""
+
+    def __init__(self, configuration: Configuration, life: Life, store: Store, outbox: Outbox) -> None:
+        self._configuration = configuration
+        self._watch = ConfigurationWatch(configuration)
+        self._life = life
+        self._store = store
+        self._boot = boot_id()
+        self._teller = Teller(store, outbox)
+        self._metrics = Metrics(Totals())
+        self._duties = build(configuration.settings, store, self._teller, self._metrics, self.now())
+        self._metrics.totals.load(store)
+        self._bus = Bus(
+            configuration.layout,
+            SERVICE,
+            outbox,
+            subscribe={"watcher": (TorrentLoaded,)},
+            cursors=None,
+        )
+        self._clock = Clock(self._bus.wake)
+        self._agenda = Agenda()
+        self._reach = Reach()
+        self._reporting = Reporting(SERVICE, self._metrics, store)
+        self._looks = Bucket()
+        self._look_at = 0.0
+        self._look_asked = False
+        self._unsettled = True
+        self._offset = time.time() - time.monotonic()
+
+    @contextmanager
+    def open(self) -> Generator["Service"]:
+        """Bus, bell and clock; the service is usable inside."""
+        with ExitStack() as stack:
+            stack.enter_context(self._bus)
+            self._life.on_wake(self._bus.wake)
+            self._bell = Bell(self._configuration.layout.run_dir / "bell")
+            stack.callback(self._bell.close)
+            self._clock.keep(self._duties.schedules)
+            self._clock.start()
+            stack.callback(self._clock.stop)
+            self._answers = Answers(self._duties, self._clock, self._reach)
+            yield self
+
+    def now(self) -> Moment:
+        return current_moment(self._boot)
+
+    def serve(self) -> Configuration | None:
+        """Run until TERM (None), or until there is another configuration."""
+        self._say_hello()
+        for name in self._duties.queues:
+            self._agenda.hint(name)
+        while not self._life.stopping:
+            following = self._another_configuration()
+            if following is not None:
+                return following
+            self._turn(self._bus.wait(self._patience(), *self._fds()))
+        self._reporting.save()
+        return None
+
+    def _fds(self) -> list[int]:
+        return [self._bell.fd] if self._bell.fd >= 0 else []
+
+    def _patience(self) -> float:
+        looking = self._looks.wait(time.monotonic()) if self._look_asked else _LONGEST_WAIT
+        return min(_LONGEST_WAIT, self._agenda.wait(time.monotonic()), looking)
+
+    def _turn(self, woken: Woken) -> None:
+        """One round: hear, do what is due, answer, report."""
+        self._notice_clock_step()
+        self._hear(woken)
+        for name in self._clock.missed():
+            self._metrics.missed.inc(name)
+        for name in self._clock.due():
+            self._agenda.tick(name)
+        for name, cause in self._agenda.due(time.monotonic()):
+            if self._life.stopping:
+                return
+            self._run(name, cause)
+        for asked in woken.requests:
+            with self._life.step(f"answering {type(asked.request).__name__}", time.monotonic() + _CHECK_DEADLINE):
+                asked.answer(self._answers.to(asked.request, self.now(), self._run))
+            self._bus.ring()
+        self._look_for_completed()
+        self._report()
+
+    def _hear(self, woken: Woken) -> None:
+        if self._bell.fd in woken.fds:
+            self._bell.answer()
+            self._hint()
+        if any(_may_be_startable(delivery) for delivery in woken.deliveries):
+            self._hint()
+        self._bell.hang()
+
+    def _hint(self) -> None:
+        self._look_asked = True
+        for name in self._duties.queues:
+            self._agenda.hint(name)
+
+    def _run(self, name: str, cause: Cause) -> Outcome | None:
+        """Run a job now; what a queue came to."""
+        began = time.monotonic()
+        outcome: Outcome | None = None
+        failed = False
+        self._metrics.running.set(1, name)
+        with self._life.step(f"job {name}", began + _CHECK_DEADLINE):
+            if (queue := self._duties.queues.get(name)) is not None:
+                outcome = self._check(queue, cause)
+                failed = outcome is None
+            elif (stats := self._duties.stats.get(name)) is not None:
+                failed = not self._reach.tried("connstats", lambda: stats.run(time.time()))
+        self._metrics.finished(name, time.time(), time.monotonic() - began, failed)
+        if failed and self._reach.away:
+            self._agenda.again(name, time.monotonic() + _RETRY_AFTER)
+        return outcome
+
+    def _check(self, queue: Queue, cause: Cause) -> Outcome | None:
+        outcome: Outcome | None = None
+
+        def check() -> None:
+            nonlocal outcome
+            if self._unsettled and self._duties.starter is not None and not queue.paused:
+                self._duties.starter.recover()
+                self._unsettled = False
+            outcome = queue.check(self.now(), cause)
+
+        if not self._reach.tried(queue.name, check):
+            self._unsettled = True
+            self._metrics.skips.inc(queue.name, "rpc")
+        self._bus.ring()
+        if outcome is not None:
+            self._after_check(queue, cause, outcome)
+        return outcome
+
+    def _after_check(self, queue: Queue, cause: Cause, outcome: Outcome) -> None:
+        if outcome.asked and cause == "event":
+            self._agenda.was_dear(queue.name, time.monotonic())
+        if outcome.hold.until is not None and not outcome.started:
+            self._agenda.again(queue.name, time.monotonic() + max(0.0, outcome.hold.until - time.time()))
+        if self._reporting.is_news(queue.name, outcome):
+            self._bus.tell(
+                QueueChecked(
+                    at=outcome.at,
+                    job=queue.name,
+                    startable=outcome.startable,
+                    downloading=outcome.downloading,
+                    slots=queue.rules.limits.downloading_max,
+                    started=outcome.started,
+                    reason=outcome.hold.text,
+                )
+            )
+
+    def _look_for_completed(self) -> None:
+        now = time.monotonic()
+        completion = self._duties.completion
+        if completion is None or not (now >= self._look_at or (self._look_asked and self._looks.wait(now) <= 0)):
+            return
+        self._look_at, self._look_asked = now + _LOOK_EVERY, False
+        self._looks.take(now)
+        with self._life.step("looking for completed items", now + _CHECK_DEADLINE):
+            self._reach.tried("completion", lambda: completion.look(time.time()))
+        self._bus.ring()
+
+    def _report(self) -> None:
+        now = time.monotonic()
+        if not self._reporting.is_time(now):
+            return
+        for name, fire in self._clock.next_fires().items():
+            self._metrics.next_run.set(fire, name)
+        families = self._reporting.due(now)
+        if families is not None:
+            self._bus.tell(TotalsReported(at=time.time(), service=SERVICE, families=families))
+
+    def _notice_clock_step(self) -> None:
+        offset = time.time() - time.monotonic()
+        if abs(offset - self._offset) > _CLOCK_STEP:
+            log.warning("the clock was set by %.0f s: computing all fire times anew", offset - self._offset)
+            self._clock.resync()
+        self._offset = offset
+
+    def _another_configuration(self) -> Configuration | None:
+        if self._life.take_reload():
+            try:
+                found = reload(self._configuration)
+            except SettingsError as error:
+                for line in ("the new configuration is broken; the old one stays", *str(error).splitlines()):
+                    log.error("%s", line)
+                owner(f"failed: the new configuration is broken, the old one stays: {error}")
+            else:
+                log.info("configuration read again")
+                return found
+        settings = self._watch.changed(time.monotonic())
+        if settings is None:
+            return None
+        log.info("the group has another configuration")
+        return Configuration(settings, self._configuration.layout, self._configuration.options)
+
+    def _say_hello(self) -> None:
+        names = self._duties.names
+        if self._duties.starter is None:
+            log.warning("no address of rTorrent is known: set scgi_url in [TORQUE]; waiting")
+        log.info("jobs: %s", ", ".join(names)) if names else log.info("no active job: idle")
+
+
+def _may_be_startable(delivery: Delivery) -> bool:
+    return isinstance(delivery.event, TorrentLoaded) and delivery.event.mode != "start"
