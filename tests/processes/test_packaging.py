@@ -1,0 +1,56 @@
+"""The wheel holds everything a user needs, and works in an empty environment."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from demo.group import REPOSITORY
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300), pytest.mark.xdist_group("packaging")]
+
+SUBPROCESS_ENV = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the sdist, built from this checkout."""
+    out = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(REPOSITORY)]
+    ended = subprocess.run(build, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return out
+
+
+def test_the_wheel_holds_the_process_table_the_defaults_and_the_types(dist: Path) -> None:
+    (wheel,) = dist.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for wanted in (
+        "pyrotorque/supervisor.conf",
+        "pyrotorque/defaults/torque.ini",
+        "pyrotorque/py.typed",
+        "pyrotorque_watcher/__main__.py",
+        "pyrotorque_control/py.typed",
+    ):
+        assert wanted in names
+    assert not [name for name in names if name.startswith(("tests", "demo", "benchmarks", "services", "shared"))]
+
+
+def test_the_wheel_works_where_nothing_else_is_installed(dist: Path, tmp_path: Path) -> None:
+    (wheel,) = dist.glob("*.whl")
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+    install = [str(venv / "bin" / "pip"), "install", "--quiet", "--constraint", "constraints.txt", str(wheel)]
+    ended = subprocess.run(install, capture_output=True, text=True, cwd=REPOSITORY, check=False)
+    assert ended.returncode == 0, ended.stderr
+    home = tmp_path / "home"
+    home.mkdir()
+    command = [str(venv / "bin" / "pyrotorque"), "--config-dir", str(home / ".pyroscope")]
+    env = SUBPROCESS_ENV | {"HOME": str(home)}
+    made = subprocess.run([*command, "init"], capture_output=True, text=True, env=env, check=False)
+    assert made.returncode == 0, made.stderr
+    assert (home / ".pyroscope" / "torque.ini").is_file()
+    asked = subprocess.run([*command, "--status"], capture_output=True, text=True, env=env, check=False)
+    assert asked.returncode == 69, asked.stdout + asked.stderr
