@@ -33,7 +33,7 @@ network.bind_address.set = 127.0.0.1
 network.local_address.set = 127.0.0.1
 network.port_range.set = {port}-{port}
 network.port_random.set = no
-network.scgi.open_local = "{socket}"
+{scgi}
 dht.mode.set = disable
 protocol.pex.set = no
 trackers.use_udp.set = no
@@ -47,22 +47,24 @@ _PING = b"<?xml version='1.0'?><methodCall><methodName>system.pid</methodName></
 
 class PrivateRTorrent:
     """An rTorrent below `folder`; the session survives `stop`, `kill` and `restart`, so that restarts can be tried.
+    With `tcp` it listens on a port of 127.0.0.1 instead of a socket: then any local user can command it.
 
     Raises RuntimeError when the program is missing or does not come up, with the end of its output.
     """
 
-    def __init__(self, folder: Path, *, extra_rc: str = "") -> None:
+    def __init__(self, folder: Path, *, extra_rc: str = "", tcp: bool = False) -> None:
         self.folder = folder.absolute()
         self.extra_rc = extra_rc
         self.socket = self.folder / "rtorrent.sock"
         self.session = self.folder / "session"
         self.downloads = self.folder / "downloads"
+        self._port = _free_port() if tcp else None
         self._process: subprocess.Popen[bytes] | None = None
         self._watch: threading.Thread | None = None
 
     @property
     def url(self) -> str:
-        return f"scgi://{self.socket}"
+        return f"scgi://127.0.0.1:{self._port}" if self._port else f"scgi://{self.socket}"
 
     @property
     def pid(self) -> int:
@@ -145,8 +147,13 @@ class PrivateRTorrent:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.session.mkdir(exist_ok=True)
         self.downloads.mkdir(exist_ok=True)
+        local = f'network.scgi.open_local = "{self.socket}"'
         rc = _RC.format(
-            session=self.session, downloads=self.downloads, socket=self.socket, port=_free_port(), extra=self.extra_rc
+            session=self.session,
+            downloads=self.downloads,
+            scgi=f"network.scgi.open_port = 127.0.0.1:{self._port}" if self._port else local,
+            port=_free_port(),
+            extra=self.extra_rc,
         )
         (self.folder / "rtorrent.rc").write_text(rc)
 
@@ -185,9 +192,12 @@ class PrivateRTorrent:
 
     def _answers(self) -> bool:
         head = b"CONTENT_LENGTH\0%d\0SCGI\x001\0" % len(_PING)
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_INET if self._port else socket.AF_UNIX) as connection,
+        ):
             connection.settimeout(2.0)
-            connection.connect(str(self.socket))
+            connection.connect(("127.0.0.1", self._port) if self._port else str(self.socket))
             connection.sendall(b"%d:%b,%b" % (len(head), head, _PING))
             return bool(connection.recv(64))
         return False

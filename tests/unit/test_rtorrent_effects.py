@@ -12,7 +12,8 @@ READS = [
     "d.load_date", "d.state", "d.complete", "d.directory", "d.directory_base", "d.throttle_name",
     "t.url", "t.is_enabled", "f.path", "f.size_bytes", "p.address", "view.size", "view.list", "view.size_not_visible",
     "throttle.global_up.rate", "network.open_sockets", "network.max_open_files", "network.listen.port", "cat",
-    "download_list", "pieces.stats.total_size", "pyrotorque.incarnation", "session.path", "directory.default", "network.http.max_open",
+    "download_list", "pieces.stats.total_size", "pyrotorque.incarnation", "session.path", "directory.default",
+    "network.http.max_open",
     "network.scgi.dont_route", "network.http.current_open", "network.port_open", "trackers.numwant", "dht.statistics",
 ]  # fmt: skip
 
@@ -32,7 +33,8 @@ EFFECTS = [
     "t.is_enabled.set", "t.enable", "t.disable", "f.priority.set", "p.disconnect", "p.banned.set",
     "ratio.disable", "group.seeding.ratio.enable", "dht.mode.set", "dht.add_node", "directory.watch.added",
     "start_tied", "stop_untied", "close_untied", "remove_untied", "port_range", "max_uploads", "scgi_port",
-    "d.tracker_announce.force", "f.unset_create_queued", "f.prioritize_first.enable", "close_low_diskspace", "close_low_diskspace.normal",
+    "d.tracker_announce.force", "f.unset_create_queued", "f.prioritize_first.enable", "close_low_diskspace",
+    "close_low_diskspace.normal",
 ]  # fmt: skip
 
 

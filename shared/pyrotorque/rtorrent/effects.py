@@ -6,24 +6,27 @@ from typing import Final
 
 from pyrotorque.rtorrent.xml import Param
 
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # Commands whose name begins so (`load.raw_start`, `execute2`, `remove_untied`).
-_FAMILIES: Final = frozenset(
-    "load execute execute2 method schedule schedule2 import print log event start stop close remove on branch".split()
+_FAMILIES: Final = _names(
+    "load execute execute2 method schedule schedule2 import print log event start stop close remove on branch"
 )
 # Commands with a part that begins so, wherever it stands (`d.custom.set`, `view.sort_new`, `d.try_start`).
-_VERBS: Final = frozenset(
+_VERBS: Final = _names(
     "set insert push remove erase add added enable disable toggle clear reset save delete create update try import "
-    "shutdown disconnect filter sort persistent event redirect send unset append prune prioritize unfocus".split()
+    "shutdown disconnect filter sort persistent event redirect send unset append prune prioritize unfocus"
 )
-_DOWNLOAD_VERBS: Final = frozenset("start stop open close pause resume check_hash initialize initialize_logs".split())
-_OTHERS: Final = frozenset(
+_DOWNLOAD_VERBS: Final = _names("start stop open close pause resume check_hash initialize initialize_logs")
+_OTHERS: Final = _names(
     "throttle.up throttle.down d.tracker_announce d.tracker_announce.force d.tracker_numwant ipv4_filter.load "
-    "network.scgi.open_local network.scgi.open_port".split()
+    "network.scgi.open_local network.scgi.open_port"
 )
 # Names without a dot are mostly the setters of old configurations (`port_range`, `max_uploads`), but for these.
-_PLAIN_READS: Final = frozenset(
-    "cat download_list and or not less greater equal match compare value true false".split()
-)
+_PLAIN_READS: Final = _names("cat download_list and or not less greater equal match compare value true false")
 _COMMAND_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
 
 

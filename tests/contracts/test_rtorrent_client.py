@@ -1,0 +1,311 @@
+"""The client against the real rTorrent: what it asks, what comes back, and what becomes of odd names."""
+
+import contextlib
+import os
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.errors import RequestTooLarge, RTorrentFault, RTorrentPermission, RTorrentUnavailable
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.packing import packed_command
+from tests.waiting import eventually
+
+ODD_NAMES: dict[bytes, str] = {
+    b"plain": "plain",
+    b"a\x01b\x1b[2J": "a\x01b\x1b[2J",
+    "Grüße".encode(): "Grüße",
+    b"x]]>&lt;<b>&amp;": "x]]>&lt;<b>&amp;",
+    b"tab\tand 'quotes\" \\": "tab\tand 'quotes\" \\",
+    b"bad\xffbyte": "bad?byte",
+    "emoji 😀".encode(): "emoji ????",
+    b"$execute.throw=touch,pwned": "$execute.throw=touch,pwned",
+    b'","$execute.throw=touch,pwned': '","$execute.throw=touch,pwned',
+}
+
+
+@pytest.fixture
+def client(rtorrent: PrivateRTorrent) -> RTorrent:
+    return RTorrent(rtorrent.url)
+
+
+@pytest.fixture
+def looking(shared_rtorrent: PrivateRTorrent) -> RTorrent:
+    """For tests that leave no trace."""
+    return RTorrent(shared_rtorrent.url)
+
+
+def load(client: RTorrent, *metafiles: bytes, commands: tuple[str, ...] = ()) -> list[str]:
+    hashes = [info_hash(metafile) for metafile in metafiles]
+    client.multicall([("load.raw", ["", metafile, *commands]) for metafile in metafiles])
+    eventually(lambda: set(hashes) <= {row[0] for row in client.rows("main", ["d.hash="])}, why="items are loaded")
+    return hashes
+
+
+def incarnation(client: RTorrent) -> str:
+    return client.identity().incarnation
+
+
+def test_nothing_is_connected_before_the_first_call(tmp_path: Path) -> None:
+    client = RTorrent(f"scgi://{tmp_path}/nobody")
+    assert client.stats.requests == {}
+
+
+def test_a_call_gives_a_typed_value(looking: RTorrent) -> None:
+    assert looking.call("system.client_version") == "0.9.8"
+    assert looking.call("network.xmlrpc.size_limit") == 512 * 1024
+    assert looking.call("view.list") == ["main", "default", "name", "active", "started", "stopped", "complete",
+                                         "incomplete", "hashing", "seeding", "leeching"]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["", "plain", "ü", " \t ", "<&>]]>", "\x01", "a\nb", "\x7f", "\u2028"])
+def test_text_goes_to_rtorrent_and_back_unharmed(looking: RTorrent, text: str) -> None:
+    assert looking.call("cat", "", text) == text
+
+
+def test_a_carriage_return_arrives_and_is_shown_as_a_line_feed_by_0_9_8(looking: RTorrent) -> None:
+    assert looking.call("cat", "", "a\rb") == "a\nb"
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**31 - 1, 2**31, -(2**40), 2**63 - 1])
+def test_numbers_of_64_bits_go_to_rtorrent_unharmed(looking: RTorrent, number: int) -> None:
+    assert looking.call("cat", "", number) == str(number)
+
+
+def test_lists_and_bytes_are_parameters_too(looking: RTorrent) -> None:
+    assert looking.call("cat", "", ["a", ["b", 1]], b"bytes") == "ab1bytes"
+
+
+def test_a_fault_names_the_call_and_has_its_code(looking: RTorrent) -> None:
+    with pytest.raises(RTorrentFault, match=r"no\.such: Method 'no\.such' not defined") as caught:
+        looking.call("no.such")
+    assert caught.value.code == -506
+
+
+def test_many_calls_travel_in_one_and_a_fault_stays_in_its_slot(looking: RTorrent) -> None:
+    first, fault, last = looking.multicall([("system.pid", []), ("d.name", ["A" * 40]), ("cat", ["", "x"])])
+    assert isinstance(first, int)
+    assert isinstance(fault, RTorrentFault)
+    assert str(fault) == "d.name: Could not find info-hash."
+    assert last == "x"
+    assert looking.stats.requests == {"system.multicall": 1}
+
+
+def test_no_calls_are_no_request(looking: RTorrent) -> None:
+    assert looking.multicall([]) == []
+    assert looking.stats.requests == {}
+
+
+def test_a_multicall_above_the_limit_of_a_request_is_divided(looking: RTorrent) -> None:
+    texts = [f"{number:0100d}" for number in range(6000)]
+    assert looking.multicall([("cat", ["", text]) for text in texts]) == texts
+    assert looking.stats.requests["system.multicall"] > 1
+
+
+def test_rows_hold_the_fields_of_each_item_as_text(client: RTorrent) -> None:
+    first, second = load(client, make_metafile("one", size=5), make_metafile("two", size=5 * 2**30, piece_length=2**24))
+    rows = client.rows("main", ["d.hash=", "d.name=", "d.size_bytes=", "d.is_active=", "d.message="])
+    assert sorted(rows) == sorted([(first, "one", "5", "0", ""), (second, "two", str(5 * 2**30), "0", "")])
+
+
+def test_rows_take_commands_with_arguments_quotes_and_commands_inside(client: RTorrent) -> None:
+    (item,) = load(client, make_metafile("one"), commands=('d.custom.set=key,"a,b;c"', "d.custom.set=tm_loaded,123"))
+    commands = [
+        "d.custom=tm_loaded",
+        "d.custom=key",
+        "t.multicall=,t.url=,t.is_enabled=",
+        'cat="x,y",$d.custom=key',
+        'if=$d.is_active=,yes,"no, not yet"',
+        "d.hash=",
+    ]
+    assert client.rows("main", commands) == [
+        ("123", "a,b;c", "http://127.0.0.1:1/announce1", "x,ya,b;c", "no, not yet", item)
+    ]
+
+
+def test_one_field_and_no_items_are_rows_too(client: RTorrent) -> None:
+    assert client.rows("main", ["d.hash=", "d.name="]) == []
+    assert client.rows("main", ["d.hash="]) == []
+    (item,) = load(client, make_metafile("one"))
+    assert client.rows("main", ["d.hash="]) == [(item,)]
+    assert client.rows("main", ["d.message="]) == [("",)]
+
+
+def test_rows_of_no_fields_are_a_mistake_of_the_caller(looking: RTorrent) -> None:
+    with pytest.raises(ValueError, match="no fields"):
+        looking.rows("main", [])
+
+
+def test_rtorrent_filters_rows(client: RTorrent) -> None:
+    small, large = load(client, make_metafile("small", size=5), make_metafile("large", size=10**6))
+    assert client.rows("main", ["d.hash="], where="greater=d.size_bytes=,value=1000") == [(large,)]
+    assert client.rows("main", ["d.hash="], where="equal=d.name=,cat=small") == [(small,)]
+    assert client.rows("main", ["d.hash="], where="d.message=") == []
+
+
+def test_an_unknown_view_or_command_is_a_fault(looking: RTorrent, client: RTorrent) -> None:
+    with pytest.raises(RTorrentFault, match="Could not find view"):
+        looking.rows("no_such_view", ["d.hash="])
+    load(client, make_metafile("one"))
+    with pytest.raises(RTorrentFault, match=r"d\.nosuch"):
+        client.rows("main", ["d.hash=", "d.nosuch="])
+
+
+def test_no_name_can_break_or_shift_a_row(client: RTorrent, rtorrent: PrivateRTorrent) -> None:
+    metafiles = {name: make_metafile(name) for name in ODD_NAMES}
+    load(client, *metafiles.values(), commands=("d.custom1.set=label",))
+    rows = {row[0]: row[1:] for row in client.rows("main", ["d.hash=", "d.name=", "d.custom1="])}
+    assert rows == {info_hash(metafile): (ODD_NAMES[name], "label") for name, metafile in metafiles.items()}
+    for metafile, shown in zip(metafiles.values(), ODD_NAMES.values(), strict=True):
+        assert client.call("d.name", info_hash(metafile)) == shown
+    assert not list(rtorrent.folder.rglob("pwned"))
+
+
+def test_a_name_that_holds_a_whole_packed_row_is_still_a_name(client: RTorrent) -> None:
+    row = "</string></value></data></array></value>" + packed_command(["d.hash=", "d.name="], "AAAAAAAA")
+    (item,) = load(client, make_metafile(row.replace("/", "|")))
+    assert client.rows("main", ["d.hash=", "d.name=", "d.message="]) == [(item, row.replace("/", "|"), "")]
+
+
+def test_a_nul_in_a_field_cuts_that_field_only(client: RTorrent) -> None:
+    first, second = load(client, make_metafile("one"), make_metafile("two"))
+    client.call("d.custom1.set", first, b"seen\0unseen")
+    commands = ["d.hash=", "d.custom1=", "d.name=", "d.size_bytes=", "t.multicall=,t.url=,t.is_enabled="]
+    tracker = "http://127.0.0.1:1/announce1"
+    assert sorted(client.rows("main", commands)) == sorted(
+        [(first, "seen", "one", "65536", tracker), (second, "", "two", "65536", tracker)]
+    )
+
+
+def test_known_commands_are_asked_once(looking: RTorrent) -> None:
+    assert looking.known("d.multicall.filtered")
+    assert looking.known("d.custom=tm_loaded")
+    assert not looking.known("d.nosuch=")
+    assert "system.pid" in looking.methods()
+    assert looking.stats.requests == {"system.listMethods": 1}
+
+
+def test_an_identity_tells_who_answers(looking: RTorrent, shared_rtorrent: PrivateRTorrent) -> None:
+    identity = looking.identity()
+    assert (identity.pid, identity.client_version, identity.library_version) == (shared_rtorrent.pid, "0.9.8", "0.13.8")
+    assert identity.hostname
+    assert looking.identity() == identity
+
+
+def test_two_clients_see_the_same_incarnation(rtorrent: PrivateRTorrent) -> None:
+    clients = [RTorrent(rtorrent.url) for _ in range(8)]
+    with ThreadPoolExecutor(len(clients)) as threads:
+        seen = list(threads.map(incarnation, clients))
+    assert len(seen) == 8
+    assert len(set(seen)) == 1
+
+
+def test_a_restart_is_a_new_incarnation_and_its_commands_are_asked_again(
+    client: RTorrent, rtorrent: PrivateRTorrent
+) -> None:
+    before = client.identity()
+    client.call("method.insert", "", "only.now", "value|const", 5)
+    assert client.known("only.now")
+    rtorrent.kill()
+    rtorrent.start()
+    after = client.identity()
+    assert after.incarnation != before.incarnation
+    assert not client.known("only.now")
+
+
+def test_an_rtorrent_that_is_not_running_is_unavailable(client: RTorrent, rtorrent: PrivateRTorrent) -> None:
+    rtorrent.kill()
+    with pytest.raises(RTorrentUnavailable, match=r"nobody listens at scgi:///.*rtorrent\.sock"):
+        client.call("system.pid")
+    rtorrent.socket.unlink()
+    with pytest.raises(RTorrentUnavailable, match=r"there is no socket scgi:///.*rtorrent\.sock"):
+        client.call("system.pid")
+    rtorrent.start()
+    assert client.call("system.pid") == rtorrent.pid
+    assert client.stats.failures["connect"] == 2
+
+
+def test_an_rtorrent_that_hangs_costs_the_deadline_and_no_more(client: RTorrent, rtorrent: PrivateRTorrent) -> None:
+    rtorrent.pause()
+    with pytest.raises(RTorrentUnavailable, match=r"did not answer within 0\.2 s"):
+        client.call("system.pid", timeout=0.2)
+    rtorrent.resume()
+    assert client.call("system.pid") == rtorrent.pid
+    assert client.stats.failures["timeout"] == 1
+    assert client.stats.retries == 0
+
+
+def test_the_two_limits_of_a_request_are_told_apart(looking: RTorrent) -> None:
+    with pytest.raises(RequestTooLarge, match=r"600\d\d\d bytes .* network\.xmlrpc\.size_limit\.set"):
+        looking.call("cat", "", "x" * 600_000)
+    with pytest.raises(RequestTooLarge, match=r"3000\d\d\d bytes: 0\.9\.8 takes 2097152"):
+        looking.call("cat", "", "x" * 3_000_000)
+    assert looking.stats.failures["too_large"] == 2
+
+
+def test_a_raised_limit_is_honoured(short_folder: Path) -> None:
+    with PrivateRTorrent(short_folder / "rt", extra_rc="network.xmlrpc.size_limit.set = 2M") as rtorrent:
+        assert RTorrent(rtorrent.url).call("cat", "", "x" * 1_000_000) == "x" * 1_000_000
+
+
+def test_a_socket_that_is_closed_to_us_is_a_matter_of_permission(client: RTorrent, rtorrent: PrivateRTorrent) -> None:
+    rtorrent.socket.chmod(0)
+    for folder in (rtorrent.folder, rtorrent.folder.parent):
+        folder.chmod(0o755)
+    with as_a_stranger(), pytest.raises(RTorrentPermission, match=r"belongs to uid \d+, gid \d+, mode 0000: run as"):
+        client.call("system.pid")
+    assert client.stats.failures["permission"] == 1
+
+
+def test_a_folder_that_is_closed_to_us_is_a_matter_of_permission(client: RTorrent, rtorrent: PrivateRTorrent) -> None:
+    if os.geteuid() != 0:
+        rtorrent.folder.chmod(0)
+    try:
+        with as_a_stranger(), pytest.raises(RTorrentPermission, match="a folder above it is closed to us"):
+            client.call("system.pid")
+    finally:
+        rtorrent.folder.chmod(0o700)
+
+
+def test_rtorrent_is_reached_over_tcp_too(short_folder: Path) -> None:
+    with PrivateRTorrent(short_folder / "rt", tcp=True) as rtorrent:
+        client = RTorrent(rtorrent.url)
+        assert client.call("system.pid") == rtorrent.pid
+        with pytest.raises(RequestTooLarge, match=r"0\.9\.8 takes 2097152"):
+            client.call("cat", "", "x" * 3_000_000)
+    with pytest.raises(
+        RTorrentUnavailable, match=r"nobody listens at scgi://127\.0\.0\.1:\d+: rTorrent is not running"
+    ):
+        client.call("system.pid")
+
+
+def test_durations_and_bytes_are_counted_under_their_label(looking: RTorrent) -> None:
+    looking.call("system.pid", label="ping")
+    looking.rows("main", ["d.hash="], label="items")
+    with pytest.raises(RTorrentFault):
+        looking.call("no.such", label="ping")
+    stats = looking.stats
+    assert stats.requests == {"ping": 2, "items": 1}
+    assert stats.failures["fault"] == 1
+    assert (stats.durations["ping"].count, sum(stats.durations["ping"].buckets)) == (2, 2)
+    assert 0 < stats.durations["ping"].total < 5
+    assert stats.parse_durations["items"].count == 1
+    assert stats.request_bytes > 300
+    assert stats.response_bytes > 300
+
+
+@contextlib.contextmanager
+def as_a_stranger() -> Generator[None]:
+    """As a user without rights; who is not root already is one for what has mode 0."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)

@@ -1,0 +1,264 @@
+"""What the client does when the other side misbehaves in ways that a real rTorrent cannot be told to."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from pyrotorque.errors import RequestTooLarge, RTorrentFault, RTorrentUnavailable
+from pyrotorque.rtorrent import RTorrent
+
+Play = Callable[[socket.socket], None]
+
+
+def answer(value: bytes) -> bytes:
+    return b"<methodResponse><params><param>%b</param></params></methodResponse>" % value
+
+
+def array(*values: bytes) -> bytes:
+    return b"<value><array><data>%b</data></array></value>" % b"".join(values)
+
+
+SEVEN = b"<value><i8>7</i8></value>"
+OK = answer(SEVEN)
+
+
+class FakeRTorrent:
+    """A fake, because rTorrent breaks connections and answers only by chance: plays one script per connection."""
+
+    def __init__(self, path: Path, *plays: Play) -> None:
+        self.url = f"scgi://{path}"
+        self.requests: list[bytes] = []
+        self._plays = plays
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen(5)
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        for play in self._plays:
+            with contextlib.suppress(OSError), self._listener.accept()[0] as connection:
+                self.requests.append(connection.recv(1 << 16))
+                play(connection)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+
+@pytest.fixture
+def fake(short_folder: Path) -> Generator[Callable[..., FakeRTorrent]]:
+    with contextlib.ExitStack() as ending:
+
+        def listening(*plays: Play) -> FakeRTorrent:
+            server = FakeRTorrent(short_folder / "s", *plays)
+            ending.callback(server.close)
+            return server
+
+        yield listening
+
+
+def answers(body: bytes, length: int | None = None) -> Play:
+    header = b"Status: 200 OK\r\nContent-Type: text/xml\r\nContent-Length: %d\r\n\r\n"
+    return lambda connection: connection.sendall(header % (len(body) if length is None else length) + body)
+
+
+def says(raw: bytes) -> Play:
+    return lambda connection: connection.sendall(raw)
+
+
+def closes(_: socket.socket) -> None:
+    """Breaks the connection before the first byte."""
+
+
+def is_silent(connection: socket.socket) -> None:
+    """Never answers; ends when the client goes."""
+    connection.recv(1)
+
+
+def never_ends(connection: socket.socket) -> None:
+    connection.sendall(b"Content-Type: text/xml\r\n\r\n")
+    while True:
+        connection.sendall(b" " * 65536)
+
+
+def drips(connection: socket.socket) -> None:
+    """A byte now and then: each arrives long before any timeout of a single read."""
+    connection.sendall(b"Content-Length: 100000\r\n\r\n")
+    gone = threading.Event()
+    while not gone.wait(0.02):
+        connection.sendall(b" ")
+
+
+Fake = Callable[..., FakeRTorrent]
+
+
+def test_an_answer_is_read_to_its_announced_length(fake: Fake) -> None:
+    assert RTorrent(fake(answers(OK)).url).call("system.pid") == 7
+
+
+@pytest.mark.parametrize(
+    "head", [b"Status: 200 OK\r\n\r\n", b"Status: 200 OK\n\n", b"content-length: %d\r\n\r\n" % len(OK)]
+)
+def test_other_spellings_of_the_header_are_read_too(fake: Fake, head: bytes) -> None:
+    assert RTorrent(fake(says(head + OK)).url).call("system.pid") == 7
+
+
+def test_a_read_is_repeated_once_when_the_connection_broke_before_the_first_byte(fake: Fake) -> None:
+    server = fake(closes, answers(OK))
+    client = RTorrent(server.url)
+    assert client.call("system.pid") == 7
+    assert client.stats.retries == 1
+    assert sum(client.stats.failures.values()) == 0
+    assert server.requests[0] == server.requests[1]
+
+
+def test_it_is_not_repeated_twice(fake: Fake) -> None:
+    client = RTorrent(fake(closes, closes, answers(OK)).url)
+    with pytest.raises(RTorrentUnavailable, match="broke the connection"):
+        client.call("system.pid")
+    assert (client.stats.retries, client.stats.failures["reset"]) == (1, 1)
+    assert client.call("system.pid") == 7
+
+
+def test_rows_are_a_read(fake: Fake) -> None:
+    empty = (
+        b"<methodResponse><params><param><value><array><data></data></array></value></param></params></methodResponse>"
+    )
+    assert RTorrent(fake(closes, answers(empty)).url).rows("main", ["d.hash="]) == []
+
+
+@pytest.mark.parametrize("method", ["load.raw", "d.start", "d.custom1.set", "execute.throw"])
+def test_an_effect_is_never_repeated(fake: Fake, method: str) -> None:
+    server = fake(closes, answers(OK))
+    client = RTorrent(server.url)
+    with pytest.raises(RTorrentUnavailable, match="broke the connection"):
+        client.call(method, "")
+    assert client.stats.retries == 0
+    assert len(server.requests) == 1
+
+
+def test_a_multicall_with_an_effect_in_it_is_never_repeated(fake: Fake) -> None:
+    client = RTorrent(fake(closes, answers(OK)).url)
+    with pytest.raises(RTorrentUnavailable):
+        client.multicall([("system.pid", []), ("d.start", ["A" * 40])])
+    assert client.stats.retries == 0
+
+
+def test_half_an_answer_is_never_repeated(fake: Fake) -> None:
+    client = RTorrent(fake(answers(OK[:40], len(OK)), answers(OK)).url)
+    with pytest.raises(RTorrentUnavailable, match=r"broke off its answer after \d+ bytes"):
+        client.call("system.pid")
+    assert (client.stats.retries, client.stats.failures["reset"]) == (0, 1)
+
+
+def test_silence_ends_with_the_deadline(fake: Fake) -> None:
+    client = RTorrent(fake(is_silent).url, read_timeout=0.1)
+    began = time.monotonic()
+    with pytest.raises(RTorrentUnavailable, match=r"did not answer within 0\.1 s: it is busy or hangs"):
+        client.call("system.pid")
+    assert time.monotonic() - began < 1.0
+    assert (client.stats.retries, client.stats.failures["timeout"]) == (0, 1)
+
+
+def test_a_dripping_answer_ends_with_the_deadline_too(fake: Fake) -> None:
+    client = RTorrent(fake(drips).url, read_timeout=0.15)
+    began = time.monotonic()
+    with pytest.raises(RTorrentUnavailable, match=r"within 0\.15 s to the end"):
+        client.call("system.pid")
+    assert time.monotonic() - began < 1.0
+
+
+def test_an_endless_answer_is_cut_off(fake: Fake) -> None:
+    client = RTorrent(fake(never_ends).url, answer_max=1_000_000)
+    with pytest.raises(RTorrentUnavailable, match="an answer of more than 1000000 bytes"):
+        client.call("system.pid")
+    assert client.stats.failures["parse"] == 1
+
+
+def test_an_answer_that_announces_too_much_is_refused_before_it_is_read(fake: Fake) -> None:
+    client = RTorrent(fake(answers(OK, 10**15)).url)
+    with pytest.raises(RTorrentUnavailable, match="an answer of more than"):
+        client.call("system.pid")
+
+
+@pytest.mark.parametrize(
+    ("play", "reason"),
+    [
+        (answers(b"\x00\xff\x1b[2Jgarbage"), "parse"),
+        (answers(OK[:-10]), "parse"),
+        (answers(b""), "parse"),
+        (says(b"SSH-2.0-OpenSSH_9.2\r\n"), "reset"),
+        (says(b"x" * 10_000), "parse"),
+    ],
+)
+def test_garbage_is_told_as_garbage(fake: Fake, play: Play, reason: str) -> None:
+    client = RTorrent(fake(play).url)
+    with pytest.raises(RTorrentUnavailable) as caught:
+        client.call("system.pid")
+    assert str(caught.value).isprintable()
+    assert {name: count for name, count in client.stats.failures.items() if count} == {reason: 1}
+
+
+def test_a_fault_inside_a_multicall_stays_in_its_slot(fake: Fake) -> None:
+    code = b"<member><name>faultCode</name><value><i4>-503</i4></value></member>"
+    text = b"<member><name>faultString</name><value><string>no</string></value></member>"
+    slots = array(array(SEVEN), b"<value><struct>%b%b</struct></value>" % (code, text))
+    seven, refused = RTorrent(fake(answers(answer(slots))).url).multicall([("a", []), ("b", [])])
+    assert seven == 7
+    assert isinstance(refused, RTorrentFault)
+    assert (str(refused), refused.code) == ("b: no", -503)
+
+
+def test_a_multicall_with_a_slot_too_few_is_garbage_not_shifted(fake: Fake) -> None:
+    body = answer(array())
+    with pytest.raises(RTorrentUnavailable, match=r"system\.multicall of 1 calls gave"):
+        RTorrent(fake(answers(body)).url).multicall([("system.pid", [])])
+
+
+def test_a_large_request_that_is_cut_off_names_the_limit(fake: Fake) -> None:
+    with pytest.raises(RequestTooLarge, match="0\\.9\\.8 takes 2097152"):
+        RTorrent(fake(closes).url).call("load.raw", "", b"x" * 3_000_000)
+
+
+def test_a_full_queue_of_connections_is_waited_for_and_then_told(short_folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as waiting:
+        listener.bind(str(short_folder / "s"))
+        listener.listen(0)
+        first = waiting.enter_context(socket.socket(socket.AF_UNIX))
+        first.connect(str(short_folder / "s"))
+        client = RTorrent(f"scgi://{short_folder}/s", connect_timeout=0.1)
+        began = time.monotonic()
+        with pytest.raises(RTorrentUnavailable, match="takes no more connections"):
+            client.call("system.pid")
+        assert 0.05 < time.monotonic() - began < 1.0
+        assert client.stats.failures["connect"] == 1
+
+
+def test_an_untrusted_client_says_so(fake: Fake) -> None:
+    server = fake(answers(OK), answers(OK))
+    RTorrent(server.url, untrusted=True).call("system.pid")
+    RTorrent(server.url).call("system.pid")
+    assert b"UNTRUSTED_CONNECTION\x001\x00" in server.requests[0]
+    assert b"UNTRUSTED_CONNECTION" not in server.requests[1]
+
+
+def test_a_request_is_framed_as_scgi(fake: Fake) -> None:
+    server = fake(answers(OK))
+    RTorrent(server.url).call("system.pid")
+    head, _, body = server.requests[0].partition(b",<?xml")
+    length, _, fields = head.partition(b":")
+    assert int(length) == len(fields)
+    assert fields.split(b"\0") == [b"CONTENT_LENGTH", b"%d" % len(b"<?xml" + body), b"SCGI", b"1", b""]
+
+
+def test_a_socket_path_that_is_no_socket_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RTorrentUnavailable, match="nobody listens"):
+        RTorrent(f"scgi://{tmp_path}/file").call("system.pid")
