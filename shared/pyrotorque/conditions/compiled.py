@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from pyrotorque.conditions.nodes import And, Choice, Node, Not, Term, conjunction, disjunction, terms
-from pyrotorque.conditions.operands import AnyFile, Member, Moment, Predicate, Regex, lowered
+from pyrotorque.conditions.operands import AnyFile, Loose, Member, Moment, Operand, Predicate, Regex, lowered
 
 Items: TypeAlias = Mapping[str, Any]
 Check: TypeAlias = Callable[[Items], bool]
@@ -24,11 +24,7 @@ def bind(node: Node, now: float, cost: Callable[[str], int]) -> Check:
 
 def moves(node: Node) -> bool:
     """Whether the verdict on an item can change by the clock alone."""
-    return any(
-        isinstance(choice.operand, Moment) and not isinstance(choice.operand.when, int)
-        for term in terms(node)
-        for choice in term.choices
-    )
+    return any(_is_relative(choice.operand) for term in terms(node) for choice in term.choices)
 
 
 def weakened(node: Node, keep: Callable[[Term, bool], Node | None]) -> Node | None:
@@ -58,6 +54,11 @@ def _approximate(node: Node, keep: Callable[[Term, bool], Node | None], wider: b
 def _cost(node: Node, cost: Callable[[str], int]) -> int:
     """The dearest thing that a tree asks: 0 plain, 1 regular expressions, 2 and more as the fields say."""
     return max(max(2 * cost(term.field), int(any(map(_is_search, term.choices)))) for term in terms(node))
+
+
+def _is_relative(operand: Operand) -> bool:
+    moment = operand.operand if isinstance(operand, Loose) else operand
+    return isinstance(moment, Moment) and not isinstance(moment.when, int)
 
 
 def _is_search(choice: Choice) -> bool:

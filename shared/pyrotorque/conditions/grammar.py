@@ -59,7 +59,7 @@ def read(text: str, kind_of: KindOf) -> Node:
     try:
         tokens = list(_parser().lex(text))
     except UnexpectedCharacters as error:
-        raise _bad_character(text, error.pos_in_stream) from None
+        raise _bad_character(text, error.pos_in_stream or 0) from None
     _check_depth(text, tokens)
     if not tokens:
         raise complaint(text, 0, "there is no condition here", "`*` matches every item")

@@ -1,11 +1,12 @@
 """A condition as a tree of frozen nodes, and its normal form as text."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import TypeAlias
 
 from pyrotorque.conditions import words
-from pyrotorque.conditions.operands import Exactly, Flag, Member, Moment, Number, Operand, Span
+from pyrotorque.conditions.operands import Exactly, Flag, Loose, Member, Moment, Number, Operand, Span
 
 _ESCAPED_SLASH = re.compile(r"(!?)\\(/.*[^/]|/)", re.DOTALL)
 
@@ -27,7 +28,7 @@ class Term:
 
     field: str
     choices: tuple[Choice, ...]
-    source: str = field(default="", compare=False)
+    source: str = dataclass_field(default="", compare=False)
 
     def __str__(self) -> str:
         if len(self.choices) == 1:
@@ -90,7 +91,7 @@ def terms(node: Node) -> list[Term]:
 
 
 def _single(choice: Choice) -> str:
-    operand = choice.operand
+    operand = choice.operand.operand if isinstance(choice.operand, Loose) else choice.operand
     if isinstance(operand, (Number, Span, Moment)) and operand.relation != "=":
         signs = {("<", False): "<", (">", False): ">", (">", True): "<=", ("<", True): ">="}
         return signs[operand.relation, choice.negated] + operand.text[1:]

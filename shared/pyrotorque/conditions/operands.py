@@ -173,6 +173,28 @@ class Moment:
         return lambda value: bool(value) and compared(value)
 
 
+@dataclass(frozen=True, slots=True)
+class Loose:
+    """A comparison with a value that rTorrent gives as text; text that is no number is neither more nor less."""
+
+    operand: Number | Moment
+
+    @property
+    def text(self) -> str:
+        return self.operand.text
+
+    def bind(self, now: float) -> Predicate:
+        compared = self.operand.bind(now)
+
+        def loosely(value: object) -> bool:
+            try:
+                return bool(compared(float(str(value))))
+            except ValueError:
+                return False
+
+        return loosely
+
+
 def lowered(value: Iterable[str] | None) -> Set[str]:
     """A collection of tags in lower case; one that a field made is so already."""
     return value if isinstance(value, Tags) else Tags(tag.lower() for tag in value or ())

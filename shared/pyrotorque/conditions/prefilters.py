@@ -1,9 +1,197 @@
-"""The part of a condition that rTorrent answers itself, as a filter command for `d.multicall.filtered`."""
+"""The part of a condition that rTorrent answers itself, as a filter command for `d.multicall.filtered`.
 
-from pyrotorque.conditions.nodes import Node
+rTorrent parses the filter anew for each item, so a filter is kept short: a bare command (`d.complete=`, true when it is
+not 0 and not empty) costs about 0.6 µs an item, a comparison 2.4 µs, each level of `and={…}` 0.5 µs. Only what follows
+from the condition for certain is used, and of that the few parts that exclude most for the least:
+
+- where a term cannot hold for the zero value of its field (no, 0, the empty text), the field's command must be true;
+- where it holds for the zero value only, the command must be false;
+- sizes, counts and ratios are compared as whole numbers, a hash as text; no other text is, nor any time.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from pyrotorque.conditions import regexes
+from pyrotorque.conditions.nodes import And, Choice, Node, Not, Or, Term, conjunction, disjunction
+from pyrotorque.conditions.operands import Glob, Moment, Number, Operand
+from pyrotorque.fields.kinds import Tags
+
+BUDGET: Final = 4
+_BARE, _COMPARED = 1, 3
+_WHOLE_MAX: Final = 1 << 62
+
+# Fields whose value is zero exactly where their command is; in the order in which they tend to exclude most.
+_TRUTHS: Final[dict[str, tuple[str, Any]]] = {
+    "is_complete": ("d.complete=", False),
+    "prio": ("d.priority=", 0),
+    "is_active": ("d.is_active=", False),
+    "is_open": ("d.is_open=", False),
+    "down": ("d.down.rate=", 0),
+    "up": ("d.up.rate=", 0),
+    "done": ("d.completed_chunks=", 0.0),
+    "message": ("d.message=", ""),
+    "is_private": ("d.is_private=", False),
+    "is_multi_file": ("d.is_multi_file=", False),
+    "uploaded": ("d.up.total=", 0),
+    "metafile": ("d.tied_to_file=", ""),
+    "tagged": ("d.custom=tags", Tags()),
+    "is_ignored": ("d.ignore_commands=", False),
+}
+# Fields that are 0 only if their command is: `started` is the include's own time where there is one.
+_NEVERS: Final = {"started": "d.timestamp.started=", "completed": "d.timestamp.finished=", "loaded": "d.load_date="}
+# Whole numbers in rTorrent, with the factor between its number and the field's.
+_COMPARABLE: Final = {"size": ("d.size_bytes=", 1), "fno": ("d.size_files=", 1), "ratio": ("d.ratio=", 1000)}
+_RANKS: Final = {name: rank for rank, name in enumerate(_TRUTHS)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A filter command, what it costs, and its place among equals."""
+
+    command: str
+    cost: int
+    rank: int
+
+
+_Parts: TypeAlias = list[_Part]
 
 
 def prefilter(node: Node, now: float) -> str:
     """A filter that passes every item for which `node` can hold at `now`; empty when nothing can be said cheaply."""
-    del node, now
-    return ""
+    parts = _affordable(_parts(_negations_inside(node, False), now))
+    return _group("and", parts) if parts else ""
+
+
+def _parts(node: Node, now: float) -> _Parts:
+    """Filters that all hold for every item that meets the node, in no order."""
+    if isinstance(node, Term):
+        found = _of_term(node, now)
+        return [found] if found else []
+    if isinstance(node, And):
+        return [part for each in node.parts for part in _parts(each, now)]
+    assert isinstance(node, Or), "negations were moved into the terms"
+    sides = [_affordable(_parts(each, now)) for each in node.parts]
+    if not all(sides):
+        return []
+    cost = _BARE + sum(part.cost for side in sides for part in side)
+    rank = max(part.rank for side in sides for part in side)
+    return [_Part(_group("or", [_Part(_group("and", side), 0, 0) for side in sides]), cost, rank)]
+
+
+def _affordable(parts: _Parts) -> _Parts:
+    chosen: _Parts = []
+    for part in sorted(dict.fromkeys(parts), key=lambda part: (part.cost, part.rank)):
+        if sum(each.cost for each in chosen) + part.cost <= BUDGET:
+            chosen.append(part)
+    return chosen
+
+
+def _of_term(term: Term, now: float) -> _Part | None:
+    name = term.field
+    rank = _RANKS.get(name, len(_RANKS))
+    if name in _COMPARABLE:
+        command = _compared(term, *_COMPARABLE[name])
+        return _Part(command, _COMPARED, rank) if command else None
+    if name == "hash":
+        command = _same_hash(term)
+        return _Part(command, _COMPARED, -1) if command else None
+    if name in _NEVERS:
+        return _Part(f"not=${_NEVERS[name]}", _BARE, rank) if _only_zero(term, Moment) else None
+    truth = _TRUTHS.get(name) or _custom(name)
+    if truth is None:
+        return None
+    command, zero = truth
+    if not _holds(term, zero, now):
+        return _Part(command, _BARE, rank)
+    if zero is False and not _holds(term, True, now):
+        return _Part(f"not=${command}", _BARE, rank)
+    if (zero == "" and _only_empty(term)) or (zero == 0 and zero is not False and _only_zero(term, Number)):
+        return _Part(f"not=${command}", _BARE, rank)
+    return None
+
+
+def _custom(name: str) -> tuple[str, str] | None:
+    """The command of a custom value; a number may be compared with it, and then an empty one is no number."""
+    key = name.removeprefix("custom_")
+    if key == name:
+        return None
+    return (f"d.custom{key}=" if key in "12345" else f"d.custom={key}"), ""
+
+
+def _holds(term: Term, value: object, now: float) -> bool:
+    """Whether the term can hold for this value; in doubt it can."""
+    try:
+        return any(bool(choice.operand.bind(now)(value)) != choice.negated for choice in term.choices)
+    except (regexes.Undecided, TypeError, ValueError):
+        return True
+
+
+def _only_empty(term: Term) -> bool:
+    return all(choice == Choice(Glob("")) for choice in term.choices)
+
+
+def _only_zero(term: Term, kind: type[Operand]) -> bool:
+    """Whether every choice is `=0`; times count as 0 where they were never set."""
+    return all(
+        isinstance(choice.operand, kind)
+        and not choice.negated
+        and isinstance(choice.operand, (Number, Moment))
+        and choice.operand.relation == "="
+        and (choice.operand.value if isinstance(choice.operand, Number) else choice.operand.when) == 0
+        for choice in term.choices
+    )
+
+
+def _compared(term: Term, command: str, factor: int) -> str:
+    """A comparison of whole numbers, widened by one where the field is a fraction of rTorrent's number."""
+    if len(term.choices) != 1 or not isinstance(term.choices[0].operand, Number):
+        return ""
+    operand, negated = term.choices[0].operand, term.choices[0].negated
+    limit, slack = operand.value * factor, 0 if factor == 1 else 1
+    if limit >= _WHOLE_MAX:
+        return ""
+    if operand.relation == "=":
+        return "" if negated or slack or limit != int(limit) else f"equal={command},value={int(limit)}"
+    if operand.relation == ">":
+        if negated:
+            return f"less={command},value={math.floor(limit) + 1 + slack}"
+        return f"greater={command},value={math.floor(limit) - slack}"
+    if negated:
+        return f"greater={command},value={math.ceil(limit) - 1 - slack}"
+    return f"less={command},value={math.ceil(limit) + slack}"
+
+
+def _same_hash(term: Term) -> str:
+    if len(term.choices) != 1 or term.choices[0].negated or not isinstance(term.choices[0].operand, Glob):
+        return ""
+    pattern = term.choices[0].operand.pattern.upper()
+    return f"equal=d.hash=,cat={pattern}" if re.fullmatch(r"[0-9A-F]{40}", pattern) else ""
+
+
+def _negations_inside(node: Node, negated: bool) -> Node:
+    """The same condition with each NOT moved into the values of its terms."""
+    if isinstance(node, Not):
+        return _negations_inside(node.part, not negated)
+    if isinstance(node, Term):
+        if not negated:
+            return node
+        turned = [Term(node.field, (Choice(choice.operand, not choice.negated),)) for choice in node.choices]
+        return conjunction(list(turned))
+    parts = [_negations_inside(part, negated) for part in node.parts]
+    return conjunction(parts) if isinstance(node, And) != negated else disjunction(parts)
+
+
+def _group(name: str, parts: _Parts) -> str:
+    if len(parts) == 1:
+        return parts[0].command
+    return f"{name}={{{','.join(_argument(part.command) for part in parts)}}}"
+
+
+def _argument(command: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9_.=$]+", command):
+        return command
+    escaped = command.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -11,6 +11,7 @@ from pyrotorque.conditions.operands import (
     Exactly,
     Flag,
     Glob,
+    Loose,
     Member,
     Moment,
     Number,
@@ -143,15 +144,15 @@ def _duration(value: Written) -> Span:
 
 
 def _guess(value: Written) -> Operand:
-    """For a field without a kind: an order needs a number, size or span; anything else is a pattern."""
+    """For a field without a kind: an order needs a number, a size or a time; anything else is a pattern."""
     if value.relation in (None, "="):
         return _text(value)
-    for reader in (_number, _size, _duration):
+    for reader in (_number, _size, _time):
         try:
-            return reader(value)
+            return Loose(reader(value))
         except BadValue:
             continue
-    raise BadValue(f"`{value.text}` is neither a number nor a size nor a duration", "write 5, 700m or 1d12h")
+    raise BadValue(f"`{value.text}` is neither a number nor a size nor a time", "write 5, 700m or 1d12h")
 
 
 def _signed(value: Written) -> tuple[Relation, str]:

@@ -1,7 +1,7 @@
 """What the name of a release says: a show with season and episode, or a movie with its year, and technical tags."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 
@@ -102,7 +102,7 @@ def _tv(stem: str, extension: str | None) -> Traits | None:
         if pattern in ("numeric", "roman part", "mini-series") and not _TECHNICAL.search(found["rest"] or ""):
             continue
         groups = found.groupdict()
-        return Traits(
+        traits = Traits(
             kind="tv",
             show=_spaced(found["show"]),
             season=groups.get("season") or groups.get("season2"),
@@ -111,8 +111,8 @@ def _tv(stem: str, extension: str | None) -> Traits | None:
             part=groups.get("part"),
             extension=extension,
             pattern=pattern,
-            **_tags(found["rest"] or ""),
         )
+        return _tagged(traits, found["rest"] or "")
     return None
 
 
@@ -122,14 +122,14 @@ def _movie(stem: str, extension: str | None) -> Traits | None:
     found = _MOVIE.fullmatch(stem)
     if not found or not _is_title(found["title"]) or not _TECHNICAL.search(found["rest"] or ""):
         return None
-    return Traits(
+    traits = Traits(
         kind="movie",
         title=_spaced(found["title"]),
         year=found["year"],
         extension=extension,
         pattern="movie",
-        **_tags(found["rest"] or ""),
     )
+    return _tagged(traits, found["rest"] or "")
 
 
 def _is_title(text: str) -> bool:
@@ -141,16 +141,21 @@ def _spaced(text: str) -> str:
     return re.sub(r"[ ._]+", " ", text).strip(" -[](")
 
 
-def _tags(rest: str) -> dict[str, "str | tuple[str, ...] | None"]:
-    """The technical words behind the title by what they tell, and all of them folded into `release_tags`."""
+def _tagged(traits: Traits, rest: str) -> Traits:
+    """The traits with the technical words behind the title, each by what it tells and all in `release_tags`."""
     spaced = _SOUND_AND_CHANNELS.sub(r"\1 ", rest)
-    tags: dict[str, str | tuple[str, ...] | None] = {}
-    places: list[tuple[int, str]] = []
-    for name, rule in _TAG.items():
-        found = rule.search(spaced)
-        tags[name] = found["tag"] if found else None
-        places += [(each.start(), each["tag"]) for each in rule.finditer(spaced)]
+    found = {name: [(each.start(), each["tag"]) for each in rule.finditer(spaced)] for name, rule in _TAG.items()}
+    first = {name: places[0][1] if places else None for name, places in found.items()}
     group = _GROUP.search(rest)
-    tags["group"] = group["group"] if group and not _TECHNICAL.fullmatch(group["group"]) else None
-    tags["release_tags"] = tuple(tag for _, tag in sorted(places))
-    return tags
+    return replace(
+        traits,
+        aspect=first["aspect"],
+        format=first["format"],
+        source=first["source"],
+        codec=first["codec"],
+        sound=first["sound"],
+        channels=first["channels"],
+        release=first["release"],
+        group=group["group"] if group and not _TECHNICAL.fullmatch(group["group"]) else None,
+        release_tags=tuple(tag for _, tag in sorted(place for places in found.values() for place in places)),
+    )

@@ -1,0 +1,72 @@
+"""What is asked for single items: files, trackers, views; files are remembered, for a torrent's never change."""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from pyrotorque.fields.field import DETAILS, Detail, Rows
+from pyrotorque.items.item import Item
+
+# One call for all items of a view costs rTorrent 7 µs an item, a call for each item 360 µs.
+_ONE_BY_ONE_MAX: Final = 100
+_REMEMBERED_MAX: Final = 50_000
+
+
+class Asked(Protocol):
+    """What this needs of rTorrent's client."""
+
+    def rows(self, view: str, commands: Sequence[str], *, where: str = "") -> list[tuple[str, ...]]: ...
+    def multicall(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> Sequence[Any]: ...
+
+
+class DetailReader:
+    """Gives items the details that they lack."""
+
+    def __init__(self, rtorrent: Asked) -> None:
+        self._rtorrent = rtorrent
+        self._files: dict[tuple[str, int], Rows] = {}
+
+    def fetch(self, items: Sequence[Item], detail: Detail, view: str, where: str) -> None:
+        """Ask for `detail` of all `items`, which are among those of `view` that pass the filter `where`."""
+        lacking = [item for item in items if item.lacks(detail) and not (detail == "files" and self._recalled(item))]
+        if not lacking:
+            return
+        bulky = len(lacking) > _ONE_BY_ONE_MAX and DETAILS[detail][1]
+        found = self._of_all(detail, view, where) if bulky else self._of_each(lacking, detail)
+        for item in lacking:
+            rows = found.get(item["hash"], ())
+            item.add(detail, rows)
+            if detail == "files" and rows:
+                self._remember(item, rows)
+
+    def _of_each(self, items: Sequence[Item], detail: Detail) -> dict[str, Rows]:
+        method, commands = DETAILS[detail]
+        arguments = ("", *commands) if commands else ()
+        hashes = [str(item["hash"]) for item in items]
+        answers = self._rtorrent.multicall([(method, (info_hash, *arguments)) for info_hash in hashes])
+        # An item that was erased meanwhile answers with a fault: it has no details any more.
+        return {name: answer for name, answer in zip(hashes, answers, strict=True) if isinstance(answer, list)}
+
+    def _of_all(self, detail: Detail, view: str, where: str) -> dict[str, Rows]:
+        """The same in one call: rTorrent runs the parts of a list together, so each ends with a random separator."""
+        method, commands = DETAILS[detail]
+        between, end = secrets.token_hex(4), secrets.token_hex(4)
+        packed = ",".join(f"${command},{between}" for command in commands[:-1]) + f",${commands[-1]},{end}"
+        rows = self._rtorrent.rows(view, ["d.hash=", f'{method}=,"cat={packed}"'], where=where)
+        return {name: [row.split(between) for row in text.split(end)[:-1]] for name, text in rows}
+
+    def _recalled(self, item: Item) -> bool:
+        rows = self._files.get(_identity(item))
+        if rows is not None:
+            item.add("files", rows)
+        return rows is not None
+
+    def _remember(self, item: Item, rows: Rows) -> None:
+        if len(self._files) >= _REMEMBERED_MAX:
+            self._files.clear()
+        self._files[_identity(item)] = rows
+
+
+def _identity(item: Item) -> tuple[str, int]:
+    """A torrent's files are fixed by hash and size: a magnet link has another size before it is resolved."""
+    return item["hash"], item["size"]
