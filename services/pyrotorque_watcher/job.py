@@ -68,17 +68,14 @@ class TreeJob:
 
     # -- beginning and end
 
-    def open(self, since_ns: int, new_since_ns: int) -> None:
-        """Begin to listen. Files older than `since_ns` are baseline where the ledger knows nothing at all, older than
-        `new_since_ns` in roots that are new to it."""
-        had = self._ledger.roots(self.name)
-        first = not self._ledger.knows_roots()
+    def open(self, since_ns: int) -> None:
+        """Begin to listen. In roots that the ledger does not know, files older than `since_ns` are baseline."""
+        paths = dict.fromkeys(os.fsencode(path.expanduser().absolute()) for path in self.settings.path)
         with self._ledger.transaction():
-            for path in dict.fromkeys(os.fsencode(os.path.abspath(os.path.expanduser(p))) for p in self.settings.path):
-                self._ledger.add_root(self.name, path, since_ns if first else new_since_ns)
-        had = self._ledger.roots(self.name)
-        for path in dict.fromkeys(os.fsencode(os.path.abspath(os.path.expanduser(p))) for p in self.settings.path):
-            self.roots[path] = Root(path, *had[path])
+            for path in paths:
+                self._ledger.add_root(self.name, path, since_ns)
+        known = self._ledger.roots(self.name)
+        self.roots = {path: Root(path, *known[path]) for path in paths}
         self._listen()
         for root in self.roots.values():
             self._walk(root, "startup")
@@ -104,7 +101,10 @@ class TreeJob:
     # -- events
 
     def hear(self, now: float, clock: float) -> bool:
-        """Take some of the kernel's events to the ledger; whether there were any. `now` is Unix time, `clock` monotonic."""
+        """Take some of the kernel's events to the ledger; whether there were any.
+
+        `now` is Unix time, `clock` monotonic.
+        """
         changes = self._tree.read(_EVENTS)
         if not changes:
             self._count_events(now)

@@ -1,5 +1,6 @@
 """The truth about metafiles: one row for each, what became of it, in the watcher's own file."""
 
+import os
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyrotorque.store import Store
+from pyrotorque.text import printable
 from pyrotorque_watcher.reconcile import Known, State
 from pyrotorque_watcher.walk import Found
 
@@ -18,7 +20,9 @@ MIGRATIONS: Final = (
         job TEXT NOT NULL, path BLOB NOT NULL, folder BLOB NOT NULL, root BLOB NOT NULL,
         size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
         device INTEGER NOT NULL, inode INTEGER NOT NULL,
-        info_hash TEXT NOT NULL DEFAULT '', name TEXT NOT NULL DEFAULT '',
+        info_hash TEXT NOT NULL DEFAULT '',
+        others TEXT NOT NULL DEFAULT '',    -- more info-hashes, of a magnet file with several links
+        name TEXT NOT NULL DEFAULT '',
         state TEXT NOT NULL, mode TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0,
         kind TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '',
         first_seen REAL NOT NULL, changed REAL NOT NULL, closed REAL NOT NULL,
@@ -46,7 +50,7 @@ MIGRATIONS: Final = (
 _KNOWN = "path, size, mtime_ns, ctime_ns, device, inode, state, kind, gone != 0"
 _ROW = (
     "turn, job, path, root, size, mtime_ns, device, inode, info_hash, name, state, mode, attempts, kind, reason,"
-    " first_seen, changed, closed, next_try, token, incarnation, settled, broken, told, tied"
+    " first_seen, changed, closed, next_try, token, incarnation, settled, broken, told, tied, others"
 )
 _YEAR = 366 * 86400.0
 
@@ -90,6 +94,7 @@ class Row:
     broken: str
     told: int
     tied: int
+    others: str
 
 
 class Ledger:
@@ -229,15 +234,23 @@ class Ledger:
         found = self._db.execute(query, (row.turn, row.token)).fetchone()
         return None if found is None else Row(*found)
 
-    def retry(self, paths: Iterable[bytes] | None, now: float) -> int:
-        """Failed and baseline metafiles (all, or these) are to be loaded again; how many there were."""
+    def retry(self, paths: Iterable[str] | None, now: float) -> int:
+        """Failed and baseline metafiles are to be loaded again: all of them, or those whose paths are, or are shown
+        as, one of `paths`; how many there were."""
         query = (
             "UPDATE metafiles SET state = 'seen', attempts = 0, next_try = 0, kind = '', reason = '', gone = 0,"
             " told = 0, closed = ?, changed = ? WHERE state IN ('failed', 'baseline')"
         )
         if paths is None:
             return self._db.execute(query, (now, now)).rowcount
-        return sum(self._db.execute(f"{query} AND path = ?", (now, now, path)).rowcount for path in paths)
+        wanted = set(paths)
+        rows = self._db.execute("SELECT turn, path FROM metafiles WHERE state IN ('failed', 'baseline')").fetchall()
+        turns = [turn for turn, path in rows if printable(path) in wanted or os.fsdecode(path) in wanted]
+        return sum(self._db.execute(f"{query} AND turn = ?", (now, now, turn)).rowcount for turn in turns)
+
+    def wake_all(self) -> None:
+        """What waited for something (a writer, an active job, the end of a dry run) is tried at once."""
+        self._db.execute("UPDATE metafiles SET next_try = 0 WHERE state IN ('seen', 'sent', 'visible')")
 
     def counts(self) -> dict[str, int]:
         """How many rows are in each state, files that are gone left out."""

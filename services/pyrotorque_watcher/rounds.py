@@ -75,7 +75,7 @@ class Round:
             row = known.pop(file.path, None)
             if row is None or unchanged(file, row, self.situation) is not Verdict.KEEP:
                 self._fresh.append(file.path)
-        missing = [path for path, row in known.items() if not row.gone]
+        missing = [path for path, row in known.items() if not row.gone and not os.path.lexists(path)]
         if missing and found.readable:
             with sightings.ledger.transaction():
                 sightings.ledger.gone(sightings.job, missing, now)

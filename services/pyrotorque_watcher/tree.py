@@ -20,7 +20,7 @@ from typing import NamedTuple
 def _pyinotify() -> ModuleType:
     """pyinotify imports asyncore, which Python 3.12 removed, for a class nobody needs: it gets an empty one."""
     stub = ModuleType("asyncore")
-    stub.__dict__["file_dispatcher"] = object
+    stub.__dict__["file_dispatcher"] = type("file_dispatcher", (), {})
     before = sys.modules.get("asyncore")
     sys.modules["asyncore"] = stub
     try:

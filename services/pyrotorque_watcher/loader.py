@@ -1,0 +1,311 @@
+"""Brings metafiles into rTorrent: seen, sent, visible, loaded. Each step is in the ledger before the next begins.
+
+rTorrent's answer to a load says nothing, so an item counts when it is seen there with our mark; and it may still be
+lost if rTorrent dies within milliseconds, so the metafile counts as loaded only when its session file is written.
+Every step may be repeated: a hash that rTorrent has is not loaded again.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from pyrotorque.errors import RequestTooLarge, RTorrentError, RTorrentFault, RTorrentPermission, RTorrentUnavailable
+from pyrotorque.events import LoadFailure
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.settings.schema import WatchSettings
+from pyrotorque.text import printable
+from pyrotorque_watcher.ledger import Ledger, Row, Seen
+from pyrotorque_watcher.outcomes import Outcomes
+from pyrotorque_watcher.plan import MARK, Plan, globs, mapped, verb
+from pyrotorque_watcher.prepare import Gone, NotYet, Prepared, Recipes, Refused, Written, prepare
+from pyrotorque_watcher.sight import Sight
+from pyrotorque_watcher.walk import look
+
+log = logging.getLogger(__name__)
+
+BATCH: Final = 16  # loads between two looks at the kernel's events: about 20 ms of rTorrent's time
+_AGAIN: Final = (0.005, 0.02, 0.1, 0.4)  # seconds between looks for an item that is not visible yet
+_SENDS: Final = 5
+_AWAY_FIRST, _AWAY_MAX = 0.25, 5.0
+_NEVER: Final = 1e15
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A job as the loader needs it."""
+
+    settings: WatchSettings
+    recipes: Recipes
+
+
+@dataclass(slots=True)
+class Away:
+    """rTorrent does not answer: said once, asked again with growing patience."""
+
+    since: float = 0.0
+    until: float = 0.0
+    pause: float = _AWAY_FIRST
+
+    def missed(self, error: RTorrentError, now: float) -> None:
+        if not self.since:
+            self.since = now
+            log.warning("%s; everything seen meanwhile is loaded when it is back", error)
+        self.until = now + self.pause
+        self.pause = min(_AWAY_MAX, self.pause * 2)
+
+    def back(self, now: float) -> None:
+        if self.since:
+            log.info("rTorrent answers again after %.0f s", now - self.since)
+        self.since, self.until, self.pause = 0.0, 0.0, _AWAY_FIRST
+
+
+@dataclass
+class Loader:
+    """The state machine; all of its state that matters is in the ledger."""
+
+    ledger: Ledger
+    outcomes: Outcomes
+    rtorrent: RTorrent
+    clients: Mapping[str, Client]
+    sight: Sight = field(default_factory=Sight)
+    stopping: Callable[[], bool] = lambda: False
+    away: Away = field(default_factory=Away)
+    incarnation: str = ""
+    _looks: dict[int, int] = field(default_factory=dict[int, int])
+
+    def step(self, now: float) -> bool:
+        """Send some of what was seen and look for what was sent; whether there may be more to do at once."""
+        if now < self.away.until:
+            return False
+        try:
+            if not self.incarnation:
+                self.meet()
+            self._verify(self.ledger.rows("sent", now, 4 * BATCH), now)
+            rows = self.ledger.rows("seen", now, BATCH)
+            sent = self._send_all(rows)
+            if sent:
+                self._verify(sent, time.time())
+        except (RTorrentUnavailable, RTorrentPermission) as error:
+            self.lost(error, time.time())
+            return False
+        self.away.back(now)
+        return len(rows) == BATCH
+
+    def lost(self, error: RTorrentError, now: float) -> None:
+        """rTorrent did not answer; whoever answers next may be another."""
+        self.incarnation = ""
+        self.away.missed(error, now)
+
+    def meet(self) -> None:
+        """Learn which rTorrent this is."""
+        identity = self.rtorrent.identity()
+        self.incarnation = identity.incarnation
+        self.sight.of(identity.pid, identity.hostname)
+
+    def sees(self, ours: bytes, theirs: bytes) -> bool:
+        return self.sight.sees(ours, theirs)
+
+    def known(self, command: str) -> bool:
+        return self.rtorrent.known(command)
+
+    def due(self) -> float:
+        """When (Unix time) there is something to do next."""
+        times = (self.ledger.next_try("seen"), self.ledger.next_try("sent"))
+        return max(min((due for due in times if due is not None), default=_NEVER), self.away.until)
+
+    # -- seen → sent
+
+    def _send_all(self, rows: Sequence[Row]) -> list[Row]:
+        sent: list[Row] = []
+        for row in rows:
+            if self.stopping():
+                break
+            if self._send(row):
+                sent.append(row)
+        return sent
+
+    def _send(self, row: Row) -> bool:
+        """Load `row` now if it can be; True when rTorrent was asked to."""
+        client = self.clients.get(row.job)
+        now = time.time()
+        if client is None:
+            self._wait(row, now, _NEVER, "its job is not active")
+            return False
+        plan = prepare(row, client.settings, client.recipes, self, now)
+        if not isinstance(plan, Plan):
+            self._not_sent(row, plan, now)
+            return False
+        if client.settings.dry_run:
+            log.info("%s: WOULD load %s as %s", row.job, printable(row.path), plan.load.value)
+            self._wait(row, now, _NEVER, "dry run")
+            return False
+        if self._moved(row, plan, now):
+            return False
+        if row.broken:
+            self._replace_broken(row, plan)
+        first = plan.torrents[0]
+        with self.ledger.transaction():
+            self.ledger.set(
+                row,
+                now,
+                state="sent",
+                info_hash=first.info_hash,
+                others=" ".join(torrent.info_hash for torrent in plan.torrents[1:]),
+                name=printable(first.name),
+                mode=plan.load.mode,
+                attempts=row.attempts + 1,
+                tied=plan.tied,
+            )
+        self._looks[row.turn] = 0
+        return self._ask_to_load(row, plan, client)
+
+    def _ask_to_load(self, row: Row, plan: Plan, client: Client) -> bool:
+        name = verb(plan.load, quiet=client.settings.quiet)
+        self.outcomes.metrics.accepted()
+        try:
+            for torrent in plan.torrents:
+                self.rtorrent.call(name, "", torrent.data, *torrent.commands)
+        except RequestTooLarge as error:
+            return self._load_by_path(row, plan, client, error)
+        except RTorrentFault as fault:
+            self._fail(row, "rpc", f"rTorrent refused it: {fault}")
+            return False
+        return True
+
+    def _load_by_path(self, row: Row, plan: Plan, client: Client, limit: RequestTooLarge) -> bool:
+        """rTorrent reads the file itself: only where it sees this very file, under a name that is no pattern."""
+        theirs = mapped(row.path, client.settings.path_map)
+        if globs(theirs) or not self.sight.sees(row.path, theirs):
+            self._fail(row, "too_large", f"{limit}; and rTorrent cannot be shown to read {printable(theirs)} itself")
+            return False
+        untied = () if plan.tied else (b"d.tied_to_file.set=",)
+        name = verb(plan.load, quiet=client.settings.quiet, by_path=True)
+        try:
+            self.rtorrent.call(name, "", theirs, *untied, *plan.torrents[0].commands)
+        except RTorrentFault as fault:
+            self._fail(row, "rpc", f"rTorrent refused it: {fault}")
+            return False
+        return True
+
+    def _replace_broken(self, row: Row, plan: Plan) -> None:
+        """An item whose commands failed is ours to take out again, and never its metafile with it."""
+        for torrent in plan.torrents:
+            mark = self.rtorrent.multicall([("d.custom", (torrent.info_hash, MARK))])[0]
+            if mark == f"{row.broken}.":
+                self.rtorrent.multicall(
+                    [("d.tied_to_file.set", (torrent.info_hash, "")), ("d.erase", (torrent.info_hash,))]
+                )
+
+    def _moved(self, row: Row, plan: Plan, now: float) -> bool:
+        """A file that was loaded under a path where it is no more was renamed while nobody looked."""
+        for known in self.ledger.same_content(row, plan.torrents[0].info_hash):
+            there = look(known.path)
+            if there is None or there.identity != known.identity:
+                log.info("%s: %s is now %s", row.job, printable(known.path), printable(row.path))
+                found = look(row.path)
+                if found is not None:
+                    with self.ledger.transaction():
+                        self.ledger.move(row.job, known.path, row.root, found)
+                    return True
+        return False
+
+    def _not_sent(self, row: Row, outcome: Prepared, now: float) -> None:
+        match outcome:
+            case Refused(kind, reason):
+                self._fail(row, kind, reason)
+            case NotYet(reason):
+                if not row.attempts:
+                    log.info("%s: %s is %s; waiting for the rest", row.job, printable(row.path), reason)
+                pause = min(30.0, 0.5 * 2**row.attempts)
+                self._wait(row, now, now + pause, reason, attempts=row.attempts + 1)
+            case Gone():
+                log.info("%s: %s is gone before it was loaded", row.job, printable(row.path))
+                with self.ledger.transaction():
+                    self.ledger.drop(row)
+            case Written():
+                self._see_again(row, now)
+            case Plan():
+                pass
+
+    def _see_again(self, row: Row, now: float) -> None:
+        found = look(row.path)
+        if found is not None:
+            with self.ledger.transaction():
+                self.ledger.see(row.job, row.root, found, now, Seen(found.ctime_ns / 1e9, settled=bool(row.settled)))
+
+    def _wait(self, row: Row, now: float, until: float, reason: str, attempts: int = 0) -> None:
+        with self.ledger.transaction():
+            self.ledger.set(row, now, next_try=until, reason=reason, attempts=attempts)
+
+    # -- sent → visible
+
+    def _verify(self, rows: Sequence[Row], now: float) -> None:
+        """Look for the items of `rows`: there with our mark, there with another's, or not there (yet)."""
+        current = [found for row in rows if (found := self.ledger.current(row)) is not None and found.state == "sent"]
+        if not current:
+            return
+        marks = self._marks(current)
+        now = time.time()
+        broken = [row for row, mark in zip(current, marks, strict=True) if mark == f"{row.token}."]
+        reasons = self._disarm(broken)
+        with self.ledger.transaction():
+            for row, mark in zip(current, marks, strict=True):
+                if mark is None:
+                    self._invisible(row, now)
+                elif mark == row.token:
+                    self.outcomes.visible(row, self.incarnation, now)
+                elif mark != f"{row.token}.":
+                    self.outcomes.failed(row, "duplicate", "rTorrent has this torrent already", now)
+            for row, reason in zip(broken, reasons, strict=True):
+                self.outcomes.failed(row, "rpc", reason, now)
+        for row, mark in zip(current, marks, strict=True):
+            if mark is not None:
+                self._looks.pop(row.turn, None)
+
+    def _marks(self, rows: Sequence[Row]) -> list[str | None]:
+        """Our mark in the items of each row, empty where there is none; None where there is no such item (yet)."""
+        hashes = [(row, info_hash) for row in rows for info_hash in (row.info_hash, *row.others.split())]
+        answers = self.rtorrent.multicall([("d.custom", (info_hash, MARK)) for _, info_hash in hashes])
+        found: dict[int, list[str | None]] = {row.turn: [] for row in rows}
+        for (row, _), answer in zip(hashes, answers, strict=True):
+            found[row.turn].append(None if isinstance(answer, RTorrentFault) else str(answer))
+        return [one_mark(found[row.turn], row.token) for row in rows]
+
+    def _disarm(self, rows: Sequence[Row]) -> list[str]:
+        """Items whose commands failed stay where their owner sees them, but nothing starts them; why they failed."""
+        reasons: list[str] = []
+        for row in rows:
+            calls = [(name, (row.info_hash,)) for name in ("d.message", "d.stop", "d.close")]
+            answers = self.rtorrent.multicall([*calls, ("d.priority.set", (row.info_hash, 0))])
+            message = "" if isinstance(answers[0], RTorrentFault) else str(answers[0])
+            reasons.append(f"a load command failed: {message or 'rTorrent does not say which'}")
+        return reasons
+
+    def _invisible(self, row: Row, now: float) -> None:
+        looks = self._looks.get(row.turn, len(_AGAIN))
+        self._looks[row.turn] = looks + 1
+        if looks < len(_AGAIN):
+            self.ledger.set(row, now, next_try=now + _AGAIN[looks])
+        elif row.attempts < _SENDS:
+            self.ledger.set(row, now, state="seen", next_try=0.0)
+        else:
+            reason = f"rTorrent took it {row.attempts} times and shows no item: its own log says why"
+            self.outcomes.failed(row, "refused", reason, now)
+
+    # -- failures
+
+    def _fail(self, row: Row, kind: LoadFailure, reason: str) -> None:
+        with self.ledger.transaction():
+            self.outcomes.failed(row, kind, reason, time.time())
+
+
+def one_mark(marks: Sequence[str | None], token: str) -> str | None:
+    """The marks of several items as one: not there while one is missing, broken if one is, ours if one is."""
+    if None in marks:
+        return None
+    for mark in (f"{token}.", token):
+        if mark in marks:
+            return mark
+    return marks[0]

@@ -1,0 +1,67 @@
+"""Records what became of a metafile: in the ledger, as an event, in the counters, and in the logs."""
+
+import logging
+from dataclasses import dataclass
+from typing import cast
+
+from pyrotorque import logs
+from pyrotorque.events import LoadFailed, LoadFailure, LoadMode, TorrentLoaded
+from pyrotorque.outbox import Outbox
+from pyrotorque.text import printable
+from pyrotorque_watcher.ledger import Ledger, Row
+from pyrotorque_watcher.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Each method is called inside a transaction of the ledger; so that all of it happens or nothing."""
+
+    ledger: Ledger
+    outbox: Outbox
+    metrics: Metrics
+
+    def visible(self, row: Row, incarnation: str, now: float) -> None:
+        """Its item is there, complete with our commands. Told once, also when it has to be loaded again."""
+        self.ledger.set(
+            row, now, state="visible", incarnation=incarnation, next_try=now + 1.0, told=1, reason="", kind=""
+        )
+        if row.told:
+            return
+        mode, seconds = cast(LoadMode, row.mode), max(0.0, now - row.closed)
+        path = printable(row.path)
+        self.outbox.add(
+            TorrentLoaded(
+                at=now,
+                info_hash=row.info_hash,
+                name=row.name,
+                metafile=path,
+                job=row.job,
+                mode=mode,
+                seconds=seconds,
+            )
+        )
+        self.metrics.loaded(mode, seconds)
+        self._say(logging.INFO, f"{row.job}: loaded {row.name} ({mode}) from {path} after {seconds:.3f} s")
+
+    def failed(self, row: Row, kind: LoadFailure, reason: str, now: float) -> None:
+        """It is not loaded until it changes or its owner asks; what rTorrent has already is no failure of the file."""
+        shown, path = printable(reason), printable(row.path)
+        self.ledger.set(
+            row,
+            now,
+            state="duplicate" if kind == "duplicate" else "failed",
+            kind=kind,
+            reason=shown,
+            attempts=max(1, row.attempts),
+            broken=row.token if kind == "rpc" else "",
+        )
+        self.outbox.add(LoadFailed(at=now, metafile=path, job=row.job, kind=kind, reason=shown))
+        self.metrics.failed(kind)
+        level = logging.INFO if kind == "duplicate" else logging.WARNING
+        self._say(level, f"{row.job}: did not load {path}: {shown}")
+
+    def _say(self, level: int, text: str) -> None:
+        log.log(level, "%s", text)
+        logs.owner(text)

@@ -1,0 +1,125 @@
+"""Reads a metafile and decides how it is to be loaded; what cannot be loaded gets a reason instead."""
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pyrotorque.errors import CommandRefused, MetafileError, MetafileIncomplete, TemplateError
+from pyrotorque.events import LoadFailure
+from pyrotorque.loadcommands import tie as tie_command
+from pyrotorque.metafile import Magnet, Metafile, magnets, read, take
+from pyrotorque.settings.schema import WatchSettings
+from pyrotorque_watcher.flags import Wanted, load_for, path_flags
+from pyrotorque_watcher.ledger import Row
+from pyrotorque_watcher.plan import Plan, Torrent, commands_for, mapped
+from pyrotorque_watcher.sightings import QUIET
+from pyrotorque_watcher.walk import look
+
+log = logging.getLogger(__name__)
+
+# A writer that stopped in the middle is waited for; after this the file is called broken. It may still be completed.
+PATIENCE = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It will not be loaded until it changes or its owner asks for it."""
+
+    kind: LoadFailure
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """Its writer is not done."""
+
+    reason: str
+
+
+class Gone:
+    """It is not there any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """It was written again since it was seen."""
+
+
+Prepared = Plan | Refused | NotYet | Gone | Written
+
+
+class Recipes(Protocol):
+    """Settings of a job with those of the watch.ini files above a metafile."""
+
+    def wanted(self, row: Row) -> Wanted: ...
+
+    def commands(
+        self, row: Row, torrent: Metafile | Magnet, flags: frozenset[str], known: Callable[[str], bool]
+    ) -> list[bytes]: ...
+
+
+class Sees(Protocol):
+    """What rTorrent sees and knows."""
+
+    def sees(self, ours: bytes, theirs: bytes) -> bool: ...
+
+    def known(self, command: str) -> bool: ...
+
+
+def prepare(row: Row, settings: WatchSettings, recipes: Recipes, rtorrent: Sees, now: float) -> Prepared:
+    """What to do about `row`."""
+    found = look(row.path)
+    if found is None:
+        return Gone()
+    if found.identity != (row.size, row.mtime_ns):
+        return Written()
+    try:
+        return _plan(row, settings, recipes, rtorrent, now)
+    except MetafileIncomplete as error:
+        if now - found.mtime_ns / 1e9 < PATIENCE:
+            return NotYet(f"incomplete: {error}")
+        return Refused("invalid", f"it was never completed: {error}")
+    except MetafileError as error:
+        return Refused("invalid", str(error)) if _is_settled(row, now) else NotYet(str(error))
+    except (TemplateError, CommandRefused) as error:
+        return Refused("template", str(error))
+    except FileNotFoundError:
+        return Gone()
+    except OSError as error:
+        return Refused("io", f"it cannot be read: {error.strerror}")
+
+
+def _plan(row: Row, settings: WatchSettings, recipes: Recipes, rtorrent: Sees, now: float) -> Plan:
+    torrents = _torrents(row, now)
+    flags = path_flags(row.path, row.root)
+    load = load_for(recipes.wanted(row), flags)
+    theirs = mapped(row.path, settings.path_map)
+    # rTorrent deletes the file with the item, so a file of several torrents is tied to none.
+    tied = len(torrents) == 1 and (
+        settings.tie == "yes" or (settings.tie == "auto" and rtorrent.sees(row.path, theirs))
+    )
+    tie = tie_command(theirs) if tied else None
+
+    def with_commands(torrent: Metafile | Magnet, data: bytes) -> Torrent:
+        users = recipes.commands(row, torrent, flags, rtorrent.known)
+        return Torrent(torrent.info_hash, torrent.name, data, commands_for(load, row.token, tie, users))
+
+    return Plan(tuple(with_commands(*torrent) for torrent in torrents), load, tied)
+
+
+def _torrents(row: Row, now: float) -> list[tuple[Metafile | Magnet, bytes]]:
+    data = take(Path(os.fsdecode(row.path)))
+    if data.startswith(b"d") or b".magnet" not in row.path.rpartition(b"/")[2].lower():
+        return [(read(data), data)]
+    if not _is_settled(row, now):
+        raise MetafileIncomplete("it was written just now, and a list of links has no end of its own")
+    links = {link.info_hash: link for link in magnets(data)}
+    return [(link, link.metafile()) for link in links.values()]
+
+
+def _is_settled(row: Row, now: float) -> bool:
+    """Whether its writer has closed it: an event said so, or it did not change for a while."""
+    return bool(row.settled) or now - row.first_seen >= QUIET

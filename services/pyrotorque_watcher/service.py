@@ -1,0 +1,304 @@
+"""The watcher's loop: hears the kernel, loads what was seen, walks what is due, answers; one small piece at a time."""
+
+import logging
+import os
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Final
+
+from pyrotorque import logs
+from pyrotorque.bus import Asked, Bus
+from pyrotorque.configuration import Configuration, ConfigurationWatch, reload
+from pyrotorque.errors import PyrotorqueError, RTorrentError, SettingsError
+from pyrotorque.events import Family, TotalsReported
+from pyrotorque.lifecycle import Life
+from pyrotorque.outbox import Outbox
+from pyrotorque.requests import Answer, DescribeService, RetryMetafiles
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.schedule import parse_schedule
+from pyrotorque.settings.schema import Settings, WatchSettings
+from pyrotorque.store import Store
+from pyrotorque.text import printable
+from pyrotorque.totals import Totals
+from pyrotorque_watcher.disposal import Disposer
+from pyrotorque_watcher.durable import Durability
+from pyrotorque_watcher.job import TreeJob
+from pyrotorque_watcher.ledger import Ledger, Row
+from pyrotorque_watcher.loader import Client, Loader
+from pyrotorque_watcher.metrics import Metrics
+from pyrotorque_watcher.outcomes import Outcomes
+from pyrotorque_watcher.recipes import JobRecipes
+
+log = logging.getLogger(__name__)
+
+_RESCAN: Final = 60.0
+_IDLE: Final = 2.0  # how often somebody looks whether the configuration is another one
+_REPORT_CHANGED, _REPORT = 5.0, 30.0
+_WALK: Final = 0.01  # seconds of walking between two looks at everything else
+_MARGIN: Final = 10.0  # added to the deadlines that the guardian sees
+
+
+@dataclass
+class Reports:
+    """Totals for the exporter: at once, then when they changed, and now and then in any case."""
+
+    totals: Totals
+    at: float = float("-inf")
+    last: tuple[Family, ...] = ()
+
+    def due(self, clock: float) -> tuple[Family, ...] | None:
+        """The families, when they are to be told."""
+        if clock - self.at < _REPORT_CHANGED:
+            return None
+        families = self.totals.families()
+        if families == self.last and clock - self.at < _REPORT:
+            return None
+        self.at, self.last = clock, families
+        return families
+
+
+@dataclass
+class Watcher:
+    """All jobs of the service, their ledger, and the loader they share."""
+
+    configuration: Configuration
+    life: Life
+    store: Store
+    outbox: Outbox
+    bus: Bus
+    group_started: float
+    totals: Totals = field(default_factory=Totals)
+    jobs: list[TreeJob] = field(default_factory=list[TreeJob])
+    loader: Loader | None = None
+    durability: Durability | None = None
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.store)
+        self.metrics = Metrics(self.totals)
+        self.totals.load(self.store)
+        self._reports = Reports(self.totals)
+        self._watch = ConfigurationWatch(self.configuration)
+        self._disposers: dict[str, Disposer] = {}
+
+    # -- configuration
+
+    def open(self) -> None:
+        """Begin to watch and to load as the configuration says."""
+        settings = self.configuration.settings
+        active = [job for job in settings.jobs if isinstance(job, WatchSettings) and job.active]
+        if not active:
+            log.info("no tree watch is active: nothing to do (job.treewatch.active in torque.ini)")
+        since = self._since_ns()
+        clients = {job.name: Client(self._with_dry_run(job), self._recipes(job)) for job in active}
+        self._connect(settings, clients)
+        for job in active:
+            tree = TreeJob(job, self.ledger, self.metrics, interval=interval_of(job))
+            self.jobs.append(tree)
+            tree.open(since)
+        with self.store.transaction():
+            self.ledger.wake_all()
+
+    def _recipes(self, job: WatchSettings) -> JobRecipes:
+        return JobRecipes(job, self.configuration.settings, self.configuration.layout.config_dir / "templates")
+
+    def _with_dry_run(self, job: WatchSettings) -> WatchSettings:
+        import msgspec
+
+        return msgspec.structs.replace(job, dry_run=job.dry_run or self.configuration.settings.dry_run)
+
+    def _since_ns(self) -> int:
+        """Since when files in roots that the ledger does not know are new.
+
+        Where it knows nothing at all: since the group was started, however often this process was since. A root that
+        was added to an old ledger: since its owner wrote that down, if that was later.
+        """
+        since = self.group_started
+        if self.ledger.knows_roots():
+            since = max(since, _written(self.configuration.layout.config_dir / "torque.ini"))
+        return int(since * 1e9)
+
+    def _connect(self, settings: Settings, clients: dict[str, Client]) -> None:
+        if settings.rtorrent.url is None:
+            log.warning(
+                "no rTorrent is known (%s): metafiles are remembered and loaded later", settings.rtorrent.origin
+            )
+            self.loader, self.durability = None, None
+            return
+        rtorrent = RTorrent(
+            settings.rtorrent.url,
+            connect_timeout=settings.rtorrent.connect_timeout,
+            read_timeout=settings.rtorrent.read_timeout,
+        )
+        outcomes = Outcomes(self.ledger, self.outbox, self.metrics)
+        self.loader = Loader(self.ledger, outcomes, rtorrent, clients, stopping=lambda: self.life.stopping)
+        self.durability = Durability(self.ledger, rtorrent, self._dispose_loaded)
+        self._disposers = {
+            name: Disposer(client.settings, self.ledger, rtorrent, self.life.as_user)
+            for name, client in clients.items()
+        }
+
+    def close(self) -> None:
+        for job in self.jobs:
+            job.close()
+        self.jobs.clear()
+
+    def _reload(self, clock: float) -> None:
+        """HUP reads the files; otherwise somebody else may have, and the group has another configuration now."""
+        if self.life.take_reload():
+            try:
+                self._take(reload(self.configuration))
+            except SettingsError as error:
+                for line in str(error).splitlines():
+                    log.error("%s", line)
+                log.error("the configuration was not reloaded: the old one stays in force")
+            else:
+                self._watch.took(self.configuration)
+        elif (settings := self._watch.changed(clock)) is not None:
+            before = self.configuration
+            self._take(Configuration(settings, before.layout, before.options))
+
+    def _take(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        logs.set_level(configuration.settings.log_level)
+        self.close()
+        self.open()
+        log.info("the new configuration is in force")
+
+    # -- the loop
+
+    def run(self) -> None:
+        """Until TERM."""
+        try:
+            self.open()
+            self._loop()
+        finally:
+            self.close()
+        with self.store.transaction():
+            self.totals.save(self.store)
+
+    def _loop(self) -> None:
+        while not self.life.stopping:
+            now, clock = time.time(), time.monotonic()
+            busy = self.turn(now, clock)
+            self._report(clock)
+            timeout = 0.0 if busy else self._patience()
+            woken = self.bus.wait(timeout, *(job.fileno() for job in self.jobs if job.fileno() >= 0))
+            for asked in woken.requests:
+                asked.answer(self.answer(asked))
+            self._reload(clock)
+
+    def turn(self, now: float, clock: float) -> bool:
+        """One piece of everything that is due; whether there is more to do at once."""
+        with self._step("listening"):
+            busy = [job.hear(now, clock) for job in self.jobs]
+        busy.append(self._load(now))
+        with self._step("walking"):
+            busy.extend(self._walk(job, now) for job in self.jobs)
+        return any(busy)
+
+    def _load(self, now: float) -> bool:
+        if self.loader is None or not self.jobs:
+            return False
+        with self._step("loading"):
+            more = self.loader.step(now)
+            self.bus.ring()
+        self._settle(now)
+        return more
+
+    def _settle(self, now: float) -> None:
+        due = self.durability.due() if self.durability and self.loader and self.loader.incarnation else None
+        if self.durability is None or due is None or due > now:
+            return
+        with self._step("verifying"):
+            try:
+                self.durability.step(now)
+            except RTorrentError as error:
+                if self.loader:
+                    self.loader.lost(error, now)
+
+    def _walk(self, job: TreeJob, now: float) -> bool:
+        began = time.monotonic()
+        more = job.due() <= began
+        while more and time.monotonic() - began < _WALK and not self.life.stopping:
+            more = job.step(now, time.monotonic())
+        return more
+
+    def _patience(self) -> float:
+        """How long nothing will be due."""
+        now, clock = time.time(), time.monotonic()
+        left = [_IDLE, *(job.due() - clock for job in self.jobs)]
+        if self.loader and self.jobs:
+            left.append(self.loader.due() - now)
+        if self.durability and self.loader and (due := self.durability.due()) is not None:
+            left.append(max(due, self.loader.away.until) - now)
+        return max(0.0, min(left))
+
+    def _step(self, name: str) -> AbstractContextManager[None]:
+        timeouts = self.configuration.settings.rtorrent
+        return self.life.step(name, time.monotonic() + timeouts.connect_timeout + timeouts.read_timeout + _MARGIN)
+
+    def _dispose_loaded(self, row: Row) -> None:
+        if disposer := self._disposers.get(row.job):
+            disposer.loaded(row, time.time())
+
+    def _report(self, clock: float) -> None:
+        if clock - self._reports.at < _REPORT_CHANGED:
+            return
+        missing = sum(len(job.missing) for job in self.jobs)
+        self.metrics.look(self.ledger, sum(job.watches for job in self.jobs), missing)
+        families = self._reports.due(clock)
+        if families is not None:
+            self.totals.save(self.store)
+            self.bus.tell(TotalsReported(at=time.time(), service="watcher", families=families))
+
+    # -- requests
+
+    def answer(self, asked: Asked) -> Answer:
+        try:
+            match asked.request:
+                case RetryMetafiles(paths=paths):
+                    return self._retry(paths)
+                case DescribeService():
+                    return Answer(ok=True, data=self.describe())
+                case other:
+                    return Answer(ok=False, text=f"the watcher does not do {type(other).__name__}")
+        except PyrotorqueError as error:
+            return Answer(ok=False, text=str(error))
+
+    def _retry(self, paths: tuple[str, ...]) -> Answer:
+        with self.store.transaction():
+            count = self.ledger.retry(paths or None, time.time())
+        if not count and paths:
+            return Answer(ok=False, text=f"no failed or baseline metafile is known as {printable(', '.join(paths))}")
+        return Answer(ok=True, text=f"{count} metafiles will be loaded", data={"count": count})
+
+    def describe(self) -> dict[str, object]:
+        """For `pyrotorque status`."""
+        loader = self.loader
+        return {
+            "rtorrent": "unknown" if loader is None else "away" if loader.away.since else "answers",
+            "metafiles": self.ledger.counts(),
+            "jobs": {
+                job.name: {
+                    "roots": [printable(path) for path in job.roots],
+                    "missing": [printable(path) for path in job.missing],
+                    "polled": {printable(root.path): root.deaf for root in job.roots.values() if root.deaf},
+                    "watches": job.watches,
+                    "walking": job.walking,
+                }
+                for job in self.jobs
+            },
+        }
+
+
+def interval_of(job: WatchSettings) -> float:
+    """How often the trees are walked: as the schedule says, and every minute at least."""
+    return min(_RESCAN, parse_schedule(job.schedule).smallest_gap())
+
+
+def _written(path: "os.PathLike[str]") -> float:
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return 0.0

@@ -1,0 +1,36 @@
+"""Finds out whether rTorrent sees the files that we see, which is what tying an item to its metafile needs."""
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Sight:
+    """What the rTorrent with this pid sees, through the kernel's view of that process; 0 sees nothing.
+
+    A path that rTorrent cannot see would look to it like a deleted metafile, and `remove_untied` would erase the item.
+    """
+
+    pid: int = 0
+
+    def of(self, pid: int, hostname: str) -> None:
+        """Look with the eyes of this process, if it is an rTorrent of this host; another pid namespace is not."""
+        self.pid = pid if hostname == os.uname().nodename and _is_rtorrent(pid) else 0
+
+    def sees(self, ours: bytes, theirs: bytes) -> bool:
+        """Whether `theirs` is, for rTorrent, the very file that we know as `ours`."""
+        if not self.pid:
+            return False
+        try:
+            here, there = os.stat(ours), os.stat(b"/proc/%d/root%b" % (self.pid, theirs))
+        except (OSError, ValueError):
+            return False
+        return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+
+
+def _is_rtorrent(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as comm:
+            return "rtorrent" in comm.read()
+    except OSError:
+        return False
