@@ -1,1 +1,1 @@
-"""Keeps the other services alive."""
+"""Keeps the other services alive: supervisord's event listener."""

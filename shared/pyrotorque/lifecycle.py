@@ -49,6 +49,10 @@ class Life:
         """Call `wake` when a signal arrives, so that the loop's wait ends."""
         self._wake = wake
 
+    def carry(self, outbox: Outbox) -> None:
+        """Let the heartbeats carry the head of `outbox`, where it could only be opened after the role was held."""
+        self._pulse.outbox = outbox
+
     def take_reload(self) -> bool:
         """Whether HUP came since the last time."""
         asked, self._reload = self._reload, False
@@ -187,7 +191,7 @@ def service_main(service: str, run: Callable[[Start], int]) -> int:
         for line in str(error).splitlines():
             log.error("%s", line)
         logs.owner(f"failed: {error}")
-        return _exit_code(error)
+        return exit_code(error)
     except Exception:
         log.exception("a bug, please report it")
         logs.owner("failed by a bug: see its log")
@@ -226,7 +230,8 @@ def _stopped_within(seconds: float, start: Start) -> bool:
         return life.stopping
 
 
-def _exit_code(error: PyrotorqueError) -> int:
+def exit_code(error: PyrotorqueError) -> int:
+    """The sysexits code for an error that ends a process."""
     if isinstance(error, SettingsError | LayoutError):
         return EX_CONFIG
     return EX_TEMPFAIL if isinstance(error, AlreadyRunning) else EX_SOFTWARE

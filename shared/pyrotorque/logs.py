@@ -1,11 +1,10 @@
 """Each service logs lines to its output; the owner's one log gets what an owner wants to read next morning."""
 
+import io
 import logging
 import os
 import sys
 import time
-from contextlib import suppress
-from typing import TextIO
 
 from pyrotorque.layout import Layout
 from pyrotorque.text import printable
@@ -31,11 +30,26 @@ class OneLine(logging.Formatter):
         return line
 
 
-def configure(level: str, service: str, layout: Layout, *, stream: TextIO | None = None) -> None:
-    """Log to `stream` (the standard output) from `level` on, and remember where the owner's log is."""
-    output = stream or sys.stdout
-    with suppress(AttributeError):
-        output.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+class AppendedFile(io.TextIOBase):
+    """A log file opened for each line: whoever else writes it too may rename it at any time."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def write(self, text: str, /) -> int:
+        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, text.encode("utf-8", "backslashreplace"))
+        finally:
+            os.close(fd)
+        return len(text)
+
+
+def configure(level: str, service: str, layout: Layout, *, file: str = "") -> None:
+    """Log from `level` on to the standard output, or to `file`, and remember where the owner's log is."""
+    output = AppendedFile(file) if file else sys.stdout
+    if isinstance(output, io.TextIOWrapper):
+        output.reconfigure(errors="backslashreplace")
     lines = logging.StreamHandler(output)
     lines.setFormatter(OneLine())
     logging.basicConfig(level=level.upper(), handlers=[lines], force=True)
@@ -50,21 +64,14 @@ def set_level(level: str) -> None:
 
 
 def owner(text: str) -> None:
-    """One line in the owner's log, which supervisord writes too: appended whole, so that neither tears the other's.
-
-    The file is opened for each line, since supervisord renames it when it rotates.
-    """
+    """One line in the owner's log, which supervisord writes and rotates: appended whole, so that neither tears the other's."""
     if "path" not in _owners:
         return
     now = time.time()
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
     line = f"{stamp},{int(now % 1 * 1000):03d} INFO {_owners['service']}: {printable(text)}\n"
     try:
-        fd = os.open(_owners["path"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(fd, line.encode("utf-8", "backslashreplace"))
-        finally:
-            os.close(fd)
+        AppendedFile(_owners["path"]).write(line)
     except OSError as error:
         log.warning("cannot write %s: %s", _owners["path"], error.strerror)
 

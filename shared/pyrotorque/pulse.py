@@ -37,7 +37,7 @@ class Pulse:
         self._layout = layout
         self._service = service
         self._config_digest = config_digest
-        self._outbox = outbox
+        self.outbox = outbox
         self._parent = os.getppid()
         self._started = time.time()
         self._signals, self.signal_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -61,7 +61,7 @@ class Pulse:
 
     def heartbeat(self) -> Heartbeat:
         """What there is to say now."""
-        step, outbox = self.step, self._outbox
+        step, outbox = self.step, self.outbox
         return Heartbeat(
             at=time.time(),
             service=self._service,

@@ -113,6 +113,14 @@ def open_store(path: Path, migrations: Sequence[str]) -> Store:
     return Store(path, db, reason)
 
 
+def open_in_memory(migrations: Sequence[str], reason: str) -> Store:
+    """A store that lasts as long as the process, for a service that must live even where nothing can be written."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    _migrate(db, "application_id", 0, COMMON_MIGRATIONS)
+    _migrate(db, "user_version", 0, migrations)
+    return Store(Path(":memory:"), db, reason)
+
+
 def open_readonly(path: Path) -> sqlite3.Connection:
     """Somebody else's file, to look at; never waits for its writer.
 

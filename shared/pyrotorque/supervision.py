@@ -80,6 +80,8 @@ def blanks(layout: Layout, options: Options, *, python: str, umask: int) -> dict
         _refuse_unwritable(path)
     return {
         **paths,
+        # supervisord 4.3 expands the log files of programs twice.
+        "logs": str(layout.log_dir).replace("%", "%%"),
         "python": shlex.join([python, *PYTHON_FLAGS]),
         "config_dir_word": shlex.quote(str(layout.config_dir)),
         "guardian_words": shlex.join(words),
@@ -145,12 +147,7 @@ def start(layout: Layout, options: Options) -> int:
         except subprocess.TimeoutExpired as error:
             raise PyrotorqueError(f"supervisord did not start within {_STARTED_WITHIN:g} s") from error
         if done.returncode != 0:
-            said = (
-                printable(done.stdout.decode("utf-8", "replace").strip().splitlines()[-1:][0])
-                if done.stdout
-                else "nothing"
-            )
-            raise PyrotorqueError(f"supervisord did not start (exit code {done.returncode}), it said: {said}")
+            raise PyrotorqueError(f"supervisord did not start (exit code {done.returncode}): {_said(done.stdout)}")
         return _wait_until_answers(layout)
 
 
@@ -191,6 +188,11 @@ def restart(layout: Layout, options: Options) -> None:
     """Start everything anew on today's files, in the same supervisord."""
     write_programs(layout, options)
     Supervisord(layout.supervisor_socket).restart()
+
+
+def _said(output: bytes) -> str:
+    lines = [printable(line) for line in output.splitlines() if line and not line.startswith(b"For help")]
+    return lines[-1] if lines else "it said nothing"
 
 
 def _supervisord(conf: Path, *more: str) -> list[str]:

@@ -1,0 +1,84 @@
+"""Which running services hang: silent for 15 seconds, or their loop is past the deadline that it announced itself."""
+
+from dataclasses import dataclass, field
+
+from pyrotorque.events import Heartbeat
+
+SILENT_AFTER = 15.0
+FIRST_BEAT_WITHIN = 25.0
+"""A service that starts checks its configuration before it first beats."""
+DEADLINE_SLACK = 1.0
+KILL_AGAIN_AFTER = 10.0
+_OWN_GAP = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hung:
+    """A service to be killed, and why."""
+
+    service: str
+    reason: str
+
+
+@dataclass
+class _Watched:
+    """One process that supervisord says is RUNNING."""
+
+    pid: int
+    heard: float
+    beat: Heartbeat | None = None
+    killed: float | None = None
+
+
+@dataclass
+class Watch:
+    """Decides by heartbeats and the time given (CLOCK_MONOTONIC); kills nothing."""
+
+    _watched: dict[str, _Watched] = field(default_factory=dict[str, _Watched])
+    _last_look: float | None = None
+
+    def runs(self, service: str, pid: int, now: float) -> None:
+        """supervisord says that `service` runs as `pid`."""
+        if service not in self._watched or self._watched[service].pid != pid:
+            self._watched[service] = _Watched(pid, now)
+
+    def rests(self, service: str) -> None:
+        """supervisord says that `service` does not run."""
+        self._watched.pop(service, None)
+
+    def hears(self, beat: Heartbeat, now: float) -> None:
+        """A heartbeat came; those of a process that supervisord does not know are nobody's."""
+        watched = self._watched.get(beat.service)
+        if watched is not None and watched.pid == beat.pid:
+            watched.heard, watched.beat = now, beat
+
+    def look(self, now: float) -> list[Hung]:
+        """Who hangs now."""
+        if self._last_look is not None and now - self._last_look > _OWN_GAP:
+            # It was us who slept: what the others sent meanwhile is still to be heard.
+            for watched in self._watched.values():
+                watched.heard = max(watched.heard, now)
+        self._last_look = now
+        return [
+            self._kills(service, reason, now)
+            for service in sorted(self._watched)
+            if (reason := self._why(service, now))
+        ]
+
+    def _kills(self, service: str, reason: str, now: float) -> Hung:
+        self._watched[service].killed = now
+        return Hung(service, reason)
+
+    def _why(self, service: str, now: float) -> str:
+        watched = self._watched[service]
+        if watched.killed is not None and now - watched.killed < KILL_AGAIN_AFTER:
+            return ""
+        silent = now - watched.heard
+        if watched.beat is None:
+            return f"no heartbeat within {silent:.0f} s after its start" if silent > FIRST_BEAT_WITHIN else ""
+        if silent > SILENT_AFTER:
+            return f"no heartbeat for {silent:.0f} s"
+        beat = watched.beat
+        if 0 < beat.deadline < now - DEADLINE_SLACK:
+            return f"it is at {beat.step!r} since {now - beat.step_since:.0f} s, {now - beat.deadline:.0f} s too long"
+        return ""

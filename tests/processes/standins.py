@@ -1,0 +1,55 @@
+"""Stand-ins for the services, under their real names: they live and beat as those do, and misbehave when told to.
+
+`python -m pyrotorque_watcher` finds the stand-in because its folder comes first on PYTHONPATH; the guardian is the real one.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+_MAIN = """
+import argparse, sys, time
+from pathlib import Path
+
+from pyrotorque import logs
+from pyrotorque.bus import Bus
+from pyrotorque.layout import Layout
+from pyrotorque.lifecycle import running
+from pyrotorque.outbox import Outbox
+from pyrotorque.store import open_store
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--config-dir", type=Path)
+layout = Layout.below(parser.parse_args().config_dir)
+logs.configure("INFO", "NAME", layout)
+if (layout.config_dir / "NAME.refuses").exists():
+    print("refusing to start", flush=True)
+    sys.exit(70)
+store = open_store(layout.database("NAME"), [])
+outbox = Outbox(store, "NAME")
+bus = Bus(layout, "NAME", outbox)
+with running("NAME", layout, config_digest=lambda: "", outbox=outbox) as life, bus:
+    life.on_wake(bus.wake)
+    print("up", flush=True)
+    while not life.stopping:
+        bus.wait(1.0)
+        hangs = layout.config_dir / "NAME.hangs"
+        if hangs.exists():
+            hangs.unlink()
+            with life.step("hanging", time.monotonic() + 0.5):
+                while True:
+                    time.sleep(0.1)
+print("down", flush=True)
+"""
+
+
+def install(folder: Path, names: tuple[str, ...] = ("scheduler", "watcher", "exporter")) -> str:
+    """Write the stand-ins below `folder`; returns the PYTHONPATH that prefers them."""
+    for name in names:
+        package = folder / f"pyrotorque_{name}"
+        package.mkdir(parents=True)
+        (package / "__init__.py").touch()
+        (package / "__main__.py").write_text(_MAIN.replace("NAME", name))
+    return os.pathsep.join([str(folder), str(REPOSITORY / "services"), str(REPOSITORY / "shared"), *sys.path[1:]])
