@@ -1,6 +1,6 @@
 """Makes the commands that are given with a load: whatever a template inserts into them stays data in rTorrent."""
 
-from pyrotorque.loadcommands.command import LoadCommand, compile_command, setting, tie
+from pyrotorque.loadcommands.command import LoadCommand, ValueCommand, compile_command, compile_value, setting, tie
 from pyrotorque.loadcommands.quoting import quoted
 
-__all__ = ["LoadCommand", "compile_command", "quoted", "setting", "tie"]
+__all__ = ["LoadCommand", "ValueCommand", "compile_command", "compile_value", "quoted", "setting", "tie"]

@@ -1,6 +1,5 @@
 """One load command of the configuration, checked once and rendered for each metafile."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -16,7 +15,6 @@ from pyrotorque.templates import Inserted, Piece, Template, compile_template
 from pyrotorque.text import printable
 
 _SIZE_MAX: Final = 65_536
-_COMMAND_NAME: Final = re.compile(rb"\$?([A-Za-z][A-Za-z0-9_.]*)=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +36,53 @@ class LoadCommand:
             raise type(error)(f"cmd.{self.name}: {error}") from None
 
 
-def compile_command(name: str, text: str, *, templates: Path | None = None) -> LoadCommand:
+def compile_command(name: str, text: str, *, templates: Path | None = None, tame: bool = False) -> LoadCommand:
     """The command that `cmd.NAME = TEXT` describes, tried in all its shapes and on a sample.
 
     Raises TemplateError for what is no template, CommandRefused for what inserts a value where rTorrent runs it, or
     what rTorrent would not understand. `templates` is where `file:NAME` is looked for (CONFIG_DIR/templates).
+    A `tame` text comes from a file that somebody else may have brought: it may set and ask, but run nothing.
     """
     template = compile_template(text, templates=templates)
     _check_tags(template.source)
     _check_names(template.fields)
     names = frozenset(found for shape in template.shapes() for found in _checked(shape))
+    if tame:
+        policy.check_tame(names)
     _emitted(template.pieces(sample()))
     return LoadCommand(name, template, names)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueCommand:
+    """`command` with one value that a template makes as a whole: a custom value, a completion target."""
+
+    name: str
+    command: str
+    keys: tuple[str, ...]
+    template: Template
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset({self.command})
+
+    def render(self, namespace: Mapping[str, object]) -> bytes:
+        """As LoadCommand.render."""
+        try:
+            return setting(self.command, *self.keys, self.template.render(namespace))
+        except (TemplateError, CommandRefused) as error:
+            raise type(error)(f"{self.name}: {error}") from None
+
+
+def compile_value(
+    name: str, command: str, keys: Sequence[str], text: str, *, templates: Path | None = None
+) -> ValueCommand:
+    """`command` with `keys` and the value that the template `text` makes; `name` is what errors call it."""
+    template = compile_template(f"{{{{#}}}}{text}" if "{{" in text else text, templates=templates)
+    _check_names(template.fields)
+    made = ValueCommand(name, command, tuple(keys), template)
+    made.render(sample())
+    return made
 
 
 def setting(name: str, *values: str | bytes) -> bytes:
@@ -79,17 +112,22 @@ def _checked(shape: Sequence[Piece]) -> Iterable[str]:
     for command in parse(shape):
         policy.check(command)
         yield command.name
-        yield from _inner_names(command)
+        yield from _inner_names(command.name, command.arguments)
 
 
-def _inner_names(command: Command) -> Iterable[str]:
+def _inner_names(name: str, arguments: Sequence[Argument]) -> Iterable[str]:
     """Names of commands inside the arguments: `f.multicall=*.nfo,f.priority.set=2`, `$cat=…`, function objects."""
-    for argument in command.arguments:
-        yield from argument.names
-        first = argument.parts[0] if argument.parts else b""
-        runs = isinstance(first, bytes) and (first.startswith(b"$") or command.name.endswith("multicall"))
-        if runs and isinstance(first, bytes) and (found := _COMMAND_NAME.match(first)):
-            yield found[1].decode("ascii")
+    for index, argument in enumerate(arguments):
+        if argument.function:
+            yield argument.function
+        yield from _inner_names(argument.function, argument.inner)
+        text = b"".join(map(_bytes, argument.parts)).decode("utf-8", "surrogateescape")
+        if argument.inserted:
+            continue
+        if text.startswith("$"):
+            yield from _checked([text[1:]])
+        elif index and text and name in policy.MULTICALLS:
+            yield from _checked([text])
 
 
 def _emitted(pieces: Sequence[Piece]) -> bytes:

@@ -24,12 +24,16 @@ _DEPTH_MAX: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One argument as written (`source`) and, where it is a plain string, what rTorrent makes of it (`parts`)."""
+    """One argument as written (`source`), and what rTorrent makes of it.
+
+    A plain string has `parts`; a list or function object has `inner` arguments, and the latter a `function` to call.
+    """
 
     source: tuple[Symbol, ...]
     parts: tuple[Part, ...]
-    plain: bool
-    names: frozenset[str]
+    plain: bool = True
+    function: str = ""
+    inner: "tuple[Argument, ...]" = ()
 
     @property
     def inserted(self) -> tuple[Inserted, ...]:
@@ -99,11 +103,11 @@ class _Parser:
             raise self._refused("lists are nested too deeply")
         if first == ord("{"):
             self.at += 1
-            return self._compound(begin, self._elements(_LIST_END, ord("}"), depth), frozenset())
+            return self._compound(begin, self._elements(_LIST_END, ord("}"), depth))
         if first == ord("("):
             return self._function(begin, depth)
         parts = self._quoted() if first == ord('"') else self._unquoted(end)
-        return Argument(tuple(self.symbols[begin : self.at]), parts, True, frozenset())
+        return Argument(tuple(self.symbols[begin : self.at]), parts)
 
     def _function(self, begin: int, depth: int) -> Argument:
         while self._peek() == ord("("):
@@ -112,7 +116,7 @@ class _Parser:
         if parentheses > 3:
             raise self._refused("at most three parentheses may open one function object")
         name = self._quoted() if self._peek() == ord('"') else self._unquoted(_FUNCTION_END)
-        names = frozenset(part.decode("utf-8", "replace").strip() for part in name if isinstance(part, bytes))
+        function = "".join(part.decode("utf-8", "replace").strip() for part in name if isinstance(part, bytes))
         inner: list[Argument] = []
         if self._skip(_BLANK) == ord(","):
             self.at += 1
@@ -120,7 +124,7 @@ class _Parser:
             self.at -= 1
         for _ in range(parentheses):
             self._expect(b")", "the parentheses of a function object do not match")
-        return self._compound(begin, inner, names)
+        return self._compound(begin, inner, function)
 
     def _elements(self, end: bytes, closing: int, depth: int) -> list[Argument]:
         """The elements of a list, past its closing symbol."""
@@ -131,9 +135,8 @@ class _Parser:
         self._expect(bytes([closing]), f"a {chr(closing)} is missing")
         return found
 
-    def _compound(self, begin: int, inner: list[Argument], names: frozenset[str]) -> Argument:
-        names = names.union(*(argument.names for argument in inner))
-        return Argument(tuple(self.symbols[begin : self.at]), (), False, names)
+    def _compound(self, begin: int, inner: list[Argument], function: str = "") -> Argument:
+        return Argument(tuple(self.symbols[begin : self.at]), (), False, function, tuple(inner))
 
     def _quoted(self) -> tuple[Part, ...]:
         self.at += 1

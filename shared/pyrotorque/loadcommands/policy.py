@@ -1,7 +1,7 @@
 """Decides where in a load command an inserted value may stand: only where rTorrent takes it as data, once."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from pyrotorque.errors import CommandRefused
@@ -53,6 +53,14 @@ _OPEN: Final[Mapping[str, tuple[int, Check]]] = {
     **dict.fromkeys(_PATHS, (1, _path)),
     **dict.fromkeys(_NUMBERS, (1, _number)),
 }
+# Their arguments after the first are commands, run for each file, peer or tracker of the item.
+MULTICALLS: Final = frozenset({"f.multicall", "p.multicall", "t.multicall"})
+_TAME: Final = re.compile(
+    r"[fpt]\.multicall|cat|print|(?:(?!d\.tied_to_file)[dft]\.[a-z0-9_.]+\.set)|[dft]\.(?:custom[1-5]?|[a-z_]+)"
+)
+_WILD: Final = re.compile(
+    r"d\.(?:multicall2?|create_link|delete_link|delete_tied|erase|open|start|stop|try_.*|close|resume|pause)"
+)
 _REPARSED: Final = re.compile(
     r"(.*\.)?(multicall2?|filtered|call_target)|branch|if|not|and|or|less|greater|equal|match|view\..*|schedule2?(\..*)?|method\..*"
     r"|execute2?(\..*)?|import|try_import|load\..*|event\..*|catch|cat|on_ratio|ratio\..*|group2?\..*|choke_group\..*"
@@ -76,6 +84,13 @@ def check(command: Command) -> None:
         if argument.inserted:
             raise CommandRefused(f"{command.name}: the key must be written out, not inserted")
     _check_place(command.name, command.arguments[-1], wanted is _path)
+
+
+def check_tame(names: Iterable[str]) -> None:
+    """Raise CommandRefused where a command could run programs, or do more than set and ask about one item."""
+    for name in sorted(names):
+        if not _TAME.fullmatch(name) or _WILD.fullmatch(name):
+            raise CommandRefused(f"{name} is refused in a file that lies in a watched tree: put it into torque.ini")
 
 
 def check_value(name: str, value: bytes) -> None:

@@ -80,8 +80,11 @@ def _bounded(value: Any) -> Any:
 @functools.cache
 def _environment() -> _Sandbox:
     sandbox = _Sandbox(undefined=StrictUndefined, autoescape=False)
-    sandbox.globals = {**FUNCTIONS, "range": safe_range}
-    sandbox.filters = {**{name: JINJA_FILTERS[name] for name in _SAFE_FILTERS}, **FILTERS}
+    filters: dict[str, Any] = {**{name: JINJA_FILTERS[name] for name in _SAFE_FILTERS}, **FILTERS}
+    functions: dict[str, Any] = {**FUNCTIONS, "range": safe_range}
+    for known, ours in ((sandbox.filters, filters), (sandbox.globals, functions)):
+        known.clear()
+        known.update(ours)
     return sandbox
 
 

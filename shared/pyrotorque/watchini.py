@@ -1,0 +1,128 @@
+"""Reads watch.ini files: what a folder of a watched tree sets for the metafiles in it and below it.
+
+Such a file may have come with somebody else's folder, so its commands may set and ask, but run nothing.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from pathlib import Path
+from typing import Final, TypeAlias, get_args
+
+from pyrotorque.errors import UserError
+from pyrotorque.loadcommands import LoadCommand, ValueCommand, compile_command, compile_value
+from pyrotorque.settings.ini import Entry, interpolate, parse_ini
+from pyrotorque.settings.problems import Problem, Report, suggestion
+from pyrotorque.settings.schema import Disposal
+from pyrotorque.settings.values import load_mode, truth
+
+SIZE_MAX: Final = 65_536
+
+_HEADER: Final = re.compile(r"^\[[^\]\n]+\]", re.MULTILINE)
+_DEFAULT_HEADER: Final = "[watch]\n"
+_PRIORITIES: Final = {"off": "0", "low": "1", "normal": "2", "high": "3"}
+_CUSTOM: Final = re.compile(r"custom(?:([1-5])|\.([A-Za-z0-9_.-]+))")
+_COMMAND: Final = re.compile(r"cmd\.([A-Za-z0-9_.-]+)")
+_KEYS: Final = ("load_mode", "queued", "priority", "target", "on_loaded", "cmd.NAME", "custom.KEY", "custom1")
+
+Given: TypeAlias = LoadCommand | ValueCommand
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What is set; None and absent keys are left to the folders above and to the job.
+
+    `commands` are `cmd.NAME` as text, to be merged with those of the job; an empty text takes a command away.
+    `values` are the commands of priority, target and custom values, by their keys.
+    """
+
+    load_mode: str | None = None
+    queued: bool | None = None
+    on_loaded: Disposal | None = None
+    commands: Mapping[str, str] = field(default_factory=dict[str, str])
+    values: Mapping[str, Given] = field(default_factory=dict[str, Given])
+
+    def below(self, outer: "Overrides") -> "Overrides":
+        """This, where `outer` is what the folder above has: the nearer one wins, setting by setting."""
+        return Overrides(
+            load_mode=outer.load_mode if self.load_mode is None else self.load_mode,
+            queued=outer.queued if self.queued is None else self.queued,
+            on_loaded=outer.on_loaded if self.on_loaded is None else self.on_loaded,
+            commands={**outer.commands, **self.commands},
+            values={**outer.values, **self.values},
+        )
+
+
+def inherited(*levels: Overrides) -> Overrides:
+    """What holds in a folder whose watch.ini is the last of `levels`, the outermost folder first."""
+    return reduce(lambda outer, inner: inner.below(outer), levels, Overrides())
+
+
+def parse(text: str, *, file: str = "watch.ini", templates: Path | None = None) -> Overrides:
+    """What a watch.ini says; a section header is allowed and means nothing.
+
+    Every template and command in it is tried. Raises SettingsError (SettingsProblems) with all that is wrong.
+    """
+    report = Report()
+    headed = bool(_HEADER.search(text))
+    sections = parse_ini(text if headed else _DEFAULT_HEADER + text, file, report)
+    shift = 0 if headed else 1
+    found = Overrides()
+    for key, entry in ((key, entry) for section in sections.values() for key, entry in section.items()):
+        try:
+            found = _with(found, key, _plain(entry), templates)
+        except (ValueError, UserError) as error:
+            report.problems.append(Problem(file, entry.line, key, str(error)))
+    if shift:
+        report.problems = [replace(problem, line=max(0, problem.line - shift)) for problem in report.problems]
+    report.raise_if_any()
+    return found
+
+
+def _plain(entry: Entry) -> str:
+    """`%%` is a percent sign; `%(field)s` is left to the template."""
+    return interpolate(entry.value, _Untouched())
+
+
+class _Untouched(dict[str, str]):
+    def __missing__(self, name: str) -> str:
+        return f"%({name})s"
+
+
+def _with(found: Overrides, key: str, text: str, templates: Path | None) -> Overrides:
+    if setter := _SETTERS.get(key):
+        return setter(found, text)
+    if named := _COMMAND.fullmatch(key):
+        if text:
+            compile_command(named[1], text, templates=templates, tame=True)
+        return replace(found, commands={**found.commands, named[1]: text})
+    return replace(found, values={**found.values, key: _value(key, text, templates)})
+
+
+def _value(key: str, text: str, templates: Path | None) -> Given:
+    if key == "priority":
+        level = _PRIORITIES.get(text.lower(), text)
+        return compile_value(key, "d.priority.set", (), level, templates=templates)
+    if key == "target":
+        return compile_value(key, "d.custom.set", ("targetdir",), text, templates=templates)
+    custom = _CUSTOM.fullmatch(key)
+    if custom is None:
+        raise ValueError(f"is no setting of a watch.ini{suggestion(key, _KEYS)}; there are {', '.join(_KEYS)}")
+    if custom[1]:
+        return compile_value(key, f"d.custom{custom[1]}.set", (), text, templates=templates)
+    return compile_value(key, "d.custom.set", (custom[2],), text, templates=templates)
+
+
+def _set_on_loaded(found: Overrides, text: str) -> Overrides:
+    for disposal in get_args(Disposal):
+        if text.lower() == disposal:
+            return replace(found, on_loaded=disposal)
+    raise ValueError(f"expected one of {', '.join(get_args(Disposal))}, got {text!r}")
+
+
+_SETTERS: Final[Mapping[str, Callable[[Overrides, str], Overrides]]] = {
+    "load_mode": lambda found, text: replace(found, load_mode=load_mode(text)),
+    "queued": lambda found, text: replace(found, queued=truth(text)),
+    "on_loaded": _set_on_loaded,
+}
