@@ -97,11 +97,17 @@ def _addressed(loaded: Loaded, *, seek: bool) -> Settings:
 
 
 def _running(settings: RTorrentSettings) -> RTorrentSettings | None:
-    """The address of this user's own rTorrent; a listening socket is believed when the same process answers."""
+    """The address of this user's own rTorrent; a listening socket is believed when the same process answers.
+
+    Where several run, nobody but their owner knows which is meant.
+    """
     from pyrotorque.rtorrent import RTorrent
     from pyrotorque.settings.locate import listening_rtorrents
 
-    for candidate in listening_rtorrents():
+    candidates = list(listening_rtorrents())
+    if len({candidate.pid for candidate in candidates}) > 1:
+        return None
+    for candidate in candidates:
         try:
             if RTorrent(candidate.url, connect_timeout=1.0, read_timeout=2.0).identity().pid == candidate.pid:
                 return msgspec.structs.replace(settings, url=candidate.url, origin=f"{_FOUND}{candidate.pid}")

@@ -83,7 +83,7 @@ def layout_of(config_dir: Path) -> Layout:
     home = config_dir.expanduser().absolute()
     torque = home / "torque.ini"
     found = read_ini(torque, Report()).get("torque", {}) if torque.exists() else {}
-    merged = merge([{"torque": found}], {"config_dir": str(home)}, Report())
+    merged = merge([{}, {"torque": found}], {"config_dir": str(home)}, Report())
     return read_layout(home, merged.torque)
 
 

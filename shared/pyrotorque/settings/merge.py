@@ -49,8 +49,6 @@ def _forget_foreign_defaults(torque: dict[str, Entry], packaged: Mapping[str, En
     """A user's `job.queue.handler = my.jobs:Queue` must not get settings of ours."""
     for name in names:
         handler = f"job.{name}.handler"
-        if handler not in packaged:
-            continue
         if kind_of(torque[handler].value)[0] is not kind_of(packaged[handler].value)[0]:
             prefix = f"job.{name}."
             for key in [key for key in torque if key.startswith(prefix) and torque[key] is packaged.get(key)]:

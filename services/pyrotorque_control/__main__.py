@@ -1,0 +1,20 @@
+"""The `pyrotorque` command."""
+
+import sys
+
+
+def main() -> int:
+    """Run the command line and give its exit code; what `--cron` asks is answered before anything else is loaded."""
+    arguments = sys.argv[1:]
+    if "--cron" in arguments:
+        from pyrotorque_control.cron import answer
+
+        if (code := answer(arguments)) is not None:
+            return code
+    from pyrotorque_control.cli import run
+
+    return run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

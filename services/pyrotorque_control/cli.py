@@ -1,0 +1,141 @@
+"""The command line: options of the earlier daemons, sub-commands, and one clear line for whatever goes wrong."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from pyrotorque.errors import PyrotorqueError
+from pyrotorque.options import Options
+from pyrotorque.settings import configuration_dir
+from pyrotorque_control.exits import EX_IOERR, EX_OK, EX_USAGE, INTERRUPTED, exit_code
+from pyrotorque_control.group import Group
+
+# Each is the attribute `command` of the module of this name, loaded when it is used or when help lists it.
+_COMMANDS: Final = (
+    "status",
+    "check",
+    "init",
+    "ctl",
+    "events",
+    "select",
+    "explain",
+    "pause",
+    "resume",
+    "start",
+    "watched",
+    "retry",
+    "expand",
+)
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"pyrotorque_control.commands.{cmd_name}").command
+        return command
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out one command line and give its exit code; errors are told on the standard error."""
+    try:
+        code = pyrotorque.main(args=list(arguments), prog_name="pyrotorque", standalone_mode=False)
+        return code if isinstance(code, int) else EX_OK
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.UsageError as error:
+        error.show()
+        return EX_USAGE
+    except click.ClickException as error:
+        error.show()
+        return EX_IOERR
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read us has had enough (head, less): that is no error, and nothing more may be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EX_OK
+    except PyrotorqueError as error:
+        tell(str(error))
+        return exit_code(error)
+
+
+def tell(text: str) -> None:
+    """Lines on the standard error, each with our name in front so that it is known whose they are."""
+    for line in text.split("\n"):
+        click.echo(f"pyrotorque: {line}", err=True)
+
+
+@click.group(
+    cls=_Lazy,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Exit codes: 0 well; 64 wrong usage; 69 not running; 75 cannot start now (guard file missing, already "
+    "running); 78 the configuration is wrong.",
+)
+@click.option("--fg", "--no-fork", "foreground", is_flag=True, help="Stay in the foreground and show all logs here.")
+@click.option("--stop", is_flag=True, help="Stop the group.")
+@click.option("--restart", is_flag=True, help="Check the configuration, and start the group anew when it is good.")
+@click.option("--status", "-?", "status", is_flag=True, help="Say whether the group runs (exit code 0 or 69).")
+@click.option("--cron", is_flag=True, help="Start the group unless it runs; say nothing, ask files only.")
+@click.option("--run-once", metavar="JOB", help="Run one job now, here, and end.")
+@click.option("-n", "--dry-run", is_flag=True, help="Jobs only say what they would do.")
+@click.option("-v", "--verbose", is_flag=True, help="Log what is done, whatever torque.ini says.")
+@click.option("-q", "--quiet", is_flag=True, help="Log only warnings and errors.")
+@click.option("--debug", is_flag=True, help="Log everything.")
+@click.option("--config-dir", metavar="DIR", help="Instead of PYRO_CONFIG_DIR or ~/.pyroscope.")
+@click.option("--config-file", metavar="FILE", multiple=True, help="Read this after torque.ini; may be given often.")
+@click.option("--pid-file", metavar="FILE", help="Instead of run/pyrotorque.pid.")
+@click.option("--guard-file", metavar="FILE", help="Instead of run/pyrotorque; it must exist to run in the background.")
+@click.version_option(package_name="pyrotorque", message="%(prog)s %(version)s")
+@click.pass_context
+def pyrotorque(ctx: click.Context, /, **given: Any) -> int:
+    """Background jobs beside rTorrent: a queue, a tree watch, a Prometheus exporter, and jobs of your own.
+
+    Without a sub-command it starts them in the background (with --fg, here in the foreground). They are configured
+    in ~/.pyroscope/torque.ini; `pyrotorque init` writes a first one.
+    """
+    group = Group(configuration_dir(given["config_dir"]), _options(given))
+    ctx.obj = group
+    if ctx.invoked_subcommand is not None:
+        return EX_OK
+    return _act(group, given)
+
+
+def _act(group: Group, given: dict[str, Any]) -> int:
+    from pyrotorque_control import starting, stopping
+
+    if given["status"]:
+        return stopping.say_status(group)
+    if given["run_once"]:
+        return starting.run_once(group, given["run_once"])
+    if given["stop"] and not given["restart"]:
+        return stopping.stop(group)
+    if given["restart"]:
+        return starting.restart(group)
+    return starting.foreground(group) if given["foreground"] else starting.background(group, quiet=given["cron"])
+
+
+def _options(given: dict[str, Any]) -> Options:
+    """Paths are made absolute: the services have another working directory."""
+    level = "DEBUG" if given["debug"] else "INFO" if given["verbose"] else "WARNING" if given["quiet"] else None
+    return Options(
+        dry_run=given["dry_run"],
+        log_level=level,
+        config_files=tuple(_absolute(name) for name in given["config_file"]),
+        foreground=given["foreground"],
+        guard_file=_absolute(given["guard_file"]) if given["guard_file"] else None,
+        pid_file=_absolute(given["pid_file"]) if given["pid_file"] else None,
+    )
+
+
+def _absolute(name: str) -> str:
+    return str(Path(name).expanduser().absolute())

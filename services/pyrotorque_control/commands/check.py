@@ -1,0 +1,60 @@
+"""`pyrotorque check`: is the configuration right, and can everything it needs be had?"""
+
+import time
+from datetime import datetime
+
+import click
+
+from pyrotorque import configuration
+from pyrotorque.configuration import Configuration
+from pyrotorque.errors import RTorrentError
+from pyrotorque.settings.schema import AnyJob
+from pyrotorque_control import terminal
+from pyrotorque_control.exits import EX_OK
+from pyrotorque_control.group import Group
+
+_FIRES_SHOWN = 3
+
+
+@click.command()
+@click.pass_obj
+def command(group: Group) -> int:
+    """Read the whole configuration, show what it means, and try rTorrent. Changes nothing; exit code 78 when wrong."""
+    found = configuration.read(group.config_dir, group.options, seek=True)
+    for warning in found.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    now = time.time()
+    rows = [(job.name, "yes" if job.active else "no", job.handler, fires(job, now)) for job in found.settings.jobs]
+    terminal.console().print(terminal.table(("job", "active", "handler", "next runs"), rows))
+    click.echo(rtorrent_said(found))
+    click.echo("The configuration is good.")
+    return EX_OK
+
+
+def fires(job: AnyJob, now: float) -> str:
+    """The next moments of a job's schedule."""
+    if not job.schedule:
+        return "at events"
+    from pyrotorque.schedule import parse_schedule
+
+    times = [datetime.fromtimestamp(moment) for moment in parse_schedule(job.schedule).fires(now, _FIRES_SHOWN)]
+    today = datetime.fromtimestamp(now).date()
+    return ", ".join(time.strftime("%H:%M:%S" if time.date() == today else "%Y-%m-%d %H:%M:%S") for time in times)
+
+
+def rtorrent_said(found: Configuration) -> str:
+    """Which rTorrent answers, or why none does: that is no error of the configuration, it may be started later."""
+    from pyrotorque.rtorrent import RTorrent
+
+    rtorrent = found.settings.rtorrent
+    if rtorrent.url is None:
+        return (
+            "rTorrent: no address is configured and none was found; set scgi_url in [TORQUE], "
+            "or start rTorrent with network.scgi.open_local"
+        )
+    place = f"{rtorrent.url} (from {rtorrent.origin})"
+    try:
+        identity = RTorrent(rtorrent.url, connect_timeout=2.0, read_timeout=5.0).identity()
+    except RTorrentError as error:
+        return f"rTorrent: {place} does not answer now: {error}"
+    return f"rTorrent: {identity.client_version} at {place}, pid {identity.pid}"

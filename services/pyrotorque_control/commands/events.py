@@ -1,0 +1,63 @@
+"""`pyrotorque events`: what happened, from the services' own files, and then as it happens."""
+
+import re
+import time
+from datetime import datetime
+from typing import Any, Final
+
+import click
+import msgspec
+
+from pyrotorque.errors import UserError
+from pyrotorque.events import Delivery
+from pyrotorque.layout import SERVICES
+from pyrotorque_control import terminal
+from pyrotorque_control.group import Group
+
+_AGO: Final = re.compile(r"(\d+)\s*([smhdw]?)")
+_SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_FIRST: Final = ("name", "metafile", "job", "service", "state", "reason", "kind")
+
+
+@click.command()
+@click.option("--follow", "-f", is_flag=True, help="Go on as things happen, until Ctrl-C.")
+@click.option("--since", metavar="TIME", help="From then on: 10m, 2h, 3d, a date and time, or Unix seconds.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: source, seq, at, type, and its fields.")
+@click.pass_obj
+def command(group: Group, follow: bool, since: str | None, as_json: bool) -> None:
+    """What happened: loads, starts, failures, completed items, services that came and went."""
+    from pyrotorque.bus.asking import follow as deliveries
+
+    begin = moment(since, time.time()) if since else 0.0
+    for delivery in deliveries(group.layout, SERVICES, begin, forever=follow):
+        if delivery is not None:
+            click.echo(terminal.json_line(fields(delivery)) if as_json else line(delivery))
+
+
+def moment(text: str, now: float) -> float:
+    """`text` in Unix seconds; raises UserError for what is no time."""
+    if found := _AGO.fullmatch(text.strip()):
+        number, unit = float(found[1]), found[2]
+        return number if not unit and number > _SECONDS["w"] else now - number * _SECONDS[unit]
+    try:
+        return datetime.fromisoformat(text.strip()).timestamp()
+    except ValueError:
+        raise UserError(f"{text!r} is not a time: say 10m, 2h, 3d, 2026-11-23 22:40, or Unix seconds") from None
+
+
+def fields(delivery: Delivery) -> dict[str, Any]:
+    """The event as it is printed: where it is from, and all that it says."""
+    event: dict[str, Any] = msgspec.to_builtins(delivery.event)
+    head = {"source": delivery.envelope.source, "seq": delivery.envelope.seq, "at": event.pop("at")}
+    return head | {"type": event.pop("type")} | event
+
+
+def line(delivery: Delivery) -> str:
+    """The event as a person reads it."""
+    told = terminal.plain(fields(delivery))
+    at = datetime.fromtimestamp(told.pop("at")).strftime("%Y-%m-%d %H:%M:%S")
+    source, kind = told.pop("source"), told.pop("type")
+    del told["seq"]
+    first = [str(told.pop(name)) for name in _FIRST if told.get(name)]
+    rest = [f"{name}={round(value, 3) if isinstance(value, float) else value}" for name, value in told.items() if value]
+    return " ".join([f"{at} {source:<9} {kind}:", ", ".join(first), *rest])

@@ -1,0 +1,15 @@
+"""`pyrotorque resume`."""
+
+import click
+
+from pyrotorque.requests import ResumeJob
+from pyrotorque_control.asking import tell
+from pyrotorque_control.group import Group
+
+
+@click.command()
+@click.argument("job")
+@click.pass_obj
+def command(group: Group, job: str) -> None:
+    """Let a paused job run again."""
+    tell(group, "scheduler", ResumeJob(job=job))

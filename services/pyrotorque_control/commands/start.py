@@ -1,0 +1,17 @@
+"""`pyrotorque start`."""
+
+import click
+
+from pyrotorque.requests import StartTorrent
+from pyrotorque_control.asking import tell
+from pyrotorque_control.group import Group
+
+
+@click.command()
+@click.argument("info_hash", metavar="HASH")
+@click.pass_obj
+def command(group: Group, info_hash: str) -> None:
+    """Start one item now, whatever the limits of the queue."""
+    if len(info_hash) != 40 or not all(char in "0123456789abcdefABCDEF" for char in info_hash):
+        raise click.BadParameter(f"{info_hash!r} is not an info-hash of 40 hexadecimal digits", param_hint="HASH")
+    tell(group, "scheduler", StartTorrent(info_hash=info_hash.upper()))

@@ -1,0 +1,70 @@
+"""`pyrotorque status`: the processes of the group and what each of them says."""
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from pyrotorque_control import terminal
+from pyrotorque_control.exits import EX_OK, EX_UNAVAILABLE
+from pyrotorque_control.group import Group
+from pyrotorque_control.overview import Overview, ServiceView, overview
+from pyrotorque_control.stopping import uptime
+
+if TYPE_CHECKING:
+    from rich.console import Group as Lines
+    from rich.text import Text
+
+_REFRESH = 1.0  # seconds
+_STYLES = {"RUNNING": "green", "STARTING": "yellow", "BACKOFF": "yellow", "FATAL": "red bold", "STOPPED": "dim"}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
+@click.pass_obj
+def command(group: Group, as_json: bool, watch: bool) -> int:
+    """What runs, since when, and what it is doing. Exit code 69 when the group does not run."""
+    if watch:
+        return _watch(group)
+    found = overview(group)
+    if as_json:
+        click.echo(terminal.json_line(msgspec.to_builtins(found)))
+    else:
+        terminal.console().print(shown(found, time.time()))
+    return EX_OK if found.running else EX_UNAVAILABLE
+
+
+def shown(found: Overview, now: float) -> "Lines":
+    """The overview as a person reads it."""
+    from rich.console import Group as Lines
+    from rich.text import Text
+
+    if not found.running:
+        return Lines(Text(f"pyrotorque is not running ({found.config_dir})"))
+    head = f"pyrotorque is running, pid {found.pid}, up {uptime(now - found.since)} ({found.config_dir})"
+    if found.problem:
+        return Lines(Text(head), Text(found.problem, style="red"))
+    rows = [_row(service, now) for service in found.services]
+    return Lines(Text(head), terminal.table(("service", "state", "pid", "up", "says"), rows))
+
+
+def _row(service: ServiceView, now: float) -> "tuple[str, Text, str, str, str]":
+    from rich.text import Text
+
+    state = Text(service.state, style=_STYLES.get(service.state, ""))
+    up = uptime(now - service.since) if service.since else ""
+    return service.name, state, str(service.pid or ""), up, service.says
+
+
+def _watch(group: Group) -> int:
+    from rich.live import Live
+
+    try:
+        with Live(console=terminal.console(), screen=False, auto_refresh=False) as live:
+            while True:
+                live.update(shown(overview(group), time.time()), refresh=True)
+                time.sleep(_REFRESH)
+    except KeyboardInterrupt:
+        return EX_OK

@@ -1,0 +1,75 @@
+"""`pyrotorque --cron`: is the group running? Files alone tell, fast, for rTorrent may be waiting for the answer."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from pyrotorque_control.exits import EX_OK, EX_TEMPFAIL
+from pyrotorque_control.processes import running_supervisord
+
+# Options that ask for nothing but a start; with any other, or with a sub-command, the whole command line decides.
+_FLAGS: Final = frozenset(("--cron", "-n", "--dry-run", "-v", "--verbose", "-q", "--quiet", "--debug"))
+_VALUES: Final = ("--config-dir", "--pid-file", "--guard-file", "--config-file")
+
+
+def answer(arguments: Sequence[str]) -> int | None:
+    """The exit code: 0 when the group runs or is being started now; None when more than a start is asked for."""
+    given = _read(arguments)
+    if given is None:
+        return None
+    home = (
+        Path(given.get("--config-dir") or os.environ.get("PYRO_CONFIG_DIR") or "~/.pyroscope").expanduser().absolute()
+    )
+    pid_file = given.get("--pid-file")
+    if running_supervisord(Path(pid_file) if pid_file else home / "run" / "pyrotorque.pid"):
+        return EX_OK
+    return _start(home, given, arguments)
+
+
+def _read(arguments: Sequence[str]) -> dict[str, str] | None:
+    given: dict[str, str] = {}
+    rest = iter(arguments)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if name in _VALUES:
+            given[name] = value if equals else next(rest, "")
+        elif word not in _FLAGS:
+            return None
+    return given
+
+
+def _start(home: Path, given: dict[str, str], arguments: Sequence[str]) -> int:
+    """Leave the start, with all its checks, to a process that nobody waits for; it writes to the owner's log."""
+    # Folders and pid file may be set otherwise in torque.ini, which takes longer to find out.
+    from pyrotorque.options import Options
+    from pyrotorque_control.group import Group
+
+    group = Group(home, Options(pid_file=given.get("--pid-file"), guard_file=given.get("--guard-file")))
+    if group.running():
+        return EX_OK
+    if not group.guard_file.exists():
+        print(f"pyrotorque: the guard file {group.guard_file} is missing: not started", file=sys.stderr)
+        return EX_TEMPFAIL
+    words = [word for word in arguments if word != "--cron"]
+    with _owners_log(home) as output:
+        subprocess.Popen(
+            [sys.executable, "-m", "pyrotorque_control", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        )
+    return EX_OK
+
+
+def _owners_log(home: Path) -> BinaryIO:
+    folder = home / "log"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return (folder / "torque.log").open("ab")
+    except OSError:
+        return Path(os.devnull).open("ab")

@@ -1,0 +1,35 @@
+"""How the command ends: the exit codes of sysexits.h, and which error has which."""
+
+from typing import Final
+
+from pyrotorque import errors
+
+EX_OK: Final = 0
+EX_USAGE: Final = 64
+EX_UNAVAILABLE: Final = 69
+EX_SOFTWARE: Final = 70
+EX_IOERR: Final = 74
+EX_TEMPFAIL: Final = 75
+EX_CONFIG: Final = 78
+INTERRUPTED: Final = 130
+
+_CODES: Final[tuple[tuple[type[errors.PyrotorqueError], int], ...]] = (
+    (errors.SettingsError, EX_CONFIG),
+    (errors.LayoutError, EX_CONFIG),
+    (errors.AlreadyRunning, EX_TEMPFAIL),
+    (errors.StateError, EX_IOERR),
+    (errors.ServiceUnreachable, EX_UNAVAILABLE),
+    (errors.RTorrentFault, EX_SOFTWARE),
+    (errors.RequestTooLarge, EX_SOFTWARE),
+    (errors.RTorrentError, EX_UNAVAILABLE),
+    (errors.MetafileError, EX_USAGE),
+    (errors.UserError, EX_USAGE),
+)
+
+
+def exit_code(error: errors.PyrotorqueError) -> int:
+    """The code of an error: what it says itself, else what its class means."""
+    own = getattr(error, "exit_code", None)
+    if isinstance(own, int):
+        return own
+    return next((code for kind, code in _CODES if isinstance(error, kind)), EX_SOFTWARE)

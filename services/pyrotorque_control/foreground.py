@@ -1,0 +1,153 @@
+"""`--fg`: supervisord beside us, and the logs of all services on this terminal, each line marked with its service."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import BinaryIO, TextIO
+
+from pyrotorque import supervision
+from pyrotorque.configuration import Configuration
+from pyrotorque.layout import SERVICES, Layout
+from pyrotorque_control.exits import EX_OK
+
+_LOOK_EVERY = 0.1  # seconds
+_PR_SET_PDEATHSIG = 1
+_COLOURS = ("36", "32", "35", "33", "34")
+
+
+def run(configuration: Configuration) -> int:
+    """Run supervisord until it ends; Ctrl-C and TERM are passed on to it."""
+    layout = configuration.layout
+    tails = {name: Tail(path) for name, path in logs(layout).items()}
+    command, environment = supervision.foreground_command(layout, configuration.options)
+    with (
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            env=environment,
+            # Ctrl-C on the terminal goes to a whole process group: the services shall end in supervisord's order.
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
+        ) as supervisord,
+        _SignalsPassedTo(supervisord),
+    ):
+        _show(supervisord, tails, Marked(sys.stdout))
+    return EX_OK if supervisord.returncode == 0 else supervisord.returncode
+
+
+def logs(layout: Layout) -> dict[str, Path]:
+    """Where the services' lines are; the guardian's own lines are not in its log, that is a protocol."""
+    named = {service: layout.log_dir / f"{service}.log" for service in SERVICES}
+    return named | {"guardian": layout.log_dir / "guardian.stderr.log"}
+
+
+class Tail:
+    """The lines that a log gets from now on, over its rotation: the old file is read to its end first."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._part = ""
+        self._file = self._opened()
+        if self._file is not None:
+            self._file.seek(0, os.SEEK_END)
+
+    def lines(self) -> Iterator[str]:
+        """The whole lines that came since the last time."""
+        yield from self._rest()
+        if self._rotated():
+            self._file, before = self._opened(), self._file
+            if before is not None:
+                before.close()
+            yield from self._rest()
+
+    def _rest(self) -> list[str]:
+        content = self._file.read() if self._file is not None else b""
+        *whole, self._part = (self._part + content.decode("utf-8", "backslashreplace")).split("\n")
+        return whole
+
+    def _rotated(self) -> bool:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return False
+        if self._file is None:
+            return True
+        ours = os.fstat(self._file.fileno())
+        return (found.st_dev, found.st_ino) != (ours.st_dev, ours.st_ino) or found.st_size < self._file.tell()
+
+    def _opened(self) -> BinaryIO | None:
+        try:
+            return self._path.open("rb")
+        except OSError:
+            return None
+
+
+class Marked:
+    """Writes lines with the name of their service in front, in colour on a terminal."""
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+        self._colours = output.isatty() and "NO_COLOR" not in os.environ
+        self._lock = threading.Lock()
+
+    def show(self, name: str, line: str) -> None:
+        """One line, whole."""
+        mark = f"{name:<9} |"
+        if self._colours:
+            names = ("group", *SERVICES)
+            mark = f"\x1b[{_COLOURS[names.index(name) % len(_COLOURS)]}m{mark}\x1b[0m"
+        with self._lock:
+            print(mark, line, file=self._output, flush=True)
+
+
+def _show(supervisord: subprocess.Popen[bytes], tails: dict[str, Tail], output: Marked) -> None:
+    """Until supervisord has ended and everything is shown."""
+    reader = threading.Thread(target=_show_group, args=(supervisord, output), daemon=True)
+    reader.start()
+    ended = False
+    while not ended:
+        try:
+            supervisord.wait(_LOOK_EVERY)
+            ended = True
+        except subprocess.TimeoutExpired:
+            pass
+        for name, tail in tails.items():
+            for line in tail.lines():
+                output.show(name, line)
+    reader.join(_LOOK_EVERY)
+
+
+def _show_group(supervisord: subprocess.Popen[bytes], output: Marked) -> None:
+    for line in supervisord.stdout or ():
+        output.show("group", line.decode("utf-8", "backslashreplace").rstrip("\n"))
+
+
+class _SignalsPassedTo:
+    def __init__(self, supervisord: subprocess.Popen[bytes]) -> None:
+        self._supervisord = supervisord
+        self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._before[number] = signal.signal(number, self._pass_on)
+
+    def __exit__(self, *_: object) -> None:
+        for number, action in self._before.items():
+            signal.signal(number, action)
+
+    def _pass_on(self, number: int, _frame: FrameType | None) -> None:
+        self._supervisord.send_signal(signal.SIGTERM)
+
+
+def _end_with_parent() -> None:
+    """The kernel sends TERM to supervisord when we die, however (prctl(2)); we have one thread at this moment."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

@@ -1,0 +1,83 @@
+"""What the whole group is doing, gathered from supervisord and from the services themselves."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from pyrotorque.errors import PyrotorqueError
+from pyrotorque.layout import SERVICES, Layout
+from pyrotorque.requests import DescribeService
+from pyrotorque.supervisord import Process, Supervisord
+from pyrotorque_control.group import Group
+from pyrotorque_control.processes import Running
+
+# A service that hangs must not hold up the view of the others.
+_ASK_WITHIN = 1.0  # seconds
+
+
+class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
+    """One program: what supervisord knows, and what it says of itself; `since` and `pid` are 0 when it does not run."""
+
+    name: str
+    state: str
+    pid: int
+    since: float
+    says: str = ""
+    data: Any = None
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """The group at one moment; `problem` is why nothing more is known."""
+
+    config_dir: str
+    running: bool
+    pid: int = 0
+    since: float = 0.0
+    problem: str = ""
+    services: tuple[ServiceView, ...] = ()
+
+
+def overview(group: Group) -> Overview:
+    """Asks supervisord, and all services at once."""
+    config_dir = str(group.config_dir)
+    found = group.running()
+    if found is None:
+        return Overview(config_dir=config_dir, running=False)
+    try:
+        processes = Supervisord(group.layout.supervisor_socket).processes()
+    except PyrotorqueError as error:
+        return _with(config_dir, found, (), str(error))
+    running = [process.name for process in processes if process.state == "RUNNING" and process.name in SERVICES]
+    with ThreadPoolExecutor(max_workers=max(1, len(running))) as pool:
+        answers = dict(zip(running, pool.map(partial(_said, group.layout), running), strict=True))
+    views = tuple(_view(process, *answers.get(process.name, ("", None))) for process in processes)
+    return _with(config_dir, found, views, "")
+
+
+def _with(config_dir: str, found: Running, services: tuple[ServiceView, ...], problem: str) -> Overview:
+    return Overview(
+        config_dir=config_dir, running=True, pid=found.pid, since=found.since, services=services, problem=problem
+    )
+
+
+def _view(process: Process, says: str, data: Any) -> ServiceView:
+    return ServiceView(
+        name=process.name if process.name == process.group else process.full_name,
+        state=process.state,
+        pid=process.pid,
+        since=process.started if process.pid else 0.0,
+        says=says or process.reason,
+        data=data,
+    )
+
+
+def _said(layout: Layout, service: str) -> tuple[str, Any]:
+    from pyrotorque.bus.asking import ask
+
+    try:
+        answer = ask(layout, service, DescribeService(), timeout=_ASK_WITHIN)
+    except PyrotorqueError as error:
+        return str(error), None
+    return answer.text, answer.data

@@ -1,0 +1,54 @@
+"""Is the group running, and its end: asked for politely, waited for, and said honestly."""
+
+import os
+import signal
+import time
+from contextlib import suppress
+from datetime import timedelta
+
+import click
+
+from pyrotorque_control.exits import EX_OK, EX_TEMPFAIL, EX_UNAVAILABLE
+from pyrotorque_control.group import Group
+from pyrotorque_control.processes import Running, is_alive
+
+# supervisord gives a service 10 seconds before it kills it.
+_PATIENCE = 20.0  # seconds
+_LOOK_EVERY = 0.05  # seconds
+
+
+def say_status(group: Group) -> int:
+    """One line for people, the exit code for programs."""
+    found = group.running()
+    if found is None:
+        click.echo(f"pyrotorque is not running ({group.config_dir})")
+        return EX_UNAVAILABLE
+    click.echo(f"pyrotorque is running, pid {found.pid}, up {uptime(time.time() - found.since)}")
+    return EX_OK
+
+
+def uptime(seconds: float) -> str:
+    """As people read it: `1 day, 2:03:04`."""
+    return str(timedelta(seconds=max(0, int(seconds))))
+
+
+def stop(group: Group) -> int:
+    """End the group and wait for it."""
+    found = group.must_run()
+    if not end(found):
+        click.echo(f"pyrotorque: pid {found.pid} still runs after {_PATIENCE:.0f} s", err=True)
+        return EX_TEMPFAIL
+    click.echo("pyrotorque has stopped")
+    return EX_OK
+
+
+def end(running: Running) -> bool:
+    """Ask supervisord to stop everything; True when it has ended in time."""
+    with suppress(ProcessLookupError):
+        os.kill(running.pid, signal.SIGTERM)
+    deadline = time.monotonic() + _PATIENCE
+    while is_alive(running):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_LOOK_EVERY)
+    return True

@@ -1,0 +1,58 @@
+"""How results look: tables in colour on a terminal, plain text elsewhere, JSON one object a line."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pyrotorque.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+# A pipe has no width; what reads it can cut lines by itself.
+_PIPE_WIDTH = 200
+
+
+def console() -> "Console":
+    """Where results go; colours only on a terminal."""
+    from rich.console import Console
+
+    on_terminal = sys.stdout.isatty()
+    return Console(width=None if on_terminal else _PIPE_WIDTH, highlight=False, soft_wrap=False)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> "Table":
+    """A table whose cells hold text from anywhere: never read as markup, never able to break the terminal."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else Text(printable(str(cell))) for cell in row))
+    return made
+
+
+def json_line(value: Any) -> str:
+    """One object on one line, in UTF-8; bytes that are not are shown as `\\xNN`."""
+    return msgspec.json.encode(plain(value)).decode()
+
+
+def plain(value: Any) -> Any:
+    """`value` in what JSON knows; odd text is made printable, sets are sorted."""
+    if isinstance(value, str | bytes):
+        return printable(value) if isinstance(value, bytes) or not value.isascii() else value
+    if isinstance(value, dict):
+        return {printable(str(key)): plain(inner) for key, inner in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted(map(plain, value))
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return printable(str(value))
