@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from demo.group import wait_until
 from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
@@ -26,13 +27,16 @@ def scratch() -> Iterator[Path]:
 def fill(rtorrent: PrivateRTorrent, count: int, *, prefix: str = "item", load: str = "load.raw") -> None:
     """Load `count` items, stopped unless `load` says otherwise, and wait until all are there."""
     client = RTorrent(rtorrent.url, read_timeout=60)
-    before = int(str(client.call("view.size", "", "main")))
+
+    def size() -> int:
+        return int(str(client.call("view.size", "", "main")))
+
+    before = size()
     for start in range(0, count, _CHUNK):
         names = [f"{prefix} {number:06d}" for number in range(start, min(start + _CHUNK, count))]
         client.multicall([(load, ["", make_metafile(name)]) for name in names])
-    after = int(str(client.call("view.size", "", "main")))
-    if after - before != count:
-        raise RuntimeError(f"rTorrent took {after - before} of {count} items")
+    # A load returns before its item is there.
+    wait_until(lambda: size() - before >= count, 30, lambda: f"rTorrent took {size() - before} of {count} items")
 
 
 def filled(folder: Path, count: int, *, extra_rc: str = "") -> PrivateRTorrent:

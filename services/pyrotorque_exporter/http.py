@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 from urllib.parse import parse_qs, urlsplit
 
+from pyrotorque.text import printable
+
 log = logging.getLogger(__name__)
 
 CONNECTIONS_MAX: Final = 400
@@ -28,6 +30,7 @@ _REASONS: Final = {
     404: "Not Found",
     405: "Method Not Allowed",
     431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
     503: "Service Unavailable",
 }
 
@@ -224,7 +227,11 @@ class HttpServer:
             self._send(connection, _told(error.status))
             return
         connection.head_only = request.method == "HEAD"
-        answer = self._respond(request)
+        try:
+            answer = self._respond(request)
+        except Exception:
+            log.exception("no answer to a request for %s", printable(request.path[:200]))
+            answer = _told(500)
         if isinstance(answer, Response):
             self._send(connection, answer)
         elif (ready := answer.poll()) is not None:

@@ -9,17 +9,12 @@ def label_value(text: str) -> str:
     """`text` without control characters, what is not UTF-8 shown as U+FFFD, cut before Prometheus would refuse it."""
     if len(text) <= MAX_LENGTH and text.isascii() and text.isprintable():
         return text
-    valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if _escaped_bytes(text) else text
-    kept = "".join(char for char in valid if char.isprintable() or char == " ")
+    kept = "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text if _shown(char))
     return kept if len(kept) <= MAX_LENGTH else kept[: MAX_LENGTH - 1] + "…"
 
 
-def _escaped_bytes(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return True
-    return False
+def _shown(char: str) -> bool:
+    return char.isprintable() or "\ud800" <= char <= "\udfff"
 
 
 def escaped(value: str) -> str:

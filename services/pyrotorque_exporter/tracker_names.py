@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pyrotorque_exporter.calls import Calls
 from pyrotorque_exporter.labels import label_value
+from pyrotorque_exporter.readings import text
 
 NONE: Final = "none"
 REFRESH_AFTER: Final = 6 * 3600.0
@@ -37,13 +38,18 @@ class TrackerNames:
             self._names = {info_hash: self._name(alias, trackers) for info_hash, alias, trackers in rows}
             self._complete_at = now
         elif unknown:
-            questions = [("t.multicall", (info_hash, "", "t.is_enabled=", "t.url=")) for info_hash in unknown]
-            for info_hash, answer in zip(unknown, calls.ask(group, questions, restricted=True), strict=True):
-                self._names[info_hash] = self._name("", _joined(answer))
+            self._names |= self._singly(calls, group, unknown)
         if len(self._names) > 2 * len(hashes) + SINGLY_MAX:
             present = set(hashes)
             self._names = {one: name for one, name in self._names.items() if one in present}
         return self._names
+
+    def _singly(self, calls: Calls, group: str, hashes: Sequence[str]) -> dict[str, str]:
+        aliases = [("d.custom", (info_hash, "memo_alias")) for info_hash in hashes]
+        trackers = [("t.multicall", (info_hash, "", "t.is_enabled=", "t.url=")) for info_hash in hashes]
+        answers = calls.ask(group, [*aliases, *trackers], restricted=True)
+        pairs = zip(hashes, answers[: len(hashes)], answers[len(hashes) :], strict=True)
+        return {info_hash: self._name(text(alias), _joined(urls)) for info_hash, alias, urls in pairs}
 
     def _name(self, alias: str, trackers: str) -> str:
         if alias and "/" not in alias:

@@ -1,0 +1,233 @@
+"""The web server answers the right requests, refuses the others, and no client can hold it up."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyrotorque_exporter import http
+from pyrotorque_exporter.http import BadRequest, HttpServer, Request, Response, Waiting, parse_head
+from pyrotorque_exporter.listening import PortUnavailable, is_loopback, listen
+from tests.waiting import eventually
+
+
+@dataclass
+class Later:
+    """An answer that comes when somebody says so."""
+
+    deadline: float
+    ready: Response | None = None
+
+    def poll(self) -> Response | None:
+        return self.ready
+
+    def late(self) -> Response:
+        return Response(200, b"late\n")
+
+
+@dataclass
+class Site:
+    """A running server whose answers the test chooses."""
+
+    port: int
+    requests: list[Request] = field(default_factory=list[Request])
+    answer: Callable[[Request], Response | Waiting] = lambda _: Response(200, b"hello\n")
+
+    def respond(self, request: Request) -> Response | Waiting:
+        self.requests.append(request)
+        return self.answer(request)
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+
+    def send(self, raw: bytes) -> bytes:
+        with self.connect() as client:
+            client.sendall(raw)
+            return _all_of(client)
+
+
+def _all_of(client: socket.socket) -> bytes:
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while chunk := client.recv(65536):
+            received += chunk
+    return received
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[Site, HttpServer]]:
+    listener = listen("127.0.0.1", 0)
+    site = Site(listener.getsockname()[1])
+    running = HttpServer(listener, site.respond)
+    running.start()
+    yield site, running
+    running.stop()
+
+
+@pytest.fixture
+def site(server: tuple[Site, HttpServer]) -> Site:
+    return server[0]
+
+
+GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def test_a_request_is_answered_and_the_connection_closed(site: Site) -> None:
+    answer = site.send(GET)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b"\r\n\r\nhello\n")
+    assert b"Content-Length: 6\r\n" in answer
+    assert b"Connection: close\r\n" in answer
+
+
+def test_the_head_of_a_request_is_read(site: Site) -> None:
+    site.send(b"GET /metrics?collect[]=queue&collect[]=watch HTTP/1.1\r\nAccept-Encoding: gzip\r\n\r\n")
+    (request,) = site.requests
+    assert (request.method, request.path) == ("GET", "/metrics")
+    assert request.query == {"collect[]": ["queue", "watch"]}
+    assert request.headers == {"accept-encoding": "gzip"}
+
+
+def test_head_gets_the_head_only(site: Site) -> None:
+    answer = site.send(GET.replace(b"GET", b"HEAD"))
+    assert b"Content-Length: 6\r\n" in answer
+    assert answer.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\r\n\r\n", id="a TLS handshake"),
+        pytest.param(b"GET /\r\n\r\n", id="HTTP/0.9"),
+        pytest.param(b"GET / HTTP/2\r\n\r\n", id="HTTP/2"),
+        pytest.param(b"GET http://elsewhere/ HTTP/1.1\r\n\r\n", id="a proxy request"),
+        pytest.param(b"\r\n\r\n", id="nothing"),
+        pytest.param(b"GET /?" + b"a=1&" * 200 + b" HTTP/1.1\r\n\r\n", id="a flood of parameters"),
+    ],
+)
+def test_what_is_no_request_gets_400(site: Site, raw: bytes) -> None:
+    assert site.send(raw).startswith(b"HTTP/1.1 400 ")
+    assert site.requests == []
+
+
+def test_a_head_that_does_not_end_gets_431(site: Site) -> None:
+    assert site.send(b"GET / HTTP/1.1\r\n" + b"X: " + b"y" * 20_000).startswith(b"HTTP/1.1 431 ")
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_break_the_parser(head: bytes) -> None:
+    with contextlib.suppress(BadRequest):
+        assert parse_head(head).path.startswith("/")
+
+
+def test_an_answer_may_come_later(server: tuple[Site, HttpServer]) -> None:
+    site, running = server
+    later = Later(time.monotonic() + 60)
+    site.answer = lambda _: later
+    with site.connect() as client:
+        client.sendall(GET)
+        eventually(lambda: site.requests)
+        later.ready = Response(200, b"now\n")
+        running.wake()
+        assert _all_of(client).endswith(b"now\n")
+
+
+def test_an_answer_that_does_not_come_is_replaced_at_its_deadline(site: Site) -> None:
+    site.answer = lambda _: Later(time.monotonic() + 0.05)
+    assert site.send(GET).endswith(b"late\n")
+
+
+def test_three_hundred_silent_and_three_hundred_half_sent_requests_hold_nobody_up(site: Site) -> None:
+    with contextlib.ExitStack() as clients:
+        for number in range(600):
+            client = clients.enter_context(site.connect())
+            if number % 2:
+                client.sendall(b"GET /metrics HTTP/1.1\r\nHost:")
+        began = time.monotonic()
+        assert site.send(GET).endswith(b"hello\n")
+        assert time.monotonic() - began < 1.0
+
+
+def test_a_silent_client_is_dropped_after_a_while(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "READ_SECONDS", 0.05)
+    with site.connect() as client:
+        assert client.recv(1) == b""
+
+
+def test_a_client_that_sends_byte_by_byte_is_dropped_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "READ_SECONDS", 0.2)
+    with site.connect() as client:
+
+        def dropped() -> bool:
+            try:
+                client.send(b"G")
+            except OSError:
+                return True
+            return False
+
+        eventually(dropped, timeout=5)
+
+
+def test_a_client_that_does_not_read_its_answer_blocks_nobody(site: Site) -> None:
+    site.answer = lambda request: Response(200, b"x" * 20_000_000 if request.path == "/big" else b"small\n")
+    with site.connect() as client:
+        client.sendall(GET.replace(b"/metrics", b"/big"))
+        eventually(lambda: site.requests)
+        assert site.send(GET).endswith(b"small\n")
+
+
+def test_a_large_answer_arrives_whole(site: Site) -> None:
+    body = bytes(range(256)) * 40_000
+    site.answer = lambda _: Response(200, body)
+    assert site.send(GET).endswith(body)
+
+
+def test_a_handler_that_raises_does_not_end_the_server(site: Site) -> None:
+    def broken(_: Request) -> Response:
+        raise ZeroDivisionError
+
+    site.answer = broken
+    assert site.send(GET).startswith(b"HTTP/1.1 500 ")
+    site.answer = lambda _: Response(200, b"alive\n")
+    assert site.send(GET).endswith(b"alive\n")
+
+
+def test_many_clients_at_once_are_all_answered(site: Site) -> None:
+    answers: list[bytes] = []
+    threads = [threading.Thread(target=lambda: answers.append(site.send(GET))) for _ in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 30
+    assert all(answer.endswith(b"hello\n") for answer in answers)
+
+
+def test_a_port_that_is_taken_is_told_in_one_line() -> None:
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortUnavailable) as told:
+            listen("127.0.0.1", port)
+    assert str(told.value) == (
+        f"cannot listen on 127.0.0.1:{port}: another program listens there: "
+        "stop it, or set another job.NAME.port in torque.ini"
+    )
+
+
+def test_an_address_of_another_machine_is_told_in_one_line() -> None:
+    with pytest.raises(PortUnavailable, match=r"cannot listen on 192\.0\.2\.1:9135: .*job\.NAME\.address"):
+        listen("192.0.2.1", 9135)
+
+
+@pytest.mark.parametrize(
+    ("address", "loopback"),
+    [("127.0.0.1", True), ("127.3.2.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)],
+)
+def test_only_loopback_is_private(address: str, loopback: bool) -> None:
+    assert is_loopback(address) is loopback

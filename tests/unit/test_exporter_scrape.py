@@ -1,0 +1,142 @@
+"""A scrape answers whatever one group or rTorrent does, and says how each group fared."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import pytest
+from prometheus_client.core import Metric
+
+from pyrotorque.errors import RTorrentFault, RTorrentUnavailable
+from pyrotorque_exporter.calls import Calls
+from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.exposition import Exposition, render
+from pyrotorque_exporter.families import single
+from pyrotorque_exporter.scrape import Scraper
+from tests.exporter_fakes import FakeRTorrent
+
+
+@dataclass
+class Ticking:
+    """A clock that is moved by what a group does."""
+
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Scripted:
+    """A group that shows one gauge, or raises."""
+
+    name: str
+    asks_rtorrent: bool = False
+    raises: Exception | None = None
+    collected: list[float] = field(default_factory=list[float])
+
+    def collect(self, turn: Turn) -> Iterable[Metric]:
+        self.collected.append(turn.now)
+        if self.asks_rtorrent:
+            turn.calls.ask(self.name, [("anything", ())])
+        if self.raises:
+            raise self.raises
+        yield single("gauge", f"of_{self.name}", "Something.", 1.0)
+
+
+def _scraper(fake: FakeRTorrent, *groups: Scripted, clock: Ticking | None = None) -> Scraper:
+    ticking = clock or Ticking()
+    return Scraper(groups, Calls(fake, fake, clock=ticking), "rtorrent_", clock=ticking, wall=lambda: 1000.0)
+
+
+def _scrape(scraper: Scraper, *wanted: str, deadline: float = 110.0) -> Exposition:
+    return render(scraper.scrape(frozenset(wanted), deadline))
+
+
+def test_every_group_is_shown_and_reported() -> None:
+    seen = _scrape(_scraper(FakeRTorrent(), Scripted("queue"), Scripted("system", asks_rtorrent=True)))
+    assert seen.value("rtorrent_up") == 1.0
+    assert seen.labelled("rtorrent_scrape_collector_success") == {"queue": 1.0, "system": 1.0}
+    assert seen.value("of_queue") == seen.value("of_system") == 1.0
+
+
+def test_a_group_that_raises_loses_only_itself() -> None:
+    groups = Scripted("queue", raises=ZeroDivisionError()), Scripted("watch")
+    seen = _scrape(_scraper(FakeRTorrent(), *groups))
+    assert seen.labelled("rtorrent_scrape_collector_success") == {"queue": 0.0, "watch": 1.0}
+    assert seen.value("of_queue") is None
+    assert seen.value("of_watch") == 1.0
+
+
+def test_a_fault_of_one_group_does_not_mean_that_rtorrent_is_away() -> None:
+    groups = Scripted("system", True, RTorrentFault("no such view")), Scripted("views", True)
+    seen = _scrape(_scraper(FakeRTorrent(), *groups))
+    assert seen.value("rtorrent_up") == 1.0
+    assert seen.labelled("rtorrent_scrape_collector_success") == {"system": 0.0, "views": 1.0}
+
+
+def test_while_rtorrent_is_away_it_is_asked_once_and_the_rest_is_shown() -> None:
+    fake = FakeRTorrent(broken=RTorrentUnavailable("nobody there"))
+    system = Scripted("system", asks_rtorrent=True)
+    seen = _scrape(_scraper(fake, Scripted("queue"), system))
+    assert seen.value("rtorrent_up") == 0.0
+    assert seen.labelled("rtorrent_scrape_collector_success") == {"queue": 1.0, "system": 0.0}
+    assert fake.asked == ["ping"]
+    assert system.collected == []
+
+
+def test_when_rtorrent_dies_in_the_middle_the_groups_after_that_do_not_wait_for_it() -> None:
+    first, second = Scripted("system", True, None), Scripted("views", True)
+    fake = FakeRTorrent()
+
+    class Dying(Scripted):
+        def collect(self, turn: Turn) -> Iterable[Metric]:
+            fake.broken = RTorrentUnavailable("gone")
+            return super().collect(turn)
+
+    seen = _scrape(_scraper(fake, first, Dying("throttle", True), second))
+    assert seen.value("rtorrent_up") == 0.0
+    assert second.collected == []
+    assert seen.value("of_system") == 1.0
+
+
+def test_no_call_is_begun_after_the_deadline() -> None:
+    fake, clock = FakeRTorrent(), Ticking()
+    seen = _scrape(_scraper(fake, Scripted("system", True), clock=clock), deadline=clock.now)
+    assert fake.asked == []
+    assert seen.value("rtorrent_up") == 0.0
+
+
+def test_each_call_may_take_what_is_left_of_the_time() -> None:
+    fake, clock = FakeRTorrent(), Ticking(now=100.0)
+    _scrape(_scraper(fake, Scripted("system", True), clock=clock), deadline=103.0)
+    assert fake.read_timeout == 3.0
+
+
+def test_only_the_groups_that_were_asked_for_are_collected() -> None:
+    queue, watch = Scripted("queue"), Scripted("watch")
+    seen = _scrape(_scraper(FakeRTorrent(), queue, watch), "watch")
+    assert queue.collected == []
+    assert seen.labelled("rtorrent_scrape_collector_success") == {"watch": 1.0}
+    assert seen.value("rtorrent_up") is None
+
+
+def test_what_can_be_said_without_rtorrent_is_said_at_once() -> None:
+    fake = FakeRTorrent(broken=AssertionError("must not be asked"))
+    scraper = _scraper(fake, Scripted("queue"), Scripted("system", True))
+    seen = render(scraper.without_rtorrent(frozenset()))
+    assert seen.value("rtorrent_up") == 0.0
+    assert seen.value("of_queue") == 1.0
+    assert seen.labelled("rtorrent_scrape_collector_success") == {"queue": 1.0, "system": 0.0}
+
+
+def test_trouble_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
+    fake = FakeRTorrent(broken=RTorrentUnavailable("nobody there"))
+    scraper = _scraper(fake, Scripted("system", True))
+    caplog.set_level("INFO")
+    for _ in range(3):
+        _scrape(scraper)
+    fake.broken = None
+    for _ in range(3):
+        _scrape(scraper)
+    lines = caplog.messages
+    assert lines == ["rTorrent does not answer, its metrics are absent: nobody there", "rTorrent answers"]

@@ -1,0 +1,88 @@
+"""A tracker is shown by alias or domain; its announce URL, which holds the passkey, never is."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyrotorque_exporter.calls import Calls
+from pyrotorque_exporter.tracker_names import REFRESH_AFTER, TrackerNames, domain, enabled_urls, host_of, tracker_name
+from tests.exporter_fakes import FakeRTorrent
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        pytest.param(f"http://tracker.example.org:2710/{SECRET}/announce", "example.org", id="the registered domain"),
+        pytest.param(f"https://{SECRET}.example.org/announce", "example.org", id="a passkey as subdomain is cut off"),
+        pytest.param(f"http://user:{SECRET}@example.org/a", "example.org", id="user and password are left out"),
+        pytest.param("udp://tracker.example.co.uk:80", "example.co.uk", id="a suffix of two parts"),
+        pytest.param("http://10.0.0.1:80/announce", "10.0.0.1", id="an IPv4 address"),
+        pytest.param("http://[2001:db8::1]:80/announce", "2001:db8::1", id="an IPv6 address"),
+        pytest.param("http://localhost/announce", "localhost", id="a bare host"),
+        pytest.param("dht://", "none", id="the DHT is no tracker"),
+        pytest.param("http://[broken/announce", "none", id="what is no URL"),
+        pytest.param(SECRET, "none", id="what has no host"),
+    ],
+)
+def test_a_tracker_is_shown_by_its_domain(url: str, name: str) -> None:
+    assert tracker_name([url], {}) == name
+
+
+def test_an_alias_may_stand_for_a_url_a_host_or_a_domain() -> None:
+    aliases = {"http://a.example.org/x": "URL", "b.example.org": "HOST", "example.net": "DOMAIN"}
+    urls = ["http://a.example.org/x", "http://b.example.org/y", "http://c.example.net/z"]
+    assert [tracker_name([url], aliases) for url in urls] == ["URL", "HOST", "DOMAIN"]
+
+
+def test_the_first_tracker_with_an_alias_wins() -> None:
+    assert tracker_name(["http://a.org/1", "http://b.org/2"], {"b.org": "B"}) == "B"
+
+
+def test_disabled_trackers_count_only_when_all_are_disabled() -> None:
+    assert enabled_urls("0http://a/>1http://b/>") == ["http://b/"]
+    assert enabled_urls("0http://a/>") == ["http://a/"]
+    assert enabled_urls("") == []
+
+
+@given(st.text(max_size=80))
+def test_no_url_whatever_breaks_the_name(path: str) -> None:
+    host = host_of(f"http://tracker.example.org/{path}")
+    assert host in ("", "tracker.example.org")
+    assert host_of(path) is not None
+
+
+@given(st.from_regex(r"[a-z0-9.-]{1,60}", fullmatch=True))
+def test_a_domain_is_never_longer_than_its_host(host: str) -> None:
+    assert len(domain(host)) <= len(host)
+
+
+def _fake(*items: tuple[str, str, str]) -> FakeRTorrent:
+    command = 't.multicall=,t.is_enabled=,t.url=,"cat=>"'
+    rows = [{"d.hash=": one, "d.custom=memo_alias": alias, command: urls} for one, alias, urls in items]
+    return FakeRTorrent(
+        answers={"t.multicall": [["1", "http://late.example.com/x"]], "d.custom": "Late"}, tables={("main", ""): rows}
+    )
+
+
+def _learn(names: TrackerNames, fake: FakeRTorrent, hashes: list[str], now: float) -> dict[str, str]:
+    calls = Calls(fake, fake)
+    calls.begin(float("inf"))
+    return dict(names.learn(calls, "trackers", hashes, now))
+
+
+def test_all_items_are_asked_once_then_only_new_ones() -> None:
+    names, fake = TrackerNames({}), _fake(("AA", "", "1http://a.org/x>"), ("BB", "Memo", "1http://b.org/x>"))
+    assert _learn(names, fake, ["AA", "BB"], 0.0) == {"AA": "a.org", "BB": "Memo"}
+    assert _learn(names, fake, ["AA", "BB"], 1.0) == {"AA": "a.org", "BB": "Memo"}
+    assert len(fake.asked) == 1
+    assert _learn(names, fake, ["AA", "CC"], 2.0)["CC"] == "Late"
+    assert len(fake.asked) == 2
+
+
+def test_after_some_hours_all_items_are_asked_again() -> None:
+    names, fake = TrackerNames({}), _fake(("AA", "", "1http://a.org/x>"))
+    _learn(names, fake, ["AA"], 0.0)
+    _learn(names, fake, ["AA"], REFRESH_AFTER + 1)
+    assert len(fake.asked) == 2
