@@ -31,7 +31,7 @@ session.path.set = "{session}"
 directory.default.set = "{downloads}"
 network.bind_address.set = 127.0.0.1
 network.local_address.set = 127.0.0.1
-network.port_range.set = {port}-{port}
+network.port_range.set = {port}-{last_port}
 network.port_random.set = no
 {scgi}
 dht.mode.set = disable
@@ -147,12 +147,14 @@ class PrivateRTorrent:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.session.mkdir(exist_ok=True)
         self.downloads.mkdir(exist_ok=True)
+        port = _free_port()
         local = f'network.scgi.open_local = "{self.socket}"'
         rc = _RC.format(
             session=self.session,
             downloads=self.downloads,
             scgi=f"network.scgi.open_port = 127.0.0.1:{self._port}" if self._port else local,
-            port=_free_port(),
+            port=port,
+            last_port=min(port + 100, 65535),
             extra=self.extra_rc,
         )
         (self.folder / "rtorrent.rc").write_text(rc)
@@ -182,13 +184,11 @@ class PrivateRTorrent:
             return
         process.send_signal(first)
         process.send_signal(signal.SIGCONT)
-        try:
-            process.wait(timeout)
-        except subprocess.TimeoutExpired:
+        if self._watch is not None:
+            self._watch.join(timeout)
+        if process.poll() is None:
             process.kill()
             process.wait()
-        if self._watch is not None:
-            self._watch.join()
 
     def _answers(self) -> bool:
         head = b"CONTENT_LENGTH\0%d\0SCGI\x001\0" % len(_PING)

@@ -8,24 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RequestTooLarge, RTorrentFault, RTorrentPermission, RTorrentUnavailable
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.rtorrent.packing import packed_command
-from tests.waiting import eventually
-
-ODD_NAMES: dict[bytes, str] = {
-    b"plain": "plain",
-    b"a\x01b\x1b[2J": "a\x01b\x1b[2J",
-    "Grüße".encode(): "Grüße",
-    b"x]]>&lt;<b>&amp;": "x]]>&lt;<b>&amp;",
-    b"tab\tand 'quotes\" \\": "tab\tand 'quotes\" \\",
-    b"bad\xffbyte": "bad?byte",
-    "emoji 😀".encode(): "emoji ????",
-    b"$execute.throw=touch,pwned": "$execute.throw=touch,pwned",
-    b'","$execute.throw=touch,pwned': '","$execute.throw=touch,pwned',
-}
 
 
 @pytest.fixture
@@ -37,13 +22,6 @@ def client(rtorrent: PrivateRTorrent) -> RTorrent:
 def looking(shared_rtorrent: PrivateRTorrent) -> RTorrent:
     """For tests that leave no trace."""
     return RTorrent(shared_rtorrent.url)
-
-
-def load(client: RTorrent, *metafiles: bytes, commands: tuple[str, ...] = ()) -> list[str]:
-    hashes = [info_hash(metafile) for metafile in metafiles]
-    client.multicall([("load.raw", ["", metafile, *commands]) for metafile in metafiles])
-    eventually(lambda: set(hashes) <= {row[0] for row in client.rows("main", ["d.hash="])}, why="items are loaded")
-    return hashes
 
 
 def incarnation(client: RTorrent) -> str:
@@ -104,81 +82,6 @@ def test_a_multicall_above_the_limit_of_a_request_is_divided(looking: RTorrent) 
     texts = [f"{number:0100d}" for number in range(6000)]
     assert looking.multicall([("cat", ["", text]) for text in texts]) == texts
     assert looking.stats.requests["system.multicall"] > 1
-
-
-def test_rows_hold_the_fields_of_each_item_as_text(client: RTorrent) -> None:
-    first, second = load(client, make_metafile("one", size=5), make_metafile("two", size=5 * 2**30, piece_length=2**24))
-    rows = client.rows("main", ["d.hash=", "d.name=", "d.size_bytes=", "d.is_active=", "d.message="])
-    assert sorted(rows) == sorted([(first, "one", "5", "0", ""), (second, "two", str(5 * 2**30), "0", "")])
-
-
-def test_rows_take_commands_with_arguments_quotes_and_commands_inside(client: RTorrent) -> None:
-    (item,) = load(client, make_metafile("one"), commands=('d.custom.set=key,"a,b;c"', "d.custom.set=tm_loaded,123"))
-    commands = [
-        "d.custom=tm_loaded",
-        "d.custom=key",
-        "t.multicall=,t.url=,t.is_enabled=",
-        'cat="x,y",$d.custom=key',
-        'if=$d.is_active=,yes,"no, not yet"',
-        "d.hash=",
-    ]
-    assert client.rows("main", commands) == [
-        ("123", "a,b;c", "http://127.0.0.1:1/announce1", "x,ya,b;c", "no, not yet", item)
-    ]
-
-
-def test_one_field_and_no_items_are_rows_too(client: RTorrent) -> None:
-    assert client.rows("main", ["d.hash=", "d.name="]) == []
-    assert client.rows("main", ["d.hash="]) == []
-    (item,) = load(client, make_metafile("one"))
-    assert client.rows("main", ["d.hash="]) == [(item,)]
-    assert client.rows("main", ["d.message="]) == [("",)]
-
-
-def test_rows_of_no_fields_are_a_mistake_of_the_caller(looking: RTorrent) -> None:
-    with pytest.raises(ValueError, match="no fields"):
-        looking.rows("main", [])
-
-
-def test_rtorrent_filters_rows(client: RTorrent) -> None:
-    small, large = load(client, make_metafile("small", size=5), make_metafile("large", size=10**6))
-    assert client.rows("main", ["d.hash="], where="greater=d.size_bytes=,value=1000") == [(large,)]
-    assert client.rows("main", ["d.hash="], where="equal=d.name=,cat=small") == [(small,)]
-    assert client.rows("main", ["d.hash="], where="d.message=") == []
-
-
-def test_an_unknown_view_or_command_is_a_fault(looking: RTorrent, client: RTorrent) -> None:
-    with pytest.raises(RTorrentFault, match="Could not find view"):
-        looking.rows("no_such_view", ["d.hash="])
-    load(client, make_metafile("one"))
-    with pytest.raises(RTorrentFault, match=r"d\.nosuch"):
-        client.rows("main", ["d.hash=", "d.nosuch="])
-
-
-def test_no_name_can_break_or_shift_a_row(client: RTorrent, rtorrent: PrivateRTorrent) -> None:
-    metafiles = {name: make_metafile(name) for name in ODD_NAMES}
-    load(client, *metafiles.values(), commands=("d.custom1.set=label",))
-    rows = {row[0]: row[1:] for row in client.rows("main", ["d.hash=", "d.name=", "d.custom1="])}
-    assert rows == {info_hash(metafile): (ODD_NAMES[name], "label") for name, metafile in metafiles.items()}
-    for metafile, shown in zip(metafiles.values(), ODD_NAMES.values(), strict=True):
-        assert client.call("d.name", info_hash(metafile)) == shown
-    assert not list(rtorrent.folder.rglob("pwned"))
-
-
-def test_a_name_that_holds_a_whole_packed_row_is_still_a_name(client: RTorrent) -> None:
-    row = "</string></value></data></array></value>" + packed_command(["d.hash=", "d.name="], "AAAAAAAA")
-    (item,) = load(client, make_metafile(row.replace("/", "|")))
-    assert client.rows("main", ["d.hash=", "d.name=", "d.message="]) == [(item, row.replace("/", "|"), "")]
-
-
-def test_a_nul_in_a_field_cuts_that_field_only(client: RTorrent) -> None:
-    first, second = load(client, make_metafile("one"), make_metafile("two"))
-    client.call("d.custom1.set", first, b"seen\0unseen")
-    commands = ["d.hash=", "d.custom1=", "d.name=", "d.size_bytes=", "t.multicall=,t.url=,t.is_enabled="]
-    tracker = "http://127.0.0.1:1/announce1"
-    assert sorted(client.rows("main", commands)) == sorted(
-        [(first, "seen", "one", "65536", tracker), (second, "", "two", "65536", tracker)]
-    )
 
 
 def test_known_commands_are_asked_once(looking: RTorrent) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-import threading
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -11,49 +10,27 @@ import pytest
 
 from pyrotorque.errors import RequestTooLarge, RTorrentFault, RTorrentUnavailable
 from pyrotorque.rtorrent import RTorrent
+from tests.fake_rtorrent import (
+    OK,
+    SEVEN,
+    FakeRTorrent,
+    Play,
+    answer,
+    answers,
+    array,
+    closes,
+    drips,
+    is_silent,
+    never_ends,
+    says,
+    strings,
+)
 
-Play = Callable[[socket.socket], None]
-
-
-def answer(value: bytes) -> bytes:
-    return b"<methodResponse><params><param>%b</param></params></methodResponse>" % value
-
-
-def array(*values: bytes) -> bytes:
-    return b"<value><array><data>%b</data></array></value>" % b"".join(values)
-
-
-SEVEN = b"<value><i8>7</i8></value>"
-OK = answer(SEVEN)
-
-
-class FakeRTorrent:
-    """A fake, because rTorrent breaks connections and answers only by chance: plays one script per connection."""
-
-    def __init__(self, path: Path, *plays: Play) -> None:
-        self.url = f"scgi://{path}"
-        self.requests: list[bytes] = []
-        self._plays = plays
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
-        self._listener.listen(5)
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        for play in self._plays:
-            with contextlib.suppress(OSError), self._listener.accept()[0] as connection:
-                self.requests.append(connection.recv(1 << 16))
-                play(connection)
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
+Fake = Callable[..., FakeRTorrent]
 
 
 @pytest.fixture
-def fake(short_folder: Path) -> Generator[Callable[..., FakeRTorrent]]:
+def fake(short_folder: Path) -> Generator[Fake]:
     with contextlib.ExitStack() as ending:
 
         def listening(*plays: Play) -> FakeRTorrent:
@@ -62,41 +39,6 @@ def fake(short_folder: Path) -> Generator[Callable[..., FakeRTorrent]]:
             return server
 
         yield listening
-
-
-def answers(body: bytes, length: int | None = None) -> Play:
-    header = b"Status: 200 OK\r\nContent-Type: text/xml\r\nContent-Length: %d\r\n\r\n"
-    return lambda connection: connection.sendall(header % (len(body) if length is None else length) + body)
-
-
-def says(raw: bytes) -> Play:
-    return lambda connection: connection.sendall(raw)
-
-
-def closes(_: socket.socket) -> None:
-    """Breaks the connection before the first byte."""
-
-
-def is_silent(connection: socket.socket) -> None:
-    """Never answers; ends when the client goes."""
-    connection.recv(1)
-
-
-def never_ends(connection: socket.socket) -> None:
-    connection.sendall(b"Content-Type: text/xml\r\n\r\n")
-    while True:
-        connection.sendall(b" " * 65536)
-
-
-def drips(connection: socket.socket) -> None:
-    """A byte now and then: each arrives long before any timeout of a single read."""
-    connection.sendall(b"Content-Length: 100000\r\n\r\n")
-    gone = threading.Event()
-    while not gone.wait(0.02):
-        connection.sendall(b" ")
-
-
-Fake = Callable[..., FakeRTorrent]
 
 
 def test_an_answer_is_read_to_its_announced_length(fake: Fake) -> None:
@@ -136,19 +78,31 @@ def test_rows_are_a_read(fake: Fake) -> None:
 
 @pytest.mark.parametrize("method", ["load.raw", "d.start", "d.custom1.set", "execute.throw"])
 def test_an_effect_is_never_repeated(fake: Fake, method: str) -> None:
-    server = fake(closes, answers(OK))
+    server = fake(answers(OK), closes, answers(OK))
     client = RTorrent(server.url)
+    client.call("system.pid")
     with pytest.raises(RTorrentUnavailable, match="broke the connection"):
         client.call(method, "")
     assert client.stats.retries == 0
-    assert len(server.requests) == 1
+    assert len(server.requests) == 2
 
 
 def test_a_multicall_with_an_effect_in_it_is_never_repeated(fake: Fake) -> None:
-    client = RTorrent(fake(closes, answers(OK)).url)
+    client = RTorrent(fake(answers(OK), closes, answers(OK)).url)
+    client.call("system.pid")
     with pytest.raises(RTorrentUnavailable):
         client.multicall([("system.pid", []), ("d.start", ["A" * 40])])
     assert client.stats.retries == 0
+
+
+def test_after_silence_a_read_goes_ahead_of_an_effect_because_only_a_read_can_be_repeated(fake: Fake) -> None:
+    server = fake(closes, answers(OK), answers(OK), answers(OK))
+    client = RTorrent(server.url)
+    assert client.call("d.start", "A" * 40) == 7
+    assert client.stats.retries == 1
+    assert client.call("d.start", "A" * 40) == 7
+    assert [b"system.pid" in request for request in server.requests] == [True, True, False, False]
+    assert client.stats.requests == {"wake": 1, "d.start": 2}
 
 
 def test_half_an_answer_is_never_repeated(fake: Fake) -> None:
@@ -210,10 +164,10 @@ def test_a_fault_inside_a_multicall_stays_in_its_slot(fake: Fake) -> None:
     code = b"<member><name>faultCode</name><value><i4>-503</i4></value></member>"
     text = b"<member><name>faultString</name><value><string>no</string></value></member>"
     slots = array(array(SEVEN), b"<value><struct>%b%b</struct></value>" % (code, text))
-    seven, refused = RTorrent(fake(answers(answer(slots))).url).multicall([("a", []), ("b", [])])
+    seven, refused = RTorrent(fake(answers(answer(slots))).url).multicall([("system.pid", []), ("d.name", [])])
     assert seven == 7
     assert isinstance(refused, RTorrentFault)
-    assert (str(refused), refused.code) == ("b: no", -503)
+    assert (str(refused), refused.code) == ("d.name: no", -503)
 
 
 def test_a_multicall_with_a_slot_too_few_is_garbage_not_shifted(fake: Fake) -> None:
@@ -224,7 +178,7 @@ def test_a_multicall_with_a_slot_too_few_is_garbage_not_shifted(fake: Fake) -> N
 
 def test_a_large_request_that_is_cut_off_names_the_limit(fake: Fake) -> None:
     with pytest.raises(RequestTooLarge, match="0\\.9\\.8 takes 2097152"):
-        RTorrent(fake(closes).url).call("load.raw", "", b"x" * 3_000_000)
+        RTorrent(fake(answers(OK), closes).url).call("load.raw", "", b"x" * 3_000_000)
 
 
 def test_a_full_queue_of_connections_is_waited_for_and_then_told(short_folder: Path) -> None:
@@ -262,3 +216,35 @@ def test_a_socket_path_that_is_no_socket_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RTorrentUnavailable, match="nobody listens"):
         RTorrent(f"scgi://{tmp_path}/file").call("system.pid")
+
+
+def test_a_name_that_no_host_can_have_is_told() -> None:
+    with pytest.raises(RTorrentUnavailable, match="no name of a host"):
+        RTorrent("scgi://a..b:5000").call("system.pid")
+
+
+def test_a_row_with_another_number_of_fields_is_asked_for_again_unpacked(fake: Fake) -> None:
+    whole = array(strings(b"A", b"x"), array(b"<value>B</value>", SEVEN))
+    server = fake(answers(answer(array(strings(b"cut")))), answers(answer(whole)))
+    assert RTorrent(server.url).rows("main", ["d.hash=", "d.name="]) == [("A", "x"), ("B", "7")]
+    assert b"cat=" in server.requests[0]
+    assert b"<string>d.hash=</string></value></param><param><value><string>d.name=" in server.requests[1]
+
+
+def test_an_item_without_all_its_fields_is_left_out_and_told(fake: Fake, caplog: pytest.LogCaptureFixture) -> None:
+    server = fake(answers(answer(array(strings(b"cut")))), answers(answer(array(strings(b"A"), strings(b"B", b"y")))))
+    assert RTorrent(server.url).rows("main", ["d.hash=", "d.name="]) == [("B", "y")]
+    assert "left out 1 items" in caplog.text
+
+
+def test_an_rtorrent_that_knows_only_the_new_name_is_asked_by_it(fake: Fake) -> None:
+    code = b"<member><name>faultCode</name><value><i4>-506</i4></value></member>"
+    text = b"<member><name>faultString</name><value><string>not defined</string></value></member>"
+    fault = b"<methodResponse><fault><value><struct>%b%b</struct></value></fault></methodResponse>" % (code, text)
+    methods = answer(strings(b"d.multicall", b"system.pid"))
+    none = answers(answer(array()))
+    server = fake(answers(fault), answers(methods), none, none)
+    client = RTorrent(server.url)
+    assert client.rows("main", ["d.hash="]) == []
+    assert client.rows("main", ["d.hash="]) == []
+    assert client.stats.requests == {"d.multicall2": 1, "system.listMethods": 1, "d.multicall": 2}

@@ -24,6 +24,10 @@ Call = tuple[str, Sequence[Param]]
 # A constant that we put into rTorrent: it is gone after a restart, also where the pid says nothing to us.
 INCARNATION: Final = "pyrotorque.incarnation"
 
+# After a minute without a call, the rTorrents that follow 0.16.20 reset the next connection. A read is then repeated;
+# an effect may not be, so a read goes ahead of it.
+_SILENCE: Final = 45.0
+
 # A multicall is cut in two above this size; rTorrent's default limit for a request is 512 KiB.
 _MULTICALL_MAX: Final = 384 * 1024
 
@@ -61,6 +65,7 @@ class RTorrent:
         self.untrusted = untrusted
         self.answer_max = answer_max
         self.stats = CallStats()
+        self._answered_at = float("-inf")
         self._methods: frozenset[str] | None = None
         self._incarnation: str | None = None
         self._items_method = "d.multicall2"
@@ -200,6 +205,8 @@ class RTorrent:
         *,
         repeatable: bool,
     ) -> T:
+        if not repeatable and time.monotonic() - self._answered_at > _SILENCE:
+            self.call("system.pid", timeout=timeout, label="wake")
         body = encode_call(method, params)
         answer = self._exchanged(body, timeout, label or method, repeatable=repeatable)
         began = time.monotonic()
@@ -230,6 +237,7 @@ class RTorrent:
             raise
         finally:
             self.stats.took(label, time.monotonic() - began)
+        self._answered_at = time.monotonic()
         self.stats.response_bytes += len(answer)
         return answer
 
@@ -240,7 +248,6 @@ class RTorrent:
         except ExchangeFailed as error:
             if not (error.unanswered and repeatable):
                 raise
-            # After a minute of silence the rTorrents that follow 0.16.20 reset the first connection.
             self.stats.retries += 1
             return exchange(self.address, body, deadline, untrusted=self.untrusted, limit=self.answer_max)
 

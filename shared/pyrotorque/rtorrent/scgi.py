@@ -143,6 +143,8 @@ def _connected(address: Address, deadline: Deadline) -> socket.socket:
         ) from error
     except PermissionError as error:
         raise RTorrentPermission(_permission_text(address)) from error
+    except UnicodeError as error:
+        raise ExchangeFailed(f"no connection to rTorrent at {address}: this is no name of a host", "connect") from error
     except OSError as error:
         raise ExchangeFailed(_connect_text(address, error), "connect") from error
 
