@@ -38,6 +38,9 @@ job.exporter.active       = True
 job.exporter.port         = {port}
 """
 
+STARTED = 'pyrotorque_queue_starts_total{job_name="queue"} 1.0'
+SHOWN = ("rtorrent_up ", "rtorrent_items{", "pyrotorque_watch_loads_total", "pyrotorque_queue_starts_total")
+
 
 def main() -> int:
     """Run the demonstration until Ctrl-C; 0 when the sample item was started."""
@@ -72,7 +75,7 @@ def show(console: Console, scratch: Path, ending: contextlib.ExitStack) -> bool:
 
     metafile = make_metafile("A sample item")
     folder = watch / "linux" / "isos" / "new"
-    console.print(f"[bold]3[/] writing sample.torrent into the new folder {folder}")
+    console.print(f"[bold]3[/] writing sample.torrent into the new folder {folder}", soft_wrap=True)
     folder.mkdir(parents=True)
     (folder / "sample.torrent").write_bytes(metafile)
     closed = time.monotonic()
@@ -84,15 +87,18 @@ def show(console: Console, scratch: Path, ending: contextlib.ExitStack) -> bool:
     console.print(f"  [green]started[/] by the queue after at most {(time.monotonic() - closed) * 1e3:.0f} ms")
 
     url = f"http://127.0.0.1:{port}/metrics"
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        lines = answer.read().decode().splitlines()
-    wanted = ("rtorrent_up", "pyrotorque_watch_loads_total", "pyrotorque_queue_starts_total")
+    wait_until(lambda: STARTED in _scraped(url), 30, lambda: group.log("exporter"))
     console.print(f"[bold]4[/] what Prometheus sees at {url}")
-    for line in lines:
-        if line.startswith(wanted):
-            console.print(f"  {line}", style="dim", markup=False)
-    console.print(_look_around(group.config_dir, url))
+    for line in _scraped(url):
+        if line.startswith(SHOWN):
+            console.print(f"  {line}", style="dim", markup=False, soft_wrap=True)
+    console.print(_look_around(group.config_dir, url), soft_wrap=True)
     return True
+
+
+def _scraped(url: str) -> list[str]:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return str(answer.read(), "utf-8").splitlines()
 
 
 def _look_around(config_dir: Path, url: str) -> str:
