@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 EX_OK, EX_SOFTWARE, EX_TEMPFAIL, EX_CONFIG = 0, 70, 75, 78  # sysexits.h
 
 _RETRY_STATE_AFTER = 5.0
+_ROLE_WITHIN = 1.5
 _PR_SET_PDEATHSIG = 1
 
 
@@ -112,18 +113,28 @@ def _role(service: str, layout: Layout) -> Iterator[None]:
     path = layout.lock_file(service)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not _locked(fd, _ROLE_WITHIN):
             holder = os.pread(fd, 20, 0).decode("ascii", "replace").strip()
-            raise AlreadyRunning(
-                f"{service} runs already (pid {printable(holder) or 'unknown'} holds {printable(str(path))})"
-            ) from error
+            raise AlreadyRunning(f"{service} runs already (pid {printable(holder)} holds {printable(str(path))})")
         os.ftruncate(fd, 0)
         os.pwrite(fd, b"%d\n" % os.getpid(), 0)
         yield
     finally:
         os.close(fd)
+
+
+def _locked(fd: int, patience: float) -> bool:
+    """Whoever held the role before may need a moment to go, as after a kill of supervisord."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        else:
+            return True
 
 
 @contextmanager

@@ -76,9 +76,10 @@ class Pulse:
         )
 
     def _run(self) -> None:
+        from pyrotorque.backwatch import Backwatch
         from pyrotorque.bus.beats import Beats
 
-        beats = Beats(self._layout, self._service)
+        beats, backwatch = Beats(self._layout, self._service), Backwatch(self._layout, self._service)
         poller = select.poll()
         poller.register(self._signals, select.POLLIN)
         next_beat = time.monotonic()
@@ -89,6 +90,7 @@ class Pulse:
                     beats.beat(self.heartbeat())
                     next_beat = now + INTERVAL
                     self._look_at_parent()
+                    backwatch.look(now)
                 if self._stop_at and now >= self._stop_at:
                     self._end_at_once()
                 until = min(next_beat, self._stop_at or next_beat)
@@ -96,6 +98,7 @@ class Pulse:
                 self._read_signals(now)
         finally:
             beats.close()
+            backwatch.close()
 
     def _read_signals(self, now: float) -> None:
         try:
@@ -103,7 +106,7 @@ class Pulse:
         except BlockingIOError:
             return
         if not self._stop_at and {signal.SIGTERM, signal.SIGINT} & set(arrived):
-            self._stop_at = now + STOP_WITHIN
+            self._stop_at = time.monotonic() + STOP_WITHIN
 
     def _look_at_parent(self) -> None:
         if os.getppid() != self._parent or _reader_is_gone():

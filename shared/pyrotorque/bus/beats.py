@@ -1,9 +1,10 @@
-"""Heartbeats: a service's own PUB socket, so that a loop that is busy or hangs does not silence them."""
+"""Heartbeats have sockets of their own, so that a loop that is busy or hangs does not silence them."""
 
+import msgspec
 import zmq
 
 from pyrotorque.bus import wire
-from pyrotorque.events import Envelope, Heartbeat, encode, topic
+from pyrotorque.events import Envelope, Heartbeat, decode, encode, topic
 from pyrotorque.layout import Layout
 
 
@@ -17,7 +18,35 @@ class Beats:
         self._socket.bind(layout.heartbeat_endpoint(service))
 
     def beat(self, heartbeat: Heartbeat) -> None:
-        wire.send(self._socket, [topic(heartbeat), encode(heartbeat, Envelope(source=self._service, epoch=heartbeat.epoch))])
+        wire.send(
+            self._socket, [topic(heartbeat), encode(heartbeat, Envelope(source=self._service, epoch=heartbeat.epoch))]
+        )
+
+    def close(self) -> None:
+        self._socket.close()
+        self._context.term()
+
+
+class Ear:
+    """Hears the heartbeats of one service; belongs to the thread that opened it."""
+
+    def __init__(self, layout: Layout, service: str) -> None:
+        self._context = zmq.Context[zmq.Socket[bytes]](io_threads=1)
+        self._socket = wire.socket(self._context, zmq.SUB)
+        self._socket.setsockopt(zmq.SUBSCRIBE, Heartbeat.__name__.encode("ascii"))
+        self._socket.connect(layout.heartbeat_endpoint(service))
+
+    def pids(self) -> set[int]:
+        """Whose heartbeats came since the last time."""
+        found: set[int] = set()
+        for frames in wire.drain(self._socket):
+            try:
+                event = decode(frames[-1]).event
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+            if isinstance(event, Heartbeat):
+                found.add(event.pid)
+        return found
 
     def close(self) -> None:
         self._socket.close()

@@ -1,0 +1,76 @@
+"""Who guards the guardian: every service hears its heartbeats too, and kills it when it holds its role in silence."""
+
+import fcntl
+import logging
+import os
+import signal
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from pyrotorque.bus.beats import Ear
+from pyrotorque.layout import Layout
+
+log = logging.getLogger(__name__)
+
+GUARDIAN = "guardian"
+SILENT_AFTER = 15.0
+_OWN_GAP = 5.0
+
+
+@dataclass
+class Silence:
+    """Decides by who holds the role, whose heartbeats came, and the time given; kills nobody."""
+
+    _holder: int = 0
+    _heard: float = 0.0
+    _looked: float = 0.0
+
+    def look(self, holder: int, beating: Iterable[int], now: float) -> bool:
+        """Whether `holder` (0: nobody) has been silent too long; asked again it says so again only after as long."""
+        slept = now - self._looked > _OWN_GAP
+        self._looked = now
+        if holder != self._holder or slept or holder in beating:
+            self._holder, self._heard = holder, now
+            return False
+        if holder == 0 or now - self._heard <= SILENT_AFTER:
+            return False
+        self._heard = now
+        return True
+
+
+class Backwatch:
+    """Belongs to the heartbeat thread. Only where supervisord runs us is there somebody to start the guardian again."""
+
+    def __init__(self, layout: Layout, service: str) -> None:
+        self._lock_file = layout.lock_file(GUARDIAN)
+        self._silence = Silence()
+        wanted = service != GUARDIAN and "SUPERVISOR_ENABLED" in os.environ
+        self._ear = Ear(layout, GUARDIAN) if wanted else None
+
+    def look(self, now: float) -> None:
+        if self._ear is None:
+            return
+        holder = self._holder()
+        if self._silence.look(holder, self._ear.pids(), now):
+            log.error("the guardian (pid %d) has not been heard for %g s: killing it", holder, SILENT_AFTER)
+            with suppress(OSError):
+                os.kill(holder, signal.SIGKILL)
+
+    def close(self) -> None:
+        if self._ear is not None:
+            self._ear.close()
+
+    def _holder(self) -> int:
+        """The pid that holds the role now; 0 when nobody does."""
+        try:
+            fd = os.open(self._lock_file, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return 0
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return int(os.pread(fd, 20, 0).strip() or b"0")
+        finally:
+            os.close(fd)
+        return 0

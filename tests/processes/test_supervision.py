@@ -1,0 +1,189 @@
+"""The group under a real supervisord: started, killed, hung, given up on and stopped; the services are stand-ins."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pyrotorque import supervision
+from pyrotorque.errors import AlreadyRunning
+from pyrotorque.events import ServiceStateChanged, decode
+from pyrotorque.layout import Layout
+from pyrotorque.options import Options
+from pyrotorque.outbox import told
+from pyrotorque.supervisord import Process, Supervisord, SupervisordError
+from tests.processes import standins
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.process
+
+SERVICES = ("scheduler", "watcher", "exporter", "guardian")
+
+
+class Group:
+    """A group in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.layout = Layout.below(folder / "my conf 100%")
+        self.layout.config_dir.mkdir()
+        self.supervisord = Supervisord(self.layout.supervisor_socket)
+
+    def start(self, *, guard_file: Path | None = None) -> int:
+        return supervision.start(self.layout, Options(guard_file=str(guard_file) if guard_file else None))
+
+    def process(self, name: str) -> Process:
+        return next(process for process in self.supervisord.processes() if process.name == name)
+
+    def runs(self, *names: str) -> bool:
+        return all(self.process(name).state == "RUNNING" for name in names)
+
+    def pid(self, name: str) -> int:
+        return self.process(name).pid
+
+    def is_another(self, name: str, before: int) -> Callable[[], bool]:
+        """Whether `name` lives again after `before` (it counts from its first heartbeat-worthy moment: holding its lock)."""
+        lock = self.layout.lock_file(name)
+        return lambda: lock.read_text().strip() not in ("", str(before))
+
+    def ctl(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(supervision.control_file(self.layout))]
+        return subprocess.run([*command, *words], capture_output=True, text=True, timeout=20, check=False)
+
+    def told(self) -> list[tuple[str, str, str]]:
+        events = [decode(body).event for body in told(self.layout.database("guardian"))]
+        return [
+            (event.service, event.state, event.reason) for event in events if isinstance(event, ServiceStateChanged)
+        ]
+
+    def stop(self) -> None:
+        if self.supervisord.listens():
+            supervision.stop(self.layout)
+
+
+@pytest.fixture
+def group(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Group]:
+    monkeypatch.setenv("PYTHONPATH", standins.install(short_folder / "lib"))
+    found = Group(short_folder)
+    yield found
+    found.stop()
+
+
+def test_the_group_starts_answers_by_plain_names_and_stops(group: Group) -> None:
+    layout = group.layout
+    layout.prepare()
+    supervision.stub_file(layout).write_text(
+        supervision.stub(layout) + "\n[program:mine]\ncommand = sleep 600\nstartsecs = 0\n"
+    )
+    group.start()
+    eventually(lambda: group.runs(*SERVICES, "mine"), timeout=20)
+    shown = {line.split()[0] for line in group.ctl("status").stdout.splitlines()}
+    assert shown == {*SERVICES, "mine"}
+    assert "up" in group.ctl("tail", "watcher").stdout
+    assert "watcher" in group.ctl("tail", "guardian").stdout
+    with pytest.raises(AlreadyRunning, match="runs already"):
+        group.start()
+    assert "stopped" in group.ctl("stop", "watcher").stdout
+    log = (layout.log_dir / "torque.log").read_text()
+    assert "stopped: watcher (exit status 0)" in log
+    assert oct(layout.supervisor_socket.stat().st_mode)[-3:] == "700"
+    processes = [process.pid for process in group.supervisord.processes() if process.pid]
+    assert supervision.stop(layout)
+    assert not supervision.stop(layout)
+    assert not any(psutil.pid_exists(pid) for pid in processes)
+
+
+def test_a_killed_service_is_back_within_two_seconds_and_it_is_told(group: Group) -> None:
+    group.start()
+    eventually(lambda: group.runs(*SERVICES), timeout=20)
+    for name in SERVICES:
+        before = group.pid(name)
+        os.kill(before, signal.SIGKILL)
+        eventually(group.is_another(name, before), timeout=2.0, why=name)
+    eventually(lambda: ("watcher", "EXITED", "ended unexpectedly") in group.told())
+
+
+def test_a_terminated_service_is_back_too(group: Group) -> None:
+    group.start()
+    eventually(lambda: group.runs("watcher"), timeout=20)
+    before = group.pid("watcher")
+    os.kill(before, signal.SIGTERM)
+    eventually(group.is_another("watcher", before), timeout=3.0)
+
+
+def test_who_hangs_past_its_own_deadline_is_killed_and_comes_back(group: Group) -> None:
+    group.start()
+    eventually(lambda: group.runs(*SERVICES), timeout=20)
+    before = group.pid("scheduler")
+    (group.layout.config_dir / "scheduler.hangs").touch()
+    eventually(group.is_another("scheduler", before), timeout=12.0)
+    reasons = eventually(
+        lambda: [reason for name, state, reason in group.told() if (name, state) == ("scheduler", "EXITED")]
+    )
+    assert "killed by the guardian: it is at 'hanging'" in reasons[0]
+    assert "scheduler hangs" in (group.layout.log_dir / "torque.log").read_text()
+
+
+def test_who_is_stopped_in_its_tracks_is_killed_and_comes_back(group: Group) -> None:
+    group.start()
+    eventually(lambda: group.runs(*SERVICES), timeout=20)
+    for name in ("guardian", "watcher"):
+        before = group.pid(name)
+        os.kill(before, signal.SIGSTOP)
+        eventually(group.is_another(name, before), timeout=30.0, why=name)
+        eventually(lambda: group.runs(*SERVICES), timeout=10)
+
+
+def test_who_was_given_up_on_is_revived_when_it_can_run_again(group: Group) -> None:
+    refuses = group.layout.config_dir / "watcher.refuses"
+    refuses.touch()
+    group.start()
+    eventually(lambda: group.process("watcher").state == "FATAL", timeout=60)
+    refuses.unlink()
+    eventually(lambda: group.process("watcher").state in ("STARTING", "RUNNING"), timeout=60)
+
+
+def test_without_supervisord_nobody_stays_and_the_next_start_finds_nothing_in_its_way(group: Group) -> None:
+    pid = group.start()
+    eventually(lambda: group.runs(*SERVICES), timeout=20)
+    orphans = [group.pid(name) for name in SERVICES]
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not any(_lives(orphan) for orphan in orphans), timeout=3.0)
+    group.start()
+    eventually(lambda: group.runs(*SERVICES), timeout=20)
+
+
+def test_the_group_ends_when_its_guard_file_is_gone(group: Group, short_folder: Path) -> None:
+    guard_file = short_folder / "guard"
+    guard_file.touch()
+    pid = group.start(guard_file=guard_file)
+    eventually(lambda: group.runs(*SERVICES), timeout=20)
+    guard_file.unlink()
+    eventually(lambda: not _lives(pid), timeout=10.0)
+    with pytest.raises(SupervisordError, match="does not answer"):
+        group.supervisord.processes()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_time_is_not_wasted(group: Group) -> None:
+    """Idle, the guardian and a bare service take little of a core and of memory."""
+    group.start()
+    eventually(lambda: group.runs(*SERVICES), timeout=20)
+    processes = [psutil.Process(group.pid(name)) for name in ("guardian", "watcher")]
+    before = [sum(process.cpu_times()[:2]) for process in processes]
+    end = time.monotonic() + 5.0
+    eventually(lambda: time.monotonic() > end, timeout=6.0)
+    used = [sum(process.cpu_times()[:2]) - then for process, then in zip(processes, before, strict=True)]
+    assert max(used) < 0.15
+    assert max(process.memory_full_info().pss for process in processes) < 24 << 20
