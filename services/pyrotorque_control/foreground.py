@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from pyrotorque_control.exits import EX_OK
 
 _LOOK_EVERY = 0.1  # seconds
 _PR_SET_PDEATHSIG = 1
+# What an event listener of supervisord says on its standard output, between its lines for people.
+_PROTOCOL = re.compile(r"(RESULT \d+|OK|READY|OKREADY|FAIL|FAILREADY)?")
 _COLOURS = ("36", "32", "35", "33", "34")
 
 
@@ -45,9 +48,8 @@ def run(configuration: Configuration) -> int:
 
 
 def logs(layout: Layout) -> dict[str, Path]:
-    """Where the services' lines are; the guardian's own lines are not in its log, that is a protocol."""
-    named = {service: layout.log_dir / f"{service}.log" for service in SERVICES}
-    return named | {"guardian": layout.log_dir / "guardian.stderr.log"}
+    """Where the services' lines are."""
+    return {service: layout.log_dir / f"{service}.log" for service in SERVICES}
 
 
 class Tail:
@@ -122,7 +124,8 @@ def _show(supervisord: subprocess.Popen[bytes], tails: dict[str, Tail], output: 
             pass
         for name, tail in tails.items():
             for line in tail.lines():
-                output.show(name, line)
+                if not _PROTOCOL.fullmatch(line):
+                    output.show(name, line)
     reader.join(_LOOK_EVERY)
 
 

@@ -62,5 +62,5 @@ class Group:
         """Raise Refused (69) where it does not."""
         found = self.running()
         if found is None:
-            raise Refused(f"pyrotorque is not running ({self.config_dir})", EX_UNAVAILABLE)
+            raise Refused(f"not running ({self.config_dir})", EX_UNAVAILABLE)
         return found

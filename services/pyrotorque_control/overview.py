@@ -49,7 +49,7 @@ def overview(group: Group) -> Overview:
         processes = Supervisord(group.layout.supervisor_socket).processes()
     except PyrotorqueError as error:
         return _with(config_dir, found, (), str(error))
-    running = [process.name for process in processes if process.state == "RUNNING" and process.name in SERVICES]
+    running = [process.name for process in processes if process.pid and process.name in SERVICES]
     with ThreadPoolExecutor(max_workers=max(1, len(running))) as pool:
         answers = dict(zip(running, pool.map(partial(_said, group.layout), running), strict=True))
     views = tuple(_view(process, *answers.get(process.name, ("", None))) for process in processes)

@@ -24,6 +24,14 @@ def console() -> "Console":
     return Console(width=None if on_terminal else _PIPE_WIDTH, highlight=False, soft_wrap=False)
 
 
+def show(renderable: object) -> None:
+    """Print it; without the blanks at the ends of lines that tables have."""
+    out = console()
+    with out.capture() as captured:
+        out.print(renderable)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> "Table":
     """A table whose cells hold text from anywhere: never read as markup, never able to break the terminal."""
     from rich import box

@@ -20,6 +20,7 @@ from pyrotorque.settings.schema import (
     CustomSettings,
     ExporterSettings,
     QueueSettings,
+    Settings,
     WatchSettings,
 )
 
@@ -68,9 +69,9 @@ def _of_job(job: AnyJob, loaded: Loaded) -> Complaints:
     if job.schedule or not isinstance(job, CustomSettings):
         yield from _tried("schedule", parse_schedule, job.schedule)
     if isinstance(job, QueueSettings):
-        yield from _of_queue(job, loaded.settings.queue_startable_base)
+        yield from _of_queue(job, loaded.settings)
     elif isinstance(job, WatchSettings):
-        yield from _of_watch(job)
+        yield from _of_watch(job, loaded.layout.config_dir / "templates")
     elif isinstance(job, ExporterSettings):
         yield from _of_exporter(job, loaded)
     elif isinstance(job, CustomSettings):
@@ -84,31 +85,33 @@ def _tried(key: str, read: Callable[[str], object], text: str) -> Complaints:
         yield key, str(error)
 
 
-def _of_queue(job: QueueSettings, base: str) -> Complaints:
+def _of_queue(job: QueueSettings, settings: Settings) -> Complaints:
     from pyrotorque.conditions import parse, parse_sort
+    from pyrotorque.fields import configured
     from pyrotorque.hours import parse_hours
 
+    table = configured(settings.aliases, settings.traits_by_alias, job.min_free)
     if not job.startable.strip():
         yield "startable", "is empty: say which items may be started, for example prio>0"
     for key, text in (("startable", job.startable), ("downloading", job.downloading)):
         if text.strip():
-            yield from _tried(key, parse, text)
-    if base.strip():
-        yield from _tried("startable", parse, base)
+            yield from _tried(key, partial(parse, custom=table), text)
+    if settings.queue_startable_base.strip():
+        yield from _tried("startable", partial(parse, custom=table), settings.queue_startable_base)
     if job.sort_fields.strip():
-        yield from _tried("sort_fields", parse_sort, job.sort_fields)
+        yield from _tried("sort_fields", partial(parse_sort, custom=table), job.sort_fields)
     yield from _tried("hours", parse_hours, job.hours)
 
 
-def _of_watch(job: WatchSettings) -> Complaints:
+def _of_watch(job: WatchSettings, templates: Path) -> Complaints:
     from pyrotorque.loadcommands import compile_command
 
-    if not job.path:
+    if job.active and not job.path:
         yield "path", "is empty: say which folder to watch"
-    for root in job.path:
+    for root in job.path if job.active else ():
         yield from _of_root(root)
     for name, text in job.commands:
-        yield from _tried(f"cmd.{name}", partial(compile_command, name), text)
+        yield from _tried(f"cmd.{name}", partial(compile_command, name, templates=templates), text)
     for key, disposal in (("loaded_path", job.on_loaded), ("failed_path", job.on_failed)):
         target = job.loaded_path if key == "loaded_path" else job.failed_path
         if disposal == "move" and target is None:

@@ -323,7 +323,7 @@ def test_config_ini_gives_address_aliases_and_traits(tmp_path: Path) -> None:
     )
     settings = configured(tmp_path, "[TORQUE]\n", config_ini=text).settings
     assert (settings.rtorrent.url, settings.rtorrent.origin) == ("scgi:///from/config", "config.ini:2")
-    assert settings.aliases == {"http://bttracker.debian.org:6969": "Debian"}
+    assert settings.aliases == {"bttracker.debian.org": "Debian"}
     assert settings.traits_by_alias == {"Debian": "linux"}
 
 

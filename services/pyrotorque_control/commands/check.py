@@ -25,7 +25,7 @@ def command(group: Group) -> int:
         click.echo(f"warning: {warning}", err=True)
     now = time.time()
     rows = [(job.name, "yes" if job.active else "no", job.handler, fires(job, now)) for job in found.settings.jobs]
-    terminal.console().print(terminal.table(("job", "active", "handler", "next runs"), rows))
+    terminal.show(terminal.table(("job", "active", "handler", "next runs"), rows))
     click.echo(rtorrent_said(found))
     click.echo("The configuration is good.")
     return EX_OK

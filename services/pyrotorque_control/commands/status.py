@@ -32,7 +32,7 @@ def command(group: Group, as_json: bool, watch: bool) -> int:
     if as_json:
         click.echo(terminal.json_line(msgspec.to_builtins(found)))
     else:
-        terminal.console().print(shown(found, time.time()))
+        terminal.show(shown(found, time.time()))
     return EX_OK if found.running else EX_UNAVAILABLE
 
 

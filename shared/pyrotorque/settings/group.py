@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options
@@ -115,5 +116,12 @@ def _rtorrent(group: Mapping[str, Any], merged: Merged) -> RTorrentSettings:
 
 
 def _aliases(announce: Mapping[str, Entry]) -> dict[str, str]:
-    """Announce URL or host, as written, to the alias it stands under."""
-    return {url: alias for alias, entry in announce.items() for url in entry.value.replace(",", " ").split()}
+    """Host of an announce URL, or a domain written as such, to the alias it stands under."""
+    return {_host(url): alias for alias, entry in announce.items() for url in entry.value.replace(",", " ").split()}
+
+
+def _host(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname if "://" in url else None) or url.lower()
+    except ValueError:
+        return url.lower()

@@ -11,7 +11,7 @@ from pyrotorque.text import printable
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing to mend; `file` and `line` are empty where it is in no file; `text` has lines below it to show a caret."""
+    """One thing to mend; `file` and `line` are empty where it is in no file; `text` may have lines to show a caret."""
 
     file: str
     line: int

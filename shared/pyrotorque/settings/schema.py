@@ -113,4 +113,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "INFO"
     queue_startable_base: str = "is_open=no is_active=no is_complete=no"
     aliases: dict[str, str] = {}
+    """Host or domain of trackers, in lower case, to alias; `traits_by_alias` has the aliases as written."""
     traits_by_alias: dict[str, str] = {}

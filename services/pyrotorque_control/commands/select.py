@@ -1,0 +1,64 @@
+"""`pyrotorque select`: the items that meet a condition."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from pyrotorque_control import terminal
+from pyrotorque_control.exits import EX_OK
+from pyrotorque_control.group import Group
+from pyrotorque_control.rtorrents import reach
+
+# What a person wants to see of any item; `fields` adds what the condition is about.
+_SHOWN = ("name", "prio", "done", "size")
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("words", nargs=-1, required=True, metavar="EXPR…")
+@click.option("--view", default="main", show_default=True, help="Look in this view of rTorrent.")
+@click.option("--sort", default="", metavar="FIELDS", help="For example -prio,loaded,name; `-` sorts downwards.")
+@click.option("--fields", default="", metavar="FIELDS", help="Show these fields, too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with at least hash and name.")
+@click.pass_obj
+def command(group: Group, words: tuple[str, ...], view: str, sort: str, fields: str, as_json: bool) -> int:
+    """Show the items that meet a condition: `pyrotorque select done=100 ratio>1`.
+
+    The language is that of job.queue.startable. Quote what your shell would take for itself: 'ratio>1'.
+    """
+    from pyrotorque.conditions import parse, parse_sort
+    from pyrotorque.fields import configured
+    from pyrotorque.items import read_items
+
+    reached = reach(group)
+    table = configured(reached.settings.aliases, reached.settings.traits_by_alias)
+    condition = parse(" ".join(words), custom=table)
+    order = parse_sort(sort, custom=table) if sort else None
+    extra = fields.replace(",", " ").split()
+    asked = list(dict.fromkeys((*_SHOWN, *sorted(condition.fields), *extra)))
+    wanted = {"hash", *asked, *(order.fields if order else ())}
+    items = read_items(reached.rtorrent, view, condition, wanted, time.time(), table=table)
+    _show(order.sorted(items) if order else items, asked, as_json=as_json)
+    return EX_OK
+
+
+def _show(items: Sequence[Any], fields: Sequence[str], *, as_json: bool) -> None:
+    if as_json:
+        for item in items:
+            click.echo(terminal.json_line({name: item[name] for name in ("hash", *fields)}))
+        return
+    rows = [(item["hash"], *(shown(item[name]) for name in fields)) for item in items]
+    terminal.show(terminal.table(("hash", *fields), rows))
+    click.echo(f"{len(items)} items")
+
+
+def shown(value: object) -> str:
+    """A value as a person reads it in a table."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(sorted(map(str, value)))
+    return "" if value is None else str(value)

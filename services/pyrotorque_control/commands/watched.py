@@ -1,0 +1,48 @@
+"""`pyrotorque watched`: what became of the metafiles, from the watcher's ledger."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from typing import Any, Final
+
+import click
+
+from pyrotorque.text import printable
+from pyrotorque_control import terminal
+from pyrotorque_control.exits import EX_OK
+from pyrotorque_control.group import Group
+
+STATES: Final = ("seen", "sent", "visible", "loaded", "duplicate", "failed", "baseline")
+_COLUMNS: Final = ("path", "state", "job", "info_hash", "name", "mode", "attempts", "kind", "reason", "changed", "size")
+
+
+@click.command()
+@click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_obj
+def command(group: Group, state: str | None, as_json: bool) -> int:
+    """What became of each metafile: loaded, failed and why, on its way, or there before the first start (baseline)."""
+    found = list(metafiles(group, state))
+    if as_json:
+        for row in found:
+            click.echo(terminal.json_line(row))
+        return EX_OK
+    rows = [(_time(row["changed"]), row["state"], row["job"], row["path"], row["reason"]) for row in found]
+    terminal.show(terminal.table(("changed", "state", "job", "metafile", "reason"), rows))
+    click.echo(f"{len(found)} metafiles")
+    return EX_OK
+
+
+def metafiles(group: Group, state: str | None) -> Iterator[dict[str, Any]]:
+    """The rows of the ledger in the order in which the files were seen; those that are gone are left out."""
+    from pyrotorque.store import open_readonly
+
+    query = f"SELECT {', '.join(_COLUMNS)} FROM metafiles WHERE gone = 0 AND ? IN ('', state) ORDER BY turn"
+    with closing(open_readonly(group.layout.database("watcher"))) as db:
+        for row in db.execute(query, (state or "",)):
+            found: dict[str, Any] = dict(zip(_COLUMNS, row, strict=True))
+            yield found | {"path": printable(found["path"])}
+
+
+def _time(moment: float) -> str:
+    return datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M:%S")

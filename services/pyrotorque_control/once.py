@@ -1,0 +1,79 @@
+"""`--run-once JOB`: the running scheduler is asked to; without one, a scheduler with this one job lives here meanwhile."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Final
+
+import click
+import msgspec
+
+from pyrotorque import logs
+from pyrotorque.configuration import Configuration
+from pyrotorque.errors import ServiceUnreachable
+from pyrotorque.layout import Layout
+from pyrotorque.lifecycle import Start
+from pyrotorque.requests import Answer, RunJob
+from pyrotorque.settings.problems import suggestion
+from pyrotorque.settings.schema import CustomSettings, QueueSettings, StatsSettings
+from pyrotorque_control.asking import asked
+from pyrotorque_control.exits import EX_OK, EX_TEMPFAIL, EX_USAGE
+from pyrotorque_control.group import Group, Refused
+from pyrotorque_control.preparing import prepare
+
+_RUNNABLE: Final = (QueueSettings, StatsSettings, CustomSettings)
+# The job is run because it is asked to be, and not a second time because its moment comes.
+_NEVER: Final = "year=2000"
+_UP_WITHIN: Final = 10.0  # seconds
+_DONE_WITHIN: Final = 600.0  # seconds
+
+
+def once(group: Group, name: str) -> int:
+    """Run the job and tell what came of it."""
+    if group.running():
+        click.echo(asked(group, "scheduler", RunJob(job=name), _DONE_WITHIN).text)
+        return EX_OK
+    answer = _run_here(group, _alone(prepare(group), name), name)
+    click.echo(answer.text, err=not answer.ok)
+    return EX_OK if answer.ok else EX_TEMPFAIL
+
+
+def _alone(configuration: Configuration, name: str) -> Configuration:
+    """The same configuration with this job only."""
+    jobs = {job.name: job for job in configuration.settings.jobs}
+    job = jobs.get(name)
+    if job is None:
+        raise Refused(f"there is no job {name!r}{suggestion(name, jobs)}", EX_USAGE)
+    if not isinstance(job, _RUNNABLE):
+        raise Refused(f"job {name} answers to what happens, there is nothing to run once", EX_USAGE)
+    only = msgspec.structs.replace(job, active=True, schedule=_NEVER)
+    settings = msgspec.structs.replace(configuration.settings, jobs=(only,))
+    return Configuration(settings, configuration.layout, configuration.options)
+
+
+def _run_here(group: Group, configuration: Configuration, name: str) -> Answer:
+    from pyrotorque_scheduler.service import run
+
+    logs.configure(configuration.settings.log_level, "scheduler", configuration.layout, stream=sys.stderr)
+    answers: list[Answer] = []
+    asker = threading.Thread(target=_ask_and_end, args=(configuration.layout, name, answers), daemon=True)
+    asker.start()
+    run(Start("scheduler", group.config_dir, configuration))
+    asker.join()
+    return answers[0]
+
+
+def _ask_and_end(layout: Layout, name: str, answers: list[Answer]) -> None:
+    """From beside the scheduler, whose loop owns the main thread and ends by TERM."""
+    from pyrotorque.bus.asking import ask
+
+    deadline = time.monotonic() + _UP_WITHIN
+    while not answers:
+        try:
+            answers.append(ask(layout, "scheduler", RunJob(job=name), _DONE_WITHIN))
+        except ServiceUnreachable as error:
+            if time.monotonic() > deadline:
+                answers.append(Answer(ok=False, text=str(error)))
+    os.kill(os.getpid(), signal.SIGTERM)
