@@ -7,6 +7,7 @@ Every step may be repeated: a hash that rTorrent has is not loaded again.
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -38,6 +39,15 @@ class Client:
 
     settings: WatchSettings
     recipes: Recipes
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A row that is in the ledger as sent, and what to send."""
+
+    row: Row
+    plan: Plan
+    settings: WatchSettings
 
 
 @dataclass(slots=True)
@@ -118,70 +128,82 @@ class Loader:
     # -- seen → sent
 
     def _send_all(self, rows: Sequence[Row]) -> list[Row]:
-        sent: list[Row] = []
-        for row in rows:
-            if self.stopping():
-                break
-            if self._send(row):
-                sent.append(row)
+        """Load `rows` in their order; while rTorrent works on one, the next is made ready."""
+        waiting, sent = deque(rows), list[Row]()
+        ready: list[Ready] = []
+
+        def make_ready() -> None:
+            while waiting and not ready and not self.stopping():
+                made = self._made_ready(waiting.popleft())
+                if made is not None:
+                    ready.append(made)
+
+        make_ready()
+        while ready:
+            current = ready.pop()
+            if self._ask_to_load(current, make_ready):
+                sent.append(current.row)
+            make_ready()
         return sent
 
-    def _send(self, row: Row) -> bool:
-        """Load `row` now if it can be; True when rTorrent was asked to."""
+    def _made_ready(self, row: Row) -> Ready | None:
+        """`row` with all that is needed to load it, and in the ledger that it will be; None when it will not."""
         client = self.clients.get(row.job)
         now = time.time()
         if client is None:
             self._wait(row, now, _NEVER, "its job is not active")
-            return False
+            return None
         plan = prepare(row, client.settings, client.recipes, self, now)
         if not isinstance(plan, Plan):
             self._not_sent(row, plan, now)
-            return False
+            return None
         if client.settings.dry_run:
             log.info("%s: WOULD load %s as %s", row.job, printable(row.path), plan.load.value)
             self._wait(row, now, _NEVER, "dry run")
-            return False
-        if self._moved(row, plan, now):
-            return False
-        if row.broken:
-            self._replace_broken(row, plan)
-        first = plan.torrents[0]
+            return None
+        if self._moved(row, plan):
+            return None
         with self.ledger.transaction():
             self.ledger.set(
                 row,
                 now,
                 state="sent",
-                info_hash=first.info_hash,
+                info_hash=plan.torrents[0].info_hash,
                 others=" ".join(torrent.info_hash for torrent in plan.torrents[1:]),
-                name=printable(first.name),
+                name=printable(plan.torrents[0].name),
                 mode=plan.load.mode,
                 attempts=row.attempts + 1,
                 tied=plan.tied,
             )
         self._looks[row.turn] = 0
-        return self._ask_to_load(row, plan, client)
+        return Ready(row, plan, client.settings)
 
-    def _ask_to_load(self, row: Row, plan: Plan, client: Client) -> bool:
-        name = verb(plan.load, quiet=client.settings.quiet)
+    def _ask_to_load(self, ready: Ready, meanwhile: Callable[[], None]) -> bool:
+        """Whether rTorrent took it; what it did with it is another question."""
+        row, plan = ready.row, ready.plan
+        name = verb(plan.load, quiet=ready.settings.quiet)
         self.outcomes.metrics.accepted()
+        if row.broken:
+            self._replace_broken(row, plan)
         try:
             for torrent in plan.torrents:
-                self.rtorrent.call(name, "", torrent.data, *torrent.commands)
+                self.rtorrent.call(name, "", torrent.data, *torrent.commands, meanwhile=meanwhile)
         except RequestTooLarge as error:
-            return self._load_by_path(row, plan, client, error)
+            return self._load_by_path(ready, error)
         except RTorrentFault as fault:
             self._fail(row, "rpc", f"rTorrent refused it: {fault}")
             return False
         return True
 
-    def _load_by_path(self, row: Row, plan: Plan, client: Client, limit: RequestTooLarge) -> bool:
+    def _load_by_path(self, ready: Ready, limit: RequestTooLarge) -> bool:
         """rTorrent reads the file itself: only where it sees this very file, under a name that is no pattern."""
-        theirs = mapped(row.path, client.settings.path_map)
+        row, plan, settings = ready.row, ready.plan, ready.settings
+        theirs = mapped(row.path, settings.path_map)
         if globs(theirs) or not self.sight.sees(row.path, theirs):
             self._fail(row, "too_large", f"{limit}; and rTorrent cannot be shown to read {printable(theirs)} itself")
             return False
         untied = () if plan.tied else (b"d.tied_to_file.set=",)
-        name = verb(plan.load, quiet=client.settings.quiet, by_path=True)
+        name = verb(plan.load, quiet=settings.quiet, by_path=True)
         try:
             self.rtorrent.call(name, "", theirs, *untied, *plan.torrents[0].commands)
         except RTorrentFault as fault:
@@ -198,7 +220,7 @@ class Loader:
                     [("d.tied_to_file.set", (torrent.info_hash, "")), ("d.erase", (torrent.info_hash,))]
                 )
 
-    def _moved(self, row: Row, plan: Plan, now: float) -> bool:
+    def _moved(self, row: Row, plan: Plan) -> bool:
         """A file that was loaded under a path where it is no more was renamed while nobody looked."""
         for known in self.ledger.same_content(row, plan.torrents[0].info_hash):
             there = look(known.path)

@@ -70,13 +70,21 @@ class RTorrent:
         self._incarnation: str | None = None
         self._items_method = "d.multicall2"
 
-    def call(self, method: str, *params: Param, timeout: float | None = None, label: str = "") -> Value:
+    def call(
+        self,
+        method: str,
+        *params: Param,
+        timeout: float | None = None,
+        label: str = "",
+        meanwhile: Callable[[], None] | None = None,
+    ) -> Value:
         """The value of `method`; a target (`""` or an info-hash), where the method wants one, is the first of `params`.
 
-        `label` names the call in `stats` instead of the method.
+        `label` names the call in `stats` instead of the method. `meanwhile` is done while rTorrent works; it must be
+        short, and raise nothing.
         """
         repeatable = not changes_something(method, params)
-        return self._ask(method, params, decode_answer, timeout, label, repeatable=repeatable)
+        return self._ask(method, params, decode_answer, timeout, label, repeatable=repeatable, meanwhile=meanwhile)
 
     def multicall(
         self, calls: Sequence[Call], timeout: float | None = None, *, label: str = ""
@@ -204,11 +212,12 @@ class RTorrent:
         label: str,
         *,
         repeatable: bool,
+        meanwhile: Callable[[], None] | None = None,
     ) -> T:
         if not repeatable and time.monotonic() - self._answered_at > _SILENCE:
             self.call("system.pid", timeout=timeout, label="wake")
         body = encode_call(method, params)
-        answer = self._exchanged(body, timeout, label or method, repeatable=repeatable)
+        answer = self._exchanged(body, timeout, label or method, repeatable=repeatable, meanwhile=meanwhile)
         began = time.monotonic()
         try:
             return read(answer)
@@ -219,12 +228,20 @@ class RTorrent:
         finally:
             self.stats.parsed(label or method, time.monotonic() - began)
 
-    def _exchanged(self, body: bytes, timeout: float | None, label: str, *, repeatable: bool) -> bytes:
+    def _exchanged(
+        self,
+        body: bytes,
+        timeout: float | None,
+        label: str,
+        *,
+        repeatable: bool,
+        meanwhile: Callable[[], None] | None,
+    ) -> bytes:
         seconds = self.read_timeout if timeout is None else timeout
         deadline = Deadline.after(seconds, connect=self.connect_timeout)
         began = time.monotonic()
         try:
-            answer = self._answer(body, deadline, label, repeatable=repeatable)
+            answer = self._answer(body, deadline, label, repeatable=repeatable, meanwhile=meanwhile)
         except ExchangeFailed as error:
             self.stats.failed(error.reason)
             self._forget()
@@ -241,10 +258,25 @@ class RTorrent:
         self.stats.response_bytes += len(answer)
         return answer
 
-    def _answer(self, body: bytes, deadline: Deadline, label: str, *, repeatable: bool) -> bytes:
+    def _answer(
+        self,
+        body: bytes,
+        deadline: Deadline,
+        label: str,
+        *,
+        repeatable: bool,
+        meanwhile: Callable[[], None] | None,
+    ) -> bytes:
         self.stats.asked(label, len(body))
         try:
-            return exchange(self.address, body, deadline, untrusted=self.untrusted, limit=self.answer_max)
+            return exchange(
+                self.address,
+                body,
+                deadline,
+                untrusted=self.untrusted,
+                limit=self.answer_max,
+                meanwhile=meanwhile,
+            )
         except ExchangeFailed as error:
             if not (error.unanswered and repeatable):
                 raise

@@ -6,6 +6,7 @@ import re
 import socket
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,9 +54,15 @@ class Deadline:
 
 
 def exchange(
-    address: Address, body: bytes, deadline: Deadline, *, untrusted: bool = False, limit: int = ANSWER_MAX
+    address: Address,
+    body: bytes,
+    deadline: Deadline,
+    *,
+    untrusted: bool = False,
+    limit: int = ANSWER_MAX,
+    meanwhile: Callable[[], None] | None = None,
 ) -> bytes:
-    """The body of rTorrent's answer to `body`.
+    """The body of rTorrent's answer to `body`; `meanwhile` is done while rTorrent works on it.
 
     Raises ExchangeFailed, RTorrentPermission, or RequestTooLarge when rTorrent closed on a body above its limit.
     """
@@ -64,6 +71,8 @@ def exchange(
         try:
             connection.settimeout(deadline.left)
             connection.sendall(_framed(body, untrusted))
+            if meanwhile is not None:
+                meanwhile()
             return _read(connection, address, deadline, limit, received)
         except TimeoutError as error:
             raise ExchangeFailed(
