@@ -1,5 +1,6 @@
 """Answers what others ask of the scheduler: pause, resume, run, start, explain, describe."""
 
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -22,7 +23,7 @@ from pyrotorque_scheduler.explain import explain_history, explain_item, explain_
 from pyrotorque_scheduler.moments import Moment
 from pyrotorque_scheduler.queue import Outcome
 from pyrotorque_scheduler.reach import Reach
-from pyrotorque_scheduler.starting import Intent
+from pyrotorque_scheduler.verifying import Intent
 
 # What the owner starts by hand is no job's doing.
 BY_HAND: Final = "start"
@@ -90,7 +91,7 @@ class Answers:
             name, loaded = starter.name_of(info_hash)
         except RTorrentFault:
             return Answer(ok=False, text=f"rTorrent has no item {printable(info_hash)}")
-        found = starter.start(Intent(info_hash, BY_HAND, name, loaded, now.wall), lambda _: None)
+        found = starter.start(Intent(info_hash, BY_HAND, name, loaded, now.wall), lambda _: None, time.monotonic())
         if found.trouble is not None:
             return Answer(ok=False, text=f"{printable(name)} did not start: {printable(found.reason)}")
         return Answer(ok=True, text=f"started {printable(name)} ({info_hash})")

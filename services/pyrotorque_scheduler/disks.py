@@ -18,30 +18,36 @@ def as_candidate(item: Item) -> Candidate:
     """An item as the rule sees it; its disk only where that was asked for."""
     info_hash, name, loaded = str(item["hash"]), str(item["name"]), float(item["loaded"] or 0)
     try:
-        need, free, directory = _number(item["d_left_bytes"]), _number(item["d_free_diskspace"]), item["directory"]
+        need, told, directory = _number(item["d_left_bytes"]), _number(item["d_free_diskspace"]), str(item["directory"])
     except KeyError:
         return Candidate(info_hash, name, loaded)
-    return Candidate(info_hash, name, loaded, need, free, disk_of(str(directory)))
+    disk, free = disk_of(directory)
+    # rTorrent knows the free space of open items only, and says 0 of others; what we cannot know holds nothing back.
+    return Candidate(info_hash, name, loaded, need, free if disk else told or None, disk)
 
 
 def promised_of(rtorrent: Reader, rules: Rules, now: float) -> dict[int, int]:
     """What running items of any job still need, by disk."""
     promised: dict[int, int] = {}
     for item in read_items(rtorrent, "main", rules.running, DISK_FIELDS, now):
-        disk = disk_of(str(item["directory"]))
+        disk, _ = disk_of(str(item["directory"]))
         promised[disk] = promised.get(disk, 0) + _number(item["d_left_bytes"])
     return promised
 
 
-def disk_of(directory: str) -> int:
-    """A number for the filesystem that holds (or will hold) `directory`; 0 where this machine cannot see it."""
+def disk_of(directory: str) -> tuple[int, int]:
+    """A number for the filesystem that holds (or will hold) `directory`, and its free bytes.
+
+    (0, 0) where nothing but the root of such a path is here: rTorrent then lives on another machine or in a container.
+    """
     path = Path(directory)
-    for place in (path, *path.parents):
+    for place in (path, *path.parents[:-1]):
         try:
-            return os.stat(place).st_dev
+            space = os.statvfs(place)
+            return os.stat(place).st_dev, space.f_bavail * space.f_frsize
         except OSError:
             continue
-    return 0
+    return 0, 0
 
 
 class Returning:

@@ -70,13 +70,8 @@ def explain_item(queue: Queue, wanted: str, now: Moment) -> Answer:
     verdict, text = _verdict(queue, item, clauses, running, now)
     lines = [f"queue {queue.name}: {printable(str(item['name']))} ({item['hash']})", f"  {text}"]
     lines += [f"  {'  ' * depth}{'yes' if c.verdict else 'NO '} {c.text}{_value(c)}" for depth, c in clauses]
-    data = {
-        **_brief(item),
-        "job": queue.name,
-        "verdict": verdict,
-        "text": text,
-        "clauses": _tree(rules.startable, item, now),
-    }
+    data = {**_brief(item), "job": queue.name, "verdict": verdict, "text": text}
+    data["clauses"] = _tree(rules.startable, item, now)
     return Answer(ok=True, text="\n".join(lines), data=data)
 
 

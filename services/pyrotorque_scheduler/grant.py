@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-# A fire time exactly one gap ago has expired: look just behind it, also where a schedule counts `after` as included.
-_JUST_AFTER: Final = 0.001
 # What fires only once has no gap: its grant lives for a day.
 _LONGEST: Final = 86_400.0 * 366
 _ONCE: Final = 86_400.0
 
 
 class Fires(Protocol):
-    """What the pace needs of a schedule; all times in Unix seconds."""
+    """What the pace needs of a schedule; all times in Unix seconds, `next_fire` looks strictly after a moment."""
 
     def next_fire(self, after: float) -> float | None: ...
 
@@ -51,7 +49,7 @@ def grant(schedule: Fires, start_at_once: int, spent: Spent, now: float) -> Gran
     smallest = schedule.smallest_gap()
     gap = smallest if smallest < _LONGEST else _ONCE
     upcoming = schedule.next_fire(now)
-    fire = schedule.next_fire(now - gap + _JUST_AFTER)
+    fire = schedule.next_fire(now - gap)
     if fire is None or fire > now:
         return Grant(None, 0, gap, upcoming)
     used = spent.starts if spent.fire == fire else 0

@@ -1,8 +1,8 @@
 """One queue job over a real rTorrent: the cheapest question first, at most one call for each, then starts."""
 
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from pyrotorque.conditions import Condition
 from pyrotorque.errors import RTorrentFault
@@ -11,7 +11,7 @@ from pyrotorque.rtorrent import RTorrent
 from pyrotorque.text import printable
 from pyrotorque_scheduler.agenda import Cause
 from pyrotorque_scheduler.batch import Batch, Disks
-from pyrotorque_scheduler.decisions import Candidate, Failure, Hold, State
+from pyrotorque_scheduler.decisions import Candidate, Hold, State
 from pyrotorque_scheduler.disks import Returning, as_candidate, promised_of
 from pyrotorque_scheduler.grant import Grant, grant
 from pyrotorque_scheduler.history import Decided, History
@@ -21,10 +21,8 @@ from pyrotorque_scheduler.naming import logger_of
 from pyrotorque_scheduler.policy import after_start, closed, full, jammed, room
 from pyrotorque_scheduler.rules import Rules
 from pyrotorque_scheduler.standing import Standing
-from pyrotorque_scheduler.starting import Intent, Starter
-
-_FIRST_RETRY: Final = 15.0
-_LAST_RETRY: Final = 3600.0
+from pyrotorque_scheduler.starting import Starter
+from pyrotorque_scheduler.verifying import Intent
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +35,15 @@ class Outcome:
     startable: int | None = None
     downloading: int | None = None
     asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One check: what it may spend, when it is, and the moment for which its batch counts."""
+
+    granted: Grant
+    now: Moment
+    counts_for: Moment
 
 
 class Queue:
@@ -55,14 +62,13 @@ class Queue:
         self._standing = standing
         self._history = history
         self._metrics = metrics
-        self._failures: dict[str, Failure] = {}
         self._returning = Returning()
         self._log = logger_of(rules.name)
         metrics.introduce_queue(rules.settings)
 
     def recall(self, now: Moment) -> None:
         """Take up what an earlier life remembered, or what a request changed."""
-        self.state = replace(self._standing.load(self.name, now), failures=self._failures)
+        self.state = replace(self._standing.load(self.name, now), failures=self._starter.failures)
 
     @property
     def paused(self) -> bool:
@@ -103,7 +109,7 @@ class Queue:
         hold = closed(limits, self.state, granted, self.rules.hours.opens(now.wall), now)
         if hold is not None:
             return Outcome(now.wall, hold)
-        downloading = len(self.downloading(now.wall)) + self._starter.still_checked()
+        downloading = len(self.downloading(now.wall)) + self._starter.taken_slots()
         hold = full(limits, granted, downloading) or self._traffic()
         if hold is not None:
             return Outcome(now.wall, hold, downloading=downloading, asked=True)
@@ -112,8 +118,10 @@ class Queue:
         self._metrics.oldest.set(oldest, self.name)
         returning = self._returning.due(self._rtorrent, self.rules, now.wall) if cause == "tick" else []
         batch = self._batch(room(limits, granted.left, downloading), bool(returning), now.wall)
-        at = now.earlier(now.wall - granted.fire) if cause == "tick" and granted.fire is not None else now
-        self._start_some(batch, self._ordered([*items, *returning]) if returning else items, granted, at)
+        fire = granted.fire if cause == "tick" else None
+        # Ticks come some milliseconds late: batches of ticks count for the fire time itself, or the pace would drift.
+        turn = _Turn(granted, now, now if fire is None else now.earlier(now.wall - fire))
+        self._start_some(batch, self._ordered([*items, *returning]) if returning else items, turn)
         return Outcome(
             now.wall, batch.why_no_more(), batch.started, len(items), downloading + batch.started, asked=True
         )
@@ -129,22 +137,22 @@ class Queue:
     def _batch(self, count: int, disks_matter: bool, now: float) -> Batch:
         disks_matter = disks_matter or bool(self.rules.limits.min_free)
         promised = promised_of(self._rtorrent, self.rules, now) if disks_matter else {}
-        return Batch(count, Disks(promised, self.rules.limits.min_free), self._failures, now)
+        return Batch(count, Disks(promised, self.rules.limits.min_free), self._starter.failures, now)
 
-    def _start_some(self, batch: Batch, items: Sequence[Item], granted: Grant, at: Moment) -> None:
+    def _start_some(self, batch: Batch, items: Sequence[Item], turn: _Turn) -> None:
         for candidate in map(as_candidate, items):
             decision = batch.decide(candidate)
             if isinstance(decision, Hold):
                 if decision.reason == "batch_full":
                     return
-                self._record(decision, at.wall)
-            elif self._start(candidate, granted, at):
+                self._record(decision, turn.now.wall)
+            elif self._start(candidate, turn):
                 batch.succeeded(candidate)
             else:
                 batch.failed()
 
-    def _start(self, item: Candidate, granted: Grant, at: Moment) -> bool:
-        before, after = self.state, after_start(self.state, granted, at)
+    def _start(self, item: Candidate, turn: _Turn) -> bool:
+        before, after = self.state, after_start(self.state, turn.granted, turn.counts_for)
 
         def remember(begun: bool) -> None:
             self.state = after if begun else before
@@ -154,20 +162,13 @@ class Queue:
             self._log.info("WOULD start %s (%s)", printable(item.name), item.info_hash)
             remember(True)
             return True
-        found = self._starter.start(Intent(item.info_hash, self.name, item.name, item.loaded, at.wall), remember)
-        if found.trouble is not None:
-            self._put_off(item.info_hash, printable(found.reason), at.wall)
+        intent = Intent(item.info_hash, self.name, item.name, item.loaded, turn.now.wall)
+        if self._starter.start(intent, remember, time.monotonic()).trouble is not None:
             return False
-        self._failures.pop(item.info_hash, None)
-        self._returning.came_back(item.info_hash, at.wall)
+        self._returning.came_back(item.info_hash, turn.now.wall)
         if not self.rules.settings.quiet:
             self._tell_rtorrent(item.name)
         return True
-
-    def _put_off(self, info_hash: str, text: str, now: float) -> None:
-        times = self._failures[info_hash].times + 1 if info_hash in self._failures else 1
-        wait = min(_FIRST_RETRY * 2 ** (times - 1), _LAST_RETRY)
-        self._failures[info_hash] = Failure(now + wait, text, times)
 
     def _tell_rtorrent(self, name: str) -> None:
         try:

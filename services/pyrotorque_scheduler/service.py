@@ -125,7 +125,9 @@ class Service:
 
     def _patience(self) -> float:
         looking = self._looks.wait(time.monotonic()) if self._look_asked else _LONGEST_WAIT
-        return min(_LONGEST_WAIT, self._agenda.wait(time.monotonic()), looking)
+        starter = self._duties.starter
+        settling = starter.wait(time.monotonic()) if starter and not self._reach.away else _LONGEST_WAIT
+        return min(_LONGEST_WAIT, self._agenda.wait(time.monotonic()), looking, settling)
 
     def _turn(self, woken: Woken) -> None:
         """One round: hear, do what is due, answer, report."""
@@ -143,6 +145,7 @@ class Service:
             with self._life.step(f"answering {type(asked.request).__name__}", time.monotonic() + _CHECK_DEADLINE):
                 asked.answer(self._answers.to(asked.request, self.now(), self._run))
             self._bus.ring()
+        self._settle()
         self._look_for_completed()
         self._report()
 
@@ -193,6 +196,13 @@ class Service:
         if outcome is not None:
             self._after_check(queue, cause, outcome)
         return outcome
+
+    def _settle(self) -> None:
+        """See what became of items that rTorrent still checked when they were started."""
+        starter = self._duties.starter
+        if starter is not None and starter.wait(time.monotonic()) <= 0:
+            self._reach.tried("start", lambda: starter.follow_up(time.monotonic()))
+            self._bus.ring()
 
     def _after_check(self, queue: Queue, cause: Cause, outcome: Outcome) -> None:
         if outcome.asked and cause == "event":

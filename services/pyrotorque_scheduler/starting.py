@@ -1,58 +1,32 @@
 """Starts one item so that it happens once and is told once: intent before, verified after, event with the result."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeAlias
 
 from pyrotorque.errors import RTorrentFault
-from pyrotorque.events import StartFailed, StartFailure, TorrentStarted
+from pyrotorque.events import StartFailed, TorrentStarted
 from pyrotorque.logs import owner
-from pyrotorque.rtorrent import RTorrent, Value
+from pyrotorque.rtorrent import RTorrent
 from pyrotorque.store import Store
 from pyrotorque.text import printable
+from pyrotorque_scheduler.decisions import Failure
 from pyrotorque_scheduler.history import Decided, History
 from pyrotorque_scheduler.metrics import Metrics
 from pyrotorque_scheduler.naming import logger_of
 from pyrotorque_scheduler.telling import Teller
+from pyrotorque_scheduler.verifying import LOOK, Intent, Seen, put_off, seen
 
-_LOOK: Final = ("d.state", "d.is_active", "d.is_open", "d.hashing", "d.message", "d.name")
+Remember: TypeAlias = Callable[[bool], None]
+
 _START: Final = ("d.open", "d.start")
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """An item that is about to be started, and for whom."""
-
-    info_hash: str
-    job: str
-    name: str
-    loaded: float
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What rTorrent says of an item: `trouble` is None when it runs, or is only being checked before it runs."""
-
-    trouble: StartFailure | None
-    reason: str = ""
-    checking: bool = False
-
-
-def seen(answers: Sequence[Value | RTorrentFault], faults: Sequence[Value | RTorrentFault] = ()) -> Seen:
-    """What the answers to `d.state`, … (and to the start, in `faults`) mean."""
-    broken = next((a for a in answers if isinstance(a, RTorrentFault)), None)
-    if broken is not None:
-        return Seen("gone", str(broken))
-    state, active, is_open, hashing, message, _ = answers
-    if state and (active or hashing or is_open):
-        return Seen(None, checking=not active)
-    fault = next((str(a) for a in faults if isinstance(a, RTorrentFault)), "")
-    return Seen("rejected", fault or str(message) or "rTorrent left it stopped")
+# rTorrent checks the data of an item before it becomes active. Mostly that takes milliseconds; after this long we call
+# the item started and let it be checked.
+_PATIENCE: Final = 1.0
+_LOOKS: Final = (0.005, 0.02, 0.08, 0.3)
 
 
 class Starter:
-    """The one place that starts items; it belongs to the loop."""
+    """The one place that starts items; it belongs to the loop. Times of the looks are CLOCK_MONOTONIC seconds."""
 
     def __init__(self, rtorrent: RTorrent, store: Store, teller: Teller, history: History, metrics: Metrics) -> None:
         self._rtorrent = rtorrent
@@ -60,24 +34,76 @@ class Starter:
         self._teller = teller
         self._history = history
         self._metrics = metrics
-        self._checking: set[str] = set()
+        self._open: dict[str, tuple[Intent, float, int]] = {}
+        self._checking: dict[str, Intent] = {}
+        self._failures: dict[str, Failure] = {}
 
-    def start(self, intent: Intent, remember: Callable[[bool], None]) -> Seen:
+    @property
+    def failures(self) -> Mapping[str, Failure]:
+        """The items that did not start and are left alone for a while."""
+        return self._failures
+
+    def start(self, intent: Intent, remember: Remember, now: float) -> Seen:
         """Start an item and say how it went; `remember(True)` runs with the intent, `remember(False)` if it failed.
 
-        Raises RTorrentUnavailable when nobody knows how it went: then `recover` finds out.
+        While rTorrent checks its data nothing is told yet: `follow_up` does. Raises RTorrentUnavailable when nobody
+        knows how it went: then `recover` finds out.
         """
         with self._store.transaction() as db:
             row = (intent.info_hash, intent.job, printable(intent.name), intent.loaded, intent.at)
             db.execute("INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?, ?)", row)
             remember(True)
-        calls = [(method, (intent.info_hash,)) for method in (*_START, *_LOOK)]
+        calls = [(method, (intent.info_hash,)) for method in (*_START, *LOOK)]
         answers = self._rtorrent.multicall(calls)
         found = seen(answers[len(_START) :], answers[: len(_START)])
         if found.checking:
-            self._checking.add(intent.info_hash)
-        self._settle(intent, found, remember)
+            found = self._looks([intent.info_hash])[0]
+        if found.checking:
+            self._open[intent.info_hash] = (intent, now, 0)
+            return found
+        if found.trouble is not None:
+            remember(False)
+        self._settle(intent, found)
         return found
+
+    def wait(self, now: float) -> float:
+        """Seconds until `follow_up` should look again."""
+        return min((max(0.0, begun + _look_after(looks) - now) for _, begun, looks in self._open.values()), default=1e9)
+
+    def follow_up(self, now: float) -> None:
+        """Look at what is being checked, when it is time to; tell what became of it."""
+        due = [h for h, (_, begun, looks) in self._open.items() if begun + _look_after(looks) <= now]
+        for info_hash, found in zip(due, self._looks(due), strict=True):
+            intent, begun, looks = self._open[info_hash]
+            if found.checking and now < begun + _PATIENCE:
+                self._open[info_hash] = (intent, begun, looks + 1)
+                continue
+            del self._open[info_hash]
+            if found.checking:
+                self._checking[info_hash] = intent
+            self._settle(intent, found)
+
+    def taken_slots(self) -> int:
+        """How many of those that were started are not active yet, because rTorrent checks their data."""
+        hashes = [*self._open, *self._checking]
+        taken = 0
+        for info_hash, found in zip(hashes, self._looks(hashes), strict=True):
+            taken += found.checking
+            if not found.checking and (intent := self._checking.pop(info_hash, None)) and found.trouble == "rejected":
+                self._settle(intent, found)
+        return taken
+
+    def recover(self) -> int:
+        """Look at what was about to be started when a process or a connection died; returns how many there were."""
+        rows = self._store.db.execute("SELECT info_hash, job, name, loaded, at FROM intents").fetchall()
+        intents = [Intent(*row) for row in rows if row[0] not in self._open]
+        for intent, found in zip(intents, self._looks([intent.info_hash for intent in intents]), strict=True):
+            if found.trouble is None:
+                self._settle(intent, found)
+            else:
+                # As far as rTorrent knows it was never started: the queue will decide anew.
+                self._forget(intent)
+        return len(intents)
 
     def name_of(self, info_hash: str) -> tuple[str, float]:
         """Name and load time of an item. Raises RTorrentFault where there is none."""
@@ -88,83 +114,37 @@ class Starter:
             raise name
         return str(name), float(str(stamped) if str(stamped).isdigit() else str(loaded))
 
-    def recover(self) -> int:
-        """Look at what was about to be started when a process or a connection died; returns how many there were."""
-        rows = self._store.db.execute("SELECT info_hash, job, name, loaded, at FROM intents").fetchall()
-        for row in rows:
-            intent = Intent(*row)
-            found = seen(self._rtorrent.multicall([(method, (intent.info_hash,)) for method in _LOOK]))
-            if found.trouble is None:
-                self._settle(intent, found, _nothing)
-            else:
-                # It was never started, as far as rTorrent knows: the queue will decide anew.
-                self._forget(intent)
-        return len(rows)
+    def _looks(self, hashes: Sequence[str]) -> list[Seen]:
+        answers = self._rtorrent.multicall([(method, (info_hash,)) for info_hash in hashes for method in LOOK])
+        return [seen(answers[n * len(LOOK) : (n + 1) * len(LOOK)]) for n in range(len(hashes))]
 
-    def still_checked(self) -> int:
-        """How many of those that were started are being checked by rTorrent: not active yet, but they take a slot."""
-        if not self._checking:
-            return 0
-        hashes = sorted(self._checking)
-        calls = [(method, (info_hash,)) for info_hash in hashes for method in _LOOK]
-        answers = self._rtorrent.multicall(calls)
-        width = len(_LOOK)
-        looks = [seen(answers[n * width : (n + 1) * width]) for n in range(len(hashes))]
-        self._checking = {h for h, look in zip(hashes, looks, strict=True) if look.trouble is None and look.checking}
-        return len(self._checking)
-
-    def _settle(self, intent: Intent, found: Seen, remember: Callable[[bool], None]) -> None:
-        name = printable(intent.name)
+    def _settle(self, intent: Intent, found: Seen) -> None:
+        name, reason = printable(intent.name), printable(found.reason)
         waited = max(0.0, intent.at - intent.loaded) if intent.loaded > 0 else None
+        about = {"at": intent.at, "job": intent.job, "info_hash": intent.info_hash, "name": name}
         with self._store.transaction():
             self._forget(intent)
             if found.trouble is None:
-                self._teller.add(
-                    TorrentStarted(at=intent.at, info_hash=intent.info_hash, name=name, job=intent.job, waited=waited)
-                )
-                self._record(intent, "started", "started")
+                self._teller.add(TorrentStarted(**about, waited=waited))  # type: ignore[arg-type]
+                self._history.record(Decided(**about, verdict="started", text="started"))  # type: ignore[arg-type]
             else:
-                remember(False)
-                failed = StartFailed(
-                    at=intent.at,
-                    info_hash=intent.info_hash,
-                    name=name,
-                    job=intent.job,
-                    kind=found.trouble,
-                    reason=printable(found.reason),
-                )
-                self._teller.add(failed)
-                self._record(intent, "failed", printable(found.reason))
-        self._say(intent, found, name, waited)
+                self._teller.add(StartFailed(**about, kind=found.trouble, reason=reason))  # type: ignore[arg-type]
+                self._history.record(Decided(**about, verdict="failed", text=reason))  # type: ignore[arg-type]
+        if found.trouble is None:
+            self._failures.pop(intent.info_hash, None)
+            self._metrics.started(intent.job, intent.at, waited)
+            logger_of(intent.job).info("started %s (%s)", name, intent.info_hash)
+            owner(f"{intent.job}: started {name} ({intent.info_hash})")
+        else:
+            self._failures[intent.info_hash] = put_off(self._failures.get(intent.info_hash), reason, intent.at)
+            self._metrics.start_failures.inc(intent.job, found.trouble)
+            logger_of(intent.job).error("could not start %s (%s): %s", name, intent.info_hash, reason)
+            owner(f"{intent.job}: could not start {name} ({intent.info_hash}): {reason}")
 
     def _forget(self, intent: Intent) -> None:
         with self._store.transaction() as db:
             db.execute("DELETE FROM intents WHERE info_hash = ?", (intent.info_hash,))
 
-    def _record(self, intent: Intent, verdict: str, text: str) -> None:
-        self._history.record(
-            Decided(
-                at=intent.at,
-                job=intent.job,
-                verdict=verdict,
-                text=text,
-                info_hash=intent.info_hash,
-                name=intent.name,
-            )
-        )
 
-    def _say(self, intent: Intent, found: Seen, name: str, waited: float | None) -> None:
-        log = logger_of(intent.job)
-        if found.trouble is None:
-            self._metrics.started(intent.job, intent.at, waited)
-            log.info("started %s (%s)", name, intent.info_hash)
-            owner(f"{intent.job}: started {name} ({intent.info_hash})")
-        else:
-            self._metrics.start_failures.inc(intent.job, found.trouble)
-            reason = printable(found.reason)
-            log.error("could not start %s (%s): %s", name, intent.info_hash, reason)
-            owner(f"{intent.job}: could not start {name} ({intent.info_hash}): {reason}")
-
-
-def _nothing(_: bool) -> None:
-    """What is recovered was remembered with its intent."""
+def _look_after(looks: int) -> float:
+    return _LOOKS[looks] if looks < len(_LOOKS) else _PATIENCE

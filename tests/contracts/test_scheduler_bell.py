@@ -1,0 +1,82 @@
+"""The bell, hung beside a real rTorrent that has the include of deploy/rtorrent.d."""
+
+import select
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque_scheduler.bell import Bell
+from tests.waiting import eventually
+
+INCLUDE = Path(__file__).parents[2] / "deploy" / "rtorrent.d" / "bell.rc"
+
+
+@pytest.fixture
+def bell(short_folder: Path) -> Iterator[Bell]:
+    hung = Bell(short_folder / "a bell")
+    yield hung
+    hung.close()
+
+
+@pytest.fixture
+def ringing(short_folder: Path, bell: Bell) -> Iterator[PrivateRTorrent]:
+    include = INCLUDE.read_text().replace("~/.pyroscope/run/bell", str(short_folder / "a bell"))
+    with PrivateRTorrent(short_folder / "rt", extra_rc=include) as running:
+        yield running
+
+
+def rings(bell: Bell, timeout: float = 2.0) -> bool:
+    """Whether it rings within `timeout` seconds; what rang is taken."""
+    ready, _, _ = select.select([bell.fd], [], [], timeout)
+    bell.answer()
+    return bool(ready)
+
+
+@pytest.mark.rtorrent
+def test_it_rings_when_an_item_comes_stops_and_goes(ringing: PrivateRTorrent, bell: Bell) -> None:
+    rtorrent, metafile = RTorrent(ringing.url), make_metafile("one")
+    item = info_hash(metafile)
+    rtorrent.call("load.raw", "", metafile)
+    assert rings(bell)
+    rtorrent.call("d.start", item)
+    eventually(lambda: rtorrent.call("d.is_active", item) == 1)
+    rtorrent.call("d.stop", item)
+    assert rings(bell)
+    rtorrent.call("d.erase", item)
+    assert rings(bell)
+
+
+@pytest.mark.rtorrent
+def test_it_is_silent_when_nothing_happens(ringing: PrivateRTorrent, bell: Bell) -> None:
+    RTorrent(ringing.url).call("system.pid")
+    assert not rings(bell, timeout=0.2)
+
+
+def ring(path: Path) -> None:
+    path.read_bytes()
+
+
+def test_a_burst_is_one_ring(bell: Bell, short_folder: Path) -> None:
+    for _ in range(5_000):
+        ring(short_folder / "a bell")
+    assert rings(bell)
+    assert not rings(bell, timeout=0)
+
+
+def test_a_bell_that_was_taken_away_is_hung_again(bell: Bell, short_folder: Path) -> None:
+    (short_folder / "a bell").unlink()
+    rings(bell, timeout=0.5)
+    bell.hang()
+    ring(short_folder / "a bell")
+    assert rings(bell)
+
+
+def test_nothing_but_our_comment_stays_in_it(short_folder: Path) -> None:
+    path = short_folder / "bell"
+    path.write_text("execute.throw = touch, /tmp/pwned\n")
+    Bell(path).close()
+    assert all(line.startswith("#") for line in path.read_text().splitlines())

@@ -1,0 +1,98 @@
+"""A queue job over a real rTorrent, without bus and clock: tests say when it is and what happens."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.events import decode
+from pyrotorque.outbox import Outbox
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.settings.schema import QueueSettings, RTorrentSettings, Settings
+from pyrotorque.store import Store, open_store
+from pyrotorque.totals import Totals
+from pyrotorque_scheduler.agenda import Cause
+from pyrotorque_scheduler.duties import Duties, build
+from pyrotorque_scheduler.metrics import Metrics
+from pyrotorque_scheduler.moments import Moment
+from pyrotorque_scheduler.queue import Outcome, Queue
+from pyrotorque_scheduler.tables import MIGRATIONS
+from pyrotorque_scheduler.telling import Teller
+from tests.waiting import eventually
+
+# A fire time of `second=*/15`: tests count their seconds from here.
+BEGIN = float(int(time.time()) // 60 * 60)
+
+
+def queue_job(name: str = "queue", **settings: object) -> QueueSettings:
+    """A queue job with the manual's defaults."""
+    return QueueSettings(name=name, handler="pyrocore.torrent.queue:QueueManager", active=True, **settings)  # type: ignore[arg-type]
+
+
+@dataclass
+class Desk:
+    """One or more queue jobs, their file, and the rTorrent they work on."""
+
+    rtorrent: RTorrent
+    store: Store
+    outbox: Outbox
+    duties: Duties
+    loaded: list[str] = field(default_factory=list[str])
+
+    @property
+    def queue(self) -> Queue:
+        return next(iter(self.duties.queues.values()))
+
+    def load(self, name: str | bytes, *commands: str, priority: int = 2, **extra: object) -> str:
+        """Load a stopped item as tree watch does; returns its info-hash when it is visible."""
+        metafile = make_metafile(name, **extra)  # type: ignore[arg-type]
+        made = info_hash(metafile)
+        stamp = f"d.custom.set=tm_loaded,{BEGIN - 1000 + len(self.loaded):.0f}"
+        self.rtorrent.call("load.raw", "", metafile, stamp, f"d.priority.set={priority}", *commands)
+        eventually(lambda: made in {row[0] for row in self.rtorrent.rows("main", ["d.hash="])})
+        self.loaded.append(made)
+        return made
+
+    def check(self, at: float = 0.0, cause: Cause = "tick", job: str | None = None) -> Outcome:
+        """A check of the queue `at` seconds after the beginning."""
+        queue = self.duties.queues[job] if job else self.queue
+        outcome = queue.check(moment(at), cause)
+        eventually(self._settled)
+        return outcome
+
+    def _settled(self) -> bool:
+        starter = self.duties.starter
+        assert starter is not None
+        starter.follow_up(time.monotonic())
+        return starter.wait(time.monotonic()) > 1e6
+
+    def running(self) -> set[str]:
+        """The info-hashes of what was started."""
+        rows = self.rtorrent.rows("main", ["d.hash=", "d.state="])
+        return {made for made, state in rows if state == "1"}
+
+    def told(self) -> list[str]:
+        """The types of all events so far."""
+        return [type(decode(body).event).__name__ for body in self.outbox.since(0, 10_000)]
+
+
+def moment(at: float) -> Moment:
+    return Moment(BEGIN + at, 1_000_000 + at, "this boot")
+
+
+@contextmanager
+def desk(real: PrivateRTorrent, folder: Path, *jobs: QueueSettings, at: float = 0.0) -> Iterator[Desk]:
+    """A scheduler's jobs over `real`, with their state in `folder`."""
+    store = open_store(folder / "scheduler.sqlite3", MIGRATIONS)
+    try:
+        outbox = Outbox(store, "scheduler")
+        settings = Settings(
+            digest="test", rtorrent=RTorrentSettings(url=real.url, origin="test"), jobs=jobs or (queue_job(),)
+        )
+        duties = build(settings, store, Teller(store, outbox), Metrics(Totals()), moment(at))
+        yield Desk(RTorrent(real.url), store, outbox, duties)
+    finally:
+        store.close()

@@ -1,0 +1,66 @@
+"""What real schedules grant, and for how long."""
+
+from datetime import datetime
+
+import pytest
+
+from pyrotorque.schedule import parse_schedule
+from pyrotorque_scheduler.grant import Grant, Spent, grant
+from pyrotorque_scheduler.moments import Moment, elapsed, rebased
+
+
+def at(text: str) -> float:
+    return datetime.fromisoformat(f"2026-11-23 {text}").timestamp()
+
+
+def granted(schedule: str, when: str, spent: Spent | None = None, at_once: int = 1) -> Grant:
+    return grant(parse_schedule(schedule), at_once, spent or Spent(), at(when))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "when", "fire"),
+    [
+        ("second=*/15", "12:00:00", "12:00:00"),
+        ("second=*/15", "12:00:14.999", "12:00:00"),
+        ("second=*/15", "12:00:15", "12:00:15"),
+        ("hour=1-6 second=*/15", "06:59:59.9", "06:59:45"),
+        ("hour=1-6 second=*/15", "07:00:00", None),
+        ("hour=1-6 second=*/15", "00:59:59", None),
+        ("hour=1-6 second=*/15", "01:00:00.001", "01:00:00"),
+        ("minute=*/5", "12:04:59", "12:00:00"),
+    ],
+)
+def test_a_grant_lives_from_its_fire_time_for_the_smallest_gap(schedule: str, when: str, fire: str | None) -> None:
+    assert granted(schedule, when).fire == (at(fire) if fire else None)
+
+
+def test_what_was_spent_of_this_fire_time_is_gone() -> None:
+    spent = Spent(at("12:00:00"), 2)
+    assert granted("second=*/15", "12:00:10", spent, at_once=3).left == 1
+    assert granted("second=*/15", "12:00:15", spent, at_once=3).left == 3
+
+
+def test_outside_the_window_the_next_fire_time_is_known() -> None:
+    assert granted("hour=13 minute=0 second=*/15", "12:30:00").next_fire == at("13:00:00")
+
+
+def test_a_schedule_that_fires_once_grants_for_a_day() -> None:
+    once = "year=2026 month=11 day=23 hour=6"
+    assert granted(once, "23:59:59").left == 1
+    assert granted(once, "05:59:59").left == 0
+
+
+def test_time_passes_by_the_clock_that_nobody_sets() -> None:
+    assert elapsed(Moment(5000.0, 100.0, "a boot"), Moment(1000.0, 130.0, "a boot")) == 30.0
+
+
+def test_over_a_reboot_the_wall_clock_tells_but_never_backwards() -> None:
+    before = Moment(5000.0, 100.0, "a boot")
+    assert elapsed(before, Moment(5060.0, 7.0, "another")) == 60.0
+    assert elapsed(before, Moment(4000.0, 7.0, "another")) == 0.0
+
+
+def test_a_moment_of_an_earlier_boot_counts_on_after_the_clock_was_set_back() -> None:
+    now = Moment(4000.0, 7.0, "another")
+    told = rebased(Moment(5000.0, 100.0, "a boot"), now)
+    assert elapsed(told, Moment(4060.0, 67.0, "another")) == 60.0
