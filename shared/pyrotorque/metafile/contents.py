@@ -4,6 +4,7 @@ import hashlib
 import os
 import stat
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -71,6 +72,8 @@ def read(data: bytes) -> Metafile:
     return _metafile(info, raw, outer)
 
 
+# Paths may be given again in other encodings; nobody needs more than a few.
+_ENCODINGS_MAX = 5
 # Only these are decoded; the rest of the outer dictionary is walked over.
 _OUTER = frozenset((b"announce", b"announce-list", b"comment", b"created by", b"creation date"))
 
@@ -78,6 +81,8 @@ _OUTER = frozenset((b"announce", b"announce-list", b"comment", b"created by", b"
 def _metafile(info: Info, raw: memoryview, outer: Info) -> Metafile:
     name = _name(info)
     _check_pieces(info)
+    if info.get(b"meta_download"):
+        raise MetafileError("the torrent claims to be a magnet link (meta_download), so that its hash could be any")
     multi_file = b"length" not in info
     files = _files(info) if multi_file else ((_text(name), _length(info, "the torrent")),)
     size = sum(length for _, length in files)
@@ -86,6 +91,9 @@ def _metafile(info: Info, raw: memoryview, outer: Info) -> Metafile:
     expected = -(-size // info[b"piece length"])
     if len(info[b"pieces"]) // 20 < expected:
         raise MetafileError(f"{len(info[b'pieces']) // 20} piece hashes, but the size needs {expected}")
+    announce = _announce(outer)
+    if info.get(b"private") == 1 and not announce:
+        raise MetafileError("the torrent is private and names no tracker: it could never find a peer")
     return Metafile(
         info_hash=hashlib.sha1(raw, usedforsecurity=False).hexdigest().upper(),
         info_hash_v2=hashlib.sha256(raw).hexdigest().upper() if info.get(b"meta version") == 2 else None,
@@ -95,7 +103,7 @@ def _metafile(info: Info, raw: memoryview, outer: Info) -> Metafile:
         multi_file=multi_file,
         private=info.get(b"private") == 1,
         files=files,
-        announce=_announce(outer),
+        announce=announce,
         comment=_optional_text(outer, b"comment"),
         created_by=_optional_text(outer, b"created by"),
         creation_date=date if isinstance(date := outer.get(b"creation date"), int) else 0,
@@ -116,9 +124,13 @@ def _decoded(raw: memoryview, what: str) -> object:
 
 
 def _name(info: Info) -> bytes:
-    name = info.get(b"name")
-    if not _is_path_element(name) or not name:
-        raise MetafileError(f"the name {_shown(name)} cannot be the name of a file or folder")
+    """The name, after a look at those in other encodings (`name.utf-8`): rTorrent may take them, unchecked."""
+    for key, value in info.items():
+        if (key == b"name" or key.startswith(b"name.")) and not (_is_path_element(value) and value):
+            raise MetafileError(f"the {printable(key)} {_shown(value)} cannot be the name of a file or folder")
+    if b"name" not in info:
+        raise MetafileError("the torrent has no name")
+    name: bytes = info[b"name"]
     return name
 
 
@@ -137,20 +149,33 @@ def _files(info: Info) -> tuple[tuple[str, int], ...]:
     entries = info.get(b"files")
     if not isinstance(entries, list) or not entries:
         raise MetafileError("the torrent has neither a length nor a list of files")
-    files = tuple(_file(entry) for entry in entries)
-    if len({path for path, _ in files}) < len(files):
-        raise MetafileError("two files of the torrent have the same path")
-    return files
+    encodings = {b"path"}
+    for entry in entries:
+        if not isinstance(entry, dict):
+            raise MetafileError(f"an entry of the list of files is {_shown(entry)}, not a dictionary")
+        encodings.update(key for key in entry if key.startswith(b"path."))
+    if len(encodings) > _ENCODINGS_MAX:
+        raise MetafileError(f"the paths of files come in {len(encodings)} encodings")
+    for key in encodings:
+        _check_distinct([_path(entry, key if key in entry else b"path") for entry in entries])
+    texts = (_text(b"/".join(entry[b"path"])) for entry in entries)
+    return tuple((text, _length(entry, printable(text[:200]))) for text, entry in zip(texts, entries, strict=True))
 
 
-def _file(entry: object) -> tuple[str, int]:
-    if not isinstance(entry, dict):
-        raise MetafileError(f"an entry of the list of files is {_shown(entry)}, not a dictionary")
-    path = entry.get(b"path")
+def _path(entry: Info, key: bytes) -> tuple[bytes, ...]:
+    path = entry.get(key)
     if not isinstance(path, list) or not path or not all(map(_is_path_element, path)) or not any(path):
-        raise MetafileError(f"a file has the path {_shown(path)}, which leads elsewhere or nowhere")
-    text = _text(b"/".join(path))
-    return text, _length(entry, printable(text[:200]))
+        raise MetafileError(f"a file has the {printable(key)} {_shown(path)}, which leads elsewhere or nowhere")
+    return tuple(filter(None, path))
+
+
+def _check_distinct(paths: list[tuple[bytes, ...]]) -> None:
+    """rTorrent 0.9.8 dies of a file that is also another file's folder, and of two files with one path."""
+    paths.sort()
+    for path, following in pairwise(paths):
+        if following[: len(path)] == path:
+            shown = printable(b"/".join(path)[:200])
+            raise MetafileError(f"the path {shown} is that of two files, or of a file and of a folder")
 
 
 def _length(entry: Info, what: str) -> int:
