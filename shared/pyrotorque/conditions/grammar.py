@@ -11,7 +11,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 from pyrotorque.conditions import words
 from pyrotorque.conditions.complaints import complaint
 from pyrotorque.conditions.nodes import Choice, Node, Not, Term, conjunction, disjunction
-from pyrotorque.conditions.operands import Relation
+from pyrotorque.conditions.operands import Flag, Relation
 from pyrotorque.conditions.values import ORDERED, BadValue, Written, operand
 from pyrotorque.fields.kinds import Kind
 
@@ -94,15 +94,14 @@ def _term(token: Token, text: str, kind_of: KindOf) -> Term:
         kind = kind_of(name)
     except UnknownField as error:
         raise complaint(text, begin, *error.args) from None
-    choices: list[Choice] = []
+    choices: dict[Choice, None] = {}  # an ordered set: repeated values are one
     for number, value in enumerate(words.split_values(found[head.end() :] if head else found)):
         at = value[0].at if value else (found[-1].at + 1 if found else begin)
         try:
             choice = _choice(kind, name, operator if number == 0 else "=", value)
         except BadValue as error:
             raise complaint(text, error.at or at, f"{name}: {error}", error.hint) from None
-        if choice not in choices:
-            choices.append(choice)
+        choices[choice] = None
     return Term(name, tuple(choices), str(token))
 
 
@@ -120,7 +119,10 @@ def _choice(kind: Kind, name: str, operator: str, value: list[words.Cell]) -> Ch
     if bang and (operator not in ("=", "==") or (len(value) > 1 and value[1][:2] == ("!", False))):
         raise BadValue("negated twice", r"write `\!` for an exclamation mark that is part of the text")
     written = Written(value[1:] if bang else value, relation, operator == "~")
-    return Choice(operand(kind, written), negated != bang)
+    found = operand(kind, written)
+    if isinstance(found, Flag):  # `!yes` is `no`: the normal form has one word for it
+        return Choice(Flag(found.value != (negated != bang)))
+    return Choice(found, negated != bang)
 
 
 def _check_spelling(token: Token, text: str, begin: int) -> None:

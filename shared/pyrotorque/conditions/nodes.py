@@ -6,7 +6,7 @@ from dataclasses import field as dataclass_field
 from typing import TypeAlias
 
 from pyrotorque.conditions import words
-from pyrotorque.conditions.operands import Exactly, Flag, Loose, Member, Moment, Number, Operand, Span
+from pyrotorque.conditions.operands import Exactly, Loose, Member, Moment, Number, Operand, Span
 
 _ESCAPED_SLASH = re.compile(r"(!?)\\(/.*[^/]|/)", re.DOTALL)
 
@@ -95,8 +95,6 @@ def _single(choice: Choice) -> str:
     if isinstance(operand, (Number, Span, Moment)) and operand.relation != "=":
         signs = {("<", False): "<", (">", False): ">", (">", True): "<=", ("<", True): ">="}
         return signs[operand.relation, choice.negated] + operand.text[1:]
-    if isinstance(operand, Flag):
-        return f"={Flag(operand.value != choice.negated).text}"
     if isinstance(operand, Exactly) and not choice.negated:
         return f"={operand.text}"
     if isinstance(operand, (Number, Span, Moment, Member)):

@@ -4,6 +4,7 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Literal, Protocol
 
 from pyrotorque.conditions import dates, regexes, words
@@ -35,7 +36,7 @@ class Glob:
     def bind(self, now: float) -> Predicate:
         if self.pattern == "":
             return _is_empty
-        search = re.compile(fnmatch.translate(self.pattern), re.IGNORECASE).match
+        search = _globber(self.pattern)
         return lambda value: search(value or "") is not None
 
 
@@ -193,6 +194,11 @@ class Loose:
                 return False
 
         return loosely
+
+
+@lru_cache(2048)
+def _globber(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    return re.compile(fnmatch.translate(pattern), re.IGNORECASE).match
 
 
 def lowered(value: Iterable[str] | None) -> Set[str]:

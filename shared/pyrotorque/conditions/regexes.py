@@ -1,70 +1,90 @@
 """Users' regular expressions, with a bound on the time that they can take.
 
 A pattern made only of literals, classes, anchors and top-level alternatives cannot backtrack and runs in `re`. Every
-other pattern runs in the `regex` package with a deadline for each search. A search that meets it is *undecided*: the
-item is then not matched by the whole condition, whatever stands around the expression, so that nothing is started by
-an accident. A pattern that was undecided `STRIKES` times is not tried again for `REST` seconds, so that a queue check
-over any number of items loses at most STRIKES × DEADLINE = 0.4 s to it.
+other pattern runs in the `regex` package, each search with a DEADLINE and all of them on an account: it holds BUDGET
+seconds and regains REFILL of each second that passes, so that a queue check over any number of items loses little more
+than one second to it. A search that meets the deadline, or finds the account empty, is *undecided*: the item is then
+not matched by the whole condition, whatever stands around the expression, so that nothing is started by accident. An
+empty account rests for REST seconds. Counted repeats like `{99}` are unrolled when a pattern is compiled: what could
+grow larger than SIZE_MAX by them is refused.
 """
 
 import logging
 import re
 import time
+import warnings
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 log = logging.getLogger(__name__)
 
 DEADLINE: Final = 0.05
-STRIKES: Final = 8
+BUDGET: Final = 1.0
+REFILL: Final = 0.1
 REST: Final = 60.0
+SIZE_MAX: Final = 20_000
 _BACKTRACKS: Final = re.compile(r"[(*+?{]")
+_COUNTS: Final = re.compile(r"\{\s*(\d*)\s*,?\s*(\d*)\s*\}", re.ASCII)
+_SHOWN: Final = 80
 
 
 class Undecided(Exception):
     """A regular expression took too long for this value."""
 
 
+@lru_cache(512)  # with it, each pattern has one account of time in a process
 def searcher(pattern: str) -> Callable[[str], bool]:
     """A predicate: does the pattern occur in a text, whatever the case; raises `re.error` for a bad pattern."""
-    plain = re.compile(pattern, re.IGNORECASE | re.DOTALL) if not _BACKTRACKS.search(pattern) else None
-    if plain is None:
-        return _Bounded(pattern)
-    search = plain.search
+    if _unrolled(pattern) > SIZE_MAX:
+        raise re.error("its counted repeats make it too large")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        search = re.compile(pattern, re.IGNORECASE | re.DOTALL).search
+        if _BACKTRACKS.search(pattern):
+            return _Bounded(pattern)
     return lambda text: search(text) is not None
 
 
+def _unrolled(pattern: str) -> int:
+    """How large a pattern can grow when all of its counted repeats stand inside of each other."""
+    size = len(pattern)
+    for found in _COUNTS.finditer(pattern):
+        size *= max(1, *(int(count[:9] or 1) for count in found.groups()))
+    return size
+
+
 class _Bounded:
-    """A search with a deadline, and a rest after too many that met it."""
+    """A search with a deadline, paid from an account of time."""
 
     def __init__(self, pattern: str) -> None:
         import regex  # costs 3 MiB; most configurations do without
 
-        re.compile(pattern)  # the language is that of `re`; what only `regex` knows is refused
         self._pattern = pattern
         self._search = regex.compile(pattern, regex.IGNORECASE | regex.DOTALL | regex.VERSION0).search
-        self._strikes = 0
-        self._rests_until = 0.0
+        self._left = BUDGET
+        self._counted = time.monotonic()
 
     def __call__(self, text: str) -> bool:
-        if self._strikes >= STRIKES:
-            if time.monotonic() < self._rests_until:
-                raise Undecided(self._pattern)
-            self._strikes = 0
+        begin = time.monotonic()
+        self._left = min(BUDGET, self._left + (begin - self._counted) * REFILL)
+        self._counted = begin
+        if self._left <= 0:
+            raise Undecided(self._pattern)
         try:
             return self._search(text, timeout=DEADLINE) is not None
         except TimeoutError:
-            self._strike()
             raise Undecided(self._pattern) from None
+        finally:
+            self._pay(time.monotonic() - begin)
 
-    def _strike(self) -> None:
-        self._strikes += 1
-        if self._strikes == STRIKES:
-            self._rests_until = time.monotonic() + REST
+    def _pay(self, seconds: float) -> None:
+        self._left -= seconds
+        if self._left <= 0:
+            self._left = -REST * REFILL
             log.warning(
-                "The regular expression /%s/ took longer than %g s for %d items: they count as not matching."
+                "The regular expression /%s/ takes too long: for %g s, items count as not matching where it is asked."
                 " Simplify it, for example by removing a repeat inside of a repeat.",
-                self._pattern,
-                DEADLINE,
-                STRIKES,
+                self._pattern[:_SHOWN],
+                REST,
             )

@@ -20,7 +20,7 @@ class Item(dict[str, Any]):
     def __init__(self, columns: "Columns", row: tuple[str, ...]) -> None:
         self._columns = columns
         self._row = row
-        self._details = _NO_DETAILS
+        self._details: Details = _NO_DETAILS
 
     def __missing__(self, name: str) -> Any:
         value = self[name] = self._columns.readers[name](self._row, self._details)
@@ -35,11 +35,12 @@ class Item(dict[str, Any]):
     @property
     def fields(self) -> tuple[str, ...]:
         """The names of all fields that were read."""
-        return tuple({**self._columns.readers, **self})
+        return tuple(dict.fromkeys((*self._columns.readers, *self)))
 
     def add(self, detail: Detail, rows: Rows) -> None:
         """Keep what was asked for this item alone."""
-        self._details = {**self._details, detail: rows}
+        kept: dict[Detail, Rows] = {detail: rows}
+        self._details = {**self._details, **kept}
 
     def lacks(self, detail: Detail) -> bool:
         """Whether a detail was not asked for yet."""

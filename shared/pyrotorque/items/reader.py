@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from pyrotorque import fields as known_fields
 from pyrotorque.conditions import Condition
 from pyrotorque.errors import ConditionError
-from pyrotorque.fields.field import Field
+from pyrotorque.fields.field import Detail, Field
 from pyrotorque.items.details import DetailReader
 from pyrotorque.items.item import Columns, Item
 from pyrotorque.text import printable
@@ -103,8 +103,8 @@ class ItemReader:
         return condition.select(items, now)
 
     def _fetch(self, items: list[Item], fields: Mapping[str, Field], view: str, where: str) -> None:
-        details = {detail for field in fields.values() for detail in field.details}
-        for detail in details - {"custom"}:
+        details: set[Detail] = {detail for field in fields.values() for detail in field.details if detail != "custom"}
+        for detail in sorted(details):
             self._details.fetch(items, detail, view, where)
         names = [name for name, field in fields.items() if "custom" in field.details]
         fresh = [item for item in items if any(name not in item for name in names)]
