@@ -142,8 +142,8 @@ class Bus:
 
     def _wait_until(self, deadline: float, fds: tuple[int, ...]) -> Woken:
         while True:
-            left = max(0, ceil((deadline - time.monotonic()) * 1000))
-            ready = dict(self._poller.poll(left))
+            left = min(deadline - time.monotonic(), self._subscriber.retry_within())
+            ready = dict(self._poller.poll(max(0, ceil(left * 1000))))
             woken = self._take(ready, fds)
             if self._wake in ready:
                 os.eventfd_read(self._wake)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pyrotorque.outbox import NOWHERE, Mark
 
 _ANSWER_WITHIN = 2.0
+_IMPATIENT_FOR = 2.0
 
 
 @dataclass
@@ -28,7 +29,12 @@ class Follower:
     _asked_at: float = 0.0
     _asked_before: int = 0
     _asked_from: Mark = NOWHERE
-    _behind: bool = False
+    _behind: bool = True
+    _behind_since: float = 0.0
+
+    def __post_init__(self) -> None:
+        # What happened while we were away is asked for at once, not at the first heartbeat.
+        self._behind = not (self.from_newest and self.position == NOWHERE)
 
     def hears(self, mark: Mark) -> bool:
         """Whether a durable event that just came over PUB is the next one; if so it counts as handed out."""
@@ -51,7 +57,15 @@ class Follower:
 
     def wants_replay(self, now: float) -> bool:
         """Whether to ask now: something is missing, and no answer is to be expected any more."""
-        return self._behind and (self.asked == 0 or now - self._asked_at > _ANSWER_WITHIN)
+        if not self._behind:
+            self._behind_since = 0.0
+            return False
+        self._behind_since = self._behind_since or now
+        return self.asked == 0 or now - self._asked_at > _ANSWER_WITHIN
+
+    def is_impatient(self, now: float) -> bool:
+        """Whether a question that could not be sent is worth another try soon; later only heartbeats remind us."""
+        return self._behind and self.asked == 0 and now - self._behind_since < _IMPATIENT_FOR
 
     def asks(self, now: float) -> int:
         """The number of the replay that is asked for now."""

@@ -17,6 +17,7 @@ from pyrotorque.outbox import NOWHERE, Mark
 
 Wanted = Mapping[str, Sequence[type[Fact]]]
 
+_RETRY = 0.02
 _DURABLE: tuple[type[Fact], ...] = get_args(Durable)
 _envelope = msgspec.json.Decoder(Envelope)
 _answered = msgspec.json.Decoder(wire.ReplayAnswered)
@@ -85,6 +86,11 @@ class Subscriber:
         self._ask_for_missing()
         self._stats.delivered += len(heard.deliveries)
         return heard
+
+    def retry_within(self) -> float:
+        """How long to wait at most: short while a source that just (re)started cannot be asked yet."""
+        now = time.monotonic()
+        return _RETRY if any(follower.is_impatient(now) for follower in self.followers.values()) else float("inf")
 
     def close(self) -> None:
         for socket in self.sockets:
