@@ -80,3 +80,15 @@ def drips(connection: socket.socket) -> None:
 
 def strings(*texts: bytes) -> bytes:
     return array(*(b"<value><string>%b</string></value>" % text for text in texts))
+
+
+def fault(code: int, text: bytes) -> bytes:
+    members = (
+        b"<member><name>faultCode</name><value><i4>%d</i4></value></member>" % code,
+        b"<member><name>faultString</name><value><string>%b</string></value></member>" % text,
+    )
+    return b"<value><struct>%b</struct></value>" % b"".join(members)
+
+
+def refuses(code: int, text: bytes) -> Play:
+    return answers(b"<methodResponse><fault>%b</fault></methodResponse>" % fault(code, text))

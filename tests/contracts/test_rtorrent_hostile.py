@@ -1,7 +1,9 @@
 """What the client does when the other side misbehaves in ways that a real rTorrent cannot be told to."""
 
 import contextlib
+import errno
 import socket
+import threading
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -20,8 +22,10 @@ from tests.fake_rtorrent import (
     array,
     closes,
     drips,
+    fault,
     is_silent,
     never_ends,
+    refuses,
     says,
     strings,
 )
@@ -161,9 +165,7 @@ def test_garbage_is_told_as_garbage(fake: Fake, play: Play, reason: str) -> None
 
 
 def test_a_fault_inside_a_multicall_stays_in_its_slot(fake: Fake) -> None:
-    code = b"<member><name>faultCode</name><value><i4>-503</i4></value></member>"
-    text = b"<member><name>faultString</name><value><string>no</string></value></member>"
-    slots = array(array(SEVEN), b"<value><struct>%b%b</struct></value>" % (code, text))
+    slots = array(array(SEVEN), fault(-503, b"no"))
     seven, refused = RTorrent(fake(answers(answer(slots))).url).multicall([("system.pid", []), ("d.name", [])])
     assert seven == 7
     assert isinstance(refused, RTorrentFault)
@@ -238,13 +240,44 @@ def test_an_item_without_all_its_fields_is_left_out_and_told(fake: Fake, caplog:
 
 
 def test_an_rtorrent_that_knows_only_the_new_name_is_asked_by_it(fake: Fake) -> None:
-    code = b"<member><name>faultCode</name><value><i4>-506</i4></value></member>"
-    text = b"<member><name>faultString</name><value><string>not defined</string></value></member>"
-    fault = b"<methodResponse><fault><value><struct>%b%b</struct></value></fault></methodResponse>" % (code, text)
     methods = answer(strings(b"d.multicall", b"system.pid"))
     none = answers(answer(array()))
-    server = fake(answers(fault), answers(methods), none, none)
+    server = fake(refuses(-506, b"not defined"), answers(methods), none, none)
     client = RTorrent(server.url)
     assert client.rows("main", ["d.hash="]) == []
     assert client.rows("main", ["d.hash="]) == []
     assert client.stats.requests == {"d.multicall2": 1, "system.listMethods": 1, "d.multicall": 2}
+
+
+def test_something_can_be_done_while_rtorrent_works(fake: Fake) -> None:
+    done = threading.Event()
+
+    def answers_when_it_is_done(connection: socket.socket) -> None:
+        assert done.wait(5)
+        answers(OK)(connection)
+
+    assert RTorrent(fake(answers_when_it_is_done).url).call("system.pid", meanwhile=done.set) == 7
+
+
+def test_what_goes_wrong_meanwhile_is_not_taken_for_a_broken_connection(fake: Fake) -> None:
+    def disk_full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    client = RTorrent(fake(answers(OK), answers(OK)).url)
+    with pytest.raises(OSError, match="No space left") as caught:
+        client.call("system.pid", meanwhile=disk_full)
+    assert type(caught.value) is OSError
+    assert sum(client.stats.failures.values()) == 0
+
+
+def test_an_rtorrent_that_takes_no_mark_from_us_is_known_by_its_pid(fake: Fake) -> None:
+    facts = [array(fact) for fact in (SEVEN, b"<value>0.16.20</value>", b"<value>0.16</value>", b"<value>h</value>")]
+    ping = answers(answer(array(*facts, fault(-506, b"not defined"))))
+    refusal = refuses(-507, b"refused")
+    identity = RTorrent(fake(ping, refusal, refusal).url, untrusted=True).identity()
+    assert (identity.pid, identity.client_version, identity.incarnation) == (7, "0.16.20", "pid 7")
+
+
+def test_an_identity_without_a_pid_is_a_fault(fake: Fake) -> None:
+    with pytest.raises(RTorrentFault, match=r"^system\.pid: no$"):
+        RTorrent(fake(answers(answer(array(*[fault(-1, b"no")] * 5)))).url).identity()

@@ -2,18 +2,18 @@
 
 import logging
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from pyrotorque.errors import RequestTooLarge, RTorrentFault, RTorrentPermission, RTorrentUnavailable
-from pyrotorque.rtorrent.address import parse_url
+from pyrotorque.errors import RTorrentFault
+from pyrotorque.rtorrent.address import Address, parse_url
 from pyrotorque.rtorrent.effects import changes_something
+from pyrotorque.rtorrent.line import Line, LineSettings, Terms
 from pyrotorque.rtorrent.packing import packed_command, separator, split_row
-from pyrotorque.rtorrent.scgi import ANSWER_MAX, Deadline, ExchangeFailed, exchange, shown_size_fault
+from pyrotorque.rtorrent.scgi import ANSWER_MAX, ExchangeFailed
 from pyrotorque.rtorrent.stats import CallStats
-from pyrotorque.rtorrent.xml import Param, Unreadable, Value, as_fault, decode_answer, decode_packed, encode_call
+from pyrotorque.rtorrent.xml import Param, Value, as_fault, decode_answer, decode_packed, encode_call
 from pyrotorque.text import printable
 
 log = logging.getLogger(__name__)
@@ -23,10 +23,6 @@ Call = tuple[str, Sequence[Param]]
 
 # A constant that we put into rTorrent: it is gone after a restart, also where the pid says nothing to us.
 INCARNATION: Final = "pyrotorque.incarnation"
-
-# After a minute without a call, the rTorrents that follow 0.16.20 reset the next connection. A read is then repeated;
-# an effect may not be, so a read goes ahead of it.
-_SILENCE: Final = 45.0
 
 # A multicall is cut in two above this size; rTorrent's default limit for a request is 512 KiB.
 _MULTICALL_MAX: Final = 384 * 1024
@@ -46,6 +42,7 @@ class Identity:
 class RTorrent:
     """A client of one rTorrent; it belongs to one thread, and each call opens and closes its own connection.
 
+    `read_timeout` is the deadline in seconds of calls that are given none; it may be changed between calls.
     Calls raise RTorrentUnavailable (away, hung, or no XML-RPC), RTorrentPermission, RTorrentFault or RequestTooLarge.
     A call that timed out may still be carried out later.
     """
@@ -59,16 +56,20 @@ class RTorrent:
         untrusted: bool = False,
         answer_max: int = ANSWER_MAX,
     ) -> None:
-        self.address = parse_url(url)
-        self.connect_timeout = connect_timeout
         self.read_timeout = read_timeout
-        self.untrusted = untrusted
-        self.answer_max = answer_max
-        self.stats = CallStats()
-        self._answered_at = float("-inf")
+        self._line = Line(parse_url(url), LineSettings(connect_timeout, untrusted, answer_max))
         self._methods: frozenset[str] | None = None
         self._incarnation: str | None = None
         self._items_method = "d.multicall2"
+
+    @property
+    def address(self) -> Address:
+        return self._line.address
+
+    @property
+    def stats(self) -> CallStats:
+        """Counted since this client was made."""
+        return self._line.stats
 
     def call(
         self,
@@ -81,10 +82,10 @@ class RTorrent:
         """The value of `method`; a target (`""` or an info-hash), where the method wants one, is the first of `params`.
 
         `label` names the call in `stats` instead of the method. `meanwhile` is done while rTorrent works; it must be
-        short, and raise nothing.
+        short, for the deadline runs on.
         """
         repeatable = not changes_something(method, params)
-        return self._ask(method, params, decode_answer, timeout, label, repeatable=repeatable, meanwhile=meanwhile)
+        return self._ask(method, params, decode_answer, self._terms(label or method, timeout, repeatable, meanwhile))
 
     def multicall(
         self, calls: Sequence[Call], timeout: float | None = None, *, label: str = ""
@@ -102,9 +103,10 @@ class RTorrent:
                 calls[half:], timeout, label=label
             )
         repeatable = not any(changes_something(name, params) for name, params in calls)
-        slots = self._ask("system.multicall", [packed], decode_answer, timeout, label, repeatable=repeatable)
+        terms = self._terms(label or "system.multicall", timeout, repeatable)
+        slots = self._ask("system.multicall", [packed], decode_answer, terms)
         if not isinstance(slots, list) or len(slots) != len(calls):
-            raise self._unreadable(f"system.multicall of {len(calls)} calls gave {printable(repr(slots)[:80])}")
+            raise self._line.unreadable(f"system.multicall of {len(calls)} calls gave {printable(repr(slots)[:80])}")
         return [self._slot(name, slot) for (name, _), slot in zip(calls, slots, strict=True)]
 
     def rows(
@@ -139,7 +141,7 @@ class RTorrent:
         if self._methods is None:
             names = self.call("system.listMethods")
             if not isinstance(names, list):
-                raise self._unreadable(f"system.listMethods gave {printable(repr(names)[:80])}")
+                raise self._line.unreadable(f"system.listMethods gave {printable(repr(names)[:80])}")
             self._methods = frozenset(map(str, names))
         return self._methods
 
@@ -152,9 +154,9 @@ class RTorrent:
         facts = ("system.pid", "system.client_version", "system.library_version", "system.hostname")
         calls: list[Call] = [(name, ()) for name in (*facts, INCARNATION)]
         answers = self.multicall(calls, label="ping")
-        for name, answer in zip(facts, answers, strict=False):
+        for answer in answers[: len(facts)]:
             if isinstance(answer, RTorrentFault):
-                raise RTorrentFault(f"{name}: {answer}", answer.code)
+                raise answer
         pid, client, library, host, token = answers
         incarnation = self._mark(f"pid {pid!s}") if isinstance(token, RTorrentFault) else str(token)
         if incarnation != self._incarnation:
@@ -183,18 +185,17 @@ class RTorrent:
         timeout: float | None,
         label: str,
     ) -> T:
-        if where:
-            params = ("", view, where, *commands)
-            return self._ask("d.multicall.filtered", params, read, timeout, label, repeatable=True)
-        params = ("", view, *commands)
+        method = "d.multicall.filtered" if where else self._items_method
+        params = ("", view, where, *commands) if where else ("", view, *commands)
+        terms = self._terms(label or method, timeout)
         try:
-            return self._ask(self._items_method, params, read, timeout, label, repeatable=True)
+            return self._ask(method, params, read, terms)
         except RTorrentFault:
             # From 0.16.14 on the name is d.multicall, and the old one may go.
-            if self.known(self._items_method) or not self.known("d.multicall"):
+            if method != "d.multicall2" or self.known(method) or not self.known("d.multicall"):
                 raise
             self._items_method = "d.multicall"
-            return self._ask(self._items_method, params, read, timeout, label, repeatable=True)
+            return self._items(view, where, commands, read, timeout, label)
 
     def _unpacked(self, answer: Value, width: int) -> list[tuple[str, ...]]:
         rows = answer if isinstance(answer, list) else []
@@ -203,104 +204,30 @@ class RTorrent:
             log.warning("left out %d items: rTorrent did not give all %d fields", len(rows) - len(whole), width)
         return whole
 
-    def _ask(
+    def _terms(
         self,
-        method: str,
-        params: Sequence[Param],
-        read: Callable[[bytes], T],
-        timeout: float | None,
         label: str,
-        *,
-        repeatable: bool,
+        timeout: float | None,
+        repeatable: bool = True,
         meanwhile: Callable[[], None] | None = None,
-    ) -> T:
-        if not repeatable and time.monotonic() - self._answered_at > _SILENCE:
-            self.call("system.pid", timeout=timeout, label="wake")
-        body = encode_call(method, params)
-        answer = self._exchanged(body, timeout, label or method, repeatable=repeatable, meanwhile=meanwhile)
-        began = time.monotonic()
-        try:
-            return read(answer)
-        except RTorrentFault as fault:
-            raise self._told(fault, method, body) from None
-        except Unreadable as error:
-            raise self._unreadable(str(error)) from error
-        finally:
-            self.stats.parsed(label or method, time.monotonic() - began)
+    ) -> Terms:
+        return Terms(label, self.read_timeout if timeout is None else timeout, repeatable, meanwhile)
 
-    def _exchanged(
-        self,
-        body: bytes,
-        timeout: float | None,
-        label: str,
-        *,
-        repeatable: bool,
-        meanwhile: Callable[[], None] | None,
-    ) -> bytes:
-        seconds = self.read_timeout if timeout is None else timeout
-        deadline = Deadline.after(seconds, connect=self.connect_timeout)
-        began = time.monotonic()
+    def _ask(self, method: str, params: Sequence[Param], read: Callable[[bytes], T], terms: Terms) -> T:
         try:
-            answer = self._answer(body, deadline, label, repeatable=repeatable, meanwhile=meanwhile)
-        except ExchangeFailed as error:
-            self.stats.failed(error.reason)
+            return self._line.ask(method, params, read, terms)
+        except ExchangeFailed:
+            # Whoever answers next may be another rTorrent.
             self._forget()
             raise
-        except RTorrentPermission:
-            self.stats.failed("permission")
-            raise
-        except RequestTooLarge:
-            self.stats.failed("too_large")
-            raise
-        finally:
-            self.stats.took(label, time.monotonic() - began)
-        self._answered_at = time.monotonic()
-        self.stats.response_bytes += len(answer)
-        return answer
-
-    def _answer(
-        self,
-        body: bytes,
-        deadline: Deadline,
-        label: str,
-        *,
-        repeatable: bool,
-        meanwhile: Callable[[], None] | None,
-    ) -> bytes:
-        self.stats.asked(label, len(body))
-        try:
-            return exchange(
-                self.address,
-                body,
-                deadline,
-                untrusted=self.untrusted,
-                limit=self.answer_max,
-                meanwhile=meanwhile,
-            )
-        except ExchangeFailed as error:
-            if not (error.unanswered and repeatable):
-                raise
-            self.stats.retries += 1
-            return exchange(self.address, body, deadline, untrusted=self.untrusted, limit=self.answer_max)
 
     def _slot(self, method: str, slot: Value) -> Value | RTorrentFault:
         if isinstance(slot, list) and len(slot) == 1:
             return slot[0]
         fault = as_fault(slot)
         if fault is None:
-            raise self._unreadable(f"the slot of {method} holds {printable(repr(slot)[:80])}")
+            raise self._line.unreadable(f"the slot of {method} holds {printable(repr(slot)[:80])}")
         return RTorrentFault(f"{method}: {fault}", fault.code)
-
-    def _told(self, fault: RTorrentFault, method: str, body: bytes) -> RTorrentFault | RequestTooLarge:
-        if "too large" in str(fault) and "XML-RPC" in str(fault):
-            self.stats.failed("too_large")
-            return RequestTooLarge(shown_size_fault(str(fault), body))
-        self.stats.failed("fault")
-        return RTorrentFault(f"{method}: {fault}", fault.code)
-
-    def _unreadable(self, text: str) -> RTorrentUnavailable:
-        self.stats.failed("parse")
-        return RTorrentUnavailable(f"rTorrent at {self.address}: {text}")
 
     def _forget(self) -> None:
         self._methods = None

@@ -1,12 +1,13 @@
 """One request to rTorrent over SCGI: connect, send, read to the end, all within one deadline and a bounded size."""
 
+import contextlib
 import errno
 import os
 import re
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,26 +69,32 @@ def exchange(
     """
     with _connected(address, deadline) as connection:
         received = bytearray()
-        try:
+        with _told(address, body, deadline, received):
             connection.settimeout(deadline.left)
             connection.sendall(_framed(body, untrusted))
-            if meanwhile is not None:
-                meanwhile()
+        if meanwhile is not None:
+            meanwhile()
+        with _told(address, body, deadline, received):
             return _read(connection, address, deadline, limit, received)
-        except TimeoutError as error:
-            raise ExchangeFailed(
-                f"rTorrent at {address} did not answer within {deadline.seconds:g} s"
-                f"{' to the end' if received else ''}: it is busy or hangs",
-                "timeout",
-            ) from error
-        except OSError as error:
-            if not received and len(body) > _OLD_BODY_MAX:
-                raise _too_large(address, body) from error
-            raise ExchangeFailed(
-                f"rTorrent at {address} broke the connection: {error.strerror or error}",
-                "reset",
-                unanswered=not received,
-            ) from error
+
+
+@contextlib.contextmanager
+def _told(address: Address, body: bytes, deadline: Deadline, received: bytearray) -> Generator[None]:
+    """Whatever breaks inside, said as what it means for the request."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise ExchangeFailed(
+            f"rTorrent at {address} did not answer within {deadline.seconds:g} s"
+            f"{' to the end' if received else ''}: it is busy or hangs",
+            "timeout",
+        ) from error
+    except OSError as error:
+        if not received and len(body) > _OLD_BODY_MAX:
+            raise _too_large(address, body) from error
+        raise ExchangeFailed(
+            f"rTorrent at {address} broke the connection: {error.strerror or error}", "reset", unanswered=not received
+        ) from error
 
 
 def _read(connection: socket.socket, address: Address, deadline: Deadline, limit: int, received: bytearray) -> bytes:

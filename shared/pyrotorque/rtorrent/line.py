@@ -1,0 +1,112 @@
+"""The line to one rTorrent: each request has its deadline, is repeated where that is safe, and is counted."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from pyrotorque.errors import RequestTooLarge, RTorrentFault, RTorrentPermission, RTorrentUnavailable
+from pyrotorque.rtorrent.address import Address
+from pyrotorque.rtorrent.scgi import ANSWER_MAX, Deadline, ExchangeFailed, exchange, shown_size_fault
+from pyrotorque.rtorrent.stats import CallStats
+from pyrotorque.rtorrent.xml import Param, Unreadable, decode_answer, encode_call
+
+T = TypeVar("T")
+
+# After a minute without a call, the rTorrents that follow 0.16.20 reset the next connection. A read is then repeated;
+# an effect may not be, so a read goes ahead of it.
+_SILENCE: Final = 45.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a request is made: its name in the statistics, its deadline, whether it may be repeated.
+
+    `meanwhile` is done while rTorrent works on the request.
+    """
+
+    label: str
+    timeout: float
+    repeatable: bool = True
+    meanwhile: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LineSettings:
+    """The deadline of a connect in seconds, the largest answer in bytes, and whether rTorrent shall refuse effects."""
+
+    connect_timeout: float = 3.0
+    untrusted: bool = False
+    answer_max: int = ANSWER_MAX
+
+
+class Line:
+    """Requests to the rTorrent at `address`; nothing stays open between them."""
+
+    def __init__(self, address: Address, settings: LineSettings) -> None:
+        self.address = address
+        self.settings = settings
+        self.stats = CallStats()
+        self._answered_at = float("-inf")
+
+    def ask(self, method: str, params: Sequence[Param], read: Callable[[bytes], T], terms: Terms) -> T:
+        """What `read` makes of the answer.
+
+        Raises RTorrentUnavailable, RTorrentPermission, RTorrentFault, RequestTooLarge, and what `meanwhile` raises.
+        """
+        if not terms.repeatable and time.monotonic() - self._answered_at > _SILENCE:
+            self.ask("system.pid", (), decode_answer, Terms("wake", terms.timeout))
+        body = encode_call(method, params)
+        answer = self._exchanged(body, terms)
+        began = time.monotonic()
+        try:
+            return read(answer)
+        except RTorrentFault as fault:
+            raise self._told(fault, method, body) from None
+        except Unreadable as error:
+            raise self.unreadable(str(error)) from error
+        finally:
+            self.stats.parsed(terms.label, time.monotonic() - began)
+
+    def unreadable(self, text: str) -> RTorrentUnavailable:
+        """The error for an answer that is not what was asked for; counted."""
+        self.stats.failed("parse")
+        return RTorrentUnavailable(f"rTorrent at {self.address}: {text}")
+
+    def _exchanged(self, body: bytes, terms: Terms) -> bytes:
+        deadline = Deadline.after(terms.timeout, connect=self.settings.connect_timeout)
+        began = time.monotonic()
+        self.stats.asked(terms.label, len(body))
+        try:
+            answer = self._answer(body, deadline, terms)
+        except ExchangeFailed as error:
+            self.stats.failed(error.reason)
+            raise
+        except RTorrentPermission:
+            self.stats.failed("permission")
+            raise
+        except RequestTooLarge:
+            self.stats.failed("too_large")
+            raise
+        finally:
+            self.stats.took(terms.label, time.monotonic() - began)
+        self._answered_at = time.monotonic()
+        self.stats.response_bytes += len(answer)
+        return answer
+
+    def _answer(self, body: bytes, deadline: Deadline, terms: Terms) -> bytes:
+        untrusted, limit = self.settings.untrusted, self.settings.answer_max
+        try:
+            return exchange(self.address, body, deadline, untrusted=untrusted, limit=limit, meanwhile=terms.meanwhile)
+        except ExchangeFailed as error:
+            if not (error.unanswered and terms.repeatable):
+                raise
+            self.stats.retries += 1
+            return exchange(self.address, body, deadline, untrusted=untrusted, limit=limit)
+
+    def _told(self, fault: RTorrentFault, method: str, body: bytes) -> RTorrentFault | RequestTooLarge:
+        if "too large" in str(fault) and "XML-RPC" in str(fault):
+            self.stats.failed("too_large")
+            return RequestTooLarge(shown_size_fault(str(fault), body))
+        self.stats.failed("fault")
+        return RTorrentFault(f"{method}: {fault}", fault.code)
