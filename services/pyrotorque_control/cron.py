@@ -1,7 +1,6 @@
 """`pyrotorque --cron`: is the group running? Files alone tell, fast, for rTorrent may be waiting for the answer."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,11 +43,13 @@ def _read(arguments: Sequence[str]) -> dict[str, str] | None:
 def _start(home: Path, given: dict[str, str], arguments: Sequence[str]) -> int:
     """Leave the start, with all its checks, to a process that nobody waits for; it writes to the owner's log."""
     # Folders and pid file may be set otherwise in torque.ini, which takes longer to find out.
+    import subprocess
+
     from pyrotorque.options import Options
     from pyrotorque_control.group import Group
 
     group = Group(home, Options(pid_file=given.get("--pid-file"), guard_file=given.get("--guard-file")))
-    if group.running():
+    if running_supervisord(group.pid_file):
         return EX_OK
     if not group.guard_file.exists():
         print(f"pyrotorque: the guard file {group.guard_file} is missing: not started", file=sys.stderr)

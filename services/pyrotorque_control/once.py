@@ -1,8 +1,7 @@
-"""`--run-once JOB`: the running scheduler is asked to; without one, a scheduler with this one job lives here meanwhile."""
+"""`--run-once JOB`: the running scheduler is asked to; without one, a scheduler with that job only lives here."""
 
 import os
 import signal
-import sys
 import threading
 import time
 from typing import Final
@@ -56,7 +55,7 @@ def _alone(configuration: Configuration, name: str) -> Configuration:
 def _run_here(group: Group, configuration: Configuration, name: str) -> Answer:
     from pyrotorque_scheduler.service import run
 
-    logs.configure(configuration.settings.log_level, "scheduler", configuration.layout, stream=sys.stderr)
+    logs.configure(configuration.settings.log_level, "scheduler", configuration.layout)
     answers: list[Answer] = []
     asker = threading.Thread(target=_ask_and_end, args=(configuration.layout, name, answers), daemon=True)
     asker.start()

@@ -2,15 +2,16 @@
 
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 # A pid file is written by the process that it names, so that one started before it; clocks are read in whole ticks.
 _CLOCK_SLACK = 2.0  # seconds
+# How supervisord is called: its script, or `python -m`.
+_NAMES = (b"supervisord", b"supervisor.supervisord")
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(NamedTuple):
     """The supervisord of a group; `since` is when it started, in Unix seconds."""
 
     pid: int
@@ -36,7 +37,7 @@ def is_supervisord(pid: int) -> bool:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return any(word.endswith(b"supervisord") or b"supervisord.py" in word for word in words[:4])
+    return any(word.rpartition(b"/")[2] in _NAMES for word in words)
 
 
 def started_at(pid: int) -> float | None:

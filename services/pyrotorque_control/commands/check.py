@@ -16,7 +16,7 @@ from pyrotorque_control.group import Group
 _FIRES_SHOWN = 3
 
 
-@click.command()
+@click.command(short_help="Check the configuration, and try rTorrent.")
 @click.pass_obj
 def command(group: Group) -> int:
     """Read the whole configuration, show what it means, and try rTorrent. Changes nothing; exit code 78 when wrong."""

@@ -10,7 +10,10 @@ from pyrotorque_control.exits import EX_UNAVAILABLE
 from pyrotorque_control.group import Group, Refused
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.command(
+    short_help="supervisorctl with the right file.",
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def command(group: Group, words: tuple[str, ...]) -> None:

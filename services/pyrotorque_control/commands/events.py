@@ -19,7 +19,7 @@ _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _FIRST: Final = ("name", "metafile", "job", "service", "state", "reason", "kind")
 
 
-@click.command()
+@click.command(short_help="Show what happened, or happens.")
 @click.option("--follow", "-f", is_flag=True, help="Go on as things happen, until Ctrl-C.")
 @click.option("--since", metavar="TIME", help="From then on: 10m, 2h, 3d, a date and time, or Unix seconds.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line: source, seq, at, type, and its fields.")

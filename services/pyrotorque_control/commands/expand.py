@@ -1,7 +1,7 @@
 """`pyrotorque expand`: what a metafile would be loaded with; nothing is loaded."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ class Expanded:
     commands: dict[str, str]
 
 
-@click.command()
+@click.command(short_help="Show what a metafile would be loaded with.")
 @click.argument("metafile", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--job", help="As this tree watch would load it; by default the one whose tree it is in.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -37,7 +37,7 @@ def command(group: Group, metafile: Path, job: str | None, as_json: bool) -> int
     path = metafile.absolute()
     found = expand(path, *_watch(settings, path, job), settings, group.config_dir / "templates")
     if as_json:
-        click.echo(terminal.json_line(vars(found)))
+        click.echo(terminal.json_line(asdict(found)))
         return EX_OK
     click.echo(f"job {found.job}, load mode: {found.mode}\n")
     terminal.show(terminal.table(("name", "value"), [(name, _shown(value)) for name, value in found.namespace.items()]))
@@ -94,6 +94,8 @@ def expand(path: Path, job: WatchSettings, root: Path, settings: Settings, templ
 
 
 def _shown(value: Any) -> str:
+    if is_dataclass(value) and not isinstance(value, type):
+        return _shown(asdict(value))
     if isinstance(value, dict):
         return ", ".join(f"{name}: {inner}" for name, inner in value.items() if inner)
     if isinstance(value, set | frozenset | list | tuple):

@@ -9,7 +9,7 @@ from pyrotorque_control.exits import EX_OK
 from pyrotorque_control.group import Group
 
 
-@click.command()
+@click.command(short_help="Say why an item is, or is not, started.")
 @click.argument("item", required=False, metavar="[HASH|NAME]")
 @click.option("--job", help="Only this queue.")
 @click.option("--history", is_flag=True, help="What was decided lately, and why.")

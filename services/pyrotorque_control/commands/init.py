@@ -37,7 +37,7 @@ scgi_url                    = {url}
 """
 
 
-@click.command()
+@click.command(short_help="Write a first configuration.")
 @click.pass_obj
 def command(group: Group) -> int:
     """Write a first torque.ini, the guard file, supervisor.conf and the include for rTorrent; overwrite nothing."""

@@ -7,7 +7,7 @@ from pyrotorque_control.asking import tell
 from pyrotorque_control.group import Group
 
 
-@click.command()
+@click.command(short_help="Run a job no more until it is resumed.")
 @click.argument("job")
 @click.pass_obj
 def command(group: Group, job: str) -> None:

@@ -9,7 +9,7 @@ from pyrotorque_control.asking import tell
 from pyrotorque_control.group import Group
 
 
-@click.command()
+@click.command(short_help="Load failed or old metafiles.")
 @click.argument("paths", nargs=-1, metavar="PATH…")
 @click.option(
     "--all", "everything", is_flag=True, help="Every metafile that failed or was there before the first start."

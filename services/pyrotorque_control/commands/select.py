@@ -15,7 +15,7 @@ from pyrotorque_control.rtorrents import reach
 _SHOWN = ("name", "prio", "done", "size")
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(short_help="Show the items that meet a condition.", context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, required=True, metavar="EXPR…")
 @click.option("--view", default="main", show_default=True, help="Look in this view of rTorrent.")
 @click.option("--sort", default="", metavar="FIELDS", help="For example -prio,loaded,name; `-` sorts downwards.")

@@ -7,7 +7,7 @@ from pyrotorque_control.asking import tell
 from pyrotorque_control.group import Group
 
 
-@click.command()
+@click.command(short_help="Start one item now, whatever the limits.")
 @click.argument("info_hash", metavar="HASH")
 @click.pass_obj
 def command(group: Group, info_hash: str) -> None:

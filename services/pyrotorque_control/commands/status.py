@@ -20,7 +20,7 @@ _REFRESH = 1.0  # seconds
 _STYLES = {"RUNNING": "green", "STARTING": "yellow", "BACKOFF": "yellow", "FATAL": "red bold", "STOPPED": "dim"}
 
 
-@click.command()
+@click.command(short_help="Show what runs and what it is doing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
 @click.pass_obj

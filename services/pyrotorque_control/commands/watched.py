@@ -16,7 +16,7 @@ STATES: Final = ("seen", "sent", "visible", "loaded", "duplicate", "failed", "ba
 _COLUMNS: Final = ("path", "state", "job", "info_hash", "name", "mode", "attempts", "kind", "reason", "changed", "size")
 
 
-@click.command()
+@click.command(short_help="List what became of the metafiles.")
 @click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_obj
