@@ -18,7 +18,8 @@ from pyrotorque_scheduler.verifying import LOOK, Intent, Seen, put_off, seen
 
 Remember: TypeAlias = Callable[[bool], None]
 
-_START: Final = ("d.open", "d.start")
+# What rTorrent closed by itself (disk full, folder gone) counts as started there: d.start alone would do nothing to it.
+_START: Final = (("branch", "d.is_open=", "cat=", "d.state=", "d.stop="), ("d.open",), ("d.start",))
 # rTorrent checks the data of an item before it becomes active. Mostly that takes milliseconds; after this long we call
 # the item started and let it be checked.
 _PATIENCE: Final = 1.0
@@ -53,9 +54,9 @@ class Starter:
             row = (intent.info_hash, intent.job, printable(intent.name), intent.loaded, intent.at)
             db.execute("INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?, ?)", row)
             remember(True)
-        calls = [(method, (intent.info_hash,)) for method in (*_START, *LOOK)]
-        answers = self._rtorrent.multicall(calls)
-        found = seen(answers[len(_START) :], answers[: len(_START)])
+        begin = [(method, (intent.info_hash, *arguments)) for method, *arguments in _START]
+        answers = self._rtorrent.multicall([*begin, *((method, (intent.info_hash,)) for method in LOOK)])
+        found = seen(answers[len(begin) :], answers[: len(begin)])
         if found.checking:
             found = self._looks([intent.info_hash])[0]
         if found.checking:

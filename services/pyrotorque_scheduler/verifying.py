@@ -9,7 +9,7 @@ from pyrotorque.events import StartFailure
 from pyrotorque.rtorrent import Value
 from pyrotorque_scheduler.decisions import Failure
 
-LOOK: Final = ("d.state", "d.is_active", "d.is_open", "d.hashing", "d.hashing_failed", "d.message")
+LOOK: Final = ("d.state", "d.is_active", "d.hashing", "d.hashing_failed", "d.message")
 _FIRST_WAIT: Final = 15.0
 _LAST_WAIT: Final = 3600.0
 
@@ -39,10 +39,10 @@ def seen(answers: Sequence[Value | RTorrentFault], faults: Sequence[Value | RTor
     broken = next((answer for answer in answers if isinstance(answer, RTorrentFault)), None)
     if broken is not None:
         return Seen("gone", str(broken))
-    state, active, is_open, hashing, hashing_failed, message = answers
+    state, active, hashing, hashing_failed, message = answers
     if state and active:
         return Seen(None)
-    if state and (is_open or hashing) and not hashing_failed:
+    if state and hashing and not hashing_failed:
         return Seen(None, checking=True)
     fault = next((str(answer) for answer in faults if isinstance(answer, RTorrentFault)), "")
     failed = "rTorrent could not check its data (folder or disk?)" if hashing_failed else "rTorrent left it stopped"

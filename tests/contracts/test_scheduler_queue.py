@@ -113,6 +113,18 @@ def test_an_item_that_failed_is_left_alone_for_a_while(rtorrent: PrivateRTorrent
         assert d.told() == ["StartFailed"]
 
 
+def test_an_item_that_failed_starts_when_the_cause_is_gone(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with desk(rtorrent, tmp_path, queue_job(schedule="second=*")) as d:
+        blocked = rtorrent.folder / "a file"
+        blocked.write_text("not a folder")
+        mended = d.load("mended", f'd.directory.set="{blocked}"')
+        d.check(at=0)
+        blocked.unlink()
+        d.check(at=20)
+        eventually(lambda: d.rtorrent.call("d.is_active", mended) == 1)
+        assert d.told() == ["StartFailed", "TorrentStarted"]
+
+
 def test_a_dry_run_starts_nothing_and_keeps_the_pace(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with desk(rtorrent, tmp_path, queue_job(dry_run=True, intermission=60.0)) as d:
         d.load("one")
