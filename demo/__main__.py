@@ -3,7 +3,6 @@
 import contextlib
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import threading
@@ -14,7 +13,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from demo.group import Group, wait_until
+from demo.group import Group, free_port, wait_until
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
@@ -66,7 +65,7 @@ def show(console: Console, scratch: Path, ending: contextlib.ExitStack) -> bool:
     """Start everything, drop a metafile into a new nested folder, and tell what happens to it."""
     console.print(f"[bold]1[/] a private rTorrent in {scratch}")
     rtorrent = ending.enter_context(PrivateRTorrent(scratch / "rtorrent"))
-    watch, port = scratch / "watch", _free_port()
+    watch, port = scratch / "watch", free_port()
     watch.mkdir()
     console.print("[bold]2[/] pyrotorque's group: supervisord, scheduler, watcher, exporter, guardian")
     group = Group(scratch / "pyroscope", TORQUE_INI.format(url=rtorrent.url, watch=watch, port=port))
@@ -120,12 +119,6 @@ def _setter(stop: threading.Event) -> "signal._HANDLER":  # pyright: ignore[repo
         stop.set()
 
     return remember
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -95,6 +96,13 @@ def wait_until(condition: Callable[[], bool], timeout: float, complaint: Callabl
         if time.monotonic() > end:
             raise TimeoutError(complaint())
         time.sleep(0.05)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _alive(pid: int) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.group import SERVICES, Group
+from demo.group import SERVICES, Group, free_port
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentUnavailable
@@ -197,7 +197,7 @@ def test_a_stopped_service_exits_at_once_and_leaves_nothing_behind(rtorrent: Pri
 
 
 def test_prometheus_sees_loads_and_starts(rtorrent: PrivateRTorrent, folder: Path) -> None:
-    watch, port = folder / "watch", 19135
+    watch, port = folder / "watch", free_port()
     exporter = f"""\
 job.exporter.handler = pyrocore.daemon.exporter:RtorrentExporter
 job.exporter.active  = True
@@ -208,8 +208,11 @@ job.exporter.port    = {port}
             pass
 
         def shown() -> bool:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-                lines = answer.read().decode().splitlines()
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+                    lines = answer.read().decode().splitlines()
+            except OSError:  # it does not listen yet
+                return False
             loads = sum(float(line.split()[-1]) for line in lines if line.startswith("pyrotorque_watch_loads_total"))
             starts = sum(float(line.split()[-1]) for line in lines if line.startswith("pyrotorque_queue_starts_total"))
             return loads == 5 and starts == 5 and "rtorrent_up 1.0" in lines
