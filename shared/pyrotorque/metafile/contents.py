@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 from bencode2 import BencodeDecodeError, bdecode
 
 from pyrotorque.errors import MetafileError
+from pyrotorque.metafile.resume import check_resume
 from pyrotorque.metafile.scan import top_level
 from pyrotorque.text import printable
 
@@ -75,7 +76,7 @@ def read(data: bytes) -> Metafile:
 # Paths may be given again in other encodings; nobody needs more than a few.
 _ENCODINGS_MAX = 5
 # Only these are decoded; the rest of the outer dictionary is walked over.
-_OUTER = frozenset((b"announce", b"announce-list", b"comment", b"created by", b"creation date"))
+_OUTER = frozenset((b"announce", b"announce-list", b"comment", b"created by", b"creation date", b"libtorrent_resume"))
 
 
 def _metafile(info: Info, raw: memoryview, outer: Info) -> Metafile:
@@ -85,6 +86,8 @@ def _metafile(info: Info, raw: memoryview, outer: Info) -> Metafile:
         raise MetafileError("the torrent claims to be a magnet link (meta_download), so that its hash could be any")
     multi_file = b"length" not in info
     files = _files(info) if multi_file else ((_text(name), _length(info, "the torrent")),)
+    if b"libtorrent_resume" in outer:
+        check_resume(outer[b"libtorrent_resume"], len(files))
     size = sum(length for _, length in files)
     if not 0 < size < 2**63:
         raise MetafileError("the torrent has no content: all its files are empty" if not size else "the sizes overflow")
