@@ -40,10 +40,10 @@ class Disposer:
     rtorrent: Ties
     as_user: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
 
-    def loaded(self, row: Row, now: float) -> None:
-        """A metafile whose item is in rTorrent for good."""
+    def loaded(self, row: Row, how: Disposal, now: float) -> None:
+        """A metafile whose item is in rTorrent for good; `how` is what its job or a watch.ini says."""
         folder = os.fsencode(self.settings.loaded_path) if self.settings.loaded_path else None
-        self._dispose(row, self.settings.on_loaded, b".loaded", folder, now)
+        self._dispose(row, how, b".loaded", folder, now)
 
     def failed(self, row: Row, now: float) -> None:
         """A metafile that will not be loaded."""

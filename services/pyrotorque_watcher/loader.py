@@ -17,9 +17,11 @@ from pyrotorque.events import LoadFailure
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import WatchSettings
 from pyrotorque.text import printable
+from pyrotorque_watcher.away import Away
 from pyrotorque_watcher.ledger import Ledger, Row, Seen
+from pyrotorque_watcher.marks import disarm, marks_of, replace_broken
 from pyrotorque_watcher.outcomes import Outcomes
-from pyrotorque_watcher.plan import MARK, Plan, globs, mapped, verb
+from pyrotorque_watcher.plan import Plan, globs, mapped, verb
 from pyrotorque_watcher.prepare import Gone, NotYet, Prepared, Recipes, Refused, Written, prepare
 from pyrotorque_watcher.sight import Sight
 from pyrotorque_watcher.walk import look
@@ -29,7 +31,6 @@ log = logging.getLogger(__name__)
 BATCH: Final = 16  # loads between two looks at the kernel's events: about 20 ms of rTorrent's time
 _AGAIN: Final = (0.005, 0.02, 0.1, 0.4)  # seconds between looks for an item that is not visible yet
 _SENDS: Final = 5
-_AWAY_FIRST, _AWAY_MAX = 0.25, 5.0
 _NEVER: Final = 1e15
 
 
@@ -48,27 +49,6 @@ class Ready:
     row: Row
     plan: Plan
     settings: WatchSettings
-
-
-@dataclass(slots=True)
-class Away:
-    """rTorrent does not answer: said once, asked again with growing patience."""
-
-    since: float = 0.0
-    until: float = 0.0
-    pause: float = _AWAY_FIRST
-
-    def missed(self, error: RTorrentError, now: float) -> None:
-        if not self.since:
-            self.since = now
-            log.warning("%s; everything seen meanwhile is loaded when it is back", error)
-        self.until = now + self.pause
-        self.pause = min(_AWAY_MAX, self.pause * 2)
-
-    def back(self, now: float) -> None:
-        if self.since:
-            log.info("rTorrent answers again after %.0f s", now - self.since)
-        self.since, self.until, self.pause = 0.0, 0.0, _AWAY_FIRST
 
 
 @dataclass
@@ -184,7 +164,7 @@ class Loader:
         name = verb(plan.load, quiet=ready.settings.quiet)
         self.outcomes.metrics.accepted()
         if row.broken:
-            self._replace_broken(row, plan)
+            replace_broken(self.rtorrent, row, plan)
         try:
             for torrent in plan.torrents:
                 self.rtorrent.call(name, "", torrent.data, *torrent.commands, meanwhile=meanwhile)
@@ -210,15 +190,6 @@ class Loader:
             self._fail(row, "rpc", f"rTorrent refused it: {fault}")
             return False
         return True
-
-    def _replace_broken(self, row: Row, plan: Plan) -> None:
-        """An item whose commands failed is ours to take out again, and never its metafile with it."""
-        for torrent in plan.torrents:
-            mark = self.rtorrent.multicall([("d.custom", (torrent.info_hash, MARK))])[0]
-            if mark == f"{row.broken}.":
-                self.rtorrent.multicall(
-                    [("d.tied_to_file.set", (torrent.info_hash, "")), ("d.erase", (torrent.info_hash,))]
-                )
 
     def _moved(self, row: Row, plan: Plan) -> bool:
         """A file that was loaded under a path where it is no more was renamed while nobody looked."""
@@ -268,10 +239,10 @@ class Loader:
         current = [found for row in rows if (found := self.ledger.current(row)) is not None and found.state == "sent"]
         if not current:
             return
-        marks = self._marks(current)
+        marks = marks_of(self.rtorrent, current)
         now = time.time()
         broken = [row for row, mark in zip(current, marks, strict=True) if mark == f"{row.token}."]
-        reasons = self._disarm(broken)
+        reasons = disarm(self.rtorrent, broken)
         with self.ledger.transaction():
             for row, mark in zip(current, marks, strict=True):
                 if mark is None:
@@ -285,25 +256,6 @@ class Loader:
         for row, mark in zip(current, marks, strict=True):
             if mark is not None:
                 self._looks.pop(row.turn, None)
-
-    def _marks(self, rows: Sequence[Row]) -> list[str | None]:
-        """Our mark in the items of each row, empty where there is none; None where there is no such item (yet)."""
-        hashes = [(row, info_hash) for row in rows for info_hash in (row.info_hash, *row.others.split())]
-        answers = self.rtorrent.multicall([("d.custom", (info_hash, MARK)) for _, info_hash in hashes])
-        found: dict[int, list[str | None]] = {row.turn: [] for row in rows}
-        for (row, _), answer in zip(hashes, answers, strict=True):
-            found[row.turn].append(None if isinstance(answer, RTorrentFault) else str(answer))
-        return [one_mark(found[row.turn], row.token) for row in rows]
-
-    def _disarm(self, rows: Sequence[Row]) -> list[str]:
-        """Items whose commands failed stay where their owner sees them, but nothing starts them; why they failed."""
-        reasons: list[str] = []
-        for row in rows:
-            calls = [(name, (row.info_hash,)) for name in ("d.message", "d.stop", "d.close")]
-            answers = self.rtorrent.multicall([*calls, ("d.priority.set", (row.info_hash, 0))])
-            message = "" if isinstance(answers[0], RTorrentFault) else str(answers[0])
-            reasons.append(f"a load command failed: {message or 'rTorrent does not say which'}")
-        return reasons
 
     def _invisible(self, row: Row, now: float) -> None:
         looks = self._looks.get(row.turn, len(_AGAIN))
@@ -321,13 +273,3 @@ class Loader:
     def _fail(self, row: Row, kind: LoadFailure, reason: str) -> None:
         with self.ledger.transaction():
             self.outcomes.failed(row, kind, reason, time.time())
-
-
-def one_mark(marks: Sequence[str | None], token: str) -> str | None:
-    """The marks of several items as one: not there while one is missing, broken if one is, ours if one is."""
-    if None in marks:
-        return None
-    for mark in (f"{token}.", token):
-        if mark in marks:
-            return mark
-    return marks[0]

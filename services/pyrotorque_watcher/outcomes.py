@@ -1,7 +1,7 @@
 """Records what became of a metafile: in the ledger, as an event, in the counters, and in the logs."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from pyrotorque import logs
@@ -21,6 +21,8 @@ class Outcomes:
     ledger: Ledger
     outbox: Outbox
     metrics: Metrics
+    finished: list[tuple[Row, LoadFailure]] = field(default_factory=list[tuple[Row, LoadFailure]])
+    """What was not loaded since somebody looked: its file may have to be put away."""
 
     def visible(self, row: Row, incarnation: str, now: float) -> None:
         """Its item is there, complete with our commands. Told once, also when it has to be loaded again."""
@@ -59,6 +61,7 @@ class Outcomes:
         )
         self.outbox.add(LoadFailed(at=now, metafile=path, job=row.job, kind=kind, reason=shown))
         self.metrics.failed(kind)
+        self.finished.append((row, kind))
         level = logging.INFO if kind == "duplicate" else logging.WARNING
         self._say(level, f"{row.job}: did not load {path}: {shown}")
 

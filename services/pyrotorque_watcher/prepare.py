@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pyrotorque.errors import CommandRefused, MetafileError, MetafileIncomplete, TemplateError
+from pyrotorque.errors import MetafileError, MetafileIncomplete, UserError
 from pyrotorque.events import LoadFailure
 from pyrotorque.loadcommands import tie as tie_command
 from pyrotorque.metafile import Magnet, Metafile, magnets, read, take
@@ -84,7 +84,7 @@ def prepare(row: Row, settings: WatchSettings, recipes: Recipes, rtorrent: Sees,
         return Refused("invalid", f"it was never completed: {error}")
     except MetafileError as error:
         return Refused("invalid", str(error)) if _is_settled(row, now) else NotYet(str(error))
-    except (TemplateError, CommandRefused) as error:
+    except UserError as error:
         return Refused("template", str(error))
     except FileNotFoundError:
         return Gone()

@@ -5,13 +5,16 @@ import os
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from pyrotorque import logs
 from pyrotorque.bus import Asked, Bus
 from pyrotorque.configuration import Configuration, ConfigurationWatch, reload
-from pyrotorque.errors import PyrotorqueError, RTorrentError, SettingsError
-from pyrotorque.events import Family, TotalsReported
+from pyrotorque.errors import PyrotorqueError, RTorrentError, SettingsError, UserError
+from pyrotorque.events import TotalsReported
 from pyrotorque.lifecycle import Life
 from pyrotorque.outbox import Outbox
 from pyrotorque.requests import Answer, DescribeService, RetryMetafiles
@@ -29,33 +32,14 @@ from pyrotorque_watcher.loader import Client, Loader
 from pyrotorque_watcher.metrics import Metrics
 from pyrotorque_watcher.outcomes import Outcomes
 from pyrotorque_watcher.recipes import JobRecipes
+from pyrotorque_watcher.reports import CHANGED, Reports
 
 log = logging.getLogger(__name__)
 
 _RESCAN: Final = 60.0
 _IDLE: Final = 2.0  # how often somebody looks whether the configuration is another one
-_REPORT_CHANGED, _REPORT = 5.0, 30.0
 _WALK: Final = 0.01  # seconds of walking between two looks at everything else
 _MARGIN: Final = 10.0  # added to the deadlines that the guardian sees
-
-
-@dataclass
-class Reports:
-    """Totals for the exporter: at once, then when they changed, and now and then in any case."""
-
-    totals: Totals
-    at: float = float("-inf")
-    last: tuple[Family, ...] = ()
-
-    def due(self, clock: float) -> tuple[Family, ...] | None:
-        """The families, when they are to be told."""
-        if clock - self.at < _REPORT_CHANGED:
-            return None
-        families = self.totals.families()
-        if families == self.last and clock - self.at < _REPORT:
-            return None
-        self.at, self.last = clock, families
-        return families
 
 
 @dataclass
@@ -80,6 +64,7 @@ class Watcher:
         self._reports = Reports(self.totals)
         self._watch = ConfigurationWatch(self.configuration)
         self._disposers: dict[str, Disposer] = {}
+        self._recipes: dict[str, JobRecipes] = {}
 
     # -- configuration
 
@@ -90,7 +75,8 @@ class Watcher:
         if not active:
             log.info("no tree watch is active: nothing to do (job.treewatch.active in torque.ini)")
         since = self._since_ns()
-        clients = {job.name: Client(self._with_dry_run(job), self._recipes(job)) for job in active}
+        self._recipes = {job.name: JobRecipes(job, settings, self._templates) for job in active}
+        clients = {job.name: Client(self._with_dry_run(job), self._recipes[job.name]) for job in active}
         self._connect(settings, clients)
         for job in active:
             tree = TreeJob(job, self.ledger, self.metrics, interval=interval_of(job))
@@ -99,12 +85,11 @@ class Watcher:
         with self.store.transaction():
             self.ledger.wake_all()
 
-    def _recipes(self, job: WatchSettings) -> JobRecipes:
-        return JobRecipes(job, self.configuration.settings, self.configuration.layout.config_dir / "templates")
+    @property
+    def _templates(self) -> Path:
+        return self.configuration.layout.config_dir / "templates"
 
     def _with_dry_run(self, job: WatchSettings) -> WatchSettings:
-        import msgspec
-
         return msgspec.structs.replace(job, dry_run=job.dry_run or self.configuration.settings.dry_run)
 
     def _since_ns(self) -> int:
@@ -192,6 +177,8 @@ class Watcher:
         """One piece of everything that is due; whether there is more to do at once."""
         with self._step("listening"):
             busy = [job.hear(now, clock) for job in self.jobs]
+            for job in self.jobs:
+                self._read_inis(job)
         busy.append(self._load(now))
         with self._step("walking"):
             busy.extend(self._walk(job, now) for job in self.jobs)
@@ -207,15 +194,17 @@ class Watcher:
         return more
 
     def _settle(self, now: float) -> None:
-        due = self.durability.due() if self.durability and self.loader and self.loader.incarnation else None
-        if self.durability is None or due is None or due > now:
+        """Follow what is visible until it is saved, and put files away."""
+        if self.loader is None or self.durability is None or not self.loader.incarnation:
             return
+        due = self.durability.due()
         with self._step("verifying"):
             try:
-                self.durability.step(now)
+                self._dispose_failed()
+                if due is not None and due <= now:
+                    self.durability.step(now)
             except RTorrentError as error:
-                if self.loader:
-                    self.loader.lost(error, now)
+                self.loader.lost(error, now)
 
     def _walk(self, job: TreeJob, now: float) -> bool:
         began = time.monotonic()
@@ -240,10 +229,35 @@ class Watcher:
 
     def _dispose_loaded(self, row: Row) -> None:
         if disposer := self._disposers.get(row.job):
-            disposer.loaded(row, time.time())
+            try:
+                disposer.loaded(row, self._recipes[row.job].on_loaded(row), time.time())
+            except UserError as error:
+                log.warning("%s: %s stays where it is: %s", row.job, printable(row.path), error)
+
+    def _dispose_failed(self) -> None:
+        """What rTorrent has already is put away like what we have loaded."""
+        if self.loader is None:
+            return
+        finished, self.loader.outcomes.finished[:] = list(self.loader.outcomes.finished), []
+        for row, kind in finished:
+            if kind == "duplicate":
+                self._dispose_loaded(row)
+            elif disposer := self._disposers.get(row.job):
+                disposer.failed(row, time.time())
+
+    def _read_inis(self, job: TreeJob) -> None:
+        """A watch.ini that was written is tried at once, so that its author hears of mistakes."""
+        for folder in sorted(job.inis_changed):
+            try:
+                self._recipes[job.name].check_ini(folder)
+                log.info("%s: watch.ini in %s is in force", job.name, printable(folder))
+            except UserError as error:
+                for line in str(error).splitlines():
+                    log.warning("%s: %s", job.name, line)
+        job.inis_changed.clear()
 
     def _report(self, clock: float) -> None:
-        if clock - self._reports.at < _REPORT_CHANGED:
+        if clock - self._reports.at < CHANGED:
             return
         missing = sum(len(job.missing) for job in self.jobs)
         self.metrics.look(self.ledger, sum(job.watches for job in self.jobs), missing)

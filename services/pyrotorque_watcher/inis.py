@@ -1,0 +1,75 @@
+"""The watch.ini files of a tree: read when a metafile below them is loaded, and again only when they were written."""
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyrotorque.errors import UserError
+from pyrotorque.text import printable
+from pyrotorque_watcher.walk import WATCH_INI
+
+if TYPE_CHECKING:
+    from pyrotorque.watchini import Overrides
+
+_Stamp = tuple[int, int, int]
+
+
+class Inis:
+    """What the folders of one job's trees say. Most trees have no such file, and then none of its code is loaded."""
+
+    def __init__(self, templates: Path) -> None:
+        self._templates = templates
+        self._read: dict[bytes, tuple[_Stamp, Overrides | UserError]] = {}
+
+    def above(self, path: bytes, root: bytes) -> "Overrides | None":
+        """What holds for a metafile at `path`, the nearest folder first in right; None where no folder says anything.
+
+        Raises UserError when one of the files cannot be understood: then nobody knows what its owner wanted.
+        """
+        found = [one for folder in folders_between(path, root) if (one := self.of(folder)) is not None]
+        if not found:
+            return None
+        from pyrotorque.watchini import inherited
+
+        return inherited(*found)
+
+    def of(self, folder: bytes) -> "Overrides | None":
+        """What the watch.ini in `folder` says; None when there is none."""
+        path = os.path.join(folder, WATCH_INI)
+        try:
+            found = os.stat(path)
+        except OSError:
+            self._read.pop(folder, None)
+            return None
+        stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+        if folder not in self._read or self._read[folder][0] != stamp:
+            self._read[folder] = (stamp, self._parsed(path, found))
+        what = self._read[folder][1]
+        if isinstance(what, UserError):
+            raise what
+        return what
+
+    def _parsed(self, path: bytes, found: os.stat_result) -> "Overrides | UserError":
+        from pyrotorque.errors import SettingsError
+        from pyrotorque.watchini import SIZE_MAX, parse
+
+        shown = printable(path)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > SIZE_MAX:
+            return UserError(f"{shown} is no file, or has more than {SIZE_MAX} bytes")
+        try:
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                return parse(file.read(SIZE_MAX), file=shown, templates=self._templates)
+        except (SettingsError, UserError) as error:
+            return UserError(str(error))
+        except OSError as error:
+            return UserError(f"{shown} cannot be read: {error.strerror}")
+
+
+def folders_between(path: bytes, root: bytes) -> list[bytes]:
+    """The folders from `root` down to the one that holds `path`."""
+    folder, found = os.path.dirname(path), list[bytes]()
+    while len(folder) > len(root):
+        found.append(folder)
+        folder = os.path.dirname(folder)
+    return [root, *reversed(found)]
