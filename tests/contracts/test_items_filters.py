@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -28,6 +29,10 @@ ITEMS: tuple[tuple[str, int, tuple[str, ...], tuple[str, ...]], ...] = (
 )
 
 
+def _is_there(client: RTorrent, wanted: str) -> bool:
+    return (wanted,) in client.rows("main", ["d.hash="])
+
+
 @pytest.fixture(scope="module")
 def filled(shared_rtorrent: PrivateRTorrent) -> Iterator[RTorrent]:
     client = RTorrent(shared_rtorrent.url)
@@ -36,7 +41,7 @@ def filled(shared_rtorrent: PrivateRTorrent) -> Iterator[RTorrent]:
         metafile = make_metafile(name, size=size, private=size == 1)
         hashes.append(info_hash(metafile))
         client.call("load.raw", "", metafile, *commands)
-        eventually(lambda wanted=hashes[-1]: (wanted,) in client.rows("main", ["d.hash="]))
+        eventually(partial(_is_there, client, hashes[-1]))
         for method in calls:
             client.call(method, hashes[-1])
     folder = make_metafile("folder", files=(("a.mkv", 70_000), ("sub/b.nfo", 10), ("c.jpg", 30_000)))
@@ -76,10 +81,7 @@ SINGLE = [
     *(f"{name}={value}" for name in BOOLS for value in ("yes", "no")),
     *(f"{name}{value}" for name in NEVERS for value in ("=0", ">0", "!=0", "<=0")),
     *(f"prio{value}" for value in ("=0", ">0", "<1", ">1", "=3", "!=0", ">=1", "<=2")),
-    *(
-        f"size{value}"
-        for value in ("=65536", ">65536", "<65536", ">=65536", "<=65536", ">65535.5", "<65536.5", "=1", ">1t")
-    ),
+    *(f"size{value}" for value in ("=65536", ">65536", "<65536", ">=65536", "<=65536", ">65535.5", "=1", ">1t")),
     *(f"fno{value}" for value in (">1", "=3", "<=1", "<2", ">=3")),
     *(f"ratio{value}" for value in ("=0", ">0", "<1", ">=0.001", "<=0")),
     *(f"done{value}" for value in ("=0", ">0", "=100", "<100", ">=50")),

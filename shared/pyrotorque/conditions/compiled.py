@@ -1,10 +1,11 @@
 """Trees as predicates, and weaker trees that ask less and still never exclude a match."""
 
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from pyrotorque.conditions.nodes import And, Choice, Node, Not, Term, conjunction, disjunction, terms
-from pyrotorque.conditions.operands import AnyFile, Loose, Member, Moment, Operand, Predicate, Regex, lowered
+from pyrotorque.conditions.operands import AnyFile, Loose, Member, Moment, Operand, Predicate, Regex, is_empty, lowered
 
 Items: TypeAlias = Mapping[str, Any]
 Check: TypeAlias = Callable[[Items], bool]
@@ -69,8 +70,7 @@ def _bind_term(term: Term, now: float) -> Check:
     name = term.field
     tests = [_bind_choice(choice, now) for choice in term.choices]
     if len(tests) == 1:
-        only = tests[0]
-        return lambda item: only(item[name])
+        return _bind_single(name, tests[0])
     tags = {choice.operand.tag for choice in term.choices if isinstance(choice.operand, Member) and not choice.negated}
     if len(tags) == len(tests) and "" not in tags:
         return lambda item: not tags.isdisjoint(lowered(item[name]))
@@ -82,9 +82,18 @@ def _bind_term(term: Term, now: float) -> Check:
     return one_of
 
 
+def _bind_single(name: str, test: Predicate) -> Check:
+    """The commonest terms without a call in between: `is_open=yes`, `is_ignored=no`, `message=`."""
+    if test is bool:
+        return itemgetter(name)
+    if test is is_empty:
+        return lambda item: not item[name]
+    return lambda item: test(item[name])
+
+
 def _bind_choice(choice: Choice, now: float) -> Predicate:
     test = choice.operand.bind(now)
-    return (lambda value: not test(value)) if choice.negated else lambda value: bool(test(value))
+    return (lambda value: not test(value)) if choice.negated else test
 
 
 def _joined(parts: tuple[Check, ...], every: bool) -> Check:

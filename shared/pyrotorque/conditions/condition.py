@@ -50,7 +50,7 @@ class Condition:
         An item for which a regular expression takes too long does not match, and is counted with a warning.
         """
         try:
-            return self.at(now)(item if isinstance(item, Mapping) else _Attributes(item))
+            return bool(self.at(now)(item if isinstance(item, Mapping) else _Attributes(item)))
         except regexes.Undecided:
             return False
 
@@ -113,7 +113,7 @@ class Condition:
 
     def _verdict(self, term: Term, values: Mapping[str, Any], now: float) -> bool:
         try:
-            return compiled.bind(term, now, self._cost)(values)
+            return bool(compiled.bind(term, now, self._cost)(values))
         except regexes.Undecided:
             return False
 

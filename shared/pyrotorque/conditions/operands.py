@@ -35,7 +35,7 @@ class Glob:
 
     def bind(self, now: float) -> Predicate:
         if self.pattern == "":
-            return _is_empty
+            return is_empty
         search = _globber(self.pattern)
         return lambda value: search(value or "") is not None
 
@@ -67,7 +67,7 @@ class AnyFile:
 
     def bind(self, now: float) -> Predicate:
         if self.pattern == Glob(""):
-            return _is_empty
+            return is_empty
         matches = self.pattern.bind(now)
         return lambda value: any(map(matches, value or ()))
 
@@ -84,7 +84,7 @@ class Member:
 
     def bind(self, now: float) -> Predicate:
         tag = self.tag
-        return (lambda value: tag in lowered(value)) if tag else _is_empty
+        return (lambda value: tag in lowered(value)) if tag else is_empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Flag:
         return "yes" if self.value else "no"
 
     def bind(self, now: float) -> Predicate:
-        return bool if self.value else _is_empty
+        return bool if self.value else is_empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +165,10 @@ class Moment:
 
     def bind(self, now: float) -> Predicate:
         if isinstance(self.when, int):
-            compared = _compare(self.relation, self.when, unknown=0)
+            compared = _compare_times(self.relation, self.when)
         else:
             turned: dict[Relation, Relation] = {"<": ">", ">": "<", "=": "="}
-            compared = _compare(turned[self.relation], self.when.before(now), unknown=0)
+            compared = _compare_times(turned[self.relation], self.when.before(now))
         if not self.never or self.when == 0:
             return compared
         return lambda value: bool(value) and compared(value)
@@ -211,16 +211,24 @@ def number_text(value: float) -> str:
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
 
 
-def _compare(relation: Relation, limit: float, unknown: float | None = None) -> Predicate:
+def _compare(relation: Relation, limit: float) -> Predicate:
+    """What is not known is neither less nor more than anything, nor equal to it."""
     if relation == "<":
-        return lambda value: (value if value is not None else unknown) is not None and (value or 0) < limit
+        return lambda value: value is not None and value < limit
     if relation == ">":
-        return lambda value: (value if value is not None else unknown) is not None and (value or 0) > limit
-    if unknown is not None:  # times are equal within their second
-        second = int(limit) if abs(limit) != float("inf") else limit
-        return lambda value: int(value or 0) == second
+        return lambda value: value is not None and value > limit
     return lambda value: value is not None and value == limit
 
 
-def _is_empty(value: object) -> bool:
+def _compare_times(relation: Relation, limit: float) -> Predicate:
+    """A time that is not known counts as 0; times are equal within their second."""
+    if relation == "<":
+        return lambda value: (value or 0) < limit
+    if relation == ">":
+        return lambda value: (value or 0) > limit
+    second = int(limit) if abs(limit) != float("inf") else limit
+    return lambda value: int(value or 0) == second
+
+
+def is_empty(value: object) -> bool:
     return not value

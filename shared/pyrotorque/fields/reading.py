@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from pyrotorque import traits
+from pyrotorque.fields.files import once
 from pyrotorque.fields.kinds import Tags
 
 _ACTIVATION: Final = re.compile(r"([RP])(\d{1,15})", re.ASCII)
@@ -90,11 +91,11 @@ def alias(rows: Sequence[Sequence[str | int]]) -> str:
 
 
 def traits_list(name: str, files: Sequence[Sequence[Any]], theme: str = "") -> list[str]:
-    return traits.traits_of(name, traits.dominant_kind(files), theme)
+    return once(files, (name, theme), lambda: traits.traits_of(name, traits.dominant_kind(files), theme))
 
 
 def traits_set(name: str, files: Sequence[Sequence[Any]]) -> Tags:
-    return Tags(traits_list(name, files))
+    return once(files, name, lambda: Tags(traits_list(name, files)))
 
 
 def label(name: str, files: Sequence[Sequence[Any]]) -> str:
@@ -103,7 +104,7 @@ def label(name: str, files: Sequence[Sequence[Any]]) -> str:
 
 def kind(percent: int) -> Callable[[Sequence[Sequence[Any]]], Tags]:
     """A reader of the extensions that make up at least `percent` of the size."""
-    return lambda files: Tags(traits.kinds_from(files, percent))
+    return lambda files: once(files, percent, lambda: Tags(traits.kinds_from(files, percent)))
 
 
 def stopped(activations: str) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from pyrotorque.fields.field import DETAILS, Detail, Rows
+from pyrotorque.fields.files import FileRows
 from pyrotorque.items.item import Item
 
 # One call for all items of a view costs rTorrent 7 µs an item, a call for each item 360 µs.
@@ -24,7 +25,7 @@ class DetailReader:
 
     def __init__(self, rtorrent: Asked) -> None:
         self._rtorrent = rtorrent
-        self._files: dict[tuple[str, int], Rows] = {}
+        self._files: dict[tuple[str, int], FileRows] = {}
 
     def fetch(self, items: Sequence[Item], detail: Detail, view: str, where: str) -> None:
         """Ask for `detail` of all `items`, which are among those of `view` that pass the filter `where`."""
@@ -35,9 +36,9 @@ class DetailReader:
         found = self._of_all(detail, view, where) if bulky else self._of_each(lacking, detail)
         for item in lacking:
             rows = found.get(item["hash"], ())
-            item.add(detail, rows)
             if detail == "files" and rows:
-                self._remember(item, rows)
+                rows = self._remembered(item, rows)
+            item.add(detail, rows)
 
     def _of_each(self, items: Sequence[Item], detail: Detail) -> dict[str, Rows]:
         method, commands = DETAILS[detail]
@@ -61,10 +62,11 @@ class DetailReader:
             item.add("files", rows)
         return rows is not None
 
-    def _remember(self, item: Item, rows: Rows) -> None:
+    def _remembered(self, item: Item, rows: Rows) -> FileRows:
         if len(self._files) >= _REMEMBERED_MAX:
             self._files.clear()
-        self._files[_identity(item)] = rows
+        kept = self._files[_identity(item)] = FileRows(rows)
+        return kept
 
 
 def _identity(item: Item) -> tuple[str, int]:

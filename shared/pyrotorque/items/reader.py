@@ -85,7 +85,7 @@ class ItemReader:
             asked["size"] = find("size", table)
         columns = Columns(asked.values(), now, self._command)
         where = self._where(view, condition, now)
-        items = [Item(columns, row) for row in self._rtorrent.rows(view, columns.commands, where=where)]
+        items = columns.items(self._rtorrent.rows(view, columns.commands, where=where))
         if condition is not None:
             self._habit(view, condition).learn(len(items), bool(where))
             items = self._chosen(items, condition, _with_needs(condition.table, table), view, where, now)

@@ -1,7 +1,6 @@
 """Which kinds of files make up a torrent, by the extensions of their names and the share of their sizes."""
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import Any, Final
 
 AUDIO: Final = frozenset(("flac", "mp3", "ogg", "wav", "dts", "ac3", "alac", "wma"))
@@ -15,7 +14,10 @@ _DOMINANT: Final = 51
 
 def extension(path: str) -> str:
     """The lower-case extension of a path without its dot: parts of an archive are `rar`, `jpeg` is `jpg`."""
-    found = PurePosixPath(path).suffix[1:].lower()
+    stem, _, found = path.rpartition("/")[2].rpartition(".")
+    if not stem:
+        return ""
+    found = found.lower()
     if len(found) == 3 and found[0] == "r" and found[1:].isdigit():
         return "rar"
     return _ALIASES.get(found, found)
