@@ -58,6 +58,7 @@ class RTorrent:
     ) -> None:
         self.read_timeout = read_timeout
         self._line = Line(parse_url(url), LineSettings(connect_timeout, untrusted, answer_max))
+        self.stats: CallStats = self._line.stats
         self._methods: frozenset[str] | None = None
         self._incarnation: str | None = None
         self._items_method = "d.multicall2"
@@ -65,11 +66,6 @@ class RTorrent:
     @property
     def address(self) -> Address:
         return self._line.address
-
-    @property
-    def stats(self) -> CallStats:
-        """Counted since this client was made."""
-        return self._line.stats
 
     def call(
         self,
