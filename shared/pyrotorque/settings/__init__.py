@@ -53,8 +53,12 @@ class Loaded:
     origins: Mapping[str, Origin]
 
     def problem(self, key: str, text: str) -> Problem:
-        """A problem of setting `key`, told with its place where it has one."""
-        origin = self.origins.get(key, Origin("", 0))
+        """A problem of setting `key`, told with its place; where it is not set, with what else its job has set."""
+        job, _, _ = key.removeprefix("job.").partition(".")
+        mine = [origin for name, origin in self.origins.items() if name.startswith(f"job.{job}.")]
+        candidates = [self.origins.get(key), *sorted(mine, key=lambda origin: origin.line)]
+        own = (origin for origin in candidates if origin is not None and origin.file != PACKAGED)
+        origin = next(own, Origin("", 0))
         return Problem(origin.file, origin.line, key, text)
 
 

@@ -1,0 +1,244 @@
+"""One good configuration for the whole group: what is broken changes nothing."""
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pyrotorque import configuration
+from pyrotorque.configuration import Configuration, ConfigurationWatch
+from pyrotorque.errors import SettingsError
+from pyrotorque.options import Options, read_options, write_options
+from pyrotorque.settings import SettingsProblems, digest_of, layout_of
+from pyrotorque.settings.schema import QueueSettings, RTorrentSettings, Settings
+
+GOOD = "[TORQUE]\nscgi_url = scgi:///nowhere/rt.sock\njob.queue.downloading_max = 3\n"
+BETTER = GOOD.replace("= 3", "= 4")
+BROKEN = GOOD.replace("downloading_max", "downloading_mx")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    write(folder, GOOD)
+    layout_of(folder).prepare()
+    return folder
+
+
+def write(home: Path, torque: str) -> None:
+    (home / "torque.ini").write_text(torque)
+
+
+def slots(found: Settings) -> int:
+    return next(job.downloading_max for job in found.jobs if isinstance(job, QueueSettings))
+
+
+def adopted(home: Path) -> Configuration:
+    found = configuration.read(home, Options())
+    configuration.adopt(found)
+    return found
+
+
+def problems(home: Path, torque: str) -> list[str]:
+    write(home, torque)
+    with pytest.raises(SettingsProblems) as caught:
+        configuration.read(home, Options())
+    return [str(problem) for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("job.queue.active = 1\njob.queue.schedule = every day", "job.queue.schedule: 'every day' is not a schedule"),
+        ("job.queue.active = 1\njob.queue.schedule =", "job.queue.schedule: the schedule is empty"),
+        ("job.queue.active = 1\njob.queue.startable = [ prio>0", "job.queue.startable: "),
+        ("job.queue.active = 1\njob.queue.startable =", "job.queue.startable: is empty"),
+        ("job.queue.active = 1\njob.queue.downloading = doun>3", "job.queue.downloading: "),
+        ("job.queue.active = 1\njob.queue.sort_fields = -prioo", "job.queue.sort_fields: "),
+        ("job.queue.active = 1\njob.queue.hours = at night", "job.queue.hours: hours 'at night'"),
+        ("job.treewatch.active = 1", "job.treewatch.path: is empty: say which folder to watch"),
+        ("job.treewatch.active = 1\njob.treewatch.path = /no/where", "job.treewatch.path: /no/where does not exist"),
+        (
+            "job.treewatch.active = 1\njob.treewatch.path = /etc/passwd",
+            "job.treewatch.path: /etc/passwd is not a folder",
+        ),
+        (
+            "job.treewatch.active = 1\njob.treewatch.path = /tmp\njob.treewatch.on_loaded = move",
+            "job.treewatch.loaded_path: is not set",
+        ),
+        (
+            "job.treewatch.active = 1\njob.treewatch.path = /tmp\njob.treewatch.cmd.x = d.custom.set=a,{{nowhere}}",
+            "job.treewatch.cmd.x: ",
+        ),
+        (
+            "job.treewatch.active = 1\njob.treewatch.path = /tmp\njob.treewatch.cmd.x = execute=sh,-c,{{info_name}}",
+            "job.treewatch.cmd.x: ",
+        ),
+        (
+            "job.exporter.active = 1\njob.exporter.jobs = sistem",
+            "'sistem' is no group of metrics, did you mean system?",
+        ),
+        ("job.exporter.active = 1\njob.exporter.port = 70000", "job.exporter.port: 70000 is not a port (1 to 65535)"),
+        (
+            "job.x.handler = no.where:X\njob.x.schedule = minute=*",
+            "job.x.handler: there is no package or module 'no', neither installed nor in ",
+        ),
+        ("job.x.handler = json:X\njob.x.on = TorentLoaded", "'TorentLoaded' is no event, did you mean TorrentLoaded?"),
+        ("scgi_url = http://nowhere", "scgi_url: "),
+    ],
+)
+def test_what_cannot_work_is_told_before_anything_is_started(home: Path, lines: str, said: str) -> None:
+    (found, *_) = problems(home, f"[TORQUE]\n{lines}\n")
+    assert found.startswith("torque.ini:")
+    assert said in found
+
+
+def test_all_of_it_is_told_at_once(home: Path) -> None:
+    text = (
+        "[TORQUE]\njob.queue.active = 1\njob.queue.schedule = x\njob.queue.startable = [\n"
+        "job.treewatch.active = 1\njob.treewatch.path = /no/where:/etc/passwd\n"
+    )
+    lines = [found.split(": ")[0] for found in problems(home, text)]
+    assert lines == ["torque.ini:3", "torque.ini:4", "torque.ini:6", "torque.ini:6"]
+
+
+def test_what_is_wrong_in_an_idle_job_is_a_warning(home: Path) -> None:
+    write(home, GOOD + "job.queue.schedule = every day\n")
+    found = configuration.read(home, Options())
+    assert "not a schedule" in str(found.warnings[0])
+
+
+def test_two_tree_watches_of_the_same_files_are_a_warning(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    watch = "job.{0}.handler = pyrocore.torrent.watch:TreeWatch\njob.{0}.path = {1}\n"
+    write(home, GOOD + watch.format("one", tmp_path / "a") + watch.format("two", tmp_path / "a/b"))
+    assert "overlaps with job.one" in str(configuration.read(home, Options()).warnings[0])
+
+
+def test_an_own_module_is_found_in_the_folder_of_jobs(home: Path) -> None:
+    (home / "jobs").mkdir()
+    (home / "jobs/mine.py").touch()
+    write(home, GOOD + "job.x.handler = mine:X\njob.x.schedule = minute=*\n")
+    configuration.read(home, Options())
+
+
+def test_a_good_configuration_becomes_the_groups_once(home: Path) -> None:
+    found = configuration.read(home, Options())
+    assert configuration.adopt(found)
+    assert not configuration.adopt(found)
+    assert configuration.last_good(found.layout) == found.settings
+    assert configuration.kept_file(found.layout).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_service_starts_on_what_the_files_say(home: Path) -> None:
+    adopted(home)
+    found = configuration.load_or_last_good(home)
+    assert (slots(found.settings), found.broken) == (3, "")
+
+
+def test_a_service_that_starts_on_a_new_good_configuration_makes_it_the_groups(home: Path) -> None:
+    before = adopted(home)
+    write(home, BETTER)
+    assert slots(configuration.load_or_last_good(home).settings) == 4
+    kept = configuration.last_good(before.layout)
+    assert kept is not None
+    assert slots(kept) == 4
+
+
+@pytest.mark.parametrize("torque", [BROKEN, GOOD + "job.queue.active = 1\njob.queue.startable = [\n"])
+def test_a_service_that_starts_on_a_broken_one_gets_the_last_good_one_and_the_reason(home: Path, torque: str) -> None:
+    adopted(home)
+    write(home, torque)
+    found = configuration.load_or_last_good(home)
+    assert slots(found.settings) == 3
+    assert "torque.ini:" in found.broken
+
+
+def test_the_last_good_one_is_found_also_when_torque_ini_is_gone(home: Path) -> None:
+    adopted(home)
+    (home / "torque.ini").unlink()
+    assert "there is no" in configuration.load_or_last_good(home).broken
+
+
+def test_without_a_good_one_a_service_does_not_start(home: Path) -> None:
+    write(home, BROKEN)
+    with pytest.raises(SettingsError, match="downloading_mx"):
+        configuration.load_or_last_good(home)
+
+
+def test_a_kept_file_that_cannot_be_read_is_as_if_there_were_none(home: Path) -> None:
+    found = adopted(home)
+    configuration.kept_file(found.layout).write_bytes(b"{half")
+    assert configuration.last_good(found.layout) is None
+    assert configuration.load_or_last_good(home).broken == ""
+    assert configuration.last_good(found.layout) == found.settings
+
+
+def test_a_reload_takes_what_is_good_and_refuses_what_is_broken(home: Path) -> None:
+    current = adopted(home)
+    write(home, BROKEN)
+    with pytest.raises(SettingsProblems, match="did you mean downloading_max"):
+        configuration.reload(current)
+    assert configuration.last_good(current.layout) == current.settings
+    write(home, BETTER)
+    assert slots(configuration.reload(current).settings) == 4
+
+
+def test_services_notice_that_the_group_has_another_configuration(home: Path) -> None:
+    watch = ConfigurationWatch(adopted(home))
+    assert watch.changed(100.0) is None
+    write(home, BETTER)
+    adopted(home)
+    assert watch.changed(101.0) is None, "looked at most every two seconds"
+    found = watch.changed(102.5)
+    assert found is not None
+    assert slots(found) == 4
+    assert watch.changed(105.0) is None, "told once"
+
+
+def test_what_a_service_has_reloaded_itself_is_no_news_to_it(home: Path) -> None:
+    current = adopted(home)
+    watch = ConfigurationWatch(current)
+    write(home, BETTER)
+    watch.took(configuration.reload(current))
+    assert watch.changed(100.0) is None
+
+
+def test_a_file_that_was_only_written_again_is_no_news(home: Path) -> None:
+    current = adopted(home)
+    watch = ConfigurationWatch(current)
+    kept = configuration.kept_file(current.layout)
+    kept.write_bytes(kept.read_bytes())
+    os.utime(kept, (1, 1))
+    assert watch.changed(100.0) is None
+
+
+def test_an_address_that_was_found_at_a_process_stays_until_a_file_names_one(home: Path) -> None:
+    write(home, "[TORQUE]\nrtorrent_rc = /no/where.rc\n")
+    found = configuration.read(home, Options())
+    address = RTorrentSettings(url="scgi:///found.sock", origin="process 7")
+    settings = msgspec.structs.replace(found.settings, rtorrent=address)
+    settings = msgspec.structs.replace(settings, digest=digest_of(settings))
+    configuration.adopt(Configuration(settings, found.layout, Options()))
+    assert configuration.read(home, Options()).settings == settings
+    assert configuration.load_or_last_good(home).settings == settings
+    write(home, GOOD)
+    assert configuration.read(home, Options()).settings.rtorrent.url == "scgi:///nowhere/rt.sock"
+
+
+def test_the_command_line_reaches_the_services(home: Path) -> None:
+    layout = layout_of(home)
+    assert read_options(layout) == Options()
+    said = Options(dry_run=True, log_level="DEBUG", config_files=("/x.ini",), foreground=True, guard_file="/g")
+    write_options(layout, said)
+    assert read_options(layout) == said
+    layout.options_file.write_text("half of it")
+    assert read_options(layout) == Options()
+
+
+def test_a_dry_run_is_another_configuration(home: Path) -> None:
+    current = adopted(home)
+    write_options(current.layout, Options(dry_run=True))
+    assert configuration.load_or_last_good(home).settings.dry_run
