@@ -1,0 +1,136 @@
+"""Totals count, travel as families, and survive a restart of their service."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from pyrotorque.errors import StateError
+from pyrotorque.events import Family, Sample
+from pyrotorque.store import open_in_memory, open_store
+from pyrotorque.totals import Totals
+
+
+def only(totals: Totals) -> Family:
+    (family,) = totals.families()
+    return family
+
+
+def test_a_counter_without_labels_begins_at_zero() -> None:
+    totals = Totals()
+    counter = totals.counter("loads_total", "Loads.")
+    assert only(totals).samples == (Sample(value=0.0),)
+    counter.inc()
+    counter.inc(by=2)
+    assert counter.get() == 3
+
+
+def test_labels_make_samples_of_their_own_in_order() -> None:
+    totals = Totals()
+    counter = totals.counter("loads_total", "Loads.", ("job_name",))
+    counter.inc("b")
+    counter.inc("a")
+    counter.inc("a")
+    assert only(totals).samples == (Sample(labels=("a",), value=2.0), Sample(labels=("b",), value=1.0))
+    counter.remove("a")
+    assert [sample.labels for sample in only(totals).samples] == [("b",)]
+    with pytest.raises(ValueError, match="has labels"):
+        counter.inc()
+
+
+def test_a_gauge_goes_up_and_down() -> None:
+    totals = Totals()
+    gauge = totals.gauge("slots", "Slots.", ("job_name",))
+    gauge.set(5, "queue")
+    gauge.inc("queue", by=-2)
+    assert gauge.get("queue") == 3
+
+
+def test_a_histogram_counts_each_observation_in_one_bucket() -> None:
+    totals = Totals()
+    histogram = totals.histogram("seconds", "Time.", (0.1, 1.0))
+    for value in (0.05, 0.1, 0.5, 7.0):
+        histogram.observe(value)
+    (sample,) = only(totals).samples
+    assert (sample.buckets, sample.count, sample.value) == ((2.0, 1.0, 1.0), 4.0, 7.65)
+    assert only(totals).bounds == (0.1, 1.0)
+
+
+def test_wrong_definitions_are_refused() -> None:
+    totals = Totals()
+    totals.counter("a", "A.")
+    with pytest.raises(ValueError, match="there already"):
+        totals.gauge("a", "A.")
+    with pytest.raises(ValueError, match="must grow"):
+        totals.histogram("b", "B.", (1.0, 1.0))
+
+
+def test_a_label_that_is_no_utf8_is_shown() -> None:
+    totals = Totals()
+    totals.counter("loads_total", "Loads.", ("job_name",)).inc("\udcff")
+    assert only(totals).samples[0].labels == ("\\xff",)
+
+
+def defined() -> Totals:
+    totals = Totals()
+    totals.counter("loads_total", "Loads.", ("job_name",))
+    totals.gauge("slots", "Slots.")
+    totals.histogram("seconds", "Time.", (0.1, 1.0), ("job_name",))
+    return totals
+
+
+def test_counters_and_histograms_survive_a_restart_and_gauges_do_not(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite3"
+    store, totals = open_store(path, []), Totals()
+    totals.counter("loads_total", "Loads.", ("job_name",)).inc("w", by=7)
+    totals.gauge("slots", "Slots.").set(9)
+    totals.histogram("seconds", "Time.", (0.1, 1.0), ("job_name",)).observe(0.5, "w")
+    totals.save(store)
+    store.close()
+    again, later = open_store(path, []), defined()
+    later.load(again)
+    loads, slots, seconds = later.families()
+    assert loads.samples == (Sample(labels=("w",), value=7.0),)
+    assert slots.samples == (Sample(value=0.0),)
+    assert seconds.samples == (Sample(labels=("w",), value=0.5, buckets=(0.0, 1.0, 0.0), count=1.0),)
+    again.close()
+
+
+def test_what_has_other_labels_or_bounds_now_is_forgotten() -> None:
+    store, totals = open_in_memory([], ""), Totals()
+    totals.counter("loads_total", "Loads.", ("job_name", "kind")).inc("w", "io")
+    totals.histogram("seconds", "Time.", (0.1,), ("job_name",)).observe(0.5, "w")
+    totals.counter("gone_total", "Gone.").inc()
+    totals.save(store)
+    later = defined()
+    later.load(store)
+    assert [family.samples for family in later.families()] == [(), (Sample(value=0.0),), ()]
+    store.close()
+
+
+def test_only_what_changed_is_saved_and_a_failure_is_made_up_for() -> None:
+    store, totals = open_in_memory([], ""), Totals()
+    counter = totals.counter("loads_total", "Loads.")
+    counter.inc()
+    totals.save(store)
+    changes = store.db.total_changes
+    totals.save(store)
+    assert store.db.total_changes == changes
+    counter.inc()
+    store.db.execute("PRAGMA query_only = on")
+    with pytest.raises(StateError):
+        totals.save(store)
+    store.db.execute("PRAGMA query_only = off")
+    totals.save(store)
+    assert store.db.total_changes > changes
+    store.close()
+
+
+def test_threads_lose_no_count() -> None:
+    counter = Totals().counter("loads_total", "Loads.")
+    threads = [threading.Thread(target=lambda: [counter.inc() for _ in range(2000)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counter.get() == 8000
