@@ -112,6 +112,9 @@ class PrivateRTorrent:
     def pause(self) -> None:
         """Let it hang: connects succeed, answers never come."""
         os.kill(self.pid, signal.SIGSTOP)
+        # A signal is sent at once and takes effect later: an answer could still come in between.
+        while Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            time.sleep(0.001)
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
