@@ -109,7 +109,7 @@ def our_watcher(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Iterato
 def their_watcher(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Iterator[Drop]:
     config = folder / "config.toml"
     config.write_text(THEIR_TOML.format(url=rtorrent.url, watch=watch))
-    command = [str(PYROSIMPLE), "--fg", "--guard-file", "", "--pid-file", str(folder / "pid")]
+    command = [str(PYROSIMPLE), "--no-fork", "--pid-file", str(folder / "pid")]
     with _process(command, dict(os.environ) | {"PYRO_CONF": str(config), "HOME": str(folder)}, folder / "theirs.log"):
         yield write
 
