@@ -152,8 +152,9 @@ def _listens(port: int) -> bool:
 
 
 def _processor(pid: int) -> float:
-    """Seconds that the main thread of `pid`, which answers all calls, has run (proc_pid_schedstat)."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+    """Seconds that the threads of `pid` have run (proc_pid_schedstat, finer than the ticks of proc_pid_stat)."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
 def _memory(pid: int, field: str) -> int:

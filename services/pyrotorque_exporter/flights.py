@@ -67,9 +67,9 @@ class Flights:
             try:
                 result = render(self._scraper.scrape(flight.wanted, flight.deadline))
             except Exception:
-                # Nothing may end this thread: the next scrape shall be answered.
+                # Nothing may end this thread; an empty exposition is answered as an error.
                 log.exception("a scrape could not be rendered")
-                result = render(())
+                result = Exposition(b"")
             with self._lock:
                 flight.landed_at, flight.result = self._clock(), result
             self._landed()

@@ -1,6 +1,5 @@
 """What the exporter keeps over restarts, in its one file: events counted exactly once, last totals, tracker traffic."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
@@ -15,9 +14,6 @@ MIGRATIONS: Final = (
     """
     CREATE TABLE event_counts (
         source TEXT, type TEXT, count INTEGER NOT NULL, PRIMARY KEY (source, type)
-    ) WITHOUT ROWID;
-    CREATE TABLE state_changes (
-        process TEXT, state TEXT, count INTEGER NOT NULL, PRIMARY KEY (process, state)
     ) WITHOUT ROWID;
     CREATE TABLE last_states (process TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE recent_events (number INTEGER PRIMARY KEY, type TEXT NOT NULL, body BLOB NOT NULL);
@@ -49,9 +45,6 @@ class Memory:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.changes: Counter[tuple[str, str]] = Counter(
-            {(process, state): count for process, state, count in self._rows("state_changes")}
-        )
         self.recent: list[Durable] = [
             _events.decode(body) for (body,) in store.db.execute("SELECT body FROM recent_events ORDER BY number")
         ]
@@ -64,11 +57,9 @@ class Memory:
             db.execute("INSERT INTO recent_events (type, body) VALUES (?, ?)", (kind, msgspec.json.encode(event)))
             db.execute(_FORGET_RECENT, (RECENT_MAX,))
             if isinstance(event, ServiceStateChanged):
-                _count_change(db, event)
+                db.execute("INSERT OR REPLACE INTO last_states VALUES (?, ?)", (event.service, event.state))
         # A new list each time: the status page may be reading the old one.
         self.recent = [*self.recent[-RECENT_MAX + 1 :], event]
-        if isinstance(event, ServiceStateChanged):
-            self.changes = self.changes + Counter({(event.service, event.state): 1})
 
     def event_counts(self) -> dict[tuple[str, str], int]:
         return {(source, kind): count for source, kind, count in self._rows("event_counts")}
@@ -112,11 +103,3 @@ class Memory:
 
     def _rows(self, table: str) -> list[tuple[Any, ...]]:
         return self._store.db.execute(f"SELECT * FROM {table}").fetchall()
-
-
-def _count_change(db: Connection, event: ServiceStateChanged) -> None:
-    db.execute(
-        "INSERT INTO state_changes VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1",
-        (event.service, event.state),
-    )
-    db.execute("INSERT OR REPLACE INTO last_states VALUES (?, ?)", (event.service, event.state))

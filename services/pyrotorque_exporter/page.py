@@ -2,10 +2,10 @@
 
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pyrotorque.events import (
     Durable,
@@ -41,11 +41,13 @@ class StatusPage:
         told: Told,
         recent: Callable[[], Sequence[Durable]],
         *,
+        explained: Callable[[], Mapping[str, Mapping[str, Any]]] = dict,
         prefix: str = "rtorrent_",
         names: bool = False,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._told, self._recent, self._prefix, self._names, self._wall = told, recent, prefix, names, wall
+        self._told, self._recent, self._explained = told, recent, explained
+        self._prefix, self._names, self._wall = prefix, names, wall
 
     def of(self, settings: ExporterSettings) -> "StatusPage":
         """The page as one exporter job shows it."""
@@ -63,7 +65,7 @@ class StatusPage:
             names=self._names,
             rtorrent=self._rtorrent(seen, now),
             processes=process_rows(self._told.snapshot(), seen, now),
-            queues=queue_rows(self._told.last_checks(), seen, now),
+            queues=queue_rows(self._told.last_checks(), self._explained(), seen, now, names=self._names),
             watch=watch_facts(seen, now),
             loads=self._loads([event for event in recent if isinstance(event, TorrentLoaded)], now),
             starts=self._starts([event for event in recent if isinstance(event, TorrentStarted)], now),

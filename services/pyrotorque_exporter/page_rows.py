@@ -11,6 +11,8 @@ from pyrotorque_exporter.told import Service
 
 Row: TypeAlias = dict[str, Any]
 
+NEXT_MAX: Final = 5
+
 _ORDER: Final = ("supervisord", "scheduler", "watcher", "exporter", "guardian")
 
 
@@ -35,7 +37,14 @@ def process_rows(services: Mapping[str, Service], seen: Exposition, now: float) 
     ]
 
 
-def queue_rows(checks: Mapping[str, QueueChecked], seen: Exposition, now: float) -> list[Row]:
+def queue_rows(
+    checks: Mapping[str, QueueChecked],
+    explained: Mapping[str, Mapping[str, Any]],
+    seen: Exposition,
+    now: float,
+    *,
+    names: bool,
+) -> list[Row]:
     """One row for each queue: what runs, what could be next, why it waits, and when it looks again."""
     slots = seen.labelled("pyrotorque_queue_slots")
     next_run = seen.labelled("pyrotorque_job_next_run_timestamp_seconds")
@@ -51,6 +60,7 @@ def queue_rows(checks: Mapping[str, QueueChecked], seen: Exposition, now: float)
                 "slots": _count(slots.get(name, check.slots if check else None)),
                 "startable": _count(_told(check, seen, name, "startable")),
                 "why": printable(check.reason) if check else "",
+                "order": _order(explained.get(name, {}), names=names),
                 "looked": shown.ago(check.at, now) if check else "",
                 "next": _until(next_run.get(name), now),
                 "intermission": _until(break_end.get(name), now),
@@ -74,6 +84,15 @@ def watch_facts(seen: Exposition, now: float) -> Sequence[tuple[str, str]]:
         found.append(("loaded so far", _count(sum(loads.values()))))
     last = seen.value("pyrotorque_watch_last_event_timestamp_seconds")
     return [*found, ("last event", shown.ago(last, now))] if found and last else found
+
+
+def _order(explained: Mapping[str, Any], *, names: bool) -> list[str]:
+    """The first items that could be started."""
+    order = explained.get("order")
+    items = [item for item in order if isinstance(item, dict)] if isinstance(order, list) else []
+    if names:
+        return [printable(str(item.get("name", ""))) for item in items[:NEXT_MAX]]
+    return [f"{str(item.get('hash', ''))[:8]}…" for item in items[:NEXT_MAX]]
 
 
 def _told(check: QueueChecked | None, seen: Exposition, job: str, what: str) -> float | None:

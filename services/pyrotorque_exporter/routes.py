@@ -116,6 +116,8 @@ def _healthy(_: Request) -> Response:
 
 
 def _exposed(exposition: Exposition, gzip: bool) -> Response:
+    if not exposition.plain:
+        return Response(500, b"the scrape could not be rendered: see the exporter's log\n")
     if gzip and len(exposition.plain) >= GZIP_FROM:
         headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
         return Response(200, exposition.compressed, CONTENT_TYPE, headers)

@@ -21,6 +21,7 @@ from pyrotorque.totals import Totals
 from pyrotorque_exporter.collectors.processes import Processes
 from pyrotorque_exporter.memory import MIGRATIONS, Memory
 from pyrotorque_exporter.page import StatusPage
+from pyrotorque_exporter.peek import Peek
 from pyrotorque_exporter.told import Told
 from pyrotorque_exporter.tracker_totals import TrackerTotals
 from pyrotorque_exporter.web import Shared, Web
@@ -46,6 +47,7 @@ class Exporter:
         self._kept_at = 0.0
         self._trackers = TrackerTotals(_trackers_max(configuration.settings))
         self._webs: list[Web] = []
+        self._peek = Peek.at_scheduler(configuration.layout)
         self._told.expect(SERVICES)
         self._told.remember(memory.last_totals(), memory.states(), memory.event_counts())
         memory.restore(self._trackers)
@@ -59,10 +61,10 @@ class Exporter:
         memory = self._memory
         shared = Shared(
             told=self._told,
-            processes=Processes(self._told, lambda: memory.changes, self._totals.families, supervisor=supervisor),
+            processes=Processes(self._told, self._totals.families, supervisor=supervisor),
             trackers=self._trackers,
             aliases=settings.aliases,
-            page=StatusPage(self._told, lambda: memory.recent),
+            page=StatusPage(self._told, lambda: memory.recent, explained=self._peek.queues),
             landed=self._bus.wake,
         )
         self._webs = [Web(job, settings.rtorrent, shared) for job in jobs]

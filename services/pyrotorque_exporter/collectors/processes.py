@@ -1,13 +1,13 @@
 """Group `processes`: which services live, what they cost, how often they ended, and the events they told."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
 from prometheus_client.core import Metric
 
-from pyrotorque.events import Family
+from pyrotorque.events import Family, Sample
 from pyrotorque_exporter import proc
 from pyrotorque_exporter.collectors import Turn
 from pyrotorque_exporter.collectors.services import is_of_processes
@@ -15,11 +15,11 @@ from pyrotorque_exporter.families import by_label, from_services, labelled, sing
 from pyrotorque_exporter.told import SILENT_AFTER, Service, Told
 
 OURSELVES: Final = "exporter"
-ENDS: Final = ("BACKOFF", "EXITED", "FATAL", "STOPPED")
+REASONS: Final = ("ok", "error", "watchdog")
 
 
 class Processes:
-    """Asks the kernel about each process that beats; `changes` counts supervisord's states by (process, state)."""
+    """Asks the kernel about each process that beats; how often they ended is what the guardian counts."""
 
     name: ClassVar[str] = "processes"
     asks_rtorrent: ClassVar[bool] = False
@@ -27,13 +27,12 @@ class Processes:
     def __init__(
         self,
         told: Told,
-        changes: Callable[[], Mapping[tuple[str, str], int]],
         own_families: Callable[[], tuple[Family, ...]],
         *,
         proc_folder: Path = proc.FOLDER,
         supervisor: int | None = None,
     ) -> None:
-        self._told, self._changes, self._own, self._proc = told, changes, own_families, proc_folder
+        self._told, self._own, self._proc = told, own_families, proc_folder
         self._supervisor = supervisor
 
     def collect(self, turn: Turn) -> Iterator[Metric]:
@@ -50,7 +49,6 @@ class Processes:
             beats,
         )
         yield from self._usage(self._pids(services, up))
-        yield from self._lives(services)
         yield from self._configuration(services, up)
         yield labelled(
             "counter",
@@ -59,7 +57,8 @@ class Processes:
             ("source", "event"),
             self._told.event_counts(),
         )
-        yield from from_services([*self._told.families(is_of_processes), *self._own()])
+        counted = [*self._told.families(is_of_processes), *self._own(), *_begun(services)]
+        yield from from_services(counted)
 
     def _is_up(self, name: str, service: Service) -> bool:
         return name == OURSELVES or self._told.clock() - service.heard <= SILENT_AFTER
@@ -92,25 +91,6 @@ class Processes:
             {name: one.cpu_seconds for name, one in found.items()},
         )
 
-    def _lives(self, services: Mapping[str, Service]) -> Iterator[Metric]:
-        changes = self._changes()
-        restarts = {name: max(0.0, changes.get((name, "RUNNING"), 0) - 1.0) for name in services}
-        yield by_label(
-            "counter",
-            "pyrotorque_process_restarts_total",
-            "Times that supervisord started a service again.",
-            "process",
-            restarts,
-        )
-        ends = {(name, state.lower()): float(changes.get((name, state), 0)) for name in services for state in ENDS}
-        yield labelled(
-            "counter",
-            "pyrotorque_process_exits_total",
-            "Ends of a service by the state that supervisord gave it.",
-            ("process", "state"),
-            ends,
-        )
-
     def _configuration(self, services: Mapping[str, Service], up: Mapping[str, float]) -> Iterator[Metric]:
         digests = {
             service.heartbeat.config
@@ -123,3 +103,24 @@ class Processes:
             "Different configurations that the services run on; more than 1 for long is a broken reload.",
             float(len(digests)),
         )
+
+
+def _begun(services: Iterable[str]) -> tuple[Family, Family]:
+    """Zeros for what the guardian has not yet counted: a counter that begins with 1 is no increase to Prometheus."""
+    names = tuple(services)
+    return (
+        Family(
+            name="pyrotorque_process_restarts_total",
+            kind="counter",
+            help="Starts of a program after it had ended by itself.",
+            labels=("process",),
+            samples=tuple(Sample(labels=(name,)) for name in names),
+        ),
+        Family(
+            name="pyrotorque_process_exits_total",
+            kind="counter",
+            help="Ends of a program's process by itself: ok, error, or killed by the guardian (watchdog).",
+            labels=("process", "reason"),
+            samples=tuple(Sample(labels=(name, reason)) for name in names for reason in REASONS),
+        ),
+    )

@@ -1,0 +1,297 @@
+"""The exporter answers within its deadline whatever rTorrent does, and whatever clients do to its port."""
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.metafiles import make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.bus import Bus
+from pyrotorque.events import TorrentLoaded, TotalsReported
+from pyrotorque.layout import Layout
+from pyrotorque.lifecycle import running
+from pyrotorque.outbox import Outbox
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.store import open_store
+from tests.exporter_process import ExporterProcess, Page
+from tests.exporter_scene import HASH, NOW, families
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.process
+
+OURS = 'rtorrent_scrape_collector_success{collector="processes"}'
+
+
+@contextlib.contextmanager
+def _listener(path: Path, answer: Callable[[socket.socket], None]) -> Iterator[None]:
+    """A socket that accepts like rTorrent and then does what `answer` does."""
+    held: list[socket.socket] = []
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen(16)
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    client, _ = server.accept()
+                    held.append(client)
+                    with contextlib.suppress(OSError):
+                        answer(client)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield
+        server.shutdown(socket.SHUT_RDWR)
+    for client in held:
+        client.close()
+
+
+def _say(text: bytes) -> Callable[[socket.socket], None]:
+    def answer(client: socket.socket) -> None:
+        client.recv(65536)
+        client.sendall(text)
+        client.close()
+
+    return answer
+
+
+def _down_but_complete(page: Page) -> bool:
+    return page.status == 200 and page.value("rtorrent_up") == 0.0 and page.value(OURS) == 1.0
+
+
+def _timed(exporter: ExporterProcess, scrape_timeout: float) -> tuple[Page, float]:
+    began = time.monotonic()
+    page = exporter.get(scrape_timeout=scrape_timeout)
+    return page, time.monotonic() - began
+
+
+def test_while_rtorrent_is_away_everything_else_is_shown_at_once(short_folder: Path) -> None:
+    with ExporterProcess(short_folder / "c", f"scgi://{short_folder}/none.sock") as exporter:
+        page, seconds = _timed(exporter, 10)
+        assert _down_but_complete(page)
+        assert seconds < 1.0
+        assert exporter.log.count("rTorrent does not answer") == 1
+
+
+def test_a_hung_rtorrent_costs_no_scrape_its_deadline(short_folder: Path) -> None:
+    path = short_folder / "hung.sock"
+    with (
+        _listener(path, lambda client: None),
+        ExporterProcess(short_folder / "c", f"scgi://{path}") as exporter,
+    ):
+        for scrape_timeout in (1.0, 2.0):
+            page, seconds = _timed(exporter, scrape_timeout)
+            assert _down_but_complete(page)
+            assert seconds < scrape_timeout
+
+
+def test_a_short_deadline_is_kept_while_a_longer_scrape_still_waits(short_folder: Path) -> None:
+    path = short_folder / "hung.sock"
+    with (
+        _listener(path, lambda client: None),
+        ExporterProcess(short_folder / "c", f"scgi://{path}") as exporter,
+    ):
+        long = threading.Thread(target=lambda: exporter.get(scrape_timeout=5))
+        long.start()
+        page, seconds = _timed(exporter, 1.0)
+        assert _down_but_complete(page)
+        assert seconds < 1.0
+        long.join()
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"\x00\xff" * 500, id="bytes"),
+        pytest.param(b"Status: 200 OK\r\n\r\n<html>nginx</html>", id="a web page"),
+        pytest.param(b"Status: 200 OK\r\nContent-Length: 999999\r\n\r\n<?xml", id="half an answer"),
+    ],
+)
+def test_garbage_counts_as_away(short_folder: Path, garbage: bytes) -> None:
+    path = short_folder / "odd.sock"
+    with (
+        _listener(path, _say(garbage)),
+        ExporterProcess(short_folder / "c", f"scgi://{path}") as exporter,
+    ):
+        page, seconds = _timed(exporter, 3)
+        assert _down_but_complete(page)
+        assert seconds < 3
+
+
+def test_an_rtorrent_that_restarts_comes_back_by_itself(rtorrent: PrivateRTorrent, short_folder: Path) -> None:
+    with ExporterProcess(short_folder / "c", rtorrent.url) as exporter:
+        assert exporter.get().value("rtorrent_up") == 1.0
+        rtorrent.stop()
+        eventually(lambda: _down_but_complete(exporter.get()))
+        rtorrent.start()
+        eventually(lambda: exporter.get().value("rtorrent_up") == 1.0)
+        rtorrent.pause()
+        page = eventually(
+            lambda: found if (found := exporter.get(scrape_timeout=1)).value("rtorrent_up") == 0 else None
+        )
+        rtorrent.resume()
+        assert _down_but_complete(page)
+
+
+def test_three_hundred_half_open_and_three_hundred_silent_connections(
+    shared_rtorrent: PrivateRTorrent, short_folder: Path
+) -> None:
+    with (
+        ExporterProcess(short_folder / "c", shared_rtorrent.url) as exporter,
+        contextlib.ExitStack() as clients,
+    ):
+        for number in range(600):
+            client = clients.enter_context(socket.create_connection(("127.0.0.1", exporter.port), timeout=5))
+            if number % 2:
+                client.sendall(b"GET /metrics HTTP/1.1\r\nHost:")
+        page, seconds = _timed(exporter, 5)
+        assert page.value("rtorrent_up") == 1.0
+        assert seconds < 2
+
+
+def test_only_three_paths_are_answered(shared_rtorrent: PrivateRTorrent, short_folder: Path) -> None:
+    with ExporterProcess(short_folder / "c", shared_rtorrent.url) as exporter:
+        assert exporter.get("/-/healthy").text == "healthy\n"
+        assert exporter.get("/").headers["content-type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in exporter.get("/").headers["content-security-policy"]
+        assert exporter.get("/favicon.ico").status == exporter.get("/metrics/").status == 404
+        assert exporter.get("/metrics?collect[]=nonsense").status == 400
+        only = exporter.get("/metrics?collect[]=views", compressed=True)
+        assert 'rtorrent_view_items{view="main"}' in only.text
+        assert "pyrotorque_build_info" not in only.text
+        whole = exporter.get(compressed=True)
+        assert whole.headers["content-encoding"] == "gzip"
+        assert whole.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+
+
+def test_parallel_scrapes_ask_rtorrent_once(shared_rtorrent: PrivateRTorrent, short_folder: Path) -> None:
+    with ExporterProcess(short_folder / "c", shared_rtorrent.url) as exporter:
+        pages: list[Page] = []
+        scrapers = [threading.Thread(target=lambda: pages.append(exporter.get())) for _ in range(20)]
+        for scraper in scrapers:
+            scraper.start()
+        for scraper in scrapers:
+            scraper.join()
+        assert len(pages) == 20
+        assert {page.value('rtorrent_rpc_requests_total{call="summary"}') for page in pages} <= {5.0, 10.0}
+
+
+def test_an_exporter_without_a_job_idles_without_a_port(short_folder: Path) -> None:
+    exporter = ExporterProcess(short_folder / "c", "scgi:///nowhere", active=False)
+    exporter.start(wait=False)
+    try:
+        eventually(lambda: "idling" in exporter.log, 20)
+        assert not exporter.answers()
+        assert exporter.running
+        assert exporter.stop() == 0
+    finally:
+        exporter.__exit__(None, None, None)
+
+
+def test_a_taken_port_is_one_line_and_is_opened_when_it_is_free(short_folder: Path) -> None:
+    exporter = ExporterProcess(short_folder / "c", "scgi:///nowhere")
+    taken = socket.create_server(("127.0.0.1", exporter.port))
+    exporter.start(wait=False)
+    try:
+        eventually(lambda: "another program listens there" in exporter.log, 20)
+        taken.close()
+        eventually(exporter.answers, 15)
+        assert exporter.log.count("another program listens there") == 1
+    finally:
+        exporter.__exit__(None, None, None)
+
+
+def test_an_address_for_others_is_a_warning(short_folder: Path) -> None:
+    with ExporterProcess(short_folder / "c", "scgi:///nowhere", extra="job.exporter.address = 0.0.0.0") as exporter:
+        eventually(lambda: "can be reached from other machines" in exporter.log)
+        assert "WARN" in exporter.log
+
+
+def test_a_new_port_is_taken_up_by_hup(short_folder: Path) -> None:
+    with ExporterProcess(short_folder / "c", "scgi:///nowhere") as exporter:
+        assert exporter.process is not None
+        old, exporter.port = exporter.port, ExporterProcess(short_folder / "d", "scgi:///x").port
+        ini = short_folder / "c" / "torque.ini"
+        ini.write_text(ini.read_text().replace(str(old), str(exporter.port)))
+        os.kill(exporter.process.pid, signal.SIGHUP)
+        eventually(exporter.answers, 20)
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", old)) != 0
+
+
+def test_it_stops_at_once_in_the_middle_of_a_scrape(short_folder: Path) -> None:
+    path = short_folder / "hung.sock"
+    with (
+        _listener(path, lambda client: None),
+        ExporterProcess(short_folder / "c", f"scgi://{path}") as exporter,
+        socket.create_connection(("127.0.0.1", exporter.port)) as client,
+    ):
+        client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        eventually(exporter.answers)
+        began = time.monotonic()
+        assert exporter.stop() == 0
+        assert time.monotonic() - began < 1.0
+
+
+def test_events_and_totals_of_services_are_counted_once_over_kills(short_folder: Path) -> None:
+    layout = Layout.below(short_folder / "c")
+    exporter = ExporterProcess(short_folder / "c", "scgi:///nowhere")
+    layout.prepare()
+    store = open_store(layout.database("watcher"), ())
+    outbox = Outbox(store, "watcher")
+    series = 'pyrotorque_events_received_total{event="TorrentLoaded",source="watcher"}'
+    with (
+        running("watcher", layout, config_digest=lambda: "x", outbox=outbox),
+        Bus(layout, "watcher", outbox) as bus,
+        exporter,
+    ):
+
+        def load(count: int) -> None:
+            with store.transaction():
+                for number in range(count):
+                    outbox.add(_loaded(number))
+            bus.ring()
+
+        def shows(expected: float) -> bool:
+            bus.wait(0.05)
+            return exporter.get().value(series) == expected
+
+        load(30)
+        bus.tell(TotalsReported(at=NOW, service="watcher", families=families()))
+        eventually(lambda: shows(30.0), 15)
+        exporter.stop(kill=True)
+        load(12)
+        exporter.start()
+        eventually(lambda: shows(42.0), 15)
+    store.close()
+
+
+def _loaded(number: int) -> TorrentLoaded:
+    return TorrentLoaded(at=NOW, info_hash=HASH, name=f"item {number}", metafile="", job="", mode="normal", seconds=0.0)
+
+
+def test_tracker_totals_do_not_fall_when_items_are_erased_and_the_exporter_is_killed(
+    rtorrent: PrivateRTorrent, short_folder: Path
+) -> None:
+    client = RTorrent(rtorrent.url)
+    for name in ("one", "two"):
+        client.call("load.raw", "", make_metafile(name, announce="http://a.tracker.org/secret/announce"))
+    eventually(lambda: client.call("view.size", "", "main") == 2)
+    with ExporterProcess(short_folder / "c", rtorrent.url, extra="job.exporter.jobs = system, tracker") as exporter:
+        series = 'rtorrent_tracker_items{tracker="tracker.org"}'
+        assert exporter.get().value(series) == 2.0
+        hashes = [row[0] for row in client.rows("main", ["d.hash="])]
+        client.call("d.erase", hashes[0])
+        eventually(lambda: exporter.get().value(series) == 1.0)
+        exporter.stop(kill=True)
+        exporter.start()
+        page = exporter.get()
+        assert page.value('rtorrent_tracker_uploaded_bytes_total{tracker="tracker.org"}') == 0.0
+        assert "secret" not in page.text

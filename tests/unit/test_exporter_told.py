@@ -1,0 +1,157 @@
+"""What services told is shown while they live; gauges of the dead are withdrawn, their counters stay."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from pyrotorque.events import Delivery, Envelope, Family, Heartbeat, QueueChecked, Sample, TorrentErased, TotalsReported
+from pyrotorque_exporter.calls import Calls
+from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.collectors.processes import Processes
+from pyrotorque_exporter.collectors.services import FromServices, is_of_processes
+from pyrotorque_exporter.exposition import Exposition
+from pyrotorque_exporter.families import from_services
+from pyrotorque_exporter.told import FAMILIES_MAX, SAMPLES_MAX, SILENT_AFTER, Told
+from tests.exporter_fakes import FakeRTorrent
+from tests.exporter_scene import NOW, beat, families, live
+
+
+@dataclass
+class Clock:
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _names(told: Told) -> set[str]:
+    return {family.name for family in told.families(lambda _: True)}
+
+
+def _turn() -> Turn:
+    fake = FakeRTorrent()
+    return Turn(NOW, Calls(fake, fake))
+
+
+def _scheduler(clock: Clock) -> Told:
+    told = Told(clock)
+    told.hear(live("scheduler", beat("scheduler")))
+    told.hear(live("scheduler", TotalsReported(at=NOW, service="scheduler", families=families())))
+    return told
+
+
+def test_everything_of_a_living_service_is_shown() -> None:
+    assert _names(_scheduler(Clock())) == {family.name for family in families()}
+
+
+def test_gauges_of_a_silent_service_are_withdrawn_and_counters_stay() -> None:
+    clock = Clock()
+    told = _scheduler(clock)
+    clock.now += SILENT_AFTER + 1
+    assert _names(told) == {"pyrotorque_watch_loads_total", "pyrotorque_watch_load_duration_seconds"}
+    told.hear(live("scheduler", beat("scheduler")))
+    assert "pyrotorque_queue_slots" in _names(told)
+
+
+def test_counters_of_an_earlier_life_are_shown_before_a_service_was_heard() -> None:
+    told = Told(Clock())
+    told.remember([TotalsReported(at=NOW, service="scheduler", families=families())], {}, {})
+    assert "pyrotorque_watch_loads_total" in _names(told)
+    assert "pyrotorque_queue_slots" not in _names(told)
+
+
+def test_each_group_shows_its_own_families() -> None:
+    told = _scheduler(Clock())
+    shown = {
+        name: {one.name for one in FromServices(name, told).collect(_turn())} for name in ("queue", "watch", "jobs")
+    }
+    assert all(name.startswith("pyrotorque_queue_") for name in shown["queue"])
+    assert shown["jobs"] == {"pyrotorque_job_next_run_timestamp_seconds"}
+    assert "pyrotorque_watch_loads" in shown["watch"]
+
+
+def test_families_of_no_group_are_shown_with_the_processes() -> None:
+    assert is_of_processes("pyrotorque_bus_gaps_total")
+    assert not is_of_processes("pyrotorque_queue_slots")
+    assert not is_of_processes("rtorrent_up")
+
+
+def test_a_flood_of_families_or_samples_is_cut() -> None:
+    told = Told(Clock())
+    wide = Family(
+        name="pyrotorque_wide",
+        kind="counter",
+        help="…",
+        labels=("x",),
+        samples=tuple(Sample(labels=(str(number),)) for number in range(SAMPLES_MAX + 1)),
+    )
+    many = tuple(Family(name=f"pyrotorque_{n}", kind="counter", help="…") for n in range(FAMILIES_MAX))
+    told.hear(live("watcher", TotalsReported(at=NOW, service="watcher", families=(wide, *many))))
+    assert len(_names(told)) == FAMILIES_MAX - 1
+    assert "pyrotorque_wide" not in _names(told)
+
+
+def test_only_durable_events_are_counted() -> None:
+    told = Told(Clock())
+    told.hear(
+        live("scheduler", QueueChecked(at=NOW, job="q", startable=1, downloading=1, slots=1, started=0, reason=""))
+    )
+    erased = live("scheduler", TorrentErased(at=NOW, info_hash="AA", name="x"))
+    told.hear(Delivery(Envelope(source="scheduler", epoch="e", seq=1), erased.event))
+    assert told.event_counts() == {("scheduler", "TorrentErased"): 1.0}
+
+
+def test_the_same_counter_of_two_services_is_added_up() -> None:
+    def gaps(value: float) -> Family:
+        sample = Sample(labels=("guardian",), value=value)
+        return Family(name="pyrotorque_bus_gaps_total", kind="counter", help="…", labels=("source",), samples=(sample,))
+
+    (metric,) = from_services([gaps(1), gaps(2)])
+    assert [sample.value for sample in metric.samples] == [3.0]
+
+
+def test_a_histogram_becomes_cumulative() -> None:
+    (metric,) = [one for one in from_services(families()) if one.type == "histogram"]
+    buckets = {sample.labels.get("le"): sample.value for sample in metric.samples if sample.name.endswith("_bucket")}
+    assert buckets == {"0.01": 30.0, "0.1": 40.0, "1.0": 42.0, "+Inf": 43.0}
+
+
+def test_processes_are_up_while_they_beat() -> None:
+    clock = Clock()
+    told = _scheduler(clock)
+    told.expect(("scheduler", "guardian", "exporter"))
+    processes = Processes(told, tuple)
+    seen = Exposition(b"", tuple(processes.collect(_turn())))
+    assert seen.labelled("pyrotorque_process_up") == {"scheduler": 1.0, "guardian": 0.0, "exporter": 1.0}
+    clock.now += SILENT_AFTER + 1
+    seen = Exposition(b"", tuple(processes.collect(_turn())))
+    assert seen.labelled("pyrotorque_process_up")["scheduler"] == 0.0
+
+
+def test_restarts_begin_with_zero_and_are_the_guardians() -> None:
+    told = Told(Clock())
+    told.expect(("watcher",))
+    counted = Family(
+        name="pyrotorque_process_restarts_total",
+        kind="counter",
+        help="…",
+        labels=("process",),
+        samples=(Sample(labels=("watcher",), value=3.0),),
+    )
+    seen = Exposition(b"", tuple(Processes(told, tuple).collect(_turn())))
+    assert seen.labelled("pyrotorque_process_restarts_total") == {"watcher": 0.0}
+    told.hear(live("guardian", TotalsReported(at=NOW, service="guardian", families=(counted,))))
+    seen = Exposition(b"", tuple(Processes(told, tuple).collect(_turn())))
+    assert seen.labelled("pyrotorque_process_restarts_total")["watcher"] == 3.0
+
+
+def test_services_on_different_configurations_are_counted() -> None:
+    told = Told(Clock())
+    for service, digest in (("scheduler", "one"), ("watcher", "two")):
+        told.hear(live(service, _with_config(beat(service), digest)))
+    seen = Exposition(b"", tuple(Processes(told, tuple).collect(_turn())))
+    assert seen.value("pyrotorque_configurations") == 2.0
+
+
+def _with_config(heartbeat: Heartbeat, digest: str) -> Heartbeat:
+    return msgspec.structs.replace(heartbeat, config=digest)
