@@ -33,7 +33,7 @@ class Reader(Protocol):
 class CustomFields(Protocol):
     """Computes the fields of a user's config.py, for many items in one go."""
 
-    def values(self, names: Sequence[str], items: Sequence[Item]) -> Mapping[str, Sequence[Any]]: ...
+    def values(self, names: Sequence[str], items: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]: ...
 
 
 @dataclass(slots=True)
@@ -109,12 +109,14 @@ class ItemReader:
         names = [name for name, field in fields.items() if "custom" in field.details]
         fresh = [item for item in items if any(name not in item for name in names)]
         if names and fresh:
-            self._compute(fresh, names)
+            self._compute(fresh, names, fields)
 
-    def _compute(self, items: list[Item], names: list[str]) -> None:
+    def _compute(self, items: list[Item], names: list[str], fields: Mapping[str, Field]) -> None:
         if self._custom is None:
             raise ConditionError(f"the fields {', '.join(names)} of config.py cannot be computed here")
-        for name, values in self._custom.values(names, items).items():
+        needed = {need for name in names for need in fields[name].needs}
+        asked = [{name: item[name] for name in ("hash", *sorted(needed))} for item in items]
+        for name, values in self._custom.values(names, asked).items():
             for item, value in zip(items, values, strict=True):
                 item[name] = value
 

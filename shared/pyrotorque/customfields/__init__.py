@@ -1,0 +1,17 @@
+"""Fields that users define in `config.py`: declared with a decorator, computed in a process of their own.
+
+```python
+from pyrotorque.customfields import field
+
+@field("is_big", kind="bool", needs=("size",), doc="larger than 10 GiB")
+def is_big(item):
+    return item.size > 10 * 2**30
+```
+
+`item` answers the fields named in `needs`, and `hash`. What the function raises makes the value unknown for that item.
+"""
+
+from pyrotorque.customfields.declaring import field
+from pyrotorque.customfields.worker import CustomFieldWorker, Declared
+
+__all__ = ["CustomFieldWorker", "Declared", "field"]

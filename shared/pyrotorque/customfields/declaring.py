@@ -1,0 +1,39 @@
+"""The decorator of `config.py`: it marks a function as a field and changes nothing else."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from pyrotorque.fields.kinds import KINDS, Kind
+
+Compute = TypeVar("Compute", bound=Callable[[Any], Any])
+MARK: Final = "__pyrotorque_field__"
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What a decorated function says of its field."""
+
+    name: str
+    kind: Kind
+    needs: tuple[str, ...]
+    doc: str
+
+
+def field(name: str, *, kind: Kind = "text", needs: Sequence[str] = (), doc: str = "") -> Callable[[Compute], Compute]:
+    """Declare the decorated function as the field `name`.
+
+    `kind` is one of text, files, tags, bool, number, size, time, "time or never", duration, any; it decides what the
+    field can be compared with. `needs` names the fields that the function reads from its item.
+    """
+    if not name.isidentifier() or not name.isascii():
+        raise ValueError(f"{name!r} cannot be the name of a field: use letters, digits and _")
+    if kind not in KINDS:
+        raise ValueError(f"the field {name} has the kind {kind!r}; the kinds are {', '.join(KINDS)}")
+
+    def mark(compute: Compute) -> Compute:
+        text = doc or (compute.__doc__ or "").strip().partition("\n")[0]
+        setattr(compute, MARK, Declaration(name, kind, tuple(needs), text))
+        return compute
+
+    return mark
