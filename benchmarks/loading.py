@@ -108,7 +108,7 @@ def our_watcher(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Iterato
 @contextlib.contextmanager
 def their_watcher(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Iterator[Drop]:
     config = folder / "config.toml"
-    config.write_text(THEIR_TOML.format(url=rtorrent.url, watch=watch))
+    config.write_text(THEIR_TOML.format(url=f"scgi+unix://{rtorrent.socket}", watch=watch))
     command = [str(PYROSIMPLE), "--no-fork", "--pid-file", str(folder / "pid")]
     with _process(command, dict(os.environ) | {"PYRO_CONF": str(config), "HOME": str(folder)}, folder / "theirs.log"):
         yield write
