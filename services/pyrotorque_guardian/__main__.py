@@ -46,7 +46,7 @@ def read_arguments(arguments: Sequence[str]) -> Given:
 def main() -> int:
     given = read_arguments(sys.argv[1:])
     # Standard output is the protocol; supervisord appends it to the same file.
-    logs.configure("INFO", "guardian", given.layout, file=str(given.layout.log_dir / "guardian.log"))
+    logs.configure("INFO", "guardian", given.layout, file=str(_own_log(given.layout)))
     try:
         guard(given)
     except PyrotorqueError as error:
@@ -69,7 +69,12 @@ def guard(given: Given) -> None:
         with Bus(layout, "guardian", outbox, subscribe={name: [Heartbeat] for name in GUARDED}) as bus:
             life.on_wake(bus.wake)
             supervisord = Supervisord(layout.supervisor_socket, timeout=_SUPERVISORD_WITHIN)
-            Guardian(bus, store, outbox, supervisord, given.guard_file, Totals()).run(life)
+            shared_logs = (layout.log_dir / logs.OWNERS_LOG, _own_log(layout))
+            Guardian(bus, store, outbox, supervisord, given.guard_file, shared_logs, Totals()).run(life)
+
+
+def _own_log(layout: Layout) -> Path:
+    return layout.log_dir / "guardian.log"
 
 
 def _store(layout: Layout) -> Store:

@@ -1,4 +1,4 @@
-"""supervisord's protocol for event listeners: READY, an event as a header line and a payload, RESULT; bytes in, events out."""
+"""supervisord's protocol for event listeners: READY, a header line and a payload, RESULT; bytes in, events out."""
 
 from dataclasses import dataclass
 

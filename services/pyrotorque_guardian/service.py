@@ -1,7 +1,8 @@
-"""The guardian's loop: hears supervisord and heartbeats, tells state changes, revives, kills, and minds the guard file."""
+"""The guardian's loop: hears supervisord and heartbeats; tells changes, revives, kills, minds guard file and logs."""
 
 import logging
 import os
+import signal
 import time
 from collections import deque
 from contextlib import suppress
@@ -21,6 +22,7 @@ from pyrotorque.totals import Totals
 from pyrotorque_guardian.counting import Counts
 from pyrotorque_guardian.listening import HANDLED, READY, Feed, StateChange
 from pyrotorque_guardian.reviving import Revival
+from pyrotorque_guardian.rotating import rotate
 from pyrotorque_guardian.watching import Hung, Watch
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ class Guardian:
     outbox: Outbox
     supervisord: Supervisord
     guard_file: Path | None
+    shared_logs: tuple[Path, ...]
     totals: Totals
     _states: dict[str, str] = field(default_factory=dict[str, str])
     _untold: deque[ServiceStateChanged] = field(default_factory=lambda: deque[ServiceStateChanged](maxlen=_UNTOLD_MAX))
@@ -82,6 +85,7 @@ class Guardian:
         if now >= self._compare_at:
             self._compare_at = now + _COMPARE_EVERY
             self._compare(now)
+            self._rotate_logs()
         for hung in self._watch.look(now):
             self._kill(hung)
         for name in self._revival.due(now):
@@ -135,6 +139,11 @@ class Guardian:
             if process.name in GUARDED and process.state == "UNKNOWN":
                 log.error("supervisord has lost sight of %s", process.name)
             self._takes(process.name, process.state, process.pid, now)
+
+    def _rotate_logs(self) -> None:
+        if rotate(self.shared_logs):
+            # supervisord is our parent; it opens its files again (supervisord(8), SIGUSR2).
+            os.kill(os.getppid(), signal.SIGUSR2)
 
     def _kill(self, hung: Hung) -> None:
         text = f"{hung.service} hangs: {hung.reason}; killing it"

@@ -1,11 +1,11 @@
-"""The life of a service: one holder of its role, gone with its parent or within a second of TERM, heard every second."""
+"""The life of a service: one holder of its role, heard every second, gone with its parent or a second after TERM."""
 
 import argparse
 import fcntl
 import logging
 import os
+import select
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -47,8 +47,13 @@ class Life:
         self._wake: Callable[[], None] = _nothing
 
     def on_wake(self, wake: Callable[[], None]) -> None:
-        """Call `wake` when a signal arrives, so that the loop's wait ends."""
+        """Call `wake` when a signal arrives, so that the loop's wait ends; at once when one came already.
+
+        It is called inside the signal handler: it must not take a lock.
+        """
         self._wake = wake
+        if self.stopping or self._reload:
+            wake()
 
     def carry(self, outbox: Outbox) -> None:
         """Let the heartbeats carry the head of `outbox`, where it could only be opened after the role was held."""
@@ -185,7 +190,7 @@ class Start:
 def service_main(service: str, run: Callable[[Start], int]) -> int:
     """Start a service as supervisord does (`--config-dir DIR`), and turn its errors into lines and exit codes.
 
-    While its file cannot be written (disk full), `run` is tried again every few seconds: a service waits, it does not die.
+    While its file cannot be written (disk full), `run` is tried again every few seconds: it waits, it does not die.
     """
     config_dir = _config_dir(service)
     try:
@@ -233,12 +238,15 @@ def _start(service: str, config_dir: Path) -> Start:
 
 def _stopped_within(seconds: float, start: Start) -> bool:
     """Wait, alive and heard; True when TERM came."""
-    woken = threading.Event()
-    with running(start.service, start.layout, config_digest=lambda: start.settings.digest, outbox=None) as life:
-        life.on_wake(woken.set)
-        with life.step("waiting for its state folder", time.monotonic() + 2 * seconds):
-            woken.wait(seconds)
-        return life.stopping
+    woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+    try:
+        with running(start.service, start.layout, config_digest=lambda: start.settings.digest, outbox=None) as life:
+            life.on_wake(lambda: os.eventfd_write(woken, 1))
+            with life.step("waiting for its state folder", time.monotonic() + 2 * seconds):
+                select.select([woken], [], [], seconds)
+            return life.stopping
+    finally:
+        os.close(woken)
 
 
 def exit_code(error: PyrotorqueError) -> int:

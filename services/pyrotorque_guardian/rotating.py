@@ -1,0 +1,34 @@
+"""Rotates the logs that supervisord and we both append to; supervisord's own rotation would write over our lines.
+
+(After its first rotation supervisord 4.3 holds the file open without O_APPEND. Where it does not rotate, it appends.)
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+SHARED_MAX = 4 << 20
+SHARED_BACKUPS = 2
+
+
+def rotate(paths: Sequence[Path], *, maximum: int = SHARED_MAX, backups: int = SHARED_BACKUPS) -> bool:
+    """Rename what has grown too large, keeping `backups` of each; True when somebody has to open files again."""
+    rotated = [path for path in paths if _rotate_one(path, maximum, backups)]
+    return bool(rotated)
+
+
+def _rotate_one(path: Path, maximum: int, backups: int) -> bool:
+    try:
+        if path.stat().st_size <= maximum:
+            return False
+        for number in range(backups - 1, 0, -1):
+            with suppress(FileNotFoundError):
+                _numbered(path, number).rename(_numbered(path, number + 1))
+        path.rename(_numbered(path, 1))
+    except OSError:
+        return False
+    return True
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.{number}")

@@ -1,0 +1,135 @@
+"""Log lines: one each, whatever is in a name; and the owner's log, which several write."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyrotorque import logs
+from pyrotorque.layout import Layout
+from pyrotorque_guardian.rotating import rotate
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Iterator[Layout]:
+    found = Layout.below(tmp_path)
+    found.prepare()
+    root = logging.getLogger()
+    handlers, level, raises = root.handlers[:], root.level, logging.raiseExceptions
+    yield found
+    root.handlers[:], logging.raiseExceptions = handlers, raises
+    root.setLevel(level)
+
+
+def test_a_line_has_time_level_and_who_and_no_name_can_break_it(
+    layout: Layout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("info", "watcher", layout)
+    logging.getLogger("pyrotorque_watcher.service").warning("loaded %s", "a\nb\x1b[2J\udcff")
+    logging.getLogger("pyrotorque.bus").info("hello")
+    logging.getLogger("pyrotorque.bus").debug("not shown")
+    first, second = capsys.readouterr().out.splitlines()
+    assert first[:4].isdigit()
+    assert first[19:] == r" WARN  watcher: loaded a\nb\x1b[2J\xff"
+    assert second[19:] == " INFO  bus: hello"
+
+
+def test_a_traceback_is_indented_below_its_line(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO", "watcher", layout)
+    try:
+        raise ValueError("a\nb")
+    except ValueError:
+        logging.getLogger("x").exception("failed")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("ERROR x: failed")
+    assert all(line.startswith("    ") for line in lines[1:])
+
+
+def test_the_level_can_change(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("ERROR", "watcher", layout)
+    logging.getLogger("x").info("quiet")
+    logs.set_level("debug")
+    logging.getLogger("x").debug("loud")
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_the_owner_reads_one_line_for_what_matters(layout: Layout) -> None:
+    logs.configure("INFO", "watcher", layout)
+    logs.owner("loaded a\nb")
+    line = (layout.log_dir / "torque.log").read_text()
+    assert line.endswith("INFO watcher: loaded a\\nb\n")
+
+
+def test_a_log_renamed_by_its_rotation_is_begun_anew(layout: Layout) -> None:
+    logs.configure("INFO", "watcher", layout)
+    logs.owner("first")
+    path = layout.log_dir / "torque.log"
+    path.rename(path.with_suffix(".log.1"))
+    logs.owner("second")
+    assert ("first" in path.read_text(), "second" in path.read_text()) == (False, True)
+
+
+def test_an_owners_log_that_cannot_be_written_stops_nobody(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO", "watcher", layout)
+    (layout.log_dir / "torque.log").mkdir()
+    logs.owner("loaded")
+    assert "cannot write" in capsys.readouterr().out
+
+
+SUPERVISORD_AND_SERVICES = """
+import signal, sys
+from pathlib import Path
+from supervisor.loggers import FileHandler, Logger
+from pyrotorque import logs
+from pyrotorque.layout import Layout
+from pyrotorque_guardian.rotating import rotate
+from tests.waiting import eventually
+layout = Layout.below(Path(sys.argv[1]))
+if sys.argv[2] == "supervisord":
+    signal.signal(signal.SIGUSR2, lambda *_: reopens.append(True))
+    reopens = []
+    handler = FileHandler(str(layout.log_dir / "torque.log"))
+    handler.setFormat("%(asctime)s %(levelname)s %(message)s\\n")
+    logger = Logger(handlers=[handler])
+    for number in range(1000):
+        logger.info(f"supervisord line {number} end")
+        while reopens:  # between two lines, as supervisord does it
+            reopens.pop()
+            handler.reopen()
+else:
+    logs.configure("INFO", sys.argv[2], layout)
+    for number in range(1000):
+        logs.owner(f"line {number} end")
+"""
+
+
+def writer(layout: Layout, name: str) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen(
+        [sys.executable, "-c", SUPERVISORD_AND_SERVICES, str(layout.config_dir), name], env=environment
+    )
+
+
+def test_supervisord_and_services_write_one_log_and_no_line_is_torn_or_lost(layout: Layout) -> None:
+    log, names = layout.log_dir / "torque.log", ("supervisord", "watcher", "scheduler")
+    writers = [writer(layout, "supervisord")]
+    eventually(log.exists, timeout=20)
+    writers += [writer(layout, name) for name in names[1:]]
+    rotations = 0
+    while None in [one.poll() for one in writers]:
+        if rotate([log], maximum=10_000, backups=1000):
+            rotations += 1
+            writers[0].send_signal(signal.SIGUSR2)
+    assert [one.wait(30) for one in writers] == [0, 0, 0]
+    assert rotations > 1
+    lines = [line for path in layout.log_dir.glob("torque.log*") for line in path.read_text().splitlines()]
+    assert len(lines) == 3000
+    for name in names:
+        found = [line for line in lines if f"{name}{':' if name != 'supervisord' else ''} line" in line]
+        assert sorted(int(line.split()[-2]) for line in found) == list(range(1000))
