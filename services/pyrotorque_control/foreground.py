@@ -44,12 +44,19 @@ def run(configuration: Configuration) -> int:
         _SignalsPassedTo(supervisord),
     ):
         _show(supervisord, tails, Marked(sys.stdout))
+        for tail in tails.values():
+            tail.close()
     return EX_OK if supervisord.returncode == 0 else supervisord.returncode
 
 
 def logs(layout: Layout) -> dict[str, Path]:
     """Where the services' lines are."""
     return {service: layout.log_dir / f"{service}.log" for service in SERVICES}
+
+
+def is_protocol(line: str) -> bool:
+    """Whether the line is for supervisord and not for people."""
+    return _PROTOCOL.fullmatch(line) is not None
 
 
 class Tail:
@@ -62,13 +69,16 @@ class Tail:
         if self._file is not None:
             self._file.seek(0, os.SEEK_END)
 
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
     def lines(self) -> Iterator[str]:
         """The whole lines that came since the last time."""
         yield from self._rest()
         if self._rotated():
-            self._file, before = self._opened(), self._file
-            if before is not None:
-                before.close()
+            self.close()
+            self._file = self._opened()
             yield from self._rest()
 
     def _rest(self) -> list[str]:
@@ -124,7 +134,7 @@ def _show(supervisord: subprocess.Popen[bytes], tails: dict[str, Tail], output: 
             pass
         for name, tail in tails.items():
             for line in tail.lines():
-                if not _PROTOCOL.fullmatch(line):
+                if not is_protocol(line):
                     output.show(name, line)
     reader.join(_LOOK_EVERY)
 

@@ -52,15 +52,23 @@ def json_line(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """`value` in what JSON knows; odd text is made printable, sets are sorted."""
-    if isinstance(value, str | bytes):
-        return printable(value) if isinstance(value, bytes) or not value.isascii() else value
+    """`value` in what JSON knows: bytes that are not UTF-8 are shown, sets are sorted."""
+    if isinstance(value, str):
+        return value if _is_utf8(value) else printable(value)
     if isinstance(value, dict):
-        return {printable(str(key)): plain(inner) for key, inner in value.items()}
+        return {plain(str(key)): plain(inner) for key, inner in value.items()}
     if isinstance(value, set | frozenset):
         return sorted(map(plain, value))
     if isinstance(value, list | tuple):
         return [plain(inner) for inner in value]
     if value is None or isinstance(value, bool | int | float):
         return value
-    return printable(str(value))
+    return printable(value if isinstance(value, bytes) else str(value))
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

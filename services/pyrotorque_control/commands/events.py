@@ -11,6 +11,7 @@ import msgspec
 from pyrotorque.errors import UserError
 from pyrotorque.events import Delivery
 from pyrotorque.layout import SERVICES
+from pyrotorque.text import printable
 from pyrotorque_control import terminal
 from pyrotorque_control.group import Group
 
@@ -60,4 +61,4 @@ def line(delivery: Delivery) -> str:
     del told["seq"]
     first = [str(told.pop(name)) for name in _FIRST if told.get(name)]
     rest = [f"{name}={round(value, 3) if isinstance(value, float) else value}" for name, value in told.items() if value]
-    return " ".join([f"{at} {source:<9} {kind}:", ", ".join(first), *rest])
+    return printable(" ".join([f"{at} {source:<9} {kind}:", ", ".join(first), *rest]))
