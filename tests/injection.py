@@ -1,4 +1,4 @@
-"""Loads torrents with hostile names, labels, folders and trackers into a real rTorrent, and looks at what became of them."""
+"""Loads torrents with hostile names, labels, folders and trackers into a real rTorrent, and reads what it kept."""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from pyrotorque.errors import CommandRefused, MetafileError, RTorrentFault, Temp
 from pyrotorque.loadcommands import LoadCommand, compile_command, tie
 from pyrotorque.metafile import read
 from pyrotorque.namespace import namespace
-from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent import Param, RTorrent
 from pyrotorque.templates import compile_template
 from tests.waiting import eventually
 
@@ -126,7 +126,7 @@ def prove(rtorrent: PrivateRTorrent, strings: Sequence[bytes]) -> Proof:
     commands = [compile_command(f"r{index}", _text(recipe)) for index, recipe in enumerate(RECIPES)]
     sent = [_sent(index, raw, commands, proof) for index, raw in enumerate(strings)]
     for begin in range(0, len(sent), 20):
-        calls = [("load.raw", ["", *each.payload]) for each in sent[begin : begin + 20]]
+        calls: list[tuple[str, list[Param]]] = [("load.raw", ["", *each.payload]) for each in sent[begin : begin + 20]]
         faults = [answer for answer in client.multicall(calls) if isinstance(answer, RTorrentFault)]
         proof.wrong += [str(fault) for fault in faults]
     for each in sent:

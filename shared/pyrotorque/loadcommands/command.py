@@ -1,5 +1,6 @@
 """One load command of the configuration, checked once and rendered for each metafile."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,6 +15,7 @@ from pyrotorque.namespace import NAMES, sample
 from pyrotorque.templates import Inserted, Piece, Template, compile_template
 from pyrotorque.text import printable
 
+_TAG: Final = re.compile(r"\{\{[^{}]*\}\}")
 _SIZE_MAX: Final = 65_536
 
 
@@ -98,7 +100,7 @@ def tie(path: bytes) -> bytes:
 
 
 def _check_tags(source: str) -> None:
-    if not source.startswith("{{") and ("{{" in source or "}}" in source):
+    if not source.startswith("{{") and _TAG.search(source):
         raise TemplateError("only a text that begins with {{ is a template: put {{# a comment}} in front of it")
 
 

@@ -5,6 +5,7 @@ import re
 from pyrotorque.errors import MetafileError, MetafileIncomplete
 
 MAX_DEPTH = 100
+MAX_KEYS = 1_000
 # A file of a torrent counts seven, which leaves room for some 55,000; each value costs memory and time.
 MAX_VALUES = 400_000
 
@@ -42,6 +43,8 @@ def top_level(data: bytes) -> dict[bytes, Span]:
         if key in spans:
             raise MetafileError(f"the key {key[:40]!r} appears twice")
         end, values = _skip(data, at, values)
+        if len(spans) == MAX_KEYS:
+            raise MetafileError(f"more than {MAX_KEYS} keys in the outer dictionary")
         spans[key] = (at, end)
         at = end
     return spans

@@ -129,7 +129,7 @@ class _Reader:
         elif keyword[1] in _REFUSED:
             raise TemplateError(f"line {line}: {{{{{keyword[1]}}}}}: {_REFUSED[keyword[1]]}")
         else:
-            self._statement(keyword[1], keyword[2].strip(), line)
+            self._statement(keyword[1], keyword[2].strip().removesuffix(":").rstrip(), line)
 
     def _statement(self, word: str, rest: str, line: int) -> None:
         match word:

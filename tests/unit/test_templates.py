@@ -1,0 +1,196 @@
+"""Templates: the manual's syntax, and nothing that reaches out of them or grows without bound."""
+
+from pathlib import Path
+
+import pytest
+
+from pyrotorque.errors import TemplateError
+from pyrotorque.templates import Inserted, compile_template
+
+NAMES: dict[str, object] = {
+    "label": "tv/mkv",
+    "relpath": "tv/Some Show",
+    "info_name": "Foo.Bar.S01",
+    "pathname": "/w/tv/Some Show/foo.torrent",
+    "flags": frozenset({"start", "b"}),
+    "traits": {"kind": "tv", "title": None},
+    "size": 3_000_000_000,
+    "raw": b"\xff",
+    "odd": "\udcff",
+}
+
+
+def rendered(text: str) -> str:
+    return compile_template(text).render(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{{# over\n lines }}a/{{label}}/{{relpath}}", "a/tv/mkv/tv/Some Show"),
+        ("plain %(label)s, %% and 100% of %d", "plain tv/mkv, % and 100% of %d"),
+        ("no template: {label} { {", "no template: {label} { {"),
+        ("{{if 'start' in flags}}yes{{else}}no{{endif}}", "yes"),
+        ("{{if not flags}}a{{elif label == 'tv/mkv'}}b{{else}}c{{endif}}", "b"),
+        ("{{if false}}a{{endif}}", ""),
+        ("{{if true:}}a{{endif}}", "a"),
+        ("{{for part in label.split('/')}}{{loop.index}}{{part}}{{if not loop.last}},{{endif}}{{endfor}}", "1tv,2mkv"),
+        ("{{for a, b in [(1, 2), (3, 4)]}}{{a}}{{b}}{{endfor}}{{# gone}}", "1234"),
+        ("{{default missing = 'x'}}{{missing}}{{default label = 'y'}}{{label}}", "xtv/mkv"),
+        ("{{set show = relpath.split('/')[1]}}{{show}}", "Some Show"),
+        ("{{info_name|upper}}", "FOO.BAR.S01"),
+        ("{{info_name|h.subst('[.]', ' ')}}{{info_name|subst('[.]', '-')}}", "Foo Bar S01Foo-Bar-S01"),
+        ("{{h.subst('o', '0')(info_name)}}", "F00.Bar.S01"),
+        ("{{h.pathbase(pathname)}} {{pathbase(pathname)}}", "foo.torrent foo.torrent"),
+        ("{{pathname|h.pathname}} {{pathname|pathext}}", "foo .torrent"),
+        ("{{pathdir(pathname)}} {{pathname}}", "/w/tv/Some Show /w/tv/Some Show/foo.torrent"),
+        ("{{sz(size)}} {{size|h.sz}} {{sz(5)}}", "2.8 GiB 2.8 GiB 5 bytes"),
+        ("{{pc(0.5)}} {{duration(90061)}} {{duration(0)}} {{iso(0)}}", "50.0 1d 1h 1m 1s 0s "),
+        ("{{mtime('/nowhere')}} {{delta(99999999999)}}", "0.0 0s"),
+        ("{{json(flags)}}{{strip(' a ')}}{{len(label)}}{{'a' ~ 1}}", '["b", "start"]a6a1'),
+        ("{{flags}}|{{traits.title}}|{{[1, 2]}}|{{traits.kind}}|{{raw}}", "b,start||1,2|tv|\udcff"),
+        ("{{odd|upper}}", "\udcff"),
+        ("{{if true}}\n  a\n  {{# alone on its line }}\n  b\n{{endif}}\n", "  a\n  b"),
+        ("{{'{{'}}", "{{"),
+    ],
+)  # fmt: skip
+def test_the_manuals_syntax_means_what_the_manual_says(text: str, expected: str) -> None:
+    assert rendered(text).rstrip("\n") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{py: import os}}", "no|not run"),
+        ("{{inherit 'x'}}", "inherit"),
+        ("{{def f()}}", "cannot be defined"),
+        ("{{unknown}}", "unknown is not known"),
+        ("{{unknown.x}}", "unknown"),
+        ("{{traits.nothing}}", "nothing"),
+        ("{{\n\n1 +}}", "line 1"),
+        ("{{# x}}\n\n{{label label}}", "line 3"),
+        ("{{if label}}a", "endif"),
+        ("{{for x in label}}a", "endfor"),
+        ("{{if label}}{{endfor}}", "endfor"),
+        ("{{# x}}{{endif}}", "endif"),
+        ("{{else}}", "without an"),
+        ("{{if label}}{{else}}{{else}}{{endif}}", "without an"),
+        ("{{if label}}{{elif}}{{endif}}", "needs a condition"),
+        ("{{if}}a{{endif}}", "expression is missing"),
+        ("{{}}", "expression is missing"),
+        ("{{for label}}{{endfor}}", "NAME in VALUES"),
+        ("{{set label}}", "NAME = VALUE"),
+        ("{{# x}} }}", "without its partner"),
+        ("{{label", "without its partner"),
+        ("{{for a, b in [1]}}{{endfor}}", "looped over"),
+        ("{{for a, b in [(1, 2, 3)]}}{{endfor}}", "do not fit"),
+        ("{{1 // 0}}", "ZeroDivision"),
+        ("{{label|nofilter}}", "nofilter"),
+        ("{{info_name|subst('[', '')}}", "line 1"),
+        ("{{label}}\0", "NUL"),
+    ],
+)
+def test_what_cannot_be_read_or_rendered_is_told_with_its_place(text: str, said: str) -> None:
+    with pytest.raises(TemplateError, match=said):
+        rendered(text)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "label.__class__",
+        "''.__class__.__mro__[1].__subclasses__()",
+        "h.__dict__",
+        "h.sz.__globals__",
+        "h.sz.__code__",
+        "label.format.__self__",
+        "'{0.__class__}'.format(label)",
+        "'{a}'.format_map(traits)",
+        "label|attr('__class__')",
+        "[].append(1)",
+        "traits.update(a=1)",
+        "traits.clear()",
+        "self",
+        "cycler",
+        "lipsum",
+        "config",
+        "open('/etc/passwd')",
+        "__import__('os')",
+        "import os",
+        "lambda: 1",
+        "[x for x in label]",
+        "'a' * 10 ** 9",
+        "[0] * 10 ** 9",
+        "10 ** 10 ** 10",
+        "'%999999999d' % 1",
+        "'%*d' % (999999999, 1)",
+        "'a'.ljust(10 ** 9)",
+        "'a'.center(10 ** 9)",
+        "'a'|center(10 ** 9)",
+        "'a'.zfill(10 ** 9)",
+        "range(10 ** 9)",
+        "'a'.replace('a', 'b' * 60000)",
+        "'x' * 60000 ~ 'y' * 60000",
+        "(" * 3000 + ")" * 3000,
+        "-" * 100000 + "1",
+        "[" * 300 + "]" * 300 + "[0]",
+    ],
+)
+def test_no_expression_reaches_out_or_grows_without_bound(expression: str) -> None:
+    with pytest.raises(TemplateError):
+        rendered("{{# x}}{{" + expression + "}}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{for a in range(9000)}}{{for b in range(9000)}}{{endfor}}{{endfor}}",
+        "{{for a in range(9000)}}{{'xxxxxxxxxx' * 10}}{{endfor}}",
+        "{{" + " " * 70_000 + "}}",
+    ],
+)
+def test_loops_output_and_source_are_bounded(text: str) -> None:
+    with pytest.raises(TemplateError):
+        rendered(text)
+
+
+def test_what_was_inserted_is_told_from_what_was_written() -> None:
+    pieces = compile_template("{{# x}}a={{label}},{{if flags}}{{1 + 1}}{{endif}}").pieces(NAMES)
+    assert pieces == ["a=", Inserted("tv/mkv", frozenset({"label"}), 1), ",", Inserted("2", frozenset(), 1)]
+
+
+def test_a_value_is_never_read_as_a_template_again() -> None:
+    assert compile_template("{{x}}%(x)s").render({"x": "{{1 + 1}}%(x)s"}) == "{{1 + 1}}%(x)s%(x)s"
+
+
+def test_the_names_that_are_read_are_known_without_rendering() -> None:
+    text = "{{set a = label}}{{if size > 1}}{{a}}{{else}}{{h.sz(other)}}{{endif}}"
+    loop = "{{for b in c}}{{b}}{{loop.index}}{{d}}{{endfor}}"
+    assert compile_template(text + loop).fields == {"label", "size", "other", "c", "d"}
+
+
+def test_each_case_of_a_condition_is_among_the_shapes() -> None:
+    template = compile_template("{{if a}}1{{elif b}}2{{endif}}{{for c in d}}3{{endfor}}")
+    assert {"".join(map(str, shape)) for shape in template.shapes()} == {
+        first + second for first in ("1", "2", "") for second in ("3", "33", "")
+    }
+
+
+def test_many_conditions_do_not_multiply_without_bound() -> None:
+    shapes = list(compile_template("{{if a}}1{{else}}2{{endif}}" * 40).shapes())
+    assert len(shapes) <= 256
+    assert {"1", "2"} == {piece for shape in shapes for piece in shape}
+
+
+def test_a_template_may_live_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "target").write_text("{{label}}!\n")
+    assert compile_template("file:target", templates=tmp_path).render(NAMES) == "tv/mkv!"
+    assert compile_template(f"file:{tmp_path}/target").render(NAMES) == "tv/mkv!"
+    for text, folder in (("file:target", None), ("file:missing", tmp_path)):
+        with pytest.raises(TemplateError, match="file:"):
+            compile_template(text, templates=folder)
+
+
+def test_a_name_of_a_loop_is_gone_after_it() -> None:
+    with pytest.raises(TemplateError, match="part is not known"):
+        rendered("{{for part in label.split('/')}}{{part}}{{endfor}}{{part}}")
