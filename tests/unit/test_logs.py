@@ -102,6 +102,7 @@ if sys.argv[2] == "supervisord":
         while reopens:  # between two lines, as supervisord does it
             reopens.pop()
             handler.reopen()
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 else:
     logs.configure("INFO", sys.argv[2], layout)
     for number in range(1000):

@@ -1,0 +1,133 @@
+"""One turn of the guardian's loop after the other, over a supervisord that plays a script."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pyrotorque.bus import Bus, Woken
+from pyrotorque.events import Delivery, Envelope, Heartbeat, ServiceStateChanged, decode
+from pyrotorque.layout import Layout
+from pyrotorque.outbox import Outbox
+from pyrotorque.store import open_store
+from pyrotorque.supervisord import Process, Supervisord, SupervisordError
+from pyrotorque.totals import Totals
+from pyrotorque_guardian.listening import StateChange
+from pyrotorque_guardian.service import Guardian
+
+
+@dataclass
+class PlayedSupervisord(Supervisord):
+    """Says what it is told to say, and remembers what it was asked to do."""
+
+    states: dict[str, str] = field(default_factory=dict[str, str])
+    done: list[str] = field(default_factory=list[str])
+    away: bool = False
+
+    def processes(self) -> list[Process]:
+        if self.away:
+            raise SupervisordError("away")
+        return [Process(name, name, state, 7, 0.0, "", "") for name, state in self.states.items()]
+
+    def call(self, method: str, *params: str | int) -> bool:
+        self.done.append(" ".join([method.removeprefix("supervisor."), *map(str, params)]))
+        if self.away:
+            raise SupervisordError("away")
+        return True
+
+
+@pytest.fixture
+def layout(short_folder: Path) -> Layout:
+    found = Layout.below(short_folder)
+    found.prepare()
+    return found
+
+
+@pytest.fixture
+def supervisord() -> PlayedSupervisord:
+    return PlayedSupervisord()
+
+
+@pytest.fixture
+def guardian(layout: Layout, supervisord: PlayedSupervisord) -> Iterator[Guardian]:
+    store = open_store(layout.database("guardian"), [])
+    outbox = Outbox(store, "guardian")
+    with Bus(layout, "guardian", outbox) as bus:
+        yield Guardian(bus, store, outbox, supervisord, None, (), Totals())
+    store.close()
+
+
+def heartbeat() -> Woken:
+    beat = Heartbeat(
+        at=0.0,
+        service="watcher",
+        pid=7,
+        started=0.0,
+        step="",
+        step_since=0.0,
+        deadline=0.0,
+        epoch="",
+        head=0,
+        config="",
+    )
+    return Woken(deliveries=[Delivery(Envelope(source="watcher", epoch=""), beat)])
+
+
+def told(guardian: Guardian) -> list[tuple[str, str, str]]:
+    events = [decode(body).event for body in guardian.outbox.since(0)]
+    return [(event.before, event.state, event.reason) for event in events if isinstance(event, ServiceStateChanged)]
+
+
+def test_who_was_fatal_before_the_guardian_came_is_revived(guardian: Guardian, supervisord: PlayedSupervisord) -> None:
+    supervisord.states = {"watcher": "FATAL", "exporter": "RUNNING", "mine": "FATAL"}
+    guardian.turn(Woken(), 1.0)
+    guardian.turn(Woken(), 2.1)
+    assert supervisord.done == ["startProcess watcher 0"]
+
+
+def test_a_silent_service_is_killed_and_the_reason_told(guardian: Guardian, supervisord: PlayedSupervisord) -> None:
+    supervisord.states = {"watcher": "RUNNING"}
+    guardian.turn(heartbeat(), 1.0)
+    guardian.turn(heartbeat(), 1.0)
+    for second in range(2, 19):
+        guardian.turn(Woken(), float(second))
+    assert supervisord.done == ["signalProcess watcher KILL"]
+    guardian.sees(StateChange("watcher", "watcher", "EXITED", "RUNNING", expected=False, pid=7), 19.0)
+    guardian.turn(Woken(), 19.0)
+    assert told(guardian) == [("RUNNING", "EXITED", "killed by the guardian: no heartbeat for 16 s")]
+
+
+def test_the_group_is_stopped_when_its_guard_file_goes_and_asked_again_if_that_failed(
+    guardian: Guardian, supervisord: PlayedSupervisord, tmp_path: Path
+) -> None:
+    guardian.guard_file = tmp_path / "guard"
+    guardian.guard_file.touch()
+    guardian.turn(Woken(), 1.0)
+    guardian.guard_file.unlink()
+    supervisord.away = True
+    guardian.turn(Woken(), 2.0)
+    supervisord.away = False
+    guardian.turn(Woken(), 3.0)
+    assert supervisord.done == ["shutdown", "shutdown"]
+
+
+def test_while_the_disk_is_full_changes_wait_and_others_are_kept_alive(
+    guardian: Guardian, supervisord: PlayedSupervisord
+) -> None:
+    guardian.store.db.execute("PRAGMA query_only = on")
+    guardian.sees(StateChange("watcher", "watcher", "FATAL", "BACKOFF", expected=False, pid=0), 1.0)
+    guardian.turn(Woken(), 1.5)
+    guardian.turn(Woken(), 2.5)
+    assert supervisord.done == ["startProcess watcher 0"]
+    assert told(guardian) == []
+    guardian.store.db.execute("PRAGMA query_only = off")
+    guardian.turn(Woken(), 3.0)
+    assert told(guardian) == [("BACKOFF", "FATAL", "")]
+
+
+def test_a_supervisord_that_does_not_answer_stops_nothing(guardian: Guardian, supervisord: PlayedSupervisord) -> None:
+    supervisord.away = True
+    guardian.turn(heartbeat(), 1.0)
+    guardian.turn(Woken(), 40.0)
+    assert supervisord.done == []
