@@ -60,6 +60,9 @@ def read(text: str, kind_of: KindOf) -> Node:
         tokens = list(_parser().lex(text))
     except UnexpectedCharacters as error:
         raise _bad_character(text, error.pos_in_stream or 0) from None
+    for token in tokens:
+        if token.type == "WORD":
+            _check_spelling(token, text, token.start_pos or 0)
     _check_depth(text, tokens)
     if not tokens:
         raise complaint(text, 0, "there is no condition here", "`*` matches every item")
@@ -86,7 +89,6 @@ def _node(tree: Tree[Token] | Token, text: str, kind_of: KindOf) -> Node:
 
 def _term(token: Token, text: str, kind_of: KindOf) -> Term:
     begin = token.start_pos or 0
-    _check_spelling(token, text, begin)
     found = words.cells(str(token), begin)
     head = _OPERATOR.match("".join("\0" if cell.literal else cell.char for cell in found))
     name, operator = (head[1], head[2]) if head else ("name", "=")
@@ -95,8 +97,10 @@ def _term(token: Token, text: str, kind_of: KindOf) -> Term:
     except UnknownField as error:
         raise complaint(text, begin, *error.args) from None
     choices: dict[Choice, None] = {}  # an ordered set: repeated values are one
-    for number, value in enumerate(words.split_values(found[head.end() :] if head else found)):
-        at = value[0].at if value else (found[-1].at + 1 if found else begin)
+    position = head.end() if head else 0
+    for number, value in enumerate(words.split_values(found[position:])):
+        at = found[position].at if position < len(found) else begin + len(token)
+        position += len(value) + 1
         try:
             choice = _choice(kind, name, operator if number == 0 else "=", value)
         except BadValue as error:
@@ -139,7 +143,7 @@ def _check_spelling(token: Token, text: str, begin: int) -> None:
         raise complaint(
             text,
             begin,
-            f"`{word}` is not a name to look for?",
+            f"`{word}` is no operator",
             f"{advice[word.lower()]}; for an item of that name: name={word}",
         )
     if word.startswith(("[", "]")) and word.count("[") != word.count("]"):
@@ -170,8 +174,8 @@ def _bad_character(text: str, at: int) -> Exception:
 
 
 def _misplaced(text: str, tokens: list[Token], wrong: Token) -> Exception:
-    index = next((i for i, token in enumerate(tokens) if token.start_pos == wrong.start_pos), len(tokens))
-    at_end = wrong.type == "$END" or index == len(tokens)
+    at_end = wrong.type == "$END"
+    index = len(tokens) if at_end else next(i for i, each in enumerate(tokens) if each.start_pos == wrong.start_pos)
     at = len(text) if at_end else tokens[index].start_pos or 0
     before = tokens[index - 1] if index else None
     if wrong.type == "NOT" and not at_end:

@@ -63,6 +63,8 @@ def _text(value: Written) -> Glob | Regex:
         return _regex(words.regex_text(value.cells))
     if words.regex_end(value.cells, 0) == len(value.cells) > 1:
         return _regex(words.regex_text(value.cells[1:-1]))
+    if value.text.startswith("{{") or value.text.endswith("}}"):
+        raise BadValue("templates are not read in conditions", "compare with a fixed text, a pattern or a custom field")
     return Glob(words.glob_text(value.cells))
 
 
@@ -89,6 +91,8 @@ def _tag(value: Written) -> Member | Exactly:
 
 def _flag(value: Written) -> Flag:
     word = value.text.lower()
+    if not word:
+        raise BadValue("a value is missing here", "write one of yes, no, true, false, 1, 0")
     if word not in YES | NO:
         raise BadValue(f"`{value.text}` is neither yes nor no", "write one of yes, no, true, false, 1, 0")
     return Flag(word in YES)
