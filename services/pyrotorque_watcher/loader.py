@@ -266,6 +266,8 @@ class Loader:
             self.ledger.set(row, now, state="seen", next_try=0.0)
         else:
             reason = f"rTorrent took it {row.attempts} times and shows no item: its own log says why"
+            if b".magnet" in row.path:
+                reason += " (a magnet link without a tracker needs DHT)"
             self.outcomes.failed(row, "refused", reason, now)
 
     # -- failures

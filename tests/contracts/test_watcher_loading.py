@@ -1,0 +1,363 @@
+"""A real rTorrent: each metafile becomes one item as its path and its job say, and what fails is told and harmless."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.errors import RTorrentFault
+from pyrotorque.rtorrent import RTorrent
+from tests.watching import Watching, job
+
+pytestmark = pytest.mark.rtorrent
+
+Fixed = tuple[Watching, Path, RTorrent]
+
+
+@pytest.fixture
+def root(short_folder: Path) -> Path:
+    folder = short_folder / "watch"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def client(rtorrent: PrivateRTorrent) -> RTorrent:
+    return RTorrent(rtorrent.url)
+
+
+@pytest.fixture
+def watching(short_folder: Path, root: Path, rtorrent: PrivateRTorrent) -> Iterator[Watching]:
+    with Watching(short_folder, job(root), url=rtorrent.url) as begun:
+        begun.settle()
+        yield begun
+
+
+def drop(path: Path, name: str = "", **params: object) -> str:
+    """Write a metafile; its info-hash."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metafile = make_metafile(name or path.name, **params)  # type: ignore[arg-type]
+    path.write_bytes(metafile)
+    return info_hash(metafile)
+
+
+def visible(watching: Watching, *paths: Path) -> Callable[[], bool]:
+    return lambda: all(watching.state(path) in ("visible", "loaded") for path in paths)
+
+
+def has(client: RTorrent, info: str) -> bool:
+    try:
+        client.call("d.hash", info)
+    except RTorrentFault:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("params", "folder", "priority", "state", "mode"),
+    [
+        ({}, ".", 2, 0, "normal"),
+        ({"load_mode": "start"}, ".", 2, 1, "start"),
+        ({"load_mode": "start", "queued": True}, ".", 2, 0, "queued"),
+        ({"queued": True}, ".", 0, 0, "normal"),
+        ({"load_mode": "start"}, "load", 2, 0, "normal"),
+        ({}, "start", 2, 1, "start"),
+        ({}, "queue", 0, 0, "normal"),
+        ({"queued": True}, "start", 2, 0, "queued"),
+    ],
+)
+def test_the_load_matrix_in_rtorrent(
+    short_folder: Path, root: Path, shared_rtorrent: PrivateRTorrent, params: dict[str, object], folder: str,
+    priority: int, state: int, mode: str,
+) -> None:  # fmt: skip
+    client = RTorrent(shared_rtorrent.url)
+    with Watching(short_folder, job(root, **params), url=shared_rtorrent.url) as watching:
+        watching.settle()
+        path = root / folder / "x.torrent"
+        info = drop(path, f"{params} {folder}")
+        watching.until(visible(watching, path))
+        assert (client.call("d.priority", info), client.call("d.state", info)) == (priority, state)
+        (event,) = watching.loaded
+        assert (event.info_hash, event.mode, event.job, event.metafile) == (info, mode, "treewatch", str(path))
+        assert 0 <= event.seconds < 5
+
+
+def test_it_is_loaded_once_it_is_in_the_session(watching: Watching, root: Path) -> None:
+    drop(root / "a.torrent")
+    watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
+
+
+def test_the_item_is_tied_so_erasing_it_removes_the_metafile(watching: Watching, root: Path, client: RTorrent) -> None:
+    path = root / "a b,c;\"d.torrent"
+    info = drop(path)
+    watching.until(lambda: watching.state(path) == "loaded")
+    assert client.call("d.tied_to_file", info) == str(path)
+    client.call("d.erase", info)
+    assert not path.exists()
+    watching.again()
+    watching.settle()
+    assert not has(client, info)
+
+
+def test_untied_and_erased_it_stays_away_until_it_is_touched(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
+) -> None:
+    path = root / "a.torrent"
+    with Watching(short_folder, job(root, tie="no"), url=rtorrent.url) as watching:
+        info = drop(path)
+        watching.until(lambda: watching.state(path) == "loaded")
+        client.call("d.erase", info)
+        for _ in range(2):
+            watching.again()
+            watching.settle()
+        path.rename(root / "b.torrent")
+        watching.until(lambda: watching.state(root / "b.torrent") == "loaded")
+        assert not has(client, info)
+        os.system(f"touch '{root}/b.torrent'")
+        watching.until(lambda: has(client, info))
+        assert len(watching.loaded) == 2
+
+
+def test_a_second_file_of_the_same_torrent_is_a_duplicate(watching: Watching, root: Path, client: RTorrent) -> None:
+    drop(root / "a.torrent", "same")
+    watching.until(visible(watching, root / "a.torrent"))
+    drop(root / "b.torrent", "same")
+    watching.until(lambda: watching.state(root / "b.torrent") == "duplicate")
+    assert [event.kind for event in watching.failed] == ["duplicate"]
+    assert len(watching.loaded) == 1
+
+
+def test_a_burst_is_loaded_in_the_order_it_was_seen(watching: Watching, root: Path, client: RTorrent) -> None:
+    infos = [drop(root / f"{n}.torrent") for n in range(100)]
+    watching.until(lambda: len(watching.loaded) == 100, 30)
+    assert [event.info_hash for event in watching.loaded] == infos
+    assert len(client.rows("main", ["d.hash="])) == 100
+
+
+def test_a_failing_command_is_a_failed_load_that_nothing_starts(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
+) -> None:
+    commands = (("bad", "d.priority.set=nonsense"),)
+    with Watching(short_folder, job(root, load_mode="start", commands=commands), url=rtorrent.url) as watching:
+        info = drop(root / "a.torrent")
+        watching.until(lambda: watching.failed)
+        (event,) = watching.failed
+        assert event.kind == "rpc"
+        assert not watching.loaded
+        assert [client.call(name, info) for name in ("d.priority", "d.state", "d.is_active")] == [0, 0, 0]
+        assert (root / "a.torrent").exists()
+        watching.again(job(root, load_mode="start"))
+        watching.settle()
+        with watching.watcher.store.transaction():
+            assert watching.watcher.ledger.retry(None, time.time()) == 1
+        watching.until(visible(watching, root / "a.torrent"))
+        assert [client.call(name, info) for name in ("d.priority", "d.state")] == [2, 1]
+        assert (root / "a.torrent").exists()
+
+
+def test_a_command_that_this_rtorrent_lacks_vetoes_the_load(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
+) -> None:
+    with Watching(short_folder, job(root, commands=(("x", "d.nonsense.set=1"),)), url=rtorrent.url) as watching:
+        info = drop(root / "a.torrent")
+        watching.until(lambda: watching.failed)
+        assert "d.nonsense.set" in watching.failed[0].reason
+        assert not has(client, info)
+
+
+def test_templates_reach_the_item_byte_for_byte(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
+) -> None:
+    text = "{{# set target path\n}}d.custom.set=targetdir,/done/{{relpath}}/{{info_name}}"
+    with Watching(short_folder, job(root, commands=(("target", text),)), url=rtorrent.url) as watching:
+        path = root / "tv" / "$execute.capture=x" / "a.torrent"
+        info = drop(path, 'x";execute.throw=touch,pwned;"')
+        watching.until(visible(watching, path))
+        wanted = '/done/tv/$execute.capture=x/x";execute.throw=touch,pwned;"'
+        assert client.call("d.custom", info, "targetdir") == wanted
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [(b"garbage", "invalid"), (b"\0" * 70_000, "invalid"), (b"d4:infod4:name1:xee", "invalid")],
+    ids=["garbage", "zeros", "no pieces"],
+)
+def test_what_is_no_metafile_fails_with_a_reason_and_the_next_one_loads(
+    watching: Watching, root: Path, data: bytes, kind: str
+) -> None:
+    (root / "bad.torrent").write_bytes(data)
+    drop(root / "good.torrent")
+    watching.until(visible(watching, root / "good.torrent"))
+    watching.until(lambda: watching.state(root / "bad.torrent") == "failed")
+    assert [(event.kind, event.metafile) for event in watching.failed] == [(kind, str(root / "bad.torrent"))]
+
+
+def test_half_a_metafile_is_waited_for(watching: Watching, root: Path) -> None:
+    path, metafile = root / "a.torrent", make_metafile("slow")
+    for part in (0, 1, len(metafile) // 2, len(metafile) - 1):
+        path.write_bytes(metafile[:part])
+        watching.until(lambda: watching.state(path) == "seen" and watching.row(path).reason)
+    assert not watching.failed
+    path.write_bytes(metafile)
+    watching.until(visible(watching, path))
+
+
+def test_an_unreadable_file_fails_and_a_touch_brings_it_back(watching: Watching, root: Path) -> None:
+    (root / "huge.torrent").write_bytes(b"")
+    os.truncate(root / "huge.torrent", 200_000_000)
+    os.system(f"touch '{root}/huge.torrent'")
+    watching.until(lambda: watching.state(root / "huge.torrent") == "failed")
+    drop(root / "huge.torrent")
+    watching.until(visible(watching, root / "huge.torrent"))
+
+
+def test_a_file_larger_than_a_request_is_loaded_by_its_path(watching: Watching, root: Path, client: RTorrent) -> None:
+    path = root / "large.torrent"
+    info = drop(path, size=16384 * 30_000)
+    assert path.stat().st_size > 524_288
+    watching.until(visible(watching, path), 20)
+    assert client.call("d.tied_to_file", info) == str(path)
+
+
+def test_a_large_file_whose_name_is_a_pattern_fails_and_names_the_limit(watching: Watching, root: Path) -> None:
+    drop(root / "large [2].torrent", size=16384 * 30_000)
+    watching.until(lambda: watching.failed, 20)
+    assert watching.failed[0].kind == "too_large"
+    assert "network.xmlrpc.size_limit" in watching.failed[0].reason
+
+
+def test_magnet_links(watching: Watching, root: Path, client: RTorrent) -> None:
+    hashes = ["%040X" % (0xABCDEF << n) for n in range(2)]
+    (root / "two.magnet").write_text("".join(f"magnet:?xt=urn:btih:{info}&dn=name&tr=http://127.0.0.1:1/a\n" for info in hashes))
+    watching.until(visible(watching, root / "two.magnet"))
+    assert all(has(client, info) for info in hashes)
+
+
+def test_a_dry_run_loads_nothing_and_its_end_loads_all(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
+) -> None:
+    with Watching(short_folder, job(root, dry_run=True), url=rtorrent.url) as watching:
+        info = drop(root / "a.torrent")
+        watching.until(lambda: watching.rows and watching.rows[0].reason == "dry run")
+        assert not has(client, info)
+        watching.again(job(root))
+        watching.until(lambda: has(client, info))
+
+
+def test_dry_run_of_the_group(short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent) -> None:
+    with Watching(short_folder, job(root), url=rtorrent.url, dry_run=True) as watching:
+        info = drop(root / "a.torrent")
+        watching.until(lambda: watching.rows and watching.rows[0].reason == "dry run")
+        assert not has(client, info)
+
+
+def test_rtorrent_away_is_said_once_and_everything_loads_later(
+    watching: Watching, root: Path, rtorrent: PrivateRTorrent, client: RTorrent, caplog: pytest.LogCaptureFixture
+) -> None:
+    rtorrent.stop()
+    infos = [drop(root / f"{n}.torrent") for n in range(20)]
+    watching.until(lambda: watching.watcher.loader and watching.watcher.loader.away.pause > 1)
+    assert sum("everything seen meanwhile" in record.message for record in caplog.records) == 1
+    rtorrent.start()
+    watching.until(lambda: all(has(client, info) for info in infos), 20)
+    watching.until(lambda: len(watching.loaded) == 20)
+    assert not watching.failed
+
+
+def test_what_a_killed_rtorrent_forgot_is_loaded_again_and_told_once(
+    watching: Watching, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
+) -> None:
+    infos = [drop(root / f"{n}.torrent") for n in range(20)]
+    watching.until(lambda: watching.states("visible") > 10)
+    rtorrent.kill()
+    for saved in rtorrent.session.glob("*.torrent*"):
+        saved.unlink()  # as if it had died before it wrote them
+    rtorrent.start()
+    watching.until(lambda: watching.states("loaded") == 20, 20)
+    assert all(has(client, info) for info in infos if watching.state(root / f"{infos.index(info)}.torrent") == "loaded")
+    assert len(watching.loaded) == 20
+
+
+def test_the_settings_for_afterwards_lose_no_item(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
+) -> None:
+    done = short_folder / "done"
+    jobs = {
+        "rename": job(root / "rename", name="rename", on_loaded="rename", on_failed="rename"),
+        "move": job(root / "move", name="move", on_loaded="move", loaded_path=done, on_failed="move", failed_path=done),
+        "delete": job(root / "delete", name="delete", on_loaded="delete", on_failed="delete"),
+    }
+    for name in jobs:
+        (root / name).mkdir()
+    with Watching(short_folder, *jobs.values(), url=rtorrent.url) as watching:
+        watching.settle()
+        infos = {name: drop(root / name / "sub" / "a.torrent", f"the one to {name}") for name in jobs}
+        for name in jobs:
+            (root / name / "bad.torrent").write_bytes(b"no metafile")
+        watching.until(lambda: watching.states("loaded") == 3 and watching.states("failed") == 3)
+        watching.until(lambda: not any((root / name / "bad.torrent").exists() for name in jobs))
+        client.call("d.multicall.filtered", "", "main", "not=$d.tied_to_file=", "d.hash=")
+        assert all(has(client, info) for info in infos.values())
+        assert client.call("d.tied_to_file", infos["rename"]) == str(root / "rename/sub/a.torrent.loaded")
+        assert client.call("d.tied_to_file", infos["move"]) == str(done / "sub/a.torrent")
+        assert client.call("d.tied_to_file", infos["delete"]) == ""
+        assert (root / "rename/sub/a.torrent.loaded").exists()
+        assert (root / "rename/bad.torrent.failed").exists()
+        assert (done / "sub/a.torrent").exists()
+        assert (done / "bad.torrent").exists()
+        assert not any((root / "delete").rglob("*.torrent"))
+        client.call("remove_untied", "") if client.known("remove_untied") else None
+        assert all(has(client, info) for info in infos.values())
+
+
+def test_watch_ini_holds_for_its_folder_and_below_and_at_once(
+    watching: Watching, root: Path, client: RTorrent
+) -> None:
+    (root / "tv").mkdir()
+    (root / "tv" / "watch.ini").write_text("load_mode = start\nqueued = yes\npriority = high\ncustom.label = tv\n")
+    info = drop(root / "tv" / "a" / "x.torrent", "one")
+    watching.until(visible(watching, root / "tv/a/x.torrent"))
+    assert (client.call("d.priority", info), client.call("d.custom", info, "label")) == (3, "tv")
+    (root / "tv" / "a" / "watch.ini").write_text("custom.label = other\nload_mode = normal\n")
+    info = drop(root / "tv" / "a" / "y.torrent", "two")
+    watching.until(visible(watching, root / "tv/a/y.torrent"))
+    assert (client.call("d.priority", info), client.call("d.custom", info, "label")) == (0, "other")
+    (root / "tv" / "watch.ini").write_text("cmd.x = execute=touch,pwned\n")
+    drop(root / "tv" / "z.torrent", "three")
+    watching.until(lambda: watching.failed)
+    assert watching.failed[0].kind == "template"
+
+
+def test_two_jobs_do_not_disturb_each_other(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
+) -> None:
+    one, two = short_folder / "one", short_folder / "two"
+    one.mkdir()
+    jobs = job(one, name="one", load_mode="start"), job(two, name="two")
+    with Watching(short_folder, *jobs, url=rtorrent.url) as watching:
+        watching.settle()
+        started = drop(one / "a.torrent", "in one")
+        watching.until(visible(watching, one / "a.torrent"))
+        two.mkdir()
+        stopped = drop(two / "a.torrent", "in two")
+        watching.until(visible(watching, two / "a.torrent"))
+        assert (client.call("d.state", started), client.call("d.state", stopped)) == (1, 0)
+
+
+def test_paths_that_rtorrent_sees_differently_are_not_tied_by_guesswork(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
+) -> None:
+    elsewhere = ((str(root), "/data/watch"),)
+    with Watching(short_folder, job(root, path_map=elsewhere), url=rtorrent.url) as watching:
+        info = drop(root / "a.torrent", "auto")
+        watching.until(visible(watching, root / "a.torrent"))
+        assert client.call("d.tied_to_file", info) == ""
+        watching.again(msgspec.structs.replace(job(root, path_map=elsewhere), tie="yes"))
+        info = drop(root / "b.torrent", "yes")
+        watching.until(visible(watching, root / "b.torrent"))
+        assert client.call("d.tied_to_file", info) == "/data/watch/b.torrent"

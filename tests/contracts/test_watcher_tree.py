@@ -1,0 +1,263 @@
+"""Real inotify, real files: whatever way a metafile takes into the tree, the ledger knows it, and knows it once."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.metafiles import make_metafile
+from pyrotorque_watcher.tree import Kind, Tree, WatchLimit
+from pyrotorque_watcher.walk import is_metafile
+from tests.watching import Watching, job
+
+
+@pytest.fixture
+def root(short_folder: Path) -> Path:
+    folder = short_folder / "watch"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def watching(short_folder: Path, root: Path) -> Iterator[Watching]:
+    with Watching(short_folder, job(root)) as begun:
+        begun.settle()
+        yield begun
+
+
+def drop(path: Path, name: str = "") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(make_metafile(name or str(path)))
+    return path
+
+
+def test_a_file_is_seen(watching: Watching, root: Path) -> None:
+    path = drop(root / "a.torrent")
+    watching.until(lambda: watching.state(path) == "seen")
+
+
+def test_two_hundred_files_in_folders_made_just_before(watching: Watching, root: Path) -> None:
+    paths = [drop(root / f"a{n}" / "b" / "c" / "d" / "x.torrent") for n in range(200)]
+    watching.until(lambda: watching.states("seen") == len(paths))
+    assert {row.path for row in watching.rows} == {bytes(path) for path in paths}
+
+
+def test_folders_made_while_the_watcher_walks(watching: Watching, root: Path) -> None:
+    for n in range(100):
+        drop(root / f"a{n % 7}" / f"b{n % 5}" / f"c{n}" / "x.torrent")
+        watching.turn()
+    watching.until(lambda: watching.states("seen") == 100)
+
+
+def test_a_tree_that_is_moved_in(watching: Watching, root: Path, short_folder: Path) -> None:
+    for n in range(20):
+        drop(short_folder / "elsewhere" / f"a{n}" / "b" / "x.torrent")
+    (short_folder / "elsewhere").rename(root / "here")
+    watching.until(lambda: watching.states("seen") == 20)
+    drop(root / "here" / "a3" / "b" / "later.torrent")
+    watching.until(lambda: watching.states("seen") == 21)
+
+
+def test_a_folder_renamed_within_the_tree_takes_its_files_along(watching: Watching, root: Path) -> None:
+    drop(root / "a" / "b" / "x.torrent")
+    watching.until(lambda: watching.states("seen") == 1)
+    (root / "a").rename(root / "z")
+    watching.until(lambda: watching.state(root / "z/b/x.torrent") == "seen")
+    drop(root / "z" / "b" / "y.torrent")
+    watching.until(lambda: watching.state(root / "z/b/y.torrent") == "seen")
+    assert len(watching.rows) == 2
+
+
+def test_a_renamed_file_is_the_same_file(watching: Watching, root: Path) -> None:
+    path = drop(root / "a.torrent")
+    watching.until(lambda: watching.state(path) == "seen")
+    token = watching.row(path).token
+    path.rename(root / "b.torrent")
+    watching.until(lambda: watching.state(root / "b.torrent") == "seen")
+    assert [row.token for row in watching.rows] == [token]
+
+
+def test_touching_a_file_makes_it_new(watching: Watching, root: Path) -> None:
+    path = drop(root / "a.torrent")
+    watching.until(lambda: watching.state(path) == "seen")
+    token = watching.row(path).token
+    os.system(f"touch '{path}'")
+    watching.until(lambda: watching.row(path).token != token)
+
+
+def test_links_into_the_tree(watching: Watching, root: Path, short_folder: Path) -> None:
+    outside = drop(short_folder / "outside.torrent")
+    os.link(outside, root / "hard.torrent")
+    (root / "soft.torrent").symlink_to(drop(short_folder / "other.torrent"))
+    watching.until(lambda: watching.states("seen") == 2)
+
+
+def test_a_file_that_has_no_writer_is_found_after_a_moment(watching: Watching, root: Path) -> None:
+    fd = os.open(root, os.O_TMPFILE | os.O_WRONLY)
+    os.write(fd, make_metafile("no writer"))
+    folder = os.open(root, os.O_RDONLY)
+    os.link(f"/proc/self/fd/{fd}", "x.torrent", src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True)
+    os.close(fd)
+    os.close(folder)
+    watching.until(lambda: watching.states("seen") == 1)
+
+
+@pytest.mark.parametrize(
+    "name", [b"a\nb.torrent", b"\xff\xfe.torrent", b"-rf *.torrent", b"\x1b[31m.torrent", b'";execute=x.torrent']
+)
+def test_any_name(watching: Watching, root: Path, name: bytes) -> None:
+    path = os.path.join(bytes(root), b"in \xff here", name)
+    os.mkdir(os.path.dirname(path))
+    with open(path, "wb") as file:
+        file.write(make_metafile("any"))
+    watching.until(lambda: [row.path for row in watching.rows] == [path])
+
+
+def test_what_is_no_file_is_no_metafile(watching: Watching, root: Path) -> None:
+    (root / "folder.torrent").mkdir()
+    os.mkfifo(root / "fifo.torrent")
+    (root / "nowhere.torrent").symlink_to("/nowhere/at/all")
+    (root / "x.txt").write_text("x")
+    inside = drop(root / "folder.torrent" / "x.torrent")
+    watching.until(lambda: watching.state(inside) == "seen")
+    assert len(watching.rows) == 1
+
+
+def test_events_that_the_kernel_dropped_are_made_up_for(watching: Watching, root: Path) -> None:
+    data = make_metafile("same for all")
+    for n in range(9000):  # two events each, and the kernel keeps 16,384
+        (root / f"{n}.torrent").write_bytes(data)
+    watching.until(lambda: watching.states("seen") == 9000, 60)
+    assert watching.watcher.totals.families()
+    assert any("overflow" in str(f) for f in watching.watcher.totals.families())
+
+
+def test_a_root_that_is_removed_and_comes_back(watching: Watching, root: Path) -> None:
+    path = drop(root / "a.torrent")
+    watching.until(lambda: watching.state(path) == "seen")
+    kept = root.with_name("kept")
+    shutil.copytree(root, kept)
+    shutil.rmtree(root)
+    watching.until(lambda: watching.watcher.jobs[0].missing)
+    kept.rename(root)
+    drop(root / "b" / "new.torrent")
+    watching.until(lambda: watching.state(root / "b/new.torrent") == "seen")
+    assert len(watching.rows) == 2
+    assert not watching.watcher.jobs[0].missing
+
+
+def test_what_was_written_while_nobody_watched_is_seen_at_the_next_start(watching: Watching, root: Path) -> None:
+    path = drop(root / "deep" / "er" / "a.torrent")
+    watching.until(lambda: watching.state(path) == "seen")
+    watching.again()
+    watching.settle()
+    later = drop(root / "deep" / "er" / "b.torrent")
+    watching.watcher.close()
+    path.rename(root / "moved.torrent")
+    watching.again()
+    watching.until(lambda: watching.state(later) == "seen" and watching.state(root / "moved.torrent") == "seen")
+    assert len(watching.rows) == 2
+
+
+def test_old_files_of_a_first_start_are_not_loaded(short_folder: Path, root: Path) -> None:
+    for n in range(30):
+        drop(root / f"old{n % 3}" / f"{n}.torrent")
+    with Watching(short_folder, job(root), group_started=time.time() + 1) as watching:
+        watching.settle()
+        assert watching.states("baseline") == 30
+        assert not watching.watcher.ledger.rows("seen", time.time(), 10)
+        watching.again()
+        watching.settle()
+        (root / "old1").rename(root / "renamed")
+        watching.until(lambda: watching.state(root / "renamed/1.torrent") == "baseline")
+        assert watching.states("baseline") == 30
+
+
+def test_a_crash_before_the_first_look_was_over_makes_nothing_baseline(short_folder: Path, root: Path) -> None:
+    began = time.time() - 1
+    with Watching(short_folder, job(root), group_started=began) as watching:
+        watching.watcher.close()  # before any turn
+        path = drop(root / "a.torrent")
+        watching.group_started = time.time() + 100  # whatever a later process believes
+        watching.again()
+        watching.until(lambda: watching.state(path) == "seen")
+
+
+def test_a_root_that_is_new_in_an_old_ledger_begins_with_its_baseline(short_folder: Path, root: Path) -> None:
+    other = short_folder / "other"
+    drop(other / "old.torrent")
+    with Watching(short_folder, job(root)) as watching:
+        watching.settle()
+        torque = watching.layout.config_dir / "torque.ini"
+        torque.write_text("[TORQUE]\n")
+        os.utime(torque, (time.time() + 1, time.time() + 1))
+        watching.again(job(root, other))
+        watching.until(lambda: watching.state(other / "old.torrent") == "baseline")
+
+
+def test_retry_loads_baseline_files(short_folder: Path, root: Path) -> None:
+    path = drop(root / "old.torrent")
+    with Watching(short_folder, job(root), group_started=time.time() + 1) as watching:
+        watching.settle()
+        assert watching.watcher.ledger.retry([str(path)], time.time()) == 1
+        assert watching.state(path) == "seen"
+
+
+def test_nested_roots_and_jobs_see_a_file_once_each(short_folder: Path, root: Path) -> None:
+    (root / "tv").mkdir()
+    with Watching(short_folder, job(root, root / "tv"), job(root / "tv", name="other")) as watching:
+        watching.settle()
+        path = drop(root / "tv" / "start" / "x.torrent")
+        watching.until(lambda: watching.states("seen") == 2)
+        assert [(row.job, row.root) for row in watching.rows if row.path == bytes(path)] == [
+            ("treewatch", bytes(root / "tv")),
+            ("other", bytes(root / "tv")),
+        ]
+
+
+def test_linked_folders_are_followed_only_when_wanted_and_never_in_circles(short_folder: Path, root: Path) -> None:
+    outside = short_folder / "outside"
+    drop(outside / "x.torrent")
+    (outside / "circle").symlink_to(outside)
+    (root / "link").symlink_to(outside)
+    with Watching(short_folder, job(root)) as watching:
+        watching.settle()
+        assert not watching.rows
+        watching.again(job(root, follow_symlinks=True))
+        watching.until(lambda: watching.state(root / "link/x.torrent") == "seen")
+        drop(outside / "later.torrent")
+        watching.until(lambda: watching.state(root / "link/later.torrent") == "seen")
+        assert len(watching.rows) == 2
+
+
+def test_a_tree_without_watches_is_polled(short_folder: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(self: Tree, folder: bytes, *, root: bool = False, follow: bool = False) -> bool:
+        raise WatchLimit("no more watches: raise fs.inotify.max_user_watches")
+
+    monkeypatch.setattr(Tree, "watch", none_left)
+    with Watching(short_folder, job(root)) as watching:
+        watching.settle()
+        path = drop(root / "a" / "b.torrent")
+        watching.until(lambda: watching.state(path) == "seen")
+        assert "max_user_watches" in watching.watcher.jobs[0].roots[bytes(root)].deaf
+
+
+def test_a_reader_that_was_never_opened_hears_nothing_and_knows_folders(root: Path) -> None:
+    tree = Tree(is_metafile)
+    assert tree.read() == []
+    assert tree.watch(bytes(root))
+    assert not tree.watch(bytes(root / "absent"))
+
+
+def test_descriptors_are_not_inherited(root: Path) -> None:
+    tree = Tree(is_metafile)
+    tree.open()
+    assert not os.get_inheritable(tree.fileno())
+    assert not os.get_blocking(tree.fileno())
+    tree.watch(bytes(root))
+    drop(root / "x.torrent")
+    assert [change.kind for change in tree.read()] == [Kind.CREATED, Kind.WRITTEN]
+    tree.close()

@@ -1,0 +1,169 @@
+"""The watcher as a process: killed, stopped, paused and overwhelmed, it loads each metafile, and each once."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.group import environment
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.events import TorrentLoaded, decode
+from pyrotorque.outbox import told
+from pyrotorque.rtorrent import RTorrent
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.rtorrent, pytest.mark.process]
+
+INI = """\
+[TORQUE]
+scgi_url = {url}
+job.treewatch.handler = pyrocore.torrent.watch:TreeWatch
+job.treewatch.active = True
+job.treewatch.path = {root}
+"""
+
+
+class Process:
+    """`python -m pyrotorque_watcher`, started again as supervisord does; it sees one group for all its lives."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.root = folder / "watch"
+        self.root.mkdir()
+        self.config_dir = folder / "config"
+        self.config_dir.mkdir()
+        (self.config_dir / "torque.ini").write_text(INI.format(url=url, root=self.root))
+        self.log = folder / "watcher.log"
+        self.running: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "Process":
+        command = [sys.executable, "-m", "pyrotorque_watcher", "--config-dir", str(self.config_dir)]
+        with self.log.open("ab") as output:
+            self.running = subprocess.Popen(command, stdout=output, stderr=output, env=environment())
+        return self
+
+    def send(self, number: int) -> None:
+        assert self.running is not None
+        self.running.send_signal(number)
+
+    def end(self, number: int = signal.SIGKILL, timeout: float = 5.0) -> int:
+        assert self.running is not None
+        self.send(number)
+        return self.running.wait(timeout)
+
+    def ready(self) -> bool:
+        return "watching" in self.log.read_text(errors="replace")
+
+    @property
+    def told(self) -> list[TorrentLoaded]:
+        events = (decode(body).event for body in told(self.config_dir / "state" / "watcher.sqlite3"))
+        return [event for event in events if isinstance(event, TorrentLoaded)]
+
+    def drop(self, place: str, name: str = "") -> str:
+        path = self.root / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        metafile = make_metafile(name or place)
+        path.write_bytes(metafile)
+        return info_hash(metafile)
+
+
+@pytest.fixture
+def process(short_folder: Path, rtorrent: PrivateRTorrent) -> Iterator[Process]:
+    made = Process(short_folder, rtorrent.url).start()
+    try:
+        eventually(made.ready, 20, why="the watcher does not come up")
+        yield made
+    finally:
+        if made.running is not None and made.running.poll() is None:
+            made.end()
+
+
+def items(rtorrent: PrivateRTorrent) -> set[str]:
+    return {info for (info,) in RTorrent(rtorrent.url).rows("main", ["d.hash="])}
+
+
+def test_killed_at_random_it_loads_each_once(process: Process, rtorrent: PrivateRTorrent) -> None:
+    chance = random.Random(20261123)
+    wanted: set[str] = set()
+    for number in range(300):
+        wanted.add(process.drop(f"a{number % 20}/b{number % 7}/{number}.torrent"))
+        if number % 30 == 29:
+            process.end()
+            process.start()
+        else:
+            eventually(lambda: True, interval=chance.random() * 0.01)
+    eventually(lambda: items(rtorrent) == wanted, 30, why=process.log.read_text()[-2000:])
+    eventually(lambda: len(process.told) == len(wanted), 10)
+    assert len({event.info_hash for event in process.told}) == len(wanted)
+
+
+def test_term_in_the_middle_of_a_burst_ends_it_within_a_second_and_loses_nothing(
+    process: Process, rtorrent: PrivateRTorrent
+) -> None:
+    wanted = {process.drop(f"{number}.torrent") for number in range(300)}
+    eventually(lambda: items(rtorrent), 10)
+    began = time.monotonic()
+    assert process.end(signal.SIGTERM) == 0
+    assert time.monotonic() - began < 1.0
+    assert items(rtorrent) < wanted
+    process.start()
+    eventually(lambda: items(rtorrent) == wanted, 20)
+
+
+def test_term_while_rtorrent_hangs(process: Process, rtorrent: PrivateRTorrent) -> None:
+    wanted = {process.drop("first.torrent")}
+    eventually(lambda: items(rtorrent) == wanted, 10)
+    os.kill(rtorrent.pid, signal.SIGSTOP)
+    try:
+        wanted.add(process.drop("second.torrent"))
+        eventually(lambda: b"sent" in _states(process), 10)
+        began = time.monotonic()
+        assert process.end(signal.SIGTERM) == 0
+        assert time.monotonic() - began < 1.2
+    finally:
+        os.kill(rtorrent.pid, signal.SIGCONT)
+    process.start()
+    eventually(lambda: items(rtorrent) == wanted, 20)
+
+
+def test_a_burst_while_it_is_paused_overflows_the_kernels_queue_and_is_loaded(
+    process: Process, rtorrent: PrivateRTorrent
+) -> None:
+    """Files of one torrent: the kernel's queue is what is tried here, not rTorrent."""
+    process.send(signal.SIGSTOP)
+    same = make_metafile("same for all")
+    for number in range(9000):
+        (process.root / f"{number}.torrent").write_bytes(same)
+    last = process.drop("zzz/last.torrent")
+    process.send(signal.SIGCONT)
+    eventually(lambda: last in items(rtorrent), 60, interval=0.01)
+    assert "dropped events" in process.log.read_text()
+
+
+def test_the_address_of_an_rtorrent_that_is_not_there_yet(short_folder: Path) -> None:
+    process = Process(short_folder, f"scgi://{short_folder}/rt/rtorrent.sock")
+    process.start()
+    try:
+        eventually(process.ready, 20)
+        wanted = {process.drop("a/b.torrent")}
+        eventually(lambda: "loaded when it is back" in process.log.read_text(), 10)
+        with PrivateRTorrent(short_folder / "rt") as rtorrent:
+            url = rtorrent.url
+            (process.config_dir / "torque.ini").write_text(INI.format(url=url, root=process.root))
+            process.send(signal.SIGHUP)
+            eventually(lambda: items(rtorrent) == wanted, 20, why=process.log.read_text()[-2000:])
+    finally:
+        assert process.end(signal.SIGTERM) == 0
+
+
+def _states(process: Process) -> bytes:
+    import sqlite3
+
+    with sqlite3.connect(process.config_dir / "state" / "watcher.sqlite3") as db:
+        return b" ".join(state.encode() for (state,) in db.execute("SELECT state FROM metafiles"))

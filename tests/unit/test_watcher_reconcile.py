@@ -1,0 +1,94 @@
+"""What a file that was found means, case by case."""
+
+import pytest
+
+from pyrotorque_watcher.reconcile import Decision, Known, Situation, State, Verdict, decide
+from pyrotorque_watcher.walk import Found
+
+FOUND = Found(b"/w/b.torrent", size=10, mtime_ns=100, ctime_ns=500, device=1, inode=7, links=1)
+NEVER = Situation()
+FIRST = Situation(baseline_before=1000)
+
+
+def known(path: bytes = b"/w/b.torrent", state: State = "loaded", **changes: object) -> Known:
+    columns: dict[str, object] = {"size": 10, "mtime_ns": 100, "ctime_ns": 500, "device": 1, "inode": 7}
+    return Known(path=path, state=state, **(columns | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("state", ["seen", "sent", "visible", "loaded", "duplicate", "failed", "baseline"])
+def test_a_known_file_is_left_alone_whatever_became_of_it(state: State) -> None:
+    assert decide(FOUND, known(state=state), None, False, NEVER).verdict is Verdict.KEEP
+
+
+@pytest.mark.parametrize("changes", [{"size": 11}, {"mtime_ns": 101}], ids=["grown", "touched"])
+@pytest.mark.parametrize("state", ["loaded", "failed", "baseline", "duplicate"])
+def test_a_write_or_a_touch_loads_again(state: State, changes: dict[str, object]) -> None:
+    assert decide(FOUND, known(state=state, **changes), None, False, NEVER).verdict is Verdict.LOAD
+
+
+def test_another_device_number_is_the_same_file() -> None:
+    assert decide(FOUND, known(device=99, inode=99), None, False, NEVER).verdict is Verdict.KEEP
+
+
+def test_a_file_that_was_made_readable_is_tried_again() -> None:
+    assert decide(FOUND, known(state="failed", kind="io", ctime_ns=1), None, False, NEVER).verdict is Verdict.LOAD
+
+
+def test_a_change_of_mode_alone_loads_nothing_that_failed_otherwise() -> None:
+    assert decide(FOUND, known(state="failed", kind="rpc", ctime_ns=1), None, False, NEVER).verdict is Verdict.KEEP
+
+
+def test_a_known_file_that_was_away_is_back() -> None:
+    assert decide(FOUND, known(gone=True), None, False, NEVER).verdict is Verdict.BACK
+
+
+def test_a_renamed_file_is_not_loaded_again() -> None:
+    same = known(b"/w/a.torrent")
+    assert decide(FOUND, None, same, False, NEVER) == Decision(Verdict.MOVED, b"/w/a.torrent")
+
+
+def test_a_file_renamed_over_a_known_one_keeps_its_own_story() -> None:
+    same, there = known(b"/w/a.torrent"), known(mtime_ns=3)
+    assert decide(FOUND, there, same, False, NEVER) == Decision(Verdict.MOVED, b"/w/a.torrent")
+
+
+def test_a_hard_link_is_another_name_of_a_known_file() -> None:
+    linked = FOUND._replace(links=2)
+    assert decide(linked, None, known(b"/w/a.torrent"), True, NEVER) == Decision(Verdict.LINKED, b"/w/a.torrent")
+
+
+def test_a_copy_with_the_same_times_is_a_file_of_its_own() -> None:
+    assert decide(FOUND, None, known(b"/w/a/b.torrent", inode=8), True, NEVER).verdict is Verdict.LOAD
+
+
+def test_what_is_older_than_the_first_look_is_baseline() -> None:
+    assert decide(FOUND, None, None, False, FIRST).verdict is Verdict.BASELINE
+
+
+def test_what_was_written_since_the_group_began_is_loaded_on_the_first_look() -> None:
+    assert decide(FOUND._replace(ctime_ns=1000), None, None, False, FIRST).verdict is Verdict.LOAD
+
+
+def test_old_files_in_a_folder_that_was_moved_in_are_loaded() -> None:
+    assert decide(FOUND, None, None, False, NEVER).verdict is Verdict.LOAD
+    assert decide(FOUND, None, None, False, Situation(1000, arrived=True)).verdict is Verdict.LOAD
+
+
+def test_a_baseline_file_stays_baseline_when_it_is_renamed() -> None:
+    assert decide(FOUND, None, known(b"/w/a.torrent", "baseline"), False, NEVER).verdict is Verdict.MOVED
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        (known(b"/old/a.torrent"), True),
+        (known(b"/old/a.torrent", device=5), True),
+        (known(b"/old/b.torrent", inode=99), True),
+        (known(b"/old/a.torrent", inode=99), False),
+        (known(b"/old/b.torrent", mtime_ns=1), False),
+        (known(b"/old/b.torrent", size=1), False),
+    ],
+    ids=["inode", "inode on another mount", "name on another disk", "neither", "other time", "other size"],
+)
+def test_the_same_file_under_another_path(other: Known, same: bool) -> None:
+    assert other.same_file(FOUND) is same

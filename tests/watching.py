@@ -1,0 +1,130 @@
+"""A watcher inside the test's own process, turned by hand: on a real tree, with or without a real rTorrent."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pyrotorque.bus import Bus
+from pyrotorque.configuration import Configuration
+from pyrotorque.events import Event, LoadFailed, TorrentLoaded, decode
+from pyrotorque.layout import Layout
+from pyrotorque.options import Options
+from pyrotorque.outbox import Outbox
+from pyrotorque.settings.schema import RTorrentSettings, Settings, WatchSettings
+from pyrotorque.store import Store, open_store
+from pyrotorque_watcher.ledger import MIGRATIONS, Row, all_rows
+from pyrotorque_watcher.service import Watcher
+
+HANDLER = "pyrocore.torrent.watch:TreeWatch"
+
+
+def job(*roots: Path, name: str = "treewatch", **params: Any) -> WatchSettings:
+    """An active job on `roots`."""
+    return WatchSettings(name=name, handler=HANDLER, schedule="hour=*", active=True, path=roots, **params)
+
+
+@dataclass
+class StubLife:
+    """A life that no signal ends."""
+
+    stopping: bool = False
+    reloads: int = 0
+    steps: list[str] = field(default_factory=list[str])
+
+    def take_reload(self) -> bool:
+        return False
+
+    @contextmanager
+    def step(self, name: str, deadline: float) -> Iterator[None]:
+        self.steps.append(name)
+        yield
+
+    @contextmanager
+    def as_user(self) -> Iterator[None]:
+        yield
+
+
+class Watching:
+    """`with Watching(folder, job(root), url=…) as watching:`; `again` is what a restart of the process is."""
+
+    def __init__(
+        self, folder: Path, *jobs: WatchSettings, url: str | None = None, group_started: float = 0.0, dry_run: bool = False
+    ) -> None:
+        self.layout = Layout.below(folder / "config")
+        self.group_started = group_started
+        rtorrent = RTorrentSettings(url=url, origin="test", connect_timeout=1.0, read_timeout=5.0)
+        self.settings = Settings(digest="test", rtorrent=rtorrent, jobs=jobs, dry_run=dry_run)
+        self.watcher: Watcher
+
+    def __enter__(self) -> "Watching":
+        self.layout.prepare()
+        self._store: Store = open_store(self.layout.database("watcher"), MIGRATIONS)
+        self._outbox = Outbox(self._store, "watcher")
+        self._bus = Bus(self.layout, "watcher", self._outbox).open()
+        configuration = Configuration(self.settings, self.layout, Options())
+        life: Any = StubLife()
+        self.watcher = Watcher(configuration, life, self._store, self._outbox, self._bus, self.group_started)
+        self.watcher.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.watcher.close()
+        self._bus.close()
+        self._store.close()
+
+    def again(self, *jobs: WatchSettings) -> "Watching":
+        """End, and begin anew on the same state, perhaps with other jobs."""
+        self.__exit__()
+        if jobs:
+            self.settings = msgspec.structs.replace(self.settings, jobs=jobs)
+        return self.__enter__()
+
+    def turn(self) -> bool:
+        return self.watcher.turn(time.time(), time.monotonic())
+
+    def settle(self) -> None:
+        """Turn until nothing is left to do at once."""
+        for _ in range(3):
+            while self.turn():
+                pass
+
+    def until(self, condition: Callable[[], object], timeout: float = 10.0) -> None:
+        """Turn until `condition` holds; AssertionError with the ledger after `timeout` seconds."""
+        end = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > end:
+                raise AssertionError(f"not within {timeout} s; the ledger: {[(r.path, r.state, r.reason) for r in self.rows]}")
+            if not self.turn():
+                fds = [each.fileno() for each in self.watcher.jobs if each.fileno() >= 0]
+                self._bus.wait(0.01, *fds)
+
+    @property
+    def rows(self) -> list[Row]:
+        return list(all_rows(self._store.db))
+
+    def row(self, path: Path) -> Row:
+        return next(row for row in self.rows if row.path == bytes(path))
+
+    def state(self, path: Path) -> str:
+        """What the ledger says of the file at `path`; empty when it does not know it."""
+        return next((row.state for row in self.rows if row.path == bytes(path)), "")
+
+    def states(self, state: str) -> int:
+        return sum(row.state == state for row in self.rows)
+
+    @property
+    def events(self) -> list[Event]:
+        return [decode(body).event for body in self._outbox.since(0, 100_000)]
+
+    @property
+    def loaded(self) -> list[TorrentLoaded]:
+        return [event for event in self.events if isinstance(event, TorrentLoaded)]
+
+    @property
+    def failed(self) -> list[LoadFailed]:
+        return [event for event in self.events if isinstance(event, LoadFailed)]
