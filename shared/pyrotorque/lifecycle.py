@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +75,7 @@ class Life:
         self._wake()
 
     @contextmanager
-    def step(self, name: str, deadline: float) -> Iterator[None]:
+    def step(self, name: str, deadline: float) -> Generator[None]:
         """Say what the loop does now, and the CLOCK_MONOTONIC second by which it must be done, or be killed as hung."""
         before = self._pulse.step
         self._pulse.step = Step(name, time.monotonic(), deadline)
@@ -85,7 +85,7 @@ class Life:
             self._pulse.step = before
 
     @contextmanager
-    def as_user(self) -> Iterator[None]:
+    def as_user(self) -> Generator[None]:
         """Create files as the user would."""
         ours = os.umask(self.users_umask)
         try:
@@ -95,7 +95,9 @@ class Life:
 
 
 @contextmanager
-def running(service: str, layout: Layout, *, config_digest: Callable[[], str], outbox: Outbox | None) -> Iterator[Life]:
+def running(
+    service: str, layout: Layout, *, config_digest: Callable[[], str], outbox: Outbox | None
+) -> Generator[Life]:
     """Hold the role of `service`: lock, signals, heartbeats, an end with the parent's.
 
     Raises AlreadyRunning when somebody else holds it. Must be entered in the main thread.
@@ -114,7 +116,7 @@ def running(service: str, layout: Layout, *, config_digest: Callable[[], str], o
 
 
 @contextmanager
-def _role(service: str, layout: Layout) -> Iterator[None]:
+def _role(service: str, layout: Layout) -> Generator[None]:
     path = layout.lock_file(service)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -143,7 +145,7 @@ def _locked(fd: int, patience: float) -> bool:
 
 
 @contextmanager
-def _signals(life: Life, pulse: Pulse) -> Iterator[None]:
+def _signals(life: Life, pulse: Pulse) -> Generator[None]:
     def on_signal(number: int, _frame: FrameType | None) -> None:
         # Flags only: whatever the loop was doing is half done now.
         if number == signal.SIGHUP:

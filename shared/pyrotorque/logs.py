@@ -64,7 +64,7 @@ def set_level(level: str) -> None:
 
 
 def owner(text: str) -> None:
-    """One line in the owner's log, which supervisord writes and rotates: appended whole, so that neither tears the other's."""
+    """One line in the owner's log, which supervisord writes too: appended whole, so that neither tears the other's."""
     if "path" not in _owners:
         return
     now = time.time()

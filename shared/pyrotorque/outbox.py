@@ -1,7 +1,7 @@
-"""What a service has told and what it has heard, in its own file: events with their numbers, cursors, and recorded gaps.
+"""What a service has told and what it has heard, in its own file: numbered events, cursors, and recorded gaps.
 
 A position counts all events of one file; `seq` counts those of one epoch from 1. A new boot of the kernel begins a new
-epoch after the events that the file still has (a power cut may have taken the last ones), so that no number is used twice.
+epoch after the events that the file still has (a power cut may have taken the last ones): no number is used twice.
 """
 
 import logging
@@ -38,7 +38,7 @@ NOWHERE = Mark("", 0)
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What follows a mark: bodies and where they end; with `gap`, why the mark is not here any more, and where to go on."""
+    """What follows a mark: bodies and where they end; with `gap`, why the mark is gone, and where to go on."""
 
     bodies: list[bytes]
     reached: Mark
@@ -130,7 +130,7 @@ class Outbox:
             return None
         (following,) = db.execute("SELECT min(base) FROM bus_epochs WHERE number > ?", (found[0],)).fetchone()
         position = int(found[1]) + mark.seq
-        # What a power cut took from us was told before: who has had more than we have of an old epoch goes on with the next.
+        # What a power cut took from us was told before it: who has had more of an old epoch goes on with the next.
         return position if following is None else min(position, int(following))
 
     def _mark(self, position: int) -> Mark:
@@ -180,7 +180,8 @@ class Cursors:
         with self.store.transaction() as db:
             had = self.get(source)
             db.execute(
-                "INSERT INTO bus_gaps (at, source, from_epoch, from_seq, to_epoch, to_seq, reason) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO bus_gaps (at, source, from_epoch, from_seq, to_epoch, to_seq, reason)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (time.time(), source, had.epoch, had.seq, resume.epoch, resume.seq, reason),
             )
             db.execute("DELETE FROM bus_gaps WHERE number <= (SELECT max(number) FROM bus_gaps) - 1000")
@@ -192,7 +193,7 @@ class Cursors:
 
 
 def told(path: Path, since: float = 0.0) -> Iterator[bytes]:
-    """The bodies of the events in somebody's file that happened at or after `since`; none when there is no such file."""
+    """The bodies of the events in somebody's file that happened at or after `since`; none without a file."""
     try:
         db = open_readonly(path)
     except StateError as error:

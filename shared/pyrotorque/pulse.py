@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -46,7 +46,7 @@ class Pulse:
         self.step = Step("waiting", time.monotonic())
 
     @contextmanager
-    def beating(self) -> Iterator[None]:
+    def beating(self) -> Generator[None]:
         """Beat until the block ends."""
         thread = threading.Thread(target=self._run, name="pulse", daemon=True)
         thread.start()

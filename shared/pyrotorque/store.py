@@ -1,15 +1,15 @@
 """One SQLite file per service: opened, migrated, and, when it is damaged, set aside and begun anew, loudly.
 
-Durability: WAL with synchronous=NORMAL. A killed process loses nothing that was committed; a power cut may take the last
-commits, never the file. What has a source outside (metafiles on disk, items in rTorrent) is reconciled after that; events
-are told apart by their epoch, which changes with each boot of the kernel (see `pyrotorque.outbox`).
+Durability: WAL with synchronous=NORMAL. A killed process loses nothing that was committed; a power cut may take the
+last commits, never the file. What has a source outside (metafiles on disk, items in rTorrent) is reconciled after that;
+events are told apart by their epoch, which changes with each boot of the kernel (see `pyrotorque.outbox`).
 """
 
 import logging
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
@@ -66,7 +66,7 @@ class Store:
         return float(found)
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Generator[sqlite3.Connection]:
         """All or nothing; inside another transaction it joins that one.
 
         Raises StateError when the file cannot be written (disk full, read-only, damaged); then nothing was changed.
@@ -156,8 +156,8 @@ def _refuse_network(path: Path) -> None:
         kind = filesystem_of(os.path.realpath(path.parent), Path("/proc/self/mountinfo").read_text(errors="replace"))
         if kind in NETWORK_FILESYSTEMS:
             raise StateError(
-                f"the state folder {printable(str(path.parent))} is on a network filesystem ({kind}), where SQLite files get "
-                "damaged: set state_dir in [TORQUE] to a folder on a local disk"
+                f"the state folder {printable(str(path.parent))} is on a network filesystem ({kind}), where SQLite "
+                "files get damaged: set state_dir in [TORQUE] to a folder on a local disk"
             )
 
 
@@ -191,8 +191,8 @@ def _prepare(path: Path, db: sqlite3.Connection, migrations: Sequence[str]) -> N
     own = db.execute("PRAGMA user_version").fetchone()[0]
     if own > len(migrations) or common > len(COMMON_MIGRATIONS):
         raise StateError(
-            f"{printable(str(path))} was written by a newer pyrotorque (schema {own}, this one knows {len(migrations)}): "
-            "upgrade again, or move the file away"
+            f"{printable(str(path))} was written by a newer pyrotorque (schema {own}, we know {len(migrations)}):"
+            " upgrade again, or move the file away"
         )
     _migrate(db, "application_id", common, COMMON_MIGRATIONS)
     _migrate(db, "user_version", own, migrations)

@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -208,7 +208,7 @@ def _environment() -> dict[str, str]:
 
 
 @contextmanager
-def _starting(layout: Layout) -> Iterator[None]:
+def _starting(layout: Layout) -> Generator[None]:
     """One start at a time, and none where the group runs."""
     layout.prepare()
     fd = os.open(layout.lock_file("start"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -75,7 +75,7 @@ def layout(tmp_path: Path) -> Layout:
 
 
 @contextmanager
-def living(*services: Teller | Listener) -> Iterator[None]:
+def living(*services: Teller | Listener) -> Generator[None]:
     with ExitStack() as stack:
         for service in services:
             stack.callback(service.store.close)
@@ -95,7 +95,7 @@ def turns(teller: Teller, listener: Listener, until: Callable[[], bool], timeout
 
 
 @contextmanager
-def beating(teller: Teller) -> Iterator[Callable[[], None]]:
+def beating(teller: Teller) -> Generator[Callable[[], None]]:
     """What says now what the newest event of `teller` is."""
     beats = Beats(teller.layout, "watcher")
 

@@ -1,7 +1,7 @@
 """Processes for the bus under fire: producers of a numbered stream and consumers that write down what they apply.
 
-`python -m tests.processes.fire producer|consumer CONFIG_DIR NAME [POINT]`: with a POINT the process ends itself there, as a
-kill at just that moment would.
+`python -m tests.processes.fire producer|consumer CONFIG_DIR NAME [POINT]`: with a POINT the process ends itself there,
+as a kill at just that moment would.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Stand-ins for the services, under their real names: they live and beat as those do, and misbehave when told to.
 
-`python -m pyrotorque_watcher` finds the stand-in because its folder comes first on PYTHONPATH; the guardian is the real one.
+`python -m pyrotorque_watcher` finds the stand-in because its folder comes first on PYTHONPATH; the guardian is real.
 """
 
 import os

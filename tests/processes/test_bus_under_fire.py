@@ -89,7 +89,7 @@ def test_every_event_is_applied_once_and_in_order_whoever_is_killed(short_folder
     wanted = {source: list(range(fire.COUNT)) for source in fire.PRODUCERS}
     try:
         kills = _fire(under, chance)
-        eventually(lambda: under.tend() or _all_applied(under), timeout=60.0, why=f"seed {SEED}")
+        eventually(lambda: _tended_until_applied(under), timeout=60.0, why=f"seed {SEED}")
         for consumer in fire.CONSUMERS:
             assert under.applied(consumer) == wanted, f"seed {SEED}"
             assert under.gaps(consumer) == []
@@ -97,7 +97,7 @@ def test_every_event_is_applied_once_and_in_order_whoever_is_killed(short_folder
         assert all(under.sound(name) for name in ROLES)
         delays = sorted(delay for consumer in fire.CONSUMERS for delay in under.delays(consumer))
         print(
-            f"\nseed {SEED}: {kills} kills and stops, {under.ends} ends, {2 * fire.COUNT} events x {len(fire.CONSUMERS)} consumers, "
+            f"\nseed {SEED}: {kills} kills and stops, {under.ends} ends, {2 * fire.COUNT} events, 2 consumers, "
             f"lost 0, doubled 0, latency p50 {statistics.median(delays) * 1000:.1f} ms, "
             f"p99 {delays[int(len(delays) * 0.99)] * 1000:.0f} ms, max {delays[-1] * 1000:.0f} ms"
         )
@@ -126,5 +126,6 @@ def _fire(under: Fire, chance: random.Random) -> int:
     return hurt
 
 
-def _all_applied(under: Fire) -> bool:
+def _tended_until_applied(under: Fire) -> bool:
+    under.tend()
     return all(len(numbers) >= fire.COUNT for name in fire.CONSUMERS for numbers in under.applied(name).values())

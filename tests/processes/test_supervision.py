@@ -47,7 +47,7 @@ class Group:
         return self.process(name).pid
 
     def is_another(self, name: str, before: int) -> Callable[[], bool]:
-        """Whether `name` lives again after `before` (it counts from its first heartbeat-worthy moment: holding its lock)."""
+        """Whether `name` lives again after the process `before`: another one holds its role."""
         lock = self.layout.lock_file(name)
         return lambda: lock.read_text().strip() not in ("", str(before))
 

@@ -1,5 +1,6 @@
 """Events are numbered without gaps, replayed from any mark, and trimmed; what cannot be replayed is said."""
 
+import contextlib
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +37,7 @@ def jobs(bodies: list[bytes]) -> list[str]:
 def test_events_are_numbered_from_one_without_gaps(store: Store) -> None:
     outbox = Outbox(store, "watcher", boot="b1")
     assert add(store, outbox, "a", "b") == [1, 2]
-    with pytest.raises(ZeroDivisionError), store.transaction():
+    with contextlib.suppress(ZeroDivisionError), store.transaction():
         outbox.add(JobFailed(at=0.0, job="never", reason="", seconds=0.0))
         raise ZeroDivisionError
     assert add(store, outbox, "c") == [3]
@@ -155,7 +156,7 @@ def test_a_cursor_moves_with_the_effect_or_not_at_all(store: Store) -> None:
     assert cursors.get("watcher") == NOWHERE == ("", 0)
     with store.transaction():
         cursors.advance("watcher", "e1", 3)
-    with pytest.raises(ZeroDivisionError), store.transaction():
+    with contextlib.suppress(ZeroDivisionError), store.transaction():
         cursors.advance("watcher", "e1", 4)
         raise ZeroDivisionError
     assert cursors.get("watcher") == Mark("e1", 3)

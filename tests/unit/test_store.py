@@ -1,5 +1,6 @@
 """A service's file: made, migrated, set aside when it is damaged, and never half written."""
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -72,7 +73,7 @@ def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
 
 def test_a_file_of_a_newer_version_is_refused_and_left_as_it_is(path: Path) -> None:
     open_store(path, [FIRST, SECOND]).close()
-    with pytest.raises(StateError, match=r"newer pyrotorque \(schema 2, this one knows 1\)"):
+    with pytest.raises(StateError, match=r"newer pyrotorque \(schema 2, we know 1\)"):
         open_store(path, [FIRST])
     assert not list(path.parent.glob("*.damaged*"))
 
@@ -130,7 +131,7 @@ def test_a_torn_write_ahead_log_costs_the_last_commits_only(path: Path) -> None:
 
 def test_a_transaction_is_all_or_nothing_and_joins_an_outer_one(path: Path) -> None:
     store = open_store(path, [FIRST])
-    with pytest.raises(ZeroDivisionError), store.transaction() as db:
+    with contextlib.suppress(ZeroDivisionError), store.transaction() as db:
         with store.transaction():
             db.execute("INSERT INTO metafiles VALUES ('a')")
         raise ZeroDivisionError
@@ -227,7 +228,7 @@ def test_the_filesystem_of_a_path_is_that_of_its_longest_mount(path: str, kind: 
 def test_a_network_filesystem_is_refused_with_the_setting_that_helps(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyrotorque.store.filesystem_of", lambda *_: "nfs4")
+    monkeypatch.setattr("pyrotorque.store.filesystem_of", lambda _path, _mounts: "nfs4")
     with pytest.raises(StateError, match=r"network filesystem \(nfs4\).*set state_dir"):
         open_store(path, [])
 

@@ -128,7 +128,12 @@ def test_only_what_changed_is_saved_and_a_failure_is_made_up_for() -> None:
 
 def test_threads_lose_no_count() -> None:
     counter = Totals().counter("loads_total", "Loads.")
-    threads = [threading.Thread(target=lambda: [counter.inc() for _ in range(2000)]) for _ in range(4)]
+
+    def count() -> None:
+        for _ in range(2000):
+            counter.inc()
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,13 +1,13 @@
 """How the services meet: each tells what happened, hears the others, and answers requests; nobody waits for anybody.
 
-Brokerless, over unix sockets in the private run folder. A durable event is committed in its source's file first and rung
-after; who follows a source keeps a cursor, notices what it missed and asks for it again: at least once on the wire, exactly
-once in effect.
+Brokerless, over unix sockets in the private run folder. A durable event is committed in its source's file first and
+rung after; who follows a source keeps a cursor, notices what it missed and asks for it again: at least once on the
+wire, exactly once in effect.
 """
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import ceil
@@ -31,7 +31,7 @@ _SAVE_SKIPPED_AFTER = 500  # events that were not wanted before the cursor is mo
 
 @dataclass
 class Woken:
-    """Why a wait ended: what was told, what was asked, which of the given fds are readable; all empty: time or `wake`."""
+    """Why a wait ended: what was told or asked, which of the given fds are readable; all empty: time or `wake`."""
 
     deliveries: list[Delivery] = field(default_factory=list[Delivery])
     requests: list[Asked] = field(default_factory=list[Asked])
@@ -43,7 +43,7 @@ class Woken:
 
 
 class Bus:
-    """One service's place on the bus; it belongs to the thread of the loop, only `wake` may be called from elsewhere."""
+    """One service's place on the bus; it belongs to the loop's thread, only `wake` may be called from elsewhere."""
 
     def __init__(
         self, layout: Layout, service: str, outbox: Outbox, *, subscribe: Wanted | None = None,
@@ -114,7 +114,7 @@ class Bus:
                 self._poller.unregister(fd)
 
     @contextmanager
-    def applying(self, delivery: Delivery) -> Iterator[Connection]:
+    def applying(self, delivery: Delivery) -> Generator[Connection]:
         """A transaction for the effect of `delivery`, and the cursor with it: both or neither.
 
         Raises StateError when the file cannot be written, and for each later delivery of that source in the same batch:

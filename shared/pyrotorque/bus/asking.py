@@ -24,7 +24,7 @@ _CONNECT_WITHIN = 1.0
 def ask(layout: Layout, service: str, request: Request, timeout: float = 5.0) -> Answer:
     """What `service` answers to `request`.
 
-    Raises ServiceUnreachable when nobody is there after a second, or no answer came in time (it may still be carried out).
+    Raises ServiceUnreachable when nobody is there after a second, or no answer came in time (it may still be done).
     """
     with zmq.Context[zmq.Socket[bytes]](io_threads=1) as context, wire.socket(context, zmq.DEALER) as dealer:
         dealer.setsockopt(zmq.IMMEDIATE, 1)

@@ -49,7 +49,7 @@ class Follower:
         return False
 
     def beats(self, head: Mark) -> None:
-        """The source says what its newest event is: a lost last event, another epoch, or a step back is noticed here."""
+        """The source says what its newest event is: a lost last one, another epoch, or a step back is noticed here."""
         self.known = head
         if self.position == NOWHERE and self.from_newest:
             self.position = head

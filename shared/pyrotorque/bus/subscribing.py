@@ -153,7 +153,7 @@ class Subscriber:
         follower.replayed(reached, len(frames) - 3)
 
     def _skip_gap(self, follower: Follower, resume: Mark, reason: str, heard: Heard) -> None:
-        # Something handed out is not applied yet: its cursor would go back behind the gap. The next heartbeat asks again.
+        # What is handed out is not applied yet: its cursor would go back behind the gap. The next heartbeat asks again.
         if follower.handed or self._places is None:
             return
         self._places.record_gap(follower.source, resume, reason)

@@ -33,7 +33,7 @@ class ReplayAsked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplayAnswered(msgspec.Struct, frozen=True, kw_only=True):
-    """The bodies that follow end at (epoch, seq); with `gap`, what was asked for is gone, and (epoch, seq) is where to go on."""
+    """The bodies that follow end at (epoch, seq); with `gap`, what was asked for is gone; go on from there."""
 
     epoch: str
     seq: int
@@ -60,7 +60,7 @@ def socket(context: Context, kind: int) -> Socket:
 
 
 def send(over: Socket, frames: list[bytes]) -> bool:
-    """Send without waiting; False when the peer is away or its queue is full, or a frame is larger than anybody takes."""
+    """Send without waiting; False when the peer is away, its queue is full, or a frame is larger than anybody takes."""
     if max(map(len, frames)) > FRAME_MAX:
         return False
     try:
