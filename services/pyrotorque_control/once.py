@@ -1,6 +1,5 @@
 """`--run-once JOB`: the running scheduler is asked to; without one, a scheduler with that job only lives here."""
 
-import os
 import signal
 import threading
 import time
@@ -75,4 +74,4 @@ def _ask_and_end(layout: Layout, name: str, answers: list[Answer]) -> None:
         except ServiceUnreachable as error:
             if time.monotonic() > deadline:
                 answers.append(Answer(ok=False, text=str(error)))
-    os.kill(os.getpid(), signal.SIGTERM)
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)

@@ -1,0 +1,293 @@
+"""The command with a real group and a real rTorrent: start, look, change, stop."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from demo.group import Group, environment
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.rtorrent import RTorrent
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("command")]
+
+SERVICES = ("exporter", "guardian", "scheduler", "watcher")
+
+
+def torque_ini(rtorrent: PrivateRTorrent, watch: Path, *lines: str) -> str:
+    return "\n".join(
+        (
+            "[TORQUE]",
+            f"scgi_url = {rtorrent.url}",
+            "job.queue.active = True",
+            "job.queue.schedule = second=*/1",
+            "job.treewatch.active = True",
+            f"job.treewatch.path = {watch}",
+            "job.treewatch.load_mode = start",
+            "job.treewatch.queued = True",
+            *lines,
+            "",
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def rtorrent_of_group() -> Iterator[PrivateRTorrent]:
+    with tempfile.TemporaryDirectory(prefix="prt-", ignore_cleanup_errors=True) as folder:
+        running = PrivateRTorrent(Path(folder) / "rt").start()
+        (running.folder / "watch").mkdir()
+        yield running
+        running.kill()
+
+
+@pytest.fixture(scope="module")
+def group(rtorrent_of_group: PrivateRTorrent) -> Iterator[Group]:
+    """One running group for all tests that leave it as it was."""
+    folder = rtorrent_of_group.folder
+    with Group(folder / "conf", torque_ini(rtorrent_of_group, folder / "watch")) as running:
+        yield running
+
+
+@pytest.fixture
+def idle(rtorrent_of_group: PrivateRTorrent, short_folder: Path) -> Iterator[Group]:
+    """A group that does not run yet, and does not run any more afterwards."""
+    (short_folder / "watch").mkdir()
+    made = Group(short_folder / "conf", torque_ini(rtorrent_of_group, short_folder / "watch"))
+    yield made
+    made.stop()
+
+
+def dropped(group: Group, name: str) -> str:
+    """A metafile in the watched tree; its info-hash."""
+    metafile = make_metafile(name)
+    (group.config_dir.parent / "watch" / f"{name}.torrent").write_bytes(metafile)
+    return info_hash(metafile)
+
+
+def test_status_shows_all_services(group: Group) -> None:
+    said = group.command("--status")
+    assert said.returncode == 0
+    assert f"pyrotorque is running, pid {group.supervisord_pid()}, up 0:" in said.stdout
+    found = json.loads(group.command("status", "--json").stdout)
+    assert [(service["name"], service["state"]) for service in found["services"]] == [
+        (name, "RUNNING") for name in SERVICES
+    ]
+    assert found["pid"] == group.supervisord_pid()
+    table = group.command("status").stdout
+    assert all(name in table for name in SERVICES)
+
+
+def test_cron_finds_it_running_silently_and_fast(group: Group) -> None:
+    times: list[float] = []
+    for _ in range(5):
+        began = time.monotonic()
+        ended = group.command("--cron")
+        times.append(time.monotonic() - began)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert min(times) < 0.3
+
+
+def test_a_second_start_is_refused(group: Group) -> None:
+    for words in ((), ("--fg",)):
+        ended = group.command(*words)
+        assert ended.returncode == 75
+        assert f"already running, pid {group.supervisord_pid()}" in ended.stderr
+
+
+def test_a_dropped_metafile_is_told_everywhere(group: Group) -> None:
+    wanted = dropped(group, "everywhere")
+
+    def told() -> set[str]:
+        events = map(json.loads, group.command("events", "--json").stdout.splitlines())
+        return {event["type"] for event in events if event.get("info_hash") == wanted}
+
+    eventually(lambda: told() >= {"TorrentLoaded", "TorrentStarted"}, timeout=20)
+    rows = map(json.loads, group.command("watched", "--json").stdout.splitlines())
+    assert [row["state"] in ("visible", "loaded") for row in rows if row["info_hash"] == wanted] == [True]
+    items = group.command("select", "--json", "name=everywhere").stdout.splitlines()
+    assert [json.loads(item)["hash"] for item in items] == [wanted]
+    assert "everywhere" in group.command("explain", wanted).stdout
+    line = next(line for line in group.command("events").stdout.splitlines() if "TorrentStarted" in line)
+    assert "everywhere" in line
+
+
+def test_follow_shows_what_happens_as_it_happens(group: Group) -> None:
+    command = [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(group.config_dir)]
+    with subprocess.Popen(
+        [*command, "events", "--follow", "--json"], stdout=subprocess.PIPE, text=True, env=environment()
+    ) as following:
+        try:
+            assert following.stdout is not None
+            following.stdout.readline()
+            wanted = dropped(group, "followed")
+            seen = next(line for line in following.stdout if wanted in line)
+            assert json.loads(seen)["type"] == "TorrentLoaded"
+        finally:
+            following.send_signal(signal.SIGINT)
+        assert following.wait(10) == 130
+
+
+def test_pause_and_resume(group: Group) -> None:
+    assert group.command("pause", "queue").returncode == 0
+    jobs = json.loads(group.command("status", "--json").stdout)["services"][2]["data"]["jobs"]
+    assert [job["paused"] for job in jobs if job["job"] == "queue"] == [True]
+    assert group.command("resume", "queue").returncode == 0
+    refused = group.command("pause", "nowhere")
+    assert refused.returncode == 75
+    assert "has no job nowhere" in refused.stderr
+
+
+def test_start_by_hand(group: Group, rtorrent_of_group: PrivateRTorrent) -> None:
+    assert group.command("pause", "queue").returncode == 0
+    metafile = make_metafile("by hand")
+    wanted = info_hash(metafile)
+    client = RTorrent(rtorrent_of_group.url)
+    client.call("load.raw", "", metafile)
+    eventually(lambda: any(wanted in row for row in client.rows("main", ["d.hash="])))
+    assert group.command("start", wanted.lower()).returncode == 0
+    assert client.call("d.state", wanted) == 1
+    assert group.command("resume", "queue").returncode == 0
+
+
+def test_expand_says_how_it_would_be_loaded(group: Group) -> None:
+    path = group.config_dir.parent / "expand.torrent"
+    path.write_bytes(make_metafile("Some.Show.S01E02.720p.HDTV.x264-GRP.mkv"))
+    found = json.loads(group.command("expand", "--json", str(path)).stdout)
+    assert (found["job"], found["namespace"]["traits"]["season"]) == ("treewatch", "01")
+    assert group.command("expand", str(path)).returncode == 0
+
+
+def test_run_once_asks_the_running_scheduler(group: Group) -> None:
+    ended = group.command("--run-once", "connstats")
+    assert (ended.returncode, ended.stdout) == (0, "connstats was run\n")
+
+
+def test_ctl_is_supervisorctl(group: Group) -> None:
+    assert group.states() == dict.fromkeys(SERVICES, "RUNNING")
+    assert group.command("ctl", "status", "nowhere").returncode == 4
+    assert "watching" in group.command("ctl", "tail", "watcher").stdout
+
+
+def test_a_broken_configuration_leaves_the_old_one_running(group: Group) -> None:
+    path = group.config_dir / "torque.ini"
+    good = path.read_text()
+    before = {name: group.pid(name) for name in SERVICES}
+    path.write_text(good + "job.queue.downloading_mx = 1\n")
+    try:
+        ended = group.command("--restart")
+        assert ended.returncode == 78
+        assert "did you mean downloading_max?" in ended.stderr
+        assert {name: group.pid(name) for name in SERVICES} == before
+        os.kill(before["exporter"], signal.SIGKILL)
+        eventually(lambda: group.running() and group.pid("exporter") != before["exporter"], timeout=20)
+        eventually(lambda: "running on the last good one" in group.log("exporter"))
+    finally:
+        path.write_text(good)
+
+
+def test_a_good_one_is_taken_over_by_all_when_one_reads_it(group: Group) -> None:
+    path = group.config_dir / "torque.ini"
+    path.write_text(path.read_text() + "job.queue.downloading_max = 5\n")
+    pids = {name: group.pid(name) for name in SERVICES}
+    assert group.command("ctl", "signal", "HUP", "scheduler").returncode == 0
+
+    def slots() -> object:
+        return json.loads(group.command("explain", "--json").stdout)[0]["downloading_max"]
+
+    eventually(lambda: slots() == 5, timeout=15)
+    assert {name: group.pid(name) for name in SERVICES} == pids
+
+
+def test_restart_starts_everything_anew(group: Group) -> None:
+    before = {name: group.pid(name) for name in SERVICES}
+    ended = group.command("--cron", "--restart")
+    assert (ended.returncode, ended.stdout) == (0, "pyrotorque has restarted\n")
+    eventually(group.running, timeout=20)
+    assert not set(before.values()) & {group.pid(name) for name in SERVICES}
+
+
+def test_cron_starts_what_does_not_run_and_waits_for_nothing(idle: Group) -> None:
+    began = time.monotonic()
+    ended = idle.command("--cron")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert time.monotonic() - began < 2.0
+    eventually(lambda: idle.command("--status").returncode == 0, timeout=20)
+    stopped = idle.command("--stop")
+    assert (stopped.returncode, stopped.stdout) == (0, "pyrotorque has stopped\n")
+    assert idle.command("--status").returncode == 69
+    assert idle.command("--stop").returncode == 69
+
+
+def test_cron_with_a_broken_configuration_tells_the_owners_log(idle: Group) -> None:
+    (idle.config_dir / "torque.ini").write_text("[TORQUE]\njob.queue.downloading_mx = 1\n")
+    assert idle.command("--cron").returncode == 0
+    eventually(lambda: "did you mean downloading_max?" in idle.log("torque"), timeout=10)
+    assert idle.command("--status").returncode == 69
+
+
+def test_the_foreground_shows_all_logs_and_ends_with_ctrl_c(idle: Group) -> None:
+    (idle.config_dir / "run/pyrotorque").unlink()
+    command = [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(idle.config_dir), "--fg", "-v"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment()
+    ) as running:
+        try:
+            assert running.stdout is not None
+            lines: list[str] = []
+            wanted = ("group     | ", "scheduler | ", "watcher   | ", "guardian  | ")
+            while not all(any(line.startswith(mark) for line in lines) for mark in wanted):
+                lines.append(running.stdout.readline())
+                assert lines[-1], "".join(lines)
+            eventually(idle.running, timeout=20, why="a missing guard file is no reason to stop")
+            pids = [idle.pid(name) for name in SERVICES]
+            running.send_signal(signal.SIGINT)
+            rest = running.stdout.read()
+            assert running.wait(20) == 0, rest
+        finally:
+            with suppress(ProcessLookupError):
+                running.send_signal(signal.SIGTERM)
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def test_the_group_ends_when_its_foreground_is_killed(idle: Group) -> None:
+    command = [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(idle.config_dir), "--fg"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()) as running:
+        eventually(idle.running, timeout=30)
+        pids = [idle.pid(name) for name in SERVICES]
+        running.kill()
+    eventually(lambda: not [pid for pid in pids if Path(f"/proc/{pid}").exists()], timeout=20)
+
+
+def test_a_dry_run_loads_and_starts_nothing(idle: Group, rtorrent_of_group: PrivateRTorrent) -> None:
+    assert idle.command("-n").returncode == 0
+    eventually(idle.running, timeout=30)
+    wanted = dropped(idle, "dry")
+    eventually(lambda: "dry.torrent" in idle.log("watcher"), timeout=10)
+    client = RTorrent(rtorrent_of_group.url)
+    assert not any(wanted in row for row in client.rows("main", ["d.hash="]))
+
+
+def test_run_once_without_a_group_starts_one_item(idle: Group, rtorrent: PrivateRTorrent) -> None:
+    path = idle.config_dir / "torque.ini"
+    path.write_text(f"{path.read_text()}scgi_url = {rtorrent.url}\n")
+    metafile = make_metafile("once")
+    client = RTorrent(rtorrent.url)
+    client.call("load.raw", "", metafile)
+    eventually(lambda: any(info_hash(metafile) in row for row in client.rows("main", ["d.hash="])))
+    ended = idle.command("--run-once", "queue")
+    assert ended.returncode == 0, ended.stderr
+    assert "queue: started 1" in ended.stdout
+    assert client.call("d.state", info_hash(metafile)) == 1
+    assert idle.command("--run-once", "treewatch").returncode == 64
+    assert idle.command("--run-once", "quue").returncode == 64
+    assert idle.command("--status").returncode == 69
