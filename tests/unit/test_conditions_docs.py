@@ -1,0 +1,44 @@
+"""The reference page says what the program does: its examples are read, and its table lists the fields there are."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pyrotorque.conditions import parse, parse_sort
+from pyrotorque.fields import FIELDS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "conditions.md").read_text()
+
+
+def _examples(language: str) -> list[str]:
+    blocks = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def _inline() -> list[str]:
+    """Terms in the running text, like `size>1.5g`; tables of the grammar use words that are no fields."""
+    prose = re.sub(r"```.*?```|^\|.*?$|^## What changed.*", "", PAGE, flags=re.DOTALL | re.MULTILINE)
+    terms = re.findall(r"`([a-z_]+(?:=|<|>|~)[^`]*)`", prose)
+    return [term for term in terms if not term.startswith("field")]
+
+
+@pytest.mark.parametrize("text", _examples("condition") + _inline())
+def test_each_example_of_a_condition_is_read(text: str) -> None:
+    condition = parse(text)
+    assert parse(str(condition)) == condition
+
+
+@pytest.mark.parametrize("text", _examples("sort"))
+def test_each_example_of_a_sort_order_is_read(text: str) -> None:
+    assert parse_sort(text).fields
+
+
+def test_the_table_lists_the_fields_of_the_program() -> None:
+    rows = [f"| `{field.name}` | {field.kind} | {field.doc} |" for field in FIELDS.values()]
+    assert [line for line in PAGE.splitlines() if re.match(r"\| `[a-z_]+` \| [a-z ]+ \| ", line)] == rows
+
+
+def test_there_are_examples() -> None:
+    assert len(_examples("condition")) >= 15
+    assert len(_inline()) >= 15
