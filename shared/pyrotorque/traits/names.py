@@ -31,11 +31,12 @@ class Traits:
 
 
 _SEP: Final = r"[ ._-]+"
-_TECHNICAL: Final = re.compile(
-    r"(?<![a-z0-9])(?:bd-?rip|br-?rip|dvd-?rip|hd-?rip|web-?rip|hdtv|pdtv|dsr|web-?dl|web|blu-?ray|dvd[59r]?|"
-    r"480[ip]|576[ip]|720p|1080[ip]|2160p|mp3|aac|ac3|dts|flac|xvid|divx|[xh][ .]?26[45]|hevc|avc)(?![a-z0-9])",
-    re.IGNORECASE,
+_PICTURE: Final = (
+    r"bd-?rip|br-?rip|dvd-?rip|hd-?rip|web-?rip|hdtv|pdtv|dsr|web-?dl|web|blu-?ray|dvd[59r]?|"
+    r"480[ip]|576[ip]|720p|1080[ip]|2160p|xvid|divx|[xh][ .]?26[45]|hevc|avc"
 )
+_VIDEO: Final = re.compile(rf"(?<![a-z0-9])(?:{_PICTURE})(?![a-z0-9])", re.IGNORECASE)
+_TECHNICAL: Final = re.compile(rf"(?<![a-z0-9])(?:{_PICTURE}|mp3|aac|ac3|dts|flac)(?![a-z0-9])", re.IGNORECASE)
 _TV_ONLY: Final = re.compile(r"[. _](?:hdtv|pdtv|dsr)[. _]", re.IGNORECASE)
 _EXTENSION: Final = re.compile(
     r"\.(?P<extension>avi|mkv|m4v|mp4|mpe?g|m2ts|ts|ogv|wmv|vob|rar|zip|iso)$", re.IGNORECASE
@@ -99,7 +100,7 @@ def _tv(stem: str, extension: str | None) -> Traits | None:
         found = rule.fullmatch(stem)
         if not found or not _is_title(found["show"]):
             continue
-        if pattern in ("numeric", "roman part", "mini-series") and not _TECHNICAL.search(found["rest"] or ""):
+        if pattern in ("numeric", "roman part", "mini-series") and not _VIDEO.search(found["rest"] or ""):
             continue
         groups = found.groupdict()
         traits = Traits(
@@ -120,7 +121,7 @@ def _movie(stem: str, extension: str | None) -> Traits | None:
     if _TV_ONLY.search(stem):
         return None
     found = _MOVIE.fullmatch(stem)
-    if not found or not _is_title(found["title"]) or not _TECHNICAL.search(found["rest"] or ""):
+    if not found or not _is_title(found["title"]) or not _VIDEO.search(found["rest"] or ""):
         return None
     traits = Traits(
         kind="movie",

@@ -1,0 +1,156 @@
+"""Each field reads rTorrent's answers as text and makes its value of them, whatever they are."""
+
+from pathlib import Path
+
+import pytest
+
+from pyrotorque.fields import FIELDS, KINDS, Field, Tags, configured, field, free_space, room_field
+from pyrotorque.fields.reading import leech_time, seed_time, stopped
+
+FILES = (("a/01.flac", 700), ("a/02.FLAC", 200), ("cover.jpeg", 100))
+TRACKERS = (("http://off.example.com/a", 0), ("dht://", 1), ("https://t.one.example.co.uk:443/x", 1), ("udp://late", 1))
+
+READ = [
+    ("hash", {"d.hash=": "AA"}, "AA"),
+    ("name", {"d.name=": "x\ny"}, "x\ny"),
+    ("size", {"d.size_bytes=": "1234567890123"}, 1_234_567_890_123),
+    ("prio", {"d.priority=": "3"}, 3),
+    ("prio", {"d.priority=": "junk"}, 0),
+    ("prio", {}, 0),
+    ("is_open", {"d.is_open=": "1"}, True),
+    ("is_open", {"d.is_open=": "0"}, False),
+    ("is_open", {}, False),
+    ("is_complete", {"d.complete=": "1"}, True),
+    ("is_ignored", {"d.ignore_commands=": "1"}, True),
+    ("message", {}, ""),
+    ("done", {"d.completed_chunks=": "1", "d.size_chunks=": "3"}, 100 / 3),
+    ("done", {"d.completed_chunks=": "0", "d.size_chunks=": "0"}, 0.0),
+    ("ratio", {"d.ratio=": "1500"}, 1.5),
+    ("xfer", {"d.down.rate=": "5", "d.up.rate=": "7"}, 12),
+    ("throttle", {"d.throttle_name=": ""}, "NONE"),
+    ("throttle", {"d.throttle_name=": "slow"}, "slow"),
+    ("tagged", {"d.custom=tags": " New  b NEW"}, Tags({"new", "b"})),
+    ("loaded", {"d.custom=tm_loaded": "5", "d.load_date=": "9"}, 5),
+    ("loaded", {"d.custom=tm_loaded": "", "d.load_date=": "9"}, 9),
+    ("started", {"d.timestamp.started=": "7"}, 7),
+    ("started", {"d.custom=tm_started": "x", "d.timestamp.started=": "7"}, 7),
+    ("completed", {"d.custom=tm_completed": "0", "d.timestamp.finished=": "0"}, 0),
+    ("path", {"d.base_path=": "/b", "d.directory=": "/d", "d.name=": "n"}, "/b"),
+    ("path", {"d.base_path=": "", "d.directory=": "/d", "d.name=": "n", "d.is_multi_file=": "0"}, "/d/n"),
+    ("path", {"d.base_path=": "", "d.directory=": "/d/n", "d.name=": "n", "d.is_multi_file=": "1"}, "/d/n"),
+    ("path", {}, ""),
+    ("is_ghost", {}, None),
+    ("is_ghost", {"d.base_path=": "/no/such/path"}, True),
+    ("is_ghost", {"d.base_path=": "/"}, False),
+    ("realpath", {"d.base_path=": "/usr/../"}, "/"),
+    ("realpath", {}, ""),
+    ("sessionfile", {"session.path=": "/s/", "d.hash=": "AA"}, "/s/AA.torrent"),
+    ("sessionfile", {"d.hash=": "AA"}, ""),
+    ("stopped", {"d.custom=activations": "R10P20R30P40R50"}, 40),
+    ("custom_foo", {"d.custom=foo": "bar"}, "bar"),
+    ("custom_1", {"d.custom1=": "bar"}, "bar"),
+    ("d_hashing", {"d.hashing=": "2"}, "2"),
+]
+
+
+@pytest.mark.parametrize(("name", "raw", "value"), READ)
+def test_a_field_reads_the_answers_of_its_commands(name: str, raw: dict[str, str], value: object) -> None:
+    assert found(name).read(raw) == value
+
+
+def test_fields_of_files_and_trackers_read_their_rows() -> None:
+    assert found("files").read({}, {"files": FILES}) == ["a/01.flac", "a/02.FLAC", "cover.jpeg"]
+    assert found("kind").read({}, {"files": FILES}) == {"flac", "jpg"}
+    assert found("kind_25").read({}, {"files": FILES}) == {"flac"}
+    assert found("traits").read({"d.name=": "x"}, {"files": FILES}) == {"audio", "flac"}
+    assert found("label").read({"d.name=": "x"}, {"files": FILES}) == "audio/flac"
+    assert found("tracker").read({}, {"trackers": TRACKERS}) == "https://t.one.example.co.uk:443/x"
+    assert found("alias").read({}, {"trackers": TRACKERS}) == "example.co.uk"
+    assert found("views").read({}, {"views": ["Main", "x"]}) == {"main", "x"}
+
+
+def test_what_was_not_answered_is_empty() -> None:
+    assert found("traits").read({}) == frozenset()
+    assert found("label").read({}) == "misc/other"
+    assert found("tracker").read({}) == ""
+    assert found("alias").read({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("activations", "completed", "now", "leech", "seed"),
+    [
+        ("R100P200", 0, 1_000, 100.0, None),
+        ("R100", 0, 1_000, 900.0, None),
+        ("R100P200R300P400", 350, 1_000, 150.0, 50.0),
+        ("R100P200R300", 350, 1_000, 150.0, 650.0),
+        ("P50R100R150P200P250", 120, 1_000, 20.0, 80.0),
+        ("", 350, 1_000, None, 650.0),
+        ("junk", 0, 1_000, 0.0, None),
+    ],
+)
+def test_times_of_activity_are_cut_at_completion(
+    activations: str, completed: int, now: float, leech: float | None, seed: float | None
+) -> None:
+    assert leech_time(activations, 0, completed, now) == leech
+    assert seed_time(activations, completed, now) == seed
+
+
+def test_without_a_record_of_activity_the_download_took_from_start_to_completion() -> None:
+    assert leech_time("", 100, 350, 1_000) == 250
+    assert stopped("") == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["nope", "kind_101", "kind_", "kind_x", "custom_", "d_", "d_UP", "", "custom_a.b", "d_x=1"]
+)
+def test_what_is_no_field_is_none(name: str) -> None:
+    assert field(name) is None
+
+
+def test_each_field_has_a_kind_and_a_sentence() -> None:
+    for name, each in FIELDS.items():
+        assert each.name == name
+        assert each.kind in KINDS
+        assert each.doc
+        assert not each.doc.endswith(".")
+
+
+def test_only_what_costs_extra_is_dear() -> None:
+    dear = {name for name, each in FIELDS.items() if each.dear}
+    assert dear == {
+        *("tracker", "alias", "files", "kind", "traits", "label", "views"),
+        *("is_ghost", "realpath", "has_room"),
+    }
+
+
+def test_settings_name_trackers_and_their_themes() -> None:
+    fields = configured({"example.co.uk": "Music"}, {"Music": "audio"}, min_free=0)
+    assert fields["alias"].read({}, {"trackers": TRACKERS}) == "Music"
+    assert fields["traits"].read({"d.name=": "x"}, {"files": FILES, "trackers": TRACKERS}) == {"audio", "flac"}
+    assert fields["label"].read({"d.name=": "x"}, {"files": (), "trackers": TRACKERS}) == "audio/other"
+    assert fields["label"].read({"d.name=": "x"}, {"files": FILES}) == "audio/flac"
+
+
+def test_there_is_room_while_what_is_left_fits_beside_min_free(tmp_path: Path) -> None:
+    free = free_space(str(tmp_path / "not" / "yet"))
+    assert free is not None
+    directory = str(tmp_path)
+
+    def has_room(left: int, min_free: int) -> object:
+        return room_field(min_free).read({"d.directory=": directory, "d.left_bytes=": str(left)})
+
+    assert has_room(1, 0) is True
+    assert has_room(free * 2, 0) is False
+    assert has_room(1, free * 2) is False
+    assert has_room(free // 2, free // 4) is True
+
+
+def test_there_is_no_room_where_nothing_can_be_told() -> None:
+    assert free_space("relative") is None
+    assert room_field(0).read({"d.directory=": "", "d.left_bytes=": "0"}) is False
+
+
+def found(name: str) -> Field:
+    each = field(name)
+    assert each is not None
+    return each
