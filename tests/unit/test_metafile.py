@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from demo.metafiles import Bencodable, bencode, info_hash, make_metafile
 from pyrotorque.errors import MetafileError, MetafileIncomplete
-from pyrotorque.metafile import MAX_SIZE, Magnet, Metafile, magnet, magnets, read, take
+from pyrotorque.metafile import MAX_SIZE, Magnet, magnet, magnets, read, take
 
 PIECES = b"x" * 20
 V2_FILE: dict[str, Bencodable] = {"length": 100, "pieces root": b"r" * 32}
@@ -240,7 +240,7 @@ def test_mutated_metafiles_are_refused_or_read(seed: int) -> None:
 
 def is_read_or_refused(data: bytes) -> bool:
     try:
-        return isinstance(read(data), Metafile)
+        return len(read(data).info_hash) == 40
     except MetafileError as error:
         return bool(str(error)) and str(error).isprintable()
 

@@ -1,0 +1,121 @@
+"""Metafiles against the real rTorrent: what we take it loads under our hash, and what would kill it we refuse."""
+
+import random
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from demo.metafiles import Bencodable, bencode, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.errors import MetafileError, RTorrentFault
+from pyrotorque.metafile import magnet, read
+from pyrotorque.rtorrent import RTorrent
+from tests.unit.test_metafile import entry, with_files, with_info, with_outer
+from tests.waiting import eventually
+
+ODD: list[Any] = [0, -1, 2**32, 2**63 - 1, b"", b"..", b"/", b"\xff" * 30, [], {}, [[]], [b"x"], {b"a": 1}, [1, 2]]
+
+
+def loads(client: RTorrent, data: bytes, info_hash: str) -> bool:
+    """Whether rTorrent has the item a moment after it was told to load it."""
+
+    def there() -> bool:
+        try:
+            client.call("d.hash", info_hash)
+        except RTorrentFault:
+            return False
+        return True
+
+    client.call("load.raw", "", data)
+    try:
+        return eventually(there, 2.0)
+    except AssertionError:
+        return False
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(with_info(name=b"taken"), id="single file"),
+        pytest.param(with_info(name=b"junk") + b"junk", id="what follows is ignored"),
+        pytest.param(with_info(name=b"\xff\n;$x=\\"), id="odd bytes in the name"),
+        pytest.param(with_info(name=b"small", piece_length=1025), id="smallest pieces"),
+        pytest.param(with_info(name=b"hybrid", meta_version=2, file_tree={}), id="hybrid"),
+        pytest.param(with_files(entry(["a", "b"], 0), entry(["a", "c"])), id="an empty file"),
+        pytest.param(with_files(entry(["x", ""])), id="empty part of a path"),
+        pytest.param(with_outer(libtorrent_resume={"files": [{"mtime": 1, "completed": 1}]}), id="fast resume"),
+    ],
+)
+def test_what_we_take_is_loaded_under_our_hash(shared_rtorrent: PrivateRTorrent, data: bytes) -> None:
+    assert loads(RTorrent(shared_rtorrent.url), data, read(data).info_hash)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(with_files(entry(["a"]), entry(["a"])), id="two files of one path"),
+        pytest.param(with_files(entry(["a"]), entry(["a", "b"])), id="a file as folder"),
+        pytest.param(with_outer(libtorrent_resume={"files": [5]}), id="resume data of a wrong type"),
+    ],
+)
+def test_what_kills_this_rtorrent_is_refused(rtorrent: PrivateRTorrent, data: bytes) -> None:
+    with pytest.raises(MetafileError):
+        read(data)
+    RTorrent(rtorrent.url).call("load.raw", "", data)
+    eventually(lambda: not rtorrent.running, 20.0)
+
+
+def test_a_magnet_link_is_loaded_without_a_path(shared_rtorrent: PrivateRTorrent) -> None:
+    link = magnet(f"magnet:?xt=urn:btih:{'5A' * 20}&dn=x&tr=http://127.0.0.1:1/a")
+    assert loads(RTorrent(shared_rtorrent.url), link.metafile(), link.info_hash)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [*([path] if path else []), *(place for key, each in inner for place in places(each, (*path, key)))]
+
+
+def mutant(number: int, dice: random.Random) -> bytes:
+    """A metafile with everything in it that rTorrent reads, and up to three of its values replaced."""
+    files: list[Any] = [{b"length": 1000, b"path": [b"d", b"%d" % n], b"path.utf-8": [b"%d" % n]} for n in range(3)]
+    whole: dict[bytes, Any] = {
+        b"announce": b"http://127.0.0.1:1/a",
+        b"announce-list": [[b"http://127.0.0.1:1/a", b"udp://127.0.0.1:1"], [b"http://127.0.0.1:2"]],
+        b"encoding": b"utf-8",
+        b"nodes": [[b"127.0.0.1", 1]],
+        b"rtorrent": {b"custom1": b"x", b"directory": b"/etc"},
+        b"info": {b"name": b"%d" % number, b"piece length": 16384, b"pieces": b"x" * 20, b"files": files},
+        b"libtorrent_resume": {
+            b"bitfield": b"\xff",
+            b"files": [{b"completed": 1, b"mtime": 1, b"priority": 1} for _ in files],
+            b"peers": b"123456",
+            b"trackers": {b"http://127.0.0.1:1/a": {b"enabled": 1}},
+            b"uncertain_pieces.timestamp": 1,
+        },
+    }
+    for _ in range(dice.randint(0, 3)):
+        *way, key = dice.choice(places(whole))
+        holder = whole
+        for step in way:
+            holder = holder[step]
+        holder[key] = deepcopy(dice.choice(ODD))
+    value: Bencodable = whole
+    return bencode(value)
+
+
+def test_no_mutant_that_we_take_kills_rtorrent(rtorrent: PrivateRTorrent) -> None:
+    client, dice = RTorrent(rtorrent.url), random.Random(11)
+    taken = 0
+    for number in range(600):
+        data = mutant(number, dice)
+        try:
+            info_hash = read(data).info_hash
+        except MetafileError:
+            continue
+        client.call("load.raw", "", data)
+        taken += len(info_hash) == 40
+    good = make_metafile("after all of them")
+    assert loads(client, good, read(good).info_hash)
+    assert rtorrent.running
+    assert taken > 100
