@@ -23,6 +23,7 @@ from pyrotorque.text import printable
 PYTHON_FLAGS = ("-P", "-X", "utf8", "-X", "no_debug_ranges")
 
 _BLANK = re.compile(r"\{(\w+)\}")
+_GUARD_FILE = "--guard-file"
 _STARTED_WITHIN = 15.0
 _STOPPED_WITHIN = 20.0
 
@@ -58,7 +59,7 @@ def filled(text: str, blanks: Mapping[str, str]) -> str:
     return _BLANK.sub(lambda found: blanks[found[1]].replace("%", "%%"), text)
 
 
-def blanks(layout: Layout, options: Options, *, python: str, umask: int) -> dict[str, str]:
+def blanks(layout: Layout, options: Options, *, python: str, umask: int, guard_file: Path | None) -> dict[str, str]:
     """What is filled in; raises LayoutError for a path that no supervisord file can hold."""
     pid_file = options.pid_file or str(layout.pid_file)
     paths = {
@@ -74,8 +75,8 @@ def blanks(layout: Layout, options: Options, *, python: str, umask: int) -> dict
         "--state-dir",
         str(layout.state_dir),
     ]
-    if options.guard_file and not options.foreground:
-        words += ["--guard-file", options.guard_file]
+    if guard_file is not None:
+        words += [_GUARD_FILE, str(guard_file)]
     for path in (*paths.values(), *words, python):
         _refuse_unwritable(path)
     return {
@@ -106,7 +107,13 @@ def stub(layout: Layout) -> str:
     return STUB.replace("{conf}", str(stub_file(layout))).replace("{socket}", shown)
 
 
-def write_programs(layout: Layout, options: Options) -> Path:
+def guarding(layout: Layout, options: Options) -> Path | None:
+    """The guard file whose end is the group's: the one that is there when the group is started in the background."""
+    found = Path(options.guard_file) if options.guard_file else layout.guard_file
+    return found if found.exists() and not options.foreground else None
+
+
+def write_programs(layout: Layout, options: Options, *, guard_file: Path | None) -> Path:
     """Write the process table for this start; returns the file that supervisord is to be started with.
 
     That is the user's own supervisor.conf, or, where `init` never ran, the table itself.
@@ -114,7 +121,8 @@ def write_programs(layout: Layout, options: Options) -> Path:
     layout.prepare()
     path = programs_file(layout)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    table = filled(packaged(), blanks(layout, options, python=sys.executable, umask=_umask()))
+    filling = blanks(layout, options, python=sys.executable, umask=_umask(), guard_file=guard_file)
+    table = filled(packaged(), filling)
     write_atomically(path, table.encode())
     own = stub_file(layout)
     if not own.exists():
@@ -137,8 +145,7 @@ def start(layout: Layout, options: Options) -> int:
     Raises AlreadyRunning, or PyrotorqueError with what supervisord said.
     """
     with _starting(layout):
-        conf = write_programs(layout, options)
-        command = _supervisord(conf)
+        command = _supervisord(write_programs(layout, options, guard_file=guarding(layout, options)))
         try:
             done = subprocess.run(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -154,14 +161,14 @@ def start(layout: Layout, options: Options) -> int:
 def exec_foreground(layout: Layout, options: Options) -> NoReturn:
     """Become supervisord, in the foreground."""
     with _starting(layout):
-        command = _supervisord(write_programs(layout, options), "-n")
+        command = _supervisord(write_programs(layout, options, guard_file=None), "-n")
         os.chdir("/")
         os.execve(command[0], command, _environment())
 
 
 def foreground_command(layout: Layout, options: Options) -> tuple[list[str], dict[str, str]]:
     """Command and environment of a supervisord in the foreground, for who stays beside it to show the logs."""
-    return _supervisord(write_programs(layout, options), "-n"), _environment()
+    return _supervisord(write_programs(layout, options, guard_file=None), "-n"), _environment()
 
 
 def stop(layout: Layout) -> bool:
@@ -185,8 +192,9 @@ def stop(layout: Layout) -> bool:
 
 
 def restart(layout: Layout, options: Options) -> None:
-    """Start everything anew on today's files, in the same supervisord."""
-    write_programs(layout, options)
+    """Start everything anew on today's files, in the same supervisord; guarded as it was."""
+    was_guarded = _GUARD_FILE in programs_file(layout).read_text(encoding="utf-8", errors="replace")
+    write_programs(layout, options, guard_file=guarding(layout, options) if was_guarded else None)
     Supervisord(layout.supervisor_socket).restart()
 
 

@@ -34,8 +34,8 @@ class Group:
         self.layout.config_dir.mkdir()
         self.supervisord = Supervisord(self.layout.supervisor_socket)
 
-    def start(self, *, guard_file: Path | None = None) -> int:
-        return supervision.start(self.layout, Options(guard_file=str(guard_file) if guard_file else None))
+    def start(self) -> int:
+        return supervision.start(self.layout, Options())
 
     def process(self, name: str) -> Process:
         return next(process for process in self.supervisord.processes() if process.name == name)
@@ -158,10 +158,11 @@ def test_without_supervisord_nobody_stays_and_the_next_start_finds_nothing_in_it
     eventually(lambda: group.runs(*SERVICES), timeout=20)
 
 
-def test_the_group_ends_when_its_guard_file_is_gone(group: Group, short_folder: Path) -> None:
-    guard_file = short_folder / "guard"
+def test_the_group_ends_when_its_guard_file_is_gone(group: Group) -> None:
+    guard_file = group.layout.guard_file
+    group.layout.prepare()
     guard_file.touch()
-    pid = group.start(guard_file=guard_file)
+    pid = group.start()
     eventually(lambda: group.runs(*SERVICES), timeout=20)
     guard_file.unlink()
     eventually(lambda: not _lives(pid), timeout=10.0)
