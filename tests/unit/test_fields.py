@@ -60,13 +60,13 @@ def test_a_field_reads_the_answers_of_its_commands(name: str, raw: dict[str, str
 
 def test_fields_of_files_and_trackers_read_their_rows() -> None:
     assert found("files").read({}, {"files": FILES}) == ["a/01.flac", "a/02.FLAC", "cover.jpeg"]
-    assert found("kind").read({}, {"files": FILES}) == {"flac", "jpg"}
-    assert found("kind_25").read({}, {"files": FILES}) == {"flac"}
-    assert found("traits").read({"d.name=": "x"}, {"files": FILES}) == {"audio", "flac"}
+    assert found("kind").read({}, {"files": FILES}) == Tags({"flac", "jpg"})
+    assert found("kind_25").read({}, {"files": FILES}) == Tags({"flac"})
+    assert found("traits").read({"d.name=": "x"}, {"files": FILES}) == Tags({"audio", "flac"})
     assert found("label").read({"d.name=": "x"}, {"files": FILES}) == "audio/flac"
     assert found("tracker").read({}, {"trackers": TRACKERS}) == "https://t.one.example.co.uk:443/x"
     assert found("alias").read({}, {"trackers": TRACKERS}) == "example.co.uk"
-    assert found("views").read({}, {"views": ["Main", "x"]}) == {"main", "x"}
+    assert found("views").read({}, {"views": ["Main", "x"]}) == Tags({"main", "x"})
 
 
 def test_what_was_not_answered_is_empty() -> None:
@@ -126,7 +126,7 @@ def test_only_what_costs_extra_is_dear() -> None:
 def test_settings_name_trackers_and_their_themes() -> None:
     fields = configured({"example.co.uk": "Music"}, {"Music": "audio"}, min_free=0)
     assert fields["alias"].read({}, {"trackers": TRACKERS}) == "Music"
-    assert fields["traits"].read({"d.name=": "x"}, {"files": FILES, "trackers": TRACKERS}) == {"audio", "flac"}
+    assert fields["traits"].read({"d.name=": "x"}, {"files": FILES, "trackers": TRACKERS}) == Tags({"audio", "flac"})
     assert fields["label"].read({"d.name=": "x"}, {"files": (), "trackers": TRACKERS}) == "audio/other"
     assert fields["label"].read({"d.name=": "x"}, {"files": FILES}) == "audio/flac"
 

@@ -1,0 +1,82 @@
+"""A user's regular expression can never hang us: what takes too long is undecided, and an account bounds the sum."""
+
+import logging
+import re
+import time
+
+import pytest
+
+from pyrotorque.conditions import parse
+from pyrotorque.conditions.regexes import BUDGET, DEADLINE, Undecided, searcher
+
+BAD = "a" * 4_000 + "!"
+CATASTROPHIC = [
+    r"(a+)+$",
+    r"(a|aa)+$",
+    r"(a|a)*$",
+    r"(.*a){20}$",
+    r"(a+)+\1$",
+    r"(x+x+)+y",
+    r"^(([a-z])+.)+[A-Z]([a-z])+$",
+]
+
+
+def test_what_cannot_backtrack_runs_without_a_deadline() -> None:
+    assert searcher("^$|ghost")("a Ghost") is True
+    assert searcher("[(]")("(") is True
+    assert not searcher(r"a\.b")("axb")
+
+
+@pytest.mark.parametrize("pattern", CATASTROPHIC)
+def test_a_catastrophic_pattern_costs_little_more_than_its_account_over_thousands_of_items(pattern: str) -> None:
+    condition = parse(f"name='/{pattern}/'")
+    begin = time.monotonic()
+    for number in range(3_000):
+        condition.matches({"name": f"{BAD}{number}"}, now=0)
+    assert time.monotonic() - begin < 2 * (BUDGET + DEADLINE) + 1
+
+
+def test_an_undecided_item_does_not_match_even_under_not(caplog: pytest.LogCaptureFixture) -> None:
+    condition = parse(r"[ NOT '/(aa|aab?)+$/' ]")
+    with caplog.at_level(logging.WARNING):
+        assert condition.matches({"name": "ok"}, now=0)
+        assert not any(condition.matches({"name": BAD}, now=0) for _ in range(60))
+        assert not condition.matches({"name": "ok"}, now=0), "the account is empty, so it rests"
+    assert [record.getMessage()[:40] for record in caplog.records] == ["The regular expression /(aa|aab?)+$/ tak"]
+
+
+def test_other_alternatives_still_decide_when_they_are_asked_first() -> None:
+    condition = parse(r"'/(b+)+$/' OR prio>0")
+    bad = "b" * 4_000 + "!"
+    assert condition.matches({"name": bad, "prio": 1}, now=0)
+    assert not condition.matches({"name": bad, "prio": 0}, now=0)
+
+
+def test_a_search_within_its_time_is_decided() -> None:
+    search = searcher(r"s\d+e\d+")
+    assert search("Show S01E02")
+    assert not search("Show")
+
+
+def test_a_single_search_is_cut_at_its_deadline() -> None:
+    begin = time.monotonic()
+    with pytest.raises(Undecided):
+        searcher(r"(c+)+$")("c" * 10_000 + "!")
+    assert time.monotonic() - begin < 10 * DEADLINE
+
+
+@pytest.mark.parametrize("pattern", ["((((a{999}){999}){999}){999})", "(a{1,9999}){1,9999}", "a{99999999}"])
+def test_counted_repeats_that_would_eat_the_memory_are_refused(pattern: str) -> None:
+    with pytest.raises(re.error, match="too large"):
+        searcher(pattern)
+
+
+def test_usual_counted_repeats_are_taken() -> None:
+    assert searcher(r"\d{4}-\d{2}-\d{2}")("on 2026-12-31")
+    assert searcher(r"^.{10,200}$")("x" * 100)
+
+
+def test_the_language_is_that_of_re() -> None:
+    with pytest.raises(re.error):
+        searcher(r"(\p{Lu})+")
+    assert searcher(r"[[a]+")("[")
