@@ -3,10 +3,12 @@
 import time
 
 import click
+import msgspec
 
 from pyrotorque import supervision
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.layout import SERVICES
+from pyrotorque.options import read_options
 from pyrotorque.supervisord import Supervisord, SupervisordError
 from pyrotorque_control.exits import EX_OK, EX_TEMPFAIL
 from pyrotorque_control.group import Group, Refused
@@ -25,10 +27,12 @@ def background(group: Group, *, quiet: bool) -> int:
     if not group.guard_file.exists():
         said = f"the guard file {group.guard_file} is missing"
         raise Refused(f"{said}: `touch` it to let the group run in the background, or use --fg", EX_TEMPFAIL)
-    found_good = prepare(group)
-    pid = supervision.start(found_good.layout, group.options)
+    # Its guardian ends the group when that file is gone.
+    guarded = msgspec.structs.replace(group.options, guard_file=str(group.guard_file))
+    prepared = prepare(Group(group.config_dir, guarded))
+    pid = supervision.start(prepared.layout, prepared.options)
     if not quiet:
-        click.echo(f"pyrotorque has started, pid {pid}; its log is {found_good.layout.log_dir / 'torque.log'}")
+        click.echo(f"pyrotorque has started, pid {pid}; its log is {prepared.layout.log_dir / 'torque.log'}")
     return EX_OK
 
 
@@ -46,8 +50,15 @@ def restart(group: Group) -> int:
     if group.running() is None:
         return background(group, quiet=False)
     asked = time.time()
-    prepared = prepare(group)
-    supervision.restart(prepared.layout, group.options)
+    before = read_options(group.layout)
+    kept = msgspec.structs.replace(
+        group.options,
+        foreground=before.foreground,
+        guard_file=group.options.guard_file or before.guard_file,
+        pid_file=str(group.pid_file),
+    )
+    prepared = prepare(Group(group.config_dir, kept))
+    supervision.restart(prepared.layout, prepared.options)
     _wait_until_restarted(Supervisord(prepared.layout.supervisor_socket), asked)
     click.echo("pyrotorque has restarted")
     return EX_OK

@@ -228,6 +228,17 @@ def test_what_pyrosimple_removes_is_told_the_new_way(tmp_path: Path) -> None:
     ]
 
 
+def test_a_problem_of_an_older_name_is_told_with_its_line(tmp_path: Path) -> None:
+    loaded = configured(tmp_path, "[TORQUE]\njob.queue.active = 1\njob.queue.matcher = [\njob.treewatch.cmd_a = b\n")
+    assert loaded.problem("job.queue.startable", "x").line == 3
+    assert loaded.problem("job.treewatch.cmd.a", "x").line == 4
+    assert loaded.problem("job.queue.view", "x").line == 2, "what is not set is told where its job begins"
+
+
+def test_a_file_without_our_section_is_a_warning(tmp_path: Path) -> None:
+    assert "has no section [TORQUE]" in str(configured(tmp_path, "[OTHER]\na = 1\n").warnings[0])
+
+
 def test_a_users_own_job_gets_its_settings_as_the_earlier_daemons_gave_them(tmp_path: Path) -> None:
     found = job(
         configured(

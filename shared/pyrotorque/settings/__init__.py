@@ -15,6 +15,7 @@ from pyrotorque.options import Options
 from pyrotorque.settings.group import FOLDERS, read_group, read_layout
 from pyrotorque.settings.ini import Sections, parse_ini, read_ini
 from pyrotorque.settings.kept import to_json
+from pyrotorque.settings.kinds import settled_key
 from pyrotorque.settings.merge import Merged, merge
 from pyrotorque.settings.problems import Problem, Report, SettingsProblems
 from pyrotorque.settings.schema import Settings
@@ -86,7 +87,7 @@ def layout_of(config_dir: Path) -> Layout:
     """Where everything of this directory lives, also when its configuration is broken."""
     home = config_dir.expanduser().absolute()
     torque = home / "torque.ini"
-    found = read_ini(torque, Report()).get("torque", {}) if torque.exists() else {}
+    found = read_ini(torque, Report()).get("torque", {})
     merged = merge([{}, {"torque": found}], {"config_dir": str(home)}, Report())
     return read_layout(home, merged.torque)
 
@@ -107,11 +108,13 @@ def _sources(home: Path, options: Options, report: Report) -> list[Sections]:
         raise SettingsError(f"there is no configuration directory {home}: `pyrotorque init` makes one")
     extra = [Path(name).expanduser() for name in options.config_files]
     torque = home / "torque.ini"
-    if not torque.exists() and not extra:
+    if not _is_there(torque) and not extra:
         raise SettingsError(f"there is no {torque}: `pyrotorque init` writes a minimal one")
-    optional = [path for path in (home / "config.ini", torque) if path.exists()]
+    optional = [path for path in (home / "config.ini", torque) if _is_there(path)]
     packaged = parse_ini(packaged_text(), PACKAGED, report)
     own = [read_ini(path, report) for path in optional]
+    if not report.problems and not any("torque" in sections for sections in own) and not extra:
+        report.warnings.append(Problem(torque.name, 0, "", "has no section [TORQUE]: nothing is configured"))
     return [packaged, *own, *(_extra_source(path, report) for path in extra)]
 
 
@@ -125,5 +128,14 @@ def _extra_source(path: Path, report: Report) -> Sections:
     return sections
 
 
+def _is_there(path: Path) -> bool:
+    """Also when we may not look at it: then reading it says so."""
+    try:
+        path.stat()
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError | NotADirectoryError)
+    return True
+
+
 def _origins(merged: Merged) -> dict[str, Origin]:
-    return {key: Origin(entry.file, entry.line) for key, entry in merged.torque.items()}
+    return {settled_key(key): Origin(entry.file, entry.line) for key, entry in merged.torque.items()}

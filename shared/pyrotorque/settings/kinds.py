@@ -54,6 +54,17 @@ DROPPED: Final[dict[Kind, dict[str, str | None]]] = {
 }
 
 
+def settled_key(key: str) -> str:
+    """`job.NAME.SETTING` with the name that the setting has here; commands are `cmd.NAME`."""
+    head, _, param = key.rpartition(".")
+    if head.count(".") != 1:
+        return key
+    if param.startswith("cmd_"):
+        return f"{head}.cmd.{param[4:]}"
+    names = {old: new for aliases in ALIASES.values() for old, new in aliases.items()}
+    return f"{head}.{names.get(param, param).lstrip('!')}"
+
+
 def handler_class(handler: str) -> str:
     """The class in `package.module:Class`."""
     return handler.rpartition(":")[2].strip()

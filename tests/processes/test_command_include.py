@@ -1,0 +1,63 @@
+"""The include that `init` writes, on a real rTorrent: timestamps, and a watchdog that starts the group."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from demo.group import Group, environment
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque_control.includes import include_file, include_text
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.process, pytest.mark.rtorrent, pytest.mark.xdist_group("command")]
+
+
+def stamp(client: RTorrent, item: str, name: str) -> int:
+    return int(str(client.call("d.custom", item, name)) or 0)
+
+
+def test_an_item_gets_its_timestamps_and_keeps_the_first_start(short_folder: Path) -> None:
+    include = include_text(short_folder / "conf").replace("30, 300", "3000, 3000")
+    metafile = make_metafile("stamped")
+    wanted = info_hash(metafile)
+    with PrivateRTorrent(short_folder / "rt", extra_rc=include) as rtorrent:
+        client = RTorrent(rtorrent.url)
+        client.call("load.raw", "", metafile)
+        loaded = eventually(lambda: known(client, wanted) and stamp(client, wanted, "tm_loaded"))
+        assert loaded > 1_700_000_000
+        assert stamp(client, wanted, "tm_started") == 0
+        client.call("d.start", wanted)
+        first = eventually(lambda: stamp(client, wanted, "tm_started"))
+        client.call("d.stop", wanted)
+        client.call("d.custom.set", wanted, "tm_started", str(first - 100))
+        client.call("d.start", wanted)
+        eventually(lambda: client.call("d.state", wanted) == 1)
+        assert stamp(client, wanted, "tm_started") == first - 100
+        assert client.call("d.message", wanted) in ("", "Tracker: [Couldn't connect to server]")
+
+
+def known(client: RTorrent, item: str) -> bool:
+    return any(item in row for row in client.rows("main", ["d.hash="]))
+
+
+def test_rtorrents_watchdog_starts_the_group_while_the_guard_file_is_there(
+    short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
+    conf = short_folder / "a conf, with odd; name"
+    group = Group(conf, "[TORQUE]\nscgi_url = scgi:///nowhere.sock\n")
+    assert group.command("init").returncode == 0
+    assert include_file(conf).read_text() == include_text(conf)
+    include = include_text(conf).replace("30, 300", "1, 300")
+    try:
+        with PrivateRTorrent(short_folder / "rt", extra_rc=include) as rtorrent:
+            eventually(lambda: group.command("--status").returncode == 0, timeout=30)
+            assert RTorrent(rtorrent.url, read_timeout=1).call("system.pid") == rtorrent.pid
+            eventually(group.running, timeout=30)
+            os.unlink(conf / "run/pyrotorque")
+            eventually(lambda: group.command("--status").returncode == 69, timeout=60)
+    finally:
+        group.stop()
