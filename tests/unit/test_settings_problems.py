@@ -1,0 +1,74 @@
+"""Whatever is wrong in a configuration file is told with its place, and all of it at once."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.configured import configured, problems
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("job.queue.downloading_mx = 3", "unknown setting, did you mean downloading_max?"),
+        ("job.queue.zzz = 3", "unknown setting"),
+        ("job.queue.downloading_max = many", "expected a whole number, got 'many'"),
+        ("job.queue.downloading_max = -1", "expected a whole number that is not negative, got '-1'"),
+        ("job.queue.intermission = 1 minute", "expected a number, got '1 minute'"),
+        ("job.queue.active = perhaps", "expected True or False, got 'perhaps'"),
+        ("job.queue.log_level = LOUD", "expected one of DEBUG, INFO, WARNING, ERROR, CRITICAL, got 'LOUD'"),
+        ("job.queue.min_free = lots", "expected a size such as 500m or 10g, got 'lots'"),
+        ("job.queue.name = x", "unknown setting"),
+        ("job.treewatch.on_loaded = burn", "expected one of keep, rename, move, delete, got 'burn'"),
+        ("job.treewatch.tie = maybe", "expected True or False, got 'maybe'"),
+        ("job.treewatch.path = watch", "expected an absolute path, got 'watch'"),
+        ("job.treewatch.pth = /x", "unknown setting, did you mean path?"),
+        ("job.treewatch.path_map = /here", "expected /path/here=/path/of/rtorrent, got '/here'"),
+        ("job.exporter.port = http", "expected a whole number, got 'http'"),
+        ("job.queue.scgi_url = scgi:///x", "belongs into [TORQUE]: a second rTorrent gets a configuration of its own"),
+    ],
+)
+def test_a_wrong_setting_is_told_with_file_line_and_key(tmp_path: Path, line: str, said: str) -> None:
+    key = line.split(" = ")[0]
+    assert problems(tmp_path, f"# first\n[TORQUE]\n{line}\n") == [f"torque.ini:3: {key}: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("job.queu.active = True", "job.queu.handler: is missing: the job has no class to run, did you mean queue?"),
+        ("job.x.handler = nonsense", "job.x.handler: expected package.module:Class, got 'nonsense'"),
+        ("job.x.handler = my.jobs:X", "job.x.schedule: is missing: say when the job runs, for example minute=*/5"),
+        ("jobs.queue.active = 1", "is not of the form job.NAME.SETTING, did you mean job.queue.active?"),
+        ("job.queue = 1", "is not of the form job.NAME.SETTING"),
+        ("dry_run = perhaps", "dry_run: expected True or False, got 'perhaps'"),
+        ("a = %(nowhere)s", "%(nowhere)s names no setting"),
+    ],
+)
+def test_a_wrong_key_is_told(tmp_path: Path, line: str, said: str) -> None:
+    (found,) = problems(tmp_path, f"[TORQUE]\n{line}\n")
+    assert found.startswith("torque.ini:2: ")
+    assert said in found
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    text = "[TORQUE]\njob.queue.downloading_mx = 3\nnonsense\njob.treewatch.queued = so so\n"
+    assert [problem.split(": ")[0] for problem in problems(tmp_path, text)] == [
+        "torque.ini:3",
+        "torque.ini:2",
+        "torque.ini:4",
+    ]
+
+
+def test_an_unknown_key_outside_of_jobs_is_only_a_warning(tmp_path: Path) -> None:
+    loaded = configured(tmp_path, "[TORQUE]\nscgi_ur = scgi:///x\n")
+    assert str(loaded.warnings[0]) == (
+        "torque.ini:2: scgi_ur: is not a setting of pyrotorque and is ignored, did you mean scgi_url?"
+    )
+
+
+def test_an_active_job_without_successor_is_a_warning(tmp_path: Path) -> None:
+    text = "[TORQUE]\njob.flux.handler = pyrocore.torrent.jobs:InfluxDBStats\njob.flux.active = True\n"
+    loaded = configured(tmp_path, text)
+    assert "is not run" in str(loaded.warnings[0])
+    assert "flux" not in [job.name for job in loaded.settings.jobs]
