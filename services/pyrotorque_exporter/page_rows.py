@@ -28,7 +28,7 @@ def process_rows(services: Mapping[str, Service], seen: Exposition, now: float) 
             "name": name,
             "up": bool(up.get(name, name in memory)),
             "state": services[name].state if name in services else "",
-            "step": printable(_step(services.get(name))),
+            "step": "answering" if name == "exporter" else printable(_step(services.get(name))),
             "since": shown.duration(now - started[name]) if name in started else "",
             "memory": shown.size(memory[name]) if name in memory else "",
             "restarts": f"{restarts.get(name, 0):.0f}",
@@ -106,7 +106,9 @@ def _count(value: float | None) -> str:
 
 
 def _until(at: float | None, now: float) -> str:
-    return f"in {shown.duration(at - now)}" if at is not None and at > now else ""
+    if at is None or at <= now:
+        return ""
+    return f"in {shown.duration(at - now)}" if at - now >= 1 else "now"
 
 
 def _step(service: Service | None) -> str:

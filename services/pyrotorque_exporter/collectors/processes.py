@@ -105,10 +105,17 @@ class Processes:
         )
 
 
-def _begun(services: Iterable[str]) -> tuple[Family, Family]:
+def _begun(services: Iterable[str]) -> tuple[Family, ...]:
     """Zeros for what the guardian has not yet counted: a counter that begins with 1 is no increase to Prometheus."""
     names = tuple(services)
     return (
+        Family(
+            name="pyrotorque_bus_gaps_total",
+            kind="counter",
+            help="Times that events of another service were lost to this one.",
+            labels=("source",),
+            samples=tuple(Sample(labels=(name,)) for name in names),
+        ),
         Family(
             name="pyrotorque_process_restarts_total",
             kind="counter",

@@ -1,0 +1,168 @@
+"""Every panel of the dashboard has data: a real group, scraped by a real Prometheus, is asked each query."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.group import Group
+from demo.metafiles import make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from tests.exporter_process import REPOSITORY, free_port
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("prometheus")]
+
+DASHBOARD = REPOSITORY / "deploy" / "grafana" / "pyrotorque.json"
+VARIABLES = {
+    "$job": "pyrotorque",
+    "$instance": ".*",
+    "$tracker": ".*",
+    "$__rate_interval": "5s",
+    "$__range": "1m",
+}
+
+INI = """\
+[TORQUE]
+scgi_url = {url}
+job.queue.active        = True
+job.queue.schedule      = second=*/1
+job.queue.start_at_once = 9
+job.treewatch.active    = True
+job.treewatch.path      = {watch}
+job.treewatch.load_mode = start
+job.treewatch.queued    = True
+job.connstats.schedule  = second=*/2
+job.exporter.active     = True
+job.exporter.port       = {port}
+job.exporter.jobs       = system, tracker, item
+"""
+
+
+def panels() -> Iterator[dict[str, Any]]:
+    """All panels, those in collapsed rows too."""
+    for panel in json.loads(DASHBOARD.read_text())["panels"]:
+        yield panel
+        yield from panel.get("panels", ())
+
+
+def queries() -> list[tuple[str, str]]:
+    """(title, query) of each target of each panel, with Grafana's variables filled in."""
+    found: list[tuple[str, str]] = []
+    for panel in panels():
+        for target in panel.get("targets", ()):
+            query = target["expr"]
+            for name, value in VARIABLES.items():
+                query = query.replace(name, value)
+            found.append((panel["title"], query))
+    return found
+
+
+class Prometheus:
+    """Debian's Prometheus with deploy's configuration, but for the port and a scrape each second."""
+
+    def __init__(self, folder: Path, target: int) -> None:
+        self.folder, self.port = folder, free_port()
+        text = (REPOSITORY / "deploy" / "prometheus" / "prometheus.yml").read_text()
+        text = text.replace("127.0.0.1:9135", f"127.0.0.1:{target}").replace("sample_limit: 5000", "sample_limit: 9000")
+        for words in ("scrape_interval: 30s", "scrape_timeout: 10s", "evaluation_interval: 30s"):
+            text = text.replace(words, words.partition(":")[0] + ": 1s")
+        rules = REPOSITORY / "deploy" / "prometheus" / "pyrotorque.rules.yml"
+        folder.mkdir()
+        (folder / "prometheus.yml").write_text(text)
+        (folder / "pyrotorque.rules.yml").write_text(rules.read_text())
+        with (folder / "prometheus.log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [
+                    "prometheus",
+                    f"--config.file={folder}/prometheus.yml",
+                    f"--storage.tsdb.path={folder}/data",
+                    f"--web.listen-address=127.0.0.1:{self.port}",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def ask(self, query: str) -> list[Any]:
+        url = f"http://127.0.0.1:{self.port}/api/v1/query?query={urllib.parse.quote(query)}"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            result: list[Any] = json.load(answer)["data"]["result"]
+        return result
+
+    def is_ready(self) -> bool:
+        """It listens, and has read what it had stored."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=10):
+                return True
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A group that has loaded and started items, scraped for some seconds."""
+    folder, port = tmp_path_factory.mktemp("p"), free_port()
+    watch = folder / "watch"
+    watch.mkdir()
+    with PrivateRTorrent(folder / "rt") as rtorrent:
+        ini = INI.format(url=rtorrent.url, watch=watch, port=port)
+        with Group(folder / "c", ini):
+            server = Prometheus(folder / "prometheus", port)
+            try:
+                eventually(server.is_ready, 30)
+                eventually(lambda: server.ask("rtorrent_up == 1"), 30)
+                for number in range(6):
+                    announce = f"http://tracker.site{number % 2}.org/secret/announce"
+                    metafile = make_metafile(f"Sample {number}", announce=announce)
+                    (watch / f"sample {number}.torrent").write_bytes(metafile)
+                eventually(lambda: server.ask("sum(pyrotorque_queue_starts_total) >= 6"), 30)
+                settled = time.monotonic() + 6
+                eventually(lambda: time.monotonic() > settled, 10, why="enough scrapes for rates")
+                yield server
+            finally:
+                server.stop()
+
+
+def test_every_query_of_every_panel_has_data(prometheus: Prometheus) -> None:
+    empty = [f"{title}: {query}" for title, query in queries() if not prometheus.ask(query)]
+    assert empty == []
+
+
+def test_the_target_is_up_and_counters_move(prometheus: Prometheus) -> None:
+    assert prometheus.ask('up{job="pyrotorque"} == 1')
+    assert prometheus.ask("increase(rtorrent_rpc_requests_total[10s]) > 0")
+    assert prometheus.ask("pyrotorque_watch_loads_total > 0")
+
+
+def test_rules_are_evaluated_and_no_alert_of_a_healthy_group_fires(prometheus: Prometheus) -> None:
+    assert prometheus.ask("rtorrent:rpc_duration_seconds:p95_5m")
+    assert prometheus.ask('ALERTS{alertstate="firing", severity="critical"}') == []
+
+
+def test_no_secret_is_in_any_label(prometheus: Prometheus) -> None:
+    assert prometheus.ask('{__name__=~".+"}')
+    assert "secret" not in json.dumps(prometheus.ask('{__name__=~"rtorrent_.+"}'))
+
+
+def test_variables_list_what_there_is(prometheus: Prometheus) -> None:
+    names = {one["metric"]["tracker"] for one in prometheus.ask("rtorrent_tracker_items")}
+    assert {"site0.org", "site1.org"} <= names
+
+
+def test_panels_have_ids_and_places_of_their_own() -> None:
+    ids = [panel["id"] for panel in panels()]
+    assert len(ids) == len(set(ids))
+    assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in panels())
