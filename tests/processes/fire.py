@@ -16,12 +16,12 @@ from pyrotorque.lifecycle import running
 from pyrotorque.outbox import Cursors, Outbox
 from pyrotorque.store import Store, open_store
 
-PRODUCERS = ("watcher", "scheduler")
-CONSUMERS = ("exporter", "guardian")
+PRODUCERS: tuple[str, ...] = ("watcher", "scheduler")
+CONSUMERS: tuple[str, ...] = ("exporter", "guardian")
 COUNT = 3000
 PAUSE = 0.004  # slow enough that kills fall while events are still being produced
 
-POINTS = {
+POINTS: dict[str, tuple[str, ...]] = {
     "producer": ("inside the transaction", "after commit", "after ring", "before answering"),
     "consumer": ("before the effect", "after the effect", "after commit", "after waking"),
 }

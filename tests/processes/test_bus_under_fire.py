@@ -21,7 +21,7 @@ pytestmark = pytest.mark.process
 
 SECONDS = float(os.environ.get("FIRE_SECONDS", "20"))
 SEED = int(os.environ.get("FIRE_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
-ROLES = dict.fromkeys(fire.PRODUCERS, "producer") | dict.fromkeys(fire.CONSUMERS, "consumer")
+ROLES: dict[str, str] = dict.fromkeys(fire.PRODUCERS, "producer") | dict.fromkeys(fire.CONSUMERS, "consumer")
 
 
 class Fire:
@@ -31,7 +31,7 @@ class Fire:
         self.layout = Layout.below(folder)
         self.layout.prepare()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._points = {name: list(fire.POINTS[kind]) for name, kind in ROLES.items()}
+        self._points: dict[str, list[str]] = {name: list(fire.POINTS[kind]) for name, kind in ROLES.items()}
         self.ends = 0
 
     def tend(self) -> None:

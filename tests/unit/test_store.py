@@ -228,7 +228,10 @@ def test_the_filesystem_of_a_path_is_that_of_its_longest_mount(path: str, kind: 
 def test_a_network_filesystem_is_refused_with_the_setting_that_helps(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyrotorque.store.filesystem_of", lambda _path, _mounts: "nfs4")
+    def everything_is_nfs(_path: str, _mounts: str) -> str:
+        return "nfs4"
+
+    monkeypatch.setattr("pyrotorque.store.filesystem_of", everything_is_nfs)
     with pytest.raises(StateError, match=r"network filesystem \(nfs4\).*set state_dir"):
         open_store(path, [])
 

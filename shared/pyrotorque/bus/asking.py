@@ -1,7 +1,7 @@
 """The bus for those who only visit: ask a service, or look on at what happens."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from heapq import merge
 from typing import get_args
 
@@ -47,7 +47,7 @@ def ask(layout: Layout, service: str, request: Request, timeout: float = 5.0) ->
 
 def follow(
     layout: Layout, services: Sequence[str], since: float = 0.0, *, forever: bool = True, poll: float = 1.0
-) -> Iterator[Delivery | None]:
+) -> Generator[Delivery | None]:
     """The durable events of `services` from `since` on, those in their files by time; then, `forever`, as they happen.
 
     While nothing happens it yields None every `poll` seconds. Needs no running service.

@@ -1,0 +1,257 @@
+"""The bus at its edges: strangers, garbage, newer versions, stopped peers, visitors; nobody is ever blocked."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import zmq
+
+from pyrotorque.bus import Bus, ask, follow, wire
+from pyrotorque.errors import ServiceUnreachable
+from pyrotorque.events import Delivery, Envelope, Fact, JobFailed, JobFinished, TorrentErased, encode
+from pyrotorque.layout import Layout
+from pyrotorque.outbox import Cursors, Mark, Outbox
+from pyrotorque.requests import Answer, DescribeService
+from pyrotorque.store import Store, open_store
+from pyrotorque.totals import Totals
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def layout(short_folder: Path) -> Layout:
+    found = Layout.below(short_folder)
+    found.prepare()
+    return found
+
+
+@pytest.fixture
+def store(layout: Layout) -> Iterator[Store]:
+    found = open_store(layout.database("watcher"), [])
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def bus(layout: Layout, store: Store) -> Iterator[Bus]:
+    with Bus(layout, "watcher", Outbox(store, "watcher", boot="b1")) as found:
+        yield found
+
+
+@pytest.fixture
+def dealer(layout: Layout, bus: Bus) -> Iterator[wire.Socket]:
+    with zmq.Context[zmq.Socket[bytes]]() as context, wire.socket(context, zmq.DEALER) as found:
+        found.connect(layout.requests_endpoint("watcher"))
+        yield found
+
+
+def erased(name: str) -> TorrentErased:
+    return TorrentErased(at=time.time(), info_hash="AA", name=name)
+
+
+def test_a_wait_ends_at_once_for_a_wake_from_anywhere(bus: Bus) -> None:
+    threading.Timer(0.05, bus.wake).start()
+    began = time.monotonic()
+    assert not bus.wait(5.0)
+    assert time.monotonic() - began < 1.0
+
+
+def test_a_wait_ends_at_once_for_a_signal_whose_handler_wakes(bus: Bus) -> None:
+    before = signal.signal(signal.SIGUSR1, lambda *_: bus.wake())
+    try:
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        began = time.monotonic()
+        bus.wait(5.0)
+        assert time.monotonic() - began < 1.0
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_wait_ends_for_a_readable_fd_and_says_which(bus: Bus) -> None:
+    one, two = os.pipe(), os.pipe()
+    os.write(two[1], b"x")
+    assert bus.wait(5.0, one[0], two[0]).fds == {two[0]}
+    assert bus.wait(0.0, one[0]).fds == set()
+    for fd in (*one, *two):
+        os.close(fd)
+
+
+def test_a_wait_ends_when_its_time_is_up(bus: Bus) -> None:
+    began = time.monotonic()
+    assert not bus.wait(0.05)
+    assert 0.04 < time.monotonic() - began < 0.5
+
+
+def name_of(delivery: Delivery | None) -> str:
+    return delivery.event.name if delivery is not None and isinstance(delivery.event, TorrentErased) else ""
+
+
+GARBAGE = [
+    [b""],
+    [b"ask", b"1", b"not json"],
+    [b"replay", b"1", b'{"epoch": 7}'],
+    [b"steal", b"1", b"{}"],
+    [b"replay", b"x" * 200_000, b"\xff\xfe"],
+    [b"a"] * 50,
+]
+
+
+def test_garbage_is_counted_said_once_and_changes_nothing(
+    bus: Bus, dealer: wire.Socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    totals = Totals()
+    bus.stats.count_into(totals)
+    for _ in range(3):
+        for frames in GARBAGE:
+            dealer.send_multipart(frames)
+    eventually(lambda: bus.wait(0.01) or bus.stats.dropped >= 18)
+    said = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert 1 <= len(said) <= 4
+    dropped = next(family for family in totals.families() if "dropped" in family.name)
+    assert sum(sample.value for sample in dropped.samples) == 18
+
+
+def test_a_frame_that_is_far_too_large_is_not_taken(bus: Bus, dealer: wire.Socket) -> None:
+    dealer.send_multipart([b"ask", b"1", b" " * (2 << 20)])
+    assert not bus.wait(0.3).requests
+    assert bus.stats.dropped == 0
+
+
+def test_a_request_of_a_newer_version_is_answered_with_a_refusal(bus: Bus, dealer: wire.Socket) -> None:
+    dealer.send_multipart([b"ask", b"9", b'{"type": "PaintTheShed"}'])
+    eventually(lambda: bus.wait(0.01) or bus.stats.dropped)
+    kind, number, body = dealer.recv_multipart()
+    assert (kind, number) == (b"ask", b"9")
+    assert "does not understand" in msgspec.json.decode(body, type=Answer).text
+
+
+def test_an_answer_too_large_is_cut_to_its_text(bus: Bus, layout: Layout) -> None:
+    answers: list[Answer] = []
+    asker = threading.Thread(target=lambda: answers.append(ask(layout, "watcher", DescribeService())))
+    asker.start()
+    (asked,) = bus.wait(5.0).requests
+    asked.answer(Answer(ok=True, text="all of it", data="x" * (2 << 20)))
+    asker.join(5.0)
+    assert answers[0].text == "all of it (the details are too large to send)"
+
+
+def test_a_service_that_does_not_answer_is_given_up_on(bus: Bus, layout: Layout) -> None:
+    with pytest.raises(ServiceUnreachable, match=r"did not answer within 0\.2 s"):
+        ask(layout, "watcher", DescribeService(), timeout=0.2)
+
+
+def test_an_event_of_a_newer_version_is_passed_over_and_the_rest_is_heard(
+    layout: Layout, store: Store, bus: Bus
+) -> None:
+    outbox = Outbox(store, "watcher", boot="b1")
+    with store.transaction() as db:
+        outbox.add(erased("before"))
+        newer = encode(erased("x"), Envelope(source="watcher", epoch=outbox.epoch, seq=2)).replace(
+            b"TorrentErased", b"ShedPainted"
+        )
+        db.execute("INSERT INTO bus_events VALUES (2, 0, ?)", (newer,))
+        outbox.add(erased("after"))
+    other = open_store(layout.database("exporter"), [])
+    subscribe = {"watcher": [TorrentErased]}
+    with Bus(layout, "exporter", Outbox(other, "exporter"), subscribe=subscribe, cursors=Cursors(other)) as listener:
+        heard: list[str] = []
+        deadline = time.monotonic() + 5
+        while len(heard) < 2 and time.monotonic() < deadline:
+            bus.wait(0.01)
+            for delivery in listener.wait(0.01).deliveries:
+                assert isinstance(delivery.event, TorrentErased)
+                heard.append(delivery.event.name)
+                with listener.applying(delivery):
+                    pass
+        assert heard == ["before", "after"]
+        assert Cursors(other).get("watcher") == Mark(outbox.epoch, 3)
+    other.close()
+
+
+def test_what_nobody_wants_moves_the_cursor_all_the_same(layout: Layout, store: Store, bus: Bus) -> None:
+    outbox = Outbox(store, "watcher", boot="b1")
+    with store.transaction():
+        for _ in range(700):
+            outbox.add(JobFailed(at=0.0, job="x", reason="", seconds=0.0))
+    other = open_store(layout.database("exporter"), [])
+    cursors = Cursors(other)
+    with Bus(
+        layout, "exporter", Outbox(other, "exporter"), subscribe={"watcher": [TorrentErased]}, cursors=cursors
+    ) as listener:
+
+        def turned() -> bool:
+            bus.wait(0.01)
+            assert not listener.wait(0.01)
+            return cursors.get("watcher").seq >= 500
+
+        eventually(turned)
+    assert cursors.get("watcher").seq == 700
+    other.close()
+
+
+def test_who_wants_hints_only_gets_what_is_rung_now_and_nothing_else(layout: Layout, store: Store, bus: Bus) -> None:
+    outbox = Outbox(store, "watcher", boot="b1")
+    other = open_store(layout.database("scheduler"), [])
+    wanted: dict[str, list[type[Fact]]] = {"watcher": [TorrentErased, JobFinished]}
+    with Bus(layout, "scheduler", Outbox(other, "scheduler"), subscribe=wanted) as listener:
+
+        def heard() -> set[str]:
+            with store.transaction():
+                outbox.add(erased("now"))
+            bus.ring()
+            bus.tell(JobFinished(at=0.0, job="w", seconds=1.0))
+            return {type(delivery.event).__name__ for delivery in listener.wait(0.05).deliveries}
+
+        eventually(lambda: heard() == {"TorrentErased", "JobFinished"})
+    other.close()
+
+
+def test_a_stopped_listener_blocks_nobody(layout: Layout, store: Store, bus: Bus) -> None:
+    script = "import sys; from pathlib import Path; from pyrotorque.bus import follow\n"
+    script += "from pyrotorque.layout import Layout\nprint('up', flush=True)\n"
+    script += "for _ in follow(Layout.below(Path(sys.argv[1])), ['watcher']): pass"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(layout.config_dir)], env=environment, stdout=subprocess.PIPE
+    ) as listener:
+        assert listener.stdout is not None
+        assert listener.stdout.readline() == b"up\n"
+        listener.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        for _ in range(20_000):
+            bus.tell(JobFinished(at=0.0, job="w" * 100, seconds=1.0))
+        assert time.monotonic() - began < 3.0
+        listener.kill()
+
+
+def test_visitors_see_what_happened_and_what_happens(layout: Layout, store: Store, bus: Bus) -> None:
+    outbox = Outbox(store, "watcher", boot="b1")
+    with store.transaction():
+        outbox.add(erased("old"))
+    live = follow(layout, ["watcher", "exporter"], poll=0.02)
+    assert name_of(next(live)) == "old"
+    with store.transaction():
+        outbox.add(erased("new"))
+    assert eventually(lambda: bus.wait(0.01) or name_of(next(live))) == "new"
+    live.close()
+    assert [name_of(found) for found in follow(layout, ["watcher"], forever=False)] == ["old", "new"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as somebody else")
+def test_another_user_of_this_machine_cannot_connect(layout: Layout, bus: Bus) -> None:
+    layout.config_dir.chmod(0o755)
+    script = "import socket, sys\nfor path in sys.argv[1:]:\n    try: socket.socket(socket.AF_UNIX).connect(path)\n"
+    script += "    except PermissionError: print('refused')\n    else: print('let in')"
+    endpoints = [layout.events_endpoint("watcher"), layout.requests_endpoint("watcher")]
+    paths = [endpoint.removeprefix("ipc://") for endpoint in endpoints]
+    done = subprocess.run(
+        ["/usr/bin/python3", "-c", script, *paths], user=65534, capture_output=True, text=True, cwd="/", check=False
+    )
+    assert done.stdout.split() == ["refused", "refused"]
