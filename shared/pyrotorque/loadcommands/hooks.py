@@ -1,4 +1,4 @@
-"""Finds hooks in an rtorrent.rc that put a value of an item into a shell's text, where a name could become a command."""
+"""Finds hooks in an rtorrent.rc that make an item's value part of a shell's text, where it can become a command."""
 
 import re
 from collections.abc import Iterator

@@ -6,7 +6,7 @@ from pyrotorque.errors import MetafileError, MetafileIncomplete
 
 MAX_DEPTH = 100
 MAX_KEYS = 1_000
-# A file of a torrent counts seven, which leaves room for some 55,000; each value costs memory and time.
+# Each costs memory and time, long strings count twice. A file of a torrent is seven or so: room for some 55,000.
 MAX_VALUES = 400_000
 
 _INT = rb"i(?:0|-?[1-9][0-9]{0,18})e"
@@ -73,7 +73,7 @@ def _skip(data: bytes, at: int, values: int) -> tuple[int, int]:
         if closing:
             depth -= len(closing)
         elif length:
-            values -= 1
+            values -= 2
             at += int(length)
         elif opening:
             values -= len(opening)
