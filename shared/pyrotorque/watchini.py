@@ -93,6 +93,8 @@ class _Untouched(dict[str, str]):
 def _with(found: Overrides, key: str, text: str, templates: Path | None) -> Overrides:
     if setter := _SETTERS.get(key):
         return setter(found, text)
+    if text.startswith("file:"):
+        raise ValueError("file: is refused in a file that lies in a watched tree: it could show any file of yours")
     if named := _COMMAND.fullmatch(key):
         if text:
             compile_command(named[1], text, templates=templates, tame=True)

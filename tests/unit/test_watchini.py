@@ -70,3 +70,9 @@ def test_everything_that_is_wrong_is_told_at_once_with_its_line() -> None:
 def test_it_runs_no_programs(text: str) -> None:
     with pytest.raises(SettingsError, match=r"put it into torque\.ini"):
         parse(text)
+
+
+@pytest.mark.parametrize("key", ["cmd.a", "custom1", "target"])
+def test_it_reads_no_other_files(key: str) -> None:
+    with pytest.raises(SettingsError, match="file: is refused"):
+        parse(f"{key} = file:/etc/hostname")
