@@ -1,0 +1,178 @@
+"""The whole exposition of a fixed rTorrent and fixed services, against a file.
+
+`PYTHONPATH=services:shared:. python -m tests.unit.test_exporter_golden` writes the file anew; read the difference.
+"""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pyrotorque.errors import RTorrentFault
+from pyrotorque.item_stats import KNOWN, parse_labels, parse_stats
+from pyrotorque.rtorrent import Value
+from pyrotorque.totals import Totals
+from pyrotorque_exporter.calls import Calls
+from pyrotorque_exporter.collectors import Group
+from pyrotorque_exporter.collectors.items import Items
+from pyrotorque_exporter.collectors.processes import Processes
+from pyrotorque_exporter.collectors.rpc import Rpc
+from pyrotorque_exporter.collectors.services import FromServices
+from pyrotorque_exporter.collectors.summary import FLAGS, Summary
+from pyrotorque_exporter.collectors.system import System
+from pyrotorque_exporter.collectors.throttle import Throttle
+from pyrotorque_exporter.collectors.trackers import Trackers
+from pyrotorque_exporter.collectors.views import Views
+from pyrotorque_exporter.exposition import render
+from pyrotorque_exporter.scrape import Scraper
+from pyrotorque_exporter.tracker_names import TRACKERS_COMMAND, TrackerNames
+from pyrotorque_exporter.tracker_totals import TrackerTotals
+from tests.exporter_fakes import FakeRTorrent
+from tests.exporter_scene import NOW, beat, families, live, told
+
+GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "exporter.prom"
+SECRET = "c0ffee00c0ffee00c0ffee00c0ffee00"
+P = "rtorrent_"
+
+Item = dict[str, str]
+
+
+def _item(number: int, **fields: str) -> Item:
+    item = {
+        "d.hash=": f"{number:040X}",
+        "d.name=": f'item "{number}" \\ \n bad \udcff',
+        "d.size_bytes=": str(1000 * number),
+        "d.left_bytes=": "0",
+        "d.up.total=": str(number),
+        "d.down.total=": str(2 * number),
+        "d.ratio=": "1500",
+        "d.custom1=": f"https://tracker.org/{SECRET}",
+        TRACKERS_COMMAND: f"1http://t.site{number % 2}.org:80/{SECRET}/announce>",
+        "d.custom=memo_alias": "",
+    }
+    for command, value in zip(FLAGS, fields.pop("flags", "0000"), strict=True):
+        item[command] = value
+    return item | {f"d.{name}=": value for name, value in fields.items()}
+
+
+ITEMS = (
+    _item(1, flags="0111", peers_connected="7", **{"up.rate": "10"}),
+    _item(2, flags="0110", left_bytes="5", peers_connected="3", **{"down.rate": "20"}),
+    _item(3, flags="0110", left_bytes="9"),
+    _item(4, flags="0100"),
+    _item(5, flags="1110"),
+    _item(6, flags="0000", message="unregistered", is_open="0", hashing_failed="0"),
+    _item(7, flags="0000", hashing_failed="1"),
+    _item(8, flags="0000"),
+)
+
+
+def _where(command: str) -> list[Item]:
+    return [item for item in ITEMS if item.get(command, "0") not in ("0", "")]
+
+
+def fake() -> FakeRTorrent:
+    """An rTorrent with eight items, one in each state at least."""
+    numbers = {name: 11 + place for place, name in enumerate(_getters())}
+    answers: dict[str, Value | RTorrentFault] = {
+        **numbers,
+        "system.client_version": "0.9.8",
+        "system.library_version": "0.13.8",
+        "system.api_version": "10",
+        "system.startup_time": 1_700_000_000,
+        "pieces.hash.queue_size": RTorrentFault("no such thing", -506),
+        "view.list": ["main", "started", "rtcontrol_1"],
+        "view.size": 8,
+        "dht.statistics": {"active": 1, "nodes": 5, "buckets": 2, "peers": 1, "torrents": 3, "queries_sent": 9},
+        "throttle.up.max": -1,
+        "throttle.up.rate": 0,
+        "throttle.down.max  slow": 100,
+        "throttle.down.rate": 50,
+    }
+    filters = ("d.message=", "d.hashing_failed=", "d.peers_connected=", "d.up.rate=", "d.down.rate=")
+    tables = {("main", ""): ITEMS, **{("main", command): _where(command) for command in filters}}
+    return FakeRTorrent(answers=answers, tables=tables)
+
+
+def _getters() -> list[str]:
+    from pyrotorque_exporter.collectors.system import SOCKETS, TABLE
+    from pyrotorque_exporter.collectors.throttle import TABLE as THROTTLE
+
+    single = [command for reading in (*TABLE, *THROTTLE) for command in reading.commands]
+    return [*single, *(f"system.sockets.{name}.size" for name in SOCKETS)]
+
+
+def exposition(proc_folder: Path) -> str:
+    """What the exporter shows of it all at NOW; the second of two scrapes, so that counters have grown."""
+    rtorrent, services = fake(), told()
+    calls = Calls(rtorrent, rtorrent, clock=lambda: 0.0)
+    totals, names, bus = TrackerTotals(10), TrackerNames({"t.site1.org": "Site One"}), Totals()
+    totals.restore({}, {})
+    groups: list[Group] = [
+        Processes(services, bus.families, proc_folder=proc_folder),
+        *(FromServices(name, services) for name in ("queue", "watch", "jobs")),
+        System(P),
+        Throttle(P, ("slow",)),
+        Views(P),
+        Summary(P),
+        Trackers(P, names, totals),
+        Items(
+            P,
+            parse_stats([command.rstrip("=") for command in KNOWN]),
+            parse_labels(["name", "tracker", "custom1"]),
+            names,
+            limit=2,
+        ),
+        Rpc(P, lambda: calls.stats),
+    ]
+    scraper = Scraper(groups, calls, P, clock=lambda: 0.0, wall=lambda: NOW)
+    services.hear(live("guardian", beat("guardian")))
+    return render(scraper.scrape(frozenset(), 10.0)).plain.decode()
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return exposition(tmp_path_factory.mktemp("proc"))
+
+
+def test_the_exposition_is_as_written_down(shown: str) -> None:
+    assert shown == GOLDEN.read_text()
+
+
+def test_promtool_has_nothing_to_say(shown: str) -> None:
+    promtool = shutil.which("promtool")
+    assert promtool, "promtool is not installed: apt-get install prometheus"
+    ended = subprocess.run([promtool, "check", "metrics"], input=shown.encode(), capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+
+
+def test_no_secret_of_an_announce_url_or_path_is_shown(shown: str) -> None:
+    assert SECRET not in shown
+    assert "://" not in shown
+
+
+def test_states_are_disjoint_and_add_up(shown: str) -> None:
+    states = dict(re.findall(r'^rtorrent_items\{state="(\w+)"\} (\S+)$', shown, re.MULTILINE))
+    assert states == {
+        "hashing": "1.0",
+        "error": "2.0",
+        "stopped": "1.0",
+        "paused": "1.0",
+        "leeching": "2.0",
+        "seeding": "1.0",
+    }
+
+
+def test_no_series_appears_twice(shown: str) -> None:
+    series = [line.rpartition(" ")[0] for line in shown.splitlines() if not line.startswith("#")]
+    assert len(series) == len(set(series))
+
+
+def test_every_family_of_the_services_is_in_it(shown: str) -> None:
+    assert [family.name for family in families() if f"# TYPE {family.name} " not in shown] == []
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(exposition(Path("/nonexistent")))
