@@ -64,7 +64,10 @@ def test_a_wait_ends_at_once_for_a_wake_from_anywhere(bus: Bus) -> None:
 
 
 def test_a_wait_ends_at_once_for_a_signal_whose_handler_wakes(bus: Bus) -> None:
-    before = signal.signal(signal.SIGUSR1, lambda *_: bus.wake())
+    def wakes(_number: int, _frame: object) -> None:
+        bus.wake()
+
+    before = signal.signal(signal.SIGUSR1, wakes)
     try:
         threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)).start()
         began = time.monotonic()

@@ -1,0 +1,126 @@
+"""How a service ends or waits when something is wrong: exit codes, lines, and a full disk that passes."""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pyrotorque import lifecycle
+from pyrotorque.errors import AlreadyRunning, LayoutError, PyrotorqueError, SettingsError, StateError
+from pyrotorque.layout import Layout
+from pyrotorque.lifecycle import Life, Start, exit_code, running, service_main
+from pyrotorque.outbox import Outbox
+
+INI = "[TORQUE]\nscgi_url = scgi:///nowhere/rtorrent.sock\n"
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level, raises = root.handlers[:], root.level, logging.raiseExceptions
+    yield
+    root.handlers[:], logging.raiseExceptions = handlers, raises
+    root.setLevel(level)
+
+
+@pytest.fixture
+def config_dir(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (short_folder / "torque.ini").write_text(INI)
+    monkeypatch.setattr(sys, "argv", ["pyrotorque_watcher", "--config-dir", str(short_folder)])
+    monkeypatch.setattr(lifecycle, "_RETRY_STATE_AFTER", 0.02)
+    return short_folder
+
+
+def raising(error: Exception) -> Callable[[Start], int]:
+    def run(_start: Start) -> int:
+        raise error
+
+    return run
+
+
+def test_a_service_is_started_with_its_configuration(config_dir: Path) -> None:
+    started: list[Start] = []
+
+    def run(start: Start) -> int:
+        started.append(start)
+        return 0
+
+    assert service_main("watcher", run) == 0
+    (start,) = started
+    assert (start.service, start.layout.config_dir) == ("watcher", config_dir)
+    assert start.settings.rtorrent.url == "scgi:///nowhere/rtorrent.sock"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (SettingsError("torque.ini:3: no such key"), 78),
+        (LayoutError("the socket path is too long"), 78),
+        (AlreadyRunning("watcher runs already"), 75),
+        (PyrotorqueError("something else"), 70),
+    ],
+    ids=["settings", "layout", "already running", "another"],
+)
+def test_errors_for_a_person_are_lines_and_exit_codes(
+    config_dir: Path, capsys: pytest.CaptureFixture[str], error: PyrotorqueError, code: int
+) -> None:
+    assert service_main("watcher", raising(error)) == code == exit_code(error)
+    said = capsys.readouterr().out
+    assert str(error) in said
+    assert "Traceback" not in said
+    assert str(error) in (config_dir / "log" / "torque.log").read_text()
+
+
+def test_a_bug_is_told_with_its_traceback(config_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert service_main("watcher", raising(ZeroDivisionError("oops"))) == 70
+    said = capsys.readouterr().out
+    assert "ZeroDivisionError: oops" in said
+    assert "a bug, please report it" in said
+
+
+def test_a_full_disk_is_waited_for(config_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tries: list[int] = []
+
+    def run(start: Start) -> int:
+        tries.append(len(tries))
+        if len(tries) < 4:
+            raise StateError("disk is full")
+        with running("watcher", start.layout, config_digest=lambda: "", outbox=None):
+            return 0
+
+    assert service_main("watcher", run) == 0
+    assert len(tries) == 4
+    assert capsys.readouterr().out.count("disk is full") == 3
+
+
+def test_a_service_that_waits_for_its_disk_stops_when_told(config_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "_RETRY_STATE_AFTER", 0.5)
+
+    def run(_start: Start) -> int:
+        # TERM comes while it waits: the kernel delivers it as soon as the handler is there.
+        monkeypatch.setattr(lifecycle, "running", stopped_at_once)
+        raise StateError("disk is full")
+
+    assert service_main("watcher", run) == 0
+
+
+@contextmanager
+def stopped_at_once(
+    service: str, layout: Layout, *, config_digest: Callable[[], str], outbox: Outbox | None
+) -> Generator[Life]:
+    with running(service, layout, config_digest=config_digest, outbox=outbox) as life:
+        os.kill(os.getpid(), signal.SIGTERM)
+        yield life
+
+
+def test_without_any_configuration_it_says_so_and_ends_with_78(
+    config_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (config_dir / "torque.ini").unlink()
+    assert service_main("watcher", raising(AssertionError("never"))) == 78
+    assert "pyrotorque init" in capsys.readouterr().out
