@@ -74,7 +74,11 @@ class Condition:
 
     def prefilter(self, now: float) -> str:
         """A filter command for `d.multicall.filtered` that never excludes a match; empty when there is none."""
-        return prefilters.prefilter(self._node, now)
+        return next(iter(self.filters(now)), "")
+
+    def filters(self, now: float) -> tuple[str, ...]:
+        """All such filters: first the one that excludes most, then its parts, which are cheaper; none where none is."""
+        return prefilters.filters(self._node, now)
 
     def without(self, unknown: Callable[[Field], bool]) -> "Condition | None":
         """A weaker condition that never asks a field for which `unknown` holds; None when nothing is left."""

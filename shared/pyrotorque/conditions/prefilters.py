@@ -59,10 +59,12 @@ class _Part:
 _Parts: TypeAlias = list[_Part]
 
 
-def prefilter(node: Node, now: float) -> str:
-    """A filter that passes every item for which `node` can hold at `now`; empty when nothing can be said cheaply."""
+def filters(node: Node, now: float) -> tuple[str, ...]:
+    """Filters that pass every item for which `node` can hold at `now`: all parts together, then each part alone."""
     parts = _affordable(_parts(_negations_inside(node, False), now))
-    return _group("and", parts) if parts else ""
+    if len(parts) < 2:
+        return tuple(part.command for part in parts)
+    return (_group("and", parts), *(part.command for part in parts))
 
 
 def _parts(node: Node, now: float) -> _Parts:
@@ -134,15 +136,16 @@ def _only_empty(term: Term) -> bool:
 
 
 def _only_zero(term: Term, kind: type[Operand]) -> bool:
-    """Whether every choice is `=0`; times count as 0 where they were never set."""
-    return all(
-        isinstance(choice.operand, kind)
-        and not choice.negated
-        and isinstance(choice.operand, (Number, Moment))
-        and choice.operand.relation == "="
-        and (choice.operand.value if isinstance(choice.operand, Number) else choice.operand.when) == 0
-        for choice in term.choices
-    )
+    """Whether every choice is `=0` or `<=0`: numbers are never below, times count as 0 where they were never set."""
+    return all(isinstance(choice.operand, kind) and _is_zero(choice) for choice in term.choices)
+
+
+def _is_zero(choice: Choice) -> bool:
+    operand = choice.operand
+    if not isinstance(operand, (Number, Moment)):
+        return False
+    limit = operand.value if isinstance(operand, Number) else operand.when
+    return limit == 0 and (operand.relation, choice.negated) in (("=", False), (">", True))
 
 
 def _compared(term: Term, command: str, factor: int) -> str:

@@ -3,7 +3,6 @@
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Any, Final, Protocol
 
@@ -12,6 +11,7 @@ from pyrotorque.conditions import Condition
 from pyrotorque.errors import ConditionError
 from pyrotorque.fields.field import Detail, Field
 from pyrotorque.items.details import DetailReader
+from pyrotorque.items.habits import Habit
 from pyrotorque.items.item import Columns, Item
 from pyrotorque.text import printable
 
@@ -36,23 +36,6 @@ class CustomFields(Protocol):
     def values(self, names: Sequence[str], items: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]: ...
 
 
-@dataclass(slots=True)
-class _Habit:
-    """Whether a filter pays: one that lets most items pass costs more than it saves, and rests for some reads."""
-
-    total: int = 0
-    rests: int = 0
-
-    def learn(self, rows: int, filtered: bool) -> None:
-        """What a read gave: after many rows of an unknown total, or most of a known one, read without the filter."""
-        if not filtered:
-            self.total, self.rests = rows, max(0, self.rests - 1)
-        elif not self.total:
-            self.rests = 1 if rows > 500 else 0
-        elif rows > 0.6 * self.total:
-            self.rests = 20
-
-
 class ItemReader:
     """Reads items of one rTorrent, and remembers what never changes for a torrent and which filters pay.
 
@@ -63,7 +46,7 @@ class ItemReader:
         self._rtorrent = rtorrent
         self._custom = custom
         self._details = DetailReader(rtorrent)
-        self._habits: dict[tuple[str, Condition], _Habit] = {}
+        self._habits: dict[tuple[str, Condition], Habit] = {}
         self._told: set[str] = set()
 
     def read(
@@ -84,10 +67,11 @@ class ItemReader:
         if any("files" in field.details for field in asked.values()):
             asked["size"] = find("size", table)
         columns = Columns(asked.values(), now, self._command)
-        where = self._where(view, condition, now)
+        filters = self._filters(condition, now)
+        where = self._habit(view, condition).choose(filters) if condition else ""
         items = columns.items(self._rtorrent.rows(view, columns.commands, where=where))
         if condition is not None:
-            self._habit(view, condition).learn(len(items), bool(where))
+            self._habit(view, condition).learn(filters, len(items))
             items = self._chosen(items, condition, _with_needs(condition.table, table), view, where, now)
         self._fetch(items, wanted, view, where)
         return items
@@ -120,16 +104,14 @@ class ItemReader:
             for item, value in zip(items, values, strict=True):
                 item[name] = value
 
-    def _habit(self, view: str, condition: Condition) -> _Habit:
-        return self._habits.setdefault((view, condition), _Habit())
+    def _habit(self, view: str, condition: Condition) -> Habit:
+        return self._habits.setdefault((view, condition), Habit())
 
-    def _where(self, view: str, condition: Condition | None, now: float) -> str:
-        """The condition's filter; none where rTorrent lacks a command of it, which it would take for false."""
-        if condition is None or self._habit(view, condition).rests:
-            return ""
-        where = condition.prefilter(now)
-        needed = ("d.multicall.filtered", *_COMMANDS_OF_FILTER.findall(where)) if where else ()
-        return where if all(map(self._rtorrent.known, needed)) else ""
+    def _filters(self, condition: Condition | None, now: float) -> Sequence[str]:
+        """The condition's filters; none where rTorrent lacks a command of them, which it would take for false."""
+        filters = condition.filters(now) if condition else ()
+        needed = {"d.multicall.filtered"}.union(*map(_COMMANDS_OF_FILTER.findall, filters))
+        return filters if all(map(self._rtorrent.known, needed)) else ()
 
     def _command(self, command: str) -> str:
         """The command as this rTorrent knows it; empty, and told once, when it does not."""

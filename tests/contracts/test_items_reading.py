@@ -1,0 +1,162 @@
+"""Reading items: over a client that plays answers, and from a real rTorrent, cheap clauses come first."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.conditions import parse, parse_sort
+from pyrotorque.errors import ConditionError
+from pyrotorque.fields import FIELDS, Field
+from pyrotorque.items import ItemReader, read_items
+from pyrotorque.rtorrent import RTorrent
+from tests.waiting import eventually
+
+NOW = 1_780_000_000.0
+
+
+class Playing:
+    """A client with so many items, each answer made of the item's number; it notes what it was asked."""
+
+    def __init__(self, count: int, unknown: Sequence[str] = ()) -> None:
+        self.count = count
+        self.unknown = unknown
+        self.wheres: list[str] = []
+        self.commands: list[Sequence[str]] = []
+        self.singles: list[str] = []
+
+    def rows(self, view: str, commands: Sequence[str], *, where: str = "") -> list[tuple[str, ...]]:
+        self.wheres.append(where)
+        self.commands.append(commands)
+        return [tuple(self._answer(command, number) for command in commands) for number in range(self.count)]
+
+    def multicall(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> Sequence[Any]:
+        self.singles += [str(params[0]) for _, params in calls]
+        return [[["a.mkv", 90], ["b.jpg", 10]] if name == "f.multicall" else [] for name, _ in calls]
+
+    def known(self, command: str) -> bool:
+        return command.partition("=")[0] not in self.unknown
+
+    def _answer(self, command: str, number: int) -> str:
+        return {"d.hash=": f"{number:040X}", "d.priority=": str(number % 4), "d.name=": f"n{number}"}.get(command, "0")
+
+
+def test_only_the_commands_that_are_needed_are_asked_each_once() -> None:
+    playing = Playing(3)
+    items = read_items(playing, "main", parse("prio>1 loaded>0 OR name=n*"), ["name", "xfer", "down"], NOW)
+    assert [item.name for item in items] == ["n0", "n1", "n2"]
+    assert sorted(playing.commands[0]) == sorted(
+        ["d.hash=", "d.name=", "d.down.rate=", "d.up.rate=", "d.priority=", "d.custom=tm_loaded", "d.load_date="]
+    )
+
+
+def test_files_are_asked_only_for_items_that_the_cheap_clauses_let_through() -> None:
+    playing = Playing(8)
+    items = read_items(playing, "main", parse("prio>2 kind_25=mkv"), [], NOW)
+    assert [item.hash for item in items] == [f"{3:040X}", f"{7:040X}"]
+    assert playing.singles == [f"{3:040X}", f"{7:040X}"]
+
+
+def test_files_are_asked_once_in_the_life_of_a_reader() -> None:
+    playing = Playing(8)
+    reader = ItemReader(playing)
+    for _ in range(3):
+        assert len(reader.read("main", parse("prio>2 kind=jpg"), ["traits"], NOW)) == 2
+    assert len(playing.singles) == 2
+
+
+def test_the_filter_goes_along_and_is_left_out_where_a_command_of_it_is_unknown() -> None:
+    playing, old = Playing(8), Playing(8, unknown=["d.multicall.filtered"])
+    for client in (playing, old):
+        assert len(read_items(client, "main", parse("prio>2"), [], NOW)) == 2
+    assert (playing.wheres, old.wheres) == (["d.priority="], [""])
+
+
+def test_a_command_that_is_unknown_counts_as_empty_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    playing = Playing(2, unknown=["d.timestamp.last_active", "d.timestamp.last.active"])
+    reader = ItemReader(playing)
+    with caplog.at_level("INFO"):
+        for _ in range(2):
+            assert [item["active"] for item in reader.read("main", None, ["active"], NOW)] == [0, 0]
+    assert len(caplog.records) == 1
+
+
+def test_an_underscore_in_a_dynamic_field_may_stand_for_a_dot() -> None:
+    playing = Playing(1, unknown=["d.up_rate", "d.up_rate_", "d_up_rate"])
+    read_items(playing, "main", None, ["d_up_rate"], NOW)
+    assert "d.up.rate=" in playing.commands[0]
+
+
+def test_what_was_not_read_is_an_error_that_names_it() -> None:
+    item = read_items(Playing(1), "main", None, ["name"], NOW)[0]
+    assert set(item.fields) == {"hash", "name"}
+    with pytest.raises(AttributeError, match="the field `prio` was not read"):
+        _ = item.prio
+    with pytest.raises(KeyError):
+        _ = item["prio"]
+    with pytest.raises(ConditionError, match="there is no field `nope`"):
+        read_items(Playing(1), "main", None, ["nope"], NOW)
+
+
+def test_fields_of_config_py_are_computed_for_survivors_and_get_what_they_need() -> None:
+    asked: list[Mapping[str, Any]] = []
+
+    class Computing:
+        def values(self, names: Sequence[str], items: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]:
+            asked.extend(items)
+            return {name: [item["name"] == "n7" for item in items] for name in names}
+
+    mine = Field("mine", "bool", (), str, "mine", details=("custom",), needs=("name",))
+    condition = parse("prio>2 mine=yes", custom={"mine": mine})
+    items = ItemReader(Playing(8), Computing()).read("main", condition, [], NOW)
+    assert [item.hash for item in items] == [f"{7:040X}"]
+    assert asked == [{"hash": f"{number:040X}", "name": f"n{number}"} for number in (3, 7)]
+    with pytest.raises(ConditionError, match="mine of config"):
+        read_items(Playing(8), "main", condition, [], NOW)
+
+
+def test_an_empty_view_has_no_items() -> None:
+    assert read_items(Playing(0), "main", parse("prio>0 files=*.mkv"), ["views"], NOW) == []
+
+
+def test_a_real_rtorrent_answers_every_field(rtorrent: PrivateRTorrent) -> None:
+    client = RTorrent(rtorrent.url)
+    files = (("Show.S01E01.mkv", 70_000), ("info/x y.nfo", 10))
+    metafile = make_metafile("Some.Show.S01E01.720p.WEB.x264-GRP", files=files, announce="http://t.example.org/a")
+    client.call("load.raw", "", metafile, 'd.custom.set=tags,"New b"', "d.priority.set=3")
+    item = eventually(lambda: read_items(client, "main", None, FIELDS, time.time()))[0]
+    assert item.hash == info_hash(metafile)
+    assert item.size == 70_010
+    assert item.prio == 3
+    assert item.files == ["Show.S01E01.mkv", "info/x y.nfo"]
+    assert item.kind == {"mkv", "nfo"}
+    assert (item.traits, item.label) == ({"tv", "mkv"}, "tv/mkv")
+    assert (item.tracker, item.alias) == ("http://t.example.org/a", "example.org")
+    assert item.tagged == {"new", "b"}
+    assert abs(item.loaded - time.time()) < 60
+    assert (item.started, item.completed, item.done) == (0, 0, 0.0)
+    assert item.is_ghost is True
+    assert item.path == os.path.join(rtorrent.downloads, "Some.Show.S01E01.720p.WEB.x264-GRP")
+    assert item.sessionfile == os.path.join(rtorrent.session, f"{item.hash}.torrent")
+    assert item.has_room is True
+
+
+def test_many_items_get_their_files_in_one_call(rtorrent: PrivateRTorrent) -> None:
+    client = RTorrent(rtorrent.url)
+    for number in range(120):
+        files = ((f'{number}, "x".mkv', 90_000), ("ü b.nfo", 10))
+        client.call("load.raw", "", make_metafile(f"n{number:03}", files=files))
+    condition = parse("kind_25=mkv files=*.nfo")
+    items = eventually(lambda: _at_least(120, client, condition), timeout=20)
+    ordered = parse_sort("-name").sorted(items)
+    assert [item.name for item in ordered[:2]] == ["n119", "n118"]
+    assert ordered[0].files == ['119, "x".mkv', "ü b.nfo"]
+
+
+def _at_least(count: int, client: RTorrent, condition: Any) -> list[Any]:
+    found = read_items(client, "main", condition, ["name", "files"], NOW)
+    return found if len(found) >= count else []
