@@ -1,0 +1,84 @@
+"""docs/metrics.md tells of every metric, and of none that does not exist."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyrotorque.bus import BusStats
+from pyrotorque.settings.schema import ExporterSettings
+from pyrotorque.totals import Totals
+from pyrotorque_exporter.collectors.services import PREFIXES, is_of_processes
+from pyrotorque_exporter.groups import DEFAULT, ORDER, chosen
+from pyrotorque_guardian.counting import Counts
+from pyrotorque_scheduler.metrics import Metrics as SchedulerMetrics
+from pyrotorque_watcher.metrics import Metrics as WatcherMetrics
+from tests.exporter_process import REPOSITORY
+
+DOCS = REPOSITORY / "docs" / "metrics.md"
+GOLDEN = REPOSITORY / "tests" / "golden" / "exporter.prom"
+# What prometheus_client says about the process, and what proc(5) has only for a real one.
+OF_OUR_PROCESS = {
+    "pyrotorque_build_info",
+    "pyrotorque_process_start_time_seconds",
+    "pyrotorque_process_resident_memory_bytes",
+    "pyrotorque_process_cpu_seconds_total",
+    "pyrotorque_events_received_total",
+}
+
+
+def documented() -> set[str]:
+    """The names in the first column of the tables."""
+    return set(re.findall(r"^\| `((?:rtorrent|pyrotorque)_[a-z_]+)` \|", DOCS.read_text(), re.MULTILINE))
+
+
+def of_services() -> Iterator[str]:
+    """The names that scheduler, watcher and guardian report."""
+    totals = Totals()
+    for metrics in (SchedulerMetrics, WatcherMetrics, Counts):
+        metrics(totals)
+    BusStats().count_into(totals)
+    yield from (family.name for family in totals.families())
+
+
+def shown() -> set[str]:
+    golden = set(re.findall(r"^# TYPE (\S+) ", GOLDEN.read_text(), re.MULTILINE))
+    return golden | set(of_services()) | OF_OUR_PROCESS
+
+
+def test_every_metric_is_documented() -> None:
+    assert sorted(shown() - documented()) == []
+
+
+def test_nothing_is_documented_that_does_not_exist() -> None:
+    assert sorted(documented() - shown()) == []
+
+
+def test_every_family_of_a_service_has_a_group() -> None:
+    prefixes = tuple(PREFIXES.values())
+    assert [name for name in of_services() if not (name.startswith(prefixes) or is_of_processes(name))] == []
+
+
+def test_every_setting_of_the_exporter_is_documented() -> None:
+    text = DOCS.read_text()
+    common = {"name", "handler", "schedule", "dry_run", "quiet", "log_level"}
+    missing = [name for name in ExporterSettings.__struct_fields__ if name not in common and f"`{name}`" not in text]
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("words", "groups"),
+    [
+        pytest.param(("system",), DEFAULT, id="system is the default set"),
+        pytest.param(("system", "trackers", "items"), ORDER, id="all of them"),
+        pytest.param(("items",), ("items",), id="one group alone"),
+        pytest.param(("queue", "watch", "-watch"), ("queue",), id="a group is left out"),
+    ],
+)
+def test_the_words_of_the_setting_choose_groups(words: tuple[str, ...], groups: tuple[str, ...]) -> None:
+    assert chosen(words) == groups
+
+
+def test_the_reverse_proxy_of_the_docs_points_at_the_default_port() -> None:
+    assert f"127.0.0.1:{ExporterSettings(name='x', handler='y').port}" in Path(DOCS).read_text()
