@@ -1,10 +1,15 @@
 """Ask a service for something and tell what it answered."""
 
+from contextlib import suppress
+
 import click
 
-from pyrotorque.requests import Answer, Request
+from pyrotorque.errors import ServiceUnreachable
+from pyrotorque.requests import Answer, Request, RunJob
 from pyrotorque_control.exits import EX_TEMPFAIL
 from pyrotorque_control.group import Group, Refused
+
+_FIRST_PATIENCE = 4.0  # seconds
 
 
 def asked(group: Group, service: str, request: Request, timeout: float = 15.0) -> Answer:
@@ -12,13 +17,21 @@ def asked(group: Group, service: str, request: Request, timeout: float = 15.0) -
 
     Raises Refused when the group does not run or the service says no, ServiceUnreachable when it says nothing.
     """
-    from pyrotorque.bus.asking import ask
-
     group.must_run()
-    answer = ask(group.layout, service, request, timeout)
+    answer = _asked_again(group, service, request, timeout)
     if not answer.ok:
         raise Refused(answer.text or f"{service} refused", EX_TEMPFAIL)
     return answer
+
+
+def _asked_again(group: Group, service: str, request: Request, timeout: float) -> Answer:
+    """A service that takes over another configuration opens its door anew: what was asked just then is lost."""
+    from pyrotorque.bus.asking import ask
+
+    if not isinstance(request, RunJob):  # all others mean the same when they are carried out twice
+        with suppress(ServiceUnreachable):
+            return ask(group.layout, service, request, _FIRST_PATIENCE)
+    return ask(group.layout, service, request, timeout)
 
 
 def tell(group: Group, service: str, request: Request) -> None:

@@ -6,6 +6,7 @@ from shutil import which
 
 import pyrotorque
 from pyrotorque.loadcommands import quoted
+from pyrotorque.settings import layout_of
 
 
 def include_file(config_dir: Path) -> Path:
@@ -20,6 +21,7 @@ def include_text(config_dir: Path) -> str:
         "{include}": str(include_file(config_dir)),
         "{command}": ", ".join(map(_argument, own_command())),
         "{config_dir}": _argument(str(config_dir)),
+        "{bell}": _argument(str(layout_of(config_dir).run_dir / "bell")),
     }
     text = template.read_text(encoding="utf-8")
     for blank, value in blanks.items():
