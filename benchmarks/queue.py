@@ -58,7 +58,7 @@ def _cheap(what: str, took: tuple[float, float]) -> Figure:
 
 
 def _check(folder: Path, rtorrent: PrivateRTorrent, runs: int, **change: object) -> tuple[float, float]:
-    job: QueueSettings = queue_job(dry_run=True, **change)
+    job: QueueSettings = queue_job("queue", dry_run=True, **change)
     name = "-".join(change)
     (folder / name).mkdir(exist_ok=True)
     with desk(rtorrent, folder / name, job) as ours:

@@ -68,7 +68,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     data: Any = None
 
 
-_request_decoder = msgspec.json.Decoder(Request)
+_request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _answer_decoder = msgspec.json.Decoder(Answer)
 
 
