@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +114,8 @@ def _theirs(kind: Kind, url: str, runs: int) -> tuple[list[float], int]:
         return [], 0
     script = REPOSITORY / "benchmarks" / "theirs" / "exporter.py"
     stats = ",".join(f"d.{stat}" for stat in STATS)
-    words = [str(PYROSIMPLE), str(script), url, str(runs), kind.their_jobs, stats, str(_free_port())]
+    theirs = url.replace("scgi://", "scgi+unix://")
+    words = [str(PYROSIMPLE), str(script), theirs, str(runs), kind.their_jobs, stats, str(_free_port())]
     ended = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
     if ended.returncode:
         return [], 0
@@ -123,7 +124,7 @@ def _theirs(kind: Kind, url: str, runs: int) -> tuple[list[float], int]:
 
 
 @contextlib.contextmanager
-def _exporter(folder: Path, rtorrent: PrivateRTorrent) -> Iterator[tuple[int, int]]:
+def _exporter(folder: Path, rtorrent: PrivateRTorrent) -> Generator[tuple[int, int], None, None]:
     """Our exporter alone, without its group: (port, pid)."""
     folder.mkdir()
     port = _free_port()

@@ -1,7 +1,7 @@
 """The exporter's questions to rTorrent, each within the scrape's deadline."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Final, Protocol
 
@@ -79,7 +79,7 @@ class Calls:
             return self._full.known(command)
 
     @contextmanager
-    def _within(self, name: str, source: Source) -> Iterator[None]:
+    def _within(self, name: str, source: Source) -> Generator[None, None, None]:
         left = self._deadline - self._clock()
         if left <= 0:
             self.unavailable = OutOfTime(f"the scrape's time was over before rTorrent was asked for {name}")

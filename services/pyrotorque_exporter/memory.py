@@ -1,6 +1,6 @@
 """What the exporter keeps over restarts, in its one file: events counted exactly once, last totals, tracker traffic."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
@@ -37,7 +37,7 @@ class Applying(Protocol):
     """The bus's transaction for the effect of one event."""
 
     @contextmanager
-    def applying(self, delivery: Delivery) -> Iterator[Connection]: ...
+    def applying(self, delivery: Delivery) -> Generator[Connection, None, None]: ...
 
 
 class Memory:

@@ -34,7 +34,7 @@ REFRESH: Final = 10
 class StatusPage:
     """Renders the page; names of torrents, paths and reasons appear only when `page_names` is set."""
 
-    groups: Final = frozenset(("processes", "queue", "watch", "jobs", "system", "throttle", "summary"))
+    groups = frozenset(("processes", "queue", "watch", "jobs", "system", "throttle", "summary"))
 
     def __init__(
         self,

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from pyrotorque.rtorrent.effects import changes_something
+
 Kind = Literal["counter", "gauge"]
 
 _ENTRY: Final = re.compile(
@@ -14,9 +16,6 @@ _ENTRY: Final = re.compile(
 _LABEL: Final = re.compile(r"(?:d\.)?(?P<command>[a-z][a-z0-9_.]*)(?::(?P<key>[A-Za-z0-9_-]+))?")
 # Their values are paths, URLs or keys: never in a label.
 _PRIVATE: Final = re.compile(r"path|director|tied|session|file|url|tracker_|peer_id|local_id|mode|multicall|_raw")
-_EFFECTS: Final = re.compile(
-    r"\.(set|start|stop|open|close|erase|check_hash|try_.*|save.*|pause|resume|disconnect|update.*|initialize.*|add.*|delete.*)(\.|$)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,7 @@ def _label(entry: str) -> ItemLabel:
 
 
 def _command(entry: str, command: str, key: str | None) -> str:
-    if _EFFECTS.search(f".{command}"):
+    if changes_something(f"d.{command}") or "multicall" in command:
         raise ValueError(f"{entry!r} does something in rTorrent: only attributes can be shown")
     if key is not None and command != "custom":
         raise ValueError(f"{entry!r}: only custom takes a key")

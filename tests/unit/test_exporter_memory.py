@@ -1,6 +1,6 @@
 """What the exporter counts survives its restart; each event counts exactly once."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ class PlainBus:
     store: Store
 
     @contextmanager
-    def applying(self, delivery: Delivery) -> Iterator[Connection]:
+    def applying(self, delivery: Delivery) -> Generator[Connection, None, None]:
         with self.store.transaction() as db:
             yield db
 

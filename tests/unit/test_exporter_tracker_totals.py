@@ -133,9 +133,7 @@ def test_what_could_not_be_written_is_drained_again_unless_it_is_newer() -> None
     ),
     st.sets(st.integers(0, 12)),
 )
-def test_no_history_makes_a_counter_fall(
-    scrapes: list[dict[str, tuple[str, int, int]]], restarts: set[int]
-) -> None:
+def test_no_history_makes_a_counter_fall(scrapes: list[dict[str, tuple[str, int, int]]], restarts: set[int]) -> None:
     days = Days(limit=2)
     before: dict[str, Traffic] = {}
     for number, items in enumerate(scrapes):

@@ -1,7 +1,6 @@
 """Group `items`: chosen attributes of each item, rendered directly, because there may be tens of thousands of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar
 
 from prometheus_client.core import Metric
 
@@ -17,8 +16,8 @@ Row = tuple[str, ...]
 class Items:
     """One call for all attributes of the items of `view`; at most `limit` items are shown, the others counted."""
 
-    name: ClassVar[str] = "items"
-    asks_rtorrent: ClassVar[bool] = True
+    name = "items"
+    asks_rtorrent = True
 
     def __init__(
         self,

@@ -3,7 +3,6 @@
 import platform
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import ClassVar
 
 from prometheus_client import PlatformCollector, ProcessCollector
 from prometheus_client.core import Metric
@@ -15,8 +14,8 @@ from pyrotorque_exporter.families import labelled
 class Own:
     """Version, and what prometheus_client knows of this process."""
 
-    name: ClassVar[str] = "scrape"
-    asks_rtorrent: ClassVar[bool] = False
+    name = "scrape"
+    asks_rtorrent = False
 
     def __init__(self) -> None:
         self._sources = (ProcessCollector(registry=None), PlatformCollector(registry=None))

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
 from prometheus_client.core import Metric
 
@@ -21,8 +21,8 @@ REASONS: Final = ("ok", "error", "watchdog")
 class Processes:
     """Asks the kernel about each process that beats; how often they ended is what the guardian counts."""
 
-    name: ClassVar[str] = "processes"
-    asks_rtorrent: ClassVar[bool] = False
+    name = "processes"
+    asks_rtorrent = False
 
     def __init__(
         self,

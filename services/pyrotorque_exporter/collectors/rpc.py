@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import ClassVar
 
 from prometheus_client.core import Metric
 
@@ -17,8 +16,8 @@ from pyrotorque_exporter.families import by_label, histogram, single
 class Rpc:
     """Shows what the connections counted, those of one scrape only after it."""
 
-    name: ClassVar[str] = "rpc"
-    asks_rtorrent: ClassVar[bool] = False
+    name = "rpc"
+    asks_rtorrent = False
 
     def __init__(self, prefix: str, stats: Callable[[], tuple[CallStats, ...]]) -> None:
         self._prefix, self._stats = f"{prefix}rpc_", stats

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
-from typing import ClassVar, Final
+from typing import Final
 
 from prometheus_client.core import Metric
 
@@ -51,8 +51,8 @@ def states(all_flags: Counter[Flags], broken: Counter[Flags]) -> dict[str, float
 class Summary:
     """One call that reads six fields of all items, and three that let rTorrent pick the few that are special."""
 
-    name: ClassVar[str] = "summary"
-    asks_rtorrent: ClassVar[bool] = True
+    name = "summary"
+    asks_rtorrent = True
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix

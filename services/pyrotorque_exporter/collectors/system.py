@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
 from prometheus_client.core import Metric
 
@@ -55,8 +55,8 @@ SOCKETS: Final = ("generic", "http", "rpc", "internal", "files")
 class System:
     """Reads rTorrent's own tables."""
 
-    name: ClassVar[str] = "system"
-    asks_rtorrent: ClassVar[bool] = True
+    name = "system"
+    asks_rtorrent = True
 
     def __init__(self, prefix: str, *, proc_folder: Path = proc.FOLDER) -> None:
         self._prefix, self._proc = prefix, proc_folder

@@ -1,7 +1,7 @@
 """Group `throttle`: traffic, its limits, named throttles, and the DHT."""
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Final
+from typing import Final
 
 from prometheus_client.core import Metric
 
@@ -68,8 +68,8 @@ DHT: Final[tuple[tuple[str, Kind, tuple[str, ...], str], ...]] = (
 class Throttle:
     """Reads rTorrent's global throttles, those of `names`, and the statistics of the DHT."""
 
-    name: ClassVar[str] = "throttle"
-    asks_rtorrent: ClassVar[bool] = True
+    name = "throttle"
+    asks_rtorrent = True
 
     def __init__(self, prefix: str, names: Sequence[str] = ()) -> None:
         self._prefix, self._names = prefix, tuple(names)

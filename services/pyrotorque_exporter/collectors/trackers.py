@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
 
 from prometheus_client.core import Metric
 
@@ -16,8 +15,8 @@ from pyrotorque_exporter.tracker_totals import TrackerTotals
 class Trackers:
     """One call over all items for what only grows, three that let rTorrent pick those with messages and traffic."""
 
-    name: ClassVar[str] = "trackers"
-    asks_rtorrent: ClassVar[bool] = True
+    name = "trackers"
+    asks_rtorrent = True
 
     def __init__(self, prefix: str, names: TrackerNames, totals: TrackerTotals) -> None:
         self._prefix, self._names, self._totals = f"{prefix}tracker_", names, totals

@@ -1,7 +1,6 @@
 """Group `views`: how many items each view shows; views overlap, so these must not be added up."""
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from prometheus_client.core import Metric
 
@@ -16,8 +15,8 @@ LIMIT = 100
 class Views:
     """Asks for the list of views, then for all sizes at once; names that begin with one of `exclude` are left out."""
 
-    name: ClassVar[str] = "views"
-    asks_rtorrent: ClassVar[bool] = True
+    name = "views"
+    asks_rtorrent = True
 
     def __init__(self, prefix: str, exclude: tuple[str, ...] = ("rtcontrol",)) -> None:
         self._prefix, self._exclude = prefix, exclude
