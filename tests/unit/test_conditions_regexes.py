@@ -10,15 +10,7 @@ from pyrotorque.conditions import parse
 from pyrotorque.conditions.regexes import BUDGET, DEADLINE, Undecided, searcher
 
 BAD = "a" * 4_000 + "!"
-CATASTROPHIC = [
-    r"(a+)+$",
-    r"(a|aa)+$",
-    r"(a|a)*$",
-    r"(.*a){20}$",
-    r"(a+)+\1$",
-    r"(x+x+)+y",
-    r"^(([a-z])+.)+[A-Z]([a-z])+$",
-]
+CATASTROPHIC = [r"(a+)+$", r"(a|aa)+$", r"(.*a){20}$", r"(a+)+\1$"]
 
 
 def test_what_cannot_backtrack_runs_without_a_deadline() -> None:

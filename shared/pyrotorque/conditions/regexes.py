@@ -17,6 +17,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
+import regex
+
 log = logging.getLogger(__name__)
 
 DEADLINE: Final = 0.05
@@ -58,8 +60,6 @@ class _Bounded:
     """A search with a deadline, paid from an account of time."""
 
     def __init__(self, pattern: str) -> None:
-        import regex  # costs 3 MiB; most configurations do without
-
         self._pattern = pattern
         self._search = regex.compile(pattern, regex.IGNORECASE | regex.DOTALL | regex.VERSION0).search
         self._left = BUDGET
