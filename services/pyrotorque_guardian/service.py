@@ -21,6 +21,7 @@ from pyrotorque.supervisord import ALREADY_STARTED, Supervisord, SupervisordErro
 from pyrotorque.totals import Totals
 from pyrotorque_guardian.counting import Counts
 from pyrotorque_guardian.listening import HANDLED, READY, Feed, StateChange
+from pyrotorque_guardian.nudging import Deaths
 from pyrotorque_guardian.reviving import Revival
 from pyrotorque_guardian.rotating import rotate
 from pyrotorque_guardian.watching import Hung, Watch
@@ -59,6 +60,7 @@ class Guardian:
         self._revival = Revival()
         self._watch = Watch()
         self._counts = Counts(self.totals)
+        self._deaths = Deaths()
         self.bus.stats.count_into(self.totals)
         with suppress(StateError):
             self.totals.load(self.store)
@@ -68,7 +70,7 @@ class Guardian:
         os.set_blocking(_STDIN, False)
         os.write(_STDOUT, READY)
         while not life.stopping:
-            woken = self.bus.wait(_TURN, _STDIN)
+            woken = self.bus.wait(_TURN, _STDIN, *self._deaths.fds)
             with life.step("guarding", time.monotonic() + _TURN_WITHIN):
                 if _STDIN in woken.fds and not self._hear_supervisord():
                     log.info("supervisord is gone: leaving")
@@ -77,6 +79,8 @@ class Guardian:
 
     def turn(self, woken: Woken, now: float) -> None:
         """Everything that is due now."""
+        if self._deaths.take(woken.fds):
+            self._nudge()
         for delivery in woken.deliveries:
             if isinstance(delivery.event, Heartbeat):
                 self._watch.hears(delivery.event, now)
@@ -114,6 +118,7 @@ class Guardian:
         self._revival.sees(name, state, now)
         if state == "RUNNING":
             self._watch.runs(name, pid, now)
+            self._deaths.watch(pid)
         else:
             self._watch.rests(name)
 
@@ -127,6 +132,10 @@ class Guardian:
                 self.sees(change, time.monotonic())
             os.write(_STDOUT, HANDLED + READY)
         return bool(piece)
+
+    def _nudge(self) -> None:
+        with suppress(SupervisordError):
+            self.supervisord.pid()
 
     def _compare(self, now: float) -> None:
         """What supervisord says now: events may have been lost while we were away."""

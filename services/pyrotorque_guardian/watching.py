@@ -35,21 +35,25 @@ class Watch:
     """Decides by heartbeats and the time given (CLOCK_MONOTONIC); kills nothing."""
 
     _watched: dict[str, _Watched] = field(default_factory=dict[str, _Watched])
+    _early: dict[str, Heartbeat] = field(default_factory=dict[str, Heartbeat])
     _last_look: float | None = None
 
     def runs(self, service: str, pid: int, now: float) -> None:
         """supervisord says that `service` runs as `pid`."""
         if service not in self._watched or self._watched[service].pid != pid:
-            self._watched[service] = _Watched(pid, now)
+            early = self._early.pop(service, None)
+            self._watched[service] = _Watched(pid, now, early if early is not None and early.pid == pid else None)
 
     def rests(self, service: str) -> None:
         """supervisord says that `service` does not run."""
         self._watched.pop(service, None)
 
     def hears(self, beat: Heartbeat, now: float) -> None:
-        """A heartbeat came; those of a process that supervisord does not know are nobody's."""
+        """A heartbeat came, maybe before supervisord calls its process RUNNING; a stranger's is nobody's."""
         watched = self._watched.get(beat.service)
-        if watched is not None and watched.pid == beat.pid:
+        if watched is None:
+            self._early[beat.service] = beat
+        elif watched.pid == beat.pid:
             watched.heard, watched.beat = now, beat
 
     def look(self, now: float) -> list[Hung]:

@@ -1,11 +1,15 @@
 """What the guardian decides: when to revive, whom to kill, what to count, what supervisord told."""
 
+import select
+import subprocess
+
 import pytest
 
 from pyrotorque.events import Heartbeat, Sample
 from pyrotorque.totals import Totals
 from pyrotorque_guardian.counting import Counts
 from pyrotorque_guardian.listening import Feed, StateChange
+from pyrotorque_guardian.nudging import Deaths
 from pyrotorque_guardian.reviving import Revival
 from pyrotorque_guardian.rotating import rotate
 from pyrotorque_guardian.watching import Hung, Watch
@@ -100,6 +104,29 @@ def test_a_service_that_never_beat_has_a_little_longer() -> None:
     watch.runs("watcher", 7, 0.0)
     ((at, hung),) = looked(watch, 30.0)
     assert (at, hung.reason) == (26.0, "no heartbeat within 26 s after its start")
+
+
+def test_a_heartbeat_from_before_it_is_called_running_counts() -> None:
+    watch = Watch()
+    watch.hears(beat(), 0.0)
+    watch.runs("watcher", 7, 1.0)
+    assert [at for at, _ in looked(watch, 20.0)] == [17.0]
+
+
+def test_a_death_is_known_at_once_and_only_once() -> None:
+    deaths = Deaths()
+    with subprocess.Popen(["/bin/sleep", "600"]) as sleeper:
+        deaths.watch(sleeper.pid)
+        deaths.watch(sleeper.pid)
+        (fd,) = deaths.fds
+        assert select.select([fd], [], [], 0)[0] == []
+        sleeper.kill()
+        assert select.select([fd], [], [], 5)[0] == [fd]
+    assert not deaths.take(set())
+    assert deaths.take({fd})
+    assert deaths.fds == ()
+    deaths.watch(0)
+    deaths.close()
 
 
 def test_the_heartbeats_of_a_stranger_do_not_count() -> None:
