@@ -1,7 +1,8 @@
 """A watcher inside the test's own process, turned by hand: on a real tree, with or without a real rTorrent."""
 
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,12 @@ from pyrotorque_watcher.service import Watcher
 HANDLER = "pyrocore.torrent.watch:TreeWatch"
 
 
+def touch(path: Path) -> None:
+    """As touch(1) does it: opened for writing, its times set, closed."""
+    with path.open("ab") as file:
+        os.utime(file.fileno())
+
+
 def job(*roots: Path, name: str = "treewatch", **params: Any) -> WatchSettings:
     """An active job on `roots`."""
     return WatchSettings(name=name, handler=HANDLER, schedule="hour=*", active=True, path=roots, **params)
@@ -40,12 +47,12 @@ class StubLife:
         return False
 
     @contextmanager
-    def step(self, name: str, deadline: float) -> Iterator[None]:
+    def step(self, name: str, deadline: float) -> Generator[None]:
         self.steps.append(name)
         yield
 
     @contextmanager
-    def as_user(self) -> Iterator[None]:
+    def as_user(self) -> Generator[None]:
         yield
 
 
@@ -53,7 +60,12 @@ class Watching:
     """`with Watching(folder, job(root), url=…) as watching:`; `again` is what a restart of the process is."""
 
     def __init__(
-        self, folder: Path, *jobs: WatchSettings, url: str | None = None, group_started: float = 0.0, dry_run: bool = False
+        self,
+        folder: Path,
+        *jobs: WatchSettings,
+        url: str | None = None,
+        group_started: float = 0.0,
+        dry_run: bool = False,
     ) -> None:
         self.layout = Layout.below(folder / "config")
         self.group_started = group_started
@@ -98,7 +110,9 @@ class Watching:
         end = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > end:
-                raise AssertionError(f"not within {timeout} s; the ledger: {[(r.path, r.state, r.reason) for r in self.rows]}")
+                raise AssertionError(
+                    f"not within {timeout} s; the ledger: {[(r.path, r.state, r.reason) for r in self.rows]}"
+                )
             if not self.turn():
                 fds = [each.fileno() for each in self.watcher.jobs if each.fileno() >= 0]
                 self._bus.wait(0.01, *fds)

@@ -18,6 +18,7 @@ _LOOK_AGAIN: Final = 1.0
 # Where the session cannot be seen (a container, another host): far longer than rTorrent takes to write it.
 _SURELY_WRITTEN: Final = 5.0
 _BATCH: Final = 500
+_PAUSE: Final = 0.5
 
 Fate = Literal["loaded", "wait", "same", "lost"]
 
@@ -39,13 +40,16 @@ class Durability:
     done: Callable[[Row], None]
     _session: bytes = b""
     _of: str = ""
+    _next: float = 0.0
 
     def due(self) -> float | None:
         """When (Unix time) there is something to look at."""
-        return self.ledger.next_try("visible")
+        due = self.ledger.next_try("visible")
+        return None if due is None else max(due, self._next)
 
     def step(self, now: float) -> None:
         """Look at the visible items whose time has come."""
+        self._next = now + _PAUSE
         rows = self.ledger.rows("visible", now, _BATCH)
         if not rows:
             return
@@ -53,7 +57,7 @@ class Durability:
         self._find_session(identity)
         others = [row for row in rows if row.incarnation != identity.incarnation]
         there = dict(zip((row.turn for row in others), self._there(others), strict=True))
-        fates = [(row, self._fate(row, identity, there, now)) for row in rows]
+        fates: list[tuple[Row, Fate]] = [(row, self._fate(row, identity, there, now)) for row in rows]
         for row, what in fates:
             if what == "loaded":
                 self.done(row)

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 _ROOT_AWAY: Final = 1.0  # how often a missing root is looked for
 _POLL: Final = 2.0  # how often a tree is walked that inotify cannot hear, at most
 _PATIENCE: Final = 50  # a walk that took t seconds is repeated after 50 t at the earliest: 2 % of a core
-_EVENTS: Final = 4096  # bytes of events taken at a time, so that loading goes on in between
+EVENTS: Final = 4096  # bytes of events taken at a time, so that loading goes on in between
 
 
 @dataclass
@@ -100,12 +100,12 @@ class TreeJob:
 
     # -- events
 
-    def hear(self, now: float, clock: float) -> bool:
+    def hear(self, now: float, clock: float, limit: int = EVENTS) -> bool:
         """Take some of the kernel's events to the ledger; whether there were any.
 
         `now` is Unix time, `clock` monotonic.
         """
-        changes = self._tree.read(_EVENTS)
+        changes = self._tree.read(limit)
         if not changes:
             self._count_events(now)
             return False

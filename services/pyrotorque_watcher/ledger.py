@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from pyrotorque.store import Store
 from pyrotorque.text import printable
 from pyrotorque_watcher.reconcile import Known, State
@@ -31,6 +33,7 @@ MIGRATIONS: Final = (
         incarnation TEXT NOT NULL DEFAULT '',
         settled INTEGER NOT NULL DEFAULT 1, -- its writer is known to have closed it
         broken TEXT NOT NULL DEFAULT '',    -- the token of an item whose load commands failed: ours to replace
+        was TEXT NOT NULL DEFAULT '',       -- the info-hash that the file at this path had before
         told INTEGER NOT NULL DEFAULT 0,    -- TorrentLoaded went out
         tied INTEGER NOT NULL DEFAULT 0,
         gone REAL NOT NULL DEFAULT 0,       -- since when the file is not at its path
@@ -50,7 +53,7 @@ MIGRATIONS: Final = (
 _KNOWN = "path, size, mtime_ns, ctime_ns, device, inode, state, kind, gone != 0"
 _ROW = (
     "turn, job, path, root, size, mtime_ns, device, inode, info_hash, name, state, mode, attempts, kind, reason,"
-    " first_seen, changed, closed, next_try, token, incarnation, settled, broken, told, tied, others"
+    " first_seen, changed, closed, next_try, token, incarnation, settled, broken, told, tied, others, was"
 )
 _YEAR = 366 * 86400.0
 
@@ -65,8 +68,7 @@ class Seen:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """A metafile on its way into rTorrent."""
 
     turn: int
@@ -95,6 +97,7 @@ class Row:
     told: int
     tied: int
     others: str
+    was: str
 
 
 class Ledger:
@@ -170,12 +173,13 @@ class Ledger:
         where = (self._turn, job, found.path, folder, root, found.size, found.mtime_ns, found.ctime_ns)
         self._db.execute(
             "INSERT OR REPLACE INTO metafiles (turn, job, path, folder, root, size, mtime_ns, ctime_ns, device, inode,"
-            " state, reason, first_seen, changed, closed, settled, token, broken)"
+            " state, reason, first_seen, changed, closed, settled, token, broken, was)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-            " coalesce((SELECT broken FROM metafiles WHERE job = ? AND path = ?), ''))",
+            " coalesce((SELECT broken FROM metafiles WHERE job = ?2 AND path = ?3), ''),"
+            " coalesce((SELECT info_hash FROM metafiles WHERE job = ?2 AND path = ?3), ''))",
             (
                 *(*where, found.device, found.inode, seen.state, seen.reason, now, now, seen.closed, seen.settled),
-                *(token, job, found.path),
+                token,
             ),
         )
 
@@ -228,11 +232,13 @@ class Ledger:
     def drop(self, row: Row) -> None:
         self._db.execute("DELETE FROM metafiles WHERE turn = ? AND token = ?", (row.turn, row.token))
 
-    def current(self, row: Row) -> Row | None:
-        """The row as it is now; None when its file was written again or forgotten."""
-        query = f"SELECT {_ROW} FROM metafiles WHERE turn = ? AND token = ?"
-        found = self._db.execute(query, (row.turn, row.token)).fetchone()
-        return None if found is None else Row(*found)
+    def claim(self, rows: Iterable[Row], now: float) -> None:
+        """These are sent now. Should it not come to that, somebody looks for them a second later."""
+        self._db.executemany(
+            "UPDATE metafiles SET state = 'sent', attempts = attempts + 1, next_try = ?, changed = ?"
+            " WHERE turn = ? AND token = ?",
+            [(now + 1.0, now, row.turn, row.token) for row in rows],
+        )
 
     def retry(self, paths: Iterable[str] | None, now: float) -> int:
         """Failed and baseline metafiles are to be loaded again: all of them, or those whose paths are, or are shown

@@ -10,7 +10,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
+
+import msgspec
 
 from pyrotorque.errors import RequestTooLarge, RTorrentError, RTorrentFault, RTorrentPermission, RTorrentUnavailable
 from pyrotorque.events import LoadFailure
@@ -63,25 +66,38 @@ class Loader:
     stopping: Callable[[], bool] = lambda: False
     away: Away = field(default_factory=Away)
     incarnation: str = ""
+    idle: Callable[[], object] = lambda: None
+    """Called while rTorrent works and nothing else is to be done; short."""
     _looks: dict[int, int] = field(default_factory=dict[int, int])
+    _sends: dict[int, int] = field(default_factory=dict[int, int])
+    _later: "deque[Callable[[], None]]" = field(default_factory=deque["Callable[[], None]"])
 
     def step(self, now: float) -> bool:
         """Send some of what was seen and look for what was sent; whether there may be more to do at once."""
         if now < self.away.until:
             return False
+        more = False
         try:
             if not self.incarnation:
                 self.meet()
-            self._verify(self.ledger.rows("sent", now, 4 * BATCH), now)
+            self._verify(self.ledger.rows("sent", now, 4 * BATCH), defer=False)
             rows = self.ledger.rows("seen", now, BATCH)
-            sent = self._send_all(rows)
-            if sent:
-                self._verify(sent, time.time())
+            more = len(rows) == BATCH
+            self._verify(self._send_all(rows), defer=more)
         except (RTorrentUnavailable, RTorrentPermission) as error:
+            more = False
             self.lost(error, time.time())
-            return False
-        self.away.back(now)
-        return len(rows) == BATCH
+        else:
+            self.away.back(now)
+        finally:
+            if not more:
+                self.finish()
+        return more
+
+    def finish(self) -> None:
+        """Record what was put off."""
+        while self._later:
+            self._later.popleft()()
 
     def lost(self, error: RTorrentError, now: float) -> None:
         """rTorrent did not answer; whoever answers next may be another."""
@@ -109,6 +125,10 @@ class Loader:
 
     def _send_all(self, rows: Sequence[Row]) -> list[Row]:
         """Load `rows` in their order; while rTorrent works on one, the next is made ready."""
+        if not rows:
+            return []
+        with self.ledger.transaction():
+            self.ledger.claim(rows, time.time())
         waiting, sent = deque(rows), list[Row]()
         ready: list[Ready] = []
 
@@ -118,16 +138,25 @@ class Loader:
                 if made is not None:
                     ready.append(made)
 
+        def meanwhile() -> None:
+            make_ready()
+            if self._later:
+                self._later.popleft()()
+            elif waiting:
+                self.idle()
+
         make_ready()
         while ready:
             current = ready.pop()
-            if self._ask_to_load(current, make_ready):
+            if self._ask_to_load(current, meanwhile):
+                self._sends[current.row.turn] = self._sends.get(current.row.turn, 0) + 1
+                self._looks[current.row.turn] = 0
                 sent.append(current.row)
             make_ready()
         return sent
 
     def _made_ready(self, row: Row) -> Ready | None:
-        """`row` with all that is needed to load it, and in the ledger that it will be; None when it will not."""
+        """`row`, which is in the ledger as sent, with all that is needed to send it; None when it will not be."""
         client = self.clients.get(row.job)
         now = time.time()
         if client is None:
@@ -143,20 +172,17 @@ class Loader:
             return None
         if self._moved(row, plan):
             return None
-        with self.ledger.transaction():
-            self.ledger.set(
-                row,
-                now,
-                state="sent",
-                info_hash=plan.torrents[0].info_hash,
-                others=" ".join(torrent.info_hash for torrent in plan.torrents[1:]),
-                name=printable(plan.torrents[0].name),
-                mode=plan.load.mode,
-                attempts=row.attempts + 1,
-                tied=plan.tied,
-            )
-        self._looks[row.turn] = 0
-        return Ready(row, plan, client.settings)
+        first, *others = plan.torrents
+        planned = msgspec.structs.replace(
+            row,
+            info_hash=first.info_hash,
+            others=" ".join(torrent.info_hash for torrent in others),
+            name=printable(first.name),
+            mode=plan.load.mode,
+            tied=int(plan.tied),
+            attempts=row.attempts + 1,
+        )
+        return Ready(planned, plan, client.settings)
 
     def _ask_to_load(self, ready: Ready, meanwhile: Callable[[], None]) -> bool:
         """Whether rTorrent took it; what it did with it is another question."""
@@ -210,7 +236,7 @@ class Loader:
                 self._fail(row, kind, reason)
             case NotYet(reason):
                 if not row.attempts:
-                    log.info("%s: %s is %s; waiting for the rest", row.job, printable(row.path), reason)
+                    log.info("%s: waiting for %s: %s", row.job, printable(row.path), reason)
                 pause = min(30.0, 0.5 * 2**row.attempts)
                 self._wait(row, now, now + pause, reason, attempts=row.attempts + 1)
             case Gone():
@@ -230,42 +256,49 @@ class Loader:
 
     def _wait(self, row: Row, now: float, until: float, reason: str, attempts: int = 0) -> None:
         with self.ledger.transaction():
-            self.ledger.set(row, now, next_try=until, reason=reason, attempts=attempts)
+            self.ledger.set(row, now, state="seen", next_try=until, reason=reason, attempts=attempts)
 
     # -- sent → visible
 
-    def _verify(self, rows: Sequence[Row], now: float) -> None:
-        """Look for the items of `rows`: there with our mark, there with another's, or not there (yet)."""
-        current = [found for row in rows if (found := self.ledger.current(row)) is not None and found.state == "sent"]
-        if not current:
+    def _verify(self, rows: Sequence[Row], *, defer: bool) -> None:
+        """Look for the items of `rows`; what is found is recorded now, or while rTorrent works on what follows."""
+        if not rows:
             return
-        marks = marks_of(self.rtorrent, current)
-        now = time.time()
-        broken = [row for row, mark in zip(current, marks, strict=True) if mark == f"{row.token}."]
-        reasons = disarm(self.rtorrent, broken)
+        marks = marks_of(self.rtorrent, rows)
+        broken = [row for row, mark in zip(rows, marks, strict=True) if mark == f"{row.token}."]
+        reasons = dict(zip((row.turn for row in broken), disarm(self.rtorrent, broken), strict=True))
+        self._later.append(partial(self._record, rows, marks, reasons, time.time()))
+        if not defer:
+            self.finish()
+
+    def _record(self, rows: Sequence[Row], marks: Sequence[str | None], broken: Mapping[int, str], now: float) -> None:
+        """There with our mark, there with another's, there and broken, or not there (yet)."""
         with self.ledger.transaction():
-            for row, mark in zip(current, marks, strict=True):
+            for row, mark in zip(rows, marks, strict=True):
                 if mark is None:
                     self._invisible(row, now)
                 elif mark == row.token:
                     self.outcomes.visible(row, self.incarnation, now)
-                elif mark != f"{row.token}.":
+                elif row.turn in broken:
+                    self.outcomes.failed(row, "rpc", broken[row.turn], now)
+                elif row.was == row.info_hash:
+                    self.outcomes.still_there(row, now)
+                else:
                     self.outcomes.failed(row, "duplicate", "rTorrent has this torrent already", now)
-            for row, reason in zip(broken, reasons, strict=True):
-                self.outcomes.failed(row, "rpc", reason, now)
-        for row, mark in zip(current, marks, strict=True):
+        for row, mark in zip(rows, marks, strict=True):
             if mark is not None:
                 self._looks.pop(row.turn, None)
+                self._sends.pop(row.turn, None)
 
     def _invisible(self, row: Row, now: float) -> None:
-        looks = self._looks.get(row.turn, len(_AGAIN))
+        looks, sends = self._looks.get(row.turn, len(_AGAIN)), self._sends.get(row.turn, 0)
         self._looks[row.turn] = looks + 1
         if looks < len(_AGAIN):
-            self.ledger.set(row, now, next_try=now + _AGAIN[looks])
-        elif row.attempts < _SENDS:
+            self.outcomes.sent(row, now, now + _AGAIN[looks])
+        elif sends < _SENDS:
             self.ledger.set(row, now, state="seen", next_try=0.0)
         else:
-            reason = f"rTorrent took it {row.attempts} times and shows no item: its own log says why"
+            reason = f"rTorrent took it {sends} times and shows no item: its own log says why"
             if b".magnet" in row.path:
                 reason += " (a magnet link without a tracker needs DHT)"
             self.outcomes.failed(row, "refused", reason, now)

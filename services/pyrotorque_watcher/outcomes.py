@@ -27,7 +27,15 @@ class Outcomes:
     def visible(self, row: Row, incarnation: str, now: float) -> None:
         """Its item is there, complete with our commands. Told once, also when it has to be loaded again."""
         self.ledger.set(
-            row, now, state="visible", incarnation=incarnation, next_try=now + 1.0, told=1, reason="", kind=""
+            row,
+            now,
+            **_learned(row),
+            state="visible",
+            incarnation=incarnation,
+            next_try=now + 1.0,
+            told=1,
+            reason="",
+            kind="",
         )
         if row.told:
             return
@@ -47,16 +55,26 @@ class Outcomes:
         self.metrics.loaded(mode, seconds)
         self._say(logging.INFO, f"{row.job}: loaded {row.name} ({mode}) from {path} after {seconds:.3f} s")
 
+    def sent(self, row: Row, now: float, next_look: float) -> None:
+        """rTorrent was asked to load it, and does not show it yet."""
+        self.ledger.set(row, now, **_learned(row), state="sent", next_try=next_look)
+
+    def still_there(self, row: Row, now: float) -> None:
+        """It was touched, or its times were set after it was loaded; its item never went away."""
+        self.ledger.set(row, now, **_learned(row), state="loaded", told=1, reason="", kind="")
+        self.finished.append((row, "duplicate"))
+        log.info("%s: %s is in rTorrent already", row.job, printable(row.path))
+
     def failed(self, row: Row, kind: LoadFailure, reason: str, now: float) -> None:
         """It is not loaded until it changes or its owner asks; what rTorrent has already is no failure of the file."""
         shown, path = printable(reason), printable(row.path)
         self.ledger.set(
             row,
             now,
+            **_learned(row),
             state="duplicate" if kind == "duplicate" else "failed",
             kind=kind,
             reason=shown,
-            attempts=max(1, row.attempts),
             broken=row.token if kind == "rpc" else "",
         )
         self.outbox.add(LoadFailed(at=now, metafile=path, job=row.job, kind=kind, reason=shown))
@@ -68,3 +86,15 @@ class Outcomes:
     def _say(self, level: int, text: str) -> None:
         log.log(level, "%s", text)
         logs.owner(text)
+
+
+def _learned(row: Row) -> dict[str, object]:
+    """What was found out about a metafile on its way."""
+    return {
+        "info_hash": row.info_hash,
+        "others": row.others,
+        "name": row.name,
+        "mode": row.mode,
+        "tied": row.tied,
+        "attempts": max(1, row.attempts),
+    }

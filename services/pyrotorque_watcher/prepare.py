@@ -51,14 +51,21 @@ class Written:
 Prepared = Plan | Refused | NotYet | Gone | Written
 
 
+class Recipe(Protocol):
+    """What settings say about one metafile."""
+
+    @property
+    def wanted(self) -> Wanted: ...
+
+    def commands(
+        self, torrent: Metafile | Magnet, flags: frozenset[str], known: Callable[[str], bool]
+    ) -> list[bytes]: ...
+
+
 class Recipes(Protocol):
     """Settings of a job with those of the watch.ini files above a metafile."""
 
-    def wanted(self, row: Row) -> Wanted: ...
-
-    def commands(
-        self, row: Row, torrent: Metafile | Magnet, flags: frozenset[str], known: Callable[[str], bool]
-    ) -> list[bytes]: ...
+    def of(self, row: Row) -> Recipe: ...
 
 
 class Sees(Protocol):
@@ -80,7 +87,7 @@ def prepare(row: Row, settings: WatchSettings, recipes: Recipes, rtorrent: Sees,
         return _plan(row, settings, recipes, rtorrent, now)
     except MetafileIncomplete as error:
         if now - found.mtime_ns / 1e9 < PATIENCE:
-            return NotYet(f"incomplete: {error}")
+            return NotYet(str(error))
         return Refused("invalid", f"it was never completed: {error}")
     except MetafileError as error:
         return Refused("invalid", str(error)) if _is_settled(row, now) else NotYet(str(error))
@@ -95,7 +102,8 @@ def prepare(row: Row, settings: WatchSettings, recipes: Recipes, rtorrent: Sees,
 def _plan(row: Row, settings: WatchSettings, recipes: Recipes, rtorrent: Sees, now: float) -> Plan:
     torrents = _torrents(row, now)
     flags = path_flags(row.path, row.root)
-    load = load_for(recipes.wanted(row), flags)
+    recipe = recipes.of(row)
+    load = load_for(recipe.wanted, flags)
     theirs = mapped(row.path, settings.path_map)
     # rTorrent deletes the file with the item, so a file of several torrents is tied to none.
     tied = len(torrents) == 1 and (
@@ -104,7 +112,7 @@ def _plan(row: Row, settings: WatchSettings, recipes: Recipes, rtorrent: Sees, n
     tie = tie_command(theirs) if tied else None
 
     def with_commands(torrent: Metafile | Magnet, data: bytes) -> Torrent:
-        users = recipes.commands(row, torrent, flags, rtorrent.known)
+        users = recipe.commands(torrent, flags, rtorrent.known)
         return Torrent(torrent.info_hash, torrent.name, data, commands_for(load, row.token, tie, users))
 
     return Plan(tuple(with_commands(*torrent) for torrent in torrents), load, tied)

@@ -1,6 +1,7 @@
 """What a job, and the watch.ini files above a metafile, say about loading it; commands are compiled once."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +14,7 @@ from pyrotorque_watcher.ledger import Row
 
 if TYPE_CHECKING:
     from pyrotorque.loadcommands import LoadCommand
+    from pyrotorque.watchini import Overrides
 
 # Sorts the values of a watch.ini behind all commands, whatever those are called.
 _OF_INI = "watch.ini "
@@ -31,78 +33,42 @@ class JobRecipes:
     """The settings of one job. Raises TemplateError or CommandRefused for commands that are wrong."""
 
     def __init__(self, job: WatchSettings, settings: Settings, templates: Path) -> None:
-        self._job = job
+        self.job = job
         self._aliases, self._themes = settings.aliases, settings.traits_by_alias
         self._templates = templates
         self._roots = tuple(path.expanduser().absolute() for path in job.path)
         self._inis = Inis(templates)
         self._compiled: dict[tuple[str, str, bool], LoadCommand] = {}
         for name, text in job.commands:
-            self._command(name, text, tame=False)
+            self.command(name, text, tame=False)
 
-    def wanted(self, row: Row) -> Wanted:
-        """How to load it, flags aside; raises UserError where a watch.ini is wrong."""
-        said = self._inis.above(row.path, row.root)
-        if said is None:
-            return Wanted(self._job.load_mode, self._job.queued)
-        return Wanted(
-            self._job.load_mode if said.load_mode is None else said.load_mode,
-            self._job.queued if said.queued is None else said.queued,
-        )
-
-    def on_loaded(self, row: Row) -> Disposal:
-        """What becomes of the metafile; raises UserError where a watch.ini is wrong."""
-        said = self._inis.above(row.path, row.root)
-        return self._job.on_loaded if said is None or said.on_loaded is None else said.on_loaded
+    def of(self, row: Row) -> "Recipe":
+        """For one metafile; raises UserError where a watch.ini is wrong."""
+        return Recipe(self, row, self._inis.above(row.path, row.root))
 
     def check_ini(self, folder: bytes) -> None:
         """Raises UserError when the watch.ini in `folder` is wrong."""
         self._inis.of(folder)
 
-    def commands(
-        self, row: Row, torrent: Metafile | Magnet, flags: frozenset[str], known: Callable[[str], bool]
-    ) -> list[bytes]:
-        """The users' commands for one torrent, in the order of their names; `known` tells what this rTorrent has.
-
-        Raises TemplateError or CommandRefused, and then nothing of this load may be sent.
-        """
-        given = sorted(self._given(row), key=lambda each: each[0])
-        if not given:
-            return []
+    def namespace(
+        self, row: Row, torrent: Metafile | Magnet, flags: frozenset[str], rendered: list[bytes]
+    ) -> Mapping[str, object]:
+        """What templates know."""
         from pyrotorque.namespace import namespace
 
-        rendered: list[bytes] = []
-        for name, command in given:
-            if strange := sorted(each for each in command.names if not known(each)):
-                raise CommandRefused(f"{name}: this rTorrent has no command {', '.join(strange)}")
-            names = namespace(
-                torrent,
-                row.path,
-                row.root,
-                roots=self._roots,
-                flags=flags,
-                job_name=row.job,
-                aliases=self._aliases,
-                traits_by_alias=self._themes,
-                commands=[text.decode("utf-8", "surrogateescape") for text in rendered],
-            )
-            if text := command.render(names):
-                rendered.append(text)
-        return rendered
+        return namespace(
+            torrent,
+            row.path,
+            row.root,
+            roots=self._roots,
+            flags=flags,
+            job_name=row.job,
+            aliases=self._aliases,
+            traits_by_alias=self._themes,
+            commands=[text.decode("utf-8", "surrogateescape") for text in rendered],
+        )
 
-    def _given(self, row: Row) -> Iterator[tuple[str, Given]]:
-        said = self._inis.above(row.path, row.root)
-        nearer = {} if said is None else said.commands
-        for name, text in self._job.commands:
-            if name not in nearer:
-                yield f"cmd.{name}", self._command(name, text, tame=False)
-        for name, text in nearer.items():
-            if text:
-                yield f"cmd.{name}", self._command(name, text, tame=True)
-        for key, value in ({} if said is None else said.values).items():
-            yield f"{_OF_INI}{key}", value
-
-    def _command(self, name: str, text: str, *, tame: bool) -> "LoadCommand":
+    def command(self, name: str, text: str, *, tame: bool) -> "LoadCommand":
         """Compiled; those of a watch.ini, which may be anybody's, must be `tame`."""
         from pyrotorque.loadcommands import compile_command
 
@@ -110,3 +76,54 @@ class JobRecipes:
         if key not in self._compiled:
             self._compiled[key] = compile_command(name, text, templates=self._templates, tame=tame)
         return self._compiled[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a job and the folders above one metafile say about it."""
+
+    recipes: JobRecipes
+    row: Row
+    said: "Overrides | None"
+
+    @property
+    def wanted(self) -> Wanted:
+        """How to load it, flags aside."""
+        job, said = self.recipes.job, self.said
+        if said is None:
+            return Wanted(job.load_mode, job.queued)
+        return Wanted(
+            job.load_mode if said.load_mode is None else said.load_mode,
+            job.queued if said.queued is None else said.queued,
+        )
+
+    @property
+    def on_loaded(self) -> Disposal:
+        """What becomes of the metafile."""
+        said = self.said
+        return self.recipes.job.on_loaded if said is None or said.on_loaded is None else said.on_loaded
+
+    def commands(self, torrent: Metafile | Magnet, flags: frozenset[str], known: Callable[[str], bool]) -> list[bytes]:
+        """The users' commands for one torrent, in the order of their names; `known` tells what this rTorrent has.
+
+        Raises TemplateError or CommandRefused, and then nothing of this load may be sent.
+        """
+        rendered: list[bytes] = []
+        for name, command in sorted(self._given(), key=lambda each: each[0]):
+            if strange := sorted(each for each in command.names if not known(each)):
+                raise CommandRefused(f"{name}: this rTorrent has no command {', '.join(strange)}")
+            if text := command.render(self.recipes.namespace(self.row, torrent, flags, rendered)):
+                rendered.append(text)
+        return rendered
+
+    def _given(self) -> Iterator[tuple[str, Given]]:
+        said = self.said
+        nearer = {} if said is None else said.commands
+        for name, text in self.recipes.job.commands:
+            if name not in nearer:
+                yield f"cmd.{name}", self.recipes.command(name, text, tame=False)
+        for name, text in nearer.items():
+            if text:
+                yield f"cmd.{name}", self.recipes.command(name, text, tame=True)
+        for key, value in ({} if said is None else said.values).items():
+            yield f"{_OF_INI}{key}", value

@@ -39,6 +39,9 @@ log = logging.getLogger(__name__)
 _RESCAN: Final = 60.0
 _IDLE: Final = 2.0  # how often somebody looks whether the configuration is another one
 _WALK: Final = 0.01  # seconds of walking between two looks at everything else
+_CALM: Final = 0.5  # seconds without anything due
+_CHANGES: Final = 500  # rows written since the last checkpoint
+_FEW_EVENTS: Final = 1024  # bytes: less than a millisecond of work
 _MARGIN: Final = 10.0  # added to the deadlines that the guardian sees
 
 
@@ -58,6 +61,9 @@ class Watcher:
     durability: Durability | None = None
 
     def __post_init__(self) -> None:
+        # A checkpoint waits for the disk: it is done when nothing else is, and in any case before the log is 80 MB.
+        self.store.db.execute("PRAGMA wal_autocheckpoint = 20000")
+        self._written = 0
         self.ledger = Ledger(self.store)
         self.metrics = Metrics(self.totals)
         self.totals.load(self.store)
@@ -84,6 +90,7 @@ class Watcher:
             tree.open(since)
         with self.store.transaction():
             self.ledger.wake_all()
+            self.ledger.forget_old(time.time())
 
     @property
     def _templates(self) -> Path:
@@ -117,6 +124,7 @@ class Watcher:
         )
         outcomes = Outcomes(self.ledger, self.outbox, self.metrics)
         self.loader = Loader(self.ledger, outcomes, rtorrent, clients, stopping=lambda: self.life.stopping)
+        self.loader.idle = self._hear_some
         self.durability = Durability(self.ledger, rtorrent, self._dispose_loaded)
         self._disposers = {
             name: Disposer(client.settings, self.ledger, rtorrent, self.life.as_user)
@@ -159,6 +167,8 @@ class Watcher:
             self._loop()
         finally:
             self.close()
+        if self.loader:
+            self.loader.finish()
         with self.store.transaction():
             self.totals.save(self.store)
 
@@ -168,10 +178,17 @@ class Watcher:
             busy = self.turn(now, clock)
             self._report(clock)
             timeout = 0.0 if busy else self._patience()
+            if timeout > _CALM:
+                self._checkpoint()
             woken = self.bus.wait(timeout, *(job.fileno() for job in self.jobs if job.fileno() >= 0))
             for asked in woken.requests:
                 asked.answer(self.answer(asked))
             self._reload(clock)
+
+    def _checkpoint(self) -> None:
+        if self.store.db.total_changes - self._written > _CHANGES:
+            self._written = self.store.db.total_changes
+            self.store.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def turn(self, now: float, clock: float) -> bool:
         """One piece of everything that is due; whether there is more to do at once."""
@@ -183,6 +200,12 @@ class Watcher:
         with self._step("walking"):
             busy.extend(self._walk(job, now) for job in self.jobs)
         return any(busy)
+
+    def _hear_some(self) -> None:
+        """While rTorrent is at work, take a few events."""
+        now, clock = time.time(), time.monotonic()
+        for job in self.jobs:
+            job.hear(now, clock, _FEW_EVENTS)
 
     def _load(self, now: float) -> bool:
         if self.loader is None or not self.jobs:
@@ -230,7 +253,7 @@ class Watcher:
     def _dispose_loaded(self, row: Row) -> None:
         if disposer := self._disposers.get(row.job):
             try:
-                disposer.loaded(row, self._recipes[row.job].on_loaded(row), time.time())
+                disposer.loaded(row, self._recipes[row.job].of(row).on_loaded, time.time())
             except UserError as error:
                 log.warning("%s: %s stays where it is: %s", row.job, printable(row.path), error)
 

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,7 +13,7 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.rtorrent import RTorrent
-from tests.watching import Watching, job
+from tests.watching import Watching, job, touch
 
 pytestmark = pytest.mark.rtorrent
 
@@ -72,7 +73,7 @@ def has(client: RTorrent, info: str) -> bool:
     ],
 )
 def test_the_load_matrix_in_rtorrent(
-    short_folder: Path, root: Path, shared_rtorrent: PrivateRTorrent, params: dict[str, object], folder: str,
+    short_folder: Path, root: Path, shared_rtorrent: PrivateRTorrent, params: dict[str, Any], folder: str,
     priority: int, state: int, mode: str,
 ) -> None:  # fmt: skip
     client = RTorrent(shared_rtorrent.url)
@@ -93,7 +94,7 @@ def test_it_is_loaded_once_it_is_in_the_session(watching: Watching, root: Path) 
 
 
 def test_the_item_is_tied_so_erasing_it_removes_the_metafile(watching: Watching, root: Path, client: RTorrent) -> None:
-    path = root / "a b,c;\"d.torrent"
+    path = root / 'a b,c;"d.torrent'
     info = drop(path)
     watching.until(lambda: watching.state(path) == "loaded")
     assert client.call("d.tied_to_file", info) == str(path)
@@ -118,7 +119,7 @@ def test_untied_and_erased_it_stays_away_until_it_is_touched(
         path.rename(root / "b.torrent")
         watching.until(lambda: watching.state(root / "b.torrent") == "loaded")
         assert not has(client, info)
-        os.system(f"touch '{root}/b.torrent'")
+        touch(root / "b.torrent")
         watching.until(lambda: has(client, info))
         assert len(watching.loaded) == 2
 
@@ -135,7 +136,7 @@ def test_a_second_file_of_the_same_torrent_is_a_duplicate(watching: Watching, ro
 def test_a_burst_is_loaded_in_the_order_it_was_seen(watching: Watching, root: Path, client: RTorrent) -> None:
     infos = [drop(root / f"{n}.torrent") for n in range(100)]
     watching.until(lambda: len(watching.loaded) == 100, 30)
-    assert [event.info_hash for event in watching.loaded] == infos
+    assert [row.info_hash for row in watching.rows] == infos
     assert len(client.rows("main", ["d.hash="])) == 100
 
 
@@ -210,7 +211,7 @@ def test_half_a_metafile_is_waited_for(watching: Watching, root: Path) -> None:
 def test_an_unreadable_file_fails_and_a_touch_brings_it_back(watching: Watching, root: Path) -> None:
     (root / "huge.torrent").write_bytes(b"")
     os.truncate(root / "huge.torrent", 200_000_000)
-    os.system(f"touch '{root}/huge.torrent'")
+    touch(root / "huge.torrent")
     watching.until(lambda: watching.state(root / "huge.torrent") == "failed")
     drop(root / "huge.torrent")
     watching.until(visible(watching, root / "huge.torrent"))
@@ -233,7 +234,9 @@ def test_a_large_file_whose_name_is_a_pattern_fails_and_names_the_limit(watching
 
 def test_magnet_links(watching: Watching, root: Path, client: RTorrent) -> None:
     hashes = ["%040X" % (0xABCDEF << n) for n in range(2)]
-    (root / "two.magnet").write_text("".join(f"magnet:?xt=urn:btih:{info}&dn=name&tr=http://127.0.0.1:1/a\n" for info in hashes))
+    (root / "two.magnet").write_text(
+        "".join(f"magnet:?xt=urn:btih:{info}&dn=name&tr=http://127.0.0.1:1/a\n" for info in hashes)
+    )
     watching.until(visible(watching, root / "two.magnet"))
     assert all(has(client, info) for info in hashes)
 
@@ -315,9 +318,7 @@ def test_the_settings_for_afterwards_lose_no_item(
         assert all(has(client, info) for info in infos.values())
 
 
-def test_watch_ini_holds_for_its_folder_and_below_and_at_once(
-    watching: Watching, root: Path, client: RTorrent
-) -> None:
+def test_watch_ini_holds_for_its_folder_and_below_and_at_once(watching: Watching, root: Path, client: RTorrent) -> None:
     (root / "tv").mkdir()
     (root / "tv" / "watch.ini").write_text("load_mode = start\nqueued = yes\npriority = high\ncustom.label = tv\n")
     info = drop(root / "tv" / "a" / "x.torrent", "one")

@@ -11,7 +11,7 @@ import pytest
 from demo.metafiles import make_metafile
 from pyrotorque_watcher.tree import Kind, Tree, WatchLimit
 from pyrotorque_watcher.walk import is_metafile
-from tests.watching import Watching, job
+from tests.watching import Watching, job, touch
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_touching_a_file_makes_it_new(watching: Watching, root: Path) -> None:
     path = drop(root / "a.torrent")
     watching.until(lambda: watching.state(path) == "seen")
     token = watching.row(path).token
-    os.system(f"touch '{path}'")
+    touch(path)
     watching.until(lambda: watching.row(path).token != token)
 
 

@@ -68,7 +68,7 @@ class Process:
     def drop(self, place: str, name: str = "") -> str:
         path = self.root / place
         path.parent.mkdir(parents=True, exist_ok=True)
-        metafile = make_metafile(name or place)
+        metafile = make_metafile(name or place.replace("/", " "))
         path.write_bytes(metafile)
         return info_hash(metafile)
 

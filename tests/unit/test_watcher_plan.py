@@ -65,7 +65,9 @@ def test_the_longest_fitting_prefix_is_mapped(path: bytes, theirs: bytes) -> Non
     assert mapped(path, (("/w", "/data"), ("/w/tv/", "/tv"))) == theirs
 
 
-@pytest.mark.parametrize("path", [b"/w/[a].torrent", b"/w/a?.torrent", b"/w/*.torrent", b"~/x", b"magnet:?xt", b"/a\\b"])
+@pytest.mark.parametrize(
+    "path", [b"/w/[a].torrent", b"/w/a?.torrent", b"/w/*.torrent", b"~/x", b"magnet:?xt", b"/a\\b"]
+)
 def test_a_path_that_rtorrent_would_expand_is_known(path: bytes) -> None:
     assert globs(path)
 

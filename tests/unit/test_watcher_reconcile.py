@@ -1,5 +1,7 @@
 """What a file that was found means, case by case."""
 
+from typing import Any
+
 import pytest
 
 from pyrotorque_watcher.reconcile import Decision, Known, Situation, State, Verdict, decide
@@ -10,9 +12,9 @@ NEVER = Situation()
 FIRST = Situation(baseline_before=1000)
 
 
-def known(path: bytes = b"/w/b.torrent", state: State = "loaded", **changes: object) -> Known:
-    columns: dict[str, object] = {"size": 10, "mtime_ns": 100, "ctime_ns": 500, "device": 1, "inode": 7}
-    return Known(path=path, state=state, **(columns | changes))  # type: ignore[arg-type]
+def known(path: bytes = b"/w/b.torrent", state: State = "loaded", **changes: Any) -> Known:
+    columns: dict[str, Any] = {"size": 10, "mtime_ns": 100, "ctime_ns": 500, "device": 1, "inode": 7}
+    return Known(path=path, state=state, **(columns | changes))
 
 
 @pytest.mark.parametrize("state", ["seen", "sent", "visible", "loaded", "duplicate", "failed", "baseline"])
@@ -22,7 +24,7 @@ def test_a_known_file_is_left_alone_whatever_became_of_it(state: State) -> None:
 
 @pytest.mark.parametrize("changes", [{"size": 11}, {"mtime_ns": 101}], ids=["grown", "touched"])
 @pytest.mark.parametrize("state", ["loaded", "failed", "baseline", "duplicate"])
-def test_a_write_or_a_touch_loads_again(state: State, changes: dict[str, object]) -> None:
+def test_a_write_or_a_touch_loads_again(state: State, changes: dict[str, Any]) -> None:
     assert decide(FOUND, known(state=state, **changes), None, False, NEVER).verdict is Verdict.LOAD
 
 

@@ -1,0 +1,28 @@
+"""When a visible item counts as loaded, and when it has to be loaded again."""
+
+import pytest
+
+from pyrotorque_watcher.durable import Fate, fate
+
+
+@pytest.mark.parametrize(
+    ("same", "there", "saved", "age", "what"),
+    [
+        (True, False, True, 1.0, "loaded"),
+        (True, False, False, 1.0, "wait"),
+        (True, False, False, 6.0, "loaded"),
+        (False, True, False, 1.0, "same"),
+        (False, False, False, 1.0, "lost"),
+        (False, False, True, 9.0, "lost"),
+    ],
+    ids=[
+        "its session file is written",
+        "not yet",
+        "the session cannot be seen, but long ago",
+        "restarted, and it is there",
+        "restarted, and it is not there",
+        "restarted, an old file says nothing",
+    ],
+)
+def test_fate(same: bool, there: bool, saved: bool, age: float, what: Fate) -> None:
+    assert fate(same_rtorrent=same, there=there, saved=saved, age=age) == what

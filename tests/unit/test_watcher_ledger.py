@@ -1,0 +1,110 @@
+"""The ledger: the order of things, what a rewrite ends, and what a retry begins."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyrotorque.store import Store, open_store
+from pyrotorque_watcher.ledger import MIGRATIONS, Ledger, Seen
+from pyrotorque_watcher.walk import Found
+
+NOW = 1_700_000_000.0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(tmp_path / "watcher.sqlite3", MIGRATIONS)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def ledger(store: Store) -> Ledger:
+    return Ledger(store)
+
+
+def found(name: bytes, mtime: int = 1, size: int = 10, inode: int = 5) -> Found:
+    return Found(b"/w/" + name, size, mtime, 7, 1, inode, 1)
+
+
+def see(ledger: Ledger, *files: Found, state: str = "seen") -> None:
+    for file in files:
+        ledger.see("job", b"/w", file, NOW, Seen(NOW, state=state))  # type: ignore[arg-type]
+
+
+def test_rows_come_in_the_order_they_were_seen_also_after_a_restart(store: Store, ledger: Ledger) -> None:
+    see(ledger, found(b"b"), found(b"a", 2))
+    again = Ledger(store)
+    see(again, found(b"c", 3), found(b"b", 4))
+    assert [row.path for row in again.rows("seen", NOW, 10)] == [b"/w/a", b"/w/c", b"/w/b"]
+
+
+def test_a_row_that_waits_comes_when_its_time_has_come(ledger: Ledger) -> None:
+    see(ledger, found(b"a"))
+    (row,) = ledger.rows("seen", NOW, 10)
+    ledger.set(row, NOW, next_try=NOW + 5)
+    assert not ledger.rows("seen", NOW + 4, 10)
+    assert ledger.next_try("seen") == NOW + 5
+    assert ledger.rows("seen", NOW + 5, 10)
+
+
+def test_what_was_written_again_is_not_changed_by_whoever_held_the_old_row(ledger: Ledger) -> None:
+    see(ledger, found(b"a"))
+    (old,) = ledger.rows("seen", NOW, 10)
+    see(ledger, found(b"a", 2))
+    ledger.set(old, NOW, state="loaded")
+    ledger.drop(old)
+    ledger.claim([old], NOW)
+    assert [row.mtime_ns for row in ledger.rows("seen", NOW, 10)] == [2]
+
+
+def test_a_new_row_remembers_the_hash_and_the_broken_item_of_the_old_one(ledger: Ledger) -> None:
+    see(ledger, found(b"a"))
+    (old,) = ledger.rows("seen", NOW, 10)
+    ledger.set(old, NOW, info_hash="AA", broken=old.token)
+    see(ledger, found(b"a", 2))
+    (new,) = ledger.rows("seen", NOW, 10)
+    assert (new.was, new.broken, new.info_hash) == ("AA", old.token, "")
+
+
+def test_a_claimed_row_is_looked_for_a_second_later(ledger: Ledger) -> None:
+    see(ledger, found(b"a"))
+    ledger.claim(ledger.rows("seen", NOW, 10), NOW)
+    assert not ledger.rows("sent", NOW, 10)
+    assert [row.attempts for row in ledger.rows("sent", NOW + 1, 10)] == [1]
+
+
+def test_a_moved_file_keeps_its_story_and_takes_the_place_of_another(ledger: Ledger) -> None:
+    see(ledger, found(b"a"), found(b"b", 2), state="loaded")
+    ledger.move("job", b"/w/a", b"/w", found(b"b"))
+    assert ledger.known("job", b"/w/a") is None
+    known = ledger.known("job", b"/w/b")
+    assert known is not None
+    assert (known.mtime_ns, known.state) == (1, "loaded")
+
+
+def test_retry_takes_paths_as_they_are_shown(ledger: Ledger) -> None:
+    see(ledger, found(b"\xff.torrent"), found(b"b", 2), found(b"c", 3), state="failed")
+    assert ledger.retry(["/w/\\xff.torrent"], NOW) == 1
+    assert ledger.retry(["/w/absent"], NOW) == 0
+    assert ledger.retry(None, NOW) == 2
+    assert ledger.counts() == {"seen": 3}
+
+
+def test_what_is_gone_is_remembered_for_a_year(ledger: Ledger) -> None:
+    see(ledger, found(b"a"), state="loaded")
+    ledger.gone("job", [b"/w/a"], NOW)
+    assert ledger.counts() == {}
+    ledger.forget_old(NOW + 300 * 86400)
+    assert ledger.known("job", b"/w/a") is not None
+    ledger.forget_old(NOW + 400 * 86400)
+    assert ledger.known("job", b"/w/a") is None
+
+
+def test_the_same_file_is_found_by_its_inode_or_its_name(ledger: Ledger) -> None:
+    see(ledger, found(b"a.torrent"), state="loaded")
+    other = Found(b"/w/x/a.torrent", 10, 1, 9, 2, 99, 1)
+    assert ledger.same_file("job", other) is not None
+    assert ledger.same_file("job", other._replace(path=b"/w/x/b.torrent")) is None
+    assert ledger.same_file("another job", other) is None

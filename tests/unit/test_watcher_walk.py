@@ -1,0 +1,110 @@
+"""Looking at files and folders: names of any bytes, numbers of any size, and where inotify is deaf."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pyrotorque_watcher.inis import folders_between
+from pyrotorque_watcher.sight import Sight
+from pyrotorque_watcher.started import group_started, process_started
+from pyrotorque_watcher.walk import filesystem, inside, int64, is_deaf, is_metafile, listing, look, nearest_root
+
+MOUNTS = """\
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+30 22 0:30 / /mnt/n\\040as rw - nfs4 host:/x rw
+31 22 0:31 / /home/me/remote rw - fuse.sshfs me@host:/ rw
+32 22 0:32 / /home/me/remote/disk rw - fuseblk /dev/sdb1 rw
+broken line
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        (b"/", "ext4"),
+        (b"/mnt/n as/watch", "nfs4"),
+        (b"/mnt/n asx", "ext4"),
+        (b"/home/me/remote", "fuse.sshfs"),
+        (b"/home/me/remote/disk/x", "fuseblk"),
+    ],
+)
+def test_the_filesystem_of_a_path_is_that_of_the_nearest_mount(path: bytes, kind: str) -> None:
+    assert filesystem(path, MOUNTS) == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "deaf"),
+    [("ext4", False), ("fuseblk", False), ("overlay", False), ("nfs4", True), ("fuse.sshfs", True), ("cifs", True)],
+)
+def test_inotify_is_deaf_where_others_write(kind: str, deaf: bool) -> None:
+    assert is_deaf(kind) is deaf
+
+
+@pytest.mark.parametrize("name", [b"a.torrent", b".torrent", b"A.TORRENT", b"x.magnet", b"\xff.torrent"])
+def test_metafiles(name: bytes) -> None:
+    assert is_metafile(name)
+
+
+@pytest.mark.parametrize("name", [b"a.torrent.part", b"torrent", b"a.torrentx", b"a.load", b"", b"a.torrent.loaded"])
+def test_no_metafiles(name: bytes) -> None:
+    assert not is_metafile(name)
+
+
+@pytest.mark.parametrize("number", [0, 1, -1, 2**63 - 1, -(2**63)])
+def test_numbers_that_fit_stay(number: int) -> None:
+    assert int64(number) == number
+
+
+def test_an_inode_of_64_bits_fits_into_the_ledger() -> None:
+    assert int64(2**64 - 1) == -1
+    assert int64(2**63) == -(2**63)
+
+
+def test_a_listing_has_files_and_folders_in_order(tmp_path: Path) -> None:
+    for name in ("b.torrent", "a.torrent", "c.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    for name in ("z", "y.torrent"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "z")
+    found = listing(bytes(tmp_path), follow=False)
+    assert [os.path.basename(file.path) for file in found.files] == [b"a.torrent", b"b.torrent"]
+    assert [os.path.basename(path) for path in found.folders] == [b"y.torrent", b"z"]
+    assert len(listing(bytes(tmp_path), follow=True).folders) == 3
+
+
+def test_a_folder_that_is_gone_is_empty(tmp_path: Path) -> None:
+    assert listing(bytes(tmp_path / "absent"), follow=False).files == []
+
+
+def test_a_path_that_no_kernel_takes_is_no_file() -> None:
+    assert look(b"/tmp/\0") is None
+
+
+def test_the_nearest_root_holds_a_path() -> None:
+    assert nearest_root(b"/w/tv/x", [b"/w", b"/w/tv", b"/w/t"]) == b"/w/tv"
+    assert nearest_root(b"/elsewhere/x", [b"/w"]) is None
+
+
+def test_a_folder_is_not_inside_one_whose_name_only_begins_alike() -> None:
+    assert not inside(b"/watch2/x", b"/watch")
+    assert inside(b"/x", b"/")
+
+
+def test_the_folders_between_a_root_and_a_file() -> None:
+    assert folders_between(b"/w/a/b/x.torrent", b"/w") == [b"/w", b"/w/a", b"/w/a/b"]
+    assert folders_between(b"/w/x.torrent", b"/w") == [b"/w"]
+
+
+def test_nobody_sees_for_a_process_that_is_no_rtorrent(tmp_path: Path) -> None:
+    sight = Sight()
+    sight.of(os.getpid(), os.uname().nodename)
+    assert not sight.sees(bytes(tmp_path), bytes(tmp_path))
+
+
+def test_without_supervisord_the_group_begins_with_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SUPERVISOR_ENABLED", raising=False)
+    alone = group_started()
+    monkeypatch.setenv("SUPERVISOR_ENABLED", "1")
+    assert group_started() < alone
+    assert abs(process_started(2**30) - process_started(2**30)) < 1
