@@ -228,6 +228,7 @@ def _start(service: str, config_dir: Path) -> Start:
 
     logs.configure("INFO", service, Layout.below(config_dir))
     configuration = load_or_last_good(config_dir)
+    configuration.layout.prepare()
     logs.configure(configuration.settings.log_level, service, configuration.layout)
     for warning in configuration.warnings:
         log.warning("%s", warning)
