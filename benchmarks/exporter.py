@@ -1,4 +1,4 @@
-"""A scrape at 1,000 and 10,000 items: its time, what it costs rTorrent, and the exporter's memory, beside pyrosimple's."""
+"""A scrape at 1,000 and 10,000 items: time, what it costs rTorrent, the exporter's memory; beside pyrosimple's."""
 
 import contextlib
 import json

@@ -181,17 +181,20 @@ class HttpServer:
                 log.warning("a connection could not be accepted: %s", error)
                 self._make_room()
                 return
+            if len(self._connections) >= CONNECTIONS_MAX:
+                self._make_room()
             sock.setblocking(False)
             self._connections[sock.fileno()] = connection = _Connection(sock, self._clock())
             self._selector.register(sock, selectors.EVENT_READ)
             self._serve(connection)
-            if len(self._connections) > CONNECTIONS_MAX:
-                self._make_room()
 
     def _make_room(self) -> None:
-        silent = (one for one in self._connections.values() if one.waiting is None and one.unsent is None)
-        oldest = min(silent, key=lambda one: one.deadline, default=None)
-        if oldest is not None:
+        """Drop one: the oldest that has not sent its request, else the oldest that does not read its answer."""
+
+        def place(one: _Connection) -> tuple[bool, bool, float]:
+            return one.waiting is not None, one.unsent is not None, one.deadline
+
+        if oldest := min(self._connections.values(), key=place, default=None):
             self._drop(oldest)
 
     def _serve(self, connection: _Connection) -> None:

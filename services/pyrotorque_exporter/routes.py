@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from pyrotorque_exporter.exposition import CONTENT_TYPE, Exposition, render
-from pyrotorque_exporter.flights import Flight, Flights
+from pyrotorque_exporter.flights import FRESH, Flight, Flights
 from pyrotorque_exporter.http import Request, Response, Waiting
 from pyrotorque_exporter.scrape import Scraper
 
@@ -39,6 +39,7 @@ class Routes:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._scraper, self._flights, self._page, self._clock = scraper, flights, page, clock
+        self._late: tuple[frozenset[str], float, Exposition] | None = None
 
     def __call__(self, request: Request) -> Response | Waiting:
         answers = {"/metrics": self._metrics, "/": self._status, "/-/healthy": _healthy}
@@ -60,10 +61,19 @@ class Routes:
             return Response(503, b"too many different scrapes are waiting\n")
         gzip = "gzip" in request.headers.get("accept-encoding", "")
 
-        def late() -> Response:
-            return _exposed(render(self._scraper.without_rtorrent(wanted)), gzip)
+        return _Pending(
+            flight,
+            deadline + MARGIN / 2,
+            lambda result: _exposed(result, gzip),
+            lambda: _exposed(self._without_rtorrent(wanted), gzip),
+        )
 
-        return _Pending(flight, deadline + MARGIN / 2, lambda result: _exposed(result, gzip), late)
+    def _without_rtorrent(self, wanted: frozenset[str]) -> Exposition:
+        # Many scrapes may run out of time at once: they share one answer.
+        now = self._clock()
+        if self._late is None or self._late[0] != wanted or now - self._late[1] >= FRESH:
+            self._late = wanted, now, render(self._scraper.without_rtorrent(wanted))
+        return self._late[2]
 
     def _status(self, request: Request) -> Response | Waiting:
         def shown(result: Exposition | None) -> Response:

@@ -56,6 +56,7 @@ class Exporter:
     def configure(self, settings: Settings) -> None:
         """Open what these settings say; ports that stay the same are closed for a moment."""
         self.close()
+        self._trackers.limit = _trackers_max(settings)
         jobs = [job for job in settings.jobs if isinstance(job, ExporterSettings) and job.active]
         supervisor = os.getppid() if "SUPERVISOR_ENABLED" in os.environ else None
         memory = self._memory

@@ -41,7 +41,8 @@ class TrackerTotals:
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
+        """May grow; trackers that have a label of their own keep it."""
         self._items: dict[str, Known] = {}
         self._totals: dict[str, Traffic] = {}
         self._begun = False
@@ -73,7 +74,7 @@ class TrackerTotals:
 
     def label(self, tracker: str) -> str:
         """`tracker`, or OTHER when there are too many: which one it is never changes, or counters would fall."""
-        if tracker in self._totals or len(self._totals) < self._limit:
+        if tracker in self._totals or len(self._totals) < self.limit:
             return tracker
         self._exceeded = True
         return OTHER

@@ -231,3 +231,13 @@ def test_an_address_of_another_machine_is_told_in_one_line() -> None:
 )
 def test_only_loopback_is_private(address: str, loopback: bool) -> None:
     assert is_loopback(address) is loopback
+
+
+def test_slow_readers_make_room_for_new_clients(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "CONNECTIONS_MAX", 5)
+    site.answer = lambda request: Response(200, b"x" * 20_000_000 if request.path == "/big" else b"small\n")
+    with contextlib.ExitStack() as clients:
+        for _ in range(5):
+            clients.enter_context(site.connect()).sendall(GET.replace(b"/metrics", b"/big"))
+        eventually(lambda: len(site.requests) == 5)
+        assert site.send(GET).endswith(b"small\n")
