@@ -11,6 +11,7 @@ from pyrotorque.errors import StateError
 from pyrotorque.options import write_atomically, write_options
 from pyrotorque.settings import packaged_text
 from pyrotorque_control.group import Group
+from pyrotorque_control.includes import include_file, include_text
 
 
 def prepare(group: Group) -> Configuration:
@@ -31,10 +32,16 @@ def prepare(group: Group) -> Configuration:
 
 
 def write_defaults(config_dir: Path) -> None:
-    """Show the packaged defaults beside the user's file; they are documentation, so nothing depends on them."""
-    path = config_dir / "torque.ini.default"
+    """After an upgrade, bring what `init` wrote and nobody edits up to date; no start fails for it."""
+    _refresh(config_dir / "torque.ini.default", packaged_text())
+    if include_file(config_dir).exists():
+        _refresh(include_file(config_dir), include_text(config_dir))
+
+
+def _refresh(path: Path, text: str) -> None:
+    content = text.encode("utf-8", "surrogateescape")
     try:
-        if not path.exists() or path.read_text(encoding="utf-8", errors="replace") != packaged_text():
-            write_atomically(path, packaged_text().encode())
+        if not path.exists() or path.read_bytes() != content:
+            write_atomically(path, content)
     except (OSError, StateError):
         return

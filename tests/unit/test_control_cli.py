@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from pyrotorque.settings import packaged_text
 from pyrotorque.store import open_store
 from pyrotorque_control.cli import run
 from pyrotorque_control.commands.status import shown
 from pyrotorque_control.cron import answer
 from pyrotorque_control.includes import include_text
 from pyrotorque_control.overview import Overview, ServiceView
+from pyrotorque_control.preparing import write_defaults
 from pyrotorque_control.terminal import console
 from pyrotorque_watcher.ledger import MIGRATIONS
 
@@ -188,6 +190,15 @@ def test_init_writes_a_directory_that_passes_check_and_overwrites_nothing(pyroto
     second = pyrotorque("init")
     assert second.out.count("kept     ") == len(names)
     assert (pyrotorque.home / "torque.ini").read_text() == "mine"
+
+
+def test_a_start_brings_the_files_that_nobody_edits_up_to_date(tmp_path: Path) -> None:
+    (tmp_path / "rtorrent.d").mkdir()
+    include = tmp_path / "rtorrent.d/torque.rc.default"
+    include.write_text("of an older version")
+    write_defaults(tmp_path)
+    assert include.read_text() == include_text(tmp_path)
+    assert (tmp_path / "torque.ini.default").read_text() == packaged_text()
 
 
 @pytest.mark.parametrize("name", ["plain", "with a blank", 'quo"te', "com,ma", "semi;colon", "back\\slash"])
