@@ -39,13 +39,13 @@ def states(all_flags: Counter[Flags], broken: Counter[Flags]) -> dict[str, float
 
     `broken` counts those of them that are in error: hashing failed, or closed with a message.
     """
-    counts = dict[str, float].fromkeys(STATES, 0.0)
+    counts = Counter[str](dict.fromkeys(STATES, 0))
     for flags, count in all_flags.items():
         # The two were asked for one after the other: an item may have changed in between.
         in_error = 0 if flags[0] != "0" else min(count, broken[flags])
         counts["error"] += in_error
         counts[state(flags)] += count - in_error
-    return counts
+    return {name: float(count) for name, count in counts.items()}
 
 
 class Summary:
