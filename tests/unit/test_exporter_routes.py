@@ -1,0 +1,175 @@
+"""Scrapes share flights, keep Prometheus' deadline, and never wait for the scheduler."""
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from prometheus_client.core import Metric
+
+from pyrotorque.errors import ServiceUnreachable
+from pyrotorque.requests import Answer
+from pyrotorque_exporter.calls import Calls
+from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.exposition import Exposition
+from pyrotorque_exporter.families import single
+from pyrotorque_exporter.flights import FRESH, WAITING_MAX, Flights
+from pyrotorque_exporter.http import Request, Response, Waiting
+from pyrotorque_exporter.peek import AGAIN_AFTER, Peek
+from pyrotorque_exporter.peek import FRESH as PEEK_FRESH
+from pyrotorque_exporter.routes import MARGIN, TIMEOUT, TIMEOUT_HEADER, TIMEOUT_MAX, Routes, patience
+from pyrotorque_exporter.scrape import Scraper
+from tests.exporter_fakes import FakeRTorrent
+from tests.waiting import eventually
+
+
+@dataclass
+class Gate:
+    """A group whose collection waits until the test lets it through."""
+
+    name: str = "queue"
+    asks_rtorrent: bool = False
+    open: threading.Event = field(default_factory=threading.Event)
+    passed: int = 0
+
+    def collect(self, turn: Turn) -> Iterable[Metric]:
+        self.open.wait(10)
+        self.passed += 1
+        yield single("gauge", "passed", "…", float(self.passed))
+
+
+@dataclass
+class Clock:
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class PlainPage:
+    """A page that says whether it got numbers."""
+
+    groups: frozenset[str] = frozenset(("queue", "summary"))
+
+    def html(self, exposition: Exposition | None) -> bytes:
+        return b"with numbers" if exposition else b"without"
+
+
+class Station:
+    """Flights, routes and a gate."""
+
+    def __init__(self) -> None:
+        self.gate, self.clock, fake = Gate(), Clock(), FakeRTorrent()
+        scraper = Scraper([self.gate], Calls(fake, fake), "rtorrent_")
+        self.flights = Flights(scraper, lambda: None, clock=self.clock)
+        self.routes = Routes(scraper, self.flights, PlainPage(), clock=self.clock)
+        self.flights.start()
+
+    def get(self, path: str, method: str = "GET", *, collect: tuple[str, ...] = ()) -> Response:
+        answer = self.routes(Request(method, path, {"collect[]": list(collect)}, {}))
+        return answer if isinstance(answer, Response) else _landed(answer)
+
+
+def _landed(waiting: Waiting) -> Response:
+    found: list[Response] = []
+
+    def ready() -> bool:
+        found[:] = [answer] if (answer := waiting.poll()) else []
+        return bool(found)
+
+    eventually(ready)
+    return found[0]
+
+
+@pytest.fixture
+def station() -> Iterator[Station]:
+    made = Station()
+    yield made
+    made.gate.open.set()
+    made.flights.stop()
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        pytest.param(None, TIMEOUT - MARGIN, id="nothing said"),
+        pytest.param("5", 5 - MARGIN, id="what Prometheus says, less a margin"),
+        pytest.param("0.4", 0.2, id="a very short time is halved"),
+        pytest.param("1e9", TIMEOUT_MAX - MARGIN, id="no scrape waits for ever"),
+        pytest.param("-1", TIMEOUT - MARGIN, id="below zero"),
+        pytest.param("nan", TIMEOUT - MARGIN, id="not a number"),
+        pytest.param("soon", TIMEOUT - MARGIN, id="not even digits"),
+    ],
+)
+def test_the_deadline_is_prometheus_own(header: str | None, seconds: float) -> None:
+    headers = {} if header is None else {TIMEOUT_HEADER: header}
+    assert patience(Request("GET", "/metrics", {}, headers)) == pytest.approx(seconds)
+
+
+def test_scrapes_of_the_same_groups_share_a_flight(station: Station) -> None:
+    first, second = (station.flights.board(frozenset(), 10.0) for _ in range(2))
+    assert first is second
+    assert station.flights.board(frozenset({"queue"}), 10.0) is not first
+
+
+def test_a_result_is_shared_for_a_second_and_then_collected_anew(station: Station) -> None:
+    station.gate.open.set()
+    assert b"passed 1.0" in station.get("/metrics").body
+    station.clock.now += FRESH / 2
+    assert b"passed 1.0" in station.get("/metrics").body
+    station.clock.now += FRESH
+    assert b"passed 2.0" in station.get("/metrics").body
+
+
+def test_too_many_different_scrapes_are_refused(station: Station) -> None:
+    for number in range(WAITING_MAX):
+        assert station.flights.board(frozenset({str(number)}), 10.0) is not None
+    assert station.get("/metrics", collect=("queue",)).status == 503
+
+
+def test_other_paths_and_methods_are_refused(station: Station) -> None:
+    assert station.get("/debug").status == 404
+    refused = station.get("/metrics", "POST")
+    assert (refused.status, refused.headers) == (405, {"Allow": "GET, HEAD"})
+
+
+def test_the_page_is_shown_without_numbers_when_they_take_too_long(station: Station) -> None:
+    answer = station.routes(Request("GET", "/", {}, {}))
+    assert not isinstance(answer, Response)
+    assert answer.poll() is None
+    assert answer.late().body == b"without"
+    station.gate.open.set()
+    assert _landed(answer).body == b"with numbers"
+
+
+def test_a_peek_gives_what_is_known_and_asks_in_the_background() -> None:
+    clock, asked = Clock(), list[float]()
+
+    def explain() -> Answer:
+        asked.append(clock.now)
+        return Answer(ok=True, data=[{"job": "queue", "order": []}])
+
+    peek = Peek(explain, clock=clock)
+    assert peek.queues() == {}
+    eventually(peek.queues)
+    assert asked == [0.0]
+    clock.now = AGAIN_AFTER
+    assert peek.queues() != {}
+    eventually(lambda: len(asked) == 2)
+
+
+def test_an_old_peek_is_not_shown() -> None:
+    clock, alive = Clock(), [True]
+
+    def explain() -> Answer:
+        if not alive[0]:
+            raise ServiceUnreachable("scheduler is away")
+        return Answer(ok=True, data=[{"job": "queue"}])
+
+    peek = Peek(explain, clock=clock)
+    peek.queues()
+    eventually(peek.queues)
+    alive[0] = False
+    clock.now = PEEK_FRESH + 1
+    assert peek.queues() == {}
