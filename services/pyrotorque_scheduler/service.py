@@ -27,6 +27,7 @@ from pyrotorque_scheduler.reach import Reach
 from pyrotorque_scheduler.reporting import Reporting
 from pyrotorque_scheduler.tables import MIGRATIONS
 from pyrotorque_scheduler.telling import Teller
+from pyrotorque_scheduler.workers.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -51,10 +52,14 @@ def run(start: Start) -> int:
             if store.reset_reason:
                 owner(f"failed: {store.reset_reason}")
             following: Configuration | None = configuration
-            while following is not None:
-                configuration = following
-                with Service(configuration, life, store, outbox).open() as service:
-                    following = service.serve()
+            workers = Workers(store, layout, life.users_umask)
+            try:
+                while following is not None:
+                    configuration = following
+                    with Service(configuration, life, store, outbox, workers).open() as service:
+                        following = service.serve()
+            finally:
+                workers.close()
     finally:
         store.close()
     return 0
@@ -63,7 +68,9 @@ def run(start: Start) -> int:
 class Service:
     """The scheduler under one configuration."""
 
-    def __init__(self, configuration: Configuration, life: Life, store: Store, outbox: Outbox) -> None:
+    def __init__(
+        self, configuration: Configuration, life: Life, store: Store, outbox: Outbox, workers: Workers
+    ) -> None:
         self._configuration = configuration
         self._watch = ConfigurationWatch(configuration)
         self._life = life
@@ -73,13 +80,10 @@ class Service:
         self._metrics = Metrics(Totals())
         self._duties = build(configuration.settings, store, self._teller, self._metrics, self.now())
         self._metrics.totals.load(store)
-        self._bus = Bus(
-            configuration.layout,
-            SERVICE,
-            outbox,
-            subscribe={"watcher": (TorrentLoaded,)},
-            cursors=None,
-        )
+        self._workers = workers
+        workers.adopt(self._duties, self._teller, lambda event: self._bus.tell(event))
+        subscribe, cursors = workers.subscriptions({"watcher": (TorrentLoaded,)})
+        self._bus = Bus(configuration.layout, SERVICE, outbox, subscribe=subscribe, cursors=cursors)
         self._clock = Clock(self._bus.wake)
         self._agenda = Agenda()
         self._reach = Reach()
@@ -110,6 +114,7 @@ class Service:
     def serve(self) -> Configuration | None:
         """Run until TERM (None), or until there is another configuration."""
         self._say_hello()
+        self._workers.warm_up()
         for name in self._duties.queues:
             self._agenda.hint(name)
         while not self._life.stopping:
@@ -121,13 +126,14 @@ class Service:
         return None
 
     def _fds(self) -> list[int]:
-        return [self._bell.fd] if self._bell.fd >= 0 else []
+        return [*([self._bell.fd] if self._bell.fd >= 0 else []), *self._workers.fds()]
 
     def _patience(self) -> float:
         looking = self._looks.wait(time.monotonic()) if self._look_asked else _LONGEST_WAIT
         starter = self._duties.starter
         settling = starter.wait(time.monotonic()) if starter and not self._reach.away else _LONGEST_WAIT
-        return min(_LONGEST_WAIT, self._agenda.wait(time.monotonic()), looking, settling)
+        working = self._workers.wait(time.monotonic())
+        return min(_LONGEST_WAIT, self._agenda.wait(time.monotonic()), looking, settling, working)
 
     def _turn(self, woken: Woken) -> None:
         """One round: hear, do what is due, answer, report."""
@@ -136,12 +142,15 @@ class Service:
         for name in self._clock.missed():
             self._metrics.missed.inc(name)
         for name in self._clock.due():
-            self._agenda.tick(name)
+            self._tick(name)
+        self._workers.serve()
         for name, cause in self._agenda.due(time.monotonic()):
             if self._life.stopping:
                 return
             self._run(name, cause)
         for asked in woken.requests:
+            if self._workers.takes(asked):
+                continue
             with self._life.step(f"answering {type(asked.request).__name__}", time.monotonic() + _CHECK_DEADLINE):
                 asked.answer(self._answers.to(asked.request, self.now(), self._run))
             self._bus.ring()
@@ -149,7 +158,14 @@ class Service:
         self._look_for_completed()
         self._report()
 
+    def _tick(self, name: str) -> None:
+        if name in self._duties.customs:
+            self._workers.tick(name)
+        else:
+            self._agenda.tick(name)
+
     def _hear(self, woken: Woken) -> None:
+        self._workers.hear(self._bus, woken.deliveries, woken.gaps)
         if self._bell.fd in woken.fds:
             self._bell.answer()
             self._hint()

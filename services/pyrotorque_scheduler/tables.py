@@ -24,4 +24,17 @@ MIGRATIONS: Final = (
         number INTEGER PRIMARY KEY, job TEXT NOT NULL, body BLOB NOT NULL, begun INTEGER NOT NULL DEFAULT 0
     );
     """,
+    """
+    ALTER TABLE event_runs RENAME TO event_runs_before;
+    CREATE TABLE event_runs (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, job TEXT NOT NULL, body BLOB NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0, kept_at REAL NOT NULL DEFAULT (strftime('%s', 'now'))
+    );
+    INSERT INTO event_runs (number, job, body) SELECT number, job, body FROM event_runs_before;
+    DROP TABLE event_runs_before;
+    CREATE INDEX event_runs_of_job ON event_runs (job, number);
+    CREATE TABLE event_wishes (
+        job TEXT NOT NULL, type TEXT NOT NULL, since REAL NOT NULL, PRIMARY KEY (job, type)
+    ) WITHOUT ROWID;
+    """,
 )

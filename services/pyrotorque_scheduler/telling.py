@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from pyrotorque.events import Durable, Event
+from pyrotorque.events import Durable, Event, JobFailed, JobReported
 from pyrotorque.outbox import Outbox
 from pyrotorque.store import Store
 
@@ -22,12 +22,20 @@ class Teller:
         self._store = store
         self._outbox = outbox
 
-    def add(self, event: Durable) -> None:
+    def add(self, event: Durable, *, for_jobs: bool = True) -> None:
         """Tell one of our own events, inside the caller's transaction."""
         self._outbox.add(event)
-        self.keep(event)
+        if for_jobs:
+            self.keep(event)
 
     def keep(self, event: Event) -> None:
         """Remember an event for the jobs that run on it, inside the caller's transaction."""
         for job in self.routes.get(type(event).__name__, ()):
-            self._store.db.execute("INSERT INTO event_runs (job, body) VALUES (?, ?)", (job, _encoder.encode(event)))
+            # A job that is run for what it said itself would never come to an end.
+            if not (isinstance(event, JobFailed | JobReported) and event.job == job):
+                self._store.db.execute("INSERT INTO event_runs (job, body) VALUES (?, ?)", (job, encode_event(event)))
+
+
+def encode_event(event: Event) -> bytes:
+    """An event as it waits for its runs."""
+    return _encoder.encode(event)

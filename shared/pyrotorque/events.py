@@ -92,6 +92,14 @@ class JobFailed(Fact, frozen=True, kw_only=True, tag=True):
     seconds: float
 
 
+class JobReported(Fact, frozen=True, kw_only=True, tag=True):
+    """A job of a user told something (`Job.publish`): a text, and values by name."""
+
+    job: str
+    text: str
+    data: dict[str, str | int | float | bool] = {}
+
+
 class ServiceStateChanged(Fact, frozen=True, kw_only=True, tag=True):
     """supervisord saw a service change; states are supervisord's names (RUNNING, BACKOFF, FATAL, …)."""
 
@@ -109,6 +117,7 @@ Durable = (
     | TorrentCompleted
     | TorrentErased
     | JobFailed
+    | JobReported
     | ServiceStateChanged
 )
 

@@ -1,1 +1,1 @@
-"""Custom jobs run in a process of their own, seen from the scheduler."""
+"""Custom jobs run in a process of their own each: what they do there cannot hurt the others."""

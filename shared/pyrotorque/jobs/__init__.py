@@ -1,1 +1,18 @@
-"""What runs inside the process of a custom job."""
+"""Jobs of users: the base that they may build on, and the jobs that run users' commands; each in its own process.
+
+```python
+from pyrotorque.jobs import Job
+
+class Count(Job):
+    def run(self):
+        self.log.info("%d items seed", len(self.items("is_complete=yes is_active=yes")))
+```
+
+`job.count.handler = count:Count` runs the class in `CONFIG_DIR/jobs/count.py`. See docs/jobs.md.
+"""
+
+from pyrotorque.errors import UserError
+from pyrotorque.jobs.base import Job
+from pyrotorque.jobs.jobconfig import JobConfig
+
+__all__ = ["Job", "JobConfig", "UserError"]

@@ -110,6 +110,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rtorrent: RTorrentSettings
     jobs: tuple[AnyJob, ...]
     dry_run: bool = False
+    only: str = ""
+    """Run this job and no other (`--run-once`); the events of all are kept meanwhile."""
     log_level: str = "INFO"
     queue_startable_base: str = "is_open=no is_active=no is_complete=no"
     aliases: dict[str, str] = {}

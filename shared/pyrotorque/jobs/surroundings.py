@@ -1,0 +1,62 @@
+"""What a job finds around it in its process: rTorrent's address, folders, and the way to its scheduler."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from pyrotorque.events import JobReported
+
+if TYPE_CHECKING:
+    from pyrotorque.customfields import CustomFieldWorker
+    from pyrotorque.fields.field import Field
+
+
+def _unheard(_: JobReported) -> None:
+    pass
+
+
+@dataclass
+class Surroundings:
+    """Outside of a worker (in a test of a job, say) there is nobody to publish to, and no rTorrent."""
+
+    config_dir: Path | None = None
+    state_dir: Path | None = None
+    url: str | None = None
+    connect_timeout: float = 3.0
+    read_timeout: float = 10.0
+    aliases: Mapping[str, str] = field(default_factory=dict[str, str])
+    traits_by_alias: Mapping[str, str] = field(default_factory=dict[str, str])
+    publish: Callable[[JobReported], None] = _unheard
+    _custom: "CustomFieldWorker | None" = None
+
+    def custom_worker(self) -> "CustomFieldWorker | None":
+        """The process of the user's config.py, where there is one."""
+        if self._custom is None and self.config_dir is not None and (self.config_dir / "config.py").exists():
+            from pyrotorque.customfields import CustomFieldWorker
+
+            self._custom = CustomFieldWorker(self.config_dir / "config.py")
+        return self._custom
+
+    def custom_fields(self) -> "Mapping[str, Field]":
+        worker = self.custom_worker()
+        return worker.declared().fields if worker else {}
+
+    def state_dir_of(self, job: str) -> Path:
+        if self.state_dir is None:
+            raise RuntimeError("this job does not run in a worker: it has no state folder")
+        return self.state_dir / "jobs" / quote(job, safe="")
+
+
+_current = Surroundings()
+
+
+def current() -> Surroundings:
+    return _current
+
+
+def enter(surroundings: Surroundings) -> None:
+    """Make them those of the job that is made next."""
+    global _current
+    _current = surroundings

@@ -1,0 +1,109 @@
+"""Jobs of users in their processes, without clock and bus: tests write the job and say when it runs."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from textwrap import dedent
+
+from pyrotorque.bus import Asked
+from pyrotorque.events import Durable, Event, JobFailed, Live, decode
+from pyrotorque.layout import Layout
+from pyrotorque.outbox import Outbox
+from pyrotorque.requests import Answer, RunJob, decode_answer
+from pyrotorque.settings.schema import CustomSettings, RTorrentSettings, Settings
+from pyrotorque.store import Store, open_store
+from pyrotorque.totals import Totals
+from pyrotorque_scheduler.duties import Duties, build
+from pyrotorque_scheduler.metrics import Metrics
+from pyrotorque_scheduler.moments import Moment
+from pyrotorque_scheduler.tables import MIGRATIONS
+from pyrotorque_scheduler.telling import Teller
+from pyrotorque_scheduler.workers.workers import Workers
+from tests.waiting import eventually
+
+
+def custom(name: str, handler: str = "", **settings: object) -> CustomSettings:
+    """A job whose class is `Job` in `CONFIG_DIR/jobs/NAME.py`."""
+    given = {"schedule": "", "timeout": 20.0, **settings}
+    return CustomSettings(name=name, handler=handler or f"{name}:Job", **given)  # type: ignore[arg-type]
+
+
+def write_job(folder: Path, name: str, body: str, head: str = "") -> None:
+    """A module with a class Job; `body` is what stands in the class."""
+    jobs = folder / "jobs"
+    jobs.mkdir(exist_ok=True)
+    text = dedent(body).strip("\n").replace("\n", "\n    ")
+    (jobs / f"{name}.py").write_text(f"import pyrotorque.jobs\n{head}\nclass Job(pyrotorque.jobs.Job):\n    {text}\n")
+
+
+@dataclass
+class Bench:
+    """The workers of some jobs, and everything they told."""
+
+    workers: Workers
+    store: Store
+    outbox: Outbox
+    teller: Teller
+    duties: Duties
+    live: list[Live] = field(default_factory=list[Live])
+    answers: list[Answer] = field(default_factory=list[Answer])
+
+    def until(self, done: "object", timeout: float = 20.0) -> None:
+        """Serve until `done()` is true, as the loop does."""
+        assert callable(done)
+
+        def served() -> bool:
+            self.workers.serve()
+            return bool(done())
+
+        eventually(served, timeout, why=str(self.failures()))
+
+    def run(self, job: str, timeout: float = 20.0) -> Answer:
+        """Run it now, and wait for the answer."""
+        before = len(self.answers)
+
+        def hears(body: bytes) -> bool:
+            self.answers.append(decode_answer(body))
+            return True
+
+        assert self.workers.takes(Asked(RunJob(job=job), hears))
+        self.until(lambda: len(self.answers) > before, timeout)
+        return self.answers[-1]
+
+    def happens(self, *events: Durable) -> None:
+        """Events of our own."""
+        with self.store.transaction():
+            for event in events:
+                self.teller.add(event)
+
+    def events(self) -> list[Event]:
+        return [decode(body).event for body in self.outbox.since(0, 10_000)]
+
+    def failures(self) -> list[str]:
+        return [event.reason for event in self.events() if isinstance(event, JobFailed)]
+
+    def waiting(self) -> int:
+        (count,) = self.store.db.execute("SELECT count(*) FROM event_runs").fetchone()
+        return int(count)
+
+
+@contextmanager
+def bench(folder: Path, *jobs: CustomSettings, url: str | None = None, starts_within: float = 0.0) -> Iterator[Bench]:
+    """Workers for these jobs, with everything below `folder`, which may have been used before."""
+    layout = Layout.below(folder)
+    layout.prepare()
+    store = open_store(layout.database("scheduler"), MIGRATIONS)
+    workers = Workers(store, layout, 0o022)
+    try:
+        outbox = Outbox(store, "scheduler")
+        teller = Teller(store, outbox)
+        settings = Settings(digest="test", rtorrent=RTorrentSettings(url=url, origin="test"), jobs=jobs)
+        duties = build(settings, store, teller, Metrics(Totals()), Moment(time.time(), 0.0, "boot"))
+        made = Bench(workers, store, outbox, teller, duties)
+        workers.adopt(duties, teller, made.live.append)
+        yield made
+    finally:
+        workers.close()
+        store.close()
