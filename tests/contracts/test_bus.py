@@ -205,6 +205,27 @@ def test_a_cursor_that_was_trimmed_away_is_a_gap_and_the_rest_is_heard(layout: L
         assert listener.gaps == ["90 events were trimmed"]
 
 
+def test_while_the_listeners_disk_is_full_nothing_is_lost_and_nothing_breaks(layout: Layout) -> None:
+    teller, listener = Teller(layout, keep=10), Listener(layout)
+    with living(teller, listener):
+        teller.tells("first")
+        turns(teller, listener, lambda: listener.heard == ["first"])
+        listener.bus.close()
+        teller.commit(*map(str, range(100)))
+        teller.outbox.trim()
+        listener.store.db.execute("PRAGMA query_only = on")
+        listener.bus.open()
+        with beating(teller) as beat:
+            for _ in range(50):
+                beat()
+                teller.bus.wait(0.005)
+                assert not listener.bus.wait(0.005)
+        listener.store.db.execute("PRAGMA query_only = off")
+        turns(teller, listener, lambda: len(listener.heard) >= 11)
+        assert listener.heard == ["first", *map(str, range(90, 100))]
+        assert listener.gaps == ["90 events were trimmed"]
+
+
 def test_an_effect_that_fails_is_tried_again_and_nothing_overtakes_it(layout: Layout) -> None:
     teller, listener = Teller(layout), Listener(layout)
     with living(teller, listener), beating(teller) as beat:

@@ -5,6 +5,7 @@ rung after; who follows a source keeps a cursor, notices what it missed and asks
 wire, exactly once in effect.
 """
 
+import logging
 import os
 import time
 from collections.abc import Generator
@@ -23,6 +24,8 @@ from pyrotorque.events import Delivery, Live
 from pyrotorque.layout import Layout
 from pyrotorque.outbox import Cursors, Mark, Outbox
 from pyrotorque.store import Connection
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Asked", "Bus", "BusStats", "Gap", "Woken", "ask", "follow"]
 
@@ -163,6 +166,11 @@ class Bus:
             here, saved = follower.position, follower.saved
             if self._cursors is None or here == saved or (here.epoch == saved.epoch and here.seq - saved.seq < after):
                 continue
-            with self._cursors.store.transaction():
-                self._cursors.advance(source, here.epoch, here.seq)
-            follower.saved = here
+            try:
+                with self._cursors.store.transaction():
+                    self._cursors.advance(source, here.epoch, here.seq)
+            except StateError as error:
+                # They come again after a restart, and are passed over again; no reason to stop anything.
+                log.debug("the cursor of %s stays behind: %s", source, error)
+            else:
+                follower.saved = here

@@ -1,5 +1,6 @@
 """The listening half of the bus: hears what others tell, keeps durable events in order, asks for what is missing."""
 
+import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +12,12 @@ import zmq
 from pyrotorque.bus import wire
 from pyrotorque.bus.following import Follower
 from pyrotorque.bus.stats import BusStats
+from pyrotorque.errors import StateError
 from pyrotorque.events import Delivery, Durable, Envelope, Fact, Heartbeat, decode
 from pyrotorque.layout import Layout
 from pyrotorque.outbox import NOWHERE, Mark
+
+log = logging.getLogger(__name__)
 
 Wanted = Mapping[str, Sequence[type[Fact]]]
 
@@ -156,7 +160,11 @@ class Subscriber:
         # What is handed out is not applied yet: its cursor would go back behind the gap. The next heartbeat asks again.
         if follower.handed or self._places is None:
             return
-        self._places.record_gap(follower.source, resume, reason)
+        try:
+            self._places.record_gap(follower.source, resume, reason)
+        except StateError as error:
+            log.warning("a gap of %s cannot be recorded yet: %s", follower.source, error)
+            return
         self._stats.gap(follower.source, reason)
         heard.gaps.append(Gap(follower.source, reason))
         follower.saved = resume
