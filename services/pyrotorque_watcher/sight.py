@@ -1,7 +1,11 @@
 """Finds out whether rTorrent sees the files that we see, which is what tying an item to its metafile needs."""
 
 import os
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+_FRESH: Final = 0.5
 
 
 @dataclass(slots=True)
@@ -12,6 +16,9 @@ class Sight:
     """
 
     pid: int = 0
+    _seen: dict[tuple[bytes, bytes], tuple[float, bool]] = field(
+        default_factory=dict[tuple[bytes, bytes], tuple[float, bool]]
+    )
 
     def of(self, pid: int, hostname: str) -> None:
         """Look with the eyes of this process, if it is an rTorrent of this host; another pid namespace is not."""
@@ -21,6 +28,13 @@ class Sight:
         """Whether `theirs` is, for rTorrent, the very file that we know as `ours`."""
         if not self.pid:
             return False
+        # Files of one folder are seen alike, and mounts do not change within a second.
+        folders, now = (os.path.dirname(ours), os.path.dirname(theirs)), time.monotonic()
+        if ours != theirs or folders not in self._seen or now - self._seen[folders][0] > _FRESH:
+            self._seen = {folders: (now, self._looks_same(ours, theirs))}
+        return self._seen[folders][1]
+
+    def _looks_same(self, ours: bytes, theirs: bytes) -> bool:
         try:
             here, there = os.stat(ours), os.stat(b"/proc/%d/root%b" % (self.pid, theirs))
         except (OSError, ValueError):

@@ -1,0 +1,204 @@
+"""What the watcher loses, and what it loads twice, when everything around it goes wrong: both columns must say 0.
+
+`python -m benchmarks.watch_losses [SCALE]`: 1 is the full size, 0.1 a tenth of it.
+"""
+
+import contextlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.figures import Figure, show
+from benchmarks.filled import scratch
+from demo.group import environment, wait_until
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.events import TorrentLoaded, decode
+from pyrotorque.outbox import told
+from pyrotorque.rtorrent import RTorrent
+
+INI = """\
+[TORQUE]
+scgi_url = {url}
+job.treewatch.active = True
+job.treewatch.path   = {root}
+"""
+
+
+@dataclass
+class Scene:
+    """A private rTorrent, a watcher of its own, and what was asked of it."""
+
+    folder: Path
+    rtorrent: PrivateRTorrent
+    wanted: set[str] = field(default_factory=set[str])
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "watch"
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "watcher.log").read_text(errors="replace")
+
+    def start(self) -> None:
+        """Start the watcher, with the same state as before."""
+        command = [sys.executable, "-m", "pyrotorque_watcher", "--config-dir", str(self.folder / "config")]
+        with (self.folder / "watcher.log").open("ab") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=output, env=environment())
+
+    def end(self, number: int = signal.SIGKILL) -> None:
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait(10)
+
+    def drop(self, place: str) -> None:
+        """Write a metafile of its own to `place` below the root, with all folders on the way."""
+        path = self.root / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.made(place))
+
+    def made(self, place: str) -> bytes:
+        metafile = make_metafile(place.replace("/", " "))
+        self.wanted.add(info_hash(metafile))
+        return metafile
+
+    def items(self) -> set[str]:
+        return {info for (info,) in RTorrent(self.rtorrent.url, read_timeout=60).rows("main", ["d.hash="])}
+
+    def times_told(self) -> list[str]:
+        events = (decode(body).event for body in told(self.folder / "config" / "state" / "watcher.sqlite3"))
+        return [event.info_hash for event in events if isinstance(event, TorrentLoaded)]
+
+
+def nested(scene: Scene, count: int) -> None:
+    """`mkdir -p a/b/c/d` and a file at once."""
+    for number in range(count):
+        scene.drop(f"n{number}/b/c/d/x.torrent")
+
+
+def moved_in(scene: Scene, count: int) -> None:
+    """Trees made elsewhere, then renamed into the root."""
+    for number in range(count):
+        outside = scene.folder / "outside" / f"t{number}"
+        for place in ("a/1.torrent", "a/b/2.torrent", "3.torrent"):
+            path = outside / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(scene.made(f"t{number}/{place}"))
+        outside.rename(scene.root / f"t{number}")
+
+
+def overflow(scene: Scene, count: int) -> None:
+    """One burst while the watcher is stopped, so that the kernel drops events."""
+    assert scene.process is not None
+    scene.process.send_signal(signal.SIGSTOP)
+    for number in range(count):
+        scene.drop(f"o{number % 10}/{number}.torrent")
+    scene.process.send_signal(signal.SIGCONT)
+
+
+def killed(scene: Scene, count: int) -> None:
+    """The watcher is killed 50 times at random while files arrive."""
+    chance = random.Random(50)
+    moments = set(chance.sample(range(count), min(50, count // 3)))
+    for number in range(count):
+        scene.drop(f"k{number % 40}/l{number % 7}/{number}.torrent")
+        if number in moments:
+            scene.end()
+            scene.start()
+            time.sleep(chance.random() * 0.6)
+
+
+def rtorrent_away(scene: Scene, count: int, seconds: float) -> None:
+    """rTorrent is killed in the middle, stays away, and comes back."""
+    for number in range(count):
+        scene.drop(f"r{number}.torrent")
+        if number == count // 2:
+            scene.rtorrent.kill()
+            time.sleep(seconds)
+            scene.rtorrent.start()
+
+
+def root_gone(scene: Scene, count: int) -> None:
+    """The root is renamed away and made anew, ten times; the old files come back in the end."""
+    for turn in range(10):
+        for number in range(count // 10):
+            scene.drop(f"g{turn}/{number}.torrent")
+        wait_until(lambda: scene.wanted <= scene.items(), 60, lambda: scene.log[-2000:])
+        kept = scene.folder / "kept"
+        scene.root.rename(kept)
+        time.sleep(0.2)
+        if turn % 2:
+            shutil.copytree(kept, scene.root)
+            shutil.rmtree(kept)
+        else:
+            kept.rename(scene.root)
+
+
+def measure(scale: float = 1.0) -> list[Figure]:
+    """One row for each misfortune."""
+
+    def size(full: int) -> int:
+        return max(20, int(full * scale))
+
+    return [
+        _tried(f"{size(1000)} × mkdir -p a/b/c/d and a file at once", lambda scene: nested(scene, size(1000))),
+        _tried(f"{size(200)} trees of three files moved in", lambda scene: moved_in(scene, size(200))),
+        _tried(f"{size(20000)} files while it is stopped (SIGSTOP)", lambda scene: overflow(scene, size(20000))),
+        _tried(f"killed at random during {size(3000)} files", lambda scene: killed(scene, size(3000))),
+        _tried(
+            f"rTorrent killed and away for {60 * scale:.0f} s in {size(500)} files",
+            lambda scene: rtorrent_away(scene, size(500), 60 * scale),
+        ),
+        _tried(f"root taken away 10 times in {size(500)} files", lambda scene: root_gone(scene, size(500))),
+    ]
+
+
+def _tried(what: str, misfortune: Callable[[Scene], None]) -> Figure:
+    with _scene() as scene:
+        began = time.monotonic()
+        misfortune(scene)
+        with contextlib.suppress(TimeoutError):
+            wait_until(lambda: scene.wanted <= scene.items(), 300, lambda: "")
+        seconds = time.monotonic() - began
+        with contextlib.suppress(TimeoutError):
+            wait_until(lambda: len(scene.times_told()) >= len(scene.wanted), 10, lambda: "")
+        lost = len(scene.wanted - scene.items())
+        events = scene.times_told()
+        twice = len(events) - len(set(events))
+        untold = len(scene.wanted - set(events))
+        return Figure(
+            what,
+            f"lost {lost}, twice {twice}, not told {untold}",
+            f"{len(scene.wanted)} files in {seconds:.1f} s",
+            "0, 0, 0",
+            not (lost or twice or untold),
+        )
+
+
+@contextlib.contextmanager
+def _scene() -> Generator[Scene]:
+    with scratch() as folder, PrivateRTorrent(folder / "rt") as rtorrent:
+        scene = Scene(folder, rtorrent)
+        scene.root.mkdir()
+        (folder / "config").mkdir()
+        ini = INI.format(url=rtorrent.url, root=scene.root)
+        (folder / "config" / "torque.ini").write_text(ini)
+        scene.start()
+        try:
+            wait_until(lambda: "watching" in scene.log, 20, lambda: scene.log)
+            yield scene
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                scene.end()
+
+
+if __name__ == "__main__":
+    show("metafiles lost by the watcher", measure(float(sys.argv[1]) if len(sys.argv) > 1 else 1.0))
