@@ -1,0 +1,115 @@
+"""Real transfers: two rTorrents and a tracker on loopback; tree watch loads, the queue starts, all of it completes."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from demo.group import Group
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from demo.private_tracker import PrivateTracker
+from pyrotorque.bus import ask
+from pyrotorque.layout import Layout
+from pyrotorque.requests import PauseJob, ResumeJob
+from pyrotorque.rtorrent import RTorrent
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.process, pytest.mark.rtorrent, pytest.mark.timeout(240)]
+
+COUNT = 10
+SIZE = 512 * 1024
+SLOTS = 2
+# Slow enough that items overlap: some two seconds each.
+DOWN_RATE = "throttle.global_down.max_rate.set_kb = 400\n"
+
+# rTorrent tells peers apart by their IP address alone, and a tracker tells everybody of himself too: two on one address
+# take each other for themselves.
+ANOTHER_ADDRESS = "network.bind_address.set = 127.0.0.2\nnetwork.local_address.set = 127.0.0.2\n"
+
+TORQUE_INI = """\
+[TORQUE]
+scgi_url = {url}
+job.queue.active            = True
+job.queue.schedule          = second=*
+job.queue.downloading_max   = {slots}
+job.queue.sort_fields       = -name
+job.treewatch.active        = True
+job.treewatch.path          = {watch}
+job.treewatch.load_mode     = start
+job.treewatch.queued        = True
+"""
+
+
+@dataclass
+class Swarm:
+    """Who has everything, who wants it, and the metafiles of what there is."""
+
+    seeder: RTorrent
+    leecher: RTorrent
+    url: str
+    folder: Path
+    metafiles: dict[str, bytes] = field(default_factory=dict[str, bytes])
+
+
+@pytest.fixture
+def swarm(short_folder: Path) -> Iterator[Swarm]:
+    data = short_folder / "data"
+    data.mkdir()
+    with (
+        PrivateTracker(short_folder / "tracker") as tracker,
+        PrivateRTorrent(short_folder / "seeder", extra_rc=ANOTHER_ADDRESS) as seeder,
+        PrivateRTorrent(short_folder / "leecher", extra_rc=DOWN_RATE) as leecher,
+    ):
+        swarm = Swarm(RTorrent(seeder.url), RTorrent(leecher.url), leecher.url, short_folder)
+        for number in range(COUNT):
+            content = data / f"item {number}"
+            content.write_bytes(os.urandom(SIZE))
+            swarm.metafiles[content.name] = make_metafile(content.name, content=content, announce=tracker.url)
+        tracker.start(map(info_hash, swarm.metafiles.values()))
+        eventually(tracker.answers)
+        for metafile in swarm.metafiles.values():
+            swarm.seeder.call("load.raw_start", "", metafile, f'd.directory.set="{data}"')
+        eventually(lambda: len(swarm.seeder.rows("seeding", ["d.hash="])) == COUNT, 30)
+        yield swarm
+
+
+@dataclass
+class Watched:
+    """What was seen of the leecher while it downloaded."""
+
+    order: list[str] = field(default_factory=list[str])
+    most_at_once: int = 0
+
+    def look(self, swarm: Swarm) -> bool:
+        """Take a look; True when everything is complete."""
+        rows = swarm.leecher.rows("main", ["d.name=", "d.state=", "d.complete="])
+        downloading = [name for name, state, complete in rows if state == "1" and complete == "0"]
+        self.order += sorted((name for name, state, _ in rows if state == "1" and name not in self.order), reverse=True)
+        self.most_at_once = max(self.most_at_once, len(downloading))
+        return sum(complete == "1" for _, _, complete in rows) == COUNT
+
+
+def test_what_tree_watch_loaded_and_the_queue_started_completes_in_order(swarm: Swarm) -> None:
+    config, watch = swarm.folder / "config", swarm.folder / "watch"
+    watch.mkdir()
+    layout, seen = Layout.below(config), Watched()
+    with Group(config, TORQUE_INI.format(url=swarm.url, slots=SLOTS, watch=watch)) as group:
+        eventually(lambda: ask(layout, "scheduler", PauseJob(job="queue")).ok, 10)
+        for name, metafile in swarm.metafiles.items():
+            (watch / f"{name}.torrent").write_bytes(metafile)
+        eventually(lambda: swarm.leecher.call("view.size", "", "main") == COUNT, 30)
+        assert ask(layout, "scheduler", ResumeJob(job="queue")).ok
+        eventually(lambda: seen.look(swarm), 120)
+        assert seen.order == sorted(swarm.metafiles, reverse=True)
+        assert seen.most_at_once == SLOTS
+        told = eventually(lambda: _told(group, "TorrentCompleted"), 30)
+        assert len(told) == COUNT
+
+
+def _told(group: Group, kind: str) -> list[str]:
+    """The events of a kind, when all that must come have come."""
+    lines = [line for line in group.command("events", "--json").stdout.splitlines() if f'"{kind}"' in line]
+    return lines if len(lines) >= COUNT else []
