@@ -28,13 +28,14 @@ def settings_of(group: Group) -> Settings:
     return settings
 
 
-def reach(group: Group) -> Reached:
-    """Raises SettingsError where nobody knows the address."""
+def reach(group: Group, *, patience: float | None = None) -> Reached:
+    """With the settings' deadlines, or `patience` seconds; raises SettingsError where nobody knows the address."""
     settings = settings_of(group)
     address = settings.rtorrent
     if address.url is None:
         raise SettingsError(
             "rTorrent's address is not known: set scgi_url in [TORQUE], or start rTorrent and the group"
         )
-    rtorrent = RTorrent(address.url, connect_timeout=address.connect_timeout, read_timeout=address.read_timeout)
+    connect, read = (patience, patience) if patience else (address.connect_timeout, address.read_timeout)
+    rtorrent = RTorrent(address.url, connect_timeout=connect, read_timeout=read)
     return Reached(rtorrent, settings)

@@ -154,7 +154,15 @@ def _plain(decided: Decided) -> dict[str, Any]:
 
 
 def _value(clause: Clause) -> str:
-    return f"   ({clause.field} is {printable(str(clause.value))!r})" if clause.field else ""
+    return f"   ({clause.field} is {_shown(clause.value)})" if clause.field else ""
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    return printable(str(value)) or "empty"
 
 
 def _no_item(queue: Queue, wanted: str) -> str:

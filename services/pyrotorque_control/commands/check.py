@@ -1,17 +1,20 @@
 """`pyrotorque check`: is the configuration right, and can everything it needs be had?"""
 
 import time
+from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 import click
 
 from pyrotorque import configuration
 from pyrotorque.configuration import Configuration
 from pyrotorque.errors import RTorrentError
-from pyrotorque.settings.schema import AnyJob
-from pyrotorque_control import terminal
+from pyrotorque.settings.schema import AnyJob, ExporterSettings, WatchSettings
+from pyrotorque_control import findings, terminal
 from pyrotorque_control.exits import EX_OK
 from pyrotorque_control.group import Group
+from pyrotorque_control.includes import include_file
 
 _FIRES_SHOWN = 3
 
@@ -23,9 +26,14 @@ def command(group: Group) -> int:
     found = configuration.read(group.config_dir, group.options, seek=True)
     for warning in found.warnings:
         click.echo(f"warning: {warning}", err=True)
+    for overlap in findings.overlaps(found.settings, Path.home()):
+        click.echo(f"warning: {overlap}", err=True)
     now = time.time()
     rows = [(job.name, "yes" if job.active else "no", job.handler, fires(job, now)) for job in found.settings.jobs]
     terminal.show(terminal.table(("job", "active", "handler", "next runs"), rows))
+    commands = list(findings.rendered(found.settings.jobs, group.config_dir))
+    if commands:
+        terminal.show(terminal.table(("load command", "as a sample metafile gets it"), commands))
     click.echo(rtorrent_said(found))
     click.echo("The configuration is good.")
     return EX_OK
@@ -33,6 +41,12 @@ def command(group: Group) -> int:
 
 def fires(job: AnyJob, now: float) -> str:
     """The next moments of a job's schedule."""
+    if not job.active:
+        return ""
+    if isinstance(job, ExporterSettings):
+        return "when it is scraped"
+    if isinstance(job, WatchSettings):
+        return "when a metafile is written"
     if not job.schedule:
         return "at events"
     from pyrotorque.schedule import parse_schedule
@@ -53,8 +67,20 @@ def rtorrent_said(found: Configuration) -> str:
             "or start rTorrent with network.scgi.open_local"
         )
     place = f"{rtorrent.url} (from {rtorrent.origin})"
+    client = RTorrent(rtorrent.url, connect_timeout=2.0, read_timeout=5.0)
     try:
-        identity = RTorrent(rtorrent.url, connect_timeout=2.0, read_timeout=5.0).identity()
+        identity = client.identity()
     except RTorrentError as error:
         return f"rTorrent: {place} does not answer now: {error}"
-    return f"rTorrent: {identity.client_version} at {place}, pid {identity.pid}"
+    said = f"rTorrent: {identity.client_version} at {place}, pid {identity.pid}"
+    return said + _include_said(findings.lacking(client), include_file(found.layout.config_dir))
+
+
+def _include_said(lacking: Sequence[str], include: Path) -> str:
+    if not lacking:
+        return ""
+    written = "" if include.exists() else f"let `pyrotorque init` write {include}, "
+    return (
+        f"\n  It runs without pyrotorque's include. That works, but {'; '.join(lacking)}."
+        f"\n  For the better way {written}add `import = {include}` to rtorrent.rc, and start rTorrent again."
+    )

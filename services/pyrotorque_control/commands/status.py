@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from pyrotorque_control import terminal
+from pyrotorque.errors import PyrotorqueError
+from pyrotorque.text import printable
+from pyrotorque_control import sayings, terminal
 from pyrotorque_control.exits import EX_OK, EX_UNAVAILABLE
 from pyrotorque_control.group import Group
 from pyrotorque_control.overview import Overview, ServiceView, overview
+from pyrotorque_control.rtorrents import reach
 from pyrotorque_control.stopping import uptime
 
 if TYPE_CHECKING:
@@ -32,11 +35,39 @@ def command(group: Group, as_json: bool, watch: bool) -> int:
     if as_json:
         click.echo(terminal.json_line(msgspec.to_builtins(found)))
     else:
-        terminal.show(shown(found, time.time()))
+        terminal.show(shown(found, time.time(), rtorrent_said(group)))
     return EX_OK if found.running else EX_UNAVAILABLE
 
 
-def shown(found: Overview, now: float) -> "Lines":
+def rtorrent_said(group: Group) -> str:
+    """One line about rTorrent: how much it transfers, or why it does not answer."""
+    try:
+        client = reach(group, patience=1.0).rtorrent
+        down, up, items, active = (
+            int(str(value))
+            for value in client.multicall(
+                [
+                    ("throttle.global_down.rate", [""]),
+                    ("throttle.global_up.rate", [""]),
+                    ("view.size", ["", "main"]),
+                    ("view.size", ["", "active"]),
+                ]
+            )
+        )
+    except (PyrotorqueError, ValueError) as error:
+        return f"rTorrent does not answer: {error}"
+    return f"rTorrent: {items} items, {active} active, {_rate(down)} down, {_rate(up)} up"
+
+
+def _rate(rate: float) -> str:
+    for unit in ("B/s", "KiB/s", "MiB/s"):
+        if rate < 1024:
+            return f"{rate:.0f} {unit}" if unit == "B/s" else f"{rate:.1f} {unit}"
+        rate /= 1024
+    return f"{rate:.1f} GiB/s"
+
+
+def shown(found: Overview, now: float, rtorrent: str = "") -> "Lines":
     """The overview as a person reads it."""
     from rich.console import Group as Lines
     from rich.text import Text
@@ -47,15 +78,17 @@ def shown(found: Overview, now: float) -> "Lines":
     if found.problem:
         return Lines(Text(head), Text(found.problem, style="red"))
     rows = [_row(service, now) for service in found.services]
-    return Lines(Text(head), terminal.table(("service", "state", "pid", "up", "says"), rows))
+    table = terminal.table(("service", "state", "pid", "up", "says"), rows)
+    return Lines(Text(head), table, *([Text(printable(rtorrent))] if rtorrent else []))
 
 
-def _row(service: ServiceView, now: float) -> "tuple[str, Text, str, str, str]":
+def _row(service: ServiceView, now: float) -> "tuple[str, Text, str, str, Text]":
     from rich.text import Text
 
     state = Text(service.state, style=_STYLES.get(service.state, ""))
     up = uptime(now - service.since) if service.since else ""
-    return service.name, state, str(service.pid or ""), up, service.says
+    says = Text("\n".join(map(printable, sayings.lines(service))))
+    return service.name, state, str(service.pid or ""), up, says
 
 
 def _watch(group: Group) -> int:
@@ -64,7 +97,7 @@ def _watch(group: Group) -> int:
     try:
         with Live(console=terminal.console(), screen=False, auto_refresh=False) as live:
             while True:
-                live.update(shown(overview(group), time.time()), refresh=True)
+                live.update(shown(overview(group), time.time(), rtorrent_said(group)), refresh=True)
                 time.sleep(_REFRESH)
     except KeyboardInterrupt:
         return EX_OK

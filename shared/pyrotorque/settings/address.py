@@ -12,6 +12,7 @@ _UNIX: Final = frozenset(("network.scgi.open_local", "scgi_local"))
 _PORT: Final = frozenset(("network.scgi.open_port", "scgi_port"))
 _SESSION: Final = frozenset(("session.path.set", "session", "session_directory", "directory.session.set"))
 _IMPORT: Final = frozenset(("import", "try_import"))
+_SCHEDULE: Final = frozenset(("schedule", "schedule2", "schedule.if_absent"))
 _COMMAND: Final = re.compile(r"\s*(?P<name>[A-Za-z][\w.]*)\s*=\s*(?P<value>.*)", re.DOTALL)
 _TOKEN: Final = re.compile(r'\s*(?:(?P<text>"(?:[^"\\]|\\.)*")|(?P<mark>[(){},])|(?P<bare>(?:[^(){},"\\]|\\.)+))')
 _DEPTH_MAX: Final = 10
@@ -24,6 +25,14 @@ class _Found:
     unix: str | None = None
     port: str | None = None
     values: dict[str, str] = field(default_factory=dict[str, str])
+    loads: list[str] = field(default_factory=list[str])
+
+
+def loads_in(text: str, *, home: str, environ: Mapping[str, str], read: ReadText) -> list[str]:
+    """The patterns of the metafiles that rTorrent's own schedules load, such as `/home/me/watch/*.torrent`."""
+    found = _Found()
+    _Rc(home, environ, read, found).take(text, 0)
+    return found.loads
 
 
 def address_in(text: str, *, home: str, environ: Mapping[str, str], read: ReadText) -> str | None:
@@ -64,6 +73,20 @@ class _Rc:
             self.found.port = self._value(value) or self.found.port
         elif name in _SESSION and (path := self._path(value)):
             self.found.values["session.path"] = path.rstrip("/") + "/"
+        elif name in _SCHEDULE:
+            self._schedule(_parse(value)[3:])
+
+    def _schedule(self, commands: list[Node]) -> None:
+        """`schedule = NAME, START, INTERVAL, COMMAND`, the command as text or as a call in brackets."""
+        command: Node = commands[0] if commands else ""
+        while isinstance(command, list) and len(command) == 1:
+            command = command[0]
+        if isinstance(command, str):
+            name, _, arguments = command.partition("=")
+            command = [name.strip(), *_parse(arguments)]
+        if isinstance(command[0], str) and command[0].startswith("load") and len(command) > 1:
+            pattern = self._evaluated(command[1])
+            self.found.loads += [self._at_home(pattern)] if pattern else []
 
     def _constant(self, value: str) -> None:
         """`method.insert = NAME, string|const|private, VALUE` defines what `(NAME)` answers."""

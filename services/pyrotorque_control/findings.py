@@ -1,0 +1,96 @@
+"""What `check` finds around a good configuration: rTorrent's own watch folders, and what it lacks of our include."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from pyrotorque.errors import RTorrentError, UserError
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.settings.address import loads_in, usual_files
+from pyrotorque.settings.schema import AnyJob, Settings, WatchSettings
+from pyrotorque.text import printable
+
+_WILD: Final = "*?["
+# What each hook of the include is for, by its event; the names in earlier includes end in the same words.
+_HOOKS: Final = (
+    ("event.download.inserted_new", ("pyrotorque_loaded", "tm_loaded"), "`loaded` is rTorrent's own record"),
+    ("event.download.resumed", ("pyrotorque_started", "tm_started"), "`started` is the last start, not the first"),
+    ("event.download.finished", ("pyrotorque_completed", "tm_completed"), "`completed` is rTorrent's own record"),
+    ("event.download.finished", ("pyrotorque_bell",), "the queue learns of a completed item at its next tick"),
+)  # fmt: skip
+
+
+def overlaps(settings: Settings, home: Path) -> Iterator[str]:
+    """Watched roots that a schedule in rTorrent's configuration loads from, too: who comes first would load."""
+    patterns = _patterns(settings, home)
+    for job in settings.jobs:
+        if isinstance(job, WatchSettings) and job.active:
+            for root in job.path:
+                for pattern in patterns:
+                    if overlap(root, pattern):
+                        yield (
+                            f"job.{job.name}.path: {root} overlaps with what a schedule of rtorrent.rc loads "
+                            f"({printable(pattern)}): comment out that schedule, or keep the folders apart"
+                        )
+
+
+def overlap(root: Path, pattern: str) -> bool:
+    """Whether files below `root` can match `pattern`, whose folders may hold wildcards."""
+    folders = Path(pattern).parent.parts
+    plain = Path(*_until_wild(folders))
+    if plain.is_relative_to(root):
+        return True
+    return len(plain.parts) < len(folders) and root.is_relative_to(plain)
+
+
+def _until_wild(parts: Iterable[str]) -> Iterator[str]:
+    for part in parts:
+        if any(char in part for char in _WILD):
+            return
+        yield part
+
+
+def _patterns(settings: Settings, home: Path) -> list[str]:
+    origin = settings.rtorrent.origin
+    configured = origin if origin.startswith("/") and Path(origin).is_file() else None
+    texts = filter(None, map(_text, usual_files(str(home), configured)))
+    return [
+        pattern for text in texts for pattern in loads_in(text, home=str(home), environ=os.environ, read=_text)
+    ]  # fmt: skip
+
+
+def _text(name: str) -> str | None:
+    try:
+        return Path(name).read_text(encoding="utf-8", errors="surrogateescape")
+    except (OSError, ValueError):
+        return None
+
+
+def lacking(rtorrent: RTorrent) -> list[str]:
+    """What is not as good as it could be, because this rTorrent runs without our include."""
+    said: list[str] = []
+    for event, names, loss in _HOOKS:
+        try:
+            keys = rtorrent.call("method.list_keys", "", event)
+        except RTorrentError:
+            return []
+        known = [str(key) for key in keys] if isinstance(keys, list) else []
+        if not any(key.endswith(names) for key in known):
+            said.append(loss)
+    return said
+
+
+def rendered(jobs: Iterable[AnyJob], config_dir: Path) -> Iterator[tuple[str, str]]:
+    """Each load command as a sample metafile would get it; one that sees nothing to do in the sample is empty."""
+    from pyrotorque.loadcommands import compile_command
+    from pyrotorque.namespace import sample
+
+    for job in jobs:
+        for name, text in job.commands if isinstance(job, WatchSettings) and job.active else ():
+            try:
+                made = compile_command(name, text, templates=config_dir / "templates").render(sample())
+            except UserError as error:
+                yield f"job.{job.name}.cmd.{name}", f"fails with the sample: {error}"
+            else:
+                yield f"job.{job.name}.cmd.{name}", made.decode("utf-8", "replace")

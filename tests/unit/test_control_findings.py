@@ -1,0 +1,123 @@
+"""What `check` and `status` tell of a good configuration: overlaps, what rTorrent lacks, what each service says."""
+
+from pathlib import Path
+
+import pytest
+
+from pyrotorque.options import Options
+from pyrotorque.settings import load
+from pyrotorque.settings.address import loads_in
+from pyrotorque_control.cli import run
+from pyrotorque_control.findings import overlap, overlaps
+from pyrotorque_control.overview import ServiceView
+from pyrotorque_control.sayings import lines
+
+DEBIAN = """
+method.insert = cfg.basedir, private|const|string, (cat,"/home/me/rtorrent/")
+method.insert = cfg.watch, private|const|string, (cat,(cfg.basedir),"watch/")
+schedule2 = watch_start, 10, 10, ((load.start, (cat, (cfg.watch), "start/*.torrent")))
+schedule2 = watch_load, 11, 10, ((load.normal, (cat, (cfg.watch), "load/*.torrent"), "d.delete_tied="))
+schedule2 = session_save, 300, 300, ((session.save))
+"""
+
+
+def loads(text: str) -> list[str]:
+    return loads_in(text, home="/home/me", environ={}, read={}.get)
+
+
+@pytest.mark.parametrize(
+    ("text", "patterns"),
+    [
+        pytest.param(DEBIAN, ["/home/me/rtorrent/watch/start/*.torrent", "/home/me/rtorrent/watch/load/*.torrent"]),
+        pytest.param(
+            "schedule = watch,5,5,load_start=~/watch/*.torrent", ["/home/me/watch/*.torrent"], id="oldest form"
+        ),
+        pytest.param(
+            'schedule2 = w,5,5,"load.start=/w/*.torrent,d.custom1.set=x"', ["/w/*.torrent"], id="with commands"
+        ),
+        pytest.param("#schedule2 = w,5,5,load.start=/w/*.torrent", [], id="commented out"),
+        pytest.param("schedule2 = untied, 5, 5, stop_untied=", [], id="no load"),
+        pytest.param("schedule2 = w, 5", [], id="too short"),
+        pytest.param("schedule2 = w,5,5,((load.start,(cat,(some.command))))", [], id="only rTorrent knows"),
+    ],
+)
+def test_what_rtorrents_own_schedules_load_is_found(text: str, patterns: list[str]) -> None:
+    assert loads(text) == patterns
+
+
+@pytest.mark.parametrize(
+    ("root", "pattern", "verdict"),
+    [
+        ("/w", "/w/*.torrent", True),
+        ("/w", "/w/tv/*.torrent", True),
+        ("/w/tv", "/w/*.torrent", False),
+        ("/w/tv", "/w/*/*.torrent", True),
+        ("/w", "/watch/*.torrent", False),
+    ],
+)
+def test_an_overlap_is_a_file_that_both_would_load(root: str, pattern: str, verdict: bool) -> None:
+    assert overlap(Path(root), pattern) is verdict
+
+
+def test_a_watched_tree_that_rtorrent_loads_from_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "watch").mkdir()
+    (tmp_path / ".rtorrent.rc").write_text("schedule2 = w,5,5,load.start=~/watch/*.torrent\n")
+    torque = f"[TORQUE]\njob.treewatch.active = 1\njob.treewatch.path = {tmp_path}/watch\n"
+    (tmp_path / "torque.ini").write_text(torque)
+    (said,) = overlaps(load(tmp_path, Options()).settings, tmp_path)
+    assert f"{tmp_path}/watch overlaps with what a schedule of rtorrent.rc loads" in said
+    assert "comment out that schedule" in said
+
+
+def test_check_shows_what_a_sample_gets_and_leaves_idle_jobs_without_times(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "watch").mkdir()
+    torque = f"""[TORQUE]
+scgi_url = scgi:///nowhere
+job.connstats.active = no
+job.treewatch.active = yes
+job.treewatch.path = {tmp_path}/watch
+job.treewatch.cmd.label = {{{{# label }}}}d.custom1.set={{{{label}}}}
+"""
+    (tmp_path / "torque.ini").write_text(torque)
+    assert run(["--config-dir", str(tmp_path), "check"]) == 0
+    out = capsys.readouterr().out
+    assert 'd.custom1.set="tv' in out
+    assert "when a metafile is written" in out
+    assert ":00:00" not in out
+
+
+def view(name: str, data: object, says: str = "") -> ServiceView:
+    return ServiceView(name=name, state="RUNNING", pid=1, since=0.0, says=says, data=data)
+
+
+def test_a_queue_says_what_it_did_last_and_a_paused_one_how_to_go_on() -> None:
+    jobs = [
+        {"job": "queue", "paused": False, "next_fire": None, "last": "started 1; then: 3 of 3 slots are taken"},
+        {"job": "night", "paused": True, "next_fire": 5.0, "last": None},
+    ]
+    assert lines(view("scheduler", {"jobs": jobs}, "2 jobs: queue, night")) == [
+        "2 jobs: queue, night",
+        "queue: started 1; then: 3 of 3 slots are taken",
+        "night: paused (`pyrotorque resume night`)",
+    ]
+
+
+def test_a_watcher_says_what_it_watches_and_how_many_it_loaded() -> None:
+    job = {"roots": ["/w"], "missing": ["/gone"], "polled": {"/nfs": "network filesystem"}}
+    data = {"rtorrent": "away", "metafiles": {"loaded": 5, "failed": 1}, "jobs": {"treewatch": job}}
+    assert lines(view("watcher", data)) == [
+        "treewatch: watches /w; missing: /gone; polled: /nfs (network filesystem)",
+        "metafiles: 1 failed, 5 loaded",
+        "rTorrent is away: what comes is loaded when it is back",
+    ]
+
+
+def test_a_watcher_without_trees_says_so() -> None:
+    assert lines(view("watcher", {"rtorrent": "unknown", "metafiles": {}, "jobs": {}})) == ["no tree watch is active"]
+
+
+def test_a_service_that_is_only_starting_is_no_cause_for_alarm() -> None:
+    starting = ServiceView(name="watcher", state="STARTING", pid=1, since=0.0, says="watcher cannot be asked")
+    assert lines(starting) == [""]
