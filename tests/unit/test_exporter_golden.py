@@ -85,13 +85,15 @@ def fake() -> FakeRTorrent:
         "pieces.hash.queue_size": RTorrentFault("no such thing", -506),
         "view.list": ["main", "started", "rtcontrol_1"],
         "view.size": 8,
+        "view.size  started": sum(item["d.state="] != "0" for item in ITEMS),
+        "view.size  hashing": sum(item["d.hashing="] != "0" for item in ITEMS),
         "dht.statistics": {"active": 1, "nodes": 5, "buckets": 2, "peers": 1, "torrents": 3, "queries_sent": 9},
         "throttle.up.max": -1,
         "throttle.up.rate": 0,
         "throttle.down.max  slow": 100,
         "throttle.down.rate": 50,
     }
-    filters = ("d.message=", "d.hashing_failed=", "d.peers_connected=", "d.up.rate=", "d.down.rate=")
+    filters = ("d.hashing=", "d.message=", "d.hashing_failed=", "d.peers_connected=", "d.up.rate=", "d.down.rate=")
     tables = {("main", ""): ITEMS, **{("main", command): _where(command) for command in filters}}
     return FakeRTorrent(answers=answers, tables=tables)
 
