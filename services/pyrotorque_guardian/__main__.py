@@ -2,8 +2,10 @@
 
 import argparse
 import logging
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +72,21 @@ def guard(given: Given) -> None:
             life.on_wake(bus.wake)
             supervisord = Supervisord(layout.supervisor_socket, timeout=_SUPERVISORD_WITHIN)
             shared_logs = (layout.log_dir / logs.OWNERS_LOG, _own_log(layout))
-            Guardian(bus, store, outbox, supervisord, given.guard_file, shared_logs, Totals()).run(life)
+            guardian = Guardian(
+                bus, store, outbox, supervisord, given.guard_file, shared_logs, _parent_signalled(), Totals()
+            )
+            guardian.run(life)
+
+
+def _parent_signalled() -> Callable[[signal.Signals], None]:
+    """Signals supervisord, our parent, and never whoever comes to be in its place."""
+    parent = os.getppid()
+
+    def send(number: signal.Signals) -> None:
+        if os.getppid() == parent:
+            os.kill(parent, number)
+
+    return send
 
 
 def _own_log(layout: Layout) -> Path:

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,7 @@ class Guardian:
     supervisord: Supervisord
     guard_file: Path | None
     shared_logs: tuple[Path, ...]
+    signal_supervisord: Callable[[signal.Signals], None]
     totals: Totals
     _states: dict[str, str] = field(default_factory=dict[str, str])
     _untold: deque[ServiceStateChanged] = field(default_factory=lambda: deque[ServiceStateChanged](maxlen=_UNTOLD_MAX))
@@ -151,8 +153,8 @@ class Guardian:
 
     def _rotate_logs(self) -> None:
         if rotate(self.shared_logs):
-            # supervisord is our parent; it opens its files again (supervisord(8), SIGUSR2).
-            os.kill(os.getppid(), signal.SIGUSR2)
+            # It opens its files again (supervisord's documentation, Signals).
+            self.signal_supervisord(signal.SIGUSR2)
 
     def _kill(self, hung: Hung) -> None:
         text = f"{hung.service} hangs: {hung.reason}; killing it"
@@ -184,7 +186,9 @@ class Guardian:
         try:
             self.supervisord.shutdown()
         except SupervisordError as error:
-            log.warning("%s", error)
+            # Somebody may have removed its socket together with the guard file.
+            log.warning("%s; sending it TERM", error)
+            self.signal_supervisord(signal.SIGTERM)
 
     def _tell(self, now: float) -> None:
         """Make what happened durable, then ring; while the disk is full it waits here."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from pyrotorque.events import Heartbeat
 from pyrotorque.layout import Layout
@@ -44,6 +45,9 @@ class Pulse:
         self._done = threading.Event()
         self._stop_at = 0.0
         self.step = Step("waiting", time.monotonic())
+        endpoints = (layout.heartbeat_endpoint, layout.events_endpoint, layout.requests_endpoint)
+        self._sockets = [Path(endpoint(service).removeprefix("ipc://")) for endpoint in endpoints]
+        self._seen: set[Path] = set()
 
     @contextmanager
     def beating(self) -> Generator[None]:
@@ -90,6 +94,7 @@ class Pulse:
                     beats.beat(self.heartbeat())
                     next_beat = now + INTERVAL
                     self._look_at_parent()
+                    self._look_at_sockets()
                     backwatch.look(now)
                 if self._stop_at and now >= self._stop_at:
                     self._end_at_once()
@@ -111,8 +116,19 @@ class Pulse:
     def _look_at_parent(self) -> None:
         if os.getppid() != self._parent or _reader_is_gone():
             log.warning("our supervisord is gone: leaving")
-            os.kill(os.getpid(), signal.SIGTERM)
-            self._stop_at = self._stop_at or time.monotonic() + STOP_WITHIN
+            self._stop()
+
+    def _look_at_sockets(self) -> None:
+        """A socket that was removed is deaf for all who come later: a new start binds it again."""
+        there = {path for path in self._sockets if path.exists()}
+        if self._seen - there and "SUPERVISOR_ENABLED" in os.environ:
+            log.warning("our sockets in %s were removed: starting anew", self._layout.run_dir)
+            self._stop()
+        self._seen |= there
+
+    def _stop(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        self._stop_at = self._stop_at or time.monotonic() + STOP_WITHIN
 
     def _end_at_once(self) -> None:
         """Everything we do survives a kill at any moment; so it survives this."""

@@ -1,6 +1,7 @@
 """The group under a real supervisord: started, killed, hung, given up on and stopped; the services are stand-ins."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -168,6 +169,27 @@ def test_the_group_ends_when_its_guard_file_is_gone(group: Group) -> None:
     eventually(lambda: not _lives(pid), timeout=10.0)
     with pytest.raises(SupervisordError, match="does not answer"):
         group.supervisord.processes()
+
+
+def test_sockets_that_were_removed_are_there_again(group: Group) -> None:
+    group.start()
+    eventually(lambda: group.runs(*SERVICES), timeout=20)
+    before = group.pid("watcher")
+    sockets = [group.layout.run_dir / f"watcher.{kind}" for kind in ("beat", "events", "requests")]
+    eventually(lambda: all(path.exists() for path in sockets))
+    for path in sockets:
+        path.unlink()
+    eventually(group.is_another("watcher", before), timeout=5.0)
+    eventually(lambda: all(path.exists() for path in sockets))
+
+
+def test_the_group_ends_even_when_its_whole_folder_is_removed(group: Group) -> None:
+    group.layout.prepare()
+    group.layout.guard_file.touch()
+    pid = group.start()
+    eventually(lambda: group.runs(*SERVICES), timeout=20)
+    shutil.rmtree(group.layout.run_dir)
+    eventually(lambda: not _lives(pid), timeout=10.0)
 
 
 def _lives(pid: int) -> bool:

@@ -1,5 +1,6 @@
 """One turn of the guardian's loop after the other, over a supervisord that plays a script."""
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ class PlayedSupervisord(Supervisord):
     states: dict[str, str] = field(default_factory=dict[str, str])
     done: list[str] = field(default_factory=list[str])
     away: bool = False
+    signals: list[signal.Signals] = field(default_factory=list[signal.Signals])
 
     def processes(self) -> list[Process]:
         if self.away:
@@ -54,7 +56,7 @@ def guardian(layout: Layout, supervisord: PlayedSupervisord) -> Iterator[Guardia
     store = open_store(layout.database("guardian"), [])
     outbox = Outbox(store, "guardian")
     with Bus(layout, "guardian", outbox) as bus:
-        yield Guardian(bus, store, outbox, supervisord, None, (), Totals())
+        yield Guardian(bus, store, outbox, supervisord, None, (), supervisord.signals.append, Totals())
     store.close()
 
 
@@ -110,6 +112,7 @@ def test_the_group_is_stopped_when_its_guard_file_goes_and_asked_again_if_that_f
     supervisord.away = False
     guardian.turn(Woken(), 3.0)
     assert supervisord.done == ["shutdown", "shutdown"]
+    assert supervisord.signals == [signal.SIGTERM]
 
 
 def test_while_the_disk_is_full_changes_wait_and_others_are_kept_alive(
