@@ -1,0 +1,243 @@
+"""The scheduler as a process beside a real rTorrent: instant, killed at any moment, stopped within a second."""
+
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from demo.group import environment
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.bus import ask
+from pyrotorque.errors import ServiceUnreachable
+from pyrotorque.events import TorrentErased, TorrentStarted, decode
+from pyrotorque.layout import Layout
+from pyrotorque.outbox import told
+from pyrotorque.requests import (
+    Answer,
+    DescribeService,
+    ExplainQueue,
+    PauseJob,
+    Request,
+    ResumeJob,
+    RunJob,
+    StartTorrent,
+)
+from pyrotorque.rtorrent import RTorrent
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.process, pytest.mark.rtorrent, pytest.mark.timeout(120)]
+
+BELL = (Path(__file__).parents[2] / "deploy" / "rtorrent.d" / "bell.rc").read_text()
+
+
+@dataclass
+class Scheduler:
+    """The service without supervisord; `start` it as often as you like."""
+
+    config: Path
+    rtorrent: RTorrent
+    process: subprocess.Popen[bytes] | None = None
+    loaded: list[str] = field(default_factory=list[str])
+
+    @property
+    def layout(self) -> Layout:
+        return Layout.below(self.config)
+
+    def configure(self, url: str, **settings: object) -> None:
+        lines = [f"job.queue.{key} = {value}" for key, value in settings.items()]
+        text = "\n".join(["[TORQUE]", f"scgi_url = {url}", "job.queue.active = True", *lines])
+        (self.config / "torque.ini").write_text(text)
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "pyrotorque_scheduler", "--config-dir", str(self.config)]
+        with (self.config / "out").open("ab") as output:
+            self.process = subprocess.Popen(command, env=environment(), stdout=output, stderr=output)
+        eventually(self.answers, 20)
+
+    def end(self, number: signal.Signals = signal.SIGKILL) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(10)
+
+    def ask(self, request: Request) -> Answer:
+        return ask(self.layout, "scheduler", request)
+
+    def log(self) -> str:
+        return (self.config / "out").read_text()
+
+    def load(self, name: str) -> str:
+        metafile = make_metafile(name)
+        self.rtorrent.call("load.raw", "", metafile, f"d.custom.set=tm_loaded,{time.time():.0f}")
+        self.loaded.append(info_hash(metafile))
+        return self.loaded[-1]
+
+    def running(self) -> set[str]:
+        return {made for made, state in self.rtorrent.rows("main", ["d.hash=", "d.state="]) if state == "1"}
+
+    def started(self) -> list[str]:
+        """The info-hashes of all TorrentStarted in its outbox."""
+        events = [decode(body).event for body in told(self.layout.database("scheduler"))]
+        return [event.info_hash for event in events if isinstance(event, TorrentStarted)]
+
+    def answers(self) -> bool:
+        try:
+            return self.ask(DescribeService()).ok
+        except ServiceUnreachable:
+            return False
+
+
+@pytest.fixture
+def real(short_folder: Path) -> Iterator[PrivateRTorrent]:
+    include = BELL.replace("~/.pyroscope/run/bell", str(short_folder / "config" / "run" / "bell"))
+    running = PrivateRTorrent(short_folder / "rt", extra_rc=include).start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def scheduler(real: PrivateRTorrent, short_folder: Path) -> Iterator[Scheduler]:
+    config = short_folder / "config"
+    config.mkdir()
+    made = Scheduler(config, RTorrent(real.url))
+    made.configure(real.url, schedule="second=*", start_at_once=5, downloading_max=500)
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.end()
+
+
+def test_what_is_loaded_is_started_and_told(scheduler: Scheduler) -> None:
+    scheduler.start()
+    item = scheduler.load("one")
+    eventually(lambda: item in scheduler.running())
+    eventually(lambda: scheduler.started() == [item])
+
+
+def seconds_to_start(scheduler: Scheduler, number: int) -> float:
+    """Between two ticks of five seconds, with a fresh grant, a whole gap after the batch before."""
+    eventually(lambda: time.time() % 5 > 4.5, 6)
+    eventually(lambda: 1 < time.time() % 5 - number * 0.8 < 1.5, 6)
+    began = time.monotonic()
+    item = scheduler.load(f"item {number}")
+    eventually(lambda: item in scheduler.running(), 1, interval=0.001)
+    return time.monotonic() - began
+
+
+def test_the_bell_makes_it_start_at_once_and_not_at_the_next_tick(scheduler: Scheduler, real: PrivateRTorrent) -> None:
+    scheduler.configure(real.url, schedule="second=*/5", start_at_once=1)
+    scheduler.start()
+    moments = [seconds_to_start(scheduler, number) for number in range(3)]
+    assert statistics.median(moments) < 0.2
+
+
+def test_killed_at_any_moment_it_starts_all_and_tells_each_once(scheduler: Scheduler) -> None:
+    scheduler.start()
+    for number in range(30):
+        scheduler.load(f"item {number}")
+        if number % 6 == 5:
+            eventually(lambda: scheduler.running())
+            scheduler.end()
+            scheduler.start()
+    eventually(lambda: scheduler.running() == set(scheduler.loaded), 30)
+    eventually(lambda: sorted(scheduler.started()) == sorted(scheduler.loaded), 10)
+
+
+def test_it_ends_within_a_second_even_while_rtorrent_hangs(scheduler: Scheduler, real: PrivateRTorrent) -> None:
+    scheduler.start()
+    os.kill(real.pid, signal.SIGSTOP)
+    try:
+        eventually(lambda: scheduler.ask(PauseJob(job="queue")).ok, 30)
+        began = time.monotonic()
+        assert scheduler.end(signal.SIGTERM) == 0
+        assert time.monotonic() - began < 1.5
+    finally:
+        os.kill(real.pid, signal.SIGCONT)
+
+
+def test_that_rtorrent_is_away_is_said_once_and_its_return_too(scheduler: Scheduler, real: PrivateRTorrent) -> None:
+    scheduler.start()
+    real.stop()
+    eventually(lambda: "WARN" in scheduler.log())
+    began = time.monotonic()
+    eventually(lambda: time.monotonic() - began > 3)
+    real.start()
+    eventually(lambda: "answers again" in scheduler.log(), 10)
+    assert scheduler.log().count("waiting for it") == 1
+
+
+def test_a_paused_queue_starts_nothing_until_it_is_resumed_also_after_a_restart(scheduler: Scheduler) -> None:
+    scheduler.start()
+    assert scheduler.ask(PauseJob(job="queue")).ok
+    scheduler.end()
+    scheduler.start()
+    item = scheduler.load("one")
+    eventually(lambda: scheduler.rtorrent.call("view.size", "", "main") == 1)
+    assert "paused" in scheduler.ask(RunJob(job="queue")).text
+    assert item not in scheduler.running()
+    assert scheduler.ask(ResumeJob(job="queue")).ok
+    eventually(lambda: item in scheduler.running())
+
+
+def test_an_item_is_started_by_hand_whatever_the_limits(scheduler: Scheduler, real: PrivateRTorrent) -> None:
+    scheduler.configure(real.url, schedule="second=*", downloading_max=0, downloading_min=0)
+    scheduler.start()
+    item = scheduler.load("one")
+    eventually(lambda: scheduler.rtorrent.call("view.size", "", "main") == 1)
+    assert "0 of 0 slots" in scheduler.ask(ExplainQueue()).text
+    assert scheduler.ask(StartTorrent(info_hash=item.lower())).ok
+    assert item in scheduler.running()
+    assert not scheduler.ask(StartTorrent(info_hash="0" * 40)).ok
+
+
+def test_every_clause_that_holds_an_item_back_is_explained(scheduler: Scheduler) -> None:
+    scheduler.start()
+    scheduler.ask(PauseJob(job="queue"))
+    item = scheduler.load("held")
+    eventually(lambda: scheduler.rtorrent.call("view.size", "", "main") == 1)
+    scheduler.rtorrent.call("d.priority.set", item, 0)
+    answer = scheduler.ask(ExplainQueue(item="held"))
+    assert "not startable, because of prio>0" in answer.text
+    (told_of,) = answer.data
+    assert [clause["text"] for clause in told_of["clauses"] if not clause["verdict"]] == ["prio>0"]
+
+
+def test_what_goes_is_told(scheduler: Scheduler) -> None:
+    item = scheduler.load("one")
+    eventually(lambda: scheduler.rtorrent.call("view.size", "", "main") == 1)
+    scheduler.start()
+    eventually(lambda: item in scheduler.running())
+    scheduler.rtorrent.call("d.erase", item)
+    erased = eventually(
+        lambda: [
+            event
+            for body in told(scheduler.layout.database("scheduler"))
+            if isinstance(event := decode(body).event, TorrentErased)
+        ]
+    )
+    assert [event.info_hash for event in erased] == [item]
+
+
+def test_a_job_that_is_not_there_is_named_with_those_that_are(scheduler: Scheduler) -> None:
+    scheduler.start()
+    answer = scheduler.ask(PauseJob(job="kew"))
+    assert (answer.ok, answer.text) == (False, "the scheduler has no job kew: it has connstats, queue")
+
+
+def test_a_new_configuration_is_taken_up_and_a_broken_one_is_not(scheduler: Scheduler, real: PrivateRTorrent) -> None:
+    scheduler.start()
+    assert scheduler.process is not None
+    scheduler.configure(real.url, schedule="second=nonsense")
+    scheduler.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "the old one stays" in scheduler.log(), 20)
+    scheduler.configure(real.url, schedule="second=*", downloading_max=7)
+    scheduler.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "configuration read again" in scheduler.log(), 20)
+    eventually(scheduler.answers, 10)
+    assert "max 7" in scheduler.ask(ExplainQueue()).text
