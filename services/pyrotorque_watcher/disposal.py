@@ -20,7 +20,7 @@ from pyrotorque.settings.schema import Disposal, WatchSettings
 from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger, Row
 from pyrotorque_watcher.plan import mapped
-from pyrotorque_watcher.walk import look
+from pyrotorque_watcher.walk import inside, look
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Disposer:
                 self._delete(row, now)
             elif how == "rename" and not row.path.endswith(suffix):
                 self._move(row, free_name(row.path + suffix, row.path))
-            elif how == "move" and folder is not None:
+            elif how == "move" and folder is not None and not inside(row.path, folder):
                 self._move(row, free_name(_below(folder, row), row.path))
         except OSError as error:
             log.warning("%s: cannot %s %s: %s", row.job, how, printable(row.path), error.strerror)

@@ -4,7 +4,6 @@ import logging
 import os
 import stat
 from collections import deque
-from dataclasses import dataclass
 from typing import Final
 
 from pyrotorque.settings.schema import WatchSettings
@@ -12,6 +11,7 @@ from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.metrics import Metrics
 from pyrotorque_watcher.reconcile import Situation, Verdict
+from pyrotorque_watcher.roots import Root
 from pyrotorque_watcher.rounds import Cause, Round
 from pyrotorque_watcher.sightings import QUIET, Sightings
 from pyrotorque_watcher.tree import Change, Kind, Tree, WatchLimit
@@ -32,20 +32,6 @@ _ROOT_AWAY: Final = 1.0  # how often a missing root is looked for
 _POLL: Final = 2.0  # how often a tree is walked that inotify cannot hear, at most
 _PATIENCE: Final = 50  # a walk that took t seconds is repeated after 50 t at the earliest: 2 % of a core
 EVENTS: Final = 4096  # bytes of events taken at a time, so that loading goes on in between
-
-
-@dataclass
-class Root:
-    """A root and what is known about it now."""
-
-    path: bytes
-    since_ns: int
-    complete: bool
-    there: bool = True
-    deaf: str = ""
-    """Why it is polled, if it is."""
-    due: float = 0.0
-    """When it is to be walked next (monotonic)."""
 
 
 class TreeJob:

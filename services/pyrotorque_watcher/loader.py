@@ -18,14 +18,13 @@ import msgspec
 from pyrotorque.errors import RequestTooLarge, RTorrentError, RTorrentFault, RTorrentPermission, RTorrentUnavailable
 from pyrotorque.events import LoadFailure
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.settings.schema import WatchSettings
 from pyrotorque.text import printable
 from pyrotorque_watcher.away import Away
 from pyrotorque_watcher.ledger import Ledger, Row, Seen
 from pyrotorque_watcher.marks import disarm, marks_of, replace_broken
 from pyrotorque_watcher.outcomes import Outcomes
 from pyrotorque_watcher.plan import Plan, globs, mapped, verb
-from pyrotorque_watcher.prepare import Gone, NotYet, Prepared, Recipes, Refused, Written, prepare
+from pyrotorque_watcher.prepare import Client, Gone, NotYet, Prepared, Ready, Refused, Written, prepare
 from pyrotorque_watcher.sight import Sight
 from pyrotorque_watcher.walk import look
 
@@ -34,24 +33,8 @@ log = logging.getLogger(__name__)
 BATCH: Final = 32  # loads between two looks for their items: about 40 ms of rTorrent's time
 _AGAIN: Final = (0.005, 0.02, 0.1, 0.4)  # seconds between looks for an item that is not visible yet
 _SENDS: Final = 5
+_STEP: Final = 2.0  # seconds after which a step sends no more: what is left is looked for, and sent again, later
 _NEVER: Final = 1e15
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """A job as the loader needs it."""
-
-    settings: WatchSettings
-    recipes: Recipes
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A row that is in the ledger as sent, and what to send."""
-
-    row: Row
-    plan: Plan
-    settings: WatchSettings
 
 
 @dataclass
@@ -130,10 +113,11 @@ class Loader:
         with self.ledger.transaction():
             self.ledger.claim(rows, time.time())
         waiting, sent = deque(rows), list[Row]()
+        until = time.monotonic() + _STEP
         ready: list[Ready] = []
 
         def make_ready() -> None:
-            while waiting and not ready and not self.stopping():
+            while waiting and not ready and not self.stopping() and time.monotonic() < until:
                 made = self._made_ready(waiting.popleft())
                 if made is not None:
                     ready.append(made)

@@ -4,6 +4,8 @@ import logging
 from dataclasses import dataclass, field
 from typing import cast
 
+import msgspec
+
 from pyrotorque import logs
 from pyrotorque.events import LoadFailed, LoadFailure, LoadMode, TorrentLoaded
 from pyrotorque.outbox import Outbox
@@ -79,7 +81,8 @@ class Outcomes:
         )
         self.outbox.add(LoadFailed(at=now, metafile=path, job=row.job, kind=kind, reason=shown))
         self.metrics.failed(kind)
-        self.finished.append((row, kind))
+        # The item that rTorrent has was loaded from another file: that one's tie is not ours to change.
+        self.finished.append((msgspec.structs.replace(row, tied=0) if kind == "duplicate" else row, kind))
         level = logging.INFO if kind == "duplicate" else logging.WARNING
         self._say(level, f"{row.job}: did not load {path}: {shown}")
 

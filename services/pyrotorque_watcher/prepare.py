@@ -68,6 +68,23 @@ class Recipes(Protocol):
     def of(self, row: Row) -> Recipe: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A job as the loader needs it."""
+
+    settings: WatchSettings
+    recipes: Recipes
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A row that is in the ledger as sent, and what to send."""
+
+    row: Row
+    plan: Plan
+    settings: WatchSettings
+
+
 class Sees(Protocol):
     """What rTorrent sees and knows."""
 

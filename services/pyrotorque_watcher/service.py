@@ -1,7 +1,6 @@
 """The watcher's loop: hears the kernel, loads what was seen, walks what is due, answers; one small piece at a time."""
 
 import logging
-import os
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -11,19 +10,19 @@ from typing import Final
 import msgspec
 
 from pyrotorque import logs
-from pyrotorque.bus import Asked, Bus
+from pyrotorque.bus import Bus
 from pyrotorque.configuration import Configuration, ConfigurationWatch, reload
-from pyrotorque.errors import PyrotorqueError, RTorrentError, SettingsError, UserError
+from pyrotorque.errors import RTorrentError, SettingsError, UserError
 from pyrotorque.events import TotalsReported
 from pyrotorque.lifecycle import Life
 from pyrotorque.outbox import Outbox
-from pyrotorque.requests import Answer, DescribeService, RetryMetafiles
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.schedule import parse_schedule
 from pyrotorque.settings.schema import Settings, WatchSettings
 from pyrotorque.store import Store
 from pyrotorque.text import printable
 from pyrotorque.totals import Totals
+from pyrotorque_watcher.answers import answer
 from pyrotorque_watcher.disposal import Disposer
 from pyrotorque_watcher.durable import Durability
 from pyrotorque_watcher.job import TreeJob
@@ -33,6 +32,7 @@ from pyrotorque_watcher.metrics import Metrics
 from pyrotorque_watcher.outcomes import Outcomes
 from pyrotorque_watcher.recipes import JobRecipes
 from pyrotorque_watcher.reports import CHANGED, Reports
+from pyrotorque_watcher.started import written
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class Watcher:
         """
         since = self.group_started
         if self.ledger.knows_roots():
-            since = max(since, _written(self.configuration.layout.config_dir / "torque.ini"))
+            since = max(since, written(self.configuration.layout.config_dir / "torque.ini"))
         return int(since * 1e9)
 
     def _connect(self, settings: Settings, clients: dict[str, Client]) -> None:
@@ -152,6 +152,8 @@ class Watcher:
             self._take(Configuration(settings, before.layout, before.options))
 
     def _take(self, configuration: Configuration) -> None:
+        if self.loader:
+            self.loader.finish()
         self.configuration = configuration
         logs.set_level(configuration.settings.log_level)
         self.close()
@@ -182,7 +184,7 @@ class Watcher:
                 self._checkpoint()
             woken = self.bus.wait(timeout, *(job.fileno() for job in self.jobs if job.fileno() >= 0))
             for asked in woken.requests:
-                asked.answer(self.answer(asked))
+                asked.answer(answer(asked.request, self.ledger, self.jobs, self.loader))
             self._reload(clock)
 
     def _checkpoint(self) -> None:
@@ -259,14 +261,14 @@ class Watcher:
 
     def _dispose_failed(self) -> None:
         """What rTorrent has already is put away like what we have loaded."""
-        if self.loader is None:
-            return
-        finished, self.loader.outcomes.finished[:] = list(self.loader.outcomes.finished), []
-        for row, kind in finished:
+        finished = self.loader.outcomes.finished if self.loader else []
+        while finished:
+            row, kind = finished[0]
             if kind == "duplicate":
                 self._dispose_loaded(row)
             elif disposer := self._disposers.get(row.job):
                 disposer.failed(row, time.time())
+            del finished[0]
 
     def _read_inis(self, job: TreeJob) -> None:
         """A watch.ini that was written is tried at once, so that its author hears of mistakes."""
@@ -289,53 +291,7 @@ class Watcher:
             self.totals.save(self.store)
             self.bus.tell(TotalsReported(at=time.time(), service="watcher", families=families))
 
-    # -- requests
-
-    def answer(self, asked: Asked) -> Answer:
-        try:
-            match asked.request:
-                case RetryMetafiles(paths=paths):
-                    return self._retry(paths)
-                case DescribeService():
-                    return Answer(ok=True, data=self.describe())
-                case other:
-                    return Answer(ok=False, text=f"the watcher does not do {type(other).__name__}")
-        except PyrotorqueError as error:
-            return Answer(ok=False, text=str(error))
-
-    def _retry(self, paths: tuple[str, ...]) -> Answer:
-        with self.store.transaction():
-            count = self.ledger.retry(paths or None, time.time())
-        if not count and paths:
-            return Answer(ok=False, text=f"no failed or baseline metafile is known as {printable(', '.join(paths))}")
-        return Answer(ok=True, text=f"{count} metafiles will be loaded", data={"count": count})
-
-    def describe(self) -> dict[str, object]:
-        """For `pyrotorque status`."""
-        loader = self.loader
-        return {
-            "rtorrent": "unknown" if loader is None else "away" if loader.away.since else "answers",
-            "metafiles": self.ledger.counts(),
-            "jobs": {
-                job.name: {
-                    "roots": [printable(path) for path in job.roots],
-                    "missing": [printable(path) for path in job.missing],
-                    "polled": {printable(root.path): root.deaf for root in job.roots.values() if root.deaf},
-                    "watches": job.watches,
-                    "walking": job.walking,
-                }
-                for job in self.jobs
-            },
-        }
-
 
 def interval_of(job: WatchSettings) -> float:
     """How often the trees are walked: as the schedule says, and every minute at least."""
     return min(_RESCAN, parse_schedule(job.schedule).smallest_gap())
-
-
-def _written(path: "os.PathLike[str]") -> float:
-    try:
-        return os.stat(path).st_mtime
-    except OSError:
-        return 0.0

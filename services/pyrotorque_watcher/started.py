@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 
 def group_started() -> float:
@@ -23,3 +24,11 @@ def process_started(pid: int) -> float:
         age = 0.0
     # Times of files lag behind the clock by up to a tick of the kernel (10 ms at most).
     return time.time() - age - 0.01
+
+
+def written(path: Path) -> float:
+    """When `path` was written, in Unix seconds; 0 when it is not there."""
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return 0.0

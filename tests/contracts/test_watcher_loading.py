@@ -12,7 +12,9 @@ import pytest
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentFault
+from pyrotorque.requests import Answer, DescribeService, PauseJob, Request, RetryMetafiles
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque_watcher.answers import answer
 from tests.watching import Watching, job, touch
 
 pytestmark = pytest.mark.rtorrent
@@ -362,3 +364,44 @@ def test_paths_that_rtorrent_sees_differently_are_not_tied_by_guesswork(
         info = drop(root / "b.torrent", "yes")
         watching.until(visible(watching, root / "b.torrent"))
         assert client.call("d.tied_to_file", info) == "/data/watch/b.torrent"
+
+
+def test_putting_a_duplicate_away_leaves_the_tie_of_the_item_alone(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
+) -> None:
+    with Watching(short_folder, job(root), url=rtorrent.url) as watching:
+        info = drop(root / "a.torrent", "same")
+        watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
+        watching.again(job(root, on_loaded="delete"))
+        drop(root / "b.torrent", "same")
+        watching.until(lambda: not (root / "b.torrent").exists())
+        assert client.call("d.tied_to_file", info) == str(root / "a.torrent")
+        assert (root / "a.torrent").exists()
+
+
+def test_touching_a_file_whose_item_is_there_changes_nothing(watching: Watching, root: Path, client: RTorrent) -> None:
+    info = drop(root / "a.torrent")
+    watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
+    token = watching.row(root / "a.torrent").token
+    touch(root / "a.torrent")
+    watching.until(lambda: watching.row(root / "a.torrent").token != token)
+    watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
+    assert not watching.failed
+    assert len(watching.loaded) == 1
+    assert client.call("d.tied_to_file", info) == str(root / "a.torrent")
+
+
+def test_what_one_may_ask(watching: Watching, root: Path) -> None:
+    (root / "bad.torrent").write_bytes(b"no metafile")
+    watching.until(lambda: watching.state(root / "bad.torrent") == "failed")
+    watcher = watching.watcher
+
+    def ask(request: Request) -> Answer:
+        return answer(request, watcher.ledger, watcher.jobs, watcher.loader)
+
+    assert ask(DescribeService()).data["metafiles"] == {"failed": 1}
+    assert not ask(RetryMetafiles(paths=("/nowhere",))).ok
+    assert not ask(PauseJob(job="queue")).ok
+    drop(root / "bad.torrent")
+    assert ask(RetryMetafiles()).ok
+    watching.until(visible(watching, root / "bad.torrent"))

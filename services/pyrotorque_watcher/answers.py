@@ -1,0 +1,51 @@
+"""What the watcher answers when it is asked something."""
+
+import time
+from collections.abc import Sequence
+
+from pyrotorque.errors import PyrotorqueError
+from pyrotorque.requests import Answer, DescribeService, Request, RetryMetafiles
+from pyrotorque.text import printable
+from pyrotorque_watcher.job import TreeJob
+from pyrotorque_watcher.ledger import Ledger
+from pyrotorque_watcher.loader import Loader
+
+
+def answer(request: Request, ledger: Ledger, jobs: Sequence[TreeJob], loader: Loader | None) -> Answer:
+    """Do what is asked, or say what is the case."""
+    try:
+        match request:
+            case RetryMetafiles(paths=paths):
+                return _retry(ledger, paths)
+            case DescribeService():
+                return Answer(ok=True, data=describe(ledger, jobs, loader))
+            case other:
+                return Answer(ok=False, text=f"the watcher does not do {type(other).__name__}")
+    except PyrotorqueError as error:
+        return Answer(ok=False, text=str(error))
+
+
+def _retry(ledger: Ledger, paths: tuple[str, ...]) -> Answer:
+    with ledger.transaction():
+        count = ledger.retry(paths or None, time.time())
+    if not count and paths:
+        return Answer(ok=False, text=f"no failed or baseline metafile is known as {printable(', '.join(paths))}")
+    return Answer(ok=True, text=f"{count} metafiles will be loaded", data={"count": count})
+
+
+def describe(ledger: Ledger, jobs: Sequence[TreeJob], loader: Loader | None) -> dict[str, object]:
+    """For `pyrotorque status`."""
+    return {
+        "rtorrent": "unknown" if loader is None else "away" if loader.away.since else "answers",
+        "metafiles": ledger.counts(),
+        "jobs": {
+            job.name: {
+                "roots": [printable(path) for path in job.roots],
+                "missing": [printable(path) for path in job.missing],
+                "polled": {printable(root.path): root.deaf for root in job.roots.values() if root.deaf},
+                "watches": job.watches,
+                "walking": job.walking,
+            }
+            for job in jobs
+        },
+    }
