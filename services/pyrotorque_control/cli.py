@@ -39,7 +39,9 @@ class _Lazy(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
-            return None
+            from pyrotorque.settings.problems import suggestion
+
+            ctx.fail(f"No such command {cmd_name!r}{suggestion(cmd_name, _COMMANDS)}.")
         command: click.Command = importlib.import_module(f"pyrotorque_control.commands.{cmd_name}").command
         return command
 
@@ -53,6 +55,8 @@ def run(arguments: Sequence[str]) -> int:
         return ended.exit_code
     except click.UsageError as error:
         error.show()
+        if isinstance(error, click.NoSuchOption) and any(error.option_name in each.opts for each in pyrotorque.params):
+            tell(f"{error.option_name} stands before the sub-command: pyrotorque {error.option_name} … COMMAND")
         return EX_USAGE
     except click.ClickException as error:
         error.show()

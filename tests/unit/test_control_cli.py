@@ -156,6 +156,16 @@ def test_wrong_usage_ends_with_64(pyrotorque: Command, words: tuple[str, ...]) -
     assert pyrotorque.configured("[TORQUE]\n")(*words).code == 64
 
 
+def test_an_option_behind_the_sub_command_is_told_its_place(pyrotorque: Command) -> None:
+    ended = pyrotorque("check", "--config-file", "x.ini")
+    assert ended.code == 64
+    assert "--config-file stands before the sub-command" in ended.err
+
+
+def test_a_misspelt_sub_command_gets_the_nearest(pyrotorque: Command) -> None:
+    assert "No such command 'explane', did you mean explain" in pyrotorque("explane").err
+
+
 def test_help_names_every_command_and_ends_well(pyrotorque: Command) -> None:
     ended = pyrotorque("--help")
     assert ended.code == 0
