@@ -4,6 +4,7 @@ import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from supervisor.options import ServerOptions
@@ -28,7 +29,7 @@ ODD = [
 ]
 
 
-def read_back(conf: Path) -> ServerOptions:
+def read_back(conf: Path) -> Any:
     options = ServerOptions()
     options.realize(["-c", str(conf)])
     return options
