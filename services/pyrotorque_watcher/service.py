@@ -27,9 +27,10 @@ from pyrotorque_watcher.disposal import Disposer
 from pyrotorque_watcher.durable import Durability
 from pyrotorque_watcher.job import TreeJob
 from pyrotorque_watcher.ledger import Ledger, Row
-from pyrotorque_watcher.loader import Client, Loader
+from pyrotorque_watcher.loader import Loader
 from pyrotorque_watcher.metrics import Metrics
 from pyrotorque_watcher.outcomes import Outcomes
+from pyrotorque_watcher.prepare import Client
 from pyrotorque_watcher.recipes import JobRecipes
 from pyrotorque_watcher.reports import CHANGED, Reports
 from pyrotorque_watcher.started import written
