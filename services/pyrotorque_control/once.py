@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from types import FrameType
 from typing import Final
 
 import click
@@ -21,10 +22,11 @@ from pyrotorque_control.exits import EX_OK, EX_TEMPFAIL, EX_USAGE
 from pyrotorque_control.group import Group, Refused
 from pyrotorque_control.preparing import prepare
 
-_RUNNABLE: Final = (QueueSettings, StatsSettings, CustomSettings)
+_RUNNABLE: Final = (QueueSettings, StatsSettings)
 # The job is run because it is asked to be, and not a second time because its moment comes.
 _NEVER: Final = "year=2000"
 _UP_WITHIN: Final = 10.0  # seconds
+_NUDGE_EVERY: Final = 0.1  # seconds
 _DONE_WITHIN: Final = 600.0  # seconds
 
 
@@ -33,9 +35,24 @@ def once(group: Group, name: str) -> int:
     if group.running():
         click.echo(asked(group, "scheduler", RunJob(job=name), _DONE_WITHIN).text)
         return EX_OK
-    answer = _run_here(group, _alone(prepare(group), name), name)
+    configuration = prepare(group)
+    job = next((job for job in configuration.settings.jobs if job.name == name), None)
+    if isinstance(job, CustomSettings):
+        answer = _run_custom(configuration, job)
+    else:
+        answer = _run_here(group, _alone(configuration, name), name)
     click.echo(answer.text, err=not answer.ok)
     return EX_OK if answer.ok else EX_TEMPFAIL
+
+
+def _run_custom(configuration: Configuration, job: CustomSettings) -> Answer:
+    """A job of the user has a process of its own anyway: it needs no scheduler."""
+    from pyrotorque.jobs.probing import run_alone
+
+    logs.configure(configuration.settings.log_level, "scheduler", configuration.layout)
+    failure = run_alone(job, configuration.settings, configuration.layout)
+    text = f"{job.name} failed: {failure}" if failure else f"{job.name} was run"
+    return Answer(ok=not failure, text=text)
 
 
 def _alone(configuration: Configuration, name: str) -> Configuration:
@@ -47,7 +64,10 @@ def _alone(configuration: Configuration, name: str) -> Configuration:
     if not isinstance(job, _RUNNABLE):
         raise Refused(f"job {name} answers to what happens, there is nothing to run once", EX_USAGE)
     only = msgspec.structs.replace(job, active=True, schedule=_NEVER)
-    settings = msgspec.structs.replace(configuration.settings, jobs=(only,))
+    # The others are not run, but what happens meanwhile is kept for those that are on it.
+    others = [job for job in jobs.values() if isinstance(job, CustomSettings) and job.active and job.on]
+    kept = [msgspec.structs.replace(job, schedule="") for job in others]
+    settings = msgspec.structs.replace(configuration.settings, jobs=(only, *kept), only=name)
     return Configuration(settings, configuration.layout, configuration.options)
 
 
@@ -56,14 +76,18 @@ def _run_here(group: Group, configuration: Configuration, name: str) -> Answer:
 
     logs.configure(configuration.settings.log_level, "scheduler", configuration.layout)
     answers: list[Answer] = []
-    asker = threading.Thread(target=_ask_and_end, args=(configuration.layout, name, answers), daemon=True)
+    ended = threading.Event()
+    asker = threading.Thread(target=_ask_and_end, args=(configuration.layout, name, answers, ended), daemon=True)
+    # What it sends us after the scheduler has put its own handlers away must not end us.
+    signal.signal(signal.SIGTERM, _nothing)
     asker.start()
     run(Start("scheduler", group.config_dir, configuration))
+    ended.set()
     asker.join()
     return answers[0]
 
 
-def _ask_and_end(layout: Layout, name: str, answers: list[Answer]) -> None:
+def _ask_and_end(layout: Layout, name: str, answers: list[Answer], ended: threading.Event) -> None:
     """From beside the scheduler, whose loop owns the main thread and ends by TERM."""
     from pyrotorque.bus.asking import ask
 
@@ -74,4 +98,11 @@ def _ask_and_end(layout: Layout, name: str, answers: list[Answer]) -> None:
         except ServiceUnreachable as error:
             if time.monotonic() > deadline:
                 answers.append(Answer(ok=False, text=str(error)))
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+    # A signal that comes just before the loop begins to wait does not end the wait; the next one does.
+    while not ended.is_set():
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        ended.wait(_NUDGE_EVERY)
+
+
+def _nothing(_number: int, _frame: FrameType | None) -> None:
+    pass

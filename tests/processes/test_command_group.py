@@ -74,6 +74,15 @@ def dropped(group: Group, name: str) -> str:
     return info_hash(metafile)
 
 
+LOADED_AND_STARTED = {"TorrentLoaded", "TorrentStarted"}
+
+
+def told(group: Group, wanted: str) -> set[str]:
+    """The types of the events about an item."""
+    events = map(json.loads, group.command("events", "--json").stdout.splitlines())
+    return {event["type"] for event in events if event.get("info_hash") == wanted}
+
+
 def test_status_shows_all_services(group: Group) -> None:
     said = group.command("--status")
     assert said.returncode == 0
@@ -106,12 +115,7 @@ def test_a_second_start_is_refused(group: Group) -> None:
 
 def test_a_dropped_metafile_is_told_everywhere(group: Group) -> None:
     wanted = dropped(group, "everywhere")
-
-    def told() -> set[str]:
-        events = map(json.loads, group.command("events", "--json").stdout.splitlines())
-        return {event["type"] for event in events if event.get("info_hash") == wanted}
-
-    eventually(lambda: told() >= {"TorrentLoaded", "TorrentStarted"}, timeout=20)
+    eventually(lambda: told(group, wanted) >= LOADED_AND_STARTED, timeout=20)
     rows = map(json.loads, group.command("watched", "--json").stdout.splitlines())
     assert [row["state"] in ("visible", "loaded") for row in rows if row["info_hash"] == wanted] == [True]
     items = group.command("select", "--json", "name=everywhere").stdout.splitlines()
@@ -122,6 +126,8 @@ def test_a_dropped_metafile_is_told_everywhere(group: Group) -> None:
 
 
 def test_follow_shows_what_happens_as_it_happens(group: Group) -> None:
+    earlier = dropped(group, "earlier")
+    eventually(lambda: told(group, earlier) >= LOADED_AND_STARTED, timeout=20)
     command = [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(group.config_dir)]
     with subprocess.Popen(
         [*command, "events", "--follow", "--json"], stdout=subprocess.PIPE, text=True, env=environment()
@@ -131,8 +137,8 @@ def test_follow_shows_what_happens_as_it_happens(group: Group) -> None:
             following.stdout.readline()
             wanted = dropped(group, "followed")
             # Two services tell of it; which of them is heard first is chance.
-            told = (json.loads(line)["type"] for line in following.stdout if wanted in line)
-            assert {next(told), next(told)} == {"TorrentLoaded", "TorrentStarted"}
+            types = (json.loads(line)["type"] for line in following.stdout if wanted in line)
+            assert {next(types), next(types)} == LOADED_AND_STARTED
         finally:
             following.send_signal(signal.SIGINT)
         assert following.wait(10) == 130
