@@ -52,6 +52,8 @@ def check(loaded: Loaded) -> tuple[list[Problem], list[Problem]]:
     for job in loaded.settings.jobs:
         found = [loaded.problem(f"job.{job.name}.{key}", text) for key, text in _of_job(job, loaded)]
         (problems if job.active else warnings).extend(found)
+    for problem, forbids in _of_making(loaded, problems):
+        (problems if forbids else warnings).append(problem)
     warnings.extend(_overlaps(loaded))
     return problems, warnings
 
@@ -154,6 +156,20 @@ def _of_custom(job: CustomSettings, config_dir: Path) -> Complaints:
     for event in job.on:
         if event not in known:
             yield "on", f"{event!r} is no event{suggestion(event, known)} ({', '.join(known)})"
+
+
+def _of_making(loaded: Loaded, known: list[Problem]) -> Iterator[tuple[Problem, bool]]:
+    """What the constructors of users' jobs say, each in a process of its own; True where it is about the settings."""
+    wrong = {problem.key.split(".")[1] for problem in known if problem.key.startswith("job.")}
+    customs = [job for job in loaded.settings.jobs if isinstance(job, CustomSettings)]
+    jobs = [job for job in customs if job.active and job.name not in wrong]
+    if not jobs:
+        return
+    from pyrotorque.jobs.probing import complaints
+
+    for name, complaint in complaints(jobs, loaded.settings, loaded.layout).items():
+        text = complaint.text if complaint.configured_wrong else f"{complaint.text}; the job fails until that is mended"
+        yield loaded.problem(f"job.{name}.handler", text), complaint.configured_wrong
 
 
 def _overlaps(loaded: Loaded) -> Iterator[Problem]:

@@ -119,7 +119,7 @@ def test_two_tree_watches_of_the_same_files_are_a_warning(home: Path, tmp_path: 
 
 def test_an_own_module_is_found_in_the_folder_of_jobs(home: Path) -> None:
     (home / "jobs").mkdir()
-    (home / "jobs/mine.py").touch()
+    (home / "jobs/mine.py").write_text("class X:\n    def __init__(self, config): pass\n    def run(self): pass\n")
     write(home, GOOD + "job.x.handler = mine:X\njob.x.schedule = minute=*\n")
     configuration.read(home, Options())
 

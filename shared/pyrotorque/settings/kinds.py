@@ -19,11 +19,16 @@ _OURS: Final[dict[str, tuple[Kind, str]]] = {
     "TreeWatch": (WatchSettings, "pyrocore.torrent.watch:TreeWatch"),
     "EngineStats": (StatsSettings, "pyrocore.torrent.jobs:EngineStats"),
     "RtorrentExporter": (ExporterSettings, "pyrocore.daemon.exporter:RtorrentExporter"),
+    "Action": (CustomSettings, "pyrotorque.jobs.action:Action"),
+    "Command": (CustomSettings, "pyrotorque.jobs.command:Command"),
+    "ItemCommand": (CustomSettings, "pyrotorque.jobs.itemcommand:ItemCommand"),
+    "PathMover": (CustomSettings, "pyrotorque.jobs.mover:Mover"),
 }
 _EARLIER_PACKAGES: Final = ("pyrocore", "pyrosimple")
 
 # Jobs of the earlier daemons that have no successor: said once, not run.
 RETIRED: Final = {
+    "Mover": "it moved items between instances: a second rTorrent gets a configuration of its own",
     "InfluxDBStats": "its InfluxDB 0.8 is gone; activate job.exporter and let Prometheus collect",
 }
 

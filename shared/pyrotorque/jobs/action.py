@@ -1,0 +1,86 @@
+"""Does one thing with each item that meets a condition: start, stop, close, delete, tag, set a priority, and so on."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pyrotorque.errors import UserError
+from pyrotorque.items import Item
+from pyrotorque.jobs.arguments import compile_text
+from pyrotorque.jobs.itemjob import ItemJob
+from pyrotorque.jobs.settings import required_text, text_of
+from pyrotorque.text import printable
+
+Call = tuple[str, tuple[str | int, ...]]
+
+_PLAIN: Final[Mapping[str, tuple[str, ...]]] = {
+    "start": ("d.start",),
+    "stop": ("d.stop",),
+    "close": ("d.stop", "d.close"),
+    "pause": ("d.pause",),
+    "resume": ("d.resume",),
+    "delete": ("d.stop", "d.close", "d.erase"),
+    "hash_check": ("d.check_hash",),
+    "save": ("d.save_full_session",),
+}
+_WITH_VALUE: Final = ("priority", "throttle", "custom", "tag", "untag")
+_ALIASES: Final = {"erase": "delete", "check": "hash_check", "set_prio": "priority", "set_throttle": "throttle",
+                   "set_custom": "custom", "flush": "save"}  # fmt: skip
+_NAMES: Final = (*_PLAIN, "ignore", "unignore", *_WITH_VALUE)
+_REFUSED: Final = {
+    "cull": "deletes data, which a job does not do unasked: use `delete` and remove the data yourself",
+    "purge": "deletes data, which a job does not do unasked: use `delete` and remove the data yourself",
+}
+
+
+class Action(ItemJob):
+    """`action` names what to do; `value` (or pyrosimple's `args`) is a template over the item's fields where needed."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        given = required_text(config, "action").lower()
+        self.action = _ALIASES.get(given, given)
+        if self.action not in _NAMES:
+            reason = _REFUSED.get(given, f"is none of {', '.join(_NAMES)}")
+            raise UserError(f"job.{self.name}.action: {printable(given)} {reason}")
+        self._value = compile_text(text_of(config, "value", "args"))
+        if self.action in _WITH_VALUE and not text_of(config, "value", "args"):
+            raise UserError(f"job.{self.name}.value is not set: {self.action} needs one")
+        self.needed = self.check_fields(self._value.fields - {"job_name"}) | {"tagged", "is_active"}
+
+    def run_item(self, item: Item) -> None:
+        value = self._value.render({**{name: item[name] for name in self.needed}, "job_name": self.name})
+        shown = f"{self.action} {value}".strip()
+        if self.dry_run:
+            self.log.info("would %s: %s", printable(shown), printable(str(item["name"])))
+            return
+        for method, params in self.calls(item, value):
+            self.rtorrent.call(method, str(item["hash"]), *params)
+        self.log.info("%s: %s", printable(shown), printable(str(item["name"])))
+
+    def calls(self, item: Item, value: str) -> list[Call]:
+        """What rTorrent is told; raises UserError for a value that is none."""
+        match self.action:
+            case "ignore" | "unignore":
+                return [("d.ignore_commands.set", (int(self.action == "ignore"),))]
+            case "priority":
+                if value not in ("0", "1", "2", "3"):
+                    raise UserError(f"a priority is 0, 1, 2 or 3, not {value!r}")
+                return [("d.priority.set", (int(value),)), ("d.update_priorities", ())]
+            case "throttle":
+                change: Call = ("d.throttle_name.set", ("" if value.upper() == "NONE" else value,))
+                # rTorrent changes the throttle of an item only while it is not active.
+                return [("d.stop", ()), change, ("d.start", ())] if item["is_active"] else [change]
+            case "custom":
+                key, equals, text = value.partition("=")
+                if not equals:
+                    raise UserError(f"expected KEY=TEXT for action custom, got {value!r}")
+                return [("d.custom.set", (key.strip(), text))]
+            case "tag" | "untag":
+                return [("d.custom.set", ("tags", _tags(item["tagged"], value, self.action == "tag")))]
+            case _:
+                return [(method, ()) for method in _PLAIN[self.action]]
+
+
+def _tags(before: Any, value: str, wanted: bool) -> str:
+    words = set(value.lower().split())
+    return " ".join(sorted(set(before) | words if wanted else set(before) - words))
