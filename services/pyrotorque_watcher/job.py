@@ -3,6 +3,7 @@
 import logging
 import os
 import stat
+import time
 from collections import deque
 from typing import Final
 
@@ -30,7 +31,9 @@ log = logging.getLogger(__name__)
 
 _ROOT_AWAY: Final = 1.0  # how often a missing root is looked for
 _POLL: Final = 2.0  # how often a tree is walked that inotify cannot hear, at most
-_PATIENCE: Final = 50  # a walk that took t seconds is repeated after 50 t at the earliest: 2 % of a core
+# After a walk that took t seconds of work the next comes after so many t at the earliest: 1 % and 2 % of a core.
+_PATIENCE: Final = 100
+_PATIENCE_DEAF: Final = 50
 EVENTS: Final = 4096  # bytes of events taken at a time, so that loading goes on in between
 
 
@@ -50,7 +53,7 @@ class TreeJob:
         self._tree = Tree(matters)
         self._rounds: deque[Round] = deque()
         self._settling: dict[bytes, float] = {}
-        self._began = 0.0
+        self._worked = 0.0
 
     # -- beginning and end
 
@@ -204,8 +207,11 @@ class TreeJob:
             return False
         current = self._rounds[0]
         if not current.visited:
-            self._began = clock
-        if not current.step(self._tree, self.sightings, now):
+            self._worked = 0.0
+        began = time.monotonic()
+        more = current.step(self._tree, self.sightings, now)
+        self._worked += time.monotonic() - began
+        if not more:
             self._rounds.popleft()
             self._finish(current, now, clock)
         return bool(self._rounds)
@@ -256,8 +262,8 @@ class TreeJob:
             self._complete(root, done)
         elif done.loads and done.cause != "folder":
             log.info("%s: found %d new metafiles in %s", self.name, done.loads, printable(root.path))
-        pause = _POLL if root.deaf else self._interval
-        root.due = clock + max(pause, _PATIENCE * (clock - self._began))
+        pause, patience = (_POLL, _PATIENCE_DEAF) if root.deaf else (self._interval, _PATIENCE)
+        root.due = clock + max(pause, patience * self._worked)
 
     def _complete(self, root: Root, done: Round) -> None:
         with self._ledger.transaction():

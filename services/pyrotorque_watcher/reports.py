@@ -7,7 +7,7 @@ from pyrotorque.events import Family
 from pyrotorque.totals import Totals
 
 CHANGED: Final = 5.0
-_ANYWAY: Final = 30.0
+ANYWAY: Final = 30.0
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Reports:
         if clock - self.at < CHANGED:
             return None
         families = self.totals.families()
-        if families == self.last and clock - self.at < _ANYWAY:
+        if families == self.last and clock - self.at < ANYWAY:
             return None
         self.at, self.last = clock, families
         return families

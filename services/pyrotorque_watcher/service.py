@@ -32,7 +32,7 @@ from pyrotorque_watcher.metrics import Metrics
 from pyrotorque_watcher.outcomes import Outcomes
 from pyrotorque_watcher.prepare import Client
 from pyrotorque_watcher.recipes import JobRecipes
-from pyrotorque_watcher.reports import CHANGED, Reports
+from pyrotorque_watcher.reports import ANYWAY, CHANGED, Reports
 from pyrotorque_watcher.started import written
 
 log = logging.getLogger(__name__)
@@ -65,6 +65,7 @@ class Watcher:
         # A checkpoint waits for the disk: it is done when nothing else is, and in any case before the log is 80 MB.
         self.store.db.execute("PRAGMA wal_autocheckpoint = 20000")
         self._written = 0
+        self._looked = -1
         self.ledger = Ledger(self.store)
         self.metrics = Metrics(self.totals)
         self.totals.load(self.store)
@@ -286,6 +287,9 @@ class Watcher:
         if clock - self._reports.at < CHANGED:
             return
         missing = sum(len(job.missing) for job in self.jobs)
+        if self.store.db.total_changes == self._looked and clock - self._reports.at < ANYWAY:
+            return
+        self._looked = self.store.db.total_changes
         self.metrics.look(self.ledger, sum(job.watches for job in self.jobs), missing)
         families = self._reports.due(clock)
         if families is not None:
