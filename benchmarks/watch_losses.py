@@ -73,6 +73,9 @@ class Scene:
     def items(self) -> set[str]:
         return {info for (info,) in RTorrent(self.rtorrent.url, read_timeout=60).rows("main", ["d.hash="])}
 
+    def size(self) -> int:
+        return int(str(RTorrent(self.rtorrent.url, read_timeout=60).call("view.size", "", "main")))
+
     def times_told(self) -> list[str]:
         events = (decode(body).event for body in told(self.folder / "config" / "state" / "watcher.sqlite3"))
         return [event.info_hash for event in events if isinstance(event, TorrentLoaded)]
@@ -166,7 +169,7 @@ def _tried(what: str, misfortune: Callable[[Scene], None]) -> Figure:
         began = time.monotonic()
         misfortune(scene)
         with contextlib.suppress(TimeoutError):
-            wait_until(lambda: scene.wanted <= scene.items(), 300, lambda: "")
+            wait_until(lambda: scene.size() >= len(scene.wanted), 900, lambda: "")
         seconds = time.monotonic() - began
         with contextlib.suppress(TimeoutError):
             wait_until(lambda: len(scene.times_told()) >= len(scene.wanted), 10, lambda: "")
