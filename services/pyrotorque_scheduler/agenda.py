@@ -39,6 +39,7 @@ class _Entry:
     ticked: bool = False
     hinted: bool = False
     again: float = NEVER
+    by_hint: bool = False
     bucket: Bucket = field(default_factory=Bucket)
 
 
@@ -65,19 +66,19 @@ class Agenda:
         """What is to be done now; it is off the agenda with this."""
         due: list[tuple[str, Cause]] = []
         for name, entry in self._entries.items():
-            if entry.ticked:
-                due.append((name, "tick"))
-            elif entry.again <= now or (entry.hinted and entry.bucket.wait(now) <= 0):
-                due.append((name, "event"))
-            else:
+            entry.by_hint = not entry.ticked and entry.again > now
+            if entry.by_hint and not (entry.hinted and entry.bucket.wait(now) <= 0):
                 continue
+            due.append((name, "tick" if entry.ticked else "event"))
             entry.ticked = entry.hinted = False
             entry.again = NEVER
         return due
 
     def was_dear(self, name: str, now: float) -> None:
-        """The run had to ask rTorrent: hints may not cause many of those."""
-        self._entry(name).bucket.take(now)
+        """The run that was due had to ask rTorrent: hints may not cause many of those."""
+        entry = self._entry(name)
+        if entry.by_hint:
+            entry.bucket.take(now)
 
     def wait(self, now: float) -> float:
         """Seconds until something is due if nothing happens before."""

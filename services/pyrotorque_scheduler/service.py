@@ -221,7 +221,7 @@ class Service:
             self._bus.ring()
 
     def _after_check(self, queue: Queue, cause: Cause, outcome: Outcome) -> None:
-        if outcome.asked and cause == "event":
+        if outcome.asked and cause != "request":
             self._agenda.was_dear(queue.name, time.monotonic())
         if outcome.hold.until is not None and not outcome.started:
             self._agenda.again(queue.name, time.monotonic() + max(0.0, outcome.hold.until - time.time()))

@@ -59,5 +59,16 @@ def test_a_job_looks_again_when_its_time_has_come() -> None:
     assert agenda.due(200.0) == []
 
 
+def test_what_the_job_itself_asked_for_does_not_slow_down_hints() -> None:
+    agenda = Agenda()
+    for second in range(100, 120):
+        agenda.again("queue", at=second)
+        assert agenda.due(second) == [("queue", "event")]
+        agenda.was_dear("queue", second)
+        agenda.hint("queue")
+        assert agenda.due(second + 0.5) == [("queue", "event")]
+        agenda.was_dear("queue", second + 0.5)
+
+
 def test_an_empty_agenda_waits_for_ever() -> None:
     assert Agenda().wait(100.0) == float("inf")
