@@ -24,7 +24,7 @@ def background(group: Group, *, quiet: bool) -> int:
         if quiet:
             return EX_OK
         raise Refused(f"already running, pid {found.pid}", EX_TEMPFAIL)
-    if not group.guard_file.exists():
+    if not group.guard_file.exists() and group.config_dir.is_dir():
         said = f"the guard file {group.guard_file} is missing"
         raise Refused(f"{said}: `touch` it to let the group run in the background, or use --fg", EX_TEMPFAIL)
     # Its guardian ends the group when that file is gone.

@@ -19,7 +19,7 @@ import msgspec
 from pyrotorque.errors import PyrotorqueError, RTorrentError, SettingsError, StateError
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options, read_options, write_atomically
-from pyrotorque.settings import Loaded, Problem, SettingsProblems, digest_of, layout_of, load
+from pyrotorque.settings import Loaded, Problem, Report, SettingsProblems, digest_of, layout_of, load
 from pyrotorque.settings.kept import from_json, to_json
 from pyrotorque.settings.schema import RTorrentSettings, Settings
 
@@ -72,10 +72,12 @@ def read(config_dir: Path, options: Options, *, seek: bool = False) -> Configura
     """
     from pyrotorque.checks import check
 
-    loaded = load(config_dir, options)
+    report = Report()
+    loaded = load(config_dir, options, report)
     problems, warnings = check(loaded)
-    if problems:
-        raise SettingsProblems(problems)
+    told = {problem.key for problem in report.problems}
+    report.problems.extend(problem for problem in problems if problem.key not in told)
+    report.raise_if_any()
     settings = _addressed(loaded, seek=seek)
     return Configuration(settings, loaded.layout, options, (*loaded.warnings, *warnings))
 

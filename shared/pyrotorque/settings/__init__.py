@@ -24,6 +24,7 @@ __all__ = [
     "Loaded",
     "Origin",
     "Problem",
+    "Report",
     "SettingsProblems",
     "configuration_dir",
     "digest_of",
@@ -63,19 +64,21 @@ class Loaded:
         return Problem(origin.file, origin.line, key, text)
 
 
-def load(config_dir: Path, options: Options) -> Loaded:
+def load(config_dir: Path, options: Options, report: Report | None = None) -> Loaded:
     """The configuration in `config_dir`, every value typed.
 
-    Raises SettingsProblems with everything that is wrong. Conditions, templates and schedules are read later, by
-    `pyrotorque.configuration.check`.
+    Raises SettingsProblems with everything that is wrong, or, where a `report` is given, leaves the problems there and
+    settings at their defaults in place of them. Conditions, templates and schedules are read later, by
+    `pyrotorque.checks`.
     """
-    report = Report()
+    collected = Report() if report is None else report
     home = config_dir.expanduser().absolute()
-    merged = merge(_sources(home, options, report), {"config_dir": str(home)}, report)
-    settings, layout = read_group(home, merged, options, report)
-    report.raise_if_any()
+    merged = merge(_sources(home, options, collected), {"config_dir": str(home)}, collected)
+    settings, layout = read_group(home, merged, options, collected)
+    if report is None:
+        collected.raise_if_any()
     named = msgspec.structs.replace(settings, digest=digest_of(settings))
-    return Loaded(named, layout, tuple(report.warnings), _origins(merged))
+    return Loaded(named, layout, tuple(collected.warnings), _origins(merged))
 
 
 def packaged_text() -> str:

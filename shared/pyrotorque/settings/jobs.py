@@ -64,8 +64,8 @@ class _Job:
         # Only the packaged jobs wait to be activated: who adds a job of his own wants it to run.
         self.packaged = packaged
 
-    def read(self, entries: Mapping[str, Entry]) -> AnyJob | None:
-        before = len(self.report.problems)
+    def read(self, entries: Mapping[str, Entry]) -> AnyJob:
+        """The job; what was refused has its default, so that the rest of it can be checked in the same go."""
         for key, entry in entries.items():
             if key != "handler":
                 self._take(key, entry)
@@ -75,8 +75,6 @@ class _Job:
             self._finish_custom(entries["handler"])
         if self.kind is WatchSettings:
             self.values["commands"] = tuple(sorted(self.commands.items()))
-        if len(self.report.problems) > before:
-            return None
         return cast(AnyJob, self.kind(**self.values))
 
     def _finish_custom(self, handler: Entry) -> None:
