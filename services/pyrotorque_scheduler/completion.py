@@ -20,7 +20,7 @@ _VIEW: Final = "main"
 # A whole comparison even where the numbers agree: one item may have come for another that went.
 _WHOLE_EVERY: Final = 300.0
 # So many items do not vanish at once by their owner's hand: it is another rTorrent, or one that is still loading.
-_SUSPICIOUS: Final = 20
+SUSPICIOUS: Final = 20
 
 
 class Completion:
@@ -69,7 +69,7 @@ class Completion:
         # Loaded and completed between two looks: only the time tells it from what was complete when it was loaded.
         since = self._looked or float("inf")
         quick = [h for h, _, complete, finished in fresh if complete == "1" and float(finished or 0) >= since]
-        if len(erased) > max(_SUSPICIOUS, len(known) // 2):
+        if len(erased) > max(SUSPICIOUS, len(known) // 2):
             log.warning(
                 "%d of %d items are gone at once: taking rTorrent as it is now, without events", len(erased), len(known)
             )

@@ -1,0 +1,89 @@
+"""What completed and what was erased, noticed on a real rTorrent, also after a time of absence, and told once."""
+
+from pathlib import Path
+
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque_scheduler import completion
+from tests.scheduling import BEGIN, Desk, desk
+from tests.waiting import eventually
+
+
+def look(d: Desk, at: float = 0.0) -> int:
+    assert d.duties.completion is not None
+    return d.duties.completion.look(BEGIN + at)
+
+
+def load_with_data(d: Desk, folder: Path, name: str) -> str:
+    """An item that will be complete as soon as it is started and checked."""
+    content = folder / name
+    content.write_bytes(b"data " * 20_000)
+    metafile = make_metafile(name, content=content)
+    d.rtorrent.call("load.raw", "", metafile, f'd.directory.set="{folder}"')
+    made = info_hash(metafile)
+    eventually(lambda: made in {row[0] for row in d.rtorrent.rows("main", ["d.hash="])})
+    return made
+
+
+def complete(d: Desk, item: str) -> None:
+    d.rtorrent.call("d.start", item)
+    eventually(lambda: d.rtorrent.call("d.complete", item) == 1)
+
+
+def test_the_first_look_only_learns(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with desk(rtorrent, tmp_path) as d:
+        complete(d, load_with_data(d, tmp_path, "already complete"))
+        assert look(d) == 0
+        assert d.told() == []
+
+
+def test_what_completes_is_told_once(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with desk(rtorrent, tmp_path) as d:
+        item = load_with_data(d, tmp_path, "one")
+        look(d)
+        complete(d, item)
+        assert [look(d, at) for at in (15, 30, 400)] == [1, 0, 0]
+        assert d.told() == ["TorrentCompleted"]
+
+
+def test_what_is_erased_is_told_once_complete_or_not(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with desk(rtorrent, tmp_path) as d:
+        whole, part = load_with_data(d, tmp_path, "whole"), d.load("part")
+        complete(d, whole)
+        look(d)
+        for item in (whole, part):
+            d.rtorrent.call("d.erase", item)
+        assert [look(d, at) for at in (15, 30)] == [2, 0]
+        assert d.told() == ["TorrentErased", "TorrentErased"]
+
+
+def test_what_happened_while_we_were_away_is_told(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with desk(rtorrent, tmp_path) as d:
+        item, other = load_with_data(d, tmp_path, "completes"), d.load("goes")
+        look(d)
+    with desk(rtorrent, tmp_path) as d:
+        complete(d, item)
+        d.rtorrent.call("d.erase", other)
+        look(d, at=60)
+        assert sorted(d.told()) == ["TorrentCompleted", "TorrentErased"]
+
+
+def test_one_item_that_comes_for_another_hides_nothing(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with desk(rtorrent, tmp_path) as d:
+        whole = load_with_data(d, tmp_path, "whole")
+        complete(d, whole)
+        look(d)
+        d.rtorrent.call("d.erase", whole)
+        complete(d, load_with_data(d, tmp_path, "another"))
+        assert look(d, at=15) + look(d, at=400) >= 1
+        assert "TorrentErased" in d.told()
+
+
+def test_another_rtorrent_is_not_taken_for_thousands_of_losses(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with desk(rtorrent, tmp_path) as d:
+        d.load("one")
+        with d.store.transaction() as db:
+            rows = [(f"{number:040X}", "gone", 1) for number in range(completion.SUSPICIOUS * 3)]
+            db.executemany("INSERT INTO known_items VALUES (?, ?, ?)", rows)
+        assert look(d) == 0
+        assert d.told() == []
