@@ -1,7 +1,7 @@
 """A queue job over a real rTorrent, without bus and clock: tests say when it is and what happens."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,7 +84,7 @@ def moment(at: float) -> Moment:
 
 
 @contextmanager
-def desk(real: PrivateRTorrent, folder: Path, *jobs: QueueSettings, at: float = 0.0) -> Iterator[Desk]:
+def desk(real: PrivateRTorrent, folder: Path, *jobs: QueueSettings, at: float = 0.0) -> Generator[Desk]:
     """A scheduler's jobs over `real`, with their state in `folder`."""
     store = open_store(folder / "scheduler.sqlite3", MIGRATIONS)
     try:
