@@ -47,6 +47,10 @@ class Durability:
         due = self.ledger.next_try("visible")
         return None if due is None else max(due, self._next)
 
+    def hurry(self) -> None:
+        """Look again as soon as something is due."""
+        self._next = 0.0
+
     def step(self, now: float) -> None:
         """Look at the visible items whose time has come."""
         self._next = now + _PAUSE

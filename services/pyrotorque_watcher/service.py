@@ -44,6 +44,7 @@ _CALM: Final = 0.5  # seconds without anything due
 _CHANGES: Final = 500  # rows written since the last checkpoint
 _FEW_EVENTS: Final = 1024  # bytes: less than a millisecond of work
 _MARGIN: Final = 10.0  # added to the deadlines that the guardian sees
+_CLOCK_STEP: Final = 1.0
 
 
 @dataclass
@@ -66,6 +67,7 @@ class Watcher:
         self.store.db.execute("PRAGMA wal_autocheckpoint = 20000")
         self._written = 0
         self._looked = -1
+        self._offset = time.time() - time.monotonic()
         self.ledger = Ledger(self.store)
         self.metrics = Metrics(self.totals)
         self.totals.load(self.store)
@@ -196,6 +198,7 @@ class Watcher:
 
     def turn(self, now: float, clock: float) -> bool:
         """One piece of everything that is due; whether there is more to do at once."""
+        self._notice_clock_step(now - clock)
         with self._step("listening"):
             busy = [job.hear(now, clock) for job in self.jobs]
             for job in self.jobs:
@@ -204,6 +207,17 @@ class Watcher:
         with self._step("walking"):
             busy.extend(self._walk(job, now) for job in self.jobs)
         return any(busy)
+
+    def _notice_clock_step(self, offset: float) -> None:
+        """What waits for a moment of a clock that was set back since would wait too long: all of it is due now."""
+        if abs(offset - self._offset) > _CLOCK_STEP:
+            log.warning("the clock was set by %.0f s: looking at everything that waits", offset - self._offset)
+            with self.store.transaction():
+                self.ledger.wake_all()
+            if self.loader and self.durability:
+                self.loader.away.until = 0.0
+                self.durability.hurry()
+        self._offset = offset
 
     def _hear_some(self) -> None:
         """While rTorrent is at work, take a few events."""
