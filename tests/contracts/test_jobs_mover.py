@@ -1,0 +1,219 @@
+"""The mover on a real rTorrent: data arrives whole, the item goes on seeding, and a kill anywhere loses nothing."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.errors import UserError
+from pyrotorque.jobs import JobConfig, mover, surroundings
+from pyrotorque.jobs.moving import journal
+from pyrotorque.rtorrent import RTorrent
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.timeout(120)
+_OTHER_DISK = Path("/dev/shm")
+
+
+class Killed(BaseException):
+    """What a kill looks like from inside: nothing after it is run."""
+
+
+class Scene:
+    """An item that seeds, with the custom value that says where its data belongs."""
+
+    def __init__(self, running: PrivateRTorrent, folder: Path, target: Path, *, multi: bool) -> None:
+        self.client, self.folder, self.target = RTorrent(running.url), folder, target
+        self.source = running.downloads / "Some Name"
+        names = ("a", "sub dir/b", "sub dir/ü") if multi else ("",)
+        self.content = {name: os.urandom(40_000 + len(name)) for name in names}
+        for name, data in self.content.items():
+            path = self.source / name if multi else self.source
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        # rTorrent 0.9.8 dies (TrackerList::send_state) when an item whose tracker refuses is started again and again.
+        metafile = make_metafile("Some Name", content=self.source, announce="udp://127.0.0.1:1/announce")
+        self.hash = info_hash(metafile)
+        self.client.call("load.raw_start", "", metafile, f"d.custom.set=targetdir,{target}")
+        eventually(self.seeds, 20, why="it seeds")
+
+    @property
+    def final(self) -> Path:
+        return self.target / "Some Name"
+
+    def seeds(self) -> bool:
+        rows = self.client.rows("main", ["d.hash=", "d.complete=", "d.is_active=", "d.hashing="])
+        return rows == [(self.hash, "1", "1", "0")]
+
+    def job(self, **more: Any) -> mover.Mover:
+        surroundings.enter(surroundings.Surroundings(state_dir=self.folder / "state", url=self.client_url))
+        return mover.Mover(JobConfig({"job_name": "move", "schedule": "minute=*", **more}))
+
+    @property
+    def client_url(self) -> str:
+        return f"scgi://{self.folder / 'rt' / 'rtorrent.sock'}"
+
+    def has_moved(self) -> bool:
+        for name, data in self.content.items():
+            assert (self.final / name if name else self.final).read_bytes() == data
+        assert not os.path.lexists(self.source)
+        assert [path.name for path in self.target.iterdir()] == ["Some Name"], "no copy is left behind"
+        assert not list((self.folder / "state/jobs/move").glob("*.json"))
+        assert self.client.call("d.base_path", self.hash) == str(self.final)
+        return self.seeds()
+
+
+@pytest.fixture(params=["same disk", "other disk"])
+def target(request: pytest.FixtureRequest, short_folder: Path) -> Iterator[Path]:
+    if request.param == "same disk":
+        yield short_folder / "done/tv"
+        return
+    assert _OTHER_DISK.stat().st_dev != short_folder.stat().st_dev, "this test needs a second disk"
+    made = Path(tempfile.mkdtemp(prefix="prt-", dir=_OTHER_DISK))
+    yield made / "done/tv"
+    shutil.rmtree(made)
+
+
+@pytest.mark.parametrize("multi", [True, False], ids=["folder", "file"])
+def test_data_goes_to_targetdir_and_the_item_seeds_on(
+    rtorrent: PrivateRTorrent, short_folder: Path, target: Path, multi: bool
+) -> None:
+    scene = Scene(rtorrent, short_folder, target, multi=multi)
+    scene.job().run()
+    eventually(scene.has_moved, 20)
+    scene.job().run()
+    assert scene.has_moved(), "a second run finds nothing to do"
+    rtorrent.restart()
+    eventually(scene.has_moved, 20, why="after a restart of rTorrent")
+
+
+def killing(monkeypatch: pytest.MonkeyPatch, job: mover.Mover, at: int) -> Callable[[], int]:
+    """Kill at the effect number `at`: in turns before it and after it was made. Returns how many there were."""
+    done = count(1)
+    reached = [0]
+
+    def wrapped(effect: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            reached[0] = next(done)
+            if reached[0] == at:
+                raise Killed
+            result = effect(*args, **kwargs)
+            reached[0] = next(done)
+            if reached[0] == at:
+                raise Killed
+            return result
+
+        return counted
+
+    monkeypatch.setattr(mover, "rename", wrapped(mover.rename))
+    monkeypatch.setattr(mover, "copy_tree", wrapped(mover.copy_tree))
+    monkeypatch.setattr(mover, "remove_copied", wrapped(mover.remove_copied))
+    monkeypatch.setattr(journal.Journal, "note", wrapped(journal.Journal.note))
+    monkeypatch.setattr(journal.Journal, "drop", wrapped(journal.Journal.drop))
+    monkeypatch.setattr(job.rtorrent, "call", wrapped(job.rtorrent.call))
+    return lambda: reached[0]
+
+
+def test_a_kill_at_any_step_is_taken_up_by_the_next_run(
+    rtorrent: PrivateRTorrent, short_folder: Path, target: Path
+) -> None:
+    scene = Scene(rtorrent, short_folder, target, multi=True)
+    home = rtorrent.downloads
+    for at in count(1):
+        with pytest.MonkeyPatch.context() as patched:
+            job = scene.job()
+            reached = killing(patched, job, at)
+            try:
+                job.run()
+            except Killed:
+                pass
+        scene.job().run()
+        eventually(scene.has_moved, 20, why=f"killed at step {at}")
+        if reached() < at:
+            break
+        # And back, for the next kill.
+        scene.job(target=str(home), condition="is_complete=yes").run()
+        eventually(lambda: scene.seeds() and scene.source.exists() and not scene.final.exists(), 20)
+    assert at > 15, "many steps were killed at"
+
+
+def test_nothing_is_overwritten(rtorrent: PrivateRTorrent, short_folder: Path, target: Path) -> None:
+    scene = Scene(rtorrent, short_folder, target, multi=False)
+    target.mkdir(parents=True)
+    scene.final.write_text("precious")
+    with pytest.raises(UserError, match="is there already: nothing is overwritten"):
+        scene.job().run()
+    assert scene.final.read_text() == "precious"
+    assert scene.seeds()
+    assert scene.source.exists()
+
+
+def test_what_comes_in_the_way_during_the_move_is_not_overwritten_either(
+    rtorrent: PrivateRTorrent, short_folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene(rtorrent, short_folder, target, multi=False)
+    rename = mover.rename
+
+    def late(source: Path, final: Path) -> None:
+        final.write_text("precious")
+        rename(source, final)
+
+    monkeypatch.setattr(mover, "rename", late)
+    with pytest.raises(UserError, match="cannot be moved"):
+        scene.job().run()
+    assert scene.final.read_text() == "precious"
+    assert os.listdir(target) == ["Some Name"]
+    eventually(scene.seeds, 20, why="the item runs on where it was")
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"target": "relative/path"}, "no absolute path"),
+        ({"target": "/done/../etc"}, "without `..`"),
+        ({"below": "/somewhere/else"}, "is not below /somewhere/else"),
+    ],
+)
+def test_odd_targets_are_refused(
+    rtorrent: PrivateRTorrent, short_folder: Path, more: dict[str, str], reason: str
+) -> None:
+    scene = Scene(rtorrent, short_folder, short_folder / "done", multi=False)
+    with pytest.raises(UserError, match=reason):
+        scene.job(**more).run()
+    assert scene.source.exists()
+
+
+def test_a_dry_run_only_says_what_it_would_do(
+    rtorrent: PrivateRTorrent, short_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = Scene(rtorrent, short_folder, short_folder / "done", multi=False)
+    with caplog.at_level("INFO"):
+        scene.job(dry_run=True).run()
+    assert "would move Some Name to" in caplog.text
+    assert scene.source.exists()
+    assert not (short_folder / "done").exists()
+
+
+def test_a_copy_that_takes_too_long_goes_on_in_the_next_run(
+    rtorrent: PrivateRTorrent, short_folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene(rtorrent, short_folder, target, multi=True)
+    job = scene.job(timeout=1e-9)
+    job.run()
+    if target.stat().st_dev != short_folder.stat().st_dev:
+        assert scene.source.exists()
+        assert scene.seeds(), "untouched while it is copied"
+    scene.job().run()
+    eventually(scene.has_moved, 20)
+
+
+def test_without_a_schedule_nobody_would_go_on() -> None:
+    with pytest.raises(UserError, match="schedule is not set"):
+        mover.Mover(JobConfig({"job_name": "move"}))
