@@ -144,6 +144,7 @@ class Service:
         for name in self._clock.due():
             self._tick(name)
         self._workers.serve()
+        self._recover()
         for name, cause in self._agenda.due(time.monotonic()):
             if self._life.stopping:
                 return
@@ -158,10 +159,17 @@ class Service:
         self._look_for_completed()
         self._report()
 
+    def _recover(self) -> None:
+        """Find out what became of starts that were cut off, by our end or by rTorrent's; before anything is decided."""
+        starter = self._duties.starter
+        if self._unsettled and starter is not None:
+            # Without a call nothing is learned of rTorrent, not even that it answers.
+            self._unsettled = starter.has_open_intents() and not self._reach.tried("start", starter.recover)
+
     def _tick(self, name: str) -> None:
         if name in self._duties.customs:
             self._workers.tick(name)
-        else:
+        elif name in self._duties.queues or not self._duties.standing.is_paused(name):
             self._agenda.tick(name)
 
     def _hear(self, woken: Woken) -> None:
@@ -200,9 +208,6 @@ class Service:
 
         def check() -> None:
             nonlocal outcome
-            if self._unsettled and self._duties.starter is not None and not queue.paused:
-                self._duties.starter.recover()
-                self._unsettled = False
             outcome = queue.check(self.now(), cause)
 
         if not self._reach.tried(queue.name, check):

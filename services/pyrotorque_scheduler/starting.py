@@ -94,6 +94,11 @@ class Starter:
                 self._settle(intent, found)
         return taken
 
+    def has_open_intents(self) -> bool:
+        """Whether there is anything to `recover`."""
+        rows = self._store.db.execute("SELECT info_hash FROM intents")
+        return any(info_hash not in self._open for (info_hash,) in rows)
+
     def recover(self) -> int:
         """Look at what was about to be started when a process or a connection died; returns how many there were."""
         rows = self._store.db.execute("SELECT info_hash, job, name, loaded, at FROM intents").fetchall()
