@@ -39,7 +39,7 @@ MIGRATIONS: Final = (
         gone REAL NOT NULL DEFAULT 0,       -- since when the file is not at its path
         UNIQUE (job, path)
     );
-    CREATE INDEX metafiles_pending ON metafiles (state, turn) WHERE state IN ('seen', 'sent', 'visible');
+    CREATE INDEX metafiles_state ON metafiles (state, turn, next_try, gone);
     CREATE INDEX metafiles_folder ON metafiles (job, folder);
     CREATE INDEX metafiles_identity ON metafiles (mtime_ns, size);
     CREATE INDEX metafiles_hash ON metafiles (info_hash);

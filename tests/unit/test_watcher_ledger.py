@@ -7,6 +7,7 @@ import pytest
 
 from pyrotorque.store import Store, open_store
 from pyrotorque_watcher.ledger import MIGRATIONS, Ledger, Seen
+from pyrotorque_watcher.reconcile import PENDING
 from pyrotorque_watcher.walk import Found
 
 NOW = 1_700_000_000.0
@@ -108,3 +109,16 @@ def test_the_same_file_is_found_by_its_inode_or_its_name(ledger: Ledger) -> None
     assert ledger.same_file("job", other) is not None
     assert ledger.same_file("job", other._replace(path=b"/w/x/b.torrent")) is None
     assert ledger.same_file("another job", other) is None
+
+
+def test_what_is_pending_is_found_without_reading_all_rows(store: Store, ledger: Ledger) -> None:
+    asked: list[str] = []
+    store.db.set_trace_callback(asked.append)
+    for state in PENDING:
+        ledger.rows(state, NOW, 10)
+        ledger.next_try(state)
+    store.db.set_trace_callback(None)
+    assert len(asked) == 6
+    for query in asked:
+        plan = " ".join(row[3] for row in store.db.execute(f"EXPLAIN QUERY PLAN {query}"))
+        assert "metafiles_state (state=?" in plan, query
