@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pyrotorque.conditions import Condition
 from pyrotorque.errors import RTorrentFault
-from pyrotorque.items import Item, ItemReader
+from pyrotorque.items import Found, Item, ItemReader
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.text import printable
 from pyrotorque_scheduler.agenda import Cause
@@ -86,13 +86,19 @@ class Queue:
         self._note(outcome, cause)
         return outcome
 
-    def downloading(self, now: float) -> list[Item]:
+    def downloading(self, now: float) -> Sequence[Item]:
         """The items that take slots."""
-        return self.read(self.rules.downloading, {"hash", "name"}, now)
+        view, table = self.rules.settings.view, self.rules.table
+        return self._reader.find(view, self.rules.downloading, {"hash"}, now, table=table, any_order=True)
 
-    def startable(self, now: float) -> list[Item]:
+    def startable(self, now: float) -> Found:
         """The startable items in the order in which they will be started."""
-        return self._ordered(self.read(self.rules.startable, self.rules.fields, now))
+        rules, order = self.rules, self.rules.order
+        # Without a total order the view has a say in it.
+        anyhow = order is not None and not order.fields.isdisjoint(("name", "hash"))
+        view = rules.settings.view
+        found = self._reader.find(view, rules.startable, rules.fields, now, table=rules.table, any_order=anyhow)
+        return found.sorted(order) if order else found
 
     def read(self, condition: Condition | None, fields: Collection[str], now: float) -> list[Item]:
         """Items of the job's view."""
@@ -114,7 +120,7 @@ class Queue:
         if hold is not None:
             return Outcome(now.wall, hold, downloading=downloading, asked=True)
         items = self.startable(now.wall)
-        oldest = min((float(item["loaded"]) for item in items if item["loaded"]), default=0.0)
+        oldest = float(min(filter(None, items.values("loaded")), default=0.0))
         self._metrics.oldest.set(oldest, self.name)
         returning = self._returning.due(self._rtorrent, self.rules, now.wall) if cause == "tick" else []
         batch = self._batch(room(limits, granted.left, downloading), bool(returning), now.wall)

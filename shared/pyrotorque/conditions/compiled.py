@@ -18,7 +18,7 @@ def bind(node: Node, now: float, cost: Callable[[str], int]) -> Check:
     if isinstance(node, Not):
         part = bind(node.part, now, cost)
         return lambda item: not part(item)
-    ordered = sorted(node.parts, key=lambda part: _cost(part, cost))
+    ordered = sorted(node.parts, key=lambda part: cost_of(part, cost))
     parts = tuple(bind(part, now, cost) for part in ordered)
     return _joined(parts, isinstance(node, And))
 
@@ -52,7 +52,7 @@ def _approximate(node: Node, keep: Callable[[Term, bool], Node | None], wider: b
     return conjunction(known) if isinstance(node, And) else disjunction(known)
 
 
-def _cost(node: Node, cost: Callable[[str], int]) -> int:
+def cost_of(node: Node, cost: Callable[[str], int]) -> int:
     """The dearest thing that a tree asks: 0 plain, 1 regular expressions, 2 and more as the fields say."""
     return max(max(2 * cost(term.field), int(any(map(_is_search, term.choices)))) for term in terms(node))
 

@@ -1,6 +1,6 @@
 """A condition: what it asks, whether an item meets it and why, and how much of it rTorrent can answer itself."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,9 +76,23 @@ class Condition:
         """A filter command for `d.multicall.filtered` that never excludes a match; empty when there is none."""
         return next(iter(self.filters(now)), "")
 
-    def filters(self, now: float) -> tuple[str, ...]:
-        """All such filters: first the one that excludes most, then its parts, which are cheaper; none where none is."""
-        return prefilters.filters(self._node, now)
+    def filters(self, now: float, known: Collection[str] = ()) -> tuple[str, ...]:
+        """All such filters: first the one that excludes most, then its parts, which are cheaper; none where none is.
+
+        What is asked of the fields in `known` is left out.
+        """
+        return prefilters.filters(self._node, now, known)
+
+    def excludes(self, field: str, value: object, now: float) -> bool:
+        """Whether it is certain that no item matches whose `field` has this value."""
+        return prefilters.excludes(self._node, field, value, now)
+
+    @property
+    def parts(self) -> "list[Condition]":
+        """Conditions that all must hold, and together are this one; the cheapest to ask first."""
+        nodes = self._node.parts if isinstance(self._node, And) else (self._node,)
+        ordered = sorted(nodes, key=lambda node: compiled.cost_of(node, self._cost))
+        return [Condition(node, self.table) for node in ordered]
 
     def without(self, unknown: Callable[[Field], bool]) -> "Condition | None":
         """A weaker condition that never asks a field for which `unknown` holds; None when nothing is left."""

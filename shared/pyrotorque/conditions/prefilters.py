@@ -1,8 +1,9 @@
 """The part of a condition that rTorrent answers itself, as a filter command for `d.multicall.filtered`.
 
 rTorrent parses the filter anew for each item, so a filter is kept short: a bare command (`d.complete=`, true when it is
-not 0 and not empty) costs about 0.6 µs an item, a comparison 2.4 µs, each level of `and={…}` 0.5 µs. Only what follows
-from the condition for certain is used, and of that the few parts that exclude most for the least:
+not 0 and not empty) costs about as much as a field of the answer, a comparison three times that. Only what follows from
+the condition for certain is used, and of that the few parts that exclude most for the least; which of them pay is for
+`pyrotorque.items` to find out:
 
 - where a term cannot hold for the zero value of its field (no, 0, the empty text), the field's command must be true;
 - where it holds for the zero value only, the command must be false;
@@ -11,6 +12,7 @@ from the condition for certain is used, and of that the few parts that exclude m
 
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -27,12 +29,12 @@ _WHOLE_MAX: Final = 1 << 62
 _TRUTHS: Final[dict[str, tuple[str, Any]]] = {
     "is_complete": ("d.complete=", False),
     "prio": ("d.priority=", 0),
-    "is_active": ("d.is_active=", False),
-    "is_open": ("d.is_open=", False),
+    "message": ("d.message=", ""),
     "down": ("d.down.rate=", 0),
     "up": ("d.up.rate=", 0),
+    "is_active": ("d.is_active=", False),
+    "is_open": ("d.is_open=", False),
     "done": ("d.completed_chunks=", 0.0),
-    "message": ("d.message=", ""),
     "is_private": ("d.is_private=", False),
     "is_multi_file": ("d.is_multi_file=", False),
     "uploaded": ("d.up.total=", 0),
@@ -43,28 +45,44 @@ _TRUTHS: Final[dict[str, tuple[str, Any]]] = {
 # Fields that are 0 only if their command is: `started` is the include's own time where there is one.
 _NEVERS: Final = {"started": "d.timestamp.started=", "completed": "d.timestamp.finished=", "loaded": "d.load_date="}
 # Whole numbers in rTorrent, with the factor between its number and the field's.
-_COMPARABLE: Final = {"size": ("d.size_bytes=", 1), "fno": ("d.size_files=", 1), "ratio": ("d.ratio=", 1000)}
+_COMPARABLE: Final = {
+    "size": ("d.size_bytes=", 1),
+    "fno": ("d.size_files=", 1),
+    "ratio": ("d.ratio=", 1000),
+    "prio": ("d.priority=", 1),
+}
 _RANKS: Final = {name: rank for rank, name in enumerate(_TRUTHS)}
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A filter command, what it costs, and its place among equals."""
+    """A filter command, what it costs, its place among equals, and the field that it asks where it is only one."""
 
     command: str
     cost: int
     rank: int
+    field: str = ""
 
 
 _Parts: TypeAlias = list[_Part]
 
 
-def filters(node: Node, now: float) -> tuple[str, ...]:
-    """Filters that pass every item for which `node` can hold at `now`: all parts together, then each part alone."""
-    parts = _affordable(_parts(_negations_inside(node, False), now))
+def filters(node: Node, now: float, known: Collection[str] = ()) -> tuple[str, ...]:
+    """Filters that pass every item for which `node` can hold at `now`: all parts together, then each part alone.
+
+    What the node asks of the fields in `known` is left out: who reads knows already that it holds.
+    """
+    parts = _affordable([part for part in _parts(_negations_inside(node, False), now) if part.field not in known])
     if len(parts) < 2:
         return tuple(part.command for part in parts)
     return (_group("and", parts), *(part.command for part in parts))
+
+
+def excludes(node: Node, field: str, value: object, now: float) -> bool:
+    """Whether the node holds for no item whose `field` has this value; in doubt it does not exclude it."""
+    turned = _negations_inside(node, False)
+    parts = turned.parts if isinstance(turned, And) else (turned,)
+    return any(isinstance(part, Term) and part.field == field and not _holds(part, value, now) for part in parts)
 
 
 def _parts(node: Node, now: float) -> _Parts:
@@ -94,25 +112,33 @@ def _affordable(parts: _Parts) -> _Parts:
 def _of_term(term: Term, now: float) -> _Part | None:
     name = term.field
     rank = _RANKS.get(name, len(_RANKS))
-    if name in _COMPARABLE:
-        command = _compared(term, *_COMPARABLE[name])
-        return _Part(command, _COMPARED, rank) if command else None
-    if name == "hash":
-        command = _same_hash(term)
-        return _Part(command, _COMPARED, -1) if command else None
-    if name in _NEVERS:
-        return _Part(f"not=${_NEVERS[name]}", _BARE, rank) if _only_zero(term, Moment) else None
-    truth = _TRUTHS.get(name) or _custom(name)
-    if truth is None:
-        return None
-    command, zero = truth
+    command, cost = _truth(term, now), _BARE
+    if name in _COMPARABLE and (not command or not _is_truth(term)):
+        command, cost = _compared(term, *_COMPARABLE[name]) or command, _COMPARED
+    elif name == "hash":
+        command, cost, rank = _same_hash(term), _COMPARED, -1
+    elif name in _NEVERS:
+        command = f"not=${_NEVERS[name]}" if _only_zero(term, Moment) else ""
+    return _Part(command, cost, rank, name) if command else None
+
+
+def _truth(term: Term, now: float) -> str:
+    """Whether the field's command must be true, or false, for the term to hold; empty where neither follows."""
+    command, zero = _TRUTHS.get(term.field) or _custom(term.field) or ("", None)
+    if not command:
+        return ""
     if not _holds(term, zero, now):
-        return _Part(command, _BARE, rank)
+        return command
     if zero is False and not _holds(term, True, now):
-        return _Part(f"not=${command}", _BARE, rank)
+        return f"not=${command}"
     if (zero == "" and _only_empty(term)) or (zero == 0 and zero is not False and _only_zero(term, Number)):
-        return _Part(f"not=${command}", _BARE, rank)
-    return None
+        return f"not=${command}"
+    return ""
+
+
+def _is_truth(term: Term) -> bool:
+    """Whether a number is only asked to be zero, or not: no comparison says more than that."""
+    return all(isinstance(choice.operand, Number) and choice.operand.value == 0 for choice in term.choices)
 
 
 def _custom(name: str) -> tuple[str, str] | None:

@@ -1,7 +1,7 @@
 """Sort orders like `-prio, loaded, name`: stable, each field up or down, values in their natural order."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -28,10 +28,16 @@ class SortOrder:
 
     def sorted(self, items: Iterable[T]) -> list[T]:
         """The items in this order; those that are equal in all fields stay as they were."""
-        ordered = list(items)
+        given = list(items)
+        return [given[rank] for rank in self.ranked(len(given), lambda name: [item[name] for item in given])]
+
+    def ranked(self, count: int, column: Callable[[str], Sequence[Any]]) -> list[int]:
+        """The same for so many things of which `column(name)` gives the values: their places, in this order."""
+        ranks = list(range(count))
         for name, descending in reversed(self.keys):
-            ordered.sort(key=_key(name, self.table[name].kind), reverse=descending)
-        return ordered
+            keys = _keys(column(name), self.table[name].kind)
+            ranks.sort(key=keys.__getitem__, reverse=descending)
+        return ranks
 
     def __str__(self) -> str:
         return ", ".join(f"-{name}" if descending else name for name, descending in self.keys)
@@ -53,10 +59,10 @@ def read(text: str, find: Callable[[str, str, int], Field]) -> SortOrder:
     return SortOrder(tuple(keys), table)
 
 
-def _key(name: str, kind: Kind) -> Callable[[Mapping[str, Any]], Any]:
-    """A key that compares within one kind and puts what is not known first."""
+def _keys(values: Sequence[Any], kind: Kind) -> Sequence[Any]:
+    """Keys that compare within one kind and put what is not known first."""
     if kind in _NUMBERS:
-        return lambda item: float("-inf") if item[name] is None else item[name]
+        return [float("-inf") if value is None else value for value in values]
     if kind in ("tags", "files"):
-        return lambda item: sorted(item[name] or ())
-    return lambda item: str(item[name] or "")
+        return [sorted(value or ()) for value in values]
+    return [value if value.__class__ is str else str(value or "") for value in values]

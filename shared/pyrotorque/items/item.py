@@ -7,12 +7,13 @@ from pyrotorque.fields.field import Detail, Field, Rows
 
 Details: TypeAlias = Mapping[Detail, Rows]
 _NO_DETAILS: Final[Details] = {}
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Item(dict[str, Any]):
     """`item["name"]` or `item.name`; a field that was not read is a KeyError or an AttributeError.
 
-    As a mapping it holds what one column of the answer gives, and what was asked for since; `fields` names all.
+    As a mapping it holds what was asked for already; `fields` names all.
     """
 
     __slots__ = ("_details", "_source")
@@ -49,43 +50,46 @@ class Item(dict[str, Any]):
 class Columns:
     """Which command's answer is where in a row, and how fields are read from it.
 
-    `resolve` gives the name that this rTorrent has for a command, or nothing: then its answer counts as empty.
+    `resolve` gives the name that this rTorrent has for a command, or nothing: then its answer counts as empty. Of the
+    fields in `known` the value is clear without asking.
     """
 
-    def __init__(self, fields: Iterable[Field], now: float, resolve: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        fields: Iterable[Field],
+        now: float,
+        resolve: Callable[[str], str],
+        known: Mapping[str, Any] = _NOTHING,
+    ) -> None:
         fields = [field for field in fields if "custom" not in field.details]
+        asked = [field for field in fields if field.name not in known]
         self.commands: list[str] = []
         places: dict[str, int | None] = {}
-        for command in dict.fromkeys(command for field in fields for command in field.commands):
+        for command in dict.fromkeys(command for field in asked for command in field.commands):
             resolved = resolve(command)
             places[command] = len(self.commands) if resolved else None
             self.commands += [resolved] if resolved else []
-        self.readers = {field.name: _reader(field, places, now) for field in fields}
-        self._converted: list[tuple[str, int, Callable[[str], Any]]] = [
-            (field.name, place, field.convert)
-            for field in fields
-            if not (field.dear or field.clock) and len(field.commands) == 1
-            if (place := places[field.commands[0]]) is not None
-        ]
-        self.plain = tuple(name for name, _, _ in self._converted)
+        self.readers = {field.name: _reader(field, places, now) for field in asked}
+        self._places = {field.name: tuple(places[command] for command in field.commands) for field in asked}
+        for field in fields:
+            if field.name in known:
+                self.readers[field.name] = _constant(known[field.name])
+                self._places[field.name] = ()
 
-    def items(self, rows: Sequence[tuple[str, ...]]) -> list[Item]:
-        """The items that rows tell of: what one column gives is converted column by column, the rest when asked."""
-        columns = list(zip(*rows, strict=True))
-        converted = [
-            columns[place] if convert is str else list(map(convert, columns[place]))
-            for _, place, convert in self._converted
-            if columns
-        ]
-        made: list[Item] = []
-        for row, values in zip(rows, zip(*converted, strict=True), strict=True):
-            item = Item(
-                zip(self.plain, values, strict=True)
-            )  # without a constructor of its own: it takes half the time
-            item._source = (self, row)  # pyright: ignore[reportPrivateUsage]
-            item._details = _NO_DETAILS  # pyright: ignore[reportPrivateUsage]
-            made.append(item)
+    def places(self, names: Iterable[str]) -> tuple[int, ...]:
+        """Where in a row all that stands which decides the values of these fields."""
+        return tuple(dict.fromkeys(place for name in names for place in self._places[name] if place is not None))
+
+    def item(self, row: tuple[str, ...]) -> Item:
+        """The item that a row tells of."""
+        made = Item()
+        made._source = (self, row)  # pyright: ignore[reportPrivateUsage]
+        made._details = _NO_DETAILS  # pyright: ignore[reportPrivateUsage]
         return made
+
+
+def _constant(value: Any) -> Callable[[tuple[str, ...], Details], Any]:
+    return lambda _, __: value
 
 
 def _reader(field: Field, places: Mapping[str, int | None], now: float) -> Callable[[tuple[str, ...], Details], Any]:

@@ -2,7 +2,8 @@
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import product
 from typing import Any, Final, Protocol
 
@@ -11,8 +12,10 @@ from pyrotorque.conditions import Condition
 from pyrotorque.errors import ConditionError
 from pyrotorque.fields.field import Detail, Field
 from pyrotorque.items.details import DetailReader
-from pyrotorque.items.habits import Habit
+from pyrotorque.items.found import Found, sifted
 from pyrotorque.items.item import Columns, Item
+from pyrotorque.items.plans import Plan
+from pyrotorque.items.shortcuts import Shortcuts
 from pyrotorque.text import printable
 
 log = logging.getLogger(__name__)
@@ -46,7 +49,8 @@ class ItemReader:
         self._rtorrent = rtorrent
         self._custom = custom
         self._details = DetailReader(rtorrent)
-        self._habits: dict[tuple[str, Condition], Habit] = {}
+        self._plans: dict[tuple[str, Condition], Plan] = {}
+        self._shortcuts = Shortcuts(rtorrent)
         self._told: set[str] = set()
 
     def read(
@@ -62,29 +66,64 @@ class ItemReader:
 
         `table` adds fields, or replaces known ones, as `custom` does for `conditions.parse`.
         """
-        wanted = _with_needs({name: find(name, table) for name in ("hash", *fields)}, table)
-        asked = {**wanted, **_with_needs(condition.table if condition else {}, table)}
-        if any("files" in field.details for field in asked.values()):
-            asked["size"] = find("size", table)
-        columns = Columns(asked.values(), now, self._command)
-        filters = self._filters(condition, now)
-        where = self._habit(view, condition).choose(filters) if condition else ""
-        items = columns.items(self._rtorrent.rows(view, columns.commands, where=where))
-        if condition is not None:
-            self._habit(view, condition).learn(filters, len(items))
-            items = self._chosen(items, condition, _with_needs(condition.table, table), view, where, now)
-        self._fetch(items, wanted, view, where)
-        return items
+        return list(self.find(view, condition, fields, now, table=table))
 
-    def _chosen(
-        self, items: list[Item], condition: Condition, needed: Mapping[str, Field], view: str, where: str, now: float
-    ) -> list[Item]:
-        """Ask the cheap clauses first, and what is dear only for the items that they let through."""
-        if any(field.details for field in condition.table.values()):
-            cheap = condition.without(lambda field: bool(field.details))
-            items = cheap.select(items, now) if cheap else items
-            self._fetch(items, needed, view, where)
-        return condition.select(items, now)
+    def find(
+        self,
+        view: str,
+        condition: Condition | None,
+        fields: Iterable[str],
+        now: float,
+        *,
+        table: Mapping[str, Field] = _NO_FIELDS,
+        any_order: bool = False,
+    ) -> Found:
+        """The same as a sequence that makes its items when they are looked at; with `any_order` it may be cheaper."""
+        wanted = _with_needs({name: field_of(name, table) for name in ("hash", *fields)}, table)
+        if condition is None:
+            columns = self._columns(wanted, now, {}, table)
+            return self._found(columns, self._rtorrent.rows(view, columns.commands), wanted, (view, ""))
+        needed = _with_needs(condition.table, table)
+        way = self._shortcuts.way(view, condition, now, any_order=any_order)
+        columns = self._columns({**wanted, **needed}, now, way.known, table)
+        plan = self._plans.setdefault((way.view, condition), Plan())
+        filters = self._filters(condition, now, way.known)
+        ask = partial(self._rtorrent.rows, way.view) if way.many else None
+        where = plan.choose(filters, len(columns.commands), ask)
+        rows = self._rtorrent.rows(way.view, columns.commands, where=where)
+        cheap = condition.without(lambda field: bool(field.details))
+        matching = sifted(columns, rows, cheap, now) if cheap else rows
+        plan.learn(len(rows), len(matching))
+        if cheap == condition:
+            return self._found(columns, matching, wanted, (way.view, where))
+        items = list(Found(columns, matching))
+        self._fetch(items, needed, way.view, where)
+        chosen = condition.select(items, now)
+        self._fetch(chosen, wanted, way.view, where)
+        return Found(columns, (), chosen)
+
+    def _columns(
+        self, fields: Mapping[str, Field], now: float, known: Mapping[str, Any], table: Mapping[str, Field]
+    ) -> Columns:
+        asked = dict(fields)
+        if any("files" in field.details for field in asked.values()):
+            asked["size"] = field_of("size", table)
+        return Columns(asked.values(), now, self._command, known)
+
+    def _found(
+        self,
+        columns: Columns,
+        rows: Sequence[tuple[str, ...]],
+        wanted: Mapping[str, Field],
+        asked: tuple[str, str],
+    ) -> Found:
+        """What was found, with the details that are wanted of it; these need items."""
+        found = Found(columns, rows)
+        if not any(field.details for field in wanted.values()):
+            return found
+        items = list(found)
+        self._fetch(items, wanted, *asked)
+        return Found(columns, (), items)
 
     def _fetch(self, items: list[Item], fields: Mapping[str, Field], view: str, where: str) -> None:
         details: set[Detail] = {detail for field in fields.values() for detail in field.details if detail != "custom"}
@@ -104,12 +143,9 @@ class ItemReader:
             for item, value in zip(items, values, strict=True):
                 item[name] = value
 
-    def _habit(self, view: str, condition: Condition) -> Habit:
-        return self._habits.setdefault((view, condition), Habit())
-
-    def _filters(self, condition: Condition | None, now: float) -> Sequence[str]:
+    def _filters(self, condition: Condition, now: float, known: Collection[str]) -> Sequence[str]:
         """The condition's filters; none where rTorrent lacks a command of them, which it would take for false."""
-        filters = condition.filters(now) if condition else ()
+        filters = condition.filters(now, known)
         needed = {"d.multicall.filtered"}.union(*map(_COMMANDS_OF_FILTER.findall, filters))
         return filters if all(map(self._rtorrent.known, needed)) else ()
 
@@ -127,7 +163,7 @@ class ItemReader:
         return ""
 
 
-def find(name: str, table: Mapping[str, Field]) -> Field:
+def field_of(name: str, table: Mapping[str, Field]) -> Field:
     """The field of this name; ConditionError when there is none."""
     found = table.get(name) or known_fields.field(name)
     if found is None:
@@ -150,7 +186,7 @@ def read_items(
 
 def _with_needs(fields: Mapping[str, Field], table: Mapping[str, Field]) -> dict[str, Field]:
     """The fields, and those that they are computed from."""
-    return {**{need: find(need, table) for field in fields.values() for need in field.needs}, **fields}
+    return {**{need: field_of(need, table) for field in fields.values() for need in field.needs}, **fields}
 
 
 def _dotted(name: str) -> Iterable[str]:
