@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
 from pyrotorque.jobs import JobConfig, mover, surroundings
-from pyrotorque.jobs.moving import journal
+from pyrotorque.jobs.moving import copying, journal, placing
 from pyrotorque.rtorrent import RTorrent
 from tests.waiting import eventually
 
@@ -112,9 +113,9 @@ def killing(monkeypatch: pytest.MonkeyPatch, job: mover.Mover, at: int) -> Calla
 
         return counted
 
-    monkeypatch.setattr(mover, "rename", wrapped(mover.rename))
-    monkeypatch.setattr(mover, "copy_tree", wrapped(mover.copy_tree))
-    monkeypatch.setattr(mover, "remove_copied", wrapped(mover.remove_copied))
+    monkeypatch.setattr(mover, "rename", wrapped(placing.rename))
+    monkeypatch.setattr(mover, "copy_tree", wrapped(copying.copy_tree))
+    monkeypatch.setattr(mover, "remove_copied", wrapped(copying.remove_copied))
     monkeypatch.setattr(journal.Journal, "note", wrapped(journal.Journal.note))
     monkeypatch.setattr(journal.Journal, "drop", wrapped(journal.Journal.drop))
     monkeypatch.setattr(job.rtorrent, "call", wrapped(job.rtorrent.call))
@@ -130,10 +131,8 @@ def test_a_kill_at_any_step_is_taken_up_by_the_next_run(
         with pytest.MonkeyPatch.context() as patched:
             job = scene.job()
             reached = killing(patched, job, at)
-            try:
+            with suppress(Killed):
                 job.run()
-            except Killed:
-                pass
         scene.job().run()
         eventually(scene.has_moved, 20, why=f"killed at step {at}")
         if reached() < at:
@@ -159,11 +158,9 @@ def test_what_comes_in_the_way_during_the_move_is_not_overwritten_either(
     rtorrent: PrivateRTorrent, short_folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = Scene(rtorrent, short_folder, target, multi=False)
-    rename = mover.rename
-
     def late(source: Path, final: Path) -> None:
         final.write_text("precious")
-        rename(source, final)
+        placing.rename(source, final)
 
     monkeypatch.setattr(mover, "rename", late)
     with pytest.raises(UserError, match="cannot be moved"):

@@ -195,11 +195,15 @@ class Workers:
             said = f"{dropped} events were dropped: more wait than can be run"
             log.error("job %s: %s", printable(name), said)
             owner(f"failed: job {name}: {said}")
+        self._give_up(name)
+        return self._runs.take(name)
+
+    def _give_up(self, name: str) -> None:
+        """What was interrupted too often is not tried again, and that is said."""
         for number in self._runs.exhausted(name):
             with self._store.transaction():
                 self._runs.done(number)
                 self._tell_failure(name, "was interrupted three times while it was run for one event", 0.0)
-        return self._runs.take(name)
 
     def _note(self, name: str, desk: _Desk, ended: Ended) -> None:
         task = ended.task
@@ -217,6 +221,8 @@ class Workers:
                 self._tell_failure(name, ended.error, ended.seconds, for_jobs=not task or task.kind != "JobFailed")
         if task is not None:
             self._duties.metrics.finished(name, time.time(), ended.seconds, bool(ended.error))
+        if again:
+            self._give_up(name)
         self._learn(name, desk, ended, again)
         self._answer(name, desk, ended)
 

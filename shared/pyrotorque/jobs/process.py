@@ -20,6 +20,8 @@ from pyrotorque.jobs.messages import LINE_MAX, FromWorker, Message, Prepare, fro
 # So much is read from one worker in one turn of the loop: others have their turn in between.
 _READ_MAX: Final = 256 << 10
 _OUTPUT_LINE_MAX: Final = 2_000
+# More lines at once are counted, and not looked at.
+_LINES_MAX: Final = 200
 _PIPE_SIZE: Final = 1 << 20
 _F_SETPIPE_SZ: Final = 1031
 # supervisord's own words would make a child of ours believe that it is a program of the group.
@@ -168,7 +170,11 @@ class JobProcess:
             os.close(self._output)
             self._output = -1
         self._printed += block
-        *lines, rest = self._printed.split(b"\n")
+        *lines, rest = self._printed.split(b"\n", _LINES_MAX)
+        if len(lines) == _LINES_MAX:
+            # A flood: who reads on for ever does nothing else.
+            flood, _, rest = rest.rpartition(b"\n")
+            heard.dropped += flood.count(b"\n") + bool(flood)
         if len(rest) > _OUTPUT_LINE_MAX or not block:
             lines, rest = [*lines, rest], bytearray()
         self._printed = rest
