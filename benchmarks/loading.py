@@ -57,7 +57,7 @@ def measure(singles: int = 60, burst: int = 2000) -> list[Figure]:
             watch = folder / "watch"
             watch.mkdir()
             with driver(folder, rtorrent, watch) as drop:
-                _warm_up(rtorrent, watch, drop)
+                warm_up(rtorrent, watch, drop)
                 alone = _single(rtorrent, watch, drop, singles)
                 together = _burst(rtorrent, watch, drop, burst if name != "pyrosimple" else burst // 10)
                 rows[name] = (alone, together)
@@ -101,7 +101,7 @@ def our_watcher(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Iterato
     config_dir.mkdir()
     (config_dir / "torque.ini").write_text(OURS_INI.format(url=rtorrent.url, watch=watch))
     command = [sys.executable, "-m", "pyrotorque_watcher", "--config-dir", str(config_dir)]
-    with _process(command, environment(), folder / "ours.log"):
+    with background(command, environment(), folder / "ours.log"):
         yield write
 
 
@@ -110,12 +110,13 @@ def their_watcher(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Itera
     config = folder / "config.toml"
     config.write_text(THEIR_TOML.format(url=f"scgi+unix://{rtorrent.socket}", watch=watch))
     command = [str(PYROSIMPLE), "--no-fork", "--pid-file", str(folder / "pid")]
-    with _process(command, dict(os.environ) | {"PYRO_CONF": str(config), "HOME": str(folder)}, folder / "theirs.log"):
+    with background(command, dict(os.environ) | {"PYRO_CONF": str(config), "HOME": str(folder)}, folder / "theirs.log"):
         yield write
 
 
 @contextlib.contextmanager
-def _process(command: list[str], env: dict[str, str], log: Path) -> Iterator[None]:
+def background(command: list[str], env: dict[str, str], log: Path) -> Iterator[None]:
+    """Run `command` meanwhile; its output is shown when nothing came of it in time."""
     with log.open("wb") as out, subprocess.Popen(command, env=env, stdout=out, stderr=out) as process:
         try:
             yield
@@ -130,7 +131,7 @@ def _process(command: list[str], env: dict[str, str], log: Path) -> Iterator[Non
                 process.kill()
 
 
-def _warm_up(rtorrent: PrivateRTorrent, watch: Path, drop: Drop) -> None:
+def warm_up(rtorrent: PrivateRTorrent, watch: Path, drop: Drop) -> None:
     """Drop new files until one is taken: only then does the other side watch."""
     client, tried = RTorrent(rtorrent.url), iter(range(1_000_000))
 
