@@ -1,4 +1,4 @@
-"""From file close to item started by the queue, with 500 stopped items beside it: ours, and pyrosimple's every second."""
+"""From file close to item started by the queue, beside 500 stopped items: ours, and pyrosimple's every second."""
 
 import contextlib
 import os
@@ -90,14 +90,13 @@ def _drop(client: RTorrent, watch: Path, number: int) -> float:
     path.write_bytes(metafile)
     closed = path.stat().st_mtime
     name = info_hash(metafile)
-    wait_until(
-        lambda: bool(
-            [row for row in client.rows("main", ["d.hash=", "d.custom=bench_started"]) if row[0] == name and row[1]]
-        ),
-        20,
-        lambda: f"{name} was not started",
-    )
+    wait_until(lambda: _started(client, name), 20, lambda: f"{name} was not started")
     return int(str(client.call("d.custom", name, "bench_started"))) / 1e6 - closed
+
+
+def _started(client: RTorrent, name: str) -> bool:
+    rows = client.rows("main", ["d.hash=", "d.custom=bench_started"])
+    return any(stamp for made, stamp in rows if made == name)
 
 
 @contextlib.contextmanager
