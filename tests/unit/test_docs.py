@@ -1,0 +1,129 @@
+"""The pages say what the program does: generated ones are up to date, every setting, event and exit code is told."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pytest
+
+from demo.group import REPOSITORY
+from docs.generate import EXITS, HERE, PAGES, shown
+from docs.settings import COMMON, GROUP, KINDS
+from pyrotorque.events import Durable, Live
+from pyrotorque.settings import packaged_text
+from pyrotorque.settings.group import read_group
+from pyrotorque.settings.kinds import Kind
+from pyrotorque.settings.schema import CustomSettings, JobSettings, RTorrentSettings, Settings
+from pyrotorque_control import exits
+from tests.docs_blocks import pages
+
+# Not written by anybody: the name is in the key, cmd.NAME makes `commands`, and `params` is all the rest.
+_UNWRITTEN = {"name", "commands", "params"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_generated_page_is_up_to_date(name: str) -> None:
+    assert (HERE / name).read_text() == PAGES[name](), "run python -m docs.generate"
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_setting_of_a_job_is_explained(kind: Kind) -> None:
+    written = {field.name for field in msgspec.structs.fields(kind)} - _UNWRITTEN - set(COMMON)
+    explained = {name for name in KINDS[kind][2] if name not in ("cmd.NAME", "…")}
+    assert explained == written
+
+
+def test_every_kind_of_job_is_explained() -> None:
+    assert set(KINDS) == set(JobSettings.__subclasses__())
+
+
+def test_what_every_job_has_is_explained() -> None:
+    assert set(COMMON) == {field.name for field in msgspec.structs.fields(JobSettings)} - _UNWRITTEN
+
+
+def test_every_setting_of_the_group_is_explained_with_its_default() -> None:
+    known = set(re.findall(r'^    "(\w+)":', _source(read_group.__code__.co_filename), re.MULTILINE))
+    assert set(GROUP) == known
+    defaults = {
+        field.name: shown(field.default) for struct in (Settings, RTorrentSettings) for field in _fields(struct)
+    }
+    for name in ("connect_timeout", "read_timeout", "queue_startable_base", "log_level", "dry_run"):
+        assert GROUP[name][0] == defaults[name]
+
+
+def _source(file: str) -> str:
+    """The lines of the table of settings."""
+    return Path(file).read_text().partition("_GROUP_KEYS")[2].partition("}")[0]
+
+
+def _fields(struct: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(struct)
+
+
+def test_the_packaged_defaults_show_every_setting_of_the_jobs_that_are_ours() -> None:
+    for kind, (_, intro, texts) in KINDS.items():
+        if kind is not CustomSettings:
+            job = re.findall(r"`(job\.\w+)`", intro)[0]
+            missing = [name for name in texts if f"{job}.{name.replace('NAME', 'nfo')} " not in packaged_text()]
+            assert missing == []
+
+
+def test_every_event_is_told() -> None:
+    told = re.findall(r"^### (\w+)$", (HERE / "events.md").read_text(), re.MULTILINE)
+    assert told == [event.__name__ for event in (*get_args(Durable), *get_args(Live))]
+
+
+def test_every_exit_code_is_told() -> None:
+    codes = {value for name, value in vars(exits).items() if name.startswith("EX_")} | {exits.INTERRUPTED}
+    assert set(EXITS) == codes
+
+
+# --- links
+
+
+@dataclass(frozen=True)
+class Link:
+    page: Path
+    target: str
+
+
+def links() -> list[Link]:
+    without_code = ((page, re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(), flags=re.DOTALL)) for page in pages())
+    found = ((page, re.findall(r"\]\(([^)\s]+)\)", text)) for page, text in without_code)
+    return [Link(page, target) for page, targets in found for target in targets if "://" not in target]
+
+
+def anchors(page: Path) -> set[str]:
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("link", links(), ids=lambda link: f"{link.page.name}-{link.target}")
+def test_a_link_leads_somewhere(link: Link) -> None:
+    path, _, anchor = link.target.partition("#")
+    target = (link.page.parent / path).resolve() if path else link.page
+    assert target.exists(), "made later" if target.name == "jobs.md" else ""
+    if anchor:
+        assert anchor in anchors(target)
+
+
+def test_the_list_of_contents_names_every_page() -> None:
+    told = (HERE / "README.md").read_text()
+    assert [page.name for page in HERE.glob("*.md") if page.name != "README.md" and f"({page.name}" not in told] == []
+
+
+def test_files_that_the_pages_name_are_there() -> None:
+    for page in pages():
+        for name in re.findall(r"`((?:deploy|tests|docs|shared|services)/[\w@./-]+)`", page.read_text()):
+            assert (REPOSITORY / name).exists(), f"{page.name}: {name}"
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = (REPOSITORY / "pyproject.toml").read_text()
+    (listed,) = re.findall(r"^dependencies = \[(.*?)^\]", project, re.MULTILINE | re.DOTALL)
+    names = re.findall(r'"([\w.-]+)', listed)
+    told = re.findall(r"^\| \[([\w.-]+)\]\(", (HERE / "dependencies.md").read_text(), re.MULTILINE)
+    assert sorted(told) == sorted(names)
