@@ -1,0 +1,128 @@
+"""Action and ItemCommand on a real rTorrent: what they are for is done to the items that are meant, and to no other."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.errors import UserError
+from pyrotorque.events import LoadFailed, TorrentCompleted
+from pyrotorque.jobs import Job, JobConfig, surroundings
+from pyrotorque.jobs.action import Action
+from pyrotorque.jobs.itemcommand import ItemCommand
+from pyrotorque.rtorrent import RTorrent
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def items(rtorrent: PrivateRTorrent) -> dict[str, str]:
+    """Two stopped items: hashes by name."""
+    client = RTorrent(rtorrent.url)
+    surroundings.enter(surroundings.Surroundings(url=rtorrent.url))
+    made = {}
+    for name in ("one", "two"):
+        metafile = make_metafile(name, announce="udp://127.0.0.1:1/announce")
+        made[name] = info_hash(metafile)
+        client.call("load.raw", "", metafile)
+    eventually(lambda: len(client.rows("main", ["d.hash="])) == 2)
+    return made
+
+
+def config(**settings: Any) -> JobConfig:
+    return JobConfig({"job_name": "x", "condition": "name=one", **settings})
+
+
+@pytest.mark.parametrize(
+    ("settings", "command", "before", "after"),
+    [
+        ({"action": "start"}, "d.state=", "0", "1"),
+        ({"action": "ignore"}, "d.ignore_commands=", "0", "1"),
+        ({"action": "priority", "value": 3}, "d.priority=", "2", "3"),
+        ({"action": "custom", "value": "place=/done/{{name}}"}, "d.custom=place", "", "/done/one"),
+        ({"action": "tag", "value": "New good"}, "d.custom=tags", "", "good new"),
+        ({"action": "throttle", "value": "NULL"}, "d.throttle_name=", "", "NULL"),
+        ({"action": "hash_check"}, "d.custom=none", "", ""),
+        ({"action": "save"}, "d.custom=none", "", ""),
+    ],
+    ids=lambda value: value.get("action", "") if isinstance(value, dict) else "",
+)
+def test_an_action_is_done_to_the_items_of_the_condition(
+    rtorrent: PrivateRTorrent, items: dict[str, str], settings: dict[str, Any], command: str, before: str, after: str
+) -> None:
+    Action(config(**settings)).run()
+    rows = {name: value for name, value in RTorrent(rtorrent.url).rows("main", ["d.name=", command])}
+    assert rows == {"one": after, "two": before}
+
+
+def test_a_started_item_is_stopped_and_closed(rtorrent: PrivateRTorrent, items: dict[str, str]) -> None:
+    client = RTorrent(rtorrent.url)
+    Action(config(action="start", condition="name=/./")).run()
+    Action(config(action="close")).run()
+    rows = {tuple(row) for row in client.rows("main", ["d.name=", "d.state=", "d.is_open="])}
+    assert rows == {("one", "0", "0"), ("two", "1", "1")}
+
+
+def test_deleting_takes_the_item_and_leaves_its_data(rtorrent: PrivateRTorrent, items: dict[str, str]) -> None:
+    (rtorrent.downloads / "one").write_text("data")
+    Action(config(action="delete")).run()
+    eventually(lambda: [row[0] for row in RTorrent(rtorrent.url).rows("main", ["d.name="])] == ["two"])
+    assert (rtorrent.downloads / "one").exists()
+
+
+def test_a_dry_run_does_nothing(
+    rtorrent: PrivateRTorrent, items: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        Action(config(action="delete", dry_run=True)).run()
+    assert "would delete: one" in caplog.text
+    assert len(RTorrent(rtorrent.url).rows("main", ["d.hash="])) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"action": "dance"}, "dance is none of start, stop"),
+        ({"action": "cull"}, "deletes data"),
+        ({"action": "priority"}, "job.x.value is not set"),
+        ({"action": "tag", "value": "{{nothing}}"}, "there is no field `nothing`"),
+        ({"action": "stop", "condition": ""}, "job.x.condition is not set"),
+        ({"action": "stop", "condition": "nothing=1"}, "nothing"),
+    ],
+)
+def test_what_is_wrong_is_said_by_the_constructor(settings: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        Action(config(**settings))
+
+
+def test_a_command_is_run_for_each_item_in_order(items: dict[str, str], tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    command = f'printf "%s %s\\n" {{{{name}}}} {{{{hash}}}} >> {made}'
+    job = ItemCommand(config(condition="name=/./", sort="-name", command=command, shell=True))
+    job.run()
+    assert made.read_text() == f"two {items['two']}\none {items['one']}\n"
+
+
+def test_one_item_that_fails_does_not_keep_the_others_waiting(items: dict[str, str], tmp_path: Path) -> None:
+    command = f"test {{{{name}}}} != one && touch {tmp_path}/{{{{name}}}}"
+    job = ItemCommand(config(condition="name=/./", sort="name", command=command, shell=True))
+    with pytest.raises(UserError, match="1 of its items failed: one: /bin/sh left with exit status 1"):
+        job.run()
+    assert (tmp_path / "two").exists()
+
+
+def test_an_event_is_about_its_item_only(items: dict[str, str], tmp_path: Path) -> None:
+    job = ItemCommand(JobConfig(job_name="x", on=["TorrentCompleted"], command=f"touch {tmp_path}/{{{{name}}}}"))
+    job.run(TorrentCompleted(at=0.0, info_hash=items["two"], name="two"))
+    assert [path.name for path in tmp_path.iterdir()] == ["two"]
+    with pytest.raises(UserError, match="LoadFailed tells of no item"):
+        job.run(LoadFailed(at=0.0, metafile="m", job="w", kind="io", reason="r"))
+
+
+def test_a_job_of_ones_own_reads_items_with_their_fields(items: dict[str, str]) -> None:
+    job = Job(config())
+    found = job.items("name=one", ["prio", "size"])
+    assert [(item["hash"], item.prio, item.size) for item in found] == [(items["one"], 2, 65536)]
+    assert {item["name"] for item in job.items()} == {"one", "two"}
