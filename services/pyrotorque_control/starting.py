@@ -23,7 +23,8 @@ def background(group: Group, *, quiet: bool) -> int:
     if found := group.running():
         if quiet:
             return EX_OK
-        raise Refused(f"already running, pid {found.pid}", EX_TEMPFAIL)
+        said = f"already running, pid {found.pid}: `pyrotorque --restart` takes over a changed configuration"
+        raise Refused(said, EX_TEMPFAIL)
     if not group.guard_file.exists() and group.config_dir.is_dir():
         said = f"the guard file {group.guard_file} is missing"
         raise Refused(f"{said}: `touch` it to let the group run in the background, or use --fg", EX_TEMPFAIL)

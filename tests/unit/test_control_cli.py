@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pyrotorque.settings import packaged_text
+from pyrotorque.settings.locate import listening_rtorrents
 from pyrotorque.store import open_store
 from pyrotorque_control.cli import run
 from pyrotorque_control.commands.status import shown
@@ -200,6 +201,21 @@ def test_init_writes_a_directory_that_passes_check_and_overwrites_nothing(pyroto
     second = pyrotorque("init")
     assert second.out.count("kept     ") == len(names)
     assert (pyrotorque.home / "torque.ini").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("rc", "hint"),
+    [("network.scgi.open_local = /run/rt.sock\n", False), ("directory.default.set = /data\n", None)],
+)
+def test_init_says_how_rtorrent_can_be_reached_where_nothing_says_that_it_can(
+    pyrotorque: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rc: str, hint: bool | None
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".rtorrent.rc").write_text(rc)
+    # Another test's rTorrent may be listening just now.
+    wanted = not any(listening_rtorrents()) if hint is None else hint
+    out = pyrotorque("init").out
+    assert ("network.scgi.open_local = (cat,(session.path),rpc.socket)" in out) is wanted
 
 
 def test_a_start_brings_the_files_that_nobody_edits_up_to_date(tmp_path: Path) -> None:

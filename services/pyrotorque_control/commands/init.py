@@ -51,10 +51,20 @@ def command(group: Group) -> int:
     _write(group.guard_file, str)
     click.echo("\nAdd this line to your rtorrent.rc, and start rTorrent again:\n")
     click.echo(f"  import = {include_file(group.config_dir)}\n")
+    if not listens():
+        click.echo("It seems to have no socket yet, through which it can be reached. Then it needs this line, too:\n")
+        click.echo("  network.scgi.open_local = (cat,(session.path),rpc.socket)\n")
     click.echo(
         "Then: `pyrotorque check` looks whether all is well, `pyrotorque` starts it, `pyrotorque status` shows it."
     )
     return EX_OK
+
+
+def listens() -> bool:
+    """Whether rTorrent's configuration names an address, or a running rTorrent has one."""
+    from pyrotorque.settings.locate import address_in_files, listening_rtorrents
+
+    return address_in_files(None)[0] is not None or any(listening_rtorrents())
 
 
 def minimal() -> str:
