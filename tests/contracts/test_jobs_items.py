@@ -53,7 +53,7 @@ def test_an_action_is_done_to_the_items_of_the_condition(
     rtorrent: PrivateRTorrent, items: dict[str, str], settings: dict[str, Any], command: str, before: str, after: str
 ) -> None:
     Action(config(**settings)).run()
-    rows = {name: value for name, value in RTorrent(rtorrent.url).rows("main", ["d.name=", command])}
+    rows: dict[str, str] = dict(RTorrent(rtorrent.url).rows("main", ["d.name=", command]))  # type: ignore[arg-type]
     assert rows == {"one": after, "two": before}
 
 

@@ -1,0 +1,105 @@
+"""The examples of docs/jobs.md do what they say."""
+
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from demo.group import REPOSITORY
+from pyrotorque import configuration
+from pyrotorque.events import Durable, LoadFailed
+from pyrotorque.jobs import JobConfig, surroundings
+from pyrotorque.jobs.command import Command
+from pyrotorque.jobs.eventnames import namespace_of
+from pyrotorque.jobs.itemcommand import ItemCommand
+from pyrotorque.jobs.locating import job_class
+from pyrotorque.jobs.mover import Mover
+from pyrotorque.jobs.notify import Notify
+from pyrotorque.jobs.preparing import config_of
+from pyrotorque.options import Options
+from pyrotorque.settings.schema import CustomSettings, Settings
+
+TEXT = (REPOSITORY / "docs/jobs.md").read_text()
+INI = re.findall(r"```ini\n(.*?)```", TEXT, re.DOTALL)
+PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """All examples in one configuration, which `check` lets pass without a warning."""
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs/ratio.py").write_text(PYTHON[0])
+    text = "[TORQUE]\n" + "\n".join(INI).replace("[TORQUE]\n", "")
+    (tmp_path / "torque.ini").write_text(text)
+    found = configuration.read(tmp_path, Options())
+    assert [str(warning) for warning in found.warnings] == []
+    return found.settings
+
+
+def config(settings: Settings, name: str) -> JobConfig:
+    job = next(job for job in settings.jobs if job.name == name)
+    assert isinstance(job, CustomSettings)
+    return JobConfig(config_of(job, settings))
+
+
+class Rows:
+    """A fake, because an example needs items with certain ratios: one row for each."""
+
+    def rows(self, _view: str, commands: list[str], *, where: str = "") -> list[tuple[str, ...]]:
+        ratios = ("500", "2500", "9000")
+        return [tuple(ratio if command == "d.ratio=" else "x" for command in commands) for ratio in ratios]
+
+    def multicall(self, calls: list[object]) -> list[int]:
+        return [3 for _ in calls]
+
+    def known(self, command: str) -> bool:
+        return "filtered" not in command
+
+
+def test_all_examples_are_good_configurations(settings: Settings) -> None:
+    names = {job.name for job in settings.jobs if isinstance(job, CustomSettings)}
+    assert names == {"ratio", "tidy", "backup", "unpack", "mover", "tell"}
+
+
+def test_the_job_of_the_example_counts_and_remembers(
+    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    job: Any = job_class("ratio:Report", tmp_path / "jobs")(config(settings, "ratio"))
+    job.rtorrent = Rows()
+    with caplog.at_level("INFO"):
+        job.run()
+        job.run()
+    assert [record.getMessage() for record in caplog.records] == [
+        "2 items have a ratio of 2.0, +2",
+        "2 items have a ratio of 2.0, +0",
+    ]
+
+
+def test_the_commands_of_the_examples(settings: Settings) -> None:
+    surroundings.enter(surroundings.Surroundings())
+    backup = Command(config(settings, "backup"))
+    argv = backup._program._what.argv({})  # pyright: ignore[reportPrivateUsage]
+    assert argv == ["tar", "-C", "/var/torrent", "-czf", "/tmp/session.tar.gz", "session"]
+    unpack = ItemCommand(config(settings, "unpack"))
+    argv = unpack._program._what.argv({"path": "/d/A b", "name": "A b"})  # pyright: ignore[reportPrivateUsage]
+    assert argv == ["unrar", "x", "-o-", "--", "/d/A b/A b.rar", "/var/unpacked/"]
+
+
+def test_the_mover_of_the_example_stays_below_its_folder(settings: Settings) -> None:
+    job = Mover(config(settings, "mover"))
+    assert job.checked("/var/torrent/done/tv") == Path("/var/torrent/done/tv")
+
+
+def test_the_notification_of_the_example_says_what_happened(settings: Settings) -> None:
+    job = Notify(config(settings, "tell"))
+    failed = LoadFailed(at=0.0, metafile="/watch/a.torrent", job="w", kind="io", reason="no")
+    assert job.request(failed).data == b"LoadFailed /watch/a.torrentno"
+
+
+def test_the_table_of_events_names_all_fields() -> None:
+    for kind in get_args(Durable):
+        row = next(line for line in TEXT.splitlines() if f"`{kind.__name__}`" in line.partition("| ")[2].split("|")[0])
+        for field in kind.__struct_fields__:
+            assert field == "at" or f"`{field}`" in row, (kind.__name__, field)
+        assert set(namespace_of(None, "x")) >= set(kind.__struct_fields__)
