@@ -99,12 +99,16 @@ def moved_in(scene: Scene, count: int) -> None:
 
 
 def overflow(scene: Scene, count: int) -> None:
-    """One burst while the watcher is stopped, so that the kernel drops events."""
+    """One burst into watched folders while the watcher is stopped, so that the kernel drops events."""
     assert scene.process is not None
+    for number in range(10):
+        scene.drop(f"o{number}/first.torrent")
+    wait_until(lambda: scene.wanted <= scene.items(), 30, lambda: scene.log[-2000:])
     scene.process.send_signal(signal.SIGSTOP)
     for number in range(count):
         scene.drop(f"o{number % 10}/{number}.torrent")
     scene.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: "dropped events" in scene.log or count < 8200, 120, lambda: "the kernel dropped nothing")
 
 
 def killed(scene: Scene, count: int) -> None:
