@@ -1,7 +1,7 @@
 """Jobs of users in their processes, without clock and bus: tests write the job and say when it runs."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,7 +90,7 @@ class Bench:
 
 
 @contextmanager
-def bench(folder: Path, *jobs: CustomSettings, url: str | None = None, starts_within: float = 0.0) -> Iterator[Bench]:
+def bench(folder: Path, *jobs: CustomSettings, url: str | None = None, starts_within: float = 0.0) -> Generator[Bench]:
     """Workers for these jobs, with everything below `folder`, which may have been used before."""
     layout = Layout.below(folder)
     layout.prepare()

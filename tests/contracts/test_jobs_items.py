@@ -47,7 +47,7 @@ def config(**settings: Any) -> JobConfig:
         ({"action": "hash_check"}, "d.custom=none", "", ""),
         ({"action": "save"}, "d.custom=none", "", ""),
     ],
-    ids=lambda value: value.get("action", "") if isinstance(value, dict) else "",
+    ids=["start", "ignore", "priority", "custom", "tag", "throttle", "hash check", "save"],
 )
 def test_an_action_is_done_to_the_items_of_the_condition(
     rtorrent: PrivateRTorrent, items: dict[str, str], settings: dict[str, Any], command: str, before: str, after: str

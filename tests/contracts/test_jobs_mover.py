@@ -127,6 +127,7 @@ def test_a_kill_at_any_step_is_taken_up_by_the_next_run(
 ) -> None:
     scene = Scene(rtorrent, short_folder, target, multi=True)
     home = rtorrent.downloads
+    at = 0
     for at in count(1):
         with pytest.MonkeyPatch.context() as patched:
             job = scene.job()

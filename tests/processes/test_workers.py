@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,7 +45,7 @@ BAD_MAKER = "def __init__(self, config):\n    raise RuntimeError('broken from th
 
 
 @contextmanager
-def scheduler(folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def scheduler(folder: Path) -> Generator["subprocess.Popen[bytes]"]:
     with (folder / "out").open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "pyrotorque_scheduler", "--config-dir", str(folder)],
