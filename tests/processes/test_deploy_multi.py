@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -87,20 +88,19 @@ def both(short_folder: Path) -> Iterator[Both]:
         rtorrent.kill()
 
 
+def each(holds: Callable[[str], object], timeout: float) -> None:
+    for name in NAMES:
+        eventually(partial(holds, name), timeout=timeout)
+
+
 def test_each_group_serves_its_own_rtorrent_and_outlives_the_other(both: Both) -> None:
-    for name in NAMES:
-        eventually(lambda name=name: "rtorrent_up 1" in scraped_or_nothing(both, name), timeout=60)
-    for name in NAMES:
-        eventually(lambda name=name: "RUNNING" in both.ctl("status", name), timeout=20)
+    each(lambda name: "rtorrent_up 1" in scraped_or_nothing(both, name), 60)
+    each(lambda name: "RUNNING" in both.ctl("status", name), 20)
     metafiles = {name: make_metafile(f"of the {name}") for name in NAMES}
     for name in NAMES:
         (both.watched(name) / "new.torrent").write_bytes(metafiles[name])
-    for name in NAMES:
-        eventually(lambda name=name: both.items(name) == [info_hash(metafiles[name])], timeout=30)
-        eventually(
-            lambda name=name: re.search(r"^pyrotorque_queue_starts_total\S* 1", both.scraped(name), re.MULTILINE),
-            timeout=30,
-        )
+    each(lambda name: both.items(name) == [info_hash(metafiles[name])], 30)
+    each(lambda name: re.search(r"^pyrotorque_queue_starts_total\S* 1", both.scraped(name), re.MULTILINE), 30)
 
     assert "stopped" in both.ctl("stop", "first")
     assert not both.runs("first")

@@ -22,7 +22,8 @@ schedule2 = session_save, 300, 300, ((session.save))
 
 
 def loads(text: str) -> list[str]:
-    return loads_in(text, home="/home/me", environ={}, read={}.get)
+    nothing: dict[str, str] = {}
+    return loads_in(text, home="/home/me", environ=nothing, read=nothing.get)
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,8 @@ def test_toml_is_toml(block: Block) -> None:
 @pytest.mark.parametrize("block", named([b for b in blocks("rtorrent") if "open_local" in b.text]))
 def test_an_address_for_rtorrent_is_understood(block: Block) -> None:
     rc = f"session.path.set = ~/session\n{block.text}"
-    assert address_in(rc, home="/home/me", environ={}, read={}.get) == "scgi:///home/me/session/rpc.socket"
+    nothing: dict[str, str] = {}
+    assert address_in(rc, home="/home/me", environ=nothing, read=nothing.get) == "scgi:///home/me/session/rpc.socket"
 
 
 def calls(found: list[Block]) -> list[tuple[str, list[str]]]:
@@ -125,7 +126,7 @@ def calls(found: list[Block]) -> list[tuple[str, list[str]]]:
 @pytest.mark.parametrize(("name", "words"), calls(blocks("sh", "console")))
 def test_each_call_has_options_and_sub_commands_that_exist(name: str, words: list[str]) -> None:
     context = pyrotorque.make_context("pyrotorque", words[1:] or ["--status"])
-    rest = [*context._protected_args, *context.args] if hasattr(context, "_protected_args") else context.args
+    rest = [*context._protected_args, *context.args]  # pyright: ignore[reportPrivateUsage]
     if rest:
         command = pyrotorque.get_command(context, rest[0])
         assert command is not None
