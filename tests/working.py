@@ -107,3 +107,16 @@ def bench(folder: Path, *jobs: CustomSettings, url: str | None = None, starts_wi
     finally:
         workers.close()
         store.close()
+
+
+def told_by(path: Path) -> list[str]:
+    return path.read_text().split() if path.exists() else []
+
+
+def noting(path: Path, more: str = "") -> str:
+    return f"""
+def run(self, event=None):
+    with open({str(path)!r}, "a") as file:
+        print(getattr(event, "name", "tick"), file=file)
+    {more}
+"""

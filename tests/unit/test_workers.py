@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pyrotorque.events import JobReported, TorrentCompleted, TorrentErased
 from tests.waiting import eventually
-from tests.working import bench, custom, write_job
+from tests.working import bench, custom, noting, told_by, write_job
 
 COUNTING = """
 runs = 0
@@ -77,115 +76,6 @@ def test_a_fault_ends_one_run_and_the_next_has_a_fresh_process(tmp_path: Path, f
         assert made.run("bad").ok is False, "the state began anew: its second run fails again"
 
 
-def told_by(path: Path) -> list[str]:
-    return path.read_text().split() if path.exists() else []
-
-
-def noting(path: Path, more: str = "") -> str:
-    return f"""
-def run(self, event=None):
-    with open({str(path)!r}, "a") as file:
-        print(getattr(event, "name", "tick"), file=file)
-    {more}
-"""
-
-
-def erased(*names: str) -> list[TorrentErased]:
-    return [TorrentErased(at=time.time(), info_hash="A" * 40, name=name) for name in names]
-
-
-def test_a_job_is_run_once_for_each_event_that_it_is_on(tmp_path: Path) -> None:
-    write_job(tmp_path, "tell", noting(tmp_path / "told"))
-    with bench(tmp_path, custom("tell", on=("TorrentErased",))) as made:
-        made.happens(*erased(*(f"n{number}" for number in range(50))))
-        made.happens(TorrentCompleted(at=time.time(), info_hash="B" * 40, name="other"))
-        made.until(lambda: made.waiting() == 0)
-    assert told_by(tmp_path / "told") == [f"n{number}" for number in range(50)]
-
-
-def test_an_event_outlives_the_scheduler_and_the_worker(tmp_path: Path) -> None:
-    write_job(tmp_path, "tell", noting(tmp_path / "told"))
-    job = custom("tell", on=("TorrentErased",))
-    with bench(tmp_path, job) as made:
-        made.happens(*erased("a", "b"))
-        assert made.waiting() == 2
-    with bench(tmp_path, job) as made:
-        made.until(lambda: made.waiting() == 0)
-        os.kill(made.workers.pids()["tell"], signal.SIGKILL)
-        made.happens(*erased("c"))
-        made.until(lambda: made.waiting() == 0)
-    assert told_by(tmp_path / "told") == ["a", "b", "c"]
-
-
-def test_a_run_that_somebody_killed_is_run_again_three_times_at_most(tmp_path: Path) -> None:
-    write_job(tmp_path, "tell", noting(tmp_path / "told", "__import__('os').kill(__import__('os').getpid(), 9)"))
-    with bench(tmp_path, custom("tell", on=("TorrentErased",))) as made:
-        made.happens(*erased("a"))
-        made.until(lambda: made.waiting() == 0, 30)
-        assert told_by(tmp_path / "told") == ["a", "a", "a"]
-        assert "interrupted three times" in made.failures()[-1]
-
-
-@pytest.mark.parametrize("fault", ["raise ValueError('no')", "__import__('os')._exit(3)"])
-def test_a_run_that_failed_by_itself_is_not_run_again(tmp_path: Path, fault: str) -> None:
-    write_job(tmp_path, "tell", noting(tmp_path / "told", fault))
-    with bench(tmp_path, custom("tell", on=("TorrentErased",))) as made:
-        made.happens(*erased("a", "b"))
-        made.until(lambda: made.waiting() == 0)
-        assert told_by(tmp_path / "told") == ["a", "b"]
-        assert len(made.failures()) == 2
-
-
-def test_a_run_that_ended_while_nobody_could_note_it_is_not_repeated(tmp_path: Path) -> None:
-    write_job(tmp_path, "tell", noting(tmp_path / "told"))
-    job = custom("tell", on=("TorrentErased",))
-    with bench(tmp_path, job) as made:
-        assert made.run("tell").ok
-        made.happens(*erased("a"))
-        made.workers.serve()
-        mark = tmp_path / "state/marks/tell"
-        eventually(lambda: mark.exists() and mark.read_text().split()[1:] == ["1", "1"])
-        assert made.waiting() == 1, "the scheduler has not looked, and now it dies"
-    with bench(tmp_path, job) as made:
-        assert made.waiting() == 0
-    assert told_by(tmp_path / "told") == ["tick", "a"]
-
-
-def test_a_job_that_cannot_be_made_keeps_its_events(tmp_path: Path) -> None:
-    write_job(tmp_path, "tell", "def run(self, event=None): pass", "1 / 0")
-    job = custom("tell", on=("TorrentErased",))
-    with bench(tmp_path, job) as made:
-        made.happens(*erased("a"))
-        made.until(lambda: made.failures())
-        assert "ZeroDivisionError" in made.failures()[0]
-        assert made.waiting() == 1
-    write_job(tmp_path, "tell", noting(tmp_path / "told"))
-    with bench(tmp_path, job) as made:
-        made.until(lambda: made.waiting() == 0)
-    assert told_by(tmp_path / "told") == ["a"]
-
-
-def test_a_job_that_fails_when_a_job_fails_comes_to_an_end(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        write_job(tmp_path, name, "def run(self, event=None): raise ValueError('no')")
-    jobs = [custom(name, on=("JobFailed",)) for name in ("one", "two")]
-    with bench(tmp_path, *jobs) as made:
-        assert not made.run("one").ok
-        made.until(lambda: len(made.failures()) == 2 and made.waiting() == 0)
-        made.until(lambda: made.workers.wait(time.monotonic()) > 1)
-        assert len(made.failures()) == 2
-
-
-def test_what_a_job_publishes_is_an_event_for_others(tmp_path: Path) -> None:
-    write_job(tmp_path, "tell", "def run(self, event=None): self.publish('done', count=3)")
-    write_job(tmp_path, "hear", "def run(self, event=None): print('heard', event.job, event.text, event.data['count'])")
-    with bench(tmp_path, custom("tell"), custom("hear", on=("JobReported",))) as made:
-        assert made.run("tell").ok
-        made.until(lambda: made.waiting() == 0)
-        reports = [event for event in made.events() if isinstance(event, JobReported)]
-        assert [(report.job, report.text, report.data) for report in reports] == [("tell", "done", {"count": 3})]
-
-
 def test_a_flood_of_output_is_bounded_and_does_not_end_the_run(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -199,12 +89,13 @@ def test_a_flood_of_output_is_bounded_and_does_not_end_the_run(
     assert "lines were left out" in said[-1]
 
 
-def test_what_a_job_started_goes_with_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("group", ["None", "0"], ids=["in its group", "in a group of its own"])
+def test_what_a_job_started_goes_with_it(tmp_path: Path, group: str) -> None:
     path = tmp_path / "child"
     body = f"""
 def run(self):
     import subprocess, time
-    child = subprocess.Popen(["sleep", "600"])
+    child = subprocess.Popen(["sleep", "600"], process_group={group})
     open({str(path)!r}, "w").write(str(child.pid))
     time.sleep(600)
 """
@@ -213,6 +104,46 @@ def run(self):
         assert not made.run("parent").ok
         made.until(lambda: made.workers.pids() == {})
     eventually(lambda: not _lives(int(path.read_text())))
+
+
+def test_what_a_command_started_ends_with_its_job(tmp_path: Path) -> None:
+    path = tmp_path / "pids"
+    text = f"sleep 600 & echo $! $$ > {path}; wait"
+    params: dict[str, str | int | bool] = {"command": text, "shell": True}
+    job = custom("run", "pyrotorque.jobs.command:Command", params=params, timeout=1.0)
+    with bench(tmp_path, job) as made:
+        assert not made.run("run").ok
+    eventually(lambda: not any(map(_lives, map(int, path.read_text().split()))))
+
+
+def test_a_command_ends_when_the_scheduler_and_so_the_worker_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    params: dict[str, str | int | bool] = {"command": f"echo $$ > {path}; exec sleep 600", "shell": True}
+    with bench(tmp_path, custom("run", "pyrotorque.jobs.command:Command", params=params)) as made:
+        made.workers.tick("run")
+        made.until(lambda: path.exists() and path.read_text())
+        os.kill(made.workers.pids()["run"], signal.SIGKILL)
+        eventually(lambda: not _lives(int(path.read_text())), why="before anybody looked")
+
+
+def test_a_job_creates_files_with_the_users_umask(tmp_path: Path) -> None:
+    write_job(tmp_path, "make", noting(tmp_path / "told"))
+    before = os.umask(0o077)
+    try:
+        with bench(tmp_path, custom("make")) as made:
+            assert made.run("make").ok
+    finally:
+        os.umask(before)
+    assert (tmp_path / "told").stat().st_mode & 0o777 == 0o644
+
+
+def test_an_endless_line_of_messages_ends_the_process_and_garbage_does_not(tmp_path: Path) -> None:
+    find = "s = [o for o in __import__('gc').get_objects() if type(o).__name__ == 'Channel'][0]._socket"
+    write_job(tmp_path, "odd", f"def run(self):\n    {find}\n    s.sendall(b'{{}}\\n\\xff\\xfe\\n[]\\n')\n")
+    write_job(tmp_path, "endless", f"def run(self):\n    {find}\n    while True: s.sendall(b'x' * 65536)\n")
+    with bench(tmp_path, custom("odd"), custom("endless")) as made:
+        assert made.run("odd").ok
+        assert "said something endless" in made.run("endless").text
 
 
 def _lives(pid: int) -> bool:
@@ -261,15 +192,3 @@ def test_a_job_may_close_itself_when_the_scheduler_stops(tmp_path: Path) -> None
     with bench(tmp_path, custom("tidy")) as made:
         assert made.run("tidy").ok
     assert path.exists()
-
-
-def test_a_paused_job_keeps_its_events_for_later(tmp_path: Path) -> None:
-    write_job(tmp_path, "tell", noting(tmp_path / "told"))
-    with bench(tmp_path, custom("tell", on=("TorrentErased",))) as made:
-        made.duties.standing.pause("tell", time.time())
-        made.happens(*erased("a"))
-        made.until(lambda: made.workers.wait(time.monotonic()) > 1)
-        assert made.waiting() == 1
-        made.duties.standing.resume("tell")
-        made.until(lambda: made.waiting() == 0)
-    assert told_by(tmp_path / "told") == ["a"]

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -186,6 +186,10 @@ class JobProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
         with suppress(ProcessLookupError):
             os.kill(self._process.pid, signal.SIGKILL)
+        # Other groups of its session, as programs with a deadline of their own have.
+        for pid in _session(self._process.pid):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _is_over(pid: int) -> bool:
@@ -194,6 +198,16 @@ def _is_over(pid: int) -> bool:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
         return True
+
+
+def _session(leader: int) -> Iterator[int]:
+    """The processes of a session (proc(5)); its number is nobody else's as long as its leader is not reaped."""
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with suppress(OSError, IndexError):
+                fields = Path("/proc", entry, "stat").read_bytes().rpartition(b")")[2].split()
+                if int(fields[3]) == leader:
+                    yield int(entry)
 
 
 def _opened(marks: Path | None) -> int:
