@@ -17,8 +17,9 @@ SERVICES = ("scheduler", "watcher", "exporter", "guardian")
 class Group:
     """`with Group(folder, torque_ini):` starts supervisord with the four services, and stops all of them at the end."""
 
-    def __init__(self, config_dir: Path, torque_ini: str) -> None:
+    def __init__(self, config_dir: Path, torque_ini: str, *, first_on_path: Path | None = None) -> None:
         self.config_dir = config_dir
+        self._first_on_path = first_on_path
         config_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         (config_dir / "torque.ini").write_text(torque_ini)
         (config_dir / "run").mkdir(mode=0o700, exist_ok=True)
@@ -32,7 +33,7 @@ class Group:
             text=True,
             timeout=timeout,
             stdin=subprocess.DEVNULL,
-            env=environment(),
+            env=environment(self._first_on_path),
             check=False,
         )
 
@@ -47,10 +48,14 @@ class Group:
 
     def start(self) -> None:
         """Start in the background and wait until all services run."""
+        self.begin()
+        wait_until(self.running, 30, lambda: f"not all services run: {self.command('ctl', 'status').stdout}")
+
+    def begin(self) -> None:
+        """Start in the background."""
         ended = self.command()
         if ended.returncode:
             raise RuntimeError(f"pyrotorque did not start (exit {ended.returncode}): {ended.stdout}{ended.stderr}")
-        wait_until(self.running, 30, lambda: f"not all services run: {self.command('ctl', 'status').stdout}")
 
     def stop(self) -> None:
         """Stop the group; what does not stop by itself is killed by its own pid."""
@@ -82,10 +87,12 @@ class Group:
         return path.read_text(errors="replace") if path.exists() else ""
 
 
-def environment() -> dict[str, str]:
+def environment(first_on_path: Path | None = None) -> dict[str, str]:
     """Ours, without a configuration directory that a developer may have set."""
     kept = {name: value for name, value in os.environ.items() if name != "PYRO_CONFIG_DIR"}
     paths = [str(REPOSITORY / "services"), str(REPOSITORY / "shared"), str(REPOSITORY)]
+    if first_on_path is not None:
+        paths.insert(0, str(first_on_path))
     return kept | {"PYTHONPATH": os.pathsep.join(paths)}
 
 

@@ -1,0 +1,80 @@
+"""`make chaos`: CHAOS_SECONDS of faults (600) in an order that CHAOS_SEED repeats; exit code 1 for a broken promise."""
+
+import os
+import random
+import sys
+import time
+from collections.abc import Sequence
+
+from chaos.books import Balance, Heard, balance, heard
+from chaos.faults import Done, Fault, faults
+from chaos.report import Aftermath, complaints, figures, show
+from chaos.scene import Scene, leftovers, scene
+from chaos.settling import aftermath, drain
+from pyrotorque.errors import RTorrentError
+from pyrotorque.rtorrent import RTorrent
+
+
+def main() -> int:
+    seconds = float(os.environ.get("CHAOS_SECONDS", "600"))
+    rate = float(os.environ.get("CHAOS_RATE", "8"))
+    patience = float(os.environ.get("CHAOS_PATIENCE", "1"))
+    seed = int(os.environ.get("CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
+    only = os.environ.get("CHAOS_FAULTS", "")
+    print(f"seed {seed}, {seconds:g} s, {rate:g} metafiles/s, load {os.getloadavg()[0]:.1f}", flush=True)
+    with scene(seed, rate) as made:
+        print(f"rTorrent {_version(made)}, Python {sys.version.split()[0]}", flush=True)
+        chosen = [fault for fault in faults(own_disk=made.own_disk) if only in fault.name]
+        if not made.own_disk:
+            print("disk full: no mount is permitted here; see tests/unit/test_store.py and tests/contracts/test_bus.py")
+        with made.stream:
+            done = _burn(made, chosen, random.Random(seed), seconds)
+        drain(made, made.stream.written)
+        found, by_listener, items = aftermath(made), heard(made.listener.database), made.items()
+    found.leftovers = leftovers(made.folder)
+    books = balance(made.stream.written, items, made.committed.events, by_listener, made.rtorrent_killed)
+    return _tell(made, done, books, by_listener, found, patience)
+
+
+def _burn(made: Scene, chosen: Sequence[Fault], chance: random.Random, seconds: float) -> list[Done]:
+    """Every fault once in a random order, then the same again, as long as there is time."""
+    end, done = time.monotonic() + seconds, list[Done]()
+    waiting: list[Fault] = []
+    while True:
+        if not waiting:
+            waiting = chance.sample(list(chosen), len(chosen))
+        left = end - time.monotonic()
+        fault = next((fault for fault in waiting if fault.takes + 4.0 <= left), None)
+        if fault is None:
+            return done
+        waiting.remove(fault)
+        done.append(fault.done_to(made, chance))
+        print(f"{left:5.0f} s left  {done[-1].name}: {_shown(done[-1])}", flush=True)
+
+
+def _shown(done: Done) -> str:
+    return done.trouble or f"well again after {done.recovery:.2f} s"
+
+
+def _version(made: Scene) -> str:
+    try:
+        return str(RTorrent(made.rtorrent.url).call("system.client_version"))
+    except RTorrentError as error:
+        return str(error)
+
+
+def _tell(
+    made: Scene, done: Sequence[Done], books: Balance, by_listener: Heard, found: Aftermath, patience: float
+) -> int:
+    show(done, made.stream.written, books, made.committed.events, by_listener)
+    for line in figures(books, by_listener, found, made.stream.written, made.committed.events):
+        print(line)
+    wrong = complaints(done, books, by_listener, found, patience)
+    for line in wrong:
+        print(f"BROKEN: {line}")
+    print(f"{len(done)} faults, {len(wrong)} promises broken; load {os.getloadavg()[0]:.1f}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""The books: what was written, what was committed to be told, what a listener applied, and whether they agree."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from chaos.stream import Written
+from pyrotorque.events import Event, LoadFailed, TorrentLoaded, TorrentStarted, decode
+from pyrotorque.outbox import told
+from pyrotorque.store import open_readonly
+
+
+class Place(NamedTuple):
+    """Where an event stands: its number in one epoch of one source."""
+
+    source: str
+    epoch: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What a listener says that it missed: all after one place up to another."""
+
+    at: float
+    source: str
+    after: tuple[str, int]
+    until: tuple[str, int]
+    reason: str
+
+    def covers(self, place: Place) -> bool:
+        epoch, seq = self.after
+        behind = place.epoch == epoch and place.seq > seq
+        return place.source == self.source and (
+            (behind and (self.until[0] != epoch or place.seq <= self.until[1]))
+            or (place.epoch == self.until[0] != epoch and place.seq <= self.until[1])
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the listener applied, how long after it was told, and its gaps."""
+
+    applied: Counter[Place]
+    delays: list[float]
+    gaps: list[Gap]
+
+    def gaps_of(self, source: str) -> str:
+        shown = [
+            f"{gap.after[0]} {gap.after[1]} to {gap.until[0]} {gap.until[1]}"
+            for gap in self.gaps
+            if gap.source == source
+        ]
+        return "; ".join(shown) or "none"
+
+
+@dataclass
+class Committed:
+    """Every event that any service ever committed, also those that were taken from it since."""
+
+    events: dict[Place, Event] = field(default_factory=dict[Place, Event])
+
+    def read(self, source: str, path: Path) -> None:
+        """Add what the file of `source` has now."""
+        for body in told(path):
+            delivery = decode(body)
+            envelope = delivery.envelope
+            self.events[Place(source, envelope.epoch, envelope.seq)] = delivery.event
+
+
+def heard(path: Path) -> Heard:
+    """The books of the listener at `path`; empty where it has not begun."""
+    applied: Counter[Place] = Counter()
+    delays: list[float] = []
+    gaps: list[Gap] = []
+    if path.exists():
+        with closing(open_readonly(path)) as db:
+            try:
+                for source, epoch, seq, told_at, applied_at in db.execute("SELECT * FROM applied"):
+                    applied[Place(source, epoch, seq)] += 1
+                    delays.append(applied_at - told_at)
+                query = "SELECT at, source, from_epoch, from_seq, to_epoch, to_seq, reason FROM bus_gaps"
+                for at, source, from_epoch, from_seq, to_epoch, to_seq, reason in db.execute(query):
+                    gaps.append(Gap(at, source, (from_epoch, from_seq), (to_epoch, to_seq), reason))
+            except sqlite3.OperationalError:
+                return Heard(Counter(), [], [])
+    return Heard(applied, delays, gaps)
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What does not agree; everything empty is what is promised, but for what was told as lost."""
+
+    lost: frozenset[str]
+    unexpected: frozenset[str]
+    loaded_twice: Counter[str]
+    untold: frozenset[str]
+    not_started: frozenset[str]
+    started_twice: Counter[str]
+    started_again: int
+    start_untold: frozenset[str]
+    failed: list[LoadFailed]
+    events_lost: list[Place]
+    events_told_lost: list[Place]
+    events_twice: Counter[Place]
+    events_from_nowhere: list[Place]
+
+
+def balance(
+    written: Sequence[Written],
+    items: Mapping[str, bool],
+    committed: Mapping[Place, Event],
+    by_listener: Heard,
+    rtorrent_killed: Sequence[float],
+) -> Balance:
+    """Compare what was intended, committed, and applied by rTorrent (`items`: started?) and by the listener."""
+    wanted = frozenset(each.info_hash for each in written)
+    loads = Counter(event.info_hash for event in committed.values() if isinstance(event, TorrentLoaded))
+    starts = [event for event in committed.values() if isinstance(event, TorrentStarted)]
+    twice, again = _started_twice(starts, rtorrent_killed)
+    missing = [place for place in committed if place not in by_listener.applied]
+    covered = [place for place in missing if any(gap.covers(place) for gap in by_listener.gaps)]
+    started = frozenset(info for info, is_started in items.items() if is_started)
+    return Balance(
+        lost=wanted - items.keys(),
+        unexpected=frozenset(items) - wanted,
+        loaded_twice=Counter({info: count - 1 for info, count in loads.items() if count > 1}),
+        untold=wanted - loads.keys(),
+        not_started=(wanted & items.keys()) - started,
+        started_twice=twice,
+        started_again=again,
+        start_untold=(wanted & started) - {event.info_hash for event in starts},
+        failed=[event for event in committed.values() if isinstance(event, LoadFailed)],
+        events_lost=sorted(set(missing) - set(covered)),
+        events_told_lost=sorted(covered),
+        events_twice=Counter({place: count - 1 for place, count in by_listener.applied.items() if count > 1}),
+        events_from_nowhere=sorted(set(by_listener.applied) - set(committed)),
+    )
+
+
+def _started_twice(starts: Iterable[TorrentStarted], killed: Sequence[float]) -> tuple[Counter[str], int]:
+    """A killed rTorrent forgets what was just started: to start that again is right. Everything else is not."""
+    times: dict[str, list[float]] = {}
+    for event in starts:
+        times.setdefault(event.info_hash, []).append(event.at)
+    twice: Counter[str] = Counter()
+    again = 0
+    for info, moments in times.items():
+        for earlier, later in pairwise(sorted(moments)):
+            if any(earlier <= moment <= later for moment in killed):
+                again += 1
+            else:
+                twice[info] += 1
+    return twice, again

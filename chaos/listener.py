@@ -1,0 +1,52 @@
+"""A durable subscriber to all services, as a process of its own: it writes down what it applies, and what it missed.
+
+`python -m chaos.listener CONFIG_DIR FOLDER ARMED`
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Final, get_args
+
+from chaos.points import wrap
+from pyrotorque.bus import Bus
+from pyrotorque.events import Durable, Fact
+from pyrotorque.layout import SERVICES, Layout
+from pyrotorque.lifecycle import running
+from pyrotorque.outbox import Cursors, Outbox
+from pyrotorque.store import open_store
+
+NAME: Final = "listener"
+TABLES: Final = (
+    """
+    CREATE TABLE applied (
+        source TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, told_at REAL NOT NULL, applied_at REAL NOT NULL
+    )
+    """,
+)
+
+
+def database(folder: Path) -> Path:
+    return folder / "listener.sqlite3"
+
+
+def main() -> None:
+    config_dir, folder, armed = map(Path, sys.argv[1:])
+    wrap(NAME, str(armed))
+    layout = Layout.below(config_dir)
+    kinds: tuple[type[Fact], ...] = get_args(Durable)
+    store = open_store(database(folder), TABLES)
+    outbox = Outbox(store, NAME)
+    bus = Bus(layout, NAME, outbox, subscribe=dict.fromkeys(SERVICES, kinds), cursors=Cursors(store))
+    with running(NAME, layout, config_digest=lambda: "", outbox=outbox) as life, bus:
+        life.on_wake(bus.wake)
+        while not life.stopping:
+            for delivery in bus.wait(0.5).deliveries:
+                with bus.applying(delivery) as db:
+                    envelope = delivery.envelope
+                    row = (envelope.source, envelope.epoch, envelope.seq, delivery.event.at, time.time())
+                    db.execute("INSERT INTO applied VALUES (?, ?, ?, ?, ?)", row)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""Named moments at which a service ends itself, as a kill at just that moment would.
+
+Nothing of this is in the services: a `sitecustomize` that comes first on the group's PYTHONPATH wraps the methods
+between which the moments lie. A point is armed by a file named after its service; who reaches it renames the file.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+_TELLING: Final = (
+    "event added, not committed",
+    "event committed, not published",
+    "event published",
+    "asked for a replay, not answered",
+)
+_APPLYING: Final = ("event handed out, not applied", "event applied, cursor not saved", "event applied, cursor saved")
+
+POINTS: Final[dict[str, tuple[str, ...]]] = {
+    "watcher": (
+        "load intended, not sent",
+        "load sent, answer not read",
+        "load saved by rTorrent, not recorded",
+        *_TELLING,
+    ),
+    "scheduler": ("start intended, not sent", "start sent, not recorded", *_TELLING),
+    "exporter": _APPLYING,
+    "guardian": _TELLING,
+    "listener": _APPLYING,
+}
+
+_SITE: Final = """\
+import sys
+
+for service in {services!r}:
+    if f"pyrotorque_{{service}}" in sys.orig_argv:
+        from chaos.points import wrap
+
+        wrap(service, {folder!r})
+"""
+
+Reached = Callable[[str], None]
+
+
+class Armoury:
+    """The folder of armed points, and the one that comes first on PYTHONPATH."""
+
+    def __init__(self, folder: Path) -> None:
+        self._armed = folder / "armed"
+        self.site = folder / "site"
+        self._armed.mkdir(parents=True)
+        self.site.mkdir()
+        services = tuple(name for name in POINTS if name != "listener")
+        (self.site / "sitecustomize.py").write_text(_SITE.format(services=services, folder=str(self._armed)))
+
+    @property
+    def armed(self) -> Path:
+        return self._armed
+
+    def arm(self, service: str, point: str) -> None:
+        made = self._armed / f"{service}.new"
+        made.write_text(point)
+        made.rename(self._armed / service)
+
+    def visited(self, service: str) -> bool:
+        """Whether the armed point was reached; asked after it was armed."""
+        return not (self._armed / service).exists()
+
+    def disarm(self, service: str) -> None:
+        (self._armed / service).unlink(missing_ok=True)
+
+
+def wrap(service: str, folder: str) -> None:
+    """Let this process end itself at the point that `folder` names for it."""
+    path = os.path.join(folder, service)
+
+    def reached(point: str) -> None:
+        try:
+            with open(path, encoding="utf-8") as armed:
+                wanted = armed.read() == point
+        except FileNotFoundError:
+            return
+        if wanted:
+            os.rename(path, f"{path}.visited")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    points = set(POINTS[service])
+    if points & set(_TELLING):
+        _wrap_telling(reached)
+    if points & set(_APPLYING):
+        _wrap_applying(reached)
+    if service in ("watcher", "scheduler"):
+        _wrap_rtorrent(reached)
+    if service == "watcher":
+        _wrap_ledger(reached)
+
+
+def _wrap_telling(reached: Reached) -> None:
+    from pyrotorque.bus import Bus
+    from pyrotorque.outbox import Outbox
+    from pyrotorque.store import Store
+
+    add, after, ring, transaction = Outbox.add, Outbox.after, Bus.ring, Store.transaction
+    untold = [0]
+
+    def added(self: Outbox, event: Any) -> int:
+        seq = add(self, event)
+        untold[0] += 1
+        reached("event added, not committed")
+        return seq
+
+    @contextmanager
+    def committed(self: Store) -> Generator[Any]:
+        inner = self.db.in_transaction
+        with transaction(self) as db:
+            yield db
+        if untold[0] and not inner:
+            reached("event committed, not published")
+
+    def rung(self: Bus) -> None:
+        ring(self)
+        if untold[0]:
+            untold[0] = 0
+            reached("event published")
+
+    def asked(self: Outbox, *arguments: Any) -> Any:
+        reached("asked for a replay, not answered")
+        return after(self, *arguments)
+
+    _set(Outbox, add=added, after=asked)
+    _set(Bus, ring=rung)
+    _set(Store, transaction=committed)
+
+
+def _wrap_applying(reached: Reached) -> None:
+    from pyrotorque.bus import Bus
+    from pyrotorque.events import Delivery
+
+    applying: Callable[[Bus, Delivery], AbstractContextManager[Any]] = Bus.applying
+
+    @contextmanager
+    def applied(self: Bus, delivery: Delivery) -> Generator[Any]:
+        reached("event handed out, not applied")
+        with applying(self, delivery) as db:
+            yield db
+            reached("event applied, cursor not saved")
+        reached("event applied, cursor saved")
+
+    _set(Bus, applying=applied)
+
+
+def _wrap_rtorrent(reached: Reached) -> None:
+    from pyrotorque.rtorrent import RTorrent
+
+    call, multicall = RTorrent.call, RTorrent.multicall
+
+    def loading(self: RTorrent, method: str, *params: Any, **options: Any) -> Any:
+        if not method.startswith("load."):
+            return call(self, method, *params, **options)
+        reached("load intended, not sent")
+        answer = call(self, method, *params, **options)
+        reached("load sent, answer not read")
+        return answer
+
+    def starting(self: RTorrent, calls: Sequence[Any], **options: Any) -> Any:
+        if not any(method == "d.start" for method, _ in calls):
+            return multicall(self, calls, **options)
+        reached("start intended, not sent")
+        answers = multicall(self, calls, **options)
+        reached("start sent, not recorded")
+        return answers
+
+    _set(RTorrent, call=loading, multicall=starting)
+
+
+def _wrap_ledger(reached: Reached) -> None:
+    from pyrotorque_watcher.ledger import Ledger
+
+    change = Ledger.set
+
+    def changed(self: Ledger, row: Any, now: float, **columns: Any) -> None:
+        if columns.get("state") == "loaded":
+            reached("load saved by rTorrent, not recorded")
+        change(self, row, now, **columns)
+
+    _set(Ledger, set=changed)
+
+
+def _set(owner: type, **methods: Any) -> None:
+    for name, method in methods.items():
+        setattr(owner, name, method)

@@ -1,0 +1,238 @@
+"""What is put under fire: a real rTorrent, the real group under supervisord, metafiles, and a durable listener."""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chaos.books import Committed, heard
+from chaos.ear import Ears, Hurt
+from chaos.listener import database
+from chaos.points import Armoury
+from chaos.stream import Stream, Written
+from demo.group import Group, environment, free_port, wait_until
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.errors import RTorrentError
+from pyrotorque.layout import SERVICES, Layout
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.supervisord import Process, Supervisord, SupervisordError
+
+TORQUE_INI = """\
+[TORQUE]
+scgi_url = {url}
+job.queue.active          = True
+job.queue.schedule        = second=*
+job.queue.start_at_once   = 100
+job.queue.downloading_max = 1000000
+job.queue.startable       = is_ignored=0 message= prio>0
+job.treewatch.active      = True
+job.treewatch.path        = {watch}
+job.treewatch.load_mode   = start
+job.treewatch.queued      = True
+job.exporter.handler      = pyrocore.daemon.exporter:RtorrentExporter
+job.exporter.active       = True
+job.exporter.port         = {port}
+"""
+
+STATE_SIZE = 256 << 20
+"""Of the disk that is filled up: the watcher's log of writes alone may take 80 MB."""
+PATIENCE = 90.0
+_CLONE_NEWNS = 0x00020000
+
+
+@dataclass
+class Scene:
+    """Everything that a fault needs to do its work and to see that it is over."""
+
+    folder: Path
+    rtorrent: PrivateRTorrent
+    group: Group
+    layout: Layout
+    stream: Stream
+    listener: "Listener"
+    armoury: Armoury
+    ears: Ears
+    own_disk: bool
+    hurts: list[Hurt] = field(default_factory=list[Hurt])
+    rtorrent_killed: list[float] = field(default_factory=list[float])
+    committed: Committed = field(default_factory=Committed)
+
+    @property
+    def ini(self) -> Path:
+        return self.layout.config_dir / "torque.ini"
+
+    @property
+    def supervisord(self) -> Supervisord:
+        return Supervisord(self.layout.supervisor_socket)
+
+    def holder(self, service: str) -> int:
+        """The pid that holds (or held last) the role."""
+        try:
+            return int(self.layout.lock_file(service).read_text() or 0)
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def states(self) -> dict[str, str]:
+        return {name: process.state for name, process in self._processes().items()}
+
+    def all_run(self) -> bool:
+        """Whether supervisord says so, and each service holds its role."""
+        running = self._processes()
+        return all(
+            service in running and running[service].state == "RUNNING" and running[service].pid == self.holder(service)
+            for service in SERVICES
+        )
+
+    def _processes(self) -> dict[str, Process]:
+        with contextlib.suppress(SupervisordError):
+            return {process.name: process for process in self.supervisord.processes()}
+        return {}
+
+    def items(self) -> dict[str, bool]:
+        """Each item that rTorrent has now, and whether it is started; none while it does not answer."""
+        try:
+            client = RTorrent(self.rtorrent.url, read_timeout=30.0)
+            return {info: state == "1" for info, state in client.rows("main", ["d.hash=", "d.state="])}
+        except RTorrentError:
+            return {}
+
+    def until(self, condition: Callable[[], bool], what: str, timeout: float = PATIENCE) -> float:
+        """Wait until `condition` holds; returns how long that took, and raises TimeoutError when it took too long."""
+        began = time.monotonic()
+        wait_until(condition, timeout, lambda: f"not within {timeout:g} s: {what}; states: {self.states()}")
+        return time.monotonic() - began
+
+    def until_others_hold(self, before: dict[str, int]) -> float:
+        """Wait until each of these roles is held by another process than `before`."""
+        return self.until(
+            lambda: all(self.holder(name) not in (0, pid) for name, pid in before.items()),
+            f"{', '.join(before)} back",
+        )
+
+    def until_loaded(self, written: list[Written]) -> float:
+        wanted = {each.info_hash for each in written}
+        return self.until(lambda: wanted <= self.items().keys(), f"{len(wanted)} metafiles loaded")
+
+    def keep_committed(self, *services: str) -> None:
+        """Remember what these have committed to tell, before that is taken from them."""
+        for service in services:
+            self.committed.read(service, self.layout.database(service))
+
+    def gap_count(self) -> int:
+        return len(heard(self.listener.database).gaps)
+
+    def log(self, name: str) -> str:
+        """All that a service said, rotated or not."""
+        paths = sorted(self.layout.log_dir.glob(f"{name}.log*"), reverse=True)
+        return "".join(path.read_text(errors="replace") for path in paths)
+
+
+class Listener:
+    """The durable subscriber, started again whenever it has ended, unless it was told to rest."""
+
+    def __init__(self, config_dir: Path, folder: Path, armed: Path) -> None:
+        self.database = database(folder)
+        self._command = [sys.executable, "-m", "chaos.listener", str(config_dir), str(folder), str(armed)]
+        self._output = folder / "listener.log"
+        self._stop = threading.Event()
+        self._wanted = threading.Event()
+        self._wanted.set()
+        self.process: subprocess.Popen[bytes] | None = None
+        # One thread starts them all: the kernel ends a child with the thread that made it.
+        self._thread = threading.Thread(target=self._tend, name="listener")
+
+    def __enter__(self) -> "Listener":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def rest(self) -> None:
+        self._wanted.clear()
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(10)
+
+    def work(self) -> None:
+        self._wanted.set()
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+
+    def _tend(self) -> None:
+        while not self._stop.wait(0.02):
+            if self._wanted.is_set() and (self.process is None or self.process.poll() is not None):
+                with self._output.open("ab") as output:
+                    self.process = subprocess.Popen(self._command, env=environment(), stdout=output, stderr=output)
+        if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+            self.process.wait()
+
+
+@contextlib.contextmanager
+def scene(seed: int, rate: float, *, crash_points: bool = True) -> Generator[Scene]:
+    """Everything running on a scratch folder in memory; nothing of it is left afterwards."""
+    memory = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=memory if memory.is_dir() else None))
+    with ExitStack() as ending:
+        ending.callback(shutil.rmtree, folder, ignore_errors=True)
+        layout, watch, port = Layout.below(folder / "c"), folder / "watch", free_port()
+        layout.prepare()
+        own_disk = _mount_own_disk(layout.state_dir, ending)
+        watch.mkdir()
+        armoury = Armoury(folder / "points")
+        rtorrent = ending.enter_context(PrivateRTorrent(folder / "rt"))
+        group = Group(
+            layout.config_dir,
+            TORQUE_INI.format(url=rtorrent.url, watch=watch, port=port),
+            first_on_path=armoury.site if crash_points else None,
+        )
+        ending.callback(group.stop)
+        group.begin()
+        listener = ending.enter_context(Listener(layout.config_dir, folder, armoury.armed))
+        ears = ending.enter_context(Ears(layout))
+        stream = Stream(watch, folder / "outside", rate, seed)
+        made = Scene(folder, rtorrent, group, layout, stream, listener, armoury, ears, own_disk)
+        made.until(made.all_run, "the group up")
+        yield made
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Processes, other than this one, that were started on `folder` or hold a file in it open."""
+    found: list[str] = []
+    for process in Path("/proc").glob("[0-9]*"):
+        if int(process.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            files = [os.readlink(fd) for fd in (process / "fd").iterdir()]
+            if str(folder) in words or any(path.startswith(str(folder)) for path in files):
+                found.append(f"{process.name} {words[:80]}")
+    return found
+
+
+def _mount_own_disk(folder: Path, ending: ExitStack) -> bool:
+    """A small filesystem of its own for the state, seen by nobody but us, where that is permitted."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    private, recursive = 1 << 18, 1 << 14
+    # In a mount namespace of our own: whatever happens to this process, nothing stays mounted.
+    if libc.unshare(_CLONE_NEWNS) or libc.mount(b"none", b"/", None, private | recursive, None):
+        return False
+    if libc.mount(b"chaos", bytes(folder), b"tmpfs", 0, b"mode=0700,size=%d" % STATE_SIZE):
+        return False
+    ending.callback(libc.umount2, bytes(folder), 2)
+    return True

@@ -1,0 +1,201 @@
+"""`make soak`: SOAK_MINUTES (30) at 10 metafiles a second with random kills; nothing may grow beyond its bounds.
+
+The time has four parts, and each service is the victim in one of them: so every process also lives long enough to show
+whether it grows. Old items are erased, as their owner would, so that rTorrent stays as large as it is.
+"""
+
+import os
+import random
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from chaos.books import balance, heard
+from chaos.faults import Done, killing
+from chaos.report import complaints, figures
+from chaos.scene import Scene, leftovers, scene
+from chaos.settling import aftermath, drain
+from pyrotorque.layout import SERVICES
+from pyrotorque.rtorrent import RTorrent
+
+RATE: Final = 10.0
+KEPT: Final = 1000
+"""How many items stay in rTorrent."""
+VICTIMS: Final = ("watcher", "scheduler", "exporter", "guardian")
+WATCHED: Final = (*SERVICES, "supervisord")
+
+MEMORY_GROWS: Final = 4 << 20
+DESCRIPTORS_GROW: Final = 8
+THREADS_GROW: Final = 1
+STATE_BASE: Final = 96 << 20
+"""The watcher's log of writes alone may take 80 MB while it is never idle."""
+STATE_EACH: Final = 4 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One process at one moment; `state` is the size of its files."""
+
+    minute: float
+    service: str
+    pid: int
+    memory: int
+    descriptors: int
+    threads: int
+    state: int
+
+
+def main() -> int:
+    minutes = float(os.environ.get("SOAK_MINUTES", "30"))
+    seed = int(os.environ.get("CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
+    print(f"seed {seed}, {minutes:g} minutes, {RATE:g} metafiles/s, load {os.getloadavg()[0]:.1f}", flush=True)
+    with scene(seed, RATE, crash_points=False) as made:
+        eraser = Eraser(made)
+        with made.stream, eraser:
+            done, samples = _soak(made, random.Random(seed), minutes * 60)
+        drain(made, made.stream.written[eraser.erased :])
+        found = aftermath(made)
+        books = balance(made.stream.written, made.items(), made.committed.events, heard(made.listener.database), [])
+        by_listener = heard(made.listener.database)
+    found.leftovers = leftovers(made.folder)
+    _show(samples)
+    erased = {each.info_hash for each in made.stream.written[: eraser.erased]}
+    books = replace(books, lost=books.lost - erased)
+    for line in figures(books, by_listener, found, made.stream.written, made.committed.events):
+        print(line)
+    wrong = complaints(done, books, by_listener, found, float(os.environ.get("CHAOS_PATIENCE", "1")))
+    wrong += grown(samples, len(made.stream.written))
+    for line in wrong:
+        print(f"BROKEN: {line}")
+    print(
+        f"{len(done)} kills, {eraser.erased} items erased, {len(wrong)} promises broken; load {os.getloadavg()[0]:.1f}"
+    )
+    return 1 if wrong else 0
+
+
+def _soak(made: Scene, chance: random.Random, seconds: float) -> tuple[list[Done], list[Sample]]:
+    begin = time.monotonic()
+    every = min(60.0, seconds / 20)
+    kill_at, sample_at = begin + 10.0, begin + every
+    done, samples = list[Done](), list[Sample]()
+    while (now := time.monotonic()) < begin + seconds:
+        if now >= sample_at:
+            sample_at += every
+            samples += _sampled(made, (now - begin) / 60)
+        if now >= kill_at:
+            kill_at = now + chance.uniform(8.0, 20.0)
+            victim = VICTIMS[min(3, int(4 * (now - begin) / seconds))]
+            done.append(killing(chance.choice([victim, victim, "listener"])).done_to(made, chance))
+        time.sleep(0.2)
+    return done, samples
+
+
+class Eraser:
+    """Erases items, and removes their metafiles, from the oldest on; in a thread of its own."""
+
+    def __init__(self, made: Scene) -> None:
+        self.erased = 0
+        self._made = made
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="eraser")
+
+    def __enter__(self) -> "Eraser":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        client = RTorrent(self._made.rtorrent.url, read_timeout=30.0)
+        while not self._stop.wait(1.0):
+            old = self._made.stream.written[self.erased : max(self.erased, len(self._made.stream.written) - KEPT)]
+            there = self._made.items()
+            # What is not loaded yet is no item that its owner could erase.
+            while old and not there.get(old[-1].info_hash):
+                old.pop()
+            if not old:
+                continue
+            client.multicall([("d.erase", (each.info_hash,)) for each in old])
+            for each in old:
+                each.path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    each.path.parent.rmdir()
+            self.erased += len(old)
+
+
+def _sampled(made: Scene, minute: float) -> list[Sample]:
+    pids = {service: made.holder(service) for service in SERVICES}
+    pids["supervisord"] = made.group.supervisord_pid() or 0
+    found: list[Sample] = []
+    for service, pid in pids.items():
+        files = made.layout.state_dir.glob(f"{service}.sqlite3*")
+        with suppress(psutil.Error, OSError):
+            process = psutil.Process(pid)
+            memory = process.memory_full_info().pss
+            state = sum(path.stat().st_size for path in files)
+            found.append(Sample(minute, service, pid, memory, process.num_fds(), process.num_threads(), state))
+    print("  ".join([f"{minute:5.1f} min", *map(_in_short, found)]), flush=True)
+    return found
+
+
+def _in_short(sample: Sample) -> str:
+    return (
+        f"{sample.service} {sample.memory / 2**20:.1f} MiB {sample.descriptors} fds {sample.threads} threads"
+        f" {sample.state / 2**20:.1f} MiB state"
+    )
+
+
+def grown(samples: Iterable[Sample], metafiles: int) -> list[str]:
+    """Who grew beyond the bounds: within the life of one process, or its files for all that was written."""
+    wrong: list[str] = []
+    lives: dict[tuple[str, int], list[Sample]] = {}
+    for sample in samples:
+        lives.setdefault((sample.service, sample.pid), []).append(sample)
+        if sample.state > STATE_BASE + STATE_EACH * metafiles:
+            wrong.append(f"state files of {sample.service} take {sample.state >> 20} MiB")
+    for (service, pid), life in lives.items():
+        # The first samples are of a process that still warms up.
+        settled = life[len(life) // 4 :]
+        if len(settled) < 6:
+            continue
+        first, last = settled[:3], settled[-3:]
+        for what, bound in (("memory", MEMORY_GROWS), ("descriptors", DESCRIPTORS_GROW), ("threads", THREADS_GROW)):
+            before, after = (statistics.median(getattr(each, what) for each in three) for three in (first, last))
+            if after - before > bound:
+                wrong.append(f"{what} of {service} (pid {pid}) grew from {before:.0f} to {after:.0f}")
+    return wrong
+
+
+def _show(samples: list[Sample]) -> None:
+    table = Table(title="soak", title_justify="left")
+    for column in ("process", "lives sampled", "PSS first / last / max", "fds", "threads", "state"):
+        table.add_column(column)
+    for service in WATCHED:
+        own = [sample for sample in samples if sample.service == service]
+        if not own:
+            continue
+        memory = [sample.memory / 2**20 for sample in own]
+        table.add_row(
+            service,
+            str(len({sample.pid for sample in own})),
+            f"{memory[0]:.1f} / {memory[-1]:.1f} / {max(memory):.1f} MiB",
+            f"{own[0].descriptors} / {own[-1].descriptors} / {max(sample.descriptors for sample in own)}",
+            f"{own[0].threads} / {own[-1].threads} / {max(sample.threads for sample in own)}",
+            f"{own[0].state / 2**20:.1f} / {own[-1].state / 2**20:.1f} / {max(each.state for each in own) / 2**20:.1f} MiB",
+        )
+    Console(width=140, highlight=False).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
