@@ -167,12 +167,12 @@ def _loop(exporter: Exporter, bus: Bus, life: Life, current: list[Configuration]
             exporter.take(woken)
             exporter.keep(now)
             exporter.open_ports()
-        if life.take_reload():
-            with life.step("reloading", now + 4 * STEP_SECONDS):
+        with life.step("reading the configuration", now + 6 * STEP_SECONDS):
+            if life.take_reload():
                 _reload(exporter, watch, current)
-        elif (settings := watch.changed(now)) is not None:
-            current[0] = _with(current[0], settings)
-            exporter.configure(settings)
+            elif (settings := watch.changed(now)) is not None:
+                current[0] = _with(current[0], settings)
+                exporter.configure(settings)
 
 
 def _reload(exporter: Exporter, watch: ConfigurationWatch, current: list[Configuration]) -> None:

@@ -50,8 +50,8 @@ def build(settings: Settings, store: Store, teller: Teller, metrics: Metrics, no
     customs = [job for job in active if isinstance(job, CustomSettings)]
     ours: list[AnyJob] = [*queues, *stats, *customs]
     for job in ours:
-        if job.log_level:
-            logger_of(job.name).setLevel(job.log_level.upper())
+        # A level that is no longer set must not stay from the configuration before.
+        logger_of(job.name).setLevel((job.log_level or "notset").upper())
     rtorrent = _client(settings)
     starter = Starter(rtorrent, store, teller, history, metrics) if rtorrent else None
     teller.routes = routes_of(customs)

@@ -7,8 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from pyrotorque.bus import Bus, Woken
-from pyrotorque.configuration import Configuration, ConfigurationWatch, reload
-from pyrotorque.errors import SettingsError
+from pyrotorque.configuration import Configuration
 from pyrotorque.events import Delivery, QueueChecked, TorrentLoaded, TotalsReported
 from pyrotorque.lifecycle import Life, Start, running
 from pyrotorque.logs import owner
@@ -18,6 +17,7 @@ from pyrotorque.totals import Totals
 from pyrotorque_scheduler.agenda import Agenda, Bucket, Cause
 from pyrotorque_scheduler.answers import Answers
 from pyrotorque_scheduler.bell import Bell
+from pyrotorque_scheduler.changing import Changes
 from pyrotorque_scheduler.clock import Clock
 from pyrotorque_scheduler.duties import build
 from pyrotorque_scheduler.metrics import Metrics
@@ -48,7 +48,12 @@ def run(start: Start) -> int:
     store = open_store(layout.database(SERVICE), MIGRATIONS)
     try:
         outbox = Outbox(store, SERVICE)
-        with running(SERVICE, layout, config_digest=lambda: configuration.settings.digest, outbox=outbox) as life:
+        with (
+            running(SERVICE, layout, config_digest=lambda: configuration.settings.digest, outbox=outbox) as life,
+            # Over a change of the configuration it stays open: who asks then gets an answer.
+            Bus(layout, SERVICE, outbox) as bus,
+        ):
+            life.on_wake(bus.wake)
             if store.reset_reason:
                 owner(f"failed: {store.reset_reason}")
             following: Configuration | None = configuration
@@ -56,7 +61,7 @@ def run(start: Start) -> int:
             try:
                 while following is not None:
                     configuration = following
-                    with Service(configuration, life, store, outbox, workers).open() as service:
+                    with Service(configuration, life, store, outbox, bus, workers).open() as service:
                         following = service.serve()
             finally:
                 workers.close()
@@ -69,11 +74,12 @@ class Service:
     """The scheduler under one configuration."""
 
     def __init__(
-        self, configuration: Configuration, life: Life, store: Store, outbox: Outbox, workers: Workers
+        self, configuration: Configuration, life: Life, store: Store, outbox: Outbox, bus: Bus, workers: Workers
     ) -> None:
         self._configuration = configuration
-        self._watch = ConfigurationWatch(configuration)
+        self._changes = Changes(configuration, life)
         self._life = life
+        self._bus = bus
         self._store = store
         self._boot = boot_id()
         self._teller = Teller(store, outbox)
@@ -81,9 +87,8 @@ class Service:
         self._duties = build(configuration.settings, store, self._teller, self._metrics, self.now())
         self._metrics.totals.load(store)
         self._workers = workers
-        workers.adopt(self._duties, self._teller, lambda event: self._bus.tell(event))
-        subscribe, cursors = workers.subscriptions({"watcher": (TorrentLoaded,)})
-        self._bus = Bus(configuration.layout, SERVICE, outbox, subscribe=subscribe, cursors=cursors)
+        workers.adopt(self._duties, self._teller, bus.tell)
+        bus.hear(*workers.subscriptions({"watcher": (TorrentLoaded,)}))
         self._clock = Clock(self._bus.wake)
         self._agenda = Agenda()
         self._reach = Reach()
@@ -96,10 +101,8 @@ class Service:
 
     @contextmanager
     def open(self) -> Generator["Service"]:
-        """Bus, bell and clock; the service is usable inside."""
+        """Bell and clock; the service is usable inside."""
         with ExitStack() as stack:
-            stack.enter_context(self._bus)
-            self._life.on_wake(self._bus.wake)
             self._bell = Bell(self._configuration.layout.run_dir / "bell")
             stack.callback(self._bell.close)
             self._clock.keep(self._duties.schedules)
@@ -118,7 +121,7 @@ class Service:
         for name in self._duties.queues:
             self._agenda.hint(name)
         while not self._life.stopping:
-            following = self._another_configuration()
+            following = self._changes.following()
             if following is not None:
                 return following
             self._turn(self._bus.wait(self._patience(), *self._fds()))
@@ -270,23 +273,6 @@ class Service:
             log.warning("the clock was set by %.0f s: computing all fire times anew", offset - self._offset)
             self._clock.resync()
         self._offset = offset
-
-    def _another_configuration(self) -> Configuration | None:
-        if self._life.take_reload():
-            try:
-                found = reload(self._configuration)
-            except SettingsError as error:
-                for line in ("the new configuration is broken; the old one stays", *str(error).splitlines()):
-                    log.error("%s", line)
-                owner(f"failed: the new configuration is broken, the old one stays: {error}")
-            else:
-                log.info("configuration read again")
-                return found
-        settings = self._watch.changed(time.monotonic())
-        if settings is None:
-            return None
-        log.info("the group has another configuration")
-        return Configuration(settings, self._configuration.layout, self._configuration.options)
 
     def _say_hello(self) -> None:
         names = self._duties.names

@@ -45,6 +45,7 @@ _CHANGES: Final = 500  # rows written since the last checkpoint
 _FEW_EVENTS: Final = 1024  # bytes: less than a millisecond of work
 _MARGIN: Final = 10.0  # added to the deadlines that the guardian sees
 _CLOCK_STEP: Final = 1.0
+_READING: Final = 60.0  # files are checked in a process of its own, then the loader finishes what it began
 
 
 @dataclass
@@ -189,7 +190,8 @@ class Watcher:
             woken = self.bus.wait(timeout, *(job.fileno() for job in self.jobs if job.fileno() >= 0))
             for asked in woken.requests:
                 asked.answer(answer(asked.request, self.ledger, self.jobs, self.loader))
-            self._reload(clock)
+            with self.life.step("reading the configuration", clock + _READING):
+                self._reload(clock)
 
     def _checkpoint(self) -> None:
         if self.store.db.total_changes - self._written > _CHANGES:

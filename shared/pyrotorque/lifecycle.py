@@ -49,9 +49,9 @@ class Life:
     def on_wake(self, wake: Callable[[], None]) -> None:
         """Call `wake` when a signal arrives, so that the loop's wait ends; at once when one came already.
 
-        It is called inside the signal handler: it must not take a lock.
+        It is called inside the signal handler, and once more from another thread: it must not take a lock.
         """
-        self._wake = wake
+        self._wake = self._pulse.wake = wake
         if self.stopping or self._reload:
             wake()
 

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,7 @@ class Pulse:
         self._signals, self.signal_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._done = threading.Event()
         self._stop_at = 0.0
+        self.wake: Callable[[], None] | None = None
         self.step = Step("waiting", time.monotonic())
         endpoints = (layout.heartbeat_endpoint, layout.events_endpoint, layout.requests_endpoint)
         self._sockets = [Path(endpoint(service).removeprefix("ipc://")) for endpoint in endpoints]
@@ -110,6 +111,10 @@ class Pulse:
             arrived = os.read(self._signals, 64)
         except BlockingIOError:
             return
+        # One that came right before the loop began to wait has set its flag only, or not even that.
+        if self.wake is not None:
+            with suppress(OSError):  # it is closing just now
+                self.wake()
         if not self._stop_at and {signal.SIGTERM, signal.SIGINT} & set(arrived):
             self._stop_at = time.monotonic() + STOP_WITHIN
 

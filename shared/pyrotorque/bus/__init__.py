@@ -73,6 +73,21 @@ class Bus:
             self._poller.register(socket, zmq.POLLIN)
         return self
 
+    def hear(self, wanted: Wanted, cursors: Cursors | None) -> None:
+        """Subscribe to these instead; who asks us something meanwhile is not disturbed."""
+        if (wanted, cursors) == (self._wanted, self._cursors):
+            return
+        self._save_skipped(0)
+        for socket in self._subscriber.sockets:
+            self._poller.unregister(socket)
+        self._subscriber.close()
+        self._wanted, self._cursors = wanted, cursors
+        self._subscriber = Subscriber(
+            self._context, self._layout, wanted, cursors, self.stats, from_newest=self._from_newest
+        )
+        for socket in self._subscriber.sockets:
+            self._poller.register(socket, zmq.POLLIN)
+
     def close(self) -> None:
         """Unbind; what was handed out and not applied will come again."""
         self._save_skipped(0)
