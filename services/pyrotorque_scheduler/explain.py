@@ -1,120 +1,183 @@
 """Why the queue does what it does: for all of it, for one item clause by clause, and what it decided lately."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any, Final
 
-from pyrotorque.conditions import Clause, Condition, parse
+from pyrotorque.conditions import Clause, parse
 from pyrotorque.items import Item
 from pyrotorque.requests import Answer
 from pyrotorque.text import printable
-from pyrotorque_scheduler.decisions import Decision, Hold, Start
-from pyrotorque_scheduler.disks import as_candidate
+from pyrotorque_scheduler.decisions import Hold, Start
+from pyrotorque_scheduler.forecast import Forecast
 from pyrotorque_scheduler.history import Decided, History
 from pyrotorque_scheduler.moments import Moment
-from pyrotorque_scheduler.policy import decide
 from pyrotorque_scheduler.queue import Queue
+from pyrotorque_scheduler.wording import amount, clause_lines, clock, moment, shown, tree, until
 
 _SHOWN: Final = 20
+_NAMED: Final = 5
 _HASH: Final = 40
+# Why a start that no clock brings comes all the same.
+_WHEN: Final = {
+    "no_slot": "when a slot is free",
+    "traffic": "when less is downloaded",
+    "disk": "when there is room on the disk",
+    "paused": "after it is resumed",
+    "hours": "in its hours",
+}
 
 
 def explain_queue(queue: Queue, now: Moment) -> Answer:
     """The order, the slots, what would start next and when. Raises RTorrentError."""
     limits, settings = queue.rules.limits, queue.rules.settings
-    running, waiting = queue.downloading(now.wall), queue.startable(now.wall)
-    decisions = what_next(queue, waiting, len(running), now)
-    granted = queue.granted(now)
-    hold = next((d for d in decisions if isinstance(d, Hold)), None)
-    starts = [d for d in decisions if isinstance(d, Start)]
-    head = [
-        f"queue {queue.name}: {len(running)} downloading (max {limits.downloading_max}, min {limits.downloading_min}), "
-        f"{len(waiting)} startable{', dry run' if settings.dry_run else ''}",
-        f"schedule {settings.schedule}: next fire {_clock(granted.next_fire)}, "
-        f"{granted.left} of {limits.start_at_once} starts left now",
+    running = queue.read(queue.rules.downloading, {"hash", "name", "done"}, now.wall)
+    waiting = queue.startable(now.wall)
+    taken = len(running) + queue.being_checked()
+    seen, granted = queue.forecast(waiting, taken, now), queue.granted(now)
+    shown_items = list(waiting[:_SHOWN])
+    marks = "".join([", paused" * queue.paused, ", dry run: starts nothing" * settings.dry_run])
+    lines = [
+        f"queue {queue.name}{marks}: {taken} of {limits.downloading_max} slots taken, {len(waiting)} startable",
+        *_next(seen, waiting, now),
+        f"  pace      {limits.start_at_once} at each time of {settings.schedule}, {granted.left} of them left now;"
+        f" next time {'never' if granted.next_fire is None else moment(granted.next_fire, now.wall)}",
+        *_limits(queue),
+        *_running(running),
+        *_order(queue, shown_items, len(waiting), seen),
     ]
-    if starts:
-        head.append(f"now it would start: {', '.join(printable(start.name) for start in starts)}")
-    if hold is not None:
-        head.append(f"held back: {hold.text}{_until(hold)}")
-    rows = [f"{n:4}. {printable(str(item['name']))} ({item['hash']})" for n, item in enumerate(waiting[:_SHOWN], 1)]
-    more = [f"      … and {len(waiting) - _SHOWN} more"] if len(waiting) > _SHOWN else []
     data = {
         "job": queue.name,
-        "paused": queue.state.paused,
-        "downloading": len(running),
+        "paused": queue.paused,
+        "dry_run": settings.dry_run,
+        "downloading": taken,
         "downloading_max": limits.downloading_max,
         "downloading_min": limits.downloading_min,
         "startable": len(waiting),
         "starts_left": granted.left,
         "next_fire": granted.next_fire,
         "last_start": queue.state.last_batch.wall if queue.state.last_batch else None,
-        "would_start": [start.info_hash for start in starts],
-        "hold": _hold(hold),
-        "order": [_brief(item) for item in waiting[:_SHOWN]],
+        "would_start": [start.info_hash for start in seen.now if isinstance(start, Start)],
+        "next_start": seen.at,
+        "next_items": [start.info_hash for start in seen.then],
+        "hold": _hold(seen.hold),
+        "running": [_brief(item) for item in running[:_SHOWN]],
+        "order": [_brief(item) for item in shown_items],
     }
-    return Answer(ok=True, text="\n".join([*head, *rows, *more]), data=data)
+    return Answer(ok=True, text="\n".join(lines), data=data)
 
 
 def explain_item(queue: Queue, wanted: str, now: Moment) -> Answer:
     """Each clause with its value, and the first reason that holds the item back. Raises RTorrentError."""
-    rules = queue.rules
     found = _find(queue, wanted, now.wall)
     if len(found) != 1:
-        names = ", ".join(f"{printable(str(item['name']))} ({item['hash']})" for item in found[:5])
-        text = f"{len(found)} items are called {printable(wanted)}: {names}" if found else _no_item(queue, wanted)
-        return Answer(ok=False, text=f"queue {queue.name}: {text}")
-    item = found[0]
-    clauses = list(_flat(rules.startable.explain(item, now.wall)))
+        names = "".join(f"\n  {printable(str(item['name']))}  {item['hash']}" for item in found[:_SHOWN])
+        view = queue.rules.settings.view
+        text = f"{len(found)} items are meant by {printable(wanted)}:{names}"
+        return Answer(
+            ok=False, text=f"queue {queue.name}: {text if found else f'no item {printable(wanted)} in view {view}'}"
+        )
+    item, rules = found[0], queue.rules
     running = rules.downloading.matches(item, now.wall)
-    verdict, text = _verdict(queue, item, clauses, running, now)
-    lines = [f"queue {queue.name}: {printable(str(item['name']))} ({item['hash']})", f"  {text}"]
-    lines += [f"  {'  ' * depth}{'yes' if c.verdict else 'NO '} {c.text}{_value(c)}" for depth, c in clauses]
-    data = {**_brief(item), "job": queue.name, "verdict": verdict, "text": text}
-    data["clauses"] = _tree(rules.startable, item, now)
-    return Answer(ok=True, text="\n".join(lines), data=data)
+    condition = rules.downloading if running else rules.startable
+    clauses = condition.explain(item, now.wall)
+    number, verdict, text = _verdict(queue, item, clauses, running, now)
+    lines = [f"queue {queue.name}: {printable(str(item['name']))}  {item['hash']}", f"  {text}"]
+    lines += [f"  {line}" for line in clause_lines(clauses)]
+    data = {**_brief(item), "job": queue.name, "number": number, "verdict": verdict, "text": text}
+    return Answer(ok=True, text="\n".join(lines), data={**data, "clauses": tree(clauses)})
 
 
 def explain_history(history: History, job: str | None, item: str | None) -> Answer:
-    """What was decided lately, the newest first."""
-    decided = history.latest(job=job, info_hash=item.upper() if item else None)
-    lines = [f"{_clock(d.at)} {d.job}: {d.name or 'the queue'}: {d.verdict}: {d.text}" for d in decided]
-    return Answer(ok=True, text="\n".join(lines) or "nothing was decided yet", data=[_plain(d) for d in decided])
+    """What was decided lately, the newest first; an item is named by its info-hash, its name or a part of it."""
+    decided = history.latest(job=job, item=item)
+    lines = [f"{clock(d.at)}  {d.job:<10} {d.name or '(all)'}: {_said(d)}" for d in decided]
+    nothing = "nothing was decided yet" if item is None else f"nothing was decided about {printable(item)} lately"
+    return Answer(ok=True, text="\n".join(lines) or nothing, data=[_plain(d) for d in decided])
 
 
-def what_next(queue: Queue, waiting: Sequence[Item], downloading: int, now: Moment) -> list[Decision]:
-    """What a check would decide now."""
-    limits = queue.rules.limits
-    opens = queue.rules.hours.opens(now.wall)
-    candidates = map(as_candidate, waiting)
-    return decide(candidates, downloading, limits, queue.state, queue.granted(now), now, opens=opens)
+def _next(seen: Forecast, waiting: Sequence[Item], now: Moment) -> Iterator[str]:
+    hold = seen.hold
+    if seen.at == now.wall:
+        yield f"  now       starts {_names([start.name for start in seen.then])}"
+        return
+    if hold is not None:
+        yield f"  now       starts nothing: {hold.text}{until(hold, now.wall)}"
+    if seen.at is not None:
+        yield f"  next      {moment(seen.at, now.wall)}: {_names([start.name for start in seen.then])}"
+    elif waiting and hold is not None:
+        yield f"  next      {_names([str(waiting[0]['name'])])}, {_WHEN.get(hold.reason, 'later')}"
+
+
+def _limits(queue: Queue) -> Iterator[str]:
+    limits, hours = queue.rules.limits, queue.rules.settings.hours
+    parts = [f"at least {limits.downloading_min} downloading"] if limits.downloading_min else []
+    parts += [f"{limits.intermission:g} s between batches"] if limits.intermission else []
+    parts += [f"{amount(limits.min_free)} free on the disk"] if limits.min_free else []
+    parts += [f"while less than {amount(limits.max_down_rate)}/s is downloaded"] if limits.max_down_rate else []
+    parts += [f"within the hours {hours}"] if hours.strip() else []
+    if parts:
+        yield f"  limits    {'; '.join(parts)}"
+
+
+def _running(running: Sequence[Item]) -> Iterator[str]:
+    if running:
+        yield "  running"
+    yield from (f"    {item['done']:5.1f} %  {_named(item)}" for item in running[:_SHOWN])
+    yield from _more(len(running))
+
+
+def _order(queue: Queue, items: Sequence[Item], count: int, seen: Forecast) -> Iterator[str]:
+    order = queue.rules.order
+    # Who reads the list sees by what it is sorted.
+    keys = [name for name, _ in order.keys if name not in ("name", "hash")] if order else []
+    notes = {hold.info_hash: hold.text for hold in seen.now if isinstance(hold, Hold) and hold.reason != "batch_full"}
+    if items:
+        yield f"  startable, {f'sorted by {order}' if order else 'as in its view'}"
+    for number, item in enumerate(items, 1):
+        values = "  ".join(shown(name, item[name]) for name in keys)
+        note = f": {notes[item['hash']]}" if item["hash"] in notes else ""
+        yield f"    {number:4}.  {f'{values}  ' if values else ''}{_named(item)}{note}"
+    yield from _more(count)
+
+
+def _more(count: int) -> Iterator[str]:
+    if count > _SHOWN:
+        yield f"           … and {count - _SHOWN} more"
 
 
 def _verdict(
-    queue: Queue, item: Item, clauses: Sequence[tuple[int, Clause]], running: bool, now: Moment
-) -> tuple[str, str]:
+    queue: Queue, item: Item, clauses: Sequence[Clause], running: bool, now: Moment
+) -> tuple[int | None, str, str]:
+    rules = queue.rules
     if running:
-        return "downloading", "it is downloading and takes a slot"
-    failed = next((clause for depth, clause in clauses if depth == 0 and not clause.verdict), None)
+        return None, "downloading", "downloading: it takes a slot"
+    failed = next((clause for clause in clauses if not clause.verdict), None)
     if failed is not None:
-        return "not_startable", f"not startable, because of {failed.text}"
+        closed = rules.closed_for_room.matches(item, now.wall)
+        again = "; rTorrent closed it for want of room, it comes back when there is some" if closed else ""
+        return None, "not_startable", f"not startable, because of {printable(failed.text)}{again}"
     waiting = queue.startable(now.wall)
-    place = next((n for n, other in enumerate(waiting) if other["hash"] == item["hash"]), None)
+    place = next((n for n, other in enumerate(waiting, 1) if other["hash"] == item["hash"]), None)
     if place is None:
-        return "not_in_view", f"startable, but not in view {queue.rules.settings.view}"
-    decisions = what_next(queue, waiting, len(queue.downloading(now.wall)), now)
-    mine = next((d for d in decisions if d.info_hash == item["hash"]), None)
+        return None, "not_in_view", f"startable, but not in view {rules.settings.view}"
+    seen = queue.forecast(waiting, len(queue.downloading(now.wall)) + queue.being_checked(), now)
+    head = f"number {place} of {len(waiting)} startable items"
+    mine = next((decision for decision in seen.now if decision.info_hash == item["hash"]), None)
     if isinstance(mine, Start):
-        return "starts_now", f"number {place + 1} of the queue, starts now"
-    hold = mine or next((d for d in decisions if isinstance(d, Hold)), None)
+        return place, "starts_now", f"{head}: starts now"
+    then = ""
+    if seen.at is not None and any(start.info_hash == item["hash"] for start in seen.then):
+        then = f"; starts at {moment(seen.at, now.wall)} if nothing comes in between"
+    hold = mine or seen.hold
     if hold is None:
-        return "waiting", f"number {place + 1} of the queue, waits for its turn"
-    return hold.reason, f"number {place + 1} of the queue, held back: {hold.text}{_until(hold)}"
+        return place, "waiting", f"{head}: waits for its turn"
+    return place, hold.reason, f"{head}, held back: {hold.text}{then or until(hold, now.wall)}"
 
 
 def _find(queue: Queue, wanted: str, now: float) -> list[Item]:
     """The item with this info-hash, or those with this name, else those whose name contains it."""
-    fields = queue.rules.fields | queue.rules.startable.fields | queue.rules.downloading.fields | {"hash", "name"}
+    rules = queue.rules
+    asked = rules.startable.fields | rules.downloading.fields | rules.closed_for_room.fields
     is_hash = len(wanted) == _HASH and all(char in "0123456789abcdefABCDEF" for char in wanted)
     if not is_hash:
         names = queue.read(None, {"hash", "name"}, now)
@@ -123,22 +186,16 @@ def _find(queue: Queue, wanted: str, now: float) -> list[Item]:
         if len(close) != 1:
             return close
         wanted = str(close[0]["hash"])
-    return queue.read(parse(f"hash={wanted.upper()}"), fields, now)
+    return queue.read(parse(f"hash={wanted.upper()}"), rules.fields | asked | {"hash", "name"}, now)
 
 
-def _flat(clauses: Sequence[Clause], depth: int = 0) -> Iterator[tuple[int, Clause]]:
-    for clause in clauses:
-        yield depth, clause
-        yield from _flat(clause.parts, depth + 1)
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(map(printable, names[:_NAMED])) + more
 
 
-def _tree(condition: Condition, item: Item, now: Moment) -> list[dict[str, Any]]:
-    def plain(clause: Clause) -> dict[str, Any]:
-        value = clause.value if isinstance(clause.value, bool | int | float | None) else printable(str(clause.value))
-        parts = [plain(part) for part in clause.parts]
-        return {"text": clause.text, "field": clause.field, "value": value, "verdict": clause.verdict, "parts": parts}
-
-    return [plain(clause) for clause in condition.explain(item, now.wall)]
+def _named(item: Item) -> str:
+    return f"{printable(str(item['name']))}  {item['hash']}"
 
 
 def _brief(item: Item) -> dict[str, Any]:
@@ -149,29 +206,11 @@ def _hold(hold: Hold | None) -> dict[str, Any] | None:
     return None if hold is None else {"reason": hold.reason, "text": hold.text, "until": hold.until}
 
 
+def _said(decided: Decided) -> str:
+    if decided.verdict in ("started", "failed"):
+        return decided.verdict if decided.text == decided.verdict else f"{decided.verdict}: {decided.text}"
+    return f"held: {decided.text}"
+
+
 def _plain(decided: Decided) -> dict[str, Any]:
     return {name: getattr(decided, name) for name in decided.__struct_fields__}
-
-
-def _value(clause: Clause) -> str:
-    return f"   ({clause.field} is {_shown(clause.value)})" if clause.field else ""
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.12g}"
-    return printable(str(value)) or "empty"
-
-
-def _no_item(queue: Queue, wanted: str) -> str:
-    return f"no item {printable(wanted)} in view {queue.rules.settings.view}"
-
-
-def _clock(at: float | None) -> str:
-    return "never" if at is None else datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _until(hold: Hold) -> str:
-    return "" if hold.until is None else f" (until {_clock(hold.until)})"

@@ -46,12 +46,13 @@ class History:
         self._note(key, decided.verdict)
         return True
 
-    def latest(self, count: int = 50, *, job: str | None = None, info_hash: str | None = None) -> list[Decided]:
-        """The newest decisions first, of one job and about one item if given."""
+    def latest(self, count: int = 50, *, job: str | None = None, item: str | None = None) -> list[Decided]:
+        """The newest decisions first, of one job, and about an info-hash or a part of a name if given."""
         rows = self._store.db.execute(
             "SELECT at, job, verdict, text, info_hash, name FROM decisions"
-            " WHERE (?1 IS NULL OR job = ?1) AND (?2 IS NULL OR info_hash = ?2) ORDER BY number DESC LIMIT ?3",
-            (job, info_hash, count),
+            " WHERE (?1 IS NULL OR job = ?1) AND (?2 IS NULL OR info_hash = upper(?2) OR instr(lower(name), lower(?2)))"
+            " ORDER BY number DESC LIMIT ?3",
+            (job, item, count),
         )
         return [
             Decided(at=at, job=of, verdict=verdict, text=text, info_hash=item, name=name)

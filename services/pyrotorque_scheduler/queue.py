@@ -5,7 +5,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from pyrotorque.conditions import Condition
-from pyrotorque.errors import RTorrentFault
 from pyrotorque.items import Found, Item, ItemReader
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.text import printable
@@ -13,11 +12,13 @@ from pyrotorque_scheduler.agenda import Cause
 from pyrotorque_scheduler.batch import Batch, Disks
 from pyrotorque_scheduler.decisions import Candidate, Hold, State
 from pyrotorque_scheduler.disks import Returning, as_candidate, promised_of
+from pyrotorque_scheduler.forecast import Facts, Forecast, forecast
 from pyrotorque_scheduler.grant import Grant, grant
 from pyrotorque_scheduler.history import Decided, History
 from pyrotorque_scheduler.metrics import Metrics
 from pyrotorque_scheduler.moments import Moment
 from pyrotorque_scheduler.naming import logger_of
+from pyrotorque_scheduler.notice import print_start
 from pyrotorque_scheduler.policy import after_start, closed, full, jammed, room
 from pyrotorque_scheduler.rules import Rules
 from pyrotorque_scheduler.standing import Standing
@@ -104,6 +105,17 @@ class Queue:
         """Items of the job's view."""
         return self._reader.read(self.rules.settings.view, condition, fields, now, table=self.rules.table)
 
+    def forecast(self, waiting: Sequence[Item], downloading: int, now: Moment) -> Forecast:
+        """What a check would do now, and which will start something; the gates are asked as a check asks them."""
+        rules, limits = self.rules, self.rules.limits
+        promised = self._promised(now.wall) if limits.min_free else {}
+        facts = Facts([as_candidate(item) for item in waiting], downloading, self._down_rate(), promised)
+        return forecast(facts, limits, self.state, rules.schedule, rules.hours, now)
+
+    def being_checked(self) -> int:
+        """How many of those that were started take a slot and are not active yet."""
+        return self._starter.taken_slots()
+
     def _granted_by(self, cause: Cause, now: Moment) -> Grant:
         if cause == "request":
             # Its owner says "now": that is a fire time of its own. Intermission and slots still hold.
@@ -115,8 +127,8 @@ class Queue:
         hold = closed(limits, self.state, granted, self.rules.hours.opens(now.wall), now)
         if hold is not None:
             return Outcome(now.wall, hold)
-        downloading = len(self.downloading(now.wall)) + self._starter.taken_slots()
-        hold = full(limits, granted, downloading) or self._traffic()
+        downloading = len(self.downloading(now.wall)) + self.being_checked()
+        hold = full(limits, granted, downloading) or jammed(limits, self._down_rate())
         if hold is not None:
             return Outcome(now.wall, hold, downloading=downloading, asked=True)
         items = self.startable(now.wall)
@@ -135,15 +147,16 @@ class Queue:
     def _ordered(self, items: list[Item]) -> list[Item]:
         return self.rules.order.sorted(items) if self.rules.order else items
 
-    def _traffic(self) -> Hold | None:
-        if not self.rules.limits.max_down_rate:
-            return None
-        return jammed(self.rules.limits, int(str(self._rtorrent.call("throttle.global_down.rate", ""))))
+    def _down_rate(self) -> int:
+        return int(str(self._rtorrent.call("throttle.global_down.rate", ""))) if self.rules.limits.max_down_rate else 0
 
     def _batch(self, count: int, disks_matter: bool, now: float) -> Batch:
         disks_matter = disks_matter or bool(self.rules.limits.min_free)
-        promised = promised_of(self._rtorrent, self.rules, now) if disks_matter else {}
+        promised = self._promised(now) if disks_matter else {}
         return Batch(count, Disks(promised, self.rules.limits.min_free), self._starter.failures, now)
+
+    def _promised(self, now: float) -> dict[int, int]:
+        return promised_of(self._rtorrent, self.rules, now)
 
     def _start_some(self, batch: Batch, items: Sequence[Item], turn: _Turn) -> None:
         for candidate in map(as_candidate, items):
@@ -173,14 +186,8 @@ class Queue:
             return False
         self._returning.came_back(item.info_hash, turn.now.wall)
         if not self.rules.settings.quiet:
-            self._tell_rtorrent(item.name)
+            print_start(self._rtorrent, self.name, item, self.rules.table)
         return True
-
-    def _tell_rtorrent(self, name: str) -> None:
-        try:
-            self._rtorrent.call("print", "", f"QueueManager: Started '{printable(name)[:200]}'")
-        except RTorrentFault as fault:
-            self._log.debug("rTorrent would not print: %s", fault)
 
     def _record(self, hold: Hold, now: float) -> bool:
         return self._history.record(

@@ -100,7 +100,7 @@ def test_an_item_that_cannot_start_is_told_and_those_behind_it_start(rtorrent: P
         outcome = d.check(at=0)
         assert (outcome.started, d.told()) == (1, ["StartFailed", "TorrentStarted"])
         assert whole in d.running()
-        assert d.duties.history.latest(info_hash=broken)[0].verdict == "failed"
+        assert d.duties.history.latest(item=broken)[0].verdict == "failed"
 
 
 def test_an_item_that_failed_is_left_alone_for_a_while(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:

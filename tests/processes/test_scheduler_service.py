@@ -87,9 +87,9 @@ class Scheduler:
         events = [decode(body).event for body in told(self.layout.database("scheduler"))]
         return [event.info_hash for event in events if isinstance(event, TorrentStarted)]
 
-    def answers(self) -> bool:
+    def answers(self, patience: float = 5.0) -> bool:
         try:
-            return self.ask(DescribeService()).ok
+            return ask(self.layout, "scheduler", DescribeService(), patience).ok
         except ServiceUnreachable:
             return False
 
@@ -153,7 +153,7 @@ def test_it_ends_within_a_second_even_while_rtorrent_hangs(scheduler: Scheduler,
     scheduler.start()
     os.kill(real.pid, signal.SIGSTOP)
     try:
-        eventually(lambda: scheduler.ask(PauseJob(job="queue")).ok, 30)
+        eventually(lambda: not scheduler.answers(patience=1.5), 30)
         began = time.monotonic()
         assert scheduler.end(signal.SIGTERM) == 0
         assert time.monotonic() - began < 1.5
@@ -240,4 +240,4 @@ def test_a_new_configuration_is_taken_up_and_a_broken_one_is_not(scheduler: Sche
     scheduler.process.send_signal(signal.SIGHUP)
     eventually(lambda: "configuration read again" in scheduler.log(), 20)
     eventually(scheduler.answers, 10)
-    assert "max 7" in scheduler.ask(ExplainQueue()).text
+    assert "of 7 slots" in scheduler.ask(ExplainQueue()).text

@@ -91,4 +91,4 @@ def test_the_history_is_bounded(history: History) -> None:
 def test_the_history_of_one_item_is_its_own(history: History) -> None:
     history.record(decided(1, "failed", "AA"))
     history.record(decided(2, "failed", "BB"))
-    assert [each.info_hash for each in history.latest(info_hash="AA")] == ["AA"]
+    assert [each.info_hash for each in history.latest(item="AA")] == ["AA"]
