@@ -159,7 +159,7 @@ def _commands() -> Iterator[str]:
 def _help(name: str, command: click.Command, parent: click.Context | None = None) -> str:
     context = click.Context(command, parent=parent, info_name=name, terminal_width=100, max_content_width=100)
     context.help_option_names = command.context_settings.get("help_option_names", ["-h", "--help"])
-    return command.get_help(context).rstrip()
+    return "\n".join(map(str.rstrip, command.get_help(context).rstrip().split("\n")))
 
 
 PAGES: Final = {"settings.md": settings_page, "events.md": events_page, "commands.md": commands_page}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from pyrotorque.errors import RTorrentError, UserError
+from pyrotorque.loadcommands.hooks import shell_hooks
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.address import loads_in, usual_files
 from pyrotorque.settings.schema import AnyJob, Settings, WatchSettings
@@ -51,13 +52,27 @@ def _until_wild(parts: Iterable[str]) -> Iterator[str]:
         yield part
 
 
+def hooks(settings: Settings, home: Path) -> Iterator[str]:
+    """Lines of rTorrent's configuration in which an item's value becomes part of a shell's text."""
+    for name, text in _rc_files(settings, home):
+        for line, value in shell_hooks(text):
+            yield (
+                f"{printable(name)}:{line}: the text of a shell holds {value}, which a torrent may have chosen: "
+                f'it can run commands as you. Give it as an argument: sh, -c, "… \\"$1\\"", sh, ${value}='
+            )
+
+
 def _patterns(settings: Settings, home: Path) -> list[str]:
+    texts = (text for _, text in _rc_files(settings, home))
+    return [pattern for text in texts for pattern in loads_in(text, home=str(home), environ=os.environ, read=_text)]
+
+
+def _rc_files(settings: Settings, home: Path) -> Iterator[tuple[str, str]]:
     origin = settings.rtorrent.origin
     configured = origin if origin.startswith("/") and Path(origin).is_file() else None
-    texts = filter(None, map(_text, usual_files(str(home), configured)))
-    return [
-        pattern for text in texts for pattern in loads_in(text, home=str(home), environ=os.environ, read=_text)
-    ]  # fmt: skip
+    for name in usual_files(str(home), configured):
+        if text := _text(name):
+            yield name, text
 
 
 def _text(name: str) -> str | None:

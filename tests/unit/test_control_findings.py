@@ -8,7 +8,7 @@ from pyrotorque.options import Options
 from pyrotorque.settings import load
 from pyrotorque.settings.address import loads_in
 from pyrotorque_control.cli import run
-from pyrotorque_control.findings import overlap, overlaps
+from pyrotorque_control.findings import hooks, overlap, overlaps
 from pyrotorque_control.overview import ServiceView
 from pyrotorque_control.sayings import lines
 
@@ -68,6 +68,15 @@ def test_a_watched_tree_that_rtorrent_loads_from_is_a_warning(tmp_path: Path) ->
     (said,) = overlaps(load(tmp_path, Options()).settings, tmp_path)
     assert f"{tmp_path}/watch overlaps with what a schedule of rtorrent.rc loads" in said
     assert "comment out that schedule" in said
+
+
+def test_a_hook_that_hands_a_torrents_value_to_a_shell_is_a_warning(tmp_path: Path) -> None:
+    hook = 'method.set_key = event.download.finished, move, "execute=sh,-c,\\"mv $d.base_path= /done\\""'
+    (tmp_path / ".rtorrent.rc").write_text(f"# mine\n{hook}\n")
+    (tmp_path / "torque.ini").write_text("[TORQUE]\n")
+    (said,) = hooks(load(tmp_path, Options()).settings, tmp_path)
+    assert said.startswith(f"{tmp_path}/.rtorrent.rc:2: the text of a shell holds d.base_path")
+    assert said.endswith('sh, -c, "… \\"$1\\"", sh, $d.base_path=')
 
 
 def test_check_shows_what_a_sample_gets_and_leaves_idle_jobs_without_times(

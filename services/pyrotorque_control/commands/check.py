@@ -26,8 +26,8 @@ def command(group: Group) -> int:
     found = configuration.read(group.config_dir, group.options, seek=True)
     for warning in found.warnings:
         click.echo(f"warning: {warning}", err=True)
-    for overlap in findings.overlaps(found.settings, Path.home()):
-        click.echo(f"warning: {overlap}", err=True)
+    for said in (*findings.overlaps(found.settings, Path.home()), *findings.hooks(found.settings, Path.home())):
+        click.echo(f"warning: {said}", err=True)
     now = time.time()
     rows = [(job.name, "yes" if job.active else "no", job.handler, fires(job, now)) for job in found.settings.jobs]
     terminal.show(terminal.table(("job", "active", "handler", "next runs"), rows))
