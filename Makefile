@@ -43,6 +43,12 @@ format: $(VENV)/ready ## let ruff format and mend what it can
 bench: $(VENV)/ready packages .venv-pyrosimple/ready ## measurements beside pyrosimple and rTorrent's own cost, in one run
 	$(BIN)/python -m benchmarks
 
+chaos: $(VENV)/ready packages ## ten minutes of faults on the whole group, then the books (CHAOS_SECONDS, CHAOS_SEED, CHAOS_FAULTS)
+	$(ENV) $(BIN)/python -m chaos
+
+soak: $(VENV)/ready packages ## half an hour of metafiles and kills: nothing may grow (SOAK_MINUTES, CHAOS_SEED)
+	$(ENV) $(BIN)/python -m chaos.soak
+
 .venv-pyrosimple/ready: benchmarks/pyrosimple.txt
 	$(PYTHON) -m venv .venv-pyrosimple
 	.venv-pyrosimple/bin/python -m pip install --quiet --requirement benchmarks/pyrosimple.txt

@@ -13,6 +13,7 @@ from chaos.stream import Written
 from pyrotorque.events import Event, LoadFailed, TorrentLoaded, TorrentStarted, decode
 from pyrotorque.outbox import told
 from pyrotorque.store import open_readonly
+from pyrotorque.text import printable
 
 
 class Place(NamedTuple):
@@ -49,6 +50,16 @@ class Heard:
     applied: Counter[Place]
     delays: list[float]
     gaps: list[Gap]
+
+    def says_lost(self, place: Place, at: float) -> bool:
+        """Whether a gap covers the event of `place`, which happened at `at`.
+
+        An epoch that began and ended unheard stands in no gap by name: it lies within the next gap of its source.
+        """
+        own = [gap for gap in self.gaps if gap.source == place.source]
+        epochs = {known.epoch for known in self.applied if known.source == place.source}
+        epochs |= {epoch for gap in own for epoch, _ in (gap.after, gap.until)}
+        return any(gap.covers(place) for gap in own) or (place.epoch not in epochs and any(gap.at >= at for gap in own))
 
     def gaps_of(self, source: str) -> str:
         shown = [
@@ -124,18 +135,24 @@ def balance(
     starts = [event for event in committed.values() if isinstance(event, TorrentStarted)]
     twice, again = _started_twice(starts, rtorrent_killed)
     missing = [place for place in committed if place not in by_listener.applied]
-    covered = [place for place in missing if any(gap.covers(place) for gap in by_listener.gaps)]
+    covered = [place for place in missing if by_listener.says_lost(place, committed[place].at)]
     started = frozenset(info for info, is_started in items.items() if is_started)
+    failed = [event for event in committed.values() if isinstance(event, LoadFailed)]
+    put_down = {event.metafile for event in failed}
     return Balance(
         lost=wanted - items.keys(),
         unexpected=frozenset(items) - wanted,
         loaded_twice=Counter({info: count - 1 for info, count in loads.items() if count > 1}),
-        untold=wanted - loads.keys(),
+        untold=frozenset(
+            each.info_hash
+            for each in written
+            if each.info_hash not in loads and printable(str(each.path)) not in put_down
+        ),
         not_started=(wanted & items.keys()) - started,
         started_twice=twice,
         started_again=again,
         start_untold=(wanted & started) - {event.info_hash for event in starts},
-        failed=[event for event in committed.values() if isinstance(event, LoadFailed)],
+        failed=failed,
         events_lost=sorted(set(missing) - set(covered)),
         events_told_lost=sorted(covered),
         events_twice=Counter({place: count - 1 for place, count in by_listener.applied.items() if count > 1}),

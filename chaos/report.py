@@ -14,6 +14,9 @@ from chaos.faults import Done
 from chaos.stream import Written
 from pyrotorque.events import Event, TorrentLoaded
 
+_GAP_WITHIN = 30.0
+"""Seconds after the fault that it comes from."""
+
 
 @dataclass
 class Aftermath:
@@ -80,7 +83,10 @@ def figures(
 
 def complaints(done: Sequence[Done], books: Balance, heard: Heard, found: Aftermath, patience: float) -> list[str]:
     """What breaks a promise."""
-    lossy = any(each.loses_events for each in done)
+    no_ledger = any(each.name == "state of watcher corrupted" for each in done)
+    no_intents = any(each.name == "state of scheduler corrupted" for each in done)
+    lossy = [each.began for each in done if each.loses_events]
+    strange = [gap for gap in heard.gaps if not any(began <= gap.at <= began + _GAP_WITHIN for began in lossy)]
     wrong = [f"{each.name}: {each.trouble}" for each in done if each.trouble]
     wrong += [
         f"{each.name} took {each.recovery:.1f} s, promised {each.within:g} s"
@@ -96,10 +102,11 @@ def complaints(done: Sequence[Done], books: Balance, heard: Heard, found: Afterm
         "events lost in silence": len(books.events_lost),
         "events applied twice": books.events_twice.total(),
         "events applied that nobody committed": len(books.events_from_nowhere),
-        "gaps without a reason for one": 0 if lossy else len(heard.gaps),
-        "loads never told": 0 if lossy else len(books.untold),
-        "starts never told": 0 if lossy else len(books.start_untold),
-        "loads failed": 0 if lossy else len(books.failed),
+        "gaps without a reason for one": len(strange),
+        "loads never told": len(books.untold),
+        # What was under way when the file was lost: it is done, and nobody knows any more who did it.
+        "starts never told": 0 if no_intents else len(books.start_untold),
+        "loads failed": sum(not (no_ledger and event.kind == "duplicate") for event in books.failed),
     }.items():
         wrong += [f"{count} {what}"] if count else []
     wrong += [f"lost in silence: {place} (gaps: {heard.gaps_of(place.source)})" for place in books.events_lost[:5]]

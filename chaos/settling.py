@@ -26,7 +26,7 @@ def drain(made: Scene, written: Sequence[Written]) -> None:
         made.keep_committed(*SERVICES)
         known = heard(made.listener.database)
         return all(
-            place in known.applied or any(gap.covers(place) for gap in known.gaps) for place in made.committed.events
+            place in known.applied or known.says_lost(place, event.at) for place, event in made.committed.events.items()
         )
 
     try:

@@ -10,7 +10,7 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -76,9 +76,7 @@ def main() -> int:
     wrong += grown(samples, len(made.stream.written))
     for line in wrong:
         print(f"BROKEN: {line}")
-    print(
-        f"{len(done)} kills, {eraser.erased} items erased, {len(wrong)} promises broken; load {os.getloadavg()[0]:.1f}"
-    )
+    print(f"{len(done)} kills, {eraser.erased} items erased, {len(wrong)} promises broken")
     return 1 if wrong else 0
 
 
@@ -179,22 +177,25 @@ def grown(samples: Iterable[Sample], metafiles: int) -> list[str]:
 
 def _show(samples: list[Sample]) -> None:
     table = Table(title="soak", title_justify="left")
-    for column in ("process", "lives sampled", "PSS first / last / max", "fds", "threads", "state"):
+    for column in ("process", "lives sampled", "PSS (first / last / most)", "descriptors", "threads", "state files"):
         table.add_column(column)
     for service in WATCHED:
         own = [sample for sample in samples if sample.service == service]
         if not own:
             continue
-        memory = [sample.memory / 2**20 for sample in own]
         table.add_row(
             service,
             str(len({sample.pid for sample in own})),
-            f"{memory[0]:.1f} / {memory[-1]:.1f} / {max(memory):.1f} MiB",
-            f"{own[0].descriptors} / {own[-1].descriptors} / {max(sample.descriptors for sample in own)}",
-            f"{own[0].threads} / {own[-1].threads} / {max(sample.threads for sample in own)}",
-            f"{own[0].state / 2**20:.1f} / {own[-1].state / 2**20:.1f} / {max(each.state for each in own) / 2**20:.1f} MiB",
+            _spread([sample.memory / 2**20 for sample in own], " MiB"),
+            _spread([sample.descriptors for sample in own]),
+            _spread([sample.threads for sample in own]),
+            _spread([sample.state / 2**20 for sample in own], " MiB"),
         )
     Console(width=140, highlight=False).print(table)
+
+
+def _spread(values: Sequence[float], unit: str = "") -> str:
+    return f"{values[0]:.4g} / {values[-1]:.4g} / {max(values):.4g}{unit}"
 
 
 if __name__ == "__main__":
