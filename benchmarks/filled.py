@@ -39,6 +39,22 @@ def fill(rtorrent: PrivateRTorrent, count: int, *, prefix: str = "item", load: s
     wait_until(lambda: size() - before >= count, 30, lambda: f"rTorrent took {size() - before} of {count} items")
 
 
+def fill_complete(rtorrent: PrivateRTorrent, count: int) -> None:
+    """Load `count` small items whose data is there, and wait until rTorrent has seen it; they end seeding."""
+    client = RTorrent(rtorrent.url, read_timeout=60)
+    names = [f"whole {number:06d}" for number in range(count)]
+    for start in range(0, count, _CHUNK):
+        made: list[bytes] = []
+        for name in names[start : start + _CHUNK]:
+            content = rtorrent.downloads / name
+            content.write_bytes(name.encode())
+            # As rTorrent's own session has it: then it need not read the data.
+            there = {"completed": 1, "mtime": int(content.stat().st_mtime), "priority": 1}
+            made.append(make_metafile(name, content=content, libtorrent_resume={"bitfield": 1, "files": [there]}))
+        client.multicall([("load.raw_start", ["", metafile]) for metafile in made])
+    wait_until(lambda: int(str(client.call("view.size", "", "complete"))) >= count, 120, lambda: "still checking")
+
+
 def filled(folder: Path, count: int, *, extra_rc: str = "") -> PrivateRTorrent:
     """A started rTorrent with `count` stopped items; the caller stops it."""
     rtorrent = PrivateRTorrent(folder, extra_rc=extra_rc).start()

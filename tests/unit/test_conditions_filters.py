@@ -97,8 +97,26 @@ def test_a_condition_has_this_filter(text: str, where: str) -> None:
 def test_the_default_of_the_queue_is_filtered_by_what_excludes_most() -> None:
     base = parse("is_open=no is_active=no is_complete=no")
     whole = base.also(parse("is_ignored=no done=0 message=/^$|ghost/ prio>0"))
-    assert whole.prefilter(NOW) == "and={not=$d.complete=,d.priority=,not=$d.is_active=,not=$d.is_open=}"
-    assert whole.filters(NOW)[1:] == ("not=$d.complete=", "d.priority=", "not=$d.is_active=", "not=$d.is_open=")
+    flags = ("not=$d.is_active=", "not=$d.is_open=", "not=$d.completed_chunks=", "not=$d.ignore_commands=")
+    parts = ("not=$d.complete=", "d.priority=", *flags)
+    assert whole.filters(NOW) == (f"and={{{','.join(parts)}}}", *parts)
+    assert whole.filters(NOW, {"is_complete"})[1:] == parts[1:]
+
+
+@pytest.mark.parametrize(
+    ("text", "excluded"),
+    [
+        ("is_complete=no prio>0", True),
+        ("[ NOT [ is_complete=yes OR prio>2 ] ]", True),
+        ("[ NOT is_complete=yes prio>2 ]", False),
+        ("is_complete=no OR prio>0", False),
+        ("is_complete=yes", False),
+        ("is_complete=yes,no", False),
+        ("prio>0", False),
+    ],
+)
+def test_a_condition_says_what_it_excludes_for_certain(text: str, excluded: bool) -> None:
+    assert parse(text).excludes("is_complete", True, NOW) is excluded
 
 
 def test_a_filter_stays_short_however_long_the_condition_is() -> None:

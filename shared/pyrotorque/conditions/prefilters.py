@@ -21,7 +21,7 @@ from pyrotorque.conditions.nodes import And, Choice, Node, Not, Or, Term, conjun
 from pyrotorque.conditions.operands import Glob, Moment, Number, Operand
 from pyrotorque.fields.kinds import Tags
 
-BUDGET: Final = 4
+BUDGET: Final = 6
 _BARE, _COMPARED = 1, 3
 _WHOLE_MAX: Final = 1 << 62
 
@@ -103,7 +103,7 @@ def _parts(node: Node, now: float) -> _Parts:
 
 def _affordable(parts: _Parts) -> _Parts:
     chosen: _Parts = []
-    for part in sorted(dict.fromkeys(parts), key=lambda part: (part.cost, part.rank)):
+    for part in sorted(dict.fromkeys(parts), key=lambda part: (part.rank, part.cost)):
         if sum(each.cost for each in chosen) + part.cost <= BUDGET:
             chosen.append(part)
     return chosen

@@ -18,6 +18,7 @@ class Found(Sequence[Item]):
         self._columns = columns
         self._rows = rows
         self._items = items
+        self._values: dict[str, list[Any]] = {}
 
     @overload
     def __getitem__(self, index: int) -> Item: ...
@@ -36,22 +37,23 @@ class Found(Sequence[Item]):
     def __len__(self) -> int:
         return len(self._rows if self._items is None else self._items)
 
-    def values(self, name: str) -> list[Any]:
+    def values(self, name: str) -> Sequence[Any]:
         """The values of one field, in the order of the items."""
-        if self._items is not None:
-            return [item[name] for item in self._items]
-        read, places = self._columns.readers[name], self._columns.places((name,))
-        if not places:
-            return [read(row, {}) for row in self._rows]
-        remembered = _Remembered(places, lambda row: read(row, {}))
-        return [remembered[key] for key in map(itemgetter(*places), self._rows)]
+        if name not in self._values:
+            self._values[name] = (
+                self._columns.values(name, self._rows) if self._items is None else [item[name] for item in self._items]
+            )
+        return self._values[name]
 
     def sorted(self, order: SortOrder) -> "Found":
         """The same items in this order."""
         ranks = order.ranked(len(self), self.values)
         if self._items is not None:
-            return Found(self._columns, (), [self._items[rank] for rank in ranks])
-        return Found(self._columns, [self._rows[rank] for rank in ranks])
+            made = Found(self._columns, (), [self._items[rank] for rank in ranks])
+        else:
+            made = Found(self._columns, [self._rows[rank] for rank in ranks])
+        made._values = {name: [values[rank] for rank in ranks] for name, values in self._values.items()}
+        return made
 
 
 def sifted(columns: Columns, rows: Sequence[Row], condition: Condition, now: float) -> Sequence[Row]:
@@ -62,38 +64,17 @@ def sifted(columns: Columns, rows: Sequence[Row], condition: Condition, now: flo
     for part in condition.parts:
         if not rows:
             break
-        places = columns.places(part.fields)
-        decide = _decided(columns, part.at(now))
-        if not places:
-            rows = rows if decide(rows[0]) else ()
-            continue
-        verdicts = _Remembered(places, decide)
-        keys = map(itemgetter(*places), rows)
-        rows = [row for row, key in zip(rows, keys, strict=True) if verdicts[key]]
+        answers = itemgetter(*(columns.places(part.fields) or (slice(0, 0),)))
+        check = part.at(now)
+        examples = dict(zip(map(answers, rows), rows, strict=True))
+        verdicts = {key: _holds(check, columns.item(row)) for key, row in examples.items()}
+        if not all(verdicts.values()):
+            rows = [row for row in rows if verdicts[answers(row)]]
     return rows
 
 
-def _decided(columns: Columns, check: Callable[[Any], bool]) -> Callable[[Row], bool]:
-    def decide(row: Row) -> bool:
-        try:
-            return bool(check(columns.item(row)))
-        except Undecided:
-            return False
-
-    return decide
-
-
-class _Remembered(dict[Any, Any]):
-    """What `compute` makes of a row, remembered by the answers at `places`; the others do not matter to it."""
-
-    def __init__(self, places: tuple[int, ...], compute: Callable[[Row], Any]) -> None:
-        super().__init__()
-        self._places = places
-        self._compute = compute
-        self._row = [""] * (max(places) + 1)
-
-    def __missing__(self, key: Any) -> Any:
-        for place, text in zip(self._places, key if len(self._places) > 1 else (key,), strict=True):
-            self._row[place] = text
-        value = self[key] = self._compute(tuple(self._row))
-        return value
+def _holds(check: Callable[[Any], bool], item: Item) -> bool:
+    try:
+        return bool(check(item))
+    except Undecided:
+        return False

@@ -80,6 +80,11 @@ class Columns:
         """Where in a row all that stands which decides the values of these fields."""
         return tuple(dict.fromkeys(place for name in names for place in self._places[name] if place is not None))
 
+    def values(self, name: str, rows: Sequence[tuple[str, ...]]) -> list[Any]:
+        """The values of one field that asks for nothing but columns."""
+        read = self.readers[name]
+        return [read(row, _NO_DETAILS) for row in rows]
+
     def item(self, row: tuple[str, ...]) -> Item:
         """The item that a row tells of."""
         made = Item()
@@ -94,9 +99,12 @@ def _constant(value: Any) -> Callable[[tuple[str, ...], Details], Any]:
 
 def _reader(field: Field, places: Mapping[str, int | None], now: float) -> Callable[[tuple[str, ...], Details], Any]:
     indices = [places[command] for command in field.commands]
+    convert = field.convert
+    if len(indices) == 2 and None not in indices and not (field.clock or field.details):
+        one, other = indices[0] or 0, indices[1] or 0
+        return lambda row, _: convert(row[one], row[other])
     if None in indices or field.clock or len(indices) > 1 or len(field.details) > 1:
         return _general_reader(field, indices, now)
-    convert = field.convert
     if not field.details:
         place = indices[0] if indices else None
         return (lambda row, _: convert()) if place is None else lambda row, _: convert(row[place])

@@ -17,7 +17,8 @@ _TRUSTED_FOR: Final = 600.0  # seconds
 _DOUBTED_FOR: Final = 60.0
 _HASH: Final = ("d.hash=",)
 _WHOLE: Final = "main"
-# View, field, the value that all its items have, and the filter that passes the items of the whole view which belong.
+# View, field, the value that all its items have, and the filter that passes the items of the whole view which belong;
+# in the order of the sizes that they mostly have.
 _VIEWS: Final = (
     ("active", "is_active", True, "d.is_active="),
     ("incomplete", "is_complete", False, "not=$d.complete="),
@@ -47,36 +48,46 @@ class Shortcuts:
 
     def __init__(self, rtorrent: Asked) -> None:
         self._rtorrent = rtorrent
-        self._sizes: dict[str, int] = {}
-        self._look_at: float | None = None
+        self._size = 0
+        self._looks: dict[str, _Look] = {}
+        self._counted_at: float | None = None
 
     def way(self, view: str, condition: Condition, now: float, *, any_order: bool) -> Way:
         """How to read the items of `view` that the condition can match; another view has another order."""
         if view != _WHOLE:
             return Way(view, {})
-        if self._look_at is None:
-            self._look_at = 0.0
+        if self._counted_at is None:
+            self._counted_at = float("-inf")
             return Way(view, {})
-        if time.monotonic() >= self._look_at:
-            self._look()
-        whole = self._sizes.get(_WHOLE, 0)
-        usable = [
-            (self._sizes[name], name, {field: value})
-            for name, field, value, _ in _VIEWS
-            if any_order and name in self._sizes and condition.excludes(field, not value, now)
-        ]
-        size, name, known = min(usable, default=(whole, view, {}), key=lambda each: each[0])
-        return Way(name, known, size > MANY)
+        self._count()
+        if self._size <= MANY or not any_order or not self._rtorrent.known("d.multicall.filtered"):
+            return Way(view, {}, self._size > MANY)
+        for name, field, value, where in _VIEWS:
+            if condition.excludes(field, not value, now) and self._look(name, where).exact:
+                return Way(name, {field: value}, self._looks[name].size > MANY)
+        return Way(view, {}, many=True)
 
-    def _look(self) -> None:
-        names = (_WHOLE, *(name for name, *_ in _VIEWS))
-        sizes = self._rtorrent.multicall([("view.size", ("", name)) for name in names])
-        found = {name: size for name, size in zip(names, sizes, strict=True) if isinstance(size, int)}
-        trusted = found.get(_WHOLE, 0) > MANY and self._rtorrent.known("d.multicall.filtered")
-        wrong = {name for name, _, _, where in _VIEWS if trusted and not self._is_exact(name, where)}
-        self._sizes = {name: size for name, size in found.items() if name == _WHOLE or (trusted and name not in wrong)}
-        self._look_at = time.monotonic() + (_DOUBTED_FOR if wrong else _TRUSTED_FOR)
+    def _count(self) -> None:
+        clock = time.monotonic()
+        if self._counted_at is None or clock - self._counted_at > _TRUSTED_FOR:
+            size = self._rtorrent.multicall([("view.size", ("", _WHOLE))])[0]
+            self._size, self._counted_at = size if isinstance(size, int) else 0, clock
 
-    def _is_exact(self, name: str, where: str) -> bool:
+    def _look(self, name: str, where: str) -> "_Look":
         """Whether the view holds the items of the whole one for which the filter is true, and no others."""
-        return set(self._rtorrent.rows(name, _HASH)) == set(self._rtorrent.rows(_WHOLE, _HASH, where=where))
+        look, clock = self._looks.get(name), time.monotonic()
+        if look is None or clock >= look.until:
+            members = set(self._rtorrent.rows(name, _HASH))
+            exact = members == set(self._rtorrent.rows(_WHOLE, _HASH, where=where))
+            look = _Look(exact, len(members), clock + (_TRUSTED_FOR if exact else _DOUBTED_FOR))
+            self._looks[name] = look
+        return look
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was seen of a view, and until when that counts."""
+
+    exact: bool
+    size: int
+    until: float

@@ -1,0 +1,98 @@
+"""Which filter goes to rTorrent is worked out from what its items answer, and asked anew when that has changed."""
+
+from collections.abc import Sequence
+
+from pyrotorque.items.plans import Plan, cheapest
+
+FILTERS = ("and={d.priority=,not=$d.is_open=}", "d.priority=", "not=$d.is_open=")
+
+
+def truths(*counts: tuple[int, bool, bool]) -> list[tuple[bool, bool]]:
+    """Verdicts of both parts for so many items of each sort."""
+    return [(first, second) for count, first, second in counts for _ in range(count)]
+
+
+def test_no_filter_is_best_where_it_lets_nearly_all_pass() -> None:
+    assert cheapest(FILTERS, truths((9_000, True, True), (1_000, False, True)), 10) == (-1, 10_000)
+
+
+def test_one_part_is_best_where_it_excludes_as_much_as_both() -> None:
+    assert cheapest(FILTERS, truths((10, True, True), (9_990, True, False)), 10) == (2, 10)
+    assert cheapest(FILTERS, truths((10, True, True), (9_990, False, True)), 10) == (1, 10)
+
+
+def test_both_are_best_where_each_excludes_half() -> None:
+    assert cheapest(FILTERS, truths((10, True, True), (5_000, False, True), (4_990, True, False)), 10) == (0, 10)
+
+
+def test_a_single_part_is_weighed_too() -> None:
+    assert cheapest(("d.priority=",), [(False,)] * 100, 3) == (0, 0)
+    assert cheapest(("d.priority=",), [(True,)] * 100, 3) == (-1, 100)
+
+
+def test_nothing_is_as_good_as_anything_where_there_are_no_items() -> None:
+    assert cheapest(FILTERS, [], 5) == (-1, 0)
+
+
+class Items:
+    """Items of which so many are switched off; counts how often it was asked for all of them."""
+
+    def __init__(self, off: int, whole: int = 10_000) -> None:
+        self.off, self.whole, self.asked = off, whole, 0
+
+    def __call__(self, commands: Sequence[str]) -> list[tuple[str, ...]]:
+        self.asked += 1
+        row = {"d.priority=": "2", "not=$d.is_open=": "1"}
+        off = {**row, "d.priority=": "0"}
+        return [tuple((off if n < self.off else row)[name] for name in commands) for n in range(self.whole)]
+
+    def passing(self, where: str) -> int:
+        return self.whole - self.off if "priority" in where else self.whole
+
+
+def history(plan: Plan, items: Items, reads: int) -> list[str]:
+    used: list[str] = []
+    for _ in range(reads):
+        used.append(plan.choose(FILTERS, 10, items))
+        plan.learn(items.passing(used[-1]), items.whole - items.off)
+    return used
+
+
+def test_who_may_not_ask_gets_all_parts_together() -> None:
+    plan = Plan()
+    assert [plan.choose(FILTERS, 10, None), plan.choose(FILTERS, 10, None)] == [FILTERS[0]] * 2
+    assert plan.choose((), 10, None) == ""
+
+
+def test_it_asks_once_and_keeps_the_choice() -> None:
+    items = Items(off=9_990)
+    assert history(Plan(), items, 200) == ["d.priority="] * 200
+    assert items.asked == 1
+
+
+def test_it_asks_again_after_a_while() -> None:
+    items = Items(off=9_990)
+    history(Plan(), items, 500)
+    assert items.asked == 3
+
+
+def test_it_asks_again_when_the_filter_lets_many_more_pass() -> None:
+    items, plan = Items(off=9_990), Plan()
+    history(plan, items, 3)
+    items.off = 0
+    assert history(plan, items, 3) == ["d.priority=", "", ""]
+
+
+def test_it_asks_again_when_most_items_came_to_be_excluded() -> None:
+    items, plan = Items(off=0), Plan()
+    assert history(plan, items, 3) == ["", "", ""]
+    items.off = 9_990
+    assert history(plan, items, 30)[-1] == "d.priority="
+    assert items.asked == 2
+
+
+def test_another_set_of_filters_starts_anew() -> None:
+    items, plan = Items(off=9_990), Plan()
+    history(plan, items, 2)
+    assert plan.choose(FILTERS[1:2], 10, None) == "d.priority="
+    assert plan.choose(FILTERS, 10, None) == FILTERS[0]
