@@ -109,10 +109,12 @@ class Answers:
             answers = [explain_queue(queue, now) for queue in chosen]
         else:
             answers = [explain_item(queue, request.item, now) for queue in chosen]
+        # Where one queue sees the item, those that look into other views need not say that they do not.
+        told = [answer for answer in answers if answer.ok] or answers
         return Answer(
-            ok=any(answer.ok for answer in answers),
-            text="\n\n".join(answer.text for answer in answers),
-            data=[answer.data for answer in answers],
+            ok=told[0].ok,
+            text="\n\n".join(dict.fromkeys(answer.text for answer in told)),
+            data=[answer.data for answer in told],
         )
 
     def _describe(self, now: Moment) -> Answer:
@@ -141,7 +143,8 @@ def _last(duties: Duties, name: str) -> str | None:
     queue = duties.queues.get(name)
     if queue is None or queue.last is None:
         return None
-    return f"started {queue.last.started}; then: {queue.last.hold.text}"
+    text = queue.last.hold.text
+    return f"started {queue.last.started}; then: {text}" if queue.last.started else f"waits: {text}"
 
 
 def _listed(names: object) -> str:

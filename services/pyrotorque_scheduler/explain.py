@@ -7,7 +7,7 @@ from pyrotorque.conditions import Clause, parse
 from pyrotorque.items import Item
 from pyrotorque.requests import Answer
 from pyrotorque.text import printable
-from pyrotorque_scheduler.decisions import Hold, Start
+from pyrotorque_scheduler.decisions import Failure, Hold, Start
 from pyrotorque_scheduler.forecast import Forecast
 from pyrotorque_scheduler.history import Decided, History
 from pyrotorque_scheduler.moments import Moment
@@ -17,13 +17,12 @@ from pyrotorque_scheduler.wording import amount, clause_lines, clock, moment, sh
 _SHOWN: Final = 20
 _NAMED: Final = 5
 _HASH: Final = 40
-# Why a start that no clock brings comes all the same.
+# What brings a start that no clock brings.
 _WHEN: Final = {
     "no_slot": "when a slot is free",
     "traffic": "when less is downloaded",
     "disk": "when there is room on the disk",
     "paused": "after it is resumed",
-    "hours": "in its hours",
 }
 
 
@@ -58,7 +57,7 @@ def explain_queue(queue: Queue, now: Moment) -> Answer:
         "last_start": queue.state.last_batch.wall if queue.state.last_batch else None,
         "would_start": [start.info_hash for start in seen.now if isinstance(start, Start)],
         "next_start": seen.at,
-        "next_items": [start.info_hash for start in seen.then],
+        "next_items": [start.info_hash for start in seen.starts],
         "hold": _hold(seen.hold),
         "running": [_brief(item) for item in running[:_SHOWN]],
         "order": [_brief(item) for item in shown_items],
@@ -70,16 +69,10 @@ def explain_item(queue: Queue, wanted: str, now: Moment) -> Answer:
     """Each clause with its value, and the first reason that holds the item back. Raises RTorrentError."""
     found = _find(queue, wanted, now.wall)
     if len(found) != 1:
-        names = "".join(f"\n  {printable(str(item['name']))}  {item['hash']}" for item in found[:_SHOWN])
-        view = queue.rules.settings.view
-        text = f"{len(found)} items are meant by {printable(wanted)}:{names}"
-        return Answer(
-            ok=False, text=f"queue {queue.name}: {text if found else f'no item {printable(wanted)} in view {view}'}"
-        )
+        return Answer(ok=False, text=_not_one(found, printable(wanted), queue.rules.settings.view))
     item, rules = found[0], queue.rules
-    running = rules.downloading.matches(item, now.wall)
-    condition = rules.downloading if running else rules.startable
-    clauses = condition.explain(item, now.wall)
+    running = rules.running.matches(item, now.wall)
+    clauses = (rules.downloading if running else rules.startable).explain(item, now.wall)
     number, verdict, text = _verdict(queue, item, clauses, running, now)
     lines = [f"queue {queue.name}: {printable(str(item['name']))}  {item['hash']}", f"  {text}"]
     lines += [f"  {line}" for line in clause_lines(clauses)]
@@ -98,14 +91,15 @@ def explain_history(history: History, job: str | None, item: str | None) -> Answ
 def _next(seen: Forecast, waiting: Sequence[Item], now: Moment) -> Iterator[str]:
     hold = seen.hold
     if seen.at == now.wall:
-        yield f"  now       starts {_names([start.name for start in seen.then])}"
+        yield f"  now       starts {_names([start.name for start in seen.starts])}"
         return
     if hold is not None:
         yield f"  now       starts nothing: {hold.text}{until(hold, now.wall)}"
     if seen.at is not None:
-        yield f"  next      {moment(seen.at, now.wall)}: {_names([start.name for start in seen.then])}"
-    elif waiting and hold is not None:
-        yield f"  next      {_names([str(waiting[0]['name'])])}, {_WHEN.get(hold.reason, 'later')}"
+        yield f"  next      {moment(seen.at, now.wall)}: {_names([start.name for start in seen.starts])}"
+    elif waiting and (last := seen.last_hold) is not None:
+        before = f", not before {moment(seen.then_at, now.wall)}" if seen.then_at - now.wall >= 1 else ""
+        yield f"  next      {_names([str(waiting[0]['name'])])}, {_WHEN.get(last.reason, 'later')}{before}"
 
 
 def _limits(queue: Queue) -> Iterator[str]:
@@ -130,7 +124,9 @@ def _order(queue: Queue, items: Sequence[Item], count: int, seen: Forecast) -> I
     order = queue.rules.order
     # Who reads the list sees by what it is sorted.
     keys = [name for name, _ in order.keys if name not in ("name", "hash")] if order else []
-    notes = {hold.info_hash: hold.text for hold in seen.now if isinstance(hold, Hold) and hold.reason != "batch_full"}
+    holds = [hold for hold in (*seen.then, *seen.now) if isinstance(hold, Hold) and hold.reason != "batch_full"]
+    notes = {info_hash: _failed_before(failure) for info_hash, failure in queue.state.failures.items()}
+    notes |= {hold.info_hash: hold.text for hold in holds}
     if items:
         yield f"  startable, {f'sorted by {order}' if order else 'as in its view'}"
     for number, item in enumerate(items, 1):
@@ -149,13 +145,12 @@ def _verdict(
     queue: Queue, item: Item, clauses: Sequence[Clause], running: bool, now: Moment
 ) -> tuple[int | None, str, str]:
     rules = queue.rules
-    if running:
-        return None, "downloading", "downloading: it takes a slot"
     failed = next((clause for clause in clauses if not clause.verdict), None)
+    if running:
+        slot = "takes a slot" if failed is None else f"takes no slot of this queue, because of {printable(failed.text)}"
+        return None, "downloading", f"downloading: {slot}"
     if failed is not None:
-        closed = rules.closed_for_room.matches(item, now.wall)
-        again = "; rTorrent closed it for want of room, it comes back when there is some" if closed else ""
-        return None, "not_startable", f"not startable, because of {printable(failed.text)}{again}"
+        return None, "not_startable", _refused(queue, item, failed, now)
     waiting = queue.startable(now.wall)
     place = next((n for n, other in enumerate(waiting, 1) if other["hash"] == item["hash"]), None)
     if place is None:
@@ -165,19 +160,35 @@ def _verdict(
     mine = next((decision for decision in seen.now if decision.info_hash == item["hash"]), None)
     if isinstance(mine, Start):
         return place, "starts_now", f"{head}: starts now"
-    then = ""
-    if seen.at is not None and any(start.info_hash == item["hash"] for start in seen.then):
-        then = f"; starts at {moment(seen.at, now.wall)} if nothing comes in between"
     hold = mine or seen.hold
     if hold is None:
         return place, "waiting", f"{head}: waits for its turn"
-    return place, hold.reason, f"{head}, held back: {hold.text}{then or until(hold, now.wall)}"
+    if (failure := queue.state.failures.get(item["hash"])) is not None and mine is None:
+        head += f" ({_failed_before(failure)})"
+    who = "" if mine is not None or place == 1 else "the queue is "
+    if seen.at is not None and any(start.info_hash == item["hash"] for start in seen.starts):
+        then = f"; starts at {moment(seen.at, now.wall)} if nothing comes in between"
+    else:
+        then = until(hold, now.wall)
+    return place, hold.reason, f"{head}; {who}held back: {hold.text}{then}"
+
+
+def _failed_before(failure: Failure) -> str:
+    return f"did not start {f'{failure.times} times' if failure.times > 1 else 'before'}: {printable(failure.text)}"
+
+
+def _refused(queue: Queue, item: Item, failed: Clause, now: Moment) -> str:
+    if item["is_complete"]:
+        return "not startable: it is complete"
+    closed = queue.rules.closed_for_room.matches(item, now.wall)
+    again = "; rTorrent closed it for want of room, it comes back when there is some" if closed else ""
+    return f"not startable, because of {printable(failed.text)}{again}"
 
 
 def _find(queue: Queue, wanted: str, now: float) -> list[Item]:
     """The item with this info-hash, or those with this name, else those whose name contains it."""
     rules = queue.rules
-    asked = rules.startable.fields | rules.downloading.fields | rules.closed_for_room.fields
+    asked = rules.startable.fields | rules.downloading.fields | rules.closed_for_room.fields | {"is_complete"}
     is_hash = len(wanted) == _HASH and all(char in "0123456789abcdefABCDEF" for char in wanted)
     if not is_hash:
         names = queue.read(None, {"hash", "name"}, now)
@@ -187,6 +198,14 @@ def _find(queue: Queue, wanted: str, now: float) -> list[Item]:
             return close
         wanted = str(close[0]["hash"])
     return queue.read(parse(f"hash={wanted.upper()}"), rules.fields | asked | {"hash", "name"}, now)
+
+
+def _not_one(found: Sequence[Item], wanted: str, view: str) -> str:
+    if not found:
+        return f"no item {wanted} in view {view}"
+    lines = [f"{len(found)} items are meant by {wanted}; name one of them, or its hash:"]
+    lines += [f"  {_named(item)}" for item in found[:_SHOWN]]
+    return "\n".join([*lines, *_more(len(found))])
 
 
 def _names(names: Sequence[str]) -> str:

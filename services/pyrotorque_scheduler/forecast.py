@@ -12,6 +12,8 @@ from pyrotorque_scheduler.policy import decide
 
 # The night, the fire time in it, the intermission after that: more than these do not follow each other.
 _MOMENTS_MAX: Final = 8
+# Sums of times are not exact: a moment later they are past what they waited for.
+_MOMENT: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +28,30 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a check decides `now`, and what the next that starts something will; `at` is None if none is in sight."""
+    """What a check decides `now`, and `then` the next that starts something: at `at`, or when nobody can say (None).
+
+    Without an `at`, `then` is what the clock alone brings: its first hold is what has to go.
+    """
 
     now: Sequence[Decision]
     at: float | None
-    then: Sequence[Start]
+    then: Sequence[Decision]
+    then_at: float
 
     @property
     def hold(self) -> Hold | None:
         """Why no more is started now."""
-        return next((decision for decision in self.now if isinstance(decision, Hold)), None)
+        return _first_hold(self.now)
+
+    @property
+    def last_hold(self) -> Hold | None:
+        """What holds the queue when all that waits for the clock is over."""
+        return _first_hold(self.then)
+
+    @property
+    def starts(self) -> list[Start]:
+        """What starts at `at`."""
+        return [decision for decision in self.then if isinstance(decision, Start)]
 
 
 def forecast(facts: Facts, limits: Limits, state: State, schedule: Fires, hours: Hours, now: Moment) -> Forecast:
@@ -43,15 +59,19 @@ def forecast(facts: Facts, limits: Limits, state: State, schedule: Fires, hours:
     first = decisions = _decided(facts, limits, state, schedule, hours, now)
     moment = now
     for _ in range(_MOMENTS_MAX):
-        starts = [decision for decision in decisions if isinstance(decision, Start)]
-        if starts:
-            return Forecast(first, moment.wall, starts)
+        if any(isinstance(decision, Start) for decision in decisions):
+            return Forecast(first, moment.wall, decisions, moment.wall)
         untils = [hold.until for hold in decisions if isinstance(hold, Hold) and hold.until is not None]
-        if not untils or min(untils) <= moment.wall:
+        if not untils:
             break
-        moment = moment.earlier(moment.wall - min(untils))
+        later = max(min(untils), moment.wall) + _MOMENT
+        moment = moment.earlier(moment.wall - later)
         decisions = _decided(facts, limits, state, schedule, hours, moment)
-    return Forecast(first, None, ())
+    return Forecast(first, None, decisions, moment.wall)
+
+
+def _first_hold(decisions: Sequence[Decision]) -> Hold | None:
+    return next((decision for decision in decisions if isinstance(decision, Hold)), None)
 
 
 def _decided(

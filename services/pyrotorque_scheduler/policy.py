@@ -19,7 +19,9 @@ def closed(limits: Limits, state: State, granted: Grant, opens: float | None, no
     if since is not None and since < limits.intermission:
         wait = limits.intermission - since
         return Hold(
-            "intermission", f"the last start was {since:.0f} s ago, intermission ends in {wait:.1f} s", now.wall + wait
+            "intermission",
+            f"the last start was {since:.0f} s ago, intermission is {limits.intermission:g} s",
+            now.wall + wait,
         )
     if granted.fire is None:
         return Hold("pace", "outside the window of the schedule", granted.next_fire)

@@ -10,7 +10,6 @@ from pyrotorque.bus import Bus, Woken
 from pyrotorque.configuration import Configuration
 from pyrotorque.events import Delivery, QueueChecked, TorrentLoaded, TotalsReported
 from pyrotorque.lifecycle import Life, Start, running
-from pyrotorque.logs import owner
 from pyrotorque.outbox import Outbox, boot_id
 from pyrotorque.store import Store, open_store
 from pyrotorque.totals import Totals
@@ -54,8 +53,6 @@ def run(start: Start) -> int:
             Bus(layout, SERVICE, outbox) as bus,
         ):
             life.on_wake(bus.wake)
-            if store.reset_reason:
-                owner(f"failed: {store.reset_reason}")
             following: Configuration | None = configuration
             workers = Workers(store, layout, life.users_umask)
             try:

@@ -18,7 +18,7 @@ def answer(request: Request, ledger: Ledger, jobs: Sequence[TreeJob], loader: Lo
             case RetryMetafiles(paths=paths):
                 return _retry(ledger, paths)
             case DescribeService():
-                return Answer(ok=True, data=describe(ledger, jobs, loader))
+                return Answer(ok=True, text=_said(ledger, jobs), data=describe(ledger, jobs, loader))
             case other:
                 return Answer(ok=False, text=f"the watcher does not do {type(other).__name__}")
     except PyrotorqueError as error:
@@ -31,6 +31,16 @@ def _retry(ledger: Ledger, paths: tuple[str, ...]) -> Answer:
     if not count and paths:
         return Answer(ok=False, text=f"no failed or baseline metafile is known as {printable(', '.join(paths))}")
     return Answer(ok=True, text=f"{count} metafiles will be loaded", data={"count": count})
+
+
+def _said(ledger: Ledger, jobs: Sequence[TreeJob]) -> str:
+    if not jobs:
+        return ""
+    counts = ledger.counts()
+    roots, folders = sum(len(job.roots) for job in jobs), sum(job.watches for job in jobs)
+    return (
+        f"{roots} trees, {folders} folders watched, {counts.get('seen', 0) + counts.get('sent', 0)} metafiles pending"
+    )
 
 
 def describe(ledger: Ledger, jobs: Sequence[TreeJob], loader: Loader | None) -> dict[str, object]:

@@ -1,0 +1,128 @@
+"""Who starts next and when, as `pyrotorque explain` foretells it; and how it is worded."""
+
+import math
+
+import pytest
+
+from pyrotorque.hours import Hours
+from pyrotorque_scheduler.decisions import Candidate, Failure, Limits, State
+from pyrotorque_scheduler.forecast import Facts, Forecast, forecast
+from pyrotorque_scheduler.grant import Spent
+from pyrotorque_scheduler.moments import Moment
+from pyrotorque_scheduler.wording import amount, moment, shown, span
+from tests.histories import Every
+
+NOW = Moment(1000.0, 1000.0, "boot")
+TWO = [Candidate("AA", "a"), Candidate("BB", "b")]
+
+
+def foretold(
+    limits: Limits | None = None,
+    state: State | None = None,
+    *,
+    waiting: list[Candidate] | None = None,
+    downloading: int = 0,
+    down_rate: int = 0,
+    schedule: Every | None = None,
+) -> Forecast:
+    facts = Facts(TWO if waiting is None else waiting, downloading, down_rate)
+    return forecast(facts, limits or Limits(), state or State(), schedule or Every(10.0), Hours(), NOW)
+
+
+def names(found: Forecast) -> list[str]:
+    return [start.name for start in found.starts]
+
+
+def test_what_starts_at_once_is_next() -> None:
+    assert (foretold().at, names(foretold())) == (1000.0, ["a"])
+
+
+def test_what_waits_for_the_pace_starts_at_the_next_fire_time() -> None:
+    found = foretold(Limits(downloading_min=0), State(spent=Spent(1000.0, 1)))
+    assert (found.at, names(found)) == (pytest.approx(1010.0, abs=0.1), ["a"])
+
+
+def test_the_intermission_comes_before_the_fire_time_after_it() -> None:
+    limits = Limits(intermission=25.0, downloading_min=0)
+    found = foretold(limits, State(last_batch=NOW.earlier(7.0)), schedule=Every(10.0, first=1015.0))
+    assert found.at == pytest.approx(1018.0, abs=0.1)
+
+
+def test_a_window_that_opens_later_is_waited_for() -> None:
+    assert foretold(schedule=Every(10.0, first=5000.0)).at == pytest.approx(5000.0, abs=0.1)
+
+
+def test_no_clock_brings_a_slot() -> None:
+    found = foretold(Limits(downloading_max=3), downloading=3)
+    assert (found.at, found.last_hold and found.last_hold.reason) == (None, "no_slot")
+
+
+def test_what_has_to_go_after_the_clock_is_known() -> None:
+    found = foretold(Limits(downloading_max=3), downloading=3, schedule=Every(10.0, first=5000.0))
+    assert found.hold is not None
+    assert found.last_hold is not None
+    assert (found.hold.reason, found.last_hold.reason, found.at) == ("pace", "no_slot", None)
+    assert found.then_at == pytest.approx(5000.0, abs=0.1)
+
+
+def test_a_busy_line_and_a_pause_are_foretold_by_nobody() -> None:
+    assert foretold(Limits(max_down_rate=10), down_rate=20).at is None
+    assert foretold(state=State(paused=True)).at is None
+
+
+def test_an_item_that_failed_is_next_when_it_is_tried_again() -> None:
+    state = State(failures={"AA": Failure(1060.0, "no such folder")})
+    assert foretold(state=state, waiting=TWO[:1]).at == pytest.approx(1060.0, abs=0.1)
+
+
+def test_an_empty_queue_has_nothing_next() -> None:
+    assert foretold(waiting=[]).at is None
+
+
+def test_a_schedule_that_is_over_brings_nothing() -> None:
+    assert foretold(schedule=Every(10.0, last=500.0)).at is None
+    assert math.isfinite(foretold(schedule=Every(10.0, last=500.0)).then_at)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "0 s"),
+        (59.6, "1 min"),
+        (61, "1 min 1 s"),
+        (3600, "1 h"),
+        (3660, "1 h 1 min"),
+        (200_000, "2 d 7 h"),
+        (-5, "0 s"),
+    ],
+)
+def test_spans_are_read_at_a_glance(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 bytes"), (1023, "1023 bytes"), (2**20, "1.0 MiB"), (5 * 2**40, "5.0 TiB"), (2**52, "4096.0 TiB")],
+)
+def test_amounts_have_units(size: int, text: str) -> None:
+    assert amount(size) == text
+
+
+def test_a_moment_of_another_day_tells_the_day() -> None:
+    assert len(moment(1000.0, 990.0)) < len(moment(100_000.0, 990.0))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("is_open", True, "yes"),
+        ("done", 12.5, "12.5"),
+        ("message", "", "empty"),
+        ("message", "bell\x07", "bell\\x07"),
+        ("started", 0, "not set"),
+        ("views", frozenset({"b", "a"}), "a, b"),
+        ("name", "x" * 200, "x" * 99 + "…"),
+    ],
+)
+def test_values_are_shown_as_a_person_writes_them(field: str, value: object, text: str) -> None:
+    assert shown(field, value) == text
