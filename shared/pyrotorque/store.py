@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
+from pyrotorque import logs
 from pyrotorque.errors import StateError
 from pyrotorque.text import printable
 
@@ -93,11 +94,13 @@ class Store:
 def open_store(path: Path, migrations: Sequence[str]) -> Store:
     """The service's file, made or brought to the newest schema; `migrations` only ever grows at its end.
 
-    A damaged file is renamed to `NAME.damaged-TIME` and a new one begun: said in the log and in `reset_reason`.
+    A damaged file is renamed to `NAME.damaged-TIME` and a new one begun: said in the logs and in `reset_reason`.
     Raises StateError when no file can be had here at all, or when it was written by a newer version.
     """
     _refuse_network(path)
-    reason: str | None = None
+    # What a power cut left of a file may be nothing at all: to SQLite that (and one byte) is a new one.
+    emptied = path.exists() and path.stat().st_size <= 1
+    reason = f"{printable(str(path))} was empty, as after a power cut; begun anew" if emptied else None
     try:
         db = _opened(path, migrations)
     except sqlite3.DatabaseError as error:
@@ -105,11 +108,13 @@ def open_store(path: Path, migrations: Sequence[str]) -> Store:
             raise _state_error(path, error) from error
         aside = _set_aside(path)
         reason = f"{printable(str(path))} was damaged ({error}); set aside as {aside.name}, begun anew"
-        log.error("%s", reason)
         try:
             db = _opened(path, migrations)
         except sqlite3.DatabaseError as again:
             raise _state_error(path, again) from again
+    if reason:
+        log.error("%s", reason)
+        logs.owner(f"failed: {reason}")
     return Store(path, db, reason)
 
 
