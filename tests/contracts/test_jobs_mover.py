@@ -30,9 +30,12 @@ class Killed(BaseException):
 class Scene:
     """An item that seeds, with the custom value that says where its data belongs."""
 
-    def __init__(self, running: PrivateRTorrent, folder: Path, target: Path, *, multi: bool) -> None:
+    def __init__(
+        self, running: PrivateRTorrent, folder: Path, target: Path, *, multi: bool, name: bytes = b"Some Name"
+    ) -> None:
+        self.name = os.fsdecode(name)
         self.client, self.folder, self.target = RTorrent(running.url), folder, target
-        self.source = running.downloads / "Some Name"
+        self.source = running.downloads / self.name
         names = ("a", "sub dir/b", "sub dir/ü") if multi else ("",)
         self.content = {name: os.urandom(40_000 + len(name)) for name in names}
         for name, data in self.content.items():
@@ -40,14 +43,14 @@ class Scene:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         # rTorrent 0.9.8 dies (TrackerList::send_state) when an item whose tracker refuses is started again and again.
-        metafile = make_metafile("Some Name", content=self.source, announce="udp://127.0.0.1:1/announce")
+        metafile = make_metafile(os.fsencode(self.name), content=self.source, announce="udp://127.0.0.1:1/announce")
         self.hash = info_hash(metafile)
         self.client.call("load.raw_start", "", metafile, f"d.custom.set=targetdir,{target}")
         eventually(self.seeds, 20, why="it seeds")
 
     @property
     def final(self) -> Path:
-        return self.target / "Some Name"
+        return self.target / self.name
 
     def seeds(self) -> bool:
         rows = self.client.rows("main", ["d.hash=", "d.complete=", "d.is_active=", "d.hashing="])
@@ -65,7 +68,7 @@ class Scene:
         for name, data in self.content.items():
             assert (self.final / name if name else self.final).read_bytes() == data
         assert not os.path.lexists(self.source)
-        assert [path.name for path in self.target.iterdir()] == ["Some Name"], "no copy is left behind"
+        assert [path.name for path in self.target.iterdir()] == [self.name], "no copy is left behind"
         assert not list((self.folder / "state/jobs/move").glob("*.json"))
         assert self.client.call("d.base_path", self.hash) == str(self.final)
         return self.seeds()
@@ -93,6 +96,23 @@ def test_data_goes_to_targetdir_and_the_item_seeds_on(
     assert scene.has_moved(), "a second run finds nothing to do"
     rtorrent.restart()
     eventually(scene.has_moved, 20, why="after a restart of rTorrent")
+
+
+@pytest.mark.parametrize("multi", [True, False], ids=["folder", "file"])
+def test_odd_names_move_like_any_other(
+    rtorrent: PrivateRTorrent, short_folder: Path, target: Path, multi: bool
+) -> None:
+    scene = Scene(rtorrent, short_folder, target, multi=multi, name="ü ☃ 'x' \"$(y)\", z".encode())
+    scene.job().run()
+    eventually(scene.has_moved, 20)
+
+
+def test_a_name_that_rtorrent_cannot_tell_stays_where_it_is(rtorrent: PrivateRTorrent, short_folder: Path) -> None:
+    scene = Scene(rtorrent, short_folder, short_folder / "done", multi=True, name=b"not utf-8 \xff")
+    with pytest.raises(UserError, match="is not on this machine"):
+        scene.job().run()
+    assert scene.seeds()
+    assert scene.source.exists()
 
 
 def killing(monkeypatch: pytest.MonkeyPatch, job: mover.Mover, at: int) -> Callable[[], int]:
@@ -159,6 +179,7 @@ def test_what_comes_in_the_way_during_the_move_is_not_overwritten_either(
     rtorrent: PrivateRTorrent, short_folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = Scene(rtorrent, short_folder, target, multi=False)
+
     def late(source: Path, final: Path) -> None:
         final.write_text("precious")
         placing.rename(source, final)
