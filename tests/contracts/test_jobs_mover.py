@@ -38,8 +38,8 @@ class Scene:
         self.source = running.downloads / self.name
         names = ("a", "sub dir/b", "sub dir/ü") if multi else ("",)
         self.content = {name: os.urandom(40_000 + len(name)) for name in names}
-        for name, data in self.content.items():
-            path = self.source / name if multi else self.source
+        for inside, data in self.content.items():
+            path = self.source / inside if multi else self.source
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         # rTorrent 0.9.8 dies (TrackerList::send_state) when an item whose tracker refuses is started again and again.
