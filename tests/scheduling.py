@@ -4,6 +4,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from demo.metafiles import info_hash, make_metafile
@@ -83,15 +84,33 @@ def moment(at: float) -> Moment:
     return Moment(BEGIN + at, 1_000_000 + at, "this boot")
 
 
+def since_begin(at: float) -> float:
+    """Unix seconds `at` seconds after the beginning."""
+    return BEGIN + at
+
+
+def midnight() -> float:
+    """The beginning of the next day of the local clock, in seconds after the beginning."""
+    tomorrow = datetime.fromtimestamp(BEGIN).date() + timedelta(days=1)
+    return datetime.combine(tomorrow, datetime.min.time()).timestamp() - BEGIN
+
+
 @contextmanager
 def desk(real: PrivateRTorrent, folder: Path, *jobs: QueueSettings, at: float = 0.0) -> Generator[Desk]:
-    """A scheduler's jobs over `real`, with their state in `folder`."""
+    """Queue jobs over `real`, with their state in `folder`."""
+    settings = Settings(
+        digest="test", rtorrent=RTorrentSettings(url=real.url, origin="test"), jobs=jobs or (queue_job(),)
+    )
+    with desk_of(real, folder, settings, at=at) as made:
+        yield made
+
+
+@contextmanager
+def desk_of(real: PrivateRTorrent, folder: Path, settings: Settings, *, at: float = 0.0) -> Generator[Desk]:
+    """All that the scheduler does under these settings."""
     store = open_store(folder / "scheduler.sqlite3", MIGRATIONS)
     try:
         outbox = Outbox(store, "scheduler")
-        settings = Settings(
-            digest="test", rtorrent=RTorrentSettings(url=real.url, origin="test"), jobs=jobs or (queue_job(),)
-        )
         duties = build(settings, store, Teller(store, outbox), Metrics(Totals()), moment(at))
         yield Desk(RTorrent(real.url), store, outbox, duties)
     finally:
