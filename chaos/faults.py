@@ -94,7 +94,7 @@ def faults(*, own_disk: bool) -> list[Fault]:
             Fault(f"sockets of {name} removed", partial(_remove_sockets, name), frozenset({name}), 5.0)
             for name in SERVICES
         ),
-        Fault("torque.ini broken, HUP, kill", _break_ini, frozenset({"scheduler"}), 5.0, 8.0),
+        Fault("torque.ini broken, HUP, kill", _break_ini, frozenset({"scheduler"}), 10.0, 8.0),
         *(
             Fault(f"{name}: {point}", partial(_crash_at, name, point), frozenset({name, _provoked(name)}), 2.0)
             for name, points in POINTS.items()

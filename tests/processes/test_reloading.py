@@ -1,0 +1,82 @@
+"""HUP, for each service alike: a broken configuration leaves the old one in force, a good one is taken up."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.group import environment, free_port
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.process
+
+INI = """\
+[TORQUE]
+scgi_url = scgi://{folder}/nobody.sock
+job.queue.active = True
+job.queue.schedule = {schedule}
+job.treewatch.active = True
+job.treewatch.path = {folder}/watch
+job.exporter.handler = pyrocore.daemon.exporter:RtorrentExporter
+job.exporter.active = True
+job.exporter.port = {port}
+"""
+SAYS = {
+    "scheduler": ("the old one stays", "configuration read again"),
+    "watcher": ("the old one stays in force", "the new configuration is in force"),
+    "exporter": ("the old one goes on", "configuration reloaded"),
+}
+
+
+class Service:
+    """One service without supervisord."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.folder, self.port = folder, free_port()
+        (folder / "watch").mkdir()
+        (folder / "c").mkdir()
+        self.configure("second=*/5")
+        self._out = folder / "out"
+        command = [sys.executable, "-m", f"pyrotorque_{name}", "--config-dir", str(folder / "c")]
+        with self._out.open("wb") as output:
+            self.process = subprocess.Popen(command, env=environment(), stdout=output, stderr=output)
+
+    def configure(self, schedule: str) -> None:
+        text = INI.format(folder=self.folder, schedule=schedule, port=self.port)
+        (self.folder / "c" / "torque.ini").write_text(text)
+
+    def said(self) -> str:
+        return self._out.read_text()
+
+    def answers(self, name: str) -> bool:
+        return (self.folder / "c" / "run" / f"{name}.requests").exists()
+
+
+@pytest.fixture(params=SAYS)
+def service(request: pytest.FixtureRequest, short_folder: Path) -> Iterator[tuple[Service, str]]:
+    name: str = request.param
+    made = Service(name, short_folder)
+    try:
+        eventually(lambda: made.answers(name), 20)
+        yield made, name
+    finally:
+        made.process.kill()
+        made.process.wait()
+
+
+def test_a_broken_configuration_leaves_the_old_one_and_a_good_one_is_taken_up(service: tuple[Service, str]) -> None:
+    made, name = service
+    keeps, takes = SAYS[name]
+    made.configure("second=nonsense")
+    made.process.send_signal(signal.SIGHUP)
+    eventually(lambda: keeps in made.said(), 20)
+    assert "nonsense" in made.said()
+    assert made.process.poll() is None
+    made.configure("second=*/7")
+    made.process.send_signal(signal.SIGHUP)
+    eventually(lambda: takes in made.said(), 20)
+    made.process.send_signal(signal.SIGTERM)
+    assert made.process.wait(5) == 0
