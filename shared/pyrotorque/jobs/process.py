@@ -163,7 +163,7 @@ class JobProcess:
         if self._output < 0:
             return
         try:
-            block = os.read(self._output, _READ_MAX)
+            block = os.read(self._output, _PIPE_SIZE)
         except BlockingIOError:
             return
         if not block:
