@@ -1,5 +1,6 @@
 """What rTorrent's answers say about an item that was to be started, and what is remembered of it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -59,8 +60,10 @@ def decided(at: float, verdict: str, info_hash: str = "") -> Decided:
 
 
 @pytest.fixture
-def history(tmp_path: Path) -> History:
-    return History(open_store(tmp_path / "s.sqlite3", MIGRATIONS), keep=300)
+def history(tmp_path: Path) -> Iterator[History]:
+    store = open_store(tmp_path / "s.sqlite3", MIGRATIONS)
+    yield History(store, keep=300)
+    store.close()
 
 
 def verdicts(history: History) -> list[str]:
