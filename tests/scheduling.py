@@ -111,7 +111,10 @@ def desk_of(real: PrivateRTorrent, folder: Path, settings: Settings, *, at: floa
     store = open_store(folder / "scheduler.sqlite3", MIGRATIONS)
     try:
         outbox = Outbox(store, "scheduler")
-        duties = build(settings, store, Teller(store, outbox), Metrics(Totals()), moment(at))
-        yield Desk(RTorrent(real.url), store, outbox, duties)
+        duties = build(settings, store, Teller(store, outbox), Metrics(Totals()), moment(at), folder / "config.py")
+        try:
+            yield Desk(RTorrent(real.url), store, outbox, duties)
+        finally:
+            duties.close()
     finally:
         store.close()

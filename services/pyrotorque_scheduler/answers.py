@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from pyrotorque.errors import RTorrentError, RTorrentFault
+from pyrotorque.errors import RTorrentError, RTorrentFault, UserError
 from pyrotorque.requests import (
     Answer,
     DescribeService,
@@ -40,7 +40,7 @@ class Answers:
     def to(self, request: Request, now: Moment, run: Callable[[str, Cause], Outcome | None]) -> Answer:
         try:
             return self._answer(request, now, run)
-        except RTorrentError as error:
+        except (RTorrentError, UserError) as error:
             return Answer(ok=False, text=str(error))
 
     def _answer(self, request: Request, now: Moment, run: Callable[[str, Cause], Outcome | None]) -> Answer:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pyrotorque.items import Item, Reader, read_items
+from pyrotorque.customfields import worker_of
+from pyrotorque.items import Item, ItemReader, Reader, read_items
 from pyrotorque_scheduler.decisions import Candidate
 from pyrotorque_scheduler.rules import DISK_FIELDS, Rules
 
@@ -63,7 +64,8 @@ class Returning:
             return []
         self._looked = now
         fields = rules.fields | rules.startable.fields | DISK_FIELDS
-        found = read_items(rtorrent, rules.settings.view, rules.closed_for_room, fields, now, table=rules.table)
+        reader = ItemReader(rtorrent, worker_of(rules.table))
+        found = reader.read(rules.settings.view, rules.closed_for_room, fields, now, table=rules.table)
         return [
             item for item in found if rules.startable.matches(_as_before(item, rules), now) and self._is_due(item, now)
         ]

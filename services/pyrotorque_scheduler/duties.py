@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from pyrotorque.customfields import ConfigFields
 from pyrotorque.fields import configured
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.schedule import Schedule, parse_schedule
@@ -35,14 +37,27 @@ class Duties:
     stats: Mapping[str, Stats]
     customs: Mapping[str, CustomSettings]
     schedules: Mapping[str, Schedule]
+    config_fields: ConfigFields
+
+    def close(self) -> None:
+        """End the process that computes the fields of config.py, where it runs."""
+        self.config_fields.close()
 
     @property
     def names(self) -> list[str]:
         return sorted({*self.schedules, *self.customs})
 
 
-def build(settings: Settings, store: Store, teller: Teller, metrics: Metrics, now: Moment) -> Duties:
+def build(
+    settings: Settings,
+    store: Store,
+    teller: Teller,
+    metrics: Metrics,
+    now: Moment,
+    config_py: Path = Path("config.py"),
+) -> Duties:
     """Raises UserError for what `pyrotorque.checks` would have found; talks to nobody."""
+    config_fields = ConfigFields(config_py, {})
     standing, history = Standing(store), History(store)
     active = [_with_dry_run(job, settings) for job in settings.jobs if job.active]
     queues = [job for job in active if isinstance(job, QueueSettings)]
@@ -62,10 +77,11 @@ def build(settings: Settings, store: Store, teller: Teller, metrics: Metrics, no
         metrics=metrics,
         starter=starter,
         completion=Completion(store, teller, rtorrent) if rtorrent else None,
-        queues=_queues(queues, settings, rtorrent, starter, standing, history, metrics, now),
+        queues=_queues(queues, settings, rtorrent, starter, standing, history, metrics, now, config_fields),
         stats={job.name: Stats(job.name, rtorrent) for job in stats if rtorrent},
         customs={job.name: job for job in customs},
         schedules=_schedules(ours, metrics, standing),
+        config_fields=config_fields,
     )
 
 
@@ -100,13 +116,14 @@ def _queues(
     history: History,
     metrics: Metrics,
     now: Moment,
+    config_fields: ConfigFields,
 ) -> dict[str, Queue]:
     if rtorrent is None or starter is None:
         return {}
     queues: dict[str, Queue] = {}
     for job in jobs:
         table = configured(settings.aliases, settings.traits_by_alias, job.min_free)
-        rules = read_rules(job, settings.queue_startable_base, table)
+        rules = read_rules(job, settings.queue_startable_base, config_fields.given(table))
         queue = queues[job.name] = Queue(rules, rtorrent, starter, standing, history, metrics)
         queue.recall(now)
     return queues

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from pyrotorque.conditions import Condition
+from pyrotorque.customfields import worker_of
 from pyrotorque.items import Found, Item, ItemReader
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.text import printable
@@ -58,7 +59,7 @@ class Queue:
         self.state = State()
         self.last: Outcome | None = None
         self._rtorrent = rtorrent
-        self._reader = ItemReader(rtorrent)
+        self._reader = ItemReader(rtorrent, worker_of(rules.table))
         self._starter = starter
         self._standing = standing
         self._history = history
@@ -77,6 +78,10 @@ class Queue:
 
     def granted(self, now: Moment) -> Grant:
         return grant(self.rules.schedule, self.rules.limits.start_at_once, self.state.spent, now.wall)
+
+    def closed(self, now: Moment) -> Hold | None:
+        """Why nothing may be started at this time, whatever rTorrent would answer."""
+        return self._closed(self.granted(now), now)
 
     def check(self, now: Moment, cause: Cause) -> Outcome:
         """Look, and start what may be started.
@@ -122,9 +127,12 @@ class Queue:
             return Grant(now.wall, self.rules.limits.start_at_once, 0.0, None)
         return self.granted(now)
 
+    def _closed(self, granted: Grant, now: Moment) -> Hold | None:
+        return closed(self.rules.limits, self.state, granted, self.rules.hours.opens(now.wall), now)
+
     def _look(self, granted: Grant, now: Moment, cause: Cause) -> Outcome:
         limits = self.rules.limits
-        hold = closed(limits, self.state, granted, self.rules.hours.opens(now.wall), now)
+        hold = self._closed(granted, now)
         if hold is not None:
             return Outcome(now.wall, hold)
         downloading = len(self.downloading(now.wall)) + self.being_checked()

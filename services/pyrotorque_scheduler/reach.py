@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from pyrotorque.errors import RequestTooLarge, RTorrentError, RTorrentFault
+from pyrotorque.errors import RequestTooLarge, RTorrentError, RTorrentFault, UserError
 from pyrotorque.logs import owner
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,8 @@ class Reach:
             self._refused(what, str(error))
         except RTorrentError as error:
             self._lost(str(error))
+        except UserError as error:  # the fields of a user's config.py could not be computed
+            self._complain(f"{what}: {error}")
         else:
             self._found()
             return True
@@ -44,6 +46,9 @@ class Reach:
 
     def _refused(self, what: str, text: str) -> None:
         self.away = None
+        self._complain(f"{what}: rTorrent refused: {text}")
+
+    def _complain(self, text: str) -> None:
         if text not in self._faults:
             self._faults.add(text)
-            log.error("%s: rTorrent refused: %s", what, text)
+            log.error("%s", text)

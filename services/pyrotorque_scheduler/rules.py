@@ -52,7 +52,7 @@ def read_rules(settings: QueueSettings, base: str, custom: Mapping[str, Field] |
 
     Raises UserError (ConditionError) where a condition, the order, the schedule or the hours cannot be read.
     """
-    known = custom or {}
+    known = {} if custom is None else custom
     counted = f"{STARTED_BUT_INCOMPLETE} [ {settings.downloading} ]" if settings.downloading.strip() else None
     return Rules(
         settings=settings,

@@ -11,6 +11,7 @@ from pyrotorque.configuration import Configuration
 from pyrotorque.events import Delivery, QueueChecked, TorrentLoaded, TotalsReported
 from pyrotorque.lifecycle import Life, Start, running
 from pyrotorque.outbox import Outbox, boot_id
+from pyrotorque.requests import ResumeJob
 from pyrotorque.store import Store, open_store
 from pyrotorque.totals import Totals
 from pyrotorque_scheduler.agenda import Agenda, Bucket, Cause
@@ -81,7 +82,8 @@ class Service:
         self._boot = boot_id()
         self._teller = Teller(store, outbox)
         self._metrics = Metrics(Totals())
-        self._duties = build(configuration.settings, store, self._teller, self._metrics, self.now())
+        config_py = configuration.layout.config_dir / "config.py"
+        self._duties = build(configuration.settings, store, self._teller, self._metrics, self.now(), config_py)
         self._metrics.totals.load(store)
         self._workers = workers
         workers.adopt(self._duties, self._teller, bus.tell)
@@ -100,6 +102,7 @@ class Service:
     def open(self) -> Generator["Service"]:
         """Bell and clock; the service is usable inside."""
         with ExitStack() as stack:
+            stack.callback(self._duties.close)
             self._bell = Bell(self._configuration.layout.run_dir / "bell")
             stack.callback(self._bell.close)
             self._clock.keep(self._duties.schedules)
@@ -148,12 +151,15 @@ class Service:
         for name, cause in self._agenda.due(time.monotonic()):
             if self._life.stopping:
                 return
-            self._run(name, cause)
+            if cause == "tick" or not self._is_closed(name):
+                self._run(name, cause)
         for asked in woken.requests:
             if self._workers.takes(asked):
                 continue
             with self._life.step(f"answering {type(asked.request).__name__}", time.monotonic() + _CHECK_DEADLINE):
                 asked.answer(self._answers.to(asked.request, self.now(), self._run))
+            if isinstance(asked.request, ResumeJob) and asked.request.job in self._duties.queues:
+                self._agenda.hint(asked.request.job)
             self._bus.ring()
         self._settle()
         self._look_for_completed()
@@ -185,6 +191,18 @@ class Service:
         self._look_asked = True
         for name in self._duties.queues:
             self._agenda.hint(name)
+
+    def _is_closed(self, name: str) -> bool:
+        """Whether what happened can start nothing: then thousands of events are no check at all."""
+        queue = self._duties.queues.get(name)
+        # The first check is made in any case, to be told and shown.
+        hold = queue.closed(self.now()) if queue is not None and queue.last is not None else None
+        if hold is not None and hold.until is not None:
+            self._look_again(name, hold.until)
+        return hold is not None
+
+    def _look_again(self, name: str, at: float) -> None:
+        self._agenda.again(name, time.monotonic() + max(0.0, at - time.time()))
 
     def _run(self, name: str, cause: Cause) -> Outcome | None:
         """Run a job now; what a queue came to."""
@@ -229,7 +247,7 @@ class Service:
         if outcome.asked and cause != "request":
             self._agenda.was_dear(queue.name, time.monotonic())
         if outcome.hold.until is not None and not outcome.started:
-            self._agenda.again(queue.name, time.monotonic() + max(0.0, outcome.hold.until - time.time()))
+            self._look_again(queue.name, outcome.hold.until)
         if self._reporting.is_news(queue.name, outcome):
             self._bus.tell(
                 QueueChecked(

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, get_args
 
+from pyrotorque.customfields import ConfigFields
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.item_stats import parse_labels, parse_stats
 from pyrotorque.settings import Loaded, Problem
@@ -47,15 +48,27 @@ def check(loaded: Loaded) -> tuple[list[Problem], list[Problem]]:
     """What forbids to run this configuration, and what is only worth a warning: also all that is wrong in idle jobs."""
     problems: list[Problem] = []
     warnings: list[Problem] = []
+    config_fields = ConfigFields(loaded.layout.config_dir / "config.py", {})
     for key, text in _of_group(loaded):
         problems.append(loaded.problem(key, text))
     for job in loaded.settings.jobs:
-        found = [loaded.problem(f"job.{job.name}.{key}", text) for key, text in _of_job(job, loaded)]
+        found = [loaded.problem(f"job.{job.name}.{key}", text) for key, text in _of_job(job, loaded, config_fields)]
         (problems if job.active else warnings).extend(found)
     for problem, forbids in _of_making(loaded, problems):
         (problems if forbids else warnings).append(problem)
     warnings.extend(_overlaps(loaded))
+    warnings.extend(_of_config_py(config_fields))
+    config_fields.close()
     return problems, warnings
+
+
+def _of_config_py(config_fields: ConfigFields) -> Iterator[Problem]:
+    """A config.py that cannot be read is no error by itself: one for another Python may lie there for years."""
+    file, _, rest = config_fields.problem.partition(":")
+    line, _, text = rest.partition(": ")
+    if file:
+        told = "no condition can use its fields, for it cannot be read: "
+        yield Problem(file, int(line) if line.isdigit() else 0, "", told + (text if line.isdigit() else rest.strip()))
 
 
 def _of_group(loaded: Loaded) -> Complaints:
@@ -65,13 +78,13 @@ def _of_group(loaded: Loaded) -> Complaints:
         yield from _tried("scgi_url", parse_url, loaded.settings.rtorrent.url)
 
 
-def _of_job(job: AnyJob, loaded: Loaded) -> Complaints:
+def _of_job(job: AnyJob, loaded: Loaded, config_fields: ConfigFields) -> Complaints:
     from pyrotorque.schedule import parse_schedule
 
     if job.schedule or not isinstance(job, CustomSettings):
         yield from _tried("schedule", parse_schedule, job.schedule)
     if isinstance(job, QueueSettings):
-        yield from _of_queue(job, loaded.settings)
+        yield from _of_queue(job, loaded.settings, config_fields)
     elif isinstance(job, WatchSettings):
         yield from _of_watch(job, loaded.layout.config_dir / "templates")
     elif isinstance(job, ExporterSettings):
@@ -87,12 +100,12 @@ def _tried(key: str, read: Callable[[str], object], text: str) -> Complaints:
         yield key, str(error)
 
 
-def _of_queue(job: QueueSettings, settings: Settings) -> Complaints:
+def _of_queue(job: QueueSettings, settings: Settings, config_fields: ConfigFields) -> Complaints:
     from pyrotorque.conditions import parse, parse_sort
     from pyrotorque.fields import configured
     from pyrotorque.hours import parse_hours
 
-    table = configured(settings.aliases, settings.traits_by_alias, job.min_free)
+    table = config_fields.given(configured(settings.aliases, settings.traits_by_alias, job.min_free))
     if not job.startable.strip():
         yield "startable", "is empty: say which items may be started, for example prio>0"
     for key, text in (("startable", job.startable), ("downloading", job.downloading)):

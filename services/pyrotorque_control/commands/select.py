@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import click
@@ -28,17 +29,21 @@ def command(group: Group, words: tuple[str, ...], view: str, sort: str, fields: 
     The language is that of job.queue.startable. Quote what your shell would take for itself: 'ratio>1'.
     """
     from pyrotorque.conditions import parse, parse_sort
+    from pyrotorque.customfields import ConfigFields
     from pyrotorque.fields import configured
-    from pyrotorque.items import read_items
+    from pyrotorque.items import ItemReader
 
     reached = reach(group)
-    table = configured(reached.settings.aliases, reached.settings.traits_by_alias)
+    given = configured(reached.settings.aliases, reached.settings.traits_by_alias)
+    table = ConfigFields(group.config_dir / "config.py", given)
     condition = parse(" ".join(words), custom=table)
     order = parse_sort(sort, custom=table) if sort else None
     extra = fields.replace(",", " ").split()
     asked = list(dict.fromkeys((*_SHOWN, *sorted(condition.fields), *extra)))
     wanted = {"hash", *asked, *(order.fields if order else ())}
-    items = read_items(reached.rtorrent, view, condition, wanted, time.time(), table=table)
+    with closing(table):
+        reader = ItemReader(reached.rtorrent, table.worker)
+        items = reader.read(view, condition, wanted, time.time(), table=table)
     _show(order.sorted(items) if order else items, asked, as_json=as_json)
     return EX_OK
 

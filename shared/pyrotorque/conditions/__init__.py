@@ -48,4 +48,7 @@ def parse_sort(text: str, *, custom: Mapping[str, Field] = _NONE) -> SortOrder:
 def _advice(name: str, custom: Mapping[str, Field]) -> str:
     if name.startswith("kind_"):
         return "kind_N takes a share in percent, from kind_0 to kind_100"
+    # A config.py that cannot be read may have been to define it.
+    if problem := getattr(custom, "problem", ""):
+        return f"the fields of config.py are not known, for it cannot be read: {problem}"
     return nearest(name, {**fields.FIELDS, **custom}) or "all fields are listed in docs/conditions.md"

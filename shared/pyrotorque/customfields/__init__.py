@@ -12,6 +12,7 @@ def is_big(item):
 """
 
 from pyrotorque.customfields.declaring import field
+from pyrotorque.customfields.lookup import ConfigFields, worker_of
 from pyrotorque.customfields.worker import CustomFieldWorker, Declared
 
-__all__ = ["CustomFieldWorker", "Declared", "field"]
+__all__ = ["ConfigFields", "CustomFieldWorker", "Declared", "field", "worker_of"]

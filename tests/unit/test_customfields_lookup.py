@@ -1,0 +1,109 @@
+"""Conditions find the fields of config.py, which is not run before one of them is asked for."""
+
+from pathlib import Path
+
+import pytest
+
+from pyrotorque.checks import check
+from pyrotorque.conditions import parse, parse_sort
+from pyrotorque.customfields import ConfigFields, worker_of
+from pyrotorque.errors import ConditionError
+from pyrotorque.fields import configured as configured_fields
+from tests.configured import configured
+
+GOOD = """
+from pathlib import Path
+from pyrotorque.customfields import field
+
+Path(__file__).with_name("ran").touch()
+
+@field("is_big", kind="bool", needs=("size",), doc="larger than 10 GiB")
+def is_big(item):
+    return item.size > 10 * 2**30
+"""
+OLD = "from pyrocore import config\n"
+QUEUE = "[TORQUE]\njob.queue.active = yes\njob.queue.startable = {}\n"
+
+
+def fields(folder: Path, text: str | None) -> ConfigFields:
+    path = folder / "config.py"
+    if text is not None:
+        path.write_text(text)
+    return ConfigFields(path, configured_fields({"x.org": "X"}))
+
+
+def test_config_py_is_run_only_for_a_name_that_nobody_else_knows(tmp_path: Path) -> None:
+    table = fields(tmp_path, GOOD)
+    parse("prio>0 alias=X custom_y=1", custom=table)
+    assert not (tmp_path / "ran").exists()
+    assert str(parse("is_big=yes", custom=table)) == "is_big=yes"
+    assert (tmp_path / "ran").exists()
+    assert parse_sort("-is_big", custom=table).fields == {"is_big"}
+    table.close()
+
+
+def test_one_process_serves_all_jobs_whatever_their_settings(tmp_path: Path) -> None:
+    first = fields(tmp_path, GOOD)
+    second = first.given(configured_fields(min_free=5))
+    parse("is_big=yes", custom=second)
+    (tmp_path / "ran").unlink()
+    parse("is_big=no", custom=first)
+    assert worker_of(first) is worker_of(second) is not None
+    assert worker_of({}) is None
+    assert not (tmp_path / "ran").exists()
+    first.close()
+
+
+def test_a_misspelt_name_is_compared_with_those_of_config_py(tmp_path: Path) -> None:
+    table = fields(tmp_path, GOOD)
+    with pytest.raises(ConditionError, match="did you mean `is_big`"):
+        parse("is_bgi=yes", custom=table)
+    assert {"is_big", "alias"} <= set(table)
+    assert len(table) == len(set(table))
+    table.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(OLD, "config.py:1: ModuleNotFoundError"), ("x = 1\nprint 'two'\n", "config.py:2: SyntaxError")],
+    ids=["pyrocore", "Python 2"],
+)
+def test_an_unknown_field_names_the_config_py_that_may_have_defined_it(tmp_path: Path, text: str, said: str) -> None:
+    table = fields(tmp_path, text)
+    with pytest.raises(ConditionError) as told:
+        parse("is_big=yes", custom=table)
+    assert "there is no field `is_big`" in str(told.value)
+    assert f"the fields of config.py are not known, for it cannot be read: {tmp_path}/{said}" in str(told.value)
+    table.close()
+
+
+def test_without_a_config_py_nothing_is_said_of_it(tmp_path: Path) -> None:
+    with pytest.raises(ConditionError) as told:
+        parse("is_big=yes", custom=fields(tmp_path, None))
+    assert "config.py" not in str(told.value)
+
+
+def test_a_check_accepts_the_fields_of_config_py(tmp_path: Path) -> None:
+    loaded = configured(tmp_path, QUEUE.format("is_big=no"))
+    (loaded.layout.config_dir / "config.py").write_text(GOOD)
+    assert check(loaded) == ([], [])
+
+
+def test_a_config_py_that_cannot_be_read_is_one_warning_with_file_and_line(tmp_path: Path) -> None:
+    loaded = configured(tmp_path, QUEUE.format("prio>0"))
+    path = loaded.layout.config_dir / "config.py"
+    path.write_text(OLD)
+    problems, (warning,) = check(loaded)
+    assert problems == []
+    assert (warning.file, warning.line) == (str(path), 1)
+    assert "cannot be read: ModuleNotFoundError: No module named 'pyrocore'" in warning.text
+
+
+def test_it_is_an_error_only_for_a_condition_that_uses_what_it_would_define(tmp_path: Path) -> None:
+    loaded = configured(tmp_path, QUEUE.format("is_big=no"))
+    (loaded.layout.config_dir / "config.py").write_text(OLD)
+    (problem,), warnings = check(loaded)
+    assert problem.key == "job.queue.startable"
+    assert "there is no field `is_big`" in problem.text
+    assert "config.py:1" in problem.text
+    assert len(warnings) == 1
