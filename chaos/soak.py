@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Final
 
 import psutil
@@ -24,11 +25,12 @@ from chaos.faults import Done, killing
 from chaos.report import complaints, figures
 from chaos.scene import Scene, leftovers, scene
 from chaos.settling import aftermath, drain
+from pyrotorque.errors import RTorrentError
 from pyrotorque.layout import SERVICES
 from pyrotorque.rtorrent import RTorrent
 
 RATE: Final = 10.0
-KEPT: Final = 1000
+KEPT: Final = 500
 """How many items stay in rTorrent."""
 VICTIMS: Final = ("watcher", "scheduler", "exporter", "guardian")
 WATCHED: Final = (*SERVICES, "supervisord")
@@ -64,15 +66,16 @@ def main() -> int:
             done, samples = _soak(made, random.Random(seed), minutes * 60)
         drain(made, made.stream.written[eraser.erased :])
         found = aftermath(made)
-        books = balance(made.stream.written, made.items(), made.committed.events, heard(made.listener.database), [])
-        by_listener = heard(made.listener.database)
+        items, by_listener = made.items(), heard(made.listener.database)
     found.leftovers = leftovers(made.folder)
     _show(samples)
     erased = {each.info_hash for each in made.stream.written[: eraser.erased]}
+    books = balance(made.stream.written, items, made.committed.events, by_listener, [])
     books = replace(books, lost=books.lost - erased)
     for line in figures(books, by_listener, found, made.stream.written, made.committed.events):
         print(line)
     wrong = complaints(done, books, by_listener, found, float(os.environ.get("CHAOS_PATIENCE", "1")))
+    wrong += [f"{info} was erased and came back" for info in erased & items.keys()]
     wrong += grown(samples, len(made.stream.written))
     for line in wrong:
         print(f"BROKEN: {line}")
@@ -117,19 +120,21 @@ class Eraser:
     def _run(self) -> None:
         client = RTorrent(self._made.rtorrent.url, read_timeout=30.0)
         while not self._stop.wait(1.0):
-            old = self._made.stream.written[self.erased : max(self.erased, len(self._made.stream.written) - KEPT)]
-            there = self._made.items()
-            # What is not loaded yet is no item that its owner could erase.
-            while old and not there.get(old[-1].info_hash):
-                old.pop()
-            if not old:
-                continue
-            client.multicall([("d.erase", (each.info_hash,)) for each in old])
-            for each in old:
-                each.path.unlink(missing_ok=True)
-                with suppress(OSError):
-                    each.path.parent.rmdir()
-            self.erased += len(old)
+            with suppress(RTorrentError):
+                self._erase(client)
+
+    def _erase(self, client: RTorrent) -> None:
+        written, there = self._made.stream.written, self._made.items()
+        old = written[self.erased : max(self.erased, len(written) - KEPT)]
+        # What is not loaded and started yet is nothing that its owner would erase.
+        ready = list(takewhile(lambda each: there.get(each.info_hash), old))
+        if ready:
+            client.multicall([("d.erase", (each.info_hash,)) for each in ready])
+        for each in ready:
+            each.path.unlink(missing_ok=True)
+            with suppress(OSError):
+                each.path.parent.rmdir()
+        self.erased += len(ready)
 
 
 def _sampled(made: Scene, minute: float) -> list[Sample]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chaos.books import Balance, Committed, Gap, Heard, Place, balance
+from chaos.soak import Sample, grown
 from chaos.stream import Written
 from demo.group import REPOSITORY, environment
 from pyrotorque.events import Event, TorrentLoaded, TorrentStarted
@@ -124,3 +125,31 @@ def test_what_was_taken_from_a_file_is_remembered_as_committed(tmp_path: Path) -
             db.execute("DELETE FROM bus_events WHERE position < ?", (outbox.head,))
     store.close()
     assert [place.seq for place in committed.events] == [1, 2]
+
+
+def life(*memory: int, pid: int = 1, threads: int = 8) -> list[Sample]:
+    """A process as it was sampled every minute; memory in MiB."""
+    return [
+        Sample(float(minute), "watcher", pid, size << 20, 45, threads, 1 << 20) for minute, size in enumerate(memory)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        (life(*[20] * 12), []),
+        (life(12, 15, 18, *[20] * 9), []),
+        (life(*range(20, 32)), ["memory of watcher (pid 1) grew from 25165824 to 31457280"]),
+        (life(*range(20, 24)), []),
+        (life(*[20] * 12) + life(*[90] * 12, pid=2), []),
+    ],
+    ids=["steady", "warms up and is steady", "grows", "too short a life to tell", "two lives"],
+)
+def test_growth_is_judged_within_the_life_of_one_process(samples: list[Sample], said: list[str]) -> None:
+    assert grown(samples, metafiles=100) == said
+
+
+def test_state_files_may_take_so_much_for_each_metafile() -> None:
+    large = [Sample(1.0, "watcher", 1, 0, 0, 0, 200 << 20)]
+    assert grown(large, metafiles=100) == ["state files of watcher take 200 MiB"]
+    assert grown(large, metafiles=100_000) == []
