@@ -46,12 +46,12 @@ def _found(folder: Path, rtorrent: PrivateRTorrent, runs: int, count: int) -> Fi
     with _checking(folder, rtorrent, downloading_max=50_000) as check:
         plain, ours = _timed([lambda: client.rows("main", FIELDS), check], runs, rtorrent.pid)
     theirs = _theirs(rtorrent, runs // 3, MATCHER, 50_000)
-    ratio = ours.wall / plain.wall
+    ratio = ours.everything / plain.everything
     return Figure(
         f"check with {count} startable items (processor in rTorrent)",
         str(ours),
         f"plain packed call, {len(FIELDS)} fields: {plain}; pyrosimple {theirs * 1e3:.0f} ms",
-        f"≤ 1.2 × plain call (here {ratio:.2f} ×)",
+        f"≤ 1.2 × plain call (processor of both sides: {ratio:.2f} ×)",
         ratio <= 1.2,
     )
 
@@ -96,10 +96,11 @@ def _checking(folder: Path, rtorrent: PrivateRTorrent, **change: object) -> Iter
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """The best of several runs, in seconds: of the clock on the wall, and of rTorrent's processor."""
+    """The best of several runs, in seconds: of the clock on the wall, rTorrent's processor, and that of both sides."""
 
     wall: float
     processor: float
+    everything: float
 
     def __str__(self) -> str:
         return f"{self.wall * 1e3:.1f} ms ({self.processor * 1e3:.0f} ms)"
@@ -110,10 +111,15 @@ def _timed(asks: Sequence[Callable[[], object]], runs: int, pid: int) -> list[To
     took: list[list[Took]] = [[] for _ in asks]
     for _ in range(runs):
         for samples, ask in zip(took, asks, strict=True):
-            before, began = _processor(pid), time.perf_counter()
+            before, own, began = _processor(pid), time.process_time(), time.perf_counter()
             ask()
-            samples.append(Took(time.perf_counter() - began, _processor(pid) - before))
-    return [Took(min(each.wall for each in one), min(each.processor for each in one)) for one in took]
+            wall, own, theirs = time.perf_counter() - began, time.process_time() - own, _processor(pid) - before
+            samples.append(Took(wall, theirs, own + theirs))
+    return [Took(*(min(values) for values in zip(*map(_numbers, one), strict=True))) for one in took]
+
+
+def _numbers(took: Took) -> tuple[float, float, float]:
+    return took.wall, took.processor, took.everything
 
 
 def _theirs(rtorrent: PrivateRTorrent, runs: int, matcher: str, maximum: int) -> float:

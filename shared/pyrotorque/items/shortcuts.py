@@ -15,10 +15,10 @@ from pyrotorque.conditions import Condition
 MANY: Final = 500
 _TRUSTED_FOR: Final = 600.0  # seconds
 _DOUBTED_FOR: Final = 60.0
+_COUNTED_FOR: Final = 60.0
 _HASH: Final = ("d.hash=",)
 _WHOLE: Final = "main"
-# View, field, the value that all its items have, and the filter that passes the items of the whole view which belong;
-# in the order of the sizes that they mostly have.
+# View, field, the value that all its items have, and the filter that passes the items of the whole view which belong.
 _VIEWS: Final = (
     ("active", "is_active", True, "d.is_active="),
     ("incomplete", "is_complete", False, "not=$d.complete="),
@@ -48,9 +48,9 @@ class Shortcuts:
 
     def __init__(self, rtorrent: Asked) -> None:
         self._rtorrent = rtorrent
-        self._size = 0
-        self._looks: dict[str, _Look] = {}
+        self._sizes: dict[str, int] = {}
         self._counted_at: float | None = None
+        self._looks: dict[str, _Look] = {}
 
     def way(self, view: str, condition: Condition, now: float, *, any_order: bool) -> Way:
         """How to read the items of `view` that the condition can match; another view has another order."""
@@ -60,28 +60,29 @@ class Shortcuts:
             self._counted_at = float("-inf")
             return Way(view, {})
         self._count()
-        if self._size <= MANY or not any_order or not self._rtorrent.known("d.multicall.filtered"):
-            return Way(view, {}, self._size > MANY)
-        for name, field, value, where in _VIEWS:
-            if condition.excludes(field, not value, now) and self._look(name, where).exact:
-                return Way(name, {field: value}, self._looks[name].size > MANY)
-        return Way(view, {}, many=True)
+        whole = self._sizes.get(_WHOLE, 0)
+        if whole > MANY and any_order and self._rtorrent.known("d.multicall.filtered"):
+            for size, name, field, value, where in sorted((self._sizes.get(view[0], whole), *view) for view in _VIEWS):
+                if condition.excludes(field, not value, now) and self._is_exact(name, where):
+                    return Way(name, {field: value}, size > MANY)
+        return Way(view, {}, whole > MANY)
 
     def _count(self) -> None:
         clock = time.monotonic()
-        if self._counted_at is None or clock - self._counted_at > _TRUSTED_FOR:
-            size = self._rtorrent.multicall([("view.size", ("", _WHOLE))])[0]
-            self._size, self._counted_at = size if isinstance(size, int) else 0, clock
+        if self._counted_at is None or clock - self._counted_at > _COUNTED_FOR:
+            names = (_WHOLE, *(name for name, *_ in _VIEWS))
+            sizes = self._rtorrent.multicall([("view.size", ("", name)) for name in names])
+            self._sizes = {name: size for name, size in zip(names, sizes, strict=True) if isinstance(size, int)}
+            self._counted_at = clock
 
-    def _look(self, name: str, where: str) -> "_Look":
+    def _is_exact(self, name: str, where: str) -> bool:
         """Whether the view holds the items of the whole one for which the filter is true, and no others."""
         look, clock = self._looks.get(name), time.monotonic()
         if look is None or clock >= look.until:
             members = set(self._rtorrent.rows(name, _HASH))
             exact = members == set(self._rtorrent.rows(_WHOLE, _HASH, where=where))
-            look = _Look(exact, len(members), clock + (_TRUSTED_FOR if exact else _DOUBTED_FOR))
-            self._looks[name] = look
-        return look
+            look = self._looks[name] = _Look(exact, clock + (_TRUSTED_FOR if exact else _DOUBTED_FOR))
+        return look.exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,5 +90,4 @@ class _Look:
     """What was seen of a view, and until when that counts."""
 
     exact: bool
-    size: int
     until: float
