@@ -3,114 +3,32 @@
 import os
 import signal
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from demo.group import environment
-from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.bus import ask
-from pyrotorque.errors import ServiceUnreachable
-from pyrotorque.events import TorrentErased, TorrentStarted, decode
-from pyrotorque.layout import Layout
+from pyrotorque.events import TorrentErased, decode
 from pyrotorque.outbox import told
-from pyrotorque.requests import (
-    Answer,
-    DescribeService,
-    ExplainQueue,
-    PauseJob,
-    Request,
-    ResumeJob,
-    RunJob,
-    StartTorrent,
-)
-from pyrotorque.rtorrent import RTorrent
+from pyrotorque.requests import ExplainQueue, PauseJob, ResumeJob, RunJob, StartTorrent
+from tests.scheduler_process import Scheduler, rtorrent_with_bell, scheduler_beside
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.rtorrent, pytest.mark.timeout(120)]
 
-BELL = (Path(__file__).parents[2] / "deploy" / "rtorrent.d" / "bell.rc").read_text()
-
-
-@dataclass
-class Scheduler:
-    """The service without supervisord; `start` it as often as you like."""
-
-    config: Path
-    rtorrent: RTorrent
-    process: subprocess.Popen[bytes] | None = None
-    loaded: list[str] = field(default_factory=list[str])
-
-    @property
-    def layout(self) -> Layout:
-        return Layout.below(self.config)
-
-    def configure(self, url: str, **settings: object) -> None:
-        lines = [f"job.queue.{key} = {value}" for key, value in settings.items()]
-        text = "\n".join(["[TORQUE]", f"scgi_url = {url}", "job.queue.active = True", *lines])
-        (self.config / "torque.ini").write_text(text)
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "pyrotorque_scheduler", "--config-dir", str(self.config)]
-        with (self.config / "out").open("ab") as output:
-            self.process = subprocess.Popen(command, env=environment(), stdout=output, stderr=output)
-        eventually(self.answers, 20)
-
-    def end(self, number: signal.Signals = signal.SIGKILL) -> int:
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(10)
-
-    def ask(self, request: Request) -> Answer:
-        return ask(self.layout, "scheduler", request)
-
-    def log(self) -> str:
-        return (self.config / "out").read_text()
-
-    def load(self, name: str) -> str:
-        metafile = make_metafile(name)
-        self.rtorrent.call("load.raw", "", metafile, f"d.custom.set=tm_loaded,{time.time():.0f}")
-        self.loaded.append(info_hash(metafile))
-        return self.loaded[-1]
-
-    def running(self) -> set[str]:
-        return {made for made, state in self.rtorrent.rows("main", ["d.hash=", "d.state="]) if state == "1"}
-
-    def started(self) -> list[str]:
-        """The info-hashes of all TorrentStarted in its outbox."""
-        events = [decode(body).event for body in told(self.layout.database("scheduler"))]
-        return [event.info_hash for event in events if isinstance(event, TorrentStarted)]
-
-    def answers(self, patience: float = 5.0) -> bool:
-        try:
-            return ask(self.layout, "scheduler", DescribeService(), patience).ok
-        except ServiceUnreachable:
-            return False
-
 
 @pytest.fixture
 def real(short_folder: Path) -> Iterator[PrivateRTorrent]:
-    include = BELL.replace("~/.pyroscope/run/bell", str(short_folder / "config" / "run" / "bell"))
-    running = PrivateRTorrent(short_folder / "rt", extra_rc=include).start()
-    yield running
-    running.kill()
+    with rtorrent_with_bell(short_folder) as running:
+        yield running
 
 
 @pytest.fixture
 def scheduler(real: PrivateRTorrent, short_folder: Path) -> Iterator[Scheduler]:
-    config = short_folder / "config"
-    config.mkdir()
-    made = Scheduler(config, RTorrent(real.url))
-    made.configure(real.url, schedule="second=*", start_at_once=5, downloading_max=500)
-    yield made
-    if made.process is not None and made.process.poll() is None:
-        made.end()
+    with scheduler_beside(real, short_folder, schedule="second=*", start_at_once=5, downloading_max=500) as made:
+        yield made
 
 
 def test_what_is_loaded_is_started_and_told(scheduler: Scheduler) -> None:
