@@ -14,12 +14,13 @@ from pyrotorque.text import printable
 
 _WILD: Final = "*?["
 # What each hook of the include is for, by its event; the names in earlier includes end in the same words.
+_INSERTED, _RESUMED, _FINISHED = (f"event.download.{event}" for event in ("inserted_new", "resumed", "finished"))
 _HOOKS: Final = (
-    ("event.download.inserted_new", ("pyrotorque_loaded", "tm_loaded"), "`loaded` is rTorrent's own record"),
-    ("event.download.resumed", ("pyrotorque_started", "tm_started"), "`started` is the last start, not the first"),
-    ("event.download.finished", ("pyrotorque_completed", "tm_completed"), "`completed` is rTorrent's own record"),
-    ("event.download.finished", ("pyrotorque_bell",), "the queue learns of a completed item at its next tick"),
-)  # fmt: skip
+    (_INSERTED, ("pyrotorque_loaded", "tm_loaded"), "loaded: rTorrent's own time (no tm_loaded)"),
+    (_RESUMED, ("pyrotorque_started", "tm_started"), "started: the last time, not the first (no tm_started)"),
+    (_FINISHED, ("pyrotorque_completed", "tm_completed"), "completed: rTorrent's own time (no tm_completed)"),
+    (_FINISHED, ("pyrotorque_bell",), "the queue sees what completes at its next tick (no bell)"),
+)
 
 
 def overlaps(settings: Settings, home: Path) -> Iterator[str]:

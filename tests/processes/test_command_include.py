@@ -9,6 +9,7 @@ from demo.group import Group, environment
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque_control.findings import lacking
 from pyrotorque_control.includes import include_file, include_text
 from tests.waiting import eventually
 
@@ -52,6 +53,16 @@ def test_the_bell_is_rung_when_an_item_comes(short_folder: Path) -> None:
         eventually(lambda: known(client, info_hash(metafile)))
         assert client.call("test.rang") == 7
         assert client.call("d.message", info_hash(metafile)) == ""
+
+
+def test_check_sees_whether_rtorrent_has_taken_the_include(short_folder: Path) -> None:
+    include = include_text(short_folder / "conf").replace("30, 300", "3000, 3000")
+    with PrivateRTorrent(short_folder / "rt", extra_rc=include) as rtorrent:
+        assert lacking(RTorrent(rtorrent.url)) == []
+    with PrivateRTorrent(short_folder / "plain") as rtorrent:
+        said = lacking(RTorrent(rtorrent.url))
+    assert [text.partition(":")[0] for text in said[:3]] == ["loaded", "started", "completed"]
+    assert said[3].endswith("(no bell)")
 
 
 def known(client: RTorrent, item: str) -> bool:

@@ -80,7 +80,8 @@ def _include_said(lacking: Sequence[str], include: Path) -> str:
     if not lacking:
         return ""
     written = "" if include.exists() else f"let `pyrotorque init` write {include}, "
+    lines = "".join(f"\n    {each}" for each in lacking)
     return (
-        f"\n  It runs without pyrotorque's include. That works, but {'; '.join(lacking)}."
-        f"\n  For the better way {written}add `import = {include}` to rtorrent.rc, and start rTorrent again."
+        f"\n  It runs without pyrotorque's include. That works, but:{lines}"
+        f"\n  To have them, {written}add `import = {include}` to rtorrent.rc, and start rTorrent again."
     )
