@@ -19,7 +19,13 @@ from pyrotorque_scheduler.verifying import LOOK, Intent, Seen, put_off, seen
 Remember: TypeAlias = Callable[[bool], None]
 
 # What rTorrent closed by itself (disk full, folder gone) counts as started there: d.start alone would do nothing to it.
-_START: Final = (("branch", "d.is_open=", "cat=", "d.state=", "d.stop="), ("d.open",), ("d.start",))
+# And it would forget a start when it is killed before it saves its session, every 20 minutes: so that is saved at once.
+_START: Final = (
+    ("branch", "d.is_open=", "cat=", "d.state=", "d.stop="),
+    ("d.open",),
+    ("d.start",),
+    ("d.save_full_session",),
+)
 # rTorrent checks the data of an item before it becomes active. Mostly that takes milliseconds; after this long we call
 # the item started and let it be checked.
 _PATIENCE: Final = 1.0

@@ -21,6 +21,16 @@ def test_a_stopped_item_is_started_and_told_once(rtorrent: PrivateRTorrent, tmp_
         assert (d.running(), d.told()) == ({loaded}, ["TorrentStarted"])
 
 
+def test_what_was_started_is_started_also_after_rtorrent_was_killed(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with desk(rtorrent, tmp_path, FAST) as d:
+        loaded = {d.load("one"), d.load("two")}
+        assert d.check(at=0).started == 2
+        rtorrent.kill()
+        rtorrent.start()
+        assert d.running() == loaded
+        assert d.check(at=15).started == 0
+
+
 def test_items_start_by_priority_and_age(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with desk(rtorrent, tmp_path) as d:
         _old, _new, urgent = d.load("old"), d.load("new"), d.load("urgent", priority=3)
