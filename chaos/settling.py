@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from contextlib import closing
 
-from chaos.books import heard
+from chaos.books import balance, heard
 from chaos.report import Aftermath
 from chaos.scene import Scene
 from chaos.stream import Written
@@ -17,17 +17,12 @@ _WITHIN = 120.0
 
 def drain(made: Scene, written: Sequence[Written]) -> None:
     """Wait until everything that was written is loaded, started and told, or it is clear that it never will be."""
-    wanted = {each.info_hash for each in written}
 
     def drained() -> bool:
-        items = made.items()
-        if not wanted <= items.keys() or not all(items.values()):
-            return False
         made.keep_committed(*SERVICES)
         known = heard(made.listener.database)
-        return all(
-            place in known.applied or known.says_lost(place, event.at) for place, event in made.committed.events.items()
-        )
+        books = balance(written, made.items(), made.committed.events, known, made.rtorrent_killed)
+        return not (books.lost or books.not_started or books.untold or books.start_untold or books.events_lost)
 
     try:
         made.until(drained, "everything loaded, started and told", _WITHIN)

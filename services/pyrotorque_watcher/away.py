@@ -9,7 +9,7 @@ from pyrotorque.errors import RTorrentError
 log = logging.getLogger(__name__)
 
 _FIRST: Final = 0.25
-_MAX: Final = 5.0
+_MAX: Final = 2.0
 
 
 @dataclass(slots=True)
