@@ -98,22 +98,27 @@ def midnight() -> float:
 @contextmanager
 def desk(real: PrivateRTorrent, folder: Path, *jobs: QueueSettings, at: float = 0.0) -> Generator[Desk]:
     """Queue jobs over `real`, with their state in `folder`."""
-    settings = Settings(
-        digest="test", rtorrent=RTorrentSettings(url=real.url, origin="test"), jobs=jobs or (queue_job(),)
-    )
-    with desk_of(real, folder, settings, at=at) as made:
+    with desk_at(real.url, folder, *jobs, at=at) as made:
         yield made
 
 
 @contextmanager
-def desk_of(real: PrivateRTorrent, folder: Path, settings: Settings, *, at: float = 0.0) -> Generator[Desk]:
+def desk_at(url: str, folder: Path, *jobs: QueueSettings, at: float = 0.0) -> Generator[Desk]:
+    """The same for an rTorrent of which only the address is known."""
+    settings = Settings(digest="test", rtorrent=RTorrentSettings(url=url, origin="test"), jobs=jobs or (queue_job(),))
+    with desk_of(settings, folder, at=at) as made:
+        yield made
+
+
+@contextmanager
+def desk_of(settings: Settings, folder: Path, *, at: float = 0.0) -> Generator[Desk]:
     """All that the scheduler does under these settings."""
     store = open_store(folder / "scheduler.sqlite3", MIGRATIONS)
     try:
         outbox = Outbox(store, "scheduler")
         duties = build(settings, store, Teller(store, outbox), Metrics(Totals()), moment(at), folder / "config.py")
         try:
-            yield Desk(RTorrent(real.url), store, outbox, duties)
+            yield Desk(RTorrent(settings.rtorrent.url or ""), store, outbox, duties)
         finally:
             duties.close()
     finally:

@@ -29,7 +29,7 @@ def recipe(name: str, real: PrivateRTorrent, folder: Path, **changed: str) -> Ge
     for old, new in changed.items():
         assert old in text
         text = text.replace(old, new)
-    with desk_of(real, folder, settings_of(text, folder, real)) as d:
+    with desk_of(settings_of(text, folder, real), folder) as d:
         yield d
 
 

@@ -15,6 +15,8 @@ from pyrotorque.bus import ask
 from pyrotorque.layout import Layout
 from pyrotorque.requests import PauseJob, ResumeJob
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque_scheduler.explain import explain_queue
+from tests.scheduling import desk_at, moment, queue_job
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.rtorrent, pytest.mark.timeout(240)]
@@ -107,6 +109,21 @@ def test_what_tree_watch_loaded_and_the_queue_started_completes_in_order(swarm: 
         assert seen.most_at_once == SLOTS
         told = eventually(lambda: _told(group, "TorrentCompleted"), 30)
         assert len(told) == COUNT
+
+
+def test_nothing_more_is_started_while_the_line_is_busy(swarm: Swarm) -> None:
+    job = queue_job(schedule="second=*", start_at_once=1, max_down_rate=5_000)
+    with desk_at(swarm.url, swarm.folder, job) as d:
+        for metafile in list(swarm.metafiles.values())[:2]:
+            d.rtorrent.call("load.raw", "", metafile)
+        eventually(lambda: d.rtorrent.call("view.size", "", "main") == 2)
+        assert d.check(at=0).started == 1
+        # The rate is an average: it lasts some seconds longer than the transfer.
+        eventually(lambda: int(str(d.rtorrent.call("throttle.global_down.rate", ""))) > 5_000, 30)
+        assert d.check(at=1).hold.reason == "traffic"
+        assert "max_down_rate" in explain_queue(d.queue, moment(2)).text
+        eventually(lambda: int(str(d.rtorrent.call("throttle.global_down.rate", ""))) < 5_000, 90, interval=0.5)
+        assert d.check(at=3).started == 1
 
 
 def _told(group: Group, kind: str) -> list[str]:

@@ -1,0 +1,205 @@
+"""What each setting of a queue job does over a real rTorrent, beside those that the recipes of docs/queue.md show."""
+
+import logging
+import os
+import re
+from itertools import pairwise
+from pathlib import Path
+from xml.sax.saxutils import unescape
+
+import msgspec
+import pytest
+
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.options import Options
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.settings import load
+from pyrotorque.settings.schema import RTorrentSettings, Settings
+from pyrotorque_scheduler.explain import explain_item, explain_queue
+from pyrotorque_scheduler.moments import Moment
+from pyrotorque_scheduler.naming import logger_of
+from tests.scheduling import BEGIN, Desk, desk, desk_of, moment, queue_job
+from tests.waiting import eventually
+
+FAST = queue_job(start_at_once=9)
+
+
+@pytest.fixture
+def asked(rtorrent: PrivateRTorrent, tmp_path: Path) -> Path:
+    """The file into which rTorrent writes what it is asked."""
+    path = tmp_path / "asked.log"
+    RTorrent(rtorrent.url).call("log.xmlrpc", "", str(path))
+    return path
+
+
+def printed(asked: Path) -> list[str]:
+    return [unescape(line) for line in re.findall(r"QueueManager: ([^\n]*?)</string>", asked.read_text())]
+
+
+def methods(asked: Path) -> list[str]:
+    """What rTorrent was asked since the last look."""
+    found = re.findall(r"<methodName>(.*?)</methodName>", asked.read_text(errors="replace"))
+    os.truncate(asked, 0)
+    return found
+
+
+def settings_of(text: str, folder: Path, real: PrivateRTorrent) -> Settings:
+    (folder / "torque.ini").write_text(text)
+    loaded = load(folder, Options()).settings
+    return msgspec.structs.replace(loaded, rtorrent=RTorrentSettings(url=real.url, origin="test"))
+
+
+def test_each_start_is_printed_with_name_and_alias_in_rtorrents_log(
+    rtorrent: PrivateRTorrent, tmp_path: Path, asked: Path
+) -> None:
+    ini = "[ANNOUNCE]\nME = http://tracker.example.org/announce\n[TORQUE]\njob.queue.active = True\n"
+    with desk_of(settings_of(ini + "job.queue.start_at_once = 9\n", tmp_path, rtorrent), tmp_path) as d:
+        d.load("known", announce="http://tracker.example.org/announce")
+        d.load("stranger $d.erase= \x07", announce="http://other.example.com/announce")
+        d.check(at=0)
+        expected = ["Started 'known' {ME}", "Started 'stranger $d.erase= \\x07' {example.com}"]
+        assert printed(asked) == expected
+
+
+def test_a_quiet_queue_prints_nothing_there(rtorrent: PrivateRTorrent, tmp_path: Path, asked: Path) -> None:
+    with desk(rtorrent, tmp_path, queue_job(quiet=True)) as d:
+        d.load("one")
+        assert d.check(at=0).started == 1
+        assert printed(asked) == []
+
+
+def test_a_job_has_a_log_level_of_its_own_until_it_is_configured_no_more(
+    rtorrent: PrivateRTorrent, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    noisy, silent = queue_job("noisy", log_level="debug"), queue_job("silent", log_level="error")
+    with desk(rtorrent, tmp_path, noisy, silent) as d:
+        for job in ("noisy", "silent"):
+            d.check(at=0, job=job)
+        d.load("one")
+        d.check(at=15, job="silent")
+    assert {r.name.rpartition(".")[2] for r in caplog.records if "nothing started" in r.getMessage()} == {"noisy"}
+    assert not [r for r in caplog.records if "started one" in r.getMessage()]
+    with desk(rtorrent, tmp_path, queue_job("noisy")):
+        assert logger_of("noisy").level == logging.NOTSET
+
+
+def test_only_items_of_the_view_are_looked_at(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with desk(rtorrent, tmp_path, queue_job(view="mine", start_at_once=9)) as d:
+        for command in (("view.add", "mine"), ("view.filter", "mine", "d.custom1=")):
+            d.rtorrent.call(command[0], "", *command[1:])
+        d.load("other")
+        mine = d.load("mine", "d.custom1.set=yes")
+        d.rtorrent.call("view.filter", "", "mine", "d.custom1=")
+        d.check(at=0)
+        assert d.running() == {mine}
+
+
+def test_without_sort_fields_the_view_gives_the_order(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with desk(rtorrent, tmp_path, queue_job(sort_fields="")) as d:
+        for name in "bca":
+            d.load(name)
+        first = d.rtorrent.rows("main", ["d.hash="])[0][0]
+        d.check(at=0)
+        assert d.running() == {first}
+
+
+def test_the_minimum_waits_for_the_intermission_and_for_the_hours(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with desk(rtorrent, tmp_path, queue_job(downloading_min=5, intermission=60.0)) as d:
+        first = d.load("first")
+        d.check(at=0)
+        d.load("second")
+        assert [d.check(at=at).hold.reason for at in (15, 30, 45)] == ["intermission"] * 3
+        assert d.running() == {first}
+        assert d.check(at=60).started == 1
+
+
+def test_a_clock_that_is_set_cuts_and_prolongs_nothing(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with desk(rtorrent, tmp_path, queue_job(intermission=60.0)) as d:
+        d.load("one")
+        d.load("two")
+        d.check(at=0)
+        for step in (+3600, -3600, +86400 * 400, -86400 * 400):
+            assert d.queue.check(stepped(30, step), "tick").hold.reason == "intermission"
+        assert d.queue.check(stepped(61, -3600), "tick").started == 1
+
+
+def stepped(at: float, by: float) -> Moment:
+    """`at` seconds after the beginning, on a wall clock that was set by so much."""
+    now = moment(at)
+    return Moment(now.wall + by, now.ticks, now.boot)
+
+
+def test_the_cheapest_question_comes_first_and_each_is_one_call(
+    rtorrent: PrivateRTorrent, tmp_path: Path, asked: Path
+) -> None:
+    with desk(rtorrent, tmp_path, queue_job(downloading_max=1, intermission=60.0)) as d:
+        d.queue.check(moment(0), "tick")
+        d.load("one")
+        d.check(at=15)
+        eventually(lambda: len(d.queue.downloading(BEGIN)) == 1)
+        d.check(at=75)
+        methods(asked)
+        assert (d.queue.check(moment(30), "tick").hold.reason, methods(asked)) == ("intermission", [])
+        assert (d.queue.check(moment(90), "tick").hold.reason, len(methods(asked))) == ("no_slot", 1)
+
+
+def test_nothing_startable_is_found_out_with_two_calls(rtorrent: PrivateRTorrent, tmp_path: Path, asked: Path) -> None:
+    with desk(rtorrent, tmp_path) as d:
+        d.load("off", priority=0)
+        d.check(at=0)
+        methods(asked)
+        assert d.queue.check(moment(15), "event").hold.reason == "nothing_startable"
+        assert len(methods(asked)) <= 2
+
+
+def test_promises_to_running_items_are_kept_and_explained(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    space = os.statvfs(rtorrent.downloads)
+    free = space.f_bavail * space.f_frsize
+    with desk(rtorrent, tmp_path, queue_job(min_free=free - 900_000_000, downloading_min=2)) as d:
+        d.load("first", size=600_000_000, piece_length=2**22)
+        d.load("second", size=600_000_000, piece_length=2**22)
+        assert d.check(at=0).started == 1
+        eventually(lambda: len(d.queue.downloading(BEGIN)) == 1)
+        told = explain_item(d.queue, "second", moment(15))
+        assert told.data["verdict"] == "disk"
+        assert "would leave" in told.text
+        whole = explain_queue(d.queue, moment(15))
+        assert whole.data["would_start"] == []
+        assert "when there is room on the disk" in whole.text
+
+
+def close_for_want_of_room(d: Desk, item: str) -> None:
+    eventually(lambda: d.rtorrent.call("d.is_active", item) == 1)
+    d.rtorrent.call("close_low_diskspace", "", 10**15)
+    eventually(lambda: d.rtorrent.call("d.is_active", item) == 0)
+
+
+def test_what_is_closed_for_want_of_room_again_and_again_comes_back_less_and_less_often(
+    rtorrent: PrivateRTorrent, tmp_path: Path
+) -> None:
+    with desk(rtorrent, tmp_path, FAST) as d:
+        item = d.load("one")
+        d.check(at=0)
+        close_for_want_of_room(d, item)
+        assert "it comes back" in explain_item(d.queue, item, moment(10)).text
+        moments: list[int] = []
+        for at in range(15, 901, 15):
+            if d.check(at=at).started:
+                moments.append(at)
+                close_for_want_of_room(d, item)
+        waits = [after - before for before, after in pairwise(moments)]
+        assert len(moments) >= 3
+        assert waits == sorted(waits)
+        assert waits[-1] >= 2 * waits[0]
+
+
+def test_the_whole_queue_goes_on_after_odd_names(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with desk(rtorrent, tmp_path) as d:
+        odd = [d.load(b"bell\x07"), d.load(b"\xff\xfe not utf-8")]
+        plain = d.load("plain")
+        for at in range(0, 45, 15):
+            assert d.check(at=at).started == 1
+        assert d.running() == {*odd, plain}
+        assert "bell\\x07" in explain_queue(d.queue, moment(60)).text
+        told = explain_item(d.queue, "not utf-8", moment(60))
+        assert (told.data["hash"], told.data["verdict"]) == (odd[1], "downloading")
