@@ -1,10 +1,16 @@
 """What holds for the queue whatever happens: ticks, events, completions, clock steps, in any order."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pyrotorque.hours import Hours
+from pyrotorque_scheduler.batch import FAILURES_MAX, Batch, Disks
+from pyrotorque_scheduler.decisions import Candidate, Failure, Start
+from pyrotorque_scheduler.forecast import Facts, forecast
+from pyrotorque_scheduler.moments import Moment
 from tests.histories import History, history
 
 SECONDS = st.integers(min_value=0, max_value=40)
@@ -78,3 +84,92 @@ def test_a_batch_is_no_larger_than_the_grant_or_the_minimum(
     queue = lived(limits, things)
     largest = max((queue.times.count(at) for at in batches(queue)), default=0)
     assert largest <= max(limits["at_once"], limits["at_least"])
+
+
+TROUBLES = st.lists(
+    st.tuples(
+        st.sampled_from(["tick", "event", "queue", "complete", "by hand", "pause", "resume", "close", "open"]), SECONDS
+    ),
+    min_size=5,
+    max_size=60,
+)
+
+
+@given(LIMITS, TROUBLES)
+def test_nothing_starts_while_paused_or_outside_the_hours_or_beyond_the_slots(
+    limits: dict[str, float], things: list[tuple[str, int]]
+) -> None:
+    queue, now = history(**limits), 1000.0  # type: ignore[arg-type]
+    most = max(queue.limits.downloading_max, queue.limits.downloading_min)
+    for number, (thing, seconds) in enumerate(things):
+        now += seconds
+        before = len(queue.started)
+        if thing == "queue":
+            queue.queued(f"{number:03}")
+        elif thing == "complete":
+            queue.completes(*queue.running[:1])
+        elif thing == "by hand":
+            queue.runs(f"by hand {number}")
+        elif thing in ("pause", "resume"):
+            queue.state = replace(queue.state, paused=thing == "pause")
+        elif thing in ("close", "open"):
+            queue.opens = None if thing == "close" else 0.0
+        elif thing == "tick":
+            now = queue.schedule.next_fire(now - 0.001) or now
+            queue.step(at=now)
+        else:
+            queue.event(at=now)
+        fresh = len(queue.started) - before
+        assert not fresh or not (queue.state.paused or queue.opens is None)
+        assert not fresh or len(queue.running) <= most
+
+
+ITEMS = st.lists(st.tuples(st.integers(0, 100), st.booleans(), st.booleans()), max_size=25)
+
+
+@given(ITEMS, st.integers(0, 10), st.integers(0, 200), st.integers(0, 100))
+def test_a_batch_keeps_the_order_and_the_room_whatever_fails_in_it(
+    items: list[tuple[int, bool, bool]], count: int, free: int, least: int
+) -> None:
+    candidates = [Candidate(f"{n:02}", "x", need=need, free=free, disk=1) for n, (need, _, _) in enumerate(items)]
+    late = {c.info_hash: Failure(60.0, "broken") for c, (_, failed, _) in zip(candidates, items, strict=True) if failed}
+    breaks = {c.info_hash for c, (_, _, broken) in zip(candidates, items, strict=True) if broken}
+    batch, started, tried = Batch(count, Disks({}, least), late, 0.0), [], 0
+    for candidate in candidates:
+        if isinstance(batch.decide(candidate), Start):
+            tried += 1
+            if candidate.info_hash in breaks:
+                batch.failed()
+            else:
+                batch.succeeded(candidate)
+                started.append(candidate)
+    assert [c.info_hash for c in started] == sorted({c.info_hash for c in started} - late.keys() - breaks)
+    assert len(started) == batch.started <= count
+    assert tried <= count + FAILURES_MAX
+    assert not started or free - sum(c.need for c in started) >= least
+
+
+@given(LIMITS, THINGS)
+@settings(max_examples=50)
+def test_what_is_foretold_comes_true_if_nothing_else_happens(
+    limits: dict[str, float], things: list[tuple[str, int]]
+) -> None:
+    queue = lived(limits, things)
+    now = 1000.0 + sum(seconds for _, seconds in things) + 100.0
+    seen = forecast(
+        Facts(queue.waiting, len(queue.running)),
+        queue.limits,
+        queue.state,
+        queue.schedule,
+        Hours(),
+        Moment(now, now, "boot"),
+    )
+    for fire in (now + n * queue.schedule.seconds / 4 for n in range(400)):
+        if seen.at is not None and fire >= seen.at:
+            break
+        before = list(queue.started)
+        queue.event(at=fire)
+        assert queue.started == before
+    if seen.at is not None:
+        queue.event(at=seen.at)
+        assert queue.started[-len(seen.starts) :] == [start.info_hash for start in seen.starts]
