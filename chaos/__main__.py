@@ -14,6 +14,11 @@ from chaos.settling import aftermath, drain
 from pyrotorque.errors import RTorrentError
 from pyrotorque.rtorrent import RTorrent
 
+CLOCK = (
+    "clock steps: the clock of this machine is left alone; see tests/contracts/test_watcher_clock.py, "
+    "tests/unit/test_policy.py and test_scheduler_grant.py"
+)
+
 
 def main() -> int:
     seconds = float(os.environ.get("CHAOS_SECONDS", "600"))
@@ -27,6 +32,7 @@ def main() -> int:
         chosen = [fault for fault in faults(own_disk=made.own_disk) if only in fault.name]
         if not made.own_disk:
             print("disk full: no mount is permitted here; see tests/unit/test_store.py and tests/contracts/test_bus.py")
+        print(CLOCK)
         with made.stream:
             done = _burn(made, chosen, random.Random(seed), seconds)
         drain(made, made.stream.written)

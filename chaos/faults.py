@@ -77,6 +77,7 @@ def faults(*, own_disk: bool) -> list[Fault]:
         *(killing(name) for name in (*SERVICES, "listener")),
         Fault("kill all four at once", _kill_all, everybody, 5.0),
         *(Fault(f"stop {name} (SIGSTOP)", partial(_stop, name), frozenset({name}), 30.0, 25.0) for name in SERVICES),
+        Fault("watcher cannot start, is given up on (FATAL)", _give_up, watcher, 60.0, 30.0),
         Fault("kill supervisord, start again", _kill_supervisord, everybody, 10.0, 10.0),
         Fault("stop and start rTorrent", _restart_rtorrent, within=10.0, takes=10.0),
         Fault("kill and start rTorrent", _kill_rtorrent, within=10.0, takes=10.0),
@@ -123,6 +124,18 @@ def _stop(name: str, scene: Scene, _chance: random.Random) -> float:
     before = scene.holder(name)
     os.kill(before, signal.SIGSTOP)
     return scene.until_others_hold({name: before})
+
+
+def _give_up(scene: Scene, _chance: random.Random) -> float:
+    """It is FATAL after five tries; the time counts from when it could start again."""
+    before, refuses = scene.holder("watcher"), scene.armoury.refuses("watcher")
+    refuses.touch()
+    try:
+        os.kill(before, signal.SIGKILL)
+        scene.until(lambda: scene.states().get("watcher") == "FATAL", "the watcher FATAL")
+    finally:
+        refuses.unlink()
+    return scene.until_others_hold({"watcher": before})
 
 
 def _kill_supervisord(scene: Scene, chance: random.Random) -> float:

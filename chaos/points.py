@@ -33,10 +33,13 @@ POINTS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 _SITE: Final = """\
+import os
 import sys
 
 for service in {services!r}:
     if f"pyrotorque_{{service}}" in sys.orig_argv:
+        if os.path.exists(os.path.join({folder!r}, f"{{service}}.refuses")):
+            os._exit(70)
         from chaos.points import wrap
 
         wrap(service, {folder!r})
@@ -64,6 +67,10 @@ class Armoury:
         made = self._armed / f"{service}.new"
         made.write_text(point)
         made.rename(self._armed / service)
+
+    def refuses(self, service: str) -> Path:
+        """While this file is there the service ends as soon as it is started."""
+        return self._armed / f"{service}.refuses"
 
     def visited(self, service: str) -> bool:
         """Whether the armed point was reached; asked after it was armed."""

@@ -116,6 +116,7 @@ def test_the_file_of_every_older_version_becomes_the_newest(migrations: Sequence
 
 def schema(path: Path, *versions: Sequence[str]) -> set[tuple[str, str]]:
     """The tables and indexes with their columns, after opening the file as these versions did, one after the other."""
+    found: set[tuple[str, str]] = set()
     for migrations in versions:
         store = open_store(path, migrations)
         names = store.db.execute("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
