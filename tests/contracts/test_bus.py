@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pyrotorque.bus import Bus, ask
+from pyrotorque.bus import Asked, Bus, ask
 from pyrotorque.bus.beats import Beats
 from pyrotorque.errors import ServiceUnreachable, StateError
 from pyrotorque.events import Delivery, Heartbeat, TorrentErased
@@ -16,6 +16,7 @@ from pyrotorque.layout import Layout
 from pyrotorque.outbox import Cursors, Outbox
 from pyrotorque.requests import Answer, DescribeService, PauseJob
 from pyrotorque.store import open_store
+from tests.waiting import eventually
 
 
 class Teller:
@@ -262,3 +263,32 @@ def test_a_request_is_answered_and_an_absent_service_is_told_at_once(layout: Lay
         woken.requests[0].answer(Answer(ok=True, text="paused", data={"name": "\udcff"}))
         asker.join(5.0)
     assert answers == [Answer(ok=True, text="paused", data={"name": "\\xff"})]
+
+
+def test_who_asked_while_the_subscription_changed_is_answered_and_no_event_is_missed(layout: Layout) -> None:
+    teller, listener = Teller(layout), Listener(layout)
+    answers: list[Answer] = []
+    with living(teller, listener):
+        asking = threading.Thread(target=lambda: answers.append(ask(layout, "exporter", DescribeService(), 10)))
+        asking.start()
+        listener.bus.hear({"scheduler": [TorrentErased]}, None)
+        teller.tells("one", "two")
+        listener.bus.hear({"watcher": [TorrentErased]}, Cursors(listener.store))
+        asked: list[Asked] = []
+
+        def all_came() -> bool:
+            teller.tells("later")
+            woken = listener.bus.wait(0.02)
+            teller.bus.wait(0.02)
+            asked.extend(woken.requests)
+            for delivery in woken.deliveries:
+                assert isinstance(delivery.event, TorrentErased)
+                with listener.bus.applying(delivery) as db:
+                    db.execute("INSERT INTO heard VALUES (?)", (delivery.event.name,))
+            return bool(asked) and len(listener.heard) > 2
+
+        eventually(all_came)
+        asked[0].answer(Answer(ok=True, text="here"))
+        asking.join(5)
+        assert [answer.text for answer in answers] == ["here"]
+        assert listener.heard[:3] == ["one", "two", "later"]

@@ -64,6 +64,27 @@ def test_hours_that_spring_skips_open_a_day_later() -> None:
     assert parse_hours("2:10-2:50").opens(at("2026-03-29 01:00")) == at("2026-03-30 02:10")
 
 
+def open_hours(hours: str, begin: str, count: int) -> list[str]:
+    """Of so many hours that really pass from `begin`, those in which it is open, by the wall clock."""
+    parsed, first = parse_hours(hours), at(begin)
+    moments = [first + number * 3600 for number in range(count)]
+    return [datetime.fromtimestamp(moment).strftime("%d %H") for moment in moments if parsed.contain(moment)]
+
+
+def test_a_night_in_spring_is_an_hour_shorter() -> None:
+    assert open_hours("23-5", "2026-03-28 20:00", 12) == ["28 23", "29 00", "29 01", "29 03", "29 04"]
+
+
+def test_a_night_in_autumn_is_an_hour_longer() -> None:
+    assert open_hours("23-5", "2026-10-24 20:00", 12) == ["24 23", "25 00", "25 01", "25 02", "25 02", "25 03", "25 04"]
+
+
+def test_the_queue_looks_again_at_the_minute_when_the_hours_open_over_both_changes() -> None:
+    assert parse_hours("4-5").opens(at("2026-03-28 12:00")) == at("2026-03-29 04:00")
+    assert parse_hours("4-5").opens(at("2026-10-24 12:00")) == at("2026-10-25 04:00")
+    assert at("2026-03-29 04:00") - at("2026-03-28 12:00") == 15 * 3600
+
+
 @pytest.mark.parametrize("text", ["22", "22-", "25-3", "1:75-3", "night", "6-6", "24-0"])
 def test_what_no_clock_shows_is_refused_with_its_text(text: str) -> None:
     with pytest.raises(UserError, match=text):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import signal
 import stat
 import subprocess
@@ -239,3 +240,12 @@ def test_a_service_goes_when_its_parent_is_killed(short_folder: Path, loop: str)
         lambda: not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes(), timeout=2.5
     )
     parent.stdout.close()
+
+
+def test_a_signal_that_came_right_before_the_loop_waits_wakes_it_all_the_same(life: Life) -> None:
+    woken = os.eventfd(0)
+    life.on_wake(lambda: os.eventfd_write(woken, 1))
+    # What the kernel side of a handler does while the Python side has not run yet.
+    os.write(life._pulse.signal_fd, bytes([signal.SIGHUP]))  # pyright: ignore[reportPrivateUsage]
+    assert eventually(lambda: select.select([woken], [], [], 0)[0])
+    os.close(woken)
