@@ -66,6 +66,7 @@ class Durability:
             if what == "loaded":
                 self.done(row)
         with self.ledger.transaction():
+            self.ledger.all_loaded([row for row, what in fates if what == "loaded"], now)
             for row, what in fates:
                 self._record(row, what, identity, now)
 
@@ -77,7 +78,7 @@ class Durability:
     def _record(self, row: Row, what: Fate, identity: Identity, now: float) -> None:
         match what:
             case "loaded":
-                self.ledger.set(row, now, state="loaded")
+                pass
             case "wait":
                 # `changed` stays: it is since when the item is visible.
                 self.ledger.set(row, row.changed, next_try=now + _LOOK_AGAIN)

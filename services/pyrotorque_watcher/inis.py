@@ -2,6 +2,7 @@
 
 import os
 import stat
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,8 @@ class Inis:
 
         Raises UserError when one of the files cannot be understood: then nobody knows what its owner wanted.
         """
-        found = [one for folder in folders_between(path, root) if (one := self.of(folder)) is not None]
+        folders = _folders(path.rpartition(b"/")[0], root)
+        found = [one for folder in folders if (one := self.of(folder)) is not None]
         if not found:
             return None
         from pyrotorque.watchini import inherited
@@ -36,7 +38,7 @@ class Inis:
 
     def of(self, folder: bytes) -> "Overrides | None":
         """What the watch.ini in `folder` says; None when there is none."""
-        path = os.path.join(folder, WATCH_INI)
+        path = folder + b"/" + WATCH_INI
         try:
             found = os.stat(path)
         except OSError:
@@ -68,7 +70,12 @@ class Inis:
 
 def folders_between(path: bytes, root: bytes) -> list[bytes]:
     """The folders from `root` down to the one that holds `path`."""
-    folder, found = os.path.dirname(path), list[bytes]()
+    return _folders(os.path.dirname(path), root)
+
+
+@lru_cache(maxsize=64)
+def _folders(folder: bytes, root: bytes) -> list[bytes]:
+    found = list[bytes]()
     while len(folder) > len(root):
         found.append(folder)
         folder = os.path.dirname(folder)

@@ -229,6 +229,28 @@ class Ledger:
             (*columns.values(), now, row.turn, row.token),
         )
 
+    def seen_in_rtorrent(self, rows: Iterable[Row], incarnation: str, now: float) -> None:
+        """Their items are visible in this rTorrent; a second later somebody looks whether they are saved."""
+        self._db.executemany(
+            "UPDATE metafiles SET state = 'visible', info_hash = ?, others = ?, name = ?, mode = ?, tied = ?,"
+            " attempts = max(1, ?), incarnation = ?, next_try = ?, told = 1, reason = '', kind = '', changed = ?"
+            " WHERE turn = ? AND token = ?",
+            [
+                (
+                    *(row.info_hash, row.others, row.name, row.mode, row.tied, row.attempts, incarnation, now + 1.0),
+                    *(now, row.turn, row.token),
+                )
+                for row in rows
+            ],
+        )
+
+    def all_loaded(self, rows: Iterable[Row], now: float) -> None:
+        """Their items are written down: the end of their way."""
+        self._db.executemany(
+            "UPDATE metafiles SET state = 'loaded', changed = ? WHERE turn = ? AND token = ?",
+            [(now, row.turn, row.token) for row in rows],
+        )
+
     def drop(self, row: Row) -> None:
         self._db.execute("DELETE FROM metafiles WHERE turn = ? AND token = ?", (row.turn, row.token))
 

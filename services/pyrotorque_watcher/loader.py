@@ -15,16 +15,17 @@ from typing import Final
 
 import msgspec
 
-from pyrotorque.errors import RequestTooLarge, RTorrentError, RTorrentFault, RTorrentPermission, RTorrentUnavailable
+from pyrotorque.errors import RTorrentError, RTorrentPermission, RTorrentUnavailable
 from pyrotorque.events import LoadFailure
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.text import printable
 from pyrotorque_watcher.away import Away
 from pyrotorque_watcher.ledger import Ledger, Row, Seen
-from pyrotorque_watcher.marks import disarm, marks_of, replace_broken
+from pyrotorque_watcher.marks import disarm, marks_of
 from pyrotorque_watcher.outcomes import Outcomes
-from pyrotorque_watcher.plan import Plan, globs, mapped, verb
-from pyrotorque_watcher.prepare import Client, Gone, NotYet, Prepared, Ready, Refused, Written, prepare
+from pyrotorque_watcher.plan import Plan
+from pyrotorque_watcher.prepare import Client, Gone, NotYet, Prepared, Ready, Refused, Written, prepare, why_unseen
+from pyrotorque_watcher.sending import PARCEL, Sender, parcel
 from pyrotorque_watcher.sight import Sight
 from pyrotorque_watcher.walk import look
 
@@ -114,29 +115,28 @@ class Loader:
             self.ledger.claim(rows, time.time())
         waiting, sent = deque(rows), list[Row]()
         until = time.monotonic() + _STEP
-        ready: list[Ready] = []
+        ready: deque[Ready] = deque()
 
-        def make_ready() -> None:
-            while waiting and not ready and not self.stopping() and time.monotonic() < until:
+        def make_ready(count: int) -> None:
+            while waiting and len(ready) < count and not self.stopping() and time.monotonic() < until:
                 made = self._made_ready(waiting.popleft())
                 if made is not None:
                     ready.append(made)
 
         def meanwhile() -> None:
-            make_ready()
             if self._later:
                 self._later.popleft()()
-            elif waiting:
+            make_ready(PARCEL)
+            if waiting:
                 self.idle()
 
-        make_ready()
+        make_ready(1)
         while ready:
-            current = ready.pop()
-            if self._ask_to_load(current, meanwhile):
-                self._sends[current.row.turn] = self._sends.get(current.row.turn, 0) + 1
-                self._looks[current.row.turn] = 0
-                sent.append(current.row)
-            make_ready()
+            for taken in self._ask_to_load(parcel(ready), meanwhile):
+                self._sends[taken.turn] = self._sends.get(taken.turn, 0) + 1
+                self._looks[taken.turn] = 0
+                sent.append(taken)
+            make_ready(1)
         return sent
 
     def _made_ready(self, row: Row) -> Ready | None:
@@ -168,38 +168,17 @@ class Loader:
         )
         return Ready(planned, plan, client.settings)
 
-    def _ask_to_load(self, ready: Ready, meanwhile: Callable[[], None]) -> bool:
-        """Whether rTorrent took it; what it did with it is another question."""
-        row, plan = ready.row, ready.plan
-        name = verb(plan.load, quiet=ready.settings.quiet)
-        self.outcomes.metrics.accepted()
-        if row.broken:
-            replace_broken(self.rtorrent, row, plan)
-        try:
-            for torrent in plan.torrents:
-                self.rtorrent.call(name, "", torrent.data, *torrent.commands, meanwhile=meanwhile)
-        except RequestTooLarge as error:
-            return self._load_by_path(ready, error)
-        except RTorrentFault as fault:
-            self._fail(row, "rpc", f"rTorrent refused it: {fault}")
-            return False
-        return True
-
-    def _load_by_path(self, ready: Ready, limit: RequestTooLarge) -> bool:
-        """rTorrent reads the file itself: only where it sees this very file, under a name that is no pattern."""
-        row, plan, settings = ready.row, ready.plan, ready.settings
-        theirs = mapped(row.path, settings.path_map)
-        if globs(theirs) or not self.sight.sees(row.path, theirs):
-            self._fail(row, "too_large", f"{limit}; and rTorrent cannot be shown to read {printable(theirs)} itself")
-            return False
-        untied = () if plan.tied else (b"d.tied_to_file.set=",)
-        name = verb(plan.load, quiet=settings.quiet, by_path=True)
-        try:
-            self.rtorrent.call(name, "", theirs, *untied, *plan.torrents[0].commands)
-        except RTorrentFault as fault:
-            self._fail(row, "rpc", f"rTorrent refused it: {fault}")
-            return False
-        return True
+    def _ask_to_load(self, together: Sequence[Ready], meanwhile: Callable[[], None]) -> list[Row]:
+        """Those that rTorrent took; what it did with them is another question."""
+        sender, taken = Sender(self.rtorrent, self.sight), list[Row]()
+        for _ in together:
+            self.outcomes.metrics.accepted()
+        for ready, refused in zip(together, sender.send(together, meanwhile), strict=True):
+            if refused is None:
+                taken.append(ready.row)
+            else:
+                self._fail(ready.row, refused.kind, refused.reason)
+        return taken
 
     def _moved(self, row: Row, plan: Plan) -> bool:
         """A file that was loaded under a path where it is no more was renamed while nobody looked."""
@@ -257,12 +236,14 @@ class Loader:
 
     def _record(self, rows: Sequence[Row], marks: Sequence[str | None], broken: Mapping[int, str], now: float) -> None:
         """There with our mark, there with another's, there and broken, or not there (yet)."""
+        ours = [row for row, mark in zip(rows, marks, strict=True) if mark == row.token]
         with self.ledger.transaction():
+            self.outcomes.visible(ours, self.incarnation, now)
             for row, mark in zip(rows, marks, strict=True):
+                if mark == row.token:
+                    continue
                 if mark is None:
                     self._invisible(row, now)
-                elif mark == row.token:
-                    self.outcomes.visible(row, self.incarnation, now)
                 elif row.turn in broken:
                     self.outcomes.failed(row, "rpc", broken[row.turn], now)
                 elif row.was == row.info_hash:
@@ -282,9 +263,7 @@ class Loader:
         elif sends < _SENDS:
             self.ledger.set(row, now, state="seen", next_try=0.0)
         else:
-            reason = f"rTorrent took it {sends} times and shows no item: its own log says why"
-            if b".magnet" in row.path:
-                reason += " (a magnet link without a tracker needs DHT)"
+            reason = f"rTorrent took it {sends} times and shows no item: {why_unseen(row, now)}"
             self.outcomes.failed(row, "refused", reason, now)
 
     # -- failures

@@ -1,6 +1,7 @@
 """Records what became of a metafile: in the ledger, as an event, in the counters, and in the logs."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -26,36 +27,21 @@ class Outcomes:
     finished: list[tuple[Row, LoadFailure]] = field(default_factory=list[tuple[Row, LoadFailure]])
     """What was not loaded since somebody looked: its file may have to be put away."""
 
-    def visible(self, row: Row, incarnation: str, now: float) -> None:
-        """Its item is there, complete with our commands. Told once, also when it has to be loaded again."""
-        self.ledger.set(
-            row,
-            now,
-            **_learned(row),
-            state="visible",
-            incarnation=incarnation,
-            next_try=now + 1.0,
-            told=1,
-            reason="",
-            kind="",
-        )
-        if row.told:
-            return
-        mode, seconds = cast(LoadMode, row.mode), max(0.0, now - row.closed)
-        path = printable(row.path)
-        self.outbox.add(
-            TorrentLoaded(
-                at=now,
-                info_hash=row.info_hash,
-                name=row.name,
-                metafile=path,
-                job=row.job,
-                mode=mode,
-                seconds=seconds,
-            )
-        )
-        self.metrics.loaded(mode, seconds)
-        self._say(logging.INFO, f"{row.job}: loaded {row.name} ({mode}) from {path} after {seconds:.3f} s")
+    def visible(self, rows: Sequence[Row], incarnation: str, now: float) -> None:
+        """Their items are there, complete with our commands. Told once, also when one has to be loaded again."""
+        self.ledger.seen_in_rtorrent(rows, incarnation, now)
+        fresh = [row for row in rows if not row.told]
+        events = [_loaded(row, now) for row in fresh]
+        self.outbox.add_all(events)
+        for event in events:
+            self.metrics.loaded(event.mode, event.seconds)
+        lines = [
+            f"{event.job}: loaded {event.name} ({event.mode}) from {event.metafile} after {event.seconds:.3f} s"
+            for event in events
+        ]
+        for line in lines:
+            log.info("%s", line)
+        logs.owner(*lines)
 
     def sent(self, row: Row, now: float, next_look: float) -> None:
         """rTorrent was asked to load it, and does not show it yet."""
@@ -89,6 +75,18 @@ class Outcomes:
     def _say(self, level: int, text: str) -> None:
         log.log(level, "%s", text)
         logs.owner(text)
+
+
+def _loaded(row: Row, now: float) -> TorrentLoaded:
+    return TorrentLoaded(
+        at=now,
+        info_hash=row.info_hash,
+        name=row.name,
+        metafile=printable(row.path),
+        job=row.job,
+        mode=cast(LoadMode, row.mode),
+        seconds=max(0.0, now - row.closed),
+    )
 
 
 def _learned(row: Row) -> dict[str, object]:

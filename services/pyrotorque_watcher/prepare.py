@@ -14,7 +14,7 @@ from pyrotorque.metafile import Magnet, Metafile, magnets, read, take
 from pyrotorque.settings.schema import WatchSettings
 from pyrotorque_watcher.flags import Wanted, load_for, path_flags
 from pyrotorque_watcher.ledger import Row
-from pyrotorque_watcher.plan import Plan, Torrent, commands_for, mapped
+from pyrotorque_watcher.plan import Plan, Torrent, commands_for, mapped, verb
 from pyrotorque_watcher.sightings import QUIET
 from pyrotorque_watcher.walk import look
 
@@ -84,6 +84,15 @@ class Ready:
     plan: Plan
     settings: WatchSettings
 
+    @property
+    def verb(self) -> str:
+        return verb(self.plan.load, quiet=self.settings.quiet)
+
+    @property
+    def size(self) -> int:
+        """The bytes of it that travel."""
+        return sum(len(torrent.data) + sum(map(len, torrent.commands)) for torrent in self.plan.torrents)
+
 
 class Sees(Protocol):
     """What rTorrent sees and knows."""
@@ -143,6 +152,17 @@ def _torrents(row: Row, now: float) -> list[tuple[Metafile | Magnet, bytes]]:
         raise MetafileIncomplete("it was written just now, and a list of links has no end of its own")
     links = {link.info_hash: link for link in magnets(data)}
     return [(link, link.metafile()) for link in links.values()]
+
+
+def why_unseen(row: Row, now: float) -> str:
+    """What may keep rTorrent from making an item of a good metafile, which it tells nobody but its log."""
+    try:
+        trackerless = any(not torrent.announce for torrent, _ in _torrents(row, now))
+    except (MetafileError, OSError):
+        trackerless = False
+    if trackerless:
+        return "it names no tracker, and rTorrent takes such a torrent only with DHT on (dht.mode.set = auto)"
+    return "its own log says why"
 
 
 def _is_settled(row: Row, now: float) -> bool:

@@ -63,15 +63,15 @@ def set_level(level: str) -> None:
     logging.getLogger().setLevel(level.upper())
 
 
-def owner(text: str) -> None:
-    """One line in the owner's log, which supervisord writes too: appended whole, so that neither tears the other's."""
-    if "path" not in _owners:
+def owner(*texts: str) -> None:
+    """A line for each in the owner's log, which supervisord writes too: appended whole, so that nobody's is torn."""
+    if "path" not in _owners or not texts:
         return
     now = time.time()
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
-    line = f"{stamp},{int(now % 1 * 1000):03d} INFO {_owners['service']}: {printable(text)}\n"
+    head = f"{stamp},{int(now % 1 * 1000):03d} INFO {_owners['service']}: "
     try:
-        AppendedFile(_owners["path"]).write(line)
+        AppendedFile(_owners["path"]).write("".join(f"{head}{printable(text)}\n" for text in texts))
     except OSError as error:
         log.warning("cannot write %s: %s", _owners["path"], error.strerror)
 

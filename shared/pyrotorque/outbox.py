@@ -6,7 +6,7 @@ epoch after the events that the file still has (a power cut may have taken the l
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -61,15 +61,23 @@ class Outbox:
 
     def add(self, event: Durable) -> int:
         """Record `event` inside the caller's transaction; it is told when that has committed. Returns its seq."""
+        return self.add_all([event])
+
+    def add_all(self, events: Sequence[Durable]) -> int:
+        """As `add` for several, in their order; the seq of the last."""
         db = self._store.db
         if not db.in_transaction:
             raise RuntimeError("Outbox.add outside a transaction: an event must commit together with what it tells")
-        position = self._last_position() + 1
-        body = self._body(event, position - self._base)
-        db.execute("INSERT INTO bus_events VALUES (?, ?, ?)", (position, event.at, body))
-        if position % _TRIM_EVERY == 0:
-            self._trim(position)
-        return position - self._base
+        before = self._last_position()
+        rows = [
+            (position, event.at, self._body(event, position - self._base))
+            for position, event in enumerate(events, before + 1)
+        ]
+        db.executemany("INSERT INTO bus_events VALUES (?, ?, ?)", rows)
+        last = before + len(rows)
+        if last // _TRIM_EVERY > before // _TRIM_EVERY:
+            self._trim(last)
+        return last - self._base
 
     def refresh(self) -> int:
         """Look what has been committed; returns the head."""

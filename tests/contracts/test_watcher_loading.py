@@ -405,3 +405,26 @@ def test_what_one_may_ask(watching: Watching, root: Path) -> None:
     drop(root / "bad.torrent")
     assert ask(RetryMetafiles()).ok
     watching.until(visible(watching, root / "bad.torrent"))
+
+
+def test_a_torrent_that_names_no_tracker_fails_with_the_reason_that_rtorrent_keeps_to_itself(
+    watching: Watching, root: Path, client: RTorrent
+) -> None:
+    metafile = make_metafile("lonely").replace(b"8:announce27:http://127.0.0.1:1/announce", b"")
+    (root / "a.torrent").write_bytes(metafile)
+    drop(root / "b.torrent")
+    watching.until(lambda: watching.state(root / "a.torrent") == "failed", 20)
+    assert "no tracker" in watching.row(root / "a.torrent").reason
+    assert "DHT" in watching.row(root / "a.torrent").reason
+    assert watching.state(root / "b.torrent") in ("visible", "loaded")
+
+
+def test_one_bad_metafile_among_many_keeps_none_of_them_back(watching: Watching, root: Path, client: RTorrent) -> None:
+    """rTorrent gets several in one request; each has its own fate."""
+    infos = {drop(root / f"{number:02}.torrent") for number in range(20)}
+    broken = make_metafile("no tracker").replace(b"8:announce27:http://127.0.0.1:1/announce", b"")
+    (root / "07-broken.torrent").write_bytes(broken)
+    drop(root / "08-same.torrent", "05.torrent")
+    watching.until(lambda: watching.states("failed") == 1 and watching.states("duplicate") == 1, 20)
+    assert {info for (info,) in client.rows("main", ["d.hash="])} == infos
+    assert {event.info_hash for event in watching.loaded} == infos

@@ -13,7 +13,7 @@ from pyrotorque.rtorrent.line import Line, LineSettings, Terms
 from pyrotorque.rtorrent.packing import packed_command, separator, split_row
 from pyrotorque.rtorrent.scgi import ANSWER_MAX, ExchangeFailed
 from pyrotorque.rtorrent.stats import CallStats
-from pyrotorque.rtorrent.xml import Param, Value, as_fault, decode_answer, decode_packed, encode_call
+from pyrotorque.rtorrent.xml import Param, Value, as_fault, decode_answer, decode_packed, encode_call, size_bound
 from pyrotorque.text import printable
 
 log = logging.getLogger(__name__)
@@ -84,22 +84,27 @@ class RTorrent:
         return self._ask(method, params, decode_answer, self._terms(label or method, timeout, repeatable, meanwhile))
 
     def multicall(
-        self, calls: Sequence[Call], timeout: float | None = None, *, label: str = ""
+        self,
+        calls: Sequence[Call],
+        timeout: float | None = None,
+        *,
+        label: str = "",
+        meanwhile: Callable[[], None] | None = None,
     ) -> list[Value | RTorrentFault]:
-        """The values of `calls`, in their order, a fault in its own slot.
+        """The values of `calls`, in their order, a fault in its own slot; `meanwhile` as for `call`.
 
         They travel together, so rTorrent does nothing in between; only what is too large for one request is divided.
         """
         if not calls:
             return []
         packed: list[Param] = [{"methodName": name, "params": list(params)} for name, params in calls]
-        if len(calls) > 1 and len(encode_call("system.multicall", [packed])) > _MULTICALL_MAX:
+        if len(calls) > 1 and _is_large(packed):
             half = len(calls) // 2
             return self.multicall(calls[:half], timeout, label=label) + self.multicall(
-                calls[half:], timeout, label=label
+                calls[half:], timeout, label=label, meanwhile=meanwhile
             )
         repeatable = not any(changes_something(name, params) for name, params in calls)
-        terms = self._terms(label or "system.multicall", timeout, repeatable)
+        terms = self._terms(label or "system.multicall", timeout, repeatable, meanwhile)
         slots = self._ask("system.multicall", [packed], decode_answer, terms)
         if not isinstance(slots, list) or len(slots) != len(calls):
             raise self._line.unreadable(f"system.multicall of {len(calls)} calls gave {printable(repr(slots)[:80])}")
@@ -228,6 +233,11 @@ class RTorrent:
     def _forget(self) -> None:
         self._methods = None
         self._items_method = "d.multicall2"
+
+
+def _is_large(packed: list[Param]) -> bool:
+    """Whether a multicall has to be divided; encoded only where a bound does not settle it."""
+    return size_bound(packed) > _MULTICALL_MAX and len(encode_call("system.multicall", [packed])) > _MULTICALL_MAX
 
 
 def _text(value: Value) -> str:

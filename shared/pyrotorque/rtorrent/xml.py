@@ -58,6 +58,21 @@ def encode_call(method: str, params: Sequence[Param]) -> bytes:
     return f"<?xml version='1.0'?><methodCall>{named}</methodCall>".encode()
 
 
+def size_bound(param: Param) -> int:
+    """At least as many bytes as `param` has when it is encoded."""
+    match param:
+        case str():
+            return 6 * len(param) + 60
+        case bytes():
+            return 4 * len(param) // 3 + 60
+        case int():
+            return 60
+        case dict():
+            return 60 + sum(60 + 6 * len(key) + size_bound(entry) for key, entry in param.items())
+        case _:
+            return 60 + sum(map(size_bound, param))
+
+
 def decode_answer(body: bytes) -> Value:
     """The value in the body of an answer; raises RTorrentFault for a fault, Unreadable for anything else."""
     text = body.decode("utf-8", "surrogateescape")

@@ -1,0 +1,84 @@
+"""Asks rTorrent to load metafiles, several in one request: a request of its own costs as much as a load itself."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pyrotorque.errors import RequestTooLarge, RTorrentFault
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.text import printable
+from pyrotorque_watcher.marks import replace_broken
+from pyrotorque_watcher.plan import globs, mapped, verb
+from pyrotorque_watcher.prepare import Ready, Refused
+from pyrotorque_watcher.sight import Sight
+
+PARCEL: Final = 8  # loads in one request: some milliseconds of rTorrent's time
+_PARCEL_BYTES: Final = 192 * 1024  # of metafiles in it, so that it stays far below rTorrent's default limit
+
+
+def parcel(ready: deque[Ready]) -> list[Ready]:
+    """Take from `ready` what may travel in one request; a large one goes alone."""
+    taken = [ready.popleft()]
+    size = taken[0].size
+    while ready and len(taken) < PARCEL and size + ready[0].size <= _PARCEL_BYTES:
+        taken.append(ready.popleft())
+        size += taken[-1].size
+    return taken
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Sends what is ready; whoever sends has it in the ledger as sent before."""
+
+    rtorrent: RTorrent
+    sight: Sight
+
+    def send(self, together: Sequence[Ready], meanwhile: Callable[[], None]) -> list[Refused | None]:
+        """For each: None when rTorrent took it, else why not. `meanwhile` is done while rTorrent works."""
+        for ready in together:
+            if ready.row.broken:
+                replace_broken(self.rtorrent, ready.row, ready.plan)
+        if len(together) == 1:
+            return [self._alone(together[0], meanwhile)]
+        answers = self.rtorrent.multicall(
+            [
+                (ready.verb, ("", torrent.data, *torrent.commands))
+                for ready in together
+                for torrent in ready.plan.torrents
+            ],
+            label=together[0].verb,
+            meanwhile=meanwhile,
+        )
+        slots = iter(answers)
+        return [_refusal([next(slots) for _ in ready.plan.torrents]) for ready in together]
+
+    def _alone(self, ready: Ready, meanwhile: Callable[[], None]) -> Refused | None:
+        try:
+            for torrent in ready.plan.torrents:
+                self.rtorrent.call(ready.verb, "", torrent.data, *torrent.commands, meanwhile=meanwhile)
+        except RequestTooLarge as error:
+            return self._by_path(ready, error)
+        except RTorrentFault as fault:
+            return _refusal([fault])
+        return None
+
+    def _by_path(self, ready: Ready, limit: RequestTooLarge) -> Refused | None:
+        """rTorrent reads the file itself: only where it sees this very file, under a name that is no pattern."""
+        row, plan, settings = ready.row, ready.plan, ready.settings
+        theirs = mapped(row.path, settings.path_map)
+        if globs(theirs) or not self.sight.sees(row.path, theirs):
+            reason = f"{limit}; and rTorrent cannot be shown to read {printable(theirs)} itself"
+            return Refused("too_large", reason)
+        untied = () if plan.tied else (b"d.tied_to_file.set=",)
+        name = verb(plan.load, quiet=settings.quiet, by_path=True)
+        try:
+            self.rtorrent.call(name, "", theirs, *untied, *plan.torrents[0].commands)
+        except RTorrentFault as fault:
+            return _refusal([fault])
+        return None
+
+
+def _refusal(answers: Sequence[object]) -> Refused | None:
+    faults = [answer for answer in answers if isinstance(answer, RTorrentFault)]
+    return Refused("rpc", f"rTorrent refused it: {faults[0]}") if faults else None
