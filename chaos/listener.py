@@ -1,8 +1,10 @@
 """A durable subscriber to all services, as a process of its own: it writes down what it applies, and what it missed.
 
-`python -m chaos.listener CONFIG_DIR FOLDER ARMED`
+`python -m chaos.listener CONFIG_DIR FOLDER ARMED`. If who started it is killed, it removes FOLDER: that ends the group.
 """
 
+import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -32,6 +34,7 @@ def database(folder: Path) -> Path:
 
 def main() -> None:
     config_dir, folder, armed = map(Path, sys.argv[1:])
+    parent = os.getppid()
     wrap(NAME, str(armed))
     layout = Layout.below(config_dir)
     kinds: tuple[type[Fact], ...] = get_args(Durable)
@@ -46,6 +49,8 @@ def main() -> None:
                     envelope = delivery.envelope
                     row = (envelope.source, envelope.epoch, envelope.seq, delivery.event.at, time.time())
                     db.execute("INSERT INTO applied VALUES (?, ?, ?, ?, ?)", row)
+    if os.getppid() != parent:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -188,6 +188,8 @@ def scene(seed: int, rate: float, *, crash_points: bool = True) -> Generator[Sce
     """Everything running on a scratch folder in memory; nothing of it is left afterwards."""
     memory = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=memory if memory.is_dir() else None))
+    # TERM ends it in order, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with ExitStack() as ending:
         ending.callback(shutil.rmtree, folder, ignore_errors=True)
         layout, watch, port = Layout.below(folder / "c"), folder / "watch", free_port()
