@@ -29,9 +29,10 @@ _WHEN: Final = {
 def explain_queue(queue: Queue, now: Moment) -> Answer:
     """The order, the slots, what would start next and when. Raises RTorrentError."""
     limits, settings = queue.rules.limits, queue.rules.settings
+    checked = queue.being_checked(now.wall)
     running = queue.read(queue.rules.downloading, {"hash", "name", "done"}, now.wall)
     waiting = queue.startable(now.wall)
-    taken = len(running) + queue.being_checked()
+    taken = checked + len(running)
     seen, granted = queue.forecast(waiting, taken, now), queue.granted(now)
     shown_items = list(waiting[:_SHOWN])
     marks = "".join([", paused" * queue.paused, ", dry run: starts nothing" * settings.dry_run])
@@ -155,7 +156,7 @@ def _verdict(
     place = next((n for n, other in enumerate(waiting, 1) if other["hash"] == item["hash"]), None)
     if place is None:
         return None, "not_in_view", f"startable, but not in view {rules.settings.view}"
-    seen = queue.forecast(waiting, len(queue.downloading(now.wall)) + queue.being_checked(), now)
+    seen = queue.forecast(waiting, queue.being_checked(now.wall) + len(queue.downloading(now.wall)), now)
     head = f"number {place} of {len(waiting)} startable items"
     mine = next((decision for decision in seen.now if decision.info_hash == item["hash"]), None)
     if isinstance(mine, Start):

@@ -4,7 +4,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from pyrotorque.conditions import Condition
+from pyrotorque.conditions import Condition, parse
 from pyrotorque.customfields import worker_of
 from pyrotorque.items import Found, Item, ItemReader
 from pyrotorque.rtorrent import RTorrent
@@ -117,9 +117,15 @@ class Queue:
         facts = Facts([as_candidate(item) for item in waiting], downloading, self._down_rate(), promised)
         return forecast(facts, limits, self.state, rules.schedule, rules.hours, now)
 
-    def being_checked(self) -> int:
-        """How many of those that were started take a slot and are not active yet."""
-        return self._starter.taken_slots()
+    def being_checked(self, now: float) -> int:
+        """How many of those that were started, by whatever job, take a slot of this one and are not active yet."""
+        hashes = self._starter.still_checked()
+        if not hashes:
+            return 0
+        counted = self.rules.downloading
+        items = self.read(parse(f"hash={','.join(hashes)}"), counted.fields, now)
+        values = [{name: item[name] for name in counted.fields} | {"is_active": True} for item in items]
+        return sum(counted.matches(each, now) for each in values)
 
     def _granted_by(self, cause: Cause, now: Moment) -> Grant:
         if cause == "request":
@@ -135,7 +141,8 @@ class Queue:
         hold = self._closed(granted, now)
         if hold is not None:
             return Outcome(now.wall, hold)
-        downloading = len(self.downloading(now.wall)) + self.being_checked()
+        # In this order: what becomes active between the two calls is counted twice for once, and never not at all.
+        downloading = self.being_checked(now.wall) + len(self.downloading(now.wall))
         hold = full(limits, granted, downloading) or jammed(limits, self._down_rate())
         if hold is not None:
             return Outcome(now.wall, hold, downloading=downloading, asked=True)

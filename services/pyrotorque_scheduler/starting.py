@@ -90,15 +90,15 @@ class Starter:
                 self._checking[info_hash] = intent
             self._settle(intent, found)
 
-    def taken_slots(self) -> int:
-        """How many of those that were started are not active yet, because rTorrent checks their data."""
+    def still_checked(self) -> list[str]:
+        """Those that were started and are not active yet, because rTorrent checks their data."""
         hashes = [*self._open, *self._checking]
-        taken = 0
+        checked: list[str] = []
         for info_hash, found in zip(hashes, self._looks(hashes), strict=True):
-            taken += found.checking
+            checked += [info_hash] if found.checking else []
             if not found.checking and (intent := self._checking.pop(info_hash, None)) and found.trouble == "rejected":
                 self._settle(intent, found)
-        return taken
+        return checked
 
     def has_open_intents(self) -> bool:
         """Whether there is anything to `recover`."""

@@ -203,3 +203,21 @@ def test_the_whole_queue_goes_on_after_odd_names(rtorrent: PrivateRTorrent, tmp_
         assert "bell\\x07" in explain_queue(d.queue, moment(60)).text
         told = explain_item(d.queue, "not utf-8", moment(60))
         assert (told.data["hash"], told.data["verdict"]) == (odd[1], "downloading")
+
+
+def test_what_one_queue_started_and_rtorrent_still_checks_takes_no_slot_of_another(
+    rtorrent: PrivateRTorrent, tmp_path: Path
+) -> None:
+    large = queue_job("large", startable="custom_1=large done=0", downloading="custom_1=large", downloading_max=1)
+    other = queue_job("other", startable="custom_1=other done=0", downloading="custom_1=other", downloading_max=1)
+    with desk(rtorrent, tmp_path, large, other) as d:
+        (rtorrent.downloads / "large").touch()
+        os.truncate(rtorrent.downloads / "large", 1_500_000_000)
+        checked = d.load("large", "d.custom1.set=large", size=1_500_000_000, piece_length=2**20)
+        d.load("more of it", "d.custom1.set=large")
+        small = d.load("small", "d.custom1.set=other")
+        assert d.duties.queues["large"].check(moment(0), "tick").started == 1
+        assert d.rtorrent.call("d.is_active", checked) == 0
+        assert d.duties.queues["large"].check(moment(15), "tick").hold.reason == "no_slot"
+        assert d.duties.queues["other"].check(moment(0), "tick").started == 1
+        assert small in d.running()
