@@ -18,8 +18,9 @@ from pyrotorque.options import Options
 from pyrotorque.outbox import Outbox
 from pyrotorque.settings.schema import RTorrentSettings, Settings, WatchSettings
 from pyrotorque.store import Store, open_store
-from pyrotorque_watcher.ledger import MIGRATIONS, Row, all_rows
+from pyrotorque_watcher.ledger import Row, all_rows
 from pyrotorque_watcher.service import Watcher
+from pyrotorque_watcher.tables import MIGRATIONS
 
 HANDLER = "pyrocore.torrent.watch:TreeWatch"
 

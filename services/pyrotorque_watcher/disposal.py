@@ -50,6 +50,13 @@ class Disposer:
         folder = os.fsencode(self.settings.failed_path) if self.settings.failed_path else None
         self._dispose(row, self.settings.on_failed, b".failed", folder, now)
 
+    def retie(self, row: Row) -> None:
+        """Its owner has renamed the metafile: the item is tied to the new name, unless its tie was cut."""
+        with contextlib.suppress(RTorrentFault):
+            if self.rtorrent.call("d.tied_to_file", row.info_hash):
+                theirs = mapped(row.path, self.settings.path_map)
+                self.rtorrent.call("d.tied_to_file.set", row.info_hash, theirs)
+
     def _dispose(self, row: Row, how: Disposal, suffix: bytes, folder: bytes | None, now: float) -> None:
         found = look(row.path)
         if how == "keep" or found is None or found.identity != (row.size, row.mtime_ns):
@@ -79,11 +86,12 @@ class Disposer:
             _link(row.path, target)
         if self._is_tied(row):
             self.rtorrent.call("d.tied_to_file.set", row.info_hash, mapped(target, self.settings.path_map))
+        # Cut off before the ledger has it, a walk finds the file under its new name, as one that its owner renamed.
+        os.unlink(row.path)
         found = look(target)
         if found is not None:
             with self.ledger.transaction():
-                self.ledger.move(row.job, row.path, row.root, found)
-        os.unlink(row.path)
+                self.ledger.move(row.job, row.path, row.root, found, retie=False)
 
     def _is_tied(self, row: Row) -> bool:
         """Whether rTorrent has tied the item to this file, whoever did it."""

@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Final
 
 import msgspec
 
@@ -14,41 +13,6 @@ from pyrotorque.store import Store
 from pyrotorque.text import printable
 from pyrotorque_watcher.reconcile import Known, State
 from pyrotorque_watcher.walk import Found
-
-MIGRATIONS: Final = (
-    """
-    CREATE TABLE metafiles (
-        turn INTEGER PRIMARY KEY,           -- the order in which files were seen
-        job TEXT NOT NULL, path BLOB NOT NULL, folder BLOB NOT NULL, root BLOB NOT NULL,
-        size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
-        device INTEGER NOT NULL, inode INTEGER NOT NULL,
-        info_hash TEXT NOT NULL DEFAULT '',
-        others TEXT NOT NULL DEFAULT '',    -- more info-hashes, of a magnet file with several links
-        name TEXT NOT NULL DEFAULT '',
-        state TEXT NOT NULL, mode TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0,
-        kind TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '',
-        first_seen REAL NOT NULL, changed REAL NOT NULL, closed REAL NOT NULL,
-        next_try REAL NOT NULL DEFAULT 0,   -- Unix seconds
-        token TEXT NOT NULL,                -- what the load writes into the item, to know it again
-        incarnation TEXT NOT NULL DEFAULT '',
-        settled INTEGER NOT NULL DEFAULT 1, -- its writer is known to have closed it
-        broken TEXT NOT NULL DEFAULT '',    -- the token of an item whose load commands failed: ours to replace
-        was TEXT NOT NULL DEFAULT '',       -- the info-hash that the file at this path had before
-        told INTEGER NOT NULL DEFAULT 0,    -- TorrentLoaded went out
-        tied INTEGER NOT NULL DEFAULT 0,
-        gone REAL NOT NULL DEFAULT 0,       -- since when the file is not at its path
-        UNIQUE (job, path)
-    );
-    CREATE INDEX metafiles_state ON metafiles (state, turn, next_try, gone);
-    CREATE INDEX metafiles_folder ON metafiles (job, folder);
-    CREATE INDEX metafiles_identity ON metafiles (mtime_ns, size);
-    CREATE INDEX metafiles_hash ON metafiles (info_hash);
-    CREATE TABLE roots (
-        job TEXT NOT NULL, path BLOB NOT NULL, since_ns INTEGER NOT NULL, complete INTEGER NOT NULL DEFAULT 0,
-        PRIMARY KEY (job, path)
-    ) WITHOUT ROWID;
-    """,
-)
 
 _KNOWN = "path, size, mtime_ns, ctime_ns, device, inode, state, kind, gone != 0"
 _ROW = (
@@ -183,15 +147,16 @@ class Ledger:
             ),
         )
 
-    def move(self, job: str, origin: bytes, root: bytes, found: Found) -> None:
-        """The file known as `origin` is `found` now; what became of it stays true."""
+    def move(self, job: str, origin: bytes, root: bytes, found: Found, *, retie: bool = True) -> None:
+        """The file known as `origin` is `found` now; what became of it stays true, but for the tie of its item."""
         self._db.execute("DELETE FROM metafiles WHERE job = ? AND path = ?", (job, found.path))
         self._db.execute(
-            "UPDATE metafiles SET path = ?, folder = ?, root = ?, ctime_ns = ?, device = ?, inode = ?, gone = 0"
-            " WHERE job = ? AND path = ?",
+            "UPDATE metafiles SET path = ?, folder = ?, root = ?, ctime_ns = ?, device = ?, inode = ?, gone = 0,"
+            " todo = CASE WHEN ? AND (tied = 1 AND state IN ('visible', 'loaded') OR state = 'sent') THEN 'retie'"
+            " ELSE todo END WHERE job = ? AND path = ?",
             (
                 *(found.path, found.path.rpartition(b"/")[0], root, found.ctime_ns),
-                *(found.device, found.inode, job, origin),
+                *(found.device, found.inode, retie, job, origin),
             ),
         )
 
@@ -262,12 +227,20 @@ class Ledger:
             [(now + 1.0, now, row.turn, row.token) for row in rows],
         )
 
+    def todo(self, limit: int) -> list[tuple[str, Row]]:
+        """What is to be done about files after their load, oldest first."""
+        query = (
+            f"SELECT todo, {_ROW} FROM metafiles WHERE todo != '' AND state IN"
+            " ('visible', 'loaded', 'duplicate', 'failed') ORDER BY turn LIMIT ?"
+        )
+        return [(what, Row(*row)) for what, *row in self._db.execute(query, (limit,))]
+
     def retry(self, paths: Iterable[str] | None, now: float) -> int:
         """Failed and baseline metafiles are to be loaded again: all of them, or those whose paths are, or are shown
         as, one of `paths`; how many there were."""
         query = (
             "UPDATE metafiles SET state = 'seen', attempts = 0, next_try = 0, kind = '', reason = '', gone = 0,"
-            " told = 0, closed = ?, changed = ? WHERE state IN ('failed', 'baseline')"
+            " told = 0, todo = '', closed = ?, changed = ? WHERE state IN ('failed', 'baseline')"
         )
         if paths is None:
             return self._db.execute(query, (now, now)).rowcount

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 import msgspec
@@ -24,8 +24,6 @@ class Outcomes:
     ledger: Ledger
     outbox: Outbox
     metrics: Metrics
-    finished: list[tuple[Row, LoadFailure]] = field(default_factory=list[tuple[Row, LoadFailure]])
-    """What was not loaded since somebody looked: its file may have to be put away."""
 
     def visible(self, rows: Sequence[Row], incarnation: str, now: float) -> None:
         """Their items are there, complete with our commands. Told once, also when one has to be loaded again."""
@@ -49,13 +47,15 @@ class Outcomes:
 
     def still_there(self, row: Row, now: float) -> None:
         """It was touched, or its times were set after it was loaded; its item never went away."""
-        self.ledger.set(row, now, **_learned(row), state="loaded", told=1, reason="", kind="")
-        self.finished.append((row, "duplicate"))
+        self.ledger.set(row, now, **_learned(row), state="loaded", told=1, reason="", kind="", todo="loaded")
         log.info("%s: %s is in rTorrent already", row.job, printable(row.path))
 
     def failed(self, row: Row, kind: LoadFailure, reason: str, now: float) -> None:
         """It is not loaded until it changes or its owner asks; what rTorrent has already is no failure of the file."""
         shown, path = printable(reason), printable(row.path)
+        if kind == "duplicate":
+            # The item that rTorrent has was loaded from another file: that one's tie is not ours to change.
+            row = msgspec.structs.replace(row, tied=0)
         self.ledger.set(
             row,
             now,
@@ -64,11 +64,10 @@ class Outcomes:
             kind=kind,
             reason=shown,
             broken=row.token if kind == "rpc" else "",
+            todo="loaded" if kind == "duplicate" else "failed",
         )
         self.outbox.add(LoadFailed(at=now, metafile=path, job=row.job, kind=kind, reason=shown))
         self.metrics.failed(kind)
-        # The item that rTorrent has was loaded from another file: that one's tie is not ours to change.
-        self.finished.append((msgspec.structs.replace(row, tied=0) if kind == "duplicate" else row, kind))
         level = logging.INFO if kind == "duplicate" else logging.WARNING
         self._say(level, f"{row.job}: did not load {path}: {shown}")
 

@@ -42,6 +42,7 @@ _IDLE: Final = 2.0  # how often somebody looks whether the configuration is anot
 _WALK: Final = 0.01  # seconds of walking between two looks at everything else
 _CALM: Final = 0.5  # seconds without anything due
 _CHANGES: Final = 500  # rows written since the last checkpoint
+_FEW: Final = 100
 _FEW_EVENTS: Final = 1024  # bytes: less than a millisecond of work
 _MARGIN: Final = 10.0  # added to the deadlines that the guardian sees
 _CLOCK_STEP: Final = 1.0
@@ -243,7 +244,7 @@ class Watcher:
         due = self.durability.due()
         with self._step("verifying"):
             try:
-                self._dispose_failed()
+                self._do_afterwards()
                 if due is not None and due <= now:
                     self.durability.step(now)
             except RTorrentError as error:
@@ -277,16 +278,18 @@ class Watcher:
             except UserError as error:
                 log.warning("%s: %s stays where it is: %s", row.job, printable(row.path), error)
 
-    def _dispose_failed(self) -> None:
-        """What rTorrent has already is put away like what we have loaded."""
-        finished = self.loader.outcomes.finished if self.loader else []
-        while finished:
-            row, kind = finished[0]
-            if kind == "duplicate":
-                self._dispose_loaded(row)
-            elif disposer := self._disposers.get(row.job):
+    def _do_afterwards(self) -> None:
+        """What the ledger says is still to be done about files; what is cut off is done at the next start."""
+        for what, row in self.ledger.todo(_FEW):
+            disposer = self._disposers.get(row.job)
+            if disposer and what == "retie":
+                disposer.retie(row)
+            elif disposer and what == "failed":
                 disposer.failed(row, time.time())
-            del finished[0]
+            elif disposer:
+                self._dispose_loaded(row)
+            with self.ledger.transaction():
+                self.ledger.set(row, row.changed, todo="")
 
     def _read_inis(self, job: TreeJob) -> None:
         """A watch.ini that was written is tried at once, so that its author hears of mistakes."""

@@ -19,7 +19,7 @@ from pyrotorque_control.includes import include_text
 from pyrotorque_control.overview import Overview, ServiceView
 from pyrotorque_control.preparing import write_defaults
 from pyrotorque_control.terminal import console
-from pyrotorque_watcher.ledger import MIGRATIONS
+from pyrotorque_watcher.tables import MIGRATIONS
 
 NOWHERE = "scgi_url = scgi:///nowhere/rt.sock\n"
 

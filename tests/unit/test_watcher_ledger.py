@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from pyrotorque.store import Store, open_store
-from pyrotorque_watcher.ledger import MIGRATIONS, Ledger, Seen
+from pyrotorque_watcher.ledger import Ledger, Seen
 from pyrotorque_watcher.reconcile import PENDING
+from pyrotorque_watcher.tables import MIGRATIONS
 from pyrotorque_watcher.walk import Found
 
 NOW = 1_700_000_000.0

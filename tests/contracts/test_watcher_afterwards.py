@@ -1,0 +1,184 @@
+"""What happens to a metafile after its load loses no item: renamed by hand, put away, cut off, while users tidy up."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque_watcher.walk import filesystem, read_mounts
+from tests.watching import Watching, job
+
+pytestmark = pytest.mark.rtorrent
+
+TIDY = "schedule2 = untied, 1, 1, ((remove_untied))\n"
+
+
+@pytest.fixture
+def root(short_folder: Path) -> Path:
+    folder = short_folder / "watch"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def tidy_rtorrent(short_folder: Path) -> Iterator[PrivateRTorrent]:
+    with PrivateRTorrent(short_folder / "tidy", extra_rc=TIDY) as rtorrent:
+        yield rtorrent
+
+
+def drop(path: Path, name: str = "") -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metafile = make_metafile(name or path.name)
+    path.write_bytes(metafile)
+    return info_hash(metafile)
+
+
+def items(rtorrent: PrivateRTorrent) -> set[str]:
+    return {info for (info,) in RTorrent(rtorrent.url).rows("main", ["d.hash="])}
+
+
+def tie_of(rtorrent: PrivateRTorrent, info: str) -> str:
+    return str(RTorrent(rtorrent.url).call("d.tied_to_file", info))
+
+
+def test_a_metafile_renamed_by_hand_keeps_its_item_tied(
+    short_folder: Path, root: Path, tidy_rtorrent: PrivateRTorrent
+) -> None:
+    new = root / "sub" / "b c.torrent"
+    with Watching(short_folder, job(root), url=tidy_rtorrent.url) as watching:
+        watching.settle()
+        info = drop(root / "a.torrent")
+        watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
+        new.parent.mkdir()
+        watching.settle()
+        (root / "a.torrent").rename(new)
+        watching.until(lambda: tie_of(tidy_rtorrent, info) == str(new))
+        RTorrent(tidy_rtorrent.url).call("remove_untied", "")
+        assert items(tidy_rtorrent) == {info}
+        assert len(watching.loaded) == 1
+
+
+def test_a_tie_that_was_cut_stays_cut_when_the_file_is_renamed(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent
+) -> None:
+    with Watching(short_folder, job(root), url=rtorrent.url) as watching:
+        watching.settle()
+        info = drop(root / "a.torrent")
+        watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
+        RTorrent(rtorrent.url).call("d.tied_to_file.set", info, "")
+        (root / "a.torrent").rename(root / "b.torrent")
+        watching.until(lambda: watching.state(root / "b.torrent") == "loaded")
+        watching.settle()
+        assert tie_of(rtorrent, info) == ""
+
+
+def test_files_renamed_while_rtorrent_is_away_are_tied_anew_when_it_is_back(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent
+) -> None:
+    with Watching(short_folder, job(root), url=rtorrent.url) as watching:
+        watching.settle()
+        info = drop(root / "a.torrent")
+        watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
+        rtorrent.kill()
+        (root / "a.torrent").rename(root / "b.torrent")
+        watching.until(lambda: watching.state(root / "b.torrent") == "loaded")
+        watching.again()
+        rtorrent.start()
+        watching.until(lambda: tie_of(rtorrent, info) == str(root / "b.torrent"), 20)
+
+
+def test_putting_away_that_was_cut_off_is_done_at_the_next_start(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    afterwards = job(root, on_loaded="delete", on_failed="rename")
+    with Watching(short_folder, afterwards, url=rtorrent.url) as watching:
+        watching.settle()
+        monkeypatch.setattr(
+            watching.watcher, "_settle", lambda now: None
+        )  # as if it were killed before it came to that
+        drop(root / "a.torrent")
+        (root / "bad.torrent").write_bytes(b"no metafile")
+        watching.until(lambda: watching.states("visible") == 1 and watching.states("failed") == 1)
+        drop(root / "same.torrent", "a.torrent")
+        watching.until(lambda: watching.states("duplicate") == 1)
+        assert len(list(root.iterdir())) == 3
+        watching.again()
+        watching.until(lambda: [path.name for path in root.iterdir()] == ["bad.torrent.failed"])
+
+
+def test_no_item_is_lost_to_somebody_who_tidies_up_every_second(
+    short_folder: Path, root: Path, tidy_rtorrent: PrivateRTorrent
+) -> None:
+    jobs = [
+        job(root / "rename", name="rename", on_loaded="rename"),
+        job(root / "move", name="move", on_loaded="move", loaded_path=short_folder / "done"),
+        job(root / "delete", name="delete", on_loaded="delete"),
+        job(root / "keep", name="keep"),
+    ]
+    for each in jobs:
+        (root / each.name).mkdir()
+    with Watching(short_folder, *jobs, url=tidy_rtorrent.url) as watching:
+        watching.settle()
+        infos: set[str] = set()
+        for number in range(15):
+            infos |= {drop(root / each.name / f"{number}.torrent", f"{each.name} {number}") for each in jobs}
+            before = len(watching.loaded)
+            watching.until(lambda before=before: len(watching.loaded) > before)  # type: ignore[misc]
+        watching.until(lambda: watching.states("loaded") == len(infos), 30)
+        stray = root / "keep" / "0.torrent"
+        gone = info_hash(stray.read_bytes())
+        stray.unlink()  # proves that it is tidied up
+        watching.until(lambda: gone not in items(tidy_rtorrent), 15)
+        assert items(tidy_rtorrent) == infos - {gone}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_tree_that_is_mounted_again_with_another_device_number_loads_nothing_twice(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent
+) -> None:
+    def mount() -> None:
+        done = subprocess.run(["mount", "-t", "tmpfs", "none", str(root)], capture_output=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no mounts here: {done.stderr.decode()}")
+
+    mount()
+    kept = short_folder / "kept"
+    try:
+        assert filesystem(bytes(root), read_mounts()) == "tmpfs"
+        with Watching(short_folder, job(root, tie="no"), url=rtorrent.url) as watching:
+            watching.settle()
+            infos = [drop(root / "a" / f"{number}.torrent") for number in range(5)]
+            watching.until(lambda: watching.states("loaded") == 5)
+            RTorrent(rtorrent.url).call("d.erase", infos[0])
+            before = root.stat().st_dev
+            shutil.copytree(root, kept)
+            subprocess.run(["umount", str(root)], check=True)
+            watching.settle()
+            # Another one on top, so that the number of the first is not given out again.
+            other = short_folder / "other"
+            other.mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "none", str(other)], check=True)
+            mount()
+            shutil.copytree(kept, root, dirs_exist_ok=True)
+            assert root.stat().st_dev != before
+            for _ in range(2):
+                watching.watcher.jobs[0].walk_all("manual")
+                watching.settle()
+                watching.again()
+                watching.settle()
+            assert len(watching.loaded) == 5
+            assert items(rtorrent) == set(infos[1:])
+            infos.append(drop(root / "a" / "new.torrent"))
+            watching.until(lambda: watching.state(root / "a/new.torrent") == "loaded")
+            assert items(rtorrent) == set(infos[1:])
+    finally:
+        for point in (root, short_folder / "other"):
+            with suppress(OSError):
+                subprocess.run(["umount", "-l", str(point)], check=False, capture_output=True)
