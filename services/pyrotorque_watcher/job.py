@@ -11,7 +11,7 @@ from pyrotorque.settings.schema import WatchSettings
 from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.metrics import Metrics
-from pyrotorque_watcher.reconcile import Situation, Verdict
+from pyrotorque_watcher.reconcile import PENDING, Situation, Verdict
 from pyrotorque_watcher.roots import Root
 from pyrotorque_watcher.rounds import Cause, Round
 from pyrotorque_watcher.sightings import QUIET, Sightings
@@ -119,6 +119,8 @@ class TreeJob:
                 else:
                     self._settling.pop(change.path, None)
                     self._examine(change.path, now, closed=now)
+            case Kind.CHANGED:
+                self._changed(change.path, now)
             case Kind.CREATED:
                 self._created(change.path, now, clock)
             case Kind.FOLDER:
@@ -131,6 +133,12 @@ class TreeJob:
                 log.warning("%s: the kernel dropped events, looking everywhere", self.name)
                 for root in self.roots.values():
                     self._walk(root, "overflow")
+
+    def _changed(self, path: bytes, now: float) -> None:
+        """It was made readable, or touched by name; copying programs do so, too, before they close what they write."""
+        known = self._ledger.known(self.name, path)
+        if known is not None and known.state not in PENDING and path not in self._settling:
+            self._examine(path, now, closed=None)
 
     def _created(self, path: bytes, now: float, clock: float) -> None:
         """A new file's writer will close it; a link has no writer, so nothing more is told of it."""
@@ -281,8 +289,6 @@ class TreeJob:
         if root.deaf != why:
             log.warning("%s: %s is also looked through every few seconds: %s", self.name, printable(root.path), why)
         root.deaf = why
-
-    # -- for metrics and status
 
     @property
     def watches(self) -> int:

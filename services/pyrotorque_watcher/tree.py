@@ -38,7 +38,12 @@ def _pyinotify() -> ModuleType:
 inotify = _pyinotify()
 
 _IN_FOLDERS: int = (
-    inotify.IN_CLOSE_WRITE | inotify.IN_MOVED_TO | inotify.IN_MOVED_FROM | inotify.IN_CREATE | inotify.IN_ONLYDIR
+    inotify.IN_CLOSE_WRITE
+    | inotify.IN_MOVED_TO
+    | inotify.IN_MOVED_FROM
+    | inotify.IN_CREATE
+    | inotify.IN_ATTRIB
+    | inotify.IN_ONLYDIR
 )
 _AT_ROOTS: int = inotify.IN_DELETE_SELF | inotify.IN_MOVE_SELF
 _OWN_END: int = inotify.IN_DELETE_SELF | inotify.IN_MOVE_SELF | inotify.IN_UNMOUNT
@@ -59,6 +64,7 @@ class Kind(Enum):
 
     WRITTEN = auto()  # a file was closed after writing
     ARRIVED = auto()  # a file was moved here
+    CHANGED = auto()  # a file got other rights or times
     CREATED = auto()  # a file was made: its writer may still be writing, but a link has none
     FOLDER = auto()  # a folder appeared here
     LEFT = auto()  # a folder was moved away
@@ -207,7 +213,9 @@ def _file_kind(mask: int) -> Kind | None:
         return Kind.WRITTEN
     if mask & inotify.IN_MOVED_TO:
         return Kind.ARRIVED
-    return Kind.CREATED if mask & inotify.IN_CREATE else None
+    if mask & inotify.IN_CREATE:
+        return Kind.CREATED
+    return Kind.CHANGED if mask & inotify.IN_ATTRIB else None
 
 
 def _records(data: bytes) -> Iterator[tuple[int, int, bytes]]:

@@ -88,6 +88,27 @@ def test_touching_a_file_makes_it_new(watching: Watching, root: Path) -> None:
     watching.until(lambda: watching.row(path).token != token)
 
 
+def test_a_touch_by_name_is_noticed_at_once(short_folder: Path, root: Path) -> None:
+    path = drop(root / "a.torrent")
+    with Watching(short_folder, job(root), group_started=time.time() + 5) as watching:
+        watching.settle()
+        assert watching.state(path) == "baseline"
+        path.chmod(0o600)
+        watching.settle()
+        assert watching.state(path) == "baseline"
+        os.utime(path)  # nobody opens it, so nobody closes it
+        watching.until(lambda: watching.state(path) == "seen", 1)
+
+
+def test_a_file_made_readable_is_tried_again_at_once(watching: Watching, root: Path) -> None:
+    path = drop(root / "a.torrent")
+    watching.until(lambda: watching.state(path) == "seen")
+    with watching.watcher.ledger.transaction():
+        watching.watcher.ledger.set(watching.row(path), time.time(), state="failed", kind="io", reason="as root never")
+    path.chmod(0o640)
+    watching.until(lambda: watching.state(path) == "seen", 1)
+
+
 def test_links_into_the_tree(watching: Watching, root: Path, short_folder: Path) -> None:
     outside = drop(short_folder / "outside.torrent")
     os.link(outside, root / "hard.torrent")
