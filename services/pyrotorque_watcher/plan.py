@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pyrotorque.loadcommands.quoting import quoted
+from pyrotorque.text import printable
 from pyrotorque_watcher.flags import Load
 
 # The item's custom value that says who loaded it: the ledger's token, with a dot as long as commands are to follow.
@@ -32,7 +34,14 @@ class Plan:
     tied: bool
 
 
-def commands_for(load: Load, token: str, tie: bytes | None, users: Sequence[bytes]) -> tuple[bytes, ...]:
+def said(job: str, name: str, mode: str) -> bytes:
+    """The command that writes a line about the load to rTorrent's own log."""
+    return b"print=" + quoted(f"{printable(job)}: loaded {printable(name)} ({mode})".encode())
+
+
+def commands_for(
+    load: Load, token: str, tie: bytes | None, users: Sequence[bytes], say: bytes | None = None
+) -> tuple[bytes, ...]:
     """The load commands in their order.
 
     A command that fails keeps those after it from running and leaves the item where it is. So the mark is completed
@@ -40,13 +49,14 @@ def commands_for(load: Load, token: str, tie: bytes | None, users: Sequence[byte
     What users set the priority to comes at the end for the same reason.
     """
     mark = f"d.custom.set={MARK},{token}".encode()
+    last = (mark,) if say is None else (mark, say)
     ties = () if tie is None else (tie,)
     held = (_OFF,) if load is Load.HOLD else ()
     if not users:
-        return (*ties, *held, mark)
+        return (*ties, *held, *last)
     priorities = [command for command in users if b"d.priority.set" in command]
     others = [command for command in users if command not in priorities]
-    return (mark + b".", *ties, _OFF, *others, *(held or priorities or (_NORMAL_PRIORITY,)), mark)
+    return (mark + b".", *ties, _OFF, *others, *(held or priorities or (_NORMAL_PRIORITY,)), *last)
 
 
 def verb(load: Load, *, quiet: bool, by_path: bool = False) -> str:

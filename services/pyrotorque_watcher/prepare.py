@@ -14,7 +14,7 @@ from pyrotorque.metafile import Magnet, Metafile, magnets, read, take
 from pyrotorque.settings.schema import WatchSettings
 from pyrotorque_watcher.flags import Wanted, load_for, path_flags
 from pyrotorque_watcher.ledger import Row
-from pyrotorque_watcher.plan import Plan, Torrent, commands_for, mapped, verb
+from pyrotorque_watcher.plan import Plan, Torrent, commands_for, mapped, said, verb
 from pyrotorque_watcher.sightings import QUIET
 from pyrotorque_watcher.walk import look
 
@@ -139,7 +139,8 @@ def _plan(row: Row, settings: WatchSettings, recipes: Recipes, rtorrent: Sees, n
 
     def with_commands(torrent: Metafile | Magnet, data: bytes) -> Torrent:
         users = recipe.commands(torrent, flags, rtorrent.known)
-        return Torrent(torrent.info_hash, torrent.name, data, commands_for(load, row.token, tie, users))
+        say = None if settings.quiet else said(row.job, torrent.name, load.value)
+        return Torrent(torrent.info_hash, torrent.name, data, commands_for(load, row.token, tie, users, say))
 
     return Plan(tuple(with_commands(*torrent) for torrent in torrents), load, tied)
 

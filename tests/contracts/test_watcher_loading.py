@@ -428,3 +428,20 @@ def test_one_bad_metafile_among_many_keeps_none_of_them_back(watching: Watching,
     watching.until(lambda: watching.states("failed") == 1 and watching.states("duplicate") == 1, 20)
     assert {info for (info,) in client.rows("main", ["d.hash="])} == infos
     assert {event.info_hash for event in watching.loaded} == infos
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_the_line_for_rtorrents_own_log_runs_nothing_and_keeps_no_load_back(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent, quiet: bool
+) -> None:
+    """What `print` writes is seen on rTorrent's screen only, not in its log files: so this looks at what it does."""
+    harm = Path("harm-by-a-name")
+    names = [f"{begin}execute.throw=touch,{harm}{end}" for begin in ('";', "$", ";", "\n", '$"') for end in ("", ';"')]
+    with Watching(short_folder, job(root, quiet=quiet), url=rtorrent.url) as watching:
+        watching.settle()
+        paths = [root / f"{number}.torrent" for number in range(len(names))]
+        for path, name in zip(paths, names, strict=True):
+            drop(path, name)
+        watching.until(visible(watching, *paths))
+    assert not harm.exists()
+    assert not list(short_folder.rglob(harm.name))

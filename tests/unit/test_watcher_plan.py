@@ -4,7 +4,7 @@ import pytest
 
 from pyrotorque_watcher.flags import Load
 from pyrotorque_watcher.marks import one_mark
-from pyrotorque_watcher.plan import commands_for, globs, mapped, verb
+from pyrotorque_watcher.plan import commands_for, globs, mapped, said, verb
 
 MARK = b"d.custom.set=pyrotorque,abc"
 TIE = b'd.tied_to_file.set="/w/x.torrent"'
@@ -90,3 +90,9 @@ def test_an_ordinary_path_is_taken_literally() -> None:
 )
 def test_the_items_of_one_file_are_judged_together(marks: list[str | None], one: str | None) -> None:
     assert one_mark(marks, "abc") == one
+
+
+def test_a_line_for_rtorrents_log_comes_last_and_holds_no_name_as_it_is() -> None:
+    say = said("films", 'a";execute.nothrow=touch,/x\n\x1b$\udcff', "started")
+    assert commands_for(Load.START, "abc", TIE, [], say) == (TIE, MARK, say)
+    assert say == rb'print="films: loaded a\";execute.nothrow=touch,/x\\n\\x1b$\\xff (started)"'
