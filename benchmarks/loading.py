@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,7 +124,7 @@ def _turn(driver: Driver, singles: int, burst: int, *, on_disk: bool) -> Turn:
 
 
 @contextlib.contextmanager
-def bare_loop(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Iterator[Drop]:
+def bare_loop(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Generator[Drop]:
     """The cheapest way there is: the same call as the watcher's, sent by the one who wrote the file."""
     client, (name, commands) = RTorrent(rtorrent.url), same_call(watch / "SAMPLE.torrent")
 
@@ -166,7 +166,7 @@ def same_call(path: Path) -> tuple[str, tuple[bytes, ...]]:
 
 
 @contextlib.contextmanager
-def our_watcher(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Iterator[Drop]:
+def our_watcher(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Generator[Drop]:
     config_dir = folder / "pyroscope"
     config_dir.mkdir()
     (config_dir / "torque.ini").write_text(OURS_INI.format(url=rtorrent.url, watch=watch))
@@ -176,7 +176,7 @@ def our_watcher(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Iterato
 
 
 @contextlib.contextmanager
-def their_watcher(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Iterator[Drop]:
+def their_watcher(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Generator[Drop]:
     config = folder / "config.toml"
     config.write_text(THEIR_TOML.format(url=f"scgi+unix://{rtorrent.socket}", watch=watch))
     command = [str(PYROSIMPLE), "--no-fork", "--pid-file", str(folder / "pid")]
@@ -185,7 +185,7 @@ def their_watcher(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Itera
 
 
 @contextlib.contextmanager
-def background(command: list[str], env: dict[str, str], log: Path) -> Iterator[None]:
+def background(command: list[str], env: dict[str, str], log: Path) -> Generator[None]:
     """Run `command` meanwhile; its output is shown when nothing came of it in time."""
     with log.open("wb") as out, subprocess.Popen(command, env=env, stdout=out, stderr=out) as process:
         try:

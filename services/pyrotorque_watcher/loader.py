@@ -54,6 +54,8 @@ class Loader:
     """Called while rTorrent works and nothing else is to be done; short."""
     _looks: dict[int, int] = field(default_factory=dict[int, int])
     _sends: dict[int, int] = field(default_factory=dict[int, int])
+    _unrecorded: set[int] = field(default_factory=set[int])
+    """Rows that were looked for, and the ledger does not have it yet: their time may come again meanwhile."""
     _later: "deque[Callable[[], None]]" = field(default_factory=deque["Callable[[], None]"])
 
     def step(self, now: float) -> bool:
@@ -64,7 +66,8 @@ class Loader:
         try:
             if not self.incarnation:
                 self.meet()
-            self._verify(self.ledger.rows("sent", now, 4 * BATCH), defer=False)
+            sent = self.ledger.rows("sent", now, 4 * BATCH)
+            self._verify([row for row in sent if row.turn not in self._unrecorded], defer=False)
             rows = self.ledger.rows("seen", now, BATCH)
             more = len(rows) == BATCH
             self._verify(self._send_all(rows), defer=more)
@@ -230,6 +233,7 @@ class Loader:
         marks = marks_of(self.rtorrent, rows)
         broken = [row for row, mark in zip(rows, marks, strict=True) if mark == f"{row.token}."]
         reasons = dict(zip((row.turn for row in broken), disarm(self.rtorrent, broken), strict=True))
+        self._unrecorded.update(row.turn for row in rows)
         self._later.append(partial(self._record, rows, marks, reasons, time.time()))
         if not defer:
             self.finish()
@@ -250,6 +254,7 @@ class Loader:
                     self.outcomes.still_there(row, now)
                 else:
                     self.outcomes.failed(row, "duplicate", "rTorrent has this torrent already", now)
+        self._unrecorded.difference_update(row.turn for row in rows)
         for row, mark in zip(rows, marks, strict=True):
             if mark is not None:
                 self._looks.pop(row.turn, None)

@@ -1,6 +1,8 @@
 """A real rTorrent: each metafile becomes one item as its path and its job say, and what fails is told and harmless."""
 
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -445,3 +447,23 @@ def test_the_line_for_rtorrents_own_log_runs_nothing_and_keeps_no_load_back(
         watching.until(visible(watching, *paths))
     assert not harm.exists()
     assert not list(short_folder.rglob(harm.name))
+
+
+def test_a_burst_during_which_rtorrent_stalls_is_told_once(
+    watching: Watching, root: Path, rtorrent: PrivateRTorrent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was found but not yet recorded when its time to be looked for came must not be found a second time."""
+    paths = [root / f"{number}.torrent" for number in range(100)]
+    infos = [drop(path) for path in paths]
+    multicall = RTorrent.multicall
+
+    def slow(self: RTorrent, *args: Any, **named: Any) -> Any:
+        answers = multicall(self, *args, **named)
+        if str(named.get("label")).startswith("load"):
+            os.kill(rtorrent.pid, signal.SIGSTOP)
+            threading.Timer(0.35, os.kill, (rtorrent.pid, signal.SIGCONT)).start()
+        return answers
+
+    monkeypatch.setattr(RTorrent, "multicall", slow)
+    watching.until(visible(watching, *paths), 60)
+    assert sorted(event.info_hash for event in watching.loaded) == sorted(infos)
