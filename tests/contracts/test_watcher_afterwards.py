@@ -100,9 +100,7 @@ def test_putting_away_that_was_cut_off_is_done_at_the_next_start(
     afterwards = job(root, on_loaded="delete", on_failed="rename")
     with Watching(short_folder, afterwards, url=rtorrent.url) as watching:
         watching.settle()
-        monkeypatch.setattr(
-            watching.watcher, "_settle", lambda now: None
-        )  # as if it were killed before it came to that
+        monkeypatch.setattr(watching.watcher, "_settle", float)  # as if it were killed before it came to that
         drop(root / "a.torrent")
         (root / "bad.torrent").write_bytes(b"no metafile")
         watching.until(lambda: watching.states("visible") == 1 and watching.states("failed") == 1)
