@@ -1,0 +1,23 @@
+"""Run in pyrosimple's environment: `matching.py URL RUNS MATCHER` times its matcher over items that it has fetched."""
+
+import json
+import sys
+import time
+
+import pyrosimple
+from pyrosimple.util import matching
+
+url, runs, text = sys.argv[1:]
+pyrosimple.config.settings.SCGI_URL = url
+pyrosimple.config.settings.ITEM_CACHE_EXPIRATION = 3600.0
+matcher = matching.create_matcher(text)
+items = list(pyrosimple.connect(url).items())
+# What an item is asked for the first time is fetched: only the later rounds are matching alone.
+found = sum(bool(matcher.match(item)) for item in items)
+times = []
+for _ in range(int(runs)):
+    began = time.perf_counter()
+    for item in items:
+        matcher.match(item)
+    times.append(time.perf_counter() - began)
+print(json.dumps({"seconds": times, "found": found}))
