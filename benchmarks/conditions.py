@@ -17,6 +17,8 @@ from pyrotorque.rtorrent import RTorrent
 
 THEIRS = REPOSITORY / ".venv-pyrosimple" / "bin"
 MANUAL = 'is_ignored=0 message="" prio>0 [ prio>2 OR [ NOT [ traits=audio kind_25=jpg,png,tif,bmp ] ] ]'
+# The same as far as pyrosimple reads it: it knows neither lists nor NOT.
+THEIR_MANUAL = 'is_ignored=0 message="" prio>0 [ prio>2 OR traits!=audio OR kind_25!=jpg ]'
 NOTHING = "is_complete=no is_open=no message=*lost*"
 
 
@@ -31,18 +33,21 @@ def measure(count: int = 10_000, runs: int = 9) -> list[Figure]:
 
 
 def _matching(rtorrent: PrivateRTorrent, count: int, runs: int) -> Figure:
-    """After the fetch, with every field known: both sides match items that they have matched before."""
-    condition = parse(MANUAL)
-    items = read_items(RTorrent(rtorrent.url, read_timeout=60), "main", parse("kind=!"), condition.fields, time.time())
-    found = len(condition.select(items, time.time()))
-    ours = _best(lambda: condition.select(items, time.time()), runs)
+    """After the fetch, in Python: ours over fresh items, theirs over items whose values they know already."""
+    reader, condition = ItemReader(RTorrent(rtorrent.url, read_timeout=60)), parse(MANUAL)
+    took: list[float] = []
+    found = 0
+    for _ in range(runs):
+        items = reader.read("main", None, condition.fields, time.time())
+        took.append(_best(lambda items=items: condition.select(items, time.time()), 1))  # type: ignore[misc]
+        found = len(condition.select(items, time.time()))
     theirs = _their_matching(rtorrent, runs // 3)
     return Figure(
         f"matching {count} items with the manual's condition ({found} match)",
-        f"{ours * 1e3:.1f} ms",
+        f"{min(took) * 1e3:.1f} ms",
         f"pyrosimple {theirs}",
         "≤ 40 ms",
-        ours <= 0.040,
+        min(took) <= 0.040,
     )
 
 
@@ -92,7 +97,7 @@ def _rtcontrol(rtorrent: PrivateRTorrent, text: str) -> set[str] | None:
 
 def _their_matching(rtorrent: PrivateRTorrent, runs: int) -> str:
     script = REPOSITORY / "benchmarks" / "theirs" / "matching.py"
-    words = [f"scgi+unix://{rtorrent.socket}", str(runs), MANUAL]
+    words = [f"scgi+unix://{rtorrent.socket}", str(runs), THEIR_MANUAL]
     ended = subprocess.run([str(THEIRS / "python"), str(script), *words], capture_output=True, text=True, check=False)
     if ended.returncode:
         return f"fails: {ended.stderr.strip().splitlines()[-1][:120]}"

@@ -5,6 +5,7 @@ import sys
 import time
 
 import pyrosimple
+import pyrosimple.torrent.engine  # its matcher needs it and does not say so
 from pyrosimple.util import matching
 
 url, runs, text = sys.argv[1:]

@@ -56,14 +56,13 @@ class Condition:
 
     def select(self, items: Iterable[Mapping[str, Any]], now: float) -> list[Any]:
         """The items that match, in their order."""
-        predicate = self.at(now)
-        found: list[Any] = []
-        for item in items:
+        found = list(items)
+        for part in self.parts:
+            check = part.at(now)
             try:
-                if predicate(item):
-                    found.append(item)
+                found = [item for item in found if check(item)]
             except regexes.Undecided:
-                continue
+                found = [item for item in found if part.matches(item, now)]
         return found
 
     def explain(self, item: Any, now: float) -> list[Clause]:

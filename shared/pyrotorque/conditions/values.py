@@ -64,7 +64,8 @@ def _text(value: Written) -> Glob | Regex:
     if words.regex_end(value.cells, 0) == len(value.cells) > 1:
         return _regex(words.regex_text(value.cells[1:-1]))
     if value.text.startswith("{{") or value.text.endswith("}}"):
-        raise BadValue("templates are not read in conditions", "compare with a fixed text, a pattern or a custom field")
+        hint = "compare with a fixed text or a pattern, or compare in a field of your own, in config.py"
+        raise BadValue("templates are not read in conditions", hint)
     return Glob(words.glob_text(value.cells))
 
 

@@ -98,7 +98,10 @@ class ItemReader:
             return self._found(columns, matching, wanted, (way.view, where))
         items = list(Found(columns, matching))
         self._fetch(items, needed, way.view, where)
-        chosen = condition.select(items, now)
+        chosen = items
+        for part in condition.parts:
+            if any(field.details for field in part.table.values()):
+                chosen = part.select(chosen, now)
         self._fetch(chosen, wanted, way.view, where)
         return Found(columns, (), chosen)
 
