@@ -110,13 +110,14 @@ def _wrap_telling(reached: Reached) -> None:
     from pyrotorque.outbox import Outbox
     from pyrotorque.store import Store
 
-    add, after, ring, transaction = Outbox.add, Outbox.after, Bus.ring, Store.transaction
+    add_all, after, ring, transaction = Outbox.add_all, Outbox.after, Bus.ring, Store.transaction
     untold = [0]
 
-    def added(self: Outbox, event: Any) -> int:
-        seq = add(self, event)
-        untold[0] += 1
-        reached("event added, not committed")
+    def added(self: Outbox, events: Sequence[Any]) -> int:
+        seq = add_all(self, events)
+        if events:
+            untold[0] += len(events)
+            reached("event added, not committed")
         return seq
 
     @contextmanager
@@ -137,7 +138,7 @@ def _wrap_telling(reached: Reached) -> None:
         reached("asked for a replay, not answered")
         return after(self, *arguments)
 
-    _set(Outbox, add=added, after=asked)
+    _set(Outbox, add_all=added, after=asked)
     _set(Bus, ring=rung)
     _set(Store, transaction=committed)
 
@@ -172,28 +173,30 @@ def _wrap_rtorrent(reached: Reached) -> None:
         reached("load sent, answer not read")
         return answer
 
-    def starting(self: RTorrent, calls: Sequence[Any], **options: Any) -> Any:
-        if not any(method == "d.start" for method, _ in calls):
-            return multicall(self, calls, **options)
-        reached("start intended, not sent")
+    def together(self: RTorrent, calls: Sequence[Any], **options: Any) -> Any:
+        methods = {method for method, _ in calls}
+        loads, starts = any(method.startswith("load.") for method in methods), "d.start" in methods
+        if loads or starts:
+            reached("load intended, not sent" if loads else "start intended, not sent")
         answers = multicall(self, calls, **options)
-        reached("start sent, not recorded")
+        if loads or starts:
+            reached("load sent, answer not read" if loads else "start sent, not recorded")
         return answers
 
-    _set(RTorrent, call=loading, multicall=starting)
+    _set(RTorrent, call=loading, multicall=together)
 
 
 def _wrap_ledger(reached: Reached) -> None:
     from pyrotorque_watcher.ledger import Ledger
 
-    change = Ledger.set
+    all_loaded = Ledger.all_loaded
 
-    def changed(self: Ledger, row: Any, now: float, **columns: Any) -> None:
-        if columns.get("state") == "loaded":
+    def recorded(self: Ledger, rows: Sequence[Any], now: float) -> None:
+        if rows:
             reached("load saved by rTorrent, not recorded")
-        change(self, row, now, **columns)
+        all_loaded(self, rows, now)
 
-    _set(Ledger, set=changed)
+    _set(Ledger, all_loaded=recorded)
 
 
 def _set(owner: type, **methods: Any) -> None:

@@ -188,8 +188,7 @@ def scene(seed: int, rate: float, *, crash_points: bool = True) -> Generator[Sce
     """Everything running on a scratch folder in memory; nothing of it is left afterwards."""
     memory = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=memory if memory.is_dir() else None))
-    # TERM ends it in order, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, _end_in_order)
     with ExitStack() as ending:
         ending.callback(shutil.rmtree, folder, ignore_errors=True)
         layout, watch, port = Layout.below(folder / "c"), folder / "watch", free_port()
@@ -211,6 +210,11 @@ def scene(seed: int, rate: float, *, crash_points: bool = True) -> Generator[Sce
         made = Scene(folder, rtorrent, group, layout, stream, listener, armoury, ears, own_disk)
         made.until(made.all_run, "the group up")
         yield made
+
+
+def _end_in_order(number: int, _frame: object) -> None:
+    """TERM ends a run as Ctrl-C does: with everything that it started."""
+    sys.exit(128 + number)
 
 
 def leftovers(folder: Path) -> list[str]:
