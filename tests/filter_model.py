@@ -1,36 +1,43 @@
 """A small model of rTorrent's filter commands, by the parser rules and results measured on 0.9.8."""
 
+import re
 from collections.abc import Mapping
+from typing import TypeAlias
 
 Answers = Mapping[str, str]
+Value: TypeAlias = "int | str"
+
+_TEXTS = re.compile(r"d\.(custom[1-5=]|(message|tied_to_file|name|directory|throttle_name|hash)=)")
 
 
 def passes(where: str, answers: Answers) -> bool:
-    """Whether rTorrent lets an item with these answers by command (`d.complete=`) through the filter."""
-    return _true(_run(where, answers))
+    """Whether rTorrent lets an item with these answers by command (`d.complete=`) through the filter.
+
+    A number is true when it is not 0, a text when it is not empty: the text `0` is true.
+    """
+    return bool(_run(where, answers))
 
 
-def _run(command: str, answers: Answers) -> str:
+def _run(command: str, answers: Answers) -> Value:
     name, _, rest = command.partition("=")
     if name == "and":
-        return str(int(all(_true(_run(part, answers)) for part in _braced(rest))))
+        return int(all(_run(part, answers) for part in _braced(rest)))
     if name == "or":
-        return str(int(any(_true(_run(part, answers)) for part in _braced(rest))))
+        return int(any(_run(part, answers) for part in _braced(rest)))
     if name == "not":
         assert rest.startswith("$"), "an argument that is run"
-        return str(int(not _true(_run(rest[1:], answers))))
-    if name in ("value", "cat"):
+        return int(not _run(rest[1:], answers))
+    if name == "value":
+        return int(rest)
+    if name == "cat":
         return rest
     if name in ("less", "greater", "equal"):
         one, other = (_run(part, answers) for part in _arguments(rest))
+        assert type(one) is type(other), "rTorrent compares like with like"
         if name == "equal":
-            return str(int(one == other))
-        return str(int(int(one) < int(other) if name == "less" else int(one) > int(other)))
-    return answers[command]
-
-
-def _true(value: str) -> bool:
-    return value not in ("", "0")
+            return int(one == other)
+        return int(int(one) < int(other) if name == "less" else int(one) > int(other))
+    return answers[command] if _TEXTS.match(command) else int(answers[command])
 
 
 def _braced(text: str) -> list[str]:
