@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from demo.group import wait_until
@@ -15,7 +15,7 @@ _CHUNK = 200
 
 
 @contextlib.contextmanager
-def scratch() -> Iterator[Path]:
+def scratch() -> Generator[Path]:
     """A folder in memory where there is one, so that a slow disk does not stand between the figures."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(

@@ -4,7 +4,7 @@ import json
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +79,7 @@ def _cheap(what: str, folder: Path, rtorrent: PrivateRTorrent, runs: int, change
 
 
 @contextmanager
-def _checking(folder: Path, rtorrent: PrivateRTorrent, **change: object) -> Iterator[Callable[[], object]]:
+def _checking(folder: Path, rtorrent: PrivateRTorrent, **change: object) -> Generator[Callable[[], object]]:
     """A check as it is after the first few of a scheduler's life, which look around."""
     place = folder / "-".join(change)
     place.mkdir(exist_ok=True)

@@ -5,7 +5,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -100,7 +100,7 @@ def _started(client: RTorrent, name: str) -> bool:
 
 
 @contextlib.contextmanager
-def _ours(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Iterator[None]:
+def _ours(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Generator[None]:
     config_dir = folder / "pyroscope"
     config_dir.mkdir()
     (config_dir / "torque.ini").write_text(OURS_INI.format(url=rtorrent.url, watch=watch))
@@ -112,7 +112,7 @@ def _ours(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Iterator[None
 
 
 @contextlib.contextmanager
-def _theirs(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Iterator[None]:
+def _theirs(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Generator[None]:
     config = folder / "config.toml"
     config.write_text(THEIR_TOML.format(url=f"scgi+unix://{rtorrent.socket}", watch=watch))
     command = [str(PYROSIMPLE), "--no-fork", "--pid-file", str(folder / "pid")]

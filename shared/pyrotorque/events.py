@@ -7,9 +7,9 @@ A message has two frames:
 
 `seq` counts the durable events of one (source, epoch) from 1 without gaps; live events carry 0 and are never replayed.
 The epoch changes with a new database or a new boot of the kernel. A reader ignores unknown fields, and counts, logs
-once and drops unknown types and bad bodies. Info-hashes are upper-case hex as rTorrent prints them; times are Unix seconds;
-durations are seconds. Paths and names may hold bytes that are not UTF-8: they travel as text in which each such byte,
-and each lone surrogate, is shown as `\\xNN` (`pyrotorque.text.printable`).
+once and drops unknown types and bad bodies. Info-hashes are upper-case hex as rTorrent prints them; times are Unix
+seconds; durations are seconds. Paths and names may hold bytes that are not UTF-8: they travel as text in which each
+such byte, and each lone surrogate, is shown as `\\xNN` (`pyrotorque.text.printable`).
 """
 
 from typing import Final, Literal
