@@ -4,11 +4,11 @@ import os
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from chaos.books import Balance, Heard, balance, heard
+from chaos.books import balance, heard
 from chaos.faults import Done, Fault, faults
-from chaos.report import Aftermath, complaints, figures, show
+from chaos.report import Run, complaints, figures, show
 from chaos.scene import Scene, leftovers, scene
 from chaos.settling import aftermath, drain
 from pyrotorque.errors import RTorrentError
@@ -18,6 +18,8 @@ CLOCK = (
     "clock steps: the clock of this machine is left alone; see tests/contracts/test_watcher_clock.py, "
     "tests/unit/test_policy.py and test_scheduler_grant.py"
 )
+_LAST_AFTER = 4.0
+"""Seconds that are left for the last fault to come to rest."""
 
 
 def main() -> int:
@@ -38,8 +40,21 @@ def main() -> int:
         drain(made, made.stream.written)
         found, by_listener, items = aftermath(made), heard(made.listener.database), made.items()
     found.leftovers = leftovers(made.folder)
+    found.not_done = not_done(chosen, done)
+    found.had_time_for_all = time_for_all(chosen) <= seconds
     books = balance(made.stream.written, items, made.committed.events, by_listener, made.rtorrent_killed)
-    return _tell(made, done, books, by_listener, found, patience)
+    return _tell(Run(done, made.stream.written, books, made.committed.events, by_listener, found), patience)
+
+
+def time_for_all(chosen: Iterable[Fault]) -> float:
+    """The seconds that a run needs to do each fault once."""
+    return sum(fault.takes for fault in chosen) + _LAST_AFTER
+
+
+def not_done(chosen: Iterable[Fault], done: Iterable[Done]) -> list[str]:
+    """The faults, crash points among them, that were not done even once."""
+    names = {each.name for each in done if not each.trouble}
+    return [fault.name for fault in chosen if fault.name not in names]
 
 
 def _burn(made: Scene, chosen: Sequence[Fault], chance: random.Random, seconds: float) -> list[Done]:
@@ -50,7 +65,7 @@ def _burn(made: Scene, chosen: Sequence[Fault], chance: random.Random, seconds: 
         if not waiting:
             waiting = chance.sample(list(chosen), len(chosen))
         left = end - time.monotonic()
-        fault = next((fault for fault in waiting if fault.takes + 4.0 <= left), None)
+        fault = next((fault for fault in waiting if fault.takes + _LAST_AFTER <= left), None)
         if fault is None:
             return done
         waiting.remove(fault)
@@ -69,16 +84,14 @@ def _version(made: Scene) -> str:
         return str(error)
 
 
-def _tell(
-    made: Scene, done: Sequence[Done], books: Balance, by_listener: Heard, found: Aftermath, patience: float
-) -> int:
-    show(done, made.stream.written, books, made.committed.events, by_listener)
-    for line in figures(books, by_listener, found, made.stream.written, made.committed.events):
+def _tell(run: Run, patience: float) -> int:
+    show(run)
+    for line in figures(run):
         print(line)
-    wrong = complaints(done, books, by_listener, found, patience)
+    wrong = complaints(run, patience)
     for line in wrong:
         print(f"BROKEN: {line}")
-    print(f"{len(done)} faults, {len(wrong)} promises broken; load {os.getloadavg()[0]:.1f}")
+    print(f"{len(run.done)} faults, {len(wrong)} promises broken; load {os.getloadavg()[0]:.1f}")
     return 1 if wrong else 0
 
 

@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -12,10 +13,18 @@ from rich.table import Table
 from chaos.books import Balance, Heard, Place
 from chaos.faults import Done
 from chaos.stream import Written
-from pyrotorque.events import Event, TorrentLoaded
+from pyrotorque.events import Event, ServiceStateChanged, TorrentLoaded
 
 _GAP_WITHIN = 30.0
 """Seconds after the fault that it comes from."""
+
+
+class Counted(NamedTuple):
+    """What the exporter, a durable listener too, has counted, of how many events of others, and its own gaps."""
+
+    counted: int
+    others: int
+    gaps: int
 
 
 @dataclass
@@ -24,76 +33,110 @@ class Aftermath:
 
     load_latency: list[float]
     silence: tuple[float, str]
+    counted: Counted
     leftovers: list[str] = field(default_factory=list[str])
     unsound: list[str] = field(default_factory=list[str])
     descriptors: list[str] = field(default_factory=list[str])
-    not_visited: list[str] = field(default_factory=list[str])
+    not_done: list[str] = field(default_factory=list[str])
+    """Faults, crash points among them, that were chosen and never done."""
+    had_time_for_all: bool = False
     bugs: list[str] = field(default_factory=list[str])
-    counted: str = ""
 
 
-def show(
-    done: Sequence[Done], written: Sequence[Written], books: Balance, committed: Mapping[Place, Event], heard: Heard
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All that is known of one run when it is over."""
+
+    done: Sequence[Done]
+    written: Sequence[Written]
+    books: Balance
+    committed: Mapping[Place, Event]
+    heard: Heard
+    found: Aftermath
+
+    def did(self, name: str) -> bool:
+        return any(each.name == name for each in self.done)
+
+
+def show(run: Run) -> None:
     """Print the table: what was written and told belongs to the fault that began last before it."""
-    in_row = _row_of(done)
-    wrote = Counter(in_row(each.at) for each in written)
-    lost = Counter(in_row(each.at) for each in written if each.info_hash in books.lost)
-    at = {each.info_hash: each.at for each in written}
+    books, committed = run.books, run.committed
+    in_row = _row_of(run.done)
+    wrote = Counter(in_row(each.at) for each in run.written)
+    lost = Counter(in_row(each.at) for each in run.written if each.info_hash in books.lost)
+    at = {each.info_hash: each.at for each in run.written}
     doubled = Counter(in_row(at[info]) for info in books.loaded_twice if info in at)
     events = Counter(in_row(event.at) for event in committed.values())
     silent = Counter(in_row(committed[place].at) for place in books.events_lost)
     told_lost = Counter(in_row(committed[place].at) for place in books.events_told_lost)
     twice = Counter(in_row(committed[place].at) for place in books.events_twice if place in committed)
-    gaps = Counter(in_row(gap.at) for gap in heard.gaps)
+    gaps = Counter(in_row(gap.at) for gap in run.heard.gaps)
     table = Table(title="under fire", title_justify="left")
     columns = ("fault", "times", "metafiles", "lost", "twice", "events", "lost", "twice", "said lost", "gaps")
     for column in (*columns, "recovery median", "max", "goal"):
         table.add_column(column, justify="left" if column == "fault" else "right", no_wrap=True)
-    for name in dict.fromkeys(["before the first", *(each.name for each in done)]):
-        own = [each for each in done if each.name == name]
+    for name in dict.fromkeys(["before the first", *(each.name for each in run.done)]):
+        own = [each for each in run.done if each.name == name]
         counts = (wrote, lost, doubled, events, silent, twice, told_lost, gaps)
         table.add_row(name, str(len(own)), *(str(count[name]) for count in counts), *_recovery(own))
     Console(width=170, highlight=False).print(table)
 
 
-def figures(
-    books: Balance, heard: Heard, found: Aftermath, written: Sequence[Written], committed: Mapping[Place, Event]
-) -> list[str]:
+def figures(run: Run) -> list[str]:
     """The figures that belong to no single fault, a line each."""
+    books, heard, found, written = run.books, run.heard, run.found, run.written
     tellings = sum(heard.applied.values())
-    loads = sum(isinstance(event, TorrentLoaded) for event in committed.values())
+    loads = sum(isinstance(event, TorrentLoaded) for event in run.committed.values())
     return [
         f"metafiles: written {len(written)}, in rTorrent {len(written) - len(books.lost)}, told as loaded {loads}, "
         f"lost {len(books.lost)}, twice {books.loaded_twice.total()}, unexpected {len(books.unexpected)}",
         f"starts: not started {len(books.not_started)}, told twice {books.started_twice.total()}, started again after "
         f"rTorrent was killed {books.started_again}, never told {len(books.start_untold)}",
-        f"events: committed {len(committed)}, applied {tellings}, lost in silence {len(books.events_lost)}, lost and "
-        f"told {len(books.events_told_lost)}, applied twice {books.events_twice.total()}, "
+        f"events: committed {len(run.committed)}, applied {tellings}, lost in silence {len(books.events_lost)}, lost "
+        f"and told {len(books.events_told_lost)}, applied twice {books.events_twice.total()}, "
         f"gaps {len(heard.gaps)} ({', '.join(sorted({gap.reason for gap in heard.gaps})) or 'none'})",
         f"loads never told: {len(books.untold)}; put down as in rTorrent already: {len(books.failed)}",
         f"file close to visible in rTorrent: {_spread(found.load_latency)}",
         f"event committed to applied by the listener: {_spread(heard.delays)}",
+        f"recovery from a fault: {_spread([each.recovery for each in run.done if each.recovery is not None])}",
         f"longest silence of a service that was not hurt: {found.silence[0]:.1f} s ({found.silence[1]})",
+        f"starts by supervisord: {_starts(run.committed.values())}",
         f"open descriptors at the end: {', '.join(found.descriptors)}",
-        f"counted by the exporter: {found.counted}",
-        f"afterwards: {len(found.leftovers)} processes left, {len(found.unsound)} unsound databases",
+        f"counted by the exporter: {found.counted.counted} of {found.counted.others} events, "
+        f"with {found.counted.gaps} gaps of its own",
+        f"afterwards: {len(found.leftovers)} processes left, {len(found.unsound)} unsound databases, "
+        f"{len(found.bugs)} logs with a bug",
+        f"never done: {', '.join(found.not_done) or 'none of the faults'}",
     ]
 
 
-def complaints(done: Sequence[Done], books: Balance, heard: Heard, found: Aftermath, patience: float) -> list[str]:
+def complaints(run: Run, patience: float) -> list[str]:
     """What breaks a promise."""
-    no_ledger = any(each.name == "state of watcher corrupted" for each in done)
-    no_intents = any(each.name == "state of scheduler corrupted" for each in done)
-    lossy = [each.began for each in done if each.loses_events]
-    strange = [gap for gap in heard.gaps if not any(began <= gap.at <= began + _GAP_WITHIN for began in lossy)]
-    wrong = [f"{each.name}: {each.trouble}" for each in done if each.trouble]
+    found = run.found
+    wrong = [f"{each.name}: {each.trouble}" for each in run.done if each.trouble]
     wrong += [
         f"{each.name} took {each.recovery:.1f} s, promised {each.within:g} s"
-        for each in done
+        for each in run.done
         if each.within and each.recovery is not None and each.recovery > each.within * patience
     ]
-    for what, count in {
+    wrong += [f"{count} {what}" for what, count in _miscounts(run).items() if count]
+    lost = run.books.events_lost[:5]
+    wrong += [f"lost in silence: {place} (gaps: {run.heard.gaps_of(place.source)})" for place in lost]
+    wrong += [f"left running: {each}" for each in found.leftovers]
+    wrong += [f"not sound: {each}" for each in found.unsound]
+    wrong += [f"never done: {each}" for each in found.not_done] if found.had_time_for_all else []
+    return wrong + found.bugs
+
+
+def _miscounts(run: Run) -> dict[str, int]:
+    """What must be nothing, and how much of it there is."""
+    books = run.books
+    no_ledger, no_intents = run.did("state of watcher corrupted"), run.did("state of scheduler corrupted")
+    lossy = [each.began for each in run.done if each.loses_events]
+    strange = [gap for gap in run.heard.gaps if not any(began <= gap.at <= began + _GAP_WITHIN for began in lossy)]
+    counted, others, gaps = run.found.counted
+    uncounted = 0 if gaps or run.did("state of exporter corrupted") else others - counted
+    return {
         "metafiles lost": len(books.lost),
         "metafiles loaded twice": books.loaded_twice.total(),
         "items from nowhere": len(books.unexpected),
@@ -102,18 +145,24 @@ def complaints(done: Sequence[Done], books: Balance, heard: Heard, found: Afterm
         "events lost in silence": len(books.events_lost),
         "events applied twice": books.events_twice.total(),
         "events applied that nobody committed": len(books.events_from_nowhere),
+        "events counted by the exporter that nobody committed": max(0, counted - others),
+        "events not counted by the exporter": max(0, uncounted),
         "gaps without a reason for one": len(strange),
         "loads never told": len(books.untold),
         # What was under way when the file was lost: it is done, and nobody knows any more who did it.
         "starts never told": 0 if no_intents else len(books.start_untold),
         "loads failed": sum(not (no_ledger and event.kind == "duplicate") for event in books.failed),
-    }.items():
-        wrong += [f"{count} {what}"] if count else []
-    wrong += [f"lost in silence: {place} (gaps: {heard.gaps_of(place.source)})" for place in books.events_lost[:5]]
-    wrong += [f"left running: {each}" for each in found.leftovers]
-    wrong += [f"not sound: {each}" for each in found.unsound]
-    wrong += [f"never reached: {each}" for each in found.not_visited]
-    return wrong + found.bugs
+    }
+
+
+def _starts(events: Iterable[Event]) -> str:
+    """How often each program was started, and given up on."""
+    changes = Counter((event.service, event.state) for event in events if isinstance(event, ServiceStateChanged))
+    names = sorted({service for service, _ in changes})
+    return (
+        ", ".join(f"{name} {changes[name, 'STARTING']} ({changes[name, 'FATAL']} times FATAL)" for name in names)
+        or "none told"
+    )
 
 
 def _row_of(done: Sequence[Done]) -> Callable[[float], str]:

@@ -2,10 +2,10 @@
 
 import os
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 
 from chaos.books import balance, heard
-from chaos.report import Aftermath
+from chaos.report import Aftermath, Counted
 from chaos.scene import Scene
 from chaos.stream import Written
 from pyrotorque.events import TorrentLoaded
@@ -13,6 +13,7 @@ from pyrotorque.layout import SERVICES
 from pyrotorque.store import open_readonly
 
 _WITHIN = 120.0
+_COUNTED_WITHIN = 10.0
 
 
 def drain(made: Scene, written: Sequence[Written]) -> None:
@@ -31,10 +32,12 @@ def drain(made: Scene, written: Sequence[Written]) -> None:
 
 
 def aftermath(made: Scene) -> Aftermath:
+    counted = _counted(made)
     made.keep_committed(*SERVICES)
     found = Aftermath(
         load_latency=[event.seconds for event in made.committed.events.values() if isinstance(event, TorrentLoaded)],
         silence=made.ears.longest_silence(made.hurts),
+        counted=counted,
     )
     for service in SERVICES:
         folder = f"/proc/{made.holder(service)}/fd"
@@ -46,14 +49,24 @@ def aftermath(made: Scene) -> Aftermath:
         with closing(open_readonly(path)) as db:
             verdict = db.execute("PRAGMA integrity_check").fetchone()[0]
             found.unsound += [] if verdict == "ok" else [f"{path.name}: {verdict}"]
-    found.counted = _counted(made)
     return found
 
 
-def _counted(made: Scene) -> str:
-    """Whether the exporter, a durable listener too, has counted as many events as there were."""
-    with closing(open_readonly(made.layout.database("exporter"))) as db:
-        counted = sum(count for (count,) in db.execute("SELECT count FROM event_counts"))
-        gaps = db.execute("SELECT count(*) FROM bus_gaps").fetchone()[0]
-    others = sum(place.source != "exporter" for place in made.committed.events)
-    return f"{counted} of {others} events, with {gaps} gaps of its own"
+def _counted(made: Scene) -> Counted:
+    """What the exporter has counted once it has heard the last."""
+
+    def look() -> Counted:
+        with closing(open_readonly(made.layout.database("exporter"))) as db:
+            counted = sum(count for (count,) in db.execute("SELECT count FROM event_counts"))
+            gaps = db.execute("SELECT count(*) FROM bus_gaps").fetchone()[0]
+        # Asked in this order: it cannot have counted more.
+        made.keep_committed(*SERVICES)
+        return Counted(counted, sum(place.source != "exporter" for place in made.committed.events), gaps)
+
+    def has_all() -> bool:
+        now = look()
+        return bool(now.gaps) or now.counted >= now.others
+
+    with suppress(TimeoutError):
+        made.until(has_all, "everything counted by the exporter", _COUNTED_WITHIN)
+    return look()

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from chaos.books import balance, heard
 from chaos.faults import Done, killing
-from chaos.report import complaints, figures
+from chaos.report import Run, complaints, figures
 from chaos.scene import Scene, leftovers, scene
 from chaos.settling import aftermath, drain
 from pyrotorque.errors import RTorrentError
@@ -72,9 +72,10 @@ def main() -> int:
     erased = {each.info_hash for each in made.stream.written[: eraser.erased]}
     books = balance(made.stream.written, items, made.committed.events, by_listener, [])
     books = replace(books, lost=books.lost - erased)
-    for line in figures(books, by_listener, found, made.stream.written, made.committed.events):
+    run = Run(done, made.stream.written, books, made.committed.events, by_listener, found)
+    for line in figures(run):
         print(line)
-    wrong = complaints(done, books, by_listener, found, float(os.environ.get("CHAOS_PATIENCE", "1")))
+    wrong = complaints(run, float(os.environ.get("CHAOS_PATIENCE", "1")))
     wrong += [f"{info} was erased and came back" for info in erased & items.keys()]
     wrong += grown(samples, len(made.stream.written))
     for line in wrong:

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from chaos.__main__ import not_done, time_for_all
 from chaos.books import Balance, Committed, Gap, Heard, Place, balance
+from chaos.faults import Done, faults
+from chaos.points import POINTS
+from chaos.report import Aftermath, Counted, Run, complaints, figures
 from chaos.soak import Sample, grown
 from chaos.stream import Written
 from demo.group import REPOSITORY, environment
@@ -125,6 +129,59 @@ def test_what_was_taken_from_a_file_is_remembered_as_committed(tmp_path: Path) -
             db.execute("DELETE FROM bus_events WHERE position < ?", (outbox.head,))
     store.close()
     assert [place.seq for place in committed.events] == [1, 2]
+
+
+def run_of(
+    *done: Done, counted: Counted | None = None, gaps: tuple[Gap, ...] = (), found: Aftermath | None = None
+) -> Run:
+    """A run in which all went well but for what is given."""
+    events: dict[Place, Event] = {FIRST: loaded(A), SECOND: started(A, 2.0)}
+    found = found or Aftermath([0.01], (1.0, "watcher"), counted or Counted(2, 2, 0))
+    heard = Heard(Counter([FIRST, SECOND]), [0.1], list(gaps))
+    return Run(done, [], balanced(events, FIRST, SECOND), events, heard, found)
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        (run_of(), []),
+        (run_of(Done("kill", 1.0, 2.1, 2.0, False)), ["kill took 2.1 s, promised 2 s"]),
+        (run_of(Done("kill", 1.0, None, 2.0, False, "never came back")), ["kill: never came back"]),
+        (run_of(counted=Counted(3, 2, 0)), ["1 events counted by the exporter that nobody committed"]),
+        (run_of(counted=Counted(1, 2, 0)), ["1 events not counted by the exporter"]),
+        (run_of(counted=Counted(1, 2, 1)), []),
+        (run_of(gaps=(Gap(9.0, "watcher", ("e0", 7), ("e2", 0), "new"),)), ["1 gaps without a reason for one"]),
+        (
+            run_of(
+                Done("corrupted", 8.0, 1.0, 0.0, True), gaps=(Gap(9.0, "watcher", ("e0", 7), ("e2", 0), "new"),)
+            ),
+            [],
+        ),
+    ],
+    ids=["well", "slow", "never", "counted twice", "not counted", "said lost", "gap", "gap with a reason"],
+)  # fmt: skip
+def test_what_breaks_a_promise_is_said(run: Run, said: list[str]) -> None:
+    assert complaints(run, patience=1.0) == said
+
+
+def test_a_fault_that_was_never_done_breaks_a_promise_where_there_was_time_for_all() -> None:
+    chosen = faults(own_disk=True)
+    last = f"listener: {POINTS['listener'][-1]}"
+    done = [Done(fault.name, 1.0, 1.0, 0.0, False) for fault in chosen if fault.name != last]
+    done.append(Done(last, 1.0, None, 2.0, False, "not reached"))
+    assert not_done(chosen, done) == [last]
+    found = Aftermath([], (0.0, ""), Counted(2, 2, 0), not_done=[last])
+    assert complaints(run_of(found=found), 1.0) == []
+    found.had_time_for_all = True
+    assert complaints(run_of(found=found), 1.0) == [f"never done: {last}"]
+    assert f"never done: {last}" in figures(run_of(found=found))
+
+
+def test_ten_minutes_have_time_for_every_fault() -> None:
+    chosen = faults(own_disk=True)
+    points = {f"{service}: {point}" for service, points in POINTS.items() for point in points}
+    assert points <= {fault.name for fault in chosen}
+    assert time_for_all(chosen) <= 600
 
 
 def life(*memory: int, pid: int = 1, threads: int = 8) -> list[Sample]:
