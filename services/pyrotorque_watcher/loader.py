@@ -7,7 +7,7 @@ Every step may be repeated: a hash that rTorrent has is not loaded again.
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,9 +15,9 @@ from typing import Final
 
 import msgspec
 
-from pyrotorque.errors import RTorrentError, RTorrentPermission, RTorrentUnavailable
+from pyrotorque.errors import RTorrentError
 from pyrotorque.events import LoadFailure
-from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent import ExchangeFailed, RTorrent
 from pyrotorque.text import printable
 from pyrotorque_watcher.away import Away
 from pyrotorque_watcher.ledger import Ledger, Row, Seen
@@ -25,7 +25,7 @@ from pyrotorque_watcher.marks import disarm, marks_of
 from pyrotorque_watcher.outcomes import Outcomes
 from pyrotorque_watcher.plan import Plan
 from pyrotorque_watcher.prepare import Client, Gone, NotYet, Prepared, Ready, Refused, Written, prepare, why_unseen
-from pyrotorque_watcher.sending import PARCEL, Sender, parcel
+from pyrotorque_watcher.sending import PARCEL, UNANSWERED_MAX, Sender, parcel, why_given_up
 from pyrotorque_watcher.sight import Sight
 from pyrotorque_watcher.walk import look
 
@@ -54,6 +54,8 @@ class Loader:
     """Called while rTorrent works and nothing else is to be done; short."""
     _looks: dict[int, int] = field(default_factory=dict[int, int])
     _sends: dict[int, int] = field(default_factory=dict[int, int])
+    _unanswered: Counter[int] = field(default_factory=Counter[int])
+    """How many requests with this row in it rTorrent left without an answer."""
     _unrecorded: set[int] = field(default_factory=set[int])
     """Rows that were looked for, and the ledger does not have it yet: their time may come again meanwhile."""
     _later: "deque[Callable[[], None]]" = field(default_factory=deque["Callable[[], None]"])
@@ -71,7 +73,7 @@ class Loader:
             rows = self.ledger.rows("seen", now, BATCH)
             more = len(rows) == BATCH
             self._verify(self._send_all(rows), defer=more)
-        except (RTorrentUnavailable, RTorrentPermission) as error:
+        except RTorrentError as error:
             more = False
             self.lost(error, time.time())
         else:
@@ -149,6 +151,9 @@ class Loader:
         if client is None:
             self._wait(row, now, _NEVER, "its job is not active")
             return None
+        if self._unanswered[row.turn] >= UNANSWERED_MAX:
+            self._fail(row, "timeout", why_given_up(self._unanswered.pop(row.turn)))
+            return None
         plan = prepare(row, client.settings, client.recipes, self, now)
         if not isinstance(plan, Plan):
             self._not_sent(row, plan, now)
@@ -169,14 +174,20 @@ class Loader:
             tied=int(plan.tied),
             attempts=row.attempts + 1,
         )
-        return Ready(planned, plan, client.settings)
+        return Ready(planned, plan, client.settings, suspect=self._unanswered[row.turn] > 0)
 
     def _ask_to_load(self, together: Sequence[Ready], meanwhile: Callable[[], None]) -> list[Row]:
         """Those that rTorrent took; what it did with them is another question."""
         sender, taken = Sender(self.rtorrent, self.sight), list[Row]()
         for _ in together:
             self.outcomes.metrics.accepted()
-        for ready, refused in zip(together, sender.send(together, meanwhile), strict=True):
+        try:
+            answers = sender.send(together, meanwhile)
+        except ExchangeFailed as error:
+            if error.reason != "connect":
+                self._unanswered.update(ready.row.turn for ready in together)
+            raise
+        for ready, refused in zip(together, answers, strict=True):
             if refused is None:
                 taken.append(ready.row)
             else:
@@ -259,6 +270,7 @@ class Loader:
             if mark is not None:
                 self._looks.pop(row.turn, None)
                 self._sends.pop(row.turn, None)
+                self._unanswered.pop(row.turn, None)
 
     def _invisible(self, row: Row, now: float) -> None:
         looks, sends = self._looks.get(row.turn, len(_AGAIN)), self._sends.get(row.turn, 0)

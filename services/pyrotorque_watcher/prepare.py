@@ -78,11 +78,12 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A row that is in the ledger as sent, and what to send."""
+    """A row that is in the ledger as sent, and what to send; a `suspect` may be what rTorrent died of."""
 
     row: Row
     plan: Plan
     settings: WatchSettings
+    suspect: bool = False
 
     @property
     def verb(self) -> str:

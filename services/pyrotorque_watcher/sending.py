@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyrotorque.errors import RequestTooLarge, RTorrentFault
-from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent import Call, RTorrent
 from pyrotorque.text import printable
 from pyrotorque_watcher.marks import replace_broken
 from pyrotorque_watcher.plan import globs, mapped, verb
@@ -15,13 +15,18 @@ from pyrotorque_watcher.sight import Sight
 
 PARCEL: Final = 8  # loads in one request: some milliseconds of rTorrent's time
 _PARCEL_BYTES: Final = 192 * 1024  # of metafiles in it, so that it stays far below rTorrent's default limit
+# Requests with one metafile in them that got no answer, all but the first with nothing else in them. Once more, and
+# rTorrent might die once more, and nothing else would ever be loaded.
+UNANSWERED_MAX: Final = 3
 
 
 def parcel(ready: deque[Ready]) -> list[Ready]:
-    """Take from `ready` what may travel in one request; a large one goes alone."""
+    """Take from `ready` what may travel in one request; a large one goes alone, and so does a suspect."""
     taken = [ready.popleft()]
     size = taken[0].size
-    while ready and len(taken) < PARCEL and size + ready[0].size <= _PARCEL_BYTES:
+    if taken[0].suspect:
+        return taken
+    while ready and not ready[0].suspect and len(taken) < PARCEL and size + ready[0].size <= _PARCEL_BYTES:
         taken.append(ready.popleft())
         size += taken[-1].size
     return taken
@@ -41,16 +46,14 @@ class Sender:
                 replace_broken(self.rtorrent, ready.row, ready.plan)
         if len(together) == 1:
             return [self._alone(together[0], meanwhile)]
-        answers = self.rtorrent.multicall(
-            [
-                (ready.verb, ("", torrent.data, *torrent.commands))
-                for ready in together
-                for torrent in ready.plan.torrents
-            ],
-            label=together[0].verb,
-            meanwhile=meanwhile,
-        )
-        slots = iter(answers)
+        calls: list[Call] = [
+            (ready.verb, ("", torrent.data, *torrent.commands)) for ready in together for torrent in ready.plan.torrents
+        ]
+        try:
+            slots = iter(self.rtorrent.multicall(calls, label=together[0].verb, meanwhile=meanwhile))
+        except (RequestTooLarge, RTorrentFault):
+            # One of them, or this rTorrent's way with many: what it took already, it does not take again.
+            return [self._alone(ready, meanwhile) for ready in together]
         return [_refusal([next(slots) for _ in ready.plan.torrents]) for ready in together]
 
     def _alone(self, ready: Ready, meanwhile: Callable[[], None]) -> Refused | None:
@@ -77,6 +80,14 @@ class Sender:
         except RTorrentFault as fault:
             return _refusal([fault])
         return None
+
+
+def why_given_up(times: int) -> str:
+    """The reason of a metafile that was sent so often in vain."""
+    return (
+        f"rTorrent ended or hung each of the {times} times it was asked to load this, at last with nothing else in the "
+        "request: it may be what rTorrent dies of"
+    )
 
 
 def _refusal(answers: Sequence[object]) -> Refused | None:

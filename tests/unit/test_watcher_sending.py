@@ -1,6 +1,7 @@
 """Several metafiles travel in one request, as many as rTorrent's limit has room for."""
 
 from collections import deque
+from dataclasses import replace
 
 import pytest
 
@@ -37,6 +38,11 @@ def test_small_ones_travel_together_and_large_ones_alone_in_their_order(sizes: l
         made.append(parcel(waiting))
     assert [len(each) for each in made] == parcels
     assert [one.row.turn for each in made for one in each] == list(range(len(sizes)))
+
+
+def test_what_rtorrent_may_have_died_of_travels_alone() -> None:
+    waiting = deque(replace(ready(turn, 100), suspect=turn in (2, 3)) for turn in range(6))
+    assert [[one.row.turn for one in parcel(waiting)] for _ in range(4)] == [[0, 1], [2], [3], [4, 5]]
 
 
 @pytest.mark.parametrize(

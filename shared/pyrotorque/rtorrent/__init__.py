@@ -1,14 +1,17 @@
 """The only door to rTorrent: SCGI over a unix socket or TCP, with deadlines, and odd names break no answer."""
 
 from pyrotorque.rtorrent.address import Address, TcpAddress, UnixAddress, parse_url
-from pyrotorque.rtorrent.client import Identity, RTorrent
+from pyrotorque.rtorrent.client import Call, Identity, RTorrent
+from pyrotorque.rtorrent.scgi import ExchangeFailed
 from pyrotorque.rtorrent.stats import CallStats, Durations
 from pyrotorque.rtorrent.xml import Param, Value
 
 __all__ = [
     "Address",
+    "Call",
     "CallStats",
     "Durations",
+    "ExchangeFailed",
     "Identity",
     "Param",
     "RTorrent",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from pyrotorque.errors import RTorrentFault
+from pyrotorque.errors import RequestTooLarge, RTorrentFault
 from pyrotorque.rtorrent.address import Address, parse_url
 from pyrotorque.rtorrent.effects import changes_something
 from pyrotorque.rtorrent.line import Line, LineSettings, Terms
@@ -99,16 +99,27 @@ class RTorrent:
             return []
         packed: list[Param] = [{"methodName": name, "params": list(params)} for name, params in calls]
         if len(calls) > 1 and _is_large(packed):
-            half = len(calls) // 2
-            return self.multicall(calls[:half], timeout, label=label) + self.multicall(
-                calls[half:], timeout, label=label, meanwhile=meanwhile
-            )
+            return self._in_halves(calls, timeout, label, meanwhile)
         repeatable = not any(changes_something(name, params) for name, params in calls)
         terms = self._terms(label or "system.multicall", timeout, repeatable, meanwhile)
-        slots = self._ask("system.multicall", [packed], decode_answer, terms)
+        try:
+            slots = self._ask("system.multicall", [packed], decode_answer, terms)
+        except RequestTooLarge:
+            # Its owner has set the limit lower; rTorrent looks at the size before it does anything.
+            if len(calls) == 1:
+                raise
+            return self._in_halves(calls, timeout, label, meanwhile)
         if not isinstance(slots, list) or len(slots) != len(calls):
             raise self._line.unreadable(f"system.multicall of {len(calls)} calls gave {printable(repr(slots)[:80])}")
         return [self._slot(name, slot) for (name, _), slot in zip(calls, slots, strict=True)]
+
+    def _in_halves(
+        self, calls: Sequence[Call], timeout: float | None, label: str, meanwhile: Callable[[], None] | None
+    ) -> list[Value | RTorrentFault]:
+        half = len(calls) // 2
+        return self.multicall(calls[:half], timeout, label=label) + self.multicall(
+            calls[half:], timeout, label=label, meanwhile=meanwhile
+        )
 
     def rows(
         self,

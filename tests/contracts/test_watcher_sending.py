@@ -1,0 +1,114 @@
+"""Many metafiles in one request: limits, crashes and hangs in the middle of it keep no other metafile back."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.rtorrent import ExchangeFailed, RTorrent
+from tests.watching import Watching, job
+
+pytestmark = pytest.mark.rtorrent
+
+
+@pytest.fixture
+def root(short_folder: Path) -> Path:
+    folder = short_folder / "watch"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def watching(short_folder: Path, root: Path, rtorrent: PrivateRTorrent) -> Iterator[Watching]:
+    with Watching(short_folder, job(root), url=rtorrent.url) as begun:
+        begun.settle()
+        yield begun
+
+
+def drop(path: Path, **params: Any) -> str:
+    metafile = make_metafile(path.name, **params)
+    path.write_bytes(metafile)
+    return info_hash(metafile)
+
+
+def items(rtorrent: PrivateRTorrent) -> set[str]:
+    return {info for (info,) in RTorrent(rtorrent.url).rows("main", ["d.hash="])}
+
+
+def test_an_rtorrent_that_takes_small_requests_only_gets_small_ones(
+    watching: Watching, root: Path, rtorrent: PrivateRTorrent
+) -> None:
+    client = RTorrent(rtorrent.url)
+    client.call("network.xmlrpc.size_limit.set", "", 8_000)
+    wanted = {drop(root / f"{number}.torrent", comment="x" * 1000) for number in range(100)}
+    watching.until(lambda: watching.states("loaded") == 100, 30)
+    assert items(rtorrent) == wanted
+    marks = client.multicall([("d.custom", (row.info_hash, "pyrotorque")) for row in watching.rows])
+    assert marks == [row.token for row in watching.rows]
+
+
+def holds(what: object, data: bytes) -> bool:
+    return any(holds(each, data) for each in what) if isinstance(what, (list, tuple)) else what == data
+
+
+@pytest.fixture
+def deadly(monkeypatch: pytest.MonkeyPatch, rtorrent: PrivateRTorrent) -> Callable[[bytes], list[int]]:
+    """Makes rTorrent die of a metafile, and come back as its service manager would bring it; how often it did."""
+
+    def made(metafile: bytes) -> list[int]:
+        died: list[int] = []
+        for name in ("call", "multicall"):
+            asked = getattr(RTorrent, name)
+
+            def ask(self: RTorrent, *args: Any, asked: Any = asked, **named: Any) -> Any:
+                if not holds(args, metafile):
+                    return asked(self, *args, **named)
+                died.append(rtorrent.pid)
+                rtorrent.kill()
+                rtorrent.start()
+                raise ExchangeFailed("rTorrent broke the connection", "reset")
+
+            monkeypatch.setattr(RTorrent, name, ask)
+        return died
+
+    return made
+
+
+def test_a_metafile_that_rtorrent_dies_of_is_given_up_and_its_neighbours_are_loaded(
+    watching: Watching, root: Path, rtorrent: PrivateRTorrent, deadly: Callable[[bytes], list[int]]
+) -> None:
+    poison = make_metafile("poison")
+    died = deadly(poison)
+    wanted = {drop(root / f"{number:02}.torrent") for number in (*range(5), *range(6, 30))}
+    (root / "05.torrent").write_bytes(poison)
+    watching.until(lambda: watching.state(root / "05.torrent") == "failed", 30)
+    watching.until(lambda: items(rtorrent) == wanted)
+    assert len(died) == 3
+    assert [(event.kind, event.metafile) for event in watching.failed] == [("timeout", str(root / "05.torrent"))]
+    assert "dies of" in watching.row(root / "05.torrent").reason
+    watching.until(lambda: {event.info_hash for event in watching.loaded} == wanted)
+    assert len(watching.loaded) == len(wanted)
+
+
+def test_a_hang_in_the_middle_of_a_burst_gives_nothing_up(
+    watching: Watching, root: Path, rtorrent: PrivateRTorrent
+) -> None:
+    """A request that timed out is carried out later; what it was about is looked for before it is asked again."""
+    wanted = {drop(root / f"{number}.torrent") for number in range(40)}
+    loader = watching.watcher.loader
+    assert loader
+    loader.rtorrent.read_timeout = 0.3
+    for _ in range(5):
+        loaded = len(watching.loaded)
+        watching.until(lambda loaded=loaded: len(watching.loaded) > loaded)  # type: ignore[misc]
+        rtorrent.pause()
+        watching.turn()
+        rtorrent.resume()
+        if len(watching.loaded) == 40:
+            break
+    watching.until(lambda: len(watching.loaded) == 40, 20)
+    assert {event.info_hash for event in watching.loaded} == wanted == items(rtorrent)
+    assert not watching.failed
