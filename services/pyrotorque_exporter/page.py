@@ -2,10 +2,12 @@
 
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pyrotorque.events import (
     Durable,
@@ -21,62 +23,78 @@ from pyrotorque.settings.schema import ExporterSettings
 from pyrotorque.text import printable
 from pyrotorque_exporter import shown
 from pyrotorque_exporter.exposition import Exposition
-from pyrotorque_exporter.page_rows import Row, process_rows, queue_rows, watch_facts
+from pyrotorque_exporter.page_rows import Row, alarms, process_rows, queue_rows, watch_facts
 from pyrotorque_exporter.told import Told
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 ROWS_MAX: Final = 12
+GROUPS: Final = frozenset(("processes", "queue", "watch", "jobs", "system", "throttle", "summary"))
 REFRESH: Final = 10
+REFRESH_SOON: Final = 1
+FAILED_METAFILES: Final = "pyrotorque_watch_failed_metafiles"
 
 
+class Queues(Protocol):
+    """Tells what the queues would start next, once it was told to `look`; None while nobody can say yet."""
+
+    def look(self) -> None: ...
+    def queues(self) -> Mapping[str, Mapping[str, Any]] | None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
 class StatusPage:
-    """Renders the page; names of torrents, paths and reasons appear only when `page_names` is set."""
+    """Renders the page; names of torrents, paths and reasons appear only when `names` is set."""
 
-    groups = frozenset(("processes", "queue", "watch", "jobs", "system", "throttle", "summary"))
-
-    def __init__(
-        self,
-        told: Told,
-        recent: Callable[[], Sequence[Durable]],
-        *,
-        explained: Callable[[], Mapping[str, Mapping[str, Any]]] = dict,
-        prefix: str = "rtorrent_",
-        names: bool = False,
-        wall: Callable[[], float] = time.time,
-    ) -> None:
-        self._told, self._recent, self._explained = told, recent, explained
-        self._prefix, self._names, self._wall = prefix, names, wall
+    told: Told
+    recent: Callable[[], Sequence[Durable]]
+    queues: Queues
+    prefix: str = "rtorrent_"
+    names: bool = False
+    wall: Callable[[], float] = time.time
 
     def of(self, settings: ExporterSettings) -> "StatusPage":
         """The page as one exporter job shows it."""
-        return StatusPage(self._told, self._recent, prefix=settings.prefix, names=settings.page_names, wall=self._wall)
+        return replace(self, prefix=settings.prefix, names=settings.page_names)
 
-    def html(self, exposition: Exposition | None) -> bytes:
-        """The document; `exposition` is None when rTorrent did not answer in time."""
-        now = self._wall()
-        seen = exposition or Exposition(b"")
-        recent = list(reversed(self._recent()))
+    @property
+    def groups(self) -> frozenset[str]:
+        """The groups that the page shows something of."""
+        return GROUPS
+
+    def look(self) -> None:
+        """Somebody asks for the page: `html` will be called in a moment."""
+        self.queues.look()
+
+    def html(self, seen: Exposition) -> bytes:
+        """The document, from what a scrape gave."""
+        now = self.wall()
+        recent = list(reversed(self.recent()))
+        explained = self.queues.queues()
+        processes = process_rows(self.told, seen, now)
+        failed = self._failed(recent, seen, now)
+        gauge = seen.value(FAILED_METAFILES)
         text = _template().render(
             host=socket.gethostname(),
             now=shown.clock(now),
-            refresh=REFRESH,
-            names=self._names,
+            refresh=REFRESH if explained is not None else REFRESH_SOON,
+            names=self.names,
+            alarms=alarms(processes, seen, prefix=self.prefix, failed=int(gauge or len(failed))),
             rtorrent=self._rtorrent(seen, now),
-            processes=process_rows(self._told.snapshot(), seen, now),
-            queues=queue_rows(self._told.last_checks(), self._explained(), seen, now, names=self._names),
+            processes=processes,
+            queues=queue_rows(self.told.last_checks(), explained or {}, seen, now, names=self.names),
             watch=watch_facts(seen, now),
             loads=self._loads([event for event in recent if isinstance(event, TorrentLoaded)], now),
             starts=self._starts([event for event in recent if isinstance(event, TorrentStarted)], now),
-            failed=self._failed(recent, now),
+            failed=failed[:ROWS_MAX],
             troubles=self._troubles(recent, now),
         )
         return text.encode("utf-8", "replace")
 
     def _rtorrent(self, seen: Exposition, now: float) -> Row:
-        prefix = self._prefix
-        up = seen.value(f"{prefix}up") == 1.0
+        prefix = self.prefix
+        up = seen.value(f"{prefix}up")
         versions = next((one for one in seen.metrics if one.name == f"{prefix}info"), None)
         started = seen.value(f"{prefix}start_time_seconds")
         rates = {
@@ -85,7 +103,8 @@ class StatusPage:
         }
         states = seen.labelled(f"{prefix}items")
         return {
-            "up": up,
+            "asked": up is not None,
+            "up": up == 1.0,
             "version": versions.samples[0].labels.get("client_version", "") if versions else "",
             "uptime": shown.duration(now - started) if started else "",
             **rates,
@@ -98,7 +117,7 @@ class StatusPage:
         }
 
     def _item(self, event: TorrentLoaded | TorrentStarted | StartFailed) -> str:
-        return printable(event.name) if self._names else f"{event.info_hash[:8]}…"
+        return printable(event.name) if self.names else f"{event.info_hash[:8]}…"
 
     def _loads(self, events: Sequence[TorrentLoaded], now: float) -> list[Row]:
         return [
@@ -123,39 +142,48 @@ class StatusPage:
             for event in events[:ROWS_MAX]
         ]
 
-    def _failed(self, newest_first: Sequence[Durable], now: float) -> list[Row]:
-        """Metafiles that failed and were not loaded since, each once."""
+    def _failed(self, newest_first: Sequence[Durable], seen: Exposition, now: float) -> list[Row]:
+        """Metafiles that failed and were neither loaded since nor, as far as the watcher can say, taken away."""
         settled: set[str] = set()
         rows: list[Row] = []
         for event in newest_first:
             if isinstance(event, LoadFailed | TorrentLoaded) and event.metafile not in settled:
                 settled.add(event.metafile)
-                if isinstance(event, LoadFailed):
+                if isinstance(event, LoadFailed) and event.kind != "duplicate":
                     rows.append(
                         {
                             **_when(event, now),
                             "job": event.job,
                             "kind": event.kind.replace("_", " "),
-                            "metafile": printable(event.metafile) if self._names else "",
-                            "reason": printable(event.reason) if self._names else "",
+                            "metafile": printable(event.metafile) if self.names else "",
+                            "reason": printable(event.reason) if self.names else "",
                         }
                     )
-        return rows[:ROWS_MAX]
+        still = seen.value(FAILED_METAFILES)
+        return rows if still is None else rows[: int(still)]
 
     def _troubles(self, newest_first: Sequence[Durable], now: float) -> list[Row]:
-        rows: list[Row] = []
+        """What went wrong lately; what went wrong in the same way again and again is one row."""
+        last: dict[str, Fact] = {}
+        times = Counter[str]()
         for event in newest_first:
-            match event:
-                case StartFailed():
-                    what = f"start of {self._item(event)} failed: {event.kind}"
-                case JobFailed():
-                    what = f"job {event.job} failed" + (f": {printable(event.reason)}" if self._names else "")
-                case ServiceStateChanged(state="BACKOFF" | "EXITED" | "FATAL" | "UNKNOWN"):
-                    what = f"{event.service} was {event.before}, is {event.state}"
-                case _:
-                    continue
-            rows.append({**_when(event, now), "what": what})
-        return rows[:ROWS_MAX]
+            if what := self._trouble(event):
+                last.setdefault(what, event)
+                times[what] += 1
+        return [
+            {**_when(event, now), "what": what, "times": times[what]} for what, event in list(last.items())[:ROWS_MAX]
+        ]
+
+    def _trouble(self, event: Durable) -> str:
+        match event:
+            case StartFailed():
+                return f"start of {self._item(event)} failed: {event.kind}"
+            case JobFailed():
+                return f"job {event.job} failed" + (f": {printable(event.reason)}" if self.names else "")
+            case ServiceStateChanged(state="BACKOFF" | "EXITED" | "FATAL" | "UNKNOWN"):
+                return f"{event.service} was {event.before.lower()}, then {event.state.lower()}"
+            case _:
+                return ""
 
 
 def _when(event: Fact, now: float) -> Row:

@@ -27,27 +27,35 @@ class Peek:
         self._explain, self._clock = explain, clock
         self._lock = threading.Lock()
         self._asked_at = self._answered_at = float("-inf")
+        self._asking = False
         self._queues: dict[str, dict[str, Any]] = {}
 
     @classmethod
     def at_scheduler(cls, layout: Layout) -> "Peek":
         return cls(lambda: ask(layout, "scheduler", ExplainQueue(), PATIENCE))
 
-    def queues(self) -> dict[str, dict[str, Any]]:
-        """What each queue last explained, by its job; nothing where that is too long ago."""
+    def look(self) -> None:
+        """Ask in the background, unless that was done just now."""
         with self._lock:
             now = self._clock()
-            if now - self._asked_at >= AGAIN_AFTER:
-                self._asked_at = now
+            if not self._asking and now - self._asked_at >= AGAIN_AFTER:
+                self._asked_at, self._asking = now, True
                 threading.Thread(target=self._ask, name="peek", daemon=True).start()
-            return dict(self._queues) if now - self._answered_at < FRESH else {}
+
+    def queues(self) -> dict[str, dict[str, Any]] | None:
+        """What each queue last explained, by its job; nothing where that is too long ago, None while it is asked."""
+        with self._lock:
+            if self._clock() - self._answered_at < FRESH:
+                return dict(self._queues)
+            return None if self._asking else {}
 
     def _ask(self) -> None:
         try:
             answer = self._explain()
         except ServiceUnreachable:
-            return
-        explained = answer.data if isinstance(answer.data, list) else []
+            answer = Answer(ok=False, text="")
         with self._lock:
-            self._queues = {str(one["job"]): one for one in explained if isinstance(one, dict) and "job" in one}
-            self._answered_at = self._clock()
+            self._asking = False
+            if answer.ok and isinstance(answer.data, list):
+                self._queues = {str(one["job"]): one for one in answer.data if isinstance(one, dict) and "job" in one}
+                self._answered_at = self._clock()

@@ -24,7 +24,8 @@ class Page(Protocol):
     @property
     def groups(self) -> frozenset[str]: ...
 
-    def html(self, exposition: Exposition | None) -> bytes: ...
+    def look(self) -> None: ...
+    def html(self, seen: Exposition) -> bytes: ...
 
 
 class Routes:
@@ -76,13 +77,18 @@ class Routes:
         return self._late[2]
 
     def _status(self, request: Request) -> Response | Waiting:
-        def shown(result: Exposition | None) -> Response:
+        def shown(result: Exposition) -> Response:
             return Response(200, self._page.html(result), "text/html; charset=utf-8", _PAGE_HEADERS)
 
+        self._page.look()
         deadline = self._clock() + PAGE_PATIENCE
         wanted = self._page.groups & set(self._scraper.names)
-        flight = self._flights.board(wanted, deadline) if wanted else None
-        return _Pending(flight, deadline, shown, lambda: shown(None)) if flight else shown(None)
+        if not wanted:
+            return shown(Exposition(b""))
+        flight = self._flights.board(wanted, deadline)
+        if flight is None:
+            return shown(self._without_rtorrent(wanted))
+        return _Pending(flight, deadline, shown, lambda: shown(self._without_rtorrent(wanted)))
 
 
 def patience(request: Request) -> float:

@@ -65,7 +65,7 @@ class Exporter:
             processes=Processes(self._told, self._totals.families, supervisor=supervisor),
             trackers=self._trackers,
             aliases=settings.aliases,
-            page=StatusPage(self._told, lambda: memory.recent, explained=self._peek.queues),
+            page=StatusPage(told=self._told, recent=lambda: memory.recent, queues=self._peek),
             landed=self._bus.wake,
         )
         self._webs = [Web(job, settings.rtorrent, shared) for job in jobs]

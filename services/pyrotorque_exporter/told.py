@@ -8,6 +8,7 @@ from typing import Final
 
 from pyrotorque.events import Delivery, Family, Heartbeat, QueueChecked, ServiceStateChanged, TotalsReported
 
+OURSELVES: Final = "exporter"
 SILENT_AFTER: Final = 5.0
 """Seconds without a heartbeat after which a service's gauges are withdrawn: they would lie."""
 
@@ -83,6 +84,12 @@ class Told:
                 for family in service.totals.families
                 if wanted(family.name) and (family.kind != "gauge" or now - service.heard <= SILENT_AFTER)
             ]
+
+    def is_up(self, name: str) -> bool:
+        """Whether service `name` was heard of lately; we are not told of ourselves."""
+        with self._lock:
+            service = self.services.get(name)
+            return name == OURSELVES or (service is not None and self.clock() - service.heard <= SILENT_AFTER)
 
     def snapshot(self) -> dict[str, Service]:
         """A copy that the loop does not change under the reader's hands."""

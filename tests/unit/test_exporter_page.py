@@ -1,13 +1,15 @@
 """The status page shows what goes on, without names unless told to, and nothing in it is taken for markup."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
-from pyrotorque.events import LoadFailed, TorrentLoaded
+from pyrotorque.events import Durable, JobFailed, LoadFailed, LoadFailure, ServiceStateChanged, TorrentLoaded
+from pyrotorque.settings.schema import ExporterSettings
 from pyrotorque_exporter.calls import Calls
 from pyrotorque_exporter.collectors import Turn
 from pyrotorque_exporter.collectors.processes import Processes
@@ -17,9 +19,35 @@ from pyrotorque_exporter.page import StatusPage
 from pyrotorque_exporter.shown import ago, duration, rate, size
 from pyrotorque_exporter.told import Told
 from tests.exporter_fakes import FakeRTorrent
-from tests.exporter_scene import HASH, NOW, ODD, recent, told
+from tests.exporter_scene import HASH, NOW, ODD, beat, live, recent, told
 
-EXPLAINED: Mapping[str, Mapping[str, Any]] = {"queue": {"order": [{"name": ODD, "hash": HASH}]}}
+RUNS, OTHER_HASH = "What runs", "F" * 40
+
+
+@dataclass
+class Queues:
+    """What the scheduler explained, or None while it is asked."""
+
+    told: Mapping[str, Mapping[str, Any]] | None = field(default_factory=dict[str, Mapping[str, Any]])
+    looks: int = 0
+
+    def look(self) -> None:
+        self.looks += 1
+
+    def queues(self) -> Mapping[str, Mapping[str, Any]] | None:
+        return self.told
+
+
+EXPLAINED: Mapping[str, Mapping[str, Any]] = {
+    "queue": {
+        "downloading": 4,
+        "startable": 16,
+        "hold": {"reason": "failed_before", "text": "did not start (http://t.org/secret), tried again in 9 s"},
+        "next_start": NOW + 9,
+        "running": [{"name": RUNS, "hash": OTHER_HASH}],
+        "order": [{"name": ODD, "hash": HASH}, *({"name": f"later {n}", "hash": HASH} for n in range(6))],
+    }
+}
 
 
 class Text(HTMLParser):
@@ -57,10 +85,25 @@ def _seen(known: Told) -> Exposition:
     return Exposition(b"", tuple(metrics))
 
 
-def _page(*, names: bool = False) -> Text:
+def _made(
+    known: Told,
+    events: Sequence[Durable] = (),
+    *,
+    queues: Queues | None = None,
+    seen: Exposition | None = None,
+    names: bool = False,
+) -> Text:
+    page = StatusPage(told=known, recent=lambda: events, queues=queues or Queues(), names=names, wall=lambda: NOW)
+    return Text(page.html(seen or Exposition(b"")).decode())
+
+
+def _page(*, names: bool = False, explained: Mapping[str, Mapping[str, Any]] | None = None) -> Text:
     known = told()
-    page = StatusPage(known, recent, explained=lambda: EXPLAINED, names=names, wall=lambda: NOW)
-    return Text(page.html(_seen(known)).decode())
+    return _made(known, recent(), queues=Queues(explained or {}), seen=_seen(known), names=names)
+
+
+def _numbers(**values: float) -> Exposition:
+    return Exposition(b"", tuple(single("gauge", name, "…", value) for name, value in values.items()))
 
 
 def test_rates_items_and_version_of_rtorrent_are_shown() -> None:
@@ -71,8 +114,82 @@ def test_rates_items_and_version_of_rtorrent_are_shown() -> None:
 
 def test_the_queue_tells_what_runs_what_could_and_why_it_waits() -> None:
     text = _page().text
-    assert "queue 2 of 3 17 intermission: 18 s until the next batch (1 s ago) 42 s ago in 18 s in 4 s" in text
-    assert f"next {HASH[:8]}…" in text
+    assert "queue 2 of 3 17 intermission: 18 s until the next batch (as of 1 s ago) 42 s ago in 18 s in 4 s" in text
+
+
+def test_what_the_scheduler_explained_just_now_comes_before_what_it_told_once() -> None:
+    text = _page(explained=EXPLAINED).text
+    assert "queue 4 of 3 16 did not start, tried again in 9 s 42 s ago" in text
+    assert f"runs {OTHER_HASH[:8]}… next in 9 s {HASH[:8]}…" in text
+    assert "and 2 more" in text
+    assert RUNS not in text
+    assert RUNS in _page(names=True, explained=EXPLAINED).text
+
+
+def test_the_page_of_a_job_shows_what_the_scheduler_explained() -> None:
+    queues = Queues(EXPLAINED)
+    page = StatusPage(told=told(), recent=recent, queues=queues, wall=lambda: NOW)
+    of_job = page.of(ExporterSettings(name="named", handler="…", page_names=True))
+    of_job.look()
+    assert queues.looks == 1
+    assert RUNS in Text(of_job.html(Exposition(b"")).decode()).text
+
+
+def test_the_page_comes_again_at_once_while_the_scheduler_is_asked_for_the_first_time() -> None:
+    def refresh(queues: Queues) -> str | None:
+        tags = _made(told(), queues=queues).tags
+        return next(attrs["content"] for _, attrs in tags if attrs.get("http-equiv") == "refresh")
+
+    assert (refresh(Queues(None)), refresh(Queues())) == ("1", "10")
+
+
+def test_what_needs_the_owner_stands_first() -> None:
+    known = told()
+    seen = _numbers(
+        rtorrent_up=0.0,
+        pyrotorque_watch_roots_missing=1.0,
+        rtorrent_items_hash_failed=2.0,
+        pyrotorque_watch_failed_metafiles=4.0,
+        pyrotorque_configurations=2.0,
+    )
+    text = _made(known, seen=seen).text
+    for words in (
+        "To look at rTorrent does not answer guardian is silent 1 watched folder is missing",
+        "2 items failed their hash check 4 metafiles were not loaded the services run on different configurations",
+    ):
+        assert words in text
+
+
+def test_where_all_is_well_nothing_stands_before_the_numbers() -> None:
+    known = told()
+    known.hear(live("guardian", beat("guardian")))
+    assert "To look at" not in _made(known, seen=_numbers(rtorrent_up=1.0)).text
+
+
+def test_services_that_beat_are_up_also_where_the_job_shows_no_processes() -> None:
+    text = _made(told()).text
+    assert "scheduler ● running" in text
+    assert "guardian ● silent" in text
+
+
+def test_a_duplicate_and_a_metafile_that_was_taken_away_are_no_failures() -> None:
+    def failed(path: str, kind: LoadFailure) -> LoadFailed:
+        return LoadFailed(at=NOW - 9, metafile=path, job="treewatch", kind=kind, reason="…")
+
+    title = "Metafiles that were not loaded"
+    assert title not in _made(told(), [failed("/watch/twice", "duplicate")]).text
+    one = [failed("/watch/old", "invalid"), failed("/watch/new", "too_large")]
+    text = _made(told(), one, seen=_numbers(pyrotorque_watch_failed_metafiles=1.0)).text
+    assert "too large" in text
+    assert "invalid" not in text
+
+
+def test_what_goes_wrong_again_and_again_is_one_row() -> None:
+    failures = [JobFailed(at=NOW - 100 + n, job="mover", reason="…", seconds=1.0) for n in range(30)]
+    went = ServiceStateChanged(at=NOW - 200, service="watcher", state="EXITED", before="RUNNING", reason="")
+    text = _made(told(), [went, *failures]).text
+    assert "job mover failed (30 times)" in text
+    assert "watcher was running, then exited" in text
 
 
 def test_every_process_is_shown_with_its_state() -> None:
@@ -103,15 +220,17 @@ def test_a_metafile_that_was_loaded_after_all_is_no_failure() -> None:
     loaded = TorrentLoaded(
         at=NOW - 5, info_hash=HASH, name="x", metafile="/watch/x", job="treewatch", mode="normal", seconds=1.0
     )
-    page = StatusPage(told(), lambda: [failed, loaded], wall=lambda: NOW)
-    assert "Failed metafiles" not in Text(page.html(None).decode()).text
+    assert "Metafiles that were not loaded" not in _made(told(), [failed, loaded]).text
 
 
 def test_the_page_is_there_while_rtorrent_is_away_and_nothing_is_known() -> None:
-    page = StatusPage(Told(lambda: 0.0), list, wall=lambda: NOW)
-    text = Text(page.html(None).decode()).text
+    text = _made(Told(lambda: 0.0), seen=_numbers(rtorrent_up=0.0)).text
     assert "does not answer" in text
     assert "None yet." in text
+
+
+def test_a_job_that_does_not_ask_rtorrent_does_not_call_it_dead() -> None:
+    assert "does not answer" not in _made(told()).text
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_no_script() -> None:

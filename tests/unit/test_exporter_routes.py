@@ -48,12 +48,17 @@ class Clock:
 
 @dataclass
 class PlainPage:
-    """A page that says whether it got numbers."""
+    """A page that shows the numbers it got as they are."""
 
     groups: frozenset[str] = frozenset(("queue", "summary"))
 
-    def html(self, exposition: Exposition | None) -> bytes:
-        return b"with numbers" if exposition else b"without"
+    looks: int = 0
+
+    def look(self) -> None:
+        self.looks += 1
+
+    def html(self, seen: Exposition) -> bytes:
+        return seen.plain
 
 
 class Station:
@@ -134,13 +139,27 @@ def test_other_paths_and_methods_are_refused(station: Station) -> None:
     assert (refused.status, refused.headers) == (405, {"Allow": "GET, HEAD"})
 
 
-def test_the_page_is_shown_without_numbers_when_they_take_too_long(station: Station) -> None:
-    answer = station.routes(Request("GET", "/", {}, {}))
+def test_the_page_shows_what_needs_no_rtorrent_when_its_numbers_take_too_long() -> None:
+    fake, hung = FakeRTorrent(), Gate("summary", asks_rtorrent=True)
+    scraper = Scraper([Gate(open=_opened()), hung], Calls(fake, fake), "rtorrent_")
+    flights, page = Flights(scraper, lambda: None), PlainPage()
+    flights.start()
+    answer = Routes(scraper, flights, page)(Request("GET", "/", {}, {}))
     assert not isinstance(answer, Response)
+    assert page.looks == 1
     assert answer.poll() is None
-    assert answer.late().body == b"without"
-    station.gate.open.set()
-    assert _landed(answer).body == b"with numbers"
+    late = answer.late().body
+    assert b"passed" in late
+    assert b"rtorrent_up 0.0" in late
+    hung.open.set()
+    assert b"rtorrent_up 1.0" in _landed(answer).body
+    flights.stop()
+
+
+def _opened() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
 
 
 def test_a_peek_gives_what_is_known_and_asks_in_the_background() -> None:
@@ -152,11 +171,28 @@ def test_a_peek_gives_what_is_known_and_asks_in_the_background() -> None:
 
     peek = Peek(explain, clock=clock)
     assert peek.queues() == {}
+    peek.look()
     eventually(peek.queues)
     assert asked == [0.0]
+    peek.look()
     clock.now = AGAIN_AFTER
-    assert peek.queues() != {}
-    eventually(lambda: len(asked) == 2)
+    peek.look()
+    assert peek.queues() == {"queue": {"job": "queue", "order": []}}
+    eventually(lambda: asked == [0.0, AGAIN_AFTER])
+
+
+def test_a_peek_says_when_the_answer_is_still_under_way() -> None:
+    gate = threading.Event()
+
+    def explain() -> Answer:
+        gate.wait(10)
+        return Answer(ok=False, text="rTorrent is away")
+
+    peek = Peek(explain)
+    peek.look()
+    assert peek.queues() is None
+    gate.set()
+    eventually(lambda: peek.queues() == {})
 
 
 def test_an_old_peek_is_not_shown() -> None:
@@ -168,8 +204,10 @@ def test_an_old_peek_is_not_shown() -> None:
         return Answer(ok=True, data=[{"job": "queue"}])
 
     peek = Peek(explain, clock=clock)
-    peek.queues()
+    peek.look()
     eventually(peek.queues)
     alive[0] = False
     clock.now = PEEK_FRESH + 1
     assert peek.queues() == {}
+    peek.look()
+    eventually(lambda: peek.queues() == {})

@@ -12,9 +12,8 @@ from pyrotorque_exporter import proc
 from pyrotorque_exporter.collectors import Turn
 from pyrotorque_exporter.collectors.services import is_of_processes
 from pyrotorque_exporter.families import by_label, from_services, labelled, single
-from pyrotorque_exporter.told import SILENT_AFTER, Service, Told
+from pyrotorque_exporter.told import OURSELVES, Service, Told
 
-OURSELVES: Final = "exporter"
 REASONS: Final = ("ok", "error", "watchdog")
 
 
@@ -37,7 +36,7 @@ class Processes:
 
     def collect(self, turn: Turn) -> Iterator[Metric]:
         services = self._told.snapshot()
-        up = {name: float(self._is_up(name, service)) for name, service in services.items()}
+        up = {name: float(self._told.is_up(name)) for name in services}
         yield by_label("gauge", "pyrotorque_process_up", "Whether a service lives.", "process", up)
         beats = {name: service.beat_at for name, service in services.items() if service.beat_at}
         beats[OURSELVES] = turn.now
@@ -59,9 +58,6 @@ class Processes:
         )
         counted = [*self._told.families(is_of_processes), *self._own(), *_begun(services)]
         yield from from_services(counted)
-
-    def _is_up(self, name: str, service: Service) -> bool:
-        return name == OURSELVES or self._told.clock() - service.heard <= SILENT_AFTER
 
     def _pids(self, services: Mapping[str, Service], up: Mapping[str, float]) -> dict[str, int]:
         pids = {
