@@ -53,7 +53,7 @@ class Ears:
             while not self._stop.wait(_EVERY):
                 now = time.monotonic()
                 for service, ear in ears.items():
-                    for pid in ear.pids():
+                    for pid in {beat.pid for beat in ear.beats()}:
                         self._beats.setdefault((service, pid), []).append(now)
         finally:
             for ear in ears.values():

@@ -9,14 +9,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pyrotorque.bus.beats import Ear
+from pyrotorque.events import Heartbeat
 from pyrotorque.layout import Layout
 
 log = logging.getLogger(__name__)
 
 GUARDIAN = "guardian"
 SILENT_AFTER = 15.0
+DEADLINE_SLACK = 1.0
 _OWN_GAP = 5.0
 _KNOCK_FOR = 5.0
+
+
+def shows_life(beat: Heartbeat, now: float) -> bool:
+    """A loop that is past the deadline it announced is stuck, though its heartbeats go on."""
+    return not 0 < beat.deadline < now - DEADLINE_SLACK
 
 
 @dataclass
@@ -59,8 +66,9 @@ class Backwatch:
             self._held = now
         elif now - self._held < _KNOCK_FOR:
             self._knock()
-        if self._silence.look(holder, self._ear.pids(), now):
-            log.error("the guardian (pid %d) has not been heard for %g s: killing it", holder, SILENT_AFTER)
+        alive = {beat.pid for beat in self._ear.beats() if shows_life(beat, now)}
+        if self._silence.look(holder, alive, now):
+            log.error("the guardian (pid %d) gave no sign of life for %g s: killing it", holder, SILENT_AFTER)
             with suppress(OSError):
                 os.kill(holder, signal.SIGKILL)
 

@@ -57,10 +57,31 @@ if any(word.startswith("pyrotorque_") for word in sys.orig_argv):
     pyrotorque_guardian.watching.FIRST_BEAT_WITHIN = 6.0
 """
 
+# Stuck in the middle of a turn, for good, while its thread beats on.
+_STUCK = """
+if "pyrotorque_guardian" in sys.orig_argv:
+    import os, threading
+    import pyrotorque_guardian.service as guardian
+
+    def hang_where_asked(self, mind=guardian.Guardian._mind_guard_file):
+        if os.path.exists({trap!r}):
+            os.unlink({trap!r})
+            threading.Event().wait()
+        mind(self)
+
+    guardian._TURN_WITHIN = 1.0
+    guardian.Guardian._mind_guard_file = hang_where_asked
+"""
+
 
 def impatient(folder: Path) -> None:
     """Let guardian and services call each other silent after 4 seconds; `folder` is where the stand-ins are."""
     (folder / "sitecustomize.py").write_text(_IMPATIENT)
+
+
+def deadlocked_by(folder: Path, trap: Path) -> None:
+    """As `impatient`; and the guardian's loop is stuck for good as soon as there is a file `trap`, which it removes."""
+    (folder / "sitecustomize.py").write_text(_IMPATIENT + _STUCK.format(trap=str(trap)))
 
 
 def install(folder: Path, names: tuple[str, ...] = ("scheduler", "watcher", "exporter")) -> str:

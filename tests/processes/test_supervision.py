@@ -153,6 +153,18 @@ def test_who_is_stopped_in_its_tracks_is_killed_and_comes_back(group: Group, sho
     eventually(lambda: any("no heartbeat" in reason for name, _, reason in group.told() if name == "watcher"))
 
 
+def test_a_guardian_whose_loop_is_stuck_is_killed_though_it_beats(group: Group, short_folder: Path) -> None:
+    trap = short_folder / "trap"
+    standins.deadlocked_by(short_folder / "lib", trap)
+    group.start()
+    eventually(lambda: group.runs(*SERVICES), timeout=20)
+    before = group.pid("guardian")
+    trap.touch()
+    eventually(group.is_another("guardian", before), timeout=20.0)
+    logs = [(group.layout.log_dir / f"{name}.log").read_text() for name in SERVICES[:3]]
+    assert any("gave no sign of life" in log for log in logs)
+
+
 def test_who_was_given_up_on_is_revived_when_it_can_run_again(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
     # Five retries would take 15 seconds before supervisord gives up.
     change_table(monkeypatch, "startretries = 5", "startretries = 0")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pyrotorque.backwatch import SILENT_AFTER, Backwatch, Silence
+from pyrotorque.backwatch import SILENT_AFTER, Backwatch, Silence, shows_life
+from pyrotorque.events import Heartbeat
 from pyrotorque.layout import Layout
 from tests.waiting import eventually
 
@@ -101,3 +102,13 @@ def test_a_guardian_that_holds_its_role_in_silence_is_killed(layout: Layout, bac
             backwatch.look(float(now))
         assert eventually(silent.poll) == -signal.SIGKILL
         os.close(lock)
+
+
+@pytest.mark.parametrize(("deadline", "shows"), [(0.0, True), (150.0, True), (99.5, True), (95.0, False)])
+def test_a_heartbeat_past_its_own_deadline_is_no_sign_of_life(deadline: float, shows: bool) -> None:
+    """A guardian whose loop is stuck beats on, from another thread."""
+    beat = Heartbeat(
+        at=0.0, service="guardian", pid=GUARDIAN, started=0.0, step="guarding", step_since=90.0, deadline=deadline,
+        epoch="", head=0, config="",
+    )  # fmt: skip
+    assert shows_life(beat, 100.0) is shows

@@ -36,16 +36,16 @@ class Ear:
         self._socket.setsockopt(zmq.SUBSCRIBE, Heartbeat.__name__.encode("ascii"))
         self._socket.connect(layout.heartbeat_endpoint(service))
 
-    def pids(self) -> set[int]:
-        """Whose heartbeats came since the last time."""
-        found: set[int] = set()
+    def beats(self) -> list[Heartbeat]:
+        """The heartbeats that came since the last time."""
+        found: list[Heartbeat] = []
         for frames in wire.drain(self._socket):
             try:
                 event = decode(frames[-1]).event
             except (msgspec.DecodeError, UnicodeDecodeError):
                 continue
             if isinstance(event, Heartbeat):
-                found.add(event.pid)
+                found.append(event)
         return found
 
     def close(self) -> None:
