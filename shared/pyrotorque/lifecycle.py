@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 EX_OK, EX_SOFTWARE, EX_TEMPFAIL, EX_CONFIG = 0, 70, 75, 78  # sysexits.h
 
 _RETRY_STATE_AFTER = 5.0
+_NEWS_AFTER = 60.0
+"""Who could work that long meanwhile says the same trouble again; a disk that stays full would fill the logs."""
 _ROLE_WITHIN = 1.5
 _PR_SET_PDEATHSIG = 1
 
@@ -197,12 +199,16 @@ def service_main(service: str, run: Callable[[Start], int]) -> int:
     config_dir = _config_dir(service)
     try:
         start = _start(service, config_dir)
+        said = ""
         while True:
+            began = time.monotonic()
             try:
                 return run(start)
             except StateError as error:
-                log.error("%s; trying again every %g s", error, _RETRY_STATE_AFTER)
-                logs.owner(f"failed: {error}")
+                if str(error) != said or time.monotonic() - began > _NEWS_AFTER:
+                    said = str(error)
+                    log.error("%s; trying again every %g s", said, _RETRY_STATE_AFTER)
+                    logs.owner(f"failed: {said}")
                 if _stopped_within(_RETRY_STATE_AFTER, start):
                     return EX_OK
     except PyrotorqueError as error:

@@ -83,19 +83,35 @@ def test_a_bug_is_told_with_its_traceback(config_dir: Path, capsys: pytest.Captu
     assert "a bug, please report it" in said
 
 
-def test_a_full_disk_is_waited_for(config_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_waited_for_and_said_once(config_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tries: list[int] = []
 
     def run(start: Start) -> int:
         tries.append(len(tries))
-        if len(tries) < 4:
-            raise StateError("disk is full")
+        if len(tries) < 5:
+            raise StateError("disk is full" if len(tries) < 4 else "disk is read-only")
         with running("watcher", start.layout, config_digest=lambda: "", outbox=None):
             return 0
 
     assert service_main("watcher", run) == 0
-    assert len(tries) == 4
-    assert capsys.readouterr().out.count("disk is full") == 3
+    assert len(tries) == 5
+    said = capsys.readouterr().out
+    assert (said.count("disk is full"), said.count("disk is read-only")) == (1, 1)
+
+
+def test_trouble_that_comes_back_after_a_good_time_is_said_again(
+    config_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "_NEWS_AFTER", -1.0)
+    errors: list[Exception] = [StateError("disk is full"), StateError("disk is full")]
+
+    def run(_start: Start) -> int:
+        if errors:
+            raise errors.pop()
+        return 0
+
+    assert service_main("watcher", run) == 0
+    assert capsys.readouterr().out.count("disk is full") == 2
 
 
 def test_a_service_that_waits_for_its_disk_stops_when_told(config_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
