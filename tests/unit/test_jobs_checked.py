@@ -39,6 +39,13 @@ def test_a_class_that_is_not_there_is_an_error_with_the_nearest_name(tmp_path: P
         configuration.read(tmp_path, Options())
 
 
+def test_a_file_with_the_name_of_a_module_of_python_is_to_be_renamed(tmp_path: Path) -> None:
+    write_job(tmp_path, "logging", "def run(self): pass")
+    (tmp_path / "torque.ini").write_text(INI.replace("x:Job", "logging:Job"))
+    with pytest.raises(SettingsError, match=r"no class 'Job'.*jobs/logging\.py has the name of .*rename it"):
+        configuration.read(tmp_path, Options())
+
+
 def test_a_run_that_takes_no_event_cannot_be_on_events(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="takes no event"):
         read(tmp_path, "def run(self): pass", more="job.x.on = TorrentLoaded\n")

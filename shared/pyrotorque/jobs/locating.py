@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pyrotorque.errors import UserError
@@ -30,12 +31,20 @@ def job_class(handler: str, own: Path) -> Callable[[Any], Any]:
         raise UserError(f"there is no module {error.name!r}, neither installed nor in {printable(str(own))}") from None
     found = getattr(module, name, None)
     if not callable(found):
-        from pyrotorque.settings.problems import suggestion
-
-        near = suggestion(name, [each for each, value in vars(module).items() if isinstance(value, type)])
-        raise UserError(f"the module {module_name} has no class {name!r}{near}")
+        raise UserError(_without_class(module, name, own))
     made: Callable[[Any], Any] = found
     return made
+
+
+def _without_class(module: ModuleType, name: str, own: Path) -> str:
+    from pyrotorque.settings.problems import suggestion
+
+    near = suggestion(name, [each for each, value in vars(module).items() if isinstance(value, type)])
+    said = f"the module {module.__name__} has no class {name!r}{near}"
+    file = own / f"{module.__name__}.py"
+    if file.exists() and getattr(module, "__file__", "") != str(file):
+        said += f": {printable(str(file))} has the name of a module of Python's own; rename it"
+    return said
 
 
 def _load_own(top: str, own: Path) -> None:
