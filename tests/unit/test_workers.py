@@ -153,6 +153,13 @@ def _lives(pid: int) -> bool:
         return False
 
 
+def test_a_job_that_closes_all_descriptors_is_ended_at_once(tmp_path: Path) -> None:
+    """As libraries do that make daemons: its end could not be heard, and the loop would turn for nothing."""
+    write_job(tmp_path, "closer", "def run(self):\n    os.closerange(3, 200)\n    time.sleep(60)", "import os, time")
+    with bench(tmp_path, custom("closer", timeout=30.0)) as b:
+        assert "closed its connection" in b.run("closer", timeout=10.0).text
+
+
 def test_a_job_that_hangs_while_it_is_made_is_ended(tmp_path: Path) -> None:
     write_job(tmp_path, "hang", "def run(self): pass", "while True: pass")
     with bench(tmp_path, custom("hang")) as made:

@@ -230,6 +230,8 @@ class JobWorker:
 def _of_end(process: JobProcess, status: int) -> str:
     if process.ended_by == "nonsense":
         return "its process said something endless and was killed"
+    if process.ended_by == "deaf" and status == -signal.SIGKILL:
+        return "its process closed its connection to the scheduler and was killed"
     if status >= 0:
         return f"its process left with exit status {status}"
     try:

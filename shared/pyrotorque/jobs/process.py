@@ -1,6 +1,7 @@
 """One worker's process as its scheduler sees it: started, told, heard and ended, without ever waiting for it."""
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -27,7 +28,10 @@ _F_SETPIPE_SZ: Final = 1031
 # supervisord's own words would make a child of ours believe that it is a program of the group.
 _NOT_INHERITED: Final = ("SUPERVISOR_ENABLED", "SUPERVISOR_PROCESS_NAME", "SUPERVISOR_GROUP_NAME")
 
-End = Literal["", "deadline", "nonsense", "done"]
+# Who ends closes its socket a moment before that can be seen.
+_ENDS_WITHIN: Final = 0.05
+
+End = Literal["", "deadline", "nonsense", "deaf", "done"]
 
 
 @dataclass
@@ -147,8 +151,16 @@ class JobProcess:
             del self._unsent[:sent]
 
     def _read_messages(self, heard: Heard) -> None:
-        with suppress(BlockingIOError, ConnectionResetError):
-            self._received += self._messages.recv(_READ_MAX)
+        try:
+            block = self._messages.recv(_READ_MAX)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            block = b""
+        if not block and not select.select([self._pidfd], (), (), _ENDS_WITHIN)[0]:
+            # It closed its end and lives on: nobody will ever hear of its runs.
+            self.kill("deaf")
+        self._received += block
         *lines, rest = self._received.split(b"\n")
         self._received = bytearray(rest)
         for text in lines:
