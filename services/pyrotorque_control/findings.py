@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -9,10 +10,11 @@ from pyrotorque.errors import RTorrentError, UserError
 from pyrotorque.loadcommands.hooks import shell_hooks
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.address import loads_in, usual_files
-from pyrotorque.settings.schema import AnyJob, Settings, WatchSettings
+from pyrotorque.settings.schema import AnyJob, QueueSettings, Settings, WatchSettings
 from pyrotorque.text import printable
 
 _WILD: Final = "*?["
+OPEN_LOCAL: Final = "network.scgi.open_local = (cat,(session.path),rpc.socket)"
 # What each hook of the include is for, by its event; the names in earlier includes end in the same words.
 _INSERTED, _RESUMED, _FINISHED = (f"event.download.{event}" for event in ("inserted_new", "resumed", "finished"))
 _HOOKS: Final = (
@@ -95,6 +97,34 @@ def lacking(rtorrent: RTorrent) -> list[str]:
         if not any(key.endswith(names) for key in known):
             said.append(loss)
     return said
+
+
+def unknown_address() -> str:
+    """Why rTorrent's address is not known, and what makes it so."""
+    from pyrotorque.settings.locate import listening_rtorrents
+
+    # Sockets come before ports, so this is each one's likeliest.
+    urls = {found.pid: found.url for found in reversed(list(listening_rtorrents()))}
+    if len(urls) > 1:
+        listed = ", ".join(map(printable, sorted(urls.values())))
+        return f"{len(urls)} run as this user, and no address is configured; set scgi_url in [TORQUE]: {listed}"
+    return "no address is configured and none was found; set scgi_url in [TORQUE], or start rTorrent with " + OPEN_LOCAL
+
+
+def conditions(settings: Settings, config_dir: Path) -> Iterator[tuple[str, str]]:
+    """What each active queue asks, whole and in its normal form, as rTorrent's items are held against it."""
+    from pyrotorque.customfields import ConfigFields
+    from pyrotorque.fields import configured
+    from pyrotorque_scheduler.rules import read_rules
+
+    queues = [job for job in settings.jobs if isinstance(job, QueueSettings) and job.active]
+    with closing(ConfigFields(config_dir / "config.py", {})) as config_fields:
+        for job in queues:
+            table = configured(settings.aliases, settings.traits_by_alias, job.min_free)
+            rules = read_rules(job, settings.queue_startable_base, config_fields.given(table))
+            yield f"job.{job.name}.startable", str(rules.startable)
+            yield f"job.{job.name}.downloading", str(rules.downloading)
+            yield f"job.{job.name}.sort_fields", str(rules.order) if rules.order else "as the view has them"
 
 
 def rendered(jobs: Iterable[AnyJob], config_dir: Path) -> Iterator[tuple[str, str]]:

@@ -1,12 +1,16 @@
 """rTorrent's include: timestamps for the fields, and the watchdog that starts the group from inside rTorrent."""
 
+import re
 import sys
 from pathlib import Path
 from shutil import which
+from typing import Final
 
 import pyrotorque
 from pyrotorque.loadcommands import quoted
 from pyrotorque.settings import layout_of
+
+_PLAIN: Final = re.compile(r"[\w./@~+-]+", re.ASCII)
 
 
 def include_file(config_dir: Path) -> Path:
@@ -14,11 +18,17 @@ def include_file(config_dir: Path) -> Path:
     return config_dir / "rtorrent.d" / "torque.rc.default"
 
 
+def import_path(config_dir: Path) -> str:
+    """The include as `import = …` in rtorrent.rc takes it: quoted only where a character means something there."""
+    path = str(include_file(config_dir))
+    return path if _PLAIN.fullmatch(path) else _argument(path)
+
+
 def include_text(config_dir: Path) -> str:
     """The include for this directory; rTorrent has no PATH to rely on, so the command is named in full."""
     template = Path(pyrotorque.__file__).parent / "defaults" / "torque.rc"
     blanks = {
-        "{include}": str(include_file(config_dir)),
+        "{include}": import_path(config_dir),
         "{command}": ", ".join(map(_argument, own_command())),
         "{config_dir}": _argument(str(config_dir)),
         "{bell}": _argument(str(layout_of(config_dir).run_dir / "bell")),

@@ -38,7 +38,11 @@ def stop(group: Group) -> int:
     if not end(found):
         click.echo(f"pyrotorque: pid {found.pid} still runs after {_PATIENCE:.0f} s", err=True)
         return EX_TEMPFAIL
+    from pyrotorque_control.includes import include_file
+
     click.echo("pyrotorque has stopped")
+    if group.guard_file.exists() and include_file(group.config_dir).exists():
+        click.echo(f"rTorrent's include starts it again within 300 s, unless you remove {group.guard_file}")
     return EX_OK
 
 

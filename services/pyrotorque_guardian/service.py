@@ -52,6 +52,7 @@ class Guardian:
     signal_supervisord: Callable[[signal.Signals], None]
     totals: Totals
     _states: dict[str, str] = field(default_factory=dict[str, str])
+    _ending: bool = False
     _untold: deque[ServiceStateChanged] = field(default_factory=lambda: deque[ServiceStateChanged](maxlen=_UNTOLD_MAX))
     _killed: dict[str, str] = field(default_factory=dict[str, str])
     _compare_at: float = 0.0
@@ -180,9 +181,11 @@ class Guardian:
     def _mind_guard_file(self) -> None:
         if self.guard_file is None or self.guard_file.exists():
             return
-        text = f"the guard file {self.guard_file} is gone: stopping the group"
-        log.warning("%s", text)
-        logs.owner(text)
+        if not self._ending:
+            self._ending = True
+            text = f"the guard file {self.guard_file} is gone: stopping the group"
+            log.warning("%s", text)
+            logs.owner(text)
         try:
             self.supervisord.shutdown()
         except SupervisordError as error:

@@ -15,7 +15,7 @@ from pyrotorque.requests import (
     RunJob,
     StartTorrent,
 )
-from pyrotorque.text import printable
+from pyrotorque.text import counted, printable
 from pyrotorque_scheduler.agenda import Cause
 from pyrotorque_scheduler.clock import Clock
 from pyrotorque_scheduler.duties import Duties
@@ -130,7 +130,7 @@ class Answers:
             }
             for name in duties.names
         ]
-        text = f"{len(jobs)} jobs: {', '.join(duties.names)}" if jobs else "no active job"
+        text = f"{counted(len(jobs), 'job')}: {', '.join(duties.names)}" if jobs else "no active job"
         if self._reach.away:
             text += f"; rTorrent is away: {self._reach.away}"
         return Answer(ok=True, text=text, data={"jobs": jobs, "rtorrent_away": self._reach.away, "at": now.wall})

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.requests import Answer, DescribeService, Request, RetryMetafiles
-from pyrotorque.text import printable
+from pyrotorque.text import counted, printable
 from pyrotorque_watcher.job import TreeJob
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.loader import Loader
@@ -30,7 +30,7 @@ def _retry(ledger: Ledger, paths: tuple[str, ...]) -> Answer:
         count = ledger.retry(paths or None, time.time())
     if not count and paths:
         return Answer(ok=False, text=f"no failed or baseline metafile is known as {printable(', '.join(paths))}")
-    return Answer(ok=True, text=f"{count} metafiles will be loaded", data={"count": count})
+    return Answer(ok=True, text=f"{counted(count, 'metafile')} will be loaded", data={"count": count})
 
 
 def _said(ledger: Ledger, jobs: Sequence[TreeJob]) -> str:
@@ -38,9 +38,8 @@ def _said(ledger: Ledger, jobs: Sequence[TreeJob]) -> str:
         return ""
     counts = ledger.counts()
     roots, folders = sum(len(job.roots) for job in jobs), sum(job.watches for job in jobs)
-    return (
-        f"{roots} trees, {folders} folders watched, {counts.get('seen', 0) + counts.get('sent', 0)} metafiles pending"
-    )
+    pending = counts.get("seen", 0) + counts.get("sent", 0)
+    return f"{counted(roots, 'tree')}, {counted(folders, 'folder')} watched, {counted(pending, 'metafile')} pending"
 
 
 def describe(ledger: Ledger, jobs: Sequence[TreeJob], loader: Loader | None) -> dict[str, object]:

@@ -11,6 +11,11 @@ def printable(text: str | bytes) -> str:
     return decoded if decoded.isprintable() else "".join(map(_shown, decoded))
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 item`, `2 items`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _shown(char: str) -> str:
     if char.isprintable():
         return char

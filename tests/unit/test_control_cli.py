@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from pyrotorque.settings import packaged_text
-from pyrotorque.settings.locate import listening_rtorrents
+from pyrotorque.options import Options
+from pyrotorque.settings import load, packaged_text
+from pyrotorque.settings.locate import Listening, listening_rtorrents
 from pyrotorque.store import open_store
 from pyrotorque_control.cli import run
 from pyrotorque_control.commands.status import shown
 from pyrotorque_control.cron import answer
-from pyrotorque_control.includes import include_text
+from pyrotorque_control.includes import import_path, include_text
 from pyrotorque_control.overview import Overview, ServiceView
 from pyrotorque_control.preparing import write_defaults
 from pyrotorque_control.terminal import console
@@ -216,6 +217,30 @@ def test_init_says_how_rtorrent_can_be_reached_where_nothing_says_that_it_can(
     wanted = not any(listening_rtorrents()) if hint is None else hint
     out = pyrotorque("init").out
     assert ("network.scgi.open_local = (cat,(session.path),rpc.socket)" in out) is wanted
+    assert f"Add this line to {tmp_path}/.rtorrent.rc" in out
+    if hint is False:
+        assert f"rTorrent: listens at scgi:///run/rt.sock, says {tmp_path}/.rtorrent.rc" in out
+
+
+def test_init_writes_the_socket_of_the_running_rtorrent_where_no_file_names_it(
+    pyrotorque: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    seen = [Listening("scgi:///s/50%.sock", 77), Listening("scgi://127.0.0.1:6881", 77)]
+    monkeypatch.setattr("pyrotorque.settings.locate.listening_rtorrents", lambda: iter(seen))
+    assert "rTorrent: listens at scgi:///s/50%.sock, seen at process 77" in pyrotorque("init").out
+    assert load(pyrotorque.home, Options()).settings.rtorrent.url == "scgi:///s/50%.sock"
+
+
+def test_watching_is_not_for_programs(pyrotorque: Command) -> None:
+    ended = pyrotorque("status", "--watch", "--json")
+    assert ended.code == 64
+    assert "take one of them" in ended.err
+
+
+def test_the_line_for_rtorrent_is_quoted_where_its_path_needs_that(tmp_path: Path) -> None:
+    assert import_path(Path("/home/me/.pyroscope")) == "/home/me/.pyroscope/rtorrent.d/torque.rc.default"
+    assert import_path(Path('/a, "b";')) == '"/a, \\"b\\";/rtorrent.d/torque.rc.default"'
 
 
 def test_a_start_brings_the_files_that_nobody_edits_up_to_date(tmp_path: Path) -> None:
@@ -254,7 +279,7 @@ def test_watched_lists_the_ledger(pyrotorque: Command) -> None:
         ("/w/0\\n.torrent\\xff", "loaded"),
         ("/w/1\\n.torrent\\xff", "failed"),
     ]
-    assert pyrotorque("watched", "--state", "failed").out.endswith("1 metafiles\n")
+    assert pyrotorque("watched", "--state", "failed").out.endswith("1 metafile\n")
 
 
 def test_watched_before_the_first_start_says_so(pyrotorque: Command) -> None:

@@ -1,14 +1,20 @@
 """What `check` and `status` tell of a good configuration: overlaps, what rTorrent lacks, what each service says."""
 
+import json
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pyrotorque.options import Options
 from pyrotorque.settings import load
 from pyrotorque.settings.address import loads_in
+from pyrotorque.settings.locate import Listening
+from pyrotorque_control.checked import CheckedJob
 from pyrotorque_control.cli import run
-from pyrotorque_control.findings import hooks, overlap, overlaps
+from pyrotorque_control.commands.check import runs
+from pyrotorque_control.findings import hooks, overlap, overlaps, unknown_address
 from pyrotorque_control.overview import ServiceView
 from pyrotorque_control.sayings import lines
 
@@ -131,3 +137,71 @@ def test_a_watcher_without_trees_says_so() -> None:
 def test_a_service_that_is_only_starting_is_no_cause_for_alarm() -> None:
     starting = ServiceView(name="watcher", state="STARTING", pid=1, since=0.0, says="watcher cannot be asked")
     assert lines(starting) == [""]
+
+
+def checked_json(folder: Path, torque: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, Any]:
+    (folder / "torque.ini").write_text(f"[TORQUE]\nscgi_url = scgi:///nowhere/rt.sock\n{torque}")
+    code = run(["--config-dir", str(folder), "check", "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_programs_get_all_that_check_finds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = checked_json(
+        tmp_path,
+        "queue_startable_base = is_open=no\njob.queue.active = yes\njob.queue.startable = prio>0 done=0\n"
+        "job.queue.downloading = down>3\njob.queue.sort_fields = -prio,name\n",
+        capsys,
+    )
+    assert (code, found["good"], found["problems"]) == (0, True, [])
+    assert found["conditions"] == {
+        "job.queue.startable": "is_open=no prio>0 done=0",
+        "job.queue.downloading": "is_active=yes is_complete=no down>3",
+        "job.queue.sort_fields": "-prio, name",
+    }
+    (queue,) = [job for job in found["jobs"] if job["name"] == "queue"]
+    assert [int(fire) % 15 for fire in queue["fires"]] == [0, 0, 0]
+    assert found["rtorrent"]["answers"] is False
+    assert "/nowhere/rt.sock" in found["rtorrent"]["problem"]
+
+
+def test_programs_get_what_is_wrong_and_the_code_for_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = checked_json(tmp_path, "job.queue.active = yes\njob.queue.startable = prio>\n", capsys)
+    assert (code, found["good"]) == (78, False)
+    assert found["problems"][0].startswith("torque.ini:4: job.queue.startable")
+
+
+def test_a_condition_with_a_field_of_config_py_is_shown_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.py").write_text(
+        "from pyrotorque.customfields import field\n"
+        '@field("is_big", kind="bool", needs=("size",), doc="large")\ndef big(item):\n    return item.size > 10\n'
+    )
+    _, found = checked_json(tmp_path, "job.queue.active = yes\njob.queue.startable = is_big=yes\n", capsys)
+    assert found["conditions"]["job.queue.startable"].endswith("is_big=yes")
+
+
+def test_a_schedule_that_never_comes_again_says_so() -> None:
+    job = CheckedJob(name="x", active=True, handler="a:B", runs="never again")
+    assert runs(job, datetime(2026, 11, 25, 12)) == "never again"
+
+
+def test_fire_times_of_another_day_have_their_date() -> None:
+    noon = datetime(2026, 11, 25, 12)
+    job = CheckedJob(name="x", active=True, handler="a:B", fires=(noon.timestamp(), noon.timestamp() + 86400))
+    assert runs(job, noon) == "12:00:00, 2026-11-26 12:00:00"
+
+
+@pytest.mark.parametrize(
+    ("running", "said"),
+    [
+        ([], "start rTorrent with network.scgi.open_local"),
+        (
+            [Listening("scgi:///b.sock", 2), Listening("scgi://127.0.0.1:6881", 2), Listening("scgi:///a.sock", 1)],
+            "2 run as this user, and no address is configured; set scgi_url in [TORQUE]: scgi:///a.sock, scgi:///b.sock",
+        ),
+    ],
+)
+def test_an_unknown_address_is_told_with_those_that_may_be_meant(
+    running: list[Listening], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyrotorque.settings.locate.listening_rtorrents", lambda: iter(running))
+    assert said in unknown_address()

@@ -55,7 +55,7 @@ def test_what_is_not_run_is_this_and_nothing_more() -> None:
 
 # Number of blocks that only say why they are not executed, by page: whoever adds one says so here, too.
 NOT_RUN = {
-    "README.md": 2,
+    "README.md": 3,
     "deploy/docker/README.md": 1,
     "docs/howto.md": 3,
     "docs/migration.md": 1,

@@ -101,7 +101,7 @@ def test_a_silent_service_is_killed_and_the_reason_told(guardian: Guardian, supe
 
 
 def test_the_group_is_stopped_when_its_guard_file_goes_and_asked_again_if_that_failed(
-    guardian: Guardian, supervisord: PlayedSupervisord, tmp_path: Path
+    guardian: Guardian, supervisord: PlayedSupervisord, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     guardian.guard_file = tmp_path / "guard"
     guardian.guard_file.touch()
@@ -113,6 +113,7 @@ def test_the_group_is_stopped_when_its_guard_file_goes_and_asked_again_if_that_f
     guardian.turn(Woken(), 3.0)
     assert supervisord.done == ["shutdown", "shutdown"]
     assert supervisord.signals == [signal.SIGTERM]
+    assert caplog.text.count("is gone: stopping the group") == 1, "said once, however often it is asked"
 
 
 def test_while_the_disk_is_full_changes_wait_and_others_are_kept_alive(

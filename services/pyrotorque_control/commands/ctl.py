@@ -17,9 +17,16 @@ from pyrotorque_control.group import Group, Refused
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def command(group: Group, words: tuple[str, ...]) -> None:
-    """supervisorctl with the right file: `ctl status`, `ctl tail -f watcher`, `ctl restart exporter`, …
+    """supervisorctl with the right file; without words it asks you for them.
 
-    Without words it asks you for them. Exit codes are supervisorctl's.
+    \b
+      pyrotorque ctl status                 states of supervisord: RUNNING, BACKOFF, FATAL, …
+      pyrotorque ctl tail -f watcher        the log of a service, as it grows
+      pyrotorque ctl restart exporter       one service anew
+      pyrotorque ctl signal HUP scheduler   let it read its configuration again
+      pyrotorque ctl help                   all that supervisorctl can do
+
+    The services are exporter, guardian, scheduler and watcher. Exit codes are supervisorctl's.
     """
     conf = supervision.control_file(group.layout)
     if not conf.exists():

@@ -26,7 +26,15 @@ _FIRST: Final = ("name", "metafile", "job", "service", "state", "reason", "kind"
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line: source, seq, at, type, and its fields.")
 @click.pass_obj
 def command(group: Group, follow: bool, since: str | None, as_json: bool) -> None:
-    """What happened: loads, starts, failures, completed items, services that came and went."""
+    """Show what happened: loads, starts, failures, completed items, services that came and went.
+
+    \b
+      pyrotorque events --since 1h                        the last hour
+      pyrotorque events --since '2026-11-24 20:00' -f     from then on, and what comes
+      pyrotorque events --json | jq -c 'select(.type == "LoadFailed")'
+
+    The stored events are read from the services' databases, so that it also works while the group does not run.
+    """
     from pyrotorque.bus.asking import follow as deliveries
 
     begin = moment(since, time.time()) if since else 0.0

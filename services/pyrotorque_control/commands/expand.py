@@ -32,7 +32,9 @@ class Expanded:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def command(group: Group, metafile: Path, job: str | None, as_json: bool) -> int:
-    """Show what templates know of a metafile, the load commands they make, and how it would be loaded."""
+    """Show how a metafile would be loaded: what templates know of it, the load commands that they make of that, and
+    whether it would be started. Nothing is loaded.
+    """
     settings = settings_of(group)
     path = metafile.absolute()
     found = expand(path, *_watch(settings, path, job), settings, group.config_dir / "templates")

@@ -16,7 +16,16 @@ from pyrotorque_control.group import Group
 @click.option("--json", "as_json", is_flag=True, help="One JSON object or list.")
 @click.pass_obj
 def command(group: Group, item: str | None, job: str | None, history: bool, as_json: bool) -> int:
-    """Why the queue does what it does: order, slots, what is next and when; for one item each clause with its value."""
+    """Say why the queue does what it does: its slots, what it would start next, in which order and when. For one item,
+    named by its hash or a part of its name: each clause of the condition, with the item's value.
+
+    \b
+      pyrotorque explain                    all queues
+      pyrotorque explain 'part of a name'   why this one is, or is not, started
+      pyrotorque explain --history          what was decided lately, and why
+
+    The scheduler answers: the exit code is 69 when it does not run.
+    """
     answer = asked(group, "scheduler", ExplainQueue(job=job, item=item, history=history))
     click.echo(terminal.json_line(answer.data) if as_json else answer.text)
     return EX_OK

@@ -1,6 +1,7 @@
 """`pyrotorque init`: a configuration directory to begin with; what is already there is left alone."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -8,10 +9,12 @@ import click
 from pyrotorque import supervision
 from pyrotorque.errors import LayoutError
 from pyrotorque.settings import packaged_text
+from pyrotorque.settings.address import usual_files
 from pyrotorque.text import printable
 from pyrotorque_control.exits import EX_OK
+from pyrotorque_control.findings import OPEN_LOCAL, unknown_address
 from pyrotorque_control.group import Group
-from pyrotorque_control.includes import include_file, include_text
+from pyrotorque_control.includes import import_path, include_file, include_text
 
 MINIMAL = """\
 # Configuration of pyrotorque. What is not set here has the default that torque.ini.default shows;
@@ -40,41 +43,71 @@ scgi_url                    = {url}
 @click.command(short_help="Write a first configuration.")
 @click.pass_obj
 def command(group: Group) -> int:
-    """Write a first torque.ini, the guard file, supervisor.conf and the include for rTorrent; overwrite nothing."""
+    """Write what a first start needs into ~/.pyroscope, or the folder that --config-dir names; overwrite nothing.
+
+    \b
+      torque.ini                     settings to begin with: queue and exporter are active
+      torque.ini.default             all settings with their defaults, to read
+      rtorrent.d/torque.rc.default   the include for rTorrent: timestamps, bell, watchdog
+      supervisor.conf                for supervisorctl; yours to extend
+      run/pyrotorque                 the guard file: while it is there, the group may run in the background
+
+    It says which rTorrent it has found, and prints the line that your rtorrent.rc gets. Run it again whenever you like.
+    """
     group.config_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     layout = group.layout
     layout.prepare()
-    _write(group.config_dir / "torque.ini", minimal)
+    address = _address()
+    _write(group.config_dir / "torque.ini", lambda: minimal(address))
     _write(group.config_dir / "torque.ini.default", packaged_text)
     _write(include_file(group.config_dir), lambda: include_text(group.config_dir))
     _write(supervision.stub_file(layout), lambda: supervision.stub(layout))
     _write(group.guard_file, str)
-    click.echo("\nAdd this line to your rtorrent.rc, and start rTorrent again:\n")
-    click.echo(f"  import = {include_file(group.config_dir)}\n")
-    if not listens():
-        click.echo("It seems to have no socket yet, through which it can be reached. Then it needs this line, too:\n")
-        click.echo("  network.scgi.open_local = (cat,(session.path),rpc.socket)\n")
+    click.echo(f"\nrTorrent: {printable(address.said)}")
+    click.echo(f"\nAdd this line to {_rtorrent_rc()}, and start rTorrent again:\n")
+    click.echo(f"  import = {import_path(group.config_dir)}\n")
+    if not address.known:
+        click.echo("And this one, if there is none like it: through that socket rTorrent can be reached.\n")
+        click.echo(f"  {OPEN_LOCAL}\n")
     click.echo(
         "Then: `pyrotorque check` looks whether all is well, `pyrotorque` starts it, `pyrotorque status` shows it."
     )
     return EX_OK
 
 
-def listens() -> bool:
-    """Whether rTorrent's configuration names an address, or a running rTorrent has one."""
+@dataclass(frozen=True)
+class Address:
+    """What can be known of rTorrent's address before anything is configured; `write` is what torque.ini has to say."""
+
+    said: str
+    known: bool
+    write: str = ""
+
+
+def _address() -> Address:
+    """From rTorrent's configuration, else from a running rTorrent."""
     from pyrotorque.settings.locate import address_in_files, listening_rtorrents
 
-    return address_in_files(None)[0] is not None or any(listening_rtorrents())
+    url, name = address_in_files(None)
+    if url is not None:
+        return Address(f"listens at {url}, says {name}", known=True)
+    found = list(listening_rtorrents())
+    sockets = [each for each in found if each.url.startswith("scgi:///")]
+    if len(sockets) == 1:
+        (one,) = sockets
+        return Address(f"listens at {one.url}, seen at process {one.pid}", known=True, write=one.url)
+    return Address(unknown_address(), known=bool(found))
 
 
-def minimal() -> str:
+def minimal(address: Address) -> str:
     """A torque.ini that runs; with rTorrent's address where only its process tells it."""
-    from pyrotorque.settings.locate import address_in_files, listening_rtorrents
+    return MINIMAL + (_ADDRESS.format(url=address.write.replace("%", "%%")) if address.write else "")
 
-    if address_in_files(None)[0] is not None:
-        return MINIMAL
-    sockets = [found.url for found in listening_rtorrents() if found.url.startswith("scgi:///")]
-    return MINIMAL + _ADDRESS.format(url=sockets[0].replace("%", "%%")) if len(sockets) == 1 else MINIMAL
+
+def _rtorrent_rc() -> str:
+    """The file that is there, or the usual one."""
+    names = list(usual_files(str(Path.home()), None))
+    return printable(next((name for name in names if Path(name).is_file()), names[0]))
 
 
 def _write(path: Path, content: Callable[[], str]) -> None:

@@ -11,5 +11,8 @@ from pyrotorque_control.group import Group
 @click.argument("job")
 @click.pass_obj
 def command(group: Group, job: str) -> None:
-    """Run a job no more until it is resumed; this survives restarts."""
+    """Run a job no more until `pyrotorque resume JOB`; this survives restarts. A run that has begun goes on.
+
+    Items that were started go on, too; a paused queue starts no others. `pyrotorque status` shows what is paused.
+    """
     tell(group, "scheduler", PauseJob(job=job))

@@ -11,5 +11,5 @@ from pyrotorque_control.group import Group
 @click.argument("job")
 @click.pass_obj
 def command(group: Group, job: str) -> None:
-    """Let a paused job run again."""
+    """Let a paused job run again: from the next time of its schedule on, and for the events that came meanwhile."""
     tell(group, "scheduler", ResumeJob(job=job))

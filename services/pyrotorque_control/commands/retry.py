@@ -16,7 +16,14 @@ from pyrotorque_control.group import Group
 )
 @click.pass_obj
 def command(group: Group, paths: tuple[str, ...], everything: bool) -> None:
-    """Load metafiles that failed, or that were already there at the first start."""
+    """Load metafiles that failed, or that were there before the first start (baseline).
+
+    \b
+      pyrotorque retry ~/rtorrent/watch/tv/some.torrent
+      pyrotorque retry --all
+
+    `pyrotorque watched` lists them. To `touch` a file does the same.
+    """
     if bool(paths) == everything:
         raise click.UsageError("say which metafiles, or --all")
     absolute = tuple(str(Path(path).expanduser().absolute()) for path in paths)

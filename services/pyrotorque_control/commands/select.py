@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from pyrotorque.text import counted
 from pyrotorque_control import terminal
 from pyrotorque_control.exits import EX_OK
 from pyrotorque_control.group import Group
@@ -24,9 +25,17 @@ _SHOWN = ("name", "prio", "done", "size")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with at least hash and name.")
 @click.pass_obj
 def command(group: Group, words: tuple[str, ...], view: str, sort: str, fields: str, as_json: bool) -> int:
-    """Show the items that meet a condition: `pyrotorque select done=100 ratio>1`.
+    """Show the items of rTorrent that meet a condition. The language is that of job.queue.startable; quote what your
+    shell would take for itself.
 
-    The language is that of job.queue.startable. Quote what your shell would take for itself: 'ratio>1'.
+    \b
+      pyrotorque select 'done<100 loaded>1w'                    incomplete, loaded more than a week ago
+      pyrotorque select 'is_complete=yes ratio<1' --sort=-size  large ones first
+      pyrotorque select 'alias=example.org' --fields alias,ratio,custom_1
+      pyrotorque select 'message=/./' --json                    one object a line, for programs
+
+    The exit code is 0 also when no item is found, 64 when the condition cannot be read, 69 when rTorrent does not
+    answer.
     """
     from pyrotorque.conditions import parse, parse_sort
     from pyrotorque.customfields import ConfigFields
@@ -55,7 +64,7 @@ def _show(items: Sequence[Any], fields: Sequence[str], *, as_json: bool) -> None
         return
     rows = [(item["hash"], *(shown(item[name]) for name in fields)) for item in items]
     terminal.show(terminal.table(("hash", *fields), rows))
-    click.echo(f"{len(items)} items")
+    click.echo(counted(len(items), "item"))
 
 
 def shown(value: object) -> str:

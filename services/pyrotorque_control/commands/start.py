@@ -11,7 +11,10 @@ from pyrotorque_control.group import Group
 @click.argument("info_hash", metavar="HASH")
 @click.pass_obj
 def command(group: Group, info_hash: str) -> None:
-    """Start one item now, whatever the limits of the queue."""
+    """Start one item now, whatever the limits of the queue. It takes a slot like any other.
+
+    HASH is its info-hash, as `pyrotorque select` shows it: 40 hexadecimal digits.
+    """
     if len(info_hash) != 40 or not all(char in "0123456789abcdefABCDEF" for char in info_hash):
         raise click.BadParameter(f"{info_hash!r} is not an info-hash of 40 hexadecimal digits", param_hint="HASH")
     tell(group, "scheduler", StartTorrent(info_hash=info_hash.upper()))

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from pyrotorque.errors import PyrotorqueError
-from pyrotorque.text import printable
+from pyrotorque.text import counted, printable
 from pyrotorque_control import sayings, terminal
 from pyrotorque_control.exits import EX_OK, EX_UNAVAILABLE
 from pyrotorque_control.group import Group
@@ -28,7 +28,15 @@ _STYLES = {"RUNNING": "green", "STARTING": "yellow", "BACKOFF": "yellow", "FATAL
 @click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
 @click.pass_obj
 def command(group: Group, as_json: bool, watch: bool) -> int:
-    """What runs, since when, and what it is doing. Exit code 69 when the group does not run."""
+    """Show the services, since when they run and what each is doing: the queues and why they wait, the watched trees
+    and how many metafiles were loaded; and how much rTorrent transfers.
+
+    `pyrotorque --status` is the short question for scripts: one line, and the exit code.
+
+    The exit code is 0 when the group runs, 69 when it does not.
+    """
+    if watch and as_json:
+        raise click.UsageError("--watch is for eyes, --json for programs: take one of them")
     if watch:
         return _watch(group)
     found = overview(group)
@@ -56,7 +64,7 @@ def rtorrent_said(group: Group) -> str:
         )
     except (PyrotorqueError, ValueError) as error:
         return f"rTorrent does not answer: {error}"
-    return f"rTorrent: {items} items, {active} active, {_rate(down)} down, {_rate(up)} up"
+    return f"rTorrent: {counted(items, 'item')}, {active} active, {_rate(down)} down, {_rate(up)} up"
 
 
 def _rate(rate: float) -> str:

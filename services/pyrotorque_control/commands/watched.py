@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from pyrotorque.text import printable
+from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
 from pyrotorque_control.exits import EX_OK
 from pyrotorque_control.group import Group
@@ -21,7 +21,15 @@ _COLUMNS: Final = ("path", "state", "job", "info_hash", "name", "mode", "attempt
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_obj
 def command(group: Group, state: str | None, as_json: bool) -> int:
-    """What became of each metafile: loaded, failed and why, on its way, or there before the first start (baseline)."""
+    """Show what became of each metafile in the watched trees, from the watcher's ledger.
+
+    \b
+      seen, sent, visible   on its way; the reason says what it waits for
+      loaded                in rTorrent, and saved in its session
+      duplicate             rTorrent had that item already
+      failed                not loaded; the reason says why, `pyrotorque retry` tries again
+      baseline              was there before the first start, and was left alone
+    """
     found = list(metafiles(group, state))
     if as_json:
         for row in found:
@@ -29,7 +37,7 @@ def command(group: Group, state: str | None, as_json: bool) -> int:
         return EX_OK
     rows = [(_time(row["changed"]), row["state"], row["job"], row["path"], row["reason"]) for row in found]
     terminal.show(terminal.table(("changed", "state", "job", "metafile", "reason"), rows))
-    click.echo(f"{len(found)} metafiles")
+    click.echo(counted(len(found), "metafile"))
     return EX_OK
 
 

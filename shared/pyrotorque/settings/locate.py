@@ -57,6 +57,6 @@ def _listening_urls(connections: Iterable[object]) -> list[str]:
         if isinstance(address, str):
             sockets += [f"scgi://{address}"] if address.startswith("/") else []
         elif address and getattr(connection, "status", "") == "LISTEN":
-            host = "127.0.0.1" if address.ip in ("0.0.0.0", "::") else address.ip
+            host = "127.0.0.1" if address.ip in ("0.0.0.0", "::") else address.ip.removeprefix("::ffff:")
             ports.append(f"scgi://{host}:{address.port}")
     return [*dict.fromkeys(sockets), *ports]
