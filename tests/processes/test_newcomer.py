@@ -3,7 +3,6 @@
 import contextlib
 import os
 import pty
-import re
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.rtorrent, pytest.mark.timeout(400), pytest.mark.xdist_group("packaging")]
 
+README = REPOSITORY / "README.md"
 FIVE_MINUTES = 300.0
 NOBODY = 65534
 RTORRENT_RC = """\
@@ -50,7 +50,7 @@ class Newcomer:
         return {"user": NOBODY, "group": NOBODY} if self.other else {}
 
     def env(self) -> dict[str, str]:
-        path = f"{self.home}/pyrotorque/bin:/usr/local/bin:/usr/bin:/bin"
+        path = f"{self.home}/.local/bin:/usr/local/bin:/usr/bin:/bin"
         return {"HOME": str(self.home), "PATH": path, "TERM": "xterm", "LANG": "C.UTF-8", "EDITOR": "true"}
 
     def sh(self, script: str) -> str:
@@ -130,7 +130,7 @@ def newcomer(wheel: Path) -> Iterator[Newcomer]:
             yield found
         finally:
             with contextlib.suppress(AssertionError):
-                found.sh("test ! -x pyrotorque/bin/pyrotorque || pyrotorque --stop")
+                found.sh("test ! -x .local/bin/pyrotorque || pyrotorque --stop")
             found.stop_rtorrent()
 
 
@@ -140,18 +140,19 @@ def readme(language: str) -> list[Block]:
 
 def test_the_readme_alone_leads_to_a_started_item_in_five_minutes(newcomer: Newcomer, wheel: Path) -> None:
     begun = time.monotonic()
-    _make, install, init, check = readme("sh")
+    _make, _with_pipx, install, init, check = readme("sh")
     newcomer.start_rtorrent()
 
     # Given the wheel, where the README has the name of the package,
-    (words,) = re.findall(r"# or: (.+)$", install.text, re.MULTILINE)
-    newcomer.sh(words.replace("install pyrotorque", f"install --quiet -c constraints.txt ./{wheel.name}"))
+    assert wheel.name in README.read_text(), "the README names the file that `make dist` builds"
+    newcomer.sh(install.text.replace("install pyrotorque", f"install --quiet -c constraints.txt ./{wheel.name}"))
 
     # when they do what it says, with the file that it shows,
     said = newcomer.sh(init.text)
     (line,) = readme("rtorrent")
     wanted = line.text.strip().replace("~", str(newcomer.home))
     assert wanted in said, "the README shows the line that init prints"
+    assert f"listens at scgi://{newcomer.home}/session/rpc.socket" in said
     newcomer.write(".rtorrent.rc", (newcomer.home / ".rtorrent.rc").read_text() + f"\n{wanted}\n")
     newcomer.stop_rtorrent()
     newcomer.start_rtorrent()
@@ -171,3 +172,4 @@ def test_the_readme_alone_leads_to_a_started_item_in_five_minutes(newcomer: Newc
     # then it is loaded, and started by the queue.
     eventually(lambda: "TorrentStarted: sample" in newcomer.sh("pyrotorque events"), timeout=30)
     assert time.monotonic() - begun < FIVE_MINUTES
+    assert "unless you remove" in newcomer.sh("pyrotorque --stop"), "why it would come back"

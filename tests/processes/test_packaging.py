@@ -1,8 +1,10 @@
 """The wheel holds everything a user needs, and works in an empty environment."""
 
+import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 import zipfile
 from collections.abc import Generator
 from pathlib import Path
@@ -13,6 +15,7 @@ from demo.group import REPOSITORY
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300), pytest.mark.xdist_group("packaging")]
 
+VERSION = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
 SUBPROCESS_ENV = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 
 
@@ -33,6 +36,11 @@ def home() -> Generator[Path]:
         yield Path(folder)
 
 
+def test_the_changelog_tells_of_this_version_with_its_day() -> None:
+    told = re.findall(r"^## \[(\d\S+)\] - \d{4}-\d\d-\d\d$", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert told[0] == VERSION
+
+
 def test_the_wheel_holds_the_process_table_the_defaults_and_the_types(dist: Path) -> None:
     (wheel,) = dist.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
@@ -47,11 +55,12 @@ def test_the_wheel_holds_the_process_table_the_defaults_and_the_types(dist: Path
     assert not [name for name in names if name.startswith(("tests", "demo", "benchmarks", "services", "shared"))]
 
 
-def test_the_wheel_works_where_nothing_else_is_installed(dist: Path, tmp_path: Path, home: Path) -> None:
-    (wheel,) = dist.glob("*.whl")
+@pytest.mark.parametrize("kind", ["*.whl", "*.tar.gz"])
+def test_it_works_where_nothing_else_is_installed(kind: str, dist: Path, tmp_path: Path, home: Path) -> None:
+    (built,) = dist.glob(kind)
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
-    install = [str(venv / "bin" / "pip"), "install", "--quiet", "--constraint", "constraints.txt", str(wheel)]
+    install = [str(venv / "bin" / "pip"), "install", "--quiet", "--constraint", "constraints.txt", str(built)]
     ended = subprocess.run(install, capture_output=True, text=True, cwd=REPOSITORY, check=False)
     assert ended.returncode == 0, ended.stderr
     command = [str(venv / "bin" / "pyrotorque"), "--config-dir", str(home / ".pyroscope")]
@@ -59,5 +68,7 @@ def test_the_wheel_works_where_nothing_else_is_installed(dist: Path, tmp_path: P
     made = subprocess.run([*command, "init"], capture_output=True, text=True, env=env, check=False)
     assert made.returncode == 0, made.stderr
     assert (home / ".pyroscope" / "torque.ini").is_file()
+    said = subprocess.run([*command, "--version"], capture_output=True, text=True, env=env, check=False)
+    assert said.stdout == f"pyrotorque {VERSION}\n"
     asked = subprocess.run([*command, "--status"], capture_output=True, text=True, env=env, check=False)
     assert asked.returncode == 69, asked.stdout + asked.stderr

@@ -1,0 +1,297 @@
+"""The recipes of docs/howto.md, each of them executed over a real rTorrent."""
+
+import logging
+import os
+import re
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from demo.group import REPOSITORY
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.events import TorrentCompleted
+from pyrotorque.jobs import JobConfig, surroundings
+from pyrotorque.jobs.locating import job_class
+from pyrotorque.jobs.preparing import config_of
+from pyrotorque.options import Options
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.settings import load
+from pyrotorque.settings.schema import CustomSettings, RTorrentSettings, Settings, WatchSettings
+from tests.scheduling import Desk, desk_of, midnight, since_begin
+from tests.waiting import eventually
+from tests.watching import Watching
+
+PAGE = (REPOSITORY / "docs" / "howto.md").read_text(encoding="utf-8")
+SECTION = re.compile(r"^##+ (?P<title>.+)\n(?P<text>(?:(?!^##+ ).*\n)*)", re.MULTILINE)
+INI = re.compile(r"^```ini\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+RECIPES = {
+    f"{section['title']} {number}": text
+    for section in SECTION.finditer(PAGE)
+    for number, text in enumerate(INI.findall(section["text"]), 1)
+}
+
+
+def settings_of(name: str, folder: Path, url: str, **changed: str) -> Settings:
+    """What a recipe says, for a user whose home is `folder`; `changed` has amounts that a test can reach."""
+    text = RECIPES[name].replace("/home/me", str(folder)).replace("/srv/done", f"{folder}/srv/done")
+    for old, new in changed.items():
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "torque.ini").write_text(text)
+    return msgspec.structs.replace(load(folder, Options()).settings, rtorrent=RTorrentSettings(url=url, origin="test"))
+
+
+def test_every_recipe_is_executed_here() -> None:
+    source = Path(__file__).read_text(encoding="utf-8")
+    assert [name for name in RECIPES if f'"{name}"' not in source] == []
+    assert len(RECIPES) == PAGE.count("```ini")
+
+
+# --- queue
+
+
+@contextmanager
+def queue_recipe(name: str, real: PrivateRTorrent, folder: Path, **changed: str) -> Generator[Desk]:
+    with desk_of(settings_of(name, folder, real.url, **changed), folder) as made:
+        yield made
+
+
+def test_two_at_a_time_a_minute_apart(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_recipe("How fast, and how many 1", rtorrent, tmp_path) as d:
+        for name in "abcdefg":
+            d.load(name)
+        started = {at: d.check(at=at).started for at in range(0, 185, 5)}
+        assert {at: count for at, count in started.items() if count} == {0: 2, 60: 2, 120: 1}
+
+
+def test_small_ones_first_then_the_oldest(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_recipe("Which first 1", rtorrent, tmp_path) as d:
+        older, newer = d.load("older", size=1_000), d.load("newer", size=1_000)
+        large, urgent = d.load("large", size=500_000), d.load("urgent", size=900_000, priority=3)
+        off = d.load("off", size=10, priority=0)
+        order: list[str] = []
+        for at in range(0, 75, 15):
+            d.check(at=at)
+            order += d.running() - set(order)
+        assert order == [urgent, older, newer, large]
+        assert off not in d.running()
+
+
+def test_a_stalled_item_takes_a_slot_for_two_minutes(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_recipe("What takes a slot 1", rtorrent, tmp_path) as d:
+        item = d.load("stalled")
+        d.check(at=0)
+        d.rtorrent.call("d.custom.set", item, "tm_started", str(int(since_begin(30))))
+        assert len(d.queue.downloading(since_begin(60))) == 1
+        assert len(d.queue.downloading(since_begin(151))) == 0
+        d.rtorrent.call("d.priority.set", item, 1)
+        assert len(d.queue.downloading(since_begin(60))) == 0
+
+
+def test_trackers_and_labels_have_limits_of_their_own(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_recipe("Several queues: limits by tracker or label 1", rtorrent, tmp_path) as d:
+        slow = {d.load(f"slow {n}", announce="http://t1.slow.example/announce") for n in range(3)}
+        both = {d.load("both", "d.custom1.set=movies", announce="http://t1.slow.example/announce")}
+        movies = {d.load(f"movie {n}", "d.custom1.set=movies") for n in range(3)}
+        rest = {d.load(f"rest {n}") for n in range(7)}
+        for at in range(0, 105, 15):
+            for job in d.duties.queues:
+                d.check(at=at, job=job)
+        running = d.running()
+        assert [len(running & those) for those in (slow | both, movies, rest)] == [2, 1, 5]
+
+
+def test_disk_bandwidth_and_night(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    space = os.statvfs(rtorrent.downloads)
+    least = str(space.f_bavail * space.f_frsize - 900_000_000)
+    with queue_recipe("Disk, bandwidth and night 1", rtorrent, tmp_path, **{"20g": least}) as d:
+        too_large = d.load("too large", size=1_200_000_000, piece_length=2**22)
+        small = d.load("small", size=1_000)
+        clock = midnight()
+        started = {hour: d.check(at=clock + hour * 3600).started for hour in (7, 12, 22.99, 23, 23.01)}
+        assert started == {7: 0, 12: 0, 22.99: 0, 23: 1, 23.01: 0}
+        assert (d.running(), d.duties.history.latest(item=too_large)[0].verdict) == ({small}, "disk")
+
+
+# --- watch folders
+
+
+@pytest.fixture
+def home(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(short_folder))
+    (short_folder / "rtorrent/watch").mkdir(parents=True)
+    return short_folder
+
+
+@contextmanager
+def watch_recipe(name: str, real: PrivateRTorrent, home: Path) -> Iterator[Watching]:
+    jobs = [job for job in settings_of(name, home, real.url).jobs if isinstance(job, WatchSettings) and job.active]
+    with Watching(home, *jobs, url=real.url) as watching:
+        watching.settle()
+        yield watching
+
+
+def dropped(watching: Watching, path: Path) -> str:
+    """The info-hash of a new metafile at `path`, when the watcher is done with it."""
+    metafile = make_metafile(path.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(metafile)
+    watching.until(lambda: any(row.state == "loaded" and row.path.endswith(f"/{path.name}".encode()) for row in watching.rows))
+    return info_hash(metafile)
+
+
+def told(real: PrivateRTorrent, item: str, *commands: str) -> list[Any]:
+    client = RTorrent(real.url)
+    return [client.call(name, item, *more) for name, *more in (command.split() for command in commands)]
+
+
+def test_folders_and_file_names_decide(rtorrent: PrivateRTorrent, home: Path) -> None:
+    watch = home / "rtorrent/watch"
+    with watch_recipe("Folders and file names decide 1", rtorrent, home) as watching:
+        queued = dropped(watching, watch / "tv/x.torrent")
+        only_loaded = dropped(watching, watch / "tv/load/y.torrent")
+        to_start = dropped(watching, watch / "load/z.start.torrent")
+    assert told(rtorrent, queued, "d.state", "d.priority") == [0, 2]
+    assert told(rtorrent, only_loaded, "d.state", "d.priority") == [0, 0]
+    assert told(rtorrent, to_start, "d.state", "d.priority") == [0, 2]
+
+
+def test_the_first_folder_is_the_label(rtorrent: PrivateRTorrent, home: Path) -> None:
+    watch = home / "rtorrent/watch"
+    with watch_recipe("A ruTorrent label from the folder 1", rtorrent, home) as watching:
+        labels = [
+            told(rtorrent, dropped(watching, watch / name), "d.custom1")
+            for name in ("tv/some.torrent", "tv/new/deep.torrent", "other.torrent")
+        ]
+    assert labels == [["tv"], ["tv"], [""]]
+
+
+def test_what_autobrr_writes_starts_at_once(rtorrent: PrivateRTorrent, home: Path) -> None:
+    folder = home / "rtorrent/watch/autobrr"
+    folder.mkdir()
+    (folder / "watch.ini").write_text(RECIPES["autobrr 1"])
+    with watch_recipe("A ruTorrent label from the folder 1", rtorrent, home) as watching:
+        item = dropped(watching, folder / "new.torrent")
+    assert told(rtorrent, item, "d.state", "d.priority", "d.custom1") == [1, 3, "autobrr"]
+
+
+def test_handled_metafiles_are_put_away(rtorrent: PrivateRTorrent, home: Path) -> None:
+    watch = home / "rtorrent/watch"
+    with watch_recipe("Put handled metafiles away 1", rtorrent, home) as watching:
+        dropped(watching, watch / "tv/good.torrent")
+        (watch / "bad.torrent").write_bytes(b"no metafile, and of some length")
+        watching.until(lambda: (home / "rtorrent/loaded/tv/good.torrent").exists())
+        os.utime(watch / "bad.torrent", (1, 1))
+        watching.until(lambda: (watch / "bad.torrent.failed").exists())
+    assert not (watch / "tv/good.torrent").exists()
+
+
+# --- jobs
+
+
+def job_of(settings: Settings, name: str, folder: Path) -> Any:
+    (found,) = (job for job in settings.jobs if job.name == name)
+    assert isinstance(found, CustomSettings)
+    surroundings.enter(surroundings.Surroundings(state_dir=folder / "state", url=settings.rtorrent.url))
+    return job_class(found.handler, folder / "jobs")(JobConfig(config_of(found, settings)))
+
+
+def complete(real: PrivateRTorrent, name: str, *commands: str) -> str:
+    """An item that seeds."""
+    data = real.downloads / name
+    data.write_bytes(b"all of it" * 1000)
+    metafile = make_metafile(name, content=data, announce="udp://127.0.0.1:1/announce")
+    item = info_hash(metafile)
+    client = RTorrent(real.url)
+    client.call("load.raw_start", "", metafile, *commands)
+    eventually(lambda: client.rows("main", ["d.hash=", "d.complete=", "d.is_active=", "d.hashing="]), 20)
+    eventually(lambda: told(real, item, "d.complete", "d.is_active", "d.hashing") == [1, 1, 0], 20)
+    return item
+
+
+def test_sonarr_finds_what_is_complete_and_nothing_else(rtorrent: PrivateRTorrent, home: Path) -> None:
+    with watch_recipe("Sonarr and Radarr blackhole 1", rtorrent, home) as watching:
+        item = dropped(watching, home / "rtorrent/watch/sonarr/show.torrent")
+        plain = dropped(watching, home / "rtorrent/watch/by-hand.torrent")
+    client = RTorrent(rtorrent.url)
+    done = home / "rtorrent/done/sonarr"
+    assert client.call("d.custom", item, "targetdir") == str(done)
+    assert client.call("d.custom", plain, "targetdir") == ""
+    seeding = complete(rtorrent, "episode", f"d.custom.set=targetdir,{done}")
+    job_of(settings_of("Sonarr and Radarr blackhole 1", home, rtorrent.url), "move", home).run()
+    eventually(lambda: (done / "episode").exists(), 20)
+    assert [path.name for path in done.iterdir()] == ["episode"]
+    eventually(lambda: told(rtorrent, seeding, "d.is_active") == [1], 20)
+
+
+def test_complete_items_move_by_label(rtorrent: PrivateRTorrent, home: Path) -> None:
+    complete(rtorrent, "labelled", "d.custom1.set=films")
+    complete(rtorrent, "plain")
+    job_of(settings_of("Move complete items 1", home, rtorrent.url), "move", home).run()
+    eventually(lambda: (home / "srv/done/films/labelled").exists(), 20)
+    assert (rtorrent.downloads / "plain").exists()
+    assert not (rtorrent.downloads / "labelled").exists()
+
+
+class _Hook(BaseHTTPRequestHandler):
+    heard: list[bytes]
+
+    def do_POST(self) -> None:
+        self.heard.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_webhook_hears_what_happened(home: Path) -> None:
+    _Hook.heard = []
+    with HTTPServer(("127.0.0.1", 0), _Hook) as server:
+        listening = threading.Thread(target=server.handle_request)
+        listening.start()
+        url = {"https://ntfy.example.org/my-torrents": f"http://127.0.0.1:{server.server_port}/"}
+        job = job_of(settings_of("Get notified 1", home, "scgi:///nowhere", **url), "tell", home)
+        job.run(TorrentCompleted(at=1.0, info_hash="A" * 40, name="some film"))
+        listening.join(10)
+    assert _Hook.heard == [b"TorrentCompleted: some film "]
+
+
+def test_a_program_hears_what_happened_as_one_word(home: Path) -> None:
+    logger = home / "logger"
+    logger.write_text(f'#!/bin/sh\nprintf "%s|" "$@" > {home}/heard\n')
+    logger.chmod(0o755)
+    settings = settings_of("Get notified 2", home, "scgi:///nowhere", **{"/usr/bin/logger": str(logger)})
+    job_of(settings, "mail", home).run(TorrentCompleted(at=1.0, info_hash="A" * 40, name='a "b"; $(touch x)'))
+    assert (home / "heard").read_text() == '-t|torrents|complete: a "b"; $(touch x)|'
+
+
+def test_the_job_of_the_page_erases_what_it_says(
+    rtorrent: PrivateRTorrent, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (home / "jobs").mkdir()
+    (python,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    (home / "jobs/cleanup.py").write_text(python)
+    item = complete(rtorrent, "old")
+    reachable = {"ratio>2 seedtime>2w": "ratio<2"}
+    with caplog.at_level(logging.INFO):
+        job_of(settings_of("A job of your own 1", home, rtorrent.url, **reachable), "cleanup", home).run()
+    assert "would erase old" in caplog.text
+    client = RTorrent(rtorrent.url)
+    assert client.rows("main", ["d.hash="]) == [(item,)]
+    reachable["dry_run   = True"] = "dry_run   = False"
+    job_of(settings_of("A job of your own 1", home, rtorrent.url, **reachable), "cleanup", home).run()
+    eventually(lambda: client.rows("main", ["d.hash="]) == [])
+
+
+def test_the_exporter_is_the_one_of_the_page(home: Path) -> None:
+    """Its process is tested in tests/processes/test_exporter_process.py."""
+    (job,) = (job for job in settings_of("Monitoring 1", home, "scgi:///nowhere").jobs if job.name == "exporter")
+    assert (job.active, getattr(job, "port", 0)) == (True, 9135)
