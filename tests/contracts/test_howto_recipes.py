@@ -4,7 +4,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -131,7 +131,7 @@ def home(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @contextmanager
-def watch_recipe(name: str, real: PrivateRTorrent, home: Path) -> Iterator[Watching]:
+def watch_recipe(name: str, real: PrivateRTorrent, home: Path) -> Generator[Watching]:
     jobs = [job for job in settings_of(name, home, real.url).jobs if isinstance(job, WatchSettings) and job.active]
     with Watching(home, *jobs, url=real.url) as watching:
         watching.settle()
@@ -143,7 +143,8 @@ def dropped(watching: Watching, path: Path) -> str:
     metafile = make_metafile(path.name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(metafile)
-    watching.until(lambda: any(row.state == "loaded" and row.path.endswith(f"/{path.name}".encode()) for row in watching.rows))
+    end = f"/{path.name}".encode()
+    watching.until(lambda: any(row.state == "loaded" and row.path.endswith(end) for row in watching.rows))
     return info_hash(metafile)
 
 
