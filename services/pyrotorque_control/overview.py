@@ -52,7 +52,7 @@ def overview(group: Group) -> Overview:
     running = [process.name for process in processes if process.pid and process.name in SERVICES]
     with ThreadPoolExecutor(max_workers=max(1, len(running))) as pool:
         answers = dict(zip(running, pool.map(partial(_said, group.layout), running), strict=True))
-    views = tuple(_view(process, *answers.get(process.name, ("", None))) for process in processes)
+    views = tuple(_view(process, found.since, *answers.get(process.name, ("", None))) for process in processes)
     return _with(config_dir, found, views, "")
 
 
@@ -62,12 +62,13 @@ def _with(config_dir: str, found: Running, services: tuple[ServiceView, ...], pr
     )
 
 
-def _view(process: Process, says: str, data: Any) -> ServiceView:
+def _view(process: Process, group_since: float, says: str, data: Any) -> ServiceView:
+    """supervisord tells whole seconds: no service is older than its group."""
     return ServiceView(
         name=process.name if process.name == process.group else process.full_name,
         state=process.state,
         pid=process.pid,
-        since=process.started if process.pid else 0.0,
+        since=max(process.started, group_since) if process.pid else 0.0,
         says=says or process.reason,
         data=data,
     )

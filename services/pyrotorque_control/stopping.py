@@ -42,7 +42,7 @@ def stop(group: Group) -> int:
 
     click.echo("pyrotorque has stopped")
     if group.guard_file.exists() and include_file(group.config_dir).exists():
-        click.echo(f"rTorrent's include starts it again within 300 s, unless you remove {group.guard_file}")
+        click.echo(f"while {group.guard_file} is there, rTorrent's include starts it again within 300 s")
     return EX_OK
 
 

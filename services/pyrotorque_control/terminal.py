@@ -1,7 +1,7 @@
 """How results look: tables in colour on a terminal, plain text elsewhere, JSON one object a line."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -44,6 +44,17 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else Text(printable(str(cell))) for cell in row))
     return made
+
+
+def aligned(rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """Lines of columns whose cells are never folded, so that they can be copied and searched; the last may be long."""
+    from rich.cells import cell_len
+
+    texts = [[printable(str(cell)) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
+    for row in texts:
+        padded = (text + " " * (width - cell_len(text)) for text, width in zip(row[:-1], widths, strict=False))
+        yield "  ".join((*padded, row[-1]))
 
 
 def json_line(value: Any) -> str:

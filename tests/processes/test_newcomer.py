@@ -172,4 +172,4 @@ def test_the_readme_alone_leads_to_a_started_item_in_five_minutes(newcomer: Newc
     # then it is loaded, and started by the queue.
     eventually(lambda: "TorrentStarted: sample" in newcomer.sh("pyrotorque events"), timeout=30)
     assert time.monotonic() - begun < FIVE_MINUTES
-    assert "unless you remove" in newcomer.sh("pyrotorque --stop"), "why it would come back"
+    assert "starts it again" in newcomer.sh("pyrotorque --stop"), "why it would come back"

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from pyrotorque_control.cron import answer
 from pyrotorque_control.includes import import_path, include_text
 from pyrotorque_control.overview import Overview, ServiceView
 from pyrotorque_control.preparing import write_defaults
-from pyrotorque_control.terminal import console
+from pyrotorque_control.terminal import aligned, console
 from pyrotorque_watcher.tables import MIGRATIONS
 
 NOWHERE = "scgi_url = scgi:///nowhere/rt.sock\n"
@@ -279,7 +280,21 @@ def test_watched_lists_the_ledger(pyrotorque: Command) -> None:
         ("/w/0\\n.torrent\\xff", "loaded"),
         ("/w/1\\n.torrent\\xff", "failed"),
     ]
+    day = datetime.fromtimestamp(0).strftime("%Y-%m-%d %H:%M:%S")
+    assert pyrotorque("watched").out.splitlines() == [
+        f"{day}  loaded  treewatch  /w/0\\n.torrent\\xff",
+        f"{'':19}  why",
+        f"{day}  failed  treewatch  /w/1\\n.torrent\\xff",
+        f"{'':19}  why",
+        "2 metafiles",
+    ]
     assert pyrotorque("watched", "--state", "failed").out.endswith("1 metafile\n")
+
+
+def test_columns_are_aligned_and_never_folded() -> None:
+    rows = [("a", "size", "name"), ("longer", 7, "x" * 300), ("ü☃", 12345, "日本\n")]
+    assert list(aligned(rows)) == ["a       size   name", f"longer  7      {'x' * 300}", "ü☃      12345  日本\\n"]
+    assert list(aligned([])) == []
 
 
 def test_watched_before_the_first_start_says_so(pyrotorque: Command) -> None:

@@ -62,8 +62,11 @@ def _show(items: Sequence[Any], fields: Sequence[str], *, as_json: bool) -> None
         for item in items:
             click.echo(terminal.json_line({name: item[name] for name in ("hash", *fields)}))
         return
-    rows = [(item["hash"], *(shown(item[name]) for name in fields)) for item in items]
-    terminal.show(terminal.table(("hash", *fields), rows))
+    # Names are long: behind them nothing has to be aligned.
+    columns = [*(name for name in fields if name != "name"), "name"]
+    rows = [(item["hash"], *(shown(item[name]) for name in columns)) for item in items]
+    for line in terminal.aligned([("hash", *columns), *rows]) if rows else ():
+        click.echo(line)
     click.echo(counted(len(items), "item"))
 
 

@@ -35,8 +35,11 @@ def command(group: Group, state: str | None, as_json: bool) -> int:
         for row in found:
             click.echo(terminal.json_line(row))
         return EX_OK
-    rows = [(_time(row["changed"]), row["state"], row["job"], row["path"], row["reason"]) for row in found]
-    terminal.show(terminal.table(("changed", "state", "job", "metafile", "reason"), rows))
+    rows = [(_time(row["changed"]), row["state"], row["job"], row["path"]) for row in found]
+    for row, line in zip(found, terminal.aligned(rows), strict=True):
+        click.echo(line)
+        if row["reason"]:
+            click.echo(f"{'':19}  {printable(row['reason'])}")
     click.echo(counted(len(found), "metafile"))
     return EX_OK
 
