@@ -29,18 +29,33 @@ def _quoted(text: str) -> str:
 
 _GLOBS = st.one_of(
     st.sampled_from(("", "*", "foo", "*foo*", "ba?", "[a-c]*", "/data/*", "ghost*", "0", "b", "c/", "/x")),
+    st.sampled_from(('"a]"', r"\[b", '"/]"', r"\/\]", r"\{\{", '"[x"')),
     _ODD.map(_escaped),
     _ODD.map(_quoted),
 )
 _REGEXES = st.sampled_from(
-    ("//", "/^$|ghost/", "/foo/", r"/\d+/", "/a,b/", r"'/^\S+ \S+$/'", r"/a\/b,c/", "/(foo|bar)+/", "'/it\"s/'")
+    (
+        "//",
+        "/^$|ghost/",
+        "/foo/",
+        r"/\d+/",
+        "/a,b/",
+        r"'/^\S+ \S+$/'",
+        r"/a\/b,c/",
+        "/(foo|bar)+/",
+        "'/it\"s/'",
+        "/a/b/",
+        "'/,]/'",
+    )
 )
 _TAG = st.sampled_from(("", "audio", "flac", "jpg", "=jpg", "=", "new", r"\=x", "Main"))
 _FLAG = st.sampled_from(("yes", "no", "1", "0", "+", "-", "true", "F"))
-_NUMBER = st.sampled_from(("0", "1", "2", "3", "0.5", "1.5", "100", "33.3", "7"))
-_SIZE = st.one_of(_NUMBER, st.sampled_from(("1k", "1.5m", "2g", "1t", "65536", "65535.5", "100001")))
-_SPAN = st.sampled_from(("0", "0s", "2i", "1d", "1w2d", "1y6m", "1h30i", "3600", "2m"))
-_TIME = st.one_of(_SPAN, st.sampled_from(("2024-12-31", "31.12.2024", "12/31/2024T18:30", "1700000000", "2100-01-01")))
+_NUMBER = st.sampled_from(("0", "1", "2", "3", "0.5", "1.5", "100", "33.3", "7", "0.00001", "999999999999999"))
+_SIZE = st.one_of(_NUMBER, st.sampled_from(("1k", "1.5m", "2g", "1t", "65536", "65535.5", "100001", "1.1k", "8191t")))
+_SPAN = st.sampled_from(("0", "0s", "2i", "1d", "1w2d", "1y6m", "1h30i", "3600", "2m", "999999999i"))
+_TIME = st.one_of(
+    _SPAN, st.sampled_from(("2024-12-31", "31.12.2024", "12/31/2024T18:30", "1700000000", "2100-01-01", "1960-01-01"))
+)
 _SIGN = st.sampled_from(("", "+", "-"))
 
 
@@ -63,12 +78,22 @@ def _equal(names: tuple[str, ...], value: st.SearchStrategy[str]) -> st.SearchSt
     return st.tuples(st.sampled_from(names), st.just("="), _listed(value)).map("".join)
 
 
+def _loose(name: str) -> st.SearchStrategy[str]:
+    """A value without a kind, compared as a number, a size or a time; more values behind it are patterns."""
+    compared = st.tuples(st.sampled_from(("<", ">", "<=", ">=")), st.one_of(_SIZE, _TIME)).map("".join)
+    others = st.lists(st.one_of(_GLOBS, _REGEXES), max_size=2).map(
+        lambda values: "".join(f",{each}" for each in values)
+    )
+    return st.tuples(st.just(name), compared, others).map("".join)
+
+
 TERMS = st.one_of(
     _equal(TEXTS, st.one_of(_GLOBS, _REGEXES)),
     st.tuples(st.sampled_from(("message", "name")), st.just("~"), st.sampled_from(("foo", "a b", r"\.x"))).map(
         lambda parts: "".join(parts).replace(" ", "\\ ")
     ),
     st.sampled_from(("foo", "*bar*", "/x/", '"foo bar"')),
+    _loose("custom_x"),
     _equal(TAGS, _TAG),
     _equal(BOOLS, _FLAG),
     _equal(("files",), st.sampled_from(("*.mkv", "", "sub/*", "/nfo/"))),
@@ -91,6 +116,11 @@ TEXT = st.recursive(
 NOISE = st.one_of(
     st.text(max_size=40),
     st.text(string.ascii_letters + string.digits + " []!=<>~,/\\\"'*?+-.{}()|", max_size=60),
+    st.tuples(
+        st.sampled_from(("", "name", "custom_x", "files", "tagged", "is_open", "prio", "size", "loaded", "seedtime")),
+        st.sampled_from(("", "=", "==", "!=", "<>", "<", ">", "<=", ">=", "~")),
+        st.text("ab1*?[]!^-+=/\\\"',{}<>~()|. \t\n\x1c\x85\xa0\u2028\x00\ud800", max_size=12),
+    ).map("".join),
     st.lists(
         st.sampled_from(("NOT", "OR", "[", "]", "prio>0", "or", "name=", "f=,", "/(", "kind_101=a", "'", "\\", "\n")),
         max_size=12,

@@ -16,7 +16,7 @@ REFUSED = [
         "directory={{d.path}}",
         10,
         "directory: templates are not read in conditions",
-        "compare with a fixed text or a pattern, or compare in a field of your own, in config.py",
+        r"compare in a field of your own, in config.py; or write `\{{` and `\}}` for braces that are meant as such",
     ),
     ("", 0, "there is no condition here", "`*` matches every item"),
     ("[ ]", 2, "a group holds nothing", "write a condition between `[` and `]`"),

@@ -3,8 +3,12 @@
 import logging
 import re
 import time
+import warnings
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pyrotorque.conditions import parse
 from pyrotorque.conditions.regexes import BUDGET, DEADLINE, Undecided, searcher
@@ -44,6 +48,27 @@ def test_other_alternatives_still_decide_when_they_are_asked_first() -> None:
     assert not condition.matches({"name": bad, "prio": 0}, now=0)
 
 
+def test_of_many_items_each_is_asked_once_and_the_undecided_are_left_out() -> None:
+    condition = parse(r"prio>0 '/(e|ee?)+$/' message~foo.?bar")
+    names = ["e", "x", "e" * 4_000 + "!", "ee", "e" * 4_000 + "?", "eee"]
+    items = [Counting(name=name, prio=1, message="foobar") for name in names]
+    assert [item.get("name") for item in condition.select(items, now=0)] == ["e", "ee", "eee"]
+    assert [item.asked.count("name") for item in items] == [1, 1, 1, 1, 1, 1]
+    assert [item.asked.count("message") for item in items] == [1, 0, 0, 1, 0, 1]
+
+
+class Counting(dict[str, Any]):
+    """An item that notes what it is asked, but not by its test."""
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(values)
+        self.asked: list[str] = []
+
+    def __getitem__(self, name: str) -> Any:
+        self.asked.append(name)
+        return super().__getitem__(name)
+
+
 def test_a_search_within_its_time_is_decided() -> None:
     search = searcher(r"s\d+e\d+")
     assert search("Show S01E02")
@@ -72,3 +97,47 @@ def test_the_language_is_that_of_re() -> None:
     with pytest.raises(re.error):
         searcher(r"(\p{Lu})+")
     assert searcher(r"[[a]+")("[")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "other"),
+    [
+        ("a{e}", "a{e}", "a"),
+        ("(a{e<=1})", "a{e<=1}", "b"),
+        (r"x{i|\{", "{", "x"),
+        ("[[:alpha:]]+", "a]", "b]"),
+        (r"[^[:\]a]+", "b", "[a"),
+        (r"[]{}]{2}\N{DIGIT ONE}{2}", "]{11", "{}1"),
+        ("a{,2}b{2}c{1,}", "bbcc", "bc"),
+    ],
+)
+def test_what_another_language_reads_as_more_is_literal(pattern: str, text: str, other: str) -> None:
+    """The `regex` package knows fuzzy matching and POSIX classes."""
+    search = searcher(pattern)
+    assert search(text)
+    assert not search(other)
+    for each in (text, other):
+        with warnings.catch_warnings(action="ignore"):
+            assert search(each) == (re.search(pattern, each, re.IGNORECASE | re.DOTALL) is not None)
+
+
+PIECES = st.sampled_from(
+    [
+        *("a", "b", "B", "1", "<", ",", "é", "ß", "-", ".", "^", "$", "|", "{", "}", "{2}", "{,2}", "{e}", "{e<=1}"),
+        *("*", "+", "?", "*?", "++", "(", ")", "(?:", "(?=", "(?!", "(?<=", "(?>", "(?i:", "[", "]", "[^", "[:alpha:]"),
+        *("&&", "--", r"\d", r"\D", r"\w", r"\b", r"\s", r"\S", r"\1", r"\\", r"\{", r"\[", r"\N{DASH}", r"\x41"),
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=8).map("".join), st.text("ab1{}e<=[]:-&ßé", max_size=8))
+@settings(max_examples=500, deadline=None)
+def test_a_pattern_is_refused_or_means_what_it_means_to_re(pattern: str, text: str) -> None:
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            expected = re.search(pattern, text, re.IGNORECASE | re.DOTALL) is not None
+        except re.error:
+            with pytest.raises(re.error):
+                searcher(pattern)
+            return
+    assert searcher(pattern)(text) == expected

@@ -17,6 +17,7 @@ _DATE: Final = re.compile(
     re.ASCII,
 )
 _DAYS_OF_YEAR, _DAYS_OF_MONTH = 365, 30
+_MONTHS_MAX, _SECONDS_MAX = 1_000_000, 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +55,24 @@ class Ago:
 
 
 def parse_ago(text: str) -> Ago | None:
-    """`2w`, `1h30i`, `1y6m`: numbers with units in the order y m w d h i s; None when it is not of that form."""
+    """`2w`, `1h30i`, `1y6m`: numbers with units in the order y m w d h i s; None when it is not that, or too long."""
     found = _AGO.fullmatch(text)
     if not found or not text:
         return None
     counts = {unit: int(found[unit] or 0) for unit in _UNITS}
-    return Ago(counts["y"] * 12 + counts["m"], sum(counts[unit] * size for unit, size in _SECONDS.items()))
+    months, seconds = counts["y"] * 12 + counts["m"], sum(counts[unit] * size for unit, size in _SECONDS.items())
+    return Ago(months, seconds) if months <= _MONTHS_MAX and seconds <= _SECONDS_MAX else None
 
 
 def parse_date(text: str) -> int | None:
-    """`2024-12-31`, `12/31/2024`, `31.12.2024`, with a time of day if need be; ValueError for 30 February."""
+    """`2024-12-31`, `12/31/2024`, `31.12.2024`, with a time of day if need be; ValueError for 30 February.
+
+    What lies before 1970 is taken for its first second: no time is less, but those that are not set.
+    """
     found = _DATE.fullmatch(text)
     if not found:
         return None
     form = "1" if found["y1"] else "2" if found["y2"] else "3"
     year, month, day = (int(found[part + form]) for part in "ymd")
     hour, minute, second = (int(found[part] or 0) for part in ("hour", "minute", "second"))
-    return int(datetime(year, month, day, hour, minute, second).timestamp())
+    return max(1, int(datetime(year, month, day, hour, minute, second).timestamp()))

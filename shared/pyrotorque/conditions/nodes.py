@@ -31,8 +31,11 @@ class Term:
     source: str = dataclass_field(default="", compare=False)
 
     def __str__(self) -> str:
-        if len(self.choices) == 1:
-            return self.field + _single(self.choices[0])
+        first, *others = self.choices
+        if not others:
+            return self.field + _single(first)
+        if isinstance(first.operand, Loose):  # that it is a number tells the operator, which the first value alone has
+            return f"{self.field}{_single(first)},{_joined(tuple(others))}"
         return f"{self.field}={_joined(self.choices)}"
 
 
@@ -104,9 +107,10 @@ def _single(choice: Choice) -> str:
 
 def _joined(choices: tuple[Choice, ...]) -> str:
     """The values with commas; a slash at the beginning of a path is left bare where it cannot open an expression."""
-    safe = [str(choice) for choice in choices]
-    eased = ",".join(_ESCAPED_SLASH.sub(r"\1\2", value) for value in safe)
-    return eased if _shape(eased) == _shape(",".join(safe)) else ",".join(safe)
+    values = [str(choice) for choice in choices]
+    safe, eased = ",".join(values), ",".join(_ESCAPED_SLASH.sub(r"\1\2", value) for value in values)
+    same = _shape(eased) == _shape(safe) and not eased.startswith("=") and eased.count("[") == eased.count("]")
+    return eased if same else safe
 
 
 def _shape(text: str) -> list[tuple[str, int]]:

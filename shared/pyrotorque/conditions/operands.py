@@ -4,6 +4,7 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, Literal, Protocol
 
@@ -207,8 +208,8 @@ def lowered(value: Iterable[str] | None) -> Set[str]:
 
 
 def number_text(value: float) -> str:
-    """A number as short as it can be and still be read back as the same."""
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+    """A number as short as it can be and still be read back as the same; never with an exponent."""
+    return str(int(value)) if value == int(value) else f"{Decimal(repr(value)):f}"
 
 
 def _compare(relation: Relation, limit: float) -> Predicate:

@@ -29,6 +29,12 @@ SIZE_MAX: Final = 20_000
 _BACKTRACKS: Final = re.compile(r"[(*+?{]")
 _COUNTS: Final = re.compile(r"\{\s*(\d*)\s*,?\s*(\d*)\s*\}", re.ASCII)
 _SHOWN: Final = 80
+# Escaped pairs, character classes, and braces that are no counts.
+_PIECE: Final = re.compile(
+    r"\\N\{[^}]*\}|\\.|(?P<head>\[\^?\]?)(?P<inside>(?:\\.|[^\]\\])*)\]|(?P<brace>\{)(?!\d+(?:,\d*)?\}|,\d*\})",
+    re.DOTALL,
+)
+_BARE_BRACKET: Final = re.compile(r"\\.|\[", re.DOTALL)
 
 
 class Undecided(Exception):
@@ -56,12 +62,30 @@ def _unrolled(pattern: str) -> int:
     return size
 
 
+def _literal_where_re_is(pattern: str) -> str:
+    """The pattern for the `regex` package, to which `{e}` and `[[:alpha:]]` would mean what they do not in `re`."""
+
+    def piece(found: re.Match[str]) -> str:
+        if found["brace"]:
+            return r"\{"
+        if found["head"]:
+            inside = _BARE_BRACKET.sub(lambda pair: r"\[" if pair[0] == "[" else pair[0], found["inside"])
+            return f"{found['head']}{inside}]"
+        return found[0]
+
+    return _PIECE.sub(piece, pattern)
+
+
 class _Bounded:
     """A search with a deadline, paid from an account of time."""
 
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
-        self._search = regex.compile(pattern, regex.IGNORECASE | regex.DOTALL | regex.VERSION0).search
+        flags = regex.IGNORECASE | regex.DOTALL | regex.VERSION0
+        try:
+            self._search = regex.compile(_literal_where_re_is(pattern), flags).search
+        except regex.error as error:
+            raise re.error(str(error)) from error
         self._left = BUDGET
         self._counted = time.monotonic()
 

@@ -27,7 +27,8 @@ NO: Final = frozenset(("false", "f", "no", "n", "0", "-"))
 ORDERED: Final[frozenset[Kind]] = frozenset(("number", "size", "time", "time or never", "duration", "any"))
 REGEX_MAX: Final = 1_000
 _NUMBER: Final = re.compile(r"\d{1,15}(?:\.\d{0,15})?|\.\d{1,15}", re.ASCII)
-_SIZE: Final = re.compile(r"(\d{1,15}(?:\.\d{0,15})?|\.\d{1,15})([bkmgt]?)", re.IGNORECASE | re.ASCII)
+_SIZE: Final = re.compile(r"(\d{1,16}(?:\.\d{0,15})?|\.\d{1,15})([bkmgt]?)", re.IGNORECASE | re.ASCII)
+_SIZE_MAX: Final = 1 << 53
 _FACTORS: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -63,8 +64,11 @@ def _text(value: Written) -> Glob | Regex:
         return _regex(words.regex_text(value.cells))
     if words.regex_end(value.cells, 0) == len(value.cells) > 1:
         return _regex(words.regex_text(value.cells[1:-1]))
-    if value.text.startswith("{{") or value.text.endswith("}}"):
-        hint = "compare with a fixed text or a pattern, or compare in a field of your own, in config.py"
+    ends = [[cell[:2] for cell in cells] for cells in (value.cells[:2], value.cells[-2:])]
+    if ends[0] == [("{", False)] * 2 or ends[1] == [("}", False)] * 2:
+        hint = (
+            r"compare in a field of your own, in config.py; or write `\{{` and `\}}` for braces that are meant as such"
+        )
         raise BadValue("templates are not read in conditions", hint)
     return Glob(words.glob_text(value.cells))
 
@@ -111,7 +115,10 @@ def _size(value: Written) -> Number:
     found = _SIZE.fullmatch(text)
     if not found:
         raise BadValue(f"`{text}` is not a size", "write a number of bytes, if need be with k, m, g or t: 700m")
-    return Number(relation, float(found[1]) * _FACTORS[found[2].lower()])
+    size = round(float(found[1]) * _FACTORS[found[2].lower()], 6)
+    if size > _SIZE_MAX:
+        raise BadValue(f"`{text}` is more than there can be", "write at most 8191t")
+    return Number(relation, size)
 
 
 def _time(value: Written, never: bool = False) -> Moment:
@@ -154,9 +161,12 @@ def _guess(value: Written) -> Operand:
         return _text(value)
     for reader in (_number, _size, _time):
         try:
-            return Loose(reader(value))
+            found = reader(value)
         except BadValue:
             continue
+        if isinstance(found, Moment) and isinstance(found.when, int):  # a date is the number of its second
+            found = Number(found.relation, found.when)
+        return Loose(found)
     raise BadValue(f"`{value.text}` is neither a number nor a size nor a time", "write 5, 700m or 1d12h")
 
 

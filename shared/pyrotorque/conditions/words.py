@@ -5,8 +5,10 @@ from typing import Final, NamedTuple
 
 _PLAIN: Final = re.compile(r"[^\s\"'\\,]*")
 _SPECIAL: Final = re.compile(r"[\s\"'\\,]")
+_SPECIAL_OR_BRACE: Final = re.compile(r"[\s\"'\\,{}]")
+_PAIR_OR_SLASH: Final = re.compile(r"\\.|/", re.DOTALL)
 # Where these stand first in a value they mean something; as data they are written with a backslash.
-_LEADING: Final = "!+-=/"
+_LEADING: Final = ("!", "+", "-", "=", "/")
 
 
 class Cell(NamedTuple):
@@ -96,8 +98,9 @@ def regex_end(found: list[Cell], begin: int) -> int:
 
 
 def regex_text(found: list[Cell]) -> str:
-    """Cells as the text of a regular expression: `\\d` keeps its backslash, `\\\\` is one backslash."""
-    return "".join(f"\\{char}" if literal and char != "\\" else char for char, literal, _ in found)
+    """Cells as the text of a regular expression: `\\d` keeps its backslash, `\\\\` is one backslash, `\\/` a slash."""
+    text = "".join(f"\\{char}" if literal and char != "\\" else char for char, literal, _ in found)
+    return _PAIR_OR_SLASH.sub(lambda pair: "/" if pair[0] == "\\/" else pair[0], text)
 
 
 def glob_text(found: list[Cell]) -> str:
@@ -112,17 +115,23 @@ def plain_text(found: list[Cell]) -> str:
 
 def written(text: str) -> str:
     """`text` quoted so that it is read back as one value that means just these characters."""
-    leading = text[:1] != "" and text[0] in _LEADING
-    if not leading and _PLAIN.fullmatch(text):
+    braces = text.startswith("{{") or text.endswith("}}")
+    leading = text.startswith(_LEADING)
+    guarded = braces or leading
+    # A bare word with a bracket too many looks like a forgotten blank, and is refused.
+    if not guarded and _PLAIN.fullmatch(text) and text.count("[") == text.count("]"):
         return text
-    if not leading and not any(char in text for char in '"\\,'):
+    if not guarded and not any(char in text for char in '"\\,'):
         return f'"{text}"'
-    escaped = _SPECIAL.sub(lambda found: f"\\{found[0]}", text)
-    return f"\\{escaped}" if text[0] in _LEADING else escaped
+    special = _SPECIAL_OR_BRACE if braces else _SPECIAL
+    escaped = special.sub(lambda found: f"\\{found[0]}", text)
+    return f"\\{escaped}" if leading else escaped
 
 
 def written_regex(pattern: str) -> str:
     """A regular expression between slashes, quoted so that it is read back unchanged."""
+    if "," in pattern:
+        pattern = _PAIR_OR_SLASH.sub(lambda pair: "\\/" if pair[0] == "/" else pair[0], pattern)
     if not re.search(r"[\s\"'\\]", pattern):
         return f"/{pattern}/"
     if "'" not in pattern:
