@@ -121,6 +121,59 @@ def test_fields_of_config_py_are_computed_for_survivors_and_get_what_they_need()
         read_items(Playing(8), "main", condition, [], NOW)
 
 
+class Computing:
+    """Computes the field `mine` of a config.py and notes for whom."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def values(self, names: Sequence[str], items: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]:
+        self.asked += [item["name"] for item in items]
+        return {name: [True for _ in items] for name in names}
+
+
+class Changing(Playing):
+    """A client whose first items are erased, or changed so that the filter excludes them, between two calls."""
+
+    def multicall(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> Sequence[Any]:
+        gone = f"{2:040X}"
+        found = super().multicall(calls)
+        return ["a fault" if params[0] < gone else found for (_, params), found in zip(calls, found, strict=True)]
+
+    def rows(self, view: str, commands: Sequence[str], *, where: str = "") -> list[tuple[str, ...]]:
+        rows = super().rows(view, commands, where=where)
+        return rows[2:] if any("multicall" in command for command in commands) else rows
+
+
+MINE = {"mine": Field("mine", "bool", (), str, "mine", details=("custom",), needs=("name",))}
+
+
+def test_what_is_dear_is_asked_clause_by_clause_and_config_py_last() -> None:
+    playing, computing = Playing(8), Computing()
+    condition = parse("mine=yes tracker= kind_25=jpg,mkv files=!*.jpg prio>1", custom=MINE)
+    assert ItemReader(playing, computing).read("main", condition, [], NOW) == []
+    assert set(playing.singles) == {f"{number:040X}" for number in (2, 3, 6, 7)}
+    assert computing.asked == []
+    condition = parse("mine=yes prio>2 files=*.jpg", custom=MINE)
+    assert len(ItemReader(playing, computing).read("main", condition, [], NOW)) == 2
+    assert computing.asked == ["n3", "n7"]
+
+
+@pytest.mark.parametrize("count", [8, 200])
+def test_what_is_gone_before_its_files_are_known_does_not_match(count: int) -> None:
+    """Nothing is started because nothing is known of it."""
+    found = read_items(Changing(count), "main", parse("[ NOT kind=jpg ] OR files=b.jpg"), ["name"], NOW)
+    assert [item.name for item in found[:2]] == ["n2", "n3"]
+    assert len(found) == count - 2
+
+
+def test_who_asks_for_ever_other_items_does_not_fill_the_memory() -> None:
+    reader = ItemReader(Playing(4))
+    for number in range(1_000):
+        reader.read("main", parse(f"hash={number:040X}"), [], NOW)
+    assert len(reader._plans) <= 100  # pyright: ignore[reportPrivateUsage]
+
+
 def test_an_empty_view_has_no_items() -> None:
     assert read_items(Playing(0), "main", parse("prio>0 files=*.mkv"), ["views"], NOW) == []
 

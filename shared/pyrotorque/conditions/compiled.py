@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from pyrotorque.conditions.nodes import And, Choice, Node, Not, Term, conjunction, disjunction, terms
 from pyrotorque.conditions.operands import AnyFile, Loose, Member, Moment, Operand, Predicate, Regex, is_empty, lowered
+from pyrotorque.conditions.regexes import Undecided
 
 Items: TypeAlias = Mapping[str, Any]
 Check: TypeAlias = Callable[[Items], bool]
@@ -21,6 +22,14 @@ def bind(node: Node, now: float, cost: Callable[[str], int]) -> Check:
     ordered = sorted(node.parts, key=lambda part: cost_of(part, cost))
     parts = tuple(bind(part, now, cost) for part in ordered)
     return _joined(parts, isinstance(node, And))
+
+
+def decided(check: Check, item: Items) -> bool:
+    """The verdict of a closure on an item; one for which a regular expression takes too long does not match."""
+    try:
+        return bool(check(item))
+    except Undecided:
+        return False
 
 
 def moves(node: Node) -> bool:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from pyrotorque.conditions import compiled, prefilters, regexes
+from pyrotorque.conditions import compiled, prefilters
 from pyrotorque.conditions.nodes import And, Node, Not, Term, conjunction, terms
 from pyrotorque.fields import Field
 from pyrotorque.fields.kinds import Value
@@ -49,20 +50,14 @@ class Condition:
 
         An item for which a regular expression takes too long does not match, and is counted with a warning.
         """
-        try:
-            return bool(self.at(now)(item if isinstance(item, Mapping) else _Attributes(item)))
-        except regexes.Undecided:
-            return False
+        return compiled.decided(self.at(now), item if isinstance(item, Mapping) else _Attributes(item))
 
     def select(self, items: Iterable[Mapping[str, Any]], now: float) -> list[Any]:
         """The items that match, in their order."""
         found = list(items)
         for part in self.parts:
             check = part.at(now)
-            try:
-                found = [item for item in found if check(item)]
-            except regexes.Undecided:
-                found = [item for item in found if part.matches(item, now)]
+            found = [item for item in found if compiled.decided(check, item)]
         return found
 
     def explain(self, item: Any, now: float) -> list[Clause]:
@@ -86,12 +81,19 @@ class Condition:
         """Whether it is certain that no item matches whose `field` has this value."""
         return prefilters.excludes(self._node, field, value, now)
 
-    @property
-    def parts(self) -> "list[Condition]":
+    @cached_property
+    def parts(self) -> "tuple[Condition, ...]":
         """Conditions that all must hold, and together are this one; the cheapest to ask first."""
-        nodes = self._node.parts if isinstance(self._node, And) else (self._node,)
-        ordered = sorted(nodes, key=lambda node: compiled.cost_of(node, self._cost))
-        return [Condition(node, self.table) for node in ordered]
+        if not isinstance(self._node, And):
+            return (self,)
+        ordered = sorted(self._node.parts, key=lambda node: compiled.cost_of(node, self._cost))
+        return tuple(Condition(node, self.table) for node in ordered)
+
+    @cached_property
+    def cheap(self) -> "Condition | None":
+        """What is left of it without the fields whose details are asked for single items; itself if that is all."""
+        left = self.without(lambda field: bool(field.details))
+        return self if left == self else left
 
     def without(self, unknown: Callable[[Field], bool]) -> "Condition | None":
         """A weaker condition that never asks a field for which `unknown` holds; None when nothing is left."""
@@ -115,7 +117,8 @@ class Condition:
         return hash(self._node)
 
     def _cost(self, name: str) -> int:
-        return int(self.table[name].dear)
+        field = self.table[name]
+        return int(field.dear) + ("custom" in field.details)
 
     def _clause(self, node: Node, values: Mapping[str, Any], now: float) -> Clause:
         if isinstance(node, Term):
@@ -129,10 +132,7 @@ class Condition:
         return Clause(str(node), "", None, verdict, parts)
 
     def _verdict(self, term: Term, values: Mapping[str, Any], now: float) -> bool:
-        try:
-            return bool(compiled.bind(term, now, self._cost)(values))
-        except regexes.Undecided:
-            return False
+        return compiled.decided(compiled.bind(term, now, self._cost), values)
 
 
 class _Attributes(Mapping[str, Any]):

@@ -28,24 +28,26 @@ class DetailReader:
         self._files: dict[tuple[str, int], FileRows] = {}
 
     def fetch(self, items: Sequence[Item], detail: Detail, view: str, where: str) -> None:
-        """Ask for `detail` of all `items`, which are among those of `view` that pass the filter `where`."""
+        """Ask for `detail` of all `items`, which are among those of `view` that pass the filter `where`.
+
+        An item that was erased meanwhile, or passes the filter no more, still lacks it then.
+        """
         lacking = [item for item in items if item.lacks(detail) and not (detail == "files" and self._recalled(item))]
         if not lacking:
             return
         bulky = len(lacking) > _ONE_BY_ONE_MAX and DETAILS[detail][1]
         found = self._of_all(detail, view, where) if bulky else self._of_each(lacking, detail)
         for item in lacking:
-            rows = found.get(item["hash"], ())
-            if detail == "files" and rows:
-                rows = self._remembered(item, rows)
-            item.add(detail, rows)
+            rows = found.get(item["hash"])
+            if rows is not None:
+                item.add(detail, self._remembered(item, rows) if detail == "files" and rows else rows)
 
     def _of_each(self, items: Sequence[Item], detail: Detail) -> dict[str, Rows]:
         method, commands = DETAILS[detail]
         arguments = ("", *commands) if commands else ()
         hashes = [str(item["hash"]) for item in items]
         answers = self._rtorrent.multicall([(method, (info_hash, *arguments)) for info_hash in hashes])
-        # An item that was erased meanwhile answers with a fault: it has no details any more.
+        # An item that was erased meanwhile answers with a fault.
         return {name: answer for name, answer in zip(hashes, answers, strict=True) if isinstance(answer, list)}
 
     def _of_all(self, detail: Detail, view: str, where: str) -> dict[str, Rows]:

@@ -1,11 +1,11 @@
 """Rows of rTorrent as a sequence of items: sifted and sorted by column, made into items one by one when asked for."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Any, TypeAlias, overload
 
 from pyrotorque.conditions import Condition, SortOrder
-from pyrotorque.conditions.regexes import Undecided
+from pyrotorque.conditions.compiled import decided
 from pyrotorque.items.item import Columns, Item
 
 Row: TypeAlias = tuple[str, ...]
@@ -67,14 +67,7 @@ def sifted(columns: Columns, rows: Sequence[Row], condition: Condition, now: flo
         answers = itemgetter(*(columns.places(part.fields) or (slice(0, 0),)))
         check = part.at(now)
         examples = dict(zip(map(answers, rows), rows, strict=True))
-        verdicts = {key: _holds(check, columns.item(row)) for key, row in examples.items()}
+        verdicts = {key: decided(check, columns.item(row)) for key, row in examples.items()}
         if not all(verdicts.values()):
             rows = [row for row in rows if verdicts[answers(row)]]
     return rows
-
-
-def _holds(check: Callable[[Any], bool], item: Item) -> bool:
-    try:
-        return bool(check(item))
-    except Undecided:
-        return False

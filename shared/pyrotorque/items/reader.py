@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 _NO_FIELDS: Final[Mapping[str, Field]] = {}
 _COMMANDS_OF_FILTER: Final = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*(?==)")
 _UNDERSCORES_MAX: Final = 8
+_PLANS_MAX: Final = 100
 
 
 class Reader(Protocol):
@@ -86,24 +87,28 @@ class ItemReader:
         needed = _with_needs(condition.table, table)
         way = self._shortcuts.way(view, condition, now, any_order=any_order)
         columns = self._columns({**wanted, **needed}, now, way.known, table)
-        plan = self._plans.setdefault((way.view, condition), Plan())
+        plan = self._plan(way.view, condition)
         filters = self._filters(condition, now, way.known)
         ask = partial(self._rtorrent.rows, way.view) if way.many else None
         where = plan.choose(filters, len(columns.commands), ask)
         rows = self._rtorrent.rows(way.view, columns.commands, where=where)
-        cheap = condition.without(lambda field: bool(field.details))
+        cheap = condition.cheap
         matching = sifted(columns, rows, cheap, now) if cheap else rows
         plan.learn(len(rows), len(matching))
-        if cheap == condition:
+        if cheap is condition:
             return self._found(columns, matching, wanted, (way.view, where))
-        items = list(Found(columns, matching))
-        self._fetch(items, needed, way.view, where)
-        chosen = items
+        chosen = list(Found(columns, matching))
         for part in condition.parts:
-            if any(field.details for field in part.table.values()):
-                chosen = part.select(chosen, now)
+            if part.cheap is not part:
+                known = self._fetch(chosen, _with_needs(part.table, table), way.view, where)
+                chosen = part.select(known, now)
         self._fetch(chosen, wanted, way.view, where)
         return Found(columns, (), chosen)
+
+    def _plan(self, view: str, condition: Condition) -> Plan:
+        if len(self._plans) >= _PLANS_MAX:  # who explains asks each time for another item
+            self._plans.clear()
+        return self._plans.setdefault((view, condition), Plan())
 
     def _columns(
         self, fields: Mapping[str, Field], now: float, known: Mapping[str, Any], table: Mapping[str, Field]
@@ -128,7 +133,8 @@ class ItemReader:
         self._fetch(items, wanted, *asked)
         return Found(columns, (), items)
 
-    def _fetch(self, items: list[Item], fields: Mapping[str, Field], view: str, where: str) -> None:
+    def _fetch(self, items: list[Item], fields: Mapping[str, Field], view: str, where: str) -> list[Item]:
+        """Ask for the details that the fields need; the items of which all of them are known then."""
         details: set[Detail] = {detail for field in fields.values() for detail in field.details if detail != "custom"}
         for detail in sorted(details):
             self._details.fetch(items, detail, view, where)
@@ -136,6 +142,7 @@ class ItemReader:
         fresh = [item for item in items if any(name not in item for name in names)]
         if names and fresh:
             self._compute(fresh, names, fields)
+        return [item for item in items if not any(map(item.lacks, details))]
 
     def _compute(self, items: list[Item], names: list[str], fields: Mapping[str, Field]) -> None:
         if self._custom is None:
