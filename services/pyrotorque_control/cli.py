@@ -41,7 +41,7 @@ class _Lazy(click.Group):
         if cmd_name not in _COMMANDS:
             from pyrotorque.settings.problems import suggestion
 
-            ctx.fail(f"No such command {cmd_name!r}{suggestion(cmd_name, _COMMANDS)}.")
+            ctx.fail(f"No such command {cmd_name!r}{suggestion(cmd_name, _COMMANDS)}")
         command: click.Command = importlib.import_module(f"pyrotorque_control.commands.{cmd_name}").command
         return command
 

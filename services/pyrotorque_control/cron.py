@@ -57,7 +57,7 @@ def _start(home: Path, given: dict[str, str], arguments: Sequence[str]) -> int:
     words = [word for word in arguments if word != "--cron"]
     with _owners_log(home) as output:
         subprocess.Popen(
-            [sys.executable, "-m", "pyrotorque_control", *words],
+            [sys.executable, "-m", "pyrotorque_control.cron", str(home), *words],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -67,6 +67,23 @@ def _start(home: Path, given: dict[str, str], arguments: Sequence[str]) -> int:
     return EX_OK
 
 
+def start_unseen(home: Path, arguments: Sequence[str]) -> int:
+    """Start as asked; what is said goes to the owner's log, each line with its time."""
+    import io
+    from contextlib import redirect_stderr, redirect_stdout
+
+    from pyrotorque import logs
+    from pyrotorque.layout import Layout
+    from pyrotorque_control.cli import run
+
+    logs.configure("INFO", "cron", Layout.below(home))
+    said = io.StringIO()
+    with redirect_stdout(said), redirect_stderr(said):
+        code = run(arguments)
+    logs.owner(*said.getvalue().splitlines())
+    return code
+
+
 def _owners_log(home: Path) -> BinaryIO:
     folder = home / "log"
     try:
@@ -74,3 +91,7 @@ def _owners_log(home: Path) -> BinaryIO:
         return (folder / "torque.log").open("ab")
     except OSError:
         return Path(os.devnull).open("ab")
+
+
+if __name__ == "__main__":
+    sys.exit(start_unseen(Path(sys.argv[1]), sys.argv[2:]))

@@ -15,7 +15,7 @@ from pyrotorque.bus import Bus
 from pyrotorque.errors import PyrotorqueError, StateError
 from pyrotorque.events import Heartbeat
 from pyrotorque.layout import Layout
-from pyrotorque.lifecycle import exit_code, running
+from pyrotorque.lifecycle import exit_code, leaving_on_term, running
 from pyrotorque.outbox import Outbox
 from pyrotorque.store import Store, open_in_memory, open_store
 from pyrotorque.supervisord import Supervisord
@@ -50,7 +50,8 @@ def main() -> int:
     # Standard output is the protocol; supervisord appends it to the same file.
     logs.configure("INFO", "guardian", given.layout, file=str(_own_log(given.layout)))
     try:
-        guard(given)
+        with leaving_on_term():
+            guard(given)
     except PyrotorqueError as error:
         log.error("%s", error)
         return exit_code(error)

@@ -197,6 +197,25 @@ def service_main(service: str, run: Callable[[Start], int]) -> int:
     While its file cannot be written (disk full), `run` is tried again every few seconds: it waits, it does not die.
     """
     config_dir = _config_dir(service)
+    with leaving_on_term():
+        return _lived(service, config_dir, run)
+
+
+@contextmanager
+def leaving_on_term() -> Generator[None]:
+    """What has no loop yet, or none any more, has nothing to finish: TERM ends it at once, as well as any other end."""
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    os._exit(EX_OK)
+
+
+def _lived(service: str, config_dir: Path, run: Callable[[Start], int]) -> int:
     try:
         start = _start(service, config_dir)
         said = ""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -239,6 +240,7 @@ def test_cron_with_a_broken_configuration_tells_the_owners_log(idle: Group) -> N
     (idle.config_dir / "torque.ini").write_text("[TORQUE]\njob.queue.downloading_mx = 1\n")
     assert idle.command("--cron").returncode == 0
     eventually(lambda: "did you mean downloading_max?" in idle.log("torque"), timeout=10)
+    assert re.search(r"^20\d\d-\S+ \S+ INFO cron: pyrotorque: torque.ini:2: ", idle.log("torque"), re.MULTILINE)
     assert idle.command("--status").returncode == 69
 
 

@@ -162,18 +162,20 @@ def test_nothing_is_lost_when_rtorrent_goes_away_and_comes_back(rtorrent: Privat
     rtorrent.stop()
     with Group(folder / "conf", QUEUE_AND_WATCH.format(url=rtorrent.url, watch=watch)) as group:
         pids = {service: group.pid(service) for service in SERVICES}
-        for number, name in stream(watch, 150):
+        for number, name in stream(watch, 300):
             wanted.add(name)
-            if number == 20:
+            if number == 40:
                 rtorrent.start()
-            elif number == 70:
+            elif number == 140:
+                eventually(lambda: len(items(rtorrent.url)) > 100, 30, why="it goes in the middle of the work")
                 rtorrent.kill()
                 rtorrent.start()
-            elif number == 100:
+            elif number == 200:
                 rtorrent.stop()
         rtorrent.start()
         eventually(lambda: items(rtorrent.url) == wanted, 90, why=group.log("watcher")[-3000:])
         eventually(lambda: active(rtorrent.url) == wanted, 60, why="all started")
+        eventually(lambda: told(group, "TorrentLoaded") == dict.fromkeys(wanted, 1), 30, why="each load told once")
         assert {service: group.pid(service) for service in SERVICES} == pids, "nobody exited"
 
 
@@ -185,8 +187,7 @@ def test_a_stopped_service_exits_at_once_and_leaves_nothing_behind(rtorrent: Pri
             if number == 100:
                 for service in ("watcher", "scheduler", "exporter"):
                     assert "stopped" in group.command("ctl", "stop", service).stdout
-                assert "exit status 0" in group.log("torque")
-                assert "terminated by SIGKILL" not in group.log("torque")
+                    assert f"stopped: {service} (exit status 0)" in group.log("torque")
                 group.command("ctl", "start", "watcher", "scheduler", "exporter")
         eventually(lambda: items(rtorrent.url) == wanted, 60, why=group.log("watcher")[-3000:])
         supervisord = group.supervisord_pid()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -166,7 +167,7 @@ def test_an_option_behind_the_sub_command_is_told_its_place(pyrotorque: Command)
 
 
 def test_a_misspelt_sub_command_gets_the_nearest(pyrotorque: Command) -> None:
-    assert "No such command 'explane', did you mean explain" in pyrotorque("explane").err
+    assert "No such command 'explane', did you mean explain?\n" in pyrotorque("explane").err
 
 
 def test_help_names_every_command_and_ends_well(pyrotorque: Command) -> None:
@@ -320,6 +321,14 @@ def test_the_table_of_services_has_one_row_for_each() -> None:
 @pytest.mark.parametrize("more", [("--restart",), ("--stop",), ("status",), ("--fg",), ("--help",)])
 def test_cron_with_more_than_a_start_is_left_to_the_command_line(tmp_path: Path, more: tuple[str, ...]) -> None:
     assert answer(["--cron", "--config-dir", str(tmp_path), *more]) is None
+
+
+def test_what_a_start_by_cron_says_has_its_time_in_the_owners_log(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    command = [sys.executable, "-m", "pyrotorque_control.cron", str(tmp_path), f"--config-dir={tmp_path}"]
+    assert subprocess.run(command, env=os.environ | {"PYTHONPATH": "services:shared"}, check=False).returncode == 75
+    (line,) = (tmp_path / "log/torque.log").read_text().splitlines()
+    assert re.match(r"20\d\d-\d\d-\d\d \S+ INFO cron: pyrotorque: the guard file ", line)
 
 
 def test_cron_without_a_guard_file_ends_with_75(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

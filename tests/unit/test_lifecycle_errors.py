@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -123,6 +124,24 @@ def test_a_service_that_waits_for_its_disk_stops_when_told(config_dir: Path, mon
         raise StateError("disk is full")
 
     assert service_main("watcher", run) == 0
+
+
+def test_term_before_there_is_a_loop_is_as_good_an_end_as_later(short_folder: Path) -> None:
+    (short_folder / "torque.ini").write_text(INI)
+    code = """if True:
+        import time
+        from pyrotorque.lifecycle import service_main
+        service_main("watcher", lambda start: print("no loop yet", flush=True) or time.sleep(60))
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "--config-dir", str(short_folder)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+    ) as service:
+        assert service.stdout is not None
+        assert service.stdout.readline() == b"no loop yet\n"
+        service.terminate()
+        assert service.wait(1.0) == 0
 
 
 @contextmanager

@@ -230,6 +230,14 @@ def test_a_users_own_job_gets_its_settings_as_the_earlier_daemons_gave_them(tmp_
     assert (found.active, found.timeout, found.memory_max) == (True, 5.0, 200 << 20)
 
 
+def test_sizes_are_exact_however_large(tmp_path: Path) -> None:
+    found = job(
+        configured(tmp_path, f"[TORQUE]\njob.queue.min_free = 1.5k\njob.queue.max_down_rate = {'9' * 400}\n"), "queue"
+    )
+    assert isinstance(found, QueueSettings)
+    assert (found.min_free, found.max_down_rate) == (1536, int("9" * 400))
+
+
 def test_a_users_own_queue_inherits_nothing_of_ours(tmp_path: Path) -> None:
     text = "[TORQUE]\njob.queue.handler = my.jobs:Queue\njob.queue.schedule = minute=*\njob.queue.mine = 1\n"
     found = job(configured(tmp_path, text), "queue")

@@ -17,6 +17,8 @@ from tests.configured import configured, problems
         ("job.queue.intermission = 1 minute", "expected a number, got '1 minute'"),
         ("job.queue.active = perhaps", "expected True or False, got 'perhaps'"),
         ("job.queue.log_level = LOUD", "expected one of DEBUG, INFO, WARNING, ERROR, CRITICAL, got 'LOUD'"),
+        ("job.queue.intermission = nan", "expected a number below 1000000000, got 'nan'"),
+        ("read_timeout = inf", "expected a number below 1000000000, got 'inf'"),
         ("job.queue.min_free = lots", "expected a size such as 500m or 10g, got 'lots'"),
         ("job.queue.name = x", "unknown setting"),
         ("job.treewatch.on_loaded = burn", "expected one of keep, rename, move, delete, got 'burn'"),
@@ -51,11 +53,11 @@ def test_a_wrong_key_is_told(tmp_path: Path, line: str, said: str) -> None:
     assert said in found
 
 
-def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_told_at_once_in_the_order_of_their_lines(tmp_path: Path) -> None:
     text = "[TORQUE]\njob.queue.downloading_mx = 3\nnonsense\njob.treewatch.queued = so so\n"
     assert [problem.split(": ")[0] for problem in problems(tmp_path, text)] == [
-        "torque.ini:3",
         "torque.ini:2",
+        "torque.ini:3",
         "torque.ini:4",
     ]
 

@@ -6,6 +6,7 @@ import sys
 import click
 
 from pyrotorque import supervision
+from pyrotorque.supervisord import Supervisord
 from pyrotorque_control.exits import EX_UNAVAILABLE
 from pyrotorque_control.group import Group, Refused
 
@@ -31,6 +32,8 @@ def command(group: Group, words: tuple[str, ...]) -> None:
     conf = supervision.control_file(group.layout)
     if not conf.exists():
         raise Refused(f"the group in {group.config_dir} was never started: there is no {conf}", EX_UNAVAILABLE)
+    if not Supervisord(group.layout.supervisor_socket).listens():
+        click.echo(f"pyrotorque: the group in {group.config_dir} is not running: `pyrotorque` starts it", err=True)
     sys.stdout.flush()
     program = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(conf)]
     os.execv(sys.executable, [*program, *words])

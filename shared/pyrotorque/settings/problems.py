@@ -25,10 +25,10 @@ class Problem:
 
 
 class SettingsProblems(SettingsError):
-    """A configuration that is refused; `problems` are what its text lists, a line each."""
+    """A configuration that is refused; `problems` are what its text lists, as they follow each other in the files."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems: Final = tuple(problems)
+        self.problems: Final = tuple(sorted(problems, key=lambda problem: (problem.file, problem.line)))
         super().__init__("\n".join(map(str, self.problems)))
 
 

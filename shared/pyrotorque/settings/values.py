@@ -12,6 +12,8 @@ FALSE: Final = frozenset(("false", "f", "no", "n", "0", "-", "off"))
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 _SIZE: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[bkmgt]?)(?:i?b)?", re.IGNORECASE)
+# Seconds beyond it are no deadline for any clock; nan is not below it either.
+_NUMBER_MAX: Final = 1_000_000_000
 _UNITS: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -35,7 +37,9 @@ def size(text: str) -> int:
     """Bytes from `500m`, `10 GiB` or digits; units are powers of 1024."""
     if not (found := _SIZE.fullmatch(text.strip())):
         raise ValueError(f"expected a size such as 500m or 10g, got {text!r}")
-    return int(float(found["number"]) * _UNITS[found["unit"].lower()])
+    whole, _, part = found["number"].partition(".")
+    unit = _UNITS[found["unit"].lower()]
+    return int(whole) * unit + int(float(f"0.{part or 0}") * unit)
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -117,6 +121,7 @@ def typed(name: str, text: str, wanted: Any) -> Any:
         value = msgspec.convert(text, wanted, strict=False)
     except msgspec.ValidationError:
         raise ValueError(f"expected {_EXPECTED.get(wanted, wanted)}, got {text!r}") from None
-    if isinstance(value, int | float) and value < 0:
-        raise ValueError(f"expected {_EXPECTED[wanted]} that is not negative, got {text!r}")
+    if isinstance(value, int | float) and not 0 <= value < _NUMBER_MAX:
+        which = "that is not negative" if value < 0 else f"below {_NUMBER_MAX}"
+        raise ValueError(f"expected {_EXPECTED[wanted]} {which}, got {text!r}")
     return value
