@@ -2,13 +2,18 @@
 
 import sys
 
-from pyrotorque.lifecycle import service_main
-from pyrotorque_exporter.service import run
+from pyrotorque.lifecycle import Start, service_main
 
 
 def main() -> int:
     """The exit code of the service."""
-    return service_main("exporter", run)
+    return service_main("exporter", _run)
+
+
+def _run(start: Start) -> int:
+    from pyrotorque_exporter.service import run  # only now, when TERM ends us well
+
+    return run(start)
 
 
 if __name__ == "__main__":

@@ -188,6 +188,8 @@ class Guardian:
             logs.owner(text)
         try:
             self.supervisord.shutdown()
+        except SupervisordFault as fault:
+            log.debug("it is ending already: %s", fault)
         except SupervisordError as error:
             # Somebody may have removed its socket together with the guard file.
             log.warning("%s; sending it TERM", error)

@@ -2,12 +2,17 @@
 
 import sys
 
-from pyrotorque.lifecycle import service_main
-from pyrotorque_scheduler.service import SERVICE, run
+from pyrotorque.lifecycle import Start, service_main
 
 
 def main() -> int:
-    return service_main(SERVICE, run)
+    return service_main("scheduler", _run)
+
+
+def _run(start: Start) -> int:
+    from pyrotorque_scheduler.service import run  # only now, when TERM ends us well
+
+    return run(start)
 
 
 if __name__ == "__main__":

@@ -2,43 +2,17 @@
 
 import sys
 
-from pyrotorque.bus import Bus
-from pyrotorque.lifecycle import Start, running, service_main
-from pyrotorque.outbox import Outbox
-from pyrotorque.store import open_store
-from pyrotorque_watcher.service import Watcher
-from pyrotorque_watcher.started import group_started
-from pyrotorque_watcher.tables import MIGRATIONS
-
-SERVICE = "watcher"
-
-
-def run(start: Start) -> int:
-    """Watch until TERM."""
-    layout = start.layout
-    layout.prepare()
-    watcher: Watcher | None = None
-
-    def digest() -> str:
-        return (watcher.configuration if watcher else start.configuration).settings.digest
-
-    store = open_store(layout.database(SERVICE), MIGRATIONS)
-    try:
-        outbox = Outbox(store, SERVICE)
-        with (
-            running(SERVICE, layout, config_digest=digest, outbox=outbox) as life,
-            Bus(layout, SERVICE, outbox) as bus,
-        ):
-            life.on_wake(bus.wake)
-            watcher = Watcher(start.configuration, life, store, outbox, bus, group_started())
-            watcher.run()
-    finally:
-        store.close()
-    return 0
+from pyrotorque.lifecycle import Start, service_main
 
 
 def main() -> int:
-    return service_main(SERVICE, run)
+    return service_main("watcher", _run)
+
+
+def _run(start: Start) -> int:
+    from pyrotorque_watcher.living import run  # only now, when TERM ends us well
+
+    return run(start)
 
 
 if __name__ == "__main__":
