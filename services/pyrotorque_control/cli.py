@@ -14,6 +14,7 @@ from pyrotorque.options import Options
 from pyrotorque.settings import configuration_dir
 from pyrotorque_control.exits import EX_IOERR, EX_OK, EX_USAGE, INTERRUPTED, exit_code
 from pyrotorque_control.group import Group
+from pyrotorque_control.terminal import complain
 
 # Each is the attribute `command` of the module of this name, loaded when it is used or when help lists it.
 _COMMANDS: Final = (
@@ -56,7 +57,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.UsageError as error:
         error.show()
         if isinstance(error, click.NoSuchOption) and any(error.option_name in each.opts for each in pyrotorque.params):
-            tell(f"{error.option_name} stands before the sub-command: pyrotorque {error.option_name} … COMMAND")
+            complain(f"{error.option_name} stands before the sub-command: pyrotorque {error.option_name} … COMMAND")
         return EX_USAGE
     except click.ClickException as error:
         error.show()
@@ -68,14 +69,8 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EX_OK
     except PyrotorqueError as error:
-        tell(str(error))
+        complain(str(error))
         return exit_code(error)
-
-
-def tell(text: str) -> None:
-    """Lines on the standard error, each with our name in front so that it is known whose they are."""
-    for line in text.split("\n"):
-        click.echo(f"pyrotorque: {line}", err=True)
 
 
 @click.group(

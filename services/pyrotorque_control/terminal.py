@@ -24,6 +24,12 @@ def console() -> "Console":
     return Console(width=None if on_terminal else _PIPE_WIDTH, highlight=False, soft_wrap=False)
 
 
+def complain(text: str) -> None:
+    """Lines on the standard error, each with our name in front so that it is known whose they are."""
+    for line in text.split("\n"):
+        sys.stderr.write(f"pyrotorque: {line}\n")
+
+
 def show(renderable: object) -> None:
     """Print it; without the blanks at the ends of lines that tables have."""
     out = console()

@@ -50,8 +50,12 @@ def test_the_wheel_holds_the_process_table_the_defaults_and_the_types(dist: Path
         "pyrotorque/py.typed",
         "pyrotorque_watcher/__main__.py",
         "pyrotorque_control/py.typed",
+        f"pyrotorque-{VERSION}.data/data/share/doc/pyrotorque/README.md",
+        f"pyrotorque-{VERSION}.data/data/share/doc/pyrotorque/docs/settings.md",
+        f"pyrotorque-{VERSION}.data/data/share/doc/pyrotorque/deploy/systemd/user/pyrotorque.service",
     ):
         assert wanted in names
+    assert not [name for name in names if "__pycache__" in name]
     assert not [name for name in names if name.startswith(("tests", "demo", "benchmarks", "services", "shared"))]
 
 
@@ -68,6 +72,7 @@ def test_it_works_where_nothing_else_is_installed(kind: str, dist: Path, tmp_pat
     made = subprocess.run([*command, "init"], capture_output=True, text=True, env=env, check=False)
     assert made.returncode == 0, made.stderr
     assert (home / ".pyroscope" / "torque.ini").is_file()
+    assert f"are in {venv}/share/doc/pyrotorque" in made.stdout
     said = subprocess.run([*command, "--version"], capture_output=True, text=True, env=env, check=False)
     assert said.stdout == f"pyrotorque {VERSION}\n"
     asked = subprocess.run([*command, "--status"], capture_output=True, text=True, env=env, check=False)

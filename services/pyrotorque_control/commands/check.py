@@ -39,7 +39,7 @@ def command(group: Group, as_json: bool) -> int:
     for warning in found.warnings:
         click.echo(f"warning: {warning}", err=True)
     for problem in found.problems:
-        click.echo(f"pyrotorque: {problem}", err=True)
+        terminal.complain(problem)
     if not found.good:
         return EX_CONFIG
     for line in shown(found):

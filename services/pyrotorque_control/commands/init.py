@@ -1,11 +1,13 @@
 """`pyrotorque init`: a configuration directory to begin with; what is already there is left alone."""
 
+import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+import pyrotorque
 from pyrotorque import supervision
 from pyrotorque.errors import LayoutError
 from pyrotorque.settings import packaged_text
@@ -72,7 +74,15 @@ def command(group: Group) -> int:
     click.echo(
         "Then: `pyrotorque check` looks whether all is well, `pyrotorque` starts it, `pyrotorque status` shows it."
     )
+    if (pages := documentation()) is not None:
+        click.echo(f"All pages, and what deploy/ has for systemd and others, are in {printable(str(pages))}")
     return EX_OK
+
+
+def documentation() -> Path | None:
+    """Where this installation has README.md, docs/ and deploy/: in its environment, or in the checkout."""
+    places = (Path(sysconfig.get_path("data")) / "share/doc/pyrotorque", Path(pyrotorque.__file__).parents[2])
+    return next((place for place in places if (place / "docs/quickstart.md").is_file()), None)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pyrotorque_control.group import Group
 def command(group: Group, job: str) -> None:
     """Run a job no more until `pyrotorque resume JOB`; this survives restarts. A run that has begun goes on.
 
-    Items that were started go on, too; a paused queue starts no others. `pyrotorque status` shows what is paused.
+    JOB is one of those that the scheduler runs: a queue, the statistics, a job of yours. Items that were started go on,
+    too; a paused queue starts no others. `pyrotorque status` shows what is paused.
     """
     tell(group, "scheduler", PauseJob(job=job))
