@@ -34,6 +34,7 @@ _POLL: Final = 2.0  # how often a tree is walked that inotify cannot hear, at mo
 # After a walk that took t seconds of work the next comes after so many t at the earliest: 1 % and 2 % of a core.
 _PATIENCE: Final = 100
 _PATIENCE_DEAF: Final = 50
+_QUEUE: Final = 1 << 20  # bytes of events that the kernel keeps, at most
 EVENTS: Final = 4096  # bytes of events taken at a time, so that loading goes on in between
 
 
@@ -264,6 +265,8 @@ class TreeJob:
             self._miss(root, clock)
             return
         root.there = True
+        if not root.complete:
+            self._hear_what_arrived(now, clock)
         done.finish(self.sightings, now)
         self._metrics.walked(done.cause)
         if not root.complete:
@@ -272,6 +275,12 @@ class TreeJob:
             log.info("%s: found %d new metafiles in %s", self.name, done.loads, printable(root.path))
         pause, patience = (_POLL, _PATIENCE_DEAF) if root.deaf else (self._interval, _PATIENCE)
         root.due = clock + max(pause, patience * self._worked)
+
+    def _hear_what_arrived(self, now: float, clock: float) -> None:
+        """A tree that was moved in while its root was listed for the first time is older than that, and yet new."""
+        for _ in range(_QUEUE // EVENTS):
+            if not self.hear(now, clock):
+                return
 
     def _complete(self, root: Root, done: Round) -> None:
         with self._ledger.transaction():

@@ -14,7 +14,7 @@ from pyrotorque.text import printable
 from pyrotorque_watcher.reconcile import Known, State
 from pyrotorque_watcher.walk import Found
 
-_KNOWN = "path, size, mtime_ns, ctime_ns, device, inode, state, kind, gone != 0"
+_KNOWN = "path, size, mtime_ns, ctime_ns, device, inode, state, kind, gone != 0, info_hash"
 _ROW = (
     "turn, job, path, root, size, mtime_ns, device, inode, info_hash, name, state, mode, attempts, kind, reason,"
     " first_seen, changed, closed, next_try, token, incarnation, settled, broken, told, tied, others, was"

@@ -29,10 +29,10 @@ class Outcomes:
         """Their items are there, complete with our commands. Told once, also when one has to be loaded again."""
         self.ledger.seen_in_rtorrent(rows, incarnation, now)
         fresh = [row for row in rows if not row.told]
-        events = [_loaded(row, now) for row in fresh]
+        events = [event for row in fresh for event in _loaded(row, now)]
         self.outbox.add_all(events)
-        for event in events:
-            self.metrics.loaded(event.mode, event.seconds)
+        for row in fresh:
+            self.metrics.loaded(cast(LoadMode, row.mode), _seconds(row, now))
         lines = [
             f"{event.job}: loaded {event.name} ({event.mode}) from {event.metafile} after {event.seconds:.3f} s"
             for event in events
@@ -76,16 +76,25 @@ class Outcomes:
         logs.owner(text)
 
 
-def _loaded(row: Row, now: float) -> TorrentLoaded:
-    return TorrentLoaded(
-        at=now,
-        info_hash=row.info_hash,
-        name=row.name,
-        metafile=printable(row.path),
-        job=row.job,
-        mode=cast(LoadMode, row.mode),
-        seconds=max(0.0, now - row.closed),
-    )
+def _loaded(row: Row, now: float) -> list[TorrentLoaded]:
+    """One for each item; those of a magnet file are called as rTorrent calls them, until it has fetched the rest."""
+    named = [(row.info_hash, row.name), *((other, f"{other}.meta") for other in row.others.split())]
+    return [
+        TorrentLoaded(
+            at=now,
+            info_hash=info_hash,
+            name=name,
+            metafile=printable(row.path),
+            job=row.job,
+            mode=cast(LoadMode, row.mode),
+            seconds=_seconds(row, now),
+        )
+        for info_hash, name in named
+    ]
+
+
+def _seconds(row: Row, now: float) -> float:
+    return max(0.0, now - row.closed)
 
 
 def _learned(row: Row) -> dict[str, object]:

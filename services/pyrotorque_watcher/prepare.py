@@ -10,12 +10,13 @@ from typing import Protocol
 from pyrotorque.errors import MetafileError, MetafileIncomplete, UserError
 from pyrotorque.events import LoadFailure
 from pyrotorque.loadcommands import tie as tie_command
-from pyrotorque.metafile import Magnet, Metafile, magnets, read, take
+from pyrotorque.metafile import Magnet, Metafile, take
 from pyrotorque.settings.schema import WatchSettings
 from pyrotorque_watcher.flags import Wanted, load_for, path_flags
 from pyrotorque_watcher.ledger import Row
 from pyrotorque_watcher.plan import Plan, Torrent, commands_for, mapped, said, verb
 from pyrotorque_watcher.sightings import QUIET
+from pyrotorque_watcher.torrents import is_links, torrents_of
 from pyrotorque_watcher.walk import look
 
 log = logging.getLogger(__name__)
@@ -59,13 +60,13 @@ class Recipe(Protocol):
 
     def commands(
         self, torrent: Metafile | Magnet, flags: frozenset[str], known: Callable[[str], bool]
-    ) -> list[bytes]: ...
+    ) -> dict[str, bytes]: ...
 
 
 class Recipes(Protocol):
     """Settings of a job with those of the watch.ini files above a metafile."""
 
-    def of(self, row: Row) -> Recipe: ...
+    def of(self, row: Row, /) -> Recipe: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,8 @@ def prepare(row: Row, settings: WatchSettings, recipes: Recipes, rtorrent: Sees,
     except MetafileError as error:
         return Refused("invalid", str(error)) if _is_settled(row, now) else NotYet(str(error))
     except UserError as error:
-        return Refused("template", str(error))
+        first, *more = str(error).splitlines()
+        return Refused("template", f"{first} (and {len(more)} more in it)" if more else first)
     except FileNotFoundError:
         return Gone()
     except OSError as error:
@@ -139,7 +141,7 @@ def _plan(row: Row, settings: WatchSettings, recipes: Recipes, rtorrent: Sees, n
     tie = tie_command(theirs) if tied else None
 
     def with_commands(torrent: Metafile | Magnet, data: bytes) -> Torrent:
-        users = recipe.commands(torrent, flags, rtorrent.known)
+        users = tuple(recipe.commands(torrent, flags, rtorrent.known).values())
         say = None if settings.quiet else said(row.job, torrent.name, load.value)
         return Torrent(torrent.info_hash, torrent.name, data, commands_for(load, row.token, tie, users, say))
 
@@ -148,12 +150,9 @@ def _plan(row: Row, settings: WatchSettings, recipes: Recipes, rtorrent: Sees, n
 
 def _torrents(row: Row, now: float) -> list[tuple[Metafile | Magnet, bytes]]:
     data = take(Path(os.fsdecode(row.path)))
-    if data.startswith(b"d") or b".magnet" not in row.path.rpartition(b"/")[2].lower():
-        return [(read(data), data)]
-    if not _is_settled(row, now):
+    if is_links(row.path, data) and not _is_settled(row, now):
         raise MetafileIncomplete("it was written just now, and a list of links has no end of its own")
-    links = {link.info_hash: link for link in magnets(data)}
-    return [(link, link.metafile()) for link in links.values()]
+    return torrents_of(row.path, data)
 
 
 def why_unseen(row: Row, now: float) -> str:

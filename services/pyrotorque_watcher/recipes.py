@@ -1,6 +1,6 @@
 """What a job, and the watch.ini files above a metafile, say about loading it; commands are compiled once."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -10,7 +10,6 @@ from pyrotorque.metafile import Magnet, Metafile
 from pyrotorque.settings.schema import Disposal, Settings, WatchSettings
 from pyrotorque_watcher.flags import Wanted
 from pyrotorque_watcher.inis import Inis
-from pyrotorque_watcher.ledger import Row
 
 if TYPE_CHECKING:
     from pyrotorque.loadcommands import LoadCommand
@@ -29,6 +28,19 @@ class Given(Protocol):
     def render(self, namespace: Mapping[str, object]) -> bytes: ...
 
 
+class Place(Protocol):
+    """A metafile, the root that it is below, and the job whose root this is."""
+
+    @property
+    def job(self) -> str: ...
+
+    @property
+    def path(self) -> bytes: ...
+
+    @property
+    def root(self) -> bytes: ...
+
+
 class JobRecipes:
     """The settings of one job. Raises TemplateError or CommandRefused for commands that are wrong."""
 
@@ -42,27 +54,27 @@ class JobRecipes:
         for name, text in job.commands:
             self.command(name, text, tame=False)
 
-    def of(self, row: Row) -> "Recipe":
+    def of(self, place: Place) -> "Recipe":
         """For one metafile; raises UserError where a watch.ini is wrong."""
-        return Recipe(self, row, self._inis.above(row.path, row.root))
+        return Recipe(self, place, self._inis.above(place.path, place.root))
 
     def check_ini(self, folder: bytes) -> None:
         """Raises UserError when the watch.ini in `folder` is wrong."""
         self._inis.of(folder)
 
     def namespace(
-        self, row: Row, torrent: Metafile | Magnet, flags: frozenset[str], rendered: list[bytes]
+        self, place: Place, torrent: Metafile | Magnet, flags: frozenset[str], rendered: Sequence[bytes]
     ) -> Mapping[str, object]:
         """What templates know."""
         from pyrotorque.namespace import namespace
 
         return namespace(
             torrent,
-            row.path,
-            row.root,
+            place.path,
+            place.root,
             roots=self._roots,
             flags=flags,
-            job_name=row.job,
+            job_name=place.job,
             aliases=self._aliases,
             traits_by_alias=self._themes,
             commands=[text.decode("utf-8", "surrogateescape") for text in rendered],
@@ -83,7 +95,7 @@ class Recipe:
     """What a job and the folders above one metafile say about it."""
 
     recipes: JobRecipes
-    row: Row
+    place: Place
     said: "Overrides | None"
 
     @property
@@ -103,17 +115,19 @@ class Recipe:
         said = self.said
         return self.recipes.job.on_loaded if said is None or said.on_loaded is None else said.on_loaded
 
-    def commands(self, torrent: Metafile | Magnet, flags: frozenset[str], known: Callable[[str], bool]) -> list[bytes]:
+    def commands(
+        self, torrent: Metafile | Magnet, flags: frozenset[str], known: Callable[[str], bool]
+    ) -> dict[str, bytes]:
         """The users' commands for one torrent, in the order of their names; `known` tells what this rTorrent has.
 
         Raises TemplateError or CommandRefused, and then nothing of this load may be sent.
         """
-        rendered: list[bytes] = []
+        rendered: dict[str, bytes] = {}
         for name, command in sorted(self._given(), key=lambda each: each[0]):
             if strange := sorted(each for each in command.names if not known(each)):
                 raise CommandRefused(f"{name}: this rTorrent has no command {', '.join(strange)}")
-            if text := command.render(self.recipes.namespace(self.row, torrent, flags, rendered)):
-                rendered.append(text)
+            if text := command.render(self.recipes.namespace(self.place, torrent, flags, tuple(rendered.values()))):
+                rendered[name.removeprefix(_OF_INI)] = text
         return rendered
 
     def _given(self) -> Iterator[tuple[str, Given]]:

@@ -24,6 +24,7 @@ class Known:
     state: State
     kind: str = ""
     gone: bool = False
+    info_hash: str = ""
 
     @property
     def identity(self) -> tuple[int, int]:

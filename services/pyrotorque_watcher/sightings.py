@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger, Seen
 from pyrotorque_watcher.reconcile import Decision, Known, Situation, Verdict, decide
+from pyrotorque_watcher.torrents import first_hash
 from pyrotorque_watcher.walk import Found, look
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,10 @@ class Sightings:
         same = (
             None if known is not None and known.identity == found.identity else self.ledger.same_file(self.job, found)
         )
-        decision = decide(found, known, same, same is not None and self._is_there(same), situation)
+        same_is_there = same is not None and self._is_there(same)
+        if same is not None and not same_is_there and not self._is_same_torrent(found, same):
+            same = None
+        decision = decide(found, known, same, same_is_there, situation)
         if decision.verdict is not Verdict.KEEP:
             self._record(root, found, decision, now, closed)
         self.verdicts[decision.verdict] += 1
@@ -41,6 +45,10 @@ class Sightings:
     def _is_there(self, same: Known) -> bool:
         there = self.look(same.path)
         return there is not None and there.identity == same.identity and there.inode == same.inode
+
+    def _is_same_torrent(self, found: Found, same: Known) -> bool:
+        """Sizes, times and the inodes of deleted files are given out again: what was loaded is known by its hash."""
+        return not same.info_hash or first_hash(found.path) == same.info_hash
 
     def _record(self, root: bytes, found: Found, decision: Decision, now: float, closed: float | None) -> None:
         match decision.verdict:

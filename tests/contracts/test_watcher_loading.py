@@ -243,6 +243,10 @@ def test_magnet_links(watching: Watching, root: Path, client: RTorrent) -> None:
     )
     watching.until(visible(watching, root / "two.magnet"))
     assert all(has(client, info) for info in hashes)
+    assert [(event.info_hash, event.name) for event in watching.loaded] == [
+        (hashes[0], "name"),
+        (hashes[1], f"{hashes[1]}.meta"),
+    ]
 
 
 def test_a_dry_run_loads_nothing_and_its_end_loads_all(
@@ -332,10 +336,11 @@ def test_watch_ini_holds_for_its_folder_and_below_and_at_once(watching: Watching
     info = drop(root / "tv" / "a" / "y.torrent", "two")
     watching.until(visible(watching, root / "tv/a/y.torrent"))
     assert (client.call("d.priority", info), client.call("d.custom", info, "label")) == (0, "other")
-    (root / "tv" / "watch.ini").write_text("cmd.x = execute=touch,pwned\n")
+    (root / "tv" / "watch.ini").write_text("cmd.x = execute=touch,pwned\ncolour = red\n")
     drop(root / "tv" / "z.torrent", "three")
     watching.until(lambda: watching.failed)
     assert watching.failed[0].kind == "template"
+    assert watching.failed[0].reason.endswith("put it into torque.ini (and 1 more in it)")
 
 
 def test_two_jobs_do_not_disturb_each_other(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from demo.metafiles import make_metafile
+from demo.metafiles import info_hash, make_metafile
 from pyrotorque_watcher.tree import Kind, Tree, WatchLimit
-from pyrotorque_watcher.walk import is_metafile
+from pyrotorque_watcher.walk import Listing, is_metafile, listing
 from tests.watching import Watching, job, touch
 
 
@@ -78,6 +78,26 @@ def test_a_renamed_file_is_the_same_file(watching: Watching, root: Path) -> None
     path.rename(root / "b.torrent")
     watching.until(lambda: watching.state(root / "b.torrent") == "seen")
     assert [row.token for row in watching.rows] == [token]
+
+
+def test_another_file_that_looks_like_one_that_is_gone_is_loaded(watching: Watching, root: Path) -> None:
+    """Inodes of deleted files are given out again, and whoever unpacks an archive makes many files of one time."""
+    first, second = drop(root / "a" / "x.torrent", "one"), root / "b" / "x.torrent"
+    os.utime(first, ns=(10**18, 10**18))
+    watching.until(lambda: watching.state(first) == "seen")
+    with watching.watcher.ledger.transaction():
+        watching.watcher.ledger.set(
+            watching.row(first), time.time(), state="loaded", info_hash=info_hash(first.read_bytes())
+        )
+    first.unlink()
+    made = root.parent / "made.torrent"
+    made.write_bytes(make_metafile("two"))
+    os.utime(made, ns=(10**18, 10**18))
+    second.parent.mkdir()
+    watching.settle()
+    made.rename(second)
+    watching.until(lambda: watching.state(second) == "seen")
+    assert watching.state(first) == "loaded"
 
 
 def test_touching_a_file_makes_it_new(watching: Watching, root: Path) -> None:
@@ -195,6 +215,23 @@ def test_old_files_of_a_first_start_are_not_loaded(short_folder: Path, root: Pat
         (root / "old1").rename(root / "renamed")
         watching.until(lambda: watching.state(root / "renamed/1.torrent") == "baseline")
         assert watching.states("baseline") == 30
+
+
+def test_a_tree_moved_in_as_the_first_look_ends_is_no_baseline(
+    short_folder: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(short_folder / "elsewhere" / "a" / "x.torrent")
+
+    def slow(folder: bytes, *, follow: bool) -> Listing:
+        if folder == bytes(root):
+            (short_folder / "elsewhere").rename(root / "here")  # watched already, not yet listed
+        return listing(folder, follow=follow)
+
+    monkeypatch.setattr("pyrotorque_watcher.rounds.listing", slow)
+    with Watching(short_folder, job(root), group_started=time.time() + 5) as watching:
+        watching.turn()
+        monkeypatch.undo()
+        watching.until(lambda: watching.state(root / "here/a/x.torrent") == "seen", 2)
 
 
 def test_a_crash_before_the_first_look_was_over_makes_nothing_baseline(short_folder: Path, root: Path) -> None:

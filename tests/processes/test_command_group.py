@@ -175,6 +175,20 @@ def test_expand_says_how_it_would_be_loaded(group: Group) -> None:
     assert group.command("expand", str(path)).returncode == 0
 
 
+def test_expand_takes_watch_ini_into_account_and_magnet_links(group: Group) -> None:
+    folder = group.config_dir.parent / "watch" / "expanded"
+    folder.mkdir()
+    ini = ("load_mode = normal", "queued = no", "custom1 = {{relpath}}", "cmd.x = d.custom2.set=x")
+    (folder / "watch.ini").write_text("\n".join(ini))
+    (folder / "some.magnet").write_text("".join(f"magnet:?xt=urn:btih:{digit * 40}&dn=n\n" for digit in "ab"))
+    found = json.loads(group.command("expand", "--json", str(folder / "some.magnet")).stdout)
+    assert (found["mode"], found["others"], found["namespace"]["info_name"]) == ("normal", ["B" * 40], "n")
+    assert found["commands"] == {"cmd.x": "d.custom2.set=x", "custom1": 'd.custom1.set="expanded"'}
+    (folder / "watch.ini").write_text("colour = red\n")
+    ended = group.command("expand", str(folder / "some.magnet"))
+    assert (ended.returncode, "watch.ini:1: colour" in ended.stderr) == (64, True)
+
+
 def test_run_once_asks_the_running_scheduler(group: Group) -> None:
     ended = group.command("--run-once", "connstats")
     assert (ended.returncode, ended.stdout) == (0, "connstats was run\n")

@@ -24,6 +24,17 @@ class Expanded:
     mode: str
     namespace: dict[str, object]
     commands: dict[str, str]
+    others: list[str]
+    """More info-hashes, of a magnet file with several links."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A metafile, the root that it is below, and the job whose root this is."""
+
+    job: str
+    path: bytes
+    root: bytes
 
 
 @click.command(short_help="Show what a metafile would be loaded with.")
@@ -37,13 +48,17 @@ def command(group: Group, metafile: Path, job: str | None, as_json: bool) -> int
     """
     settings = settings_of(group)
     path = metafile.absolute()
-    found = expand(path, *_watch(settings, path, job), settings, group.config_dir / "templates")
+    watch, root = _watch(settings, path, job)
+    place = Place(watch.name, os.fsencode(path), os.fsencode(root))
+    found = expand(place, watch, settings, group.config_dir / "templates")
     if as_json:
         click.echo(terminal.json_line(asdict(found)))
         return EX_OK
     click.echo(f"job {found.job}, load mode: {found.mode}\n")
     terminal.show(terminal.table(("name", "value"), [(name, _shown(value)) for name, value in found.namespace.items()]))
-    terminal.show(terminal.table(("cmd", "given to rTorrent"), list(found.commands.items())))
+    terminal.show(terminal.table(("command", "given to rTorrent"), list(found.commands.items())))
+    if found.others:
+        click.echo(f"and the same for {len(found.others)} more links: {', '.join(found.others)}")
     return EX_OK
 
 
@@ -58,41 +73,28 @@ def _watch(settings: Settings, path: Path, name: str | None) -> tuple[WatchSetti
     return watches[0], path.parent
 
 
-def expand(path: Path, job: WatchSettings, root: Path, settings: Settings, templates: Path) -> Expanded:
-    """Raises MetafileError, TemplateError or CommandRefused as the load would."""
-    from pyrotorque.loadcommands import compile_command
-    from pyrotorque.metafile import read, take
-    from pyrotorque.namespace import namespace
-    from pyrotorque_watcher.flags import Wanted, load_for, path_flags
+def expand(place: Place, job: WatchSettings, settings: Settings, templates: Path) -> Expanded:
+    """Raises MetafileError, TemplateError or CommandRefused as the load would, and for a broken watch.ini."""
+    from pyrotorque.metafile import take
+    from pyrotorque_watcher.flags import load_for, path_flags
+    from pyrotorque_watcher.recipes import JobRecipes
+    from pyrotorque_watcher.torrents import torrents_of
 
+    path = Path(os.fsdecode(place.path))
     try:
-        torrent = read(take(path))
+        torrents = torrents_of(place.path, take(path))
     except MetafileError as error:
         raise MetafileError(f"{path}: {error}") from error
-    flags = path_flags(os.fsencode(path), os.fsencode(root))
-    commands: dict[str, str] = {}
-
-    def names() -> dict[str, object]:
-        return dict(
-            namespace(
-                torrent,
-                os.fsencode(path),
-                os.fsencode(root),
-                roots=job.path,
-                flags=flags,
-                job_name=job.name,
-                aliases=settings.aliases,
-                traits_by_alias=settings.traits_by_alias,
-                commands=list(commands.values()),
-            )
-        )
-
-    for name, text in job.commands:
-        rendered = compile_command(name, text, templates=templates).render(names())
-        if rendered:
-            commands[name] = rendered.decode("utf-8", "surrogateescape")
-    mode = load_for(Wanted(job.load_mode, job.queued), flags)
-    return Expanded(job.name, mode.value, names(), commands)
+    recipes, flags = JobRecipes(job, settings, templates), path_flags(place.path, place.root)
+    recipe, torrent = recipes.of(place), torrents[0][0]
+    commands = recipe.commands(torrent, flags, lambda name: True)
+    return Expanded(
+        job.name,
+        load_for(recipe.wanted, flags).value,
+        dict(recipes.namespace(place, torrent, flags, tuple(commands.values()))),
+        {name: text.decode("utf-8", "surrogateescape") for name, text in commands.items()},
+        [other.info_hash for other, _ in torrents[1:]],
+    )
 
 
 def _shown(value: Any) -> str:
