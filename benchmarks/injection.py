@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from benchmarks.figures import Figure
 from benchmarks.filled import scratch
 from demo.private_rtorrent import PrivateRTorrent
-from tests.injection import ATTACKS, RECIPES, hostile, prove
+from tests.injection import ATTACKS, INI_VALUES, RECIPES, RUN, hostile, prove, refused_places
 
 STRINGS = 2000 + len(ATTACKS)
 
@@ -22,7 +22,9 @@ def measure() -> Iterator[Figure]:
     yield Figure(
         "values that arrived byte for byte", str(proof.values), f"{len(proof.wrong)} did not", "all", not proof.wrong
     )
-    yield Figure("torrents, templates each, seconds", f"{proof.loaded}, {len(RECIPES)}, {took:.0f}")
+    yield Figure("torrents, templates each, seconds", f"{proof.loaded}, {len(RECIPES) + len(INI_VALUES)}, {took:.0f}")
+    places = refused_places()
+    yield Figure("places that rTorrent runs: refused at check", str(places), "", str(len(RUN)), places == len(RUN))
     refused = ", ".join(f"{what.strip(':')} {count}" for what, count in sorted(proof.refused.items()))
     yield Figure("refused with a reason (no name of a file; NUL or .. in a path)", refused)
 

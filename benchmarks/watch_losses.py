@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
@@ -149,13 +150,52 @@ def root_gone(scene: Scene, count: int) -> None:
             kept.rename(scene.root)
 
 
+def unmounted(scene: Scene, count: int) -> None:
+    """The root is a filesystem of its own that is taken away, and comes back with another device number."""
+    kept = scene.folder / "kept"
+    places = [scene.folder / "held"]
+    places[0].mkdir()
+    try:
+        for turn in range(5):
+            _mount(scene.root)
+            if kept.exists():
+                shutil.copytree(kept, scene.root, dirs_exist_ok=True)
+                shutil.rmtree(kept)
+            for number in range(count // 5):
+                scene.drop(f"u{turn}/{number}.torrent")
+            wait_until(lambda: scene.wanted <= scene.items(), 60, lambda: scene.log[-2000:])
+            shutil.copytree(scene.root, kept)
+            subprocess.run(["umount", str(scene.root)], check=True)
+            # The kernel gives a free device number out again: this one is kept from the next.
+            places.append(scene.folder / f"held{turn}")
+            places[-1].mkdir()
+            _mount(places[-1])
+        shutil.copytree(kept, scene.root, dirs_exist_ok=True)
+        scene.drop("last.torrent")
+    finally:
+        for place in (*places, scene.root):
+            subprocess.run(["umount", "-l", str(place)], check=False, capture_output=True)
+
+
+def _mount(place: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(place)], check=True)
+
+
+def _may_mount() -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(["mount", "-t", "tmpfs", "none", folder], check=False, capture_output=True)
+        if done.returncode == 0:
+            subprocess.run(["umount", folder], check=True)
+        return done.returncode == 0
+
+
 def measure(scale: float = 1.0) -> list[Figure]:
     """One row for each misfortune."""
 
     def size(full: int) -> int:
         return max(20, int(full * scale))
 
-    return [
+    figures = [
         _tried(f"{size(1000)} × mkdir -p a/b/c/d and a file at once", lambda scene: nested(scene, size(1000))),
         _tried(f"{size(200)} trees of three files moved in", lambda scene: moved_in(scene, size(200))),
         _tried(f"{size(20000)} files while it is stopped (SIGSTOP)", lambda scene: overflow(scene, size(20000))),
@@ -166,10 +206,18 @@ def measure(scale: float = 1.0) -> list[Figure]:
         ),
         _tried(f"root taken away 10 times in {size(500)} files", lambda scene: root_gone(scene, size(500))),
     ]
+    if _may_mount():
+        unmount = _tried(
+            f"root unmounted 5 times in {size(500)} files",
+            lambda scene: unmounted(scene, size(500)),
+            "job.treewatch.schedule = second=*/3\n",  # nothing tells of a mount
+        )
+        figures.append(unmount)
+    return figures
 
 
-def _tried(what: str, misfortune: Callable[[Scene], None]) -> Figure:
-    with _scene() as scene:
+def _tried(what: str, misfortune: Callable[[Scene], None], settings: str = "") -> Figure:
+    with _scene(settings) as scene:
         began = time.monotonic()
         misfortune(scene)
         with contextlib.suppress(TimeoutError):
@@ -191,13 +239,13 @@ def _tried(what: str, misfortune: Callable[[Scene], None]) -> Figure:
 
 
 @contextlib.contextmanager
-def _scene() -> Generator[Scene]:
+def _scene(settings: str) -> Generator[Scene]:
     with scratch() as folder, PrivateRTorrent(folder / "rt") as rtorrent:
         scene = Scene(folder, rtorrent)
         scene.root.mkdir()
         (folder / "config").mkdir()
         ini = INI.format(url=rtorrent.url, root=scene.root)
-        (folder / "config" / "torque.ini").write_text(ini)
+        (folder / "config" / "torque.ini").write_text(ini + settings)
         scene.start()
         try:
             wait_until(lambda: "watching" in scene.log, 20, lambda: scene.log)

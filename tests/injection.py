@@ -9,12 +9,14 @@ from bencode2 import bdecode
 
 from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque import watchini
 from pyrotorque.errors import CommandRefused, MetafileError, RTorrentFault, TemplateError
-from pyrotorque.loadcommands import LoadCommand, compile_command, tie
+from pyrotorque.loadcommands import compile_command, tie
 from pyrotorque.metafile import read
 from pyrotorque.namespace import namespace
 from pyrotorque.rtorrent import Param, RTorrent
 from pyrotorque.templates import compile_template
+from pyrotorque.watchini import Given
 from tests.waiting import eventually
 
 CANARY = "pwned"
@@ -81,6 +83,39 @@ RECIPES: Sequence[tuple[str, str, tuple[bytes, ...]]] = (
     ("d.custom.set=if,", "{{if comment}}{{comment}}{{else}}none{{endif}}", (b"custom", b"if")),
     ("d.directory.set=", "/var/torrent/{{label}}/{{relpath}}", (b"directory",)),
     ("d.throttle_name.set=", "{{tracker_alias}}", (b"throttle_name",)),
+    (
+        'd.custom.set=from,{{tracker_alias}}; d.custom.set=pretty,"',
+        """{{info_name|h.subst("[._]+", " ")}}""",
+        (b"custom", b"pretty"),
+    ),
+)
+# The settings of a watch.ini, whose values are data as a whole.
+INI_VALUES: Sequence[tuple[str, str, tuple[bytes, ...]]] = (
+    ("custom.ini", "{{info_name}}", (b"custom", b"ini")),
+    ("custom.both", "a {{tracker_alias}}, b; {{relpath}}", (b"custom", b"both")),
+)
+# Places where rTorrent runs what it finds.
+RUN: Sequence[str] = (
+    "branch={{label}},a,b",
+    "branch=d.size_files=,{{label}}",
+    "f.multicall=*{{label}},f.priority.set=2",
+    "f.multicall=*,f.priority.set={{label}}",
+    "d.custom1.set={ {{label}} }",
+    "d.custom1.set={a,{ {{label}} } }",
+    "d.custom1.set=(cat,{{label}})",
+    "d.custom1.set=((cat,{{label}}))",
+    "d.custom1.set=(((cat,{{label}})))",
+    "d.custom1.set=({{label}})",
+    "d.custom1.set=${{label}}",
+    'd.custom1.set="${{label}}"',
+    "d.custom1.set=$cat={{label}}",
+    "d.custom.set={{label}},1",
+    "{{label}}=1",
+    "execute.throw={{label}}",
+    "schedule2=x,0,0,{{label}}",
+    "method.insert=x,simple,{{label}}",
+    "if={{label}},a",
+    "import={{label}}",
 )
 
 
@@ -123,7 +158,9 @@ def prove(rtorrent: PrivateRTorrent, strings: Sequence[bytes]) -> Proof:
     """Load one torrent for each string, with all recipes, and compare what rTorrent wrote into its session."""
     proof = Proof()
     client = RTorrent(rtorrent.url, read_timeout=60.0)
-    commands = [compile_command(f"r{index}", _text(recipe)) for index, recipe in enumerate(RECIPES)]
+    commands: list[Given] = [compile_command(f"r{index}", _text(recipe)) for index, recipe in enumerate(RECIPES)]
+    values = watchini.parse("".join(f"{key} = {text}\n" for key, text, _ in INI_VALUES)).values
+    commands += [values[key] for key, _, _ in INI_VALUES]
     sent = [_sent(index, raw, commands, proof) for index, raw in enumerate(strings)]
     for begin in range(0, len(sent), 20):
         calls: list[tuple[str, list[Param]]] = [("load.raw", ["", *each.payload]) for each in sent[begin : begin + 20]]
@@ -140,7 +177,18 @@ def _text(recipe: tuple[str, str, tuple[bytes, ...]]) -> str:
     return "{{# a comment, so that this is a template}}" + command + value + ('"' if command.endswith('"') else "")
 
 
-def _sent(index: int, raw: bytes, commands: Sequence[LoadCommand], proof: Proof) -> Sent:
+def refused_places() -> int:
+    """How many of the places in RUN are refused when the configuration is read."""
+    count = 0
+    for text in RUN:
+        try:
+            compile_command("run", "{{#}}" + text)
+        except CommandRefused:
+            count += 1
+    return count
+
+
+def _sent(index: int, raw: bytes, commands: Sequence[Given], proof: Proof) -> Sent:
     metafile, name_taken = _metafile(index, raw, proof)
     torrent = read(metafile)
     text = raw.decode("utf-8", "surrogateescape")
@@ -151,7 +199,7 @@ def _sent(index: int, raw: bytes, commands: Sequence[LoadCommand], proof: Proof)
         names["info_name"] = text
     expected: dict[tuple[bytes, ...], bytes] = {(b"tied_to_file",): path}
     payload = [metafile, tie(path)]
-    for command, (_, value, where) in zip(commands, RECIPES, strict=True):
+    for command, (_, value, where) in zip(commands, (*RECIPES, *INI_VALUES), strict=True):
         try:
             payload.append(command.render(names))
         except (CommandRefused, TemplateError) as error:

@@ -14,7 +14,7 @@ from pyrotorque.loadcommands import compile_command
 from pyrotorque.loadcommands.grammar import parse
 from pyrotorque.namespace import sample
 from pyrotorque.rtorrent import RTorrent
-from tests.injection import ATTACKS, CANARY, hostile, prove
+from tests.injection import ATTACKS, CANARY, RUN, hostile, prove, refused_places
 from tests.waiting import eventually
 
 # `make test` proves some hundreds; PYROTORQUE_INJECTIONS=2000, or the benchmark `injection`, all that were promised.
@@ -31,7 +31,11 @@ def test_hostile_values_arrive_byte_for_byte_and_nothing_is_run(rtorrent: Privat
     assert proof.executed == []
     assert proof.wrong == []
     assert proof.loaded == STRINGS
-    assert proof.values > 11 * STRINGS
+    assert proof.values > 14 * STRINGS
+
+
+def test_no_value_is_taken_where_rtorrent_runs_what_it_finds() -> None:
+    assert refused_places() == len(RUN)
 
 
 def test_the_same_attack_without_our_quoting_leaves_its_mark(rtorrent: PrivateRTorrent, client: RTorrent) -> None:

@@ -217,6 +217,23 @@ def test_old_files_of_a_first_start_are_not_loaded(short_folder: Path, root: Pat
         assert watching.states("baseline") == 30
 
 
+def test_five_thousand_old_files_are_left_alone_also_when_the_state_is_deleted(
+    short_folder: Path, root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for n in range(5_000):
+        path = root / f"old{n % 50}" / f"{n}.torrent"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"any")
+    for _ in range(2):
+        with Watching(short_folder, job(root), group_started=time.time() + 1) as watching:
+            watching.settle()
+            assert watching.states("baseline") == len(watching.rows) == 5_000
+            shutil.rmtree(watching.layout.config_dir / "state")
+    told = [record.message for record in caplog.records if "pyrotorque retry --all" in record.message]
+    assert len(told) == 2
+    assert all("5000 metafiles" in text for text in told)
+
+
 def test_a_tree_moved_in_as_the_first_look_ends_is_no_baseline(
     short_folder: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
