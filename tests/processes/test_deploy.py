@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from demo.group import REPOSITORY, Group, environment
+from demo.group import REPOSITORY, Group, environment, free_port
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.options import Options
@@ -139,6 +139,32 @@ def test_the_torque_ini_of_the_container_fits_its_rtorrent(tmp_path: Path) -> No
     image = (DOCKER / "Dockerfile").read_text()
     assert "PYRO_CONFIG_DIR=/config" in image
     assert mounts("pyrotorque")["/config/torque.ini"] == "./torque.ini"
+
+
+@pytest.mark.rtorrent
+def test_rtorrent_comes_up_with_the_configuration_of_its_container(short_folder: Path) -> None:
+    entry = re.findall(r"^ENTRYPOINT (.+)$", (DOCKER / "rtorrent.Dockerfile").read_text(), re.MULTILINE)
+    words: list[str] = json.loads(entry[0])
+    port = free_port()
+    text = (DOCKER / "rtorrent.rc").read_text().replace("50000-50000", f"{port}-{port}")
+    for place in ("/session", "/data/downloads", "/run/rtorrent"):
+        (short_folder / place[1:]).mkdir(parents=True)
+        text = text.replace(f" {place}", f" {short_folder}{place}")
+    for place, source in mounts("rtorrent").items():
+        if place.startswith("/etc/rtorrent/"):
+            text = text.replace(place, str((DOCKER / source).resolve()))
+    rc = short_folder / "rtorrent.rc"
+    rc.write_text(f"{text}\nnetwork.bind_address.set = 127.0.0.1\ndht.mode.set = disable\n")
+    command = [word.replace("/etc/rtorrent/rtorrent.rc", str(rc)) for word in words]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as rtorrent:
+        try:
+            client = RTorrent(f"scgi://{short_folder}/run/rtorrent/rpc.socket")
+            eventually((short_folder / "run/rtorrent/rpc.socket").exists, timeout=20)
+            eventually(lambda: client.call("system.pid") == rtorrent.pid)
+            assert client.call("session.path") == f"{short_folder}/session/"
+            assert "pyrotorque_loaded" in client.call("method.list_keys", "", "event.download.inserted_new")  # type: ignore[operator]
+        finally:
+            rtorrent.kill()
 
 
 def test_only_rtorrents_port_and_grafana_at_home_are_published() -> None:

@@ -53,6 +53,8 @@ DROPPED: Final[dict[Kind, dict[str, str | None]]] = {
         "preload_fields": None,
         "remove_already_added": "set on_loaded = delete (or rename, move) instead",
         "remove_unhandled": "set on_failed = delete (or rename, move) instead",
+        "start_immediately": "set load_mode = start instead",
+        "started": "set load_mode = start instead",
     },
     StatsSettings: {},
     ExporterSettings: {},
