@@ -1,6 +1,7 @@
 """Which tracker an item belongs to: its alias or registered domain, never its announce URL, which holds the passkey."""
 
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,6 +18,11 @@ SINGLY_MAX: Final = 200
 # One text for each tracker of an item: whether it is enabled, then its URL, then what cannot stand in a URL.
 END: Final = ">"
 TRACKERS_COMMAND: Final = f't.multicall=,t.is_enabled=,t.url=,"cat={END}"'
+_HOST: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")
+# What else separates the labels of an international name (RFC 3490, section 3.1).
+_DOTS: Final = re.compile("[\u3002\uff0e\uff61]")
+# A long number in hex, or letters and digits in a mixture that nobody would choose for a name.
+_KEY: Final = re.compile(r"[0-9a-f]{16}|(?=.{20})(?:.*?[a-z][0-9]){3}")
 _SECOND_LEVEL: Final = frozenset(("ac", "co", "com", "edu", "gov", "ne", "net", "or", "org"))
 
 
@@ -77,19 +83,29 @@ def tracker_name(urls: Iterable[str], aliases: Mapping[str, str]) -> str:
 def host_of(url: str) -> str:
     """The host in an announce URL, in lower case without port, user and password; empty if there is none."""
     try:
-        return (urlsplit(url).hostname or "") if "://" in url else ""
+        host = (urlsplit(url).hostname or "") if "://" in url else ""
     except ValueError:
         return ""
+    host = _DOTS.sub(".", host.partition("%")[0])
+    return host if _HOST.fullmatch(host) or _is_address(host) else ""
 
 
 def domain(host: str) -> str:
-    """The registered domain of `host`, nearly: a subdomain may be a passkey."""
-    try:
-        return str(ipaddress.ip_address(host))
-    except ValueError:
-        parts = host.rstrip(".").split(".")
+    """The registered domain of `host`, nearly: a subdomain may be a passkey. NONE where even the domain may be one."""
+    if _is_address(host):
+        return host
+    parts = host.rstrip(".").split(".")
     two_part_suffix = len(parts) > 2 and len(parts[-1]) == 2 and parts[-2] in _SECOND_LEVEL
-    return ".".join(parts[-3:] if two_part_suffix else parts[-2:])
+    kept = parts[-3:] if two_part_suffix else parts[-2:]
+    return NONE if kept[-1].isdecimal() or any(map(_KEY.search, kept)) else ".".join(kept)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _joined(answer: object) -> str:

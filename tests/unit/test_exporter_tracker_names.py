@@ -24,6 +24,24 @@ SECRET = "0123456789abcdef0123456789abcdef"
         pytest.param("dht://", "none", id="the DHT is no tracker"),
         pytest.param("http://[broken/announce", "none", id="what is no URL"),
         pytest.param(SECRET, "none", id="what has no host"),
+        pytest.param(f"http://{SECRET}/announce", "none", id="a passkey as host"),
+        pytest.param(f"http://{SECRET}.org/announce", "none", id="a passkey as domain"),
+        pytest.param("http://k3yWithM4nyL3tters9q.org/announce", "none", id="a passkey of all letters as domain"),
+        pytest.param(f"http://tracker.org:{SECRET}/", "tracker.org", id="a passkey as port"),
+        pytest.param(f"http://tracker.org/?passkey={SECRET}", "tracker.org", id="a passkey in the query"),
+        pytest.param(f"http://tracker.org#{SECRET}", "tracker.org", id="a passkey as fragment"),
+        pytest.param(f"http://{SECRET}@[::1]:80/x", "::1", id="a passkey as user of an IPv6 address"),
+        pytest.param(f"http://[fe80::1%{SECRET}]/a", "fe80::1", id="a passkey as zone of an IPv6 address"),
+        pytest.param(f"http://tracker.org\\{SECRET}/a", "none", id="a backslash"),
+        pytest.param(f"http://tracker.org;{SECRET}/a", "none", id="a semicolon"),
+        pytest.param(f"http://tracker.org {SECRET}/a", "none", id="a blank"),
+        pytest.param(f"http://tracker.org%2F{SECRET}/a", "tracker.org", id="a quoted slash"),
+        pytest.param(f"http://трекер.рф/{SECRET}", "трекер.рф", id="an international name"),
+        pytest.param(f"http://xn--h1ahnbr.xn--p1ai/{SECRET}", "xn--h1ahnbr.xn--p1ai", id="the same in ASCII"),
+        pytest.param(f"http://{SECRET}\u3002tracker.org/", "tracker.org", id="an ideographic full stop"),
+        pytest.param(f"HTTP://TRACKER.ORG./{SECRET}", "tracker.org", id="capitals and a last dot"),
+        pytest.param("http://256.1.1.1/announce", "none", id="no address, though it looks like one"),
+        pytest.param("http://academictorrents2020.com/announce.php", "academictorrents2020.com", id="a long name"),
     ],
 )
 def test_a_tracker_is_shown_by_its_domain(url: str, name: str) -> None:
@@ -53,9 +71,15 @@ def test_no_url_whatever_breaks_the_name(path: str) -> None:
     assert host_of(path) is not None
 
 
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_a_passkey_is_in_no_name_wherever_it_stands(before: str, after: str) -> None:
+    for scheme in ("http", "udp", ""):
+        assert SECRET not in tracker_name([f"{scheme}://{before}{SECRET}{after}"], {})
+
+
 @given(st.from_regex(r"[a-z0-9.-]{1,60}", fullmatch=True))
 def test_a_domain_is_never_longer_than_its_host(host: str) -> None:
-    assert len(domain(host)) <= len(host)
+    assert domain(host) == "none" or len(domain(host)) <= len(host)
 
 
 def _fake(*items: tuple[str, str, str]) -> FakeRTorrent:
