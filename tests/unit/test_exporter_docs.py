@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from pyrotorque.bus import BusStats
+from pyrotorque.item_stats import KNOWN
 from pyrotorque.settings.schema import ExporterSettings
 from pyrotorque.totals import Totals
+from pyrotorque_exporter.collectors import system, throttle
 from pyrotorque_exporter.collectors.services import PREFIXES, is_of_processes
 from pyrotorque_exporter.groups import DEFAULT, ORDER, chosen
 from pyrotorque_guardian.counting import Counts
@@ -42,9 +44,16 @@ def of_services() -> Iterator[str]:
     yield from (family.name for family in totals.families())
 
 
+def of_rtorrent() -> Iterator[str]:
+    """The names in the tables of what rTorrent may be asked; the golden exposition has what a fake answers."""
+    yield from (f"rtorrent_{reading.name}" for reading in (*system.TABLE, *throttle.TABLE))
+    yield from (f"rtorrent_{name}" for name, *_ in (*throttle.NAMED, *throttle.DHT))
+    yield from (f"rtorrent_item_{stat.name}" for stat in KNOWN.values())
+
+
 def shown() -> set[str]:
     golden = set(re.findall(r"^# TYPE (\S+) ", GOLDEN.read_text(), re.MULTILINE))
-    return golden | set(of_services()) | OF_OUR_PROCESS
+    return golden | set(of_rtorrent()) | set(of_services()) | OF_OUR_PROCESS
 
 
 def test_every_metric_is_documented() -> None:
