@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -50,10 +51,13 @@ def main() -> int:
     try:
         with contextlib.ExitStack() as ending:
             ending.callback(console.print, "\nstopping the group and its rTorrent …")
-            started = show(console, scratch, ending)
-            if started and "--once" not in sys.argv:
+            try:
+                show(console, scratch, ending, stop)
+            except Interrupted:
+                return 1
+            if "--once" not in sys.argv:
                 stop.wait()
-        return 0 if started else 1
+        return 0
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         console.print(f"removed {scratch}; nothing is left running")
@@ -61,8 +65,18 @@ def main() -> int:
             signal.signal(number, old)
 
 
-def show(console: Console, scratch: Path, ending: contextlib.ExitStack) -> bool:
+class Interrupted(Exception):
+    """Ctrl-C came before all was shown."""
+
+
+def show(console: Console, scratch: Path, ending: contextlib.ExitStack, stop: threading.Event) -> None:
     """Start everything, drop a metafile into a new nested folder, and tell what happens to it."""
+
+    def until(condition: Callable[[], bool], service: str) -> None:
+        wait_until(lambda: stop.is_set() or condition(), 30, lambda: group.log(service), every=0.002)
+        if stop.is_set():
+            raise Interrupted
+
     console.print(f"[bold]1[/] a private rTorrent in {scratch}")
     rtorrent = ending.enter_context(PrivateRTorrent(scratch / "rtorrent"))
     watch, port = scratch / "watch", free_port()
@@ -76,23 +90,22 @@ def show(console: Console, scratch: Path, ending: contextlib.ExitStack) -> bool:
     folder = watch / "linux" / "isos" / "new"
     console.print(f"[bold]3[/] writing sample.torrent into the new folder {folder}", soft_wrap=True)
     folder.mkdir(parents=True)
-    (folder / "sample.torrent").write_bytes(metafile)
-    closed = time.monotonic()
     client = RTorrent(rtorrent.url)
     name = info_hash(metafile)
-    wait_until(lambda: name in str(client.call("download_list", "", "main")), 30, lambda: group.log("watcher"))
-    console.print(f"  [green]loaded[/]  {name} after at most {(time.monotonic() - closed) * 1e3:.0f} ms")
-    wait_until(lambda: client.call("d.is_active", name) == 1, 30, lambda: group.log("scheduler"))
-    console.print(f"  [green]started[/] by the queue after at most {(time.monotonic() - closed) * 1e3:.0f} ms")
+    written = time.monotonic()
+    (folder / "sample.torrent").write_bytes(metafile)
+    until(lambda: name in str(client.call("download_list", "", "main")), "watcher")
+    console.print(f"  [green]loaded[/]  {name} after at most {(time.monotonic() - written) * 1e3:.0f} ms")
+    until(lambda: client.call("d.is_active", name) == 1, "scheduler")
+    console.print(f"  [green]started[/] by the queue after at most {(time.monotonic() - written) * 1e3:.0f} ms")
 
     url = f"http://127.0.0.1:{port}/metrics"
-    wait_until(lambda: STARTED in _scraped(url), 30, lambda: group.log("exporter"))
+    until(lambda: STARTED in _scraped(url), "exporter")
     console.print(f"[bold]4[/] what Prometheus sees at {url}")
     for line in _scraped(url):
         if line.startswith(SHOWN):
             console.print(f"  {line}", style="dim", markup=False, soft_wrap=True)
     console.print(_look_around(group.config_dir, url), soft_wrap=True)
-    return True
 
 
 def _scraped(url: str) -> list[str]:
@@ -106,7 +119,7 @@ def _look_around(config_dir: Path, url: str) -> str:
   P="{command}"
   $P status                the group, the queue, the last loads
   $P ctl tail -f watcher   the log of one service
-  $P events                what happened, one JSON object a line
+  $P events -f             what happens, as it happens
   $P explain               why the queue does what it does
   curl {url}
 [bold]Ctrl-C ends it.[/]"""
@@ -114,8 +127,6 @@ def _look_around(config_dir: Path, url: str) -> str:
 
 def _setter(stop: threading.Event) -> "signal._HANDLER":  # pyright: ignore[reportPrivateUsage]
     def remember(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
         stop.set()
 
     return remember

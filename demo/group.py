@@ -33,6 +33,7 @@ class Group:
             text=True,
             timeout=timeout,
             stdin=subprocess.DEVNULL,
+            start_new_session=True,  # a Ctrl-C is for who asked, not for what it has begun
             env=environment(self._first_on_path),
             check=False,
         )
@@ -96,13 +97,15 @@ def environment(first_on_path: Path | None = None) -> dict[str, str]:
     return kept | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
-def wait_until(condition: Callable[[], bool], timeout: float, complaint: Callable[[], str]) -> None:
+def wait_until(
+    condition: Callable[[], bool], timeout: float, complaint: Callable[[], str], *, every: float = 0.05
+) -> None:
     """Return as soon as `condition` holds; after `timeout` seconds raise TimeoutError with `complaint()`."""
     end = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > end:
             raise TimeoutError(complaint())
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 def free_port() -> int:
