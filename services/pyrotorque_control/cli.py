@@ -103,14 +103,14 @@ def pyrotorque(ctx: click.Context, /, **given: Any) -> int:
 
     \b
     A first time:
-      pyrotorque init       writes ~/.pyroscope/torque.ini, and says what rTorrent needs
-      pyrotorque check      tells all that is wrong, and what the configuration means
+      pyrotorque init       writes torque.ini, and says what rTorrent needs
+      pyrotorque check      tells all that is wrong, and what the files mean
       pyrotorque            starts
       pyrotorque status     shows what runs, and what it does
     \b
     Day by day:
       pyrotorque explain "part of a name"        why it is not started
-      pyrotorque watched --state failed          which metafiles were not loaded, and why
+      pyrotorque watched --state failed          what was not loaded, and why
       pyrotorque events --since 1h               what happened
       pyrotorque select 'done<100 loaded>1w'     which items these are
       pyrotorque ctl tail -f watcher             the log of one service
@@ -118,7 +118,7 @@ def pyrotorque(ctx: click.Context, /, **given: Any) -> int:
     Files, in ~/.pyroscope:
       torque.ini            settings; torque.ini.default shows all of them
       log/torque.log        the story of each day; log/NAME.log for each service
-      run/pyrotorque        the guard file: without it the group does not run in the background
+      run/pyrotorque        the guard file: without it, no group in the background
     """
     group = Group(configuration_dir(given["config_dir"]), _options(given))
     ctx.obj = group

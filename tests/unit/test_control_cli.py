@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import click
 import pytest
 
 from pyrotorque.options import Options
 from pyrotorque.settings import load, packaged_text
 from pyrotorque.settings.locate import Listening, listening_rtorrents
 from pyrotorque.store import open_store
+from pyrotorque_control.cli import pyrotorque as pyrotorque_command
 from pyrotorque_control.cli import run
 from pyrotorque_control.commands.status import shown
 from pyrotorque_control.cron import answer
@@ -175,6 +177,20 @@ def test_help_names_every_command_and_ends_well(pyrotorque: Command) -> None:
     assert ended.code == 0
     for word in ("--cron", "--fg", "--run-once", "status", "explain", "expand", "Exit codes"):
         assert word in ended.out
+
+
+@pytest.mark.parametrize(
+    "name", [(), *((name,) for name in pyrotorque_command.list_commands(click.Context(pyrotorque_command)))]
+)
+def test_every_help_fits_a_terminal_and_says_more_than_its_options(
+    pyrotorque: Command, monkeypatch: pytest.MonkeyPatch, name: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    ended = pyrotorque(*name, "--help")
+    assert ended.code == 0
+    assert [line for line in ended.out.splitlines() if len(line) > 80] == []
+    text = ended.out.partition("\n\n")[2].partition("Options:")[0]
+    assert len(text.split()) >= 15
 
 
 def test_check_shows_jobs_and_that_rtorrent_is_away(pyrotorque: Command) -> None:

@@ -121,6 +121,16 @@ def test_files_that_the_pages_name_are_there() -> None:
             assert (REPOSITORY / name).exists(), f"{page.name}: {name}"
 
 
+def test_the_messages_that_the_quickstart_explains_are_said_by_somebody() -> None:
+    said = "".join(file.read_text() for part in ("services", "shared") for file in (REPOSITORY / part).rglob("*.py"))
+    table = (HERE / "quickstart.md").read_text().partition("## When something does not work")[2]
+    messages = re.findall(r"^\| `([^`|]+ [^`|]+)`", table, re.MULTILINE)
+    ours = [message for message in messages if not message.startswith("CRIT")]
+    assert len(ours) >= 3
+    missing = [part for message in ours for part in message.split("…") if part.strip(" :") not in said]
+    assert missing == []
+
+
 def test_every_dependency_has_its_reason() -> None:
     project = (REPOSITORY / "pyproject.toml").read_text()
     (listed,) = re.findall(r"^dependencies = \[(.*?)^\]", project, re.MULTILINE | re.DOTALL)

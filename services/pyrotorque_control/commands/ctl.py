@@ -13,7 +13,7 @@ from pyrotorque_control.group import Group, Refused
 
 @click.command(
     short_help="supervisorctl with the right file.",
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    context_settings={"ignore_unknown_options": True},
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
@@ -21,7 +21,7 @@ def command(group: Group, words: tuple[str, ...]) -> None:
     """supervisorctl with the right file; without words it asks you for them.
 
     \b
-      pyrotorque ctl status                 states of supervisord: RUNNING, BACKOFF, FATAL, …
+      pyrotorque ctl status                 its states: RUNNING, FATAL, …
       pyrotorque ctl tail -f watcher        the log of a service, as it grows
       pyrotorque ctl restart exporter       one service anew
       pyrotorque ctl signal HUP scheduler   let it read its configuration again

@@ -29,8 +29,8 @@ def command(group: Group, follow: bool, since: str | None, as_json: bool) -> Non
     """Show what happened: loads, starts, failures, completed items, services that came and went.
 
     \b
-      pyrotorque events --since 1h                        the last hour
-      pyrotorque events --since '2026-11-24 20:00' -f     from then on, and what comes
+      pyrotorque events --since 1h                       the last hour
+      pyrotorque events --since '2026-11-24 20:00' -f    from then on
       pyrotorque events --json | jq -c 'select(.type == "LoadFailed")'
 
     The stored events are read from the services' databases, so that it also works while the group does not run.

@@ -48,11 +48,11 @@ def command(group: Group) -> int:
     """Write what a first start needs into ~/.pyroscope, or the folder that --config-dir names; overwrite nothing.
 
     \b
-      torque.ini                     settings to begin with: queue and exporter are active
+      torque.ini                     to begin with: queue and exporter are active
       torque.ini.default             all settings with their defaults, to read
-      rtorrent.d/torque.rc.default   the include for rTorrent: timestamps, bell, watchdog
+      rtorrent.d/torque.rc.default   for rTorrent: timestamps, bell, watchdog
       supervisor.conf                for supervisorctl; yours to extend
-      run/pyrotorque                 the guard file: while it is there, the group may run in the background
+      run/pyrotorque                 the guard file: lets it run in the background
 
     It says which rTorrent it has found, and prints the line that your rtorrent.rc gets. Run it again whenever you like.
     """

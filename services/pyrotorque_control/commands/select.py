@@ -29,10 +29,10 @@ def command(group: Group, words: tuple[str, ...], view: str, sort: str, fields: 
     shell would take for itself.
 
     \b
-      pyrotorque select 'done<100 loaded>1w'                    incomplete, loaded more than a week ago
-      pyrotorque select 'is_complete=yes ratio<1' --sort=-size  large ones first
+      pyrotorque select 'done<100 loaded>1w'       loaded more than a week ago
+      pyrotorque select 'ratio<1' --sort=-size     large ones first
       pyrotorque select 'alias=example.org' --fields alias,ratio,custom_1
-      pyrotorque select 'message=/./' --json                    one object a line, for programs
+      pyrotorque select 'message=/./' --json       one object a line, for programs
 
     The exit code is 0 also when no item is found, 64 when the condition cannot be read, 69 when rTorrent does not
     answer.

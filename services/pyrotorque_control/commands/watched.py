@@ -27,7 +27,7 @@ def command(group: Group, state: str | None, as_json: bool) -> int:
       seen, sent, visible   on its way; the reason says what it waits for
       loaded                in rTorrent, and saved in its session
       duplicate             rTorrent had that item already
-      failed                not loaded; the reason says why, `pyrotorque retry` tries again
+      failed                not loaded, and why; `pyrotorque retry` tries again
       baseline              was there before the first start, and was left alone
     """
     found = list(metafiles(group, state))
