@@ -5,6 +5,7 @@ It loads the grammar, the templates and the trigger code, so a service lets a pr
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
@@ -39,6 +40,8 @@ GROUPS: Final = (
     "jobs",
     "processes",
 )
+# An empty one would give `up`, which is Prometheus' own.
+_PREFIX: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _PORT_MAX: Final = 65_535
 
 Complaints = Iterator[tuple[str, str]]
@@ -143,6 +146,8 @@ def _of_root(root: Path) -> Complaints:
 
 
 def _of_exporter(job: ExporterSettings, loaded: Loaded) -> Complaints:
+    if not job.jobs:
+        yield "jobs", "names no group of metrics: `system` is all but trackers and items"
     for group in job.jobs:
         if group.removeprefix("-") not in GROUPS:
             yield "jobs", f"{group!r} is no group of metrics{suggestion(group, GROUPS)} ({', '.join(GROUPS)})"
@@ -151,10 +156,13 @@ def _of_exporter(job: ExporterSettings, loaded: Loaded) -> Complaints:
             parse(getattr(job, key))
         except ValueError as error:
             yield key, str(error)
+    if not _PREFIX.fullmatch(job.prefix):
+        yield "prefix", f"{job.prefix!r} cannot begin the name of a metric: expected letters, digits, _"
     if not 0 < job.port <= _PORT_MAX:
         yield "port", f"{job.port} is not a port (1 to {_PORT_MAX})"
     for other in loaded.settings.jobs:
-        if isinstance(other, ExporterSettings) and other.active and other.name < job.name and other.port == job.port:
+        both = isinstance(other, ExporterSettings) and other.active and job.active
+        if both and other.name < job.name and other.port == job.port:
             yield "port", f"{job.port} is already taken by job.{other.name}"
 
 

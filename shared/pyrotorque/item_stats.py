@@ -1,7 +1,8 @@
 """Which attributes of items are shown, read from the settings `item_stats` and `item_labels`."""
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -11,7 +12,7 @@ Kind = Literal["counter", "gauge"]
 
 _ENTRY: Final = re.compile(
     r"(?:d\.)?(?P<command>[a-z][a-z0-9_.]*)(?::(?P<key>[A-Za-z0-9_-]+))?"
-    r"(?:=(?P<name>[a-z][a-z0-9_]*)(?:/(?P<divisor>[0-9]+))?)?"
+    r"(?:=(?P<name>[a-z][a-z0-9_]*)(?:/(?P<divisor>[1-9][0-9]*))?)?"
 )
 _LABEL: Final = re.compile(r"(?:d\.)?(?P<command>[a-z][a-z0-9_.]*)(?::(?P<key>[A-Za-z0-9_-]+))?")
 # Their values are paths, URLs or keys: never in a label.
@@ -68,17 +69,28 @@ def parse_stats(entries: Iterable[str]) -> list[ItemStat]:
     """The metrics that `item_stats` asks for.
 
     `up.total` has a name and type of its own; `ratio=share/1000` chooses them (a name that ends in `_total` is a
-    counter); `custom:KEY` reads `d.custom=KEY`. Raises ValueError for what is no such entry.
+    counter); `custom:KEY` reads `d.custom=KEY`. Raises ValueError for what is no such entry, and for two of one name.
     """
-    return [_stat(entry) for entry in dict.fromkeys(entries)]
+    stats = [_stat(entry) for entry in dict.fromkeys(entries)]
+    _must_differ("item_stats", "metrics", ("info", "series_dropped", *(stat.name for stat in stats)))
+    return stats
 
 
 def parse_labels(entries: Iterable[str]) -> list[ItemLabel]:
     """The labels that `item_labels` asks for, the hash excepted, which is always one.
 
-    Raises ValueError for what is no label, and for attributes whose values are paths or URLs.
+    Raises ValueError for what is no label, for attributes whose values are paths or URLs, and for two of one name.
     """
-    return [_label(entry) for entry in dict.fromkeys(entries) if entry not in ("hash", "d.hash")]
+    labels = [_label(entry) for entry in dict.fromkeys(entries) if entry not in ("hash", "d.hash")]
+    _must_differ("item_labels", "labels", ("info_hash", *(label.name for label in labels)))
+    return labels
+
+
+def _must_differ(key: str, what: str, names: Sequence[str]) -> None:
+    """Prometheus refuses a whole scrape for one name that stands twice."""
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
+        hint = ": choose another with COMMAND=NAME" if key == "item_stats" else ""
+        raise ValueError(f"{key} has two {what} named {twice[0]!r}, or one that is always there{hint}")
 
 
 def _stat(entry: str) -> ItemStat:
@@ -106,7 +118,9 @@ def _label(entry: str) -> ItemLabel:
     command = _command(entry, found["command"], found["key"])
     if _PRIVATE.search(found["command"]):
         raise ValueError(f"item_labels has {entry!r}: paths and URLs are never shown")
-    return ItemLabel(re.sub(r"[^a-z0-9_]", "_", (found["key"] or found["command"]).lower()), command)
+    name = re.sub(r"[^a-z0-9_]", "_", (found["key"] or found["command"]).lower())
+    # A label cannot begin with a digit, and names that begin with two underscores are Prometheus' own.
+    return ItemLabel(name if name[0].isalpha() else f"custom_{name.lstrip('_')}", command)
 
 
 def _command(entry: str, command: str, key: str | None) -> str:

@@ -80,6 +80,14 @@ def problems(home: Path, torque: str) -> list[str]:
             "job.exporter.active = 1\njob.exporter.jobs = sistem",
             "'sistem' is no group of metrics, did you mean system?",
         ),
+        ("job.exporter.active = 1\njob.exporter.jobs =", "job.exporter.jobs: names no group of metrics"),
+        ("job.exporter.active = 1\njob.exporter.prefix =", "job.exporter.prefix: '' cannot begin the name of a metric"),
+        ("job.exporter.active = 1\njob.exporter.prefix = r.", "job.exporter.prefix: 'r.' cannot begin the name"),
+        (
+            "job.exporter.active = 1\njob.exporter.item_stats = ratio=a, up.rate=a",
+            "item_stats has two metrics named 'a'",
+        ),
+        ("job.exporter.active = 1\njob.exporter.item_labels = name, custom:name", "item_labels has two labels named"),
         ("job.exporter.active = 1\njob.exporter.port = 70000", "job.exporter.port: 70000 is not a port (1 to 65535)"),
         (
             "job.x.handler = no.where:X\njob.x.schedule = minute=*",

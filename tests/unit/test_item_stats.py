@@ -43,11 +43,35 @@ def test_an_entry_becomes_a_metric(entry: str, command: str, name: str, kind: st
         "save_full_session",
         "up.total=name{}",
         "UP",
+        "ratio=share/0",
     ],
 )
 def test_what_is_no_attribute_is_refused(entry: str) -> None:
     with pytest.raises(ValueError, match=r"item_stats has|does something|only custom"):
         parse_stats([entry])
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        pytest.param(["custom:a=score", "custom:b=score"], id="two of one name"),
+        pytest.param(["up.total", "skip.total=uploaded_bytes_total"], id="the name of a known one"),
+        pytest.param(["custom:x=info"], id="the name of what is always there"),
+    ],
+)
+def test_two_metrics_of_one_name_are_refused(entries: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"item_stats has two metrics named .*choose another with COMMAND=NAME"):
+        parse_stats(entries)
+
+
+@pytest.mark.parametrize("entries", [["name", "custom:Name"], ["custom:info_hash"], ["custom:a-b", "custom:a_b"]])
+def test_two_labels_of_one_name_are_refused(entries: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"item_labels has two labels named"):
+        parse_labels(entries)
+
+
+def test_a_key_that_cannot_be_the_name_of_a_label_gets_one_that_can() -> None:
+    assert [label.name for label in parse_labels(["custom:1st", "custom:__name__"])] == ["custom_1st", "custom_name__"]
 
 
 def test_equal_entries_are_one() -> None:
