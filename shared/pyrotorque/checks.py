@@ -160,9 +160,8 @@ def _of_exporter(job: ExporterSettings, loaded: Loaded) -> Complaints:
         yield "prefix", f"{job.prefix!r} cannot begin the name of a metric: expected letters, digits, _"
     if not 0 < job.port <= _PORT_MAX:
         yield "port", f"{job.port} is not a port (1 to {_PORT_MAX})"
-    for other in loaded.settings.jobs:
-        both = isinstance(other, ExporterSettings) and other.active and job.active
-        if both and other.name < job.name and other.port == job.port:
+    for other in loaded.settings.jobs if job.active else ():
+        if isinstance(other, ExporterSettings) and other.active and other.name < job.name and other.port == job.port:
             yield "port", f"{job.port} is already taken by job.{other.name}"
 
 

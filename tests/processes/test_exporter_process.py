@@ -282,13 +282,23 @@ def test_tracker_totals_do_not_fall_when_items_are_erased_and_the_exporter_is_ki
         client.call("load.raw", "", make_metafile(name, announce="http://a.tracker.org/secret/announce"))
     eventually(lambda: client.call("view.size", "", "main") == 2)
     with ExporterProcess(short_folder / "c", rtorrent.url, extra="job.exporter.jobs = system, tracker") as exporter:
-        series = 'rtorrent_tracker_items{tracker="tracker.org"}'
-        assert exporter.get().value(series) == 2.0
-        hashes = [row[0] for row in client.rows("main", ["d.hash="])]
-        client.call("d.erase", hashes[0])
-        eventually(lambda: exporter.get().value(series) == 1.0)
+
+        def shows(items: float, uploaded: float) -> bool:
+            page = exporter.get()
+            assert "secret" not in page.text
+            return (
+                page.value('rtorrent_tracker_items{tracker="tracker.org"}') == items
+                and page.value('rtorrent_tracker_uploaded_bytes_total{tracker="tracker.org"}') == uploaded
+            )
+
+        assert shows(2, 0)
+        rtorrent.stop()
+        for session in rtorrent.session.glob("*.torrent.rtorrent"):
+            session.write_bytes(session.read_bytes().replace(b"total_uploadedi0e", b"total_uploadedi5000e"))
+        rtorrent.start()
+        eventually(lambda: shows(2, 10_000))
+        client.call("d.erase", client.rows("main", ["d.hash="])[0][0])
+        eventually(lambda: shows(1, 10_000))
         exporter.stop(kill=True)
         exporter.start()
-        page = exporter.get()
-        assert page.value('rtorrent_tracker_uploaded_bytes_total{tracker="tracker.org"}') == 0.0
-        assert "secret" not in page.text
+        assert shows(1, 10_000)

@@ -1,10 +1,13 @@
 """What services told is shown while they live; gauges of the dead are withdrawn, their counters stay."""
 
 from dataclasses import dataclass
+from typing import get_args
 
 import msgspec
 
+from pyrotorque.bus.stats import BusStats, Dropped
 from pyrotorque.events import Delivery, Envelope, Family, Heartbeat, QueueChecked, Sample, TorrentErased, TotalsReported
+from pyrotorque.totals import Totals
 from pyrotorque_exporter.calls import Calls
 from pyrotorque_exporter.collectors import Turn
 from pyrotorque_exporter.collectors.processes import Processes
@@ -155,3 +158,13 @@ def test_services_on_different_configurations_are_counted() -> None:
 
 def _with_config(heartbeat: Heartbeat, digest: str) -> Heartbeat:
     return msgspec.structs.replace(heartbeat, config=digest)
+
+
+def test_dropped_messages_are_counted_from_zero_for_every_reason() -> None:
+    totals, stats = Totals(), BusStats()
+    stats.count_into(totals)
+    stats.drop("bad body", "…")
+    (dropped,) = (family for family in totals.families() if "dropped" in family.name)
+    assert {sample.labels: sample.value for sample in dropped.samples} == {
+        (reason,): float(reason == "bad body") for reason in get_args(Dropped)
+    }

@@ -2,11 +2,17 @@
 
 import logging
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from pyrotorque.text import printable
 from pyrotorque.totals import Counter, Totals
 
 log = logging.getLogger(__name__)
+
+
+Dropped = Literal[
+    "too large to tell", "wrong frames", "unknown kind", "bad request", "bad replay", "bad body", "unknown event"
+]
 
 
 @dataclass
@@ -33,6 +39,9 @@ class BusStats:
             "Messages that could not be understood, by what was wrong.",
             ("reason",),
         )
+        # A counter that begins with 1 is no increase to Prometheus.
+        for reason in get_args(Dropped):
+            self._dropped_counter.inc(reason, by=0)
 
     def gap(self, source: str, reason: str) -> None:
         """Some events of `source` are lost to us: always said."""
@@ -41,7 +50,7 @@ class BusStats:
             self._gap_counter.inc(source)
         log.warning("events of %s were missed: %s; its totals are still right", source, printable(reason))
 
-    def drop(self, reason: str, detail: object) -> None:
+    def drop(self, reason: Dropped, detail: object) -> None:
         """A message was thrown away: counted, and said the first time."""
         self.dropped += 1
         if self._dropped_counter:
