@@ -250,6 +250,12 @@ def test_init_writes_the_socket_of_the_running_rtorrent_where_no_file_names_it(
     assert load(pyrotorque.home, Options()).settings.rtorrent.url == "scgi:///s/50%.sock"
 
 
+@pytest.mark.parametrize(("place", "why"), [("/proc/x", "No such file"), (__file__, "File exists")])
+def test_init_where_no_folder_can_be_made_says_why(capsys: pytest.CaptureFixture[str], place: str, why: str) -> None:
+    assert run(["--config-dir", place, "init"]) == 78
+    assert f"cannot make the folder {place}: {why}" in capsys.readouterr().err
+
+
 def test_watching_is_not_for_programs(pyrotorque: Command) -> None:
     ended = pyrotorque("status", "--watch", "--json")
     assert ended.code == 64
