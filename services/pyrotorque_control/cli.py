@@ -68,6 +68,9 @@ def run(arguments: Sequence[str]) -> int:
         # Whoever read us has had enough (head, less): that is no error, and nothing more may be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EX_OK
+    except OSError as error:
+        complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
+        return EX_IOERR
     except PyrotorqueError as error:
         complain(str(error))
         return exit_code(error)

@@ -10,6 +10,7 @@ from pyrotorque.errors import PyrotorqueError
 from pyrotorque.layout import SERVICES
 from pyrotorque.options import read_options
 from pyrotorque.supervisord import Supervisord, SupervisordError
+from pyrotorque_control import stopping
 from pyrotorque_control.exits import EX_OK, EX_TEMPFAIL
 from pyrotorque_control.group import Group, Refused
 from pyrotorque_control.preparing import prepare
@@ -48,7 +49,8 @@ def foreground(group: Group) -> int:
 
 def restart(group: Group) -> int:
     """Start everything anew on the configuration of now; a broken one leaves the group as it is."""
-    if group.running() is None:
+    found = group.running()
+    if found is None:
         return background(group, quiet=False)
     asked = time.time()
     before = read_options(group.layout)
@@ -59,8 +61,14 @@ def restart(group: Group) -> int:
         pid_file=str(group.pid_file),
     )
     prepared = prepare(Group(group.config_dir, kept))
-    supervision.restart(prepared.layout, prepared.options)
-    _wait_until_restarted(Supervisord(prepared.layout.supervisor_socket), asked)
+    supervisord = Supervisord(prepared.layout.supervisor_socket)
+    if supervisord.listens():
+        supervision.restart(prepared.layout, prepared.options)
+        _wait_until_restarted(supervisord, asked)
+    else:
+        # Somebody removed its socket: nobody can ask it for anything any more.
+        stopping.end(found)
+        supervision.start(prepared.layout, prepared.options)
     click.echo("pyrotorque has restarted")
     return EX_OK
 

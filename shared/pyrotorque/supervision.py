@@ -10,7 +10,6 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 from pyrotorque.errors import AlreadyRunning, LayoutError, PyrotorqueError
 from pyrotorque.layout import Layout
@@ -25,7 +24,6 @@ PYTHON_FLAGS = ("-P", "-X", "utf8", "-X", "no_debug_ranges")
 _BLANK = re.compile(r"\{(\w+)\}")
 _GUARD_FILE = "--guard-file"
 _STARTED_WITHIN = 15.0
-_STOPPED_WITHIN = 20.0
 
 STUB = """\
 ; Yours: pyrotorque never overwrites this file. Add programs of your own below, they run beside pyrotorque's.
@@ -158,37 +156,9 @@ def start(layout: Layout, options: Options) -> int:
         return _wait_until_answers(layout)
 
 
-def exec_foreground(layout: Layout, options: Options) -> NoReturn:
-    """Become supervisord, in the foreground."""
-    with _starting(layout):
-        command = _supervisord(write_programs(layout, options, guard_file=None), "-n")
-        os.chdir("/")
-        os.execve(command[0], command, _environment())
-
-
 def foreground_command(layout: Layout, options: Options) -> tuple[list[str], dict[str, str]]:
     """Command and environment of a supervisord in the foreground, for who stays beside it to show the logs."""
     return _supervisord(write_programs(layout, options, guard_file=None), "-n"), _environment()
-
-
-def stop(layout: Layout) -> bool:
-    """Shut the group down and wait until it is gone; False when it did not run.
-
-    Raises SupervisordError when it is still there after 20 s.
-    """
-    supervisord = Supervisord(layout.supervisor_socket)
-    if not supervisord.listens():
-        return False
-    pid = supervisord.pid()
-    supervisord.shutdown()
-    deadline = time.monotonic() + _STOPPED_WITHIN
-    while supervisord.listens() or Path(f"/proc/{pid}").exists():
-        if time.monotonic() > deadline:
-            raise SupervisordError(
-                f"supervisord (pid {pid}) still runs {_STOPPED_WITHIN:g} s after it was told to stop"
-            )
-        time.sleep(0.02)
-    return True
 
 
 def restart(layout: Layout, options: Options) -> None:

@@ -11,8 +11,7 @@ from pyrotorque.text import printable
 
 _ANSWER_MAX = 8 << 20
 
-# supervisor's xmlrpc.Faults.
-BAD_NAME, ALREADY_STARTED, NOT_RUNNING = 10, 60, 70
+ALREADY_STARTED = 60  # one of supervisor's xmlrpc.Faults
 
 
 class SupervisordError(PyrotorqueError):
@@ -71,11 +70,6 @@ class Supervisord:
     def pid(self) -> int:
         found = self.call("supervisor.getPID")
         return found if isinstance(found, int) else 0
-
-    def state(self) -> str:
-        """RUNNING, RESTARTING, SHUTDOWN or FATAL."""
-        found = self.call("supervisor.getState")
-        return str(found.get("statename", "")) if isinstance(found, dict) else ""
 
     def start(self, name: str) -> None:
         """Begin to start a program; does not wait until it runs."""

@@ -72,7 +72,9 @@ class Group:
 
     def stop(self) -> None:
         if self.supervisord.listens():
-            supervision.stop(self.layout)
+            pid = self.supervisord.pid()
+            self.supervisord.shutdown()
+            eventually(lambda: not _lives(pid), timeout=20)
 
 
 def change_table(monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
@@ -110,8 +112,7 @@ def test_the_group_starts_answers_by_plain_names_and_stops(group: Group) -> None
     assert "stopped: watcher (exit status 0)" in log
     assert oct(layout.supervisor_socket.stat().st_mode)[-3:] == "700"
     processes = [process.pid for process in group.supervisord.processes() if process.pid]
-    assert supervision.stop(layout)
-    assert not supervision.stop(layout)
+    group.stop()
     assert not any(psutil.pid_exists(pid) for pid in processes)
 
 

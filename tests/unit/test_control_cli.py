@@ -168,6 +168,13 @@ def test_an_option_behind_the_sub_command_is_told_its_place(pyrotorque: Command)
     assert "--config-file stands before the sub-command" in ended.err
 
 
+def test_what_the_file_system_refuses_is_one_line(pyrotorque: Command) -> None:
+    pyrotorque.home.touch()
+    ended = pyrotorque("init")
+    assert ended.code == 74
+    assert ended.problem == f"pyrotorque: {pyrotorque.home}: File exists"
+
+
 def test_a_misspelt_sub_command_gets_the_nearest(pyrotorque: Command) -> None:
     assert "No such command 'explane', did you mean explain?\n" in pyrotorque("explane").err
 

@@ -296,6 +296,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load(tmp_path, Options())
 
 
+def test_a_file_that_is_no_text_is_one_problem(tmp_path: Path) -> None:
+    tmp_path.joinpath("torque.ini").write_bytes("[TORQUE]\njob.queue.active = True\n".encode("utf-16"))
+    with pytest.raises(SettingsProblems, match=r"\A\S+/torque.ini: holds NUL bytes: save it as plain text in UTF-8\Z"):
+        load(tmp_path, Options())
+
+
 def test_folders_may_live_elsewhere_also_when_the_rest_is_broken(tmp_path: Path) -> None:
     (tmp_path / "torque.ini").write_text("[TORQUE]\nrun_dir = /run/user/1/pt\nstate_dir = ~/state\nnonsense\n")
     layout = layout_of(tmp_path)

@@ -9,6 +9,7 @@ from pyrotorque import supervision
 from pyrotorque.supervisord import Supervisord
 from pyrotorque_control.exits import EX_UNAVAILABLE
 from pyrotorque_control.group import Group, Refused
+from pyrotorque_control.terminal import complain
 
 
 @click.command(
@@ -33,7 +34,13 @@ def command(group: Group, words: tuple[str, ...]) -> None:
     if not conf.exists():
         raise Refused(f"the group in {group.config_dir} was never started: there is no {conf}", EX_UNAVAILABLE)
     if not Supervisord(group.layout.supervisor_socket).listens():
-        click.echo(f"pyrotorque: the group in {group.config_dir} is not running: `pyrotorque` starts it", err=True)
+        complain(_silence(group))
     sys.stdout.flush()
     program = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(conf)]
     os.execv(sys.executable, [*program, *words])
+
+
+def _silence(group: Group) -> str:
+    if found := group.running():
+        return f"pid {found.pid} runs, but its socket is gone: `pyrotorque --restart` starts it anew"
+    return f"the group in {group.config_dir} is not running: `pyrotorque` starts it"

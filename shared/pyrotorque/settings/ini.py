@@ -41,6 +41,9 @@ def read_ini(path: Path, report: Report) -> Sections:
     except OSError as error:
         report.problems.append(Problem(str(path), 0, "", f"cannot be read: {error.strerror}"))
         return {}
+    if b"\0" in data:
+        report.problems.append(Problem(str(path), 0, "", "holds NUL bytes: save it as plain text in UTF-8"))
+        return {}
     return parse_ini(data.decode("utf-8-sig", "surrogateescape"), path.name, report)
 
 
