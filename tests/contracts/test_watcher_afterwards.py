@@ -180,3 +180,34 @@ def test_a_tree_that_is_mounted_again_with_another_device_number_loads_nothing_t
         for point in (root, short_folder / "other"):
             with suppress(OSError):
                 subprocess.run(["umount", "-l", str(point)], check=False, capture_output=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_metafile_whose_item_rtorrent_cannot_save_is_not_deleted(short_folder: Path, root: Path) -> None:
+    """With a full disk below its session, rTorrent shows the item, tells nobody, and forgets it when it ends."""
+    rtorrent = PrivateRTorrent(short_folder / "full")
+    rtorrent.session.mkdir(parents=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(rtorrent.session)], capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"no mounts here: {done.stderr.decode()}")
+    try:
+        rtorrent.start()
+        filling = rtorrent.session / "filling"
+        with suppress(OSError), filling.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        with Watching(short_folder, job(root, on_loaded="delete"), url=rtorrent.url) as watching:
+            watching.settle()
+            path = root / "a.torrent"
+            info = drop(path)
+            watching.until(lambda: any("not saved it" in row.reason for row in watching.rows), 15)
+            assert items(rtorrent) == {info}
+            assert path.exists()
+            filling.unlink()
+            watching.until(lambda: not path.exists(), 30)
+            assert (rtorrent.session / f"{info}.torrent.rtorrent").exists()
+    finally:
+        rtorrent.kill()
+        subprocess.run(["umount", "-l", str(rtorrent.session)], check=False, capture_output=True)

@@ -10,6 +10,9 @@ from pyrotorque_watcher.durable import Fate, fate
     [
         (True, False, True, 1.0, "loaded"),
         (True, False, False, 1.0, "wait"),
+        (True, False, None, 1.0, "wait"),
+        (True, False, None, 6.0, "loaded"),
+        (True, True, False, 6.0, "unsaved"),
         (True, False, False, 6.0, "loaded"),
         (False, True, False, 1.0, "same"),
         (False, False, False, 1.0, "lost"),
@@ -18,11 +21,14 @@ from pyrotorque_watcher.durable import Fate, fate
     ids=[
         "its session file is written",
         "not yet",
+        "the session cannot be seen",
         "the session cannot be seen, but long ago",
+        "long ago, and still not written",
+        "not written, and its owner erased it",
         "restarted, and it is there",
         "restarted, and it is not there",
         "restarted, an old file says nothing",
     ],
 )
-def test_fate(same: bool, there: bool, saved: bool, age: float, what: Fate) -> None:
+def test_fate(same: bool, there: bool, saved: bool | None, age: float, what: Fate) -> None:
     assert fate(same_rtorrent=same, there=there, saved=saved, age=age) == what
