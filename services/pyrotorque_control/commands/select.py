@@ -1,17 +1,25 @@
 """`pyrotorque select`: the items that meet a condition."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pyrotorque.text import counted
+from pyrotorque.errors import UserError
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.settings.problems import suggestion
+from pyrotorque.settings.schema import QueueSettings, Settings
+from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
 from pyrotorque_control.exits import EX_OK
 from pyrotorque_control.group import Group
 from pyrotorque_control.rtorrents import reach
+
+if TYPE_CHECKING:
+    from pyrotorque.fields import Field, Kind
 
 # What a person wants to see of any item; `fields` adds what the condition is about.
 _SHOWN = ("name", "prio", "done", "size")
@@ -34,44 +42,65 @@ def command(group: Group, words: tuple[str, ...], view: str, sort: str, fields: 
       pyrotorque select 'alias=example.org' --fields alias,ratio,custom_1
       pyrotorque select 'message=/./' --json       one object a line, for programs
 
+    A blank separates terms, also where the shell's quotes are around it: 'message="timed out"' needs both.
     The exit code is 0 also when no item is found, 64 when the condition cannot be read, 69 when rTorrent does not
     answer.
     """
     from pyrotorque.conditions import parse, parse_sort
     from pyrotorque.customfields import ConfigFields
-    from pyrotorque.fields import configured
-    from pyrotorque.items import ItemReader
+    from pyrotorque.items import ItemReader, field_of
 
     reached = reach(group)
-    given = configured(reached.settings.aliases, reached.settings.traits_by_alias)
-    table = ConfigFields(group.config_dir / "config.py", given)
-    condition = parse(" ".join(words), custom=table)
-    order = parse_sort(sort, custom=table) if sort else None
-    extra = fields.replace(",", " ").split()
-    asked = list(dict.fromkeys((*_SHOWN, *sorted(condition.fields), *extra)))
-    wanted = {"hash", *asked, *(order.fields if order else ())}
-    with closing(table):
+    with closing(ConfigFields(group.config_dir / "config.py", _configured(reached.settings))) as table:
+        condition = parse(" ".join(words), custom=table)
+        order = parse_sort(sort, custom=table) if sort else None
+        extra = fields.replace(",", " ").split()
+        asked = list(dict.fromkeys((*_SHOWN, *sorted(condition.fields), *extra)))
+        wanted = {"hash", *asked, *(order.fields if order else ())}
+        _check_view(reached.rtorrent, view)
         reader = ItemReader(reached.rtorrent, table.worker)
         items = reader.read(view, condition, wanted, time.time(), table=table)
-    _show(order.sorted(items) if order else items, asked, as_json=as_json)
+        kinds: dict[str, Kind] = {name: field_of(name, table).kind for name in asked}
+    ordered = order.sorted(items) if order else items
+    if as_json:
+        for item in ordered:
+            click.echo(terminal.json_line({name: item[name] for name in ("hash", *asked)}))
+    else:
+        _show(ordered, kinds)
     return EX_OK
 
 
-def _show(items: Sequence[Any], fields: Sequence[str], *, as_json: bool) -> None:
-    if as_json:
-        for item in items:
-            click.echo(terminal.json_line({name: item[name] for name in ("hash", *fields)}))
+def _configured(settings: Settings) -> "dict[str, Field]":
+    """The fields as the settings have them; `has_room` is that of the queue which leaves most alone."""
+    from pyrotorque.fields import configured
+
+    min_free = max((job.min_free for job in settings.jobs if isinstance(job, QueueSettings)), default=0)
+    return configured(settings.aliases, settings.traits_by_alias, min_free)
+
+
+def _check_view(rtorrent: RTorrent, view: str) -> None:
+    """Name a view that rTorrent does not have; its own answer does not."""
+    if view == "main":
         return
+    known = rtorrent.call("view.list")
+    if isinstance(known, list) and view not in known:
+        names = sorted(map(str, known))
+        raise UserError(f"rTorrent has no view {view!r}{suggestion(view, names)} ({printable(', '.join(names))})")
+
+
+def _show(items: Sequence[Any], fields: "Mapping[str, Kind]") -> None:
     # Names are long: behind them nothing has to be aligned.
     columns = [*(name for name in fields if name != "name"), "name"]
-    rows = [(item["hash"], *(shown(item[name]) for name in columns)) for item in items]
+    rows = [(item["hash"], *(shown(item[name], fields[name]) for name in columns)) for item in items]
     for line in terminal.aligned([("hash", *columns), *rows]) if rows else ():
         click.echo(line)
     click.echo(counted(len(items), "item"))
 
 
-def shown(value: object) -> str:
+def shown(value: object, kind: "Kind") -> str:
     """A value as a person reads it in a table."""
+    if kind in ("time", "time or never") and isinstance(value, int | float):
+        return datetime.fromtimestamp(value).strftime("%Y-%m-%d %H:%M:%S") if value else "never"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -2,6 +2,6 @@
 
 from pyrotorque.items.found import Found
 from pyrotorque.items.item import Item
-from pyrotorque.items.reader import CustomFields, ItemReader, Reader, read_items
+from pyrotorque.items.reader import CustomFields, ItemReader, Reader, field_of, read_items
 
-__all__ = ["CustomFields", "Found", "Item", "ItemReader", "Reader", "read_items"]
+__all__ = ["CustomFields", "Found", "Item", "ItemReader", "Reader", "field_of", "read_items"]

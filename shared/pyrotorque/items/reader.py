@@ -24,6 +24,7 @@ _NO_FIELDS: Final[Mapping[str, Field]] = {}
 _COMMANDS_OF_FILTER: Final = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*(?==)")
 _UNDERSCORES_MAX: Final = 8
 _PLANS_MAX: Final = 100
+_OURS: Final = frozenset(command for field in known_fields.FIELDS.values() for command in field.commands)
 
 
 class Reader(Protocol):
@@ -169,7 +170,9 @@ class ItemReader:
                 return other + equals + argument
         if command not in self._told:
             self._told.add(command)
-            log.info("This rTorrent has no command %s: what depends on it counts as empty.", printable(name))
+            # What an older rTorrent lacks is usual; a command that somebody named himself is rather misspelt.
+            level = logging.INFO if command in _OURS else logging.WARNING
+            log.log(level, "This rTorrent has no command %s: what depends on it counts as empty.", printable(name))
         return ""
 
 

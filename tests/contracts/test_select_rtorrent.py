@@ -1,0 +1,147 @@
+"""Over a real rTorrent: `pyrotorque select` as its users type it, also where names and files of theirs are odd."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.metafiles import make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque_control.cli import run
+from tests.waiting import eventually
+
+DAY = 86_400
+ODD = ("-dash", "!bang", "a]", "{{x}}", "OR", "tab\tand\x1b[31mred", "日本語 ü", "two words")
+ALBUM = (("01.flac", 90_000), ("cover.jpg", 40_000), ("é b.nfo", 5))
+CONFIG = """
+from pyrotorque.customfields import field
+
+@field("weight", kind="number", needs=("size", "prio", "kind"))
+def weight(item):
+    return item.size * item.prio * ("flac" not in item.kind)
+"""
+TORQUE = """[TORQUE]
+scgi_url = {url}
+job.queue.min_free = {min_free}
+"""
+
+Select = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRTorrent]:
+    with PrivateRTorrent(tmp_path_factory.mktemp("rt", numbered=True)) as running:
+        client = RTorrent(running.url)
+        for number in range(24):
+            loaded = f"d.custom.set=tm_loaded,{time.time() - number * DAY:.0f}"
+            commands = (loaded, f"d.priority.set={number % 4}", f"d.custom.set=x,{number}")
+            metafile = make_metafile(f"item {number:02}", size=(number + 1) * 1_000)
+            client.call("load.raw_start" if number % 3 == 0 else "load.raw", "", metafile, *commands)
+        for name in (*ODD, b"caf\xe9.iso"):
+            client.call("load.raw", "", make_metafile(name, size=500))
+        client.call("load.raw", "", make_metafile("Album", files=ALBUM))
+        eventually(lambda: client.call("view.size", "", "main") == 24 + len(ODD) + 2)
+        yield running
+
+
+@pytest.fixture
+def select(filled: PrivateRTorrent, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Select:
+    (tmp_path / "torque.ini").write_text(TORQUE.format(url=filled.url, min_free=0))
+
+    def ask(*words: str) -> tuple[int, str, str]:
+        code = run(["--config-dir", str(tmp_path), "select", *words])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return ask
+
+
+def names(select: Select, *words: str) -> list[str]:
+    code, out, err = select("--json", *words)
+    assert (code, err) == (0, "")
+    return [json.loads(line)["name"] for line in out.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("name=-dash", "-dash"),
+        ("-dash", "-dash"),
+        (r"name=\!bang", "!bang"),
+        ('"a]"', "a]"),
+        (r"name=\{{x\}}", "{{x}}"),
+        ("name=OR", "OR"),
+        (r"/\x1b/", "tab\tand\x1b[31mred"),
+        ("*語*", "日本語 ü"),
+        ('"two words"', "two words"),
+        ("name=two\\ words", "two words"),
+        ("files=*.nfo kind_25=jpg,png", "Album"),
+    ],
+)
+def test_an_odd_name_is_found_and_shown_as_it_is(select: Select, typed: str, name: str) -> None:
+    assert names(select, "--", *typed.split(" ")) == [name]
+
+
+def test_a_table_never_breaks_the_terminal_and_shows_times_as_such(select: Select) -> None:
+    code, out, _ = select("size<1k OR loaded>20d", "--fields", "loaded,completed", "--sort=loaded")
+    head, *rows, count = out.splitlines()
+    assert code == 0
+    assert head.split() == ["hash", "prio", "done", "size", "loaded", "completed", "name"]
+    assert count == f"{len(rows)} items"
+    assert time.strftime("%Y-%m-%d", time.localtime(time.time() - 23 * DAY)) in rows[0]
+    assert "never" in rows[0]
+    assert r"tab\tand\x1b[31mred" in out
+    assert "\x1b" not in out
+
+
+def test_json_has_one_object_a_line_with_what_was_asked(select: Select) -> None:
+    code, out, _ = select("prio=3 custom_x>20", "--json", "--sort", "-custom_x", "--fields", "tagged,is_open")
+    assert code == 0
+    assert [json.loads(line) for line in out.splitlines()] == [
+        {
+            "hash": json.loads(out)["hash"],
+            "name": "item 23",
+            "prio": 3,
+            "done": 0.0,
+            "size": 24_000,
+            "custom_x": "23",
+            "tagged": [],
+            "is_open": False,
+        }
+    ]
+
+
+def test_a_view_is_looked_at_in_its_order_or_named_where_there_is_none(select: Select) -> None:
+    assert names(select, "*", "--view", "started") == names(select, "is_active=yes") != []
+    code, out, err = select("*", "--view", "complet")
+    assert (code, out) == (64, "")
+    assert "rTorrent has no view 'complet', did you mean complete? (active, " in err
+
+
+def test_a_misspelt_command_is_told(select: Select, caplog: pytest.LogCaptureFixture) -> None:
+    assert names(select, "d_peers_conected=1") == []
+    assert "no command d.peers_conected: what depends on it counts as empty" in caplog.text
+
+
+def test_fields_of_config_py_select_and_sort(select: Select, tmp_path: Path) -> None:
+    (tmp_path / "config.py").write_text(CONFIG)
+    assert names(select, "weight>40000", "--sort=-weight") == ["item 23", "item 19", "item 15", "item 22"]
+
+
+@pytest.mark.parametrize("text", ["print 'Python 2'\n", "from pyrocore import config\n"])
+def test_an_old_config_py_is_in_the_way_only_of_what_it_would_define(select: Select, tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.py").write_text(text)
+    assert names(select, "Album") == ["Album"]
+    code, _, err = select("weight>1")
+    assert code == 64
+    assert "there is no field `weight`" in err
+    assert f"{tmp_path / 'config.py'}:1" in err
+
+
+def test_has_room_leaves_what_the_queue_leaves(select: Select, filled: PrivateRTorrent, tmp_path: Path) -> None:
+    assert names(select, "Album", "has_room=yes") == ["Album"]
+    (tmp_path / "torque.ini").write_text(TORQUE.format(url=filled.url, min_free="900t"))
+    assert names(select, "Album", "has_room=yes") == []
