@@ -97,6 +97,17 @@ def test_the_notification_of_the_example_says_what_happened(settings: Settings) 
     assert job.request(failed).data == b"LoadFailed /watch/a.torrentno"
 
 
+def test_every_setting_that_a_shipped_job_reads_is_told() -> None:
+    """A setting with an older name (`condition`, `matcher`) is told by the name that it has now."""
+    code = "".join(file.read_text() for file in (REPOSITORY / "shared/pyrotorque/jobs").glob("*.py"))
+    read = set(re.findall(r'\b(?:required_text|text_of|truth_of|whole_of|seconds_of)\(config, "(\w+)"', code))
+    assert len(read) > 12
+    shipped = TEXT.partition("## Shipped jobs")[2]
+    assert [
+        name for name in sorted(read) if not re.search(rf"`{name}\b|^job\.\w+\.{name} ", shipped, re.MULTILINE)
+    ] == []
+
+
 def test_the_table_of_events_names_all_fields() -> None:
     for kind in get_args(Durable):
         row = next(line for line in TEXT.splitlines() if f"`{kind.__name__}`" in line.partition("| ")[2].split("|")[0])
