@@ -16,10 +16,10 @@ sudo=""
 echo "installing Debian's$missing …" >&2
 # Debian's prometheus and opentracker packages would start a service of their own: not on a machine that only tests.
 export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
-if ! { $sudo apt-get update -qq && $sudo apt-get install -y -qq --no-install-recommends $missing; } >/tmp/pyrotorque-packages.$$ 2>&1; then
-    cat /tmp/pyrotorque-packages.$$ >&2
-    rm -f /tmp/pyrotorque-packages.$$
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
+if ! { $sudo apt-get update -qq && $sudo apt-get install -y -qq --no-install-recommends $missing; } >"$said" 2>&1; then
+    cat "$said" >&2
     echo "could not install:$missing; as root run: apt-get install$missing" >&2
     exit 1
 fi
-rm -f /tmp/pyrotorque-packages.$$

@@ -135,8 +135,12 @@ def open_readonly(path: Path) -> sqlite3.Connection:
         raise StateError(f"there is no state file {printable(str(path))} yet: has the service ever run?")
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
-        db.execute("PRAGMA query_only = on")
-        db.execute("SELECT 1 FROM sqlite_master").fetchone()
+        try:
+            db.execute("PRAGMA query_only = on")
+            db.execute("SELECT 1 FROM sqlite_master").fetchone()
+        except BaseException:
+            db.close()
+            raise
     except sqlite3.Error as error:
         raise _state_error(path, error) from error
     return db

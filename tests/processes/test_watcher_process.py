@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -171,5 +172,5 @@ def test_the_address_of_an_rtorrent_that_is_not_there_yet(short_folder: Path) ->
 def _states(process: Process) -> bytes:
     import sqlite3
 
-    with sqlite3.connect(process.config_dir / "state" / "watcher.sqlite3") as db:
+    with closing(sqlite3.connect(process.config_dir / "state" / "watcher.sqlite3")) as db:
         return b" ".join(state.encode() for (state,) in db.execute("SELECT state FROM metafiles"))
