@@ -5,61 +5,14 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import click
 import pytest
 
-from pyrotorque.options import Options
-from pyrotorque.settings import load, packaged_text
-from pyrotorque.settings.locate import Listening, listening_rtorrents
-from pyrotorque.store import open_store
 from pyrotorque_control.cli import pyrotorque as pyrotorque_command
-from pyrotorque_control.cli import run
-from pyrotorque_control.commands.status import shown
 from pyrotorque_control.cron import answer
-from pyrotorque_control.includes import import_path, include_text
-from pyrotorque_control.overview import Overview, ServiceView
-from pyrotorque_control.preparing import write_defaults
-from pyrotorque_control.terminal import aligned, console
-from pyrotorque_watcher.tables import MIGRATIONS
-
-NOWHERE = "scgi_url = scgi:///nowhere/rt.sock\n"
-
-
-@dataclass
-class Ended:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def problem(self) -> str:
-        """The one line on the standard error that is no warning."""
-        lines = [line for line in self.err.splitlines() if "warning: " not in line]
-        assert len(lines) == 1, self.err
-        return lines[0]
-
-
-class Command:
-    """`pyrotorque --config-dir HOME …` within this process."""
-
-    def __init__(self, home: Path, capture: pytest.CaptureFixture[str]) -> None:
-        self.home, self.capture = home, capture
-
-    def __call__(self, *words: str) -> Ended:
-        code = run(["--config-dir", str(self.home), *words])
-        said = self.capture.readouterr()
-        return Ended(code, said.out, said.err)
-
-    def configured(self, torque: str) -> "Command":
-        self.home.mkdir(exist_ok=True)
-        (self.home / "torque.ini").write_text(torque)
-        (self.home / "run").mkdir(exist_ok=True, mode=0o700)
-        (self.home / "run/pyrotorque").touch()
-        return self
+from tests.commanding import NOWHERE, Command
 
 
 @pytest.fixture
@@ -215,136 +168,10 @@ def test_commands_that_ask_rtorrent_say_that_it_is_away(pyrotorque: Command) -> 
     assert "scgi:///nowhere/rt.sock" in ended.problem
 
 
-def test_init_writes_a_directory_that_passes_check_and_overwrites_nothing(pyrotorque: Command) -> None:
-    first = pyrotorque("init")
-    assert first.code == 0
-    names = ("torque.ini", "torque.ini.default", "rtorrent.d/torque.rc.default", "supervisor.conf", "run/pyrotorque")
-    for name in names:
-        assert f"written  {pyrotorque.home / name}" in first.out
-    assert f"import = {pyrotorque.home / 'rtorrent.d/torque.rc.default'}" in first.out
-    assert pyrotorque("check").code == 0
-    (pyrotorque.home / "torque.ini").write_text("mine")
-    second = pyrotorque("init")
-    assert second.out.count("kept     ") == len(names)
-    assert (pyrotorque.home / "torque.ini").read_text() == "mine"
-
-
-@pytest.mark.parametrize(
-    ("rc", "hint"),
-    [("network.scgi.open_local = /run/rt.sock\n", False), ("directory.default.set = /data\n", None)],
-)
-def test_init_says_how_rtorrent_can_be_reached_where_nothing_says_that_it_can(
-    pyrotorque: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rc: str, hint: bool | None
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / ".rtorrent.rc").write_text(rc)
-    # Another test's rTorrent may be listening just now.
-    wanted = not any(listening_rtorrents()) if hint is None else hint
-    out = pyrotorque("init").out
-    assert ("network.scgi.open_local = (cat,(session.path),rpc.socket)" in out) is wanted
-    assert f"Add this line to {tmp_path}/.rtorrent.rc" in out
-    if hint is False:
-        assert f"rTorrent: listens at scgi:///run/rt.sock, says {tmp_path}/.rtorrent.rc" in out
-
-
-def test_init_writes_the_socket_of_the_running_rtorrent_where_no_file_names_it(
-    pyrotorque: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    seen = [Listening("scgi:///s/50%.sock", 77), Listening("scgi://127.0.0.1:6881", 77)]
-    monkeypatch.setattr("pyrotorque.settings.locate.listening_rtorrents", lambda: iter(seen))
-    assert "rTorrent: listens at scgi:///s/50%.sock, seen at process 77" in pyrotorque("init").out
-    assert load(pyrotorque.home, Options()).settings.rtorrent.url == "scgi:///s/50%.sock"
-
-
-@pytest.mark.parametrize(("place", "why"), [("/proc/x", "No such file"), (__file__, "File exists")])
-def test_init_where_no_folder_can_be_made_says_why(capsys: pytest.CaptureFixture[str], place: str, why: str) -> None:
-    assert run(["--config-dir", place, "init"]) == 78
-    assert f"cannot make the folder {place}: {why}" in capsys.readouterr().err
-
-
 def test_watching_is_not_for_programs(pyrotorque: Command) -> None:
     ended = pyrotorque("status", "--watch", "--json")
     assert ended.code == 64
     assert "take one of them" in ended.err
-
-
-def test_the_line_for_rtorrent_is_quoted_where_its_path_needs_that(tmp_path: Path) -> None:
-    assert import_path(Path("/home/me/.pyroscope")) == "/home/me/.pyroscope/rtorrent.d/torque.rc.default"
-    assert import_path(Path('/a, "b";')) == '"/a, \\"b\\";/rtorrent.d/torque.rc.default"'
-
-
-def test_a_start_brings_the_files_that_nobody_edits_up_to_date(tmp_path: Path) -> None:
-    (tmp_path / "rtorrent.d").mkdir()
-    include = tmp_path / "rtorrent.d/torque.rc.default"
-    include.write_text("of an older version")
-    write_defaults(tmp_path)
-    assert include.read_text() == include_text(tmp_path)
-    assert (tmp_path / "torque.ini.default").read_text() == packaged_text()
-
-
-@pytest.mark.parametrize("name", ["plain", "with a blank", 'quo"te', "com,ma", "semi;colon", "back\\slash"])
-def test_the_include_quotes_the_directory(tmp_path: Path, name: str) -> None:
-    found = include_text(tmp_path / name)
-    quoted = str(tmp_path / name).replace("\\", "\\\\").replace('"', '\\"')
-    assert f'"--config-dir", "{quoted}"))' in found
-    assert "{" not in found.partition("schedule = ")[2]
-
-
-def test_watched_lists_the_ledger(pyrotorque: Command) -> None:
-    pyrotorque.configured("[TORQUE]\n")
-    (pyrotorque.home / "state").mkdir()
-    store = open_store(pyrotorque.home / "state/watcher.sqlite3", MIGRATIONS)
-    columns = (
-        "job, path, folder, root, size, mtime_ns, ctime_ns, device, inode, state, reason, "
-        "first_seen, changed, closed, token"
-    )
-    for number, state in enumerate(("loaded", "failed")):
-        path = f"/w/{number}\n.torrent".encode() + b"\xff"
-        with store.transaction() as db:
-            values = ("treewatch", path, b"/w", b"/w", 7, 0, 0, 0, 0, state, "why", 0.0, 0.0, 0.0, "t")
-            db.execute(f"INSERT INTO metafiles ({columns}) VALUES ({', '.join('?' * len(values))})", values)
-    store.close()
-    rows = [json.loads(line) for line in pyrotorque("watched", "--json").out.splitlines()]
-    assert [(row["path"], row["state"]) for row in rows] == [
-        ("/w/0\\n.torrent\\xff", "loaded"),
-        ("/w/1\\n.torrent\\xff", "failed"),
-    ]
-    day = datetime.fromtimestamp(0).strftime("%Y-%m-%d %H:%M:%S")
-    assert pyrotorque("watched").out.splitlines() == [
-        f"{day}  loaded  treewatch  /w/0\\n.torrent\\xff",
-        f"{'':19}  why",
-        f"{day}  failed  treewatch  /w/1\\n.torrent\\xff",
-        f"{'':19}  why",
-        "2 metafiles",
-    ]
-    assert pyrotorque("watched", "--state", "failed").out.endswith("1 metafile\n")
-
-
-def test_columns_are_aligned_and_never_folded() -> None:
-    rows = [("a", "size", "name"), ("longer", 7, "x" * 300), ("ü☃", 12345, "日本\n")]
-    assert list(aligned(rows)) == ["a       size   name", f"longer  7      {'x' * 300}", "ü☃      12345  日本\\n"]
-    assert list(aligned([])) == []
-
-
-def test_watched_before_the_first_start_says_so(pyrotorque: Command) -> None:
-    ended = pyrotorque.configured("[TORQUE]\n")("watched")
-    assert ended.code == 74
-    assert "has the service ever run?" in ended.problem
-
-
-def test_the_table_of_services_has_one_row_for_each() -> None:
-    services = (
-        ServiceView(name="watcher", state="RUNNING", pid=7, since=940.0, says="1 tree"),
-        ServiceView(name="mine:x", state="FATAL", pid=0, since=0.0, says="[red]no[/]\x1b"),
-    )
-    out = console()
-    with out.capture() as captured:
-        out.print(shown(Overview(config_dir="/c", running=True, pid=5, since=900.0, services=services), 1000.0))
-    text = captured.get()
-    assert "pyrotorque is running, pid 5, up 0:01:40 (/c)" in text
-    assert "0:01:00" in text
-    assert "[red]no[/]\\x1b" in text, "what a service says is no markup and cannot touch the terminal"
 
 
 @pytest.mark.parametrize("more", [("--restart",), ("--stop",), ("status",), ("--fg",), ("--help",)])

@@ -56,7 +56,7 @@ def command(group: Group) -> int:
 
     It says which rTorrent it has found, and prints the line that your rtorrent.rc gets. Run it again whenever you like.
     """
-    _make(group.config_dir)
+    group.config_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     layout = group.layout
     layout.prepare()
     address = _address()
@@ -118,13 +118,6 @@ def _rtorrent_rc() -> str:
     """The file that is there, or the usual one."""
     names = list(usual_files(str(Path.home()), None))
     return printable(next((name for name in names if Path(name).is_file()), names[0]))
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise LayoutError(f"cannot make the folder {printable(str(folder))}: {error.strerror}") from error
 
 
 def _write(path: Path, content: Callable[[], str]) -> None:

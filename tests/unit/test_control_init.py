@@ -1,0 +1,81 @@
+"""`pyrotorque init` and the include: a directory to begin with, and the line that rTorrent gets."""
+
+from pathlib import Path
+
+import pytest
+
+from pyrotorque.options import Options
+from pyrotorque.settings import load, packaged_text
+from pyrotorque.settings.locate import Listening, listening_rtorrents
+from pyrotorque_control.includes import import_path, include_text
+from pyrotorque_control.preparing import write_defaults
+from tests.commanding import Command
+
+
+@pytest.fixture
+def pyrotorque(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(tmp_path / "home", capsys)
+
+
+def test_init_writes_a_directory_that_passes_check_and_overwrites_nothing(pyrotorque: Command) -> None:
+    first = pyrotorque("init")
+    assert first.code == 0
+    names = ("torque.ini", "torque.ini.default", "rtorrent.d/torque.rc.default", "supervisor.conf", "run/pyrotorque")
+    for name in names:
+        assert f"written  {pyrotorque.home / name}" in first.out
+    assert f"import = {pyrotorque.home / 'rtorrent.d/torque.rc.default'}" in first.out
+    assert pyrotorque("check").code == 0
+    (pyrotorque.home / "torque.ini").write_text("mine")
+    second = pyrotorque("init")
+    assert second.out.count("kept     ") == len(names)
+    assert (pyrotorque.home / "torque.ini").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("rc", "hint"),
+    [("network.scgi.open_local = /run/rt.sock\n", False), ("directory.default.set = /data\n", None)],
+)
+def test_init_says_how_rtorrent_can_be_reached_where_nothing_says_that_it_can(
+    pyrotorque: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rc: str, hint: bool | None
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".rtorrent.rc").write_text(rc)
+    # Another test's rTorrent may be listening just now.
+    wanted = not any(listening_rtorrents()) if hint is None else hint
+    out = pyrotorque("init").out
+    assert ("network.scgi.open_local = (cat,(session.path),rpc.socket)" in out) is wanted
+    assert f"Add this line to {tmp_path}/.rtorrent.rc" in out
+    if hint is False:
+        assert f"rTorrent: listens at scgi:///run/rt.sock, says {tmp_path}/.rtorrent.rc" in out
+
+
+def test_init_writes_the_socket_of_the_running_rtorrent_where_no_file_names_it(
+    pyrotorque: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    seen = [Listening("scgi:///s/50%.sock", 77), Listening("scgi://127.0.0.1:6881", 77)]
+    monkeypatch.setattr("pyrotorque.settings.locate.listening_rtorrents", lambda: iter(seen))
+    assert "rTorrent: listens at scgi:///s/50%.sock, seen at process 77" in pyrotorque("init").out
+    assert load(pyrotorque.home, Options()).settings.rtorrent.url == "scgi:///s/50%.sock"
+
+
+def test_the_line_for_rtorrent_is_quoted_where_its_path_needs_that(tmp_path: Path) -> None:
+    assert import_path(Path("/home/me/.pyroscope")) == "/home/me/.pyroscope/rtorrent.d/torque.rc.default"
+    assert import_path(Path('/a, "b";')) == '"/a, \\"b\\";/rtorrent.d/torque.rc.default"'
+
+
+def test_a_start_brings_the_files_that_nobody_edits_up_to_date(tmp_path: Path) -> None:
+    (tmp_path / "rtorrent.d").mkdir()
+    include = tmp_path / "rtorrent.d/torque.rc.default"
+    include.write_text("of an older version")
+    write_defaults(tmp_path)
+    assert include.read_text() == include_text(tmp_path)
+    assert (tmp_path / "torque.ini.default").read_text() == packaged_text()
+
+
+@pytest.mark.parametrize("name", ["plain", "with a blank", 'quo"te', "com,ma", "semi;colon", "back\\slash"])
+def test_the_include_quotes_the_directory(tmp_path: Path, name: str) -> None:
+    found = include_text(tmp_path / name)
+    quoted = str(tmp_path / name).replace("\\", "\\\\").replace('"', '\\"')
+    assert f'"--config-dir", "{quoted}"))' in found
+    assert "{" not in found.partition("schedule = ")[2]
