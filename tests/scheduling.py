@@ -41,6 +41,7 @@ class Desk:
     store: Store
     outbox: Outbox
     duties: Duties
+    metrics: Metrics
     loaded: list[str] = field(default_factory=list[str])
 
     @property
@@ -116,9 +117,10 @@ def desk_of(settings: Settings, folder: Path, *, at: float = 0.0) -> Generator[D
     store = open_store(folder / "scheduler.sqlite3", MIGRATIONS)
     try:
         outbox = Outbox(store, "scheduler")
-        duties = build(settings, store, Teller(store, outbox), Metrics(Totals()), moment(at), folder / "config.py")
+        metrics = Metrics(Totals())
+        duties = build(settings, store, Teller(store, outbox), metrics, moment(at), folder / "config.py")
         try:
-            yield Desk(RTorrent(settings.rtorrent.url or ""), store, outbox, duties)
+            yield Desk(RTorrent(settings.rtorrent.url or ""), store, outbox, duties, metrics)
         finally:
             duties.close()
     finally:

@@ -68,7 +68,7 @@ def queue_rows(
                 "running": _items(asked, "running", names=names),
                 "order": _items(asked, "order", names=names),
                 "starts": _until(starts, now) if isinstance(starts, float | int) else "",
-                "next": _until(next_run.get(name), now),
+                "next": _until(next_run.get(name), now) or ("now" if name in next_run else ""),
                 "intermission": _until(break_end.get(name), now),
                 "last_start": shown.ago(last_start[name], now) if last_start.get(name) else "never",
             }

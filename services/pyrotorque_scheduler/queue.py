@@ -220,8 +220,10 @@ class Queue:
             metrics.downloading.set(outcome.downloading, name)
         if outcome.startable is not None:
             metrics.startable.set(max(0, outcome.startable - outcome.started), name)
-        if self.state.last_batch is not None:
-            metrics.intermission_end.set(self.state.last_batch.wall + self.rules.limits.intermission, name)
+        if (last := self.state.last_batch) is not None:
+            metrics.intermission_end.set(last.wall + self.rules.limits.intermission, name)
+            # Remembered from before a restart, too.
+            metrics.last_start.set(max(last.wall, metrics.last_start.get(name)), name)
         if outcome.started:
             return
         metrics.skips.inc(name, outcome.hold.reason)

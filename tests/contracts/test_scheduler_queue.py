@@ -149,8 +149,11 @@ def test_the_last_start_survives_a_restart_and_a_reboot(rtorrent: PrivateRTorren
         d.load("one")
         d.load("two")
         d.check(at=0)
+        began = d.metrics.last_start.get("queue")
+        assert began > 0
     with desk(rtorrent, tmp_path, job, at=15) as d:
         assert d.check(at=15).hold.reason == "intermission"
+        assert d.metrics.last_start.get("queue") == pytest.approx(began, abs=1.0)
     with desk(rtorrent, tmp_path, job, at=60) as d:
         assert d.check(at=60).started == 1
 
