@@ -106,13 +106,15 @@ class Ledger:
         return {row[0]: Known(*row) for row in self._db.execute(query, (job, folder))}
 
     def same_file(self, job: str, found: Found) -> Known | None:
-        """A row under another path that is the same file; one whose file is gone from there is preferred."""
-        query = (
-            f"SELECT {_KNOWN} FROM metafiles WHERE mtime_ns = ? AND size = ? AND job = ? AND path != ?"
-            " ORDER BY gone DESC"
+        """A row under another path that is this very file, by its inode or its name; one whose file is gone from there
+        is preferred. The device says nothing: it changes with each mount."""
+        same = f"SELECT {_KNOWN} FROM metafiles WHERE mtime_ns = ?1 AND size = ?2 AND job = ?3 AND path != ?4"
+        rows = self._db.execute(
+            f"{same} AND inode = ?5 UNION {same} AND substr(path, length(folder) + 2) = ?6 ORDER BY 9 DESC LIMIT 1",
+            (found.mtime_ns, found.size, job, found.path, found.inode, found.path.rpartition(b"/")[2]),
         )
-        rows = self._db.execute(query, (found.mtime_ns, found.size, job, found.path))
-        return next((known for row in rows if (known := Known(*row)).same_file(found)), None)
+        row = rows.fetchone()
+        return None if row is None else Known(*row)
 
     def same_content(self, row: Row, info_hash: str) -> list[Known]:
         """Rows under other paths that were the same metafile, by its hash, its size and when it was written."""

@@ -30,12 +30,6 @@ class Known:
     def identity(self) -> tuple[int, int]:
         return self.size, self.mtime_ns
 
-    def same_file(self, found: Found) -> bool:
-        """Whether `found` is this very file under another name. The device says nothing: it changes with each mount."""
-        return self.identity == found.identity and (
-            self.inode == found.inode or self.path.rpartition(b"/")[2] == found.path.rpartition(b"/")[2]
-        )
-
 
 class Verdict(Enum):
     KEEP = "nothing new"

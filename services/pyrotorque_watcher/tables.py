@@ -40,4 +40,10 @@ MIGRATIONS: Final = (
     ALTER TABLE metafiles ADD COLUMN todo TEXT NOT NULL DEFAULT '';
     CREATE INDEX metafiles_todo ON metafiles (todo) WHERE todo != '';
     """,
+    """
+    -- thousands of files may have one size and one time (an archive, a coarse clock), but not one inode or name as well
+    DROP INDEX metafiles_identity;
+    CREATE INDEX metafiles_inode ON metafiles (mtime_ns, size, inode);
+    CREATE INDEX metafiles_name ON metafiles (mtime_ns, size, substr(path, length(folder) + 2));
+    """,
 )

@@ -22,7 +22,7 @@ from tests.configured import configured, problems
         ("job.queue.min_free = lots", "expected a size such as 500m or 10g, got 'lots'"),
         ("job.queue.name = x", "unknown setting"),
         ("job.treewatch.on_loaded = burn", "expected one of keep, rename, move, delete, got 'burn'"),
-        ("job.treewatch.tie = maybe", "expected True or False, got 'maybe'"),
+        ("job.treewatch.tie = maybe", "expected one of auto, yes, no, got 'maybe'"),
         ("job.treewatch.path = watch", "expected an absolute path, got 'watch'"),
         ("job.treewatch.pth = /x", "unknown setting, did you mean path?"),
         ("job.treewatch.path_map = /here", "expected /path/here=/path/of/rtorrent, got '/here'"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,12 +105,41 @@ def test_what_is_gone_is_remembered_for_a_year(ledger: Ledger) -> None:
     assert ledger.known("job", b"/w/a") is None
 
 
-def test_the_same_file_is_found_by_its_inode_or_its_name(ledger: Ledger) -> None:
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({"path": b"/w/x/b.torrent"}, True),
+        ({"path": b"/w/x/b.torrent", "device": 5}, True),
+        ({"inode": 99}, True),
+        ({"path": b"/w/x/b.torrent", "inode": 99}, False),
+        ({"mtime_ns": 2}, False),
+        ({"size": 1}, False),
+    ],
+    ids=["inode", "inode on another mount", "name on another disk", "neither", "other time", "other size"],
+)
+def test_the_same_file_is_found_by_its_inode_or_its_name(ledger: Ledger, changes: dict[str, Any], same: bool) -> None:
     see(ledger, found(b"a.torrent"), state="loaded")
-    other = Found(b"/w/x/a.torrent", 10, 1, 9, 2, 99, 1)
-    assert ledger.same_file("job", other) is not None
-    assert ledger.same_file("job", other._replace(path=b"/w/x/b.torrent")) is None
+    other = found(b"x/a.torrent")._replace(**changes)
+    assert (ledger.same_file("job", other) is not None) is same
     assert ledger.same_file("another job", other) is None
+
+
+def test_of_several_that_look_the_same_the_one_that_is_gone_was_renamed(ledger: Ledger) -> None:
+    see(ledger, found(b"a.torrent"), found(b"b.torrent"), found(b"c.torrent"), state="loaded")
+    ledger.gone("job", [b"/w/b.torrent"], NOW)
+    renamed = ledger.same_file("job", found(b"x/d.torrent"))
+    assert renamed is not None
+    assert renamed.path == b"/w/b.torrent"
+
+
+def test_the_same_file_is_found_without_reading_all_of_that_time(store: Store, ledger: Ledger) -> None:
+    asked: list[str] = []
+    store.db.set_trace_callback(asked.append)
+    ledger.same_file("job", found(b"a.torrent"))
+    store.db.set_trace_callback(None)
+    plan = " ".join(row[3] for row in store.db.execute(f"EXPLAIN QUERY PLAN {asked[0]}"))
+    assert "metafiles_inode (mtime_ns=? AND size=? AND inode=?)" in plan
+    assert "metafiles_name (mtime_ns=? AND size=? AND <expr>=?)" in plan
 
 
 def test_what_is_pending_is_found_without_reading_all_rows(store: Store, ledger: Ledger) -> None:

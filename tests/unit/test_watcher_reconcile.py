@@ -78,19 +78,3 @@ def test_old_files_in_a_folder_that_was_moved_in_are_loaded() -> None:
 
 def test_a_baseline_file_stays_baseline_when_it_is_renamed() -> None:
     assert decide(FOUND, None, known(b"/w/a.torrent", "baseline"), False, NEVER).verdict is Verdict.MOVED
-
-
-@pytest.mark.parametrize(
-    ("other", "same"),
-    [
-        (known(b"/old/a.torrent"), True),
-        (known(b"/old/a.torrent", device=5), True),
-        (known(b"/old/b.torrent", inode=99), True),
-        (known(b"/old/a.torrent", inode=99), False),
-        (known(b"/old/b.torrent", mtime_ns=1), False),
-        (known(b"/old/b.torrent", size=1), False),
-    ],
-    ids=["inode", "inode on another mount", "name on another disk", "neither", "other time", "other size"],
-)
-def test_the_same_file_under_another_path(other: Known, same: bool) -> None:
-    assert other.same_file(FOUND) is same

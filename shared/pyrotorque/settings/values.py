@@ -75,7 +75,12 @@ def log_level(text: str) -> str:
 
 def tie(text: str) -> str:
     """`auto`, or a truth word."""
-    return "auto" if text.strip().lower() == "auto" else ("yes" if truth(text) else "no")
+    if text.strip().lower() == "auto":
+        return "auto"
+    try:
+        return "yes" if truth(text) else "no"
+    except ValueError:
+        raise ValueError(f"expected one of auto, yes, no, got {text!r}") from None
 
 
 def path_map(text: str) -> tuple[tuple[str, str], ...]:
