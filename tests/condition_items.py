@@ -120,6 +120,27 @@ _COLUMNS: Final[dict[str, list[Any]]] = {
     "started": _ago(0, 0, 10, 90, 119, 120, 121, HOUR, 0, 0, DAY, WEEK),
     "completed": _ago(0, 0, 0, 0, 0, 0, 1, HOUR, DAY, WEEK, 0, 300 * DAY),
     "active": _ago(0, 1, 0, MINUTE, HOUR, DAY, WEEK, 0, 0, 2 * WEEK, 31 * DAY, 366 * DAY),
+    "last_xfer": _ago(0, 1, MINUTE, HOUR, DAY, WEEK, 0, 0, 2 * WEEK, 31 * DAY, 366 * DAY, 10),
+    "stopped": _ago(0, 30, MINUTE, 2 * MINUTE, 0, HOUR, DAY, WEEK, 0, 31 * DAY, 0, 400 * DAY),
+    "leechtime": [None, 0.0, 59.0, 60.0, HOUR, DAY, WEEK, None, 1.0, 2 * HOUR, 3 * DAY, None],
+    "xfer": [0, 0, 3, 4, 100 * K, 1, 10 * K, 0, 0, 3, 0, 0],
+    "alias": ["alpha.org", "Beta", "alpha.org", "gamma.net"] * 3,
+    "path": [f"/data/{folder}/{name}.bin" for folder, name in zip("aabbccddeeff", NAMES, strict=True)],
+    "realpath": [f"/mnt/{name}/real" for name in NAMES],
+    "metafile": ["" if name in "ad" else f"/watch/{name}.torrent" for name in NAMES],
+    "sessionfile": [f"/session/{name.upper() * 40}.torrent" for name in NAMES],
+    "label": [
+        *("video/mkv", "audio/flac", "audio/flac", "img", "img", "misc/other"),
+        *("audio/mp3", "misc/iso", "tv/rar", "docs", "movie/mkv", "img"),
+    ],
+    "has_room": [name in "acegik" for name in NAMES],
+    "is_private": [name in "abgh" for name in NAMES],
+    "is_multi_file": [name in "cei" for name in NAMES],
+    "kind": [
+        *({"mkv"}, {"flac"}, {"flac", "jpg"}, {"jpg"}, {"png", "tif"}, set[str]()),
+        *({"mp3", "nfo"}, {"iso"}, {"rar"}, {"pdf"}, {"mkv", "srt"}, {"bmp"}),
+    ],
+    "d_peers": ["0", "1", "", "12", "x", "1.5", "3k", "0", "7", "2", "0", ""],
     "seedtime": [None, None, 0.0, 59.0, 60.0, HOUR, DAY, WEEK, WEEK + 1, None, 30 * DAY, 400 * DAY],
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from pyrotorque.conditions import parse
+from pyrotorque.fields import FIELDS
 from tests.condition_items import ITEMS, NOW
 
 # A condition, and the letters of the items that match.
@@ -289,6 +290,50 @@ MATCHES = [
     ("files=/\\.r\\d\\d$/", "i"),
     ("files=x\\,y*", "l"),
     ("files=x,y", ""),
+    # the rest of the fields
+    ("xfer>3", "deg"),
+    ("xfer=3", "cj"),
+    ("xfer<=4b", "abcdfhijkl"),
+    ("last_xfer<1h", "bcl"),
+    ("last_xfer>1w", "aghijk"),
+    ("last_xfer=0", "agh"),
+    ("leechtime>1h", "fgjk"),
+    ("leechtime<1i", "bci"),
+    ("leechtime<0", "ahl"),
+    ("leechtime=60", "d"),
+    ("stopped=0", "aeik"),
+    ("stopped<1h", "bcd"),
+    ("stopped>1d", "hjl"),
+    ("stopped>=1h", "aefghijkl"),
+    ("alias=alpha.org", "acegik"),
+    ("alias=beta,gamma.net", "bdfhjl"),
+    ("path=/data/a/*", "ab"),
+    ("path=*/c.bin", "c"),
+    ("realpath=/mnt/[b-d]/real", "bcd"),
+    ("metafile=", "ad"),
+    ("metafile=!", "bcefghijkl"),
+    ("metafile=*/c.torrent,*/e.torrent", "ce"),
+    ("sessionfile=*aaaa.torrent", "a"),
+    ("label=audio/*", "bcg"),
+    ("label=misc/other", "f"),
+    (r"label=/^(tv|movie)\//", "ik"),
+    ("has_room=yes", "acegik"),
+    ("has_room=no prio>2", "dhl"),
+    ("is_private=yes", "abgh"),
+    ("[ NOT is_private=yes ]", "cdefijkl"),
+    ("is_multi_file=no is_private=1", "abgh"),
+    ("kind=mkv", "ak"),
+    ("kind==mkv", "a"),
+    ("kind=", "f"),
+    ("kind=nfo,srt", "gk"),
+    ("d_peers>0", "bdfij"),
+    ("d_peers=", "cl"),
+    # what lies before all times, and braces and brackets that mean themselves
+    ("loaded>1960-01-01", "bcdefghijkl"),
+    ("loaded<1960-01-01", ""),
+    ("active<1960-01-01", "achi"),
+    (r"name=\{\{*", ""),
+    ('name="*]"', "d"),
     # groups
     ("is_ignored=0 message= prio>0 [ prio>2 OR [ NOT [ traits=audio kind_25=jpg,png,tif,bmp ] ] ]", "b"),
     ("is_ignored=no done=0 message=/^$|ghost/ prio>0", ""),
@@ -322,3 +367,7 @@ def test_a_condition_matches_these_items(text: str, letters: str) -> None:
 def test_the_table_is_as_large_as_promised() -> None:
     assert len(MATCHES) >= 200
     assert len(ITEMS) >= 12
+    for name in FIELDS:
+        assert len({repr(item[name]) for item in ITEMS.values()}) > 1, f"the items do not differ in {name}"
+    asked = frozenset[str]().union(*(parse(text).fields for text, _ in MATCHES))
+    assert frozenset(FIELDS) - asked == set()
