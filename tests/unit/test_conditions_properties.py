@@ -84,10 +84,10 @@ LARGE = {
 
 @pytest.mark.parametrize("text", LARGE.values(), ids=LARGE.keys())
 def test_too_much_is_refused_in_under_a_second(text: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(ConditionError):
         parse(text)
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 1
 
 
 ALLOWED = {
@@ -103,9 +103,9 @@ ALLOWED = {
 
 @pytest.mark.parametrize("text", ALLOWED.values(), ids=ALLOWED.keys())
 def test_much_is_read_in_time_that_grows_with_its_length_only(text: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     condition = parse(text)
     assert condition.matches({"name": "foo", "prio": 1, "hash": "AA", "path": "/a"}, NOW) in (True, False)
     assert len(str(condition)) > 0
     assert condition.prefilter(NOW) is not None
-    assert time.perf_counter() - begin < 3
+    assert time.process_time() - begin < 3

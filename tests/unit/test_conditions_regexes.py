@@ -41,6 +41,12 @@ def test_an_undecided_item_does_not_match_even_under_not(caplog: pytest.LogCaptu
     assert [record.getMessage()[:40] for record in caplog.records] == ["The regular expression /(aa|aab?)+$/ tak"]
 
 
+def test_an_explanation_of_an_undecided_item_agrees_that_it_does_not_match() -> None:
+    condition = parse(r"prio>0 [ NOT '/(d|dd)+$/' ]")
+    (prio, turned) = condition.explain({"name": "d" * 4_000 + "!", "prio": 1}, now=0)
+    assert (prio.verdict, turned.verdict, turned.parts[0].verdict) == (True, False, False)
+
+
 def test_other_alternatives_still_decide_when_they_are_asked_first() -> None:
     condition = parse(r"'/(b+)+$/' OR prio>0")
     bad = "b" * 4_000 + "!"

@@ -121,18 +121,12 @@ class Condition:
         return int(field.dear) + ("custom" in field.details)
 
     def _clause(self, node: Node, values: Mapping[str, Any], now: float) -> Clause:
+        # Each group is asked as a whole: one that holds an undecided term holds for nothing, also below a NOT.
+        verdict = compiled.decided(compiled.bind(node, now, self._cost), values)
         if isinstance(node, Term):
-            verdict = self._verdict(node, values, now)
             return Clause(node.source or str(node), node.field, values[node.field], verdict)
-        if isinstance(node, Not):
-            part = self._clause(node.part, values, now)
-            return Clause(str(node), "", None, not part.verdict, (part,))
-        parts = tuple(self._clause(part, values, now) for part in node.parts)
-        verdict = (all if isinstance(node, And) else any)(part.verdict for part in parts)
-        return Clause(str(node), "", None, verdict, parts)
-
-    def _verdict(self, term: Term, values: Mapping[str, Any], now: float) -> bool:
-        return compiled.decided(compiled.bind(term, now, self._cost), values)
+        parts = (node.part,) if isinstance(node, Not) else node.parts
+        return Clause(str(node), "", None, verdict, tuple(self._clause(part, values, now) for part in parts))
 
 
 class _Attributes(Mapping[str, Any]):
