@@ -194,6 +194,13 @@ def test_run_once_asks_the_running_scheduler(group: Group) -> None:
     assert (ended.returncode, ended.stdout) == (0, "connstats was run\n")
 
 
+@pytest.mark.parametrize("words", [("--run-once", "queue"), ("start", "A" * 40), ("retry", "--all")])
+def test_nothing_is_done_for_real_when_a_dry_run_is_asked_for(group: Group, words: tuple[str, ...]) -> None:
+    ended = group.command("-n", *words)
+    assert (ended.returncode, ended.stdout) == (64, "")
+    assert "the group runs without --dry-run and would do that for real" in ended.stderr
+
+
 def test_ctl_is_supervisorctl(group: Group) -> None:
     assert group.states() == dict.fromkeys(SERVICES, "RUNNING")
     assert group.command("ctl", "status", "nowhere").returncode == 4
@@ -310,6 +317,7 @@ def test_a_dry_run_loads_and_starts_nothing(idle: Group, rtorrent_of_group: Priv
     eventually(lambda: "dry.torrent" in idle.log("watcher"), timeout=10)
     client = RTorrent(rtorrent_of_group.url)
     assert not any(wanted in row for row in client.rows("main", ["d.hash="]))
+    assert idle.command("-n", "--run-once", "connstats").returncode == 0
 
 
 def test_run_once_without_a_group_starts_one_item(idle: Group, rtorrent: PrivateRTorrent) -> None:
