@@ -214,6 +214,16 @@ def test_the_bell_is_that_of_the_include_that_init_writes() -> None:
     assert shared_lines("bell.rc") == [line.replace("{bell}", '"~/.pyroscope/run/bell"') for line in bell]
 
 
+def test_no_include_uses_a_command_that_newer_rtorrents_know_only_when_told_to() -> None:
+    """0.16 has these behind a switch for deprecated commands, 0.9.8 has the others as well."""
+    deprecated = r"\b(?:schedule2|schedule_remove2|execute2|d\.multicall2|load_\w+|on_\w+|system\.method\.\w+)\b"
+    texts = [path.read_text() for path in (DEPLOY / "rtorrent.d").glob("*.rc")]
+    texts.append((REPOSITORY / "shared/pyrotorque/defaults/torque.rc").read_text())
+    assert len(texts) == 5
+    lines = (line for text in texts for line in text.splitlines() if not line.startswith("#"))
+    assert [line for line in lines if re.search(deprecated, line)] == []
+
+
 @pytest.mark.rtorrent
 def test_rtorrent_takes_all_includes_and_the_view_shows_what_is_incomplete(short_folder: Path) -> None:
     names = ("timestamps.rc", "bell.rc", "view.rc")

@@ -1,6 +1,12 @@
 """What `watched` and `status` show: nothing folded that one wants to copy, nothing that breaks a terminal."""
 
+import contextlib
 import json
+import os
+import pty
+import signal
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +18,7 @@ from pyrotorque_control.overview import Overview, ServiceView
 from pyrotorque_control.terminal import aligned, console
 from pyrotorque_watcher.tables import MIGRATIONS
 from tests.commanding import Command
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -73,3 +80,28 @@ def test_the_table_of_services_has_one_row_for_each() -> None:
     assert "pyrotorque is running, pid 5, up 0:01:40 (/c)" in text
     assert "0:01:00" in text
     assert "[red]no[/]\\x1b" in text, "what a service says is no markup and cannot touch the terminal"
+
+
+def test_watching_ends_well_by_ctrl_c_and_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, False)
+    seen = bytearray()
+
+    def shows(wanted: bytes) -> bool:
+        with contextlib.suppress(BlockingIOError, OSError):
+            seen.extend(os.read(ours, 65536))
+        return wanted in seen
+
+    words = [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(tmp_path), "status", "--watch"]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TERM": "xterm", "COLUMNS": "80"}
+    with subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, env=env) as watching:
+        try:
+            eventually(lambda: seen.count(b"is not running") >= 2 or shows(b"\0"), timeout=20)
+            watching.send_signal(signal.SIGINT)
+            assert watching.wait(10) == 0
+        finally:
+            watching.kill()
+    os.close(theirs)
+    eventually(lambda: shows(b"\x1b[?25h"), why="the cursor is shown again")
+    assert b"Traceback" not in seen
+    os.close(ours)
