@@ -1,6 +1,7 @@
 """One scrape: every group in its own error boundary, cheap ones first, all of it within the deadline."""
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -113,9 +114,10 @@ class Scraper:
         return told
 
     def _trouble(self, name: str, line: str, error: Exception | None = None) -> None:
-        # Once per kind of trouble: a scrape every few seconds must not fill the log.
-        if self._troubles.get(name) != line:
-            self._troubles[name] = line
+        # Once per kind of trouble: a scrape every few seconds must not fill the log. Numbers (times, sizes) vary.
+        kind = re.sub(r"[0-9.]+", "", line)
+        if self._troubles.get(name) != kind:
+            self._troubles[name] = kind
             log.warning("%s", printable(line), exc_info=error)
 
     def _recovered(self, name: str, line: str) -> None:

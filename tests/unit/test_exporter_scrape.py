@@ -130,13 +130,17 @@ def test_what_can_be_said_without_rtorrent_is_said_at_once() -> None:
 
 
 def test_trouble_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
-    fake = FakeRTorrent(broken=RTorrentUnavailable("nobody there"))
+    fake = FakeRTorrent()
     scraper = _scraper(fake, Scripted("system", True))
     caplog.set_level("INFO")
-    for _ in range(3):
+    for seconds in (2.49987, 2.49991, 2.5):
+        fake.broken = RTorrentUnavailable(f"nobody there within {seconds} s")
         _scrape(scraper)
     fake.broken = None
     for _ in range(3):
         _scrape(scraper)
     lines = caplog.messages
-    assert lines == ["rTorrent does not answer, its metrics are absent: nobody there", "rTorrent answers"]
+    assert lines == [
+        "rTorrent does not answer, its metrics are absent: nobody there within 2.49987 s",
+        "rTorrent answers",
+    ]

@@ -85,7 +85,7 @@ def _told(address: Address, body: bytes, deadline: Deadline, received: bytearray
         yield
     except TimeoutError as error:
         raise ExchangeFailed(
-            f"rTorrent at {address} did not answer within {deadline.seconds:g} s"
+            f"rTorrent at {address} did not answer within {deadline.seconds:.3g} s"
             f"{' to the end' if received else ''}: it is busy or hangs",
             "timeout",
         ) from error
