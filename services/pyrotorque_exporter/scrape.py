@@ -10,7 +10,7 @@ from prometheus_client.core import Metric
 
 from pyrotorque.errors import RTorrentError
 from pyrotorque.text import printable
-from pyrotorque_exporter.calls import Calls
+from pyrotorque_exporter.calls import Calls, OutOfTime
 from pyrotorque_exporter.collectors import Group, Turn
 from pyrotorque_exporter.families import by_label, single
 
@@ -79,7 +79,9 @@ class Scraper:
         try:
             self._calls.ping()
         except RTorrentError as error:
-            self._trouble("ping", f"rTorrent does not answer, its metrics are absent: {error}")
+            # A scrape that waited behind another until its time was over says nothing new.
+            if not (isinstance(error, OutOfTime) and "ping" in self._troubles):
+                self._trouble("ping", f"rTorrent does not answer, its metrics are absent: {error}")
             return False
         self._recovered("ping", "rTorrent answers")
         return True

@@ -136,6 +136,7 @@ def test_trouble_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixture
     for seconds in (2.49987, 2.49991, 2.5):
         fake.broken = RTorrentUnavailable(f"nobody there within {seconds} s")
         _scrape(scraper)
+        _scrape(scraper, deadline=0.0)
     fake.broken = None
     for _ in range(3):
         _scrape(scraper)
