@@ -167,6 +167,14 @@ def test_what_is_gone_before_its_files_are_known_does_not_match(count: int) -> N
     assert len(found) == count - 2
 
 
+def test_an_item_named_by_its_hash_costs_one_call_also_among_many() -> None:
+    playing = Playing(1_000)
+    reader = ItemReader(playing)
+    for number in (1, 2, 3):
+        reader.read("main", parse(f"hash={number:040X}"), ["name"], NOW)
+    assert playing.wheres == [f"equal=d.hash=,cat={number:040X}" for number in (1, 2, 3)]
+
+
 def test_who_asks_for_ever_other_items_does_not_fill_the_memory() -> None:
     reader = ItemReader(Playing(4))
     for number in range(1_000):

@@ -90,7 +90,8 @@ class ItemReader:
         columns = self._columns({**wanted, **needed}, now, way.known, table)
         plan = self._plan(way.view, condition)
         filters = self._filters(condition, now, way.known)
-        ask = partial(self._rtorrent.rows, way.view) if way.many else None
+        # Who names items by their hashes does not ask again, and means few.
+        ask = partial(self._rtorrent.rows, way.view) if way.many and "hash" not in condition.fields else None
         where = plan.choose(filters, len(columns.commands), ask)
         rows = self._rtorrent.rows(way.view, columns.commands, where=where)
         cheap = condition.cheap
