@@ -11,7 +11,7 @@ from pyrotorque import configuration
 from pyrotorque.configuration import Configuration
 from pyrotorque.errors import RTorrentError
 from pyrotorque.settings import SettingsProblems
-from pyrotorque.settings.schema import AnyJob, ExporterSettings, RTorrentSettings, WatchSettings
+from pyrotorque.settings.schema import AnyJob, ExporterSettings, Settings, WatchSettings
 from pyrotorque.text import printable
 from pyrotorque_control import findings
 from pyrotorque_control.group import Group
@@ -30,7 +30,9 @@ class CheckedJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckedRTorrent(msgspec.Struct, frozen=True, kw_only=True):
-    """Which rTorrent answers, or why none does; `lacks` is what it runs without of our include."""
+    """Which rTorrent answers, or why none does; `unknown` is what the configuration names and it does not have, `lacks`
+    what it runs without of our include.
+    """
 
     url: str = ""
     origin: str = ""
@@ -38,6 +40,7 @@ class CheckedRTorrent(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     pid: int = 0
     problem: str = ""
+    unknown: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
 
 
@@ -68,7 +71,7 @@ def checked(group: Group) -> Checked:
         jobs=tuple(_job(job, now) for job in found.settings.jobs),
         conditions=dict(findings.conditions(found.settings, group.config_dir)),
         load_commands=dict(findings.rendered(found.settings.jobs, group.config_dir)),
-        rtorrent=asked(found.settings.rtorrent),
+        rtorrent=asked(found.settings, group.config_dir),
     )
 
 
@@ -95,15 +98,17 @@ def _job(job: AnyJob, now: float) -> CheckedJob:
     return CheckedJob(name=job.name, active=job.active, handler=job.handler, fires=fires, runs=runs)
 
 
-def asked(rtorrent: RTorrentSettings) -> CheckedRTorrent:
+def asked(settings: Settings, config_dir: Path) -> CheckedRTorrent:
     """That none answers is no error of the configuration: it may be started later."""
     from pyrotorque.rtorrent import RTorrent
 
+    rtorrent = settings.rtorrent
     if rtorrent.url is None:
         return CheckedRTorrent(problem=findings.unknown_address())
     client = RTorrent(rtorrent.url, connect_timeout=2.0, read_timeout=5.0)
     try:
         identity = client.identity()
+        unknown = tuple(findings.unknown_to(client, settings, config_dir))
     except RTorrentError as error:
         return CheckedRTorrent(url=rtorrent.url, origin=rtorrent.origin, problem=str(error))
     return CheckedRTorrent(
@@ -112,5 +117,6 @@ def asked(rtorrent: RTorrentSettings) -> CheckedRTorrent:
         answers=True,
         version=printable(identity.client_version),
         pid=identity.pid,
+        unknown=unknown,
         lacks=tuple(findings.lacking(client)),
     )

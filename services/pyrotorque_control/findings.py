@@ -10,6 +10,7 @@ from pyrotorque.errors import RTorrentError, UserError
 from pyrotorque.loadcommands.hooks import shell_hooks
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.address import loads_in, usual_files
+from pyrotorque.settings.problems import suggestion
 from pyrotorque.settings.schema import AnyJob, QueueSettings, Settings, WatchSettings
 from pyrotorque.text import printable
 
@@ -97,6 +98,21 @@ def lacking(rtorrent: RTorrent) -> list[str]:
         if not any(key.endswith(names) for key in known):
             said.append(loss)
     return said
+
+
+def unknown_to(rtorrent: RTorrent, settings: Settings, config_dir: Path) -> Iterator[str]:
+    """What the active jobs name and this rTorrent does not have: views of queues, commands of loads."""
+    from pyrotorque.loadcommands import compile_command
+
+    views = rtorrent.call("view.list")
+    for job in settings.jobs:
+        if isinstance(job, QueueSettings) and job.active and isinstance(views, list) and job.view not in views:
+            yield f"job.{job.name}.view: there is no view {job.view}{suggestion(job.view, map(str, views))}"
+        for name, text in job.commands if isinstance(job, WatchSettings) and job.active else ():
+            command = compile_command(name, text, templates=config_dir / "templates")
+            for strange in sorted(each for each in command.names if not rtorrent.known(each)):
+                near = suggestion(strange, rtorrent.methods())
+                yield f"job.{job.name}.cmd.{name}: there is no command {strange}{near}"
 
 
 def unknown_address() -> str:

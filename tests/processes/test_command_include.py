@@ -65,6 +65,20 @@ def test_check_sees_whether_rtorrent_has_taken_the_include(short_folder: Path) -
     assert said[3].endswith("(no bell)")
 
 
+def test_check_names_views_and_commands_that_rtorrent_does_not_have(short_folder: Path) -> None:
+    with PrivateRTorrent(short_folder / "rt") as rtorrent:
+        torque = (
+            f"[TORQUE]\nscgi_url = {rtorrent.url}\njob.queue.active = yes\njob.queue.view = startd\n"
+            f"job.treewatch.active = yes\njob.treewatch.path = {short_folder}\n"
+            "job.treewatch.cmd.good = d.custom1.set=x\njob.treewatch.cmd.bad = d.custm1.set=x\n"
+        )
+        ended = Group(short_folder / "conf", torque).command("check")
+    assert ended.returncode == 0
+    assert "job.queue.view: there is no view startd, did you mean started?" in ended.stdout
+    assert "job.treewatch.cmd.bad: there is no command d.custm1.set, did you mean d.custom1.set?" in ended.stdout
+    assert "cmd.good: there" not in ended.stdout
+
+
 def known(client: RTorrent, item: str) -> bool:
     return any(item in row for row in client.rows("main", ["d.hash="]))
 

@@ -25,7 +25,8 @@ def command(group: Group, as_json: bool) -> int:
       each job, with its next runs;
       each condition of the active queues, whole, as it was understood;
       each load command, as a made-up metafile would get it;
-      which rTorrent answers, and what it lacks of pyrotorque's include.
+      which rTorrent answers, which views and commands it does not know, and
+      what it lacks of pyrotorque's include.
 
     It warns of folders that a schedule in rtorrent.rc loads from, too, and of whatever else may surprise you.
 
@@ -77,6 +78,9 @@ def rtorrent_said(found: CheckedRTorrent, config_dir: Path) -> Iterator[str]:
         yield f"rTorrent: {place} does not answer now: {found.problem}"
     else:
         yield f"rTorrent: {found.version} at {place}, pid {found.pid}"
+    if found.unknown:
+        yield "  It does not have what the configuration names:"
+        yield from (f"    {each}" for each in found.unknown)
     if found.lacks:
         yield "  It runs without pyrotorque's include. That works, but:"
         yield from (f"    {each}" for each in found.lacks)
