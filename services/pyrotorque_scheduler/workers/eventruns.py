@@ -84,10 +84,11 @@ class EventRuns:
         """Whether this job is yet to be run for an event."""
         return self._store.db.execute("SELECT 1 FROM event_runs WHERE job = ? LIMIT 1", (job,)).fetchone() is not None
 
-    def exhausted(self, job: str) -> list[int]:
-        """The rows whose runs were interrupted too often."""
-        query = "SELECT number FROM event_runs WHERE job = ? AND attempts >= ?"
-        return [number for (number,) in self._store.db.execute(query, (job, ATTEMPTS_MAX))]
+    def exhausted(self, job: str) -> int | None:
+        """The row whose runs were interrupted too often: only of the oldest was one ever begun."""
+        query = "SELECT number, attempts FROM event_runs WHERE job = ? ORDER BY number LIMIT 1"
+        row = self._store.db.execute(query, (job,)).fetchone()
+        return row[0] if row is not None and row[1] >= ATTEMPTS_MAX else None
 
     def take(self, job: str) -> Task | None:
         """The oldest event that waits; its attempt is counted with this."""

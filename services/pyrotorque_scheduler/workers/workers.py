@@ -200,7 +200,7 @@ class Workers:
 
     def _give_up(self, name: str) -> None:
         """What was interrupted too often is not tried again, and that is said."""
-        for number in self._runs.exhausted(name):
+        if (number := self._runs.exhausted(name)) is not None:
             with self._store.transaction():
                 self._runs.done(number)
                 self._tell_failure(name, "was interrupted three times while it was run for one event", 0.0)
