@@ -1,5 +1,6 @@
 """The mover on a real rTorrent: data arrives whole, the item goes on seeding, and a kill anywhere loses nothing."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -162,6 +163,30 @@ def test_a_kill_at_any_step_is_taken_up_by_the_next_run(
         scene.job(target=str(home), condition="is_complete=yes").run()
         eventually(lambda: scene.seeds() and scene.source.exists() and not scene.final.exists(), 20)
     assert at > 15, "many steps were killed at"
+
+
+@pytest.mark.parametrize("grain", [100, 10_000_000, 1_000_000_000, 2_000_000_000], ids=["CIFS", "exFAT", "ext3", "FAT"])
+def test_a_disk_that_keeps_coarse_times_and_no_modes_takes_data_too(
+    rtorrent: PrivateRTorrent, short_folder: Path, monkeypatch: pytest.MonkeyPatch, grain: int
+) -> None:
+    """As many a NAS; what is copied must not look changed for that."""
+    utime = os.utime
+
+    def coarse(path: Path, ns: tuple[int, int]) -> None:
+        accessed, changed = ns
+        utime(path, ns=(accessed, changed - changed % grain))
+
+    def refuses(path: Path, mode: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+
+    with tempfile.TemporaryDirectory(prefix="prt-", dir=_OTHER_DISK) as other:
+        target = Path(other) / "done"
+        scene = Scene(rtorrent, short_folder, target, multi=True)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "utime", coarse)
+            patched.setattr(os, "chmod", refuses)
+            scene.job().run()
+        eventually(scene.has_moved, 20)
 
 
 def test_nothing_is_overwritten(rtorrent: PrivateRTorrent, short_folder: Path, target: Path) -> None:

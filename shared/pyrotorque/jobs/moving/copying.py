@@ -1,19 +1,24 @@
 """Copies a tree so that it can be interrupted anywhere: a file counts as copied when it was compared byte by byte.
 
-The sign for that is the time of last change: the copy gets the source's only after the comparison.
+The sign for that is the time of last change: the copy gets the source's, as far as its disk can keep it, only after the
+comparison.
 """
 
 import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
 from pyrotorque.errors import UserError
+from pyrotorque.jobs.moving.journal import sync_folder
 from pyrotorque.text import printable
 
 _BLOCK: Final = 4 << 20
+_GRAINS: Final = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
+"""Nanoseconds to which disks cut times: NTFS and CIFS 100, exFAT 10 ms, ext3 and HFS+ a second, FAT two."""
 
 
 class OutOfTime(Exception):
@@ -87,12 +92,13 @@ def remove_tree(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _same(one: os.stat_result, other: os.stat_result) -> bool:
-    if stat.S_IFMT(one.st_mode) != stat.S_IFMT(other.st_mode):
+def _same(source: os.stat_result, copy: os.stat_result) -> bool:
+    if stat.S_IFMT(source.st_mode) != stat.S_IFMT(copy.st_mode):
         return False
-    if not stat.S_ISREG(one.st_mode):
+    if not stat.S_ISREG(source.st_mode):
         return True
-    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
+    changed = source.st_mtime_ns
+    return source.st_size == copy.st_size and any(copy.st_mtime_ns == changed - changed % grain for grain in _GRAINS)
 
 
 def _copy_file(source: Path, target: Path, found: os.stat_result, pause: Callable[[], None]) -> None:
@@ -109,7 +115,7 @@ def _copy_file(source: Path, target: Path, found: os.stat_result, pause: Callabl
             # Read again what the disk has, not what is still in memory.
             os.posix_fadvise(writing.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         if _equal(source, target, pause):
-            os.chmod(target, stat.S_IMODE(found.st_mode))
+            _set_mode(target, stat.S_IMODE(found.st_mode))
             os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
             return
     raise UserError(
@@ -137,10 +143,14 @@ def _equal(one: Path, other: Path, pause: Callable[[], None]) -> bool:
 def _finish_folders(source: Path, target: Path) -> None:
     for path in reversed([path for path in tree(source) if path.is_dir() and not path.is_symlink()]):
         inside = target / path.relative_to(source)
-        os.chmod(inside, stat.S_IMODE(path.lstat().st_mode) | stat.S_IRWXU)
-        fd = os.open(inside, os.O_RDONLY | os.O_DIRECTORY)
-        os.fsync(fd)
-        os.close(fd)
+        _set_mode(inside, stat.S_IMODE(path.lstat().st_mode) | stat.S_IRWXU)
+        sync_folder(inside)
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    # Disks without modes of their own refuse that.
+    with suppress(PermissionError):
+        os.chmod(path, mode)
 
 
 def _check_room(source: Path, target: Path) -> None:

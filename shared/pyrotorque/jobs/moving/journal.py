@@ -1,5 +1,6 @@
 """What is being moved, a small file for each item: whoever is killed in the middle knows afterwards where he was."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,5 +86,9 @@ def sync_folder(folder: Path) -> None:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
+    except OSError as error:
+        # Disks of other systems, and some over a network, know no such thing for folders.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(fd)
