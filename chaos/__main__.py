@@ -14,10 +14,6 @@ from chaos.settling import aftermath, drain
 from pyrotorque.errors import RTorrentError
 from pyrotorque.rtorrent import RTorrent
 
-CLOCK = (
-    "clock steps: the clock of this machine is left alone; see tests/contracts/test_watcher_clock.py, "
-    "tests/unit/test_policy.py and test_scheduler_grant.py"
-)
 _LAST_AFTER = 4.0
 """Seconds that are left for the last fault to come to rest."""
 
@@ -34,7 +30,6 @@ def main() -> int:
         chosen = [fault for fault in faults(own_disk=made.own_disk) if only in fault.name]
         if not made.own_disk:
             print("disk full: no mount is permitted here; see tests/unit/test_store.py and tests/contracts/test_bus.py")
-        print(CLOCK)
         with made.stream:
             done = _burn(made, chosen, random.Random(seed), seconds)
         drain(made, made.stream.written)

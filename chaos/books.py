@@ -1,6 +1,7 @@
 """The books: what was written, what was committed to be told, what a listener applied, and whether they agree."""
 
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -9,6 +10,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
+from chaos.clock import put_right
 from chaos.stream import Written
 from pyrotorque.events import Event, LoadFailed, TorrentLoaded, TorrentStarted, decode
 from pyrotorque.outbox import told
@@ -72,7 +76,7 @@ class Heard:
 
 @dataclass
 class Committed:
-    """Every event that any service ever committed, also those that were taken from it since."""
+    """Every event that any service ever committed, at the right time, also those that were taken from it since."""
 
     events: dict[Place, Event] = field(default_factory=dict[Place, Event])
 
@@ -81,7 +85,9 @@ class Committed:
         for body in told(path):
             delivery = decode(body)
             envelope = delivery.envelope
-            self.events[Place(source, envelope.epoch, envelope.seq)] = delivery.event
+            event = delivery.event
+            right = msgspec.structs.replace(event, at=put_right(event.at, time.time()))
+            self.events[Place(source, envelope.epoch, envelope.seq)] = right
 
 
 def heard(path: Path) -> Heard:
@@ -94,7 +100,7 @@ def heard(path: Path) -> Heard:
             try:
                 for source, epoch, seq, told_at, applied_at in db.execute("SELECT * FROM applied"):
                     applied[Place(source, epoch, seq)] += 1
-                    delays.append(applied_at - told_at)
+                    delays.append(applied_at - put_right(told_at, applied_at))
                 query = "SELECT at, source, from_epoch, from_seq, to_epoch, to_seq, reason FROM bus_gaps"
                 for at, source, from_epoch, from_seq, to_epoch, to_seq, reason in db.execute(query):
                     gaps.append(Gap(at, source, (from_epoch, from_seq), (to_epoch, to_seq), reason))

@@ -1,26 +1,18 @@
-"""The faults: each does its harm to a scene, sees it mended, and says how long that took."""
+"""The faults: which there are, whom each hurts, what is promised, and how long its harm took to be mended."""
 
-import os
 import random
-import signal
-import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Final
 
+from chaos import harms
 from chaos.ear import Hurt
 from chaos.points import POINTS
 from chaos.scene import Scene
 from pyrotorque.layout import SERVICES
 
 Harm = Callable[[Scene, random.Random], float]
-
-_OVERFLOWING: Final = 9000  # twice two events each: more than the kernel keeps for one listener (16384)
-_BROKEN_INI: Final = "[TORQUE]\njob.queue.active = True\njob.queue.schedule = second=nonsense\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +57,8 @@ class Fault:
 def killing(name: str) -> Fault:
     """kill -9 of one process."""
     if name == "listener":
-        return Fault("kill listener", _kill_listener)
-    return Fault(f"kill {name}", partial(_kill, name), frozenset({name}), 2.0)
+        return Fault("kill listener", harms.kill_listener)
+    return Fault(f"kill {name}", partial(harms.kill, name), frozenset({name}), 2.0)
 
 
 def faults(*, own_disk: bool) -> list[Fault]:
@@ -75,221 +67,40 @@ def faults(*, own_disk: bool) -> list[Fault]:
     watcher = frozenset({"watcher"})
     found = [
         *(killing(name) for name in (*SERVICES, "listener")),
-        Fault("kill all four at once", _kill_all, everybody, 5.0),
-        *(Fault(f"stop {name} (SIGSTOP)", partial(_stop, name), frozenset({name}), 30.0, 25.0) for name in SERVICES),
-        Fault("watcher cannot start, is given up on (FATAL)", _give_up, watcher, 60.0, 30.0),
-        Fault("kill supervisord, start again", _kill_supervisord, everybody, 10.0, 10.0),
-        Fault("stop and start rTorrent", _restart_rtorrent, within=10.0, takes=10.0),
-        Fault("kill and start rTorrent", _kill_rtorrent, within=10.0, takes=10.0),
-        Fault("rTorrent hangs", _hang_rtorrent, within=10.0, takes=15.0),
-        Fault("inotify queue overflows", _overflow, watcher, 10.0, 8.0),
+        Fault("kill all four at once", harms.kill_all, everybody, 5.0),
         *(
-            Fault(f"state of {name} corrupted", partial(_corrupt, name), frozenset({name}), 10.0, 10.0, True)
+            Fault(f"stop {name} (SIGSTOP)", partial(harms.stop, name), frozenset({name}), 30.0, 25.0)
+            for name in SERVICES
+        ),
+        Fault("watcher cannot start, is given up on (FATAL)", harms.give_up, watcher, 60.0, 30.0),
+        Fault("kill supervisord, start again", harms.kill_supervisord, everybody, 10.0, 10.0),
+        Fault("stop and start rTorrent", harms.restart_rtorrent, within=10.0, takes=10.0),
+        Fault("kill and start rTorrent", harms.kill_rtorrent, within=10.0, takes=10.0),
+        Fault("rTorrent hangs", harms.hang_rtorrent, within=10.0, takes=15.0),
+        Fault("inotify queue overflows", harms.overflow, watcher, 10.0, 8.0),
+        Fault("clock a day ahead, and right again", partial(harms.step_clock, 1), within=10.0, takes=8.0),
+        Fault("clock a day behind, and right again", partial(harms.step_clock, -1), within=10.0, takes=8.0),
+        *(
+            Fault(f"state of {name} corrupted", partial(harms.corrupt, name), frozenset({name}), 10.0, 10.0, True)
             for name in SERVICES
         ),
         *(
-            Fault(f"outbox of {name} trimmed", partial(_trim, name), within=10.0, takes=10.0, loses_events=True)
+            Fault(f"outbox of {name} trimmed", partial(harms.trim, name), within=10.0, takes=10.0, loses_events=True)
             for name in ("watcher", "scheduler")
         ),
         *(
-            Fault(f"sockets of {name} removed", partial(_remove_sockets, name), frozenset({name}), 5.0)
+            Fault(f"sockets of {name} removed", partial(harms.remove_sockets, name), frozenset({name}), 5.0)
             for name in SERVICES
         ),
-        Fault("torque.ini broken, HUP, kill", _break_ini, frozenset({"scheduler"}), 10.0, 8.0),
+        Fault("torque.ini broken, HUP, kill", harms.break_ini, frozenset({"scheduler"}), 10.0, 8.0),
         *(
-            Fault(f"{name}: {point}", partial(_crash_at, name, point), frozenset({name, _provoked(name)}), 2.0)
+            Fault(
+                f"{name}: {point}", partial(harms.crash_at, name, point), frozenset({name, harms.provoked(name)}), 2.0
+            )
             for name, points in POINTS.items()
             for point in points
         ),
     ]
     if own_disk:
-        found.append(Fault("disk of the state full", _fill_disk, everybody, 20.0, 15.0, True))
+        found.append(Fault("disk of the state full", harms.fill_disk, everybody, 20.0, 15.0, True))
     return found
-
-
-def _kill(name: str, scene: Scene, _chance: random.Random) -> float:
-    before = scene.holder(name)
-    os.kill(before, signal.SIGKILL)
-    return scene.until_others_hold({name: before})
-
-
-def _kill_all(scene: Scene, _chance: random.Random) -> float:
-    before = {name: scene.holder(name) for name in SERVICES}
-    for pid in before.values():
-        os.kill(pid, signal.SIGKILL)
-    return scene.until_others_hold(before)
-
-
-def _stop(name: str, scene: Scene, _chance: random.Random) -> float:
-    before = scene.holder(name)
-    os.kill(before, signal.SIGSTOP)
-    return scene.until_others_hold({name: before})
-
-
-def _give_up(scene: Scene, _chance: random.Random) -> float:
-    """It is FATAL after five tries; the time counts from when it could start again."""
-    before, refuses = scene.holder("watcher"), scene.armoury.refuses("watcher")
-    refuses.touch()
-    try:
-        os.kill(before, signal.SIGKILL)
-        scene.until(lambda: scene.states().get("watcher") == "FATAL", "the watcher FATAL")
-    finally:
-        refuses.unlink()
-    return scene.until_others_hold({"watcher": before})
-
-
-def _kill_supervisord(scene: Scene, chance: random.Random) -> float:
-    before = {name: scene.holder(name) for name in SERVICES}
-    pid = scene.group.supervisord_pid()
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    time.sleep(chance.uniform(0.0, 1.0))
-    began = time.monotonic()
-    scene.group.begin()
-    scene.until_others_hold(before)
-    return time.monotonic() - began
-
-
-def _restart_rtorrent(scene: Scene, chance: random.Random) -> float:
-    scene.rtorrent.stop(timeout=30)
-    return _rtorrent_is_back(scene, chance)
-
-
-def _kill_rtorrent(scene: Scene, chance: random.Random) -> float:
-    scene.rtorrent_killed.append(time.time())
-    scene.rtorrent.kill()
-    return _rtorrent_is_back(scene, chance)
-
-
-def _rtorrent_is_back(scene: Scene, chance: random.Random) -> float:
-    time.sleep(chance.uniform(0.0, 3.0))
-    scene.rtorrent.start(timeout=60)
-    return scene.until_loaded(list(scene.stream.written))
-
-
-def _hang_rtorrent(scene: Scene, chance: random.Random) -> float:
-    scene.rtorrent.pause()
-    try:
-        time.sleep(chance.uniform(2.0, 13.0))
-    finally:
-        scene.rtorrent.resume()
-    return scene.until_loaded(list(scene.stream.written))
-
-
-def _overflow(scene: Scene, _chance: random.Random) -> float:
-    pid, said = scene.holder("watcher"), scene.log("watcher").count("dropped events")
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        # Two files in turn: the kernel joins events that are alike and follow each other.
-        noise = [scene.folder / "watch" / f"noise{number}" for number in (0, 1)]
-        for number in range(2 * _OVERFLOWING):
-            os.close(os.open(noise[number % 2], os.O_WRONLY | os.O_CREAT, 0o644))
-        for _ in range(20):
-            scene.stream.write()
-    finally:
-        os.kill(pid, signal.SIGCONT)
-    took = scene.until_loaded(list(scene.stream.written))
-    scene.until(lambda: scene.log("watcher").count("dropped events") > said, "the overflow said")
-    return took
-
-
-def _corrupt(name: str, scene: Scene, chance: random.Random) -> float:
-    before, path = scene.holder(name), scene.layout.database(name)
-    damaged = len(list(path.parent.glob(f"{path.name}.damaged-*")))
-    said = scene.log(name).count("was damaged")
-    scene.supervisord.stop(name)
-    scene.until(lambda: scene.states().get(name) == "STOPPED", f"{name} stopped")
-    scene.keep_committed(name)
-    with path.open("r+b") as file:
-        for page in {0, *(chance.randrange(max(1, path.stat().st_size // 4096)) for _ in range(20))}:
-            file.seek(page * 4096 + (100 if page == 0 else 0))
-            file.write(chance.randbytes(3900))
-    began = time.monotonic()
-    scene.supervisord.start(name)
-    scene.until_others_hold({name: before})
-    took = time.monotonic() - began
-    scene.until(lambda: len(list(path.parent.glob(f"{path.name}.damaged-*"))) > damaged, f"{path.name} set aside")
-    scene.until(lambda: scene.log(name).count("was damaged") > said, "the damage said")
-    return took
-
-
-def _trim(name: str, scene: Scene, _chance: random.Random) -> float:
-    path, gaps = scene.layout.database(name), scene.gap_count()
-    scene.listener.rest()
-    try:
-        last = _newest(path)
-        scene.until(lambda: _newest(path) > last + 10, f"{name} told something", 30.0)
-        scene.keep_committed(name)
-        with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as db:
-            db.execute("DELETE FROM bus_events WHERE position <= ?", (last + 5,))
-    finally:
-        scene.listener.work()
-    return scene.until(lambda: scene.gap_count() > gaps, "the gap recorded")
-
-
-def _newest(path: Path) -> int:
-    with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as db:
-        return int(db.execute("SELECT max(position) FROM bus_events").fetchone()[0] or 0)
-
-
-def _remove_sockets(name: str, scene: Scene, _chance: random.Random) -> float:
-    before = scene.holder(name)
-    for kind in ("beat", "events", "requests"):
-        (scene.layout.run_dir / f"{name}.{kind}").unlink(missing_ok=True)
-    return scene.until_others_hold({name: before})
-
-
-def _break_ini(scene: Scene, chance: random.Random) -> float:
-    good = scene.ini.read_text()
-    before = {name: scene.holder(name) for name in SERVICES}
-    scene.ini.write_text(_BROKEN_INI)
-    try:
-        for name in ("scheduler", "watcher", "exporter"):
-            scene.supervisord.signal(name, "HUP")
-        scene.until_loaded(list(scene.stream.written))
-        if before != {name: scene.holder(name) for name in SERVICES}:
-            raise RuntimeError("a service ended when it was to read a broken configuration")
-        return _kill("scheduler", scene, chance)
-    finally:
-        scene.ini.write_text(good)
-        with suppress(Exception):
-            scene.supervisord.signal("watcher", "HUP")
-
-
-def _kill_listener(scene: Scene, _chance: random.Random) -> float:
-    before = scene.holder("listener")
-    scene.listener.kill()
-    return scene.until_others_hold({"listener": before})
-
-
-def _fill_disk(scene: Scene, chance: random.Random) -> float:
-    filler = scene.layout.state_dir / "filler"
-    try:
-        with filler.open("wb", buffering=0) as file, suppress(OSError):
-            for size in (1 << 20, 1 << 12):
-                with suppress(OSError):
-                    while True:
-                        file.write(bytes(size))
-        time.sleep(chance.uniform(3.0, 7.0))
-    finally:
-        filler.unlink()
-    return scene.until_loaded(list(scene.stream.written))
-
-
-def _provoked(name: str) -> str:
-    return "exporter" if name == "guardian" else name
-
-
-def _crash_at(name: str, point: str, scene: Scene, _chance: random.Random) -> float:
-    before = scene.holder(name)
-    scene.armoury.arm(name, point)
-    if "replay" in point:
-        scene.listener.kill()
-    elif name == "guardian":
-        # It tells something when another service comes or goes.
-        os.kill(scene.holder(_provoked(name)), signal.SIGKILL)
-    try:
-        scene.until(lambda: scene.armoury.visited(name), f"{name} reached: {point}", 40.0)
-    finally:
-        scene.armoury.disarm(name)
-    return scene.until_others_hold({name: before})

@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from chaos.clock import Clock
+
 _TELLING: Final = (
     "event added, not committed",
     "event committed, not published",
@@ -40,8 +42,10 @@ for service in {services!r}:
     if f"pyrotorque_{{service}}" in sys.orig_argv:
         if os.path.exists(os.path.join({folder!r}, f"{{service}}.refuses")):
             os._exit(70)
+        from chaos.clock import follow
         from chaos.points import wrap
 
+        follow({clock!r})
         wrap(service, {folder!r})
 """
 
@@ -49,7 +53,7 @@ Reached = Callable[[str], None]
 
 
 class Armoury:
-    """The folder of armed points, and the one that comes first on PYTHONPATH."""
+    """The folder of armed points, the group's clock, and the folder that comes first on PYTHONPATH."""
 
     def __init__(self, folder: Path) -> None:
         self._armed = folder / "armed"
@@ -57,7 +61,9 @@ class Armoury:
         self._armed.mkdir(parents=True)
         self.site.mkdir()
         services = tuple(name for name in POINTS if name != "listener")
-        (self.site / "sitecustomize.py").write_text(_SITE.format(services=services, folder=str(self._armed)))
+        self.clock = Clock(folder / "clock")
+        text = _SITE.format(services=services, folder=str(self._armed), clock=str(folder / "clock"))
+        (self.site / "sitecustomize.py").write_text(text)
 
     @property
     def armed(self) -> Path:

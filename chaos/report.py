@@ -17,6 +17,8 @@ from pyrotorque.events import Event, ServiceStateChanged, TorrentLoaded
 
 _GAP_WITHIN = 30.0
 """Seconds after the fault that it comes from."""
+_SILENCE = 5.0
+"""Heartbeats come every second, from whoever is not hurt."""
 
 
 class Counted(NamedTuple):
@@ -119,6 +121,8 @@ def complaints(run: Run, patience: float) -> list[str]:
         for each in run.done
         if each.within and each.recovery is not None and each.recovery > each.within * patience
     ]
+    silence, who = found.silence
+    wrong += [f"{who} was silent for {silence:.1f} s though nobody hurt it"] if silence > _SILENCE * patience else []
     wrong += [f"{count} {what}" for what, count in _miscounts(run).items() if count]
     lost = run.books.events_lost[:5]
     wrong += [f"lost in silence: {place} (gaps: {run.heard.gaps_of(place.source)})" for place in lost]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 
 from chaos.books import balance, heard
+from chaos.clock import put_right
 from chaos.report import Aftermath, Counted
 from chaos.scene import Scene
 from chaos.stream import Written
@@ -35,7 +36,11 @@ def aftermath(made: Scene) -> Aftermath:
     counted = _counted(made)
     made.keep_committed(*SERVICES)
     found = Aftermath(
-        load_latency=[event.seconds for event in made.committed.events.values() if isinstance(event, TorrentLoaded)],
+        load_latency=[
+            put_right(event.seconds, 0.0)
+            for event in made.committed.events.values()
+            if isinstance(event, TorrentLoaded)
+        ],
         silence=made.ears.longest_silence(made.hurts),
         counted=counted,
     )

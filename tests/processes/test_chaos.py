@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from chaos.__main__ import not_done, time_for_all
 from chaos.books import Balance, Committed, Gap, Heard, Place, balance
+from chaos.clock import DAY, Clock, follow, put_right
 from chaos.faults import Done, faults
 from chaos.points import POINTS
 from chaos.report import Aftermath, Counted, Run, complaints, figures
@@ -147,6 +149,10 @@ def run_of(
         (run_of(), []),
         (run_of(Done("kill", 1.0, 2.1, 2.0, False)), ["kill took 2.1 s, promised 2 s"]),
         (run_of(Done("kill", 1.0, None, 2.0, False, "never came back")), ["kill: never came back"]),
+        (
+            run_of(found=Aftermath([], (6.0, "watcher"), Counted(2, 2, 0))),
+            ["watcher was silent for 6.0 s though nobody hurt it"],
+        ),
         (run_of(counted=Counted(3, 2, 0)), ["1 events counted by the exporter that nobody committed"]),
         (run_of(counted=Counted(1, 2, 0)), ["1 events not counted by the exporter"]),
         (run_of(counted=Counted(1, 2, 1)), []),
@@ -158,7 +164,7 @@ def run_of(
             [],
         ),
     ],
-    ids=["well", "slow", "never", "counted twice", "not counted", "said lost", "gap", "gap with a reason"],
+    ids=["well", "slow", "never", "silent", "counted twice", "not counted", "said lost", "gap", "gap with a reason"],
 )  # fmt: skip
 def test_what_breaks_a_promise_is_said(run: Run, said: list[str]) -> None:
     assert complaints(run, patience=1.0) == said
@@ -210,3 +216,15 @@ def test_state_files_may_take_so_much_for_each_metafile() -> None:
     large = [Sample(1.0, "watcher", 1, 0, 0, 0, 200 << 20)]
     assert grown(large, metafiles=100) == ["state files of watcher take 200 MiB"]
     assert grown(large, metafiles=100_000) == []
+
+
+def test_a_clock_moves_what_a_process_takes_for_the_time_and_it_can_be_put_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", time.time)
+    clock, real = Clock(tmp_path / "clock"), time.time()
+    follow(str(tmp_path / "clock"))
+    for ahead in (DAY, -DAY, 0.0):
+        clock.put(ahead)
+        assert time.time() == pytest.approx(real + ahead, abs=60.0)
+        assert put_right(time.time(), real) == pytest.approx(real, abs=60.0)
