@@ -14,6 +14,7 @@ from chaos.scene import Scene
 from pyrotorque.layout import SERVICES
 
 _OVERFLOWING: Final = 9000  # twice two events each: more than the kernel keeps for one listener (16384)
+_STEP_SAID_WITHIN: Final = 8.0
 _BROKEN_INI: Final = "[TORQUE]\njob.queue.active = True\njob.queue.schedule = second=nonsense\n"
 
 
@@ -106,14 +107,20 @@ def overflow(scene: Scene, _chance: random.Random) -> float:
 def step_clock(days: int, scene: Scene, chance: random.Random) -> float:
     """What comes while the clock is wrong, and what comes after it was put right, is loaded as ever."""
     clock, said = scene.armoury.clock, _clock_steps_said(scene)
+
+    def noticed() -> bool:
+        return all(now > then for now, then in zip(_clock_steps_said(scene), said, strict=True))
+
     clock.put(days * DAY)
     try:
-        time.sleep(chance.uniform(1.0, 3.0))
+        # Who only began while it was wrong will know of the second step.
+        with suppress(TimeoutError):
+            scene.until(noticed, "the step said", _STEP_SAID_WITHIN)
+        time.sleep(chance.uniform(0.0, 2.0))
         wrong = scene.until_loaded(list(scene.stream.written))
     finally:
         clock.put(0.0)
-    # Who began while it was wrong knows only of the second step.
-    scene.until(lambda: all(now > then for now, then in zip(_clock_steps_said(scene), said, strict=True)), "steps said")
+    scene.until(noticed, "the step said")
     return max(wrong, scene.until_loaded(list(scene.stream.written)))
 
 

@@ -9,12 +9,13 @@ from chaos.clock import put_right
 from chaos.report import Aftermath, Counted
 from chaos.scene import Scene
 from chaos.stream import Written
-from pyrotorque.events import TorrentLoaded
+from pyrotorque.events import LoadFailed, TorrentLoaded
 from pyrotorque.layout import SERVICES
 from pyrotorque.store import open_readonly
 
 _WITHIN = 120.0
 _COUNTED_WITHIN = 10.0
+_TOLD = 5
 
 
 def drain(made: Scene, written: Sequence[Written]) -> None:
@@ -44,6 +45,10 @@ def aftermath(made: Scene) -> Aftermath:
         silence=made.ears.longest_silence(made.hurts),
         counted=counted,
     )
+    said = made.log("watcher").splitlines()
+    for event in [event for event in made.committed.events.values() if isinstance(event, LoadFailed)][:_TOLD]:
+        about = [line for line in said if event.metafile in line]
+        found.failed_loads.append("\n  ".join([f"{event.metafile}: {event.kind}, {event.reason}", *about]))
     for service in SERVICES:
         folder = f"/proc/{made.holder(service)}/fd"
         found.descriptors.append(f"{service} {len(os.listdir(folder)) if os.path.isdir(folder) else 'gone'}")

@@ -18,10 +18,10 @@ from chaos.report import Aftermath, Counted, Run, complaints, figures
 from chaos.soak import Sample, grown
 from chaos.stream import Written
 from demo.group import REPOSITORY, environment
-from pyrotorque.events import Event, TorrentLoaded, TorrentStarted
+from pyrotorque.events import Event, LoadFailed, TorrentLoaded, TorrentStarted
 
 A, B = "A" * 40, "B" * 40
-FIRST, SECOND = Place("watcher", "e1", 1), Place("watcher", "e1", 2)
+FIRST, SECOND, THIRD = (Place("watcher", "e1", seq) for seq in (1, 2, 3))
 
 
 @pytest.mark.process
@@ -168,6 +168,24 @@ def run_of(
 )  # fmt: skip
 def test_what_breaks_a_promise_is_said(run: Run, said: list[str]) -> None:
     assert complaints(run, patience=1.0) == said
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault", "said"),
+    [
+        ("duplicate", "kill watcher", ["1 loads failed", "about it"]),
+        ("duplicate", "state of watcher corrupted", []),
+        ("invalid", "state of watcher corrupted", ["1 loads failed", "about it"]),
+        ("invalid", "clock a day ahead, and right again", []),
+    ],
+)
+def test_a_load_that_fails_needs_a_fault_that_explains_it(kind: str, fault: str, said: list[str]) -> None:
+    failed = LoadFailed(at=2.0, metafile="a.torrent", job="", kind=kind, reason="")
+    events: dict[Place, Event] = {FIRST: loaded(A), SECOND: started(A, 1.5), THIRD: failed}
+    found = Aftermath([], (0.0, ""), Counted(3, 3, 0), failed_loads=["about it"])
+    heard = Heard(Counter([FIRST, SECOND, THIRD]), [], [])
+    books = balanced(events, FIRST, SECOND, THIRD)
+    assert complaints(Run([Done(fault, 1.0, 1.0, 0.0, True)], [], books, events, heard, found), 1.0) == said
 
 
 def test_a_fault_that_was_never_done_breaks_a_promise_where_there_was_time_for_all() -> None:
