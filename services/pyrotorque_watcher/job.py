@@ -18,8 +18,7 @@ from pyrotorque_watcher.sightings import QUIET, Sightings
 from pyrotorque_watcher.tree import Change, Kind, Tree, WatchLimit
 from pyrotorque_watcher.walk import (
     WATCH_INI,
-    filesystem,
-    is_deaf,
+    deafness,
     is_metafile,
     look,
     matters,
@@ -29,7 +28,6 @@ from pyrotorque_watcher.walk import (
 
 log = logging.getLogger(__name__)
 
-_ROOT_AWAY: Final = 1.0  # how often a missing root is looked for
 _POLL: Final = 2.0  # how often a tree is walked that inotify cannot hear, at most
 # After a walk that took t seconds of work the next comes after so many t at the earliest: 1 % and 2 % of a core.
 _PATIENCE: Final = 100
@@ -55,6 +53,8 @@ class TreeJob:
         self._rounds: deque[Round] = deque()
         self._settling: dict[bytes, float] = {}
         self._worked = 0.0
+        self._silent = ""
+        """Why the kernel tells nothing, if so."""
 
     # -- beginning and end
 
@@ -71,16 +71,11 @@ class TreeJob:
             self._walk(root, "startup")
 
     def _listen(self) -> None:
-        mounts = read_mounts()
-        for root in self.roots.values():
-            kind = filesystem(os.path.realpath(root.path), mounts)
-            if is_deaf(kind):
-                self._poll(root, f"it is on {kind}, where inotify does not hear everything")
         try:
             self._tree.open()
+            self._silent = ""
         except WatchLimit as error:
-            for root in self.roots.values():
-                self._poll(root, str(error))
+            self._silent = str(error)
 
     def close(self) -> None:
         self._tree.close()
@@ -241,28 +236,24 @@ class TreeJob:
                 self._examine(path, now, closed=None)
 
     def _look_at(self, root: Root, clock: float) -> None:
+        if self._silent:
+            self._listen()
         if os.path.isdir(root.path):
             if not root.there:
                 log.info("%s: %s is back", self.name, printable(root.path))
             root.there = True
             self._walk(root, "timer")
             return
-        self._miss(root, clock)
-
-    def _miss(self, root: Root, clock: float) -> None:
-        if root.there:
-            log.warning("%s: %s is not there; it is looked for every second", self.name, printable(root.path))
-        root.there = False
-        root.due = clock + _ROOT_AWAY
+        root.miss(self.name, clock)
 
     def _finish(self, done: Round, now: float, clock: float) -> None:
         root = self.roots[done.root]
-        if done.limit:
-            self._poll(root, done.limit)
         if not done.whole:
+            if done.limit:
+                root.poll(self.name, done.limit)
             return
         if not os.path.isdir(root.path):
-            self._miss(root, clock)
+            root.miss(self.name, clock)
             return
         root.there = True
         if not root.complete:
@@ -273,6 +264,8 @@ class TreeJob:
             self._complete(root, done)
         elif done.loads and done.cause != "folder":
             log.info("%s: found %d new metafiles in %s", self.name, done.loads, printable(root.path))
+        why = self._silent or done.limit or deafness(os.path.realpath(root.path), read_mounts())
+        root.poll(self.name, why)
         pause, patience = (_POLL, _PATIENCE_DEAF) if root.deaf else (self._interval, _PATIENCE)
         root.due = clock + max(pause, patience * self._worked)
 
@@ -293,11 +286,6 @@ class TreeJob:
                 *(self.name, done.baseline, printable(root.path)),
             )
         log.info("%s: watching %s (%d folders)", self.name, printable(root.path), len(done.visited))
-
-    def _poll(self, root: Root, why: str) -> None:
-        if root.deaf != why:
-            log.warning("%s: %s is also looked through every few seconds: %s", self.name, printable(root.path), why)
-        root.deaf = why
 
     @property
     def watches(self) -> int:

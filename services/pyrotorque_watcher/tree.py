@@ -119,7 +119,7 @@ class Tree:
         if self._fd < 0:
             raise WatchLimit(
                 f"no inotify instance ({os.strerror(self._kernel.get_errno())}): raise "
-                "fs.inotify.max_user_instances (sysctl) and restart pyrotorque, until then the tree is polled"
+                "fs.inotify.max_user_instances (sysctl), until then the tree is polled"
             )
 
     def close(self) -> None:
@@ -154,8 +154,8 @@ class Tree:
             return True
         if self._kernel.get_errno() in (errno.ENOSPC, errno.ENOMEM):
             raise WatchLimit(
-                f"no more inotify watches after {len(self)} folders: raise fs.inotify.max_user_watches (sysctl) and "
-                "restart pyrotorque, until then the rest of the tree is polled"
+                f"no more inotify watches after {len(self)} folders: raise fs.inotify.max_user_watches (sysctl), "
+                "until then the rest of the tree is polled"
             )
         return False
 

@@ -2,8 +2,10 @@
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+
+from pyrotorque.text import printable
 
 _SUFFIXES = (b".torrent", b".magnet")
 WATCH_INI = b"watch.ini"
@@ -112,18 +114,33 @@ def nearest_root(path: bytes, roots: Iterable[bytes]) -> bytes | None:
     return max((root for root in roots if inside(path, root)), key=len, default=None)
 
 
+def deafness(path: bytes, mounts: str) -> str:
+    """Why inotify does not hear everything at and below `path`, by the text of /proc/self/mountinfo; empty where it
+    does."""
+    if is_deaf(kind := filesystem(path, mounts)):
+        return f"it is on {kind}, where inotify does not hear everything"
+    for point, kind in _mounted(mounts):
+        if is_deaf(kind) and inside(point, path):
+            return f"{printable(point)} in it is on {kind}, where inotify does not hear everything"
+    return ""
+
+
 def filesystem(path: bytes, mounts: str) -> str:
-    """The type of the filesystem that holds `path`, by the text of /proc/self/mountinfo."""
+    """The type of the filesystem that holds `path`."""
     best, kind = -1, ""
+    for point, mounted in _mounted(mounts):
+        if inside(path, point) and len(point) >= best:
+            best, kind = len(point), mounted
+    return kind
+
+
+def _mounted(mounts: str) -> Iterator[tuple[bytes, str]]:
+    """Where filesystems are mounted, and their types."""
     for line in mounts.splitlines():
         head, _, tail = line.partition(" - ")
         words = head.split()
-        if len(words) < 5 or not tail:
-            continue
-        point = _unescaped(words[4])
-        if inside(path, point) and len(point) >= best:
-            best, kind = len(point), tail.split()[0]
-    return kind
+        if len(words) >= 5 and tail:
+            yield _unescaped(words[4]), tail.split()[0]
 
 
 def _unescaped(text: str) -> bytes:

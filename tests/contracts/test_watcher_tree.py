@@ -308,7 +308,9 @@ def test_linked_folders_are_followed_only_when_wanted_and_never_in_circles(short
         assert len(watching.rows) == 2
 
 
-def test_a_tree_without_watches_is_polled(short_folder: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tree_without_watches_is_polled_until_there_are_some_again(
+    short_folder: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def none_left(self: Tree, folder: bytes, *, root: bool = False, follow: bool = False) -> bool:
         raise WatchLimit("no more watches: raise fs.inotify.max_user_watches")
 
@@ -317,7 +319,30 @@ def test_a_tree_without_watches_is_polled(short_folder: Path, root: Path, monkey
         watching.settle()
         path = drop(root / "a" / "b.torrent")
         watching.until(lambda: watching.state(path) == "seen")
-        assert "max_user_watches" in watching.watcher.jobs[0].roots[bytes(root)].deaf
+        watched = watching.watcher.jobs[0].roots[bytes(root)]
+        assert "max_user_watches" in watched.deaf
+        monkeypatch.undo()
+        watching.until(lambda: not watched.deaf)
+        path = drop(root / "a" / "c.torrent")
+        watching.until(lambda: watching.state(path) == "seen", 1)
+
+
+def test_a_tree_is_polled_until_the_kernel_gives_an_inotify_instance(
+    short_folder: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(self: Tree) -> None:
+        raise WatchLimit("no inotify instance: raise fs.inotify.max_user_instances")
+
+    monkeypatch.setattr(Tree, "open", none_left)
+    with Watching(short_folder, job(root)) as watching:
+        watching.settle()
+        path = drop(root / "a" / "b.torrent")
+        watching.until(lambda: watching.state(path) == "seen")
+        monkeypatch.undo()
+        watching.until(lambda: watching.watcher.jobs[0].fileno() >= 0)
+        watching.until(lambda: not watching.watcher.jobs[0].roots[bytes(root)].deaf)
+        path = drop(root / "a" / "c.torrent")
+        watching.until(lambda: watching.state(path) == "seen", 1)
 
 
 def test_a_reader_that_was_never_opened_hears_nothing_and_knows_folders(root: Path) -> None:

@@ -8,7 +8,17 @@ import pytest
 from pyrotorque_watcher.inis import folders_between
 from pyrotorque_watcher.sight import Sight
 from pyrotorque_watcher.started import group_started, process_started
-from pyrotorque_watcher.walk import filesystem, inside, int64, is_deaf, is_metafile, listing, look, nearest_root
+from pyrotorque_watcher.walk import (
+    deafness,
+    filesystem,
+    inside,
+    int64,
+    is_deaf,
+    is_metafile,
+    listing,
+    look,
+    nearest_root,
+)
 
 MOUNTS = """\
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
@@ -39,6 +49,21 @@ def test_the_filesystem_of_a_path_is_that_of_the_nearest_mount(path: bytes, kind
 )
 def test_inotify_is_deaf_where_others_write(kind: str, deaf: bool) -> None:
     assert is_deaf(kind) is deaf
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        (b"/srv/watch", ""),
+        (b"/home/me/remote/disk", ""),
+        (b"/mnt/n as/watch", "it is on nfs4"),
+        (b"/home/me", "/home/me/remote in it is on fuse.sshfs"),
+        (b"/mnt/n", ""),
+    ],
+)
+def test_a_tree_is_deaf_where_it_lies_and_where_others_are_mounted_in_it(path: bytes, said: str) -> None:
+    assert deafness(path, MOUNTS).startswith(said)
+    assert bool(deafness(path, MOUNTS)) is bool(said)
 
 
 @pytest.mark.parametrize("name", [b"a.torrent", b".torrent", b"A.TORRENT", b"x.magnet", b"\xff.torrent"])
