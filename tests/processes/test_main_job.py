@@ -5,7 +5,8 @@ import json
 import os
 import signal
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,15 @@ job.treewatch.path          = {watch}
 job.treewatch.load_mode     = start
 job.treewatch.queued        = True
 """
+
+EXPORTER = """\
+job.exporter.handler        = pyrocore.daemon.exporter:RtorrentExporter
+job.exporter.active         = True
+job.exporter.port           = {port}
+"""
+
+# So many metafiles come between a kill and the wait for the killed.
+WHILE_AWAY = 30
 
 # The manual's minimal configuration, its paths adapted.
 MANUAL = """\
@@ -94,6 +104,27 @@ def told(group: Group, kind: str) -> collections.Counter[str]:
     return collections.Counter(event["info_hash"] for event in events if event["type"] == kind)
 
 
+def shown(port: int) -> list[str]:
+    """The lines of /metrics; none while nobody listens."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            return str(answer.read(), "utf-8").splitlines()
+    except OSError:
+        return []
+
+
+def arrived(port: int) -> dict[str, float]:
+    """How many events of loads and starts the exporter has taken, over all its lives."""
+    kinds = ("TorrentLoaded", "TorrentStarted")
+    lines = [line for line in shown(port) if line.startswith("pyrotorque_events_received_total{")]
+    return {kind: sum(float(line.split()[-1]) for line in lines if f'"{kind}"' in line) for kind in kinds}
+
+
+def back(group: Group, killed: Mapping[str, int]) -> bool:
+    """Whether all run, and those killed as other processes than before."""
+    return group.running() and all(group.pid(service) != pid for service, pid in killed.items())
+
+
 def test_a_metafile_in_a_new_deep_folder_is_loaded_and_started(rtorrent: PrivateRTorrent, folder: Path) -> None:
     watch = folder / "watch"
     with Group(folder / "conf", QUEUE_AND_WATCH.format(url=rtorrent.url, watch=watch)) as group:
@@ -141,20 +172,25 @@ def test_the_manuals_configuration_works_on_a_plain_rtorrent(rtorrent: PrivateRT
 
 
 def test_nothing_is_lost_or_doubled_when_services_are_killed(rtorrent: PrivateRTorrent, folder: Path) -> None:
-    watch, wanted = folder / "watch", set[str]()
+    watch, wanted, port = folder / "watch", set[str](), free_port()
+    ini = (QUEUE_AND_WATCH + EXPORTER).format(url=rtorrent.url, watch=watch, port=port)
+    killed: dict[str, int] = {}
     turn = {60: ["scheduler"], 110: ["watcher"], 160: ["exporter"], 210: ["guardian"], 260: list(SERVICES)}
-    with Group(folder / "conf", QUEUE_AND_WATCH.format(url=rtorrent.url, watch=watch)) as group:
+    with Group(folder / "conf", ini) as group:
         for number, name in stream(watch, 300):
             wanted.add(name)
             if number in turn:
-                before = {service: group.pid(service) for service in turn[number]}
-                for pid in before.values():
+                killed = {service: group.pid(service) for service in turn[number]}
+                for pid in killed.values():
                     os.kill(pid, signal.SIGKILL)
-                eventually(lambda: group.running() and all(group.pid(s) != p for s, p in before.items()), 30)  # noqa: B023
+            elif number - WHILE_AWAY in turn:
+                eventually(partial(back, group, killed), 30, why=f"{', '.join(killed)} run again")
         eventually(lambda: items(rtorrent.url) == wanted, 60, why="all loaded")
         eventually(lambda: active(rtorrent.url) == wanted, 60, why="all started")
         eventually(lambda: told(group, "TorrentLoaded") == dict.fromkeys(wanted, 1), 30, why="each load told once")
         eventually(lambda: told(group, "TorrentStarted") == dict.fromkeys(wanted, 1), 30, why="each start told once")
+        once = {"TorrentLoaded": 300, "TorrentStarted": 300}
+        eventually(lambda: arrived(port) == once, 30, why="each arrived once")
 
 
 def test_nothing_is_lost_when_rtorrent_goes_away_and_comes_back(rtorrent: PrivateRTorrent, folder: Path) -> None:
@@ -199,23 +235,14 @@ def test_a_stopped_service_exits_at_once_and_leaves_nothing_behind(rtorrent: Pri
 
 def test_prometheus_sees_loads_and_starts(rtorrent: PrivateRTorrent, folder: Path) -> None:
     watch, port = folder / "watch", free_port()
-    exporter = f"""\
-job.exporter.handler = pyrocore.daemon.exporter:RtorrentExporter
-job.exporter.active  = True
-job.exporter.port    = {port}
-"""
-    with Group(folder / "conf", QUEUE_AND_WATCH.format(url=rtorrent.url, watch=watch) + exporter):
+    with Group(folder / "conf", (QUEUE_AND_WATCH + EXPORTER).format(url=rtorrent.url, watch=watch, port=port)):
         for _ in stream(watch, 5):
             pass
 
-        def shown() -> bool:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-                    lines = answer.read().decode().splitlines()
-            except OSError:  # it does not listen yet
-                return False
+        def seen() -> bool:
+            lines = shown(port)
             loads = sum(float(line.split()[-1]) for line in lines if line.startswith("pyrotorque_watch_loads_total"))
             starts = sum(float(line.split()[-1]) for line in lines if line.startswith("pyrotorque_queue_starts_total"))
             return loads == 5 and starts == 5 and "rtorrent_up 1.0" in lines
 
-        eventually(shown, 30, interval=0.2)
+        eventually(seen, 30, interval=0.2)
