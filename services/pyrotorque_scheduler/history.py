@@ -50,9 +50,10 @@ class History:
         """The newest decisions first, of one job, and about an info-hash or a part of a name if given."""
         rows = self._store.db.execute(
             "SELECT at, job, verdict, text, info_hash, name FROM decisions"
-            " WHERE (?1 IS NULL OR job = ?1) AND (?2 IS NULL OR info_hash = upper(?2) OR instr(lower(name), lower(?2)))"
-            " ORDER BY number DESC LIMIT ?3",
-            (job, item, count),
+            " WHERE (:job IS NULL OR job = :job)"
+            " AND (:item IS NULL OR info_hash = upper(:item) OR instr(lower(name), lower(:item)))"
+            " ORDER BY number DESC LIMIT :count",
+            {"job": job, "item": item, "count": count},
         )
         return [
             Decided(at=at, job=of, verdict=verdict, text=text, info_hash=item, name=name)

@@ -108,10 +108,11 @@ class Ledger:
     def same_file(self, job: str, found: Found) -> Known | None:
         """A row under another path that is this very file, by its inode or its name; one whose file is gone from there
         is preferred. The device says nothing: it changes with each mount."""
-        same = f"SELECT {_KNOWN} FROM metafiles WHERE mtime_ns = ?1 AND size = ?2 AND job = ?3 AND path != ?4"
+        same = f"SELECT {_KNOWN} FROM metafiles WHERE mtime_ns = ? AND size = ? AND job = ? AND path != ?"
+        of = (found.mtime_ns, found.size, job, found.path)
         rows = self._db.execute(
-            f"{same} AND inode = ?5 UNION {same} AND substr(path, length(folder) + 2) = ?6 ORDER BY 9 DESC LIMIT 1",
-            (found.mtime_ns, found.size, job, found.path, found.inode, found.path.rpartition(b"/")[2]),
+            f"{same} AND inode = ? UNION {same} AND substr(path, length(folder) + 2) = ? ORDER BY 9 DESC LIMIT 1",
+            (*of, found.inode, *of, found.path.rpartition(b"/")[2]),
         )
         row = rows.fetchone()
         return None if row is None else Known(*row)
@@ -141,11 +142,11 @@ class Ledger:
             "INSERT OR REPLACE INTO metafiles (turn, job, path, folder, root, size, mtime_ns, ctime_ns, device, inode,"
             " state, reason, first_seen, changed, closed, settled, token, broken, was)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-            " coalesce((SELECT broken FROM metafiles WHERE job = ?2 AND path = ?3), ''),"
-            " coalesce((SELECT info_hash FROM metafiles WHERE job = ?2 AND path = ?3), ''))",
+            " coalesce((SELECT broken FROM metafiles WHERE job = ? AND path = ?), ''),"
+            " coalesce((SELECT info_hash FROM metafiles WHERE job = ? AND path = ?), ''))",
             (
                 *(*where, found.device, found.inode, seen.state, seen.reason, now, now, seen.closed, seen.settled),
-                token,
+                *(token, job, found.path, job, found.path),
             ),
         )
 
