@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -179,7 +180,9 @@ def test_what_breaks_a_promise_is_said(run: Run, said: list[str]) -> None:
         ("invalid", "clock a day ahead, and right again", []),
     ],
 )
-def test_a_load_that_fails_needs_a_fault_that_explains_it(kind: str, fault: str, said: list[str]) -> None:
+def test_a_load_that_fails_needs_a_fault_that_explains_it(
+    kind: Literal["invalid", "duplicate"], fault: str, said: list[str]
+) -> None:
     failed = LoadFailed(at=2.0, metafile="a.torrent", job="", kind=kind, reason="")
     events: dict[Place, Event] = {FIRST: loaded(A), SECOND: started(A, 1.5), THIRD: failed}
     found = Aftermath([], (0.0, ""), Counted(3, 3, 0), failed_loads=["about it"])
