@@ -112,7 +112,9 @@ def test_every_file_that_a_container_mounts_is_there() -> None:
 
 def test_what_the_image_copies_is_enough_to_build_the_wheel(tmp_path: Path) -> None:
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (DOCKER / "Dockerfile").read_text(), re.MULTILINE)
-    for name in " ".join(copied).split():
+    sent = re.findall(r"^!(.+)$", (DOCKER / "Dockerfile.dockerignore").read_text(), re.MULTILINE)
+    assert sorted(sent) == sorted(" ".join(copied).split())
+    for name in sent:
         source = REPOSITORY / name
         take = shutil.copytree if source.is_dir() else shutil.copy
         take(source, tmp_path / name)
