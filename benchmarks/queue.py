@@ -31,7 +31,7 @@ def measure(count: int = 10_000, runs: int = 9) -> list[Figure]:
         fill(rtorrent, count)
         found = _found(folder, rtorrent, runs, count)
         figures = [found, *(_cheap(what, folder, rtorrent, runs, change) for what, change in CHEAP.items())]
-        nothing = _theirs(rtorrent, runs // 3, "is_complete=no is_open=no prio>3", 50_000)
+        nothing = their_check(rtorrent, runs // 3, "is_complete=no is_open=no prio>3", 50_000)
         figures.append(Figure("pyrosimple: nothing startable", "", f"{nothing * 1e3:.0f} ms"))
     with scratch() as folder, PrivateRTorrent(folder / "rt") as rtorrent:
         fill_complete(rtorrent, count)
@@ -45,7 +45,7 @@ def _found(folder: Path, rtorrent: PrivateRTorrent, runs: int, count: int) -> Fi
     client = RTorrent(rtorrent.url, read_timeout=60)
     with _checking(folder, rtorrent, downloading_max=50_000) as check:
         plain, ours = _timed([lambda: client.rows("main", FIELDS), check], runs, rtorrent.pid)
-    theirs = _theirs(rtorrent, runs // 3, MATCHER, 50_000)
+    theirs = their_check(rtorrent, runs // 3, MATCHER, 50_000)
     ratio = ours.everything / plain.everything
     return Figure(
         f"check with {count} startable items (processor in rTorrent)",
@@ -59,7 +59,7 @@ def _found(folder: Path, rtorrent: PrivateRTorrent, runs: int, count: int) -> Fi
 def _mostly_complete(folder: Path, rtorrent: PrivateRTorrent, runs: int, count: int) -> Figure:
     with _checking(folder, rtorrent, downloading_max=50_000) as check:
         (ours,) = _timed([check], runs, rtorrent.pid)
-    theirs = _theirs(rtorrent, runs // 3, MATCHER, 50_000)
+    theirs = their_check(rtorrent, runs // 3, MATCHER, 50_000)
     what = f"check with {count} complete and 20 startable items"
     return Figure(what, str(ours), f"pyrosimple {theirs * 1e3:.0f} ms", "≤ 15 ms", ours.wall <= 0.015)
 
@@ -122,7 +122,8 @@ def _numbers(took: Took) -> tuple[float, float, float]:
     return took.wall, took.processor, took.everything
 
 
-def _theirs(rtorrent: PrivateRTorrent, runs: int, matcher: str, maximum: int) -> float:
+def their_check(rtorrent: PrivateRTorrent, runs: int, matcher: str, maximum: int) -> float:
+    """Seconds of one run of pyrosimple's queue, the median of `runs`."""
     command = [str(PYROSIMPLE), str(REPOSITORY / "benchmarks" / "theirs" / "queue_check.py")]
     words = [f"scgi+unix://{rtorrent.socket}", str(runs), matcher, str(maximum)]
     ended = subprocess.run([*command, *words], capture_output=True, text=True, check=False, timeout=300)
