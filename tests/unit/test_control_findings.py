@@ -76,6 +76,16 @@ def test_a_watched_tree_that_rtorrent_loads_from_is_a_warning(tmp_path: Path) ->
     assert "comment out that schedule" in said
 
 
+def test_a_link_to_a_folder_that_rtorrent_loads_from_is_a_warning_too(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "watch").symlink_to(tmp_path / "data")
+    (tmp_path / "more.rc").write_text(f"schedule2 = w,5,5,load.start={tmp_path}/data/*.torrent\n")
+    (tmp_path / ".rtorrent.rc").write_text(f"import = {tmp_path}/more.rc\n")
+    torque = f"[TORQUE]\njob.treewatch.active = 1\njob.treewatch.path = {tmp_path}/watch\n"
+    (tmp_path / "torque.ini").write_text(torque)
+    assert len(list(overlaps(load(tmp_path, Options()).settings, tmp_path))) == 1
+
+
 def test_a_hook_that_hands_a_torrents_value_to_a_shell_is_a_warning(tmp_path: Path) -> None:
     hook = 'method.set_key = event.download.finished, move, "execute=sh,-c,\\"mv $d.base_path= /done\\""'
     (tmp_path / ".rtorrent.rc").write_text(f"# mine\n{hook}\n")
