@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from itertools import pairwise
 from math import inf
@@ -19,13 +19,20 @@ _LOOKED_AT: Final = 400
 _PROBES: Final = tuple(sorted({*range(0, 8 * 86_400, 3_600), *range(0, 400 * 86_400, 86_400)}))
 _CLOSE: Final = 0.1
 _JITTER: Final = "jitter"
+# The least that a Unix time of today can be more than another.
+_INSTANT: Final = 1e-6
 
 
 class Schedule:
     """When a job runs; equal texts make equal schedules, times are Unix seconds in the machine's time zone."""
 
-    def __init__(self, text: str, fields: Mapping[str, str], trigger: Any) -> None:
-        self.text, self.fields, self.trigger = text, fields, trigger
+    def __init__(self, text: str, fields: Mapping[str, str]) -> None:
+        """Raises ValueError where a field holds what it cannot."""
+        times = {name: value for name, value in fields.items() if name != _JITTER}
+        self.text, self.fields = text, fields
+        # The pace and its grants need times that stay the same whenever they are asked for: only the clock jitters.
+        self._exact: Any = CronTrigger(**times)
+        self.trigger: Any = CronTrigger(**times, jitter=_seconds(fields.get(_JITTER, "0")))
 
     def __repr__(self) -> str:
         return f"Schedule({self.text!r})"
@@ -39,7 +46,8 @@ class Schedule:
     def next_fire(self, after: datetime | float) -> float | None:
         """The first fire strictly after that moment; None when there is none any more."""
         moment = after.timestamp() if isinstance(after, datetime) else after
-        found = self.trigger.get_next_fire_time(None, self._local(moment) + timedelta(microseconds=1))
+        # Added to the Unix time: added to a local time it would lose which of autumn's two equal hours is meant.
+        found = self._exact.get_next_fire_time(None, self._local(moment + _INSTANT))
         return found.timestamp() if found else None
 
     def fires(self, after: datetime | float, count: int) -> list[float]:
@@ -81,19 +89,22 @@ class Schedule:
         return self._largest
 
     def _local(self, moment: float) -> datetime:
-        return datetime.fromtimestamp(moment, self.trigger.timezone)
+        return datetime.fromtimestamp(moment, self._exact.timezone)
 
 
 def parse_schedule(text: str) -> Schedule:
     """The schedule in `text`; raises UserError that says which part is wrong."""
     fields = _fields(text)
-    arguments: dict[str, Any] = dict(fields)
     try:
-        if _JITTER in arguments:
-            arguments[_JITTER] = int(arguments[_JITTER])
-        return Schedule(text, fields, CronTrigger(**arguments))
+        return Schedule(text, fields)
     except (ValueError, TypeError) as error:
         raise UserError(f"{text!r} is not a schedule: {error}") from error
+
+
+def _seconds(jitter: str) -> int:
+    if not jitter.isdecimal():
+        raise ValueError(f"jitter is {jitter!r}, and must be a number of seconds")
+    return int(jitter)
 
 
 def _fields(text: str) -> dict[str, str]:

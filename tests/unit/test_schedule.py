@@ -3,10 +3,11 @@
 import os
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from math import inf
 
 import pytest
+from tzlocal import reload_localzone
 
 from pyrotorque.errors import UserError
 from pyrotorque.schedule import parse_schedule
@@ -16,10 +17,12 @@ from pyrotorque.schedule import parse_schedule
 def _in_london(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TZ", "Europe/London")
     time.tzset()
+    reload_localzone()
     yield
     monkeypatch.undo()
     os.environ.setdefault("TZ", "UTC")
     time.tzset()
+    reload_localzone()
 
 
 def fire(text: str, after: str) -> str:
@@ -84,6 +87,7 @@ def test_gaps(text: str, smallest: float, largest: float) -> None:
         ('hour="5', "quotation"),
         ("day=3rd xyz", "is not a schedule"),
         ("second=", "is not a schedule"),
+        ("second=0 jitter=-5", "jitter is '-5', and must be a number of seconds"),
     ],
 )
 def test_what_is_wrong_is_said(text: str, said: str) -> None:
@@ -91,6 +95,28 @@ def test_what_is_wrong_is_said(text: str, said: str) -> None:
         parse_schedule(text)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_it_goes_on_firing_in_the_hour_that_comes_twice_in_autumn() -> None:
+    schedule, begin = parse_schedule("second=*/15"), datetime.fromisoformat("2026-10-25 01:00").timestamp()
+    assert schedule.fires(begin - 1, 480) == [begin + 15 * number for number in range(480)]
+
+
+def test_a_night_of_the_schedule_is_an_hour_longer_in_autumn() -> None:
+    begin = datetime.fromisoformat("2026-10-24 12:00").timestamp()
+    nightly = parse_schedule("hour=1-6 minute=*/30").fires(begin, 15)
+    assert [datetime.fromtimestamp(fire).strftime("%d %H") for fire in nightly].count("25 01") == 4
+    assert datetime.fromtimestamp(nightly[-1]).isoformat(" ") == "2026-10-26 01:00:00"
+
+
+def test_jitter_shifts_what_the_clock_does_and_not_what_the_pace_counts_by() -> None:
+    schedule = parse_schedule("second=*/15 jitter=10")
+    assert {schedule.next_fire(1000.0) for _ in range(20)} == {1005.0}
+    assert schedule.smallest_gap() == 15
+    ticks = {schedule.trigger.get_next_fire_time(None, datetime.fromtimestamp(1000.0, UTC)) for _ in range(20)}
+    assert len(ticks) > 1
+    assert all(1005 <= tick.timestamp() <= 1015 for tick in ticks)
+    assert schedule != parse_schedule("second=*/15")
 
 
 def test_equal_texts_are_equal_schedules() -> None:
