@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pyrotorque_scheduler.decisions import Candidate, Hold, Limits, Start, State
 from pyrotorque_scheduler.grant import grant
 from pyrotorque_scheduler.moments import Moment
-from pyrotorque_scheduler.policy import after_start, decide
+from pyrotorque_scheduler.policy import after_start, counts_for, decide
 
 
 @dataclass
@@ -73,7 +73,7 @@ class History:
         now = Moment(at + self.wall_error, at, "boot")
         granted = grant(self.schedule, self.limits.start_at_once, self.state.spent, now.wall)
         decisions = decide(self.waiting, len(self.running), self.limits, self.state, granted, now, opens=self.opens)
-        batch_at = now.earlier(now.wall - granted.fire) if tick and granted.fire is not None else now
+        batch_at = counts_for(granted, now, tick)
         for decision in decisions:
             if isinstance(decision, Start):
                 self._start(decision, at)

@@ -2,17 +2,20 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Final
 
 from pyrotorque_scheduler.batch import Batch, Disks
 from pyrotorque_scheduler.decisions import Candidate, Decision, Hold, Limits, Start, State
 from pyrotorque_scheduler.grant import Grant
 from pyrotorque_scheduler.moments import Moment, elapsed
 
+_LATE: Final = 1.0
+
 
 def closed(limits: Limits, state: State, granted: Grant, opens: float | None, now: Moment) -> Hold | None:
     """Why nothing may be started whatever rTorrent would answer; the hours of the job are open when `opens` is past."""
     if state.paused:
-        return Hold("paused", "the job is paused: `pyrotorque resume` lets it run again")
+        return Hold("paused", "the job is paused: `pyrotorque resume JOB` lets it run again")
     if opens is None or opens > now.wall:
         return Hold("hours", "outside the hours of this job", opens)
     since = elapsed(state.last_batch, now) if state.last_batch else None
@@ -86,6 +89,16 @@ def _succeeding(batch: Batch, candidates: Iterable[Candidate]) -> Iterable[Decis
             batch.succeeded(item)
         elif decision.reason == "batch_full":
             return
+
+
+def counts_for(granted: Grant, now: Moment, tick: bool) -> Moment:
+    """The moment for which a batch counts that begins now.
+
+    Ticks come some milliseconds late: their batches count for the fire time itself, or the pace would drift. One that
+    comes later than that (rTorrent hung, the machine slept) counts for when it came, or the next would be too soon.
+    """
+    late = now.wall - granted.fire if tick and granted.fire is not None else 0.0
+    return now.earlier(late) if late < _LATE else now
 
 
 def after_start(state: State, granted: Grant, at: Moment) -> State:

@@ -2,6 +2,7 @@
 
 from pyrotorque_scheduler.batch import FAILURES_MAX, Batch, Disks
 from pyrotorque_scheduler.decisions import Candidate, Decision, Failure, Hold, Limits, Start, State
+from pyrotorque_scheduler.grant import Spent
 from pyrotorque_scheduler.policy import jammed, room
 from tests.histories import history
 
@@ -74,6 +75,17 @@ def test_a_tick_soon_after_an_event_waits_until_the_gap_is_over() -> None:
 def test_ticks_that_come_a_little_late_do_not_drift() -> None:
     queue = history().queued("AA", "BB", "CC").step(at=0.4).step(at=15.1).step(at=30.0)
     assert queue.times == [0.4, 15.1, 30.0]
+
+
+def test_a_tick_that_comes_much_too_late_does_not_cut_the_intermission_after_it() -> None:
+    queue = history(intermission=60, every=60).queued("AA", "BB").step(at=50).step(at=60).event(at=109).event(at=110)
+    assert queue.times == [50, 110]
+
+
+def test_what_a_batch_spent_of_its_fire_time_is_remembered() -> None:
+    queue = history(at_once=3).queued("AA", "BB").step(at=30)
+    assert queue.state.spent == Spent(30.0, 2)
+    assert queue.queued("CC").step(at=45).state.spent == Spent(45.0, 1)
 
 
 def test_grants_do_not_add_up_over_quiet_times() -> None:

@@ -1,5 +1,6 @@
 """What holds for the queue whatever happens: ticks, events, completions, clock steps, in any order."""
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -13,9 +14,12 @@ from pyrotorque_scheduler.forecast import Facts, forecast
 from pyrotorque_scheduler.moments import Moment
 from tests.histories import History, history
 
-SECONDS = st.integers(min_value=0, max_value=40)
+ALREADY = 8
+SECONDS = st.integers(min_value=0, max_value=20)
 THINGS = st.lists(
-    st.tuples(st.sampled_from(["tick", "event", "queue", "complete", "clock"]), SECONDS), min_size=5, max_size=60
+    st.tuples(st.sampled_from(["tick", "event", "event", "queue", "complete", "clock"]), SECONDS),
+    min_size=5,
+    max_size=60,
 )
 LIMITS = st.fixed_dictionaries(
     {
@@ -24,13 +28,15 @@ LIMITS = st.fixed_dictionaries(
         "at_once": st.integers(0, 4),
         "intermission": st.sampled_from([0.0, 7.0, 60.0]),
         "every": st.sampled_from([1.0, 5.0, 15.0]),
+        "until": st.sampled_from([1030.0, math.inf, math.inf]),
     }
 )
 
 
 def lived(limits: dict[str, float], things: list[tuple[str, int]], clock: bool = False) -> History:
     """A history in which each thing happens some seconds after the one before; ticks fall on the schedule."""
-    queue, now, number = history(**limits), 1000.0, 0  # type: ignore[arg-type]
+    queue, now, number = history(**limits), 1000.0, ALREADY  # type: ignore[arg-type]
+    queue.queued(*(f"{number:03}" for number in range(ALREADY)))
     for thing, seconds in things:
         now += seconds
         if thing == "queue":
@@ -41,8 +47,9 @@ def lived(limits: dict[str, float], things: list[tuple[str, int]], clock: bool =
         elif thing == "clock" and clock:
             queue.clock_steps(seconds * 100 - 2000)
         elif thing == "tick":
-            now = queue.schedule.next_fire(now - 0.001) or now
-            queue.step(at=now)
+            fire = queue.schedule.next_fire(now - 0.001)
+            now = now if fire is None else fire
+            queue.event(at=now) if fire is None else queue.step(at=now)
         else:
             queue.event(at=now)
         assert len(queue.running) <= max(queue.limits.downloading_max, queue.limits.downloading_min)
@@ -62,11 +69,19 @@ def test_no_item_is_started_twice_and_the_order_is_kept(
 
 
 @given(LIMITS, THINGS)
+@settings(max_examples=300)
 def test_batches_keep_the_pace_and_the_intermission(limits: dict[str, float], things: list[tuple[str, int]]) -> None:
     queue = lived(limits, things, clock=False)
     least = max(limits["every"], limits["intermission"])
     times = batches(queue)
     assert all(after - before >= least for before, after in pairwise(times))
+
+
+@given(LIMITS, THINGS)
+def test_nothing_starts_outside_the_window_of_the_schedule(
+    limits: dict[str, float], things: list[tuple[str, int]]
+) -> None:
+    assert all(at < limits["until"] + limits["every"] for at in lived(limits, things).times)
 
 
 @given(LIMITS, THINGS)
