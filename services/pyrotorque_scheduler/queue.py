@@ -3,6 +3,7 @@
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from pyrotorque.conditions import Condition, parse
 from pyrotorque.customfields import worker_of
@@ -20,11 +21,14 @@ from pyrotorque_scheduler.metrics import Metrics
 from pyrotorque_scheduler.moments import Moment
 from pyrotorque_scheduler.naming import logger_of
 from pyrotorque_scheduler.notice import print_start
-from pyrotorque_scheduler.policy import after_start, closed, full, jammed, room
+from pyrotorque_scheduler.policy import after_start, closed, counts_for, full, jammed, room
 from pyrotorque_scheduler.rules import Rules
 from pyrotorque_scheduler.standing import Standing
 from pyrotorque_scheduler.starting import Starter
 from pyrotorque_scheduler.verifying import Intent
+
+# Of thousands that a full disk holds, the first tell the story; all of them would push everything else out of it.
+_TOLD: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +154,10 @@ class Queue:
         oldest = float(min(filter(None, items.values("loaded")), default=0.0))
         self._metrics.oldest.set(oldest, self.name)
         returning = self._returning.due(self._rtorrent, self.rules, now.wall) if cause == "tick" else []
-        batch = self._batch(room(limits, granted.left, downloading), bool(returning), now.wall)
-        fire = granted.fire if cause == "tick" else None
-        # Ticks come some milliseconds late: batches of ticks count for the fire time itself, or the pace would drift.
-        turn = _Turn(granted, now, now if fire is None else now.earlier(now.wall - fire))
-        self._start_some(batch, self._ordered([*items, *returning]) if returning else items, turn)
+        candidates = self._ordered([*items, *returning]) if returning else items
+        disks_matter = bool(returning or (limits.min_free and items))
+        batch = self._batch(room(limits, granted.left, downloading), disks_matter, now.wall)
+        self._start_some(batch, candidates, _Turn(granted, now, counts_for(granted, now, cause == "tick")))
         return Outcome(
             now.wall, batch.why_no_more(), batch.started, len(items), downloading + batch.started, asked=True
         )
@@ -166,7 +169,6 @@ class Queue:
         return int(str(self._rtorrent.call("throttle.global_down.rate", ""))) if self.rules.limits.max_down_rate else 0
 
     def _batch(self, count: int, disks_matter: bool, now: float) -> Batch:
-        disks_matter = disks_matter or bool(self.rules.limits.min_free)
         promised = self._promised(now) if disks_matter else {}
         return Batch(count, Disks(promised, self.rules.limits.min_free), self._starter.failures, now)
 
@@ -174,12 +176,15 @@ class Queue:
         return promised_of(self._rtorrent, self.rules, now)
 
     def _start_some(self, batch: Batch, items: Sequence[Item], turn: _Turn) -> None:
+        held = 0
         for candidate in map(as_candidate, items):
             decision = batch.decide(candidate)
             if isinstance(decision, Hold):
                 if decision.reason == "batch_full":
                     return
-                self._record(decision, turn.now.wall)
+                held += 1
+                if held <= _TOLD:
+                    self._record(decision, turn.now.wall)
             elif self._start(candidate, turn):
                 batch.succeeded(candidate)
             else:

@@ -8,7 +8,7 @@ from typing import Final
 
 from pyrotorque.bus import Bus, Woken
 from pyrotorque.configuration import Configuration
-from pyrotorque.events import Delivery, QueueChecked, TorrentLoaded, TotalsReported
+from pyrotorque.events import QueueChecked, TorrentLoaded, TotalsReported
 from pyrotorque.lifecycle import Life, Start, running
 from pyrotorque.outbox import Outbox, boot_id
 from pyrotorque.requests import ResumeJob
@@ -35,6 +35,7 @@ SERVICE: Final = "scheduler"
 _LONGEST_WAIT: Final = 5.0
 _LOOK_EVERY: Final = 15.0
 _RETRY_AFTER: Final = 5.0
+_SOON: Final = 1.0
 # A check is some calls with a deadline of ten seconds each, and starts nothing more after the first that failed.
 _CHECK_DEADLINE: Final = 60.0
 _CLOCK_STEP: Final = 1.0
@@ -183,7 +184,7 @@ class Service:
         if self._bell.fd in woken.fds:
             self._bell.answer()
             self._hint()
-        if any(_may_be_startable(delivery) for delivery in woken.deliveries):
+        if any(isinstance(d.event, TorrentLoaded) and d.event.mode != "start" for d in woken.deliveries):
             self._hint()
         self._bell.hang()
 
@@ -202,7 +203,9 @@ class Service:
         return hold is not None
 
     def _look_again(self, name: str, at: float) -> None:
-        self._agenda.again(name, time.monotonic() + max(0.0, at - time.time()))
+        wait = at - time.time()
+        # What is past already was not worth the look: it must not be asked for again and again.
+        self._agenda.again(name, time.monotonic() + (wait if wait > 0 else _SOON))
 
     def _run(self, name: str, cause: Cause) -> Outcome | None:
         """Run a job now; what a queue came to."""
@@ -294,7 +297,3 @@ class Service:
         if self._duties.starter is None:
             log.warning("no address of rTorrent is known: set scgi_url in [TORQUE]; waiting")
         log.info("jobs: %s", ", ".join(names)) if names else log.info("no active job: idle")
-
-
-def _may_be_startable(delivery: Delivery) -> bool:
-    return isinstance(delivery.event, TorrentLoaded) and delivery.event.mode != "start"

@@ -42,7 +42,8 @@ class Starter:
         self._history = history
         self._metrics = metrics
         self._open: dict[str, tuple[Intent, float, int]] = {}
-        self._checking: dict[str, Intent] = {}
+        rows = store.db.execute("SELECT info_hash, job, name, loaded, at FROM checked_items")
+        self._checking = {row[0]: Intent(*row) for row in rows}
         self._failures: dict[str, Failure] = {}
 
     @property
@@ -86,8 +87,6 @@ class Starter:
                 self._open[info_hash] = (intent, begun, looks + 1)
                 continue
             del self._open[info_hash]
-            if found.checking:
-                self._checking[info_hash] = intent
             self._settle(intent, found)
 
     def still_checked(self) -> list[str]:
@@ -96,9 +95,15 @@ class Starter:
         checked: list[str] = []
         for info_hash, found in zip(hashes, self._looks(hashes), strict=True):
             checked += [info_hash] if found.checking else []
-            if not found.checking and (intent := self._checking.pop(info_hash, None)) and found.trouble == "rejected":
-                self._settle(intent, found)
+            if not found.checking and (intent := self._checking.pop(info_hash, None)):
+                self._is_checked(intent, found)
         return checked
+
+    def _is_checked(self, intent: Intent, found: Seen) -> None:
+        with self._store.transaction() as db:
+            db.execute("DELETE FROM checked_items WHERE info_hash = ?", (intent.info_hash,))
+            if found.trouble == "rejected":
+                self._settle(intent, found)
 
     def has_open_intents(self) -> bool:
         """Whether there is anything to `recover`."""
@@ -117,14 +122,14 @@ class Starter:
                 self._forget(intent)
         return len(intents)
 
-    def name_of(self, info_hash: str) -> tuple[str, float]:
-        """Name and load time of an item. Raises RTorrentFault where there is none."""
-        name, stamped, loaded = self._rtorrent.multicall(
-            [("d.name", (info_hash,)), ("d.custom", (info_hash, "tm_loaded")), ("d.load_date", (info_hash,))]
-        )
+    def about(self, info_hash: str) -> tuple[str, float, bool]:
+        """Name, load time, and whether it runs. Raises RTorrentFault where there is no such item."""
+        asked = ("d.name",), ("d.custom", "tm_loaded"), ("d.load_date",), ("d.is_active",)
+        calls = [(method, (info_hash, *arguments)) for method, *arguments in asked]
+        name, stamped, loaded, active = self._rtorrent.multicall(calls)
         if isinstance(name, RTorrentFault):
             raise name
-        return str(name), float(str(stamped) if str(stamped).isdigit() else str(loaded))
+        return str(name), float(str(stamped) if str(stamped).isdigit() else str(loaded)), active == 1
 
     def _looks(self, hashes: Sequence[str]) -> list[Seen]:
         answers = self._rtorrent.multicall([(method, (info_hash,)) for info_hash in hashes for method in LOOK])
@@ -134,8 +139,12 @@ class Starter:
         name, reason = printable(intent.name), printable(found.reason)
         waited = max(0.0, intent.at - intent.loaded) if intent.loaded > 0 else None
         about = {"at": intent.at, "job": intent.job, "info_hash": intent.info_hash, "name": name}
-        with self._store.transaction():
+        with self._store.transaction() as db:
             self._forget(intent)
+            if found.checking:
+                row = (intent.info_hash, intent.job, name, intent.loaded, intent.at)
+                db.execute("INSERT OR REPLACE INTO checked_items VALUES (?, ?, ?, ?, ?)", row)
+                self._checking[intent.info_hash] = intent
             if found.trouble is None:
                 self._teller.add(TorrentStarted(**about, waited=waited))  # type: ignore[arg-type]
                 self._history.record(Decided(**about, verdict="started", text="started"))  # type: ignore[arg-type]

@@ -37,4 +37,9 @@ MIGRATIONS: Final = (
         job TEXT NOT NULL, type TEXT NOT NULL, since REAL NOT NULL, PRIMARY KEY (job, type)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE checked_items (
+        info_hash TEXT PRIMARY KEY, job TEXT NOT NULL, name TEXT NOT NULL, loaded REAL NOT NULL, at REAL NOT NULL
+    ) WITHOUT ROWID;
+    """,
 )

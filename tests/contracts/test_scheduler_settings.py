@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import time
 from itertools import pairwise
 from pathlib import Path
 from xml.sax.saxutils import unescape
@@ -203,6 +204,45 @@ def test_the_whole_queue_goes_on_after_odd_names(rtorrent: PrivateRTorrent, tmp_
         assert "bell\\x07" in explain_queue(d.queue, moment(60)).text
         told = explain_item(d.queue, "not utf-8", moment(60))
         assert (told.data["hash"], told.data["verdict"]) == (odd[1], "downloading")
+
+
+def test_what_rtorrent_still_checks_takes_its_slot_also_after_a_restart(
+    rtorrent: PrivateRTorrent, tmp_path: Path
+) -> None:
+    job = queue_job(schedule="second=*", downloading_max=1, downloading_min=0)
+    (rtorrent.downloads / "large").touch()
+    os.truncate(rtorrent.downloads / "large", 2_000_000_000)
+    with desk(rtorrent, tmp_path, job) as d:
+        checked = d.load("large", size=2_000_000_000, piece_length=2**20, priority=3)
+        d.load("next")
+        assert d.queue.check(moment(0), "tick").started == 1
+        starter = d.duties.starter
+        assert starter is not None
+        starter.follow_up(time.monotonic() + 60)
+        assert d.told() == ["TorrentStarted"]
+    with desk(rtorrent, tmp_path, job, at=15) as d:
+        assert d.queue.check(moment(15), "tick").hold.reason == "no_slot"
+        assert d.rtorrent.call("d.is_active", checked) == 0
+        assert d.store.db.execute("SELECT count(*) FROM checked_items").fetchone() == (1,)
+        eventually(lambda: d.rtorrent.call("d.is_active", checked) == 1, 60)
+        assert d.queue.check(moment(30), "tick").hold.reason == "no_slot"
+        assert d.store.db.execute("SELECT count(*) FROM checked_items").fetchone() == (0,)
+
+
+def test_of_thousands_that_a_full_disk_holds_the_history_tells_some_and_keeps_the_rest(
+    rtorrent: PrivateRTorrent, tmp_path: Path
+) -> None:
+    with desk(rtorrent, tmp_path) as d:
+        d.load("started")
+        assert d.check(at=0).started == 1
+    with desk(rtorrent, tmp_path, queue_job(min_free=10**15)) as d:
+        for number in range(30):
+            d.load(f"item {number}")
+        for at in range(15, 75, 15):
+            assert d.check(at=at).hold.reason == "disk"
+        told = d.duties.history.latest(1000)
+        assert len([each for each in told if each.info_hash and each.verdict == "disk"]) == 20
+        assert told[-1].verdict == "started"
 
 
 def test_what_one_queue_started_and_rtorrent_still_checks_takes_no_slot_of_another(
