@@ -88,9 +88,11 @@ class Answers:
         if starter is None:
             return Answer(ok=False, text="no address of rTorrent is known: set scgi_url in [TORQUE]")
         try:
-            name, loaded = starter.name_of(info_hash)
+            name, loaded, runs = starter.about(info_hash)
         except RTorrentFault:
             return Answer(ok=False, text=f"rTorrent has no item {printable(info_hash)}")
+        if runs:
+            return Answer(ok=True, text=f"{printable(name)} runs already ({info_hash})")
         found = starter.start(Intent(info_hash, BY_HAND, name, loaded, now.wall), lambda _: None, time.monotonic())
         if found.trouble is not None:
             return Answer(ok=False, text=f"{printable(name)} did not start: {printable(found.reason)}")

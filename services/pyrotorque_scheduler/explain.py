@@ -12,7 +12,7 @@ from pyrotorque_scheduler.forecast import Forecast
 from pyrotorque_scheduler.history import Decided, History
 from pyrotorque_scheduler.moments import Moment
 from pyrotorque_scheduler.queue import Queue
-from pyrotorque_scheduler.wording import amount, clause_lines, clock, moment, shown, tree, until
+from pyrotorque_scheduler.wording import amount, clause_lines, clipped, clock, moment, shown, tree, until
 
 _SHOWN: Final = 20
 _NAMED: Final = 5
@@ -75,7 +75,7 @@ def explain_item(queue: Queue, wanted: str, now: Moment) -> Answer:
     running = rules.running.matches(item, now.wall)
     clauses = (rules.downloading if running else rules.startable).explain(item, now.wall)
     number, verdict, text = _verdict(queue, item, clauses, running, now)
-    lines = [f"queue {queue.name}: {printable(str(item['name']))}  {item['hash']}", f"  {text}"]
+    lines = [f"queue {queue.name}: {_named(item)}", f"  {text}"]
     lines += [f"  {line}" for line in clause_lines(clauses)]
     data = {**_brief(item), "job": queue.name, "number": number, "verdict": verdict, "text": text}
     return Answer(ok=True, text="\n".join(lines), data={**data, "clauses": tree(clauses)})
@@ -211,11 +211,11 @@ def _not_one(found: Sequence[Item], wanted: str, view: str) -> str:
 
 def _names(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(map(printable, names[:_NAMED])) + more
+    return ", ".join(map(clipped, names[:_NAMED])) + more
 
 
 def _named(item: Item) -> str:
-    return f"{printable(str(item['name']))}  {item['hash']}"
+    return f"{clipped(str(item['name']))}  {item['hash']}"
 
 
 def _brief(item: Item) -> dict[str, Any]:

@@ -52,7 +52,12 @@ def shown(field: str, value: object) -> str:
         return f"{value:.12g}"
     if isinstance(value, Iterable) and not isinstance(value, str):
         value = ", ".join(sorted(map(str, value)))
-    text = printable(str(value)) or "empty"
+    return clipped(str(value)) or "empty"
+
+
+def clipped(text: str) -> str:
+    """Text of strangers for a terminal: printable, and of bounded length."""
+    text = printable(text)
     return text if len(text) <= 100 else f"{text[:99]}…"
 
 

@@ -16,5 +16,8 @@ def command(group: Group, info_hash: str) -> None:
     HASH is its info-hash, as `pyrotorque select` shows it: 40 hexadecimal digits.
     """
     if len(info_hash) != 40 or not all(char in "0123456789abcdefABCDEF" for char in info_hash):
-        raise click.BadParameter(f"{info_hash!r} is not an info-hash of 40 hexadecimal digits", param_hint="HASH")
+        raise click.BadParameter(
+            f"{info_hash!r} is not an info-hash of 40 hexadecimal digits; `pyrotorque explain NAME` shows it",
+            param_hint="HASH",
+        )
     tell(group, "scheduler", StartTorrent(info_hash=info_hash.upper()))
