@@ -4,6 +4,7 @@ import json
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -24,6 +25,12 @@ def milliseconds(samples: Sequence[float]) -> str:
     """Median and 95th percentile of durations in seconds."""
     ordered = sorted(samples)
     return f"{statistics.median(ordered) * 1e3:.1f} / {ordered[int(len(ordered) * 0.95)] * 1e3:.1f} ms"
+
+
+def processor_of(pid: int) -> float:
+    """Seconds that the threads of `pid` have run (proc_pid_schedstat, finer than the ticks of proc_pid_stat)."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
 def show(title: str, figures: Iterable[Figure], *, as_json: bool = False) -> None:
