@@ -35,18 +35,21 @@ class Bell:
         if self._hung or self.fd < 0:
             return
         try:
-            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self._write()
         except OSError as error:
             log.debug("no bell at %s: %s", self._path, error)
             return
+        watch = self._libc.inotify_add_watch(self.fd, os.fsencode(self._path), _IN_CLOSE_NOWRITE)
+        self._hung = watch >= 0
+
+    def _write(self) -> None:
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(file, "r+b") as opened:
             # rTorrent runs what it reads there: nothing but our own comment may stand in it.
             if opened.read(len(_TEXT) + 1) != _TEXT:
                 opened.seek(0)
                 opened.truncate()
                 opened.write(_TEXT)
-        watch = self._libc.inotify_add_watch(self.fd, os.fsencode(self._path), _IN_CLOSE_NOWRITE)
-        self._hung = watch >= 0
 
     def answer(self) -> None:
         """Take what rang."""

@@ -151,7 +151,7 @@ def _verdict(
         slot = "takes a slot" if failed is None else f"takes no slot of this queue, because of {printable(failed.text)}"
         return None, "downloading", f"downloading: {slot}"
     if failed is not None:
-        return None, "not_startable", _refused(queue, item, failed, now)
+        return (None, *_refused(queue, item, failed, now))
     waiting = queue.startable(now.wall)
     place = next((n for n, other in enumerate(waiting, 1) if other["hash"] == item["hash"]), None)
     if place is None:
@@ -178,12 +178,14 @@ def _failed_before(failure: Failure) -> str:
     return f"did not start {f'{failure.times} times' if failure.times > 1 else 'before'}: {printable(failure.text)}"
 
 
-def _refused(queue: Queue, item: Item, failed: Clause, now: Moment) -> str:
+def _refused(queue: Queue, item: Item, failed: Clause, now: Moment) -> tuple[str, str]:
+    if queue.is_checked(item):
+        return "checked", "started: rTorrent still checks its data, and it keeps its slot meanwhile"
     if item["is_complete"]:
-        return "not startable: it is complete"
+        return "not_startable", "not startable: it is complete"
     closed = queue.rules.closed_for_room.matches(item, now.wall)
     again = "; rTorrent closed it for want of room, it comes back when there is some" if closed else ""
-    return f"not startable, because of {printable(failed.text)}{again}"
+    return "not_startable", f"not startable, because of {printable(failed.text)}{again}"
 
 
 def _find(queue: Queue, wanted: str, now: float) -> list[Item]:

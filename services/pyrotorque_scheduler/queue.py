@@ -121,6 +121,10 @@ class Queue:
         facts = Facts([as_candidate(item) for item in waiting], downloading, self._down_rate(), promised)
         return forecast(facts, limits, self.state, rules.schedule, rules.hours, now)
 
+    def is_checked(self, item: Item) -> bool:
+        """Whether rTorrent still checks the data of an item that was started."""
+        return self._starter.is_checked(str(item["hash"]))
+
     def being_checked(self, now: float) -> int:
         """How many of those that were started, by whatever job, take a slot of this one and are not active yet."""
         hashes = self._starter.still_checked()

@@ -290,6 +290,7 @@ class Service:
         if abs(offset - self._offset) > _CLOCK_STEP:
             log.warning("the clock was set by %.0f s: computing all fire times anew", offset - self._offset)
             self._clock.resync()
+            self._hint()  # fire times that it jumped over, or slept through, may still grant something
         self._offset = offset
 
     def _say_hello(self) -> None:

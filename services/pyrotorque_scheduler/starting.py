@@ -89,6 +89,10 @@ class Starter:
             del self._open[info_hash]
             self._settle(intent, found)
 
+    def is_checked(self, info_hash: str) -> bool:
+        """Whether it was started and, when we looked last, not active yet because rTorrent checked its data."""
+        return info_hash in self._open or info_hash in self._checking
+
     def still_checked(self) -> list[str]:
         """Those that were started and are not active yet, because rTorrent checks their data."""
         hashes = [*self._open, *self._checking]

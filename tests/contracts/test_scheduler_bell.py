@@ -75,6 +75,12 @@ def test_a_bell_that_was_taken_away_is_hung_again(bell: Bell, short_folder: Path
     assert rings(bell)
 
 
+def test_a_disk_without_room_for_it_leaves_the_queue_without_a_bell_and_nothing_worse() -> None:
+    full = Bell(Path("/dev/full"))
+    assert not rings(full, timeout=0)
+    full.close()
+
+
 def test_nothing_but_our_comment_stays_in_it(short_folder: Path) -> None:
     path = short_folder / "bell"
     path.write_text("execute.throw = touch, /tmp/pwned\n")

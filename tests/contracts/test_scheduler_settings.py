@@ -222,6 +222,7 @@ def test_what_rtorrent_still_checks_takes_its_slot_also_after_a_restart(
         assert d.told() == ["TorrentStarted"]
     with desk(rtorrent, tmp_path, job, at=15) as d:
         assert d.queue.check(moment(15), "tick").hold.reason == "no_slot"
+        assert explain_item(d.queue, checked, moment(15)).data["verdict"] == "checked"
         assert d.rtorrent.call("d.is_active", checked) == 0
         assert d.store.db.execute("SELECT count(*) FROM checked_items").fetchone() == (1,)
         eventually(lambda: d.rtorrent.call("d.is_active", checked) == 1, 60)

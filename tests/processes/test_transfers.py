@@ -1,5 +1,6 @@
 """Real transfers: two rTorrents and a tracker on loopback; tree watch loads, the queue starts, all of it completes."""
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -109,6 +110,8 @@ def test_what_tree_watch_loaded_and_the_queue_started_completes_in_order(swarm: 
         assert seen.most_at_once == SLOTS
         told = eventually(lambda: _told(group, "TorrentCompleted"), 30)
         assert len(told) == COUNT
+        # What the queue itself tells of the order, independent of how often we looked.
+        assert [json.loads(line)["name"] for line in _told(group, "TorrentStarted")] == seen.order
 
 
 def test_nothing_more_is_started_while_the_line_is_busy(swarm: Swarm) -> None:
