@@ -104,6 +104,27 @@ def test_without_sort_fields_the_view_gives_the_order(rtorrent: PrivateRTorrent,
         assert d.running() == {first}
 
 
+def test_items_that_ignore_commands_are_not_started_and_take_slots_all_the_same(
+    rtorrent: PrivateRTorrent, tmp_path: Path
+) -> None:
+    with desk(rtorrent, tmp_path, queue_job(downloading_max=1, downloading_min=0)) as d:
+        ignored = d.load("ignored", "d.ignore_commands.set=1", priority=3)
+        assert d.check(at=0).hold.reason == "nothing_startable"
+        d.rtorrent.call("d.start", ignored)
+        eventually(lambda: d.rtorrent.call("d.is_active", ignored) == 1)
+        d.load("next")
+        assert d.check(at=30).hold.reason == "no_slot"
+
+
+def test_what_is_always_asked_of_startable_items_is_a_setting_too(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    ini = "[TORQUE]\nqueue_startable_base = custom_1=mine\njob.queue.active = True\njob.queue.start_at_once = 9\n"
+    with desk_of(settings_of(ini, tmp_path, rtorrent), tmp_path) as d:
+        d.load("other")
+        mine = d.load("mine", "d.custom1.set=mine")
+        d.check(at=0)
+        assert d.running() == {mine}
+
+
 def test_the_minimum_waits_for_the_intermission_and_for_the_hours(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with desk(rtorrent, tmp_path, queue_job(downloading_min=5, intermission=60.0)) as d:
         first = d.load("first")

@@ -62,6 +62,12 @@ def test_an_event_between_two_ticks_spends_what_the_last_one_left() -> None:
     assert (queue.started, queue.times) == (["AA"], [4])
 
 
+def test_the_pace_is_as_the_table_of_the_page_shows_it() -> None:
+    queue = history().queued("A", "B").step(at=0).queued("C").event(at=4).step(at=15).step(at=30).step(at=45)
+    assert queue.queued("D").event(at=52).started == ["A", "B", "C", "D"]
+    assert queue.times == [0, 15, 30, 52]
+
+
 def test_an_event_cannot_hurry_the_pace() -> None:
     queue = history().queued("AA", "BB").step(at=0).event(at=1).event(at=14)
     assert (queue.started, queue.reason) == (["AA"], "pace")
