@@ -133,7 +133,7 @@ class Starter:
         name, stamped, loaded, active = self._rtorrent.multicall(calls)
         if isinstance(name, RTorrentFault):
             raise name
-        return str(name), float(str(stamped) if str(stamped).isdigit() else str(loaded)), active == 1
+        return str(name), float(str(stamped) if str(stamped).isdecimal() else str(loaded)), active == 1
 
     def _looks(self, hashes: Sequence[str]) -> list[Seen]:
         answers = self._rtorrent.multicall([(method, (info_hash,)) for info_hash in hashes for method in LOOK])

@@ -13,7 +13,10 @@ _TIMES: Final = frozenset({"loaded", "started", "completed", "active", "stopped"
 
 
 def clock(at: float | None) -> str:
-    return "never" if at is None else datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        return "never" if at is None else datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):  # anybody may write anything into tm_loaded
+        return f"{at:g}, which is no time"
 
 
 def moment(at: float, now: float) -> str:

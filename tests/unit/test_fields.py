@@ -17,6 +17,8 @@ READ = [
     ("prio", {"d.priority=": "3"}, 3),
     ("prio", {"d.priority=": "junk"}, 0),
     ("prio", {}, 0),
+    ("loaded", {"d.custom=tm_loaded": "9" * 400, "d.load_date=": "9"}, 9),
+    ("loaded", {"d.custom=tm_loaded": "1e999", "d.load_date=": "9"}, 9),
     ("is_open", {"d.is_open=": "1"}, True),
     ("is_open", {"d.is_open=": "0"}, False),
     ("is_open", {}, False),

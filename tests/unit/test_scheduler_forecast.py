@@ -121,6 +121,8 @@ def test_a_moment_of_another_day_tells_the_day() -> None:
         ("message", "", "empty"),
         ("message", "bell\x07", "bell\\x07"),
         ("started", 0, "not set"),
+        ("started", 1e17, "1e+17, which is no time"),
+        ("loaded", float("inf"), "inf, which is no time"),
         ("views", frozenset({"b", "a"}), "a, b"),
         ("name", "x" * 200, "x" * 99 + "…"),
     ],

@@ -10,6 +10,8 @@ from pyrotorque.fields.files import once
 from pyrotorque.fields.kinds import Tags
 
 _ACTIVATION: Final = re.compile(r"([RP])(\d{1,15})", re.ASCII)
+# rTorrent counts in 64 bits; what is longer stands in a custom value, and could not even be made a float.
+_DIGITS: Final = 20
 
 
 def number(text: str) -> int:
@@ -17,7 +19,7 @@ def number(text: str) -> int:
     if text in ("", "0"):  # most are, and an exception costs ten times as much
         return 0
     try:
-        return int(text)
+        return int(text) if len(text) <= _DIGITS else 0
     except ValueError:
         return 0
 
