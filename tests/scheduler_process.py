@@ -80,11 +80,15 @@ class Scheduler:
             return False
 
 
+def bell_of(config: Path) -> str:
+    """The include that rings the bell of this configuration directory."""
+    return BELL.replace("~/.pyroscope/run/bell", str(config / "run" / "bell"))
+
+
 @contextmanager
 def rtorrent_with_bell(folder: Path) -> Generator[PrivateRTorrent]:
     """It rings the bell of the configuration directory `folder/config`."""
-    include = BELL.replace("~/.pyroscope/run/bell", str(folder / "config" / "run" / "bell"))
-    running = PrivateRTorrent(folder / "rt", extra_rc=include).start()
+    running = PrivateRTorrent(folder / "rt", extra_rc=bell_of(folder / "config")).start()
     try:
         yield running
     finally:

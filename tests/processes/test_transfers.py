@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from pyrotorque.layout import Layout
 from pyrotorque.requests import PauseJob, ResumeJob
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_scheduler.explain import explain_queue
+from tests.scheduler_process import Scheduler, bell_of
 from tests.scheduling import desk_at, moment, queue_job
 from tests.waiting import eventually
 
@@ -64,7 +67,7 @@ def swarm(short_folder: Path) -> Iterator[Swarm]:
     with (
         PrivateTracker(short_folder / "tracker") as tracker,
         PrivateRTorrent(short_folder / "seeder", extra_rc=ANOTHER_ADDRESS) as seeder,
-        PrivateRTorrent(short_folder / "leecher", extra_rc=DOWN_RATE) as leecher,
+        PrivateRTorrent(short_folder / "leecher", extra_rc=DOWN_RATE + bell_of(short_folder / "config")) as leecher,
     ):
         swarm = Swarm(RTorrent(seeder.url), RTorrent(leecher.url), leecher.url, short_folder)
         for number in range(COUNT):
@@ -112,6 +115,33 @@ def test_what_tree_watch_loaded_and_the_queue_started_completes_in_order(swarm: 
         assert len(told) == COUNT
         # What the queue itself tells of the order, independent of how often we looked.
         assert [json.loads(line)["name"] for line in _told(group, "TorrentStarted")] == seen.order
+
+
+def test_the_slot_that_a_completed_download_frees_is_filled_at_once_and_not_at_the_next_tick(swarm: Swarm) -> None:
+    # Each takes longer than the gap of the schedule, so that a grant is free when it completes.
+    swarm.leecher.call("throttle.global_down.max_rate.set_kb", "", 80)
+    (swarm.folder / "config").mkdir()
+    scheduler = Scheduler(swarm.folder / "config", swarm.leecher)
+    scheduler.configure(swarm.url, schedule="second=*/5", downloading_max=1)
+    for metafile in list(swarm.metafiles.values())[:3]:
+        swarm.leecher.call("load.raw", "", metafile)
+    waits: list[float] = []
+    with running(scheduler):
+        for complete in (1, 2):
+            eventually(lambda n=complete: swarm.leecher.call("view.size", "", "complete") == n, 60, interval=0.02)  # type: ignore[misc]
+            began = time.monotonic()
+            eventually(lambda n=complete: len(scheduler.running()) > n, 10, interval=0.02)  # type: ignore[misc]
+            waits.append(time.monotonic() - began)
+    assert max(waits) < 1
+
+
+@contextmanager
+def running(scheduler: Scheduler) -> Generator[None]:
+    scheduler.start()
+    try:
+        yield
+    finally:
+        scheduler.end()
 
 
 def test_nothing_more_is_started_while_the_line_is_busy(swarm: Swarm) -> None:
