@@ -18,6 +18,7 @@ import pytest
 from demo.group import Group
 from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque_exporter.groups import ORDER
 from tests.exporter_process import REPOSITORY, free_port
 from tests.waiting import eventually
 
@@ -75,7 +76,7 @@ class Prometheus:
     """Debian's Prometheus with deploy's configuration, but for the port and a scrape each second."""
 
     def __init__(self, folder: Path, target: int) -> None:
-        self.folder, self.port = folder, free_port()
+        self.folder, self.port, self.target = folder, free_port(), target
         text = (REPOSITORY / "deploy" / "prometheus" / "prometheus.yml").read_text()
         text = text.replace("127.0.0.1:9135", f"127.0.0.1:{target}").replace("sample_limit: 5000", "sample_limit: 9000")
         for words in ("scrape_interval: 30s", "scrape_timeout: 10s", "evaluation_interval: 30s"):
@@ -163,6 +164,16 @@ def test_the_target_is_up_and_counters_move(prometheus: Prometheus) -> None:
     assert prometheus.ask('up{job="pyrotorque"} == 1')
     assert prometheus.ask("increase(rtorrent_rpc_requests_total[10s]) > 0")
     assert prometheus.ask("pyrotorque_watch_loads_total > 0")
+
+
+@pytest.mark.parametrize("group", ORDER)
+def test_promtool_has_nothing_to_say_about_a_group_with_real_data(prometheus: Prometheus, group: str) -> None:
+    url = f"http://127.0.0.1:{prometheus.target}/metrics?collect[]={group}"
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        shown = answer.read()
+    assert f'rtorrent_scrape_collector_success{{collector="{group}"}} 1.0'.encode() in shown
+    ended = subprocess.run(["promtool", "check", "metrics"], input=shown, capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
 
 
 def test_rules_are_evaluated_and_no_alert_of_a_healthy_group_fires(prometheus: Prometheus) -> None:
