@@ -38,6 +38,7 @@ class Disposer:
     settings: WatchSettings
     ledger: Ledger
     rtorrent: Ties
+    sees: Callable[[bytes, bytes], bool]
     as_user: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
 
     def loaded(self, row: Row, how: Disposal, now: float) -> None:
@@ -54,8 +55,7 @@ class Disposer:
         """Its owner has renamed the metafile: the item is tied to the new name, unless its tie was cut."""
         with contextlib.suppress(RTorrentFault):
             if self.rtorrent.call("d.tied_to_file", row.info_hash):
-                theirs = mapped(row.path, self.settings.path_map)
-                self.rtorrent.call("d.tied_to_file.set", row.info_hash, theirs)
+                self._tie(row, row.path)
 
     def _dispose(self, row: Row, how: Disposal, suffix: bytes, folder: bytes | None, now: float) -> None:
         found = look(row.path)
@@ -85,13 +85,19 @@ class Disposer:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             _link(row.path, target)
         if self._is_tied(row):
-            self.rtorrent.call("d.tied_to_file.set", row.info_hash, mapped(target, self.settings.path_map))
+            self._tie(row, target)
         # Cut off before the ledger has it, a walk finds the file under its new name, as one that its owner renamed.
         os.unlink(row.path)
         found = look(target)
         if found is not None:
             with self.ledger.transaction():
                 self.ledger.move(row.job, row.path, row.root, found, retie=False)
+
+    def _tie(self, row: Row, path: bytes) -> None:
+        """To the file at `path`; its tie is cut where rTorrent would take that file for deleted."""
+        theirs = mapped(path, self.settings.path_map)
+        is_seen = self.settings.tie != "auto" or self.sees(path, theirs)
+        self.rtorrent.call("d.tied_to_file.set", row.info_hash, theirs if is_seen else b"")
 
     def _is_tied(self, row: Row) -> bool:
         """Whether rTorrent has tied the item to this file, whoever did it."""

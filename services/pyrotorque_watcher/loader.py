@@ -100,6 +100,9 @@ class Loader:
         self.sight.of(identity.pid, identity.hostname)
 
     def sees(self, ours: bytes, theirs: bytes) -> bool:
+        """Whether `theirs` is, for rTorrent, the very file that we know as `ours`."""
+        if self.sight.is_over:
+            self.meet()  # it was restarted, and nothing was asked of it meanwhile
         return self.sight.sees(ours, theirs)
 
     def known(self, command: str) -> bool:

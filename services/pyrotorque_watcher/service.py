@@ -4,7 +4,6 @@ import logging
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -22,11 +21,12 @@ from pyrotorque.settings.schema import Settings, WatchSettings
 from pyrotorque.store import Store
 from pyrotorque.text import printable
 from pyrotorque.totals import Totals
+from pyrotorque_watcher.afterwards import Afterwards
 from pyrotorque_watcher.answers import answer
 from pyrotorque_watcher.disposal import Disposer
 from pyrotorque_watcher.durable import Durability
 from pyrotorque_watcher.job import TreeJob
-from pyrotorque_watcher.ledger import Ledger, Row
+from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.loader import Loader
 from pyrotorque_watcher.metrics import Metrics
 from pyrotorque_watcher.outcomes import Outcomes
@@ -42,7 +42,6 @@ _IDLE: Final = 2.0  # how often somebody looks whether the configuration is anot
 _WALK: Final = 0.01  # seconds of walking between two looks at everything else
 _CALM: Final = 0.5  # seconds without anything due
 _CHANGES: Final = 500  # rows written since the last checkpoint
-_FEW: Final = 100
 _FEW_EVENTS: Final = 1024  # bytes: less than a millisecond of work
 _MARGIN: Final = 10.0  # added to the deadlines that the guardian sees
 _CLOCK_STEP: Final = 1.0
@@ -63,6 +62,7 @@ class Watcher:
     jobs: list[TreeJob] = field(default_factory=list[TreeJob])
     loader: Loader | None = None
     durability: Durability | None = None
+    afterwards: Afterwards | None = None
 
     def __post_init__(self) -> None:
         # A checkpoint waits for the disk: it is done when nothing else is, and in any case before the log is 80 MB.
@@ -75,7 +75,6 @@ class Watcher:
         self.totals.load(self.store)
         self._reports = Reports(self.totals)
         self._watch = ConfigurationWatch(self.configuration)
-        self._disposers: dict[str, Disposer] = {}
         self._recipes: dict[str, JobRecipes] = {}
 
     # -- configuration
@@ -87,7 +86,8 @@ class Watcher:
         if not active:
             log.info("no tree watch is active: nothing to do (job.treewatch.active in torque.ini)")
         since = self._since_ns()
-        self._recipes = {job.name: JobRecipes(job, settings, self._templates) for job in active}
+        templates = self.configuration.layout.config_dir / "templates"
+        self._recipes = {job.name: JobRecipes(job, settings, templates) for job in active}
         clients = {job.name: Client(self._with_dry_run(job), self._recipes[job.name]) for job in active}
         self._connect(settings, clients)
         for job in active:
@@ -97,10 +97,6 @@ class Watcher:
         with self.store.transaction():
             self.ledger.wake_all()
             self.ledger.forget_old(time.time())
-
-    @property
-    def _templates(self) -> Path:
-        return self.configuration.layout.config_dir / "templates"
 
     def _with_dry_run(self, job: WatchSettings) -> WatchSettings:
         return msgspec.structs.replace(job, dry_run=job.dry_run or self.configuration.settings.dry_run)
@@ -121,7 +117,7 @@ class Watcher:
             log.warning(
                 "no rTorrent is known (%s): metafiles are remembered and loaded later", settings.rtorrent.origin
             )
-            self.loader, self.durability = None, None
+            self.loader, self.durability, self.afterwards = None, None, None
             return
         rtorrent = RTorrent(
             settings.rtorrent.url,
@@ -131,11 +127,12 @@ class Watcher:
         outcomes = Outcomes(self.ledger, self.outbox, self.metrics)
         self.loader = Loader(self.ledger, outcomes, rtorrent, clients, stopping=lambda: self.life.stopping)
         self.loader.idle = self._hear_some
-        self.durability = Durability(self.ledger, rtorrent, self._dispose_loaded)
-        self._disposers = {
-            name: Disposer(client.settings, self.ledger, rtorrent, self.life.as_user)
+        disposers = {
+            name: Disposer(client.settings, self.ledger, rtorrent, self.loader.sees, self.life.as_user)
             for name, client in clients.items()
         }
+        self.afterwards = Afterwards(self.ledger, disposers, self._recipes)
+        self.durability = Durability(self.ledger, rtorrent, self.afterwards.loaded)
 
     def close(self) -> None:
         for job in self.jobs:
@@ -239,12 +236,12 @@ class Watcher:
 
     def _settle(self, now: float) -> None:
         """Follow what is visible until it is saved, and put files away."""
-        if self.loader is None or self.durability is None or not self.loader.incarnation:
+        if not (self.loader and self.durability and self.afterwards and self.loader.incarnation):
             return
         due = self.durability.due()
         with self._step("verifying"):
             try:
-                self._do_afterwards()
+                self.afterwards.step()
                 if due is not None and due <= now:
                     self.durability.step(now)
             except RTorrentError as error:
@@ -270,26 +267,6 @@ class Watcher:
     def _step(self, name: str) -> AbstractContextManager[None]:
         timeouts = self.configuration.settings.rtorrent
         return self.life.step(name, time.monotonic() + timeouts.connect_timeout + timeouts.read_timeout + _MARGIN)
-
-    def _dispose_loaded(self, row: Row) -> None:
-        if disposer := self._disposers.get(row.job):
-            try:
-                disposer.loaded(row, self._recipes[row.job].of(row).on_loaded, time.time())
-            except UserError as error:
-                log.warning("%s: %s stays where it is: %s", row.job, printable(row.path), error)
-
-    def _do_afterwards(self) -> None:
-        """What the ledger says is still to be done about files; what is cut off is done at the next start."""
-        for what, row in self.ledger.todo(_FEW):
-            disposer = self._disposers.get(row.job)
-            if disposer and what == "retie":
-                disposer.retie(row)
-            elif disposer and what == "failed":
-                disposer.failed(row, time.time())
-            elif disposer:
-                self._dispose_loaded(row)
-            with self.ledger.transaction():
-                self.ledger.set(row, row.changed, todo="")
 
     def _read_inis(self, job: TreeJob) -> None:
         """A watch.ini that was written is tried at once, so that its author hears of mistakes."""

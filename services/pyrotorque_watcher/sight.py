@@ -23,6 +23,12 @@ class Sight:
     def of(self, pid: int, hostname: str) -> None:
         """Look with the eyes of this process, if it is an rTorrent of this host; another pid namespace is not."""
         self.pid = pid if hostname == os.uname().nodename and _is_rtorrent(pid) else 0
+        self._seen.clear()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the process whose eyes these are has ended."""
+        return bool(self.pid) and not _is_rtorrent(self.pid)
 
     def sees(self, ours: bytes, theirs: bytes) -> bool:
         """Whether `theirs` is, for rTorrent, the very file that we know as `ours`."""

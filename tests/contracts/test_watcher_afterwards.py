@@ -94,6 +94,21 @@ def test_files_renamed_while_rtorrent_is_away_are_tied_anew_when_it_is_back(
         watching.until(lambda: tie_of(rtorrent, info) == str(root / "b.torrent"), 20)
 
 
+def test_the_tie_of_a_metafile_that_is_moved_where_rtorrent_does_not_see_it_is_cut(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent
+) -> None:
+    done = short_folder / "done"
+    away = job(root, on_loaded="move", loaded_path=done, path_map=((str(done), "/data/done"),))
+    with Watching(short_folder, away, url=rtorrent.url) as watching:
+        watching.settle()
+        info = drop(root / "a.torrent")
+        watching.until((done / "a.torrent").exists)
+        watching.until(lambda: watching.state(done / "a.torrent") == "loaded")
+        assert tie_of(rtorrent, info) == ""
+        RTorrent(rtorrent.url).call("remove_untied", "")
+        assert items(rtorrent) == {info}
+
+
 def test_putting_away_that_was_cut_off_is_done_at_the_next_start(
     short_folder: Path, root: Path, rtorrent: PrivateRTorrent, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,6 +109,17 @@ def test_the_item_is_tied_so_erasing_it_removes_the_metafile(watching: Watching,
     assert not has(client, info)
 
 
+def test_a_load_after_a_restart_of_rtorrent_that_nobody_noticed_is_tied_as_well(
+    watching: Watching, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
+) -> None:
+    drop(root / "a.torrent")
+    watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
+    rtorrent.restart()
+    info = drop(root / "b.torrent")
+    watching.until(visible(watching, root / "b.torrent"))
+    assert client.call("d.tied_to_file", info) == str(root / "b.torrent")
+
+
 def test_untied_and_erased_it_stays_away_until_it_is_touched(
     short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
 ) -> None:

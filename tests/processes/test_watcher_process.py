@@ -43,8 +43,9 @@ class Process:
         self.log = folder / "watcher.log"
         self.running: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> "Process":
-        command = [sys.executable, "-m", "pyrotorque_watcher", "--config-dir", str(self.config_dir)]
+    def start(self, *before: str) -> "Process":
+        """`before` is a command that becomes the watcher."""
+        command = [*before, sys.executable, "-m", "pyrotorque_watcher", "--config-dir", str(self.config_dir)]
         with self.log.open("ab") as output:
             self.running = subprocess.Popen(command, stdout=output, stderr=output, env=environment())
         return self
@@ -151,6 +152,25 @@ def test_a_burst_while_it_is_paused_overflows_the_kernels_queue_and_is_loaded(
     process.send(signal.SIGCONT)
     eventually(lambda: last in items(rtorrent), 60, interval=0.01)
     assert "dropped events" in process.log.read_text()
+
+
+@pytest.mark.parametrize("limit", ["max_inotify_watches", "max_inotify_instances"])
+def test_a_kernel_that_has_no_watches_to_give(short_folder: Path, rtorrent: PrivateRTorrent, limit: str) -> None:
+    """The limits of a user namespace are its own: nobody else's are touched."""
+    before = ("unshare", "-Ur", "sh", "-c", f'echo 1 > /proc/sys/user/{limit} && exec "$@"', "sh")
+    if limit == "max_inotify_instances":
+        before = (*before[:4], before[4].replace("echo 1", "echo 0"), before[5])
+    if subprocess.run([*before, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no user namespaces here")
+    process = Process(short_folder, rtorrent.url)
+    process.start(*before)
+    try:
+        eventually(process.ready, 20, why=process.log.read_text())
+        wanted = {process.drop("a/b/c.torrent"), process.drop("d.torrent")}
+        eventually(lambda: items(rtorrent) == wanted, 20, why=process.log.read_text())
+        assert f"raise fs.inotify.{limit.replace('inotify', 'user')}" in process.log.read_text()
+    finally:
+        process.end()
 
 
 def test_the_address_of_an_rtorrent_that_is_not_there_yet(short_folder: Path) -> None:
