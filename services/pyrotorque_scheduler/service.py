@@ -38,6 +38,7 @@ _RETRY_AFTER: Final = 5.0
 _SOON: Final = 1.0
 # A check is some calls with a deadline of ten seconds each, and starts nothing more after the first that failed.
 _CHECK_DEADLINE: Final = 60.0
+_TURN_DEADLINE: Final = 300.0  # what is long in a turn has a deadline of its own: this is for what is stuck
 _CLOCK_STEP: Final = 1.0
 
 
@@ -125,12 +126,12 @@ class Service:
             following = self._changes.following()
             if following is not None:
                 return following
-            self._turn(self._bus.wait(self._patience(), *self._fds()))
+            bell = [self._bell.fd] if self._bell.fd >= 0 else []
+            woken = self._bus.wait(self._patience(), *bell, *self._workers.fds())
+            with self._life.step("at work", time.monotonic() + _TURN_DEADLINE):
+                self._turn(woken)
         self._reporting.save()
         return None
-
-    def _fds(self) -> list[int]:
-        return [*([self._bell.fd] if self._bell.fd >= 0 else []), *self._workers.fds()]
 
     def _patience(self) -> float:
         looking = self._looks.wait(time.monotonic()) if self._look_asked else _LONGEST_WAIT
@@ -281,8 +282,7 @@ class Service:
             return
         for name, fire in self._clock.next_fires().items():
             self._metrics.next_run.set(fire, name)
-        families = self._reporting.due(now)
-        if families is not None:
+        if (families := self._reporting.due(now)) is not None:
             self._bus.tell(TotalsReported(at=time.time(), service=SERVICE, families=families))
 
     def _notice_clock_step(self) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.group import environment
+from demo.group import Group, environment
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.bus import Bus
@@ -185,6 +185,35 @@ def test_events_are_run_for_once_over_kills_of_scheduler_and_worker(short_folder
     counted = Counter(path.read_text().split())
     assert set(counted) == {f"m{each + 1}" for each in range(number)}, "none is lost"
     assert sum(counted.values()) - number <= kills, "only a run that was cut off in the middle comes again"
+
+
+STUCK = """
+import os, sys
+if "pyrotorque_scheduler" in sys.orig_argv:
+    import threading
+    from pyrotorque_scheduler import service
+    from pyrotorque_scheduler.workers.workers import Workers
+
+    def serve(self, before=Workers.serve):
+        if os.path.exists({trap!r}):
+            os.unlink({trap!r})
+            threading.Event().wait()
+        before(self)
+
+    service._TURN_DEADLINE = 1.0
+    Workers.serve = serve
+"""
+
+
+def test_a_scheduler_that_is_stuck_between_its_checks_is_killed_and_comes_back(short_folder: Path) -> None:
+    trap, site, config_dir = short_folder / "trap", short_folder / "site", short_folder / "c"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(STUCK.format(trap=str(trap)))
+    with Group(config_dir, f"[TORQUE]\nscgi_url = scgi://{short_folder}/nobody.sock\n", first_on_path=site) as group:
+        before = group.pid("scheduler")
+        trap.touch()
+        eventually(lambda: group.pid("scheduler") not in (0, before), 20)
+        assert "scheduler hangs: it is at 'at work'" in group.log("guardian")
 
 
 def test_run_once_runs_a_job_of_the_user_without_the_group(short_folder: Path) -> None:
