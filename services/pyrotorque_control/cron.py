@@ -54,10 +54,9 @@ def _start(home: Path, given: dict[str, str], arguments: Sequence[str]) -> int:
     if not group.guard_file.exists():
         print(f"pyrotorque: the guard file {group.guard_file} is missing: not started", file=sys.stderr)
         return EX_TEMPFAIL
-    words = [word for word in arguments if word != "--cron"]
     with _owners_log(home) as output:
         subprocess.Popen(
-            [sys.executable, "-m", "pyrotorque_control.cron", str(home), *words],
+            [sys.executable, "-m", "pyrotorque_control.cron", str(home), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

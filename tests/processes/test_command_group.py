@@ -107,6 +107,21 @@ def test_cron_finds_it_running_silently_and_fast(group: Group) -> None:
     assert min(times) < 0.3
 
 
+def test_cron_finds_it_running_also_when_the_clock_was_set_since_its_start(group: Group) -> None:
+    pid_file = group.config_dir / "run/pyrotorque.pid"
+    before, log = pid_file.stat(), group.log("torque")
+    os.utime(pid_file, (0, 0))
+    try:
+        asked = [sys.executable, "-m", "pyrotorque_control.cron", str(group.config_dir)]
+        words = ["--cron", f"--config-dir={group.config_dir}"]
+        assert subprocess.run([*asked, *words], env=environment(), check=False).returncode == 0
+        assert group.command("--cron").returncode == 0
+        assert group.command("--status").returncode == 0
+    finally:
+        os.utime(pid_file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert "already running" not in group.log("torque").removeprefix(log)
+
+
 def test_a_second_start_is_refused(group: Group) -> None:
     for words in ((), ("--fg",)):
         ended = group.command(*words)
