@@ -34,14 +34,18 @@ def measure(count: int = 10_000, runs: int = 9) -> list[Figure]:
 
 
 def _matching(rtorrent: PrivateRTorrent, count: int, runs: int) -> Figure:
-    """After the fetch, in Python: ours over fresh items, theirs over items whose values they know already."""
+    """After the fetch, in Python: ours over fresh items, theirs over items whose values they know already.
+
+    Nobody is asked for anything, so the processor's time is counted: another process in between does not lengthen it.
+    """
     reader, condition = ItemReader(RTorrent(rtorrent.url, read_timeout=60)), parse(MANUAL)
     took: list[float] = []
     found = 0
     for _ in range(runs):
         items = reader.read("main", None, condition.fields, time.time())
-        took.append(_best(lambda items=items: condition.select(items, time.time()), 1))  # type: ignore[misc]
+        began = time.process_time()
         found = len(condition.select(items, time.time()))
+        took.append(time.process_time() - began)
     theirs = _their_matching(rtorrent, runs // 3)
     return Figure(
         f"matching {count} items with the manual's condition ({found} match)",

@@ -1,6 +1,6 @@
 """Trees as predicates, and weaker trees that ask less and still never exclude a match."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from typing import Any, TypeAlias
 
@@ -30,6 +30,18 @@ def decided(check: Check, item: Items) -> bool:
         return bool(check(item))
     except Undecided:
         return False
+
+
+def deciding(check: Check, items: Iterable[Items]) -> list[Items]:
+    """The items for which a closure is decided and true: `decided` for many, without a call for each."""
+    found: list[Items] = []
+    for item in items:
+        try:
+            if check(item):
+                found.append(item)
+        except Undecided:
+            continue
+    return found
 
 
 def moves(node: Node) -> bool:

@@ -56,8 +56,7 @@ class Condition:
         """The items that match, in their order."""
         found = list(items)
         for part in self.parts:
-            check = part.at(now)
-            found = [item for item in found if compiled.decided(check, item)]
+            found = compiled.deciding(part.at(now), found)
         return found
 
     def explain(self, item: Any, now: float) -> list[Clause]:
