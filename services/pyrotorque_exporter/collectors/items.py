@@ -1,6 +1,7 @@
 """Group `items`: chosen attributes of each item, rendered directly, because there may be tens of thousands of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import unquote
 
 from prometheus_client.core import Metric
 
@@ -85,4 +86,6 @@ def _is_number(text: str) -> bool:
 
 def _public(value: str) -> str:
     """`value`, unless it is a URL or an absolute path, which may hold a passkey or tell where things are."""
-    return "" if "://" in value or value.startswith("/") else value
+    # ruTorrent writes labels as they stand in a URL.
+    plain = unquote(value) if "%" in value else value
+    return "" if "://" in plain or plain.startswith(("/", "~/")) else value
