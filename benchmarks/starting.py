@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, milliseconds, show
 from benchmarks.filled import fill, scratch
-from benchmarks.loading import PYROSIMPLE, background, warm_up, write
+from benchmarks.loading import PYROSIMPLE, background
 from demo.group import environment, wait_until
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
@@ -79,18 +79,30 @@ def _measured(driver: Driver, drops: int, beside: int) -> list[float]:
         watch = folder / "watch"
         watch.mkdir()
         with driver(folder, rtorrent, watch):
-            warm_up(rtorrent, watch, write)
-            return [_drop(client, watch, number) for number in range(drops)]
+            _warm_up(client, watch)
+            return [_drop(client, watch, f"drop {number}") for number in range(drops)]
 
 
-def _drop(client: RTorrent, watch: Path, number: int) -> float:
+def _warm_up(client: RTorrent, watch: Path) -> None:
+    """Drop new files until one is started: only then does all of the other side work."""
+    tried = iter(range(1_000_000))
+
+    def taken() -> bool:
+        with contextlib.suppress(TimeoutError):
+            return _drop(client, watch, f"warm-up {next(tried)}", patience=2) > 0
+        return False
+
+    wait_until(taken, 60, lambda: "nothing was started within 60 s")
+
+
+def _drop(client: RTorrent, watch: Path, what: str, patience: float = 20) -> float:
     time.sleep(APART + random.random())
-    metafile = make_metafile(f"drop {number}")
-    path = watch / f"drop-{number}.torrent"
+    metafile = make_metafile(what)
+    path = watch / f"{what}.torrent"
     path.write_bytes(metafile)
     closed = path.stat().st_mtime
     name = info_hash(metafile)
-    wait_until(lambda: _started(client, name), 20, lambda: f"{name} was not started")
+    wait_until(lambda: _started(client, name), patience, lambda: f"{name} was not started")
     return int(str(client.call("d.custom", name, "bench_started"))) / 1e6 - closed
 
 
