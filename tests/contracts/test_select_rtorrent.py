@@ -43,7 +43,11 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRTorrent
         for name in (*ODD, b"caf\xe9.iso"):
             client.call("load.raw", "", make_metafile(name, size=500))
         client.call("load.raw", "", make_metafile("Album", files=ALBUM))
-        eventually(lambda: client.call("view.size", "", "main") == 24 + len(ODD) + 2)
+        content = running.downloads / "whole"
+        content.write_bytes(b"x" * 40_000)
+        client.call("load.raw_start", "", make_metafile("whole", content=content))
+        eventually(lambda: client.call("view.size", "", "main") == 24 + len(ODD) + 3)
+        eventually(lambda: client.call("view.size", "", "complete") == 1, timeout=20)
         yield running
 
 
@@ -121,6 +125,13 @@ def test_a_view_is_looked_at_in_its_order_or_named_where_there_is_none(select: S
     assert "rTorrent has no view 'complet', did you mean complete? (active, " in err
 
 
+def test_times_are_rtorrents_own_where_the_include_kept_none(select: Select) -> None:
+    started = [f"item {number:02}" for number in range(0, 24, 3)]
+    assert names(select, "started<1h", "--sort=name") == [*started, "whole"]
+    assert names(select, "completed<1h") == ["whole"]
+    assert len(names(select, "loaded>0")) == 24 + len(ODD) + 3
+
+
 def test_a_misspelt_command_is_told(select: Select, caplog: pytest.LogCaptureFixture) -> None:
     assert names(select, "d_peers_conected=1") == []
     assert "no command d.peers_conected: what depends on it counts as empty" in caplog.text
@@ -128,7 +139,7 @@ def test_a_misspelt_command_is_told(select: Select, caplog: pytest.LogCaptureFix
 
 def test_fields_of_config_py_select_and_sort(select: Select, tmp_path: Path) -> None:
     (tmp_path / "config.py").write_text(CONFIG)
-    assert names(select, "weight>40000", "--sort=-weight") == ["item 23", "item 19", "item 15", "item 22"]
+    assert names(select, "item*", "weight>40000", "--sort=-weight") == ["item 23", "item 19", "item 15", "item 22"]
 
 
 @pytest.mark.parametrize("text", ["print 'Python 2'\n", "from pyrocore import config\n"])

@@ -1,10 +1,13 @@
 """Each field reads rTorrent's answers as text and makes its value of them, whatever they are."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pyrotorque.fields import FIELDS, KINDS, Field, Tags, configured, field, free_space, room_field
+from pyrotorque.fields import FIELDS, KINDS, Detail, Field, Rows, Tags, configured, field, free_space, room_field
+from pyrotorque.fields.files import FileRows
 from pyrotorque.fields.reading import leech_time, seed_time, stopped
 
 FILES = (("a/01.flac", 700), ("a/02.FLAC", 200), ("cover.jpeg", 100))
@@ -69,6 +72,24 @@ def test_fields_of_files_and_trackers_read_their_rows() -> None:
     assert found("tracker").read({}, {"trackers": TRACKERS}) == "https://t.one.example.co.uk:443/x"
     assert found("alias").read({}, {"trackers": TRACKERS}) == "example.co.uk"
     assert found("views").read({}, {"views": ["Main", "x"]}) == Tags({"main", "x"})
+
+
+def test_kinds_and_traits_cost_one_look_at_the_files_of_a_torrent() -> None:
+    looks: list[int] = []
+
+    class Looked(FileRows):
+        def __iter__(self) -> Iterator[Sequence[Any]]:
+            looks.append(1)
+            return super().__iter__()
+
+    def read(rows: FileRows) -> list[object]:
+        details: dict[Detail, Rows] = {"files": rows}
+        return [found(name).read({"d.name=": "x"}, details) for name in ("traits", "label", "kind_25")]
+
+    rows = Looked(FILES)
+    first, looked = read(rows), len(looks)
+    assert read(rows) == first == [{"audio", "flac"}, "audio/flac", {"flac"}]
+    assert len(looks) == looked > 0
 
 
 def test_what_was_not_answered_is_empty() -> None:
