@@ -142,4 +142,16 @@ def _link(source: bytes, target: bytes) -> None:
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK):
             raise
-        shutil.copy2(source, target, follow_symlinks=False)
+        _copy(source, target)
+
+
+def _copy(source: bytes, target: bytes) -> None:
+    """All of it or nothing, also when the disk is full, or when this is cut off: then another try has the same name."""
+    part = target + b".part"
+    try:
+        shutil.copy2(source, part, follow_symlinks=False)
+        os.rename(part, target)
+    except OSError:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
+        raise

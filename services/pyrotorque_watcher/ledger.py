@@ -143,7 +143,7 @@ class Ledger:
             " state, reason, first_seen, changed, closed, settled, token, broken, was)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
             " coalesce((SELECT broken FROM metafiles WHERE job = ? AND path = ?), ''),"
-            " coalesce((SELECT info_hash FROM metafiles WHERE job = ? AND path = ?), ''))",
+            " coalesce((SELECT iif(info_hash = '', was, info_hash) FROM metafiles WHERE job = ? AND path = ?), ''))",
             (
                 *(*where, found.device, found.inode, seen.state, seen.reason, now, now, seen.closed, seen.settled),
                 *(token, job, found.path, job, found.path),

@@ -1,5 +1,6 @@
 """Our mark in rTorrent's items: whose they are, whether all load commands ran, and what to do where one failed."""
 
+import os
 from collections.abc import Sequence
 
 from pyrotorque.errors import RTorrentFault
@@ -35,6 +36,13 @@ def replace_broken(rtorrent: RTorrent, row: Row, plan: Plan) -> None:
         mark = rtorrent.multicall([("d.custom", (torrent.info_hash, MARK))])[0]
         if mark == f"{row.broken}.":
             rtorrent.multicall([("d.tied_to_file.set", (torrent.info_hash, "")), ("d.erase", (torrent.info_hash,))])
+
+
+def cut_tie(rtorrent: RTorrent, info_hash: str, theirs: bytes) -> None:
+    """The metafile at `theirs` is another's now: who erases the item that it was of must not delete it."""
+    tie = rtorrent.multicall([("d.tied_to_file", (info_hash,))])[0]
+    if not isinstance(tie, RTorrentFault) and os.fsencode(str(tie)) == theirs:
+        rtorrent.multicall([("d.tied_to_file.set", (info_hash, ""))])
 
 
 def one_mark(marks: Sequence[str | None], token: str) -> str | None:

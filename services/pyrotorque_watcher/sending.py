@@ -8,7 +8,7 @@ from typing import Final
 from pyrotorque.errors import RequestTooLarge, RTorrentFault
 from pyrotorque.rtorrent import Call, RTorrent
 from pyrotorque.text import printable
-from pyrotorque_watcher.marks import replace_broken
+from pyrotorque_watcher.marks import cut_tie, replace_broken
 from pyrotorque_watcher.plan import globs, mapped, verb
 from pyrotorque_watcher.prepare import Ready, Refused
 from pyrotorque_watcher.sight import Sight
@@ -44,6 +44,8 @@ class Sender:
         for ready in together:
             if ready.row.broken:
                 replace_broken(self.rtorrent, ready.row, ready.plan)
+            if ready.plan.tied and ready.row.was not in ("", ready.row.info_hash):
+                cut_tie(self.rtorrent, ready.row.was, mapped(ready.row.path, ready.settings.path_map))
         if len(together) == 1:
             return [self._alone(together[0], meanwhile)]
         calls: list[Call] = [

@@ -1,5 +1,6 @@
 """What happens to a metafile after its load loses no item: renamed by hand, put away, cut off, while users tidy up."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -107,6 +108,32 @@ def test_the_tie_of_a_metafile_that_is_moved_where_rtorrent_does_not_see_it_is_c
         assert tie_of(rtorrent, info) == ""
         RTorrent(rtorrent.url).call("remove_untied", "")
         assert items(rtorrent) == {info}
+
+
+def test_a_copy_that_does_not_fit_leaves_nothing_behind_and_the_metafile_where_it_is(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = short_folder / "done"
+
+    def full(source: bytes, target: bytes, *, follow_symlinks: bool) -> None:
+        Path(os.fsdecode(target)).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def elsewhere(*_: object, **__: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", elsewhere)
+    with Watching(short_folder, job(root, on_loaded="move", loaded_path=done), url=rtorrent.url) as watching:
+        watching.settle()
+        with monkeypatch.context() as disk:
+            disk.setattr(shutil, "copy2", full)
+            drop(root / "a.torrent")
+            watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
+            assert (list(done.iterdir()), (root / "a.torrent").exists()) == ([], True)
+        info = drop(root / "b.torrent")
+        watching.until(lambda: watching.state(done / "b.torrent") == "loaded")
+        assert [path.name for path in done.iterdir()] == ["b.torrent"]
+        assert tie_of(rtorrent, info) == str(done / "b.torrent")
 
 
 def test_putting_away_that_was_cut_off_is_done_at_the_next_start(

@@ -409,6 +409,34 @@ def test_touching_a_file_whose_item_is_there_changes_nothing(watching: Watching,
     assert client.call("d.tied_to_file", info) == str(root / "a.torrent")
 
 
+def test_touching_twice_while_rtorrent_is_away_is_no_duplicate(
+    watching: Watching, root: Path, rtorrent: PrivateRTorrent
+) -> None:
+    drop(root / "a.torrent")
+    watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
+    rtorrent.stop()
+    for _ in range(2):
+        token = watching.row(root / "a.torrent").token
+        touch(root / "a.torrent")
+        watching.until(lambda token=token: watching.row(root / "a.torrent").token != token)  # type: ignore[misc]
+    rtorrent.start()
+    watching.until(lambda: watching.state(root / "a.torrent") == "loaded", 20)
+    assert not watching.failed
+
+
+def test_a_metafile_written_over_another_is_not_deleted_with_the_item_of_that_one(
+    watching: Watching, root: Path, client: RTorrent
+) -> None:
+    old = drop(root / "a.torrent", "old")
+    watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
+    new = drop(root / "a.torrent", "new")
+    watching.until(lambda: has(client, new))
+    watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
+    client.call("d.erase", old)
+    assert (root / "a.torrent").exists()
+    assert client.call("d.tied_to_file", new) == str(root / "a.torrent")
+
+
 def test_what_one_may_ask(watching: Watching, root: Path) -> None:
     (root / "bad.torrent").write_bytes(b"no metafile")
     watching.until(lambda: watching.state(root / "bad.torrent") == "failed")

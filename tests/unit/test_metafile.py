@@ -265,6 +265,7 @@ def test_magnet_links_come_one_a_line() -> None:
     (link,) = magnets(text.encode())
     assert link == Magnet(text.split("\n")[2].strip(), HASH, "a b\udcff", ("http://x/a", "udp://y:1"))
     assert link.metafile() == b"d10:magnet-uri%d:%be" % (len(link.uri), link.uri.encode())
+    assert magnets(b"\xef\xbb\xbf" + link.uri.encode()) == [link]  # as editors of Windows write it
 
 
 def test_a_magnet_link_may_be_in_base32_and_hybrid() -> None:

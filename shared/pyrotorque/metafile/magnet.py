@@ -31,7 +31,7 @@ class Magnet:
 
 def magnets(text: str | bytes) -> list[Magnet]:
     """The links of a `.magnet` file: one a line; empty lines and lines that begin with `#` are skipped."""
-    decoded = text.decode("utf-8", "surrogateescape") if isinstance(text, bytes) else text
+    decoded = text.decode("utf-8-sig", "surrogateescape") if isinstance(text, bytes) else text
     lines = [line.strip() for line in decoded.splitlines()]
     links = [line for line in lines if line and not line.startswith("#")]
     if not links:
