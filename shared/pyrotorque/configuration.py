@@ -144,15 +144,17 @@ def _good(config_dir: Path, layout: Layout, options: Options) -> Configuration:
     settings = _addressed(loaded, seek=False)
     kept = last_good(layout)
     if kept is None or kept.digest != settings.digest:
-        check_apart(config_dir)
-        # Where the disk is full nothing could be kept; what was checked is good all the same.
+        # What cannot be kept would not be everybody's; where there is none yet, what was checked is good all the same.
+        if not check_apart(config_dir) and kept is not None:
+            raise SettingsError(f"good, but it cannot be kept in {kept_file(layout)} (is the disk full?)")
         settings = last_good(layout) or settings
     return Configuration(settings, loaded.layout, options, loaded.warnings)
 
 
-def check_apart(config_dir: Path) -> None:
+def check_apart(config_dir: Path) -> bool:
     """Check the files in a process of its own, which also makes them the group's configuration when they are good.
 
+    False when they are good and that could not be written down (disk full).
     Raises SettingsProblems, or SettingsError when the check itself did not come to an end.
     """
     command = [sys.executable, "-m", "pyrotorque.configuration", str(config_dir)]
@@ -172,6 +174,7 @@ def check_apart(config_dir: Path) -> None:
         raise SettingsProblems(Problem(**fields) for fields in json.loads(done.stdout))
     if done.returncode not in (0, EX_TEMPFAIL):
         raise SettingsError(f"the check of {config_dir} ended with exit code {done.returncode}")
+    return done.returncode == 0
 
 
 class ConfigurationWatch:

@@ -194,6 +194,32 @@ def test_a_reload_takes_what_is_good_and_refuses_what_is_broken(home: Path) -> N
     assert slots(configuration.reload(current).settings) == 4
 
 
+def test_a_good_one_that_cannot_be_written_down_is_not_taken_and_that_is_said(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else this service alone would run on it, or on the old one without a word."""
+    current = adopted(home)
+    write(home, BETTER)
+
+    def is_good_and_not_kept(_home: Path) -> bool:
+        return False
+
+    monkeypatch.setattr(configuration, "check_apart", is_good_and_not_kept)
+    with pytest.raises(SettingsError, match=r"good, but it cannot be kept in .*disk full"):
+        configuration.reload(current)
+    found = configuration.load_or_last_good(home)
+    assert (slots(found.settings), "cannot be kept" in found.broken) == (3, True)
+
+
+def test_a_check_tells_whether_what_is_good_could_be_written_down(home: Path) -> None:
+    assert configuration.check_apart(home)
+    kept = configuration.kept_file(layout_of(home))
+    kept.unlink()
+    kept.mkdir()
+    assert not configuration.check_apart(home)
+    assert slots(configuration.load_or_last_good(home).settings) == 3
+
+
 def test_services_notice_that_the_group_has_another_configuration(home: Path) -> None:
     watch = ConfigurationWatch(adopted(home))
     assert watch.changed(100.0) is None
