@@ -1,8 +1,6 @@
 """The command line: options of the earlier daemons, sub-commands, and one clear line for whatever goes wrong."""
 
 import importlib
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +12,7 @@ from pyrotorque.options import Options
 from pyrotorque.settings import configuration_dir
 from pyrotorque_control.exits import EX_IOERR, EX_OK, EX_USAGE, INTERRUPTED, exit_code
 from pyrotorque_control.group import Group
-from pyrotorque_control.terminal import complain
+from pyrotorque_control.terminal import complain, silence
 
 # Each is the attribute `command` of the module of this name, loaded when it is used or when help lists it.
 _COMMANDS: Final = (
@@ -65,8 +63,7 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read us has had enough (head, less): that is no error, and nothing more may be written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence()
         return EX_OK
     except OSError as error:
         complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))

@@ -16,6 +16,7 @@ from pyrotorque import supervision
 from pyrotorque.configuration import Configuration
 from pyrotorque.layout import SERVICES, Layout
 from pyrotorque_control.exits import EX_OK
+from pyrotorque_control.terminal import silence
 
 _LOOK_EVERY = 0.1  # seconds
 _PR_SET_PDEATHSIG = 1
@@ -46,7 +47,8 @@ def run(configuration: Configuration) -> int:
         _show(supervisord, tails, Marked(sys.stdout))
         for tail in tails.values():
             tail.close()
-    return EX_OK if supervisord.returncode == 0 else supervisord.returncode
+    # TERM ends it well, also before it listens to signals.
+    return EX_OK if supervisord.returncode in (0, -signal.SIGTERM) else supervisord.returncode
 
 
 def logs(layout: Layout) -> dict[str, Path]:
@@ -110,6 +112,7 @@ class Marked:
         self._output = output
         self._colours = output.isatty() and "NO_COLOR" not in os.environ
         self._lock = threading.Lock()
+        self._heard = True
 
     def show(self, name: str, line: str) -> None:
         """One line, whole."""
@@ -118,7 +121,18 @@ class Marked:
             names = ("group", *SERVICES)
             mark = f"\x1b[{_COLOURS[names.index(name) % len(_COLOURS)]}m{mark}\x1b[0m"
         with self._lock:
-            print(mark, line, file=self._output, flush=True)
+            if self._heard:
+                self._heard = self._printed(f"{mark} {line}")
+
+    def _printed(self, line: str) -> bool:
+        try:
+            print(line, file=self._output, flush=True)
+        except OSError:
+            # Whoever read us is gone, as after a closed terminal: the group goes too, in order.
+            silence()
+            os.kill(os.getpid(), signal.SIGTERM)
+            return False
+        return True
 
 
 def _show(supervisord: subprocess.Popen[bytes], tails: dict[str, Tail], output: Marked) -> None:

@@ -1,5 +1,6 @@
 """How results look: tables in colour on a terminal, plain text elsewhere, JSON one object a line."""
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,11 @@ def complain(text: str) -> None:
     """Lines on the standard error, each with our name in front so that it is known whose they are."""
     for line in text.split("\n"):
         sys.stderr.write(f"pyrotorque: {line}\n")
+
+
+def silence() -> None:
+    """Whoever read our standard output has had enough (head, less): nothing more is written, also not at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show(renderable: object) -> None:

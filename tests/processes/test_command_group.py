@@ -316,6 +316,18 @@ def test_the_foreground_shows_all_logs_and_ends_with_ctrl_c(idle: Group) -> None
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
+def test_the_group_ends_when_nobody_reads_its_foreground_any_more(idle: Group) -> None:
+    command = [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(idle.config_dir), "--fg"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert running.stdout.readline()
+        running.stdout.close()
+        assert b"Traceback" not in running.stderr.read()
+        assert running.wait(30) == 0
+    assert idle.command("--status").returncode == 69
+
+
 def test_the_group_ends_when_its_foreground_is_killed(idle: Group) -> None:
     command = [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(idle.config_dir), "--fg"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()) as running:
