@@ -28,7 +28,7 @@ class Inis:
 
         Raises UserError when one of the files cannot be understood: then nobody knows what its owner wanted.
         """
-        folders = _folders(path.rpartition(b"/")[0], root)
+        folders = folders_between(root, path.rpartition(b"/")[0])
         found = [one for folder in folders if (one := self.of(folder)) is not None]
         if not found:
             return None
@@ -68,13 +68,9 @@ class Inis:
             return UserError(f"{shown} cannot be read: {error.strerror}")
 
 
-def folders_between(path: bytes, root: bytes) -> list[bytes]:
-    """The folders from `root` down to the one that holds `path`."""
-    return _folders(os.path.dirname(path), root)
-
-
 @lru_cache(maxsize=64)
-def _folders(folder: bytes, root: bytes) -> list[bytes]:
+def folders_between(root: bytes, folder: bytes) -> list[bytes]:
+    """From `root` down to `folder`."""
     found = list[bytes]()
     while len(folder) > len(root):
         found.append(folder)

@@ -135,9 +135,6 @@ class Tree:
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __contains__(self, folder: bytes) -> bool:
-        return folder in self._numbers
-
     def watch(self, folder: bytes, *, root: bool = False, follow: bool = False) -> bool:
         """Watch `folder` (again: a rename or a mount may have put another there); False when it is not there.
 

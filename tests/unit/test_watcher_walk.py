@@ -116,9 +116,9 @@ def test_a_folder_is_not_inside_one_whose_name_only_begins_alike() -> None:
     assert inside(b"/x", b"/")
 
 
-def test_the_folders_between_a_root_and_a_file() -> None:
-    assert folders_between(b"/w/a/b/x.torrent", b"/w") == [b"/w", b"/w/a", b"/w/a/b"]
-    assert folders_between(b"/w/x.torrent", b"/w") == [b"/w"]
+def test_the_folders_from_a_root_down_to_another() -> None:
+    assert folders_between(b"/w", b"/w/a/b") == [b"/w", b"/w/a", b"/w/a/b"]
+    assert folders_between(b"/w", b"/w") == [b"/w"]
 
 
 def test_nobody_sees_for_a_process_that_is_no_rtorrent(tmp_path: Path) -> None:
