@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from pyrotorque.conditions import parse
 from pyrotorque.customfields import CustomFieldWorker, field
+from pyrotorque.customfields import worker as worker_module
 from pyrotorque.errors import ConditionError, UserError
 from pyrotorque.fields.kinds import Tags
 
@@ -110,6 +112,21 @@ def test_what_ends_or_hangs_the_process_is_an_error_and_the_next_call_has_a_fres
         running.values(["bad"], [{"hash": "AA", "name": "x"}])
     running._deadline = 5.0  # pyright: ignore[reportPrivateUsage]
     assert running.values(["bad"], [{"hash": "AA", "name": "ok"}]) == {"bad": [None]}
+    running.close()
+
+
+def test_batches_that_are_each_in_time_have_to_end_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guardian ends the scheduler when a check takes a minute."""
+    monkeypatch.setattr(worker_module, "BATCH", 10)
+    path = tmp_path / "config.py"
+    path.write_text(HEAD + 'import time\n@field("slow")\ndef f(item):\n    time.sleep(0.04)\n')
+    running = CustomFieldWorker(path, deadline=2.0)
+    assert running.values(["slow"], [{"hash": "AA"}]) == {"slow": [None]}
+    running._deadline = 0.5  # pyright: ignore[reportPrivateUsage]
+    began = time.monotonic()
+    with pytest.raises(UserError, match="of 1000 items in 2 s"):
+        running.values(["slow"], [{"hash": "AA"}] * 1_000)
+    assert time.monotonic() - began < 10
     running.close()
 
 

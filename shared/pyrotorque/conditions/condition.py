@@ -65,14 +65,11 @@ class Condition:
         parts = self._node.parts if isinstance(self._node, And) else (self._node,)
         return [self._clause(part, values, now) for part in parts]
 
-    def prefilter(self, now: float) -> str:
-        """A filter command for `d.multicall.filtered` that never excludes a match; empty when there is none."""
-        return next(iter(self.filters(now)), "")
-
     def filters(self, now: float, known: Collection[str] = ()) -> tuple[str, ...]:
-        """All such filters: first the one that excludes most, then its parts, which are cheaper; none where none is.
+        """Filter commands for `d.multicall.filtered` that never exclude a match; none where none is.
 
-        What is asked of the fields in `known` is left out.
+        First the one that excludes most, then its parts, which are cheaper. What is asked of the fields in `known` is
+        left out.
         """
         return prefilters.filters(self._node, now, known)
 

@@ -20,6 +20,7 @@ from pyrotorque.fields.kinds import Kind, Tags
 log = logging.getLogger(__name__)
 
 BATCH: Final = 1_000
+_BATCHES: Final = 4  # as many may take all of their time
 _ANSWER_MAX: Final = 64 * 2**20
 _MOST_TEXT: Final[frozenset[Kind]] = frozenset(("text", "any"))
 
@@ -36,7 +37,8 @@ class CustomFieldWorker:
     """The fields of one config.py; its process starts when it is first needed and stays until `close`.
 
     Whatever goes wrong in it ends that process only, and is a UserError here; the next call has a fresh process.
-    `deadline` holds for each batch of items, in seconds; `umask` is the user's own.
+    `deadline` holds for each batch of items, in seconds, and four times as long for all of a call: who checks a queue
+    has to end, too. `umask` is the user's own.
     """
 
     def __init__(self, path: Path, *, deadline: float = 5.0, umask: int = -1) -> None:
@@ -64,8 +66,11 @@ class CustomFieldWorker:
         if self._process is None:
             self._start()
         found: dict[str, list[Any]] = {name: [] for name in names}
+        end = time.monotonic() + _BATCHES * self._deadline
         for begin in range(0, len(items), BATCH):
             batch = [_sendable(item) for item in items[begin : begin + BATCH]]
+            if time.monotonic() >= end:
+                raise self._failed(f"had time for {begin} of {len(items)} items in {_BATCHES * self._deadline:g} s")
             answer = self._ask({"names": list(names), "items": batch})
             for name, error in answer["errors"].items():
                 self._tell(name, error)
