@@ -1,0 +1,31 @@
+"""A group that watches a folder and starts what it loads, for tests of the command."""
+
+from pathlib import Path
+
+from demo.group import Group
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+
+
+def torque_ini(rtorrent: PrivateRTorrent, watch: Path, *lines: str) -> str:
+    return "\n".join(
+        (
+            "[TORQUE]",
+            f"scgi_url = {rtorrent.url}",
+            "job.queue.active = True",
+            "job.queue.schedule = second=*/1",
+            "job.treewatch.active = True",
+            f"job.treewatch.path = {watch}",
+            "job.treewatch.load_mode = start",
+            "job.treewatch.queued = True",
+            *lines,
+            "",
+        )
+    )
+
+
+def dropped(group: Group, name: str) -> str:
+    """A metafile in the watched tree; its info-hash."""
+    metafile = make_metafile(name)
+    (group.config_dir.parent / "watch" / f"{name}.torrent").write_bytes(metafile)
+    return info_hash(metafile)
