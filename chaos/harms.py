@@ -150,6 +150,8 @@ def corrupt(name: str, scene: Scene, chance: random.Random) -> float:
 
 def trim(name: str, scene: Scene, _chance: random.Random) -> float:
     path, gaps = scene.layout.database(name), scene.gap_count()
+    # Who never heard of it misses nothing.
+    scene.until(lambda: scene.has_been_heard(name), f"the listener heard of {name}")
     scene.listener.rest()
     try:
         last = _newest(path)

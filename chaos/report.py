@@ -18,6 +18,7 @@ from pyrotorque.events import Event, LoadFailed, ServiceStateChanged, TorrentLoa
 _GAP_WITHIN = 30.0
 """Seconds after the fault that it comes from."""
 _LOADS_FAILED = "loads failed"
+_SHOWN = 5
 _SILENCE = 5.0
 """Heartbeats come every second, from whoever is not hurt."""
 
@@ -112,7 +113,7 @@ def figures(run: Run) -> list[str]:
         f"with {found.counted.gaps} gaps of its own",
         f"afterwards: {len(found.leftovers)} processes left, {len(found.unsound)} unsound databases, "
         f"{len(found.bugs)} logs with a bug",
-        f"never done: {', '.join(found.not_done) or 'none of the faults'}",
+        f"never done: {_some(found.not_done)}",
     ]
 
 
@@ -173,6 +174,12 @@ def _may_fail(run: Run, event: LoadFailed) -> bool:
     """
     lost_ledger = event.kind == "duplicate" and run.did("state of watcher corrupted")
     return lost_ledger or (event.kind == "invalid" and run.did("clock a day ahead, and right again"))
+
+
+def _some(names: Sequence[str]) -> str:
+    """A few of them, and how many more there are."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}" if names else "none of the faults"
 
 
 def _starts(events: Iterable[Event]) -> str:

@@ -131,6 +131,9 @@ class Scene:
     def gap_count(self) -> int:
         return len(heard(self.listener.database).gaps)
 
+    def has_been_heard(self, service: str) -> bool:
+        return any(place.source == service for place in heard(self.listener.database).applied)
+
     def log(self, name: str) -> str:
         """All that a service said, rotated or not."""
         paths = sorted(self.layout.log_dir.glob(f"{name}.log*"), reverse=True)
