@@ -17,9 +17,12 @@ class Reach:
         self._faults: set[str] = set()
 
     def tried(self, what: str, call: Callable[[], object]) -> bool:
-        """Whether `call` came through; errors of rTorrent are said once, and the loop goes on with its next step."""
+        """Whether `call` came through; errors of rTorrent are said once, and the loop goes on with its next step.
+
+        A call that returns False did without rTorrent: nothing is learned of it.
+        """
         try:
-            call()
+            asked = call()
         except (RTorrentFault, RequestTooLarge) as error:
             self._refused(what, str(error))
         except RTorrentError as error:
@@ -27,7 +30,8 @@ class Reach:
         except UserError as error:  # the fields of a user's config.py could not be computed
             self._complain(f"{what}: {error}")
         else:
-            self._found()
+            if asked is not False:
+                self._found()
             return True
         return False
 

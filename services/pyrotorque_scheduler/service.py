@@ -35,7 +35,6 @@ SERVICE: Final = "scheduler"
 _LONGEST_WAIT: Final = 5.0
 _LOOK_EVERY: Final = 15.0
 _RETRY_AFTER: Final = 5.0
-_SOON: Final = 1.0
 # A check is some calls with a deadline of ten seconds each, and starts nothing more after the first that failed.
 _CHECK_DEADLINE: Final = 60.0
 _TURN_DEADLINE: Final = 300.0  # what is long in a turn has a deadline of its own: this is for what is stuck
@@ -206,7 +205,7 @@ class Service:
     def _look_again(self, name: str, at: float) -> None:
         wait = at - time.time()
         # What is past already was not worth the look: it must not be asked for again and again.
-        self._agenda.again(name, time.monotonic() + (wait if wait > 0 else _SOON))
+        self._agenda.again(name, time.monotonic() + (wait if wait > 0 else _RETRY_AFTER))
 
     def _run(self, name: str, cause: Cause) -> Outcome | None:
         """Run a job now; what a queue came to."""
@@ -228,9 +227,10 @@ class Service:
     def _check(self, queue: Queue, cause: Cause) -> Outcome | None:
         outcome: Outcome | None = None
 
-        def check() -> None:
+        def check() -> bool:
             nonlocal outcome
             outcome = queue.check(self.now(), cause)
+            return outcome.asked
 
         if not self._reach.tried(queue.name, check):
             self._unsettled = True
