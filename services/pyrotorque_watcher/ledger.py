@@ -3,7 +3,7 @@
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ import msgspec
 from pyrotorque.store import Store
 from pyrotorque.text import printable
 from pyrotorque_watcher.reconcile import Known, State
-from pyrotorque_watcher.walk import Found
+from pyrotorque_watcher.walk import Found, inside
 
 _KNOWN = "path, size, mtime_ns, ctime_ns, device, inode, state, kind, gone != 0, info_hash"
 _ROW = (
@@ -239,17 +239,16 @@ class Ledger:
         return [(what, Row(*row)) for what, *row in self._db.execute(query, (limit,))]
 
     def retry(self, paths: Iterable[str] | None, now: float) -> int:
-        """Failed and baseline metafiles are to be loaded again: all of them, or those whose paths are, or are shown
-        as, one of `paths`; how many there were."""
+        """Failed and baseline metafiles are to be loaded again: all of them, or those that one of `paths` names or is a
+        folder of; how many there were."""
         query = (
             "UPDATE metafiles SET state = 'seen', attempts = 0, next_try = 0, kind = '', reason = '', gone = 0,"
             " told = 0, todo = '', closed = ?, changed = ? WHERE state IN ('failed', 'baseline')"
         )
         if paths is None:
             return self._db.execute(query, (now, now)).rowcount
-        wanted = set(paths)
         rows = self._db.execute("SELECT turn, path FROM metafiles WHERE state IN ('failed', 'baseline')").fetchall()
-        turns = [turn for turn, path in rows if printable(path) in wanted or os.fsdecode(path) in wanted]
+        turns = _named(rows, list(paths))
         return sum(self._db.execute(f"{query} AND turn = ?", (now, now, turn)).rowcount for turn in turns)
 
     def wake_all(self) -> None:
@@ -265,6 +264,16 @@ class Ledger:
         """When the oldest file that is on its way was seen."""
         (oldest,) = self._db.execute("SELECT min(first_seen) FROM metafiles WHERE state IN ('seen', 'sent')").fetchone()
         return None if oldest is None else float(oldest)
+
+
+def _named(rows: Sequence[tuple[int, bytes]], paths: Sequence[str]) -> list[int]:
+    """Of `rows`, those that people mean by `paths`: as they are, as they are shown, or by way of links to folders."""
+    raw = [os.fsencode(path) for path in paths]
+    turns = [turn for turn, path in rows if printable(path) in paths or any(inside(path, each) for each in raw)]
+    if turns:
+        return turns
+    real = [os.path.realpath(each) for each in raw]
+    return [turn for turn, path in rows if any(inside(os.path.realpath(path), each) for each in real)]
 
 
 def all_rows(db: sqlite3.Connection) -> Iterator[Row]:

@@ -95,6 +95,14 @@ def test_retry_takes_paths_as_they_are_shown(ledger: Ledger) -> None:
     assert ledger.counts() == {"seen": 3}
 
 
+def test_retry_takes_folders_and_ways_over_links(ledger: Ledger, tmp_path: Path) -> None:
+    see(ledger, found(b"tv/a.torrent"), found(b"tv/b/c.torrent", 2), found(b"tv2/d.torrent", 3), state="baseline")
+    assert ledger.retry(["/w/tv"], NOW) == 2
+    assert ledger.counts() == {"seen": 2, "baseline": 1}
+    (tmp_path / "link").symlink_to("/w")
+    assert ledger.retry([str(tmp_path / "link/tv2/d.torrent")], NOW) == 1
+
+
 def test_what_is_gone_is_remembered_for_a_year(ledger: Ledger) -> None:
     see(ledger, found(b"a"), state="loaded")
     ledger.gone("job", [b"/w/a"], NOW)

@@ -20,6 +20,7 @@ def command(group: Group, paths: tuple[str, ...], everything: bool) -> None:
 
     \b
       pyrotorque retry ~/rtorrent/watch/tv/some.torrent
+      pyrotorque retry ~/rtorrent/watch/tv              all of them below a folder
       pyrotorque retry --all
 
     `pyrotorque watched` lists them. To `touch` a file does the same.
