@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pyrotorque.conditions import Condition, parse
 from pyrotorque.errors import ConditionError
@@ -35,6 +36,15 @@ def test_a_condition_without_its_dear_fields_never_excludes_a_match(text: str, i
     cheap = condition.without(lambda field: field.dear)
     assert cheap is None or cheap.matches(item, NOW) or not condition.matches(item, NOW)
     assert cheap is None or not any(field.dear for field in cheap.table.values())
+
+
+@given(text=TEXT, several=st.lists(items(), max_size=4))
+@settings(max_examples=100, deadline=None)
+def test_of_many_items_those_that_match_are_found_in_their_order(text: str, several: list[dict[str, Any]]) -> None:
+    condition = parse(text)
+    numbered = [{**item, "number": number} for number, item in enumerate(several)]
+    matching = [item["number"] for item in numbered if condition.matches(item, NOW)]
+    assert [item["number"] for item in condition.select(numbered, NOW)] == matching
 
 
 @given(text=TEXT, item=items())

@@ -364,6 +364,16 @@ def test_a_condition_matches_these_items(text: str, letters: str) -> None:
     assert parse(str(condition)) == condition
 
 
+def test_a_span_counts_back_from_each_moment_of_asking() -> None:
+    """The earlier daemon counted from its own start."""
+    condition = parse("[ prio>0 OR started<2i ] custom_until>1d")
+    item = {"prio": 0, "started": 1_000_000, "custom_until": "900000"}
+    moments = [1_000_060.0, 1_000_200.0, 1_000_060.0]
+    assert [condition.matches(item, now) for now in moments] == [True, False, True]
+    assert [len(condition.select([item], now)) for now in moments] == [1, 0, 1]
+    assert [all(clause.verdict for clause in condition.explain(item, now)) for now in moments] == [True, False, True]
+
+
 def test_the_table_is_as_large_as_promised() -> None:
     assert len(MATCHES) >= 200
     assert len(ITEMS) >= 12
