@@ -34,9 +34,10 @@ def measure(count: int = 10_000, runs: int = 9) -> list[Figure]:
 
 
 def _matching(rtorrent: PrivateRTorrent, count: int, runs: int) -> Figure:
-    """After the fetch, in Python: ours over fresh items, theirs over items whose values they know already.
+    """After the fetch, in Python: ours over fresh items, theirs over items that it has matched before.
 
-    Nobody is asked for anything, so the processor's time is counted: another process in between does not lengthen it.
+    The processor's time is counted, so that another process in between does not lengthen it, nor does rTorrent, which
+    pyrosimple asks again for each item that comes as far as `kind_25`.
     """
     reader, condition = ItemReader(RTorrent(rtorrent.url, read_timeout=60)), parse(MANUAL)
     took: list[float] = []
