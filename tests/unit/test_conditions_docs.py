@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.expressions import ALIKE, OTHERWISE
 from pyrotorque.conditions import parse, parse_sort
 from pyrotorque.fields import FIELDS
 
@@ -37,6 +38,11 @@ def test_each_example_of_a_sort_order_is_read(text: str) -> None:
 def test_the_table_lists_the_fields_of_the_program() -> None:
     rows = [f"| `{field.name}` | {field.kind} | {field.doc} |" for field in FIELDS.values()]
     assert [line for line in PAGE.splitlines() if re.match(r"\| `[a-z_]+` \| [a-z ]+ \| ", line)] == rows
+
+
+def test_what_rtcontrol_reads_otherwise_is_listed() -> None:
+    assert f"{len(ALIKE)} expressions that both languages read alike" in PAGE
+    assert [text for text in OTHERWISE if f"`{text}`" not in PAGE and " OR " not in text] == []
 
 
 def test_there_are_examples() -> None:
