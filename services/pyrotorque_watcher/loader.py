@@ -25,7 +25,7 @@ from pyrotorque_watcher.marks import disarm, marks_of
 from pyrotorque_watcher.outcomes import Outcomes
 from pyrotorque_watcher.plan import Plan
 from pyrotorque_watcher.prepare import Client, Gone, NotYet, Prepared, Ready, Refused, Written, prepare, why_unseen
-from pyrotorque_watcher.sending import PARCEL, UNANSWERED_MAX, Sender, parcel, why_given_up
+from pyrotorque_watcher.sending import PARCEL, UNANSWERED_MAX, Sender, enough, parcel, why_given_up
 from pyrotorque_watcher.sight import Sight
 from pyrotorque_watcher.walk import look
 
@@ -126,7 +126,7 @@ class Loader:
         ready: deque[Ready] = deque()
 
         def make_ready(count: int) -> None:
-            while waiting and len(ready) < count and not self.stopping() and time.monotonic() < until:
+            while waiting and not enough(ready, count) and not self.stopping() and time.monotonic() < until:
                 made = self._made_ready(waiting.popleft())
                 if made is not None:
                     ready.append(made)

@@ -14,7 +14,7 @@ from pyrotorque_watcher.prepare import Ready, Refused
 from pyrotorque_watcher.sight import Sight
 
 PARCEL: Final = 8  # loads in one request: some milliseconds of rTorrent's time
-_PARCEL_BYTES: Final = 192 * 1024  # of metafiles in it, so that it stays far below rTorrent's default limit
+PARCEL_BYTES: Final = 192 * 1024  # of metafiles in it, so that it stays far below rTorrent's default limit
 # Requests with one metafile in them that got no answer, all but the first with nothing else in them. Once more, and
 # rTorrent might die once more, and nothing else would ever be loaded.
 UNANSWERED_MAX: Final = 3
@@ -26,7 +26,7 @@ def parcel(ready: deque[Ready]) -> list[Ready]:
     size = taken[0].size
     if taken[0].suspect:
         return taken
-    while ready and not ready[0].suspect and len(taken) < PARCEL and size + ready[0].size <= _PARCEL_BYTES:
+    while ready and not ready[0].suspect and len(taken) < PARCEL and size + ready[0].size <= PARCEL_BYTES:
         taken.append(ready.popleft())
         size += taken[-1].size
     return taken
@@ -82,6 +82,11 @@ class Sender:
         except RTorrentFault as fault:
             return _refusal([fault])
         return None
+
+
+def enough(ready: deque[Ready], count: int) -> bool:
+    """Whether `ready` holds `count` metafiles to send, or fewer large ones: these wait on disk, not in memory."""
+    return len(ready) >= count or sum(each.size for each in ready) > PARCEL_BYTES
 
 
 def why_given_up(times: int) -> str:

@@ -10,7 +10,7 @@ from pyrotorque_watcher.flags import Load
 from pyrotorque_watcher.ledger import Row
 from pyrotorque_watcher.plan import Plan, Torrent
 from pyrotorque_watcher.prepare import Ready
-from pyrotorque_watcher.sending import PARCEL, parcel
+from pyrotorque_watcher.sending import PARCEL, enough, parcel
 from tests.watching import job
 
 
@@ -38,6 +38,13 @@ def test_small_ones_travel_together_and_large_ones_alone_in_their_order(sizes: l
         made.append(parcel(waiting))
     assert [len(each) for each in made] == parcels
     assert [one.row.turn for each in made for one in each] == list(range(len(sizes)))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "is_enough"), [([], False), ([100] * 7, False), ([100] * 8, True), ([10_000_000], True)]
+)
+def test_large_metafiles_are_not_gathered_in_memory(sizes: list[int], is_enough: bool) -> None:
+    assert enough(deque(ready(turn, size) for turn, size in enumerate(sizes)), PARCEL) is is_enough
 
 
 def test_what_rtorrent_may_have_died_of_travels_alone() -> None:
