@@ -251,6 +251,7 @@ class TreeJob:
         if not done.whole:
             if done.limit:
                 root.poll(self.name, done.limit)
+                root.due = min(root.due, clock + _POLL)
             return
         if not os.path.isdir(root.path):
             root.miss(self.name, clock)
