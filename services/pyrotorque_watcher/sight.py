@@ -50,7 +50,12 @@ class Sight:
 
 def _is_rtorrent(pid: int) -> bool:
     try:
-        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as comm:
-            return "rtorrent" in comm.read()
+        comm = os.open(f"/proc/{pid}/comm", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
+    try:
+        return b"rtorrent" in os.read(comm, 64)
+    except OSError:
+        return False
+    finally:
+        os.close(comm)

@@ -50,7 +50,10 @@ def take(path: Path) -> bytes:
         if not stat.S_ISREG(found.st_mode):
             raise MetafileError(f"{printable(str(path))} is not a regular file")
         _check_size(found.st_size)
-        data = file.read(MAX_SIZE + 1)
+        # As much as it has, not as much as it might have: a buffer of that size would be made anew for each file.
+        data = file.read(found.st_size + 1)
+        if len(data) > found.st_size:
+            data += file.read(MAX_SIZE)
     _check_size(len(data))
     return data
 
