@@ -2,8 +2,9 @@
 
 The bare loop sends, byte for byte but for path and token, what the watcher's own plan for such a file says. Both are
 measured in turns, with everything in memory and with everything on the disk, and the best turn of each counts: other
-work on the machine only ever makes one slower. rTorrent itself writes down when it inserted an item (a hook on
-`event.download.inserted_new`), so that nobody has to ask while the clock runs, and all are measured by the same hand.
+work on the machine only ever makes one slower. Before each turn the disk does what earlier ones left to it.
+rTorrent itself writes down when it inserted an item (a hook on `event.download.inserted_new`), so that nobody has to
+ask while the clock runs, and all are measured by the same hand.
 """
 
 import contextlib
@@ -73,7 +74,7 @@ class Turn:
     each: float
 
 
-def measure(singles: int = 60, burst: int = 2000, rounds: int = 2) -> list[Figure]:
+def measure(singles: int = 60, burst: int = 2000, rounds: int = 4) -> list[Figure]:
     """For memory and disk: one row for single files, one for the burst; beside pyrosimple in memory only."""
     theirs = _turn(their_watcher, singles, burst // 10, on_disk=False)
     beside = (
@@ -112,6 +113,7 @@ def _pair(singles: int, burst: int, rounds: int, on_disk: bool, beside: tuple[st
 
 
 def _turn(driver: Driver, singles: int, burst: int, *, on_disk: bool) -> Turn:
+    os.sync()
     place = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) if on_disk else scratch()
     with place as name:
         folder = Path(name)
