@@ -11,7 +11,9 @@ import click
 import pytest
 
 from pyrotorque_control.cli import pyrotorque as pyrotorque_command
+from pyrotorque_control.commands.status import rtorrent_said
 from pyrotorque_control.cron import answer
+from pyrotorque_control.group import Group
 from tests.commanding import NOWHERE, Command
 
 
@@ -92,6 +94,13 @@ def test_a_stale_pid_file_of_a_stranger_is_not_believed_and_nobody_is_killed(pyr
         assert pyrotorque("--stop").code == 69
         assert stranger.poll() is None
         stranger.kill()
+
+
+def test_status_over_a_wrong_configuration_says_so_in_a_line(pyrotorque: Command) -> None:
+    pyrotorque.configured("[TORQUE]\njob.queue.start_at_once = many\njob.queue.downloading_max = few\n")
+    said = rtorrent_said(Group(pyrotorque.home))
+    assert "torque.ini is wrong" in said
+    assert "\n" not in said
 
 
 def test_status_as_json_is_one_object(pyrotorque: Command) -> None:

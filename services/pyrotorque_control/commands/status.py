@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from pyrotorque.errors import PyrotorqueError
+from pyrotorque.errors import PyrotorqueError, SettingsError
 from pyrotorque.text import counted, printable
 from pyrotorque_control import sayings, terminal
 from pyrotorque_control.exits import EX_OK, EX_UNAVAILABLE
@@ -62,6 +62,8 @@ def rtorrent_said(group: Group) -> str:
                 ]
             )
         )
+    except SettingsError:
+        return "rTorrent is not asked: torque.ini is wrong (`pyrotorque check` lists how)"
     except (PyrotorqueError, ValueError) as error:
         return f"rTorrent does not answer: {error}"
     return f"rTorrent: {counted(items, 'item')}, {active} active, {_rate(down)} down, {_rate(up)} up"
