@@ -19,8 +19,8 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
 	touch $@
 
-packages:       ## Debian's rtorrent, prometheus and opentracker, if they are missing
-	@sh tests/packages.sh rtorrent promtool prometheus opentracker
+packages:       ## Debian's packages that the tests need, where they are missing
+	@sh tests/packages.sh rtorrent promtool prometheus opentracker nginx openssl
 
 run: $(VENV)/ready ## the whole group on a private rTorrent in a scratch folder, until Ctrl-C
 	@sh tests/packages.sh rtorrent

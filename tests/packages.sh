@@ -1,9 +1,10 @@
 #!/bin/sh
 # Install the Debian packages whose commands are missing; say what to do where that is not possible.
+PATH="$PATH:/usr/sbin:/sbin"
 missing=""
 for command in "$@"; do
     command -v "$command" >/dev/null 2>&1 && continue
-    case "$command" in promtool) package=prometheus ;; *) package="$command" ;; esac
+    case "$command" in promtool) package=prometheus ;; nginx) package=nginx-light ;; *) package="$command" ;; esac
     case " $missing " in *" $package "*) ;; *) missing="$missing $package" ;; esac
 done
 [ -z "$missing" ] && exit 0
@@ -14,7 +15,7 @@ fi
 sudo=""
 [ "$(id -u)" = 0 ] || sudo="sudo -n"
 echo "installing Debian's$missing …" >&2
-# Debian's prometheus and opentracker packages would start a service of their own: not on a machine that only tests.
+# Debian's packages of servers would start a service of their own: not on a machine that only tests.
 export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT

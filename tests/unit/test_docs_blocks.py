@@ -18,12 +18,10 @@ from pyrotorque_control.cli import pyrotorque
 from tests.docs_blocks import Block, blocks, fences, pages
 
 # What these languages are, and who executes them.
-EXECUTED = {"ini", "python", "condition", "sort", "toml", "rtorrent", "sh", "console"}
+EXECUTED = {"ini", "python", "condition", "sort", "toml", "rtorrent", "sh", "console", "nginx"}
 SHOWN_ONLY = {
     "text": "output of a program, or a picture",
     "mermaid": "a picture",
-    "nginx": "needs nginx; its port is compared in tests/unit/test_exporter_docs.py",
-    "caddy": "needs Caddy",
     "json": "output of a program",
 }
 # Folders of a made-up user, who is not here.
