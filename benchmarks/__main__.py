@@ -6,7 +6,7 @@ import time
 
 from benchmarks.figures import show
 
-ALL = ("loading", "starting", "queue", "bell", "conditions", "exporter", "injection")
+ALL = ("loading", "starting", "queue", "bell", "conditions", "exporter", "idle", "injection")
 
 
 def main(words: list[str]) -> int:
