@@ -200,7 +200,8 @@ def test_items_closed_for_want_of_room_come_back(rtorrent: PrivateRTorrent, tmp_
         closed, other = d.load("closed"), d.load("other", priority=0)
         for item in (closed, other):
             d.rtorrent.call("d.start", item)
-        eventually(lambda: len(d.rtorrent.rows("active", ["d.hash="])) == 2)
+        # The view `active` has them already while they are checked.
+        eventually(lambda: d.rtorrent.rows("active", ["d.is_active="]) == [("1",), ("1",)])
         d.rtorrent.call("close_low_diskspace", "", 10**15)
         assert d.rtorrent.call("d.message", closed) == "Low diskspace."
         assert d.check(at=0).started == 1
