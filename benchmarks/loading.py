@@ -2,7 +2,8 @@
 
 The bare loop sends, byte for byte but for path and token, what the watcher's own plan for such a file says. Both are
 measured in turns, with everything in memory and with everything on the disk, and the best turn of each counts: other
-work on the machine only ever makes one slower. Before each turn the disk does what earlier ones left to it.
+work on the machine only ever makes one slower. What a turn leaves stays until all are measured: where many files were
+deleted just before, ext4 takes several times as long to make one (it does not use their inodes again for some seconds).
 rTorrent itself writes down when it inserted an item (a hook on `event.download.inserted_new`), so that nobody has to
 ask while the clock runs, and all are measured by the same hand.
 """
@@ -76,24 +77,26 @@ class Turn:
 
 def measure(singles: int = 60, burst: int = 2000, rounds: int = 4) -> list[Figure]:
     """For memory and disk: one row for single files, one for the burst; beside pyrosimple in memory only."""
-    theirs = _turn(their_watcher, singles, burst // 10, on_disk=False)
-    beside = (
-        f"; pyrosimple {milliseconds(theirs.singles)}",
-        f"; pyrosimple {theirs.each * burst:.0f} s (ten times its {burst // 10})",
-    )
-    return [*_pair(singles, burst, rounds, False, beside), *_pair(singles, burst, rounds, True, ("", ""))]
+    with scratch() as memory:
+        theirs = _turn(their_watcher, singles, burst // 10, memory)
+        beside = (
+            f"; pyrosimple {milliseconds(theirs.singles)}",
+            f"; pyrosimple {theirs.each * burst:.0f} s (ten times its {burst // 10})",
+        )
+        figures = _pair(singles, burst, rounds, memory, "in memory", beside)
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as disk:
+        return [*figures, *_pair(singles, burst, rounds, Path(disk), "on disk", ("", ""))]
 
 
-def _pair(singles: int, burst: int, rounds: int, on_disk: bool, beside: tuple[str, str]) -> list[Figure]:
+def _pair(singles: int, burst: int, rounds: int, below: Path, where: str, beside: tuple[str, str]) -> list[Figure]:
     turns: dict[Driver, list[Turn]] = {bare_loop: [], our_watcher: []}
     for _ in range(rounds):
         for driver, done in turns.items():
-            done.append(_turn(driver, singles, burst, on_disk=on_disk))
+            done.append(_turn(driver, singles, burst, below))
     bare, ours = (min((each.singles for each in done), key=statistics.median) for done in turns.values())
     bare_burst, our_burst = (min(each.each for each in done) * burst for done in turns.values())
     added = (statistics.median(ours) - statistics.median(bare)) * 1e3
     ratio = our_burst / bare_burst
-    where = "on disk" if on_disk else "in memory"
     return [
         Figure(
             f"file close → item in rTorrent, median / p95, {where}",
@@ -112,17 +115,15 @@ def _pair(singles: int, burst: int, rounds: int, on_disk: bool, beside: tuple[st
     ]
 
 
-def _turn(driver: Driver, singles: int, burst: int, *, on_disk: bool) -> Turn:
+def _turn(driver: Driver, singles: int, burst: int, below: Path) -> Turn:
+    folder = Path(tempfile.mkdtemp(dir=below))
     os.sync()
-    place = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) if on_disk else scratch()
-    with place as name:
-        folder = Path(name)
-        with PrivateRTorrent(folder / "rt", extra_rc=SEEN_HOOK) as rtorrent:
-            watch = folder / "watch"
-            watch.mkdir()
-            with driver(folder, rtorrent, watch) as drop:
-                warm_up(rtorrent, watch, drop)
-                return Turn(_single(rtorrent, watch, drop, singles), _burst(rtorrent, watch, drop, burst) / burst)
+    with PrivateRTorrent(folder / "rt", extra_rc=SEEN_HOOK) as rtorrent:
+        watch = folder / "watch"
+        watch.mkdir()
+        with driver(folder, rtorrent, watch) as drop:
+            warm_up(rtorrent, watch, drop)
+            return Turn(_single(rtorrent, watch, drop, singles), _burst(rtorrent, watch, drop, burst) / burst)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Notices that items completed or were erased, also while we were away, by comparing rTorrent with what was known."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pyrotorque.conditions import parse
@@ -19,6 +19,8 @@ _ALL: Final = ("d.hash=", "d.name=", "d.complete=", "d.timestamp.finished=")
 _VIEW: Final = "main"
 # A whole comparison even where the numbers agree: one item may have come for another that went.
 _WHOLE_EVERY: Final = 300.0
+# The same for incomplete items; these are looked through at once when rTorrent counts others than before.
+_INCOMPLETE_EVERY: Final = 60.0
 # So many items do not vanish at once by their owner's hand: it is another rTorrent, or one that is still loading.
 SUSPICIOUS: Final = 20
 
@@ -31,20 +33,25 @@ class Completion:
         self._teller = teller
         self._rtorrent = rtorrent
         self._incomplete = parse("is_complete=0")
+        self._sizes: Sequence[object] = ()
+        self._incomplete_at = float("-inf")
         self._whole_at = float("-inf")
         self._looked = 0.0
 
     def look(self, now: float) -> int:
         """Tell what completed or went since the last look; returns how many events that were.
 
-        Two cheap calls as long as nothing changes. Raises RTorrentError.
+        One cheap call as long as nothing changes. Raises RTorrentError.
         """
-        rows = read_items(self._rtorrent, _VIEW, self._incomplete, {"hash", "name"}, now)
-        incomplete = {str(item["hash"]): str(item["name"]) for item in rows}
-        told = self._compare_incomplete(incomplete, now)
-        size = self._rtorrent.call("view.size", "", _VIEW)
+        # Asked before the items: what changes in between is seen the next time.
+        sizes = self._rtorrent.multicall([("view.size", ("", view)) for view in (_VIEW, "incomplete")])
+        told = 0
+        if sizes != self._sizes or not 0 <= now - self._incomplete_at < _INCOMPLETE_EVERY:
+            rows = read_items(self._rtorrent, _VIEW, self._incomplete, {"hash", "name"}, now)
+            told = self._compare_incomplete({str(item["hash"]): str(item["name"]) for item in rows}, now)
+            self._sizes, self._incomplete_at = sizes, now
         (known,) = self._store.db.execute("SELECT count(*) FROM known_items").fetchone()
-        if size != known or not 0 <= now - self._whole_at < _WHOLE_EVERY:
+        if sizes[0] != known or not 0 <= now - self._whole_at < _WHOLE_EVERY:
             told += self._compare_all(now)
             self._whole_at = now
         self._looked = now
