@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque import logs
 
 _REAL = {"rtorrent", "shared_rtorrent"}
 
@@ -15,6 +16,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and _REAL & set(item.fixturenames):
             item.add_marker(pytest.mark.rtorrent)
+
+
+@pytest.fixture(autouse=True)
+def no_owners_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test configured as the owner's log is no other's."""
+    monkeypatch.setattr(logs, "_owners", {})
 
 
 @pytest.fixture
