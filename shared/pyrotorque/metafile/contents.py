@@ -164,8 +164,7 @@ def _files(info: Info) -> tuple[tuple[str, int], ...]:
         raise MetafileError(f"the paths of files come in {len(encodings)} encodings")
     for key in encodings:
         _check_distinct([_path(entry, key if key in entry else b"path") for entry in entries])
-    texts = (_text(b"/".join(entry[b"path"])) for entry in entries)
-    return tuple((text, _length(entry, printable(text[:200]))) for text, entry in zip(texts, entries, strict=True))
+    return tuple((text := _text(b"/".join(entry[b"path"])), _length(entry, text)) for entry in entries)
 
 
 def _path(entry: Info, key: bytes) -> tuple[bytes, ...]:
@@ -187,7 +186,7 @@ def _check_distinct(paths: list[tuple[bytes, ...]]) -> None:
 def _length(entry: Info, what: str) -> int:
     length = entry.get(b"length")
     if not isinstance(length, int) or length < 0:
-        raise MetafileError(f"the length of {what} is {_shown(length)}")
+        raise MetafileError(f"the length of {printable(what[:200])} is {_shown(length)}")
     return length
 
 
