@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, show
 from benchmarks.filled import scratch
+from benchmarks.loading import bare_loop
 from demo.group import environment, wait_until
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
@@ -198,7 +199,11 @@ def measure(scale: float = 1.0) -> list[Figure]:
     figures = [
         _tried(f"{size(1000)} × mkdir -p a/b/c/d and a file at once", lambda scene: nested(scene, size(1000))),
         _tried(f"{size(200)} trees of three files moved in", lambda scene: moved_in(scene, size(200))),
-        _tried(f"{size(20000)} files while it is stopped (SIGSTOP)", lambda scene: overflow(scene, size(20000))),
+        _tried(
+            f"{size(20000)} files while it is stopped (SIGSTOP)",
+            lambda scene: overflow(scene, size(20000)),
+            beside=f"; a bare loop {_bare(size(20000)):.1f} s",
+        ),
         _tried(f"killed at random during {size(3000)} files", lambda scene: killed(scene, size(3000))),
         _tried(
             f"rTorrent killed and away for {60 * scale:.0f} s in {size(500)} files",
@@ -216,7 +221,20 @@ def measure(scale: float = 1.0) -> list[Figure]:
     return figures
 
 
-def _tried(what: str, misfortune: Callable[[Scene], None], settings: str = "") -> Figure:
+def _bare(count: int) -> float:
+    """Seconds that rTorrent needs for as many, sent to it one after another by the one who writes them."""
+    with scratch() as folder, PrivateRTorrent(folder / "rt") as rtorrent:
+        scene = Scene(folder, rtorrent)
+        scene.root.mkdir()
+        with bare_loop(folder, rtorrent, scene.root) as drop:
+            began = time.monotonic()
+            for number in range(count):
+                drop(scene.root / f"{number}.torrent", make_metafile(f"bare {number}"))
+            wait_until(lambda: scene.size() >= count, 900, lambda: f"{scene.size()} of {count} loaded")
+            return time.monotonic() - began
+
+
+def _tried(what: str, misfortune: Callable[[Scene], None], settings: str = "", beside: str = "") -> Figure:
     with _scene(settings) as scene:
         began = time.monotonic()
         misfortune(scene)
@@ -232,7 +250,7 @@ def _tried(what: str, misfortune: Callable[[Scene], None], settings: str = "") -
         return Figure(
             what,
             f"lost {lost}, twice {twice}, not told {untold}",
-            f"{len(scene.wanted)} files in {seconds:.1f} s",
+            f"{len(scene.wanted)} files in {seconds:.1f} s{beside}",
             "0, 0, 0",
             not (lost or twice or untold),
         )
