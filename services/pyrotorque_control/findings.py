@@ -33,7 +33,7 @@ def overlaps(settings: Settings, home: Path) -> Iterator[str]:
         if isinstance(job, WatchSettings) and job.active:
             for root in job.path:
                 for pattern in patterns:
-                    if overlap(root.resolve(), str(Path(pattern).parent.resolve() / Path(pattern).name)):
+                    if overlap(Path(os.path.realpath(root)), str(Path(pattern).parent.resolve() / Path(pattern).name)):
                         yield (
                             f"job.{job.name}.path: {root} overlaps with what a schedule of rtorrent.rc loads "
                             f"({printable(pattern)}): comment out that schedule, or keep the folders apart"

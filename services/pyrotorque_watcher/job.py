@@ -240,7 +240,7 @@ class TreeJob:
             self._listen()
         if os.path.isdir(root.path):
             if not root.there:
-                log.info("%s: %s is back", self.name, printable(root.path))
+                log.info("%s: %s is there now", self.name, printable(root.path))
             root.there = True
             self._walk(root, "timer")
             return
@@ -261,7 +261,7 @@ class TreeJob:
             self._hear_what_arrived(now, clock)
         done.finish(self.sightings, now)
         self._metrics.walked(done.cause)
-        if not root.complete:
+        if not root.complete and root.path not in done.unreadable:
             self._complete(root, done)
         elif done.loads and done.cause != "folder":
             log.info("%s: found %d new metafiles in %s", self.name, done.loads, printable(root.path))

@@ -26,7 +26,7 @@ class Root:
 
     def miss(self, job: str, clock: float) -> None:
         if self.there:
-            log.warning("%s: %s is not there; it is looked for every second", job, printable(self.path))
+            log.warning("%s: %s is not there: waiting for it, with a look every second", job, printable(self.path))
         self.there = False
         self.due = clock + _AWAY
 

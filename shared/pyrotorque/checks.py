@@ -60,6 +60,7 @@ def check(loaded: Loaded) -> tuple[list[Problem], list[Problem]]:
     for problem, forbids in _of_making(loaded, problems):
         (problems if forbids else warnings).append(problem)
     warnings.extend(_overlaps(loaded))
+    warnings.extend(_roots_to_come(loaded))
     warnings.extend(_of_config_py(config_fields))
     config_fields.close()
     return problems, warnings
@@ -137,12 +138,32 @@ def _of_watch(job: WatchSettings, templates: Path) -> Complaints:
 
 
 def _of_root(root: Path) -> Complaints:
-    if not root.exists():
-        yield "path", f"{root} does not exist: create the folder, or correct the path"
-    elif not root.is_dir():
+    if _why_away(root):
+        return
+    if os.path.exists(root) and not root.is_dir():
         yield "path", f"{root} is not a folder"
     elif not os.access(root, os.R_OK | os.X_OK):
         yield "path", f"{root} may not be read by this user: give it read and search permission"
+
+
+def _roots_to_come(loaded: Loaded) -> Iterator[Problem]:
+    """A root that is not there is no mistake by itself: disks and network mounts may come long after the group."""
+    for job in loaded.settings.jobs:
+        for root in job.path if isinstance(job, WatchSettings) and job.active else ():
+            if why := _why_away(root):
+                said = f"{root} is not there ({why}): the watcher waits for it. If nobody mounts it, create the folder"
+                yield loaded.problem(f"job.{job.name}.path", f"{said}, or correct the path")
+
+
+def _why_away(root: Path) -> str:
+    """What the kernel says of a root that does not exist, or whose mount is dead; empty where it is there."""
+    try:
+        root.stat()
+    except PermissionError:
+        return ""
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def _of_exporter(job: ExporterSettings, loaded: Loaded) -> Complaints:

@@ -190,6 +190,52 @@ def test_a_root_that_is_removed_and_comes_back(watching: Watching, root: Path) -
     assert not watching.watcher.jobs[0].missing
 
 
+def test_a_root_that_comes_after_the_start_begins_with_its_baseline(short_folder: Path, root: Path) -> None:
+    disk = short_folder / "disk"
+    old = drop(root / "deep" / "old.torrent").relative_to(root)
+    root.rename(disk)
+    with Watching(short_folder, job(root), group_started=time.time() + 0.1) as watching:
+        watching.until(lambda: watching.watcher.jobs[0].missing and time.time() > watching.group_started)
+        drop(disk / "deep" / "new.torrent")
+        disk.rename(root)
+        watching.until(lambda: watching.state(root / "deep/new.torrent") == "seen")
+        assert watching.state(root / old) == "baseline"
+        drop(root / "deep" / "newer.torrent")
+        watching.until(lambda: watching.state(root / "deep/newer.torrent") == "seen", 1)
+
+
+def test_a_known_root_that_comes_after_the_start_is_compared_with_the_ledger(watching: Watching, root: Path) -> None:
+    known, disk = drop(root / "deep" / "known.torrent"), root.with_name("disk")
+    watching.until(lambda: watching.state(known) == "seen")
+    token = watching.row(known).token
+    watching.watcher.close()
+    root.rename(disk)
+    drop(disk / "deep" / "new.torrent")
+    watching.group_started = time.time() + 100
+    watching.again()
+    watching.until(lambda: watching.watcher.jobs[0].missing)
+    disk.rename(root)
+    watching.until(lambda: watching.state(root / "deep/new.torrent") == "seen")
+    assert watching.row(known).token == token
+
+
+def test_the_baseline_of_a_root_that_cannot_be_read_yet_is_made_when_it_can(
+    short_folder: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever mounts a disk may give it to its user a moment later."""
+    old = drop(root / "old.torrent")
+
+    def refused(folder: bytes, *, follow: bool) -> Listing:
+        return Listing(folder, [], [], readable=False)
+
+    with Watching(short_folder, job(root), group_started=time.time() + 1) as watching:
+        with monkeypatch.context() as patch:
+            patch.setattr("pyrotorque_watcher.rounds.listing", refused)
+            watching.settle()
+        watching.watcher.jobs[0].walk_all("manual")
+        watching.until(lambda: watching.state(old) == "baseline")
+
+
 def test_what_was_written_while_nobody_watched_is_seen_at_the_next_start(watching: Watching, root: Path) -> None:
     path = drop(root / "deep" / "er" / "a.torrent")
     watching.until(lambda: watching.state(path) == "seen")

@@ -47,11 +47,6 @@ job.treewatch.queued      = True
             "job.queue.active = True\njob.queue.startable = prio>x", ["torque.ini:4", "`x`", "^"], id="a bad condition"
         ),
         pytest.param(
-            "job.treewatch.active = True\njob.treewatch.path = /nowhere/watch",
-            ["torque.ini:4", "/nowhere/watch", "does not exist"],
-            id="a watch path that is not there",
-        ),
-        pytest.param(
             f"job.treewatch.active = True\njob.treewatch.path = {__file__}",
             ["torque.ini:4", "is not a folder"],
             id="a watch path that is a file",

@@ -62,6 +62,22 @@ def test_cron_with_a_broken_configuration_tells_the_owners_log(idle: Group) -> N
     assert idle.command("--status").returncode == 69
 
 
+def test_a_root_that_comes_after_the_start_is_waited_for(
+    idle: Group, rtorrent: PrivateRTorrent, short_folder: Path
+) -> None:
+    watch, client = short_folder / "watch", RTorrent(rtorrent.url)
+    watch.rmdir()
+    said = f"warning: torque.ini:6: job.treewatch.path: {watch} is not there (No such file or directory): the watcher"
+    checked, started = idle.command("check"), idle.command()
+    assert (checked.returncode, started.returncode) == (0, 0)
+    assert said in checked.stderr
+    assert f"pyrotorque: {said}" in started.stderr
+    eventually(lambda: f"{watch} is not there: waiting for it" in idle.log("watcher"), timeout=20)
+    watch.mkdir()
+    wanted = dropped(idle, "came late")
+    eventually(lambda: wanted in [found for (found,) in client.rows("main", ["d.hash="])], timeout=10)
+
+
 def test_the_foreground_shows_all_logs_and_ends_with_ctrl_c(idle: Group) -> None:
     (idle.config_dir / "run/pyrotorque").unlink()
     command = [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(idle.config_dir), "--fg", "-v"]

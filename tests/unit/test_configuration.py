@@ -59,7 +59,6 @@ def problems(home: Path, torque: str) -> list[str]:
         ("job.queue.active = 1\njob.queue.sort_fields = -prioo", "job.queue.sort_fields: "),
         ("job.queue.active = 1\njob.queue.hours = at night", "job.queue.hours: hours 'at night'"),
         ("job.treewatch.active = 1", "job.treewatch.path: is empty: say which folder to watch"),
-        ("job.treewatch.active = 1\njob.treewatch.path = /no/where", "job.treewatch.path: /no/where does not exist"),
         (
             "job.treewatch.active = 1\njob.treewatch.path = /etc/passwd",
             "job.treewatch.path: /etc/passwd is not a folder",
@@ -106,7 +105,7 @@ def test_what_cannot_work_is_told_before_anything_is_started(home: Path, lines: 
 def test_all_of_it_is_told_at_once(home: Path) -> None:
     text = (
         "[TORQUE]\njob.queue.active = 1\njob.queue.schedule = x\njob.queue.startable = [\n"
-        "job.treewatch.active = 1\njob.treewatch.path = /no/where:/etc/passwd\n"
+        "job.treewatch.active = 1\njob.treewatch.path = /etc/hosts:/etc/passwd\n"
     )
     lines = [found.split(": ")[0] for found in problems(home, text)]
     assert lines == ["torque.ini:3", "torque.ini:4", "torque.ini:6", "torque.ini:6"]
@@ -116,6 +115,21 @@ def test_what_is_wrong_in_an_idle_job_is_a_warning(home: Path) -> None:
     write(home, GOOD + "job.queue.schedule = every day\n")
     found = configuration.read(home, Options())
     assert "not a schedule" in str(found.warnings[0])
+
+
+@pytest.mark.parametrize("name", ["not/yet", "dead", "circle"])
+def test_a_root_that_may_come_later_is_a_warning(home: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "dead").symlink_to(tmp_path / "unmounted")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    write(home, f"{GOOD}job.treewatch.active = 1\njob.treewatch.path = {tmp_path}:{tmp_path / name}\n")
+    (warning,) = configuration.read(home, Options()).warnings
+    assert str(warning).startswith(f"torque.ini:5: job.treewatch.path: {tmp_path / name} is not there (")
+    assert "the watcher waits for it" in warning.text
+
+
+def test_nobody_is_warned_of_what_an_idle_tree_watch_lacks(home: Path) -> None:
+    write(home, GOOD + "job.treewatch.active = 0\njob.treewatch.path = /no/where\n")
+    assert configuration.read(home, Options()).warnings == ()
 
 
 def test_two_tree_watches_of_the_same_files_are_a_warning(home: Path, tmp_path: Path) -> None:

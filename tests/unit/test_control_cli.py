@@ -33,7 +33,6 @@ def pyrotorque(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
             "[TORQUE]\njob.queue.active = 1\njob.queue.schedule = daily\n",
             "torque.ini:3: job.queue.schedule: 'daily' is",
         ),
-        ("[TORQUE]\njob.treewatch.active = 1\njob.treewatch.path = /no/where\n", "/no/where does not exist"),
         ("[TORQUE]\njob.treewatch.active = 1\njob.treewatch.path = /etc/hosts\n", "/etc/hosts is not a folder"),
         ("[TORQUE]\nscgi_url = telnet://x\n", "torque.ini:2: scgi_url: "),
         ("job.queue.active = 1\n", "[TORQUE] is missing"),
