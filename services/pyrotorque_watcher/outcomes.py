@@ -73,7 +73,7 @@ class Outcomes:
 
     def _say(self, level: int, text: str) -> None:
         log.log(level, "%s", text)
-        logs.owner(text)
+        logs.owner(text, level=level)
 
 
 def _loaded(row: Row, now: float) -> list[TorrentLoaded]:

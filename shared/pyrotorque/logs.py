@@ -63,13 +63,14 @@ def set_level(level: str) -> None:
     logging.getLogger().setLevel(level.upper())
 
 
-def owner(*texts: str) -> None:
+def owner(*texts: str, level: int = logging.INFO) -> None:
     """A line for each in the owner's log, which supervisord writes too: appended whole, so that nobody's is torn."""
     if "path" not in _owners or not texts:
         return
     now = time.time()
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
-    head = f"{stamp},{int(now % 1 * 1000):03d} INFO {_owners['service']}: "
+    named = _LEVELS[logging.getLevelName(level)].strip()
+    head = f"{stamp},{int(now % 1 * 1000):03d} {named} {_owners['service']}: "
     try:
         AppendedFile(_owners["path"]).write("".join(f"{head}{printable(text)}\n" for text in texts))
     except OSError as error:

@@ -110,6 +110,20 @@ def test_killed_at_random_it_loads_each_once(process: Process, rtorrent: Private
     assert len({event.info_hash for event in process.told}) == len(wanted)
 
 
+def test_a_load_that_failed_is_one_warning_in_both_logs_and_a_duplicate_is_none(process: Process) -> None:
+    process.drop("good.torrent")
+    (process.root / "bad\n.torrent").write_bytes(b"no metafile")
+    eventually(lambda: b"failed" in _states(process), 10)
+    process.drop("same.torrent", "good.torrent")
+    eventually(lambda: b"duplicate" in _states(process), 10)
+    for log in (process.log, process.config_dir / "log/torque.log"):
+        lines = [line for line in log.read_text().splitlines() if "did not load" in line]
+        (failed,) = (line for line in lines if " WARN " in line)
+        (duplicate,) = (line for line in lines if " INFO " in line)
+        assert f"treewatch: did not load {process.root}/bad\\n.torrent: " in failed
+        assert duplicate.endswith(f"did not load {process.root}/same.torrent: rTorrent has this torrent already")
+
+
 def test_term_in_the_middle_of_a_burst_ends_it_within_a_second_and_loses_nothing(
     process: Process, rtorrent: PrivateRTorrent
 ) -> None:

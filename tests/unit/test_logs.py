@@ -66,6 +66,17 @@ def test_the_owner_reads_one_line_for_what_matters(layout: Layout) -> None:
     assert line.endswith("INFO watcher: loaded a\\nb\n")
 
 
+def test_the_owner_sees_which_line_is_a_warning(layout: Layout) -> None:
+    logs.configure("INFO", "watcher", layout)
+    logs.owner("loaded a")
+    logs.owner("did not load b", level=logging.WARNING)
+    lines = (layout.log_dir / "torque.log").read_text().splitlines()
+    assert [line.partition(",")[2].split(" ", 1)[1] for line in lines] == [
+        "INFO watcher: loaded a",
+        "WARN watcher: did not load b",
+    ]
+
+
 def test_a_log_renamed_by_its_rotation_is_begun_anew(layout: Layout) -> None:
     logs.configure("INFO", "watcher", layout)
     logs.owner("first")
