@@ -12,7 +12,7 @@ import msgspec
 from pyrotorque.store import Store
 from pyrotorque.text import printable
 from pyrotorque_watcher.reconcile import Known, State
-from pyrotorque_watcher.walk import Found, inside
+from pyrotorque_watcher.walk import Found, inside, is_metafile
 
 _KNOWN = "path, size, mtime_ns, ctime_ns, device, inode, state, kind, gone != 0, info_hash"
 _ROW = (
@@ -20,6 +20,10 @@ _ROW = (
     " first_seen, changed, closed, next_try, token, incarnation, settled, broken, told, tied, others, was"
 )
 _YEAR = 366 * 86400.0
+_RETRY = (
+    "UPDATE metafiles SET state = 'seen', attempts = 0, next_try = 0, kind = '', reason = '', gone = 0, told = 0,"
+    " todo = '', closed = ?, changed = ? WHERE state IN ('failed', 'baseline')"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,15 +245,24 @@ class Ledger:
     def retry(self, paths: Iterable[str] | None, now: float) -> int:
         """Failed and baseline metafiles are to be loaded again: all of them, or those that one of `paths` names or is a
         folder of; how many there were."""
-        query = (
-            "UPDATE metafiles SET state = 'seen', attempts = 0, next_try = 0, kind = '', reason = '', gone = 0,"
-            " told = 0, todo = '', closed = ?, changed = ? WHERE state IN ('failed', 'baseline')"
-        )
         if paths is None:
-            return self._db.execute(query, (now, now)).rowcount
+            return self._db.execute(_RETRY, (now, now)).rowcount
         rows = self._db.execute("SELECT turn, path FROM metafiles WHERE state IN ('failed', 'baseline')").fetchall()
-        turns = _named(rows, list(paths))
-        return sum(self._db.execute(f"{query} AND turn = ?", (now, now, turn)).rowcount for turn in turns)
+        return self._retry(_named(rows, list(paths)), now)
+
+    def retry_templates(self, job: str, folder: bytes, now: float) -> int:
+        """Metafiles for which a watch.ini in `folder` holds, and that failed at one or at a template, are to be loaded
+        again, unless they were put away; how many there were."""
+        rows = self._db.execute(
+            "SELECT turn, path, root FROM metafiles WHERE state = 'failed' AND kind = 'template' AND gone = 0"
+            " AND job = ?",
+            (job,),
+        ).fetchall()
+        below = [(turn, path) for turn, path, root in rows if inside(folder, root) and inside(path, folder)]
+        return self._retry([turn for turn, path in below if is_metafile(path)], now)
+
+    def _retry(self, turns: Iterable[int], now: float) -> int:
+        return sum(self._db.execute(f"{_RETRY} AND turn = ?", (now, now, turn)).rowcount for turn in turns)
 
     def wake_all(self) -> None:
         """What waited for something (a writer, an active job, the end of a dry run) is tried at once."""

@@ -11,7 +11,7 @@ import msgspec
 from pyrotorque import logs
 from pyrotorque.bus import Bus
 from pyrotorque.configuration import Configuration, ConfigurationWatch, reload
-from pyrotorque.errors import RTorrentError, SettingsError, UserError
+from pyrotorque.errors import RTorrentError, SettingsError
 from pyrotorque.events import TotalsReported
 from pyrotorque.lifecycle import Life
 from pyrotorque.outbox import Outbox
@@ -19,7 +19,6 @@ from pyrotorque.rtorrent import RTorrent
 from pyrotorque.schedule import parse_schedule
 from pyrotorque.settings.schema import Settings, WatchSettings
 from pyrotorque.store import Store
-from pyrotorque.text import printable
 from pyrotorque.totals import Totals
 from pyrotorque_watcher.afterwards import Afterwards
 from pyrotorque_watcher.answers import answer
@@ -28,6 +27,7 @@ from pyrotorque_watcher.durable import Durability
 from pyrotorque_watcher.job import TreeJob
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.loader import Loader
+from pyrotorque_watcher.mending import heed
 from pyrotorque_watcher.metrics import Metrics
 from pyrotorque_watcher.outcomes import Outcomes
 from pyrotorque_watcher.prepare import Client
@@ -202,7 +202,7 @@ class Watcher:
         with self._step("listening"):
             busy = [job.hear(now, clock) for job in self.jobs]
             for job in self.jobs:
-                self._read_inis(job)
+                heed(job, self._recipes[job.name], self.ledger, now)
         busy.append(self._load(now))
         with self._step("walking"):
             busy.extend(self._walk(job, now) for job in self.jobs)
@@ -267,17 +267,6 @@ class Watcher:
     def _step(self, name: str) -> AbstractContextManager[None]:
         timeouts = self.configuration.settings.rtorrent
         return self.life.step(name, time.monotonic() + timeouts.connect_timeout + timeouts.read_timeout + _MARGIN)
-
-    def _read_inis(self, job: TreeJob) -> None:
-        """A watch.ini that was written is tried at once, so that its author hears of mistakes."""
-        for folder in sorted(job.inis_changed):
-            try:
-                self._recipes[job.name].check_ini(folder)
-                log.info("%s: watch.ini in %s is in force", job.name, printable(folder))
-            except UserError as error:
-                for line in str(error).splitlines():
-                    log.warning("%s: %s", job.name, line)
-        job.inis_changed.clear()
 
     def _report(self, clock: float) -> None:
         if clock - self._reports.at < CHANGED:

@@ -354,6 +354,53 @@ def test_watch_ini_holds_for_its_folder_and_below_and_at_once(watching: Watching
     assert watching.failed[0].reason.endswith("put it into torque.ini (and 1 more in it)")
 
 
+def test_what_failed_at_a_watch_ini_is_loaded_when_that_is_mended(
+    watching: Watching, root: Path, client: RTorrent
+) -> None:
+    ini, path, elsewhere = root / "tv/watch.ini", root / "tv/a/x.torrent", root / "films/y.torrent"
+    for folder in (ini.parent, elsewhere.parent):
+        folder.mkdir()
+        (folder / "watch.ini").write_text("colour = red\n")
+    info = drop(path)
+    drop(elsewhere)
+    (root / "tv/no.torrent").write_bytes(b"no metafile")
+    watching.until(lambda: watching.states("failed") == 3)
+    ini.write_text("custom.label = {{nowhere}}\n")  # still wrong: nothing is tried
+    watching.settle()
+    assert len(watching.failed) == 3
+    ini.write_text("custom.label = tv\n")
+    watching.until(visible(watching, path))
+    assert client.call("d.custom", info, "label") == "tv"
+    assert (watching.state(elsewhere), watching.state(root / "tv/no.torrent")) == ("failed", "failed")
+
+
+def test_what_fails_again_after_a_change_of_its_watch_ini_waits_for_the_next(watching: Watching, root: Path) -> None:
+    ini, path = root / "watch.ini", root / "x.torrent"
+    ini.write_text("cmd.x = d.nonsense.set=1\n")
+    drop(path)
+    watching.until(lambda: watching.failed)
+    ini.write_text("cmd.x = d.nonsense.set=2\n")
+    watching.until(lambda: len(watching.failed) == 2)
+    watching.settle()
+    assert [event.kind for event in watching.failed] == ["template", "template"]
+    (root / "written.ini").write_text("")
+    (root / "written.ini").rename(ini)
+    watching.until(visible(watching, path))
+
+
+def test_a_metafile_that_was_put_away_as_failed_stays_there(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent
+) -> None:
+    (root / "watch.ini").write_text("colour = red\n")
+    with Watching(short_folder, job(root, on_failed="rename"), url=rtorrent.url) as watching:
+        drop(root / "x.torrent")
+        watching.until((root / "x.torrent.failed").exists)
+        (root / "watch.ini").write_text("custom1 = tv\n")
+        drop(root / "y.torrent")
+        watching.until(visible(watching, root / "y.torrent"))
+        assert watching.state(root / "x.torrent.failed") == "failed"
+
+
 def test_two_jobs_do_not_disturb_each_other(
     short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
 ) -> None:

@@ -103,6 +103,17 @@ def test_retry_takes_folders_and_ways_over_links(ledger: Ledger, tmp_path: Path)
     assert ledger.retry([str(tmp_path / "link/tv2/d.torrent")], NOW) == 1
 
 
+def test_a_watch_ini_holds_for_no_root_inside_its_folder(ledger: Ledger) -> None:
+    see(ledger, found(b"a.torrent"), found(b"tv/b.torrent", 2), state="seen")
+    ledger.see("job", b"/w/tv", found(b"tv/c.torrent", 3), NOW, Seen(NOW))
+    for row in ledger.rows("seen", NOW, 10):
+        ledger.set(row, NOW, state="failed", kind="template")
+    assert ledger.retry_templates("other", b"/w", NOW) == 0
+    assert ledger.retry_templates("job", b"/w", NOW) == 2
+    assert ledger.retry_templates("job", b"/w/tv", NOW) == 1
+    assert ledger.counts() == {"seen": 3}
+
+
 def test_what_is_gone_is_remembered_for_a_year(ledger: Ledger) -> None:
     see(ledger, found(b"a"), state="loaded")
     ledger.gone("job", [b"/w/a"], NOW)
