@@ -1,7 +1,6 @@
 """The life of a service: one holder of its role, heard every second, gone with its parent or a second after TERM."""
 
 import argparse
-import fcntl
 import logging
 import os
 import select
@@ -17,9 +16,9 @@ from typing import TYPE_CHECKING
 from pyrotorque import logs
 from pyrotorque.errors import AlreadyRunning, LayoutError, PyrotorqueError, SettingsError, StateError
 from pyrotorque.layout import Layout
+from pyrotorque.locks import hold
 from pyrotorque.outbox import Outbox
 from pyrotorque.pulse import Pulse, Step
-from pyrotorque.text import printable
 
 if TYPE_CHECKING:
     from pyrotorque.configuration import Configuration
@@ -32,7 +31,6 @@ EX_OK, EX_SOFTWARE, EX_TEMPFAIL, EX_CONFIG = 0, 70, 75, 78  # sysexits.h
 _RETRY_STATE_AFTER = 5.0
 _NEWS_AFTER = 60.0
 """Who could work that long meanwhile says the same trouble again; a disk that stays full would fill the logs."""
-_ROLE_WITHIN = 1.5
 _PR_SET_PDEATHSIG = 1
 
 
@@ -119,31 +117,11 @@ def running(
 
 @contextmanager
 def _role(service: str, layout: Layout) -> Generator[None]:
-    path = layout.lock_file(service)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = hold(layout.lock_file(service), f"{service} runs already", "stop its group first")
     try:
-        if not _locked(fd, _ROLE_WITHIN):
-            holder = os.pread(fd, 20, 0).decode("ascii", "replace").strip()
-            raise AlreadyRunning(f"{service} runs already (pid {printable(holder)} holds {printable(str(path))})")
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
         yield
     finally:
         os.close(fd)
-
-
-def _locked(fd: int, patience: float) -> bool:
-    """Whoever held the role before may need a moment to go, as after a kill of supervisord."""
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
-        else:
-            return True
 
 
 @contextmanager

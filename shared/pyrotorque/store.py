@@ -1,4 +1,4 @@
-"""One SQLite file per service: opened, migrated, and, when it is damaged, set aside and begun anew, loudly.
+"""One SQLite file per service: held by one process, migrated, and, when damaged, set aside and begun anew, loudly.
 
 Durability: WAL with synchronous=NORMAL. A killed process loses nothing that was committed; a power cut may take the
 last commits, never the file. What has a source outside (metafiles on disk, items in rTorrent) is reconciled after that;
@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from pyrotorque import logs
 from pyrotorque.errors import StateError
+from pyrotorque.locks import hold
 from pyrotorque.text import printable
 
 log = logging.getLogger(__name__)
@@ -54,9 +55,10 @@ _CACHE_KIB = 512
 class Store:
     """An open file; it belongs to the thread that opened it."""
 
-    def __init__(self, path: Path, db: sqlite3.Connection, reset_reason: str | None) -> None:
+    def __init__(self, path: Path, db: sqlite3.Connection, reset_reason: str | None, lock: int | None = None) -> None:
         self.path = path
         self.db = db
+        self._lock = lock
         self.reset_reason = reset_reason
         """Why the file was begun anew at this opening, or None."""
 
@@ -88,34 +90,60 @@ class Store:
             raise
 
     def close(self) -> None:
+        """Leave the file to the next process."""
         self.db.close()
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
 
 
 def open_store(path: Path, migrations: Sequence[str]) -> Store:
     """The service's file, made or brought to the newest schema; `migrations` only ever grows at its end.
 
     A damaged file is renamed to `NAME.damaged-TIME` and a new one begun: said in the logs and in `reset_reason`.
-    Raises StateError when no file can be had here at all, or when it was written by a newer version.
+    Raises AlreadyRunning while another process has it open to write, whatever its `run_dir`, and StateError when no
+    file can be had here at all, or when it was written by a newer version.
     """
     _refuse_network(path)
+    lock = _held(path)
+    try:
+        db, reason = _whole(path, migrations)
+    except BaseException:
+        os.close(lock)
+        raise
+    if reason:
+        log.error("%s", reason)
+        logs.owner(f"failed: {reason}")
+    return Store(path, db, reason, lock)
+
+
+def _held(path: Path) -> int:
+    try:
+        return hold(
+            path.with_name(f"{path.name}.lock"),
+            f"the state file {printable(str(path))} is in use",
+            "stop that group first (with `run_dir` as it was), or set another state_dir in [TORQUE]",
+        )
+    except OSError as error:
+        raise _not_opened(path, error) from error
+
+
+def _whole(path: Path, migrations: Sequence[str]) -> tuple[sqlite3.Connection, str | None]:
+    """The open file, and why it was begun anew, if it was."""
     # What a power cut left of a file may be nothing at all: to SQLite that (and one byte) is a new one.
     emptied = path.exists() and path.stat().st_size <= 1
     reason = f"{printable(str(path))} was empty, as after a power cut; begun anew" if emptied else None
     try:
-        db = _opened(path, migrations)
+        return _opened(path, migrations), reason
     except sqlite3.DatabaseError as error:
         if not _is_damage(error):
             raise _state_error(path, error) from error
         aside = _set_aside(path)
         reason = f"{printable(str(path))} was damaged ({error}); set aside as {aside.name}, begun anew"
-        try:
-            db = _opened(path, migrations)
-        except sqlite3.DatabaseError as again:
-            raise _state_error(path, again) from again
-    if reason:
-        log.error("%s", reason)
-        logs.owner(f"failed: {reason}")
-    return Store(path, db, reason)
+    try:
+        return _opened(path, migrations), reason
+    except sqlite3.DatabaseError as error:
+        raise _state_error(path, error) from error
 
 
 def open_in_memory(migrations: Sequence[str], reason: str) -> Store:
@@ -174,7 +202,7 @@ def _opened(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        raise StateError(f"cannot open the state file {printable(str(path))}: {error.strerror}") from error
+        raise _not_opened(path, error) from error
     db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
         _prepare(path, db, migrations)
@@ -240,6 +268,10 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
 def _is_misuse(error: sqlite3.DatabaseError) -> bool:
     """Wrong SQL or a broken constraint: a bug of the caller, no trouble of the file."""
     return isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError) or _code(error) == sqlite3.SQLITE_ERROR
+
+
+def _not_opened(path: Path, error: OSError) -> StateError:
+    return StateError(f"cannot open the state file {printable(str(path))}: {error.strerror}")
 
 
 def _state_error(path: Path, error: sqlite3.Error) -> StateError:

@@ -203,6 +203,21 @@ def test_the_address_of_an_rtorrent_that_is_not_there_yet(short_folder: Path) ->
         assert process.end(signal.SIGTERM) == 0
 
 
+def test_a_second_one_on_the_same_state_is_refused_wherever_its_run_folder_is(
+    process: Process, short_folder: Path
+) -> None:
+    first, ini = process.running, process.config_dir / "torque.ini"
+    assert first is not None
+    ini.write_text(f"{ini.read_text()}run_dir = {short_folder / 'run'}\n")
+    second, process.running = process.start().running, first
+    assert second is not None
+    try:
+        assert (second.wait(10), first.poll()) == (75, None)
+        assert f"is in use (pid {first.pid} holds" in process.log.read_text()
+    finally:
+        second.kill()
+
+
 def _states(process: Process) -> bytes:
     import sqlite3
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pyrotorque.errors import StateError
+from pyrotorque.errors import AlreadyRunning, StateError
 from pyrotorque.store import COMMON_MIGRATIONS, Store, filesystem_of, open_in_memory, open_readonly, open_store
 
 FIRST = "CREATE TABLE metafiles (path TEXT); CREATE INDEX by_path ON metafiles (path)"
@@ -44,7 +44,7 @@ def test_a_new_file_is_private_and_has_a_write_ahead_log(path: Path) -> None:
     try:
         store = open_store(path, [FIRST])
         store.db.execute("INSERT INTO metafiles VALUES ('a')")
-        assert [stat.S_IMODE(found.stat().st_mode) for found in path.parent.iterdir()] == [0o600] * 3
+        assert [stat.S_IMODE(found.stat().st_mode) for found in path.parent.iterdir()] == [0o600] * 4
     finally:
         os.umask(before)
     assert store.db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -166,6 +166,22 @@ def test_wrong_sql_is_a_bug_and_not_a_state_error(path: Path) -> None:
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="No such file or directory"):
         open_store(tmp_path / "nowhere" / "x.sqlite3", [])
+
+
+def test_a_file_has_one_holder_who_is_named(path: Path) -> None:
+    store = open_store(path, [FIRST])
+    with pytest.raises(AlreadyRunning, match=rf"in use \(pid {os.getpid()} holds .*\): stop that group first"):
+        open_store(path, [FIRST])
+    store.close()
+    open_store(path, [FIRST]).close()
+
+
+def test_a_full_disk_that_takes_no_name_of_the_holder_is_locked_all_the_same(path: Path) -> None:
+    path.with_name(f"{path.name}.lock").symlink_to("/dev/full")
+    store = open_store(path, [FIRST])
+    with pytest.raises(AlreadyRunning):
+        open_store(path, [FIRST])
+    store.close()
 
 
 def test_a_reader_sees_what_is_committed_and_can_write_nothing(path: Path) -> None:
