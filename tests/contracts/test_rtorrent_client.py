@@ -178,6 +178,7 @@ def test_rtorrent_is_reached_over_tcp_too(short_folder: Path) -> None:
     with PrivateRTorrent(short_folder / "rt", tcp=True) as rtorrent:
         client = RTorrent(rtorrent.url)
         assert client.call("system.pid") == rtorrent.pid
+        assert RTorrent(rtorrent.url.replace("127.0.0.1", "localhost")).call("system.pid") == rtorrent.pid
         with pytest.raises(RequestTooLarge, match=r"0\.9\.8 takes 2097152"):
             client.call("cat", "", "x" * 3_000_000)
     with pytest.raises(

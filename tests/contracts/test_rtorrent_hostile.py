@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -223,6 +224,47 @@ def test_a_socket_path_that_is_no_socket_is_told(tmp_path: Path) -> None:
 def test_a_name_that_no_host_can_have_is_told() -> None:
     with pytest.raises(RTorrentUnavailable, match="no name of a host"):
         RTorrent("scgi://a..b:5000").call("system.pid")
+
+
+@pytest.fixture
+def name_server(monkeypatch: pytest.MonkeyPatch) -> Generator[threading.Event]:
+    """No name is looked up until this is set."""
+    answers_again, look_up = threading.Event(), socket.getaddrinfo
+
+    def late(host: str, *more: Any) -> Any:
+        answers_again.wait(10)
+        return look_up("127.0.0.1", *more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", late)
+    yield answers_again
+    answers_again.set()
+
+
+def test_a_name_server_that_is_silent_takes_no_longer_than_a_connect_may(name_server: threading.Event) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = RTorrent(f"scgi://rtorrent.example:{listener.getsockname()[1]}", connect_timeout=0.2)
+        began = time.monotonic()
+        with pytest.raises(RTorrentUnavailable, match=r"no connection .* within 0\.2 s"):
+            client.call("system.pid")
+        assert time.monotonic() - began < 1.0
+        name_server.set()
+        late, _ = listener.accept()
+        with late:
+            assert late.recv(1) == b"", "a connection that comes too late is closed"
+
+
+@pytest.mark.parametrize(("host", "threads"), [("rtorrent.example", 1), ("127.0.0.1", 0), ("[::1]", 0)])
+def test_only_a_name_costs_a_thread(monkeypatch: pytest.MonkeyPatch, host: str, threads: int) -> None:
+    connecting: list[threading.Thread] = []
+
+    def refused(*_: object, **__: object) -> None:
+        connecting.append(threading.current_thread())
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+
+    monkeypatch.setattr(socket, "create_connection", refused)
+    with pytest.raises(RTorrentUnavailable, match="nobody listens"):
+        RTorrent(f"scgi://{host}:5000").call("system.pid")
+    assert sum(thread is not threading.current_thread() for thread in connecting) == threads
 
 
 def test_a_row_with_another_number_of_fields_is_asked_for_again_unpacked(fake: Fake) -> None:

@@ -1,5 +1,6 @@
 """Where rTorrent listens: a unix socket or a TCP port, read from the setting `scgi_url`."""
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,15 @@ class TcpAddress:
 
     host: str
     port: int
+
+    @property
+    def is_number(self) -> bool:
+        """Whether no name has to be looked up."""
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            return False
+        return True
 
     def __str__(self) -> str:
         return f"scgi://[{self.host}]:{self.port}" if ":" in self.host else f"scgi://{self.host}:{self.port}"

@@ -6,8 +6,10 @@ import os
 import re
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 from typing import Final
 
@@ -149,7 +151,7 @@ def _connected(address: Address, deadline: Deadline) -> socket.socket:
     patience = min(deadline.connect, deadline.left)
     try:
         if isinstance(address, TcpAddress):
-            return socket.create_connection((address.host, address.port), timeout=patience)
+            return _connected_tcp(address, patience)
         return _connected_unix(address, patience)
     except TimeoutError as error:
         raise ExchangeFailed(f"no connection to rTorrent at {address} within {patience:g} s", "connect") from error
@@ -163,6 +165,33 @@ def _connected(address: Address, deadline: Deadline) -> socket.socket:
         raise ExchangeFailed(f"no connection to rTorrent at {address}: this is no name of a host", "connect") from error
     except OSError as error:
         raise ExchangeFailed(_connect_text(address, error), "connect") from error
+
+
+def _connected_tcp(address: TcpAddress, patience: float) -> socket.socket:
+    if address.is_number:
+        return socket.create_connection((address.host, address.port), timeout=patience)
+    # The look-up of a name has no deadline of its own: at ours it is left alone, in a thread.
+    made = Future[socket.socket]()
+    threading.Thread(target=_connect_for, args=(made, address, patience), daemon=True).start()
+    try:
+        return made.result(patience)
+    except TimeoutError:
+        if made.cancel():
+            raise
+        return made.result()
+
+
+def _connect_for(made: Future[socket.socket], address: TcpAddress, patience: float) -> None:
+    try:
+        connection = socket.create_connection((address.host, address.port), timeout=patience)
+    except Exception as error:
+        with contextlib.suppress(InvalidStateError):
+            made.set_exception(error)
+        return
+    try:
+        made.set_result(connection)
+    except InvalidStateError:  # nobody waits any more
+        connection.close()
 
 
 def _connected_unix(address: UnixAddress, patience: float) -> socket.socket:
