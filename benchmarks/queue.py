@@ -22,6 +22,7 @@ FIELDS = (
     *("d.hash=", "d.name=", "d.priority=", "d.custom=tm_loaded", "d.load_date=", "d.is_open=", "d.is_active="),
     *("d.complete=", "d.ignore_commands=", "d.completed_chunks=", "d.size_chunks=", "d.message="),
 )
+PRIORITIES = "greater=d.priority=,value=3"
 MATCHER = "is_complete=no is_ignored=no is_open=no prio>0"
 
 
@@ -61,14 +62,14 @@ def _by_priority(folder: Path, rtorrent: PrivateRTorrent, runs: int) -> Figure:
     """The dearest of all filters: rTorrent keeps priorities in each item's session data, all over its memory."""
     client = RTorrent(rtorrent.url, read_timeout=60)
     with _checking(folder, rtorrent, startable="prio>3", downloading_max=50_000) as check:
-        plain, ours = _timed([lambda: client.rows("main", FIELDS), check], runs, rtorrent.pid)
-    ratio = ours.processor / plain.processor
+        reading, ours = _timed([lambda: client.rows("main", ["d.hash="], where=PRIORITIES), check], runs, rtorrent.pid)
+    ratio = ours.processor / reading.processor
     return Figure(
-        "check: nothing startable, excluded by priority alone",
+        "check: nothing startable, excluded by priority alone (processor: ours + rTorrent's)",
         str(ours),
-        f"plain packed call: {plain}",
-        f"≤ 0.3 × plain call (here {ratio:.2f} ×)",
-        ratio <= 0.3,
+        f"rTorrent reading the priorities alone: {reading}",
+        f"≤ 1.2 × of rTorrent reading the priorities alone (processor of both sides: {ratio:.2f} ×)",
+        ratio <= 1.2,
     )
 
 
