@@ -23,6 +23,8 @@ _WHOLE_EVERY: Final = 300.0
 _INCOMPLETE_EVERY: Final = 60.0
 # So many items do not vanish at once by their owner's hand: it is another rTorrent, or one that is still loading.
 SUSPICIOUS: Final = 20
+# rTorrent notes in whole seconds when an item finished, by a clock that it reads once in each of its turns.
+_COARSE: Final = 2.0
 
 
 class Completion:
@@ -36,7 +38,6 @@ class Completion:
         self._sizes: Sequence[object] = ()
         self._incomplete_at = float("-inf")
         self._whole_at = float("-inf")
-        self._looked = 0.0
 
     def look(self, now: float) -> int:
         """Tell what completed or went since the last look; returns how many events that were.
@@ -54,7 +55,6 @@ class Completion:
         if sizes[0] != known or not 0 <= now - self._whole_at < _WHOLE_EVERY:
             told += self._compare_all(now)
             self._whole_at = now
-        self._looked = now
         return told
 
     def _compare_incomplete(self, incomplete: dict[str, str], now: float) -> int:
@@ -72,18 +72,26 @@ class Completion:
         known: dict[str, str] = dict(self._store.db.execute("SELECT info_hash, name FROM known_items").fetchall())
         fresh = [rows[info_hash] for info_hash in rows.keys() - known.keys()]
         erased = sorted(known.keys() - rows.keys())
-        self._learn((h, name, complete == "1") for h, name, complete, _ in fresh)
-        # Loaded and completed between two looks: only the time tells it from what was complete when it was loaded.
-        since = self._looked or float("inf")
+        # Loaded and completed between two comparisons: only the time tells it from what was complete when it was loaded.
+        since = self._compared_at() - _COARSE
         quick = [h for h, _, complete, finished in fresh if complete == "1" and float(finished or 0) >= since]
         if len(erased) > max(SUSPICIOUS, len(known) // 2):
             log.warning(
                 "%d of %d items are gone at once: taking rTorrent as it is now, without events", len(erased), len(known)
             )
             self._forget(erased)
-            erased = []
-        names = known | {h: name for h, name, _, _ in fresh}
-        return self._tell(quick, erased, names, now)
+            erased, quick = [], []
+        # What is to be told is complete only once it was: we may be killed in between.
+        self._learn((h, name, complete == "1" and h not in quick) for h, name, complete, _ in fresh)
+        told = self._tell(quick, erased, known | {h: name for h, name, _, _ in fresh}, now)
+        with self._store.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO compared VALUES (1, ?)", (now,))
+        return told
+
+    def _compared_at(self) -> float:
+        """When all items were looked at last, also by a scheduler before this one; the very first look only learns."""
+        found = self._store.db.execute("SELECT at FROM compared").fetchone()
+        return float(found[0]) if found else float("inf")
 
     def _learn(self, items: Iterable[tuple[str, str, bool]]) -> None:
         rows = [(info_hash, printable(name), int(complete)) for info_hash, name, complete in items]

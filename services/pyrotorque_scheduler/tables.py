@@ -42,4 +42,7 @@ MIGRATIONS: Final = (
         info_hash TEXT PRIMARY KEY, job TEXT NOT NULL, name TEXT NOT NULL, loaded REAL NOT NULL, at REAL NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE compared (one INTEGER PRIMARY KEY CHECK (one = 1), at REAL NOT NULL);
+    """,
 )

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque_scheduler import completion
@@ -43,6 +45,47 @@ def test_what_completes_is_told_once(rtorrent: PrivateRTorrent, tmp_path: Path) 
         look(d)
         complete(d, item)
         assert [look(d, at) for at in (15, 30, 400)] == [1, 0, 0]
+        assert d.told() == ["TorrentCompleted"]
+
+
+def test_what_comes_and_completes_between_two_looks_is_told(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with desk(rtorrent, tmp_path) as d:
+        d.load("one")
+        look(d)
+        item = load_with_data(d, tmp_path, "quick")
+        complete(d, item)
+        finished = d.rtorrent.call("d.timestamp.finished", item)
+        with d.store.transaction() as db:  # as if that look had been in the same second: rTorrent notes no fractions
+            db.execute("UPDATE compared SET at = ?", (float(str(finished)) + 0.9,))
+        assert [look(d, at) for at in (15, 30)] == [1, 0]
+        assert d.told() == ["TorrentCompleted"]
+
+
+def test_what_comes_and_completes_while_we_were_away_is_told(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with desk(rtorrent, tmp_path) as d:
+        d.load("one")
+        look(d)
+    complete(d, load_with_data(d, tmp_path, "quick"))
+    with desk(rtorrent, tmp_path) as d:
+        assert [look(d, at) for at in (60, 75)] == [1, 0]
+        assert d.told() == ["TorrentCompleted"]
+
+
+def test_a_kill_before_a_completion_is_told_leaves_it_to_be_told(
+    rtorrent: PrivateRTorrent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    with desk(rtorrent, tmp_path) as d:
+        d.load("one")
+        look(d)
+        complete(d, load_with_data(d, tmp_path, "quick"))
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(completion.Completion, "_tell", killed)
+            look(d, at=15)
+    with desk(rtorrent, tmp_path) as d:
+        assert [look(d, at) for at in (30, 45)] == [1, 0]
         assert d.told() == ["TorrentCompleted"]
 
 
