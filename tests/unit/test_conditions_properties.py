@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pyrotorque.conditions import Condition, parse
@@ -63,6 +63,7 @@ def test_two_conditions_joined_match_what_both_match(one: str, other: str, item:
 
 
 @given(text=NOISE)
+@example(text="is_open='\x85'")
 @settings(max_examples=400, deadline=None)
 def test_random_text_is_read_or_refused_with_a_caret_and_never_breaks(text: str) -> None:
     read = _read(text)

@@ -21,6 +21,7 @@ from pyrotorque.conditions.operands import (
     Span,
 )
 from pyrotorque.fields.kinds import Kind
+from pyrotorque.text import printable
 
 YES: Final = frozenset(("true", "t", "yes", "y", "1", "+"))
 NO: Final = frozenset(("false", "f", "no", "n", "0", "-"))
@@ -36,7 +37,7 @@ class BadValue(Exception):
     """A value that its field cannot have; `hint` says what would be right."""
 
     def __init__(self, problem: str, hint: str = "", at: int | None = None) -> None:
-        super().__init__(problem)
+        super().__init__(printable(problem))
         self.hint = hint
         self.at = at
 
