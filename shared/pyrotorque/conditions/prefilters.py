@@ -2,8 +2,8 @@
 
 rTorrent parses the filter anew for each item, so a filter is kept short: a bare command (`d.complete=`, true when it is
 not 0 and not empty) costs about as much as a field of the answer, a comparison three times that. Only what follows from
-the condition for certain is used, and of that the few parts that exclude most for the least; which of them pay is for
-`pyrotorque.items` to find out:
+the condition for certain is used, and of that the few parts that exclude most for the least, the cheapest to ask first;
+which of them pay is for `pyrotorque.items` to find out:
 
 - where a term cannot hold for the zero value of its field (no, 0, the empty text), the field's command must be true;
 - where it holds for the zero value only, the command must be false;
@@ -51,6 +51,8 @@ _COMPARABLE: Final = {
     "ratio": ("d.ratio=", 1000),
     "prio": ("d.priority=", 1),
 }
+# What rTorrent keeps in each item's session data, all over its memory: 1.5 to 2 µs an item more than what it has at hand.
+_SCATTERED: Final = ("d.complete=", "d.priority=", "d.tied_to_file=", "d.custom", "d.ignore_commands=", "d.timestamp.")
 _RANKS: Final = {name: rank for rank, name in enumerate(_TRUTHS)}
 
 
@@ -102,11 +104,12 @@ def _parts(node: Node, now: float) -> _Parts:
 
 
 def _affordable(parts: _Parts) -> _Parts:
+    """Those that exclude most within the budget, what rTorrent has at hand first: `and` ends at what is false."""
     chosen: _Parts = []
     for part in sorted(dict.fromkeys(parts), key=lambda part: (part.rank, part.cost)):
         if sum(each.cost for each in chosen) + part.cost <= BUDGET:
             chosen.append(part)
-    return chosen
+    return sorted(chosen, key=lambda part: any(name in part.command for name in _SCATTERED))
 
 
 def _of_term(term: Term, now: float) -> _Part | None:
