@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from demo.group import Group
-from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from tests.dropping import drop
 
 
 def torque_ini(rtorrent: PrivateRTorrent, watch: Path, *lines: str) -> str:
@@ -26,6 +26,4 @@ def torque_ini(rtorrent: PrivateRTorrent, watch: Path, *lines: str) -> str:
 
 def dropped(group: Group, name: str) -> str:
     """A metafile in the watched tree; its info-hash."""
-    metafile = make_metafile(name)
-    (group.config_dir.parent / "watch" / f"{name}.torrent").write_bytes(metafile)
-    return info_hash(metafile)
+    return drop(group.config_dir.parent / "watch" / f"{name}.torrent", name)

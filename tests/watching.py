@@ -1,6 +1,5 @@
 """A watcher inside the test's own process, turned by hand: on a real tree, with or without a real rTorrent."""
 
-import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -21,14 +20,9 @@ from pyrotorque.store import Store, open_store
 from pyrotorque_watcher.ledger import Row, all_rows
 from pyrotorque_watcher.service import Watcher
 from pyrotorque_watcher.tables import MIGRATIONS
+from tests.dropping import drop
 
 HANDLER = "pyrocore.torrent.watch:TreeWatch"
-
-
-def touch(path: Path) -> None:
-    """As touch(1) does it: opened for writing, its times set, closed."""
-    with path.open("ab") as file:
-        os.utime(file.fileno())
 
 
 def job(*roots: Path, name: str = "treewatch", **params: Any) -> WatchSettings:
@@ -117,6 +111,12 @@ class Watching:
             if not self.turn():
                 fds = [each.fileno() for each in self.watcher.jobs if each.fileno() >= 0]
                 self._bus.wait(0.01, *fds)
+
+    def load(self, path: Path, name: str = "") -> str:
+        """Drop a metafile and turn until its item will stay; its info-hash."""
+        info = drop(path, name)
+        self.until(lambda: self.state(path) == "loaded")
+        return info
 
     @property
     def rows(self) -> list[Row]:

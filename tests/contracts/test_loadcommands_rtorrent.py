@@ -21,11 +21,6 @@ from tests.waiting import eventually
 STRINGS = int(os.environ.get("PYROTORQUE_INJECTIONS", "250"))
 
 
-@pytest.fixture
-def client(rtorrent: PrivateRTorrent) -> RTorrent:
-    return RTorrent(rtorrent.url)
-
-
 def test_hostile_values_arrive_byte_for_byte_and_nothing_is_run(rtorrent: PrivateRTorrent) -> None:
     proof = prove(rtorrent, list(hostile(STRINGS)))
     assert proof.executed == []

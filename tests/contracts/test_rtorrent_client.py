@@ -14,11 +14,6 @@ from pyrotorque.rtorrent import RTorrent
 
 
 @pytest.fixture
-def client(rtorrent: PrivateRTorrent) -> RTorrent:
-    return RTorrent(rtorrent.url)
-
-
-@pytest.fixture
 def looking(shared_rtorrent: PrivateRTorrent) -> RTorrent:
     """For tests that leave no trace."""
     return RTorrent(shared_rtorrent.url)

@@ -23,11 +23,6 @@ ODD_NAMES: dict[bytes, str] = {
 
 
 @pytest.fixture
-def client(rtorrent: PrivateRTorrent) -> RTorrent:
-    return RTorrent(rtorrent.url)
-
-
-@pytest.fixture
 def looking(shared_rtorrent: PrivateRTorrent) -> RTorrent:
     """For tests that leave no trace."""
     return RTorrent(shared_rtorrent.url)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from demo.metafiles import info_hash, make_metafile
+from demo.metafiles import info_hash
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_watcher.walk import filesystem, read_mounts
+from tests.dropping import drop, items
 from tests.watching import Watching, job
 
 pytestmark = pytest.mark.rtorrent
@@ -22,27 +23,9 @@ TIDY = "schedule2 = untied, 1, 1, ((remove_untied))\n"
 
 
 @pytest.fixture
-def root(short_folder: Path) -> Path:
-    folder = short_folder / "watch"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
 def tidy_rtorrent(short_folder: Path) -> Iterator[PrivateRTorrent]:
     with PrivateRTorrent(short_folder / "tidy", extra_rc=TIDY) as rtorrent:
         yield rtorrent
-
-
-def drop(path: Path, name: str = "") -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    metafile = make_metafile(name or path.name)
-    path.write_bytes(metafile)
-    return info_hash(metafile)
-
-
-def items(rtorrent: PrivateRTorrent) -> set[str]:
-    return {info for (info,) in RTorrent(rtorrent.url).rows("main", ["d.hash="])}
 
 
 def tie_of(rtorrent: PrivateRTorrent, info: str) -> str:
@@ -55,8 +38,7 @@ def test_a_metafile_renamed_by_hand_keeps_its_item_tied(
     new = root / "sub" / "b c.torrent"
     with Watching(short_folder, job(root), url=tidy_rtorrent.url) as watching:
         watching.settle()
-        info = drop(root / "a.torrent")
-        watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
+        info = watching.load(root / "a.torrent")
         new.parent.mkdir()
         watching.settle()
         (root / "a.torrent").rename(new)
@@ -67,32 +49,26 @@ def test_a_metafile_renamed_by_hand_keeps_its_item_tied(
 
 
 def test_a_tie_that_was_cut_stays_cut_when_the_file_is_renamed(
-    short_folder: Path, root: Path, rtorrent: PrivateRTorrent
+    watching: Watching, root: Path, rtorrent: PrivateRTorrent
 ) -> None:
-    with Watching(short_folder, job(root), url=rtorrent.url) as watching:
-        watching.settle()
-        info = drop(root / "a.torrent")
-        watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
-        RTorrent(rtorrent.url).call("d.tied_to_file.set", info, "")
-        (root / "a.torrent").rename(root / "b.torrent")
-        watching.until(lambda: watching.state(root / "b.torrent") == "loaded")
-        watching.settle()
-        assert tie_of(rtorrent, info) == ""
+    info = watching.load(root / "a.torrent")
+    RTorrent(rtorrent.url).call("d.tied_to_file.set", info, "")
+    (root / "a.torrent").rename(root / "b.torrent")
+    watching.until(lambda: watching.state(root / "b.torrent") == "loaded")
+    watching.settle()
+    assert tie_of(rtorrent, info) == ""
 
 
 def test_files_renamed_while_rtorrent_is_away_are_tied_anew_when_it_is_back(
-    short_folder: Path, root: Path, rtorrent: PrivateRTorrent
+    watching: Watching, root: Path, rtorrent: PrivateRTorrent
 ) -> None:
-    with Watching(short_folder, job(root), url=rtorrent.url) as watching:
-        watching.settle()
-        info = drop(root / "a.torrent")
-        watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
-        rtorrent.kill()
-        (root / "a.torrent").rename(root / "b.torrent")
-        watching.until(lambda: watching.state(root / "b.torrent") == "loaded")
-        watching.again()
-        rtorrent.start()
-        watching.until(lambda: tie_of(rtorrent, info) == str(root / "b.torrent"), 20)
+    info = watching.load(root / "a.torrent")
+    rtorrent.kill()
+    (root / "a.torrent").rename(root / "b.torrent")
+    watching.until(lambda: watching.state(root / "b.torrent") == "loaded")
+    watching.again()
+    rtorrent.start()
+    watching.until(lambda: tie_of(rtorrent, info) == str(root / "b.torrent"), 20)
 
 
 def test_the_tie_of_a_metafile_that_is_moved_where_rtorrent_does_not_see_it_is_cut(
@@ -127,8 +103,7 @@ def test_a_copy_that_does_not_fit_leaves_nothing_behind_and_the_metafile_where_i
         watching.settle()
         with monkeypatch.context() as disk:
             disk.setattr(shutil, "copy2", full)
-            drop(root / "a.torrent")
-            watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
+            watching.load(root / "a.torrent")
             assert (list(done.iterdir()), (root / "a.torrent").exists()) == ([], True)
         info = drop(root / "b.torrent")
         watching.until(lambda: watching.state(done / "b.torrent") == "loaded")
@@ -215,8 +190,7 @@ def test_a_tree_that_is_mounted_again_with_another_device_number_loads_nothing_t
                 watching.settle()
             assert len(watching.loaded) == 5
             assert items(rtorrent) == set(infos[1:])
-            infos.append(drop(root / "a" / "new.torrent"))
-            watching.until(lambda: watching.state(root / "a/new.torrent") == "loaded")
+            infos.append(watching.load(root / "a" / "new.torrent"))
             assert items(rtorrent) == set(infos[1:])
     finally:
         for point in (root, short_folder / "other"):

@@ -4,51 +4,23 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from demo.metafiles import info_hash, make_metafile
+from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.requests import Answer, DescribeService, PauseJob, Request, RetryMetafiles
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_watcher.answers import answer
-from tests.watching import Watching, job, touch
+from tests.dropping import drop, items, touch
+from tests.watching import Watching, job
 
 pytestmark = pytest.mark.rtorrent
-
-Fixed = tuple[Watching, Path, RTorrent]
-
-
-@pytest.fixture
-def root(short_folder: Path) -> Path:
-    folder = short_folder / "watch"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def client(rtorrent: PrivateRTorrent) -> RTorrent:
-    return RTorrent(rtorrent.url)
-
-
-@pytest.fixture
-def watching(short_folder: Path, root: Path, rtorrent: PrivateRTorrent) -> Iterator[Watching]:
-    with Watching(short_folder, job(root), url=rtorrent.url) as begun:
-        begun.settle()
-        yield begun
-
-
-def drop(path: Path, name: str = "", **params: object) -> str:
-    """Write a metafile; its info-hash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    metafile = make_metafile(name or path.name, **params)  # type: ignore[arg-type]
-    path.write_bytes(metafile)
-    return info_hash(metafile)
 
 
 def visible(watching: Watching, *paths: Path) -> Callable[[], bool]:
@@ -99,8 +71,7 @@ def test_it_is_loaded_once_it_is_in_the_session(watching: Watching, root: Path) 
 
 def test_the_item_is_tied_so_erasing_it_removes_the_metafile(watching: Watching, root: Path, client: RTorrent) -> None:
     path = root / 'a b,c;"d.torrent'
-    info = drop(path)
-    watching.until(lambda: watching.state(path) == "loaded")
+    info = watching.load(path)
     assert client.call("d.tied_to_file", info) == str(path)
     client.call("d.erase", info)
     assert not path.exists()
@@ -112,8 +83,7 @@ def test_the_item_is_tied_so_erasing_it_removes_the_metafile(watching: Watching,
 def test_a_load_after_a_restart_of_rtorrent_that_nobody_noticed_is_tied_as_well(
     watching: Watching, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
 ) -> None:
-    drop(root / "a.torrent")
-    watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
+    watching.load(root / "a.torrent")
     rtorrent.restart()
     info = drop(root / "b.torrent")
     watching.until(visible(watching, root / "b.torrent"))
@@ -125,8 +95,7 @@ def test_untied_and_erased_it_stays_away_until_it_is_touched(
 ) -> None:
     path = root / "a.torrent"
     with Watching(short_folder, job(root, tie="no"), url=rtorrent.url) as watching:
-        info = drop(path)
-        watching.until(lambda: watching.state(path) == "loaded")
+        info = watching.load(path)
         client.call("d.erase", info)
         for _ in range(2):
             watching.again()
@@ -435,8 +404,7 @@ def test_putting_a_duplicate_away_leaves_the_tie_of_the_item_alone(
     short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
 ) -> None:
     with Watching(short_folder, job(root), url=rtorrent.url) as watching:
-        info = drop(root / "a.torrent", "same")
-        watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
+        info = watching.load(root / "a.torrent", "same")
         watching.again(job(root, on_loaded="delete"))
         drop(root / "b.torrent", "same")
         watching.until(lambda: not (root / "b.torrent").exists())
@@ -445,8 +413,7 @@ def test_putting_a_duplicate_away_leaves_the_tie_of_the_item_alone(
 
 
 def test_touching_a_file_whose_item_is_there_changes_nothing(watching: Watching, root: Path, client: RTorrent) -> None:
-    info = drop(root / "a.torrent")
-    watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
+    info = watching.load(root / "a.torrent")
     token = watching.row(root / "a.torrent").token
     touch(root / "a.torrent")
     watching.until(lambda: watching.row(root / "a.torrent").token != token)
@@ -459,8 +426,7 @@ def test_touching_a_file_whose_item_is_there_changes_nothing(watching: Watching,
 def test_touching_twice_while_rtorrent_is_away_is_no_duplicate(
     watching: Watching, root: Path, rtorrent: PrivateRTorrent
 ) -> None:
-    drop(root / "a.torrent")
-    watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
+    watching.load(root / "a.torrent")
     rtorrent.stop()
     for _ in range(2):
         token = watching.row(root / "a.torrent").token
@@ -474,8 +440,7 @@ def test_touching_twice_while_rtorrent_is_away_is_no_duplicate(
 def test_a_metafile_written_over_another_is_not_deleted_with_the_item_of_that_one(
     watching: Watching, root: Path, client: RTorrent
 ) -> None:
-    old = drop(root / "a.torrent", "old")
-    watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
+    old = watching.load(root / "a.torrent", "old")
     new = drop(root / "a.torrent", "new")
     watching.until(lambda: has(client, new))
     watching.until(lambda: watching.state(root / "a.torrent") == "loaded")
@@ -512,14 +477,16 @@ def test_a_torrent_that_names_no_tracker_fails_with_the_reason_that_rtorrent_kee
     assert watching.state(root / "b.torrent") in ("visible", "loaded")
 
 
-def test_one_bad_metafile_among_many_keeps_none_of_them_back(watching: Watching, root: Path, client: RTorrent) -> None:
+def test_one_bad_metafile_among_many_keeps_none_of_them_back(
+    watching: Watching, root: Path, rtorrent: PrivateRTorrent
+) -> None:
     """rTorrent gets several in one request; each has its own fate."""
     infos = {drop(root / f"{number:02}.torrent") for number in range(20)}
     broken = make_metafile("no tracker").replace(b"8:announce27:http://127.0.0.1:1/announce", b"")
     (root / "07-broken.torrent").write_bytes(broken)
     drop(root / "08-same.torrent", "05.torrent")
     watching.until(lambda: watching.states("failed") == 1 and watching.states("duplicate") == 1, 20)
-    assert {info for (info,) in client.rows("main", ["d.hash="])} == infos
+    assert items(rtorrent) == infos
     assert {event.info_hash for event in watching.loaded} == infos
 
 

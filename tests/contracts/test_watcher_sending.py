@@ -1,41 +1,18 @@
 """Many metafiles in one request: limits, crashes and hangs in the middle of it keep no other metafile back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from demo.metafiles import info_hash, make_metafile
+from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import ExchangeFailed, RTorrent
-from tests.watching import Watching, job
+from tests.dropping import drop, items
+from tests.watching import Watching
 
 pytestmark = pytest.mark.rtorrent
-
-
-@pytest.fixture
-def root(short_folder: Path) -> Path:
-    folder = short_folder / "watch"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def watching(short_folder: Path, root: Path, rtorrent: PrivateRTorrent) -> Iterator[Watching]:
-    with Watching(short_folder, job(root), url=rtorrent.url) as begun:
-        begun.settle()
-        yield begun
-
-
-def drop(path: Path, **params: Any) -> str:
-    metafile = make_metafile(path.name, **params)
-    path.write_bytes(metafile)
-    return info_hash(metafile)
-
-
-def items(rtorrent: PrivateRTorrent) -> set[str]:
-    return {info for (info,) in RTorrent(rtorrent.url).rows("main", ["d.hash="])}
 
 
 def test_an_rtorrent_that_takes_small_requests_only_gets_small_ones(

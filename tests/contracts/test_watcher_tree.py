@@ -11,14 +11,8 @@ import pytest
 from demo.metafiles import info_hash, make_metafile
 from pyrotorque_watcher.tree import Kind, Tree, WatchLimit
 from pyrotorque_watcher.walk import Listing, is_metafile, listing
-from tests.watching import Watching, job, touch
-
-
-@pytest.fixture
-def root(short_folder: Path) -> Path:
-    folder = short_folder / "watch"
-    folder.mkdir()
-    return folder
+from tests.dropping import drop, touch
+from tests.watching import Watching, job
 
 
 @pytest.fixture
@@ -28,51 +22,51 @@ def watching(short_folder: Path, root: Path) -> Iterator[Watching]:
         yield begun
 
 
-def drop(path: Path, name: str = "") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(make_metafile(name or str(path)))
+def dropped(path: Path, name: str = "") -> Path:
+    """The path of a new metafile that is like no other."""
+    drop(path, name or str(path))
     return path
 
 
 def test_a_file_is_seen(watching: Watching, root: Path) -> None:
-    path = drop(root / "a.torrent")
+    path = dropped(root / "a.torrent")
     watching.until(lambda: watching.state(path) == "seen")
 
 
 def test_two_hundred_files_in_folders_made_just_before(watching: Watching, root: Path) -> None:
-    paths = [drop(root / f"a{n}" / "b" / "c" / "d" / "x.torrent") for n in range(200)]
+    paths = [dropped(root / f"a{n}" / "b" / "c" / "d" / "x.torrent") for n in range(200)]
     watching.until(lambda: watching.states("seen") == len(paths))
     assert {row.path for row in watching.rows} == {bytes(path) for path in paths}
 
 
 def test_folders_made_while_the_watcher_walks(watching: Watching, root: Path) -> None:
     for n in range(100):
-        drop(root / f"a{n % 7}" / f"b{n % 5}" / f"c{n}" / "x.torrent")
+        dropped(root / f"a{n % 7}" / f"b{n % 5}" / f"c{n}" / "x.torrent")
         watching.turn()
     watching.until(lambda: watching.states("seen") == 100)
 
 
 def test_a_tree_that_is_moved_in(watching: Watching, root: Path, short_folder: Path) -> None:
     for n in range(20):
-        drop(short_folder / "elsewhere" / f"a{n}" / "b" / "x.torrent")
+        dropped(short_folder / "elsewhere" / f"a{n}" / "b" / "x.torrent")
     (short_folder / "elsewhere").rename(root / "here")
     watching.until(lambda: watching.states("seen") == 20)
-    drop(root / "here" / "a3" / "b" / "later.torrent")
+    dropped(root / "here" / "a3" / "b" / "later.torrent")
     watching.until(lambda: watching.states("seen") == 21)
 
 
 def test_a_folder_renamed_within_the_tree_takes_its_files_along(watching: Watching, root: Path) -> None:
-    drop(root / "a" / "b" / "x.torrent")
+    dropped(root / "a" / "b" / "x.torrent")
     watching.until(lambda: watching.states("seen") == 1)
     (root / "a").rename(root / "z")
     watching.until(lambda: watching.state(root / "z/b/x.torrent") == "seen")
-    drop(root / "z" / "b" / "y.torrent")
+    dropped(root / "z" / "b" / "y.torrent")
     watching.until(lambda: watching.state(root / "z/b/y.torrent") == "seen")
     assert len(watching.rows) == 2
 
 
 def test_a_renamed_file_is_the_same_file(watching: Watching, root: Path) -> None:
-    path = drop(root / "a.torrent")
+    path = dropped(root / "a.torrent")
     watching.until(lambda: watching.state(path) == "seen")
     token = watching.row(path).token
     path.rename(root / "b.torrent")
@@ -82,7 +76,7 @@ def test_a_renamed_file_is_the_same_file(watching: Watching, root: Path) -> None
 
 def test_another_file_that_looks_like_one_that_is_gone_is_loaded(watching: Watching, root: Path) -> None:
     """Inodes of deleted files are given out again, and whoever unpacks an archive makes many files of one time."""
-    first, second = drop(root / "a" / "x.torrent", "one"), root / "b" / "x.torrent"
+    first, second = dropped(root / "a" / "x.torrent", "one"), root / "b" / "x.torrent"
     os.utime(first, ns=(10**18, 10**18))
     watching.until(lambda: watching.state(first) == "seen")
     with watching.watcher.ledger.transaction():
@@ -101,7 +95,7 @@ def test_another_file_that_looks_like_one_that_is_gone_is_loaded(watching: Watch
 
 
 def test_touching_a_file_makes_it_new(watching: Watching, root: Path) -> None:
-    path = drop(root / "a.torrent")
+    path = dropped(root / "a.torrent")
     watching.until(lambda: watching.state(path) == "seen")
     token = watching.row(path).token
     touch(path)
@@ -109,7 +103,7 @@ def test_touching_a_file_makes_it_new(watching: Watching, root: Path) -> None:
 
 
 def test_a_touch_by_name_is_noticed_at_once(short_folder: Path, root: Path) -> None:
-    path = drop(root / "a.torrent")
+    path = dropped(root / "a.torrent")
     with Watching(short_folder, job(root), group_started=time.time() + 5) as watching:
         watching.settle()
         assert watching.state(path) == "baseline"
@@ -121,7 +115,7 @@ def test_a_touch_by_name_is_noticed_at_once(short_folder: Path, root: Path) -> N
 
 
 def test_a_file_made_readable_is_tried_again_at_once(watching: Watching, root: Path) -> None:
-    path = drop(root / "a.torrent")
+    path = dropped(root / "a.torrent")
     watching.until(lambda: watching.state(path) == "seen")
     with watching.watcher.ledger.transaction():
         watching.watcher.ledger.set(watching.row(path), time.time(), state="failed", kind="io", reason="as root never")
@@ -130,9 +124,9 @@ def test_a_file_made_readable_is_tried_again_at_once(watching: Watching, root: P
 
 
 def test_links_into_the_tree(watching: Watching, root: Path, short_folder: Path) -> None:
-    outside = drop(short_folder / "outside.torrent")
+    outside = dropped(short_folder / "outside.torrent")
     os.link(outside, root / "hard.torrent")
-    (root / "soft.torrent").symlink_to(drop(short_folder / "other.torrent"))
+    (root / "soft.torrent").symlink_to(dropped(short_folder / "other.torrent"))
     watching.until(lambda: watching.states("seen") == 2)
 
 
@@ -162,7 +156,7 @@ def test_what_is_no_file_is_no_metafile(watching: Watching, root: Path) -> None:
     os.mkfifo(root / "fifo.torrent")
     (root / "nowhere.torrent").symlink_to("/nowhere/at/all")
     (root / "x.txt").write_text("x")
-    inside = drop(root / "folder.torrent" / "x.torrent")
+    inside = dropped(root / "folder.torrent" / "x.torrent")
     watching.until(lambda: watching.state(inside) == "seen")
     assert len(watching.rows) == 1
 
@@ -177,14 +171,14 @@ def test_events_that_the_kernel_dropped_are_made_up_for(watching: Watching, root
 
 
 def test_a_root_that_is_removed_and_comes_back(watching: Watching, root: Path) -> None:
-    path = drop(root / "a.torrent")
+    path = dropped(root / "a.torrent")
     watching.until(lambda: watching.state(path) == "seen")
     kept = root.with_name("kept")
     shutil.copytree(root, kept)
     shutil.rmtree(root)
     watching.until(lambda: watching.watcher.jobs[0].missing)
     kept.rename(root)
-    drop(root / "b" / "new.torrent")
+    dropped(root / "b" / "new.torrent")
     watching.until(lambda: watching.state(root / "b/new.torrent") == "seen")
     assert len(watching.rows) == 2
     assert not watching.watcher.jobs[0].missing
@@ -237,11 +231,11 @@ def test_the_baseline_of_a_root_that_cannot_be_read_yet_is_made_when_it_can(
 
 
 def test_what_was_written_while_nobody_watched_is_seen_at_the_next_start(watching: Watching, root: Path) -> None:
-    path = drop(root / "deep" / "er" / "a.torrent")
+    path = dropped(root / "deep" / "er" / "a.torrent")
     watching.until(lambda: watching.state(path) == "seen")
     watching.again()
     watching.settle()
-    later = drop(root / "deep" / "er" / "b.torrent")
+    later = dropped(root / "deep" / "er" / "b.torrent")
     watching.watcher.close()
     path.rename(root / "moved.torrent")
     watching.again()
@@ -251,7 +245,7 @@ def test_what_was_written_while_nobody_watched_is_seen_at_the_next_start(watchin
 
 def test_old_files_of_a_first_start_are_not_loaded(short_folder: Path, root: Path) -> None:
     for n in range(30):
-        drop(root / f"old{n % 3}" / f"{n}.torrent")
+        dropped(root / f"old{n % 3}" / f"{n}.torrent")
     with Watching(short_folder, job(root), group_started=time.time() + 1) as watching:
         watching.settle()
         assert watching.states("baseline") == 30
@@ -283,7 +277,7 @@ def test_five_thousand_old_files_are_left_alone_also_when_the_state_is_deleted(
 def test_a_tree_moved_in_as_the_first_look_ends_is_no_baseline(
     short_folder: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drop(short_folder / "elsewhere" / "a" / "x.torrent")
+    dropped(short_folder / "elsewhere" / "a" / "x.torrent")
 
     def slow(folder: bytes, *, follow: bool) -> Listing:
         if folder == bytes(root):
@@ -301,7 +295,7 @@ def test_a_crash_before_the_first_look_was_over_makes_nothing_baseline(short_fol
     began = time.time() - 1
     with Watching(short_folder, job(root), group_started=began) as watching:
         watching.watcher.close()  # before any turn
-        path = drop(root / "a.torrent")
+        path = dropped(root / "a.torrent")
         watching.group_started = time.time() + 100  # whatever a later process believes
         watching.again()
         watching.until(lambda: watching.state(path) == "seen")
@@ -309,7 +303,7 @@ def test_a_crash_before_the_first_look_was_over_makes_nothing_baseline(short_fol
 
 def test_a_root_that_is_new_in_an_old_ledger_begins_with_its_baseline(short_folder: Path, root: Path) -> None:
     other = short_folder / "other"
-    drop(other / "old.torrent")
+    dropped(other / "old.torrent")
     with Watching(short_folder, job(root)) as watching:
         watching.settle()
         torque = watching.layout.config_dir / "torque.ini"
@@ -320,7 +314,7 @@ def test_a_root_that_is_new_in_an_old_ledger_begins_with_its_baseline(short_fold
 
 
 def test_retry_loads_baseline_files(short_folder: Path, root: Path) -> None:
-    path = drop(root / "old.torrent")
+    path = dropped(root / "old.torrent")
     with Watching(short_folder, job(root), group_started=time.time() + 1) as watching:
         watching.settle()
         assert watching.watcher.ledger.retry([str(path)], time.time()) == 1
@@ -331,7 +325,7 @@ def test_nested_roots_and_jobs_see_a_file_once_each(short_folder: Path, root: Pa
     (root / "tv").mkdir()
     with Watching(short_folder, job(root, root / "tv"), job(root / "tv", name="other")) as watching:
         watching.settle()
-        path = drop(root / "tv" / "start" / "x.torrent")
+        path = dropped(root / "tv" / "start" / "x.torrent")
         watching.until(lambda: watching.states("seen") == 2)
         assert [(row.job, row.root) for row in watching.rows if row.path == bytes(path)] == [
             ("treewatch", bytes(root / "tv")),
@@ -341,7 +335,7 @@ def test_nested_roots_and_jobs_see_a_file_once_each(short_folder: Path, root: Pa
 
 def test_linked_folders_are_followed_only_when_wanted_and_never_in_circles(short_folder: Path, root: Path) -> None:
     outside = short_folder / "outside"
-    drop(outside / "x.torrent")
+    dropped(outside / "x.torrent")
     (outside / "circle").symlink_to(outside)
     (root / "link").symlink_to(outside)
     with Watching(short_folder, job(root)) as watching:
@@ -349,45 +343,29 @@ def test_linked_folders_are_followed_only_when_wanted_and_never_in_circles(short
         assert not watching.rows
         watching.again(job(root, follow_symlinks=True))
         watching.until(lambda: watching.state(root / "link/x.torrent") == "seen")
-        drop(outside / "later.torrent")
+        dropped(outside / "later.torrent")
         watching.until(lambda: watching.state(root / "link/later.torrent") == "seen")
         assert len(watching.rows) == 2
 
 
-def test_a_tree_without_watches_is_polled_until_there_are_some_again(
-    short_folder: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("lacks", "limit"), [("watch", "max_user_watches"), ("open", "max_user_instances")])
+def test_a_tree_is_polled_until_the_kernel_lets_it_listen_again(
+    short_folder: Path, root: Path, monkeypatch: pytest.MonkeyPatch, lacks: str, limit: str
 ) -> None:
-    def none_left(self: Tree, folder: bytes, *, root: bool = False, follow: bool = False) -> bool:
-        raise WatchLimit("no more watches: raise fs.inotify.max_user_watches")
+    def none_left(*_: object, **__: object) -> None:
+        raise WatchLimit(f"the kernel gives no more: raise fs.inotify.{limit}")
 
-    monkeypatch.setattr(Tree, "watch", none_left)
+    monkeypatch.setattr(Tree, lacks, none_left)
     with Watching(short_folder, job(root)) as watching:
         watching.settle()
-        path = drop(root / "a" / "b.torrent")
+        path = dropped(root / "a" / "b.torrent")
         watching.until(lambda: watching.state(path) == "seen")
-        watched = watching.watcher.jobs[0].roots[bytes(root)]
-        assert "max_user_watches" in watched.deaf
+        (treewatch,) = watching.watcher.jobs
+        watched = treewatch.roots[bytes(root)]
+        assert limit in watched.deaf
         monkeypatch.undo()
-        watching.until(lambda: not watched.deaf)
-        path = drop(root / "a" / "c.torrent")
-        watching.until(lambda: watching.state(path) == "seen", 1)
-
-
-def test_a_tree_is_polled_until_the_kernel_gives_an_inotify_instance(
-    short_folder: Path, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def none_left(self: Tree) -> None:
-        raise WatchLimit("no inotify instance: raise fs.inotify.max_user_instances")
-
-    monkeypatch.setattr(Tree, "open", none_left)
-    with Watching(short_folder, job(root)) as watching:
-        watching.settle()
-        path = drop(root / "a" / "b.torrent")
-        watching.until(lambda: watching.state(path) == "seen")
-        monkeypatch.undo()
-        watching.until(lambda: watching.watcher.jobs[0].fileno() >= 0)
-        watching.until(lambda: not watching.watcher.jobs[0].roots[bytes(root)].deaf)
-        path = drop(root / "a" / "c.torrent")
+        watching.until(lambda: treewatch.fileno() >= 0 and not watched.deaf)
+        path = dropped(root / "a" / "c.torrent")
         watching.until(lambda: watching.state(path) == "seen", 1)
 
 
@@ -404,6 +382,6 @@ def test_descriptors_are_not_inherited(root: Path) -> None:
     assert not os.get_inheritable(tree.fileno())
     assert not os.get_blocking(tree.fileno())
     tree.watch(bytes(root))
-    drop(root / "x.torrent")
+    dropped(root / "x.torrent")
     assert [change.kind for change in tree.read()] == [Kind.CREATED, Kind.WRITTEN]
     tree.close()

@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 
 from demo.group import environment
-from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.events import TorrentLoaded, decode
 from pyrotorque.outbox import told
-from pyrotorque.rtorrent import RTorrent
+from tests.dropping import drop, items
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.rtorrent, pytest.mark.process]
@@ -68,11 +67,7 @@ class Process:
         return [event for event in events if isinstance(event, TorrentLoaded)]
 
     def drop(self, place: str, name: str = "") -> str:
-        path = self.root / place
-        path.parent.mkdir(parents=True, exist_ok=True)
-        metafile = make_metafile(name or place.replace("/", " "))
-        path.write_bytes(metafile)
-        return info_hash(metafile)
+        return drop(self.root / place, name or place.replace("/", " "))
 
 
 @pytest.fixture
@@ -84,10 +79,6 @@ def process(short_folder: Path, rtorrent: PrivateRTorrent) -> Iterator[Process]:
     finally:
         if made.running is not None and made.running.poll() is None:
             made.end()
-
-
-def items(rtorrent: PrivateRTorrent) -> set[str]:
-    return {info for (info,) in RTorrent(rtorrent.url).rows("main", ["d.hash="])}
 
 
 def test_killed_at_random_it_loads_each_once(process: Process, rtorrent: PrivateRTorrent) -> None:
