@@ -1,5 +1,8 @@
 """What the exporter hears of the other services, and what it counted, survives kills; the page asks the scheduler."""
 
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from pyrotorque.lifecycle import running
 from pyrotorque.outbox import Outbox
 from pyrotorque.requests import Answer, ExplainQueue
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.store import open_store
+from pyrotorque.store import Store, open_store
 from tests.exporter_process import ExporterProcess
 from tests.exporter_scene import HASH, NOW, families
 from tests.waiting import eventually
@@ -21,37 +24,52 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.process
 
 
-def test_events_and_totals_of_services_are_counted_once_over_kills(short_folder: Path) -> None:
-    layout = Layout.below(short_folder / "c")
-    exporter = ExporterProcess(short_folder / "c", "scgi:///nowhere")
+@dataclass(frozen=True)
+class Beside:
+    """The exporter, and a service that it follows."""
+
+    exporter: ExporterProcess
+    bus: Bus
+    store: Store
+    outbox: Outbox
+
+
+@contextmanager
+def beside(folder: Path, service: str) -> Generator[Beside]:
+    layout = Layout.below(folder / "c")
+    exporter = ExporterProcess(layout.config_dir, "scgi:///nowhere")
     layout.prepare()
-    store = open_store(layout.database("watcher"), ())
-    outbox = Outbox(store, "watcher")
+    with closing(open_store(layout.database(service), ())) as store:
+        outbox = Outbox(store, service)
+        with (
+            running(service, layout, config_digest=lambda: "x", outbox=outbox),
+            Bus(layout, service, outbox) as bus,
+            exporter,
+        ):
+            yield Beside(exporter, bus, store, outbox)
+
+
+def test_events_and_totals_of_services_are_counted_once_over_kills(short_folder: Path) -> None:
     series = 'pyrotorque_events_received_total{event="TorrentLoaded",source="watcher"}'
-    with (
-        running("watcher", layout, config_digest=lambda: "x", outbox=outbox),
-        Bus(layout, "watcher", outbox) as bus,
-        exporter,
-    ):
+    with beside(short_folder, "watcher") as watcher:
 
         def load(count: int) -> None:
-            with store.transaction():
+            with watcher.store.transaction():
                 for number in range(count):
-                    outbox.add(_loaded(number))
-            bus.ring()
+                    watcher.outbox.add(_loaded(number))
+            watcher.bus.ring()
 
         def shows(expected: float) -> bool:
-            bus.wait(0.05)
-            return exporter.get().value(series) == expected
+            watcher.bus.wait(0.05)
+            return watcher.exporter.get().value(series) == expected
 
         load(30)
-        bus.tell(TotalsReported(at=NOW, service="watcher", families=families()))
+        watcher.bus.tell(TotalsReported(at=NOW, service="watcher", families=families()))
         eventually(lambda: shows(30.0), 15)
-        exporter.stop(kill=True)
+        watcher.exporter.stop(kill=True)
         load(12)
-        exporter.start()
+        watcher.exporter.start()
         eventually(lambda: shows(42.0), 15)
-    store.close()
 
 
 def _loaded(number: int) -> TorrentLoaded:
@@ -59,27 +77,18 @@ def _loaded(number: int) -> TorrentLoaded:
 
 
 def test_the_page_shows_what_the_scheduler_explains_while_it_is_looked_at(short_folder: Path) -> None:
-    layout = Layout.below(short_folder / "c")
-    exporter = ExporterProcess(short_folder / "c", "scgi:///nowhere")
-    layout.prepare()
-    store = open_store(layout.database("scheduler"), ())
-    outbox = Outbox(store, "scheduler")
     explained = [{"job": "queue", "running": [], "order": [{"hash": HASH, "name": "next"}], "hold": None}]
-    with (
-        running("scheduler", layout, config_digest=lambda: "x", outbox=outbox),
-        Bus(layout, "scheduler", outbox) as bus,
-        exporter,
-    ):
+    checked = QueueChecked(at=NOW, job="queue", startable=1, downloading=0, slots=3, started=0, reason="soon")
+    with beside(short_folder, "scheduler") as scheduler:
 
         def page() -> str:
-            bus.tell(QueueChecked(at=NOW, job="queue", startable=1, downloading=0, slots=3, started=0, reason="soon"))
-            for asked in bus.wait(0.05).requests:
+            scheduler.bus.tell(checked)
+            for asked in scheduler.bus.wait(0.05).requests:
                 asked.answer(Answer(ok=isinstance(asked.request, ExplainQueue), data=explained))
-            return exporter.get("/").text
+            return scheduler.exporter.get("/").text
 
         eventually(lambda: "soon" in page(), 15)
         eventually(lambda: f"{HASH[:8]}…" in page(), 15)
-    store.close()
 
 
 def test_tracker_totals_do_not_fall_when_items_are_erased_and_the_exporter_is_killed(
