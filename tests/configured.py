@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pyrotorque.options import Options
 from pyrotorque.settings import Loaded, SettingsProblems, load
-from pyrotorque.settings.schema import AnyJob, QueueSettings
+from pyrotorque.settings.schema import AnyJob, QueueSettings, RTorrentSettings, Settings
 
 
 def configured(folder: Path, torque: str, options: Options | None = None, **files: str) -> Loaded:
@@ -14,6 +15,12 @@ def configured(folder: Path, torque: str, options: Options | None = None, **file
     for name, text in files.items():
         (folder / name.replace("_", ".")).write_text(text)
     return load(folder, options or Options())
+
+
+def settings_for(url: str, folder: Path, torque: str) -> Settings:
+    """What `torque` says, for an rTorrent of the test."""
+    rtorrent = RTorrentSettings(url=url, origin="test")
+    return msgspec.structs.replace(configured(folder, torque).settings, rtorrent=rtorrent)
 
 
 def job(loaded: Loaded, name: str) -> AnyJob:

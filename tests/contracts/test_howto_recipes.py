@@ -10,7 +10,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from demo.group import REPOSITORY
@@ -20,11 +19,21 @@ from pyrotorque.events import TorrentCompleted
 from pyrotorque.jobs import JobConfig, surroundings
 from pyrotorque.jobs.locating import job_class
 from pyrotorque.jobs.preparing import config_of
-from pyrotorque.options import Options
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.settings import load
-from pyrotorque.settings.schema import CustomSettings, RTorrentSettings, Settings, WatchSettings
-from tests.scheduling import Desk, desk_of, midnight, since_begin
+from pyrotorque.settings.schema import CustomSettings, Settings, WatchSettings
+from tests.configured import settings_for
+from tests.dropping import drop
+from tests.recipes import (
+    free_but_900_mb,
+    order_of_starts,
+    prove_that_a_stalled_item_takes_a_slot_for_two_minutes,
+    reachable,
+    rounds,
+    starts,
+    starts_by_hour,
+    untried,
+)
+from tests.scheduling import Desk, desk_of
 from tests.waiting import eventually
 from tests.watching import Watching
 
@@ -41,16 +50,11 @@ RECIPES = {
 def settings_of(name: str, folder: Path, url: str, **changed: str) -> Settings:
     """What a recipe says, for a user whose home is `folder`; `changed` has amounts that a test can reach."""
     text = RECIPES[name].replace("/home/me", str(folder)).replace("/srv/done", f"{folder}/srv/done")
-    for old, new in changed.items():
-        assert old in text
-        text = text.replace(old, new)
-    (folder / "torque.ini").write_text(text)
-    return msgspec.structs.replace(load(folder, Options()).settings, rtorrent=RTorrentSettings(url=url, origin="test"))
+    return settings_for(url, folder, reachable(text, changed))
 
 
 def test_every_recipe_is_executed_here() -> None:
-    source = Path(__file__).read_text(encoding="utf-8")
-    assert [name for name in RECIPES if f'"{name}"' not in source] == []
+    assert untried(RECIPES, __file__) == []
     assert len(RECIPES) == PAGE.count("```ini")
 
 
@@ -67,8 +71,7 @@ def test_two_at_a_time_a_minute_apart(rtorrent: PrivateRTorrent, tmp_path: Path)
     with queue_recipe("How fast, and how many 1", rtorrent, tmp_path) as d:
         for name in "abcdefg":
             d.load(name)
-        started = {at: d.check(at=at).started for at in range(0, 185, 5)}
-        assert {at: count for at, count in started.items() if count} == {0: 2, 60: 2, 120: 1}
+        assert starts(d, until=185) == {0: 2, 60: 2, 120: 1}
 
 
 def test_small_ones_first_then_the_oldest(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
@@ -76,23 +79,13 @@ def test_small_ones_first_then_the_oldest(rtorrent: PrivateRTorrent, tmp_path: P
         older, newer = d.load("older", size=1_000), d.load("newer", size=1_000)
         large, urgent = d.load("large", size=500_000), d.load("urgent", size=900_000, priority=3)
         off = d.load("off", size=10, priority=0)
-        order: list[str] = []
-        for at in range(0, 75, 15):
-            d.check(at=at)
-            order += d.running() - set(order)
-        assert order == [urgent, older, newer, large]
+        assert order_of_starts(d, until=75) == [urgent, older, newer, large]
         assert off not in d.running()
 
 
 def test_a_stalled_item_takes_a_slot_for_two_minutes(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with queue_recipe("What takes a slot 1", rtorrent, tmp_path) as d:
-        item = d.load("stalled")
-        d.check(at=0)
-        d.rtorrent.call("d.custom.set", item, "tm_started", str(int(since_begin(30))))
-        assert len(d.queue.downloading(since_begin(60))) == 1
-        assert len(d.queue.downloading(since_begin(151))) == 0
-        d.rtorrent.call("d.priority.set", item, 1)
-        assert len(d.queue.downloading(since_begin(60))) == 0
+        prove_that_a_stalled_item_takes_a_slot_for_two_minutes(d)
 
 
 def test_trackers_and_labels_have_limits_of_their_own(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
@@ -101,21 +94,17 @@ def test_trackers_and_labels_have_limits_of_their_own(rtorrent: PrivateRTorrent,
         both = {d.load("both", "d.custom1.set=movies", announce="http://t1.slow.example/announce")}
         movies = {d.load(f"movie {n}", "d.custom1.set=movies") for n in range(3)}
         rest = {d.load(f"rest {n}") for n in range(7)}
-        for at in range(0, 105, 15):
-            for job in d.duties.queues:
-                d.check(at=at, job=job)
+        rounds(d, until=105)
         running = d.running()
         assert [len(running & those) for those in (slow | both, movies, rest)] == [2, 1, 5]
 
 
 def test_disk_bandwidth_and_night(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    space = os.statvfs(rtorrent.downloads)
-    least = str(space.f_bavail * space.f_frsize - 900_000_000)
-    with queue_recipe("Disk, bandwidth and night 1", rtorrent, tmp_path, **{"20g": least}) as d:
+    amounts = {"20g": free_but_900_mb(rtorrent)}
+    with queue_recipe("Disk, bandwidth and night 1", rtorrent, tmp_path, **amounts) as d:
         too_large = d.load("too large", size=1_200_000_000, piece_length=2**22)
         small = d.load("small", size=1_000)
-        clock = midnight()
-        started = {hour: d.check(at=clock + hour * 3600).started for hour in (7, 12, 22.99, 23, 23.01)}
+        started = starts_by_hour(d, 7, 12, 22.99, 23, 23.01)
         assert started == {7: 0, 12: 0, 22.99: 0, 23: 1, 23.01: 0}
         assert (d.running(), d.duties.history.latest(item=too_large)[0].verdict) == ({small}, "disk")
 
@@ -140,12 +129,10 @@ def watch_recipe(name: str, real: PrivateRTorrent, home: Path) -> Generator[Watc
 
 def dropped(watching: Watching, path: Path) -> str:
     """The info-hash of a new metafile at `path`, when the watcher is done with it."""
-    metafile = make_metafile(path.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(metafile)
+    info = drop(path)
     end = f"/{path.name}".encode()
     watching.until(lambda: any(row.state == "loaded" and row.path.endswith(end) for row in watching.rows))
-    return info_hash(metafile)
+    return info
 
 
 def told(real: PrivateRTorrent, item: str, *commands: str) -> list[Any]:
@@ -281,14 +268,14 @@ def test_the_job_of_the_page_erases_what_it_says(
     (python,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     (home / "jobs/cleanup.py").write_text(python)
     item = complete(rtorrent, "old")
-    reachable = {"ratio>2 seedtime>2w": "ratio<2"}
+    amounts = {"ratio>2 seedtime>2w": "ratio<2"}
     with caplog.at_level(logging.INFO):
-        job_of(settings_of("A job of your own 1", home, rtorrent.url, **reachable), "cleanup", home).run()
+        job_of(settings_of("A job of your own 1", home, rtorrent.url, **amounts), "cleanup", home).run()
     assert "would erase old" in caplog.text
     client = RTorrent(rtorrent.url)
     assert client.rows("main", ["d.hash="]) == [(item,)]
-    reachable["dry_run   = True"] = "dry_run   = False"
-    job_of(settings_of("A job of your own 1", home, rtorrent.url, **reachable), "cleanup", home).run()
+    amounts["dry_run   = True"] = "dry_run   = False"
+    job_of(settings_of("A job of your own 1", home, rtorrent.url, **amounts), "cleanup", home).run()
     eventually(lambda: client.rows("main", ["d.hash="]) == [])
 
 

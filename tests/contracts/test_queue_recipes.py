@@ -1,21 +1,26 @@
 """The recipes of docs/queue.md, each of them executed over a real rTorrent."""
 
-import os
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from demo.group import REPOSITORY
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.options import Options
-from pyrotorque.settings import load
-from pyrotorque.settings.schema import RTorrentSettings, Settings
-from tests.scheduling import Desk, desk_of, midnight, since_begin
-from tests.waiting import eventually
+from tests.configured import settings_for
+from tests.recipes import (
+    free_but_900_mb,
+    order_of_starts,
+    prove_that_a_stalled_item_takes_a_slot_for_two_minutes,
+    reachable,
+    rounds,
+    starts,
+    starts_by_hour,
+    untried,
+)
+from tests.scheduling import Desk, desk_of
 
 PAGE = (REPOSITORY / "docs" / "queue.md").read_text(encoding="utf-8")
 RECIPES = dict(re.findall(r"^### (.+?)\n.*?^```ini\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
@@ -25,31 +30,13 @@ SLOW, OTHER = "http://slow.example.org/announce", "http://other.example.com/anno
 @contextmanager
 def recipe(name: str, real: PrivateRTorrent, folder: Path, **changed: str) -> Generator[Desk]:
     """The queues of a recipe; `changed` puts amounts that a test can make in place of those on the page."""
-    text = RECIPES[name]
-    for old, new in changed.items():
-        assert old in text
-        text = text.replace(old, new)
-    with desk_of(settings_of(text, folder, real), folder) as d:
+    settings = settings_for(real.url, folder, reachable(RECIPES[name], changed))
+    with desk_of(settings, folder) as d:
         yield d
 
 
-def settings_of(text: str, folder: Path, real: PrivateRTorrent) -> Settings:
-    (folder / "torque.ini").write_text(text)
-    return msgspec.structs.replace(
-        load(folder, Options()).settings, rtorrent=RTorrentSettings(url=real.url, origin="test")
-    )
-
-
-def rounds(d: Desk, *jobs: str, until: int = 150) -> None:
-    """All queues look at each fire time of `second=*/15`."""
-    for at in range(0, until, 15):
-        for job in jobs or d.duties.queues:
-            d.check(at=at, job=job)
-
-
 def test_every_recipe_is_executed_here() -> None:
-    source = Path(__file__).read_text(encoding="utf-8")
-    assert [name for name in RECIPES if f'"{name}"' not in source] == []
+    assert untried(RECIPES, __file__) == []
     assert len(RECIPES) == PAGE.count("```ini")
 
 
@@ -67,8 +54,7 @@ def test_a_few_at_a_time_a_minute_apart(rtorrent: PrivateRTorrent, tmp_path: Pat
     with recipe("A few at a time, a minute apart", rtorrent, tmp_path) as d:
         for name in "abcdefg":
             d.load(name)
-        started = {at: d.check(at=at).started for at in range(0, 305, 5)}
-        assert {at: count for at, count in started.items() if count} == {0: 2, 60: 2, 120: 1}
+        assert starts(d, until=305) == {0: 2, 60: 2, 120: 1}
         assert len(d.running()) == 5
 
 
@@ -84,23 +70,12 @@ def test_small_ones_first(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with recipe("Small ones first", rtorrent, tmp_path) as d:
         large, small = d.load("large", size=500_000), d.load("small", size=1_000)
         urgent = d.load("urgent", size=900_000, priority=3)
-        order: list[str] = []
-        for at in range(0, 45, 15):
-            d.check(at=at)
-            order += d.running() - set(order)
-        assert order == [urgent, small, large]
+        assert order_of_starts(d, until=45) == [urgent, small, large]
 
 
 def test_stalled_items_take_no_slot(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with recipe("Stalled items take no slot", rtorrent, tmp_path) as d:
-        item = d.load("stalled")
-        d.check(at=0)
-        eventually(lambda: d.rtorrent.call("d.is_active", item) == 1)
-        d.rtorrent.call("d.custom.set", item, "tm_started", str(int(since_begin(30))))
-        assert len(d.queue.downloading(since_begin(60))) == 1
-        assert len(d.queue.downloading(since_begin(151))) == 0
-        d.rtorrent.call("d.priority.set", item, 1)
-        assert len(d.queue.downloading(since_begin(60))) == 0
+        prove_that_a_stalled_item_takes_a_slot_for_two_minutes(d)
 
 
 def test_each_tracker_has_its_limit(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
@@ -133,17 +108,13 @@ def test_at_night_only(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with recipe("At night only", rtorrent, tmp_path) as d:
         for name in "abc":
             d.load(name)
-        clock = midnight()
-        started = {hour: d.check(at=clock + hour * 3600).started for hour in (0, 6.99, 7, 12, 22.99, 23)}
+        started = starts_by_hour(d, 0, 6.99, 7, 12, 22.99, 23)
         assert started == {0: 1, 6.99: 1, 7: 0, 12: 0, 22.99: 0, 23: 1}
 
 
 def test_room_on_the_disk_is_kept(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    space = os.statvfs(rtorrent.downloads)
-    free = space.f_bavail * space.f_frsize
-    # Room for one of the two, and for the small one; others of this machine may use some meanwhile.
-    least = str(free - 900_000_000)
-    with recipe("Keep room on the disk, and the line usable", rtorrent, tmp_path, **{"20g": least}) as d:
+    amounts = {"20g": free_but_900_mb(rtorrent)}  # room for one of the two, and for the small one
+    with recipe("Keep room on the disk, and the line usable", rtorrent, tmp_path, **amounts) as d:
         first = d.load("first", size=600_000_000, piece_length=2**22)
         second = d.load("second", size=600_000_000, piece_length=2**22)
         small = d.load("small", size=1_000)

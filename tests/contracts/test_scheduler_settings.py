@@ -8,17 +8,14 @@ from itertools import pairwise
 from pathlib import Path
 from xml.sax.saxutils import unescape
 
-import msgspec
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.options import Options
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.settings import load
-from pyrotorque.settings.schema import RTorrentSettings, Settings
 from pyrotorque_scheduler.explain import explain_item, explain_queue
 from pyrotorque_scheduler.moments import Moment
 from pyrotorque_scheduler.naming import logger_of
+from tests.configured import settings_for
 from tests.scheduling import BEGIN, Desk, desk, desk_of, moment, queue_job
 from tests.waiting import eventually
 
@@ -44,17 +41,11 @@ def methods(asked: Path) -> list[str]:
     return found
 
 
-def settings_of(text: str, folder: Path, real: PrivateRTorrent) -> Settings:
-    (folder / "torque.ini").write_text(text)
-    loaded = load(folder, Options()).settings
-    return msgspec.structs.replace(loaded, rtorrent=RTorrentSettings(url=real.url, origin="test"))
-
-
 def test_each_start_is_printed_with_name_and_alias_in_rtorrents_log(
     rtorrent: PrivateRTorrent, tmp_path: Path, asked: Path
 ) -> None:
     ini = "[ANNOUNCE]\nME = http://tracker.example.org/announce\n[TORQUE]\njob.queue.active = True\n"
-    with desk_of(settings_of(ini + "job.queue.start_at_once = 9\n", tmp_path, rtorrent), tmp_path) as d:
+    with desk_of(settings_for(rtorrent.url, tmp_path, ini + "job.queue.start_at_once = 9\n"), tmp_path) as d:
         d.load("known", announce="http://tracker.example.org/announce")
         d.load("stranger $d.erase= \x07", announce="http://other.example.com/announce")
         d.check(at=0)
@@ -118,7 +109,7 @@ def test_items_that_ignore_commands_are_not_started_and_take_slots_all_the_same(
 
 def test_what_is_always_asked_of_startable_items_is_a_setting_too(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     ini = "[TORQUE]\nqueue_startable_base = custom_1=mine\njob.queue.active = True\njob.queue.start_at_once = 9\n"
-    with desk_of(settings_of(ini, tmp_path, rtorrent), tmp_path) as d:
+    with desk_of(settings_for(rtorrent.url, tmp_path, ini), tmp_path) as d:
         d.load("other")
         mine = d.load("mine", "d.custom1.set=mine")
         d.check(at=0)
