@@ -8,6 +8,7 @@ import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque import logs
+from pyrotorque.layout import Layout
 
 _REAL = {"rtorrent", "shared_rtorrent"}
 
@@ -29,6 +30,14 @@ def short_folder() -> Iterator[Path]:
     """An empty folder whose path leaves room for the names of unix sockets, removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="prt-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+def layout(short_folder: Path) -> Layout:
+    """A configuration directory that has all its folders."""
+    found = Layout.below(short_folder)
+    found.prepare()
+    return found
 
 
 @pytest.fixture

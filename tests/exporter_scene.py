@@ -17,6 +17,7 @@ from pyrotorque.events import (
     TotalsReported,
 )
 from pyrotorque_exporter.told import Told
+from tests.heartbeats import heartbeat
 
 NOW = 1_800_000_000.0
 ODD = 'Ødd <b>"name"</b> \\xff 名前 & more'
@@ -118,15 +119,4 @@ def live(source: str, event: Event) -> Delivery:
 
 
 def beat(service: str, *, pid: int = 1) -> Heartbeat:
-    return Heartbeat(
-        at=NOW - 0.5,
-        service=service,
-        pid=pid,
-        started=NOW - 7200,
-        step="waiting",
-        step_since=0.0,
-        deadline=0.0,
-        epoch="e",
-        head=0,
-        config="abc",
-    )
+    return heartbeat(at=NOW - 0.5, service=service, pid=pid, started=NOW - 7200, epoch="e", config="abc")

@@ -4,18 +4,18 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import pytest
 
-from pyrotorque.bus import Asked, Bus, ask
+from pyrotorque.bus import Asked, Bus, Woken, ask
 from pyrotorque.bus.beats import Beats
 from pyrotorque.errors import ServiceUnreachable, StateError
-from pyrotorque.events import Delivery, Heartbeat, TorrentErased
+from pyrotorque.events import Delivery, TorrentErased
 from pyrotorque.layout import Layout
 from pyrotorque.outbox import Cursors, Outbox
 from pyrotorque.requests import Answer, DescribeService, PauseJob
 from pyrotorque.store import open_store
+from tests.heartbeats import heartbeat
 from tests.waiting import eventually
 
 
@@ -58,21 +58,14 @@ class Listener:
     def heard(self) -> list[str]:
         return [name for (name,) in self.store.db.execute("SELECT name FROM heard ORDER BY rowid")]
 
-    def step(self, timeout: float = 0.05) -> list[Delivery]:
+    def step(self, timeout: float = 0.05) -> Woken:
         woken = self.bus.wait(timeout)
         for delivery in woken.deliveries:
             assert isinstance(delivery.event, TorrentErased)
             with self.bus.applying(delivery) as db:
                 db.execute("INSERT INTO heard VALUES (?)", (delivery.event.name,))
         self.gaps += [gap.reason for gap in woken.gaps]
-        return woken.deliveries
-
-
-@pytest.fixture
-def layout(tmp_path: Path) -> Layout:
-    found = Layout.below(tmp_path)
-    found.prepare()
-    return found
+        return woken
 
 
 @contextmanager
@@ -101,17 +94,20 @@ def beating(teller: Teller) -> Generator[Callable[[], None]]:
     beats = Beats(teller.layout, "watcher")
 
     def beat() -> None:
-        beats.beat(
-            Heartbeat(
-                at=0.0, service="watcher", pid=1, started=0.0, step="", step_since=0.0, deadline=0.0,
-                epoch=teller.outbox.epoch, head=teller.outbox.head, config="",
-            )
-        )  # fmt: skip
+        beats.beat(heartbeat(epoch=teller.outbox.epoch, head=teller.outbox.head))
 
     try:
         yield beat
     finally:
         beats.close()
+
+
+def lives(teller: Teller, listener: Listener, *unrung: str) -> None:
+    """It lives until its "a" was heard; what it commits last, it does not ring for any more."""
+    with living(teller):
+        teller.tells("a")
+        turns(teller, listener, lambda: listener.heard == ["a"])
+        teller.commit(*unrung)
 
 
 def test_what_was_told_is_heard_once_and_in_order(layout: Layout) -> None:
@@ -150,10 +146,7 @@ def test_a_listener_that_restarts_goes_on_where_it_was(layout: Layout) -> None:
 def test_a_teller_that_restarts_is_followed_on(layout: Layout) -> None:
     first, listener = Teller(layout), Listener(layout)
     with living(listener):
-        with living(first):
-            first.tells("a")
-            turns(first, listener, lambda: listener.heard == ["a"])
-            first.commit("committed, never rung")
+        lives(first, listener, "committed, never rung")
         second = Teller(layout)
         with living(second):
             second.tells("b")
@@ -164,10 +157,7 @@ def test_a_teller_that_restarts_is_followed_on(layout: Layout) -> None:
 def test_a_new_boot_of_the_kernel_loses_nothing(layout: Layout) -> None:
     before, listener = Teller(layout, boot="b1"), Listener(layout)
     with living(listener):
-        with living(before):
-            before.tells("a")
-            turns(before, listener, lambda: listener.heard == ["a"])
-            before.commit("b")
+        lives(before, listener, "b")
         after = Teller(layout, boot="b2")
         with living(after):
             after.commit("c")
@@ -178,9 +168,7 @@ def test_a_new_boot_of_the_kernel_loses_nothing(layout: Layout) -> None:
 def test_a_new_database_is_a_gap_that_is_recorded_and_its_events_are_heard(layout: Layout) -> None:
     old, listener = Teller(layout), Listener(layout)
     with living(listener):
-        with living(old):
-            old.tells("a")
-            turns(old, listener, lambda: listener.heard == ["a"])
+        lives(old, listener)
         for path in layout.state_dir.glob("watcher.sqlite3*"):
             path.unlink()
         new = Teller(layout)
@@ -192,28 +180,33 @@ def test_a_new_database_is_a_gap_that_is_recorded_and_its_events_are_heard(layou
         assert [reason for _, _, reason in Cursors(listener.store).gaps()] == listener.gaps
 
 
+def falls_behind(teller: Teller, listener: Listener) -> None:
+    """Its bus is closed while ten times as much is told as `teller` keeps."""
+    teller.tells("first")
+    turns(teller, listener, lambda: listener.heard == ["first"])
+    listener.bus.close()
+    teller.commit(*map(str, range(100)))
+    teller.outbox.trim()
+
+
+def hears_what_was_kept(teller: Teller, listener: Listener) -> None:
+    turns(teller, listener, lambda: len(listener.heard) >= 11)
+    assert listener.heard == ["first", *map(str, range(90, 100))]
+    assert listener.gaps == ["90 events were trimmed"]
+
+
 def test_a_cursor_that_was_trimmed_away_is_a_gap_and_the_rest_is_heard(layout: Layout) -> None:
     teller, listener = Teller(layout, keep=10), Listener(layout)
     with living(teller, listener):
-        teller.tells("first")
-        turns(teller, listener, lambda: listener.heard == ["first"])
-        listener.bus.close()
-        teller.commit(*map(str, range(100)))
-        teller.outbox.trim()
+        falls_behind(teller, listener)
         listener.bus.open()
-        turns(teller, listener, lambda: len(listener.heard) >= 11)
-        assert listener.heard == ["first", *map(str, range(90, 100))]
-        assert listener.gaps == ["90 events were trimmed"]
+        hears_what_was_kept(teller, listener)
 
 
 def test_while_the_listeners_disk_is_full_nothing_is_lost_and_nothing_breaks(layout: Layout) -> None:
     teller, listener = Teller(layout, keep=10), Listener(layout)
     with living(teller, listener):
-        teller.tells("first")
-        turns(teller, listener, lambda: listener.heard == ["first"])
-        listener.bus.close()
-        teller.commit(*map(str, range(100)))
-        teller.outbox.trim()
+        falls_behind(teller, listener)
         listener.store.db.execute("PRAGMA query_only = on")
         listener.bus.open()
         with beating(teller) as beat:
@@ -222,9 +215,7 @@ def test_while_the_listeners_disk_is_full_nothing_is_lost_and_nothing_breaks(lay
                 teller.bus.wait(0.005)
                 assert not listener.bus.wait(0.005)
         listener.store.db.execute("PRAGMA query_only = off")
-        turns(teller, listener, lambda: len(listener.heard) >= 11)
-        assert listener.heard == ["first", *map(str, range(90, 100))]
-        assert listener.gaps == ["90 events were trimmed"]
+        hears_what_was_kept(teller, listener)
 
 
 def test_an_effect_that_fails_is_tried_again_and_nothing_overtakes_it(layout: Layout) -> None:
@@ -278,13 +269,8 @@ def test_who_asked_while_the_subscription_changed_is_answered_and_no_event_is_mi
 
         def all_came() -> bool:
             teller.tells("later")
-            woken = listener.bus.wait(0.02)
+            asked.extend(listener.step(0.02).requests)
             teller.bus.wait(0.02)
-            asked.extend(woken.requests)
-            for delivery in woken.deliveries:
-                assert isinstance(delivery.event, TorrentErased)
-                with listener.bus.applying(delivery) as db:
-                    db.execute("INSERT INTO heard VALUES (?)", (delivery.event.name,))
             return bool(asked) and len(listener.heard) > 2
 
         eventually(all_came)

@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -23,13 +22,6 @@ from pyrotorque.requests import Answer, DescribeService
 from pyrotorque.store import Store, open_store
 from pyrotorque.totals import Totals
 from tests.waiting import eventually
-
-
-@pytest.fixture
-def layout(short_folder: Path) -> Layout:
-    found = Layout.below(short_folder)
-    found.prepare()
-    return found
 
 
 @pytest.fixture

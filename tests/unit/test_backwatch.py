@@ -7,13 +7,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from pyrotorque.backwatch import SILENT_AFTER, Backwatch, Silence, shows_life
-from pyrotorque.events import Heartbeat
 from pyrotorque.layout import Layout
+from tests.heartbeats import heartbeat
 from tests.waiting import eventually
 
 GUARDIAN, ANOTHER = 100, 200
@@ -51,13 +50,6 @@ def test_a_strangers_heartbeats_do_not_count() -> None:
 
 def test_nobody_is_killed_because_we_slept_ourselves() -> None:
     assert looked((0.0, GUARDIAN, {GUARDIAN}), (60.0, GUARDIAN, set()), (61.0, GUARDIAN, set())) == []
-
-
-@pytest.fixture
-def layout(short_folder: Path) -> Layout:
-    found = Layout.below(short_folder)
-    found.prepare()
-    return found
 
 
 @pytest.fixture
@@ -107,8 +99,5 @@ def test_a_guardian_that_holds_its_role_in_silence_is_killed(layout: Layout, bac
 @pytest.mark.parametrize(("deadline", "shows"), [(0.0, True), (150.0, True), (99.5, True), (95.0, False)])
 def test_a_heartbeat_past_its_own_deadline_is_no_sign_of_life(deadline: float, shows: bool) -> None:
     """A guardian whose loop is stuck beats on, from another thread."""
-    beat = Heartbeat(
-        at=0.0, service="guardian", pid=GUARDIAN, started=0.0, step="guarding", step_since=90.0, deadline=deadline,
-        epoch="", head=0, config="",
-    )  # fmt: skip
+    beat = heartbeat(service="guardian", step_since=90.0, deadline=deadline)
     assert shows_life(beat, 100.0) is shows

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from pyrotorque.events import Heartbeat, Sample
+from pyrotorque.events import Sample
 from pyrotorque.totals import Totals
 from pyrotorque_guardian.counting import Counts
 from pyrotorque_guardian.listening import Feed, StateChange
@@ -13,6 +13,7 @@ from pyrotorque_guardian.nudging import Deaths
 from pyrotorque_guardian.reviving import Revival
 from pyrotorque_guardian.rotating import rotate
 from pyrotorque_guardian.watching import Hung, Watch
+from tests.heartbeats import heartbeat
 
 EVENT = (
     b"ver:3.0 server:pyrotorque serial:21 pool:guardian poolserial:10 eventname:PROCESS_STATE_EXITED len:74\n"
@@ -69,13 +70,6 @@ def test_who_was_stopped_by_its_owner_is_left_alone() -> None:
     assert revival.due(100.0) == []
 
 
-def beat(pid: int = 7, *, deadline: float = 0.0, step: str = "waiting") -> Heartbeat:
-    return Heartbeat(
-        at=0.0, service="watcher", pid=pid, started=0.0, step=step, step_since=0.0, deadline=deadline,
-        epoch="", head=0, config="",
-    )  # fmt: skip
-
-
 def looked(watch: Watch, until: float, *, since: float = 0.0) -> list[tuple[float, Hung]]:
     found, now = list[tuple[float, Hung]](), since
     while now <= until:
@@ -88,14 +82,14 @@ def test_a_service_that_beats_is_let_be() -> None:
     watch = Watch()
     watch.runs("watcher", 7, 0.0)
     for second in range(100):
-        watch.hears(beat(), float(second))
+        watch.hears(heartbeat(), float(second))
         assert watch.look(float(second)) == []
 
 
 def test_a_silent_service_is_killed_after_15_seconds_and_again_if_that_did_not_help() -> None:
     watch = Watch()
     watch.runs("watcher", 7, 0.0)
-    watch.hears(beat(), 0.0)
+    watch.hears(heartbeat(), 0.0)
     assert [at for at, _ in looked(watch, 30.0)] == [16.0, 26.0]
 
 
@@ -108,7 +102,7 @@ def test_a_service_that_never_beat_has_a_little_longer() -> None:
 
 def test_a_heartbeat_from_before_it_is_called_running_counts() -> None:
     watch = Watch()
-    watch.hears(beat(), 0.0)
+    watch.hears(heartbeat(), 0.0)
     watch.runs("watcher", 7, 1.0)
     assert [at for at, _ in looked(watch, 20.0)] == [17.0]
 
@@ -132,16 +126,16 @@ def test_a_death_is_known_at_once_and_only_once() -> None:
 def test_the_heartbeats_of_a_stranger_do_not_count() -> None:
     watch = Watch()
     watch.runs("watcher", 7, 0.0)
-    watch.hears(beat(), 0.0)
+    watch.hears(heartbeat(), 0.0)
     for second in range(15):
-        watch.hears(beat(pid=8), float(second))
+        watch.hears(heartbeat(pid=8), float(second))
     assert looked(watch, 16.0)
 
 
 def test_a_loop_past_its_own_deadline_is_killed_though_it_beats() -> None:
     watch = Watch()
     watch.runs("watcher", 7, 0.0)
-    watch.hears(beat(deadline=10.0, step="loading"), 9.0)
+    watch.hears(heartbeat(deadline=10.0, step="loading"), 9.0)
     assert watch.look(10.5) == []
     assert watch.look(12.0) == [Hung("watcher", "it is at 'loading' since 12 s, 2 s too long")]
 
@@ -149,7 +143,7 @@ def test_a_loop_past_its_own_deadline_is_killed_though_it_beats() -> None:
 def test_who_does_not_run_is_not_watched_and_a_new_process_begins_anew() -> None:
     watch = Watch()
     watch.runs("watcher", 7, 0.0)
-    watch.hears(beat(), 0.0)
+    watch.hears(heartbeat(), 0.0)
     watch.rests("watcher")
     assert looked(watch, 40.0) == []
     watch.runs("watcher", 8, 40.0)
@@ -159,10 +153,10 @@ def test_who_does_not_run_is_not_watched_and_a_new_process_begins_anew() -> None
 def test_nobody_is_killed_because_we_slept_ourselves() -> None:
     watch = Watch()
     watch.runs("watcher", 7, 0.0)
-    watch.hears(beat(), 0.0)
+    watch.hears(heartbeat(), 0.0)
     assert watch.look(1.0) == []
     assert watch.look(600.0) == []
-    watch.hears(beat(), 601.0)
+    watch.hears(heartbeat(), 601.0)
     assert watch.look(601.0) == []
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyrotorque.bus import Bus, Woken
-from pyrotorque.events import Delivery, Envelope, Heartbeat, ServiceStateChanged, decode
+from pyrotorque.events import Delivery, Envelope, ServiceStateChanged, decode
 from pyrotorque.layout import Layout
 from pyrotorque.outbox import Outbox
 from pyrotorque.store import open_store
@@ -16,6 +16,7 @@ from pyrotorque.supervisord import Process, Supervisord, SupervisordError
 from pyrotorque.totals import Totals
 from pyrotorque_guardian.listening import StateChange
 from pyrotorque_guardian.service import Guardian
+from tests.heartbeats import heartbeat
 
 
 @dataclass
@@ -40,13 +41,6 @@ class PlayedSupervisord(Supervisord):
 
 
 @pytest.fixture
-def layout(short_folder: Path) -> Layout:
-    found = Layout.below(short_folder)
-    found.prepare()
-    return found
-
-
-@pytest.fixture
 def supervisord() -> PlayedSupervisord:
     return PlayedSupervisord()
 
@@ -60,20 +54,8 @@ def guardian(layout: Layout, supervisord: PlayedSupervisord) -> Iterator[Guardia
     store.close()
 
 
-def heartbeat() -> Woken:
-    beat = Heartbeat(
-        at=0.0,
-        service="watcher",
-        pid=7,
-        started=0.0,
-        step="",
-        step_since=0.0,
-        deadline=0.0,
-        epoch="",
-        head=0,
-        config="",
-    )
-    return Woken(deliveries=[Delivery(Envelope(source="watcher", epoch=""), beat)])
+def beating() -> Woken:
+    return Woken(deliveries=[Delivery(Envelope(source="watcher", epoch=""), heartbeat())])
 
 
 def told(guardian: Guardian) -> list[tuple[str, str, str]]:
@@ -90,8 +72,8 @@ def test_who_was_fatal_before_the_guardian_came_is_revived(guardian: Guardian, s
 
 def test_a_silent_service_is_killed_and_the_reason_told(guardian: Guardian, supervisord: PlayedSupervisord) -> None:
     supervisord.states = {"watcher": "RUNNING"}
-    guardian.turn(heartbeat(), 1.0)
-    guardian.turn(heartbeat(), 1.0)
+    guardian.turn(beating(), 1.0)
+    guardian.turn(beating(), 1.0)
     for second in range(2, 19):
         guardian.turn(Woken(), float(second))
     assert supervisord.done == ["signalProcess watcher KILL"]
@@ -132,6 +114,6 @@ def test_while_the_disk_is_full_changes_wait_and_others_are_kept_alive(
 
 def test_a_supervisord_that_does_not_answer_stops_nothing(guardian: Guardian, supervisord: PlayedSupervisord) -> None:
     supervisord.away = True
-    guardian.turn(heartbeat(), 1.0)
+    guardian.turn(beating(), 1.0)
     guardian.turn(Woken(), 40.0)
     assert supervisord.done == []
