@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
+from tests.threads import side_by_side
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -127,11 +127,7 @@ def test_a_missing_program_is_told_with_the_package_that_has_it(
 
 def test_many_start_side_by_side(short_folder: Path) -> None:
     rtorrents = [PrivateRTorrent(short_folder / str(number)) for number in range(4)]
-    threads = [threading.Thread(target=rtorrent.start) for rtorrent in rtorrents]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    side_by_side(*(rtorrent.start for rtorrent in rtorrents))
     try:
         assert len({rtorrent.pid for rtorrent in rtorrents}) == 4
     finally:

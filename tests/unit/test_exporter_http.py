@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from pyrotorque_exporter import http
 from pyrotorque_exporter.http import BadRequest, HttpServer, Request, Response, Waiting, parse_head
 from pyrotorque_exporter.listening import PortUnavailable, is_loopback, listen
+from tests.threads import side_by_side
 from tests.waiting import eventually
 
 
@@ -200,11 +200,7 @@ def test_a_handler_that_raises_does_not_end_the_server(site: Site) -> None:
 
 def test_many_clients_at_once_are_all_answered(site: Site) -> None:
     answers: list[bytes] = []
-    threads = [threading.Thread(target=lambda: answers.append(site.send(GET))) for _ in range(30)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    side_by_side(*[lambda: answers.append(site.send(GET))] * 30)
     assert len(answers) == 30
     assert all(answer.endswith(b"hello\n") for answer in answers)
 

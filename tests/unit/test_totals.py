@@ -1,6 +1,5 @@
 """Totals count, travel as families, and survive a restart of their service."""
 
-import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from pyrotorque.errors import StateError
 from pyrotorque.events import Family, Sample
 from pyrotorque.store import open_in_memory, open_store
 from pyrotorque.totals import Totals
+from tests.threads import side_by_side
 
 
 def only(totals: Totals) -> Family:
@@ -133,9 +133,5 @@ def test_threads_lose_no_count() -> None:
         for _ in range(2000):
             counter.inc()
 
-    threads = [threading.Thread(target=count) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    side_by_side(*[count] * 4)
     assert counter.get() == 8000
