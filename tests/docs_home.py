@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
-from demo.group import environment, free_port
+from demo.group import free_port
 from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from tests.installing import install
 
 TORQUE = """[TORQUE]
 scgi_url = {url}
@@ -30,11 +30,7 @@ class Home:
         self.rtorrent = PrivateRTorrent(folder, extra_rc=rtorrent_rc)
 
     def __enter__(self) -> "Home":
-        command = self.folder / ".local/bin/pyrotorque"
-        command.parent.mkdir(parents=True)
-        paths = environment()["PYTHONPATH"]
-        command.write_text(f'#!/bin/sh\nPYTHONPATH={paths} exec {sys.executable} -m pyrotorque_control "$@"\n')
-        command.chmod(0o755)
+        install(self.folder)
         metafile = self.folder / "rtorrent/watch/tv/sample.torrent"
         metafile.parent.mkdir(parents=True)
         metafile.write_bytes(make_metafile("sample"))

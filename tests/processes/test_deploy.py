@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from demo.group import REPOSITORY, Group, environment, free_port
+from demo.group import REPOSITORY, Group, free_port
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentError
 from pyrotorque.options import Options
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings import load
+from tests.installing import install
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("deploy")]
@@ -249,11 +250,7 @@ def test_rtorrent_takes_all_includes_and_the_view_shows_what_is_incomplete(short
 @pytest.mark.rtorrent
 def test_the_watchdog_starts_the_group_of_its_user_and_costs_nothing_then(short_folder: Path) -> None:
     home = short_folder / "rt"
-    command = home / ".local/bin/pyrotorque"
-    command.parent.mkdir(parents=True)
-    paths = environment()["PYTHONPATH"]
-    command.write_text(f'#!/bin/sh\nPYTHONPATH={paths} exec {sys.executable} -m pyrotorque_control "$@"\n')
-    command.chmod(0o755)
+    install(home)
     group = Group(home / ".pyroscope", "[TORQUE]\nscgi_url = scgi:///nowhere.sock\n")
     watchdog = "\n".join(shared_lines("watchdog.rc")).replace(", 30, 300,", ", 1, 1,")
     try:

@@ -17,6 +17,7 @@ from demo.group import REPOSITORY, environment, free_port
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
+from tests.installing import install
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.rtorrent, pytest.mark.xdist_group("deploy")]
@@ -52,15 +53,6 @@ class Both:
     def ctl(self, *words: str) -> str:
         conf = str(MULTI / "supervisord.conf")
         return self.command(sys.executable, "-m", "supervisor.supervisorctl", "-c", conf, *words).stdout
-
-
-def install(home: Path) -> None:
-    """`~/.local/bin/pyrotorque`, as pipx puts it."""
-    command = home / ".local/bin/pyrotorque"
-    command.parent.mkdir(parents=True)
-    paths = environment()["PYTHONPATH"]
-    command.write_text(f'#!/bin/sh\nPYTHONPATH={paths} exec {sys.executable} -m pyrotorque_control "$@"\n')
-    command.chmod(0o755)
 
 
 @pytest.fixture
