@@ -13,6 +13,7 @@ import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
 from tests.exporter_process import ExporterProcess, Page
+from tests.threads import side_by_side
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.process
@@ -43,6 +44,18 @@ def _listener(path: Path, answer: Callable[[socket.socket], None]) -> Generator[
         client.close()
 
 
+@contextlib.contextmanager
+def _exporter_of(folder: Path, answer: Callable[[socket.socket], None]) -> Generator[ExporterProcess]:
+    """The exporter of an rTorrent that does no more than that."""
+    path = folder / "odd.sock"
+    with _listener(path, answer), ExporterProcess(folder / "c", f"scgi://{path}") as exporter:
+        yield exporter
+
+
+def _hang(client: socket.socket) -> None:
+    pass
+
+
 def _say(text: bytes) -> Callable[[socket.socket], None]:
     def answer(client: socket.socket) -> None:
         client.recv(65536)
@@ -71,11 +84,7 @@ def test_while_rtorrent_is_away_everything_else_is_shown_at_once(short_folder: P
 
 
 def test_a_hung_rtorrent_costs_no_scrape_its_deadline(short_folder: Path) -> None:
-    path = short_folder / "hung.sock"
-    with (
-        _listener(path, lambda client: None),
-        ExporterProcess(short_folder / "c", f"scgi://{path}") as exporter,
-    ):
+    with _exporter_of(short_folder, _hang) as exporter:
         for scrape_timeout in (1.0, 2.0):
             page, seconds = _timed(exporter, scrape_timeout)
             assert _down_but_complete(page)
@@ -83,11 +92,7 @@ def test_a_hung_rtorrent_costs_no_scrape_its_deadline(short_folder: Path) -> Non
 
 
 def test_a_short_deadline_is_kept_while_a_longer_scrape_still_waits(short_folder: Path) -> None:
-    path = short_folder / "hung.sock"
-    with (
-        _listener(path, lambda client: None),
-        ExporterProcess(short_folder / "c", f"scgi://{path}") as exporter,
-    ):
+    with _exporter_of(short_folder, _hang) as exporter:
         long = threading.Thread(target=lambda: exporter.get(scrape_timeout=5))
         long.start()
         page, seconds = _timed(exporter, 1.0)
@@ -106,11 +111,7 @@ def test_a_short_deadline_is_kept_while_a_longer_scrape_still_waits(short_folder
     ],
 )
 def test_garbage_counts_as_away(short_folder: Path, garbage: bytes) -> None:
-    path = short_folder / "odd.sock"
-    with (
-        _listener(path, _say(garbage)),
-        ExporterProcess(short_folder / "c", f"scgi://{path}") as exporter,
-    ):
+    with _exporter_of(short_folder, _say(garbage)) as exporter:
         page, seconds = _timed(exporter, 3)
         assert _down_but_complete(page)
         assert seconds < 3
@@ -162,11 +163,7 @@ def test_only_three_paths_are_answered(shared_rtorrent: PrivateRTorrent, short_f
 def test_parallel_scrapes_ask_rtorrent_once(shared_rtorrent: PrivateRTorrent, short_folder: Path) -> None:
     with ExporterProcess(short_folder / "c", shared_rtorrent.url) as exporter:
         pages: list[Page] = []
-        scrapers = [threading.Thread(target=lambda: pages.append(exporter.get())) for _ in range(20)]
-        for scraper in scrapers:
-            scraper.start()
-        for scraper in scrapers:
-            scraper.join()
+        side_by_side(*[lambda: pages.append(exporter.get())] * 20)
         assert len(pages) == 20
         assert {page.value('rtorrent_rpc_requests_total{call="summary"}') for page in pages} <= {5.0, 10.0}
 
@@ -229,11 +226,7 @@ def test_it_stops_at_once_in_the_middle_of_a_scrape(short_folder: Path) -> None:
 
 
 def test_the_page_calls_no_service_dead_while_rtorrent_hangs(short_folder: Path) -> None:
-    path = short_folder / "hung.sock"
-    with (
-        _listener(path, lambda client: None),
-        ExporterProcess(short_folder / "c", f"scgi://{path}") as exporter,
-    ):
+    with _exporter_of(short_folder, _hang) as exporter:
         page = exporter.get("/").text
         assert "rTorrent does not answer" in page
         assert "exporter is" not in page

@@ -20,18 +20,12 @@ from pyrotorque.store import open_store
 from pyrotorque.totals import Totals
 from pyrotorque_scheduler.metrics import Metrics
 from pyrotorque_scheduler.tables import MIGRATIONS
-from tests.scheduler_process import Scheduler, rtorrent_with_bell, scheduler_beside
+from tests.scheduler_process import Scheduler, scheduler_beside
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.rtorrent, pytest.mark.timeout(120)]
 
 BURST = 3_000
-
-
-@pytest.fixture
-def real(short_folder: Path) -> Iterator[PrivateRTorrent]:
-    with rtorrent_with_bell(short_folder) as running:
-        yield running
 
 
 @pytest.fixture

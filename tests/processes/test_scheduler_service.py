@@ -13,16 +13,10 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.events import TorrentErased, decode
 from pyrotorque.outbox import told
 from pyrotorque.requests import ExplainQueue, PauseJob, ResumeJob, RunJob, StartTorrent
-from tests.scheduler_process import Scheduler, rtorrent_with_bell, scheduler_beside
+from tests.scheduler_process import Scheduler, scheduler_beside
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.rtorrent, pytest.mark.timeout(120)]
-
-
-@pytest.fixture
-def real(short_folder: Path) -> Iterator[PrivateRTorrent]:
-    with rtorrent_with_bell(short_folder) as running:
-        yield running
 
 
 @pytest.fixture
