@@ -3,15 +3,14 @@
 from pathlib import Path
 
 from demo.group import Group
-from demo.private_rtorrent import PrivateRTorrent
 from tests.dropping import drop
 
 
-def torque_ini(rtorrent: PrivateRTorrent, watch: Path, *lines: str) -> str:
+def torque_ini(url: str, watch: Path, *lines: str) -> str:
     return "\n".join(
         (
             "[TORQUE]",
-            f"scgi_url = {rtorrent.url}",
+            f"scgi_url = {url}",
             "job.queue.active = True",
             "job.queue.schedule = second=*/1",
             "job.treewatch.active = True",

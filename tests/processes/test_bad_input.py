@@ -14,24 +14,14 @@ from demo.group import Group, environment, free_port
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
+from tests.grouping import torque_ini
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
 AWAY = "scgi_url = scgi:///nowhere/rtorrent.sock\n"
 
-WATCHING = """\
-[TORQUE]
-scgi_url = {url}
-job.queue.active          = True
-job.queue.schedule        = second=*/1
-job.queue.start_at_once   = 20
-job.queue.downloading_max = 100
-job.treewatch.active      = True
-job.treewatch.path        = {watch}
-job.treewatch.load_mode   = start
-job.treewatch.queued      = True
-"""
+QUICK = ("job.queue.start_at_once = 20", "job.queue.downloading_max = 100")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +139,7 @@ def test_bad_files_fail_alone_and_odd_names_load(rtorrent: PrivateRTorrent, shor
     watch.mkdir()
     client = RTorrent(rtorrent.url)
     client.call("load.raw", "", make_metafile(b"control \x01\x1b[31m name"), "d.priority.set=0")
-    with Group(short_folder / "conf", WATCHING.format(url=rtorrent.url, watch=watch)) as group:
+    with Group(short_folder / "conf", torque_ini(rtorrent.url, watch, *QUICK)) as group:
         for name, make in BAD_FILES.items():
             make(Path(os.fsdecode(os.fsencode(watch) + b"/" + name)))
         wanted = set[str]()

@@ -37,7 +37,7 @@ def rtorrent_of_group() -> Iterator[PrivateRTorrent]:
 def group(rtorrent_of_group: PrivateRTorrent) -> Iterator[Group]:
     """One running group for all tests that leave it as it was."""
     folder = rtorrent_of_group.folder
-    with Group(folder / "conf", torque_ini(rtorrent_of_group, folder / "watch")) as running:
+    with Group(folder / "conf", torque_ini(rtorrent_of_group.url, folder / "watch")) as running:
         yield running
 
 

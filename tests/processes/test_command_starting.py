@@ -25,7 +25,7 @@ pytestmark = pytest.mark.process
 def idle(rtorrent: PrivateRTorrent, short_folder: Path) -> Iterator[Group]:
     """A group that does not run yet, and does not run any more afterwards."""
     (short_folder / "watch").mkdir()
-    made = Group(short_folder / "conf", torque_ini(rtorrent, short_folder / "watch"))
+    made = Group(short_folder / "conf", torque_ini(rtorrent.url, short_folder / "watch"))
     yield made
     made.stop()
 

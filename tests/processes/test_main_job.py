@@ -12,62 +12,24 @@ from pathlib import Path
 import pytest
 
 from demo.group import SERVICES, Group, free_port
-from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentUnavailable
 from pyrotorque.rtorrent import RTorrent
+from tests.configured import MANUAL
+from tests.dropping import drop
+from tests.grouping import torque_ini
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
-QUEUE_AND_WATCH = """\
-[TORQUE]
-scgi_url = {url}
-job.queue.active            = True
-job.queue.schedule          = second=*/1
-job.queue.start_at_once     = 20
-job.queue.downloading_max   = 1000
-job.queue.startable         = is_ignored=0 message= prio>0
-job.treewatch.active        = True
-job.treewatch.path          = {watch}
-job.treewatch.load_mode     = start
-job.treewatch.queued        = True
-"""
-
-EXPORTER = """\
-job.exporter.handler        = pyrocore.daemon.exporter:RtorrentExporter
-job.exporter.active         = True
-job.exporter.port           = {port}
-"""
+QUICK = (
+    "job.queue.start_at_once = 20",
+    "job.queue.downloading_max = 1000",
+    "job.queue.startable = is_ignored=0 message= prio>0",
+)
 
 # So many metafiles come between a kill and the wait for the killed.
 WHILE_AWAY = 30
-
-# The manual's minimal configuration, its paths adapted.
-MANUAL = """\
-[TORQUE]
-scgi_url = {url}
-# Queue manager
-job.queue.active            = True
-job.queue.schedule          = second=*/5
-job.queue.intermission      = 60
-job.queue.downloading_max   = 3
-job.queue.startable         = is_ignored=0 message= prio>0
-        [ prio>2 OR [ NOT [ traits=audio kind_25=jpg,png,tif,bmp ] ] ]
-job.queue.downloading       = [ prio>1 [ down>3 OR started<2i ] ]
-
-# Tree watch (works together with the queue)
-job.treewatch.active        = True
-job.treewatch.load_mode     = start
-job.treewatch.queued        = True
-job.treewatch.path          = {watch}
-job.treewatch.cmd.nfo       = f.multicall=*.nfo,f.priority.set=2
-job.treewatch.cmd.jpg       = f.multicall=*.jpg,f.priority.set=2
-job.treewatch.cmd.png       = f.multicall=*.png,f.priority.set=2
-job.treewatch.cmd.tif       = f.multicall=*.tif,f.priority.set=0
-job.treewatch.cmd.target    = {{{{# set target path
-    }}}}d.custom.set=targetdir,{done}/{{{{label}}}}/{{{{relpath}}}}
-"""
 
 
 @pytest.fixture
@@ -76,14 +38,20 @@ def folder(short_folder: Path) -> Path:
     return short_folder
 
 
+def exporter_on(port: int) -> tuple[str, ...]:
+    """Settings of an exporter as the earlier daemon had it."""
+    return (
+        "job.exporter.handler = pyrocore.daemon.exporter:RtorrentExporter",
+        "job.exporter.active = True",
+        f"job.exporter.port = {port}",
+    )
+
+
 def stream(watch: Path, count: int) -> Iterator[tuple[int, str]]:
     """Write `count` metafiles into folders made on the way; gives (number, info-hash) after each."""
     for number in range(count):
-        metafile = make_metafile(f"stream {number}")
         home = watch / f"a{number % 7}" / f"b{number % 3}"
-        home.mkdir(parents=True, exist_ok=True)
-        (home / f"{number}.torrent").write_bytes(metafile)
-        yield number, info_hash(metafile)
+        yield number, drop(home / f"{number}.torrent", f"stream {number}")
 
 
 def items(url: str) -> set[str]:
@@ -127,13 +95,11 @@ def back(group: Group, killed: Mapping[str, int]) -> bool:
 
 def test_a_metafile_in_a_new_deep_folder_is_loaded_and_started(rtorrent: PrivateRTorrent, folder: Path) -> None:
     watch = folder / "watch"
-    with Group(folder / "conf", QUEUE_AND_WATCH.format(url=rtorrent.url, watch=watch)) as group:
-        metafile = make_metafile("deep")
-        (watch / "x" / "y" / "z").mkdir(parents=True)
-        (watch / "x" / "y" / "z" / "deep.torrent").write_bytes(metafile)
-        eventually(lambda: info_hash(metafile) in active(rtorrent.url), 20)
-        eventually(lambda: told(group, "TorrentStarted")[info_hash(metafile)] == 1, 10)
-        assert told(group, "TorrentLoaded") == {info_hash(metafile): 1}
+    with Group(folder / "conf", torque_ini(rtorrent.url, watch, *QUICK)) as group:
+        info = drop(watch / "x" / "y" / "z" / "deep.torrent")
+        eventually(lambda: info in active(rtorrent.url), 20)
+        eventually(lambda: told(group, "TorrentStarted")[info] == 1, 10)
+        assert told(group, "TorrentLoaded") == {info: 1}
 
 
 def test_the_manuals_configuration_works_on_a_plain_rtorrent(rtorrent: PrivateRTorrent, folder: Path) -> None:
@@ -141,15 +107,10 @@ def test_the_manuals_configuration_works_on_a_plain_rtorrent(rtorrent: PrivateRT
     folders = ("tv/start", "movies/load", "music")
     for name in folders:
         (watch / name).mkdir(parents=True)
-    ini = MANUAL.format(url=rtorrent.url, watch=watch, done=folder / "done")
+    ini = MANUAL.replace("[TORQUE]", f"[TORQUE]\nscgi_url = {rtorrent.url}").replace("/var/torrent", str(folder))
     files = [("Show.S01E01.mkv", 70_000), ("Show.nfo", 100), ("cover.jpg", 100), ("scan.tif", 100)]
     with Group(folder / "conf", ini) as group:
-        dropped = {
-            name: make_metafile(name.replace("/", " "), files=files) for name in ("tv/start", "movies/load", "music")
-        }
-        for name, metafile in dropped.items():
-            (watch / name / "x.torrent").write_bytes(metafile)
-        hashes = {name: info_hash(metafile) for name, metafile in dropped.items()}
+        hashes = {name: drop(watch / name / "x.torrent", name.replace("/", " "), files=files) for name in folders}
         eventually(lambda: set(hashes.values()) <= items(rtorrent.url), 20, why=group.log("watcher"))
         client = RTorrent(rtorrent.url)
         # `start` in the path: the configured `queued` still holds, so it is loaded stopped and startable.
@@ -173,7 +134,7 @@ def test_the_manuals_configuration_works_on_a_plain_rtorrent(rtorrent: PrivateRT
 
 def test_nothing_is_lost_or_doubled_when_services_are_killed(rtorrent: PrivateRTorrent, folder: Path) -> None:
     watch, wanted, port = folder / "watch", set[str](), free_port()
-    ini = (QUEUE_AND_WATCH + EXPORTER).format(url=rtorrent.url, watch=watch, port=port)
+    ini = torque_ini(rtorrent.url, watch, *QUICK, *exporter_on(port))
     killed: dict[str, int] = {}
     turn = {60: ["scheduler"], 110: ["watcher"], 160: ["exporter"], 210: ["guardian"], 260: list(SERVICES)}
     with Group(folder / "conf", ini) as group:
@@ -196,7 +157,7 @@ def test_nothing_is_lost_or_doubled_when_services_are_killed(rtorrent: PrivateRT
 def test_nothing_is_lost_when_rtorrent_goes_away_and_comes_back(rtorrent: PrivateRTorrent, folder: Path) -> None:
     watch, wanted = folder / "watch", set[str]()
     rtorrent.stop()
-    with Group(folder / "conf", QUEUE_AND_WATCH.format(url=rtorrent.url, watch=watch)) as group:
+    with Group(folder / "conf", torque_ini(rtorrent.url, watch, *QUICK)) as group:
         pids = {service: group.pid(service) for service in SERVICES}
         for number, name in stream(watch, 300):
             wanted.add(name)
@@ -217,7 +178,7 @@ def test_nothing_is_lost_when_rtorrent_goes_away_and_comes_back(rtorrent: Privat
 
 def test_a_stopped_service_exits_at_once_and_leaves_nothing_behind(rtorrent: PrivateRTorrent, folder: Path) -> None:
     watch, wanted = folder / "watch", set[str]()
-    with Group(folder / "conf", QUEUE_AND_WATCH.format(url=rtorrent.url, watch=watch)) as group:
+    with Group(folder / "conf", torque_ini(rtorrent.url, watch, *QUICK)) as group:
         for number, name in stream(watch, 200):
             wanted.add(name)
             if number == 100:
@@ -235,7 +196,7 @@ def test_a_stopped_service_exits_at_once_and_leaves_nothing_behind(rtorrent: Pri
 
 def test_prometheus_sees_loads_and_starts(rtorrent: PrivateRTorrent, folder: Path) -> None:
     watch, port = folder / "watch", free_port()
-    with Group(folder / "conf", (QUEUE_AND_WATCH + EXPORTER).format(url=rtorrent.url, watch=watch, port=port)):
+    with Group(folder / "conf", torque_ini(rtorrent.url, watch, *QUICK, *exporter_on(port))):
         for _ in stream(watch, 5):
             pass
 

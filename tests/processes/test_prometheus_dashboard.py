@@ -20,6 +20,7 @@ from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque_exporter.groups import ORDER
 from tests.exporter_process import REPOSITORY, free_port
+from tests.grouping import torque_ini
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("prometheus")]
@@ -33,21 +34,12 @@ VARIABLES = {
     "$__range": "1m",
 }
 
-INI = """\
-[TORQUE]
-scgi_url = {url}
-job.queue.active        = True
-job.queue.schedule      = second=*/1
-job.queue.start_at_once = 9
-job.treewatch.active    = True
-job.treewatch.path      = {watch}
-job.treewatch.load_mode = start
-job.treewatch.queued    = True
-job.connstats.schedule  = second=*/2
-job.exporter.active     = True
-job.exporter.port       = {port}
-job.exporter.jobs       = system, tracker, item
-"""
+EVERYTHING = (
+    "job.queue.start_at_once = 9",
+    "job.connstats.schedule = second=*/2",
+    "job.exporter.active = True",
+    "job.exporter.jobs = system, tracker, item",
+)
 
 
 def panels() -> Iterator[dict[str, Any]]:
@@ -126,7 +118,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     watch = folder / "watch"
     watch.mkdir()
     with PrivateRTorrent(folder / "rt") as rtorrent:
-        ini = INI.format(url=rtorrent.url, watch=watch, port=port)
+        ini = torque_ini(rtorrent.url, watch, *EVERYTHING, f"job.exporter.port = {port}")
         with Group(folder / "c", ini):
             server = Prometheus(folder / "prometheus", port)
             try:

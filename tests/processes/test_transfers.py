@@ -19,6 +19,7 @@ from pyrotorque.layout import Layout
 from pyrotorque.requests import PauseJob, ResumeJob
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_scheduler.explain import explain_queue
+from tests.grouping import torque_ini
 from tests.scheduler_process import Scheduler, bell_of
 from tests.scheduling import desk_at, moment, queue_job
 from tests.waiting import eventually
@@ -35,18 +36,7 @@ DOWN_RATE = "throttle.global_down.max_rate.set_kb = 400\n"
 # take each other for themselves.
 ANOTHER_ADDRESS = "network.bind_address.set = 127.0.0.2\nnetwork.local_address.set = 127.0.0.2\n"
 
-TORQUE_INI = """\
-[TORQUE]
-scgi_url = {url}
-job.queue.active            = True
-job.queue.schedule          = second=*
-job.queue.downloading_max   = {slots}
-job.queue.sort_fields       = -name
-job.treewatch.active        = True
-job.treewatch.path          = {watch}
-job.treewatch.load_mode     = start
-job.treewatch.queued        = True
-"""
+IN_ORDER = (f"job.queue.downloading_max = {SLOTS}", "job.queue.sort_fields = -name")
 
 
 @dataclass
@@ -102,7 +92,7 @@ def test_what_tree_watch_loaded_and_the_queue_started_completes_in_order(swarm: 
     config, watch = swarm.folder / "config", swarm.folder / "watch"
     watch.mkdir()
     layout, seen = Layout.below(config), Watched()
-    with Group(config, TORQUE_INI.format(url=swarm.url, slots=SLOTS, watch=watch)) as group:
+    with Group(config, torque_ini(swarm.url, watch, *IN_ORDER)) as group:
         eventually(lambda: ask(layout, "scheduler", PauseJob(job="queue")).ok, 10)
         for name, metafile in swarm.metafiles.items():
             (watch / f"{name}.torrent").write_bytes(metafile)
