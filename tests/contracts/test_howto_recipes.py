@@ -21,18 +21,9 @@ from pyrotorque.jobs.locating import job_class
 from pyrotorque.jobs.preparing import config_of
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import CustomSettings, Settings, WatchSettings
+from tests import recipes
 from tests.configured import settings_for
 from tests.dropping import drop
-from tests.recipes import (
-    free_but_900_mb,
-    order_of_starts,
-    prove_that_a_stalled_item_takes_a_slot_for_two_minutes,
-    reachable,
-    rounds,
-    starts,
-    starts_by_hour,
-    untried,
-)
 from tests.scheduling import Desk, desk_of
 from tests.waiting import eventually
 from tests.watching import Watching
@@ -50,11 +41,11 @@ RECIPES = {
 def settings_of(name: str, folder: Path, url: str, **changed: str) -> Settings:
     """What a recipe says, for a user whose home is `folder`; `changed` has amounts that a test can reach."""
     text = RECIPES[name].replace("/home/me", str(folder)).replace("/srv/done", f"{folder}/srv/done")
-    return settings_for(url, folder, reachable(text, changed))
+    return settings_for(url, folder, recipes.reachable(text, changed))
 
 
 def test_every_recipe_is_executed_here() -> None:
-    assert untried(RECIPES, __file__) == []
+    assert recipes.untried(RECIPES, __file__) == []
     assert len(RECIPES) == PAGE.count("```ini")
 
 
@@ -71,7 +62,7 @@ def test_two_at_a_time_a_minute_apart(rtorrent: PrivateRTorrent, tmp_path: Path)
     with queue_recipe("How fast, and how many 1", rtorrent, tmp_path) as d:
         for name in "abcdefg":
             d.load(name)
-        assert starts(d, until=185) == {0: 2, 60: 2, 120: 1}
+        assert recipes.starts(d, until=185) == {0: 2, 60: 2, 120: 1}
 
 
 def test_small_ones_first_then_the_oldest(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
@@ -79,13 +70,13 @@ def test_small_ones_first_then_the_oldest(rtorrent: PrivateRTorrent, tmp_path: P
         older, newer = d.load("older", size=1_000), d.load("newer", size=1_000)
         large, urgent = d.load("large", size=500_000), d.load("urgent", size=900_000, priority=3)
         off = d.load("off", size=10, priority=0)
-        assert order_of_starts(d, until=75) == [urgent, older, newer, large]
+        assert recipes.order_of_starts(d, until=75) == [urgent, older, newer, large]
         assert off not in d.running()
 
 
 def test_a_stalled_item_takes_a_slot_for_two_minutes(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with queue_recipe("What takes a slot 1", rtorrent, tmp_path) as d:
-        prove_that_a_stalled_item_takes_a_slot_for_two_minutes(d)
+        recipes.prove_that_a_stalled_item_takes_a_slot_for_two_minutes(d)
 
 
 def test_trackers_and_labels_have_limits_of_their_own(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
@@ -94,17 +85,17 @@ def test_trackers_and_labels_have_limits_of_their_own(rtorrent: PrivateRTorrent,
         both = {d.load("both", "d.custom1.set=movies", announce="http://t1.slow.example/announce")}
         movies = {d.load(f"movie {n}", "d.custom1.set=movies") for n in range(3)}
         rest = {d.load(f"rest {n}") for n in range(7)}
-        rounds(d, until=105)
+        recipes.rounds(d, until=105)
         running = d.running()
         assert [len(running & those) for those in (slow | both, movies, rest)] == [2, 1, 5]
 
 
 def test_disk_bandwidth_and_night(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    amounts = {"20g": free_but_900_mb(rtorrent)}
+    amounts = {"20g": recipes.free_but_900_mb(rtorrent)}
     with queue_recipe("Disk, bandwidth and night 1", rtorrent, tmp_path, **amounts) as d:
         too_large = d.load("too large", size=1_200_000_000, piece_length=2**22)
         small = d.load("small", size=1_000)
-        started = starts_by_hour(d, 7, 12, 22.99, 23, 23.01)
+        started = recipes.starts_by_hour(d, 7, 12, 22.99, 23, 23.01)
         assert started == {7: 0, 12: 0, 22.99: 0, 23: 1, 23.01: 0}
         assert (d.running(), d.duties.history.latest(item=too_large)[0].verdict) == ({small}, "disk")
 

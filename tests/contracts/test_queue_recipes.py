@@ -9,17 +9,8 @@ import pytest
 
 from demo.group import REPOSITORY
 from demo.private_rtorrent import PrivateRTorrent
+from tests import recipes
 from tests.configured import settings_for
-from tests.recipes import (
-    free_but_900_mb,
-    order_of_starts,
-    prove_that_a_stalled_item_takes_a_slot_for_two_minutes,
-    reachable,
-    rounds,
-    starts,
-    starts_by_hour,
-    untried,
-)
 from tests.scheduling import Desk, desk_of
 
 PAGE = (REPOSITORY / "docs" / "queue.md").read_text(encoding="utf-8")
@@ -30,13 +21,13 @@ SLOW, OTHER = "http://slow.example.org/announce", "http://other.example.com/anno
 @contextmanager
 def recipe(name: str, real: PrivateRTorrent, folder: Path, **changed: str) -> Generator[Desk]:
     """The queues of a recipe; `changed` puts amounts that a test can make in place of those on the page."""
-    settings = settings_for(real.url, folder, reachable(RECIPES[name], changed))
+    settings = settings_for(real.url, folder, recipes.reachable(RECIPES[name], changed))
     with desk_of(settings, folder) as d:
         yield d
 
 
 def test_every_recipe_is_executed_here() -> None:
-    assert untried(RECIPES, __file__) == []
+    assert recipes.untried(RECIPES, __file__) == []
     assert len(RECIPES) == PAGE.count("```ini")
 
 
@@ -54,7 +45,7 @@ def test_a_few_at_a_time_a_minute_apart(rtorrent: PrivateRTorrent, tmp_path: Pat
     with recipe("A few at a time, a minute apart", rtorrent, tmp_path) as d:
         for name in "abcdefg":
             d.load(name)
-        assert starts(d, until=305) == {0: 2, 60: 2, 120: 1}
+        assert recipes.starts(d, until=305) == {0: 2, 60: 2, 120: 1}
         assert len(d.running()) == 5
 
 
@@ -70,12 +61,12 @@ def test_small_ones_first(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with recipe("Small ones first", rtorrent, tmp_path) as d:
         large, small = d.load("large", size=500_000), d.load("small", size=1_000)
         urgent = d.load("urgent", size=900_000, priority=3)
-        assert order_of_starts(d, until=45) == [urgent, small, large]
+        assert recipes.order_of_starts(d, until=45) == [urgent, small, large]
 
 
 def test_stalled_items_take_no_slot(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with recipe("Stalled items take no slot", rtorrent, tmp_path) as d:
-        prove_that_a_stalled_item_takes_a_slot_for_two_minutes(d)
+        recipes.prove_that_a_stalled_item_takes_a_slot_for_two_minutes(d)
 
 
 def test_each_tracker_has_its_limit(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
@@ -83,7 +74,7 @@ def test_each_tracker_has_its_limit(rtorrent: PrivateRTorrent, tmp_path: Path) -
         slow = {d.load(f"slow {n}", announce=SLOW) for n in range(4)}
         other = {d.load(f"other {n}", announce=OTHER) for n in range(3)}
         rest = {d.load(f"rest {n}") for n in range(6)}
-        rounds(d, until=90)
+        recipes.rounds(d, until=90)
         running = d.running()
         assert [len(running & those) for those in (slow, other, rest)] == [2, 1, 4]
 
@@ -92,7 +83,7 @@ def test_each_label_has_its_limit(rtorrent: PrivateRTorrent, tmp_path: Path) -> 
     with recipe("A limit for each label", rtorrent, tmp_path) as d:
         movies = {d.load(f"movie {n}", "d.custom1.set=movies") for n in range(3)}
         rest = {d.load(f"show {n}", "d.custom1.set=tv") for n in range(3)} | {d.load(f"none {n}") for n in range(3)}
-        rounds(d, until=105)
+        recipes.rounds(d, until=105)
         assert [len(d.running() & those) for those in (movies, rest)] == [1, 5]
 
 
@@ -100,7 +91,7 @@ def test_large_ones_do_not_block_small_ones(rtorrent: PrivateRTorrent, tmp_path:
     with recipe("Large ones do not block small ones", rtorrent, tmp_path, **{"4g": "100k"}) as d:
         large = {d.load(f"large {n}", size=500_000) for n in range(3)}
         small = {d.load(f"small {n}", size=1_000) for n in range(3)}
-        rounds(d, until=60)
+        recipes.rounds(d, until=60)
         assert [len(d.running() & those) for those in (large, small)] == [1, 3]
 
 
@@ -108,16 +99,16 @@ def test_at_night_only(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with recipe("At night only", rtorrent, tmp_path) as d:
         for name in "abc":
             d.load(name)
-        started = starts_by_hour(d, 0, 6.99, 7, 12, 22.99, 23)
+        started = recipes.starts_by_hour(d, 0, 6.99, 7, 12, 22.99, 23)
         assert started == {0: 1, 6.99: 1, 7: 0, 12: 0, 22.99: 0, 23: 1}
 
 
 def test_room_on_the_disk_is_kept(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    amounts = {"20g": free_but_900_mb(rtorrent)}  # room for one of the two, and for the small one
+    amounts = {"20g": recipes.free_but_900_mb(rtorrent)}  # room for one of the two, and for the small one
     with recipe("Keep room on the disk, and the line usable", rtorrent, tmp_path, **amounts) as d:
         first = d.load("first", size=600_000_000, piece_length=2**22)
         second = d.load("second", size=600_000_000, piece_length=2**22)
         small = d.load("small", size=1_000)
-        rounds(d, until=60)
+        recipes.rounds(d, until=60)
         assert (d.running(), d.queue.last and d.queue.last.hold.reason) == ({first, small}, "disk")
         assert d.duties.history.latest(item=second)[0].verdict == "disk"
