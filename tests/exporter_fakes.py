@@ -1,4 +1,4 @@
-"""A fake rTorrent for the exporter: plays answers that were written down, counts nothing, forgets nothing."""
+"""For the exporter: an rTorrent that plays answers as written down, and a clock that stands until it is moved."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,6 +6,14 @@ from dataclasses import dataclass, field
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.rtorrent import CallStats, Identity, Value
 from pyrotorque_exporter.calls import Answers, Question, Rows
+
+
+@dataclass
+class Clock:
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 @dataclass

@@ -19,7 +19,7 @@ from pyrotorque_exporter.peek import AGAIN_AFTER, Peek
 from pyrotorque_exporter.peek import FRESH as PEEK_FRESH
 from pyrotorque_exporter.routes import MARGIN, TIMEOUT, TIMEOUT_HEADER, TIMEOUT_MAX, Routes, patience
 from pyrotorque_exporter.scrape import Scraper
-from tests.exporter_fakes import FakeRTorrent
+from tests.exporter_fakes import Clock, FakeRTorrent
 from tests.waiting import eventually
 
 
@@ -36,14 +36,6 @@ class Gate:
         self.open.wait(10)
         self.passed += 1
         yield single("gauge", "passed", "…", float(self.passed))
-
-
-@dataclass
-class Clock:
-    now: float = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass
@@ -65,7 +57,7 @@ class Station:
     """Flights, routes and a gate."""
 
     def __init__(self) -> None:
-        self.gate, self.clock, fake = Gate(), Clock(), FakeRTorrent()
+        self.gate, self.clock, fake = Gate(), Clock(now=0.0), FakeRTorrent()
         scraper = Scraper([self.gate], Calls(fake, fake), "rtorrent_")
         self.flights = Flights(scraper, lambda: None, clock=self.clock)
         self.routes = Routes(scraper, self.flights, PlainPage(), clock=self.clock)
@@ -163,7 +155,7 @@ def _opened() -> threading.Event:
 
 
 def test_a_peek_gives_what_is_known_and_asks_in_the_background() -> None:
-    clock, asked = Clock(), list[float]()
+    clock, asked = Clock(now=0.0), list[float]()
 
     def explain() -> Answer:
         asked.append(clock.now)
@@ -196,7 +188,7 @@ def test_a_peek_says_when_the_answer_is_still_under_way() -> None:
 
 
 def test_an_old_peek_is_not_shown() -> None:
-    clock, alive = Clock(), [True]
+    clock, alive = Clock(now=0.0), [True]
 
     def explain() -> Answer:
         if not alive[0]:

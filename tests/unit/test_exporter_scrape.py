@@ -12,17 +12,7 @@ from pyrotorque_exporter.collectors import Turn
 from pyrotorque_exporter.exposition import Exposition, render
 from pyrotorque_exporter.families import single
 from pyrotorque_exporter.scrape import Scraper
-from tests.exporter_fakes import FakeRTorrent
-
-
-@dataclass
-class Ticking:
-    """A clock that is moved by what a group does."""
-
-    now: float = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.exporter_fakes import Clock, FakeRTorrent
 
 
 @dataclass
@@ -43,8 +33,8 @@ class Scripted:
         yield single("gauge", f"of_{self.name}", "Something.", 1.0)
 
 
-def _scraper(fake: FakeRTorrent, *groups: Scripted, clock: Ticking | None = None) -> Scraper:
-    ticking = clock or Ticking()
+def _scraper(fake: FakeRTorrent, *groups: Scripted, clock: Clock | None = None) -> Scraper:
+    ticking = clock or Clock()
     return Scraper(groups, Calls(fake, fake, clock=ticking), "rtorrent_", clock=ticking, wall=lambda: 1000.0)
 
 
@@ -100,14 +90,14 @@ def test_when_rtorrent_dies_in_the_middle_the_groups_after_that_do_not_wait_for_
 
 
 def test_no_call_is_begun_after_the_deadline() -> None:
-    fake, clock = FakeRTorrent(), Ticking()
+    fake, clock = FakeRTorrent(), Clock()
     seen = _scrape(_scraper(fake, Scripted("system", True), clock=clock), deadline=clock.now)
     assert fake.asked == []
     assert seen.value("rtorrent_up") == 0.0
 
 
 def test_each_call_may_take_what_is_left_of_the_time() -> None:
-    fake, clock = FakeRTorrent(), Ticking(now=100.0)
+    fake, clock = FakeRTorrent(), Clock(now=100.0)
     _scrape(_scraper(fake, Scripted("system", True), clock=clock), deadline=103.0)
     assert fake.read_timeout == 3.0
 

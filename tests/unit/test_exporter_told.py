@@ -1,6 +1,5 @@
 """What services told is shown while they live; gauges of the dead are withdrawn, their counters stay."""
 
-from dataclasses import dataclass
 from typing import get_args
 
 import msgspec
@@ -15,16 +14,8 @@ from pyrotorque_exporter.collectors.services import FromServices, is_of_processe
 from pyrotorque_exporter.exposition import Exposition
 from pyrotorque_exporter.families import from_services
 from pyrotorque_exporter.told import FAMILIES_MAX, SAMPLES_MAX, SILENT_AFTER, Told
-from tests.exporter_fakes import FakeRTorrent
+from tests.exporter_fakes import Clock, FakeRTorrent
 from tests.exporter_scene import NOW, beat, families, live
-
-
-@dataclass
-class Clock:
-    now: float = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def _names(told: Told) -> set[str]:
