@@ -72,7 +72,7 @@ class Completion:
         known: dict[str, str] = dict(self._store.db.execute("SELECT info_hash, name FROM known_items").fetchall())
         fresh = [rows[info_hash] for info_hash in rows.keys() - known.keys()]
         erased = sorted(known.keys() - rows.keys())
-        # Loaded and completed between two comparisons: only the time tells it from what was complete when it was loaded.
+        # Came and completed between two comparisons: only the time tells it from what was complete when it came.
         since = self._compared_at() - _COARSE
         quick = [h for h, _, complete, finished in fresh if complete == "1" and float(finished or 0) >= since]
         if len(erased) > max(SUSPICIOUS, len(known) // 2):

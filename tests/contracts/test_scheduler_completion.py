@@ -81,9 +81,10 @@ def test_a_kill_before_a_completion_is_told_leaves_it_to_be_told(
         d.load("one")
         look(d)
         complete(d, load_with_data(d, tmp_path, "quick"))
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(completion.Completion, "_tell", killed)
+        monkeypatch.setattr(completion.Completion, "_tell", killed)
+        with pytest.raises(KeyboardInterrupt):
             look(d, at=15)
+        monkeypatch.undo()
     with desk(rtorrent, tmp_path) as d:
         assert [look(d, at) for at in (30, 45)] == [1, 0]
         assert d.told() == ["TorrentCompleted"]

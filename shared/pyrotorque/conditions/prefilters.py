@@ -51,7 +51,7 @@ _COMPARABLE: Final = {
     "ratio": ("d.ratio=", 1000),
     "prio": ("d.priority=", 1),
 }
-# What rTorrent keeps in each item's session data, all over its memory: 1.5 to 2 µs an item more than what it has at hand.
+# Kept in each item's session data, all over rTorrent's memory: 1.5 to 2 µs an item more than what it has at hand.
 _SCATTERED: Final = ("d.complete=", "d.priority=", "d.tied_to_file=", "d.custom", "d.ignore_commands=", "d.timestamp.")
 _RANKS: Final = {name: rank for rank, name in enumerate(_TRUTHS)}
 
