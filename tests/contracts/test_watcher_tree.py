@@ -186,25 +186,25 @@ def test_a_root_that_is_removed_and_comes_back(watching: Watching, root: Path) -
 
 def test_a_root_that_comes_after_the_start_begins_with_its_baseline(short_folder: Path, root: Path) -> None:
     disk = short_folder / "disk"
-    old = drop(root / "deep" / "old.torrent").relative_to(root)
+    old = dropped(root / "deep" / "old.torrent").relative_to(root)
     root.rename(disk)
     with Watching(short_folder, job(root), group_started=time.time() + 0.1) as watching:
         watching.until(lambda: watching.watcher.jobs[0].missing and time.time() > watching.group_started)
-        drop(disk / "deep" / "new.torrent")
+        dropped(disk / "deep" / "new.torrent")
         disk.rename(root)
         watching.until(lambda: watching.state(root / "deep/new.torrent") == "seen")
         assert watching.state(root / old) == "baseline"
-        drop(root / "deep" / "newer.torrent")
+        dropped(root / "deep" / "newer.torrent")
         watching.until(lambda: watching.state(root / "deep/newer.torrent") == "seen", 1)
 
 
 def test_a_known_root_that_comes_after_the_start_is_compared_with_the_ledger(watching: Watching, root: Path) -> None:
-    known, disk = drop(root / "deep" / "known.torrent"), root.with_name("disk")
+    known, disk = dropped(root / "deep" / "known.torrent"), root.with_name("disk")
     watching.until(lambda: watching.state(known) == "seen")
     token = watching.row(known).token
     watching.watcher.close()
     root.rename(disk)
-    drop(disk / "deep" / "new.torrent")
+    dropped(disk / "deep" / "new.torrent")
     watching.group_started = time.time() + 100
     watching.again()
     watching.until(lambda: watching.watcher.jobs[0].missing)
@@ -217,7 +217,7 @@ def test_the_baseline_of_a_root_that_cannot_be_read_yet_is_made_when_it_can(
     short_folder: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever mounts a disk may give it to its user a moment later."""
-    old = drop(root / "old.torrent")
+    old = dropped(root / "old.torrent")
 
     def refused(folder: bytes, *, follow: bool) -> Listing:
         return Listing(folder, [], [], readable=False)
