@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pyrotorque.item_stats import DEFAULT_LABELS, DEFAULT_STATS, parse_labels, parse_stats
-from pyrotorque.settings.schema import ExporterSettings
+from pyrotorque.settings.schema import METRIC_GROUPS, ExporterSettings
 from pyrotorque_exporter.calls import Calls
 from pyrotorque_exporter.collectors import Group
 from pyrotorque_exporter.collectors.items import Items
@@ -20,22 +20,8 @@ from pyrotorque_exporter.told import Told
 from pyrotorque_exporter.tracker_names import TrackerNames
 from pyrotorque_exporter.tracker_totals import TrackerTotals
 
-ORDER: Final = (
-    "scrape",
-    "processes",
-    "queue",
-    "watch",
-    "jobs",
-    "system",
-    "throttle",
-    "views",
-    "summary",
-    "trackers",
-    "items",
-    "rpc",
-)
 # The word `system` means these, as it meant everything but trackers and items to users of the earlier exporter.
-DEFAULT: Final = tuple(name for name in ORDER if name not in ("trackers", "items"))
+DEFAULT: Final = tuple(name for name in METRIC_GROUPS if name not in ("trackers", "items"))
 
 
 def chosen(words: Sequence[str]) -> tuple[str, ...]:
@@ -44,7 +30,7 @@ def chosen(words: Sequence[str]) -> tuple[str, ...]:
     for word in words:
         wanted |= set(DEFAULT) if word == "system" else {word}
     wanted -= {word.removeprefix("-") for word in words if word.startswith("-")}
-    return tuple(name for name in ORDER if name in wanted)
+    return tuple(name for name in METRIC_GROUPS if name in wanted)
 
 
 def groups_for(

@@ -18,6 +18,7 @@ from pyrotorque.item_stats import parse_labels, parse_stats
 from pyrotorque.settings import Loaded, Problem
 from pyrotorque.settings.problems import suggestion
 from pyrotorque.settings.schema import (
+    METRIC_GROUPS,
     AnyJob,
     CustomSettings,
     ExporterSettings,
@@ -26,20 +27,6 @@ from pyrotorque.settings.schema import (
     WatchSettings,
 )
 
-GROUPS: Final = (
-    "scrape",
-    "system",
-    "throttle",
-    "views",
-    "summary",
-    "trackers",
-    "items",
-    "rpc",
-    "queue",
-    "watch",
-    "jobs",
-    "processes",
-)
 # An empty one would give `up`, which is Prometheus' own.
 _PREFIX: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _PORT_MAX: Final = 65_535
@@ -170,8 +157,9 @@ def _of_exporter(job: ExporterSettings, loaded: Loaded) -> Complaints:
     if not job.jobs:
         yield "jobs", "names no group of metrics: `system` is all but trackers and items"
     for group in job.jobs:
-        if group.removeprefix("-") not in GROUPS:
-            yield "jobs", f"{group!r} is no group of metrics{suggestion(group, GROUPS)} ({', '.join(GROUPS)})"
+        if group.removeprefix("-") not in METRIC_GROUPS:
+            known = f"{suggestion(group, METRIC_GROUPS)} ({', '.join(METRIC_GROUPS)})"
+            yield "jobs", f"{group!r} is no group of metrics{known}"
     for key, parse in (("item_stats", parse_stats), ("item_labels", parse_labels)):
         try:
             parse(getattr(job, key))

@@ -18,7 +18,7 @@ import pytest
 from demo.group import Group
 from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque_exporter.groups import ORDER
+from pyrotorque.settings.schema import METRIC_GROUPS
 from tests.exporter_process import REPOSITORY, free_port
 from tests.grouping import torque_ini
 from tests.waiting import eventually
@@ -158,7 +158,7 @@ def test_the_target_is_up_and_counters_move(prometheus: Prometheus) -> None:
     assert prometheus.ask("pyrotorque_watch_loads_total > 0")
 
 
-@pytest.mark.parametrize("group", ORDER)
+@pytest.mark.parametrize("group", METRIC_GROUPS)
 def test_promtool_has_nothing_to_say_about_a_group_with_real_data(prometheus: Prometheus, group: str) -> None:
     url = f"http://127.0.0.1:{prometheus.target}/metrics?collect[]={group}"
     with urllib.request.urlopen(url, timeout=10) as answer:

@@ -8,11 +8,11 @@ import pytest
 
 from pyrotorque.bus import BusStats
 from pyrotorque.item_stats import KNOWN
-from pyrotorque.settings.schema import ExporterSettings
+from pyrotorque.settings.schema import METRIC_GROUPS, ExporterSettings
 from pyrotorque.totals import Totals
 from pyrotorque_exporter.collectors import system, throttle
 from pyrotorque_exporter.collectors.services import PREFIXES, is_of_processes
-from pyrotorque_exporter.groups import DEFAULT, ORDER, chosen
+from pyrotorque_exporter.groups import DEFAULT, chosen
 from pyrotorque_guardian.counting import Counts
 from pyrotorque_scheduler.metrics import Metrics as SchedulerMetrics
 from pyrotorque_watcher.metrics import Metrics as WatcherMetrics
@@ -80,7 +80,7 @@ def test_every_setting_of_the_exporter_is_documented() -> None:
     ("words", "groups"),
     [
         pytest.param(("system",), DEFAULT, id="system is the default set"),
-        pytest.param(("system", "trackers", "items"), ORDER, id="all of them"),
+        pytest.param(("system", "trackers", "items"), METRIC_GROUPS, id="all of them"),
         pytest.param(("items",), ("items",), id="one group alone"),
         pytest.param(("queue", "watch", "-watch"), ("queue",), id="a group is left out"),
     ],

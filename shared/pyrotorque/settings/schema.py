@@ -1,7 +1,7 @@
 """Every setting with its type and default: one frozen struct for the group and one for each kind of job."""
 
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -62,6 +62,23 @@ class StatsSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", ta
     """`pyrocore.torrent.jobs:EngineStats`: checks the connection and logs a line of statistics."""
 
     schedule: str = "minute=*"
+
+
+# What an exporter can show, in the order in which it is collected: what is cheap comes first.
+METRIC_GROUPS: Final = (
+    "scrape",
+    "processes",
+    "queue",
+    "watch",
+    "jobs",
+    "system",
+    "throttle",
+    "views",
+    "summary",
+    "trackers",
+    "items",
+    "rpc",
+)
 
 
 class ExporterSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", tag="exporter"):
