@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.rtorrent import CallStats, Identity, Value
-from pyrotorque_exporter.calls import Answers, Question, Rows
+from pyrotorque_exporter.rtorrent_calls import Answers, Question, Rows
 
 
 @dataclass

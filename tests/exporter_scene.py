@@ -16,7 +16,7 @@ from pyrotorque.events import (
     TorrentStarted,
     TotalsReported,
 )
-from pyrotorque_exporter.told import Told
+from pyrotorque_exporter.service_states import Told
 from tests.heartbeats import heartbeat
 
 NOW = 1_800_000_000.0

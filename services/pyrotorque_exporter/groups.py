@@ -5,10 +5,9 @@ from typing import Final
 
 from pyrotorque.item_stats import DEFAULT_LABELS, DEFAULT_STATS, parse_labels, parse_stats
 from pyrotorque.settings.schema import METRIC_GROUPS, ExporterSettings
-from pyrotorque_exporter.calls import Calls
 from pyrotorque_exporter.collectors import Group
+from pyrotorque_exporter.collectors.exporter import Own
 from pyrotorque_exporter.collectors.items import Items
-from pyrotorque_exporter.collectors.own import Own
 from pyrotorque_exporter.collectors.rpc import Rpc
 from pyrotorque_exporter.collectors.services import FromServices
 from pyrotorque_exporter.collectors.summary import Summary
@@ -16,7 +15,8 @@ from pyrotorque_exporter.collectors.system import System
 from pyrotorque_exporter.collectors.throttle import Throttle
 from pyrotorque_exporter.collectors.trackers import Trackers
 from pyrotorque_exporter.collectors.views import Views
-from pyrotorque_exporter.told import Told
+from pyrotorque_exporter.rtorrent_calls import Calls
+from pyrotorque_exporter.service_states import Told
 from pyrotorque_exporter.tracker_names import TrackerNames
 from pyrotorque_exporter.tracker_totals import TrackerTotals
 

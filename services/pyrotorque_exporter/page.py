@@ -1,6 +1,7 @@
 """The status page: one small HTML document, from what is known already and a few numbers of rTorrent."""
 
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +10,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from pyrotorque.bus import ask
+from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.events import (
     Durable,
     Fact,
@@ -19,12 +22,14 @@ from pyrotorque.events import (
     TorrentLoaded,
     TorrentStarted,
 )
+from pyrotorque.layout import Layout
+from pyrotorque.requests import Answer, ExplainQueue
 from pyrotorque.settings.schema import ExporterSettings
 from pyrotorque.text import printable
 from pyrotorque_exporter import shown
 from pyrotorque_exporter.exposition import Exposition
 from pyrotorque_exporter.page_rows import Row, alarms, process_rows, queue_rows, watch_facts
-from pyrotorque_exporter.told import Told
+from pyrotorque_exporter.service_states import Told
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -34,6 +39,55 @@ GROUPS: Final = frozenset(("processes", "queue", "watch", "jobs", "system", "thr
 REFRESH: Final = 10
 REFRESH_SOON: Final = 1
 FAILED_METAFILES: Final = "pyrotorque_watch_failed_metafiles"
+ANSWER_FRESH: Final = 15.0
+ANSWER_WITHIN: Final = 3.0
+ASK_EVERY: Final = 8.0
+
+
+class Peek:
+    """Gives what is known at once and asks in the background, so that the page never waits for the scheduler."""
+
+    def __init__(
+        self,
+        explain: Callable[[], Answer],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._explain, self._clock = explain, clock
+        self._lock = threading.Lock()
+        self._asked_at = self._answered_at = float("-inf")
+        self._asking = False
+        self._queues: dict[str, dict[str, Any]] = {}
+
+    @classmethod
+    def at_scheduler(cls, layout: Layout) -> "Peek":
+        return cls(lambda: ask(layout, "scheduler", ExplainQueue(), ANSWER_WITHIN))
+
+    def look(self) -> None:
+        """Ask in the background, unless that was done just now."""
+        with self._lock:
+            now = self._clock()
+            if not self._asking and now - self._asked_at >= ASK_EVERY:
+                self._asked_at, self._asking = now, True
+                threading.Thread(target=self._ask, name="peek", daemon=True).start()
+
+    def queues(self) -> dict[str, dict[str, Any]] | None:
+        """What each queue last explained, by its job; nothing where that is too long ago, None while it is asked."""
+        with self._lock:
+            if self._clock() - self._answered_at < ANSWER_FRESH:
+                return dict(self._queues)
+            return None if self._asking else {}
+
+    def _ask(self) -> None:
+        try:
+            answer = self._explain()
+        except ServiceUnreachable:
+            answer = Answer(ok=False, text="")
+        with self._lock:
+            self._asking = False
+            if answer.ok and isinstance(answer.data, list):
+                self._queues = {str(one["job"]): one for one in answer.data if isinstance(one, dict) and "job" in one}
+                self._answered_at = self._clock()
 
 
 class Queues(Protocol):

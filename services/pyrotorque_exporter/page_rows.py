@@ -8,7 +8,7 @@ from pyrotorque.events import QueueChecked
 from pyrotorque.text import printable
 from pyrotorque_exporter import shown
 from pyrotorque_exporter.exposition import Exposition
-from pyrotorque_exporter.told import OURSELVES, Service, Told
+from pyrotorque_exporter.service_states import OURSELVES, Service, Told
 
 Row: TypeAlias = dict[str, Any]
 

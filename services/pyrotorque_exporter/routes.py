@@ -5,9 +5,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from pyrotorque_exporter.exposition import CONTENT_TYPE, Exposition, render
-from pyrotorque_exporter.flights import FRESH, Flight, Flights
 from pyrotorque_exporter.http import Request, Response, Waiting
-from pyrotorque_exporter.scrape import Scraper
+from pyrotorque_exporter.scrape import FRESH, Flight, Flights, Scraper
 
 TIMEOUT_HEADER: Final = "x-prometheus-scrape-timeout-seconds"
 TIMEOUT: Final = 10.0

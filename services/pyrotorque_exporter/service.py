@@ -19,12 +19,11 @@ from pyrotorque.settings.schema import ExporterSettings, Settings
 from pyrotorque.store import open_store
 from pyrotorque.totals import Totals
 from pyrotorque_exporter.collectors.processes import Processes
-from pyrotorque_exporter.memory import MIGRATIONS, Memory
-from pyrotorque_exporter.page import StatusPage
-from pyrotorque_exporter.peek import Peek
-from pyrotorque_exporter.told import Told
+from pyrotorque_exporter.endpoint import Shared, Web
+from pyrotorque_exporter.page import Peek, StatusPage
+from pyrotorque_exporter.service_states import Told
+from pyrotorque_exporter.state import MIGRATIONS, Memory
 from pyrotorque_exporter.tracker_totals import TrackerTotals
-from pyrotorque_exporter.web import Shared, Web
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from pyrotorque_exporter.calls import Calls
+from pyrotorque_exporter.command_metrics import text
 from pyrotorque_exporter.labels import label_value
-from pyrotorque_exporter.readings import text
+from pyrotorque_exporter.rtorrent_calls import Calls
 
 NONE: Final = "none"
 REFRESH_AFTER: Final = 6 * 3600.0

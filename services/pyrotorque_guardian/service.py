@@ -20,12 +20,10 @@ from pyrotorque.requests import Answer, DescribeService
 from pyrotorque.store import Store
 from pyrotorque.supervisord import ALREADY_STARTED, Supervisord, SupervisordError, SupervisordFault
 from pyrotorque.totals import Totals
-from pyrotorque_guardian.counting import Counts
-from pyrotorque_guardian.listening import HANDLED, READY, Feed, StateChange
-from pyrotorque_guardian.nudging import Deaths
-from pyrotorque_guardian.reviving import Revival
-from pyrotorque_guardian.rotating import rotate
-from pyrotorque_guardian.watching import Hung, Watch
+from pyrotorque_guardian.deaths import Deaths
+from pyrotorque_guardian.decisions import Counts, Hung, Revival, Watch
+from pyrotorque_guardian.log_rotation import rotate
+from pyrotorque_guardian.supervisord_events import HANDLED, READY, Feed, StateChange
 
 log = logging.getLogger(__name__)
 

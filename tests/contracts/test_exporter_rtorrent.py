@@ -12,7 +12,6 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.item_stats import KNOWN, parse_labels, parse_stats
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque_exporter.calls import Calls
 from pyrotorque_exporter.collectors import Group
 from pyrotorque_exporter.collectors.items import Items
 from pyrotorque_exporter.collectors.rpc import Rpc
@@ -22,6 +21,7 @@ from pyrotorque_exporter.collectors.throttle import Throttle
 from pyrotorque_exporter.collectors.trackers import Trackers
 from pyrotorque_exporter.collectors.views import Views
 from pyrotorque_exporter.exposition import Exposition, render
+from pyrotorque_exporter.rtorrent_calls import Calls
 from pyrotorque_exporter.scrape import Scraper
 from pyrotorque_exporter.tracker_names import TrackerNames
 from pyrotorque_exporter.tracker_totals import TrackerTotals

@@ -51,10 +51,10 @@ import sys
 
 if any(word.startswith("pyrotorque_") for word in sys.orig_argv):
     import pyrotorque.backwatch
-    import pyrotorque_guardian.watching
+    import pyrotorque_guardian.decisions
 
-    pyrotorque.backwatch.SILENT_AFTER = pyrotorque_guardian.watching.SILENT_AFTER = 4.0
-    pyrotorque_guardian.watching.FIRST_BEAT_WITHIN = 6.0
+    pyrotorque.backwatch.SILENT_AFTER = pyrotorque_guardian.decisions.SILENT_AFTER = 4.0
+    pyrotorque_guardian.decisions.FIRST_BEAT_WITHIN = 6.0
 """
 
 # Stuck in the middle of a turn, for good, while its thread beats on.

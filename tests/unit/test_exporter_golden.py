@@ -14,7 +14,6 @@ from pyrotorque.errors import RTorrentFault
 from pyrotorque.item_stats import KNOWN, parse_labels, parse_stats
 from pyrotorque.rtorrent import Value
 from pyrotorque.totals import Totals
-from pyrotorque_exporter.calls import Calls
 from pyrotorque_exporter.collectors import Group
 from pyrotorque_exporter.collectors.items import Items
 from pyrotorque_exporter.collectors.processes import Processes
@@ -26,6 +25,7 @@ from pyrotorque_exporter.collectors.throttle import Throttle
 from pyrotorque_exporter.collectors.trackers import Trackers
 from pyrotorque_exporter.collectors.views import Views
 from pyrotorque_exporter.exposition import render
+from pyrotorque_exporter.rtorrent_calls import Calls
 from pyrotorque_exporter.scrape import Scraper
 from pyrotorque_exporter.tracker_names import TRACKERS_COMMAND, TrackerNames
 from pyrotorque_exporter.tracker_totals import TrackerTotals

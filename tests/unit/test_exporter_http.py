@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyrotorque_exporter import http
+from pyrotorque_exporter.endpoint import PortUnavailable, is_loopback, listen
 from pyrotorque_exporter.http import BadRequest, HttpServer, Request, Response, Waiting, parse_head
-from pyrotorque_exporter.listening import PortUnavailable, is_loopback, listen
 from tests.threads import side_by_side
 from tests.waiting import eventually
 

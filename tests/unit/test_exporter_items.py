@@ -3,10 +3,10 @@
 import pytest
 
 from pyrotorque.item_stats import parse_labels, parse_stats
-from pyrotorque_exporter.calls import Calls
 from pyrotorque_exporter.collectors import Turn
 from pyrotorque_exporter.collectors.items import Items
 from pyrotorque_exporter.exposition import render
+from pyrotorque_exporter.rtorrent_calls import Calls
 from pyrotorque_exporter.tracker_names import TrackerNames
 from tests.exporter_fakes import FakeRTorrent
 

@@ -10,14 +10,14 @@ import pytest
 
 from pyrotorque.events import Durable, JobFailed, LoadFailed, LoadFailure, ServiceStateChanged, TorrentLoaded
 from pyrotorque.settings.schema import ExporterSettings
-from pyrotorque_exporter.calls import Calls
 from pyrotorque_exporter.collectors import Turn
 from pyrotorque_exporter.collectors.processes import Processes
 from pyrotorque_exporter.exposition import Exposition
 from pyrotorque_exporter.families import by_label, from_services, labelled, single
 from pyrotorque_exporter.page import StatusPage
+from pyrotorque_exporter.rtorrent_calls import Calls
+from pyrotorque_exporter.service_states import Told
 from pyrotorque_exporter.shown import ago, duration, rate, size
-from pyrotorque_exporter.told import Told
 from tests.exporter_fakes import FakeRTorrent
 from tests.exporter_scene import HASH, NOW, ODD, beat, live, recent, told
 

@@ -9,16 +9,14 @@ from prometheus_client.core import Metric
 
 from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.requests import Answer
-from pyrotorque_exporter.calls import Calls
 from pyrotorque_exporter.collectors import Turn
 from pyrotorque_exporter.exposition import Exposition
 from pyrotorque_exporter.families import single
-from pyrotorque_exporter.flights import FRESH, WAITING_MAX, Flights
 from pyrotorque_exporter.http import Request, Response, Waiting
-from pyrotorque_exporter.peek import AGAIN_AFTER, Peek
-from pyrotorque_exporter.peek import FRESH as PEEK_FRESH
+from pyrotorque_exporter.page import ANSWER_FRESH, ASK_EVERY, Peek
 from pyrotorque_exporter.routes import MARGIN, TIMEOUT, TIMEOUT_HEADER, TIMEOUT_MAX, Routes, patience
-from pyrotorque_exporter.scrape import Scraper
+from pyrotorque_exporter.rtorrent_calls import Calls
+from pyrotorque_exporter.scrape import FRESH, WAITING_MAX, Flights, Scraper
 from tests.exporter_fakes import Clock, FakeRTorrent
 from tests.waiting import eventually
 
@@ -167,10 +165,10 @@ def test_a_peek_gives_what_is_known_and_asks_in_the_background() -> None:
     eventually(peek.queues)
     assert asked == [0.0]
     peek.look()
-    clock.now = AGAIN_AFTER
+    clock.now = ASK_EVERY
     peek.look()
     assert peek.queues() == {"queue": {"job": "queue", "order": []}}
-    eventually(lambda: asked == [0.0, AGAIN_AFTER])
+    eventually(lambda: asked == [0.0, ASK_EVERY])
 
 
 def test_a_peek_says_when_the_answer_is_still_under_way() -> None:
@@ -199,7 +197,7 @@ def test_an_old_peek_is_not_shown() -> None:
     peek.look()
     eventually(peek.queues)
     alive[0] = False
-    clock.now = PEEK_FRESH + 1
+    clock.now = ANSWER_FRESH + 1
     assert peek.queues() == {}
     peek.look()
     eventually(lambda: peek.queues() == {})

@@ -7,10 +7,10 @@ import pytest
 from prometheus_client.core import Metric
 
 from pyrotorque.errors import RTorrentFault, RTorrentUnavailable
-from pyrotorque_exporter.calls import Calls
 from pyrotorque_exporter.collectors import Turn
 from pyrotorque_exporter.exposition import Exposition, render
 from pyrotorque_exporter.families import single
+from pyrotorque_exporter.rtorrent_calls import Calls
 from pyrotorque_exporter.scrape import Scraper
 from tests.exporter_fakes import Clock, FakeRTorrent
 

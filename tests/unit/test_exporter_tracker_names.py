@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyrotorque_exporter.calls import Calls
+from pyrotorque_exporter.rtorrent_calls import Calls
 from pyrotorque_exporter.tracker_names import REFRESH_AFTER, TrackerNames, domain, enabled_urls, host_of, tracker_name
 from tests.exporter_fakes import FakeRTorrent
 

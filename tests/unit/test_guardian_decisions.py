@@ -7,12 +7,10 @@ import pytest
 
 from pyrotorque.events import Sample
 from pyrotorque.totals import Totals
-from pyrotorque_guardian.counting import Counts
-from pyrotorque_guardian.listening import Feed, StateChange
-from pyrotorque_guardian.nudging import Deaths
-from pyrotorque_guardian.reviving import Revival
-from pyrotorque_guardian.rotating import rotate
-from pyrotorque_guardian.watching import Hung, Watch
+from pyrotorque_guardian.deaths import Deaths
+from pyrotorque_guardian.decisions import Counts, Hung, Revival, Watch
+from pyrotorque_guardian.log_rotation import rotate
+from pyrotorque_guardian.supervisord_events import Feed, StateChange
 from tests.heartbeats import heartbeat
 
 EVENT = (

@@ -14,8 +14,8 @@ from pyrotorque.outbox import Outbox
 from pyrotorque.store import open_store
 from pyrotorque.supervisord import Process, Supervisord, SupervisordError
 from pyrotorque.totals import Totals
-from pyrotorque_guardian.listening import StateChange
 from pyrotorque_guardian.service import Guardian
+from pyrotorque_guardian.supervisord_events import StateChange
 from tests.heartbeats import heartbeat
 
 

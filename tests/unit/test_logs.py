@@ -12,7 +12,7 @@ import pytest
 
 from pyrotorque import logs
 from pyrotorque.layout import Layout
-from pyrotorque_guardian.rotating import rotate
+from pyrotorque_guardian.log_rotation import rotate
 from tests.waiting import eventually
 
 
@@ -99,7 +99,7 @@ from pathlib import Path
 from supervisor.loggers import FileHandler, Logger
 from pyrotorque import logs
 from pyrotorque.layout import Layout
-from pyrotorque_guardian.rotating import rotate
+from pyrotorque_guardian.log_rotation import rotate
 from tests.waiting import eventually
 layout = Layout.below(Path(sys.argv[1]))
 if sys.argv[2] == "supervisord":

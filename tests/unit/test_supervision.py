@@ -80,7 +80,7 @@ def test_every_service_is_kept_running_and_ends_with_all_its_children(short_fold
 
 
 def test_all_logs_together_stay_below_100_mb(short_folder: Path) -> None:
-    from pyrotorque_guardian.rotating import SHARED_BACKUPS, SHARED_MAX
+    from pyrotorque_guardian.log_rotation import SHARED_BACKUPS, SHARED_MAX
 
     found = read_back(supervision.write_programs(prepared(short_folder), Options(), guard_file=None))
     most = 2 * SHARED_MAX * (SHARED_BACKUPS + 1)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from prometheus_client.core import Metric
 
-from pyrotorque_exporter.calls import Calls
+from pyrotorque_exporter.rtorrent_calls import Calls
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pyrotorque_exporter import proc
 from pyrotorque_exporter.collectors import Turn
 from pyrotorque_exporter.collectors.services import is_of_processes
 from pyrotorque_exporter.families import by_label, from_services, labelled, single
-from pyrotorque_exporter.told import OURSELVES, Service, Told
+from pyrotorque_exporter.service_states import OURSELVES, Service, Told
 
 REASONS: Final = ("ok", "error", "watchdog")
 

@@ -8,9 +8,9 @@ from prometheus_client.core import Metric
 from pyrotorque.events import Family, Sample
 from pyrotorque.rtorrent import CallStats, Durations
 from pyrotorque.rtorrent.stats import BOUNDS
-from pyrotorque_exporter.calls import CALLS
 from pyrotorque_exporter.collectors import Turn
 from pyrotorque_exporter.families import by_label, histogram, single
+from pyrotorque_exporter.rtorrent_calls import CALLS
 
 
 class Rpc:

@@ -7,7 +7,7 @@ from prometheus_client.core import Metric
 
 from pyrotorque_exporter.collectors import Turn
 from pyrotorque_exporter.families import from_services
-from pyrotorque_exporter.told import Told
+from pyrotorque_exporter.service_states import Told
 
 PREFIXES: Final = {"queue": "pyrotorque_queue_", "watch": "pyrotorque_watch_", "jobs": "pyrotorque_job_"}
 

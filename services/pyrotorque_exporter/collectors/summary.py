@@ -7,10 +7,10 @@ from typing import Final
 
 from prometheus_client.core import Metric
 
-from pyrotorque_exporter.calls import Calls
 from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.command_metrics import number
 from pyrotorque_exporter.families import by_label, single
-from pyrotorque_exporter.readings import number
+from pyrotorque_exporter.rtorrent_calls import Calls
 
 STATES: Final = ("hashing", "error", "stopped", "paused", "leeching", "seeding")
 # Not d.complete: it costs rTorrent three times as much, and is the same for items that are active.

@@ -7,10 +7,10 @@ from typing import Final
 from prometheus_client.core import Metric
 
 from pyrotorque_exporter import proc
-from pyrotorque_exporter.calls import Calls
 from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.command_metrics import Reading, number, read, text
 from pyrotorque_exporter.families import by_label, labelled, single
-from pyrotorque_exporter.readings import Reading, number, read, text
+from pyrotorque_exporter.rtorrent_calls import Calls
 
 TABLE: Final = (
     Reading("open_sockets", "gauge", ("network.open_sockets",), "Sockets that rTorrent has open"),

@@ -5,10 +5,10 @@ from typing import Final
 
 from prometheus_client.core import Metric
 
-from pyrotorque_exporter.calls import Calls
 from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.command_metrics import Reading, number, read
 from pyrotorque_exporter.families import Kind, by_label, single
-from pyrotorque_exporter.readings import Reading, number, read
+from pyrotorque_exporter.rtorrent_calls import Calls
 
 TABLE: Final = (
     Reading(

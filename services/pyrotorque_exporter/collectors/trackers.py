@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import Metric
 
-from pyrotorque_exporter.calls import Calls
 from pyrotorque_exporter.collectors import Turn
 from pyrotorque_exporter.families import Kind, by_label, single
+from pyrotorque_exporter.rtorrent_calls import Calls
 from pyrotorque_exporter.tracker_names import TrackerNames
 from pyrotorque_exporter.tracker_totals import TrackerTotals
 

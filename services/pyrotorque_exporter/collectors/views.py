@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from prometheus_client.core import Metric
 
 from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.command_metrics import number
 from pyrotorque_exporter.families import by_label
 from pyrotorque_exporter.labels import label_value
-from pyrotorque_exporter.readings import number
 
 LIMIT = 100
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from prometheus_client.core import Metric
 
 from pyrotorque.rtorrent import Value
-from pyrotorque_exporter.calls import Calls
 from pyrotorque_exporter.families import Kind, single
+from pyrotorque_exporter.rtorrent_calls import Calls
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ import msgspec
 from pyrotorque.bus.stats import BusStats, Dropped
 from pyrotorque.events import Delivery, Envelope, Family, Heartbeat, QueueChecked, Sample, TorrentErased, TotalsReported
 from pyrotorque.totals import Totals
-from pyrotorque_exporter.calls import Calls
 from pyrotorque_exporter.collectors import Turn
 from pyrotorque_exporter.collectors.processes import Processes
 from pyrotorque_exporter.collectors.services import FromServices, is_of_processes
 from pyrotorque_exporter.exposition import Exposition
 from pyrotorque_exporter.families import from_services
-from pyrotorque_exporter.told import FAMILIES_MAX, SAMPLES_MAX, SILENT_AFTER, Told
+from pyrotorque_exporter.rtorrent_calls import Calls
+from pyrotorque_exporter.service_states import FAMILIES_MAX, SAMPLES_MAX, SILENT_AFTER, Told
 from tests.exporter_fakes import Clock, FakeRTorrent
 from tests.exporter_scene import NOW, beat, families, live
 

@@ -9,7 +9,7 @@ import pytest
 
 from pyrotorque.events import Delivery, Durable, Envelope, ServiceStateChanged, TorrentLoaded, TotalsReported
 from pyrotorque.store import Connection, Store, open_store
-from pyrotorque_exporter.memory import MIGRATIONS, RECENT_MAX, Memory
+from pyrotorque_exporter.state import MIGRATIONS, RECENT_MAX, Memory
 from pyrotorque_exporter.tracker_totals import Known, TrackerTotals, Traffic
 from tests.exporter_scene import HASH, families, recent
 

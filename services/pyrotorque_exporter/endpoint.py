@@ -1,28 +1,60 @@
 """One exporter job at work: its port, its groups, and the thread that collects them."""
 
+import errno
+import ipaddress
 import logging
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from pyrotorque.errors import PyrotorqueError
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import ExporterSettings, RTorrentSettings
-from pyrotorque_exporter.calls import Calls
 from pyrotorque_exporter.collectors import Group
-from pyrotorque_exporter.flights import Flights
 from pyrotorque_exporter.groups import groups_for
 from pyrotorque_exporter.http import HttpServer
-from pyrotorque_exporter.listening import PortUnavailable, is_loopback, listen
 from pyrotorque_exporter.page import StatusPage
 from pyrotorque_exporter.routes import Routes
-from pyrotorque_exporter.scrape import Scraper
-from pyrotorque_exporter.told import Told
+from pyrotorque_exporter.rtorrent_calls import Calls
+from pyrotorque_exporter.scrape import Flights, Scraper
+from pyrotorque_exporter.service_states import Told
 from pyrotorque_exporter.tracker_names import TrackerNames
 from pyrotorque_exporter.tracker_totals import TrackerTotals
 
 log = logging.getLogger(__name__)
 
 RETRY_AFTER = 5.0
+
+
+class PortUnavailable(PyrotorqueError):
+    """The address cannot be listened on now."""
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only processes of this machine can reach `address`."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises PortUnavailable, with what to do, when the port is taken or the address is not ours.
+    """
+    try:
+        family, _, _, _, where = socket.getaddrinfo(
+            address or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(where[:2], family=family, backlog=256)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            reason = "another program listens there: stop it, or set another job.NAME.port in torque.ini"
+        else:
+            reason = f"{error.strerror}: set job.NAME.address in torque.ini to an address of this machine"
+        raise PortUnavailable(f"cannot listen on {address}:{port}: {reason}") from error
 
 
 @dataclass(frozen=True, slots=True)
