@@ -17,9 +17,9 @@ import msgspec
 
 from docs.settings import COMMON, GROUP, INTRO, KINDS
 from pyrotorque.events import Durable, Fact, Live
-from pyrotorque.settings.kinds import ALIASES, DROPPED
+from pyrotorque.settings.handlers import ALIASES, DROPPED
 from pyrotorque_control.cli import pyrotorque
-from pyrotorque_control.exits import (
+from pyrotorque_control.exit_codes import (
     EX_CONFIG,
     EX_IOERR,
     EX_OK,

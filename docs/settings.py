@@ -3,7 +3,7 @@
 
 from typing import Final
 
-from pyrotorque.settings.kinds import Kind
+from pyrotorque.settings.handlers import Kind
 from pyrotorque.settings.schema import (
     CustomSettings,
     ExporterSettings,

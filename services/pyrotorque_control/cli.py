@@ -10,7 +10,7 @@ import click
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.options import Options
 from pyrotorque.settings import configuration_dir
-from pyrotorque_control.exits import EX_IOERR, EX_OK, EX_USAGE, INTERRUPTED, exit_code
+from pyrotorque_control.exit_codes import EX_IOERR, EX_OK, EX_USAGE, INTERRUPTED, exit_code
 from pyrotorque_control.group import Group
 from pyrotorque_control.terminal import complain, silence
 

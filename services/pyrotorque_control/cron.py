@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from pyrotorque_control.exits import EX_OK, EX_TEMPFAIL
-from pyrotorque_control.processes import running_supervisord
+from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
+from pyrotorque_control.supervisord_process import running_supervisord
 
 # Options that ask for nothing but a start; with any other, or with a sub-command, the whole command line decides.
 _FLAGS: Final = frozenset(("--cron", "-n", "--dry-run", "-v", "--verbose", "-q", "--quiet", "--debug"))

@@ -9,8 +9,8 @@ from typing import Final
 from pyrotorque.errors import RTorrentError, UserError
 from pyrotorque.loadcommands.hooks import shell_hooks
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.settings.address import loads_in, usual_files
 from pyrotorque.settings.problems import suggestion
+from pyrotorque.settings.rtorrent_rc import loads_in, usual_files
 from pyrotorque.settings.schema import AnyJob, QueueSettings, Settings, WatchSettings
 from pyrotorque.text import printable
 
@@ -117,7 +117,7 @@ def unknown_to(rtorrent: RTorrent, settings: Settings, config_dir: Path) -> Iter
 
 def unknown_address() -> str:
     """Why rTorrent's address is not known, and what makes it so."""
-    from pyrotorque.settings.locate import listening_rtorrents
+    from pyrotorque.settings.discovery import listening_rtorrents
 
     # Sockets come before ports, so this is each one's likeliest.
     urls = {found.pid: found.url for found in reversed(list(listening_rtorrents()))}

@@ -12,10 +12,10 @@ from pathlib import Path
 from types import FrameType
 from typing import BinaryIO, TextIO
 
-from pyrotorque import supervision
 from pyrotorque.configuration import Configuration
 from pyrotorque.layout import SERVICES, Layout
-from pyrotorque_control.exits import EX_OK
+from pyrotorque.supervisord import launch
+from pyrotorque_control.exit_codes import EX_OK
 from pyrotorque_control.terminal import silence
 
 _LOOK_EVERY = 0.1  # seconds
@@ -29,7 +29,7 @@ def run(configuration: Configuration) -> int:
     """Run supervisord until it ends; Ctrl-C and TERM are passed on to it."""
     layout = configuration.layout
     tails = {name: Tail(path) for name, path in logs(layout).items()}
-    command, environment = supervision.foreground_command(layout, configuration.options)
+    command, environment = launch.foreground_command(layout, configuration.options)
     with (
         subprocess.Popen(
             command,

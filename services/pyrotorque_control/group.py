@@ -8,8 +8,8 @@ from pyrotorque.errors import PyrotorqueError
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options, read_options
 from pyrotorque.settings import layout_of
-from pyrotorque_control.exits import EX_UNAVAILABLE
-from pyrotorque_control.processes import Running, running_supervisord, started_at
+from pyrotorque_control.exit_codes import EX_UNAVAILABLE
+from pyrotorque_control.supervisord_process import Running, running_supervisord, started_at
 
 
 class Refused(PyrotorqueError):

@@ -11,7 +11,7 @@ from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.requests import DescribeService
 from pyrotorque.supervisord import Process, Supervisord
 from pyrotorque_control.group import Group
-from pyrotorque_control.processes import Running
+from pyrotorque_control.supervisord_process import Running
 
 # A service that hangs must not hold up the view of the others.
 _ASK_WITHIN = 1.0  # seconds

@@ -11,7 +11,7 @@ from pyrotorque.errors import StateError
 from pyrotorque.options import write_atomically, write_options
 from pyrotorque.settings import packaged_text
 from pyrotorque_control.group import Group
-from pyrotorque_control.includes import include_file, include_text
+from pyrotorque_control.rtorrent_include import include_file, include_text
 
 
 def prepare(group: Group) -> Configuration:

@@ -5,13 +5,12 @@ import time
 import click
 import msgspec
 
-from pyrotorque import supervision
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.layout import SERVICES
 from pyrotorque.options import read_options
-from pyrotorque.supervisord import Supervisord, SupervisordError
+from pyrotorque.supervisord import Supervisord, SupervisordError, launch
 from pyrotorque_control import stopping
-from pyrotorque_control.exits import EX_OK, EX_TEMPFAIL
+from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
 from pyrotorque_control.group import Group, Refused
 from pyrotorque_control.preparing import prepare
 
@@ -32,7 +31,7 @@ def background(group: Group, *, quiet: bool) -> int:
     # Its guardian ends the group when that file is gone.
     guarded = msgspec.structs.replace(group.options, guard_file=str(group.guard_file))
     prepared = prepare(Group(group.config_dir, guarded))
-    pid = supervision.start(prepared.layout, prepared.options)
+    pid = launch.start(prepared.layout, prepared.options)
     if not quiet:
         click.echo(f"pyrotorque has started, pid {pid}; its log is {prepared.layout.log_dir / 'torque.log'}")
     return EX_OK
@@ -63,12 +62,12 @@ def restart(group: Group) -> int:
     prepared = prepare(Group(group.config_dir, kept))
     supervisord = Supervisord(prepared.layout.supervisor_socket)
     if supervisord.listens():
-        supervision.restart(prepared.layout, prepared.options)
+        launch.restart(prepared.layout, prepared.options)
         _wait_until_restarted(supervisord, asked)
     else:
         # Somebody removed its socket: nobody can ask it for anything any more.
         stopping.end(found)
-        supervision.start(prepared.layout, prepared.options)
+        launch.start(prepared.layout, prepared.options)
     click.echo("pyrotorque has restarted")
     return EX_OK
 
@@ -89,6 +88,6 @@ def _wait_until_restarted(supervisord: Supervisord, asked: float) -> None:
 
 def run_once(group: Group, job: str) -> int:
     """Run one job now: by the scheduler when the group runs, else here."""
-    from pyrotorque_control.once import once
+    from pyrotorque_control.single_run import once
 
     return once(group, job)

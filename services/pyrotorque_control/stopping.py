@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import click
 
-from pyrotorque_control.exits import EX_OK, EX_TEMPFAIL, EX_UNAVAILABLE
+from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL, EX_UNAVAILABLE
 from pyrotorque_control.group import Group
-from pyrotorque_control.processes import Running, is_alive
+from pyrotorque_control.supervisord_process import Running, is_alive
 
 # supervisord gives a service 10 seconds before it kills it.
 _PATIENCE = 20.0  # seconds
@@ -38,7 +38,7 @@ def stop(group: Group) -> int:
     if not end(found):
         click.echo(f"pyrotorque: pid {found.pid} still runs after {_PATIENCE:.0f} s", err=True)
         return EX_TEMPFAIL
-    from pyrotorque_control.includes import include_file
+    from pyrotorque_control.rtorrent_include import include_file
 
     click.echo("pyrotorque has stopped")
     if group.guard_file.exists() and include_file(group.config_dir).exists():

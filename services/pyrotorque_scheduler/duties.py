@@ -56,7 +56,7 @@ def build(
     now: Moment,
     config_py: Path = Path("config.py"),
 ) -> Duties:
-    """Raises UserError for what `pyrotorque.checks` would have found; talks to nobody."""
+    """Raises UserError for what `pyrotorque.validation` would have found; talks to nobody."""
     config_fields = ConfigFields(config_py, {})
     standing, history = Standing(store), History(store)
     active = [_with_dry_run(job, settings) for job in settings.jobs if job.active]

@@ -20,8 +20,8 @@ from pyrotorque.errors import PyrotorqueError, RTorrentError, SettingsError, Sta
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options, read_options, write_atomically
 from pyrotorque.settings import Loaded, Problem, Report, SettingsProblems, digest_of, layout_of, load
-from pyrotorque.settings.kept import from_json, to_json
 from pyrotorque.settings.schema import RTorrentSettings, Settings
+from pyrotorque.settings.serialization import from_json, to_json
 
 EX_TEMPFAIL: Final = 75
 EX_CONFIG: Final = 78
@@ -70,7 +70,7 @@ def read(config_dir: Path, options: Options, *, seek: bool = False) -> Configura
     Raises SettingsProblems with everything that is wrong. Only `seek` ever talks to rTorrent: the group is also started
     from inside rTorrent's own loop, which cannot answer then.
     """
-    from pyrotorque.checks import check
+    from pyrotorque.validation import check
 
     report = Report()
     loaded = load(config_dir, options, report)
@@ -104,7 +104,7 @@ def _running(settings: RTorrentSettings) -> RTorrentSettings | None:
     Where several run, nobody but their owner knows which is meant.
     """
     from pyrotorque.rtorrent import RTorrent
-    from pyrotorque.settings.locate import listening_rtorrents
+    from pyrotorque.settings.discovery import listening_rtorrents
 
     candidates = list(listening_rtorrents())
     if len({candidate.pid for candidate in candidates}) > 1:

@@ -10,7 +10,7 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_control.findings import lacking
-from pyrotorque_control.includes import include_file, include_text
+from pyrotorque_control.rtorrent_include import include_file, include_text
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.rtorrent, pytest.mark.xdist_group("command")]

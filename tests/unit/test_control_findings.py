@@ -9,8 +9,8 @@ import pytest
 
 from pyrotorque.options import Options
 from pyrotorque.settings import load
-from pyrotorque.settings.address import loads_in
-from pyrotorque.settings.locate import Listening
+from pyrotorque.settings.discovery import Listening
+from pyrotorque.settings.rtorrent_rc import loads_in
 from pyrotorque_control.checked import CheckedJob
 from pyrotorque_control.cli import run
 from pyrotorque_control.commands.check import runs
@@ -213,5 +213,5 @@ def test_fire_times_of_another_day_have_their_date() -> None:
 def test_an_unknown_address_is_told_with_those_that_may_be_meant(
     running: list[Listening], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyrotorque.settings.locate.listening_rtorrents", lambda: iter(running))
+    monkeypatch.setattr("pyrotorque.settings.discovery.listening_rtorrents", lambda: iter(running))
     assert said in unknown_address()

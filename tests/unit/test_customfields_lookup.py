@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from pyrotorque.checks import check
 from pyrotorque.conditions import parse, parse_sort
 from pyrotorque.customfields import ConfigFields, worker_of
 from pyrotorque.errors import ConditionError
 from pyrotorque.fields import configured as configured_fields
+from pyrotorque.validation import check
 from tests.configured import configured
 
 GOOD = """

@@ -14,9 +14,9 @@ from docs.settings import COMMON, GROUP, KINDS
 from pyrotorque.events import Durable, Live
 from pyrotorque.settings import packaged_text
 from pyrotorque.settings.group import read_group
-from pyrotorque.settings.kinds import Kind
+from pyrotorque.settings.handlers import Kind
 from pyrotorque.settings.schema import CustomSettings, JobSettings, RTorrentSettings, Settings
-from pyrotorque_control import exits
+from pyrotorque_control import exit_codes
 from tests.docs_blocks import pages
 
 # Not written by anybody: the name is in the key, cmd.NAME makes `commands`, and `params` is all the rest.
@@ -76,7 +76,7 @@ def test_every_event_is_told() -> None:
 
 
 def test_every_exit_code_is_told() -> None:
-    codes = {value for name, value in vars(exits).items() if name.startswith("EX_")} | {exits.INTERRUPTED}
+    codes = {value for name, value in vars(exit_codes).items() if name.startswith("EX_")} | {exit_codes.INTERRUPTED}
     assert set(EXITS) == codes
 
 

@@ -9,11 +9,11 @@ import click
 import pytest
 
 from pyrotorque import watchini
-from pyrotorque.checks import check
 from pyrotorque.conditions import parse, parse_sort
 from pyrotorque.options import Options
 from pyrotorque.settings import load
-from pyrotorque.settings.address import address_in
+from pyrotorque.settings.rtorrent_rc import address_in
+from pyrotorque.validation import check
 from pyrotorque_control.cli import pyrotorque
 from tests.docs_blocks import Block, blocks, fences, pages
 

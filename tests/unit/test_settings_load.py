@@ -10,7 +10,6 @@ import pytest
 from pyrotorque.errors import SettingsError
 from pyrotorque.options import Options
 from pyrotorque.settings import SettingsProblems, digest_of, layout_of, load, packaged_text
-from pyrotorque.settings.kept import from_json, to_json
 from pyrotorque.settings.schema import (
     CustomSettings,
     ExporterSettings,
@@ -19,6 +18,7 @@ from pyrotorque.settings.schema import (
     StatsSettings,
     WatchSettings,
 )
+from pyrotorque.settings.serialization import from_json, to_json
 from tests.configured import MANUAL, configured, job, problems, queue
 
 # What a complete file of the earlier daemon held: every job with every setting, and all that was around them.

@@ -9,9 +9,9 @@ import msgspec
 
 from pyrotorque_control import terminal
 from pyrotorque_control.checked import Checked, CheckedJob, CheckedRTorrent, checked
-from pyrotorque_control.exits import EX_CONFIG, EX_OK
+from pyrotorque_control.exit_codes import EX_CONFIG, EX_OK
 from pyrotorque_control.group import Group
-from pyrotorque_control.includes import import_path, include_file
+from pyrotorque_control.rtorrent_include import import_path, include_file
 
 
 @click.command(short_help="Check the configuration, and try rTorrent.")

@@ -5,9 +5,8 @@ import sys
 
 import click
 
-from pyrotorque import supervision
-from pyrotorque.supervisord import Supervisord
-from pyrotorque_control.exits import EX_UNAVAILABLE
+from pyrotorque.supervisord import Supervisord, config
+from pyrotorque_control.exit_codes import EX_UNAVAILABLE
 from pyrotorque_control.group import Group, Refused
 from pyrotorque_control.terminal import complain
 
@@ -30,7 +29,7 @@ def command(group: Group, words: tuple[str, ...]) -> None:
 
     The services are exporter, guardian, scheduler and watcher. Exit codes are supervisorctl's.
     """
-    conf = supervision.control_file(group.layout)
+    conf = config.control_file(group.layout)
     if not conf.exists():
         raise Refused(f"the group in {group.config_dir} was never started: there is no {conf}", EX_UNAVAILABLE)
     if not Supervisord(group.layout.supervisor_socket).listens():

@@ -11,9 +11,9 @@ from pyrotorque.errors import MetafileError
 from pyrotorque.settings.schema import Settings, WatchSettings
 from pyrotorque.text import printable
 from pyrotorque_control import terminal
-from pyrotorque_control.exits import EX_CONFIG, EX_OK
+from pyrotorque_control.exit_codes import EX_CONFIG, EX_OK
 from pyrotorque_control.group import Group, Refused
-from pyrotorque_control.rtorrents import settings_of
+from pyrotorque_control.rtorrent import settings_of
 
 
 @dataclass(frozen=True)

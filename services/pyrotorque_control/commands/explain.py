@@ -4,8 +4,8 @@ import click
 
 from pyrotorque.requests import ExplainQueue
 from pyrotorque_control import terminal
-from pyrotorque_control.asking import asked
-from pyrotorque_control.exits import EX_OK
+from pyrotorque_control.client import asked
+from pyrotorque_control.exit_codes import EX_OK
 from pyrotorque_control.group import Group
 
 

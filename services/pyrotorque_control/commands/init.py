@@ -8,15 +8,15 @@ from pathlib import Path
 import click
 
 import pyrotorque
-from pyrotorque import supervision
 from pyrotorque.errors import LayoutError
 from pyrotorque.settings import packaged_text
-from pyrotorque.settings.address import usual_files
+from pyrotorque.settings.rtorrent_rc import usual_files
+from pyrotorque.supervisord import config
 from pyrotorque.text import printable
-from pyrotorque_control.exits import EX_OK
+from pyrotorque_control.exit_codes import EX_OK
 from pyrotorque_control.findings import OPEN_LOCAL, unknown_address
 from pyrotorque_control.group import Group
-from pyrotorque_control.includes import import_path, include_file, include_text
+from pyrotorque_control.rtorrent_include import import_path, include_file, include_text
 
 MINIMAL = """\
 # Configuration of pyrotorque. What is not set here has the default that torque.ini.default shows;
@@ -63,7 +63,7 @@ def command(group: Group) -> int:
     _write(group.config_dir / "torque.ini", lambda: minimal(address))
     _write(group.config_dir / "torque.ini.default", packaged_text)
     _write(include_file(group.config_dir), lambda: include_text(group.config_dir))
-    _write(supervision.stub_file(layout), lambda: supervision.stub(layout))
+    _write(config.stub_file(layout), lambda: config.stub(layout))
     _write(group.guard_file, str)
     click.echo(f"\nrTorrent: {printable(address.said)}")
     click.echo(f"\nAdd this line to {_rtorrent_rc()}, and start rTorrent again:\n")
@@ -96,7 +96,7 @@ class Address:
 
 def _address() -> Address:
     """From rTorrent's configuration, else from a running rTorrent."""
-    from pyrotorque.settings.locate import address_in_files, listening_rtorrents
+    from pyrotorque.settings.discovery import address_in_files, listening_rtorrents
 
     url, name = address_in_files(None)
     if url is not None:

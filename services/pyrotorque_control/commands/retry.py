@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from pyrotorque.requests import RetryMetafiles
-from pyrotorque_control.asking import tell
+from pyrotorque_control.client import tell
 from pyrotorque_control.group import Group
 
 

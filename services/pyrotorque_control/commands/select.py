@@ -14,9 +14,9 @@ from pyrotorque.settings.problems import suggestion
 from pyrotorque.settings.schema import QueueSettings, Settings
 from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
-from pyrotorque_control.exits import EX_OK
+from pyrotorque_control.exit_codes import EX_OK
 from pyrotorque_control.group import Group
-from pyrotorque_control.rtorrents import reach
+from pyrotorque_control.rtorrent import reach
 
 if TYPE_CHECKING:
     from pyrotorque.fields import Field, Kind

@@ -3,7 +3,7 @@
 import click
 
 from pyrotorque.requests import StartTorrent
-from pyrotorque_control.asking import tell
+from pyrotorque_control.client import tell
 from pyrotorque_control.group import Group
 
 

@@ -9,10 +9,10 @@ import msgspec
 from pyrotorque.errors import PyrotorqueError, SettingsError
 from pyrotorque.text import counted, printable
 from pyrotorque_control import sayings, terminal
-from pyrotorque_control.exits import EX_OK, EX_UNAVAILABLE
+from pyrotorque_control.exit_codes import EX_OK, EX_UNAVAILABLE
 from pyrotorque_control.group import Group
 from pyrotorque_control.overview import Overview, ServiceView, overview
-from pyrotorque_control.rtorrents import reach
+from pyrotorque_control.rtorrent import reach
 from pyrotorque_control.stopping import uptime
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import click
 
 from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
-from pyrotorque_control.exits import EX_OK
+from pyrotorque_control.exit_codes import EX_OK
 from pyrotorque_control.group import Group
 
 STATES: Final = ("seen", "sent", "visible", "loaded", "duplicate", "failed", "baseline")

@@ -13,12 +13,12 @@ from pyrotorque.errors import SettingsError
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options
 from pyrotorque.settings.group import FOLDERS, read_group, read_layout
+from pyrotorque.settings.handlers import settled_key
 from pyrotorque.settings.ini import Sections, parse_ini, read_ini
-from pyrotorque.settings.kept import to_json
-from pyrotorque.settings.kinds import settled_key
 from pyrotorque.settings.merge import Merged, merge
 from pyrotorque.settings.problems import Problem, Report, SettingsProblems
 from pyrotorque.settings.schema import Settings
+from pyrotorque.settings.serialization import to_json
 
 __all__ = [
     "Loaded",
@@ -69,7 +69,7 @@ def load(config_dir: Path, options: Options, report: Report | None = None) -> Lo
 
     Raises SettingsProblems with everything that is wrong, or, where a `report` is given, leaves the problems there and
     settings at their defaults in place of them. Conditions, templates and schedules are read later, by
-    `pyrotorque.checks`.
+    `pyrotorque.validation`.
     """
     collected = Report() if report is None else report
     home = config_dir.expanduser().absolute()

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options
+from pyrotorque.settings.discovery import address_in_files
 from pyrotorque.settings.ini import Entry
 from pyrotorque.settings.jobs import read_job
-from pyrotorque.settings.locate import address_in_files
 from pyrotorque.settings.merge import Merged
 from pyrotorque.settings.problems import Problem, Report, suggestion
 from pyrotorque.settings.schema import AnyJob, RTorrentSettings, Settings

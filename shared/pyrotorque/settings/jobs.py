@@ -5,8 +5,7 @@ from typing import Any, Final, cast, get_origin
 
 import msgspec
 
-from pyrotorque.settings.ini import Entry
-from pyrotorque.settings.kinds import (
+from pyrotorque.settings.handlers import (
     ALIASES,
     DROPPED,
     RETIRED,
@@ -16,6 +15,7 @@ from pyrotorque.settings.kinds import (
     kind_of,
     known_handlers,
 )
+from pyrotorque.settings.ini import Entry
 from pyrotorque.settings.problems import Problem, Report, suggestion
 from pyrotorque.settings.schema import AnyJob, CustomSettings, ExporterSettings, WatchSettings
 from pyrotorque.settings.values import coerced, truth, typed

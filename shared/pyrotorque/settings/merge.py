@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from pyrotorque.settings.handlers import kind_of
 from pyrotorque.settings.ini import DEFAULT_SECTION, Entry, Sections, interpolate
-from pyrotorque.settings.kinds import kind_of
 from pyrotorque.settings.problems import Problem, Report
 
 # Sections whose text is ours; all others (formats, themes, InfluxDB, …) belong to the tools of pyrocore.

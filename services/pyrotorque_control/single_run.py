@@ -17,8 +17,8 @@ from pyrotorque.lifecycle import Start
 from pyrotorque.requests import Answer, RunJob
 from pyrotorque.settings.problems import suggestion
 from pyrotorque.settings.schema import CustomSettings, QueueSettings, StatsSettings
-from pyrotorque_control.asking import asked
-from pyrotorque_control.exits import EX_OK, EX_TEMPFAIL, EX_USAGE
+from pyrotorque_control.client import asked
+from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL, EX_USAGE
 from pyrotorque_control.group import Group, Refused
 from pyrotorque_control.preparing import prepare
 

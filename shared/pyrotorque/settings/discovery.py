@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyrotorque.settings.address import address_in, usual_files
+from pyrotorque.settings.rtorrent_rc import address_in, usual_files
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyrotorque.settings.address import address_in
+from pyrotorque.settings.rtorrent_rc import address_in
 
 DEBIAN = """
 method.insert = cfg.basedir,  private|const|string, (cat,"/home/me/rtorrent/")

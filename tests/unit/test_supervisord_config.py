@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from supervisor.options import ServerOptions
 
-from pyrotorque import supervision
 from pyrotorque.errors import LayoutError
 from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.options import Options
+from pyrotorque.supervisord import config
 
 ODD = [
     "plain",
@@ -50,7 +50,7 @@ def prepared(folder: Path, name: str = "conf") -> Layout:
 @pytest.mark.parametrize("name", ODD)
 def test_any_usable_path_comes_out_of_supervisord_as_it_went_in(short_folder: Path, name: str) -> None:
     layout = prepared(short_folder, name)
-    found = read_back(supervision.write_programs(layout, Options(), guard_file=layout.guard_file))
+    found = read_back(config.write_programs(layout, Options(), guard_file=layout.guard_file))
     processes = {group.name: group.process_configs[0] for group in found.process_group_configs}
     assert set(processes) == set(SERVICES)
     words = shlex.split(processes["watcher"].command)
@@ -60,17 +60,17 @@ def test_any_usable_path_comes_out_of_supervisord_as_it_went_in(short_folder: Pa
     assert found.logfile == str(layout.log_dir / "torque.log")
     assert found.pidfile == str(layout.pid_file)
     assert found.umask == 0o027
-    assert [config["file"] for config in found.server_configs] == [str(layout.supervisor_socket)]
+    assert [server["file"] for server in found.server_configs] == [str(layout.supervisor_socket)]
 
 
 @pytest.mark.parametrize("name", ["a ;b", "a #b", "new\nline", "byte\udcff", "end "])
 def test_a_path_that_no_such_file_can_hold_is_refused(short_folder: Path, name: str) -> None:
     with pytest.raises(LayoutError, match="supervisord cannot use the path"):
-        supervision.write_programs(prepared(short_folder, name), Options(), guard_file=None)
+        config.write_programs(prepared(short_folder, name), Options(), guard_file=None)
 
 
 def test_every_service_is_kept_running_and_ends_with_all_its_children(short_folder: Path) -> None:
-    found = read_back(supervision.write_programs(prepared(short_folder), Options(), guard_file=None))
+    found = read_back(config.write_programs(prepared(short_folder), Options(), guard_file=None))
     for group in found.process_group_configs:
         (process,) = group.process_configs
         assert (process.stopasgroup, process.killasgroup) == (True, True)
@@ -82,7 +82,7 @@ def test_every_service_is_kept_running_and_ends_with_all_its_children(short_fold
 def test_all_logs_together_stay_below_100_mb(short_folder: Path) -> None:
     from pyrotorque_guardian.log_rotation import SHARED_BACKUPS, SHARED_MAX
 
-    found = read_back(supervision.write_programs(prepared(short_folder), Options(), guard_file=None))
+    found = read_back(config.write_programs(prepared(short_folder), Options(), guard_file=None))
     most = 2 * SHARED_MAX * (SHARED_BACKUPS + 1)
     for group in found.process_group_configs:
         (process,) = group.process_configs
@@ -95,10 +95,10 @@ def test_all_logs_together_stay_below_100_mb(short_folder: Path) -> None:
 
 def test_the_users_stub_is_used_extended_and_left_alone(short_folder: Path) -> None:
     layout = prepared(short_folder)
-    stub = supervision.stub_file(layout)
-    text = supervision.stub(layout) + "\n[program:mine]\ncommand = /bin/true\n"
+    stub = config.stub_file(layout)
+    text = config.stub(layout) + "\n[program:mine]\ncommand = /bin/true\n"
     stub.write_text(text)
-    assert supervision.write_programs(layout, Options(), guard_file=None) == stub == supervision.control_file(layout)
+    assert config.write_programs(layout, Options(), guard_file=None) == stub == config.control_file(layout)
     found = read_back(stub)
     assert {group.name for group in found.process_group_configs} == {*SERVICES, "mine"}
     assert stub.read_text() == text
@@ -106,18 +106,18 @@ def test_the_users_stub_is_used_extended_and_left_alone(short_folder: Path) -> N
 
 def test_a_stub_that_includes_nothing_of_ours_is_told(short_folder: Path) -> None:
     layout = prepared(short_folder)
-    supervision.stub_file(layout).write_text("[supervisord]\n")
+    config.stub_file(layout).write_text("[supervisord]\n")
     with pytest.raises(LayoutError, match=r"does not include run/programs\.conf"):
-        supervision.write_programs(layout, Options(), guard_file=None)
+        config.write_programs(layout, Options(), guard_file=None)
 
 
 def test_a_run_folder_elsewhere_is_found_by_the_stub_too(short_folder: Path) -> None:
     layout = Layout.below(short_folder / "conf", run_dir=short_folder / "r")
     layout.config_dir.mkdir()
-    supervision.stub_file(layout).write_text(supervision.stub(layout))
-    found = read_back(supervision.write_programs(layout, Options(), guard_file=None))
-    assert [config["file"] for config in found.server_configs] == [str(short_folder / "r" / "supervisor.sock")]
-    assert f"unix://{short_folder}/r/supervisor.sock" in supervision.stub(layout)
+    config.stub_file(layout).write_text(config.stub(layout))
+    found = read_back(config.write_programs(layout, Options(), guard_file=None))
+    assert [server["file"] for server in found.server_configs] == [str(short_folder / "r" / "supervisor.sock")]
+    assert f"unix://{short_folder}/r/supervisor.sock" in config.stub(layout)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_guard_file_counts_when_it_is_there_and_nobody_watches(
     layout.prepare()
     if there:
         layout.guard_file.touch()
-    assert (supervision.guarding(layout, Options(foreground=foreground)) is not None) == guarded
+    assert (config.active_guard_file(layout, Options(foreground=foreground)) is not None) == guarded
 
 
 def test_another_guard_file_and_pid_file_are_passed_on(short_folder: Path) -> None:
@@ -140,5 +140,5 @@ def test_another_guard_file_and_pid_file_are_passed_on(short_folder: Path) -> No
     guard, pid = short_folder / "guard", short_folder / "pid"
     guard.touch()
     options = Options(guard_file=str(guard), pid_file=str(pid))
-    assert supervision.guarding(layout, options) == guard
-    assert read_back(supervision.write_programs(layout, options, guard_file=guard)).pidfile == str(pid)
+    assert config.active_guard_file(layout, options) == guard
+    assert read_back(config.write_programs(layout, options, guard_file=guard)).pidfile == str(pid)

@@ -12,13 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pyrotorque import supervision
 from pyrotorque.errors import AlreadyRunning
 from pyrotorque.events import ServiceStateChanged, decode
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options
 from pyrotorque.outbox import told
-from pyrotorque.supervisord import Process, Supervisord, SupervisordError
+from pyrotorque.supervisord import Process, Supervisord, SupervisordError, config, launch
 from tests.processes import standins
 from tests.waiting import eventually
 
@@ -36,7 +35,7 @@ class Group:
         self.supervisord = Supervisord(self.layout.supervisor_socket)
 
     def start(self) -> int:
-        return supervision.start(self.layout, Options())
+        return launch.start(self.layout, Options())
 
     def process(self, name: str) -> Process:
         return next(process for process in self.supervisord.processes() if process.name == name)
@@ -61,7 +60,7 @@ class Group:
         return lambda: self.holder(name) not in (0, before)
 
     def ctl(self, *words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(supervision.control_file(self.layout))]
+        command = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(config.control_file(self.layout))]
         return subprocess.run([*command, *words], capture_output=True, text=True, timeout=20, check=False)
 
     def told(self) -> list[tuple[str, str, str]]:
@@ -79,8 +78,8 @@ class Group:
 
 def change_table(monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
     """Start supervisord on a process table that differs in this."""
-    table = supervision.packaged().replace(old, new)
-    monkeypatch.setattr(supervision, "packaged", lambda: table)
+    table = config.packaged().replace(old, new)
+    monkeypatch.setattr(config, "packaged", lambda: table)
 
 
 @pytest.fixture
@@ -96,16 +95,14 @@ def group(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Group
 def test_the_group_starts_answers_by_plain_names_and_stops(group: Group) -> None:
     layout = group.layout
     layout.prepare()
-    supervision.stub_file(layout).write_text(
-        supervision.stub(layout) + "\n[program:mine]\ncommand = sleep 600\nstartsecs = 0\n"
-    )
+    config.stub_file(layout).write_text(config.stub(layout) + "\n[program:mine]\ncommand = sleep 600\nstartsecs = 0\n")
     group.start()
     eventually(lambda: group.runs(*SERVICES, "mine"), timeout=20)
     shown = {line.split()[0] for line in group.ctl("status").stdout.splitlines()}
     assert shown == {*SERVICES, "mine"}
     assert "up" in group.ctl("tail", "watcher").stdout
     assert "watcher" in group.ctl("tail", "guardian").stdout
-    with pytest.raises(AlreadyRunning, match="runs already"):
+    with pytest.raises(AlreadyRunning, match="is already running"):
         group.start()
     assert "stopped" in group.ctl("stop", "watcher").stdout
     log = (layout.log_dir / "torque.log").read_text()

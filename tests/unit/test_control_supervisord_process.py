@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pyrotorque_control.processes import is_alive, running_supervisord, started_at
+from pyrotorque_control.supervisord_process import is_alive, running_supervisord, started_at
 from tests.waiting import eventually
 
 

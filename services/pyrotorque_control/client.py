@@ -7,7 +7,7 @@ import click
 from pyrotorque.configuration import last_good
 from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.requests import Answer, ExplainQueue, Request, RunJob
-from pyrotorque_control.exits import EX_TEMPFAIL, EX_USAGE
+from pyrotorque_control.exit_codes import EX_TEMPFAIL, EX_USAGE
 from pyrotorque_control.group import Group, Refused
 
 _FIRST_PATIENCE = 4.0  # seconds

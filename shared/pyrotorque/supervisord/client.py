@@ -1,4 +1,4 @@
-"""The only door to supervisord: XML-RPC over its unix socket, with a deadline on everything."""
+"""XML-RPC client for supervisord over its unix socket; every call has a deadline."""
 
 import socket
 import time
@@ -15,11 +15,11 @@ ALREADY_STARTED = 60  # one of supervisor's xmlrpc.Faults
 
 
 class SupervisordError(PyrotorqueError):
-    """supervisord does not run, or does not answer."""
+    """supervisord is not running or does not answer."""
 
 
 class SupervisordFault(SupervisordError):
-    """supervisord refused; `code` is its number."""
+    """supervisord answered with a fault; `code` is its number."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -28,7 +28,7 @@ class SupervisordFault(SupervisordError):
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One program as supervisord sees it; `started` in Unix seconds, `pid` 0 when it does not run."""
+    """State of one program; `started` in Unix seconds, `pid` 0 when it is not running."""
 
     name: str
     group: str
@@ -40,19 +40,19 @@ class Process:
 
     @property
     def full_name(self) -> str:
-        """The name that supervisord takes in calls."""
+        """The name to use in calls."""
         return f"{self.group}:{self.name}"
 
 
 class Supervisord:
-    """Talks to one supervisord; each call is a connection of its own."""
+    """Client of one supervisord; opens a connection for each call."""
 
     def __init__(self, socket_path: Path, *, timeout: float = 5.0) -> None:
         self._path = str(socket_path)
         self._timeout = timeout
 
     def listens(self) -> bool:
-        """Whether somebody listens at the socket; asks nothing and waits for nobody."""
+        """Whether a process listens on the socket; sends nothing and never blocks."""
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.setblocking(False)
@@ -72,11 +72,11 @@ class Supervisord:
         return found if isinstance(found, int) else 0
 
     def start(self, name: str) -> None:
-        """Begin to start a program; does not wait until it runs."""
+        """Start a program without waiting until it runs."""
         self.call("supervisor.startProcess", name, 0)
 
     def stop(self, name: str) -> None:
-        """Begin to stop a program; does not wait until it has stopped."""
+        """Stop a program without waiting until it has stopped."""
         self.call("supervisor.stopProcess", name, 0)
 
     def signal(self, name: str, signal: str) -> None:
@@ -86,15 +86,15 @@ class Supervisord:
         self.call("supervisor.shutdown")
 
     def restart(self) -> None:
-        """Stop everything, read the files again, start everything; the process stays."""
+        """Stop all programs, read the files again, start all programs; the supervisord process stays."""
         self.call("supervisor.restart")
 
     def call(self, method: str, *params: str | int) -> Value:
-        """Raises SupervisordError when there is no answer in time, SupervisordFault when the answer is a refusal."""
+        """Raises SupervisordError when there is no answer before the deadline, SupervisordFault for a fault."""
         try:
             return decode_answer(self._exchange(encode_call(method, params)))
         except RTorrentFault as fault:
-            raise SupervisordFault(f"supervisord refuses {method}{params}: {fault}", fault.code) from fault
+            raise SupervisordFault(f"supervisord refused {method}{params}: {fault}", fault.code) from fault
         except (OSError, RTorrentError) as error:
             why = getattr(error, "strerror", "") or error
             raise SupervisordError(f"supervisord at {printable(self._path)} does not answer {method}: {why}") from error
@@ -110,7 +110,7 @@ class Supervisord:
         status, _, rest = answer.partition(b"\r\n")
         _, _, content = rest.partition(b"\r\n\r\n")
         if status.split(b" ")[1:2] != [b"200"]:
-            raise OSError(0, f"it says {printable(status)}")
+            raise OSError(0, f"unexpected HTTP status {printable(status)}")
         return content
 
 
@@ -120,7 +120,7 @@ def _read_all(connection: socket.socket, deadline: float) -> bytes:
     while size < _ANSWER_MAX:
         left = deadline - time.monotonic()
         if left <= 0:
-            raise TimeoutError(0, "no answer in time")
+            raise TimeoutError(0, "no answer before the deadline")
         connection.settimeout(left)
         part = connection.recv(65536)
         if not part:
