@@ -20,7 +20,7 @@ from pyrotorque_scheduler.metrics import Metrics
 from pyrotorque_scheduler.moments import Moment
 from pyrotorque_scheduler.tables import MIGRATIONS
 from pyrotorque_scheduler.telling import Teller
-from pyrotorque_scheduler.workers.workers import Workers
+from pyrotorque_scheduler.workers.pool import Workers
 from tests.waiting import eventually
 
 

@@ -47,7 +47,7 @@ def once(group: Group, name: str) -> int:
 
 def _run_custom(configuration: Configuration, job: CustomSettings) -> Answer:
     """A job of the user has a process of its own anyway: it needs no scheduler."""
-    from pyrotorque.jobs.probing import run_alone
+    from pyrotorque.workers.trial import run_alone
 
     logs.configure(configuration.settings.log_level, "scheduler", configuration.layout)
     failure = run_alone(job, configuration.settings, configuration.layout)

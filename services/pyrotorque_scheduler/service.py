@@ -27,7 +27,7 @@ from pyrotorque_scheduler.reach import Reach
 from pyrotorque_scheduler.reporting import Reporting
 from pyrotorque_scheduler.tables import MIGRATIONS
 from pyrotorque_scheduler.telling import Teller
-from pyrotorque_scheduler.workers.workers import Workers
+from pyrotorque_scheduler.workers.pool import Workers
 
 log = logging.getLogger(__name__)
 

@@ -194,7 +194,7 @@ def _of_making(loaded: Loaded, known: list[Problem]) -> Iterator[tuple[Problem, 
     jobs = [job for job in customs if job.active and job.name not in wrong]
     if not jobs:
         return
-    from pyrotorque.jobs.probing import complaints
+    from pyrotorque.workers.trial import complaints
 
     for name, complaint in complaints(jobs, loaded.settings, loaded.layout).items():
         text = complaint.text if complaint.configured_wrong else f"{complaint.text}; the job fails until that is mended"

@@ -16,11 +16,11 @@ from demo.group import REPOSITORY
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.events import TorrentCompleted
-from pyrotorque.jobs import JobConfig, surroundings
-from pyrotorque.jobs.locating import job_class
-from pyrotorque.jobs.preparing import config_of
+from pyrotorque.jobs import JobConfig, context
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import CustomSettings, Settings, WatchSettings
+from pyrotorque.workers.handlers import job_class
+from pyrotorque.workers.preparation import config_of
 from tests import recipes
 from tests.configured import settings_for
 from tests.dropping import drop
@@ -178,7 +178,7 @@ def test_handled_metafiles_are_put_away(rtorrent: PrivateRTorrent, home: Path) -
 def job_of(settings: Settings, name: str, folder: Path) -> Any:
     (found,) = (job for job in settings.jobs if job.name == name)
     assert isinstance(found, CustomSettings)
-    surroundings.enter(surroundings.Surroundings(state_dir=folder / "state", url=settings.rtorrent.url))
+    context.enter(context.Surroundings(state_dir=folder / "state", url=settings.rtorrent.url))
     return job_class(found.handler, folder / "jobs")(JobConfig(config_of(found, settings)))
 
 

@@ -10,7 +10,7 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
 from pyrotorque.events import LoadFailed, TorrentCompleted
-from pyrotorque.jobs import Job, JobConfig, surroundings
+from pyrotorque.jobs import Job, JobConfig, context
 from pyrotorque.jobs.action import Action
 from pyrotorque.jobs.itemcommand import ItemCommand
 from pyrotorque.rtorrent import RTorrent
@@ -21,7 +21,7 @@ from tests.waiting import eventually
 def items(rtorrent: PrivateRTorrent) -> dict[str, str]:
     """Two stopped items: hashes by name."""
     client = RTorrent(rtorrent.url)
-    surroundings.enter(surroundings.Surroundings(url=rtorrent.url))
+    context.enter(context.Surroundings(url=rtorrent.url))
     made = {}
     for name in ("one", "two"):
         metafile = make_metafile(name, announce="udp://127.0.0.1:1/announce")

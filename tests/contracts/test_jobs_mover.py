@@ -15,8 +15,8 @@ import pytest
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
-from pyrotorque.jobs import JobConfig, mover, surroundings
-from pyrotorque.jobs.moving import copying, journal, placing
+from pyrotorque.jobs import JobConfig, context, move_journal, mover, tree_copy
+from pyrotorque.jobs.moving import placing
 from pyrotorque.rtorrent import RTorrent
 from tests.waiting import eventually
 
@@ -58,7 +58,7 @@ class Scene:
         return rows == [(self.hash, "1", "1", "0")]
 
     def job(self, **more: Any) -> mover.Mover:
-        surroundings.enter(surroundings.Surroundings(state_dir=self.folder / "state", url=self.client_url))
+        context.enter(context.Surroundings(state_dir=self.folder / "state", url=self.client_url))
         return mover.Mover(JobConfig({"job_name": "move", "schedule": "minute=*", **more}))
 
     @property
@@ -135,10 +135,10 @@ def killing(monkeypatch: pytest.MonkeyPatch, job: mover.Mover, at: int) -> Calla
         return counted
 
     monkeypatch.setattr(mover, "rename", wrapped(placing.rename))
-    monkeypatch.setattr(mover, "copy_tree", wrapped(copying.copy_tree))
-    monkeypatch.setattr(mover, "remove_copied", wrapped(copying.remove_copied))
-    monkeypatch.setattr(journal.Journal, "note", wrapped(journal.Journal.note))
-    monkeypatch.setattr(journal.Journal, "drop", wrapped(journal.Journal.drop))
+    monkeypatch.setattr(mover, "copy_tree", wrapped(tree_copy.copy_tree))
+    monkeypatch.setattr(mover, "remove_copied", wrapped(tree_copy.remove_copied))
+    monkeypatch.setattr(move_journal.Journal, "note", wrapped(move_journal.Journal.note))
+    monkeypatch.setattr(move_journal.Journal, "drop", wrapped(move_journal.Journal.drop))
     monkeypatch.setattr(job.rtorrent, "call", wrapped(job.rtorrent.call))
     return lambda: reached[0]
 

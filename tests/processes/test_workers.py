@@ -192,7 +192,7 @@ import os, sys
 if "pyrotorque_scheduler" in sys.orig_argv:
     import threading
     from pyrotorque_scheduler import service
-    from pyrotorque_scheduler.workers.workers import Workers
+    from pyrotorque_scheduler.workers.pool import Workers
 
     def serve(self, before=Workers.serve):
         if os.path.exists({trap!r}):

@@ -9,16 +9,16 @@ import pytest
 from demo.group import REPOSITORY
 from pyrotorque import configuration
 from pyrotorque.events import Durable, LoadFailed
-from pyrotorque.jobs import JobConfig, surroundings
+from pyrotorque.jobs import JobConfig, context
 from pyrotorque.jobs.command import Command
 from pyrotorque.jobs.eventnames import namespace_of
 from pyrotorque.jobs.itemcommand import ItemCommand
-from pyrotorque.jobs.locating import job_class
 from pyrotorque.jobs.mover import Mover
 from pyrotorque.jobs.notify import Notify
-from pyrotorque.jobs.preparing import config_of
 from pyrotorque.options import Options
 from pyrotorque.settings.schema import CustomSettings, Settings
+from pyrotorque.workers.handlers import job_class
+from pyrotorque.workers.preparation import config_of
 
 TEXT = (REPOSITORY / "docs/jobs.md").read_text()
 INI = re.findall(r"```ini\n(.*?)```", TEXT, re.DOTALL)
@@ -77,7 +77,7 @@ def test_the_job_of_the_example_counts_and_remembers(
 
 
 def test_the_commands_of_the_examples(settings: Settings) -> None:
-    surroundings.enter(surroundings.Surroundings())
+    context.enter(context.Surroundings())
     backup = Command(config(settings, "backup"))
     argv = backup._program._what.argv({})  # pyright: ignore[reportPrivateUsage]
     assert argv == ["tar", "-C", "/var/torrent", "-czf", "/tmp/session.tar.gz", "session"]

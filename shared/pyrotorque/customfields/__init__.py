@@ -11,8 +11,8 @@ def is_big(item):
 `item` answers the fields named in `needs`, and `hash`. What the function raises makes the value unknown for that item.
 """
 
-from pyrotorque.customfields.declaring import field
-from pyrotorque.customfields.lookup import ConfigFields, worker_of
+from pyrotorque.customfields.config_fields import ConfigFields, worker_of
+from pyrotorque.customfields.declaration import field
 from pyrotorque.customfields.worker import CustomFieldWorker, Declared
 
 __all__ = ["ConfigFields", "CustomFieldWorker", "Declared", "field", "worker_of"]

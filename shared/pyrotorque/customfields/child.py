@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
-from pyrotorque.customfields.declaring import MARK, Declaration
+from pyrotorque.customfields.declaration import MARK, Declaration
 
 _PDEATHSIG: Final = 1
 Compute = Callable[[Any], Any]

@@ -6,8 +6,8 @@ from typing import Any, Final
 from pyrotorque.errors import UserError
 from pyrotorque.items import Item
 from pyrotorque.jobs.arguments import compile_text
-from pyrotorque.jobs.itemjob import ItemJob
-from pyrotorque.jobs.settings import required_text, text_of
+from pyrotorque.jobs.item_job import ItemJob
+from pyrotorque.jobs.params import required_text, text_of
 from pyrotorque.text import printable
 
 Call = tuple[str, tuple[str | int, ...]]

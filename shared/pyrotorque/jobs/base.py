@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyrotorque.errors import UserError
 from pyrotorque.events import Event, JobReported
-from pyrotorque.jobs.surroundings import Surroundings, current
+from pyrotorque.jobs.context import Surroundings, current
 from pyrotorque.text import printable
 
 if TYPE_CHECKING:

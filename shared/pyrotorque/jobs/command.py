@@ -10,7 +10,7 @@ from pyrotorque.jobs import programs
 from pyrotorque.jobs.arguments import ShellText, Vector, compile_command
 from pyrotorque.jobs.base import Job
 from pyrotorque.jobs.eventnames import NAMES, namespace_of
-from pyrotorque.jobs.settings import required_text, seconds_of, text_of, truth_of
+from pyrotorque.jobs.params import required_text, seconds_of, text_of, truth_of
 from pyrotorque.text import printable
 
 

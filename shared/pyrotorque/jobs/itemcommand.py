@@ -5,7 +5,7 @@ from typing import Any
 
 from pyrotorque.items import Item
 from pyrotorque.jobs.command import Program
-from pyrotorque.jobs.itemjob import ItemJob
+from pyrotorque.jobs.item_job import ItemJob
 
 
 class ItemCommand(ItemJob):

@@ -17,11 +17,11 @@ from pyrotorque.errors import PyrotorqueError, RTorrentFault, UserError
 from pyrotorque.events import Event
 from pyrotorque.items import Item
 from pyrotorque.jobs.arguments import compile_text
-from pyrotorque.jobs.itemjob import ItemJob
-from pyrotorque.jobs.moving.copying import OutOfTime, copy_tree, is_copied, remove_copied, remove_tree
-from pyrotorque.jobs.moving.journal import Journal, Move, path_hex, sync_folder
+from pyrotorque.jobs.item_job import ItemJob
+from pyrotorque.jobs.move_journal import Journal, Move, path_hex, sync_folder
 from pyrotorque.jobs.moving.placing import rename
-from pyrotorque.jobs.settings import text_of
+from pyrotorque.jobs.params import text_of
+from pyrotorque.jobs.tree_copy import OutOfTime, copy_tree, is_copied, remove_copied, remove_tree
 from pyrotorque.text import printable
 
 _CONDITION: Final = "is_complete=yes custom_targetdir=/./"

@@ -15,7 +15,7 @@ from pyrotorque.jobs.arguments import compile_text
 from pyrotorque.jobs.base import Job
 from pyrotorque.jobs.command import Program
 from pyrotorque.jobs.eventnames import NAMES, as_json, namespace_of
-from pyrotorque.jobs.settings import seconds_of, text_of, whole_of
+from pyrotorque.jobs.params import seconds_of, text_of, whole_of
 from pyrotorque.text import encode_json, printable
 
 _PAUSES: Final = (0.5, 2.0, 5.0)

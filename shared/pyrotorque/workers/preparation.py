@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pyrotorque.jobs.messages import Prepare
 from pyrotorque.layout import Layout
 from pyrotorque.settings.schema import CustomSettings, Settings
+from pyrotorque.workers.messages import Prepare
 
 Stamp: TypeAlias = tuple[tuple[str, int, int], ...]
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pyrotorque.jobs.messages import TEXT_MAX
+from pyrotorque.workers.messages import TEXT_MAX
 from pyrotorque_scheduler.agenda import Bucket
 from pyrotorque_scheduler.naming import logger_of
 

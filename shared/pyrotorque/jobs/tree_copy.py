@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from pyrotorque.errors import UserError
-from pyrotorque.jobs.moving.journal import sync_folder
+from pyrotorque.jobs.move_journal import sync_folder
 from pyrotorque.text import printable
 
 _BLOCK: Final = 4 << 20

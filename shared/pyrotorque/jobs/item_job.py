@@ -9,7 +9,7 @@ from pyrotorque.events import Event
 from pyrotorque.fields import field
 from pyrotorque.items import Item
 from pyrotorque.jobs.base import Job
-from pyrotorque.jobs.settings import text_of, whole_of
+from pyrotorque.jobs.params import text_of, whole_of
 from pyrotorque.text import printable
 
 _TOLD_MAX = 5

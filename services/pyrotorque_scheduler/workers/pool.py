@@ -8,7 +8,6 @@ from typing import Final
 
 from pyrotorque.bus import Asked, Bus, Gap
 from pyrotorque.events import Delivery, Fact, JobFailed, JobFinished, Live
-from pyrotorque.jobs.preparing import Stamp, prepared, stamp_of
 from pyrotorque.layout import Layout
 from pyrotorque.logs import owner
 from pyrotorque.outbox import Cursors
@@ -16,12 +15,13 @@ from pyrotorque.requests import Answer, Request, RunJob
 from pyrotorque.settings.schema import CustomSettings, Settings
 from pyrotorque.store import Store
 from pyrotorque.text import printable
+from pyrotorque.workers.preparation import Stamp, prepared, stamp_of
 from pyrotorque_scheduler.agenda import NEVER
 from pyrotorque_scheduler.duties import Duties
 from pyrotorque_scheduler.telling import Teller
-from pyrotorque_scheduler.workers.eventruns import EventRuns
+from pyrotorque_scheduler.workers.event_runs import EventRuns
 from pyrotorque_scheduler.workers.following import followed
-from pyrotorque_scheduler.workers.jobworker import Ended, JobWorker, Task
+from pyrotorque_scheduler.workers.job_worker import Ended, JobWorker, Task
 
 log = logging.getLogger("pyrotorque_scheduler.jobs")
 

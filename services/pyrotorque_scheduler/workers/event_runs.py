@@ -15,7 +15,7 @@ import msgspec
 from pyrotorque.events import Event
 from pyrotorque.store import Store
 from pyrotorque_scheduler.telling import Routes, encode_event
-from pyrotorque_scheduler.workers.jobworker import Task
+from pyrotorque_scheduler.workers.job_worker import Task
 
 ATTEMPTS_MAX: Final = 3
 PENDING_MAX: Final = 20_000

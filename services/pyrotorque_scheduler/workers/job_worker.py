@@ -10,7 +10,8 @@ import msgspec
 
 from pyrotorque.errors import StateError
 from pyrotorque.events import JobReported
-from pyrotorque.jobs.messages import (
+from pyrotorque.settings.schema import CustomSettings
+from pyrotorque.workers.messages import (
     PUBLISHED_MAX,
     Finished,
     FromWorker,
@@ -22,10 +23,9 @@ from pyrotorque.jobs.messages import (
     Said,
     Stop,
 )
-from pyrotorque.jobs.process import Heard, JobProcess
-from pyrotorque.settings.schema import CustomSettings
+from pyrotorque.workers.process import Heard, JobProcess
 from pyrotorque_scheduler.agenda import NEVER, Cause
-from pyrotorque_scheduler.workers.lines import Lines
+from pyrotorque_scheduler.workers.job_log import Lines
 
 STARTS_WITHIN: Final = 30.0
 # The last words of a process that has ended: so many looks at what it printed.

@@ -16,7 +16,7 @@ from typing import Final, Literal
 import msgspec
 
 from pyrotorque.errors import StateError
-from pyrotorque.jobs.messages import LINE_MAX, FromWorker, Message, Prepare, from_worker, line
+from pyrotorque.workers.messages import LINE_MAX, FromWorker, Message, Prepare, from_worker, line
 
 # So much is read from one worker in one turn of the loop: others have their turn in between.
 _READ_MAX: Final = 256 << 10
@@ -114,7 +114,7 @@ class JobProcess:
         passed = [theirs.fileno(), *([mark] if mark >= 0 else [])]
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pyrotorque.jobs.child", str(theirs.fileno()), str(mark), str(os.getpid())],
+                [sys.executable, "-m", "pyrotorque.workers.child", str(theirs.fileno()), str(mark), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=their_output,
                 stderr=their_output,
