@@ -29,11 +29,11 @@ from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import RTorrentSettings, Settings, WatchSettings
 from pyrotorque.store import open_store
 from pyrotorque_watcher.ledger import Ledger, Seen
-from pyrotorque_watcher.plan import Plan, verb
-from pyrotorque_watcher.prepare import prepare
-from pyrotorque_watcher.recipes import JobRecipes
-from pyrotorque_watcher.tables import MIGRATIONS
-from pyrotorque_watcher.walk import look
+from pyrotorque_watcher.load.plan import Plan, verb
+from pyrotorque_watcher.load.prepare import prepare
+from pyrotorque_watcher.load.recipes import JobRecipes
+from pyrotorque_watcher.rows import MIGRATIONS
+from pyrotorque_watcher.scan.files import look
 
 SEEN_HOOK = 'method.set_key = event.download.inserted_new, bench, "d.custom.set=bench_seen,(cat,(system.time_usec))"\n'
 PYROSIMPLE = REPOSITORY / ".venv-pyrosimple" / "bin" / "pyrotorque"

@@ -18,8 +18,8 @@ from pyrotorque.outbox import Outbox
 from pyrotorque.settings.schema import RTorrentSettings, Settings, WatchSettings
 from pyrotorque.store import Store, open_store
 from pyrotorque_watcher.ledger import Row, all_rows
+from pyrotorque_watcher.rows import MIGRATIONS
 from pyrotorque_watcher.service import Watcher
-from pyrotorque_watcher.tables import MIGRATIONS
 from tests.dropping import drop
 
 HANDLER = "pyrocore.torrent.watch:TreeWatch"

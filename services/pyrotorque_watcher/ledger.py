@@ -11,8 +11,8 @@ import msgspec
 
 from pyrotorque.store import Store
 from pyrotorque.text import printable
-from pyrotorque_watcher.reconcile import Known, State
-from pyrotorque_watcher.walk import Found, inside, is_metafile
+from pyrotorque_watcher.scan.files import Found, inside, is_metafile
+from pyrotorque_watcher.scan.reconcile import Known, State
 
 _KNOWN = "path, size, mtime_ns, ctime_ns, device, inode, state, kind, gone != 0, info_hash"
 _ROW = (

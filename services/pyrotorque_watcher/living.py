@@ -4,9 +4,9 @@ from pyrotorque.bus import Bus
 from pyrotorque.lifecycle import Start, running
 from pyrotorque.outbox import Outbox
 from pyrotorque.store import open_store
+from pyrotorque_watcher.rows import MIGRATIONS
 from pyrotorque_watcher.service import Watcher
 from pyrotorque_watcher.started import group_started
-from pyrotorque_watcher.tables import MIGRATIONS
 
 SERVICE = "watcher"
 

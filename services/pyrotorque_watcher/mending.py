@@ -4,9 +4,9 @@ import logging
 
 from pyrotorque.errors import UserError
 from pyrotorque.text import counted, printable
-from pyrotorque_watcher.job import TreeJob
 from pyrotorque_watcher.ledger import Ledger
-from pyrotorque_watcher.recipes import JobRecipes
+from pyrotorque_watcher.load.recipes import JobRecipes
+from pyrotorque_watcher.scan.scanner import TreeJob
 
 log = logging.getLogger(__name__)
 

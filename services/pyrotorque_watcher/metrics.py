@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pyrotorque.events import LoadFailure, LoadMode
 from pyrotorque.totals import Totals
 from pyrotorque_watcher.ledger import Ledger
-from pyrotorque_watcher.tree import watches_limit
+from pyrotorque_watcher.scan.inotify import watches_limit
 
 _EVENTS = ("close_write", "moved_to", "moved_from", "create", "delete", "overflow", "other")
 _MODES: tuple[LoadMode, ...] = ("start", "normal", "queued")

@@ -20,19 +20,19 @@ from pyrotorque.schedule import parse_schedule
 from pyrotorque.settings.schema import Settings, WatchSettings
 from pyrotorque.store import Store
 from pyrotorque.totals import Totals
-from pyrotorque_watcher.afterwards import Afterwards
-from pyrotorque_watcher.answers import answer
-from pyrotorque_watcher.disposal import Disposer
-from pyrotorque_watcher.durable import Durability
-from pyrotorque_watcher.job import TreeJob
 from pyrotorque_watcher.ledger import Ledger
-from pyrotorque_watcher.loader import Loader
+from pyrotorque_watcher.load.loader import Loader
+from pyrotorque_watcher.load.outcomes import Outcomes
+from pyrotorque_watcher.load.prepare import Client
+from pyrotorque_watcher.load.recipes import JobRecipes
 from pyrotorque_watcher.mending import heed
 from pyrotorque_watcher.metrics import Metrics
-from pyrotorque_watcher.outcomes import Outcomes
-from pyrotorque_watcher.prepare import Client
-from pyrotorque_watcher.recipes import JobRecipes
 from pyrotorque_watcher.reports import ANYWAY, CHANGED, Reports
+from pyrotorque_watcher.requests import answer
+from pyrotorque_watcher.scan.scanner import TreeJob
+from pyrotorque_watcher.settle.afterwards import Afterwards
+from pyrotorque_watcher.settle.disposal import Disposer
+from pyrotorque_watcher.settle.durability import Durability
 from pyrotorque_watcher.started import written
 
 log = logging.getLogger(__name__)

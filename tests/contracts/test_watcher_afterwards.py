@@ -13,7 +13,7 @@ import pytest
 from demo.metafiles import info_hash
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque_watcher.walk import filesystem, read_mounts
+from pyrotorque_watcher.scan.files import filesystem, read_mounts
 from tests.dropping import drop, items
 from tests.watching import Watching, job
 

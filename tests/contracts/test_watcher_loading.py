@@ -16,7 +16,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.requests import Answer, DescribeService, PauseJob, Request, RetryMetafiles
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque_watcher.answers import answer
+from pyrotorque_watcher.requests import answer
 from tests.dropping import drop, items, touch
 from tests.watching import Watching, job
 

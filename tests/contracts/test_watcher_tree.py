@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from demo.metafiles import info_hash, make_metafile
-from pyrotorque_watcher.tree import Kind, Tree, WatchLimit
-from pyrotorque_watcher.walk import Listing, is_metafile, listing
+from pyrotorque_watcher.scan.files import Listing, is_metafile, listing
+from pyrotorque_watcher.scan.inotify import Kind, Tree, WatchLimit
 from tests.dropping import drop, touch
 from tests.watching import Watching, job
 
@@ -224,7 +224,7 @@ def test_the_baseline_of_a_root_that_cannot_be_read_yet_is_made_when_it_can(
 
     with Watching(short_folder, job(root), group_started=time.time() + 1) as watching:
         with monkeypatch.context() as patch:
-            patch.setattr("pyrotorque_watcher.rounds.listing", refused)
+            patch.setattr("pyrotorque_watcher.scan.walk.listing", refused)
             watching.settle()
         watching.watcher.jobs[0].walk_all("manual")
         watching.until(lambda: watching.state(old) == "baseline")
@@ -284,7 +284,7 @@ def test_a_tree_moved_in_as_the_first_look_ends_is_no_baseline(
             (short_folder / "elsewhere").rename(root / "here")  # watched already, not yet listed
         return listing(folder, follow=follow)
 
-    monkeypatch.setattr("pyrotorque_watcher.rounds.listing", slow)
+    monkeypatch.setattr("pyrotorque_watcher.scan.walk.listing", slow)
     with Watching(short_folder, job(root), group_started=time.time() + 5) as watching:
         watching.turn()
         monkeypatch.undo()

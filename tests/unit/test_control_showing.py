@@ -16,7 +16,7 @@ from pyrotorque.store import open_store
 from pyrotorque_control.commands.status import shown
 from pyrotorque_control.overview import Overview, ServiceView
 from pyrotorque_control.terminal import aligned, console
-from pyrotorque_watcher.tables import MIGRATIONS
+from pyrotorque_watcher.rows import MIGRATIONS
 from tests.commanding import Command
 from tests.waiting import eventually
 

@@ -15,7 +15,7 @@ from pyrotorque.outbox import NOWHERE, Mark, Outbox
 from pyrotorque.store import Store, open_store
 from pyrotorque_exporter import state
 from pyrotorque_scheduler import tables
-from pyrotorque_watcher import tables as watcher_tables
+from pyrotorque_watcher import rows as watcher_rows
 
 TABLES = ("CREATE TABLE effects (number INTEGER PRIMARY KEY)",)
 COUNT = 60
@@ -105,7 +105,7 @@ def test_what_was_lost_is_said_to_its_owner(tmp_path: Path, caplog: pytest.LogCa
 
 @pytest.mark.parametrize(
     "migrations",
-    [watcher_tables.MIGRATIONS, tables.MIGRATIONS, state.MIGRATIONS],
+    [watcher_rows.MIGRATIONS, tables.MIGRATIONS, state.MIGRATIONS],
     ids=["watcher", "scheduler", "exporter"],
 )
 def test_the_file_of_every_older_version_becomes_the_newest(migrations: Sequence[str], tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyrotorque_watcher.durable import Fate, fate
+from pyrotorque_watcher.settle.durability import Fate, fate
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyrotorque_watcher.flags import Load, Wanted, load_for, path_flags
+from pyrotorque_watcher.load.flags import Load, Wanted, load_for, path_flags
 
 ROOT = b"/home/start/watch"
 

@@ -8,9 +8,9 @@ import pytest
 
 from pyrotorque.store import Store, open_store
 from pyrotorque_watcher.ledger import Ledger, Seen
-from pyrotorque_watcher.reconcile import PENDING
-from pyrotorque_watcher.tables import MIGRATIONS
-from pyrotorque_watcher.walk import Found
+from pyrotorque_watcher.rows import MIGRATIONS
+from pyrotorque_watcher.scan.files import Found
+from pyrotorque_watcher.scan.reconcile import PENDING
 
 NOW = 1_700_000_000.0
 

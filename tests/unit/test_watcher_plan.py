@@ -2,9 +2,9 @@
 
 import pytest
 
-from pyrotorque_watcher.flags import Load
-from pyrotorque_watcher.marks import one_mark
-from pyrotorque_watcher.plan import commands_for, globs, mapped, said, verb
+from pyrotorque_watcher.load.flags import Load
+from pyrotorque_watcher.load.marks import one_mark
+from pyrotorque_watcher.load.plan import commands_for, globs, mapped, said, verb
 
 MARK = b"d.custom.set=pyrotorque,abc"
 TIE = b'd.tied_to_file.set="/w/x.torrent"'

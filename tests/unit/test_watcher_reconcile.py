@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pyrotorque_watcher.reconcile import Decision, Known, Situation, State, Verdict, decide
-from pyrotorque_watcher.walk import Found
+from pyrotorque_watcher.scan.files import Found
+from pyrotorque_watcher.scan.reconcile import Decision, Known, Situation, State, Verdict, decide
 
 FOUND = Found(b"/w/b.torrent", size=10, mtime_ns=100, ctime_ns=500, device=1, inode=7, links=1)
 NEVER = Situation()

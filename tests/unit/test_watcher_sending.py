@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from pyrotorque.rtorrent.xml import Param, encode_call, size_bound
-from pyrotorque_watcher.flags import Load
 from pyrotorque_watcher.ledger import Row
-from pyrotorque_watcher.plan import Plan, Torrent
-from pyrotorque_watcher.prepare import Ready
-from pyrotorque_watcher.sending import PARCEL, enough, parcel
+from pyrotorque_watcher.load.flags import Load
+from pyrotorque_watcher.load.plan import Plan, Torrent
+from pyrotorque_watcher.load.prepare import Ready
+from pyrotorque_watcher.load.rtorrent_items import PARCEL, enough, parcel
 from tests.watching import job
 
 

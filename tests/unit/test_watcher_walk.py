@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pyrotorque_watcher.inis import folders_between
-from pyrotorque_watcher.sight import Sight
-from pyrotorque_watcher.started import group_started, process_started
-from pyrotorque_watcher.walk import (
+from pyrotorque_watcher.load.visibility import Sight
+from pyrotorque_watcher.load.watch_ini import folders_between
+from pyrotorque_watcher.scan.files import (
     deafness,
     filesystem,
     inside,
@@ -19,6 +18,7 @@ from pyrotorque_watcher.walk import (
     look,
     nearest_root,
 )
+from pyrotorque_watcher.started import group_started, process_started
 
 MOUNTS = """\
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw

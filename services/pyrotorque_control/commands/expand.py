@@ -76,9 +76,9 @@ def _watch(settings: Settings, path: Path, name: str | None) -> tuple[WatchSetti
 def expand(place: Place, job: WatchSettings, settings: Settings, templates: Path) -> Expanded:
     """Raises MetafileError, TemplateError or CommandRefused as the load would, and for a broken watch.ini."""
     from pyrotorque.metafile import take
-    from pyrotorque_watcher.flags import load_for, path_flags
-    from pyrotorque_watcher.recipes import JobRecipes
-    from pyrotorque_watcher.torrents import torrents_of
+    from pyrotorque_watcher.load.flags import load_for, path_flags
+    from pyrotorque_watcher.load.recipes import JobRecipes
+    from pyrotorque_watcher.scan.content import torrents_of
 
     path = Path(os.fsdecode(place.path))
     try:

@@ -6,7 +6,7 @@ from typing import Final
 
 from pyrotorque.loadcommands.quoting import quoted
 from pyrotorque.text import printable
-from pyrotorque_watcher.flags import Load
+from pyrotorque_watcher.load.flags import Load
 
 # The item's custom value that says who loaded it: the ledger's token, with a dot as long as commands are to follow.
 MARK: Final = "pyrotorque"

@@ -8,10 +8,10 @@ from typing import Final
 from pyrotorque.errors import RequestTooLarge, RTorrentFault
 from pyrotorque.rtorrent import Call, RTorrent
 from pyrotorque.text import printable
-from pyrotorque_watcher.marks import cut_tie, replace_broken
-from pyrotorque_watcher.plan import globs, mapped, verb
-from pyrotorque_watcher.prepare import Ready, Refused
-from pyrotorque_watcher.sight import Sight
+from pyrotorque_watcher.load.marks import cut_tie, replace_broken
+from pyrotorque_watcher.load.plan import globs, mapped, verb
+from pyrotorque_watcher.load.prepare import Ready, Refused
+from pyrotorque_watcher.load.visibility import Sight
 
 PARCEL: Final = 8  # loads in one request: some milliseconds of rTorrent's time
 PARCEL_BYTES: Final = 192 * 1024  # of metafiles in it, so that it stays far below rTorrent's default limit

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_watcher.ledger import Row
-from pyrotorque_watcher.plan import MARK, Plan
+from pyrotorque_watcher.load.plan import MARK, Plan
 
 
 def marks_of(rtorrent: RTorrent, rows: Sequence[Row]) -> list[str | None]:

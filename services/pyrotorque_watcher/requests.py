@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.requests import Answer, DescribeService, Request, RetryMetafiles
 from pyrotorque.text import counted, printable
-from pyrotorque_watcher.job import TreeJob
 from pyrotorque_watcher.ledger import Ledger
-from pyrotorque_watcher.loader import Loader
+from pyrotorque_watcher.load.loader import Loader
+from pyrotorque_watcher.scan.scanner import TreeJob
 
 
 def answer(request: Request, ledger: Ledger, jobs: Sequence[TreeJob], loader: Loader | None) -> Answer:

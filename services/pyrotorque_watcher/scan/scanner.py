@@ -11,12 +11,7 @@ from pyrotorque.settings.schema import WatchSettings
 from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.metrics import Metrics
-from pyrotorque_watcher.reconcile import PENDING, Situation, Verdict
-from pyrotorque_watcher.roots import Root
-from pyrotorque_watcher.rounds import Cause, Round
-from pyrotorque_watcher.sightings import QUIET, Sightings
-from pyrotorque_watcher.tree import Change, Kind, Tree, WatchLimit
-from pyrotorque_watcher.walk import (
+from pyrotorque_watcher.scan.files import (
     WATCH_INI,
     deafness,
     is_metafile,
@@ -25,6 +20,11 @@ from pyrotorque_watcher.walk import (
     nearest_root,
     read_mounts,
 )
+from pyrotorque_watcher.scan.inotify import Change, Kind, Tree, WatchLimit
+from pyrotorque_watcher.scan.reconcile import PENDING, Situation, Verdict
+from pyrotorque_watcher.scan.roots import Root
+from pyrotorque_watcher.scan.sightings import QUIET, Sightings
+from pyrotorque_watcher.scan.walk import Cause, Round
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from pyrotorque.rtorrent import Param, Value
 from pyrotorque.settings.schema import Disposal, WatchSettings
 from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger, Row
-from pyrotorque_watcher.plan import mapped
-from pyrotorque_watcher.walk import inside, look
+from pyrotorque_watcher.load.plan import mapped
+from pyrotorque_watcher.scan.files import inside, look
 
 log = logging.getLogger(__name__)
 

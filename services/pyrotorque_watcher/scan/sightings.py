@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger, Seen
-from pyrotorque_watcher.reconcile import Decision, Known, Situation, Verdict, decide
-from pyrotorque_watcher.torrents import first_hash
-from pyrotorque_watcher.walk import Found, look
+from pyrotorque_watcher.scan.content import first_hash
+from pyrotorque_watcher.scan.files import Found, look
+from pyrotorque_watcher.scan.reconcile import Decision, Known, Situation, Verdict, decide
 
 log = logging.getLogger(__name__)
 

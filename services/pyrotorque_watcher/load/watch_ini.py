@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyrotorque.errors import UserError
 from pyrotorque.text import printable
-from pyrotorque_watcher.walk import WATCH_INI
+from pyrotorque_watcher.scan.files import WATCH_INI
 
 if TYPE_CHECKING:
     from pyrotorque.watchini import Overrides

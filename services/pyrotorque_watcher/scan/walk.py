@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pyrotorque.text import printable
-from pyrotorque_watcher.reconcile import Situation, Verdict, unchanged
-from pyrotorque_watcher.sightings import Sightings
-from pyrotorque_watcher.tree import Tree, WatchLimit
-from pyrotorque_watcher.walk import inside, listing, look
+from pyrotorque_watcher.scan.files import inside, listing, look
+from pyrotorque_watcher.scan.inotify import Tree, WatchLimit
+from pyrotorque_watcher.scan.reconcile import Situation, Verdict, unchanged
+from pyrotorque_watcher.scan.sightings import Sightings
 
 log = logging.getLogger(__name__)
 

@@ -21,13 +21,13 @@ from pyrotorque.rtorrent import ExchangeFailed, RTorrent
 from pyrotorque.text import printable
 from pyrotorque_watcher.away import Away
 from pyrotorque_watcher.ledger import Ledger, Row, Seen
-from pyrotorque_watcher.marks import disarm, marks_of
-from pyrotorque_watcher.outcomes import Outcomes
-from pyrotorque_watcher.plan import Plan
-from pyrotorque_watcher.prepare import Client, Gone, NotYet, Prepared, Ready, Refused, Written, prepare, why_unseen
-from pyrotorque_watcher.sending import PARCEL, UNANSWERED_MAX, Sender, enough, parcel, why_given_up
-from pyrotorque_watcher.sight import Sight
-from pyrotorque_watcher.walk import look
+from pyrotorque_watcher.load.marks import disarm, marks_of
+from pyrotorque_watcher.load.outcomes import Outcomes
+from pyrotorque_watcher.load.plan import Plan
+from pyrotorque_watcher.load.prepare import Client, Gone, NotYet, Prepared, Ready, Refused, Written, prepare, why_unseen
+from pyrotorque_watcher.load.rtorrent_items import PARCEL, UNANSWERED_MAX, Sender, enough, parcel, why_given_up
+from pyrotorque_watcher.load.visibility import Sight
+from pyrotorque_watcher.scan.files import look
 
 log = logging.getLogger(__name__)
 

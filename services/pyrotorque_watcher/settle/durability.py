@@ -9,8 +9,8 @@ from pyrotorque.errors import RTorrentFault
 from pyrotorque.rtorrent import Identity, RTorrent
 from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger, Row
-from pyrotorque_watcher.plan import MARK
-from pyrotorque_watcher.session import Session
+from pyrotorque_watcher.load.plan import MARK
+from pyrotorque_watcher.settle.session import Session
 
 log = logging.getLogger(__name__)
 

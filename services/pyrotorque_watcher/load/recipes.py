@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 from pyrotorque.errors import CommandRefused
 from pyrotorque.metafile import Magnet, Metafile
 from pyrotorque.settings.schema import Disposal, Settings, WatchSettings
-from pyrotorque_watcher.flags import Wanted
-from pyrotorque_watcher.inis import Inis
+from pyrotorque_watcher.load.flags import Wanted
+from pyrotorque_watcher.load.watch_ini import Inis
 
 if TYPE_CHECKING:
     from pyrotorque.loadcommands import LoadCommand

@@ -12,12 +12,12 @@ from pyrotorque.events import LoadFailure
 from pyrotorque.loadcommands import tie as tie_command
 from pyrotorque.metafile import Magnet, Metafile, take
 from pyrotorque.settings.schema import WatchSettings
-from pyrotorque_watcher.flags import Wanted, load_for, path_flags
 from pyrotorque_watcher.ledger import Row
-from pyrotorque_watcher.plan import Plan, Torrent, commands_for, mapped, said, verb
-from pyrotorque_watcher.sightings import QUIET
-from pyrotorque_watcher.torrents import is_links, torrents_of
-from pyrotorque_watcher.walk import look
+from pyrotorque_watcher.load.flags import Wanted, load_for, path_flags
+from pyrotorque_watcher.load.plan import Plan, Torrent, commands_for, mapped, said, verb
+from pyrotorque_watcher.scan.content import is_links, torrents_of
+from pyrotorque_watcher.scan.files import look
+from pyrotorque_watcher.scan.sightings import QUIET
 
 log = logging.getLogger(__name__)
 

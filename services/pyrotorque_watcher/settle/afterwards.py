@@ -8,9 +8,9 @@ from typing import Final
 
 from pyrotorque.errors import UserError
 from pyrotorque.text import printable
-from pyrotorque_watcher.disposal import Disposer
 from pyrotorque_watcher.ledger import Ledger, Row
-from pyrotorque_watcher.recipes import JobRecipes
+from pyrotorque_watcher.load.recipes import JobRecipes
+from pyrotorque_watcher.settle.disposal import Disposer
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal
 
-from pyrotorque_watcher.walk import Found
+from pyrotorque_watcher.scan.files import Found
 
 State = Literal["seen", "sent", "visible", "loaded", "duplicate", "failed", "baseline"]
 
