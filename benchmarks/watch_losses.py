@@ -22,7 +22,7 @@ from demo.group import environment, wait_until
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.events import TorrentLoaded, decode
-from pyrotorque.outbox import told
+from pyrotorque.outbox import stored_events
 from pyrotorque.rtorrent import RTorrent
 
 INI = """\
@@ -79,7 +79,7 @@ class Scene:
         return int(str(RTorrent(self.rtorrent.url, read_timeout=60).call("view.size", "", "main")))
 
     def times_told(self) -> list[str]:
-        events = (decode(body).event for body in told(self.folder / "config" / "state" / "watcher.sqlite3"))
+        events = (decode(body).event for body in stored_events(self.folder / "config" / "state" / "watcher.sqlite3"))
         return [event.info_hash for event in events if isinstance(event, TorrentLoaded)]
 
 

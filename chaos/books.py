@@ -15,7 +15,7 @@ import msgspec
 from chaos.clock import put_right
 from chaos.stream import Written
 from pyrotorque.events import Event, LoadFailed, TorrentLoaded, TorrentStarted, decode
-from pyrotorque.outbox import told
+from pyrotorque.outbox import stored_events
 from pyrotorque.store import open_readonly
 from pyrotorque.text import printable
 
@@ -82,7 +82,7 @@ class Committed:
 
     def read(self, source: str, path: Path) -> None:
         """Add what the file of `source` has now."""
-        for body in told(path):
+        for body in stored_events(path):
             delivery = decode(body)
             envelope = delivery.envelope
             event = delivery.event

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pyrotorque.bus.beats import Ear
+from pyrotorque.bus.heartbeats import HeartbeatSubscriber
 from pyrotorque.layout import SERVICES, Layout
 
 _EVERY = 0.05
@@ -48,12 +48,12 @@ class Ears:
         return max(silences, default=(0.0, "nobody"))
 
     def _run(self) -> None:
-        ears = {service: Ear(self._layout, service) for service in SERVICES}
+        ears = {service: HeartbeatSubscriber(self._layout, service) for service in SERVICES}
         try:
             while not self._stop.wait(_EVERY):
                 now = time.monotonic()
                 for service, ear in ears.items():
-                    for pid in {beat.pid for beat in ear.beats()}:
+                    for pid in {beat.pid for beat in ear.receive()}:
                         self._beats.setdefault((service, pid), []).append(now)
         finally:
             for ear in ears.values():

@@ -14,8 +14,8 @@ from chaos.points import wrap
 from pyrotorque.bus import Bus
 from pyrotorque.events import Durable, Fact
 from pyrotorque.layout import SERVICES, Layout
-from pyrotorque.lifecycle import running
-from pyrotorque.outbox import Cursors, Outbox
+from pyrotorque.outbox import CursorTable, Outbox
+from pyrotorque.service.lifecycle import running
 from pyrotorque.store import open_store
 
 NAME: Final = "listener"
@@ -40,7 +40,7 @@ def main() -> None:
     kinds: tuple[type[Fact], ...] = get_args(Durable)
     store = open_store(database(folder), TABLES)
     outbox = Outbox(store, NAME)
-    bus = Bus(layout, NAME, outbox, subscribe=dict.fromkeys(SERVICES, kinds), cursors=Cursors(store))
+    bus = Bus(layout, NAME, outbox, subscribe=dict.fromkeys(SERVICES, kinds), cursors=CursorTable(store))
     with running(NAME, layout, config_digest=lambda: "", outbox=outbox) as life, bus:
         life.on_wake(bus.wake)
         while not life.stopping:

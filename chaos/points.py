@@ -116,7 +116,7 @@ def _wrap_telling(reached: Reached) -> None:
     from pyrotorque.outbox import Outbox
     from pyrotorque.store import Store
 
-    add_all, after, ring, transaction = Outbox.add_all, Outbox.after, Bus.ring, Store.transaction
+    add_all, after, publish, transaction = Outbox.add_all, Outbox.after, Bus.publish, Store.transaction
     untold = [0]
 
     def added(self: Outbox, events: Sequence[Any]) -> int:
@@ -134,8 +134,8 @@ def _wrap_telling(reached: Reached) -> None:
         if untold[0] and not inner:
             reached("event committed, not published")
 
-    def rung(self: Bus) -> None:
-        ring(self)
+    def published(self: Bus) -> None:
+        publish(self)
         if untold[0]:
             untold[0] = 0
             reached("event published")
@@ -145,7 +145,7 @@ def _wrap_telling(reached: Reached) -> None:
         return after(self, *arguments)
 
     _set(Outbox, add_all=added, after=asked)
-    _set(Bus, ring=rung)
+    _set(Bus, publish=published)
     _set(Store, transaction=committed)
 
 

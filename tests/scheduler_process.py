@@ -16,7 +16,7 @@ from pyrotorque.bus import ask
 from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.events import TorrentStarted, decode
 from pyrotorque.layout import Layout
-from pyrotorque.outbox import told
+from pyrotorque.outbox import stored_events
 from pyrotorque.requests import Answer, DescribeService, Request
 from pyrotorque.rtorrent import RTorrent
 from tests.waiting import eventually
@@ -70,7 +70,7 @@ class Scheduler:
 
     def started(self) -> list[str]:
         """The info-hashes of all TorrentStarted in its outbox."""
-        events = [decode(body).event for body in told(self.layout.database("scheduler"))]
+        events = [decode(body).event for body in stored_events(self.layout.database("scheduler"))]
         return [event.info_hash for event in events if isinstance(event, TorrentStarted)]
 
     def answers(self, patience: float = 5.0) -> bool:

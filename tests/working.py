@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
 
-from pyrotorque.bus import Asked
+from pyrotorque.bus import PendingRequest
 from pyrotorque.events import Durable, Event, JobFailed, Live, decode
 from pyrotorque.layout import Layout
 from pyrotorque.outbox import Outbox
@@ -68,7 +68,7 @@ class Bench:
             self.answers.append(decode_answer(body))
             return True
 
-        assert self.workers.takes(Asked(RunJob(job=job), hears))
+        assert self.workers.takes(PendingRequest(RunJob(job=job), hears))
         self.until(lambda: len(self.answers) > before, timeout)
         return self.answers[-1]
 

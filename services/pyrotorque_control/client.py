@@ -39,7 +39,7 @@ def _refuse_for_show(group: Group, request: Request) -> None:
 
 def _asked_again(group: Group, service: str, request: Request, timeout: float) -> Answer:
     """A service that takes over another configuration opens its door anew: what was asked just then is lost."""
-    from pyrotorque.bus.asking import ask
+    from pyrotorque.bus.client import ask
 
     if not isinstance(request, RunJob):  # all others mean the same when they are carried out twice
         with suppress(ServiceUnreachable):

@@ -79,7 +79,7 @@ def start_unseen(home: Path, arguments: Sequence[str]) -> int:
     said = io.StringIO()
     with redirect_stdout(said), redirect_stderr(said):
         code = run(arguments)
-    logs.owner(*said.getvalue().splitlines())
+    logs.owner_log(*said.getvalue().splitlines())
     return code
 
 

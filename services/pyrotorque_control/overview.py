@@ -75,7 +75,7 @@ def _view(process: Process, group_since: float, says: str, data: Any) -> Service
 
 
 def _said(layout: Layout, service: str) -> tuple[str, Any]:
-    from pyrotorque.bus.asking import ask
+    from pyrotorque.bus.client import ask
 
     try:
         answer = ask(layout, service, DescribeService(), timeout=_ASK_WITHIN)

@@ -13,8 +13,8 @@ from pyrotorque import logs
 from pyrotorque.configuration import Configuration
 from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.layout import Layout
-from pyrotorque.lifecycle import Start
 from pyrotorque.requests import Answer, RunJob
+from pyrotorque.service.lifecycle import ServiceStart
 from pyrotorque.settings.problems import suggestion
 from pyrotorque.settings.schema import CustomSettings, QueueSettings, StatsSettings
 from pyrotorque_control.client import asked
@@ -81,7 +81,7 @@ def _run_here(group: Group, configuration: Configuration, name: str) -> Answer:
     # What it sends us after the scheduler has put its own handlers away must not end us.
     signal.signal(signal.SIGTERM, _nothing)
     asker.start()
-    run(Start("scheduler", group.config_dir, configuration))
+    run(ServiceStart("scheduler", group.config_dir, configuration))
     ended.set()
     asker.join()
     return answers[0]
@@ -89,7 +89,7 @@ def _run_here(group: Group, configuration: Configuration, name: str) -> Answer:
 
 def _ask_and_end(layout: Layout, name: str, answers: list[Answer], ended: threading.Event) -> None:
     """From beside the scheduler, whose loop owns the main thread and ends by TERM."""
-    from pyrotorque.bus.asking import ask
+    from pyrotorque.bus.client import ask
 
     deadline = time.monotonic() + _UP_WITHIN
     while not answers:

@@ -2,7 +2,7 @@
 
 import sys
 
-from pyrotorque.lifecycle import Start, service_main
+from pyrotorque.service.lifecycle import ServiceStart, service_main
 
 
 def main() -> int:
@@ -10,7 +10,7 @@ def main() -> int:
     return service_main("exporter", _run)
 
 
-def _run(start: Start) -> int:
+def _run(start: ServiceStart) -> int:
     from pyrotorque_exporter.service import run  # only now, when TERM ends us well
 
     return run(start)

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from typing import Final, get_args
 
 from pyrotorque import logs
-from pyrotorque.bus import Bus, Woken
+from pyrotorque.bus import Bus, Wakeup
 from pyrotorque.configuration import Configuration, ConfigurationWatch, reload
 from pyrotorque.errors import SettingsError, StateError
 from pyrotorque.events import Delivery, Durable, Fact, Heartbeat, QueueChecked, TotalsReported
 from pyrotorque.layout import SERVICES
-from pyrotorque.lifecycle import Life, Start, running
-from pyrotorque.outbox import Cursors, Outbox
+from pyrotorque.outbox import CursorTable, Outbox
 from pyrotorque.requests import Answer, DescribeService
+from pyrotorque.service.lifecycle import Lifecycle, ServiceStart, running
 from pyrotorque.settings.schema import ExporterSettings, Settings
 from pyrotorque.store import open_store
 from pyrotorque.totals import Totals
@@ -82,7 +82,7 @@ class Exporter:
             web.close()
         self._webs = []
 
-    def take(self, woken: Woken) -> None:
+    def take(self, woken: Wakeup) -> None:
         """Apply what was told, answer what was asked."""
         for delivery in woken.deliveries:
             self._hear(delivery)
@@ -133,7 +133,7 @@ class Exporter:
         )
 
 
-def run(start: Start) -> int:
+def run(start: ServiceStart) -> int:
     """Serve until the service is asked to stop."""
     start.layout.prepare()
     store = open_store(start.layout.database(NAME), MIGRATIONS)
@@ -141,12 +141,12 @@ def run(start: Start) -> int:
         outbox, current = Outbox(store, NAME), [start.configuration]
         with (
             running(NAME, start.layout, config_digest=lambda: current[0].settings.digest, outbox=outbox) as life,
-            Bus(start.layout, NAME, outbox, subscribe=dict.fromkeys(OTHERS, HEARD), cursors=Cursors(store)) as bus,
+            Bus(start.layout, NAME, outbox, subscribe=dict.fromkeys(OTHERS, HEARD), cursors=CursorTable(store)) as bus,
         ):
             life.on_wake(bus.wake)
             exporter = Exporter(start.configuration, bus, Memory(store), Totals())
             exporter.configure(start.settings)
-            logs.owner("started")
+            logs.owner_log("started")
             try:
                 _loop(exporter, bus, life, current)
             finally:
@@ -157,7 +157,7 @@ def run(start: Start) -> int:
     return 0
 
 
-def _loop(exporter: Exporter, bus: Bus, life: Life, current: list[Configuration]) -> None:
+def _loop(exporter: Exporter, bus: Bus, life: Lifecycle, current: list[Configuration]) -> None:
     watch = ConfigurationWatch(current[0])
     while not life.stopping:
         woken = bus.wait(TURN)

@@ -10,7 +10,7 @@ from pathlib import Path
 from pyrotorque import logs
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.layout import Layout
-from pyrotorque.lifecycle import exit_code, leaving_on_term
+from pyrotorque.service.lifecycle import exit_code, exit_on_sigterm
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def main() -> int:
     # Standard output is the protocol; supervisord appends it to the same file.
     logs.configure("INFO", "guardian", given.layout, file=str(given.log_file))
     try:
-        with leaving_on_term():
+        with exit_on_sigterm():
             from pyrotorque_guardian.guarding import guard  # only now, when TERM ends us well
 
             guard(given.layout, given.guard_file, given.log_file)

@@ -12,8 +12,8 @@ from pyrotorque.bus import Bus
 from pyrotorque.errors import StateError
 from pyrotorque.events import Heartbeat
 from pyrotorque.layout import Layout
-from pyrotorque.lifecycle import running
 from pyrotorque.outbox import Outbox
+from pyrotorque.service.lifecycle import running
 from pyrotorque.store import Store, open_in_memory, open_store
 from pyrotorque.supervisord import Supervisord
 from pyrotorque.totals import Totals
@@ -31,7 +31,7 @@ def guard(layout: Layout, guard_file: Path | None, log_file: Path) -> None:
         closing(_store(layout)) as store,
     ):
         outbox = Outbox(store, "guardian")
-        life.carry(outbox)
+        life.attach_outbox(outbox)
         with Bus(layout, "guardian", outbox, subscribe={name: [Heartbeat] for name in GUARDED}) as bus:
             life.on_wake(bus.wake)
             supervisord = Supervisord(layout.supervisor_socket, timeout=_SUPERVISORD_WITHIN)
@@ -57,5 +57,5 @@ def _store(layout: Layout) -> Store:
     except StateError as error:
         # Keeping the others alive comes before keeping records; a new epoch tells listeners of the gap.
         log.error("%s; going on without it", error)
-        logs.owner(f"failed: {error}")
+        logs.owner_log(f"failed: {error}")
         return open_in_memory([], str(error))

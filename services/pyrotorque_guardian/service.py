@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyrotorque import logs
-from pyrotorque.bus import Bus, Woken
+from pyrotorque.bus import Bus, Wakeup
 from pyrotorque.errors import StateError
 from pyrotorque.events import Heartbeat, ServiceStateChanged, TotalsReported
-from pyrotorque.lifecycle import Life
 from pyrotorque.outbox import Outbox
 from pyrotorque.requests import Answer, DescribeService
+from pyrotorque.service.lifecycle import Lifecycle
 from pyrotorque.store import Store
 from pyrotorque.supervisord import ALREADY_STARTED, Supervisord, SupervisordError, SupervisordFault
 from pyrotorque.totals import Totals
@@ -66,7 +66,7 @@ class Guardian:
         with suppress(StateError):
             self.totals.load(self.store)
 
-    def run(self, life: Life) -> None:
+    def run(self, life: Lifecycle) -> None:
         """Turn until TERM, or until supervisord is gone."""
         os.set_blocking(_STDIN, False)
         os.write(_STDOUT, READY)
@@ -78,7 +78,7 @@ class Guardian:
                     return
                 self.turn(woken, time.monotonic())
 
-    def turn(self, woken: Woken, now: float) -> None:
+    def turn(self, woken: Wakeup, now: float) -> None:
         """Everything that is due now."""
         if self._deaths.take(woken.fds):
             self._nudge()
@@ -158,7 +158,7 @@ class Guardian:
     def _kill(self, hung: Hung) -> None:
         text = f"{hung.service} hangs: {hung.reason}; killing it"
         log.error("%s", text)
-        logs.owner(text)
+        logs.owner_log(text)
         self._killed[hung.service] = f"killed by the guardian: {hung.reason}"
         try:
             self.supervisord.signal(hung.service, "KILL")
@@ -167,7 +167,7 @@ class Guardian:
 
     def _revive(self, name: str) -> None:
         log.warning("%s is FATAL: starting it again", name)
-        logs.owner(f"{name} is FATAL: starting it again")
+        logs.owner_log(f"{name} is FATAL: starting it again")
         try:
             self.supervisord.start(name)
         except SupervisordFault as fault:
@@ -183,7 +183,7 @@ class Guardian:
             self._ending = True
             text = f"the guard file {self.guard_file} is gone: stopping the group"
             log.warning("%s", text)
-            logs.owner(text)
+            logs.owner_log(text)
         try:
             self.supervisord.shutdown()
         except SupervisordFault as fault:
@@ -203,13 +203,13 @@ class Guardian:
                         self.outbox.add(event)
                     self.totals.save(self.store)
                 self._untold.clear()
-                self.bus.ring()
+                self.bus.publish()
         except StateError as error:
             if now >= self._report_at:
                 log.error("%s; %d changes wait to be told", error, len(self._untold))
         if changed or now >= self._report_at:
             self._report_at = now + _REPORT_EVERY
-            self.bus.tell(TotalsReported(at=time.time(), service="guardian", families=self.totals.families()))
+            self.bus.publish_live(TotalsReported(at=time.time(), service="guardian", families=self.totals.families()))
 
     def _describe(self) -> Answer:
         return Answer(ok=True, text="guarding", data={"states": self._states, "untold": len(self._untold)})

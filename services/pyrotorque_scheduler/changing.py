@@ -7,7 +7,7 @@ from typing import Final
 from pyrotorque import logs
 from pyrotorque.configuration import Configuration, ConfigurationWatch, reload
 from pyrotorque.errors import SettingsError
-from pyrotorque.lifecycle import Life
+from pyrotorque.service.lifecycle import Lifecycle
 
 log = logging.getLogger("pyrotorque_scheduler")
 
@@ -18,7 +18,7 @@ _DEADLINE: Final = 60.0
 class Changes:
     """Looks for a configuration that comes after the current one; one that is broken changes nothing."""
 
-    def __init__(self, current: Configuration, life: Life) -> None:
+    def __init__(self, current: Configuration, life: Lifecycle) -> None:
         self._current = current
         self._life = life
         self._watch = ConfigurationWatch(current)
@@ -37,7 +37,7 @@ class Changes:
         except SettingsError as error:
             for line in ("the new configuration is broken; the old one stays", *str(error).splitlines()):
                 log.error("%s", line)
-            logs.owner(f"failed: the new configuration is broken, the old one stays: {error}")
+            logs.owner_log(f"failed: the new configuration is broken, the old one stays: {error}")
             return None
         log.info("configuration read again")
         return found

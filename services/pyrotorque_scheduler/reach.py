@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 
 from pyrotorque.errors import RequestTooLarge, RTorrentError, RTorrentFault, UserError
-from pyrotorque.logs import owner
+from pyrotorque.logs import owner_log
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +38,13 @@ class Reach:
     def _lost(self, text: str) -> None:
         if self.away is None:
             log.warning("%s; waiting for it", text)
-            owner(f"rTorrent is away: {text}")
+            owner_log(f"rTorrent is away: {text}")
         self.away = text
 
     def _found(self) -> None:
         if self.away is not None:
             log.info("rTorrent answers again")
-            owner("rTorrent answers again")
+            owner_log("rTorrent answers again")
         self.away = None
         self._faults.clear()
 

@@ -6,12 +6,12 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
-from pyrotorque.bus import Bus, Woken
+from pyrotorque.bus import Bus, Wakeup
 from pyrotorque.configuration import Configuration
 from pyrotorque.events import QueueChecked, TorrentLoaded, TotalsReported
-from pyrotorque.lifecycle import Life, Start, running
 from pyrotorque.outbox import Outbox, boot_id
 from pyrotorque.requests import ResumeJob
+from pyrotorque.service.lifecycle import Lifecycle, ServiceStart, running
 from pyrotorque.store import Store, open_store
 from pyrotorque.totals import Totals
 from pyrotorque_scheduler.agenda import Agenda, Bucket, Cause
@@ -41,7 +41,7 @@ _TURN_DEADLINE: Final = 300.0  # what is long in a turn has a deadline of its ow
 _CLOCK_STEP: Final = 1.0
 
 
-def run(start: Start) -> int:
+def run(start: ServiceStart) -> int:
     """Hold the role and serve, one configuration after the other, until TERM."""
     layout = start.layout
     layout.prepare()
@@ -73,7 +73,7 @@ class Service:
     """The scheduler under one configuration."""
 
     def __init__(
-        self, configuration: Configuration, life: Life, store: Store, outbox: Outbox, bus: Bus, workers: Workers
+        self, configuration: Configuration, life: Lifecycle, store: Store, outbox: Outbox, bus: Bus, workers: Workers
     ) -> None:
         self._configuration = configuration
         self._changes = Changes(configuration, life)
@@ -87,8 +87,8 @@ class Service:
         self._duties = build(configuration.settings, store, self._teller, self._metrics, self.now(), config_py)
         self._metrics.totals.load(store)
         self._workers = workers
-        workers.adopt(self._duties, self._teller, bus.tell)
-        bus.hear(*workers.subscriptions({"watcher": (TorrentLoaded,)}))
+        workers.adopt(self._duties, self._teller, bus.publish_live)
+        bus.subscribe(*workers.subscriptions({"watcher": (TorrentLoaded,)}))
         self._clock = Clock(self._bus.wake)
         self._agenda = Agenda()
         self._reach = Reach()
@@ -139,7 +139,7 @@ class Service:
         working = self._workers.wait(time.monotonic())
         return min(_LONGEST_WAIT, self._agenda.wait(time.monotonic()), looking, settling, working)
 
-    def _turn(self, woken: Woken) -> None:
+    def _turn(self, woken: Wakeup) -> None:
         """One round: hear, do what is due, answer, report."""
         self._notice_clock_step()
         self._hear(woken)
@@ -161,7 +161,7 @@ class Service:
                 asked.answer(self._answers.to(asked.request, self.now(), self._run))
             if isinstance(asked.request, ResumeJob) and asked.request.job in self._duties.queues:
                 self._agenda.hint(asked.request.job)
-            self._bus.ring()
+            self._bus.publish()
         self._settle()
         self._look_for_completed()
         self._report()
@@ -179,7 +179,7 @@ class Service:
         elif name in self._duties.queues or not self._duties.standing.is_paused(name):
             self._agenda.tick(name)
 
-    def _hear(self, woken: Woken) -> None:
+    def _hear(self, woken: Wakeup) -> None:
         self._workers.hear(self._bus, woken.deliveries, woken.gaps)
         if self._bell.fd in woken.fds:
             self._bell.answer()
@@ -235,7 +235,7 @@ class Service:
         if not self._reach.tried(queue.name, check):
             self._unsettled = True
             self._metrics.skips.inc(queue.name, "rpc")
-        self._bus.ring()
+        self._bus.publish()
         if outcome is not None:
             self._after_check(queue, cause, outcome)
         return outcome
@@ -245,7 +245,7 @@ class Service:
         starter = self._duties.starter
         if starter is not None and starter.wait(time.monotonic()) <= 0:
             self._reach.tried("start", lambda: starter.follow_up(time.monotonic()))
-            self._bus.ring()
+            self._bus.publish()
 
     def _after_check(self, queue: Queue, cause: Cause, outcome: Outcome) -> None:
         if outcome.asked and cause != "request":
@@ -253,7 +253,7 @@ class Service:
         if outcome.hold.until is not None and not outcome.started:
             self._look_again(queue.name, outcome.hold.until)
         if self._reporting.is_news(queue.name, outcome):
-            self._bus.tell(
+            self._bus.publish_live(
                 QueueChecked(
                     at=outcome.at,
                     job=queue.name,
@@ -274,7 +274,7 @@ class Service:
         self._looks.take(now)
         with self._life.step("looking for completed items", now + _CHECK_DEADLINE):
             self._reach.tried("completion", lambda: completion.look(time.time()))
-        self._bus.ring()
+        self._bus.publish()
 
     def _report(self) -> None:
         now = time.monotonic()
@@ -283,7 +283,7 @@ class Service:
         for name, fire in self._clock.next_fires().items():
             self._metrics.next_run.set(fire, name)
         if (families := self._reporting.due(now)) is not None:
-            self._bus.tell(TotalsReported(at=time.time(), service=SERVICE, families=families))
+            self._bus.publish_live(TotalsReported(at=time.time(), service=SERVICE, families=families))
 
     def _notice_clock_step(self) -> None:
         offset = time.time() - time.monotonic()

@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.events import StartFailed, TorrentStarted
-from pyrotorque.logs import owner
+from pyrotorque.logs import owner_log
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.store import Store
 from pyrotorque.text import printable
@@ -159,12 +159,12 @@ class Starter:
             self._failures.pop(intent.info_hash, None)
             self._metrics.started(intent.job, intent.at, waited)
             logger_of(intent.job).info("started %s (%s)", name, intent.info_hash)
-            owner(f"{intent.job}: started {name} ({intent.info_hash})")
+            owner_log(f"{intent.job}: started {name} ({intent.info_hash})")
         else:
             self._failures[intent.info_hash] = put_off(self._failures.get(intent.info_hash), reason, intent.at)
             self._metrics.start_failures.inc(intent.job, found.trouble)
             logger_of(intent.job).error("could not start %s (%s): %s", name, intent.info_hash, reason)
-            owner(f"{intent.job}: could not start {name} ({intent.info_hash}): {reason}")
+            owner_log(f"{intent.job}: could not start {name} ({intent.info_hash}): {reason}")
 
     def _forget(self, intent: Intent) -> None:
         with self._store.transaction() as db:

@@ -2,14 +2,14 @@
 
 import sys
 
-from pyrotorque.lifecycle import Start, service_main
+from pyrotorque.service.lifecycle import ServiceStart, service_main
 
 
 def main() -> int:
     return service_main("watcher", _run)
 
 
-def _run(start: Start) -> int:
+def _run(start: ServiceStart) -> int:
     from pyrotorque_watcher.living import run  # only now, when TERM ends us well
 
     return run(start)

@@ -1,8 +1,8 @@
 """One life of the watcher: its file, its role, its bus, and the loop in the middle."""
 
 from pyrotorque.bus import Bus
-from pyrotorque.lifecycle import Start, running
 from pyrotorque.outbox import Outbox
+from pyrotorque.service.lifecycle import ServiceStart, running
 from pyrotorque.store import open_store
 from pyrotorque_watcher.rows import MIGRATIONS
 from pyrotorque_watcher.service import Watcher
@@ -11,7 +11,7 @@ from pyrotorque_watcher.started import group_started
 SERVICE = "watcher"
 
 
-def run(start: Start) -> int:
+def run(start: ServiceStart) -> int:
     """Watch until TERM."""
     layout = start.layout
     layout.prepare()

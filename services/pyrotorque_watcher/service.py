@@ -13,10 +13,10 @@ from pyrotorque.bus import Bus
 from pyrotorque.configuration import Configuration, ConfigurationWatch, reload
 from pyrotorque.errors import RTorrentError, SettingsError
 from pyrotorque.events import TotalsReported
-from pyrotorque.lifecycle import Life
 from pyrotorque.outbox import Outbox
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.schedule import parse_schedule
+from pyrotorque.service.lifecycle import Lifecycle
 from pyrotorque.settings.schema import Settings, WatchSettings
 from pyrotorque.store import Store
 from pyrotorque.totals import Totals
@@ -53,7 +53,7 @@ class Watcher:
     """All jobs of the service, their ledger, and the loader they share."""
 
     configuration: Configuration
-    life: Life
+    life: Lifecycle
     store: Store
     outbox: Outbox
     bus: Bus
@@ -230,7 +230,7 @@ class Watcher:
             return False
         with self._step("loading"):
             more = self.loader.step(now)
-            self.bus.ring()
+            self.bus.publish()
         self._settle(now)
         return more
 
@@ -279,7 +279,7 @@ class Watcher:
         families = self._reports.due(clock)
         if families is not None:
             self.totals.save(self.store)
-            self.bus.tell(TotalsReported(at=time.time(), service="watcher", families=families))
+            self.bus.publish_live(TotalsReported(at=time.time(), service="watcher", families=families))
 
 
 def interval_of(job: WatchSettings) -> float:

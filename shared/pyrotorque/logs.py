@@ -63,7 +63,7 @@ def set_level(level: str) -> None:
     logging.getLogger().setLevel(level.upper())
 
 
-def owner(*texts: str, level: int = logging.INFO) -> None:
+def owner_log(*texts: str, level: int = logging.INFO) -> None:
     """A line for each in the owner's log, which supervisord writes too: appended whole, so that nobody's is torn."""
     if "path" not in _owners or not texts:
         return

@@ -26,14 +26,14 @@ _TEXT_MAX = 2_000  # characters of a text in an event that had to be cut
 _TRIM_EVERY = 500
 
 
-class Mark(NamedTuple):
+class Cursor(NamedTuple):
     """A place in the events of one source: everything up to and with `seq` of `epoch` was had."""
 
     epoch: str
     seq: int
 
 
-NOWHERE = Mark("", 0)
+BEGINNING = Cursor("", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Replay:
     """What follows a mark: bodies and where they end; with `gap`, why the mark is gone, and where to go on."""
 
     bodies: list[bytes]
-    reached: Mark
+    reached: Cursor
     gap: str = ""
 
 
@@ -88,10 +88,10 @@ class Outbox:
         """The bodies after `seq` of this epoch, oldest first."""
         return self._bodies(self._base + seq, limit)
 
-    def after(self, mark: Mark, limit: int = REPLAY_LIMIT) -> Replay:
-        """What follows `mark`, over epochs; from the oldest there is when the mark is NOWHERE."""
+    def after(self, mark: Cursor, limit: int = REPLAY_LIMIT) -> Replay:
+        """What follows `mark`, over epochs; from the oldest there is when the mark is BEGINNING."""
         oldest, last = self._oldest_position() - 1, self._last_position()
-        position = oldest if mark == NOWHERE else self._position(mark)
+        position = oldest if mark == BEGINNING else self._position(mark)
         if position is None:
             return Replay([], self._mark(oldest), f"{self.source} has a new state file")
         if position > last:
@@ -131,7 +131,7 @@ class Outbox:
             db.execute("DELETE FROM bus_epochs WHERE name = ?", (self.epoch,))
             db.execute("INSERT INTO bus_epochs (name, base) VALUES (?, ?)", (self.epoch, self._base))
 
-    def _position(self, mark: Mark) -> int | None:
+    def _position(self, mark: Cursor) -> int | None:
         db = self._store.db
         found = db.execute("SELECT number, base FROM bus_epochs WHERE name = ?", (mark.epoch,)).fetchone()
         if found is None:
@@ -141,10 +141,10 @@ class Outbox:
         # What a power cut took from us was told before it: who has had more of an old epoch goes on with the next.
         return position if following is None else min(position, int(following))
 
-    def _mark(self, position: int) -> Mark:
+    def _mark(self, position: int) -> Cursor:
         query = "SELECT name, base FROM bus_epochs WHERE base <= ? ORDER BY number DESC LIMIT 1"
         name, base = self._store.db.execute(query, (position,)).fetchone()
-        return Mark(name, position - base)
+        return Cursor(name, position - base)
 
     def _bodies(self, after: int, limit: int) -> list[bytes]:
         rows = self._store.db.execute(
@@ -168,22 +168,22 @@ class Outbox:
         return self._last_position() + 1 if oldest is None else int(oldest)
 
 
-class Cursors:
+class CursorTable:
     """How far this service has applied the events of others, and what it is known to have missed."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def get(self, source: str) -> Mark:
-        """The last applied event of `source`; NOWHERE when none ever was."""
+    def get(self, source: str) -> Cursor:
+        """The last applied event of `source`; BEGINNING when none ever was."""
         row = self.store.db.execute("SELECT epoch, seq FROM bus_cursors WHERE source = ?", (source,)).fetchone()
-        return NOWHERE if row is None else Mark(*row)
+        return BEGINNING if row is None else Cursor(*row)
 
     def advance(self, source: str, epoch: str, seq: int) -> None:
         """Note that (epoch, seq) is applied, inside the transaction that applies it."""
         self.store.db.execute("INSERT OR REPLACE INTO bus_cursors VALUES (?, ?, ?)", (source, epoch, seq))
 
-    def record_gap(self, source: str, resume: Mark, reason: str) -> None:
+    def record_gap(self, source: str, resume: Cursor, reason: str) -> None:
         """Note that events of `source` before `resume` are lost to us, and go on from there."""
         with self.store.transaction() as db:
             had = self.get(source)
@@ -200,7 +200,7 @@ class Cursors:
         return self.store.db.execute("SELECT at, source, reason FROM bus_gaps ORDER BY number").fetchall()
 
 
-def told(path: Path, since: float = 0.0) -> Iterator[bytes]:
+def stored_events(path: Path, since: float = 0.0) -> Iterator[bytes]:
     """The bodies of the events in somebody's file that happened at or after `since`; none without a file."""
     try:
         db = open_readonly(path)

@@ -11,35 +11,35 @@ import msgspec
 from pyrotorque.text import encode_json
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class RequestBase(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Base of all requests."""
 
 
-class PauseJob(Wish, frozen=True, kw_only=True, tag=True):
+class PauseJob(RequestBase, frozen=True, kw_only=True, tag=True):
     """Scheduler: run this job no more until it is resumed; survives restarts."""
 
     job: str
 
 
-class ResumeJob(Wish, frozen=True, kw_only=True, tag=True):
+class ResumeJob(RequestBase, frozen=True, kw_only=True, tag=True):
     """Scheduler: let a paused job run again."""
 
     job: str
 
 
-class RunJob(Wish, frozen=True, kw_only=True, tag=True):
+class RunJob(RequestBase, frozen=True, kw_only=True, tag=True):
     """Scheduler: run this job now, once."""
 
     job: str
 
 
-class StartTorrent(Wish, frozen=True, kw_only=True, tag=True):
+class StartTorrent(RequestBase, frozen=True, kw_only=True, tag=True):
     """Scheduler: start this item now, whatever the limits."""
 
     info_hash: str
 
 
-class ExplainQueue(Wish, frozen=True, kw_only=True, tag=True):
+class ExplainQueue(RequestBase, frozen=True, kw_only=True, tag=True):
     """Scheduler: why the queue does what it does; `item` (info-hash or name) narrows it to one item."""
 
     job: str | None = None
@@ -47,13 +47,13 @@ class ExplainQueue(Wish, frozen=True, kw_only=True, tag=True):
     history: bool = False
 
 
-class RetryMetafiles(Wish, frozen=True, kw_only=True, tag=True):
+class RetryMetafiles(RequestBase, frozen=True, kw_only=True, tag=True):
     """Watcher: load these failed or baseline metafiles; no paths means all of them."""
 
     paths: tuple[str, ...] = ()
 
 
-class DescribeService(Wish, frozen=True, kw_only=True, tag=True):
+class DescribeService(RequestBase, frozen=True, kw_only=True, tag=True):
     """Any service: what it is doing, as a mapping for `pyrotorque status`."""
 
 

@@ -113,7 +113,7 @@ def open_store(path: Path, migrations: Sequence[str]) -> Store:
         raise
     if reason:
         log.error("%s", reason)
-        logs.owner(f"failed: {reason}")
+        logs.owner_log(f"failed: {reason}")
     return Store(path, db, reason, lock)
 
 

@@ -7,12 +7,12 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from pyrotorque.bus import Asked, Bus, Woken, ask
-from pyrotorque.bus.beats import Beats
+from pyrotorque.bus import Bus, PendingRequest, Wakeup, ask
+from pyrotorque.bus.heartbeats import HeartbeatPublisher
 from pyrotorque.errors import ServiceUnreachable, StateError
 from pyrotorque.events import Delivery, TorrentErased
 from pyrotorque.layout import Layout
-from pyrotorque.outbox import Cursors, Outbox
+from pyrotorque.outbox import CursorTable, Outbox
 from pyrotorque.requests import Answer, DescribeService, PauseJob
 from pyrotorque.store import open_store
 from tests.heartbeats import heartbeat
@@ -35,7 +35,7 @@ class Teller:
 
     def tells(self, *names: str) -> None:
         self.commit(*names)
-        self.bus.ring()
+        self.bus.publish()
 
 
 class Listener:
@@ -50,7 +50,7 @@ class Listener:
             "exporter",
             self.outbox,
             subscribe={"watcher": [TorrentErased]},
-            cursors=Cursors(self.store),
+            cursors=CursorTable(self.store),
             from_newest=from_newest,
         )
 
@@ -58,7 +58,7 @@ class Listener:
     def heard(self) -> list[str]:
         return [name for (name,) in self.store.db.execute("SELECT name FROM heard ORDER BY rowid")]
 
-    def step(self, timeout: float = 0.05) -> Woken:
+    def step(self, timeout: float = 0.05) -> Wakeup:
         woken = self.bus.wait(timeout)
         for delivery in woken.deliveries:
             assert isinstance(delivery.event, TorrentErased)
@@ -91,10 +91,10 @@ def turns(teller: Teller, listener: Listener, until: Callable[[], bool], timeout
 @contextmanager
 def beating(teller: Teller) -> Generator[Callable[[], None]]:
     """What says now what the newest event of `teller` is."""
-    beats = Beats(teller.layout, "watcher")
+    beats = HeartbeatPublisher(teller.layout, "watcher")
 
     def beat() -> None:
-        beats.beat(heartbeat(epoch=teller.outbox.epoch, head=teller.outbox.head))
+        beats.publish(heartbeat(epoch=teller.outbox.epoch, head=teller.outbox.head))
 
     try:
         yield beat
@@ -177,7 +177,7 @@ def test_a_new_database_is_a_gap_that_is_recorded_and_its_events_are_heard(layou
             turns(new, listener, lambda: len(listener.heard) >= 2)
         assert listener.heard == ["a", "b"]
         assert listener.gaps == ["watcher has a new state file"]
-        assert [reason for _, _, reason in Cursors(listener.store).gaps()] == listener.gaps
+        assert [reason for _, _, reason in CursorTable(listener.store).gaps()] == listener.gaps
 
 
 def falls_behind(teller: Teller, listener: Listener) -> None:
@@ -262,10 +262,10 @@ def test_who_asked_while_the_subscription_changed_is_answered_and_no_event_is_mi
     with living(teller, listener):
         asking = threading.Thread(target=lambda: answers.append(ask(layout, "exporter", DescribeService(), 10)))
         asking.start()
-        listener.bus.hear({"scheduler": [TorrentErased]}, None)
+        listener.bus.subscribe({"scheduler": [TorrentErased]}, None)
         teller.tells("one", "two")
-        listener.bus.hear({"watcher": [TorrentErased]}, Cursors(listener.store))
-        asked: list[Asked] = []
+        listener.bus.subscribe({"watcher": [TorrentErased]}, CursorTable(listener.store))
+        asked: list[PendingRequest] = []
 
         def all_came() -> bool:
             teller.tells("later")

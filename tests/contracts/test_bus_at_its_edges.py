@@ -17,7 +17,7 @@ from pyrotorque.bus import Bus, ask, follow, wire
 from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.events import Delivery, Envelope, Fact, JobFailed, JobFinished, TorrentErased, encode
 from pyrotorque.layout import Layout
-from pyrotorque.outbox import Cursors, Mark, Outbox
+from pyrotorque.outbox import Cursor, CursorTable, Outbox
 from pyrotorque.requests import Answer, DescribeService
 from pyrotorque.store import Store, open_store
 from pyrotorque.totals import Totals
@@ -155,7 +155,9 @@ def test_an_event_of_a_newer_version_is_passed_over_and_the_rest_is_heard(
         outbox.add(erased("after"))
     other = open_store(layout.database("exporter"), [])
     subscribe = {"watcher": [TorrentErased]}
-    with Bus(layout, "exporter", Outbox(other, "exporter"), subscribe=subscribe, cursors=Cursors(other)) as listener:
+    with Bus(
+        layout, "exporter", Outbox(other, "exporter"), subscribe=subscribe, cursors=CursorTable(other)
+    ) as listener:
         heard: list[str] = []
         deadline = time.monotonic() + 5
         while len(heard) < 2 and time.monotonic() < deadline:
@@ -166,7 +168,7 @@ def test_an_event_of_a_newer_version_is_passed_over_and_the_rest_is_heard(
                 with listener.applying(delivery):
                     pass
         assert heard == ["before", "after"]
-        assert Cursors(other).get("watcher") == Mark(outbox.epoch, 3)
+        assert CursorTable(other).get("watcher") == Cursor(outbox.epoch, 3)
     other.close()
 
 
@@ -176,7 +178,7 @@ def test_what_nobody_wants_moves_the_cursor_all_the_same(layout: Layout, store: 
         for _ in range(700):
             outbox.add(JobFailed(at=0.0, job="x", reason="", seconds=0.0))
     other = open_store(layout.database("exporter"), [])
-    cursors = Cursors(other)
+    cursors = CursorTable(other)
     with Bus(
         layout, "exporter", Outbox(other, "exporter"), subscribe={"watcher": [TorrentErased]}, cursors=cursors
     ) as listener:
@@ -200,8 +202,8 @@ def test_who_wants_hints_only_gets_what_is_rung_now_and_nothing_else(layout: Lay
         def heard() -> set[str]:
             with store.transaction():
                 outbox.add(erased("now"))
-            bus.ring()
-            bus.tell(JobFinished(at=0.0, job="w", seconds=1.0))
+            bus.publish()
+            bus.publish_live(JobFinished(at=0.0, job="w", seconds=1.0))
             return {type(delivery.event).__name__ for delivery in listener.wait(0.05).deliveries}
 
         eventually(lambda: heard() == {"TorrentErased", "JobFinished"})
@@ -221,7 +223,7 @@ def test_a_stopped_listener_blocks_nobody(layout: Layout, store: Store, bus: Bus
         listener.send_signal(signal.SIGSTOP)
         began = time.monotonic()
         for _ in range(20_000):
-            bus.tell(JobFinished(at=0.0, job="w" * 100, seconds=1.0))
+            bus.publish_live(JobFinished(at=0.0, job="w" * 100, seconds=1.0))
         assert time.monotonic() - began < 3.0
         listener.kill()
 

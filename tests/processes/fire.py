@@ -12,8 +12,8 @@ from pathlib import Path
 from pyrotorque.bus import Bus
 from pyrotorque.events import TorrentErased
 from pyrotorque.layout import Layout
-from pyrotorque.lifecycle import running
-from pyrotorque.outbox import Cursors, Outbox
+from pyrotorque.outbox import CursorTable, Outbox
+from pyrotorque.service.lifecycle import running
 from pyrotorque.store import Store, open_store
 
 PRODUCERS: tuple[str, ...] = ("watcher", "scheduler")
@@ -59,7 +59,7 @@ def produce(layout: Layout, name: str, crash: Crash) -> None:
                 _produce_one(store, outbox, done, crash)
                 done += 1
                 crash.at("after commit")
-                bus.ring()
+                bus.publish()
                 crash.at("after ring")
             crash.at("before answering")
             bus.wait(PAUSE if done < COUNT else 0.5)
@@ -76,7 +76,7 @@ def consume(layout: Layout, name: str, crash: Crash) -> None:
     store = open_store(layout.database(name), TABLES)
     outbox = Outbox(store, name)
     wanted = {source: [TorrentErased] for source in PRODUCERS}
-    bus = Bus(layout, name, outbox, subscribe=wanted, cursors=Cursors(store))
+    bus = Bus(layout, name, outbox, subscribe=wanted, cursors=CursorTable(store))
     with running(name, layout, config_digest=lambda: "", outbox=outbox) as life, bus:
         life.on_wake(bus.wake)
         while not life.stopping:

@@ -16,7 +16,7 @@ from pathlib import Path
 from pyrotorque import logs
 from pyrotorque.bus import Bus
 from pyrotorque.layout import Layout
-from pyrotorque.lifecycle import running
+from pyrotorque.service.lifecycle import running
 from pyrotorque.outbox import Outbox
 from pyrotorque.store import open_store
 
@@ -50,10 +50,10 @@ _IMPATIENT = """
 import sys
 
 if any(word.startswith("pyrotorque_") for word in sys.orig_argv):
-    import pyrotorque.backwatch
+    import pyrotorque.service.guardian_watch
     import pyrotorque_guardian.decisions
 
-    pyrotorque.backwatch.SILENT_AFTER = pyrotorque_guardian.decisions.SILENT_AFTER = 4.0
+    pyrotorque.service.guardian_watch.SILENT_AFTER = pyrotorque_guardian.decisions.SILENT_AFTER = 4.0
     pyrotorque_guardian.decisions.FIRST_BEAT_WITHIN = 6.0
 """
 

@@ -12,10 +12,10 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.bus import Bus
 from pyrotorque.events import QueueChecked, TorrentLoaded, TotalsReported
 from pyrotorque.layout import Layout
-from pyrotorque.lifecycle import running
 from pyrotorque.outbox import Outbox
 from pyrotorque.requests import Answer, ExplainQueue
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.service.lifecycle import running
 from pyrotorque.store import Store, open_store
 from tests.exporter_process import ExporterProcess
 from tests.exporter_scene import HASH, NOW, families
@@ -57,14 +57,14 @@ def test_events_and_totals_of_services_are_counted_once_over_kills(short_folder:
             with watcher.store.transaction():
                 for number in range(count):
                     watcher.outbox.add(_loaded(number))
-            watcher.bus.ring()
+            watcher.bus.publish()
 
         def shows(expected: float) -> bool:
             watcher.bus.wait(0.05)
             return watcher.exporter.get().value(series) == expected
 
         load(30)
-        watcher.bus.tell(TotalsReported(at=NOW, service="watcher", families=families()))
+        watcher.bus.publish_live(TotalsReported(at=NOW, service="watcher", families=families()))
         eventually(lambda: shows(30.0), 15)
         watcher.exporter.stop(kill=True)
         load(12)
@@ -82,7 +82,7 @@ def test_the_page_shows_what_the_scheduler_explains_while_it_is_looked_at(short_
     with beside(short_folder, "scheduler") as scheduler:
 
         def page() -> str:
-            scheduler.bus.tell(checked)
+            scheduler.bus.publish_live(checked)
             for asked in scheduler.bus.wait(0.05).requests:
                 asked.answer(Answer(ok=isinstance(asked.request, ExplainQueue), data=explained))
             return scheduler.exporter.get("/").text

@@ -61,7 +61,7 @@ def burst(scheduler: Scheduler, count: int = BURST) -> float:
         for number in range(count):
             with store.transaction():
                 outbox.add(_loaded(number))
-            bus.ring()
+            bus.publish()
             if number % 20 == 0:
                 scheduler.rtorrent.call("load.raw", "", make_metafile(f"burst {number}"))
         bus.wait(0.5)

@@ -11,7 +11,7 @@ import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.events import TorrentErased, decode
-from pyrotorque.outbox import told
+from pyrotorque.outbox import stored_events
 from pyrotorque.requests import ExplainQueue, PauseJob, ResumeJob, RunJob, StartTorrent
 from tests.scheduler_process import Scheduler, scheduler_beside
 from tests.waiting import eventually
@@ -133,7 +133,7 @@ def test_what_goes_is_told(scheduler: Scheduler) -> None:
     erased = eventually(
         lambda: [
             event
-            for body in told(scheduler.layout.database("scheduler"))
+            for body in stored_events(scheduler.layout.database("scheduler"))
             if isinstance(event := decode(body).event, TorrentErased)
         ]
     )

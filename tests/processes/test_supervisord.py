@@ -16,7 +16,7 @@ from pyrotorque.errors import AlreadyRunning
 from pyrotorque.events import ServiceStateChanged, decode
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options
-from pyrotorque.outbox import told
+from pyrotorque.outbox import stored_events
 from pyrotorque.supervisord import Process, Supervisord, SupervisordError, config, launch
 from tests.processes import standins
 from tests.waiting import eventually
@@ -64,7 +64,7 @@ class Group:
         return subprocess.run([*command, *words], capture_output=True, text=True, timeout=20, check=False)
 
     def told(self) -> list[tuple[str, str, str]]:
-        events = [decode(body).event for body in told(self.layout.database("guardian"))]
+        events = [decode(body).event for body in stored_events(self.layout.database("guardian"))]
         return [
             (event.service, event.state, event.reason) for event in events if isinstance(event, ServiceStateChanged)
         ]

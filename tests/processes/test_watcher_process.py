@@ -15,7 +15,7 @@ import pytest
 from demo.group import environment
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.events import TorrentLoaded, decode
-from pyrotorque.outbox import told
+from pyrotorque.outbox import stored_events
 from tests.dropping import drop, items
 from tests.waiting import eventually
 
@@ -63,7 +63,7 @@ class Process:
 
     @property
     def told(self) -> list[TorrentLoaded]:
-        events = (decode(body).event for body in told(self.config_dir / "state" / "watcher.sqlite3"))
+        events = (decode(body).event for body in stored_events(self.config_dir / "state" / "watcher.sqlite3"))
         return [event for event in events if isinstance(event, TorrentLoaded)]
 
     def drop(self, place: str, name: str = "") -> str:

@@ -19,7 +19,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.bus import Bus
 from pyrotorque.events import LoadFailed
 from pyrotorque.layout import Layout
-from pyrotorque.outbox import Outbox, told
+from pyrotorque.outbox import Outbox, stored_events
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.store import open_store
 from tests.waiting import eventually
@@ -65,7 +65,7 @@ def said(folder: Path) -> str:
 
 
 def told_types(folder: Path, kind: str) -> list[dict[str, str]]:
-    bodies = map(json.loads, told(Layout.below(folder).database("scheduler")))
+    bodies = map(json.loads, stored_events(Layout.below(folder).database("scheduler")))
     return [body for body in bodies if body["type"] == kind]
 
 
@@ -158,7 +158,7 @@ def test_events_are_run_for_once_over_kills_of_scheduler_and_worker(short_folder
             number += 1
             with store.transaction():
                 outbox.add(LoadFailed(at=time.time(), metafile=f"m{number}", job="w", kind="io", reason="no"))
-            bus.ring()
+            bus.publish()
 
     with Bus(layout, "watcher", outbox) as bus:
         for victim in ("scheduler", "worker", "scheduler", "scheduler", "worker", ""):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyrotorque.bus import Bus, Woken
+from pyrotorque.bus import Bus, Wakeup
 from pyrotorque.events import Delivery, Envelope, ServiceStateChanged, decode
 from pyrotorque.layout import Layout
 from pyrotorque.outbox import Outbox
@@ -54,8 +54,8 @@ def guardian(layout: Layout, supervisord: PlayedSupervisord) -> Iterator[Guardia
     store.close()
 
 
-def beating() -> Woken:
-    return Woken(deliveries=[Delivery(Envelope(source="watcher", epoch=""), heartbeat())])
+def beating() -> Wakeup:
+    return Wakeup(deliveries=[Delivery(Envelope(source="watcher", epoch=""), heartbeat())])
 
 
 def told(guardian: Guardian) -> list[tuple[str, str, str]]:
@@ -65,8 +65,8 @@ def told(guardian: Guardian) -> list[tuple[str, str, str]]:
 
 def test_who_was_fatal_before_the_guardian_came_is_revived(guardian: Guardian, supervisord: PlayedSupervisord) -> None:
     supervisord.states = {"watcher": "FATAL", "exporter": "RUNNING", "mine": "FATAL"}
-    guardian.turn(Woken(), 1.0)
-    guardian.turn(Woken(), 2.1)
+    guardian.turn(Wakeup(), 1.0)
+    guardian.turn(Wakeup(), 2.1)
     assert supervisord.done == ["startProcess watcher 0"]
 
 
@@ -75,10 +75,10 @@ def test_a_silent_service_is_killed_and_the_reason_told(guardian: Guardian, supe
     guardian.turn(beating(), 1.0)
     guardian.turn(beating(), 1.0)
     for second in range(2, 19):
-        guardian.turn(Woken(), float(second))
+        guardian.turn(Wakeup(), float(second))
     assert supervisord.done == ["signalProcess watcher KILL"]
     guardian.sees(StateChange("watcher", "watcher", "EXITED", "RUNNING", expected=False, pid=7), 19.0)
-    guardian.turn(Woken(), 19.0)
+    guardian.turn(Wakeup(), 19.0)
     assert told(guardian) == [("RUNNING", "EXITED", "killed by the guardian: no heartbeat for 16 s")]
 
 
@@ -87,12 +87,12 @@ def test_the_group_is_stopped_when_its_guard_file_goes_and_asked_again_if_that_f
 ) -> None:
     guardian.guard_file = tmp_path / "guard"
     guardian.guard_file.touch()
-    guardian.turn(Woken(), 1.0)
+    guardian.turn(Wakeup(), 1.0)
     guardian.guard_file.unlink()
     supervisord.away = True
-    guardian.turn(Woken(), 2.0)
+    guardian.turn(Wakeup(), 2.0)
     supervisord.away = False
-    guardian.turn(Woken(), 3.0)
+    guardian.turn(Wakeup(), 3.0)
     assert supervisord.done == ["shutdown", "shutdown"]
     assert supervisord.signals == [signal.SIGTERM]
     assert caplog.text.count("is gone: stopping the group") == 1, "said once, however often it is asked"
@@ -103,17 +103,17 @@ def test_while_the_disk_is_full_changes_wait_and_others_are_kept_alive(
 ) -> None:
     guardian.store.db.execute("PRAGMA query_only = on")
     guardian.sees(StateChange("watcher", "watcher", "FATAL", "BACKOFF", expected=False, pid=0), 1.0)
-    guardian.turn(Woken(), 1.5)
-    guardian.turn(Woken(), 2.5)
+    guardian.turn(Wakeup(), 1.5)
+    guardian.turn(Wakeup(), 2.5)
     assert supervisord.done == ["startProcess watcher 0"]
     assert told(guardian) == []
     guardian.store.db.execute("PRAGMA query_only = off")
-    guardian.turn(Woken(), 3.0)
+    guardian.turn(Wakeup(), 3.0)
     assert told(guardian) == [("BACKOFF", "FATAL", "")]
 
 
 def test_a_supervisord_that_does_not_answer_stops_nothing(guardian: Guardian, supervisord: PlayedSupervisord) -> None:
     supervisord.away = True
     guardian.turn(beating(), 1.0)
-    guardian.turn(Woken(), 40.0)
+    guardian.turn(Wakeup(), 40.0)
     assert supervisord.done == []

@@ -18,7 +18,7 @@ from pyrotorque.bus import wire
 from pyrotorque.errors import AlreadyRunning
 from pyrotorque.events import Heartbeat, decode
 from pyrotorque.layout import Layout
-from pyrotorque.lifecycle import Life, running
+from pyrotorque.service.lifecycle import Lifecycle, running
 from tests.waiting import eventually
 
 BODY = """
@@ -26,7 +26,7 @@ import os, select, sys, time
 from pathlib import Path
 from pyrotorque import logs
 from pyrotorque.layout import Layout
-from pyrotorque.lifecycle import running
+from pyrotorque.service.lifecycle import running
 layout = Layout.below(Path(sys.argv[1]))
 logs.configure("INFO", "watcher", layout)
 with running("watcher", layout, config_digest=lambda: "d", outbox=None) as life:
@@ -95,7 +95,7 @@ def layout(short_folder: Path) -> Layout:
 
 
 @pytest.fixture
-def life(layout: Layout) -> Iterator[Life]:
+def life(layout: Layout) -> Iterator[Lifecycle]:
     with running("watcher", layout, config_digest=lambda: "d", outbox=None) as found:
         yield found
 
@@ -152,7 +152,7 @@ def test_a_role_is_free_again_after_a_kill(child: Callable[..., Child], layout: 
         assert layout.lock_file("watcher").read_text().strip() == str(os.getpid())
 
 
-def test_a_reload_is_asked_for_once_and_wakes_the_loop(life: Life) -> None:
+def test_a_reload_is_asked_for_once_and_wakes_the_loop(life: Lifecycle) -> None:
     woken: list[bool] = []
     life.on_wake(lambda: woken.append(True))
     assert not life.take_reload()
@@ -161,7 +161,7 @@ def test_a_reload_is_asked_for_once_and_wakes_the_loop(life: Life) -> None:
     assert (life.take_reload(), life.take_reload(), life.stopping) == (True, False, False)
 
 
-def test_term_asks_the_loop_to_stop_and_wakes_it(life: Life) -> None:
+def test_term_asks_the_loop_to_stop_and_wakes_it(life: Lifecycle) -> None:
     woken: list[bool] = []
     life.on_wake(lambda: woken.append(True))
     os.kill(os.getpid(), signal.SIGTERM)
@@ -194,7 +194,7 @@ def test_what_is_made_is_private_except_what_is_made_for_the_user(layout: Layout
     assert modes == [0o600, 0o644]
 
 
-def test_heartbeats_say_what_the_loop_does_and_until_when(life: Life, layout: Layout) -> None:
+def test_heartbeats_say_what_the_loop_does_and_until_when(life: Lifecycle, layout: Layout) -> None:
     (idle,) = beats(layout, 1)
     assert (idle.service, idle.pid, idle.step, idle.deadline, idle.config) == (
         "watcher",
@@ -242,7 +242,7 @@ def test_a_service_goes_when_its_parent_is_killed(short_folder: Path, loop: str)
     parent.stdout.close()
 
 
-def test_a_signal_that_came_right_before_the_loop_waits_wakes_it_all_the_same(life: Life) -> None:
+def test_a_signal_that_came_right_before_the_loop_waits_wakes_it_all_the_same(life: Lifecycle) -> None:
     woken = os.eventfd(0)
     life.on_wake(lambda: os.eventfd_write(woken, 1))
     # What the kernel side of a handler does while the Python side has not run yet.

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from pyrotorque import lifecycle
 from pyrotorque.errors import AlreadyRunning, LayoutError, PyrotorqueError, SettingsError, StateError
 from pyrotorque.layout import Layout
-from pyrotorque.lifecycle import Life, Start, exit_code, running, service_main
 from pyrotorque.outbox import Outbox
+from pyrotorque.service import lifecycle
+from pyrotorque.service.lifecycle import Lifecycle, ServiceStart, exit_code, running, service_main
 
 INI = "[TORQUE]\nscgi_url = scgi:///nowhere/rtorrent.sock\n"
 
@@ -37,17 +37,17 @@ def config_dir(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return short_folder
 
 
-def raising(error: Exception) -> Callable[[Start], int]:
-    def run(_start: Start) -> int:
+def raising(error: Exception) -> Callable[[ServiceStart], int]:
+    def run(_start: ServiceStart) -> int:
         raise error
 
     return run
 
 
 def test_a_service_is_started_with_its_configuration(config_dir: Path) -> None:
-    started: list[Start] = []
+    started: list[ServiceStart] = []
 
-    def run(start: Start) -> int:
+    def run(start: ServiceStart) -> int:
         started.append(start)
         return 0
 
@@ -87,7 +87,7 @@ def test_a_bug_is_told_with_its_traceback(config_dir: Path, capsys: pytest.Captu
 def test_a_full_disk_is_waited_for_and_said_once(config_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tries: list[int] = []
 
-    def run(start: Start) -> int:
+    def run(start: ServiceStart) -> int:
         tries.append(len(tries))
         if len(tries) < 5:
             raise StateError("disk is full" if len(tries) < 4 else "disk is read-only")
@@ -106,7 +106,7 @@ def test_trouble_that_comes_back_after_a_good_time_is_said_again(
     monkeypatch.setattr(lifecycle, "_NEWS_AFTER", -1.0)
     errors: list[Exception] = [StateError("disk is full"), StateError("disk is full")]
 
-    def run(_start: Start) -> int:
+    def run(_start: ServiceStart) -> int:
         if errors:
             raise errors.pop()
         return 0
@@ -118,7 +118,7 @@ def test_trouble_that_comes_back_after_a_good_time_is_said_again(
 def test_a_service_that_waits_for_its_disk_stops_when_told(config_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifecycle, "_RETRY_STATE_AFTER", 0.5)
 
-    def run(_start: Start) -> int:
+    def run(_start: ServiceStart) -> int:
         # TERM comes while it waits: the kernel delivers it as soon as the handler is there.
         monkeypatch.setattr(lifecycle, "running", stopped_at_once)
         raise StateError("disk is full")
@@ -130,7 +130,7 @@ def test_term_before_there_is_a_loop_is_as_good_an_end_as_later(short_folder: Pa
     (short_folder / "torque.ini").write_text(INI)
     code = """if True:
         import time
-        from pyrotorque.lifecycle import service_main
+        from pyrotorque.service.lifecycle import service_main
         service_main("watcher", lambda start: print("no loop yet", flush=True) or time.sleep(60))
     """
     with subprocess.Popen(
@@ -147,7 +147,7 @@ def test_term_before_there_is_a_loop_is_as_good_an_end_as_later(short_folder: Pa
 @contextmanager
 def stopped_at_once(
     service: str, layout: Layout, *, config_digest: Callable[[], str], outbox: Outbox | None
-) -> Generator[Life]:
+) -> Generator[Lifecycle]:
     with running(service, layout, config_digest=config_digest, outbox=outbox) as life:
         os.kill(os.getpid(), signal.SIGTERM)
         yield life

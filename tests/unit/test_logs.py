@@ -61,15 +61,15 @@ def test_the_level_can_change(layout: Layout, capsys: pytest.CaptureFixture[str]
 
 def test_the_owner_reads_one_line_for_what_matters(layout: Layout) -> None:
     logs.configure("INFO", "watcher", layout)
-    logs.owner("loaded a\nb")
+    logs.owner_log("loaded a\nb")
     line = (layout.log_dir / "torque.log").read_text()
     assert line.endswith("INFO watcher: loaded a\\nb\n")
 
 
 def test_the_owner_sees_which_line_is_a_warning(layout: Layout) -> None:
     logs.configure("INFO", "watcher", layout)
-    logs.owner("loaded a")
-    logs.owner("did not load b", level=logging.WARNING)
+    logs.owner_log("loaded a")
+    logs.owner_log("did not load b", level=logging.WARNING)
     lines = (layout.log_dir / "torque.log").read_text().splitlines()
     assert [line.partition(",")[2].split(" ", 1)[1] for line in lines] == [
         "INFO watcher: loaded a",
@@ -79,17 +79,17 @@ def test_the_owner_sees_which_line_is_a_warning(layout: Layout) -> None:
 
 def test_a_log_renamed_by_its_rotation_is_begun_anew(layout: Layout) -> None:
     logs.configure("INFO", "watcher", layout)
-    logs.owner("first")
+    logs.owner_log("first")
     path = layout.log_dir / "torque.log"
     path.rename(path.with_suffix(".log.1"))
-    logs.owner("second")
+    logs.owner_log("second")
     assert ("first" in path.read_text(), "second" in path.read_text()) == (False, True)
 
 
 def test_an_owners_log_that_cannot_be_written_stops_nobody(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("INFO", "watcher", layout)
     (layout.log_dir / "torque.log").mkdir()
-    logs.owner("loaded")
+    logs.owner_log("loaded")
     assert "cannot write" in capsys.readouterr().out
 
 
@@ -117,7 +117,7 @@ if sys.argv[2] == "supervisord":
 else:
     logs.configure("INFO", sys.argv[2], layout)
     for number in range(1000):
-        logs.owner(f"line {number} end")
+        logs.owner_log(f"line {number} end")
 """
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pyrotorque.errors import StateError
 from pyrotorque.events import JobFailed, LoadFailed, decode
-from pyrotorque.outbox import NOWHERE, Cursors, Mark, Outbox, boot_id, told
+from pyrotorque.outbox import BEGINNING, Cursor, CursorTable, Outbox, boot_id, stored_events
 from pyrotorque.store import Store, open_store
 
 
@@ -72,8 +72,8 @@ def test_a_new_boot_is_a_new_epoch_and_the_old_one_is_still_replayed(store: Stor
     new = Outbox(store, "watcher", boot="b2")
     assert new.epoch != old.epoch
     assert add(store, new, "c") == [1]
-    replay = new.after(Mark(old.epoch, 1))
-    assert (jobs(replay.bodies), replay.reached, replay.gap) == (["b", "c"], Mark(new.epoch, 1), "")
+    replay = new.after(Cursor(old.epoch, 1))
+    assert (jobs(replay.bodies), replay.reached, replay.gap) == (["b", "c"], Cursor(new.epoch, 1), "")
 
 
 def test_who_had_more_than_a_power_cut_left_goes_on_with_the_new_epoch(store: Store) -> None:
@@ -82,35 +82,35 @@ def test_who_had_more_than_a_power_cut_left_goes_on_with_the_new_epoch(store: St
     store.db.execute("DELETE FROM bus_events WHERE position = 2")
     new = Outbox(store, "watcher", boot="b2")
     add(store, new, "c")
-    replay = new.after(Mark(old.epoch, 2))
+    replay = new.after(Cursor(old.epoch, 2))
     assert (jobs(replay.bodies), replay.gap) == (["c"], "")
 
 
 def test_who_knows_nothing_gets_all_there_is(store: Store) -> None:
     outbox = Outbox(store, "watcher", boot="b1")
-    assert outbox.after(NOWHERE).bodies == []
+    assert outbox.after(BEGINNING).bodies == []
     add(store, outbox, "a", "b")
-    assert jobs(outbox.after(NOWHERE).bodies) == ["a", "b"]
+    assert jobs(outbox.after(BEGINNING).bodies) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
     ("mark", "gap", "resume"),
     [
-        (Mark("another-b1", 1), "watcher has a new state file", 5),
-        (Mark("own", 99), "watcher went back to an older state", 15),
-        (Mark("own", 1), "4 events were trimmed", 5),
+        (Cursor("another-b1", 1), "watcher has a new state file", 5),
+        (Cursor("own", 99), "watcher went back to an older state", 15),
+        (Cursor("own", 1), "4 events were trimmed", 5),
     ],
     ids=["of another database", "ahead of us", "trimmed away"],
 )
 def test_a_mark_that_cannot_be_replayed_is_a_gap_with_a_place_to_go_on(
-    store: Store, mark: Mark, gap: str, resume: int
+    store: Store, mark: Cursor, gap: str, resume: int
 ) -> None:
     outbox = Outbox(store, "watcher", keep=10, boot="b1")
     add(store, outbox, *("x" * 15))
     outbox.trim()
     asked = mark._replace(epoch=outbox.epoch) if mark.epoch == "own" else mark
     replay = outbox.after(asked)
-    assert (replay.gap, replay.reached, replay.bodies) == (gap, Mark(outbox.epoch, resume), [])
+    assert (replay.gap, replay.reached, replay.bodies) == (gap, Cursor(outbox.epoch, resume), [])
 
 
 def test_it_trims_by_itself_and_replays_in_bounded_pieces(store: Store) -> None:
@@ -119,7 +119,7 @@ def test_it_trims_by_itself_and_replays_in_bounded_pieces(store: Store) -> None:
         add(store, outbox, *("x" * 500))
     (kept,) = store.db.execute("SELECT count(*) FROM bus_events").fetchone()
     assert 1000 <= kept <= 1500
-    assert len(outbox.after(NOWHERE).bodies) == 500
+    assert len(outbox.after(BEGINNING).bodies) == 500
 
 
 def test_a_text_that_is_no_utf8_or_far_too_long_is_told_all_the_same(store: Store) -> None:
@@ -144,7 +144,7 @@ def test_replaying_in_any_pieces_gives_every_event_once(store: Store) -> None:
         many = chance.randrange(5)
         add(store, outbox, *map(str, range(names, names + many)))
         names += many
-    mark, heard = NOWHERE, list[str]()
+    mark, heard = BEGINNING, list[str]()
     while (replay := outbox.after(mark, limit=chance.randrange(1, 9))).bodies:
         heard += jobs(replay.bodies)
         mark = replay.reached
@@ -152,27 +152,27 @@ def test_replaying_in_any_pieces_gives_every_event_once(store: Store) -> None:
 
 
 def test_a_cursor_moves_with_the_effect_or_not_at_all(store: Store) -> None:
-    cursors = Cursors(store)
-    assert cursors.get("watcher") == NOWHERE == ("", 0)
+    cursors = CursorTable(store)
+    assert cursors.get("watcher") == BEGINNING == ("", 0)
     with store.transaction():
         cursors.advance("watcher", "e1", 3)
     with contextlib.suppress(ZeroDivisionError), store.transaction():
         cursors.advance("watcher", "e1", 4)
         raise ZeroDivisionError
-    assert cursors.get("watcher") == Mark("e1", 3)
+    assert cursors.get("watcher") == Cursor("e1", 3)
 
 
 def test_a_gap_is_recorded_and_the_cursor_moved_behind_it(store: Store) -> None:
-    cursors = Cursors(store)
-    cursors.record_gap("watcher", Mark("e2", 0), "new file")
+    cursors = CursorTable(store)
+    cursors.record_gap("watcher", Cursor("e2", 0), "new file")
     assert [(source, reason) for _, source, reason in cursors.gaps()] == [("watcher", "new file")]
-    assert cursors.get("watcher") == Mark("e2", 0)
+    assert cursors.get("watcher") == Cursor("e2", 0)
 
 
 def test_what_was_told_can_be_read_from_outside(path: Path, store: Store) -> None:
     add(store, Outbox(store, "watcher"), "a", "bb", "ccc")
-    assert jobs(list(told(path, since=2.0))) == ["bb", "ccc"]
-    assert list(told(path.with_name("nobody.sqlite3"))) == []
+    assert jobs(list(stored_events(path, since=2.0))) == ["bb", "ccc"]
+    assert list(stored_events(path.with_name("nobody.sqlite3"))) == []
 
 
 def test_a_full_disk_loses_no_number(store: Store) -> None:

@@ -11,7 +11,7 @@ import pytest
 from pyrotorque import logs
 from pyrotorque.events import TorrentErased
 from pyrotorque.layout import Layout
-from pyrotorque.outbox import NOWHERE, Mark, Outbox
+from pyrotorque.outbox import BEGINNING, Cursor, Outbox
 from pyrotorque.store import Store, open_store
 from pyrotorque_exporter import state
 from pyrotorque_scheduler import tables
@@ -23,7 +23,7 @@ COUNT = 60
 
 def told_and_done(store: Store, outbox: Outbox) -> tuple[int, int]:
     (done,) = store.db.execute("SELECT count(*) FROM effects").fetchone()
-    return len(outbox.after(NOWHERE).bodies), done
+    return len(outbox.after(BEGINNING).bodies), done
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_log_that_was_cut_anywhere_leaves_the_first_commits_whole(full: Path, 
         with store.transaction() as db:
             db.execute("INSERT INTO effects VALUES (1000)")
             outbox.add(TorrentErased(at=2.0, info_hash="B" * 40, name="new"))
-        heard_all = Mark(outbox.epoch.replace("-after", "-before"), COUNT)
+        heard_all = Cursor(outbox.epoch.replace("-after", "-before"), COUNT)
         assert len(outbox.after(heard_all).bodies) == 1
         store.close()
     assert kept == sorted(kept)

@@ -35,7 +35,7 @@ def command(group: Group, follow: bool, since: str | None, as_json: bool) -> Non
 
     The stored events are read from the services' databases, so that it also works while the group does not run.
     """
-    from pyrotorque.bus.asking import follow as deliveries
+    from pyrotorque.bus.client import follow as deliveries
 
     begin = moment(since, time.time()) if since else 0.0
     for delivery in deliveries(group.layout, SERVICES, begin, forever=follow):

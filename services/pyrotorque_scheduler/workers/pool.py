@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from pyrotorque.bus import Asked, Bus, Gap
+from pyrotorque.bus import Bus, Gap, PendingRequest
 from pyrotorque.events import Delivery, Fact, JobFailed, JobFinished, Live
 from pyrotorque.layout import Layout
-from pyrotorque.logs import owner
-from pyrotorque.outbox import Cursors
+from pyrotorque.logs import owner_log
+from pyrotorque.outbox import CursorTable
 from pyrotorque.requests import Answer, Request, RunJob
 from pyrotorque.settings.schema import CustomSettings, Settings
 from pyrotorque.store import Store
@@ -37,7 +37,7 @@ class _Desk:
     worker: JobWorker
     stamp: Stamp
     ticked: bool = False
-    asked: list[Asked] = field(default_factory=list[Asked])
+    asked: list[PendingRequest] = field(default_factory=list[PendingRequest])
     failures: int = 0
     not_before: float = 0.0
     reason: str = ""
@@ -52,7 +52,7 @@ class Workers:
         self._layout = layout
         self._umask = umask
         self._runs = EventRuns(store, layout.state_dir / "marks")
-        self._cursors = Cursors(store)
+        self._cursors = CursorTable(store)
         self._desks: dict[str, _Desk] = {}
         self._recovered = False
 
@@ -82,7 +82,7 @@ class Workers:
 
     def subscriptions(
         self, hints: dict[str, tuple[type[Fact], ...]]
-    ) -> tuple[dict[str, tuple[type[Fact], ...]], Cursors | None]:
+    ) -> tuple[dict[str, tuple[type[Fact], ...]], CursorTable | None]:
         """What to subscribe to, with `hints` in any case; with cursors where a job must not miss an event."""
         return followed(self._teller.routes, hints), self._cursors if self._teller.routes else None
 
@@ -104,9 +104,9 @@ class Workers:
                     self._runs.keep(delivery.event, self._teller.routes.get(type(delivery.event).__name__, ()))
         for gap in gaps:
             log.error("jobs miss events of the %s that can not be had any more: %s", gap.source, gap.reason)
-            owner(f"failed: jobs miss events of the {gap.source}: {gap.reason}")
+            owner_log(f"failed: jobs miss events of the {gap.source}: {gap.reason}")
 
-    def takes(self, asked: Asked) -> bool:
+    def takes(self, asked: PendingRequest) -> bool:
         """Whether the request is to run one of these jobs; it is answered when the run has ended."""
         request: Request = asked.request
         if not isinstance(request, RunJob) or request.job not in self._desks:
@@ -194,7 +194,7 @@ class Workers:
         if dropped := self._runs.trim(name):
             said = f"{dropped} events were dropped: more wait than can be run"
             log.error("job %s: %s", printable(name), said)
-            owner(f"failed: job {name}: {said}")
+            owner_log(f"failed: job {name}: {said}")
         self._give_up(name)
         return self._runs.take(name)
 
@@ -237,7 +237,7 @@ class Workers:
             return
         log.error("job %s failed after %.1f s: %s", printable(name), ended.seconds, ended.error)
         if ended.error != desk.reason:
-            owner(f"failed: job {name}: {ended.error}")
+            owner_log(f"failed: job {name}: {ended.error}")
         desk.reason = ended.error
         if again:
             desk.not_before = time.monotonic() + _PATIENCE[min(desk.failures, len(_PATIENCE) - 1)]

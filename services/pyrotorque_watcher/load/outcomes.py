@@ -39,7 +39,7 @@ class Outcomes:
         ]
         for line in lines:
             log.info("%s", line)
-        logs.owner(*lines)
+        logs.owner_log(*lines)
 
     def sent(self, row: Row, now: float, next_look: float) -> None:
         """rTorrent was asked to load it, and does not show it yet."""
@@ -73,7 +73,7 @@ class Outcomes:
 
     def _say(self, level: int, text: str) -> None:
         log.log(level, "%s", text)
-        logs.owner(text, level=level)
+        logs.owner_log(text, level=level)
 
 
 def _loaded(row: Row, now: float) -> list[TorrentLoaded]:

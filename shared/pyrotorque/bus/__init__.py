@@ -15,29 +15,29 @@ from math import ceil
 
 import zmq
 
-from pyrotorque.bus.asking import ask, follow
-from pyrotorque.bus.publishing import Asked, Publisher
+from pyrotorque.bus.client import ask, follow
+from pyrotorque.bus.publisher import PendingRequest, Publisher
 from pyrotorque.bus.stats import BusStats
-from pyrotorque.bus.subscribing import Gap, Subscriber, Wanted
+from pyrotorque.bus.subscriber import Gap, Subscriber, Subscriptions
 from pyrotorque.errors import StateError
 from pyrotorque.events import Delivery, Live
 from pyrotorque.layout import Layout
-from pyrotorque.outbox import Cursors, Mark, Outbox
+from pyrotorque.outbox import Cursor, CursorTable, Outbox
 from pyrotorque.store import Connection
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Asked", "Bus", "BusStats", "Gap", "Woken", "ask", "follow"]
+__all__ = ["Bus", "BusStats", "Gap", "PendingRequest", "Wakeup", "ask", "follow"]
 
 _SAVE_SKIPPED_AFTER = 500  # events that were not wanted before the cursor is moved past them
 
 
 @dataclass
-class Woken:
+class Wakeup:
     """Why a wait ended: what was told or asked, which of the given fds are readable; all empty: time or `wake`."""
 
     deliveries: list[Delivery] = field(default_factory=list[Delivery])
-    requests: list[Asked] = field(default_factory=list[Asked])
+    requests: list[PendingRequest] = field(default_factory=list[PendingRequest])
     fds: set[int] = field(default_factory=set[int])
     gaps: list[Gap] = field(default_factory=list[Gap])
 
@@ -49,8 +49,8 @@ class Bus:
     """One service's place on the bus; it belongs to the loop's thread, only `wake` may be called from elsewhere."""
 
     def __init__(
-        self, layout: Layout, service: str, outbox: Outbox, *, subscribe: Wanted | None = None,
-        cursors: Cursors | None = None, from_newest: bool = False,
+        self, layout: Layout, service: str, outbox: Outbox, *, subscribe: Subscriptions | None = None,
+        cursors: CursorTable | None = None, from_newest: bool = False,
     ) -> None:  # fmt: skip
         self._layout = layout
         self._service = service
@@ -73,7 +73,7 @@ class Bus:
             self._poller.register(socket, zmq.POLLIN)
         return self
 
-    def hear(self, wanted: Wanted, cursors: Cursors | None) -> None:
+    def subscribe(self, wanted: Subscriptions, cursors: CursorTable | None) -> None:
         """Subscribe to these instead; who asks us something meanwhile is not disturbed."""
         if (wanted, cursors) == (self._wanted, self._cursors):
             return
@@ -103,25 +103,25 @@ class Bus:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def ring(self) -> None:
+    def publish(self) -> None:
         """Publish the durable events that were committed since the last ring."""
-        self._publisher.ring()
+        self._publisher.publish()
 
-    def tell(self, event: Live) -> None:
+    def publish_live(self, event: Live) -> None:
         """Publish an event that nobody replays."""
-        self._publisher.tell(event)
+        self._publisher.publish_live(event)
 
     def wake(self) -> None:
         """End a wait at once, from any thread or signal handler."""
         if self._wake >= 0:
             os.eventfd_write(self._wake, 1)
 
-    def wait(self, timeout: float, *fds: int) -> Woken:
+    def wait(self, timeout: float, *fds: int) -> Wakeup:
         """Wait until something is told or asked, one of `fds` is readable, somebody calls `wake`, or time is up.
 
         Replays are answered and asked for inside. What an earlier wait handed out counts as done or passed over.
         """
-        self.ring()
+        self.publish()
         self._save_skipped(_SAVE_SKIPPED_AFTER)
         for fd in fds:
             self._poller.register(fd, zmq.POLLIN)
@@ -141,8 +141,8 @@ class Bus:
         cursors, envelope = self._cursors, delivery.envelope
         if cursors is None or cursors.store.db.in_transaction:
             raise RuntimeError("Bus.applying needs cursors, and a transaction of its own")
-        follower, mark = self._subscriber.followers[envelope.source], Mark(envelope.epoch, envelope.seq)
-        if envelope.seq and mark not in follower.handed:
+        follower, mark = self._subscriber.followers[envelope.source], Cursor(envelope.epoch, envelope.seq)
+        if envelope.seq and mark not in follower.unapplied:
             raise StateError(
                 f"event {mark.seq} of {envelope.source} is out of turn: one before it could not be applied"
             )
@@ -158,7 +158,7 @@ class Bus:
         if envelope.seq:
             follower.applied(mark)
 
-    def _wait_until(self, deadline: float, fds: tuple[int, ...]) -> Woken:
+    def _wait_until(self, deadline: float, fds: tuple[int, ...]) -> Wakeup:
         while True:
             left = min(deadline - time.monotonic(), self._subscriber.retry_within())
             ready = dict(self._poller.poll(max(0, ceil(left * 1000))))
@@ -169,15 +169,15 @@ class Bus:
             if woken or time.monotonic() >= deadline:
                 return woken
 
-    def _take(self, ready: dict[object, int], fds: tuple[int, ...]) -> Woken:
+    def _take(self, ready: dict[object, int], fds: tuple[int, ...]) -> Wakeup:
         heard = self._subscriber.receive(ready)
         asked = list(self._publisher.answer()) if self._publisher.requests in ready else []
-        return Woken(heard.deliveries, asked, {fd for fd in fds if fd in ready}, heard.gaps)
+        return Wakeup(heard.deliveries, asked, {fd for fd in fds if fd in ready}, heard.gaps)
 
     def _save_skipped(self, after: int) -> None:
         """Move cursors past what nobody here wants, so that it need not be replayed, or be trimmed under us."""
         for source, follower in self._subscriber.followers.items():
-            follower.handed.clear()
+            follower.unapplied.clear()
             here, saved = follower.position, follower.saved
             if self._cursors is None or here == saved or (here.epoch == saved.epoch and here.seq - saved.seq < after):
                 continue

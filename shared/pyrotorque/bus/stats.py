@@ -19,9 +19,9 @@ Dropped = Literal[
 class BusStats:
     """Running numbers of one bus; `count_into` lets them appear among the service's totals."""
 
-    rung: int = 0
+    published: int = 0
     delivered: int = 0
-    had: int = 0
+    duplicates: int = 0
     replays_asked: int = 0
     replays_answered: int = 0
     gaps: int = 0

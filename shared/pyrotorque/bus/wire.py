@@ -2,7 +2,7 @@
 
 ROUTER (`Layout.requests_endpoint`), frames after the identity: kind, number, then
 
-- `replay`, number, `ReplayAsked` JSON → `replay`, number, `ReplayAnswered` JSON, up to 500 bodies, oldest first;
+- `replay`, number, `ReplayRequest` JSON → `replay`, number, `ReplayReply` JSON, up to 500 bodies, oldest first;
 - `ask`, number, request JSON (`pyrotorque.requests`) → `ask`, number, answer JSON.
 
 The number is the asker's own, in ASCII digits, and comes back unchanged.
@@ -19,20 +19,20 @@ Socket: TypeAlias = "zmq.Socket[bytes]"
 Context: TypeAlias = "zmq.Context[Socket]"
 
 REPLAY: Final = b"replay"
-ASK: Final = b"ask"
+REQUEST: Final = b"ask"
 FRAME_MAX: Final = 1 << 20
 _HWM: Final = 1000
 _DRAIN: Final = 500  # messages of one socket at a time, so that no flood starves the others
 
 
-class ReplayAsked(msgspec.Struct, frozen=True, kw_only=True):
+class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Everything after `seq` of `epoch`, please; an empty epoch means from the oldest you have."""
 
     epoch: str
     seq: int
 
 
-class ReplayAnswered(msgspec.Struct, frozen=True, kw_only=True):
+class ReplayReply(msgspec.Struct, frozen=True, kw_only=True):
     """The bodies that follow end at (epoch, seq); with `gap`, what was asked for is gone; go on from there."""
 
     epoch: str

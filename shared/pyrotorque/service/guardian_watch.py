@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pyrotorque.bus.beats import Ear
+from pyrotorque.bus.heartbeats import HeartbeatSubscriber
 from pyrotorque.events import Heartbeat
 from pyrotorque.layout import Layout
 
@@ -21,13 +21,13 @@ _OWN_GAP = 5.0
 _KNOCK_FOR = 5.0
 
 
-def shows_life(beat: Heartbeat, now: float) -> bool:
+def is_alive(beat: Heartbeat, now: float) -> bool:
     """A loop that is past the deadline it announced is stuck, though its heartbeats go on."""
     return not 0 < beat.deadline < now - DEADLINE_SLACK
 
 
 @dataclass
-class Silence:
+class SilenceDetector:
     """Decides by who holds the role, whose heartbeats came, and the time given; kills nobody."""
 
     _holder: int = 0
@@ -47,16 +47,16 @@ class Silence:
         return True
 
 
-class Backwatch:
+class GuardianWatch:
     """Belongs to the heartbeat thread. Only where supervisord runs us is there somebody to start the guardian again."""
 
     def __init__(self, layout: Layout, service: str) -> None:
         self._lock_file = layout.lock_file(GUARDIAN)
         self._supervisor_socket = layout.supervisor_socket
         self._held = -_KNOCK_FOR
-        self._silence = Silence()
+        self._silence = SilenceDetector()
         wanted = service != GUARDIAN and "SUPERVISOR_ENABLED" in os.environ
-        self._ear = Ear(layout, GUARDIAN) if wanted else None
+        self._ear = HeartbeatSubscriber(layout, GUARDIAN) if wanted else None
 
     def look(self, now: float) -> None:
         if self._ear is None:
@@ -66,7 +66,7 @@ class Backwatch:
             self._held = now
         elif now - self._held < _KNOCK_FOR:
             self._knock()
-        alive = {beat.pid for beat in self._ear.beats() if shows_life(beat, now)}
+        alive = {beat.pid for beat in self._ear.receive() if is_alive(beat, now)}
         if self._silence.look(holder, alive, now):
             log.error("the guardian (pid %d) gave no sign of life for %g s: killing it", holder, SILENT_AFTER)
             with suppress(OSError):

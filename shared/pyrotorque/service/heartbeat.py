@@ -31,7 +31,7 @@ class Step:
     deadline: float = 0.0
 
 
-class Pulse:
+class HeartbeatThread:
     """One service's heartbeat thread. It reads what the loop left for it and touches nothing of the loop's."""
 
     def __init__(self, layout: Layout, service: str, config_digest: Callable[[], str], outbox: Outbox | None) -> None:
@@ -51,7 +51,7 @@ class Pulse:
         self._seen: set[Path] = set()
 
     @contextmanager
-    def beating(self) -> Generator[None]:
+    def running(self) -> Generator[None]:
         """Beat until the block ends."""
         thread = threading.Thread(target=self._run, name="pulse", daemon=True)
         thread.start()
@@ -81,10 +81,10 @@ class Pulse:
         )
 
     def _run(self) -> None:
-        from pyrotorque.backwatch import Backwatch
-        from pyrotorque.bus.beats import Beats
+        from pyrotorque.bus.heartbeats import HeartbeatPublisher
+        from pyrotorque.service.guardian_watch import GuardianWatch
 
-        beats, backwatch = Beats(self._layout, self._service), Backwatch(self._layout, self._service)
+        beats, backwatch = HeartbeatPublisher(self._layout, self._service), GuardianWatch(self._layout, self._service)
         poller = select.poll()
         poller.register(self._signals, select.POLLIN)
         next_beat = time.monotonic()
@@ -92,7 +92,7 @@ class Pulse:
             while not self._done.is_set():
                 now = time.monotonic()
                 if now >= next_beat:
-                    beats.beat(self.heartbeat())
+                    beats.publish(self.heartbeat())
                     next_beat = now + INTERVAL
                     self._look_at_parent()
                     self._look_at_sockets()

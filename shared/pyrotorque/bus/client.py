@@ -1,4 +1,4 @@
-"""The bus for those who only visit: ask a service, or look on at what happens."""
+"""One-off clients of the bus: send a request to a service, or follow its events without being a service."""
 
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -11,11 +11,11 @@ import zmq
 from pyrotorque import requests
 from pyrotorque.bus import wire
 from pyrotorque.bus.stats import BusStats
-from pyrotorque.bus.subscribing import MemoryPlaces, Subscriber
+from pyrotorque.bus.subscriber import MemoryCursors, Subscriber
 from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.events import Delivery, Durable, decode
 from pyrotorque.layout import Layout
-from pyrotorque.outbox import Mark, told
+from pyrotorque.outbox import Cursor, stored_events
 from pyrotorque.requests import Answer, Request
 
 _CONNECT_WITHIN = 1.0
@@ -31,7 +31,7 @@ def ask(layout: Layout, service: str, request: Request, timeout: float = 5.0) ->
         dealer.connect(layout.requests_endpoint(service))
         if not dealer.poll(int(min(timeout, _CONNECT_WITHIN) * 1000), zmq.POLLOUT):
             raise ServiceUnreachable(f"{service} cannot be asked: is it running? (pyrotorque status)")
-        if not wire.send(dealer, [wire.ASK, b"1", requests.encode(request)]):
+        if not wire.send(dealer, [wire.REQUEST, b"1", requests.encode(request)]):
             raise ServiceUnreachable(f"{service} cannot be asked: the request is too large, or it has just gone")
         if not dealer.poll(int(timeout * 1000), zmq.POLLIN):
             raise ServiceUnreachable(
@@ -52,19 +52,21 @@ def follow(
 
     While nothing happens it yields None every `poll` seconds. Needs no running service.
     """
-    marks: dict[str, Mark] = {}
-    bodies = [_decoded(told(layout.database(service), since)) for service in services]
+    marks: dict[str, Cursor] = {}
+    bodies = [_decoded(stored_events(layout.database(service), since)) for service in services]
     for delivery in merge(*bodies, key=lambda found: found.event.at):
-        marks[delivery.envelope.source] = Mark(delivery.envelope.epoch, delivery.envelope.seq)
+        marks[delivery.envelope.source] = Cursor(delivery.envelope.epoch, delivery.envelope.seq)
         yield delivery
     if forever:
         yield from _listen(layout, services, marks, poll)
 
 
-def _listen(layout: Layout, services: Sequence[str], marks: dict[str, Mark], poll: float) -> Iterator[Delivery | None]:
+def _listen(
+    layout: Layout, services: Sequence[str], marks: dict[str, Cursor], poll: float
+) -> Iterator[Delivery | None]:
     wanted = {service: get_args(Durable) for service in services}
     with zmq.Context[zmq.Socket[bytes]](io_threads=1) as context:
-        subscriber = Subscriber(context, layout, wanted, MemoryPlaces(marks), BusStats(), from_newest=True)
+        subscriber = Subscriber(context, layout, wanted, MemoryCursors(marks), BusStats(), from_newest=True)
         poller = zmq.Poller()
         for socket in subscriber.sockets:
             poller.register(socket, zmq.POLLIN)
@@ -74,7 +76,7 @@ def _listen(layout: Layout, services: Sequence[str], marks: dict[str, Mark], pol
                 heard = subscriber.receive(dict(poller.poll(max(0, int((deadline - time.monotonic()) * 1000)))))
                 yield from heard.deliveries
                 for follower in subscriber.followers.values():
-                    follower.handed.clear()
+                    follower.unapplied.clear()
                 if time.monotonic() >= deadline:
                     yield None
                     deadline = time.monotonic() + poll

@@ -18,7 +18,7 @@ from pyrotorque.errors import AlreadyRunning, LayoutError, PyrotorqueError, Sett
 from pyrotorque.layout import Layout
 from pyrotorque.locks import hold
 from pyrotorque.outbox import Outbox
-from pyrotorque.pulse import Pulse, Step
+from pyrotorque.service.heartbeat import HeartbeatThread, Step
 
 if TYPE_CHECKING:
     from pyrotorque.configuration import Configuration
@@ -34,10 +34,10 @@ _NEWS_AFTER = 60.0
 _PR_SET_PDEATHSIG = 1
 
 
-class Life:
+class Lifecycle:
     """What the loop knows of its own end, and what it says of itself."""
 
-    def __init__(self, service: str, pulse: Pulse, users_umask: int) -> None:
+    def __init__(self, service: str, pulse: HeartbeatThread, users_umask: int) -> None:
         self.service = service
         self.stopping = False
         self.users_umask = users_umask
@@ -55,7 +55,7 @@ class Life:
         if self.stopping or self._reload:
             wake()
 
-    def carry(self, outbox: Outbox) -> None:
+    def attach_outbox(self, outbox: Outbox) -> None:
         """Let the heartbeats carry the head of `outbox`, where it could only be opened after the role was held."""
         self._pulse.outbox = outbox
 
@@ -97,7 +97,7 @@ class Life:
 @contextmanager
 def running(
     service: str, layout: Layout, *, config_digest: Callable[[], str], outbox: Outbox | None
-) -> Generator[Life]:
+) -> Generator[Lifecycle]:
     """Hold the role of `service`: lock, signals, heartbeats, an end with the parent's.
 
     Raises AlreadyRunning when somebody else holds it. Must be entered in the main thread.
@@ -107,9 +107,9 @@ def running(
     try:
         with _role(service, layout):
             _end_with_parent()
-            pulse = Pulse(layout, service, config_digest, outbox)
-            life = Life(service, pulse, users_umask)
-            with _signals(life, pulse), pulse.beating():
+            pulse = HeartbeatThread(layout, service, config_digest, outbox)
+            life = Lifecycle(service, pulse, users_umask)
+            with _signals(life, pulse), pulse.running():
                 yield life
     finally:
         os.umask(users_umask)
@@ -125,7 +125,7 @@ def _role(service: str, layout: Layout) -> Generator[None]:
 
 
 @contextmanager
-def _signals(life: Life, pulse: Pulse) -> Generator[None]:
+def _signals(life: Lifecycle, pulse: HeartbeatThread) -> Generator[None]:
     def on_signal(number: int, _frame: FrameType | None) -> None:
         # Flags only: whatever the loop was doing is half done now.
         if number == signal.SIGHUP:
@@ -153,7 +153,7 @@ def _end_with_parent() -> None:
 
 
 @dataclass(frozen=True)
-class Start:
+class ServiceStart:
     """What a service is started with."""
 
     service: str
@@ -169,18 +169,18 @@ class Start:
         return self.configuration.settings
 
 
-def service_main(service: str, run: Callable[[Start], int]) -> int:
+def service_main(service: str, run: Callable[[ServiceStart], int]) -> int:
     """Start a service as supervisord does (`--config-dir DIR`), and turn its errors into lines and exit codes.
 
     While its file cannot be written (disk full), `run` is tried again every few seconds: it waits, it does not die.
     """
     config_dir = _config_dir(service)
-    with leaving_on_term():
+    with exit_on_sigterm():
         return _lived(service, config_dir, run)
 
 
 @contextmanager
-def leaving_on_term() -> Generator[None]:
+def exit_on_sigterm() -> Generator[None]:
     """What has no loop yet, or none any more, has nothing to finish: TERM ends it at once, as well as any other end."""
     before = signal.signal(signal.SIGTERM, _leave)
     try:
@@ -193,7 +193,7 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
     os._exit(EX_OK)
 
 
-def _lived(service: str, config_dir: Path, run: Callable[[Start], int]) -> int:
+def _lived(service: str, config_dir: Path, run: Callable[[ServiceStart], int]) -> int:
     try:
         start = _start(service, config_dir)
         said = ""
@@ -205,17 +205,17 @@ def _lived(service: str, config_dir: Path, run: Callable[[Start], int]) -> int:
                 if str(error) != said or time.monotonic() - began > _NEWS_AFTER:
                     said = str(error)
                     log.error("%s; trying again every %g s", said, _RETRY_STATE_AFTER)
-                    logs.owner(f"failed: {said}")
+                    logs.owner_log(f"failed: {said}")
                 if _stopped_within(_RETRY_STATE_AFTER, start):
                     return EX_OK
     except PyrotorqueError as error:
         for line in str(error).splitlines():
             log.error("%s", line)
-        logs.owner(f"failed: {error}")
+        logs.owner_log(f"failed: {error}")
         return exit_code(error)
     except Exception:
         log.exception("a bug, please report it")
-        logs.owner("failed by a bug: see its log")
+        logs.owner_log("failed by a bug: see its log")
         return EX_SOFTWARE
 
 
@@ -226,7 +226,7 @@ def _config_dir(service: str) -> Path:
     return found
 
 
-def _start(service: str, config_dir: Path) -> Start:
+def _start(service: str, config_dir: Path) -> ServiceStart:
     from pyrotorque.configuration import load_or_last_good
 
     logs.configure("INFO", service, Layout.below(config_dir))
@@ -238,11 +238,11 @@ def _start(service: str, config_dir: Path) -> Start:
     if configuration.broken:
         for line in ("the configuration is broken; running on the last good one", *configuration.broken.splitlines()):
             log.error("%s", line)
-        logs.owner(f"runs on the last good configuration, for the files are broken: {configuration.broken}")
-    return Start(service, config_dir, configuration)
+        logs.owner_log(f"runs on the last good configuration, for the files are broken: {configuration.broken}")
+    return ServiceStart(service, config_dir, configuration)
 
 
-def _stopped_within(seconds: float, start: Start) -> bool:
+def _stopped_within(seconds: float, start: ServiceStart) -> bool:
     """Wait, alive and heard; True when TERM came."""
     woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
     try:

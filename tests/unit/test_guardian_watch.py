@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyrotorque.backwatch import SILENT_AFTER, Backwatch, Silence, shows_life
 from pyrotorque.layout import Layout
+from pyrotorque.service.guardian_watch import SILENT_AFTER, GuardianWatch, SilenceDetector, is_alive
 from tests.heartbeats import heartbeat
 from tests.waiting import eventually
 
@@ -20,7 +20,7 @@ GUARDIAN, ANOTHER = 100, 200
 
 def looked(*seconds: tuple[float, int, set[int]]) -> list[float]:
     """When somebody is found to be silent, for looks at (time, who holds the role, whose heartbeats came)."""
-    silence = Silence()
+    silence = SilenceDetector()
     return [now for now, holder, beating in seconds if silence.look(holder, beating, now)]
 
 
@@ -53,9 +53,9 @@ def test_nobody_is_killed_because_we_slept_ourselves() -> None:
 
 
 @pytest.fixture
-def backwatch(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backwatch]:
+def backwatch(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Iterator[GuardianWatch]:
     monkeypatch.setenv("SUPERVISOR_ENABLED", "1")
-    made = Backwatch(layout, "watcher")
+    made = GuardianWatch(layout, "watcher")
     yield made
     made.close()
 
@@ -68,7 +68,7 @@ def held(layout: Layout, pid: int) -> int:
     return fd
 
 
-def test_supervisord_is_woken_for_a_while_after_the_guardian_died(layout: Layout, backwatch: Backwatch) -> None:
+def test_supervisord_is_woken_for_a_while_after_the_guardian_died(layout: Layout, backwatch: GuardianWatch) -> None:
     with socket.socket(socket.AF_UNIX) as supervisord:
         supervisord.bind(str(layout.supervisor_socket))
         supervisord.listen(10)
@@ -87,7 +87,7 @@ def test_supervisord_is_woken_for_a_while_after_the_guardian_died(layout: Layout
             supervisord.accept()
 
 
-def test_a_guardian_that_holds_its_role_in_silence_is_killed(layout: Layout, backwatch: Backwatch) -> None:
+def test_a_guardian_that_holds_its_role_in_silence_is_killed(layout: Layout, backwatch: GuardianWatch) -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as silent:
         lock = held(layout, silent.pid)
         for now in range(int(SILENT_AFTER) + 2):
@@ -100,4 +100,4 @@ def test_a_guardian_that_holds_its_role_in_silence_is_killed(layout: Layout, bac
 def test_a_heartbeat_past_its_own_deadline_is_no_sign_of_life(deadline: float, shows: bool) -> None:
     """A guardian whose loop is stuck beats on, from another thread."""
     beat = heartbeat(service="guardian", step_since=90.0, deadline=deadline)
-    assert shows_life(beat, 100.0) is shows
+    assert is_alive(beat, 100.0) is shows

@@ -8,7 +8,7 @@ from pyrotorque.events import Envelope, Heartbeat, decode, encode, topic
 from pyrotorque.layout import Layout
 
 
-class Beats:
+class HeartbeatPublisher:
     """Sends the heartbeats of one service; belongs to the thread that opened it."""
 
     def __init__(self, layout: Layout, service: str) -> None:
@@ -17,7 +17,7 @@ class Beats:
         self._socket = wire.socket(self._context, zmq.PUB)
         self._socket.bind(layout.heartbeat_endpoint(service))
 
-    def beat(self, heartbeat: Heartbeat) -> None:
+    def publish(self, heartbeat: Heartbeat) -> None:
         wire.send(
             self._socket, [topic(heartbeat), encode(heartbeat, Envelope(source=self._service, epoch=heartbeat.epoch))]
         )
@@ -27,7 +27,7 @@ class Beats:
         self._context.term()
 
 
-class Ear:
+class HeartbeatSubscriber:
     """Hears the heartbeats of one service; belongs to the thread that opened it."""
 
     def __init__(self, layout: Layout, service: str) -> None:
@@ -36,7 +36,7 @@ class Ear:
         self._socket.setsockopt(zmq.SUBSCRIBE, Heartbeat.__name__.encode("ascii"))
         self._socket.connect(layout.heartbeat_endpoint(service))
 
-    def beats(self) -> list[Heartbeat]:
+    def receive(self) -> list[Heartbeat]:
         """The heartbeats that came since the last time."""
         found: list[Heartbeat] = []
         for frames in wire.drain(self._socket):

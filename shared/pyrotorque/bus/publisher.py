@@ -11,15 +11,15 @@ from pyrotorque.bus import wire
 from pyrotorque.bus.stats import BusStats
 from pyrotorque.events import Envelope, Live, encode, topic
 from pyrotorque.layout import Layout
-from pyrotorque.outbox import Mark, Outbox
+from pyrotorque.outbox import Cursor, Outbox
 from pyrotorque.requests import Answer, Request
 
 _tag = msgspec.json.Decoder(wire.Tag)
-_replay_asked = msgspec.json.Decoder(wire.ReplayAsked)
+_replay_asked = msgspec.json.Decoder(wire.ReplayRequest)
 
 
 @dataclass(frozen=True)
-class Asked:
+class PendingRequest:
     """A request that waits for its answer."""
 
     request: Request
@@ -40,28 +40,28 @@ class Publisher:
         self._outbox = outbox
         self._stats = stats
         self._service = service
-        self._rung = outbox.refresh()
+        self._published = outbox.refresh()
         self._events = wire.socket(context, zmq.PUB)
         self.requests = wire.socket(context, zmq.ROUTER)
         self._events.bind(layout.events_endpoint(service))
         self.requests.bind(layout.requests_endpoint(service))
 
-    def ring(self) -> None:
+    def publish(self) -> None:
         """Publish what was committed since the last time."""
         head = self._outbox.refresh()
-        while self._rung < head:
-            bodies = self._outbox.since(self._rung)
+        while self._published < head:
+            bodies = self._outbox.since(self._published)
             for body in bodies:
                 wire.send(self._events, [_tag.decode(body).type.encode("ascii"), body])
-            self._rung = self._rung + len(bodies) if bodies else head
-            self._stats.rung += len(bodies)
+            self._published = self._published + len(bodies) if bodies else head
+            self._stats.published += len(bodies)
 
-    def tell(self, event: Live) -> None:
+    def publish_live(self, event: Live) -> None:
         envelope = Envelope(source=self._service, epoch=self._outbox.epoch)
         if not wire.send(self._events, [topic(event), encode(event, envelope)]):
             self._stats.drop("too large to tell", type(event).__name__)
 
-    def answer(self) -> Iterator[Asked]:
+    def answer(self) -> Iterator[PendingRequest]:
         """Answer the replays that were asked for; what else is asked is for the service."""
         for frames in wire.drain(self.requests):
             if len(frames) != 4:
@@ -71,13 +71,13 @@ class Publisher:
             try:
                 if kind == wire.REPLAY:
                     self._replay([asker, kind, number], _replay_asked.decode(body))
-                elif kind == wire.ASK:
-                    yield Asked(requests.decode_request(body), self._replier([asker, kind, number]))
+                elif kind == wire.REQUEST:
+                    yield PendingRequest(requests.decode_request(body), self._replier([asker, kind, number]))
                 else:
                     self._stats.drop("unknown kind", kind)
             except msgspec.DecodeError as error:
                 self._stats.drop("bad request", error)
-                if kind == wire.ASK:
+                if kind == wire.REQUEST:
                     text = f"this version of {self._service} does not understand that request"
                     self._replier([asker, kind, number])(requests.encode(Answer(ok=False, text=text)))
 
@@ -85,9 +85,9 @@ class Publisher:
         self._events.close()
         self.requests.close()
 
-    def _replay(self, address: list[bytes], asked: wire.ReplayAsked) -> None:
-        replay = self._outbox.after(Mark(asked.epoch, asked.seq))
-        header = wire.ReplayAnswered(epoch=replay.reached.epoch, seq=replay.reached.seq, gap=replay.gap)
+    def _replay(self, address: list[bytes], asked: wire.ReplayRequest) -> None:
+        replay = self._outbox.after(Cursor(asked.epoch, asked.seq))
+        header = wire.ReplayReply(epoch=replay.reached.epoch, seq=replay.reached.seq, gap=replay.gap)
         wire.send(self.requests, [*address, msgspec.json.encode(header), *replay.bodies])
         self._stats.replays_answered += 1
 

@@ -10,28 +10,28 @@ import msgspec
 import zmq
 
 from pyrotorque.bus import wire
-from pyrotorque.bus.following import Follower
+from pyrotorque.bus.follower import Follower
 from pyrotorque.bus.stats import BusStats
 from pyrotorque.errors import StateError
 from pyrotorque.events import Delivery, Durable, Envelope, Fact, Heartbeat, decode
 from pyrotorque.layout import Layout
-from pyrotorque.outbox import NOWHERE, Mark
+from pyrotorque.outbox import BEGINNING, Cursor
 
 log = logging.getLogger(__name__)
 
-Wanted = Mapping[str, Sequence[type[Fact]]]
+Subscriptions = Mapping[str, Sequence[type[Fact]]]
 
 _RETRY = 0.02
 _DURABLE: tuple[type[Fact], ...] = get_args(Durable)
 _envelope = msgspec.json.Decoder(Envelope)
-_answered = msgspec.json.Decoder(wire.ReplayAnswered)
+_answered = msgspec.json.Decoder(wire.ReplayReply)
 
 
-class Places(Protocol):
-    """Where the listener keeps how far it is: `Cursors` in a file, or memory."""
+class CursorStorage(Protocol):
+    """Where the listener keeps how far it is: `CursorTable` in a file, or memory."""
 
-    def get(self, source: str) -> Mark: ...
-    def record_gap(self, source: str, resume: Mark, reason: str) -> None: ...
+    def get(self, source: str) -> Cursor: ...
+    def record_gap(self, source: str, resume: Cursor, reason: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Gap:
 
 
 @dataclass
-class Heard:
+class Received:
     """What one look at the sockets brought."""
 
     deliveries: list[Delivery] = field(default_factory=list[Delivery])
@@ -51,13 +51,13 @@ class Heard:
 
 
 class Subscriber:
-    """Connects to all sources, there or not; with `places` it follows their durable events without a gap."""
+    """Connects to all sources, there or not; with `cursors` it follows their durable events without a gap."""
 
     def __init__(
-        self, context: wire.Context, layout: Layout, wanted: Wanted, places: Places | None, stats: BusStats,
-        *, from_newest: bool = False,
+        self, context: wire.Context, layout: Layout, wanted: Subscriptions, cursors: CursorStorage | None,
+        stats: BusStats, *, from_newest: bool = False,
     ) -> None:  # fmt: skip
-        self._places = places
+        self._cursors = cursors
         self._stats = stats
         self._wanted = {source: tuple(types) for source, types in wanted.items()}
         self.followers: dict[str, Follower] = {}
@@ -68,18 +68,18 @@ class Subscriber:
             self._heard.setsockopt(zmq.SUBSCRIBE, name.encode("ascii"))
         for source, types in self._wanted.items():
             self._heard.connect(layout.events_endpoint(source))
-            if places is not None or Heartbeat in types:
+            if cursors is not None or Heartbeat in types:
                 self._heard.connect(layout.heartbeat_endpoint(source))
-            if places is not None:
-                self._follow(context, layout, source, places.get(source), from_newest)
+            if cursors is not None:
+                self._follow(context, layout, source, cursors.get(source), from_newest)
 
     @property
     def sockets(self) -> list[wire.Socket]:
         return [self._heard, *self._asks]
 
-    def receive(self, ready: Iterable[object]) -> Heard:
+    def receive(self, ready: Iterable[object]) -> Received:
         """Take what the `ready` sockets have, then ask for what turned out to be missing."""
-        heard = Heard()
+        heard = Received()
         for socket in ready:
             if socket is self._heard:
                 for frames in wire.drain(self._heard):
@@ -94,7 +94,7 @@ class Subscriber:
     def retry_within(self) -> float:
         """How long to wait at most: short while a source that just (re)started cannot be asked yet."""
         now = time.monotonic()
-        return _RETRY if any(follower.is_impatient(now) for follower in self.followers.values()) else float("inf")
+        return _RETRY if any(follower.should_retry_soon(now) for follower in self.followers.values()) else float("inf")
 
     def close(self) -> None:
         for socket in self.sockets:
@@ -103,11 +103,11 @@ class Subscriber:
     def _topics(self) -> set[str]:
         types: set[type[Fact]] = {kind for kinds in self._wanted.values() for kind in kinds}
         # A follower hears every durable event, wanted or not: only so can it tell a gap from what it does not want.
-        if self._places is not None:
+        if self._cursors is not None:
             types |= {*_DURABLE, Heartbeat}
         return {kind.__name__ for kind in types}
 
-    def _follow(self, context: wire.Context, layout: Layout, source: str, saved: Mark, from_newest: bool) -> None:
+    def _follow(self, context: wire.Context, layout: Layout, source: str, saved: Cursor, from_newest: bool) -> None:
         follower = Follower(source, position=saved, saved=saved, from_newest=from_newest)
         dealer = wire.socket(context, zmq.DEALER)
         dealer.setsockopt(zmq.IMMEDIATE, 1)
@@ -116,38 +116,38 @@ class Subscriber:
         self._asks[dealer] = follower
         self._dealers[source] = dealer
 
-    def _hear(self, frames: list[bytes], heard: Heard) -> None:
+    def _hear(self, frames: list[bytes], heard: Received) -> None:
         body = frames[-1]
         envelope = self._envelope_of(body)
         if envelope is None or envelope.source not in self._wanted:
             return
         follower = self.followers.get(envelope.source)
-        mark = Mark(envelope.epoch, envelope.seq)
-        if follower is not None and envelope.seq and not follower.hears(mark):
-            self._stats.had += 1
+        mark = Cursor(envelope.epoch, envelope.seq)
+        if follower is not None and envelope.seq and not follower.accept(mark):
+            self._stats.duplicates += 1
             return
         delivery = self._delivery_of(body)
         if delivery is None:
             return
         if follower is not None and isinstance(delivery.event, Heartbeat):
-            follower.beats(Mark(delivery.event.epoch, delivery.event.head))
+            follower.note_head(Cursor(delivery.event.epoch, delivery.event.head))
         self._hand_out(delivery, follower, heard)
 
-    def _hand_out(self, delivery: Delivery, follower: Follower | None, heard: Heard) -> None:
+    def _hand_out(self, delivery: Delivery, follower: Follower | None, heard: Received) -> None:
         if isinstance(delivery.event, self._wanted[delivery.envelope.source]):
             heard.deliveries.append(delivery)
             if follower is not None and delivery.envelope.seq:
-                follower.handed.append(Mark(delivery.envelope.epoch, delivery.envelope.seq))
+                follower.unapplied.append(Cursor(delivery.envelope.epoch, delivery.envelope.seq))
 
-    def _replayed(self, follower: Follower, frames: list[bytes], heard: Heard) -> None:
+    def _replayed(self, follower: Follower, frames: list[bytes], heard: Received) -> None:
         try:
             number, answered = int(frames[1]), _answered.decode(frames[2])
         except (ValueError, IndexError, msgspec.DecodeError) as error:
             self._stats.drop("bad replay", error)
             return
-        if not follower.is_answer(number):
+        if not follower.is_current_reply(number):
             return
-        reached = Mark(answered.epoch, answered.seq)
+        reached = Cursor(answered.epoch, answered.seq)
         if answered.gap:
             self._skip_gap(follower, reached, answered.gap, heard)
             return
@@ -156,12 +156,12 @@ class Subscriber:
                 self._hand_out(delivery, follower, heard)
         follower.replayed(reached, len(frames) - 3)
 
-    def _skip_gap(self, follower: Follower, resume: Mark, reason: str, heard: Heard) -> None:
+    def _skip_gap(self, follower: Follower, resume: Cursor, reason: str, heard: Received) -> None:
         # What is handed out is not applied yet: its cursor would go back behind the gap. The next heartbeat asks again.
-        if follower.handed or self._places is None:
+        if follower.unapplied or self._cursors is None:
             return
         try:
-            self._places.record_gap(follower.source, resume, reason)
+            self._cursors.record_gap(follower.source, resume, reason)
         except StateError as error:
             log.warning("a gap of %s cannot be recorded yet: %s", follower.source, error)
             return
@@ -173,11 +173,11 @@ class Subscriber:
     def _ask_for_missing(self) -> None:
         now = time.monotonic()
         for dealer, follower in self._asks.items():
-            if follower.wants_replay(now):
-                asked = wire.ReplayAsked(epoch=follower.position.epoch, seq=follower.position.seq)
-                number = follower.asks(now)
+            if follower.needs_replay(now):
+                asked = wire.ReplayRequest(epoch=follower.position.epoch, seq=follower.position.seq)
+                number = follower.begin_replay(now)
                 if not wire.send(dealer, [wire.REPLAY, b"%d" % number, msgspec.json.encode(asked)]):
-                    follower.asked = 0  # nobody there; its first heartbeat will remind us
+                    follower.replay_number = 0  # nobody there; its first heartbeat will remind us
                 self._stats.replays_asked += 1
 
     def _envelope_of(self, body: bytes) -> Envelope | None:
@@ -195,14 +195,14 @@ class Subscriber:
             return None
 
 
-class MemoryPlaces:
-    """Places that last as long as the listener, for a person who looks on."""
+class MemoryCursors:
+    """CursorStorage that last as long as the listener, for a person who looks on."""
 
-    def __init__(self, begin: Mapping[str, Mark]) -> None:
-        self._places = dict(begin)
+    def __init__(self, begin: Mapping[str, Cursor]) -> None:
+        self._cursors = dict(begin)
 
-    def get(self, source: str) -> Mark:
-        return self._places.get(source, NOWHERE)
+    def get(self, source: str) -> Cursor:
+        return self._cursors.get(source, BEGINNING)
 
-    def record_gap(self, source: str, resume: Mark, reason: str) -> None:
-        self._places[source] = resume
+    def record_gap(self, source: str, resume: Cursor, reason: str) -> None:
+        self._cursors[source] = resume

@@ -1,0 +1,1 @@
+"""What every service is made of: its life, heartbeat, bus and state, configuration reload and totals."""
