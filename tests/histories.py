@@ -3,10 +3,8 @@
 import math
 from dataclasses import dataclass, field
 
-from pyrotorque_scheduler.decisions import Candidate, Hold, Limits, Start, State
-from pyrotorque_scheduler.grant import grant
-from pyrotorque_scheduler.moments import Moment
-from pyrotorque_scheduler.policy import after_start, counts_for, decide
+from pyrotorque_scheduler.queue.model import Candidate, Hold, Limits, Moment, Start, State, grant
+from pyrotorque_scheduler.queue.policy import after_start, counts_for, decide
 
 
 @dataclass

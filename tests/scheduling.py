@@ -15,13 +15,13 @@ from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import QueueSettings, RTorrentSettings, Settings
 from pyrotorque.store import Store, open_store
 from pyrotorque.totals import Totals
-from pyrotorque_scheduler.agenda import Cause
-from pyrotorque_scheduler.duties import Duties, build
+from pyrotorque_scheduler.due_jobs import Cause
+from pyrotorque_scheduler.event_routing import Teller
+from pyrotorque_scheduler.job_table import Duties, build
 from pyrotorque_scheduler.metrics import Metrics
-from pyrotorque_scheduler.moments import Moment
-from pyrotorque_scheduler.queue import Outcome, Queue
-from pyrotorque_scheduler.tables import MIGRATIONS
-from pyrotorque_scheduler.telling import Teller
+from pyrotorque_scheduler.queue.check import Outcome, Queue
+from pyrotorque_scheduler.queue.model import Moment
+from pyrotorque_scheduler.state import MIGRATIONS
 from tests.waiting import eventually
 
 # A fire time of `second=*/15`: tests count their seconds from here.

@@ -15,11 +15,11 @@ from pyrotorque.requests import Answer, RunJob, decode_answer
 from pyrotorque.settings.schema import CustomSettings, RTorrentSettings, Settings
 from pyrotorque.store import Store, open_store
 from pyrotorque.totals import Totals
-from pyrotorque_scheduler.duties import Duties, build
+from pyrotorque_scheduler.event_routing import Teller
+from pyrotorque_scheduler.job_table import Duties, build
 from pyrotorque_scheduler.metrics import Metrics
-from pyrotorque_scheduler.moments import Moment
-from pyrotorque_scheduler.tables import MIGRATIONS
-from pyrotorque_scheduler.telling import Teller
+from pyrotorque_scheduler.queue.model import Moment
+from pyrotorque_scheduler.state import MIGRATIONS
 from pyrotorque_scheduler.workers.pool import Workers
 from tests.waiting import eventually
 

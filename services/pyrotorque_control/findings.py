@@ -131,7 +131,7 @@ def conditions(settings: Settings, config_dir: Path) -> Iterator[tuple[str, str]
     """What each active queue asks, whole and in its normal form, as rTorrent's items are held against it."""
     from pyrotorque.customfields import ConfigFields
     from pyrotorque.fields import configured
-    from pyrotorque_scheduler.rules import read_rules
+    from pyrotorque_scheduler.queue.rules import read_rules
 
     queues = [job for job in settings.jobs if isinstance(job, QueueSettings) and job.active]
     with closing(ConfigFields(config_dir / "config.py", {})) as config_fields:

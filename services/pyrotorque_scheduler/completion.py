@@ -11,7 +11,7 @@ from pyrotorque.items import read_items
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.store import Store
 from pyrotorque.text import printable
-from pyrotorque_scheduler.telling import Teller
+from pyrotorque_scheduler.event_routing import Teller
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Final
 from pyrotorque.events import Family
 from pyrotorque.store import Store
 from pyrotorque_scheduler.metrics import Metrics
-from pyrotorque_scheduler.queue import Outcome
+from pyrotorque_scheduler.queue.check import Outcome
 
 _CHANGED_EVERY: Final = 5.0
 _SAME_EVERY: Final = 30.0

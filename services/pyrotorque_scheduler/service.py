@@ -14,19 +14,19 @@ from pyrotorque.requests import ResumeJob
 from pyrotorque.service.lifecycle import Lifecycle, ServiceStart, running
 from pyrotorque.store import Store, open_store
 from pyrotorque.totals import Totals
-from pyrotorque_scheduler.agenda import Agenda, Bucket, Cause
-from pyrotorque_scheduler.answers import Answers
 from pyrotorque_scheduler.bell import Bell
 from pyrotorque_scheduler.changing import Changes
-from pyrotorque_scheduler.clock import Clock
-from pyrotorque_scheduler.duties import build
+from pyrotorque_scheduler.due_jobs import Agenda, Bucket, Cause
+from pyrotorque_scheduler.event_routing import Teller
+from pyrotorque_scheduler.fire_times import Clock
+from pyrotorque_scheduler.job_table import build
 from pyrotorque_scheduler.metrics import Metrics
-from pyrotorque_scheduler.moments import Moment, current_moment
-from pyrotorque_scheduler.queue import Outcome, Queue
+from pyrotorque_scheduler.queue.check import Outcome, Queue
+from pyrotorque_scheduler.queue.model import Moment, current_moment
 from pyrotorque_scheduler.reach import Reach
 from pyrotorque_scheduler.reporting import Reporting
-from pyrotorque_scheduler.tables import MIGRATIONS
-from pyrotorque_scheduler.telling import Teller
+from pyrotorque_scheduler.requests import Answers
+from pyrotorque_scheduler.state import MIGRATIONS
 from pyrotorque_scheduler.workers.pool import Workers
 
 log = logging.getLogger(__name__)

@@ -63,6 +63,11 @@ def set_level(level: str) -> None:
     logging.getLogger().setLevel(level.upper())
 
 
+def job_logger(job: str) -> logging.Logger:
+    """The logger of a job of the scheduler: its lines carry the job's name, and `log_level` sets its level."""
+    return logging.getLogger(f"pyrotorque_scheduler.{job}")
+
+
 def owner_log(*texts: str, level: int = logging.INFO) -> None:
     """A line for each in the owner's log, which supervisord writes too: appended whole, so that nobody's is torn."""
     if "path" not in _owners or not texts:

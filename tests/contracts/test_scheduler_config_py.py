@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque_scheduler.explain import explain_item, explain_queue
+from pyrotorque_scheduler.queue.explain import explain_item, explain_queue
 from pyrotorque_scheduler.reach import Reach
 from tests.scheduling import Desk, desk, moment, queue_job
 

@@ -11,10 +11,10 @@ from xml.sax.saxutils import unescape
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.logs import job_logger
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque_scheduler.explain import explain_item, explain_queue
-from pyrotorque_scheduler.moments import Moment
-from pyrotorque_scheduler.naming import logger_of
+from pyrotorque_scheduler.queue.explain import explain_item, explain_queue
+from pyrotorque_scheduler.queue.model import Moment
 from tests.configured import settings_for
 from tests.scheduling import BEGIN, Desk, desk, desk_of, moment, queue_job
 from tests.waiting import eventually
@@ -72,7 +72,7 @@ def test_a_job_has_a_log_level_of_its_own_until_it_is_configured_no_more(
     assert {r.name.rpartition(".")[2] for r in caplog.records if "nothing started" in r.getMessage()} == {"noisy"}
     assert not [r for r in caplog.records if "started one" in r.getMessage()]
     with desk(rtorrent, tmp_path, queue_job("noisy")):
-        assert logger_of("noisy").level == logging.NOTSET
+        assert job_logger("noisy").level == logging.NOTSET
 
 
 def test_only_items_of_the_view_are_looked_at(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from pyrotorque.settings.schema import QueueSettings
 from pyrotorque.store import open_store
 from pyrotorque.totals import Totals
 from pyrotorque_scheduler.metrics import Metrics
-from pyrotorque_scheduler.tables import MIGRATIONS
+from pyrotorque_scheduler.state import MIGRATIONS
 from tests.scheduler_process import Scheduler, scheduler_beside
 from tests.waiting import eventually
 

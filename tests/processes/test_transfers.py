@@ -18,7 +18,7 @@ from pyrotorque.bus import ask
 from pyrotorque.layout import Layout
 from pyrotorque.requests import PauseJob, ResumeJob
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque_scheduler.explain import explain_queue
+from pyrotorque_scheduler.queue.explain import explain_queue
 from tests.grouping import torque_ini
 from tests.scheduler_process import Scheduler, bell_of
 from tests.scheduling import desk_at, moment, queue_job

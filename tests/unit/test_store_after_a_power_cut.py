@@ -13,8 +13,8 @@ from pyrotorque.events import TorrentErased
 from pyrotorque.layout import Layout
 from pyrotorque.outbox import BEGINNING, Cursor, Outbox
 from pyrotorque.store import Store, open_store
-from pyrotorque_exporter import state
-from pyrotorque_scheduler import tables
+from pyrotorque_exporter import state as exporter_state
+from pyrotorque_scheduler import state
 from pyrotorque_watcher import rows as watcher_rows
 
 TABLES = ("CREATE TABLE effects (number INTEGER PRIMARY KEY)",)
@@ -105,7 +105,7 @@ def test_what_was_lost_is_said_to_its_owner(tmp_path: Path, caplog: pytest.LogCa
 
 @pytest.mark.parametrize(
     "migrations",
-    [watcher_rows.MIGRATIONS, tables.MIGRATIONS, state.MIGRATIONS],
+    [watcher_rows.MIGRATIONS, state.MIGRATIONS, exporter_state.MIGRATIONS],
     ids=["watcher", "scheduler", "exporter"],
 )
 def test_the_file_of_every_older_version_becomes_the_newest(migrations: Sequence[str], tmp_path: Path) -> None:
@@ -126,11 +126,11 @@ def schema(path: Path, *versions: Sequence[str]) -> set[tuple[str, str]]:
 
 
 def test_runs_that_waited_in_a_file_of_the_first_version_are_still_run(tmp_path: Path) -> None:
-    store = open_store(tmp_path / "scheduler.sqlite3", tables.MIGRATIONS[:1])
+    store = open_store(tmp_path / "scheduler.sqlite3", state.MIGRATIONS[:1])
     store.db.execute("INSERT INTO event_runs (job, body) VALUES ('notify', x'7b7d')")
     store.db.execute("INSERT INTO paused VALUES ('queue', 1.0)")
     store.close()
-    store = open_store(tmp_path / "scheduler.sqlite3", tables.MIGRATIONS)
+    store = open_store(tmp_path / "scheduler.sqlite3", state.MIGRATIONS)
     assert store.db.execute("SELECT number, job, body, attempts FROM event_runs").fetchall() == [
         (1, "notify", b"{}", 0)
     ]

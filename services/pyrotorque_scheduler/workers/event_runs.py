@@ -14,7 +14,7 @@ import msgspec
 
 from pyrotorque.events import Event
 from pyrotorque.store import Store
-from pyrotorque_scheduler.telling import Routes, encode_event
+from pyrotorque_scheduler.event_routing import Routes, encode_event
 from pyrotorque_scheduler.workers.job_worker import Task
 
 ATTEMPTS_MAX: Final = 3

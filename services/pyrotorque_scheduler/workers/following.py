@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final, get_args
 
 from pyrotorque.events import Durable, Fact
-from pyrotorque_scheduler.telling import Routes
+from pyrotorque_scheduler.event_routing import Routes
 
 # Whoever else tells durable events; our own are kept when they are told.
 _OTHERS: Final = ("watcher", "guardian")

@@ -2,9 +2,9 @@
 
 from typing import Final
 
+from pyrotorque.logs import job_logger
 from pyrotorque.workers.messages import TEXT_MAX
-from pyrotorque_scheduler.agenda import Bucket
-from pyrotorque_scheduler.naming import logger_of
+from pyrotorque_scheduler.due_jobs import Bucket
 
 _AT_ONCE: Final = 200.0
 _PER_SECOND: Final = 10.0
@@ -14,7 +14,7 @@ class Lines:
     """Two hundred lines at once, ten a second for ever; how many were left out is said when there is room again."""
 
     def __init__(self, job: str) -> None:
-        self._log = logger_of(job)
+        self._log = job_logger(job)
         self._bucket = Bucket(_AT_ONCE, _PER_SECOND)
         self._left_out = 0
 

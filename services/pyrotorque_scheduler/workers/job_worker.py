@@ -24,7 +24,7 @@ from pyrotorque.workers.messages import (
     Stop,
 )
 from pyrotorque.workers.process import Heard, JobProcess
-from pyrotorque_scheduler.agenda import NEVER, Cause
+from pyrotorque_scheduler.due_jobs import NEVER, Cause
 from pyrotorque_scheduler.workers.job_log import Lines
 
 STARTS_WITHIN: Final = 30.0

@@ -16,9 +16,9 @@ from pyrotorque.settings.schema import CustomSettings, Settings
 from pyrotorque.store import Store
 from pyrotorque.text import printable
 from pyrotorque.workers.preparation import Stamp, prepared, stamp_of
-from pyrotorque_scheduler.agenda import NEVER
-from pyrotorque_scheduler.duties import Duties
-from pyrotorque_scheduler.telling import Teller
+from pyrotorque_scheduler.due_jobs import NEVER
+from pyrotorque_scheduler.event_routing import Teller
+from pyrotorque_scheduler.job_table import Duties
 from pyrotorque_scheduler.workers.event_runs import EventRuns
 from pyrotorque_scheduler.workers.following import followed
 from pyrotorque_scheduler.workers.job_worker import Ended, JobWorker, Task

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyrotorque.layout import Layout
+from pyrotorque.logs import job_logger
 from pyrotorque.settings.schema import CustomSettings, Settings
 from pyrotorque.workers.messages import Finished, FromWorker, Ready, Refused, Run, Said
 from pyrotorque.workers.preparation import prepared
@@ -49,7 +50,7 @@ def complaints(
 
 def run_alone(job: CustomSettings, settings: Settings, layout: Layout) -> str:
     """Make the job and run it once, its lines in our log; why that failed, or nothing."""
-    log = logging.getLogger(f"pyrotorque_scheduler.{job.name}")
+    log = job_logger(job.name)
     process = JobProcess(prepared(job, settings, layout))
 
     def show(level: int, text: str) -> None:

@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyrotorque.hours import Hours
-from pyrotorque_scheduler.batch import FAILURES_MAX, Batch, Disks
-from pyrotorque_scheduler.decisions import Candidate, Failure, Start
-from pyrotorque_scheduler.forecast import Facts, forecast
-from pyrotorque_scheduler.moments import Moment
+from pyrotorque_scheduler.queue.forecast import Facts, forecast
+from pyrotorque_scheduler.queue.model import Candidate, Failure, Moment, Start
+from pyrotorque_scheduler.queue.policy import FAILURES_MAX, Batch, Disks
 from tests.histories import History, history
 
 ALREADY = 8

@@ -16,14 +16,14 @@ from pyrotorque.requests import (
     StartTorrent,
 )
 from pyrotorque.text import counted, printable
-from pyrotorque_scheduler.agenda import Cause
-from pyrotorque_scheduler.clock import Clock
-from pyrotorque_scheduler.duties import Duties
-from pyrotorque_scheduler.explain import explain_history, explain_item, explain_queue
-from pyrotorque_scheduler.moments import Moment
-from pyrotorque_scheduler.queue import Outcome
+from pyrotorque_scheduler.due_jobs import Cause
+from pyrotorque_scheduler.fire_times import Clock
+from pyrotorque_scheduler.job_table import Duties
+from pyrotorque_scheduler.queue.check import Outcome
+from pyrotorque_scheduler.queue.explain import explain_history, explain_item, explain_queue
+from pyrotorque_scheduler.queue.model import Moment
+from pyrotorque_scheduler.queue.starter import Intent
 from pyrotorque_scheduler.reach import Reach
-from pyrotorque_scheduler.verifying import Intent
 
 # What the owner starts by hand is no job's doing.
 BY_HAND: Final = "start"

@@ -1,9 +1,7 @@
 """The rule of the queue, told as histories."""
 
-from pyrotorque_scheduler.batch import FAILURES_MAX, Batch, Disks
-from pyrotorque_scheduler.decisions import Candidate, Decision, Failure, Hold, Limits, Start, State
-from pyrotorque_scheduler.grant import Spent
-from pyrotorque_scheduler.policy import jammed, room
+from pyrotorque_scheduler.queue.model import Candidate, Decision, Failure, Hold, Limits, Spent, Start, State
+from pyrotorque_scheduler.queue.policy import FAILURES_MAX, Batch, Disks, jammed, room
 from tests.histories import history
 
 

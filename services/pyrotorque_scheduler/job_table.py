@@ -6,21 +6,20 @@ from pathlib import Path
 
 from pyrotorque.customfields import ConfigFields
 from pyrotorque.fields import configured
+from pyrotorque.logs import job_logger
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.schedule import Schedule, parse_schedule
 from pyrotorque.settings.schema import AnyJob, CustomSettings, QueueSettings, Settings, StatsSettings
 from pyrotorque.store import Store
 from pyrotorque_scheduler.completion import Completion
-from pyrotorque_scheduler.history import History
+from pyrotorque_scheduler.connstats import Stats
+from pyrotorque_scheduler.event_routing import Routes, Teller
 from pyrotorque_scheduler.metrics import Metrics
-from pyrotorque_scheduler.moments import Moment
-from pyrotorque_scheduler.naming import logger_of
-from pyrotorque_scheduler.queue import Queue
-from pyrotorque_scheduler.rules import read_rules
-from pyrotorque_scheduler.standing import Standing
-from pyrotorque_scheduler.starting import Starter
-from pyrotorque_scheduler.stats import Stats
-from pyrotorque_scheduler.telling import Routes, Teller
+from pyrotorque_scheduler.queue.check import Queue
+from pyrotorque_scheduler.queue.model import Moment
+from pyrotorque_scheduler.queue.rules import read_rules
+from pyrotorque_scheduler.queue.starter import Starter
+from pyrotorque_scheduler.state import History, Standing
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def build(
     ours: list[AnyJob] = [*queues, *stats, *customs]
     for job in ours:
         # A level that is no longer set must not stay from the configuration before.
-        logger_of(job.name).setLevel((job.log_level or "notset").upper())
+        job_logger(job.name).setLevel((job.log_level or "notset").upper())
     rtorrent = _client(settings)
     starter = Starter(rtorrent, store, teller, history, metrics) if rtorrent else None
     teller.routes = routes_of(customs)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pyrotorque.conditions import Clause
 from pyrotorque.text import printable
-from pyrotorque_scheduler.decisions import Hold
+from pyrotorque_scheduler.queue.model import Hold
 
 _UNITS: Final = ("KiB", "MiB", "GiB", "TiB")
 _TIMES: Final = frozenset({"loaded", "started", "completed", "active", "stopped", "last_xfer"})

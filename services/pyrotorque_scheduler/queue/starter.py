@@ -1,20 +1,86 @@
-"""Starts one item so that it happens once and is told once: intent before, verified after, event with the result."""
+"""Starts one item with exactly one effect and one event: intent row first, then start, verification and event."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from pyrotorque.errors import RTorrentFault
-from pyrotorque.events import StartFailed, TorrentStarted
-from pyrotorque.logs import owner_log
-from pyrotorque.rtorrent import RTorrent
+from pyrotorque.events import StartFailed, StartFailure, TorrentStarted
+from pyrotorque.fields import FIELDS, Field
+from pyrotorque.fields.field import DETAILS
+from pyrotorque.logs import job_logger, owner_log
+from pyrotorque.rtorrent import RTorrent, Value
 from pyrotorque.store import Store
 from pyrotorque.text import printable
-from pyrotorque_scheduler.decisions import Failure
-from pyrotorque_scheduler.history import Decided, History
+from pyrotorque_scheduler.event_routing import Teller
 from pyrotorque_scheduler.metrics import Metrics
-from pyrotorque_scheduler.naming import logger_of
-from pyrotorque_scheduler.telling import Teller
-from pyrotorque_scheduler.verifying import LOOK, Intent, Seen, put_off, seen
+from pyrotorque_scheduler.queue.model import Candidate, Failure
+from pyrotorque_scheduler.state import Decided, History
+
+LOOK: Final = ("d.state", "d.is_active", "d.hashing", "d.hashing_failed", "d.message")
+_FIRST_WAIT: Final = 15.0
+_LAST_WAIT: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An item that is about to be started, and for whom; times in Unix seconds."""
+
+    info_hash: str
+    job: str
+    name: str
+    loaded: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What rTorrent says of an item: `trouble` is None when it runs, or is only being `checking` before it runs."""
+
+    trouble: StartFailure | None
+    reason: str = ""
+    checking: bool = False
+
+
+def seen(answers: Sequence[Value | RTorrentFault], faults: Sequence[Value | RTorrentFault] = ()) -> Seen:
+    """What the answers to LOOK mean; `faults` are those to the start itself."""
+    broken = next((answer for answer in answers if isinstance(answer, RTorrentFault)), None)
+    if broken is not None:
+        return Seen("gone", str(broken))
+    state, active, hashing, hashing_failed, message = answers
+    if state and active:
+        return Seen(None)
+    if state and hashing and not hashing_failed:
+        return Seen(None, checking=True)
+    fault = next((str(answer) for answer in faults if isinstance(answer, RTorrentFault)), "")
+    failed = "rTorrent could not check its data (folder or disk?)" if hashing_failed else "rTorrent left it stopped"
+    return Seen("rejected", fault or str(message) or failed)
+
+
+def put_off(before: Failure | None, text: str, now: float) -> Failure:
+    """An item that did not start is tried again after a while that doubles each time."""
+    times = before.times + 1 if before else 1
+    return Failure(now + min(_FIRST_WAIT * 2 ** (times - 1), _LAST_WAIT), text, times)
+
+
+_NAME_MAX: Final = 200
+
+
+def print_start(rtorrent: RTorrent, job: str, item: Candidate, table: Mapping[str, Field]) -> None:
+    """`QueueManager: Started 'NAME' {ALIAS}`; that it cannot be printed is no reason to stop."""
+    try:
+        text = f"QueueManager: Started '{printable(item.name)[:_NAME_MAX]}' {{{_alias(rtorrent, item, table)}}}"
+        rtorrent.call("print", "", text)
+    except RTorrentFault as fault:
+        job_logger(job).debug("rTorrent would not print: %s", fault)
+
+
+def _alias(rtorrent: RTorrent, item: Candidate, table: Mapping[str, Field]) -> str:
+    method, commands = DETAILS["trackers"]
+    rows = rtorrent.call(method, item.info_hash, "", *commands)
+    alias = (table.get("alias") or FIELDS["alias"]).read({}, {"trackers": rows if isinstance(rows, list) else ()})  # type: ignore[dict-item]
+    return printable(str(alias))
+
 
 Remember: TypeAlias = Callable[[bool], None]
 
@@ -158,12 +224,12 @@ class Starter:
         if found.trouble is None:
             self._failures.pop(intent.info_hash, None)
             self._metrics.started(intent.job, intent.at, waited)
-            logger_of(intent.job).info("started %s (%s)", name, intent.info_hash)
+            job_logger(intent.job).info("started %s (%s)", name, intent.info_hash)
             owner_log(f"{intent.job}: started {name} ({intent.info_hash})")
         else:
             self._failures[intent.info_hash] = put_off(self._failures.get(intent.info_hash), reason, intent.at)
             self._metrics.start_failures.inc(intent.job, found.trouble)
-            logger_of(intent.job).error("could not start %s (%s): %s", name, intent.info_hash, reason)
+            job_logger(intent.job).error("could not start %s (%s): %s", name, intent.info_hash, reason)
             owner_log(f"{intent.job}: could not start {name} ({intent.info_hash}): {reason}")
 
     def _forget(self, intent: Intent) -> None:

@@ -4,9 +4,9 @@ import time
 from typing import Final
 
 from pyrotorque.errors import RTorrentFault
+from pyrotorque.logs import job_logger
 from pyrotorque.rtorrent import RTorrent, Value
 from pyrotorque.text import printable
-from pyrotorque_scheduler.naming import logger_of
 
 _STARTED: Final = ("system.startup_time", "startup_time", "system.time_usec")
 
@@ -43,7 +43,7 @@ class Stats:
         self._rtorrent = rtorrent
 
     def run(self, now: float) -> None:
-        logger_of(self.name).info("%s", stats_line(self._rtorrent, now))
+        job_logger(self.name).info("%s", stats_line(self._rtorrent, now))
 
 
 def _int(value: Value | RTorrentFault) -> int:

@@ -5,8 +5,7 @@ from datetime import datetime
 import pytest
 
 from pyrotorque.schedule import parse_schedule
-from pyrotorque_scheduler.grant import Grant, Spent, grant
-from pyrotorque_scheduler.moments import Moment, elapsed, rebased
+from pyrotorque_scheduler.queue.model import Grant, Moment, Spent, elapsed, grant, rebased
 
 
 def at(text: str) -> float:

@@ -7,10 +7,9 @@ import pytest
 
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.store import open_store
-from pyrotorque_scheduler.decisions import Failure
-from pyrotorque_scheduler.history import Decided, History
-from pyrotorque_scheduler.tables import MIGRATIONS
-from pyrotorque_scheduler.verifying import Seen, put_off, seen
+from pyrotorque_scheduler.queue.model import Failure
+from pyrotorque_scheduler.queue.starter import Seen, put_off, seen
+from pyrotorque_scheduler.state import MIGRATIONS, Decided, History
 
 GONE = RTorrentFault("d.state: Could not find info-hash.", -501)
 

@@ -8,24 +8,18 @@ from typing import Final
 from pyrotorque.conditions import Condition, parse
 from pyrotorque.customfields import worker_of
 from pyrotorque.items import Found, Item, ItemReader
+from pyrotorque.logs import job_logger
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.text import printable
-from pyrotorque_scheduler.agenda import Cause
-from pyrotorque_scheduler.batch import Batch, Disks
-from pyrotorque_scheduler.decisions import Candidate, Hold, State
-from pyrotorque_scheduler.disks import Returning, as_candidate, promised_of
-from pyrotorque_scheduler.forecast import Facts, Forecast, forecast
-from pyrotorque_scheduler.grant import Grant, grant
-from pyrotorque_scheduler.history import Decided, History
+from pyrotorque_scheduler.due_jobs import Cause
 from pyrotorque_scheduler.metrics import Metrics
-from pyrotorque_scheduler.moments import Moment
-from pyrotorque_scheduler.naming import logger_of
-from pyrotorque_scheduler.notice import print_start
-from pyrotorque_scheduler.policy import after_start, closed, counts_for, full, jammed, room
-from pyrotorque_scheduler.rules import Rules
-from pyrotorque_scheduler.standing import Standing
-from pyrotorque_scheduler.starting import Starter
-from pyrotorque_scheduler.verifying import Intent
+from pyrotorque_scheduler.queue.disk_space import Returning, as_candidate, promised_of
+from pyrotorque_scheduler.queue.forecast import Facts, Forecast, forecast
+from pyrotorque_scheduler.queue.model import Candidate, Grant, Hold, Moment, State, grant
+from pyrotorque_scheduler.queue.policy import Batch, Disks, after_start, closed, counts_for, full, jammed, room
+from pyrotorque_scheduler.queue.rules import Rules
+from pyrotorque_scheduler.queue.starter import Intent, Starter, print_start
+from pyrotorque_scheduler.state import Decided, History, Standing
 
 # Of thousands that a full disk holds, the first tell the story; all of them would push everything else out of it.
 _TOLD: Final = 20
@@ -69,7 +63,7 @@ class Queue:
         self._history = history
         self._metrics = metrics
         self._returning = Returning()
-        self._log = logger_of(rules.name)
+        self._log = job_logger(rules.name)
         metrics.introduce_queue(rules.settings)
 
     def recall(self, now: Moment) -> None:

@@ -1,6 +1,6 @@
 """When jobs run: at once, but not thousands of times."""
 
-from pyrotorque_scheduler.agenda import Agenda
+from pyrotorque_scheduler.due_jobs import Agenda
 
 
 def runs_during(agenda: Agenda, seconds: float, hints_a_second: int) -> list[float]:

@@ -7,12 +7,11 @@ from pyrotorque.conditions import Clause, parse
 from pyrotorque.items import Item
 from pyrotorque.requests import Answer
 from pyrotorque.text import printable
-from pyrotorque_scheduler.decisions import Failure, Hold, Start
-from pyrotorque_scheduler.forecast import Forecast
-from pyrotorque_scheduler.history import Decided, History
-from pyrotorque_scheduler.moments import Moment
-from pyrotorque_scheduler.queue import Queue
-from pyrotorque_scheduler.wording import amount, clause_lines, clipped, clock, moment, shown, tree, until
+from pyrotorque_scheduler.queue.check import Queue
+from pyrotorque_scheduler.queue.explain_text import amount, clause_lines, clipped, clock, moment, shown, tree, until
+from pyrotorque_scheduler.queue.forecast import Forecast
+from pyrotorque_scheduler.queue.model import Failure, Hold, Moment, Start
+from pyrotorque_scheduler.state import Decided, History
 
 _SHOWN: Final = 20
 _NAMED: Final = 5

@@ -9,7 +9,7 @@ from pyrotorque.fields import Field
 from pyrotorque.hours import Hours, parse_hours
 from pyrotorque.schedule import Schedule, parse_schedule
 from pyrotorque.settings.schema import QueueSettings
-from pyrotorque_scheduler.decisions import Limits
+from pyrotorque_scheduler.queue.model import Limits
 
 STARTED_BUT_INCOMPLETE: Final = "is_active=1 is_complete=0"
 # What rTorrent's close_low_diskspace writes on the items that it closes.

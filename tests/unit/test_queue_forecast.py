@@ -5,11 +5,9 @@ import math
 import pytest
 
 from pyrotorque.hours import Hours
-from pyrotorque_scheduler.decisions import Candidate, Failure, Limits, State
-from pyrotorque_scheduler.forecast import Facts, Forecast, forecast
-from pyrotorque_scheduler.grant import Spent
-from pyrotorque_scheduler.moments import Moment
-from pyrotorque_scheduler.wording import amount, moment, shown, span
+from pyrotorque_scheduler.queue.explain_text import amount, moment, shown, span
+from pyrotorque_scheduler.queue.forecast import Facts, Forecast, forecast
+from pyrotorque_scheduler.queue.model import Candidate, Failure, Limits, Moment, Spent, State
 from tests.histories import Every
 
 NOW = Moment(1000.0, 1000.0, "boot")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from pyrotorque.schedule import parse_schedule
-from pyrotorque_scheduler.clock import Clock
+from pyrotorque_scheduler.fire_times import Clock
 from tests.waiting import eventually
 
 EVERY_SECOND, HOURLY = parse_schedule("second=*"), parse_schedule("hour=* minute=0 second=0")

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from pyrotorque.customfields import worker_of
 from pyrotorque.items import Item, ItemReader, Reader, read_items
-from pyrotorque_scheduler.decisions import Candidate
-from pyrotorque_scheduler.rules import DISK_FIELDS, Rules
+from pyrotorque_scheduler.queue.model import Candidate
+from pyrotorque_scheduler.queue.rules import DISK_FIELDS, Rules
 
 _LOOK_EVERY: Final = 60.0
 _FIRST_WAIT: Final = 60.0

@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pyrotorque.hours import Hours
-from pyrotorque_scheduler.decisions import Candidate, Decision, Hold, Limits, Start, State
-from pyrotorque_scheduler.grant import Fires, grant
-from pyrotorque_scheduler.moments import Moment
-from pyrotorque_scheduler.policy import decide
+from pyrotorque_scheduler.queue.model import Candidate, Decision, Fires, Hold, Limits, Moment, Start, State, grant
+from pyrotorque_scheduler.queue.policy import decide
 
 # The night, the fire time in it, the intermission after that: more than these do not follow each other.
 _MOMENTS_MAX: Final = 8

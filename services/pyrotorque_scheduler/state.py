@@ -1,0 +1,156 @@
+"""The tables of the scheduler: queue state and paused jobs, kept over restarts, and a bounded decision history."""
+
+from typing import Final
+
+import msgspec
+
+from pyrotorque.store import Store
+from pyrotorque.text import printable
+from pyrotorque_scheduler.queue.model import Moment, Spent, State, rebased
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE queue_state (
+        job TEXT PRIMARY KEY, wall REAL NOT NULL, ticks REAL NOT NULL, boot TEXT NOT NULL,
+        fire REAL NOT NULL, starts INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE paused (job TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
+    CREATE TABLE intents (
+        info_hash TEXT PRIMARY KEY, job TEXT NOT NULL, name TEXT NOT NULL, loaded REAL NOT NULL, at REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE decisions (
+        number INTEGER PRIMARY KEY, at REAL NOT NULL, job TEXT NOT NULL,
+        info_hash TEXT NOT NULL, name TEXT NOT NULL, verdict TEXT NOT NULL, text TEXT NOT NULL
+    );
+    CREATE TABLE known_items (
+        info_hash TEXT PRIMARY KEY, name TEXT NOT NULL, complete INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX incomplete_items ON known_items (info_hash) WHERE complete = 0;
+    CREATE TABLE event_runs (
+        number INTEGER PRIMARY KEY, job TEXT NOT NULL, body BLOB NOT NULL, begun INTEGER NOT NULL DEFAULT 0
+    );
+    """,
+    """
+    ALTER TABLE event_runs RENAME TO event_runs_before;
+    CREATE TABLE event_runs (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, job TEXT NOT NULL, body BLOB NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0, kept_at REAL NOT NULL DEFAULT (strftime('%s', 'now'))
+    );
+    INSERT INTO event_runs (number, job, body) SELECT number, job, body FROM event_runs_before;
+    DROP TABLE event_runs_before;
+    CREATE INDEX event_runs_of_job ON event_runs (job, number);
+    CREATE TABLE event_wishes (
+        job TEXT NOT NULL, type TEXT NOT NULL, since REAL NOT NULL, PRIMARY KEY (job, type)
+    ) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE checked_items (
+        info_hash TEXT PRIMARY KEY, job TEXT NOT NULL, name TEXT NOT NULL, loaded REAL NOT NULL, at REAL NOT NULL
+    ) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE compared (one INTEGER PRIMARY KEY CHECK (one = 1), at REAL NOT NULL);
+    """,
+)
+
+
+class Standing:
+    """The scheduler's own rows about its jobs; writes join the caller's transaction."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def load(self, job: str, now: Moment) -> State:
+        """What `job` remembered, told on the clocks of `now`."""
+        row = self._store.db.execute(
+            "SELECT wall, ticks, boot, fire, starts FROM queue_state WHERE job = ?", (job,)
+        ).fetchone()
+        if row is None:
+            return State(paused=self.is_paused(job))
+        wall, ticks, boot, fire, starts = row
+        last = rebased(Moment(wall, ticks, boot), now)
+        return State(last, Spent(fire, starts), self.is_paused(job))
+
+    def save(self, job: str, state: State) -> None:
+        """Remember `state`; what was never started needs no row."""
+        last = state.last_batch
+        with self._store.transaction() as db:
+            if last is None:
+                db.execute("DELETE FROM queue_state WHERE job = ?", (job,))
+                return
+            row = (job, last.wall, last.ticks, last.boot, state.spent.fire, state.spent.starts)
+            db.execute("INSERT OR REPLACE INTO queue_state VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def is_paused(self, job: str) -> bool:
+        return self._store.db.execute("SELECT 1 FROM paused WHERE job = ?", (job,)).fetchone() is not None
+
+    def pause(self, job: str, at: float) -> None:
+        with self._store.transaction() as db:
+            db.execute("INSERT OR IGNORE INTO paused VALUES (?, ?)", (job, at))
+
+    def resume(self, job: str) -> None:
+        with self._store.transaction() as db:
+            db.execute("DELETE FROM paused WHERE job = ?", (job,))
+
+
+KEEP: Final = 2_000
+_TRIM_EVERY: Final = 100
+
+
+class Decided(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision: `verdict` is `started`, `failed` or a reason to hold; `info_hash` is empty for a whole check."""
+
+    at: float
+    job: str
+    verdict: str
+    text: str
+    info_hash: str = ""
+    name: str = ""
+
+
+class History:
+    """Decisions in the scheduler's file; equal holds that follow each other are recorded once."""
+
+    def __init__(self, store: Store, keep: int = KEEP) -> None:
+        self._store = store
+        self._keep = keep
+        self._last: dict[tuple[str, str], str] = {}
+
+    def record(self, decided: Decided) -> bool:
+        """Keep `decided`, joining the caller's transaction; False where the same was decided the last time."""
+        key = (decided.job, decided.info_hash)
+        if self._last.get(key) == decided.verdict:
+            return False
+        with self._store.transaction() as db:
+            found = db.execute(
+                "INSERT INTO decisions (at, job, info_hash, name, verdict, text) VALUES (?, ?, ?, ?, ?, ?)",
+                (decided.at, decided.job, decided.info_hash, printable(decided.name), decided.verdict, decided.text),
+            )
+            number = found.lastrowid or 0
+            if number % _TRIM_EVERY == 0:
+                db.execute("DELETE FROM decisions WHERE number <= ?", (number - self._keep,))
+        self._note(key, decided.verdict)
+        return True
+
+    def latest(self, count: int = 50, *, job: str | None = None, item: str | None = None) -> list[Decided]:
+        """The newest decisions first, of one job, and about an info-hash or a part of a name if given."""
+        rows = self._store.db.execute(
+            "SELECT at, job, verdict, text, info_hash, name FROM decisions"
+            " WHERE (:job IS NULL OR job = :job)"
+            " AND (:item IS NULL OR info_hash = upper(:item) OR instr(lower(name), lower(:item)))"
+            " ORDER BY number DESC LIMIT :count",
+            {"job": job, "item": item, "count": count},
+        )
+        return [
+            Decided(at=at, job=of, verdict=verdict, text=text, info_hash=item, name=name)
+            for at, of, verdict, text, item, name in rows
+        ]
+
+    def _note(self, key: tuple[str, str], verdict: str) -> None:
+        if verdict == "started":
+            # What is started may be stopped by its owner and be held for the same reason as before: say it again.
+            self._last = {known: said for known, said in self._last.items() if known[1] not in (key[1], "")}
+            return
+        if len(self._last) >= self._keep:
+            self._last.clear()
+        self._last[key] = verdict
