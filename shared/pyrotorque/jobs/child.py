@@ -1,4 +1,4 @@
-"""Shim: a scheduler of 1.0.0 that is still running starts its workers by this name; see `pyrotorque.workers.child`."""
+"""Shim for `pyrotorque.workers.child`: a running scheduler of 1.0.0 starts workers by this name; remove with 2.0."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Shim: processes of 1.0.0 that are still running import this module late; see `pyrotorque.workers.trial`."""
+"""Shim for `pyrotorque.workers.trial`: running processes of 1.0.0 import this module late; remove with 2.0."""
 
 from pyrotorque.workers.trial import complaints, run_alone
 
