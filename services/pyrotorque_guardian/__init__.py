@@ -1,1 +1,1 @@
-"""Keeps the other services alive: supervisord's event listener."""
+"""The guardian: supervisord's event listener, which restarts failed services and kills hung ones."""

@@ -1,4 +1,4 @@
-"""The guardian's process: knows only folders, so that it lives whatever is wrong with the configuration."""
+"""`python -m pyrotorque_guardian`: reads no configuration, so it runs whatever is wrong with the settings."""
 
 import argparse
 import logging
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Given:
+class GuardianArguments:
     """The command line."""
 
     layout: Layout
@@ -27,25 +27,27 @@ class Given:
         return self.layout.log_dir / "guardian.log"
 
 
-def read_arguments(arguments: Sequence[str]) -> Given:
+def read_arguments(words: Sequence[str]) -> GuardianArguments:
     parser = argparse.ArgumentParser(prog="pyrotorque_guardian", allow_abbrev=False)
     parser.add_argument("--config-dir", type=Path, required=True)
     parser.add_argument("--run-dir", type=Path)
     parser.add_argument("--state-dir", type=Path)
     parser.add_argument("--guard-file", type=Path)
-    found = parser.parse_args(arguments)
-    return Given(Layout.below(found.config_dir, run_dir=found.run_dir, state_dir=found.state_dir), found.guard_file)
+    parsed = parser.parse_args(words)
+    return GuardianArguments(
+        Layout.below(parsed.config_dir, run_dir=parsed.run_dir, state_dir=parsed.state_dir), parsed.guard_file
+    )
 
 
 def main() -> int:
-    given = read_arguments(sys.argv[1:])
+    arguments = read_arguments(sys.argv[1:])
     # Standard output is the protocol; supervisord appends it to the same file.
-    logs.configure("INFO", "guardian", given.layout, file=str(given.log_file))
+    logs.configure("INFO", "guardian", arguments.layout, file=str(arguments.log_file))
     try:
         with exit_on_sigterm():
-            from pyrotorque_guardian.guarding import guard  # only now, when TERM ends us well
+            from pyrotorque_guardian.guarding import guard  # after the SIGTERM handler is installed
 
-            guard(given.layout, given.guard_file, given.log_file)
+            guard(arguments.layout, arguments.guard_file, arguments.log_file)
     except PyrotorqueError as error:
         log.error("%s", error)
         return exit_code(error)

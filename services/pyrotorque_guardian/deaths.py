@@ -1,15 +1,15 @@
-"""Knows at once when a service has died, so that supervisord need not sleep its second before it starts it again.
+"""Detects the death of a service's process immediately, through pidfd_open(2).
 
-supervisord 4.3 reaps a child in one turn of its loop and starts it again in the next, which may be a second later; any
-call makes it turn. (pidfd_open(2); where the kernel has none, it is the second.)
+supervisord 4.3 reaps a child in one turn of its loop and restarts it in the next, up to a second later; any call to it
+starts that turn early. On a kernel without pidfds, the restart takes the second.
 """
 
 import os
 from contextlib import suppress
 
 
-class Deaths:
-    """One descriptor for each watched process, readable when that has died."""
+class ProcessDeaths:
+    """One pidfd for each watched process; it becomes readable when the process ends."""
 
     def __init__(self) -> None:
         self._fds: dict[int, int] = {}
@@ -23,8 +23,8 @@ class Deaths:
             with suppress(OSError, AttributeError):
                 self._fds[pid] = os.pidfd_open(pid)
 
-    def take(self, readable: set[int]) -> bool:
-        """Whether somebody has died; who did is watched no more."""
+    def remove_dead(self, readable: set[int]) -> bool:
+        """Stop watching the processes that have ended; True if there was one."""
         dead = [pid for pid, fd in self._fds.items() if fd in readable]
         for pid in dead:
             os.close(self._fds.pop(pid))

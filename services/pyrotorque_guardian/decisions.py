@@ -1,113 +1,119 @@
-"""What the guardian decides from states, heartbeats and times: which services hang, when to restart, what to count."""
+"""The guardian's decisions, without effects: which services hang, when a FATAL one is restarted, what is counted."""
 
 from dataclasses import dataclass, field
 
 from pyrotorque.events import Heartbeat
 from pyrotorque.totals import Totals
-from pyrotorque_guardian.supervisord_events import StateChange
+from pyrotorque_guardian.supervisord_events import ProcessStateChange
 
 SILENT_AFTER = 15.0
 FIRST_BEAT_WITHIN = 25.0
-"""A service that starts checks its configuration before it first beats."""
+"""A service checks its configuration before it sends its first heartbeat."""
 DEADLINE_SLACK = 1.0
 KILL_AGAIN_AFTER = 10.0
 _OWN_GAP = 5.0
+
 DELAY_FIRST = 1.0
 DELAY_MAX = 45.0
-"""Below the promised 60 s, for a start takes time too."""
+"""Below the promised 60 s, because a start takes time too."""
 SOUND_AFTER = 60.0
-"""Who ran that long begins anew with the first delay."""
+"""After running this long, the next restart uses the first delay again."""
+
 # A process that ends in STARTING goes to BACKOFF and was never RUNNING; all others end in EXITED.
 _ENDED = ("EXITED", "BACKOFF")
-_AGAIN = ("EXITED", "BACKOFF", "FATAL")
+_RESTARTED_FROM = ("EXITED", "BACKOFF", "FATAL")
 
 
 @dataclass(frozen=True, slots=True)
-class Hung:
-    """A service to be killed, and why."""
+class HungService:
+    """A service to kill, and the reason."""
 
     service: str
     reason: str
 
 
 @dataclass
-class _Watched:
-    """One process that supervisord says is RUNNING."""
+class _RunningService:
+    """One process that supervisord reports as RUNNING; `received` is when its last heartbeat arrived."""
 
     pid: int
-    heard: float
-    beat: Heartbeat | None = None
+    received: float
+    heartbeat: Heartbeat | None = None
     killed: float | None = None
 
 
 @dataclass
-class Watch:
-    """Decides by heartbeats and the time given (CLOCK_MONOTONIC); kills nothing."""
+class HangDetector:
+    """Finds running services that send no heartbeats, or whose loop exceeds the deadline in its heartbeat.
 
-    _watched: dict[str, _Watched] = field(default_factory=dict[str, _Watched])
+    Times are CLOCK_MONOTONIC.
+    """
+
+    _running: dict[str, _RunningService] = field(default_factory=dict[str, _RunningService])
     _early: dict[str, Heartbeat] = field(default_factory=dict[str, Heartbeat])
-    _last_look: float | None = None
+    _last_check: float | None = None
 
-    def runs(self, service: str, pid: int, now: float) -> None:
-        """supervisord says that `service` runs as `pid`."""
-        if service not in self._watched or self._watched[service].pid != pid:
+    def running(self, service: str, pid: int, now: float) -> None:
+        """supervisord reports `service` as running with `pid`."""
+        if service not in self._running or self._running[service].pid != pid:
             early = self._early.pop(service, None)
-            self._watched[service] = _Watched(pid, now, early if early is not None and early.pid == pid else None)
+            self._running[service] = _RunningService(
+                pid, now, early if early is not None and early.pid == pid else None
+            )
 
-    def rests(self, service: str) -> None:
-        """supervisord says that `service` does not run."""
-        self._watched.pop(service, None)
+    def stopped(self, service: str) -> None:
+        """supervisord reports that `service` does not run."""
+        self._running.pop(service, None)
 
-    def hears(self, beat: Heartbeat, now: float) -> None:
-        """A heartbeat came, maybe before supervisord calls its process RUNNING; a stranger's is nobody's."""
-        watched = self._watched.get(beat.service)
-        if watched is None:
-            self._early[beat.service] = beat
-        elif watched.pid == beat.pid:
-            watched.heard, watched.beat = now, beat
+    def receive(self, heartbeat: Heartbeat, now: float) -> None:
+        """Record a heartbeat; it may arrive before supervisord reports RUNNING. One of another pid is ignored."""
+        running = self._running.get(heartbeat.service)
+        if running is None:
+            self._early[heartbeat.service] = heartbeat
+        elif running.pid == heartbeat.pid:
+            running.received, running.heartbeat = now, heartbeat
 
-    def look(self, now: float) -> list[Hung]:
-        """Who hangs now."""
-        if self._last_look is not None and now - self._last_look > _OWN_GAP:
-            # It was us who slept: what the others sent meanwhile is still to be heard.
-            for watched in self._watched.values():
-                watched.heard = max(watched.heard, now)
-        self._last_look = now
-        return [
-            self._kills(service, reason, now)
-            for service in sorted(self._watched)
-            if (reason := self._why(service, now))
+    def hung_services(self, now: float) -> list[HungService]:
+        """The services to kill now."""
+        if self._last_check is not None and now - self._last_check > _OWN_GAP:
+            # The guardian itself did not run: heartbeats sent in the meantime are still unread.
+            for running in self._running.values():
+                running.received = max(running.received, now)
+        self._last_check = now
+        hung = [
+            HungService(service, reason)
+            for service in sorted(self._running)
+            if (reason := self._hang_reason(self._running[service], now))
         ]
+        for one in hung:
+            self._running[one.service].killed = now
+        return hung
 
-    def _kills(self, service: str, reason: str, now: float) -> Hung:
-        self._watched[service].killed = now
-        return Hung(service, reason)
-
-    def _why(self, service: str, now: float) -> str:
-        watched = self._watched[service]
-        if watched.killed is not None and now - watched.killed < KILL_AGAIN_AFTER:
+    def _hang_reason(self, running: _RunningService, now: float) -> str:
+        if running.killed is not None and now - running.killed < KILL_AGAIN_AFTER:
             return ""
-        silent = now - watched.heard
-        if watched.beat is None:
+        silent = now - running.received
+        heartbeat = running.heartbeat
+        if heartbeat is None:
             return f"no heartbeat within {silent:.0f} s after its start" if silent > FIRST_BEAT_WITHIN else ""
         if silent > SILENT_AFTER:
             return f"no heartbeat for {silent:.0f} s"
-        beat = watched.beat
-        if 0 < beat.deadline < now - DEADLINE_SLACK:
-            return f"it is at {beat.step!r} since {now - beat.step_since:.0f} s, {now - beat.deadline:.0f} s too long"
+        if 0 < heartbeat.deadline < now - DEADLINE_SLACK:
+            in_step, overdue = now - heartbeat.step_since, now - heartbeat.deadline
+            return f"in step {heartbeat.step!r} for {in_step:.0f} s, {overdue:.0f} s past its deadline"
         return ""
 
 
 @dataclass
-class Revival:
-    """Decides by what is told and the time given; starts nothing."""
+class RestartBackoff:
+    """Decides when a FATAL program is started again: after 1, 2, 4, … 45 seconds."""
 
     _due: dict[str, float] = field(default_factory=dict[str, float])
     _delay: dict[str, float] = field(default_factory=dict[str, float])
     _running_since: dict[str, float] = field(default_factory=dict[str, float])
 
-    def sees(self, name: str, state: str, now: float) -> None:
-        """A program is in `state` now."""
+    def state_changed(self, name: str, state: str, now: float) -> None:
+        """Program `name` is in `state` now."""
         if state == "RUNNING":
             self._running_since.setdefault(name, now)
         elif (since := self._running_since.pop(name, None)) is not None and now - since >= SOUND_AFTER:
@@ -118,7 +124,7 @@ class Revival:
             self._due.pop(name, None)
 
     def due(self, now: float) -> list[str]:
-        """Who is to be started now; each is due again later should it stay FATAL."""
+        """The programs to start now; one that stays FATAL becomes due again after the next delay."""
         names = sorted(name for name, at in self._due.items() if at <= now)
         for name in names:
             self._delay[name] = min(2 * self._delay.get(name, DELAY_FIRST), DELAY_MAX)
@@ -126,8 +132,8 @@ class Revival:
         return names
 
 
-class Counts:
-    """What the exporter shows of programs over all lives of the guardian."""
+class ProcessCounters:
+    """Counts restarts and exits of each program; the totals survive restarts of the guardian."""
 
     def __init__(self, totals: Totals) -> None:
         self._restarts = totals.counter(
@@ -139,9 +145,9 @@ class Counts:
             ("process", "reason"),
         )
 
-    def sees(self, change: StateChange, killed: bool) -> None:
-        """Count what `change` means; `killed` when it was the guardian's doing."""
-        if change.state == "STARTING" and change.before in _AGAIN:
+    def count(self, change: ProcessStateChange, killed: bool) -> None:
+        """Count `change`; `killed` if the guardian killed the process."""
+        if change.state == "STARTING" and change.before in _RESTARTED_FROM:
             self._restarts.inc(change.process)
         if change.state in _ENDED:
             expected = change.state == "EXITED" and change.expected

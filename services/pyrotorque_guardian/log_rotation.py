@@ -1,6 +1,6 @@
-"""Rotates the logs that supervisord and we both append to; supervisord's own rotation would write over our lines.
+"""Rotates the logs that supervisord and the services both append to: supervisord's own rotation would lose lines.
 
-(After its first rotation supervisord 4.3 holds the file open without O_APPEND. Where it does not rotate, it appends.)
+(After its first rotation supervisord 4.3 keeps the file open without O_APPEND. Where it does not rotate, it appends.)
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ SHARED_BACKUPS = 2
 
 
 def rotate(paths: Sequence[Path], *, maximum: int = SHARED_MAX, backups: int = SHARED_BACKUPS) -> bool:
-    """Rename what has grown too large, keeping `backups` of each; True when somebody has to open files again."""
+    """Rename the files larger than `maximum`, keeping `backups` of each; True if their writers must reopen them."""
     rotated = [path for path in paths if _rotate_one(path, maximum, backups)]
     return bool(rotated)
 

@@ -1,4 +1,4 @@
-"""The guardian's loop: hears supervisord and heartbeats; tells changes, revives, kills, minds guard file and logs."""
+"""The guardian's loop: publishes state changes, restarts FATAL services, kills hung ones, checks the guard file."""
 
 import logging
 import os
@@ -20,26 +20,26 @@ from pyrotorque.service.lifecycle import Lifecycle
 from pyrotorque.store import Store
 from pyrotorque.supervisord import ALREADY_STARTED, Supervisord, SupervisordError, SupervisordFault
 from pyrotorque.totals import Totals
-from pyrotorque_guardian.deaths import Deaths
-from pyrotorque_guardian.decisions import Counts, Hung, Revival, Watch
+from pyrotorque_guardian.deaths import ProcessDeaths
+from pyrotorque_guardian.decisions import HangDetector, HungService, ProcessCounters, RestartBackoff
 from pyrotorque_guardian.log_rotation import rotate
-from pyrotorque_guardian.supervisord_events import HANDLED, READY, Feed, StateChange
+from pyrotorque_guardian.supervisord_events import HANDLED, READY, EventParser, ProcessStateChange
 
 log = logging.getLogger(__name__)
 
 GUARDED = ("scheduler", "watcher", "exporter")
 
 _TURN = 1.0
-_COMPARE_EVERY = 30.0
+_POLL_EVERY = 30.0
 _REPORT_EVERY = 30.0
-_TURN_WITHIN = 30.0  # all the calls of one turn, at their deadlines
+_TURN_WITHIN = 30.0  # all calls of one turn, each at its deadline
 _STDIN, _STDOUT = 0, 1
-_UNTOLD_MAX = 1000
+_UNPUBLISHED_MAX = 1000
 
 
 @dataclass
 class Guardian:
-    """One life of the guardian; everything outside is given."""
+    """The state of the service; `turn` is one turn of its loop."""
 
     bus: Bus
     store: Store
@@ -51,60 +51,62 @@ class Guardian:
     totals: Totals
     _states: dict[str, str] = field(default_factory=dict[str, str])
     _ending: bool = False
-    _untold: deque[ServiceStateChanged] = field(default_factory=lambda: deque[ServiceStateChanged](maxlen=_UNTOLD_MAX))
+    _unpublished: deque[ServiceStateChanged] = field(
+        default_factory=lambda: deque[ServiceStateChanged](maxlen=_UNPUBLISHED_MAX)
+    )
     _killed: dict[str, str] = field(default_factory=dict[str, str])
-    _compare_at: float = 0.0
+    _poll_at: float = 0.0
     _report_at: float = 0.0
 
     def __post_init__(self) -> None:
-        self._feed = Feed()
-        self._revival = Revival()
-        self._watch = Watch()
-        self._counts = Counts(self.totals)
-        self._deaths = Deaths()
+        self._parser = EventParser()
+        self._backoff = RestartBackoff()
+        self._hangs = HangDetector()
+        self._counters = ProcessCounters(self.totals)
+        self._deaths = ProcessDeaths()
         self.bus.stats.count_into(self.totals)
         with suppress(StateError):
             self.totals.load(self.store)
 
     def run(self, life: Lifecycle) -> None:
-        """Turn until TERM, or until supervisord is gone."""
+        """Run until SIGTERM, or until supervisord exits."""
         os.set_blocking(_STDIN, False)
         os.write(_STDOUT, READY)
         while not life.stopping:
             woken = self.bus.wait(_TURN, _STDIN, *self._deaths.fds)
             with life.step("guarding", time.monotonic() + _TURN_WITHIN):
-                if _STDIN in woken.fds and not self._hear_supervisord():
-                    log.info("supervisord is gone: leaving")
+                if _STDIN in woken.fds and not self._read_supervisord():
+                    log.info("supervisord exited; shutting down")
                     return
                 self.turn(woken, time.monotonic())
 
     def turn(self, woken: Wakeup, now: float) -> None:
-        """Everything that is due now."""
-        if self._deaths.take(woken.fds):
-            self._nudge()
+        """Do everything that is due at `now` (monotonic)."""
+        if self._deaths.remove_dead(woken.fds):
+            self._wake_supervisord()
         for delivery in woken.deliveries:
             if isinstance(delivery.event, Heartbeat):
-                self._watch.hears(delivery.event, now)
+                self._hangs.receive(delivery.event, now)
         for asked in woken.requests:
-            asked.answer(self._describe() if isinstance(asked.request, DescribeService) else _NOT_MINE)
-        if now >= self._compare_at:
-            self._compare_at = now + _COMPARE_EVERY
-            self._compare(now)
+            asked.answer(self._describe() if isinstance(asked.request, DescribeService) else _UNSUPPORTED)
+        if now >= self._poll_at:
+            self._poll_at = now + _POLL_EVERY
+            self._poll_supervisord(now)
             self._rotate_logs()
-        for hung in self._watch.look(now):
+        for hung in self._hangs.hung_services(now):
             self._kill(hung)
-        for name in self._revival.due(now):
-            self._revive(name)
-        self._mind_guard_file()
-        self._tell(now)
+        for name in self._backoff.due(now):
+            self._restart(name)
+        self._check_guard_file()
+        self._publish(now)
 
-    def sees(self, change: StateChange, now: float) -> None:
-        """supervisord told of a change."""
+    def state_changed(self, change: ProcessStateChange, now: float) -> None:
+        """Handle a state change that supervisord reported."""
         killed = self._killed.pop(change.process, "") if change.state in ("EXITED", "BACKOFF") else ""
-        self._counts.sees(change, bool(killed))
-        self._takes(change.process, change.state, change.pid, now)
+        self._counters.count(change, bool(killed))
+        self._update_state(change.process, change.state, change.pid, now)
         reason = killed or ("ended unexpectedly" if change.state == "EXITED" and not change.expected else "")
-        self._untold.append(
+        self._unpublished.append(
             ServiceStateChanged(
                 at=time.time(), service=change.process, state=change.state, before=change.before, reason=reason
             )
@@ -112,34 +114,35 @@ class Guardian:
         level = logging.WARNING if change.state in ("BACKOFF", "FATAL") or reason else logging.INFO
         log.log(level, "%s: %s → %s%s", change.process, change.before, change.state, f" ({reason})" if reason else "")
 
-    def _takes(self, name: str, state: str, pid: int, now: float) -> None:
+    def _update_state(self, name: str, state: str, pid: int, now: float) -> None:
         self._states[name] = state
         if name not in GUARDED:
             return
-        self._revival.sees(name, state, now)
+        self._backoff.state_changed(name, state, now)
         if state == "RUNNING":
-            self._watch.runs(name, pid, now)
+            self._hangs.running(name, pid, now)
             self._deaths.watch(pid)
         else:
-            self._watch.rests(name)
+            self._hangs.stopped(name)
 
-    def _hear_supervisord(self) -> bool:
+    def _read_supervisord(self) -> bool:
         try:
             piece = os.read(_STDIN, 65536)
         except BlockingIOError:
             return True
-        for change in self._feed.take(piece):
+        for change in self._parser.feed(piece):
             if change is not None:
-                self.sees(change, time.monotonic())
+                self.state_changed(change, time.monotonic())
             os.write(_STDOUT, HANDLED + READY)
         return bool(piece)
 
-    def _nudge(self) -> None:
+    def _wake_supervisord(self) -> None:
+        # Any call starts a turn of its loop, which restarts the process that has ended.
         with suppress(SupervisordError):
             self.supervisord.pid()
 
-    def _compare(self, now: float) -> None:
-        """What supervisord says now: events may have been lost while we were away."""
+    def _poll_supervisord(self, now: float) -> None:
+        """Read all states: events were lost while the guardian did not run."""
         try:
             processes = self.supervisord.processes()
         except SupervisordError as error:
@@ -147,15 +150,15 @@ class Guardian:
             return
         for process in processes:
             if process.name in GUARDED and process.state == "UNKNOWN":
-                log.error("supervisord has lost sight of %s", process.name)
-            self._takes(process.name, process.state, process.pid, now)
+                log.error("%s is UNKNOWN to supervisord; if it stays so: pyrotorque --restart", process.name)
+            self._update_state(process.name, process.state, process.pid, now)
 
     def _rotate_logs(self) -> None:
         if rotate(self.shared_logs):
-            # It opens its files again (supervisord's documentation, Signals).
+            # It reopens its files then (supervisord's documentation, Signals).
             self.signal_supervisord(signal.SIGUSR2)
 
-    def _kill(self, hung: Hung) -> None:
+    def _kill(self, hung: HungService) -> None:
         text = f"{hung.service} hangs: {hung.reason}; killing it"
         log.error("%s", text)
         logs.owner_log(text)
@@ -165,7 +168,7 @@ class Guardian:
         except SupervisordError as error:
             log.warning("%s", error)
 
-    def _revive(self, name: str) -> None:
+    def _restart(self, name: str) -> None:
         log.warning("%s is FATAL: starting it again", name)
         logs.owner_log(f"{name} is FATAL: starting it again")
         try:
@@ -176,7 +179,7 @@ class Guardian:
         except SupervisordError as error:
             log.warning("%s", error)
 
-    def _mind_guard_file(self) -> None:
+    def _check_guard_file(self) -> None:
         if self.guard_file is None or self.guard_file.exists():
             return
         if not self._ending:
@@ -187,32 +190,34 @@ class Guardian:
         try:
             self.supervisord.shutdown()
         except SupervisordFault as fault:
-            log.debug("it is ending already: %s", fault)
+            log.debug("supervisord is already shutting down: %s", fault)
         except SupervisordError as error:
-            # Somebody may have removed its socket together with the guard file.
-            log.warning("%s; sending it TERM", error)
+            # Its socket may have been removed together with the guard file.
+            log.warning("%s; sending SIGTERM to supervisord", error)
             self.signal_supervisord(signal.SIGTERM)
 
-    def _tell(self, now: float) -> None:
-        """Make what happened durable, then ring; while the disk is full it waits here."""
-        changed = bool(self._untold)
+    def _publish(self, now: float) -> None:
+        """Commit the state changes, then publish them; while the disk is full they stay queued."""
+        changed = bool(self._unpublished)
         try:
             if changed:
                 with self.store.transaction():
-                    for event in self._untold:
+                    for event in self._unpublished:
                         self.outbox.add(event)
                     self.totals.save(self.store)
-                self._untold.clear()
+                self._unpublished.clear()
                 self.bus.publish()
         except StateError as error:
             if now >= self._report_at:
-                log.error("%s; %d changes wait to be told", error, len(self._untold))
+                log.error("%s; %d state changes not yet published", error, len(self._unpublished))
         if changed or now >= self._report_at:
             self._report_at = now + _REPORT_EVERY
             self.bus.publish_live(TotalsReported(at=time.time(), service="guardian", families=self.totals.families()))
 
     def _describe(self) -> Answer:
-        return Answer(ok=True, text="guarding", data={"states": self._states, "untold": len(self._untold)})
+        return Answer(ok=True, text="guarding", data={"states": self._states, "unpublished": len(self._unpublished)})
 
 
-_NOT_MINE = Answer(ok=False, text="the guardian does not do that; ask the service that owns the job")
+_UNSUPPORTED = Answer(
+    ok=False, text="the guardian does not support this request; send it to the service that runs the job"
+)

@@ -1,4 +1,4 @@
-"""supervisord's protocol for event listeners: READY, a header line and a payload, RESULT; bytes in, events out."""
+"""Parses supervisord's protocol for event listeners: READY, a header line and a payload, RESULT."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ _PREFIX = "PROCESS_STATE_"
 
 
 @dataclass(frozen=True, slots=True)
-class StateChange:
-    """A program went from one of supervisord's states to another; `expected` only means something for EXITED."""
+class ProcessStateChange:
+    """A program changed from one of supervisord's states to another; `expected` is meaningful for EXITED only."""
 
     process: str
     group: str
@@ -20,24 +20,24 @@ class StateChange:
     pid: int
 
 
-class Feed:
-    """Puts the events together from whatever pieces they arrive in."""
+class EventParser:
+    """Assembles events from a stream that arrives in arbitrary pieces."""
 
     def __init__(self) -> None:
-        self._waiting = b""
+        self._received = b""
 
-    def take(self, piece: bytes) -> list[StateChange | None]:
-        """The events that `piece` completes; None for one of another kind, which wants its answer all the same."""
-        self._waiting += piece
-        found: list[StateChange | None] = []
-        while (end := self._waiting.find(b"\n")) >= 0:
-            header = _fields(self._waiting[:end])
+    def feed(self, piece: bytes) -> list[ProcessStateChange | None]:
+        """The events that `piece` completes; None for an event of another kind, which must be acknowledged as well."""
+        self._received += piece
+        events: list[ProcessStateChange | None] = []
+        while (end := self._received.find(b"\n")) >= 0:
+            header = _fields(self._received[:end])
             after = end + 1 + int(header.get("len", "0"))
-            if len(self._waiting) < after:
+            if len(self._received) < after:
                 break
-            found.append(_change(header.get("eventname", ""), _fields(self._waiting[end + 1 : after])))
-            self._waiting = self._waiting[after:]
-        return found
+            events.append(_state_change(header.get("eventname", ""), _fields(self._received[end + 1 : after])))
+            self._received = self._received[after:]
+        return events
 
 
 def _fields(line: bytes) -> dict[str, str]:
@@ -45,10 +45,10 @@ def _fields(line: bytes) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _change(event: str, payload: dict[str, str]) -> StateChange | None:
+def _state_change(event: str, payload: dict[str, str]) -> ProcessStateChange | None:
     if not event.startswith(_PREFIX):
         return None
-    return StateChange(
+    return ProcessStateChange(
         process=payload.get("processname", ""),
         group=payload.get("groupname", ""),
         state=event.removeprefix(_PREFIX),

@@ -136,7 +136,7 @@ def test_who_hangs_past_its_own_deadline_is_killed_and_comes_back(group: Group) 
     reasons = eventually(
         lambda: [reason for name, state, reason in group.told() if (name, state) == ("scheduler", "EXITED")]
     )
-    assert "killed by the guardian: it is at 'hanging'" in reasons[0]
+    assert "killed by the guardian: in step 'hanging'" in reasons[0]
     assert "scheduler hangs" in (group.layout.log_dir / "torque.log").read_text()
 
 

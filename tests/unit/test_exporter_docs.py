@@ -13,7 +13,7 @@ from pyrotorque.totals import Totals
 from pyrotorque_exporter.collectors import system, throttle
 from pyrotorque_exporter.collectors.services import PREFIXES, is_of_processes
 from pyrotorque_exporter.groups import DEFAULT, chosen
-from pyrotorque_guardian.decisions import Counts
+from pyrotorque_guardian.decisions import ProcessCounters
 from pyrotorque_scheduler.metrics import Metrics as SchedulerMetrics
 from pyrotorque_watcher.metrics import Metrics as WatcherMetrics
 from tests.exporter_process import REPOSITORY
@@ -38,7 +38,7 @@ def documented() -> set[str]:
 def of_services() -> Iterator[str]:
     """The names that scheduler, watcher and guardian report."""
     totals = Totals()
-    for metrics in (SchedulerMetrics, WatcherMetrics, Counts):
+    for metrics in (SchedulerMetrics, WatcherMetrics, ProcessCounters):
         metrics(totals)
     BusStats().count_into(totals)
     yield from (family.name for family in totals.families())

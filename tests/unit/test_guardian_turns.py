@@ -1,4 +1,4 @@
-"""One turn of the guardian's loop after the other, over a supervisord that plays a script."""
+"""Single turns of the guardian's loop with a scripted supervisord."""
 
 import signal
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from pyrotorque.store import open_store
 from pyrotorque.supervisord import Process, Supervisord, SupervisordError
 from pyrotorque.totals import Totals
 from pyrotorque_guardian.service import Guardian
-from pyrotorque_guardian.supervisord_events import StateChange
+from pyrotorque_guardian.supervisord_events import ProcessStateChange
 from tests.heartbeats import heartbeat
 
 
 @dataclass
-class PlayedSupervisord(Supervisord):
-    """Says what it is told to say, and remembers what it was asked to do."""
+class ScriptedSupervisord(Supervisord):
+    """Returns the given states and records the calls."""
 
     states: dict[str, str] = field(default_factory=dict[str, str])
     done: list[str] = field(default_factory=list[str])
@@ -41,12 +41,12 @@ class PlayedSupervisord(Supervisord):
 
 
 @pytest.fixture
-def supervisord() -> PlayedSupervisord:
-    return PlayedSupervisord()
+def supervisord() -> ScriptedSupervisord:
+    return ScriptedSupervisord()
 
 
 @pytest.fixture
-def guardian(layout: Layout, supervisord: PlayedSupervisord) -> Iterator[Guardian]:
+def guardian(layout: Layout, supervisord: ScriptedSupervisord) -> Iterator[Guardian]:
     store = open_store(layout.database("guardian"), [])
     outbox = Outbox(store, "guardian")
     with Bus(layout, "guardian", outbox) as bus:
@@ -54,36 +54,40 @@ def guardian(layout: Layout, supervisord: PlayedSupervisord) -> Iterator[Guardia
     store.close()
 
 
-def beating() -> Wakeup:
+def with_heartbeat() -> Wakeup:
     return Wakeup(deliveries=[Delivery(Envelope(source="watcher", epoch=""), heartbeat())])
 
 
-def told(guardian: Guardian) -> list[tuple[str, str, str]]:
+def published(guardian: Guardian) -> list[tuple[str, str, str]]:
     events = [decode(body).event for body in guardian.outbox.since(0)]
     return [(event.before, event.state, event.reason) for event in events if isinstance(event, ServiceStateChanged)]
 
 
-def test_who_was_fatal_before_the_guardian_came_is_revived(guardian: Guardian, supervisord: PlayedSupervisord) -> None:
+def test_a_service_that_was_fatal_before_the_guardian_started_is_restarted(
+    guardian: Guardian, supervisord: ScriptedSupervisord
+) -> None:
     supervisord.states = {"watcher": "FATAL", "exporter": "RUNNING", "mine": "FATAL"}
     guardian.turn(Wakeup(), 1.0)
     guardian.turn(Wakeup(), 2.1)
     assert supervisord.done == ["startProcess watcher 0"]
 
 
-def test_a_silent_service_is_killed_and_the_reason_told(guardian: Guardian, supervisord: PlayedSupervisord) -> None:
+def test_a_silent_service_is_killed_and_the_reason_published(
+    guardian: Guardian, supervisord: ScriptedSupervisord
+) -> None:
     supervisord.states = {"watcher": "RUNNING"}
-    guardian.turn(beating(), 1.0)
-    guardian.turn(beating(), 1.0)
+    guardian.turn(with_heartbeat(), 1.0)
+    guardian.turn(with_heartbeat(), 1.0)
     for second in range(2, 19):
         guardian.turn(Wakeup(), float(second))
     assert supervisord.done == ["signalProcess watcher KILL"]
-    guardian.sees(StateChange("watcher", "watcher", "EXITED", "RUNNING", expected=False, pid=7), 19.0)
+    guardian.state_changed(ProcessStateChange("watcher", "watcher", "EXITED", "RUNNING", expected=False, pid=7), 19.0)
     guardian.turn(Wakeup(), 19.0)
-    assert told(guardian) == [("RUNNING", "EXITED", "killed by the guardian: no heartbeat for 16 s")]
+    assert published(guardian) == [("RUNNING", "EXITED", "killed by the guardian: no heartbeat for 16 s")]
 
 
-def test_the_group_is_stopped_when_its_guard_file_goes_and_asked_again_if_that_failed(
-    guardian: Guardian, supervisord: PlayedSupervisord, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_the_group_is_stopped_when_its_guard_file_is_removed_with_retries(
+    guardian: Guardian, supervisord: ScriptedSupervisord, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     guardian.guard_file = tmp_path / "guard"
     guardian.guard_file.touch()
@@ -95,25 +99,27 @@ def test_the_group_is_stopped_when_its_guard_file_goes_and_asked_again_if_that_f
     guardian.turn(Wakeup(), 3.0)
     assert supervisord.done == ["shutdown", "shutdown"]
     assert supervisord.signals == [signal.SIGTERM]
-    assert caplog.text.count("is gone: stopping the group") == 1, "said once, however often it is asked"
+    assert caplog.text.count("is gone: stopping the group") == 1, "logged once, however often the shutdown is retried"
 
 
-def test_while_the_disk_is_full_changes_wait_and_others_are_kept_alive(
-    guardian: Guardian, supervisord: PlayedSupervisord
+def test_while_the_disk_is_full_changes_are_queued_and_services_still_restarted(
+    guardian: Guardian, supervisord: ScriptedSupervisord
 ) -> None:
     guardian.store.db.execute("PRAGMA query_only = on")
-    guardian.sees(StateChange("watcher", "watcher", "FATAL", "BACKOFF", expected=False, pid=0), 1.0)
+    guardian.state_changed(ProcessStateChange("watcher", "watcher", "FATAL", "BACKOFF", expected=False, pid=0), 1.0)
     guardian.turn(Wakeup(), 1.5)
     guardian.turn(Wakeup(), 2.5)
     assert supervisord.done == ["startProcess watcher 0"]
-    assert told(guardian) == []
+    assert published(guardian) == []
     guardian.store.db.execute("PRAGMA query_only = off")
     guardian.turn(Wakeup(), 3.0)
-    assert told(guardian) == [("BACKOFF", "FATAL", "")]
+    assert published(guardian) == [("BACKOFF", "FATAL", "")]
 
 
-def test_a_supervisord_that_does_not_answer_stops_nothing(guardian: Guardian, supervisord: PlayedSupervisord) -> None:
+def test_an_unresponsive_supervisord_does_not_stop_the_guardian(
+    guardian: Guardian, supervisord: ScriptedSupervisord
+) -> None:
     supervisord.away = True
-    guardian.turn(beating(), 1.0)
+    guardian.turn(with_heartbeat(), 1.0)
     guardian.turn(Wakeup(), 40.0)
     assert supervisord.done == []
