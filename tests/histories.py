@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from pyrotorque_scheduler.queue.model import Candidate, Hold, Limits, Moment, Start, State, grant
+from pyrotorque_scheduler.queue.model import Candidate, Hold, Instant, Limits, QueueStart, QueueState, grant
 from pyrotorque_scheduler.queue.policy import after_start, counts_for, decide
 
 
@@ -34,7 +34,7 @@ class History:
     started: list[str] = field(default_factory=list[str])
     times: list[float] = field(default_factory=list[float])
     reasons: list[str] = field(default_factory=list[str])
-    state: State = field(default_factory=State)
+    state: QueueState = field(default_factory=QueueState)
     wall_error: float = 0.0
     opens: float | None = 0.0
 
@@ -68,18 +68,18 @@ class History:
         return self.reasons[-1]
 
     def _check(self, at: float, tick: bool) -> "History":
-        now = Moment(at + self.wall_error, at, "boot")
+        now = Instant(at + self.wall_error, at, "boot")
         granted = grant(self.schedule, self.limits.start_at_once, self.state.spent, now.wall)
         decisions = decide(self.waiting, len(self.running), self.limits, self.state, granted, now, opens=self.opens)
         batch_at = counts_for(granted, now, tick)
         for decision in decisions:
-            if isinstance(decision, Start):
+            if isinstance(decision, QueueStart):
                 self._start(decision, at)
                 self.state = after_start(self.state, granted, batch_at)
         self.reasons.append(next((d.reason for d in decisions if isinstance(d, Hold)), ""))
         return self
 
-    def _start(self, decision: Start, at: float) -> None:
+    def _start(self, decision: QueueStart, at: float) -> None:
         self.waiting = [item for item in self.waiting if item.info_hash != decision.info_hash]
         self.running.append(decision.info_hash)
         self.started.append(decision.info_hash)

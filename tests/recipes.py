@@ -26,7 +26,7 @@ def untried(recipes: Iterable[str], file: str) -> list[str]:
 def rounds(d: Desk, until: int) -> None:
     """All queues look at each fire time of `second=*/15`."""
     for at in range(0, until, 15):
-        for job in d.duties.queues:
+        for job in d.job_table.queues:
             d.check(at=at, job=job)
 
 

@@ -16,11 +16,11 @@ from pyrotorque.settings.schema import QueueSettings, RTorrentSettings, Settings
 from pyrotorque.store import Store, open_store
 from pyrotorque.totals import Totals
 from pyrotorque_scheduler.due_jobs import Cause
-from pyrotorque_scheduler.event_routing import Teller
-from pyrotorque_scheduler.job_table import Duties, build
-from pyrotorque_scheduler.metrics import Metrics
-from pyrotorque_scheduler.queue.check import Outcome, Queue
-from pyrotorque_scheduler.queue.model import Moment
+from pyrotorque_scheduler.event_routing import EventRouter
+from pyrotorque_scheduler.job_table import JobTable, build_job_table
+from pyrotorque_scheduler.metrics import SchedulerMetrics
+from pyrotorque_scheduler.queue.check import CheckResult, Queue
+from pyrotorque_scheduler.queue.model import Instant
 from pyrotorque_scheduler.state import MIGRATIONS
 from tests.waiting import eventually
 
@@ -40,13 +40,13 @@ class Desk:
     rtorrent: RTorrent
     store: Store
     outbox: Outbox
-    duties: Duties
-    metrics: Metrics
+    job_table: JobTable
+    metrics: SchedulerMetrics
     loaded: list[str] = field(default_factory=list[str])
 
     @property
     def queue(self) -> Queue:
-        return next(iter(self.duties.queues.values()))
+        return next(iter(self.job_table.queues.values()))
 
     def load(self, name: str | bytes, *commands: str, priority: int = 2, **extra: object) -> str:
         """Load a stopped item as tree watch does; returns its info-hash when it is visible."""
@@ -58,15 +58,15 @@ class Desk:
         self.loaded.append(made)
         return made
 
-    def check(self, at: float = 0.0, cause: Cause = "tick", job: str | None = None) -> Outcome:
+    def check(self, at: float = 0.0, cause: Cause = "tick", job: str | None = None) -> CheckResult:
         """A check of the queue `at` seconds after the beginning."""
-        queue = self.duties.queues[job] if job else self.queue
+        queue = self.job_table.queues[job] if job else self.queue
         outcome = queue.check(moment(at), cause)
         eventually(self._settled)
         return outcome
 
     def _settled(self) -> bool:
-        starter = self.duties.starter
+        starter = self.job_table.starter
         assert starter is not None
         starter.follow_up(time.monotonic())
         return starter.wait(time.monotonic()) > 1e6
@@ -81,8 +81,8 @@ class Desk:
         return [type(decode(body).event).__name__ for body in self.outbox.since(0, 10_000)]
 
 
-def moment(at: float) -> Moment:
-    return Moment(BEGIN + at, 1_000_000 + at, "this boot")
+def moment(at: float) -> Instant:
+    return Instant(BEGIN + at, 1_000_000 + at, "this boot")
 
 
 def since_begin(at: float) -> float:
@@ -117,11 +117,13 @@ def desk_of(settings: Settings, folder: Path, *, at: float = 0.0) -> Generator[D
     store = open_store(folder / "scheduler.sqlite3", MIGRATIONS)
     try:
         outbox = Outbox(store, "scheduler")
-        metrics = Metrics(Totals())
-        duties = build(settings, store, Teller(store, outbox), metrics, moment(at), folder / "config.py")
+        metrics = SchedulerMetrics(Totals())
+        job_table = build_job_table(
+            settings, store, EventRouter(store, outbox), metrics, moment(at), folder / "config.py"
+        )
         try:
-            yield Desk(RTorrent(settings.rtorrent.url or ""), store, outbox, duties, metrics)
+            yield Desk(RTorrent(settings.rtorrent.url or ""), store, outbox, job_table, metrics)
         finally:
-            duties.close()
+            job_table.close()
     finally:
         store.close()

@@ -15,10 +15,10 @@ from pyrotorque.requests import Answer, RunJob, decode_answer
 from pyrotorque.settings.schema import CustomSettings, RTorrentSettings, Settings
 from pyrotorque.store import Store, open_store
 from pyrotorque.totals import Totals
-from pyrotorque_scheduler.event_routing import Teller
-from pyrotorque_scheduler.job_table import Duties, build
-from pyrotorque_scheduler.metrics import Metrics
-from pyrotorque_scheduler.queue.model import Moment
+from pyrotorque_scheduler.event_routing import EventRouter
+from pyrotorque_scheduler.job_table import JobTable, build_job_table
+from pyrotorque_scheduler.metrics import SchedulerMetrics
+from pyrotorque_scheduler.queue.model import Instant
 from pyrotorque_scheduler.state import MIGRATIONS
 from pyrotorque_scheduler.workers.pool import Workers
 from tests.waiting import eventually
@@ -45,8 +45,8 @@ class Bench:
     workers: Workers
     store: Store
     outbox: Outbox
-    teller: Teller
-    duties: Duties
+    router: EventRouter
+    job_table: JobTable
     live: list[Live] = field(default_factory=list[Live])
     answers: list[Answer] = field(default_factory=list[Answer])
 
@@ -76,7 +76,7 @@ class Bench:
         """Events of our own."""
         with self.store.transaction():
             for event in events:
-                self.teller.add(event)
+                self.router.add(event)
 
     def events(self) -> list[Event]:
         return [decode(body).event for body in self.outbox.since(0, 10_000)]
@@ -98,11 +98,13 @@ def bench(folder: Path, *jobs: CustomSettings, url: str | None = None, starts_wi
     workers = Workers(store, layout, 0o022)
     try:
         outbox = Outbox(store, "scheduler")
-        teller = Teller(store, outbox)
+        router = EventRouter(store, outbox)
         settings = Settings(digest="test", rtorrent=RTorrentSettings(url=url, origin="test"), jobs=jobs)
-        duties = build(settings, store, teller, Metrics(Totals()), Moment(time.time(), 0.0, "boot"))
-        made = Bench(workers, store, outbox, teller, duties)
-        workers.adopt(duties, teller, made.live.append)
+        job_table = build_job_table(
+            settings, store, router, SchedulerMetrics(Totals()), Instant(time.time(), 0.0, "boot")
+        )
+        made = Bench(workers, store, outbox, router, job_table)
+        workers.adopt(job_table, router, made.live.append)
         yield made
     finally:
         workers.close()

@@ -11,7 +11,7 @@ from pyrotorque.items import read_items
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.store import Store
 from pyrotorque.text import printable
-from pyrotorque_scheduler.event_routing import Teller
+from pyrotorque_scheduler.event_routing import EventRouter
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +30,9 @@ _COARSE: Final = 2.0
 class Completion:
     """Compares, and tells what changed; the first look only learns what is there."""
 
-    def __init__(self, store: Store, teller: Teller, rtorrent: RTorrent) -> None:
+    def __init__(self, store: Store, router: EventRouter, rtorrent: RTorrent) -> None:
         self._store = store
-        self._teller = teller
+        self._router = router
         self._rtorrent = rtorrent
         self._incomplete = parse("is_complete=0")
         self._sizes: Sequence[object] = ()
@@ -108,10 +108,10 @@ class Completion:
             return 0
         with self._store.transaction() as db:
             for info_hash in completed:
-                self._teller.add(TorrentCompleted(at=now, info_hash=info_hash, name=printable(names[info_hash])))
+                self._router.add(TorrentCompleted(at=now, info_hash=info_hash, name=printable(names[info_hash])))
                 db.execute("UPDATE known_items SET complete = 1 WHERE info_hash = ?", (info_hash,))
             for info_hash in erased:
-                self._teller.add(TorrentErased(at=now, info_hash=info_hash, name=printable(names[info_hash])))
+                self._router.add(TorrentErased(at=now, info_hash=info_hash, name=printable(names[info_hash])))
             self._forget(erased)
         for info_hash in completed:
             log.info("completed: %s (%s)", printable(names[info_hash]), info_hash)

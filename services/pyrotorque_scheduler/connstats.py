@@ -35,7 +35,7 @@ def duration(seconds: float) -> str:
     return f"{days}d {clock}" if days else f"{clock}:{rest % 60:02}"
 
 
-class Stats:
+class ConnectionStats:
     """Logs the line when its time has come; that rTorrent is away is said elsewhere, once."""
 
     def __init__(self, name: str, rtorrent: RTorrent) -> None:

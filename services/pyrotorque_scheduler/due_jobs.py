@@ -10,7 +10,7 @@ _REFILL: Final = 1.0
 NEVER: Final = float("inf")
 
 
-class Bucket:
+class TokenBucket:
     """Runs that hints may cause: a few at once, then one a second."""
 
     def __init__(self, capacity: float = _CAPACITY, refill: float = _REFILL) -> None:
@@ -40,10 +40,10 @@ class _Entry:
     hinted: bool = False
     again: float = NEVER
     by_hint: bool = False
-    bucket: Bucket = field(default_factory=Bucket)
+    bucket: TokenBucket = field(default_factory=TokenBucket)
 
 
-class Agenda:
+class DueJobs:
     """Causes by the names of jobs; all times are CLOCK_MONOTONIC seconds."""
 
     def __init__(self) -> None:

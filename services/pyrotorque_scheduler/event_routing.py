@@ -14,7 +14,7 @@ Routes: TypeAlias = Mapping[str, tuple[str, ...]]
 _encoder = msgspec.json.Encoder()
 
 
-class Teller:
+class EventRouter:
     """`routes` says which jobs run on which type of event."""
 
     def __init__(self, store: Store, outbox: Outbox) -> None:

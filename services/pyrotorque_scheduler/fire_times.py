@@ -14,7 +14,7 @@ from pyrotorque.schedule import Schedule
 _GRACE: Final = 60
 
 
-class Clock:
+class FireTimes:
     """Schedules by the names of their jobs; `wake` is called from the clock's thread whenever one fires."""
 
     def __init__(self, wake: Callable[[], None]) -> None:

@@ -12,28 +12,28 @@ from pyrotorque.schedule import Schedule, parse_schedule
 from pyrotorque.settings.schema import AnyJob, CustomSettings, QueueSettings, Settings, StatsSettings
 from pyrotorque.store import Store
 from pyrotorque_scheduler.completion import Completion
-from pyrotorque_scheduler.connstats import Stats
-from pyrotorque_scheduler.event_routing import Routes, Teller
-from pyrotorque_scheduler.metrics import Metrics
+from pyrotorque_scheduler.connstats import ConnectionStats
+from pyrotorque_scheduler.event_routing import EventRouter, Routes
+from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_scheduler.queue.check import Queue
-from pyrotorque_scheduler.queue.model import Moment
+from pyrotorque_scheduler.queue.model import Instant
 from pyrotorque_scheduler.queue.rules import read_rules
 from pyrotorque_scheduler.queue.starter import Starter
-from pyrotorque_scheduler.state import History, Standing
+from pyrotorque_scheduler.state import DecisionHistory, JobStates
 
 
 @dataclass(frozen=True)
-class Duties:
+class JobTable:
     """The jobs of the scheduler; without an address of rTorrent, `starter` and all that needs it are missing."""
 
     settings: Settings
-    standing: Standing
-    history: History
-    metrics: Metrics
+    job_states: JobStates
+    history: DecisionHistory
+    metrics: SchedulerMetrics
     starter: Starter | None
     completion: Completion | None
     queues: Mapping[str, Queue]
-    stats: Mapping[str, Stats]
+    stats: Mapping[str, ConnectionStats]
     customs: Mapping[str, CustomSettings]
     schedules: Mapping[str, Schedule]
     config_fields: ConfigFields
@@ -47,17 +47,17 @@ class Duties:
         return sorted({*self.schedules, *self.customs})
 
 
-def build(
+def build_job_table(
     settings: Settings,
     store: Store,
-    teller: Teller,
-    metrics: Metrics,
-    now: Moment,
+    router: EventRouter,
+    metrics: SchedulerMetrics,
+    now: Instant,
     config_py: Path = Path("config.py"),
-) -> Duties:
+) -> JobTable:
     """Raises UserError for what `pyrotorque.validation` would have found; talks to nobody."""
     config_fields = ConfigFields(config_py, {})
-    standing, history = Standing(store), History(store)
+    job_states, history = JobStates(store), DecisionHistory(store)
     active = [_with_dry_run(job, settings) for job in settings.jobs if job.active]
     queues = [job for job in active if isinstance(job, QueueSettings)]
     stats = [job for job in active if isinstance(job, StatsSettings)]
@@ -67,19 +67,19 @@ def build(
         # A level that is no longer set must not stay from the configuration before.
         job_logger(job.name).setLevel((job.log_level or "notset").upper())
     rtorrent = _client(settings)
-    starter = Starter(rtorrent, store, teller, history, metrics) if rtorrent else None
-    teller.routes = routes_of(customs)
-    return Duties(
+    starter = Starter(rtorrent, store, router, history, metrics) if rtorrent else None
+    router.routes = routes_of(customs)
+    return JobTable(
         settings=settings,
-        standing=standing,
+        job_states=job_states,
         history=history,
         metrics=metrics,
         starter=starter,
-        completion=Completion(store, teller, rtorrent) if rtorrent else None,
-        queues=_queues(queues, settings, rtorrent, starter, standing, history, metrics, now, config_fields),
-        stats={job.name: Stats(job.name, rtorrent) for job in stats if rtorrent},
+        completion=Completion(store, router, rtorrent) if rtorrent else None,
+        queues=_queues(queues, settings, rtorrent, starter, job_states, history, metrics, now, config_fields),
+        stats={job.name: ConnectionStats(job.name, rtorrent) for job in stats if rtorrent},
         customs={job.name: job for job in customs},
-        schedules=_schedules(ours, metrics, standing),
+        schedules=_schedules(ours, metrics, job_states),
         config_fields=config_fields,
     )
 
@@ -111,10 +111,10 @@ def _queues(
     settings: Settings,
     rtorrent: RTorrent | None,
     starter: Starter | None,
-    standing: Standing,
-    history: History,
-    metrics: Metrics,
-    now: Moment,
+    job_states: JobStates,
+    history: DecisionHistory,
+    metrics: SchedulerMetrics,
+    now: Instant,
     config_fields: ConfigFields,
 ) -> dict[str, Queue]:
     if rtorrent is None or starter is None:
@@ -123,17 +123,17 @@ def _queues(
     for job in jobs:
         table = configured(settings.aliases, settings.traits_by_alias, job.min_free)
         rules = read_rules(job, settings.queue_startable_base, config_fields.given(table))
-        queue = queues[job.name] = Queue(rules, rtorrent, starter, standing, history, metrics)
+        queue = queues[job.name] = Queue(rules, rtorrent, starter, job_states, history, metrics)
         queue.recall(now)
     return queues
 
 
-def _schedules(jobs: Iterable[AnyJob], metrics: Metrics, standing: Standing) -> dict[str, Schedule]:
+def _schedules(jobs: Iterable[AnyJob], metrics: SchedulerMetrics, job_states: JobStates) -> dict[str, Schedule]:
     schedules: dict[str, Schedule] = {}
     for job in jobs:
         schedule = parse_schedule(job.schedule) if job.schedule else None
         interval = schedule.largest_gap() if schedule else float("inf")
-        metrics.introduce_job(job.name, not standing.is_paused(job.name), interval)
+        metrics.introduce_job(job.name, not job_states.is_paused(job.name), interval)
         if schedule:
             schedules[job.name] = schedule
     return schedules

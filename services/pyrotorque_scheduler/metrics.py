@@ -23,7 +23,7 @@ _DURATIONS: Final = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
 _JOB: Final = ("job_name",)
 
 
-class Metrics:
+class SchedulerMetrics:
     """All totals of the scheduler, by the name of the job."""
 
     def __init__(self, totals: Totals) -> None:

@@ -5,8 +5,8 @@ from typing import Final
 
 from pyrotorque.events import Family
 from pyrotorque.store import Store
-from pyrotorque_scheduler.metrics import Metrics
-from pyrotorque_scheduler.queue.check import Outcome
+from pyrotorque_scheduler.metrics import SchedulerMetrics
+from pyrotorque_scheduler.queue.check import CheckResult
 
 _CHANGED_EVERY: Final = 5.0
 _SAME_EVERY: Final = 30.0
@@ -16,7 +16,7 @@ _CHECKS_EVERY: Final = 60.0
 class Reporting:
     """Totals every five seconds when they changed, every thirty when not; saved whenever they are reported."""
 
-    def __init__(self, service: str, metrics: Metrics, store: Store) -> None:
+    def __init__(self, service: str, metrics: SchedulerMetrics, store: Store) -> None:
         self._service = service
         self._metrics = metrics
         self._store = store
@@ -39,7 +39,7 @@ class Reporting:
     def save(self) -> None:
         self._metrics.totals.save(self._store)
 
-    def is_news(self, job: str, outcome: Outcome) -> bool:
+    def is_news(self, job: str, outcome: CheckResult) -> bool:
         """Whether this check came to something else than the last one told, or the last is a minute ago."""
         now = time.monotonic()
         facts = (outcome.hold.reason, outcome.startable, outcome.downloading)

@@ -17,33 +17,33 @@ from pyrotorque.requests import (
 )
 from pyrotorque.text import counted, printable
 from pyrotorque_scheduler.due_jobs import Cause
-from pyrotorque_scheduler.fire_times import Clock
-from pyrotorque_scheduler.job_table import Duties
-from pyrotorque_scheduler.queue.check import Outcome
+from pyrotorque_scheduler.fire_times import FireTimes
+from pyrotorque_scheduler.job_table import JobTable
+from pyrotorque_scheduler.queue.check import CheckResult
 from pyrotorque_scheduler.queue.explain import explain_history, explain_item, explain_queue
-from pyrotorque_scheduler.queue.model import Moment
-from pyrotorque_scheduler.queue.starter import Intent
+from pyrotorque_scheduler.queue.model import Instant
+from pyrotorque_scheduler.queue.starter import StartIntent
 from pyrotorque_scheduler.reach import Reach
 
 # What the owner starts by hand is no job's doing.
 BY_HAND: Final = "start"
 
 
-class Answers:
+class RequestHandler:
     """One answer for each request; whatever is wrong with it is said in the answer, never raised."""
 
-    def __init__(self, duties: Duties, clock: Clock, reach: Reach) -> None:
-        self._duties = duties
+    def __init__(self, job_table: JobTable, clock: FireTimes, reach: Reach) -> None:
+        self._job_table = job_table
         self._clock = clock
         self._reach = reach
 
-    def to(self, request: Request, now: Moment, run: Callable[[str, Cause], Outcome | None]) -> Answer:
+    def to(self, request: Request, now: Instant, run: Callable[[str, Cause], CheckResult | None]) -> Answer:
         try:
             return self._answer(request, now, run)
         except (RTorrentError, UserError) as error:
             return Answer(ok=False, text=str(error))
 
-    def _answer(self, request: Request, now: Moment, run: Callable[[str, Cause], Outcome | None]) -> Answer:
+    def _answer(self, request: Request, now: Instant, run: Callable[[str, Cause], CheckResult | None]) -> Answer:
         match request:
             case PauseJob(job=job):
                 return self._pause(job, True, now)
@@ -60,21 +60,21 @@ class Answers:
             case _:
                 return Answer(ok=False, text=f"the scheduler does not know {type(request).__name__}")
 
-    def _pause(self, job: str, paused: bool, now: Moment) -> Answer:
-        duties = self._duties
-        if job not in duties.names:
+    def _pause(self, job: str, paused: bool, now: Instant) -> Answer:
+        job_table = self._job_table
+        if job not in job_table.names:
             return self._no_such_job(job)
         if paused:
-            duties.standing.pause(job, now.wall)
+            job_table.job_states.pause(job, now.wall)
         else:
-            duties.standing.resume(job)
-        if job in duties.queues:
-            duties.queues[job].recall(now)
-        duties.metrics.enabled.set(float(not paused), job)
+            job_table.job_states.resume(job)
+        if job in job_table.queues:
+            job_table.queues[job].recall(now)
+        job_table.metrics.enabled.set(float(not paused), job)
         return Answer(ok=True, text=f"{job} is paused until it is resumed" if paused else f"{job} runs again")
 
-    def _run(self, job: str, run: Callable[[str, Cause], Outcome | None]) -> Answer:
-        if job not in self._duties.names:
+    def _run(self, job: str, run: Callable[[str, Cause], CheckResult | None]) -> Answer:
+        if job not in self._job_table.names:
             return self._no_such_job(job)
         outcome = run(job, "request")
         if outcome is not None:
@@ -83,8 +83,8 @@ class Answers:
             return Answer(ok=False, text=f"{job}: {self._reach.away}")
         return Answer(ok=True, text=f"{job} was run")
 
-    def _start(self, info_hash: str, now: Moment) -> Answer:
-        starter = self._duties.starter
+    def _start(self, info_hash: str, now: Instant) -> Answer:
+        starter = self._job_table.starter
         if starter is None:
             return Answer(ok=False, text="no address of rTorrent is known: set scgi_url in [TORQUE]")
         try:
@@ -93,18 +93,18 @@ class Answers:
             return Answer(ok=False, text=f"rTorrent has no item {printable(info_hash)}")
         if runs:
             return Answer(ok=True, text=f"{printable(name)} runs already ({info_hash})")
-        found = starter.start(Intent(info_hash, BY_HAND, name, loaded, now.wall), lambda _: None, time.monotonic())
+        found = starter.start(StartIntent(info_hash, BY_HAND, name, loaded, now.wall), lambda _: None, time.monotonic())
         if found.trouble is not None:
             return Answer(ok=False, text=f"{printable(name)} did not start: {printable(found.reason)}")
         return Answer(ok=True, text=f"started {printable(name)} ({info_hash})")
 
-    def _explain(self, request: ExplainQueue, now: Moment) -> Answer:
-        queues = self._duties.queues
+    def _explain(self, request: ExplainQueue, now: Instant) -> Answer:
+        queues = self._job_table.queues
         if request.job is not None and request.job not in queues:
             return Answer(ok=False, text=f"there is no queue job {printable(request.job)}: {_listed(queues)}")
         chosen = [queue for name, queue in queues.items() if request.job in (None, name)]
         if request.history:
-            return explain_history(self._duties.history, request.job, request.item)
+            return explain_history(self._job_table.history, request.job, request.item)
         if not chosen:
             return Answer(ok=False, text="no queue job is active: set job.queue.active = True in torque.ini")
         if request.item is None:
@@ -119,30 +119,30 @@ class Answers:
             data=[answer.data for answer in told],
         )
 
-    def _describe(self, now: Moment) -> Answer:
-        duties = self._duties
+    def _describe(self, now: Instant) -> Answer:
+        job_table = self._job_table
         fires = self._clock.next_fires()
         jobs = [
             {
                 "job": name,
-                "kind": "queue" if name in duties.queues else "stats" if name in duties.stats else "custom",
-                "paused": duties.standing.is_paused(name),
+                "kind": "queue" if name in job_table.queues else "stats" if name in job_table.stats else "custom",
+                "paused": job_table.job_states.is_paused(name),
                 "next_fire": fires.get(name),
-                "last": _last(duties, name),
+                "last": _last(job_table, name),
             }
-            for name in duties.names
+            for name in job_table.names
         ]
-        text = f"{counted(len(jobs), 'job')}: {', '.join(duties.names)}" if jobs else "no active job"
+        text = f"{counted(len(jobs), 'job')}: {', '.join(job_table.names)}" if jobs else "no active job"
         if self._reach.away:
             text += f"; rTorrent is away: {self._reach.away}"
         return Answer(ok=True, text=text, data={"jobs": jobs, "rtorrent_away": self._reach.away, "at": now.wall})
 
     def _no_such_job(self, job: str) -> Answer:
-        return Answer(ok=False, text=f"the scheduler has no job {printable(job)}: {_listed(self._duties.names)}")
+        return Answer(ok=False, text=f"the scheduler has no job {printable(job)}: {_listed(self._job_table.names)}")
 
 
-def _last(duties: Duties, name: str) -> str | None:
-    queue = duties.queues.get(name)
+def _last(job_table: JobTable, name: str) -> str | None:
+    queue = job_table.queues.get(name)
     if queue is None or queue.last is None:
         return None
     text = queue.last.hold.text

@@ -16,16 +16,16 @@ from pyrotorque.store import Store, open_store
 from pyrotorque.totals import Totals
 from pyrotorque_scheduler.bell import Bell
 from pyrotorque_scheduler.changing import Changes
-from pyrotorque_scheduler.due_jobs import Agenda, Bucket, Cause
-from pyrotorque_scheduler.event_routing import Teller
-from pyrotorque_scheduler.fire_times import Clock
-from pyrotorque_scheduler.job_table import build
-from pyrotorque_scheduler.metrics import Metrics
-from pyrotorque_scheduler.queue.check import Outcome, Queue
-from pyrotorque_scheduler.queue.model import Moment, current_moment
+from pyrotorque_scheduler.due_jobs import Cause, DueJobs, TokenBucket
+from pyrotorque_scheduler.event_routing import EventRouter
+from pyrotorque_scheduler.fire_times import FireTimes
+from pyrotorque_scheduler.job_table import build_job_table
+from pyrotorque_scheduler.metrics import SchedulerMetrics
+from pyrotorque_scheduler.queue.check import CheckResult, Queue
+from pyrotorque_scheduler.queue.model import Instant, current_instant
 from pyrotorque_scheduler.reach import Reach
 from pyrotorque_scheduler.reporting import Reporting
-from pyrotorque_scheduler.requests import Answers
+from pyrotorque_scheduler.requests import RequestHandler
 from pyrotorque_scheduler.state import MIGRATIONS
 from pyrotorque_scheduler.workers.pool import Workers
 
@@ -60,7 +60,7 @@ def run(start: ServiceStart) -> int:
             try:
                 while following is not None:
                     configuration = following
-                    with Service(configuration, life, store, outbox, bus, workers).open() as service:
+                    with SchedulerService(configuration, life, store, outbox, bus, workers).open() as service:
                         following = service.serve()
             finally:
                 workers.close()
@@ -69,7 +69,7 @@ def run(start: ServiceStart) -> int:
     return 0
 
 
-class Service:
+class SchedulerService:
     """The scheduler under one configuration."""
 
     def __init__(
@@ -81,45 +81,47 @@ class Service:
         self._bus = bus
         self._store = store
         self._boot = boot_id()
-        self._teller = Teller(store, outbox)
-        self._metrics = Metrics(Totals())
+        self._router = EventRouter(store, outbox)
+        self._metrics = SchedulerMetrics(Totals())
         config_py = configuration.layout.config_dir / "config.py"
-        self._duties = build(configuration.settings, store, self._teller, self._metrics, self.now(), config_py)
+        self._job_table = build_job_table(
+            configuration.settings, store, self._router, self._metrics, self.now(), config_py
+        )
         self._metrics.totals.load(store)
         self._workers = workers
-        workers.adopt(self._duties, self._teller, bus.publish_live)
+        workers.adopt(self._job_table, self._router, bus.publish_live)
         bus.subscribe(*workers.subscriptions({"watcher": (TorrentLoaded,)}))
-        self._clock = Clock(self._bus.wake)
-        self._agenda = Agenda()
+        self._clock = FireTimes(self._bus.wake)
+        self._agenda = DueJobs()
         self._reach = Reach()
         self._reporting = Reporting(SERVICE, self._metrics, store)
-        self._looks = Bucket()
+        self._looks = TokenBucket()
         self._look_at = 0.0
         self._look_asked = False
         self._unsettled = True
         self._offset = time.time() - time.monotonic()
 
     @contextmanager
-    def open(self) -> Generator["Service"]:
+    def open(self) -> Generator["SchedulerService"]:
         """Bell and clock; the service is usable inside."""
         with ExitStack() as stack:
-            stack.callback(self._duties.close)
+            stack.callback(self._job_table.close)
             self._bell = Bell(self._configuration.layout.run_dir / "bell")
             stack.callback(self._bell.close)
-            self._clock.keep(self._duties.schedules)
+            self._clock.keep(self._job_table.schedules)
             self._clock.start()
             stack.callback(self._clock.stop)
-            self._answers = Answers(self._duties, self._clock, self._reach)
+            self._answers = RequestHandler(self._job_table, self._clock, self._reach)
             yield self
 
-    def now(self) -> Moment:
-        return current_moment(self._boot)
+    def now(self) -> Instant:
+        return current_instant(self._boot)
 
     def serve(self) -> Configuration | None:
         """Run until TERM (None), or until there is another configuration."""
         self._say_hello()
         self._workers.warm_up()
-        for name in self._duties.queues:
+        for name in self._job_table.queues:
             self._agenda.hint(name)
         while not self._life.stopping:
             following = self._changes.following()
@@ -134,7 +136,7 @@ class Service:
 
     def _patience(self) -> float:
         looking = self._looks.wait(time.monotonic()) if self._look_asked else _LONGEST_WAIT
-        starter = self._duties.starter
+        starter = self._job_table.starter
         settling = starter.wait(time.monotonic()) if starter and not self._reach.away else _LONGEST_WAIT
         working = self._workers.wait(time.monotonic())
         return min(_LONGEST_WAIT, self._agenda.wait(time.monotonic()), looking, settling, working)
@@ -159,7 +161,7 @@ class Service:
                 continue
             with self._life.step(f"answering {type(asked.request).__name__}", time.monotonic() + _CHECK_DEADLINE):
                 asked.answer(self._answers.to(asked.request, self.now(), self._run))
-            if isinstance(asked.request, ResumeJob) and asked.request.job in self._duties.queues:
+            if isinstance(asked.request, ResumeJob) and asked.request.job in self._job_table.queues:
                 self._agenda.hint(asked.request.job)
             self._bus.publish()
         self._settle()
@@ -168,15 +170,15 @@ class Service:
 
     def _recover(self) -> None:
         """Find out what became of starts that were cut off, by our end or by rTorrent's; before anything is decided."""
-        starter = self._duties.starter
+        starter = self._job_table.starter
         if self._unsettled and starter is not None:
             # Without a call nothing is learned of rTorrent, not even that it answers.
             self._unsettled = starter.has_open_intents() and not self._reach.tried("start", starter.recover)
 
     def _tick(self, name: str) -> None:
-        if name in self._duties.customs:
+        if name in self._job_table.customs:
             self._workers.tick(name)
-        elif name in self._duties.queues or not self._duties.standing.is_paused(name):
+        elif name in self._job_table.queues or not self._job_table.job_states.is_paused(name):
             self._agenda.tick(name)
 
     def _hear(self, woken: Wakeup) -> None:
@@ -190,12 +192,12 @@ class Service:
 
     def _hint(self) -> None:
         self._look_asked = True
-        for name in self._duties.queues:
+        for name in self._job_table.queues:
             self._agenda.hint(name)
 
     def _is_closed(self, name: str) -> bool:
         """Whether what happened can start nothing: then thousands of events are no check at all."""
-        queue = self._duties.queues.get(name)
+        queue = self._job_table.queues.get(name)
         # The first check is made in any case, to be told and shown.
         hold = queue.closed(self.now()) if queue is not None and queue.last is not None else None
         if hold is not None and hold.until is not None:
@@ -207,25 +209,25 @@ class Service:
         # What is past already was not worth the look: it must not be asked for again and again.
         self._agenda.again(name, time.monotonic() + (wait if wait > 0 else _RETRY_AFTER))
 
-    def _run(self, name: str, cause: Cause) -> Outcome | None:
+    def _run(self, name: str, cause: Cause) -> CheckResult | None:
         """Run a job now; what a queue came to."""
         began = time.monotonic()
-        outcome: Outcome | None = None
+        outcome: CheckResult | None = None
         failed = False
         self._metrics.running.set(1, name)
         with self._life.step(f"job {name}", began + _CHECK_DEADLINE):
-            if (queue := self._duties.queues.get(name)) is not None:
+            if (queue := self._job_table.queues.get(name)) is not None:
                 outcome = self._check(queue, cause)
                 failed = outcome is None
-            elif (stats := self._duties.stats.get(name)) is not None:
+            elif (stats := self._job_table.stats.get(name)) is not None:
                 failed = not self._reach.tried("connstats", lambda: stats.run(time.time()))
         self._metrics.finished(name, time.time(), time.monotonic() - began, failed)
         if failed and self._reach.away:
             self._agenda.again(name, time.monotonic() + _RETRY_AFTER)
         return outcome
 
-    def _check(self, queue: Queue, cause: Cause) -> Outcome | None:
-        outcome: Outcome | None = None
+    def _check(self, queue: Queue, cause: Cause) -> CheckResult | None:
+        outcome: CheckResult | None = None
 
         def check() -> bool:
             nonlocal outcome
@@ -242,12 +244,12 @@ class Service:
 
     def _settle(self) -> None:
         """See what became of items that rTorrent still checked when they were started."""
-        starter = self._duties.starter
+        starter = self._job_table.starter
         if starter is not None and starter.wait(time.monotonic()) <= 0:
             self._reach.tried("start", lambda: starter.follow_up(time.monotonic()))
             self._bus.publish()
 
-    def _after_check(self, queue: Queue, cause: Cause, outcome: Outcome) -> None:
+    def _after_check(self, queue: Queue, cause: Cause, outcome: CheckResult) -> None:
         if outcome.asked and cause != "request":
             self._agenda.was_dear(queue.name, time.monotonic())
         if outcome.hold.until is not None and not outcome.started:
@@ -267,7 +269,7 @@ class Service:
 
     def _look_for_completed(self) -> None:
         now = time.monotonic()
-        completion = self._duties.completion
+        completion = self._job_table.completion
         if completion is None or not (now >= self._look_at or (self._look_asked and self._looks.wait(now) <= 0)):
             return
         self._look_at, self._look_asked = now + _LOOK_EVERY, False
@@ -294,7 +296,7 @@ class Service:
         self._offset = offset
 
     def _say_hello(self) -> None:
-        names = self._duties.names
-        if self._duties.starter is None:
+        names = self._job_table.names
+        if self._job_table.starter is None:
             log.warning("no address of rTorrent is known: set scgi_url in [TORQUE]; waiting")
         log.info("jobs: %s", ", ".join(names)) if names else log.info("no active job: idle")

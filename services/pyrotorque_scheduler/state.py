@@ -6,7 +6,7 @@ import msgspec
 
 from pyrotorque.store import Store
 from pyrotorque.text import printable
-from pyrotorque_scheduler.queue.model import Moment, Spent, State, rebased
+from pyrotorque_scheduler.queue.model import GrantUse, Instant, QueueState, rebased
 
 MIGRATIONS: Final = (
     """
@@ -54,24 +54,24 @@ MIGRATIONS: Final = (
 )
 
 
-class Standing:
+class JobStates:
     """The scheduler's own rows about its jobs; writes join the caller's transaction."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def load(self, job: str, now: Moment) -> State:
+    def load(self, job: str, now: Instant) -> QueueState:
         """What `job` remembered, told on the clocks of `now`."""
         row = self._store.db.execute(
             "SELECT wall, ticks, boot, fire, starts FROM queue_state WHERE job = ?", (job,)
         ).fetchone()
         if row is None:
-            return State(paused=self.is_paused(job))
+            return QueueState(paused=self.is_paused(job))
         wall, ticks, boot, fire, starts = row
-        last = rebased(Moment(wall, ticks, boot), now)
-        return State(last, Spent(fire, starts), self.is_paused(job))
+        last = rebased(Instant(wall, ticks, boot), now)
+        return QueueState(last, GrantUse(fire, starts), self.is_paused(job))
 
-    def save(self, job: str, state: State) -> None:
+    def save(self, job: str, state: QueueState) -> None:
         """Remember `state`; what was never started needs no row."""
         last = state.last_batch
         with self._store.transaction() as db:
@@ -97,7 +97,7 @@ KEEP: Final = 2_000
 _TRIM_EVERY: Final = 100
 
 
-class Decided(msgspec.Struct, frozen=True, kw_only=True):
+class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One decision: `verdict` is `started`, `failed` or a reason to hold; `info_hash` is empty for a whole check."""
 
     at: float
@@ -108,7 +108,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
 
 
-class History:
+class DecisionHistory:
     """Decisions in the scheduler's file; equal holds that follow each other are recorded once."""
 
     def __init__(self, store: Store, keep: int = KEEP) -> None:
@@ -116,7 +116,7 @@ class History:
         self._keep = keep
         self._last: dict[tuple[str, str], str] = {}
 
-    def record(self, decided: Decided) -> bool:
+    def record(self, decided: DecisionRecord) -> bool:
         """Keep `decided`, joining the caller's transaction; False where the same was decided the last time."""
         key = (decided.job, decided.info_hash)
         if self._last.get(key) == decided.verdict:
@@ -132,7 +132,7 @@ class History:
         self._note(key, decided.verdict)
         return True
 
-    def latest(self, count: int = 50, *, job: str | None = None, item: str | None = None) -> list[Decided]:
+    def latest(self, count: int = 50, *, job: str | None = None, item: str | None = None) -> list[DecisionRecord]:
         """The newest decisions first, of one job, and about an info-hash or a part of a name if given."""
         rows = self._store.db.execute(
             "SELECT at, job, verdict, text, info_hash, name FROM decisions"
@@ -142,7 +142,7 @@ class History:
             {"job": job, "item": item, "count": count},
         )
         return [
-            Decided(at=at, job=of, verdict=verdict, text=text, info_hash=item, name=name)
+            DecisionRecord(at=at, job=of, verdict=verdict, text=text, info_hash=item, name=name)
             for at, of, verdict, text, item, name in rows
         ]
 

@@ -97,7 +97,7 @@ def test_disk_bandwidth_and_night(rtorrent: PrivateRTorrent, tmp_path: Path) -> 
         small = d.load("small", size=1_000)
         started = recipes.starts_by_hour(d, 7, 12, 22.99, 23, 23.01)
         assert started == {7: 0, 12: 0, 22.99: 0, 23: 1, 23.01: 0}
-        assert (d.running(), d.duties.history.latest(item=too_large)[0].verdict) == ({small}, "disk")
+        assert (d.running(), d.job_table.history.latest(item=too_large)[0].verdict) == ({small}, "disk")
 
 
 # --- watch folders

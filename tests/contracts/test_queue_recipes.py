@@ -111,4 +111,4 @@ def test_room_on_the_disk_is_kept(rtorrent: PrivateRTorrent, tmp_path: Path) -> 
         small = d.load("small", size=1_000)
         recipes.rounds(d, until=60)
         assert (d.running(), d.queue.last and d.queue.last.hold.reason) == ({first, small}, "disk")
-        assert d.duties.history.latest(item=second)[0].verdict == "disk"
+        assert d.job_table.history.latest(item=second)[0].verdict == "disk"

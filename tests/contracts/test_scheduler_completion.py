@@ -12,8 +12,8 @@ from tests.waiting import eventually
 
 
 def look(d: Desk, at: float = 0.0) -> int:
-    assert d.duties.completion is not None
-    return d.duties.completion.look(BEGIN + at)
+    assert d.job_table.completion is not None
+    return d.job_table.completion.look(BEGIN + at)
 
 
 def load_with_data(d: Desk, folder: Path, name: str) -> str:

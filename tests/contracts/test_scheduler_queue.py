@@ -110,7 +110,7 @@ def test_an_item_that_cannot_start_is_told_and_those_behind_it_start(rtorrent: P
         outcome = d.check(at=0)
         assert (outcome.started, d.told()) == (1, ["StartFailed", "TorrentStarted"])
         assert whole in d.running()
-        assert d.duties.history.latest(item=broken)[0].verdict == "failed"
+        assert d.job_table.history.latest(item=broken)[0].verdict == "failed"
 
 
 def test_an_item_that_failed_is_left_alone_for_a_while(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_the_last_start_survives_a_restart_and_a_reboot(rtorrent: PrivateRTorren
 def test_a_pause_survives_a_restart(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with desk(rtorrent, tmp_path) as d:
         d.load("one")
-        d.duties.standing.pause("queue", 0.0)
+        d.job_table.job_states.pause("queue", 0.0)
     with desk(rtorrent, tmp_path) as d:
         assert d.check(at=0).hold.reason == "paused"
 
@@ -232,7 +232,7 @@ def test_a_start_that_was_cut_off_is_told_after_all(rtorrent: PrivateRTorrent, t
         d.rtorrent.call("d.start", begun)
         for item in (begun, not_begun, gone):
             intend(d, item)
-        assert d.duties.starter is not None
-        assert d.duties.starter.recover() == 3
-        assert d.duties.starter.recover() == 0
+        assert d.job_table.starter is not None
+        assert d.job_table.starter.recover() == 3
+        assert d.job_table.starter.recover() == 0
         assert (d.told(), d.running()) == (["TorrentStarted"], {begun})

@@ -14,7 +14,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.logs import job_logger
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_scheduler.queue.explain import explain_item, explain_queue
-from pyrotorque_scheduler.queue.model import Moment
+from pyrotorque_scheduler.queue.model import Instant
 from tests.configured import settings_for
 from tests.scheduling import BEGIN, Desk, desk, desk_of, moment, queue_job
 from tests.waiting import eventually
@@ -136,10 +136,10 @@ def test_a_clock_that_is_set_cuts_and_prolongs_nothing(rtorrent: PrivateRTorrent
         assert d.queue.check(stepped(61, -3600), "tick").started == 1
 
 
-def stepped(at: float, by: float) -> Moment:
+def stepped(at: float, by: float) -> Instant:
     """`at` seconds after the beginning, on a wall clock that was set by so much."""
     now = moment(at)
-    return Moment(now.wall + by, now.ticks, now.boot)
+    return Instant(now.wall + by, now.ticks, now.boot)
 
 
 def test_the_cheapest_question_comes_first_and_each_is_one_call(
@@ -228,7 +228,7 @@ def test_what_rtorrent_still_checks_takes_its_slot_also_after_a_restart(
         checked = d.load("large", size=2_000_000_000, piece_length=2**20, priority=3)
         d.load("next")
         assert d.queue.check(moment(0), "tick").started == 1
-        starter = d.duties.starter
+        starter = d.job_table.starter
         assert starter is not None
         starter.follow_up(time.monotonic() + 60)
         assert d.told() == ["TorrentStarted"]
@@ -253,7 +253,7 @@ def test_of_thousands_that_a_full_disk_holds_the_history_tells_some_and_keeps_th
             d.load(f"item {number}")
         for at in range(15, 75, 15):
             assert d.check(at=at).hold.reason == "disk"
-        told = d.duties.history.latest(1000)
+        told = d.job_table.history.latest(1000)
         assert len([each for each in told if each.info_hash and each.verdict == "disk"]) == 20
         assert told[-1].verdict == "started"
 
@@ -269,8 +269,8 @@ def test_what_one_queue_started_and_rtorrent_still_checks_takes_no_slot_of_anoth
         checked = d.load("large", "d.custom1.set=large", size=1_500_000_000, piece_length=2**20)
         d.load("more of it", "d.custom1.set=large")
         small = d.load("small", "d.custom1.set=other")
-        assert d.duties.queues["large"].check(moment(0), "tick").started == 1
+        assert d.job_table.queues["large"].check(moment(0), "tick").started == 1
         assert d.rtorrent.call("d.is_active", checked) == 0
-        assert d.duties.queues["large"].check(moment(15), "tick").hold.reason == "no_slot"
-        assert d.duties.queues["other"].check(moment(0), "tick").started == 1
+        assert d.job_table.queues["large"].check(moment(15), "tick").hold.reason == "no_slot"
+        assert d.job_table.queues["other"].check(moment(0), "tick").started == 1
         assert small in d.running()

@@ -18,7 +18,7 @@ from pyrotorque.requests import ExplainQueue, PauseJob, ResumeJob
 from pyrotorque.settings.schema import QueueSettings
 from pyrotorque.store import open_store
 from pyrotorque.totals import Totals
-from pyrotorque_scheduler.metrics import Metrics
+from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_scheduler.state import MIGRATIONS
 from tests.scheduler_process import Scheduler, scheduler_beside
 from tests.waiting import eventually
@@ -40,7 +40,7 @@ def checks_by_event(scheduler: Scheduler) -> float:
     store = open_store(scheduler.layout.database("scheduler"), MIGRATIONS)
     try:
         totals = Totals()
-        metrics = Metrics(totals)
+        metrics = SchedulerMetrics(totals)
         metrics.introduce_queue(QueueSettings(name="queue", handler=""))
         totals.load(store)
         families = {family.name: family for family in totals.families()}

@@ -14,7 +14,7 @@ from pyrotorque_exporter.collectors import system, throttle
 from pyrotorque_exporter.collectors.services import PREFIXES, is_of_processes
 from pyrotorque_exporter.groups import DEFAULT, chosen
 from pyrotorque_guardian.decisions import ProcessCounters
-from pyrotorque_scheduler.metrics import Metrics as SchedulerMetrics
+from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_watcher.metrics import Metrics as WatcherMetrics
 from tests.exporter_process import REPOSITORY
 

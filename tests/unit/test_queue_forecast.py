@@ -6,25 +6,25 @@ import pytest
 
 from pyrotorque.hours import Hours
 from pyrotorque_scheduler.queue.explain_text import amount, moment, shown, span
-from pyrotorque_scheduler.queue.forecast import Facts, Forecast, forecast
-from pyrotorque_scheduler.queue.model import Candidate, Failure, Limits, Moment, Spent, State
+from pyrotorque_scheduler.queue.forecast import Forecast, QueueFacts, forecast
+from pyrotorque_scheduler.queue.model import Candidate, Failure, GrantUse, Instant, Limits, QueueState
 from tests.histories import Every
 
-NOW = Moment(1000.0, 1000.0, "boot")
+NOW = Instant(1000.0, 1000.0, "boot")
 TWO = [Candidate("AA", "a"), Candidate("BB", "b")]
 
 
 def foretold(
     limits: Limits | None = None,
-    state: State | None = None,
+    state: QueueState | None = None,
     *,
     waiting: list[Candidate] | None = None,
     downloading: int = 0,
     down_rate: int = 0,
     schedule: Every | None = None,
 ) -> Forecast:
-    facts = Facts(TWO if waiting is None else waiting, downloading, down_rate)
-    return forecast(facts, limits or Limits(), state or State(), schedule or Every(10.0), Hours(), NOW)
+    facts = QueueFacts(TWO if waiting is None else waiting, downloading, down_rate)
+    return forecast(facts, limits or Limits(), state or QueueState(), schedule or Every(10.0), Hours(), NOW)
 
 
 def names(found: Forecast) -> list[str]:
@@ -36,14 +36,14 @@ def test_what_starts_at_once_is_next() -> None:
 
 
 def test_what_waits_for_the_pace_starts_at_the_next_fire_time() -> None:
-    found = foretold(Limits(downloading_min=0), State(spent=Spent(1000.0, 1)))
+    found = foretold(Limits(downloading_min=0), QueueState(spent=GrantUse(1000.0, 1)))
     assert found.at == pytest.approx(1010.0, abs=0.1)
     assert names(found) == ["a"]
 
 
 def test_the_intermission_comes_before_the_fire_time_after_it() -> None:
     limits = Limits(intermission=25.0, downloading_min=0)
-    found = foretold(limits, State(last_batch=NOW.earlier(7.0)), schedule=Every(10.0, first=1015.0))
+    found = foretold(limits, QueueState(last_batch=NOW.earlier(7.0)), schedule=Every(10.0, first=1015.0))
     assert found.at == pytest.approx(1018.0, abs=0.1)
 
 
@@ -66,11 +66,11 @@ def test_what_has_to_go_after_the_clock_is_known() -> None:
 
 def test_a_busy_line_and_a_pause_are_foretold_by_nobody() -> None:
     assert foretold(Limits(max_down_rate=10), down_rate=20).at is None
-    assert foretold(state=State(paused=True)).at is None
+    assert foretold(state=QueueState(paused=True)).at is None
 
 
 def test_an_item_that_failed_is_next_when_it_is_tried_again() -> None:
-    state = State(failures={"AA": Failure(1060.0, "no such folder")})
+    state = QueueState(failures={"AA": Failure(1060.0, "no such folder")})
     assert foretold(state=state, waiting=TWO[:1]).at == pytest.approx(1060.0, abs=0.1)
 
 

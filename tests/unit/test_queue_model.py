@@ -5,15 +5,15 @@ from datetime import datetime
 import pytest
 
 from pyrotorque.schedule import parse_schedule
-from pyrotorque_scheduler.queue.model import Grant, Moment, Spent, elapsed, grant, rebased
+from pyrotorque_scheduler.queue.model import Grant, GrantUse, Instant, elapsed, grant, rebased
 
 
 def at(text: str) -> float:
     return datetime.fromisoformat(f"2026-11-23 {text}").timestamp()
 
 
-def granted(schedule: str, when: str, spent: Spent | None = None, at_once: int = 1) -> Grant:
-    return grant(parse_schedule(schedule), at_once, spent or Spent(), at(when))
+def granted(schedule: str, when: str, spent: GrantUse | None = None, at_once: int = 1) -> Grant:
+    return grant(parse_schedule(schedule), at_once, spent or GrantUse(), at(when))
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_a_grant_lives_from_its_fire_time_for_the_smallest_gap(schedule: str, wh
 
 
 def test_what_was_spent_of_this_fire_time_is_gone() -> None:
-    spent = Spent(at("12:00:00"), 2)
+    spent = GrantUse(at("12:00:00"), 2)
     assert granted("second=*/15", "12:00:10", spent, at_once=3).left == 1
     assert granted("second=*/15", "12:00:15", spent, at_once=3).left == 3
 
@@ -50,16 +50,16 @@ def test_a_schedule_that_fires_once_grants_for_a_day() -> None:
 
 
 def test_time_passes_by_the_clock_that_nobody_sets() -> None:
-    assert elapsed(Moment(5000.0, 100.0, "a boot"), Moment(1000.0, 130.0, "a boot")) == 30.0
+    assert elapsed(Instant(5000.0, 100.0, "a boot"), Instant(1000.0, 130.0, "a boot")) == 30.0
 
 
 def test_over_a_reboot_the_wall_clock_tells_but_never_backwards() -> None:
-    before = Moment(5000.0, 100.0, "a boot")
-    assert elapsed(before, Moment(5060.0, 7.0, "another")) == 60.0
-    assert elapsed(before, Moment(4000.0, 7.0, "another")) == 0.0
+    before = Instant(5000.0, 100.0, "a boot")
+    assert elapsed(before, Instant(5060.0, 7.0, "another")) == 60.0
+    assert elapsed(before, Instant(4000.0, 7.0, "another")) == 0.0
 
 
 def test_a_moment_of_an_earlier_boot_counts_on_after_the_clock_was_set_back() -> None:
-    now = Moment(4000.0, 7.0, "another")
-    told = rebased(Moment(5000.0, 100.0, "a boot"), now)
-    assert elapsed(told, Moment(4060.0, 67.0, "another")) == 60.0
+    now = Instant(4000.0, 7.0, "another")
+    told = rebased(Instant(5000.0, 100.0, "a boot"), now)
+    assert elapsed(told, Instant(4060.0, 67.0, "another")) == 60.0

@@ -1,7 +1,16 @@
 """The rule of the queue, told as histories."""
 
-from pyrotorque_scheduler.queue.model import Candidate, Decision, Failure, Hold, Limits, Spent, Start, State
-from pyrotorque_scheduler.queue.policy import FAILURES_MAX, Batch, Disks, jammed, room
+from pyrotorque_scheduler.queue.model import (
+    Candidate,
+    Decision,
+    Failure,
+    GrantUse,
+    Hold,
+    Limits,
+    QueueStart,
+    QueueState,
+)
+from pyrotorque_scheduler.queue.policy import FAILURES_MAX, Batch, DiskBudget, jammed, room
 from tests.histories import history
 
 
@@ -88,8 +97,8 @@ def test_a_tick_that_comes_much_too_late_does_not_cut_the_intermission_after_it(
 
 def test_what_a_batch_spent_of_its_fire_time_is_remembered() -> None:
     queue = history(at_once=3).queued("AA", "BB").step(at=30)
-    assert queue.state.spent == Spent(30.0, 2)
-    assert queue.queued("CC").step(at=45).state.spent == Spent(45.0, 1)
+    assert queue.state.spent == GrantUse(30.0, 2)
+    assert queue.queued("CC").step(at=45).state.spent == GrantUse(45.0, 1)
 
 
 def test_grants_do_not_add_up_over_quiet_times() -> None:
@@ -123,7 +132,7 @@ def test_a_clock_set_forward_does_not_cut_the_intermission() -> None:
 
 def test_nothing_is_started_while_the_job_is_paused() -> None:
     queue = history().queued("AA")
-    queue.state = State(paused=True)
+    queue.state = QueueState(paused=True)
     assert queue.step(at=0).reason == "paused"
 
 
@@ -142,14 +151,14 @@ ITEMS = [Candidate("AA", "a"), Candidate("BB", "b"), Candidate("CC", "c")]
 
 
 def batch_of(
-    items: list[Candidate], count: int, broken: str = "", disks: Disks | None = None, **failures: Failure
+    items: list[Candidate], count: int, broken: str = "", disks: DiskBudget | None = None, **failures: Failure
 ) -> list[Decision]:
     """What a batch decides when the items in `broken` do not start."""
-    batch = Batch(count, disks or Disks({}, 0), failures, NOW)
+    batch = Batch(count, disks or DiskBudget({}, 0), failures, NOW)
     decisions: list[Decision] = []
     for item in items:
         decisions.append(batch.decide(item))
-        if isinstance(decisions[-1], Start):
+        if isinstance(decisions[-1], QueueStart):
             batch.failed() if item.info_hash in broken.split() else batch.succeeded(item)
     return decisions
 
@@ -179,12 +188,12 @@ def test_a_queue_full_of_failing_items_tries_some_at_a_time() -> None:
 
 def test_an_item_that_would_fill_the_disk_waits_and_a_smaller_one_goes() -> None:
     items = [Candidate("BIG", "big", need=90, free=100, disk=1), Candidate("SMALL", "small", need=20, free=100, disk=1)]
-    assert told(batch_of(items, 2, disks=Disks({1: 30}, 50))) == ["disk", "start SMALL"]
+    assert told(batch_of(items, 2, disks=DiskBudget({1: 30}, 50))) == ["disk", "start SMALL"]
 
 
 def test_items_of_one_batch_share_the_disk() -> None:
     items = [Candidate(name, name, need=40, free=100, disk=1) for name in ("AA", "BB", "CC")]
-    assert told(batch_of(items, 3, disks=Disks({}, 10))) == ["start AA", "start BB", "disk"]
+    assert told(batch_of(items, 3, disks=DiskBudget({}, 10))) == ["start AA", "start BB", "disk"]
 
 
 def test_a_busy_line_holds_the_queue_only_where_it_is_limited() -> None:

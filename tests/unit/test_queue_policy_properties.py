@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyrotorque.hours import Hours
-from pyrotorque_scheduler.queue.forecast import Facts, forecast
-from pyrotorque_scheduler.queue.model import Candidate, Failure, Moment, Start
-from pyrotorque_scheduler.queue.policy import FAILURES_MAX, Batch, Disks
+from pyrotorque_scheduler.queue.forecast import QueueFacts, forecast
+from pyrotorque_scheduler.queue.model import Candidate, Failure, Instant, QueueStart
+from pyrotorque_scheduler.queue.policy import FAILURES_MAX, Batch, DiskBudget
 from tests.histories import History, history
 
 ALREADY = 8
@@ -148,9 +148,9 @@ def test_a_batch_keeps_the_order_and_the_room_whatever_fails_in_it(
     candidates = [Candidate(f"{n:02}", "x", need=need, free=free, disk=1) for n, (need, _, _) in enumerate(items)]
     late = {c.info_hash: Failure(60.0, "broken") for c, (_, failed, _) in zip(candidates, items, strict=True) if failed}
     breaks = {c.info_hash for c, (_, _, broken) in zip(candidates, items, strict=True) if broken}
-    batch, started, tried = Batch(count, Disks({}, least), late, 0.0), [], 0
+    batch, started, tried = Batch(count, DiskBudget({}, least), late, 0.0), [], 0
     for candidate in candidates:
-        if isinstance(batch.decide(candidate), Start):
+        if isinstance(batch.decide(candidate), QueueStart):
             tried += 1
             if candidate.info_hash in breaks:
                 batch.failed()
@@ -171,12 +171,12 @@ def test_what_is_foretold_comes_true_if_nothing_else_happens(
     queue = lived(limits, things)
     now = 1000.0 + sum(seconds for _, seconds in things) + 100.0
     seen = forecast(
-        Facts(queue.waiting, len(queue.running)),
+        QueueFacts(queue.waiting, len(queue.running)),
         queue.limits,
         queue.state,
         queue.schedule,
         Hours(),
-        Moment(now, now, "boot"),
+        Instant(now, now, "boot"),
     )
     for fire in (now + n * queue.schedule.seconds / 4 for n in range(400)):
         if seen.at is not None and fire >= seen.at:

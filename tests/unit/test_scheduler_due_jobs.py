@@ -1,9 +1,9 @@
 """When jobs run: at once, but not thousands of times."""
 
-from pyrotorque_scheduler.due_jobs import Agenda
+from pyrotorque_scheduler.due_jobs import DueJobs
 
 
-def runs_during(agenda: Agenda, seconds: float, hints_a_second: int) -> list[float]:
+def runs_during(agenda: DueJobs, seconds: float, hints_a_second: int) -> list[float]:
     """The moments of runs while hints pour in; each run is dear."""
     moments: list[float] = []
     for step in range(int(seconds * hints_a_second)):
@@ -16,7 +16,7 @@ def runs_during(agenda: Agenda, seconds: float, hints_a_second: int) -> list[flo
 
 
 def test_a_hint_is_acted_on_at_once() -> None:
-    agenda = Agenda()
+    agenda = DueJobs()
     agenda.hint("queue")
     assert agenda.wait(100.0) == 0
     assert agenda.due(100.0) == [("queue", "event")]
@@ -24,11 +24,11 @@ def test_a_hint_is_acted_on_at_once() -> None:
 
 
 def test_thousands_of_hints_cause_a_handful_of_runs() -> None:
-    assert len(runs_during(Agenda(), seconds=3, hints_a_second=1000)) <= 6
+    assert len(runs_during(DueJobs(), seconds=3, hints_a_second=1000)) <= 6
 
 
 def test_the_last_hint_of_a_burst_is_not_forgotten() -> None:
-    agenda = Agenda()
+    agenda = DueJobs()
     last = runs_during(agenda, seconds=1, hints_a_second=1000)[-1]
     assert last < 100.9
     later = 101.0 + agenda.wait(101.0)
@@ -36,7 +36,7 @@ def test_the_last_hint_of_a_burst_is_not_forgotten() -> None:
 
 
 def test_hints_that_cost_nothing_are_not_slowed_down() -> None:
-    agenda, runs = Agenda(), 0
+    agenda, runs = DueJobs(), 0
     for step in range(100):
         agenda.hint("queue")
         runs += len(agenda.due(100 + step / 1000))
@@ -44,14 +44,14 @@ def test_hints_that_cost_nothing_are_not_slowed_down() -> None:
 
 
 def test_a_tick_comes_through_in_the_middle_of_a_burst() -> None:
-    agenda = Agenda()
+    agenda = DueJobs()
     runs_during(agenda, seconds=1, hints_a_second=100)
     agenda.tick("queue")
     assert agenda.due(101.0) == [("queue", "tick")]
 
 
 def test_a_job_looks_again_when_its_time_has_come() -> None:
-    agenda = Agenda()
+    agenda = DueJobs()
     agenda.again("queue", at=130.0)
     agenda.again("queue", at=160.0)
     assert (agenda.wait(100.0), agenda.due(129.9)) == (30.0, [])
@@ -60,7 +60,7 @@ def test_a_job_looks_again_when_its_time_has_come() -> None:
 
 
 def test_what_the_job_itself_asked_for_does_not_slow_down_hints() -> None:
-    agenda = Agenda()
+    agenda = DueJobs()
     for second in range(100, 120):
         agenda.again("queue", at=second)
         assert agenda.due(second) == [("queue", "event")]
@@ -71,4 +71,4 @@ def test_what_the_job_itself_asked_for_does_not_slow_down_hints() -> None:
 
 
 def test_an_empty_agenda_waits_for_ever() -> None:
-    assert Agenda().wait(100.0) == float("inf")
+    assert DueJobs().wait(100.0) == float("inf")

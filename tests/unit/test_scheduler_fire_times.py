@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from pyrotorque.schedule import parse_schedule
-from pyrotorque_scheduler.fire_times import Clock
+from pyrotorque_scheduler.fire_times import FireTimes
 from tests.waiting import eventually
 
 EVERY_SECOND, HOURLY = parse_schedule("second=*"), parse_schedule("hour=* minute=0 second=0")
@@ -19,33 +19,33 @@ def woken() -> threading.Event:
 
 
 @pytest.fixture
-def clock(woken: threading.Event) -> Iterator[Clock]:
-    made = Clock(woken.set)
+def clock(woken: threading.Event) -> Iterator[FireTimes]:
+    made = FireTimes(woken.set)
     made.start()
     yield made
     made.stop()
 
 
-def test_a_fire_time_wakes_the_loop_and_is_told_once(clock: Clock, woken: threading.Event) -> None:
+def test_a_fire_time_wakes_the_loop_and_is_told_once(clock: FireTimes, woken: threading.Event) -> None:
     clock.keep({"queue": EVERY_SECOND})
     assert woken.wait(3)
     assert clock.due() == ["queue"]
 
 
-def test_fire_times_that_nobody_took_are_one(clock: Clock) -> None:
+def test_fire_times_that_nobody_took_are_one(clock: FireTimes) -> None:
     clock.keep({"queue": EVERY_SECOND})
     began = time.monotonic()
     eventually(lambda: time.monotonic() - began > 2.2)
     assert clock.due() == ["queue"]
 
 
-def test_what_is_kept_no_more_fires_no_more(clock: Clock) -> None:
+def test_what_is_kept_no_more_fires_no_more(clock: FireTimes) -> None:
     clock.keep({"queue": EVERY_SECOND, "other": HOURLY})
     clock.keep({"other": HOURLY})
     assert set(clock.next_fires()) == {"other"}
 
 
-def test_after_the_wall_clock_was_set_fire_times_are_computed_from_now(clock: Clock) -> None:
+def test_after_the_wall_clock_was_set_fire_times_are_computed_from_now(clock: FireTimes) -> None:
     clock.keep({"other": HOURLY})
     clock.resync()
     assert clock.next_fires()["other"] == HOURLY.next_fire(time.time())

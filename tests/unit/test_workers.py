@@ -173,10 +173,10 @@ def test_an_unchanged_job_keeps_its_process_when_the_configuration_is_read_again
     with bench(tmp_path, custom("count")) as made:
         assert made.run("count").ok
         before = made.workers.pids()
-        made.workers.adopt(made.duties, made.teller, made.live.append)
+        made.workers.adopt(made.job_table, made.router, made.live.append)
         assert made.workers.pids() == before
         write_job(tmp_path, "count", COUNTING + "# changed\n")
-        made.workers.adopt(made.duties, made.teller, made.live.append)
+        made.workers.adopt(made.job_table, made.router, made.live.append)
         assert made.run("count").ok
         assert made.workers.pids() != before
 
@@ -188,7 +188,7 @@ def test_a_tick_during_a_run_is_left_out_and_counted(tmp_path: Path) -> None:
         made.until(lambda: told_by(tmp_path / "told"))
         made.workers.tick("slow")
         made.until(lambda: made.live)
-        skipped = [f for f in made.duties.metrics.totals.families() if f.name == "pyrotorque_job_skipped_total"]
+        skipped = [f for f in made.job_table.metrics.totals.families() if f.name == "pyrotorque_job_skipped_total"]
         assert [sample.value for sample in skipped[0].samples] == [1]
     assert told_by(tmp_path / "told") == ["tick"]
 

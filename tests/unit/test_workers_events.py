@@ -111,10 +111,10 @@ def test_what_a_job_publishes_is_an_event_for_others(tmp_path: Path) -> None:
 def test_a_paused_job_keeps_its_events_for_later(tmp_path: Path) -> None:
     write_job(tmp_path, "tell", noting(tmp_path / "told"))
     with bench(tmp_path, custom("tell", on=("TorrentErased",))) as made:
-        made.duties.standing.pause("tell", time.time())
+        made.job_table.job_states.pause("tell", time.time())
         made.happens(*erased("a"))
         made.until(lambda: made.workers.wait(time.monotonic()) > 1)
         assert made.waiting() == 1
-        made.duties.standing.resume("tell")
+        made.job_table.job_states.resume("tell")
         made.until(lambda: made.waiting() == 0)
     assert told_by(tmp_path / "told") == ["a"]

@@ -12,21 +12,21 @@ from pyrotorque.logs import job_logger
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.text import printable
 from pyrotorque_scheduler.due_jobs import Cause
-from pyrotorque_scheduler.metrics import Metrics
-from pyrotorque_scheduler.queue.disk_space import Returning, as_candidate, promised_of
-from pyrotorque_scheduler.queue.forecast import Facts, Forecast, forecast
-from pyrotorque_scheduler.queue.model import Candidate, Grant, Hold, Moment, State, grant
-from pyrotorque_scheduler.queue.policy import Batch, Disks, after_start, closed, counts_for, full, jammed, room
-from pyrotorque_scheduler.queue.rules import Rules
-from pyrotorque_scheduler.queue.starter import Intent, Starter, print_start
-from pyrotorque_scheduler.state import Decided, History, Standing
+from pyrotorque_scheduler.metrics import SchedulerMetrics
+from pyrotorque_scheduler.queue.disk_space import LowDiskItems, as_candidate, promised_of
+from pyrotorque_scheduler.queue.forecast import Forecast, QueueFacts, forecast
+from pyrotorque_scheduler.queue.model import Candidate, Grant, Hold, Instant, QueueState, grant
+from pyrotorque_scheduler.queue.policy import Batch, DiskBudget, after_start, closed, counts_for, full, jammed, room
+from pyrotorque_scheduler.queue.rules import QueueRules
+from pyrotorque_scheduler.queue.starter import Starter, StartIntent, print_start
+from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord, JobStates
 
 # Of thousands that a full disk holds, the first tell the story; all of them would push everything else out of it.
 _TOLD: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CheckResult:
     """What a check came to; `hold` says why no more was started, numbers are None where nobody needed to ask."""
 
     at: float
@@ -42,46 +42,52 @@ class _Turn:
     """One check: what it may spend, when it is, and the moment for which its batch counts."""
 
     granted: Grant
-    now: Moment
-    counts_for: Moment
+    now: Instant
+    counts_for: Instant
 
 
 class Queue:
     """A queue job; its checks belong to the loop, its state is written with each start."""
 
     def __init__(
-        self, rules: Rules, rtorrent: RTorrent, starter: Starter, standing: Standing, history: History, metrics: Metrics
+        self,
+        rules: QueueRules,
+        rtorrent: RTorrent,
+        starter: Starter,
+        job_states: JobStates,
+        history: DecisionHistory,
+        metrics: SchedulerMetrics,
     ) -> None:
         self.rules = rules
         self.name = rules.name
-        self.state = State()
-        self.last: Outcome | None = None
+        self.state = QueueState()
+        self.last: CheckResult | None = None
         self._rtorrent = rtorrent
         self._reader = ItemReader(rtorrent, worker_of(rules.table))
         self._starter = starter
-        self._standing = standing
+        self._job_states = job_states
         self._history = history
         self._metrics = metrics
-        self._returning = Returning()
+        self._returning = LowDiskItems()
         self._log = job_logger(rules.name)
         metrics.introduce_queue(rules.settings)
 
-    def recall(self, now: Moment) -> None:
+    def recall(self, now: Instant) -> None:
         """Take up what an earlier life remembered, or what a request changed."""
-        self.state = replace(self._standing.load(self.name, now), failures=self._starter.failures)
+        self.state = replace(self._job_states.load(self.name, now), failures=self._starter.failures)
 
     @property
     def paused(self) -> bool:
         return self.state.paused
 
-    def granted(self, now: Moment) -> Grant:
+    def granted(self, now: Instant) -> Grant:
         return grant(self.rules.schedule, self.rules.limits.start_at_once, self.state.spent, now.wall)
 
-    def closed(self, now: Moment) -> Hold | None:
+    def closed(self, now: Instant) -> Hold | None:
         """Why nothing may be started at this time, whatever rTorrent would answer."""
         return self._closed(self.granted(now), now)
 
-    def check(self, now: Moment, cause: Cause) -> Outcome:
+    def check(self, now: Instant, cause: Cause) -> CheckResult:
         """Look, and start what may be started.
 
         Raises RTorrentError where rTorrent does not answer; what was started before that is remembered.
@@ -108,11 +114,11 @@ class Queue:
         """Items of the job's view."""
         return self._reader.read(self.rules.settings.view, condition, fields, now, table=self.rules.table)
 
-    def forecast(self, waiting: Sequence[Item], downloading: int, now: Moment) -> Forecast:
+    def forecast(self, waiting: Sequence[Item], downloading: int, now: Instant) -> Forecast:
         """What a check would do now, and which will start something; the gates are asked as a check asks them."""
         rules, limits = self.rules, self.rules.limits
         promised = self._promised(now.wall) if limits.min_free else {}
-        facts = Facts([as_candidate(item) for item in waiting], downloading, self._down_rate(), promised)
+        facts = QueueFacts([as_candidate(item) for item in waiting], downloading, self._down_rate(), promised)
         return forecast(facts, limits, self.state, rules.schedule, rules.hours, now)
 
     def is_checked(self, item: Item) -> bool:
@@ -129,25 +135,25 @@ class Queue:
         values = [{name: item[name] for name in counted.fields} | {"is_active": True} for item in items]
         return sum(counted.matches(each, now) for each in values)
 
-    def _granted_by(self, cause: Cause, now: Moment) -> Grant:
+    def _granted_by(self, cause: Cause, now: Instant) -> Grant:
         if cause == "request":
             # Its owner says "now": that is a fire time of its own. Intermission and slots still hold.
             return Grant(now.wall, self.rules.limits.start_at_once, 0.0, None)
         return self.granted(now)
 
-    def _closed(self, granted: Grant, now: Moment) -> Hold | None:
+    def _closed(self, granted: Grant, now: Instant) -> Hold | None:
         return closed(self.rules.limits, self.state, granted, self.rules.hours.opens(now.wall), now)
 
-    def _look(self, granted: Grant, now: Moment, cause: Cause) -> Outcome:
+    def _look(self, granted: Grant, now: Instant, cause: Cause) -> CheckResult:
         limits = self.rules.limits
         hold = self._closed(granted, now)
         if hold is not None:
-            return Outcome(now.wall, hold)
+            return CheckResult(now.wall, hold)
         # In this order: what becomes active between the two calls is counted twice for once, and never not at all.
         downloading = self.being_checked(now.wall) + len(self.downloading(now.wall))
         hold = full(limits, granted, downloading) or jammed(limits, self._down_rate())
         if hold is not None:
-            return Outcome(now.wall, hold, downloading=downloading, asked=True)
+            return CheckResult(now.wall, hold, downloading=downloading, asked=True)
         items = self.startable(now.wall)
         oldest = float(min(filter(None, items.values("loaded")), default=0.0))
         self._metrics.oldest.set(oldest, self.name)
@@ -156,7 +162,7 @@ class Queue:
         disks_matter = bool(returning or (limits.min_free and items))
         batch = self._batch(room(limits, granted.left, downloading), disks_matter, now.wall)
         self._start_some(batch, candidates, _Turn(granted, now, counts_for(granted, now, cause == "tick")))
-        return Outcome(
+        return CheckResult(
             now.wall, batch.why_no_more(), batch.started, len(items), downloading + batch.started, asked=True
         )
 
@@ -168,7 +174,7 @@ class Queue:
 
     def _batch(self, count: int, disks_matter: bool, now: float) -> Batch:
         promised = self._promised(now) if disks_matter else {}
-        return Batch(count, Disks(promised, self.rules.limits.min_free), self._starter.failures, now)
+        return Batch(count, DiskBudget(promised, self.rules.limits.min_free), self._starter.failures, now)
 
     def _promised(self, now: float) -> dict[int, int]:
         return promised_of(self._rtorrent, self.rules, now)
@@ -193,13 +199,13 @@ class Queue:
 
         def remember(begun: bool) -> None:
             self.state = after if begun else before
-            self._standing.save(self.name, self.state)
+            self._job_states.save(self.name, self.state)
 
         if self.rules.settings.dry_run:
             self._log.info("WOULD start %s (%s)", printable(item.name), item.info_hash)
             remember(True)
             return True
-        intent = Intent(item.info_hash, self.name, item.name, item.loaded, turn.now.wall)
+        intent = StartIntent(item.info_hash, self.name, item.name, item.loaded, turn.now.wall)
         if self._starter.start(intent, remember, time.monotonic()).trouble is not None:
             return False
         self._returning.came_back(item.info_hash, turn.now.wall)
@@ -209,12 +215,12 @@ class Queue:
 
     def _record(self, hold: Hold, now: float) -> bool:
         return self._history.record(
-            Decided(
+            DecisionRecord(
                 at=now, job=self.name, verdict=hold.reason, text=hold.text, info_hash=hold.info_hash, name=hold.name
             )
         )
 
-    def _note(self, outcome: Outcome, cause: Cause) -> None:
+    def _note(self, outcome: CheckResult, cause: Cause) -> None:
         self.last = outcome
         metrics, name = self._metrics, self.name
         metrics.checks.inc(name, cause)

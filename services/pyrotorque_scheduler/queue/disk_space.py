@@ -8,7 +8,7 @@ from typing import Any, Final
 from pyrotorque.customfields import worker_of
 from pyrotorque.items import Item, ItemReader, Reader, read_items
 from pyrotorque_scheduler.queue.model import Candidate
-from pyrotorque_scheduler.queue.rules import DISK_FIELDS, Rules
+from pyrotorque_scheduler.queue.rules import DISK_FIELDS, QueueRules
 
 _LOOK_EVERY: Final = 60.0
 _FIRST_WAIT: Final = 60.0
@@ -27,7 +27,7 @@ def as_candidate(item: Item) -> Candidate:
     return Candidate(info_hash, name, loaded, need, free if disk else told or None, disk)
 
 
-def promised_of(rtorrent: Reader, rules: Rules, now: float) -> dict[int, int]:
+def promised_of(rtorrent: Reader, rules: QueueRules, now: float) -> dict[int, int]:
     """What running items of any job still need, by disk."""
     promised: dict[int, int] = {}
     for item in read_items(rtorrent, "main", rules.running, DISK_FIELDS, now):
@@ -51,14 +51,14 @@ def disk_of(directory: str) -> tuple[int, int]:
     return 0, 0
 
 
-class Returning:
+class LowDiskItems:
     """Items that rTorrent's low-disk schedule closed come back when there is room, each time after a longer wait."""
 
     def __init__(self) -> None:
         self._looked = float("-inf")
         self._waits: dict[str, tuple[float, float]] = {}
 
-    def due(self, rtorrent: Reader, rules: Rules, now: float) -> list[Item]:
+    def due(self, rtorrent: Reader, rules: QueueRules, now: float) -> list[Item]:
         """Those that may be tried again; at most one look in a minute."""
         if 0 <= now - self._looked < _LOOK_EVERY:
             return []
@@ -81,7 +81,7 @@ class Returning:
         return until <= now
 
 
-def _as_before(item: Item, rules: Rules) -> Mapping[str, Any]:
+def _as_before(item: Item, rules: QueueRules) -> Mapping[str, Any]:
     """An item as it was before it began and rTorrent closed it: that is how `startable` is to judge it."""
     values: dict[str, Any] = {name: item[name] for name in rules.startable.fields}
     return values | {"message": "", "done": 0.0}

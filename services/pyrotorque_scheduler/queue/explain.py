@@ -10,8 +10,8 @@ from pyrotorque.text import printable
 from pyrotorque_scheduler.queue.check import Queue
 from pyrotorque_scheduler.queue.explain_text import amount, clause_lines, clipped, clock, moment, shown, tree, until
 from pyrotorque_scheduler.queue.forecast import Forecast
-from pyrotorque_scheduler.queue.model import Failure, Hold, Moment, Start
-from pyrotorque_scheduler.state import Decided, History
+from pyrotorque_scheduler.queue.model import Failure, Hold, Instant, QueueStart
+from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord
 
 _SHOWN: Final = 20
 _NAMED: Final = 5
@@ -25,24 +25,24 @@ _WHEN: Final = {
 }
 
 
-def explain_queue(queue: Queue, now: Moment) -> Answer:
+def explain_queue(queue: Queue, now: Instant) -> Answer:
     """The order, the slots, what would start next and when. Raises RTorrentError."""
     limits, settings = queue.rules.limits, queue.rules.settings
     checked = queue.being_checked(now.wall)
     running = queue.read(queue.rules.downloading, {"hash", "name", "done"}, now.wall)
     waiting = queue.startable(now.wall)
     taken = checked + len(running)
-    seen, granted = queue.forecast(waiting, taken, now), queue.granted(now)
+    foreseen, granted = queue.forecast(waiting, taken, now), queue.granted(now)
     shown_items = list(waiting[:_SHOWN])
     marks = "".join([", paused" * queue.paused, ", dry run: starts nothing" * settings.dry_run])
     lines = [
         f"queue {queue.name}{marks}: {taken} of {limits.downloading_max} slots taken, {len(waiting)} startable",
-        *_next(seen, waiting, now),
+        *_next(foreseen, waiting, now),
         f"  pace      {limits.start_at_once} at each time of {settings.schedule}, {granted.left} of them left now;"
         f" next time {'never' if granted.next_fire is None else moment(granted.next_fire, now.wall)}",
         *_limits(queue),
         *_running(running),
-        *_order(queue, shown_items, len(waiting), seen),
+        *_order(queue, shown_items, len(waiting), foreseen),
     ]
     data = {
         "job": queue.name,
@@ -55,17 +55,17 @@ def explain_queue(queue: Queue, now: Moment) -> Answer:
         "starts_left": granted.left,
         "next_fire": granted.next_fire,
         "last_start": queue.state.last_batch.wall if queue.state.last_batch else None,
-        "would_start": [start.info_hash for start in seen.now if isinstance(start, Start)],
-        "next_start": seen.at,
-        "next_items": [start.info_hash for start in seen.starts],
-        "hold": _hold(seen.hold),
+        "would_start": [start.info_hash for start in foreseen.now if isinstance(start, QueueStart)],
+        "next_start": foreseen.at,
+        "next_items": [start.info_hash for start in foreseen.starts],
+        "hold": _hold(foreseen.hold),
         "running": [_brief(item) for item in running[:_SHOWN]],
         "order": [_brief(item) for item in shown_items],
     }
     return Answer(ok=True, text="\n".join(lines), data=data)
 
 
-def explain_item(queue: Queue, wanted: str, now: Moment) -> Answer:
+def explain_item(queue: Queue, wanted: str, now: Instant) -> Answer:
     """Each clause with its value, and the first reason that holds the item back. Raises RTorrentError."""
     found = _find(queue, wanted, now.wall)
     if len(found) != 1:
@@ -80,7 +80,7 @@ def explain_item(queue: Queue, wanted: str, now: Moment) -> Answer:
     return Answer(ok=True, text="\n".join(lines), data={**data, "clauses": tree(clauses)})
 
 
-def explain_history(history: History, job: str | None, item: str | None) -> Answer:
+def explain_history(history: DecisionHistory, job: str | None, item: str | None) -> Answer:
     """What was decided lately, the newest first; an item is named by its info-hash, its name or a part of it."""
     decided = history.latest(job=job, item=item)
     lines = [f"{clock(d.at)}  {d.job:<10} {d.name or '(all)'}: {_said(d)}" for d in decided]
@@ -88,17 +88,17 @@ def explain_history(history: History, job: str | None, item: str | None) -> Answ
     return Answer(ok=True, text="\n".join(lines) or nothing, data=[_plain(d) for d in decided])
 
 
-def _next(seen: Forecast, waiting: Sequence[Item], now: Moment) -> Iterator[str]:
-    hold = seen.hold
-    if seen.at == now.wall:
-        yield f"  now       starts {_names([start.name for start in seen.starts])}"
+def _next(foreseen: Forecast, waiting: Sequence[Item], now: Instant) -> Iterator[str]:
+    hold = foreseen.hold
+    if foreseen.at == now.wall:
+        yield f"  now       starts {_names([start.name for start in foreseen.starts])}"
         return
     if hold is not None:
         yield f"  now       starts nothing: {hold.text}{until(hold, now.wall)}"
-    if seen.at is not None:
-        yield f"  next      {moment(seen.at, now.wall)}: {_names([start.name for start in seen.starts])}"
-    elif waiting and (last := seen.last_hold) is not None:
-        before = f", not before {moment(seen.then_at, now.wall)}" if seen.then_at - now.wall >= 1 else ""
+    if foreseen.at is not None:
+        yield f"  next      {moment(foreseen.at, now.wall)}: {_names([start.name for start in foreseen.starts])}"
+    elif waiting and (last := foreseen.last_hold) is not None:
+        before = f", not before {moment(foreseen.then_at, now.wall)}" if foreseen.then_at - now.wall >= 1 else ""
         yield f"  next      {_names([str(waiting[0]['name'])])}, {_WHEN.get(last.reason, 'later')}{before}"
 
 
@@ -120,11 +120,11 @@ def _running(running: Sequence[Item]) -> Iterator[str]:
     yield from _more(len(running))
 
 
-def _order(queue: Queue, items: Sequence[Item], count: int, seen: Forecast) -> Iterator[str]:
+def _order(queue: Queue, items: Sequence[Item], count: int, foreseen: Forecast) -> Iterator[str]:
     order = queue.rules.order
     # Who reads the list sees by what it is sorted.
     keys = [name for name, _ in order.keys if name not in ("name", "hash")] if order else []
-    holds = [hold for hold in (*seen.then, *seen.now) if isinstance(hold, Hold) and hold.reason != "batch_full"]
+    holds = [hold for hold in (*foreseen.then, *foreseen.now) if isinstance(hold, Hold) and hold.reason != "batch_full"]
     notes = {info_hash: _failed_before(failure) for info_hash, failure in queue.state.failures.items()}
     notes |= {hold.info_hash: hold.text for hold in holds}
     if items:
@@ -142,7 +142,7 @@ def _more(count: int) -> Iterator[str]:
 
 
 def _verdict(
-    queue: Queue, item: Item, clauses: Sequence[Clause], running: bool, now: Moment
+    queue: Queue, item: Item, clauses: Sequence[Clause], running: bool, now: Instant
 ) -> tuple[int | None, str, str]:
     rules = queue.rules
     failed = next((clause for clause in clauses if not clause.verdict), None)
@@ -155,19 +155,19 @@ def _verdict(
     place = next((n for n, other in enumerate(waiting, 1) if other["hash"] == item["hash"]), None)
     if place is None:
         return None, "not_in_view", f"startable, but not in view {rules.settings.view}"
-    seen = queue.forecast(waiting, queue.being_checked(now.wall) + len(queue.downloading(now.wall)), now)
+    foreseen = queue.forecast(waiting, queue.being_checked(now.wall) + len(queue.downloading(now.wall)), now)
     head = f"number {place} of {len(waiting)} startable items"
-    mine = next((decision for decision in seen.now if decision.info_hash == item["hash"]), None)
-    if isinstance(mine, Start):
+    mine = next((decision for decision in foreseen.now if decision.info_hash == item["hash"]), None)
+    if isinstance(mine, QueueStart):
         return place, "starts_now", f"{head}: starts now"
-    hold = mine or seen.hold
+    hold = mine or foreseen.hold
     if hold is None:
         return place, "waiting", f"{head}: waits for its turn"
     if (failure := queue.state.failures.get(item["hash"])) is not None and mine is None:
         head += f" ({_failed_before(failure)})"
     who = "" if mine is not None or place == 1 else "the queue is "
-    if seen.at is not None and any(start.info_hash == item["hash"] for start in seen.starts):
-        then = f"; starts at {moment(seen.at, now.wall)} if nothing comes in between"
+    if foreseen.at is not None and any(start.info_hash == item["hash"] for start in foreseen.starts):
+        then = f"; starts at {moment(foreseen.at, now.wall)} if nothing comes in between"
     else:
         then = until(hold, now.wall)
     return place, hold.reason, f"{head}; {who}held back: {hold.text}{then}"
@@ -177,7 +177,7 @@ def _failed_before(failure: Failure) -> str:
     return f"did not start {f'{failure.times} times' if failure.times > 1 else 'before'}: {printable(failure.text)}"
 
 
-def _refused(queue: Queue, item: Item, failed: Clause, now: Moment) -> tuple[str, str]:
+def _refused(queue: Queue, item: Item, failed: Clause, now: Instant) -> tuple[str, str]:
     if queue.is_checked(item):
         return "checked", "started: rTorrent still checks its data, and it keeps its slot meanwhile"
     if item["is_complete"]:
@@ -227,11 +227,11 @@ def _hold(hold: Hold | None) -> dict[str, Any] | None:
     return None if hold is None else {"reason": hold.reason, "text": hold.text, "until": hold.until}
 
 
-def _said(decided: Decided) -> str:
+def _said(decided: DecisionRecord) -> str:
     if decided.verdict in ("started", "failed"):
         return decided.verdict if decided.text == decided.verdict else f"{decided.verdict}: {decided.text}"
     return f"held: {decided.text}"
 
 
-def _plain(decided: Decided) -> dict[str, Any]:
+def _plain(decided: DecisionRecord) -> dict[str, Any]:
     return {name: getattr(decided, name) for name in decided.__struct_fields__}

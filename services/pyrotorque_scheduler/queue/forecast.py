@@ -5,7 +5,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pyrotorque.hours import Hours
-from pyrotorque_scheduler.queue.model import Candidate, Decision, Fires, Hold, Limits, Moment, Start, State, grant
+from pyrotorque_scheduler.queue.model import (
+    Candidate,
+    Decision,
+    Hold,
+    Instant,
+    Limits,
+    PaceSchedule,
+    QueueStart,
+    QueueState,
+    grant,
+)
 from pyrotorque_scheduler.queue.policy import decide
 
 # The night, the fire time in it, the intermission after that: more than these do not follow each other.
@@ -15,7 +25,7 @@ _MOMENT: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class QueueFacts:
     """What rTorrent said, so that the rule can be asked without asking it again."""
 
     candidates: Sequence[Candidate]
@@ -47,17 +57,19 @@ class Forecast:
         return _first_hold(self.then)
 
     @property
-    def starts(self) -> list[Start]:
+    def starts(self) -> list[QueueStart]:
         """What starts at `at`."""
-        return [decision for decision in self.then if isinstance(decision, Start)]
+        return [decision for decision in self.then if isinstance(decision, QueueStart)]
 
 
-def forecast(facts: Facts, limits: Limits, state: State, schedule: Fires, hours: Hours, now: Moment) -> Forecast:
+def forecast(
+    facts: QueueFacts, limits: Limits, state: QueueState, schedule: PaceSchedule, hours: Hours, now: Instant
+) -> Forecast:
     """Ask the rule now and at each moment that its holds name, until something starts."""
     first = decisions = _decided(facts, limits, state, schedule, hours, now)
     moment = now
     for _ in range(_MOMENTS_MAX):
-        if any(isinstance(decision, Start) for decision in decisions):
+        if any(isinstance(decision, QueueStart) for decision in decisions):
             return Forecast(first, moment.wall, decisions, moment.wall)
         untils = [hold.until for hold in decisions if isinstance(hold, Hold) and hold.until is not None]
         if not untils:
@@ -73,7 +85,7 @@ def _first_hold(decisions: Sequence[Decision]) -> Hold | None:
 
 
 def _decided(
-    facts: Facts, limits: Limits, state: State, schedule: Fires, hours: Hours, moment: Moment
+    facts: QueueFacts, limits: Limits, state: QueueState, schedule: PaceSchedule, hours: Hours, moment: Instant
 ) -> list[Decision]:
     granted = grant(schedule, limits.start_at_once, state.spent, moment.wall)
     return decide(

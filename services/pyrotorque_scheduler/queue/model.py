@@ -9,33 +9,33 @@ Boot: TypeAlias = str
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class Instant:
     """`wall` is Unix seconds, `ticks` are CLOCK_BOOTTIME seconds, which only mean something within one `boot`."""
 
     wall: float
     ticks: float
     boot: Boot
 
-    def earlier(self, seconds: float) -> "Moment":
+    def earlier(self, seconds: float) -> "Instant":
         """The moment that many seconds before this one."""
-        return Moment(self.wall - seconds, self.ticks - seconds, self.boot)
+        return Instant(self.wall - seconds, self.ticks - seconds, self.boot)
 
 
-def elapsed(since: Moment, now: Moment) -> float:
+def elapsed(since: Instant, now: Instant) -> float:
     """Seconds from `since` to `now`, never negative; over a reboot only the wall clock can tell."""
     if since.boot == now.boot:
         return max(0.0, now.ticks - since.ticks)
     return max(0.0, now.wall - since.wall)
 
 
-def rebased(since: Moment, now: Moment) -> Moment:
+def rebased(since: Instant, now: Instant) -> Instant:
     """`since` told on the clocks of `now`: what was stored before a reboot counts on without the wall clock."""
     return now.earlier(elapsed(since, now))
 
 
-def current_moment(boot: Boot) -> Moment:
+def current_instant(boot: Boot) -> Instant:
     """Now; `boot` is the kernel's name for this boot."""
-    return Moment(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), boot)
+    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), boot)
 
 
 # What fires only once has no gap: its grant lives for a day.
@@ -43,7 +43,7 @@ _LONGEST: Final = 86_400.0 * 366
 _ONCE: Final = 86_400.0
 
 
-class Fires(Protocol):
+class PaceSchedule(Protocol):
     """What the pace needs of a schedule; all times in Unix seconds, `next_fire` looks strictly after a moment."""
 
     def next_fire(self, after: float) -> float | None: ...
@@ -52,14 +52,14 @@ class Fires(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class GrantUse:
     """How many starts of the grant of one fire time are used up."""
 
     fire: float = 0.0
     starts: int = 0
 
-    def and_one_more(self, fire: float) -> "Spent":
-        return Spent(fire, self.starts + 1 if fire == self.fire else 1)
+    def and_one_more(self, fire: float) -> "GrantUse":
+        return GrantUse(fire, self.starts + 1 if fire == self.fire else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Grant:
     next_fire: float | None
 
 
-def grant(schedule: Fires, start_at_once: int, spent: Spent, now: float) -> Grant:
+def grant(schedule: PaceSchedule, start_at_once: int, spent: GrantUse, now: float) -> Grant:
     """The grant that is alive at `now`.
 
     At most one fire time lies within the smallest gap before `now`, so grants cannot add up, and it is found from the
@@ -140,17 +140,17 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class QueueState:
     """What the queue remembers between checks; all of it survives a restart except `failures`."""
 
-    last_batch: Moment | None = None
-    spent: Spent = field(default_factory=Spent)
+    last_batch: Instant | None = None
+    spent: GrantUse = field(default_factory=GrantUse)
     paused: bool = False
     failures: Mapping[str, Failure] = field(default_factory=dict[str, Failure])
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class QueueStart:
     """This item is to be started."""
 
     info_hash: str
@@ -169,4 +169,4 @@ class Hold:
     name: str = ""
 
 
-Decision: TypeAlias = Start | Hold
+Decision: TypeAlias = QueueStart | Hold

@@ -10,10 +10,10 @@ from pyrotorque_scheduler.queue.model import (
     Failure,
     Grant,
     Hold,
+    Instant,
     Limits,
-    Moment,
-    Start,
-    State,
+    QueueStart,
+    QueueState,
     elapsed,
 )
 
@@ -21,7 +21,7 @@ from pyrotorque_scheduler.queue.model import (
 FAILURES_MAX: Final = 10
 
 
-class Disks:
+class DiskBudget:
     """What is promised of each disk: what running items still need, and those chosen in this very check."""
 
     def __init__(self, promised: Mapping[int, int], min_free: int) -> None:
@@ -44,7 +44,7 @@ class Disks:
 class Batch:
     """Takes candidates in their order; one that is held, or fails, uses no slot and does not block those behind it."""
 
-    def __init__(self, count: int, disks: Disks, failures: Mapping[str, Failure], now: float) -> None:
+    def __init__(self, count: int, disks: DiskBudget, failures: Mapping[str, Failure], now: float) -> None:
         self.started = 0
         self._count = count
         self._disks = disks
@@ -57,7 +57,7 @@ class Batch:
         """Start this item or hold it; a hold with the reason `batch_full` ends the batch."""
         decision = self._full(item) or _failed_before(item, self._failures, self._now) or self._disks.refusal(item)
         if decision is None:
-            return Start(item.info_hash, item.name, f"{self.started + 1} of {self._count} that may be started now")
+            return QueueStart(item.info_hash, item.name, f"{self.started + 1} of {self._count} that may be started now")
         self._held = self._held or decision
         return decision
 
@@ -100,7 +100,7 @@ def _failed_before(item: Candidate, failures: Mapping[str, Failure], now: float)
 _LATE: Final = 1.0
 
 
-def closed(limits: Limits, state: State, granted: Grant, opens: float | None, now: Moment) -> Hold | None:
+def closed(limits: Limits, state: QueueState, granted: Grant, opens: float | None, now: Instant) -> Hold | None:
     """Why nothing may be started whatever rTorrent would answer; the hours of the job are open when `opens` is past."""
     if state.paused:
         return Hold("paused", "the job is paused: `pyrotorque resume JOB` lets it run again")
@@ -151,9 +151,9 @@ def decide(
     candidates: Iterable[Candidate],
     downloading: int,
     limits: Limits,
-    state: State,
+    state: QueueState,
     granted: Grant,
-    now: Moment,
+    now: Instant,
     *,
     opens: float | None = 0.0,
     down_rate: int = 0,
@@ -164,7 +164,7 @@ def decide(
     if hold is not None:
         return [hold]
     batch = Batch(
-        room(limits, granted.left, downloading), Disks(promised or {}, limits.min_free), state.failures, now.wall
+        room(limits, granted.left, downloading), DiskBudget(promised or {}, limits.min_free), state.failures, now.wall
     )
     return list(_succeeding(batch, candidates)) or [batch.why_no_more()]
 
@@ -173,13 +173,13 @@ def _succeeding(batch: Batch, candidates: Iterable[Candidate]) -> Iterable[Decis
     for item in candidates:
         decision = batch.decide(item)
         yield decision
-        if isinstance(decision, Start):
+        if isinstance(decision, QueueStart):
             batch.succeeded(item)
         elif decision.reason == "batch_full":
             return
 
 
-def counts_for(granted: Grant, now: Moment, tick: bool) -> Moment:
+def counts_for(granted: Grant, now: Instant, tick: bool) -> Instant:
     """The moment for which a batch counts that begins now.
 
     Ticks come some milliseconds late: their batches count for the fire time itself, or the pace would drift. One that
@@ -189,7 +189,7 @@ def counts_for(granted: Grant, now: Moment, tick: bool) -> Moment:
     return now.earlier(late) if late < _LATE else now
 
 
-def after_start(state: State, granted: Grant, at: Moment) -> State:
+def after_start(state: QueueState, granted: Grant, at: Instant) -> QueueState:
     """The state after one more start of the batch at `at`."""
     fire = granted.fire if granted.fire is not None else at.wall
     return replace(state, last_batch=at, spent=state.spent.and_one_more(fire))

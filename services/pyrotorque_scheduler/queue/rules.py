@@ -22,7 +22,7 @@ DISK_FIELDS: Final = frozenset({"d_left_bytes", "d_free_diskspace", "directory"}
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class QueueRules:
     """What a queue job was told, ready for use."""
 
     settings: QueueSettings
@@ -47,14 +47,14 @@ class Rules:
         return wanted | (DISK_FIELDS if self.limits.min_free else frozenset())
 
 
-def read_rules(settings: QueueSettings, base: str, custom: Mapping[str, Field] | None = None) -> Rules:
+def read_rules(settings: QueueSettings, base: str, custom: Mapping[str, Field] | None = None) -> QueueRules:
     """The rules of a job; `base` is `queue_startable_base`.
 
     Raises UserError (ConditionError) where a condition, the order, the schedule or the hours cannot be read.
     """
     known = {} if custom is None else custom
     counted = f"{STARTED_BUT_INCOMPLETE} [ {settings.downloading} ]" if settings.downloading.strip() else None
-    return Rules(
+    return QueueRules(
         settings=settings,
         limits=Limits(
             downloading_max=settings.downloading_max,

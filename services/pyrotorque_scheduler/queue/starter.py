@@ -12,10 +12,10 @@ from pyrotorque.logs import job_logger, owner_log
 from pyrotorque.rtorrent import RTorrent, Value
 from pyrotorque.store import Store
 from pyrotorque.text import printable
-from pyrotorque_scheduler.event_routing import Teller
-from pyrotorque_scheduler.metrics import Metrics
+from pyrotorque_scheduler.event_routing import EventRouter
+from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_scheduler.queue.model import Candidate, Failure
-from pyrotorque_scheduler.state import Decided, History
+from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord
 
 LOOK: Final = ("d.state", "d.is_active", "d.hashing", "d.hashing_failed", "d.message")
 _FIRST_WAIT: Final = 15.0
@@ -23,7 +23,7 @@ _LAST_WAIT: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Intent:
+class StartIntent:
     """An item that is about to be started, and for whom; times in Unix seconds."""
 
     info_hash: str
@@ -34,7 +34,7 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class StartResult:
     """What rTorrent says of an item: `trouble` is None when it runs, or is only being `checking` before it runs."""
 
     trouble: StartFailure | None
@@ -42,22 +42,22 @@ class Seen:
     checking: bool = False
 
 
-def seen(answers: Sequence[Value | RTorrentFault], faults: Sequence[Value | RTorrentFault] = ()) -> Seen:
+def start_result(answers: Sequence[Value | RTorrentFault], faults: Sequence[Value | RTorrentFault] = ()) -> StartResult:
     """What the answers to LOOK mean; `faults` are those to the start itself."""
     broken = next((answer for answer in answers if isinstance(answer, RTorrentFault)), None)
     if broken is not None:
-        return Seen("gone", str(broken))
+        return StartResult("gone", str(broken))
     state, active, hashing, hashing_failed, message = answers
     if state and active:
-        return Seen(None)
+        return StartResult(None)
     if state and hashing and not hashing_failed:
-        return Seen(None, checking=True)
+        return StartResult(None, checking=True)
     fault = next((str(answer) for answer in faults if isinstance(answer, RTorrentFault)), "")
     failed = "rTorrent could not check its data (folder or disk?)" if hashing_failed else "rTorrent left it stopped"
-    return Seen("rejected", fault or str(message) or failed)
+    return StartResult("rejected", fault or str(message) or failed)
 
 
-def put_off(before: Failure | None, text: str, now: float) -> Failure:
+def next_failure(before: Failure | None, text: str, now: float) -> Failure:
     """An item that did not start is tried again after a while that doubles each time."""
     times = before.times + 1 if before else 1
     return Failure(now + min(_FIRST_WAIT * 2 ** (times - 1), _LAST_WAIT), text, times)
@@ -101,15 +101,17 @@ _LOOKS: Final = (0.005, 0.02, 0.08, 0.3)
 class Starter:
     """The one place that starts items; it belongs to the loop. Times of the looks are CLOCK_MONOTONIC seconds."""
 
-    def __init__(self, rtorrent: RTorrent, store: Store, teller: Teller, history: History, metrics: Metrics) -> None:
+    def __init__(
+        self, rtorrent: RTorrent, store: Store, router: EventRouter, history: DecisionHistory, metrics: SchedulerMetrics
+    ) -> None:
         self._rtorrent = rtorrent
         self._store = store
-        self._teller = teller
+        self._router = router
         self._history = history
         self._metrics = metrics
-        self._open: dict[str, tuple[Intent, float, int]] = {}
+        self._open: dict[str, tuple[StartIntent, float, int]] = {}
         rows = store.db.execute("SELECT info_hash, job, name, loaded, at FROM checked_items")
-        self._checking = {row[0]: Intent(*row) for row in rows}
+        self._checking = {row[0]: StartIntent(*row) for row in rows}
         self._failures: dict[str, Failure] = {}
 
     @property
@@ -117,7 +119,7 @@ class Starter:
         """The items that did not start and are left alone for a while."""
         return self._failures
 
-    def start(self, intent: Intent, remember: Remember, now: float) -> Seen:
+    def start(self, intent: StartIntent, remember: Remember, now: float) -> StartResult:
         """Start an item and say how it went; `remember(True)` runs with the intent, `remember(False)` if it failed.
 
         While rTorrent checks its data nothing is told yet: `follow_up` does. Raises RTorrentUnavailable when nobody
@@ -129,7 +131,7 @@ class Starter:
             remember(True)
         begin = [(method, (intent.info_hash, *arguments)) for method, *arguments in _START]
         answers = self._rtorrent.multicall([*begin, *((method, (intent.info_hash,)) for method in LOOK)])
-        found = seen(answers[len(begin) :], answers[: len(begin)])
+        found = start_result(answers[len(begin) :], answers[: len(begin)])
         if found.checking:
             found = self._looks([intent.info_hash])[0]
         if found.checking:
@@ -169,7 +171,7 @@ class Starter:
                 self._is_checked(intent, found)
         return checked
 
-    def _is_checked(self, intent: Intent, found: Seen) -> None:
+    def _is_checked(self, intent: StartIntent, found: StartResult) -> None:
         with self._store.transaction() as db:
             db.execute("DELETE FROM checked_items WHERE info_hash = ?", (intent.info_hash,))
             if found.trouble == "rejected":
@@ -183,7 +185,7 @@ class Starter:
     def recover(self) -> int:
         """Look at what was about to be started when a process or a connection died; returns how many there were."""
         rows = self._store.db.execute("SELECT info_hash, job, name, loaded, at FROM intents").fetchall()
-        intents = [Intent(*row) for row in rows if row[0] not in self._open]
+        intents = [StartIntent(*row) for row in rows if row[0] not in self._open]
         for intent, found in zip(intents, self._looks([intent.info_hash for intent in intents]), strict=True):
             if found.trouble is None:
                 self._settle(intent, found)
@@ -201,11 +203,11 @@ class Starter:
             raise name
         return str(name), float(str(stamped) if str(stamped).isdecimal() else str(loaded)), active == 1
 
-    def _looks(self, hashes: Sequence[str]) -> list[Seen]:
+    def _looks(self, hashes: Sequence[str]) -> list[StartResult]:
         answers = self._rtorrent.multicall([(method, (info_hash,)) for info_hash in hashes for method in LOOK])
-        return [seen(answers[n * len(LOOK) : (n + 1) * len(LOOK)]) for n in range(len(hashes))]
+        return [start_result(answers[n * len(LOOK) : (n + 1) * len(LOOK)]) for n in range(len(hashes))]
 
-    def _settle(self, intent: Intent, found: Seen) -> None:
+    def _settle(self, intent: StartIntent, found: StartResult) -> None:
         name, reason = printable(intent.name), printable(found.reason)
         waited = max(0.0, intent.at - intent.loaded) if intent.loaded > 0 else None
         about = {"at": intent.at, "job": intent.job, "info_hash": intent.info_hash, "name": name}
@@ -216,23 +218,23 @@ class Starter:
                 db.execute("INSERT OR REPLACE INTO checked_items VALUES (?, ?, ?, ?, ?)", row)
                 self._checking[intent.info_hash] = intent
             if found.trouble is None:
-                self._teller.add(TorrentStarted(**about, waited=waited))  # type: ignore[arg-type]
-                self._history.record(Decided(**about, verdict="started", text="started"))  # type: ignore[arg-type]
+                self._router.add(TorrentStarted(**about, waited=waited))  # type: ignore[arg-type]
+                self._history.record(DecisionRecord(**about, verdict="started", text="started"))  # type: ignore[arg-type]
             else:
-                self._teller.add(StartFailed(**about, kind=found.trouble, reason=reason))  # type: ignore[arg-type]
-                self._history.record(Decided(**about, verdict="failed", text=reason))  # type: ignore[arg-type]
+                self._router.add(StartFailed(**about, kind=found.trouble, reason=reason))  # type: ignore[arg-type]
+                self._history.record(DecisionRecord(**about, verdict="failed", text=reason))  # type: ignore[arg-type]
         if found.trouble is None:
             self._failures.pop(intent.info_hash, None)
             self._metrics.started(intent.job, intent.at, waited)
             job_logger(intent.job).info("started %s (%s)", name, intent.info_hash)
             owner_log(f"{intent.job}: started {name} ({intent.info_hash})")
         else:
-            self._failures[intent.info_hash] = put_off(self._failures.get(intent.info_hash), reason, intent.at)
+            self._failures[intent.info_hash] = next_failure(self._failures.get(intent.info_hash), reason, intent.at)
             self._metrics.start_failures.inc(intent.job, found.trouble)
             job_logger(intent.job).error("could not start %s (%s): %s", name, intent.info_hash, reason)
             owner_log(f"{intent.job}: could not start {name} ({intent.info_hash}): {reason}")
 
-    def _forget(self, intent: Intent) -> None:
+    def _forget(self, intent: StartIntent) -> None:
         with self._store.transaction() as db:
             db.execute("DELETE FROM intents WHERE info_hash = ?", (intent.info_hash,))
 

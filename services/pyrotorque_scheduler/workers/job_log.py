@@ -4,7 +4,7 @@ from typing import Final
 
 from pyrotorque.logs import job_logger
 from pyrotorque.workers.messages import TEXT_MAX
-from pyrotorque_scheduler.due_jobs import Bucket
+from pyrotorque_scheduler.due_jobs import TokenBucket
 
 _AT_ONCE: Final = 200.0
 _PER_SECOND: Final = 10.0
@@ -15,7 +15,7 @@ class Lines:
 
     def __init__(self, job: str) -> None:
         self._log = job_logger(job)
-        self._bucket = Bucket(_AT_ONCE, _PER_SECOND)
+        self._bucket = TokenBucket(_AT_ONCE, _PER_SECOND)
         self._left_out = 0
 
     def say(self, level: int, text: str, now: float) -> None:

@@ -17,8 +17,8 @@ from pyrotorque.store import Store
 from pyrotorque.text import printable
 from pyrotorque.workers.preparation import Stamp, prepared, stamp_of
 from pyrotorque_scheduler.due_jobs import NEVER
-from pyrotorque_scheduler.event_routing import Teller
-from pyrotorque_scheduler.job_table import Duties
+from pyrotorque_scheduler.event_routing import EventRouter
+from pyrotorque_scheduler.job_table import JobTable
 from pyrotorque_scheduler.workers.event_runs import EventRuns
 from pyrotorque_scheduler.workers.following import followed
 from pyrotorque_scheduler.workers.job_worker import Ended, JobWorker, Task
@@ -56,12 +56,12 @@ class Workers:
         self._desks: dict[str, _Desk] = {}
         self._recovered = False
 
-    def adopt(self, duties: Duties, teller: Teller, tell: Callable[[Live], None]) -> None:
+    def adopt(self, job_table: JobTable, router: EventRouter, tell: Callable[[Live], None]) -> None:
         """Work for these jobs from now on; `tell` publishes what is live."""
-        self._duties, self._teller, self._tell = duties, teller, tell
-        settings = duties.settings
-        self._runs.want(teller.routes, time.time(), forget=not settings.only)
-        wanted = {} if settings.only and settings.only not in duties.customs else dict(duties.customs)
+        self._job_table, self._router, self._tell = job_table, router, tell
+        settings = job_table.settings
+        self._runs.want(router.routes, time.time(), forget=not settings.only)
+        wanted = {} if settings.only and settings.only not in job_table.customs else dict(job_table.customs)
         if settings.only:
             wanted = {name: job for name, job in wanted.items() if name == settings.only}
         for name in [name for name, desk in self._desks.items() if not self._is_same(desk, wanted.get(name))]:
@@ -84,7 +84,7 @@ class Workers:
         self, hints: dict[str, tuple[type[Fact], ...]]
     ) -> tuple[dict[str, tuple[type[Fact], ...]], CursorTable | None]:
         """What to subscribe to, with `hints` in any case; with cursors where a job must not miss an event."""
-        return followed(self._teller.routes, hints), self._cursors if self._teller.routes else None
+        return followed(self._router.routes, hints), self._cursors if self._router.routes else None
 
     def fds(self) -> list[int]:
         return [fd for desk in self._desks.values() for fd in desk.worker.fds]
@@ -96,12 +96,12 @@ class Workers:
 
     def hear(self, bus: Bus, deliveries: list[Delivery], gaps: list[Gap]) -> None:
         """Keep the events of other services for the jobs that are on them: the cursor moves in the same transaction."""
-        if not self._teller.routes:
+        if not self._router.routes:
             return
         for delivery in deliveries:
             if delivery.envelope.seq:
                 with bus.applying(delivery):
-                    self._runs.keep(delivery.event, self._teller.routes.get(type(delivery.event).__name__, ()))
+                    self._runs.keep(delivery.event, self._router.routes.get(type(delivery.event).__name__, ()))
         for gap in gaps:
             log.error("jobs miss events of the %s that can not be had any more: %s", gap.source, gap.reason)
             owner_log(f"failed: jobs miss events of the {gap.source}: {gap.reason}")
@@ -117,11 +117,11 @@ class Workers:
     def tick(self, name: str) -> None:
         """The schedule says: now. While the run before goes on, this one is left out; during an event's it waits."""
         desk = self._desks.get(name)
-        if desk is None or self._duties.standing.is_paused(name):
+        if desk is None or self._job_table.job_states.is_paused(name):
             return
         task = desk.worker.task
         if desk.ticked or (task is not None and task.cause != "event"):
-            self._duties.metrics.skipped.inc(name)
+            self._job_table.metrics.skipped.inc(name)
         else:
             desk.ticked = True
 
@@ -154,14 +154,14 @@ class Workers:
         if job is None or desk.stamp != stamp_of(self._layout.config_dir / "jobs"):
             return False
         worker = desk.worker
-        return worker.settings == job and worker.prepare == prepared(job, self._duties.settings, self._layout)
+        return worker.settings == job and worker.prepare == prepared(job, self._job_table.settings, self._layout)
 
     def _dismiss(self, name: str) -> None:
         desk = self._desks.pop(name)
         if desk.worker.task is not None:
             log.warning("job %s is stopped in the middle of a run", printable(name))
         desk.worker.close()
-        self._duties.metrics.running.set(0, name)
+        self._job_table.metrics.running.set(0, name)
         for asked in desk.asked:
             asked.answer(Answer(ok=False, text=f"{printable(name)} was stopped before the run had ended"))
 
@@ -174,7 +174,7 @@ class Workers:
 
     def _waits_for_event(self, name: str, desk: _Desk) -> bool:
         settings = desk.worker.settings
-        return bool(settings.on) and not self._duties.standing.is_paused(name) and self._runs.is_waiting(name)
+        return bool(settings.on) and not self._job_table.job_states.is_paused(name) and self._runs.is_waiting(name)
 
     def _begin(self, name: str, desk: _Desk, now: float) -> None:
         if not desk.worker.is_idle:
@@ -187,7 +187,7 @@ class Workers:
         elif now >= desk.not_before and self._waits_for_event(name, desk):
             task = self._next_event(name)
         if task is not None:
-            self._duties.metrics.running.set(1, name)
+            self._job_table.metrics.running.set(1, name)
             desk.worker.begin(task, now)
 
     def _next_event(self, name: str) -> Task | None:
@@ -215,12 +215,12 @@ class Workers:
             if task is not None and is_event and not again:
                 self._runs.done(task.number)
             for report in ended.reports:
-                self._teller.add(report)
+                self._router.add(report)
             if ended.error:
                 # What fails because something failed is told to people, and not to jobs again.
                 self._tell_failure(name, ended.error, ended.seconds, for_jobs=not task or task.kind != "JobFailed")
         if task is not None:
-            self._duties.metrics.finished(name, time.time(), ended.seconds, bool(ended.error))
+            self._job_table.metrics.finished(name, time.time(), ended.seconds, bool(ended.error))
         if again:
             self._give_up(name)
         self._learn(name, desk, ended, again)
@@ -228,7 +228,7 @@ class Workers:
 
     def _tell_failure(self, name: str, reason: str, seconds: float, *, for_jobs: bool = True) -> None:
         event = JobFailed(at=time.time(), job=name, reason=printable(reason), seconds=seconds)
-        self._teller.add(event, for_jobs=for_jobs)
+        self._router.add(event, for_jobs=for_jobs)
 
     def _learn(self, name: str, desk: _Desk, ended: Ended, again: bool) -> None:
         if not ended.error:
