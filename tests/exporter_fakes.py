@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.rtorrent import CallStats, Identity, Value
-from pyrotorque_exporter.rtorrent_calls import Answers, Question, Rows
+from pyrotorque_exporter.rtorrent_calls import CommandCall, Results, Rows
 
 
 @dataclass
@@ -33,7 +33,7 @@ class FakeRTorrent:
         self._note("ping")
         return Identity(42, "0.9.8", "0.13.8", "host", "one")
 
-    def multicall(self, calls: Sequence[Question], timeout: float | None = None, *, label: str = "") -> Answers:
+    def multicall(self, calls: Sequence[CommandCall], timeout: float | None = None, *, label: str = "") -> Results:
         self._note(label)
         keys = [(name, f"{name} {' '.join(params)}".strip()) for name, params in calls]
         return [self.answers.get(full, self.answers.get(name, RTorrentFault("none", -1))) for name, full in keys]

@@ -16,7 +16,7 @@ from pyrotorque.events import (
     TorrentStarted,
     TotalsReported,
 )
-from pyrotorque_exporter.service_states import Told
+from pyrotorque_exporter.service_states import ServiceStates
 from tests.heartbeats import heartbeat
 
 NOW = 1_800_000_000.0
@@ -89,15 +89,15 @@ def recent() -> list[Durable]:
     ]
 
 
-def told(*, clock: float = 50.0) -> Told:
+def service_states(*, clock: float = 50.0) -> ServiceStates:
     """The services as the exporter knows them at NOW; the guardian is silent."""
-    known = Told(lambda: clock)
+    known = ServiceStates(lambda: clock)
     known.expect(("scheduler", "watcher", "exporter", "guardian"))
     for service in ("scheduler", "watcher"):
-        known.hear(live(service, beat(service)))
-        known.hear(live(service, ServiceStateChanged(at=NOW, service=service, state="RUNNING", before="STARTING")))
-    known.hear(live("scheduler", TotalsReported(at=NOW, service="scheduler", families=families())))
-    known.hear(
+        known.receive(live(service, beat(service)))
+        known.receive(live(service, ServiceStateChanged(at=NOW, service=service, state="RUNNING", before="STARTING")))
+    known.receive(live("scheduler", TotalsReported(at=NOW, service="scheduler", families=families())))
+    known.receive(
         live(
             "scheduler",
             QueueChecked(

@@ -7,11 +7,11 @@ from prometheus_client.core import Metric
 
 from pyrotorque.rtorrent import Value
 from pyrotorque_exporter.families import Kind, single
-from pyrotorque_exporter.rtorrent_calls import Calls
+from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CommandMetric:
     """A number: the first of `commands` that this rTorrent knows gives it; none known means no metric, never 0."""
 
     name: str
@@ -19,16 +19,16 @@ class Reading:
     commands: tuple[str, ...]
     help: str
 
-    def command(self, calls: Calls) -> str | None:
+    def command(self, calls: RTorrentCalls) -> str | None:
         return next((command for command in self.commands if calls.known(command)), None)
 
 
 def read(
-    calls: Calls, group: str, prefix: str, table: Sequence[Reading], *, restricted: bool = False
+    calls: RTorrentCalls, group: str, prefix: str, table: Sequence[CommandMetric], *, restricted: bool = False
 ) -> Iterator[Metric]:
     """One metric for each reading of `table` that rTorrent knows and answers with a number."""
     asked = [(reading, command) for reading in table if (command := reading.command(calls)) is not None]
-    answers = calls.ask(group, [(command, ()) for _, command in asked], restricted=restricted)
+    answers = calls.multicall(group, [(command, ()) for _, command in asked], restricted=restricted)
     for (reading, command), answer in zip(asked, answers, strict=True):
         value = number(answer)
         if value is not None:

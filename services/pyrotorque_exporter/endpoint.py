@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import ExporterSettings, RTorrentSettings
-from pyrotorque_exporter.collectors import Group
+from pyrotorque_exporter.collectors import Collector
 from pyrotorque_exporter.groups import groups_for
 from pyrotorque_exporter.http import HttpServer
 from pyrotorque_exporter.page import StatusPage
 from pyrotorque_exporter.routes import Routes
-from pyrotorque_exporter.rtorrent_calls import Calls
-from pyrotorque_exporter.scrape import Flights, Scraper
-from pyrotorque_exporter.service_states import Told
+from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
+from pyrotorque_exporter.scrape import Scraper, ScrapeThread
+from pyrotorque_exporter.service_states import ServiceStates
 from pyrotorque_exporter.tracker_names import TrackerNames
 from pyrotorque_exporter.tracker_totals import TrackerTotals
 
@@ -58,25 +58,25 @@ def listen(address: str, port: int) -> socket.socket:
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class EndpointContext:
     """What all exporter jobs of the service show: `landed` is called after each scrape."""
 
-    told: Told
-    processes: Group
+    states: ServiceStates
+    processes: Collector
     trackers: TrackerTotals
     aliases: Mapping[str, str]
     page: StatusPage
-    landed: Callable[[], None]
+    on_finished: Callable[[], None]
 
 
-class Web:
+class Endpoint:
     """Answers on the port of one job; while the port is taken it tries again every few seconds."""
 
-    def __init__(self, settings: ExporterSettings, rtorrent: RTorrentSettings, shared: Shared) -> None:
+    def __init__(self, settings: ExporterSettings, rtorrent: RTorrentSettings, shared: EndpointContext) -> None:
         self.settings = settings
         self._rtorrent, self._shared = rtorrent, shared
         self._server: HttpServer | None = None
-        self._flights: Flights | None = None
+        self._scrapes: ScrapeThread | None = None
         self._next_try = float("-inf")
         self._said = ""
 
@@ -113,25 +113,27 @@ class Web:
     def close(self) -> None:
         if self._server is not None:
             self._server.stop()
-        if self._flights is not None:
-            self._flights.stop()
-        self._server = self._flights = None
+        if self._scrapes is not None:
+            self._scrapes.stop()
+        self._server = self._scrapes = None
 
     def _routes(self) -> Routes:
         shared, where = self._shared, self._rtorrent
         # Without an address rTorrent counts as away; no such socket exists.
         url = where.url or "scgi:///nonexistent/rtorrent.sock"
         connect = where.connect_timeout
-        calls = Calls(RTorrent(url, connect_timeout=connect), RTorrent(url, connect_timeout=connect, untrusted=True))
+        calls = RTorrentCalls(
+            RTorrent(url, connect_timeout=connect), RTorrent(url, connect_timeout=connect, untrusted=True)
+        )
         names = TrackerNames(shared.aliases)
-        groups = groups_for(self.settings, calls, shared.told, shared.processes, shared.trackers, names)
+        groups = groups_for(self.settings, calls, shared.states, shared.processes, shared.trackers, names)
         scraper = Scraper(groups, calls, self.settings.prefix, clock=time.monotonic)
-        self._flights = Flights(scraper, self._landed)
-        self._flights.start()
-        return Routes(scraper, self._flights, shared.page.of(self.settings))
+        self._scrapes = ScrapeThread(scraper, self._finished)
+        self._scrapes.start()
+        return Routes(scraper, self._scrapes, shared.page.of(self.settings))
 
-    def _landed(self) -> None:
+    def _finished(self) -> None:
         server = self._server
         if server is not None:
             server.wake()
-        self._shared.landed()
+        self._shared.on_finished()

@@ -5,18 +5,18 @@ from typing import Final
 
 from pyrotorque.item_stats import DEFAULT_LABELS, DEFAULT_STATS, parse_labels, parse_stats
 from pyrotorque.settings.schema import METRIC_GROUPS, ExporterSettings
-from pyrotorque_exporter.collectors import Group
-from pyrotorque_exporter.collectors.exporter import Own
-from pyrotorque_exporter.collectors.items import Items
-from pyrotorque_exporter.collectors.rpc import Rpc
-from pyrotorque_exporter.collectors.services import FromServices
-from pyrotorque_exporter.collectors.summary import Summary
-from pyrotorque_exporter.collectors.system import System
-from pyrotorque_exporter.collectors.throttle import Throttle
-from pyrotorque_exporter.collectors.trackers import Trackers
-from pyrotorque_exporter.collectors.views import Views
-from pyrotorque_exporter.rtorrent_calls import Calls
-from pyrotorque_exporter.service_states import Told
+from pyrotorque_exporter.collectors import Collector
+from pyrotorque_exporter.collectors.exporter import ExporterCollector
+from pyrotorque_exporter.collectors.items import ItemsCollector
+from pyrotorque_exporter.collectors.rpc import RpcCollector
+from pyrotorque_exporter.collectors.services import ServiceTotalsCollector
+from pyrotorque_exporter.collectors.summary import SummaryCollector
+from pyrotorque_exporter.collectors.system import SystemCollector
+from pyrotorque_exporter.collectors.throttle import ThrottleCollector
+from pyrotorque_exporter.collectors.trackers import TrackersCollector
+from pyrotorque_exporter.collectors.views import ViewsCollector
+from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
+from pyrotorque_exporter.service_states import ServiceStates
 from pyrotorque_exporter.tracker_names import TrackerNames
 from pyrotorque_exporter.tracker_totals import TrackerTotals
 
@@ -35,28 +35,28 @@ def chosen(words: Sequence[str]) -> tuple[str, ...]:
 
 def groups_for(
     settings: ExporterSettings,
-    calls: Calls,
-    told: Told,
-    processes: Group,
+    calls: RTorrentCalls,
+    states: ServiceStates,
+    processes: Collector,
     trackers: TrackerTotals,
     names: TrackerNames,
-) -> list[Group]:
+) -> list[Collector]:
     """The groups of one exporter job, in the order in which they are collected."""
     prefix = settings.prefix
     exclude = tuple(word.strip() for word in settings.views_exclude.split(",") if word.strip())
     stats = parse_stats(settings.item_stats or DEFAULT_STATS)
     labels = parse_labels(settings.item_labels or DEFAULT_LABELS)
-    available: tuple[Group, ...] = (
-        Own(),
+    available: tuple[Collector, ...] = (
+        ExporterCollector(),
         processes,
-        *(FromServices(name, told) for name in ("queue", "watch", "jobs")),
-        System(prefix),
-        Throttle(prefix, settings.throttles),
-        Views(prefix, exclude),
-        Summary(prefix),
-        Trackers(prefix, names, trackers),
-        Items(prefix, stats, labels, names, limit=settings.items_max),
-        Rpc(prefix, lambda: calls.stats),
+        *(ServiceTotalsCollector(name, states) for name in ("queue", "watch", "jobs")),
+        SystemCollector(prefix),
+        ThrottleCollector(prefix, settings.throttles),
+        ViewsCollector(prefix, exclude),
+        SummaryCollector(prefix),
+        TrackersCollector(prefix, names, trackers),
+        ItemsCollector(prefix, stats, labels, names, limit=settings.items_max),
+        RpcCollector(prefix, lambda: calls.stats),
     )
     wanted = chosen(settings.jobs)
     return [group for group in available if group.name in wanted]

@@ -36,7 +36,7 @@ _REASONS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HttpRequest:
     """The head of a request; header names are lower case."""
 
     method: str
@@ -46,7 +46,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class HttpResponse:
     """What is sent back; the connection is closed after it."""
 
     status: int
@@ -63,16 +63,16 @@ class Response:
         return head if head_only else head + self.body
 
 
-class Waiting(Protocol):
+class PendingResponse(Protocol):
     """An answer that is not there yet: `poll` gives it, `late` what is said when `deadline` (monotonic) has come."""
 
     deadline: float
 
-    def poll(self) -> Response | None: ...
-    def late(self) -> Response: ...
+    def poll(self) -> HttpResponse | None: ...
+    def timeout_response(self) -> HttpResponse: ...
 
 
-Respond = Callable[[Request], Response | Waiting]
+Respond = Callable[[HttpRequest], HttpResponse | PendingResponse]
 
 
 class BadRequest(Exception):
@@ -83,7 +83,7 @@ class BadRequest(Exception):
         self.status = status
 
 
-def parse_head(head: bytes) -> Request:
+def parse_head(head: bytes) -> HttpRequest:
     """The request in `head` (without the empty line).
 
     Raises BadRequest for anything that is not HTTP/1.
@@ -99,7 +99,7 @@ def parse_head(head: bytes) -> Request:
         raise BadRequest(400) from error
     pairs = (line.partition(":") for line in lines)
     headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
-    return Request(parts[0], target.path, query, headers)
+    return HttpRequest(parts[0], target.path, query, headers)
 
 
 class _Connection:
@@ -108,7 +108,7 @@ class _Connection:
         self.received = b""
         self.deadline = now + READ_SECONDS
         self.head_only = False
-        self.waiting: Waiting | None = None
+        self.waiting: PendingResponse | None = None
         self.unsent: memoryview | None = None
 
 
@@ -157,16 +157,16 @@ class HttpServer:
         os.close(self._wake)
 
     def _step(self) -> None:
-        for key, _ in self._selector.select(self._patience()):
+        for key, _ in self._selector.select(self._select_timeout()):
             if key.fileobj is self._listener:
                 self._accept()
             elif key.fd == self._wake:
                 os.eventfd_read(self._wake)
             elif (connection := self._connections.get(key.fd)) is not None:
                 self._serve(connection)
-        self._look_at_deadlines()
+        self._check_deadlines()
 
-    def _patience(self) -> float | None:
+    def _select_timeout(self) -> float | None:
         deadlines = [connection.deadline for connection in self._connections.values()]
         return max(0.0, min(deadlines) - self._clock()) if deadlines else None
 
@@ -220,29 +220,29 @@ class HttpServer:
         if end:
             self._answer(connection, head)
         elif len(connection.received) > HEAD_MAX:
-            self._send(connection, _told(431))
+            self._send(connection, _error_response(431))
 
     def _answer(self, connection: _Connection, head: bytes) -> None:
         connection.received = b""
         try:
             request = parse_head(head)
         except BadRequest as error:
-            self._send(connection, _told(error.status))
+            self._send(connection, _error_response(error.status))
             return
         connection.head_only = request.method == "HEAD"
         try:
             answer = self._respond(request)
         except Exception:
             log.exception("no answer to a request for %s", printable(request.path[:200]))
-            answer = _told(500)
-        if isinstance(answer, Response):
+            answer = _error_response(500)
+        if isinstance(answer, HttpResponse):
             self._send(connection, answer)
         elif (ready := answer.poll()) is not None:
             self._send(connection, ready)
         else:
             connection.waiting, connection.deadline = answer, answer.deadline
 
-    def _send(self, connection: _Connection, response: Response) -> None:
+    def _send(self, connection: _Connection, response: HttpResponse) -> None:
         connection.waiting = None
         connection.deadline = self._clock() + WRITE_SECONDS
         connection.unsent = memoryview(response.encode(head_only=connection.head_only))
@@ -256,13 +256,13 @@ class HttpServer:
             connection.sock.shutdown(socket.SHUT_WR)
             self._drop(connection)
 
-    def _look_at_deadlines(self) -> None:
+    def _check_deadlines(self) -> None:
         now = self._clock()
         for connection in list(self._connections.values()):
             if connection.waiting is not None:
                 ready = connection.waiting.poll()
                 if ready is None and now >= connection.deadline:
-                    ready = connection.waiting.late()
+                    ready = connection.waiting.timeout_response()
                 if ready is not None:
                     self._send(connection, ready)
             elif now >= connection.deadline:
@@ -274,5 +274,5 @@ class HttpServer:
             connection.sock.close()
 
 
-def _told(status: int) -> Response:
-    return Response(status, f"{_REASONS[status]}\n".encode())
+def _error_response(status: int) -> HttpResponse:
+    return HttpResponse(status, f"{_REASONS[status]}\n".encode())

@@ -29,7 +29,7 @@ from pyrotorque.text import printable
 from pyrotorque_exporter import shown
 from pyrotorque_exporter.exposition import Exposition
 from pyrotorque_exporter.page_rows import Row, alarms, process_rows, queue_rows, watch_facts
-from pyrotorque_exporter.service_states import Told
+from pyrotorque_exporter.service_states import ServiceStates
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -44,7 +44,7 @@ ANSWER_WITHIN: Final = 3.0
 ASK_EVERY: Final = 8.0
 
 
-class Peek:
+class QueueExplanations:
     """Gives what is known at once and asks in the background, so that the page never waits for the scheduler."""
 
     def __init__(
@@ -60,10 +60,10 @@ class Peek:
         self._queues: dict[str, dict[str, Any]] = {}
 
     @classmethod
-    def at_scheduler(cls, layout: Layout) -> "Peek":
+    def at_scheduler(cls, layout: Layout) -> "QueueExplanations":
         return cls(lambda: ask(layout, "scheduler", ExplainQueue(), ANSWER_WITHIN))
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Ask in the background, unless that was done just now."""
         with self._lock:
             now = self._clock()
@@ -91,9 +91,9 @@ class Peek:
 
 
 class Queues(Protocol):
-    """Tells what the queues would start next, once it was told to `look`; None while nobody can say yet."""
+    """Tells what the queues would start next, once it was states to `look`; None while nobody can say yet."""
 
-    def look(self) -> None: ...
+    def refresh(self) -> None: ...
     def queues(self) -> Mapping[str, Mapping[str, Any]] | None: ...
 
 
@@ -101,7 +101,7 @@ class Queues(Protocol):
 class StatusPage:
     """Renders the page; names of torrents, paths and reasons appear only when `names` is set."""
 
-    told: Told
+    states: ServiceStates
     recent: Callable[[], Sequence[Durable]]
     queues: Queues
     prefix: str = "rtorrent_"
@@ -117,16 +117,16 @@ class StatusPage:
         """The groups that the page shows something of."""
         return GROUPS
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Somebody asks for the page: `html` will be called in a moment."""
-        self.queues.look()
+        self.queues.refresh()
 
     def html(self, seen: Exposition) -> bytes:
         """The document, from what a scrape gave."""
         now = self.wall()
         recent = list(reversed(self.recent()))
         explained = self.queues.queues()
-        processes = process_rows(self.told, seen, now)
+        processes = process_rows(self.states, seen, now)
         failed = self._failed(recent, seen, now)
         gauge = seen.value(FAILED_METAFILES)
         text = _template().render(
@@ -137,7 +137,7 @@ class StatusPage:
             alarms=alarms(processes, seen, prefix=self.prefix, failed=int(gauge or len(failed))),
             rtorrent=self._rtorrent(seen, now),
             processes=processes,
-            queues=queue_rows(self.told.last_checks(), explained or {}, seen, now, names=self.names),
+            queues=queue_rows(self.states.last_checks(), explained or {}, seen, now, names=self.names),
             watch=watch_facts(seen, now),
             loads=self._loads([event for event in recent if isinstance(event, TorrentLoaded)], now),
             starts=self._starts([event for event in recent if isinstance(event, TorrentStarted)], now),
@@ -246,7 +246,7 @@ def _when(event: Fact, now: float) -> Row:
 
 @cache
 def _template() -> "Template":
-    # Here, because a service whose page nobody looks at need not carry a template engine.
+    # Here, because a service whose page nobody refreshes at need not carry a template engine.
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

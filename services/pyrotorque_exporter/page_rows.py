@@ -8,7 +8,7 @@ from pyrotorque.events import QueueChecked
 from pyrotorque.text import printable
 from pyrotorque_exporter import shown
 from pyrotorque_exporter.exposition import Exposition
-from pyrotorque_exporter.service_states import OURSELVES, Service, Told
+from pyrotorque_exporter.service_states import OURSELVES, ServiceState, ServiceStates
 
 Row: TypeAlias = dict[str, Any]
 
@@ -17,14 +17,14 @@ NEXT_MAX: Final = 5
 _ORDER: Final = ("supervisord", "scheduler", "watcher", "exporter", "guardian")
 
 
-def process_rows(told: Told, seen: Exposition, now: float) -> list[Row]:
+def process_rows(states: ServiceStates, seen: Exposition, now: float) -> list[Row]:
     """One row for each process, in the order of the process table."""
-    services = told.snapshot()
+    services = states.snapshot()
     memory = seen.labelled("pyrotorque_process_resident_memory_bytes")
     started = seen.labelled("pyrotorque_process_start_time_seconds")
     restarts = seen.labelled("pyrotorque_process_restarts_total")
     names = sorted({*services, *memory}, key=_place)
-    up = {name: told.is_up(name) if name in services else name in memory for name in names}
+    up = {name: states.is_up(name) if name in services else name in memory for name in names}
     return [
         {
             "name": name,
@@ -47,7 +47,7 @@ def queue_rows(
     *,
     names: bool,
 ) -> list[Row]:
-    """One row for each queue: what runs, what is next, why it waits, and when it looks again."""
+    """One row for each queue: what runs, what is next, why it waits, and when it refreshes again."""
     slots = seen.labelled("pyrotorque_queue_slots")
     next_run = seen.labelled("pyrotorque_job_next_run_timestamp_seconds")
     last_start = seen.labelled("pyrotorque_queue_last_start_timestamp_seconds")
@@ -121,8 +121,8 @@ def _why(asked: Mapping[str, Any] | None, check: QueueChecked | None, now: float
 
 def _items(asked: Mapping[str, Any] | None, key: str, *, names: bool) -> list[str]:
     """The first items of a list in what the scheduler explained."""
-    told = asked.get(key) if asked else None
-    items = [item for item in told if isinstance(item, dict)] if isinstance(told, list) else []
+    states = asked.get(key) if asked else None
+    items = [item for item in states if isinstance(item, dict)] if isinstance(states, list) else []
     chips = [
         printable(str(item.get("name", ""))) if names else f"{str(item.get('hash', ''))[:8]}…"
         for item in items[:NEXT_MAX]
@@ -140,7 +140,7 @@ def _number(
     return seen.labelled(f"pyrotorque_queue_{what}_items").get(job)
 
 
-def _state(service: Service | None, *, up: bool) -> str:
+def _state(service: ServiceState | None, *, up: bool) -> str:
     """What supervisord says, unless the process is silent while supervisord believes that it runs."""
     state = service.state.lower() if service else ""
     return state or "up" if up else state.replace("running", "") or "silent"
@@ -160,7 +160,7 @@ def _until(at: float | None, now: float) -> str:
     return f"in {shown.duration(at - now)}" if at - now >= 1 else "now"
 
 
-def _step(service: Service | None) -> str:
+def _step(service: ServiceState | None) -> str:
     beat = service.heartbeat if service else None
     return beat.step if beat else ""
 

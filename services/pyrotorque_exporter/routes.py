@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from pyrotorque_exporter.exposition import CONTENT_TYPE, Exposition, render
-from pyrotorque_exporter.http import Request, Response, Waiting
-from pyrotorque_exporter.scrape import FRESH, Flight, Flights, Scraper
+from pyrotorque_exporter.http import HttpRequest, HttpResponse, PendingResponse
+from pyrotorque_exporter.scrape import FRESH, Scraper, ScrapeThread, SharedScrape
 
 TIMEOUT_HEADER: Final = "x-prometheus-scrape-timeout-seconds"
 TIMEOUT: Final = 10.0
@@ -14,7 +14,7 @@ TIMEOUT_MAX: Final = 60.0
 # Left over for rendering, compressing and sending.
 MARGIN: Final = 0.5
 GZIP_FROM: Final = 1024
-PAGE_PATIENCE: Final = 2.0
+PAGE_TIMEOUT: Final = 2.0
 
 
 class Page(Protocol):
@@ -23,46 +23,46 @@ class Page(Protocol):
     @property
     def groups(self) -> frozenset[str]: ...
 
-    def look(self) -> None: ...
+    def refresh(self) -> None: ...
     def html(self, seen: Exposition) -> bytes: ...
 
 
 class Routes:
-    """Answers requests; scrapes and the page wait for a flight, at most until their time is up."""
+    """Answers requests; scrapes and the page wait for a scrape, at most until their time is up."""
 
     def __init__(
         self,
         scraper: Scraper,
-        flights: Flights,
+        scrapes: ScrapeThread,
         page: Page,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._scraper, self._flights, self._page, self._clock = scraper, flights, page, clock
+        self._scraper, self._scrapes, self._page, self._clock = scraper, scrapes, page, clock
         self._late: tuple[frozenset[str], float, Exposition] | None = None
 
-    def __call__(self, request: Request) -> Response | Waiting:
+    def __call__(self, request: HttpRequest) -> HttpResponse | PendingResponse:
         answers = {"/metrics": self._metrics, "/": self._status, "/-/healthy": _healthy}
         answer = answers.get(request.path)
         if answer is None:
-            return Response(404, b"Not Found: look at / or /metrics\n")
+            return HttpResponse(404, b"Not Found: look at / or /metrics\n")
         if request.method not in ("GET", "HEAD"):
-            return Response(405, b"Method Not Allowed\n", headers={"Allow": "GET, HEAD"})
+            return HttpResponse(405, b"Method Not Allowed\n", headers={"Allow": "GET, HEAD"})
         return answer(request)
 
-    def _metrics(self, request: Request) -> Response | Waiting:
+    def _metrics(self, request: HttpRequest) -> HttpResponse | PendingResponse:
         wanted = frozenset(request.query.get("collect[]", ()))
         if unknown := wanted - set(self._scraper.names):
             names = ", ".join(self._scraper.names)
-            return Response(400, f"no such group: {sorted(unknown)[0][:40]!a}; there are {names}\n".encode())
-        deadline = self._clock() + patience(request)
-        flight = self._flights.board(wanted, deadline)
-        if flight is None:
-            return Response(503, b"too many different scrapes are waiting\n")
+            return HttpResponse(400, f"no such group: {sorted(unknown)[0][:40]!a}; there are {names}\n".encode())
+        deadline = self._clock() + scrape_timeout(request)
+        scrape = self._scrapes.request(wanted, deadline)
+        if scrape is None:
+            return HttpResponse(503, b"too many different scrapes are waiting\n")
         gzip = "gzip" in request.headers.get("accept-encoding", "")
 
         return _Pending(
-            flight,
+            scrape,
             deadline + MARGIN / 2,
             lambda result: _exposed(result, gzip),
             lambda: _exposed(self._without_rtorrent(wanted), gzip),
@@ -75,22 +75,22 @@ class Routes:
             self._late = wanted, now, render(self._scraper.without_rtorrent(wanted))
         return self._late[2]
 
-    def _status(self, request: Request) -> Response | Waiting:
-        def shown(result: Exposition) -> Response:
-            return Response(200, self._page.html(result), "text/html; charset=utf-8", _PAGE_HEADERS)
+    def _status(self, request: HttpRequest) -> HttpResponse | PendingResponse:
+        def shown(result: Exposition) -> HttpResponse:
+            return HttpResponse(200, self._page.html(result), "text/html; charset=utf-8", _PAGE_HEADERS)
 
-        self._page.look()
-        deadline = self._clock() + PAGE_PATIENCE
+        self._page.refresh()
+        deadline = self._clock() + PAGE_TIMEOUT
         wanted = self._page.groups & set(self._scraper.names)
         if not wanted:
             return shown(Exposition(b""))
-        flight = self._flights.board(wanted, deadline)
-        if flight is None:
+        scrape = self._scrapes.request(wanted, deadline)
+        if scrape is None:
             return shown(self._without_rtorrent(wanted))
-        return _Pending(flight, deadline, shown, lambda: shown(self._without_rtorrent(wanted)))
+        return _Pending(scrape, deadline, shown, lambda: shown(self._without_rtorrent(wanted)))
 
 
-def patience(request: Request) -> float:
+def scrape_timeout(request: HttpRequest) -> float:
     """How long collecting may take: what Prometheus says in its header, less a margin."""
     try:
         told = float(request.headers.get(TIMEOUT_HEADER, TIMEOUT))
@@ -110,30 +110,30 @@ _PAGE_HEADERS: Final = {
 class _Pending:
     def __init__(
         self,
-        flight: Flight,
+        scrape: SharedScrape,
         deadline: float,
-        shown: Callable[[Exposition], Response],
-        late: Callable[[], Response],
+        shown: Callable[[Exposition], HttpResponse],
+        late: Callable[[], HttpResponse],
     ) -> None:
         self.deadline = deadline
-        self._flight, self._shown, self._late = flight, shown, late
+        self._flight, self._shown, self._late = scrape, shown, late
 
-    def poll(self) -> Response | None:
+    def poll(self) -> HttpResponse | None:
         result = self._flight.result
         return None if result is None else self._shown(result)
 
-    def late(self) -> Response:
+    def timeout_response(self) -> HttpResponse:
         return self._late()
 
 
-def _healthy(_: Request) -> Response:
-    return Response(200, b"healthy\n")
+def _healthy(_: HttpRequest) -> HttpResponse:
+    return HttpResponse(200, b"healthy\n")
 
 
-def _exposed(exposition: Exposition, gzip: bool) -> Response:
+def _exposed(exposition: Exposition, gzip: bool) -> HttpResponse:
     if not exposition.plain:
-        return Response(500, b"the scrape could not be rendered: see the exporter's log\n")
+        return HttpResponse(500, b"the scrape could not be rendered: see the exporter's log\n")
     if gzip and len(exposition.plain) >= GZIP_FROM:
         headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
-        return Response(200, exposition.compressed, CONTENT_TYPE, headers)
-    return Response(200, exposition.plain, CONTENT_TYPE, {"Vary": "Accept-Encoding"})
+        return HttpResponse(200, exposition.compressed, CONTENT_TYPE, headers)
+    return HttpResponse(200, exposition.plain, CONTENT_TYPE, {"Vary": "Accept-Encoding"})

@@ -8,21 +8,21 @@ from typing import Final, Protocol
 from pyrotorque.errors import RTorrentError, RTorrentFault, RTorrentPermission, RTorrentUnavailable
 from pyrotorque.rtorrent import CallStats, Identity, Value
 
-CALLS: Final = ("ping", "system", "throttle", "views", "summary", "trackers", "items")
+CALL_NAMES: Final = ("ping", "system", "throttle", "views", "summary", "trackers", "items")
 
-Question = tuple[str, Sequence[str]]
-Answers = Sequence[Value | RTorrentFault]
+CommandCall = tuple[str, Sequence[str]]
+Results = Sequence[Value | RTorrentFault]
 Rows = Sequence[tuple[str, ...]]
 
 
-class Source(Protocol):
+class RTorrentSource(Protocol):
     """What the exporter needs of an rTorrent; `read_timeout` bounds each call."""
 
     read_timeout: float
     stats: CallStats
 
     def identity(self) -> Identity: ...
-    def multicall(self, calls: Sequence[Question], timeout: float | None = None, *, label: str = "") -> Answers: ...
+    def multicall(self, calls: Sequence[CommandCall], timeout: float | None = None, *, label: str = "") -> Results: ...
     def rows(
         self,
         view: str,
@@ -35,14 +35,16 @@ class Source(Protocol):
     def known(self, command: str) -> bool: ...
 
 
-class OutOfTime(RTorrentUnavailable):
+class DeadlinePassed(RTorrentUnavailable):
     """The scrape's deadline left no time for this call."""
 
 
-class Calls:
+class RTorrentCalls:
     """Asks one rTorrent over two connections: `restricted` for what it allows to strangers, `full` for the rest."""
 
-    def __init__(self, full: Source, restricted: Source, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, full: RTorrentSource, restricted: RTorrentSource, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._full, self._restricted, self._clock = full, restricted, clock
         self._deadline = clock()
         self.unavailable: RTorrentError | None = None
@@ -61,7 +63,7 @@ class Calls:
         with self._within("ping", self._full):
             return self._full.identity()
 
-    def ask(self, name: str, questions: Sequence[Question], *, restricted: bool = False) -> Answers:
+    def multicall(self, name: str, questions: Sequence[CommandCall], *, restricted: bool = False) -> Results:
         """All answers to `questions` in one request, a fault in the place of each answer that rTorrent refused."""
         if not questions:
             return []
@@ -79,10 +81,10 @@ class Calls:
             return self._full.known(command)
 
     @contextmanager
-    def _within(self, name: str, source: Source) -> Generator[None, None, None]:
+    def _within(self, name: str, source: RTorrentSource) -> Generator[None, None, None]:
         left = self._deadline - self._clock()
         if left <= 0:
-            self.unavailable = OutOfTime(f"the scrape's time was over before rTorrent was asked for {name}")
+            self.unavailable = DeadlinePassed(f"the scrape's time was over before rTorrent was asked for {name}")
             raise self.unavailable
         source.read_timeout = left
         try:

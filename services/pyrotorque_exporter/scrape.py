@@ -14,10 +14,10 @@ from prometheus_client.core import Metric
 
 from pyrotorque.errors import RTorrentError
 from pyrotorque.text import printable
-from pyrotorque_exporter.collectors import Group, Turn
+from pyrotorque_exporter.collectors import Collector, ScrapeContext
 from pyrotorque_exporter.exposition import Exposition, render
 from pyrotorque_exporter.families import by_label, single
-from pyrotorque_exporter.rtorrent_calls import Calls, OutOfTime
+from pyrotorque_exporter.rtorrent_calls import DeadlinePassed, RTorrentCalls
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +42,8 @@ class Scraper:
 
     def __init__(
         self,
-        groups: Sequence[Group],
-        calls: Calls,
+        groups: Sequence[Collector],
+        calls: RTorrentCalls,
         prefix: str,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -62,26 +62,26 @@ class Scraper:
         self._calls.begin(deadline)
         groups, report = self._chosen(wanted), _Report()
         collected: list[Metric | str] = []
-        pinged = any(group.asks_rtorrent for group in groups) and self._ping(collected)
+        pinged = any(group.uses_rtorrent for group in groups) and self._ping(collected)
         for group in groups:
-            if group.asks_rtorrent and (not pinged or self._calls.unavailable is not None):
+            if group.uses_rtorrent and (not pinged or self._calls.unavailable is not None):
                 report.note(group.name, 0.0, False)
             else:
                 collected += self._boundary(group, report)
-        return [*self._told(groups, report, up=pinged and self._calls.unavailable is None), *collected]
+        return [*self._collector_metrics(groups, report, up=pinged and self._calls.unavailable is None), *collected]
 
     def without_rtorrent(self, wanted: frozenset[str]) -> list[Metric | str]:
         """What can be said without asking rTorrent, for a scrape whose time is over."""
         groups, report = self._chosen(wanted), _Report()
         collected: list[Metric | str] = []
         for group in groups:
-            if group.asks_rtorrent:
+            if group.uses_rtorrent:
                 report.note(group.name, 0.0, False)
             else:
                 collected += self._boundary(group, report)
-        return [*self._told(groups, report, up=False), *collected]
+        return [*self._collector_metrics(groups, report, up=False), *collected]
 
-    def _chosen(self, wanted: frozenset[str]) -> list[Group]:
+    def _chosen(self, wanted: frozenset[str]) -> list[Collector]:
         return [group for group in self._groups if not wanted or group.name in wanted]
 
     def _ping(self, collected: list[Metric | str]) -> bool:
@@ -89,16 +89,16 @@ class Scraper:
             self._calls.ping()
         except RTorrentError as error:
             # A scrape that waited behind another until its time was over says nothing new.
-            if not (isinstance(error, OutOfTime) and "ping" in self._troubles):
+            if not (isinstance(error, DeadlinePassed) and "ping" in self._troubles):
                 self._trouble("ping", f"rTorrent does not answer, its metrics are absent: {error}")
             return False
         self._recovered("ping", "rTorrent answers")
         return True
 
-    def _boundary(self, group: Group, report: _Report) -> list[Metric | str]:
+    def _boundary(self, group: Collector, report: _Report) -> list[Metric | str]:
         began = self._clock()
         try:
-            collected = list(group.collect(Turn(self._wall(), self._calls)))
+            collected = list(group.collect(ScrapeContext(self._wall(), self._calls)))
         except RTorrentError as error:
             self._trouble(group.name, f"group {group.name} is absent: {error}")
         except Exception as error:
@@ -111,7 +111,7 @@ class Scraper:
         report.note(group.name, self._clock() - began, False)
         return []
 
-    def _told(self, groups: Iterable[Group], report: _Report, *, up: bool) -> list[Metric]:
+    def _collector_metrics(self, groups: Iterable[Collector], report: _Report, *, up: bool) -> list[Metric]:
         now = self._wall()
         prefix = f"{self._prefix}scrape_collector_"
         stamps = dict.fromkeys(report.seconds, now)
@@ -120,7 +120,7 @@ class Scraper:
             by_label("gauge", f"{prefix}success", "Whether a group is complete.", "collector", report.success),
             by_label("gauge", f"{prefix}data_timestamp_seconds", "When a group was read.", "collector", stamps),
         ]
-        if any(group.asks_rtorrent for group in groups):
+        if any(group.uses_rtorrent for group in groups):
             told.insert(0, single("gauge", f"{self._prefix}up", "Whether rTorrent answers.", float(up)))
         return told
 
@@ -136,25 +136,25 @@ class Scraper:
             log.info("%s", line)
 
 
-class Flight:
+class SharedScrape:
     """One collection of some groups; `result` is there when it has landed."""
 
     def __init__(self, wanted: frozenset[str], deadline: float) -> None:
         self.wanted, self.deadline = wanted, deadline
         self.result: Exposition | None = None
-        self.landed_at = 0.0
+        self.finished_at = 0.0
 
 
-class Flights:
-    """Starts flights; `landed` is called from the collecting thread after each."""
+class ScrapeThread:
+    """Starts scrapes; `landed` is called from the collecting thread after each."""
 
     def __init__(
-        self, scraper: Scraper, landed: Callable[[], None], *, clock: Callable[[], float] = time.monotonic
+        self, scraper: Scraper, on_finished: Callable[[], None], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._scraper, self._landed, self._clock = scraper, landed, clock
+        self._scraper, self._finished, self._clock = scraper, on_finished, clock
         self._lock = threading.Lock()
-        self._flights: dict[frozenset[str], Flight] = {}
-        self._waiting: queue.SimpleQueue[Flight | None] = queue.SimpleQueue()
+        self._scrapes: dict[frozenset[str], SharedScrape] = {}
+        self._waiting: queue.SimpleQueue[SharedScrape | None] = queue.SimpleQueue()
         # A daemon: a call to a hung rTorrent must not delay the end of the service.
         self._thread = threading.Thread(target=self._collect, name="collect", daemon=True)
 
@@ -164,35 +164,35 @@ class Flights:
     def stop(self) -> None:
         self._waiting.put(None)
 
-    def board(self, wanted: frozenset[str], deadline: float) -> Flight | None:
-        """The flight for `wanted` that is under way or landed just now, else a new one; None when too many wait."""
+    def request(self, wanted: frozenset[str], deadline: float) -> SharedScrape | None:
+        """The scrape for `wanted` that is under way or landed just now, else a new one; None when too many wait."""
         with self._lock:
             now = self._clock()
-            self._flights = {
-                key: flight
-                for key, flight in self._flights.items()
-                if flight.result is None or now - flight.landed_at < FRESH
+            self._scrapes = {
+                key: scrape
+                for key, scrape in self._scrapes.items()
+                if scrape.result is None or now - scrape.finished_at < FRESH
             }
-            known = self._flights.get(wanted)
+            known = self._scrapes.get(wanted)
             if known is not None:
                 return known
-            if sum(flight.result is None for flight in self._flights.values()) >= WAITING_MAX:
+            if sum(scrape.result is None for scrape in self._scrapes.values()) >= WAITING_MAX:
                 return None
-            flight = self._flights[wanted] = Flight(wanted, deadline)
-            self._waiting.put(flight)
-            return flight
+            scrape = self._scrapes[wanted] = SharedScrape(wanted, deadline)
+            self._waiting.put(scrape)
+            return scrape
 
     def _collect(self) -> None:
-        while (flight := self._waiting.get()) is not None:
+        while (scrape := self._waiting.get()) is not None:
             try:
-                result = render(self._scraper.scrape(flight.wanted, flight.deadline))
+                result = render(self._scraper.scrape(scrape.wanted, scrape.deadline))
             except Exception:
                 # Nothing may end this thread; an empty exposition is answered as an error.
                 log.exception("a scrape could not be rendered")
                 result = Exposition(b"")
             with self._lock:
-                flight.landed_at, flight.result = self._clock(), result
-            self._landed()
+                scrape.finished_at, scrape.result = self._clock(), result
+            self._finished()
             if len(result.plain) > LARGE:
                 _give_back_memory()
 

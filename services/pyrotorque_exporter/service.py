@@ -18,11 +18,11 @@ from pyrotorque.service.lifecycle import Lifecycle, ServiceStart, running
 from pyrotorque.settings.schema import ExporterSettings, Settings
 from pyrotorque.store import open_store
 from pyrotorque.totals import Totals
-from pyrotorque_exporter.collectors.processes import Processes
-from pyrotorque_exporter.endpoint import Shared, Web
-from pyrotorque_exporter.page import Peek, StatusPage
-from pyrotorque_exporter.service_states import Told
-from pyrotorque_exporter.state import MIGRATIONS, Memory
+from pyrotorque_exporter.collectors.processes import ProcessesCollector
+from pyrotorque_exporter.endpoint import Endpoint, EndpointContext
+from pyrotorque_exporter.page import QueueExplanations, StatusPage
+from pyrotorque_exporter.service_states import ServiceStates
+from pyrotorque_exporter.state import MIGRATIONS, ExporterState
 from pyrotorque_exporter.tracker_totals import TrackerTotals
 
 log = logging.getLogger(__name__)
@@ -38,18 +38,18 @@ STEP_SECONDS: Final = 10.0
 class Exporter:
     """The state of the service; `step` is one turn of its loop."""
 
-    def __init__(self, configuration: Configuration, bus: Bus, memory: Memory, totals: Totals) -> None:
+    def __init__(self, configuration: Configuration, bus: Bus, state: ExporterState, totals: Totals) -> None:
         self.configuration = configuration
-        self._bus, self._memory, self._totals = bus, memory, totals
-        self._told = Told(time.monotonic)
+        self._bus, self._state, self._totals = bus, state, totals
+        self._states = ServiceStates(time.monotonic)
         self._unkept: dict[str, TotalsReported] = {}
         self._kept_at = 0.0
         self._trackers = TrackerTotals(_trackers_max(configuration.settings))
-        self._webs: list[Web] = []
-        self._peek = Peek.at_scheduler(configuration.layout)
-        self._told.expect(SERVICES)
-        self._told.remember(memory.last_totals(), memory.states(), memory.event_counts())
-        memory.restore(self._trackers)
+        self._endpoints: list[Endpoint] = []
+        self._explanations = QueueExplanations.at_scheduler(configuration.layout)
+        self._states.expect(SERVICES)
+        self._states.remember(state.last_totals(), state.states(), state.event_counts())
+        state.restore(self._trackers)
         bus.stats.count_into(totals)
 
     def configure(self, settings: Settings) -> None:
@@ -58,29 +58,29 @@ class Exporter:
         self._trackers.limit = _trackers_max(settings)
         jobs = [job for job in settings.jobs if isinstance(job, ExporterSettings) and job.active]
         supervisor = os.getppid() if "SUPERVISOR_ENABLED" in os.environ else None
-        memory = self._memory
-        shared = Shared(
-            told=self._told,
-            processes=Processes(self._told, self._totals.families, supervisor=supervisor),
+        state = self._state
+        shared = EndpointContext(
+            states=self._states,
+            processes=ProcessesCollector(self._states, self._totals.families, supervisor=supervisor),
             trackers=self._trackers,
             aliases=settings.aliases,
-            page=StatusPage(told=self._told, recent=lambda: memory.recent, queues=self._peek),
-            landed=self._bus.wake,
+            page=StatusPage(states=self._states, recent=lambda: state.recent, queues=self._explanations),
+            on_finished=self._bus.wake,
         )
-        self._webs = [Web(job, settings.rtorrent, shared) for job in jobs]
+        self._endpoints = [Endpoint(job, settings.rtorrent, shared) for job in jobs]
         if not jobs:
             log.info("no exporter job is active (job.exporter.active = True opens its port): idling")
         self.open_ports()
 
     def open_ports(self) -> None:
         now = time.monotonic()
-        for web in self._webs:
-            web.open(now)
+        for endpoint in self._endpoints:
+            endpoint.open(now)
 
     def close(self) -> None:
-        for web in self._webs:
-            web.close()
-        self._webs = []
+        for endpoint in self._endpoints:
+            endpoint.close()
+        self._endpoints = []
 
     def take(self, woken: Wakeup) -> None:
         """Apply what was told, answer what was asked."""
@@ -96,40 +96,40 @@ class Exporter:
         """Write what must survive a restart: tracker traffic at once after a scrape, last totals every few seconds."""
         changes = self._trackers.drain()
         try:
-            self._memory.keep_trackers(changes)
+            self._state.save_tracker_traffic(changes)
         except StateError as error:
-            self._trackers.put_back(changes)
+            self._trackers.restore_unsaved(changes)
             log.warning("%s", error)
         if self._unkept and (at_once or now - self._kept_at >= TURN):
             self._kept_at = now
-            self._memory.keep_totals(self._unkept.values())
+            self._state.save_totals(self._unkept.values())
             self._unkept = {}
 
     def _hear(self, delivery: Delivery) -> None:
         event = delivery.event
         if isinstance(event, Durable):
-            self._memory.apply(self._bus, delivery, event)
+            self._state.apply(self._bus, delivery, event)
         elif isinstance(event, TotalsReported):
             self._unkept[event.service] = event
-        self._told.hear(delivery)
+        self._states.receive(delivery)
 
     def _description(self) -> dict[str, object]:
         return {
-            web.settings.name: {
-                "address": web.settings.address,
-                "port": web.settings.port,
-                "open": web.is_open,
+            endpoint.settings.name: {
+                "address": endpoint.settings.address,
+                "port": endpoint.settings.port,
+                "open": endpoint.is_open,
             }
-            for web in self._webs
+            for endpoint in self._endpoints
         }
 
     def _described(self) -> str:
-        if not self._webs:
+        if not self._endpoints:
             return "idle: no exporter job is active"
         return ", ".join(
-            f"{web.settings.name} on {web.settings.address}:{web.settings.port}"
-            + ("" if web.is_open else " (port not open)")
-            for web in self._webs
+            f"{endpoint.settings.name} on {endpoint.settings.address}:{endpoint.settings.port}"
+            + ("" if endpoint.is_open else " (port not open)")
+            for endpoint in self._endpoints
         )
 
 
@@ -144,7 +144,7 @@ def run(start: ServiceStart) -> int:
             Bus(start.layout, NAME, outbox, subscribe=dict.fromkeys(OTHERS, HEARD), cursors=CursorTable(store)) as bus,
         ):
             life.on_wake(bus.wake)
-            exporter = Exporter(start.configuration, bus, Memory(store), Totals())
+            exporter = Exporter(start.configuration, bus, ExporterState(store), Totals())
             exporter.configure(start.settings)
             logs.owner_log("started")
             try:

@@ -17,7 +17,7 @@ SAMPLES_MAX: Final = 2000
 
 
 @dataclass(slots=True)
-class Service:
+class ServiceState:
     """What is known of one service; `heard` is when its last heartbeat came (monotonic), `beat_at` in Unix time."""
 
     heartbeat: Heartbeat | None = None
@@ -28,11 +28,11 @@ class Service:
 
 
 @dataclass(slots=True)
-class Told:
+class ServiceStates:
     """Written by the loop, read by scrapes; every method may be called from any thread."""
 
     clock: Callable[[], float]
-    services: dict[str, Service] = field(default_factory=dict[str, Service])
+    services: dict[str, ServiceState] = field(default_factory=dict[str, ServiceState])
     events: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     """Durable events by (source, type), over all lives of the exporter."""
     queues: dict[str, QueueChecked] = field(default_factory=dict[str, QueueChecked])
@@ -42,9 +42,9 @@ class Told:
         """Show these services from the beginning, also those that were never heard of."""
         with self._lock:
             for name in services:
-                self.services.setdefault(name, Service())
+                self.services.setdefault(name, ServiceState())
 
-    def hear(self, delivery: Delivery) -> None:
+    def receive(self, delivery: Delivery) -> None:
         """Take in one event."""
         with self._lock:
             if delivery.envelope.seq:
@@ -91,11 +91,11 @@ class Told:
             service = self.services.get(name)
             return name == OURSELVES or (service is not None and self.clock() - service.heard <= SILENT_AFTER)
 
-    def snapshot(self) -> dict[str, Service]:
+    def snapshot(self) -> dict[str, ServiceState]:
         """A copy that the loop does not change under the reader's hands."""
         with self._lock:
             return {
-                name: Service(one.heartbeat, one.heard, one.beat_at, one.state, one.totals)
+                name: ServiceState(one.heartbeat, one.heard, one.beat_at, one.state, one.totals)
                 for name, one in self.services.items()
             }
 
@@ -109,8 +109,8 @@ class Told:
         with self._lock:
             return dict(self.queues)
 
-    def _service(self, name: str) -> Service:
-        return self.services.setdefault(name, Service())
+    def _service(self, name: str) -> ServiceState:
+        return self.services.setdefault(name, ServiceState())
 
 
 def _bounded(totals: TotalsReported) -> TotalsReported:

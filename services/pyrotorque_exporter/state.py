@@ -8,7 +8,7 @@ import msgspec
 
 from pyrotorque.events import Delivery, Durable, ServiceStateChanged, TotalsReported
 from pyrotorque.store import Connection, Store
-from pyrotorque_exporter.tracker_totals import Changes, Known, TrackerTotals, Traffic
+from pyrotorque_exporter.tracker_totals import ItemTraffic, TrackerTotals, TrackerTraffic, UnsavedTraffic
 
 MIGRATIONS: Final = (
     """
@@ -33,14 +33,14 @@ _totals = msgspec.json.Decoder(TotalsReported)
 _events = msgspec.json.Decoder(Durable)
 
 
-class Applying(Protocol):
+class EventTransactions(Protocol):
     """The bus's transaction for the effect of one event."""
 
     @contextmanager
     def applying(self, delivery: Delivery) -> Generator[Connection, None, None]: ...
 
 
-class Memory:
+class ExporterState:
     """The exporter's file; it belongs to the loop's thread."""
 
     def __init__(self, store: Store) -> None:
@@ -49,7 +49,7 @@ class Memory:
             _events.decode(body) for (body,) in store.db.execute("SELECT body FROM recent_events ORDER BY number")
         ]
 
-    def apply(self, bus: Applying, delivery: Delivery, event: Durable) -> None:
+    def apply(self, bus: EventTransactions, delivery: Delivery, event: Durable) -> None:
         """Count and remember a durable event, together with the cursor that says so."""
         kind = type(event).__name__
         with bus.applying(delivery) as db:
@@ -77,17 +77,17 @@ class Memory:
                 continue
         return found
 
-    def keep_totals(self, totals: Iterable[TotalsReported]) -> None:
+    def save_totals(self, totals: Iterable[TotalsReported]) -> None:
         rows = [(one.service, msgspec.json.encode(one)) for one in totals]
         with self._store.transaction() as db:
             db.executemany("INSERT OR REPLACE INTO last_totals VALUES (?, ?)", rows)
 
     def restore(self, trackers: TrackerTotals) -> None:
         """Give `trackers` what an earlier life counted."""
-        items = {row[0]: Known(*row[1:]) for row in self._rows("tracker_items")}
-        trackers.restore(items, {row[0]: Traffic(*row[1:]) for row in self._rows("tracker_traffic")})
+        items = {row[0]: ItemTraffic(*row[1:]) for row in self._rows("tracker_items")}
+        trackers.restore(items, {row[0]: TrackerTraffic(*row[1:]) for row in self._rows("tracker_traffic")})
 
-    def keep_trackers(self, changes: Changes) -> None:
+    def save_tracker_traffic(self, changes: UnsavedTraffic) -> None:
         """Write totals and what they were counted from in one transaction: either alone would count traffic twice."""
         if not (changes.items or changes.trackers):
             return

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pyrotorque_exporter.command_metrics import text
 from pyrotorque_exporter.labels import label_value
-from pyrotorque_exporter.rtorrent_calls import Calls
+from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 
 NONE: Final = "none"
 REFRESH_AFTER: Final = 6 * 3600.0
@@ -34,7 +34,7 @@ class TrackerNames:
         self._names: dict[str, str] = {}
         self._complete_at = float("-inf")
 
-    def learn(self, calls: Calls, group: str, hashes: Sequence[str], now: float) -> Mapping[str, str]:
+    def learn(self, calls: RTorrentCalls, group: str, hashes: Sequence[str], now: float) -> Mapping[str, str]:
         """The names of the trackers of the items `hashes`."""
         stale = now - self._complete_at >= REFRESH_AFTER
         unknown = [info_hash for info_hash in hashes if info_hash not in self._names]
@@ -50,10 +50,10 @@ class TrackerNames:
             self._names = {one: name for one, name in self._names.items() if one in present}
         return self._names
 
-    def _singly(self, calls: Calls, group: str, hashes: Sequence[str]) -> dict[str, str]:
+    def _singly(self, calls: RTorrentCalls, group: str, hashes: Sequence[str]) -> dict[str, str]:
         aliases = [("d.custom", (info_hash, "memo_alias")) for info_hash in hashes]
         trackers = [("t.multicall", (info_hash, "", "t.is_enabled=", "t.url=")) for info_hash in hashes]
-        answers = calls.ask(group, [*aliases, *trackers], restricted=True)
+        answers = calls.multicall(group, [*aliases, *trackers], restricted=True)
         pairs = zip(hashes, answers[: len(hashes)], answers[len(hashes) :], strict=True)
         return {info_hash: self._name(text(alias), _joined(urls)) for info_hash, alias, urls in pairs}
 

@@ -10,7 +10,7 @@ OTHER: Final = "other"
 REMEMBERED_FOR: Final = 24 * 3600.0
 
 
-class Known(NamedTuple):
+class ItemTraffic(NamedTuple):
     """What an item had when it was last seen; `gone_at` is 0 while it is there."""
 
     up: int
@@ -18,7 +18,7 @@ class Known(NamedTuple):
     gone_at: float = 0.0
 
 
-class Traffic(NamedTuple):
+class TrackerTraffic(NamedTuple):
     """Bytes sent and received by all items that a tracker ever had."""
 
     up: int = 0
@@ -26,11 +26,11 @@ class Traffic(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class UnsavedTraffic:
     """What must be written so that the totals survive: items by hash (None: forget it), and trackers that changed."""
 
-    items: dict[str, Known | None]
-    trackers: dict[str, Traffic]
+    items: dict[str, ItemTraffic | None]
+    trackers: dict[str, TrackerTraffic]
 
 
 class TrackerTotals:
@@ -43,32 +43,34 @@ class TrackerTotals:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         """May grow; trackers that have a label of their own keep it."""
-        self._items: dict[str, Known] = {}
-        self._totals: dict[str, Traffic] = {}
+        self._items: dict[str, ItemTraffic] = {}
+        self._totals: dict[str, TrackerTraffic] = {}
         self._begun = False
         self._exceeded = False
-        self._unsaved = Changes({}, {})
+        self._unsaved = UnsavedTraffic({}, {})
         self._lock = threading.Lock()
 
-    def restore(self, items: Mapping[str, Known], totals: Mapping[str, Traffic]) -> None:
+    def restore(self, items: Mapping[str, ItemTraffic], totals: Mapping[str, TrackerTraffic]) -> None:
         """Go on where an earlier life stopped."""
         with self._lock:
             self._items, self._totals = dict(items), dict(totals)
             self._begun = bool(items or totals)
 
-    def take(self, rows: Iterable[tuple[str, int, int]], trackers: Mapping[str, str], now: float) -> dict[str, Traffic]:
+    def update(
+        self, rows: Iterable[tuple[str, int, int]], trackers: Mapping[str, str], now: float
+    ) -> dict[str, TrackerTraffic]:
         """Add the growth in `rows` (hash, up total, down total); returns all totals."""
         with self._lock:
             gone = dict(self._items)
             for info_hash, up, down in rows:
                 before = gone.pop(info_hash, None)
-                seen = Known(up, down)
+                seen = ItemTraffic(up, down)
                 if before != seen:
                     self._grow(self.label(trackers.get(info_hash, OTHER)), before, seen)
                     self._items[info_hash] = self._unsaved.items[info_hash] = seen
-            self._bury(gone, now)
+            self._mark_removed(gone, now)
             for tracker in set(trackers.values()):
-                self._totals.setdefault(self.label(tracker), Traffic())
+                self._totals.setdefault(self.label(tracker), TrackerTraffic())
             self._begun = True
             return dict(self._totals)
 
@@ -83,30 +85,30 @@ class TrackerTotals:
     def exceeded(self) -> bool:
         return self._exceeded
 
-    def drain(self) -> Changes:
+    def drain(self) -> UnsavedTraffic:
         """What has changed since the last drain."""
         with self._lock:
-            changes, self._unsaved = self._unsaved, Changes({}, {})
+            changes, self._unsaved = self._unsaved, UnsavedTraffic({}, {})
             return changes
 
-    def put_back(self, changes: Changes) -> None:
+    def restore_unsaved(self, changes: UnsavedTraffic) -> None:
         """`changes` could not be written: drain them again next time, unless they are newer by now."""
         with self._lock:
-            self._unsaved = Changes(
+            self._unsaved = UnsavedTraffic(
                 {**changes.items, **self._unsaved.items}, {**changes.trackers, **self._unsaved.trackers}
             )
 
-    def _grow(self, tracker: str, before: Known | None, seen: Known) -> None:
-        total = self._totals.get(tracker, Traffic())
+    def _grow(self, tracker: str, before: ItemTraffic | None, seen: ItemTraffic) -> None:
+        total = self._totals.get(tracker, TrackerTraffic())
         if before is None:
-            grown = Traffic(seen.up, seen.down) if self._begun else Traffic()
+            grown = TrackerTraffic(seen.up, seen.down) if self._begun else TrackerTraffic()
         else:
             # Totals fall when rTorrent dies before it saved its session: what comes after that is new traffic.
-            grown = Traffic(max(0, seen.up - before.up), max(0, seen.down - before.down))
-        self._totals[tracker] = Traffic(total.up + grown.up, total.down + grown.down)
+            grown = TrackerTraffic(max(0, seen.up - before.up), max(0, seen.down - before.down))
+        self._totals[tracker] = TrackerTraffic(total.up + grown.up, total.down + grown.down)
         self._unsaved.trackers[tracker] = self._totals[tracker]
 
-    def _bury(self, gone: Mapping[str, Known], now: float) -> None:
+    def _mark_removed(self, gone: Mapping[str, ItemTraffic], now: float) -> None:
         for info_hash, known in gone.items():
             if not known.gone_at:
                 self._items[info_hash] = self._unsaved.items[info_hash] = known._replace(gone_at=now)

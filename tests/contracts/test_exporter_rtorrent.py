@@ -12,16 +12,16 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.item_stats import KNOWN, parse_labels, parse_stats
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque_exporter.collectors import Group
-from pyrotorque_exporter.collectors.items import Items
-from pyrotorque_exporter.collectors.rpc import Rpc
-from pyrotorque_exporter.collectors.summary import Summary
-from pyrotorque_exporter.collectors.system import System
-from pyrotorque_exporter.collectors.throttle import Throttle
-from pyrotorque_exporter.collectors.trackers import Trackers
-from pyrotorque_exporter.collectors.views import Views
+from pyrotorque_exporter.collectors import Collector
+from pyrotorque_exporter.collectors.items import ItemsCollector
+from pyrotorque_exporter.collectors.rpc import RpcCollector
+from pyrotorque_exporter.collectors.summary import SummaryCollector
+from pyrotorque_exporter.collectors.system import SystemCollector
+from pyrotorque_exporter.collectors.throttle import ThrottleCollector
+from pyrotorque_exporter.collectors.trackers import TrackersCollector
+from pyrotorque_exporter.collectors.views import ViewsCollector
 from pyrotorque_exporter.exposition import Exposition, render
-from pyrotorque_exporter.rtorrent_calls import Calls
+from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 from pyrotorque_exporter.scrape import Scraper
 from pyrotorque_exporter.tracker_names import TrackerNames
 from pyrotorque_exporter.tracker_totals import TrackerTotals
@@ -64,21 +64,21 @@ def _hash(number: int) -> str:
 
 
 def _scrape(rtorrent: PrivateRTorrent) -> Exposition:
-    calls = Calls(RTorrent(rtorrent.url), RTorrent(rtorrent.url, untrusted=True))
+    calls = RTorrentCalls(RTorrent(rtorrent.url), RTorrent(rtorrent.url, untrusted=True))
     names = TrackerNames({"site1.org": "Site One"})
-    groups: list[Group] = [
-        System(P),
-        Throttle(P, ("slow", "unknown")),
-        Views(P),
-        Summary(P),
-        Trackers(P, names, TrackerTotals(10)),
-        Items(
+    groups: list[Collector] = [
+        SystemCollector(P),
+        ThrottleCollector(P, ("slow", "unknown")),
+        ViewsCollector(P),
+        SummaryCollector(P),
+        TrackersCollector(P, names, TrackerTotals(10)),
+        ItemsCollector(
             P,
             parse_stats([*(command.rstrip("=") for command in KNOWN), "custom:nothing", "unknown.thing"]),
             parse_labels(["name", "tracker", "custom1"]),
             names,
         ),
-        Rpc(P, lambda: calls.stats),
+        RpcCollector(P, lambda: calls.stats),
     ]
     return render(Scraper(groups, calls, P).scrape(frozenset(), time.monotonic() + 20))
 
@@ -156,7 +156,7 @@ def test_an_attribute_that_this_rtorrent_lacks_is_left_out(seen: Exposition) -> 
 
 def test_new_items_get_their_tracker_without_asking_for_all(rtorrent: PrivateRTorrent) -> None:
     client, restricted = RTorrent(rtorrent.url), RTorrent(rtorrent.url, untrusted=True)
-    calls, names = Calls(client, restricted), TrackerNames({})
+    calls, names = RTorrentCalls(client, restricted), TrackerNames({})
     calls.begin(time.monotonic() + 20)
     first = names.learn(calls, "trackers", [_hash(0)], 0.0)
     assert first[_hash(0)] == "site0.org"

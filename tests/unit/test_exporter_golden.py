@@ -14,23 +14,23 @@ from pyrotorque.errors import RTorrentFault
 from pyrotorque.item_stats import KNOWN, parse_labels, parse_stats
 from pyrotorque.rtorrent import Value
 from pyrotorque.totals import Totals
-from pyrotorque_exporter.collectors import Group
-from pyrotorque_exporter.collectors.items import Items
-from pyrotorque_exporter.collectors.processes import Processes
-from pyrotorque_exporter.collectors.rpc import Rpc
-from pyrotorque_exporter.collectors.services import FromServices
-from pyrotorque_exporter.collectors.summary import FLAGS, Summary
-from pyrotorque_exporter.collectors.system import System
-from pyrotorque_exporter.collectors.throttle import Throttle
-from pyrotorque_exporter.collectors.trackers import Trackers
-from pyrotorque_exporter.collectors.views import Views
+from pyrotorque_exporter.collectors import Collector
+from pyrotorque_exporter.collectors.items import ItemsCollector
+from pyrotorque_exporter.collectors.processes import ProcessesCollector
+from pyrotorque_exporter.collectors.rpc import RpcCollector
+from pyrotorque_exporter.collectors.services import ServiceTotalsCollector
+from pyrotorque_exporter.collectors.summary import FLAGS, SummaryCollector
+from pyrotorque_exporter.collectors.system import SystemCollector
+from pyrotorque_exporter.collectors.throttle import ThrottleCollector
+from pyrotorque_exporter.collectors.trackers import TrackersCollector
+from pyrotorque_exporter.collectors.views import ViewsCollector
 from pyrotorque_exporter.exposition import render
-from pyrotorque_exporter.rtorrent_calls import Calls
+from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 from pyrotorque_exporter.scrape import Scraper
 from pyrotorque_exporter.tracker_names import TRACKERS_COMMAND, TrackerNames
 from pyrotorque_exporter.tracker_totals import TrackerTotals
 from tests.exporter_fakes import FakeRTorrent
-from tests.exporter_scene import NOW, beat, families, live, told
+from tests.exporter_scene import NOW, beat, families, live, service_states
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "exporter.prom"
 SECRET = "c0ffee00c0ffee00c0ffee00c0ffee00"
@@ -108,29 +108,29 @@ def _getters() -> list[str]:
 
 def exposition(proc_folder: Path) -> str:
     """What the exporter shows of it all at NOW; the second of two scrapes, so that counters have grown."""
-    rtorrent, services = fake(), told()
-    calls = Calls(rtorrent, rtorrent, clock=lambda: 0.0)
+    rtorrent, services = fake(), service_states()
+    calls = RTorrentCalls(rtorrent, rtorrent, clock=lambda: 0.0)
     totals, names, bus = TrackerTotals(10), TrackerNames({"t.site1.org": "Site One"}), Totals()
     totals.restore({}, {})
-    groups: list[Group] = [
-        Processes(services, bus.families, proc_folder=proc_folder),
-        *(FromServices(name, services) for name in ("queue", "watch", "jobs")),
-        System(P),
-        Throttle(P, ("slow",)),
-        Views(P),
-        Summary(P),
-        Trackers(P, names, totals),
-        Items(
+    groups: list[Collector] = [
+        ProcessesCollector(services, bus.families, proc_folder=proc_folder),
+        *(ServiceTotalsCollector(name, services) for name in ("queue", "watch", "jobs")),
+        SystemCollector(P),
+        ThrottleCollector(P, ("slow",)),
+        ViewsCollector(P),
+        SummaryCollector(P),
+        TrackersCollector(P, names, totals),
+        ItemsCollector(
             P,
             parse_stats([command.rstrip("=") for command in KNOWN]),
             parse_labels(["name", "tracker", "custom1"]),
             names,
             limit=2,
         ),
-        Rpc(P, lambda: calls.stats),
+        RpcCollector(P, lambda: calls.stats),
     ]
     scraper = Scraper(groups, calls, P, clock=lambda: 0.0, wall=lambda: NOW)
-    services.hear(live("guardian", beat("guardian")))
+    services.receive(live("guardian", beat("guardian")))
     return render(scraper.scrape(frozenset(), 10.0)).plain.decode()
 
 

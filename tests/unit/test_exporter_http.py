@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pyrotorque_exporter import http
 from pyrotorque_exporter.endpoint import PortUnavailable, is_loopback, listen
-from pyrotorque_exporter.http import BadRequest, HttpServer, Request, Response, Waiting, parse_head
+from pyrotorque_exporter.http import BadRequest, HttpRequest, HttpResponse, HttpServer, PendingResponse, parse_head
 from tests.threads import side_by_side
 from tests.waiting import eventually
 
@@ -22,13 +22,13 @@ class Later:
     """An answer that comes when somebody says so."""
 
     deadline: float
-    ready: Response | None = None
+    ready: HttpResponse | None = None
 
-    def poll(self) -> Response | None:
+    def poll(self) -> HttpResponse | None:
         return self.ready
 
-    def late(self) -> Response:
-        return Response(200, b"late\n")
+    def timeout_response(self) -> HttpResponse:
+        return HttpResponse(200, b"late\n")
 
 
 @dataclass
@@ -36,10 +36,10 @@ class Site:
     """A running server whose answers the test chooses."""
 
     port: int
-    requests: list[Request] = field(default_factory=list[Request])
-    answer: Callable[[Request], Response | Waiting] = lambda _: Response(200, b"hello\n")
+    requests: list[HttpRequest] = field(default_factory=list[HttpRequest])
+    answer: Callable[[HttpRequest], HttpResponse | PendingResponse] = lambda _: HttpResponse(200, b"hello\n")
 
-    def respond(self, request: Request) -> Response | Waiting:
+    def respond(self, request: HttpRequest) -> HttpResponse | PendingResponse:
         self.requests.append(request)
         return self.answer(request)
 
@@ -133,7 +133,7 @@ def test_an_answer_may_come_later(server: tuple[Site, HttpServer]) -> None:
     with site.connect() as client:
         client.sendall(GET)
         eventually(lambda: site.requests)
-        later.ready = Response(200, b"now\n")
+        later.ready = HttpResponse(200, b"now\n")
         running.wake()
         assert _all_of(client).endswith(b"now\n")
 
@@ -175,7 +175,7 @@ def test_a_client_that_sends_byte_by_byte_is_dropped_too(site: Site, monkeypatch
 
 
 def test_a_client_that_does_not_read_its_answer_blocks_nobody(site: Site) -> None:
-    site.answer = lambda request: Response(200, b"x" * 20_000_000 if request.path == "/big" else b"small\n")
+    site.answer = lambda request: HttpResponse(200, b"x" * 20_000_000 if request.path == "/big" else b"small\n")
     with site.connect() as client:
         client.sendall(GET.replace(b"/metrics", b"/big"))
         eventually(lambda: site.requests)
@@ -184,17 +184,17 @@ def test_a_client_that_does_not_read_its_answer_blocks_nobody(site: Site) -> Non
 
 def test_a_large_answer_arrives_whole(site: Site) -> None:
     body = bytes(range(256)) * 40_000
-    site.answer = lambda _: Response(200, body)
+    site.answer = lambda _: HttpResponse(200, body)
     assert site.send(GET).endswith(body)
 
 
 def test_a_handler_that_raises_does_not_end_the_server(site: Site) -> None:
-    def broken(_: Request) -> Response:
+    def broken(_: HttpRequest) -> HttpResponse:
         raise ZeroDivisionError
 
     site.answer = broken
     assert site.send(GET).startswith(b"HTTP/1.1 500 ")
-    site.answer = lambda _: Response(200, b"alive\n")
+    site.answer = lambda _: HttpResponse(200, b"alive\n")
     assert site.send(GET).endswith(b"alive\n")
 
 
@@ -231,7 +231,7 @@ def test_only_loopback_is_private(address: str, loopback: bool) -> None:
 
 def test_slow_readers_make_room_for_new_clients(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "CONNECTIONS_MAX", 5)
-    site.answer = lambda request: Response(200, b"x" * 20_000_000 if request.path == "/big" else b"small\n")
+    site.answer = lambda request: HttpResponse(200, b"x" * 20_000_000 if request.path == "/big" else b"small\n")
     with contextlib.ExitStack() as clients:
         for _ in range(5):
             clients.enter_context(site.connect()).sendall(GET.replace(b"/metrics", b"/big"))

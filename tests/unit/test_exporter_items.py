@@ -3,10 +3,10 @@
 import pytest
 
 from pyrotorque.item_stats import parse_labels, parse_stats
-from pyrotorque_exporter.collectors import Turn
-from pyrotorque_exporter.collectors.items import Items
+from pyrotorque_exporter.collectors import ScrapeContext
+from pyrotorque_exporter.collectors.items import ItemsCollector
 from pyrotorque_exporter.exposition import render
-from pyrotorque_exporter.rtorrent_calls import Calls
+from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 from pyrotorque_exporter.tracker_names import TrackerNames
 from tests.exporter_fakes import FakeRTorrent
 
@@ -16,10 +16,12 @@ HASHES = ("A" * 40, "B" * 40, "C" * 40)
 def _shown(label: str, *, stat: str = "7", limit: int = 10) -> str:
     rows = [{"d.hash=": one, "d.custom1=": label, "d.custom=score": stat} for one in HASHES]
     fake = FakeRTorrent(tables={("main", ""): rows})
-    calls = Calls(fake, fake)
+    calls = RTorrentCalls(fake, fake)
     calls.begin(float("inf"))
-    items = Items("rtorrent_", parse_stats(["custom:score"]), parse_labels(["custom1"]), TrackerNames({}), limit=limit)
-    return render(items.collect(Turn(0.0, calls))).plain.decode()
+    items = ItemsCollector(
+        "rtorrent_", parse_stats(["custom:score"]), parse_labels(["custom1"]), TrackerNames({}), limit=limit
+    )
+    return render(items.collect(ScrapeContext(0.0, calls))).plain.decode()
 
 
 @pytest.mark.parametrize(

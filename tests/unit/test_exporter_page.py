@@ -10,16 +10,16 @@ import pytest
 
 from pyrotorque.events import Durable, JobFailed, LoadFailed, LoadFailure, ServiceStateChanged, TorrentLoaded
 from pyrotorque.settings.schema import ExporterSettings
-from pyrotorque_exporter.collectors import Turn
-from pyrotorque_exporter.collectors.processes import Processes
+from pyrotorque_exporter.collectors import ScrapeContext
+from pyrotorque_exporter.collectors.processes import ProcessesCollector
 from pyrotorque_exporter.exposition import Exposition
 from pyrotorque_exporter.families import by_label, from_services, labelled, single
 from pyrotorque_exporter.page import StatusPage
-from pyrotorque_exporter.rtorrent_calls import Calls
-from pyrotorque_exporter.service_states import Told
+from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
+from pyrotorque_exporter.service_states import ServiceStates
 from pyrotorque_exporter.shown import ago, duration, rate, size
 from tests.exporter_fakes import FakeRTorrent
-from tests.exporter_scene import HASH, NOW, ODD, beat, live, recent, told
+from tests.exporter_scene import HASH, NOW, ODD, beat, live, recent, service_states
 
 RUNS, OTHER_HASH = "What runs", "F" * 40
 
@@ -28,14 +28,14 @@ RUNS, OTHER_HASH = "What runs", "F" * 40
 class Queues:
     """What the scheduler explained, or None while it is asked."""
 
-    told: Mapping[str, Mapping[str, Any]] | None = field(default_factory=dict[str, Mapping[str, Any]])
-    looks: int = 0
+    answers: Mapping[str, Mapping[str, Any]] | None = field(default_factory=dict[str, Mapping[str, Any]])
+    refreshes: int = 0
 
-    def look(self) -> None:
-        self.looks += 1
+    def refresh(self) -> None:
+        self.refreshes += 1
 
     def queues(self) -> Mapping[str, Mapping[str, Any]] | None:
-        return self.told
+        return self.answers
 
 
 EXPLAINED: Mapping[str, Mapping[str, Any]] = {
@@ -70,10 +70,10 @@ class Text(HTMLParser):
         return " ".join(self.words)
 
 
-def _seen(known: Told) -> Exposition:
+def _seen(known: ServiceStates) -> Exposition:
     fake = FakeRTorrent()
-    turn = Turn(NOW, Calls(fake, fake))
-    metrics = [*Processes(known, tuple, supervisor=1).collect(turn)]
+    context = ScrapeContext(NOW, RTorrentCalls(fake, fake))
+    metrics = [*ProcessesCollector(known, tuple, supervisor=1).collect(context)]
     metrics += from_services(known.families(lambda name: not name.startswith("pyrotorque_process")))
     metrics += [
         single("gauge", "rtorrent_up", "…", 1.0),
@@ -86,19 +86,19 @@ def _seen(known: Told) -> Exposition:
 
 
 def _made(
-    known: Told,
+    known: ServiceStates,
     events: Sequence[Durable] = (),
     *,
     queues: Queues | None = None,
     seen: Exposition | None = None,
     names: bool = False,
 ) -> Text:
-    page = StatusPage(told=known, recent=lambda: events, queues=queues or Queues(), names=names, wall=lambda: NOW)
+    page = StatusPage(states=known, recent=lambda: events, queues=queues or Queues(), names=names, wall=lambda: NOW)
     return Text(page.html(seen or Exposition(b"")).decode())
 
 
 def _page(*, names: bool = False, explained: Mapping[str, Mapping[str, Any]] | None = None) -> Text:
-    known = told()
+    known = service_states()
     return _made(known, recent(), queues=Queues(explained or {}), seen=_seen(known), names=names)
 
 
@@ -128,23 +128,23 @@ def test_what_the_scheduler_explained_just_now_comes_before_what_it_told_once() 
 
 def test_the_page_of_a_job_shows_what_the_scheduler_explained() -> None:
     queues = Queues(EXPLAINED)
-    page = StatusPage(told=told(), recent=recent, queues=queues, wall=lambda: NOW)
+    page = StatusPage(states=service_states(), recent=recent, queues=queues, wall=lambda: NOW)
     of_job = page.of(ExporterSettings(name="named", handler="…", page_names=True))
-    of_job.look()
-    assert queues.looks == 1
+    of_job.refresh()
+    assert queues.refreshes == 1
     assert RUNS in Text(of_job.html(Exposition(b"")).decode()).text
 
 
 def test_the_page_comes_again_at_once_while_the_scheduler_is_asked_for_the_first_time() -> None:
     def refresh(queues: Queues) -> str | None:
-        tags = _made(told(), queues=queues).tags
+        tags = _made(service_states(), queues=queues).tags
         return next(attrs["content"] for _, attrs in tags if attrs.get("http-equiv") == "refresh")
 
     assert (refresh(Queues(None)), refresh(Queues())) == ("1", "10")
 
 
 def test_what_needs_the_owner_stands_first() -> None:
-    known = told()
+    known = service_states()
     seen = _numbers(
         rtorrent_up=0.0,
         pyrotorque_watch_roots_missing=1.0,
@@ -161,13 +161,13 @@ def test_what_needs_the_owner_stands_first() -> None:
 
 
 def test_where_all_is_well_nothing_stands_before_the_numbers() -> None:
-    known = told()
-    known.hear(live("guardian", beat("guardian")))
+    known = service_states()
+    known.receive(live("guardian", beat("guardian")))
     assert "To look at" not in _made(known, seen=_numbers(rtorrent_up=1.0)).text
 
 
 def test_services_that_beat_are_up_also_where_the_job_shows_no_processes() -> None:
-    text = _made(told()).text
+    text = _made(service_states()).text
     assert "scheduler ● running" in text
     assert "guardian ● silent" in text
 
@@ -177,9 +177,9 @@ def test_a_duplicate_and_a_metafile_that_was_taken_away_are_no_failures() -> Non
         return LoadFailed(at=NOW - 9, metafile=path, job="treewatch", kind=kind, reason="…")
 
     title = "Metafiles that were not loaded"
-    assert title not in _made(told(), [failed("/watch/twice", "duplicate")]).text
+    assert title not in _made(service_states(), [failed("/watch/twice", "duplicate")]).text
     one = [failed("/watch/old", "invalid"), failed("/watch/new", "too_large")]
-    text = _made(told(), one, seen=_numbers(pyrotorque_watch_failed_metafiles=1.0)).text
+    text = _made(service_states(), one, seen=_numbers(pyrotorque_watch_failed_metafiles=1.0)).text
     assert "too large" in text
     assert "invalid" not in text
 
@@ -187,7 +187,7 @@ def test_a_duplicate_and_a_metafile_that_was_taken_away_are_no_failures() -> Non
 def test_what_goes_wrong_again_and_again_is_one_row() -> None:
     failures = [JobFailed(at=NOW - 100 + n, job="mover", reason="…", seconds=1.0) for n in range(30)]
     went = ServiceStateChanged(at=NOW - 200, service="watcher", state="EXITED", before="RUNNING", reason="")
-    text = _made(told(), [went, *failures]).text
+    text = _made(service_states(), [went, *failures]).text
     assert "job mover failed (30 times)" in text
     assert "watcher was running, then exited" in text
 
@@ -220,17 +220,17 @@ def test_a_metafile_that_was_loaded_after_all_is_no_failure() -> None:
     loaded = TorrentLoaded(
         at=NOW - 5, info_hash=HASH, name="x", metafile="/watch/x", job="treewatch", mode="normal", seconds=1.0
     )
-    assert "Metafiles that were not loaded" not in _made(told(), [failed, loaded]).text
+    assert "Metafiles that were not loaded" not in _made(service_states(), [failed, loaded]).text
 
 
 def test_the_page_is_there_while_rtorrent_is_away_and_nothing_is_known() -> None:
-    text = _made(Told(lambda: 0.0), seen=_numbers(rtorrent_up=0.0)).text
+    text = _made(ServiceStates(lambda: 0.0), seen=_numbers(rtorrent_up=0.0)).text
     assert "does not answer" in text
     assert "None yet." in text
 
 
 def test_a_job_that_does_not_ask_rtorrent_does_not_call_it_dead() -> None:
-    assert "does not answer" not in _made(told()).text
+    assert "does not answer" not in _made(service_states()).text
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_no_script() -> None:

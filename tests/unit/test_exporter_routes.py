@@ -1,4 +1,4 @@
-"""Scrapes share flights, keep Prometheus' deadline, and never wait for the scheduler."""
+"""Requests share scrapes, keep Prometheus' deadline, and never wait for the scheduler."""
 
 import threading
 from collections.abc import Iterable, Iterator
@@ -9,14 +9,14 @@ from prometheus_client.core import Metric
 
 from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.requests import Answer
-from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.exposition import Exposition
 from pyrotorque_exporter.families import single
-from pyrotorque_exporter.http import Request, Response, Waiting
-from pyrotorque_exporter.page import ANSWER_FRESH, ASK_EVERY, Peek
-from pyrotorque_exporter.routes import MARGIN, TIMEOUT, TIMEOUT_HEADER, TIMEOUT_MAX, Routes, patience
-from pyrotorque_exporter.rtorrent_calls import Calls
-from pyrotorque_exporter.scrape import FRESH, WAITING_MAX, Flights, Scraper
+from pyrotorque_exporter.http import HttpRequest, HttpResponse, PendingResponse
+from pyrotorque_exporter.page import ANSWER_FRESH, ASK_EVERY, QueueExplanations
+from pyrotorque_exporter.routes import MARGIN, TIMEOUT, TIMEOUT_HEADER, TIMEOUT_MAX, Routes, scrape_timeout
+from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
+from pyrotorque_exporter.scrape import FRESH, WAITING_MAX, Scraper, ScrapeThread
 from tests.exporter_fakes import Clock, FakeRTorrent
 from tests.waiting import eventually
 
@@ -26,11 +26,11 @@ class Gate:
     """A group whose collection waits until the test lets it through."""
 
     name: str = "queue"
-    asks_rtorrent: bool = False
+    uses_rtorrent: bool = False
     open: threading.Event = field(default_factory=threading.Event)
     passed: int = 0
 
-    def collect(self, turn: Turn) -> Iterable[Metric]:
+    def collect(self, context: ScrapeContext) -> Iterable[Metric]:
         self.open.wait(10)
         self.passed += 1
         yield single("gauge", "passed", "…", float(self.passed))
@@ -42,32 +42,32 @@ class PlainPage:
 
     groups: frozenset[str] = frozenset(("queue", "summary"))
 
-    looks: int = 0
+    refreshes: int = 0
 
-    def look(self) -> None:
-        self.looks += 1
+    def refresh(self) -> None:
+        self.refreshes += 1
 
     def html(self, seen: Exposition) -> bytes:
         return seen.plain
 
 
 class Station:
-    """Flights, routes and a gate."""
+    """ScrapeThread, routes and a gate."""
 
     def __init__(self) -> None:
         self.gate, self.clock, fake = Gate(), Clock(now=0.0), FakeRTorrent()
-        scraper = Scraper([self.gate], Calls(fake, fake), "rtorrent_")
-        self.flights = Flights(scraper, lambda: None, clock=self.clock)
-        self.routes = Routes(scraper, self.flights, PlainPage(), clock=self.clock)
-        self.flights.start()
+        scraper = Scraper([self.gate], RTorrentCalls(fake, fake), "rtorrent_")
+        self.scrapes = ScrapeThread(scraper, lambda: None, clock=self.clock)
+        self.routes = Routes(scraper, self.scrapes, PlainPage(), clock=self.clock)
+        self.scrapes.start()
 
-    def get(self, path: str, method: str = "GET", *, collect: tuple[str, ...] = ()) -> Response:
-        answer = self.routes(Request(method, path, {"collect[]": list(collect)}, {}))
-        return answer if isinstance(answer, Response) else _landed(answer)
+    def get(self, path: str, method: str = "GET", *, collect: tuple[str, ...] = ()) -> HttpResponse:
+        answer = self.routes(HttpRequest(method, path, {"collect[]": list(collect)}, {}))
+        return answer if isinstance(answer, HttpResponse) else _finished(answer)
 
 
-def _landed(waiting: Waiting) -> Response:
-    found: list[Response] = []
+def _finished(waiting: PendingResponse) -> HttpResponse:
+    found: list[HttpResponse] = []
 
     def ready() -> bool:
         found[:] = [answer] if (answer := waiting.poll()) else []
@@ -82,7 +82,7 @@ def station() -> Iterator[Station]:
     made = Station()
     yield made
     made.gate.open.set()
-    made.flights.stop()
+    made.scrapes.stop()
 
 
 @pytest.mark.parametrize(
@@ -99,13 +99,13 @@ def station() -> Iterator[Station]:
 )
 def test_the_deadline_is_prometheus_own(header: str | None, seconds: float) -> None:
     headers = {} if header is None else {TIMEOUT_HEADER: header}
-    assert patience(Request("GET", "/metrics", {}, headers)) == pytest.approx(seconds)
+    assert scrape_timeout(HttpRequest("GET", "/metrics", {}, headers)) == pytest.approx(seconds)
 
 
 def test_scrapes_of_the_same_groups_share_a_flight(station: Station) -> None:
-    first, second = (station.flights.board(frozenset(), 10.0) for _ in range(2))
+    first, second = (station.scrapes.request(frozenset(), 10.0) for _ in range(2))
     assert first is second
-    assert station.flights.board(frozenset({"queue"}), 10.0) is not first
+    assert station.scrapes.request(frozenset({"queue"}), 10.0) is not first
 
 
 def test_a_result_is_shared_for_a_second_and_then_collected_anew(station: Station) -> None:
@@ -119,7 +119,7 @@ def test_a_result_is_shared_for_a_second_and_then_collected_anew(station: Statio
 
 def test_too_many_different_scrapes_are_refused(station: Station) -> None:
     for number in range(WAITING_MAX):
-        assert station.flights.board(frozenset({str(number)}), 10.0) is not None
+        assert station.scrapes.request(frozenset({str(number)}), 10.0) is not None
     assert station.get("/metrics", collect=("queue",)).status == 503
 
 
@@ -130,20 +130,20 @@ def test_other_paths_and_methods_are_refused(station: Station) -> None:
 
 
 def test_the_page_shows_what_needs_no_rtorrent_when_its_numbers_take_too_long() -> None:
-    fake, hung = FakeRTorrent(), Gate("summary", asks_rtorrent=True)
-    scraper = Scraper([Gate(open=_opened()), hung], Calls(fake, fake), "rtorrent_")
-    flights, page = Flights(scraper, lambda: None), PlainPage()
-    flights.start()
-    answer = Routes(scraper, flights, page)(Request("GET", "/", {}, {}))
-    assert not isinstance(answer, Response)
-    assert page.looks == 1
+    fake, hung = FakeRTorrent(), Gate("summary", uses_rtorrent=True)
+    scraper = Scraper([Gate(open=_opened()), hung], RTorrentCalls(fake, fake), "rtorrent_")
+    scrapes, page = ScrapeThread(scraper, lambda: None), PlainPage()
+    scrapes.start()
+    answer = Routes(scraper, scrapes, page)(HttpRequest("GET", "/", {}, {}))
+    assert not isinstance(answer, HttpResponse)
+    assert page.refreshes == 1
     assert answer.poll() is None
-    late = answer.late().body
+    late = answer.timeout_response().body
     assert b"passed" in late
     assert b"rtorrent_up 0.0" in late
     hung.open.set()
-    assert b"rtorrent_up 1.0" in _landed(answer).body
-    flights.stop()
+    assert b"rtorrent_up 1.0" in _finished(answer).body
+    scrapes.stop()
 
 
 def _opened() -> threading.Event:
@@ -159,15 +159,15 @@ def test_a_peek_gives_what_is_known_and_asks_in_the_background() -> None:
         asked.append(clock.now)
         return Answer(ok=True, data=[{"job": "queue", "order": []}])
 
-    peek = Peek(explain, clock=clock)
-    assert peek.queues() == {}
-    peek.look()
-    eventually(peek.queues)
+    explanations = QueueExplanations(explain, clock=clock)
+    assert explanations.queues() == {}
+    explanations.refresh()
+    eventually(explanations.queues)
     assert asked == [0.0]
-    peek.look()
+    explanations.refresh()
     clock.now = ASK_EVERY
-    peek.look()
-    assert peek.queues() == {"queue": {"job": "queue", "order": []}}
+    explanations.refresh()
+    assert explanations.queues() == {"queue": {"job": "queue", "order": []}}
     eventually(lambda: asked == [0.0, ASK_EVERY])
 
 
@@ -178,11 +178,11 @@ def test_a_peek_says_when_the_answer_is_still_under_way() -> None:
         gate.wait(10)
         return Answer(ok=False, text="rTorrent is away")
 
-    peek = Peek(explain)
-    peek.look()
-    assert peek.queues() is None
+    explanations = QueueExplanations(explain)
+    explanations.refresh()
+    assert explanations.queues() is None
     gate.set()
-    eventually(lambda: peek.queues() == {})
+    eventually(lambda: explanations.queues() == {})
 
 
 def test_an_old_peek_is_not_shown() -> None:
@@ -193,11 +193,11 @@ def test_an_old_peek_is_not_shown() -> None:
             raise ServiceUnreachable("scheduler is away")
         return Answer(ok=True, data=[{"job": "queue"}])
 
-    peek = Peek(explain, clock=clock)
-    peek.look()
-    eventually(peek.queues)
+    explanations = QueueExplanations(explain, clock=clock)
+    explanations.refresh()
+    eventually(explanations.queues)
     alive[0] = False
     clock.now = ANSWER_FRESH + 1
-    assert peek.queues() == {}
-    peek.look()
-    eventually(lambda: peek.queues() == {})
+    assert explanations.queues() == {}
+    explanations.refresh()
+    eventually(lambda: explanations.queues() == {})

@@ -7,10 +7,10 @@ import pytest
 from prometheus_client.core import Metric
 
 from pyrotorque.errors import RTorrentFault, RTorrentUnavailable
-from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.exposition import Exposition, render
 from pyrotorque_exporter.families import single
-from pyrotorque_exporter.rtorrent_calls import Calls
+from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 from pyrotorque_exporter.scrape import Scraper
 from tests.exporter_fakes import Clock, FakeRTorrent
 
@@ -20,14 +20,14 @@ class Scripted:
     """A group that shows one gauge, or raises."""
 
     name: str
-    asks_rtorrent: bool = False
+    uses_rtorrent: bool = False
     raises: Exception | None = None
     collected: list[float] = field(default_factory=list[float])
 
-    def collect(self, turn: Turn) -> Iterable[Metric]:
-        self.collected.append(turn.now)
-        if self.asks_rtorrent:
-            turn.calls.ask(self.name, [("anything", ())])
+    def collect(self, context: ScrapeContext) -> Iterable[Metric]:
+        self.collected.append(context.now)
+        if self.uses_rtorrent:
+            context.calls.multicall(self.name, [("anything", ())])
         if self.raises:
             raise self.raises
         yield single("gauge", f"of_{self.name}", "Something.", 1.0)
@@ -35,7 +35,7 @@ class Scripted:
 
 def _scraper(fake: FakeRTorrent, *groups: Scripted, clock: Clock | None = None) -> Scraper:
     ticking = clock or Clock()
-    return Scraper(groups, Calls(fake, fake, clock=ticking), "rtorrent_", clock=ticking, wall=lambda: 1000.0)
+    return Scraper(groups, RTorrentCalls(fake, fake, clock=ticking), "rtorrent_", clock=ticking, wall=lambda: 1000.0)
 
 
 def _scrape(scraper: Scraper, *wanted: str, deadline: float = 110.0) -> Exposition:
@@ -43,7 +43,7 @@ def _scrape(scraper: Scraper, *wanted: str, deadline: float = 110.0) -> Expositi
 
 
 def test_every_group_is_shown_and_reported() -> None:
-    seen = _scrape(_scraper(FakeRTorrent(), Scripted("queue"), Scripted("system", asks_rtorrent=True)))
+    seen = _scrape(_scraper(FakeRTorrent(), Scripted("queue"), Scripted("system", uses_rtorrent=True)))
     assert seen.value("rtorrent_up") == 1.0
     assert seen.labelled("rtorrent_scrape_collector_success") == {"queue": 1.0, "system": 1.0}
     assert seen.value("of_queue") == seen.value("of_system") == 1.0
@@ -66,7 +66,7 @@ def test_a_fault_of_one_group_does_not_mean_that_rtorrent_is_away() -> None:
 
 def test_while_rtorrent_is_away_it_is_asked_once_and_the_rest_is_shown() -> None:
     fake = FakeRTorrent(broken=RTorrentUnavailable("nobody there"))
-    system = Scripted("system", asks_rtorrent=True)
+    system = Scripted("system", uses_rtorrent=True)
     seen = _scrape(_scraper(fake, Scripted("queue"), system))
     assert seen.value("rtorrent_up") == 0.0
     assert seen.labelled("rtorrent_scrape_collector_success") == {"queue": 1.0, "system": 0.0}
@@ -79,9 +79,9 @@ def test_when_rtorrent_dies_in_the_middle_the_groups_after_that_do_not_wait_for_
     fake = FakeRTorrent()
 
     class Dying(Scripted):
-        def collect(self, turn: Turn) -> Iterable[Metric]:
+        def collect(self, context: ScrapeContext) -> Iterable[Metric]:
             fake.broken = RTorrentUnavailable("gone")
-            return super().collect(turn)
+            return super().collect(context)
 
     seen = _scrape(_scraper(fake, first, Dying("throttle", True), second))
     assert seen.value("rtorrent_up") == 0.0

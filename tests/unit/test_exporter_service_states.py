@@ -7,31 +7,31 @@ import msgspec
 from pyrotorque.bus.stats import BusStats, Dropped
 from pyrotorque.events import Delivery, Envelope, Family, Heartbeat, QueueChecked, Sample, TorrentErased, TotalsReported
 from pyrotorque.totals import Totals
-from pyrotorque_exporter.collectors import Turn
-from pyrotorque_exporter.collectors.processes import Processes
-from pyrotorque_exporter.collectors.services import FromServices, is_of_processes
+from pyrotorque_exporter.collectors import ScrapeContext
+from pyrotorque_exporter.collectors.processes import ProcessesCollector
+from pyrotorque_exporter.collectors.services import ServiceTotalsCollector, is_of_processes
 from pyrotorque_exporter.exposition import Exposition
 from pyrotorque_exporter.families import from_services
-from pyrotorque_exporter.rtorrent_calls import Calls
-from pyrotorque_exporter.service_states import FAMILIES_MAX, SAMPLES_MAX, SILENT_AFTER, Told
+from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
+from pyrotorque_exporter.service_states import FAMILIES_MAX, SAMPLES_MAX, SILENT_AFTER, ServiceStates
 from tests.exporter_fakes import Clock, FakeRTorrent
 from tests.exporter_scene import NOW, beat, families, live
 
 
-def _names(told: Told) -> set[str]:
-    return {family.name for family in told.families(lambda _: True)}
+def _names(states: ServiceStates) -> set[str]:
+    return {family.name for family in states.families(lambda _: True)}
 
 
-def _turn() -> Turn:
+def _context() -> ScrapeContext:
     fake = FakeRTorrent()
-    return Turn(NOW, Calls(fake, fake))
+    return ScrapeContext(NOW, RTorrentCalls(fake, fake))
 
 
-def _scheduler(clock: Clock) -> Told:
-    told = Told(clock)
-    told.hear(live("scheduler", beat("scheduler")))
-    told.hear(live("scheduler", TotalsReported(at=NOW, service="scheduler", families=families())))
-    return told
+def _scheduler(clock: Clock) -> ServiceStates:
+    states = ServiceStates(clock)
+    states.receive(live("scheduler", beat("scheduler")))
+    states.receive(live("scheduler", TotalsReported(at=NOW, service="scheduler", families=families())))
+    return states
 
 
 def test_everything_of_a_living_service_is_shown() -> None:
@@ -40,24 +40,25 @@ def test_everything_of_a_living_service_is_shown() -> None:
 
 def test_gauges_of_a_silent_service_are_withdrawn_and_counters_stay() -> None:
     clock = Clock()
-    told = _scheduler(clock)
+    states = _scheduler(clock)
     clock.now += SILENT_AFTER + 1
-    assert _names(told) == {"pyrotorque_watch_loads_total", "pyrotorque_watch_load_duration_seconds"}
-    told.hear(live("scheduler", beat("scheduler")))
-    assert "pyrotorque_queue_slots" in _names(told)
+    assert _names(states) == {"pyrotorque_watch_loads_total", "pyrotorque_watch_load_duration_seconds"}
+    states.receive(live("scheduler", beat("scheduler")))
+    assert "pyrotorque_queue_slots" in _names(states)
 
 
 def test_counters_of_an_earlier_life_are_shown_before_a_service_was_heard() -> None:
-    told = Told(Clock())
-    told.remember([TotalsReported(at=NOW, service="scheduler", families=families())], {}, {})
-    assert "pyrotorque_watch_loads_total" in _names(told)
-    assert "pyrotorque_queue_slots" not in _names(told)
+    states = ServiceStates(Clock())
+    states.remember([TotalsReported(at=NOW, service="scheduler", families=families())], {}, {})
+    assert "pyrotorque_watch_loads_total" in _names(states)
+    assert "pyrotorque_queue_slots" not in _names(states)
 
 
 def test_each_group_shows_its_own_families() -> None:
-    told = _scheduler(Clock())
+    states = _scheduler(Clock())
     shown = {
-        name: {one.name for one in FromServices(name, told).collect(_turn())} for name in ("queue", "watch", "jobs")
+        name: {one.name for one in ServiceTotalsCollector(name, states).collect(_context())}
+        for name in ("queue", "watch", "jobs")
     }
     assert all(name.startswith("pyrotorque_queue_") for name in shown["queue"])
     assert shown["jobs"] == {"pyrotorque_job_next_run_timestamp_seconds"}
@@ -71,7 +72,7 @@ def test_families_of_no_group_are_shown_with_the_processes() -> None:
 
 
 def test_a_flood_of_families_or_samples_is_cut() -> None:
-    told = Told(Clock())
+    states = ServiceStates(Clock())
     wide = Family(
         name="pyrotorque_wide",
         kind="counter",
@@ -80,19 +81,19 @@ def test_a_flood_of_families_or_samples_is_cut() -> None:
         samples=tuple(Sample(labels=(str(number),)) for number in range(SAMPLES_MAX + 1)),
     )
     many = tuple(Family(name=f"pyrotorque_{n}", kind="counter", help="…") for n in range(FAMILIES_MAX))
-    told.hear(live("watcher", TotalsReported(at=NOW, service="watcher", families=(wide, *many))))
-    assert len(_names(told)) == FAMILIES_MAX - 1
-    assert "pyrotorque_wide" not in _names(told)
+    states.receive(live("watcher", TotalsReported(at=NOW, service="watcher", families=(wide, *many))))
+    assert len(_names(states)) == FAMILIES_MAX - 1
+    assert "pyrotorque_wide" not in _names(states)
 
 
 def test_only_durable_events_are_counted() -> None:
-    told = Told(Clock())
-    told.hear(
+    states = ServiceStates(Clock())
+    states.receive(
         live("scheduler", QueueChecked(at=NOW, job="q", startable=1, downloading=1, slots=1, started=0, reason=""))
     )
     erased = live("scheduler", TorrentErased(at=NOW, info_hash="AA", name="x"))
-    told.hear(Delivery(Envelope(source="scheduler", epoch="e", seq=1), erased.event))
-    assert told.event_counts() == {("scheduler", "TorrentErased"): 1.0}
+    states.receive(Delivery(Envelope(source="scheduler", epoch="e", seq=1), erased.event))
+    assert states.event_counts() == {("scheduler", "TorrentErased"): 1.0}
 
 
 def test_the_same_counter_of_two_services_is_added_up() -> None:
@@ -112,19 +113,19 @@ def test_a_histogram_becomes_cumulative() -> None:
 
 def test_processes_are_up_while_they_beat() -> None:
     clock = Clock()
-    told = _scheduler(clock)
-    told.expect(("scheduler", "guardian", "exporter"))
-    processes = Processes(told, tuple)
-    seen = Exposition(b"", tuple(processes.collect(_turn())))
+    states = _scheduler(clock)
+    states.expect(("scheduler", "guardian", "exporter"))
+    processes = ProcessesCollector(states, tuple)
+    seen = Exposition(b"", tuple(processes.collect(_context())))
     assert seen.labelled("pyrotorque_process_up") == {"scheduler": 1.0, "guardian": 0.0, "exporter": 1.0}
     clock.now += SILENT_AFTER + 1
-    seen = Exposition(b"", tuple(processes.collect(_turn())))
+    seen = Exposition(b"", tuple(processes.collect(_context())))
     assert seen.labelled("pyrotorque_process_up")["scheduler"] == 0.0
 
 
 def test_restarts_begin_with_zero_and_are_the_guardians() -> None:
-    told = Told(Clock())
-    told.expect(("watcher",))
+    states = ServiceStates(Clock())
+    states.expect(("watcher",))
     counted = Family(
         name="pyrotorque_process_restarts_total",
         kind="counter",
@@ -132,18 +133,18 @@ def test_restarts_begin_with_zero_and_are_the_guardians() -> None:
         labels=("process",),
         samples=(Sample(labels=("watcher",), value=3.0),),
     )
-    seen = Exposition(b"", tuple(Processes(told, tuple).collect(_turn())))
+    seen = Exposition(b"", tuple(ProcessesCollector(states, tuple).collect(_context())))
     assert seen.labelled("pyrotorque_process_restarts_total") == {"watcher": 0.0}
-    told.hear(live("guardian", TotalsReported(at=NOW, service="guardian", families=(counted,))))
-    seen = Exposition(b"", tuple(Processes(told, tuple).collect(_turn())))
+    states.receive(live("guardian", TotalsReported(at=NOW, service="guardian", families=(counted,))))
+    seen = Exposition(b"", tuple(ProcessesCollector(states, tuple).collect(_context())))
     assert seen.labelled("pyrotorque_process_restarts_total")["watcher"] == 3.0
 
 
 def test_services_on_different_configurations_are_counted() -> None:
-    told = Told(Clock())
+    states = ServiceStates(Clock())
     for service, digest in (("scheduler", "one"), ("watcher", "two")):
-        told.hear(live(service, _with_config(beat(service), digest)))
-    seen = Exposition(b"", tuple(Processes(told, tuple).collect(_turn())))
+        states.receive(live(service, _with_config(beat(service), digest)))
+    seen = Exposition(b"", tuple(ProcessesCollector(states, tuple).collect(_context())))
     assert seen.value("pyrotorque_configurations") == 2.0
 
 

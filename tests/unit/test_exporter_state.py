@@ -9,8 +9,8 @@ import pytest
 
 from pyrotorque.events import Delivery, Durable, Envelope, ServiceStateChanged, TorrentLoaded, TotalsReported
 from pyrotorque.store import Connection, Store, open_store
-from pyrotorque_exporter.state import MIGRATIONS, RECENT_MAX, Memory
-from pyrotorque_exporter.tracker_totals import Known, TrackerTotals, Traffic
+from pyrotorque_exporter.state import MIGRATIONS, RECENT_MAX, ExporterState
+from pyrotorque_exporter.tracker_totals import ItemTraffic, TrackerTotals, TrackerTraffic
 from tests.exporter_scene import HASH, families, recent
 
 
@@ -33,9 +33,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def _apply(store: Store, memory: Memory, *events: Durable) -> None:
+def _apply(store: Store, state: ExporterState, *events: Durable) -> None:
     for number, event in enumerate(events, 1):
-        memory.apply(PlainBus(store), Delivery(Envelope(source="watcher", epoch="e", seq=number), event), event)
+        state.apply(PlainBus(store), Delivery(Envelope(source="watcher", epoch="e", seq=number), event), event)
 
 
 def _loaded(number: int) -> TorrentLoaded:
@@ -45,51 +45,51 @@ def _loaded(number: int) -> TorrentLoaded:
 
 
 def test_events_are_counted_over_restarts(store: Store) -> None:
-    _apply(store, Memory(store), *(_loaded(number) for number in range(3)))
-    again = Memory(store)
+    _apply(store, ExporterState(store), *(_loaded(number) for number in range(3)))
+    again = ExporterState(store)
     _apply(store, again, _loaded(9))
-    assert Memory(store).event_counts() == {("watcher", "TorrentLoaded"): 4}
+    assert ExporterState(store).event_counts() == {("watcher", "TorrentLoaded"): 4}
 
 
 def test_what_happened_lately_is_remembered_and_bounded(store: Store) -> None:
-    memory = Memory(store)
-    _apply(store, memory, *(_loaded(number) for number in range(RECENT_MAX + 20)))
-    assert len(memory.recent) == RECENT_MAX
-    assert Memory(store).recent == memory.recent
-    assert memory.recent[-1] == _loaded(RECENT_MAX + 19)
+    state = ExporterState(store)
+    _apply(store, state, *(_loaded(number) for number in range(RECENT_MAX + 20)))
+    assert len(state.recent) == RECENT_MAX
+    assert ExporterState(store).recent == state.recent
+    assert state.recent[-1] == _loaded(RECENT_MAX + 19)
 
 
 def test_every_kind_of_event_comes_back_as_it_was(store: Store) -> None:
-    _apply(store, Memory(store), *recent())
-    assert Memory(store).recent == recent()
+    _apply(store, ExporterState(store), *recent())
+    assert ExporterState(store).recent == recent()
 
 
 def test_the_last_state_of_each_process_is_remembered(store: Store) -> None:
     changes = [ServiceStateChanged(at=1.0, service="watcher", state=state, before="") for state in ("FATAL", "RUNNING")]
-    _apply(store, Memory(store), *changes)
-    assert Memory(store).states() == {"watcher": "RUNNING"}
+    _apply(store, ExporterState(store), *changes)
+    assert ExporterState(store).states() == {"watcher": "RUNNING"}
 
 
 def test_last_totals_come_back(store: Store) -> None:
     totals = TotalsReported(at=1.0, service="scheduler", families=families())
-    Memory(store).keep_totals([totals])
-    assert Memory(store).last_totals() == [totals]
+    ExporterState(store).save_totals([totals])
+    assert ExporterState(store).last_totals() == [totals]
 
 
 def test_totals_of_another_version_are_forgotten(store: Store) -> None:
     store.db.execute("INSERT INTO last_totals VALUES ('scheduler', ?)", (b'{"type": "TotalsReported"}',))
-    assert Memory(store).last_totals() == []
+    assert ExporterState(store).last_totals() == []
 
 
 def test_tracker_traffic_comes_back_with_what_it_was_counted_from(store: Store) -> None:
     totals = TrackerTotals(10)
-    totals.take([("AA", 10, 0), ("BB", 5, 5)], {"AA": "x", "BB": "y"}, 0.0)
-    totals.take([("AA", 30, 2)], {"AA": "x"}, 1.0)
-    Memory(store).keep_trackers(totals.drain())
+    totals.update([("AA", 10, 0), ("BB", 5, 5)], {"AA": "x", "BB": "y"}, 0.0)
+    totals.update([("AA", 30, 2)], {"AA": "x"}, 1.0)
+    ExporterState(store).save_tracker_traffic(totals.drain())
     again = TrackerTotals(10)
-    Memory(store).restore(again)
-    assert again.take([("AA", 31, 2), ("BB", 6, 5)], {"AA": "x", "BB": "y"}, 2.0) == {
-        "x": Traffic(21, 2),
-        "y": Traffic(1, 0),
+    ExporterState(store).restore(again)
+    assert again.update([("AA", 31, 2), ("BB", 6, 5)], {"AA": "x", "BB": "y"}, 2.0) == {
+        "x": TrackerTraffic(21, 2),
+        "y": TrackerTraffic(1, 0),
     }
-    assert again.drain().items == {"AA": Known(31, 2), "BB": Known(6, 5)}
+    assert again.drain().items == {"AA": ItemTraffic(31, 2), "BB": ItemTraffic(6, 5)}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyrotorque_exporter.rtorrent_calls import Calls
+from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 from pyrotorque_exporter.tracker_names import REFRESH_AFTER, TrackerNames, domain, enabled_urls, host_of, tracker_name
 from tests.exporter_fakes import FakeRTorrent
 
@@ -40,7 +40,7 @@ SECRET = "0123456789abcdef0123456789abcdef"
         pytest.param(f"http://xn--h1ahnbr.xn--p1ai/{SECRET}", "xn--h1ahnbr.xn--p1ai", id="the same in ASCII"),
         pytest.param(f"http://{SECRET}\u3002tracker.org/", "tracker.org", id="an ideographic full stop"),
         pytest.param(f"HTTP://TRACKER.ORG./{SECRET}", "tracker.org", id="capitals and a last dot"),
-        pytest.param("http://256.1.1.1/announce", "none", id="no address, though it looks like one"),
+        pytest.param("http://256.1.1.1/announce", "none", id="no address, though it refreshes like one"),
         pytest.param("http://academictorrents2020.com/announce.php", "academictorrents2020.com", id="a long name"),
     ],
 )
@@ -91,7 +91,7 @@ def _fake(*items: tuple[str, str, str]) -> FakeRTorrent:
 
 
 def _learn(names: TrackerNames, fake: FakeRTorrent, hashes: list[str], now: float) -> dict[str, str]:
-    calls = Calls(fake, fake)
+    calls = RTorrentCalls(fake, fake)
     calls.begin(float("inf"))
     return dict(names.learn(calls, "trackers", hashes, now))
 

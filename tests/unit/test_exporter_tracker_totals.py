@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyrotorque_exporter.tracker_totals import REMEMBERED_FOR, Changes, Known, TrackerTotals, Traffic
+from pyrotorque_exporter.tracker_totals import (
+    REMEMBERED_FOR,
+    ItemTraffic,
+    TrackerTotals,
+    TrackerTraffic,
+    UnsavedTraffic,
+)
 
 
 @dataclass
@@ -15,16 +21,16 @@ class Days:
     limit: int = 10
     now: float = 0.0
     totals: TrackerTotals = field(init=False)
-    kept_items: dict[str, Known] = field(default_factory=dict[str, Known])
-    kept_totals: dict[str, Traffic] = field(default_factory=dict[str, Traffic])
+    kept_items: dict[str, ItemTraffic] = field(default_factory=dict[str, ItemTraffic])
+    kept_totals: dict[str, TrackerTraffic] = field(default_factory=dict[str, TrackerTraffic])
 
     def __post_init__(self) -> None:
         self.totals = TrackerTotals(self.limit)
 
-    def scrape(self, **items: tuple[str, int, int]) -> dict[str, Traffic]:
+    def scrape(self, **items: tuple[str, int, int]) -> dict[str, TrackerTraffic]:
         self.now += 60
         rows = [(name, up, down) for name, (_, up, down) in items.items()]
-        found = self.totals.take(rows, {name: item[0] for name, item in items.items()}, self.now)
+        found = self.totals.update(rows, {name: item[0] for name, item in items.items()}, self.now)
         self._keep(self.totals.drain())
         return found
 
@@ -33,7 +39,7 @@ class Days:
         self.totals.restore(self.kept_items, self.kept_totals)
         return self
 
-    def _keep(self, changes: Changes) -> None:
+    def _keep(self, changes: UnsavedTraffic) -> None:
         self.kept_totals |= changes.trackers
         for name, known in changes.items.items():
             if known is None:
@@ -43,26 +49,26 @@ class Days:
 
 
 def test_what_items_have_at_first_sight_is_not_counted() -> None:
-    assert Days().scrape(a=("x", 1000, 500)) == {"x": Traffic(0, 0)}
+    assert Days().scrape(a=("x", 1000, 500)) == {"x": TrackerTraffic(0, 0)}
 
 
 def test_growth_is_counted() -> None:
     days = Days()
     days.scrape(a=("x", 1000, 500))
-    assert days.scrape(a=("x", 1100, 520)) == {"x": Traffic(100, 20)}
+    assert days.scrape(a=("x", 1100, 520)) == {"x": TrackerTraffic(100, 20)}
 
 
 def test_an_item_that_is_loaded_later_counts_in_full() -> None:
     days = Days()
     days.scrape(a=("x", 1000, 0))
-    assert days.scrape(a=("x", 1000, 0), b=("y", 30, 40))["y"] == Traffic(30, 40)
+    assert days.scrape(a=("x", 1000, 0), b=("y", 30, 40))["y"] == TrackerTraffic(30, 40)
 
 
 def test_an_erased_item_takes_nothing_away() -> None:
     days = Days()
     days.scrape(a=("x", 0, 0), b=("x", 0, 0))
     days.scrape(a=("x", 70, 0), b=("x", 5, 0))
-    assert days.scrape(b=("x", 5, 0)) == {"x": Traffic(75, 0)}
+    assert days.scrape(b=("x", 5, 0)) == {"x": TrackerTraffic(75, 0)}
 
 
 def test_an_item_that_comes_back_is_not_counted_twice() -> None:
@@ -70,7 +76,7 @@ def test_an_item_that_comes_back_is_not_counted_twice() -> None:
     days.scrape(a=("x", 0, 0))
     days.scrape(a=("x", 70, 0))
     days.scrape()
-    assert days.scrape(a=("x", 80, 0)) == {"x": Traffic(80, 0)}
+    assert days.scrape(a=("x", 80, 0)) == {"x": TrackerTraffic(80, 0)}
 
 
 def test_an_item_that_is_gone_for_days_is_forgotten() -> None:
@@ -80,47 +86,47 @@ def test_an_item_that_is_gone_for_days_is_forgotten() -> None:
     days.now += REMEMBERED_FOR
     days.scrape()
     assert days.kept_items == {}
-    assert days.scrape(a=("x", 5, 0)) == {"x": Traffic(5, 0)}
+    assert days.scrape(a=("x", 5, 0)) == {"x": TrackerTraffic(5, 0)}
 
 
 def test_totals_that_fall_in_rtorrent_do_not_fall_here() -> None:
     days = Days()
     days.scrape(a=("x", 1000, 0))
     days.scrape(a=("x", 1500, 0))
-    assert days.scrape(a=("x", 1200, 0)) == {"x": Traffic(500, 0)}
-    assert days.scrape(a=("x", 1250, 0)) == {"x": Traffic(550, 0)}
+    assert days.scrape(a=("x", 1200, 0)) == {"x": TrackerTraffic(500, 0)}
+    assert days.scrape(a=("x", 1250, 0)) == {"x": TrackerTraffic(550, 0)}
 
 
 def test_a_restart_of_the_exporter_goes_on_counting() -> None:
     days = Days()
     days.scrape(a=("x", 1000, 0))
     days.scrape(a=("x", 1100, 0))
-    assert days.restart().scrape(a=("x", 1300, 0)) == {"x": Traffic(300, 0)}
+    assert days.restart().scrape(a=("x", 1300, 0)) == {"x": TrackerTraffic(300, 0)}
 
 
 def test_an_item_loaded_while_the_exporter_was_down_counts_in_full() -> None:
     days = Days()
     days.scrape(a=("x", 1000, 0))
-    assert days.restart().scrape(a=("x", 1000, 0), b=("x", 7, 0)) == {"x": Traffic(7, 0)}
+    assert days.restart().scrape(a=("x", 1000, 0), b=("x", 7, 0)) == {"x": TrackerTraffic(7, 0)}
 
 
 def test_trackers_beyond_the_limit_count_as_other_for_ever() -> None:
     days = Days(limit=2)
     days.scrape(a=("x", 0, 0), b=("y", 0, 0))
     found = days.scrape(a=("x", 1, 0), b=("y", 2, 0), c=("z", 4, 0), d=("w", 8, 0))
-    assert found == {"x": Traffic(1, 0), "y": Traffic(2, 0), "other": Traffic(12, 0)}
+    assert found == {"x": TrackerTraffic(1, 0), "y": TrackerTraffic(2, 0), "other": TrackerTraffic(12, 0)}
     assert days.totals.exceeded
 
 
 def test_what_could_not_be_written_is_drained_again_unless_it_is_newer() -> None:
     totals = TrackerTotals(10)
-    totals.take([("a", 1, 0), ("b", 1, 0)], {"a": "x", "b": "x"}, 0.0)
+    totals.update([("a", 1, 0), ("b", 1, 0)], {"a": "x", "b": "x"}, 0.0)
     lost = totals.drain()
-    totals.take([("a", 5, 0), ("b", 1, 0)], {"a": "x", "b": "x"}, 1.0)
-    totals.put_back(lost)
+    totals.update([("a", 5, 0), ("b", 1, 0)], {"a": "x", "b": "x"}, 1.0)
+    totals.restore_unsaved(lost)
     changes = totals.drain()
-    assert changes.items == {"a": Known(5, 0), "b": Known(1, 0)}
-    assert changes.trackers == {"x": Traffic(4, 0)}
+    assert changes.items == {"a": ItemTraffic(5, 0), "b": ItemTraffic(1, 0)}
+    assert changes.trackers == {"x": TrackerTraffic(4, 0)}
 
 
 @given(
@@ -135,7 +141,7 @@ def test_what_could_not_be_written_is_drained_again_unless_it_is_newer() -> None
 )
 def test_no_history_makes_a_counter_fall(scrapes: list[dict[str, tuple[str, int, int]]], restarts: set[int]) -> None:
     days = Days(limit=2)
-    before: dict[str, Traffic] = {}
+    before: dict[str, TrackerTraffic] = {}
     for number, items in enumerate(scrapes):
         if number in restarts:
             days.restart()

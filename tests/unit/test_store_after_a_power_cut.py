@@ -58,8 +58,8 @@ def opened_after(full: Path, folder: Path, name: str, size: int) -> tuple[Store,
 def test_a_log_that_was_cut_anywhere_leaves_the_first_commits_whole(full: Path, tmp_path: Path) -> None:
     chance, size = random.Random(7), (full / "db-wal").stat().st_size
     kept: list[int] = []
-    for turn, cut in enumerate(sorted(chance.randrange(size) for _ in range(40))):
-        store, outbox = opened_after(full, tmp_path / str(turn), "db-wal", cut)
+    for context, cut in enumerate(sorted(chance.randrange(size) for _ in range(40))):
+        store, outbox = opened_after(full, tmp_path / str(context), "db-wal", cut)
         told, done = told_and_done(store, outbox)
         assert told == done
         assert store.reset_reason is None
@@ -77,8 +77,8 @@ def test_a_log_that_was_cut_anywhere_leaves_the_first_commits_whole(full: Path, 
 
 def test_a_file_that_was_cut_anywhere_is_whole_or_set_aside_or_said_to_be_empty(full: Path, tmp_path: Path) -> None:
     chance, size = random.Random(11), (full / "db").stat().st_size
-    for turn, cut in enumerate([0, 1, 100, 4096, *(chance.randrange(size) for _ in range(20))]):
-        store, outbox = opened_after(full, tmp_path / str(turn), "db", cut)
+    for context, cut in enumerate([0, 1, 100, 4096, *(chance.randrange(size) for _ in range(20))]):
+        store, outbox = opened_after(full, tmp_path / str(context), "db", cut)
         told, done = told_and_done(store, outbox)
         assert told == done
         assert store.reset_reason or done == COUNT

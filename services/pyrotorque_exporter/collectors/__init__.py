@@ -6,23 +6,23 @@ from typing import Protocol
 
 from prometheus_client.core import Metric
 
-from pyrotorque_exporter.rtorrent_calls import Calls
+from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ScrapeContext:
     """One scrape: when it is, and how rTorrent is asked in it."""
 
     now: float
-    calls: Calls
+    calls: RTorrentCalls
 
 
-class Group(Protocol):
+class Collector(Protocol):
     """A group of metrics; text that is rendered already may stand in for metrics where there are very many."""
 
     @property
     def name(self) -> str: ...
     @property
-    def asks_rtorrent(self) -> bool: ...
+    def uses_rtorrent(self) -> bool: ...
 
-    def collect(self, turn: Turn) -> Iterable[Metric | str]: ...
+    def collect(self, context: ScrapeContext) -> Iterable[Metric | str]: ...

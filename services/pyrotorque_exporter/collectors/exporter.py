@@ -7,20 +7,20 @@ from importlib.metadata import PackageNotFoundError, version
 from prometheus_client import PlatformCollector, ProcessCollector
 from prometheus_client.core import Metric
 
-from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.families import labelled
 
 
-class Own:
+class ExporterCollector:
     """Version, and what prometheus_client knows of this process."""
 
     name = "scrape"
-    asks_rtorrent = False
+    uses_rtorrent = False
 
     def __init__(self) -> None:
         self._sources = (ProcessCollector(registry=None), PlatformCollector(registry=None))
 
-    def collect(self, turn: Turn) -> Iterator[Metric]:
+    def collect(self, context: ScrapeContext) -> Iterator[Metric]:
         values = {(_version(), platform.python_version()): 1.0}
         yield labelled("gauge", "pyrotorque_build_info", "Version of pyrotorque.", ("version", "python"), values)
         for source in self._sources:

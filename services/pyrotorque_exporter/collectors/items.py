@@ -6,7 +6,7 @@ from urllib.parse import unquote
 from prometheus_client.core import Metric
 
 from pyrotorque.item_stats import ItemLabel, ItemStat
-from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.families import single
 from pyrotorque_exporter.labels import escaped, label_value
 from pyrotorque_exporter.tracker_names import TrackerNames
@@ -14,11 +14,11 @@ from pyrotorque_exporter.tracker_names import TrackerNames
 Row = tuple[str, ...]
 
 
-class Items:
+class ItemsCollector:
     """One call for all attributes of the items of `view`; at most `limit` items are shown, the others counted."""
 
     name = "items"
-    asks_rtorrent = True
+    uses_rtorrent = True
 
     def __init__(
         self,
@@ -33,13 +33,13 @@ class Items:
         self._prefix, self._stats, self._labels = f"{prefix}item_", tuple(stats), tuple(labels)
         self._trackers, self._view, self._limit = trackers, view, limit
 
-    def collect(self, turn: Turn) -> Iterator[Metric | str]:
-        known = turn.calls.known
+    def collect(self, context: ScrapeContext) -> Iterator[Metric | str]:
+        known = context.calls.known
         stats = [stat for stat in self._stats if known(stat.command.partition("=")[0])]
         labels = [one for one in self._labels if not one.command or known(one.command.partition("=")[0])]
         asked = [one.command for one in labels if one.command]
         commands = ["d.hash=", *(stat.command for stat in stats), *asked]
-        rows = turn.calls.rows(self.name, self._view, commands)
+        rows = context.calls.rows(self.name, self._view, commands)
         shown = rows[: self._limit]
         yield single(
             "gauge",
@@ -47,14 +47,14 @@ class Items:
             "Items beyond items_max, which are not shown.",
             float(len(rows) - len(shown)),
         )
-        yield self._info(turn, labels, shown, len(stats) + 1)
+        yield self._info(context, labels, shown, len(stats) + 1)
         for column, stat in enumerate(stats, 1):
             yield _rendered(self._prefix + stat.name, stat, shown, column)
 
-    def _info(self, turn: Turn, labels: Sequence[ItemLabel], rows: Sequence[Row], column: int) -> str:
+    def _info(self, context: ScrapeContext, labels: Sequence[ItemLabel], rows: Sequence[Row], column: int) -> str:
         trackers: Mapping[str, str] = {}
         if any(not one.command for one in labels):
-            trackers = self._trackers.learn(turn.calls, self.name, [row[0] for row in rows], turn.now)
+            trackers = self._trackers.learn(context.calls, self.name, [row[0] for row in rows], context.now)
         name = f"{self._prefix}info"
         lines = [f"# HELP {name} Names of an item.\n# TYPE {name} gauge\n"]
         for row in rows:

@@ -1,4 +1,4 @@
-"""Group `processes`: which services live, what they cost, how often they ended, and the events they told."""
+"""Group `processes`: which services live, what they cost, how often they ended, and the events they states."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,37 +9,37 @@ from prometheus_client.core import Metric
 
 from pyrotorque.events import Family, Sample
 from pyrotorque_exporter import proc
-from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.collectors.services import is_of_processes
 from pyrotorque_exporter.families import by_label, from_services, labelled, single
-from pyrotorque_exporter.service_states import OURSELVES, Service, Told
+from pyrotorque_exporter.service_states import OURSELVES, ServiceState, ServiceStates
 
 REASONS: Final = ("ok", "error", "watchdog")
 
 
-class Processes:
+class ProcessesCollector:
     """Asks the kernel about each process that beats; how often they ended is what the guardian counts."""
 
     name = "processes"
-    asks_rtorrent = False
+    uses_rtorrent = False
 
     def __init__(
         self,
-        told: Told,
+        states: ServiceStates,
         own_families: Callable[[], tuple[Family, ...]],
         *,
         proc_folder: Path = proc.FOLDER,
         supervisor: int | None = None,
     ) -> None:
-        self._told, self._own, self._proc = told, own_families, proc_folder
+        self._states, self._own, self._proc = states, own_families, proc_folder
         self._supervisor = supervisor
 
-    def collect(self, turn: Turn) -> Iterator[Metric]:
-        services = self._told.snapshot()
-        up = {name: float(self._told.is_up(name)) for name in services}
+    def collect(self, context: ScrapeContext) -> Iterator[Metric]:
+        services = self._states.snapshot()
+        up = {name: float(self._states.is_up(name)) for name in services}
         yield by_label("gauge", "pyrotorque_process_up", "Whether a service lives.", "process", up)
         beats = {name: service.beat_at for name, service in services.items() if service.beat_at}
-        beats[OURSELVES] = turn.now
+        beats[OURSELVES] = context.now
         yield by_label(
             "gauge",
             "pyrotorque_process_heartbeat_timestamp_seconds",
@@ -54,12 +54,12 @@ class Processes:
             "pyrotorque_events_received_total",
             "Durable events applied, each exactly once.",
             ("source", "event"),
-            self._told.event_counts(),
+            self._states.event_counts(),
         )
-        counted = [*self._told.families(is_of_processes), *self._own(), *_begun(services)]
+        counted = [*self._states.families(is_of_processes), *self._own(), *_begun(services)]
         yield from from_services(counted)
 
-    def _pids(self, services: Mapping[str, Service], up: Mapping[str, float]) -> dict[str, int]:
+    def _pids(self, services: Mapping[str, ServiceState], up: Mapping[str, float]) -> dict[str, int]:
         pids = {
             name: service.heartbeat.pid
             for name, service in services.items()
@@ -87,7 +87,7 @@ class Processes:
             {name: one.cpu_seconds for name, one in found.items()},
         )
 
-    def _configuration(self, services: Mapping[str, Service], up: Mapping[str, float]) -> Iterator[Metric]:
+    def _configuration(self, services: Mapping[str, ServiceState], up: Mapping[str, float]) -> Iterator[Metric]:
         digests = {
             service.heartbeat.config
             for name, service in services.items()

@@ -8,23 +8,23 @@ from prometheus_client.core import Metric
 from pyrotorque.events import Family, Sample
 from pyrotorque.rtorrent import CallStats, Durations
 from pyrotorque.rtorrent.stats import BOUNDS
-from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.families import by_label, histogram, single
-from pyrotorque_exporter.rtorrent_calls import CALLS
+from pyrotorque_exporter.rtorrent_calls import CALL_NAMES
 
 
-class Rpc:
+class RpcCollector:
     """Shows what the connections counted, those of one scrape only after it."""
 
     name = "rpc"
-    asks_rtorrent = False
+    uses_rtorrent = False
 
     def __init__(self, prefix: str, stats: Callable[[], tuple[CallStats, ...]]) -> None:
         self._prefix, self._stats = f"{prefix}rpc_", stats
 
-    def collect(self, turn: Turn) -> Iterator[Metric]:
+    def collect(self, context: ScrapeContext) -> Iterator[Metric]:
         stats = self._stats()
-        requests, failures = Counter[str](dict.fromkeys(CALLS, 0)), Counter[str]()
+        requests, failures = Counter[str](dict.fromkeys(CALL_NAMES, 0)), Counter[str]()
         for one in stats:
             requests.update(_by_call(one.requests))
             failures.update(one.failures)
@@ -45,7 +45,9 @@ class Rpc:
             yield single("counter", self._prefix + name, help_text, float(total))
 
     def _durations(self, stats: tuple[CallStats, ...]) -> Metric:
-        samples = {name: _sample(name, [one for stat in stats if (one := stat.durations.get(name))]) for name in CALLS}
+        samples = {
+            name: _sample(name, [one for stat in stats if (one := stat.durations.get(name))]) for name in CALL_NAMES
+        }
         family = Family(
             name=f"{self._prefix}duration_seconds",
             kind="histogram",
@@ -65,8 +67,8 @@ def _sample(name: str, durations: list[Durations]) -> Sample:
 
 
 def _by_call(requests: Mapping[str, int]) -> Counter[str]:
-    """Calls without a label of ours (the list of commands, the mark of an incarnation) belong to the ping."""
+    """RTorrentCalls without a label of ours (the list of commands, the mark of an incarnation) belong to the ping."""
     counts = Counter[str]()
     for name, count in list(requests.items()):
-        counts[name if name in CALLS else "ping"] += count
+        counts[name if name in CALL_NAMES else "ping"] += count
     return counts

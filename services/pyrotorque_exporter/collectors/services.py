@@ -5,23 +5,23 @@ from typing import Final
 
 from prometheus_client.core import Metric
 
-from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.families import from_services
-from pyrotorque_exporter.service_states import Told
+from pyrotorque_exporter.service_states import ServiceStates
 
 PREFIXES: Final = {"queue": "pyrotorque_queue_", "watch": "pyrotorque_watch_", "jobs": "pyrotorque_job_"}
 
 
-class FromServices:
+class ServiceTotalsCollector:
     """The families whose names begin with a group's prefix; a family that cannot be shown spoils only this group."""
 
-    asks_rtorrent = False
+    uses_rtorrent = False
 
-    def __init__(self, name: str, told: Told) -> None:
-        self.name, self._told, self._prefix = name, told, PREFIXES[name]
+    def __init__(self, name: str, states: ServiceStates) -> None:
+        self.name, self._states, self._prefix = name, states, PREFIXES[name]
 
-    def collect(self, turn: Turn) -> Iterable[Metric]:
-        return from_services(self._told.families(lambda family: family.startswith(self._prefix)))
+    def collect(self, context: ScrapeContext) -> Iterable[Metric]:
+        return from_services(self._states.families(lambda family: family.startswith(self._prefix)))
 
 
 def is_of_processes(family: str) -> bool:

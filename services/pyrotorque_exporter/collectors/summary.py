@@ -7,10 +7,10 @@ from typing import Final
 
 from prometheus_client.core import Metric
 
-from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.command_metrics import number
 from pyrotorque_exporter.families import by_label, single
-from pyrotorque_exporter.rtorrent_calls import Calls
+from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 
 STATES: Final = ("hashing", "error", "stopped", "paused", "leeching", "seeding")
 # Not d.complete: it costs rTorrent three times as much, and is the same for items that are active.
@@ -59,21 +59,21 @@ def states(
     return {name: float((special | counts)[name]) for name in STATES}
 
 
-class Summary:
+class SummaryCollector:
     """One call that reads four fields of all items, and four that let rTorrent pick what is special."""
 
     name = "summary"
-    asks_rtorrent = True
+    uses_rtorrent = True
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
 
-    def collect(self, turn: Turn) -> Iterator[Metric]:
-        rows = self._rows(turn.calls, *EVERY)
-        started, hashing = self._by_view(turn.calls)
-        with_message = self._rows(turn.calls, *FLAGS, "d.is_open=", "d.hashing_failed=", where="d.message=")
-        failed = self._rows(turn.calls, *FLAGS, where="d.hashing_failed=")
-        connected = self._rows(turn.calls, *FLAGS, "d.peers_connected=", "d.down.rate=", where="d.peers_connected=")
+    def collect(self, context: ScrapeContext) -> Iterator[Metric]:
+        rows = self._rows(context.calls, *EVERY)
+        started, hashing = self._by_view(context.calls)
+        with_message = self._rows(context.calls, *FLAGS, "d.is_open=", "d.hashing_failed=", where="d.message=")
+        failed = self._rows(context.calls, *FLAGS, where="d.hashing_failed=")
+        connected = self._rows(context.calls, *FLAGS, "d.peers_connected=", "d.down.rate=", where="d.peers_connected=")
 
         closed = Counter[Flags](_flags(row) for row in with_message if row[4] == "0" and row[5] == "0")
         broken = closed + Counter[Flags](map(_flags, failed))
@@ -104,19 +104,19 @@ class Summary:
             _total(row[4] for row in connected),
         )
 
-    def _by_view(self, calls: Calls) -> tuple[int, Counter[Flags]]:
+    def _by_view(self, calls: RTorrentCalls) -> tuple[int, Counter[Flags]]:
         """How many items are started, and the flags of those that are hashed.
 
         rTorrent keeps both states by views of these names; reading the fields of all items would cost it 30 ms more.
         """
-        sizes = calls.ask(self.name, [("view.size", ("", "started")), ("view.size", ("", "hashing"))])
+        sizes = calls.multicall(self.name, [("view.size", ("", "started")), ("view.size", ("", "hashing"))])
         started, hashing = (number(size) for size in sizes)
         if started is None:
             started = len(self._rows(calls, "d.state=", where="d.state="))
         hashed = self._rows(calls, *FLAGS, where="d.hashing=") if hashing != 0 else ()
         return int(started), Counter[Flags](map(_flags, hashed))
 
-    def _rows(self, calls: Calls, *commands: str, where: str = "") -> Sequence[Row]:
+    def _rows(self, calls: RTorrentCalls, *commands: str, where: str = "") -> Sequence[Row]:
         return calls.rows(self.name, "main", commands, where=where)
 
     def _gauge(self, name: str, help_text: str, value: float) -> Metric:

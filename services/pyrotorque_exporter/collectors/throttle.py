@@ -5,45 +5,45 @@ from typing import Final
 
 from prometheus_client.core import Metric
 
-from pyrotorque_exporter.collectors import Turn
-from pyrotorque_exporter.command_metrics import Reading, number, read
+from pyrotorque_exporter.collectors import ScrapeContext
+from pyrotorque_exporter.command_metrics import CommandMetric, number, read
 from pyrotorque_exporter.families import Kind, by_label, single
-from pyrotorque_exporter.rtorrent_calls import Calls
+from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 
 TABLE: Final = (
-    Reading(
+    CommandMetric(
         "downloaded_bytes_total", "counter", ("throttle.global_down.total",), "Bytes received since rTorrent began"
     ),
-    Reading("uploaded_bytes_total", "counter", ("throttle.global_up.total",), "Bytes sent since rTorrent began"),
-    Reading("download_rate_bytes_per_second", "gauge", ("throttle.global_down.rate",), "Present download rate"),
-    Reading("upload_rate_bytes_per_second", "gauge", ("throttle.global_up.rate",), "Present upload rate"),
-    Reading(
+    CommandMetric("uploaded_bytes_total", "counter", ("throttle.global_up.total",), "Bytes sent since rTorrent began"),
+    CommandMetric("download_rate_bytes_per_second", "gauge", ("throttle.global_down.rate",), "Present download rate"),
+    CommandMetric("upload_rate_bytes_per_second", "gauge", ("throttle.global_up.rate",), "Present upload rate"),
+    CommandMetric(
         "download_rate_limit_bytes_per_second",
         "gauge",
         ("throttle.global_down.max_rate",),
         "Highest download rate, 0 is unlimited",
     ),
-    Reading(
+    CommandMetric(
         "upload_rate_limit_bytes_per_second",
         "gauge",
         ("throttle.global_up.max_rate",),
         "Highest upload rate, 0 is unlimited",
     ),
-    Reading("unchoked_downloads", "gauge", ("throttle.unchoked_downloads",), "Download slots in use"),
-    Reading("unchoked_uploads", "gauge", ("throttle.unchoked_uploads",), "Upload slots in use"),
-    Reading(
+    CommandMetric("unchoked_downloads", "gauge", ("throttle.unchoked_downloads",), "Download slots in use"),
+    CommandMetric("unchoked_uploads", "gauge", ("throttle.unchoked_uploads",), "Upload slots in use"),
+    CommandMetric(
         "unchoked_downloads_limit",
         "gauge",
         ("throttle.max_unchoked_downloads", "throttle.max_downloads.global"),
         "Download slots, 0 is unlimited",
     ),
-    Reading(
+    CommandMetric(
         "unchoked_uploads_limit",
         "gauge",
         ("throttle.max_unchoked_uploads", "throttle.max_uploads.global"),
         "Upload slots, 0 is unlimited",
     ),
-    Reading("listen_port", "gauge", ("network.listen.port",), "Port for peers, 0 is not listening"),
+    CommandMetric("listen_port", "gauge", ("network.listen.port",), "Port for peers, 0 is not listening"),
 )
 # (metric, command, what it is) for each named throttle; the limits come first, they tell which throttles there are.
 NAMED: Final = (
@@ -65,23 +65,23 @@ DHT: Final[tuple[tuple[str, Kind, tuple[str, ...], str], ...]] = (
 )
 
 
-class Throttle:
+class ThrottleCollector:
     """Reads rTorrent's global throttles, those of `names`, and the statistics of the DHT."""
 
     name = "throttle"
-    asks_rtorrent = True
+    uses_rtorrent = True
 
     def __init__(self, prefix: str, names: Sequence[str] = ()) -> None:
         self._prefix, self._names = prefix, tuple(names)
 
-    def collect(self, turn: Turn) -> Iterator[Metric]:
-        yield from read(turn.calls, self.name, self._prefix, TABLE, restricted=True)
-        yield from self._named(turn.calls)
-        yield from self._dht(turn.calls)
+    def collect(self, context: ScrapeContext) -> Iterator[Metric]:
+        yield from read(context.calls, self.name, self._prefix, TABLE, restricted=True)
+        yield from self._named(context.calls)
+        yield from self._dht(context.calls)
 
-    def _named(self, calls: Calls) -> Iterator[Metric]:
+    def _named(self, calls: RTorrentCalls) -> Iterator[Metric]:
         asked = [(command, ("", name)) for _, command, _ in NAMED for name in self._names]
-        answers = iter(calls.ask(self.name, asked, restricted=True))
+        answers = iter(calls.multicall(self.name, asked, restricted=True))
         there: set[str] = set()
         for metric, command, help_text in NAMED if self._names else ():
             numbers = {name: value for name in self._names if (value := number(next(answers))) is not None}
@@ -91,10 +91,10 @@ class Throttle:
             if values := {name: value for name, value in numbers.items() if name in there}:
                 yield by_label("gauge", self._prefix + metric, f"{help_text} ({command}).", "throttle", values)
 
-    def _dht(self, calls: Calls) -> Iterator[Metric]:
+    def _dht(self, calls: RTorrentCalls) -> Iterator[Metric]:
         if not calls.known("dht.statistics"):
             return
-        (answer,) = calls.ask(self.name, [("dht.statistics", ())], restricted=True)
+        (answer,) = calls.multicall(self.name, [("dht.statistics", ())], restricted=True)
         if not isinstance(answer, dict):
             return
         active = number(answer.get("active")) or 0.0

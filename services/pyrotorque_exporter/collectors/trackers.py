@@ -5,28 +5,28 @@ from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import Metric
 
-from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.families import Kind, by_label, single
-from pyrotorque_exporter.rtorrent_calls import Calls
+from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 from pyrotorque_exporter.tracker_names import TrackerNames
 from pyrotorque_exporter.tracker_totals import TrackerTotals
 
 
-class Trackers:
+class TrackersCollector:
     """One call over all items for what only grows, three that let rTorrent pick those with messages and traffic."""
 
     name = "trackers"
-    asks_rtorrent = True
+    uses_rtorrent = True
 
     def __init__(self, prefix: str, names: TrackerNames, totals: TrackerTotals) -> None:
         self._prefix, self._names, self._totals = f"{prefix}tracker_", names, totals
 
-    def collect(self, turn: Turn) -> Iterator[Metric]:
-        rows = turn.calls.rows(self.name, "main", ("d.hash=", "d.up.total=", "d.down.total=", "d.size_bytes="))
-        names = self._names.learn(turn.calls, self.name, [row[0] for row in rows], turn.now)
+    def collect(self, context: ScrapeContext) -> Iterator[Metric]:
+        rows = context.calls.rows(self.name, "main", ("d.hash=", "d.up.total=", "d.down.total=", "d.size_bytes="))
+        names = self._names.learn(context.calls, self.name, [row[0] for row in rows], context.now)
         trackers = {info_hash: names.get(info_hash, "other") for info_hash, *_ in rows}
         numbers = [(info_hash, int(up), int(down)) for info_hash, up, down, _ in rows]
-        totals = self._totals.take(numbers, trackers, turn.now)
+        totals = self._totals.update(numbers, trackers, context.now)
         labels = {info_hash: self._totals.label(tracker) for info_hash, tracker in trackers.items()}
         zero = dict.fromkeys(totals, 0.0)
 
@@ -34,9 +34,9 @@ class Trackers:
         for info_hash, _, _, size in rows:
             items[labels[info_hash]] += 1
             sizes[labels[info_hash]] += int(size)
-        with_message = self._summed(turn.calls, labels, "d.message=", count=True)
-        rates_up = self._summed(turn.calls, labels, "d.up.rate=")
-        rates_down = self._summed(turn.calls, labels, "d.down.rate=")
+        with_message = self._summed(context.calls, labels, "d.message=", count=True)
+        rates_up = self._summed(context.calls, labels, "d.up.rate=")
+        rates_down = self._summed(context.calls, labels, "d.down.rate=")
 
         yield self._family("items", "Items of a tracker", {**zero, **items})
         yield self._family("message_items", "Items of a tracker with a message (d.message)", {**zero, **with_message})
@@ -61,7 +61,7 @@ class Trackers:
         )
 
     def _summed(
-        self, calls: Calls, labels: Mapping[str, str], command: str, *, count: bool = False
+        self, calls: RTorrentCalls, labels: Mapping[str, str], command: str, *, count: bool = False
     ) -> dict[str, float]:
         """By tracker, the sum of `command` (or the number) of the items for which it is not 0 or empty."""
         sums = Counter[str]()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import Metric
 
-from pyrotorque_exporter.collectors import Turn
+from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.command_metrics import number
 from pyrotorque_exporter.families import by_label
 from pyrotorque_exporter.labels import label_value
@@ -12,20 +12,20 @@ from pyrotorque_exporter.labels import label_value
 LIMIT = 100
 
 
-class Views:
+class ViewsCollector:
     """Asks for the list of views, then for all sizes at once; names that begin with one of `exclude` are left out."""
 
     name = "views"
-    asks_rtorrent = True
+    uses_rtorrent = True
 
     def __init__(self, prefix: str, exclude: tuple[str, ...] = ("rtcontrol",)) -> None:
         self._prefix, self._exclude = prefix, exclude
 
-    def collect(self, turn: Turn) -> Iterator[Metric]:
-        (names,) = turn.calls.ask(self.name, [("view.list", ())])
+    def collect(self, context: ScrapeContext) -> Iterator[Metric]:
+        (names,) = context.calls.multicall(self.name, [("view.list", ())])
         shown = [str(name) for name in names if self._wanted(str(name))] if isinstance(names, list) else []
         shown = shown[:LIMIT]
-        sizes = turn.calls.ask(self.name, [("view.size", ("", name)) for name in shown])
+        sizes = context.calls.multicall(self.name, [("view.size", ("", name)) for name in shown])
         values = {
             label_value(name): size
             for name, answer in zip(shown, sizes, strict=True)
