@@ -178,7 +178,7 @@ def test_handled_metafiles_are_put_away(rtorrent: PrivateRTorrent, home: Path) -
 def job_of(settings: Settings, name: str, folder: Path) -> Any:
     (found,) = (job for job in settings.jobs if job.name == name)
     assert isinstance(found, CustomSettings)
-    context.enter(context.Surroundings(state_dir=folder / "state", url=settings.rtorrent.url))
+    context.set_context(context.JobContext(state_dir=folder / "state", url=settings.rtorrent.url))
     return job_class(found.handler, folder / "jobs")(JobConfig(config_of(found, settings)))
 
 

@@ -21,7 +21,7 @@ from tests.waiting import eventually
 def items(rtorrent: PrivateRTorrent) -> dict[str, str]:
     """Two stopped items: hashes by name."""
     client = RTorrent(rtorrent.url)
-    context.enter(context.Surroundings(url=rtorrent.url))
+    context.set_context(context.JobContext(url=rtorrent.url))
     made = {}
     for name in ("one", "two"):
         metafile = make_metafile(name, announce="udp://127.0.0.1:1/announce")
@@ -84,7 +84,7 @@ def test_a_dry_run_does_nothing(
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"action": "dance"}, "dance is none of start, stop"),
+        ({"action": "dance"}, "dance is not one of start, stop"),
         ({"action": "cull"}, "deletes data"),
         ({"action": "priority"}, "job.x.value is not set"),
         ({"action": "tag", "value": "{{nothing}}"}, "there is no field `nothing`"),
@@ -108,7 +108,7 @@ def test_a_command_is_run_for_each_item_in_order(items: dict[str, str], tmp_path
 def test_one_item_that_fails_does_not_keep_the_others_waiting(items: dict[str, str], tmp_path: Path) -> None:
     command = f"test {{{{name}}}} != one && touch {tmp_path}/{{{{name}}}}"
     job = ItemCommand(config(condition="name=/./", sort="name", command=command, shell=True))
-    with pytest.raises(UserError, match="1 of its items failed: one: /bin/sh left with exit status 1"):
+    with pytest.raises(UserError, match="1 of the items failed: one: /bin/sh exited with status 1"):
         job.run()
     assert (tmp_path / "two").exists()
 
@@ -117,7 +117,7 @@ def test_an_event_is_about_its_item_only(items: dict[str, str], tmp_path: Path) 
     job = ItemCommand(JobConfig(job_name="x", on=["TorrentCompleted"], command=f"touch {tmp_path}/{{{{name}}}}"))
     job.run(TorrentCompleted(at=0.0, info_hash=items["two"], name="two"))
     assert [path.name for path in tmp_path.iterdir()] == ["two"]
-    with pytest.raises(UserError, match="LoadFailed tells of no item"):
+    with pytest.raises(UserError, match="LoadFailed is not about an item"):
         job.run(LoadFailed(at=0.0, metafile="m", job="w", kind="io", reason="r"))
 
 

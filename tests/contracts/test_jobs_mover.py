@@ -16,7 +16,6 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
 from pyrotorque.jobs import JobConfig, context, move_journal, mover, tree_copy
-from pyrotorque.jobs.moving import placing
 from pyrotorque.rtorrent import RTorrent
 from tests.waiting import eventually
 
@@ -58,7 +57,7 @@ class Scene:
         return rows == [(self.hash, "1", "1", "0")]
 
     def job(self, **more: Any) -> mover.Mover:
-        context.enter(context.Surroundings(state_dir=self.folder / "state", url=self.client_url))
+        context.set_context(context.JobContext(state_dir=self.folder / "state", url=self.client_url))
         return mover.Mover(JobConfig({"job_name": "move", "schedule": "minute=*", **more}))
 
     @property
@@ -134,11 +133,11 @@ def killing(monkeypatch: pytest.MonkeyPatch, job: mover.Mover, at: int) -> Calla
 
         return counted
 
-    monkeypatch.setattr(mover, "rename", wrapped(placing.rename))
+    monkeypatch.setattr(mover, "rename_noreplace", wrapped(tree_copy.rename_noreplace))
     monkeypatch.setattr(mover, "copy_tree", wrapped(tree_copy.copy_tree))
     monkeypatch.setattr(mover, "remove_copied", wrapped(tree_copy.remove_copied))
-    monkeypatch.setattr(move_journal.Journal, "note", wrapped(move_journal.Journal.note))
-    monkeypatch.setattr(move_journal.Journal, "drop", wrapped(move_journal.Journal.drop))
+    monkeypatch.setattr(move_journal.MoveJournal, "write", wrapped(move_journal.MoveJournal.write))
+    monkeypatch.setattr(move_journal.MoveJournal, "remove", wrapped(move_journal.MoveJournal.remove))
     monkeypatch.setattr(job.rtorrent, "call", wrapped(job.rtorrent.call))
     return lambda: reached[0]
 
@@ -193,7 +192,7 @@ def test_nothing_is_overwritten(rtorrent: PrivateRTorrent, short_folder: Path, t
     scene = Scene(rtorrent, short_folder, target, multi=False)
     target.mkdir(parents=True)
     scene.final.write_text("precious")
-    with pytest.raises(UserError, match="is there already: nothing is overwritten"):
+    with pytest.raises(UserError, match="exists already and is not overwritten"):
         scene.job().run()
     assert scene.final.read_text() == "precious"
     assert scene.seeds()
@@ -207,9 +206,9 @@ def test_what_comes_in_the_way_during_the_move_is_not_overwritten_either(
 
     def late(source: Path, final: Path) -> None:
         final.write_text("precious")
-        placing.rename(source, final)
+        tree_copy.rename_noreplace(source, final)
 
-    monkeypatch.setattr(mover, "rename", late)
+    monkeypatch.setattr(mover, "rename_noreplace", late)
     with pytest.raises(UserError, match="cannot be moved"):
         scene.job().run()
     assert scene.final.read_text() == "precious"
@@ -220,7 +219,7 @@ def test_what_comes_in_the_way_during_the_move_is_not_overwritten_either(
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        ({"target": "relative/path"}, "no absolute path"),
+        ({"target": "relative/path"}, "not an absolute path"),
         ({"target": "/done/../etc"}, "without `..`"),
         ({"below": "/somewhere/else"}, "is not below /somewhere/else"),
     ],

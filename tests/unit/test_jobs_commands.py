@@ -55,7 +55,7 @@ def test_a_shell_never_reads_a_value(value: str) -> None:
 
 @pytest.mark.parametrize("text", ["echo '{{name}}'", "echo $(( {{name}} ))", "echo \\{{name}}", "echo ${{name}}"])
 def test_where_a_shell_cannot_take_a_value_it_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match="a value cannot stand"):
+    with pytest.raises(UserError, match="a value cannot be inserted"):
         ShellText(text)
 
 
@@ -83,10 +83,10 @@ def test_the_environment_of_a_command_is_what_is_usual_and_what_is_asked_for() -
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"command": "/bin/false"}, "/bin/false left with exit status 1"),
+        ({"command": "/bin/false"}, "/bin/false exited with status 1"),
         ({"command": "/nowhere/at all"}, "/nowhere/at cannot be run: No such file"),
-        ({"command": "/bin/sleep 60", "within": 0.2}, "did not end within 0.2 s, and was killed"),
-        ({"command": "exit 7", "shell": True}, "left with exit status 7"),
+        ({"command": "/bin/sleep 60", "within": 0.2}, "exceeded its deadline of 0.2 s and was killed"),
+        ({"command": "exit 7", "shell": True}, "exited with status 7"),
     ],
     ids=["status", "absent", "hangs", "shell"],
 )
@@ -192,7 +192,7 @@ def test_a_webhook_that_refuses_is_a_failed_run(hook: Hook, status: int, times: 
 
 
 def test_a_webhook_that_is_not_there_is_a_failed_run() -> None:
-    with pytest.raises(UserError, match="could not be told"):
+    with pytest.raises(UserError, match="did not respond"):
         Notify(config(url="http://127.0.0.1:1/", attempts=1)).run(EVENT)
 
 

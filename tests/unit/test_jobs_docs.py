@@ -10,8 +10,7 @@ from demo.group import REPOSITORY
 from pyrotorque import configuration
 from pyrotorque.events import Durable, LoadFailed
 from pyrotorque.jobs import JobConfig, context
-from pyrotorque.jobs.command import Command
-from pyrotorque.jobs.eventnames import namespace_of
+from pyrotorque.jobs.command import Command, event_namespace
 from pyrotorque.jobs.itemcommand import ItemCommand
 from pyrotorque.jobs.mover import Mover
 from pyrotorque.jobs.notify import Notify
@@ -77,12 +76,12 @@ def test_the_job_of_the_example_counts_and_remembers(
 
 
 def test_the_commands_of_the_examples(settings: Settings) -> None:
-    context.enter(context.Surroundings())
+    context.set_context(context.JobContext())
     backup = Command(config(settings, "backup"))
-    argv = backup._program._what.argv({})  # pyright: ignore[reportPrivateUsage]
+    argv = backup.program.arguments.argv({})
     assert argv == ["tar", "-C", "/var/torrent", "-czf", "/tmp/session.tar.gz", "session"]
     unpack = ItemCommand(config(settings, "unpack"))
-    argv = unpack._program._what.argv({"path": "/d/A b", "name": "A b"})  # pyright: ignore[reportPrivateUsage]
+    argv = unpack.program.arguments.argv({"path": "/d/A b", "name": "A b"})
     assert argv == ["unrar", "x", "-o-", "--", "/d/A b/A b.rar", "/var/unpacked/"]
 
 
@@ -97,10 +96,10 @@ def test_the_notification_of_the_example_says_what_happened(settings: Settings) 
     assert job.request(failed).data == b"LoadFailed /watch/a.torrentno"
 
 
-def test_every_setting_that_a_shipped_job_reads_is_told() -> None:
-    """A setting with an older name (`condition`, `matcher`) is told by the name that it has now."""
+def test_every_setting_that_a_shipped_job_reads_is_documented() -> None:
+    """A setting with an older name (`condition`, `matcher`) is documented by its current name."""
     code = "".join(file.read_text() for file in (REPOSITORY / "shared/pyrotorque/jobs").glob("*.py"))
-    read = set(re.findall(r'\b(?:required_text|text_of|truth_of|whole_of|seconds_of)\(config, "(\w+)"', code))
+    read = set(re.findall(r'\b(?:require_text|get_text|get_bool|get_count|get_seconds)\(config, "(\w+)"', code))
     assert len(read) > 12
     shipped = TEXT.partition("## Shipped jobs")[2]
     assert [
@@ -113,4 +112,4 @@ def test_the_table_of_events_names_all_fields() -> None:
         row = next(line for line in TEXT.splitlines() if f"`{kind.__name__}`" in line.partition("| ")[2].split("|")[0])
         for field in kind.__struct_fields__:
             assert field == "at" or f"`{field}`" in row, (kind.__name__, field)
-        assert set(namespace_of(None, "x")) >= set(kind.__struct_fields__)
+        assert set(event_namespace(None, "x")) >= set(kind.__struct_fields__)

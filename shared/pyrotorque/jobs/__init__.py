@@ -1,4 +1,4 @@
-"""Jobs of users: the base that they may build on, and the jobs that run users' commands; each in its own process.
+"""API for authors of jobs: the base class `Job`, and the shipped handlers as modules beside it.
 
 ```python
 from pyrotorque.jobs import Job
@@ -13,6 +13,6 @@ class Count(Job):
 
 from pyrotorque.errors import UserError
 from pyrotorque.jobs.base import Job
-from pyrotorque.jobs.jobconfig import JobConfig
+from pyrotorque.jobs.params import JobConfig
 
 __all__ = ["Job", "JobConfig", "UserError"]

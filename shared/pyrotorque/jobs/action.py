@@ -1,4 +1,4 @@
-"""Does one thing with each item that meets a condition: start, stop, close, delete, tag, set a priority, and so on."""
+"""Applies one action to each item that matches a condition: start, stop, delete, tag, set a priority, ..."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -7,10 +7,10 @@ from pyrotorque.errors import UserError
 from pyrotorque.items import Item
 from pyrotorque.jobs.arguments import compile_text
 from pyrotorque.jobs.item_job import ItemJob
-from pyrotorque.jobs.params import required_text, text_of
+from pyrotorque.jobs.params import get_text, require_text
 from pyrotorque.text import printable
 
-Call = tuple[str, tuple[str | int, ...]]
+RTorrentCall = tuple[str, tuple[str | int, ...]]
 
 _PLAIN: Final[Mapping[str, tuple[str, ...]]] = {
     "start": ("d.start",),
@@ -26,25 +26,25 @@ _WITH_VALUE: Final = ("priority", "throttle", "custom", "tag", "untag")
 _ALIASES: Final = {"erase": "delete", "check": "hash_check", "set_prio": "priority", "set_throttle": "throttle",
                    "set_custom": "custom", "flush": "save"}  # fmt: skip
 _NAMES: Final = (*_PLAIN, "ignore", "unignore", *_WITH_VALUE)
-_REFUSED: Final = {
-    "cull": "deletes data, which a job does not do unasked: use `delete` and remove the data yourself",
-    "purge": "deletes data, which a job does not do unasked: use `delete` and remove the data yourself",
+_UNSUPPORTED: Final = {
+    "cull": "deletes data, which jobs do not support: use `delete` and remove the data yourself",
+    "purge": "deletes data, which jobs do not support: use `delete` and remove the data yourself",
 }
 
 
 class Action(ItemJob):
-    """`action` names what to do; `value` (or pyrosimple's `args`) is a template over the item's fields where needed."""
+    """`action` names the action; `value` (or pyrosimple's `args`) is a template over the item's fields."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
-        given = required_text(config, "action").lower()
-        self.action = _ALIASES.get(given, given)
+        name = require_text(config, "action").lower()
+        self.action = _ALIASES.get(name, name)
         if self.action not in _NAMES:
-            reason = _REFUSED.get(given, f"is none of {', '.join(_NAMES)}")
-            raise UserError(f"job.{self.name}.action: {printable(given)} {reason}")
-        self._value = compile_text(text_of(config, "value", "args"))
-        if self.action in _WITH_VALUE and not text_of(config, "value", "args"):
-            raise UserError(f"job.{self.name}.value is not set: {self.action} needs one")
+            reason = _UNSUPPORTED.get(name, f"is not one of {', '.join(_NAMES)}")
+            raise UserError(f"job.{self.name}.action: {printable(name)} {reason}")
+        self._value = compile_text(get_text(config, "value", "args"))
+        if self.action in _WITH_VALUE and not get_text(config, "value", "args"):
+            raise UserError(f"job.{self.name}.value is not set: action {self.action} needs it")
         self.needed = self.check_fields(self._value.fields - {"job_name"}) | {"tagged", "is_active"}
 
     def run_item(self, item: Item) -> None:
@@ -57,17 +57,17 @@ class Action(ItemJob):
             self.rtorrent.call(method, str(item["hash"]), *params)
         self.log.info("%s: %s", printable(shown), printable(str(item["name"])))
 
-    def calls(self, item: Item, value: str) -> list[Call]:
-        """What rTorrent is told; raises UserError for a value that is none."""
+    def calls(self, item: Item, value: str) -> list[RTorrentCall]:
+        """The rTorrent commands for this action; raises UserError for an invalid value."""
         match self.action:
             case "ignore" | "unignore":
                 return [("d.ignore_commands.set", (int(self.action == "ignore"),))]
             case "priority":
                 if value not in ("0", "1", "2", "3"):
-                    raise UserError(f"a priority is 0, 1, 2 or 3, not {value!r}")
+                    raise UserError(f"the priority must be 0, 1, 2 or 3, not {value!r}")
                 return [("d.priority.set", (int(value),)), ("d.update_priorities", ())]
             case "throttle":
-                change: Call = ("d.throttle_name.set", ("" if value.upper() == "NONE" else value,))
+                change: RTorrentCall = ("d.throttle_name.set", ("" if value.upper() == "NONE" else value,))
                 # rTorrent changes the throttle of an item only while it is not active.
                 return [("d.stop", ()), change, ("d.start", ())] if item["is_active"] else [change]
             case "custom":

@@ -1,7 +1,7 @@
-"""Argument vectors from templates: a value that is inserted is always one argument's text, and never a command.
+"""Argument vectors from templates: an inserted value is always text of one argument, never a command.
 
-With `shell` a value travels as a positional parameter of `sh -c` and only `"${1}"` stands in the text: no shell ever
-reads the value itself, whatever it holds.
+With `shell`, values are positional parameters of `sh -c`, and the command text contains only `"${1}"`: no shell parses
+the value itself.
 """
 
 import shlex
@@ -17,12 +17,12 @@ from pyrotorque.text import printable
 Quote = Literal["", "'", '"']
 
 _OPEN, _CLOSE = "{{", "}}"
-# A character of Unicode's private use stands for a template expression while the text is split into words.
-_FIRST_STANDIN: Final = 0xF0000
+# Characters of Unicode's private use area replace template expressions while the text is split into words.
+_FIRST_PLACEHOLDER: Final = 0xF0000
 
 
 def compile_text(text: str, *, templates: Path | None = None) -> Template:
-    """A template whose expressions may stand anywhere, unlike in `compile_template`: `--name={{name}}`."""
+    """Like `compile_template`, but expressions may be anywhere in the text: `--name={{name}}`."""
     source = text.strip()
     if _OPEN in source and not source.startswith((_OPEN, "file:")):
         source = "{{#}}" + source
@@ -30,12 +30,12 @@ def compile_text(text: str, *, templates: Path | None = None) -> Template:
 
 
 class Vector:
-    """A program and its arguments, each a template of its own: blanks in values do not split them."""
+    """A program and its arguments, each a separate template: spaces in values do not split arguments."""
 
     def __init__(self, text: str) -> None:
         self._words = [compile_text(word) for word in words(text)]
         if not self._words:
-            raise UserError("the command is empty: say which program to run")
+            raise UserError("the command is empty: it must name the program to run")
         self.fields: frozenset[str] = frozenset[str]().union(*(word.fields for word in self._words))
 
     def argv(self, namespace: Mapping[str, object]) -> list[str]:
@@ -43,12 +43,12 @@ class Vector:
 
 
 class ShellText:
-    """A text for `sh -c`; raises UserError where a value would stand at a place that cannot take one."""
+    """A command text for `sh -c`; raises UserError if a value is inserted where that would not be safe."""
 
     def __init__(self, text: str) -> None:
         self._template = compile_text(text)
         if not text.strip():
-            raise UserError("the command is empty: say what the shell is to do")
+            raise UserError("the command is empty: it must contain a shell command")
         self.fields = self._template.fields
         for pieces in self._template.shapes():
             _placed(pieces)
@@ -59,12 +59,12 @@ class ShellText:
 
 
 def compile_command(text: str, *, shell: bool) -> Vector | ShellText:
-    """What to run, from the text of a setting."""
+    """The compiled text of the setting `command`."""
     return ShellText(text) if shell else Vector(text)
 
 
 def words(text: str) -> list[str]:
-    """The words of a command line, by a shell's quotes; what stands between `{{` and `}}` is never split."""
+    """The words of a command line, with shell quoting; text between `{{` and `}}` is never split."""
     kept: list[str] = []
     parts: list[str] = []
     rest = text
@@ -72,28 +72,28 @@ def words(text: str) -> list[str]:
         before, _, rest = rest.partition(_OPEN)
         inside, closed, rest = rest.partition(_CLOSE)
         if not closed:
-            raise TemplateError(f"a {_OPEN} is not closed in {printable(text)}")
-        parts += [before, chr(_FIRST_STANDIN + len(kept))]
+            raise TemplateError(f"unclosed {_OPEN} in {printable(text)}")
+        parts += [before, chr(_FIRST_PLACEHOLDER + len(kept))]
         kept.append(_OPEN + inside + _CLOSE)
     try:
         split = shlex.split("".join(parts) + rest)
     except ValueError as error:
         raise UserError(f"the command cannot be split into words: {str(error).lower()}") from error
-    standins = {_FIRST_STANDIN + number: expression for number, expression in enumerate(kept)}
-    return [word.translate(standins) for word in split]
+    placeholders = {_FIRST_PLACEHOLDER + number: expression for number, expression in enumerate(kept)}
+    return [word.translate(placeholders) for word in split]
 
 
 def _placed(pieces: list[Piece]) -> tuple[str, list[str]]:
-    """The shell's text with parameters in place of values, and the values."""
+    """The shell text with a parameter in place of each value, and the values."""
     text: list[str] = []
     values: list[str] = []
     quote: Quote = ""
     for piece in pieces:
         if isinstance(piece, Inserted):
             if quote == "'":
-                raise UserError("a value cannot stand between single quotes of a shell command: use double quotes")
+                raise UserError("a value cannot be inserted between single quotes in a shell command: use double ones")
             if text and text[-1].endswith(("\\", "$")):
-                raise UserError("a value cannot stand right after a \\ or $ of a shell command")
+                raise UserError("a value cannot be inserted directly after a \\ or $ in a shell command")
             values.append(piece.text)
             parameter = f"${{{len(values)}}}"
             text.append(parameter if quote else f'"{parameter}"')
@@ -102,12 +102,12 @@ def _placed(pieces: list[Piece]) -> tuple[str, list[str]]:
             text.append(piece)
     whole = "".join(text)
     if values and "((" in whole:
-        raise UserError("a value cannot stand in a shell command with `((`: arithmetic would evaluate it")
+        raise UserError("a value cannot be inserted in a shell command with `((`: shell arithmetic would evaluate it")
     return whole, values
 
 
 def _quote_after(text: str, quote: Quote) -> Quote:
-    """Which quote is open after the author's words; a wrong guess costs a split word, never an injection."""
+    """The quote that is open after `text`; a wrong guess can split a word, but never inject a command."""
     escaped = False
     for char in text:
         if escaped:
@@ -123,5 +123,5 @@ def _quote_after(text: str, quote: Quote) -> Quote:
 
 def _without_nul(text: str) -> str:
     if "\0" in text:
-        raise TemplateError("a value with a NUL byte cannot be an argument of a command")
+        raise TemplateError("a value with a NUL byte cannot be a command argument")
     return text

@@ -1,4 +1,4 @@
-"""What a job finds around it in its process: rTorrent's address, folders, and the way to its scheduler."""
+"""The context of a job in its process: rTorrent's address, folders, and where its reports go."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from pyrotorque.fields.field import Field
 
 
-def _unheard(_: JobReported) -> None:
+def _discard(_: JobReported) -> None:
     pass
 
 
 @dataclass
-class Surroundings:
-    """Outside of a worker (in a test of a job, say) there is nobody to publish to, and no rTorrent."""
+class JobContext:
+    """The defaults hold outside of a worker, for example in a test of a job: no rTorrent, reports are discarded."""
 
     config_dir: Path | None = None
     state_dir: Path | None = None
@@ -28,11 +28,11 @@ class Surroundings:
     read_timeout: float = 10.0
     aliases: Mapping[str, str] = field(default_factory=dict[str, str])
     traits_by_alias: Mapping[str, str] = field(default_factory=dict[str, str])
-    publish: Callable[[JobReported], None] = _unheard
+    publish: Callable[[JobReported], None] = _discard
     _custom: "CustomFieldWorker | None" = None
 
     def custom_worker(self) -> "CustomFieldWorker | None":
-        """The process of the user's config.py, where there is one."""
+        """The process of the user's config.py; None without that file."""
         if self._custom is None and self.config_dir is not None and (self.config_dir / "config.py").exists():
             from pyrotorque.customfields import CustomFieldWorker
 
@@ -45,18 +45,18 @@ class Surroundings:
 
     def state_dir_of(self, job: str) -> Path:
         if self.state_dir is None:
-            raise RuntimeError("this job does not run in a worker: it has no state folder")
+            raise RuntimeError("this job does not run in a worker process: it has no state folder")
         return self.state_dir / "jobs" / quote(job, safe="")
 
 
-_current = Surroundings()
+_current = JobContext()
 
 
-def current() -> Surroundings:
+def current_context() -> JobContext:
     return _current
 
 
-def enter(surroundings: Surroundings) -> None:
-    """Make them those of the job that is made next."""
+def set_context(context: JobContext) -> None:
+    """Use `context` for jobs that are constructed from now on."""
     global _current
-    _current = surroundings
+    _current = context

@@ -1,4 +1,4 @@
-"""What jobs about items share: which items, in which order, and one that fails does not keep the others waiting."""
+"""Base of jobs that act on items: choice, order and limit; a failed item does not stop the remaining ones."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,16 +9,16 @@ from pyrotorque.events import Event
 from pyrotorque.fields import field
 from pyrotorque.items import Item
 from pyrotorque.jobs.base import Job
-from pyrotorque.jobs.params import text_of, whole_of
+from pyrotorque.jobs.params import get_count, get_text
 from pyrotorque.text import printable
 
-_TOLD_MAX = 5
+_ERRORS_SHOWN = 5
 
 
 class ItemJob(Job):
-    """`condition` (or pyrosimple's `matcher`) chooses the items of `view`; `sort` orders, `limit` bounds them.
+    """`condition` (or pyrosimple's `matcher`) chooses items of `view`; `sort` orders them, `limit` bounds their number.
 
-    For an event only the item of the event is taken, where it meets the condition.
+    For an event, only the event's item is processed, if it matches the condition.
     """
 
     needed: frozenset[str] = frozenset()
@@ -26,16 +26,16 @@ class ItemJob(Job):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
-        text = text_of(config, "condition", "matcher")
+        text = get_text(config, "condition", "matcher")
         self.chosen: Condition | None = self.condition(text) if text else None
         if self.chosen is None and not config.get("on"):
             raise UserError(
-                f"job.{self.name}.condition is not set: say which items are meant, for example is_complete=yes"
+                f"job.{self.name}.condition is not set: it must choose the items, for example is_complete=yes"
             )
-        self.view = text_of(config, "view") or "main"
-        sort = text_of(config, "sort", "sort_fields")
+        self.view = get_text(config, "view") or "main"
+        sort = get_text(config, "sort", "sort_fields")
         self._order = parse_sort(sort) if sort else None
-        self._limit = whole_of(config, "limit")
+        self._limit = get_count(config, "limit")
 
     def run(self, event: Event | None = None) -> None:
         failed: list[str] = []
@@ -46,11 +46,11 @@ class ItemJob(Job):
                 failed.append(f"{printable(str(item['name']))}: {error}")
                 self.log.error("%s", failed[-1])
         if failed:
-            more = f" and {len(failed) - _TOLD_MAX} more" if len(failed) > _TOLD_MAX else ""
-            raise UserError(f"{len(failed)} of its items failed: {'; '.join(failed[:_TOLD_MAX])}{more}")
+            more = f" and {len(failed) - _ERRORS_SHOWN} more" if len(failed) > _ERRORS_SHOWN else ""
+            raise UserError(f"{len(failed)} of the items failed: {'; '.join(failed[:_ERRORS_SHOWN])}{more}")
 
     def run_item(self, item: Item) -> None:
-        raise NotImplementedError(f"{type(self).__name__} does nothing with an item")
+        raise NotImplementedError(f"{type(self).__name__} has no run_item()")
 
     def due(self, event: Event | None) -> list[Item]:
         """The items of this run."""
@@ -58,7 +58,7 @@ class ItemJob(Job):
         if event is not None:
             info_hash = getattr(event, "info_hash", None)
             if info_hash is None:
-                raise UserError(f"{type(event).__name__} tells of no item")
+                raise UserError(f"{type(event).__name__} is not about an item")
             this = self.condition(f"hash={info_hash}")
             wanted = this if wanted is None else this.also(wanted)
         fields = {"name", *self.needed, *(self._order.fields if self._order else ())}
@@ -67,7 +67,7 @@ class ItemJob(Job):
         return list(ordered)[: self._limit or None]
 
     def check_fields(self, names: Iterable[str]) -> frozenset[str]:
-        """Those names, when all of them are fields of an item; ConditionError for the first that is none."""
+        """`names`, if all of them are fields of an item; raises ConditionError for the first that is not."""
         for name in names:
             if name not in self._table and field(name) is None:
                 raise ConditionError(f"there is no field `{printable(name)}`; all fields are in docs/conditions.md")

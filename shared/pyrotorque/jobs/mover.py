@@ -1,7 +1,7 @@
-"""Moves the data of complete items to where they belong: compared before anything is removed, never over anything.
+"""Moves the data of complete items to their target folder: compared before removal, never overwriting anything.
 
-The item keeps seeding while its data is copied to another disk, and is closed only for the switch. A kill at any moment
-is taken up by the next run, which is why this job needs a schedule.
+The item keeps seeding while its data is copied to another disk, and is closed only for the switch. The next run
+continues after a kill at any moment, which is why this job needs a schedule.
 """
 
 import errno
@@ -18,52 +18,60 @@ from pyrotorque.events import Event
 from pyrotorque.items import Item
 from pyrotorque.jobs.arguments import compile_text
 from pyrotorque.jobs.item_job import ItemJob
-from pyrotorque.jobs.move_journal import Journal, Move, path_hex, sync_folder
-from pyrotorque.jobs.moving.placing import rename
-from pyrotorque.jobs.params import text_of
-from pyrotorque.jobs.tree_copy import OutOfTime, copy_tree, is_copied, remove_copied, remove_tree
+from pyrotorque.jobs.move_journal import Move, MoveJournal, path_hex
+from pyrotorque.jobs.params import get_text
+from pyrotorque.jobs.tree_copy import (
+    CopyDeadline,
+    copy_tree,
+    is_copied,
+    remove_copied,
+    remove_tree,
+    rename_noreplace,
+    sync_folder,
+)
 from pyrotorque.text import printable
 
 _CONDITION: Final = "is_complete=yes custom_targetdir=/./"
 _TARGET: Final = "{{custom_targetdir}}"
-_OF_TIMEOUT: Final = 0.8
+_SHARE_OF_TIMEOUT: Final = 0.8
+_ERRORS_SHOWN: Final = 5
 
 
 class Mover(ItemJob):
-    """`target` is a template for the folder that is to hold the data, by default the custom value `targetdir`.
+    """`target` is a template for the folder that receives the data, by default the custom value `targetdir`.
 
-    `below` names folders (separated by `:`) outside of which nothing is moved.
+    `below` names folders (separated by `:`); a target outside of them is an error.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        target = text_of(config, "target") or _TARGET
-        chosen = text_of(config, "condition", "matcher") or (_CONDITION if target == _TARGET else "is_complete=yes")
+        target = get_text(config, "target") or _TARGET
+        chosen = get_text(config, "condition", "matcher") or (_CONDITION if target == _TARGET else "is_complete=yes")
         super().__init__({**config, "condition": chosen})
         if not config.get("schedule"):
-            raise UserError(f"job.{self.name}.schedule is not set: what was interrupted goes on at its times")
+            raise UserError(f"job.{self.name}.schedule is not set: interrupted moves continue at its times")
         self._target = compile_text(target)
         paths = frozenset(("path", "is_multi_file", "is_complete"))
         self.needed = self.check_fields(self._target.fields - {"job_name"}) | paths
-        self._below = [Path(part).expanduser() for part in text_of(config, "below").split(":") if part]
-        self._time = float(config.get("timeout", 0.0) or 0.0) * _OF_TIMEOUT or float("inf")
-        self._until = float("inf")
+        self._below = [Path(part).expanduser() for part in get_text(config, "below").split(":") if part]
+        self._time = float(config.get("timeout", 0.0) or 0.0) * _SHARE_OF_TIMEOUT or float("inf")
+        self._deadline = float("inf")
 
     def run(self, event: Event | None = None) -> None:
-        self._until = time.monotonic() + self._time
-        self._journal = Journal(self.state_dir)
+        self._deadline = time.monotonic() + self._time
+        self._journal = MoveJournal(self.state_dir)
         failed: list[str] = []
         try:
             for move in list(self._journal.moves()):
                 try:
-                    self._go_on(move)
+                    self._resume(move)
                 except (PyrotorqueError, OSError) as error:
                     failed.append(f"{move.name}: {error}")
                     self.log.error("%s", failed[-1])
             super().run(event)
-        except OutOfTime:
-            self.log.info("the time for one run is up: the next one goes on (job.%s.timeout)", self.name)
+        except CopyDeadline:
+            self.log.info("the time of this run is used up; the next run continues (see job.%s.timeout)", self.name)
         if failed:
-            raise UserError(f"{len(failed)} moves that had begun failed: {'; '.join(failed[:5])}")
+            raise UserError(f"{len(failed)} unfinished moves failed: {'; '.join(failed[:_ERRORS_SHOWN])}")
 
     def run_item(self, item: Item) -> None:
         info_hash, name = str(item["hash"]), printable(str(item["name"]))
@@ -77,9 +85,9 @@ class Mover(ItemJob):
         if not os.path.lexists(source):
             raise UserError(f"its data {printable(str(source))} is not on this machine")
         if os.path.lexists(final):
-            raise UserError(f"{printable(str(final))} is there already: nothing is overwritten")
+            raise UserError(f"{printable(str(final))} exists already and is not overwritten")
         if final.is_relative_to(source):
-            raise UserError(f"{printable(str(final))} lies inside of its data")
+            raise UserError(f"the target {printable(str(final))} is inside of its own data")
         if self.dry_run:
             self.log.info("would move %s to %s", name, printable(str(final)))
             return
@@ -90,25 +98,25 @@ class Mover(ItemJob):
             final_hex=path_hex(final),
             multi_file=bool(item["is_multi_file"]),
         )
-        self._journal.note(move)
+        self._journal.write(move)
         try:
-            self._go_on(move)
+            self._resume(move)
         except OSError as error:
             raise UserError(f"cannot be moved to {printable(str(final))}: {error.strerror or error}") from error
 
     def checked(self, target: str) -> Path:
-        """The folder, when data may be moved there."""
+        """The target folder, if data may be moved there."""
         path = Path(target)
         if not path.is_absolute() or ".." in path.parts:
-            raise UserError(f"the target {printable(target)} is no absolute path without `..`")
+            raise UserError(f"the target {printable(target)} is not an absolute path without `..`")
         if self._below and not any(path.is_relative_to(folder) for folder in self._below):
             raise UserError(f"the target {printable(target)} is not below {':'.join(map(str, self._below))}")
         return path
 
-    def _go_on(self, move: Move) -> None:
-        """Take up a move wherever it is; each step may be repeated."""
-        if not self._is_known(move):
-            self._forget(move)
+    def _resume(self, move: Move) -> None:
+        """Continue a move from its phase; each step is idempotent."""
+        if not self._is_loaded(move):
+            self._abandon(move)
             return
         if move.phase == "copying":
             move = self._prepare(move)
@@ -116,34 +124,34 @@ class Mover(ItemJob):
             move = self._switch(move)
         if move.phase == "cleaning":
             copied = move.by_copy and os.path.lexists(move.source)
-            for left in remove_copied(move.source, move.final) if copied else ():
-                self.log.warning("left behind, it is not in the copy: %s", printable(str(left)))
-            self._journal.drop(move)
+            for kept in remove_copied(move.source, move.final) if copied else ():
+                self.log.warning("kept %s: the copy does not have it", printable(str(kept)))
+            self._journal.remove(move)
             self.log.info("moved %s to %s", move.name, printable(str(move.final)))
 
     def _prepare(self, move: Move) -> Move:
-        """Have all data on the target's disk, beside its final place; on the same disk there is nothing to do."""
+        """Copy the data to the target's disk, beside its final path; nothing to do on the same disk."""
         move.final.parent.mkdir(parents=True, exist_ok=True)
         by_copy = move.by_copy or move.source.lstat().st_dev != move.final.parent.stat().st_dev
         if by_copy:
-            copy_tree(move.source, move.aside, self._pause)
+            copy_tree(move.source, move.partial, self._check_deadline)
         started = self.rtorrent.call("d.state", move.info_hash) == 1
         move = msgspec.structs.replace(move, phase="switching", by_copy=by_copy, started=started)
-        self._journal.note(move)
+        self._journal.write(move)
         return move
 
     def _switch(self, move: Move) -> Move:
-        """Close the item, put the data into its place, tell rTorrent, start it again."""
+        """Close the item, rename the data to its final path, set the path in rTorrent, start the item again."""
         for command in ("d.stop", "d.close", "d.save_full_session"):
             self.rtorrent.call(command, move.info_hash)
-        origin = move.aside if move.by_copy else move.source
+        origin = move.partial if move.by_copy else move.source
         if os.path.lexists(origin):
             try:
                 if move.by_copy and not is_copied(move.source, origin):
-                    raise UserError("its data changed after it was copied; it is copied again")
-                rename(origin, move.final)
+                    raise UserError("its data changed after the copy; copying it again")
+                rename_noreplace(origin, move.final)
             except (OSError, UserError) as error:
-                self._step_back(move, error)
+                self._revert(move, error)
                 raise
             sync_folder(move.final.parent)
         elif not os.path.lexists(move.final):
@@ -156,34 +164,34 @@ class Mover(ItemJob):
         if move.started:
             self.rtorrent.call("d.start", move.info_hash)
         move = msgspec.structs.replace(move, phase="cleaning")
-        self._journal.note(move)
+        self._journal.write(move)
         return move
 
-    def _step_back(self, move: Move, error: Exception) -> None:
-        """The switch cannot be made: the item runs on where it was."""
+    def _revert(self, move: Move, error: Exception) -> None:
+        """The switch failed: start the item again where it was."""
         if move.started:
             self.rtorrent.call("d.start", move.info_hash)
         if isinstance(error, FileExistsError):
-            remove_tree(move.aside)
-            self._journal.drop(move)
+            remove_tree(move.partial)
+            self._journal.remove(move)
         else:
-            over_disks = isinstance(error, OSError) and error.errno == errno.EXDEV
-            back = msgspec.structs.replace(move, phase="copying", by_copy=move.by_copy or over_disks)
-            self._journal.note(back)
+            other_disk = isinstance(error, OSError) and error.errno == errno.EXDEV
+            back = msgspec.structs.replace(move, phase="copying", by_copy=move.by_copy or other_disk)
+            self._journal.write(back)
 
-    def _is_known(self, move: Move) -> bool:
+    def _is_loaded(self, move: Move) -> bool:
         try:
             return bool(self.rtorrent.call("d.hash", move.info_hash))
         except RTorrentFault:
             return False
 
-    def _forget(self, move: Move) -> None:
-        """Its owner erased the item meanwhile: the data stays where it is, but for a copy that was not ended."""
+    def _abandon(self, move: Move) -> None:
+        """The item was erased meanwhile: keep its data, remove only an unfinished copy."""
         if os.path.lexists(move.source):
-            remove_tree(move.aside)
-        self._journal.drop(move)
+            remove_tree(move.partial)
+        self._journal.remove(move)
         self.log.warning("%s is no longer in rTorrent: its data stays where it is", move.name)
 
-    def _pause(self) -> None:
-        if time.monotonic() > self._until:
-            raise OutOfTime
+    def _check_deadline(self) -> None:
+        if time.monotonic() > self._deadline:
+            raise CopyDeadline

@@ -1,13 +1,37 @@
-"""Reading a job's own settings: the configuration gives digits as int and truth words as bool."""
+"""The configuration that a job's constructor gets, and typed readers for its settings.
+
+The configuration gives digits as int and truth words as bool.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
 from pyrotorque.errors import UserError
+from pyrotorque.text import printable
 
 
-def text_of(config: Mapping[str, Any], *names: str) -> str:
-    """The first of these settings that is set, as text; empty without one."""
+class MissingSetting(UserError, KeyError, AttributeError):
+    """A setting that the job reads is not set; `config.get(name, default)` does not raise."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class JobConfig(dict[str, Any]):
+    """`config["path"]`, `config.path`, `config.get("path", default)`; also job_name, dry_run, active and schedule."""
+
+    def __missing__(self, key: str) -> Any:
+        name = printable(str(self.get("job_name", "NAME")))
+        raise MissingSetting(f"job.{name}.{printable(key)} is not set, and the job needs it")
+
+    def __getattr__(self, key: str) -> Any:
+        if key.startswith("__"):
+            raise AttributeError(key)
+        return self[key]
+
+
+def get_text(config: Mapping[str, Any], *names: str) -> str:
+    """The first of these settings that is set, as text; empty if none is."""
     for name in names:
         value = config.get(name)
         if value is not None and value != "":
@@ -15,21 +39,21 @@ def text_of(config: Mapping[str, Any], *names: str) -> str:
     return ""
 
 
-def required_text(config: Mapping[str, Any], *names: str) -> str:
-    if found := text_of(config, *names):
+def require_text(config: Mapping[str, Any], *names: str) -> str:
+    if found := get_text(config, *names):
         return found
     raise UserError(f"job.{config.get('job_name', 'NAME')}.{names[0]} is not set, and the job needs it")
 
 
-def whole_of(config: Mapping[str, Any], name: str, default: int = 0) -> int:
-    """A whole number that is not negative."""
+def get_count(config: Mapping[str, Any], name: str, default: int = 0) -> int:
+    """A whole number, 0 or more."""
     value = config.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise UserError(f"job.{config.get('job_name', 'NAME')}.{name}: expected a whole number, got {value!r}")
     return value
 
 
-def seconds_of(config: Mapping[str, Any], name: str, default: float) -> float:
+def get_seconds(config: Mapping[str, Any], name: str, default: float) -> float:
     """A number of seconds above 0."""
     value = config.get(name, default)
     try:
@@ -41,7 +65,7 @@ def seconds_of(config: Mapping[str, Any], name: str, default: float) -> float:
     return found
 
 
-def truth_of(config: Mapping[str, Any], name: str, default: bool = False) -> bool:
+def get_bool(config: Mapping[str, Any], name: str, default: bool = False) -> bool:
     """A truth word; the configuration gives `1` and `0` as numbers."""
     value = config.get(name, default)
     if value not in (True, False):

@@ -1,9 +1,11 @@
-"""Copies a tree so that it can be interrupted anywhere: a file counts as copied when it was compared byte by byte.
+"""Copies a file tree so that any interruption is safe: a file counts as copied after a byte-by-byte comparison.
 
-The sign for that is the time of last change: the copy gets the source's, as far as its disk can keep it, only after the
-comparison.
+The marker for that is the modification time: the copy gets the source's, as precisely as its disk can store it, only
+after the comparison.
 """
 
+import ctypes
+import errno
 import os
 import shutil
 import stat
@@ -13,24 +15,26 @@ from pathlib import Path
 from typing import IO, Final
 
 from pyrotorque.errors import UserError
-from pyrotorque.jobs.move_journal import sync_folder
 from pyrotorque.text import printable
 
 _BLOCK: Final = 4 << 20
-_GRAINS: Final = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
-"""Nanoseconds to which disks cut times: NTFS and CIFS 100, exFAT 10 ms, ext3 and HFS+ a second, FAT two."""
+_TIME_PRECISIONS: Final = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
+"""Nanoseconds to which disks truncate times: NTFS and CIFS 100, exFAT 10 ms, ext3 and HFS+ a second, FAT two."""
+_AT_FDCWD: Final = -100
+_RENAME_NOREPLACE: Final = 1
+_libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
-class OutOfTime(Exception):
-    """The run must end; the next one goes on from here."""
+class CopyDeadline(Exception):
+    """The run must end; the next one continues from here."""
 
 
-def copy_tree(source: Path, target: Path, pause: Callable[[], None]) -> None:
-    """Make `target` a copy of `source` (a file or a folder), on the disk and compared; goes on where it was before.
+def copy_tree(source: Path, target: Path, check_deadline: Callable[[], None]) -> None:
+    """Make `target` a copy of `source` (a file or a folder), synced and compared; continues an interrupted copy.
 
-    `pause` is called between blocks, and may raise. Raises UserError for what cannot be copied, OSError.
+    `check_deadline` is called between blocks, and may raise. Raises UserError for what cannot be copied, OSError.
     """
-    _check_room(source, target)
+    _check_free_space(source, target)
     for path in tree(source):
         inside = target / path.relative_to(source) if path != source else target
         found = path.lstat()
@@ -40,14 +44,15 @@ def copy_tree(source: Path, target: Path, pause: Callable[[], None]) -> None:
             if not inside.is_symlink():
                 inside.symlink_to(os.readlink(path))
         elif stat.S_ISREG(found.st_mode):
-            _copy_file(path, inside, found, pause)
+            _copy_file(path, inside, found, check_deadline)
         else:
-            raise UserError(f"{printable(str(path))} is no file, folder or link: it cannot be moved to another disk")
+            kinds = "a file, folder or symbolic link"
+            raise UserError(f"{printable(str(path))} is not {kinds}: it cannot be moved to another disk")
     _finish_folders(source, target)
 
 
 def is_copied(source: Path, target: Path) -> bool:
-    """Whether `target` is still a compared copy of all that `source` holds now."""
+    """Whether `target` is still a compared copy of everything that `source` holds now."""
     for path in tree(source):
         inside = target / path.relative_to(source) if path != source else target
         try:
@@ -59,8 +64,8 @@ def is_copied(source: Path, target: Path) -> bool:
 
 
 def remove_copied(source: Path, target: Path) -> list[Path]:
-    """Remove from `source` what `target` has a compared copy of; returns what had to stay."""
-    left: list[Path] = []
+    """Remove from `source` what `target` has a compared copy of; returns the paths that were kept."""
+    kept: list[Path] = []
     for path in reversed(list(tree(source))):
         inside = target / path.relative_to(source) if path != source else target
         found = path.lstat()
@@ -68,16 +73,16 @@ def remove_copied(source: Path, target: Path) -> list[Path]:
             try:
                 path.rmdir()
             except OSError:
-                left.append(path)
+                kept.append(path)
         elif os.path.lexists(inside) and _same(found, inside.lstat()):
             path.unlink()
         else:
-            left.append(path)
-    return left
+            kept.append(path)
+    return kept
 
 
 def tree(source: Path) -> Iterator[Path]:
-    """The path and all that is below it, folders before what they hold."""
+    """The path and everything below it, folders before their content."""
     yield source
     if source.is_dir() and not source.is_symlink():
         for entry in sorted(os.scandir(source), key=lambda entry: entry.name):
@@ -85,11 +90,38 @@ def tree(source: Path) -> Iterator[Path]:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a copy of ours that is not wanted any more."""
+    """Remove our own copy, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def rename_noreplace(source: Path, final: Path) -> None:
+    """Rename without replacing: FileExistsError if `final` exists, OSError with EXDEV across disks."""
+    done = _libc.renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(final), _RENAME_NOREPLACE)
+    if done == 0:
+        return
+    code = ctypes.get_errno()
+    if code not in (errno.EINVAL, errno.ENOSYS):
+        raise OSError(code, os.strerror(code), str(final))
+    # This filesystem does not support RENAME_NOREPLACE: look first.
+    if os.path.lexists(final):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final))
+    source.rename(final)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in this folder survive a power failure."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        # Filesystems of other systems, and some network filesystems, do not support this for folders.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(fd)
 
 
 def _same(source: os.stat_result, copy: os.stat_result) -> bool:
@@ -98,38 +130,39 @@ def _same(source: os.stat_result, copy: os.stat_result) -> bool:
     if not stat.S_ISREG(source.st_mode):
         return True
     changed = source.st_mtime_ns
-    return source.st_size == copy.st_size and any(copy.st_mtime_ns == changed - changed % grain for grain in _GRAINS)
+    truncated = (changed - changed % precision for precision in _TIME_PRECISIONS)
+    return source.st_size == copy.st_size and copy.st_mtime_ns in truncated
 
 
-def _copy_file(source: Path, target: Path, found: os.stat_result, pause: Callable[[], None]) -> None:
+def _copy_file(source: Path, target: Path, found: os.stat_result, check_deadline: Callable[[], None]) -> None:
     if os.path.lexists(target) and _same(found, target.lstat()):
         return
-    for attempt in ("what is there", "from the beginning"):
+    for attempt in ("continue", "restart"):
         with source.open("rb") as reading, target.open("ab") as writing:
-            begin = min(os.fstat(writing.fileno()).st_size, found.st_size) if attempt == "what is there" else 0
+            begin = min(os.fstat(writing.fileno()).st_size, found.st_size) if attempt == "continue" else 0
             writing.truncate(begin)
             reading.seek(begin)
-            _copy_blocks(reading, writing, pause)
+            _copy_blocks(reading, writing, check_deadline)
             writing.flush()
             os.fsync(writing.fileno())
-            # Read again what the disk has, not what is still in memory.
+            # Compare what is on the disk, not what is still in the page cache.
             os.posix_fadvise(writing.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        if _equal(source, target, pause):
+        if _equal(source, target, check_deadline):
             _set_mode(target, stat.S_IMODE(found.st_mode))
             os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
             return
     raise UserError(
-        f"{printable(str(source))} and its copy differ: it changes while it is copied, or a disk is failing"
+        f"{printable(str(source))} and its copy differ: the file changes during the copy, or a disk is failing"
     )
 
 
-def _copy_blocks(reading: IO[bytes], writing: IO[bytes], pause: Callable[[], None]) -> None:
+def _copy_blocks(reading: IO[bytes], writing: IO[bytes], check_deadline: Callable[[], None]) -> None:
     while block := reading.read(_BLOCK):
         writing.write(block)
-        pause()
+        check_deadline()
 
 
-def _equal(one: Path, other: Path, pause: Callable[[], None]) -> bool:
+def _equal(one: Path, other: Path, check_deadline: Callable[[], None]) -> bool:
     with one.open("rb") as first, other.open("rb") as second:
         while True:
             left, right = first.read(_BLOCK), second.read(_BLOCK)
@@ -137,7 +170,7 @@ def _equal(one: Path, other: Path, pause: Callable[[], None]) -> bool:
                 return False
             if not left:
                 return True
-            pause()
+            check_deadline()
 
 
 def _finish_folders(source: Path, target: Path) -> None:
@@ -148,17 +181,17 @@ def _finish_folders(source: Path, target: Path) -> None:
 
 
 def _set_mode(path: Path, mode: int) -> None:
-    # Disks without modes of their own refuse that.
+    # Filesystems without modes refuse this.
     with suppress(PermissionError):
         os.chmod(path, mode)
 
 
-def _check_room(source: Path, target: Path) -> None:
-    wanted = _size(source) - (_size(target) if os.path.lexists(target) else 0)
-    room = os.statvfs(target.parent)
-    free = room.f_bavail * room.f_frsize
-    if wanted > free:
-        raise UserError(f"{printable(str(target.parent))} has {free} bytes free, {wanted} are needed")
+def _check_free_space(source: Path, target: Path) -> None:
+    needed = _size(source) - (_size(target) if os.path.lexists(target) else 0)
+    stats = os.statvfs(target.parent)
+    free = stats.f_bavail * stats.f_frsize
+    if needed > free:
+        raise UserError(f"{printable(str(target.parent))} has {free} bytes free, {needed} are needed")
 
 
 def _size(path: Path) -> int:

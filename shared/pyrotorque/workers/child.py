@@ -19,9 +19,9 @@ import msgspec
 
 from pyrotorque.errors import PyrotorqueError, UserError
 from pyrotorque.events import Event, JobReported
-from pyrotorque.jobs.context import Surroundings, enter
-from pyrotorque.jobs.jobconfig import JobConfig
+from pyrotorque.jobs.context import JobContext, set_context
 from pyrotorque.jobs.limits import die_with, limit_memory
+from pyrotorque.jobs.params import JobConfig
 from pyrotorque.text import printable
 from pyrotorque.workers.handlers import explained, job_class
 from pyrotorque.workers.messages import (
@@ -122,8 +122,8 @@ def made(prepare: Prepare, channel: Channel) -> Any:
     def publish(report: JobReported) -> None:
         channel.send(Published(report=report))
 
-    enter(
-        Surroundings(
+    set_context(
+        JobContext(
             config_dir=config_dir,
             state_dir=Path(prepare.state_dir) if prepare.state_dir else None,
             url=prepare.url,
