@@ -1,6 +1,5 @@
 """`--fg`: supervisord beside us, and the logs of all services on this terminal, each line marked with its service."""
 
-import ctypes
 import os
 import re
 import signal
@@ -14,12 +13,12 @@ from typing import BinaryIO, TextIO
 
 from pyrotorque.configuration import Configuration
 from pyrotorque.layout import SERVICES, Layout
+from pyrotorque.linux.processes import parent_death_signal
 from pyrotorque.supervisord import launch
 from pyrotorque_control.exit_codes import EX_OK
 from pyrotorque_control.terminal import silence
 
 _LOOK_EVERY = 0.1  # seconds
-_PR_SET_PDEATHSIG = 1
 # What an event listener of supervisord says on its standard output, between its lines for people.
 _PROTOCOL = re.compile(r"(RESULT \d+|OK|READY|OKREADY|FAIL|FAILREADY)?")
 _COLOURS = ("36", "32", "35", "33", "34")
@@ -40,7 +39,7 @@ def run(configuration: Configuration) -> int:
             env=environment,
             # Ctrl-C on the terminal goes to a whole process group: the services shall end in supervisord's order.
             start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=parent_death_signal(signal.SIGTERM),
         ) as supervisord,
         _SignalsPassedTo(supervisord),
     ):
@@ -173,8 +172,3 @@ class _SignalsPassedTo:
 
     def _pass_on(self, number: int, _frame: FrameType | None) -> None:
         self._supervisord.send_signal(signal.SIGTERM)
-
-
-def _end_with_parent() -> None:
-    """The kernel sends TERM to supervisord when we die, however (prctl(2)); we have one thread at this moment."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

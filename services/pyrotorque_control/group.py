@@ -6,10 +6,11 @@ from pathlib import Path
 
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.layout import Layout
+from pyrotorque.linux.processes import ProcessIdentity, running_process
 from pyrotorque.options import Options, read_options
 from pyrotorque.settings import layout_of
 from pyrotorque_control.exit_codes import EX_UNAVAILABLE
-from pyrotorque_control.supervisord_process import Running, running_supervisord, started_at
+from pyrotorque_control.supervisord_process import running_supervisord
 
 
 class Refused(PyrotorqueError):
@@ -41,11 +42,11 @@ class Group:
     def guard_file(self) -> Path:
         return Path(self.options.guard_file) if self.options.guard_file else self.layout.guard_file
 
-    def running(self) -> Running | None:
+    def running(self) -> ProcessIdentity | None:
         """The group's supervisord, if it runs: by its pid file, or, where that was lost, by its socket."""
         return running_supervisord(self.pid_file) or self._listening()
 
-    def _listening(self) -> Running | None:
+    def _listening(self) -> ProcessIdentity | None:
         from pyrotorque.supervisord import Supervisord, SupervisordError
 
         supervisord = Supervisord(self.layout.supervisor_socket)
@@ -55,10 +56,9 @@ class Group:
             pid = supervisord.pid()
         except SupervisordError:
             return None
-        since = started_at(pid)
-        return None if since is None else Running(pid, since)
+        return running_process(pid)
 
-    def must_run(self) -> Running:
+    def must_run(self) -> ProcessIdentity:
         """Raise Refused (69) where it does not."""
         found = self.running()
         if found is None:

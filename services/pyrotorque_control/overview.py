@@ -8,10 +8,10 @@ import msgspec
 
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.layout import SERVICES, Layout
+from pyrotorque.linux.processes import ProcessIdentity
 from pyrotorque.requests import DescribeService
 from pyrotorque.supervisord import Process, Supervisord
 from pyrotorque_control.group import Group
-from pyrotorque_control.supervisord_process import Running
 
 # A service that hangs must not hold up the view of the others.
 _ASK_WITHIN = 1.0  # seconds
@@ -52,13 +52,13 @@ def overview(group: Group) -> Overview:
     running = [process.name for process in processes if process.pid and process.name in SERVICES]
     with ThreadPoolExecutor(max_workers=max(1, len(running))) as pool:
         answers = dict(zip(running, pool.map(partial(_said, group.layout), running), strict=True))
-    views = tuple(_view(process, found.since, *answers.get(process.name, ("", None))) for process in processes)
+    views = tuple(_view(process, found.started, *answers.get(process.name, ("", None))) for process in processes)
     return _with(config_dir, found, views, "")
 
 
-def _with(config_dir: str, found: Running, services: tuple[ServiceView, ...], problem: str) -> Overview:
+def _with(config_dir: str, found: ProcessIdentity, services: tuple[ServiceView, ...], problem: str) -> Overview:
     return Overview(
-        config_dir=config_dir, running=True, pid=found.pid, since=found.since, services=services, problem=problem
+        config_dir=config_dir, running=True, pid=found.pid, since=found.started, services=services, problem=problem
     )
 
 

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import click
 
+from pyrotorque.linux.processes import ProcessIdentity
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL, EX_UNAVAILABLE
 from pyrotorque_control.group import Group
-from pyrotorque_control.supervisord_process import Running, is_alive
 
 # supervisord gives a service 10 seconds before it kills it.
 _PATIENCE = 20.0  # seconds
@@ -23,7 +23,7 @@ def say_status(group: Group) -> int:
     if found is None:
         click.echo(f"pyrotorque is not running ({group.config_dir})")
         return EX_UNAVAILABLE
-    click.echo(f"pyrotorque is running, pid {found.pid}, up {uptime(time.time() - found.since)}")
+    click.echo(f"pyrotorque is running, pid {found.pid}, up {uptime(time.time() - found.started)}")
     return EX_OK
 
 
@@ -46,12 +46,12 @@ def stop(group: Group) -> int:
     return EX_OK
 
 
-def end(running: Running) -> bool:
+def end(supervisord: ProcessIdentity) -> bool:
     """Ask supervisord to stop everything; True when it has ended in time."""
     with suppress(ProcessLookupError):
-        os.kill(running.pid, signal.SIGTERM)
+        os.kill(supervisord.pid, signal.SIGTERM)
     deadline = time.monotonic() + _PATIENCE
-    while is_alive(running):
+    while supervisord.is_running():
         if time.monotonic() > deadline:
             return False
         time.sleep(_LOOK_EVERY)

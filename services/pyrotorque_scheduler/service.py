@@ -9,7 +9,8 @@ from typing import Final
 from pyrotorque.bus import Bus, Wakeup
 from pyrotorque.configuration import Configuration
 from pyrotorque.events import QueueChecked, TorrentLoaded, TotalsReported
-from pyrotorque.outbox import Outbox, boot_id
+from pyrotorque.linux.processes import boot_id
+from pyrotorque.outbox import Outbox
 from pyrotorque.requests import ResumeJob
 from pyrotorque.service.lifecycle import Lifecycle, ServiceStart, running
 from pyrotorque.store import Store, open_store

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import msgspec
 
+from pyrotorque.linux.filesystems import is_within
 from pyrotorque.store import Store
 from pyrotorque.text import printable
-from pyrotorque_watcher.scan.files import Found, inside, is_metafile
+from pyrotorque_watcher.scan.files import Found, is_metafile
 from pyrotorque_watcher.scan.reconcile import Known, State
 
 _KNOWN = "path, size, mtime_ns, ctime_ns, device, inode, state, kind, gone != 0, info_hash"
@@ -258,7 +259,7 @@ class Ledger:
             " AND job = ?",
             (job,),
         ).fetchall()
-        below = [(turn, path) for turn, path, root in rows if inside(folder, root) and inside(path, folder)]
+        below = [(turn, path) for turn, path, root in rows if is_within(folder, root) and is_within(path, folder)]
         return self._retry([turn for turn, path in below if is_metafile(path)], now)
 
     def _retry(self, turns: Iterable[int], now: float) -> int:
@@ -282,11 +283,11 @@ class Ledger:
 def _named(rows: Sequence[tuple[int, bytes]], paths: Sequence[str]) -> list[int]:
     """Of `rows`, those that people mean by `paths`: as they are, as they are shown, or by way of links to folders."""
     raw = [os.fsencode(path) for path in paths]
-    turns = [turn for turn, path in rows if printable(path) in paths or any(inside(path, each) for each in raw)]
+    turns = [turn for turn, path in rows if printable(path) in paths or any(is_within(path, each) for each in raw)]
     if turns:
         return turns
     real = [os.path.realpath(each) for each in raw]
-    return [turn for turn, path in rows if any(inside(os.path.realpath(path), each) for each in real)]
+    return [turn for turn, path in rows if any(is_within(os.path.realpath(path), each) for each in real)]
 
 
 def all_rows(db: sqlite3.Connection) -> Iterator[Row]:

@@ -4,6 +4,8 @@ import os
 import time
 from pathlib import Path
 
+from pyrotorque.linux.processes import process_stat
+
 
 def group_started() -> float:
     """When our supervisord was started, or, without one, this process; Unix seconds, rather too early than too late.
@@ -11,19 +13,9 @@ def group_started() -> float:
     A watcher that crashed and came back belongs to the same group: what was written meanwhile is new.
     """
     supervised = "SUPERVISOR_ENABLED" in os.environ
-    return process_started(os.getppid() if supervised else os.getpid())
-
-
-def process_started(pid: int) -> float:
-    """When this process was started, by the kernel's clock since boot (proc(5), field 22 of stat); now when unknown."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:
-            fields = stat.read().rpartition(b")")[2].split()
-        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    except (OSError, IndexError, ValueError):
-        age = 0.0
-    # Times of files lag behind the clock by up to a tick of the kernel (10 ms at most).
-    return time.time() - age - 0.01
+    found = process_stat(os.getppid() if supervised else os.getpid())
+    # File times lag behind the clock by up to one kernel tick (10 ms).
+    return (found.started if found else time.time()) - 0.01
 
 
 def written(path: Path) -> float:

@@ -15,6 +15,7 @@ import msgspec
 
 from pyrotorque.errors import StateError
 from pyrotorque.events import Durable, Envelope, encode
+from pyrotorque.linux.processes import boot_id
 from pyrotorque.store import Store, open_readonly
 
 log = logging.getLogger(__name__)
@@ -212,11 +213,3 @@ def stored_events(path: Path, since: float = 0.0) -> Iterator[bytes]:
             yield body
     finally:
         db.close()
-
-
-def boot_id() -> str:
-    """The kernel's name for this boot (random(4))."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return "unknown"

@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from pyrotorque import logs
 from pyrotorque.errors import StateError
+from pyrotorque.linux.filesystems import filesystem_type, is_network, read_mounts
 from pyrotorque.locks import hold
 from pyrotorque.text import printable
 
@@ -42,10 +43,6 @@ COMMON_MIGRATIONS = (
     """,
 )
 
-# WAL needs memory shared between processes, which these cannot give; locks on them are a matter of luck.
-NETWORK_FILESYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "fuse.sshfs", "fuse.rclone", "fuse.glusterfs"}
-)
 
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _BUSY_SECONDS = 2.0
@@ -174,28 +171,14 @@ def open_readonly(path: Path) -> sqlite3.Connection:
     return db
 
 
-def filesystem_of(path: str, mountinfo: str) -> str:
-    """The type of the filesystem that holds `path`, by the text of /proc/self/mountinfo (proc(5))."""
-    best, kind = "", ""
-    for line in mountinfo.splitlines():
-        left, _, right = line.partition(" - ")
-        fields = left.split(" ")
-        if len(fields) < 5 or not right:
-            continue
-        mount = fields[4].encode().decode("unicode_escape")
-        if len(mount) >= len(best) and (path == mount or path.startswith(mount.rstrip("/") + "/")):
-            best, kind = mount, right.split(" ")[0]
-    return kind
-
-
 def _refuse_network(path: Path) -> None:
-    with suppress(OSError):
-        kind = filesystem_of(os.path.realpath(path.parent), Path("/proc/self/mountinfo").read_text(errors="replace"))
-        if kind in NETWORK_FILESYSTEMS:
-            raise StateError(
-                f"the state folder {printable(str(path.parent))} is on a network filesystem ({kind}), where SQLite "
-                "files get damaged: set state_dir in [TORQUE] to a folder on a local disk"
-            )
+    """A write-ahead log needs shared memory and file locks, which a network filesystem does not provide."""
+    kind = filesystem_type(os.fsencode(os.path.realpath(path.parent)), read_mounts())
+    if is_network(kind):
+        raise StateError(
+            f"the state folder {printable(str(path.parent))} is on a network filesystem ({kind}), where SQLite "
+            "files get damaged: set state_dir in [TORQUE] to a folder on a local disk"
+        )
 
 
 def _opened(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:

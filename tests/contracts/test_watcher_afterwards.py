@@ -12,8 +12,8 @@ import pytest
 
 from demo.metafiles import info_hash
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.linux.filesystems import filesystem_type, read_mounts
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque_watcher.scan.files import filesystem, read_mounts
 from tests.dropping import drop, items
 from tests.watching import Watching, job
 
@@ -166,7 +166,7 @@ def test_a_tree_that_is_mounted_again_with_another_device_number_loads_nothing_t
     mount()
     kept = short_folder / "kept"
     try:
-        assert filesystem(bytes(root), read_mounts()) == "tmpfs"
+        assert filesystem_type(bytes(root), read_mounts()) == "tmpfs"
         with Watching(short_folder, job(root, tie="no"), url=rtorrent.url) as watching:
             watching.settle()
             infos = [drop(root / "a" / f"{number}.torrent") for number in range(5)]

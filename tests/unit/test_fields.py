@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from pyrotorque.fields import FIELDS, KINDS, Detail, Field, Rows, Tags, configured, field, free_space, room_field
+from pyrotorque.fields import FIELDS, KINDS, Detail, Field, Rows, Tags, configured, field, room_field
 from pyrotorque.fields.files import FileRows
 from pyrotorque.fields.reading import leech_time, seed_time, stopped
+from pyrotorque.linux.filesystems import disk_space
 
 FILES = (("a/01.flac", 700), ("a/02.FLAC", 200), ("cover.jpeg", 100))
 TRACKERS = (("http://off.example.com/a", 0), ("dht://", 1), ("https://t.one.example.co.uk:443/x", 1), ("udp://late", 1))
@@ -155,8 +156,9 @@ def test_settings_name_trackers_and_their_themes() -> None:
 
 
 def test_there_is_room_while_what_is_left_fits_beside_min_free(tmp_path: Path) -> None:
-    free = free_space(str(tmp_path / "not" / "yet"))
-    assert free is not None
+    space = disk_space(str(tmp_path))
+    assert space is not None
+    free = space.free
     directory = str(tmp_path)
 
     def has_room(left: int, min_free: int) -> object:
@@ -169,7 +171,6 @@ def test_there_is_room_while_what_is_left_fits_beside_min_free(tmp_path: Path) -
 
 
 def test_there_is_no_room_where_nothing_can_be_told() -> None:
-    assert free_space("relative") is None
     assert room_field(0).read({"d.directory=": "", "d.left_bytes=": "0"}) is False
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pyrotorque.errors import StateError
 from pyrotorque.events import JobFailed, LoadFailed, decode
-from pyrotorque.outbox import BEGINNING, Cursor, CursorTable, Outbox, boot_id, stored_events
+from pyrotorque.outbox import BEGINNING, Cursor, CursorTable, Outbox, stored_events
 from pyrotorque.store import Store, open_store
 
 
@@ -184,7 +184,3 @@ def test_a_full_disk_loses_no_number(store: Store) -> None:
         add(store, outbox, *["x" * 1000] * 1000)
     store.db.execute("PRAGMA max_page_count = 100000")
     assert add(store, outbox, "b") == [2]
-
-
-def test_the_kernel_names_its_boot() -> None:
-    assert len(boot_id()) == 36

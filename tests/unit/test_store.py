@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pyrotorque.errors import AlreadyRunning, StateError
-from pyrotorque.store import COMMON_MIGRATIONS, Store, filesystem_of, open_in_memory, open_readonly, open_store
+from pyrotorque.store import COMMON_MIGRATIONS, Store, open_in_memory, open_readonly, open_store
 
 FIRST = "CREATE TABLE metafiles (path TEXT); CREATE INDEX by_path ON metafiles (path)"
 SECOND = "ALTER TABLE metafiles ADD COLUMN size INTEGER NOT NULL DEFAULT 0"
@@ -219,35 +219,13 @@ def test_a_store_in_memory_has_the_same_tables_and_says_why() -> None:
     store.close()
 
 
-MOUNTS = """\
-22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
-30 22 0:40 / /home rw - nfs4 server:/home rw
-31 30 0:41 / /home/me/local\\040disk rw master:1 - xfs /dev/sdb rw
-broken line
-"""
-
-
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [
-        ("/var/lib", "ext4"),
-        ("/home/me/.pyroscope/state", "nfs4"),
-        ("/home", "nfs4"),
-        ("/homely", "ext4"),
-        ("/home/me/local disk/state", "xfs"),
-    ],
-)
-def test_the_filesystem_of_a_path_is_that_of_its_longest_mount(path: str, kind: str) -> None:
-    assert filesystem_of(path, MOUNTS) == kind
-
-
 def test_a_network_filesystem_is_refused_with_the_setting_that_helps(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def everything_is_nfs(_path: str, _mounts: str) -> str:
+    def everything_is_nfs(_path: bytes, _mounts: object) -> str:
         return "nfs4"
 
-    monkeypatch.setattr("pyrotorque.store.filesystem_of", everything_is_nfs)
+    monkeypatch.setattr("pyrotorque.store.filesystem_type", everything_is_nfs)
     with pytest.raises(StateError, match=r"network filesystem \(nfs4\).*set state_dir"):
         open_store(path, [])
 

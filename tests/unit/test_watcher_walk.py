@@ -1,54 +1,31 @@
-"""Looking at files and folders: names of any bytes, numbers of any size, and where inotify is deaf."""
+"""Looking at files and folders: names of any bytes, numbers of any size, and trees that must be polled."""
 
 import os
 from pathlib import Path
 
 import pytest
 
+from pyrotorque.linux.filesystems import parse_mounts
 from pyrotorque_watcher.load.visibility import Sight
 from pyrotorque_watcher.load.watch_ini import folders_between
 from pyrotorque_watcher.scan.files import (
-    deafness,
-    filesystem,
-    inside,
     int64,
-    is_deaf,
     is_metafile,
     listing,
     look,
     nearest_root,
+    polling_reason,
 )
-from pyrotorque_watcher.started import group_started, process_started
+from pyrotorque_watcher.started import group_started
 
-MOUNTS = """\
+MOUNTS = parse_mounts(
+    b"""\
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 30 22 0:30 / /mnt/n\\040as rw - nfs4 host:/x rw
 31 22 0:31 / /home/me/remote rw - fuse.sshfs me@host:/ rw
-32 22 0:32 / /home/me/remote/disk rw - fuseblk /dev/sdb1 rw
-broken line
+32 31 0:32 / /home/me/remote/disk rw - fuseblk /dev/sdb1 rw
 """
-
-
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [
-        (b"/", "ext4"),
-        (b"/mnt/n as/watch", "nfs4"),
-        (b"/mnt/n asx", "ext4"),
-        (b"/home/me/remote", "fuse.sshfs"),
-        (b"/home/me/remote/disk/x", "fuseblk"),
-    ],
 )
-def test_the_filesystem_of_a_path_is_that_of_the_nearest_mount(path: bytes, kind: str) -> None:
-    assert filesystem(path, MOUNTS) == kind
-
-
-@pytest.mark.parametrize(
-    ("kind", "deaf"),
-    [("ext4", False), ("fuseblk", False), ("overlay", False), ("nfs4", True), ("fuse.sshfs", True), ("cifs", True)],
-)
-def test_inotify_is_deaf_where_others_write(kind: str, deaf: bool) -> None:
-    assert is_deaf(kind) is deaf
 
 
 @pytest.mark.parametrize(
@@ -61,9 +38,9 @@ def test_inotify_is_deaf_where_others_write(kind: str, deaf: bool) -> None:
         (b"/mnt/n", ""),
     ],
 )
-def test_a_tree_is_deaf_where_it_lies_and_where_others_are_mounted_in_it(path: bytes, said: str) -> None:
-    assert deafness(path, MOUNTS).startswith(said)
-    assert bool(deafness(path, MOUNTS)) is bool(said)
+def test_a_tree_is_polled_where_inotify_misses_changes_in_it_or_below(path: bytes, said: str) -> None:
+    assert polling_reason(path, MOUNTS).startswith(said)
+    assert bool(polling_reason(path, MOUNTS)) is bool(said)
 
 
 @pytest.mark.parametrize("name", [b"a.torrent", b".torrent", b"A.TORRENT", b"x.magnet", b"\xff.torrent"])
@@ -111,11 +88,6 @@ def test_the_nearest_root_holds_a_path() -> None:
     assert nearest_root(b"/elsewhere/x", [b"/w"]) is None
 
 
-def test_a_folder_is_not_inside_one_whose_name_only_begins_alike() -> None:
-    assert not inside(b"/watch2/x", b"/watch")
-    assert inside(b"/x", b"/")
-
-
 def test_the_folders_from_a_root_down_to_another() -> None:
     assert folders_between(b"/w", b"/w/a/b") == [b"/w", b"/w/a", b"/w/a/b"]
     assert folders_between(b"/w", b"/w") == [b"/w"]
@@ -132,4 +104,3 @@ def test_without_supervisord_the_group_begins_with_this_process(monkeypatch: pyt
     alone = group_started()
     monkeypatch.setenv("SUPERVISOR_ENABLED", "1")
     assert group_started() < alone
-    assert abs(process_started(2**30) - process_started(2**30)) < 1

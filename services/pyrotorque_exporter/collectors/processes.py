@@ -8,7 +8,7 @@ from typing import Final
 from prometheus_client.core import Metric
 
 from pyrotorque.events import Family, Sample
-from pyrotorque_exporter import proc
+from pyrotorque.linux.processes import PROC, process_stat
 from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.collectors.services import is_of_processes
 from pyrotorque_exporter.families import by_label, from_services, labelled, single
@@ -28,7 +28,7 @@ class ProcessesCollector:
         states: ServiceStates,
         own_families: Callable[[], tuple[Family, ...]],
         *,
-        proc_folder: Path = proc.FOLDER,
+        proc_folder: Path = PROC,
         supervisor: int | None = None,
     ) -> None:
         self._states, self._own, self._proc = states, own_families, proc_folder
@@ -69,7 +69,7 @@ class ProcessesCollector:
         return pids if self._supervisor is None else {**pids, "supervisord": self._supervisor}
 
     def _usage(self, pids: Mapping[str, int]) -> Iterator[Metric]:
-        found = {name: usage for name, pid in pids.items() if (usage := proc.usage(pid, self._proc))}
+        found = {name: usage for name, pid in pids.items() if (usage := process_stat(pid, self._proc))}
         for metric, help_text, values in (
             ("start_time_seconds", "When a process began", {name: one.started for name, one in found.items()}),
             (

@@ -6,7 +6,7 @@ from typing import Final
 
 from prometheus_client.core import Metric
 
-from pyrotorque_exporter import proc
+from pyrotorque.linux.processes import PROC, process_stat, runs_program
 from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.command_metrics import CommandMetric, number, read, text
 from pyrotorque_exporter.families import by_label, labelled, single
@@ -60,7 +60,7 @@ class SystemCollector:
     name = "system"
     uses_rtorrent = True
 
-    def __init__(self, prefix: str, *, proc_folder: Path = proc.FOLDER) -> None:
+    def __init__(self, prefix: str, *, proc_folder: Path = PROC) -> None:
         self._prefix, self._proc = prefix, proc_folder
 
     def collect(self, context: ScrapeContext) -> Iterator[Metric]:
@@ -76,7 +76,7 @@ class SystemCollector:
         yield labelled("gauge", f"{self._prefix}info", "Versions of rTorrent (system.*_version).", VERSIONS, values)
         at = number(origin)
         if started is None:
-            at = proc.start_of_rtorrent(int(at), self._proc) if at is not None else None
+            at = _started(int(at), self._proc) if at is not None else None
         if at is not None:
             source = started or "system.pid, /proc"
             yield single("gauge", f"{self._prefix}start_time_seconds", f"When rTorrent was started ({source}).", at)
@@ -91,3 +91,9 @@ class SystemCollector:
         if values:
             help_text = "Sockets of rTorrent by use (system.sockets.*.size)."
             yield by_label("gauge", f"{self._prefix}category_sockets", help_text, "category", values)
+
+
+def _started(pid: int, proc: Path) -> float | None:
+    """None if the process is not an rTorrent of this host, which the pid may belong to behind a TCP address."""
+    found = process_stat(pid, proc) if runs_program(pid, "rtorrent", proc) else None
+    return found.started if found else None

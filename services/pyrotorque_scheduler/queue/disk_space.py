@@ -1,15 +1,16 @@
 """Room on disks: what running items still need, and items that rTorrent closed for want of it."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from pyrotorque.customfields import worker_of
 from pyrotorque.items import Item, ItemReader, Reader, read_items
+from pyrotorque.linux.filesystems import disk_space
 from pyrotorque_scheduler.queue.model import Candidate
 from pyrotorque_scheduler.queue.rules import DISK_FIELDS, QueueRules
 
+_ROOT: Final = Path("/")
 _LOOK_EVERY: Final = 60.0
 _FIRST_WAIT: Final = 60.0
 _LAST_WAIT: Final = 3600.0
@@ -41,14 +42,10 @@ def disk_of(directory: str) -> tuple[int, int]:
 
     (0, 0) where nothing but the root of such a path is here: rTorrent then lives on another machine or in a container.
     """
-    path = Path(directory)
-    for place in (path, *path.parents[:-1]):
-        try:
-            space = os.statvfs(place)
-            return os.stat(place).st_dev, space.f_bavail * space.f_frsize
-        except OSError:
-            continue
-    return 0, 0
+    space = disk_space(directory)
+    if space is None or (space.folder == _ROOT and Path(directory) != _ROOT):
+        return 0, 0
+    return space.device, space.free
 
 
 class LowDiskItems:

@@ -5,6 +5,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
+from pyrotorque.linux.processes import runs_program
+
 _FRESH: Final = 0.5
 
 
@@ -22,13 +24,13 @@ class Sight:
 
     def of(self, pid: int, hostname: str) -> None:
         """Look with the eyes of this process, if it is an rTorrent of this host; another pid namespace is not."""
-        self.pid = pid if hostname == os.uname().nodename and _is_rtorrent(pid) else 0
+        self.pid = pid if hostname == os.uname().nodename and runs_program(pid, "rtorrent") else 0
         self._seen.clear()
 
     @property
     def is_over(self) -> bool:
         """Whether the process whose eyes these are has ended."""
-        return bool(self.pid) and not _is_rtorrent(self.pid)
+        return bool(self.pid) and not runs_program(self.pid, "rtorrent")
 
     def sees(self, ours: bytes, theirs: bytes) -> bool:
         """Whether `theirs` is, for rTorrent, the very file that we know as `ours`."""
@@ -46,16 +48,3 @@ class Sight:
         except (OSError, ValueError):
             return False
         return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
-
-
-def _is_rtorrent(pid: int) -> bool:
-    try:
-        comm = os.open(f"/proc/{pid}/comm", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        return b"rtorrent" in os.read(comm, 64)
-    except OSError:
-        return False
-    finally:
-        os.close(comm)

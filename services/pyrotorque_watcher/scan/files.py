@@ -1,17 +1,15 @@
-"""Lists folders and looks at files as they are on disk, whatever their names, and says where inotify is deaf."""
+"""Lists folders and looks at files as they are on disk, whatever their names, and says where inotify misses changes."""
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from pyrotorque.linux.filesystems import Mount, filesystem_type, is_watchable, is_within, mounts_below
 from pyrotorque.text import printable
 
 _SUFFIXES = (b".torrent", b".magnet")
 WATCH_INI = b"watch.ini"
-
-# inotify sees only what this kernel does; these are written by others, or through a daemon (inotify(7), fuse(4)).
-_DEAF = ("nfs", "cifs", "smb", "9p", "ceph", "gluster", "afs", "ncp", "virtiofs", "vboxsf", "lustre", "beegfs", "fuse")
 
 
 class Found(NamedTuple):
@@ -104,60 +102,16 @@ def _sort(entry: "os.DirEntry[bytes]", files: list[Found], folders: list[bytes],
         return  # gone, or a link that leads nowhere
 
 
-def inside(path: bytes, folder: bytes) -> bool:
-    """Whether `path` is `folder` or below it."""
-    return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
-
-
 def nearest_root(path: bytes, roots: Iterable[bytes]) -> bytes | None:
     """The deepest of `roots` that holds `path`."""
-    return max((root for root in roots if inside(path, root)), key=len, default=None)
+    return max((root for root in roots if is_within(path, root)), key=len, default=None)
 
 
-def deafness(path: bytes, mounts: str) -> str:
-    """Why inotify does not hear everything at and below `path`, by the text of /proc/self/mountinfo; empty where it
-    does."""
-    if is_deaf(kind := filesystem(path, mounts)):
-        return f"it is on {kind}, where inotify does not hear everything"
-    for point, kind in _mounted(mounts):
-        if is_deaf(kind) and inside(point, path):
-            return f"{printable(point)} in it is on {kind}, where inotify does not hear everything"
+def polling_reason(path: bytes, mounts: Sequence[Mount]) -> str:
+    """Why inotify does not report every change at and below `path` (without symbolic links); empty if it does."""
+    if not is_watchable(kind := filesystem_type(path, mounts)):
+        return f"it is on {kind}, where inotify does not report every change"
+    for mount in mounts_below(path, mounts):
+        if not is_watchable(mount.kind):
+            return f"{printable(mount.point)} in it is on {mount.kind}, where inotify does not report every change"
     return ""
-
-
-def filesystem(path: bytes, mounts: str) -> str:
-    """The type of the filesystem that holds `path`."""
-    best, kind = -1, ""
-    for point, mounted in _mounted(mounts):
-        if inside(path, point) and len(point) >= best:
-            best, kind = len(point), mounted
-    return kind
-
-
-def _mounted(mounts: str) -> Iterator[tuple[bytes, str]]:
-    """Where filesystems are mounted, and their types."""
-    for line in mounts.splitlines():
-        head, _, tail = line.partition(" - ")
-        words = head.split()
-        if len(words) >= 5 and tail:
-            yield _unescaped(words[4]), tail.split()[0]
-
-
-def _unescaped(text: str) -> bytes:
-    """mountinfo writes blanks and backslashes of a path as three octal digits."""
-    head, *parts = text.split("\\")
-    return os.fsencode(head) + b"".join(bytes([int(part[:3], 8)]) + os.fsencode(part[3:]) for part in parts)
-
-
-def is_deaf(kind: str) -> bool:
-    """Whether inotify may miss writes on a filesystem of this type."""
-    return kind.startswith(_DEAF) and kind != "fuseblk"
-
-
-def read_mounts() -> str:
-    """The kernel's table of mounts; empty when it cannot be read."""
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
-            return table.read()
-    except OSError:
-        return ""

@@ -7,18 +7,18 @@ import time
 from collections import deque
 from typing import Final
 
+from pyrotorque.linux.filesystems import read_mounts
 from pyrotorque.settings.schema import WatchSettings
 from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.metrics import Metrics
 from pyrotorque_watcher.scan.files import (
     WATCH_INI,
-    deafness,
     is_metafile,
     look,
     matters,
     nearest_root,
-    read_mounts,
+    polling_reason,
 )
 from pyrotorque_watcher.scan.inotify import Change, Kind, Tree, WatchLimit
 from pyrotorque_watcher.scan.reconcile import PENDING, Situation, Verdict
@@ -265,7 +265,7 @@ class TreeJob:
             self._complete(root, done)
         elif done.loads and done.cause != "folder":
             log.info("%s: found %d new metafiles in %s", self.name, done.loads, printable(root.path))
-        why = self._silent or done.limit or deafness(os.path.realpath(root.path), read_mounts())
+        why = self._silent or done.limit or polling_reason(os.path.realpath(root.path), read_mounts())
         root.poll(self.name, why)
         pause, patience = (_POLL, _PATIENCE_DEAF) if root.deaf else (self._interval, _PATIENCE)
         root.due = clock + max(pause, patience * self._worked)

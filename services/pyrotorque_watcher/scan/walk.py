@@ -5,8 +5,9 @@ import os
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pyrotorque.linux.filesystems import is_within
 from pyrotorque.text import printable
-from pyrotorque_watcher.scan.files import inside, listing, look
+from pyrotorque_watcher.scan.files import listing, look
 from pyrotorque_watcher.scan.inotify import Tree, WatchLimit
 from pyrotorque_watcher.scan.reconcile import Situation, Verdict, unchanged
 from pyrotorque_watcher.scan.sightings import Sightings
@@ -116,8 +117,8 @@ class Round:
 
     def _missed(self, folder: bytes) -> bool:
         return (
-            inside(folder, self.root)
+            is_within(folder, self.root)
             and folder not in self.visited
-            and not any(inside(folder, other) for other in self.others)
-            and not any(inside(folder, blind) for blind in self.unreadable)
+            and not any(is_within(folder, other) for other in self.others)
+            and not any(is_within(folder, blind) for blind in self.unreadable)
         )

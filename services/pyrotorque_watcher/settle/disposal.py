@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pyrotorque.errors import RTorrentFault
+from pyrotorque.linux.filesystems import is_within
 from pyrotorque.rtorrent import Param, Value
 from pyrotorque.settings.schema import Disposal, WatchSettings
 from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger, Row
 from pyrotorque_watcher.load.plan import mapped
-from pyrotorque_watcher.scan.files import inside, look
+from pyrotorque_watcher.scan.files import look
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class Disposer:
                 self._delete(row, now)
             elif how == "rename" and not row.path.endswith(suffix):
                 self._move(row, free_name(row.path + suffix, row.path))
-            elif how == "move" and folder is not None and not inside(row.path, folder):
+            elif how == "move" and folder is not None and not is_within(row.path, folder):
                 self._move(row, free_name(_below(folder, row), row.path))
         except OSError as error:
             log.warning("%s: cannot %s %s: %s", row.job, how, printable(row.path), error.strerror)

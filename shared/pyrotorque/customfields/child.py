@@ -4,28 +4,25 @@ One JSON object a line on standard input and on the descriptor that standard out
 code prints goes to standard error. It ends when its input does, and when its parent dies.
 """
 
-import ctypes
 import importlib.util
 import json
 import os
-import resource
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any
 
 from pyrotorque.customfields.declaration import MARK, Declaration
+from pyrotorque.linux.processes import die_with_parent
 
-_PDEATHSIG: Final = 1
 Compute = Callable[[Any], Any]
 
 
 def main() -> int:
     """Load the file that the first argument names and answer until the input ends."""
-    _die_with_parent(int(sys.argv[2]))
+    die_with_parent(int(sys.argv[2]))
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     computes: dict[str, Compute] = {}
@@ -95,13 +92,6 @@ def _plain(value: Any) -> Any:
 
 def _say(stream: Any, answer: Mapping[str, Any]) -> None:
     stream.write(json.dumps(answer) + "\n")
-
-
-def _die_with_parent(parent: int) -> None:
-    ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if os.getppid() != parent:
-        sys.exit(0)
 
 
 if __name__ == "__main__":

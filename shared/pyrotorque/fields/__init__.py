@@ -8,7 +8,7 @@ from pyrotorque import traits
 from pyrotorque.fields import reading
 from pyrotorque.fields.field import DETAILS, Detail, Field, Rows
 from pyrotorque.fields.kinds import KINDS, Kind, Tags, Value
-from pyrotorque.fields.room import free_space, room_field
+from pyrotorque.fields.room import room_field
 from pyrotorque.fields.table import FIELDS
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "Value",
     "configured",
     "field",
-    "free_space",
     "room_field",
 ]
 

@@ -1,22 +1,7 @@
-"""What the kernel is told about a worker's process before foreign code runs in it."""
+"""Limits the memory of a worker process before it runs the code of a job."""
 
-import ctypes
-import os
 import resource
-import signal
-import sys
 from pathlib import Path
-from typing import Final
-
-_PR_SET_PDEATHSIG: Final = 1
-
-
-def die_with(parent: int) -> None:
-    """End at once when the scheduler does, and leave no core file."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if os.getppid() != parent:
-        sys.exit(0)
 
 
 def limit_memory(allowance: int) -> None:

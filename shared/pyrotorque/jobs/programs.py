@@ -1,6 +1,5 @@
 """Runs a program for a job: a minimal environment, a deadline for it and its process group, no shell in between."""
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -10,12 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from pyrotorque.errors import UserError
+from pyrotorque.linux.processes import parent_death_signal
 from pyrotorque.text import printable
 
 PASSED_ON: Final = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR")
 _PATH: Final = "/usr/local/bin:/usr/bin:/bin"
-_PR_SET_PDEATHSIG: Final = 1
-_libc: Final = ctypes.CDLL(None)
 
 
 class ProgramFailed(UserError):
@@ -39,7 +37,7 @@ def run(argv: Sequence[str], *, within: float, cwd: Path | None = None, extra: S
             cwd=cwd,
             process_group=0,
             # Safe without threads: a worker runs its job in the main thread, and the child calls exec immediately.
-            preexec_fn=_die_with_parent,
+            preexec_fn=parent_death_signal(signal.SIGKILL),
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise ProgramFailed(f"{shown} cannot be run: {getattr(error, 'strerror', None) or error}") from error
@@ -59,7 +57,3 @@ def _kill_group(process: "subprocess.Popen[bytes]") -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def _die_with_parent() -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from pyrotorque.errors import UserError
+from pyrotorque.linux.filesystems import disk_space
 from pyrotorque.text import printable
 
 _BLOCK: Final = 4 << 20
@@ -188,10 +189,11 @@ def _set_mode(path: Path, mode: int) -> None:
 
 def _check_free_space(source: Path, target: Path) -> None:
     needed = _size(source) - (_size(target) if os.path.lexists(target) else 0)
-    stats = os.statvfs(target.parent)
-    free = stats.f_bavail * stats.f_frsize
-    if needed > free:
-        raise UserError(f"{printable(str(target.parent))} has {free} bytes free, {needed} are needed")
+    space = disk_space(str(target.parent))
+    if space is None:
+        raise UserError(f"the free space of {printable(str(target.parent))} is unknown, {needed} bytes are needed")
+    if needed > space.free:
+        raise UserError(f"{printable(str(target.parent))} has {space.free} bytes free, {needed} are needed")
 
 
 def _size(path: Path) -> int:

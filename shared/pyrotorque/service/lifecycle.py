@@ -7,7 +7,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pyrotorque import logs
 from pyrotorque.errors import AlreadyRunning, LayoutError, PyrotorqueError, SettingsError, StateError
 from pyrotorque.layout import Layout
+from pyrotorque.linux.processes import signal_on_parent_death, umask
 from pyrotorque.locks import hold
 from pyrotorque.outbox import Outbox
 from pyrotorque.service.heartbeat import HeartbeatThread, Step
@@ -31,7 +32,6 @@ EX_OK, EX_SOFTWARE, EX_TEMPFAIL, EX_CONFIG = 0, 70, 75, 78  # sysexits.h
 _RETRY_STATE_AFTER = 5.0
 _NEWS_AFTER = 60.0
 """Who could work that long meanwhile says the same trouble again; a disk that stays full would fill the logs."""
-_PR_SET_PDEATHSIG = 1
 
 
 class Lifecycle:
@@ -87,11 +87,8 @@ class Lifecycle:
     @contextmanager
     def as_user(self) -> Generator[None]:
         """Create files as the user would."""
-        ours = os.umask(self.users_umask)
-        try:
+        with umask(self.users_umask):
             yield
-        finally:
-            os.umask(ours)
 
 
 @contextmanager
@@ -103,16 +100,12 @@ def running(
     Raises AlreadyRunning when somebody else holds it. Must be entered in the main thread.
     """
     layout.prepare()
-    users_umask = os.umask(0o077)
-    try:
-        with _role(service, layout):
-            _end_with_parent()
-            pulse = HeartbeatThread(layout, service, config_digest, outbox)
-            life = Lifecycle(service, pulse, users_umask)
-            with _signals(life, pulse), pulse.running():
-                yield life
-    finally:
-        os.umask(users_umask)
+    with umask(0o077) as users_umask, _role(service, layout):
+        signal_on_parent_death(signal.SIGTERM)
+        pulse = HeartbeatThread(layout, service, config_digest, outbox)
+        life = Lifecycle(service, pulse, users_umask)
+        with _signals(life, pulse), pulse.running():
+            yield life
 
 
 @contextmanager
@@ -142,14 +135,6 @@ def _signals(life: Lifecycle, pulse: HeartbeatThread) -> Generator[None]:
         for number, action in before.items():
             signal.signal(number, action)
         signal.set_wakeup_fd(before_fd)
-
-
-def _end_with_parent() -> None:
-    """Ask the kernel to send TERM when the parent dies (prctl(2)); it goes by the calling thread, so: the main one."""
-    with suppress(OSError, AttributeError):
-        import ctypes
-
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The files that supervisord reads: the process table, filled in at each start, and the user's own supervisor.conf."""
 
-import os
 import re
 import shlex
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from pyrotorque.errors import LayoutError
 from pyrotorque.layout import Layout
+from pyrotorque.linux.processes import current_umask
 from pyrotorque.options import Options, write_atomically
 from pyrotorque.text import printable
 
@@ -115,7 +115,7 @@ def write_programs(layout: Layout, options: Options, *, guard_file: Path | None)
     layout.prepare()
     path = programs_file(layout)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    values = placeholder_values(layout, options, python=sys.executable, umask=_umask(), guard_file=guard_file)
+    values = placeholder_values(layout, options, python=sys.executable, umask=current_umask(), guard_file=guard_file)
     table = filled(packaged(), values)
     write_atomically(path, table.encode())
     own = stub_file(layout)
@@ -143,9 +143,3 @@ def _refuse_unwritable(path: str) -> None:
             f"supervisord cannot use the path {printable(path)}: it contains control characters, bytes that are not "
             "UTF-8, spaces at its start or end, or a space before ; or #; use another path"
         )
-
-
-def _umask() -> int:
-    ours = os.umask(0o077)
-    os.umask(ours)
-    return ours

@@ -20,8 +20,9 @@ import msgspec
 from pyrotorque.errors import PyrotorqueError, UserError
 from pyrotorque.events import Event, JobReported
 from pyrotorque.jobs.context import JobContext, set_context
-from pyrotorque.jobs.limits import die_with, limit_memory
+from pyrotorque.jobs.limits import limit_memory
 from pyrotorque.jobs.params import JobConfig
+from pyrotorque.linux.processes import die_with_parent
 from pyrotorque.text import printable
 from pyrotorque.workers.handlers import explained, job_class
 from pyrotorque.workers.messages import (
@@ -86,7 +87,7 @@ class ToScheduler(logging.Handler):
 
 def main() -> int:
     descriptor, marks, parent = map(int, sys.argv[1:4])
-    die_with(parent)
+    die_with_parent(parent)
     faulthandler.enable()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]

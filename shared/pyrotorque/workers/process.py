@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Final, Literal
 import msgspec
 
 from pyrotorque.errors import StateError
+from pyrotorque.linux.processes import session_members
 from pyrotorque.workers.messages import LINE_MAX, FromWorker, Message, Prepare, from_worker, line
 
 # So much is read from one worker in one turn of the loop: others have their turn in between.
@@ -198,8 +199,9 @@ class JobProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
         with suppress(ProcessLookupError):
             os.kill(self._process.pid, signal.SIGKILL)
-        # Other groups of its session, as programs with a deadline of their own have.
-        for pid in _session(self._process.pid):
+        # Other process groups of its session, as programs with a deadline of their own have. The session number stays
+        # in use until its leader is reaped.
+        for pid in session_members(self._process.pid):
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -210,16 +212,6 @@ def _is_over(pid: int) -> bool:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
         return True
-
-
-def _session(leader: int) -> Iterator[int]:
-    """The processes of a session (proc(5)); its number is nobody else's as long as its leader is not reaped."""
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            with suppress(OSError, IndexError):
-                fields = Path("/proc", entry, "stat").read_bytes().rpartition(b")")[2].split()
-                if int(fields[3]) == leader:
-                    yield int(entry)
 
 
 def _opened(marks: Path | None) -> int:

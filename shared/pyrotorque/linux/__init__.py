@@ -1,0 +1,1 @@
+"""Facts that only the Linux kernel has: processes, mounted filesystems and free space."""

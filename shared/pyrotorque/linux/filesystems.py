@@ -1,0 +1,142 @@
+"""Mounted filesystems: the type that holds a path, which types are on a network, and free space."""
+
+import errno
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+_MOUNTINFO: Final = Path("/proc/self/mountinfo")
+# By the beginnings of their names, also behind `fuse.`. File locks and shared memory do not work across hosts on these.
+_NETWORK: Final = (
+    *("9p", "afp", "afs", "auristorfs", "beegfs", "ceph", "cifs", "coda", "curlftpfs", "davfs", "gluster"),
+    *("gpfs", "juicefs", "lizardfs", "lustre", "mfs", "ncp", "nfs", "orangefs", "panfs", "pvfs", "smb", "weka"),
+    *("blobfuse", "gcsfuse", "goofys", "google-drive", "gvfsd", "mount-s3", "mountpoint-s3", "onedrive", "rclone"),
+    *("s3", "seaweedfs", "sshfs"),
+)
+# Other programs or other hosts may write to these without an inotify event (inotify(7), fuse(4)).
+_UNWATCHABLE: Final = ("fuse", "gfs2", "ocfs2", "prl_fs", "vboxsf", "virtiofs", "vmhgfs")
+# Parents of a path that may be asked instead of the path itself, which need not exist yet.
+_NOT_THERE: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENAMETOOLONG))
+
+
+class Mount(NamedTuple):
+    """A line of /proc/self/mountinfo (proc(5))."""
+
+    number: int
+    parent: int
+    point: bytes
+    kind: str
+
+
+class DiskSpace(NamedTuple):
+    """A filesystem: the bytes that a user may still write, its device number, and the folder that was asked."""
+
+    free: int
+    device: int
+    folder: Path
+
+
+def read_mounts() -> list[Mount]:
+    """The mounts that this process sees; empty if /proc cannot be read."""
+    try:
+        return parse_mounts(_MOUNTINFO.read_bytes())
+    except OSError:
+        return []
+
+
+def parse_mounts(mountinfo: bytes) -> list[Mount]:
+    """The mounts in the content of a mountinfo file; lines in an unknown format are skipped."""
+    mounts: list[Mount] = []
+    for line in mountinfo.split(b"\n"):
+        head, _, tail = line.partition(b" - ")
+        fields, kind = head.split(b" "), tail.partition(b" ")[0]
+        if len(fields) >= 6 and kind and fields[0].isdigit() and fields[1].isdigit():
+            kind_name = _unescaped(kind).decode("ascii", "replace")
+            mounts.append(Mount(int(fields[0]), int(fields[1]), _unescaped(fields[4]), kind_name))
+    return mounts
+
+
+def filesystem_type(path: bytes, mounts: Sequence[Mount]) -> str:
+    """The type of the filesystem that holds `path` (absolute, without symbolic links); empty if it is not known.
+
+    Follows the tree of mounts from the root as the kernel does: a mount below one that was mounted over is not seen.
+    """
+    numbers = {mount.number for mount in mounts}
+    candidates = [mount for mount in mounts if is_within(path, mount.point)]
+    found: Mount | None = None
+    while candidates:
+        inner = [mount for mount in candidates if _is_child(mount, found, numbers)]
+        if not inner:
+            break
+        # Of several mounts on a folder of one parent, the first one found on the way down hides the others.
+        shortest = min(len(mount.point) for mount in inner)
+        found = [mount for mount in inner if len(mount.point) == shortest][-1]
+        candidates.remove(found)
+    return found.kind if found else ""
+
+
+def mounts_below(path: bytes, mounts: Sequence[Mount]) -> Iterator[Mount]:
+    """The mounts in the tree at `path` which are not mounted over."""
+    for mount in mounts:
+        if is_within(mount.point, path) and mount.kind == filesystem_type(mount.point, mounts):
+            yield mount
+
+
+def is_network(kind: str) -> bool:
+    """Whether the data of a filesystem of this type is on other hosts."""
+    return kind.lower().removeprefix("fuse.").startswith(_NETWORK)
+
+
+def is_watchable(kind: str) -> bool:
+    """Whether inotify reports every change on a filesystem of this type."""
+    return kind == "fuseblk" or not (is_network(kind) or kind.startswith(_UNWATCHABLE))
+
+
+def is_within(path: bytes, folder: bytes) -> bool:
+    """Whether `path` is `folder` or below it."""
+    return path == folder or path.startswith(folder.rstrip(b"/") + b"/")
+
+
+def disk_space(directory: str) -> DiskSpace | None:
+    """The filesystem that holds `directory`, or will hold it: then that of its nearest existing parent.
+
+    None if `directory` is not absolute or the filesystem does not answer.
+    """
+    try:
+        path = Path(directory).expanduser()
+    except RuntimeError:  # the home directory of an unknown user
+        return None
+    return _first_space((path, *path.parents)) if path.is_absolute() else None
+
+
+def _first_space(folders: Iterable[Path]) -> DiskSpace | None:
+    for folder in folders:
+        try:
+            space = os.statvfs(folder)
+            return DiskSpace(space.f_bavail * space.f_frsize, os.stat(folder).st_dev, folder)
+        except ValueError:  # a path that no kernel accepts
+            continue
+        except OSError as error:
+            if error.errno not in _NOT_THERE:
+                return None
+    return None
+
+
+def _is_child(mount: Mount, parent: Mount | None, numbers: set[int]) -> bool:
+    if parent is None:
+        return mount.parent not in numbers or mount.parent == mount.number
+    return mount.parent == parent.number
+
+
+def _unescaped(text: bytes) -> bytes:
+    """The kernel writes space, tab, newline, `#` and backslash as a backslash and three octal digits."""
+    head, *parts = text.split(b"\\")
+    return head + b"".join(_character(part) for part in parts)
+
+
+def _character(part: bytes) -> bytes:
+    try:
+        return bytes([int(part[:3], 8)]) + part[3:]
+    except ValueError:
+        return b"\\" + part
