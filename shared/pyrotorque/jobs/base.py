@@ -41,10 +41,10 @@ class Job:
         """A client of the group's rTorrent; it connects at the first call."""
         from pyrotorque.rtorrent import RTorrent
 
-        context = self._context
-        if context.url is None:
+        client = RTorrent.from_settings(self._context)
+        if client is None:
             raise UserError("the address of rTorrent is unknown: set scgi_url in [TORQUE]")
-        return RTorrent(context.url, connect_timeout=context.connect_timeout, read_timeout=context.read_timeout)
+        return client
 
     @cached_property
     def state_dir(self) -> Path:

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from pyrotorque.errors import RequestTooLarge, RTorrentFault
 from pyrotorque.rtorrent.address import Address, parse_url
@@ -39,6 +39,17 @@ class Identity:
     incarnation: str
 
 
+class ConnectionSettings(Protocol):
+    """How to reach rTorrent; without a `url` no address is known."""
+
+    @property
+    def url(self) -> str | None: ...
+    @property
+    def connect_timeout(self) -> float: ...
+    @property
+    def read_timeout(self) -> float: ...
+
+
 class RTorrent:
     """A client of one rTorrent; it belongs to one thread, and each call opens and closes its own connection.
 
@@ -62,6 +73,18 @@ class RTorrent:
         self._methods: frozenset[str] | None = None
         self._incarnation: str | None = None
         self._items_method = "d.multicall2"
+
+    @classmethod
+    def from_settings(cls, settings: ConnectionSettings, *, untrusted: bool = False) -> "RTorrent | None":
+        """A client with the address and the deadlines of the configuration; None where no address is known."""
+        if settings.url is None:
+            return None
+        return cls(
+            settings.url,
+            connect_timeout=settings.connect_timeout,
+            read_timeout=settings.read_timeout,
+            untrusted=untrusted,
+        )
 
     @property
     def address(self) -> Address:

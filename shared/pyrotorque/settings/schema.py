@@ -1,7 +1,7 @@
 """Every setting with its type and default: one frozen struct for the group and one for each kind of job."""
 
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -109,6 +109,7 @@ class CustomSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", t
 
 
 AnyJob: TypeAlias = QueueSettings | WatchSettings | StatsSettings | ExporterSettings | CustomSettings
+JobT = TypeVar("JobT", bound=JobSettings)
 
 
 class RTorrentSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,3 +135,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     aliases: dict[str, str] = {}
     """Host or domain of trackers, in lower case, to alias; `traits_by_alias` has the aliases as written."""
     traits_by_alias: dict[str, str] = {}
+
+    def active_jobs(self, kind: type[JobT]) -> list[JobT]:
+        """The active jobs of one kind; each has `dry_run` set when the whole group has it."""
+        return [
+            msgspec.structs.replace(job, dry_run=job.dry_run or self.dry_run)
+            for job in self.jobs
+            if isinstance(job, kind) and job.active
+        ]

@@ -1,0 +1,76 @@
+"""Whether rTorrent answers: its absence and its return are logged once, in the service's and in the owner's log."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from pyrotorque.errors import RequestTooLarge, RTorrentError, RTorrentFault, UserError
+from pyrotorque.logs import owner_log
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE: Final = 0.25  # seconds
+_LONGEST_PAUSE: Final = 2.0
+
+
+@dataclass(slots=True)
+class Availability:
+    """`problem` says why rTorrent is unavailable, or is empty; times are those of any one clock, in seconds."""
+
+    consequence: str
+    """What its absence means for the service; part of the log line."""
+    problem: str = ""
+    since: float = 0.0
+    retry_at: float = 0.0
+    """Not to be called before; 0 while it answers."""
+    pause: float = _FIRST_PAUSE
+    _reported_faults: set[str] = field(default_factory=set[str])
+
+    def lost(self, error: RTorrentError, now: float) -> None:
+        """It did not answer: the next call is worth a try after a pause that doubles up to two seconds."""
+        if not self.problem:
+            self.since = now
+            log.warning("rTorrent is unavailable: %s; %s", error, self.consequence)
+            owner_log(f"rTorrent is unavailable: {error}", level=logging.WARNING)
+        self.problem = str(error)
+        self.retry_at = now + self.pause
+        self.pause = min(_LONGEST_PAUSE, self.pause * 2)
+
+    def answered(self, now: float) -> None:
+        """It answered."""
+        if self.problem:
+            text = f"rTorrent answers again after {now - self.since:.0f} s"
+            log.info("%s", text)
+            owner_log(text)
+        self.problem, self.retry_at, self.pause = "", 0.0, _FIRST_PAUSE
+
+    def clock_stepped(self, step: float) -> None:
+        """The clock whose times are given here was set by `step` seconds."""
+        self.since, self.retry_at = self.since + step, 0.0
+
+    def attempt(self, what: str, call: Callable[[], object], now: float) -> bool:
+        """Whether `call` succeeded; each error is logged once until a call succeeds.
+
+        A call that returns False did not need rTorrent: its success says nothing about it.
+        """
+        try:
+            needed = call()
+        except (RTorrentFault, RequestTooLarge) as error:
+            self.answered(now)
+            self._report_once(f"{what}: rTorrent refused: {error}")
+        except RTorrentError as error:
+            self.lost(error, now)
+        except UserError as error:  # the fields of a user's config.py could not be computed
+            self._report_once(f"{what}: {error}")
+        else:
+            if needed is not False:
+                self.answered(now)
+                self._reported_faults.clear()
+            return True
+        return False
+
+    def _report_once(self, text: str) -> None:
+        if text not in self._reported_faults:
+            self._reported_faults.add(text)
+            log.error("%s", text)

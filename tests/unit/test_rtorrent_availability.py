@@ -1,0 +1,96 @@
+"""rTorrent's absence is logged once, its return when it did answer; calls wait in between."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from pyrotorque import logs
+from pyrotorque.errors import RTorrentFault, RTorrentUnavailable
+from pyrotorque.layout import Layout
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.availability import Availability
+from pyrotorque.settings.schema import RTorrentSettings
+
+
+def lost() -> None:
+    raise RTorrentUnavailable("no answer within 10 s")
+
+
+def refused() -> None:
+    raise RTorrentFault("no such view", -501)
+
+
+@pytest.fixture
+def availability() -> Availability:
+    return Availability("waiting")
+
+
+def test_its_absence_and_its_return_are_logged_once(
+    availability: Availability, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = (lost, lost, lambda: None, lambda: None)
+    with caplog.at_level(logging.INFO):
+        succeeded = [availability.attempt("queue", call, 100.0 + 20 * n) for n, call in enumerate(calls)]
+    assert succeeded == [False, False, True, True]
+    assert [record.getMessage() for record in caplog.records] == [
+        "rTorrent is unavailable: no answer within 10 s; waiting",
+        "rTorrent answers again after 40 s",
+    ]
+
+
+def test_both_are_in_the_owners_log(availability: Availability, tmp_path: Path) -> None:
+    layout = Layout.below(tmp_path)
+    layout.prepare()
+    logs.configure("INFO", "watcher", layout)
+    availability.lost(RTorrentUnavailable("it hangs"), 0.0)
+    availability.answered(90.0)
+    lines = (layout.log_dir / logs.OWNERS_LOG).read_text().splitlines()
+    assert [line.partition(" ")[2].partition(" ")[2] for line in lines] == [
+        "WARN watcher: rTorrent is unavailable: it hangs",
+        "INFO watcher: rTorrent answers again after 90 s",
+    ]
+
+
+def test_pauses_between_calls_grow_to_two_seconds(availability: Availability) -> None:
+    pauses: list[float] = []
+    for _ in range(6):
+        availability.lost(RTorrentUnavailable("it hangs"), 10.0)
+        pauses.append(availability.retry_at - 10.0)
+    assert pauses == [0.25, 0.5, 1.0, 2.0, 2.0, 2.0]
+    availability.answered(11.0)
+    assert (availability.retry_at, availability.problem) == (0.0, "")
+
+
+def test_a_clock_that_was_set_delays_no_call(availability: Availability, caplog: pytest.LogCaptureFixture) -> None:
+    availability.lost(RTorrentUnavailable("it hangs"), 5000.0)
+    availability.clock_stepped(-3600.0)
+    assert availability.retry_at == 0.0
+    with caplog.at_level(logging.INFO):
+        availability.answered(1410.0)
+    assert "after 10 s" in caplog.text
+
+
+def test_a_call_that_needed_no_answer_says_nothing_about_it(availability: Availability) -> None:
+    availability.attempt("queue", lost, 0.0)
+    assert availability.attempt("paused queue", lambda: False, 1.0)
+    assert availability.problem == "no answer within 10 s"
+    availability.attempt("queue", lambda: True, 2.0)
+    assert availability.problem == ""
+
+
+def test_a_refusal_is_an_answer_and_the_same_one_is_logged_once(
+    availability: Availability, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        assert not availability.attempt("queue", refused, 0.0)
+    assert availability.problem == ""
+    assert [record.getMessage() for record in caplog.records] == ["queue: rTorrent refused: no such view"]
+
+
+def test_a_client_has_the_address_and_the_deadlines_of_the_configuration() -> None:
+    settings = RTorrentSettings(url="scgi://127.0.0.1:5000", origin="torque.ini", read_timeout=7.0)
+    client = RTorrent.from_settings(settings)
+    assert client is not None
+    assert (str(client.address), client.read_timeout) == ("scgi://127.0.0.1:5000", 7.0)
+    assert RTorrent.from_settings(RTorrentSettings(url=None, origin="nowhere")) is None
