@@ -1,1 +1,1 @@
-"""The `pyrotorque` command: starts, stops, asks and explains."""
+"""The `pyrotorque` command: starts, stops, checks and queries a group."""

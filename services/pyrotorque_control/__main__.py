@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> int:
-    """Run the command line and give its exit code; what `--cron` asks is answered before anything else is loaded."""
+    """Run the command line and return its exit code; `--cron` is handled before other modules are imported."""
     arguments = sys.argv[1:]
     if "--cron" in arguments:
         from pyrotorque_control.cron import answer

@@ -1,6 +1,7 @@
-"""The command line: options of the earlier daemons, sub-commands, and one clear line for whatever goes wrong."""
+"""The command line: options, sub-commands, and one line on standard error for each error."""
 
 import importlib
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -10,11 +11,11 @@ import click
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.options import Options
 from pyrotorque.settings import configuration_dir
-from pyrotorque_control.exit_codes import EX_IOERR, EX_OK, EX_USAGE, INTERRUPTED, exit_code
+from pyrotorque_control.exit_codes import EX_IOERR, EX_OK, EX_UNAVAILABLE, EX_USAGE, INTERRUPTED, exit_code
 from pyrotorque_control.group import Group
-from pyrotorque_control.terminal import complain, silence
+from pyrotorque_control.terminal import discard_output, duration, print_error
 
-# Each is the attribute `command` of the module of this name, loaded when it is used or when help lists it.
+# Modules below `commands`, each with an attribute `command`; imported when used, or for --help.
 _COMMANDS: Final = (
     "status",
     "check",
@@ -32,7 +33,7 @@ _COMMANDS: Final = (
 )
 
 
-class _Lazy(click.Group):
+class _LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
@@ -46,16 +47,16 @@ class _Lazy(click.Group):
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Carry out one command line and give its exit code; errors are told on the standard error."""
+    """Run one command line and return its exit code; errors are printed to standard error."""
     try:
         code = pyrotorque.main(args=list(arguments), prog_name="pyrotorque", standalone_mode=False)
         return code if isinstance(code, int) else EX_OK
-    except click.exceptions.Exit as ended:
-        return ended.exit_code
+    except click.exceptions.Exit as exit:
+        return exit.exit_code
     except click.UsageError as error:
         error.show()
         if isinstance(error, click.NoSuchOption) and any(error.option_name in each.opts for each in pyrotorque.params):
-            complain(f"{error.option_name} stands before the sub-command: pyrotorque {error.option_name} … COMMAND")
+            print_error(f"{error.option_name} must precede the sub-command: pyrotorque {error.option_name} … COMMAND")
         return EX_USAGE
     except click.ClickException as error:
         error.show()
@@ -63,62 +64,62 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        silence()
+        discard_output()
         return EX_OK
     except OSError as error:
-        complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
+        print_error(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
         return EX_IOERR
     except PyrotorqueError as error:
-        complain(str(error))
+        print_error(str(error))
         return exit_code(error)
 
 
 @click.group(
-    cls=_Lazy,
+    cls=_LazyGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 well; 64 wrong usage; 69 not running; 75 cannot start now (guard file missing, already "
-    "running); 78 the configuration is wrong.",
+    epilog="Exit codes: 0 success; 64 wrong usage; 69 not running; 75 cannot start now (guard file missing, already "
+    "running); 78 wrong configuration.",
 )
-@click.option("--fg", "--no-fork", "foreground", is_flag=True, help="Stay in the foreground and show all logs here.")
+@click.option("--fg", "--no-fork", "foreground", is_flag=True, help="Stay in the foreground and print all logs.")
 @click.option("--stop", is_flag=True, help="Stop the group.")
-@click.option("--restart", is_flag=True, help="Check the configuration, and start the group anew when it is good.")
-@click.option("--status", "-?", "status", is_flag=True, help="Say whether the group runs (exit code 0 or 69).")
-@click.option("--cron", is_flag=True, help="Start the group unless it runs; say nothing, ask files only.")
-@click.option("--run-once", metavar="JOB", help="Run one job now, here, and end.")
-@click.option("-n", "--dry-run", is_flag=True, help="Jobs only say what they would do.")
-@click.option("-v", "--verbose", is_flag=True, help="Log what is done, whatever torque.ini says.")
+@click.option("--restart", is_flag=True, help="Check the configuration, and restart the group if it is valid.")
+@click.option("--status", "-?", "status", is_flag=True, help="Print whether the group runs (exit code 0 or 69).")
+@click.option("--cron", is_flag=True, help="Start the group unless it runs; quiet, reads files only.")
+@click.option("--run-once", metavar="JOB", help="Run one job now, wait for its result, and exit.")
+@click.option("-n", "--dry-run", is_flag=True, help="Jobs log what they would do, and do nothing.")
+@click.option("-v", "--verbose", is_flag=True, help="Log at level INFO; overrides torque.ini.")
 @click.option("-q", "--quiet", is_flag=True, help="Log only warnings and errors.")
 @click.option("--debug", is_flag=True, help="Log everything.")
 @click.option("--config-dir", metavar="DIR", help="Instead of PYRO_CONFIG_DIR or ~/.pyroscope.")
-@click.option("--config-file", metavar="FILE", multiple=True, help="Read this after torque.ini; may be given often.")
+@click.option("--config-file", metavar="FILE", multiple=True, help="Read this after torque.ini; may be repeated.")
 @click.option("--pid-file", metavar="FILE", help="Instead of run/pyrotorque.pid.")
-@click.option("--guard-file", metavar="FILE", help="Instead of run/pyrotorque; it must exist to run in the background.")
+@click.option("--guard-file", metavar="FILE", help="Instead of run/pyrotorque; required to run in the background.")
 @click.version_option(package_name="pyrotorque", message="%(prog)s %(version)s")
 @click.pass_context
 def pyrotorque(ctx: click.Context, /, **given: Any) -> int:
     """Background jobs beside rTorrent: a queue, a tree watch, a Prometheus exporter, and jobs of your own.
 
-    Without a sub-command it starts them in the background (with --fg, here in the foreground).
+    Without a sub-command, the group is started in the background (with --fg in the foreground).
 
     \b
-    A first time:
-      pyrotorque init       writes torque.ini, and says what rTorrent needs
-      pyrotorque check      tells all that is wrong, and what the files mean
-      pyrotorque            starts
-      pyrotorque status     shows what runs, and what it does
+    First steps:
+      pyrotorque init       writes torque.ini and shows what to add to rtorrent.rc
+      pyrotorque check      lists all errors, and shows what the settings mean
+      pyrotorque            starts the group
+      pyrotorque status     shows the services and what they do
     \b
-    Day by day:
-      pyrotorque explain "part of a name"        why it is not started
+    Daily use:
+      pyrotorque explain "part of a name"        why an item is not started
       pyrotorque watched --state failed          what was not loaded, and why
       pyrotorque events --since 1h               what happened
-      pyrotorque select 'done<100 loaded>1w'     which items these are
+      pyrotorque select 'done<100 loaded>1w'     the items that match a condition
       pyrotorque ctl tail -f watcher             the log of one service
     \b
     Files, in ~/.pyroscope:
-      torque.ini            settings; torque.ini.default shows all of them
-      log/torque.log        the story of each day; log/NAME.log for each service
-      run/pyrotorque        the guard file: without it, no group in the background
+      torque.ini            settings; torque.ini.default lists all of them
+      log/torque.log        the main log; log/NAME.log for each service
+      run/pyrotorque        the guard file: required to run in the background
     """
     group = Group(configuration_dir(given["config_dir"]), _options(given))
     ctx.obj = group
@@ -128,17 +129,28 @@ def pyrotorque(ctx: click.Context, /, **given: Any) -> int:
 
 
 def _act(group: Group, given: dict[str, Any]) -> int:
-    from pyrotorque_control import starting, stopping
+    from pyrotorque_control import lifecycle
 
     if given["status"]:
-        return stopping.say_status(group)
+        return _print_status(group)
     if given["run_once"]:
-        return starting.run_once(group, given["run_once"])
+        from pyrotorque_control.single_run import run_once
+
+        return run_once(group, given["run_once"])
     if given["stop"] and not given["restart"]:
-        return stopping.stop(group)
+        return lifecycle.stop(group)
     if given["restart"]:
-        return starting.restart(group)
-    return starting.foreground(group) if given["foreground"] else starting.background(group, quiet=given["cron"])
+        return lifecycle.restart(group)
+    return lifecycle.run_in_foreground(group) if given["foreground"] else lifecycle.start(group, quiet=given["cron"])
+
+
+def _print_status(group: Group) -> int:
+    found = group.running()
+    if found is None:
+        click.echo(f"pyrotorque is not running ({group.config_dir})")
+        return EX_UNAVAILABLE
+    click.echo(f"pyrotorque is running, pid {found.pid}, up {duration(time.time() - found.started)}")
+    return EX_OK
 
 
 def _options(given: dict[str, Any]) -> Options:

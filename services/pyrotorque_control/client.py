@@ -1,4 +1,4 @@
-"""Ask a service for something and tell what it answered."""
+"""Sends requests of the command line to the running services."""
 
 from contextlib import suppress
 
@@ -8,47 +8,50 @@ from pyrotorque.configuration import last_good
 from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.requests import Answer, ExplainQueue, Request, RunJob
 from pyrotorque_control.exit_codes import EX_TEMPFAIL, EX_USAGE
-from pyrotorque_control.group import Group, Refused
+from pyrotorque_control.group import CommandError, Group
 
-_FIRST_PATIENCE = 4.0  # seconds
+_FIRST_TIMEOUT = 4.0  # seconds
 
 
-def asked(group: Group, service: str, request: Request, timeout: float = 15.0) -> Answer:
-    """The answer to `request`.
+def send_request(group: Group, service: str, request: Request, timeout: float = 15.0) -> Answer:
+    """The service's answer to `request`.
 
-    Raises Refused when the group does not run, would do for real what was asked for show, or the service says no;
-    ServiceUnreachable when it says nothing.
+    Raises CommandError when the group is not running, when `--dry-run` was given but the group runs without it, or when
+    the service refuses; ServiceUnreachable when there is no answer.
     """
     group.must_run()
-    _refuse_for_show(group, request)
-    answer = _asked_again(group, service, request, timeout)
+    _require_dry_run(group, request)
+    answer = _send_with_retry(group, service, request, timeout)
     if not answer.ok:
-        raise Refused(answer.text or f"{service} refused", EX_TEMPFAIL)
+        raise CommandError(answer.text or f"{service} refused the request", EX_TEMPFAIL)
     return answer
 
 
-def _refuse_for_show(group: Group, request: Request) -> None:
-    """A service does what it is asked for real, unless it was started to do nothing for real."""
-    if not group.options.dry_run or isinstance(request, ExplainQueue):
-        return
-    kept = last_good(group.layout)
-    if not (isinstance(request, RunJob) and kept is not None and kept.dry_run):
-        said = "the group runs without --dry-run and would do that for real"
-        raise Refused(f"{said}: leave out --dry-run, or start the group with it", EX_USAGE)
-
-
-def _asked_again(group: Group, service: str, request: Request, timeout: float) -> Answer:
-    """A service that takes over another configuration opens its door anew: what was asked just then is lost."""
-    from pyrotorque.bus.client import ask
-
-    if not isinstance(request, RunJob):  # all others mean the same when they are carried out twice
-        with suppress(ServiceUnreachable):
-            return ask(group.layout, service, request, _FIRST_PATIENCE)
-    return ask(group.layout, service, request, timeout)
-
-
-def tell(group: Group, service: str, request: Request) -> None:
-    """Ask, and print what was done."""
-    answer = asked(group, service, request)
+def print_answer(group: Group, service: str, request: Request) -> None:
+    """Send `request` and print the text of the answer."""
+    answer = send_request(group, service, request)
     if answer.text:
         click.echo(answer.text)
+
+
+def _require_dry_run(group: Group, request: Request) -> None:
+    """A service carries out a request for real unless it was started with `--dry-run`."""
+    if not group.options.dry_run or isinstance(request, ExplainQueue):
+        return
+    settings = last_good(group.layout)
+    if not (isinstance(request, RunJob) and settings is not None and settings.dry_run):
+        raise CommandError(
+            "the group runs without --dry-run and would do that for real: "
+            "leave out --dry-run, or start the group with it",
+            EX_USAGE,
+        )
+
+
+def _send_with_retry(group: Group, service: str, request: Request, timeout: float) -> Answer:
+    """A service that reloads its configuration binds its socket again and loses requests sent at that moment."""
+    from pyrotorque.bus.client import ask
+
+    if not isinstance(request, RunJob):  # all other requests are idempotent
+        with suppress(ServiceUnreachable):
+            return ask(group.layout, service, request, _FIRST_TIMEOUT)
+    return ask(group.layout, service, request, timeout)

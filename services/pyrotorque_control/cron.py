@@ -1,4 +1,4 @@
-"""`pyrotorque --cron`: is the group running? Files alone tell, fast, for rTorrent may be waiting for the answer."""
+"""`pyrotorque --cron`: starts the group unless it runs; reads files only, because rTorrent may be waiting for it."""
 
 import os
 import sys
@@ -9,13 +9,13 @@ from typing import BinaryIO, Final
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
 from pyrotorque_control.supervisord_process import running_supervisord
 
-# Options that ask for nothing but a start; with any other, or with a sub-command, the whole command line decides.
+# Options that may be combined with a start; with any other, or a sub-command, the full command line is used.
 _FLAGS: Final = frozenset(("--cron", "-n", "--dry-run", "-v", "--verbose", "-q", "--quiet", "--debug"))
 _VALUES: Final = ("--config-dir", "--pid-file", "--guard-file", "--config-file")
 
 
 def answer(arguments: Sequence[str]) -> int | None:
-    """The exit code: 0 when the group runs or is being started now; None when more than a start is asked for."""
+    """The exit code: 0 when the group runs or is being started; None when the arguments request more than a start."""
     given = _read(arguments)
     if given is None:
         return None
@@ -41,8 +41,8 @@ def _read(arguments: Sequence[str]) -> dict[str, str] | None:
 
 
 def _start(home: Path, given: dict[str, str], arguments: Sequence[str]) -> int:
-    """Leave the start, with all its checks, to a process that nobody waits for; it writes to the owner's log."""
-    # Folders and pid file may be set otherwise in torque.ini, which takes longer to find out.
+    """Start the group in a detached process that writes to log/torque.log."""
+    # torque.ini may set other folders; reading it takes longer.
     import subprocess
 
     from pyrotorque.options import Options
@@ -52,7 +52,7 @@ def _start(home: Path, given: dict[str, str], arguments: Sequence[str]) -> int:
     if running_supervisord(group.pid_file):
         return EX_OK
     if not group.guard_file.exists():
-        print(f"pyrotorque: the guard file {group.guard_file} is missing: not started", file=sys.stderr)
+        print(f"pyrotorque: the guard file {group.guard_file} is missing: the group was not started", file=sys.stderr)
         return EX_TEMPFAIL
     with _owners_log(home) as output:
         subprocess.Popen(
@@ -66,8 +66,8 @@ def _start(home: Path, given: dict[str, str], arguments: Sequence[str]) -> int:
     return EX_OK
 
 
-def start_unseen(home: Path, arguments: Sequence[str]) -> int:
-    """Start as asked; what is said goes to the owner's log, each line with its time."""
+def start_detached(home: Path, arguments: Sequence[str]) -> int:
+    """Run the command line and write its output to log/torque.log, each line with a timestamp."""
     import io
     from contextlib import redirect_stderr, redirect_stdout
 
@@ -76,10 +76,10 @@ def start_unseen(home: Path, arguments: Sequence[str]) -> int:
     from pyrotorque_control.cli import run
 
     logs.configure("INFO", "cron", Layout.below(home))
-    said = io.StringIO()
-    with redirect_stdout(said), redirect_stderr(said):
+    output = io.StringIO()
+    with redirect_stdout(output), redirect_stderr(output):
         code = run(arguments)
-    logs.owner_log(*said.getvalue().splitlines())
+    logs.owner_log(*output.getvalue().splitlines())
     return code
 
 
@@ -93,4 +93,4 @@ def _owners_log(home: Path) -> BinaryIO:
 
 
 if __name__ == "__main__":
-    sys.exit(start_unseen(Path(sys.argv[1]), sys.argv[2:]))
+    sys.exit(start_detached(Path(sys.argv[1]), sys.argv[2:]))

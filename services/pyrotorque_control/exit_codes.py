@@ -1,4 +1,4 @@
-"""How the command ends: the exit codes of sysexits.h, and which error has which."""
+"""The command's exit codes, named as in sysexits.h, and the code of each error class."""
 
 from typing import Final
 
@@ -28,7 +28,7 @@ _CODES: Final[tuple[tuple[type[errors.PyrotorqueError], int], ...]] = (
 
 
 def exit_code(error: errors.PyrotorqueError) -> int:
-    """The code of an error: what it says itself, else what its class means."""
+    """The error's own `exit_code`, or that of its class."""
     own = getattr(error, "exit_code", None)
     if isinstance(own, int):
         return own

@@ -1,4 +1,4 @@
-"""`--fg`: supervisord beside us, and the logs of all services on this terminal, each line marked with its service."""
+"""`--fg`: runs supervisord as a child and prints the logs of all services, each line with the name of its service."""
 
 import os
 import re
@@ -16,18 +16,18 @@ from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.linux.processes import parent_death_signal
 from pyrotorque.supervisord import launch
 from pyrotorque_control.exit_codes import EX_OK
-from pyrotorque_control.terminal import silence
+from pyrotorque_control.terminal import discard_output
 
-_LOOK_EVERY = 0.1  # seconds
-# What an event listener of supervisord says on its standard output, between its lines for people.
+_POLL_INTERVAL = 0.1  # seconds
+# Lines of supervisord's event listener protocol, which share the guardian's standard output with its log.
 _PROTOCOL = re.compile(r"(RESULT \d+|OK|READY|OKREADY|FAIL|FAILREADY)?")
 _COLOURS = ("36", "32", "35", "33", "34")
 
 
 def run(configuration: Configuration) -> int:
-    """Run supervisord until it ends; Ctrl-C and TERM are passed on to it."""
+    """Run supervisord until it exits; Ctrl-C, TERM and HUP stop it."""
     layout = configuration.layout
-    tails = {name: Tail(path) for name, path in logs(layout).items()}
+    tails = {name: LogTail(path) for name, path in logs(layout).items()}
     command, environment = launch.foreground_command(layout, configuration.options)
     with (
         subprocess.Popen(
@@ -37,31 +37,31 @@ def run(configuration: Configuration) -> int:
             stderr=subprocess.STDOUT,
             cwd="/",
             env=environment,
-            # Ctrl-C on the terminal goes to a whole process group: the services shall end in supervisord's order.
+            # Ctrl-C reaches the whole process group: only supervisord may stop the services, in its order.
             start_new_session=True,
             preexec_fn=parent_death_signal(signal.SIGTERM),
         ) as supervisord,
-        _SignalsPassedTo(supervisord),
+        _SignalForwarding(supervisord),
     ):
-        _show(supervisord, tails, Marked(sys.stdout))
+        _show(supervisord, tails, LinePrinter(sys.stdout))
         for tail in tails.values():
             tail.close()
-    # TERM ends it well, also before it listens to signals.
+    # Before it has installed its handlers, TERM ends it by the signal itself: that is a clean end, too.
     return EX_OK if supervisord.returncode in (0, -signal.SIGTERM) else supervisord.returncode
 
 
 def logs(layout: Layout) -> dict[str, Path]:
-    """Where the services' lines are."""
+    """The log file of each service."""
     return {service: layout.log_dir / f"{service}.log" for service in SERVICES}
 
 
 def is_protocol(line: str) -> bool:
-    """Whether the line is for supervisord and not for people."""
+    """Whether the line belongs to the event listener protocol."""
     return _PROTOCOL.fullmatch(line) is not None
 
 
-class Tail:
-    """The lines that a log gets from now on, over its rotation: the old file is read to its end first."""
+class LogTail:
+    """New lines of a log; after a rotation, the old file is read to its end first."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -75,7 +75,7 @@ class Tail:
             self._file.close()
 
     def lines(self) -> Iterator[str]:
-        """The whole lines that came since the last time."""
+        """The complete lines written since the last call."""
         yield from self._rest()
         if self._rotated():
             self.close()
@@ -104,44 +104,44 @@ class Tail:
             return None
 
 
-class Marked:
-    """Writes lines with the name of their service in front, in colour on a terminal."""
+class LinePrinter:
+    """Prints lines after the name of their service, in colour on a terminal."""
 
     def __init__(self, output: TextIO) -> None:
         self._output = output
         self._colours = output.isatty() and "NO_COLOR" not in os.environ
         self._lock = threading.Lock()
-        self._heard = True
+        self._open = True
 
     def show(self, name: str, line: str) -> None:
-        """One line, whole."""
+        """Print one line."""
         mark = f"{name:<9} |"
         if self._colours:
             names = ("group", *SERVICES)
             mark = f"\x1b[{_COLOURS[names.index(name) % len(_COLOURS)]}m{mark}\x1b[0m"
         with self._lock:
-            if self._heard:
-                self._heard = self._printed(f"{mark} {line}")
+            if self._open:
+                self._open = self._printed(f"{mark} {line}")
 
     def _printed(self, line: str) -> bool:
         try:
             print(line, file=self._output, flush=True)
         except OSError:
-            # Whoever read us is gone, as after a closed terminal: the group goes too, in order.
-            silence()
+            # Our reader is gone, for example a closed terminal: stop the group.
+            discard_output()
             os.kill(os.getpid(), signal.SIGTERM)
             return False
         return True
 
 
-def _show(supervisord: subprocess.Popen[bytes], tails: dict[str, Tail], output: Marked) -> None:
-    """Until supervisord has ended and everything is shown."""
+def _show(supervisord: subprocess.Popen[bytes], tails: dict[str, LogTail], output: LinePrinter) -> None:
+    """Print all lines until supervisord has exited."""
     reader = threading.Thread(target=_show_group, args=(supervisord, output), daemon=True)
     reader.start()
     ended = False
     while not ended:
         try:
-            supervisord.wait(_LOOK_EVERY)
+            supervisord.wait(_POLL_INTERVAL)
             ended = True
         except subprocess.TimeoutExpired:
             pass
@@ -149,15 +149,15 @@ def _show(supervisord: subprocess.Popen[bytes], tails: dict[str, Tail], output: 
             for line in tail.lines():
                 if not is_protocol(line):
                     output.show(name, line)
-    reader.join(_LOOK_EVERY)
+    reader.join(_POLL_INTERVAL)
 
 
-def _show_group(supervisord: subprocess.Popen[bytes], output: Marked) -> None:
+def _show_group(supervisord: subprocess.Popen[bytes], output: LinePrinter) -> None:
     for line in supervisord.stdout or ():
         output.show("group", line.decode("utf-8", "backslashreplace").rstrip("\n"))
 
 
-class _SignalsPassedTo:
+class _SignalForwarding:
     def __init__(self, supervisord: subprocess.Popen[bytes]) -> None:
         self._supervisord = supervisord
         self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}

@@ -1,4 +1,4 @@
-"""A group as the command line names it: its configuration directory, what was asked of it, and whether it runs."""
+"""One group of services: its configuration directory, the options given for it, and its supervisord if it runs."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,8 +13,8 @@ from pyrotorque_control.exit_codes import EX_UNAVAILABLE
 from pyrotorque_control.supervisord_process import running_supervisord
 
 
-class Refused(PyrotorqueError):
-    """What was asked for cannot be done now; `exit_code` is what the command ends with."""
+class CommandError(PyrotorqueError):
+    """The command cannot be carried out now; it ends with `exit_code`."""
 
     def __init__(self, text: str, exit_code: int) -> None:
         super().__init__(text)
@@ -23,7 +23,7 @@ class Refused(PyrotorqueError):
 
 @dataclass(frozen=True)
 class Group:
-    """Nothing is read before it is asked for."""
+    """Files are read on first use only."""
 
     config_dir: Path
     options: Options = field(default_factory=Options)
@@ -34,7 +34,7 @@ class Group:
 
     @cached_property
     def pid_file(self) -> Path:
-        """The one given now, else the one that the group was started with, else the usual one."""
+        """From the command line, else the one that the group was started with, else the default."""
         given = self.options.pid_file or read_options(self.layout).pid_file
         return Path(given) if given else self.layout.pid_file
 
@@ -43,7 +43,7 @@ class Group:
         return Path(self.options.guard_file) if self.options.guard_file else self.layout.guard_file
 
     def running(self) -> ProcessIdentity | None:
-        """The group's supervisord, if it runs: by its pid file, or, where that was lost, by its socket."""
+        """The group's supervisord, found by its pid file, or by its socket when that file was lost."""
         return running_supervisord(self.pid_file) or self._listening()
 
     def _listening(self) -> ProcessIdentity | None:
@@ -59,8 +59,8 @@ class Group:
         return running_process(pid)
 
     def must_run(self) -> ProcessIdentity:
-        """Raise Refused (69) where it does not."""
+        """Raises CommandError (69) when the group is not running."""
         found = self.running()
         if found is None:
-            raise Refused(f"not running ({self.config_dir})", EX_UNAVAILABLE)
+            raise CommandError(f"not running ({self.config_dir})", EX_UNAVAILABLE)
         return found

@@ -1,4 +1,4 @@
-"""What the whole group is doing, gathered from supervisord and from the services themselves."""
+"""State of the whole group at one moment, collected from supervisord and from the services."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,12 +13,12 @@ from pyrotorque.requests import DescribeService
 from pyrotorque.supervisord import Process, Supervisord
 from pyrotorque_control.group import Group
 
-# A service that hangs must not hold up the view of the others.
-_ASK_WITHIN = 1.0  # seconds
+# A service that hangs must not delay the overview.
+_DESCRIBE_TIMEOUT = 1.0  # seconds
 
 
 class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
-    """One program: what supervisord knows, and what it says of itself; `since` and `pid` are 0 when it does not run."""
+    """One program as supervisord and the service itself describe it; `since` and `pid` are 0 when it is not running."""
 
     name: str
     state: str
@@ -29,7 +29,7 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """The group at one moment; `problem` is why nothing more is known."""
+    """State of the group; `problem` is why its services could not be listed."""
 
     config_dir: str
     running: bool
@@ -40,7 +40,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def overview(group: Group) -> Overview:
-    """Asks supervisord, and all services at once."""
+    """Query supervisord, then all running services in parallel."""
     config_dir = str(group.config_dir)
     found = group.running()
     if found is None:
@@ -51,7 +51,7 @@ def overview(group: Group) -> Overview:
         return _with(config_dir, found, (), str(error))
     running = [process.name for process in processes if process.pid and process.name in SERVICES]
     with ThreadPoolExecutor(max_workers=max(1, len(running))) as pool:
-        answers = dict(zip(running, pool.map(partial(_said, group.layout), running), strict=True))
+        answers = dict(zip(running, pool.map(partial(_describe, group.layout), running), strict=True))
     views = tuple(_view(process, found.started, *answers.get(process.name, ("", None))) for process in processes)
     return _with(config_dir, found, views, "")
 
@@ -63,7 +63,7 @@ def _with(config_dir: str, found: ProcessIdentity, services: tuple[ServiceView, 
 
 
 def _view(process: Process, group_since: float, says: str, data: Any) -> ServiceView:
-    """supervisord tells whole seconds: no service is older than its group."""
+    """supervisord reports whole seconds: no service may appear older than its group."""
     return ServiceView(
         name=process.name if process.name == process.group else process.full_name,
         state=process.state,
@@ -74,11 +74,11 @@ def _view(process: Process, group_since: float, says: str, data: Any) -> Service
     )
 
 
-def _said(layout: Layout, service: str) -> tuple[str, Any]:
+def _describe(layout: Layout, service: str) -> tuple[str, Any]:
     from pyrotorque.bus.client import ask
 
     try:
-        answer = ask(layout, service, DescribeService(), timeout=_ASK_WITHIN)
+        answer = ask(layout, service, DescribeService(), timeout=_DESCRIBE_TIMEOUT)
     except PyrotorqueError as error:
         return str(error), None
     return answer.text, answer.data

@@ -1,6 +1,6 @@
-"""The group's rTorrent, for commands that ask it themselves."""
+"""The group's rTorrent, for sub-commands that call it directly."""
 
-from dataclasses import dataclass
+import msgspec
 
 from pyrotorque.configuration import last_good
 from pyrotorque.errors import SettingsError
@@ -10,32 +10,22 @@ from pyrotorque.settings.schema import Settings
 from pyrotorque_control.group import Group
 
 
-@dataclass(frozen=True)
-class Reached:
-    """A client that has not connected yet, and the settings of the group."""
-
-    rtorrent: RTorrent
-    settings: Settings
-
-
 def settings_of(group: Group) -> Settings:
-    """What the files say, with the address that the group has found where they do not say it; jobs are not checked."""
+    """Settings from the files, without checks of the jobs; rTorrent's address is the one that the group has found
+    when no file contains it.
+    """
     settings = load(group.config_dir, group.options).settings
-    if settings.rtorrent.url is None and (kept := last_good(group.layout)) is not None:
-        import msgspec
-
-        return msgspec.structs.replace(settings, rtorrent=kept.rtorrent)
+    if settings.rtorrent.url is None and (stored := last_good(group.layout)) is not None:
+        return msgspec.structs.replace(settings, rtorrent=stored.rtorrent)
     return settings
 
 
-def reach(group: Group, *, patience: float | None = None) -> Reached:
-    """With the settings' deadlines, or `patience` seconds; raises SettingsError where nobody knows the address."""
-    settings = settings_of(group)
+def rtorrent_of(settings: Settings, *, timeout: float | None = None) -> RTorrent:
+    """A client with the deadlines from the settings, or `timeout`; raises SettingsError when no address is known."""
     address = settings.rtorrent
     if address.url is None:
         raise SettingsError(
             "rTorrent's address is not known: set scgi_url in [TORQUE], or start rTorrent and the group"
         )
-    connect, read = (patience, patience) if patience else (address.connect_timeout, address.read_timeout)
-    rtorrent = RTorrent(address.url, connect_timeout=connect, read_timeout=read)
-    return Reached(rtorrent, settings)
+    connect, read = (timeout, timeout) if timeout else (address.connect_timeout, address.read_timeout)
+    return RTorrent(address.url, connect_timeout=connect, read_timeout=read)

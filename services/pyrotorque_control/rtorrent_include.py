@@ -1,4 +1,4 @@
-"""rTorrent's include: timestamps for the fields, and the watchdog that starts the group from inside rTorrent."""
+"""The include for rtorrent.rc: timestamps of items, the bell, and the watchdog that starts the group."""
 
 import re
 import sys
@@ -14,33 +14,33 @@ _PLAIN: Final = re.compile(r"[\w./@~+-]+", re.ASCII)
 
 
 def include_file(config_dir: Path) -> Path:
-    """Where the manual says that it is."""
+    """Path of the include, as documented."""
     return config_dir / "rtorrent.d" / "torque.rc.default"
 
 
 def import_path(config_dir: Path) -> str:
-    """The include as `import = …` in rtorrent.rc takes it: quoted only where a character means something there."""
+    """Path of the include for `import = …` in rtorrent.rc, quoted if it contains special characters."""
     path = str(include_file(config_dir))
     return path if _PLAIN.fullmatch(path) else _argument(path)
 
 
 def include_text(config_dir: Path) -> str:
-    """The include for this directory; rTorrent has no PATH to rely on, so the command is named in full."""
+    """The include for this directory, with absolute paths: rTorrent may run without a PATH."""
     template = Path(pyrotorque.__file__).parent / "defaults" / "torque.rc"
-    blanks = {
+    values = {
         "{include}": import_path(config_dir),
         "{command}": ", ".join(map(_argument, own_command())),
         "{config_dir}": _argument(str(config_dir)),
         "{bell}": _argument(str(layout_of(config_dir).run_dir / "bell")),
     }
     text = template.read_text(encoding="utf-8")
-    for blank, value in blanks.items():
-        text = text.replace(blank, value)
+    for placeholder, value in values.items():
+        text = text.replace(placeholder, value)
     return text
 
 
 def own_command() -> list[str]:
-    """What starts this very `pyrotorque`, whatever the working directory."""
+    """Command that starts this installation of `pyrotorque` from any working directory."""
     beside = Path(sys.executable).with_name("pyrotorque")
     found = str(beside) if beside.exists() else which("pyrotorque")
     return [found] if found else [sys.executable, "-m", "pyrotorque_control"]

@@ -1,4 +1,4 @@
-"""`--run-once JOB`: the running scheduler is asked to; without one, a scheduler with that job only lives here."""
+"""`--run-once JOB`: runs one job now, in the running scheduler, or in this process when the group does not run."""
 
 import signal
 import threading
@@ -17,36 +17,36 @@ from pyrotorque.requests import Answer, RunJob
 from pyrotorque.service.lifecycle import ServiceStart
 from pyrotorque.settings.problems import suggestion
 from pyrotorque.settings.schema import CustomSettings, QueueSettings, StatsSettings
-from pyrotorque_control.client import asked
+from pyrotorque_control.client import send_request
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL, EX_USAGE
-from pyrotorque_control.group import Group, Refused
-from pyrotorque_control.preparing import prepare
+from pyrotorque_control.group import CommandError, Group
+from pyrotorque_control.lifecycle import prepare
 
 _RUNNABLE: Final = (QueueSettings, StatsSettings)
-# The job is run because it is asked to be, and not a second time because its moment comes.
+# The job runs on request only, never by its schedule.
 _NEVER: Final = "year=2000"
-_UP_WITHIN: Final = 10.0  # seconds
-_NUDGE_EVERY: Final = 0.1  # seconds
-_DONE_WITHIN: Final = 600.0  # seconds
+_START_TIMEOUT: Final = 10.0  # seconds
+_SIGNAL_INTERVAL: Final = 0.1  # seconds
+_RUN_TIMEOUT: Final = 600.0  # seconds
 
 
-def once(group: Group, name: str) -> int:
-    """Run the job and tell what came of it."""
+def run_once(group: Group, name: str) -> int:
+    """Run the job and print its result."""
     if group.running():
-        click.echo(asked(group, "scheduler", RunJob(job=name), _DONE_WITHIN).text)
+        click.echo(send_request(group, "scheduler", RunJob(job=name), _RUN_TIMEOUT).text)
         return EX_OK
     configuration = prepare(group)
     job = next((job for job in configuration.settings.jobs if job.name == name), None)
     if isinstance(job, CustomSettings):
         answer = _run_custom(configuration, job)
     else:
-        answer = _run_here(group, _alone(configuration, name), name)
+        answer = _run_here(group, _restricted(configuration, name), name)
     click.echo(answer.text, err=not answer.ok)
     return EX_OK if answer.ok else EX_TEMPFAIL
 
 
 def _run_custom(configuration: Configuration, job: CustomSettings) -> Answer:
-    """A job of the user has a process of its own anyway: it needs no scheduler."""
+    """A custom job runs in its own process and needs no scheduler."""
     from pyrotorque.workers.trial import run_alone
 
     logs.configure(configuration.settings.log_level, "scheduler", configuration.layout)
@@ -55,19 +55,19 @@ def _run_custom(configuration: Configuration, job: CustomSettings) -> Answer:
     return Answer(ok=not failure, text=text)
 
 
-def _alone(configuration: Configuration, name: str) -> Configuration:
-    """The same configuration with this job only."""
+def _restricted(configuration: Configuration, name: str) -> Configuration:
+    """The configuration with this job only."""
     jobs = {job.name: job for job in configuration.settings.jobs}
     job = jobs.get(name)
     if job is None:
-        raise Refused(f"there is no job {name!r}{suggestion(name, jobs)}", EX_USAGE)
+        raise CommandError(f"there is no job {name!r}{suggestion(name, jobs)}", EX_USAGE)
     if not isinstance(job, _RUNNABLE):
-        raise Refused(f"job {name} answers to what happens, there is nothing to run once", EX_USAGE)
+        raise CommandError(f"job {name} reacts to events and cannot be run once", EX_USAGE)
     only = msgspec.structs.replace(job, active=True, schedule=_NEVER)
-    # The others are not run, but what happens meanwhile is kept for those that are on it.
+    # Other jobs do not run, but events for those with `on` are stored meanwhile.
     others = [job for job in jobs.values() if isinstance(job, CustomSettings) and job.active and job.on]
-    kept = [msgspec.structs.replace(job, schedule="") for job in others]
-    settings = msgspec.structs.replace(configuration.settings, jobs=(only, *kept), only=name)
+    stored = [msgspec.structs.replace(job, schedule="") for job in others]
+    settings = msgspec.structs.replace(configuration.settings, jobs=(only, *stored), only=name)
     return Configuration(settings, configuration.layout, configuration.options)
 
 
@@ -77,32 +77,34 @@ def _run_here(group: Group, configuration: Configuration, name: str) -> Answer:
     logs.configure(configuration.settings.log_level, "scheduler", configuration.layout)
     answers: list[Answer] = []
     ended = threading.Event()
-    asker = threading.Thread(target=_ask_and_end, args=(configuration.layout, name, answers, ended), daemon=True)
-    # What it sends us after the scheduler has put its own handlers away must not end us.
-    signal.signal(signal.SIGTERM, _nothing)
-    asker.start()
+    requester = threading.Thread(
+        target=_request_and_stop, args=(configuration.layout, name, answers, ended), daemon=True
+    )
+    # A signal that arrives after the scheduler has removed its handlers must not end this process.
+    signal.signal(signal.SIGTERM, _ignore)
+    requester.start()
     run(ServiceStart("scheduler", group.config_dir, configuration))
     ended.set()
-    asker.join()
+    requester.join()
     return answers[0]
 
 
-def _ask_and_end(layout: Layout, name: str, answers: list[Answer], ended: threading.Event) -> None:
-    """From beside the scheduler, whose loop owns the main thread and ends by TERM."""
+def _request_and_stop(layout: Layout, name: str, answers: list[Answer], ended: threading.Event) -> None:
+    """Send the request from a thread, then end the scheduler's loop, which runs in the main thread, with TERM."""
     from pyrotorque.bus.client import ask
 
-    deadline = time.monotonic() + _UP_WITHIN
+    deadline = time.monotonic() + _START_TIMEOUT
     while not answers:
         try:
-            answers.append(ask(layout, "scheduler", RunJob(job=name), _DONE_WITHIN))
+            answers.append(ask(layout, "scheduler", RunJob(job=name), _RUN_TIMEOUT))
         except ServiceUnreachable as error:
             if time.monotonic() > deadline:
                 answers.append(Answer(ok=False, text=str(error)))
-    # A signal that comes just before the loop begins to wait does not end the wait; the next one does.
+    # A signal that arrives just before the loop waits does not end that wait, so it is repeated.
     while not ended.is_set():
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
-        ended.wait(_NUDGE_EVERY)
+        ended.wait(_SIGNAL_INTERVAL)
 
 
-def _nothing(_number: int, _frame: FrameType | None) -> None:
+def _ignore(_number: int, _frame: FrameType | None) -> None:
     pass

@@ -1,17 +1,17 @@
-"""Which process is the group's supervisord: a pid file is believed only when it cannot mean a stranger."""
+"""Identifies the group's supervisord by its pid file, without mistaking another process for it."""
 
 from pathlib import Path
 
 from pyrotorque.linux.processes import ProcessIdentity, running_process
 
-# A pid file is written by the process that it names, so that one started before it; clocks are read in whole ticks.
+# The process that wrote the pid file started before it did; start times have the resolution of clock ticks.
 _CLOCK_SLACK = 2.0  # seconds
-# How supervisord is called: its script, or `python -m`.
+# Last part of a word in supervisord's command line: its script, or `python -m`.
 _NAMES = (b"supervisord", b"supervisor.supervisord")
 
 
 def running_supervisord(pid_file: Path) -> ProcessIdentity | None:
-    """The process that wrote the pid file, if it still runs: not one that got its number since, nor another program."""
+    """The process named in the pid file if it is a supervisord that started before the file was written."""
     try:
         pid = int(pid_file.read_text(encoding="ascii").split()[0])
         written = pid_file.stat().st_mtime

@@ -1,8 +1,9 @@
-"""How results look: tables in colour on a terminal, plain text elsewhere, JSON one object a line."""
+"""Output of results: tables, in colour on a terminal; aligned lines; JSON with one object per line."""
 
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,39 +14,44 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-# A pipe has no width; what reads it can cut lines by itself.
+# Used when the output is not a terminal.
 _PIPE_WIDTH = 200
 
 
 def console() -> "Console":
-    """Where results go; colours only on a terminal."""
+    """Console for results; colours only on a terminal."""
     from rich.console import Console
 
     on_terminal = sys.stdout.isatty()
     return Console(width=None if on_terminal else _PIPE_WIDTH, highlight=False, soft_wrap=False)
 
 
-def complain(text: str) -> None:
-    """Lines on the standard error, each with our name in front so that it is known whose they are."""
+def print_error(text: str) -> None:
+    """Print lines to standard error, each prefixed with `pyrotorque: `."""
     for line in text.split("\n"):
         sys.stderr.write(f"pyrotorque: {line}\n")
 
 
-def silence() -> None:
-    """Whoever read our standard output has had enough (head, less): nothing more is written, also not at the end."""
+def discard_output() -> None:
+    """Redirect standard output to /dev/null after its reader has exited (head, less), also for the flush at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show(renderable: object) -> None:
-    """Print it; without the blanks at the ends of lines that tables have."""
+    """Print it without trailing spaces."""
     out = console()
     with out.capture() as captured:
         out.print(renderable)
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
+def duration(seconds: float) -> str:
+    """For example `1 day, 2:03:04`."""
+    return str(timedelta(seconds=max(0, int(seconds))))
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> "Table":
-    """A table whose cells hold text from anywhere: never read as markup, never able to break the terminal."""
+    """A table; text in cells is not interpreted as markup, and control characters are escaped."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -59,7 +65,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
 
 
 def aligned(rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    """Lines of columns whose cells are never folded, so that they can be copied and searched; the last may be long."""
+    """Lines with aligned columns; cells are never folded, so that they can be copied and searched."""
     from rich.cells import cell_len
 
     texts = [[printable(str(cell)) for cell in row] for row in rows]
@@ -70,12 +76,12 @@ def aligned(rows: Iterable[Sequence[object]]) -> Iterator[str]:
 
 
 def json_line(value: Any) -> str:
-    """One object on one line, in UTF-8; bytes that are not are shown as `\\xNN`."""
+    """One JSON object on one line, in UTF-8; other bytes are shown as `\\xNN`."""
     return msgspec.json.encode(plain(value)).decode()
 
 
 def plain(value: Any) -> Any:
-    """`value` in what JSON knows: bytes that are not UTF-8 are shown, sets are sorted."""
+    """`value` in types that JSON has: bytes that are not UTF-8 are escaped, sets become sorted lists."""
     if isinstance(value, str):
         return value if _is_utf8(value) else printable(value)
     if isinstance(value, dict):

@@ -9,7 +9,7 @@ from demo.group import Group, environment
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque_control.findings import lacking
+from pyrotorque_control.checks.rtorrent import missing_hooks
 from pyrotorque_control.rtorrent_include import include_file, include_text
 from tests.waiting import eventually
 
@@ -58,9 +58,9 @@ def test_the_bell_is_rung_when_an_item_comes(short_folder: Path) -> None:
 def test_check_sees_whether_rtorrent_has_taken_the_include(short_folder: Path) -> None:
     include = include_text(short_folder / "conf").replace("30, 300", "3000, 3000")
     with PrivateRTorrent(short_folder / "rt", extra_rc=include) as rtorrent:
-        assert lacking(RTorrent(rtorrent.url)) == []
+        assert missing_hooks(RTorrent(rtorrent.url)) == []
     with PrivateRTorrent(short_folder / "plain") as rtorrent:
-        said = lacking(RTorrent(rtorrent.url))
+        said = missing_hooks(RTorrent(rtorrent.url))
     assert [text.partition(":")[0] for text in said[:3]] == ["loaded", "started", "completed"]
     assert said[3].endswith("(no bell)")
 

@@ -36,7 +36,7 @@ def test_a_group_whose_socket_was_removed_is_told_stopped_and_started_anew(idle:
     (idle.config_dir / "run/supervisor.sock").unlink()
     asked = idle.command("ctl", "status")
     assert asked.returncode == 4
-    assert f"pid {before} runs, but its socket is gone: `pyrotorque --restart`" in asked.stderr
+    assert f"pid {before} runs, but its socket was removed: `pyrotorque --restart`" in asked.stderr
     assert idle.command("--restart").returncode == 0
     eventually(idle.running, timeout=20)
     assert idle.supervisord_pid() != before

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from pyrotorque_control.cli import pyrotorque as pyrotorque_command
-from pyrotorque_control.commands.status import rtorrent_said
+from pyrotorque_control.commands.status import rtorrent_line
 from pyrotorque_control.cron import answer
 from pyrotorque_control.group import Group
 from tests.commanding import NOWHERE, Command
@@ -97,7 +97,7 @@ def test_a_stale_pid_file_of_a_stranger_is_not_believed_and_nobody_is_killed(pyr
 
 def test_status_over_a_wrong_configuration_says_so_in_a_line(pyrotorque: Command) -> None:
     pyrotorque.configured("[TORQUE]\njob.queue.start_at_once = many\njob.queue.downloading_max = few\n")
-    said = rtorrent_said(Group(pyrotorque.home))
+    said = rtorrent_line(Group(pyrotorque.home))
     assert "torque.ini is wrong" in said
     assert "\n" not in said
 
@@ -126,7 +126,7 @@ def test_wrong_usage_ends_with_64(pyrotorque: Command, words: tuple[str, ...]) -
 def test_an_option_behind_the_sub_command_is_told_its_place(pyrotorque: Command) -> None:
     ended = pyrotorque("check", "--config-file", "x.ini")
     assert ended.code == 64
-    assert "--config-file stands before the sub-command" in ended.err
+    assert "--config-file must precede the sub-command" in ended.err
 
 
 def test_what_the_file_system_refuses_is_one_line(pyrotorque: Command) -> None:
@@ -165,8 +165,8 @@ def test_check_shows_jobs_and_that_rtorrent_is_away(pyrotorque: Command) -> None
     ended = pyrotorque.configured(f"[TORQUE]\n{NOWHERE}job.queue.active = yes\n")("check")
     assert ended.code == 0
     assert "pyrocore.torrent.queue:QueueManager" in ended.out
-    assert "rTorrent: scgi:///nowhere/rt.sock (from torque.ini:2) does not answer now" in ended.out
-    assert "The configuration is good." in ended.out
+    assert "rTorrent: scgi:///nowhere/rt.sock (from torque.ini:2) does not answer" in ended.out
+    assert "The configuration is valid." in ended.out
     assert not (pyrotorque.home / "state").exists(), "nothing is changed"
 
 
@@ -179,7 +179,7 @@ def test_commands_that_ask_rtorrent_say_that_it_is_away(pyrotorque: Command) -> 
 def test_watching_is_not_for_programs(pyrotorque: Command) -> None:
     ended = pyrotorque("status", "--watch", "--json")
     assert ended.code == 64
-    assert "take one of them" in ended.err
+    assert "use one of them" in ended.err
 
 
 @pytest.mark.parametrize("more", [("--restart",), ("--stop",), ("status",), ("--fg",), ("--help",)])

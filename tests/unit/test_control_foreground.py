@@ -8,9 +8,9 @@ from typing import TypeAlias
 
 import pytest
 
-from pyrotorque_control.foreground import Marked, Tail, is_protocol
+from pyrotorque_control.foreground import LinePrinter, LogTail, is_protocol
 
-Tails: TypeAlias = Callable[[Path], Tail]
+Tails: TypeAlias = Callable[[Path], LogTail]
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def log(tmp_path: Path) -> Path:
 @pytest.fixture
 def tails() -> Iterator[Tails]:
     with ExitStack() as stack:
-        yield lambda path: stack.enter_context(closing(Tail(path)))
+        yield lambda path: stack.enter_context(closing(LogTail(path)))
 
 
 def append(path: Path, text: str | bytes) -> None:
@@ -78,7 +78,7 @@ def test_bytes_that_are_not_utf_8_are_shown(log: Path, tails: Tails) -> None:
 
 def test_a_line_is_marked_with_its_service_and_has_no_colours_where_there_is_no_terminal() -> None:
     output = io.StringIO()
-    Marked(output).show("watcher", "loaded x")
+    LinePrinter(output).show("watcher", "loaded x")
     assert output.getvalue() == "watcher   | loaded x\n"
 
 
@@ -90,9 +90,9 @@ class Terminal(io.StringIO):
 def test_a_terminal_gets_colours_unless_its_owner_wants_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     coloured, plain = Terminal(), Terminal()
-    Marked(coloured).show("watcher", "x")
+    LinePrinter(coloured).show("watcher", "x")
     monkeypatch.setenv("NO_COLOR", "1")
-    Marked(plain).show("watcher", "x")
+    LinePrinter(plain).show("watcher", "x")
     assert coloured.getvalue().startswith("\x1b[")
     assert "\x1b" not in plain.getvalue()
 

@@ -7,7 +7,7 @@ import pytest
 from pyrotorque.options import Options
 from pyrotorque.settings import load, packaged_text
 from pyrotorque.settings.discovery import Listening, listening_rtorrents
-from pyrotorque_control.preparing import write_defaults
+from pyrotorque_control.lifecycle import update_generated_files
 from pyrotorque_control.rtorrent_include import import_path, include_text
 from tests.commanding import Command
 
@@ -46,7 +46,7 @@ def test_init_says_how_rtorrent_can_be_reached_where_nothing_says_that_it_can(
     assert ("network.scgi.open_local = (cat,(session.path),rpc.socket)" in out) is wanted
     assert f"Add this line to {tmp_path}/.rtorrent.rc" in out
     if hint is False:
-        assert f"rTorrent: listens at scgi:///run/rt.sock, says {tmp_path}/.rtorrent.rc" in out
+        assert f"rTorrent: listens at scgi:///run/rt.sock (from {tmp_path}/.rtorrent.rc)" in out
 
 
 def test_init_writes_the_socket_of_the_running_rtorrent_where_no_file_names_it(
@@ -55,7 +55,7 @@ def test_init_writes_the_socket_of_the_running_rtorrent_where_no_file_names_it(
     monkeypatch.setenv("HOME", str(tmp_path))
     seen = [Listening("scgi:///s/50%.sock", 77), Listening("scgi://127.0.0.1:6881", 77)]
     monkeypatch.setattr("pyrotorque.settings.discovery.listening_rtorrents", lambda: iter(seen))
-    assert "rTorrent: listens at scgi:///s/50%.sock, seen at process 77" in pyrotorque("init").out
+    assert "rTorrent: listens at scgi:///s/50%.sock (from process 77)" in pyrotorque("init").out
     assert load(pyrotorque.home, Options()).settings.rtorrent.url == "scgi:///s/50%.sock"
 
 
@@ -68,7 +68,7 @@ def test_a_start_brings_the_files_that_nobody_edits_up_to_date(tmp_path: Path) -
     (tmp_path / "rtorrent.d").mkdir()
     include = tmp_path / "rtorrent.d/torque.rc.default"
     include.write_text("of an older version")
-    write_defaults(tmp_path)
+    update_generated_files(tmp_path)
     assert include.read_text() == include_text(tmp_path)
     assert (tmp_path / "torque.ini.default").read_text() == packaged_text()
 

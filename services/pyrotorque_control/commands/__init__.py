@@ -1,1 +1,1 @@
-"""The sub-commands, one module each, loaded when they are used."""
+"""One module for each sub-command, imported only when that sub-command is used."""

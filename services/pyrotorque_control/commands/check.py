@@ -1,4 +1,4 @@
-"""`pyrotorque check`: is the configuration right, and can everything it needs be had?"""
+"""`pyrotorque check`: validates the configuration, shows what it means, and queries rTorrent."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -8,39 +8,40 @@ import click
 import msgspec
 
 from pyrotorque_control import terminal
-from pyrotorque_control.checked import Checked, CheckedJob, CheckedRTorrent, checked
+from pyrotorque_control.checks.report import CheckReport, JobCheck, check_group
+from pyrotorque_control.checks.rtorrent import RTorrentCheck
 from pyrotorque_control.exit_codes import EX_CONFIG, EX_OK
 from pyrotorque_control.group import Group
 from pyrotorque_control.rtorrent_include import import_path, include_file
 
 
-@click.command(short_help="Check the configuration, and try rTorrent.")
+@click.command(short_help="Check the configuration and rTorrent.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def command(group: Group, as_json: bool) -> int:
-    """Read the whole configuration, show what it means, and try rTorrent. Nothing is changed or started.
+    """Check the whole configuration, show what it means, and query rTorrent. Nothing is changed or started.
 
     \b
     It shows
-      each job, with its next runs;
-      each condition of the active queues, whole, as it was understood;
-      each load command, as a made-up metafile would get it;
-      which rTorrent answers, which views and commands it does not know, and
-      what it lacks of pyrotorque's include.
+      each job and its next fire times;
+      each complete condition of the active queues;
+      each load command, rendered for a sample metafile;
+      the rTorrent that answers, views and commands that it does not have,
+      and missing parts of pyrotorque's include.
 
-    It warns of folders that a schedule in rtorrent.rc loads from, too, and of whatever else may surprise you.
+    It warns of possible mistakes, such as watched folders from which a schedule in rtorrent.rc loads, too.
 
-    The exit code is 78 when the configuration is wrong: each error is told with its file and line. It is 0 when the
-    group would start; also when no rTorrent answers now, as the group waits for it.
+    The exit code is 78 when the configuration is wrong; each error has its file and line. It is 0 when the group would
+    start, even if rTorrent does not answer, because the group waits for it.
     """
-    found = checked(group)
+    found = check_group(group)
     if as_json:
         click.echo(terminal.json_line(msgspec.to_builtins(found)))
         return EX_OK if found.good else EX_CONFIG
     for warning in found.warnings:
         click.echo(f"warning: {warning}", err=True)
     for problem in found.problems:
-        terminal.complain(problem)
+        terminal.print_error(problem)
     if not found.good:
         return EX_CONFIG
     for line in shown(found):
@@ -48,43 +49,43 @@ def command(group: Group, as_json: bool) -> int:
     return EX_OK
 
 
-def shown(found: Checked) -> Iterator[object]:
-    """Tables and lines, in the order in which they are read."""
+def shown(found: CheckReport) -> Iterator[object]:
+    """Tables and lines, in order."""
     now = datetime.now()
     rows = [(job.name, "yes" if job.active else "no", job.handler, runs(job, now)) for job in found.jobs]
     yield terminal.table(("job", "active", "handler", "next runs"), rows)
     if found.conditions:
-        yield terminal.table(("condition or order", "as it was understood"), found.conditions.items())
+        yield terminal.table(("condition or order", "normal form"), found.conditions.items())
     if found.load_commands:
-        yield terminal.table(("load command", "as a sample metafile gets it"), found.load_commands.items())
-    yield from rtorrent_said(found.rtorrent, Path(found.config_dir))
-    yield "The configuration is good."
+        yield terminal.table(("load command", "for a sample metafile"), found.load_commands.items())
+    yield from rtorrent_lines(found.rtorrent, Path(found.config_dir))
+    yield "The configuration is valid."
 
 
-def runs(job: CheckedJob, now: datetime) -> str:
-    """The next moments of a job's schedule, without the date where it is today."""
+def runs(job: JobCheck, now: datetime) -> str:
+    """The next fire times of a job; those of today without the date."""
     times = [datetime.fromtimestamp(moment) for moment in job.fires]
     today = now.date()
-    told = (each.strftime("%H:%M:%S" if each.date() == today else "%Y-%m-%d %H:%M:%S") for each in times)
-    return ", ".join(told) or job.runs
+    texts = (each.strftime("%H:%M:%S" if each.date() == today else "%Y-%m-%d %H:%M:%S") for each in times)
+    return ", ".join(texts) or job.runs
 
 
-def rtorrent_said(found: CheckedRTorrent, config_dir: Path) -> Iterator[str]:
-    """Which rTorrent answers, or why none does."""
+def rtorrent_lines(found: RTorrentCheck, config_dir: Path) -> Iterator[str]:
+    """Which rTorrent answers, or why none does; names that it does not have; what its include lacks."""
     place = f"{found.url} (from {found.origin})"
     if not found.url:
         yield f"rTorrent: {found.problem}"
     elif not found.answers:
-        yield f"rTorrent: {place} does not answer now: {found.problem}"
+        yield f"rTorrent: {place} does not answer: {found.problem}"
     else:
         yield f"rTorrent: {found.version} at {place}, pid {found.pid}"
     if found.unknown:
-        yield "  It does not have what the configuration names:"
+        yield "  Names in the configuration that it does not have:"
         yield from (f"    {each}" for each in found.unknown)
     if found.lacks:
-        yield "  It runs without pyrotorque's include. That works, but:"
+        yield "  It runs without pyrotorque's include, or parts of it. Consequences:"
         yield from (f"    {each}" for each in found.lacks)
         line = import_path(config_dir)
         include = include_file(config_dir)
-        written = "" if include.exists() else f"let `pyrotorque init` write {include}, "
-        yield f"  To have them, {written}add `import = {line}` to rtorrent.rc, and start rTorrent again."
+        written = "" if include.exists() else f"run `pyrotorque init` to write {include}, "
+        yield f"  To change that, {written}add `import = {line}` to rtorrent.rc, and restart rTorrent."

@@ -1,4 +1,4 @@
-"""`pyrotorque ctl`: supervisorctl with the right file."""
+"""`pyrotorque ctl`: supervisorctl with the group's configuration file."""
 
 import os
 import sys
@@ -7,39 +7,39 @@ import click
 
 from pyrotorque.supervisord import Supervisord, config
 from pyrotorque_control.exit_codes import EX_UNAVAILABLE
-from pyrotorque_control.group import Group, Refused
-from pyrotorque_control.terminal import complain
+from pyrotorque_control.group import CommandError, Group
+from pyrotorque_control.terminal import print_error
 
 
 @click.command(
-    short_help="supervisorctl with the right file.",
+    short_help="Run supervisorctl for this group.",
     context_settings={"ignore_unknown_options": True},
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def command(group: Group, words: tuple[str, ...]) -> None:
-    """supervisorctl with the right file; without words it asks you for them.
+    """Run supervisorctl for this group; without arguments it is interactive.
 
     \b
-      pyrotorque ctl status                 its states: RUNNING, FATAL, …
-      pyrotorque ctl tail -f watcher        the log of a service, as it grows
-      pyrotorque ctl restart exporter       one service anew
-      pyrotorque ctl signal HUP scheduler   let it read its configuration again
-      pyrotorque ctl help                   all that supervisorctl can do
+      pyrotorque ctl status                 states: RUNNING, FATAL, …
+      pyrotorque ctl tail -f watcher        follow the log of a service
+      pyrotorque ctl restart exporter       restart one service
+      pyrotorque ctl signal HUP scheduler   reload the configuration
+      pyrotorque ctl help                   all commands of supervisorctl
 
     The services are exporter, guardian, scheduler and watcher. Exit codes are supervisorctl's.
     """
     conf = config.control_file(group.layout)
     if not conf.exists():
-        raise Refused(f"the group in {group.config_dir} was never started: there is no {conf}", EX_UNAVAILABLE)
+        raise CommandError(f"the group in {group.config_dir} was never started: there is no {conf}", EX_UNAVAILABLE)
     if not Supervisord(group.layout.supervisor_socket).listens():
-        complain(_silence(group))
+        print_error(_why_not_reachable(group))
     sys.stdout.flush()
     program = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(conf)]
     os.execv(sys.executable, [*program, *words])
 
 
-def _silence(group: Group) -> str:
+def _why_not_reachable(group: Group) -> str:
     if found := group.running():
-        return f"pid {found.pid} runs, but its socket is gone: `pyrotorque --restart` starts it anew"
+        return f"pid {found.pid} runs, but its socket was removed: `pyrotorque --restart` starts it again"
     return f"the group in {group.config_dir} is not running: `pyrotorque` starts it"

@@ -1,4 +1,4 @@
-"""`pyrotorque events`: what happened, from the services' own files, and then as it happens."""
+"""`pyrotorque events`: stored events from the services' databases, then new ones as they are published."""
 
 import re
 import time
@@ -20,20 +20,22 @@ _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _FIRST: Final = ("name", "metafile", "job", "service", "state", "reason", "kind")
 
 
-@click.command(short_help="Show what happened, or happens.")
-@click.option("--follow", "-f", is_flag=True, help="Go on as things happen, until Ctrl-C.")
-@click.option("--since", metavar="TIME", help="From then on: 10m, 2h, 3d, a date and time, or Unix seconds.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: source, seq, at, type, and its fields.")
+@click.command(short_help="Show events, past or live.")
+@click.option("--follow", "-f", is_flag=True, help="Continue with new events, until Ctrl-C.")
+@click.option("--since", metavar="TIME", help="Start time: 10m, 2h, 3d (ago), a date and time, or Unix seconds.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object per line: source, seq, at, type, and its fields."
+)
 @click.pass_obj
 def command(group: Group, follow: bool, since: str | None, as_json: bool) -> None:
-    """Show what happened: loads, starts, failures, completed items, services that came and went.
+    """Show events: loads, starts, failures, completed items, states of services.
 
     \b
       pyrotorque events --since 1h                       the last hour
-      pyrotorque events --since '2026-11-24 20:00' -f    from then on
+      pyrotorque events --since '2026-11-24 20:00' -f    since then
       pyrotorque events --json | jq -c 'select(.type == "LoadFailed")'
 
-    The stored events are read from the services' databases, so that it also works while the group does not run.
+    Stored events are read from the services' databases, so this also works while the group is not running.
     """
     from pyrotorque.bus.client import follow as deliveries
 
@@ -44,29 +46,31 @@ def command(group: Group, follow: bool, since: str | None, as_json: bool) -> Non
 
 
 def moment(text: str, now: float) -> float:
-    """`text` in Unix seconds; raises UserError for what is no time."""
+    """`text` in Unix seconds; raises UserError if it is not a time."""
     if found := _AGO.fullmatch(text.strip()):
         number, unit = float(found[1]), found[2]
         return number if not unit and number > _SECONDS["w"] else now - number * _SECONDS[unit]
     try:
         return datetime.fromisoformat(text.strip()).timestamp()
     except ValueError:
-        raise UserError(f"{text!r} is not a time: say 10m, 2h, 3d, 2026-11-23 22:40, or Unix seconds") from None
+        raise UserError(f"{text!r} is not a time: use 10m, 2h, 3d, 2026-11-23 22:40, or Unix seconds") from None
 
 
 def fields(delivery: Delivery) -> dict[str, Any]:
-    """The event as it is printed: where it is from, and all that it says."""
+    """The event as a flat mapping: source, seq, at, type, and its own fields."""
     event: dict[str, Any] = msgspec.to_builtins(delivery.event)
     head = {"source": delivery.envelope.source, "seq": delivery.envelope.seq, "at": event.pop("at")}
     return head | {"type": event.pop("type")} | event
 
 
 def line(delivery: Delivery) -> str:
-    """The event as a person reads it."""
-    told = terminal.plain(fields(delivery))
-    at = datetime.fromtimestamp(told.pop("at")).strftime("%Y-%m-%d %H:%M:%S")
-    source, kind = told.pop("source"), told.pop("type")
-    del told["seq"]
-    first = [str(told.pop(name)) for name in _FIRST if told.get(name)]
-    rest = [f"{name}={round(value, 3) if isinstance(value, float) else value}" for name, value in told.items() if value]
+    """The event as one line of text."""
+    values = terminal.plain(fields(delivery))
+    at = datetime.fromtimestamp(values.pop("at")).strftime("%Y-%m-%d %H:%M:%S")
+    source, kind = values.pop("source"), values.pop("type")
+    del values["seq"]
+    first = [str(values.pop(name)) for name in _FIRST if values.get(name)]
+    rest = [
+        f"{name}={round(value, 3) if isinstance(value, float) else value}" for name, value in values.items() if value
+    ]
     return printable(" ".join([f"{at} {source:<9} {kind}:", ", ".join(first), *rest]))

@@ -1,4 +1,4 @@
-"""`pyrotorque expand`: what a metafile would be loaded with; nothing is loaded."""
+"""`pyrotorque expand`: shows how a metafile would be loaded, and loads nothing."""
 
 import os
 from dataclasses import asdict, dataclass, is_dataclass
@@ -12,44 +12,43 @@ from pyrotorque.settings.schema import Settings, WatchSettings
 from pyrotorque.text import printable
 from pyrotorque_control import terminal
 from pyrotorque_control.exit_codes import EX_CONFIG, EX_OK
-from pyrotorque_control.group import Group, Refused
+from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.rtorrent import settings_of
 
 
 @dataclass(frozen=True)
-class Expanded:
-    """The load of one metafile as its job would do it."""
+class LoadPreview:
+    """The load of one metafile as its job would do it; `others` are further info-hashes of a magnet file."""
 
     job: str
     mode: str
     namespace: dict[str, object]
     commands: dict[str, str]
     others: list[str]
-    """More info-hashes, of a magnet file with several links."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """A metafile, the root that it is below, and the job whose root this is."""
+class MetafilePlace:
+    """A metafile, the watched root above it, and the job of that root."""
 
     job: str
     path: bytes
     root: bytes
 
 
-@click.command(short_help="Show what a metafile would be loaded with.")
+@click.command(short_help="Show how a metafile would be loaded.")
 @click.argument("metafile", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--job", help="As this tree watch would load it; by default the one whose tree it is in.")
+@click.option("--job", help="The tree watch to load it as; by default the one whose tree contains it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def command(group: Group, metafile: Path, job: str | None, as_json: bool) -> int:
-    """Show how a metafile would be loaded: what templates know of it, the load commands that they make of that, and
-    whether it would be started. Nothing is loaded.
+    """Show how a metafile would be loaded: the names available to templates, the resulting load commands, and whether
+    it would be started. Nothing is loaded.
     """
     settings = settings_of(group)
     path = metafile.absolute()
     watch, root = _watch(settings, path, job)
-    place = Place(watch.name, os.fsencode(path), os.fsencode(root))
+    place = MetafilePlace(watch.name, os.fsencode(path), os.fsencode(root))
     found = expand(place, watch, settings, group.config_dir / "templates")
     if as_json:
         click.echo(terminal.json_line(asdict(found)))
@@ -63,18 +62,18 @@ def command(group: Group, metafile: Path, job: str | None, as_json: bool) -> int
 
 
 def _watch(settings: Settings, path: Path, name: str | None) -> tuple[WatchSettings, Path]:
-    """The job that would load it, and the root it is below: its own folder where it is in no tree."""
+    """The job that would load it, and its root; outside of all trees, the folder of the file."""
     watches = [job for job in settings.jobs if isinstance(job, WatchSettings) and name in (None, job.name)]
     if not watches:
-        raise Refused(f"there is no tree watch {name!r}", EX_CONFIG)
+        raise CommandError(f"there is no tree watch {name!r}", EX_CONFIG)
     below = [(job, root) for job in watches for root in job.path if path.is_relative_to(root)]
     if below:
         return max(below, key=lambda pair: (pair[0].active, len(pair[1].parts)))
     return watches[0], path.parent
 
 
-def expand(place: Place, job: WatchSettings, settings: Settings, templates: Path) -> Expanded:
-    """Raises MetafileError, TemplateError or CommandRefused as the load would, and for a broken watch.ini."""
+def expand(place: MetafilePlace, job: WatchSettings, settings: Settings, templates: Path) -> LoadPreview:
+    """Raises MetafileError, TemplateError or CommandRefused as the load would, and UserError for a wrong watch.ini."""
     from pyrotorque.metafile import take
     from pyrotorque_watcher.load.flags import load_for, path_flags
     from pyrotorque_watcher.load.recipes import JobRecipes
@@ -88,7 +87,7 @@ def expand(place: Place, job: WatchSettings, settings: Settings, templates: Path
     recipes, flags = JobRecipes(job, settings, templates), path_flags(place.path, place.root)
     recipe, torrent = recipes.of(place), torrents[0][0]
     commands = recipe.commands(torrent, flags, lambda name: True)
-    return Expanded(
+    return LoadPreview(
         job.name,
         load_for(recipe.wanted, flags).value,
         dict(recipes.namespace(place, torrent, flags, tuple(commands.values()))),

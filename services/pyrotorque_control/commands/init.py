@@ -1,4 +1,4 @@
-"""`pyrotorque init`: a configuration directory to begin with; what is already there is left alone."""
+"""`pyrotorque init`: writes a first configuration directory and overwrites nothing."""
 
 import sysconfig
 from collections.abc import Callable
@@ -13,17 +13,17 @@ from pyrotorque.settings import packaged_text
 from pyrotorque.settings.rtorrent_rc import usual_files
 from pyrotorque.supervisord import config
 from pyrotorque.text import printable
+from pyrotorque_control.checks.rtorrent import OPEN_LOCAL, unknown_address
 from pyrotorque_control.exit_codes import EX_OK
-from pyrotorque_control.findings import OPEN_LOCAL, unknown_address
 from pyrotorque_control.group import Group
 from pyrotorque_control.rtorrent_include import import_path, include_file, include_text
 
 MINIMAL = """\
-# Configuration of pyrotorque. What is not set here has the default that torque.ini.default shows;
-# `pyrotorque check` says whether all is well, `pyrotorque --restart` makes it so.
+# Configuration of pyrotorque. Settings that are missing here have the defaults in torque.ini.default.
+# `pyrotorque check` validates this file, `pyrotorque --restart` applies it.
 
 [TORQUE]
-# Queue: starts stopped items while there is room.
+# Queue: starts stopped items while slots are free.
 job.queue.active            = True
 job.queue.downloading_max   = 3
 
@@ -33,11 +33,11 @@ job.treewatch.path          = ~/rtorrent/watch
 job.treewatch.load_mode     = start
 job.treewatch.queued        = True
 
-# Exporter: http://127.0.0.1:9135/metrics for Prometheus. On a shared machine others can read it, too.
+# Exporter: http://127.0.0.1:9135/metrics for Prometheus. Other users of this machine can read it.
 job.exporter.active         = True
 """
 _ADDRESS = """
-# Where rTorrent listens; it was found at its running process.
+# rTorrent's address, detected from its running process.
 scgi_url                    = {url}
 """
 
@@ -45,77 +45,78 @@ scgi_url                    = {url}
 @click.command(short_help="Write a first configuration.")
 @click.pass_obj
 def command(group: Group) -> int:
-    """Write what a first start needs into ~/.pyroscope, or the folder that --config-dir names; overwrite nothing.
+    """Write a first configuration to ~/.pyroscope, or to the folder given with --config-dir. Existing files are kept.
 
     \b
-      torque.ini                     to begin with: queue and exporter are active
-      torque.ini.default             all settings with their defaults, to read
+      torque.ini                     settings: queue and exporter are active
+      torque.ini.default             all settings and their defaults, to read
       rtorrent.d/torque.rc.default   for rTorrent: timestamps, bell, watchdog
-      supervisor.conf                for supervisorctl; yours to extend
-      run/pyrotorque                 the guard file: lets it run in the background
+      supervisor.conf                for supervisorctl and programs of your own
+      run/pyrotorque                 guard file: required in the background
 
-    It says which rTorrent it has found, and prints the line that your rtorrent.rc gets. Run it again whenever you like.
+    It also shows the rTorrent that it found, and the line to add to your rtorrent.rc. It can be run again at any time.
     """
     group.config_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     layout = group.layout
     layout.prepare()
-    address = _address()
+    address = _detect_address()
     _write(group.config_dir / "torque.ini", lambda: minimal(address))
     _write(group.config_dir / "torque.ini.default", packaged_text)
     _write(include_file(group.config_dir), lambda: include_text(group.config_dir))
     _write(config.stub_file(layout), lambda: config.stub(layout))
     _write(group.guard_file, str)
-    click.echo(f"\nrTorrent: {printable(address.said)}")
-    click.echo(f"\nAdd this line to {_rtorrent_rc()}, and start rTorrent again:\n")
+    click.echo(f"\nrTorrent: {printable(address.description)}")
+    click.echo(f"\nAdd this line to {_rtorrent_rc()}, and restart rTorrent:\n")
     click.echo(f"  import = {import_path(group.config_dir)}\n")
     if not address.known:
-        click.echo("And this one, if there is none like it: through that socket rTorrent can be reached.\n")
+        click.echo("Also add this one, unless there is a similar line; pyrotorque connects to that socket:\n")
         click.echo(f"  {OPEN_LOCAL}\n")
     click.echo(
-        "Then: `pyrotorque check` looks whether all is well, `pyrotorque` starts it, `pyrotorque status` shows it."
+        "Then run `pyrotorque check` to validate the settings, `pyrotorque` to start the group, and "
+        "`pyrotorque status` to see its state."
     )
     if (pages := documentation()) is not None:
-        click.echo(f"All pages, and what deploy/ has for systemd and others, are in {printable(str(pages))}")
+        click.echo(f"Documentation, and deploy/ with files for systemd and others: {printable(str(pages))}")
     return EX_OK
 
 
 def documentation() -> Path | None:
-    """Where this installation has README.md, docs/ and deploy/: in its environment, or in the checkout."""
+    """The folder with README.md, docs/ and deploy/, in the environment or in the checkout."""
     places = (Path(sysconfig.get_path("data")) / "share/doc/pyrotorque", Path(pyrotorque.__file__).parents[2])
     return next((place for place in places if (place / "docs/quickstart.md").is_file()), None)
 
 
 @dataclass(frozen=True)
-class Address:
-    """What can be known of rTorrent's address before anything is configured; `write` is what torque.ini has to say."""
+class DetectedAddress:
+    """rTorrent's address before anything is configured; `scgi_url` is set if torque.ini must contain it."""
 
-    said: str
+    description: str
     known: bool
-    write: str = ""
+    scgi_url: str = ""
 
 
-def _address() -> Address:
+def _detect_address() -> DetectedAddress:
     """From rTorrent's configuration, else from a running rTorrent."""
     from pyrotorque.settings.discovery import address_in_files, listening_rtorrents
 
     url, name = address_in_files(None)
     if url is not None:
-        return Address(f"listens at {url}, says {name}", known=True)
+        return DetectedAddress(f"listens at {url} (from {name})", known=True)
     found = list(listening_rtorrents())
     sockets = [each for each in found if each.url.startswith("scgi:///")]
     if len(sockets) == 1:
         (one,) = sockets
-        return Address(f"listens at {one.url}, seen at process {one.pid}", known=True, write=one.url)
-    return Address(unknown_address(), known=bool(found))
+        return DetectedAddress(f"listens at {one.url} (from process {one.pid})", known=True, scgi_url=one.url)
+    return DetectedAddress(unknown_address(), known=bool(found))
 
 
-def minimal(address: Address) -> str:
-    """A torque.ini that runs; with rTorrent's address where only its process tells it."""
-    return MINIMAL + (_ADDRESS.format(url=address.write.replace("%", "%%")) if address.write else "")
+def minimal(address: DetectedAddress) -> str:
+    """A minimal torque.ini; with rTorrent's address if it is in no configuration file."""
+    return MINIMAL + (_ADDRESS.format(url=address.scgi_url.replace("%", "%%")) if address.scgi_url else "")
 
 
 def _rtorrent_rc() -> str:
-    """The file that is there, or the usual one."""
+    """The existing rtorrent.rc, or its default path."""
     names = list(usual_files(str(Path.home()), None))
     return printable(next((name for name in names if Path(name).is_file()), names[0]))
 

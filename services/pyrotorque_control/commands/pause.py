@@ -3,17 +3,17 @@
 import click
 
 from pyrotorque.requests import PauseJob
-from pyrotorque_control.client import tell
+from pyrotorque_control.client import print_answer
 from pyrotorque_control.group import Group
 
 
-@click.command(short_help="Run a job no more until it is resumed.")
+@click.command(short_help="Pause a job until it is resumed.")
 @click.argument("job")
 @click.pass_obj
 def command(group: Group, job: str) -> None:
-    """Run a job no more until `pyrotorque resume JOB`; this survives restarts. A run that has begun goes on.
+    """Pause a job until `pyrotorque resume JOB`, also across restarts. A run in progress continues.
 
-    JOB is one of those that the scheduler runs: a queue, the statistics, a job of yours. Items that were started go on,
-    too; a paused queue starts no others. `pyrotorque status` shows what is paused.
+    JOB is one that the scheduler runs: a queue, the statistics, or a job of your own. A paused queue starts no more
+    items; those already started continue. `pyrotorque status` shows paused jobs.
     """
-    tell(group, "scheduler", PauseJob(job=job))
+    print_answer(group, "scheduler", PauseJob(job=job))

@@ -3,13 +3,13 @@
 import click
 
 from pyrotorque.requests import ResumeJob
-from pyrotorque_control.client import tell
+from pyrotorque_control.client import print_answer
 from pyrotorque_control.group import Group
 
 
-@click.command(short_help="Let a paused job run again.")
+@click.command(short_help="Resume a paused job.")
 @click.argument("job")
 @click.pass_obj
 def command(group: Group, job: str) -> None:
-    """Let a paused job run again: from the next time of its schedule on, and for the events that came meanwhile."""
-    tell(group, "scheduler", ResumeJob(job=job))
+    """Resume a paused job. It runs at its next fire time, and for the events published while it was paused."""
+    print_answer(group, "scheduler", ResumeJob(job=job))

@@ -1,56 +1,57 @@
-"""`pyrotorque status`: the processes of the group and what each of them says."""
+"""`pyrotorque status`: the services of the group and what each is doing, and rTorrent's transfer rates."""
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from pyrotorque.errors import PyrotorqueError, SettingsError
 from pyrotorque.text import counted, printable
-from pyrotorque_control import sayings, terminal
+from pyrotorque_control import terminal
 from pyrotorque_control.exit_codes import EX_OK, EX_UNAVAILABLE
 from pyrotorque_control.group import Group
 from pyrotorque_control.overview import Overview, ServiceView, overview
-from pyrotorque_control.rtorrent import reach
-from pyrotorque_control.stopping import uptime
+from pyrotorque_control.rtorrent import rtorrent_of, settings_of
 
 if TYPE_CHECKING:
     from rich.console import Group as Lines
     from rich.text import Text
 
 _REFRESH = 1.0  # seconds
+_RTORRENT_TIMEOUT = 1.0  # seconds
 _STYLES = {"RUNNING": "green", "STARTING": "yellow", "BACKOFF": "yellow", "FATAL": "red bold", "STOPPED": "dim"}
 
 
-@click.command(short_help="Show what runs and what it is doing.")
+@click.command(short_help="Show the services and what they do.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Refresh every second, until Ctrl-C.")
 @click.pass_obj
 def command(group: Group, as_json: bool, watch: bool) -> int:
-    """Show the services, since when they run and what each is doing: the queues and why they wait, the watched trees
-    and how many metafiles were loaded; and how much rTorrent transfers.
+    """Show each service, its uptime and what it is doing: queues and why they wait, watched trees, number of loaded
+    metafiles; and rTorrent's transfer rates.
 
-    `pyrotorque --status` is the short question for scripts: one line, and the exit code.
+    For scripts, `pyrotorque --status` prints one line and sets the exit code.
 
     The exit code is 0 when the group runs, 69 when it does not.
     """
     if watch and as_json:
-        raise click.UsageError("--watch is for eyes, --json for programs: take one of them")
+        raise click.UsageError("--watch and --json exclude each other: use one of them")
     if watch:
         return _watch(group)
     found = overview(group)
     if as_json:
         click.echo(terminal.json_line(msgspec.to_builtins(found)))
     else:
-        terminal.show(shown(found, time.time(), rtorrent_said(group)))
+        terminal.show(shown(found, time.time(), rtorrent_line(group)))
     return EX_OK if found.running else EX_UNAVAILABLE
 
 
-def rtorrent_said(group: Group) -> str:
-    """One line about rTorrent: how much it transfers, or why it does not answer."""
+def rtorrent_line(group: Group) -> str:
+    """rTorrent's number of items and transfer rates, or why they are not known."""
     try:
-        client = reach(group, patience=1.0).rtorrent
+        client = rtorrent_of(settings_of(group), timeout=_RTORRENT_TIMEOUT)
         down, up, items, active = (
             int(str(value))
             for value in client.multicall(
@@ -63,7 +64,7 @@ def rtorrent_said(group: Group) -> str:
             )
         )
     except SettingsError:
-        return "rTorrent is not asked: torque.ini is wrong (`pyrotorque check` lists how)"
+        return "rTorrent was not queried: torque.ini is wrong (`pyrotorque check` lists the errors)"
     except (PyrotorqueError, ValueError) as error:
         return f"rTorrent does not answer: {error}"
     return f"rTorrent: {counted(items, 'item')}, {active} active, {_rate(down)} down, {_rate(up)} up"
@@ -78,17 +79,17 @@ def _rate(rate: float) -> str:
 
 
 def shown(found: Overview, now: float, rtorrent: str = "") -> "Lines":
-    """The overview as a person reads it."""
+    """The overview as text and a table."""
     from rich.console import Group as Lines
     from rich.text import Text
 
     if not found.running:
         return Lines(Text(f"pyrotorque is not running ({found.config_dir})"))
-    head = f"pyrotorque is running, pid {found.pid}, up {uptime(now - found.since)} ({found.config_dir})"
+    head = f"pyrotorque is running, pid {found.pid}, up {terminal.duration(now - found.since)} ({found.config_dir})"
     if found.problem:
         return Lines(Text(head), Text(found.problem, style="red"))
     rows = [_row(service, now) for service in found.services]
-    table = terminal.table(("service", "state", "pid", "up", "says"), rows)
+    table = terminal.table(("service", "state", "pid", "up", "activity"), rows)
     return Lines(Text(head), table, *([Text(printable(rtorrent))] if rtorrent else []))
 
 
@@ -96,9 +97,60 @@ def _row(service: ServiceView, now: float) -> "tuple[str, Text, str, str, Text]"
     from rich.text import Text
 
     state = Text(service.state, style=_STYLES.get(service.state, ""))
-    up = uptime(now - service.since) if service.since else ""
-    says = Text("\n".join(map(printable, sayings.lines(service))))
-    return service.name, state, str(service.pid or ""), up, says
+    up = terminal.duration(now - service.since) if service.since else ""
+    activity = Text("\n".join(map(printable, activity_lines(service))))
+    return service.name, state, str(service.pid or ""), up, activity
+
+
+def activity_lines(service: ServiceView) -> list[str]:
+    """What the service is doing, in one or more lines; a line for each queue and tree watch."""
+    if service.state == "STARTING" and service.data is None:
+        return [""]
+    lines = _ACTIVITY.get(service.name)
+    if lines is None or not isinstance(service.data, Mapping):
+        return [service.says]
+    return list(lines(service.says, service.data)) or [service.says]
+
+
+def _scheduler_lines(summary: str, data: Mapping[str, Any]) -> Iterator[str]:
+    yield summary
+    for job in data.get("jobs", ()):
+        name = printable(str(job.get("job")))
+        if job.get("paused"):
+            yield f"{name}: paused (`pyrotorque resume {name}`)"
+        elif job.get("last"):
+            yield f"{name}: {job['last']}{_next_tick(job.get('next_fire'))}"
+
+
+def _next_tick(moment: float | None) -> str:
+    return "" if moment is None else f" (next tick {time.strftime('%H:%M:%S', time.localtime(moment))})"
+
+
+def _watcher_lines(summary: str, data: Mapping[str, Any]) -> Iterator[str]:
+    jobs: Mapping[str, Any] = data.get("jobs", {})
+    if summary:
+        yield summary
+    if not jobs:
+        yield "no tree watch is active"
+    for name, job in jobs.items():
+        yield f"{name}: {_folders(job)}"
+    counts: Mapping[str, int] = data.get("metafiles", {})
+    if counts:
+        yield "metafiles: " + ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
+    if data.get("rtorrent") == "away":
+        yield "rTorrent is unavailable: new metafiles are loaded when it is back"
+
+
+def _folders(job: Mapping[str, Any]) -> str:
+    text = f"watches {', '.join(job.get('roots', ()))}"
+    if missing := job.get("missing"):
+        text += f"; missing: {', '.join(missing)}"
+    if polled := job.get("polled"):
+        text += "; polled: " + ", ".join(f"{root} ({why})" for root, why in polled.items())
+    return text
+
+
+_ACTIVITY = {"scheduler": _scheduler_lines, "watcher": _watcher_lines}
 
 
 def _watch(group: Group) -> int:
@@ -107,7 +159,7 @@ def _watch(group: Group) -> int:
     try:
         with Live(console=terminal.console(), screen=False, auto_refresh=False) as live:
             while True:
-                live.update(shown(overview(group), time.time(), rtorrent_said(group)), refresh=True)
+                live.update(shown(overview(group), time.time(), rtorrent_line(group)), refresh=True)
                 time.sleep(_REFRESH)
     except KeyboardInterrupt:
         return EX_OK

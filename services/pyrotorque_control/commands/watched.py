@@ -1,4 +1,4 @@
-"""`pyrotorque watched`: what became of the metafiles, from the watcher's ledger."""
+"""`pyrotorque watched`: the state of each metafile in the watcher's ledger."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,19 +16,19 @@ STATES: Final = ("seen", "sent", "visible", "loaded", "duplicate", "failed", "ba
 _COLUMNS: Final = ("path", "state", "job", "info_hash", "name", "mode", "attempts", "kind", "reason", "changed", "size")
 
 
-@click.command(short_help="List what became of the metafiles.")
-@click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.command(short_help="List the metafiles and their states.")
+@click.option("--state", type=click.Choice(STATES), help="Only metafiles in this state.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 @click.pass_obj
 def command(group: Group, state: str | None, as_json: bool) -> int:
-    """Show what became of each metafile in the watched trees, from the watcher's ledger.
+    """Show the state of each metafile in the watched trees, from the watcher's ledger.
 
     \b
-      seen, sent, visible   on its way; the reason says what it waits for
+      seen, sent, visible   in progress; the reason says what it waits for
       loaded                in rTorrent, and saved in its session
-      duplicate             rTorrent had that item already
-      failed                not loaded, and why; `pyrotorque retry` tries again
-      baseline              was there before the first start, and was left alone
+      duplicate             the item was in rTorrent already
+      failed                not loaded; `pyrotorque retry` tries again
+      baseline              existed before the first start; not loaded
     """
     found = list(metafiles(group, state))
     if as_json:
@@ -45,7 +45,7 @@ def command(group: Group, state: str | None, as_json: bool) -> int:
 
 
 def metafiles(group: Group, state: str | None) -> Iterator[dict[str, Any]]:
-    """The rows of the ledger in the order in which the files were seen; those that are gone are left out."""
+    """The ledger's rows in the order in which the files were seen, without removed files."""
     from pyrotorque.store import open_readonly
 
     query = f"SELECT {', '.join(_COLUMNS)} FROM metafiles WHERE gone = 0 AND ? IN ('', state) ORDER BY turn"

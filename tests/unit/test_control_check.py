@@ -11,12 +11,13 @@ from pyrotorque.options import Options
 from pyrotorque.settings import load
 from pyrotorque.settings.discovery import Listening
 from pyrotorque.settings.rtorrent_rc import loads_in
-from pyrotorque_control.checked import CheckedJob
+from pyrotorque_control.checks.report import JobCheck
+from pyrotorque_control.checks.rtorrent import unknown_address
+from pyrotorque_control.checks.rtorrent_rc import overlap, overlapping_schedules, unsafe_shell_commands
 from pyrotorque_control.cli import run
 from pyrotorque_control.commands.check import runs
-from pyrotorque_control.findings import hooks, overlap, overlaps, unknown_address
+from pyrotorque_control.commands.status import activity_lines
 from pyrotorque_control.overview import ServiceView
-from pyrotorque_control.sayings import lines
 
 DEBIAN = """
 method.insert = cfg.basedir, private|const|string, (cat,"/home/me/rtorrent/")
@@ -71,9 +72,9 @@ def test_a_watched_tree_that_rtorrent_loads_from_is_a_warning(tmp_path: Path) ->
     (tmp_path / ".rtorrent.rc").write_text("schedule2 = w,5,5,load.start=~/watch/*.torrent\n")
     torque = f"[TORQUE]\njob.treewatch.active = 1\njob.treewatch.path = {tmp_path}/watch\n"
     (tmp_path / "torque.ini").write_text(torque)
-    (said,) = overlaps(load(tmp_path, Options()).settings, tmp_path)
-    assert f"{tmp_path}/watch overlaps with what a schedule of rtorrent.rc loads" in said
-    assert "comment out that schedule" in said
+    (said,) = overlapping_schedules(load(tmp_path, Options()).settings, tmp_path)
+    assert f"a schedule in rtorrent.rc also loads metafiles from {tmp_path}/watch" in said
+    assert "remove that schedule" in said
 
 
 def test_a_link_to_a_folder_that_rtorrent_loads_from_is_a_warning_too(tmp_path: Path) -> None:
@@ -83,15 +84,15 @@ def test_a_link_to_a_folder_that_rtorrent_loads_from_is_a_warning_too(tmp_path: 
     (tmp_path / ".rtorrent.rc").write_text(f"import = {tmp_path}/more.rc\n")
     torque = f"[TORQUE]\njob.treewatch.active = 1\njob.treewatch.path = {tmp_path}/watch\n"
     (tmp_path / "torque.ini").write_text(torque)
-    assert len(list(overlaps(load(tmp_path, Options()).settings, tmp_path))) == 1
+    assert len(list(overlapping_schedules(load(tmp_path, Options()).settings, tmp_path))) == 1
 
 
 def test_a_hook_that_hands_a_torrents_value_to_a_shell_is_a_warning(tmp_path: Path) -> None:
     hook = 'method.set_key = event.download.finished, move, "execute=sh,-c,\\"mv $d.base_path= /done\\""'
     (tmp_path / ".rtorrent.rc").write_text(f"# mine\n{hook}\n")
     (tmp_path / "torque.ini").write_text("[TORQUE]\n")
-    (said,) = hooks(load(tmp_path, Options()).settings, tmp_path)
-    assert said.startswith(f"{tmp_path}/.rtorrent.rc:2: the text of a shell holds d.base_path")
+    (said,) = unsafe_shell_commands(load(tmp_path, Options()).settings, tmp_path)
+    assert said.startswith(f"{tmp_path}/.rtorrent.rc:2: a shell command contains d.base_path")
     assert said.endswith('sh, -c, "… \\"$1\\"", sh, $d.base_path=')
 
 
@@ -123,7 +124,7 @@ def test_a_queue_says_what_it_did_last_and_a_paused_one_how_to_go_on() -> None:
         {"job": "queue", "paused": False, "next_fire": None, "last": "started 1; then: 3 of 3 slots are taken"},
         {"job": "night", "paused": True, "next_fire": 5.0, "last": None},
     ]
-    assert lines(view("scheduler", {"jobs": jobs}, "2 jobs: queue, night")) == [
+    assert activity_lines(view("scheduler", {"jobs": jobs}, "2 jobs: queue, night")) == [
         "2 jobs: queue, night",
         "queue: started 1; then: 3 of 3 slots are taken",
         "night: paused (`pyrotorque resume night`)",
@@ -133,20 +134,22 @@ def test_a_queue_says_what_it_did_last_and_a_paused_one_how_to_go_on() -> None:
 def test_a_watcher_says_what_it_watches_and_how_many_it_loaded() -> None:
     job = {"roots": ["/w"], "missing": ["/gone"], "polled": {"/nfs": "network filesystem"}}
     data = {"rtorrent": "away", "metafiles": {"loaded": 5, "failed": 1}, "jobs": {"treewatch": job}}
-    assert lines(view("watcher", data)) == [
+    assert activity_lines(view("watcher", data)) == [
         "treewatch: watches /w; missing: /gone; polled: /nfs (network filesystem)",
         "metafiles: 1 failed, 5 loaded",
-        "rTorrent is away: what comes is loaded when it is back",
+        "rTorrent is unavailable: new metafiles are loaded when it is back",
     ]
 
 
 def test_a_watcher_without_trees_says_so() -> None:
-    assert lines(view("watcher", {"rtorrent": "unknown", "metafiles": {}, "jobs": {}})) == ["no tree watch is active"]
+    assert activity_lines(view("watcher", {"rtorrent": "unknown", "metafiles": {}, "jobs": {}})) == [
+        "no tree watch is active"
+    ]
 
 
 def test_a_service_that_is_only_starting_is_no_cause_for_alarm() -> None:
     starting = ServiceView(name="watcher", state="STARTING", pid=1, since=0.0, says="watcher cannot be asked")
-    assert lines(starting) == [""]
+    assert activity_lines(starting) == [""]
 
 
 def checked_json(folder: Path, torque: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, Any]:
@@ -190,13 +193,13 @@ def test_a_condition_with_a_field_of_config_py_is_shown_too(tmp_path: Path, caps
 
 
 def test_a_schedule_that_never_comes_again_says_so() -> None:
-    job = CheckedJob(name="x", active=True, handler="a:B", runs="never again")
+    job = JobCheck(name="x", active=True, handler="a:B", runs="never again")
     assert runs(job, datetime(2026, 11, 25, 12)) == "never again"
 
 
 def test_fire_times_of_another_day_have_their_date() -> None:
     noon = datetime(2026, 11, 25, 12)
-    job = CheckedJob(name="x", active=True, handler="a:B", fires=(noon.timestamp(), noon.timestamp() + 86400))
+    job = JobCheck(name="x", active=True, handler="a:B", fires=(noon.timestamp(), noon.timestamp() + 86400))
     assert runs(job, noon) == "12:00:00, 2026-11-26 12:00:00"
 
 

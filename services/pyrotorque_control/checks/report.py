@@ -1,0 +1,115 @@
+"""The result of `check` as data: problems, warnings, fire times, conditions, load commands and rTorrent."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pyrotorque import configuration
+from pyrotorque.configuration import Configuration
+from pyrotorque.errors import UserError
+from pyrotorque.settings import SettingsProblems
+from pyrotorque.settings.schema import AnyJob, ExporterSettings, QueueSettings, Settings, WatchSettings
+from pyrotorque_control.checks.rtorrent import RTorrentCheck, check_rtorrent
+from pyrotorque_control.checks.rtorrent_rc import overlapping_schedules, unsafe_shell_commands
+from pyrotorque_control.group import Group
+
+_FIRE_TIMES: Final = 3
+
+
+class JobCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """One job; `fires` are its next fire times in Unix seconds, `runs` describes when it runs without a schedule."""
+
+    name: str
+    active: bool
+    handler: str
+    fires: tuple[float, ...] = ()
+    runs: str = ""
+
+
+class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration is `good` when the group would start with it, whether or not rTorrent answers."""
+
+    config_dir: str
+    good: bool
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    jobs: tuple[JobCheck, ...] = ()
+    conditions: dict[str, str] = {}
+    load_commands: dict[str, str] = {}
+    rtorrent: RTorrentCheck = RTorrentCheck()
+
+
+def check_group(group: Group) -> CheckReport:
+    """Read the configuration and query rTorrent; changes nothing."""
+    try:
+        found = configuration.read(group.config_dir, group.options, seek=True)
+    except SettingsProblems as error:
+        return CheckReport(config_dir=str(group.config_dir), good=False, problems=tuple(map(str, error.problems)))
+    now = time.time()
+    return CheckReport(
+        config_dir=str(group.config_dir),
+        good=True,
+        warnings=tuple(_warnings(found)),
+        jobs=tuple(_job(job, now) for job in found.settings.jobs),
+        conditions=dict(_conditions(found.settings, group.config_dir)),
+        load_commands=dict(_sample_commands(found.settings.jobs, group.config_dir)),
+        rtorrent=check_rtorrent(found.settings, group.config_dir),
+    )
+
+
+def _warnings(found: Configuration) -> Iterator[str]:
+    yield from map(str, found.warnings)
+    yield from overlapping_schedules(found.settings, Path.home())
+    yield from unsafe_shell_commands(found.settings, Path.home())
+
+
+def _job(job: AnyJob, now: float) -> JobCheck:
+    fires: tuple[float, ...] = ()
+    runs = ""
+    if job.active and isinstance(job, ExporterSettings):
+        runs = "when it is scraped"
+    elif job.active and isinstance(job, WatchSettings):
+        runs = "when a metafile is written"
+    elif job.active and not job.schedule:
+        runs = "at events"
+    elif job.active:
+        from pyrotorque.schedule import parse_schedule
+
+        fires = tuple(parse_schedule(job.schedule).fires(now, _FIRE_TIMES))
+        runs = "" if fires else "never again"
+    return JobCheck(name=job.name, active=job.active, handler=job.handler, fires=fires, runs=runs)
+
+
+def _conditions(settings: Settings, config_dir: Path) -> Iterator[tuple[str, str]]:
+    """The complete conditions and the order of each active queue, in their normal form."""
+    from pyrotorque.customfields import ConfigFields
+    from pyrotorque.fields import configured
+    from pyrotorque_scheduler.queue.rules import read_rules
+
+    queues = [job for job in settings.jobs if isinstance(job, QueueSettings) and job.active]
+    with closing(ConfigFields(config_dir / "config.py", {})) as config_fields:
+        for job in queues:
+            table = configured(settings.aliases, settings.traits_by_alias, job.min_free)
+            rules = read_rules(job, settings.queue_startable_base, config_fields.given(table))
+            yield f"job.{job.name}.startable", str(rules.startable)
+            yield f"job.{job.name}.downloading", str(rules.downloading)
+            yield f"job.{job.name}.sort_fields", str(rules.order) if rules.order else "the order of the view"
+
+
+def _sample_commands(jobs: Iterable[AnyJob], config_dir: Path) -> Iterator[tuple[str, str]]:
+    """Each load command rendered for a sample metafile."""
+    from pyrotorque.loadcommands import compile_command
+    from pyrotorque.namespace import sample
+
+    for job in jobs:
+        for name, text in job.commands if isinstance(job, WatchSettings) and job.active else ():
+            try:
+                rendered = compile_command(name, text, templates=config_dir / "templates").render(sample())
+            except UserError as error:
+                yield f"job.{job.name}.cmd.{name}", f"fails for the sample: {error}"
+            else:
+                yield f"job.{job.name}.cmd.{name}", rendered.decode("utf-8", "replace")

@@ -1,0 +1,74 @@
+"""Warnings about rTorrent's own configuration file: overlapping watch folders and unsafe shell commands."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from pyrotorque.loadcommands.hooks import shell_hooks
+from pyrotorque.settings.rtorrent_rc import loads_in, usual_files
+from pyrotorque.settings.schema import Settings, WatchSettings
+from pyrotorque.text import printable
+
+_WILDCARDS: Final = "*?["
+
+
+def overlapping_schedules(settings: Settings, home: Path) -> Iterator[str]:
+    """Watched roots from which a schedule in rtorrent.rc loads metafiles, too."""
+    patterns = _load_patterns(settings, home)
+    for job in settings.jobs:
+        if isinstance(job, WatchSettings) and job.active:
+            for root in job.path:
+                for pattern in patterns:
+                    if overlap(Path(os.path.realpath(root)), str(Path(pattern).parent.resolve() / Path(pattern).name)):
+                        yield (
+                            f"job.{job.name}.path: a schedule in rtorrent.rc also loads metafiles from {root} "
+                            f"({printable(pattern)}): remove that schedule, or use another folder"
+                        )
+
+
+def overlap(root: Path, pattern: str) -> bool:
+    """Whether files below `root` can match `pattern`, whose folders may contain wildcards."""
+    folders = Path(pattern).parent.parts
+    plain = Path(*_until_wildcard(folders))
+    if plain.is_relative_to(root):
+        return True
+    return len(plain.parts) < len(folders) and root.is_relative_to(plain)
+
+
+def _until_wildcard(parts: Iterable[str]) -> Iterator[str]:
+    for part in parts:
+        if any(char in part for char in _WILDCARDS):
+            return
+        yield part
+
+
+def unsafe_shell_commands(settings: Settings, home: Path) -> Iterator[str]:
+    """Lines of rtorrent.rc that insert a value of an item into the text of a shell command."""
+    for name, text in _rc_files(settings, home):
+        for line, value in shell_hooks(text):
+            yield (
+                f"{printable(name)}:{line}: a shell command contains {value}, which the creator of a "
+                "torrent may choose: it can run commands as you. Pass it as an argument: "
+                f'sh, -c, "… \\"$1\\"", sh, ${value}='
+            )
+
+
+def _load_patterns(settings: Settings, home: Path) -> list[str]:
+    texts = (text for _, text in _rc_files(settings, home))
+    return [pattern for text in texts for pattern in loads_in(text, home=str(home), environ=os.environ, read=_text)]
+
+
+def _rc_files(settings: Settings, home: Path) -> Iterator[tuple[str, str]]:
+    origin = settings.rtorrent.origin
+    configured = origin if origin.startswith("/") and Path(origin).is_file() else None
+    for name in usual_files(str(home), configured):
+        if text := _text(name):
+            yield name, text
+
+
+def _text(name: str) -> str | None:
+    try:
+        return Path(name).read_text(encoding="utf-8", errors="surrogateescape")
+    except (OSError, ValueError):
+        return None
