@@ -1,11 +1,10 @@
 """Which tracker an item belongs to: its alias or registered domain, never its announce URL, which holds the passkey."""
 
-import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
-from urllib.parse import urlsplit
 
+from pyrotorque.trackers import alias_of_host, host_of, is_address, registered_domain
 from pyrotorque_exporter.command_metrics import text
 from pyrotorque_exporter.labels import label_value
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
@@ -18,12 +17,10 @@ SINGLY_MAX: Final = 200
 # One text for each tracker of an item: whether it is enabled, then its URL, then what cannot stand in a URL.
 END: Final = ">"
 TRACKERS_COMMAND: Final = f't.multicall=,t.is_enabled=,t.url=,"cat={END}"'
-_HOST: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")
-# What else separates the labels of an international name (RFC 3490, section 3.1).
-_DOTS: Final = re.compile("[\u3002\uff0e\uff61]")
 # A long number in hex, or letters and digits in a mixture that nobody would choose for a name.
 _KEY: Final = re.compile(r"[0-9a-f]{16}|(?=.{20})(?:.*?[a-z][0-9]){3}")
-_SECOND_LEVEL: Final = frozenset(("ac", "co", "com", "edu", "gov", "ne", "net", "or", "org"))
+# Addresses of hidden services are public keys, not passkeys.
+_HIDDEN_SERVICE: Final = re.compile(r"(?:[a-z2-7]{16}|[a-z2-7]{56})\.onion|[a-z2-7]{52,60}\.b32\.i2p")
 
 
 class TrackerNames:
@@ -74,38 +71,19 @@ def tracker_name(urls: Iterable[str], aliases: Mapping[str, str]) -> str:
     """The alias of the first of `urls` that has one, else the domain of the first; NONE where there is no host."""
     hosts = [(url, host) for url in urls if (host := host_of(url))]
     for url, host in hosts:
-        found = aliases.get(url) or aliases.get(host) or aliases.get(domain(host))
+        found = aliases.get(url) or alias_of_host(host, aliases)
         if found:
             return label_value(found)
-    return label_value(domain(hosts[0][1])) if hosts else NONE
+    return label_value(shown_domain(hosts[0][1])) if hosts else NONE
 
 
-def host_of(url: str) -> str:
-    """The host in an announce URL, in lower case without port, user and password; empty if there is none."""
-    try:
-        host = (urlsplit(url).hostname or "") if "://" in url else ""
-    except ValueError:
-        return ""
-    host = _DOTS.sub(".", host.partition("%")[0])
-    return host if _HOST.fullmatch(host) or _is_address(host) else ""
-
-
-def domain(host: str) -> str:
-    """The registered domain of `host`, nearly: a subdomain may be a passkey. NONE where even the domain may be one."""
-    if _is_address(host):
-        return host
-    parts = host.rstrip(".").split(".")
-    two_part_suffix = len(parts) > 2 and len(parts[-1]) == 2 and parts[-2] in _SECOND_LEVEL
-    kept = parts[-3:] if two_part_suffix else parts[-2:]
-    return NONE if kept[-1].isdecimal() or any(map(_KEY.search, kept)) else ".".join(kept)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+def shown_domain(host: str) -> str:
+    """The registered domain of `host`: a subdomain may be a passkey. NONE if even the domain may be one."""
+    found = registered_domain(host)
+    if is_address(found) or _HIDDEN_SERVICE.fullmatch(found):
+        return found
+    labels = found.split(".")
+    return NONE if labels[-1].isdecimal() or any(map(_KEY.search, labels)) else found
 
 
 def _joined(answer: object) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pyrotorque.metafile import Magnet, Metafile
-from pyrotorque.traits import alias, dominant_kind, label, name_traits, traits_of
+from pyrotorque.trackers import alias
+from pyrotorque.traits import dominant_kind, label, name_traits, traits_of
 
 NAMES: Final = frozenset(
     {

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyrotorque.trackers import host_of
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
-from pyrotorque_exporter.tracker_names import REFRESH_AFTER, TrackerNames, domain, enabled_urls, host_of, tracker_name
+from pyrotorque_exporter.tracker_names import REFRESH_AFTER, TrackerNames, enabled_urls, shown_domain, tracker_name
 from tests.exporter_fakes import FakeRTorrent
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -40,6 +41,11 @@ SECRET = "0123456789abcdef0123456789abcdef"
         pytest.param(f"http://xn--h1ahnbr.xn--p1ai/{SECRET}", "xn--h1ahnbr.xn--p1ai", id="the same in ASCII"),
         pytest.param(f"http://{SECRET}\u3002tracker.org/", "tracker.org", id="an ideographic full stop"),
         pytest.param(f"HTTP://TRACKER.ORG./{SECRET}", "tracker.org", id="capitals and a last dot"),
+        pytest.param("http://tracker.foo.ne.jp/a", "foo.ne.jp", id="a suffix of two parts in Japan"),
+        pytest.param(f"http://{'a2' * 28}.onion/a", f"{'a2' * 28}.onion", id="a hidden service"),
+        pytest.param(f"http://{'a2' * 26}.b32.i2p/a", f"{'a2' * 26}.b32.i2p", id="an address in I2P"),
+        pytest.param(f"http://{SECRET}.onion/a", "none", id="a passkey that is no address of a hidden service"),
+        pytest.param(f"http://{SECRET}.ck/a", "none", id="a passkey as public suffix"),
         pytest.param("http://256.1.1.1/announce", "none", id="no address, though it refreshes like one"),
         pytest.param("http://academictorrents2020.com/announce.php", "academictorrents2020.com", id="a long name"),
     ],
@@ -79,7 +85,7 @@ def test_a_passkey_is_in_no_name_wherever_it_stands(before: str, after: str) -> 
 
 @given(st.from_regex(r"[a-z0-9.-]{1,60}", fullmatch=True))
 def test_a_domain_is_never_longer_than_its_host(host: str) -> None:
-    assert domain(host) == "none" or len(domain(host)) <= len(host)
+    assert shown_domain(host) == "none" or len(shown_domain(host)) <= len(host)
 
 
 def _fake(*items: tuple[str, str, str]) -> FakeRTorrent:

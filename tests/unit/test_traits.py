@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyrotorque.traits import alias, domain, dominant_kind, kind_histogram, kinds_from, label, name_traits, traits_of
+from pyrotorque.traits import dominant_kind, kind_histogram, kinds_from, label, name_traits, traits_of
 
 TV = [
     ("Some.Show.S02E05.720p.HDTV.x264-GRP.mkv", "Some Show", "02", "05", "season and episode"),
@@ -109,26 +109,3 @@ def test_files_without_size_or_extension_have_kinds_too() -> None:
     assert kind_histogram([]) == {}
     assert kind_histogram([("a.txt", 0)]) == {"txt": 0}
     assert dominant_kind([("a.mkv", 50), ("b.avi", 50)]) == ""
-
-
-@pytest.mark.parametrize(
-    ("url", "site"),
-    [
-        ("http://tracker.example.org:80/announce?passkey=1", "example.org"),
-        ("udp://a.b.example.co.uk:6969", "example.co.uk"),
-        ("https://example.com/x", "example.com"),
-        ("http://127.0.0.1:1/announce", "127.0.0.1"),
-        ("http://[::1]:80/a", "::1"),
-        ("http://[broken/a", ""),
-        ("", ""),
-    ],
-)
-def test_the_site_of_a_tracker_is_its_domain(url: str, site: str) -> None:
-    assert domain(url) == site
-
-
-def test_an_alias_is_found_by_host_or_domain() -> None:
-    aliases = {"t.example.org": "T", "example.org": "E"}
-    assert alias("http://t.example.org/a", aliases) == "T"
-    assert alias("http://u.example.org/a", aliases) == "E"
-    assert alias("http://u.example.com/a", aliases) == "example.com"

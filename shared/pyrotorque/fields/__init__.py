@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from pyrotorque import traits
+from pyrotorque import trackers, traits
 from pyrotorque.fields import reading
 from pyrotorque.fields.field import DETAILS, Detail, Field, Rows
 from pyrotorque.fields.kinds import KINDS, Kind, Tags, Value
@@ -61,13 +61,13 @@ def configured(
     themes = {alias.lower(): theme for alias, theme in (traits_by_alias or {}).items()}
 
     def alias_of(rows: Rows) -> str:
-        return traits.alias(reading.tracker(rows), names)
+        return trackers.alias(reading.tracker(rows), names)
 
-    def traits_of(name: str, files: Rows, trackers: Rows) -> Tags:
-        return Tags(reading.traits_list(name, files, themes.get(alias_of(trackers).lower(), "")))
+    def traits_of(name: str, files: Rows, rows: Rows) -> Tags:
+        return Tags(reading.traits_list(name, files, themes.get(alias_of(rows).lower(), "")))
 
-    def label_of(name: str, files: Rows, trackers: Rows) -> str:
-        return traits.label(reading.traits_list(name, files, themes.get(alias_of(trackers).lower(), "")))
+    def label_of(name: str, files: Rows, rows: Rows) -> str:
+        return traits.label(reading.traits_list(name, files, themes.get(alias_of(rows).lower(), "")))
 
     changed = {"has_room": room_field(min_free), "alias": _like("alias", alias_of, ("trackers",))}
     if themes:

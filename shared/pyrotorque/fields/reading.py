@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from pyrotorque import traits
+from pyrotorque import trackers, traits
 from pyrotorque.fields.files import once
 from pyrotorque.fields.kinds import Tags
 
@@ -91,7 +91,7 @@ def tracker(rows: Sequence[Sequence[str | int]]) -> str:
 
 
 def alias(rows: Sequence[Sequence[str | int]]) -> str:
-    return traits.domain(tracker(rows))
+    return trackers.domain(tracker(rows))
 
 
 def traits_list(name: str, files: Sequence[Sequence[Any]], theme: str = "") -> list[str]:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options
@@ -15,6 +14,7 @@ from pyrotorque.settings.merge import Merged
 from pyrotorque.settings.problems import Problem, Report, suggestion
 from pyrotorque.settings.schema import AnyJob, RTorrentSettings, Settings
 from pyrotorque.settings.values import typed
+from pyrotorque.trackers import host_of
 
 _GROUP_KEYS: Final[dict[str, Any]] = {
     "scgi_url": str,
@@ -117,11 +117,8 @@ def _rtorrent(group: Mapping[str, Any], merged: Merged) -> RTorrentSettings:
 
 def _aliases(announce: Mapping[str, Entry]) -> dict[str, str]:
     """Host of an announce URL, or a domain written as such, to the alias it stands under."""
-    return {_host(url): alias for alias, entry in announce.items() for url in entry.value.replace(",", " ").split()}
-
-
-def _host(url: str) -> str:
-    try:
-        return (urlsplit(url).hostname if "://" in url else None) or url.lower()
-    except ValueError:
-        return url.lower()
+    return {
+        host_of(url) or url.lower(): alias
+        for alias, entry in announce.items()
+        for url in entry.value.replace(",", " ").split()
+    }

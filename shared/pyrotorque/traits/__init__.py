@@ -1,15 +1,12 @@
-"""What a torrent is, judged by its name and its files: kinds, traits, a label for folders, and its tracker's alias."""
+"""What a torrent is, judged by its name and its files: kinds, traits and a label for folders."""
 
 from collections.abc import Sequence
 
 from pyrotorque.traits.kinds import ARCHIVE, AUDIO, DOCS, IMAGE, VIDEO, dominant_kind, kind_histogram, kinds_from
 from pyrotorque.traits.names import Traits, name_traits
-from pyrotorque.traits.sites import alias, domain
 
 __all__ = [
     "Traits",
-    "alias",
-    "domain",
     "dominant_kind",
     "kind_histogram",
     "kinds_from",
