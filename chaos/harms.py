@@ -125,7 +125,7 @@ def step_clock(days: int, scene: Scene, chance: random.Random) -> float:
 
 
 def _clock_steps_said(scene: Scene) -> list[int]:
-    return [scene.log(name).count("the clock was set by") for name in ("watcher", "scheduler")]
+    return [scene.log(name).count("system clock changed by") for name in ("watcher", "scheduler")]
 
 
 def corrupt(name: str, scene: Scene, chance: random.Random) -> float:

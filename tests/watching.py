@@ -15,6 +15,8 @@ from pyrotorque.events import Event, LoadFailed, TorrentLoaded, decode
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options
 from pyrotorque.outbox import Outbox
+from pyrotorque.service.reload import ConfigurationReloader
+from pyrotorque.service.runtime import Runtime
 from pyrotorque.settings.schema import RTorrentSettings, Settings, WatchSettings
 from pyrotorque.store import Store, open_store
 from pyrotorque_watcher.ledger import Row, all_rows
@@ -73,9 +75,9 @@ class Watching:
         self._store: Store = open_store(self.layout.database("watcher"), MIGRATIONS)
         self._outbox = Outbox(self._store, "watcher")
         self._bus = Bus(self.layout, "watcher", self._outbox).open()
-        configuration = Configuration(self.settings, self.layout, Options())
+        reloader = ConfigurationReloader(Configuration(self.settings, self.layout, Options()))
         life: Any = StubLife()
-        self.watcher = Watcher(configuration, life, self._store, self._outbox, self._bus, self.group_started)
+        self.watcher = Watcher(reloader, Runtime(life, self._store, self._outbox, self._bus), self.group_started)
         self.watcher.open()
         return self
 

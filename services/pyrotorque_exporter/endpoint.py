@@ -119,12 +119,7 @@ class Endpoint:
 
     def _routes(self) -> Routes:
         shared, where = self._shared, self._rtorrent
-        # Without an address rTorrent counts as away; no such socket exists.
-        url = where.url or "scgi:///nonexistent/rtorrent.sock"
-        connect = where.connect_timeout
-        calls = RTorrentCalls(
-            RTorrent(url, connect_timeout=connect), RTorrent(url, connect_timeout=connect, untrusted=True)
-        )
+        calls = RTorrentCalls(_client(where), _client(where, untrusted=True))
         names = TrackerNames(shared.aliases)
         groups = groups_for(self.settings, calls, shared.states, shared.processes, shared.trackers, names)
         scraper = Scraper(groups, calls, self.settings.prefix, clock=time.monotonic)
@@ -137,3 +132,8 @@ class Endpoint:
         if server is not None:
             server.wake()
         self._shared.on_finished()
+
+
+def _client(settings: RTorrentSettings, *, untrusted: bool = False) -> RTorrent:
+    """A client; without an address it finds rTorrent unavailable, since no such socket exists."""
+    return RTorrent.from_settings(settings, untrusted=untrusted) or RTorrent("scgi:///nonexistent/rtorrent.sock")

@@ -3,20 +3,20 @@
 import logging
 import os
 import time
-from collections.abc import Iterable
 from typing import Final, get_args
 
 from pyrotorque import logs
 from pyrotorque.bus import Bus, Wakeup
-from pyrotorque.configuration import Configuration, ConfigurationWatch, reload
-from pyrotorque.errors import SettingsError, StateError
+from pyrotorque.configuration import Configuration
+from pyrotorque.errors import StateError
 from pyrotorque.events import Delivery, Durable, Fact, Heartbeat, QueueChecked, TotalsReported
 from pyrotorque.layout import SERVICES
-from pyrotorque.outbox import CursorTable, Outbox
+from pyrotorque.outbox import CursorTable
 from pyrotorque.requests import Answer, DescribeService
-from pyrotorque.service.lifecycle import Lifecycle, ServiceStart, running
+from pyrotorque.service.lifecycle import ServiceStart
+from pyrotorque.service.reload import ConfigurationReloader
+from pyrotorque.service.runtime import Runtime, open_runtime
 from pyrotorque.settings.schema import ExporterSettings, Settings
-from pyrotorque.store import open_store
 from pyrotorque.totals import Totals
 from pyrotorque_exporter.collectors.processes import ProcessesCollector
 from pyrotorque_exporter.endpoint import Endpoint, EndpointContext
@@ -56,7 +56,7 @@ class Exporter:
         """Open what these settings say; ports that stay the same are closed for a moment."""
         self.close()
         self._trackers.limit = _trackers_max(settings)
-        jobs = [job for job in settings.jobs if isinstance(job, ExporterSettings) and job.active]
+        jobs = settings.active_jobs(ExporterSettings)
         supervisor = os.getppid() if "SUPERVISOR_ENABLED" in os.environ else None
         state = self._state
         shared = EndpointContext(
@@ -134,64 +134,33 @@ class Exporter:
 
 
 def run(start: ServiceStart) -> int:
-    """Serve until the service is asked to stop."""
-    start.layout.prepare()
-    store = open_store(start.layout.database(NAME), MIGRATIONS)
-    try:
-        outbox, current = Outbox(store, NAME), [start.configuration]
-        with (
-            running(NAME, start.layout, config_digest=lambda: current[0].settings.digest, outbox=outbox) as life,
-            Bus(start.layout, NAME, outbox, subscribe=dict.fromkeys(OTHERS, HEARD), cursors=CursorTable(store)) as bus,
-        ):
-            life.on_wake(bus.wake)
-            exporter = Exporter(start.configuration, bus, ExporterState(store), Totals())
-            exporter.configure(start.settings)
-            logs.owner_log("started")
-            try:
-                _loop(exporter, bus, life, current)
-            finally:
-                exporter.close()
-                exporter.keep(time.monotonic(), at_once=True)
-    finally:
-        store.close()
+    """Serve until SIGTERM."""
+    reloader = ConfigurationReloader(start.configuration)
+    with open_runtime(NAME, start.layout, MIGRATIONS, config_digest=reloader.digest) as runtime:
+        runtime.bus.subscribe(dict.fromkeys(OTHERS, HEARD), CursorTable(runtime.store))
+        exporter = Exporter(start.configuration, runtime.bus, ExporterState(runtime.store), Totals())
+        exporter.configure(start.settings)
+        logs.owner_log("started")
+        try:
+            _loop(exporter, runtime, reloader)
+        finally:
+            exporter.close()
+            exporter.keep(time.monotonic(), at_once=True)
     return 0
 
 
-def _loop(exporter: Exporter, bus: Bus, life: Lifecycle, current: list[Configuration]) -> None:
-    watch = ConfigurationWatch(current[0])
-    while not life.stopping:
-        woken = bus.wait(TURN)
+def _loop(exporter: Exporter, runtime: Runtime, reloader: ConfigurationReloader) -> None:
+    while not runtime.life.stopping:
+        wakeup = runtime.bus.wait(TURN)
         now = time.monotonic()
-        with life.step("applying events", now + STEP_SECONDS):
-            exporter.take(woken)
+        with runtime.life.step("applying events", now + STEP_SECONDS):
+            exporter.take(wakeup)
             exporter.keep(now)
             exporter.open_ports()
-        with life.step("reading the configuration", now + 6 * STEP_SECONDS):
-            if life.take_reload():
-                _reload(exporter, watch, current)
-            elif (settings := watch.changed(now)) is not None:
-                current[0] = _with(current[0], settings)
-                exporter.configure(settings)
-
-
-def _reload(exporter: Exporter, watch: ConfigurationWatch, current: list[Configuration]) -> None:
-    try:
-        current[0] = reload(current[0])
-    except SettingsError as error:
-        for line in ("the new configuration is broken, the old one goes on", *str(error).splitlines()):
-            log.error("%s", line)
-        return
-    watch.took(current[0])
-    exporter.configure(current[0].settings)
-    log.info("configuration reloaded")
-
-
-def _with(configuration: Configuration, settings: Settings) -> Configuration:
-    return Configuration(settings, configuration.layout, configuration.options, configuration.warnings)
+        if (configuration := reloader.poll(runtime.life)) is not None:
+            with runtime.life.step("applying the configuration", time.monotonic() + 6 * STEP_SECONDS):
+                exporter.configure(configuration.settings)
 
 
 def _trackers_max(settings: Settings) -> int:
-    limits: Iterable[int] = (
-        job.trackers_max for job in settings.jobs if isinstance(job, ExporterSettings) and job.active
-    )
-    return max(limits, default=100)
+    return max((job.trackers_max for job in settings.active_jobs(ExporterSettings)), default=100)

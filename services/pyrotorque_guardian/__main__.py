@@ -45,7 +45,7 @@ def main() -> int:
     logs.configure("INFO", "guardian", arguments.layout, file=str(arguments.log_file))
     try:
         with exit_on_sigterm():
-            from pyrotorque_guardian.guarding import guard  # after the SIGTERM handler is installed
+            from pyrotorque_guardian.service import guard  # after the SIGTERM handler is installed
 
             guard(arguments.layout, arguments.guard_file, arguments.log_file)
     except PyrotorqueError as error:

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyrotorque import logs
-from pyrotorque.bus import Bus, Wakeup
+from pyrotorque.bus import Wakeup
 from pyrotorque.errors import StateError
-from pyrotorque.events import Heartbeat, ServiceStateChanged, TotalsReported
-from pyrotorque.outbox import Outbox
+from pyrotorque.events import Heartbeat, ServiceStateChanged
+from pyrotorque.layout import Layout
 from pyrotorque.requests import Answer, DescribeService
-from pyrotorque.service.lifecycle import Lifecycle
-from pyrotorque.store import Store
+from pyrotorque.service.runtime import Runtime, open_runtime_without_state
+from pyrotorque.service.totals_report import TotalsReport
 from pyrotorque.supervisord import ALREADY_STARTED, Supervisord, SupervisordError, SupervisordFault
 from pyrotorque.totals import Totals
 from pyrotorque_guardian.deaths import ProcessDeaths
@@ -31,19 +31,17 @@ GUARDED = ("scheduler", "watcher", "exporter")
 
 _TURN = 1.0
 _POLL_EVERY = 30.0
-_REPORT_EVERY = 30.0
 _TURN_WITHIN = 30.0  # all calls of one turn, each at its deadline
 _STDIN, _STDOUT = 0, 1
 _UNPUBLISHED_MAX = 1000
+_SUPERVISORD_WITHIN = 3.0
 
 
 @dataclass
 class Guardian:
     """The state of the service; `turn` is one turn of its loop."""
 
-    bus: Bus
-    store: Store
-    outbox: Outbox
+    runtime: Runtime
     supervisord: Supervisord
     guard_file: Path | None
     shared_logs: tuple[Path, ...]
@@ -56,7 +54,6 @@ class Guardian:
     )
     _killed: dict[str, str] = field(default_factory=dict[str, str])
     _poll_at: float = 0.0
-    _report_at: float = 0.0
 
     def __post_init__(self) -> None:
         self._parser = EventParser()
@@ -64,16 +61,18 @@ class Guardian:
         self._hangs = HangDetector()
         self._counters = ProcessCounters(self.totals)
         self._deaths = ProcessDeaths()
-        self.bus.stats.count_into(self.totals)
+        self._report = TotalsReport("guardian", self.totals, self.runtime.bus)
+        self.runtime.bus.stats.count_into(self.totals)
         with suppress(StateError):
-            self.totals.load(self.store)
+            self.totals.load(self.runtime.store)
 
-    def run(self, life: Lifecycle) -> None:
+    def run(self) -> None:
         """Run until SIGTERM, or until supervisord exits."""
+        life = self.runtime.life
         os.set_blocking(_STDIN, False)
         os.write(_STDOUT, READY)
         while not life.stopping:
-            woken = self.bus.wait(_TURN, _STDIN, *self._deaths.fds)
+            woken = self.runtime.bus.wait(_TURN, _STDIN, *self._deaths.fds)
             with life.step("guarding", time.monotonic() + _TURN_WITHIN):
                 if _STDIN in woken.fds and not self._read_supervisord():
                     log.info("supervisord exited; shutting down")
@@ -201,18 +200,17 @@ class Guardian:
         changed = bool(self._unpublished)
         try:
             if changed:
-                with self.store.transaction():
+                with self.runtime.store.transaction():
                     for event in self._unpublished:
-                        self.outbox.add(event)
-                    self.totals.save(self.store)
+                        self.runtime.outbox.add(event)
+                    self.totals.save(self.runtime.store)
                 self._unpublished.clear()
-                self.bus.publish()
+                self.runtime.bus.publish()
         except StateError as error:
-            if now >= self._report_at:
+            if self._report.is_overdue(now):
                 log.error("%s; %d state changes not yet published", error, len(self._unpublished))
-        if changed or now >= self._report_at:
-            self._report_at = now + _REPORT_EVERY
-            self.bus.publish_live(TotalsReported(at=time.time(), service="guardian", families=self.totals.families()))
+        if changed or self._report.is_overdue(now):
+            self._report.publish(now)
 
     def _describe(self) -> Answer:
         return Answer(ok=True, text="guarding", data={"states": self._states, "unpublished": len(self._unpublished)})
@@ -221,3 +219,23 @@ class Guardian:
 _UNSUPPORTED = Answer(
     ok=False, text="the guardian does not support this request; send it to the service that runs the job"
 )
+
+
+def guard(layout: Layout, guard_file: Path | None, log_file: Path) -> None:
+    """Run the guardian until SIGTERM, or until supervisord exits."""
+    with open_runtime_without_state("guardian", layout) as runtime:
+        runtime.bus.subscribe({name: [Heartbeat] for name in GUARDED}, None)
+        supervisord = Supervisord(layout.supervisor_socket, timeout=_SUPERVISORD_WITHIN)
+        shared_logs = (layout.log_dir / logs.OWNERS_LOG, log_file)
+        Guardian(runtime, supervisord, guard_file, shared_logs, _parent_signal(), Totals()).run()
+
+
+def _parent_signal() -> Callable[[signal.Signals], None]:
+    """Sends signals to supervisord, our parent, and to no process that may take its place."""
+    parent = os.getppid()
+
+    def send(number: signal.Signals) -> None:
+        if os.getppid() == parent:
+            os.kill(parent, number)
+
+    return send

@@ -58,15 +58,13 @@ def build_job_table(
     """Raises UserError for what `pyrotorque.validation` would have found; talks to nobody."""
     config_fields = ConfigFields(config_py, {})
     job_states, history = JobStates(store), DecisionHistory(store)
-    active = [_with_dry_run(job, settings) for job in settings.jobs if job.active]
-    queues = [job for job in active if isinstance(job, QueueSettings)]
-    stats = [job for job in active if isinstance(job, StatsSettings)]
-    customs = [job for job in active if isinstance(job, CustomSettings)]
+    queues, stats = settings.active_jobs(QueueSettings), settings.active_jobs(StatsSettings)
+    customs = settings.active_jobs(CustomSettings)
     ours: list[AnyJob] = [*queues, *stats, *customs]
     for job in ours:
         # A level that is no longer set must not stay from the configuration before.
         job_logger(job.name).setLevel((job.log_level or "notset").upper())
-    rtorrent = _client(settings)
+    rtorrent = RTorrent.from_settings(settings.rtorrent)
     starter = Starter(rtorrent, store, router, history, metrics) if rtorrent else None
     router.routes = routes_of(customs)
     return JobTable(
@@ -91,19 +89,6 @@ def routes_of(customs: Iterable[CustomSettings]) -> Routes:
         for event in job.on:
             routes[event] = (*routes.get(event, ()), job.name)
     return routes
-
-
-def _with_dry_run(job: AnyJob, settings: Settings) -> AnyJob:
-    import msgspec
-
-    return msgspec.structs.replace(job, dry_run=job.dry_run or settings.dry_run)
-
-
-def _client(settings: Settings) -> RTorrent | None:
-    found = settings.rtorrent
-    if found.url is None:
-        return None
-    return RTorrent(found.url, connect_timeout=found.connect_timeout, read_timeout=found.read_timeout)
 
 
 def _queues(

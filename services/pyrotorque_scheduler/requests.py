@@ -15,6 +15,7 @@ from pyrotorque.requests import (
     RunJob,
     StartTorrent,
 )
+from pyrotorque.rtorrent.availability import Availability
 from pyrotorque.text import counted, printable
 from pyrotorque_scheduler.due_jobs import Cause
 from pyrotorque_scheduler.fire_times import FireTimes
@@ -23,7 +24,6 @@ from pyrotorque_scheduler.queue.check import CheckResult
 from pyrotorque_scheduler.queue.explain import explain_history, explain_item, explain_queue
 from pyrotorque_scheduler.queue.model import Instant
 from pyrotorque_scheduler.queue.starter import StartIntent
-from pyrotorque_scheduler.reach import Reach
 
 # What the owner starts by hand is no job's doing.
 BY_HAND: Final = "start"
@@ -32,10 +32,10 @@ BY_HAND: Final = "start"
 class RequestHandler:
     """One answer for each request; whatever is wrong with it is said in the answer, never raised."""
 
-    def __init__(self, job_table: JobTable, clock: FireTimes, reach: Reach) -> None:
+    def __init__(self, job_table: JobTable, clock: FireTimes, availability: Availability) -> None:
         self._job_table = job_table
         self._clock = clock
-        self._reach = reach
+        self._availability = availability
 
     def to(self, request: Request, now: Instant, run: Callable[[str, Cause], CheckResult | None]) -> Answer:
         try:
@@ -79,8 +79,8 @@ class RequestHandler:
         outcome = run(job, "request")
         if outcome is not None:
             return Answer(ok=True, text=f"{job}: started {outcome.started}; then: {outcome.hold.text}")
-        if self._reach.away:
-            return Answer(ok=False, text=f"{job}: {self._reach.away}")
+        if self._availability.problem:
+            return Answer(ok=False, text=f"{job}: {self._availability.problem}")
         return Answer(ok=True, text=f"{job} was run")
 
     def _start(self, info_hash: str, now: Instant) -> Answer:
@@ -133,9 +133,11 @@ class RequestHandler:
             for name in job_table.names
         ]
         text = f"{counted(len(jobs), 'job')}: {', '.join(job_table.names)}" if jobs else "no active job"
-        if self._reach.away:
-            text += f"; rTorrent is away: {self._reach.away}"
-        return Answer(ok=True, text=text, data={"jobs": jobs, "rtorrent_away": self._reach.away, "at": now.wall})
+        if self._availability.problem:
+            text += f"; rTorrent is unavailable: {self._availability.problem}"
+        return Answer(
+            ok=True, text=text, data={"jobs": jobs, "rtorrent_away": self._availability.problem or None, "at": now.wall}
+        )
 
     def _no_such_job(self, job: str) -> Answer:
         return Answer(ok=False, text=f"the scheduler has no job {printable(job)}: {_listed(self._job_table.names)}")

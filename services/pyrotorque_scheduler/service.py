@@ -2,21 +2,22 @@
 
 import logging
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
-from pyrotorque.bus import Bus, Wakeup
-from pyrotorque.configuration import Configuration
-from pyrotorque.events import QueueChecked, TorrentLoaded, TotalsReported
+from pyrotorque.bus import Wakeup
+from pyrotorque.events import QueueChecked, TorrentLoaded
 from pyrotorque.linux.processes import boot_id
-from pyrotorque.outbox import Outbox
 from pyrotorque.requests import ResumeJob
-from pyrotorque.service.lifecycle import Lifecycle, ServiceStart, running
-from pyrotorque.store import Store, open_store
+from pyrotorque.rtorrent.availability import Availability
+from pyrotorque.service.clock_step import ClockStepDetector
+from pyrotorque.service.lifecycle import ServiceStart
+from pyrotorque.service.reload import ConfigurationReloader
+from pyrotorque.service.runtime import Runtime, open_runtime
+from pyrotorque.service.totals_report import TotalsReport
 from pyrotorque.totals import Totals
 from pyrotorque_scheduler.bell import Bell
-from pyrotorque_scheduler.changing import Changes
 from pyrotorque_scheduler.due_jobs import Cause, DueJobs, TokenBucket
 from pyrotorque_scheduler.event_routing import EventRouter
 from pyrotorque_scheduler.fire_times import FireTimes
@@ -24,8 +25,6 @@ from pyrotorque_scheduler.job_table import build_job_table
 from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_scheduler.queue.check import CheckResult, Queue
 from pyrotorque_scheduler.queue.model import Instant, current_instant
-from pyrotorque_scheduler.reach import Reach
-from pyrotorque_scheduler.reporting import Reporting
 from pyrotorque_scheduler.requests import RequestHandler
 from pyrotorque_scheduler.state import MIGRATIONS
 from pyrotorque_scheduler.workers.pool import Workers
@@ -36,53 +35,38 @@ SERVICE: Final = "scheduler"
 _LONGEST_WAIT: Final = 5.0
 _LOOK_EVERY: Final = 15.0
 _RETRY_AFTER: Final = 5.0
+_SAME_CHECK_EVERY: Final = 60.0
 # A check is some calls with a deadline of ten seconds each, and starts nothing more after the first that failed.
 _CHECK_DEADLINE: Final = 60.0
 _TURN_DEADLINE: Final = 300.0  # what is long in a turn has a deadline of its own: this is for what is stuck
-_CLOCK_STEP: Final = 1.0
 
 
 def run(start: ServiceStart) -> int:
-    """Hold the role and serve, one configuration after the other, until TERM."""
-    layout = start.layout
-    layout.prepare()
-    configuration = start.configuration
-    store = open_store(layout.database(SERVICE), MIGRATIONS)
-    try:
-        outbox = Outbox(store, SERVICE)
-        with (
-            running(SERVICE, layout, config_digest=lambda: configuration.settings.digest, outbox=outbox) as life,
-            # Over a change of the configuration it stays open: who asks then gets an answer.
-            Bus(layout, SERVICE, outbox) as bus,
-        ):
-            life.on_wake(bus.wake)
-            following: Configuration | None = configuration
-            workers = Workers(store, layout, life.users_umask)
-            try:
-                while following is not None:
-                    configuration = following
-                    with SchedulerService(configuration, life, store, outbox, bus, workers).open() as service:
-                        following = service.serve()
-            finally:
-                workers.close()
-    finally:
-        store.close()
+    """Hold the role and serve, one configuration after the other, until SIGTERM."""
+    reloader = ConfigurationReloader(start.configuration)
+    # The bus stays open over a change of the configuration: requests are answered meanwhile.
+    with open_runtime(SERVICE, start.layout, MIGRATIONS, config_digest=reloader.digest) as runtime:
+        workers = Workers(runtime.store, start.layout, runtime.life.users_umask)
+        try:
+            while not runtime.life.stopping:
+                with SchedulerService(reloader, runtime, workers).open() as service:
+                    service.serve()
+        finally:
+            workers.close()
     return 0
 
 
 class SchedulerService:
     """The scheduler under one configuration."""
 
-    def __init__(
-        self, configuration: Configuration, life: Lifecycle, store: Store, outbox: Outbox, bus: Bus, workers: Workers
-    ) -> None:
-        self._configuration = configuration
-        self._changes = Changes(configuration, life)
-        self._life = life
-        self._bus = bus
-        self._store = store
+    def __init__(self, reloader: ConfigurationReloader, runtime: Runtime, workers: Workers) -> None:
+        self._reloader = reloader
+        self._configuration = configuration = reloader.current
+        self._life = runtime.life
+        self._bus = bus = runtime.bus
+        self._store = store = runtime.store
         self._boot = boot_id()
-        self._router = EventRouter(store, outbox)
+        self._router = EventRouter(store, runtime.outbox)
         self._metrics = SchedulerMetrics(Totals())
         config_py = configuration.layout.config_dir / "config.py"
         self._job_table = build_job_table(
@@ -94,13 +78,14 @@ class SchedulerService:
         bus.subscribe(*workers.subscriptions({"watcher": (TorrentLoaded,)}))
         self._clock = FireTimes(self._bus.wake)
         self._agenda = DueJobs()
-        self._reach = Reach()
-        self._reporting = Reporting(SERVICE, self._metrics, store)
+        self._availability = Availability("jobs that need it wait")
+        self._totals_report = TotalsReport(SERVICE, self._metrics.totals, bus)
+        self._published_checks = PublishedChecks()
         self._looks = TokenBucket()
         self._look_at = 0.0
         self._look_asked = False
         self._unsettled = True
-        self._offset = time.time() - time.monotonic()
+        self._clock_steps = ClockStepDetector()
 
     @contextmanager
     def open(self) -> Generator["SchedulerService"]:
@@ -112,33 +97,31 @@ class SchedulerService:
             self._clock.keep(self._job_table.schedules)
             self._clock.start()
             stack.callback(self._clock.stop)
-            self._answers = RequestHandler(self._job_table, self._clock, self._reach)
+            self._answers = RequestHandler(self._job_table, self._clock, self._availability)
             yield self
 
     def now(self) -> Instant:
         return current_instant(self._boot)
 
-    def serve(self) -> Configuration | None:
-        """Run until TERM (None), or until there is another configuration."""
+    def serve(self) -> None:
+        """Run until SIGTERM, or until there is another configuration."""
         self._say_hello()
         self._workers.warm_up()
         for name in self._job_table.queues:
             self._agenda.hint(name)
         while not self._life.stopping:
-            following = self._changes.following()
-            if following is not None:
-                return following
+            if self._reloader.poll(self._life) is not None:
+                return
             bell = [self._bell.fd] if self._bell.fd >= 0 else []
             woken = self._bus.wait(self._patience(), *bell, *self._workers.fds())
             with self._life.step("at work", time.monotonic() + _TURN_DEADLINE):
                 self._turn(woken)
-        self._reporting.save()
-        return None
+        self._metrics.totals.save(self._store)
 
     def _patience(self) -> float:
         looking = self._looks.wait(time.monotonic()) if self._look_asked else _LONGEST_WAIT
         starter = self._job_table.starter
-        settling = starter.wait(time.monotonic()) if starter and not self._reach.away else _LONGEST_WAIT
+        settling = starter.wait(time.monotonic()) if starter and not self._availability.problem else _LONGEST_WAIT
         working = self._workers.wait(time.monotonic())
         return min(_LONGEST_WAIT, self._agenda.wait(time.monotonic()), looking, settling, working)
 
@@ -174,7 +157,7 @@ class SchedulerService:
         starter = self._job_table.starter
         if self._unsettled and starter is not None:
             # Without a call nothing is learned of rTorrent, not even that it answers.
-            self._unsettled = starter.has_open_intents() and not self._reach.tried("start", starter.recover)
+            self._unsettled = starter.has_open_intents() and not self._attempt("start", starter.recover)
 
     def _tick(self, name: str) -> None:
         if name in self._job_table.customs:
@@ -221,9 +204,9 @@ class SchedulerService:
                 outcome = self._check(queue, cause)
                 failed = outcome is None
             elif (stats := self._job_table.stats.get(name)) is not None:
-                failed = not self._reach.tried("connstats", lambda: stats.run(time.time()))
+                failed = not self._attempt("connstats", lambda: stats.run(time.time()))
         self._metrics.finished(name, time.time(), time.monotonic() - began, failed)
-        if failed and self._reach.away:
+        if failed and self._availability.problem:
             self._agenda.again(name, time.monotonic() + _RETRY_AFTER)
         return outcome
 
@@ -235,7 +218,7 @@ class SchedulerService:
             outcome = queue.check(self.now(), cause)
             return outcome.asked
 
-        if not self._reach.tried(queue.name, check):
+        if not self._attempt(queue.name, check):
             self._unsettled = True
             self._metrics.skips.inc(queue.name, "rpc")
         self._bus.publish()
@@ -247,7 +230,7 @@ class SchedulerService:
         """See what became of items that rTorrent still checked when they were started."""
         starter = self._job_table.starter
         if starter is not None and starter.wait(time.monotonic()) <= 0:
-            self._reach.tried("start", lambda: starter.follow_up(time.monotonic()))
+            self._attempt("start", lambda: starter.follow_up(time.monotonic()))
             self._bus.publish()
 
     def _after_check(self, queue: Queue, cause: Cause, outcome: CheckResult) -> None:
@@ -255,7 +238,7 @@ class SchedulerService:
             self._agenda.was_dear(queue.name, time.monotonic())
         if outcome.hold.until is not None and not outcome.started:
             self._look_again(queue.name, outcome.hold.until)
-        if self._reporting.is_news(queue.name, outcome):
+        if self._published_checks.is_news(queue.name, outcome):
             self._bus.publish_live(
                 QueueChecked(
                     at=outcome.at,
@@ -276,28 +259,46 @@ class SchedulerService:
         self._look_at, self._look_asked = now + _LOOK_EVERY, False
         self._looks.take(now)
         with self._life.step("looking for completed items", now + _CHECK_DEADLINE):
-            self._reach.tried("completion", lambda: completion.look(time.time()))
+            self._attempt("completion", lambda: completion.look(time.time()))
         self._bus.publish()
 
     def _report(self) -> None:
         now = time.monotonic()
-        if not self._reporting.is_time(now):
+        if not self._totals_report.is_due(now):
             return
         for name, fire in self._clock.next_fires().items():
             self._metrics.next_run.set(fire, name)
-        if (families := self._reporting.due(now)) is not None:
-            self._bus.publish_live(TotalsReported(at=time.time(), service=SERVICE, families=families))
+        self._totals_report.save_and_publish(self._store, now)
 
     def _notice_clock_step(self) -> None:
-        offset = time.time() - time.monotonic()
-        if abs(offset - self._offset) > _CLOCK_STEP:
-            log.warning("the clock was set by %.0f s: computing all fire times anew", offset - self._offset)
+        if step := self._clock_steps.step(time.time(), time.monotonic()):
+            log.warning("system clock changed by %.0f s; recomputed all fire times", step)
             self._clock.resync()
             self._hint()  # fire times that it jumped over, or slept through, may still grant something
-        self._offset = offset
+
+    def _attempt(self, what: str, call: Callable[[], object]) -> bool:
+        """Whether a call of rTorrent succeeded."""
+        return self._availability.attempt(what, call, time.monotonic())
 
     def _say_hello(self) -> None:
         names = self._job_table.names
         if self._job_table.starter is None:
             log.warning("no address of rTorrent is known: set scgi_url in [TORQUE]; waiting")
         log.info("jobs: %s", ", ".join(names)) if names else log.info("no active job: idle")
+
+
+class PublishedChecks:
+    """The last QueueChecked event of each job: equal ones are published once a minute."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[float, tuple[object, ...]]] = {}
+
+    def is_news(self, job: str, outcome: CheckResult) -> bool:
+        """Whether this check differs from the last one that was published, or that was a minute ago."""
+        now = time.monotonic()
+        facts = (outcome.hold.reason, outcome.startable, outcome.downloading)
+        at, published = self._last.get(job, (float("-inf"), ()))
+        if not outcome.started and published == facts and now - at < _SAME_CHECK_EVERY:
+            return False
+        self._last[job] = (now, facts)
+        return True

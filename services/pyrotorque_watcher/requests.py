@@ -45,7 +45,7 @@ def _said(ledger: Ledger, jobs: Sequence[TreeJob]) -> str:
 def describe(ledger: Ledger, jobs: Sequence[TreeJob], loader: Loader | None) -> dict[str, object]:
     """For `pyrotorque status`."""
     return {
-        "rtorrent": "unknown" if loader is None else "away" if loader.away.since else "answers",
+        "rtorrent": "unknown" if loader is None else "away" if loader.availability.problem else "answers",
         "metafiles": ledger.counts(),
         "jobs": {
             job.name: {

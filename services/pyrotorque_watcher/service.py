@@ -6,19 +6,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final
 
-import msgspec
-
-from pyrotorque import logs
-from pyrotorque.bus import Bus
-from pyrotorque.configuration import Configuration, ConfigurationWatch, reload
-from pyrotorque.errors import RTorrentError, SettingsError
-from pyrotorque.events import TotalsReported
-from pyrotorque.outbox import Outbox
+from pyrotorque.errors import RTorrentError
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.schedule import parse_schedule
-from pyrotorque.service.lifecycle import Lifecycle
+from pyrotorque.service.clock_step import ClockStepDetector
+from pyrotorque.service.lifecycle import ServiceStart
+from pyrotorque.service.reload import ConfigurationReloader
+from pyrotorque.service.runtime import Runtime, open_runtime
+from pyrotorque.service.totals_report import TotalsReport
 from pyrotorque.settings.schema import Settings, WatchSettings
-from pyrotorque.store import Store
 from pyrotorque.totals import Totals
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.loader import Loader
@@ -27,13 +23,13 @@ from pyrotorque_watcher.load.prepare import Client
 from pyrotorque_watcher.load.recipes import JobRecipes
 from pyrotorque_watcher.mending import heed
 from pyrotorque_watcher.metrics import Metrics
-from pyrotorque_watcher.reports import ANYWAY, CHANGED, Reports
 from pyrotorque_watcher.requests import answer
+from pyrotorque_watcher.rows import MIGRATIONS
 from pyrotorque_watcher.scan.scanner import TreeJob
 from pyrotorque_watcher.settle.afterwards import Afterwards
 from pyrotorque_watcher.settle.disposal import Disposer
 from pyrotorque_watcher.settle.durability import Durability
-from pyrotorque_watcher.started import written
+from pyrotorque_watcher.started import group_started, written
 
 log = logging.getLogger(__name__)
 
@@ -44,19 +40,23 @@ _CALM: Final = 0.5  # seconds without anything due
 _CHANGES: Final = 500  # rows written since the last checkpoint
 _FEW_EVENTS: Final = 1024  # bytes: less than a millisecond of work
 _MARGIN: Final = 10.0  # added to the deadlines that the guardian sees
-_CLOCK_STEP: Final = 1.0
-_READING: Final = 60.0  # files are checked in a process of its own, then the loader finishes what it began
+_APPLYING: Final = 60.0  # the loader finishes what it began
+
+
+def run(start: ServiceStart) -> int:
+    """Watch until SIGTERM."""
+    reloader = ConfigurationReloader(start.configuration)
+    with open_runtime("watcher", start.layout, MIGRATIONS, config_digest=reloader.digest) as runtime:
+        Watcher(reloader, runtime, group_started()).run()
+    return 0
 
 
 @dataclass
 class Watcher:
     """All jobs of the service, their ledger, and the loader they share."""
 
-    configuration: Configuration
-    life: Lifecycle
-    store: Store
-    outbox: Outbox
-    bus: Bus
+    reloader: ConfigurationReloader
+    runtime: Runtime
     group_started: float
     totals: Totals = field(default_factory=Totals)
     jobs: list[TreeJob] = field(default_factory=list[TreeJob])
@@ -65,30 +65,30 @@ class Watcher:
     afterwards: Afterwards | None = None
 
     def __post_init__(self) -> None:
+        self.life, self.store, self.bus = self.runtime.life, self.runtime.store, self.runtime.bus
         # A checkpoint waits for the disk: it is done when nothing else is, and in any case before the log is 80 MB.
         self.store.db.execute("PRAGMA wal_autocheckpoint = 20000")
         self._written = 0
         self._looked = -1
-        self._offset = time.time() - time.monotonic()
+        self._clock_steps = ClockStepDetector()
         self.ledger = Ledger(self.store)
         self.metrics = Metrics(self.totals)
         self.totals.load(self.store)
-        self._reports = Reports(self.totals)
-        self._watch = ConfigurationWatch(self.configuration)
+        self._totals_report = TotalsReport("watcher", self.totals, self.bus)
         self._recipes: dict[str, JobRecipes] = {}
 
     # -- configuration
 
     def open(self) -> None:
         """Begin to watch and to load as the configuration says."""
-        settings = self.configuration.settings
-        active = [job for job in settings.jobs if isinstance(job, WatchSettings) and job.active]
+        settings = self.reloader.current.settings
+        active = settings.active_jobs(WatchSettings)
         if not active:
             log.info("no tree watch is active: nothing to do (job.treewatch.active in torque.ini)")
         since = self._since_ns()
-        templates = self.configuration.layout.config_dir / "templates"
+        templates = self.reloader.current.layout.config_dir / "templates"
         self._recipes = {job.name: JobRecipes(job, settings, templates) for job in active}
-        clients = {job.name: Client(self._with_dry_run(job), self._recipes[job.name]) for job in active}
+        clients = {job.name: Client(job, self._recipes[job.name]) for job in active}
         self._connect(settings, clients)
         for job in active:
             tree = TreeJob(job, self.ledger, self.metrics, interval=interval_of(job))
@@ -98,9 +98,6 @@ class Watcher:
             self.ledger.wake_all()
             self.ledger.forget_old(time.time())
 
-    def _with_dry_run(self, job: WatchSettings) -> WatchSettings:
-        return msgspec.structs.replace(job, dry_run=job.dry_run or self.configuration.settings.dry_run)
-
     def _since_ns(self) -> int:
         """Since when files in roots that the ledger does not know are new.
 
@@ -109,22 +106,18 @@ class Watcher:
         """
         since = self.group_started
         if self.ledger.knows_roots():
-            since = max(since, written(self.configuration.layout.config_dir / "torque.ini"))
+            since = max(since, written(self.reloader.current.layout.config_dir / "torque.ini"))
         return int(since * 1e9)
 
     def _connect(self, settings: Settings, clients: dict[str, Client]) -> None:
-        if settings.rtorrent.url is None:
+        rtorrent = RTorrent.from_settings(settings.rtorrent)
+        if rtorrent is None:
             log.warning(
                 "no rTorrent is known (%s): metafiles are remembered and loaded later", settings.rtorrent.origin
             )
             self.loader, self.durability, self.afterwards = None, None, None
             return
-        rtorrent = RTorrent(
-            settings.rtorrent.url,
-            connect_timeout=settings.rtorrent.connect_timeout,
-            read_timeout=settings.rtorrent.read_timeout,
-        )
-        outcomes = Outcomes(self.ledger, self.outbox, self.metrics)
+        outcomes = Outcomes(self.ledger, self.runtime.outbox, self.metrics)
         self.loader = Loader(self.ledger, outcomes, rtorrent, clients, stopping=lambda: self.life.stopping)
         self.loader.idle = self._hear_some
         disposers = {
@@ -139,29 +132,14 @@ class Watcher:
             job.close()
         self.jobs.clear()
 
-    def _reload(self, clock: float) -> None:
-        """HUP reads the files; otherwise somebody else may have, and the group has another configuration now."""
-        if self.life.take_reload():
-            try:
-                self._take(reload(self.configuration))
-            except SettingsError as error:
-                for line in str(error).splitlines():
-                    log.error("%s", line)
-                log.error("the configuration was not reloaded: the old one stays in force")
-            else:
-                self._watch.took(self.configuration)
-        elif (settings := self._watch.changed(clock)) is not None:
-            before = self.configuration
-            self._take(Configuration(settings, before.layout, before.options))
-
-    def _take(self, configuration: Configuration) -> None:
-        if self.loader:
-            self.loader.finish()
-        self.configuration = configuration
-        logs.set_level(configuration.settings.log_level)
-        self.close()
-        self.open()
-        log.info("the new configuration is in force")
+    def _reload(self) -> None:
+        if self.reloader.poll(self.life) is None:
+            return
+        with self.life.step("applying the configuration", time.monotonic() + _APPLYING):
+            if self.loader:
+                self.loader.finish()
+            self.close()
+            self.open()
 
     # -- the loop
 
@@ -188,8 +166,7 @@ class Watcher:
             woken = self.bus.wait(timeout, *(job.fileno() for job in self.jobs if job.fileno() >= 0))
             for asked in woken.requests:
                 asked.answer(answer(asked.request, self.ledger, self.jobs, self.loader))
-            with self.life.step("reading the configuration", clock + _READING):
-                self._reload(clock)
+            self._reload()
 
     def _checkpoint(self) -> None:
         if self.store.db.total_changes - self._written > _CHANGES:
@@ -198,7 +175,7 @@ class Watcher:
 
     def turn(self, now: float, clock: float) -> bool:
         """One piece of everything that is due; whether there is more to do at once."""
-        self._notice_clock_step(now - clock)
+        self._notice_clock_step(now, clock)
         with self._step("listening"):
             busy = [job.hear(now, clock) for job in self.jobs]
             for job in self.jobs:
@@ -208,16 +185,15 @@ class Watcher:
             busy.extend(self._walk(job, now) for job in self.jobs)
         return any(busy)
 
-    def _notice_clock_step(self, offset: float) -> None:
-        """What waits for a moment of a clock that was set back since would wait too long: all of it is due now."""
-        if abs(offset - self._offset) > _CLOCK_STEP:
-            log.warning("the clock was set by %.0f s: looking at everything that waits", offset - self._offset)
+    def _notice_clock_step(self, now: float, clock: float) -> None:
+        """Retry times of a clock that was set back would be too late: everything is due now."""
+        if step := self._clock_steps.step(now, clock):
+            log.warning("system clock changed by %.0f s; retrying everything that waits", step)
             with self.store.transaction():
                 self.ledger.wake_all()
             if self.loader and self.durability:
-                self.loader.away.until = 0.0
+                self.loader.availability.clock_stepped(step)
                 self.durability.hurry()
-        self._offset = offset
 
     def _hear_some(self) -> None:
         """While rTorrent is at work, take a few events."""
@@ -261,25 +237,22 @@ class Watcher:
         if self.loader and self.jobs:
             left.append(self.loader.due() - now)
         if self.durability and self.loader and (due := self.durability.due()) is not None:
-            left.append(max(due, self.loader.away.until) - now)
+            left.append(max(due, self.loader.availability.retry_at) - now)
         return max(0.0, min(left))
 
     def _step(self, name: str) -> AbstractContextManager[None]:
-        timeouts = self.configuration.settings.rtorrent
+        timeouts = self.reloader.current.settings.rtorrent
         return self.life.step(name, time.monotonic() + timeouts.connect_timeout + timeouts.read_timeout + _MARGIN)
 
     def _report(self, clock: float) -> None:
-        if clock - self._reports.at < CHANGED:
+        if not self._totals_report.is_due(clock):
             return
         missing = sum(len(job.missing) for job in self.jobs)
-        if self.store.db.total_changes == self._looked and clock - self._reports.at < ANYWAY:
+        if self.store.db.total_changes == self._looked and not self._totals_report.is_overdue(clock):
             return
         self._looked = self.store.db.total_changes
         self.metrics.look(self.ledger, sum(job.watches for job in self.jobs), missing)
-        families = self._reports.due(clock)
-        if families is not None:
-            self.totals.save(self.store)
-            self.bus.publish_live(TotalsReported(at=time.time(), service="watcher", families=families))
+        self._totals_report.save_and_publish(self.store, clock)
 
 
 def interval_of(job: WatchSettings) -> float:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.rtorrent.availability import Availability
 from pyrotorque_scheduler.queue.explain import explain_item, explain_queue
-from pyrotorque_scheduler.reach import Reach
 from tests.scheduling import Desk, desk, moment, queue_job
 
 WANTED = """
@@ -64,10 +64,10 @@ def test_a_crash_of_config_py_ends_a_check_and_not_the_queue(
     with desk(rtorrent, tmp_path, JOB) as ours:
         load(ours)
         (tmp_path / "crash").touch()
-        reach = Reach()
-        assert not reach.tried("queue", lambda: ours.check())
+        availability = Availability("waiting")
+        assert not availability.attempt("queue", lambda: ours.check(), 0.0)
         assert "the process that computes its fields ended (status 3)" in caplog.text
-        assert reach.away is None
+        assert availability.problem == ""
         assert ours.running() == set()
         (tmp_path / "crash").unlink()
         assert ours.check(15).started == 3

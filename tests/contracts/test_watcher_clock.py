@@ -51,7 +51,7 @@ def test_an_absent_rtorrent_is_asked_again_soon_after_the_clock_was_set_back(
     drop(path)
     loader = watching.watcher.loader
     assert loader is not None
-    watching.until(lambda: loader.away.since)
+    watching.until(lambda: loader.availability.problem)
     set_clock(0.0)
     rtorrent.start()
     watching.until(lambda: watching.state(path) in ("visible", "loaded"), timeout=10.0)

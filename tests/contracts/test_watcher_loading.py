@@ -252,8 +252,8 @@ def test_rtorrent_away_is_said_once_and_everything_loads_later(
 ) -> None:
     rtorrent.stop()
     infos = [drop(root / f"{n}.torrent") for n in range(20)]
-    watching.until(lambda: watching.watcher.loader and watching.watcher.loader.away.pause > 1)
-    assert sum("everything seen meanwhile" in record.message for record in caplog.records) == 1
+    watching.until(lambda: watching.watcher.loader and watching.watcher.loader.availability.pause > 1)
+    assert sum("are loaded when it is back" in record.message for record in caplog.records) == 1
     rtorrent.start()
     watching.until(lambda: all(has(client, info) for info in infos), 20)
     watching.until(lambda: len(watching.loaded) == 20)

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.process
 INI = """\
 [TORQUE]
 scgi_url = scgi://{folder}/nobody.sock
+log_level = {level}
 job.queue.active = True
 job.queue.schedule = {schedule}
 job.treewatch.active = True
@@ -24,11 +25,7 @@ job.exporter.handler = pyrocore.daemon.exporter:RtorrentExporter
 job.exporter.active = True
 job.exporter.port = {port}
 """
-SAYS = {
-    "scheduler": ("the old one stays", "configuration read again"),
-    "watcher": ("the old one stays in force", "the new configuration is in force"),
-    "exporter": ("the old one goes on", "configuration reloaded"),
-}
+SERVICES = ("scheduler", "watcher", "exporter")
 
 
 class Service:
@@ -44,8 +41,8 @@ class Service:
         with self._out.open("wb") as output:
             self.process = subprocess.Popen(command, env=environment(), stdout=output, stderr=output)
 
-    def configure(self, schedule: str) -> None:
-        text = INI.format(folder=self.folder, schedule=schedule, port=self.port)
+    def configure(self, schedule: str, level: str = "INFO") -> None:
+        text = INI.format(folder=self.folder, schedule=schedule, port=self.port, level=level)
         (self.folder / "c" / "torque.ini").write_text(text)
 
     def said(self) -> str:
@@ -55,7 +52,7 @@ class Service:
         return (self.folder / "c" / "run" / f"{name}.requests").exists()
 
 
-@pytest.fixture(params=SAYS)
+@pytest.fixture(params=SERVICES)
 def service(request: pytest.FixtureRequest, short_folder: Path) -> Iterator[tuple[Service, str]]:
     name: str = request.param
     made = Service(name, short_folder)
@@ -68,15 +65,26 @@ def service(request: pytest.FixtureRequest, short_folder: Path) -> Iterator[tupl
 
 
 def test_a_broken_configuration_leaves_the_old_one_and_a_good_one_is_taken_up(service: tuple[Service, str]) -> None:
-    made, name = service
-    keeps, takes = SAYS[name]
+    made, _name = service
     made.configure("second=nonsense")
     made.process.send_signal(signal.SIGHUP)
-    eventually(lambda: keeps in made.said(), 20)
+    eventually(lambda: "configuration not reloaded" in made.said(), 20)
     assert "nonsense" in made.said()
     assert made.process.poll() is None
     made.configure("second=*/7")
     made.process.send_signal(signal.SIGHUP)
-    eventually(lambda: takes in made.said(), 20)
+    eventually(lambda: "configuration reloaded" in made.said(), 20)
     made.process.send_signal(signal.SIGTERM)
     assert made.process.wait(5) == 0
+
+
+def test_a_reload_sets_the_log_level(service: tuple[Service, str]) -> None:
+    made, _name = service
+    made.configure("second=*/5", level="ERROR")
+    made.process.send_signal(signal.SIGHUP)
+    kept = made.folder / "c" / "state" / "configuration.json"
+    eventually(lambda: '"ERROR"' in kept.read_text(), 20)
+    made.configure("second=*/5", level="DEBUG")
+    before = len(made.said())
+    made.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "configuration reloaded" in made.said()[before:], 20)

@@ -137,7 +137,7 @@ def test_who_asks_while_it_reads_its_configuration_gets_an_answer(scheduler: Sch
     for number in range(3):
         scheduler.configure(real.url, schedule="second=*/15", downloading_max=number + 1)
         scheduler.process.send_signal(signal.SIGHUP)
-        eventually(lambda n=number: scheduler.log().count("configuration read again") == n + 1, 20)  # type: ignore[misc]
+        eventually(lambda n=number: scheduler.log().count("configuration reloaded") == n + 1, 20)  # type: ignore[misc]
     done.set()
     asking.join(20)
     assert unanswered == []

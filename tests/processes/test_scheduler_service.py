@@ -81,7 +81,7 @@ def test_that_rtorrent_is_away_is_said_once_and_its_return_too(scheduler: Schedu
     eventually(lambda: time.monotonic() - began > 3)
     real.start()
     eventually(lambda: "answers again" in scheduler.log(), 10)
-    assert scheduler.log().count("waiting for it") == 1
+    assert scheduler.log().count("rTorrent is unavailable") == 1
 
 
 def test_a_paused_queue_starts_nothing_until_it_is_resumed_also_after_a_restart(scheduler: Scheduler) -> None:
@@ -151,9 +151,9 @@ def test_a_new_configuration_is_taken_up_and_a_broken_one_is_not(scheduler: Sche
     assert scheduler.process is not None
     scheduler.configure(real.url, schedule="second=nonsense")
     scheduler.process.send_signal(signal.SIGHUP)
-    eventually(lambda: "the old one stays" in scheduler.log(), 20)
+    eventually(lambda: "configuration not reloaded" in scheduler.log(), 20)
     scheduler.configure(real.url, schedule="second=*", downloading_max=7)
     scheduler.process.send_signal(signal.SIGHUP)
-    eventually(lambda: "configuration read again" in scheduler.log(), 20)
+    eventually(lambda: "configuration reloaded" in scheduler.log(), 20)
     eventually(scheduler.answers, 10)
     assert "of 7 slots" in scheduler.ask(ExplainQueue()).text

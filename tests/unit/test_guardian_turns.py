@@ -4,6 +4,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from pyrotorque.bus import Bus, Wakeup
 from pyrotorque.events import Delivery, Envelope, ServiceStateChanged, decode
 from pyrotorque.layout import Layout
 from pyrotorque.outbox import Outbox
+from pyrotorque.service.runtime import Runtime
 from pyrotorque.store import open_store
 from pyrotorque.supervisord import Process, Supervisord, SupervisordError
 from pyrotorque.totals import Totals
@@ -50,7 +52,9 @@ def guardian(layout: Layout, supervisord: ScriptedSupervisord) -> Iterator[Guard
     store = open_store(layout.database("guardian"), [])
     outbox = Outbox(store, "guardian")
     with Bus(layout, "guardian", outbox) as bus:
-        yield Guardian(bus, store, outbox, supervisord, None, (), supervisord.signals.append, Totals())
+        life: Any = None
+        runtime = Runtime(life, store, outbox, bus)
+        yield Guardian(runtime, supervisord, None, (), supervisord.signals.append, Totals())
     store.close()
 
 
@@ -59,7 +63,7 @@ def with_heartbeat() -> Wakeup:
 
 
 def published(guardian: Guardian) -> list[tuple[str, str, str]]:
-    events = [decode(body).event for body in guardian.outbox.since(0)]
+    events = [decode(body).event for body in guardian.runtime.outbox.since(0)]
     return [(event.before, event.state, event.reason) for event in events if isinstance(event, ServiceStateChanged)]
 
 
@@ -105,13 +109,13 @@ def test_the_group_is_stopped_when_its_guard_file_is_removed_with_retries(
 def test_while_the_disk_is_full_changes_are_queued_and_services_still_restarted(
     guardian: Guardian, supervisord: ScriptedSupervisord
 ) -> None:
-    guardian.store.db.execute("PRAGMA query_only = on")
+    guardian.runtime.store.db.execute("PRAGMA query_only = on")
     guardian.state_changed(ProcessStateChange("watcher", "watcher", "FATAL", "BACKOFF", expected=False, pid=0), 1.0)
     guardian.turn(Wakeup(), 1.5)
     guardian.turn(Wakeup(), 2.5)
     assert supervisord.done == ["startProcess watcher 0"]
     assert published(guardian) == []
-    guardian.store.db.execute("PRAGMA query_only = off")
+    guardian.runtime.store.db.execute("PRAGMA query_only = off")
     guardian.turn(Wakeup(), 3.0)
     assert published(guardian) == [("BACKOFF", "FATAL", "")]
 

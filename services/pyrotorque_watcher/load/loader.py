@@ -18,8 +18,8 @@ import msgspec
 from pyrotorque.errors import RTorrentError
 from pyrotorque.events import LoadFailure
 from pyrotorque.rtorrent import ExchangeFailed, RTorrent
+from pyrotorque.rtorrent.availability import Availability
 from pyrotorque.text import printable
-from pyrotorque_watcher.away import Away
 from pyrotorque_watcher.ledger import Ledger, Row, Seen
 from pyrotorque_watcher.load.marks import disarm, marks_of
 from pyrotorque_watcher.load.outcomes import Outcomes
@@ -48,7 +48,9 @@ class Loader:
     clients: Mapping[str, Client]
     sight: Sight = field(default_factory=Sight)
     stopping: Callable[[], bool] = lambda: False
-    away: Away = field(default_factory=Away)
+    availability: Availability = field(
+        default_factory=lambda: Availability("metafiles written meanwhile are loaded when it is back")
+    )
     incarnation: str = ""
     idle: Callable[[], object] = lambda: None
     """Called while rTorrent works and nothing else is to be done; short."""
@@ -62,7 +64,7 @@ class Loader:
 
     def step(self, now: float) -> bool:
         """Send some of what was seen and look for what was sent; whether there may be more to do at once."""
-        if now < self.away.until:
+        if now < self.availability.retry_at:
             return False
         more = False
         try:
@@ -77,7 +79,7 @@ class Loader:
             more = False
             self.lost(error, time.time())
         else:
-            self.away.back(now)
+            self.availability.answered(now)
         finally:
             if not more:
                 self.finish()
@@ -91,7 +93,7 @@ class Loader:
     def lost(self, error: RTorrentError, now: float) -> None:
         """rTorrent did not answer; whoever answers next may be another."""
         self.incarnation = ""
-        self.away.missed(error, now)
+        self.availability.lost(error, now)
 
     def meet(self) -> None:
         """Learn which rTorrent this is."""
@@ -111,7 +113,7 @@ class Loader:
     def due(self) -> float:
         """When (Unix time) there is something to do next."""
         times = (self.ledger.next_try("seen"), self.ledger.next_try("sent"))
-        return max(min((due for due in times if due is not None), default=_NEVER), self.away.until)
+        return max(min((due for due in times if due is not None), default=_NEVER), self.availability.retry_at)
 
     # -- seen → sent
 
