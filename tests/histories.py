@@ -3,8 +3,9 @@
 import math
 from dataclasses import dataclass, field
 
+from pyrotorque_scheduler.queue.explain_text import hold_text
 from pyrotorque_scheduler.queue.model import Candidate, Hold, Instant, Limits, QueueStart, QueueState, grant
-from pyrotorque_scheduler.queue.policy import after_start, counts_for, decide
+from pyrotorque_scheduler.queue.policy import after_start, batch_time, decide
 
 
 @dataclass
@@ -69,14 +70,16 @@ class History:
 
     def _check(self, at: float, tick: bool) -> "History":
         now = Instant(at + self.wall_error, at, "boot")
-        granted = grant(self.schedule, self.limits.start_at_once, self.state.spent, now.wall)
+        granted = grant(self.schedule, self.limits.start_at_once, self.state.used, now.wall)
         decisions = decide(self.waiting, len(self.running), self.limits, self.state, granted, now, opens=self.opens)
-        batch_at = counts_for(granted, now, tick)
+        batch_at = batch_time(granted, now, tick)
         for decision in decisions:
             if isinstance(decision, QueueStart):
                 self._start(decision, at)
                 self.state = after_start(self.state, granted, batch_at)
-        self.reasons.append(next((d.reason for d in decisions if isinstance(d, Hold)), ""))
+        holds = [decision for decision in decisions if isinstance(decision, Hold)]
+        assert all(hold_text(hold, now.wall) for hold in holds), "each hold has a text"
+        self.reasons.append(holds[0].reason if holds else "")
         return self
 
     def _start(self, decision: QueueStart, at: float) -> None:

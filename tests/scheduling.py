@@ -68,7 +68,7 @@ class Desk:
     def _settled(self) -> bool:
         starter = self.job_table.starter
         assert starter is not None
-        starter.follow_up(time.monotonic())
+        starter.verify(time.monotonic())
         return starter.wait(time.monotonic()) > 1e6
 
     def running(self) -> set[str]:

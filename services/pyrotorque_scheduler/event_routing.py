@@ -1,4 +1,4 @@
-"""Tells events to the others, and keeps them for the jobs that run `on` them, in one transaction."""
+"""Stores each event in the outbox and, in the same transaction, for the jobs that run `on` it."""
 
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -15,7 +15,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class EventRouter:
-    """`routes` says which jobs run on which type of event."""
+    """`routes` maps each type of event to the jobs that run on it."""
 
     def __init__(self, store: Store, outbox: Outbox) -> None:
         self.routes: Routes = {}
@@ -23,19 +23,18 @@ class EventRouter:
         self._outbox = outbox
 
     def add(self, event: Durable, *, for_jobs: bool = True) -> None:
-        """Tell one of our own events, inside the caller's transaction."""
+        """Store an event of the scheduler; joins the caller's transaction."""
         self._outbox.add(event)
         if for_jobs:
-            self.keep(event)
+            self._keep_for_jobs(event)
 
-    def keep(self, event: Event) -> None:
-        """Remember an event for the jobs that run on it, inside the caller's transaction."""
+    def _keep_for_jobs(self, event: Event) -> None:
         for job in self.routes.get(type(event).__name__, ()):
-            # A job that is run for what it said itself would never come to an end.
+            # A job that ran on its own events would run without end.
             if not (isinstance(event, JobFailed | JobReported) and event.job == job):
                 self._store.db.execute("INSERT INTO event_runs (job, body) VALUES (?, ?)", (job, encode_event(event)))
 
 
 def encode_event(event: Event) -> bytes:
-    """An event as it waits for its runs."""
+    """An event as stored for its runs."""
     return _encoder.encode(event)

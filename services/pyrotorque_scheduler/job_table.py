@@ -109,7 +109,7 @@ def _queues(
         table = configured(settings.aliases, settings.traits_by_alias, job.min_free)
         rules = read_rules(job, settings.queue_startable_base, config_fields.given(table))
         queue = queues[job.name] = Queue(rules, rtorrent, starter, job_states, history, metrics)
-        queue.recall(now)
+        queue.load_state(now)
     return queues
 
 

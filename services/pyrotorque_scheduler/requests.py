@@ -1,8 +1,8 @@
-"""Answers what others ask of the scheduler: pause, resume, run, start, explain, describe."""
+"""Answers the requests to the scheduler: pause, resume, run, start, explain, describe."""
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from pyrotorque.errors import RTorrentError, RTorrentFault, UserError
 from pyrotorque.requests import (
@@ -20,24 +20,25 @@ from pyrotorque.text import counted, printable
 from pyrotorque_scheduler.due_jobs import Cause
 from pyrotorque_scheduler.fire_times import FireTimes
 from pyrotorque_scheduler.job_table import JobTable
-from pyrotorque_scheduler.queue.check import CheckResult
+from pyrotorque_scheduler.queue.check import CheckResult, Queue
 from pyrotorque_scheduler.queue.explain import explain_history, explain_item, explain_queue
+from pyrotorque_scheduler.queue.explain_text import hold_data, hold_text
 from pyrotorque_scheduler.queue.model import Instant
 from pyrotorque_scheduler.queue.starter import StartIntent
 
-# What the owner starts by hand is no job's doing.
+# Stands for the job in the event and the log of an item that `pyrotorque start` starts.
 BY_HAND: Final = "start"
 
 
 class RequestHandler:
-    """One answer for each request; whatever is wrong with it is said in the answer, never raised."""
+    """One answer for each request; errors are returned in the answer, never raised."""
 
     def __init__(self, job_table: JobTable, clock: FireTimes, availability: Availability) -> None:
         self._job_table = job_table
         self._clock = clock
         self._availability = availability
 
-    def to(self, request: Request, now: Instant, run: Callable[[str, Cause], CheckResult | None]) -> Answer:
+    def answer(self, request: Request, now: Instant, run: Callable[[str, Cause], CheckResult | None]) -> Answer:
         try:
             return self._answer(request, now, run)
         except (RTorrentError, UserError) as error:
@@ -58,7 +59,7 @@ class RequestHandler:
             case DescribeService():
                 return self._describe(now)
             case _:
-                return Answer(ok=False, text=f"the scheduler does not know {type(request).__name__}")
+                return Answer(ok=False, text=f"the scheduler has no request {type(request).__name__}")
 
     def _pause(self, job: str, paused: bool, now: Instant) -> Answer:
         job_table = self._job_table
@@ -69,16 +70,16 @@ class RequestHandler:
         else:
             job_table.job_states.resume(job)
         if job in job_table.queues:
-            job_table.queues[job].recall(now)
+            job_table.queues[job].load_state(now)
         job_table.metrics.enabled.set(float(not paused), job)
         return Answer(ok=True, text=f"{job} is paused until it is resumed" if paused else f"{job} runs again")
 
     def _run(self, job: str, run: Callable[[str, Cause], CheckResult | None]) -> Answer:
         if job not in self._job_table.names:
             return self._no_such_job(job)
-        outcome = run(job, "request")
-        if outcome is not None:
-            return Answer(ok=True, text=f"{job}: started {outcome.started}; then: {outcome.hold.text}")
+        result = run(job, "request")
+        if result is not None:
+            return Answer(ok=True, text=f"{job}: started {result.started}; then: {hold_text(result.hold, result.at)}")
         if self._availability.problem:
             return Answer(ok=False, text=f"{job}: {self._availability.problem}")
         return Answer(ok=True, text=f"{job} was run")
@@ -88,14 +89,15 @@ class RequestHandler:
         if starter is None:
             return Answer(ok=False, text="no address of rTorrent is known: set scgi_url in [TORQUE]")
         try:
-            name, loaded, runs = starter.about(info_hash)
+            name, loaded, active = starter.item(info_hash)
         except RTorrentFault:
             return Answer(ok=False, text=f"rTorrent has no item {printable(info_hash)}")
-        if runs:
+        if active:
             return Answer(ok=True, text=f"{printable(name)} runs already ({info_hash})")
-        found = starter.start(StartIntent(info_hash, BY_HAND, name, loaded, now.wall), lambda _: None, time.monotonic())
-        if found.trouble is not None:
-            return Answer(ok=False, text=f"{printable(name)} did not start: {printable(found.reason)}")
+        intent = StartIntent(info_hash, BY_HAND, name, loaded, now.wall)
+        result = starter.start(intent, lambda _: None, time.monotonic())
+        if result.failure is not None:
+            return Answer(ok=False, text=f"{printable(name)} did not start: {printable(result.reason)}")
         return Answer(ok=True, text=f"started {printable(name)} ({info_hash})")
 
     def _explain(self, request: ExplainQueue, now: Instant) -> Answer:
@@ -111,12 +113,12 @@ class RequestHandler:
             answers = [explain_queue(queue, now) for queue in chosen]
         else:
             answers = [explain_item(queue, request.item, now) for queue in chosen]
-        # Where one queue sees the item, those that look into other views need not say that they do not.
-        told = [answer for answer in answers if answer.ok] or answers
+        # If one queue has the item in its view, answers of queues with other views are left out.
+        shown = [answer for answer in answers if answer.ok] or answers
         return Answer(
-            ok=told[0].ok,
-            text="\n\n".join(dict.fromkeys(answer.text for answer in told)),
-            data=[answer.data for answer in told],
+            ok=shown[0].ok,
+            text="\n\n".join(dict.fromkeys(answer.text for answer in shown)),
+            data=[answer.data for answer in shown],
         )
 
     def _describe(self, now: Instant) -> Answer:
@@ -128,7 +130,7 @@ class RequestHandler:
                 "kind": "queue" if name in job_table.queues else "stats" if name in job_table.stats else "custom",
                 "paused": job_table.job_states.is_paused(name),
                 "next_fire": fires.get(name),
-                "last": _last(job_table, name),
+                **_last_check(job_table.queues.get(name)),
             }
             for name in job_table.names
         ]
@@ -143,12 +145,14 @@ class RequestHandler:
         return Answer(ok=False, text=f"the scheduler has no job {printable(job)}: {_listed(self._job_table.names)}")
 
 
-def _last(job_table: JobTable, name: str) -> str | None:
-    queue = job_table.queues.get(name)
+def _last_check(queue: Queue | None) -> dict[str, Any]:
+    """The last check of a queue as text, and its data: how many items it started, and why no more."""
     if queue is None or queue.last is None:
-        return None
-    text = queue.last.hold.text
-    return f"started {queue.last.started}; then: {text}" if queue.last.started else f"waits: {text}"
+        return {"last": None}
+    check = queue.last
+    text = hold_text(check.hold, check.at)
+    last = f"started {check.started}; then: {text}" if check.started else f"waits: {text}"
+    return {"last": last, "started": check.started, "hold": hold_data(check.hold, check.at)}
 
 
 def _listed(names: object) -> str:

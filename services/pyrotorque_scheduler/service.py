@@ -24,6 +24,7 @@ from pyrotorque_scheduler.fire_times import FireTimes
 from pyrotorque_scheduler.job_table import build_job_table
 from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_scheduler.queue.check import CheckResult, Queue
+from pyrotorque_scheduler.queue.explain_text import hold_text
 from pyrotorque_scheduler.queue.model import Instant, current_instant
 from pyrotorque_scheduler.requests import RequestHandler
 from pyrotorque_scheduler.state import MIGRATIONS
@@ -144,7 +145,7 @@ class SchedulerService:
             if self._workers.takes(asked):
                 continue
             with self._life.step(f"answering {type(asked.request).__name__}", time.monotonic() + _CHECK_DEADLINE):
-                asked.answer(self._answers.to(asked.request, self.now(), self._run))
+                asked.answer(self._answers.answer(asked.request, self.now(), self._run))
             if isinstance(asked.request, ResumeJob) and asked.request.job in self._job_table.queues:
                 self._agenda.hint(asked.request.job)
             self._bus.publish()
@@ -183,7 +184,7 @@ class SchedulerService:
         """Whether what happened can start nothing: then thousands of events are no check at all."""
         queue = self._job_table.queues.get(name)
         # The first check is made in any case, to be told and shown.
-        hold = queue.closed(self.now()) if queue is not None and queue.last is not None else None
+        hold = queue.schedule_hold(self.now()) if queue is not None and queue.last is not None else None
         if hold is not None and hold.until is not None:
             self._look_again(name, hold.until)
         return hold is not None
@@ -216,7 +217,7 @@ class SchedulerService:
         def check() -> bool:
             nonlocal outcome
             outcome = queue.check(self.now(), cause)
-            return outcome.asked
+            return outcome.called_rtorrent
 
         if not self._attempt(queue.name, check):
             self._unsettled = True
@@ -230,11 +231,11 @@ class SchedulerService:
         """See what became of items that rTorrent still checked when they were started."""
         starter = self._job_table.starter
         if starter is not None and starter.wait(time.monotonic()) <= 0:
-            self._attempt("start", lambda: starter.follow_up(time.monotonic()))
+            self._attempt("start", lambda: starter.verify(time.monotonic()))
             self._bus.publish()
 
     def _after_check(self, queue: Queue, cause: Cause, outcome: CheckResult) -> None:
-        if outcome.asked and cause != "request":
+        if outcome.called_rtorrent and cause != "request":
             self._agenda.was_dear(queue.name, time.monotonic())
         if outcome.hold.until is not None and not outcome.started:
             self._look_again(queue.name, outcome.hold.until)
@@ -247,7 +248,8 @@ class SchedulerService:
                     downloading=outcome.downloading,
                     slots=queue.rules.limits.downloading_max,
                     started=outcome.started,
-                    reason=outcome.hold.text,
+                    reason=hold_text(outcome.hold, outcome.at),
+                    summary=hold_text(outcome.hold, outcome.at, error=False),
                 )
             )
 

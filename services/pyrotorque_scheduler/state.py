@@ -78,7 +78,7 @@ class JobStates:
             if last is None:
                 db.execute("DELETE FROM queue_state WHERE job = ?", (job,))
                 return
-            row = (job, last.wall, last.ticks, last.boot, state.spent.fire, state.spent.starts)
+            row = (job, last.wall, last.ticks, last.boot, state.used.fire, state.used.starts)
             db.execute("INSERT OR REPLACE INTO queue_state VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def is_paused(self, job: str) -> bool:

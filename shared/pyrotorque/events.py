@@ -123,7 +123,10 @@ Durable = (
 
 
 class QueueChecked(Fact, frozen=True, kw_only=True, tag=True):
-    """The queue looked; `startable` is None when it needed not ask, `reason` says why no more was started."""
+    """A queue checked its items; `startable` and `downloading` are None if the check did not need them.
+
+    `reason` is the sentence why no more was started; `summary` is the same without rTorrent's message about an item.
+    """
 
     job: str
     startable: int | None
@@ -131,6 +134,7 @@ class QueueChecked(Fact, frozen=True, kw_only=True, tag=True):
     slots: int
     started: int
     reason: str
+    summary: str = ""
 
 
 class JobFinished(Fact, frozen=True, kw_only=True, tag=True):

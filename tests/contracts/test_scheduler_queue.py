@@ -233,6 +233,6 @@ def test_a_start_that_was_cut_off_is_told_after_all(rtorrent: PrivateRTorrent, t
         for item in (begun, not_begun, gone):
             intend(d, item)
         assert d.job_table.starter is not None
-        assert d.job_table.starter.recover() == 3
-        assert d.job_table.starter.recover() == 0
+        d.job_table.starter.recover()
+        assert not d.job_table.starter.has_open_intents()
         assert (d.told(), d.running()) == (["TorrentStarted"], {begun})

@@ -178,7 +178,7 @@ def test_promises_to_running_items_are_kept_and_explained(rtorrent: PrivateRTorr
         assert "would leave" in told.text
         whole = explain_queue(d.queue, moment(15))
         assert whole.data["would_start"] == []
-        assert "when there is room on the disk" in whole.text
+        assert "when there is space on the disk" in whole.text
 
 
 def close_for_want_of_room(d: Desk, item: str) -> None:
@@ -194,7 +194,7 @@ def test_what_is_closed_for_want_of_room_again_and_again_comes_back_less_and_les
         item = d.load("one")
         d.check(at=0)
         close_for_want_of_room(d, item)
-        assert "it comes back" in explain_item(d.queue, item, moment(10)).text
+        assert "it starts again" in explain_item(d.queue, item, moment(10)).text
         moments: list[int] = []
         for at in range(15, 901, 15):
             if d.check(at=at).started:
@@ -230,7 +230,7 @@ def test_what_rtorrent_still_checks_takes_its_slot_also_after_a_restart(
         assert d.queue.check(moment(0), "tick").started == 1
         starter = d.job_table.starter
         assert starter is not None
-        starter.follow_up(time.monotonic() + 60)
+        starter.verify(time.monotonic() + 60)
         assert d.told() == ["TorrentStarted"]
     with desk(rtorrent, tmp_path, job, at=15) as d:
         assert d.queue.check(moment(15), "tick").hold.reason == "no_slot"

@@ -5,9 +5,17 @@ import math
 import pytest
 
 from pyrotorque.hours import Hours
-from pyrotorque_scheduler.queue.explain_text import amount, moment, shown, span
+from pyrotorque_scheduler.queue.explain_text import amount, hold_data, moment, shown, span
 from pyrotorque_scheduler.queue.forecast import Forecast, QueueFacts, forecast
-from pyrotorque_scheduler.queue.model import Candidate, Failure, GrantUse, Instant, Limits, QueueState
+from pyrotorque_scheduler.queue.model import (
+    Candidate,
+    Failure,
+    GrantUse,
+    Hold,
+    Instant,
+    Limits,
+    QueueState,
+)
 from tests.histories import Every
 
 NOW = Instant(1000.0, 1000.0, "boot")
@@ -36,7 +44,7 @@ def test_what_starts_at_once_is_next() -> None:
 
 
 def test_what_waits_for_the_pace_starts_at_the_next_fire_time() -> None:
-    found = foretold(Limits(downloading_min=0), QueueState(spent=GrantUse(1000.0, 1)))
+    found = foretold(Limits(downloading_min=0), QueueState(used=GrantUse(1000.0, 1)))
     assert found.at == pytest.approx(1010.0, abs=0.1)
     assert names(found) == ["a"]
 
@@ -61,7 +69,7 @@ def test_what_has_to_go_after_the_clock_is_known() -> None:
     assert found.hold is not None
     assert found.last_hold is not None
     assert (found.hold.reason, found.last_hold.reason, found.at) == ("pace", "no_slot", None)
-    assert found.then_at == pytest.approx(5000.0, abs=0.1)
+    assert found.next_at == pytest.approx(5000.0, abs=0.1)
 
 
 def test_a_busy_line_and_a_pause_are_foretold_by_nobody() -> None:
@@ -80,7 +88,7 @@ def test_an_empty_queue_has_nothing_next() -> None:
 
 def test_a_schedule_that_is_over_brings_nothing() -> None:
     assert foretold(schedule=Every(10.0, last=500.0)).at is None
-    assert math.isfinite(foretold(schedule=Every(10.0, last=500.0)).then_at)
+    assert math.isfinite(foretold(schedule=Every(10.0, last=500.0)).next_at)
 
 
 @pytest.mark.parametrize(
@@ -119,11 +127,25 @@ def test_a_moment_of_another_day_tells_the_day() -> None:
         ("message", "", "empty"),
         ("message", "bell\x07", "bell\\x07"),
         ("started", 0, "not set"),
-        ("started", 1e17, "1e+17, which is no time"),
-        ("loaded", float("inf"), "inf, which is no time"),
+        ("started", 1e17, "1e+17, which is not a time"),
+        ("loaded", float("inf"), "inf, which is not a time"),
         ("views", frozenset({"b", "a"}), "a, b"),
         ("name", "x" * 200, "x" * 99 + "…"),
     ],
 )
 def test_values_are_shown_as_a_person_writes_them(field: str, value: object, text: str) -> None:
     assert shown(field, value) == text
+
+
+def test_the_summary_of_a_hold_has_nothing_that_rtorrent_said() -> None:
+    hold = Hold("failed_before", until=1009.0, error="Could not open http://t.org/secret", info_hash="AA")
+    data = hold_data(hold, 1000.0)
+    assert data["text"] == "did not start (Could not open http://t.org/secret), next attempt in 9 s"
+    assert (data["summary"], data["error"]) == ("did not start, next attempt in 9 s", hold.error)
+
+
+def test_a_hold_is_data_for_programs() -> None:
+    hold = Hold("no_slot", numbers={"downloading": 3, "slots": 3})
+    data = hold_data(hold, 1000.0)
+    assert (data["reason"], data["numbers"]) == ("no_slot", {"downloading": 3, "slots": 3})
+    assert data["text"] == data["summary"] == "3 of 3 slots are taken"

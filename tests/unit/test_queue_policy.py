@@ -1,5 +1,6 @@
 """The rule of the queue, told as histories."""
 
+from pyrotorque_scheduler.queue.explain_text import hold_text
 from pyrotorque_scheduler.queue.model import (
     Candidate,
     Decision,
@@ -10,7 +11,7 @@ from pyrotorque_scheduler.queue.model import (
     QueueStart,
     QueueState,
 )
-from pyrotorque_scheduler.queue.policy import FAILURES_MAX, Batch, DiskBudget, jammed, room
+from pyrotorque_scheduler.queue.policy import FAILURES_MAX, Batch, DiskBudget, batch_size, traffic_hold
 from tests.histories import history
 
 
@@ -97,8 +98,8 @@ def test_a_tick_that_comes_much_too_late_does_not_cut_the_intermission_after_it(
 
 def test_what_a_batch_spent_of_its_fire_time_is_remembered() -> None:
     queue = history(at_once=3).queued("AA", "BB").step(at=30)
-    assert queue.state.spent == GrantUse(30.0, 2)
-    assert queue.queued("CC").step(at=45).state.spent == GrantUse(45.0, 1)
+    assert queue.state.used == GrantUse(30.0, 2)
+    assert queue.queued("CC").step(at=45).state.used == GrantUse(45.0, 1)
 
 
 def test_grants_do_not_add_up_over_quiet_times() -> None:
@@ -164,6 +165,7 @@ def batch_of(
 
 
 def told(decisions: list[Decision]) -> list[str]:
+    assert all(hold_text(d, NOW) for d in decisions if isinstance(d, Hold)), "each hold has a text"
     return [d.reason if isinstance(d, Hold) else f"start {d.info_hash}" for d in decisions]
 
 
@@ -197,12 +199,12 @@ def test_items_of_one_batch_share_the_disk() -> None:
 
 
 def test_a_busy_line_holds_the_queue_only_where_it_is_limited() -> None:
-    busy = jammed(Limits(max_down_rate=1000), 1000)
+    busy = traffic_hold(Limits(max_down_rate=1000), 1000)
     assert busy is not None
     assert busy.reason == "traffic"
-    assert jammed(Limits(max_down_rate=1000), 999) is None
-    assert jammed(Limits(), 10**9) is None
+    assert traffic_hold(Limits(max_down_rate=1000), 999) is None
+    assert traffic_hold(Limits(), 10**9) is None
 
 
 def test_room_is_never_negative() -> None:
-    assert room(Limits(downloading_max=2), 5, 7) == 0
+    assert batch_size(Limits(downloading_max=2), 5, 7) == 0

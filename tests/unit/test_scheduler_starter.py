@@ -19,7 +19,7 @@ GONE = RTorrentFault("d.state: Could not find info-hash.", -501)
     [
         ((1, 1, 0, 0, ""), StartResult(None)),
         ((1, 1, 0, 0, "Tracker: [Timed out]"), StartResult(None)),
-        ((1, 0, 1, 0, ""), StartResult(None, checking=True)),
+        ((1, 0, 1, 0, ""), StartResult(None, hash_checking=True)),
         ((0, 0, 0, 0, ""), StartResult("rejected", "rTorrent left it stopped")),
         ((1, 0, 0, 0, "Low diskspace."), StartResult("rejected", "Low diskspace.")),
         ((1, 0, 1, 1, ""), StartResult("rejected", "rTorrent could not check its data (folder or disk?)")),

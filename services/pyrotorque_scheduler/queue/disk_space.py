@@ -1,46 +1,46 @@
-"""Room on disks: what running items still need, and items that rTorrent closed for want of it."""
+"""Disk space: what running items still need, and the return of items that rTorrent closed on a full disk."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pyrotorque.customfields import worker_of
 from pyrotorque.items import Item, ItemReader, Reader, read_items
 from pyrotorque.linux.filesystems import disk_space
 from pyrotorque_scheduler.queue.model import Candidate
 from pyrotorque_scheduler.queue.rules import DISK_FIELDS, QueueRules
 
 _ROOT: Final = Path("/")
-_LOOK_EVERY: Final = 60.0
+_READ_EVERY: Final = 60.0
 _FIRST_WAIT: Final = 60.0
 _LAST_WAIT: Final = 3600.0
 
 
 def as_candidate(item: Item) -> Candidate:
-    """An item as the rule sees it; its disk only where that was asked for."""
+    """An item for the policy; with disk and free space only if DISK_FIELDS were read."""
     info_hash, name, loaded = str(item["hash"]), str(item["name"]), float(item["loaded"] or 0)
     try:
-        need, told, directory = _number(item["d_left_bytes"]), _number(item["d_free_diskspace"]), str(item["directory"])
+        need, free_there = _number(item["d_left_bytes"]), _number(item["d_free_diskspace"])
+        directory = str(item["directory"])
     except KeyError:
         return Candidate(info_hash, name, loaded)
     disk, free = disk_of(directory)
-    # rTorrent knows the free space of open items only, and says 0 of others; what we cannot know holds nothing back.
-    return Candidate(info_hash, name, loaded, need, free if disk else told or None, disk)
+    # rTorrent returns the free space of open items only, and 0 for others; unknown space holds nothing back.
+    return Candidate(info_hash, name, loaded, need, free if disk else free_there or None, disk)
 
 
-def promised_of(rtorrent: Reader, rules: QueueRules, now: float) -> dict[int, int]:
-    """What running items of any job still need, by disk."""
-    promised: dict[int, int] = {}
+def reserved_bytes(rtorrent: Reader, rules: QueueRules, now: float) -> dict[int, int]:
+    """What the running items of all jobs still need, by disk."""
+    reserved: dict[int, int] = {}
     for item in read_items(rtorrent, "main", rules.running, DISK_FIELDS, now):
         disk, _ = disk_of(str(item["directory"]))
-        promised[disk] = promised.get(disk, 0) + _number(item["d_left_bytes"])
-    return promised
+        reserved[disk] = reserved.get(disk, 0) + _number(item["d_left_bytes"])
+    return reserved
 
 
 def disk_of(directory: str) -> tuple[int, int]:
-    """A number for the filesystem that holds (or will hold) `directory`, and its free bytes.
+    """The device number of the filesystem that contains (or will contain) `directory`, and its free bytes.
 
-    (0, 0) where nothing but the root of such a path is here: rTorrent then lives on another machine or in a container.
+    (0, 0) if only the root of the path exists here: rTorrent then runs on another machine or in a container.
     """
     space = disk_space(directory)
     if space is None or (space.folder == _ROOT and Path(directory) != _ROOT):
@@ -49,26 +49,28 @@ def disk_of(directory: str) -> tuple[int, int]:
 
 
 class LowDiskItems:
-    """Items that rTorrent's low-disk schedule closed come back when there is room, each time after a longer wait."""
+    """Items that rTorrent's low-disk schedule closed are started again, each time after a longer wait."""
 
-    def __init__(self) -> None:
-        self._looked = float("-inf")
+    def __init__(self, reader: ItemReader) -> None:
+        self._reader = reader
+        self._read_at = float("-inf")
         self._waits: dict[str, tuple[float, float]] = {}
 
-    def due(self, rtorrent: Reader, rules: QueueRules, now: float) -> list[Item]:
-        """Those that may be tried again; at most one look in a minute."""
-        if 0 <= now - self._looked < _LOOK_EVERY:
+    def due(self, rules: QueueRules, now: float) -> list[Item]:
+        """The items that may be tried again; read at most once a minute."""
+        if 0 <= now - self._read_at < _READ_EVERY:
             return []
-        self._looked = now
+        self._read_at = now
         fields = rules.fields | rules.startable.fields | DISK_FIELDS
-        reader = ItemReader(rtorrent, worker_of(rules.table))
-        found = reader.read(rules.settings.view, rules.closed_for_room, fields, now, table=rules.table)
+        found = self._reader.read(rules.settings.view, rules.closed_on_full_disk, fields, now, table=rules.table)
         return [
-            item for item in found if rules.startable.matches(_as_before(item, rules), now) and self._is_due(item, now)
+            item
+            for item in found
+            if rules.startable.matches(_before_start(item, rules), now) and self._is_due(item, now)
         ]
 
-    def came_back(self, info_hash: str, now: float) -> None:
-        """It was started again: should rTorrent close it soon once more, it waits twice as long."""
+    def started(self, info_hash: str, now: float) -> None:
+        """The item was started again: if rTorrent closes it once more, the wait is twice as long."""
         if info_hash in self._waits:
             _, wait = self._waits[info_hash]
             self._waits[info_hash] = (now + wait, min(wait * 2, _LAST_WAIT))
@@ -78,8 +80,8 @@ class LowDiskItems:
         return until <= now
 
 
-def _as_before(item: Item, rules: QueueRules) -> Mapping[str, Any]:
-    """An item as it was before it began and rTorrent closed it: that is how `startable` is to judge it."""
+def _before_start(item: Item, rules: QueueRules) -> Mapping[str, Any]:
+    """An item as it was before its start, for the condition `startable`."""
     values: dict[str, Any] = {name: item[name] for name in rules.startable.fields}
     return values | {"message": "", "done": 0.0}
 

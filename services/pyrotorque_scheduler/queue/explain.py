@@ -1,4 +1,4 @@
-"""Why the queue does what it does: for all of it, for one item clause by clause, and what it decided lately."""
+"""Explains a queue: its state and next start, one item clause by clause, and the history of decisions."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -8,68 +8,80 @@ from pyrotorque.items import Item
 from pyrotorque.requests import Answer
 from pyrotorque.text import printable
 from pyrotorque_scheduler.queue.check import Queue
-from pyrotorque_scheduler.queue.explain_text import amount, clause_lines, clipped, clock, moment, shown, tree, until
+from pyrotorque_scheduler.queue.explain_text import (
+    amount,
+    clause_data,
+    clause_lines,
+    clipped,
+    clock,
+    failure_text,
+    hold_data,
+    hold_text,
+    moment,
+    shown,
+    until,
+)
 from pyrotorque_scheduler.queue.forecast import Forecast
-from pyrotorque_scheduler.queue.model import Failure, Hold, Instant, QueueStart
+from pyrotorque_scheduler.queue.model import Hold, Instant, QueueStart
 from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord
 
 _SHOWN: Final = 20
 _NAMED: Final = 5
-_HASH: Final = 40
-# What brings a start that no clock brings.
+_HASH_DIGITS: Final = 40
+# When an item starts that the passing of time alone does not start.
 _WHEN: Final = {
     "no_slot": "when a slot is free",
-    "traffic": "when less is downloaded",
-    "disk": "when there is room on the disk",
-    "paused": "after it is resumed",
+    "traffic": "when the download rate is lower",
+    "disk": "when there is space on the disk",
+    "paused": "after the job is resumed",
 }
 
 
 def explain_queue(queue: Queue, now: Instant) -> Answer:
-    """The order, the slots, what would start next and when. Raises RTorrentError."""
+    """Slots, order, what starts next and when; `data` is described in docs/queue.md. Raises RTorrentError."""
     limits, settings = queue.rules.limits, queue.rules.settings
-    checked = queue.being_checked(now.wall)
+    hash_checking = queue.hash_checking(now.wall)
     running = queue.read(queue.rules.downloading, {"hash", "name", "done"}, now.wall)
-    waiting = queue.startable(now.wall)
-    taken = checked + len(running)
-    foreseen, granted = queue.forecast(waiting, taken, now), queue.granted(now)
-    shown_items = list(waiting[:_SHOWN])
-    marks = "".join([", paused" * queue.paused, ", dry run: starts nothing" * settings.dry_run])
+    startable = queue.startable(now.wall)
+    taken = hash_checking + len(running)
+    forecast, granted = queue.forecast(startable, taken, now), queue.granted(now)
+    listed = list(startable[:_SHOWN])
+    marks = "".join([", paused" * queue.state.paused, ", dry run: starts nothing" * settings.dry_run])
     lines = [
-        f"queue {queue.name}{marks}: {taken} of {limits.downloading_max} slots taken, {len(waiting)} startable",
-        *_next(foreseen, waiting, now),
+        f"queue {queue.name}{marks}: {taken} of {limits.downloading_max} slots taken, {len(startable)} startable",
+        *_next(forecast, startable, now),
         f"  pace      {limits.start_at_once} at each time of {settings.schedule}, {granted.left} of them left now;"
         f" next time {'never' if granted.next_fire is None else moment(granted.next_fire, now.wall)}",
         *_limits(queue),
         *_running(running),
-        *_order(queue, shown_items, len(waiting), foreseen),
+        *_order(queue, listed, len(startable), forecast, now),
     ]
     data = {
         "job": queue.name,
-        "paused": queue.paused,
+        "paused": queue.state.paused,
         "dry_run": settings.dry_run,
         "downloading": taken,
         "downloading_max": limits.downloading_max,
         "downloading_min": limits.downloading_min,
-        "startable": len(waiting),
+        "startable": len(startable),
         "starts_left": granted.left,
         "next_fire": granted.next_fire,
         "last_start": queue.state.last_batch.wall if queue.state.last_batch else None,
-        "would_start": [start.info_hash for start in foreseen.now if isinstance(start, QueueStart)],
-        "next_start": foreseen.at,
-        "next_items": [start.info_hash for start in foreseen.starts],
-        "hold": _hold(foreseen.hold),
+        "would_start": [start.info_hash for start in forecast.now if isinstance(start, QueueStart)],
+        "next_start": forecast.at,
+        "next_items": [start.info_hash for start in forecast.starts],
+        "hold": hold_data(forecast.hold, now.wall) if forecast.hold else None,
         "running": [_brief(item) for item in running[:_SHOWN]],
-        "order": [_brief(item) for item in shown_items],
+        "order": [_brief(item) for item in listed],
     }
     return Answer(ok=True, text="\n".join(lines), data=data)
 
 
 def explain_item(queue: Queue, wanted: str, now: Instant) -> Answer:
-    """Each clause with its value, and the first reason that holds the item back. Raises RTorrentError."""
+    """Each clause with its value, and the first reason why the item is not started. Raises RTorrentError."""
     found = _find(queue, wanted, now.wall)
     if len(found) != 1:
-        return Answer(ok=False, text=_not_one(found, printable(wanted), queue.rules.settings.view))
+        return Answer(ok=False, text=_not_unique(found, printable(wanted), queue.rules.settings.view))
     item, rules = found[0], queue.rules
     running = rules.running.matches(item, now.wall)
     clauses = (rules.downloading if running else rules.startable).explain(item, now.wall)
@@ -77,29 +89,30 @@ def explain_item(queue: Queue, wanted: str, now: Instant) -> Answer:
     lines = [f"queue {queue.name}: {_named(item)}", f"  {text}"]
     lines += [f"  {line}" for line in clause_lines(clauses)]
     data = {**_brief(item), "job": queue.name, "number": number, "verdict": verdict, "text": text}
-    return Answer(ok=True, text="\n".join(lines), data={**data, "clauses": tree(clauses)})
+    return Answer(ok=True, text="\n".join(lines), data={**data, "clauses": clause_data(clauses)})
 
 
 def explain_history(history: DecisionHistory, job: str | None, item: str | None) -> Answer:
-    """What was decided lately, the newest first; an item is named by its info-hash, its name or a part of it."""
-    decided = history.latest(job=job, item=item)
-    lines = [f"{clock(d.at)}  {d.job:<10} {d.name or '(all)'}: {_said(d)}" for d in decided]
-    nothing = "nothing was decided yet" if item is None else f"nothing was decided about {printable(item)} lately"
-    return Answer(ok=True, text="\n".join(lines) or nothing, data=[_plain(d) for d in decided])
+    """The latest decisions, newest first; `item` is an info-hash, a name or a part of one."""
+    records = history.latest(job=job, item=item)
+    lines = [f"{clock(r.at)}  {r.job:<10} {r.name or '(all)'}: {_decision_text(r)}" for r in records]
+    nothing = "no decision is recorded yet" if item is None else f"no decision is recorded about {printable(item)}"
+    data = [{name: getattr(record, name) for name in record.__struct_fields__} for record in records]
+    return Answer(ok=True, text="\n".join(lines) or nothing, data=data)
 
 
-def _next(foreseen: Forecast, waiting: Sequence[Item], now: Instant) -> Iterator[str]:
-    hold = foreseen.hold
-    if foreseen.at == now.wall:
-        yield f"  now       starts {_names([start.name for start in foreseen.starts])}"
+def _next(forecast: Forecast, startable: Sequence[Item], now: Instant) -> Iterator[str]:
+    hold = forecast.hold
+    if forecast.at == now.wall:
+        yield f"  now       starts {_names([start.name for start in forecast.starts])}"
         return
     if hold is not None:
-        yield f"  now       starts nothing: {hold.text}{until(hold, now.wall)}"
-    if foreseen.at is not None:
-        yield f"  next      {moment(foreseen.at, now.wall)}: {_names([start.name for start in foreseen.starts])}"
-    elif waiting and (last := foreseen.last_hold) is not None:
-        before = f", not before {moment(foreseen.then_at, now.wall)}" if foreseen.then_at - now.wall >= 1 else ""
-        yield f"  next      {_names([str(waiting[0]['name'])])}, {_WHEN.get(last.reason, 'later')}{before}"
+        yield f"  now       starts nothing: {hold_text(hold, now.wall)}{until(hold, now.wall)}"
+    if forecast.at is not None:
+        yield f"  next      {moment(forecast.at, now.wall)}: {_names([start.name for start in forecast.starts])}"
+    elif startable and (last := forecast.last_hold) is not None:
+        before = f", not before {moment(forecast.next_at, now.wall)}" if forecast.next_at - now.wall >= 1 else ""
+        yield f"  next      {_names([str(startable[0]['name'])])}, {_WHEN.get(last.reason, 'later')}{before}"
 
 
 def _limits(queue: Queue) -> Iterator[str]:
@@ -120,13 +133,13 @@ def _running(running: Sequence[Item]) -> Iterator[str]:
     yield from _more(len(running))
 
 
-def _order(queue: Queue, items: Sequence[Item], count: int, foreseen: Forecast) -> Iterator[str]:
+def _order(queue: Queue, items: Sequence[Item], count: int, forecast: Forecast, now: Instant) -> Iterator[str]:
     order = queue.rules.order
-    # Who reads the list sees by what it is sorted.
+    # Show the values that the list is sorted by.
     keys = [name for name, _ in order.keys if name not in ("name", "hash")] if order else []
-    holds = [hold for hold in (*foreseen.then, *foreseen.now) if isinstance(hold, Hold) and hold.reason != "batch_full"]
-    notes = {info_hash: _failed_before(failure) for info_hash, failure in queue.state.failures.items()}
-    notes |= {hold.info_hash: hold.text for hold in holds}
+    holds = [hold for hold in (*forecast.next, *forecast.now) if isinstance(hold, Hold) and hold.reason != "batch_full"]
+    notes = {info_hash: failure_text(failure) for info_hash, failure in queue.state.failures.items()}
+    notes |= {hold.info_hash: hold_text(hold, now.wall) for hold in holds}
     if items:
         yield f"  startable, {f'sorted by {order}' if order else 'as in its view'}"
     for number, item in enumerate(items, 1):
@@ -144,54 +157,56 @@ def _more(count: int) -> Iterator[str]:
 def _verdict(
     queue: Queue, item: Item, clauses: Sequence[Clause], running: bool, now: Instant
 ) -> tuple[int | None, str, str]:
-    rules = queue.rules
     failed = next((clause for clause in clauses if not clause.verdict), None)
     if running:
         slot = "takes a slot" if failed is None else f"takes no slot of this queue, because of {printable(failed.text)}"
         return None, "downloading", f"downloading: {slot}"
     if failed is not None:
-        return (None, *_refused(queue, item, failed, now))
-    waiting = queue.startable(now.wall)
-    place = next((n for n, other in enumerate(waiting, 1) if other["hash"] == item["hash"]), None)
+        return (None, *_not_startable(queue, item, failed, now))
+    startable = queue.startable(now.wall)
+    place = next((n for n, other in enumerate(startable, 1) if other["hash"] == item["hash"]), None)
     if place is None:
-        return None, "not_in_view", f"startable, but not in view {rules.settings.view}"
-    foreseen = queue.forecast(waiting, queue.being_checked(now.wall) + len(queue.downloading(now.wall)), now)
-    head = f"number {place} of {len(waiting)} startable items"
-    mine = next((decision for decision in foreseen.now if decision.info_hash == item["hash"]), None)
-    if isinstance(mine, QueueStart):
-        return place, "starts_now", f"{head}: starts now"
-    hold = mine or foreseen.hold
+        return None, "not_in_view", f"startable, but not in view {queue.rules.settings.view}"
+    downloading = queue.hash_checking(now.wall) + len(queue.downloading(now.wall))
+    forecast = queue.forecast(startable, downloading, now)
+    head = f"number {place} of {len(startable)} startable items"
+    return (place, *_startable(queue, item, head, first=place == 1, forecast=forecast, now=now))
+
+
+def _startable(
+    queue: Queue, item: Item, head: str, *, first: bool, forecast: Forecast, now: Instant
+) -> tuple[str, str]:
+    decision = next((each for each in forecast.now if each.info_hash == item["hash"]), None)
+    if isinstance(decision, QueueStart):
+        return "starts_now", f"{head}: starts now"
+    hold = decision or forecast.hold
     if hold is None:
-        return place, "waiting", f"{head}: waits for its turn"
-    if (failure := queue.state.failures.get(item["hash"])) is not None and mine is None:
-        head += f" ({_failed_before(failure)})"
-    who = "" if mine is not None or place == 1 else "the queue is "
-    if foreseen.at is not None and any(start.info_hash == item["hash"] for start in foreseen.starts):
-        then = f"; starts at {moment(foreseen.at, now.wall)} if nothing comes in between"
+        return "waiting", f"{head}: waits for its turn"
+    if (failure := queue.state.failures.get(item["hash"])) is not None and decision is None:
+        head += f" ({failure_text(failure)})"
+    whole_queue = "" if decision is not None or first else "the queue is "
+    if forecast.at is not None and any(start.info_hash == item["hash"] for start in forecast.starts):
+        end = f"; starts at {moment(forecast.at, now.wall)} if nothing else happens"
     else:
-        then = until(hold, now.wall)
-    return place, hold.reason, f"{head}; {who}held back: {hold.text}{then}"
+        end = until(hold, now.wall)
+    return hold.reason, f"{head}; {whole_queue}held back: {hold_text(hold, now.wall)}{end}"
 
 
-def _failed_before(failure: Failure) -> str:
-    return f"did not start {f'{failure.times} times' if failure.times > 1 else 'before'}: {printable(failure.text)}"
-
-
-def _refused(queue: Queue, item: Item, failed: Clause, now: Instant) -> tuple[str, str]:
-    if queue.is_checked(item):
+def _not_startable(queue: Queue, item: Item, failed: Clause, now: Instant) -> tuple[str, str]:
+    if queue.is_hash_checking(item):
         return "checked", "started: rTorrent still checks its data, and it keeps its slot meanwhile"
     if item["is_complete"]:
         return "not_startable", "not startable: it is complete"
-    closed = queue.rules.closed_for_room.matches(item, now.wall)
-    again = "; rTorrent closed it for want of room, it comes back when there is some" if closed else ""
+    closed = queue.rules.closed_on_full_disk.matches(item, now.wall)
+    again = "; rTorrent closed it because the disk is full, it starts again when there is space" if closed else ""
     return "not_startable", f"not startable, because of {printable(failed.text)}{again}"
 
 
 def _find(queue: Queue, wanted: str, now: float) -> list[Item]:
     """The item with this info-hash, or those with this name, else those whose name contains it."""
     rules = queue.rules
-    asked = rules.startable.fields | rules.downloading.fields | rules.closed_for_room.fields | {"is_complete"}
-    is_hash = len(wanted) == _HASH and all(char in "0123456789abcdefABCDEF" for char in wanted)
+    conditions = rules.startable.fields | rules.downloading.fields | rules.closed_on_full_disk.fields
+    is_hash = len(wanted) == _HASH_DIGITS and all(char in "0123456789abcdefABCDEF" for char in wanted)
     if not is_hash:
         names = queue.read(None, {"hash", "name"}, now)
         same = [item for item in names if printable(str(item["name"])) == wanted]
@@ -199,13 +214,14 @@ def _find(queue: Queue, wanted: str, now: float) -> list[Item]:
         if len(close) != 1:
             return close
         wanted = str(close[0]["hash"])
-    return queue.read(parse(f"hash={wanted.upper()}"), rules.fields | asked | {"hash", "name"}, now)
+    fields = rules.fields | conditions | {"is_complete", "hash", "name"}
+    return queue.read(parse(f"hash={wanted.upper()}"), fields, now)
 
 
-def _not_one(found: Sequence[Item], wanted: str, view: str) -> str:
+def _not_unique(found: Sequence[Item], wanted: str, view: str) -> str:
     if not found:
         return f"no item {wanted} in view {view}"
-    lines = [f"{len(found)} items are meant by {wanted}; name one of them, or its hash:"]
+    lines = [f"{len(found)} items match {wanted}; use the full name or the info-hash of one:"]
     lines += [f"  {_named(item)}" for item in found[:_SHOWN]]
     return "\n".join([*lines, *_more(len(found))])
 
@@ -223,15 +239,7 @@ def _brief(item: Item) -> dict[str, Any]:
     return {"hash": item["hash"], "name": printable(str(item["name"]))}
 
 
-def _hold(hold: Hold | None) -> dict[str, Any] | None:
-    return None if hold is None else {"reason": hold.reason, "text": hold.text, "until": hold.until}
-
-
-def _said(decided: DecisionRecord) -> str:
-    if decided.verdict in ("started", "failed"):
-        return decided.verdict if decided.text == decided.verdict else f"{decided.verdict}: {decided.text}"
-    return f"held: {decided.text}"
-
-
-def _plain(decided: DecisionRecord) -> dict[str, Any]:
-    return {name: getattr(decided, name) for name in decided.__struct_fields__}
+def _decision_text(record: DecisionRecord) -> str:
+    if record.verdict in ("started", "failed"):
+        return record.verdict if record.text == record.verdict else f"{record.verdict}: {record.text}"
+    return f"held: {record.text}"

@@ -1,26 +1,42 @@
-"""How times, amounts and clauses are worded for a person who asks why."""
+"""The text and the data of holds, clauses and values, for `explain`, the log, the history and events."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from pyrotorque.conditions import Clause
 from pyrotorque.text import printable
-from pyrotorque_scheduler.queue.model import Hold
+from pyrotorque_scheduler.queue.model import Case, Failure, Hold, Reason
 
 _UNITS: Final = ("KiB", "MiB", "GiB", "TiB")
+_HOLDS: Final[Mapping[tuple[Reason, Case], str]] = {
+    ("paused", ""): "the job is paused: `pyrotorque resume JOB` resumes it",
+    ("hours", ""): "outside the hours of this job",
+    ("intermission", ""): "the last start was {since:.0f} s ago, intermission is {intermission:g} s",
+    ("pace", "window"): "outside the window of the schedule",
+    ("pace", "gap"): "the last batch was {since:.1f} s ago, the schedule allows one in {gap:g} s",
+    ("pace", "grant_used"): "the starts granted by the schedule are used up",
+    ("no_slot", ""): "{downloading:.0f} of {slots:.0f} slots are taken",
+    ("traffic", ""): "downloading {down_rate:.0f} bytes/s, max_down_rate is {max_down_rate:.0f}",
+    ("nothing_startable", ""): "no item is startable",
+    ("nothing_startable", "no_other"): "no other item is startable",
+    ("disk", ""): "would leave {left:.0f} bytes free after all running items, min_free is {min_free:.0f}",
+    ("failed_before", "all_failed"): "none of the startable items started",
+    ("batch_full", ""): "{size:.0f} may be started now, this one is next",
+    ("batch_full", "failures"): "{failed:.0f} items did not start, this one is tried at the next check",
+}
 _TIMES: Final = frozenset({"loaded", "started", "completed", "active", "stopped", "last_xfer"})
 
 
 def clock(at: float | None) -> str:
     try:
         return "never" if at is None else datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")
-    except (ValueError, OverflowError, OSError):  # anybody may write anything into tm_loaded
-        return f"{at:g}, which is no time"
+    except (ValueError, OverflowError, OSError):  # tm_loaded may contain any number
+        return f"{at:g}, which is not a time"
 
 
 def moment(at: float, now: float) -> str:
-    """`22:13:15 (in 12 s)`, with the day where it is another one."""
+    """`22:13:15 (in 12 s)`, with the date if it is another day."""
     then, today = datetime.fromtimestamp(at), datetime.fromtimestamp(now).date()
     shown = then.strftime("%H:%M:%S" if then.date() == today else "%Y-%m-%d %H:%M:%S")
     return f"{shown} (in {span(at - now)})"
@@ -36,7 +52,7 @@ def span(seconds: float) -> str:
 
 
 def amount(size: float) -> str:
-    """Bytes as a person reads them."""
+    """`512 bytes`, `4.2 GiB`."""
     unit = "bytes"
     for larger in _UNITS:
         if abs(size) < 1024:
@@ -59,50 +75,79 @@ def shown(field: str, value: object) -> str:
 
 
 def clipped(text: str) -> str:
-    """Text of strangers for a terminal: printable, and of bounded length."""
+    """Text from a torrent for a terminal: printable, at most 100 characters."""
     text = printable(text)
     return text if len(text) <= 100 else f"{text[:99]}…"
 
 
 def clause_lines(clauses: Sequence[Clause]) -> list[str]:
-    """One line for each clause: whether it holds, what it asks, what the item has; parts stand below their whole."""
-    rows = list(flat(clauses))
-    width = max((2 * depth + len(_said(clause)) for depth, clause in rows), default=0)
+    """One line for each clause: verdict, text and the item's value; parts are indented below their clause."""
+    rows = list(_flat(clauses))
+    width = max((2 * depth + len(_text(clause)) for depth, clause in rows), default=0)
     return [_line(depth, clause, min(width, 50)) for depth, clause in rows]
 
 
-def flat(clauses: Sequence[Clause], depth: int = 0) -> Iterator[tuple[int, Clause]]:
+def _flat(clauses: Sequence[Clause], depth: int = 0) -> Iterator[tuple[int, Clause]]:
     for clause in clauses:
         yield depth, clause
-        yield from flat(clause.parts, depth + 1)
+        yield from _flat(clause.parts, depth + 1)
 
 
-def tree(clauses: Sequence[Clause]) -> list[dict[str, Any]]:
-    """The same for a program."""
+def clause_data(clauses: Sequence[Clause]) -> list[dict[str, Any]]:
+    """Clauses with their values and verdicts, for a program."""
     return [
         {
             "text": clause.text,
             "field": clause.field,
             "value": _plain(clause.value),
             "verdict": clause.verdict,
-            "parts": tree(clause.parts),
+            "parts": clause_data(clause.parts),
         }
         for clause in clauses
     ]
 
 
+def hold_text(hold: Hold, now: float, *, error: bool = True) -> str:
+    """The sentence for a hold; without `error` it contains nothing that rTorrent or a torrent supplied."""
+    if hold.reason == "failed_before" and not hold.case:
+        message = f" ({printable(hold.error)})" if error and hold.error else ""
+        wait = max(0.0, (hold.until or now) - now)
+        return f"did not start{message}, next attempt in {wait:.0f} s"
+    return _HOLDS[hold.reason, hold.case].format_map(hold.numbers)
+
+
+def hold_data(hold: Hold, now: float) -> dict[str, Any]:
+    """A hold for a program; `summary` is `text` without rTorrent's message about an item, which is in `error`."""
+    return {
+        "reason": hold.reason,
+        "case": hold.case,
+        "numbers": dict(hold.numbers),
+        "error": printable(hold.error),
+        "until": hold.until,
+        "hash": hold.info_hash,
+        "name": printable(hold.name),
+        "text": hold_text(hold, now),
+        "summary": hold_text(hold, now, error=False),
+    }
+
+
 def until(hold: Hold, now: float) -> str:
-    """What is added to a hold that ends by itself."""
+    """The end of a hold that ends by itself."""
     return "" if hold.until is None or hold.until <= now else f", until {moment(hold.until, now)}"
 
 
+def failure_text(failure: Failure) -> str:
+    times = f"{failure.times} times" if failure.times > 1 else "before"
+    return f"did not start {times}: {printable(failure.error)}"
+
+
 def _line(depth: int, clause: Clause, width: int) -> str:
-    said = f"{'  ' * depth}{_said(clause)}"
+    text = f"{'  ' * depth}{_text(clause)}"
     value = f"  {clause.field} is {shown(clause.field, clause.value)}" if clause.field else ""
-    return f"{'yes' if clause.verdict else 'NO '}  {said:<{width}}{value}".rstrip()
+    return f"{'yes' if clause.verdict else 'NO '}  {text:<{width}}{value}".rstrip()
 
 
-def _said(clause: Clause) -> str:
+def _text(clause: Clause) -> str:
     return printable(clause.text)
 
 

@@ -1,4 +1,4 @@
-"""Who starts next and when, if nothing else happens: the rule itself, asked again for each moment it waits for."""
+"""What starts next and when, if nothing else happens: the policy, evaluated at each time that its holds end."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,33 +18,34 @@ from pyrotorque_scheduler.queue.model import (
 )
 from pyrotorque_scheduler.queue.policy import decide
 
-# The night, the fire time in it, the intermission after that: more than these do not follow each other.
-_MOMENTS_MAX: Final = 8
-# Sums of times are not exact: a moment later they are past what they waited for.
-_MOMENT: Final = 0.001
+# Holds that end one after the other: hours, the fire time within them, the intermission after it, and so on.
+_EVALUATIONS_MAX: Final = 8
+# Floating point sums of times are inexact: evaluate slightly after the end of a hold.
+_MARGIN: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True)
 class QueueFacts:
-    """What rTorrent said, so that the rule can be asked without asking it again."""
+    """The facts that were read from rTorrent, for repeated evaluation."""
 
     candidates: Sequence[Candidate]
     downloading: int
     down_rate: int = 0
-    promised: Mapping[int, int] = field(default_factory=dict[int, int])
+    reserved: Mapping[int, int] = field(default_factory=dict[int, int])
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a check decides `now`, and `then` the next that starts something: at `at`, or when nobody can say (None).
+    """The decisions of a check `now`, and of the `next` check that starts something, at `at`.
 
-    Without an `at`, `then` is what the clock alone brings: its first hold is what has to go.
+    If the passing of time alone starts nothing, `at` is None, and `next` are the decisions after all timed holds ended
+    (at `next_at`): its first hold is what has to change.
     """
 
     now: Sequence[Decision]
     at: float | None
-    then: Sequence[Decision]
-    then_at: float
+    next: Sequence[Decision]
+    next_at: float
 
     @property
     def hold(self) -> Hold | None:
@@ -53,31 +54,31 @@ class Forecast:
 
     @property
     def last_hold(self) -> Hold | None:
-        """What holds the queue when all that waits for the clock is over."""
-        return _first_hold(self.then)
+        """What holds the queue after all timed holds ended."""
+        return _first_hold(self.next)
 
     @property
     def starts(self) -> list[QueueStart]:
         """What starts at `at`."""
-        return [decision for decision in self.then if isinstance(decision, QueueStart)]
+        return [decision for decision in self.next if isinstance(decision, QueueStart)]
 
 
 def forecast(
     facts: QueueFacts, limits: Limits, state: QueueState, schedule: PaceSchedule, hours: Hours, now: Instant
 ) -> Forecast:
-    """Ask the rule now and at each moment that its holds name, until something starts."""
+    """Evaluate the policy now and at each time that its holds end, until something starts."""
     first = decisions = _decided(facts, limits, state, schedule, hours, now)
-    moment = now
-    for _ in range(_MOMENTS_MAX):
+    at = now
+    for _ in range(_EVALUATIONS_MAX):
         if any(isinstance(decision, QueueStart) for decision in decisions):
-            return Forecast(first, moment.wall, decisions, moment.wall)
+            return Forecast(first, at.wall, decisions, at.wall)
         untils = [hold.until for hold in decisions if isinstance(hold, Hold) and hold.until is not None]
         if not untils:
             break
-        later = max(min(untils), moment.wall) + _MOMENT
-        moment = moment.earlier(moment.wall - later)
-        decisions = _decided(facts, limits, state, schedule, hours, moment)
-    return Forecast(first, None, decisions, moment.wall)
+        later = max(min(untils), at.wall) + _MARGIN
+        at = at.earlier(at.wall - later)
+        decisions = _decided(facts, limits, state, schedule, hours, at)
+    return Forecast(first, None, decisions, at.wall)
 
 
 def _first_hold(decisions: Sequence[Decision]) -> Hold | None:
@@ -85,17 +86,17 @@ def _first_hold(decisions: Sequence[Decision]) -> Hold | None:
 
 
 def _decided(
-    facts: QueueFacts, limits: Limits, state: QueueState, schedule: PaceSchedule, hours: Hours, moment: Instant
+    facts: QueueFacts, limits: Limits, state: QueueState, schedule: PaceSchedule, hours: Hours, at: Instant
 ) -> list[Decision]:
-    granted = grant(schedule, limits.start_at_once, state.spent, moment.wall)
+    granted = grant(schedule, limits.start_at_once, state.used, at.wall)
     return decide(
         facts.candidates,
         facts.downloading,
         limits,
         state,
         granted,
-        moment,
-        opens=hours.opens(moment.wall),
+        at,
+        opens=hours.opens(at.wall),
         down_rate=facts.down_rate,
-        promised=facts.promised,
+        reserved=facts.reserved,
     )

@@ -1,50 +1,50 @@
-"""The terms of the queue: time, the grant of a schedule, limits, candidates, state, decisions with reasons."""
+"""The terms of the queue: time, the grant of a schedule, limits, candidates, state, decisions with their reasons."""
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, TypeAlias
 
-Boot: TypeAlias = str
+# A schedule that fires only once has no gap: its grant is valid for a day.
+_LARGEST_GAP: Final = 86_400.0 * 366
+_GAP_OF_ONE_FIRE: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """`wall` is Unix seconds, `ticks` are CLOCK_BOOTTIME seconds, which only mean something within one `boot`."""
+    """A point in time on two clocks, so that setting the wall clock neither blocks the queue nor speeds it up.
+
+    `wall` is Unix seconds; `ticks` is CLOCK_BOOTTIME seconds, comparable only within the same `boot`.
+    """
 
     wall: float
     ticks: float
-    boot: Boot
+    boot: str
 
     def earlier(self, seconds: float) -> "Instant":
-        """The moment that many seconds before this one."""
+        """The instant that many seconds before this one."""
         return Instant(self.wall - seconds, self.ticks - seconds, self.boot)
 
 
 def elapsed(since: Instant, now: Instant) -> float:
-    """Seconds from `since` to `now`, never negative; over a reboot only the wall clock can tell."""
+    """Seconds from `since` to `now`, never negative; across a reboot only the wall clock is available."""
     if since.boot == now.boot:
         return max(0.0, now.ticks - since.ticks)
     return max(0.0, now.wall - since.wall)
 
 
 def rebased(since: Instant, now: Instant) -> Instant:
-    """`since` told on the clocks of `now`: what was stored before a reboot counts on without the wall clock."""
+    """`since` on the clocks of `now`: a time stored before a reboot no longer depends on the wall clock."""
     return now.earlier(elapsed(since, now))
 
 
-def current_instant(boot: Boot) -> Instant:
-    """Now; `boot` is the kernel's name for this boot."""
+def current_instant(boot: str) -> Instant:
+    """Now; `boot` is the kernel's id of this boot."""
     return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), boot)
 
 
-# What fires only once has no gap: its grant lives for a day.
-_LONGEST: Final = 86_400.0 * 366
-_ONCE: Final = 86_400.0
-
-
 class PaceSchedule(Protocol):
-    """What the pace needs of a schedule; all times in Unix seconds, `next_fire` looks strictly after a moment."""
+    """The part of a schedule that a grant needs; times are Unix seconds, `next_fire` is strictly later than `after`."""
 
     def next_fire(self, after: float) -> float | None: ...
 
@@ -53,7 +53,7 @@ class PaceSchedule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GrantUse:
-    """How many starts of the grant of one fire time are used up."""
+    """How many starts of the grant of one fire time are used."""
 
     fire: float = 0.0
     starts: int = 0
@@ -64,9 +64,9 @@ class GrantUse:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What may be started now: `left` starts of `fire`; `fire` is None outside the schedule's window.
+    """What the schedule allows now: `left` starts of `fire`; `fire` is None outside the schedule's window.
 
-    `gap` is the least time between two batches; `next_fire` is when the schedule grants anew.
+    `gap` is the least time between two batches; `next_fire` is when the schedule grants starts again.
     """
 
     fire: float | None
@@ -75,20 +75,63 @@ class Grant:
     next_fire: float | None
 
 
-def grant(schedule: PaceSchedule, start_at_once: int, spent: GrantUse, now: float) -> Grant:
-    """The grant that is alive at `now`.
+def grant(schedule: PaceSchedule, start_at_once: int, used: GrantUse, now: float) -> Grant:
+    """The grant that is valid at `now`: each fire time grants `start_at_once` starts for the schedule's smallest gap.
 
-    At most one fire time lies within the smallest gap before `now`, so grants cannot add up, and it is found from the
-    schedule itself: a tick that came late, twice or not at all changes nothing.
+    At most one fire time lies within the smallest gap before `now`, so grants cannot add up. It is computed from the
+    schedule itself: a tick that is late, repeated or lost changes nothing.
     """
     smallest = schedule.smallest_gap()
-    gap = smallest if smallest < _LONGEST else _ONCE
+    gap = smallest if smallest < _LARGEST_GAP else _GAP_OF_ONE_FIRE
     upcoming = schedule.next_fire(now)
     fire = schedule.next_fire(now - gap)
     if fire is None or fire > now:
         return Grant(None, 0, gap, upcoming)
-    used = spent.starts if spent.fire == fire else 0
-    return Grant(fire, max(0, start_at_once - used), gap, upcoming)
+    starts = used.starts if used.fire == fire else 0
+    return Grant(fire, max(0, start_at_once - starts), gap, upcoming)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The numeric settings of one queue job; see docs/queue.md."""
+
+    downloading_max: int = 9
+    downloading_min: int = 1
+    start_at_once: int = 1
+    intermission: float = 0.0
+    max_down_rate: int = 0
+    min_free: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A startable item; `need` is what it still has to download, `free` the free space of its `disk` if known."""
+
+    info_hash: str
+    name: str
+    loaded: float = 0.0
+    need: int = 0
+    free: int | None = None
+    disk: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An item that did not start is not tried again before `until`, so that it cannot use up every check."""
+
+    until: float
+    error: str
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """The state of a queue between checks; all of it survives a restart except `failures`."""
+
+    last_batch: Instant | None = None
+    used: GrantUse = field(default_factory=GrantUse)
+    paused: bool = False
+    failures: Mapping[str, Failure] = field(default_factory=dict[str, Failure])
 
 
 Reason: TypeAlias = Literal[
@@ -102,51 +145,9 @@ Reason: TypeAlias = Literal[
     "disk",
     "failed_before",
     "batch_full",
-    "rpc",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The numbers of one queue job, as the manual explains them."""
-
-    downloading_max: int = 9
-    downloading_min: int = 1
-    start_at_once: int = 1
-    intermission: float = 0.0
-    max_down_rate: int = 0
-    min_free: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A startable item in its turn; `need` is what it still has to download, `free` what its disk holds, if asked."""
-
-    info_hash: str
-    name: str
-    loaded: float = 0.0
-    need: int = 0
-    free: int | None = None
-    disk: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An item that did not start is left alone until `until`, so that it cannot use up every check."""
-
-    until: float
-    text: str
-    times: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class QueueState:
-    """What the queue remembers between checks; all of it survives a restart except `failures`."""
-
-    last_batch: Instant | None = None
-    spent: GrantUse = field(default_factory=GrantUse)
-    paused: bool = False
-    failures: Mapping[str, Failure] = field(default_factory=dict[str, Failure])
+# Which case of a reason: `pace` holds outside the window of the schedule, within its gap, or with all starts used, ...
+Case: TypeAlias = Literal["", "window", "gap", "grant_used", "no_other", "all_failed", "failures"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,16 +156,21 @@ class QueueStart:
 
     info_hash: str
     name: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Nothing is started, or not this item; `until` is when it is worth looking again without being told."""
+    """Nothing is started (no `info_hash`), or not this item; `until` is when the next check is useful, if known.
+
+    Data only: `explain_text.hold_text` makes the sentence. `error` is rTorrent's message about the item, which may
+    contain an announce URL.
+    """
 
     reason: Reason
-    text: str
+    case: Case = ""
     until: float | None = None
+    numbers: Mapping[str, float] = field(default_factory=dict[str, float])
+    error: str = ""
     info_hash: str = ""
     name: str = ""
 

@@ -1,4 +1,4 @@
-"""The settings of one queue job, read once: conditions, order, limits, schedule, hours."""
+"""The settings of one queue job, parsed once: conditions, order, limits, schedule, hours."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from pyrotorque.settings.schema import QueueSettings
 from pyrotorque_scheduler.queue.model import Limits
 
 STARTED_BUT_INCOMPLETE: Final = "is_active=1 is_complete=0"
-# What rTorrent's close_low_diskspace writes on the items that it closes.
-CLOSED_FOR_ROOM: Final = 'is_complete=no is_ignored=no message="Low diskspace."'
+# The message that rTorrent's close_low_diskspace sets on the items that it closes.
+CLOSED_ON_FULL_DISK: Final = 'is_complete=no is_ignored=no message="Low diskspace."'
 
-# The least that is asked of a startable item; `loaded` tells how long it waited.
+# Always read for a startable item; `loaded` gives its waiting time.
 _ALWAYS: Final = frozenset({"hash", "name", "loaded"})
-# What the gate min_free needs to know of items.
+# Read for `min_free`.
 DISK_FIELDS: Final = frozenset({"d_left_bytes", "d_free_diskspace", "directory"})
 
 
 @dataclass(frozen=True, slots=True)
 class QueueRules:
-    """What a queue job was told, ready for use."""
+    """The parsed settings of a queue job."""
 
     settings: QueueSettings
     limits: Limits
@@ -32,7 +32,7 @@ class QueueRules:
     downloading: Condition
     running: Condition
     startable: Condition
-    closed_for_room: Condition
+    closed_on_full_disk: Condition
     order: SortOrder | None
     table: Mapping[str, Field]
 
@@ -42,7 +42,7 @@ class QueueRules:
 
     @property
     def fields(self) -> frozenset[str]:
-        """What has to be asked of each startable item; the condition's own fields come by themselves."""
+        """The fields to read for each startable item, beside those of the condition itself."""
         wanted = _ALWAYS | (self.order.fields if self.order else frozenset())
         return wanted | (DISK_FIELDS if self.limits.min_free else frozenset())
 
@@ -50,7 +50,7 @@ class QueueRules:
 def read_rules(settings: QueueSettings, base: str, custom: Mapping[str, Field] | None = None) -> QueueRules:
     """The rules of a job; `base` is `queue_startable_base`.
 
-    Raises UserError (ConditionError) where a condition, the order, the schedule or the hours cannot be read.
+    Raises UserError (ConditionError) if a condition, the order, the schedule or the hours cannot be parsed.
     """
     known = {} if custom is None else custom
     counted = f"{STARTED_BUT_INCOMPLETE} [ {settings.downloading} ]" if settings.downloading.strip() else None
@@ -69,7 +69,7 @@ def read_rules(settings: QueueSettings, base: str, custom: Mapping[str, Field] |
         downloading=parse(counted or STARTED_BUT_INCOMPLETE, custom=known),
         running=parse(STARTED_BUT_INCOMPLETE),
         startable=parse(_within(base, settings.startable), custom=known),
-        closed_for_room=parse(_within(base, CLOSED_FOR_ROOM), custom=known),
+        closed_on_full_disk=parse(_within(base, CLOSED_ON_FULL_DISK), custom=known),
         order=parse_sort(settings.sort_fields, custom=known) if settings.sort_fields.strip() else None,
         table=known,
     )
