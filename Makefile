@@ -1,5 +1,5 @@
-# Two commands do everything: `make run` shows the whole group at work, `make test` proves it.
-# Another Python: `make test PYTHON=python3.13` (it gets an environment of its own).
+# `make run` shows the whole group at work, `make test` runs all tests, `make check` all static checks.
+# Another Python: `make test PYTHON=python3.13` (in an environment of its own).
 
 PYTHON ?= python3
 VENV   ?= $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
@@ -9,7 +9,7 @@ TESTS  ?= tests
 WORKERS ?= 2
 
 .PHONY: help run test check format bench chaos soak dist packages clean
-help:           ## this list
+help:           ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/ready: pyproject.toml constraints.txt
@@ -19,34 +19,36 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
 	touch $@
 
-packages:       ## Debian's packages that the tests need, where they are missing
+packages:       ## install missing Debian packages that the tests need
 	@sh tests/packages.sh rtorrent promtool prometheus opentracker nginx openssl
 
-run: $(VENV)/ready ## the whole group on a private rTorrent in a scratch folder, until Ctrl-C
+run: $(VENV)/ready ## run the whole group with a private rTorrent in a scratch folder, until Ctrl-C
 	@sh tests/packages.sh rtorrent
 	@$(BIN)/python -m demo
 
-test: $(VENV)/ready packages ## every test, against a real rTorrent, supervisord and Prometheus
+test: $(VENV)/ready packages ## run all tests, with a real rTorrent, supervisord and Prometheus
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
 
-check: $(VENV)/ready ## ruff, mypy, pyright, import-linter
+check: $(VENV)/ready ## ruff, mypy, pyright, import-linter, codespell, plain English
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright
 	PYTHONPATH=services:shared $(BIN)/lint-imports
+	$(BIN)/codespell services shared tests demo chaos benchmarks docs deploy *.md Makefile supervisor.conf
+	$(BIN)/python -m tests.prose
 
-format: $(VENV)/ready ## let ruff format and mend what it can
+format: $(VENV)/ready ## format, and fix what ruff can fix
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/ready packages .venv-pyrosimple/ready ## measurements beside pyrosimple and rTorrent's own cost, in one run
+bench: $(VENV)/ready packages .venv-pyrosimple/ready ## run the benchmarks, with pyrosimple and rTorrent alone for comparison
 	$(BIN)/python -m benchmarks
 
-chaos: $(VENV)/ready packages ## ten minutes of faults on the whole group, then the books (CHAOS_SECONDS, CHAOS_SEED, CHAOS_FAULTS)
+chaos: $(VENV)/ready packages ## inject faults for ten minutes, then verify all state (CHAOS_SECONDS, CHAOS_SEED, CHAOS_FAULTS)
 	$(ENV) $(BIN)/python -m chaos
 
-soak: $(VENV)/ready packages ## half an hour of metafiles and kills: nothing may grow (SOAK_MINUTES, CHAOS_SEED)
+soak: $(VENV)/ready packages ## load and kill for half an hour, then check for growth (SOAK_MINUTES, CHAOS_SEED)
 	$(ENV) $(BIN)/python -m chaos.soak
 
 .venv-pyrosimple/ready: benchmarks/pyrosimple.txt
@@ -54,8 +56,8 @@ soak: $(VENV)/ready packages ## half an hour of metafiles and kills: nothing may
 	.venv-pyrosimple/bin/python -m pip install --quiet --requirement benchmarks/pyrosimple.txt
 	touch $@
 
-dist: $(VENV)/ready ## wheel and sdist in dist/
+dist: $(VENV)/ready ## build wheel and sdist in dist/
 	$(BIN)/python -m build
 
-clean:          ## remove environments and what tools left behind
+clean:          ## remove environments and caches
 	rm -rf .venv .venv-* dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
