@@ -20,7 +20,7 @@ from pyrotorque_scheduler.job_table import JobTable, build_job_table
 from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_scheduler.queue.model import Instant
 from pyrotorque_scheduler.state import MIGRATIONS
-from pyrotorque_scheduler.workers.pool import Workers
+from pyrotorque_scheduler.workers.pool import WorkerPool
 from tests.waiting import eventually
 
 
@@ -42,7 +42,7 @@ def write_job(folder: Path, name: str, body: str, head: str = "") -> None:
 class Bench:
     """The workers of some jobs, and everything they told."""
 
-    workers: Workers
+    workers: WorkerPool
     store: Store
     outbox: Outbox
     router: EventRouter
@@ -55,7 +55,7 @@ class Bench:
         assert callable(done)
 
         def served() -> bool:
-            self.workers.serve()
+            self.workers.step()
             return bool(done())
 
         eventually(served, timeout, why=str(self.failures()))
@@ -68,7 +68,7 @@ class Bench:
             self.answers.append(decode_answer(body))
             return True
 
-        assert self.workers.takes(PendingRequest(RunJob(job=job), hears))
+        assert self.workers.accept(PendingRequest(RunJob(job=job), hears))
         self.until(lambda: len(self.answers) > before, timeout)
         return self.answers[-1]
 
@@ -91,11 +91,11 @@ class Bench:
 
 @contextmanager
 def bench(folder: Path, *jobs: CustomSettings, url: str | None = None, starts_within: float = 0.0) -> Generator[Bench]:
-    """Workers for these jobs, with everything below `folder`, which may have been used before."""
+    """WorkerPool for these jobs, with everything below `folder`, which may have been used before."""
     layout = Layout.below(folder)
     layout.prepare()
     store = open_store(layout.database("scheduler"), MIGRATIONS)
-    workers = Workers(store, layout, 0o022)
+    workers = WorkerPool(store, layout, 0o022)
     try:
         outbox = Outbox(store, "scheduler")
         router = EventRouter(store, outbox)
@@ -104,7 +104,7 @@ def bench(folder: Path, *jobs: CustomSettings, url: str | None = None, starts_wi
             settings, store, router, SchedulerMetrics(Totals()), Instant(time.time(), 0.0, "boot")
         )
         made = Bench(workers, store, outbox, router, job_table)
-        workers.adopt(job_table, router, made.live.append)
+        workers.configure(job_table, router, made.live.append)
         yield made
     finally:
         workers.close()

@@ -47,10 +47,10 @@ def run_once(group: Group, name: str) -> int:
 
 def _run_custom(configuration: Configuration, job: CustomSettings) -> Answer:
     """A custom job runs in its own process and needs no scheduler."""
-    from pyrotorque.workers.trial import run_alone
+    from pyrotorque.workers.trial import run_job_once
 
     logs.configure(configuration.settings.log_level, "scheduler", configuration.layout)
-    failure = run_alone(job, configuration.settings, configuration.layout)
+    failure = run_job_once(job, configuration.settings, configuration.layout)
     text = f"{job.name} failed: {failure}" if failure else f"{job.name} was run"
     return Answer(ok=not failure, text=text)
 

@@ -28,7 +28,7 @@ from pyrotorque_scheduler.queue.explain_text import hold_text
 from pyrotorque_scheduler.queue.model import Instant, current_instant
 from pyrotorque_scheduler.requests import RequestHandler
 from pyrotorque_scheduler.state import MIGRATIONS
-from pyrotorque_scheduler.workers.pool import Workers
+from pyrotorque_scheduler.workers.pool import WorkerPool
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def run(start: ServiceStart) -> int:
     reloader = ConfigurationReloader(start.configuration)
     # The bus stays open over a change of the configuration: requests are answered meanwhile.
     with open_runtime(SERVICE, start.layout, MIGRATIONS, config_digest=reloader.digest) as runtime:
-        workers = Workers(runtime.store, start.layout, runtime.life.users_umask)
+        workers = WorkerPool(runtime.store, start.layout, runtime.life.users_umask)
         try:
             while not runtime.life.stopping:
                 with SchedulerService(reloader, runtime, workers).open() as service:
@@ -60,7 +60,7 @@ def run(start: ServiceStart) -> int:
 class SchedulerService:
     """The scheduler under one configuration."""
 
-    def __init__(self, reloader: ConfigurationReloader, runtime: Runtime, workers: Workers) -> None:
+    def __init__(self, reloader: ConfigurationReloader, runtime: Runtime, workers: WorkerPool) -> None:
         self._reloader = reloader
         self._configuration = configuration = reloader.current
         self._life = runtime.life
@@ -75,7 +75,7 @@ class SchedulerService:
         )
         self._metrics.totals.load(store)
         self._workers = workers
-        workers.adopt(self._job_table, self._router, bus.publish_live)
+        workers.configure(self._job_table, self._router, bus.publish_live)
         bus.subscribe(*workers.subscriptions({"watcher": (TorrentLoaded,)}))
         self._clock = FireTimes(self._bus.wake)
         self._agenda = DueJobs()
@@ -107,7 +107,7 @@ class SchedulerService:
     def serve(self) -> None:
         """Run until SIGTERM, or until there is another configuration."""
         self._say_hello()
-        self._workers.warm_up()
+        self._workers.create_jobs()
         for name in self._job_table.queues:
             self._agenda.hint(name)
         while not self._life.stopping:
@@ -134,7 +134,7 @@ class SchedulerService:
             self._metrics.missed.inc(name)
         for name in self._clock.due():
             self._tick(name)
-        self._workers.serve()
+        self._workers.step()
         self._recover()
         for name, cause in self._agenda.due(time.monotonic()):
             if self._life.stopping:
@@ -142,7 +142,7 @@ class SchedulerService:
             if cause == "tick" or not self._is_closed(name):
                 self._run(name, cause)
         for asked in woken.requests:
-            if self._workers.takes(asked):
+            if self._workers.accept(asked):
                 continue
             with self._life.step(f"answering {type(asked.request).__name__}", time.monotonic() + _CHECK_DEADLINE):
                 asked.answer(self._answers.answer(asked.request, self.now(), self._run))
@@ -167,7 +167,7 @@ class SchedulerService:
             self._agenda.tick(name)
 
     def _hear(self, woken: Wakeup) -> None:
-        self._workers.hear(self._bus, woken.deliveries, woken.gaps)
+        self._workers.queue_events(self._bus, woken.deliveries, woken.gaps)
         if self._bell.fd in woken.fds:
             self._bell.answer()
             self._hint()

@@ -194,11 +194,11 @@ def _of_making(loaded: Loaded, known: list[Problem]) -> Iterator[tuple[Problem, 
     jobs = [job for job in customs if job.active and job.name not in wrong]
     if not jobs:
         return
-    from pyrotorque.workers.trial import complaints
+    from pyrotorque.workers.trial import creation_problems
 
-    for name, complaint in complaints(jobs, loaded.settings, loaded.layout).items():
-        text = complaint.text if complaint.configured_wrong else f"{complaint.text}; the job fails until that is mended"
-        yield loaded.problem(f"job.{name}.handler", text), complaint.configured_wrong
+    for name, problem in creation_problems(jobs, loaded.settings, loaded.layout).items():
+        text = problem.text if problem.config_error else f"{problem.text}; the job fails until this is fixed"
+        yield loaded.problem(f"job.{name}.handler", text), problem.config_error
 
 
 def _overlaps(loaded: Loaded) -> Iterator[Problem]:

@@ -19,8 +19,8 @@ from pyrotorque.events import TorrentCompleted
 from pyrotorque.jobs import JobConfig, context
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import CustomSettings, Settings, WatchSettings
-from pyrotorque.workers.handlers import job_class
-from pyrotorque.workers.preparation import config_of
+from pyrotorque.workers.handlers import load_handler
+from pyrotorque.workers.preparation import job_config
 from tests import recipes
 from tests.configured import settings_for
 from tests.dropping import drop
@@ -179,7 +179,7 @@ def job_of(settings: Settings, name: str, folder: Path) -> Any:
     (found,) = (job for job in settings.jobs if job.name == name)
     assert isinstance(found, CustomSettings)
     context.set_context(context.JobContext(state_dir=folder / "state", url=settings.rtorrent.url))
-    return job_class(found.handler, folder / "jobs")(JobConfig(config_of(found, settings)))
+    return load_handler(found.handler, folder / "jobs")(JobConfig(job_config(found, settings)))
 
 
 def complete(real: PrivateRTorrent, name: str, *commands: str) -> str:

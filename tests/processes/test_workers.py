@@ -192,16 +192,16 @@ import os, sys
 if "pyrotorque_scheduler" in sys.orig_argv:
     import threading
     from pyrotorque_scheduler import service
-    from pyrotorque_scheduler.workers.pool import Workers
+    from pyrotorque_scheduler.workers.pool import WorkerPool
 
-    def serve(self, before=Workers.serve):
+    def step(self, before=WorkerPool.step):
         if os.path.exists({trap!r}):
             os.unlink({trap!r})
             threading.Event().wait()
         before(self)
 
     service._TURN_DEADLINE = 1.0
-    Workers.serve = serve
+    WorkerPool.step = step
 """
 
 

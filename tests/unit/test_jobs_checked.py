@@ -47,7 +47,7 @@ def test_a_file_with_the_name_of_a_module_of_python_is_to_be_renamed(tmp_path: P
 
 
 def test_a_run_that_takes_no_event_cannot_be_on_events(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="takes no event"):
+    with pytest.raises(SettingsError, match="does not accept an event"):
         read(tmp_path, "def run(self): pass", more="job.x.on = TorrentLoaded\n")
 
 
@@ -64,7 +64,7 @@ def test_what_is_wrong_with_the_code_is_a_warning(tmp_path: Path, head: str, sai
     warnings = read(tmp_path, "def run(self): pass", head)
     assert len(warnings) == 1
     assert said in warnings[0]
-    assert "the job fails until that is mended" in warnings[0]
+    assert "the job fails until this is fixed" in warnings[0]
 
 
 def test_an_idle_job_is_not_made(tmp_path: Path) -> None:

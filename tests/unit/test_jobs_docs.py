@@ -16,8 +16,8 @@ from pyrotorque.jobs.mover import Mover
 from pyrotorque.jobs.notify import Notify
 from pyrotorque.options import Options
 from pyrotorque.settings.schema import CustomSettings, Settings
-from pyrotorque.workers.handlers import job_class
-from pyrotorque.workers.preparation import config_of
+from pyrotorque.workers.handlers import load_handler
+from pyrotorque.workers.preparation import job_config
 
 TEXT = (REPOSITORY / "docs/jobs.md").read_text()
 INI = re.findall(r"```ini\n(.*?)```", TEXT, re.DOTALL)
@@ -39,7 +39,7 @@ def settings(tmp_path: Path) -> Settings:
 def config(settings: Settings, name: str) -> JobConfig:
     job = next(job for job in settings.jobs if job.name == name)
     assert isinstance(job, CustomSettings)
-    return JobConfig(config_of(job, settings))
+    return JobConfig(job_config(job, settings))
 
 
 class Rows:
@@ -64,7 +64,7 @@ def test_all_examples_are_good_configurations(settings: Settings) -> None:
 def test_the_job_of_the_example_counts_and_remembers(
     settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    job: Any = job_class("ratio:Report", tmp_path / "jobs")(config(settings, "ratio"))
+    job: Any = load_handler("ratio:Report", tmp_path / "jobs")(config(settings, "ratio"))
     job.rtorrent = Rows()
     with caplog.at_level("INFO"):
         job.run()

@@ -64,7 +64,7 @@ def test_a_run_that_ended_while_nobody_could_note_it_is_not_repeated(tmp_path: P
     with bench(tmp_path, job) as made:
         assert made.run("tell").ok
         made.happens(*erased("a"))
-        made.workers.serve()
+        made.workers.step()
         mark = tmp_path / "state/marks/tell"
         eventually(lambda: mark.exists() and mark.read_text().split()[1:] == ["1", "1"])
         assert made.waiting() == 1, "the scheduler has not looked, and now it dies"

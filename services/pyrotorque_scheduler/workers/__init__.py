@@ -1,1 +1,1 @@
-"""Custom jobs run in a process of their own each: what they do there cannot hurt the others."""
+"""Runs custom jobs, each in its own worker process, so that a failing job affects no other job or service."""

@@ -1,66 +1,80 @@
-"""The events that jobs are yet to be run for, in the scheduler's file: each until its run has come to an end.
+"""The queue of runs that events cause, in the scheduler's database: each row stays until its run has ended.
 
-A row is kept in the transaction that tells or applies its event. Before a run its attempt is counted, and the worker
-writes down the row's mark when the run is over: so that no run is repeated because the scheduler died before it could
-note the end. What was interrupted (worker or scheduler killed in the middle) is run again, three times at most.
+A row is inserted in the transaction that publishes or applies its event. Before a run its attempt is counted; the
+worker writes the row's mark to a file when the run ends, so that no run is repeated if the scheduler dies before it
+deletes the row. An interrupted run (worker or scheduler killed) is repeated, three attempts in total.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 from urllib.parse import quote
 
 import msgspec
 
-from pyrotorque.events import Event
+from pyrotorque.events import Durable, Event, Fact
 from pyrotorque.store import Store
 from pyrotorque_scheduler.event_routing import Routes, encode_event
-from pyrotorque_scheduler.workers.job_worker import Task
+from pyrotorque_scheduler.workers.job_worker import JobRun
 
 ATTEMPTS_MAX: Final = 3
 PENDING_MAX: Final = 20_000
-_FORGOTTEN_AFTER: Final = 7 * 86_400.0
+_RETENTION: Final = 7 * 86_400.0
+# The other publishers of durable events; our own are stored when they are published.
+_PUBLISHERS: Final = ("watcher", "guardian")
+_DURABLE_TYPES: Final[Mapping[str, type[Fact]]] = {kind.__name__: kind for kind in get_args(Durable)}
 
 _tag = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-class EventRuns:
-    """The rows by job; `since` is from when on each job wants each type of event."""
+def event_subscriptions(
+    routes: Routes, hints: Mapping[str, tuple[type[Fact], ...]]
+) -> dict[str, tuple[type[Fact], ...]]:
+    """What to subscribe to: `hints`, and every event type that a job is `on`, from every service that publishes it."""
+    wanted = tuple(_DURABLE_TYPES[name] for name in sorted(routes) if name in _DURABLE_TYPES)
+    if not wanted:
+        return dict(hints)
+    sources = dict.fromkeys((*hints, *_PUBLISHERS))
+    return {source: tuple(dict.fromkeys((*hints.get(source, ()), *wanted))) for source in sources}
 
-    def __init__(self, store: Store, marks: Path) -> None:
+
+class EventRuns:
+    """The rows by job; `_since` is the time at which each job was first `on` each event type."""
+
+    def __init__(self, store: Store, marks_dir: Path) -> None:
         self._store = store
-        self._marks = marks
+        self._marks_dir = marks_dir
         (self._database,) = store.db.execute("SELECT value FROM bus_meta WHERE key = 'database'").fetchone()
         self._since: Mapping[tuple[str, str], float] = {}
 
-    def marks_of(self, job: str) -> Path:
+    def mark_file(self, job: str) -> Path:
         """Where the worker of this job writes the mark of its last ended run."""
-        return self._marks / quote(job, safe="")
+        return self._marks_dir / quote(job, safe="")
 
-    def want(self, routes: Routes, now: float, *, forget: bool) -> None:
-        """From now on these types for these jobs; who wanted them before goes on without a gap."""
+    def set_routes(self, routes: Routes, now: float, *, forget: bool) -> None:
+        """Queue runs for these routes from now on; routes that existed before continue without a gap."""
         wanted = {(job, kind) for kind, jobs in routes.items() for job in jobs}
         with self._store.transaction() as db:
             known = {(job, kind): since for job, kind, since in db.execute("SELECT job, type, since FROM event_wishes")}
             if forget:
                 db.executemany("DELETE FROM event_wishes WHERE job = ? AND type = ?", list(known.keys() - wanted))
-                db.execute("DELETE FROM event_runs WHERE kept_at < ?", (now - _FORGOTTEN_AFTER,))
+                db.execute("DELETE FROM event_runs WHERE kept_at < ?", (now - _RETENTION,))
             fresh = [(job, kind, now) for job, kind in sorted(wanted - known.keys())]
             db.executemany("INSERT INTO event_wishes VALUES (?, ?, ?)", fresh)
         self._since = known | {(job, kind): since for job, kind, since in fresh}
 
-    def keep(self, event: Event, jobs: Sequence[str]) -> None:
-        """Remember an event of another service for these jobs, inside the caller's transaction."""
+    def add(self, event: Event, jobs: Sequence[str]) -> None:
+        """Queue an event of another service for these jobs, inside the caller's transaction."""
         kind = type(event).__name__
         body = encode_event(event)
         for job in jobs:
             if event.at >= self._since.get((job, kind), float("inf")):
                 self._store.db.execute("INSERT INTO event_runs (job, body) VALUES (?, ?)", (job, body))
 
-    def settle_marks(self, job: str) -> int:
-        """Forget the row whose run had ended when the scheduler died; returns how many that were."""
+    def delete_marked(self, job: str) -> int:
+        """Delete the row whose run had ended when the scheduler died; returns the number of rows."""
         try:
-            mark = self.marks_of(job).read_text("ascii").strip()
+            mark = self.mark_file(job).read_text("ascii").strip()
         except (OSError, UnicodeDecodeError):
             return 0
         with self._store.transaction() as db:
@@ -72,7 +86,7 @@ class EventRuns:
         return len(ended)
 
     def trim(self, job: str) -> int:
-        """Drop the oldest where more wait than can ever be run; returns how many."""
+        """Delete the oldest rows above the limit; returns how many."""
         query = "SELECT number FROM event_runs WHERE job = ? ORDER BY number DESC LIMIT 1 OFFSET ?"
         found = self._store.db.execute(query, (job, PENDING_MAX)).fetchone()
         if found is None:
@@ -80,18 +94,18 @@ class EventRuns:
         with self._store.transaction() as db:
             return db.execute("DELETE FROM event_runs WHERE job = ? AND number <= ?", (job, found[0])).rowcount
 
-    def is_waiting(self, job: str) -> bool:
-        """Whether this job is yet to be run for an event."""
+    def is_pending(self, job: str) -> bool:
+        """Whether an event is queued for this job."""
         return self._store.db.execute("SELECT 1 FROM event_runs WHERE job = ? LIMIT 1", (job,)).fetchone() is not None
 
     def exhausted(self, job: str) -> int | None:
-        """The row whose runs were interrupted too often: only of the oldest was one ever begun."""
+        """The row that used up its attempts; only a job's oldest row can have."""
         query = "SELECT number, attempts FROM event_runs WHERE job = ? ORDER BY number LIMIT 1"
         row = self._store.db.execute(query, (job,)).fetchone()
         return row[0] if row is not None and row[1] >= ATTEMPTS_MAX else None
 
-    def take(self, job: str) -> Task | None:
-        """The oldest event that waits; its attempt is counted with this."""
+    def take(self, job: str) -> JobRun | None:
+        """The run for the oldest queued event; this counts its attempt."""
         query = "SELECT number, body, attempts FROM event_runs WHERE job = ? ORDER BY number LIMIT 1"
         row = self._store.db.execute(query, (job,)).fetchone()
         if row is None:
@@ -100,15 +114,15 @@ class EventRuns:
         with self._store.transaction() as db:
             db.execute("UPDATE event_runs SET attempts = attempts + 1 WHERE number = ?", (number,))
         kind = bytes(_tag.decode(body)["type"]).decode().strip('"')
-        return Task("event", number, body, self._mark(number, attempts + 1), kind)
+        return JobRun("event", number, body, self._mark(number, attempts + 1), kind)
 
-    def put_back(self, task: Task) -> None:
-        """The run could not begin: that was no attempt."""
+    def put_back(self, run: JobRun) -> None:
+        """The run could not start: its attempt does not count."""
         with self._store.transaction() as db:
-            db.execute("UPDATE event_runs SET attempts = attempts - 1 WHERE number = ?", (task.number,))
+            db.execute("UPDATE event_runs SET attempts = attempts - 1 WHERE number = ?", (run.number,))
 
-    def done(self, number: int) -> None:
-        """The run has come to its end; joins the caller's transaction."""
+    def delete(self, number: int) -> None:
+        """The run has ended; joins the caller's transaction."""
         with self._store.transaction() as db:
             db.execute("DELETE FROM event_runs WHERE number = ?", (number,))
 

@@ -1,4 +1,4 @@
-"""A job's lines in the scheduler's log: under its name, and never so many that they drown the others."""
+"""Writes a job's lines to the scheduler's log, under the job's name and rate-limited."""
 
 from typing import Final
 
@@ -6,32 +6,32 @@ from pyrotorque.logs import job_logger
 from pyrotorque.workers.messages import TEXT_MAX
 from pyrotorque_scheduler.due_jobs import TokenBucket
 
-_AT_ONCE: Final = 200.0
+_BURST: Final = 200.0
 _PER_SECOND: Final = 10.0
 
 
-class Lines:
-    """Two hundred lines at once, ten a second for ever; how many were left out is said when there is room again."""
+class JobLog:
+    """A burst of 200 lines, then ten per second; the number of dropped lines is logged at the end of the run."""
 
     def __init__(self, job: str) -> None:
         self._log = job_logger(job)
-        self._bucket = TokenBucket(_AT_ONCE, _PER_SECOND)
-        self._left_out = 0
+        self._bucket = TokenBucket(_BURST, _PER_SECOND)
+        self._dropped = 0
 
-    def say(self, level: int, text: str, now: float) -> None:
-        """Log one line; several become several."""
+    def write(self, level: int, text: str, now: float) -> None:
+        """Log each line of `text`."""
         for line in text[:TEXT_MAX].splitlines():
             if self._bucket.wait(now) > 0:
-                self._left_out += 1
+                self._dropped += 1
                 continue
             self._bucket.take(now)
             self._log.log(level, "%s", line)
 
-    def leave_out(self, count: int) -> None:
-        self._left_out += count
+    def count_dropped(self, lines: int) -> None:
+        self._dropped += lines
 
-    def end(self) -> None:
-        """The run is over: say what was left out of its lines."""
-        if self._left_out:
-            self._log.warning("%d lines were left out: it said too many at once", self._left_out)
-            self._left_out = 0
+    def end_run(self) -> None:
+        """Log how many lines of this run were dropped."""
+        if self._dropped:
+            self._log.warning("dropped %d lines: more than %d lines per second", self._dropped, _PER_SECOND)
+            self._dropped = 0

@@ -1,4 +1,4 @@
-"""One job and its process: started when needed, run with a deadline, replaced after any failure; never waited for."""
+"""One job and its worker process: started on demand, run with a deadline, replaced after any failure; never blocks."""
 
 import logging
 import signal
@@ -12,72 +12,72 @@ from pyrotorque.errors import StateError
 from pyrotorque.events import JobReported
 from pyrotorque.settings.schema import CustomSettings
 from pyrotorque.workers.messages import (
-    PUBLISHED_MAX,
-    Finished,
+    REPORTS_MAX,
+    CreateJob,
+    CreationFailed,
     FromWorker,
-    Prepare,
-    Published,
-    Ready,
-    Refused,
-    Run,
-    Said,
-    Stop,
+    JobCreated,
+    LogLine,
+    ReportPublished,
+    RunFinished,
+    StartRun,
+    StopWorker,
 )
-from pyrotorque.workers.process import Heard, JobProcess
+from pyrotorque.workers.process import JobProcess, WorkerOutput
 from pyrotorque_scheduler.due_jobs import NEVER, Cause
-from pyrotorque_scheduler.workers.job_log import Lines
+from pyrotorque_scheduler.workers.job_log import JobLog
 
-STARTS_WITHIN: Final = 30.0
-# The last words of a process that has ended: so many looks at what it printed.
-_LAST_LOOKS: Final = 64
+CREATION_DEADLINE: Final = 30.0
+# Reads of what a process printed before it ended.
+_FINAL_READS: Final = 64
 
 
 @dataclass(frozen=True)
-class Task:
-    """One run that is to be; `number`, `body` and `mark` are those of an event's row, `kind` is the event's type."""
+class JobRun:
+    """One run to be made; `number`, `body` and `mark` belong to the row in event_runs, `event_type` to its event."""
 
     cause: Cause
     number: int = 0
     body: bytes = b"null"
     mark: str = ""
-    kind: str = ""
+    event_type: str = ""
 
 
 @dataclass(frozen=True)
-class Ended:
-    """What became of a task, or of a start without one (`task` None).
+class RunResult:
+    """The result of a run, or of a process start without one (`run` is None).
 
-    `begun` is false where the job could not even be made; `interrupted` where somebody else killed its process.
+    `started` is false if the job could not be created; `interrupted` is true if the process was killed from outside.
     """
 
-    task: Task | None
+    run: JobRun | None
     error: str
     seconds: float
-    begun: bool = True
+    started: bool = True
     interrupted: bool = False
     reports: tuple[JobReported, ...] = ()
 
 
 @dataclass
 class JobWorker:
-    """Call `look` when a descriptor of `fds` is readable, and at `wakes`; all times are CLOCK_MONOTONIC seconds."""
+    """Call `step` when a descriptor of `fds` is readable, and at `deadline`; all times are CLOCK_MONOTONIC seconds."""
 
     settings: CustomSettings
-    prepare: Prepare
+    create: CreateJob
     umask: int
-    marks: Path
-    starts_within: float = STARTS_WITHIN
-    task: Task | None = None
-    wakes: float = NEVER
+    mark_file: Path
+    creation_deadline: float = CREATION_DEADLINE
+    run: JobRun | None = None
+    deadline: float = NEVER
     _process: JobProcess | None = None
-    _ready: bool = False
+    _created: bool = False
     _began: float = 0.0
-    _numbers: int = 0
+    _run_number: int = 0
     _reports: list[JobReported] = field(default_factory=list[JobReported])
-    _ended: list[Ended] = field(default_factory=list[Ended])
+    _results: list[RunResult] = field(default_factory=list[RunResult])
 
     def __post_init__(self) -> None:
-        self._lines = Lines(self.settings.name)
+        self._log = JobLog(self.settings.name)
 
     @property
     def fds(self) -> list[int]:
@@ -89,154 +89,154 @@ class JobWorker:
 
     @property
     def is_idle(self) -> bool:
-        return self.task is None and (self._process is None or not self._process.ended_by)
+        return self.run is None and (self._process is None or not self._process.kill_reason)
 
     @property
-    def has_left(self) -> bool:
+    def has_exited(self) -> bool:
         return self._process is None or self._process.status() is not None
 
-    def warm_up(self, now: float) -> None:
-        """Make the job before it is first run, so that what is wrong with it is said at once."""
+    def create_job(self, now: float) -> None:
+        """Create the job before its first run, so that its errors are reported early."""
         if self._process is None:
             self._start(now)
 
-    def begin(self, task: Task, now: float) -> None:
-        """Run it as soon as the job is made; the worker must be idle."""
+    def begin(self, run: JobRun, now: float) -> None:
+        """Start the run as soon as the job is created; the worker must be idle."""
         if self._process is not None and (status := self._process.status()) is not None:
-            self._bury(self._process, status, now)
-        self.task = task
+            self._clean_up(self._process, status, now)
+        self.run = run
         self._began = now
         if self._process is None:
             self._start(now)
-        elif self._ready:
-            self._run(now)
+        elif self._created:
+            self._send_run(now)
 
-    def look(self, now: float) -> list[Ended]:
-        """Hear the process, hold it to its deadline; what ended since the last look."""
+    def step(self, now: float) -> list[RunResult]:
+        """Read from the process and enforce its deadline; returns the runs that ended since the last call."""
         process = self._process
         if process is not None:
-            self._take(process.hear(), now)
-            if now >= self.wakes:
+            self._handle_output(process.receive(), now)
+            if now >= self.deadline:
                 process.kill("deadline")
-                self.wakes = NEVER
+                self.deadline = NEVER
             status = process.status()
             if status is not None:
-                self._bury(process, status, now)
-        ended, self._ended = self._ended, []
-        return ended
+                self._clean_up(process, status, now)
+        results, self._results = self._results, []
+        return results
 
-    def leave(self) -> None:
-        """Let an idle job close itself; `close` ends what does not."""
-        if self._process is not None and self.task is None:
-            self._process.send(Stop())
+    def request_exit(self) -> None:
+        """Let an idle job close itself and exit; `close` kills it if it does not."""
+        if self._process is not None and self.run is None:
+            self._process.send(StopWorker())
 
     def close(self) -> None:
-        """End the process, whatever it does."""
+        """Kill the process, whatever it is doing."""
         if self._process is not None:
-            self._process.end()
+            self._process.terminate()
             self._process = None
-        self.task, self.wakes, self._ready = None, NEVER, False
-        self._lines.end()
+        self.run, self.deadline, self._created = None, NEVER, False
+        self._log.end_run()
 
     def _start(self, now: float) -> None:
-        self._began, self._ready = now, False
+        self._began, self._created = now, False
         try:
-            self._process = JobProcess(self.prepare, umask=self.umask, marks=self.marks)
+            self._process = JobProcess(self.create, umask=self.umask, mark_file=self.mark_file)
         except (StateError, OSError) as error:
-            self._fail(str(error), now, begun=False)
+            self._fail(str(error), now, started=False)
             return
-        self.wakes = now + self.starts_within
+        self.deadline = now + self.creation_deadline
 
-    def _run(self, now: float) -> None:
-        assert self.task is not None, "there is something to run"
+    def _send_run(self, now: float) -> None:
+        assert self.run is not None, "called with a run"
         assert self._process is not None, "started before"
-        self._numbers += 1
-        event = msgspec.Raw(self.task.body)
-        self._process.send(Run(number=self._numbers, event=event, mark=self.task.mark))
-        self.wakes = now + self.settings.timeout if self.settings.timeout > 0 else NEVER
+        self._run_number += 1
+        event = msgspec.Raw(self.run.body)
+        self._process.send(StartRun(number=self._run_number, event=event, mark=self.run.mark))
+        self.deadline = now + self.settings.timeout if self.settings.timeout > 0 else NEVER
 
-    def _take(self, heard: Heard, now: float) -> None:
-        for line in heard.output:
-            self._lines.say(logging.INFO, line, now)
-        self._lines.leave_out(heard.dropped)
-        for message in heard.messages:
-            self._understand(message, now)
+    def _handle_output(self, output: WorkerOutput, now: float) -> None:
+        for line in output.printed:
+            self._log.write(logging.INFO, line, now)
+        self._log.count_dropped(output.dropped)
+        for message in output.messages:
+            self._handle_message(message, now)
 
-    def _understand(self, message: FromWorker, now: float) -> None:
+    def _handle_message(self, message: FromWorker, now: float) -> None:
         match message:
-            case Said():
-                self._lines.say(message.level, message.text, now)
-            case Published():
-                if len(self._reports) < PUBLISHED_MAX:
+            case LogLine():
+                self._log.write(message.level, message.text, now)
+            case ReportPublished():
+                if len(self._reports) < REPORTS_MAX:
                     self._reports.append(msgspec.structs.replace(message.report, job=self.settings.name))
-            case Ready() if not self._ready:
-                self._ready, self.wakes = True, NEVER
-                if self.task is not None:
-                    self._run(now)
-            case Refused() if not self._ready:
-                self._fail(message.reason, now, begun=False)
-            case Finished() if self._ready and self.task is not None and message.number == self._numbers:
+            case JobCreated() if not self._created:
+                self._created, self.deadline = True, NEVER
+                if self.run is not None:
+                    self._send_run(now)
+            case CreationFailed() if not self._created:
+                self._fail(message.reason, now, started=False)
+            case RunFinished() if self._created and self.run is not None and message.number == self._run_number:
                 if message.error:
-                    self._fail(message.error + self._about_memory(message.error), now)
+                    self._fail(message.error + self._memory_hint(message.error), now)
                 else:
-                    self._end(Ended(self.task, "", now - self._began))
+                    self._finish(RunResult(self.run, "", now - self._began))
             case _:
                 pass
 
-    def _bury(self, process: JobProcess, status: int, now: float) -> None:
-        """The process has ended, by itself or by our hand: say why, and be ready for a fresh one."""
-        for _ in range(_LAST_LOOKS):
-            heard = process.hear()
-            self._take(heard, now)
-            if not heard.messages and not heard.output:
+    def _clean_up(self, process: JobProcess, status: int, now: float) -> None:
+        """The process has ended: read its last output, report the failure, prepare for a new process."""
+        for _ in range(_FINAL_READS):
+            output = process.receive()
+            self._handle_output(output, now)
+            if not output.messages and not output.printed:
                 break
         process.close()
-        self._fail_by(process, status, now)
-        self._process, self._ready = None, False
-        self._lines.end()
+        self._report_exit(process, status, now)
+        self._process, self._created = None, False
+        self._log.end_run()
 
-    def _fail_by(self, process: JobProcess, status: int, now: float) -> None:
-        if process.ended_by == "done":
+    def _report_exit(self, process: JobProcess, status: int, now: float) -> None:
+        if process.kill_reason == "stopped":
             return
-        if process.ended_by == "deadline":
-            limit = self.settings.timeout if self._ready else self.starts_within
-            what = "the run did not end" if self._ready else "the job was not made"
-            self._fail(f"{what} within {limit:g} s; killed", now, begun=self._ready)
-        elif self.task is None and self._ready:
-            self._lines.say(logging.WARNING, f"{_of_end(process, status)} between two runs", now)
-            self.wakes = NEVER
+        if process.kill_reason == "deadline":
+            limit = self.settings.timeout if self._created else self.creation_deadline
+            what = "the run did not end" if self._created else "the job was not created"
+            self._fail(f"{what} within {limit:g} s; killed", now, started=self._created)
+        elif self.run is None and self._created:
+            self._log.write(logging.WARNING, f"{_exit_text(process, status)} between two runs", now)
+            self.deadline = NEVER
         else:
-            killed = status == -signal.SIGKILL and not process.ended_by
-            self._fail(_of_end(process, status), now, begun=self._ready, interrupted=killed)
+            interrupted = status == -signal.SIGKILL and not process.kill_reason
+            self._fail(_exit_text(process, status), now, started=self._created, interrupted=interrupted)
 
-    def _fail(self, error: str, now: float, *, begun: bool = True, interrupted: bool = False) -> None:
-        """Whatever failed, the next run has a fresh process."""
+    def _fail(self, error: str, now: float, *, started: bool = True, interrupted: bool = False) -> None:
+        """After any failure, the next run gets a new process."""
         if self._process is not None:
-            self._process.kill("done")
-        self._end(Ended(self.task, error, now - self._began, begun, interrupted))
-        self._ready = False
+            self._process.kill("stopped")
+        self._finish(RunResult(self.run, error, now - self._began, started, interrupted))
+        self._created = False
 
-    def _end(self, ended: Ended) -> None:
-        self._ended.append(replace(ended, reports=tuple(self._reports)))
+    def _finish(self, result: RunResult) -> None:
+        self._results.append(replace(result, reports=tuple(self._reports)))
         self._reports.clear()
-        self.task, self.wakes = None, NEVER
-        self._lines.end()
+        self.run, self.deadline = None, NEVER
+        self._log.end_run()
 
-    def _about_memory(self, error: str) -> str:
+    def _memory_hint(self, error: str) -> str:
         limit = self.settings.memory_max
         return f"; job.{self.settings.name}.memory_max is {limit} bytes" if limit and "MemoryError" in error else ""
 
 
-def _of_end(process: JobProcess, status: int) -> str:
-    if process.ended_by == "nonsense":
-        return "its process said something endless and was killed"
-    if process.ended_by == "deaf" and status == -signal.SIGKILL:
+def _exit_text(process: JobProcess, status: int) -> str:
+    if process.kill_reason == "oversized message":
+        return "its process sent an oversized message and was killed"
+    if process.kill_reason == "disconnected" and status == -signal.SIGKILL:
         return "its process closed its connection to the scheduler and was killed"
     if status >= 0:
-        return f"its process left with exit status {status}"
+        return f"its process ended with exit status {status}"
     try:
         name = signal.Signals(-status).name
     except ValueError:
         name = f"signal {-status}"
-    reason = ", by hand or for want of memory" if status == -signal.SIGKILL else ""
-    return f"its process was ended by {name}{reason}"
+    reason = ", by a user or because the system ran out of memory" if status == -signal.SIGKILL else ""
+    return f"its process was killed by {name}{reason}"

@@ -1,4 +1,4 @@
-"""All jobs of users: run at their times, for their events and on request, each in its process; the loop never waits."""
+"""All custom jobs of the scheduler: run at fire times, for events and on request, each in its worker; never blocks."""
 
 import logging
 import time
@@ -15,37 +15,36 @@ from pyrotorque.requests import Answer, Request, RunJob
 from pyrotorque.settings.schema import CustomSettings, Settings
 from pyrotorque.store import Store
 from pyrotorque.text import printable
-from pyrotorque.workers.preparation import Stamp, prepared, stamp_of
+from pyrotorque.workers.preparation import SourceStamp, create_message, source_stamp
 from pyrotorque_scheduler.due_jobs import NEVER
 from pyrotorque_scheduler.event_routing import EventRouter
 from pyrotorque_scheduler.job_table import JobTable
-from pyrotorque_scheduler.workers.event_runs import EventRuns
-from pyrotorque_scheduler.workers.following import followed
-from pyrotorque_scheduler.workers.job_worker import Ended, JobWorker, Task
+from pyrotorque_scheduler.workers.event_runs import EventRuns, event_subscriptions
+from pyrotorque_scheduler.workers.job_worker import JobRun, JobWorker, RunResult
 
 log = logging.getLogger("pyrotorque_scheduler.jobs")
 
-_LEAVE_WITHIN: Final = 0.4
-_PATIENCE: Final = (1.0, 5.0, 30.0, 120.0, 300.0)
-"""Seconds until a job that could not be made is tried again for an event that waits."""
+_EXIT_DEADLINE: Final = 0.4
+_RETRY_DELAYS: Final = (1.0, 5.0, 30.0, 120.0, 300.0)
+"""Seconds until a queued event is tried again after its job could not be created or was interrupted."""
 
 
 @dataclass
-class _Desk:
-    """One job here: its worker, who waits for its next run, and how it has fared."""
+class _PooledJob:
+    """One job: its worker, what asks for its next run, and its failures."""
 
     worker: JobWorker
-    stamp: Stamp
+    stamp: SourceStamp
     ticked: bool = False
-    asked: list[PendingRequest] = field(default_factory=list[PendingRequest])
+    requests: list[PendingRequest] = field(default_factory=list[PendingRequest])
     failures: int = 0
     not_before: float = 0.0
-    reason: str = ""
-    """Why the last run failed; empty when it did not."""
+    last_error: str = ""
+    """Empty if the last run succeeded."""
 
 
-class Workers:
-    """Lives as long as the scheduler; `adopt` gives it a configuration, and keeps processes of what is unchanged."""
+class WorkerPool:
+    """Lives as long as the scheduler; `configure` applies a configuration and keeps the processes of unchanged jobs."""
 
     def __init__(self, store: Store, layout: Layout, umask: int) -> None:
         self._store = store
@@ -53,201 +52,201 @@ class Workers:
         self._umask = umask
         self._runs = EventRuns(store, layout.state_dir / "marks")
         self._cursors = CursorTable(store)
-        self._desks: dict[str, _Desk] = {}
+        self._jobs: dict[str, _PooledJob] = {}
         self._recovered = False
 
-    def adopt(self, job_table: JobTable, router: EventRouter, tell: Callable[[Live], None]) -> None:
-        """Work for these jobs from now on; `tell` publishes what is live."""
-        self._job_table, self._router, self._tell = job_table, router, tell
+    def configure(self, job_table: JobTable, router: EventRouter, publish_live: Callable[[Live], None]) -> None:
+        """Run these jobs from now on; `publish_live` publishes events that are not durable."""
+        self._job_table, self._router, self._publish_live = job_table, router, publish_live
         settings = job_table.settings
-        self._runs.want(router.routes, time.time(), forget=not settings.only)
-        wanted = {} if settings.only and settings.only not in job_table.customs else dict(job_table.customs)
-        if settings.only:
-            wanted = {name: job for name, job in wanted.items() if name == settings.only}
-        for name in [name for name, desk in self._desks.items() if not self._is_same(desk, wanted.get(name))]:
-            self._dismiss(name)
-        stamp = stamp_of(self._layout.config_dir / "jobs")
+        self._runs.set_routes(router.routes, time.time(), forget=not settings.only)
+        wanted = {name: job for name, job in job_table.customs.items() if settings.only in ("", name)}
+        for name in [name for name, job in self._jobs.items() if not self._is_unchanged(job, wanted.get(name))]:
+            self._remove(name)
+        stamp = source_stamp(self._layout.config_dir / "jobs")
         for name, job in wanted.items():
-            if name not in self._desks:
-                self._desks[name] = _Desk(self._worker(job, settings), stamp)
+            if name not in self._jobs:
+                self._jobs[name] = _PooledJob(self._worker(job, settings), stamp)
         if not self._recovered:
-            for name in self._desks:
-                self._runs.settle_marks(name)
+            for name in self._jobs:
+                self._runs.delete_marked(name)
             self._recovered = True
 
-    def warm_up(self) -> None:
-        """Make all jobs, so that what is wrong with them is said at the start."""
-        for desk in self._desks.values():
-            desk.worker.warm_up(time.monotonic())
+    def create_jobs(self) -> None:
+        """Create all jobs now, so that their errors are reported at the start."""
+        for job in self._jobs.values():
+            job.worker.create_job(time.monotonic())
 
     def subscriptions(
         self, hints: dict[str, tuple[type[Fact], ...]]
     ) -> tuple[dict[str, tuple[type[Fact], ...]], CursorTable | None]:
-        """What to subscribe to, with `hints` in any case; with cursors where a job must not miss an event."""
-        return followed(self._router.routes, hints), self._cursors if self._router.routes else None
+        """What to subscribe to, always including `hints`; with cursors if a job must not miss events."""
+        return event_subscriptions(self._router.routes, hints), self._cursors if self._router.routes else None
 
     def fds(self) -> list[int]:
-        return [fd for desk in self._desks.values() for fd in desk.worker.fds]
+        return [fd for job in self._jobs.values() for fd in job.worker.fds]
 
     def wait(self, now: float) -> float:
-        """Seconds until there is something to do without anybody calling."""
-        times = [min(desk.worker.wakes, self._due_at(name, desk)) for name, desk in self._desks.items()]
+        """Seconds until `step` has something to do, unless a descriptor becomes readable before."""
+        times = [min(job.worker.deadline, self._due_at(name, job)) for name, job in self._jobs.items()]
         return max(0.0, min(times, default=NEVER) - now)
 
-    def hear(self, bus: Bus, deliveries: list[Delivery], gaps: list[Gap]) -> None:
-        """Keep the events of other services for the jobs that are on them: the cursor moves in the same transaction."""
+    def queue_events(self, bus: Bus, deliveries: list[Delivery], gaps: list[Gap]) -> None:
+        """Queue events of other services for the jobs that are `on` them; the cursor moves in the same transaction."""
         if not self._router.routes:
             return
         for delivery in deliveries:
             if delivery.envelope.seq:
                 with bus.applying(delivery):
-                    self._runs.keep(delivery.event, self._router.routes.get(type(delivery.event).__name__, ()))
+                    self._runs.add(delivery.event, self._router.routes.get(type(delivery.event).__name__, ()))
         for gap in gaps:
-            log.error("jobs miss events of the %s that can not be had any more: %s", gap.source, gap.reason)
+            log.error("jobs miss events of the %s that can no longer be replayed: %s", gap.source, gap.reason)
             owner_log(f"failed: jobs miss events of the {gap.source}: {gap.reason}")
 
-    def takes(self, asked: PendingRequest) -> bool:
+    def accept(self, pending: PendingRequest) -> bool:
         """Whether the request is to run one of these jobs; it is answered when the run has ended."""
-        request: Request = asked.request
-        if not isinstance(request, RunJob) or request.job not in self._desks:
+        request: Request = pending.request
+        if not isinstance(request, RunJob) or request.job not in self._jobs:
             return False
-        self._desks[request.job].asked.append(asked)
+        self._jobs[request.job].requests.append(pending)
         return True
 
     def tick(self, name: str) -> None:
-        """The schedule says: now. While the run before goes on, this one is left out; during an event's it waits."""
-        desk = self._desks.get(name)
-        if desk is None or self._job_table.job_states.is_paused(name):
+        """A fire time: skipped while a run for a fire time or request is in progress, delayed by one for an event."""
+        job = self._jobs.get(name)
+        if job is None or self._job_table.job_states.is_paused(name):
             return
-        task = desk.worker.task
-        if desk.ticked or (task is not None and task.cause != "event"):
+        run = job.worker.run
+        if job.ticked or (run is not None and run.cause != "event"):
             self._job_table.metrics.skipped.inc(name)
         else:
-            desk.ticked = True
+            job.ticked = True
 
-    def serve(self) -> None:
-        """One round: hear all workers, note what ended, begin what is due. Takes milliseconds."""
-        for name, desk in self._desks.items():
-            for ended in desk.worker.look(time.monotonic()):
-                self._note(name, desk, ended)
-            self._begin(name, desk, time.monotonic())
+    def step(self) -> None:
+        """Read from all workers, record the runs that ended, start those that are due; takes milliseconds."""
+        for name, job in self._jobs.items():
+            for result in job.worker.step(time.monotonic()):
+                self._record(name, job, result)
+            self._begin(name, job, time.monotonic())
 
     def close(self) -> None:
-        """End all processes; idle jobs may close themselves before."""
-        for desk in self._desks.values():
-            desk.worker.leave()
-        end = time.monotonic() + _LEAVE_WITHIN
-        idle = [desk.worker for desk in self._desks.values() if desk.worker.is_idle]
-        while time.monotonic() < end and not all(worker.has_left for worker in idle):
+        """End all processes; idle jobs get time to close themselves."""
+        for job in self._jobs.values():
+            job.worker.request_exit()
+        end = time.monotonic() + _EXIT_DEADLINE
+        idle = [job.worker for job in self._jobs.values() if job.worker.is_idle]
+        while time.monotonic() < end and not all(worker.has_exited for worker in idle):
             time.sleep(0.005)
-        for name in list(self._desks):
-            self._dismiss(name)
+        for name in list(self._jobs):
+            self._remove(name)
 
     def pids(self) -> dict[str, int]:
-        """The processes that there are, by job."""
-        return {name: pid for name, desk in self._desks.items() if (pid := desk.worker.pid) is not None}
+        """The running worker processes, by job."""
+        return {name: pid for name, job in self._jobs.items() if (pid := job.worker.pid) is not None}
 
     def _worker(self, job: CustomSettings, settings: Settings) -> JobWorker:
-        return JobWorker(job, prepared(job, settings, self._layout), self._umask, self._runs.marks_of(job.name))
+        create = create_message(job, settings, self._layout)
+        return JobWorker(job, create, self._umask, self._runs.mark_file(job.name))
 
-    def _is_same(self, desk: _Desk, job: CustomSettings | None) -> bool:
-        if job is None or desk.stamp != stamp_of(self._layout.config_dir / "jobs"):
+    def _is_unchanged(self, job: _PooledJob, settings: CustomSettings | None) -> bool:
+        if settings is None or job.stamp != source_stamp(self._layout.config_dir / "jobs"):
             return False
-        worker = desk.worker
-        return worker.settings == job and worker.prepare == prepared(job, self._job_table.settings, self._layout)
+        create = create_message(settings, self._job_table.settings, self._layout)
+        return job.worker.settings == settings and job.worker.create == create
 
-    def _dismiss(self, name: str) -> None:
-        desk = self._desks.pop(name)
-        if desk.worker.task is not None:
-            log.warning("job %s is stopped in the middle of a run", printable(name))
-        desk.worker.close()
+    def _remove(self, name: str) -> None:
+        job = self._jobs.pop(name)
+        if job.worker.run is not None:
+            log.warning("job %s is stopped during a run", printable(name))
+        job.worker.close()
         self._job_table.metrics.running.set(0, name)
-        for asked in desk.asked:
-            asked.answer(Answer(ok=False, text=f"{printable(name)} was stopped before the run had ended"))
+        for pending in job.requests:
+            pending.answer(Answer(ok=False, text=f"{printable(name)} was stopped before its run ended"))
 
-    def _due_at(self, name: str, desk: _Desk) -> float:
-        if not desk.worker.is_idle:
+    def _due_at(self, name: str, job: _PooledJob) -> float:
+        if not job.worker.is_idle:
             return NEVER
-        if desk.ticked or desk.asked:
+        if job.ticked or job.requests:
             return 0.0
-        return desk.not_before if self._waits_for_event(name, desk) else NEVER
+        return job.not_before if self._has_event(name, job) else NEVER
 
-    def _waits_for_event(self, name: str, desk: _Desk) -> bool:
-        settings = desk.worker.settings
-        return bool(settings.on) and not self._job_table.job_states.is_paused(name) and self._runs.is_waiting(name)
+    def _has_event(self, name: str, job: _PooledJob) -> bool:
+        settings = job.worker.settings
+        return bool(settings.on) and not self._job_table.job_states.is_paused(name) and self._runs.is_pending(name)
 
-    def _begin(self, name: str, desk: _Desk, now: float) -> None:
-        if not desk.worker.is_idle:
+    def _begin(self, name: str, job: _PooledJob, now: float) -> None:
+        if not job.worker.is_idle:
             return
-        task: Task | None = None
-        if desk.asked:
-            task = Task("request")
-        elif desk.ticked:
-            desk.ticked, task = False, Task("tick")
-        elif now >= desk.not_before and self._waits_for_event(name, desk):
-            task = self._next_event(name)
-        if task is not None:
+        run: JobRun | None = None
+        if job.requests:
+            run = JobRun("request")
+        elif job.ticked:
+            job.ticked, run = False, JobRun("tick")
+        elif now >= job.not_before and self._has_event(name, job):
+            run = self._next_event(name)
+        if run is not None:
             self._job_table.metrics.running.set(1, name)
-            desk.worker.begin(task, now)
+            job.worker.begin(run, now)
 
-    def _next_event(self, name: str) -> Task | None:
+    def _next_event(self, name: str) -> JobRun | None:
         if dropped := self._runs.trim(name):
-            said = f"{dropped} events were dropped: more wait than can be run"
-            log.error("job %s: %s", printable(name), said)
-            owner_log(f"failed: job {name}: {said}")
-        self._give_up(name)
+            text = f"dropped the oldest {dropped} events: the queue of events is full"
+            log.error("job %s: %s", printable(name), text)
+            owner_log(f"failed: job {name}: {text}")
+        self._drop_exhausted(name)
         return self._runs.take(name)
 
-    def _give_up(self, name: str) -> None:
-        """What was interrupted too often is not tried again, and that is said."""
+    def _drop_exhausted(self, name: str) -> None:
+        """Drop the event whose run was interrupted too often, and publish the failure."""
         if (number := self._runs.exhausted(name)) is not None:
             with self._store.transaction():
-                self._runs.done(number)
-                self._tell_failure(name, "was interrupted three times while it was run for one event", 0.0)
+                self._runs.delete(number)
+                self._publish_failure(name, "its run for one event was interrupted three times", 0.0)
 
-    def _note(self, name: str, desk: _Desk, ended: Ended) -> None:
-        task = ended.task
-        is_event = task is not None and task.cause == "event"
-        again = task is not None and is_event and (ended.interrupted or not ended.begun)
-        if task is not None and is_event and not ended.begun:
-            self._runs.put_back(task)
+    def _record(self, name: str, job: _PooledJob, result: RunResult) -> None:
+        run = result.run
+        is_event = run is not None and run.cause == "event"
+        repeat = run is not None and is_event and (result.interrupted or not result.started)
+        if run is not None and is_event and not result.started:
+            self._runs.put_back(run)
         with self._store.transaction():
-            if task is not None and is_event and not again:
-                self._runs.done(task.number)
-            for report in ended.reports:
+            if run is not None and is_event and not repeat:
+                self._runs.delete(run.number)
+            for report in result.reports:
                 self._router.add(report)
-            if ended.error:
-                # What fails because something failed is told to people, and not to jobs again.
-                self._tell_failure(name, ended.error, ended.seconds, for_jobs=not task or task.kind != "JobFailed")
-        if task is not None:
-            self._job_table.metrics.finished(name, time.time(), ended.seconds, bool(ended.error))
-        if again:
-            self._give_up(name)
-        self._learn(name, desk, ended, again)
-        self._answer(name, desk, ended)
+            if result.error:
+                # A failure in the handling of a failure starts no further jobs: they could go on indefinitely.
+                for_jobs = run is None or run.event_type != "JobFailed"
+                self._publish_failure(name, result.error, result.seconds, for_jobs=for_jobs)
+        if run is not None:
+            self._job_table.metrics.finished(name, time.time(), result.seconds, bool(result.error))
+        if repeat:
+            self._drop_exhausted(name)
+        self._update(name, job, result, repeat)
+        self._answer(name, job, result)
 
-    def _tell_failure(self, name: str, reason: str, seconds: float, *, for_jobs: bool = True) -> None:
+    def _publish_failure(self, name: str, reason: str, seconds: float, *, for_jobs: bool = True) -> None:
         event = JobFailed(at=time.time(), job=name, reason=printable(reason), seconds=seconds)
         self._router.add(event, for_jobs=for_jobs)
 
-    def _learn(self, name: str, desk: _Desk, ended: Ended, again: bool) -> None:
-        if not ended.error:
-            desk.failures, desk.reason, desk.not_before = 0, "", 0.0
-            self._tell(JobFinished(at=time.time(), job=name, seconds=ended.seconds))
+    def _update(self, name: str, job: _PooledJob, result: RunResult, repeat: bool) -> None:
+        if not result.error:
+            job.failures, job.last_error, job.not_before = 0, "", 0.0
+            self._publish_live(JobFinished(at=time.time(), job=name, seconds=result.seconds))
             return
-        log.error("job %s failed after %.1f s: %s", printable(name), ended.seconds, ended.error)
-        if ended.error != desk.reason:
-            owner_log(f"failed: job {name}: {ended.error}")
-        desk.reason = ended.error
-        if again:
-            desk.not_before = time.monotonic() + _PATIENCE[min(desk.failures, len(_PATIENCE) - 1)]
-        desk.failures += 1
+        log.error("job %s failed after %.1f s: %s", printable(name), result.seconds, result.error)
+        if result.error != job.last_error:
+            owner_log(f"failed: job {name}: {result.error}")
+        job.last_error = result.error
+        if repeat:
+            job.not_before = time.monotonic() + _RETRY_DELAYS[min(job.failures, len(_RETRY_DELAYS) - 1)]
+        job.failures += 1
 
-    def _answer(self, name: str, desk: _Desk, ended: Ended) -> None:
-        if ended.task is None or ended.task.cause != "request":
+    def _answer(self, name: str, job: _PooledJob, result: RunResult) -> None:
+        if result.run is None or result.run.cause != "request":
             return
         shown = printable(name)
-        text = f"{shown} failed: {ended.error}" if ended.error else f"{shown} was run, {ended.seconds:.1f} s"
-        waiting, desk.asked = desk.asked, []
-        for asked in waiting:
-            asked.answer(Answer(ok=not ended.error, text=text))
+        text = f"{shown} failed: {result.error}" if result.error else f"{shown} was run, {result.seconds:.1f} s"
+        answered, job.requests = job.requests, []
+        for pending in answered:
+            pending.answer(Answer(ok=not result.error, text=text))

@@ -8,6 +8,7 @@ import faulthandler
 import inspect
 import logging
 import os
+import resource
 import socket
 import sys
 import threading
@@ -20,26 +21,25 @@ import msgspec
 from pyrotorque.errors import PyrotorqueError, UserError
 from pyrotorque.events import Event, JobReported
 from pyrotorque.jobs.context import JobContext, set_context
-from pyrotorque.jobs.limits import limit_memory
 from pyrotorque.jobs.params import JobConfig
 from pyrotorque.linux.processes import die_with_parent
 from pyrotorque.text import printable
-from pyrotorque.workers.handlers import explained, job_class
+from pyrotorque.workers.handlers import error_summary, load_handler
 from pyrotorque.workers.messages import (
     LINE_MAX,
     TEXT_MAX,
-    Finished,
-    Message,
-    Prepare,
-    Published,
-    Ready,
-    Refused,
-    Run,
-    Said,
-    Stop,
+    CreateJob,
+    CreationFailed,
+    JobCreated,
+    LogLine,
+    ReportPublished,
+    RunFinished,
+    StartRun,
+    StopWorker,
     ToWorker,
-    for_worker,
-    line,
+    WorkerMessage,
+    decode_to_worker,
+    encode_message,
 )
 
 _event = msgspec.json.Decoder(Event)
@@ -47,30 +47,30 @@ _MARK_SIZE: Final = 80
 
 
 class Channel:
-    """Messages over a socket; what does not fit is cut, never split."""
+    """The message socket; an oversized message is dropped as a whole."""
 
     def __init__(self, descriptor: int) -> None:
         os.set_inheritable(descriptor, False)
         self._socket = socket.socket(fileno=descriptor)
-        # The scheduler may be busy for a while, or stopped: then we wait.
+        # The scheduler may be busy or stopped (SIGSTOP): sending then blocks.
         self._socket.setblocking(True)
-        self._one_at_a_time = threading.Lock()
+        self._lock = threading.Lock()
 
-    def send(self, message: Message) -> None:
-        text = line(message)
+    def send(self, message: WorkerMessage) -> None:
+        text = encode_message(message)
         if len(text) <= LINE_MAX:
-            with self._one_at_a_time:
+            with self._lock:
                 self._socket.sendall(text)
 
     def messages(self) -> Iterator[ToWorker]:
-        """What we are told, until the scheduler closes its end."""
+        """Messages of the scheduler, until it closes its end."""
         with self._socket.makefile("rb") as lines:
             for text in lines:
-                yield for_worker(text)
+                yield decode_to_worker(text)
 
 
-class ToScheduler(logging.Handler):
-    """Log records become lines of the scheduler's log."""
+class SchedulerLogHandler(logging.Handler):
+    """Sends log records to the scheduler's log."""
 
     def __init__(self, channel: Channel) -> None:
         super().__init__()
@@ -80,74 +80,76 @@ class ToScheduler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = self.format(record)
-            self._channel.send(Said(level=record.levelno, text=text[:TEXT_MAX]))
+            self._channel.send(LogLine(level=record.levelno, text=text[:TEXT_MAX]))
         except Exception:
             self.handleError(record)
 
 
 def main() -> int:
-    descriptor, marks, parent = map(int, sys.argv[1:4])
+    descriptor, mark_file, parent = map(int, sys.argv[1:4])
     die_with_parent(parent)
     faulthandler.enable()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
-    if marks >= 0:
-        os.set_inheritable(marks, False)
+    if mark_file >= 0:
+        os.set_inheritable(mark_file, False)
     channel = Channel(descriptor)
     messages = channel.messages()
-    prepare = next(messages, None)
-    if not isinstance(prepare, Prepare):
+    create = next(messages, None)
+    if not isinstance(create, CreateJob):
         return 0
     try:
-        job = made(prepare, channel)
-    except BaseException as error:  # a user's module may raise anything, also SystemExit
-        channel.send(_refused(error, prepare))
+        job = create_job(create, channel)
+    except BaseException as error:  # a user's module may raise anything, including SystemExit
+        channel.send(_creation_failed(error, create))
         return 1
-    channel.send(Ready())
+    channel.send(JobCreated())
     for message in messages:
-        if isinstance(message, Run):
-            failure = failure_of(job, message)
-            _write_mark(marks, message.mark)
-            channel.send(Finished(number=message.number, error=failure[:TEXT_MAX]))
-        elif isinstance(message, Stop):
+        if isinstance(message, StartRun):
+            error_text = run_job(job, message)
+            _write_mark(mark_file, message.mark)
+            channel.send(RunFinished(number=message.number, error=error_text[:TEXT_MAX]))
+        elif isinstance(message, StopWorker):
             _close(job)
             return 0
     return 0
 
 
-def made(prepare: Prepare, channel: Channel) -> Any:
+def create_job(create: CreateJob, channel: Channel) -> Any:
     """The user's job; raises whatever its module or constructor raises."""
-    logging.basicConfig(level=prepare.log_level.upper(), handlers=[ToScheduler(channel)], force=True)
-    config_dir = Path(prepare.config_dir)
+    logging.basicConfig(level=create.log_level.upper(), handlers=[SchedulerLogHandler(channel)], force=True)
+    config_dir = Path(create.config_dir)
 
     def publish(report: JobReported) -> None:
-        channel.send(Published(report=report))
+        channel.send(ReportPublished(report=report))
 
     set_context(
         JobContext(
             config_dir=config_dir,
-            state_dir=Path(prepare.state_dir) if prepare.state_dir else None,
-            url=prepare.url,
-            connect_timeout=prepare.connect_timeout,
-            read_timeout=prepare.read_timeout,
-            aliases=prepare.aliases,
-            traits_by_alias=prepare.traits_by_alias,
+            state_dir=Path(create.state_dir) if create.state_dir else None,
+            url=create.url,
+            connect_timeout=create.connect_timeout,
+            read_timeout=create.read_timeout,
+            aliases=create.aliases,
+            traits_by_alias=create.traits_by_alias,
             publish=publish,
         )
     )
     sys.dont_write_bytecode = True
-    limit_memory(prepare.memory_max)
-    job = job_class(prepare.handler, config_dir / "jobs")(JobConfig(prepare.config))
+    _limit_memory(create.memory_max)
+    job = load_handler(create.handler, config_dir / "jobs")(JobConfig(create.config))
     run = getattr(job, "run", None)
     if not callable(run):
-        raise UserError(f"{prepare.handler} has no method run()")
-    if prepare.takes_events and not _takes_event(run):
-        raise UserError(f"the method run() of {prepare.handler} takes no event: write `def run(self, event=None)`")
+        raise UserError(f"{create.handler} has no method run()")
+    if create.takes_events and not _accepts_event(run):
+        raise UserError(
+            f"the method run() of {create.handler} does not accept an event: write `def run(self, event=None)`"
+        )
     return job
 
 
-def failure_of(job: Any, message: Run) -> str:
-    """Run the job once; why that failed, or nothing."""
+def run_job(job: Any, message: StartRun) -> str:
+    """Run the job once; returns the error, empty if it succeeded."""
     try:
         event = None if message.event == msgspec.Raw(b"null") else _event.decode(message.event)
         if event is None:
@@ -155,34 +157,34 @@ def failure_of(job: Any, message: Run) -> str:
         else:
             job.run(event)
     except SystemExit as error:
-        return "" if error.code in (None, 0) else explained(error)
+        return "" if error.code in (None, 0) else error_summary(error)
     except PyrotorqueError as error:
         return printable(str(error)) or type(error).__name__
-    except BaseException as error:  # it ends this run only, whatever it is
-        logging.getLogger().debug("how the run failed", exc_info=True)
-        return explained(error)
+    except BaseException as error:  # any exception ends this run only
+        logging.getLogger().debug("traceback of the failed run", exc_info=True)
+        return error_summary(error)
     return ""
 
 
-def _takes_event(run: Callable[..., object]) -> bool:
+def _accepts_event(run: Callable[..., object]) -> bool:
     try:
         inspect.signature(run).bind(object())
     except TypeError:
         return False
-    except ValueError:  # written in C: nobody can tell
+    except ValueError:  # written in C: it has no signature
         return True
     return True
 
 
-def _refused(error: BaseException, prepare: Prepare) -> Refused:
-    wrong = isinstance(error, UserError)
-    said = printable(str(error)) if wrong else f"{prepare.handler} cannot be made: {explained(error)}"
-    return Refused(reason=said[:TEXT_MAX], configured_wrong=wrong)
+def _creation_failed(error: BaseException, create: CreateJob) -> CreationFailed:
+    config_error = isinstance(error, UserError)
+    text = printable(str(error)) if config_error else f"{create.handler} cannot be created: {error_summary(error)}"
+    return CreationFailed(reason=text[:TEXT_MAX], config_error=config_error)
 
 
-def _write_mark(marks: int, mark: str) -> None:
-    if marks >= 0 and mark:
-        os.pwrite(marks, mark.ljust(_MARK_SIZE)[:_MARK_SIZE].encode("ascii"), 0)
+def _write_mark(mark_file: int, mark: str) -> None:
+    if mark_file >= 0 and mark:
+        os.pwrite(mark_file, mark.ljust(_MARK_SIZE)[:_MARK_SIZE].encode("ascii"), 0)
 
 
 def _close(job: Any) -> None:
@@ -191,6 +193,25 @@ def _close(job: Any) -> None:
             close()
         except Exception:
             logging.getLogger().exception("close() failed")
+
+
+def _limit_memory(allowance: int) -> None:
+    """Limit this process to `allowance` bytes more than it uses now; 0 is no limit.
+
+    The limit is on address space (RLIMIT_AS), which includes memory that is mapped but never touched and the stacks of
+    threads. Each child process may use the same amount; the kernel's page cache does not count.
+    """
+    if allowance > 0:
+        limit = _address_space() + allowance
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        if hard != resource.RLIM_INFINITY:
+            limit = min(limit, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _address_space() -> int:
+    """The address space of this process in bytes (proc(5))."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Finds the class of a job: in the file of the user's own folder first, else in the installed packages."""
+"""Imports the class that `job.NAME.handler` names: from `CONFIG_DIR/jobs` first, else from installed packages."""
 
 import importlib
 import importlib.util
@@ -13,44 +13,59 @@ from pyrotorque.errors import UserError
 from pyrotorque.text import printable
 
 
-def job_class(handler: str, own: Path) -> Callable[[Any], Any]:
-    """The class that `package.module:Class` names; `own` is the folder `CONFIG_DIR/jobs`.
+def load_handler(handler: str, jobs_dir: Path) -> Callable[[Any], Any]:
+    """The class of the handler `package.module:Class`; `jobs_dir` is `CONFIG_DIR/jobs`.
 
-    Raises UserError when there is none, and whatever the module raises while it is imported.
+    Raises UserError if there is none, and whatever the module raises during its import.
     """
     module_name, _, name = handler.partition(":")
-    _load_own(module_name.partition(".")[0], own)
-    if own.is_dir() and str(own) not in sys.path:
-        # Last, so that a file there cannot take the place of a module that others import.
-        sys.path.append(str(own))
+    _import_from(jobs_dir, module_name.partition(".")[0])
+    if jobs_dir.is_dir() and str(jobs_dir) not in sys.path:
+        # Last, so that a file there cannot replace a module that others import.
+        sys.path.append(str(jobs_dir))
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not module_name.startswith(error.name):
             raise
-        raise UserError(f"there is no module {error.name!r}, neither installed nor in {printable(str(own))}") from None
+        places = f"neither installed nor in {printable(str(jobs_dir))}"
+        raise UserError(f"there is no module {error.name!r}, {places}") from None
     found = getattr(module, name, None)
     if not callable(found):
-        raise UserError(_without_class(module, name, own))
-    made: Callable[[Any], Any] = found
-    return made
+        raise UserError(_missing_class(module, name, jobs_dir))
+    handler_class: Callable[[Any], Any] = found
+    return handler_class
 
 
-def _without_class(module: ModuleType, name: str, own: Path) -> str:
+def error_summary(error: BaseException) -> str:
+    """An error of foreign code in one line, with the innermost source line outside of pyrotorque."""
+    if isinstance(error, SystemExit):
+        return f"called sys.exit({error.code!r})"
+    text = str(error)
+    summary = type(error).__name__ + (f": {text}" if text else "")
+    if isinstance(error, SyntaxError):
+        return f"{summary} ({error.filename}:{error.lineno})"
+    ours = str(Path(__file__).resolve().parents[1])
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    foreign = [frame for frame in frames if not frame.filename.startswith(ours)] or frames
+    return f"{summary} ({foreign[-1].filename}:{foreign[-1].lineno})" if foreign else summary
+
+
+def _missing_class(module: ModuleType, name: str, jobs_dir: Path) -> str:
     from pyrotorque.settings.problems import suggestion
 
     near = suggestion(name, [each for each, value in vars(module).items() if isinstance(value, type)])
-    said = f"the module {module.__name__} has no class {name!r}{near}"
-    file = own / f"{module.__name__}.py"
+    text = f"the module {module.__name__} has no class {name!r}{near}"
+    file = jobs_dir / f"{module.__name__}.py"
     if file.exists() and getattr(module, "__file__", "") != str(file):
-        said += f": {printable(str(file))} has the name of a module of Python's own; rename it"
-    return said
+        text += f": {printable(str(file))} has the name of a module of Python; rename it"
+    return text
 
 
-def _load_own(top: str, own: Path) -> None:
-    """A user's own file is taken by its path: nothing else is imported from that folder before installed packages."""
-    file = own / f"{top}.py"
-    package = own / top / "__init__.py"
+def _import_from(jobs_dir: Path, top: str) -> None:
+    """Import a user's module by its path: no other module of that folder takes precedence over installed packages."""
+    file = jobs_dir / f"{top}.py"
+    package = jobs_dir / top / "__init__.py"
     source = package if package.exists() else file
     if not source.exists() or top in sys.modules:
         return
@@ -65,17 +80,3 @@ def _load_own(top: str, own: Path) -> None:
     except BaseException:
         del sys.modules[top]
         raise
-
-
-def explained(error: BaseException) -> str:
-    """An error of foreign code in one line, with the innermost place outside of our own code."""
-    if isinstance(error, SystemExit):
-        return f"called sys.exit({error.code!r})"
-    text = str(error)
-    said = type(error).__name__ + (f": {text}" if text else "")
-    if isinstance(error, SyntaxError):
-        return f"{said} ({error.filename}:{error.lineno})"
-    ours = str(Path(__file__).resolve().parent)
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-    foreign = [frame for frame in frames if not frame.filename.startswith(ours)] or frames
-    return f"{said} ({foreign[-1].filename}:{foreign[-1].lineno})" if foreign else said

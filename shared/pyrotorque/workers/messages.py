@@ -1,6 +1,7 @@
-"""What a worker and its scheduler say to each other: one JSON object a line, over a socket of their own.
+"""Protocol between the scheduler and a worker: one JSON object per line, over a socket pair.
 
-The side of the worker runs foreign code: what it says is data with bounds, and never more than that.
+The worker runs foreign code, so its messages are bounded in size and validated. The tags are those of 1.0.0: a running
+scheduler of 1.0.0 starts workers from a newer installation.
 """
 
 from typing import Any, Final
@@ -12,15 +13,16 @@ from pyrotorque.text import encode_json
 
 LINE_MAX: Final = 1 << 20
 TEXT_MAX: Final = 4_000
-PUBLISHED_MAX: Final = 1_000
+REPORTS_MAX: Final = 1_000
+"""JobReported events that are accepted from one run."""
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class WorkerMessage(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Base of all messages."""
 
 
-class Prepare(Message, frozen=True, kw_only=True, tag=True):
-    """To the worker, first: make this job."""
+class CreateJob(WorkerMessage, frozen=True, kw_only=True, tag="Prepare"):
+    """To the worker, first: construct this job."""
 
     job: str
     handler: str
@@ -37,65 +39,65 @@ class Prepare(Message, frozen=True, kw_only=True, tag=True):
     takes_events: bool = False
 
 
-class Run(Message, frozen=True, kw_only=True, tag=True):
-    """To the worker: run once; `mark` is written down when the run has come to its end."""
+class StartRun(WorkerMessage, frozen=True, kw_only=True, tag="Run"):
+    """To the worker: run once; it writes `mark` to the mark file when the run has ended."""
 
     number: int
     event: msgspec.Raw = msgspec.Raw(b"null")
     mark: str = ""
 
 
-class Stop(Message, frozen=True, kw_only=True, tag=True):
-    """To the worker: close the job and leave."""
+class StopWorker(WorkerMessage, frozen=True, kw_only=True, tag="Stop"):
+    """To the worker: close the job and exit."""
 
 
-class Ready(Message, frozen=True, kw_only=True, tag=True):
-    """From the worker: the job is made."""
+class JobCreated(WorkerMessage, frozen=True, kw_only=True, tag="Ready"):
+    """From the worker: the constructor returned."""
 
 
-class Refused(Message, frozen=True, kw_only=True, tag=True):
-    """From the worker: no such class, or its constructor raised; `configured_wrong` where that was UserError."""
+class CreationFailed(WorkerMessage, frozen=True, kw_only=True, tag="Refused"):
+    """From the worker: the class is missing, or its constructor raised; `config_error` if it raised UserError."""
 
     reason: str
-    configured_wrong: bool = False
+    config_error: bool = msgspec.field(name="configured_wrong", default=False)
 
 
-class Said(Message, frozen=True, kw_only=True, tag=True):
-    """From the worker: a line for the log."""
+class LogLine(WorkerMessage, frozen=True, kw_only=True, tag="Said"):
+    """From the worker: a log record."""
 
     level: int
     text: str
 
 
-class Published(Message, frozen=True, kw_only=True, tag=True):
-    """From the worker: what the job told with `publish`; others hear of it when the run has ended."""
+class ReportPublished(WorkerMessage, frozen=True, kw_only=True, tag="Published"):
+    """From the worker: the job called `publish`; the event is published when the run has ended."""
 
     report: JobReported
 
 
-class Finished(Message, frozen=True, kw_only=True, tag=True):
-    """From the worker: the run came to its end; `error` says how it failed."""
+class RunFinished(WorkerMessage, frozen=True, kw_only=True, tag="Finished"):
+    """From the worker: the run ended; `error` is empty if it succeeded."""
 
     number: int
     error: str = ""
 
 
-ToWorker = Prepare | Run | Stop
-FromWorker = Ready | Refused | Said | Published | Finished
+ToWorker = CreateJob | StartRun | StopWorker
+FromWorker = JobCreated | CreationFailed | LogLine | ReportPublished | RunFinished
 
 _to_worker: Final[msgspec.json.Decoder[ToWorker]] = msgspec.json.Decoder(ToWorker)
 _from_worker: Final[msgspec.json.Decoder[FromWorker]] = msgspec.json.Decoder(FromWorker)
 
 
-def line(message: Message) -> bytes:
-    """The message as it travels."""
+def encode_message(message: WorkerMessage) -> bytes:
+    """The message as one line."""
     return encode_json(message) + b"\n"
 
 
-def for_worker(text: bytes) -> ToWorker:
+def decode_to_worker(text: bytes) -> ToWorker:
     return _to_worker.decode(text)
 
 
-def from_worker(text: bytes) -> FromWorker:
-    """Raises msgspec.DecodeError on anything that is not a message of a worker."""
+def decode_from_worker(text: bytes) -> FromWorker:
+    """Raises msgspec.DecodeError or UnicodeDecodeError for anything that is not a message of a worker."""
     return _from_worker.decode(text)

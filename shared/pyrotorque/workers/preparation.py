@@ -1,4 +1,4 @@
-"""What a worker is told of its job: made from the settings, equal for the same job in the same surroundings."""
+"""Builds the first message to a worker from the settings: equal for the same job under the same configuration."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,23 +6,23 @@ from typing import Any, TypeAlias
 
 from pyrotorque.layout import Layout
 from pyrotorque.settings.schema import CustomSettings, Settings
-from pyrotorque.workers.messages import Prepare
+from pyrotorque.workers.messages import CreateJob
 
-Stamp: TypeAlias = tuple[tuple[str, int, int], ...]
+SourceStamp: TypeAlias = tuple[tuple[str, int, int], ...]
 
 
-def prepared(job: CustomSettings, settings: Settings, layout: Layout) -> Prepare:
+def create_message(job: CustomSettings, settings: Settings, layout: Layout) -> CreateJob:
     """The first message to the worker of `job`."""
-    reach = settings.rtorrent
-    return Prepare(
+    rtorrent = settings.rtorrent
+    return CreateJob(
         job=job.name,
         handler=job.handler,
-        config=config_of(job, settings),
+        config=job_config(job, settings),
         config_dir=str(layout.config_dir),
         state_dir=str(layout.state_dir),
-        url=reach.url,
-        connect_timeout=reach.connect_timeout,
-        read_timeout=reach.read_timeout,
+        url=rtorrent.url,
+        connect_timeout=rtorrent.connect_timeout,
+        read_timeout=rtorrent.read_timeout,
         aliases=settings.aliases,
         traits_by_alias=settings.traits_by_alias,
         log_level=job.log_level or settings.log_level,
@@ -31,8 +31,8 @@ def prepared(job: CustomSettings, settings: Settings, layout: Layout) -> Prepare
     )
 
 
-def config_of(job: CustomSettings, settings: Settings) -> dict[str, Any]:
-    """What the constructor gets: the job's own settings, and what every job has."""
+def job_config(job: CustomSettings, settings: Settings) -> dict[str, Any]:
+    """The constructor's argument: the job's own settings, and those that every job has."""
     return {
         **job.params,
         "job_name": job.name,
@@ -48,13 +48,13 @@ def config_of(job: CustomSettings, settings: Settings) -> dict[str, Any]:
     }
 
 
-def stamp_of(own: Path) -> Stamp:
-    """How the files in `CONFIG_DIR/jobs` look: after a change, workers are made anew when the configuration is read."""
-    return tuple(sorted(_stamps(own)))
+def source_stamp(jobs_dir: Path) -> SourceStamp:
+    """Fingerprint of the files in `CONFIG_DIR/jobs`: if it changed at a reload, workers are restarted."""
+    return tuple(sorted(_file_stamps(jobs_dir)))
 
 
-def _stamps(own: Path) -> Iterator[tuple[str, int, int]]:
-    for path in own.rglob("*.py") if own.is_dir() else ():
+def _file_stamps(jobs_dir: Path) -> Iterator[tuple[str, int, int]]:
+    for path in jobs_dir.rglob("*.py") if jobs_dir.is_dir() else ():
         try:
             found = path.stat()
         except OSError:

@@ -1,4 +1,4 @@
-"""Runs a job without its scheduler: only its constructor, to see what is wrong with its settings, or one whole run."""
+"""Runs a job without a scheduler: only its constructor, to validate its settings, or one complete run."""
 
 import logging
 import select
@@ -8,72 +8,72 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyrotorque.layout import Layout
-from pyrotorque.logs import job_logger
 from pyrotorque.settings.schema import CustomSettings, Settings
-from pyrotorque.workers.messages import Finished, FromWorker, Ready, Refused, Run, Said
-from pyrotorque.workers.preparation import prepared
+from pyrotorque.workers.messages import CreationFailed, FromWorker, JobCreated, LogLine, RunFinished, StartRun
+from pyrotorque.workers.preparation import create_message
 from pyrotorque.workers.process import JobProcess
 
-MADE_WITHIN: Final = 10.0
-_SLICE: Final = 0.5
+CREATION_DEADLINE: Final = 10.0
+_POLL_INTERVAL: Final = 0.5
 
 
 @dataclass(frozen=True)
-class Complaint:
-    """Why a job cannot be made; `configured_wrong` where it said so itself, by raising UserError."""
+class CreationProblem:
+    """Why a job cannot be created; `config_error` if its constructor raised UserError."""
 
     text: str
-    configured_wrong: bool
+    config_error: bool
 
 
-def complaints(
-    jobs: Iterable[CustomSettings], settings: Settings, layout: Layout, within: float = MADE_WITHIN
-) -> dict[str, Complaint]:
-    """What is wrong with these jobs, by name: all are made at once, each in a process of its own."""
-    processes = {job.name: JobProcess(prepared(job, settings, layout)) for job in jobs}
-    found: dict[str, Complaint] = {}
+def creation_problems(
+    jobs: Iterable[CustomSettings], settings: Settings, layout: Layout, within: float = CREATION_DEADLINE
+) -> dict[str, CreationProblem]:
+    """The jobs that cannot be created, by name: all are constructed in parallel, each in its own process."""
+    processes = {job.name: JobProcess(create_message(job, settings, layout)) for job in jobs}
+    found: dict[str, CreationProblem] = {}
     end = time.monotonic() + within
     try:
         for name, process in processes.items():
-            answer = _first(process, (Ready, Refused), end)
-            if isinstance(answer, Refused):
-                found[name] = Complaint(answer.reason, answer.configured_wrong)
+            answer = _first(process, (JobCreated, CreationFailed), end)
+            if isinstance(answer, CreationFailed):
+                found[name] = CreationProblem(answer.reason, answer.config_error)
             elif answer is None:
                 status = process.status()
-                what = f"within {within:g} s" if status is None else f": its process ended with status {status}"
-                found[name] = Complaint(f"the job could not be made {what}".replace(" :", ":"), False)
+                why = f" within {within:g} s" if status is None else f": its process ended with status {status}"
+                found[name] = CreationProblem(f"the job could not be created{why}", False)
     finally:
         for process in processes.values():
-            process.end()
+            process.terminate()
     return found
 
 
-def run_alone(job: CustomSettings, settings: Settings, layout: Layout) -> str:
-    """Make the job and run it once, its lines in our log; why that failed, or nothing."""
-    log = job_logger(job.name)
-    process = JobProcess(prepared(job, settings, layout))
+def run_job_once(job: CustomSettings, settings: Settings, layout: Layout) -> str:
+    """Create the job and run it once, logging its output; returns the error, empty if the run succeeded."""
+    log = logging.getLogger(f"pyrotorque_scheduler.{job.name}")
+    process = JobProcess(create_message(job, settings, layout))
 
     def show(level: int, text: str) -> None:
         log.log(level, "%s", text)
 
     try:
-        answer = _first(process, (Ready, Refused), time.monotonic() + max(MADE_WITHIN, job.timeout), show)
-        if isinstance(answer, Refused):
+        end = time.monotonic() + max(CREATION_DEADLINE, job.timeout)
+        answer = _first(process, (JobCreated, CreationFailed), end, show)
+        if isinstance(answer, CreationFailed):
             return answer.reason
         if answer is None:
-            return f"the job could not be made (exit status {process.status()})"
-        process.send(Run(number=1))
+            return f"the job could not be created (exit status {process.status()})"
+        process.send(StartRun(number=1))
         end = time.monotonic() + (job.timeout or float("inf"))
-        answer = _first(process, (Finished,), end, show)
-        if isinstance(answer, Finished):
+        answer = _first(process, (RunFinished,), end, show)
+        if isinstance(answer, RunFinished):
             return answer.error
         status = process.status()
         return f"the run did not end within {job.timeout:g} s" if status is None else f"its process ended with {status}"
     finally:
-        process.end()
+        process.terminate()
 
 
-def _unheard(_level: int, _text: str) -> None:
+def _discard(_level: int, _text: str) -> None:
     pass
 
 
@@ -81,20 +81,20 @@ def _first(
     process: JobProcess,
     wanted: tuple[type[FromWorker], ...],
     end: float,
-    show: Callable[[int, str], None] = _unheard,
+    show: Callable[[int, str], None] = _discard,
 ) -> FromWorker | None:
-    """The first message of a wanted kind; None when the process ends or the time is up before."""
+    """The first message of a wanted type; None if the process ends or the time `end` passes before."""
     while True:
         over = process.status() is not None or time.monotonic() >= end
-        heard = process.hear()
-        for line in heard.output:
+        output = process.receive()
+        for line in output.printed:
             show(logging.INFO, line)
-        for message in heard.messages:
-            if isinstance(message, Said):
+        for message in output.messages:
+            if isinstance(message, LogLine):
                 show(message.level, message.text)
             if isinstance(message, wanted):
                 return message
-        if over and not heard.messages and not heard.output:
+        if over and not output.messages and not output.printed:
             return None
         if not over:
-            select.select(process.fds, (), (), max(0.0, min(_SLICE, end - time.monotonic())))
+            select.select(process.fds, (), (), max(0.0, min(_POLL_INTERVAL, end - time.monotonic())))
