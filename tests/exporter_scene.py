@@ -25,7 +25,7 @@ HASH = "0123456789ABCDEF0123456789ABCDEF01234567"
 
 
 def families() -> tuple[Family, ...]:
-    """A few families of each kind, as scheduler and watcher tell them."""
+    """A few families of each kind, as scheduler and watcher publish them."""
     queue = ("job_name",)
 
     def gauge(name: str, value: float, *labels: str) -> Family:
@@ -108,6 +108,7 @@ def service_states(*, clock: float = 50.0) -> ServiceStates:
                 slots=3,
                 started=0,
                 reason="intermission: 18 s until the next batch",
+                summary="intermission: 18 s until the next batch",
             ),
         )
     )

@@ -1,1 +1,1 @@
-"""Shows rTorrent and pyrotorque to Prometheus."""
+"""The exporter: serves the metrics of rTorrent and pyrotorque to Prometheus, and a status page."""

@@ -1,4 +1,4 @@
-"""`python -m pyrotorque_exporter --config-dir DIR`: the exporter as supervisord starts it."""
+"""`python -m pyrotorque_exporter --config-dir DIR`: the exporter, as supervisord starts it."""
 
 import sys
 
@@ -11,7 +11,7 @@ def main() -> int:
 
 
 def _run(start: ServiceStart) -> int:
-    from pyrotorque_exporter.service import run  # only now, when TERM ends us well
+    from pyrotorque_exporter.service import run  # after the SIGTERM handler is installed
 
     return run(start)
 

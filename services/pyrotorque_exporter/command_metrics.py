@@ -1,4 +1,4 @@
-"""Tables of single numbers that rTorrent's own commands give, read in one request each."""
+"""Metrics that each come from one command of rTorrent; a table of them is read in one request."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 
 @dataclass(frozen=True, slots=True)
 class CommandMetric:
-    """A number: the first of `commands` that this rTorrent knows gives it; none known means no metric, never 0."""
+    """A metric with the result of the first of `commands` that this rTorrent has; absent if it has none."""
 
     name: str
     kind: Kind
@@ -23,30 +23,29 @@ class CommandMetric:
         return next((command for command in self.commands if calls.known(command)), None)
 
 
-def read(
-    calls: RTorrentCalls, group: str, prefix: str, table: Sequence[CommandMetric], *, restricted: bool = False
+def read_table(
+    calls: RTorrentCalls, group: str, table: Sequence[CommandMetric], *, restricted: bool = False
 ) -> Iterator[Metric]:
-    """One metric for each reading of `table` that rTorrent knows and answers with a number."""
-    asked = [(reading, command) for reading in table if (command := reading.command(calls)) is not None]
-    answers = calls.multicall(group, [(command, ()) for _, command in asked], restricted=restricted)
-    for (reading, command), answer in zip(asked, answers, strict=True):
-        value = number(answer)
+    """The metrics of `table` for which rTorrent returns a number."""
+    available = [(metric, command) for metric in table if (command := metric.command(calls)) is not None]
+    results = calls.multicall(group, [(command, ()) for _, command in available], restricted=restricted)
+    for (metric, command), result in zip(available, results, strict=True):
+        value = number(result)
         if value is not None:
-            help_text = f"{reading.help} ({command})."
-            yield single(reading.kind, prefix + reading.name, help_text, value)
+            yield single(metric.kind, metric.name, f"{metric.help} ({command}).", value)
 
 
-def number(answer: object) -> float | None:
-    """`answer` as a number, None for a fault or anything else."""
-    if isinstance(answer, bool | int | float):
-        return float(answer)
-    if isinstance(answer, str):
+def number(result: object) -> float | None:
+    """`result` as a number; None for a fault and for anything that is not a number."""
+    if isinstance(result, bool | int | float):
+        return float(result)
+    if isinstance(result, str):
         try:
-            return float(answer)
+            return float(result)
         except ValueError:
             return None
     return None
 
 
-def text(answer: Value | Exception) -> str:
-    return answer if isinstance(answer, str) else ""
+def text(result: Value | Exception) -> str:
+    return result if isinstance(result, str) else ""

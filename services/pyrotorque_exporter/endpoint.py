@@ -1,4 +1,4 @@
-"""One exporter job at work: its port, its groups, and the thread that collects them."""
+"""The endpoint of one exporter job: its listening port, HTTP server and scrape thread."""
 
 import errno
 import ipaddress
@@ -12,7 +12,7 @@ from pyrotorque.errors import PyrotorqueError
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import ExporterSettings, RTorrentSettings
 from pyrotorque_exporter.collectors import Collector
-from pyrotorque_exporter.groups import groups_for
+from pyrotorque_exporter.groups import collectors_for
 from pyrotorque_exporter.http import HttpServer
 from pyrotorque_exporter.page import StatusPage
 from pyrotorque_exporter.routes import Routes
@@ -28,11 +28,11 @@ RETRY_AFTER = 5.0
 
 
 class PortUnavailable(PyrotorqueError):
-    """The address cannot be listened on now."""
+    """The address cannot be bound now."""
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only processes of this machine can reach `address`."""
+    """Whether `address` is reachable from this machine only."""
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
@@ -42,7 +42,7 @@ def is_loopback(address: str) -> bool:
 def listen(address: str, port: int) -> socket.socket:
     """A listening socket.
 
-    Raises PortUnavailable, with what to do, when the port is taken or the address is not ours.
+    Raises PortUnavailable, with what to do, when the port is in use or the address is not one of this machine.
     """
     try:
         family, _, _, _, where = socket.getaddrinfo(
@@ -59,7 +59,7 @@ def listen(address: str, port: int) -> socket.socket:
 
 @dataclass(frozen=True, slots=True)
 class EndpointContext:
-    """What all exporter jobs of the service show: `landed` is called after each scrape."""
+    """What all endpoints of the service share; `on_finished` is called after each scrape."""
 
     states: ServiceStates
     processes: Collector
@@ -70,7 +70,7 @@ class EndpointContext:
 
 
 class Endpoint:
-    """Answers on the port of one job; while the port is taken it tries again every few seconds."""
+    """Serves one exporter job; while its port is in use it retries every few seconds."""
 
     def __init__(self, settings: ExporterSettings, rtorrent: RTorrentSettings, shared: EndpointContext) -> None:
         self.settings = settings
@@ -78,14 +78,14 @@ class Endpoint:
         self._server: HttpServer | None = None
         self._scrapes: ScrapeThread | None = None
         self._next_try = float("-inf")
-        self._said = ""
+        self._logged_error = ""
 
     @property
     def is_open(self) -> bool:
         return self._server is not None
 
     def open(self, now: float) -> None:
-        """Open the port, unless it is open or was tried just now."""
+        """Open the port, unless it is open or the last attempt was just now."""
         if self._server is not None or now < self._next_try:
             return
         self._next_try = now + RETRY_AFTER
@@ -93,19 +93,19 @@ class Endpoint:
         try:
             listener = listen(address, port)
         except PortUnavailable as error:
-            if self._said != str(error):
-                self._said = str(error)
-                log.error("%s; trying again every %.0f s", error, RETRY_AFTER)
+            if self._logged_error != str(error):
+                self._logged_error = str(error)
+                log.error("%s; retrying every %.0f s", error, RETRY_AFTER)
             return
-        self._said = ""
+        self._logged_error = ""
         routes = self._routes()
         self._server = HttpServer(listener, routes)
         self._server.start()
         log.info("metrics on http://%s:%d/metrics", f"[{address}]" if ":" in address else address, port)
         if not is_loopback(address):
             log.warning(
-                "%s:%d can be reached from other machines, and everybody there may read the metrics and make rTorrent "
-                "work: a reverse proxy with TLS and a password in front of 127.0.0.1 is safer",
+                "%s:%d can be reached from other machines: anyone there can read the metrics and put load on rTorrent; "
+                "a reverse proxy with TLS and a password in front of 127.0.0.1 is safer",
                 address,
                 port,
             )
@@ -118,14 +118,14 @@ class Endpoint:
         self._server = self._scrapes = None
 
     def _routes(self) -> Routes:
-        shared, where = self._shared, self._rtorrent
-        calls = RTorrentCalls(_client(where), _client(where, untrusted=True))
+        shared, rtorrent = self._shared, self._rtorrent
+        calls = RTorrentCalls(_client(rtorrent), _client(rtorrent, untrusted=True))
         names = TrackerNames(shared.aliases)
-        groups = groups_for(self.settings, calls, shared.states, shared.processes, shared.trackers, names)
-        scraper = Scraper(groups, calls, self.settings.prefix, clock=time.monotonic)
+        collectors = collectors_for(self.settings, calls, shared.states, shared.processes, shared.trackers, names)
+        scraper = Scraper(collectors, calls, self.settings.prefix, clock=time.monotonic)
         self._scrapes = ScrapeThread(scraper, self._finished)
         self._scrapes.start()
-        return Routes(scraper, self._scrapes, shared.page.of(self.settings))
+        return Routes(scraper, self._scrapes, shared.page.for_job(self.settings))
 
     def _finished(self) -> None:
         server = self._server

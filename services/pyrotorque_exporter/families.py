@@ -1,4 +1,4 @@
-"""Metric families as prometheus_client knows them, built fresh for each scrape and never kept."""
+"""Builds metric families of prometheus_client, for each scrape afresh: a vanished item leaves no sample behind."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeVar
@@ -13,7 +13,7 @@ Kind = Literal["counter", "gauge"]
 
 
 def single(kind: Kind, name: str, help: str, value: float) -> Metric:
-    """A family of one number without labels."""
+    """A family of one sample without labels."""
     return labelled(kind, name, help, (), {(): value})
 
 
@@ -21,7 +21,7 @@ Key = TypeVar("Key", bound=tuple[str, ...])
 
 
 def labelled(kind: Kind, name: str, help: str, labels: Sequence[str], values: Mapping[Key, float]) -> Metric:
-    """A family with one number for each tuple of label values; a counter's name ends in `_total`."""
+    """A family with one sample for each tuple of label values; a counter's name ends in `_total`."""
     family_type = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
     family = family_type(name, help, labels=labels)
     for label_values, value in values.items():
@@ -35,9 +35,9 @@ def by_label(kind: Kind, name: str, help: str, label: str, values: Mapping[str, 
 
 
 def histogram(family: Family) -> Metric:
-    """A service's histogram: its buckets are made cumulative here."""
+    """A histogram family; its buckets, one count each, become cumulative."""
     metric = HistogramMetricFamily(family.name, family.help, labels=family.labels)
-    bounds = [_bound_text(bound) for bound in family.bounds] + ["+Inf"]
+    bounds = [repr(float(bound)) for bound in family.bounds] + ["+Inf"]
     for sample in family.samples:
         running, cumulative = 0.0, list[tuple[str, float]]()
         for bound, count in zip(bounds, sample.buckets, strict=True):
@@ -48,18 +48,18 @@ def histogram(family: Family) -> Metric:
 
 
 def from_services(families: Iterable[Family]) -> list[Metric]:
-    """The services' families as metrics; what two services count under the same name and labels is added up."""
+    """The families of the services as metrics; samples of the same name and labels are added up."""
     merged: dict[str, Family] = {}
     for family in families:
-        known = merged.get(family.name)
-        if known is None:
+        first = merged.get(family.name)
+        if first is None:
             merged[family.name] = family
-        elif _shape(known) == _shape(family):
-            samples = {sample.labels: sample for sample in known.samples}
+        elif _shape(first) == _shape(family):
+            samples = {sample.labels: sample for sample in first.samples}
             for sample in family.samples:
                 other = samples.get(sample.labels)
-                samples[sample.labels] = _added(other, sample) if other else sample
-            merged[family.name] = msgspec.structs.replace(known, samples=tuple(samples.values()))
+                samples[sample.labels] = _sum(other, sample) if other else sample
+            merged[family.name] = msgspec.structs.replace(first, samples=tuple(samples.values()))
     return [_as_metric(family) for family in merged.values()]
 
 
@@ -67,7 +67,7 @@ def _shape(family: Family) -> tuple[str, tuple[str, ...], tuple[float, ...]]:
     return family.kind, family.labels, family.bounds
 
 
-def _added(one: Sample, other: Sample) -> Sample:
+def _sum(one: Sample, other: Sample) -> Sample:
     buckets = tuple(a + b for a, b in zip(one.buckets, other.buckets, strict=True))
     return Sample(labels=one.labels, value=one.value + other.value, buckets=buckets, count=one.count + other.count)
 
@@ -77,7 +77,3 @@ def _as_metric(family: Family) -> Metric:
         return histogram(family)
     values = {sample.labels: sample.value for sample in family.samples}
     return labelled(family.kind, family.name, family.help, family.labels, values)
-
-
-def _bound_text(bound: float) -> str:
-    return repr(float(bound))

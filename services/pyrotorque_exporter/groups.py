@@ -1,4 +1,4 @@
-"""Which groups an exporter job shows, by its settings, and in which order: what is cheap comes first."""
+"""The groups of metrics that an exporter job shows, by its settings; groups that are cheap to collect come first."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -20,20 +20,20 @@ from pyrotorque_exporter.service_states import ServiceStates
 from pyrotorque_exporter.tracker_names import TrackerNames
 from pyrotorque_exporter.tracker_totals import TrackerTotals
 
-# The word `system` means these, as it meant everything but trackers and items to users of the earlier exporter.
+# `system` means all of these, because it did so in earlier exporters.
 DEFAULT: Final = tuple(name for name in METRIC_GROUPS if name not in ("trackers", "items"))
 
 
-def chosen(words: Sequence[str]) -> tuple[str, ...]:
-    """The groups that `job.NAME.jobs` names: `system` is the default set, `-NAME` leaves one out again."""
-    wanted: set[str] = set()
+def selected_groups(words: Sequence[str]) -> tuple[str, ...]:
+    """The groups that `job.NAME.jobs` selects: `system` is the default set, `-NAME` leaves one out."""
+    selected: set[str] = set()
     for word in words:
-        wanted |= set(DEFAULT) if word == "system" else {word}
-    wanted -= {word.removeprefix("-") for word in words if word.startswith("-")}
-    return tuple(name for name in METRIC_GROUPS if name in wanted)
+        selected |= set(DEFAULT) if word == "system" else {word}
+    selected -= {word.removeprefix("-") for word in words if word.startswith("-")}
+    return tuple(name for name in METRIC_GROUPS if name in selected)
 
 
-def groups_for(
+def collectors_for(
     settings: ExporterSettings,
     calls: RTorrentCalls,
     states: ServiceStates,
@@ -41,8 +41,7 @@ def groups_for(
     trackers: TrackerTotals,
     names: TrackerNames,
 ) -> list[Collector]:
-    """The groups of one exporter job, in the order in which they are collected."""
-    prefix = settings.prefix
+    """The collectors of one exporter job, in the order in which they run."""
     exclude = tuple(word.strip() for word in settings.views_exclude.split(",") if word.strip())
     stats = parse_stats(settings.item_stats or DEFAULT_STATS)
     labels = parse_labels(settings.item_labels or DEFAULT_LABELS)
@@ -50,13 +49,13 @@ def groups_for(
         ExporterCollector(),
         processes,
         *(ServiceTotalsCollector(name, states) for name in ("queue", "watch", "jobs")),
-        SystemCollector(prefix),
-        ThrottleCollector(prefix, settings.throttles),
-        ViewsCollector(prefix, exclude),
-        SummaryCollector(prefix),
-        TrackersCollector(prefix, names, trackers),
-        ItemsCollector(prefix, stats, labels, names, limit=settings.items_max),
-        RpcCollector(prefix, lambda: calls.stats),
+        SystemCollector(),
+        ThrottleCollector(settings.throttles),
+        ViewsCollector(exclude),
+        SummaryCollector(),
+        TrackersCollector(names, trackers),
+        ItemsCollector(stats, labels, names, prefix=settings.prefix, limit=settings.items_max),
+        RpcCollector(lambda: calls.stats),
     )
-    wanted = chosen(settings.jobs)
-    return [group for group in available if group.name in wanted]
+    selected = selected_groups(settings.jobs)
+    return [collector for collector in available if collector.name in selected]

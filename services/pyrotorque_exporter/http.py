@@ -1,8 +1,8 @@
-"""A small web server that no client can hold up: one thread, non-blocking sockets, a deadline for each step.
+"""An HTTP server that no client can block: one thread, non-blocking sockets, a deadline for each step.
 
-Not http.server: a thread for each connection lets 300 silent clients hold 300 threads, a bounded pool lets them block
-it. Not waitress: its limit of connections stops accepting when silent clients fill it, and a client that sends one byte
-now and then is never dropped.
+Not http.server: with a thread for each connection 300 silent clients occupy 300 threads, and they exhaust a bounded
+pool. Not waitress: once silent clients reach its limit of connections it stops accepting, and it never drops a client
+that sends one byte now and then.
 """
 
 import logging
@@ -47,7 +47,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What is sent back; the connection is closed after it."""
+    """A response; the connection is closed after it."""
 
     status: int
     body: bytes
@@ -64,7 +64,7 @@ class HttpResponse:
 
 
 class PendingResponse(Protocol):
-    """An answer that is not there yet: `poll` gives it, `late` what is said when `deadline` (monotonic) has come."""
+    """A response that is not ready yet; `timeout_response` replaces it at `deadline` (monotonic)."""
 
     deadline: float
 
@@ -76,7 +76,7 @@ Respond = Callable[[HttpRequest], HttpResponse | PendingResponse]
 
 
 class BadRequest(Exception):
-    """The head cannot be read; `status` says how that is told."""
+    """The head of a request is invalid; `status` is the response's status."""
 
     def __init__(self, status: int) -> None:
         super().__init__(_REASONS[status])
@@ -108,12 +108,12 @@ class _Connection:
         self.received = b""
         self.deadline = now + READ_SECONDS
         self.head_only = False
-        self.waiting: PendingResponse | None = None
+        self.pending: PendingResponse | None = None
         self.unsent: memoryview | None = None
 
 
 class HttpServer:
-    """Answers requests on `listener` with what `respond` gives, in a thread of its own."""
+    """Serves requests on `listener` by `respond`, in a thread of its own."""
 
     def __init__(
         self, listener: socket.socket, respond: Respond, *, clock: Callable[[], float] = time.monotonic
@@ -137,7 +137,7 @@ class HttpServer:
         self._thread.join(2.0)
 
     def wake(self) -> None:
-        """Look at the waiting answers again; may be called from any thread, also after `stop`."""
+        """Poll the pending responses; may be called from any thread, also after `stop`."""
         try:
             os.eventfd_write(self._wake, 1)
         except OSError:
@@ -148,8 +148,8 @@ class HttpServer:
             try:
                 self._step()
             except Exception:
-                # One strange connection must not end the server.
-                log.exception("the web server stumbled and goes on")
+                # An error with one connection must not end the server.
+                log.exception("unexpected error in the HTTP server loop; continuing")
         for connection in list(self._connections.values()):
             self._drop(connection)
         self._selector.close()
@@ -177,31 +177,31 @@ class HttpServer:
             except BlockingIOError:
                 return
             except OSError as error:
-                # Out of file descriptors, or the client is gone already.
-                log.warning("a connection could not be accepted: %s", error)
-                self._make_room()
+                # Out of file descriptors, or the client has disconnected.
+                log.warning("cannot accept an HTTP connection: %s", error)
+                self._drop_oldest()
                 return
             if len(self._connections) >= CONNECTIONS_MAX:
-                self._make_room()
+                self._drop_oldest()
             sock.setblocking(False)
             self._connections[sock.fileno()] = connection = _Connection(sock, self._clock())
             self._selector.register(sock, selectors.EVENT_READ)
             self._serve(connection)
 
-    def _make_room(self) -> None:
-        """Drop one: the oldest that has not sent its request, else the oldest that does not read its answer."""
+    def _drop_oldest(self) -> None:
+        """Drop the oldest connection without a complete request, else the oldest that does not read its response."""
 
-        def place(one: _Connection) -> tuple[bool, bool, float]:
-            return one.waiting is not None, one.unsent is not None, one.deadline
+        def rank(one: _Connection) -> tuple[bool, bool, float]:
+            return one.pending is not None, one.unsent is not None, one.deadline
 
-        if oldest := min(self._connections.values(), key=place, default=None):
+        if oldest := min(self._connections.values(), key=rank, default=None):
             self._drop(oldest)
 
     def _serve(self, connection: _Connection) -> None:
         try:
             if connection.unsent is not None:
                 self._write(connection)
-            elif connection.waiting is None:
+            elif connection.pending is None:
                 self._read(connection)
             elif not connection.sock.recv(HEAD_MAX):
                 self._drop(connection)
@@ -218,11 +218,11 @@ class HttpServer:
         connection.received += chunk
         head, end, _ = connection.received.partition(b"\r\n\r\n")
         if end:
-            self._answer(connection, head)
+            self._respond_to(connection, head)
         elif len(connection.received) > HEAD_MAX:
             self._send(connection, _error_response(431))
 
-    def _answer(self, connection: _Connection, head: bytes) -> None:
+    def _respond_to(self, connection: _Connection, head: bytes) -> None:
         connection.received = b""
         try:
             request = parse_head(head)
@@ -231,19 +231,19 @@ class HttpServer:
             return
         connection.head_only = request.method == "HEAD"
         try:
-            answer = self._respond(request)
+            response = self._respond(request)
         except Exception:
-            log.exception("no answer to a request for %s", printable(request.path[:200]))
-            answer = _error_response(500)
-        if isinstance(answer, HttpResponse):
-            self._send(connection, answer)
-        elif (ready := answer.poll()) is not None:
+            log.exception("unexpected error: no response to a request for %s", printable(request.path[:200]))
+            response = _error_response(500)
+        if isinstance(response, HttpResponse):
+            self._send(connection, response)
+        elif (ready := response.poll()) is not None:
             self._send(connection, ready)
         else:
-            connection.waiting, connection.deadline = answer, answer.deadline
+            connection.pending, connection.deadline = response, response.deadline
 
     def _send(self, connection: _Connection, response: HttpResponse) -> None:
-        connection.waiting = None
+        connection.pending = None
         connection.deadline = self._clock() + WRITE_SECONDS
         connection.unsent = memoryview(response.encode(head_only=connection.head_only))
         self._selector.modify(connection.sock, selectors.EVENT_WRITE)
@@ -259,10 +259,10 @@ class HttpServer:
     def _check_deadlines(self) -> None:
         now = self._clock()
         for connection in list(self._connections.values()):
-            if connection.waiting is not None:
-                ready = connection.waiting.poll()
+            if connection.pending is not None:
+                ready = connection.pending.poll()
                 if ready is None and now >= connection.deadline:
-                    ready = connection.waiting.timeout_response()
+                    ready = connection.pending.timeout_response()
                 if ready is not None:
                     self._send(connection, ready)
             elif now >= connection.deadline:

@@ -1,4 +1,4 @@
-"""The status page: one small HTML document, from what is known already and a few numbers of rTorrent."""
+"""The status page: one HTML document from the last scrape, recent events and the scheduler's explanations."""
 
 import socket
 import threading
@@ -41,11 +41,11 @@ REFRESH_SOON: Final = 1
 FAILED_METAFILES: Final = "pyrotorque_watch_failed_metafiles"
 ANSWER_FRESH: Final = 15.0
 ANSWER_WITHIN: Final = 3.0
-ASK_EVERY: Final = 8.0
+REQUEST_EVERY: Final = 8.0
 
 
 class QueueExplanations:
-    """Gives what is known at once and asks in the background, so that the page never waits for the scheduler."""
+    """The scheduler's explanation of each queue, requested in the background: the page never waits for it."""
 
     def __init__(
         self,
@@ -55,43 +55,43 @@ class QueueExplanations:
     ) -> None:
         self._explain, self._clock = explain, clock
         self._lock = threading.Lock()
-        self._asked_at = self._answered_at = float("-inf")
-        self._asking = False
+        self._requested_at = self._answered_at = float("-inf")
+        self._requesting = False
         self._queues: dict[str, dict[str, Any]] = {}
 
     @classmethod
-    def at_scheduler(cls, layout: Layout) -> "QueueExplanations":
+    def from_scheduler(cls, layout: Layout) -> "QueueExplanations":
         return cls(lambda: ask(layout, "scheduler", ExplainQueue(), ANSWER_WITHIN))
 
     def refresh(self) -> None:
-        """Ask in the background, unless that was done just now."""
+        """Request the explanations in the background, unless that was done just now."""
         with self._lock:
             now = self._clock()
-            if not self._asking and now - self._asked_at >= ASK_EVERY:
-                self._asked_at, self._asking = now, True
-                threading.Thread(target=self._ask, name="peek", daemon=True).start()
+            if not self._requesting and now - self._requested_at >= REQUEST_EVERY:
+                self._requested_at, self._requesting = now, True
+                threading.Thread(target=self._request, name="explain-queue", daemon=True).start()
 
     def queues(self) -> dict[str, dict[str, Any]] | None:
-        """What each queue last explained, by its job; nothing where that is too long ago, None while it is asked."""
+        """The explanation of each queue by its job; empty if the last is too old, None while one is requested."""
         with self._lock:
             if self._clock() - self._answered_at < ANSWER_FRESH:
                 return dict(self._queues)
-            return None if self._asking else {}
+            return None if self._requesting else {}
 
-    def _ask(self) -> None:
+    def _request(self) -> None:
         try:
             answer = self._explain()
         except ServiceUnreachable:
             answer = Answer(ok=False, text="")
         with self._lock:
-            self._asking = False
+            self._requesting = False
             if answer.ok and isinstance(answer.data, list):
                 self._queues = {str(one["job"]): one for one in answer.data if isinstance(one, dict) and "job" in one}
                 self._answered_at = self._clock()
 
 
-class Queues(Protocol):
-    """Tells what the queues would start next, once it was states to `look`; None while nobody can say yet."""
+class ExplanationSource(Protocol):
+    """Explains the queues after a `refresh`; None while the explanation is requested."""
 
     def refresh(self) -> None: ...
     def queues(self) -> Mapping[str, Mapping[str, Any]] | None: ...
@@ -99,76 +99,51 @@ class Queues(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class StatusPage:
-    """Renders the page; names of torrents, paths and reasons appear only when `names` is set."""
+    """Renders the page; names of torrents, paths and error texts appear only if `names` is set."""
 
     states: ServiceStates
     recent: Callable[[], Sequence[Durable]]
-    queues: Queues
-    prefix: str = "rtorrent_"
+    queues: ExplanationSource
     names: bool = False
     wall: Callable[[], float] = time.time
 
-    def of(self, settings: ExporterSettings) -> "StatusPage":
-        """The page as one exporter job shows it."""
-        return replace(self, prefix=settings.prefix, names=settings.page_names)
+    def for_job(self, settings: ExporterSettings) -> "StatusPage":
+        """The page with the settings of one exporter job."""
+        return replace(self, names=settings.page_names)
 
     @property
     def groups(self) -> frozenset[str]:
-        """The groups that the page shows something of."""
+        """The groups of metrics that the page shows."""
         return GROUPS
 
     def refresh(self) -> None:
-        """Somebody asks for the page: `html` will be called in a moment."""
+        """Prepare for a call of `html` that follows shortly."""
         self.queues.refresh()
 
-    def html(self, seen: Exposition) -> bytes:
-        """The document, from what a scrape gave."""
+    def html(self, exposition: Exposition) -> bytes:
+        """The document, with the metrics of `exposition`."""
         now = self.wall()
         recent = list(reversed(self.recent()))
         explained = self.queues.queues()
-        processes = process_rows(self.states, seen, now)
-        failed = self._failed(recent, seen, now)
-        gauge = seen.value(FAILED_METAFILES)
+        processes = process_rows(self.states, exposition, now)
+        failed = self._failed(recent, exposition, now)
+        gauge = exposition.value(FAILED_METAFILES)
         text = _template().render(
             host=socket.gethostname(),
             now=shown.clock(now),
             refresh=REFRESH if explained is not None else REFRESH_SOON,
             names=self.names,
-            alarms=alarms(processes, seen, prefix=self.prefix, failed=int(gauge or len(failed))),
-            rtorrent=self._rtorrent(seen, now),
+            alarms=alarms(processes, exposition, failed=int(gauge or len(failed))),
+            rtorrent=_rtorrent(exposition, now),
             processes=processes,
-            queues=queue_rows(self.states.last_checks(), explained or {}, seen, now, names=self.names),
-            watch=watch_facts(seen, now),
+            queues=queue_rows(self.states.last_checks(), explained or {}, exposition, now, names=self.names),
+            watch=watch_facts(exposition, now),
             loads=self._loads([event for event in recent if isinstance(event, TorrentLoaded)], now),
             starts=self._starts([event for event in recent if isinstance(event, TorrentStarted)], now),
             failed=failed[:ROWS_MAX],
-            troubles=self._troubles(recent, now),
+            troubles=self._problems(recent, now),
         )
         return text.encode("utf-8", "replace")
-
-    def _rtorrent(self, seen: Exposition, now: float) -> Row:
-        prefix = self.prefix
-        up = seen.value(f"{prefix}up")
-        versions = next((one for one in seen.metrics if one.name == f"{prefix}info"), None)
-        started = seen.value(f"{prefix}start_time_seconds")
-        rates = {
-            word: shown.rate(seen.value(f"{prefix}{word}_rate_bytes_per_second") or 0.0)
-            for word in ("download", "upload")
-        }
-        states = seen.labelled(f"{prefix}items")
-        return {
-            "asked": up is not None,
-            "up": up == 1.0,
-            "version": versions.samples[0].labels.get("client_version", "") if versions else "",
-            "uptime": shown.duration(now - started) if started else "",
-            **rates,
-            "states": [(state, f"{count:.0f}") for state, count in states.items()],
-            "total": f"{sum(states.values()):.0f}",
-            "left": shown.size(seen.value(f"{prefix}items_left_bytes") or 0.0),
-            "peers": f"{seen.value(f'{prefix}connected_peers') or 0:.0f}",
-            "stalled": f"{seen.value(f'{prefix}items_stalled') or 0:.0f}",
-            "messages": f"{seen.value(f'{prefix}items_with_message') or 0:.0f}",
-        }
 
     def _item(self, event: TorrentLoaded | TorrentStarted | StartFailed) -> str:
         return printable(event.name) if self.names else f"{event.info_hash[:8]}…"
@@ -196,8 +171,8 @@ class StatusPage:
             for event in events[:ROWS_MAX]
         ]
 
-    def _failed(self, newest_first: Sequence[Durable], seen: Exposition, now: float) -> list[Row]:
-        """Metafiles that failed and were neither loaded since nor, as far as the watcher can say, taken away."""
+    def _failed(self, newest_first: Sequence[Durable], exposition: Exposition, now: float) -> list[Row]:
+        """Metafiles that failed, were not loaded later and, by the watcher's count, still exist."""
         settled: set[str] = set()
         rows: list[Row] = []
         for event in newest_first:
@@ -213,22 +188,22 @@ class StatusPage:
                             "reason": printable(event.reason) if self.names else "",
                         }
                     )
-        still = seen.value(FAILED_METAFILES)
+        still = exposition.value(FAILED_METAFILES)
         return rows if still is None else rows[: int(still)]
 
-    def _troubles(self, newest_first: Sequence[Durable], now: float) -> list[Row]:
-        """What went wrong lately; what went wrong in the same way again and again is one row."""
+    def _problems(self, newest_first: Sequence[Durable], now: float) -> list[Row]:
+        """Recent problems; repetitions of the same problem share a row."""
         last: dict[str, Fact] = {}
         times = Counter[str]()
         for event in newest_first:
-            if what := self._trouble(event):
+            if what := self._problem(event):
                 last.setdefault(what, event)
                 times[what] += 1
         return [
             {**_when(event, now), "what": what, "times": times[what]} for what, event in list(last.items())[:ROWS_MAX]
         ]
 
-    def _trouble(self, event: Durable) -> str:
+    def _problem(self, event: Durable) -> str:
         match event:
             case StartFailed():
                 return f"start of {self._item(event)} failed: {event.kind}"
@@ -240,13 +215,34 @@ class StatusPage:
                 return ""
 
 
+def _rtorrent(exposition: Exposition, now: float) -> Row:
+    up = exposition.value("rtorrent_up")
+    versions = next((one for one in exposition.metrics if one.name == "rtorrent_info"), None)
+    started = exposition.value("rtorrent_start_time_seconds")
+    states = exposition.labelled("rtorrent_items")
+    return {
+        "asked": up is not None,
+        "up": up == 1.0,
+        "version": versions.samples[0].labels.get("client_version", "") if versions else "",
+        "uptime": shown.duration(now - started) if started else "",
+        "download": shown.rate(exposition.value("rtorrent_download_rate_bytes_per_second") or 0.0),
+        "upload": shown.rate(exposition.value("rtorrent_upload_rate_bytes_per_second") or 0.0),
+        "states": [(state, f"{count:.0f}") for state, count in states.items()],
+        "total": f"{sum(states.values()):.0f}",
+        "left": shown.size(exposition.value("rtorrent_items_left_bytes") or 0.0),
+        "peers": f"{exposition.value('rtorrent_connected_peers') or 0:.0f}",
+        "stalled": f"{exposition.value('rtorrent_items_stalled') or 0:.0f}",
+        "messages": f"{exposition.value('rtorrent_items_with_message') or 0:.0f}",
+    }
+
+
 def _when(event: Fact, now: float) -> Row:
     return {"at": shown.clock(event.at), "ago": shown.ago(event.at, now)}
 
 
 @cache
 def _template() -> "Template":
-    # Here, because a service whose page nobody refreshes at need not carry a template engine.
+    # Imported here: until the page is requested, the service needs no template engine in memory.
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

@@ -1,6 +1,5 @@
-"""What the status page says of processes, queues and watched trees, as plain values for its template."""
+"""The rows of the status page for processes, queues and watched trees, as plain values for its template."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -8,7 +7,7 @@ from pyrotorque.events import QueueChecked
 from pyrotorque.text import printable
 from pyrotorque_exporter import shown
 from pyrotorque_exporter.exposition import Exposition
-from pyrotorque_exporter.service_states import OURSELVES, ServiceState, ServiceStates
+from pyrotorque_exporter.service_states import EXPORTER, ServiceState, ServiceStates
 
 Row: TypeAlias = dict[str, Any]
 
@@ -17,20 +16,20 @@ NEXT_MAX: Final = 5
 _ORDER: Final = ("supervisord", "scheduler", "watcher", "exporter", "guardian")
 
 
-def process_rows(states: ServiceStates, seen: Exposition, now: float) -> list[Row]:
+def process_rows(states: ServiceStates, exposition: Exposition, now: float) -> list[Row]:
     """One row for each process, in the order of the process table."""
     services = states.snapshot()
-    memory = seen.labelled("pyrotorque_process_resident_memory_bytes")
-    started = seen.labelled("pyrotorque_process_start_time_seconds")
-    restarts = seen.labelled("pyrotorque_process_restarts_total")
-    names = sorted({*services, *memory}, key=_place)
+    memory = exposition.labelled("pyrotorque_process_resident_memory_bytes")
+    started = exposition.labelled("pyrotorque_process_start_time_seconds")
+    restarts = exposition.labelled("pyrotorque_process_restarts_total")
+    names = sorted({*services, *memory}, key=_rank)
     up = {name: states.is_up(name) if name in services else name in memory for name in names}
     return [
         {
             "name": name,
             "up": up[name],
             "state": _state(services.get(name), up=up[name]),
-            "step": "answering" if name == OURSELVES else printable(_step(services.get(name))),
+            "step": "serving" if name == EXPORTER else printable(_step(services.get(name))),
             "since": shown.duration(now - started[name]) if name in started else "",
             "memory": shown.size(memory[name]) if name in memory else "",
             "restarts": f"{restarts.get(name, 0):.0f}",
@@ -42,31 +41,37 @@ def process_rows(states: ServiceStates, seen: Exposition, now: float) -> list[Ro
 def queue_rows(
     checks: Mapping[str, QueueChecked],
     explained: Mapping[str, Mapping[str, Any]],
-    seen: Exposition,
+    exposition: Exposition,
     now: float,
     *,
     names: bool,
 ) -> list[Row]:
-    """One row for each queue: what runs, what is next, why it waits, and when it refreshes again."""
-    slots = seen.labelled("pyrotorque_queue_slots")
-    next_run = seen.labelled("pyrotorque_job_next_run_timestamp_seconds")
-    last_start = seen.labelled("pyrotorque_queue_last_start_timestamp_seconds")
-    break_end = seen.labelled("pyrotorque_queue_intermission_end_timestamp_seconds")
+    """One row for each queue: what runs, what is next, why no more is started, and when the next check is."""
+    slots = exposition.labelled("pyrotorque_queue_slots")
+    downloading = exposition.labelled("pyrotorque_queue_downloading_items")
+    startable = exposition.labelled("pyrotorque_queue_startable_items")
+    next_run = exposition.labelled("pyrotorque_job_next_run_timestamp_seconds")
+    last_start = exposition.labelled("pyrotorque_queue_last_start_timestamp_seconds")
+    break_end = exposition.labelled("pyrotorque_queue_intermission_end_timestamp_seconds")
     rows: list[Row] = []
     for name in sorted({*slots, *checks}):
-        check, asked = checks.get(name), explained.get(name)
-        why, looked = _why(asked, check, now, names=names)
-        starts = asked.get("next_start") if asked else None
+        check, explanation = checks.get(name), explained.get(name, {})
+        why, looked = _hold(explanation, check, now, names=names)
+        starts = explanation.get("next_start")
         rows.append(
             {
                 "job": name,
-                "downloading": _count(_number(asked, check, seen, name, "downloading")),
+                "downloading": _count(
+                    _number(explanation.get("downloading"), check and check.downloading, downloading.get(name))
+                ),
                 "slots": _count(slots.get(name, check.slots if check else None)),
-                "startable": _count(_number(asked, check, seen, name, "startable")),
+                "startable": _count(
+                    _number(explanation.get("startable"), check and check.startable, startable.get(name))
+                ),
                 "why": why,
                 "looked": looked,
-                "running": _items(asked, "running", names=names),
-                "order": _items(asked, "order", names=names),
+                "running": _items(explanation, "running", names=names),
+                "order": _items(explanation, "order", names=names),
                 "starts": _until(starts, now) if isinstance(starts, float | int) else "",
                 "next": _until(next_run.get(name), now) or ("now" if name in next_run else ""),
                 "intermission": _until(break_end.get(name), now),
@@ -76,11 +81,11 @@ def queue_rows(
     return rows
 
 
-def alarms(processes: Sequence[Row], seen: Exposition, *, prefix: str, failed: int) -> list[str]:
-    """What the owner should look at, the worst first; nothing where all is well."""
-    missing = seen.value("pyrotorque_watch_roots_missing") or 0
-    broken = seen.value(f"{prefix}items_hash_failed") or 0
-    found = [("rTorrent does not answer", seen.value(f"{prefix}up") == 0.0)]
+def alarms(processes: Sequence[Row], exposition: Exposition, *, failed: int) -> list[str]:
+    """What needs the owner's attention, the worst first."""
+    missing = exposition.value("pyrotorque_watch_roots_missing") or 0
+    broken = exposition.value("rtorrent_items_hash_failed") or 0
+    found = [("rTorrent does not answer", exposition.value("rtorrent_up") == 0.0)]
     found += [(f"{row['name']} is {row['state']}", not row["up"]) for row in processes]
     found += [
         (_counted(missing, "watched folder is missing", "watched folders are missing"), missing > 0),
@@ -88,41 +93,44 @@ def alarms(processes: Sequence[Row], seen: Exposition, *, prefix: str, failed: i
         (_counted(failed, "metafile was not loaded", "metafiles were not loaded"), failed > 0),
         (
             "the services run on different configurations (pyrotorque check)",
-            (seen.value("pyrotorque_configurations") or 0) > 1,
+            (exposition.value("pyrotorque_configurations") or 0) > 1,
         ),
     ]
     return [text for text, holds in found if holds]
 
 
-def watch_facts(seen: Exposition, now: float) -> Sequence[tuple[str, str]]:
-    """What the watcher has to say, as pairs of a name and a value; none when it is silent."""
+def watch_facts(exposition: Exposition, now: float) -> Sequence[tuple[str, str]]:
+    """Numbers of the watcher as pairs of a label and a value; empty while the watcher is down."""
     facts = [
         ("watched folders", "pyrotorque_watch_directories"),
         ("pending metafiles", "pyrotorque_watch_pending_metafiles"),
     ]
-    found = [(label, _count(value)) for label, name in facts if (value := seen.value(name)) is not None]
-    loads = seen.labelled("pyrotorque_watch_loads_total")
+    found = [(label, _count(value)) for label, name in facts if (value := exposition.value(name)) is not None]
+    loads = exposition.labelled("pyrotorque_watch_loads_total")
     if found and loads:
         found.append(("loaded so far", _count(sum(loads.values()))))
-    last = seen.value("pyrotorque_watch_last_event_timestamp_seconds")
+    last = exposition.value("pyrotorque_watch_last_event_timestamp_seconds")
     return [*found, ("last event", shown.ago(last, now))] if found and last else found
 
 
-def _why(asked: Mapping[str, Any] | None, check: QueueChecked | None, now: float, *, names: bool) -> tuple[str, str]:
-    """Why no more is started, and, where that is not what the scheduler said just now, when it was so."""
-    if asked is not None:
-        hold = asked.get("hold")
-        text, looked = str(hold.get("text", "")) if isinstance(hold, dict) else "", ""
-    else:
-        text, looked = (check.reason, shown.ago(check.at, now)) if check else ("", "")
-    # In parentheses stands what rTorrent said of an item that failed to start.
-    return printable(text if names else re.sub(r" \(.*\)", "", text)), looked
+def _hold(explanation: Mapping[str, Any], check: QueueChecked | None, now: float, *, names: bool) -> tuple[str, str]:
+    """Why no more is started, and, if that comes from the queue's last check, how long ago that was.
+
+    Without `names` this is the summary, which quotes no message of rTorrent; a scheduler of 1.0.0 sends none.
+    """
+    if explanation:
+        hold = explanation.get("hold")
+        text = hold.get("text" if names else "summary", "") if isinstance(hold, dict) else ""
+        return printable(str(text)), ""
+    if check is None:
+        return "", ""
+    return printable(check.reason if names else check.summary), shown.ago(check.at, now)
 
 
-def _items(asked: Mapping[str, Any] | None, key: str, *, names: bool) -> list[str]:
-    """The first items of a list in what the scheduler explained."""
-    states = asked.get(key) if asked else None
-    items = [item for item in states if isinstance(item, dict)] if isinstance(states, list) else []
+def _items(explanation: Mapping[str, Any], key: str, *, names: bool) -> list[str]:
+    """The first items of a list in the scheduler's explanation."""
+    listed = explanation.get(key)
+    items = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
     chips = [
         printable(str(item.get("name", ""))) if names else f"{str(item.get('hash', ''))[:8]}…"
         for item in items[:NEXT_MAX]
@@ -130,20 +138,15 @@ def _items(asked: Mapping[str, Any] | None, key: str, *, names: bool) -> list[st
     return [*chips, f"and {len(items) - NEXT_MAX} more"] if len(items) > NEXT_MAX else chips
 
 
-def _number(
-    asked: Mapping[str, Any] | None, check: QueueChecked | None, seen: Exposition, job: str, what: str
-) -> float | None:
-    """What the scheduler said just now or at its last check, or, where that needed not ask, before."""
-    for value in (asked.get(what) if asked else None, getattr(check, what) if check else None):
-        if isinstance(value, float | int):
-            return value
-    return seen.labelled(f"pyrotorque_queue_{what}_items").get(job)
+def _number(explained: object, checked: object, metric: float | None) -> float | None:
+    """The first number of: the scheduler's explanation, the queue's last check, the queue's metric."""
+    return next((value for value in (explained, checked) if isinstance(value, float | int)), metric)
 
 
 def _state(service: ServiceState | None, *, up: bool) -> str:
-    """What supervisord says, unless the process is silent while supervisord believes that it runs."""
+    """supervisord's state of the process, unless it is RUNNING without heartbeats."""
     state = service.state.lower() if service else ""
-    return state or "up" if up else state.replace("running", "") or "silent"
+    return state or "up" if up else state.replace("running", "") or "not responding"
 
 
 def _counted(count: float, one: str, many: str) -> str:
@@ -161,9 +164,9 @@ def _until(at: float | None, now: float) -> str:
 
 
 def _step(service: ServiceState | None) -> str:
-    beat = service.heartbeat if service else None
-    return beat.step if beat else ""
+    heartbeat = service.heartbeat if service else None
+    return heartbeat.step if heartbeat else ""
 
 
-def _place(name: str) -> tuple[int, str]:
+def _rank(name: str) -> tuple[int, str]:
     return (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)

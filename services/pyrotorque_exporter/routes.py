@@ -1,34 +1,39 @@
-"""What is answered to which request: /metrics, the status page on /, /-/healthy, and nothing else."""
+"""The paths of an endpoint: /metrics, the status page on /, and /-/healthy."""
 
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from pyrotorque_exporter.exposition import CONTENT_TYPE, Exposition, render
+from pyrotorque_exporter.exposition import CONTENT_TYPE, Exposition
 from pyrotorque_exporter.http import HttpRequest, HttpResponse, PendingResponse
 from pyrotorque_exporter.scrape import FRESH, Scraper, ScrapeThread, SharedScrape
 
 TIMEOUT_HEADER: Final = "x-prometheus-scrape-timeout-seconds"
 TIMEOUT: Final = 10.0
 TIMEOUT_MAX: Final = 60.0
-# Left over for rendering, compressing and sending.
 MARGIN: Final = 0.5
+"""Seconds reserved for rendering, compressing and sending."""
 GZIP_FROM: Final = 1024
 PAGE_TIMEOUT: Final = 2.0
 
+_PAGE_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+
 
 class Page(Protocol):
-    """The status page; `groups` are what it shows of rTorrent."""
+    """The status page; `groups` are the groups of metrics that it shows."""
 
     @property
     def groups(self) -> frozenset[str]: ...
 
     def refresh(self) -> None: ...
-    def html(self, seen: Exposition) -> bytes: ...
+    def html(self, exposition: Exposition) -> bytes: ...
 
 
 class Routes:
-    """Answers requests; scrapes and the page wait for a scrape, at most until their time is up."""
+    """Responds to requests; /metrics and the page wait for a scrape, at most until their deadline."""
 
     def __init__(
         self,
@@ -42,97 +47,92 @@ class Routes:
         self._late: tuple[frozenset[str], float, Exposition] | None = None
 
     def __call__(self, request: HttpRequest) -> HttpResponse | PendingResponse:
-        answers = {"/metrics": self._metrics, "/": self._status, "/-/healthy": _healthy}
-        answer = answers.get(request.path)
-        if answer is None:
-            return HttpResponse(404, b"Not Found: look at / or /metrics\n")
+        routes = {"/metrics": self._metrics, "/": self._status_page, "/-/healthy": _healthy}
+        route = routes.get(request.path)
+        if route is None:
+            return HttpResponse(404, b"Not Found: use / or /metrics\n")
         if request.method not in ("GET", "HEAD"):
             return HttpResponse(405, b"Method Not Allowed\n", headers={"Allow": "GET, HEAD"})
-        return answer(request)
+        return route(request)
 
     def _metrics(self, request: HttpRequest) -> HttpResponse | PendingResponse:
-        wanted = frozenset(request.query.get("collect[]", ()))
-        if unknown := wanted - set(self._scraper.names):
+        groups = frozenset(request.query.get("collect[]", ()))
+        if unknown := groups - set(self._scraper.names):
             names = ", ".join(self._scraper.names)
-            return HttpResponse(400, f"no such group: {sorted(unknown)[0][:40]!a}; there are {names}\n".encode())
+            return HttpResponse(400, f"no such group: {sorted(unknown)[0][:40]!a}; available: {names}\n".encode())
         deadline = self._clock() + scrape_timeout(request)
-        scrape = self._scrapes.request(wanted, deadline)
+        scrape = self._scrapes.request(groups, deadline)
         if scrape is None:
-            return HttpResponse(503, b"too many different scrapes are waiting\n")
+            return HttpResponse(503, b"too many different scrapes are pending\n")
         gzip = "gzip" in request.headers.get("accept-encoding", "")
-
-        return _Pending(
+        return _ScrapeResponse(
             scrape,
             deadline + MARGIN / 2,
-            lambda result: _exposed(result, gzip),
-            lambda: _exposed(self._without_rtorrent(wanted), gzip),
+            lambda exposition: _metrics_response(exposition, gzip),
+            lambda: _metrics_response(self._without_rtorrent(groups), gzip),
         )
 
-    def _without_rtorrent(self, wanted: frozenset[str]) -> Exposition:
-        # Many scrapes may run out of time at once: they share one answer.
+    def _without_rtorrent(self, groups: frozenset[str]) -> Exposition:
+        # Many requests may reach their deadline at once; they share one result.
         now = self._clock()
-        if self._late is None or self._late[0] != wanted or now - self._late[1] >= FRESH:
-            self._late = wanted, now, render(self._scraper.without_rtorrent(wanted))
+        if self._late is None or self._late[0] != groups or now - self._late[1] >= FRESH:
+            self._late = groups, now, self._scraper.without_rtorrent(groups)
         return self._late[2]
 
-    def _status(self, request: HttpRequest) -> HttpResponse | PendingResponse:
-        def shown(result: Exposition) -> HttpResponse:
-            return HttpResponse(200, self._page.html(result), "text/html; charset=utf-8", _PAGE_HEADERS)
+    def _status_page(self, request: HttpRequest) -> HttpResponse | PendingResponse:
+        def page(exposition: Exposition) -> HttpResponse:
+            return HttpResponse(200, self._page.html(exposition), "text/html; charset=utf-8", _PAGE_HEADERS)
 
         self._page.refresh()
         deadline = self._clock() + PAGE_TIMEOUT
-        wanted = self._page.groups & set(self._scraper.names)
-        if not wanted:
-            return shown(Exposition(b""))
-        scrape = self._scrapes.request(wanted, deadline)
+        groups = self._page.groups & set(self._scraper.names)
+        if not groups:
+            return page(Exposition(b""))
+        scrape = self._scrapes.request(groups, deadline)
         if scrape is None:
-            return shown(self._without_rtorrent(wanted))
-        return _Pending(scrape, deadline, shown, lambda: shown(self._without_rtorrent(wanted)))
+            return page(self._without_rtorrent(groups))
+        return _ScrapeResponse(scrape, deadline, page, lambda: page(self._without_rtorrent(groups)))
 
 
 def scrape_timeout(request: HttpRequest) -> float:
-    """How long collecting may take: what Prometheus says in its header, less a margin."""
+    """How long collecting may take: the timeout in Prometheus' header, less a margin."""
     try:
-        told = float(request.headers.get(TIMEOUT_HEADER, TIMEOUT))
+        timeout = float(request.headers.get(TIMEOUT_HEADER, TIMEOUT))
     except ValueError:
-        told = TIMEOUT
-    # A timeout that is not a number above 0 (also nan) is nobody's real one.
-    told = min(told, TIMEOUT_MAX) if told > 0 else TIMEOUT
-    return max(told - MARGIN, told / 2)
+        timeout = TIMEOUT
+    # Anything that is not above 0 (also nan) is not a timeout.
+    timeout = min(timeout, TIMEOUT_MAX) if timeout > 0 else TIMEOUT
+    return max(timeout - MARGIN, timeout / 2)
 
 
-_PAGE_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
-    "Referrer-Policy": "no-referrer",
-}
+class _ScrapeResponse:
+    """The response to a request that waits for a scrape."""
 
-
-class _Pending:
     def __init__(
         self,
         scrape: SharedScrape,
         deadline: float,
-        shown: Callable[[Exposition], HttpResponse],
-        late: Callable[[], HttpResponse],
+        respond: Callable[[Exposition], HttpResponse],
+        respond_late: Callable[[], HttpResponse],
     ) -> None:
         self.deadline = deadline
-        self._flight, self._shown, self._late = scrape, shown, late
+        self._scrape, self._respond, self._respond_late = scrape, respond, respond_late
 
     def poll(self) -> HttpResponse | None:
-        result = self._flight.result
-        return None if result is None else self._shown(result)
+        result = self._scrape.result
+        return None if result is None else self._respond(result)
 
     def timeout_response(self) -> HttpResponse:
-        return self._late()
+        return self._respond_late()
 
 
 def _healthy(_: HttpRequest) -> HttpResponse:
     return HttpResponse(200, b"healthy\n")
 
 
-def _exposed(exposition: Exposition, gzip: bool) -> HttpResponse:
+def _metrics_response(exposition: Exposition, gzip: bool) -> HttpResponse:
     if not exposition.plain:
-        return HttpResponse(500, b"the scrape could not be rendered: see the exporter's log\n")
+        return HttpResponse(500, b"the scrape could not be rendered; see log/exporter.log\n")
     if gzip and len(exposition.plain) >= GZIP_FROM:
         headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
         return HttpResponse(200, exposition.compressed, CONTENT_TYPE, headers)

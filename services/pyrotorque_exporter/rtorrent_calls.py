@@ -1,4 +1,4 @@
-"""The exporter's questions to rTorrent, each within the scrape's deadline."""
+"""The exporter's calls to rTorrent, each bounded by the deadline of the scrape."""
 
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -9,6 +9,7 @@ from pyrotorque.errors import RTorrentError, RTorrentFault, RTorrentPermission, 
 from pyrotorque.rtorrent import CallStats, Identity, Value
 
 CALL_NAMES: Final = ("ping", "system", "throttle", "views", "summary", "trackers", "items")
+"""The values of the label `call` of the rpc metrics."""
 
 CommandCall = tuple[str, Sequence[str]]
 Results = Sequence[Value | RTorrentFault]
@@ -16,7 +17,7 @@ Rows = Sequence[tuple[str, ...]]
 
 
 class RTorrentSource(Protocol):
-    """What the exporter needs of an rTorrent; `read_timeout` bounds each call."""
+    """The part of an rTorrent client that the exporter uses; `read_timeout` bounds each call."""
 
     read_timeout: float
     stats: CallStats
@@ -40,7 +41,7 @@ class DeadlinePassed(RTorrentUnavailable):
 
 
 class RTorrentCalls:
-    """Asks one rTorrent over two connections: `restricted` for what it allows to strangers, `full` for the rest."""
+    """Calls rTorrent over two connections: `restricted` for what it allows untrusted clients, `full` for the rest."""
 
     def __init__(
         self, full: RTorrentSource, restricted: RTorrentSource, *, clock: Callable[[], float] = time.monotonic
@@ -51,40 +52,41 @@ class RTorrentCalls:
 
     @property
     def stats(self) -> tuple[CallStats, CallStats]:
-        """What the two connections counted."""
+        """The call statistics of both connections."""
         return self._full.stats, self._restricted.stats
 
     def begin(self, deadline: float) -> None:
-        """A new scrape begins, which has to be over at `deadline` (monotonic)."""
+        """Start a scrape that must be finished at `deadline` (monotonic)."""
         self._deadline, self.unavailable = deadline, None
 
     def ping(self) -> Identity:
-        """Who answers; notices a restart, after which rTorrent may know other commands."""
-        with self._within("ping", self._full):
+        """The identity of rTorrent; detects a restart, after which it may have other commands."""
+        with self._within_deadline("ping", self._full):
             return self._full.identity()
 
-    def multicall(self, name: str, questions: Sequence[CommandCall], *, restricted: bool = False) -> Results:
-        """All answers to `questions` in one request, a fault in the place of each answer that rTorrent refused."""
-        if not questions:
+    def multicall(self, name: str, calls: Sequence[CommandCall], *, restricted: bool = False) -> Results:
+        """The results of `calls` in one request; a fault takes the place of each result that rTorrent refused."""
+        if not calls:
             return []
         source = self._restricted if restricted else self._full
-        with self._within(name, source):
-            return source.multicall(questions, label=name)
+        with self._within_deadline(name, source):
+            return source.multicall(calls, label=name)
 
     def rows(self, name: str, view: str, commands: Sequence[str], *, where: str = "") -> Rows:
         """One tuple of texts for each item of `view` (that passes the filter command `where`)."""
-        with self._within(name, self._restricted):
+        with self._within_deadline(name, self._restricted):
             return self._restricted.rows(view, commands, where=where, label=name)
 
     def known(self, command: str) -> bool:
-        with self._within("ping", self._full):
+        """Whether this rTorrent has `command`."""
+        with self._within_deadline("ping", self._full):
             return self._full.known(command)
 
     @contextmanager
-    def _within(self, name: str, source: RTorrentSource) -> Generator[None, None, None]:
+    def _within_deadline(self, name: str, source: RTorrentSource) -> Generator[None, None, None]:
         left = self._deadline - self._clock()
         if left <= 0:
-            self.unavailable = DeadlinePassed(f"the scrape's time was over before rTorrent was asked for {name}")
+            self.unavailable = DeadlinePassed(f"the scrape's deadline passed before the call {name}")
             raise self.unavailable
         source.read_timeout = left
         try:

@@ -1,4 +1,4 @@
-"""The exporter's loop: hears the other services, keeps what must survive, and sees to it that the ports are open."""
+"""The exporter's loop: receives events, saves what must survive a restart, and keeps the endpoints open."""
 
 import logging
 import os
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 NAME: Final = "exporter"
 OTHERS: Final = tuple(service for service in SERVICES if service != NAME)
 DURABLE: Final[tuple[type[Fact], ...]] = get_args(Durable)
-HEARD: Final[tuple[type[Fact], ...]] = (*DURABLE, Heartbeat, TotalsReported, QueueChecked)
+SUBSCRIBED: Final[tuple[type[Fact], ...]] = (*DURABLE, Heartbeat, TotalsReported, QueueChecked)
 TURN: Final = 5.0
 STEP_SECONDS: Final = 10.0
 
@@ -42,18 +42,18 @@ class Exporter:
         self.configuration = configuration
         self._bus, self._state, self._totals = bus, state, totals
         self._states = ServiceStates(time.monotonic)
-        self._unkept: dict[str, TotalsReported] = {}
-        self._kept_at = 0.0
+        self._unsaved_totals: dict[str, TotalsReported] = {}
+        self._saved_at = 0.0
         self._trackers = TrackerTotals(_trackers_max(configuration.settings))
         self._endpoints: list[Endpoint] = []
-        self._explanations = QueueExplanations.at_scheduler(configuration.layout)
+        self._explanations = QueueExplanations.from_scheduler(configuration.layout)
         self._states.expect(SERVICES)
-        self._states.remember(state.last_totals(), state.states(), state.event_counts())
-        state.restore(self._trackers)
+        self._states.restore(state.last_totals(), state.states(), state.event_counts())
+        state.restore_trackers(self._trackers)
         bus.stats.count_into(totals)
 
     def configure(self, settings: Settings) -> None:
-        """Open what these settings say; ports that stay the same are closed for a moment."""
+        """Open the endpoints of these settings; the ports of the previous ones are closed first."""
         self.close()
         self._trackers.limit = _trackers_max(settings)
         jobs = settings.active_jobs(ExporterSettings)
@@ -69,7 +69,7 @@ class Exporter:
         )
         self._endpoints = [Endpoint(job, settings.rtorrent, shared) for job in jobs]
         if not jobs:
-            log.info("no exporter job is active (job.exporter.active = True opens its port): idling")
+            log.info("no exporter job is active (set job.exporter.active = True to open its port): idling")
         self.open_ports()
 
     def open_ports(self) -> None:
@@ -83,34 +83,34 @@ class Exporter:
         self._endpoints = []
 
     def take(self, woken: Wakeup) -> None:
-        """Apply what was told, answer what was asked."""
+        """Apply events and answer requests."""
         for delivery in woken.deliveries:
-            self._hear(delivery)
+            self._receive(delivery)
         for asked in woken.requests:
             if isinstance(asked.request, DescribeService):
                 asked.answer(Answer(ok=True, text=self._described(), data=self._description()))
             else:
-                asked.answer(Answer(ok=False, text="the exporter cannot do that"))
+                asked.answer(Answer(ok=False, text="the exporter does not support this request"))
 
-    def keep(self, now: float, *, at_once: bool = False) -> None:
-        """Write what must survive a restart: tracker traffic at once after a scrape, last totals every few seconds."""
+    def save(self, now: float, *, at_once: bool = False) -> None:
+        """Write what must survive a restart: tracker traffic after each scrape, the last totals every few seconds."""
         changes = self._trackers.drain()
         try:
             self._state.save_tracker_traffic(changes)
         except StateError as error:
             self._trackers.restore_unsaved(changes)
             log.warning("%s", error)
-        if self._unkept and (at_once or now - self._kept_at >= TURN):
-            self._kept_at = now
-            self._state.save_totals(self._unkept.values())
-            self._unkept = {}
+        if self._unsaved_totals and (at_once or now - self._saved_at >= TURN):
+            self._saved_at = now
+            self._state.save_totals(self._unsaved_totals.values())
+            self._unsaved_totals = {}
 
-    def _hear(self, delivery: Delivery) -> None:
+    def _receive(self, delivery: Delivery) -> None:
         event = delivery.event
         if isinstance(event, Durable):
             self._state.apply(self._bus, delivery, event)
         elif isinstance(event, TotalsReported):
-            self._unkept[event.service] = event
+            self._unsaved_totals[event.service] = event
         self._states.receive(delivery)
 
     def _description(self) -> dict[str, object]:
@@ -137,7 +137,7 @@ def run(start: ServiceStart) -> int:
     """Serve until SIGTERM."""
     reloader = ConfigurationReloader(start.configuration)
     with open_runtime(NAME, start.layout, MIGRATIONS, config_digest=reloader.digest) as runtime:
-        runtime.bus.subscribe(dict.fromkeys(OTHERS, HEARD), CursorTable(runtime.store))
+        runtime.bus.subscribe(dict.fromkeys(OTHERS, SUBSCRIBED), CursorTable(runtime.store))
         exporter = Exporter(start.configuration, runtime.bus, ExporterState(runtime.store), Totals())
         exporter.configure(start.settings)
         logs.owner_log("started")
@@ -145,7 +145,7 @@ def run(start: ServiceStart) -> int:
             _loop(exporter, runtime, reloader)
         finally:
             exporter.close()
-            exporter.keep(time.monotonic(), at_once=True)
+            exporter.save(time.monotonic(), at_once=True)
     return 0
 
 
@@ -155,7 +155,7 @@ def _loop(exporter: Exporter, runtime: Runtime, reloader: ConfigurationReloader)
         now = time.monotonic()
         with runtime.life.step("applying events", now + STEP_SECONDS):
             exporter.take(wakeup)
-            exporter.keep(now)
+            exporter.save(now)
             exporter.open_ports()
         if (configuration := reloader.poll(runtime.life)) is not None:
             with runtime.life.step("applying the configuration", time.monotonic() + 6 * STEP_SECONDS):

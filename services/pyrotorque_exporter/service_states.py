@@ -1,4 +1,4 @@
-"""What the other services told: heartbeats and last totals, kept in memory for any thread to look at."""
+"""The latest heartbeat, state and totals of each service; written by the loop, read by scrapes in other threads."""
 
 import threading
 from collections import Counter
@@ -8,9 +8,9 @@ from typing import Final
 
 from pyrotorque.events import Delivery, Family, Heartbeat, QueueChecked, ServiceStateChanged, TotalsReported
 
-OURSELVES: Final = "exporter"
+EXPORTER: Final = "exporter"
 SILENT_AFTER: Final = 5.0
-"""Seconds without a heartbeat after which a service's gauges are withdrawn: they would lie."""
+"""Seconds without a heartbeat after which a service's gauges are withdrawn, because they are outdated."""
 
 FAMILIES_MAX: Final = 200
 SAMPLES_MAX: Final = 2000
@@ -18,41 +18,42 @@ SAMPLES_MAX: Final = 2000
 
 @dataclass(slots=True)
 class ServiceState:
-    """What is known of one service; `heard` is when its last heartbeat came (monotonic), `beat_at` in Unix time."""
+    """One service; its last heartbeat was received at `received` (monotonic) and sent at `heartbeat_at` (Unix time)."""
 
     heartbeat: Heartbeat | None = None
-    heard: float = float("-inf")
-    beat_at: float = 0.0
+    received: float = float("-inf")
+    heartbeat_at: float = 0.0
     state: str = ""
     totals: TotalsReported | None = None
 
 
 @dataclass(slots=True)
 class ServiceStates:
-    """Written by the loop, read by scrapes; every method may be called from any thread."""
+    """All services; every method may be called from any thread."""
 
     clock: Callable[[], float]
     services: dict[str, ServiceState] = field(default_factory=dict[str, ServiceState])
     events: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
-    """Durable events by (source, type), over all lives of the exporter."""
+    """Durable events by (source, type), including those of earlier runs of the exporter."""
     queues: dict[str, QueueChecked] = field(default_factory=dict[str, QueueChecked])
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def expect(self, services: Iterable[str]) -> None:
-        """Show these services from the beginning, also those that were never heard of."""
+        """Include these services even before their first heartbeat."""
         with self._lock:
             for name in services:
                 self.services.setdefault(name, ServiceState())
 
     def receive(self, delivery: Delivery) -> None:
-        """Take in one event."""
+        """Apply one event."""
         with self._lock:
             if delivery.envelope.seq:
                 self.events[delivery.envelope.source, type(delivery.event).__name__] += 1
             match delivery.event:
-                case Heartbeat() as beat:
-                    service = self._service(beat.service)
-                    service.heartbeat, service.heard, service.beat_at = beat, self.clock(), beat.at
+                case Heartbeat() as heartbeat:
+                    service = self._service(heartbeat.service)
+                    service.heartbeat, service.received = heartbeat, self.clock()
+                    service.heartbeat_at = heartbeat.at
                 case TotalsReported() as totals:
                     self._service(totals.service).totals = _bounded(totals)
                 case ServiceStateChanged() as change:
@@ -62,10 +63,10 @@ class ServiceStates:
                 case _:
                     pass
 
-    def remember(
+    def restore(
         self, totals: Iterable[TotalsReported], states: Mapping[str, str], events: Mapping[tuple[str, str], int]
     ) -> None:
-        """What an earlier life of the exporter knew."""
+        """Continue from what an earlier run of the exporter saved."""
         with self._lock:
             for one in totals:
                 self._service(one.service).totals = _bounded(one)
@@ -73,8 +74,8 @@ class ServiceStates:
                 self._service(name).state = state
             self.events.update(events)
 
-    def families(self, wanted: Callable[[str], bool]) -> list[Family]:
-        """The families whose names are `wanted`: all counters and histograms, gauges of services that are alive."""
+    def families(self, selects: Callable[[str], bool]) -> list[Family]:
+        """The families whose name `selects` accepts: all counters and histograms, gauges of services that are up."""
         with self._lock:
             now = self.clock()
             return [
@@ -82,20 +83,20 @@ class ServiceStates:
                 for service in self.services.values()
                 if service.totals is not None
                 for family in service.totals.families
-                if wanted(family.name) and (family.kind != "gauge" or now - service.heard <= SILENT_AFTER)
+                if selects(family.name) and (family.kind != "gauge" or now - service.received <= SILENT_AFTER)
             ]
 
     def is_up(self, name: str) -> bool:
-        """Whether service `name` was heard of lately; we are not told of ourselves."""
+        """Whether service `name` sent a heartbeat recently; the exporter, which receives none of its own, is up."""
         with self._lock:
             service = self.services.get(name)
-            return name == OURSELVES or (service is not None and self.clock() - service.heard <= SILENT_AFTER)
+            return name == EXPORTER or (service is not None and self.clock() - service.received <= SILENT_AFTER)
 
     def snapshot(self) -> dict[str, ServiceState]:
-        """A copy that the loop does not change under the reader's hands."""
+        """A copy that later events do not change."""
         with self._lock:
             return {
-                name: ServiceState(one.heartbeat, one.heard, one.beat_at, one.state, one.totals)
+                name: ServiceState(one.heartbeat, one.received, one.heartbeat_at, one.state, one.totals)
                 for name, one in self.services.items()
             }
 
@@ -105,7 +106,7 @@ class ServiceStates:
             return {key: float(count) for key, count in self.events.items()}
 
     def last_checks(self) -> dict[str, QueueChecked]:
-        """Each queue's last look."""
+        """The last check of each queue."""
         with self._lock:
             return dict(self.queues)
 
@@ -114,7 +115,7 @@ class ServiceStates:
 
 
 def _bounded(totals: TotalsReported) -> TotalsReported:
-    """`totals` without what would flood Prometheus; a service of ours never comes near these limits."""
+    """`totals` without families that would overload Prometheus; no service of ours comes near these limits."""
     if len(totals.families) <= FAMILIES_MAX and all(len(one.samples) <= SAMPLES_MAX for one in totals.families):
         return totals
     kept = tuple(one for one in totals.families[:FAMILIES_MAX] if len(one.samples) <= SAMPLES_MAX)

@@ -1,4 +1,4 @@
-"""What the exporter keeps over restarts, in its one file: events counted exactly once, last totals, tracker traffic."""
+"""The exporter's database: events counted exactly once, last totals, traffic by tracker."""
 
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -34,14 +34,14 @@ _events = msgspec.json.Decoder(Durable)
 
 
 class EventTransactions(Protocol):
-    """The bus's transaction for the effect of one event."""
+    """The part of the bus that applies one event in a transaction, together with its cursor."""
 
     @contextmanager
     def applying(self, delivery: Delivery) -> Generator[Connection, None, None]: ...
 
 
 class ExporterState:
-    """The exporter's file; it belongs to the loop's thread."""
+    """What survives a restart of the exporter; only the loop's thread uses it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -50,7 +50,7 @@ class ExporterState:
         ]
 
     def apply(self, bus: EventTransactions, delivery: Delivery, event: Durable) -> None:
-        """Count and remember a durable event, together with the cursor that says so."""
+        """Count and store a durable event, in one transaction with its cursor."""
         kind = type(event).__name__
         with bus.applying(delivery) as db:
             db.execute(_COUNT_EVENT, (delivery.envelope.source, kind))
@@ -58,7 +58,7 @@ class ExporterState:
             db.execute(_FORGET_RECENT, (RECENT_MAX,))
             if isinstance(event, ServiceStateChanged):
                 db.execute("INSERT OR REPLACE INTO last_states VALUES (?, ?)", (event.service, event.state))
-        # A new list each time: the status page may be reading the old one.
+        # A new list each time: the status page reads the old one in another thread.
         self.recent = [*self.recent[-RECENT_MAX + 1 :], event]
 
     def event_counts(self) -> dict[tuple[str, str], int]:
@@ -68,7 +68,7 @@ class ExporterState:
         return dict(self._rows("last_states"))
 
     def last_totals(self) -> list[TotalsReported]:
-        """What each service last told; a body of another version is forgotten."""
+        """The last totals of each service; those that another version wrote in another form are dropped."""
         found: list[TotalsReported] = []
         for _, body in self._rows("last_totals"):
             try:
@@ -82,19 +82,19 @@ class ExporterState:
         with self._store.transaction() as db:
             db.executemany("INSERT OR REPLACE INTO last_totals VALUES (?, ?)", rows)
 
-    def restore(self, trackers: TrackerTotals) -> None:
-        """Give `trackers` what an earlier life counted."""
+    def restore_trackers(self, trackers: TrackerTotals) -> None:
+        """Continue `trackers` from the stored traffic."""
         items = {row[0]: ItemTraffic(*row[1:]) for row in self._rows("tracker_items")}
         trackers.restore(items, {row[0]: TrackerTraffic(*row[1:]) for row in self._rows("tracker_traffic")})
 
     def save_tracker_traffic(self, changes: UnsavedTraffic) -> None:
-        """Write totals and what they were counted from in one transaction: either alone would count traffic twice."""
+        """Write totals and the items they were counted from in one transaction: either alone would count twice."""
         if not (changes.items or changes.trackers):
             return
-        there = [(one, *known) for one, known in changes.items.items() if known is not None]
+        present = [(one, *known) for one, known in changes.items.items() if known is not None]
         gone = [(one,) for one, known in changes.items.items() if known is None]
         with self._store.transaction() as db:
-            db.executemany("INSERT OR REPLACE INTO tracker_items VALUES (?, ?, ?, ?)", there)
+            db.executemany("INSERT OR REPLACE INTO tracker_items VALUES (?, ?, ?, ?)", present)
             db.executemany("DELETE FROM tracker_items WHERE info_hash = ?", gone)
             db.executemany(
                 "INSERT OR REPLACE INTO tracker_traffic VALUES (?, ?, ?)",

@@ -1,4 +1,4 @@
-"""Traffic by tracker as counters that never fall: the sum over an item's growth outlives the item."""
+"""Traffic by tracker as counters that never decrease: an item's traffic stays counted after the item is erased."""
 
 import threading
 from collections.abc import Iterable, Mapping
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 OTHER: Final = "other"
-# An item that vanished may come back (a restart of rTorrent, a broken session): its totals must not be added again.
+# An erased item may come back (restart of rTorrent, damaged session): its totals must not be added again.
 REMEMBERED_FOR: Final = 24 * 3600.0
 
 
 class ItemTraffic(NamedTuple):
-    """What an item had when it was last seen; `gone_at` is 0 while it is there."""
+    """The totals of an item at the last scrape; `gone_at` is 0 while rTorrent has it."""
 
     up: int
     down: int
@@ -19,7 +19,7 @@ class ItemTraffic(NamedTuple):
 
 
 class TrackerTraffic(NamedTuple):
-    """Bytes sent and received by all items that a tracker ever had."""
+    """Bytes sent and received by all present and past items of a tracker."""
 
     up: int = 0
     down: int = 0
@@ -27,7 +27,7 @@ class TrackerTraffic(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class UnsavedTraffic:
-    """What must be written so that the totals survive: items by hash (None: forget it), and trackers that changed."""
+    """Changes since the last write: items by hash (None: delete), and totals of trackers."""
 
     items: dict[str, ItemTraffic | None]
     trackers: dict[str, TrackerTraffic]
@@ -36,13 +36,13 @@ class UnsavedTraffic:
 class TrackerTotals:
     """Totals of up to `limit` trackers; the items of all further ones count as OTHER. Safe to use from two threads.
 
-    The very first scrape only takes note of what items have; an item that is new later counts in full, for it was
-    loaded while somebody watched.
+    The very first scrape only records the totals of the items; an item that appears later counts in full, because it
+    was loaded since.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        """May grow; trackers that have a label of their own keep it."""
+        """May be raised; trackers that have a label of their own keep it."""
         self._items: dict[str, ItemTraffic] = {}
         self._totals: dict[str, TrackerTraffic] = {}
         self._begun = False
@@ -51,7 +51,7 @@ class TrackerTotals:
         self._lock = threading.Lock()
 
     def restore(self, items: Mapping[str, ItemTraffic], totals: Mapping[str, TrackerTraffic]) -> None:
-        """Go on where an earlier life stopped."""
+        """Continue from stored totals."""
         with self._lock:
             self._items, self._totals = dict(items), dict(totals)
             self._begun = bool(items or totals)
@@ -64,10 +64,10 @@ class TrackerTotals:
             gone = dict(self._items)
             for info_hash, up, down in rows:
                 before = gone.pop(info_hash, None)
-                seen = ItemTraffic(up, down)
-                if before != seen:
-                    self._grow(self.label(trackers.get(info_hash, OTHER)), before, seen)
-                    self._items[info_hash] = self._unsaved.items[info_hash] = seen
+                current = ItemTraffic(up, down)
+                if before != current:
+                    self._grow(self.label(trackers.get(info_hash, OTHER)), before, current)
+                    self._items[info_hash] = self._unsaved.items[info_hash] = current
             self._mark_removed(gone, now)
             for tracker in set(trackers.values()):
                 self._totals.setdefault(self.label(tracker), TrackerTraffic())
@@ -75,7 +75,7 @@ class TrackerTotals:
             return dict(self._totals)
 
     def label(self, tracker: str) -> str:
-        """`tracker`, or OTHER when there are too many: which one it is never changes, or counters would fall."""
+        """`tracker`, or OTHER beyond the limit; the choice is permanent, or counters would decrease."""
         if tracker in self._totals or len(self._totals) < self.limit:
             return tracker
         self._exceeded = True
@@ -86,32 +86,32 @@ class TrackerTotals:
         return self._exceeded
 
     def drain(self) -> UnsavedTraffic:
-        """What has changed since the last drain."""
+        """The changes since the last call, to be written."""
         with self._lock:
             changes, self._unsaved = self._unsaved, UnsavedTraffic({}, {})
             return changes
 
     def restore_unsaved(self, changes: UnsavedTraffic) -> None:
-        """`changes` could not be written: drain them again next time, unless they are newer by now."""
+        """Return `changes` that could not be written; the next `drain` has them, or newer ones."""
         with self._lock:
             self._unsaved = UnsavedTraffic(
                 {**changes.items, **self._unsaved.items}, {**changes.trackers, **self._unsaved.trackers}
             )
 
-    def _grow(self, tracker: str, before: ItemTraffic | None, seen: ItemTraffic) -> None:
+    def _grow(self, tracker: str, before: ItemTraffic | None, current: ItemTraffic) -> None:
         total = self._totals.get(tracker, TrackerTraffic())
         if before is None:
-            grown = TrackerTraffic(seen.up, seen.down) if self._begun else TrackerTraffic()
+            grown = TrackerTraffic(current.up, current.down) if self._begun else TrackerTraffic()
         else:
-            # Totals fall when rTorrent dies before it saved its session: what comes after that is new traffic.
-            grown = TrackerTraffic(max(0, seen.up - before.up), max(0, seen.down - before.down))
+            # Totals decrease when rTorrent dies before it saves its session; traffic after that is new.
+            grown = TrackerTraffic(max(0, current.up - before.up), max(0, current.down - before.down))
         self._totals[tracker] = TrackerTraffic(total.up + grown.up, total.down + grown.down)
         self._unsaved.trackers[tracker] = self._totals[tracker]
 
     def _mark_removed(self, gone: Mapping[str, ItemTraffic], now: float) -> None:
-        for info_hash, known in gone.items():
-            if not known.gone_at:
-                self._items[info_hash] = self._unsaved.items[info_hash] = known._replace(gone_at=now)
-            elif now - known.gone_at > REMEMBERED_FOR:
+        for info_hash, item in gone.items():
+            if not item.gone_at:
+                self._items[info_hash] = self._unsaved.items[info_hash] = item._replace(gone_at=now)
+            elif now - item.gone_at > REMEMBERED_FOR:
                 del self._items[info_hash]
                 self._unsaved.items[info_hash] = None

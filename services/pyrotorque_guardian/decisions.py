@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from pyrotorque.events import Heartbeat
+from pyrotorque.process_metrics import EXITS, RESTARTS
 from pyrotorque.totals import Totals
 from pyrotorque_guardian.supervisord_events import ProcessStateChange
 
@@ -136,14 +137,8 @@ class ProcessCounters:
     """Counts restarts and exits of each program; the totals survive restarts of the guardian."""
 
     def __init__(self, totals: Totals) -> None:
-        self._restarts = totals.counter(
-            "pyrotorque_process_restarts_total", "Starts of a program after it had ended by itself.", ("process",)
-        )
-        self._exits = totals.counter(
-            "pyrotorque_process_exits_total",
-            "Ends of a program's process by itself: ok, error, or killed by the guardian (watchdog).",
-            ("process", "reason"),
-        )
+        self._restarts = totals.counter(RESTARTS.name, RESTARTS.help, RESTARTS.labels)
+        self._exits = totals.counter(EXITS.name, EXITS.help, EXITS.labels)
 
     def count(self, change: ProcessStateChange, killed: bool) -> None:
         """Count `change`; `killed` if the guardian killed the process."""

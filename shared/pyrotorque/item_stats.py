@@ -1,4 +1,4 @@
-"""Which attributes of items are shown, read from the settings `item_stats` and `item_labels`."""
+"""The metrics and labels of single items, parsed from the settings `item_stats` and `item_labels`."""
 
 import re
 from collections import Counter
@@ -21,7 +21,7 @@ _PRIVATE: Final = re.compile(r"path|director|tied|session|file|url|tracker_|peer
 
 @dataclass(frozen=True, slots=True)
 class ItemStat:
-    """One metric of each item: `command` asks for it, the answer is divided by `divisor`."""
+    """One metric of each item, named `rtorrent_item_NAME`: the result of `command` divided by `divisor`."""
 
     command: str
     name: str
@@ -32,32 +32,38 @@ class ItemStat:
 
 @dataclass(frozen=True, slots=True)
 class ItemLabel:
-    """One label of `rtorrent_item_info`; no command for the tracker, which has a source of its own."""
+    """One label of `rtorrent_item_info`; the command is empty for the tracker, which is found in another way."""
 
     name: str
     command: str
 
 
-def _known(command: str, name: str, help_text: str, kind: Kind = "gauge", divisor: float = 1.0) -> ItemStat:
-    return ItemStat(f"d.{command}=", name, kind, divisor, f"{help_text} (d.{command}).")
+def _known(command: str, metric: str, help_text: str, kind: Kind = "gauge", divisor: float = 1.0) -> ItemStat:
+    return ItemStat(
+        f"d.{command}=", metric.removeprefix("rtorrent_item_"), kind, divisor, f"{help_text} (d.{command})."
+    )
 
 
 KNOWN: Final = {
     stat.command: stat
     for stat in (
-        _known("size_bytes", "size_bytes", "Size of an item"),
-        _known("completed_bytes", "completed_bytes", "Bytes that an item has"),
-        _known("left_bytes", "left_bytes", "Bytes that an item lacks"),
-        _known("up.total", "uploaded_bytes_total", "Bytes sent of an item", "counter"),
-        _known("down.total", "downloaded_bytes_total", "Bytes received of an item", "counter"),
-        _known("up.rate", "upload_rate_bytes_per_second", "Present upload rate of an item"),
-        _known("down.rate", "download_rate_bytes_per_second", "Present download rate of an item"),
-        _known("ratio", "ratio", "Sent by received of an item, 1 is 1:1", divisor=1000.0),
-        _known("peers_connected", "connected_peers", "Peers connected for an item"),
-        _known("is_active", "active", "Whether an item is started and open"),
-        _known("priority", "priority", "Priority of an item, 0 to 3"),
-        _known("load_date", "loaded_timestamp_seconds", "When an item was loaded"),
-        _known("timestamp.finished", "finished_timestamp_seconds", "When an item was completed, 0 is not yet"),
+        _known("size_bytes", "rtorrent_item_size_bytes", "Size of an item"),
+        _known("completed_bytes", "rtorrent_item_completed_bytes", "Completed bytes of an item"),
+        _known("left_bytes", "rtorrent_item_left_bytes", "Bytes of an item left to download"),
+        _known("up.total", "rtorrent_item_uploaded_bytes_total", "Bytes sent of an item", "counter"),
+        _known("down.total", "rtorrent_item_downloaded_bytes_total", "Bytes received of an item", "counter"),
+        _known("up.rate", "rtorrent_item_upload_rate_bytes_per_second", "Current upload rate of an item"),
+        _known("down.rate", "rtorrent_item_download_rate_bytes_per_second", "Current download rate of an item"),
+        _known("ratio", "rtorrent_item_ratio", "Sent by received of an item, 1 is 1:1", divisor=1000.0),
+        _known("peers_connected", "rtorrent_item_connected_peers", "Peers connected for an item"),
+        _known("is_active", "rtorrent_item_active", "Whether an item is started and open"),
+        _known("priority", "rtorrent_item_priority", "Priority of an item, 0 to 3"),
+        _known("load_date", "rtorrent_item_loaded_timestamp_seconds", "When an item was loaded"),
+        _known(
+            "timestamp.finished",
+            "rtorrent_item_finished_timestamp_seconds",
+            "When an item was completed, 0 if it is not",
+        ),
     )
 }
 DEFAULT_STATS: Final = ("down.total", "up.total")

@@ -20,7 +20,7 @@ from pyrotorque_exporter.collectors.system import SystemCollector
 from pyrotorque_exporter.collectors.throttle import ThrottleCollector
 from pyrotorque_exporter.collectors.trackers import TrackersCollector
 from pyrotorque_exporter.collectors.views import ViewsCollector
-from pyrotorque_exporter.exposition import Exposition, render
+from pyrotorque_exporter.exposition import PREFIX, Exposition
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 from pyrotorque_exporter.scrape import Scraper
 from pyrotorque_exporter.tracker_names import TrackerNames
@@ -29,7 +29,6 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.rtorrent
 
-P = "rtorrent_"
 SECRET = "0badc0de0badc0de0badc0de0badc0de"
 NAMES: tuple[str | bytes, ...] = (
     "plain",
@@ -67,20 +66,19 @@ def _scrape(rtorrent: PrivateRTorrent) -> Exposition:
     calls = RTorrentCalls(RTorrent(rtorrent.url), RTorrent(rtorrent.url, untrusted=True))
     names = TrackerNames({"site1.org": "Site One"})
     groups: list[Collector] = [
-        SystemCollector(P),
-        ThrottleCollector(P, ("slow", "unknown")),
-        ViewsCollector(P),
-        SummaryCollector(P),
-        TrackersCollector(P, names, TrackerTotals(10)),
+        SystemCollector(),
+        ThrottleCollector(("slow", "unknown")),
+        ViewsCollector(),
+        SummaryCollector(),
+        TrackersCollector(names, TrackerTotals(10)),
         ItemsCollector(
-            P,
             parse_stats([*(command.rstrip("=") for command in KNOWN), "custom:nothing", "unknown.thing"]),
             parse_labels(["name", "tracker", "custom1"]),
             names,
         ),
-        RpcCollector(P, lambda: calls.stats),
+        RpcCollector(lambda: calls.stats),
     ]
-    return render(Scraper(groups, calls, P).scrape(frozenset(), time.monotonic() + 20))
+    return Scraper(groups, calls, PREFIX).scrape(frozenset(), time.monotonic() + 20)
 
 
 @pytest.fixture(scope="module")
@@ -158,15 +156,15 @@ def test_new_items_get_their_tracker_without_asking_for_all(rtorrent: PrivateRTo
     client, restricted = RTorrent(rtorrent.url), RTorrent(rtorrent.url, untrusted=True)
     calls, names = RTorrentCalls(client, restricted), TrackerNames({})
     calls.begin(time.monotonic() + 20)
-    first = names.learn(calls, "trackers", [_hash(0)], 0.0)
+    first = names.update(calls, "trackers", [_hash(0)], 0.0)
     assert first[_hash(0)] == "site0.org"
-    names.learn(calls, "trackers", [_hash(0)], 1.0)
+    names.update(calls, "trackers", [_hash(0)], 1.0)
     assert restricted.stats.requests == {"trackers": 1}
     metafile = make_metafile("late", announce="http://a.late.org/x")
     client.call("load.raw", "", metafile)
     eventually(lambda: client.call("view.size", "", "main") == len(NAMES) + 1)
     late = info_hash(metafile)
-    assert names.learn(calls, "trackers", [_hash(0), late], 2.0)[late] == "late.org"
+    assert names.update(calls, "trackers", [_hash(0), late], 2.0)[late] == "late.org"
     client.call("d.erase", late)
 
 

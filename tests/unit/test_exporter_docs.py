@@ -11,8 +11,8 @@ from pyrotorque.item_stats import KNOWN
 from pyrotorque.settings.schema import METRIC_GROUPS, ExporterSettings
 from pyrotorque.totals import Totals
 from pyrotorque_exporter.collectors import system, throttle
-from pyrotorque_exporter.collectors.services import PREFIXES, is_of_processes
-from pyrotorque_exporter.groups import DEFAULT, chosen
+from pyrotorque_exporter.collectors.services import PREFIXES, in_group_processes
+from pyrotorque_exporter.groups import DEFAULT, selected_groups
 from pyrotorque_guardian.decisions import ProcessCounters
 from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_watcher.metrics import Metrics as WatcherMetrics
@@ -45,9 +45,10 @@ def of_services() -> Iterator[str]:
 
 
 def of_rtorrent() -> Iterator[str]:
-    """The names in the tables of what rTorrent may be asked; the golden exposition has what a fake answers."""
-    yield from (f"rtorrent_{reading.name}" for reading in (*system.TABLE, *throttle.TABLE))
-    yield from (f"rtorrent_{name}" for name, *_ in (*throttle.NAMED, *throttle.DHT))
+    """The names in the tables of commands; the golden exposition has only what a fake rTorrent supports."""
+    yield from (metric.name for metric in (*system.TABLE, *throttle.TABLE))
+    yield from (row[0] for row in throttle.NAMED)
+    yield from (row[0] for row in throttle.DHT)
     yield from (f"rtorrent_item_{stat.name}" for stat in KNOWN.values())
 
 
@@ -66,7 +67,7 @@ def test_nothing_is_documented_that_does_not_exist() -> None:
 
 def test_every_family_of_a_service_has_a_group() -> None:
     prefixes = tuple(PREFIXES.values())
-    assert [name for name in of_services() if not (name.startswith(prefixes) or is_of_processes(name))] == []
+    assert [name for name in of_services() if not (name.startswith(prefixes) or in_group_processes(name))] == []
 
 
 def test_every_setting_of_the_exporter_is_documented() -> None:
@@ -86,7 +87,7 @@ def test_every_setting_of_the_exporter_is_documented() -> None:
     ],
 )
 def test_the_words_of_the_setting_choose_groups(words: tuple[str, ...], groups: tuple[str, ...]) -> None:
-    assert chosen(words) == groups
+    assert selected_groups(words) == groups
 
 
 def test_the_reverse_proxy_of_the_docs_points_at_the_default_port() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pyrotorque.bus.stats import BusStats
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.item_stats import KNOWN, parse_labels, parse_stats
 from pyrotorque.rtorrent import Value
@@ -24,7 +25,7 @@ from pyrotorque_exporter.collectors.system import SystemCollector
 from pyrotorque_exporter.collectors.throttle import ThrottleCollector
 from pyrotorque_exporter.collectors.trackers import TrackersCollector
 from pyrotorque_exporter.collectors.views import ViewsCollector
-from pyrotorque_exporter.exposition import render
+from pyrotorque_exporter.exposition import PREFIX
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 from pyrotorque_exporter.scrape import Scraper
 from pyrotorque_exporter.tracker_names import TRACKERS_COMMAND, TrackerNames
@@ -34,7 +35,6 @@ from tests.exporter_scene import NOW, beat, families, live, service_states
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "exporter.prom"
 SECRET = "c0ffee00c0ffee00c0ffee00c0ffee00"
-P = "rtorrent_"
 
 Item = dict[str, str]
 
@@ -111,52 +111,52 @@ def exposition(proc_folder: Path) -> str:
     rtorrent, services = fake(), service_states()
     calls = RTorrentCalls(rtorrent, rtorrent, clock=lambda: 0.0)
     totals, names, bus = TrackerTotals(10), TrackerNames({"t.site1.org": "Site One"}), Totals()
+    BusStats().count_into(bus)
     totals.restore({}, {})
     groups: list[Collector] = [
         ProcessesCollector(services, bus.families, proc_folder=proc_folder),
         *(ServiceTotalsCollector(name, services) for name in ("queue", "watch", "jobs")),
-        SystemCollector(P),
-        ThrottleCollector(P, ("slow",)),
-        ViewsCollector(P),
-        SummaryCollector(P),
-        TrackersCollector(P, names, totals),
+        SystemCollector(),
+        ThrottleCollector(("slow",)),
+        ViewsCollector(),
+        SummaryCollector(),
+        TrackersCollector(names, totals),
         ItemsCollector(
-            P,
             parse_stats([command.rstrip("=") for command in KNOWN]),
             parse_labels(["name", "tracker", "custom1"]),
             names,
             limit=2,
         ),
-        RpcCollector(P, lambda: calls.stats),
+        RpcCollector(lambda: calls.stats),
     ]
-    scraper = Scraper(groups, calls, P, clock=lambda: 0.0, wall=lambda: NOW)
+    scraper = Scraper(groups, calls, PREFIX, clock=lambda: 0.0, wall=lambda: NOW)
     services.receive(live("guardian", beat("guardian")))
-    return render(scraper.scrape(frozenset(), 10.0)).plain.decode()
+    return scraper.scrape(frozenset(), 10.0).plain.decode()
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> str:
+def text(tmp_path_factory: pytest.TempPathFactory) -> str:
     return exposition(tmp_path_factory.mktemp("proc"))
 
 
-def test_the_exposition_is_as_written_down(shown: str) -> None:
-    assert shown == GOLDEN.read_text()
+def test_the_exposition_is_as_written_down(text: str) -> None:
+    assert text == GOLDEN.read_text()
 
 
-def test_promtool_has_nothing_to_say(shown: str) -> None:
+def test_promtool_has_nothing_to_say(text: str) -> None:
     promtool = shutil.which("promtool")
     assert promtool, "promtool is not installed: apt-get install prometheus"
-    ended = subprocess.run([promtool, "check", "metrics"], input=shown.encode(), capture_output=True, check=False)
+    ended = subprocess.run([promtool, "check", "metrics"], input=text.encode(), capture_output=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
 
 
-def test_no_secret_of_an_announce_url_or_path_is_shown(shown: str) -> None:
-    assert SECRET not in shown
-    assert "://" not in shown
+def test_no_secret_of_an_announce_url_or_path_is_text(text: str) -> None:
+    assert SECRET not in text
+    assert "://" not in text
 
 
-def test_states_are_disjoint_and_add_up(shown: str) -> None:
-    states = dict(re.findall(r'^rtorrent_items\{state="(\w+)"\} (\S+)$', shown, re.MULTILINE))
+def test_states_are_disjoint_and_add_up(text: str) -> None:
+    states = dict(re.findall(r'^rtorrent_items\{state="(\w+)"\} (\S+)$', text, re.MULTILINE))
     assert states == {
         "hashing": "1.0",
         "error": "2.0",
@@ -167,13 +167,13 @@ def test_states_are_disjoint_and_add_up(shown: str) -> None:
     }
 
 
-def test_no_series_appears_twice(shown: str) -> None:
-    series = [line.rpartition(" ")[0] for line in shown.splitlines() if not line.startswith("#")]
+def test_no_series_appears_twice(text: str) -> None:
+    series = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
     assert len(series) == len(set(series))
 
 
-def test_every_family_of_the_services_is_in_it(shown: str) -> None:
-    assert [family.name for family in families() if f"# TYPE {family.name} " not in shown] == []
+def test_every_family_of_the_services_is_in_it(text: str) -> None:
+    assert [family.name for family in families() if f"# TYPE {family.name} " not in text] == []
 
 
 if __name__ == "__main__":

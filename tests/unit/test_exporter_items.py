@@ -18,9 +18,7 @@ def _shown(label: str, *, stat: str = "7", limit: int = 10) -> str:
     fake = FakeRTorrent(tables={("main", ""): rows})
     calls = RTorrentCalls(fake, fake)
     calls.begin(float("inf"))
-    items = ItemsCollector(
-        "rtorrent_", parse_stats(["custom:score"]), parse_labels(["custom1"]), TrackerNames({}), limit=limit
-    )
+    items = ItemsCollector(parse_stats(["custom:score"]), parse_labels(["custom1"]), TrackerNames({}), limit=limit)
     return render(items.collect(ScrapeContext(0.0, calls))).plain.decode()
 
 

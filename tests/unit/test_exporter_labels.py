@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyrotorque_exporter.labels import MAX_LENGTH, capped, escaped, label_value
+from pyrotorque_exporter.labels import MAX_LENGTH, escaped, label_value
 
 
 @pytest.mark.parametrize(
@@ -38,11 +38,3 @@ def test_every_text_becomes_a_value_that_prometheus_takes(text: str) -> None:
 
 def test_quotes_and_backslashes_are_escaped() -> None:
     assert escaped('a "quoted" back\\slash') == 'a \\"quoted\\" back\\\\slash'
-
-
-def test_what_is_beyond_the_limit_is_summed_up_as_other() -> None:
-    assert capped({"a": 5.0, "b": 3.0, "c": 2.0, "d": 1.0}, 2) == {"a": 5.0, "b": 3.0, "other": 3.0}
-
-
-def test_few_values_are_left_alone() -> None:
-    assert capped({"a": 5.0}, 2) == {"a": 5.0}

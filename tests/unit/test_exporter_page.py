@@ -42,7 +42,11 @@ EXPLAINED: Mapping[str, Mapping[str, Any]] = {
     "queue": {
         "downloading": 4,
         "startable": 16,
-        "hold": {"reason": "failed_before", "text": "did not start (http://t.org/secret), tried again in 9 s"},
+        "hold": {
+            "reason": "failed_before",
+            "text": "did not start (http://t.org/secret), next attempt in 9 s",
+            "summary": "did not start, next attempt in 9 s",
+        },
         "next_start": NOW + 9,
         "running": [{"name": RUNS, "hash": OTHER_HASH}],
         "order": [{"name": ODD, "hash": HASH}, *({"name": f"later {n}", "hash": HASH} for n in range(6))],
@@ -70,7 +74,7 @@ class Text(HTMLParser):
         return " ".join(self.words)
 
 
-def _seen(known: ServiceStates) -> Exposition:
+def _metrics(known: ServiceStates) -> Exposition:
     fake = FakeRTorrent()
     context = ScrapeContext(NOW, RTorrentCalls(fake, fake))
     metrics = [*ProcessesCollector(known, tuple, supervisor=1).collect(context)]
@@ -90,16 +94,16 @@ def _made(
     events: Sequence[Durable] = (),
     *,
     queues: Queues | None = None,
-    seen: Exposition | None = None,
+    exposition: Exposition | None = None,
     names: bool = False,
 ) -> Text:
     page = StatusPage(states=known, recent=lambda: events, queues=queues or Queues(), names=names, wall=lambda: NOW)
-    return Text(page.html(seen or Exposition(b"")).decode())
+    return Text(page.html(exposition or Exposition(b"")).decode())
 
 
 def _page(*, names: bool = False, explained: Mapping[str, Mapping[str, Any]] | None = None) -> Text:
     known = service_states()
-    return _made(known, recent(), queues=Queues(explained or {}), seen=_seen(known), names=names)
+    return _made(known, recent(), queues=Queues(explained or {}), exposition=_metrics(known), names=names)
 
 
 def _numbers(**values: float) -> Exposition:
@@ -119,7 +123,7 @@ def test_the_queue_tells_what_runs_what_could_and_why_it_waits() -> None:
 
 def test_what_the_scheduler_explained_just_now_comes_before_what_it_told_once() -> None:
     text = _page(explained=EXPLAINED).text
-    assert "queue 4 of 3 16 did not start, tried again in 9 s 42 s ago" in text
+    assert "queue 4 of 3 16 did not start, next attempt in 9 s 42 s ago" in text
     assert f"runs {OTHER_HASH[:8]}… next in 9 s {HASH[:8]}…" in text
     assert "and 2 more" in text
     assert RUNS not in text
@@ -129,7 +133,7 @@ def test_what_the_scheduler_explained_just_now_comes_before_what_it_told_once() 
 def test_the_page_of_a_job_shows_what_the_scheduler_explained() -> None:
     queues = Queues(EXPLAINED)
     page = StatusPage(states=service_states(), recent=recent, queues=queues, wall=lambda: NOW)
-    of_job = page.of(ExporterSettings(name="named", handler="…", page_names=True))
+    of_job = page.for_job(ExporterSettings(name="named", handler="…", page_names=True))
     of_job.refresh()
     assert queues.refreshes == 1
     assert RUNS in Text(of_job.html(Exposition(b"")).decode()).text
@@ -145,16 +149,16 @@ def test_the_page_comes_again_at_once_while_the_scheduler_is_asked_for_the_first
 
 def test_what_needs_the_owner_stands_first() -> None:
     known = service_states()
-    seen = _numbers(
+    exposition = _numbers(
         rtorrent_up=0.0,
         pyrotorque_watch_roots_missing=1.0,
         rtorrent_items_hash_failed=2.0,
         pyrotorque_watch_failed_metafiles=4.0,
         pyrotorque_configurations=2.0,
     )
-    text = _made(known, seen=seen).text
+    text = _made(known, exposition=exposition).text
     for words in (
-        "To look at rTorrent does not answer guardian is silent 1 watched folder is missing",
+        "Needs attention rTorrent does not answer guardian is not responding 1 watched folder is missing",
         "2 items failed their hash check 4 metafiles were not loaded the services run on different configurations",
     ):
         assert words in text
@@ -163,13 +167,13 @@ def test_what_needs_the_owner_stands_first() -> None:
 def test_where_all_is_well_nothing_stands_before_the_numbers() -> None:
     known = service_states()
     known.receive(live("guardian", beat("guardian")))
-    assert "To look at" not in _made(known, seen=_numbers(rtorrent_up=1.0)).text
+    assert "Needs attention" not in _made(known, exposition=_numbers(rtorrent_up=1.0)).text
 
 
 def test_services_that_beat_are_up_also_where_the_job_shows_no_processes() -> None:
     text = _made(service_states()).text
     assert "scheduler ● running" in text
-    assert "guardian ● silent" in text
+    assert "guardian ● not responding" in text
 
 
 def test_a_duplicate_and_a_metafile_that_was_taken_away_are_no_failures() -> None:
@@ -179,7 +183,7 @@ def test_a_duplicate_and_a_metafile_that_was_taken_away_are_no_failures() -> Non
     title = "Metafiles that were not loaded"
     assert title not in _made(service_states(), [failed("/watch/twice", "duplicate")]).text
     one = [failed("/watch/old", "invalid"), failed("/watch/new", "too_large")]
-    text = _made(service_states(), one, seen=_numbers(pyrotorque_watch_failed_metafiles=1.0)).text
+    text = _made(service_states(), one, exposition=_numbers(pyrotorque_watch_failed_metafiles=1.0)).text
     assert "too large" in text
     assert "invalid" not in text
 
@@ -194,7 +198,12 @@ def test_what_goes_wrong_again_and_again_is_one_row() -> None:
 
 def test_every_process_is_shown_with_its_state() -> None:
     text = _page().text
-    for words in ("scheduler ● running waiting", "watcher ● running waiting", "exporter ● up", "guardian ● silent"):
+    for words in (
+        "scheduler ● running waiting",
+        "watcher ● running waiting",
+        "exporter ● up",
+        "guardian ● not responding",
+    ):
         assert words in text
 
 
@@ -224,7 +233,7 @@ def test_a_metafile_that_was_loaded_after_all_is_no_failure() -> None:
 
 
 def test_the_page_is_there_while_rtorrent_is_away_and_nothing_is_known() -> None:
-    text = _made(ServiceStates(lambda: 0.0), seen=_numbers(rtorrent_up=0.0)).text
+    text = _made(ServiceStates(lambda: 0.0), exposition=_numbers(rtorrent_up=0.0)).text
     assert "does not answer" in text
     assert "None yet." in text
 

@@ -13,10 +13,10 @@ from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.exposition import Exposition
 from pyrotorque_exporter.families import single
 from pyrotorque_exporter.http import HttpRequest, HttpResponse, PendingResponse
-from pyrotorque_exporter.page import ANSWER_FRESH, ASK_EVERY, QueueExplanations
+from pyrotorque_exporter.page import ANSWER_FRESH, REQUEST_EVERY, QueueExplanations
 from pyrotorque_exporter.routes import MARGIN, TIMEOUT, TIMEOUT_HEADER, TIMEOUT_MAX, Routes, scrape_timeout
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
-from pyrotorque_exporter.scrape import FRESH, WAITING_MAX, Scraper, ScrapeThread
+from pyrotorque_exporter.scrape import FRESH, PENDING_MAX, Scraper, ScrapeThread
 from tests.exporter_fakes import Clock, FakeRTorrent
 from tests.waiting import eventually
 
@@ -118,7 +118,7 @@ def test_a_result_is_shared_for_a_second_and_then_collected_anew(station: Statio
 
 
 def test_too_many_different_scrapes_are_refused(station: Station) -> None:
-    for number in range(WAITING_MAX):
+    for number in range(PENDING_MAX):
         assert station.scrapes.request(frozenset({str(number)}), 10.0) is not None
     assert station.get("/metrics", collect=("queue",)).status == 503
 
@@ -165,10 +165,10 @@ def test_a_peek_gives_what_is_known_and_asks_in_the_background() -> None:
     eventually(explanations.queues)
     assert asked == [0.0]
     explanations.refresh()
-    clock.now = ASK_EVERY
+    clock.now = REQUEST_EVERY
     explanations.refresh()
     assert explanations.queues() == {"queue": {"job": "queue", "order": []}}
-    eventually(lambda: asked == [0.0, ASK_EVERY])
+    eventually(lambda: asked == [0.0, REQUEST_EVERY])
 
 
 def test_a_peek_says_when_the_answer_is_still_under_way() -> None:

@@ -8,7 +8,7 @@ from prometheus_client.core import Metric
 
 from pyrotorque.errors import RTorrentFault, RTorrentUnavailable
 from pyrotorque_exporter.collectors import ScrapeContext
-from pyrotorque_exporter.exposition import Exposition, render
+from pyrotorque_exporter.exposition import Exposition
 from pyrotorque_exporter.families import single
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 from pyrotorque_exporter.scrape import Scraper
@@ -39,37 +39,37 @@ def _scraper(fake: FakeRTorrent, *groups: Scripted, clock: Clock | None = None) 
 
 
 def _scrape(scraper: Scraper, *wanted: str, deadline: float = 110.0) -> Exposition:
-    return render(scraper.scrape(frozenset(wanted), deadline))
+    return scraper.scrape(frozenset(wanted), deadline)
 
 
 def test_every_group_is_shown_and_reported() -> None:
-    seen = _scrape(_scraper(FakeRTorrent(), Scripted("queue"), Scripted("system", uses_rtorrent=True)))
-    assert seen.value("rtorrent_up") == 1.0
-    assert seen.labelled("rtorrent_scrape_collector_success") == {"queue": 1.0, "system": 1.0}
-    assert seen.value("of_queue") == seen.value("of_system") == 1.0
+    exposition = _scrape(_scraper(FakeRTorrent(), Scripted("queue"), Scripted("system", uses_rtorrent=True)))
+    assert exposition.value("rtorrent_up") == 1.0
+    assert exposition.labelled("rtorrent_scrape_collector_success") == {"queue": 1.0, "system": 1.0}
+    assert exposition.value("of_queue") == exposition.value("of_system") == 1.0
 
 
 def test_a_group_that_raises_loses_only_itself() -> None:
     groups = Scripted("queue", raises=ZeroDivisionError()), Scripted("watch")
-    seen = _scrape(_scraper(FakeRTorrent(), *groups))
-    assert seen.labelled("rtorrent_scrape_collector_success") == {"queue": 0.0, "watch": 1.0}
-    assert seen.value("of_queue") is None
-    assert seen.value("of_watch") == 1.0
+    exposition = _scrape(_scraper(FakeRTorrent(), *groups))
+    assert exposition.labelled("rtorrent_scrape_collector_success") == {"queue": 0.0, "watch": 1.0}
+    assert exposition.value("of_queue") is None
+    assert exposition.value("of_watch") == 1.0
 
 
 def test_a_fault_of_one_group_does_not_mean_that_rtorrent_is_away() -> None:
     groups = Scripted("system", True, RTorrentFault("no such view")), Scripted("views", True)
-    seen = _scrape(_scraper(FakeRTorrent(), *groups))
-    assert seen.value("rtorrent_up") == 1.0
-    assert seen.labelled("rtorrent_scrape_collector_success") == {"system": 0.0, "views": 1.0}
+    exposition = _scrape(_scraper(FakeRTorrent(), *groups))
+    assert exposition.value("rtorrent_up") == 1.0
+    assert exposition.labelled("rtorrent_scrape_collector_success") == {"system": 0.0, "views": 1.0}
 
 
 def test_while_rtorrent_is_away_it_is_asked_once_and_the_rest_is_shown() -> None:
     fake = FakeRTorrent(broken=RTorrentUnavailable("nobody there"))
     system = Scripted("system", uses_rtorrent=True)
-    seen = _scrape(_scraper(fake, Scripted("queue"), system))
-    assert seen.value("rtorrent_up") == 0.0
-    assert seen.labelled("rtorrent_scrape_collector_success") == {"queue": 1.0, "system": 0.0}
+    exposition = _scrape(_scraper(fake, Scripted("queue"), system))
+    assert exposition.value("rtorrent_up") == 0.0
+    assert exposition.labelled("rtorrent_scrape_collector_success") == {"queue": 1.0, "system": 0.0}
     assert fake.asked == ["ping"]
     assert system.collected == []
 
@@ -83,17 +83,17 @@ def test_when_rtorrent_dies_in_the_middle_the_groups_after_that_do_not_wait_for_
             fake.broken = RTorrentUnavailable("gone")
             return super().collect(context)
 
-    seen = _scrape(_scraper(fake, first, Dying("throttle", True), second))
-    assert seen.value("rtorrent_up") == 0.0
+    exposition = _scrape(_scraper(fake, first, Dying("throttle", True), second))
+    assert exposition.value("rtorrent_up") == 0.0
     assert second.collected == []
-    assert seen.value("of_system") == 1.0
+    assert exposition.value("of_system") == 1.0
 
 
 def test_no_call_is_begun_after_the_deadline() -> None:
     fake, clock = FakeRTorrent(), Clock()
-    seen = _scrape(_scraper(fake, Scripted("system", True), clock=clock), deadline=clock.now)
+    exposition = _scrape(_scraper(fake, Scripted("system", True), clock=clock), deadline=clock.now)
     assert fake.asked == []
-    assert seen.value("rtorrent_up") == 0.0
+    assert exposition.value("rtorrent_up") == 0.0
 
 
 def test_each_call_may_take_what_is_left_of_the_time() -> None:
@@ -104,19 +104,19 @@ def test_each_call_may_take_what_is_left_of_the_time() -> None:
 
 def test_only_the_groups_that_were_asked_for_are_collected() -> None:
     queue, watch = Scripted("queue"), Scripted("watch")
-    seen = _scrape(_scraper(FakeRTorrent(), queue, watch), "watch")
+    exposition = _scrape(_scraper(FakeRTorrent(), queue, watch), "watch")
     assert queue.collected == []
-    assert seen.labelled("rtorrent_scrape_collector_success") == {"watch": 1.0}
-    assert seen.value("rtorrent_up") is None
+    assert exposition.labelled("rtorrent_scrape_collector_success") == {"watch": 1.0}
+    assert exposition.value("rtorrent_up") is None
 
 
 def test_what_can_be_said_without_rtorrent_is_said_at_once() -> None:
     fake = FakeRTorrent(broken=AssertionError("must not be asked"))
     scraper = _scraper(fake, Scripted("queue"), Scripted("system", True))
-    seen = render(scraper.without_rtorrent(frozenset()))
-    assert seen.value("rtorrent_up") == 0.0
-    assert seen.value("of_queue") == 1.0
-    assert seen.labelled("rtorrent_scrape_collector_success") == {"queue": 1.0, "system": 0.0}
+    exposition = scraper.without_rtorrent(frozenset())
+    assert exposition.value("rtorrent_up") == 0.0
+    assert exposition.value("of_queue") == 1.0
+    assert exposition.labelled("rtorrent_scrape_collector_success") == {"queue": 1.0, "system": 0.0}
 
 
 def test_trouble_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
@@ -133,5 +133,14 @@ def test_trouble_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixture
     lines = caplog.messages
     assert lines == [
         "rTorrent does not answer, its metrics are absent: nobody there within 2.49987 s",
-        "rTorrent answers",
+        "rTorrent answers again",
     ]
+
+
+def test_the_prefix_of_rtorrents_metrics_is_a_setting() -> None:
+    fake = FakeRTorrent()
+    scraper = Scraper([Scripted("system", uses_rtorrent=True)], RTorrentCalls(fake, fake), "seedbox_")
+    exposition = scraper.scrape(frozenset(), float("inf"))
+    assert b"\nseedbox_up 1.0\n" in exposition.plain
+    assert b"rtorrent_" not in exposition.plain
+    assert exposition.value("rtorrent_up") == 1.0, "the page needs no prefix"

@@ -9,7 +9,7 @@ from pyrotorque.events import Delivery, Envelope, Family, Heartbeat, QueueChecke
 from pyrotorque.totals import Totals
 from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.collectors.processes import ProcessesCollector
-from pyrotorque_exporter.collectors.services import ServiceTotalsCollector, is_of_processes
+from pyrotorque_exporter.collectors.services import ServiceTotalsCollector, in_group_processes
 from pyrotorque_exporter.exposition import Exposition
 from pyrotorque_exporter.families import from_services
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
@@ -49,7 +49,7 @@ def test_gauges_of_a_silent_service_are_withdrawn_and_counters_stay() -> None:
 
 def test_counters_of_an_earlier_life_are_shown_before_a_service_was_heard() -> None:
     states = ServiceStates(Clock())
-    states.remember([TotalsReported(at=NOW, service="scheduler", families=families())], {}, {})
+    states.restore([TotalsReported(at=NOW, service="scheduler", families=families())], {}, {})
     assert "pyrotorque_watch_loads_total" in _names(states)
     assert "pyrotorque_queue_slots" not in _names(states)
 
@@ -66,9 +66,9 @@ def test_each_group_shows_its_own_families() -> None:
 
 
 def test_families_of_no_group_are_shown_with_the_processes() -> None:
-    assert is_of_processes("pyrotorque_bus_gaps_total")
-    assert not is_of_processes("pyrotorque_queue_slots")
-    assert not is_of_processes("rtorrent_up")
+    assert in_group_processes("pyrotorque_bus_gaps_total")
+    assert not in_group_processes("pyrotorque_queue_slots")
+    assert not in_group_processes("rtorrent_up")
 
 
 def test_a_flood_of_families_or_samples_is_cut() -> None:
@@ -116,11 +116,11 @@ def test_processes_are_up_while_they_beat() -> None:
     states = _scheduler(clock)
     states.expect(("scheduler", "guardian", "exporter"))
     processes = ProcessesCollector(states, tuple)
-    seen = Exposition(b"", tuple(processes.collect(_context())))
-    assert seen.labelled("pyrotorque_process_up") == {"scheduler": 1.0, "guardian": 0.0, "exporter": 1.0}
+    exposition = Exposition(b"", tuple(processes.collect(_context())))
+    assert exposition.labelled("pyrotorque_process_up") == {"scheduler": 1.0, "guardian": 0.0, "exporter": 1.0}
     clock.now += SILENT_AFTER + 1
-    seen = Exposition(b"", tuple(processes.collect(_context())))
-    assert seen.labelled("pyrotorque_process_up")["scheduler"] == 0.0
+    exposition = Exposition(b"", tuple(processes.collect(_context())))
+    assert exposition.labelled("pyrotorque_process_up")["scheduler"] == 0.0
 
 
 def test_restarts_begin_with_zero_and_are_the_guardians() -> None:
@@ -133,19 +133,19 @@ def test_restarts_begin_with_zero_and_are_the_guardians() -> None:
         labels=("process",),
         samples=(Sample(labels=("watcher",), value=3.0),),
     )
-    seen = Exposition(b"", tuple(ProcessesCollector(states, tuple).collect(_context())))
-    assert seen.labelled("pyrotorque_process_restarts_total") == {"watcher": 0.0}
+    exposition = Exposition(b"", tuple(ProcessesCollector(states, tuple).collect(_context())))
+    assert exposition.labelled("pyrotorque_process_restarts_total") == {"watcher": 0.0}
     states.receive(live("guardian", TotalsReported(at=NOW, service="guardian", families=(counted,))))
-    seen = Exposition(b"", tuple(ProcessesCollector(states, tuple).collect(_context())))
-    assert seen.labelled("pyrotorque_process_restarts_total")["watcher"] == 3.0
+    exposition = Exposition(b"", tuple(ProcessesCollector(states, tuple).collect(_context())))
+    assert exposition.labelled("pyrotorque_process_restarts_total")["watcher"] == 3.0
 
 
 def test_services_on_different_configurations_are_counted() -> None:
     states = ServiceStates(Clock())
     for service, digest in (("scheduler", "one"), ("watcher", "two")):
         states.receive(live(service, _with_config(beat(service), digest)))
-    seen = Exposition(b"", tuple(ProcessesCollector(states, tuple).collect(_context())))
-    assert seen.value("pyrotorque_configurations") == 2.0
+    exposition = Exposition(b"", tuple(ProcessesCollector(states, tuple).collect(_context())))
+    assert exposition.value("pyrotorque_configurations") == 2.0
 
 
 def _with_config(heartbeat: Heartbeat, digest: str) -> Heartbeat:

@@ -87,7 +87,7 @@ def test_tracker_traffic_comes_back_with_what_it_was_counted_from(store: Store) 
     totals.update([("AA", 30, 2)], {"AA": "x"}, 1.0)
     ExporterState(store).save_tracker_traffic(totals.drain())
     again = TrackerTotals(10)
-    ExporterState(store).restore(again)
+    ExporterState(store).restore_trackers(again)
     assert again.update([("AA", 31, 2), ("BB", 6, 5)], {"AA": "x", "BB": "y"}, 2.0) == {
         "x": TrackerTraffic(21, 2),
         "y": TrackerTraffic(1, 0),

@@ -96,23 +96,23 @@ def _fake(*items: tuple[str, str, str]) -> FakeRTorrent:
     )
 
 
-def _learn(names: TrackerNames, fake: FakeRTorrent, hashes: list[str], now: float) -> dict[str, str]:
+def _update(names: TrackerNames, fake: FakeRTorrent, hashes: list[str], now: float) -> dict[str, str]:
     calls = RTorrentCalls(fake, fake)
     calls.begin(float("inf"))
-    return dict(names.learn(calls, "trackers", hashes, now))
+    return dict(names.update(calls, "trackers", hashes, now))
 
 
 def test_all_items_are_asked_once_then_only_new_ones() -> None:
     names, fake = TrackerNames({}), _fake(("AA", "", "1http://a.org/x>"), ("BB", "Memo", "1http://b.org/x>"))
-    assert _learn(names, fake, ["AA", "BB"], 0.0) == {"AA": "a.org", "BB": "Memo"}
-    assert _learn(names, fake, ["AA", "BB"], 1.0) == {"AA": "a.org", "BB": "Memo"}
+    assert _update(names, fake, ["AA", "BB"], 0.0) == {"AA": "a.org", "BB": "Memo"}
+    assert _update(names, fake, ["AA", "BB"], 1.0) == {"AA": "a.org", "BB": "Memo"}
     assert len(fake.asked) == 1
-    assert _learn(names, fake, ["AA", "CC"], 2.0)["CC"] == "Late"
+    assert _update(names, fake, ["AA", "CC"], 2.0)["CC"] == "Late"
     assert len(fake.asked) == 2
 
 
 def test_after_some_hours_all_items_are_asked_again() -> None:
     names, fake = TrackerNames({}), _fake(("AA", "", "1http://a.org/x>"))
-    _learn(names, fake, ["AA"], 0.0)
-    _learn(names, fake, ["AA"], REFRESH_AFTER + 1)
+    _update(names, fake, ["AA"], 0.0)
+    _update(names, fake, ["AA"], REFRESH_AFTER + 1)
     assert len(fake.asked) == 2

@@ -1,4 +1,4 @@
-"""What is shown, one module for each group of metrics."""
+"""The collectors, one module for each group of metrics (queue, watch and jobs share `services`)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 
 @dataclass(frozen=True, slots=True)
 class ScrapeContext:
-    """One scrape: when it is, and how rTorrent is asked in it."""
+    """The time of a scrape, and its calls to rTorrent."""
 
     now: float
     calls: RTorrentCalls
 
 
 class Collector(Protocol):
-    """A group of metrics; text that is rendered already may stand in for metrics where there are very many."""
+    """Collects one group of metrics; where there are very many, as text that is rendered already."""
 
     @property
     def name(self) -> str: ...

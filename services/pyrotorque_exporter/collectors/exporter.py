@@ -1,4 +1,4 @@
-"""Group `scrape`: the exporter itself, beside the times of all groups that each scrape ends with."""
+"""Group `scrape`: version and process of the exporter; `scrape.py` adds how each group was collected."""
 
 import platform
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from pyrotorque_exporter.families import labelled
 
 
 class ExporterCollector:
-    """Version, and what prometheus_client knows of this process."""
+    """The version, and prometheus_client's metrics of this process."""
 
     name = "scrape"
     uses_rtorrent = False

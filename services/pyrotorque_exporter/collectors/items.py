@@ -1,4 +1,4 @@
-"""Group `items`: chosen attributes of each item, rendered directly, because there may be tens of thousands of them."""
+"""Group `items`: selected attributes of each item, rendered directly because there may be tens of thousands."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import unquote
@@ -7,6 +7,7 @@ from prometheus_client.core import Metric
 
 from pyrotorque.item_stats import ItemLabel, ItemStat
 from pyrotorque_exporter.collectors import ScrapeContext
+from pyrotorque_exporter.exposition import PREFIX, with_prefix
 from pyrotorque_exporter.families import single
 from pyrotorque_exporter.labels import escaped, label_value
 from pyrotorque_exporter.tracker_names import TrackerNames
@@ -22,40 +23,40 @@ class ItemsCollector:
 
     def __init__(
         self,
-        prefix: str,
         stats: Sequence[ItemStat],
         labels: Sequence[ItemLabel],
         trackers: TrackerNames,
         *,
+        prefix: str = PREFIX,
         view: str = "main",
         limit: int = 1000,
     ) -> None:
-        self._prefix, self._stats, self._labels = f"{prefix}item_", tuple(stats), tuple(labels)
+        self._prefix, self._stats, self._labels = prefix, tuple(stats), tuple(labels)
         self._trackers, self._view, self._limit = trackers, view, limit
 
     def collect(self, context: ScrapeContext) -> Iterator[Metric | str]:
         known = context.calls.known
         stats = [stat for stat in self._stats if known(stat.command.partition("=")[0])]
         labels = [one for one in self._labels if not one.command or known(one.command.partition("=")[0])]
-        asked = [one.command for one in labels if one.command]
-        commands = ["d.hash=", *(stat.command for stat in stats), *asked]
+        label_commands = [one.command for one in labels if one.command]
+        commands = ["d.hash=", *(stat.command for stat in stats), *label_commands]
         rows = context.calls.rows(self.name, self._view, commands)
         shown = rows[: self._limit]
         yield single(
             "gauge",
-            f"{self._prefix}series_dropped",
+            "rtorrent_item_series_dropped",
             "Items beyond items_max, which are not shown.",
             float(len(rows) - len(shown)),
         )
         yield self._info(context, labels, shown, len(stats) + 1)
         for column, stat in enumerate(stats, 1):
-            yield _rendered(self._prefix + stat.name, stat, shown, column)
+            yield _rendered(with_prefix(f"{PREFIX}item_{stat.name}", self._prefix), stat, shown, column)
 
     def _info(self, context: ScrapeContext, labels: Sequence[ItemLabel], rows: Sequence[Row], column: int) -> str:
         trackers: Mapping[str, str] = {}
         if any(not one.command for one in labels):
-            trackers = self._trackers.learn(context.calls, self.name, [row[0] for row in rows], context.now)
-        name = f"{self._prefix}info"
+            trackers = self._trackers.update(context.calls, self.name, [row[0] for row in rows], context.now)
+        name = with_prefix("rtorrent_item_info", self._prefix)
         lines = [f"# HELP {name} Names of an item.\n# TYPE {name} gauge\n"]
         for row in rows:
             values = iter(row[column:])
@@ -68,7 +69,7 @@ class ItemsCollector:
 
 
 def _rendered(name: str, stat: ItemStat, rows: Sequence[Row], column: int) -> str:
-    """The family of `stat`; an item whose value is no number has no sample."""
+    """The family of `stat`; an item whose value is not a number has no sample."""
     head = f"# HELP {name} {stat.help}\n# TYPE {name} {stat.kind}\n"
     if stat.divisor == 1.0 and all(_is_number(row[column]) for row in rows):
         return head + "".join([f'{name}{{info_hash="{row[0]}"}} {row[column]}\n' for row in rows])
@@ -85,7 +86,7 @@ def _is_number(text: str) -> bool:
 
 
 def _public(value: str) -> str:
-    """`value`, unless it is a URL or an absolute path, which may hold a passkey or tell where things are."""
-    # ruTorrent writes labels as they stand in a URL.
+    """`value`; empty if it is a URL or an absolute path, which may contain a passkey or reveal where data is stored."""
+    # ruTorrent stores labels URL-encoded.
     plain = unquote(value) if "%" in value else value
     return "" if "://" in plain or plain.startswith(("/", "~/")) else value

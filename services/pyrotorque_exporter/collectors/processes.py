@@ -1,24 +1,23 @@
-"""Group `processes`: which services live, what they cost, how often they ended, and the events they states."""
+"""Group `processes`: which services are up, their resources, restarts and exits, and the events received from them."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
 
+import msgspec
 from prometheus_client.core import Metric
 
 from pyrotorque.events import Family, Sample
 from pyrotorque.linux.processes import PROC, process_stat
+from pyrotorque.process_metrics import EXIT_REASONS, EXITS, RESTARTS
 from pyrotorque_exporter.collectors import ScrapeContext
-from pyrotorque_exporter.collectors.services import is_of_processes
+from pyrotorque_exporter.collectors.services import in_group_processes
 from pyrotorque_exporter.families import by_label, from_services, labelled, single
-from pyrotorque_exporter.service_states import OURSELVES, ServiceState, ServiceStates
-
-REASONS: Final = ("ok", "error", "watchdog")
+from pyrotorque_exporter.service_states import EXPORTER, ServiceState, ServiceStates
 
 
 class ProcessesCollector:
-    """Asks the kernel about each process that beats; how often they ended is what the guardian counts."""
+    """Reads /proc for each process that sends heartbeats; restarts and exits are counted by the guardian."""
 
     name = "processes"
     uses_rtorrent = False
@@ -31,24 +30,24 @@ class ProcessesCollector:
         proc_folder: Path = PROC,
         supervisor: int | None = None,
     ) -> None:
-        self._states, self._own, self._proc = states, own_families, proc_folder
+        self._states, self._own_families, self._proc = states, own_families, proc_folder
         self._supervisor = supervisor
 
     def collect(self, context: ScrapeContext) -> Iterator[Metric]:
         services = self._states.snapshot()
         up = {name: float(self._states.is_up(name)) for name in services}
-        yield by_label("gauge", "pyrotorque_process_up", "Whether a service lives.", "process", up)
-        beats = {name: service.beat_at for name, service in services.items() if service.beat_at}
-        beats[OURSELVES] = context.now
+        yield by_label("gauge", "pyrotorque_process_up", "Whether a service sends heartbeats.", "process", up)
+        heartbeats = {name: service.heartbeat_at for name, service in services.items() if service.heartbeat_at}
+        heartbeats[EXPORTER] = context.now
         yield by_label(
             "gauge",
             "pyrotorque_process_heartbeat_timestamp_seconds",
-            "When a service was last heard of.",
+            "When a service sent its last heartbeat.",
             "process",
-            beats,
+            heartbeats,
         )
         yield from self._usage(self._pids(services, up))
-        yield from self._configuration(services, up)
+        yield self._configurations(services, up)
         yield labelled(
             "counter",
             "pyrotorque_events_received_total",
@@ -56,8 +55,9 @@ class ProcessesCollector:
             ("source", "event"),
             self._states.event_counts(),
         )
-        counted = [*self._states.families(is_of_processes), *self._own(), *_begun(services)]
-        yield from from_services(counted)
+        own = self._own_families()
+        families = [*self._states.families(in_group_processes), *own]
+        yield from from_services([*families, *_zeros(families, services)])
 
     def _pids(self, services: Mapping[str, ServiceState], up: Mapping[str, float]) -> dict[str, int]:
         pids = {
@@ -65,20 +65,25 @@ class ProcessesCollector:
             for name, service in services.items()
             if service.heartbeat is not None and up[name]
         }
-        pids[OURSELVES] = os.getpid()
+        pids[EXPORTER] = os.getpid()
         return pids if self._supervisor is None else {**pids, "supervisord": self._supervisor}
 
     def _usage(self, pids: Mapping[str, int]) -> Iterator[Metric]:
         found = {name: usage for name, pid in pids.items() if (usage := process_stat(pid, self._proc))}
-        for metric, help_text, values in (
-            ("start_time_seconds", "When a process began", {name: one.started for name, one in found.items()}),
-            (
-                "resident_memory_bytes",
-                "Resident memory of a process",
-                {name: one.resident_bytes for name, one in found.items()},
-            ),
-        ):
-            yield by_label("gauge", f"pyrotorque_process_{metric}", f"{help_text} (/proc/PID/stat).", "process", values)
+        yield by_label(
+            "gauge",
+            "pyrotorque_process_start_time_seconds",
+            "When a process started (/proc/PID/stat).",
+            "process",
+            {name: one.started for name, one in found.items()},
+        )
+        yield by_label(
+            "gauge",
+            "pyrotorque_process_resident_memory_bytes",
+            "Resident memory of a process (/proc/PID/stat).",
+            "process",
+            {name: one.resident_bytes for name, one in found.items()},
+        )
         yield by_label(
             "counter",
             "pyrotorque_process_cpu_seconds_total",
@@ -87,43 +92,28 @@ class ProcessesCollector:
             {name: one.cpu_seconds for name, one in found.items()},
         )
 
-    def _configuration(self, services: Mapping[str, ServiceState], up: Mapping[str, float]) -> Iterator[Metric]:
+    def _configurations(self, services: Mapping[str, ServiceState], up: Mapping[str, float]) -> Metric:
         digests = {
             service.heartbeat.config
             for name, service in services.items()
             if service.heartbeat is not None and up[name] and service.heartbeat.config
         }
-        yield single(
+        return single(
             "gauge",
             "pyrotorque_configurations",
-            "Different configurations that the services run on; more than 1 for long is a broken reload.",
+            "Different configurations in use by the services; more than 1 for long means that a reload failed.",
             float(len(digests)),
         )
 
 
-def _begun(services: Iterable[str]) -> tuple[Family, ...]:
-    """Zeros for what the guardian has not yet counted: a counter that begins with 1 is no increase to Prometheus."""
+def _zeros(families: Iterable[Family], services: Iterable[str]) -> Iterator[Family]:
+    """Zero samples for each service: a counter whose first sample is 1 is no increase for Prometheus."""
     names = tuple(services)
-    return (
-        Family(
-            name="pyrotorque_bus_gaps_total",
-            kind="counter",
-            help="Times that events of another service were lost to this one.",
-            labels=("source",),
-            samples=tuple(Sample(labels=(name,)) for name in names),
-        ),
-        Family(
-            name="pyrotorque_process_restarts_total",
-            kind="counter",
-            help="Starts of a program after it had ended by itself.",
-            labels=("process",),
-            samples=tuple(Sample(labels=(name,)) for name in names),
-        ),
-        Family(
-            name="pyrotorque_process_exits_total",
-            kind="counter",
-            help="Ends of a program's process by itself: ok, error, or killed by the guardian (watchdog).",
-            labels=("process", "reason"),
-            samples=tuple(Sample(labels=(name, reason)) for name in names for reason in REASONS),
-        ),
-    )
+    by_process = tuple(Sample(labels=(name,)) for name in names)
+    # Every bus counts gaps, so this family is always there.
+    gaps = next((family for family in families if family.name == "pyrotorque_bus_gaps_total"), None)
+    if gaps is not None:
+        yield msgspec.structs.replace(gaps, samples=by_process)
+    yield msgspec.structs.replace(RESTARTS, samples=by_process)
+    by_reason = tuple(Sample(labels=(name, reason)) for name in names for reason in EXIT_REASONS)
+    yield msgspec.structs.replace(EXITS, samples=by_reason)

@@ -1,4 +1,4 @@
-"""Group `rpc`: how the exporter's own calls to rTorrent went, since the exporter began."""
+"""Group `rpc`: the exporter's own calls to rTorrent since the exporter started."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -14,13 +14,13 @@ from pyrotorque_exporter.rtorrent_calls import CALL_NAMES
 
 
 class RpcCollector:
-    """Shows what the connections counted, those of one scrape only after it."""
+    """The statistics of the connections; this group is collected last, so calls of the same scrape count."""
 
     name = "rpc"
     uses_rtorrent = False
 
-    def __init__(self, prefix: str, stats: Callable[[], tuple[CallStats, ...]]) -> None:
-        self._prefix, self._stats = f"{prefix}rpc_", stats
+    def __init__(self, stats: Callable[[], tuple[CallStats, ...]]) -> None:
+        self._stats = stats
 
     def collect(self, context: ScrapeContext) -> Iterator[Metric]:
         stats = self._stats()
@@ -28,35 +28,34 @@ class RpcCollector:
         for one in stats:
             requests.update(_by_call(one.requests))
             failures.update(one.failures)
-        yield self._durations(stats)
-        yield by_label("counter", f"{self._prefix}requests_total", "Requests to rTorrent.", "call", requests)
+        yield _durations(stats)
+        yield by_label("counter", "rtorrent_rpc_requests_total", "Requests to rTorrent.", "call", requests)
         yield by_label(
-            "counter", f"{self._prefix}failures_total", "Requests to rTorrent that failed.", "reason", failures
+            "counter", "rtorrent_rpc_failures_total", "Requests to rTorrent that failed.", "reason", failures
         )
-        for name, help_text, total in (
-            (
-                "retries_total",
-                "Reads sent again because the connection broke before an answer.",
-                sum(one.retries for one in stats),
-            ),
-            ("request_bytes_total", "Bytes sent to rTorrent.", sum(one.request_bytes for one in stats)),
-            ("response_bytes_total", "Bytes received from rTorrent.", sum(one.response_bytes for one in stats)),
-        ):
-            yield single("counter", self._prefix + name, help_text, float(total))
+        yield single(
+            "counter",
+            "rtorrent_rpc_retries_total",
+            "Reads sent again because the connection broke before the response.",
+            float(sum(one.retries for one in stats)),
+        )
+        sent = float(sum(one.request_bytes for one in stats))
+        yield single("counter", "rtorrent_rpc_request_bytes_total", "Bytes sent to rTorrent.", sent)
+        received = float(sum(one.response_bytes for one in stats))
+        yield single("counter", "rtorrent_rpc_response_bytes_total", "Bytes received from rTorrent.", received)
 
-    def _durations(self, stats: tuple[CallStats, ...]) -> Metric:
-        samples = {
-            name: _sample(name, [one for stat in stats if (one := stat.durations.get(name))]) for name in CALL_NAMES
-        }
-        family = Family(
-            name=f"{self._prefix}duration_seconds",
-            kind="histogram",
-            help="Time from connecting to rTorrent until its answer was read.",
-            labels=("call",),
-            bounds=BOUNDS,
-            samples=tuple(samples.values()),
-        )
-        return histogram(family)
+
+def _durations(stats: tuple[CallStats, ...]) -> Metric:
+    found = {name: [one for stat in stats if (one := stat.durations.get(name))] for name in CALL_NAMES}
+    family = Family(
+        name="rtorrent_rpc_duration_seconds",
+        kind="histogram",
+        help="Time from connecting to rTorrent until its response was read.",
+        labels=("call",),
+        bounds=BOUNDS,
+        samples=tuple(_sample(name, durations) for name, durations in found.items()),
+    )
+    return histogram(family)
 
 
 def _sample(name: str, durations: list[Durations]) -> Sample:
@@ -67,7 +66,7 @@ def _sample(name: str, durations: list[Durations]) -> Sample:
 
 
 def _by_call(requests: Mapping[str, int]) -> Counter[str]:
-    """RTorrentCalls without a label of ours (the list of commands, the mark of an incarnation) belong to the ping."""
+    """Requests by call; those without one of our labels (list of commands, identity) count as `ping`."""
     counts = Counter[str]()
     for name, count in list(requests.items()):
         counts[name if name in CALL_NAMES else "ping"] += count

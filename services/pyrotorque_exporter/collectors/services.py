@@ -1,4 +1,4 @@
-"""Groups `queue`, `watch` and `jobs`: what scheduler and watcher count about themselves, as they last told it."""
+"""Groups `queue`, `watch` and `jobs`: the totals that scheduler and watcher published last."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -13,7 +13,7 @@ PREFIXES: Final = {"queue": "pyrotorque_queue_", "watch": "pyrotorque_watch_", "
 
 
 class ServiceTotalsCollector:
-    """The families whose names begin with a group's prefix; a family that cannot be shown spoils only this group."""
+    """The families whose names begin with the group's prefix; an invalid family affects only this group."""
 
     uses_rtorrent = False
 
@@ -24,6 +24,6 @@ class ServiceTotalsCollector:
         return from_services(self._states.families(lambda family: family.startswith(self._prefix)))
 
 
-def is_of_processes(family: str) -> bool:
-    """Whether a family of the services belongs to none of the groups here: then the group `processes` shows it."""
+def in_group_processes(family: str) -> bool:
+    """Whether a family of the services is in none of the groups above: then the group `processes` shows it."""
     return family.startswith("pyrotorque_") and not family.startswith(tuple(PREFIXES.values()))

@@ -1,4 +1,4 @@
-"""Group `summary`: all items by state, their sizes, and what is wrong with them."""
+"""Group `summary`: all items by state, their sizes, and those with problems."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ FLAGS: Final = ("d.hashing=", "d.state=", "d.is_active=", "d.is_partially_done="
 Flags = tuple[str, str, str, str]
 Row = tuple[str, ...]
 
-# What is read of every item; the states that are rare are counted by rTorrent's own views and filters.
+# Read of every item; rare states are counted through rTorrent's views and filters.
 EVERY: Final = ("d.is_active=", "d.is_partially_done=", "d.size_bytes=", "d.left_bytes=")
 
 _activity = itemgetter(0, 1)
@@ -28,7 +28,7 @@ _flags = itemgetter(0, 1, 2, 3)
 
 
 def state(flags: Flags) -> str:
-    """The state that an item with these FLAGS is in, hashing and errors apart."""
+    """The state of an item with these FLAGS, apart from hashing and error."""
     _, started, active, complete = (flag != "0" for flag in flags)
     if not started:
         return "stopped"
@@ -43,7 +43,7 @@ def states(
     """How many items are in each state; the sum is the number of items.
 
     `activity` counts all items by (active, complete); `hashing` and `broken` (hash check failed, or closed with a
-    message) those that are taken out of their state. All were asked one after the other: an item may have changed.
+    message) those that leave their state. They were read one after the other: an item may have changed in between.
     """
     seeding = sum(count for (active, complete), count in activity.items() if active != "0" and complete != "0")
     leeching = sum(count for (active, complete), count in activity.items() if active != "0" and complete == "0")
@@ -60,13 +60,10 @@ def states(
 
 
 class SummaryCollector:
-    """One call that reads four fields of all items, and four that let rTorrent pick what is special."""
+    """One call that reads four fields of all items, and four that let rTorrent filter for the rare states."""
 
     name = "summary"
     uses_rtorrent = True
-
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
 
     def collect(self, context: ScrapeContext) -> Iterator[Metric]:
         rows = self._rows(context.calls, *EVERY)
@@ -82,32 +79,32 @@ class SummaryCollector:
 
         yield by_label(
             "gauge",
-            f"{self._prefix}items",
+            "rtorrent_items",
             "Items by state, each in one (d.hashing, d.hashing_failed, d.state, d.is_active, d.is_partially_done).",
             "state",
             by_state,
         )
-        yield self._gauge("items_size_bytes", "Size of all items (d.size_bytes).", _total(map(_sizes, rows)))
-        yield self._gauge(
-            "items_left_bytes", "Not yet downloaded of all items (d.left_bytes).", _total(map(_left, rows))
+        yield _gauge("rtorrent_items_size_bytes", "Size of all items (d.size_bytes).", _total(map(_sizes, rows)))
+        yield _gauge(
+            "rtorrent_items_left_bytes", "Bytes left to download of all items (d.left_bytes).", _total(map(_left, rows))
         )
-        yield self._gauge("items_with_message", "Items with a message (d.message).", len(with_message))
-        yield self._gauge("items_hash_failed", "Items whose hash check failed (d.hashing_failed).", len(failed))
-        yield self._gauge(
-            "items_stalled",
+        yield _gauge("rtorrent_items_with_message", "Items with a message (d.message).", len(with_message))
+        yield _gauge("rtorrent_items_hash_failed", "Items whose hash check failed (d.hashing_failed).", len(failed))
+        yield _gauge(
+            "rtorrent_items_stalled",
             "Leeching items that receive nothing (d.down.rate).",
             max(0.0, by_state["leeching"] - moving),
         )
-        yield self._gauge(
-            "connected_peers",
+        yield _gauge(
+            "rtorrent_connected_peers",
             "Peers connected, over all items (d.peers_connected).",
             _total(row[4] for row in connected),
         )
 
     def _by_view(self, calls: RTorrentCalls) -> tuple[int, Counter[Flags]]:
-        """How many items are started, and the flags of those that are hashed.
+        """The number of started items, and the flags of those being hashed.
 
-        rTorrent keeps both states by views of these names; reading the fields of all items would cost it 30 ms more.
+        rTorrent keeps views of both; reading the fields of all items would take it 30 ms more.
         """
         sizes = calls.multicall(self.name, [("view.size", ("", "started")), ("view.size", ("", "hashing"))])
         started, hashing = (number(size) for size in sizes)
@@ -119,8 +116,9 @@ class SummaryCollector:
     def _rows(self, calls: RTorrentCalls, *commands: str, where: str = "") -> Sequence[Row]:
         return calls.rows(self.name, "main", commands, where=where)
 
-    def _gauge(self, name: str, help_text: str, value: float) -> Metric:
-        return single("gauge", self._prefix + name, help_text, float(value))
+
+def _gauge(name: str, help_text: str, value: float) -> Metric:
+    return single("gauge", name, help_text, float(value))
 
 
 def _total(texts: Iterator[str]) -> int:

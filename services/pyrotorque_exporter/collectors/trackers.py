@@ -13,17 +13,17 @@ from pyrotorque_exporter.tracker_totals import TrackerTotals
 
 
 class TrackersCollector:
-    """One call over all items for what only grows, three that let rTorrent pick those with messages and traffic."""
+    """One call over all items for totals and sizes, three that let rTorrent filter for messages and traffic."""
 
     name = "trackers"
     uses_rtorrent = True
 
-    def __init__(self, prefix: str, names: TrackerNames, totals: TrackerTotals) -> None:
-        self._prefix, self._names, self._totals = f"{prefix}tracker_", names, totals
+    def __init__(self, names: TrackerNames, totals: TrackerTotals) -> None:
+        self._names, self._totals = names, totals
 
     def collect(self, context: ScrapeContext) -> Iterator[Metric]:
         rows = context.calls.rows(self.name, "main", ("d.hash=", "d.up.total=", "d.down.total=", "d.size_bytes="))
-        names = self._names.learn(context.calls, self.name, [row[0] for row in rows], context.now)
+        names = self._names.update(context.calls, self.name, [row[0] for row in rows], context.now)
         trackers = {info_hash: names.get(info_hash, "other") for info_hash, *_ in rows}
         numbers = [(info_hash, int(up), int(down)) for info_hash, up, down, _ in rows]
         totals = self._totals.update(numbers, trackers, context.now)
@@ -38,26 +38,35 @@ class TrackersCollector:
         rates_up = self._summed(context.calls, labels, "d.up.rate=")
         rates_down = self._summed(context.calls, labels, "d.down.rate=")
 
-        yield self._family("items", "Items of a tracker", {**zero, **items})
-        yield self._family("message_items", "Items of a tracker with a message (d.message)", {**zero, **with_message})
-        yield self._family("size_bytes", "Size of a tracker's items (d.size_bytes)", {**zero, **sizes})
+        yield _family("rtorrent_tracker_items", "Items of a tracker", {**zero, **items})
+        yield _family(
+            "rtorrent_tracker_message_items", "Items of a tracker with a message (d.message)", {**zero, **with_message}
+        )
+        yield _family("rtorrent_tracker_size_bytes", "Size of a tracker's items (d.size_bytes)", {**zero, **sizes})
         uploaded = {tracker: float(traffic.up) for tracker, traffic in totals.items()}
         downloaded = {tracker: float(traffic.down) for tracker, traffic in totals.items()}
-        yield self._family("uploaded_bytes_total", "Growth of d.up.total of a tracker's items", uploaded, "counter")
-        yield self._family(
-            "downloaded_bytes_total", "Growth of d.down.total of a tracker's items", downloaded, "counter"
+        yield _family(
+            "rtorrent_tracker_uploaded_bytes_total", "Growth of d.up.total of a tracker's items", uploaded, "counter"
         )
-        yield self._family(
-            "upload_rate_bytes_per_second", "Present upload rate of a tracker's items (d.up.rate)", {**zero, **rates_up}
+        yield _family(
+            "rtorrent_tracker_downloaded_bytes_total",
+            "Growth of d.down.total of a tracker's items",
+            downloaded,
+            "counter",
         )
-        yield self._family(
-            "download_rate_bytes_per_second",
-            "Present download rate of a tracker's items (d.down.rate)",
+        yield _family(
+            "rtorrent_tracker_upload_rate_bytes_per_second",
+            "Current upload rate of a tracker's items (d.up.rate)",
+            {**zero, **rates_up},
+        )
+        yield _family(
+            "rtorrent_tracker_download_rate_bytes_per_second",
+            "Current download rate of a tracker's items (d.down.rate)",
             {**zero, **rates_down},
         )
         exceeded = float(self._totals.exceeded)
         yield single(
-            "gauge", f"{self._prefix}limit_exceeded", "Whether there are more trackers than trackers_max.", exceeded
+            "gauge", "rtorrent_tracker_limit_exceeded", "Whether there are more trackers than trackers_max.", exceeded
         )
 
     def _summed(
@@ -70,5 +79,6 @@ class TrackersCollector:
             sums[labels.get(info_hash, "other")] += int(values[0]) if values else 1
         return {tracker: float(value) for tracker, value in sums.items()}
 
-    def _family(self, name: str, help_text: str, values: Mapping[str, float], kind: Kind = "gauge") -> Metric:
-        return by_label(kind, self._prefix + name, f"{help_text}.", "tracker", values)
+
+def _family(name: str, help_text: str, values: Mapping[str, float], kind: Kind = "gauge") -> Metric:
+    return by_label(kind, name, f"{help_text}.", "tracker", values)

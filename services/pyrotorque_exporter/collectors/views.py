@@ -1,4 +1,4 @@
-"""Group `views`: how many items each view shows; views overlap, so these must not be added up."""
+"""Group `views`: the number of items in each view; views overlap, so their sum means nothing."""
 
 from collections.abc import Iterator
 
@@ -13,25 +13,25 @@ LIMIT = 100
 
 
 class ViewsCollector:
-    """Asks for the list of views, then for all sizes at once; names that begin with one of `exclude` are left out."""
+    """One call for the list of views, one for all sizes; names that begin with one of `exclude` are left out."""
 
     name = "views"
     uses_rtorrent = True
 
-    def __init__(self, prefix: str, exclude: tuple[str, ...] = ("rtcontrol",)) -> None:
-        self._prefix, self._exclude = prefix, exclude
+    def __init__(self, exclude: tuple[str, ...] = ("rtcontrol",)) -> None:
+        self._exclude = exclude
 
     def collect(self, context: ScrapeContext) -> Iterator[Metric]:
         (names,) = context.calls.multicall(self.name, [("view.list", ())])
-        shown = [str(name) for name in names if self._wanted(str(name))] if isinstance(names, list) else []
-        shown = shown[:LIMIT]
-        sizes = context.calls.multicall(self.name, [("view.size", ("", name)) for name in shown])
+        views = [str(name) for name in names if not self._excluded(str(name))] if isinstance(names, list) else []
+        views = views[:LIMIT]
+        sizes = context.calls.multicall(self.name, [("view.size", ("", name)) for name in views])
         values = {
             label_value(name): size
-            for name, answer in zip(shown, sizes, strict=True)
-            if (size := number(answer)) is not None
+            for name, result in zip(views, sizes, strict=True)
+            if (size := number(result)) is not None
         }
-        yield by_label("gauge", f"{self._prefix}view_items", "Items in a view (view.size).", "view", values)
+        yield by_label("gauge", "rtorrent_view_items", "Items in a view (view.size).", "view", values)
 
-    def _wanted(self, view: str) -> bool:
-        return not (self._exclude and view.startswith(self._exclude))
+    def _excluded(self, view: str) -> bool:
+        return bool(self._exclude) and view.startswith(self._exclude)
