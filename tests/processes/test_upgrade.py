@@ -1,0 +1,298 @@
+"""The wheel of 1.0.0 is replaced under a running group: nothing is lost, nothing done twice, no service FATAL."""
+
+import os
+import re
+import signal
+import sqlite3
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from demo.group import SERVICES, free_port
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.configuration import last_good
+from pyrotorque.events import JobFailed, LoadFailed, ServiceStateChanged, StartFailed, TorrentLoaded, TorrentStarted
+from pyrotorque.options import read_options
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.store import open_readonly
+from tests.dropping import drop
+from tests.grouping import torque_ini
+from tests.installed_group import InstalledGroup, build_wheel, lines
+from tests.released import WHEEL
+from tests.waiting import eventually
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("packaging"),
+    pytest.mark.skipif(not WHEEL.exists(), reason="the wheel of 1.0.0 is only in the repository"),
+]
+
+CONFIG_PY = """\
+from pyrotorque.customfields import field
+
+@field("is_ours", kind="bool", needs=("name",), doc="made by this test")
+def is_ours(item):
+    return item.name.startswith("upgrade")
+"""
+
+COUNT = """\
+from pathlib import Path
+from pyrotorque.jobs import Job
+
+class Count(Job):
+    def run(self):
+        Path(self.config.into).write_text(str(len(self.items("is_ours=yes", ["name"]))))
+"""
+
+# Each run waits while the file `hold` exists, so that the runs for further events are pending.
+NOTE = """\
+import time
+from pathlib import Path
+from pyrotorque.jobs import Job
+
+class Note(Job):
+    def run(self, event=None):
+        while Path(self.config.hold).exists():
+            time.sleep(0.01)
+        with open(self.config.into, "a") as file:
+            print(event.info_hash, file=file)
+"""
+
+
+class Upgrade:
+    """The group, its rTorrent and its watched folder, and what must have become of everything dropped there."""
+
+    def __init__(self, folder: Path, rtorrent: PrivateRTorrent) -> None:
+        self.folder, self.rtorrent, self.port = folder, rtorrent, free_port()
+        self.watch = folder / "watch"
+        self.watch.mkdir()
+        self.hold, self.noted, self.told, self.counted = (
+            folder / name for name in ("hold", "noted", "told", "counted")
+        )
+        self.wanted: set[str] = set()
+        self.group = InstalledGroup(folder / "c", self._torque_ini(), folder / "venv", WHEEL)
+        jobs = folder / "c" / "jobs"
+        jobs.mkdir()
+        (jobs / "count.py").write_text(COUNT)
+        (jobs / "note.py").write_text(NOTE)
+        (folder / "c" / "config.py").write_text(CONFIG_PY)
+
+    def _torque_ini(self) -> str:
+        return torque_ini(
+            self.rtorrent.url,
+            self.watch,
+            "job.queue.start_at_once = 100",
+            "job.queue.downloading_max = 1000",
+            "job.queue.startable = is_ignored=0 message= prio>0",
+            "job.exporter.active = True",
+            f"job.exporter.port = {self.port}",
+            "job.count.handler = count:Count",
+            "job.count.schedule = second=*",
+            f"job.count.into = {self.counted}",
+            "job.note.handler = note:Note",
+            "job.note.on = TorrentLoaded",
+            f"job.note.hold = {self.hold}",
+            f"job.note.into = {self.noted}",
+            "job.tell.handler = pyrotorque.jobs.command:Command",
+            "job.tell.on = TorrentStarted",
+            "job.tell.shell = True",
+            f"job.tell.command = echo {{{{info_hash}}}} >>{self.told}",
+        )
+
+    def drop(self, count: int) -> None:
+        """Metafiles in new folders of the watched tree."""
+        for _ in range(count):
+            number = len(self.wanted)
+            self.wanted.add(drop(self.watch / f"new{number % 3}" / f"{number}.torrent", f"upgrade {number}"))
+
+    def settle(self) -> None:
+        """Wait until all that was dropped is loaded, started, and the jobs have run for it."""
+        once = dict.fromkeys(self.wanted, 1)
+        eventually(lambda: self.started() == self.wanted, 40, why="loaded and started", interval=0.05)
+        eventually(
+            lambda: lines(self.noted) == once, 30, why=f"{self.hold.exists()} {self.group.log('scheduler')[-2000:]}"
+        )
+        eventually(lambda: lines(self.told) == once, 30, why=self.group.log("scheduler")[-2000:])
+        self.counted.unlink(missing_ok=True)
+        eventually(lambda: lines(self.counted) == {str(len(self.wanted)): 1}, 30, why="the custom field was computed")
+
+    def started(self) -> set[str]:
+        rows = RTorrent(self.rtorrent.url).rows("main", ["d.hash=", "d.is_active="])
+        return {info for info, active in rows if active == "1"}
+
+    def received(self) -> dict[str, float]:
+        """How many loads and starts the exporter has received, over all its processes."""
+        series = re.compile(r'pyrotorque_events_received_total\{.*"(TorrentLoaded|TorrentStarted)".*\} (\S+)')
+        counted: dict[str, float] = {}
+        for kind, value in series.findall(self.scrape()):
+            counted[kind] = counted.get(kind, 0) + float(value)
+        return counted
+
+    def scrape(self) -> str:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
+                return str(answer.read(), "utf-8")
+        except OSError:
+            return ""
+
+    def leave_work(self) -> None:
+        """Runs wait for an event job, and metafiles for rTorrent."""
+        self.hold.touch()
+        self.drop(5)
+        eventually(lambda: self.started() == self.wanted, 30, why="started", interval=0.05)
+        eventually(lambda: lines(self.told) == dict.fromkeys(self.wanted, 1), 30)
+        self.rtorrent.stop()
+        self.drop(5)
+
+    def kill_workers(self) -> None:
+        """Kill the processes of all jobs, and of the custom field; returns when others have taken their places."""
+        before = eventually(self._workers, 30)
+        for pid in before:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        eventually(lambda: len(self._workers() - before) == 4, 30, why="new workers")
+
+    def _workers(self) -> set[int]:
+        """Three jobs, and the custom field that one of them asks for; empty while one is absent."""
+        found = set(self.group.workers())
+        return found if len(found) == 4 else set()
+
+    def check(self, *, cut_off: int = 0) -> None:
+        """Nothing was lost, done twice, or failed, from the first start of 1.0.0 until now; but for `cut_off` runs."""
+        group, once = self.group, dict.fromkeys(self.wanted, 1)
+        eventually(group.running, 30, why=str(group.states()))
+        assert Counter(event.info_hash for event in group.events(TorrentLoaded)) == once
+        assert Counter(event.info_hash for event in group.events(TorrentStarted)) == once
+        assert group.events(LoadFailed) == []
+        assert group.events(StartFailed) == []
+        # The job that counts items fails without rTorrent.
+        assert [event.job for event in group.events(JobFailed) if event.job != "count"] == ["note"] * cut_off
+        assert "FATAL" not in {event.state for event in group.events(ServiceStateChanged)}
+        count = float(len(self.wanted))
+        eventually(lambda: self.received() == {"TorrentLoaded": count, "TorrentStarted": count}, 20, why=self.scrape())
+        self._check_files()
+        self.check_logs()
+
+    def _check_files(self) -> None:
+        layout = self.group.layout
+        assert last_good(layout) is not None
+        assert read_options(layout).guard_file == str(layout.guard_file)
+        for service in SERVICES[:3]:
+            with closing(open_readonly(layout.database(service))) as db:
+                assert db.execute("SELECT * FROM bus_gaps").fetchall() == [], service
+
+    def check_logs(self) -> None:
+        ends = re.findall(r"exited: (\S+) \((.*)\)", self.group.log("torque"))
+        assert {why for _, why in ends} <= {"terminated by SIGKILL; not expected"}, ends
+        assert "FATAL" not in self.group.log("torque")
+        for service in SERVICES:
+            assert "Traceback" not in self.group.log(service), self.group.log(service)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture
+def released(rtorrent: PrivateRTorrent, short_folder: Path) -> Iterator[Upgrade]:
+    """A group of 1.0.0 that has worked."""
+    made = Upgrade(short_folder, rtorrent)
+    try:
+        made.group.begin()
+        # Events from before a job is first `on` them are none of its own.
+        eventually(lambda: "jobs:" in made.group.log("scheduler"), 30)
+        made.drop(5)
+        made.settle()
+        yield made
+    finally:
+        made.group.stop()
+
+
+@pytest.fixture
+def upgrade(released: Upgrade) -> Upgrade:
+    """A group of 1.0.0 that has work left."""
+    released.leave_work()
+    return released
+
+
+@pytest.mark.parametrize("order", ["watcher exporter guardian scheduler", "scheduler guardian exporter watcher"])
+def test_processes_of_both_versions_work_together(upgrade: Upgrade, wheel: Path, order: str) -> None:
+    group = upgrade.group
+    supervisord = group.supervisord_pid()
+    group.install(wheel)
+    upgrade.rtorrent.start()
+    upgrade.kill_workers()
+    upgrade.hold.unlink()
+    upgrade.settle()
+    for service in order.split():
+        eventually(group.running, 30)
+        upgrade.drop(2)
+        group.kill(service)
+        upgrade.settle()
+    upgrade.drop(2)
+    assert group.command("--restart").returncode == 0
+    upgrade.drop(2)
+    upgrade.settle()
+    upgrade.check(cut_off=1)
+    assert group.supervisord_pid() == supervisord
+
+
+def test_a_restart_takes_over_all_pending_work(upgrade: Upgrade, wheel: Path) -> None:
+    upgrade.group.install(wheel)
+    restarted = upgrade.group.command("--restart")
+    assert restarted.returncode == 0, restarted.stdout + restarted.stderr
+    upgrade.rtorrent.start()
+    upgrade.hold.unlink()
+    upgrade.drop(2)
+    upgrade.settle()
+    upgrade.check()
+
+
+def test_a_newer_state_is_refused_by_1_0_0_with_one_line_and_left_as_it_is(released: Upgrade) -> None:
+    group, layout = released.group, released.group.layout
+    assert group.command("--stop").returncode == 0
+    databases = [layout.database(service) for service in SERVICES]
+    for path in databases:
+        change_version(path, 1)
+    before = [dumped(path) for path in databases]
+    released.drop(1)
+
+    # When 1.0.0 is started on what a newer version wrote,
+    group.begin()
+    refusal = "was written by a newer pyrotorque"
+    eventually(lambda: all(refusal in group.log(service) for service in SERVICES), 20)
+    eventually(group.running, 30, why=str(group.states()))
+    assert group.command("--stop").returncode == 0
+
+    # then each service waits, says so once, and changes nothing,
+    for service in SERVICES:
+        (line,) = (line for line in group.log(service).splitlines() if refusal in line)
+        assert f"{service}.sqlite3" in line
+        assert "upgrade again, or move the file away" in line
+    released.check_logs()
+    assert [dumped(path) for path in databases] == before
+
+    # and a version that knows the schema takes it up.
+    for path in databases:
+        change_version(path, -1)
+    group.start()
+    released.settle()
+    released.check()
+
+
+def change_version(path: Path, by: int) -> None:
+    """Count one migration more, or less, than were run."""
+    with closing(sqlite3.connect(path)) as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        db.execute(f"PRAGMA user_version = {version + by}")
+
+
+def dumped(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as db:
+        return [*db.iterdump(), str(db.execute("PRAGMA user_version").fetchone())]
