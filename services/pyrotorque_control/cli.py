@@ -9,11 +9,12 @@ from typing import Any, Final
 import click
 
 from pyrotorque.errors import PyrotorqueError
+from pyrotorque.humanize import duration
 from pyrotorque.options import Options
 from pyrotorque.settings import configuration_dir
 from pyrotorque_control.exit_codes import EX_IOERR, EX_OK, EX_UNAVAILABLE, EX_USAGE, INTERRUPTED, exit_code
 from pyrotorque_control.group import Group
-from pyrotorque_control.terminal import discard_output, duration, print_error
+from pyrotorque_control.terminal import discard_output, print_error
 
 # Modules below `commands`, each with an attribute `command`; imported when used, or for --help.
 _COMMANDS: Final = (

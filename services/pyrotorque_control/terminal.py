@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -43,11 +42,6 @@ def show(renderable: object) -> None:
     with out.capture() as captured:
         out.print(renderable)
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
-
-
-def duration(seconds: float) -> str:
-    """For example `1 day, 2:03:04`."""
-    return str(timedelta(seconds=max(0, int(seconds))))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> "Table":

@@ -10,6 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from pyrotorque import humanize
 from pyrotorque.bus import ask
 from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.events import (
@@ -26,7 +27,6 @@ from pyrotorque.layout import Layout
 from pyrotorque.requests import Answer, ExplainQueue
 from pyrotorque.settings.schema import ExporterSettings
 from pyrotorque.text import printable
-from pyrotorque_exporter import shown
 from pyrotorque_exporter.exposition import Exposition
 from pyrotorque_exporter.page_rows import Row, alarms, process_rows, queue_rows, watch_facts
 from pyrotorque_exporter.service_states import ServiceStates
@@ -130,7 +130,7 @@ class StatusPage:
         gauge = exposition.value(FAILED_METAFILES)
         text = _template().render(
             host=socket.gethostname(),
-            now=shown.clock(now),
+            now=humanize.date_time(now),
             refresh=REFRESH if explained is not None else REFRESH_SOON,
             names=self.names,
             alarms=alarms(processes, exposition, failed=int(gauge or len(failed))),
@@ -155,7 +155,7 @@ class StatusPage:
                 "item": self._item(event),
                 "job": event.job,
                 "how": event.mode,
-                "took": shown.duration(event.seconds),
+                "took": humanize.duration(event.seconds),
             }
             for event in events[:ROWS_MAX]
         ]
@@ -166,7 +166,7 @@ class StatusPage:
                 **_when(event, now),
                 "item": self._item(event),
                 "job": event.job,
-                "waited": "" if event.waited is None else shown.duration(event.waited),
+                "waited": "" if event.waited is None else humanize.duration(event.waited),
             }
             for event in events[:ROWS_MAX]
         ]
@@ -224,12 +224,12 @@ def _rtorrent(exposition: Exposition, now: float) -> Row:
         "asked": up is not None,
         "up": up == 1.0,
         "version": versions.samples[0].labels.get("client_version", "") if versions else "",
-        "uptime": shown.duration(now - started) if started else "",
-        "download": shown.rate(exposition.value("rtorrent_download_rate_bytes_per_second") or 0.0),
-        "upload": shown.rate(exposition.value("rtorrent_upload_rate_bytes_per_second") or 0.0),
+        "uptime": humanize.duration(now - started) if started else "",
+        "download": humanize.rate(exposition.value("rtorrent_download_rate_bytes_per_second") or 0.0),
+        "upload": humanize.rate(exposition.value("rtorrent_upload_rate_bytes_per_second") or 0.0),
         "states": [(state, f"{count:.0f}") for state, count in states.items()],
         "total": f"{sum(states.values()):.0f}",
-        "left": shown.size(exposition.value("rtorrent_items_left_bytes") or 0.0),
+        "left": humanize.size(exposition.value("rtorrent_items_left_bytes") or 0.0),
         "peers": f"{exposition.value('rtorrent_connected_peers') or 0:.0f}",
         "stalled": f"{exposition.value('rtorrent_items_stalled') or 0:.0f}",
         "messages": f"{exposition.value('rtorrent_items_with_message') or 0:.0f}",
@@ -237,7 +237,7 @@ def _rtorrent(exposition: Exposition, now: float) -> Row:
 
 
 def _when(event: Fact, now: float) -> Row:
-    return {"at": shown.clock(event.at), "ago": shown.ago(event.at, now)}
+    return {"at": humanize.date_time(event.at), "ago": humanize.age(event.at, now)}
 
 
 @cache

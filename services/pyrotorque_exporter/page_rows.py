@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
+from pyrotorque import humanize
 from pyrotorque.events import QueueChecked
 from pyrotorque.text import printable
-from pyrotorque_exporter import shown
 from pyrotorque_exporter.exposition import Exposition
 from pyrotorque_exporter.service_states import EXPORTER, ServiceState, ServiceStates
 
@@ -30,8 +30,8 @@ def process_rows(states: ServiceStates, exposition: Exposition, now: float) -> l
             "up": up[name],
             "state": _state(services.get(name), up=up[name]),
             "step": "serving" if name == EXPORTER else printable(_step(services.get(name))),
-            "since": shown.duration(now - started[name]) if name in started else "",
-            "memory": shown.size(memory[name]) if name in memory else "",
+            "since": humanize.duration(now - started[name]) if name in started else "",
+            "memory": humanize.size(memory[name]) if name in memory else "",
             "restarts": f"{restarts.get(name, 0):.0f}",
         }
         for name in names
@@ -75,7 +75,7 @@ def queue_rows(
                 "starts": _until(starts, now) if isinstance(starts, float | int) else "",
                 "next": _until(next_run.get(name), now) or ("now" if name in next_run else ""),
                 "intermission": _until(break_end.get(name), now),
-                "last_start": shown.ago(last_start[name], now) if last_start.get(name) else "never",
+                "last_start": humanize.age(last_start[name], now) if last_start.get(name) else "never",
             }
         )
     return rows
@@ -110,7 +110,7 @@ def watch_facts(exposition: Exposition, now: float) -> Sequence[tuple[str, str]]
     if found and loads:
         found.append(("loaded so far", _count(sum(loads.values()))))
     last = exposition.value("pyrotorque_watch_last_event_timestamp_seconds")
-    return [*found, ("last event", shown.ago(last, now))] if found and last else found
+    return [*found, ("last event", humanize.age(last, now))] if found and last else found
 
 
 def _hold(explanation: Mapping[str, Any], check: QueueChecked | None, now: float, *, names: bool) -> tuple[str, str]:
@@ -124,7 +124,7 @@ def _hold(explanation: Mapping[str, Any], check: QueueChecked | None, now: float
         return printable(str(text)), ""
     if check is None:
         return "", ""
-    return printable(check.reason if names else check.summary), shown.ago(check.at, now)
+    return printable(check.reason if names else check.summary), humanize.age(check.at, now)
 
 
 def _items(explanation: Mapping[str, Any], key: str, *, names: bool) -> list[str]:
@@ -160,7 +160,7 @@ def _count(value: float | None) -> str:
 def _until(at: float | None, now: float) -> str:
     if at is None or at <= now:
         return ""
-    return f"in {shown.duration(at - now)}" if at - now >= 1 else "now"
+    return f"in {humanize.duration(at - now)}" if at - now >= 1 else "now"
 
 
 def _step(service: ServiceState | None) -> str:

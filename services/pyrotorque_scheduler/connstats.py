@@ -4,6 +4,7 @@ import time
 from typing import Final
 
 from pyrotorque.errors import RTorrentFault
+from pyrotorque.humanize import duration, rate
 from pyrotorque.logs import job_logger
 from pyrotorque.rtorrent import RTorrent, Value
 from pyrotorque.text import printable
@@ -22,17 +23,9 @@ def stats_line(rtorrent: RTorrent, now: float) -> str:
     up_since = f", up {duration(now - _int(rtorrent.call(started)))}" if started else ""
     return (
         f"Stats for {printable(identity.hostname)} (pid {identity.pid}, rTorrent {identity.client_version}){up_since}: "
-        f"{_int(items)} items, down {_kib(down)}, up {_kib(up)}, answers in {took:.1f} ms, "
+        f"{_int(items)} items, down {rate(_int(down))}, up {rate(_int(up))}, answers in {took:.1f} ms, "
         f"{sum(rtorrent.stats.requests.values())} calls so far"
     )
-
-
-def duration(seconds: float) -> str:
-    """`3d 04:05` or `04:05:06`."""
-    whole = max(0, int(seconds))
-    days, rest = divmod(whole, 86_400)
-    clock = f"{rest // 3600:02}:{rest // 60 % 60:02}"
-    return f"{days}d {clock}" if days else f"{clock}:{rest % 60:02}"
 
 
 class ConnectionStats:
@@ -48,7 +41,3 @@ class ConnectionStats:
 
 def _int(value: Value | RTorrentFault) -> int:
     return value if isinstance(value, int) else 0
-
-
-def _kib(value: Value | RTorrentFault) -> str:
-    return f"{_int(value) / 1024:.1f} KiB/s"

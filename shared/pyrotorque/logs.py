@@ -6,6 +6,7 @@ import os
 import sys
 import time
 
+from pyrotorque.humanize import date_time
 from pyrotorque.layout import Layout
 from pyrotorque.text import printable
 
@@ -21,7 +22,7 @@ class OneLine(logging.Formatter):
     """`2026-11-23 22:41:07 INFO  watcher: text`: no name from outside can break a line or a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
+        stamp = date_time(record.created)
         level = _LEVELS.get(record.levelname, record.levelname)
         line = f"{stamp} {level} {_who(record.name)}: {printable(record.getMessage())}"
         if record.exc_info:
@@ -73,7 +74,7 @@ def owner_log(*texts: str, level: int = logging.INFO) -> None:
     if "path" not in _owners or not texts:
         return
     now = time.time()
-    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
+    stamp = date_time(now)
     named = _LEVELS[logging.getLevelName(level)].strip()
     head = f"{stamp},{int(now % 1 * 1000):03d} {named} {_owners['service']}: "
     try:

@@ -77,8 +77,8 @@ def test_the_table_of_services_has_one_row_for_each() -> None:
     with out.capture() as captured:
         out.print(shown(Overview(config_dir="/c", running=True, pid=5, since=900.0, services=services), 1000.0))
     text = captured.get()
-    assert "pyrotorque is running, pid 5, up 0:01:40 (/c)" in text
-    assert "0:01:00" in text
+    assert "pyrotorque is running, pid 5, up 1 min 40 s (/c)" in text
+    assert " 1 min " in text
     assert "[red]no[/]\\x1b" in text, "what a service says is no markup and cannot touch the terminal"
 
 

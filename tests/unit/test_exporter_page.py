@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
 
-import pytest
-
 from pyrotorque.events import Durable, JobFailed, LoadFailed, LoadFailure, ServiceStateChanged, TorrentLoaded
 from pyrotorque.settings.schema import ExporterSettings
 from pyrotorque_exporter.collectors import ScrapeContext
@@ -17,7 +15,6 @@ from pyrotorque_exporter.families import by_label, from_services, labelled, sing
 from pyrotorque_exporter.page import StatusPage
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 from pyrotorque_exporter.service_states import ServiceStates
-from pyrotorque_exporter.shown import ago, duration, rate, size
 from tests.exporter_fakes import FakeRTorrent
 from tests.exporter_scene import HASH, NOW, ODD, beat, live, recent, service_states
 
@@ -249,25 +246,3 @@ def test_the_page_needs_nothing_from_elsewhere_and_no_script() -> None:
     assert ("meta", {"http-equiv": "refresh", "content": "10"}) in page.tags
     styles = "".join(page.words)
     assert not re.search(r"url\(|@import", styles)
-
-
-@pytest.mark.parametrize(
-    ("shown", "expected"),
-    [
-        (size(0), "0 B"),
-        (size(1023), "1023 B"),
-        (size(1536), "1.5 KiB"),
-        (size(5 * 1024**5), "5120.0 TiB"),
-        (rate(2048), "2.0 KiB/s"),
-        (duration(0.0123), "12 ms"),
-        (duration(59.4), "59 s"),
-        (duration(3599), "59 min"),
-        (duration(3600 + 61), "1 h 01 min"),
-        (duration(86400 * 3 + 7200), "3 d 2 h"),
-        (duration(-5), "0 ms"),
-        (ago(100.0, 100.4), "now"),
-        (ago(100.0, 142.0), "42 s ago"),
-    ],
-)
-def test_numbers_are_written_for_people(shown: str, expected: str) -> None:
-    assert shown == expected

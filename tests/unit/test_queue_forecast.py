@@ -5,7 +5,7 @@ import math
 import pytest
 
 from pyrotorque.hours import Hours
-from pyrotorque_scheduler.queue.explain_text import amount, hold_data, moment, shown, span
+from pyrotorque_scheduler.queue.explain_text import hold_data, shown
 from pyrotorque_scheduler.queue.forecast import Forecast, QueueFacts, forecast
 from pyrotorque_scheduler.queue.model import (
     Candidate,
@@ -89,34 +89,6 @@ def test_an_empty_queue_has_nothing_next() -> None:
 def test_a_schedule_that_is_over_brings_nothing() -> None:
     assert foretold(schedule=Every(10.0, last=500.0)).at is None
     assert math.isfinite(foretold(schedule=Every(10.0, last=500.0)).next_at)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.2, "0 s"),
-        (59.6, "1 min"),
-        (61, "1 min 1 s"),
-        (3600, "1 h"),
-        (3660, "1 h 1 min"),
-        (200_000, "2 d 7 h"),
-        (-5, "0 s"),
-    ],
-)
-def test_spans_are_read_at_a_glance(seconds: float, text: str) -> None:
-    assert span(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [(0, "0 bytes"), (1023, "1023 bytes"), (2**20, "1.0 MiB"), (5 * 2**40, "5.0 TiB"), (2**52, "4096.0 TiB")],
-)
-def test_amounts_have_units(size: int, text: str) -> None:
-    assert amount(size) == text
-
-
-def test_a_moment_of_another_day_tells_the_day() -> None:
-    assert len(moment(1000.0, 990.0)) < len(moment(100_000.0, 990.0))
 
 
 @pytest.mark.parametrize(

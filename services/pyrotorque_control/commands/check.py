@@ -1,12 +1,13 @@
 """`pyrotorque check`: validates the configuration, shows what it means, and queries rTorrent."""
 
+import time
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
 import click
 import msgspec
 
+from pyrotorque.humanize import short_time
 from pyrotorque_control import terminal
 from pyrotorque_control.checks.report import CheckReport, JobCheck, check_group
 from pyrotorque_control.checks.rtorrent import RTorrentCheck
@@ -51,7 +52,7 @@ def command(group: Group, as_json: bool) -> int:
 
 def shown(found: CheckReport) -> Iterator[object]:
     """Tables and lines, in order."""
-    now = datetime.now()
+    now = time.time()
     rows = [(job.name, "yes" if job.active else "no", job.handler, runs(job, now)) for job in found.jobs]
     yield terminal.table(("job", "active", "handler", "next runs"), rows)
     if found.conditions:
@@ -62,12 +63,9 @@ def shown(found: CheckReport) -> Iterator[object]:
     yield "The configuration is valid."
 
 
-def runs(job: JobCheck, now: datetime) -> str:
+def runs(job: JobCheck, now: float) -> str:
     """The next fire times of a job; those of today without the date."""
-    times = [datetime.fromtimestamp(moment) for moment in job.fires]
-    today = now.date()
-    texts = (each.strftime("%H:%M:%S" if each.date() == today else "%Y-%m-%d %H:%M:%S") for each in times)
-    return ", ".join(texts) or job.runs
+    return ", ".join(short_time(fire, now) for fire in job.fires) or job.runs
 
 
 def rtorrent_lines(found: RTorrentCheck, config_dir: Path) -> Iterator[str]:

@@ -10,6 +10,7 @@ import msgspec
 
 from pyrotorque.errors import UserError
 from pyrotorque.events import Delivery
+from pyrotorque.humanize import date_time
 from pyrotorque.layout import SERVICES
 from pyrotorque.text import printable
 from pyrotorque_control import terminal
@@ -66,7 +67,7 @@ def fields(delivery: Delivery) -> dict[str, Any]:
 def line(delivery: Delivery) -> str:
     """The event as one line of text."""
     values = terminal.plain(fields(delivery))
-    at = datetime.fromtimestamp(values.pop("at")).strftime("%Y-%m-%d %H:%M:%S")
+    at = date_time(values.pop("at"))
     source, kind = values.pop("source"), values.pop("type")
     del values["seq"]
     first = [str(values.pop(name)) for name in _FIRST if values.get(name)]

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pyrotorque.errors import UserError
+from pyrotorque.humanize import date_time
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.problems import suggestion
 from pyrotorque.settings.schema import QueueSettings, Settings
@@ -100,7 +100,7 @@ def _show(items: Sequence[Any], fields: "Mapping[str, Kind]") -> None:
 def shown(value: object, kind: "Kind") -> str:
     """A value as shown in a table."""
     if kind in ("time", "time or never") and isinstance(value, int | float):
-        return datetime.fromtimestamp(value).strftime("%Y-%m-%d %H:%M:%S") if value else "never"
+        return date_time(value) if value else "never"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from pyrotorque import humanize
 from pyrotorque.errors import PyrotorqueError, SettingsError
 from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
@@ -67,15 +68,7 @@ def rtorrent_line(group: Group) -> str:
         return "rTorrent was not queried: torque.ini is wrong (`pyrotorque check` lists the errors)"
     except (PyrotorqueError, ValueError) as error:
         return f"rTorrent does not answer: {error}"
-    return f"rTorrent: {counted(items, 'item')}, {active} active, {_rate(down)} down, {_rate(up)} up"
-
-
-def _rate(rate: float) -> str:
-    for unit in ("B/s", "KiB/s", "MiB/s"):
-        if rate < 1024:
-            return f"{rate:.0f} {unit}" if unit == "B/s" else f"{rate:.1f} {unit}"
-        rate /= 1024
-    return f"{rate:.1f} GiB/s"
+    return f"rTorrent: {counted(items, 'item')}, {active} active, {humanize.rate(down)} down, {humanize.rate(up)} up"
 
 
 def shown(found: Overview, now: float, rtorrent: str = "") -> "Lines":
@@ -85,7 +78,7 @@ def shown(found: Overview, now: float, rtorrent: str = "") -> "Lines":
 
     if not found.running:
         return Lines(Text(f"pyrotorque is not running ({found.config_dir})"))
-    head = f"pyrotorque is running, pid {found.pid}, up {terminal.duration(now - found.since)} ({found.config_dir})"
+    head = f"pyrotorque is running, pid {found.pid}, up {humanize.duration(now - found.since)} ({found.config_dir})"
     if found.problem:
         return Lines(Text(head), Text(found.problem, style="red"))
     rows = [_row(service, now) for service in found.services]
@@ -97,7 +90,7 @@ def _row(service: ServiceView, now: float) -> "tuple[str, Text, str, str, Text]"
     from rich.text import Text
 
     state = Text(service.state, style=_STYLES.get(service.state, ""))
-    up = terminal.duration(now - service.since) if service.since else ""
+    up = humanize.duration(now - service.since) if service.since else ""
     activity = Text("\n".join(map(printable, activity_lines(service))))
     return service.name, state, str(service.pid or ""), up, activity
 
@@ -123,7 +116,7 @@ def _scheduler_lines(summary: str, data: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _next_tick(moment: float | None) -> str:
-    return "" if moment is None else f" (next tick {time.strftime('%H:%M:%S', time.localtime(moment))})"
+    return "" if moment is None else f" (next tick {humanize.time_of_day(moment)})"
 
 
 def _watcher_lines(summary: str, data: Mapping[str, Any]) -> Iterator[str]:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime
 from typing import Any, Final
 
 import click
 
+from pyrotorque.humanize import date_time
 from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
 from pyrotorque_control.exit_codes import EX_OK
@@ -35,7 +35,7 @@ def command(group: Group, state: str | None, as_json: bool) -> int:
         for row in found:
             click.echo(terminal.json_line(row))
         return EX_OK
-    rows = [(_time(row["changed"]), row["state"], row["job"], row["path"]) for row in found]
+    rows = [(date_time(row["changed"]), row["state"], row["job"], row["path"]) for row in found]
     for row, line in zip(found, terminal.aligned(rows), strict=True):
         click.echo(line)
         if row["reason"]:
@@ -53,7 +53,3 @@ def metafiles(group: Group, state: str | None) -> Iterator[dict[str, Any]]:
         for row in db.execute(query, (state or "",)):
             found: dict[str, Any] = dict(zip(_COLUMNS, row, strict=True))
             yield found | {"path": printable(found["path"])}
-
-
-def _time(moment: float) -> str:
-    return datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M:%S")

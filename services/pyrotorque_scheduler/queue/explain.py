@@ -4,20 +4,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from pyrotorque.conditions import Clause, parse
+from pyrotorque.humanize import coming_time, date_time, rate, size
 from pyrotorque.items import Item
 from pyrotorque.requests import Answer
 from pyrotorque.text import printable
 from pyrotorque_scheduler.queue.check import Queue
 from pyrotorque_scheduler.queue.explain_text import (
-    amount,
     clause_data,
     clause_lines,
     clipped,
-    clock,
     failure_text,
     hold_data,
     hold_text,
-    moment,
     shown,
     until,
 )
@@ -51,7 +49,7 @@ def explain_queue(queue: Queue, now: Instant) -> Answer:
         f"queue {queue.name}{marks}: {taken} of {limits.downloading_max} slots taken, {len(startable)} startable",
         *_next(forecast, startable, now),
         f"  pace      {limits.start_at_once} at each time of {settings.schedule}, {granted.left} of them left now;"
-        f" next time {'never' if granted.next_fire is None else moment(granted.next_fire, now.wall)}",
+        f" next time {'never' if granted.next_fire is None else coming_time(granted.next_fire, now.wall)}",
         *_limits(queue),
         *_running(running),
         *_order(queue, listed, len(startable), forecast, now),
@@ -95,7 +93,7 @@ def explain_item(queue: Queue, wanted: str, now: Instant) -> Answer:
 def explain_history(history: DecisionHistory, job: str | None, item: str | None) -> Answer:
     """The latest decisions, newest first; `item` is an info-hash, a name or a part of one."""
     records = history.latest(job=job, item=item)
-    lines = [f"{clock(r.at)}  {r.job:<10} {r.name or '(all)'}: {_decision_text(r)}" for r in records]
+    lines = [f"{date_time(r.at)}  {r.job:<10} {r.name or '(all)'}: {_decision_text(r)}" for r in records]
     nothing = "no decision is recorded yet" if item is None else f"no decision is recorded about {printable(item)}"
     data = [{name: getattr(record, name) for name in record.__struct_fields__} for record in records]
     return Answer(ok=True, text="\n".join(lines) or nothing, data=data)
@@ -109,9 +107,9 @@ def _next(forecast: Forecast, startable: Sequence[Item], now: Instant) -> Iterat
     if hold is not None:
         yield f"  now       starts nothing: {hold_text(hold, now.wall)}{until(hold, now.wall)}"
     if forecast.at is not None:
-        yield f"  next      {moment(forecast.at, now.wall)}: {_names([start.name for start in forecast.starts])}"
+        yield f"  next      {coming_time(forecast.at, now.wall)}: {_names([start.name for start in forecast.starts])}"
     elif startable and (last := forecast.last_hold) is not None:
-        before = f", not before {moment(forecast.next_at, now.wall)}" if forecast.next_at - now.wall >= 1 else ""
+        before = f", not before {coming_time(forecast.next_at, now.wall)}" if forecast.next_at - now.wall >= 1 else ""
         yield f"  next      {_names([str(startable[0]['name'])])}, {_WHEN.get(last.reason, 'later')}{before}"
 
 
@@ -119,8 +117,8 @@ def _limits(queue: Queue) -> Iterator[str]:
     limits, hours = queue.rules.limits, queue.rules.settings.hours
     parts = [f"at least {limits.downloading_min} downloading"] if limits.downloading_min else []
     parts += [f"{limits.intermission:g} s between batches"] if limits.intermission else []
-    parts += [f"{amount(limits.min_free)} free on the disk"] if limits.min_free else []
-    parts += [f"while less than {amount(limits.max_down_rate)}/s is downloaded"] if limits.max_down_rate else []
+    parts += [f"{size(limits.min_free)} free on the disk"] if limits.min_free else []
+    parts += [f"while less than {rate(limits.max_down_rate)} is downloaded"] if limits.max_down_rate else []
     parts += [f"within the hours {hours}"] if hours.strip() else []
     if parts:
         yield f"  limits    {'; '.join(parts)}"
@@ -186,7 +184,7 @@ def _startable(
         head += f" ({failure_text(failure)})"
     whole_queue = "" if decision is not None or first else "the queue is "
     if forecast.at is not None and any(start.info_hash == item["hash"] for start in forecast.starts):
-        end = f"; starts at {moment(forecast.at, now.wall)} if nothing else happens"
+        end = f"; starts at {coming_time(forecast.at, now.wall)} if nothing else happens"
     else:
         end = until(hold, now.wall)
     return hold.reason, f"{head}; {whole_queue}held back: {hold_text(hold, now.wall)}{end}"

@@ -1,14 +1,13 @@
 """The text and the data of holds, clauses and values, for `explain`, the log, the history and events."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 from pyrotorque.conditions import Clause
+from pyrotorque.humanize import coming_time, date_time
 from pyrotorque.text import printable
 from pyrotorque_scheduler.queue.model import Case, Failure, Hold, Reason
 
-_UNITS: Final = ("KiB", "MiB", "GiB", "TiB")
 _HOLDS: Final[Mapping[tuple[Reason, Case], str]] = {
     ("paused", ""): "the job is paused: `pyrotorque resume JOB` resumes it",
     ("hours", ""): "outside the hours of this job",
@@ -28,46 +27,13 @@ _HOLDS: Final[Mapping[tuple[Reason, Case], str]] = {
 _TIMES: Final = frozenset({"loaded", "started", "completed", "active", "stopped", "last_xfer"})
 
 
-def clock(at: float | None) -> str:
-    try:
-        return "never" if at is None else datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")
-    except (ValueError, OverflowError, OSError):  # tm_loaded may contain any number
-        return f"{at:g}, which is not a time"
-
-
-def moment(at: float, now: float) -> str:
-    """`22:13:15 (in 12 s)`, with the date if it is another day."""
-    then, today = datetime.fromtimestamp(at), datetime.fromtimestamp(now).date()
-    shown = then.strftime("%H:%M:%S" if then.date() == today else "%Y-%m-%d %H:%M:%S")
-    return f"{shown} (in {span(at - now)})"
-
-
-def span(seconds: float) -> str:
-    """`12 s`, `4 min 10 s`, `3 h 5 min`, `2 d 3 h`."""
-    whole = max(0, round(seconds))
-    days, hours, minutes, rest = whole // 86_400, whole // 3600 % 24, whole // 60 % 60, whole % 60
-    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
-    first = next((n for n, (number, _) in enumerate(parts) if number), 3)
-    return " ".join(f"{number} {unit}" for number, unit in parts[first : first + 2] if number) or "0 s"
-
-
-def amount(size: float) -> str:
-    """`512 bytes`, `4.2 GiB`."""
-    unit = "bytes"
-    for larger in _UNITS:
-        if abs(size) < 1024:
-            break
-        size, unit = size / 1024, larger
-    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-
-
 def shown(field: str, value: object) -> str:
     """The value of a field; long lists of tags or files end in `…`."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
         if field in _TIMES:
-            return clock(value) if value else "not set"
+            return date_time(value) if value else "not set"
         return f"{value:.12g}"
     if isinstance(value, Iterable) and not isinstance(value, str):
         value = ", ".join(sorted(map(str, value)))
@@ -133,7 +99,7 @@ def hold_data(hold: Hold, now: float) -> dict[str, Any]:
 
 def until(hold: Hold, now: float) -> str:
     """The end of a hold that ends by itself."""
-    return "" if hold.until is None or hold.until <= now else f", until {moment(hold.until, now)}"
+    return "" if hold.until is None or hold.until <= now else f", until {coming_time(hold.until, now)}"
 
 
 def failure_text(failure: Failure) -> str:

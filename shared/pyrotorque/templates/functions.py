@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Final
 
+from pyrotorque import humanize
+from pyrotorque.humanize import DATE_TIME
+
 TEXT_MAX: Final = 65_536
-_UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _SPANS: Final = (("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 Function = Callable[..., object]
@@ -17,15 +19,12 @@ Function = Callable[..., object]
 
 def sz(size: float) -> str:
     """A number of bytes for people: `1.5 GiB`."""
-    value, unit = float(size), 0
-    while abs(value) >= 1024 and unit + 1 < len(_UNITS):
-        value, unit = value / 1024, unit + 1
-    return f"{value:.1f} {_UNITS[unit]}" if unit else f"{value:.0f} bytes"
+    return humanize.size(size, "bytes")
 
 
 def iso(at: float) -> str:
     """Unix seconds as local date and time: `2026-11-23 22:41:07`; empty where there is no time."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(at))) if at else ""
+    return time.strftime(DATE_TIME, time.localtime(float(at))) if at else ""
 
 
 def duration(seconds: float) -> str:
