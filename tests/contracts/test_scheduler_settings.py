@@ -187,6 +187,7 @@ def close_for_want_of_room(d: Desk, item: str) -> None:
     eventually(lambda: d.rtorrent.call("d.is_active", item) == 0)
 
 
+@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
 def test_what_is_closed_for_want_of_room_again_and_again_comes_back_less_and_less_often(
     rtorrent: PrivateRTorrent, tmp_path: Path
 ) -> None:

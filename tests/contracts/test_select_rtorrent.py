@@ -11,6 +11,7 @@ from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_control.cli import run
+from tests.rtorrents import Program
 from tests.waiting import eventually
 
 DAY = 86_400
@@ -32,7 +33,7 @@ Select = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRTorrent]:
+def filled(rtorrent_program: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRTorrent]:
     with PrivateRTorrent(tmp_path_factory.mktemp("rt", numbered=True)) as running:
         client = RTorrent(running.url)
         for number in range(24):

@@ -15,15 +15,16 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.linux.filesystems import filesystem_type, read_mounts
 from pyrotorque.rtorrent import RTorrent
 from tests.dropping import drop, items
+from tests.rtorrents import Program
 from tests.watching import Watching, job
 
-pytestmark = pytest.mark.rtorrent
+pytestmark = pytest.mark.usefixtures("rtorrent_program")
 
 TIDY = "schedule2 = untied, 1, 1, ((remove_untied))\n"
 
 
 @pytest.fixture
-def tidy_rtorrent(short_folder: Path) -> Iterator[PrivateRTorrent]:
+def tidy_rtorrent(rtorrent_program: Program, short_folder: Path) -> Iterator[PrivateRTorrent]:
     with PrivateRTorrent(short_folder / "tidy", extra_rc=TIDY) as rtorrent:
         yield rtorrent
 
@@ -32,6 +33,7 @@ def tie_of(rtorrent: PrivateRTorrent, info: str) -> str:
     return str(RTorrent(rtorrent.url).call("d.tied_to_file", info))
 
 
+@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
 def test_a_metafile_renamed_by_hand_keeps_its_item_tied(
     short_folder: Path, root: Path, tidy_rtorrent: PrivateRTorrent
 ) -> None:
@@ -128,6 +130,7 @@ def test_putting_away_that_was_cut_off_is_done_at_the_next_start(
         watching.until(lambda: [path.name for path in root.iterdir()] == ["bad.torrent.failed"])
 
 
+@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
 def test_no_item_is_lost_to_somebody_who_tidies_up_every_second(
     short_folder: Path, root: Path, tidy_rtorrent: PrivateRTorrent
 ) -> None:

@@ -10,7 +10,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from tests.dropping import drop
 from tests.watching import Watching
 
-pytestmark = pytest.mark.rtorrent
+pytestmark = pytest.mark.usefixtures("rtorrent_program")
 
 SetClock = Callable[[float], None]
 HOUR = 3600.0

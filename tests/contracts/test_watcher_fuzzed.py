@@ -11,7 +11,7 @@ from demo.metafiles import make_metafile
 from tests.dropping import drop
 from tests.watching import Watching
 
-pytestmark = pytest.mark.rtorrent
+pytestmark = pytest.mark.usefixtures("rtorrent_program")
 
 SECONDS = 0.1
 MEGABYTES = 50

@@ -20,7 +20,7 @@ from pyrotorque_watcher.requests import answer
 from tests.dropping import drop, items, touch
 from tests.watching import Watching, job
 
-pytestmark = pytest.mark.rtorrent
+pytestmark = pytest.mark.usefixtures("rtorrent_program")
 
 
 def visible(watching: Watching, *paths: Path) -> Callable[[], bool]:
@@ -465,6 +465,7 @@ def test_what_one_may_ask(watching: Watching, root: Path) -> None:
     watching.until(visible(watching, root / "bad.torrent"))
 
 
+@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
 def test_a_torrent_that_names_no_tracker_fails_with_the_reason_that_rtorrent_keeps_to_itself(
     watching: Watching, root: Path, client: RTorrent
 ) -> None:
@@ -477,6 +478,7 @@ def test_a_torrent_that_names_no_tracker_fails_with_the_reason_that_rtorrent_kee
     assert watching.state(root / "b.torrent") in ("visible", "loaded")
 
 
+@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
 def test_one_bad_metafile_among_many_keeps_none_of_them_back(
     watching: Watching, root: Path, rtorrent: PrivateRTorrent
 ) -> None:

@@ -12,7 +12,7 @@ from pyrotorque.rtorrent import ExchangeFailed, RTorrent
 from tests.dropping import drop, items
 from tests.watching import Watching
 
-pytestmark = pytest.mark.rtorrent
+pytestmark = pytest.mark.usefixtures("rtorrent_program")
 
 
 def test_an_rtorrent_that_takes_small_requests_only_gets_small_ones(

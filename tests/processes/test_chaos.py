@@ -26,7 +26,7 @@ FIRST, SECOND, THIRD = (Place("watcher", "e1", seq) for seq in (1, 2, 3))
 
 
 @pytest.mark.process
-@pytest.mark.rtorrent
+@pytest.mark.usefixtures("rtorrent_program")
 @pytest.mark.timeout(170)
 def test_a_short_round_breaks_no_promise() -> None:
     """The same faults each time, or those of CHAOS_SEED (0: by chance); `make chaos` has all of them."""

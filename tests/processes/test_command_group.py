@@ -17,6 +17,7 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
 from tests.grouping import dropped, torque_ini
+from tests.rtorrents import Program
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("command")]
@@ -25,7 +26,7 @@ SERVICES = ("exporter", "guardian", "scheduler", "watcher")
 
 
 @pytest.fixture(scope="module")
-def rtorrent_of_group() -> Iterator[PrivateRTorrent]:
+def rtorrent_of_group(rtorrent_program: Program) -> Iterator[PrivateRTorrent]:
     with tempfile.TemporaryDirectory(prefix="prt-", ignore_cleanup_errors=True) as folder:
         running = PrivateRTorrent(Path(folder) / "rt").start()
         (running.folder / "watch").mkdir()

@@ -13,7 +13,7 @@ from pyrotorque_control.checks.rtorrent import missing_hooks
 from pyrotorque_control.rtorrent_include import include_file, include_text
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.rtorrent, pytest.mark.xdist_group("command")]
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.xdist_group("command")]
 
 
 def stamp(client: RTorrent, item: str, name: str) -> int:

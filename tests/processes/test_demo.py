@@ -14,7 +14,7 @@ import pytest
 from demo.group import REPOSITORY, environment
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.rtorrent]
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program")]
 
 
 @contextmanager

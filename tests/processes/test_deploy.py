@@ -153,7 +153,7 @@ def pid_of(client: RTorrent) -> object:
     return None
 
 
-@pytest.mark.rtorrent
+@pytest.mark.usefixtures("rtorrent_program")
 def test_rtorrent_comes_up_with_the_configuration_of_its_container(short_folder: Path) -> None:
     entry = re.findall(r"^ENTRYPOINT (.+)$", (DOCKER / "rtorrent.Dockerfile").read_text(), re.MULTILINE)
     words: list[str] = json.loads(entry[0])
@@ -235,7 +235,7 @@ def test_no_include_uses_a_command_that_newer_rtorrents_know_only_when_told_to()
     assert [line for line in lines if re.search(deprecated, line)] == []
 
 
-@pytest.mark.rtorrent
+@pytest.mark.usefixtures("rtorrent_program")
 def test_rtorrent_takes_all_includes_and_the_view_shows_what_is_incomplete(short_folder: Path) -> None:
     names = ("timestamps.rc", "bell.rc", "view.rc")
     includes = "\n".join(f'import = "{DEPLOY / "rtorrent.d" / name}"' for name in names)
@@ -247,7 +247,7 @@ def test_rtorrent_takes_all_includes_and_the_view_shows_what_is_incomplete(short
         assert client.call("d.custom", info_hash(metafile), "tm_loaded") != ""
 
 
-@pytest.mark.rtorrent
+@pytest.mark.usefixtures("rtorrent_program")
 def test_the_watchdog_starts_the_group_of_its_user_and_costs_nothing_then(short_folder: Path) -> None:
     home = short_folder / "rt"
     install(home)

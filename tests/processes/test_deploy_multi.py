@@ -18,9 +18,10 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
 from tests.installing import install
+from tests.rtorrents import Program
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.rtorrent, pytest.mark.xdist_group("deploy")]
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.xdist_group("deploy")]
 
 MULTI = REPOSITORY / "deploy" / "multi"
 NAMES = ("first", "second")
@@ -56,7 +57,7 @@ class Both:
 
 
 @pytest.fixture
-def both(short_folder: Path) -> Iterator[Both]:
+def both(rtorrent_program: Program, short_folder: Path) -> Iterator[Both]:
     install(short_folder)
     made = Both(short_folder, {name: free_port() for name in NAMES}, {})
     for name in NAMES:

@@ -8,7 +8,12 @@ from tests.docs_blocks import Block, blocks
 from tests.docs_home import Home
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.rtorrent, pytest.mark.timeout(300), pytest.mark.xdist_group("docs")]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.usefixtures("rtorrent_program"),
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("docs"),
+]
 
 
 def to_run() -> dict[str, list[Block]]:

@@ -18,7 +18,12 @@ from demo.metafiles import make_metafile
 from tests.docs_blocks import Block, blocks
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.rtorrent, pytest.mark.timeout(400), pytest.mark.xdist_group("packaging")]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.usefixtures("rtorrent_program"),
+    pytest.mark.timeout(400),
+    pytest.mark.xdist_group("packaging"),
+]
 
 README = REPOSITORY / "README.md"
 FIVE_MINUTES = 300.0

@@ -20,11 +20,12 @@ from pyrotorque.requests import PauseJob, ResumeJob
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_scheduler.queue.explain import explain_queue
 from tests.grouping import torque_ini
+from tests.rtorrents import Program
 from tests.scheduler_process import Scheduler, bell_of
 from tests.scheduling import desk_at, moment, queue_job
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.rtorrent, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.timeout(240)]
 
 COUNT = 10
 SIZE = 512 * 1024
@@ -51,7 +52,7 @@ class Swarm:
 
 
 @pytest.fixture
-def swarm(short_folder: Path) -> Iterator[Swarm]:
+def swarm(rtorrent_program: Program, short_folder: Path) -> Iterator[Swarm]:
     data = short_folder / "data"
     data.mkdir()
     with (

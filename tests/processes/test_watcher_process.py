@@ -19,7 +19,7 @@ from pyrotorque.outbox import stored_events
 from tests.dropping import drop, items
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.rtorrent, pytest.mark.process]
+pytestmark = [pytest.mark.usefixtures("rtorrent_program"), pytest.mark.process]
 
 INI = """\
 [TORQUE]
