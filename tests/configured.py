@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from pyrotorque.options import Options
-from pyrotorque.settings import Loaded, SettingsProblems, load
+from pyrotorque.settings import LoadedSettings, SettingsProblems, load
 from pyrotorque.settings.schema import AnyJob, QueueSettings, RTorrentSettings, Settings
 
 # The manual's minimal configuration.
@@ -40,7 +40,7 @@ job.treewatch.cmd.target    = {{# set target path
 """
 
 
-def configured(folder: Path, torque: str, options: Options | None = None, **files: str) -> Loaded:
+def configured(folder: Path, torque: str, options: Options | None = None, **files: str) -> LoadedSettings:
     (folder / "torque.ini").write_text(torque)
     for name, text in files.items():
         (folder / name.replace("_", ".")).write_text(text)
@@ -53,7 +53,7 @@ def settings_for(url: str, folder: Path, torque: str) -> Settings:
     return msgspec.structs.replace(configured(folder, torque).settings, rtorrent=rtorrent)
 
 
-def job(loaded: Loaded, name: str) -> AnyJob:
+def job(loaded: LoadedSettings, name: str) -> AnyJob:
     return next(job for job in loaded.settings.jobs if job.name == name)
 
 

@@ -1,8 +1,8 @@
-"""One good configuration for the whole group: found, checked, kept in `state/`, and what a service falls back to.
+"""The group's configuration: validated, stored in `state/configuration.json`, and shared by all services.
 
-Who loads a configuration that is good makes it everybody's by writing it to `state/configuration.json`; the services
-look at that file. What is broken changes nothing. The checks load much code, so services have them done by
-`python -m pyrotorque.configuration CONFIG_DIR`, which leaves their own memory alone.
+The process that loads a valid configuration stores it; the services poll that file. An invalid configuration changes
+nothing. Validation imports much code, so services run it in a process of its own:
+`python -m pyrotorque.configuration CONFIG_DIR`.
 """
 
 import json
@@ -19,21 +19,21 @@ import msgspec
 from pyrotorque.errors import PyrotorqueError, RTorrentError, SettingsError, StateError
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options, read_options, write_atomically
-from pyrotorque.settings import Loaded, Problem, Report, SettingsProblems, digest_of, layout_of, load
+from pyrotorque.settings import LoadedSettings, Problem, Report, SettingsProblems, digest_of, layout_of, load
 from pyrotorque.settings.schema import RTorrentSettings, Settings
 from pyrotorque.settings.serialization import from_json, to_json
 
 EX_TEMPFAIL: Final = 75
 EX_CONFIG: Final = 78
-_CHECK_DEADLINE: Final = 30.0  # seconds
-_FOUND: Final = "process "
-_LOOK_EVERY: Final = 2.0  # seconds
-_SEEK_FIRST, _SEEK_MAX = 15.0, 600.0  # seconds between two searches for a running rTorrent
+_CHECK_TIMEOUT: Final = 30.0  # seconds
+_DISCOVERED: Final = "process "  # beginning of the origin of an address that was found at a process
+_POLL_INTERVAL: Final = 2.0  # seconds
+_SEARCH_FIRST, _SEARCH_MAX = 15.0, 600.0  # seconds between two searches for a running rTorrent
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What a service runs on; `broken` says why the files were not used, in lines to shout."""
+    """The configuration in force; `broken` lists the errors in the files if the last valid one is used instead."""
 
     settings: Settings
     layout: Layout
@@ -42,54 +42,54 @@ class Configuration:
     broken: str = ""
 
 
-def kept_file(layout: Layout) -> Path:
-    """Where the last good configuration is."""
+def stored_file(layout: Layout) -> Path:
+    """The file with the last valid configuration."""
     return layout.state_dir / "configuration.json"
 
 
 def last_good(layout: Layout) -> Settings | None:
-    """The configuration that the group agreed on; None where there is none, or it can no longer be read."""
+    """The stored configuration; None if there is none or it cannot be read."""
     try:
-        return from_json(kept_file(layout).read_bytes())
+        return from_json(stored_file(layout).read_bytes())
     except (OSError, ValueError):
         return None
 
 
 def adopt(configuration: Configuration) -> bool:
-    """Make it the group's; True when it was another one before. The folders must exist (`Layout.prepare`)."""
+    """Store it for the whole group; True if it differs from the previous one. Folders must exist (`Layout.prepare`)."""
     before = last_good(configuration.layout)
     if before is not None and before.digest == configuration.settings.digest:
         return False
-    write_atomically(kept_file(configuration.layout), to_json(configuration.settings))
+    write_atomically(stored_file(configuration.layout), to_json(configuration.settings))
     return True
 
 
 def read(config_dir: Path, options: Options, *, seek: bool = False) -> Configuration:
-    """The configuration in the files, checked through and through; with `seek`, a running rTorrent is looked for.
+    """The configuration in the files, fully validated; with `seek`, a running rTorrent is searched for.
 
-    Raises SettingsProblems with everything that is wrong. Only `seek` ever talks to rTorrent: the group is also started
-    from inside rTorrent's own loop, which cannot answer then.
+    Raises SettingsProblems with all errors. Connects to rTorrent with `seek` only: rTorrent itself may be starting the
+    group, and cannot answer meanwhile.
     """
     from pyrotorque.validation import check
 
     report = Report()
     loaded = load(config_dir, options, report)
     problems, warnings = check(loaded)
-    told = {problem.key for problem in report.problems}
-    report.problems.extend(problem for problem in problems if problem.key not in told)
+    reported = {problem.key for problem in report.problems}
+    report.problems.extend(problem for problem in problems if problem.key not in reported)
     report.raise_if_any()
-    settings = _addressed(loaded, seek=seek)
+    settings = _with_address(loaded, seek=seek)
     return Configuration(settings, loaded.layout, options, (*loaded.warnings, *warnings))
 
 
-def _addressed(loaded: Loaded, *, seek: bool) -> Settings:
-    """Where no file names rTorrent's address, the one that was found before, or is found now."""
+def _with_address(loaded: LoadedSettings, *, seek: bool) -> Settings:
+    """The settings, with the discovered address of rTorrent if no file contains one."""
     settings = loaded.settings
     if settings.rtorrent.url is not None:
         return settings
     before = last_good(loaded.layout)
-    found = before.rtorrent if before is not None and before.rtorrent.origin.startswith(_FOUND) else None
-    if seek and (running := _running(settings.rtorrent)) is not None and (found is None or found.url != running.url):
+    found = before.rtorrent if before is not None and before.rtorrent.origin.startswith(_DISCOVERED) else None
+    if seek and (running := _discover(settings.rtorrent)) is not None and (found is None or found.url != running.url):
         found = running
     if found is None:
         return settings
@@ -98,11 +98,8 @@ def _addressed(loaded: Loaded, *, seek: bool) -> Settings:
     return msgspec.structs.replace(changed, digest=digest_of(changed))
 
 
-def _running(settings: RTorrentSettings) -> RTorrentSettings | None:
-    """The address of this user's own rTorrent; a listening socket is believed when the same process answers.
-
-    Where several run, nobody but their owner knows which is meant.
-    """
+def _discover(settings: RTorrentSettings) -> RTorrentSettings | None:
+    """The address of this user's rTorrent, verified by a call; None if several run."""
     from pyrotorque.rtorrent import RTorrent
     from pyrotorque.settings.discovery import listening_rtorrents
 
@@ -112,50 +109,50 @@ def _running(settings: RTorrentSettings) -> RTorrentSettings | None:
     for candidate in candidates:
         try:
             if RTorrent(candidate.url, connect_timeout=1.0, read_timeout=2.0).identity().pid == candidate.pid:
-                return msgspec.structs.replace(settings, url=candidate.url, origin=f"{_FOUND}{candidate.pid}")
+                return msgspec.structs.replace(settings, url=candidate.url, origin=f"{_DISCOVERED}{candidate.pid}")
         except RTorrentError:
             continue
     return None
 
 
 def load_or_last_good(config_dir: Path) -> Configuration:
-    """What a service runs on when it starts: the files' configuration, or the last good one where they are broken.
+    """The configuration for a starting service: that in the files, or the last valid one if they are wrong.
 
-    Raises SettingsError when there never was a good one.
+    Raises SettingsError if there is no valid one.
     """
     layout = layout_of(config_dir)
     options = read_options(layout)
     try:
-        return _good(config_dir, layout, options)
+        return _validated(config_dir, layout, options)
     except SettingsError as error:
-        if (kept := last_good(layout)) is None:
+        if (stored := last_good(layout)) is None:
             raise
-        return Configuration(kept, layout, options, broken=str(error))
+        return Configuration(stored, layout, options, broken=str(error))
 
 
 def reload(current: Configuration) -> Configuration:
-    """The configuration in the files, made the group's; raises SettingsError and changes nothing where it is broken."""
+    """The configuration in the files, stored for the group; raises SettingsError and changes nothing if it is wrong."""
     config_dir = current.layout.config_dir
-    return _good(config_dir, current.layout, read_options(current.layout))
+    return _validated(config_dir, current.layout, read_options(current.layout))
 
 
-def _good(config_dir: Path, layout: Layout, options: Options) -> Configuration:
+def _validated(config_dir: Path, layout: Layout, options: Options) -> Configuration:
     loaded = load(config_dir, options)
-    settings = _addressed(loaded, seek=False)
-    kept = last_good(layout)
-    if kept is None or kept.digest != settings.digest:
-        # What cannot be kept would not be everybody's; where there is none yet, what was checked is good all the same.
-        if not check_apart(config_dir) and kept is not None:
-            raise SettingsError(f"good, but it cannot be kept in {kept_file(layout)} (is the disk full?)")
+    settings = _with_address(loaded, seek=False)
+    stored = last_good(layout)
+    if stored is None or stored.digest != settings.digest:
+        # A configuration that cannot be stored would be in force in one service only; the first one is used anyway.
+        if not check_in_subprocess(config_dir) and stored is not None:
+            raise SettingsError(f"valid, but it cannot be stored in {stored_file(layout)}: is the disk full?")
         settings = last_good(layout) or settings
     return Configuration(settings, loaded.layout, options, loaded.warnings)
 
 
-def check_apart(config_dir: Path) -> bool:
-    """Check the files in a process of its own, which also makes them the group's configuration when they are good.
+def check_in_subprocess(config_dir: Path) -> bool:
+    """Validate the files in a process of its own, which also stores a valid configuration for the group.
 
-    False when they are good and that could not be written down (disk full).
-    Raises SettingsProblems, or SettingsError when the check itself did not come to an end.
+    False if it is valid but could not be stored (disk full).
+    Raises SettingsProblems, or SettingsError if the check itself failed.
     """
     command = [sys.executable, "-m", "pyrotorque.configuration", str(config_dir)]
     paths = os.pathsep.join(path for path in sys.path if path)
@@ -165,37 +162,37 @@ def check_apart(config_dir: Path) -> bool:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": paths},
-            timeout=_CHECK_DEADLINE,
+            timeout=_CHECK_TIMEOUT,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise SettingsError(f"the check of {config_dir} took longer than {_CHECK_DEADLINE:.0f} s") from None
+        raise SettingsError(f"the check of {config_dir} did not finish within {_CHECK_TIMEOUT:.0f} s") from None
     if done.returncode == EX_CONFIG:
         raise SettingsProblems(Problem(**fields) for fields in json.loads(done.stdout))
     if done.returncode not in (0, EX_TEMPFAIL):
-        raise SettingsError(f"the check of {config_dir} ended with exit code {done.returncode}")
+        raise SettingsError(f"the check of {config_dir} failed with exit code {done.returncode}")
     return done.returncode == 0
 
 
 class ConfigurationWatch:
-    """Tells a service when the group's configuration is another one; asks the file system at most every 2 seconds."""
+    """Detects that the group's configuration changed; polls the file at most every 2 seconds."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._layout = configuration.layout
         self._settings = configuration.settings
-        self._seen = self._stamp()
-        self._looked = self._sought = float("-inf")
-        self._patience = _SEEK_FIRST
+        self._stamp_read = self._stamp()
+        self._polled = self._searched = float("-inf")
+        self._search_interval = _SEARCH_FIRST
 
     def changed(self, now: float) -> Settings | None:
-        """The new settings, once; `now` is any clock that never goes back, in seconds."""
-        if now - self._looked < _LOOK_EVERY:
+        """The new settings, once; `now` is a monotonic clock in seconds."""
+        if now - self._polled < _POLL_INTERVAL:
             return None
-        self._looked = now
-        self._seek(now)
-        if (stamp := self._stamp()) == self._seen:
+        self._polled = now
+        self._search(now)
+        if (stamp := self._stamp()) == self._stamp_read:
             return None
-        self._seen = stamp
+        self._stamp_read = stamp
         found = last_good(self._layout)
         if found is None or found.digest == self._settings.digest:
             return None
@@ -203,32 +200,34 @@ class ConfigurationWatch:
         return found
 
     def took(self, configuration: Configuration) -> None:
-        """The service has reloaded by itself (HUP): that one is not news any more."""
-        self._settings, self._seen = configuration.settings, self._stamp()
+        """Record a configuration that the service has loaded itself (HUP), so that it is not reported again."""
+        self._settings, self._stamp_read = configuration.settings, self._stamp()
 
-    def _seek(self, now: float) -> None:
-        """Look for a running rTorrent where nothing says its address, less and less often."""
+    def _search(self, now: float) -> None:
+        """Search for a running rTorrent while its address is not configured, at increasing intervals."""
         rtorrent = self._settings.rtorrent
-        known = rtorrent.url is not None and not rtorrent.origin.startswith(_FOUND)
-        if known or now - self._sought < self._patience:
+        known = rtorrent.url is not None and not rtorrent.origin.startswith(_DISCOVERED)
+        if known or now - self._searched < self._search_interval:
             return
-        self._patience = min(2 * self._patience, _SEEK_MAX) if self._sought > float("-inf") else _SEEK_FIRST
-        self._sought = now
+        self._search_interval = (
+            min(2 * self._search_interval, _SEARCH_MAX) if self._searched > float("-inf") else _SEARCH_FIRST
+        )
+        self._searched = now
         try:
-            check_apart(self._layout.config_dir)
+            check_in_subprocess(self._layout.config_dir)
         except SettingsError:
             return
 
     def _stamp(self) -> tuple[int, int] | None:
         try:
-            found = kept_file(self._layout).stat()
+            found = stored_file(self._layout).stat()
         except OSError:
             return None
         return found.st_mtime_ns, found.st_ino
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check and adopt; problems go to stdout as JSON."""
+    """Validate and store; problems are printed as JSON."""
     config_dir = Path(arguments[0])
     try:
         configuration = read(config_dir, read_options(layout_of(config_dir)), seek=True)

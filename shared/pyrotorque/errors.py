@@ -1,16 +1,16 @@
-"""Every error that pyrotorque raises on purpose: one line that says what was tried, with what, and what to do."""
+"""All error classes of pyrotorque; each message says what failed, with which value, and what to do."""
 
 
 class PyrotorqueError(Exception):
-    """Base of all errors that are told to a person in one line, without a traceback."""
+    """Base of all errors that are shown as a message, without a traceback."""
 
 
 class UserError(PyrotorqueError):
-    """The configuration of a job is wrong; raised by a job's constructor."""
+    """The settings of a job are wrong; raised by the constructor of a job."""
 
 
 class SettingsError(PyrotorqueError):
-    """One or more problems in the configuration; the text holds all of them, a line each."""
+    """One or more errors in the configuration, one per line of the message."""
 
 
 class LayoutError(PyrotorqueError):
@@ -26,15 +26,15 @@ class StateError(PyrotorqueError):
 
 
 class RTorrentError(PyrotorqueError):
-    """Something went wrong between us and rTorrent."""
+    """A call to rTorrent failed."""
 
 
 class RTorrentUnavailable(RTorrentError):
-    """rTorrent does not answer: not running, restarting, hung, or its answer is not XML-RPC."""
+    """rTorrent does not answer: it is not running, restarting or hung, or the answer is not XML-RPC."""
 
 
 class RTorrentPermission(RTorrentError):
-    """The socket of rTorrent is there, but this user may not use it."""
+    """rTorrent's socket exists, but this user has no permission for it."""
 
 
 class RTorrentFault(RTorrentError):
@@ -46,27 +46,27 @@ class RTorrentFault(RTorrentError):
 
 
 class RequestTooLarge(RTorrentError):
-    """A call is larger than rTorrent takes; the text names the limit and the size."""
+    """A call exceeds rTorrent's size limit; the message has the limit and the size."""
 
 
 class MetafileError(PyrotorqueError):
-    """The bytes are not a metafile that can be loaded."""
+    """The content is not a valid metafile."""
 
 
 class MetafileIncomplete(MetafileError):
-    """The bytes are the beginning of a metafile: its writer has not finished."""
+    """The content is the beginning of a metafile: it is still being written."""
 
 
 class ConditionError(UserError):
-    """A condition or sort order cannot be read; the text points at the place with a caret."""
+    """A condition or sort order is invalid; the message marks the place with a caret."""
 
 
 class TemplateError(UserError):
-    """A template cannot be read or rendered."""
+    """A template cannot be parsed or rendered."""
 
 
 class CommandRefused(UserError):
-    """A load command would give inserted data to a place where rTorrent runs it."""
+    """A load command would insert data at a place where rTorrent executes it."""
 
 
 class ServiceUnreachable(PyrotorqueError):

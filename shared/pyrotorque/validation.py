@@ -1,6 +1,6 @@
-"""Everything that can be known to be wrong with a configuration before anything is started, all of it in one go.
+"""Validates a loaded configuration and reports all errors together: schedules, conditions, templates, paths, jobs.
 
-It loads the grammar, the templates and the trigger code, so a service lets a process of its own do it
+It imports the grammar, the templates and the schedules, so services run it in a process of its own
 (see `pyrotorque.configuration`).
 """
 
@@ -15,7 +15,7 @@ from typing import Final, get_args
 from pyrotorque.customfields import ConfigFields
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.item_stats import parse_labels, parse_stats
-from pyrotorque.settings import Loaded, Problem
+from pyrotorque.settings import LoadedSettings, Problem
 from pyrotorque.settings.problems import suggestion
 from pyrotorque.settings.schema import (
     METRIC_GROUPS,
@@ -27,123 +27,123 @@ from pyrotorque.settings.schema import (
     WatchSettings,
 )
 
-# An empty one would give `up`, which is Prometheus' own.
+# An empty prefix would make `up`, a metric of Prometheus itself.
 _PREFIX: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _PORT_MAX: Final = 65_535
 
-Complaints = Iterator[tuple[str, str]]
+KeyedErrors = Iterator[tuple[str, str]]
 
 
-def check(loaded: Loaded) -> tuple[list[Problem], list[Problem]]:
-    """What forbids to run this configuration, and what is only worth a warning: also all that is wrong in idle jobs."""
+def check(loaded: LoadedSettings) -> tuple[list[Problem], list[Problem]]:
+    """Errors, and warnings; errors in inactive jobs are warnings."""
     problems: list[Problem] = []
     warnings: list[Problem] = []
     config_fields = ConfigFields(loaded.layout.config_dir / "config.py", {})
-    for key, text in _of_group(loaded):
+    for key, text in _group_errors(loaded):
         problems.append(loaded.problem(key, text))
     for job in loaded.settings.jobs:
-        found = [loaded.problem(f"job.{job.name}.{key}", text) for key, text in _of_job(job, loaded, config_fields)]
+        found = [loaded.problem(f"job.{job.name}.{key}", text) for key, text in _job_errors(job, loaded, config_fields)]
         (problems if job.active else warnings).extend(found)
-    for problem, forbids in _of_making(loaded, problems):
-        (problems if forbids else warnings).append(problem)
+    for problem, is_error in _constructor_errors(loaded, problems):
+        (problems if is_error else warnings).append(problem)
     warnings.extend(_overlaps(loaded))
-    warnings.extend(_roots_to_come(loaded))
-    warnings.extend(_of_config_py(config_fields))
+    warnings.extend(_missing_roots(loaded))
+    warnings.extend(_config_py_warnings(config_fields))
     config_fields.close()
     return problems, warnings
 
 
-def _of_config_py(config_fields: ConfigFields) -> Iterator[Problem]:
-    """A config.py that cannot be read is no error by itself: one for another Python may lie there for years."""
+def _config_py_warnings(config_fields: ConfigFields) -> Iterator[Problem]:
+    """A config.py that cannot be imported is only a warning: it may be an old one for another Python."""
     file, _, rest = config_fields.problem.partition(":")
     line, _, text = rest.partition(": ")
     if file:
-        told = "no condition can use its fields, for it cannot be read: "
-        yield Problem(file, int(line) if line.isdigit() else 0, "", told + (text if line.isdigit() else rest.strip()))
+        prefix = "cannot be imported, so conditions cannot use its fields: "
+        yield Problem(file, int(line) if line.isdigit() else 0, "", prefix + (text if line.isdigit() else rest.strip()))
 
 
-def _of_group(loaded: Loaded) -> Complaints:
+def _group_errors(loaded: LoadedSettings) -> KeyedErrors:
     from pyrotorque.rtorrent import parse_url
 
     if loaded.settings.rtorrent.url is not None:
-        yield from _tried("scgi_url", parse_url, loaded.settings.rtorrent.url)
+        yield from _parse_errors("scgi_url", parse_url, loaded.settings.rtorrent.url)
 
 
-def _of_job(job: AnyJob, loaded: Loaded, config_fields: ConfigFields) -> Complaints:
+def _job_errors(job: AnyJob, loaded: LoadedSettings, config_fields: ConfigFields) -> KeyedErrors:
     from pyrotorque.schedule import parse_schedule
 
     if job.schedule or not isinstance(job, CustomSettings):
-        yield from _tried("schedule", parse_schedule, job.schedule)
+        yield from _parse_errors("schedule", parse_schedule, job.schedule)
     if isinstance(job, QueueSettings):
-        yield from _of_queue(job, loaded.settings, config_fields)
+        yield from _queue_errors(job, loaded.settings, config_fields)
     elif isinstance(job, WatchSettings):
-        yield from _of_watch(job, loaded.layout.config_dir / "templates")
+        yield from _watch_errors(job, loaded.layout.config_dir / "templates")
     elif isinstance(job, ExporterSettings):
-        yield from _of_exporter(job, loaded)
+        yield from _exporter_errors(job, loaded)
     elif isinstance(job, CustomSettings):
-        yield from _of_custom(job, loaded.layout.config_dir)
+        yield from _custom_errors(job, loaded.layout.config_dir)
 
 
-def _tried(key: str, read: Callable[[str], object], text: str) -> Complaints:
+def _parse_errors(key: str, parser: Callable[[str], object], text: str) -> KeyedErrors:
     try:
-        read(text)
+        parser(text)
     except PyrotorqueError as error:
         yield key, str(error)
 
 
-def _of_queue(job: QueueSettings, settings: Settings, config_fields: ConfigFields) -> Complaints:
+def _queue_errors(job: QueueSettings, settings: Settings, config_fields: ConfigFields) -> KeyedErrors:
     from pyrotorque.conditions import parse, parse_sort
     from pyrotorque.fields import configured
     from pyrotorque.hours import parse_hours
 
     table = config_fields.given(configured(settings.aliases, settings.traits_by_alias, job.min_free))
     if not job.startable.strip():
-        yield "startable", "is empty: say which items may be started, for example prio>0"
+        yield "startable", "is empty: set which items may be started, for example prio>0"
     for key, text in (("startable", job.startable), ("downloading", job.downloading)):
         if text.strip():
-            yield from _tried(key, partial(parse, custom=table), text)
+            yield from _parse_errors(key, partial(parse, custom=table), text)
     if settings.queue_startable_base.strip():
-        yield from _tried("startable", partial(parse, custom=table), settings.queue_startable_base)
+        yield from _parse_errors("startable", partial(parse, custom=table), settings.queue_startable_base)
     if job.sort_fields.strip():
-        yield from _tried("sort_fields", partial(parse_sort, custom=table), job.sort_fields)
-    yield from _tried("hours", parse_hours, job.hours)
+        yield from _parse_errors("sort_fields", partial(parse_sort, custom=table), job.sort_fields)
+    yield from _parse_errors("hours", parse_hours, job.hours)
 
 
-def _of_watch(job: WatchSettings, templates: Path) -> Complaints:
+def _watch_errors(job: WatchSettings, templates: Path) -> KeyedErrors:
     from pyrotorque.loadcommands import compile_command
 
     if job.active and not job.path:
-        yield "path", "is empty: say which folder to watch"
+        yield "path", "is empty: set the folder to watch"
     for root in job.path if job.active else ():
-        yield from _of_root(root)
+        yield from _root_errors(root)
     for name, text in job.commands:
-        yield from _tried(f"cmd.{name}", partial(compile_command, name, templates=templates), text)
+        yield from _parse_errors(f"cmd.{name}", partial(compile_command, name, templates=templates), text)
     for key, disposal in (("loaded_path", job.on_loaded), ("failed_path", job.on_failed)):
         target = job.loaded_path if key == "loaded_path" else job.failed_path
         if disposal == "move" and target is None:
-            yield key, f"is not set: on_{key.removesuffix('_path')} = move needs the folder to move metafiles to"
+            yield key, f"is not set: on_{key.removesuffix('_path')} = move requires the folder to move metafiles to"
 
 
-def _of_root(root: Path) -> Complaints:
-    if _why_away(root):
+def _root_errors(root: Path) -> KeyedErrors:
+    if _why_missing(root):
         return
     if os.path.exists(root) and not root.is_dir():
         yield "path", f"{root} is not a folder"
     elif not os.access(root, os.R_OK | os.X_OK):
-        yield "path", f"{root} may not be read by this user: give it read and search permission"
+        yield "path", f"{root} cannot be read by this user: grant read and search permission"
 
 
-def _roots_to_come(loaded: Loaded) -> Iterator[Problem]:
-    """A root that is not there is no mistake by itself: disks and network mounts may come long after the group."""
+def _missing_roots(loaded: LoadedSettings) -> Iterator[Problem]:
+    """A missing root is only a warning: disks and network mounts may appear after the group has started."""
     for job in loaded.settings.jobs:
         for root in job.path if isinstance(job, WatchSettings) and job.active else ():
-            if why := _why_away(root):
-                said = f"{root} is not there ({why}): the watcher waits for it. If nobody mounts it, create the folder"
-                yield loaded.problem(f"job.{job.name}.path", f"{said}, or correct the path")
+            if why := _why_missing(root):
+                text = f"{root} is missing ({why}): the watcher waits for it; mount it, create it, or correct the path"
+                yield loaded.problem(f"job.{job.name}.path", text)
 
 
-def _why_away(root: Path) -> str:
-    """What the kernel says of a root that does not exist, or whose mount is dead; empty where it is there."""
+def _why_missing(root: Path) -> str:
+    """The error of the kernel for a missing root or a stale mount; empty if the root exists."""
     try:
         root.stat()
     except PermissionError:
@@ -153,42 +153,42 @@ def _why_away(root: Path) -> str:
     return ""
 
 
-def _of_exporter(job: ExporterSettings, loaded: Loaded) -> Complaints:
+def _exporter_errors(job: ExporterSettings, loaded: LoadedSettings) -> KeyedErrors:
     if not job.jobs:
-        yield "jobs", "names no group of metrics: `system` is all but trackers and items"
+        yield "jobs", "is empty: set a metric group; `system` has all but trackers and items"
     for group in job.jobs:
         if group.removeprefix("-") not in METRIC_GROUPS:
             known = f"{suggestion(group, METRIC_GROUPS)} ({', '.join(METRIC_GROUPS)})"
-            yield "jobs", f"{group!r} is no group of metrics{known}"
+            yield "jobs", f"{group!r} is not a metric group{known}"
     for key, parse in (("item_stats", parse_stats), ("item_labels", parse_labels)):
         try:
             parse(getattr(job, key))
         except ValueError as error:
             yield key, str(error)
     if not _PREFIX.fullmatch(job.prefix):
-        yield "prefix", f"{job.prefix!r} cannot begin the name of a metric: expected letters, digits, _"
+        yield "prefix", f"{job.prefix!r} is not a valid beginning of metric names: use letters, digits and _"
     if not 0 < job.port <= _PORT_MAX:
         yield "port", f"{job.port} is not a port (1 to {_PORT_MAX})"
     for other in loaded.settings.jobs if job.active else ():
         if isinstance(other, ExporterSettings) and other.active and other.name < job.name and other.port == job.port:
-            yield "port", f"{job.port} is already taken by job.{other.name}"
+            yield "port", f"{job.port} is already used by job.{other.name}"
 
 
-def _of_custom(job: CustomSettings, config_dir: Path) -> Complaints:
+def _custom_errors(job: CustomSettings, config_dir: Path) -> KeyedErrors:
     from pyrotorque.events import Durable
 
     module = job.handler.partition(":")[0].partition(".")[0]
     own = config_dir / "jobs"
     if not (own / f"{module}.py").exists() and not (own / module).is_dir() and find_spec(module) is None:
-        yield "handler", f"there is no package or module {module!r}, neither installed nor in {own}"
+        yield "handler", f"there is no package or module {module!r}: it is neither installed nor in {own}"
     known = [event.__name__ for event in get_args(Durable)]
     for event in job.on:
         if event not in known:
-            yield "on", f"{event!r} is no event{suggestion(event, known)} ({', '.join(known)})"
+            yield "on", f"{event!r} is not an event{suggestion(event, known)} ({', '.join(known)})"
 
 
-def _of_making(loaded: Loaded, known: list[Problem]) -> Iterator[tuple[Problem, bool]]:
-    """What the constructors of users' jobs say, each in a process of its own; True where it is about the settings."""
+def _constructor_errors(loaded: LoadedSettings, known: list[Problem]) -> Iterator[tuple[Problem, bool]]:
+    """Errors from the constructors of custom jobs, each run in its own process; True if the settings are wrong."""
     wrong = {problem.key.split(".")[1] for problem in known if problem.key.startswith("job.")}
     customs = [job for job in loaded.settings.jobs if isinstance(job, CustomSettings)]
     jobs = [job for job in customs if job.active and job.name not in wrong]
@@ -201,12 +201,12 @@ def _of_making(loaded: Loaded, known: list[Problem]) -> Iterator[tuple[Problem, 
         yield loaded.problem(f"job.{name}.handler", text), problem.config_error
 
 
-def _overlaps(loaded: Loaded) -> Iterator[Problem]:
-    """Two jobs that watch the same files would load each with the settings of whoever sees it first."""
+def _overlaps(loaded: LoadedSettings) -> Iterator[Problem]:
+    """Roots watched by two jobs: each metafile would be loaded with the settings of one of them, by chance."""
     watches = [job for job in loaded.settings.jobs if isinstance(job, WatchSettings) and job.active]
     for number, job in enumerate(watches):
         for other in watches[:number]:
             shared = {str(a) for a in job.path for b in other.path if a.is_relative_to(b) or b.is_relative_to(a)}
             if shared:
-                said = f"overlaps with job.{other.name}: {', '.join(sorted(shared))} is watched by both"
-                yield loaded.problem(f"job.{job.name}.path", said)
+                text = f"overlaps with job.{other.name}: both watch {', '.join(sorted(shared))}"
+                yield loaded.problem(f"job.{job.name}.path", text)

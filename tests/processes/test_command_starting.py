@@ -67,7 +67,7 @@ def test_a_root_that_comes_after_the_start_is_waited_for(
 ) -> None:
     watch, client = short_folder / "watch", RTorrent(rtorrent.url)
     watch.rmdir()
-    said = f"warning: torque.ini:6: job.treewatch.path: {watch} is not there (No such file or directory): the watcher"
+    said = f"warning: torque.ini:6: job.treewatch.path: {watch} is missing (No such file or directory): the watcher"
     checked, started = idle.command("check"), idle.command()
     assert (checked.returncode, started.returncode) == (0, 0)
     assert said in checked.stderr

@@ -58,7 +58,7 @@ def problems(home: Path, torque: str) -> list[str]:
         ("job.queue.active = 1\njob.queue.downloading = doun>3", "job.queue.downloading: "),
         ("job.queue.active = 1\njob.queue.sort_fields = -prioo", "job.queue.sort_fields: "),
         ("job.queue.active = 1\njob.queue.hours = at night", "job.queue.hours: hours 'at night'"),
-        ("job.treewatch.active = 1", "job.treewatch.path: is empty: say which folder to watch"),
+        ("job.treewatch.active = 1", "job.treewatch.path: is empty: set the folder to watch"),
         (
             "job.treewatch.active = 1\njob.treewatch.path = /etc/passwd",
             "job.treewatch.path: /etc/passwd is not a folder",
@@ -77,11 +77,14 @@ def problems(home: Path, torque: str) -> list[str]:
         ),
         (
             "job.exporter.active = 1\njob.exporter.jobs = sistem",
-            "'sistem' is no group of metrics, did you mean system?",
+            "'sistem' is not a metric group, did you mean system?",
         ),
-        ("job.exporter.active = 1\njob.exporter.jobs =", "job.exporter.jobs: names no group of metrics"),
-        ("job.exporter.active = 1\njob.exporter.prefix =", "job.exporter.prefix: '' cannot begin the name of a metric"),
-        ("job.exporter.active = 1\njob.exporter.prefix = r.", "job.exporter.prefix: 'r.' cannot begin the name"),
+        ("job.exporter.active = 1\njob.exporter.jobs =", "job.exporter.jobs: is empty: set a metric group"),
+        (
+            "job.exporter.active = 1\njob.exporter.prefix =",
+            "job.exporter.prefix: '' is not a valid beginning of metric names",
+        ),
+        ("job.exporter.active = 1\njob.exporter.prefix = r.", "job.exporter.prefix: 'r.' is not a valid beginning"),
         (
             "job.exporter.active = 1\njob.exporter.item_stats = ratio=a, up.rate=a",
             "item_stats has two metrics named 'a'",
@@ -90,9 +93,12 @@ def problems(home: Path, torque: str) -> list[str]:
         ("job.exporter.active = 1\njob.exporter.port = 70000", "job.exporter.port: 70000 is not a port (1 to 65535)"),
         (
             "job.x.handler = no.where:X\njob.x.schedule = minute=*",
-            "job.x.handler: there is no package or module 'no', neither installed nor in ",
+            "job.x.handler: there is no package or module 'no': it is neither installed nor in ",
         ),
-        ("job.x.handler = json:X\njob.x.on = TorentLoaded", "'TorentLoaded' is no event, did you mean TorrentLoaded?"),
+        (
+            "job.x.handler = json:X\njob.x.on = TorentLoaded",
+            "'TorentLoaded' is not an event, did you mean TorrentLoaded?",
+        ),
         ("scgi_url = http://nowhere", "scgi_url: "),
     ],
 )
@@ -123,7 +129,7 @@ def test_a_root_that_may_come_later_is_a_warning(home: Path, tmp_path: Path, nam
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
     write(home, f"{GOOD}job.treewatch.active = 1\njob.treewatch.path = {tmp_path}:{tmp_path / name}\n")
     (warning,) = configuration.read(home, Options()).warnings
-    assert str(warning).startswith(f"torque.ini:5: job.treewatch.path: {tmp_path / name} is not there (")
+    assert str(warning).startswith(f"torque.ini:5: job.treewatch.path: {tmp_path / name} is missing (")
     assert "the watcher waits for it" in warning.text
 
 
@@ -151,7 +157,7 @@ def test_a_good_configuration_becomes_the_groups_once(home: Path) -> None:
     assert configuration.adopt(found)
     assert not configuration.adopt(found)
     assert configuration.last_good(found.layout) == found.settings
-    assert configuration.kept_file(found.layout).stat().st_mode & 0o777 == 0o600
+    assert configuration.stored_file(found.layout).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_service_starts_on_what_the_files_say(home: Path) -> None:
@@ -192,7 +198,7 @@ def test_without_a_good_one_a_service_does_not_start(home: Path) -> None:
 
 def test_a_kept_file_that_cannot_be_read_is_as_if_there_were_none(home: Path) -> None:
     found = adopted(home)
-    configuration.kept_file(found.layout).write_bytes(b"{half")
+    configuration.stored_file(found.layout).write_bytes(b"{half")
     assert configuration.last_good(found.layout) is None
     assert configuration.load_or_last_good(home).broken == ""
     assert configuration.last_good(found.layout) == found.settings
@@ -218,19 +224,19 @@ def test_a_good_one_that_cannot_be_written_down_is_not_taken_and_that_is_said(
     def is_good_and_not_kept(_home: Path) -> bool:
         return False
 
-    monkeypatch.setattr(configuration, "check_apart", is_good_and_not_kept)
-    with pytest.raises(SettingsError, match=r"good, but it cannot be kept in .*disk full"):
+    monkeypatch.setattr(configuration, "check_in_subprocess", is_good_and_not_kept)
+    with pytest.raises(SettingsError, match=r"valid, but it cannot be stored in .*disk full"):
         configuration.reload(current)
     found = configuration.load_or_last_good(home)
-    assert (slots(found.settings), "cannot be kept" in found.broken) == (3, True)
+    assert (slots(found.settings), "cannot be stored" in found.broken) == (3, True)
 
 
 def test_a_check_tells_whether_what_is_good_could_be_written_down(home: Path) -> None:
-    assert configuration.check_apart(home)
-    kept = configuration.kept_file(layout_of(home))
+    assert configuration.check_in_subprocess(home)
+    kept = configuration.stored_file(layout_of(home))
     kept.unlink()
     kept.mkdir()
-    assert not configuration.check_apart(home)
+    assert not configuration.check_in_subprocess(home)
     assert slots(configuration.load_or_last_good(home).settings) == 3
 
 
@@ -257,7 +263,7 @@ def test_what_a_service_has_reloaded_itself_is_no_news_to_it(home: Path) -> None
 def test_a_file_that_was_only_written_again_is_no_news(home: Path) -> None:
     current = adopted(home)
     watch = ConfigurationWatch(current)
-    kept = configuration.kept_file(current.layout)
+    kept = configuration.stored_file(current.layout)
     kept.write_bytes(kept.read_bytes())
     os.utime(kept, (1, 1))
     assert watch.changed(100.0) is None

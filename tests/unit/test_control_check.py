@@ -9,7 +9,7 @@ import pytest
 
 from pyrotorque.options import Options
 from pyrotorque.settings import load
-from pyrotorque.settings.discovery import Listening
+from pyrotorque.settings.discovery import ListeningAddress
 from pyrotorque.settings.rtorrent_rc import loads_in
 from pyrotorque_control.checks.report import JobCheck
 from pyrotorque_control.checks.rtorrent import unknown_address
@@ -208,13 +208,17 @@ def test_fire_times_of_another_day_have_their_date() -> None:
     [
         ([], "start rTorrent with network.scgi.open_local"),
         (
-            [Listening("scgi:///b.sock", 2), Listening("scgi://127.0.0.1:6881", 2), Listening("scgi:///a.sock", 1)],
+            [
+                ListeningAddress("scgi:///b.sock", 2),
+                ListeningAddress("scgi://127.0.0.1:6881", 2),
+                ListeningAddress("scgi:///a.sock", 1),
+            ],
             "2 run as this user, and no address is configured; set scgi_url in [TORQUE]: scgi:///a.sock, scgi:///b.sock",
         ),
     ],
 )
 def test_an_unknown_address_is_told_with_those_that_may_be_meant(
-    running: list[Listening], said: str, monkeypatch: pytest.MonkeyPatch
+    running: list[ListeningAddress], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pyrotorque.settings.discovery.listening_rtorrents", lambda: iter(running))
     assert said in unknown_address()

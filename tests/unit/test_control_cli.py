@@ -35,7 +35,7 @@ def pyrotorque(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
         ),
         ("[TORQUE]\njob.treewatch.active = 1\njob.treewatch.path = /etc/hosts\n", "/etc/hosts is not a folder"),
         ("[TORQUE]\nscgi_url = telnet://x\n", "torque.ini:2: scgi_url: "),
-        ("job.queue.active = 1\n", "[TORQUE] is missing"),
+        ("job.queue.active = 1\n", "add [TORQUE] above it"),
     ],
 )
 def test_a_wrong_configuration_starts_nothing_and_ends_with_78(pyrotorque: Command, torque: str, said: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from pyrotorque.options import Options
 from pyrotorque.settings import load, packaged_text
-from pyrotorque.settings.discovery import Listening, listening_rtorrents
+from pyrotorque.settings.discovery import ListeningAddress, listening_rtorrents
 from pyrotorque_control.lifecycle import update_generated_files
 from pyrotorque_control.rtorrent_include import import_path, include_text
 from tests.commanding import Command
@@ -53,7 +53,7 @@ def test_init_writes_the_socket_of_the_running_rtorrent_where_no_file_names_it(
     pyrotorque: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    seen = [Listening("scgi:///s/50%.sock", 77), Listening("scgi://127.0.0.1:6881", 77)]
+    seen = [ListeningAddress("scgi:///s/50%.sock", 77), ListeningAddress("scgi://127.0.0.1:6881", 77)]
     monkeypatch.setattr("pyrotorque.settings.discovery.listening_rtorrents", lambda: iter(seen))
     assert "rTorrent: listens at scgi:///s/50%.sock (from process 77)" in pyrotorque("init").out
     assert load(pyrotorque.home, Options()).settings.rtorrent.url == "scgi:///s/50%.sock"

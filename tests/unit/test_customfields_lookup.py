@@ -96,7 +96,7 @@ def test_a_config_py_that_cannot_be_read_is_one_warning_with_file_and_line(tmp_p
     problems, (warning,) = check(loaded)
     assert problems == []
     assert (warning.file, warning.line) == (str(path), 1)
-    assert "cannot be read: ModuleNotFoundError: No module named 'pyrocore'" in warning.text
+    assert "cannot use its fields: ModuleNotFoundError: No module named 'pyrocore'" in warning.text
 
 
 def test_it_is_an_error_only_for_a_condition_that_uses_what_it_would_define(tmp_path: Path) -> None:

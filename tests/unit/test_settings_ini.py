@@ -57,7 +57,7 @@ def test_of_equal_keys_the_last_counts_and_both_lines_are_told() -> None:
     report = Report()
     read = parse_ini("[TORQUE]\na = 1\na = 2\n", "torque.ini", report)
     assert read["torque"]["a"].value == "2"
-    assert str(report.warnings[0]) == ("torque.ini:3: a: is set twice, in line 2 and in line 3: the last one counts")
+    assert str(report.warnings[0]) == ("torque.ini:3: a: is set twice, in lines 2 and 3: the last value is used")
 
 
 @pytest.mark.parametrize("text", ["[TORQUE]\nnonsense\n", "a = 1\n", "[TORQUE\na = 1"])

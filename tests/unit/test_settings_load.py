@@ -269,7 +269,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_text_is_one_problem(tmp_path: Path) -> None:
     tmp_path.joinpath("torque.ini").write_bytes("[TORQUE]\njob.queue.active = True\n".encode("utf-16"))
-    with pytest.raises(SettingsProblems, match=r"\A\S+/torque.ini: holds NUL bytes: save it as plain text in UTF-8\Z"):
+    with pytest.raises(
+        SettingsProblems, match=r"\A\S+/torque.ini: contains NUL bytes: save it as plain text in UTF-8\Z"
+    ):
         load(tmp_path, Options())
 
 
@@ -283,7 +285,7 @@ def test_folders_cannot_be_set_in_a_file_that_services_learn_of_later(tmp_path: 
     extra = tmp_path / "extra.ini"
     extra.write_text("[TORQUE]\nrun_dir = /elsewhere\n")
     found = problems(tmp_path, "[TORQUE]\n", Options(config_files=(str(extra),)))
-    assert found == ["extra.ini:2: run_dir: belongs into torque.ini: what starts later does not know this file yet"]
+    assert found == ["extra.ini:2: run_dir: belongs into torque.ini: services need it before they read this file"]
 
 
 def test_the_digest_names_the_configuration_and_not_its_text(tmp_path: Path) -> None:
@@ -303,7 +305,7 @@ def test_settings_survive_being_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"jobs": 1}', b'{"jobs": [{"kind": "x"}]}', b"\xff"])
 def test_what_was_not_kept_is_refused(content: bytes) -> None:
-    with pytest.raises(ValueError, match="not a kept configuration"):
+    with pytest.raises(ValueError, match="not a stored configuration"):
         from_json(content)
 
 

@@ -27,7 +27,10 @@ from tests.configured import configured, problems
         ("job.treewatch.pth = /x", "unknown setting, did you mean path?"),
         ("job.treewatch.path_map = /here", "expected /path/here=/path/of/rtorrent, got '/here'"),
         ("job.exporter.port = http", "expected a whole number, got 'http'"),
-        ("job.queue.scgi_url = scgi:///x", "belongs into [TORQUE]: a second rTorrent gets a configuration of its own"),
+        (
+            "job.queue.scgi_url = scgi:///x",
+            "belongs into [TORQUE]: a second rTorrent needs its own configuration directory",
+        ),
     ],
 )
 def test_a_wrong_setting_is_told_with_file_line_and_key(tmp_path: Path, line: str, said: str) -> None:
@@ -40,11 +43,11 @@ def test_a_wrong_setting_is_told_with_file_line_and_key(tmp_path: Path, line: st
     [
         ("job.queu.active = True", "job.queu.handler: is missing: the job has no class to run, did you mean queue?"),
         ("job.x.handler = nonsense", "job.x.handler: expected package.module:Class, got 'nonsense'"),
-        ("job.x.handler = my.jobs:X", "job.x.schedule: is missing: say when the job runs, for example minute=*/5"),
+        ("job.x.handler = my.jobs:X", "job.x.schedule: is missing: set when the job runs, for example minute=*/5"),
         ("jobs.queue.active = 1", "is not of the form job.NAME.SETTING, did you mean job.queue.active?"),
         ("job.queue = 1", "is not of the form job.NAME.SETTING"),
         ("dry_run = perhaps", "dry_run: expected True or False, got 'perhaps'"),
-        ("a = %(nowhere)s", "%(nowhere)s names no setting"),
+        ("a = %(nowhere)s", "%(nowhere)s is not a setting"),
     ],
 )
 def test_a_wrong_key_is_told(tmp_path: Path, line: str, said: str) -> None:

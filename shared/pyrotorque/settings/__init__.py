@@ -1,4 +1,4 @@
-"""The configuration directory as one frozen value: packaged defaults, config.ini, torque.ini, the command line."""
+"""Loads a configuration directory into typed settings: packaged defaults, config.ini, torque.ini, command line."""
 
 import hashlib
 import os
@@ -13,15 +13,15 @@ from pyrotorque.errors import SettingsError
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options
 from pyrotorque.settings.group import FOLDERS, read_group, read_layout
-from pyrotorque.settings.handlers import settled_key
+from pyrotorque.settings.handlers import current_key
 from pyrotorque.settings.ini import Sections, parse_ini, read_ini
-from pyrotorque.settings.merge import Merged, merge
+from pyrotorque.settings.merge import MergedSections, merge
 from pyrotorque.settings.problems import Problem, Report, SettingsProblems
 from pyrotorque.settings.schema import Settings
 from pyrotorque.settings.serialization import to_json
 
 __all__ = [
-    "Loaded",
+    "LoadedSettings",
     "Origin",
     "Problem",
     "Report",
@@ -33,21 +33,21 @@ __all__ = [
     "packaged_text",
 ]
 
-# The name under which users know the packaged defaults.
+# The file name of the packaged defaults in messages.
 PACKAGED = "torque.ini.default"
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a setting was written."""
+    """File and line of a setting."""
 
     file: str
     line: int
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """A configuration that could be read; `origins` maps `job.NAME.PARAM` (and other keys of [TORQUE]) to its place."""
+class LoadedSettings:
+    """A configuration that was read; `origins` maps each key of [TORQUE], such as `job.NAME.PARAM`, to its place."""
 
     settings: Settings
     layout: Layout
@@ -55,21 +55,20 @@ class Loaded:
     origins: Mapping[str, Origin]
 
     def problem(self, key: str, text: str) -> Problem:
-        """A problem of setting `key`, told with its place; where it is not set, with what else its job has set."""
+        """A problem of setting `key` with its place, or, if it is not set, the place of another setting of its job."""
         job, _, _ = key.removeprefix("job.").partition(".")
-        mine = [origin for name, origin in self.origins.items() if name.startswith(f"job.{job}.")]
-        candidates = [self.origins.get(key), *sorted(mine, key=lambda origin: origin.line)]
+        of_job = [origin for name, origin in self.origins.items() if name.startswith(f"job.{job}.")]
+        candidates = [self.origins.get(key), *sorted(of_job, key=lambda origin: origin.line)]
         own = (origin for origin in candidates if origin is not None and origin.file != PACKAGED)
         origin = next(own, Origin("", 0))
         return Problem(origin.file, origin.line, key, text)
 
 
-def load(config_dir: Path, options: Options, report: Report | None = None) -> Loaded:
-    """The configuration in `config_dir`, every value typed.
+def load(config_dir: Path, options: Options, report: Report | None = None) -> LoadedSettings:
+    """The typed configuration in `config_dir`.
 
-    Raises SettingsProblems with everything that is wrong, or, where a `report` is given, leaves the problems there and
-    settings at their defaults in place of them. Conditions, templates and schedules are read later, by
-    `pyrotorque.validation`.
+    Raises SettingsProblems with all problems. If a `report` is given, problems are added to it instead, and wrong
+    settings have their defaults. Conditions, templates and schedules are parsed by `pyrotorque.validation`.
     """
     collected = Report() if report is None else report
     home = config_dir.expanduser().absolute()
@@ -77,17 +76,17 @@ def load(config_dir: Path, options: Options, report: Report | None = None) -> Lo
     settings, layout = read_group(home, merged, options, collected)
     if report is None:
         collected.raise_if_any()
-    named = msgspec.structs.replace(settings, digest=digest_of(settings))
-    return Loaded(named, layout, tuple(collected.warnings), _origins(merged))
+    identified = msgspec.structs.replace(settings, digest=digest_of(settings))
+    return LoadedSettings(identified, layout, tuple(collected.warnings), _origins(merged))
 
 
 def packaged_text() -> str:
-    """The packaged defaults, as `torque.ini.default` shows them to users."""
+    """The packaged defaults, the content of `torque.ini.default`."""
     return (Path(pyrotorque.__file__).parent / "defaults" / "torque.ini").read_text(encoding="utf-8")
 
 
 def layout_of(config_dir: Path) -> Layout:
-    """Where everything of this directory lives, also when its configuration is broken."""
+    """The paths of this group, even if its configuration is wrong."""
     home = config_dir.expanduser().absolute()
     torque = home / "torque.ini"
     found = read_ini(torque, Report()).get("torque", {})
@@ -102,18 +101,18 @@ def configuration_dir(given: str | None) -> Path:
 
 
 def digest_of(settings: Settings) -> str:
-    """A short name of exactly this configuration."""
+    """A short hash that identifies the configuration."""
     return hashlib.sha256(to_json(msgspec.structs.replace(settings, digest=""))).hexdigest()[:16]
 
 
 def _sources(home: Path, options: Options, report: Report) -> list[Sections]:
     if not home.is_dir():
-        raise SettingsError(f"there is no configuration directory {home}: `pyrotorque init` makes one")
+        raise SettingsError(f"there is no configuration directory {home}: `pyrotorque init` creates it")
     extra = [Path(name).expanduser() for name in options.config_files]
     torque = home / "torque.ini"
-    if not _is_there(torque) and not extra:
+    if not _exists(torque) and not extra:
         raise SettingsError(f"there is no {torque}: `pyrotorque init` writes a minimal one")
-    optional = [path for path in (home / "config.ini", torque) if _is_there(path)]
+    optional = [path for path in (home / "config.ini", torque) if _exists(path)]
     packaged = parse_ini(packaged_text(), PACKAGED, report)
     own = [read_ini(path, report) for path in optional]
     if not report.problems and not any("torque" in sections for sections in own) and not extra:
@@ -122,17 +121,17 @@ def _sources(home: Path, options: Options, report: Report) -> list[Sections]:
 
 
 def _extra_source(path: Path, report: Report) -> Sections:
-    """Folders may only be set where every service finds them: all it is told is the configuration directory."""
+    """Refuse folders in an extra file: services read them from torque.ini before they know of that file."""
     sections = read_ini(path, report)
     for key in FOLDERS:
         if entry := sections.get("torque", {}).get(key):
-            said = "belongs into torque.ini: what starts later does not know this file yet"
-            report.problems.append(Problem(entry.file, entry.line, key, said))
+            text = "belongs into torque.ini: services need it before they read this file"
+            report.problems.append(Problem(entry.file, entry.line, key, text))
     return sections
 
 
-def _is_there(path: Path) -> bool:
-    """Also when we may not look at it: then reading it says so."""
+def _exists(path: Path) -> bool:
+    """Also true for a file that may not be accessed; reading it reports that."""
     try:
         path.stat()
     except OSError as error:
@@ -140,5 +139,5 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _origins(merged: Merged) -> dict[str, Origin]:
-    return {settled_key(key): Origin(entry.file, entry.line) for key, entry in merged.torque.items()}
+def _origins(merged: MergedSections) -> dict[str, Origin]:
+    return {current_key(key): Origin(entry.file, entry.line) for key, entry in merged.torque.items()}

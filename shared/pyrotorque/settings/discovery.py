@@ -1,4 +1,4 @@
-"""Where rTorrent listens, when nobody has configured it: its configuration file says so, or its process shows it."""
+"""Finds rTorrent's address in its configuration file, or from the sockets of its running process."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -9,15 +9,15 @@ from pyrotorque.settings.rtorrent_rc import address_in, usual_files
 
 
 @dataclass(frozen=True, slots=True)
-class Listening:
-    """An address on which a running rTorrent listens; whether it is SCGI is for a call to find out."""
+class ListeningAddress:
+    """An address on which a running rTorrent listens, not necessarily with SCGI."""
 
     url: str
     pid: int
 
 
 def address_in_files(rtorrent_rc: str | None) -> tuple[str | None, str]:
-    """The address in rTorrent's configuration and the file it is from, or nothing; `rtorrent_rc` replaces the usual."""
+    """The address in rTorrent's configuration, and its file; `rtorrent_rc` replaces the default paths."""
     home = str(Path.home())
     for name in usual_files(home, rtorrent_rc and str(Path(rtorrent_rc).expanduser())):
         if text := _text(name):
@@ -34,9 +34,9 @@ def _text(name: str) -> str | None:
         return None
 
 
-def listening_rtorrents() -> Iterator[Listening]:
-    """What the rtorrent processes of this user listen on, sockets before ports."""
-    import psutil  # heavy, and only needed where no file names the address
+def listening_rtorrents() -> Iterator[ListeningAddress]:
+    """Addresses on which this user's rtorrent processes listen, sockets before ports."""
+    import psutil  # takes much memory, and is needed only if no file contains the address
 
     for process in psutil.process_iter(["name", "uids"]):
         uids = process.info["uids"]
@@ -46,7 +46,7 @@ def listening_rtorrents() -> Iterator[Listening]:
             except psutil.Error:
                 continue
             for url in _listening_urls(connections):
-                yield Listening(url, process.pid)
+                yield ListeningAddress(url, process.pid)
 
 
 def _listening_urls(connections: Iterable[object]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Keys of [TORQUE] become the settings of the group and of its jobs."""
+"""Converts the keys of [TORQUE] to the settings of the group and of its jobs."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from pyrotorque.options import Options
 from pyrotorque.settings.discovery import address_in_files
 from pyrotorque.settings.ini import Entry
 from pyrotorque.settings.jobs import read_job
-from pyrotorque.settings.merge import Merged
+from pyrotorque.settings.merge import MergedSections
 from pyrotorque.settings.problems import Problem, Report, suggestion
 from pyrotorque.settings.schema import AnyJob, RTorrentSettings, Settings
 from pyrotorque.settings.values import typed
@@ -28,16 +28,16 @@ _GROUP_KEYS: Final[dict[str, Any]] = {
     "read_timeout": float,
 }
 FOLDERS: Final = ("run_dir", "state_dir")
-# What the earlier daemons' scheduler and web server understood; accepted, so that old files load.
+# Settings of the scheduler and web server of pyrocore; ignored, so that old files load.
 _FOREIGN: Final = ("apscheduler.", "httpd.")
 _JOB_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 Jobs = dict[str, dict[str, Entry]]
 
 
-def read_group(home: Path, merged: Merged, options: Options, report: Report) -> tuple[Settings, Layout]:
-    """The typed settings (their digest still empty) and where everything lives; problems go to `report`."""
-    jobs, plain = _sorted_keys(merged.torque, report)
+def read_group(home: Path, merged: MergedSections, options: Options, report: Report) -> tuple[Settings, Layout]:
+    """The typed settings, with an empty digest, and the paths of the group; problems are added to `report`."""
+    jobs, plain = _split_keys(merged.torque, report)
     group = {key: _value(key, entry, report) for key, entry in plain.items() if entry.value}
     settings = Settings(
         digest="",
@@ -53,12 +53,12 @@ def read_group(home: Path, merged: Merged, options: Options, report: Report) -> 
 
 
 def read_layout(home: Path, torque: Mapping[str, Entry]) -> Layout:
-    """Where everything lives; a folder that is not a path is as if it were not set."""
+    """The paths of the group; a folder with an invalid path is ignored here."""
     folders = {key: _value(key, torque[key], Report()) for key in FOLDERS if key in torque and torque[key].value}
     return Layout.below(home, **folders)
 
 
-def _sorted_keys(torque: Mapping[str, Entry], report: Report) -> tuple[Jobs, dict[str, Entry]]:
+def _split_keys(torque: Mapping[str, Entry], report: Report) -> tuple[Jobs, dict[str, Entry]]:
     jobs: Jobs = {}
     plain: dict[str, Entry] = {}
     for key, entry in torque.items():
@@ -71,19 +71,19 @@ def _sorted_keys(torque: Mapping[str, Entry], report: Report) -> tuple[Jobs, dic
         elif key in _GROUP_KEYS:
             plain[key] = entry
         else:
-            _say_unknown(key, entry, report)
+            _report_unknown(key, entry, report)
     return jobs, plain
 
 
-def _say_unknown(key: str, entry: Entry, report: Report) -> None:
-    """Foreign settings are let pass with a warning; what means a job and misses is refused."""
+def _report_unknown(key: str, entry: Entry, report: Report) -> None:
+    """Foreign settings are warnings; keys that look like a misspelled job setting are problems."""
     known = [*_GROUP_KEYS, "job.NAME.SETTING"]
     if key.startswith("job") or ".active" in key:
-        said = "is not of the form job.NAME.SETTING" + suggestion(key, ["job." + key.partition(".")[2]])
-        report.problems.append(Problem(entry.file, entry.line, key, said))
+        text = "is not of the form job.NAME.SETTING" + suggestion(key, ["job." + key.partition(".")[2]])
+        report.problems.append(Problem(entry.file, entry.line, key, text))
     else:
-        said = f"is not a setting of pyrotorque and is ignored{suggestion(key, known)}"
-        report.warnings.append(Problem(entry.file, entry.line, key, said))
+        text = f"is not a setting of pyrotorque and is ignored{suggestion(key, known)}"
+        report.warnings.append(Problem(entry.file, entry.line, key, text))
 
 
 def _value(key: str, entry: Entry, report: Report) -> Any:
@@ -99,14 +99,14 @@ def _read_jobs(jobs: Jobs, packaged: frozenset[str], report: Report) -> tuple[An
     for name, entries in jobs.items():
         if "handler" not in entries:
             first = min(entries.values(), key=lambda entry: entry.line)
-            said = f"is missing: the job has no class to run{suggestion(name, packaged)}"
-            report.problems.append(Problem(first.file, first.line, f"job.{name}.handler", said))
+            text = f"is missing: the job has no class to run{suggestion(name, packaged)}"
+            report.problems.append(Problem(first.file, first.line, f"job.{name}.handler", text))
         elif job := read_job(name, entries, report, packaged=name in packaged):
             read.append(job)
     return tuple(sorted(read, key=lambda job: job.name))
 
 
-def _rtorrent(group: Mapping[str, Any], merged: Merged) -> RTorrentSettings:
+def _rtorrent(group: Mapping[str, Any], merged: MergedSections) -> RTorrentSettings:
     entry = merged.torque.get("scgi_url") or merged.global_.get("scgi_url")
     rc = merged.torque.get("rtorrent_rc") or merged.global_.get("rtorrent_rc")
     configured = (entry.value, f"{entry.file}:{entry.line}") if entry and entry.value else None
@@ -116,7 +116,7 @@ def _rtorrent(group: Mapping[str, Any], merged: Merged) -> RTorrentSettings:
 
 
 def _aliases(announce: Mapping[str, Entry]) -> dict[str, str]:
-    """Host of an announce URL, or a domain written as such, to the alias it stands under."""
+    """Host of each announce URL, or domain, to its alias."""
     return {
         host_of(url) or url.lower(): alias
         for alias, entry in announce.items()

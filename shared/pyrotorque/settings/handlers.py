@@ -1,4 +1,4 @@
-"""Which struct a job's handler stands for, and which older names its settings answer to."""
+"""The settings struct of each handler, and the earlier names of handlers and settings."""
 
 from typing import Final, TypeAlias
 
@@ -13,8 +13,8 @@ from pyrotorque.settings.schema import (
 
 Kind: TypeAlias = type[JobSettings]
 
-# The jobs of the earlier daemons by their class: the modules moved between pyrocore and pyrosimple, classes did not.
-_OURS: Final[dict[str, tuple[Kind, str]]] = {
+# By class name: modules differ between pyrocore and pyrosimple, class names do not.
+_BUILT_IN: Final[dict[str, tuple[Kind, str]]] = {
     "QueueManager": (QueueSettings, "pyrocore.torrent.queue:QueueManager"),
     "TreeWatch": (WatchSettings, "pyrocore.torrent.watch:TreeWatch"),
     "EngineStats": (StatsSettings, "pyrocore.torrent.jobs:EngineStats"),
@@ -26,13 +26,13 @@ _OURS: Final[dict[str, tuple[Kind, str]]] = {
 }
 _EARLIER_PACKAGES: Final = ("pyrocore", "pyrosimple")
 
-# Jobs of the earlier daemons that have no successor: said once, not run.
+# Jobs of the earlier daemons without a successor: not run, with a warning.
 RETIRED: Final = {
-    "Mover": "it moved items between instances: a second rTorrent gets a configuration of its own",
-    "InfluxDBStats": "its InfluxDB 0.8 is gone; activate job.exporter and let Prometheus collect",
+    "Mover": "it moved items between instances: a second rTorrent needs its own configuration directory",
+    "InfluxDBStats": "InfluxDB 0.8 is no longer supported; use job.exporter with Prometheus",
 }
 
-# pyrosimple's and the earlier exporter's spellings of settings; `!` in front means the opposite.
+# Names of settings in pyrosimple and the earlier exporter; `!` inverts the value.
 ALIASES: Final[dict[Kind, dict[str, str]]] = {
     QueueSettings: {
         "matcher": "startable",
@@ -45,7 +45,7 @@ ALIASES: Final[dict[Kind, dict[str, str]]] = {
     ExporterSettings: {"addr": "address"},
 }
 
-# Settings of pyrosimple that need no successor (None), or whose successor says more than yes or no.
+# Settings of pyrosimple that are not needed any more (None), or what to set instead.
 DROPPED: Final[dict[Kind, dict[str, str | None]]] = {
     QueueSettings: {},
     WatchSettings: {
@@ -61,8 +61,8 @@ DROPPED: Final[dict[Kind, dict[str, str | None]]] = {
 }
 
 
-def settled_key(key: str) -> str:
-    """`job.NAME.SETTING` with the name that the setting has here; commands are `cmd.NAME`."""
+def current_key(key: str) -> str:
+    """`job.NAME.SETTING` with the current name of the setting; load commands are `cmd.NAME`."""
     head, _, param = key.rpartition(".")
     if head.count(".") != 1:
         return key
@@ -83,12 +83,12 @@ def is_earlier(handler: str) -> bool:
 
 
 def kind_of(handler: str) -> tuple[Kind, str]:
-    """The struct of the job and the handler's settled name; every foreign handler is a job of the user."""
-    if is_earlier(handler) and (found := _OURS.get(handler_class(handler))):
+    """The struct of the job and the current name of its handler; an unknown handler is a custom job."""
+    if is_earlier(handler) and (found := _BUILT_IN.get(handler_class(handler))):
         return found
     return CustomSettings, handler.strip()
 
 
 def known_handlers() -> tuple[str, ...]:
-    """The settled names of the jobs that are ours."""
-    return tuple(name for _, name in _OURS.values())
+    """The names of the built-in handlers."""
+    return tuple(name for _, name in _BUILT_IN.values())

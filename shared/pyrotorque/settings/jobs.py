@@ -1,4 +1,4 @@
-"""One job's lines become its struct: older spellings are understood, unknown settings get the nearest right name."""
+"""Converts the settings of one job to its struct, including names used by earlier daemons."""
 
 from collections.abc import Mapping
 from typing import Any, Final, cast, get_origin
@@ -20,31 +20,31 @@ from pyrotorque.settings.problems import Problem, Report, suggestion
 from pyrotorque.settings.schema import AnyJob, CustomSettings, ExporterSettings, WatchSettings
 from pyrotorque.settings.values import coerced, truth, typed
 
-# `name` and `handler` are given by the key and by the table of kinds, `commands` and `params` have keys of their own.
+# Fields that are not settings: `name` and `handler` come from the keys, `commands` and `params` collect several keys.
 _NOT_KEYS: Final = frozenset(("name", "handler", "commands", "params"))
 _NO_DEFAULT: Final = frozenset(("name", "handler"))
-# Users of the earlier exporter said `item` and `tracker`; the groups are plural now.
+# Names of metric groups in the earlier exporter.
 _GROUPS: Final = {"item": "items", "tracker": "trackers"}
 
 
 def read_job(name: str, entries: Mapping[str, Entry], report: Report, *, packaged: bool) -> AnyJob | None:
-    """The job `name` from its settings without their `job.NAME.`; None when it is wrong or retired."""
+    """The job `name` from its settings, keyed without `job.NAME.`; None when its handler is wrong or retired."""
     handler = entries["handler"]
-    kind, settled = kind_of(handler.value)
+    kind, current = kind_of(handler.value)
     if is_earlier(handler.value) and handler_class(handler.value) in RETIRED:
-        _say_retired(name, entries, report)
+        _report_retired(name, entries, report)
         return None
     if problem := _handler_problem(handler.value):
         report.problems.append(Problem(handler.file, handler.line, f"job.{name}.handler", problem))
         return None
-    return _Job(name, settled, kind, report, packaged=packaged).read(entries)
+    return _JobReader(name, current, kind, report, packaged=packaged).read(entries)
 
 
-def _say_retired(name: str, entries: Mapping[str, Entry], report: Report) -> None:
+def _report_retired(name: str, entries: Mapping[str, Entry], report: Report) -> None:
     entry = entries["handler"]
     if (active := entries.get("active")) and active.value.strip().lower() not in ("false", "no", "0", "off"):
-        said = f"is not run: {RETIRED[handler_class(entry.value)]}"
-        report.warnings.append(Problem(entry.file, entry.line, f"job.{name}", said))
+        text = f"is not run: {RETIRED[handler_class(entry.value)]}"
+        report.warnings.append(Problem(entry.file, entry.line, f"job.{name}", text))
 
 
 def _handler_problem(handler: str) -> str:
@@ -54,21 +54,21 @@ def _handler_problem(handler: str) -> str:
     return ""
 
 
-class _Job:
+class _JobReader:
     def __init__(self, name: str, handler: str, kind: Kind, report: Report, *, packaged: bool) -> None:
         self.name, self.kind, self.report = name, kind, report
         self.types = {f.name: f.type for f in msgspec.structs.fields(kind) if f.name not in _NOT_KEYS}
         self.values: dict[str, Any] = {"name": name, "handler": handler}
         self.commands: dict[str, str] = {}
         self.params: dict[str, str | int | bool] = {}
-        # Only the packaged jobs wait to be activated: who adds a job of his own wants it to run.
+        # Packaged jobs are inactive by default, others are active.
         self.packaged = packaged
 
     def read(self, entries: Mapping[str, Entry]) -> AnyJob:
-        """The job; what was refused has its default, so that the rest of it can be checked in the same go."""
+        """The job; wrong settings have their defaults, so that the others can be checked in the same run."""
         for key, entry in entries.items():
             if key != "handler":
-                self._take(key, entry)
+                self._read_setting(key, entry)
         if not self.packaged:
             self.values.setdefault("active", True)
         if self.kind is CustomSettings:
@@ -81,10 +81,10 @@ class _Job:
         self.values["params"] = self.params
         if "schedule" not in self.values:
             if not self.values.get("on"):
-                self._refuse(handler, "schedule", "is missing: say when the job runs, for example minute=*/5")
+                self._add_problem(handler, "schedule", "is missing: set when the job runs, for example minute=*/5")
             self.values["schedule"] = ""
 
-    def _take(self, key: str, entry: Entry) -> None:
+    def _read_setting(self, key: str, entry: Entry) -> None:
         if self.kind is WatchSettings and key.startswith(("cmd.", "cmd_")) and key[4:]:
             self.commands[key[4:]] = entry.value
         elif (target := self._target(key)).lstrip("!") in self.types:
@@ -92,14 +92,16 @@ class _Job:
         elif self.kind is CustomSettings:
             self.params[key] = coerced(entry.value)
         elif key in DROPPED[self.kind]:
-            self._drop(key, entry)
+            self._read_dropped(key, entry)
         elif key == "scgi_url":
-            self._refuse(entry, key, "belongs into [TORQUE]: a second rTorrent gets a configuration of its own")
+            self._add_problem(
+                entry, key, "belongs into [TORQUE]: a second rTorrent needs its own configuration directory"
+            )
         else:
-            self._refuse(entry, key, f"unknown setting{self._nearest(key)}")
+            self._add_problem(entry, key, f"unknown setting{self._nearest(key)}")
 
     def _target(self, key: str) -> str:
-        """The setting that `key` means: the earlier exporter wrote `item-stats` and `item_stats`."""
+        """The current name of `key`; the earlier exporter accepted both `item-stats` and `item_stats`."""
         if self.kind is CustomSettings:
             return key
         known = key.replace("-", "_")
@@ -114,16 +116,16 @@ class _Job:
             if target == "jobs" and self.kind is ExporterSettings:
                 self.values["jobs"] = tuple(_GROUPS.get(word, word) for word in self.values.get("jobs", ()))
         except ValueError as error:
-            self._refuse(entry, key, str(error))
+            self._add_problem(entry, key, str(error))
 
-    def _drop(self, key: str, entry: Entry) -> None:
+    def _read_dropped(self, key: str, entry: Entry) -> None:
         instead = DROPPED[self.kind][key]
         if instead and entry.value.strip().lower() not in ("", "false", "no", "0", "off"):
-            self._refuse(entry, key, instead)
+            self._add_problem(entry, key, instead)
 
     def _nearest(self, key: str) -> str:
         known = [*self.types, *ALIASES.get(self.kind, {}), "handler"]
         return suggestion(key, [*known, "cmd.NAME"] if self.kind is WatchSettings else known)
 
-    def _refuse(self, entry: Entry, key: str, text: str) -> None:
+    def _add_problem(self, entry: Entry, key: str, text: str) -> None:
         self.report.problems.append(Problem(entry.file, entry.line, f"job.{self.name}.{key}", text))

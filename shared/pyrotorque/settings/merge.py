@@ -1,4 +1,4 @@
-"""Files laid over each other: the later one wins key by key, and a job of another handler inherits nothing."""
+"""Merges configuration files key by key, later files first; a job with another handler inherits no defaults."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -9,13 +9,13 @@ from pyrotorque.settings.handlers import kind_of
 from pyrotorque.settings.ini import DEFAULT_SECTION, Entry, Sections, interpolate
 from pyrotorque.settings.problems import Problem, Report
 
-# Sections whose text is ours; all others (formats, themes, InfluxDB, …) belong to the tools of pyrocore.
-_OURS: Final = ("global", "announce", "traits_by_alias", "torque")
+# Sections that are read; all others (formats, themes, …) belong to the tools of pyrocore.
+_SECTIONS: Final = ("global", "announce", "traits_by_alias", "torque")
 
 
 @dataclass(slots=True)
-class Merged:
-    """The sections that matter, resolved; `packaged_jobs` are the names that have packaged defaults."""
+class MergedSections:
+    """The sections with all references resolved; `packaged_jobs` are the names of jobs with packaged defaults."""
 
     global_: dict[str, Entry] = field(default_factory=dict[str, Entry])
     announce: dict[str, Entry] = field(default_factory=dict[str, Entry])
@@ -24,19 +24,19 @@ class Merged:
     packaged_jobs: frozenset[str] = frozenset()
 
 
-def merge(sources: Iterable[Sections], variables: Mapping[str, str], report: Report) -> Merged:
-    """`sources` from the weakest (the packaged defaults) to the strongest."""
+def merge(sources: Iterable[Sections], variables: Mapping[str, str], report: Report) -> MergedSections:
+    """`sources` in increasing precedence, packaged defaults first."""
     ordered = list(sources)
     raw: Sections = {}
     for source in ordered:
-        for section in (*_OURS, DEFAULT_SECTION):
+        for section in (*_SECTIONS, DEFAULT_SECTION):
             raw.setdefault(section, {}).update(source.get(section, {}))
     packaged = ordered[0].get("torque", {})
     names = frozenset(key.split(".")[1] for key in packaged if key.startswith("job."))
-    _forget_foreign_defaults(raw["torque"], packaged, names)
+    _remove_foreign_defaults(raw["torque"], packaged, names)
     known = dict(variables) | {key: entry.value for key, entry in raw.pop(DEFAULT_SECTION).items()}
     resolved = {section: _resolved(entries, known, report) for section, entries in raw.items()}
-    return Merged(
+    return MergedSections(
         global_=resolved["global"],
         announce=resolved["announce"],
         traits_by_alias=resolved["traits_by_alias"],
@@ -45,8 +45,8 @@ def merge(sources: Iterable[Sections], variables: Mapping[str, str], report: Rep
     )
 
 
-def _forget_foreign_defaults(torque: dict[str, Entry], packaged: Mapping[str, Entry], names: Iterable[str]) -> None:
-    """A user's `job.queue.handler = my.jobs:Queue` must not get settings of ours."""
+def _remove_foreign_defaults(torque: dict[str, Entry], packaged: Mapping[str, Entry], names: Iterable[str]) -> None:
+    """A job with `job.queue.handler = my.jobs:Queue` must not inherit the packaged settings of the queue."""
     for name in names:
         handler = f"job.{name}.handler"
         if kind_of(torque[handler].value)[0] is not kind_of(packaged[handler].value)[0]:
@@ -62,12 +62,12 @@ def _resolved(entries: dict[str, Entry], known: Mapping[str, str], report: Repor
         try:
             value = interpolate(entry.value, variables)
         except KeyError as error:
-            said = f"%({error.args[0]})s names no setting of this section; a `%` that is meant as such is written `%%`"
-            report.problems.append(Problem(entry.file, entry.line, key, said))
+            text = f"%({error.args[0]})s is not a setting of this section; write `%%` for a literal `%`"
+            report.problems.append(Problem(entry.file, entry.line, key, text))
             continue
-        resolved[key] = replace(entry, value=_at_home(value))
+        resolved[key] = replace(entry, value=_expand_home(value))
     return resolved
 
 
-def _at_home(value: str) -> str:
+def _expand_home(value: str) -> str:
     return str(Path.home() / value[2:]) if value.startswith("~/") else value

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: every problem with its file and line, told all at once."""
+"""Problems of a configuration, each with file and line, reported together."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from pyrotorque.text import printable
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing to mend; `file` and `line` are empty where it is in no file; `text` may have lines to show a caret."""
+    """One error or warning; `file` and `line` may be empty; `text` may have several lines, to point with a caret."""
 
     file: str
     line: int
@@ -20,12 +20,12 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
-        told = ": ".join(part for part in (place, self.key, self.text) if part)
-        return "\n".join(map(printable, told.split("\n")))
+        text = ": ".join(part for part in (place, self.key, self.text) if part)
+        return "\n".join(map(printable, text.split("\n")))
 
 
 class SettingsProblems(SettingsError):
-    """A configuration that is refused; `problems` are what its text lists, as they follow each other in the files."""
+    """An invalid configuration; `problems` are in the order of files and lines."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: Final = tuple(sorted(problems, key=lambda problem: (problem.file, problem.line)))
@@ -34,13 +34,13 @@ class SettingsProblems(SettingsError):
 
 @dataclass(slots=True)
 class Report:
-    """Collects the problems (fatal) and the warnings (not) of one reading."""
+    """Collects errors (`problems`) and warnings while a configuration is read."""
 
     problems: list[Problem] = field(default_factory=list[Problem])
     warnings: list[Problem] = field(default_factory=list[Problem])
 
     def raise_if_any(self) -> None:
-        """Raise SettingsProblems when something fatal was found."""
+        """Raise SettingsProblems if there are errors."""
         if self.problems:
             raise SettingsProblems(self.problems)
 

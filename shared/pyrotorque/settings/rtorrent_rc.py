@@ -1,4 +1,4 @@
-"""rTorrent's SCGI address as its own configuration file says it: plain values, and the computed forms people use."""
+"""Reads the SCGI address and the scheduled loads from the text of an rtorrent.rc."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -19,8 +19,8 @@ _DEPTH_MAX: Final = 10
 
 
 @dataclass(slots=True)
-class _Found:
-    """What was understood so far: `values` are the answers of commands such as `session.path`."""
+class _RcValues:
+    """Values read so far; `values` maps commands such as `session.path` to their results."""
 
     unix: str | None = None
     port: str | None = None
@@ -30,18 +30,18 @@ class _Found:
 
 def loads_in(text: str, *, home: str, environ: Mapping[str, str], read: ReadText) -> list[str]:
     """The patterns of the metafiles that rTorrent's own schedules load, such as `/home/me/watch/*.torrent`."""
-    found = _Found()
-    _Rc(home, environ, read, found).take(text, 0)
+    found = _RcValues()
+    _RcParser(home, environ, read, found).parse(text, 0)
     return found.loads
 
 
 def address_in(text: str, *, home: str, environ: Mapping[str, str], read: ReadText) -> str | None:
-    """The `scgi_url` in the text of an rtorrent.rc, `read` gives the text of files it imports; None where it has none.
+    """The `scgi_url` of an rtorrent.rc, or None; `read` returns the text of imported files.
 
-    A socket is preferred over a port, and the last setting of each counts, as in rTorrent.
+    A socket takes precedence over a port; the last setting of each counts, as in rTorrent.
     """
-    found = _Found(values={})
-    _Rc(home, environ, read, found).take(text, 0)
+    found = _RcValues(values={})
+    _RcParser(home, environ, read, found).parse(text, 0)
     if found.unix:
         return f"scgi://{found.unix}"
     return f"scgi://{_host_and_port(found.port)}" if found.port else None
@@ -52,11 +52,11 @@ def _host_and_port(value: str) -> str:
     return f"{host if colon and host else '127.0.0.1'}:{port}"
 
 
-class _Rc:
-    def __init__(self, home: str, environ: Mapping[str, str], read: ReadText, found: _Found) -> None:
+class _RcParser:
+    def __init__(self, home: str, environ: Mapping[str, str], read: ReadText, found: _RcValues) -> None:
         self.home, self.environ, self.read, self.found = home, environ, read, found
 
-    def take(self, text: str, depth: int) -> None:
+    def parse(self, text: str, depth: int) -> None:
         for line in text.replace("\\\n", " ").split("\n"):
             if not line.lstrip().startswith("#") and (command := _COMMAND.match(line)):
                 self._command(command["name"], command["value"].strip(), depth)
@@ -66,7 +66,7 @@ class _Rc:
             self._constant(value)
         elif name in _IMPORT and depth < _DEPTH_MAX:
             path = self._value(value)
-            self.take((self.read(self._at_home(path)) if path else None) or "", depth + 1)
+            self.parse((self.read(self._expand_home(path)) if path else None) or "", depth + 1)
         elif name in _UNIX:
             self.found.unix = self._path(value) or self.found.unix
         elif name in _PORT:
@@ -86,10 +86,10 @@ class _Rc:
             command = [name.strip(), *_parse(arguments)]
         if isinstance(command[0], str) and command[0].startswith("load") and len(command) > 1:
             pattern = self._evaluated(command[1])
-            self.found.loads += [self._at_home(pattern)] if pattern else []
+            self.found.loads += [self._expand_home(pattern)] if pattern else []
 
     def _constant(self, value: str) -> None:
-        """`method.insert = NAME, string|const|private, VALUE` defines what `(NAME)` answers."""
+        """`method.insert = NAME, string|const|private, VALUE` defines the result of `(NAME)`."""
         name, _, rest = value.partition(",")
         kinds, _, definition = rest.partition(",")
         if "string" in kinds and (text := self._value(definition.strip())) is not None:
@@ -97,13 +97,13 @@ class _Rc:
 
     def _path(self, value: str) -> str | None:
         text = self._value(value)
-        return self._at_home(text) if text else None
+        return self._expand_home(text) if text else None
 
-    def _at_home(self, path: str) -> str:
+    def _expand_home(self, path: str) -> str:
         return self.home + path[1:] if path == "~" or path.startswith("~/") else path
 
     def _value(self, text: str) -> str | None:
-        """The value of an argument; None where it needs a command that only rTorrent can answer."""
+        """The value of an argument; None if it needs a command whose result only rTorrent knows."""
         if text.startswith("$"):
             command = text[1:].partition("=")
             return self._call([command[0].strip(), *_parse(command[2])])
@@ -149,5 +149,5 @@ def _plain(quoted: str | None, bare: str | None) -> str:
 
 
 def usual_files(home: str, configured: str | None) -> Iterable[str]:
-    """Where rTorrent's configuration is looked for."""
+    """Paths of rTorrent's configuration file, in order of preference."""
     return (configured,) if configured else (f"{home}/.rtorrent.rc", f"{home}/.config/rtorrent/rtorrent.rc")

@@ -1,4 +1,4 @@
-"""Every setting with its type and default: one frozen struct for the group and one for each kind of job."""
+"""All settings with types and defaults: one frozen struct for the group and one for each kind of job."""
 
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, TypeVar
@@ -10,7 +10,7 @@ Tie: TypeAlias = Literal["auto", "yes", "no"]
 
 
 class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What every job has: `job.NAME.PARAM` in `[TORQUE]`."""
+    """Settings of every job: `job.NAME.PARAM` in `[TORQUE]`."""
 
     name: str
     handler: str
@@ -22,7 +22,7 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueueSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", tag="queue"):
-    """`pyrocore.torrent.queue:QueueManager`: starts stopped items while there is room."""
+    """`pyrocore.torrent.queue:QueueManager`: starts stopped items while slots are free."""
 
     schedule: str = "second=*/15"
     active: bool = False
@@ -40,7 +40,7 @@ class QueueSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", ta
 
 
 class WatchSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", tag="watch"):
-    """`pyrocore.torrent.watch:TreeWatch`: loads metafiles that appear below its roots."""
+    """`pyrocore.torrent.watch:TreeWatch`: loads metafiles that are written below its roots."""
 
     schedule: str = "hour=*"
     active: bool = False
@@ -64,7 +64,7 @@ class StatsSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", ta
     schedule: str = "minute=*"
 
 
-# What an exporter can show, in the order in which it is collected: what is cheap comes first.
+# Metric groups of the exporter, in the order of collection, cheapest first.
 METRIC_GROUPS: Final = (
     "scrape",
     "processes",
@@ -82,7 +82,7 @@ METRIC_GROUPS: Final = (
 
 
 class ExporterSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", tag="exporter"):
-    """`pyrocore.daemon.exporter:RtorrentExporter`: shows rTorrent and pyrotorque to Prometheus."""
+    """`pyrocore.daemon.exporter:RtorrentExporter`: exports rTorrent's and pyrotorque's metrics to Prometheus."""
 
     schedule: str = "hour=*"
     active: bool = False
@@ -100,7 +100,7 @@ class ExporterSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind",
 
 
 class CustomSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", tag="custom"):
-    """A job whose class is the user's, or one of ours that runs users' commands; it runs in a process of its own."""
+    """A job with a class of the user, or a shipped one that runs commands; each runs in its own process."""
 
     params: dict[str, str | int | bool] = {}
     on: tuple[str, ...] = ()
@@ -113,7 +113,7 @@ JobT = TypeVar("JobT", bound=JobSettings)
 
 
 class RTorrentSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How to reach rTorrent; `url` is None where none is configured or found, `origin` says where it is from."""
+    """rTorrent's address and deadlines; `url` is None if unknown, `origin` is the file or process it is from."""
 
     url: str | None
     origin: str
@@ -122,18 +122,18 @@ class RTorrentSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole configuration of a group, resolved and typed; `digest` names this very configuration."""
+    """The complete typed configuration of a group; `digest` identifies it."""
 
     digest: str
     rtorrent: RTorrentSettings
     jobs: tuple[AnyJob, ...]
     dry_run: bool = False
     only: str = ""
-    """Run this job and no other (`--run-once`); the events of all are kept meanwhile."""
+    """Run this job only (`--run-once`); events for the others are stored meanwhile."""
     log_level: str = "INFO"
     queue_startable_base: str = "is_open=no is_active=no is_complete=no"
     aliases: dict[str, str] = {}
-    """Host or domain of trackers, in lower case, to alias; `traits_by_alias` has the aliases as written."""
+    """Host or domain of trackers, in lower case, to alias; `traits_by_alias` has aliases as in the file."""
     traits_by_alias: dict[str, str] = {}
 
     def active_jobs(self, kind: type[JobT]) -> list[JobT]:

@@ -1,4 +1,4 @@
-"""Settings as JSON and back, so that a good configuration can be kept in `state/`."""
+"""Settings as JSON, for the last valid configuration in `state/`."""
 
 import json
 from pathlib import Path
@@ -10,16 +10,16 @@ from pyrotorque.settings.schema import Settings
 
 
 def to_json(settings: Settings) -> bytes:
-    """Pure ASCII: paths may hold bytes that are not UTF-8, which msgspec's own encoder refuses."""
+    """In ASCII: paths may contain bytes that are not UTF-8, which msgspec's encoder refuses."""
     return json.dumps(msgspec.to_builtins(settings, enc_hook=str), sort_keys=True).encode("ascii")
 
 
 def from_json(content: bytes) -> Settings:
-    """The settings that `to_json` wrote; raises ValueError for anything else."""
+    """The settings written by `to_json`; raises ValueError for other content."""
     try:
         return msgspec.convert(json.loads(content), Settings, dec_hook=_path)
     except ValueError as error:
-        raise ValueError(f"not a kept configuration: {error}") from error
+        raise ValueError(f"not a stored configuration: {error}") from error
 
 
 def _path(wanted: Any, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Text from a configuration file becomes typed values; what does not fit is said in a user's words."""
+"""Converts text from a configuration file to typed values, with clear messages for wrong ones."""
 
 import re
 from collections.abc import Callable
@@ -12,13 +12,13 @@ FALSE: Final = frozenset(("false", "f", "no", "n", "0", "-", "off"))
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 _SIZE: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[bkmgt]?)(?:i?b)?", re.IGNORECASE)
-# Seconds beyond it are no deadline for any clock; nan is not below it either.
+# Upper bound of numbers, also refuses inf and nan.
 _NUMBER_MAX: Final = 1_000_000_000
 _UNITS: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
 def truth(text: str) -> bool:
-    """The truth words of the manual."""
+    """True or False from one of the documented words."""
     word = text.strip().lower()
     if word in TRUE or word in FALSE:
         return word in TRUE
@@ -26,7 +26,7 @@ def truth(text: str) -> bool:
 
 
 def coerced(text: str) -> str | int | bool:
-    """What a user's own job gets: digits as int, truth words as bool, else the text, as the earlier daemons did."""
+    """Value for a custom job: digits as int, truth words as bool, else the text, as in the earlier daemons."""
     word = text.strip().lower()
     if text.isascii() and text.isdigit():
         return int(text)
@@ -48,7 +48,7 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def folder(text: str) -> Path:
-    """An absolute path, `~` expanded: the services have no working directory to be relative to."""
+    """An absolute path, with `~` expanded; relative paths are refused."""
     path = Path(text.strip()).expanduser()
     if not path.is_absolute():
         raise ValueError(f"expected an absolute path, got {text.strip()!r}")
@@ -61,12 +61,12 @@ def folders(text: str) -> tuple[Path, ...]:
 
 
 def load_mode(text: str) -> str:
-    """`start` and `started` start; any other word means the same as `normal`, the manual says."""
+    """`start` for `start` and `started`, else `normal`, as documented."""
     return "start" if text.strip().lower() in ("start", "started") else "normal"
 
 
 def log_level(text: str) -> str:
-    """A level of Python's logging by name."""
+    """The name of a level of Python's logging."""
     level = {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(text.strip().upper(), text.strip().upper())
     if level not in LOG_LEVELS:
         raise ValueError(f"expected one of {', '.join(LOG_LEVELS)}, got {text!r}")
@@ -84,7 +84,7 @@ def tie(text: str) -> str:
 
 
 def path_map(text: str) -> tuple[tuple[str, str], ...]:
-    """`OURS=THEIRS` pairs, separated by commas or lines, longest of ours first."""
+    """`OURS=THEIRS` pairs, separated by commas or lines, longest local path first."""
     pairs = [_pair(part) for part in re.split(r"[,\n]", text) if part.strip()]
     return tuple(sorted(pairs, key=lambda pair: -len(pair[0])))
 
@@ -96,7 +96,7 @@ def _pair(text: str) -> tuple[str, str]:
     return ours.rstrip("/") or "/", theirs.rstrip("/") or "/"
 
 
-# Settings whose text means more than its type says.
+# Parsers of single settings, by name.
 _BY_NAME: Final[dict[str, Callable[[str], Any]]] = {
     "path": folders,
     "load_mode": load_mode,
@@ -117,7 +117,7 @@ _EXPECTED: Final = {int: "a whole number", float: "a number"}
 
 
 def typed(name: str, text: str, wanted: Any) -> Any:
-    """The value of setting `name`; raises ValueError with a sentence that says what was expected."""
+    """The value of setting `name`; raises ValueError with what was expected."""
     if reader := _BY_NAME.get(name) or _BY_TYPE.get(wanted):
         return reader(text)
     if get_origin(wanted) is Literal and text not in get_args(wanted):
