@@ -96,7 +96,7 @@ def test_an_error_for_one_item_makes_its_value_unknown_and_is_told_once(
     [
         ("import os; os._exit(3)", "ended"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "ended"),
-        ("while True: pass", "did not answer within 0.4 s"),
+        ("while True: pass", "did not respond within 0.4 s"),
     ],
     ids=["exits", "crashes", "hangs"],
 )

@@ -1,4 +1,4 @@
-"""Fields that users define in `config.py`: declared with a decorator, computed in a process of their own.
+"""Fields that users define in `config.py`: declared with a decorator, computed in a separate process.
 
 ```python
 from pyrotorque.customfields import field
@@ -8,11 +8,11 @@ def is_big(item):
     return item.size > 10 * 2**30
 ```
 
-`item` answers the fields named in `needs`, and `hash`. What the function raises makes the value unknown for that item.
+`item` has the fields named in `needs`, and `hash`. If the function raises, the value is unknown for that item.
 """
 
 from pyrotorque.customfields.config_fields import ConfigFields, worker_of
 from pyrotorque.customfields.declaration import field
-from pyrotorque.customfields.worker import CustomFieldWorker, Declared
+from pyrotorque.customfields.worker import CustomFieldWorker, DeclaredFields
 
-__all__ = ["ConfigFields", "CustomFieldWorker", "Declared", "field", "worker_of"]
+__all__ = ["ConfigFields", "CustomFieldWorker", "DeclaredFields", "field", "worker_of"]

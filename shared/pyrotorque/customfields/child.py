@@ -1,7 +1,7 @@
-"""The process that runs a user's `config.py`: it tells which fields there are, then computes them batch by batch.
+"""Program of the process that runs a user's `config.py`: sends its fields, then computes their values batch by batch.
 
-One JSON object a line on standard input and on the descriptor that standard output had at the start; what the user's
-code prints goes to standard error. It ends when its input does, and when its parent dies.
+Requests and responses are JSON objects, one per line, on standard input and output; what the user's code prints goes to
+standard error. It exits at the end of its input, and when its parent dies.
 """
 
 import importlib.util
@@ -17,32 +17,32 @@ from typing import Any
 from pyrotorque.customfields.declaration import MARK, Declaration
 from pyrotorque.linux.processes import die_with_parent
 
-Compute = Callable[[Any], Any]
+ComputeField = Callable[[Any], Any]
 
 
 def main() -> int:
-    """Load the file that the first argument names and answer until the input ends."""
+    """Load the file of the first argument and serve requests until the end of the input."""
     die_with_parent(int(sys.argv[2]))
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    responses = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    computes: dict[str, Compute] = {}
+    computes: dict[str, ComputeField] = {}
     try:
         declared = load(Path(sys.argv[1]))
-    except BaseException as error:  # a user's file may raise anything, also SystemExit
-        _say(answers, {"problem": explained(error, sys.argv[1])})
+    except BaseException as error:  # a user's file may raise anything, including SystemExit
+        _send(responses, {"problem": error_line(error, sys.argv[1])})
     else:
         computes = {declaration.name: compute for declaration, compute in declared}
-        _say(answers, {"fields": [_described(declaration) for declaration, _ in declared]})
+        _send(responses, {"fields": [_describe(declaration) for declaration, _ in declared]})
     for line in sys.stdin:
-        _say(answers, evaluated(computes, json.loads(line), sys.argv[1]))
+        _send(responses, evaluate(computes, json.loads(line), sys.argv[1]))
     return 0
 
 
-def load(path: Path) -> list[tuple[Declaration, Compute]]:
-    """The functions of a Python file that are declared as fields."""
+def load(path: Path) -> list[tuple[Declaration, ComputeField]]:
+    """The functions in a Python file that are declared as fields."""
     spec = importlib.util.spec_from_file_location("pyrotorque_user_config", path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python file")
+        raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.dont_write_bytecode = True
     spec.loader.exec_module(module)
@@ -50,24 +50,24 @@ def load(path: Path) -> list[tuple[Declaration, Compute]]:
     return [(getattr(value, MARK), value) for value in found]
 
 
-def evaluated(computes: Mapping[str, Compute], asked: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """The values of the asked fields for the asked items, and the first error of each field."""
+def evaluate(computes: Mapping[str, ComputeField], request: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The values of the requested fields for the requested items, and the first error of each field."""
     values: dict[str, list[Any]] = {}
     errors: dict[str, str] = {}
-    items = [SimpleNamespace(**item) for item in asked["items"]]
-    for name in asked["names"]:
+    items = [SimpleNamespace(**item) for item in request["items"]]
+    for name in request["names"]:
         values[name] = []
         for item in items:
             try:
                 values[name].append(_plain(computes[name](item)))
             except Exception as error:
                 values[name].append(None)
-                errors.setdefault(name, f"{explained(error, path)}, for the item {item.hash}")
+                errors.setdefault(name, f"{error_line(error, path)}, for the item {item.hash}")
     return {"values": values, "errors": errors}
 
 
-def explained(error: BaseException, path: str) -> str:
-    """What went wrong, with the line of the user's file where it did."""
+def error_line(error: BaseException, path: str) -> str:
+    """The error, with its line in the user's file."""
     line = error.lineno if isinstance(error, SyntaxError) else None
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.filename == path:
@@ -75,7 +75,7 @@ def explained(error: BaseException, path: str) -> str:
     return f"{path}:{line or 1}: {type(error).__name__}: {error}"
 
 
-def _described(declaration: Declaration) -> dict[str, Any]:
+def _describe(declaration: Declaration) -> dict[str, Any]:
     return {
         "name": declaration.name,
         "kind": declaration.kind,
@@ -90,8 +90,8 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
-def _say(stream: Any, answer: Mapping[str, Any]) -> None:
-    stream.write(json.dumps(answer) + "\n")
+def _send(stream: Any, response: Mapping[str, Any]) -> None:
+    stream.write(json.dumps(response) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
-"""The fields that conditions may use: those that the settings give, and those of `config.py` where one is asked for."""
+"""The fields that conditions may use: those of the settings, and those of `config.py`, which is run on demand."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pyrotorque import fields
-from pyrotorque.customfields.worker import CustomFieldWorker, Declared
+from pyrotorque.customfields.worker import CustomFieldWorker, DeclaredFields
 from pyrotorque.fields.field import Field
 
 
 class ConfigFields(Mapping[str, Field]):
-    """For `conditions.parse(…, custom=…)`; `config.py` is not run before a name is asked that nobody else knows.
+    """For `conditions.parse(…, custom=…)`; `config.py` only runs to look up a name that is not defined elsewhere.
 
-    `worker` computes its fields; `problem` says why there are none, with file and line.
+    `worker` computes its fields; `problem` is the error in `config.py`, with file and line.
     """
 
     def __init__(self, source: "Path | ConfigFields", given: Mapping[str, Field]) -> None:
@@ -20,14 +20,14 @@ class ConfigFields(Mapping[str, Field]):
             source.worker if isinstance(source, ConfigFields) else CustomFieldWorker(source)
         )
         self._given = given
-        self._declared: Declared | None = None
+        self._declared: DeclaredFields | None = None
 
     @property
     def problem(self) -> str:
         return self.declared().problem
 
-    def declared(self) -> Declared:
-        """What `config.py` declares; asked once."""
+    def declared(self) -> DeclaredFields:
+        """The fields that `config.py` declares; it is run once."""
         if self._parent is not None:
             return self._parent.declared()
         if self._declared is None:
@@ -35,7 +35,7 @@ class ConfigFields(Mapping[str, Field]):
         return self._declared
 
     def given(self, fields: Mapping[str, Field]) -> "ConfigFields":
-        """The same `config.py` and process beside other given fields."""
+        """The same `config.py` and process with other fields of the settings."""
         return ConfigFields(self, fields)
 
     def close(self) -> None:
@@ -56,5 +56,5 @@ class ConfigFields(Mapping[str, Field]):
 
 
 def worker_of(table: Mapping[str, Field]) -> CustomFieldWorker | None:
-    """What computes the fields of `config.py` among these; it is not started before it is needed."""
+    """The process that computes the fields of `config.py` in `table`; it is started on first use."""
     return table.worker if isinstance(table, ConfigFields) else None

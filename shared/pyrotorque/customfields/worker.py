@@ -1,4 +1,4 @@
-"""Runs a user's `config.py` in a process of its own, in batches with a deadline; a fresh one after each failure."""
+"""Runs a user's `config.py` in a separate process, in batches with a deadline; a new process after each failure."""
 
 import json
 import logging
@@ -20,25 +20,25 @@ from pyrotorque.fields.kinds import Kind, Tags
 log = logging.getLogger(__name__)
 
 BATCH: Final = 1_000
-_BATCHES: Final = 4  # as many may take all of their time
-_ANSWER_MAX: Final = 64 * 2**20
-_MOST_TEXT: Final[frozenset[Kind]] = frozenset(("text", "any"))
+_CALL_DEADLINES: Final = 4  # deadline of a call, in deadlines of a batch
+_RESPONSE_MAX: Final = 64 * 2**20
+_TEXT_KINDS: Final[frozenset[Kind]] = frozenset(("text", "any"))
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
-    """The fields of a config.py, for `conditions.parse(…, custom=…)`; `problem` says why there are none."""
+class DeclaredFields:
+    """The fields of a config.py, for `conditions.parse(…, custom=…)`; `problem` is the error if it cannot be read."""
 
     fields: Mapping[str, Field]
     problem: str = ""
 
 
 class CustomFieldWorker:
-    """The fields of one config.py; its process starts when it is first needed and stays until `close`.
+    """The fields of one config.py; its process starts on first use and lives until `close`.
 
-    Whatever goes wrong in it ends that process only, and is a UserError here; the next call has a fresh process.
-    `deadline` holds for each batch of items, in seconds, and four times as long for all of a call: who checks a queue
-    has to end, too. `umask` is the user's own.
+    Any failure ends only that process and raises UserError here; the next call starts a new process. `deadline` is for
+    each batch of items, in seconds; a call has four times as long, because a queue check must end, too. `umask` is the
+    user's own.
     """
 
     def __init__(self, path: Path, *, deadline: float = 5.0, umask: int = -1) -> None:
@@ -47,46 +47,48 @@ class CustomFieldWorker:
         self._umask = umask
         self._process: subprocess.Popen[bytes] | None = None
         self._kinds: dict[str, Kind] = {}
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
-    def declared(self) -> Declared:
-        """Which fields there are; a file that is absent has none, one that cannot be read has a problem."""
+    def declared(self) -> DeclaredFields:
+        """The declared fields: none without the file; `problem` is set if the file cannot be read."""
         if not self._path.exists():
-            return Declared({})
+            return DeclaredFields({})
         self.close()
         try:
-            answer = self._start()
+            response = self._start()
         except UserError as error:
-            return Declared({}, str(error))
-        fields = {each["name"]: _field(each) for each in answer.get("fields", ())}
-        return Declared(fields, str(answer.get("problem", "")))
+            return DeclaredFields({}, str(error))
+        fields = {each["name"]: _field(each) for each in response.get("fields", ())}
+        return DeclaredFields(fields, str(response.get("problem", "")))
 
     def values(self, names: Sequence[str], items: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-        """The values of the fields `names` for all `items`, each shaped as the field's kind says."""
+        """The values of the fields `names` for all `items`, each converted to the field's kind."""
         if self._process is None:
             self._start()
         found: dict[str, list[Any]] = {name: [] for name in names}
-        end = time.monotonic() + _BATCHES * self._deadline
+        end = time.monotonic() + _CALL_DEADLINES * self._deadline
         for begin in range(0, len(items), BATCH):
-            batch = [_sendable(item) for item in items[begin : begin + BATCH]]
+            batch = [_to_json(item) for item in items[begin : begin + BATCH]]
             if time.monotonic() >= end:
-                raise self._failed(f"had time for {begin} of {len(items)} items in {_BATCHES * self._deadline:g} s")
-            answer = self._ask({"names": list(names), "items": batch})
-            for name, error in answer["errors"].items():
-                self._tell(name, error)
+                raise self._failed(
+                    f"processed only {begin} of {len(items)} items in {_CALL_DEADLINES * self._deadline:g} s"
+                )
+            response = self._request({"names": list(names), "items": batch})
+            for name, error in response["errors"].items():
+                self._warn(name, error)
             for name in names:
-                found[name] += [_shaped(value, self._kinds.get(name, "any")) for value in answer["values"][name]]
+                found[name] += [_converted(value, self._kinds.get(name, "any")) for value in response["values"][name]]
         return found
 
     def close(self) -> None:
-        """End the process, whatever it is doing."""
+        """Kill the process, whatever it is doing."""
         process, self._process = self._process, None
         if process is None:
             return
         try:
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
-            log.debug("the process of %s had ended", self._path)
+            log.debug("the process of %s had already ended", self._path)
         process.communicate()
 
     def _start(self) -> dict[str, Any]:
@@ -98,15 +100,15 @@ class CustomFieldWorker:
             start_new_session=True,
             umask=self._umask,
         )
-        answer = self._answer()
-        self._kinds = {each["name"]: each["kind"] for each in answer.get("fields", ())}
-        return answer
+        response = self._read_response()
+        self._kinds = {each["name"]: each["kind"] for each in response.get("fields", ())}
+        return response
 
-    def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
+    def _request(self, request: Mapping[str, Any]) -> dict[str, Any]:
         process = self._process
         assert process is not None, "started before"
         assert process.stdin is not None, "a pipe"
-        unsent = memoryview(json.dumps(question).encode() + b"\n")
+        unsent = memoryview(json.dumps(request).encode() + b"\n")
         end = time.monotonic() + self._deadline
         os.set_blocking(process.stdin.fileno(), False)
         while unsent:
@@ -116,9 +118,9 @@ class CustomFieldWorker:
                 unsent = unsent[os.write(process.stdin.fileno(), unsent) :]
             except BrokenPipeError:
                 raise self._failed("ended") from None
-        return self._answer()
+        return self._read_response()
 
-    def _answer(self) -> dict[str, Any]:
+    def _read_response(self) -> dict[str, Any]:
         process = self._process
         assert process is not None, "started before"
         assert process.stdout is not None, "a pipe"
@@ -126,53 +128,55 @@ class CustomFieldWorker:
         received = bytearray()
         while not received.endswith(b"\n"):
             if not select.select((process.stdout,), (), (), max(0.0, end - time.monotonic()))[0]:
-                raise self._failed(f"did not answer within {self._deadline:g} s")
+                raise self._failed(f"did not respond within {self._deadline:g} s")
             block = os.read(process.stdout.fileno(), 1 << 20)
-            if not block or len(received) > _ANSWER_MAX:
-                raise self._failed("ended" if not block else "gave too long an answer")
+            if not block or len(received) > _RESPONSE_MAX:
+                raise self._failed("ended" if not block else "sent an oversized response")
             received += block
-        answer: dict[str, Any] = json.loads(received)
-        return answer
+        response: dict[str, Any] = json.loads(received)
+        return response
 
     def _failed(self, what: str) -> UserError:
         process = self._process
         self.close()
         status = f" (status {process.returncode})" if process and what == "ended" else ""
-        return UserError(f"{self._path}: the process that computes its fields {what}{status}; look at what they do")
+        return UserError(
+            f"{self._path}: the process that computes its fields {what}{status}; check the code of the fields"
+        )
 
-    def _tell(self, name: str, error: str) -> None:
-        if name not in self._told:
-            self._told.add(name)
-            log.warning("The field %s is not known for some items: %s", name, error)
+    def _warn(self, name: str, error: str) -> None:
+        if name not in self._warned:
+            self._warned.add(name)
+            log.warning("the field %s is unknown for some items: %s", name, error)
 
 
-def _field(described: Mapping[str, Any]) -> Field:
+def _field(description: Mapping[str, Any]) -> Field:
     return Field(
-        described["name"],
-        described["kind"],
+        description["name"],
+        description["kind"],
         (),
-        _computed_elsewhere,
-        described["doc"] or "a field of config.py",
+        _not_computed_here,
+        description["doc"] or "a field of config.py",
         details=("custom",),
-        needs=tuple(described["needs"]),
+        needs=tuple(description["needs"]),
     )
 
 
-def _computed_elsewhere(*_: object) -> None:
-    raise UserError("a field of config.py is computed in its own process only")
+def _not_computed_here(*_: object) -> None:
+    raise UserError("a field of config.py can only be computed in its own process")
 
 
-def _sendable(item: Mapping[str, Any]) -> dict[str, Any]:
+def _to_json(item: Mapping[str, Any]) -> dict[str, Any]:
     return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in item.items()}
 
 
-def _shaped(value: Any, kind: Kind) -> Any:
-    """A value as its kind has it; None, not known, where it cannot be that."""
+def _converted(value: Any, kind: Kind) -> Any:
+    """The value as its kind requires; None (unknown) if it cannot be converted."""
     if value is None:
         return None
     if kind == "bool":
         return bool(value)
-    if kind in _MOST_TEXT:
+    if kind in _TEXT_KINDS:
         return str(value)
     if kind in ("tags", "files"):
         words = [str(each) for each in value] if isinstance(value, list) else str(value).split()
