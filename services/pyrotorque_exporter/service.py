@@ -36,10 +36,9 @@ STEP_SECONDS: Final = 10.0
 
 
 class Exporter:
-    """The state of the service; `step` is one turn of its loop."""
+    """The state of the service; the loop in `run` calls its methods."""
 
     def __init__(self, configuration: Configuration, bus: Bus, state: ExporterState, totals: Totals) -> None:
-        self.configuration = configuration
         self._bus, self._state, self._totals = bus, state, totals
         self._states = ServiceStates(time.monotonic)
         self._unsaved_totals: dict[str, TotalsReported] = {}
@@ -82,11 +81,11 @@ class Exporter:
             endpoint.close()
         self._endpoints = []
 
-    def take(self, woken: Wakeup) -> None:
+    def handle(self, wakeup: Wakeup) -> None:
         """Apply events and answer requests."""
-        for delivery in woken.deliveries:
+        for delivery in wakeup.deliveries:
             self._receive(delivery)
-        for asked in woken.requests:
+        for asked in wakeup.requests:
             if isinstance(asked.request, DescribeService):
                 asked.answer(Answer(ok=True, text=self._described(), data=self._description()))
             else:
@@ -154,7 +153,7 @@ def _loop(exporter: Exporter, runtime: Runtime, reloader: ConfigurationReloader)
         wakeup = runtime.bus.wait(TURN)
         now = time.monotonic()
         with runtime.life.step("applying events", now + STEP_SECONDS):
-            exporter.take(wakeup)
+            exporter.handle(wakeup)
             exporter.save(now)
             exporter.open_ports()
         if (configuration := reloader.poll(runtime.life)) is not None:

@@ -72,21 +72,21 @@ class Guardian:
         os.set_blocking(_STDIN, False)
         os.write(_STDOUT, READY)
         while not life.stopping:
-            woken = self.runtime.bus.wait(_TURN, _STDIN, *self._deaths.fds)
+            wakeup = self.runtime.bus.wait(_TURN, _STDIN, *self._deaths.fds)
             with life.step("guarding", time.monotonic() + _TURN_WITHIN):
-                if _STDIN in woken.fds and not self._read_supervisord():
+                if _STDIN in wakeup.fds and not self._read_supervisord():
                     log.info("supervisord exited; shutting down")
                     return
-                self.turn(woken, time.monotonic())
+                self.turn(wakeup, time.monotonic())
 
-    def turn(self, woken: Wakeup, now: float) -> None:
+    def turn(self, wakeup: Wakeup, now: float) -> None:
         """Do everything that is due at `now` (monotonic)."""
-        if self._deaths.remove_dead(woken.fds):
+        if self._deaths.remove_dead(wakeup.fds):
             self._wake_supervisord()
-        for delivery in woken.deliveries:
+        for delivery in wakeup.deliveries:
             if isinstance(delivery.event, Heartbeat):
                 self._hangs.receive(delivery.event, now)
-        for asked in woken.requests:
+        for asked in wakeup.requests:
             asked.answer(self._describe() if isinstance(asked.request, DescribeService) else _UNSUPPORTED)
         if now >= self._poll_at:
             self._poll_at = now + _POLL_EVERY

@@ -13,7 +13,6 @@ class ProcessStateChange:
     """A program changed from one of supervisord's states to another; `expected` is meaningful for EXITED only."""
 
     process: str
-    group: str
     state: str
     before: str
     expected: bool
@@ -50,7 +49,6 @@ def _state_change(event: str, payload: dict[str, str]) -> ProcessStateChange | N
         return None
     return ProcessStateChange(
         process=payload.get("processname", ""),
-        group=payload.get("groupname", ""),
         state=event.removeprefix(_PREFIX),
         before=payload.get("from_state", ""),
         expected=payload.get("expected", "1") == "1",

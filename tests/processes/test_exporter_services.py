@@ -78,7 +78,9 @@ def _loaded(number: int) -> TorrentLoaded:
 
 def test_the_page_shows_what_the_scheduler_explains_while_it_is_looked_at(short_folder: Path) -> None:
     explained = [{"job": "queue", "running": [], "order": [{"hash": HASH, "name": "next"}], "hold": None}]
-    checked = QueueChecked(at=NOW, job="queue", startable=1, downloading=0, slots=3, started=0, reason="soon")
+    checked = QueueChecked(
+        at=NOW, job="queue", startable=1, downloading=0, slots=3, started=0, reason="", summary="held back"
+    )
     with beside(short_folder, "scheduler") as scheduler:
 
         def page() -> str:
@@ -87,7 +89,7 @@ def test_the_page_shows_what_the_scheduler_explains_while_it_is_looked_at(short_
                 asked.answer(Answer(ok=isinstance(asked.request, ExplainQueue), data=explained))
             return scheduler.exporter.get("/").text
 
-        eventually(lambda: "soon" in page(), 15)
+        eventually(lambda: "held back" in page(), 15)
         eventually(lambda: f"{HASH[:8]}…" in page(), 15)
 
 

@@ -4,7 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from importlib.resources import files
 from typing import Any
+
+from jinja2 import Environment, meta
 
 from pyrotorque.events import Durable, JobFailed, LoadFailed, LoadFailure, ServiceStateChanged, TorrentLoaded
 from pyrotorque.settings.schema import ExporterSettings
@@ -237,6 +240,13 @@ def test_the_page_is_there_while_rtorrent_is_away_and_nothing_is_known() -> None
 
 def test_a_job_that_does_not_ask_rtorrent_does_not_call_it_dead() -> None:
     assert "does not answer" not in _made(service_states()).text
+
+
+def test_an_exporter_of_1_0_0_can_render_the_page_of_a_newer_wheel() -> None:
+    """It reads the file when the page is first requested, which may be after an upgrade."""
+    names = "host now refresh names alarms rtorrent processes queues watch loads starts failed troubles"
+    text = files("pyrotorque_exporter").joinpath("page.html").read_text()
+    assert meta.find_undeclared_variables(Environment().parse(text)) <= set(names.split())
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_no_script() -> None:

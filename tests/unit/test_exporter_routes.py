@@ -47,8 +47,8 @@ class PlainPage:
     def refresh(self) -> None:
         self.refreshes += 1
 
-    def html(self, seen: Exposition) -> bytes:
-        return seen.plain
+    def html(self, exposition: Exposition) -> bytes:
+        return exposition.plain
 
 
 class Station:

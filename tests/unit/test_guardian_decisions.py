@@ -18,7 +18,7 @@ EVENT = (
     b"processname:watcher groupname:watcher from_state:RUNNING expected:0 pid:12"
 )
 TICK = b"ver:3.0 server:pyrotorque serial:22 pool:guardian poolserial:11 eventname:TICK_5 len:15\nwhen:1201063880"
-EXITED = ProcessStateChange("watcher", "watcher", "EXITED", "RUNNING", expected=False, pid=12)
+EXITED = ProcessStateChange("watcher", "EXITED", "RUNNING", expected=False, pid=12)
 
 
 @pytest.mark.parametrize("size", [1, 7, 50, 1000])
@@ -159,7 +159,7 @@ def test_no_service_is_killed_because_the_guardian_itself_was_paused() -> None:
 
 
 def changed(state: str, before: str, *, expected: bool = True) -> ProcessStateChange:
-    return ProcessStateChange("watcher", "watcher", state, before, expected, 1)
+    return ProcessStateChange("watcher", state, before, expected, 1)
 
 
 def test_restarts_and_ends_are_counted_by_reason() -> None:

@@ -85,7 +85,7 @@ def test_a_silent_service_is_killed_and_the_reason_published(
     for second in range(2, 19):
         guardian.turn(Wakeup(), float(second))
     assert supervisord.done == ["signalProcess watcher KILL"]
-    guardian.state_changed(ProcessStateChange("watcher", "watcher", "EXITED", "RUNNING", expected=False, pid=7), 19.0)
+    guardian.state_changed(ProcessStateChange("watcher", "EXITED", "RUNNING", expected=False, pid=7), 19.0)
     guardian.turn(Wakeup(), 19.0)
     assert published(guardian) == [("RUNNING", "EXITED", "killed by the guardian: no heartbeat for 16 s")]
 
@@ -110,7 +110,7 @@ def test_while_the_disk_is_full_changes_are_queued_and_services_still_restarted(
     guardian: Guardian, supervisord: ScriptedSupervisord
 ) -> None:
     guardian.runtime.store.db.execute("PRAGMA query_only = on")
-    guardian.state_changed(ProcessStateChange("watcher", "watcher", "FATAL", "BACKOFF", expected=False, pid=0), 1.0)
+    guardian.state_changed(ProcessStateChange("watcher", "FATAL", "BACKOFF", expected=False, pid=0), 1.0)
     guardian.turn(Wakeup(), 1.5)
     guardian.turn(Wakeup(), 2.5)
     assert supervisord.done == ["startProcess watcher 0"]
