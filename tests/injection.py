@@ -12,8 +12,8 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque import watchini
 from pyrotorque.errors import CommandRefused, MetafileError, RTorrentFault, TemplateError
 from pyrotorque.loadcommands import compile_command, tie
+from pyrotorque.loadcommands.namespace import namespace
 from pyrotorque.metafile import read
-from pyrotorque.namespace import namespace
 from pyrotorque.rtorrent import Param, RTorrent
 from pyrotorque.templates import compile_template
 from pyrotorque.watchini import Given

@@ -9,8 +9,8 @@ import pytest
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.conditions import parse, parse_sort
-from pyrotorque.items import ItemReader, shortcuts
-from pyrotorque.items.shortcuts import Shortcuts
+from pyrotorque.items import ItemReader, view_choice
+from pyrotorque.items.view_choice import ViewChooser
 from pyrotorque.rtorrent import RTorrent
 from tests.waiting import eventually
 
@@ -34,7 +34,7 @@ class Noting:
 @pytest.fixture
 def client(rtorrent: PrivateRTorrent, monkeypatch: pytest.MonkeyPatch) -> Noting:
     """Six items: two stopped, one of them switched off; two running; two complete, one of them seeding."""
-    monkeypatch.setattr(shortcuts, "MANY", 4)
+    monkeypatch.setattr(view_choice, "MANY", 4)
     found = Noting(rtorrent.url)
     for name, load, commands in (
         ("stopped", "load.raw", ()),
@@ -114,7 +114,7 @@ def test_the_order_of_the_view_is_kept_unless_any_will_do(client: Noting) -> Non
 
 
 def test_other_views_are_left_alone(client: Noting) -> None:
-    watched = Shortcuts(client)
+    watched = ViewChooser(client)
     for _ in range(2):
         assert watched.way("started", STARTABLE, 0.0, any_order=True).view == "started"
 

@@ -12,7 +12,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import CommandRefused, RTorrentFault
 from pyrotorque.loadcommands import compile_command
 from pyrotorque.loadcommands.grammar import parse
-from pyrotorque.namespace import sample
+from pyrotorque.loadcommands.namespace import sample
 from pyrotorque.rtorrent import RTorrent
 from tests.injection import ATTACKS, CANARY, RUN, hostile, prove, refused_places
 from tests.waiting import eventually

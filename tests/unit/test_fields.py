@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pyrotorque.fields import FIELDS, KINDS, Detail, Field, Rows, Tags, configured, field, room_field
-from pyrotorque.fields.files import FileRows
-from pyrotorque.fields.reading import leech_time, seed_time, stopped
+from pyrotorque.fields.converters import leech_time, seed_time, stopped
+from pyrotorque.fields.file_rows import FileRows
 from pyrotorque.linux.filesystems import disk_space
 
 FILES = (("a/01.flac", 700), ("a/02.FLAC", 200), ("cover.jpeg", 100))
@@ -140,7 +140,7 @@ def test_each_field_has_a_kind_and_a_sentence() -> None:
 
 
 def test_only_what_costs_extra_is_dear() -> None:
-    dear = {name for name, each in FIELDS.items() if each.dear}
+    dear = {name for name, each in FIELDS.items() if each.costly}
     assert dear == {
         *("tracker", "alias", "files", "kind", "traits", "label", "views"),
         *("is_ghost", "realpath", "has_room"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyrotorque.errors import CommandRefused, TemplateError, UserError
 from pyrotorque.loadcommands import compile_command, compile_value, quoted, setting, tie
 from pyrotorque.loadcommands.grammar import parse
-from pyrotorque.namespace import sample
+from pyrotorque.loadcommands.namespace import sample
 
 
 def made(text: str, **names: object) -> bytes:

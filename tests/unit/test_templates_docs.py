@@ -8,7 +8,7 @@ import pytest
 from pyrotorque import watchini
 from pyrotorque.errors import UserError
 from pyrotorque.loadcommands import compile_command
-from pyrotorque.namespace import NAMES, sample
+from pyrotorque.loadcommands.namespace import NAMES, sample
 from pyrotorque.settings.ini import interpolate, parse_ini
 from pyrotorque.settings.problems import Report
 from pyrotorque.templates.functions import HELPERS

@@ -3,7 +3,7 @@
 import pytest
 
 from pyrotorque.errors import SettingsError
-from pyrotorque.namespace import sample
+from pyrotorque.loadcommands.namespace import sample
 from pyrotorque.watchini import Overrides, inherited, parse
 
 

@@ -103,7 +103,7 @@ def _conditions(settings: Settings, config_dir: Path) -> Iterator[tuple[str, str
 def _sample_commands(jobs: Iterable[AnyJob], config_dir: Path) -> Iterator[tuple[str, str]]:
     """Each load command rendered for a sample metafile."""
     from pyrotorque.loadcommands import compile_command
-    from pyrotorque.namespace import sample
+    from pyrotorque.loadcommands.namespace import sample
 
     for job in jobs:
         for name, text in job.commands if isinstance(job, WatchSettings) and job.active else ():

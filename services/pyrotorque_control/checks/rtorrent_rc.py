@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from pyrotorque.loadcommands.hooks import shell_hooks
+from pyrotorque.loadcommands.shell_hooks import shell_hooks
 from pyrotorque.settings.rtorrent_rc import loads_in, usual_files
 from pyrotorque.settings.schema import Settings, WatchSettings
 from pyrotorque.text import printable

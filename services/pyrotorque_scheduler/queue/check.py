@@ -7,7 +7,7 @@ from typing import Final
 
 from pyrotorque.conditions import Condition, parse
 from pyrotorque.customfields import worker_of
-from pyrotorque.items import Found, Item, ItemReader
+from pyrotorque.items import Item, ItemReader, LazyItems
 from pyrotorque.logs import job_logger
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.text import printable
@@ -113,7 +113,7 @@ class Queue:
         view, table = self.rules.settings.view, self.rules.table
         return self._reader.find(view, self.rules.downloading, {"hash"}, now, table=table, any_order=True)
 
-    def startable(self, now: float) -> Found:
+    def startable(self, now: float) -> LazyItems:
         """The startable items in the order in which they are started."""
         rules, order = self.rules, self.rules.order
         # Without a total order, the order of the view decides between equal items.

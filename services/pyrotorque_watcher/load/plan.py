@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pyrotorque.loadcommands.quoting import quoted
+from pyrotorque.loadcommands import quoted
 from pyrotorque.text import printable
 from pyrotorque_watcher.load.flags import Load
 

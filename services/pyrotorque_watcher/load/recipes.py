@@ -66,7 +66,7 @@ class JobRecipes:
         self, place: Place, torrent: Metafile | Magnet, flags: frozenset[str], rendered: Sequence[bytes]
     ) -> Mapping[str, object]:
         """What templates know."""
-        from pyrotorque.namespace import namespace
+        from pyrotorque.loadcommands.namespace import namespace
 
         return namespace(
             torrent,

@@ -114,7 +114,7 @@ class Condition:
 
     def _cost(self, name: str) -> int:
         field = self.table[name]
-        return int(field.dear) + ("custom" in field.details)
+        return int(field.costly) + ("custom" in field.details)
 
     def _clause(self, node: Node, values: Mapping[str, Any], now: float) -> Clause:
         # Each group is asked as a whole: one that holds an undecided term holds for nothing, also below a NOT.

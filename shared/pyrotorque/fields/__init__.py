@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from pyrotorque import trackers, traits
-from pyrotorque.fields import reading
+from pyrotorque.fields import converters
 from pyrotorque.fields.field import DETAILS, Detail, Field, Rows
 from pyrotorque.fields.kinds import KINDS, Kind, Tags, Value
-from pyrotorque.fields.room import room_field
-from pyrotorque.fields.table import FIELDS
+from pyrotorque.fields.table import FIELDS, room_field
 
 __all__ = [
     "DETAILS",
@@ -41,7 +40,7 @@ def field(name: str) -> Field | None:
         return Field(name, "any", (command,), str, f"the custom value `{key}`")
     if (found := _KIND.fullmatch(name)) and int(found[1]) <= 100:
         share = int(found[1])
-        return Field(name, "tags", (), reading.kind(share), f"extensions with {share} % of the size", ("files",))
+        return Field(name, "tags", (), converters.kind(share), f"extensions with {share} % of the size", ("files",))
     if found := _COMMAND.fullmatch(name):
         return Field(name, "any", (f"d.{found[1]}=",), str, f"the answer of rTorrent's `d.{found[1]}`")
     return None
@@ -61,13 +60,13 @@ def configured(
     themes = {alias.lower(): theme for alias, theme in (traits_by_alias or {}).items()}
 
     def alias_of(rows: Rows) -> str:
-        return trackers.alias(reading.tracker(rows), names)
+        return trackers.alias(converters.tracker(rows), names)
 
     def traits_of(name: str, files: Rows, rows: Rows) -> Tags:
-        return Tags(reading.traits_list(name, files, themes.get(alias_of(rows).lower(), "")))
+        return Tags(converters.traits_list(name, files, themes.get(alias_of(rows).lower(), "")))
 
     def label_of(name: str, files: Rows, rows: Rows) -> str:
-        return traits.label(reading.traits_list(name, files, themes.get(alias_of(rows).lower(), "")))
+        return traits.label(converters.traits_list(name, files, themes.get(alias_of(rows).lower(), "")))
 
     changed = {"has_room": room_field(min_free), "alias": _like("alias", alias_of, ("trackers",))}
     if themes:

@@ -36,7 +36,7 @@ class Field:
     needs: tuple[str, ...] = ()
 
     @property
-    def dear(self) -> bool:
+    def costly(self) -> bool:
         """Whether asking for it costs more than a column of the one packed call."""
         return bool(self.details) or self.local
 

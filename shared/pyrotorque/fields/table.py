@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from pyrotorque.fields import reading
+from pyrotorque.fields import converters as convert
 from pyrotorque.fields.field import Field
-from pyrotorque.fields.room import room_field
+from pyrotorque.linux.filesystems import disk_space
 
 LOADED: Final = ("d.custom=tm_loaded", "d.load_date=")
 STARTED: Final = ("d.custom=tm_started", "d.timestamp.started=")
@@ -14,57 +14,72 @@ _ACTIVATIONS: Final = "d.custom=activations"
 
 
 def _leech(act: str, start: str, started: str, end: str, completed: str, now: float) -> float | None:
-    return reading.leech_time(act, reading.first_set(start, started), reading.first_set(end, completed), now)
+    return convert.leech_time(act, convert.first_set(start, started), convert.first_set(end, completed), now)
 
 
 def _seed(act: str, end: str, completed: str, done: str, now: float) -> float | None:
-    return reading.seed_time(act, reading.first_set(end, completed), now) if reading.flag(done) else None
+    return convert.seed_time(act, convert.first_set(end, completed), now) if convert.flag(done) else None
+
+
+def room_field(min_free: int) -> Field:
+    """`has_room` that leaves `min_free` bytes alone."""
+
+    def has_room(directory: str, left: str) -> bool:
+        space = disk_space(directory)
+        return space is not None and convert.number(left) <= max(0, space.free - min_free)
+
+    doc = "its filesystem has space for what is left to download, beyond `min_free`"
+    return Field("has_room", "bool", ("d.directory=", "d.left_bytes="), has_room, doc, local=True)
 
 
 _TABLE: Final = (
     Field("hash", "text", ("d.hash=",), str, "info-hash, in upper-case hex"),
     Field("name", "text", ("d.name=",), str, "name of the torrent"),
-    Field("size", "size", ("d.size_bytes=",), reading.number, "size of the whole torrent"),
-    Field("prio", "number", ("d.priority=",), reading.number, "priority: 0 off, 1 low, 2 normal, 3 high"),
-    Field("tracker", "text", (), reading.tracker, "announce URL of the first enabled tracker", ("trackers",)),
+    Field("size", "size", ("d.size_bytes=",), convert.number, "size of the whole torrent"),
+    Field("prio", "number", ("d.priority=",), convert.number, "priority: 0 off, 1 low, 2 normal, 3 high"),
+    Field("tracker", "text", (), convert.tracker, "announce URL of the first enabled tracker", ("trackers",)),
     Field(
         "alias",
         "text",
         (),
-        reading.alias,
+        convert.alias,
         "the tracker's alias from `[ANNOUNCE]`, else its domain",
         ("trackers",),
     ),
     Field("message", "text", ("d.message=",), str, "message of the tracker, or of rTorrent"),
-    Field("is_private", "bool", ("d.is_private=",), reading.flag, "no DHT and no peer exchange"),
-    Field("is_open", "bool", ("d.is_open=",), reading.flag, "its files are open"),
-    Field("is_active", "bool", ("d.is_active=",), reading.flag, "started, and not paused"),
-    Field("is_multi_file", "bool", ("d.is_multi_file=",), reading.flag, "has a folder of files"),
-    Field("is_complete", "bool", ("d.complete=",), reading.flag, "all that is wanted is there"),
-    Field("is_ignored", "bool", ("d.ignore_commands=",), reading.flag, "ignores commands"),
-    Field("is_ghost", "bool", PATH, reading.is_ghost, "its data is not on this machine's disk", local=True),
+    Field("is_private", "bool", ("d.is_private=",), convert.flag, "no DHT and no peer exchange"),
+    Field("is_open", "bool", ("d.is_open=",), convert.flag, "its files are open"),
+    Field("is_active", "bool", ("d.is_active=",), convert.flag, "started, and not paused"),
+    Field("is_multi_file", "bool", ("d.is_multi_file=",), convert.flag, "has a folder of files"),
+    Field("is_complete", "bool", ("d.complete=",), convert.flag, "all that is wanted is there"),
+    Field("is_ignored", "bool", ("d.ignore_commands=",), convert.flag, "ignores commands"),
+    Field("is_ghost", "bool", PATH, convert.is_ghost, "its data is not on this machine's disk", local=True),
     Field("directory", "text", ("d.directory=",), str, "folder that holds the data"),
-    Field("path", "text", PATH, reading.path, "path of the data"),
-    Field("realpath", "text", PATH, reading.real_path, "path with symbolic links resolved", local=True),
+    Field("path", "text", PATH, convert.path, "path of the data"),
+    Field("realpath", "text", PATH, convert.real_path, "path with symbolic links resolved", local=True),
     Field("metafile", "text", ("d.tied_to_file=",), str, "metafile that the item is tied to"),
-    Field("sessionfile", "text", ("session.path=", "d.hash="), reading.session_file, "its file in the session folder"),
-    Field("files", "files", (), reading.file_paths, "paths of the files, inside of the torrent", ("files",)),
-    Field("fno", "number", ("d.size_files=",), reading.number, "number of files"),
+    Field("sessionfile", "text", ("session.path=", "d.hash="), convert.session_file, "its file in the session folder"),
+    Field("files", "files", (), convert.file_paths, "paths of the files, inside of the torrent", ("files",)),
+    Field("fno", "number", ("d.size_files=",), convert.number, "number of files"),
     Field(
-        "done", "number", ("d.completed_chunks=", "d.size_chunks="), reading.percent, "how much is there, in percent"
+        "done", "number", ("d.completed_chunks=", "d.size_chunks="), convert.percent, "how much is there, in percent"
     ),
-    Field("ratio", "number", ("d.ratio=",), reading.thousandth, "uploaded by downloaded; 1.0 is 1:1"),
-    Field("uploaded", "size", ("d.up.total=",), reading.number, "bytes uploaded"),
-    Field("down", "size", ("d.down.rate=",), reading.number, "download rate, bytes per second"),
-    Field("up", "size", ("d.up.rate=",), reading.number, "upload rate, bytes per second"),
-    Field("xfer", "size", ("d.down.rate=", "d.up.rate="), reading.total, "both rates, bytes per second"),
-    Field("last_xfer", "time", ("d.timestamp.last_xfer=",), reading.number, "last time data was transferred"),
+    Field("ratio", "number", ("d.ratio=",), convert.thousandth, "uploaded by downloaded; 1.0 is 1:1"),
+    Field("uploaded", "size", ("d.up.total=",), convert.number, "bytes uploaded"),
+    Field("down", "size", ("d.down.rate=",), convert.number, "download rate, bytes per second"),
+    Field("up", "size", ("d.up.rate=",), convert.number, "upload rate, bytes per second"),
+    Field("xfer", "size", ("d.down.rate=", "d.up.rate="), convert.total, "both rates, bytes per second"),
+    Field("last_xfer", "time", ("d.timestamp.last_xfer=",), convert.number, "last time data was transferred"),
     Field(
-        "throttle", "text", ("d.throttle_name=",), reading.throttle, "name of the throttle; NONE, or NULL = unlimited"
+        "throttle",
+        "text",
+        ("d.throttle_name=",),
+        convert.throttle,
+        "name of the throttle; NONE, or NULL = unlimited",
     ),
-    Field("loaded", "time or never", LOADED, reading.first_set, "when it was loaded"),
-    Field("started", "time or never", STARTED, reading.first_set, "when it was started, the first time if known"),
-    Field("completed", "time or never", COMPLETED, reading.first_set, "when its download was complete"),
+    Field("loaded", "time or never", LOADED, convert.first_set, "when it was loaded"),
+    Field("started", "time or never", STARTED, convert.first_set, "when it was started, the first time if known"),
+    Field("completed", "time or never", COMPLETED, convert.first_set, "when its download was complete"),
     Field(
         "leechtime",
         "duration",
@@ -81,13 +96,13 @@ _TABLE: Final = (
         "how long it was active after completion",
         clock=True,
     ),
-    Field("active", "time", ("d.timestamp.last_active=",), reading.number, "last time a peer was connected"),
-    Field("stopped", "time or never", (_ACTIVATIONS,), reading.stopped, "when it was last stopped"),
-    Field("tagged", "tags", ("d.custom=tags",), reading.words, "the user's tags"),
-    Field("views", "tags", (), reading.names, "views that hold the item", ("views",)),
-    Field("kind", "tags", (), reading.kind(0), "extensions of its files; `kind_25`: with 25 % of the size", ("files",)),
-    Field("traits", "tags", ("d.name=",), reading.traits_set, "what it is, by name and files", ("files",)),
-    Field("label", "text", ("d.name=",), reading.label, "its traits joined by a slash", ("files",)),
+    Field("active", "time", ("d.timestamp.last_active=",), convert.number, "last time a peer was connected"),
+    Field("stopped", "time or never", (_ACTIVATIONS,), convert.stopped, "when it was last stopped"),
+    Field("tagged", "tags", ("d.custom=tags",), convert.words, "the user's tags"),
+    Field("views", "tags", (), convert.names, "views that hold the item", ("views",)),
+    Field("kind", "tags", (), convert.kind(0), "extensions of its files; `kind_25`: with 25 % of the size", ("files",)),
+    Field("traits", "tags", ("d.name=",), convert.traits_set, "what it is, by name and files", ("files",)),
+    Field("label", "text", ("d.name=",), convert.label, "its traits joined by a slash", ("files",)),
     room_field(0),
 )
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from pyrotorque.fields.field import DETAILS, Detail, Rows
-from pyrotorque.fields.files import FileRows
+from pyrotorque.fields.file_rows import FileRows
 from pyrotorque.items.item import Item
 
 # One call for all items of a view costs rTorrent 7 µs an item, a call for each item 360 µs.
@@ -13,7 +13,7 @@ _ONE_BY_ONE_MAX: Final = 100
 _REMEMBERED_MAX: Final = 50_000
 
 
-class Asked(Protocol):
+class DetailSource(Protocol):
     """What this needs of rTorrent's client."""
 
     def rows(self, view: str, commands: Sequence[str], *, where: str = "") -> list[tuple[str, ...]]: ...
@@ -23,7 +23,7 @@ class Asked(Protocol):
 class DetailReader:
     """Gives items the details that they lack."""
 
-    def __init__(self, rtorrent: Asked) -> None:
+    def __init__(self, rtorrent: DetailSource) -> None:
         self._rtorrent = rtorrent
         self._files: dict[tuple[str, int], FileRows] = {}
 

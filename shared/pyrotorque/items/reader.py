@@ -12,10 +12,10 @@ from pyrotorque.conditions import Condition
 from pyrotorque.errors import ConditionError
 from pyrotorque.fields.field import Detail, Field
 from pyrotorque.items.details import DetailReader
-from pyrotorque.items.found import Found, sifted
+from pyrotorque.items.filter_choice import FilterChoice
 from pyrotorque.items.item import Columns, Item
-from pyrotorque.items.plans import Plan
-from pyrotorque.items.shortcuts import Shortcuts
+from pyrotorque.items.lazy_items import LazyItems, sifted
+from pyrotorque.items.view_choice import ViewChooser
 from pyrotorque.text import printable
 
 log = logging.getLogger(__name__)
@@ -51,8 +51,8 @@ class ItemReader:
         self._rtorrent = rtorrent
         self._custom = custom
         self._details = DetailReader(rtorrent)
-        self._plans: dict[tuple[str, Condition], Plan] = {}
-        self._shortcuts = Shortcuts(rtorrent)
+        self._plans: dict[tuple[str, Condition], FilterChoice] = {}
+        self._shortcuts = ViewChooser(rtorrent)
         self._told: set[str] = set()
 
     def read(
@@ -79,7 +79,7 @@ class ItemReader:
         *,
         table: Mapping[str, Field] = _NO_FIELDS,
         any_order: bool = False,
-    ) -> Found:
+    ) -> LazyItems:
         """The same as a sequence that makes its items when they are looked at; with `any_order` it may be cheaper."""
         wanted = _with_needs({name: field_of(name, table) for name in ("hash", *fields)}, table)
         if condition is None:
@@ -99,18 +99,18 @@ class ItemReader:
         plan.learn(len(rows), len(matching))
         if cheap is condition:
             return self._found(columns, matching, wanted, (way.view, where))
-        chosen = list(Found(columns, matching))
+        chosen = list(LazyItems(columns, matching))
         for part in condition.parts:
             if part.cheap is not part:
                 known = self._fetch(chosen, _with_needs(part.table, table), way.view, where)
                 chosen = part.select(known, now)
         self._fetch(chosen, wanted, way.view, where)
-        return Found(columns, (), chosen)
+        return LazyItems(columns, (), chosen)
 
-    def _plan(self, view: str, condition: Condition) -> Plan:
+    def _plan(self, view: str, condition: Condition) -> FilterChoice:
         if len(self._plans) >= _PLANS_MAX:  # who explains asks each time for another item
             self._plans.clear()
-        return self._plans.setdefault((view, condition), Plan())
+        return self._plans.setdefault((view, condition), FilterChoice())
 
     def _columns(
         self, fields: Mapping[str, Field], now: float, known: Mapping[str, Any], table: Mapping[str, Field]
@@ -126,14 +126,14 @@ class ItemReader:
         rows: Sequence[tuple[str, ...]],
         wanted: Mapping[str, Field],
         asked: tuple[str, str],
-    ) -> Found:
+    ) -> LazyItems:
         """What was found, with the details that are wanted of it; these need items."""
-        found = Found(columns, rows)
+        found = LazyItems(columns, rows)
         if not any(field.details for field in wanted.values()):
             return found
         items = list(found)
         self._fetch(items, wanted, *asked)
-        return Found(columns, (), items)
+        return LazyItems(columns, (), items)
 
     def _fetch(self, items: list[Item], fields: Mapping[str, Field], view: str, where: str) -> list[Item]:
         """Ask for the details that the fields need; the items of which all of them are known then."""

@@ -41,7 +41,7 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class ParsedCommand:
     name: str
     arguments: tuple[Argument, ...]
 
@@ -50,7 +50,7 @@ class Command:
         return tuple(value for argument in self.arguments for value in argument.inserted)
 
 
-def parse(pieces: Sequence[Piece]) -> list[Command]:
+def parse(pieces: Sequence[Piece]) -> list[ParsedCommand]:
     """The commands in a text; raises CommandRefused for what rTorrent would refuse, with the place."""
     symbols: list[Symbol] = []
     for piece in pieces:
@@ -63,15 +63,15 @@ class _Parser:
         self.symbols = symbols
         self.at = 0
 
-    def commands(self) -> list[Command]:
-        found: list[Command] = []
+    def commands(self) -> list[ParsedCommand]:
+        found: list[ParsedCommand] = []
         while True:
             self._skip(_SPACE + _SEPARATOR)
             if self._peek() is None:
                 return found
             found.append(self._command())
 
-    def _command(self) -> Command:
+    def _command(self) -> ParsedCommand:
         name = self._name()
         self._skip(_BLANK)
         self._expect(b"=", f"an equals sign should follow {name}")
@@ -81,7 +81,7 @@ class _Parser:
             arguments.append(self._argument(_COMMAND_END, 0))
         if self._peek() is not None:
             self._expect(_SEPARATOR, f"an argument of {name} has ended, put double quotes around one with blanks in it")
-        return Command(name, tuple(arguments))
+        return ParsedCommand(name, tuple(arguments))
 
     def _name(self) -> str:
         if self._peek() == ord("#"):

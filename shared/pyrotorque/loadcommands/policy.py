@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from pyrotorque.errors import CommandRefused
-from pyrotorque.loadcommands.grammar import Argument, Command
+from pyrotorque.loadcommands.grammar import Argument, ParsedCommand
 from pyrotorque.templates import Inserted
 from pyrotorque.text import printable
 
@@ -67,7 +67,7 @@ _REPARSED: Final = re.compile(
 )
 
 
-def check(command: Command) -> None:
+def check(command: ParsedCommand) -> None:
     """Raise CommandRefused where `command` has an inserted value that rTorrent could run or take for something else."""
     if not command.inserted:
         return

@@ -10,10 +10,10 @@ from typing import Final, TypeAlias, TypeVar
 
 from pyrotorque.errors import TemplateError
 from pyrotorque.templates.functions import TEXT_MAX
-from pyrotorque.templates.tree import (
+from pyrotorque.templates.syntax import (
     Assignment,
-    Condition,
     Expression,
+    IfBlock,
     Literal,
     Loop,
     Node,
@@ -87,7 +87,7 @@ class Template:
                 case Assignment():
                     read |= self._compiled[node.source][1] - own
                     own.add(node.name)
-                case Condition():
+                case IfBlock():
                     for test, body in node.cases:
                         read |= (self._compiled[test.source][1] - own) if test else set()
                         read |= self._read(body) - own
@@ -166,12 +166,12 @@ class _Rendering:
                 case Assignment():
                     if not (node.only_default and node.name in self.names):
                         self.names[node.name] = self._value(node, _as_is)
-                case Condition():
+                case IfBlock():
                     yield from self.run(self._chosen(node))
                 case Loop():
                     yield from self._loop(node)
 
-    def _chosen(self, condition: Condition) -> list[Node]:
+    def _chosen(self, condition: IfBlock) -> list[Node]:
         for test, body in condition.cases:
             if test is None or self._value(test, bool):
                 return body
@@ -224,7 +224,7 @@ def _options(node: Node, compiled: Compiled) -> list[list[Piece]]:
             return [[Inserted("x", compiled[node.source][1], node.line)]]
         case Assignment():
             return [[]]
-        case Condition():
+        case IfBlock():
             otherwise: list[list[Piece]] = [] if node.cases[-1][0] is None else [[]]
             return [shape for _, body in node.cases for shape in _shapes(body, compiled)] + otherwise
         case Loop():

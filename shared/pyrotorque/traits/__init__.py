@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from pyrotorque.traits.kinds import ARCHIVE, AUDIO, DOCS, IMAGE, VIDEO, dominant_kind, kind_histogram, kinds_from
-from pyrotorque.traits.names import Traits, name_traits
+from pyrotorque.traits.file_kinds import ARCHIVE, AUDIO, DOCS, IMAGE, VIDEO, dominant_kind, kind_histogram, kinds_from
+from pyrotorque.traits.release_names import Traits, name_traits
 
 __all__ = [
     "Traits",

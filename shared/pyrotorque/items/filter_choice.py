@@ -20,7 +20,7 @@ _READS_MAX: Final = 240
 _READS_MIN: Final = 20
 
 
-class Plan:
+class FilterChoice:
     """The choice for one condition and view: the first of its filters, all parts together, until it may ask."""
 
     def __init__(self) -> None:

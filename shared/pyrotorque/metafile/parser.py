@@ -3,16 +3,16 @@
 import hashlib
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
 from bencode2 import BencodeDecodeError, bdecode
 
 from pyrotorque.errors import MetafileError
-from pyrotorque.metafile.resume import check_resume
-from pyrotorque.metafile.scan import top_level
+from pyrotorque.metafile.bencode_scan import top_level
 from pyrotorque.text import printable
 
 MAX_SIZE = 16 * 1024 * 1024
@@ -76,6 +76,14 @@ def read(data: bytes) -> Metafile:
     return _metafile(info, raw, outer)
 
 
+_RESUME_TYPES: Final[Mapping[bytes, tuple[type, ...]]] = {
+    b"bitfield": (bytes, int),
+    b"files": (list,),
+    b"peers": (bytes, list),
+    b"trackers": (dict,),
+    b"uncertain_pieces": (bytes,),
+    b"uncertain_pieces.timestamp": (int,),
+}
 # Paths may be given again in other encodings; nobody needs more than a few.
 _ENCODINGS_MAX = 5
 # Only these are decoded; the rest of the outer dictionary is walked over.
@@ -90,7 +98,7 @@ def _metafile(info: Info, raw: memoryview, outer: Info) -> Metafile:
     multi_file = b"length" not in info
     files = _files(info) if multi_file else ((_text(name), _length(info, "the torrent")),)
     if b"libtorrent_resume" in outer:
-        check_resume(outer[b"libtorrent_resume"], len(files))
+        _check_resume(outer[b"libtorrent_resume"], len(files))
     size = sum(length for _, length in files)
     if not 0 < size < 2**63:
         raise MetafileError("the torrent has no content: all its files are empty" if not size else "the sizes overflow")
@@ -192,6 +200,21 @@ def _length(entry: Info, what: str) -> int:
 
 def _is_path_element(value: object) -> TypeGuard[bytes]:
     return isinstance(value, bytes) and value not in (b".", b"..") and b"/" not in value and b"\0" not in value
+
+
+def _check_resume(resume: object, files: int) -> None:
+    """Raise MetafileError unless `resume` is what rTorrent itself would write for a torrent of `files` files."""
+    if not isinstance(resume, dict):
+        raise MetafileError("libtorrent_resume is not a dictionary")
+    for key, types in _RESUME_TYPES.items():
+        if key in resume and not isinstance(resume[key], types):
+            raise MetafileError(f"libtorrent_resume: {printable(key)} is no {types[0].__name__}")
+    entries: list[Any] = resume.get(b"files", [])
+    if entries and len(entries) != files:
+        raise MetafileError(f"libtorrent_resume is for {len(entries)} files, not {files}")
+    for entry in (*entries, *resume.get(b"trackers", {}).values()):
+        if not isinstance(entry, dict) or not all(isinstance(value, int) for value in entry.values()):
+            raise MetafileError("libtorrent_resume has an entry that is no dictionary of numbers")
 
 
 def _announce(outer: Info) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyrotorque.loadcommands.hooks import shell_hooks
+from pyrotorque.loadcommands.shell_hooks import shell_hooks
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pyrotorque.items.plans import Plan, cheapest
+from pyrotorque.items.filter_choice import FilterChoice, cheapest
 
 FILTERS = ("and={d.priority=,not=$d.is_open=}", "d.priority=", "not=$d.is_open=")
 
@@ -50,7 +50,7 @@ class Items:
         return self.whole - self.off if "priority" in where else self.whole
 
 
-def history(plan: Plan, items: Items, reads: int) -> list[str]:
+def history(plan: FilterChoice, items: Items, reads: int) -> list[str]:
     used: list[str] = []
     for _ in range(reads):
         used.append(plan.choose(FILTERS, 10, items))
@@ -59,32 +59,32 @@ def history(plan: Plan, items: Items, reads: int) -> list[str]:
 
 
 def test_who_may_not_ask_gets_all_parts_together() -> None:
-    plan = Plan()
+    plan = FilterChoice()
     assert [plan.choose(FILTERS, 10, None), plan.choose(FILTERS, 10, None)] == [FILTERS[0]] * 2
     assert plan.choose((), 10, None) == ""
 
 
 def test_it_asks_once_and_keeps_the_choice() -> None:
     items = Items(off=9_990)
-    assert history(Plan(), items, 200) == ["d.priority="] * 200
+    assert history(FilterChoice(), items, 200) == ["d.priority="] * 200
     assert items.asked == 1
 
 
 def test_it_asks_again_after_a_while() -> None:
     items = Items(off=9_990)
-    history(Plan(), items, 500)
+    history(FilterChoice(), items, 500)
     assert items.asked == 3
 
 
 def test_it_asks_again_when_the_filter_lets_many_more_pass() -> None:
-    items, plan = Items(off=9_990), Plan()
+    items, plan = Items(off=9_990), FilterChoice()
     history(plan, items, 3)
     items.off = 0
     assert history(plan, items, 3) == ["d.priority=", "", ""]
 
 
 def test_it_asks_again_when_most_items_came_to_be_excluded() -> None:
-    items, plan = Items(off=0), Plan()
+    items, plan = Items(off=0), FilterChoice()
     assert history(plan, items, 3) == ["", "", ""]
     items.off = 9_990
     assert history(plan, items, 30)[-1] == "d.priority="
@@ -92,7 +92,7 @@ def test_it_asks_again_when_most_items_came_to_be_excluded() -> None:
 
 
 def test_another_set_of_filters_starts_anew() -> None:
-    items, plan = Items(off=9_990), Plan()
+    items, plan = Items(off=9_990), FilterChoice()
     history(plan, items, 2)
     assert plan.choose(FILTERS[1:2], 10, None) == "d.priority="
     assert plan.choose(FILTERS, 10, None) == FILTERS[0]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from pyrotorque import trackers, traits
-from pyrotorque.fields.files import once
+from pyrotorque.fields.file_rows import once
 from pyrotorque.fields.kinds import Tags
 
 _ACTIVATION: Final = re.compile(r"([RP])(\d{1,15})", re.ASCII)

@@ -45,7 +45,7 @@ class Assignment:
 
 
 @dataclass(slots=True)
-class Condition:
+class IfBlock:
     """`cases` in order; the last one has no test where there is an else."""
 
     cases: "list[tuple[Expression | None, list[Node]]]"
@@ -58,7 +58,7 @@ class Loop:
     body: "list[Node]" = field(default_factory=list)
 
 
-Node: TypeAlias = Literal | Expression | Assignment | Condition | Loop
+Node: TypeAlias = Literal | Expression | Assignment | IfBlock | Loop
 
 
 def parse_fields(text: str) -> list[Node]:
@@ -74,18 +74,18 @@ def parse_fields(text: str) -> list[Node]:
 
 def parse_template(text: str) -> list[Node]:
     """The nodes of a text with `{{…}}` tags; raises TemplateError with the line of what cannot be read."""
-    return _Reader(text).read()
+    return _TemplateParser(text).read()
 
 
 def _without_empty(nodes: list[Node]) -> list[Node]:
     return [node for node in nodes if node != Literal("")]
 
 
-class _Reader:
+class _TemplateParser:
     def __init__(self, text: str) -> None:
         self.text = text
         self.root: list[Node] = []
-        self.open: list[tuple[Condition | Loop, int]] = []
+        self.open: list[tuple[IfBlock | Loop, int]] = []
         self.body = self.root
 
     def read(self) -> list[Node]:
@@ -135,7 +135,7 @@ class _Reader:
         match word:
             case "if":
                 body: list[Node] = []
-                self._begin(Condition([(_expression(rest, line), body)]), body, line)
+                self._begin(IfBlock([(_expression(rest, line), body)]), body, line)
             case "for":
                 self._begin_loop(rest, line)
             case "elif" | "else":
@@ -145,7 +145,7 @@ class _Reader:
             case _:
                 self._assign(word, rest, line)
 
-    def _begin(self, node: Condition | Loop, body: list[Node], line: int) -> None:
+    def _begin(self, node: IfBlock | Loop, body: list[Node], line: int) -> None:
         self.body.append(node)
         self.open.append((node, line))
         self.body = body
@@ -159,7 +159,7 @@ class _Reader:
 
     def _next_case(self, word: str, rest: str, line: int) -> None:
         node = self.open[-1][0] if self.open else None
-        if not isinstance(node, Condition) or node.cases[-1][0] is None:
+        if not isinstance(node, IfBlock) or node.cases[-1][0] is None:
             raise TemplateError(f"line {line}: {{{{{word}}}}} without an {{{{if}}}} before it")
         if (word == "elif") != bool(rest):
             raise TemplateError(f"line {line}: {{{{elif}}}} needs a condition, {{{{else}}}} takes none")
@@ -188,7 +188,7 @@ def expressions(nodes: list[Node]) -> Iterator[Expression | Assignment]:
                 pass
             case Expression() | Assignment():
                 yield node
-            case Condition():
+            case IfBlock():
                 for test, body in node.cases:
                     yield from [test] if test else []
                     yield from expressions(body)
@@ -203,8 +203,8 @@ def _expression(source: str, line: int) -> Expression:
     return Expression(source, line)
 
 
-def _word(node: Condition | Loop) -> str:
-    return "if" if isinstance(node, Condition) else "for"
+def _word(node: IfBlock | Loop) -> str:
+    return "if" if isinstance(node, IfBlock) else "for"
 
 
 def _line(text: str, at: int) -> int:

@@ -11,7 +11,7 @@ from pyrotorque.items.item import Columns, Item
 Row: TypeAlias = tuple[str, ...]
 
 
-class Found(Sequence[Item]):
+class LazyItems(Sequence[Item]):
     """The items that a read found; of 10,000 mostly few are ever looked at, so only these are made."""
 
     def __init__(self, columns: Columns, rows: Sequence[Row], items: Sequence[Item] | None = None) -> None:
@@ -45,13 +45,13 @@ class Found(Sequence[Item]):
             )
         return self._values[name]
 
-    def sorted(self, order: SortOrder) -> "Found":
+    def sorted(self, order: SortOrder) -> "LazyItems":
         """The same items in this order."""
         ranks = order.ranked(len(self), self.values)
         if self._items is not None:
-            made = Found(self._columns, (), [self._items[rank] for rank in ranks])
+            made = LazyItems(self._columns, (), [self._items[rank] for rank in ranks])
         else:
-            made = Found(self._columns, [self._rows[rank] for rank in ranks])
+            made = LazyItems(self._columns, [self._rows[rank] for rank in ranks])
         made._values = {name: [values[rank] for rank in ranks] for name, values in self._values.items()}
         return made
 

@@ -26,7 +26,7 @@ _VIEWS: Final = (
 )
 
 
-class Asked(Protocol):
+class ViewSource(Protocol):
     """What this needs of rTorrent's client."""
 
     def rows(self, view: str, commands: Sequence[str], *, where: str = "") -> list[tuple[str, ...]]: ...
@@ -35,7 +35,7 @@ class Asked(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ViewChoice:
     """The view to read, what is then known of its items, and whether there may be many of them."""
 
     view: str
@@ -43,29 +43,29 @@ class Way:
     many: bool = False
 
 
-class Shortcuts:
+class ViewChooser:
     """The views of one rTorrent that can be trusted; who reads only once gets none, for they have to be looked at."""
 
-    def __init__(self, rtorrent: Asked) -> None:
+    def __init__(self, rtorrent: ViewSource) -> None:
         self._rtorrent = rtorrent
         self._sizes: dict[str, int] = {}
         self._counted_at: float | None = None
-        self._looks: dict[str, _Look] = {}
+        self._looks: dict[str, _ViewCheck] = {}
 
-    def way(self, view: str, condition: Condition, now: float, *, any_order: bool) -> Way:
+    def way(self, view: str, condition: Condition, now: float, *, any_order: bool) -> ViewChoice:
         """How to read the items of `view` that the condition can match; another view has another order."""
         if view != _WHOLE:
-            return Way(view, {})
+            return ViewChoice(view, {})
         if self._counted_at is None:
             self._counted_at = float("-inf")
-            return Way(view, {})
+            return ViewChoice(view, {})
         self._count()
         whole = self._sizes.get(_WHOLE, 0)
         if whole > MANY and any_order and self._rtorrent.known("d.multicall.filtered"):
             for size, name, field, value, where in sorted((self._sizes.get(view[0], whole), *view) for view in _VIEWS):
                 if condition.excludes(field, not value, now) and self._is_exact(name, where):
-                    return Way(name, {field: value}, size > MANY)
-        return Way(view, {}, whole > MANY)
+                    return ViewChoice(name, {field: value}, size > MANY)
+        return ViewChoice(view, {}, whole > MANY)
 
     def _count(self) -> None:
         clock = time.monotonic()
@@ -81,12 +81,12 @@ class Shortcuts:
         if look is None or clock >= look.until:
             members = set(self._rtorrent.rows(name, _HASH))
             exact = members == set(self._rtorrent.rows(_WHOLE, _HASH, where=where))
-            look = self._looks[name] = _Look(exact, clock + (_TRUSTED_FOR if exact else _DOUBTED_FOR))
+            look = self._looks[name] = _ViewCheck(exact, clock + (_TRUSTED_FOR if exact else _DOUBTED_FOR))
         return look.exact
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _ViewCheck:
     """What was seen of a view, and until when that counts."""
 
     exact: bool
