@@ -95,3 +95,15 @@ def _broken(data: bytes, at: int, begun: re.Pattern[bytes], wanted: str) -> Meta
     if begun.match(data, at) or (wanted == "a value" and _SHORT_BEGUN.match(data, at)):
         return MetafileIncomplete(f"the file ends at byte {len(data)}, where {wanted} should be")
     return MetafileError(f"{data[at : at + 8]!r} at byte {at} is not bencode: {wanted} should be there")
+
+
+def plain_values(data: bytes, spans: dict[bytes, Span]) -> dict[str, int | bytes]:
+    """The integers and byte strings among the values at `spans`, by key; lists and dictionaries are left out."""
+    values: dict[str, int | bytes] = {}
+    for key, (begin, end) in spans.items():
+        name = key.decode("utf-8", "replace")
+        if data[begin : begin + 1] == b"i":
+            values[name] = int(data[begin + 1 : end - 1])
+        elif length := _LENGTH.match(data, begin):
+            values[name] = data[length.end() : end]
+    return values

@@ -1,0 +1,74 @@
+"""Reads rTorrent's session folder: whether an item is saved there completely, and with which values.
+
+A save on rTorrent 0.16.6 and later runs in another thread after the call was answered, two saves of one item may end in
+either order, and a full disk leaves empty or truncated files that nothing reports (DownloadStorer::save_stream). An
+effect on rTorrent therefore counts as durable only when the session file says so.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from pyrotorque.errors import MetafileError
+from pyrotorque.metafile.bencode_scan import plain_values, top_level
+from pyrotorque.rtorrent.client import Identity, RTorrent
+
+_METAFILE: Final = b""
+_RESUME: Final = b".libtorrent_resume"
+_ATTRIBUTES: Final = b".rtorrent"
+# The session folder is shared with rTorrent only, but a limit costs nothing: rTorrent takes metafiles up to 16 MiB.
+_SIZE_MAX: Final = 64 * 1024 * 1024
+
+SavedValue: TypeAlias = int | bytes
+
+
+@dataclass(slots=True)
+class Session:
+    """The session folder of the rTorrent that was met last; `folder` is empty where it cannot be seen from here."""
+
+    folder: bytes = b""
+    _incarnation: str = ""
+
+    def locate(self, rtorrent: RTorrent, identity: Identity) -> None:
+        """Find the session folder of this rTorrent, once for each incarnation. Raises RTorrentError."""
+        if self._incarnation != identity.incarnation:
+            path = os.fsencode(str(rtorrent.call("session.path", "")))
+            self.folder = path if _is_held_by(path, identity) else b""
+            self._incarnation = identity.incarnation
+
+    def holds(self, info_hash: str) -> bool | None:
+        """Whether all files of the item are saved completely; None where the session cannot be seen."""
+        if not self.folder:
+            return None
+        return all(self._spans(info_hash, suffix) is not None for suffix in (_METAFILE, _RESUME, _ATTRIBUTES))
+
+    def values(self, info_hash: str) -> dict[str, SavedValue] | None:
+        """The saved attributes of the item, such as `state`, `state_counter`, `tied_to_file` (integers and bytes; lists
+        and dictionaries are left out); None where they cannot be seen or are not complete."""
+        found = self._spans(info_hash, _ATTRIBUTES)
+        return None if found is None else plain_values(*found)
+
+    def _spans(self, info_hash: str, suffix: bytes) -> tuple[bytes, dict[bytes, tuple[int, int]]] | None:
+        if not self.folder:
+            return None
+        path = os.path.join(self.folder, info_hash.encode("ascii") + b".torrent" + suffix)
+        try:
+            with open(path, "rb") as file:
+                data = file.read(_SIZE_MAX)
+            return data, top_level(data)
+        except (OSError, MetafileError):
+            return None
+
+
+def is_started(saved: dict[str, SavedValue] | None) -> bool:
+    """Whether a restart of rTorrent would start the item."""
+    return saved is not None and saved.get("state") == 1
+
+
+def _is_held_by(path: bytes, identity: Identity) -> bool:
+    """Whether `path` is the folder of this very rTorrent: another container may have one of the same name."""
+    try:
+        with open(os.path.join(path, b"rtorrent.lock"), encoding="utf-8", errors="replace") as lock:
+            return lock.read(1000).strip() == f"{identity.hostname}:+{identity.pid}"
+    except OSError:
+        return False
