@@ -23,7 +23,7 @@ def measure(events: int = 10_000, runs: int = 3) -> list[Figure]:
         with PrivateRTorrent(folder / "with", extra_rc=include) as ringing, PrivateRTorrent(folder / "plain") as plain:
             for rtorrent in (ringing, plain):
                 fill(rtorrent, 1)
-            bell.answer()
+            bell.drain()
             costs = [(_cost(ringing, events), _cost(plain, events)) for _ in range(runs)]
         if not select.select([bell.fd], [], [], 0)[0]:
             raise RuntimeError("the bell did not ring: nothing was measured")

@@ -1,6 +1,7 @@
-"""The bell: a file in `run/` that rTorrent reads (`try_import`) when an item comes, completes or goes; we watch it.
+"""The bell: a file in `run/` that rTorrent reads (`try_import`) when an item is inserted, completed or erased.
 
-Reading costs rTorrent no fork, and inotify merges what rings while we are busy. See deploy/rtorrent.d/bell.rc.
+The scheduler watches it with inotify. Reading it costs rTorrent no fork, and inotify merges events while the scheduler
+is busy. See deploy/rtorrent.d/bell.rc.
 """
 
 import ctypes
@@ -21,45 +22,45 @@ _EVENTS_MAX: Final = 64 * 1024
 
 
 class Bell:
-    """`fd` is readable after the bell rang; without inotify or the include it never is, and ticks do it all."""
+    """`fd` becomes readable when rTorrent reads the file; without inotify or the include, ticks alone cause checks."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._libc = ctypes.CDLL(None, use_errno=True)
         self.fd = self._libc.inotify_init1(_FLAGS)
-        self._hung = False
-        self.hang()
+        self._watched = False
+        self.watch()
 
-    def hang(self) -> None:
-        """Put the file there and watch it; again when somebody removed it."""
-        if self._hung or self.fd < 0:
+    def watch(self) -> None:
+        """Create the file and watch it, also after it was removed."""
+        if self._watched or self.fd < 0:
             return
         try:
             self._write()
         except OSError as error:
-            log.debug("no bell at %s: %s", self._path, error)
+            log.debug("cannot create the bell %s: %s", self._path, error)
             return
         watch = self._libc.inotify_add_watch(self.fd, os.fsencode(self._path), _IN_CLOSE_NOWRITE)
-        self._hung = watch >= 0
+        self._watched = watch >= 0
 
-    def _write(self) -> None:
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(file, "r+b") as opened:
-            # rTorrent runs what it reads there: nothing but our own comment may stand in it.
-            if opened.read(len(_TEXT) + 1) != _TEXT:
-                opened.seek(0)
-                opened.truncate()
-                opened.write(_TEXT)
-
-    def answer(self) -> None:
-        """Take what rang."""
+    def drain(self) -> None:
+        """Read the pending events."""
         with suppress(BlockingIOError):
             events = os.read(self.fd, _EVENTS_MAX)
             masks = (int.from_bytes(events[at + 4 : at + 8], "little") for at in range(0, len(events), 16))
             if any(mask & _IN_IGNORED for mask in masks):
-                self._hung = False
+                self._watched = False
 
     def close(self) -> None:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+    def _write(self) -> None:
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(file, "r+b") as opened:
+            # rTorrent executes what it reads there: replace everything but this comment.
+            if opened.read(len(_TEXT) + 1) != _TEXT:
+                opened.seek(0)
+                opened.truncate()
+                opened.write(_TEXT)

@@ -1,4 +1,4 @@
-"""The job connstats: looks whether rTorrent answers, and logs one line about it."""
+"""The job connstats: logs one line with rTorrent's response time, uptime, rates and number of items."""
 
 import time
 from typing import Final
@@ -13,7 +13,7 @@ _STARTED: Final = ("system.startup_time", "startup_time", "system.time_usec")
 
 
 def stats_line(rtorrent: RTorrent, now: float) -> str:
-    """`Stats for …`: who answers, how fast, since when, and how many items it has."""
+    """`Stats for HOST (pid, version), up 3d 04:05: items, rates, response time, calls`."""
     began = time.monotonic()
     identity = rtorrent.identity()
     took = (time.monotonic() - began) * 1000
@@ -29,7 +29,7 @@ def stats_line(rtorrent: RTorrent, now: float) -> str:
 
 
 class ConnectionStats:
-    """Logs the line when its time has come; that rTorrent is away is said elsewhere, once."""
+    """One connstats job."""
 
     def __init__(self, name: str, rtorrent: RTorrent) -> None:
         self.name = name

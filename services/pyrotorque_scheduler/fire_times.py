@@ -1,4 +1,4 @@
-"""Hands fire times to the loop: APScheduler keeps the schedules and wakes it, and acts on nothing itself."""
+"""Passes fire times to the loop: APScheduler keeps the schedules and wakes the loop; it runs nothing itself."""
 
 import logging
 from collections import deque
@@ -11,11 +11,11 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from pyrotorque.schedule import Schedule
 
-_GRACE: Final = 60
+_MISFIRE_GRACE: Final = 60
 
 
 class FireTimes:
-    """Schedules by the names of their jobs; `wake` is called from the clock's thread whenever one fires."""
+    """Schedules by job; `wake` is called in APScheduler's thread whenever one fires."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
@@ -23,10 +23,10 @@ class FireTimes:
         self._missed: deque[str] = deque()
         self._schedules: dict[str, Schedule] = {}
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
-        # The executor runs in the scheduler's own thread: what it runs is one append and one wake.
+        # The executor runs in APScheduler's own thread: a fire is one append and one wake-up.
         self._scheduler: Any = BackgroundScheduler(
             executors={"default": DebugExecutor()},
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": _GRACE},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": _MISFIRE_GRACE},
         )
         self._scheduler.add_listener(self._on_missed, EVENT_JOB_MISSED)
 
@@ -37,8 +37,8 @@ class FireTimes:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
-    def keep(self, schedules: Mapping[str, Schedule]) -> None:
-        """Fire for these jobs and no others; what is kept as it was is not disturbed."""
+    def set_schedules(self, schedules: Mapping[str, Schedule]) -> None:
+        """Fire for these jobs only; unchanged schedules go on undisturbed."""
         for name in self._schedules.keys() - schedules.keys():
             self._scheduler.remove_job(name)
         for name, schedule in schedules.items():
@@ -48,8 +48,8 @@ class FireTimes:
                 )
         self._schedules = dict(schedules)
 
-    def resync(self) -> None:
-        """The wall clock was stepped: compute all fire times anew, or schedules would sleep that long."""
+    def recompute(self) -> None:
+        """Compute all fire times again after the system clock was set: the old ones may be far in the future."""
         for name, schedule in self._schedules.items():
             self._scheduler.reschedule_job(name, trigger=schedule.trigger)
 
@@ -57,14 +57,14 @@ class FireTimes:
         """The jobs that fired since the last call, each once."""
         return list(dict.fromkeys(_drained(self._due)))
 
+    def missed(self) -> list[str]:
+        """The jobs that could not fire in time since the last call."""
+        return _drained(self._missed)
+
     def next_fires(self) -> dict[str, float]:
         """When each job fires next, in Unix seconds."""
         times = ((job.id, job.next_run_time) for job in self._scheduler.get_jobs())
         return {name: at.timestamp() for name, at in times if at is not None}
-
-    def missed(self) -> list[str]:
-        """The jobs whose fire time passed unused since the last call."""
-        return _drained(self._missed)
 
     def _fire(self, name: str) -> None:
         self._due.append(name)

@@ -1,4 +1,4 @@
-"""Everything that one configuration asks of the scheduler, built from it and from nothing else."""
+"""The jobs of the scheduler and their collaborators, built from one configuration."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pyrotorque.rtorrent import RTorrent
 from pyrotorque.schedule import Schedule, parse_schedule
 from pyrotorque.settings.schema import AnyJob, CustomSettings, QueueSettings, Settings, StatsSettings
 from pyrotorque.store import Store
-from pyrotorque_scheduler.completion import Completion
+from pyrotorque_scheduler.completion import CompletionDetector
 from pyrotorque_scheduler.connstats import ConnectionStats
 from pyrotorque_scheduler.event_routing import EventRouter, Routes
 from pyrotorque_scheduler.metrics import SchedulerMetrics
@@ -24,14 +24,14 @@ from pyrotorque_scheduler.state import DecisionHistory, JobStates
 
 @dataclass(frozen=True)
 class JobTable:
-    """The jobs of the scheduler; without an address of rTorrent, `starter` and all that needs it are missing."""
+    """The active jobs by kind; without an address of rTorrent there are no starter, completion, queues and stats."""
 
     settings: Settings
     job_states: JobStates
     history: DecisionHistory
     metrics: SchedulerMetrics
     starter: Starter | None
-    completion: Completion | None
+    completion: CompletionDetector | None
     queues: Mapping[str, Queue]
     stats: Mapping[str, ConnectionStats]
     customs: Mapping[str, CustomSettings]
@@ -39,7 +39,7 @@ class JobTable:
     config_fields: ConfigFields
 
     def close(self) -> None:
-        """End the process that computes the fields of config.py, where it runs."""
+        """End the process that computes the fields of config.py."""
         self.config_fields.close()
 
     @property
@@ -55,14 +55,14 @@ def build_job_table(
     now: Instant,
     config_py: Path = Path("config.py"),
 ) -> JobTable:
-    """Raises UserError for what `pyrotorque.validation` would have found; talks to nobody."""
+    """Build all jobs without a call to rTorrent. Raises UserError for settings that `pyrotorque check` would reject."""
     config_fields = ConfigFields(config_py, {})
     job_states, history = JobStates(store), DecisionHistory(store)
     queues, stats = settings.active_jobs(QueueSettings), settings.active_jobs(StatsSettings)
     customs = settings.active_jobs(CustomSettings)
     ours: list[AnyJob] = [*queues, *stats, *customs]
     for job in ours:
-        # A level that is no longer set must not stay from the configuration before.
+        # Also without `log_level`: the level of the previous configuration must not remain.
         job_logger(job.name).setLevel((job.log_level or "notset").upper())
     rtorrent = RTorrent.from_settings(settings.rtorrent)
     starter = Starter(rtorrent, store, router, history, metrics) if rtorrent else None
@@ -73,7 +73,7 @@ def build_job_table(
         history=history,
         metrics=metrics,
         starter=starter,
-        completion=Completion(store, router, rtorrent) if rtorrent else None,
+        completion=CompletionDetector(store, router, rtorrent) if rtorrent else None,
         queues=_queues(queues, settings, rtorrent, starter, job_states, history, metrics, now, config_fields),
         stats={job.name: ConnectionStats(job.name, rtorrent) for job in stats if rtorrent},
         customs={job.name: job for job in customs},
@@ -83,7 +83,7 @@ def build_job_table(
 
 
 def routes_of(customs: Iterable[CustomSettings]) -> Routes:
-    """Which jobs run on which type of event."""
+    """The jobs that run on each type of event."""
     routes: dict[str, tuple[str, ...]] = {}
     for job in customs:
         for event in job.on:

@@ -1,62 +1,70 @@
-"""The numbers of the scheduler: what exporter and dashboards know as the groups queue and jobs."""
+"""The metrics of the scheduler: the groups `queue` and `jobs` of the exporter."""
 
 from typing import Final, get_args
 
 from pyrotorque.events import StartFailure
 from pyrotorque.settings.schema import QueueSettings
 from pyrotorque.totals import Totals
+from pyrotorque_scheduler.queue.model import Reason
 
-SKIPS: Final = (
-    "intermission",
-    "no_slot",
-    "nothing_startable",
-    "traffic",
-    "paused",
-    "rpc",
-    "pace",
-    "hours",
-    "disk",
-    "failed_before",
-)
+# Why a check started nothing: every reason of a hold but the end of a batch, or a failed call to rTorrent.
+SKIPS: Final = (*(reason for reason in get_args(Reason) if reason != "batch_full"), "rpc")
 _WAITS: Final = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0, 604800.0)
 _DURATIONS: Final = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
 _JOB: Final = ("job_name",)
 
 
 class SchedulerMetrics:
-    """All totals of the scheduler, by the name of the job."""
+    """All metrics of the scheduler, labelled with the job's name."""
 
     def __init__(self, totals: Totals) -> None:
         self.totals = totals
-        gauge, counter, q, j = totals.gauge, totals.counter, "pyrotorque_queue_", "pyrotorque_job_"
-        self.startable = gauge(f"{q}startable_items", "Items that match startable, when last asked.", _JOB)
-        self.downloading = gauge(f"{q}downloading_items", "Items that take a slot, when last asked.", _JOB)
-        self.slots = gauge(f"{q}slots", "downloading_max.", _JOB)
-        self.slots_min = gauge(f"{q}slots_min", "downloading_min.", _JOB)
-        self.intermission = gauge(f"{q}intermission_seconds", "Least time between two batches.", _JOB)
-        self.intermission_end = gauge(f"{q}intermission_end_timestamp_seconds", "Last start plus intermission.", _JOB)
-        self.last_start = gauge(f"{q}last_start_timestamp_seconds", "When an item was started last.", _JOB)
-        self.last_run = gauge(f"{q}last_run_timestamp_seconds", "When the queue looked last.", _JOB)
-        self.oldest = gauge(f"{q}oldest_startable_timestamp_seconds", "Load time of the oldest startable item.", _JOB)
-        self.starts = counter(f"{q}starts_total", "Items started.", _JOB)
-        self.start_failures = counter(f"{q}start_failures_total", "Items that did not start.", (*_JOB, "reason"))
-        self.skips = counter(f"{q}skips_total", "Checks that started nothing.", (*_JOB, "reason"))
-        self.checks = counter(f"{q}checks_total", "Checks, by what called for them.", (*_JOB, "cause"))
-        self.wait = totals.histogram(f"{q}wait_seconds", "From load to start.", _WAITS, _JOB)
-        self.runs = counter(f"{j}runs_total", "Finished runs, ok or not.", _JOB)
-        self.failures = counter(f"{j}failures_total", "Runs that failed.", _JOB)
-        self.missed = counter(f"{j}missed_total", "Runs that could not begin in time.", _JOB)
-        self.skipped = counter(f"{j}skipped_total", "Runs left out because the one before still ran.", _JOB)
-        self.duration = totals.histogram(f"{j}duration_seconds", "Wall time of a run.", _DURATIONS, _JOB)
-        self.running = gauge(f"{j}running", "1 while a run goes on.", _JOB)
-        self.enabled = gauge(f"{j}enabled", "1 where the job is active and not paused.", _JOB)
-        self.last_end = gauge(f"{j}last_run_timestamp_seconds", "End of the last run.", _JOB)
-        self.last_success = gauge(f"{j}last_success_timestamp_seconds", "End of the last run that did not fail.", _JOB)
-        self.next_run = gauge(f"{j}next_run_timestamp_seconds", "Next time of the schedule.", _JOB)
-        self.interval = gauge(f"{j}schedule_interval_seconds", "Largest gap of the schedule.", _JOB)
+        self.startable = totals.gauge(
+            "pyrotorque_queue_startable_items", "Items that match startable, as last read.", _JOB
+        )
+        self.downloading = totals.gauge(
+            "pyrotorque_queue_downloading_items", "Items that take a slot, as last read.", _JOB
+        )
+        self.slots = totals.gauge("pyrotorque_queue_slots", "downloading_max.", _JOB)
+        self.slots_min = totals.gauge("pyrotorque_queue_slots_min", "downloading_min.", _JOB)
+        self.intermission = totals.gauge(
+            "pyrotorque_queue_intermission_seconds", "Least time between two batches.", _JOB
+        )
+        self.intermission_end = totals.gauge(
+            "pyrotorque_queue_intermission_end_timestamp_seconds", "Last start plus intermission.", _JOB
+        )
+        self.last_start = totals.gauge("pyrotorque_queue_last_start_timestamp_seconds", "Last start of an item.", _JOB)
+        self.last_run = totals.gauge("pyrotorque_queue_last_run_timestamp_seconds", "Last check of the queue.", _JOB)
+        self.oldest = totals.gauge(
+            "pyrotorque_queue_oldest_startable_timestamp_seconds", "Load time of the oldest startable item.", _JOB
+        )
+        self.starts = totals.counter("pyrotorque_queue_starts_total", "Items started.", _JOB)
+        self.start_failures = totals.counter(
+            "pyrotorque_queue_start_failures_total", "Items that did not start.", (*_JOB, "reason")
+        )
+        self.skips = totals.counter("pyrotorque_queue_skips_total", "Checks that started nothing.", (*_JOB, "reason"))
+        self.checks = totals.counter("pyrotorque_queue_checks_total", "Checks by cause.", (*_JOB, "cause"))
+        self.wait = totals.histogram("pyrotorque_queue_wait_seconds", "From load to start.", _WAITS, _JOB)
+        self.runs = totals.counter("pyrotorque_job_runs_total", "Finished runs, successful or not.", _JOB)
+        self.failures = totals.counter("pyrotorque_job_failures_total", "Runs that failed.", _JOB)
+        self.missed = totals.counter("pyrotorque_job_missed_total", "Runs that could not begin in time.", _JOB)
+        self.skipped = totals.counter(
+            "pyrotorque_job_skipped_total", "Runs skipped because the previous one was still running.", _JOB
+        )
+        self.duration = totals.histogram("pyrotorque_job_duration_seconds", "Wall time of a run.", _DURATIONS, _JOB)
+        self.running = totals.gauge("pyrotorque_job_running", "1 while a run is in progress.", _JOB)
+        self.enabled = totals.gauge("pyrotorque_job_enabled", "1 if the job is active and not paused.", _JOB)
+        self.last_end = totals.gauge("pyrotorque_job_last_run_timestamp_seconds", "End of the last run.", _JOB)
+        self.last_success = totals.gauge(
+            "pyrotorque_job_last_success_timestamp_seconds", "End of the last successful run.", _JOB
+        )
+        self.next_run = totals.gauge(
+            "pyrotorque_job_next_run_timestamp_seconds", "Next fire time of the schedule.", _JOB
+        )
+        self.interval = totals.gauge("pyrotorque_job_schedule_interval_seconds", "Largest gap of the schedule.", _JOB)
 
     def introduce_queue(self, settings: QueueSettings) -> None:
-        """Show everything that is known of a queue job before it has run."""
+        """Initialize the metrics of a queue job, so that all series exist before its first check."""
         name = settings.name
         self.slots.set(settings.downloading_max, name)
         self.slots_min.set(settings.downloading_min, name)
@@ -68,7 +76,7 @@ class SchedulerMetrics:
             self.skips.inc(name, reason, by=0)
 
     def introduce_job(self, name: str, enabled: bool, interval: float) -> None:
-        """Show everything that is known of any job before it has run."""
+        """Initialize the metrics of a job, so that all series exist before its first run."""
         self.enabled.set(float(enabled), name)
         self.running.set(0, name)
         if interval < float("inf"):
@@ -83,7 +91,6 @@ class SchedulerMetrics:
             self.wait.observe(waited, job)
 
     def finished(self, job: str, at: float, seconds: float, failed: bool) -> None:
-        """A run ended."""
         self.running.set(0, job)
         self.runs.inc(job)
         self.duration.observe(seconds, job)

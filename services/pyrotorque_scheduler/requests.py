@@ -33,9 +33,9 @@ BY_HAND: Final = "start"
 class RequestHandler:
     """One answer for each request; errors are returned in the answer, never raised."""
 
-    def __init__(self, job_table: JobTable, clock: FireTimes, availability: Availability) -> None:
+    def __init__(self, job_table: JobTable, fire_times: FireTimes, availability: Availability) -> None:
         self._job_table = job_table
-        self._clock = clock
+        self._fire_times = fire_times
         self._availability = availability
 
     def answer(self, request: Request, now: Instant, run: Callable[[str, Cause], CheckResult | None]) -> Answer:
@@ -87,7 +87,7 @@ class RequestHandler:
     def _start(self, info_hash: str, now: Instant) -> Answer:
         starter = self._job_table.starter
         if starter is None:
-            return Answer(ok=False, text="no address of rTorrent is known: set scgi_url in [TORQUE]")
+            return Answer(ok=False, text="the address of rTorrent is unknown: set scgi_url in [TORQUE]")
         try:
             name, loaded, active = starter.item(info_hash)
         except RTorrentFault:
@@ -123,7 +123,7 @@ class RequestHandler:
 
     def _describe(self, now: Instant) -> Answer:
         job_table = self._job_table
-        fires = self._clock.next_fires()
+        fires = self._fire_times.next_fires()
         jobs = [
             {
                 "job": name,

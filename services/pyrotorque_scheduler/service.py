@@ -1,4 +1,4 @@
-"""The scheduler's loop: waits for the clock, the bell, events and requests, and is the only thing here that acts."""
+"""The scheduler's loop: waits for fire times, the bell, events and requests, and performs all effects."""
 
 import logging
 import time
@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from pyrotorque.bus import Wakeup
-from pyrotorque.events import QueueChecked, TorrentLoaded
+from pyrotorque.events import TorrentLoaded
 from pyrotorque.linux.processes import boot_id
 from pyrotorque.requests import ResumeJob
 from pyrotorque.rtorrent.availability import Availability
@@ -23,8 +23,7 @@ from pyrotorque_scheduler.event_routing import EventRouter
 from pyrotorque_scheduler.fire_times import FireTimes
 from pyrotorque_scheduler.job_table import build_job_table
 from pyrotorque_scheduler.metrics import SchedulerMetrics
-from pyrotorque_scheduler.queue.check import CheckResult, Queue
-from pyrotorque_scheduler.queue.explain_text import hold_text
+from pyrotorque_scheduler.queue.check import CheckResult, PublishedChecks, Queue
 from pyrotorque_scheduler.queue.model import Instant, current_instant
 from pyrotorque_scheduler.requests import RequestHandler
 from pyrotorque_scheduler.state import MIGRATIONS
@@ -34,12 +33,12 @@ log = logging.getLogger(__name__)
 
 SERVICE: Final = "scheduler"
 _LONGEST_WAIT: Final = 5.0
-_LOOK_EVERY: Final = 15.0
+_DETECT_COMPLETIONS_EVERY: Final = 15.0
 _RETRY_AFTER: Final = 5.0
-_SAME_CHECK_EVERY: Final = 60.0
-# A check is some calls with a deadline of ten seconds each, and starts nothing more after the first that failed.
+# A check makes a few calls with a deadline of ten seconds each, and ends at the first that fails.
 _CHECK_DEADLINE: Final = 60.0
-_TURN_DEADLINE: Final = 300.0  # what is long in a turn has a deadline of its own: this is for what is stuck
+# Long steps of a turn have their own deadlines; this one is for a turn that is stuck.
+_TURN_DEADLINE: Final = 300.0
 
 
 def run(start: ServiceStart) -> int:
@@ -77,230 +76,204 @@ class SchedulerService:
         self._workers = workers
         workers.configure(self._job_table, self._router, bus.publish_live)
         bus.subscribe(*workers.subscriptions({"watcher": (TorrentLoaded,)}))
-        self._clock = FireTimes(self._bus.wake)
-        self._agenda = DueJobs()
+        self._fire_times = FireTimes(self._bus.wake)
+        self._due_jobs = DueJobs()
         self._availability = Availability("jobs that need it wait")
         self._totals_report = TotalsReport(SERVICE, self._metrics.totals, bus)
         self._published_checks = PublishedChecks()
-        self._looks = TokenBucket()
-        self._look_at = 0.0
-        self._look_asked = False
-        self._unsettled = True
+        self._completion_rate = TokenBucket()
+        self._completion_due = 0.0
+        self._completion_hinted = False
+        self._recovery_pending = True
         self._clock_steps = ClockStepDetector()
 
     @contextmanager
     def open(self) -> Generator["SchedulerService"]:
-        """Bell and clock; the service is usable inside."""
+        """Open the bell and start the fire times."""
         with ExitStack() as stack:
             stack.callback(self._job_table.close)
             self._bell = Bell(self._configuration.layout.run_dir / "bell")
             stack.callback(self._bell.close)
-            self._clock.keep(self._job_table.schedules)
-            self._clock.start()
-            stack.callback(self._clock.stop)
-            self._answers = RequestHandler(self._job_table, self._clock, self._availability)
+            self._fire_times.set_schedules(self._job_table.schedules)
+            self._fire_times.start()
+            stack.callback(self._fire_times.stop)
+            self._requests = RequestHandler(self._job_table, self._fire_times, self._availability)
             yield self
 
     def now(self) -> Instant:
         return current_instant(self._boot)
 
     def serve(self) -> None:
-        """Run until SIGTERM, or until there is another configuration."""
-        self._say_hello()
+        """Run until SIGTERM or until the configuration changes."""
+        self._log_jobs()
         self._workers.create_jobs()
         for name in self._job_table.queues:
-            self._agenda.hint(name)
+            self._due_jobs.hint(name)
         while not self._life.stopping:
             if self._reloader.poll(self._life) is not None:
                 return
             bell = [self._bell.fd] if self._bell.fd >= 0 else []
-            woken = self._bus.wait(self._patience(), *bell, *self._workers.fds())
-            with self._life.step("at work", time.monotonic() + _TURN_DEADLINE):
+            woken = self._bus.wait(self._wait_seconds(), *bell, *self._workers.fds())
+            with self._life.step("main loop", time.monotonic() + _TURN_DEADLINE):
                 self._turn(woken)
         self._metrics.totals.save(self._store)
 
-    def _patience(self) -> float:
-        looking = self._looks.wait(time.monotonic()) if self._look_asked else _LONGEST_WAIT
+    def _wait_seconds(self) -> float:
+        detecting = self._completion_rate.wait(time.monotonic()) if self._completion_hinted else _LONGEST_WAIT
         starter = self._job_table.starter
-        settling = starter.wait(time.monotonic()) if starter and not self._availability.problem else _LONGEST_WAIT
+        verifying = starter.wait(time.monotonic()) if starter and not self._availability.problem else _LONGEST_WAIT
         working = self._workers.wait(time.monotonic())
-        return min(_LONGEST_WAIT, self._agenda.wait(time.monotonic()), looking, settling, working)
+        return min(_LONGEST_WAIT, self._due_jobs.wait(time.monotonic()), detecting, verifying, working)
 
     def _turn(self, woken: Wakeup) -> None:
-        """One round: hear, do what is due, answer, report."""
-        self._notice_clock_step()
-        self._hear(woken)
-        for name in self._clock.missed():
+        """One iteration of the loop: receive, run what is due, answer requests, publish."""
+        self._detect_clock_step()
+        self._receive(woken)
+        for name in self._fire_times.missed():
             self._metrics.missed.inc(name)
-        for name in self._clock.due():
+        for name in self._fire_times.due():
             self._tick(name)
         self._workers.step()
         self._recover()
-        for name, cause in self._agenda.due(time.monotonic()):
+        for name, cause in self._due_jobs.due(time.monotonic()):
             if self._life.stopping:
                 return
-            if cause == "tick" or not self._is_closed(name):
+            if cause == "tick" or not self._is_held(name):
                 self._run(name, cause)
-        for asked in woken.requests:
-            if self._workers.accept(asked):
+        for pending in woken.requests:
+            if self._workers.accept(pending):
                 continue
-            with self._life.step(f"answering {type(asked.request).__name__}", time.monotonic() + _CHECK_DEADLINE):
-                asked.answer(self._answers.answer(asked.request, self.now(), self._run))
-            if isinstance(asked.request, ResumeJob) and asked.request.job in self._job_table.queues:
-                self._agenda.hint(asked.request.job)
+            with self._life.step(f"answering {type(pending.request).__name__}", time.monotonic() + _CHECK_DEADLINE):
+                pending.answer(self._requests.answer(pending.request, self.now(), self._run))
+            if isinstance(pending.request, ResumeJob) and pending.request.job in self._job_table.queues:
+                self._due_jobs.hint(pending.request.job)
             self._bus.publish()
-        self._settle()
-        self._look_for_completed()
-        self._report()
+        self._verify_starts()
+        self._detect_completions()
+        self._publish_totals()
 
     def _recover(self) -> None:
-        """Find out what became of starts that were cut off, by our end or by rTorrent's; before anything is decided."""
+        """Complete starts that were cut off by a kill or a lost connection, before anything is decided."""
         starter = self._job_table.starter
-        if self._unsettled and starter is not None:
-            # Without a call nothing is learned of rTorrent, not even that it answers.
-            self._unsettled = starter.has_open_intents() and not self._attempt("start", starter.recover)
+        if self._recovery_pending and starter is not None:
+            # Without open intents there is no call, and so no news about the availability of rTorrent.
+            self._recovery_pending = starter.has_open_intents() and not self._attempt("start", starter.recover)
 
     def _tick(self, name: str) -> None:
         if name in self._job_table.customs:
             self._workers.tick(name)
         elif name in self._job_table.queues or not self._job_table.job_states.is_paused(name):
-            self._agenda.tick(name)
+            self._due_jobs.tick(name)
 
-    def _hear(self, woken: Wakeup) -> None:
+    def _receive(self, woken: Wakeup) -> None:
         self._workers.queue_events(self._bus, woken.deliveries, woken.gaps)
         if self._bell.fd in woken.fds:
-            self._bell.answer()
+            self._bell.drain()
             self._hint()
         if any(isinstance(d.event, TorrentLoaded) and d.event.mode != "start" for d in woken.deliveries):
             self._hint()
-        self._bell.hang()
+        self._bell.watch()
 
     def _hint(self) -> None:
-        self._look_asked = True
+        self._completion_hinted = True
         for name in self._job_table.queues:
-            self._agenda.hint(name)
+            self._due_jobs.hint(name)
 
-    def _is_closed(self, name: str) -> bool:
-        """Whether what happened can start nothing: then thousands of events are no check at all."""
+    def _is_held(self, name: str) -> bool:
+        """Whether the queue can start nothing, whatever the event was: thousands of events then cause no check."""
         queue = self._job_table.queues.get(name)
-        # The first check is made in any case, to be told and shown.
+        # The first check always runs: its result is published and shown.
         hold = queue.schedule_hold(self.now()) if queue is not None and queue.last is not None else None
         if hold is not None and hold.until is not None:
-            self._look_again(name, hold.until)
+            self._recheck(name, hold.until)
         return hold is not None
 
-    def _look_again(self, name: str, at: float) -> None:
+    def _recheck(self, name: str, at: float) -> None:
         wait = at - time.time()
-        # What is past already was not worth the look: it must not be asked for again and again.
-        self._agenda.again(name, time.monotonic() + (wait if wait > 0 else _RETRY_AFTER))
+        # A time that has passed already must not cause one check after the other.
+        self._due_jobs.recheck(name, time.monotonic() + (wait if wait > 0 else _RETRY_AFTER))
 
     def _run(self, name: str, cause: Cause) -> CheckResult | None:
-        """Run a job now; what a queue came to."""
+        """Run a job now; returns the result of a queue's check."""
         began = time.monotonic()
-        outcome: CheckResult | None = None
+        result: CheckResult | None = None
         failed = False
         self._metrics.running.set(1, name)
         with self._life.step(f"job {name}", began + _CHECK_DEADLINE):
             if (queue := self._job_table.queues.get(name)) is not None:
-                outcome = self._check(queue, cause)
-                failed = outcome is None
+                result = self._check(queue, cause)
+                failed = result is None
             elif (stats := self._job_table.stats.get(name)) is not None:
                 failed = not self._attempt("connstats", lambda: stats.run(time.time()))
         self._metrics.finished(name, time.time(), time.monotonic() - began, failed)
         if failed and self._availability.problem:
-            self._agenda.again(name, time.monotonic() + _RETRY_AFTER)
-        return outcome
+            self._due_jobs.recheck(name, time.monotonic() + _RETRY_AFTER)
+        return result
 
     def _check(self, queue: Queue, cause: Cause) -> CheckResult | None:
-        outcome: CheckResult | None = None
+        result: CheckResult | None = None
 
         def check() -> bool:
-            nonlocal outcome
-            outcome = queue.check(self.now(), cause)
-            return outcome.called_rtorrent
+            nonlocal result
+            result = queue.check(self.now(), cause)
+            return result.called_rtorrent
 
         if not self._attempt(queue.name, check):
-            self._unsettled = True
+            self._recovery_pending = True
             self._metrics.skips.inc(queue.name, "rpc")
         self._bus.publish()
-        if outcome is not None:
-            self._after_check(queue, cause, outcome)
-        return outcome
+        if result is not None:
+            self._after_check(queue, cause, result)
+        return result
 
-    def _settle(self) -> None:
-        """See what became of items that rTorrent still checked when they were started."""
+    def _verify_starts(self) -> None:
+        """Complete starts whose items rTorrent was still checking."""
         starter = self._job_table.starter
         if starter is not None and starter.wait(time.monotonic()) <= 0:
             self._attempt("start", lambda: starter.verify(time.monotonic()))
             self._bus.publish()
 
-    def _after_check(self, queue: Queue, cause: Cause, outcome: CheckResult) -> None:
-        if outcome.called_rtorrent and cause != "request":
-            self._agenda.was_dear(queue.name, time.monotonic())
-        if outcome.hold.until is not None and not outcome.started:
-            self._look_again(queue.name, outcome.hold.until)
-        if self._published_checks.is_news(queue.name, outcome):
-            self._bus.publish_live(
-                QueueChecked(
-                    at=outcome.at,
-                    job=queue.name,
-                    startable=outcome.startable,
-                    downloading=outcome.downloading,
-                    slots=queue.rules.limits.downloading_max,
-                    started=outcome.started,
-                    reason=hold_text(outcome.hold, outcome.at),
-                    summary=hold_text(outcome.hold, outcome.at, error=False),
-                )
-            )
+    def _after_check(self, queue: Queue, cause: Cause, result: CheckResult) -> None:
+        if result.called_rtorrent and cause != "request":
+            self._due_jobs.charge(queue.name, time.monotonic())
+        if result.hold.until is not None and not result.started:
+            self._recheck(queue.name, result.hold.until)
+        if (event := self._published_checks.event(queue, result, time.monotonic())) is not None:
+            self._bus.publish_live(event)
 
-    def _look_for_completed(self) -> None:
+    def _detect_completions(self) -> None:
         now = time.monotonic()
         completion = self._job_table.completion
-        if completion is None or not (now >= self._look_at or (self._look_asked and self._looks.wait(now) <= 0)):
+        if completion is None or not (
+            now >= self._completion_due or (self._completion_hinted and self._completion_rate.wait(now) <= 0)
+        ):
             return
-        self._look_at, self._look_asked = now + _LOOK_EVERY, False
-        self._looks.take(now)
-        with self._life.step("looking for completed items", now + _CHECK_DEADLINE):
-            self._attempt("completion", lambda: completion.look(time.time()))
+        self._completion_due, self._completion_hinted = now + _DETECT_COMPLETIONS_EVERY, False
+        self._completion_rate.take(now)
+        with self._life.step("detecting completed items", now + _CHECK_DEADLINE):
+            self._attempt("completion", lambda: completion.detect(time.time()))
         self._bus.publish()
 
-    def _report(self) -> None:
+    def _publish_totals(self) -> None:
         now = time.monotonic()
         if not self._totals_report.is_due(now):
             return
-        for name, fire in self._clock.next_fires().items():
+        for name, fire in self._fire_times.next_fires().items():
             self._metrics.next_run.set(fire, name)
         self._totals_report.save_and_publish(self._store, now)
 
-    def _notice_clock_step(self) -> None:
+    def _detect_clock_step(self) -> None:
         if step := self._clock_steps.step(time.time(), time.monotonic()):
             log.warning("system clock changed by %.0f s; recomputed all fire times", step)
-            self._clock.resync()
-            self._hint()  # fire times that it jumped over, or slept through, may still grant something
+            self._fire_times.recompute()
+            self._hint()  # a fire time that was skipped may still grant starts
 
     def _attempt(self, what: str, call: Callable[[], object]) -> bool:
-        """Whether a call of rTorrent succeeded."""
+        """Whether a call to rTorrent succeeded; errors are logged once."""
         return self._availability.attempt(what, call, time.monotonic())
 
-    def _say_hello(self) -> None:
+    def _log_jobs(self) -> None:
         names = self._job_table.names
         if self._job_table.starter is None:
-            log.warning("no address of rTorrent is known: set scgi_url in [TORQUE]; waiting")
+            log.warning("the address of rTorrent is unknown: set scgi_url in [TORQUE]; waiting")
         log.info("jobs: %s", ", ".join(names)) if names else log.info("no active job: idle")
-
-
-class PublishedChecks:
-    """The last QueueChecked event of each job: equal ones are published once a minute."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, tuple[float, tuple[object, ...]]] = {}
-
-    def is_news(self, job: str, outcome: CheckResult) -> bool:
-        """Whether this check differs from the last one that was published, or that was a minute ago."""
-        now = time.monotonic()
-        facts = (outcome.hold.reason, outcome.startable, outcome.downloading)
-        at, published = self._last.get(job, (float("-inf"), ()))
-        if not outcome.started and published == facts and now - at < _SAME_CHECK_EVERY:
-            return False
-        self._last[job] = (now, facts)
-        return True

@@ -55,13 +55,13 @@ MIGRATIONS: Final = (
 
 
 class JobStates:
-    """The scheduler's own rows about its jobs; writes join the caller's transaction."""
+    """Queue state and paused jobs; writes join the caller's transaction."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def load(self, job: str, now: Instant) -> QueueState:
-        """What `job` remembered, told on the clocks of `now`."""
+        """The stored state of `job`, its times on the clocks of `now`."""
         row = self._store.db.execute(
             "SELECT wall, ticks, boot, fire, starts FROM queue_state WHERE job = ?", (job,)
         ).fetchone()
@@ -72,7 +72,7 @@ class JobStates:
         return QueueState(last, GrantUse(fire, starts), self.is_paused(job))
 
     def save(self, job: str, state: QueueState) -> None:
-        """Remember `state`; what was never started needs no row."""
+        """Store `state`; a queue without a start has no row."""
         last = state.last_batch
         with self._store.transaction() as db:
             if last is None:
@@ -93,7 +93,7 @@ class JobStates:
             db.execute("DELETE FROM paused WHERE job = ?", (job,))
 
 
-KEEP: Final = 2_000
+_KEEP: Final = 2_000
 _TRIM_EVERY: Final = 100
 
 
@@ -109,27 +109,27 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DecisionHistory:
-    """Decisions in the scheduler's file; equal holds that follow each other are recorded once."""
+    """Stored decisions; equal holds that follow each other are recorded once. The texts are for people only."""
 
-    def __init__(self, store: Store, keep: int = KEEP) -> None:
+    def __init__(self, store: Store, keep: int = _KEEP) -> None:
         self._store = store
         self._keep = keep
         self._last: dict[tuple[str, str], str] = {}
 
-    def record(self, decided: DecisionRecord) -> bool:
-        """Keep `decided`, joining the caller's transaction; False where the same was decided the last time."""
-        key = (decided.job, decided.info_hash)
-        if self._last.get(key) == decided.verdict:
+    def record(self, record: DecisionRecord) -> bool:
+        """Store a decision, joining the caller's transaction; False if it equals the last one about the same item."""
+        key = (record.job, record.info_hash)
+        if self._last.get(key) == record.verdict:
             return False
         with self._store.transaction() as db:
             found = db.execute(
                 "INSERT INTO decisions (at, job, info_hash, name, verdict, text) VALUES (?, ?, ?, ?, ?, ?)",
-                (decided.at, decided.job, decided.info_hash, printable(decided.name), decided.verdict, decided.text),
+                (record.at, record.job, record.info_hash, printable(record.name), record.verdict, record.text),
             )
             number = found.lastrowid or 0
             if number % _TRIM_EVERY == 0:
                 db.execute("DELETE FROM decisions WHERE number <= ?", (number - self._keep,))
-        self._note(key, decided.verdict)
+        self._remember(key, record.verdict)
         return True
 
     def latest(self, count: int = 50, *, job: str | None = None, item: str | None = None) -> list[DecisionRecord]:
@@ -146,10 +146,10 @@ class DecisionHistory:
             for at, of, verdict, text, item, name in rows
         ]
 
-    def _note(self, key: tuple[str, str], verdict: str) -> None:
+    def _remember(self, key: tuple[str, str], verdict: str) -> None:
         if verdict == "started":
-            # What is started may be stopped by its owner and be held for the same reason as before: say it again.
-            self._last = {known: said for known, said in self._last.items() if known[1] not in (key[1], "")}
+            # A started item may be stopped and held again for the same reason: that hold is a new decision.
+            self._last = {known: last for known, last in self._last.items() if known[1] not in (key[1], "")}
             return
         if len(self._last) >= self._keep:
             self._last.clear()

@@ -22,7 +22,7 @@ VERSION: Final = 1
 
 LoadMode = Literal["start", "normal", "queued"]
 LoadFailure = Literal["invalid", "duplicate", "rpc", "timeout", "io", "template", "refused", "too_large"]
-StartFailure = Literal["rpc", "rejected", "gone"]
+StartFailure = Literal["rejected", "gone"]
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -33,7 +33,7 @@ def ringing(rtorrent_program: Program, short_folder: Path, bell: Bell) -> Iterat
 def rings(bell: Bell, timeout: float = 2.0) -> bool:
     """Whether it rings within `timeout` seconds; what rang is taken."""
     ready, _, _ = select.select([bell.fd], [], [], timeout)
-    bell.answer()
+    bell.drain()
     return bool(ready)
 
 
@@ -71,7 +71,7 @@ def test_a_burst_is_one_ring(bell: Bell, short_folder: Path) -> None:
 def test_a_bell_that_was_taken_away_is_hung_again(bell: Bell, short_folder: Path) -> None:
     (short_folder / "a bell").unlink()
     rings(bell, timeout=0.5)
-    bell.hang()
+    bell.watch()
     ring(short_folder / "a bell")
     assert rings(bell)
 

@@ -11,9 +11,12 @@ from tests.scheduling import BEGIN, Desk, desk
 from tests.waiting import eventually
 
 
-def look(d: Desk, at: float = 0.0) -> int:
+def detect(d: Desk, at: float = 0.0) -> int:
+    """How many events were stored."""
     assert d.job_table.completion is not None
-    return d.job_table.completion.look(BEGIN + at)
+    before = len(d.told())
+    d.job_table.completion.detect(BEGIN + at)
+    return len(d.told()) - before
 
 
 def load_with_data(d: Desk, folder: Path, name: str) -> str:
@@ -35,39 +38,39 @@ def complete(d: Desk, item: str) -> None:
 def test_the_first_look_only_learns(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with desk(rtorrent, tmp_path) as d:
         complete(d, load_with_data(d, tmp_path, "already complete"))
-        assert look(d) == 0
+        assert detect(d) == 0
         assert d.told() == []
 
 
 def test_what_completes_is_told_once(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with desk(rtorrent, tmp_path) as d:
         item = load_with_data(d, tmp_path, "one")
-        look(d)
+        detect(d)
         complete(d, item)
-        assert [look(d, at) for at in (15, 30, 400)] == [1, 0, 0]
+        assert [detect(d, at) for at in (15, 30, 400)] == [1, 0, 0]
         assert d.told() == ["TorrentCompleted"]
 
 
 def test_what_comes_and_completes_between_two_looks_is_told(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with desk(rtorrent, tmp_path) as d:
         d.load("one")
-        look(d)
+        detect(d)
         item = load_with_data(d, tmp_path, "quick")
         complete(d, item)
         finished = d.rtorrent.call("d.timestamp.finished", item)
         with d.store.transaction() as db:  # as if that look had been in the same second: rTorrent notes no fractions
             db.execute("UPDATE compared SET at = ?", (float(str(finished)) + 0.9,))
-        assert [look(d, at) for at in (15, 30)] == [1, 0]
+        assert [detect(d, at) for at in (15, 30)] == [1, 0]
         assert d.told() == ["TorrentCompleted"]
 
 
 def test_what_comes_and_completes_while_we_were_away_is_told(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with desk(rtorrent, tmp_path) as d:
         d.load("one")
-        look(d)
+        detect(d)
     complete(d, load_with_data(d, tmp_path, "quick"))
     with desk(rtorrent, tmp_path) as d:
-        assert [look(d, at) for at in (60, 75)] == [1, 0]
+        assert [detect(d, at) for at in (60, 75)] == [1, 0]
         assert d.told() == ["TorrentCompleted"]
 
 
@@ -79,14 +82,14 @@ def test_a_kill_before_a_completion_is_told_leaves_it_to_be_told(
 
     with desk(rtorrent, tmp_path) as d:
         d.load("one")
-        look(d)
+        detect(d)
         complete(d, load_with_data(d, tmp_path, "quick"))
-        monkeypatch.setattr(completion.Completion, "_tell", killed)
+        monkeypatch.setattr(completion.CompletionDetector, "_publish", killed)
         with pytest.raises(KeyboardInterrupt):
-            look(d, at=15)
+            detect(d, at=15)
         monkeypatch.undo()
     with desk(rtorrent, tmp_path) as d:
-        assert [look(d, at) for at in (30, 45)] == [1, 0]
+        assert [detect(d, at) for at in (30, 45)] == [1, 0]
         assert d.told() == ["TorrentCompleted"]
 
 
@@ -94,21 +97,21 @@ def test_what_is_erased_is_told_once_complete_or_not(rtorrent: PrivateRTorrent, 
     with desk(rtorrent, tmp_path) as d:
         whole, part = load_with_data(d, tmp_path, "whole"), d.load("part")
         complete(d, whole)
-        look(d)
+        detect(d)
         for item in (whole, part):
             d.rtorrent.call("d.erase", item)
-        assert [look(d, at) for at in (15, 30)] == [2, 0]
+        assert [detect(d, at) for at in (15, 30)] == [2, 0]
         assert d.told() == ["TorrentErased", "TorrentErased"]
 
 
 def test_what_happened_while_we_were_away_is_told(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with desk(rtorrent, tmp_path) as d:
         item, other = load_with_data(d, tmp_path, "completes"), d.load("goes")
-        look(d)
+        detect(d)
     with desk(rtorrent, tmp_path) as d:
         complete(d, item)
         d.rtorrent.call("d.erase", other)
-        look(d, at=60)
+        detect(d, at=60)
         assert sorted(d.told()) == ["TorrentCompleted", "TorrentErased"]
 
 
@@ -116,20 +119,20 @@ def test_one_item_that_comes_for_another_hides_nothing(rtorrent: PrivateRTorrent
     with desk(rtorrent, tmp_path) as d:
         whole = load_with_data(d, tmp_path, "whole")
         complete(d, whole)
-        look(d)
+        detect(d)
         d.rtorrent.call("d.erase", whole)
         complete(d, load_with_data(d, tmp_path, "another"))
-        assert look(d, at=15) + look(d, at=400) >= 1
+        assert detect(d, at=15) + detect(d, at=400) >= 1
         assert "TorrentErased" in d.told()
 
 
 def test_another_rtorrent_is_not_taken_for_thousands_of_losses(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with desk(rtorrent, tmp_path) as d:
         d.load("one")
-        look(d)
+        detect(d)
         complete(d, load_with_data(d, tmp_path, "what the other one completed meanwhile"))
         with d.store.transaction() as db:
-            rows = [(f"{number:040X}", "gone", 1) for number in range(completion.SUSPICIOUS * 3)]
+            rows = [(f"{number:040X}", "gone", 1) for number in range(completion.MASS_ERASURE * 3)]
             db.executemany("INSERT INTO known_items VALUES (?, ?, ?)", rows)
-        assert [look(d, at) for at in (15, 30)] == [0, 0]
+        assert [detect(d, at) for at in (15, 30)] == [0, 0]
         assert d.told() == []

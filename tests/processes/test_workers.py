@@ -213,7 +213,7 @@ def test_a_scheduler_that_is_stuck_between_its_checks_is_killed_and_comes_back(s
         before = group.pid("scheduler")
         trap.touch()
         eventually(lambda: group.pid("scheduler") not in (0, before), 20)
-        assert "scheduler hangs: in step 'at work'" in group.log("guardian")
+        assert "scheduler hangs: in step 'main loop'" in group.log("guardian")
 
 
 def test_run_once_runs_a_job_of_the_user_without_the_group(short_folder: Path) -> None:

@@ -10,7 +10,7 @@ def runs_during(agenda: DueJobs, seconds: float, hints_a_second: int) -> list[fl
         now = 100 + step / hints_a_second
         agenda.hint("queue")
         for name, _ in agenda.due(now):
-            agenda.was_dear(name, now)
+            agenda.charge(name, now)
             moments.append(now)
     return moments
 
@@ -52,8 +52,8 @@ def test_a_tick_comes_through_in_the_middle_of_a_burst() -> None:
 
 def test_a_job_looks_again_when_its_time_has_come() -> None:
     agenda = DueJobs()
-    agenda.again("queue", at=130.0)
-    agenda.again("queue", at=160.0)
+    agenda.recheck("queue", at=130.0)
+    agenda.recheck("queue", at=160.0)
     assert (agenda.wait(100.0), agenda.due(129.9)) == (30.0, [])
     assert agenda.due(130.0) == [("queue", "event")]
     assert agenda.due(200.0) == []
@@ -62,12 +62,12 @@ def test_a_job_looks_again_when_its_time_has_come() -> None:
 def test_what_the_job_itself_asked_for_does_not_slow_down_hints() -> None:
     agenda = DueJobs()
     for second in range(100, 120):
-        agenda.again("queue", at=second)
+        agenda.recheck("queue", at=second)
         assert agenda.due(second) == [("queue", "event")]
-        agenda.was_dear("queue", second)
+        agenda.charge("queue", second)
         agenda.hint("queue")
         assert agenda.due(second + 0.5) == [("queue", "event")]
-        agenda.was_dear("queue", second + 0.5)
+        agenda.charge("queue", second + 0.5)
 
 
 def test_an_empty_agenda_waits_for_ever() -> None:

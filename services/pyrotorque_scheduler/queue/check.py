@@ -7,6 +7,7 @@ from typing import Final
 
 from pyrotorque.conditions import Condition, parse
 from pyrotorque.customfields import worker_of
+from pyrotorque.events import QueueChecked
 from pyrotorque.items import Item, ItemReader, LazyItems
 from pyrotorque.logs import job_logger
 from pyrotorque.rtorrent import RTorrent
@@ -33,6 +34,7 @@ from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord, JobState
 
 # A full disk can hold thousands of items: recording all of them would push everything else out of the history.
 _RECORDED_HOLDS_MAX: Final = 20
+_SAME_CHECK_EVERY: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,3 +240,28 @@ class Queue:
             metrics.last_start.set(max(last.wall, metrics.last_start.get(name)), name)
         if not result.started:
             metrics.skips.inc(name, result.hold.reason)
+
+
+class PublishedChecks:
+    """The last published check of each queue: one with the same result is published once a minute."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[float, tuple[object, ...]]] = {}
+
+    def event(self, queue: Queue, result: CheckResult, now: float) -> QueueChecked | None:
+        """The event to publish, if any; `now` is CLOCK_MONOTONIC seconds."""
+        facts = (result.hold.reason, result.startable, result.downloading)
+        at, published = self._last.get(queue.name, (float("-inf"), ()))
+        if not result.started and published == facts and now - at < _SAME_CHECK_EVERY:
+            return None
+        self._last[queue.name] = (now, facts)
+        return QueueChecked(
+            at=result.at,
+            job=queue.name,
+            startable=result.startable,
+            downloading=result.downloading,
+            slots=queue.rules.limits.downloading_max,
+            started=result.started,
+            reason=hold_text(result.hold, result.at),
+            summary=hold_text(result.hold, result.at, error=False),
+        )
