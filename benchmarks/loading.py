@@ -28,11 +28,11 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import RTorrentSettings, Settings, WatchSettings
 from pyrotorque.store import open_store
-from pyrotorque_watcher.ledger import Ledger, Seen
-from pyrotorque_watcher.load.plan import Plan, verb
-from pyrotorque_watcher.load.prepare import prepare
+from pyrotorque_watcher.ledger import Ledger
+from pyrotorque_watcher.load.plan import LoadPlan, load_command
+from pyrotorque_watcher.load.prepare import LoadJob, prepare
 from pyrotorque_watcher.load.recipes import JobRecipes
-from pyrotorque_watcher.rows import MIGRATIONS
+from pyrotorque_watcher.rows import MIGRATIONS, Sighting
 from pyrotorque_watcher.scan.files import look
 
 SEEN_HOOK = 'method.set_key = event.download.inserted_new, bench, "d.custom.set=bench_seen,(cat,(system.time_usec))"\n'
@@ -160,12 +160,12 @@ def same_call(path: Path) -> tuple[str, tuple[bytes, ...]]:
     ):
         ledger, found = Ledger(store), look(bytes(path))
         assert found is not None
-        ledger.see(job.name, bytes(path.parent), found, time.time(), Seen(time.time()))
+        ledger.add(job.name, bytes(path.parent), found, time.time(), Sighting(time.time()))
         (row,) = ledger.rows("seen", time.time(), 1)
-    plan = prepare(row, job, JobRecipes(job, settings, path.parent), Everything(), time.time())
+    plan = prepare(row, LoadJob(job, JobRecipes(job, settings, path.parent)), Everything(), time.time())
     path.unlink()
-    assert isinstance(plan, Plan), plan
-    return verb(plan.load, quiet=job.quiet), plan.torrents[0].commands
+    assert isinstance(plan, LoadPlan), plan
+    return load_command(plan.state, quiet=job.quiet), plan.torrents[0].commands
 
 
 @contextlib.contextmanager

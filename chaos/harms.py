@@ -88,7 +88,7 @@ def hang_rtorrent(scene: Scene, chance: random.Random) -> float:
 
 
 def overflow(scene: Scene, _chance: random.Random) -> float:
-    pid, said = scene.holder("watcher"), scene.log("watcher").count("dropped events")
+    pid, said = scene.holder("watcher"), scene.log("watcher").count("inotify queue overflow")
     os.kill(pid, signal.SIGSTOP)
     try:
         # Two files in turn: the kernel joins events that are alike and follow each other.
@@ -100,7 +100,7 @@ def overflow(scene: Scene, _chance: random.Random) -> float:
     finally:
         os.kill(pid, signal.SIGCONT)
     took = scene.until_loaded(list(scene.stream.written))
-    scene.until(lambda: scene.log("watcher").count("dropped events") > said, "the overflow said")
+    scene.until(lambda: scene.log("watcher").count("inotify queue overflow") > said, "the overflow said")
     return took
 
 

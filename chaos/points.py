@@ -195,14 +195,14 @@ def _wrap_rtorrent(reached: Reached) -> None:
 def _wrap_ledger(reached: Reached) -> None:
     from pyrotorque_watcher.ledger import Ledger
 
-    all_loaded = Ledger.all_loaded
+    mark_loaded = Ledger.mark_loaded
 
     def recorded(self: Ledger, rows: Sequence[Any], now: float) -> None:
         if rows:
             reached("load saved by rTorrent, not recorded")
-        all_loaded(self, rows, now)
+        mark_loaded(self, rows, now)
 
-    _set(Ledger, all_loaded=recorded)
+    _set(Ledger, mark_loaded=recorded)
 
 
 def _set(owner: type, **methods: Any) -> None:

@@ -19,8 +19,7 @@ from pyrotorque.service.reload import ConfigurationReloader
 from pyrotorque.service.runtime import Runtime
 from pyrotorque.settings.schema import RTorrentSettings, Settings, WatchSettings
 from pyrotorque.store import Store, open_store
-from pyrotorque_watcher.ledger import Row, all_rows
-from pyrotorque_watcher.rows import MIGRATIONS
+from pyrotorque_watcher.rows import MIGRATIONS, ROW_COLUMNS, Row, row_of
 from pyrotorque_watcher.service import Watcher
 from tests.dropping import drop
 
@@ -102,16 +101,21 @@ class Watching:
             while self.turn():
                 pass
 
+    def rescan(self) -> None:
+        """All roots are due to be walked."""
+        for scanner in self.watcher.scanners:
+            for root in scanner.roots.values():
+                root.due = 0.0
+
     def until(self, condition: Callable[[], object], timeout: float = 10.0) -> None:
         """Turn until `condition` holds; AssertionError with the ledger after `timeout` seconds."""
         end = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > end:
-                raise AssertionError(
-                    f"not within {timeout} s; the ledger: {[(r.path, r.state, r.reason) for r in self.rows]}"
-                )
+                ledger = [(row.path, row.progress.state, row.progress.reason) for row in self.rows]
+                raise AssertionError(f"not within {timeout} s; the ledger: {ledger}")
             if not self.turn():
-                fds = [each.fileno() for each in self.watcher.jobs if each.fileno() >= 0]
+                fds = [each.fileno() for each in self.watcher.scanners if each.fileno() >= 0]
                 self._bus.wait(0.01, *fds)
 
     def load(self, path: Path, name: str = "") -> str:
@@ -122,17 +126,17 @@ class Watching:
 
     @property
     def rows(self) -> list[Row]:
-        return list(all_rows(self._store.db))
+        return [row_of(row) for row in self._store.db.execute(f"SELECT {ROW_COLUMNS} FROM metafiles ORDER BY turn")]
 
     def row(self, path: Path) -> Row:
         return next(row for row in self.rows if row.path == bytes(path))
 
     def state(self, path: Path) -> str:
         """What the ledger says of the file at `path`; empty when it does not know it."""
-        return next((row.state for row in self.rows if row.path == bytes(path)), "")
+        return next((row.progress.state for row in self.rows if row.path == bytes(path)), "")
 
     def states(self, state: str) -> int:
-        return sum(row.state == state for row in self.rows)
+        return sum(row.progress.state == state for row in self.rows)
 
     @property
     def events(self) -> list[Event]:

@@ -10,7 +10,7 @@ def main() -> int:
 
 
 def _run(start: ServiceStart) -> int:
-    from pyrotorque_watcher.service import run  # only now, when TERM ends us well
+    from pyrotorque_watcher.service import run  # only now, when SIGTERM is handled
 
     return run(start)
 

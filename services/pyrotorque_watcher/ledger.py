@@ -1,76 +1,40 @@
-"""The truth about metafiles: one row for each, what became of it, in the watcher's own file."""
+"""The ledger: one row for each metafile in the watched trees, with what became of it; the watcher's own database."""
 
-import os
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 import msgspec
 
-from pyrotorque.linux.filesystems import is_within
+from pyrotorque.events import LoadFailure
 from pyrotorque.store import Store
-from pyrotorque.text import printable
-from pyrotorque_watcher.scan.files import Found, is_metafile
-from pyrotorque_watcher.scan.reconcile import Known, State
-
-_KNOWN = "path, size, mtime_ns, ctime_ns, device, inode, state, kind, gone != 0, info_hash"
-_ROW = (
-    "turn, job, path, root, size, mtime_ns, device, inode, info_hash, name, state, mode, attempts, kind, reason,"
-    " first_seen, changed, closed, next_try, token, incarnation, settled, broken, told, tied, others, was"
+from pyrotorque_watcher.rows import (
+    KNOWN_COLUMNS,
+    ROW_COLUMNS,
+    FoundFile,
+    KnownFile,
+    LoadRecord,
+    Row,
+    Sighting,
+    State,
+    Todo,
+    row_of,
 )
+
 _YEAR = 366 * 86400.0
+_NEXT_CHECK = 1.0  # seconds after which a row that was sent or became visible is checked
 _RETRY = (
     "UPDATE metafiles SET state = 'seen', attempts = 0, next_try = 0, kind = '', reason = '', gone = 0, told = 0,"
     " todo = '', closed = ?, changed = ? WHERE state IN ('failed', 'baseline')"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """How a file was seen: when its writer closed it (Unix seconds), and whether that is known or only likely."""
-
-    closed: float
-    settled: bool = True
-    state: State = "seen"
-    reason: str = ""
-
-
-class Row(msgspec.Struct, frozen=True):
-    """A metafile on its way into rTorrent."""
-
-    turn: int
-    job: str
-    path: bytes
-    root: bytes
-    size: int
-    mtime_ns: int
-    device: int
-    inode: int
-    info_hash: str
-    name: str
-    state: State
-    mode: str
-    attempts: int
-    kind: str
-    reason: str
-    first_seen: float
-    changed: float
-    closed: float
-    next_try: float
-    token: str
-    incarnation: str
-    settled: int
-    broken: str
-    told: int
-    tied: int
-    others: str
-    was: str
+# A file that was written again has another turn and token: an operation on its old row changes nothing.
+_THIS_ROW = "WHERE turn = ? AND token = ?"
+_LOAD = "info_hash = ?, others = ?, name = ?, mode = ?, tied = ?, attempts = max(1, ?)"
 
 
 class Ledger:
-    """Rows and their changes; each method joins the caller's transaction or commits by itself."""
+    """Rows and the operations on them; each joins the caller's transaction or commits by itself."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -84,12 +48,12 @@ class Ledger:
     # -- roots
 
     def roots(self, job: str) -> dict[bytes, tuple[int, bool]]:
-        """Each root the job ever had, since when it is watched (ns), and whether all of it was listed once."""
+        """Each root the job ever had, since when it is watched (ns), and whether it was completely listed once."""
         rows = self._db.execute("SELECT path, since_ns, complete FROM roots WHERE job = ?", (job,))
         return {path: (since, bool(complete)) for path, since, complete in rows}
 
     def knows_roots(self) -> bool:
-        """Whether any job ever had a root: false only for a first start or a lost state."""
+        """Whether any job ever had a root: false only at the first start, or when the state was lost."""
         return self._db.execute("SELECT 1 FROM roots LIMIT 1").fetchone() is not None
 
     def add_root(self, job: str, path: bytes, since_ns: int) -> None:
@@ -98,65 +62,64 @@ class Ledger:
     def complete_root(self, job: str, path: bytes) -> None:
         self._db.execute("UPDATE roots SET complete = 1 WHERE job = ? AND path = ?", (job, path))
 
-    # -- what reconciling asks
+    # -- scan: what is known about files
 
-    def known(self, job: str, path: bytes) -> Known | None:
-        query = f"SELECT {_KNOWN} FROM metafiles WHERE job = ? AND path = ?"
+    def known(self, job: str, path: bytes) -> KnownFile | None:
+        query = f"SELECT {KNOWN_COLUMNS} FROM metafiles WHERE job = ? AND path = ?"
         row = self._db.execute(query, (job, path)).fetchone()
-        return None if row is None else Known(*row)
+        return None if row is None else KnownFile(*row)
 
-    def known_in(self, job: str, folder: bytes) -> dict[bytes, Known]:
-        """The rows of the files directly in `folder`, by path."""
-        query = f"SELECT {_KNOWN} FROM metafiles WHERE job = ? AND folder = ?"
-        return {row[0]: Known(*row) for row in self._db.execute(query, (job, folder))}
+    def known_in(self, job: str, folder: bytes) -> dict[bytes, KnownFile]:
+        """The files directly in `folder`, by path."""
+        query = f"SELECT {KNOWN_COLUMNS} FROM metafiles WHERE job = ? AND folder = ?"
+        return {row[0]: KnownFile(*row) for row in self._db.execute(query, (job, folder))}
 
-    def same_file(self, job: str, found: Found) -> Known | None:
-        """A row under another path that is this very file, by its inode or its name; one whose file is gone from there
-        is preferred. The device says nothing: it changes with each mount."""
-        same = f"SELECT {_KNOWN} FROM metafiles WHERE mtime_ns = ? AND size = ? AND job = ? AND path != ?"
+    def same_file(self, job: str, found: FoundFile) -> KnownFile | None:
+        """The same file under another path, by its inode or its name; preferably one that is gone from there. The
+        device number is no evidence: it changes with each mount."""
+        same = f"SELECT {KNOWN_COLUMNS} FROM metafiles WHERE mtime_ns = ? AND size = ? AND job = ? AND path != ?"
         of = (found.mtime_ns, found.size, job, found.path)
         rows = self._db.execute(
             f"{same} AND inode = ? UNION {same} AND substr(path, length(folder) + 2) = ? ORDER BY 9 DESC LIMIT 1",
             (*of, found.inode, *of, found.path.rpartition(b"/")[2]),
         )
         row = rows.fetchone()
-        return None if row is None else Known(*row)
+        return None if row is None else KnownFile(*row)
 
-    def same_content(self, row: Row, info_hash: str) -> list[Known]:
-        """Rows under other paths that were the same metafile, by its hash, its size and when it was written."""
+    def same_content(self, row: Row, info_hash: str) -> list[KnownFile]:
+        """Files under other paths that were loaded as the same metafile, with the same size and modification time."""
         query = (
-            f"SELECT {_KNOWN} FROM metafiles WHERE info_hash = ? AND size = ? AND mtime_ns = ?"
+            f"SELECT {KNOWN_COLUMNS} FROM metafiles WHERE info_hash = ? AND size = ? AND mtime_ns = ?"
             " AND job = ? AND path != ? AND state IN ('visible', 'loaded', 'duplicate')"
         )
-        rows = self._db.execute(query, (info_hash, row.size, row.mtime_ns, row.job, row.path))
-        return [Known(*found) for found in rows]
+        rows = self._db.execute(query, (info_hash, *row.file.version, row.job, row.path))
+        return [KnownFile(*found) for found in rows]
 
     def folders(self, job: str) -> list[bytes]:
         """Every folder that a known file is in."""
         return [folder for (folder,) in self._db.execute("SELECT DISTINCT folder FROM metafiles WHERE job = ?", (job,))]
 
-    # -- what reconciling records
+    # -- scan: what was found
 
-    def see(self, job: str, root: bytes, found: Found, now: float, seen: Seen) -> None:
-        """A file to load (or to leave: `baseline`, `duplicate`); whatever was known about its path is over."""
+    def add(self, job: str, root: bytes, found: FoundFile, now: float, sighting: Sighting) -> None:
+        """Record a file that is to be loaded (or left: `baseline`, `duplicate`). It replaces the row of its path, and
+        keeps of that row only which item was loaded from this path before."""
         self._turn += 1
         token = secrets.token_hex(4)
         folder = found.path.rpartition(b"/")[0]
         where = (self._turn, job, found.path, folder, root, found.size, found.mtime_ns, found.ctime_ns)
+        how = (sighting.state, sighting.reason, now, now, sighting.closed, sighting.settled)
         self._db.execute(
             "INSERT OR REPLACE INTO metafiles (turn, job, path, folder, root, size, mtime_ns, ctime_ns, device, inode,"
             " state, reason, first_seen, changed, closed, settled, token, broken, was)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
             " coalesce((SELECT broken FROM metafiles WHERE job = ? AND path = ?), ''),"
             " coalesce((SELECT iif(info_hash = '', was, info_hash) FROM metafiles WHERE job = ? AND path = ?), ''))",
-            (
-                *(*where, found.device, found.inode, seen.state, seen.reason, now, now, seen.closed, seen.settled),
-                *(token, job, found.path, job, found.path),
-            ),
+            (*where, found.device, found.inode, *how, token, job, found.path, job, found.path),
         )
 
-    def move(self, job: str, origin: bytes, root: bytes, found: Found, *, retie: bool = True) -> None:
-        """The file known as `origin` is `found` now; what became of it stays true, but for the tie of its item."""
+    def move(self, job: str, origin: bytes, root: bytes, found: FoundFile, *, retie: bool = True) -> None:
+        """The file at `origin` is at `found.path` now; `retie` requests that the tie of its item follows."""
         self._db.execute("DELETE FROM metafiles WHERE job = ? AND path = ?", (job, found.path))
         self._db.execute(
             "UPDATE metafiles SET path = ?, folder = ?, root = ?, ctime_ns = ?, device = ?, inode = ?, gone = 0,"
@@ -168,129 +131,152 @@ class Ledger:
             ),
         )
 
-    def back(self, job: str, path: bytes) -> None:
+    def mark_present(self, job: str, path: bytes) -> None:
+        """The file is at its path again."""
         self._db.execute("UPDATE metafiles SET gone = 0 WHERE job = ? AND path = ?", (job, path))
 
-    def gone(self, job: str, paths: Iterable[bytes], now: float) -> None:
-        """These files are not there any more; what they became is remembered in case they come back."""
+    def mark_gone(self, job: str, paths: Iterable[bytes], now: float) -> None:
+        """These files are not at their paths; their rows are kept in case they come back."""
         self._db.executemany(
             "UPDATE metafiles SET gone = ? WHERE job = ? AND path = ? AND gone = 0",
             [(now, job, path) for path in paths],
         )
 
     def forget_old(self, now: float) -> None:
-        """Rows whose files are gone for more than a year."""
+        """Remove the rows of files that are gone for more than a year."""
         self._db.execute("DELETE FROM metafiles WHERE gone != 0 AND gone < ?", (now - _YEAR,))
 
-    # -- what loading asks and records
+    # -- load
 
     def rows(self, state: State, now: float, limit: int) -> list[Row]:
-        """The first rows in this state, in the order they were seen, whose time for a try has come."""
-        query = f"SELECT {_ROW} FROM metafiles WHERE state = ? AND next_try <= ? ORDER BY turn LIMIT ?"
-        return [Row(*row) for row in self._db.execute(query, (state, now, limit))]
+        """The first rows in this state that are due, in the order they were seen."""
+        query = f"SELECT {ROW_COLUMNS} FROM metafiles WHERE state = ? AND next_try <= ? ORDER BY turn LIMIT ?"
+        return [row_of(row) for row in self._db.execute(query, (state, now, limit))]
 
     def next_try(self, state: State) -> float | None:
-        """When the first of the rows in this state is to be tried."""
+        """When the first of the rows in this state is due."""
         (first,) = self._db.execute("SELECT min(next_try) FROM metafiles WHERE state = ?", (state,)).fetchone()
         return None if first is None else float(first)
 
-    def set(self, row: Row, now: float, **columns: object) -> None:
-        """Change columns of a row, if it still is the one that was read (a new write of the file makes it another)."""
-        names = ", ".join(f"{name} = ?" for name in columns)
-        self._db.execute(
-            f"UPDATE metafiles SET {names}, changed = ? WHERE turn = ? AND token = ?",
-            (*columns.values(), now, row.turn, row.token),
-        )
-
-    def seen_in_rtorrent(self, rows: Iterable[Row], incarnation: str, now: float) -> None:
-        """Their items are visible in this rTorrent; a second later somebody looks whether they are saved."""
+    def mark_sent(self, rows: Iterable[Row], now: float) -> None:
+        """rTorrent is asked next to load these. If that fails, they are looked for a second later."""
         self._db.executemany(
-            "UPDATE metafiles SET state = 'visible', info_hash = ?, others = ?, name = ?, mode = ?, tied = ?,"
-            " attempts = max(1, ?), incarnation = ?, next_try = ?, told = 1, reason = '', kind = '', changed = ?"
-            " WHERE turn = ? AND token = ?",
-            [
-                (
-                    *(row.info_hash, row.others, row.name, row.mode, row.tied, row.attempts, incarnation, now + 1.0),
-                    *(now, row.turn, row.token),
-                )
-                for row in rows
-            ],
+            f"UPDATE metafiles SET state = 'sent', attempts = attempts + 1, next_try = ?, changed = ? {_THIS_ROW}",
+            [(now + _NEXT_CHECK, now, row.turn, row.token) for row in rows],
         )
 
-    def all_loaded(self, rows: Iterable[Row], now: float) -> None:
-        """Their items are written down: the end of their way."""
+    def await_visible(self, row: Row, next_check: float, now: float) -> None:
+        """rTorrent was asked to load it and does not show the item yet."""
+        self._update(row, f"{_LOAD}, state = 'sent', next_try = ?", (*_columns(row.load), next_check), now)
+
+    def postpone(self, row: Row, until: float, reason: str, now: float, *, attempts: int = 0) -> None:
+        """It is not sent before `until`."""
+        change = "state = 'seen', next_try = ?, reason = ?, attempts = ?"
+        self._update(row, change, (until, reason, attempts), now)
+
+    def send_again(self, row: Row, now: float) -> None:
+        """rTorrent has no item of it: it is sent again."""
+        self._update(row, "state = 'seen', next_try = 0", (), now)
+
+    def mark_visible(self, rows: Iterable[Row], incarnation: str, now: float) -> None:
+        """This rTorrent shows their items; a second later it is checked whether its session has them."""
         self._db.executemany(
-            "UPDATE metafiles SET state = 'loaded', changed = ? WHERE turn = ? AND token = ?",
-            [(now, row.turn, row.token) for row in rows],
+            f"UPDATE metafiles SET {_LOAD}, state = 'visible', incarnation = ?, next_try = ?, told = 1,"
+            f" reason = '', kind = '', changed = ? {_THIS_ROW}",
+            [(*_columns(row.load), incarnation, now + _NEXT_CHECK, now, row.turn, row.token) for row in rows],
         )
 
-    def drop(self, row: Row) -> None:
-        self._db.execute("DELETE FROM metafiles WHERE turn = ? AND token = ?", (row.turn, row.token))
+    def mark_unchanged(self, row: Row, now: float) -> None:
+        """The item that was loaded from this file before is still there: nothing was loaded."""
+        change = f"{_LOAD}, state = 'loaded', told = 1, reason = '', kind = '', todo = 'loaded'"
+        self._update(row, change, _columns(row.load), now)
 
-    def claim(self, rows: Iterable[Row], now: float) -> None:
-        """These are sent now. Should it not come to that, somebody looks for them a second later."""
-        self._db.executemany(
-            "UPDATE metafiles SET state = 'sent', attempts = attempts + 1, next_try = ?, changed = ?"
-            " WHERE turn = ? AND token = ?",
-            [(now + 1.0, now, row.turn, row.token) for row in rows],
-        )
+    def mark_duplicate(self, row: Row, reason: str, now: float) -> None:
+        """rTorrent has this torrent, loaded from another file: the tie of that item must not change."""
+        load = msgspec.structs.replace(row.load, tied=False)
+        change = f"{_LOAD}, state = 'duplicate', kind = 'duplicate', reason = ?, broken = '', todo = 'loaded'"
+        self._update(row, change, (*_columns(load), reason), now)
 
-    def todo(self, limit: int) -> list[tuple[str, Row]]:
-        """What is to be done about files after their load, oldest first."""
-        query = (
-            f"SELECT todo, {_ROW} FROM metafiles WHERE todo != '' AND state IN"
-            " ('visible', 'loaded', 'duplicate', 'failed') ORDER BY turn LIMIT ?"
-        )
-        return [(what, Row(*row)) for what, *row in self._db.execute(query, (limit,))]
+    def mark_failed(self, row: Row, kind: LoadFailure, reason: str, now: float) -> None:
+        """It is not loaded until it changes or a retry is requested. An item that it left may be replaced then."""
+        broken = row.token if kind == "rpc" else ""
+        change = f"{_LOAD}, state = 'failed', kind = ?, reason = ?, broken = ?, todo = 'failed'"
+        self._update(row, change, (*_columns(row.load), kind, reason, broken), now)
 
-    def retry(self, paths: Iterable[str] | None, now: float) -> int:
-        """Failed and baseline metafiles are to be loaded again: all of them, or those that one of `paths` names or is a
-        folder of; how many there were."""
-        if paths is None:
-            return self._db.execute(_RETRY, (now, now)).rowcount
-        rows = self._db.execute("SELECT turn, path FROM metafiles WHERE state IN ('failed', 'baseline')").fetchall()
-        return self._retry(_named(rows, list(paths)), now)
+    def remove(self, row: Row) -> None:
+        self._db.execute(f"DELETE FROM metafiles {_THIS_ROW}", (row.turn, row.token))
 
-    def retry_templates(self, job: str, folder: bytes, now: float) -> int:
-        """Metafiles for which a watch.ini in `folder` holds, and that failed at one or at a template, are to be loaded
-        again, unless they were put away; how many there were."""
-        rows = self._db.execute(
+    def retryable(self) -> list[tuple[int, bytes]]:
+        """The turns and paths of the metafiles that `retry` loads again."""
+        return self._db.execute("SELECT turn, path FROM metafiles WHERE state IN ('failed', 'baseline')").fetchall()
+
+    def failed_by_template(self, job: str) -> list[tuple[int, bytes, bytes]]:
+        """The turns, paths and roots of metafiles that failed because of a template or a watch.ini and are there."""
+        return self._db.execute(
             "SELECT turn, path, root FROM metafiles WHERE state = 'failed' AND kind = 'template' AND gone = 0"
             " AND job = ?",
             (job,),
         ).fetchall()
-        below = [(turn, path) for turn, path, root in rows if is_within(folder, root) and is_within(path, folder)]
-        return self._retry([turn for turn, path in below if is_metafile(path)], now)
 
-    def _retry(self, turns: Iterable[int], now: float) -> int:
+    def retry(self, turns: Iterable[int], now: float) -> int:
+        """Load these failed and baseline metafiles again; how many there were."""
         return sum(self._db.execute(f"{_RETRY} AND turn = ?", (now, now, turn)).rowcount for turn in turns)
 
+    def retry_all(self, now: float) -> int:
+        """Load all failed and baseline metafiles again; how many there were."""
+        return self._db.execute(_RETRY, (now, now)).rowcount
+
     def wake_all(self) -> None:
-        """What waited for something (a writer, an active job, the end of a dry run) is tried at once."""
+        """Whatever waits (for a writer, an active job, the end of a dry run) is due now."""
         self._db.execute("UPDATE metafiles SET next_try = 0 WHERE state IN ('seen', 'sent', 'visible')")
 
+    # -- settle
+
+    def mark_loaded(self, rows: Iterable[Row], now: float) -> None:
+        """Their items are in rTorrent's session."""
+        self._db.executemany(
+            f"UPDATE metafiles SET state = 'loaded', changed = ? {_THIS_ROW}",
+            [(now, row.turn, row.token) for row in rows],
+        )
+
+    def check_again(self, row: Row, at: float, reason: str = "") -> None:
+        """Its item is not in the session yet; since when it is visible does not change."""
+        change, values = ("next_try = ?, reason = ?", (at, reason)) if reason else ("next_try = ?", (at,))
+        self._update(row, change, values, row.progress.changed)
+
+    def found_after_restart(self, row: Row, incarnation: str, next_check: float, now: float) -> None:
+        """Another rTorrent process shows its item."""
+        self._update(row, "incarnation = ?, next_try = ?", (incarnation, next_check), now)
+
+    def todo(self, limit: int) -> list[tuple[Todo, Row]]:
+        """What is still to be done about files, oldest first."""
+        query = (
+            f"SELECT todo, {ROW_COLUMNS} FROM metafiles WHERE todo != '' AND state IN"
+            " ('visible', 'loaded', 'duplicate', 'failed') ORDER BY turn LIMIT ?"
+        )
+        return [(todo, row_of(row)) for todo, *row in self._db.execute(query, (limit,))]
+
+    def mark_done(self, row: Row) -> None:
+        """Nothing is left to do about its file."""
+        self._update(row, "todo = ''", (), row.progress.changed)
+
+    # -- totals
+
     def counts(self) -> dict[str, int]:
-        """How many rows are in each state, files that are gone left out."""
+        """How many rows are in each state, without files that are gone."""
         rows = self._db.execute("SELECT state, count(*) FROM metafiles WHERE gone = 0 GROUP BY state")
         return dict(rows.fetchall())
 
     def oldest_pending(self) -> float | None:
-        """When the oldest file that is on its way was seen."""
+        """When the oldest metafile that is not loaded yet was seen."""
         (oldest,) = self._db.execute("SELECT min(first_seen) FROM metafiles WHERE state IN ('seen', 'sent')").fetchone()
         return None if oldest is None else float(oldest)
 
-
-def _named(rows: Sequence[tuple[int, bytes]], paths: Sequence[str]) -> list[int]:
-    """Of `rows`, those that people mean by `paths`: as they are, as they are shown, or by way of links to folders."""
-    raw = [os.fsencode(path) for path in paths]
-    turns = [turn for turn, path in rows if printable(path) in paths or any(is_within(path, each) for each in raw)]
-    if turns:
-        return turns
-    real = [os.path.realpath(each) for each in raw]
-    return [turn for turn, path in rows if any(is_within(os.path.realpath(path), each) for each in real)]
+    def _update(self, row: Row, change: str, values: tuple[object, ...], changed: float) -> None:
+        self._db.execute(
+            f"UPDATE metafiles SET {change}, changed = ? {_THIS_ROW}", (*values, changed, row.turn, row.token)
+        )
 
 
-def all_rows(db: sqlite3.Connection) -> Iterator[Row]:
-    """Every row of an open file, in the order the metafiles were seen."""
-    for row in db.execute(f"SELECT {_ROW} FROM metafiles ORDER BY turn"):
-        yield Row(*row)
+def _columns(load: LoadRecord) -> tuple[object, ...]:
+    return load.info_hash, " ".join(load.others), load.name, load.mode, load.tied, load.attempts

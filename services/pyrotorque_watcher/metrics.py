@@ -1,11 +1,12 @@
-"""What the watcher counts, as group `watch` of the exporter shows it."""
+"""The watcher's metrics, which the exporter serves as group `watch`."""
 
 from collections.abc import Iterable, Mapping
 
 from pyrotorque.events import LoadFailure, LoadMode
-from pyrotorque.totals import Totals
+from pyrotorque.totals import Counter, Totals
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.scan.inotify import watches_limit
+from pyrotorque_watcher.scan.walk import WalkCause
 
 _EVENTS = ("close_write", "moved_to", "moved_from", "create", "delete", "overflow", "other")
 _MODES: tuple[LoadMode, ...] = ("start", "normal", "queued")
@@ -19,12 +20,12 @@ _FAILURES: tuple[LoadFailure, ...] = (
     "refused",
     "too_large",
 )
-_CAUSES = ("startup", "overflow", "timer", "manual")
+_CAUSES: tuple[WalkCause, ...] = ("startup", "overflow", "timer")
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
-class Metrics:
-    """Absolute totals; `totals` travels to the exporter."""
+class WatcherMetrics:
+    """Absolute totals; `totals` is published to the exporter."""
 
     def __init__(self, totals: Totals) -> None:
         self.totals = totals
@@ -48,25 +49,21 @@ class Metrics:
         self._limit = totals.gauge("pyrotorque_watch_directories_limit", "inotify watches this user may have.")
         self._missing = totals.gauge("pyrotorque_watch_roots_missing", "Configured roots that are not there.")
         self._last = totals.gauge("pyrotorque_watch_last_event_timestamp_seconds", "When the last event was received.")
-        self._begin(self._events.inc, _EVENTS)
-        self._begin(self._loads.inc, _MODES)
-        self._begin(self._failures.inc, _FAILURES)
-        self._begin(self._rescans.inc, _CAUSES)
+        _start_at_zero(self._events, _EVENTS)
+        _start_at_zero(self._loads, _MODES)
+        _start_at_zero(self._failures, _FAILURES)
+        _start_at_zero(self._rescans, _CAUSES)
         self._oldest.remove()
         self._last.remove()
 
-    @staticmethod
-    def _begin(inc: "object", labels: Iterable[str]) -> None:
-        for label in labels:
-            inc(label, by=0.0)  # type: ignore[operator]
-
-    def heard(self, events: Mapping[str, int], now: float) -> None:
+    def events_received(self, events: Mapping[str, int], now: float) -> None:
         for name, count in events.items():
             self._events.inc(name, by=count)
         self._overflows.inc(by=events.get("overflow", 0))
         self._last.set(now)
 
-    def walked(self, cause: str) -> None:
+    def walk_finished(self, cause: WalkCause) -> None:
+        """A whole tree was walked; a root that appeared again counts as found by the timer."""
         self._rescans.inc(cause if cause in _CAUSES else "timer")
 
     def accepted(self) -> None:
@@ -79,8 +76,7 @@ class Metrics:
     def failed(self, kind: LoadFailure) -> None:
         self._failures.inc(kind)
 
-    def look(self, ledger: Ledger, watches: int, missing: int) -> None:
-        """Bring the gauges up to date."""
+    def update_gauges(self, ledger: Ledger, watches: int, missing: int) -> None:
         counts = ledger.counts()
         self._pending.set(sum(counts.get(state, 0) for state in ("seen", "sent")))
         self._failed.set(counts.get("failed", 0))
@@ -92,3 +88,8 @@ class Metrics:
         self._folders.set(watches)
         self._limit.set(watches_limit())
         self._missing.set(missing)
+
+
+def _start_at_zero(counter: Counter, labels: Iterable[str]) -> None:
+    for label in labels:
+        counter.inc(label, by=0.0)

@@ -1,60 +1,72 @@
-"""What the watcher answers when it is asked something."""
+"""The requests that the watcher answers: retry metafiles, and describe itself for `pyrotorque status`."""
 
+import os
 import time
 from collections.abc import Sequence
 
 from pyrotorque.errors import PyrotorqueError
+from pyrotorque.linux.filesystems import is_within
 from pyrotorque.requests import Answer, DescribeService, Request, RetryMetafiles
 from pyrotorque.text import counted, printable
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.loader import Loader
-from pyrotorque_watcher.scan.scanner import TreeJob
+from pyrotorque_watcher.scan.scanner import TreeScanner
 
 
-def answer(request: Request, ledger: Ledger, jobs: Sequence[TreeJob], loader: Loader | None) -> Answer:
-    """Do what is asked, or say what is the case."""
+def answer(request: Request, ledger: Ledger, scanners: Sequence[TreeScanner], loader: Loader | None) -> Answer:
+    """Carry out the request."""
     try:
         match request:
             case RetryMetafiles(paths=paths):
                 return _retry(ledger, paths)
             case DescribeService():
-                return Answer(ok=True, text=_said(ledger, jobs), data=describe(ledger, jobs, loader))
+                return Answer(ok=True, text=_summary(ledger, scanners), data=_state(ledger, scanners, loader))
             case other:
-                return Answer(ok=False, text=f"the watcher does not do {type(other).__name__}")
+                return Answer(ok=False, text=f"the watcher has no request {type(other).__name__}")
     except PyrotorqueError as error:
         return Answer(ok=False, text=str(error))
 
 
 def _retry(ledger: Ledger, paths: tuple[str, ...]) -> Answer:
+    now = time.time()
     with ledger.transaction():
-        count = ledger.retry(paths or None, time.time())
+        count = ledger.retry(turns_at(ledger.retryable(), paths), now) if paths else ledger.retry_all(now)
     if not count and paths:
         return Answer(ok=False, text=f"no failed or baseline metafile is known as {printable(', '.join(paths))}")
     return Answer(ok=True, text=f"{counted(count, 'metafile')} will be loaded", data={"count": count})
 
 
-def _said(ledger: Ledger, jobs: Sequence[TreeJob]) -> str:
-    if not jobs:
+def turns_at(rows: Sequence[tuple[int, bytes]], paths: Sequence[str]) -> list[int]:
+    """The turns of the files that `paths` denote: as stored, as shown, above them, or by links to folders."""
+    raw = [os.fsencode(path) for path in paths]
+    turns = [turn for turn, path in rows if printable(path) in paths or any(is_within(path, each) for each in raw)]
+    if turns:
+        return turns
+    real = [os.path.realpath(each) for each in raw]
+    return [turn for turn, path in rows if any(is_within(os.path.realpath(path), each) for each in real)]
+
+
+def _summary(ledger: Ledger, scanners: Sequence[TreeScanner]) -> str:
+    if not scanners:
         return ""
     counts = ledger.counts()
-    roots, folders = sum(len(job.roots) for job in jobs), sum(job.watches for job in jobs)
+    roots, folders = sum(len(each.roots) for each in scanners), sum(each.watches for each in scanners)
     pending = counts.get("seen", 0) + counts.get("sent", 0)
     return f"{counted(roots, 'tree')}, {counted(folders, 'folder')} watched, {counted(pending, 'metafile')} pending"
 
 
-def describe(ledger: Ledger, jobs: Sequence[TreeJob], loader: Loader | None) -> dict[str, object]:
-    """For `pyrotorque status`."""
+def _state(ledger: Ledger, scanners: Sequence[TreeScanner], loader: Loader | None) -> dict[str, object]:
     return {
         "rtorrent": "unknown" if loader is None else "away" if loader.availability.problem else "answers",
         "metafiles": ledger.counts(),
         "jobs": {
-            job.name: {
-                "roots": [printable(path) for path in job.roots],
-                "missing": [printable(path) for path in job.missing],
-                "polled": {printable(root.path): root.deaf for root in job.roots.values() if root.deaf},
-                "watches": job.watches,
-                "walking": job.walking,
+            scanner.name: {
+                "roots": [printable(path) for path in scanner.roots],
+                "missing": [printable(path) for path in scanner.missing],
+                "polled": {printable(root.path): root.polled for root in scanner.roots.values() if root.polled},
+                "watches": scanner.watches,
+                "walking": scanner.walking,
             }
-            for job in jobs
+            for scanner in scanners
         },
     }

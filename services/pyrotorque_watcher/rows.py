@@ -1,6 +1,162 @@
-"""The tables of the watcher's own file; the list only ever grows at its end."""
+"""The rows of the ledger: their tables, and the typed values that the stages exchange."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+
+from pyrotorque.events import LoadFailure, LoadMode
+
+# The custom value of an item that names the row it was loaded for: the row's token, with a dot until all load commands
+# have run.
+MARK: Final = "pyrotorque"
+
+State = Literal["seen", "sent", "visible", "loaded", "duplicate", "failed", "baseline"]
+"""seen: to load; sent: rTorrent was asked to load it; visible: rTorrent has the item; loaded: its session has it, too;
+duplicate: rTorrent had this torrent before; failed: not loaded; baseline: older than the watch of its root."""
+
+PENDING: Final[tuple[State, ...]] = ("seen", "sent", "visible")
+
+Todo = Literal["", "retie", "loaded", "failed"]
+"""What is still to be done about a file: change the tie of its item, put it away after the load, or after a failure."""
+
+
+class FileIdentity(msgspec.Struct, frozen=True):
+    """A file and all that identifies it."""
+
+    path: bytes
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    device: int
+    inode: int
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """What changes when the file is written or touched, and stays the same over restarts and mounts."""
+        return self.size, self.mtime_ns
+
+
+class FoundFile(FileIdentity, frozen=True):
+    """A file as `stat` or a listing found it."""
+
+    links: int
+
+
+class KnownFile(FileIdentity, frozen=True):
+    """A file as the ledger has it: what reconciliation needs of a row."""
+
+    state: State
+    kind: LoadFailure | Literal[""] = ""
+    gone: bool = False
+    info_hash: str = ""
+
+
+class Sighting(msgspec.Struct, frozen=True):
+    """A file to record: when its writer closed it (Unix seconds), and whether that is known or only likely."""
+
+    closed: float
+    settled: bool = True
+    state: State = "seen"
+    reason: str = ""
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """When the file was first seen and closed (Unix seconds), and whether an event or its age proves that it was."""
+
+    first_seen: float
+    closed: float
+    settled: bool
+
+
+class LoadRecord(msgspec.Struct, frozen=True):
+    """The load of a metafile: which torrents it names, and how they are loaded."""
+
+    info_hash: str = ""
+    others: tuple[str, ...] = ()
+    """More info-hashes, of a magnet file with several links."""
+    name: str = ""
+    mode: LoadMode | Literal[""] = ""
+    tied: bool = False
+    attempts: int = 0
+
+    @property
+    def info_hashes(self) -> tuple[str, ...]:
+        return (self.info_hash, *self.others)
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far the load has come, and why it is not further."""
+
+    state: State
+    kind: LoadFailure | Literal[""]
+    reason: str
+    changed: float
+    incarnation: str
+    """The rTorrent process that showed the item."""
+    published: bool
+    """Whether TorrentLoaded was published."""
+
+
+class LoadRefused(msgspec.Struct, frozen=True):
+    """The metafile is not loaded until it changes or a retry is requested."""
+
+    kind: LoadFailure
+    reason: str
+
+
+class EarlierLoad(msgspec.Struct, frozen=True):
+    """What the file at this path was loaded as before it was written again."""
+
+    info_hash: str
+    broken_token: str
+    """The token of an item whose load commands failed: it may be replaced."""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One metafile on its way into rTorrent."""
+
+    turn: int
+    """The order in which files were seen."""
+    token: str
+    """What the load writes into the item as its MARK."""
+    job: str
+    root: bytes
+    file: FileIdentity
+    arrival: Arrival
+    load: LoadRecord
+    progress: Progress
+    earlier: EarlierLoad
+
+    @property
+    def path(self) -> bytes:
+        return self.file.path
+
+
+KNOWN_COLUMNS: Final = "path, size, mtime_ns, ctime_ns, device, inode, state, kind, gone != 0, info_hash"
+ROW_COLUMNS: Final = (
+    "turn, token, job, root, path, size, mtime_ns, ctime_ns, device, inode, first_seen, closed, settled,"
+    " info_hash, others, name, mode, tied, attempts, state, kind, reason, changed, incarnation, told, was, broken"
+)
+
+
+def row_of(columns: Sequence[Any]) -> Row:
+    """The row that a query for ROW_COLUMNS returned."""
+    turn, token, job, root = columns[:4]
+    info_hash, others, name, mode, tied, attempts = columns[13:19]
+    state, kind, reason, changed, incarnation, told = columns[19:25]
+    return Row(
+        turn,
+        token,
+        job,
+        root,
+        FileIdentity(*columns[4:10]),
+        Arrival(columns[10], columns[11], bool(columns[12])),
+        LoadRecord(info_hash, tuple(others.split()), name, mode, bool(tied), attempts),
+        Progress(state, kind, reason, changed, incarnation, bool(told)),
+        EarlierLoad(*columns[25:]),
+    )
+
 
 MIGRATIONS: Final = (
     """

@@ -1,4 +1,4 @@
-"""The watcher's loop: hears the kernel, loads what was seen, walks what is due, answers; one small piece at a time."""
+"""The watcher's loop: scans the trees, loads and settles metafiles, and answers requests, in small steps."""
 
 import logging
 import time
@@ -18,28 +18,29 @@ from pyrotorque.settings.schema import Settings, WatchSettings
 from pyrotorque.totals import Totals
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.loader import Loader
-from pyrotorque_watcher.load.outcomes import Outcomes
-from pyrotorque_watcher.load.prepare import Client
-from pyrotorque_watcher.load.recipes import JobRecipes
-from pyrotorque_watcher.mending import heed
-from pyrotorque_watcher.metrics import Metrics
+from pyrotorque_watcher.load.outcomes import LoadOutcomes
+from pyrotorque_watcher.load.prepare import LoadJob
+from pyrotorque_watcher.load.recipes import JobRecipes, retry_after_ini_change
+from pyrotorque_watcher.load.rtorrent_items import RTorrentItems
+from pyrotorque_watcher.load.visibility import RTorrentInstance
+from pyrotorque_watcher.metrics import WatcherMetrics
 from pyrotorque_watcher.requests import answer
 from pyrotorque_watcher.rows import MIGRATIONS
-from pyrotorque_watcher.scan.scanner import TreeJob
-from pyrotorque_watcher.settle.afterwards import Afterwards
+from pyrotorque_watcher.scan.roots import baseline_ns, group_started
+from pyrotorque_watcher.scan.scanner import TreeScanner
 from pyrotorque_watcher.settle.disposal import Disposer
 from pyrotorque_watcher.settle.durability import Durability
-from pyrotorque_watcher.started import group_started, written
+from pyrotorque_watcher.settle.ties import Ties
 
 log = logging.getLogger(__name__)
 
 _RESCAN: Final = 60.0
-_IDLE: Final = 2.0  # how often somebody looks whether the configuration is another one
-_WALK: Final = 0.01  # seconds of walking between two looks at everything else
+_IDLE: Final = 2.0  # seconds between two checks for a new configuration
+_WALK: Final = 0.01  # seconds of walking in one turn
 _CALM: Final = 0.5  # seconds without anything due
-_CHANGES: Final = 500  # rows written since the last checkpoint
+_CHECKPOINT_ROWS: Final = 500  # written since the last checkpoint
 _FEW_EVENTS: Final = 1024  # bytes: less than a millisecond of work
-_MARGIN: Final = 10.0  # added to the deadlines that the guardian sees
+_MARGIN: Final = 10.0  # added to the deadlines that the guardian enforces
 _APPLYING: Final = 60.0  # the loader finishes what it began
 
 
@@ -53,84 +54,76 @@ def run(start: ServiceStart) -> int:
 
 @dataclass
 class Watcher:
-    """All jobs of the service, their ledger, and the loader they share."""
+    """The scanners of all jobs, their ledger, and the load and settle stages that they share."""
 
     reloader: ConfigurationReloader
     runtime: Runtime
     group_started: float
     totals: Totals = field(default_factory=Totals)
-    jobs: list[TreeJob] = field(default_factory=list[TreeJob])
+    scanners: list[TreeScanner] = field(default_factory=list[TreeScanner])
     loader: Loader | None = None
     durability: Durability | None = None
-    afterwards: Afterwards | None = None
+    disposer: Disposer | None = None
 
     def __post_init__(self) -> None:
         self.life, self.store, self.bus = self.runtime.life, self.runtime.store, self.runtime.bus
-        # A checkpoint waits for the disk: it is done when nothing else is, and in any case before the log is 80 MB.
+        # A checkpoint waits for the disk: it is done when nothing else is due, or when the log reaches 80 MB.
         self.store.db.execute("PRAGMA wal_autocheckpoint = 20000")
-        self._written = 0
-        self._looked = -1
+        self._checkpointed = 0
+        self._reported_changes = -1
         self._clock_steps = ClockStepDetector()
         self.ledger = Ledger(self.store)
-        self.metrics = Metrics(self.totals)
+        self.metrics = WatcherMetrics(self.totals)
         self.totals.load(self.store)
         self._totals_report = TotalsReport("watcher", self.totals, self.bus)
-        self._recipes: dict[str, JobRecipes] = {}
+        self._jobs: dict[str, LoadJob] = {}
 
     # -- configuration
 
     def open(self) -> None:
-        """Begin to watch and to load as the configuration says."""
-        settings = self.reloader.current.settings
+        """Begin to watch and to load with the configuration in force."""
+        settings, config_dir = self.reloader.current.settings, self.reloader.current.layout.config_dir
         active = settings.active_jobs(WatchSettings)
         if not active:
             log.info("no tree watch is active: nothing to do (job.treewatch.active in torque.ini)")
-        since = self._since_ns()
-        templates = self.reloader.current.layout.config_dir / "templates"
-        self._recipes = {job.name: JobRecipes(job, settings, templates) for job in active}
-        clients = {job.name: Client(job, self._recipes[job.name]) for job in active}
-        self._connect(settings, clients)
+        self._jobs = {job.name: LoadJob(job, JobRecipes(job, settings, config_dir / "templates")) for job in active}
+        self._connect(settings)
+        since_ns = baseline_ns(self.ledger, self.group_started, config_dir / "torque.ini")
         for job in active:
-            tree = TreeJob(job, self.ledger, self.metrics, interval=interval_of(job))
-            self.jobs.append(tree)
-            tree.open(since)
+            scanner = TreeScanner(job, self.ledger, self.metrics, interval=interval_of(job))
+            self.scanners.append(scanner)
+            scanner.open(since_ns)
         with self.store.transaction():
             self.ledger.wake_all()
             self.ledger.forget_old(time.time())
 
-    def _since_ns(self) -> int:
-        """Since when files in roots that the ledger does not know are new.
-
-        Where it knows nothing at all: since the group was started, however often this process was since. A root that
-        was added to an old ledger: since its owner wrote that down, if that was later.
-        """
-        since = self.group_started
-        if self.ledger.knows_roots():
-            since = max(since, written(self.reloader.current.layout.config_dir / "torque.ini"))
-        return int(since * 1e9)
-
-    def _connect(self, settings: Settings, clients: dict[str, Client]) -> None:
+    def _connect(self, settings: Settings) -> None:
         rtorrent = RTorrent.from_settings(settings.rtorrent)
         if rtorrent is None:
             log.warning(
-                "no rTorrent is known (%s): metafiles are remembered and loaded later", settings.rtorrent.origin
+                "the address of rTorrent is not known (%s): metafiles are recorded and loaded later",
+                settings.rtorrent.origin,
             )
-            self.loader, self.durability, self.afterwards = None, None, None
+            self.loader, self.durability, self.disposer = None, None, None
             return
-        outcomes = Outcomes(self.ledger, self.runtime.outbox, self.metrics)
-        self.loader = Loader(self.ledger, outcomes, rtorrent, clients, stopping=lambda: self.life.stopping)
-        self.loader.idle = self._hear_some
-        disposers = {
-            name: Disposer(client.settings, self.ledger, rtorrent, self.loader.sees, self.life.as_user)
-            for name, client in clients.items()
-        }
-        self.afterwards = Afterwards(self.ledger, disposers, self._recipes)
-        self.durability = Durability(self.ledger, rtorrent, self.afterwards.loaded)
+        instance = RTorrentInstance(rtorrent)
+        ties = Ties(rtorrent, instance.sees)
+        self.loader = Loader(
+            self.ledger,
+            LoadOutcomes(self.ledger, self.runtime.outbox, self.metrics),
+            instance,
+            RTorrentItems(rtorrent, instance, ties),
+            self._jobs,
+            stopping=lambda: self.life.stopping,
+            idle=self._receive_some_events,
+        )
+        self.disposer = Disposer(self.ledger, self._jobs, ties, self.life.as_user)
+        self.durability = Durability(self.ledger, rtorrent, self.disposer.loaded)
 
     def close(self) -> None:
-        for job in self.jobs:
-            job.close()
-        self.jobs.clear()
+        for scanner in self.scanners:
+            scanner.close()
+        self.scanners.clear()
 
     def _reload(self) -> None:
         if self.reloader.poll(self.life) is None:
@@ -144,7 +137,7 @@ class Watcher:
     # -- the loop
 
     def run(self) -> None:
-        """Until TERM."""
+        """Until SIGTERM."""
         try:
             self.open()
             self._loop()
@@ -160,32 +153,24 @@ class Watcher:
             now, clock = time.time(), time.monotonic()
             busy = self.turn(now, clock)
             self._report(clock)
-            timeout = 0.0 if busy else self._patience()
+            timeout = 0.0 if busy else self._until_due()
             if timeout > _CALM:
                 self._checkpoint()
-            woken = self.bus.wait(timeout, *(job.fileno() for job in self.jobs if job.fileno() >= 0))
-            for asked in woken.requests:
-                asked.answer(answer(asked.request, self.ledger, self.jobs, self.loader))
+            woken = self.bus.wait(timeout, *(each.fileno() for each in self.scanners if each.fileno() >= 0))
+            for request in woken.requests:
+                request.answer(answer(request.request, self.ledger, self.scanners, self.loader))
             self._reload()
 
-    def _checkpoint(self) -> None:
-        if self.store.db.total_changes - self._written > _CHANGES:
-            self._written = self.store.db.total_changes
-            self.store.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-
     def turn(self, now: float, clock: float) -> bool:
-        """One piece of everything that is due; whether there is more to do at once."""
-        self._notice_clock_step(now, clock)
-        with self._step("listening"):
-            busy = [job.hear(now, clock) for job in self.jobs]
-            for job in self.jobs:
-                heed(job, self._recipes[job.name], self.ledger, now)
-        busy.append(self._load(now))
+        """One step of everything that is due; whether there is more to do at once."""
+        self._check_clock(now, clock)
+        busy = [self._receive_events(now, clock), self._load(now)]
+        self._settle(now)
         with self._step("walking"):
-            busy.extend(self._walk(job, now) for job in self.jobs)
+            busy.extend(self._walk(scanner, now) for scanner in self.scanners)
         return any(busy)
 
-    def _notice_clock_step(self, now: float, clock: float) -> None:
+    def _check_clock(self, now: float, clock: float) -> None:
         """Retry times of a clock that was set back would be too late: everything is due now."""
         if step := self._clock_steps.step(now, clock):
             log.warning("system clock changed by %.0f s; retrying everything that waits", step)
@@ -193,48 +178,13 @@ class Watcher:
                 self.ledger.wake_all()
             if self.loader and self.durability:
                 self.loader.availability.clock_stepped(step)
-                self.durability.hurry()
+                self.durability.check_now()
 
-    def _hear_some(self) -> None:
-        """While rTorrent is at work, take a few events."""
+    def _until_due(self) -> float:
+        """Seconds until something is due."""
         now, clock = time.time(), time.monotonic()
-        for job in self.jobs:
-            job.hear(now, clock, _FEW_EVENTS)
-
-    def _load(self, now: float) -> bool:
-        if self.loader is None or not self.jobs:
-            return False
-        with self._step("loading"):
-            more = self.loader.step(now)
-            self.bus.publish()
-        self._settle(now)
-        return more
-
-    def _settle(self, now: float) -> None:
-        """Follow what is visible until it is saved, and put files away."""
-        if not (self.loader and self.durability and self.afterwards and self.loader.incarnation):
-            return
-        due = self.durability.due()
-        with self._step("verifying"):
-            try:
-                self.afterwards.step()
-                if due is not None and due <= now:
-                    self.durability.step(now)
-            except RTorrentError as error:
-                self.loader.lost(error, now)
-
-    def _walk(self, job: TreeJob, now: float) -> bool:
-        began = time.monotonic()
-        more = job.due() <= began
-        while more and time.monotonic() - began < _WALK and not self.life.stopping:
-            more = job.step(now, time.monotonic())
-        return more
-
-    def _patience(self) -> float:
-        """How long nothing will be due."""
-        now, clock = time.time(), time.monotonic()
-        left = [_IDLE, *(job.due() - clock for job in self.jobs)]
-        if self.loader and self.jobs:
+        left = [_IDLE, *(scanner.due() - clock for scanner in self.scanners)]
+        if self.loader and self.scanners:
             left.append(self.loader.due() - now)
         if self.durability and self.loader and (due := self.durability.due()) is not None:
             left.append(max(due, self.loader.availability.retry_at) - now)
@@ -244,17 +194,70 @@ class Watcher:
         timeouts = self.reloader.current.settings.rtorrent
         return self.life.step(name, time.monotonic() + timeouts.connect_timeout + timeouts.read_timeout + _MARGIN)
 
+    # -- stages
+
+    def _receive_events(self, now: float, clock: float) -> bool:
+        with self._step("receiving events"):
+            busy = [scanner.receive_events(now, clock) for scanner in self.scanners]
+            for scanner in self.scanners:
+                if changed := scanner.take_changed_inis():
+                    retry_after_ini_change(self._jobs[scanner.name].recipes, changed, self.ledger, now)
+        return any(busy)
+
+    def _receive_some_events(self) -> None:
+        """While rTorrent works."""
+        now, clock = time.time(), time.monotonic()
+        for scanner in self.scanners:
+            scanner.receive_events(now, clock, _FEW_EVENTS)
+
+    def _walk(self, scanner: TreeScanner, now: float) -> bool:
+        began = time.monotonic()
+        more = scanner.due() <= began
+        while more and time.monotonic() - began < _WALK and not self.life.stopping:
+            more = scanner.step(now, time.monotonic())
+        return more
+
+    def _load(self, now: float) -> bool:
+        if self.loader is None or not self.scanners:
+            return False
+        with self._step("loading"):
+            more = self.loader.step(now)
+            self.bus.publish()
+        return more
+
+    def _settle(self, now: float) -> None:
+        """Follow visible items until they are saved, and put files away."""
+        if not (self.loader and self.durability and self.disposer and self.scanners):
+            return
+        if not self.loader.instance.incarnation:
+            return
+        due = self.durability.due()
+        with self._step("verifying"):
+            try:
+                self.disposer.step()
+                if due is not None and due <= now:
+                    self.durability.step(now)
+            except RTorrentError as error:
+                self.loader.lost(error, now)
+
+    # -- state on disk
+
+    def _checkpoint(self) -> None:
+        if self.store.db.total_changes - self._checkpointed > _CHECKPOINT_ROWS:
+            self._checkpointed = self.store.db.total_changes
+            self.store.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
     def _report(self, clock: float) -> None:
         if not self._totals_report.is_due(clock):
             return
-        missing = sum(len(job.missing) for job in self.jobs)
-        if self.store.db.total_changes == self._looked and not self._totals_report.is_overdue(clock):
+        missing = sum(len(scanner.missing) for scanner in self.scanners)
+        if self.store.db.total_changes == self._reported_changes and not self._totals_report.is_overdue(clock):
             return
-        self._looked = self.store.db.total_changes
-        self.metrics.look(self.ledger, sum(job.watches for job in self.jobs), missing)
+        self._reported_changes = self.store.db.total_changes
+        self.metrics.update_gauges(self.ledger, sum(each.watches for each in self.scanners), missing)
         self._totals_report.save_and_publish(self.store, clock)
 
 
 def interval_of(job: WatchSettings) -> float:
-    """How often the trees are walked: as the schedule says, and every minute at least."""
+    """Seconds between two walks of the trees: as the schedule says, and at most a minute."""
     return min(_RESCAN, parse_schedule(job.schedule).smallest_gap())

@@ -122,7 +122,7 @@ def dropped(watching: Watching, path: Path) -> str:
     """The info-hash of a new metafile at `path`, when the watcher is done with it."""
     info = drop(path)
     end = f"/{path.name}".encode()
-    watching.until(lambda: any(row.state == "loaded" and row.path.endswith(end) for row in watching.rows))
+    watching.until(lambda: any(row.progress.state == "loaded" and row.path.endswith(end) for row in watching.rows))
     return info
 
 

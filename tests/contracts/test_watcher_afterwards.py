@@ -187,7 +187,7 @@ def test_a_tree_that_is_mounted_again_with_another_device_number_loads_nothing_t
             shutil.copytree(kept, root, dirs_exist_ok=True)
             assert root.stat().st_dev != before
             for _ in range(2):
-                watching.watcher.jobs[0].walk_all("manual")
+                watching.rescan()
                 watching.settle()
                 watching.again()
                 watching.settle()
@@ -221,7 +221,7 @@ def test_a_metafile_whose_item_rtorrent_cannot_save_is_not_deleted(short_folder:
             watching.settle()
             path = root / "a.torrent"
             info = drop(path)
-            watching.until(lambda: any("not saved it" in row.reason for row in watching.rows), 15)
+            watching.until(lambda: any("not saved it" in row.progress.reason for row in watching.rows), 15)
             assert items(rtorrent) == {info}
             assert path.exists()
             filling.unlink()

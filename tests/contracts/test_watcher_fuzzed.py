@@ -69,9 +69,9 @@ def test_three_hundred_mutated_files_and_some_monsters(watching: Watching, root:
     watching.until(lambda: watching.state(root / "good.torrent") in ("visible", "loaded"))
     assert good in {event.info_hash for event in watching.loaded}
     # Those that end too early may have a writer still.
-    watching.until(lambda: all(row.state != "sent" for row in watching.rows), 30)
-    assert {row.state for row in watching.rows} <= {"seen", "visible", "loaded", "failed", "duplicate"}
-    assert all(row.reason for row in watching.rows if row.state in ("seen", "failed"))
+    watching.until(lambda: all(row.progress.state != "sent" for row in watching.rows), 30)
+    assert {row.progress.state for row in watching.rows} <= {"seen", "visible", "loaded", "failed", "duplicate"}
+    assert all(row.progress.reason for row in watching.rows if row.progress.state in ("seen", "failed"))
     assert watching.states("failed") > 150
     assert [watching.state(root / f"m{number}.torrent") for number in (3, 4, 5)] == ["failed"] * 3
     made = sum(map(len, monsters())) // 2**20

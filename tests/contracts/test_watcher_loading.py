@@ -120,7 +120,7 @@ def test_a_second_file_of_the_same_torrent_is_a_duplicate(watching: Watching, ro
 def test_a_burst_is_loaded_in_the_order_it_was_seen(watching: Watching, root: Path, client: RTorrent) -> None:
     infos = [drop(root / f"{n}.torrent") for n in range(100)]
     watching.until(lambda: len(watching.loaded) == 100, 30)
-    assert [row.info_hash for row in watching.rows] == infos
+    assert [row.load.info_hash for row in watching.rows] == infos
     assert len(client.rows("main", ["d.hash="])) == 100
 
 
@@ -139,7 +139,7 @@ def test_a_failing_command_is_a_failed_load_that_nothing_starts(
         watching.again(job(root, load_mode="start"))
         watching.settle()
         with watching.watcher.store.transaction():
-            assert watching.watcher.ledger.retry(None, time.time()) == 1
+            assert watching.watcher.ledger.retry_all(time.time()) == 1
         watching.until(visible(watching, root / "a.torrent"))
         assert [client.call(name, info) for name in ("d.priority", "d.state")] == [2, 1]
         assert (root / "a.torrent").exists()
@@ -186,7 +186,7 @@ def test_half_a_metafile_is_waited_for(watching: Watching, root: Path) -> None:
     path, metafile = root / "a.torrent", make_metafile("slow")
     for part in (0, 1, len(metafile) // 2, len(metafile) - 1):
         path.write_bytes(metafile[:part])
-        watching.until(lambda: watching.state(path) == "seen" and watching.row(path).reason)
+        watching.until(lambda: watching.state(path) == "seen" and watching.row(path).progress.reason)
     assert not watching.failed
     path.write_bytes(metafile)
     watching.until(visible(watching, path))
@@ -234,7 +234,7 @@ def test_a_dry_run_loads_nothing_and_its_end_loads_all(
 ) -> None:
     with Watching(short_folder, job(root, dry_run=True), url=rtorrent.url) as watching:
         info = drop(root / "a.torrent")
-        watching.until(lambda: watching.rows and watching.rows[0].reason == "dry run")
+        watching.until(lambda: watching.rows and watching.rows[0].progress.reason == "dry run")
         assert not has(client, info)
         watching.again(job(root))
         watching.until(lambda: has(client, info))
@@ -243,7 +243,7 @@ def test_a_dry_run_loads_nothing_and_its_end_loads_all(
 def test_dry_run_of_the_group(short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent) -> None:
     with Watching(short_folder, job(root), url=rtorrent.url, dry_run=True) as watching:
         info = drop(root / "a.torrent")
-        watching.until(lambda: watching.rows and watching.rows[0].reason == "dry run")
+        watching.until(lambda: watching.rows and watching.rows[0].progress.reason == "dry run")
         assert not has(client, info)
 
 
@@ -455,7 +455,7 @@ def test_what_one_may_ask(watching: Watching, root: Path) -> None:
     watcher = watching.watcher
 
     def ask(request: Request) -> Answer:
-        return answer(request, watcher.ledger, watcher.jobs, watcher.loader)
+        return answer(request, watcher.ledger, watcher.scanners, watcher.loader)
 
     assert ask(DescribeService()).data["metafiles"] == {"failed": 1}
     assert not ask(RetryMetafiles(paths=("/nowhere",))).ok
@@ -473,8 +473,8 @@ def test_a_torrent_that_names_no_tracker_fails_with_the_reason_that_rtorrent_kee
     (root / "a.torrent").write_bytes(metafile)
     drop(root / "b.torrent")
     watching.until(lambda: watching.state(root / "a.torrent") == "failed", 20)
-    assert "no tracker" in watching.row(root / "a.torrent").reason
-    assert "DHT" in watching.row(root / "a.torrent").reason
+    assert "no tracker" in watching.row(root / "a.torrent").progress.reason
+    assert "DHT" in watching.row(root / "a.torrent").progress.reason
     assert watching.state(root / "b.torrent") in ("visible", "loaded")
 
 

@@ -23,7 +23,7 @@ def test_an_rtorrent_that_takes_small_requests_only_gets_small_ones(
     wanted = {drop(root / f"{number}.torrent", comment="x" * 1000) for number in range(100)}
     watching.until(lambda: watching.states("loaded") == 100, 30)
     assert items(rtorrent) == wanted
-    marks = client.multicall([("d.custom", (row.info_hash, "pyrotorque")) for row in watching.rows])
+    marks = client.multicall([("d.custom", (row.load.info_hash, "pyrotorque")) for row in watching.rows])
     assert marks == [row.token for row in watching.rows]
 
 
@@ -65,7 +65,7 @@ def test_a_metafile_that_rtorrent_dies_of_is_given_up_and_its_neighbours_are_loa
     watching.until(lambda: items(rtorrent) == wanted)
     assert len(died) == 3
     assert [(event.kind, event.metafile) for event in watching.failed] == [("timeout", str(root / "05.torrent"))]
-    assert "dies of" in watching.row(root / "05.torrent").reason
+    assert "cause of the crash" in watching.row(root / "05.torrent").progress.reason
     watching.until(lambda: {event.info_hash for event in watching.loaded} == wanted)
     assert len(watching.loaded) == len(wanted)
 
@@ -77,7 +77,7 @@ def test_a_hang_in_the_middle_of_a_burst_gives_nothing_up(
     wanted = {drop(root / f"{number}.torrent") for number in range(40)}
     loader = watching.watcher.loader
     assert loader
-    loader.rtorrent.read_timeout = 0.3
+    loader.instance.rtorrent.read_timeout = 0.3
     for _ in range(5):
         loaded = len(watching.loaded)
         watching.until(lambda loaded=loaded: len(watching.loaded) > loaded)  # type: ignore[misc]

@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from demo.metafiles import info_hash, make_metafile
+from pyrotorque_watcher.rows import LoadRecord
 from pyrotorque_watcher.scan.files import Listing, is_metafile, listing
-from pyrotorque_watcher.scan.inotify import Kind, Tree, WatchLimit
+from pyrotorque_watcher.scan.inotify import ChangeKind, InotifyTree, WatchLimit
 from tests.dropping import drop, touch
 from tests.watching import Watching, job
 
@@ -79,10 +81,9 @@ def test_another_file_that_looks_like_one_that_is_gone_is_loaded(watching: Watch
     first, second = dropped(root / "a" / "x.torrent", "one"), root / "b" / "x.torrent"
     os.utime(first, ns=(10**18, 10**18))
     watching.until(lambda: watching.state(first) == "seen")
-    with watching.watcher.ledger.transaction():
-        watching.watcher.ledger.set(
-            watching.row(first), time.time(), state="loaded", info_hash=info_hash(first.read_bytes())
-        )
+    ledger, loaded = watching.watcher.ledger, LoadRecord(info_hash=info_hash(first.read_bytes()))
+    with ledger.transaction():
+        ledger.mark_unchanged(msgspec.structs.replace(watching.row(first), load=loaded), time.time())
     first.unlink()
     made = root.parent / "made.torrent"
     made.write_bytes(make_metafile("two"))
@@ -118,7 +119,7 @@ def test_a_file_made_readable_is_tried_again_at_once(watching: Watching, root: P
     path = dropped(root / "a.torrent")
     watching.until(lambda: watching.state(path) == "seen")
     with watching.watcher.ledger.transaction():
-        watching.watcher.ledger.set(watching.row(path), time.time(), state="failed", kind="io", reason="as root never")
+        watching.watcher.ledger.mark_failed(watching.row(path), "io", "as root never", time.time())
     path.chmod(0o640)
     watching.until(lambda: watching.state(path) == "seen", 1)
 
@@ -176,12 +177,12 @@ def test_a_root_that_is_removed_and_comes_back(watching: Watching, root: Path) -
     kept = root.with_name("kept")
     shutil.copytree(root, kept)
     shutil.rmtree(root)
-    watching.until(lambda: watching.watcher.jobs[0].missing)
+    watching.until(lambda: watching.watcher.scanners[0].missing)
     kept.rename(root)
     dropped(root / "b" / "new.torrent")
     watching.until(lambda: watching.state(root / "b/new.torrent") == "seen")
     assert len(watching.rows) == 2
-    assert not watching.watcher.jobs[0].missing
+    assert not watching.watcher.scanners[0].missing
 
 
 def test_a_root_that_comes_after_the_start_begins_with_its_baseline(short_folder: Path, root: Path) -> None:
@@ -189,7 +190,7 @@ def test_a_root_that_comes_after_the_start_begins_with_its_baseline(short_folder
     old = dropped(root / "deep" / "old.torrent").relative_to(root)
     root.rename(disk)
     with Watching(short_folder, job(root), group_started=time.time() + 0.1) as watching:
-        watching.until(lambda: watching.watcher.jobs[0].missing and time.time() > watching.group_started)
+        watching.until(lambda: watching.watcher.scanners[0].missing and time.time() > watching.group_started)
         dropped(disk / "deep" / "new.torrent")
         disk.rename(root)
         watching.until(lambda: watching.state(root / "deep/new.torrent") == "seen")
@@ -207,7 +208,7 @@ def test_a_known_root_that_comes_after_the_start_is_compared_with_the_ledger(wat
     dropped(disk / "deep" / "new.torrent")
     watching.group_started = time.time() + 100
     watching.again()
-    watching.until(lambda: watching.watcher.jobs[0].missing)
+    watching.until(lambda: watching.watcher.scanners[0].missing)
     disk.rename(root)
     watching.until(lambda: watching.state(root / "deep/new.torrent") == "seen")
     assert watching.row(known).token == token
@@ -220,13 +221,13 @@ def test_the_baseline_of_a_root_that_cannot_be_read_yet_is_made_when_it_can(
     old = dropped(root / "old.torrent")
 
     def refused(folder: bytes, *, follow: bool) -> Listing:
-        return Listing(folder, [], [], readable=False)
+        return Listing([], [], readable=False)
 
     with Watching(short_folder, job(root), group_started=time.time() + 1) as watching:
         with monkeypatch.context() as patch:
             patch.setattr("pyrotorque_watcher.scan.walk.listing", refused)
             watching.settle()
-        watching.watcher.jobs[0].walk_all("manual")
+        watching.rescan()
         watching.until(lambda: watching.state(old) == "baseline")
 
 
@@ -317,7 +318,7 @@ def test_retry_loads_baseline_files(short_folder: Path, root: Path) -> None:
     path = dropped(root / "old.torrent")
     with Watching(short_folder, job(root), group_started=time.time() + 1) as watching:
         watching.settle()
-        assert watching.watcher.ledger.retry([str(path)], time.time()) == 1
+        assert watching.watcher.ledger.retry([watching.row(path).turn], time.time()) == 1
         assert watching.state(path) == "seen"
 
 
@@ -355,33 +356,33 @@ def test_a_tree_is_polled_until_the_kernel_lets_it_listen_again(
     def none_left(*_: object, **__: object) -> None:
         raise WatchLimit(f"the kernel gives no more: raise fs.inotify.{limit}")
 
-    monkeypatch.setattr(Tree, lacks, none_left)
+    monkeypatch.setattr(InotifyTree, lacks, none_left)
     with Watching(short_folder, job(root)) as watching:
         watching.settle()
         path = dropped(root / "a" / "b.torrent")
         watching.until(lambda: watching.state(path) == "seen")
-        (treewatch,) = watching.watcher.jobs
+        (treewatch,) = watching.watcher.scanners
         watched = treewatch.roots[bytes(root)]
-        assert limit in watched.deaf
+        assert limit in watched.polled
         monkeypatch.undo()
-        watching.until(lambda: treewatch.fileno() >= 0 and not watched.deaf)
+        watching.until(lambda: treewatch.fileno() >= 0 and not watched.polled)
         path = dropped(root / "a" / "c.torrent")
         watching.until(lambda: watching.state(path) == "seen", 1)
 
 
 def test_a_reader_that_was_never_opened_hears_nothing_and_knows_folders(root: Path) -> None:
-    tree = Tree(is_metafile)
+    tree = InotifyTree(is_metafile)
     assert tree.read() == []
     assert tree.watch(bytes(root))
     assert not tree.watch(bytes(root / "absent"))
 
 
 def test_descriptors_are_not_inherited(root: Path) -> None:
-    tree = Tree(is_metafile)
+    tree = InotifyTree(is_metafile)
     tree.open()
     assert not os.get_inheritable(tree.fileno())
     assert not os.get_blocking(tree.fileno())
     tree.watch(bytes(root))
     dropped(root / "x.torrent")
-    assert [change.kind for change in tree.read()] == [Kind.CREATED, Kind.WRITTEN]
+    assert [change.kind for change in tree.read()] == [ChangeKind.CREATED, ChangeKind.WRITTEN]
     tree.close()

@@ -72,7 +72,7 @@ def test_a_root_that_comes_after_the_start_is_waited_for(
     assert (checked.returncode, started.returncode) == (0, 0)
     assert said in checked.stderr
     assert f"pyrotorque: {said}" in started.stderr
-    eventually(lambda: f"{watch} is not there: waiting for it" in idle.log("watcher"), timeout=20)
+    eventually(lambda: f"{watch} is not there; checking for it every second" in idle.log("watcher"), timeout=20)
     watch.mkdir()
     wanted = dropped(idle, "came late")
     eventually(lambda: wanted in [found for (found,) in client.rows("main", ["d.hash="])], timeout=10)

@@ -156,7 +156,7 @@ def test_a_burst_while_it_is_paused_overflows_the_kernels_queue_and_is_loaded(
     last = process.drop("zzz/last.torrent")
     process.send(signal.SIGCONT)
     eventually(lambda: last in items(rtorrent), 60, interval=0.01)
-    assert "dropped events" in process.log.read_text()
+    assert "inotify queue overflow" in process.log.read_text()
 
 
 @pytest.mark.parametrize("limit", ["max_inotify_watches", "max_inotify_instances"])

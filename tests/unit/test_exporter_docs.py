@@ -15,7 +15,7 @@ from pyrotorque_exporter.collectors.services import PREFIXES, in_group_processes
 from pyrotorque_exporter.groups import DEFAULT, selected_groups
 from pyrotorque_guardian.decisions import ProcessCounters
 from pyrotorque_scheduler.metrics import SchedulerMetrics
-from pyrotorque_watcher.metrics import Metrics as WatcherMetrics
+from pyrotorque_watcher.metrics import WatcherMetrics
 from tests.exporter_process import REPOSITORY
 
 DOCS = REPOSITORY / "docs" / "metrics.md"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyrotorque_watcher.load.flags import Load, Wanted, load_for, path_flags
+from pyrotorque_watcher.load.plan import InitialState, LoadPolicy, initial_state, path_flags
 
 ROOT = b"/home/start/watch"
 
@@ -33,27 +33,27 @@ def test_a_root_with_a_slash_at_its_end_hides_no_letter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "queued", "flags", "load"),
+    ("mode", "queued", "flags", "state"),
     [
-        ("normal", False, "", Load.STOP),
-        ("start", False, "", Load.START),
-        ("started", False, "", Load.START),
-        ("whatever", False, "", Load.STOP),
-        ("normal", True, "", Load.HOLD),
-        ("start", True, "", Load.QUEUE),
-        ("normal", False, "start", Load.START),
-        ("start", False, "load", Load.STOP),
-        ("start", True, "load", Load.HOLD),
-        ("normal", True, "start", Load.QUEUE),
-        ("normal", False, "start load", Load.START),
-        ("normal", False, "queue", Load.HOLD),
-        ("start", False, "queued", Load.QUEUE),
-        ("normal", False, "queue start", Load.QUEUE),
+        ("normal", False, "", InitialState.STOP),
+        ("start", False, "", InitialState.START),
+        ("started", False, "", InitialState.START),
+        ("whatever", False, "", InitialState.STOP),
+        ("normal", True, "", InitialState.HOLD),
+        ("start", True, "", InitialState.QUEUE),
+        ("normal", False, "start", InitialState.START),
+        ("start", False, "load", InitialState.STOP),
+        ("start", True, "load", InitialState.HOLD),
+        ("normal", True, "start", InitialState.QUEUE),
+        ("normal", False, "start load", InitialState.START),
+        ("normal", False, "queue", InitialState.HOLD),
+        ("start", False, "queued", InitialState.QUEUE),
+        ("normal", False, "queue start", InitialState.QUEUE),
     ],
 )
-def test_the_load_matrix(mode: str, queued: bool, flags: str, load: Load) -> None:
-    assert load_for(Wanted(mode, queued), frozenset(flags.split())) is load
+def test_the_load_matrix(mode: str, queued: bool, flags: str, state: InitialState) -> None:
+    assert initial_state(LoadPolicy(mode, queued), frozenset(flags.split())) is state
 
 
-def test_the_mode_that_events_tell_is_one_of_three() -> None:
-    assert [load.mode for load in Load] == ["start", "queued", "normal", "normal"]
+def test_the_mode_of_events_is_one_of_three() -> None:
+    assert [state.mode for state in InitialState] == ["start", "queued", "normal", "normal"]

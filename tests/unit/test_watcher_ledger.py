@@ -1,16 +1,19 @@
-"""The ledger: the order of things, what a rewrite ends, and what a retry begins."""
+"""The ledger: the order of rows, what a rewrite of a file ends, and what a retry begins."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from pyrotorque.settings.schema import RTorrentSettings, Settings
 from pyrotorque.store import Store, open_store
-from pyrotorque_watcher.ledger import Ledger, Seen
-from pyrotorque_watcher.rows import MIGRATIONS
-from pyrotorque_watcher.scan.files import Found
-from pyrotorque_watcher.scan.reconcile import PENDING
+from pyrotorque_watcher.ledger import Ledger
+from pyrotorque_watcher.load.recipes import JobRecipes, retry_after_ini_change
+from pyrotorque_watcher.requests import turns_at
+from pyrotorque_watcher.rows import MIGRATIONS, PENDING, FoundFile, LoadRecord, Sighting, State
+from tests.watching import job
 
 NOW = 1_700_000_000.0
 
@@ -27,13 +30,13 @@ def ledger(store: Store) -> Ledger:
     return Ledger(store)
 
 
-def found(name: bytes, mtime: int = 1, size: int = 10, inode: int = 5) -> Found:
-    return Found(b"/w/" + name, size, mtime, 7, 1, inode, 1)
+def found(name: bytes, mtime: int = 1, size: int = 10, inode: int = 5) -> FoundFile:
+    return FoundFile(b"/w/" + name, size, mtime, 7, 1, inode, 1)
 
 
-def see(ledger: Ledger, *files: Found, state: str = "seen") -> None:
+def see(ledger: Ledger, *files: FoundFile, state: State = "seen") -> None:
     for file in files:
-        ledger.see("job", b"/w", file, NOW, Seen(NOW, state=state))  # type: ignore[arg-type]
+        ledger.add("job", b"/w", file, NOW, Sighting(NOW, state=state))
 
 
 def test_rows_come_in_the_order_they_were_seen_also_after_a_restart(store: Store, ledger: Ledger) -> None:
@@ -46,39 +49,40 @@ def test_rows_come_in_the_order_they_were_seen_also_after_a_restart(store: Store
 def test_a_row_that_waits_comes_when_its_time_has_come(ledger: Ledger) -> None:
     see(ledger, found(b"a"))
     (row,) = ledger.rows("seen", NOW, 10)
-    ledger.set(row, NOW, next_try=NOW + 5)
+    ledger.postpone(row, NOW + 5, "its writer is not done", NOW)
     assert not ledger.rows("seen", NOW + 4, 10)
     assert ledger.next_try("seen") == NOW + 5
     assert ledger.rows("seen", NOW + 5, 10)
 
 
-def test_what_was_written_again_is_not_changed_by_whoever_held_the_old_row(ledger: Ledger) -> None:
+def test_an_operation_on_the_row_of_a_file_that_was_written_again_changes_nothing(ledger: Ledger) -> None:
     see(ledger, found(b"a"))
     (old,) = ledger.rows("seen", NOW, 10)
     see(ledger, found(b"a", 2))
-    ledger.set(old, NOW, state="loaded")
-    ledger.drop(old)
-    ledger.claim([old], NOW)
-    assert [row.mtime_ns for row in ledger.rows("seen", NOW, 10)] == [2]
+    ledger.mark_loaded([old], NOW)
+    ledger.send_again(old, NOW)
+    ledger.remove(old)
+    ledger.mark_sent([old], NOW)
+    assert [row.file.mtime_ns for row in ledger.rows("seen", NOW, 10)] == [2]
 
 
 def test_a_new_row_remembers_the_hash_and_the_broken_item_of_the_old_one(ledger: Ledger) -> None:
     see(ledger, found(b"a"))
     (old,) = ledger.rows("seen", NOW, 10)
-    ledger.set(old, NOW, info_hash="AA", broken=old.token)
+    ledger.mark_failed(replace(old, load=LoadRecord(info_hash="AA")), "rpc", "refused", NOW)
     see(ledger, found(b"a", 2))
     (new,) = ledger.rows("seen", NOW, 10)
-    assert (new.was, new.broken, new.info_hash) == ("AA", old.token, "")
+    assert (new.earlier.info_hash, new.earlier.broken_token, new.load.info_hash) == ("AA", old.token, "")
 
 
-def test_a_claimed_row_is_looked_for_a_second_later(ledger: Ledger) -> None:
+def test_a_row_that_was_sent_is_due_a_second_later(ledger: Ledger) -> None:
     see(ledger, found(b"a"))
-    ledger.claim(ledger.rows("seen", NOW, 10), NOW)
+    ledger.mark_sent(ledger.rows("seen", NOW, 10), NOW)
     assert not ledger.rows("sent", NOW, 10)
-    assert [row.attempts for row in ledger.rows("sent", NOW + 1, 10)] == [1]
+    assert [row.load.attempts for row in ledger.rows("sent", NOW + 1, 10)] == [1]
 
 
-def test_a_moved_file_keeps_its_story_and_takes_the_place_of_another(ledger: Ledger) -> None:
+def test_a_moved_file_keeps_its_state_and_takes_the_place_of_another(ledger: Ledger) -> None:
     see(ledger, found(b"a"), found(b"b", 2), state="loaded")
     ledger.move("job", b"/w/a", b"/w", found(b"b"))
     assert ledger.known("job", b"/w/a") is None
@@ -87,36 +91,48 @@ def test_a_moved_file_keeps_its_story_and_takes_the_place_of_another(ledger: Led
     assert (known.mtime_ns, known.state) == (1, "loaded")
 
 
+def retry(ledger: Ledger, path: str) -> int:
+    return ledger.retry(turns_at(ledger.retryable(), [path]), NOW)
+
+
 def test_retry_takes_paths_as_they_are_shown(ledger: Ledger) -> None:
     see(ledger, found(b"\xff.torrent"), found(b"b", 2), found(b"c", 3), state="failed")
-    assert ledger.retry(["/w/\\xff.torrent"], NOW) == 1
-    assert ledger.retry(["/w/absent"], NOW) == 0
-    assert ledger.retry(None, NOW) == 2
+    assert retry(ledger, "/w/\\xff.torrent") == 1
+    assert retry(ledger, "/w/absent") == 0
+    assert ledger.retry_all(NOW) == 2
     assert ledger.counts() == {"seen": 3}
 
 
-def test_retry_takes_folders_and_ways_over_links(ledger: Ledger, tmp_path: Path) -> None:
+def test_retry_takes_folders_and_paths_with_links(ledger: Ledger, tmp_path: Path) -> None:
     see(ledger, found(b"tv/a.torrent"), found(b"tv/b/c.torrent", 2), found(b"tv2/d.torrent", 3), state="baseline")
-    assert ledger.retry(["/w/tv"], NOW) == 2
+    assert retry(ledger, "/w/tv") == 2
     assert ledger.counts() == {"seen": 2, "baseline": 1}
     (tmp_path / "link").symlink_to("/w")
-    assert ledger.retry([str(tmp_path / "link/tv2/d.torrent")], NOW) == 1
+    assert retry(ledger, str(tmp_path / "link/tv2/d.torrent")) == 1
 
 
-def test_a_watch_ini_holds_for_no_root_inside_its_folder(ledger: Ledger) -> None:
+def retried(ledger: Ledger, folder: bytes, job_name: str = "job") -> int:
+    """How many metafiles are retried after the watch.ini in `folder` was written."""
+    before = ledger.counts().get("seen", 0)
+    settings = Settings(digest="", rtorrent=RTorrentSettings(url=None, origin=""), jobs=())
+    retry_after_ini_change(JobRecipes(job(name=job_name), settings, Path("/absent")), [folder], ledger, NOW)
+    return ledger.counts().get("seen", 0) - before
+
+
+def test_a_watch_ini_is_not_valid_for_a_root_inside_its_folder(ledger: Ledger) -> None:
     see(ledger, found(b"a.torrent"), found(b"tv/b.torrent", 2), state="seen")
-    ledger.see("job", b"/w/tv", found(b"tv/c.torrent", 3), NOW, Seen(NOW))
+    ledger.add("job", b"/w/tv", found(b"tv/c.torrent", 3), NOW, Sighting(NOW))
     for row in ledger.rows("seen", NOW, 10):
-        ledger.set(row, NOW, state="failed", kind="template")
-    assert ledger.retry_templates("other", b"/w", NOW) == 0
-    assert ledger.retry_templates("job", b"/w", NOW) == 2
-    assert ledger.retry_templates("job", b"/w/tv", NOW) == 1
+        ledger.mark_failed(row, "template", "its watch.ini is invalid", NOW)
+    assert retried(ledger, b"/w", "other") == 0
+    assert retried(ledger, b"/w") == 2
+    assert retried(ledger, b"/w/tv") == 1
     assert ledger.counts() == {"seen": 3}
 
 
 def test_what_is_gone_is_remembered_for_a_year(ledger: Ledger) -> None:
     see(ledger, found(b"a"), state="loaded")
-    ledger.gone("job", [b"/w/a"], NOW)
+    ledger.mark_gone("job", [b"/w/a"], NOW)
     assert ledger.counts() == {}
     ledger.forget_old(NOW + 300 * 86400)
     assert ledger.known("job", b"/w/a") is not None
@@ -138,14 +154,14 @@ def test_what_is_gone_is_remembered_for_a_year(ledger: Ledger) -> None:
 )
 def test_the_same_file_is_found_by_its_inode_or_its_name(ledger: Ledger, changes: dict[str, Any], same: bool) -> None:
     see(ledger, found(b"a.torrent"), state="loaded")
-    other = found(b"x/a.torrent")._replace(**changes)
+    other = replace(found(b"x/a.torrent"), **changes)
     assert (ledger.same_file("job", other) is not None) is same
     assert ledger.same_file("another job", other) is None
 
 
 def test_of_several_that_look_the_same_the_one_that_is_gone_was_renamed(ledger: Ledger) -> None:
     see(ledger, found(b"a.torrent"), found(b"b.torrent"), found(b"c.torrent"), state="loaded")
-    ledger.gone("job", [b"/w/b.torrent"], NOW)
+    ledger.mark_gone("job", [b"/w/b.torrent"], NOW)
     renamed = ledger.same_file("job", found(b"x/d.torrent"))
     assert renamed is not None
     assert renamed.path == b"/w/b.torrent"

@@ -3,18 +3,19 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from pyrotorque_watcher.scan.files import Found
-from pyrotorque_watcher.scan.reconcile import Decision, Known, Situation, State, Verdict, decide
+from pyrotorque_watcher.rows import FoundFile, KnownFile, State
+from pyrotorque_watcher.scan.reconcile import FileDecision, Situation, Verdict, decide
 
-FOUND = Found(b"/w/b.torrent", size=10, mtime_ns=100, ctime_ns=500, device=1, inode=7, links=1)
+FOUND = FoundFile(path=b"/w/b.torrent", size=10, mtime_ns=100, ctime_ns=500, device=1, inode=7, links=1)
 NEVER = Situation()
 FIRST = Situation(baseline_before=1000)
 
 
-def known(path: bytes = b"/w/b.torrent", state: State = "loaded", **changes: Any) -> Known:
+def known(path: bytes = b"/w/b.torrent", state: State = "loaded", **changes: Any) -> KnownFile:
     columns: dict[str, Any] = {"size": 10, "mtime_ns": 100, "ctime_ns": 500, "device": 1, "inode": 7}
-    return Known(path=path, state=state, **(columns | changes))
+    return KnownFile(path=path, state=state, **(columns | changes))
 
 
 @pytest.mark.parametrize("state", ["seen", "sent", "visible", "loaded", "duplicate", "failed", "baseline"])
@@ -46,17 +47,17 @@ def test_a_known_file_that_was_away_is_back() -> None:
 
 def test_a_renamed_file_is_not_loaded_again() -> None:
     same = known(b"/w/a.torrent")
-    assert decide(FOUND, None, same, False, NEVER) == Decision(Verdict.MOVED, b"/w/a.torrent")
+    assert decide(FOUND, None, same, False, NEVER) == FileDecision(Verdict.MOVED, b"/w/a.torrent")
 
 
 def test_a_file_renamed_over_a_known_one_keeps_its_own_story() -> None:
     same, there = known(b"/w/a.torrent"), known(mtime_ns=3)
-    assert decide(FOUND, there, same, False, NEVER) == Decision(Verdict.MOVED, b"/w/a.torrent")
+    assert decide(FOUND, there, same, False, NEVER) == FileDecision(Verdict.MOVED, b"/w/a.torrent")
 
 
 def test_a_hard_link_is_another_name_of_a_known_file() -> None:
-    linked = FOUND._replace(links=2)
-    assert decide(linked, None, known(b"/w/a.torrent"), True, NEVER) == Decision(Verdict.LINKED, b"/w/a.torrent")
+    linked = replace(FOUND, links=2)
+    assert decide(linked, None, known(b"/w/a.torrent"), True, NEVER) == FileDecision(Verdict.LINKED, b"/w/a.torrent")
 
 
 def test_a_copy_with_the_same_times_is_a_file_of_its_own() -> None:
@@ -68,7 +69,7 @@ def test_what_is_older_than_the_first_look_is_baseline() -> None:
 
 
 def test_what_was_written_since_the_group_began_is_loaded_on_the_first_look() -> None:
-    assert decide(FOUND._replace(ctime_ns=1000), None, None, False, FIRST).verdict is Verdict.LOAD
+    assert decide(replace(FOUND, ctime_ns=1000), None, None, False, FIRST).verdict is Verdict.LOAD
 
 
 def test_old_files_in_a_folder_that_was_moved_in_are_loaded() -> None:

@@ -1,4 +1,4 @@
-"""Several metafiles travel in one request, as many as rTorrent's limit has room for."""
+"""One request has several metafiles, as many as fit below rTorrent's limit."""
 
 from collections import deque
 from dataclasses import replace
@@ -6,37 +6,43 @@ from dataclasses import replace
 import pytest
 
 from pyrotorque.rtorrent.xml import Param, encode_call, size_bound
-from pyrotorque_watcher.ledger import Row
-from pyrotorque_watcher.load.flags import Load
-from pyrotorque_watcher.load.plan import Plan, Torrent
-from pyrotorque_watcher.load.prepare import Ready
-from pyrotorque_watcher.load.rtorrent_items import PARCEL, enough, parcel
+from pyrotorque_watcher.load.plan import InitialState, LoadPlan, TorrentLoad
+from pyrotorque_watcher.load.prepare import ReadyLoad
+from pyrotorque_watcher.load.rtorrent_items import BATCH_LOADS, is_full, take_batch
+from pyrotorque_watcher.rows import Arrival, EarlierLoad, FileIdentity, LoadRecord, Progress, Row
 from tests.watching import job
 
 
-def ready(turn: int, size: int) -> Ready:
+def ready(turn: int, size: int) -> ReadyLoad:
     row = Row(
-        turn, "treewatch", b"/w/x.torrent", b"/w", size, 0, 0, 0, "", "", "sent", "", 1, "", "", 0.0, 0.0, 0.0, 0.0,
-        "token", "", 1, "", 0, 0, "", "",
-    )  # fmt: skip
-    return Ready(row, Plan((Torrent("AA", "x", bytes(size), ()),), Load.STOP, False), job())
+        turn,
+        "token",
+        "treewatch",
+        b"/w",
+        FileIdentity(b"/w/x.torrent", size, 0, 0, 0, 0),
+        Arrival(0.0, 0.0, settled=True),
+        LoadRecord(attempts=1),
+        Progress("sent", "", "", 0.0, "", published=False),
+        EarlierLoad("", ""),
+    )
+    return ReadyLoad(row, LoadPlan((TorrentLoad("AA", "x", bytes(size), ()),), InitialState.STOP, False), job())
 
 
 @pytest.mark.parametrize(
-    ("sizes", "parcels"),
+    ("sizes", "batches"),
     [
         ([100], [1]),
-        ([100] * (PARCEL + 2), [PARCEL, 2]),
+        ([100] * (BATCH_LOADS + 2), [BATCH_LOADS, 2]),
         ([150_000, 100, 150_000, 100], [2, 2]),
         ([3_000_000, 100, 3_000_000], [1, 1, 1]),
     ],
 )
-def test_small_ones_travel_together_and_large_ones_alone_in_their_order(sizes: list[int], parcels: list[int]) -> None:
+def test_small_ones_are_sent_together_and_large_ones_alone_in_their_order(sizes: list[int], batches: list[int]) -> None:
     waiting = deque(ready(turn, size) for turn, size in enumerate(sizes))
-    made: list[list[Ready]] = []
+    made: list[list[ReadyLoad]] = []
     while waiting:
-        made.append(parcel(waiting))
-    assert [len(each) for each in made] == parcels
+        made.append(take_batch(waiting))
+    assert [len(each) for each in made] == batches
     assert [one.row.turn for each in made for one in each] == list(range(len(sizes)))
 
 
@@ -44,12 +50,12 @@ def test_small_ones_travel_together_and_large_ones_alone_in_their_order(sizes: l
     ("sizes", "is_enough"), [([], False), ([100] * 7, False), ([100] * 8, True), ([10_000_000], True)]
 )
 def test_large_metafiles_are_not_gathered_in_memory(sizes: list[int], is_enough: bool) -> None:
-    assert enough(deque(ready(turn, size) for turn, size in enumerate(sizes)), PARCEL) is is_enough
+    assert is_full(deque(ready(turn, size) for turn, size in enumerate(sizes)), BATCH_LOADS) is is_enough
 
 
-def test_what_rtorrent_may_have_died_of_travels_alone() -> None:
+def test_what_may_have_crashed_rtorrent_is_sent_alone() -> None:
     waiting = deque(replace(ready(turn, 100), suspect=turn in (2, 3)) for turn in range(6))
-    assert [[one.row.turn for one in parcel(waiting)] for _ in range(4)] == [[0, 1], [2], [3], [4, 5]]
+    assert [[one.row.turn for one in take_batch(waiting)] for _ in range(4)] == [[0, 1], [2], [3], [4, 5]]
 
 
 @pytest.mark.parametrize(

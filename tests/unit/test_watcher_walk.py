@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pyrotorque.linux.filesystems import parse_mounts
-from pyrotorque_watcher.load.visibility import Sight
+from pyrotorque_watcher.load.visibility import FileVisibility
 from pyrotorque_watcher.load.watch_ini import folders_between
 from pyrotorque_watcher.scan.files import (
     int64,
@@ -16,7 +16,7 @@ from pyrotorque_watcher.scan.files import (
     nearest_root,
     polling_reason,
 )
-from pyrotorque_watcher.started import group_started
+from pyrotorque_watcher.scan.roots import group_started
 
 MOUNTS = parse_mounts(
     b"""\
@@ -94,9 +94,9 @@ def test_the_folders_from_a_root_down_to_another() -> None:
 
 
 def test_nobody_sees_for_a_process_that_is_no_rtorrent(tmp_path: Path) -> None:
-    sight = Sight()
-    sight.of(os.getpid(), os.uname().nodename)
-    assert not sight.sees(bytes(tmp_path), bytes(tmp_path))
+    visibility = FileVisibility()
+    visibility.attach(os.getpid(), os.uname().nodename)
+    assert not visibility.sees(bytes(tmp_path), bytes(tmp_path))
 
 
 def test_without_supervisord_the_group_begins_with_this_process(monkeypatch: pytest.MonkeyPatch) -> None:

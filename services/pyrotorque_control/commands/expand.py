@@ -75,7 +75,7 @@ def _watch(settings: Settings, path: Path, name: str | None) -> tuple[WatchSetti
 def expand(place: MetafilePlace, job: WatchSettings, settings: Settings, templates: Path) -> LoadPreview:
     """Raises MetafileError, TemplateError or CommandRefused as the load would, and UserError for a wrong watch.ini."""
     from pyrotorque.metafile import take
-    from pyrotorque_watcher.load.flags import load_for, path_flags
+    from pyrotorque_watcher.load.plan import initial_state, path_flags
     from pyrotorque_watcher.load.recipes import JobRecipes
     from pyrotorque_watcher.scan.content import torrents_of
 
@@ -89,7 +89,7 @@ def expand(place: MetafilePlace, job: WatchSettings, settings: Settings, templat
     commands = recipe.commands(torrent, flags, lambda name: True)
     return LoadPreview(
         job.name,
-        load_for(recipe.wanted, flags).value,
+        initial_state(recipe.policy, flags).value,
         dict(recipes.namespace(place, torrent, flags, tuple(commands.values()))),
         {name: text.decode("utf-8", "surrogateescape") for name, text in commands.items()},
         [other.info_hash for other, _ in torrents[1:]],

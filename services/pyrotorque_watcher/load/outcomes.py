@@ -1,38 +1,38 @@
-"""Records what became of a metafile: in the ledger, as an event, in the counters, and in the logs."""
+"""Records the outcome of a load: in the ledger, as an event, in the totals, and in the logs."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-import msgspec
-
 from pyrotorque import logs
-from pyrotorque.events import LoadFailed, LoadFailure, LoadMode, TorrentLoaded
+from pyrotorque.events import LoadFailed, LoadMode, TorrentLoaded
 from pyrotorque.outbox import Outbox
 from pyrotorque.text import printable
-from pyrotorque_watcher.ledger import Ledger, Row
-from pyrotorque_watcher.metrics import Metrics
+from pyrotorque_watcher.ledger import Ledger
+from pyrotorque_watcher.metrics import WatcherMetrics
+from pyrotorque_watcher.rows import LoadRefused, Row
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Outcomes:
-    """Each method is called inside a transaction of the ledger; so that all of it happens or nothing."""
+class LoadOutcomes:
+    """Each method is called inside a transaction of the ledger, so that all of it happens or nothing."""
 
     ledger: Ledger
     outbox: Outbox
-    metrics: Metrics
+    metrics: WatcherMetrics
 
     def visible(self, rows: Sequence[Row], incarnation: str, now: float) -> None:
-        """Their items are there, complete with our commands. Told once, also when one has to be loaded again."""
-        self.ledger.seen_in_rtorrent(rows, incarnation, now)
-        fresh = [row for row in rows if not row.told]
+        """rTorrent has their items, and all load commands have run. Each is published once, also if it is lost with
+        rTorrent and loaded again."""
+        self.ledger.mark_visible(rows, incarnation, now)
+        fresh = [row for row in rows if not row.progress.published]
         events = [event for row in fresh for event in _loaded(row, now)]
         self.outbox.add_all(events)
         for row in fresh:
-            self.metrics.loaded(cast(LoadMode, row.mode), _seconds(row, now))
+            self.metrics.loaded(cast(LoadMode, row.load.mode), _seconds(row, now))
         lines = [
             f"{event.job}: loaded {event.name} ({event.mode}) from {event.metafile} after {event.seconds:.3f} s"
             for event in events
@@ -41,44 +41,35 @@ class Outcomes:
             log.info("%s", line)
         logs.owner_log(*lines)
 
-    def sent(self, row: Row, now: float, next_look: float) -> None:
-        """rTorrent was asked to load it, and does not show it yet."""
-        self.ledger.set(row, now, **_learned(row), state="sent", next_try=next_look)
+    def unchanged(self, row: Row, now: float) -> None:
+        """The file was touched, or its times were set after the load; its item was never erased."""
+        self.ledger.mark_unchanged(row, now)
+        log.info("%s: %s is already in rTorrent", row.job, printable(row.path))
 
-    def still_there(self, row: Row, now: float) -> None:
-        """It was touched, or its times were set after it was loaded; its item never went away."""
-        self.ledger.set(row, now, **_learned(row), state="loaded", told=1, reason="", kind="", todo="loaded")
-        log.info("%s: %s is in rTorrent already", row.job, printable(row.path))
+    def duplicate(self, row: Row, now: float) -> None:
+        """rTorrent has this torrent from elsewhere: nothing is wrong with the metafile."""
+        reason = "rTorrent has this torrent already"
+        self.ledger.mark_duplicate(row, reason, now)
+        self._publish(row, LoadRefused("duplicate", reason), logging.INFO, now)
 
-    def failed(self, row: Row, kind: LoadFailure, reason: str, now: float) -> None:
-        """It is not loaded until it changes or its owner asks; what rTorrent has already is no failure of the file."""
-        shown, path = printable(reason), printable(row.path)
-        if kind == "duplicate":
-            # The item that rTorrent has was loaded from another file: that one's tie is not ours to change.
-            row = msgspec.structs.replace(row, tied=0)
-        self.ledger.set(
-            row,
-            now,
-            **_learned(row),
-            state="duplicate" if kind == "duplicate" else "failed",
-            kind=kind,
-            reason=shown,
-            broken=row.token if kind == "rpc" else "",
-            todo="loaded" if kind == "duplicate" else "failed",
-        )
-        self.outbox.add(LoadFailed(at=now, metafile=path, job=row.job, kind=kind, reason=shown))
-        self.metrics.failed(kind)
-        level = logging.INFO if kind == "duplicate" else logging.WARNING
-        self._say(level, f"{row.job}: did not load {path}: {shown}")
+    def failed(self, row: Row, refused: LoadRefused, now: float) -> None:
+        """It is not loaded until it changes or a retry is requested."""
+        reason = printable(refused.reason)
+        self.ledger.mark_failed(row, refused.kind, reason, now)
+        self._publish(row, LoadRefused(refused.kind, reason), logging.WARNING, now)
 
-    def _say(self, level: int, text: str) -> None:
+    def _publish(self, row: Row, refused: LoadRefused, level: int, now: float) -> None:
+        path = printable(row.path)
+        self.outbox.add(LoadFailed(at=now, metafile=path, job=row.job, kind=refused.kind, reason=refused.reason))
+        self.metrics.failed(refused.kind)
+        text = f"{row.job}: did not load {path}: {refused.reason}"
         log.log(level, "%s", text)
         logs.owner_log(text, level=level)
 
 
 def _loaded(row: Row, now: float) -> list[TorrentLoaded]:
-    """One for each item; those of a magnet file are called as rTorrent calls them, until it has fetched the rest."""
-    named = [(row.info_hash, row.name), *((other, f"{other}.meta") for other in row.others.split())]
+    """One for each item. Further links of a magnet file have rTorrent's name for them until it has the metadata."""
+    named = [(row.load.info_hash, row.load.name), *((other, f"{other}.meta") for other in row.load.others)]
     return [
         TorrentLoaded(
             at=now,
@@ -86,7 +77,7 @@ def _loaded(row: Row, now: float) -> list[TorrentLoaded]:
             name=name,
             metafile=printable(row.path),
             job=row.job,
-            mode=cast(LoadMode, row.mode),
+            mode=cast(LoadMode, row.load.mode),
             seconds=_seconds(row, now),
         )
         for info_hash, name in named
@@ -94,16 +85,4 @@ def _loaded(row: Row, now: float) -> list[TorrentLoaded]:
 
 
 def _seconds(row: Row, now: float) -> float:
-    return max(0.0, now - row.closed)
-
-
-def _learned(row: Row) -> dict[str, object]:
-    """What was found out about a metafile on its way."""
-    return {
-        "info_hash": row.info_hash,
-        "others": row.others,
-        "name": row.name,
-        "mode": row.mode,
-        "tied": row.tied,
-        "attempts": max(1, row.attempts),
-    }
+    return max(0.0, now - row.arrival.closed)

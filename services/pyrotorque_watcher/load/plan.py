@@ -1,22 +1,64 @@
-"""Puts together what rTorrent is told with a metafile: its verb and the commands that run before anything starts."""
+"""Plans a load: whether the item starts (the load matrix), the load command, and the commands that run with it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
+from pyrotorque.events import LoadMode
 from pyrotorque.loadcommands import quoted
 from pyrotorque.text import printable
-from pyrotorque_watcher.load.flags import Load
+from pyrotorque_watcher.rows import MARK
 
-# The item's custom value that says who loaded it: the ledger's token, with a dot as long as commands are to follow.
-MARK: Final = "pyrotorque"
-
+FLAGS: Final = frozenset({b"start", b"load", b"queue", b"queued"})
 _NORMAL_PRIORITY: Final = b"d.priority.set=2"
 _OFF: Final = b"d.priority.set=0"
 
 
+class InitialState(Enum):
+    """The state of a new item; the value is the word for it in logs."""
+
+    START = "started"  # starts at once
+    QUEUE = "startable"  # stopped, normal priority: the queue starts it
+    HOLD = "queued"  # stopped, priority off: the queue does not start it until its owner raises the priority
+    STOP = "normal"  # stopped, normal priority, without a queue
+
+    @property
+    def mode(self) -> LoadMode:
+        """The same for events and metrics."""
+        return {InitialState.START: "start", InitialState.QUEUE: "queued"}.get(self, "normal")  # type: ignore[return-value]
+
+
 @dataclass(frozen=True, slots=True)
-class Torrent:
+class LoadPolicy:
+    """`load_mode` and `queued` of a job or a watch.ini."""
+
+    load_mode: str = "normal"
+    queued: bool = False
+
+    @property
+    def start(self) -> bool:
+        return self.load_mode in ("start", "started")
+
+
+def path_flags(path: bytes, root: bytes) -> frozenset[str]:
+    """The flags in the folders below `root` and in the dotted parts of the file's name."""
+    relative = path[len(root.rstrip(b"/")) + 1 :]
+    *folders, name = relative.split(b"/")
+    return frozenset(flag.decode() for flag in FLAGS.intersection([*folders, *name.split(b".")]))
+
+
+def initial_state(policy: LoadPolicy, flags: frozenset[str]) -> InitialState:
+    """The load matrix: flags override settings, `start` overrides `load`, `queue` can only switch queueing on."""
+    start = "start" in flags or (policy.start and "load" not in flags)
+    queued = policy.queued or bool(flags & {"queue", "queued"})
+    if queued:
+        return InitialState.QUEUE if start else InitialState.HOLD
+    return InitialState.START if start else InitialState.STOP
+
+
+@dataclass(frozen=True, slots=True)
+class TorrentLoad:
     """One torrent of a metafile (a magnet file may name several): the bytes and the commands that rTorrent gets."""
 
     info_hash: str
@@ -26,32 +68,32 @@ class Torrent:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything that is needed to load a metafile, decided."""
+class LoadPlan:
+    """All that is needed to load a metafile."""
 
-    torrents: tuple[Torrent, ...]
-    load: Load
+    torrents: tuple[TorrentLoad, ...]
+    state: InitialState
     tied: bool
 
 
-def said(job: str, name: str, mode: str) -> bytes:
+def log_line(job: str, name: str, mode: str) -> bytes:
     """The command that writes a line about the load to rTorrent's own log."""
     return b"print=" + quoted(f"{printable(job)}: loaded {printable(name)} ({mode})".encode())
 
 
 def commands_for(
-    load: Load, token: str, tie: bytes | None, users: Sequence[bytes], say: bytes | None = None
+    state: InitialState, token: str, tie: bytes | None, users: Sequence[bytes], line: bytes | None = None
 ) -> tuple[bytes, ...]:
     """The load commands in their order.
 
-    A command that fails keeps those after it from running and leaves the item where it is. So the mark is completed
-    last: an item without it is known to be broken; until then its priority is off, so that the queue cannot start it.
-    What users set the priority to comes at the end for the same reason.
+    A command that fails leaves the item where it is, and the commands after it do not run. So the mark is completed
+    last: an item without it is known to be broken. Until then its priority is off, so that the queue does not start
+    it. The priority that users set comes at the end for the same reason.
     """
     mark = f"d.custom.set={MARK},{token}".encode()
-    last = (mark,) if say is None else (mark, say)
+    last = (mark,) if line is None else (mark, line)
     ties = () if tie is None else (tie,)
-    held = (_OFF,) if load is Load.HOLD else ()
+    held = (_OFF,) if state is InitialState.HOLD else ()
     if not users:
         return (*ties, *held, *last)
     priorities = [command for command in users if b"d.priority.set" in command]
@@ -59,26 +101,13 @@ def commands_for(
     return (mark + b".", *ties, _OFF, *others, *(held or priorities or (_NORMAL_PRIORITY,)), *last)
 
 
-def verb(load: Load, *, quiet: bool, by_path: bool = False) -> str:
+def load_command(state: InitialState, *, quiet: bool, by_path: bool = False) -> str:
     """The name of rTorrent's load command; a verbose one writes to rTorrent's own log."""
-    kind = "load.start" if load is Load.START else "load.normal"
+    starts = state is InitialState.START
     if not by_path:
-        kind = "load.raw_start" if load is Load.START else "load.raw"
-    elif not quiet and load is not Load.START:
+        name = "load.raw_start" if starts else "load.raw"
+    elif starts or quiet:
+        name = "load.start" if starts else "load.normal"
+    else:
         return "load.verbose"
-    return kind if quiet else f"{kind}_verbose"
-
-
-def mapped(path: bytes, path_map: Sequence[tuple[str, str]]) -> bytes:
-    """`path` as rTorrent sees it: the longest prefix of ours that fits is replaced by theirs."""
-    fitting = [(ours.encode("utf-8", "surrogateescape").rstrip(b"/"), theirs) for ours, theirs in path_map]
-    fitting = [(ours, theirs) for ours, theirs in fitting if path == ours or path.startswith(ours + b"/")]
-    if not fitting:
-        return path
-    ours, theirs = max(fitting, key=lambda pair: len(pair[0]))
-    return theirs.encode("utf-8", "surrogateescape").rstrip(b"/") + path[len(ours) :]
-
-
-def globs(path: bytes) -> bool:
-    """Whether rTorrent would take `path` for a pattern, an address or its home, and load something else."""
-    return bool(set(path) & set(b"*?[]{}\\")) or path[:1] != b"/"
+    return name if quiet else f"{name}_verbose"

@@ -1,26 +1,33 @@
-"""What a job, and the watch.ini files above a metafile, say about loading it; commands are compiled once."""
+"""What a job and the watch.ini files above a metafile set for its load; commands are compiled once."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from pyrotorque.errors import CommandRefused
+from pyrotorque.errors import CommandRefused, UserError
+from pyrotorque.linux.filesystems import is_within
 from pyrotorque.metafile import Magnet, Metafile
 from pyrotorque.settings.schema import Disposal, Settings, WatchSettings
-from pyrotorque_watcher.load.flags import Wanted
-from pyrotorque_watcher.load.watch_ini import Inis
+from pyrotorque.text import counted, printable
+from pyrotorque_watcher.ledger import Ledger
+from pyrotorque_watcher.load.plan import LoadPolicy
+from pyrotorque_watcher.load.watch_ini import WatchIniFiles
+from pyrotorque_watcher.scan.files import is_metafile
 
 if TYPE_CHECKING:
     from pyrotorque.loadcommands import LoadCommand
     from pyrotorque.watchini import Overrides
 
-# Sorts the values of a watch.ini behind all commands, whatever those are called.
+log = logging.getLogger(__name__)
+
+# Sorts the values of a watch.ini behind all commands, whatever their names are.
 _OF_INI = "watch.ini "
 
 
-class Given(Protocol):
-    """A command that is rendered for a metafile, whether a job or a watch.ini gave it."""
+class UserCommand(Protocol):
+    """A command of a job or a watch.ini, to be rendered for a metafile."""
 
     @property
     def names(self) -> frozenset[str]: ...
@@ -28,8 +35,8 @@ class Given(Protocol):
     def render(self, namespace: Mapping[str, object]) -> bytes: ...
 
 
-class Place(Protocol):
-    """A metafile, the root that it is below, and the job whose root this is."""
+class MetafilePlace(Protocol):
+    """A metafile, the root above it, and the job that has this root."""
 
     @property
     def job(self) -> str: ...
@@ -42,30 +49,30 @@ class Place(Protocol):
 
 
 class JobRecipes:
-    """The settings of one job. Raises TemplateError or CommandRefused for commands that are wrong."""
+    """The settings of one job. Raises TemplateError or CommandRefused for invalid commands."""
 
     def __init__(self, job: WatchSettings, settings: Settings, templates: Path) -> None:
         self.job = job
-        self._aliases, self._themes = settings.aliases, settings.traits_by_alias
+        self._aliases, self._traits = settings.aliases, settings.traits_by_alias
         self._templates = templates
         self._roots = tuple(path.expanduser().absolute() for path in job.path)
-        self._inis = Inis(templates)
+        self._inis = WatchIniFiles(templates)
         self._compiled: dict[tuple[str, str, bool], LoadCommand] = {}
         for name, text in job.commands:
             self.command(name, text, tame=False)
 
-    def of(self, place: Place) -> "Recipe":
-        """For one metafile; raises UserError where a watch.ini is wrong."""
-        return Recipe(self, place, self._inis.above(place.path, place.root))
+    def of(self, place: MetafilePlace) -> "LoadRecipe":
+        """For one metafile; raises UserError if a watch.ini is invalid."""
+        return LoadRecipe(self, place, self._inis.above(place.path, place.root))
 
     def check_ini(self, folder: bytes) -> None:
-        """Raises UserError when the watch.ini in `folder` is wrong."""
+        """Raises UserError if the watch.ini in `folder` is invalid."""
         self._inis.of(folder)
 
     def namespace(
-        self, place: Place, torrent: Metafile | Magnet, flags: frozenset[str], rendered: Sequence[bytes]
+        self, place: MetafilePlace, torrent: Metafile | Magnet, flags: frozenset[str], rendered: Sequence[bytes]
     ) -> Mapping[str, object]:
-        """What templates know."""
+        """The variables of templates."""
         from pyrotorque.loadcommands.namespace import namespace
 
         return namespace(
@@ -76,12 +83,12 @@ class JobRecipes:
             flags=flags,
             job_name=place.job,
             aliases=self._aliases,
-            traits_by_alias=self._themes,
+            traits_by_alias=self._traits,
             commands=[text.decode("utf-8", "surrogateescape") for text in rendered],
         )
 
     def command(self, name: str, text: str, *, tame: bool) -> "LoadCommand":
-        """Compiled; those of a watch.ini, which may be anybody's, must be `tame`."""
+        """Compiled; those of a watch.ini, which may belong to another user, must be `tame`."""
         from pyrotorque.loadcommands import compile_command
 
         key = (name, text, tame)
@@ -91,53 +98,75 @@ class JobRecipes:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """What a job and the folders above one metafile say about it."""
+class LoadRecipe:
+    """What a job and the watch.ini files above one metafile set for its load."""
 
     recipes: JobRecipes
-    place: Place
-    said: "Overrides | None"
+    place: MetafilePlace
+    overrides: "Overrides | None"
 
     @property
-    def wanted(self) -> Wanted:
-        """How to load it, flags aside."""
-        job, said = self.recipes.job, self.said
-        if said is None:
-            return Wanted(job.load_mode, job.queued)
-        return Wanted(
-            job.load_mode if said.load_mode is None else said.load_mode,
-            job.queued if said.queued is None else said.queued,
+    def policy(self) -> LoadPolicy:
+        """How to load it, without the flags in its path."""
+        job, nearer = self.recipes.job, self.overrides
+        if nearer is None:
+            return LoadPolicy(job.load_mode, job.queued)
+        return LoadPolicy(
+            job.load_mode if nearer.load_mode is None else nearer.load_mode,
+            job.queued if nearer.queued is None else nearer.queued,
         )
 
     @property
     def on_loaded(self) -> Disposal:
-        """What becomes of the metafile."""
-        said = self.said
-        return self.recipes.job.on_loaded if said is None or said.on_loaded is None else said.on_loaded
+        """What is done with the metafile after the load."""
+        nearer = self.overrides
+        return self.recipes.job.on_loaded if nearer is None or nearer.on_loaded is None else nearer.on_loaded
 
     def commands(
         self, torrent: Metafile | Magnet, flags: frozenset[str], known: Callable[[str], bool]
     ) -> dict[str, bytes]:
-        """The users' commands for one torrent, in the order of their names; `known` tells what this rTorrent has.
+        """The users' commands for one torrent, in the order of their names; `known`: whether rTorrent has a command.
 
-        Raises TemplateError or CommandRefused, and then nothing of this load may be sent.
+        Raises TemplateError or CommandRefused; then no part of this load may be sent.
         """
         rendered: dict[str, bytes] = {}
-        for name, command in sorted(self._given(), key=lambda each: each[0]):
-            if strange := sorted(each for each in command.names if not known(each)):
-                raise CommandRefused(f"{name}: this rTorrent has no command {', '.join(strange)}")
+        for name, command in sorted(self._user_commands(), key=lambda each: each[0]):
+            if unknown := sorted(each for each in command.names if not known(each)):
+                raise CommandRefused(f"{name}: this rTorrent has no command {', '.join(unknown)}")
             if text := command.render(self.recipes.namespace(self.place, torrent, flags, tuple(rendered.values()))):
                 rendered[name.removeprefix(_OF_INI)] = text
         return rendered
 
-    def _given(self) -> Iterator[tuple[str, Given]]:
-        said = self.said
-        nearer = {} if said is None else said.commands
+    def _user_commands(self) -> Iterator[tuple[str, UserCommand]]:
+        overrides = self.overrides
+        nearer = {} if overrides is None else overrides.commands
         for name, text in self.recipes.job.commands:
             if name not in nearer:
                 yield f"cmd.{name}", self.recipes.command(name, text, tame=False)
         for name, text in nearer.items():
             if text:
                 yield f"cmd.{name}", self.recipes.command(name, text, tame=True)
-        for key, value in ({} if said is None else said.values).items():
+        for key, value in ({} if overrides is None else overrides.values).items():
             yield f"{_OF_INI}{key}", value
+
+
+def retry_after_ini_change(recipes: JobRecipes, folders: Iterable[bytes], ledger: Ledger, now: float) -> None:
+    """For each folder whose watch.ini was written: report its errors, or retry what failed because of it."""
+    job = recipes.job.name
+    for folder in folders:
+        try:
+            recipes.check_ini(folder)
+        except UserError as error:
+            for line in str(error).splitlines():
+                log.warning("%s: %s", job, line)
+            continue
+        log.info("%s: watch.ini in %s is in force", job, printable(folder))
+        below = [
+            turn
+            for turn, path, root in ledger.failed_by_template(job)
+            if is_within(folder, root) and is_within(path, folder) and is_metafile(path)
+        ]
+        with ledger.transaction():
+            count = ledger.retry(below, now)
+        if count:
+            log.info("%s: retrying %s", job, counted(count, "metafile"))

@@ -1,102 +1,152 @@
-"""Asks rTorrent to load metafiles, several in one request: a request of its own costs as much as a load itself."""
+"""Asks rTorrent to load metafiles, several in one request, and recognizes the items that came of it by their mark."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from enum import Enum
+from typing import Final, Protocol
 
 from pyrotorque.errors import RequestTooLarge, RTorrentFault
 from pyrotorque.rtorrent import Call, RTorrent
 from pyrotorque.text import printable
-from pyrotorque_watcher.load.marks import cut_tie, replace_broken
-from pyrotorque_watcher.load.plan import globs, mapped, verb
-from pyrotorque_watcher.load.prepare import Ready, Refused
-from pyrotorque_watcher.load.visibility import Sight
+from pyrotorque_watcher.load.plan import LoadPlan, load_command
+from pyrotorque_watcher.load.prepare import ReadyLoad, RTorrentView
+from pyrotorque_watcher.load.visibility import is_pattern, mapped
+from pyrotorque_watcher.rows import MARK, LoadRefused, Row
 
-PARCEL: Final = 8  # loads in one request: some milliseconds of rTorrent's time
-PARCEL_BYTES: Final = 192 * 1024  # of metafiles in it, so that it stays far below rTorrent's default limit
-# Requests with one metafile in them that got no answer, all but the first with nothing else in them. Once more, and
-# rTorrent might die once more, and nothing else would ever be loaded.
-UNANSWERED_MAX: Final = 3
+# A request of its own would cost as much as the load itself.
+BATCH_LOADS: Final = 8  # loads in one request: a few milliseconds of rTorrent's time
+BATCH_BYTES: Final = 192 * 1024  # of metafiles in one request, far below rTorrent's default limit
 
 
-def parcel(ready: deque[Ready]) -> list[Ready]:
-    """Take from `ready` what may travel in one request; a large one goes alone, and so does a suspect."""
+class ItemState(Enum):
+    """What rTorrent has for a metafile that was sent."""
+
+    ABSENT = "no item, or not yet"
+    LOADED = "an item of ours, and all its commands have run"
+    BROKEN = "an item of ours, and one of its commands failed"
+    FOREIGN = "an item that was not loaded for this row"
+
+
+class TieCutter(Protocol):
+    """How an item stops being tied to a metafile."""
+
+    def cut(self, info_hash: str) -> None: ...
+
+    def cut_if_tied_to(self, info_hash: str, theirs: bytes) -> None: ...
+
+
+def take_batch(ready: deque[ReadyLoad]) -> list[ReadyLoad]:
+    """Take from `ready` what fits into one request; a large one is sent alone, and so is a suspect."""
     taken = [ready.popleft()]
     size = taken[0].size
     if taken[0].suspect:
         return taken
-    while ready and not ready[0].suspect and len(taken) < PARCEL and size + ready[0].size <= PARCEL_BYTES:
+    while ready and not ready[0].suspect and len(taken) < BATCH_LOADS and size + ready[0].size <= BATCH_BYTES:
         taken.append(ready.popleft())
         size += taken[-1].size
     return taken
 
 
+def is_full(ready: deque[ReadyLoad], count: int) -> bool:
+    """Whether `ready` has `count` metafiles to send, or fewer large ones: these stay on disk, not in memory."""
+    return len(ready) >= count or sum(each.size for each in ready) > BATCH_BYTES
+
+
+def item_state(marks: Sequence[str | None], token: str) -> ItemState:
+    """The state of the items of one metafile, by their marks: absent if one is, broken if one is, ours if one is."""
+    if None in marks:
+        return ItemState.ABSENT
+    if f"{token}." in marks:
+        return ItemState.BROKEN
+    return ItemState.LOADED if token in marks else ItemState.FOREIGN
+
+
 @dataclass(frozen=True, slots=True)
-class Sender:
-    """Sends what is ready; whoever sends has it in the ledger as sent before."""
+class RTorrentItems:
+    """Loads and their items. The ledger must have a row as sent before it is passed to `load`."""
 
     rtorrent: RTorrent
-    sight: Sight
+    view: RTorrentView
+    ties: TieCutter
 
-    def send(self, together: Sequence[Ready], meanwhile: Callable[[], None]) -> list[Refused | None]:
-        """For each: None when rTorrent took it, else why not. `meanwhile` is done while rTorrent works."""
-        for ready in together:
-            if ready.row.broken:
-                replace_broken(self.rtorrent, ready.row, ready.plan)
-            if ready.plan.tied and ready.row.was not in ("", ready.row.info_hash):
-                cut_tie(self.rtorrent, ready.row.was, mapped(ready.row.path, ready.settings.path_map))
-        if len(together) == 1:
-            return [self._alone(together[0], meanwhile)]
+    def load(self, batch: Sequence[ReadyLoad], meanwhile: Callable[[], None]) -> list[LoadRefused | None]:
+        """For each: None if rTorrent accepted it, else why not. `meanwhile` is called while rTorrent works."""
+        for ready in batch:
+            earlier = ready.row.earlier
+            if earlier.broken_token:
+                self._remove_broken(earlier.broken_token, ready.plan)
+            if ready.plan.tied and earlier.info_hash not in ("", ready.row.load.info_hash):
+                # The file belongs to another item now: erasing the earlier one must not delete it.
+                self.ties.cut_if_tied_to(earlier.info_hash, mapped(ready.row.path, ready.settings.path_map))
+        if len(batch) == 1:
+            return [self._load_alone(batch[0], meanwhile)]
         calls: list[Call] = [
-            (ready.verb, ("", torrent.data, *torrent.commands)) for ready in together for torrent in ready.plan.torrents
+            (ready.command, ("", torrent.data, *torrent.commands)) for ready in batch for torrent in ready.plan.torrents
         ]
         try:
-            slots = iter(self.rtorrent.multicall(calls, label=together[0].verb, meanwhile=meanwhile))
+            answers = iter(self.rtorrent.multicall(calls, label=batch[0].command, meanwhile=meanwhile))
         except (RequestTooLarge, RTorrentFault):
-            # One of them, or this rTorrent's way with many: what it took already, it does not take again.
-            return [self._alone(ready, meanwhile) for ready in together]
-        return [_refusal([next(slots) for _ in ready.plan.torrents]) for ready in together]
+            # What rTorrent accepted already, it does not load a second time.
+            return [self._load_alone(ready, meanwhile) for ready in batch]
+        return [_refusal([next(answers) for _ in ready.plan.torrents]) for ready in batch]
 
-    def _alone(self, ready: Ready, meanwhile: Callable[[], None]) -> Refused | None:
+    def states(self, rows: Sequence[Row]) -> list[ItemState]:
+        """What rTorrent has for each row now."""
+        hashes = [(row, info_hash) for row in rows for info_hash in row.load.info_hashes]
+        answers = self.rtorrent.multicall([("d.custom", (info_hash, MARK)) for _, info_hash in hashes])
+        marks: dict[int, list[str | None]] = {row.turn: [] for row in rows}
+        for (row, _), answer in zip(hashes, answers, strict=True):
+            marks[row.turn].append(None if isinstance(answer, RTorrentFault) else str(answer))
+        return [item_state(marks[row.turn], row.token) for row in rows]
+
+    def disable(self, broken: Sequence[Row]) -> list[str]:
+        """Stop items whose commands failed, so that nothing starts them, and leave them; why their commands failed."""
+        reasons: list[str] = []
+        for row in broken:
+            info_hash = row.load.info_hash
+            calls = [(name, (info_hash,)) for name in ("d.message", "d.stop", "d.close")]
+            answers = self.rtorrent.multicall([*calls, ("d.priority.set", (info_hash, 0))])
+            message = "" if isinstance(answers[0], RTorrentFault) else str(answers[0])
+            reasons.append(f"a load command failed: {message or 'rTorrent does not report which one'}")
+        return reasons
+
+    def _remove_broken(self, broken_token: str, plan: LoadPlan) -> None:
+        """Erase the items of an earlier load whose commands failed, but never the metafile with them."""
+        for torrent in plan.torrents:
+            mark = self.rtorrent.multicall([("d.custom", (torrent.info_hash, MARK))])[0]
+            if mark == f"{broken_token}.":
+                with suppress(RTorrentFault):
+                    self.ties.cut(torrent.info_hash)
+                    self.rtorrent.call("d.erase", torrent.info_hash)
+
+    def _load_alone(self, ready: ReadyLoad, meanwhile: Callable[[], None]) -> LoadRefused | None:
         try:
             for torrent in ready.plan.torrents:
-                self.rtorrent.call(ready.verb, "", torrent.data, *torrent.commands, meanwhile=meanwhile)
+                self.rtorrent.call(ready.command, "", torrent.data, *torrent.commands, meanwhile=meanwhile)
         except RequestTooLarge as error:
-            return self._by_path(ready, error)
+            return self._load_by_path(ready, error)
         except RTorrentFault as fault:
             return _refusal([fault])
         return None
 
-    def _by_path(self, ready: Ready, limit: RequestTooLarge) -> Refused | None:
-        """rTorrent reads the file itself: only where it sees this very file, under a name that is no pattern."""
+    def _load_by_path(self, ready: ReadyLoad, limit: RequestTooLarge) -> LoadRefused | None:
+        """rTorrent reads the file itself: only if it sees this very file, under a name that is no pattern."""
         row, plan, settings = ready.row, ready.plan, ready.settings
         theirs = mapped(row.path, settings.path_map)
-        if globs(theirs) or not self.sight.sees(row.path, theirs):
-            reason = f"{limit}; and rTorrent cannot be shown to read {printable(theirs)} itself"
-            return Refused("too_large", reason)
+        if is_pattern(theirs) or not self.view.sees(row.path, theirs):
+            reason = f"{limit}; and it is not certain that rTorrent reads {printable(theirs)} as this file"
+            return LoadRefused("too_large", reason)
         untied = () if plan.tied else (b"d.tied_to_file.set=",)
-        name = verb(plan.load, quiet=settings.quiet, by_path=True)
+        command = load_command(plan.state, quiet=settings.quiet, by_path=True)
         try:
-            self.rtorrent.call(name, "", theirs, *untied, *plan.torrents[0].commands)
+            self.rtorrent.call(command, "", theirs, *untied, *plan.torrents[0].commands)
         except RTorrentFault as fault:
             return _refusal([fault])
         return None
 
 
-def enough(ready: deque[Ready], count: int) -> bool:
-    """Whether `ready` holds `count` metafiles to send, or fewer large ones: these wait on disk, not in memory."""
-    return len(ready) >= count or sum(each.size for each in ready) > PARCEL_BYTES
-
-
-def why_given_up(times: int) -> str:
-    """The reason of a metafile that was sent so often in vain."""
-    return (
-        f"rTorrent ended or hung each of the {times} times it was asked to load this, at last with nothing else in the "
-        "request: it may be what rTorrent dies of"
-    )
-
-
-def _refusal(answers: Sequence[object]) -> Refused | None:
+def _refusal(answers: Sequence[object]) -> LoadRefused | None:
     faults = [answer for answer in answers if isinstance(answer, RTorrentFault)]
-    return Refused("rpc", f"rTorrent refused it: {faults[0]}") if faults else None
+    return LoadRefused("rpc", f"rTorrent refused it: {faults[0]}") if faults else None

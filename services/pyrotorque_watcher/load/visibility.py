@@ -1,20 +1,22 @@
-"""Finds out whether rTorrent sees the files that we see, which is what tying an item to its metafile needs."""
+"""Which rTorrent answers, and whether it sees the files that we see: a tie needs that."""
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from pyrotorque.linux.processes import runs_program
+from pyrotorque.rtorrent import RTorrent
 
 _FRESH: Final = 0.5
 
 
 @dataclass(slots=True)
-class Sight:
-    """What the rTorrent with this pid sees, through the kernel's view of that process; 0 sees nothing.
+class FileVisibility:
+    """What the rTorrent with this pid sees, by the kernel's view of that process; pid 0 sees nothing.
 
-    A path that rTorrent cannot see would look to it like a deleted metafile, and `remove_untied` would erase the item.
+    A path that rTorrent does not see would look like a deleted metafile, and `remove_untied` would erase the item.
     """
 
     pid: int = 0
@@ -22,29 +24,72 @@ class Sight:
         default_factory=dict[tuple[bytes, bytes], tuple[float, bool]]
     )
 
-    def of(self, pid: int, hostname: str) -> None:
-        """Look with the eyes of this process, if it is an rTorrent of this host; another pid namespace is not."""
+    def attach(self, pid: int, hostname: str) -> None:
+        """Use this process, if it is an rTorrent of this host and not in another pid namespace."""
         self.pid = pid if hostname == os.uname().nodename and runs_program(pid, "rtorrent") else 0
         self._seen.clear()
 
     @property
-    def is_over(self) -> bool:
-        """Whether the process whose eyes these are has ended."""
+    def has_ended(self) -> bool:
+        """Whether the process has ended since it was attached."""
         return bool(self.pid) and not runs_program(self.pid, "rtorrent")
 
     def sees(self, ours: bytes, theirs: bytes) -> bool:
-        """Whether `theirs` is, for rTorrent, the very file that we know as `ours`."""
+        """Whether `theirs` is, for rTorrent, the very file that is `ours` here."""
         if not self.pid:
             return False
         # Files of one folder are seen alike, and mounts do not change within a second.
         folders, now = (os.path.dirname(ours), os.path.dirname(theirs)), time.monotonic()
         if ours != theirs or folders not in self._seen or now - self._seen[folders][0] > _FRESH:
-            self._seen = {folders: (now, self._looks_same(ours, theirs))}
+            self._seen = {folders: (now, self._is_same(ours, theirs))}
         return self._seen[folders][1]
 
-    def _looks_same(self, ours: bytes, theirs: bytes) -> bool:
+    def _is_same(self, ours: bytes, theirs: bytes) -> bool:
         try:
             here, there = os.stat(ours), os.stat(b"/proc/%d/root%b" % (self.pid, theirs))
         except (OSError, ValueError):
             return False
         return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+
+
+@dataclass
+class RTorrentInstance:
+    """The rTorrent process that was identified last."""
+
+    rtorrent: RTorrent
+    files: FileVisibility = field(default_factory=FileVisibility)
+    incarnation: str = ""
+    """Empty until the process is identified, and after a call failed: another process may answer the next one."""
+
+    def identify(self) -> None:
+        identity = self.rtorrent.identity()
+        self.incarnation = identity.incarnation
+        self.files.attach(identity.pid, identity.hostname)
+
+    def forget(self) -> None:
+        self.incarnation = ""
+
+    def sees(self, ours: bytes, theirs: bytes) -> bool:
+        """Whether `theirs` is, for rTorrent, the very file that is `ours` here."""
+        if self.files.has_ended:
+            self.identify()  # it was restarted, and no call failed meanwhile
+        return self.files.sees(ours, theirs)
+
+    def known(self, command: str) -> bool:
+        """Whether this rTorrent has the command."""
+        return self.rtorrent.known(command)
+
+
+def mapped(path: bytes, path_map: Sequence[tuple[str, str]]) -> bytes:
+    """`path` as rTorrent sees it: the longest prefix of ours that fits is replaced by theirs."""
+    fitting = [(ours.encode("utf-8", "surrogateescape").rstrip(b"/"), theirs) for ours, theirs in path_map]
+    fitting = [(ours, theirs) for ours, theirs in fitting if path == ours or path.startswith(ours + b"/")]
+    if not fitting:
+        return path
+    ours, theirs = max(fitting, key=lambda pair: len(pair[0]))
+    return theirs.encode("utf-8", "surrogateescape").rstrip(b"/") + path[len(ours) :]
+
+
+def is_pattern(path: bytes) -> bool:
+    """Whether rTorrent would expand `path` (a pattern, an address or its home directory) and load something else."""
+    return bool(set(path) & set(b"*?[]{}\\")) or path[:1] != b"/"

@@ -1,4 +1,4 @@
-"""The watch.ini files of a tree: read when a metafile below them is loaded, and again only when they were written."""
+"""Reads the watch.ini files of a tree when a metafile below them is loaded, and again only after they were written."""
 
 import os
 import stat
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 _Stamp = tuple[int, int, int]
 
 
-class Inis:
-    """What the folders of one job's trees say. Most trees have no such file, and then none of its code is loaded."""
+class WatchIniFiles:
+    """The watch.ini files in one job's trees. Most trees have none, and then the parser is not even imported."""
 
     def __init__(self, templates: Path) -> None:
         self._templates = templates
         self._read: dict[bytes, tuple[_Stamp, Overrides | UserError]] = {}
 
     def above(self, path: bytes, root: bytes) -> "Overrides | None":
-        """What holds for a metafile at `path`, the nearest folder first in right; None where no folder says anything.
+        """The settings for a metafile at `path`, those of the nearest folder first; None if there is no watch.ini.
 
-        Raises UserError when one of the files cannot be understood: then nobody knows what its owner wanted.
+        Raises UserError if one of the files is invalid: then the intention of its owner is not known.
         """
         folders = folders_between(root, path.rpartition(b"/")[0])
         found = [one for folder in folders if (one := self.of(folder)) is not None]
@@ -37,7 +37,7 @@ class Inis:
         return inherited(*found)
 
     def of(self, folder: bytes) -> "Overrides | None":
-        """What the watch.ini in `folder` says; None when there is none."""
+        """The settings in the watch.ini of `folder`; None if there is none."""
         path = folder + b"/" + WATCH_INI
         try:
             found = os.stat(path)
@@ -47,10 +47,10 @@ class Inis:
         stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
         if folder not in self._read or self._read[folder][0] != stamp:
             self._read[folder] = (stamp, self._parsed(path, found))
-        what = self._read[folder][1]
-        if isinstance(what, UserError):
-            raise what
-        return what
+        content = self._read[folder][1]
+        if isinstance(content, UserError):
+            raise content
+        return content
 
     def _parsed(self, path: bytes, found: os.stat_result) -> "Overrides | UserError":
         from pyrotorque.errors import SettingsError
@@ -58,7 +58,7 @@ class Inis:
 
         shown = printable(path)
         if not stat.S_ISREG(found.st_mode) or found.st_size > SIZE_MAX:
-            return UserError(f"{shown} is no file, or has more than {SIZE_MAX} bytes")
+            return UserError(f"{shown} is not a regular file, or has more than {SIZE_MAX} bytes")
         try:
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
                 return parse(file.read(SIZE_MAX), file=shown, templates=self._templates)

@@ -1,39 +1,23 @@
-"""Lists folders and looks at files as they are on disk, whatever their names, and says where inotify misses changes."""
+"""Lists folders and inspects files, whatever their names, and finds out where inotify misses changes."""
 
 import os
 import stat
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from pyrotorque.linux.filesystems import Mount, filesystem_type, is_watchable, is_within, mounts_below
 from pyrotorque.text import printable
+from pyrotorque_watcher.rows import FoundFile
 
 _SUFFIXES = (b".torrent", b".magnet")
 WATCH_INI = b"watch.ini"
 
 
-class Found(NamedTuple):
-    """A file as a look or a listing found it."""
-
-    path: bytes
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    device: int
-    inode: int
-    links: int
-
-    @property
-    def identity(self) -> tuple[int, int]:
-        """By what a file at a path is known: its size and when it was written."""
-        return self.size, self.mtime_ns
-
-
 class Listing(NamedTuple):
     """One folder: its metafiles in the order of their names, its sub-folders, and whether it could be read."""
 
-    folder: bytes
-    files: list[Found]
+    files: list[FoundFile]
     folders: list[bytes]
     readable: bool = True
 
@@ -43,13 +27,13 @@ def is_metafile(name: bytes) -> bool:
     return name[-8:].lower().endswith(_SUFFIXES)
 
 
-def matters(name: bytes) -> bool:
-    """Whether a change of a file of this name is of interest."""
+def is_watched(name: bytes) -> bool:
+    """Whether changes of a file of this name are reported: a metafile or a watch.ini."""
     return is_metafile(name) or name == WATCH_INI
 
 
-def look(path: bytes) -> Found | None:
-    """The regular file at `path` (a link to one counts); None when there is none."""
+def look(path: bytes) -> FoundFile | None:
+    """The regular file at `path` (a link to one counts); None if there is none."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):
@@ -57,10 +41,10 @@ def look(path: bytes) -> Found | None:
     return _found(path, found)
 
 
-def _found(path: bytes, found: os.stat_result) -> Found | None:
+def _found(path: bytes, found: os.stat_result) -> FoundFile | None:
     if not stat.S_ISREG(found.st_mode):
         return None
-    return Found(
+    return FoundFile(
         path,
         found.st_size,
         int64(found.st_mtime_ns),
@@ -77,29 +61,29 @@ def int64(number: int) -> int:
 
 
 def listing(folder: bytes, *, follow: bool) -> Listing:
-    """What is in `folder` now; `follow` also takes links to folders for folders."""
-    files: list[Found] = []
+    """What is in `folder` now; with `follow`, links to folders are folders, too."""
+    files: list[FoundFile] = []
     folders: list[bytes] = []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 _sort(entry, files, folders, follow)
     except FileNotFoundError:
-        return Listing(folder, [], [])
+        return Listing([], [])
     except OSError:
-        return Listing(folder, files, folders, readable=False)
-    files.sort()
-    return Listing(folder, files, sorted(folders))
+        return Listing(files, folders, readable=False)
+    files.sort(key=attrgetter("path"))
+    return Listing(files, sorted(folders))
 
 
-def _sort(entry: "os.DirEntry[bytes]", files: list[Found], folders: list[bytes], follow: bool) -> None:
+def _sort(entry: "os.DirEntry[bytes]", files: list[FoundFile], folders: list[bytes], follow: bool) -> None:
     try:
         if entry.is_dir(follow_symlinks=follow):
             folders.append(entry.path)
         elif is_metafile(entry.name) and (found := _found(entry.path, entry.stat())):
             files.append(found)
     except OSError:
-        return  # gone, or a link that leads nowhere
+        return  # gone, or a broken link
 
 
 def nearest_root(path: bytes, roots: Iterable[bytes]) -> bytes | None:

@@ -1,7 +1,7 @@
-"""Hears at once of every metafile and folder that appears in watched folders (inotify); the only user of pyinotify.
+"""Reports metafiles and folders that appear in watched folders, by inotify; the only user of pyinotify.
 
-pyinotify gives the binding to the kernel, the masks and their names. Its loop, its automatic watches and its decoding
-of names are not used: they miss what appears in new folders, and one name that is not UTF-8 ends them.
+pyinotify provides the binding to the kernel, the masks and their names. Its loop, its automatic watches and its
+decoding of names are not used: they miss files in new folders, and fail at a name that is not UTF-8.
 """
 
 import errno
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 
 def _pyinotify() -> ModuleType:
-    """pyinotify imports asyncore, which Python 3.12 removed, for a class nobody needs: it gets an empty one."""
+    """pyinotify imports asyncore, which Python 3.12 removed, for a class that is not used here."""
     stub = ModuleType("asyncore")
     stub.__dict__["file_dispatcher"] = type("file_dispatcher", (), {})
     before = sys.modules.get("asyncore")
@@ -30,7 +30,7 @@ def _pyinotify() -> ModuleType:
             del sys.modules["asyncore"]
         else:
             sys.modules["asyncore"] = before
-    # It writes to stderr by a handler of its own.
+    # Its own handler writes to stderr.
     logging.getLogger("pyinotify").handlers.clear()
     return pyinotify
 
@@ -59,26 +59,24 @@ _NAMES = (
 )
 
 
-class Kind(Enum):
-    """What a change says."""
-
+class ChangeKind(Enum):
     WRITTEN = auto()  # a file was closed after writing
     ARRIVED = auto()  # a file was moved here
-    CHANGED = auto()  # a file got other rights or times
-    CREATED = auto()  # a file was made: its writer may still be writing, but a link has none
+    CHANGED = auto()  # the permissions or times of a file changed
+    CREATED = auto()  # a file was created: its writer may still be writing, but a link has none
     FOLDER = auto()  # a folder appeared here
     LEFT = auto()  # a folder was moved away
     GONE = auto()  # the watched folder itself is gone, or its filesystem is
-    OVERFLOW = auto()  # the kernel dropped events: look everywhere
+    OVERFLOW = auto()  # the kernel dropped events: all roots must be walked
 
 
-class Change(NamedTuple):
-    kind: Kind
+class InotifyChange(NamedTuple):
+    kind: ChangeKind
     path: bytes
 
 
 class WatchLimit(Exception):
-    """The kernel gives no more watches (or no inotify at all); the text says which limit to raise."""
+    """The kernel grants no more watches (or no inotify instance); the text names the limit to raise."""
 
 
 class _Kernel(inotify._CtypesLibcINotifyWrapper):  # type: ignore[misc,name-defined]
@@ -87,7 +85,7 @@ class _Kernel(inotify._CtypesLibcINotifyWrapper):  # type: ignore[misc,name-defi
     def init(self) -> bool:
         import ctypes
 
-        # The inherited way starts ldconfig to find the libc that is loaded already.
+        # The inherited method starts ldconfig to find the libc that is loaded already.
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._get_errno_func = ctypes.get_errno
         self._libc.inotify_add_watch.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32]
@@ -101,11 +99,13 @@ class _Kernel(inotify._CtypesLibcINotifyWrapper):  # type: ignore[misc,name-defi
         return int(self._libc.inotify_add_watch(fd, os.fsencode(pathname), mask))
 
 
-class Tree:
-    """The watched folders of one job. `wanted` says which file names matter; changes of others are not reported."""
+class InotifyTree:
+    """The watched folders of one job. `wanted` selects file names; changes of other files are not reported."""
 
     def __init__(self, wanted: Callable[[bytes], bool]) -> None:
         self.events: Counter[str] = Counter()
+        self.unavailable = ""
+        """Why the kernel reports nothing, if so."""
         self._wanted = wanted
         self._kernel = _Kernel()
         self._fd = -1
@@ -113,7 +113,7 @@ class Tree:
         self._numbers: dict[bytes, int] = {}
 
     def open(self) -> None:
-        """Raises WatchLimit when the kernel gives no inotify instance."""
+        """Raises WatchLimit if the kernel grants no inotify instance."""
         self._kernel.init()
         self._fd = self._kernel.inotify_init()
         if self._fd < 0:
@@ -121,6 +121,14 @@ class Tree:
                 f"no inotify instance ({os.strerror(self._kernel.get_errno())}): raise "
                 "fs.inotify.max_user_instances (sysctl), until then the tree is polled"
             )
+
+    def open_if_possible(self) -> None:
+        """Like `open`; if that fails, `unavailable` is why."""
+        try:
+            self.open()
+            self.unavailable = ""
+        except WatchLimit as error:
+            self.unavailable = str(error)
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -136,9 +144,9 @@ class Tree:
         return len(self._paths)
 
     def watch(self, folder: bytes, *, root: bool = False, follow: bool = False) -> bool:
-        """Watch `folder` (again: a rename or a mount may have put another there); False when it is not there.
+        """Watch `folder` (again: after a rename or a mount another may be there); False if it is not there.
 
-        Raises WatchLimit when the kernel has no more watches to give.
+        Raises WatchLimit if the kernel grants no more watches.
         """
         if self._fd < 0:
             return os.path.isdir(folder)
@@ -164,15 +172,15 @@ class Tree:
         self._numbers[folder] = number
 
     def forget(self, folder: bytes) -> None:
-        """Watch neither `folder` nor anything below it any more."""
+        """Stop watching `folder` and everything below it."""
         below = folder + b"/"
         for path in [path for path in self._numbers if path == folder or path.startswith(below)]:
             number = self._numbers.pop(path)
             self._paths.pop(number, None)
             self._kernel.inotify_rm_watch(self._fd, number)
 
-    def read(self, limit: int = 65536) -> list[Change]:
-        """What happened since the last call, at most `limit` bytes of the kernel's records; empty when nothing did."""
+    def read(self, limit: int = 65536) -> list[InotifyChange]:
+        """What happened since the last call, at most `limit` bytes of the kernel's records; empty if nothing did."""
         if self._fd < 0:
             return []
         try:
@@ -181,10 +189,10 @@ class Tree:
             return []
         return [change for record in _records(data) if (change := self._change(*record)) is not None]
 
-    def _change(self, number: int, mask: int, name: bytes) -> Change | None:
+    def _change(self, number: int, mask: int, name: bytes) -> InotifyChange | None:
         self.events[next((name for bit, name in _NAMES if mask & bit), "other")] += 1
         if mask & inotify.IN_Q_OVERFLOW:
-            return Change(Kind.OVERFLOW, b"")
+            return InotifyChange(ChangeKind.OVERFLOW, b"")
         folder = self._paths.get(number)
         if folder is None:
             return None
@@ -194,25 +202,25 @@ class Tree:
                 del self._numbers[folder]
             return None
         if not name:
-            return Change(Kind.GONE, folder) if mask & _OWN_END else None
+            return InotifyChange(ChangeKind.GONE, folder) if mask & _OWN_END else None
         kind = _folder_kind(mask) if mask & inotify.IN_ISDIR else _file_kind(mask) if self._wanted(name) else None
-        return None if kind is None else Change(kind, folder + b"/" + name)
+        return None if kind is None else InotifyChange(kind, folder + b"/" + name)
 
 
-def _folder_kind(mask: int) -> Kind | None:
+def _folder_kind(mask: int) -> ChangeKind | None:
     if mask & (inotify.IN_CREATE | inotify.IN_MOVED_TO):
-        return Kind.FOLDER
-    return Kind.LEFT if mask & inotify.IN_MOVED_FROM else None
+        return ChangeKind.FOLDER
+    return ChangeKind.LEFT if mask & inotify.IN_MOVED_FROM else None
 
 
-def _file_kind(mask: int) -> Kind | None:
+def _file_kind(mask: int) -> ChangeKind | None:
     if mask & inotify.IN_CLOSE_WRITE:
-        return Kind.WRITTEN
+        return ChangeKind.WRITTEN
     if mask & inotify.IN_MOVED_TO:
-        return Kind.ARRIVED
+        return ChangeKind.ARRIVED
     if mask & inotify.IN_CREATE:
-        return Kind.CREATED
-    return Kind.CHANGED if mask & inotify.IN_ATTRIB else None
+        return ChangeKind.CREATED
+    return ChangeKind.CHANGED if mask & inotify.IN_ATTRIB else None
 
 
 def _records(data: bytes) -> Iterator[tuple[int, int, bytes]]:
@@ -225,7 +233,7 @@ def _records(data: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 def watches_limit() -> int:
-    """How many watches the kernel gives this user; 0 when it does not say."""
+    """How many watches the kernel grants this user; 0 if that is unknown."""
     try:
         return int(inotify.max_user_watches.value)
     except (OSError, ValueError):

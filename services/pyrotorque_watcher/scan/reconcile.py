@@ -1,47 +1,29 @@
-"""Decides what a file that was found means, by what the ledger knows; pure, so that a case is a line of a test."""
+"""Compares a file that was found with the ledger: `decide` is pure, `Reconciler` records the decision."""
 
+import logging
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Literal
 
-from pyrotorque_watcher.scan.files import Found
+from pyrotorque.text import printable
+from pyrotorque_watcher.ledger import Ledger
+from pyrotorque_watcher.rows import FoundFile, KnownFile, Sighting
+from pyrotorque_watcher.scan.content import QUIET, first_hash
+from pyrotorque_watcher.scan.files import look
 
-State = Literal["seen", "sent", "visible", "loaded", "duplicate", "failed", "baseline"]
-
-PENDING: Final[tuple[State, ...]] = ("seen", "sent", "visible")
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What reconciling needs of a row of the ledger."""
-
-    path: bytes
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    device: int
-    inode: int
-    state: State
-    kind: str = ""
-    gone: bool = False
-    info_hash: str = ""
-
-    @property
-    def identity(self) -> tuple[int, int]:
-        return self.size, self.mtime_ns
+log = logging.getLogger(__name__)
 
 
 class Verdict(Enum):
     KEEP = "nothing new"
     BACK = "a known file is back where it was"
     LOAD = "a file to load"
-    BASELINE = "it was here before us"
+    BASELINE = "it is older than the watch of its root"
     MOVED = "a known file has another path"
     LINKED = "another name of a known file that is still there"
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class FileDecision:
     verdict: Verdict
     origin: bytes = b""
     """For MOVED and LINKED: the path under which the ledger knows the file."""
@@ -49,36 +31,95 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """How a file was found: `baseline_before` is set (ns) while a root is listed for the first time; `arrived` says
-    that an event brought it (itself, or its folder), so that its ctime may be old and still it is new here."""
+    """How a file was found: `baseline_before` is set (ns) while a root is listed for the first time; `arrived` means
+    that an event reported it or its folder, so that it is new here even if its ctime is old."""
 
     baseline_before: int | None = None
     arrived: bool = False
 
 
 def decide(
-    found: Found, known: Known | None, same: Known | None, same_is_there: bool, situation: Situation
-) -> Decision:
-    """What `found` means. `known` is the ledger's row for its path, `same` one for the same file under another path,
+    found: FoundFile, known: KnownFile | None, same: KnownFile | None, same_is_there: bool, situation: Situation
+) -> FileDecision:
+    """What `found` is. `known` is the ledger's row for its path, `same` one for the same file under another path,
     `same_is_there` whether that other path still holds it."""
-    if known is not None and known.identity == found.identity:
-        return Decision(unchanged(found, known, situation))
+    if known is not None and known.version == found.version:
+        return FileDecision(unchanged(found, known, situation))
     if same is not None and not same_is_there:
-        return Decision(Verdict.MOVED, same.path)
+        return FileDecision(Verdict.MOVED, same.path)
     if same is not None and same.inode == found.inode and same.device == found.device and found.links > 1:
-        return Decision(Verdict.LINKED, same.path)
+        return FileDecision(Verdict.LINKED, same.path)
     before = situation.baseline_before
     if known is None and before is not None and found.ctime_ns < before and not situation.arrived:
-        return Decision(Verdict.BASELINE)
-    return Decision(Verdict.LOAD)
+        return FileDecision(Verdict.BASELINE)
+    return FileDecision(Verdict.LOAD)
 
 
-def unchanged(found: Found, known: Known, situation: Situation) -> Verdict:
-    """What the file at a known path means; LOAD when it is not the one that is known there."""
-    if known.identity != found.identity:
+def unchanged(found: FoundFile, known: KnownFile, situation: Situation) -> Verdict:
+    """What a file at a known path is; LOAD if it is not the one that the ledger has there."""
+    if known.version != found.version:
         return Verdict.LOAD
     if known.state == "failed" and known.kind == "io" and known.ctime_ns != found.ctime_ns:
         return Verdict.LOAD  # made readable
     if known.state == "baseline" and situation.arrived and situation.baseline_before is not None:
-        return Verdict.LOAD  # a tree moved in while its root was listed for the first time
+        return Verdict.LOAD  # its tree was moved in while the root was listed for the first time
     return Verdict.BACK if known.gone else Verdict.KEEP
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """Decides and records for one job, however a file is found; a repeated call for the same file changes nothing."""
+
+    job: str
+    ledger: Ledger
+
+    def reconcile(
+        self,
+        root: bytes,
+        found: FoundFile,
+        known: KnownFile | None,
+        situation: Situation,
+        now: float,
+        closed: float | None,
+    ) -> Verdict:
+        """`known` is the row of the path of `found`; `closed` is when an event reported that its writer closed it."""
+        is_known = known is not None and known.version == found.version
+        same = None if is_known else self.ledger.same_file(self.job, found)
+        same_is_there = same is not None and _is_there(same)
+        if same is not None and not same_is_there and not _is_same_torrent(found, same):
+            same = None
+        decision = decide(found, known, same, same_is_there, situation)
+        self._record(root, found, decision, now, closed)
+        return decision.verdict
+
+    def _record(self, root: bytes, found: FoundFile, decision: FileDecision, now: float, closed: float | None) -> None:
+        match decision.verdict:
+            case Verdict.LOAD:
+                changed = found.ctime_ns / 1e9
+                settled = closed is not None or now - changed >= QUIET
+                sighting = Sighting(changed if closed is None else closed, settled)
+                self.ledger.add(self.job, root, found, now, sighting)
+            case Verdict.BASELINE:
+                reason = "it was here before pyrotorque watched this folder"
+                sighting = Sighting(found.ctime_ns / 1e9, state="baseline", reason=reason)
+                self.ledger.add(self.job, root, found, now, sighting)
+            case Verdict.MOVED:
+                log.info("%s: %s is now %s", self.job, printable(decision.origin), printable(found.path))
+                self.ledger.move(self.job, decision.origin, root, found)
+            case Verdict.LINKED:
+                reason = f"another name of {printable(decision.origin)}"
+                self.ledger.add(self.job, root, found, now, Sighting(now, state="duplicate", reason=reason))
+            case Verdict.BACK:
+                self.ledger.mark_present(self.job, found.path)
+            case Verdict.KEEP:
+                pass
+
+
+def _is_there(same: KnownFile) -> bool:
+    there = look(same.path)
+    return there is not None and there.version == same.version and there.inode == same.inode
+
+
+def _is_same_torrent(found: FoundFile, same: KnownFile) -> bool:
+    """Sizes, times and the inodes of deleted files are used again: a loaded metafile is recognized by its hash."""
+    return not same.info_hash or first_hash(found.path) == same.info_hash

@@ -1,7 +1,6 @@
-"""Renames, moves or deletes metafiles that are done with, so that rTorrent never takes the item for orphaned.
+"""Puts metafiles away that are loaded or failed: renames, moves or deletes them, as the ledger's todo list requires.
 
-Users run `remove_untied`, which erases items whose metafile is not there: so a tied one gets its new name, then
-the tie, and only then loses the old name; and before it is deleted, its tie is cut.
+What is interrupted is repeated later. Each file keeps a name that exists while an item is tied to it: see `ties`.
 """
 
 import contextlib
@@ -9,117 +8,118 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Final, assert_never
 
-from pyrotorque.errors import RTorrentFault
+from pyrotorque.errors import UserError
 from pyrotorque.linux.filesystems import is_within
-from pyrotorque.rtorrent import Param, Value
 from pyrotorque.settings.schema import Disposal, WatchSettings
 from pyrotorque.text import printable
-from pyrotorque_watcher.ledger import Ledger, Row
-from pyrotorque_watcher.load.plan import mapped
+from pyrotorque_watcher.ledger import Ledger
+from pyrotorque_watcher.load.prepare import LoadJob
+from pyrotorque_watcher.rows import Row, Todo
 from pyrotorque_watcher.scan.files import look
+from pyrotorque_watcher.settle.ties import Ties
 
 log = logging.getLogger(__name__)
 
-
-class Ties(Protocol):
-    """What disposal needs of rTorrent."""
-
-    def call(self, method: str, *params: Param) -> Value: ...
+_ROWS: Final = 100  # handled in one step
 
 
-@dataclass
+@dataclass(frozen=True)
 class Disposer:
-    """Puts away the metafiles of one job as its settings say."""
+    """Puts away the metafiles of all jobs; files of jobs that are not active stay where they are."""
 
-    settings: WatchSettings
     ledger: Ledger
-    rtorrent: Ties
-    sees: Callable[[bytes, bytes], bool]
+    jobs: Mapping[str, LoadJob]
+    ties: Ties
     as_user: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    """Gives new folders and files the owner's permissions."""
 
-    def loaded(self, row: Row, how: Disposal, now: float) -> None:
-        """A metafile whose item is in rTorrent for good; `how` is what its job or a watch.ini says."""
-        folder = os.fsencode(self.settings.loaded_path) if self.settings.loaded_path else None
-        self._dispose(row, how, b".loaded", folder, now)
+    def step(self) -> None:
+        """Do a part of what is still to be done about files."""
+        for todo, row in self.ledger.todo(_ROWS):
+            if job := self.jobs.get(row.job):
+                self._do(todo, row, job)
+            with self.ledger.transaction():
+                self.ledger.mark_done(row)
 
-    def failed(self, row: Row, now: float) -> None:
-        """A metafile that will not be loaded."""
-        folder = os.fsencode(self.settings.failed_path) if self.settings.failed_path else None
-        self._dispose(row, self.settings.on_failed, b".failed", folder, now)
+    def loaded(self, row: Row) -> None:
+        """Put a metafile away whose item is in rTorrent's session."""
+        if job := self.jobs.get(row.job):
+            self._loaded(row, job)
 
-    def retie(self, row: Row) -> None:
-        """Its owner has renamed the metafile: the item is tied to the new name, unless its tie was cut."""
-        with contextlib.suppress(RTorrentFault):
-            if self.rtorrent.call("d.tied_to_file", row.info_hash):
-                self._tie(row, row.path)
+    def _do(self, todo: Todo, row: Row, job: LoadJob) -> None:
+        match todo:
+            case "retie":
+                self.ties.follow_rename(row, job.settings)
+            case "loaded":
+                self._loaded(row, job)
+            case "failed":
+                folder = _folder(job.settings.failed_path)
+                self._put_away(row, job.settings, job.settings.on_failed, b".failed", folder)
+            case "":
+                pass
+            case other:
+                assert_never(other)
 
-    def _dispose(self, row: Row, how: Disposal, suffix: bytes, folder: bytes | None, now: float) -> None:
+    def _loaded(self, row: Row, job: LoadJob) -> None:
+        try:
+            how = job.recipes.of(row).on_loaded
+        except UserError as error:
+            log.warning("%s: %s stays where it is: %s", row.job, printable(row.path), error)
+            return
+        self._put_away(row, job.settings, how, b".loaded", _folder(job.settings.loaded_path))
+
+    def _put_away(self, row: Row, settings: WatchSettings, how: Disposal, suffix: bytes, folder: bytes | None) -> None:
+        """Only the file that was loaded: nothing is done if another one is at its path."""
         found = look(row.path)
-        if how == "keep" or found is None or found.identity != (row.size, row.mtime_ns):
+        if how == "keep" or found is None or found.version != row.file.version:
             return
         try:
             if how == "delete":
-                self._delete(row, now)
+                self._delete(row, settings)
             elif how == "rename" and not row.path.endswith(suffix):
-                self._move(row, free_name(row.path + suffix, row.path))
+                self._move(row, free_name(row.path + suffix, row.path), settings)
             elif how == "move" and folder is not None and not is_within(row.path, folder):
-                self._move(row, free_name(_below(folder, row), row.path))
+                target = os.path.join(folder, os.path.relpath(row.path, row.root))
+                self._move(row, free_name(target, row.path), settings)
         except OSError as error:
             log.warning("%s: cannot %s %s: %s", row.job, how, printable(row.path), error.strerror)
 
-    def _delete(self, row: Row, now: float) -> None:
-        if self._is_tied(row):
-            self.rtorrent.call("d.tied_to_file.set", row.info_hash, "")
+    def _delete(self, row: Row, settings: WatchSettings) -> None:
+        if self.ties.is_tied(row, settings):
+            self.ties.cut(row.load.info_hash)
         os.unlink(row.path)
         with self.ledger.transaction():
-            self.ledger.gone(row.job, [row.path], now)
+            self.ledger.mark_gone(row.job, [row.path], time.time())
 
-    def _move(self, row: Row, target: bytes) -> None:
+    def _move(self, row: Row, target: bytes, settings: WatchSettings) -> None:
         if target == row.path:
             return
         with self.as_user():
             os.makedirs(os.path.dirname(target), exist_ok=True)
             _link(row.path, target)
-        if self._is_tied(row):
-            self._tie(row, target)
-        # Cut off before the ledger has it, a walk finds the file under its new name, as one that its owner renamed.
+        if self.ties.is_tied(row, settings):
+            self.ties.tie(row, target, settings)
+        # If this process ends before the ledger has it, a walk finds the file as one that its owner renamed.
         os.unlink(row.path)
         found = look(target)
         if found is not None:
             with self.ledger.transaction():
                 self.ledger.move(row.job, row.path, row.root, found, retie=False)
 
-    def _tie(self, row: Row, path: bytes) -> None:
-        """To the file at `path`; its tie is cut where rTorrent would take that file for deleted."""
-        theirs = mapped(path, self.settings.path_map)
-        is_seen = self.settings.tie != "auto" or self.sees(path, theirs)
-        self.rtorrent.call("d.tied_to_file.set", row.info_hash, theirs if is_seen else b"")
 
-    def _is_tied(self, row: Row) -> bool:
-        """Whether rTorrent has tied the item to this file, whoever did it."""
-        if not row.info_hash:
-            return False
-        try:
-            tied = self.rtorrent.call("d.tied_to_file", row.info_hash)
-        except RTorrentFault:
-            return False
-        # 0.9.8 cannot send every byte of a path back, so an unlike answer proves nothing where we have set the tie.
-        theirs = mapped(row.path, self.settings.path_map)
-        return bool(tied) and (bool(row.tied) or os.fsencode(str(tied)) == theirs)
-
-
-def _below(folder: bytes, row: Row) -> bytes:
-    """The same place below `folder` as the metafile has below its root."""
-    return os.path.join(folder, os.path.relpath(row.path, row.root))
+def _folder(path: Path | None) -> bytes | None:
+    return os.fsencode(path) if path else None
 
 
 def free_name(wanted: bytes, source: bytes) -> bytes:
-    """`wanted`, with a number if another file than `source` has that name."""
+    """`wanted`, with a number if a file other than `source` has that name."""
     candidate, number = wanted, 0
     while os.path.lexists(candidate) and not _is_same(candidate, source):
         number += 1
@@ -135,7 +135,7 @@ def _is_same(one: bytes, other: bytes) -> bool:
 
 
 def _link(source: bytes, target: bytes) -> None:
-    """A second name for `source`; a copy where no link can be made (another filesystem, or one without links)."""
+    """A second name for `source`; a copy if no link can be made (another filesystem, or one without links)."""
     try:
         os.link(source, target, follow_symlinks=False)
     except FileExistsError:
@@ -147,7 +147,7 @@ def _link(source: bytes, target: bytes) -> None:
 
 
 def _copy(source: bytes, target: bytes) -> None:
-    """All of it or nothing, also when the disk is full, or when this is cut off: then another try has the same name."""
+    """All of it or nothing, also if the disk is full; after an interruption, the next try uses the same name."""
     part = target + b".part"
     try:
         shutil.copy2(source, part, follow_symlinks=False)

@@ -1,81 +1,124 @@
-"""Follows visible items until rTorrent has written them down: it may die just after a load, and forget."""
+"""Follows visible items until rTorrent's session has them: rTorrent may end just after a load and lose the item."""
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from enum import Enum
+from typing import Final, assert_never
 
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.rtorrent import Identity, RTorrent
 from pyrotorque.text import printable
-from pyrotorque_watcher.ledger import Ledger, Row
-from pyrotorque_watcher.load.plan import MARK
-from pyrotorque_watcher.settle.session import Session
+from pyrotorque_watcher.ledger import Ledger
+from pyrotorque_watcher.rows import MARK, Row
 
 log = logging.getLogger(__name__)
 
-_LOOK_AGAIN: Final = 1.0
-# Far longer than rTorrent takes to write an item down, where it can.
-_SURELY_WRITTEN: Final = 5.0
-_UNSAVED_AGAIN: Final = 10.0
-_BATCH: Final = 500
+_NEXT_CHECK: Final = 1.0
+# Much longer than rTorrent takes to save an item, if it can.
+_SAVED_AFTER: Final = 5.0
+_NEXT_CHECK_UNSAVED: Final = 10.0
+_ROWS: Final = 500  # checked in one step
 _PAUSE: Final = 0.5
+# All three files of an item in the session folder.
+_SUFFIXES: Final = (b"", b".rtorrent", b".libtorrent_resume")
 
-Fate = Literal["loaded", "wait", "unsaved", "same", "lost"]
+
+class Fate(Enum):
+    """What became of a visible item."""
+
+    SAVED = "it is in the session, or its owner erased it"
+    PENDING = "it may still be saved"
+    UNSAVED = "rTorrent did not save it"
+    KEPT = "rTorrent was restarted and still has it"
+    LOST = "rTorrent was restarted and does not have it"
 
 
 def fate(*, same_rtorrent: bool, there: bool, saved: bool | None, age: float) -> Fate:
-    """What a visible item is to us. `there` says that rTorrent has it now; it is asked only where that decides.
-    `saved` is None where the session cannot be seen: then it is enough that much time has passed."""
+    """`there`: whether rTorrent has the item now, checked only if that decides. `saved` is None if the session folder
+    cannot be read: then it is sufficient that much time has passed."""
     if not same_rtorrent:
-        return "same" if there else "lost"
+        return Fate.KEPT if there else Fate.LOST
     if saved:
-        return "loaded"
-    if age < _SURELY_WRITTEN:
-        return "wait"
-    # If it is gone from the rTorrent that showed it, its owner erased it: that is not ours to undo.
-    return "unsaved" if there and saved is False else "loaded"
+        return Fate.SAVED
+    if age < _SAVED_AFTER:
+        return Fate.PENDING
+    # If it is gone from the rTorrent that showed it, its owner erased it: it must not be loaded again.
+    return Fate.UNSAVED if there and saved is False else Fate.SAVED
+
+
+@dataclass(slots=True)
+class SessionFolder:
+    """The session of the rTorrent that was identified last; `path` is empty if it cannot be read from here."""
+
+    path: bytes = b""
+    _of: str = ""
+
+    def find(self, rtorrent: RTorrent, identity: Identity) -> None:
+        """Find the session of this rTorrent, once for each of its processes."""
+        if self._of != identity.incarnation:
+            path = os.fsencode(str(rtorrent.call("session.path", "")))
+            self.path = path if _belongs_to(path, identity) else b""
+            self._of = identity.incarnation
+
+    def has(self, info_hash: str) -> bool | None:
+        """Whether all files of the item are there; None if that cannot be known."""
+        if not self.path:
+            return None
+        base = os.path.join(self.path, info_hash.encode("ascii") + b".torrent")
+        return all(os.path.exists(base + suffix) for suffix in _SUFFIXES)
+
+
+def _belongs_to(path: bytes, identity: Identity) -> bool:
+    """Whether `path` is the folder of this very rTorrent: another container may have one of the same name."""
+    try:
+        with open(os.path.join(path, b"rtorrent.lock"), encoding="utf-8", errors="replace") as lock:
+            return lock.read(1000).strip() == f"{identity.hostname}:+{identity.pid}"
+    except OSError:
+        return False
 
 
 @dataclass
 class Durability:
-    """`done` is called for each row that is written down, before the ledger says so."""
+    """`put_away` is called for each row whose item is saved, before the ledger records that."""
 
     ledger: Ledger
     rtorrent: RTorrent
-    done: Callable[[Row], None]
-    session: Session = field(default_factory=Session)
+    put_away: Callable[[Row], None]
+    session: SessionFolder = field(default_factory=SessionFolder)
     _next: float = 0.0
     _warned: bool = False
 
     def due(self) -> float | None:
-        """When (Unix time) there is something to look at."""
+        """When (Unix time) there is something to check."""
         due = self.ledger.next_try("visible")
         return None if due is None else max(due, self._next)
 
-    def hurry(self) -> None:
-        """Look again as soon as something is due."""
+    def check_now(self) -> None:
+        """End the pause between two checks."""
         self._next = 0.0
 
     def step(self, now: float) -> None:
-        """Look at the visible items whose time has come."""
+        """Check the visible items that are due."""
         self._next = now + _PAUSE
-        rows = self.ledger.rows("visible", now, _BATCH)
+        rows = self.ledger.rows("visible", now, _ROWS)
         if not rows:
             return
         identity = self.rtorrent.identity()
         self.session.find(self.rtorrent, identity)
-        fates = self._saved_at_last(self._fates(rows, identity, now))
-        for row, what in fates:
-            if what == "loaded":
-                self.done(row)
+        fates = self._save_unsaved(self._fates(rows, identity, now))
+        saved = [row for row, what in fates if what is Fate.SAVED]
+        for row in saved:
+            self.put_away(row)
         with self.ledger.transaction():
-            self.ledger.all_loaded([row for row, what in fates if what == "loaded"], now)
+            self.ledger.mark_loaded(saved, now)
             for row, what in fates:
                 self._record(row, what, identity, now)
 
     def _fates(self, rows: Sequence[Row], identity: Identity, now: float) -> list[tuple[Row, Fate]]:
-        saved = {row.turn: self.session.has(row.info_hash) for row in rows if row.incarnation == identity.incarnation}
+        same = [row for row in rows if row.progress.incarnation == identity.incarnation]
+        saved = {row.turn: self.session.has(row.load.info_hash) for row in same}
         there = self._there([row for row in rows if _is_unclear(row, saved, now)])
         return [
             (
@@ -84,54 +127,55 @@ class Durability:
                     same_rtorrent=row.turn in saved,
                     there=there.get(row.turn, False),
                     saved=saved.get(row.turn),
-                    age=now - row.changed,
+                    age=now - row.progress.changed,
                 ),
             )
             for row in rows
         ]
 
     def _record(self, row: Row, what: Fate, identity: Identity, now: float) -> None:
-        # Where `changed` stays, it is since when the item is visible.
         match what:
-            case "loaded":
+            case Fate.SAVED:
                 pass
-            case "wait":
-                self.ledger.set(row, row.changed, next_try=now + _LOOK_AGAIN)
-            case "unsaved":
+            case Fate.PENDING:
+                self.ledger.check_again(row, now + _NEXT_CHECK)
+            case Fate.UNSAVED:
                 reason = "rTorrent has not saved it to its session yet"
-                self.ledger.set(row, row.changed, next_try=now + _UNSAVED_AGAIN, reason=reason)
-            case "same":
-                self.ledger.set(row, now, incarnation=identity.incarnation, next_try=now + _LOOK_AGAIN)
-            case "lost":
+                self.ledger.check_again(row, now + _NEXT_CHECK_UNSAVED, reason)
+            case Fate.KEPT:
+                self.ledger.found_after_restart(row, identity.incarnation, now + _NEXT_CHECK, now)
+            case Fate.LOST:
                 log.warning(
-                    "%s: rTorrent was restarted before it had saved %s: loading it again",
+                    "%s: rTorrent was restarted before it saved %s; loading it again",
                     *(row.job, printable(row.path)),
                 )
-                self.ledger.set(row, now, state="seen", next_try=0.0)
+                self.ledger.send_again(row, now)
+            case other:
+                assert_never(other)
 
     def _there(self, rows: Sequence[Row]) -> dict[int, bool]:
-        answers = self.rtorrent.multicall([("d.custom", (row.info_hash, MARK)) for row in rows])
+        answers = self.rtorrent.multicall([("d.custom", (row.load.info_hash, MARK)) for row in rows])
         return {row.turn: not isinstance(answer, RTorrentFault) for row, answer in zip(rows, answers, strict=True)}
 
-    def _saved_at_last(self, fates: list[tuple[Row, Fate]]) -> list[tuple[Row, Fate]]:
-        """rTorrent saves a new item once, and tells nobody when it could not (a full disk): it is asked to again."""
-        unsaved = [row for row, what in fates if what == "unsaved"]
+    def _save_unsaved(self, fates: list[tuple[Row, Fate]]) -> list[tuple[Row, Fate]]:
+        """rTorrent saves a new item once, and reports no failure (a full disk): it is asked to save it again."""
+        unsaved = [row for row, what in fates if what is Fate.UNSAVED]
         if not unsaved:
             return fates
-        self.rtorrent.multicall([("d.save_full_session", (row.info_hash,)) for row in unsaved])
-        done = {row.turn for row in unsaved if self.session.has(row.info_hash)}
-        if len(done) == len(unsaved):
+        self.rtorrent.multicall([("d.save_full_session", (row.load.info_hash,)) for row in unsaved])
+        saved = {row.turn for row in unsaved if self.session.has(row.load.info_hash)}
+        if len(saved) == len(unsaved):
             self._warned = False
         elif not self._warned:
             self._warned = True
             log.warning(
-                "%s: rTorrent does not save %s to its session %s (%d items so): is the disk full? It is asked again, "
-                "and their metafiles stay where they are",
-                *(unsaved[0].job, printable(unsaved[0].path), printable(self.session.folder), len(unsaved)),
+                "%s: rTorrent does not save %s to its session %s (%d such items): is the disk full? Trying again; "
+                "their metafiles stay where they are",
+                *(unsaved[0].job, printable(unsaved[0].path), printable(self.session.path), len(unsaved)),
             )
-        return [(row, "loaded" if row.turn in done else what) for row, what in fates]
+        return [(row, Fate.SAVED if row.turn in saved else what) for row, what in fates]
 
 
 def _is_unclear(row: Row, saved: Mapping[int, bool | None], now: float) -> bool:
-    """Whether what becomes of it hangs on rTorrent having it now."""
-    return row.turn not in saved or (saved[row.turn] is False and now - row.changed >= _SURELY_WRITTEN)
+    """Whether its fate depends on rTorrent having it now."""
+    return row.turn not in saved or (saved[row.turn] is False and now - row.progress.changed >= _SAVED_AFTER)

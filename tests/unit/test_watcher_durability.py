@@ -8,15 +8,15 @@ from pyrotorque_watcher.settle.durability import Fate, fate
 @pytest.mark.parametrize(
     ("same", "there", "saved", "age", "what"),
     [
-        (True, False, True, 1.0, "loaded"),
-        (True, False, False, 1.0, "wait"),
-        (True, False, None, 1.0, "wait"),
-        (True, False, None, 6.0, "loaded"),
-        (True, True, False, 6.0, "unsaved"),
-        (True, False, False, 6.0, "loaded"),
-        (False, True, False, 1.0, "same"),
-        (False, False, False, 1.0, "lost"),
-        (False, False, True, 9.0, "lost"),
+        (True, False, True, 1.0, Fate.SAVED),
+        (True, False, False, 1.0, Fate.PENDING),
+        (True, False, None, 1.0, Fate.PENDING),
+        (True, False, None, 6.0, Fate.SAVED),
+        (True, True, False, 6.0, Fate.UNSAVED),
+        (True, False, False, 6.0, Fate.SAVED),
+        (False, True, False, 1.0, Fate.KEPT),
+        (False, False, False, 1.0, Fate.LOST),
+        (False, False, True, 9.0, Fate.LOST),
     ],
     ids=[
         "its session file is written",
@@ -31,4 +31,4 @@ from pyrotorque_watcher.settle.durability import Fate, fate
     ],
 )
 def test_fate(same: bool, there: bool, saved: bool | None, age: float, what: Fate) -> None:
-    assert fate(same_rtorrent=same, there=there, saved=saved, age=age) == what
+    assert fate(same_rtorrent=same, there=there, saved=saved, age=age) is what
