@@ -53,7 +53,8 @@ def aftermath(made: Scene) -> Aftermath:
         folder = f"/proc/{made.holder(service)}/fd"
         found.descriptors.append(f"{service} {len(os.listdir(folder)) if os.path.isdir(folder) else 'gone'}")
         log = made.log(service)
-        found.bugs += [f"{service} logged a bug; its log ends: {log[-1500:]}"] if "a bug, please report" in log else []
+        if "unexpected error, please report" in log:
+            found.bugs.append(f"{service} logged an unexpected error; its log ends: {log[-1500:]}")
     databases = [*(made.layout.database(service) for service in SERVICES), made.listener.database]
     for path in databases:
         with closing(open_readonly(path)) as db:

@@ -52,7 +52,7 @@ def main() -> int:
         log.error("%s", error)
         return exit_code(error)
     except Exception:
-        log.exception("a bug, please report it")
+        log.exception("unexpected error, please report it")
         raise
     return 0
 

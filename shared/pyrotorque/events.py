@@ -43,7 +43,7 @@ class TorrentLoaded(Fact, frozen=True, kw_only=True, tag=True):
 
 
 class LoadFailed(Fact, frozen=True, kw_only=True, tag=True):
-    """A metafile was not loaded, for good or until it changes; `reason` is a sentence, `kind` its class."""
+    """A metafile was not loaded, permanently or until it changes; `reason` is a sentence, `kind` its class."""
 
     metafile: str
     job: str
@@ -85,7 +85,7 @@ class TorrentErased(Fact, frozen=True, kw_only=True, tag=True):
 
 
 class JobFailed(Fact, frozen=True, kw_only=True, tag=True):
-    """A run of a job raised, crashed, hung or could not begin."""
+    """A run of a job raised, crashed, hung or could not start."""
 
     job: str
     reason: str
@@ -93,7 +93,7 @@ class JobFailed(Fact, frozen=True, kw_only=True, tag=True):
 
 
 class JobReported(Fact, frozen=True, kw_only=True, tag=True):
-    """A job of a user told something (`Job.publish`): a text, and values by name."""
+    """A user job published a report (`Job.publish`): a text, and values by name."""
 
     job: str
     text: str
@@ -101,7 +101,7 @@ class JobReported(Fact, frozen=True, kw_only=True, tag=True):
 
 
 class ServiceStateChanged(Fact, frozen=True, kw_only=True, tag=True):
-    """supervisord saw a service change; states are supervisord's names (RUNNING, BACKOFF, FATAL, …)."""
+    """supervisord reported a state change of a service; states have its names (RUNNING, BACKOFF, FATAL, …)."""
 
     service: str
     state: str
@@ -138,14 +138,14 @@ class QueueChecked(Fact, frozen=True, kw_only=True, tag=True):
 
 
 class JobFinished(Fact, frozen=True, kw_only=True, tag=True):
-    """A run of a job ended well."""
+    """A run of a job succeeded."""
 
     job: str
     seconds: float
 
 
 class Heartbeat(Fact, frozen=True, kw_only=True, tag=True):
-    """A service is alive: what its loop does (`step`), since when, and until when it must be done (`deadline`).
+    """A service is alive: what its loop does (`step`), since when, and until when (`deadline`).
 
     `step_since` and `deadline` are CLOCK_MONOTONIC seconds, comparable within one boot; `head` is the newest seq.
     """
@@ -162,7 +162,7 @@ class Heartbeat(Fact, frozen=True, kw_only=True, tag=True):
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """One number of a family; `labels` in the order of the family's; buckets of a histogram are not cumulative."""
+    """One value of a family; `labels` in the order of the family's; buckets of a histogram are not cumulative."""
 
     labels: tuple[str, ...] = ()
     value: float = 0.0
@@ -171,7 +171,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric of a service: absolute totals, so that nobody has to add anything up.
+    """A metric of a service: absolute totals, which need no adding up.
 
     For `histogram`, `bounds` are the upper bounds without +Inf, each sample has len(bounds) + 1 bucket counts,
     `value` is the sum and `count` the number of observations.
@@ -197,7 +197,7 @@ Event = Durable | Live
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an event comes from; `seq` 0 means live."""
+    """The source of an event; `seq` 0 means live."""
 
     v: int = VERSION
     source: str
@@ -206,7 +206,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """An event as a subscriber gets it."""
+    """An event as a subscriber receives it."""
 
     envelope: Envelope
     event: Event
@@ -223,7 +223,7 @@ def topic(event: Event) -> bytes:
 
 
 def encode(event: Event, envelope: Envelope) -> bytes:
-    """The second frame; a lone surrogate that nobody made printable is shown as such, and never an error."""
+    """The second frame; a lone surrogate is escaped, never an error."""
     head, body = _encoder.encode(envelope), encode_json(event)
     return head[:-1] + b"," + body[1:]
 

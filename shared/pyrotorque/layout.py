@@ -1,4 +1,4 @@
-"""Where everything lives: the configuration directory and the paths, sockets and databases in it."""
+"""The paths of one group: configuration directory, folders, sockets and databases."""
 
 import os
 import stat
@@ -38,7 +38,7 @@ class Layout:
 
     @property
     def options_file(self) -> Path:
-        """What the command line said, for the services (see `pyrotorque.options`)."""
+        """Options of the command line, for the services (see `pyrotorque.options`)."""
         return self.run_dir / "options.json"
 
     @property
@@ -46,34 +46,34 @@ class Layout:
         return self.run_dir / "supervisor.sock"
 
     def events_endpoint(self, service: str) -> str:
-        """Where `service` rings for its events, durable and live (PUB)."""
+        """Where `service` publishes its events, durable and live (PUB)."""
         return f"ipc://{self.run_dir}/{service}.events"
 
     def heartbeat_endpoint(self, service: str) -> str:
-        """Where the heartbeat thread of `service` beats (PUB)."""
+        """Where the heartbeat thread of `service` publishes (PUB)."""
         return f"ipc://{self.run_dir}/{service}.beat"
 
     def requests_endpoint(self, service: str) -> str:
-        """Where `service` answers: replay of events, and requests (ROUTER)."""
+        """Where `service` serves replays and requests (ROUTER)."""
         return f"ipc://{self.run_dir}/{service}.requests"
 
     def lock_file(self, service: str) -> Path:
         return self.run_dir / f"{service}.lock"
 
     def database(self, service: str) -> Path:
-        """The one SQLite file that `service` alone writes."""
+        """The SQLite file that only `service` writes."""
         return self.state_dir / f"{service}.sqlite3"
 
     def prepare(self) -> None:
-        """Create the private folders (0700) and check that the kernel takes the socket paths.
+        """Create the private folders (0700) and check that the kernel allows the socket paths.
 
-        Raises LayoutError when a folder cannot be made, belongs to somebody else, or a socket path is too long.
+        Raises LayoutError when a folder cannot be created, belongs to another user, or a socket path is too long.
         """
-        # supervisord binds a name of its own first: its socket's, a dot and its pid.
+        # supervisord binds a temporary name first: the socket's, a dot and its pid.
         longest = f"{self.supervisor_socket}.4194304"
         if len(os.fsencode(longest)) > _SOCKET_PATH_MAX:
             raise LayoutError(
-                f"the socket path {longest} has {len(os.fsencode(longest))} bytes, the kernel takes "
+                f"the socket path {longest} has {len(os.fsencode(longest))} bytes, the kernel allows "
                 f"{_SOCKET_PATH_MAX}: "
                 "set run_dir in [TORQUE] to a shorter private folder, for example /run/user/1000/pyrotorque"
             )
@@ -90,7 +90,7 @@ def _make_private(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.stat()
         if found.st_uid != os.geteuid():
-            raise LayoutError(f"{folder} belongs to user {found.st_uid}, not to us ({os.geteuid()}): not trusted")
+            raise LayoutError(f"{folder} belongs to user {found.st_uid}, not to user {os.geteuid()}: not trusted")
         if stat.S_IMODE(found.st_mode) & 0o077:
             folder.chmod(0o700)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A lock file has one holder, who is named to whoever comes second; the kernel frees it when that process ends."""
+"""Lock files with one holder, named by its pid in the error; the kernel releases the lock when the process ends."""
 
 import fcntl
 import os
@@ -10,20 +10,20 @@ from pyrotorque.errors import AlreadyRunning
 from pyrotorque.text import printable
 
 _WITHIN = 1.5
-"""Seconds: whoever held it before may need a moment to go, as after a kill of supervisord."""
+"""Seconds: the previous holder may still be exiting, as after a kill of supervisord."""
 
 
 def hold(path: Path, refusal: str, advice: str) -> int:
-    """The descriptor that holds `path` until it is closed.
+    """The descriptor that holds the lock on `path` until it is closed.
 
-    Raises AlreadyRunning, which names the holder between `refusal` and `advice`, or OSError where no file can be had.
+    Raises AlreadyRunning, which names the holder between `refusal` and `advice`, or OSError without a usable file.
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if not _locked(fd):
             holder = os.pread(fd, 20, 0).decode("ascii", "replace").strip()
             raise AlreadyRunning(f"{refusal} (pid {printable(holder)} holds {printable(str(path))}): {advice}")
-        # A full disk takes no name; the lock holds all the same.
+        # On a full disk the pid is missing; the lock holds nevertheless.
         with suppress(OSError):
             os.ftruncate(fd, 0)
             os.pwrite(fd, b"%d\n" % os.getpid(), 0)

@@ -1,4 +1,4 @@
-"""Each service logs lines to its output; the owner's one log gets what an owner wants to read next morning."""
+"""Logging: each service to its standard output, and one line per load, start and failure to the owner's log."""
 
 import io
 import logging
@@ -19,7 +19,7 @@ _owners: dict[str, str] = {}
 
 
 class OneLine(logging.Formatter):
-    """`2026-11-23 22:41:07 INFO  watcher: text`: no name from outside can break a line or a terminal."""
+    """`2026-11-23 22:41:07 INFO  watcher: text`: names from outside cannot break a line or a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         stamp = date_time(record.created)
@@ -32,7 +32,7 @@ class OneLine(logging.Formatter):
 
 
 class AppendedFile(io.TextIOBase):
-    """A log file opened for each line: whoever else writes it too may rename it at any time."""
+    """A log file that is opened for each line: another process may rename it at any time."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -54,13 +54,13 @@ def configure(level: str, service: str, layout: Layout, *, file: str = "") -> No
     lines = logging.StreamHandler(output)
     lines.setFormatter(OneLine())
     logging.basicConfig(level=level.upper(), handlers=[lines], force=True)
-    # A reader that went away is no reason for a traceback of our own; the heartbeat notices it.
+    # No traceback when the reader of the log exits: the heartbeat thread detects that.
     logging.raiseExceptions = False
     _owners.update(service=service, path=str(layout.log_dir / OWNERS_LOG))
 
 
 def set_level(level: str) -> None:
-    """After a reload."""
+    """Change the level, after a reload."""
     logging.getLogger().setLevel(level.upper())
 
 
@@ -70,7 +70,7 @@ def job_logger(job: str) -> logging.Logger:
 
 
 def owner_log(*texts: str, level: int = logging.INFO) -> None:
-    """A line for each in the owner's log, which supervisord writes too: appended whole, so that nobody's is torn."""
+    """Append one line for each text to the owner's log, in one write: several processes write this file."""
     if "path" not in _owners or not texts:
         return
     now = time.time()

@@ -1,4 +1,4 @@
-"""What the command line says reaches the services through `run/options.json`."""
+"""Passes the options of the command line to the services, in `run/options.json`."""
 
 import os
 import tempfile
@@ -11,7 +11,7 @@ from pyrotorque.layout import Layout
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of `pyrotorque` that its services need to know."""
+    """The options of `pyrotorque` that its services use."""
 
     dry_run: bool = False
     log_level: str | None = None
@@ -22,7 +22,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_options(layout: Layout) -> Options:
-    """What the group was started with; nothing special where it was never said, or where it cannot be read any more."""
+    """The options the group was started with; defaults where the file is missing or unreadable."""
     try:
         return msgspec.json.decode(layout.options_file.read_bytes(), type=Options)
     except (OSError, msgspec.DecodeError):
@@ -30,14 +30,14 @@ def read_options(layout: Layout) -> Options:
 
 
 def write_options(layout: Layout, options: Options) -> None:
-    """Keep `options` for the services of this group."""
+    """Write `options` for the services of this group."""
     write_atomically(layout.options_file, msgspec.json.encode(options))
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a private file so that a reader sees the old or the new content, never half of it.
+    """Replace a private file so that a reader sees the old or the new content, never a part of it.
 
-    Raises StateError when that cannot be done.
+    Raises StateError when the file cannot be written.
     """
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

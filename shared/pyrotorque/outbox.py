@@ -1,7 +1,7 @@
-"""What a service has told and what it has heard, in its own file: numbered events, cursors, and recorded gaps.
+"""The durable events of a service and its cursors over those of others, in its own state file.
 
 A position counts all events of one file; `seq` counts those of one epoch from 1. A new boot of the kernel begins a new
-epoch after the events that the file still has (a power cut may have taken the last ones): no number is used twice.
+epoch after the events that the file still has (a power cut may have removed the last ones): no number is reused.
 """
 
 import logging
@@ -28,7 +28,7 @@ _TRIM_EVERY = 500
 
 
 class Cursor(NamedTuple):
-    """A place in the events of one source: everything up to and with `seq` of `epoch` was had."""
+    """A position in the events of one source: all up to and including `seq` of `epoch` were received."""
 
     epoch: str
     seq: int
@@ -39,7 +39,7 @@ BEGINNING = Cursor("", 0)
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What follows a mark: bodies and where they end; with `gap`, why the mark is gone, and where to go on."""
+    """The events after a cursor and where they end; `gap` says why the cursor is invalid: continue at `reached`."""
 
     bodies: list[bytes]
     reached: Cursor
@@ -61,14 +61,16 @@ class Outbox:
         self.refresh()
 
     def add(self, event: Durable) -> int:
-        """Record `event` inside the caller's transaction; it is told when that has committed. Returns its seq."""
+        """Add `event` inside the caller's transaction; it is published after the commit. Returns its seq."""
         return self.add_all([event])
 
     def add_all(self, events: Sequence[Durable]) -> int:
         """As `add` for several, in their order; the seq of the last."""
         db = self._store.db
         if not db.in_transaction:
-            raise RuntimeError("Outbox.add outside a transaction: an event must commit together with what it tells")
+            raise RuntimeError(
+                "Outbox.add outside a transaction: an event must commit together with the change it reports"
+            )
         before = self._last_position()
         rows = [
             (position, event.at, self._body(event, position - self._base))
@@ -81,7 +83,7 @@ class Outbox:
         return last - self._base
 
     def refresh(self) -> int:
-        """Look what has been committed; returns the head."""
+        """Read what has been committed; returns the head."""
         self.head = self._last_position() - self._base
         return self.head
 
@@ -89,21 +91,21 @@ class Outbox:
         """The bodies after `seq` of this epoch, oldest first."""
         return self._bodies(self._base + seq, limit)
 
-    def after(self, mark: Cursor, limit: int = REPLAY_LIMIT) -> Replay:
-        """What follows `mark`, over epochs; from the oldest there is when the mark is BEGINNING."""
+    def after(self, cursor: Cursor, limit: int = REPLAY_LIMIT) -> Replay:
+        """The events after `cursor`, across epochs; for BEGINNING, from the oldest stored event."""
         oldest, last = self._oldest_position() - 1, self._last_position()
-        position = oldest if mark == BEGINNING else self._position(mark)
+        position = oldest if cursor == BEGINNING else self._position(cursor)
         if position is None:
-            return Replay([], self._mark(oldest), f"{self.source} has a new state file")
+            return Replay([], self._cursor(oldest), f"{self.source} has a new state file")
         if position > last:
-            return Replay([], self._mark(last), f"{self.source} went back to an older state")
+            return Replay([], self._cursor(last), f"{self.source} went back to an older state")
         if position < oldest:
-            return Replay([], self._mark(oldest), f"{oldest - position} events were trimmed")
+            return Replay([], self._cursor(oldest), f"{oldest - position} events were trimmed")
         bodies = self._bodies(position, limit)
-        return Replay(bodies, self._mark(position + len(bodies)) if bodies else mark)
+        return Replay(bodies, self._cursor(position + len(bodies)) if bodies else cursor)
 
     def trim(self) -> None:
-        """Forget all but the newest `keep`."""
+        """Delete all but the newest `keep`."""
         with self._store.transaction():
             self._trim(self._last_position())
 
@@ -132,17 +134,17 @@ class Outbox:
             db.execute("DELETE FROM bus_epochs WHERE name = ?", (self.epoch,))
             db.execute("INSERT INTO bus_epochs (name, base) VALUES (?, ?)", (self.epoch, self._base))
 
-    def _position(self, mark: Cursor) -> int | None:
+    def _position(self, cursor: Cursor) -> int | None:
         db = self._store.db
-        found = db.execute("SELECT number, base FROM bus_epochs WHERE name = ?", (mark.epoch,)).fetchone()
+        found = db.execute("SELECT number, base FROM bus_epochs WHERE name = ?", (cursor.epoch,)).fetchone()
         if found is None:
             return None
         (following,) = db.execute("SELECT min(base) FROM bus_epochs WHERE number > ?", (found[0],)).fetchone()
-        position = int(found[1]) + mark.seq
-        # What a power cut took from us was told before it: who has had more of an old epoch goes on with the next.
+        position = int(found[1]) + cursor.seq
+        # A power cut removed events that were published: a subscriber that is ahead continues with the next epoch.
         return position if following is None else min(position, int(following))
 
-    def _mark(self, position: int) -> Cursor:
+    def _cursor(self, position: int) -> Cursor:
         query = "SELECT name, base FROM bus_epochs WHERE base <= ? ORDER BY number DESC LIMIT 1"
         name, base = self._store.db.execute(query, (position,)).fetchone()
         return Cursor(name, position - base)
@@ -170,28 +172,28 @@ class Outbox:
 
 
 class CursorTable:
-    """How far this service has applied the events of others, and what it is known to have missed."""
+    """How far this service has applied the events of others, and the gaps it knows of."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
 
     def get(self, source: str) -> Cursor:
-        """The last applied event of `source`; BEGINNING when none ever was."""
+        """The last applied event of `source`; BEGINNING for none."""
         row = self.store.db.execute("SELECT epoch, seq FROM bus_cursors WHERE source = ?", (source,)).fetchone()
         return BEGINNING if row is None else Cursor(*row)
 
     def advance(self, source: str, epoch: str, seq: int) -> None:
-        """Note that (epoch, seq) is applied, inside the transaction that applies it."""
+        """Record that (epoch, seq) is applied, inside the transaction that applies it."""
         self.store.db.execute("INSERT OR REPLACE INTO bus_cursors VALUES (?, ?, ?)", (source, epoch, seq))
 
     def record_gap(self, source: str, resume: Cursor, reason: str) -> None:
-        """Note that events of `source` before `resume` are lost to us, and go on from there."""
+        """Record that events of `source` before `resume` are lost, and continue from there."""
         with self.store.transaction() as db:
-            had = self.get(source)
+            before = self.get(source)
             db.execute(
                 "INSERT INTO bus_gaps (at, source, from_epoch, from_seq, to_epoch, to_seq, reason)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (time.time(), source, had.epoch, had.seq, resume.epoch, resume.seq, reason),
+                (time.time(), source, before.epoch, before.seq, resume.epoch, resume.seq, reason),
             )
             db.execute("DELETE FROM bus_gaps WHERE number <= (SELECT max(number) FROM bus_gaps) - 1000")
             self.advance(source, resume.epoch, resume.seq)
@@ -202,7 +204,7 @@ class CursorTable:
 
 
 def stored_events(path: Path, since: float = 0.0) -> Iterator[bytes]:
-    """The bodies of the events in somebody's file that happened at or after `since`; none without a file."""
+    """The bodies of the events in a service's file that happened at or after `since`; none without a file."""
     try:
         db = open_readonly(path)
     except StateError as error:

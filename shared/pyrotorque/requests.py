@@ -1,7 +1,8 @@
-"""What one may ask a service to do: wishes in the imperative, answered over its request socket.
+"""Requests to a service: structs in the imperative, answered over its request socket.
 
 A request is one JSON object tagged by `type`, an answer is an `Answer`; both travel over the service's ROUTER
-(`Layout.requests_endpoint`), whose first frame tells replay (`replay`) from requests (`ask`): see `pyrotorque.bus`.
+(`Layout.requests_endpoint`). Its first frame distinguishes replays (`replay`) from requests (`ask`): see
+`pyrotorque.bus.wire`.
 """
 
 from typing import Any
@@ -16,13 +17,13 @@ class RequestBase(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class PauseJob(RequestBase, frozen=True, kw_only=True, tag=True):
-    """Scheduler: run this job no more until it is resumed; survives restarts."""
+    """Scheduler: do not run this job until it is resumed; kept over restarts."""
 
     job: str
 
 
 class ResumeJob(RequestBase, frozen=True, kw_only=True, tag=True):
-    """Scheduler: let a paused job run again."""
+    """Scheduler: resume a paused job."""
 
     job: str
 
@@ -34,13 +35,13 @@ class RunJob(RequestBase, frozen=True, kw_only=True, tag=True):
 
 
 class StartTorrent(RequestBase, frozen=True, kw_only=True, tag=True):
-    """Scheduler: start this item now, whatever the limits."""
+    """Scheduler: start this item now, regardless of the queue's limits."""
 
     info_hash: str
 
 
 class ExplainQueue(RequestBase, frozen=True, kw_only=True, tag=True):
-    """Scheduler: why the queue does what it does; `item` (info-hash or name) narrows it to one item."""
+    """Scheduler: explain the queue's decisions, or those about `item` (info-hash or name)."""
 
     job: str | None = None
     item: str | None = None
@@ -54,14 +55,14 @@ class RetryMetafiles(RequestBase, frozen=True, kw_only=True, tag=True):
 
 
 class DescribeService(RequestBase, frozen=True, kw_only=True, tag=True):
-    """Any service: what it is doing, as a mapping for `pyrotorque status`."""
+    """Any service: its current state, as a mapping for `pyrotorque status`."""
 
 
 Request = PauseJob | ResumeJob | RunJob | StartTorrent | ExplainQueue | RetryMetafiles | DescribeService
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """`ok` says whether it was done, `text` what happened in one line, `data` the details as plain JSON values."""
+    """`ok`: whether it was done; `text`: one line about what happened; `data`: details as plain JSON values."""
 
     ok: bool
     text: str = ""
@@ -73,7 +74,7 @@ _answer_decoder = msgspec.json.Decoder(Answer)
 
 
 def encode(message: Request | Answer) -> bytes:
-    """The JSON of a request or an answer; lone surrogates in its texts are shown, not an error."""
+    """The JSON of a request or an answer; lone surrogates in texts are escaped, not an error."""
     return encode_json(message)
 
 

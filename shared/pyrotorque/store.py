@@ -1,8 +1,8 @@
-"""One SQLite file per service: held by one process, migrated, and, when damaged, set aside and begun anew, loudly.
+"""One SQLite file per service: locked by one process, migrated, and, when damaged, renamed, replaced and logged.
 
 Durability: WAL with synchronous=NORMAL. A killed process loses nothing that was committed; a power cut may take the
 last commits, never the file. What has a source outside (metafiles on disk, items in rTorrent) is reconciled after that;
-events are told apart by their epoch, which changes with each boot of the kernel (see `pyrotorque.outbox`).
+events are identified by their epoch, which changes with each boot of the kernel (see `pyrotorque.outbox`).
 """
 
 import logging
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 Connection: TypeAlias = sqlite3.Connection
 
-# The tables that every service's file has: outbox, cursors, gaps and totals. Counted apart from the service's own.
+# The tables of every service: outbox, cursors, gaps and totals. Versioned apart from the service's own tables.
 COMMON_MIGRATIONS = (
     """
     CREATE TABLE bus_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -57,11 +57,11 @@ class Store:
         self.db = db
         self._lock = lock
         self.reset_reason = reset_reason
-        """Why the file was begun anew at this opening, or None."""
+        """Why a new file replaced the old one at this opening, or None."""
 
     @property
     def created(self) -> float:
-        """When this file was begun, in Unix seconds."""
+        """When this file was created, in Unix seconds."""
         (found,) = self.db.execute("SELECT value FROM bus_meta WHERE key = 'created'").fetchone()
         return float(found)
 
@@ -87,7 +87,7 @@ class Store:
             raise
 
     def close(self) -> None:
-        """Leave the file to the next process."""
+        """Close the file and release its lock."""
         self.db.close()
         lock, self._lock = self._lock, None
         if lock is not None:
@@ -95,16 +95,16 @@ class Store:
 
 
 def open_store(path: Path, migrations: Sequence[str]) -> Store:
-    """The service's file, made or brought to the newest schema; `migrations` only ever grows at its end.
+    """Open the service's file, create it or migrate it to the newest schema; `migrations` only grows at its end.
 
-    A damaged file is renamed to `NAME.damaged-TIME` and a new one begun: said in the logs and in `reset_reason`.
-    Raises AlreadyRunning while another process has it open to write, whatever its `run_dir`, and StateError when no
-    file can be had here at all, or when it was written by a newer version.
+    A damaged file is renamed to `NAME.damaged-TIME` and replaced: logged, and in `reset_reason`.
+    Raises AlreadyRunning while another process has it open to write, whatever its `run_dir`, and StateError when the
+    file cannot be created or opened, or was written by a newer version.
     """
     _refuse_network(path)
-    lock = _held(path)
+    lock = _lock(path)
     try:
-        db, reason = _whole(path, migrations)
+        db, reason = _open_or_replace(path, migrations)
     except BaseException:
         os.close(lock)
         raise
@@ -114,7 +114,7 @@ def open_store(path: Path, migrations: Sequence[str]) -> Store:
     return Store(path, db, reason, lock)
 
 
-def _held(path: Path) -> int:
+def _lock(path: Path) -> int:
     try:
         return hold(
             path.with_name(f"{path.name}.lock"),
@@ -125,18 +125,18 @@ def _held(path: Path) -> int:
         raise _not_opened(path, error) from error
 
 
-def _whole(path: Path, migrations: Sequence[str]) -> tuple[sqlite3.Connection, str | None]:
-    """The open file, and why it was begun anew, if it was."""
-    # What a power cut left of a file may be nothing at all: to SQLite that (and one byte) is a new one.
+def _open_or_replace(path: Path, migrations: Sequence[str]) -> tuple[sqlite3.Connection, str | None]:
+    """The open file, and why it replaced the old one, if it did."""
+    # A power cut may leave an empty file, which SQLite takes (as one of a single byte) for a new one.
     emptied = path.exists() and path.stat().st_size <= 1
-    reason = f"{printable(str(path))} was empty, as after a power cut; begun anew" if emptied else None
+    reason = f"{printable(str(path))} was empty, as after a power cut; created a new one" if emptied else None
     try:
         return _opened(path, migrations), reason
     except sqlite3.DatabaseError as error:
         if not _is_damage(error):
             raise _state_error(path, error) from error
         aside = _set_aside(path)
-        reason = f"{printable(str(path))} was damaged ({error}); set aside as {aside.name}, begun anew"
+        reason = f"{printable(str(path))} was damaged ({error}); renamed to {aside.name}, created a new one"
     try:
         return _opened(path, migrations), reason
     except sqlite3.DatabaseError as error:
@@ -144,7 +144,7 @@ def _whole(path: Path, migrations: Sequence[str]) -> tuple[sqlite3.Connection, s
 
 
 def open_in_memory(migrations: Sequence[str], reason: str) -> Store:
-    """A store that lasts as long as the process, for a service that must live even where nothing can be written."""
+    """A store that lasts as long as the process, for a service that must run even where nothing can be written."""
     db = sqlite3.connect(":memory:", isolation_level=None)
     _migrate(db, "application_id", 0, COMMON_MIGRATIONS)
     _migrate(db, "user_version", 0, migrations)
@@ -152,12 +152,12 @@ def open_in_memory(migrations: Sequence[str], reason: str) -> Store:
 
 
 def open_readonly(path: Path) -> sqlite3.Connection:
-    """Somebody else's file, to look at; never waits for its writer.
+    """Open the file of another service to read; never blocks its writer.
 
-    Raises StateError when there is none yet or it cannot be read.
+    Raises StateError when it does not exist yet or cannot be read.
     """
     if not path.exists():
-        raise StateError(f"there is no state file {printable(str(path))} yet: has the service ever run?")
+        raise StateError(f"there is no state file {printable(str(path))} yet: the service has not run")
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
         try:
@@ -211,8 +211,8 @@ def _prepare(path: Path, db: sqlite3.Connection, migrations: Sequence[str]) -> N
     own = db.execute("PRAGMA user_version").fetchone()[0]
     if own > len(migrations) or common > len(COMMON_MIGRATIONS):
         raise StateError(
-            f"{printable(str(path))} was written by a newer pyrotorque (schema {own}, we know {len(migrations)}):"
-            " upgrade again, or move the file away"
+            f"{printable(str(path))} was written by a newer pyrotorque (schema {own}, this version supports"
+            f" {len(migrations)}): upgrade again, or move the file away"
         )
     _migrate(db, "application_id", common, COMMON_MIGRATIONS)
     _migrate(db, "user_version", own, migrations)
@@ -220,7 +220,7 @@ def _prepare(path: Path, db: sqlite3.Connection, migrations: Sequence[str]) -> N
 
 def _migrate(db: sqlite3.Connection, counter: str, done: int, migrations: Sequence[str]) -> None:
     for number, script in enumerate(migrations[done:], done + 1):
-        # The counter is in the same transaction: a kill in the middle leaves the old schema, whole.
+        # The counter is in the same transaction: a kill in the middle leaves the old schema complete.
         db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA {counter} = {number}; COMMIT;")
 
 
@@ -237,7 +237,7 @@ def _set_aside(path: Path) -> Path:
 
 
 class _Damaged(sqlite3.DatabaseError):
-    """`PRAGMA integrity_check` found something."""
+    """`PRAGMA integrity_check` found damage."""
 
 
 def _code(error: sqlite3.Error) -> int:
@@ -249,7 +249,7 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
 
 
 def _is_misuse(error: sqlite3.DatabaseError) -> bool:
-    """Wrong SQL or a broken constraint: a bug of the caller, no trouble of the file."""
+    """Wrong SQL or a violated constraint: a bug of the caller, no problem of the file."""
     return isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError) or _code(error) == sqlite3.SQLITE_ERROR
 
 
@@ -262,5 +262,5 @@ def _state_error(path: Path, error: sqlite3.Error) -> StateError:
         sqlite3.SQLITE_FULL: "free some space, or set state_dir in [TORQUE] to another disk",
         sqlite3.SQLITE_READONLY: "make it writable, or set state_dir in [TORQUE]",
         sqlite3.SQLITE_CANTOPEN: "check its folder and permissions, or set state_dir in [TORQUE]",
-    }.get(_code(error), "look at the disk; a damaged file is set aside at the next start")
+    }.get(_code(error), "check the disk; a damaged file is replaced at the next start")
     return StateError(f"the state file {printable(str(path))} cannot be used: {error} ({advice})")

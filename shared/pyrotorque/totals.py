@@ -1,6 +1,6 @@
-"""The numbers a service keeps about itself: absolute totals that survive its restart and travel as events.
+"""The metrics of a service: absolute totals that survive its restart and are published as events.
 
-`Totals` knows nothing of Prometheus; the exporter turns its families into an exposition.
+`Totals` is independent of Prometheus; the exporter turns its families into an exposition.
 """
 
 import threading
@@ -21,7 +21,7 @@ Kind = Literal["counter", "gauge", "histogram"]
 
 
 @dataclass
-class _Kept:
+class _StoredSample:
     """One labelled value: a plain number, or the sum, count and buckets of a histogram."""
 
     value: float = 0.0
@@ -31,7 +31,7 @@ class _Kept:
 
 
 class _Metric:
-    """What the three kinds share: a name, labels, and one kept value for each combination of label values."""
+    """Common part of the three kinds: name, labels, and one value for each combination of label values."""
 
     kind: Kind = "gauge"
 
@@ -40,26 +40,26 @@ class _Metric:
         self.help = text
         self.labels = tuple(labels)
         self.bounds: tuple[float, ...] = ()
-        self.kept: dict[tuple[str, ...], _Kept] = {}
+        self.kept: dict[tuple[str, ...], _StoredSample] = {}
         self._lock = lock
         if not labels:
-            self.kept[()] = _Kept()
+            self.kept[()] = _StoredSample()
 
     def remove(self, *labels: str) -> None:
-        """Show this combination of label values no more."""
+        """Remove this combination of label values."""
         with self._lock:
             self.kept.pop(labels, None)
 
     def get(self, *labels: str) -> float:
-        """The value now (a histogram's sum); 0 for what was never touched."""
+        """The current value (a histogram's sum); 0 for an unused combination."""
         with self._lock:
             kept = self.kept.get(labels)
             return 0.0 if kept is None else kept.value
 
-    def _at(self, labels: tuple[str, ...]) -> _Kept:
+    def _at(self, labels: tuple[str, ...]) -> _StoredSample:
         if len(labels) != len(self.labels):
             raise ValueError(f"{self.name} has labels {self.labels}, not {labels}")
-        kept = self.kept.setdefault(tuple(map(printable, labels)), _Kept())
+        kept = self.kept.setdefault(tuple(map(printable, labels)), _StoredSample())
         kept.unsaved = True
         return kept
 
@@ -75,7 +75,7 @@ _M = TypeVar("_M", bound=_Metric)
 
 
 class Counter(_Metric):
-    """Only ever grows."""
+    """Only grows; kept over a restart."""
 
     kind: Kind = "counter"
 
@@ -106,7 +106,7 @@ class Histogram(_Metric):
     ) -> None:
         super().__init__(name, text, labels, lock)
         if any(low >= high for low, high in pairwise(bounds)):
-            raise ValueError(f"the bounds of {name} must grow: {tuple(bounds)}")
+            raise ValueError(f"the bounds of {name} must increase: {tuple(bounds)}")
         self.bounds = tuple(bounds)
         for kept in self.kept.values():
             kept.buckets = self._no_counts()
@@ -143,14 +143,14 @@ class Totals:
         return tuple(metric.family() for metric in self._metrics.values())
 
     def load(self, store: Store) -> None:
-        """Take up what an earlier life of the service counted; what has other labels or bounds now is forgotten."""
+        """Load what was counted before the restart; values with other labels or bounds are dropped."""
         for name, labels, sample in store.db.execute("SELECT name, labels, sample FROM kept_totals").fetchall():
             metric = self._metrics.get(name)
             if metric is not None and metric.kind != "gauge":
-                _take_up(metric, tuple(msgspec.json.decode(labels, type=list[str])), _sample_decoder.decode(sample))
+                _load_sample(metric, tuple(msgspec.json.decode(labels, type=list[str])), _sample_decoder.decode(sample))
 
     def save(self, store: Store) -> None:
-        """Keep what has changed since the last save; joins the caller's transaction if there is one."""
+        """Save what changed since the last call; joins the caller's transaction if there is one."""
         with self._lock:
             changed = [
                 (metric.name, labels, kept)
@@ -174,7 +174,7 @@ class Totals:
 
     def _add(self, metric: _M) -> _M:
         if metric.name in self._metrics:
-            raise ValueError(f"a metric named {metric.name} is there already")
+            raise ValueError(f"a metric named {metric.name} exists already")
         self._metrics[metric.name] = metric
         return metric
 
@@ -186,11 +186,11 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _sample(kept: _Kept, labels: tuple[str, ...] = ()) -> Sample:
+def _sample(kept: _StoredSample, labels: tuple[str, ...] = ()) -> Sample:
     return Sample(labels=labels, value=kept.value, buckets=tuple(kept.buckets), count=kept.count)
 
 
-def _take_up(metric: _Metric, labels: tuple[str, ...], sample: Sample) -> None:
+def _load_sample(metric: _Metric, labels: tuple[str, ...], sample: Sample) -> None:
     wanted = len(metric.bounds) + 1 if metric.kind == "histogram" else 0
     if len(labels) == len(metric.labels) and len(sample.buckets) == wanted:
-        metric.kept[labels] = _Kept(sample.value, sample.count, list(sample.buckets), unsaved=False)
+        metric.kept[labels] = _StoredSample(sample.value, sample.count, list(sample.buckets), unsaved=False)

@@ -124,7 +124,7 @@ def test_a_request_of_a_newer_version_is_answered_with_a_refusal(bus: Bus, deale
     eventually(lambda: bus.wait(0.01) or bus.stats.dropped)
     kind, number, body = dealer.recv_multipart()
     assert (kind, number) == (b"ask", b"9")
-    assert "does not understand" in msgspec.json.decode(body, type=Answer).text
+    assert "does not support" in msgspec.json.decode(body, type=Answer).text
 
 
 def test_an_answer_too_large_is_cut_to_its_text(bus: Bus, layout: Layout) -> None:

@@ -201,7 +201,7 @@ def test_a_broken_configuration_leaves_the_old_one_running(group: Group) -> None
         assert {name: group.pid(name) for name in SERVICES} == before
         os.kill(before["exporter"], signal.SIGKILL)
         eventually(lambda: group.running() and group.pid("exporter") != before["exporter"], timeout=20)
-        eventually(lambda: "running on the last good one" in group.log("exporter"))
+        eventually(lambda: "running on the last good configuration" in group.log("exporter"))
     finally:
         path.write_text(good)
 

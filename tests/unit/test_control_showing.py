@@ -65,7 +65,7 @@ def test_columns_are_aligned_and_never_folded() -> None:
 def test_watched_before_the_first_start_says_so(pyrotorque: Command) -> None:
     ended = pyrotorque.configured("[TORQUE]\n")("watched")
     assert ended.code == 74
-    assert "has the service ever run?" in ended.problem
+    assert "the service has not run" in ended.problem
 
 
 def test_the_table_of_services_has_one_row_for_each() -> None:

@@ -21,7 +21,7 @@ GUARDIAN, ANOTHER = 100, 200
 def looked(*seconds: tuple[float, int, set[int]]) -> list[float]:
     """When somebody is found to be silent, for looks at (time, who holds the role, whose heartbeats came)."""
     silence = SilenceDetector()
-    return [now for now, holder, beating in seconds if silence.look(holder, beating, now)]
+    return [now for now, holder, beating in seconds if silence.is_silent(holder, beating, now)]
 
 
 def every_second(holder: int, begin: int, end: int) -> list[tuple[float, int, set[int]]]:
@@ -73,16 +73,16 @@ def test_supervisord_is_woken_for_a_while_after_the_guardian_died(layout: Layout
         supervisord.bind(str(layout.supervisor_socket))
         supervisord.listen(10)
         supervisord.settimeout(0.1)
-        backwatch.look(0.0)
+        backwatch.check(0.0)
         lock = held(layout, GUARDIAN)
-        backwatch.look(1.0)
+        backwatch.check(1.0)
         with pytest.raises(TimeoutError):
             supervisord.accept()
         os.close(lock)
-        backwatch.look(2.0)
+        backwatch.check(2.0)
         supervisord.accept()[0].close()
         # Whoever stopped it on purpose is not to be woken for ever.
-        backwatch.look(20.0)
+        backwatch.check(20.0)
         with pytest.raises(TimeoutError):
             supervisord.accept()
 
@@ -91,7 +91,7 @@ def test_a_guardian_that_holds_its_role_in_silence_is_killed(layout: Layout, bac
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as silent:
         lock = held(layout, silent.pid)
         for now in range(int(SILENT_AFTER) + 2):
-            backwatch.look(float(now))
+            backwatch.check(float(now))
         assert eventually(silent.poll) == -signal.SIGKILL
         os.close(lock)
 

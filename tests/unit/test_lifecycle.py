@@ -134,7 +134,7 @@ def test_a_loop_that_does_not_listen_is_ended_within_a_second_all_the_same(
     one.send(signal.SIGTERM)
     code, said = one.wait(3.0)
     assert (code, time.monotonic() - asked < 1.3) == (0, True)
-    assert re.search(r"stopped in the middle of: (digging|deep in C); the next start takes it up again", said)
+    assert re.search(r"exiting during step '(digging|deep in C)', which the next start continues", said)
 
 
 def test_the_role_has_one_holder_who_is_named(child: Callable[..., Child], layout: Layout) -> None:
@@ -246,6 +246,6 @@ def test_a_signal_that_came_right_before_the_loop_waits_wakes_it_all_the_same(li
     woken = os.eventfd(0)
     life.on_wake(lambda: os.eventfd_write(woken, 1))
     # What the kernel side of a handler does while the Python side has not run yet.
-    os.write(life._pulse.signal_fd, bytes([signal.SIGHUP]))  # pyright: ignore[reportPrivateUsage]
+    os.write(life._heartbeat.signal_fd, bytes([signal.SIGHUP]))  # pyright: ignore[reportPrivateUsage]
     assert eventually(lambda: select.select([woken], [], [], 0)[0])
     os.close(woken)

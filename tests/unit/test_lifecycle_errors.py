@@ -81,7 +81,7 @@ def test_a_bug_is_told_with_its_traceback(config_dir: Path, capsys: pytest.Captu
     assert service_main("watcher", raising(ZeroDivisionError("oops"))) == 70
     said = capsys.readouterr().out
     assert "ZeroDivisionError: oops" in said
-    assert "a bug, please report it" in said
+    assert "unexpected error, please report it" in said
 
 
 def test_a_full_disk_is_waited_for_and_said_once(config_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +103,7 @@ def test_a_full_disk_is_waited_for_and_said_once(config_dir: Path, capsys: pytes
 def test_trouble_that_comes_back_after_a_good_time_is_said_again(
     config_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lifecycle, "_NEWS_AFTER", -1.0)
+    monkeypatch.setattr(lifecycle, "_REPEAT_AFTER", -1.0)
     errors: list[Exception] = [StateError("disk is full"), StateError("disk is full")]
 
     def run(_start: ServiceStart) -> int:

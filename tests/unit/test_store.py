@@ -73,7 +73,7 @@ def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
 
 def test_a_file_of_a_newer_version_is_refused_and_left_as_it_is(path: Path) -> None:
     open_store(path, [FIRST, SECOND]).close()
-    with pytest.raises(StateError, match=r"newer pyrotorque \(schema 2, we know 1\)"):
+    with pytest.raises(StateError, match=r"newer pyrotorque \(schema 2, this version supports 1\)"):
         open_store(path, [FIRST])
     assert not list(path.parent.glob("*.damaged*"))
 
@@ -87,7 +87,7 @@ def test_a_truncated_file_is_set_aside_and_begun_anew(
     store = open_store(path, [FIRST])
     assert count(store) == 0
     assert "was damaged" in (store.reset_reason or "")
-    assert "set aside as watcher.sqlite3.damaged-" in caplog.text
+    assert "renamed to watcher.sqlite3.damaged-" in caplog.text
     assert len(list(path.parent.glob("watcher.sqlite3.damaged-*"))) == 1
     store.close()
 
@@ -185,7 +185,7 @@ def test_a_full_disk_that_takes_no_name_of_the_holder_is_locked_all_the_same(pat
 
 
 def test_a_reader_sees_what_is_committed_and_can_write_nothing(path: Path) -> None:
-    with pytest.raises(StateError, match="has the service ever run"):
+    with pytest.raises(StateError, match="the service has not run"):
         open_readonly(path)
     store = open_store(path, [FIRST])
     with store.transaction() as db:

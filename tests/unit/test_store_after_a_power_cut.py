@@ -99,8 +99,8 @@ def test_what_was_lost_is_said_to_its_owner(tmp_path: Path, caplog: pytest.LogCa
     finally:
         root.handlers[:] = handlers
     said = (layout.log_dir / logs.OWNERS_LOG).read_text()
-    assert "was empty, as after a power cut; begun anew" in said
-    assert "set aside as watcher.sqlite3.damaged-" in said
+    assert "was empty, as after a power cut; created a new one" in said
+    assert "renamed to watcher.sqlite3.damaged-" in said
 
 
 @pytest.mark.parametrize(

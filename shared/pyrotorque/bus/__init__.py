@@ -1,8 +1,8 @@
-"""How the services meet: each tells what happened, hears the others, and answers requests; nobody waits for anybody.
+"""Connects the services: each publishes events, subscribes to those of others, and answers requests; none blocks.
 
-Brokerless, over unix sockets in the private run folder. A durable event is committed in its source's file first and
-rung after; who follows a source keeps a cursor, notices what it missed and asks for it again: at least once on the
-wire, exactly once in effect.
+Brokerless, over unix sockets in the private run folder. A durable event is committed to the outbox of its source
+before it is published; a subscriber keeps a cursor for each source, detects gaps and requests a replay: at-least-once
+delivery, exactly-once effect.
 """
 
 import logging
@@ -29,12 +29,12 @@ log = logging.getLogger(__name__)
 
 __all__ = ["Bus", "BusStats", "Gap", "PendingRequest", "Wakeup", "ask", "follow"]
 
-_SAVE_SKIPPED_AFTER = 500  # events that were not wanted before the cursor is moved past them
+_SAVE_SKIPPED_AFTER = 500  # events without a subscription before the cursor is moved past them
 
 
 @dataclass
 class Wakeup:
-    """Why a wait ended: what was told or asked, which of the given fds are readable; all empty: time or `wake`."""
+    """Why a wait ended: events, requests, readable fds, gaps; all empty after a timeout or `wake`."""
 
     deliveries: list[Delivery] = field(default_factory=list[Delivery])
     requests: list[PendingRequest] = field(default_factory=list[PendingRequest])
@@ -46,7 +46,7 @@ class Wakeup:
 
 
 class Bus:
-    """One service's place on the bus; it belongs to the loop's thread, only `wake` may be called from elsewhere."""
+    """One service's connection to the bus; it belongs to the loop's thread, only `wake` may be called from others."""
 
     def __init__(
         self, layout: Layout, service: str, outbox: Outbox, *, subscribe: Subscriptions | None = None,
@@ -74,7 +74,7 @@ class Bus:
         return self
 
     def subscribe(self, wanted: Subscriptions, cursors: CursorTable | None) -> None:
-        """Subscribe to these instead; who asks us something meanwhile is not disturbed."""
+        """Replace the subscriptions; requests to this service are not interrupted."""
         if (wanted, cursors) == (self._wanted, self._cursors):
             return
         self._save_skipped(0)
@@ -89,7 +89,7 @@ class Bus:
             self._poller.register(socket, zmq.POLLIN)
 
     def close(self) -> None:
-        """Unbind; what was handed out and not applied will come again."""
+        """Unbind; events that were handed out and not applied are delivered again after a restart."""
         self._save_skipped(0)
         self._publisher.close()
         self._subscriber.close()
@@ -104,22 +104,22 @@ class Bus:
         self.close()
 
     def publish(self) -> None:
-        """Publish the durable events that were committed since the last ring."""
+        """Publish the durable events that were committed since the last call."""
         self._publisher.publish()
 
     def publish_live(self, event: Live) -> None:
-        """Publish an event that nobody replays."""
+        """Publish an event that is not stored and never replayed."""
         self._publisher.publish_live(event)
 
     def wake(self) -> None:
-        """End a wait at once, from any thread or signal handler."""
+        """End `wait` at once; may be called from any thread or signal handler."""
         if self._wake >= 0:
             os.eventfd_write(self._wake, 1)
 
     def wait(self, timeout: float, *fds: int) -> Wakeup:
-        """Wait until something is told or asked, one of `fds` is readable, somebody calls `wake`, or time is up.
+        """Wait for an event, a request, a readable fd of `fds`, a call of `wake`, or the timeout.
 
-        Replays are answered and asked for inside. What an earlier wait handed out counts as done or passed over.
+        Replays are served and requested inside. Events of an earlier wait count as applied or skipped.
         """
         self.publish()
         self._save_skipped(_SAVE_SKIPPED_AFTER)
@@ -133,59 +133,60 @@ class Bus:
 
     @contextmanager
     def applying(self, delivery: Delivery) -> Generator[Connection]:
-        """A transaction for the effect of `delivery`, and the cursor with it: both or neither.
+        """A transaction for the effect of `delivery` that also advances the cursor: both or neither.
 
-        Raises StateError when the file cannot be written, and for each later delivery of that source in the same batch:
-        they all come again, in order.
+        Raises StateError when the file cannot be written, and then for each later delivery of that source in the same
+        batch: they are delivered again, in order.
         """
         cursors, envelope = self._cursors, delivery.envelope
         if cursors is None or cursors.store.db.in_transaction:
             raise RuntimeError("Bus.applying needs cursors, and a transaction of its own")
-        follower, mark = self._subscriber.followers[envelope.source], Cursor(envelope.epoch, envelope.seq)
-        if envelope.seq and mark not in follower.unapplied:
+        follower, cursor = self._subscriber.followers[envelope.source], Cursor(envelope.epoch, envelope.seq)
+        if envelope.seq and cursor not in follower.unapplied:
             raise StateError(
-                f"event {mark.seq} of {envelope.source} is out of turn: one before it could not be applied"
+                f"event {cursor.seq} of {envelope.source} is not applied: an earlier one failed, both come again"
             )
         try:
             with cursors.store.transaction() as db:
                 yield db
                 if envelope.seq:
-                    cursors.advance(envelope.source, mark.epoch, mark.seq)
+                    cursors.advance(envelope.source, cursor.epoch, cursor.seq)
         except BaseException:
             if envelope.seq:
                 follower.rewind(follower.saved)
             raise
         if envelope.seq:
-            follower.applied(mark)
+            follower.applied(cursor)
 
     def _wait_until(self, deadline: float, fds: tuple[int, ...]) -> Wakeup:
         while True:
             left = min(deadline - time.monotonic(), self._subscriber.retry_within())
             ready = dict(self._poller.poll(max(0, ceil(left * 1000))))
-            woken = self._take(ready, fds)
+            wakeup = self._take(ready, fds)
             if self._wake in ready:
                 os.eventfd_read(self._wake)
-                return woken
-            if woken or time.monotonic() >= deadline:
-                return woken
+                return wakeup
+            if wakeup or time.monotonic() >= deadline:
+                return wakeup
 
     def _take(self, ready: dict[object, int], fds: tuple[int, ...]) -> Wakeup:
-        heard = self._subscriber.receive(ready)
-        asked = list(self._publisher.answer()) if self._publisher.requests in ready else []
-        return Wakeup(heard.deliveries, asked, {fd for fd in fds if fd in ready}, heard.gaps)
+        received = self._subscriber.receive(ready)
+        requests = list(self._publisher.receive()) if self._publisher.requests in ready else []
+        return Wakeup(received.deliveries, requests, {fd for fd in fds if fd in ready}, received.gaps)
 
     def _save_skipped(self, after: int) -> None:
-        """Move cursors past what nobody here wants, so that it need not be replayed, or be trimmed under us."""
+        """Move cursors past events without a subscription: they need no replay, and trimming them is no gap."""
         for source, follower in self._subscriber.followers.items():
             follower.unapplied.clear()
-            here, saved = follower.position, follower.saved
-            if self._cursors is None or here == saved or (here.epoch == saved.epoch and here.seq - saved.seq < after):
+            reached, saved = follower.position, follower.saved
+            near = reached.epoch == saved.epoch and reached.seq - saved.seq < after
+            if self._cursors is None or reached == saved or near:
                 continue
             try:
                 with self._cursors.store.transaction():
-                    self._cursors.advance(source, here.epoch, here.seq)
+                    self._cursors.advance(source, reached.epoch, reached.seq)
             except StateError as error:
-                # They come again after a restart, and are passed over again; no reason to stop anything.
-                log.debug("the cursor of %s stays behind: %s", source, error)
+                # After a restart they are replayed and skipped again: no reason to stop.
+                log.debug("cannot save the cursor of %s: %s", source, error)
             else:
-                follower.saved = here
+                follower.saved = reached

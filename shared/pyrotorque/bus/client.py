@@ -22,17 +22,17 @@ _CONNECT_WITHIN = 1.0
 
 
 def ask(layout: Layout, service: str, request: Request, timeout: float = 5.0) -> Answer:
-    """What `service` answers to `request`.
+    """Send `request` to `service` and return its answer.
 
-    Raises ServiceUnreachable when nobody is there after a second, or no answer came in time (it may still be done).
+    Raises ServiceUnreachable when it does not run, or did not answer in time (the request may still be carried out).
     """
     with zmq.Context[zmq.Socket[bytes]](io_threads=1) as context, wire.socket(context, zmq.DEALER) as dealer:
         dealer.setsockopt(zmq.IMMEDIATE, 1)
         dealer.connect(layout.requests_endpoint(service))
         if not dealer.poll(int(min(timeout, _CONNECT_WITHIN) * 1000), zmq.POLLOUT):
-            raise ServiceUnreachable(f"{service} cannot be asked: is it running? (pyrotorque status)")
+            raise ServiceUnreachable(f"{service} is unreachable: is it running? (pyrotorque status)")
         if not wire.send(dealer, [wire.REQUEST, b"1", requests.encode(request)]):
-            raise ServiceUnreachable(f"{service} cannot be asked: the request is too large, or it has just gone")
+            raise ServiceUnreachable(f"{service} is unreachable: the request is too large, or it has just exited")
         if not dealer.poll(int(timeout * 1000), zmq.POLLIN):
             raise ServiceUnreachable(
                 f"{service} did not answer within {timeout:g} s: it is busy or hangs (pyrotorque status)"
@@ -41,40 +41,40 @@ def ask(layout: Layout, service: str, request: Request, timeout: float = 5.0) ->
             return requests.decode_answer(dealer.recv_multipart()[-1])
         except msgspec.DecodeError as error:
             raise ServiceUnreachable(
-                f"{service} answered something else: {error}; are both of the same version?"
+                f"cannot decode the answer of {service}: {error}; are both of the same version?"
             ) from error
 
 
 def follow(
     layout: Layout, services: Sequence[str], since: float = 0.0, *, forever: bool = True, poll: float = 1.0
 ) -> Generator[Delivery | None]:
-    """The durable events of `services` from `since` on, those in their files by time; then, `forever`, as they happen.
+    """The durable events of `services` since `since`: those in their files ordered by time, then, `forever`, new ones.
 
-    While nothing happens it yields None every `poll` seconds. Needs no running service.
+    Without new events it yields None every `poll` seconds. The services need not run.
     """
-    marks: dict[str, Cursor] = {}
+    cursors: dict[str, Cursor] = {}
     bodies = [_decoded(stored_events(layout.database(service), since)) for service in services]
     for delivery in merge(*bodies, key=lambda found: found.event.at):
-        marks[delivery.envelope.source] = Cursor(delivery.envelope.epoch, delivery.envelope.seq)
+        cursors[delivery.envelope.source] = Cursor(delivery.envelope.epoch, delivery.envelope.seq)
         yield delivery
     if forever:
-        yield from _listen(layout, services, marks, poll)
+        yield from _new_events(layout, services, cursors, poll)
 
 
-def _listen(
-    layout: Layout, services: Sequence[str], marks: dict[str, Cursor], poll: float
+def _new_events(
+    layout: Layout, services: Sequence[str], cursors: dict[str, Cursor], poll: float
 ) -> Iterator[Delivery | None]:
     wanted = {service: get_args(Durable) for service in services}
     with zmq.Context[zmq.Socket[bytes]](io_threads=1) as context:
-        subscriber = Subscriber(context, layout, wanted, MemoryCursors(marks), BusStats(), from_newest=True)
+        subscriber = Subscriber(context, layout, wanted, MemoryCursors(cursors), BusStats(), from_newest=True)
         poller = zmq.Poller()
         for socket in subscriber.sockets:
             poller.register(socket, zmq.POLLIN)
         try:
             deadline = time.monotonic() + poll
             while True:
-                heard = subscriber.receive(dict(poller.poll(max(0, int((deadline - time.monotonic()) * 1000)))))
-                yield from heard.deliveries
+                received = subscriber.receive(dict(poller.poll(max(0, int((deadline - time.monotonic()) * 1000)))))
+                yield from received.deliveries
                 for follower in subscriber.followers.values():
                     follower.unapplied.clear()
                 if time.monotonic() >= deadline:
@@ -89,4 +89,4 @@ def _decoded(bodies: Iterator[bytes]) -> Iterator[Delivery]:
         try:
             yield decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            continue  # of another version
+            continue  # written by another version

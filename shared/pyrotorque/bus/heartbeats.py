@@ -1,4 +1,4 @@
-"""Heartbeats have sockets of their own, so that a loop that is busy or hangs does not silence them."""
+"""Sends and receives heartbeats over sockets of their own, so that a busy or hung loop does not stop them."""
 
 import msgspec
 import zmq
@@ -9,7 +9,7 @@ from pyrotorque.layout import Layout
 
 
 class HeartbeatPublisher:
-    """Sends the heartbeats of one service; belongs to the thread that opened it."""
+    """Publishes the heartbeats of one service; belongs to the thread that opened it."""
 
     def __init__(self, layout: Layout, service: str) -> None:
         self._service = service
@@ -28,7 +28,7 @@ class HeartbeatPublisher:
 
 
 class HeartbeatSubscriber:
-    """Hears the heartbeats of one service; belongs to the thread that opened it."""
+    """Receives the heartbeats of one service; belongs to the thread that opened it."""
 
     def __init__(self, layout: Layout, service: str) -> None:
         self._context = zmq.Context[zmq.Socket[bytes]](io_threads=1)
@@ -37,7 +37,7 @@ class HeartbeatSubscriber:
         self._socket.connect(layout.heartbeat_endpoint(service))
 
     def receive(self) -> list[Heartbeat]:
-        """The heartbeats that came since the last time."""
+        """The heartbeats since the last call."""
         found: list[Heartbeat] = []
         for frames in wire.drain(self._socket):
             try:

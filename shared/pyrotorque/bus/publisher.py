@@ -1,4 +1,4 @@
-"""The telling half of the bus: PUB for what happens, ROUTER for replays and requests."""
+"""The publishing half of the bus: PUB for events, ROUTER for replays and requests."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from pyrotorque.outbox import Cursor, Outbox
 from pyrotorque.requests import Answer, Request
 
 _tag = msgspec.json.Decoder(wire.Tag)
-_replay_asked = msgspec.json.Decoder(wire.ReplayRequest)
+_replay_request = msgspec.json.Decoder(wire.ReplayRequest)
 
 
 @dataclass(frozen=True)
 class PendingRequest:
-    """A request that waits for its answer."""
+    """A request that is not answered yet."""
 
     request: Request
     _reply: Callable[[bytes], bool]
 
     def answer(self, answer: Answer) -> None:
-        """Answer; whoever asked may have gone meanwhile."""
+        """Send the answer; the client may have disconnected meanwhile."""
         if not self._reply(requests.encode(answer)):
             self._reply(
                 requests.encode(Answer(ok=answer.ok, text=f"{answer.text[:1000]} (the details are too large to send)"))
@@ -34,7 +34,7 @@ class PendingRequest:
 
 
 class Publisher:
-    """Binds the service's endpoints; the lock of the role must be held (a second binder would steal them)."""
+    """Binds the service's endpoints; the role lock must be held (a second process would take them over)."""
 
     def __init__(self, context: wire.Context, layout: Layout, service: str, outbox: Outbox, stats: BusStats) -> None:
         self._outbox = outbox
@@ -47,7 +47,7 @@ class Publisher:
         self.requests.bind(layout.requests_endpoint(service))
 
     def publish(self) -> None:
-        """Publish what was committed since the last time."""
+        """Publish the durable events committed since the last call."""
         head = self._outbox.refresh()
         while self._published < head:
             bodies = self._outbox.since(self._published)
@@ -61,35 +61,35 @@ class Publisher:
         if not wire.send(self._events, [topic(event), encode(event, envelope)]):
             self._stats.drop("too large to tell", type(event).__name__)
 
-    def answer(self) -> Iterator[PendingRequest]:
-        """Answer the replays that were asked for; what else is asked is for the service."""
+    def receive(self) -> Iterator[PendingRequest]:
+        """Serve the requested replays, and return the requests that the service answers."""
         for frames in wire.drain(self.requests):
             if len(frames) != 4:
                 self._stats.drop("wrong frames", frames[1:2])
                 continue
-            asker, kind, number, body = frames
+            client, kind, number, body = frames
             try:
                 if kind == wire.REPLAY:
-                    self._replay([asker, kind, number], _replay_asked.decode(body))
+                    self._replay([client, kind, number], _replay_request.decode(body))
                 elif kind == wire.REQUEST:
-                    yield PendingRequest(requests.decode_request(body), self._replier([asker, kind, number]))
+                    yield PendingRequest(requests.decode_request(body), self._replier([client, kind, number]))
                 else:
                     self._stats.drop("unknown kind", kind)
             except msgspec.DecodeError as error:
                 self._stats.drop("bad request", error)
                 if kind == wire.REQUEST:
-                    text = f"this version of {self._service} does not understand that request"
-                    self._replier([asker, kind, number])(requests.encode(Answer(ok=False, text=text)))
+                    text = f"this version of {self._service} does not support this request"
+                    self._replier([client, kind, number])(requests.encode(Answer(ok=False, text=text)))
 
     def close(self) -> None:
         self._events.close()
         self.requests.close()
 
-    def _replay(self, address: list[bytes], asked: wire.ReplayRequest) -> None:
-        replay = self._outbox.after(Cursor(asked.epoch, asked.seq))
+    def _replay(self, address: list[bytes], request: wire.ReplayRequest) -> None:
+        replay = self._outbox.after(Cursor(request.epoch, request.seq))
         header = wire.ReplayReply(epoch=replay.reached.epoch, seq=replay.reached.seq, gap=replay.gap)
         wire.send(self.requests, [*address, msgspec.json.encode(header), *replay.bodies])
-        self._stats.replays_answered += 1
+        self._stats.replays_served += 1
 
     def _replier(self, address: list[bytes]) -> Callable[[bytes], bool]:
         return lambda body: not self.requests.closed and wire.send(self.requests, [*address, body])

@@ -1,4 +1,4 @@
-"""Counts what went over the bus and what was wrong with it; each kind of trouble is logged once."""
+"""Counts messages, gaps and dropped messages of one bus; each kind of dropped message is logged once."""
 
 import logging
 from dataclasses import dataclass, field
@@ -17,16 +17,16 @@ Dropped = Literal[
 
 @dataclass
 class BusStats:
-    """Running numbers of one bus; `count_into` lets them appear among the service's totals."""
+    """Counters of one bus; `count_into` adds them to the service's totals."""
 
     published: int = 0
     delivered: int = 0
     duplicates: int = 0
-    replays_asked: int = 0
-    replays_answered: int = 0
+    replays_requested: int = 0
+    replays_served: int = 0
     gaps: int = 0
     dropped: int = 0
-    _said: set[str] = field(default_factory=set[str])
+    _logged_reasons: set[str] = field(default_factory=set[str])
     _gap_counter: Counter | None = None
     _dropped_counter: Counter | None = None
 
@@ -39,24 +39,24 @@ class BusStats:
             "Messages that could not be understood, by what was wrong.",
             ("reason",),
         )
-        # A counter that begins with 1 is no increase to Prometheus.
+        # Prometheus sees no increase when a counter first appears with 1.
         for reason in get_args(Dropped):
             self._dropped_counter.inc(reason, by=0)
 
     def gap(self, source: str, reason: str) -> None:
-        """Some events of `source` are lost to us: always said."""
+        """Events of `source` are lost: logged each time."""
         self.gaps += 1
         if self._gap_counter:
             self._gap_counter.inc(source)
-        log.warning("events of %s were missed: %s; its totals are still right", source, printable(reason))
+        log.warning("events of %s are lost to this service: %s; its totals stay correct", source, printable(reason))
 
     def drop(self, reason: Dropped, detail: object) -> None:
-        """A message was thrown away: counted, and said the first time."""
+        """A message was dropped: counted, and logged the first time."""
         self.dropped += 1
         if self._dropped_counter:
             self._dropped_counter.inc(reason)
-        if reason not in self._said:
-            self._said.add(reason)
+        if reason not in self._logged_reasons:
+            self._logged_reasons.add(reason)
             log.warning(
-                "dropped a message (%s): %s; more of this kind are only counted", reason, printable(str(detail)[:300])
+                "dropped a message (%s): %s; further ones are only counted", reason, printable(str(detail)[:300])
             )

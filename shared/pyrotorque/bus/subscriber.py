@@ -1,4 +1,4 @@
-"""The listening half of the bus: hears what others tell, keeps durable events in order, asks for what is missing."""
+"""The subscribing half of the bus: receives events, keeps durable ones in order, requests replays of missing ones."""
 
 import logging
 import time
@@ -24,11 +24,11 @@ Subscriptions = Mapping[str, Sequence[type[Fact]]]
 _RETRY = 0.02
 _DURABLE: tuple[type[Fact], ...] = get_args(Durable)
 _envelope = msgspec.json.Decoder(Envelope)
-_answered = msgspec.json.Decoder(wire.ReplayReply)
+_replay_reply = msgspec.json.Decoder(wire.ReplayReply)
 
 
 class CursorStorage(Protocol):
-    """Where the listener keeps how far it is: `CursorTable` in a file, or memory."""
+    """Where a subscriber keeps its cursors: `CursorTable` in a file, or memory."""
 
     def get(self, source: str) -> Cursor: ...
     def record_gap(self, source: str, resume: Cursor, reason: str) -> None: ...
@@ -36,7 +36,7 @@ class CursorStorage(Protocol):
 
 @dataclass(frozen=True)
 class Gap:
-    """Events of `source` that can not be had any more."""
+    """Events of `source` that can no longer be replayed."""
 
     source: str
     reason: str
@@ -44,14 +44,14 @@ class Gap:
 
 @dataclass
 class Received:
-    """What one look at the sockets brought."""
+    """The result of one read of the sockets."""
 
     deliveries: list[Delivery] = field(default_factory=list[Delivery])
     gaps: list[Gap] = field(default_factory=list[Gap])
 
 
 class Subscriber:
-    """Connects to all sources, there or not; with `cursors` it follows their durable events without a gap."""
+    """Connects to all sources, running or not; with `cursors` it receives their durable events without a gap."""
 
     def __init__(
         self, context: wire.Context, layout: Layout, wanted: Subscriptions, cursors: CursorStorage | None,
@@ -61,38 +61,38 @@ class Subscriber:
         self._stats = stats
         self._wanted = {source: tuple(types) for source, types in wanted.items()}
         self.followers: dict[str, Follower] = {}
-        self._asks: dict[wire.Socket, Follower] = {}
+        self._followers_by_dealer: dict[wire.Socket, Follower] = {}
         self._dealers: dict[str, wire.Socket] = {}
-        self._heard = wire.socket(context, zmq.SUB)
+        self._events = wire.socket(context, zmq.SUB)
         for name in self._topics():
-            self._heard.setsockopt(zmq.SUBSCRIBE, name.encode("ascii"))
+            self._events.setsockopt(zmq.SUBSCRIBE, name.encode("ascii"))
         for source, types in self._wanted.items():
-            self._heard.connect(layout.events_endpoint(source))
+            self._events.connect(layout.events_endpoint(source))
             if cursors is not None or Heartbeat in types:
-                self._heard.connect(layout.heartbeat_endpoint(source))
+                self._events.connect(layout.heartbeat_endpoint(source))
             if cursors is not None:
                 self._follow(context, layout, source, cursors.get(source), from_newest)
 
     @property
     def sockets(self) -> list[wire.Socket]:
-        return [self._heard, *self._asks]
+        return [self._events, *self._followers_by_dealer]
 
     def receive(self, ready: Iterable[object]) -> Received:
-        """Take what the `ready` sockets have, then ask for what turned out to be missing."""
-        heard = Received()
+        """Read the `ready` sockets, then request replays of missing events."""
+        received = Received()
         for socket in ready:
-            if socket is self._heard:
-                for frames in wire.drain(self._heard):
-                    self._hear(frames, heard)
-            elif isinstance(socket, zmq.Socket) and (follower := self._asks.get(socket)):
+            if socket is self._events:
+                for frames in wire.drain(self._events):
+                    self._accept(frames, received)
+            elif isinstance(socket, zmq.Socket) and (follower := self._followers_by_dealer.get(socket)):
                 for frames in wire.drain(socket):
-                    self._replayed(follower, frames, heard)
-        self._ask_for_missing()
-        self._stats.delivered += len(heard.deliveries)
-        return heard
+                    self._take_replay(follower, frames, received)
+        self._request_replays()
+        self._stats.delivered += len(received.deliveries)
+        return received
 
     def retry_within(self) -> float:
-        """How long to wait at most: short while a source that just (re)started cannot be asked yet."""
+        """Longest useful wait in seconds: short while a source that just started accepts no request yet."""
         now = time.monotonic()
         return _RETRY if any(follower.should_retry_soon(now) for follower in self.followers.values()) else float("inf")
 
@@ -102,7 +102,7 @@ class Subscriber:
 
     def _topics(self) -> set[str]:
         types: set[type[Fact]] = {kind for kinds in self._wanted.values() for kind in kinds}
-        # A follower hears every durable event, wanted or not: only so can it tell a gap from what it does not want.
+        # A follower receives every durable event, subscribed or not: else it could not tell a gap from a skipped event.
         if self._cursors is not None:
             types |= {*_DURABLE, Heartbeat}
         return {kind.__name__ for kind in types}
@@ -113,17 +113,17 @@ class Subscriber:
         dealer.setsockopt(zmq.IMMEDIATE, 1)
         dealer.connect(layout.requests_endpoint(source))
         self.followers[source] = follower
-        self._asks[dealer] = follower
+        self._followers_by_dealer[dealer] = follower
         self._dealers[source] = dealer
 
-    def _hear(self, frames: list[bytes], heard: Received) -> None:
+    def _accept(self, frames: list[bytes], received: Received) -> None:
         body = frames[-1]
         envelope = self._envelope_of(body)
         if envelope is None or envelope.source not in self._wanted:
             return
         follower = self.followers.get(envelope.source)
-        mark = Cursor(envelope.epoch, envelope.seq)
-        if follower is not None and envelope.seq and not follower.accept(mark):
+        cursor = Cursor(envelope.epoch, envelope.seq)
+        if follower is not None and envelope.seq and not follower.accept(cursor):
             self._stats.duplicates += 1
             return
         delivery = self._delivery_of(body)
@@ -131,54 +131,54 @@ class Subscriber:
             return
         if follower is not None and isinstance(delivery.event, Heartbeat):
             follower.note_head(Cursor(delivery.event.epoch, delivery.event.head))
-        self._hand_out(delivery, follower, heard)
+        self._hand_out(delivery, follower, received)
 
-    def _hand_out(self, delivery: Delivery, follower: Follower | None, heard: Received) -> None:
+    def _hand_out(self, delivery: Delivery, follower: Follower | None, received: Received) -> None:
         if isinstance(delivery.event, self._wanted[delivery.envelope.source]):
-            heard.deliveries.append(delivery)
+            received.deliveries.append(delivery)
             if follower is not None and delivery.envelope.seq:
                 follower.unapplied.append(Cursor(delivery.envelope.epoch, delivery.envelope.seq))
 
-    def _replayed(self, follower: Follower, frames: list[bytes], heard: Received) -> None:
+    def _take_replay(self, follower: Follower, frames: list[bytes], received: Received) -> None:
         try:
-            number, answered = int(frames[1]), _answered.decode(frames[2])
+            number, reply = int(frames[1]), _replay_reply.decode(frames[2])
         except (ValueError, IndexError, msgspec.DecodeError) as error:
             self._stats.drop("bad replay", error)
             return
         if not follower.is_current_reply(number):
             return
-        reached = Cursor(answered.epoch, answered.seq)
-        if answered.gap:
-            self._skip_gap(follower, reached, answered.gap, heard)
+        reached = Cursor(reply.epoch, reply.seq)
+        if reply.gap:
+            self._skip_gap(follower, reached, reply.gap, received)
             return
         for body in frames[3:]:
             if delivery := self._delivery_of(body):
-                self._hand_out(delivery, follower, heard)
+                self._hand_out(delivery, follower, received)
         follower.replayed(reached, len(frames) - 3)
 
-    def _skip_gap(self, follower: Follower, resume: Cursor, reason: str, heard: Received) -> None:
-        # What is handed out is not applied yet: its cursor would go back behind the gap. The next heartbeat asks again.
+    def _skip_gap(self, follower: Follower, resume: Cursor, reason: str, received: Received) -> None:
+        # Events not applied yet would move the cursor back before the gap. The next heartbeat requests again.
         if follower.unapplied or self._cursors is None:
             return
         try:
             self._cursors.record_gap(follower.source, resume, reason)
         except StateError as error:
-            log.warning("a gap of %s cannot be recorded yet: %s", follower.source, error)
+            log.warning("cannot record a gap in the events of %s yet: %s", follower.source, error)
             return
         self._stats.gap(follower.source, reason)
-        heard.gaps.append(Gap(follower.source, reason))
+        received.gaps.append(Gap(follower.source, reason))
         follower.saved = resume
         follower.replayed(resume, 1)
 
-    def _ask_for_missing(self) -> None:
+    def _request_replays(self) -> None:
         now = time.monotonic()
-        for dealer, follower in self._asks.items():
+        for dealer, follower in self._followers_by_dealer.items():
             if follower.needs_replay(now):
-                asked = wire.ReplayRequest(epoch=follower.position.epoch, seq=follower.position.seq)
+                request = wire.ReplayRequest(epoch=follower.position.epoch, seq=follower.position.seq)
                 number = follower.begin_replay(now)
-                if not wire.send(dealer, [wire.REPLAY, b"%d" % number, msgspec.json.encode(asked)]):
-                    follower.replay_number = 0  # nobody there; its first heartbeat will remind us
-                self._stats.replays_asked += 1
+                if not wire.send(dealer, [wire.REPLAY, b"%d" % number, msgspec.json.encode(request)]):
+                    follower.replay_number = 0  # it does not run; its first heartbeat triggers another request
+                self._stats.replays_requested += 1
 
     def _envelope_of(self, body: bytes) -> Envelope | None:
         try:
@@ -196,7 +196,7 @@ class Subscriber:
 
 
 class MemoryCursors:
-    """CursorStorage that last as long as the listener, for a person who looks on."""
+    """Cursors that last as long as the subscriber."""
 
     def __init__(self, begin: Mapping[str, Cursor]) -> None:
         self._cursors = dict(begin)

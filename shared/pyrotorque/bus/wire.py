@@ -1,11 +1,11 @@
-"""What travels over the sockets beside events: replays and requests, and how a socket is set up.
+"""Frames of replays and requests, and the setup of sockets.
 
 ROUTER (`Layout.requests_endpoint`), frames after the identity: kind, number, then
 
 - `replay`, number, `ReplayRequest` JSON → `replay`, number, `ReplayReply` JSON, up to 500 bodies, oldest first;
 - `ask`, number, request JSON (`pyrotorque.requests`) → `ask`, number, answer JSON.
 
-The number is the asker's own, in ASCII digits, and comes back unchanged.
+The number is chosen by the client, in ASCII digits, and is returned unchanged.
 """
 
 import contextlib
@@ -22,18 +22,18 @@ REPLAY: Final = b"replay"
 REQUEST: Final = b"ask"
 FRAME_MAX: Final = 1 << 20
 _HWM: Final = 1000
-_DRAIN: Final = 500  # messages of one socket at a time, so that no flood starves the others
+_DRAIN: Final = 500  # messages read from one socket before the next one has its turn
 
 
 class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything after `seq` of `epoch`, please; an empty epoch means from the oldest you have."""
+    """Requests the events after `seq` of `epoch`; an empty epoch means from the oldest stored event."""
 
     epoch: str
     seq: int
 
 
 class ReplayReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The bodies that follow end at (epoch, seq); with `gap`, what was asked for is gone; go on from there."""
+    """The bodies that follow end at (epoch, seq); `gap` says why requested events are gone: continue from there."""
 
     epoch: str
     seq: int
@@ -47,20 +47,20 @@ class Tag(msgspec.Struct, frozen=True):
 
 
 def socket(context: Context, kind: int) -> Socket:
-    """A socket that never blocks, never keeps the process alive, and takes no large frames."""
+    """A socket that never blocks, never delays the exit of the process, and accepts no large frames."""
     made = context.socket(kind)
     made.setsockopt(zmq.LINGER, 0)
     made.setsockopt(zmq.SNDHWM, _HWM)
     made.setsockopt(zmq.RCVHWM, _HWM)
     made.setsockopt(zmq.MAXMSGSIZE, FRAME_MAX)
-    # An absent peer is looked for ten times a second by default, for ever; that would cost more than all the rest.
+    # By default ZeroMQ reconnects ten times a second while a peer is absent, which costs more than everything else.
     made.setsockopt(zmq.RECONNECT_IVL, 50)
     made.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
     return made
 
 
 def send(over: Socket, frames: list[bytes]) -> bool:
-    """Send without waiting; False when the peer is away, its queue is full, or a frame is larger than anybody takes."""
+    """Send without waiting; False when the peer is absent, its queue is full, or a frame is too large."""
     if max(map(len, frames)) > FRAME_MAX:
         return False
     try:
@@ -71,7 +71,7 @@ def send(over: Socket, frames: list[bytes]) -> bool:
 
 
 def drain(over: Socket) -> Iterator[list[bytes]]:
-    """What has arrived, at most 500 messages."""
+    """The messages that have arrived, at most 500."""
     with contextlib.suppress(zmq.Again):
         for _ in range(_DRAIN):
             yield over.recv_multipart(zmq.NOBLOCK)

@@ -1,4 +1,4 @@
-"""Who guards the guardian: every service hears its heartbeats too, and kills it when it holds its role in silence."""
+"""Monitors the guardian: each service receives its heartbeats, and kills it when it holds its role without any."""
 
 import fcntl
 import logging
@@ -18,72 +18,72 @@ GUARDIAN = "guardian"
 SILENT_AFTER = 15.0
 DEADLINE_SLACK = 1.0
 _OWN_GAP = 5.0
-_KNOCK_FOR = 5.0
+_WAKE_FOR = 5.0
 
 
-def is_alive(beat: Heartbeat, now: float) -> bool:
-    """A loop that is past the deadline it announced is stuck, though its heartbeats go on."""
-    return not 0 < beat.deadline < now - DEADLINE_SLACK
+def is_alive(heartbeat: Heartbeat, now: float) -> bool:
+    """Whether the loop makes progress: one past its announced deadline hangs, though its thread sends heartbeats."""
+    return not 0 < heartbeat.deadline < now - DEADLINE_SLACK
 
 
 @dataclass
 class SilenceDetector:
-    """Decides by who holds the role, whose heartbeats came, and the time given; kills nobody."""
+    """Decides whether the holder of the role is silent; has no effects."""
 
     _holder: int = 0
-    _heard: float = 0.0
-    _looked: float = 0.0
+    _last_heartbeat: float = 0.0
+    _last_check: float = 0.0
 
-    def look(self, holder: int, beating: Iterable[int], now: float) -> bool:
-        """Whether `holder` (0: nobody) has been silent too long; asked again it says so again only after as long."""
-        slept = now - self._looked > _OWN_GAP
-        self._looked = now
-        if holder != self._holder or slept or holder in beating:
-            self._holder, self._heard = holder, now
+    def is_silent(self, holder: int, alive: Iterable[int], now: float) -> bool:
+        """Whether process `holder` (0 for none) has sent no heartbeat for too long; then not again for as long."""
+        suspended = now - self._last_check > _OWN_GAP
+        self._last_check = now
+        if holder != self._holder or suspended or holder in alive:
+            self._holder, self._last_heartbeat = holder, now
             return False
-        if holder == 0 or now - self._heard <= SILENT_AFTER:
+        if holder == 0 or now - self._last_heartbeat <= SILENT_AFTER:
             return False
-        self._heard = now
+        self._last_heartbeat = now
         return True
 
 
 class GuardianWatch:
-    """Belongs to the heartbeat thread. Only where supervisord runs us is there somebody to start the guardian again."""
+    """Belongs to the heartbeat thread; active only under supervisord, which starts the guardian again."""
 
     def __init__(self, layout: Layout, service: str) -> None:
         self._lock_file = layout.lock_file(GUARDIAN)
         self._supervisor_socket = layout.supervisor_socket
-        self._held = -_KNOCK_FOR
+        self._held_at = -_WAKE_FOR
         self._silence = SilenceDetector()
-        wanted = service != GUARDIAN and "SUPERVISOR_ENABLED" in os.environ
-        self._ear = HeartbeatSubscriber(layout, GUARDIAN) if wanted else None
+        active = service != GUARDIAN and "SUPERVISOR_ENABLED" in os.environ
+        self._heartbeats = HeartbeatSubscriber(layout, GUARDIAN) if active else None
 
-    def look(self, now: float) -> None:
-        if self._ear is None:
+    def check(self, now: float) -> None:
+        if self._heartbeats is None:
             return
         holder = self._holder()
         if holder:
-            self._held = now
-        elif now - self._held < _KNOCK_FOR:
-            self._knock()
-        alive = {beat.pid for beat in self._ear.receive() if is_alive(beat, now)}
-        if self._silence.look(holder, alive, now):
-            log.error("the guardian (pid %d) gave no sign of life for %g s: killing it", holder, SILENT_AFTER)
+            self._held_at = now
+        elif now - self._held_at < _WAKE_FOR:
+            self._wake_supervisord()
+        alive = {heartbeat.pid for heartbeat in self._heartbeats.receive() if is_alive(heartbeat, now)}
+        if self._silence.is_silent(holder, alive, now):
+            log.error("the guardian (pid %d) sent no heartbeat for %g s; killing it", holder, SILENT_AFTER)
             with suppress(OSError):
                 os.kill(holder, signal.SIGKILL)
 
-    def _knock(self) -> None:
-        """The guardian has died: when others die it wakes supervisord, which else looks once a second, and twice."""
+    def _wake_supervisord(self) -> None:
+        """The guardian wakes supervisord when another service exits; now its own exit would take up to two seconds."""
         from pyrotorque.supervisord import Supervisord
 
         Supervisord(self._supervisor_socket).listens()
 
     def close(self) -> None:
-        if self._ear is not None:
-            self._ear.close()
+        if self._heartbeats is not None:
+            self._heartbeats.close()
 
     def _holder(self) -> int:
-        """The pid that holds the role now; 0 when nobody does."""
+        """The pid that holds the role; 0 for none."""
         try:
             fd = os.open(self._lock_file, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:

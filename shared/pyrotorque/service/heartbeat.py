@@ -1,4 +1,4 @@
-"""The thread that beats for a service: says it lives, sees its parent die, and ends it when its loop does not stop."""
+"""The heartbeat thread of a service: also detects that supervisord exited, and ends a loop that does not stop."""
 
 import logging
 import os
@@ -19,12 +19,12 @@ from pyrotorque.outbox import Outbox
 log = logging.getLogger(__name__)
 
 INTERVAL = 1.0
-STOP_WITHIN = 0.8
+STOP_TIMEOUT = 0.8  # seconds from SIGTERM to the end of the process
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the loop does, since when, and until when (CLOCK_MONOTONIC; 0 means no deadline)."""
+    """What the loop does, since when, and its deadline (CLOCK_MONOTONIC; 0 means none)."""
 
     name: str
     since: float
@@ -32,7 +32,7 @@ class Step:
 
 
 class HeartbeatThread:
-    """One service's heartbeat thread. It reads what the loop left for it and touches nothing of the loop's."""
+    """Publishes heartbeats from its own thread; it reads `step` and `outbox.head`, and uses no resource of the loop."""
 
     def __init__(self, layout: Layout, service: str, config_digest: Callable[[], str], outbox: Outbox | None) -> None:
         self._layout = layout
@@ -52,20 +52,20 @@ class HeartbeatThread:
 
     @contextmanager
     def running(self) -> Generator[None]:
-        """Beat until the block ends."""
-        thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+        """Send heartbeats until the block ends."""
+        thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         thread.start()
         try:
             yield
         finally:
             self._done.set()
             os.write(self.signal_fd, b"\0")
-            thread.join(STOP_WITHIN)
+            thread.join(STOP_TIMEOUT)
             os.close(self.signal_fd)
             os.close(self._signals)
 
     def heartbeat(self) -> Heartbeat:
-        """What there is to say now."""
+        """The heartbeat of now."""
         step, outbox = self.step, self.outbox
         return Heartbeat(
             at=time.time(),
@@ -84,67 +84,72 @@ class HeartbeatThread:
         from pyrotorque.bus.heartbeats import HeartbeatPublisher
         from pyrotorque.service.guardian_watch import GuardianWatch
 
-        beats, backwatch = HeartbeatPublisher(self._layout, self._service), GuardianWatch(self._layout, self._service)
+        publisher = HeartbeatPublisher(self._layout, self._service)
+        guardian_watch = GuardianWatch(self._layout, self._service)
         poller = select.poll()
         poller.register(self._signals, select.POLLIN)
-        next_beat = time.monotonic()
+        next_heartbeat = time.monotonic()
         try:
             while not self._done.is_set():
                 now = time.monotonic()
-                if now >= next_beat:
-                    beats.publish(self.heartbeat())
-                    next_beat = now + INTERVAL
-                    self._look_at_parent()
-                    self._look_at_sockets()
-                    backwatch.look(now)
+                if now >= next_heartbeat:
+                    publisher.publish(self.heartbeat())
+                    next_heartbeat = now + INTERVAL
+                    self._check_parent()
+                    self._check_sockets()
+                    guardian_watch.check(now)
                 if self._stop_at and now >= self._stop_at:
                     self._end_at_once()
-                until = min(next_beat, self._stop_at or next_beat)
+                until = min(next_heartbeat, self._stop_at or next_heartbeat)
                 poller.poll(max(0.0, until - now) * 1000 + 1)
                 self._read_signals(now)
         finally:
-            beats.close()
-            backwatch.close()
+            publisher.close()
+            guardian_watch.close()
 
     def _read_signals(self, now: float) -> None:
         try:
             arrived = os.read(self._signals, 64)
         except BlockingIOError:
             return
-        # One that came right before the loop began to wait has set its flag only, or not even that.
+        # A signal right before the loop began to wait has set its flag at most; the wait must end nevertheless.
         if self.wake is not None:
-            with suppress(OSError):  # it is closing just now
+            with suppress(OSError):  # the bus is closing
                 self.wake()
         if not self._stop_at and {signal.SIGTERM, signal.SIGINT} & set(arrived):
-            self._stop_at = time.monotonic() + STOP_WITHIN
+            self._stop_at = time.monotonic() + STOP_TIMEOUT
 
-    def _look_at_parent(self) -> None:
-        if os.getppid() != self._parent or _reader_is_gone():
-            log.warning("our supervisord is gone: leaving")
+    def _check_parent(self) -> None:
+        if os.getppid() != self._parent or _log_reader_exited():
+            log.warning("supervisord exited; shutting down")
             self._stop()
 
-    def _look_at_sockets(self) -> None:
-        """A socket that was removed is deaf for all who come later: a new start binds it again."""
+    def _check_sockets(self) -> None:
+        """Nothing can connect to a socket whose file was removed: a restart binds it again."""
         there = {path for path in self._sockets if path.exists()}
         if self._seen - there and "SUPERVISOR_ENABLED" in os.environ:
-            log.warning("our sockets in %s were removed: starting anew", self._layout.run_dir)
+            log.warning("socket files in %s were removed; restarting to create them again", self._layout.run_dir)
             self._stop()
         self._seen |= there
 
     def _stop(self) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
-        self._stop_at = self._stop_at or time.monotonic() + STOP_WITHIN
+        self._stop_at = self._stop_at or time.monotonic() + STOP_TIMEOUT
 
     def _end_at_once(self) -> None:
-        """Everything we do survives a kill at any moment; so it survives this."""
-        log.warning("stopped in the middle of: %s; the next start takes it up again", self.step.name)
+        """State survives a kill at any moment, so it survives this exit."""
+        log.warning(
+            "shutdown took longer than %g s; exiting during step %r, which the next start continues",
+            STOP_TIMEOUT,
+            self.step.name,
+        )
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         os._exit(0)
 
 
-def _reader_is_gone() -> bool:
-    """Whether supervisord, which reads what we print, has closed its end: it may have died before we first looked."""
+def _log_reader_exited() -> bool:
+    """Whether supervisord has closed its end of our stderr: it may have exited before the first check of our parent."""
     if "SUPERVISOR_ENABLED" not in os.environ:
         return False
     poller = select.poll()

@@ -1,4 +1,4 @@
-"""The life of a service: one holder of its role, heard every second, gone with its parent or a second after TERM."""
+"""Runs a service process: role lock, signals, heartbeats, exit codes, and the end together with supervisord."""
 
 import argparse
 import logging
@@ -30,63 +30,59 @@ log = logging.getLogger(__name__)
 EX_OK, EX_SOFTWARE, EX_TEMPFAIL, EX_CONFIG = 0, 70, 75, 78  # sysexits.h
 
 _RETRY_STATE_AFTER = 5.0
-_NEWS_AFTER = 60.0
-"""Who could work that long meanwhile says the same trouble again; a disk that stays full would fill the logs."""
+_REPEAT_AFTER = 60.0
+"""The same error is logged again after the service has worked that long; else a full disk would fill the logs."""
 
 
 class Lifecycle:
-    """What the loop knows of its own end, and what it says of itself."""
+    """What a loop reads of signals, and the step that it announces in heartbeats."""
 
-    def __init__(self, service: str, pulse: HeartbeatThread, users_umask: int) -> None:
+    def __init__(self, service: str, heartbeat: HeartbeatThread, users_umask: int) -> None:
         self.service = service
         self.stopping = False
         self.users_umask = users_umask
-        """The umask we were started with: ours is 077, what we create for users gets theirs."""
-        self._pulse = pulse
+        """The umask at the start of this process; it runs with 077, but files for users get theirs."""
+        self._heartbeat = heartbeat
         self._reload = False
         self._wake: Callable[[], None] = _nothing
 
     def on_wake(self, wake: Callable[[], None]) -> None:
-        """Call `wake` when a signal arrives, so that the loop's wait ends; at once when one came already.
+        """Call `wake` when a signal arrives, so that the loop's wait ends; at once if one has arrived already.
 
         It is called inside the signal handler, and once more from another thread: it must not take a lock.
         """
-        self._wake = self._pulse.wake = wake
+        self._wake = self._heartbeat.wake = wake
         if self.stopping or self._reload:
             wake()
 
-    def attach_outbox(self, outbox: Outbox) -> None:
-        """Let the heartbeats carry the head of `outbox`, where it could only be opened after the role was held."""
-        self._pulse.outbox = outbox
-
     def take_reload(self) -> bool:
-        """Whether HUP came since the last time."""
-        asked, self._reload = self._reload, False
-        return asked
+        """Whether SIGHUP arrived since the last call."""
+        requested, self._reload = self._reload, False
+        return requested
 
     def stop(self) -> None:
-        """Ask the loop to end, as TERM does."""
+        """Request the end of the loop, as SIGTERM does."""
         self.stopping = True
         self._wake()
 
     def reload(self) -> None:
-        """Ask the loop to read its configuration again, as HUP does."""
+        """Request a reload of the configuration, as SIGHUP does."""
         self._reload = True
         self._wake()
 
     @contextmanager
     def step(self, name: str, deadline: float) -> Generator[None]:
-        """Say what the loop does now, and the CLOCK_MONOTONIC second by which it must be done, or be killed as hung."""
-        before = self._pulse.step
-        self._pulse.step = Step(name, time.monotonic(), deadline)
+        """Announce what the loop does; after `deadline` (CLOCK_MONOTONIC seconds) the guardian kills it as hung."""
+        before = self._heartbeat.step
+        self._heartbeat.step = Step(name, time.monotonic(), deadline)
         try:
             yield
         finally:
-            self._pulse.step = before
+            self._heartbeat.step = before
 
     @contextmanager
     def as_user(self) -> Generator[None]:
-        """Create files as the user would."""
+        """Create files with the user's umask."""
         with umask(self.users_umask):
             yield
 
@@ -95,16 +91,16 @@ class Lifecycle:
 def running(
     service: str, layout: Layout, *, config_digest: Callable[[], str], outbox: Outbox | None
 ) -> Generator[Lifecycle]:
-    """Hold the role of `service`: lock, signals, heartbeats, an end with the parent's.
+    """Hold the role of `service`: lock, signals, heartbeats, exit with the parent.
 
-    Raises AlreadyRunning when somebody else holds it. Must be entered in the main thread.
+    Raises AlreadyRunning when another process holds it. Must be entered in the main thread.
     """
     layout.prepare()
     with umask(0o077) as users_umask, _role(service, layout):
         signal_on_parent_death(signal.SIGTERM)
-        pulse = HeartbeatThread(layout, service, config_digest, outbox)
-        life = Lifecycle(service, pulse, users_umask)
-        with _signals(life, pulse), pulse.running():
+        heartbeat = HeartbeatThread(layout, service, config_digest, outbox)
+        life = Lifecycle(service, heartbeat, users_umask)
+        with _signals(life, heartbeat), heartbeat.running():
             yield life
 
 
@@ -118,16 +114,16 @@ def _role(service: str, layout: Layout) -> Generator[None]:
 
 
 @contextmanager
-def _signals(life: Lifecycle, pulse: HeartbeatThread) -> Generator[None]:
+def _signals(life: Lifecycle, heartbeat: HeartbeatThread) -> Generator[None]:
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        # Flags only: whatever the loop was doing is half done now.
+        # Set flags only: the loop is in the middle of its step.
         if number == signal.SIGHUP:
             life.reload()
         else:
             life.stop()
 
-    # The kernel side of a handler writes into this pipe even while the main thread is deep in C code.
-    before_fd = signal.set_wakeup_fd(pulse.signal_fd, warn_on_full_buffer=False)
+    # The interpreter writes into this pipe at once, even while the main thread runs C code.
+    before_fd = signal.set_wakeup_fd(heartbeat.signal_fd, warn_on_full_buffer=False)
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:
         yield
@@ -139,7 +135,7 @@ def _signals(life: Lifecycle, pulse: HeartbeatThread) -> Generator[None]:
 
 @dataclass(frozen=True)
 class ServiceStart:
-    """What a service is started with."""
+    """The arguments of a service."""
 
     service: str
     config_dir: Path
@@ -155,42 +151,42 @@ class ServiceStart:
 
 
 def service_main(service: str, run: Callable[[ServiceStart], int]) -> int:
-    """Start a service as supervisord does (`--config-dir DIR`), and turn its errors into lines and exit codes.
+    """Run a service with supervisord's arguments (`--config-dir DIR`); errors become log lines and exit codes.
 
-    While its file cannot be written (disk full), `run` is tried again every few seconds: it waits, it does not die.
+    While its state file cannot be written (disk full), `run` is retried every few seconds.
     """
     config_dir = _config_dir(service)
     with exit_on_sigterm():
-        return _lived(service, config_dir, run)
+        return _run_until_stopped(service, config_dir, run)
 
 
 @contextmanager
 def exit_on_sigterm() -> Generator[None]:
-    """What has no loop yet, or none any more, has nothing to finish: TERM ends it at once, as well as any other end."""
-    before = signal.signal(signal.SIGTERM, _leave)
+    """Exit at once at SIGTERM: before and after its loop a service has nothing to finish."""
+    before = signal.signal(signal.SIGTERM, _exit)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _leave(_number: int, _frame: FrameType | None) -> None:
+def _exit(_number: int, _frame: FrameType | None) -> None:
     os._exit(EX_OK)
 
 
-def _lived(service: str, config_dir: Path, run: Callable[[ServiceStart], int]) -> int:
+def _run_until_stopped(service: str, config_dir: Path, run: Callable[[ServiceStart], int]) -> int:
     try:
         start = _start(service, config_dir)
-        said = ""
+        logged = ""
         while True:
             began = time.monotonic()
             try:
                 return run(start)
             except StateError as error:
-                if str(error) != said or time.monotonic() - began > _NEWS_AFTER:
-                    said = str(error)
-                    log.error("%s; trying again every %g s", said, _RETRY_STATE_AFTER)
-                    logs.owner_log(f"failed: {said}")
+                if str(error) != logged or time.monotonic() - began > _REPEAT_AFTER:
+                    logged = str(error)
+                    log.error("%s; retrying every %g s", logged, _RETRY_STATE_AFTER)
+                    logs.owner_log(f"failed: {logged}")
                 if _stopped_within(_RETRY_STATE_AFTER, start):
                     return EX_OK
     except PyrotorqueError as error:
@@ -199,16 +195,16 @@ def _lived(service: str, config_dir: Path, run: Callable[[ServiceStart], int]) -
         logs.owner_log(f"failed: {error}")
         return exit_code(error)
     except Exception:
-        log.exception("a bug, please report it")
-        logs.owner_log("failed by a bug: see its log")
+        log.exception("unexpected error, please report it")
+        logs.owner_log("failed: unexpected error, see its log")
         return EX_SOFTWARE
 
 
 def _config_dir(service: str) -> Path:
     parser = argparse.ArgumentParser(prog=f"pyrotorque_{service}", allow_abbrev=False)
     parser.add_argument("--config-dir", type=Path, required=True)
-    found: Path = parser.parse_args().config_dir
-    return found
+    config_dir: Path = parser.parse_args().config_dir
+    return config_dir
 
 
 def _start(service: str, config_dir: Path) -> ServiceStart:
@@ -221,14 +217,17 @@ def _start(service: str, config_dir: Path) -> ServiceStart:
     for warning in configuration.warnings:
         log.warning("%s", warning)
     if configuration.broken:
-        for line in ("the configuration is broken; running on the last good one", *configuration.broken.splitlines()):
+        for line in (
+            "the configuration files are broken; running on the last good configuration",
+            *configuration.broken.splitlines(),
+        ):
             log.error("%s", line)
-        logs.owner_log(f"runs on the last good configuration, for the files are broken: {configuration.broken}")
+        logs.owner_log(f"running on the last good configuration, the files are broken: {configuration.broken}")
     return ServiceStart(service, config_dir, configuration)
 
 
 def _stopped_within(seconds: float, start: ServiceStart) -> bool:
-    """Wait, alive and heard; True when TERM came."""
+    """Wait, with heartbeats; True when SIGTERM arrived."""
     woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
     try:
         with running(start.service, start.layout, config_digest=lambda: start.settings.digest, outbox=None) as life:
