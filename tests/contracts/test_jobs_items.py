@@ -92,7 +92,7 @@ def test_a_dry_run_does_nothing(
         ({"action": "stop", "condition": "nothing=1"}, "nothing"),
     ],
 )
-def test_what_is_wrong_is_said_by_the_constructor(settings: dict[str, Any], reason: str) -> None:
+def test_errors_in_the_settings_are_raised_by_the_constructor(settings: dict[str, Any], reason: str) -> None:
     with pytest.raises(UserError, match=reason):
         Action(config(**settings))
 

@@ -1,4 +1,4 @@
-"""The mover on a real rTorrent: data arrives whole, the item goes on seeding, and a kill anywhere loses nothing."""
+"""The mover on a real rTorrent: data arrives complete, the item keeps seeding, a kill at any step loses nothing."""
 
 import errno
 import os
@@ -108,7 +108,7 @@ def test_odd_names_move_like_any_other(
     eventually(scene.has_moved, 20)
 
 
-def test_a_name_that_rtorrent_cannot_tell_stays_where_it_is(rtorrent: PrivateRTorrent, short_folder: Path) -> None:
+def test_a_name_that_rtorrent_cannot_report_stays_where_it_is(rtorrent: PrivateRTorrent, short_folder: Path) -> None:
     scene = Scene(rtorrent, short_folder, short_folder / "done", multi=True, name=b"not utf-8 \xff")
     with pytest.raises(UserError, match="is not on this machine"):
         scene.job().run()
@@ -117,7 +117,7 @@ def test_a_name_that_rtorrent_cannot_tell_stays_where_it_is(rtorrent: PrivateRTo
 
 
 def killing(monkeypatch: pytest.MonkeyPatch, job: mover.Mover, at: int) -> Callable[[], int]:
-    """Kill at the effect number `at`: in turns before it and after it was made. Returns how many there were."""
+    """Kill at effect number `at`, alternately before and after it. Returns the number of effects."""
     done = count(1)
     reached = [0]
 
@@ -143,7 +143,7 @@ def killing(monkeypatch: pytest.MonkeyPatch, job: mover.Mover, at: int) -> Calla
     return lambda: reached[0]
 
 
-def test_a_kill_at_any_step_is_taken_up_by_the_next_run(
+def test_the_next_run_continues_after_a_kill_at_any_step(
     rtorrent: PrivateRTorrent, short_folder: Path, target: Path
 ) -> None:
     scene = Scene(rtorrent, short_folder, target, multi=True)
@@ -258,6 +258,6 @@ def test_a_copy_that_takes_too_long_goes_on_in_the_next_run(
     eventually(scene.has_moved, 20)
 
 
-def test_without_a_schedule_nobody_would_go_on() -> None:
+def test_a_mover_without_a_schedule_is_rejected() -> None:
     with pytest.raises(UserError, match="schedule is not set"):
         mover.Mover(JobConfig({"job_name": "move"}))

@@ -1,4 +1,4 @@
-"""Faults of every kind in real processes: neighbours lose no run, the queue goes on, nothing is left behind."""
+"""Faults of every kind in real processes: other jobs lose no run, the queue goes on, no process is left over."""
 
 import json
 import os
@@ -23,11 +23,11 @@ from pyrotorque.outbox import Outbox, stored_events
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.store import open_store
 from tests.waiting import eventually
-from tests.working import write_job
+from tests.worker_bench import write_job
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
-# Name of the job: what stands at the head of its module, what its run does, what is said of it.
+# Name of the job: the head of its module, the body of its run, the expected reason of its failure.
 FAULTS = {
     "raises": ("", "raise ValueError('no')", "ValueError: no"),
     "exits": ("import sys", "sys.exit(3)", "sys.exit(3)"),
@@ -39,7 +39,7 @@ FAULTS = {
     "eats": ("", "self.hog = [bytearray(10 << 20) for _ in range(1000)]", "MemoryError"),
     "floods": ("", "for _ in range(100): print('x' * 1_000_000)", ""),
     "noimport": ("import nowhere_at_all", "pass", "ModuleNotFoundError"),
-    "hangsearly": ("import time\nif time.sleep(0) is None: time.sleep(600)", "pass", "was not made within 30 s"),
+    "hangsearly": ("import time\nif time.sleep(0) is None: time.sleep(600)", "pass", "was not created within 30 s"),
 }
 BAD_MAKER = "def __init__(self, config):\n    raise RuntimeError('broken from the start')\ndef run(self): pass"
 
@@ -60,11 +60,11 @@ def scheduler(folder: Path) -> Generator["subprocess.Popen[bytes]"]:
             process.wait()
 
 
-def said(folder: Path) -> str:
+def log_text(folder: Path) -> str:
     return (folder / "out").read_text(errors="replace")
 
 
-def told_types(folder: Path, kind: str) -> list[dict[str, str]]:
+def published_types(folder: Path, kind: str) -> list[dict[str, str]]:
     bodies = map(json.loads, stored_events(Layout.below(folder).database("scheduler")))
     return [body for body in bodies if body["type"] == kind]
 
@@ -80,12 +80,12 @@ def lives(pid: int) -> bool:
         return False
 
 
-def noting(path: Path, then: str = "pass") -> str:
+def appending(path: Path, then: str = "pass") -> str:
     note = f"print(int(time.time()), file=open({str(path)!r}, 'a'))"
     return f"def run(self, event=None):\n    import time\n    {note}\n    {then}"
 
 
-def test_no_fault_of_a_job_reaches_its_neighbours_or_the_queue(rtorrent: PrivateRTorrent, short_folder: Path) -> None:
+def test_no_fault_of_a_job_affects_other_jobs_or_the_queue(rtorrent: PrivateRTorrent, short_folder: Path) -> None:
     lines = [
         "[TORQUE]",
         f"scgi_url = {rtorrent.url}",
@@ -102,8 +102,8 @@ def test_no_fault_of_a_job_reaches_its_neighbours_or_the_queue(rtorrent: Private
         lines += [f"job.{name}.timeout = {2 if reason else 30}", f"job.{name}.memory_max = 200m"]
     write_job(short_folder, "unmade", BAD_MAKER)
     lines += ["job.unmade.handler = unmade:Job", "job.unmade.schedule = second=*/3"]
-    write_job(short_folder, "fast", noting(short_folder / "fast"))
-    write_job(short_folder, "slow", noting(short_folder / "slow", "time.sleep(0.9)"))
+    write_job(short_folder, "fast", appending(short_folder / "fast"))
+    write_job(short_folder, "slow", appending(short_folder / "slow", "time.sleep(0.9)"))
     lines += ["job.fast.handler = fast:Job", "job.fast.schedule = second=*"]
     lines += ["job.slow.handler = slow:Job", "job.slow.schedule = second=*/2"]
     (short_folder / "torque.ini").write_text("\n".join(lines))
@@ -122,7 +122,7 @@ def test_no_fault_of_a_job_reaches_its_neighbours_or_the_queue(rtorrent: Private
         workers = offspring(process.pid)
         assert len(workers) >= 5
         reasons: dict[str, set[str]] = {}
-        for event in told_types(short_folder, "JobFailed"):
+        for event in published_types(short_folder, "JobFailed"):
             reasons.setdefault(event["job"], set()).add(event["reason"])
         os.kill(process.pid, signal.SIGKILL)
         eventually(lambda: not any(map(lives, workers)), 5, why="workers end with the scheduler")
@@ -143,9 +143,9 @@ def test_no_fault_of_a_job_reaches_its_neighbours_or_the_queue(rtorrent: Private
 
 
 def test_events_are_run_for_once_over_kills_of_scheduler_and_worker(short_folder: Path) -> None:
-    path = short_folder / "told"
-    write_job(short_folder, "tell", f"def run(self, event):\n    print(event.metafile, file=open({str(path)!r}, 'a'))")
-    (short_folder / "torque.ini").write_text("[TORQUE]\njob.tell.handler = tell:Job\njob.tell.on = LoadFailed\n")
+    path = short_folder / "out.txt"
+    write_job(short_folder, "note", f"def run(self, event):\n    print(event.metafile, file=open({str(path)!r}, 'a'))")
+    (short_folder / "torque.ini").write_text("[TORQUE]\njob.note.handler = note:Job\njob.note.on = LoadFailed\n")
     layout = Layout.below(short_folder)
     layout.prepare()
     store = open_store(layout.database("watcher"), [])
@@ -165,7 +165,7 @@ def test_events_are_run_for_once_over_kills_of_scheduler_and_worker(short_folder
             with scheduler(short_folder) as process:
                 eventually(lambda: offspring(process.pid), 20)
                 if not number:
-                    eventually(lambda: "jobs:" in said(short_folder), 20)
+                    eventually(lambda: "jobs:" in log_text(short_folder), 20)
                 fail(bus, 60)
                 eventually(lambda: [bus.wait(0.01), path.exists()][1], 20)
                 if victim:
@@ -176,11 +176,11 @@ def test_events_are_run_for_once_over_kills_of_scheduler_and_worker(short_folder
                     continue
                 wanted = number
 
-                def all_told() -> bool:
+                def all_run() -> bool:
                     bus.wait(0.01)
                     return len(set(path.read_text().split())) == wanted  # noqa: B023
 
-                eventually(all_told, 30, why=said(short_folder)[-2000:])
+                eventually(all_run, 30, why=log_text(short_folder)[-2000:])
     store.close()
     counted = Counter(path.read_text().split())
     assert set(counted) == {f"m{each + 1}" for each in range(number)}, "none is lost"
@@ -209,7 +209,7 @@ def test_a_scheduler_that_is_stuck_between_its_checks_is_killed_and_comes_back(s
     trap, site, config_dir = short_folder / "trap", short_folder / "site", short_folder / "c"
     site.mkdir()
     (site / "sitecustomize.py").write_text(STUCK.format(trap=str(trap)))
-    with Group(config_dir, f"[TORQUE]\nscgi_url = scgi://{short_folder}/nobody.sock\n", first_on_path=site) as group:
+    with Group(config_dir, f"[TORQUE]\nscgi_url = scgi://{short_folder}/missing.sock\n", first_on_path=site) as group:
         before = group.pid("scheduler")
         trap.touch()
         eventually(lambda: group.pid("scheduler") not in (0, before), 20)

@@ -1,4 +1,4 @@
-"""Fields of a config.py are computed in a process of their own: whatever that does, we get values or one error."""
+"""Fields of a config.py are computed in a separate process: on any failure the caller gets one error."""
 
 import logging
 import os
@@ -77,7 +77,7 @@ def test_a_file_that_cannot_be_read_is_one_problem_with_its_line(
         parse("is_big=yes", custom=declared.fields)
 
 
-def test_an_error_for_one_item_makes_its_value_unknown_and_is_told_once(
+def test_an_error_for_one_item_makes_its_value_unknown_and_is_logged_once(
     worker: Workers, caplog: pytest.LogCaptureFixture
 ) -> None:
     running = worker(

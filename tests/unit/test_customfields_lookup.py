@@ -32,7 +32,7 @@ def fields(folder: Path, text: str | None) -> ConfigFields:
     return ConfigFields(path, configured_fields({"x.org": "X"}))
 
 
-def test_config_py_is_run_only_for_a_name_that_nobody_else_knows(tmp_path: Path) -> None:
+def test_config_py_is_run_only_for_a_name_that_is_not_defined_elsewhere(tmp_path: Path) -> None:
     table = fields(tmp_path, GOOD)
     parse("prio>0 alias=X custom_y=1", custom=table)
     assert not (tmp_path / "ran").exists()
@@ -70,17 +70,17 @@ def test_a_misspelt_name_is_compared_with_those_of_config_py(tmp_path: Path) -> 
 )
 def test_an_unknown_field_names_the_config_py_that_may_have_defined_it(tmp_path: Path, text: str, said: str) -> None:
     table = fields(tmp_path, text)
-    with pytest.raises(ConditionError) as told:
+    with pytest.raises(ConditionError) as raised:
         parse("is_big=yes", custom=table)
-    assert "there is no field `is_big`" in str(told.value)
-    assert f"the fields of config.py are not known, for it cannot be read: {tmp_path}/{said}" in str(told.value)
+    assert "there is no field `is_big`" in str(raised.value)
+    assert f"the fields of config.py are not known, for it cannot be read: {tmp_path}/{said}" in str(raised.value)
     table.close()
 
 
-def test_without_a_config_py_nothing_is_said_of_it(tmp_path: Path) -> None:
-    with pytest.raises(ConditionError) as told:
+def test_without_a_config_py_the_error_does_not_mention_it(tmp_path: Path) -> None:
+    with pytest.raises(ConditionError) as raised:
         parse("is_big=yes", custom=fields(tmp_path, None))
-    assert "config.py" not in str(told.value)
+    assert "config.py" not in str(raised.value)
 
 
 def test_a_check_accepts_the_fields_of_config_py(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is wrong with a user's job is found before anything is started, by making it in a process of its own."""
+"""Errors in a custom job are found before anything starts, by constructing it in its own process."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from pyrotorque import configuration
 from pyrotorque.errors import SettingsError
 from pyrotorque.options import Options
-from tests.working import write_job
+from tests.worker_bench import write_job
 
 INI = "[TORQUE]\njob.x.handler = x:Job\njob.x.schedule = minute=*\n"
 
@@ -46,7 +46,7 @@ def test_a_file_with_the_name_of_a_module_of_python_is_to_be_renamed(tmp_path: P
         configuration.read(tmp_path, Options())
 
 
-def test_a_run_that_takes_no_event_cannot_be_on_events(tmp_path: Path) -> None:
+def test_a_run_that_accepts_no_event_cannot_be_on_events(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="does not accept an event"):
         read(tmp_path, "def run(self): pass", more="job.x.on = TorrentLoaded\n")
 
@@ -60,14 +60,14 @@ def test_a_run_that_takes_no_event_cannot_be_on_events(tmp_path: Path) -> None:
     ],
     ids=["import error", "raises", "exits"],
 )
-def test_what_is_wrong_with_the_code_is_a_warning(tmp_path: Path, head: str, said: str) -> None:
+def test_an_error_in_the_code_is_a_warning(tmp_path: Path, head: str, said: str) -> None:
     warnings = read(tmp_path, "def run(self): pass", head)
     assert len(warnings) == 1
     assert said in warnings[0]
     assert "the job fails until this is fixed" in warnings[0]
 
 
-def test_an_idle_job_is_not_made(tmp_path: Path) -> None:
+def test_an_inactive_job_is_not_constructed(tmp_path: Path) -> None:
     assert read(tmp_path, "def run(self): pass", "1 / 0", "job.x.active = False\n") == []
 
 

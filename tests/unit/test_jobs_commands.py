@@ -119,18 +119,18 @@ def test_a_dry_run_runs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture
         ({"command": "true", "within": "soon"}, "expected a number of seconds"),
     ],
 )
-def test_what_is_wrong_with_a_command_is_said_by_its_constructor(settings: dict[str, Any], reason: str) -> None:
+def test_errors_in_a_command_are_raised_by_its_constructor(settings: dict[str, Any], reason: str) -> None:
     with pytest.raises(UserError, match=reason):
         Command(config(**settings))
 
 
 class Hook(HTTPServer):
-    """A webhook that answers with one status after the other, the last one for ever."""
+    """A webhook that answers with one status after the other, the last one repeatedly."""
 
     def __init__(self, *statuses: int) -> None:
         super().__init__(("127.0.0.1", 0), Answering)
         self.statuses = list(statuses)
-        self.heard: list[tuple[dict[str, str], bytes]] = []
+        self.received: list[tuple[dict[str, str], bytes]] = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -143,7 +143,7 @@ class Answering(BaseHTTPRequestHandler):
         hook = self.server
         assert isinstance(hook, Hook)
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        hook.heard.append((dict(self.headers.items()), body))
+        hook.received.append((dict(self.headers.items()), body))
         status = hook.statuses.pop(0) if len(hook.statuses) > 1 else hook.statuses[0]
         self.send_response(status)
         self.send_header("Location", "/other")
@@ -163,7 +163,7 @@ def hook() -> Iterator[Hook]:
 
 def test_a_webhook_gets_the_event_as_json(hook: Hook) -> None:
     Notify(config(url=hook.url, **{"header.Authorization": "Bearer x"})).run(EVENT)
-    headers, body = hook.heard[0]
+    headers, body = hook.received[0]
     assert json.loads(body) == {"type": "TorrentCompleted", "at": 1.0, "job_name": "x", "info_hash": "A" * 40,
                                 "name": EVENT.name}  # fmt: skip
     assert headers["Authorization"] == "Bearer x"
@@ -172,15 +172,15 @@ def test_a_webhook_gets_the_event_as_json(hook: Hook) -> None:
 def test_a_webhook_gets_text_or_an_object_of_templates(hook: Hook) -> None:
     Notify(config(url=hook.url, text="{{type}}: {{name}}")).run(EVENT)
     Notify(config(url=hook.url, **{"json.content": "done: {{name}}"})).run(EVENT)
-    assert hook.heard[0][1].decode() == f"TorrentCompleted: {EVENT.name}"
-    assert json.loads(hook.heard[1][1]) == {"content": f"done: {EVENT.name}"}
+    assert hook.received[0][1].decode() == f"TorrentCompleted: {EVENT.name}"
+    assert json.loads(hook.received[1][1]) == {"content": f"done: {EVENT.name}"}
 
 
-def test_a_webhook_that_is_busy_is_told_again_with_the_same_mark(hook: Hook) -> None:
+def test_a_webhook_that_is_busy_gets_the_message_again_with_the_same_mark(hook: Hook) -> None:
     hook.statuses = [503, 429, 200]
     Notify(config(url=hook.url)).run(EVENT)
-    assert len({headers["X-Pyrotorque-Event"] for headers, _ in hook.heard}) == 1
-    assert len(hook.heard) == 3
+    assert len({headers["X-Pyrotorque-Event"] for headers, _ in hook.received}) == 1
+    assert len(hook.received) == 3
 
 
 @pytest.mark.parametrize(("status", "times"), [(404, 1), (302, 1), (500, 2)])
@@ -188,7 +188,7 @@ def test_a_webhook_that_refuses_is_a_failed_run(hook: Hook, status: int, times: 
     hook.statuses = [status]
     with pytest.raises(UserError, match=f"answered {status}"):
         Notify(config(url=hook.url, attempts=2)).run(EVENT)
-    assert len(hook.heard) == times
+    assert len(hook.received) == times
 
 
 def test_a_webhook_that_is_not_there_is_a_failed_run() -> None:

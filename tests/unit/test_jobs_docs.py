@@ -58,7 +58,7 @@ class Rows:
 
 def test_all_examples_are_good_configurations(settings: Settings) -> None:
     names = {job.name for job in settings.jobs if isinstance(job, CustomSettings)}
-    assert names == {"ratio", "tidy", "backup", "unpack", "mover", "tell"}
+    assert names == {"ratio", "tidy", "backup", "unpack", "mover", "notify"}
 
 
 def test_the_job_of_the_example_counts_and_remembers(
@@ -91,7 +91,7 @@ def test_the_mover_of_the_example_stays_below_its_folder(settings: Settings) -> 
 
 
 def test_the_notification_of_the_example_says_what_happened(settings: Settings) -> None:
-    job = Notify(config(settings, "tell"))
+    job = Notify(config(settings, "notify"))
     failed = LoadFailed(at=0.0, metafile="/watch/a.torrent", job="w", kind="io", reason="no")
     assert job.request(failed).data == b"LoadFailed /watch/a.torrentno"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.waiting import eventually
-from tests.working import bench, custom, noting, told_by, write_job
+from tests.worker_bench import appending, bench, custom, lines_in, write_job
 
 COUNTING = """
 runs = 0
@@ -74,9 +74,9 @@ def test_a_fault_ends_one_run_and_the_next_has_a_fresh_process(tmp_path: Path, f
         answer = made.run("bad")
         assert not answer.ok
         assert reason in answer.text
-        assert [reason in told for told in made.failures()] == [True]
+        assert [reason in failure for failure in made.failures()] == [True]
         assert made.run("bad").ok
-        assert made.run("bad").ok is False, "the state began anew: its second run fails again"
+        assert made.run("bad").ok is False, "the state is new: its second run fails again"
 
 
 def test_a_flood_of_output_is_bounded_and_does_not_end_the_run(
@@ -126,18 +126,18 @@ def test_a_command_ends_when_the_scheduler_and_so_the_worker_is_killed(tmp_path:
         made.workers.tick("run")
         made.until(lambda: path.exists() and path.read_text())
         os.kill(made.workers.pids()["run"], signal.SIGKILL)
-        eventually(lambda: not _lives(int(path.read_text())), why="before anybody looked")
+        eventually(lambda: not _lives(int(path.read_text())), why="before the scheduler looked")
 
 
 def test_a_job_creates_files_with_the_users_umask(tmp_path: Path) -> None:
-    write_job(tmp_path, "make", noting(tmp_path / "told"))
+    write_job(tmp_path, "make", appending(tmp_path / "out"))
     before = os.umask(0o077)
     try:
         with bench(tmp_path, custom("make")) as made:
             assert made.run("make").ok
     finally:
         os.umask(before)
-    assert (tmp_path / "told").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o644
 
 
 def test_an_endless_line_of_messages_ends_the_process_and_garbage_does_not(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def _lives(pid: int) -> bool:
 
 
 def test_a_job_that_closes_all_descriptors_is_ended_at_once(tmp_path: Path) -> None:
-    """As libraries do that make daemons: its end could not be heard, and the loop would turn for nothing."""
+    """As libraries do that make daemons: its exit could not be received, and the loop would spin."""
     write_job(tmp_path, "closer", "def run(self):\n    os.closerange(3, 200)\n    time.sleep(60)", "import os, time")
     with bench(tmp_path, custom("closer", timeout=30.0)) as b:
         assert "closed its connection" in b.run("closer", timeout=10.0).text
@@ -185,15 +185,15 @@ def test_an_unchanged_job_keeps_its_process_when_the_configuration_is_read_again
 
 
 def test_a_tick_during_a_run_is_left_out_and_counted(tmp_path: Path) -> None:
-    write_job(tmp_path, "slow", noting(tmp_path / "told", "__import__('time').sleep(0.5)"))
+    write_job(tmp_path, "slow", appending(tmp_path / "out", "__import__('time').sleep(0.5)"))
     with bench(tmp_path, custom("slow")) as made:
         made.workers.tick("slow")
-        made.until(lambda: told_by(tmp_path / "told"))
+        made.until(lambda: lines_in(tmp_path / "out"))
         made.workers.tick("slow")
         made.until(lambda: made.live)
         skipped = [f for f in made.job_table.metrics.totals.families() if f.name == "pyrotorque_job_skipped_total"]
         assert [sample.value for sample in skipped[0].samples] == [1]
-    assert told_by(tmp_path / "told") == ["tick"]
+    assert lines_in(tmp_path / "out") == ["tick"]
 
 
 def test_a_job_may_close_itself_when_the_scheduler_stops(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A job is run once for each event that it is on, whoever is killed in between."""
+"""A job runs once for each event that it is on, whichever process is killed in between."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import pytest
 
 from pyrotorque.events import JobReported, TorrentCompleted, TorrentErased
 from tests.waiting import eventually
-from tests.working import bench, custom, noting, told_by, write_job
+from tests.worker_bench import appending, bench, custom, lines_in, write_job
 
 
 def erased(*names: str) -> list[TorrentErased]:
@@ -17,74 +17,74 @@ def erased(*names: str) -> list[TorrentErased]:
 
 
 def test_a_job_is_run_once_for_each_event_that_it_is_on(tmp_path: Path) -> None:
-    write_job(tmp_path, "tell", noting(tmp_path / "told"))
-    with bench(tmp_path, custom("tell", on=("TorrentErased",))) as made:
-        made.happens(*erased(*(f"n{number}" for number in range(50))))
-        made.happens(TorrentCompleted(at=time.time(), info_hash="B" * 40, name="other"))
+    write_job(tmp_path, "note", appending(tmp_path / "out"))
+    with bench(tmp_path, custom("note", on=("TorrentErased",))) as made:
+        made.publish(*erased(*(f"n{number}" for number in range(50))))
+        made.publish(TorrentCompleted(at=time.time(), info_hash="B" * 40, name="other"))
         made.until(lambda: made.waiting() == 0)
-    assert told_by(tmp_path / "told") == [f"n{number}" for number in range(50)]
+    assert lines_in(tmp_path / "out") == [f"n{number}" for number in range(50)]
 
 
 def test_an_event_outlives_the_scheduler_and_the_worker(tmp_path: Path) -> None:
-    write_job(tmp_path, "tell", noting(tmp_path / "told"))
-    job = custom("tell", on=("TorrentErased",))
+    write_job(tmp_path, "note", appending(tmp_path / "out"))
+    job = custom("note", on=("TorrentErased",))
     with bench(tmp_path, job) as made:
-        made.happens(*erased("a", "b"))
+        made.publish(*erased("a", "b"))
         assert made.waiting() == 2
     with bench(tmp_path, job) as made:
         made.until(lambda: made.waiting() == 0)
-        os.kill(made.workers.pids()["tell"], signal.SIGKILL)
-        made.happens(*erased("c"))
+        os.kill(made.workers.pids()["note"], signal.SIGKILL)
+        made.publish(*erased("c"))
         made.until(lambda: made.waiting() == 0)
-    assert told_by(tmp_path / "told") == ["a", "b", "c"]
+    assert lines_in(tmp_path / "out") == ["a", "b", "c"]
 
 
-def test_a_run_that_somebody_killed_is_run_again_three_times_at_most(tmp_path: Path) -> None:
-    write_job(tmp_path, "tell", noting(tmp_path / "told", "__import__('os').kill(__import__('os').getpid(), 9)"))
-    with bench(tmp_path, custom("tell", on=("TorrentErased",))) as made:
-        made.happens(*erased("a"))
+def test_a_run_killed_from_outside_is_repeated_three_attempts_in_total(tmp_path: Path) -> None:
+    write_job(tmp_path, "note", appending(tmp_path / "out", "__import__('os').kill(__import__('os').getpid(), 9)"))
+    with bench(tmp_path, custom("note", on=("TorrentErased",))) as made:
+        made.publish(*erased("a"))
         made.until(lambda: made.waiting() == 0, 30)
-        assert told_by(tmp_path / "told") == ["a", "a", "a"]
+        assert lines_in(tmp_path / "out") == ["a", "a", "a"]
         assert "interrupted three times" in made.failures()[-1]
 
 
 @pytest.mark.parametrize("fault", ["raise ValueError('no')", "__import__('os')._exit(3)"])
 def test_a_run_that_failed_by_itself_is_not_run_again(tmp_path: Path, fault: str) -> None:
-    write_job(tmp_path, "tell", noting(tmp_path / "told", fault))
-    with bench(tmp_path, custom("tell", on=("TorrentErased",))) as made:
-        made.happens(*erased("a", "b"))
+    write_job(tmp_path, "note", appending(tmp_path / "out", fault))
+    with bench(tmp_path, custom("note", on=("TorrentErased",))) as made:
+        made.publish(*erased("a", "b"))
         made.until(lambda: made.waiting() == 0)
-        assert told_by(tmp_path / "told") == ["a", "b"]
+        assert lines_in(tmp_path / "out") == ["a", "b"]
         assert len(made.failures()) == 2
 
 
-def test_a_run_that_ended_while_nobody_could_note_it_is_not_repeated(tmp_path: Path) -> None:
-    write_job(tmp_path, "tell", noting(tmp_path / "told"))
-    job = custom("tell", on=("TorrentErased",))
+def test_a_run_that_ended_before_the_scheduler_could_record_it_is_not_repeated(tmp_path: Path) -> None:
+    write_job(tmp_path, "note", appending(tmp_path / "out"))
+    job = custom("note", on=("TorrentErased",))
     with bench(tmp_path, job) as made:
-        assert made.run("tell").ok
-        made.happens(*erased("a"))
+        assert made.run("note").ok
+        made.publish(*erased("a"))
         made.workers.step()
-        mark = tmp_path / "state/marks/tell"
+        mark = tmp_path / "state/marks/note"
         eventually(lambda: mark.exists() and mark.read_text().split()[1:] == ["1", "1"])
         assert made.waiting() == 1, "the scheduler has not looked, and now it dies"
     with bench(tmp_path, job) as made:
         assert made.waiting() == 0
-    assert told_by(tmp_path / "told") == ["tick", "a"]
+    assert lines_in(tmp_path / "out") == ["tick", "a"]
 
 
 def test_a_job_that_cannot_be_made_keeps_its_events(tmp_path: Path) -> None:
-    write_job(tmp_path, "tell", "def run(self, event=None): pass", "1 / 0")
-    job = custom("tell", on=("TorrentErased",))
+    write_job(tmp_path, "note", "def run(self, event=None): pass", "1 / 0")
+    job = custom("note", on=("TorrentErased",))
     with bench(tmp_path, job) as made:
-        made.happens(*erased("a"))
+        made.publish(*erased("a"))
         made.until(lambda: made.failures())
         assert "ZeroDivisionError" in made.failures()[0]
         assert made.waiting() == 1
-    write_job(tmp_path, "tell", noting(tmp_path / "told"))
+    write_job(tmp_path, "note", appending(tmp_path / "out"))
     with bench(tmp_path, job) as made:
         made.until(lambda: made.waiting() == 0)
-    assert told_by(tmp_path / "told") == ["a"]
+    assert lines_in(tmp_path / "out") == ["a"]
 
 
 def test_a_job_that_fails_when_a_job_fails_comes_to_an_end(tmp_path: Path) -> None:
@@ -99,22 +99,22 @@ def test_a_job_that_fails_when_a_job_fails_comes_to_an_end(tmp_path: Path) -> No
 
 
 def test_what_a_job_publishes_is_an_event_for_others(tmp_path: Path) -> None:
-    write_job(tmp_path, "tell", "def run(self, event=None): self.publish('done', count=3)")
-    write_job(tmp_path, "hear", "def run(self, event=None): print('heard', event.job, event.text, event.data['count'])")
-    with bench(tmp_path, custom("tell"), custom("hear", on=("JobReported",))) as made:
-        assert made.run("tell").ok
+    write_job(tmp_path, "note", "def run(self, event=None): self.publish('done', count=3)")
+    write_job(tmp_path, "show", "def run(self, event=None): print( event.job, event.text, event.data['count'])")
+    with bench(tmp_path, custom("note"), custom("show", on=("JobReported",))) as made:
+        assert made.run("note").ok
         made.until(lambda: made.waiting() == 0)
         reports = [event for event in made.events() if isinstance(event, JobReported)]
-        assert [(report.job, report.text, report.data) for report in reports] == [("tell", "done", {"count": 3})]
+        assert [(report.job, report.text, report.data) for report in reports] == [("note", "done", {"count": 3})]
 
 
 def test_a_paused_job_keeps_its_events_for_later(tmp_path: Path) -> None:
-    write_job(tmp_path, "tell", noting(tmp_path / "told"))
-    with bench(tmp_path, custom("tell", on=("TorrentErased",))) as made:
-        made.job_table.job_states.pause("tell", time.time())
-        made.happens(*erased("a"))
+    write_job(tmp_path, "note", appending(tmp_path / "out"))
+    with bench(tmp_path, custom("note", on=("TorrentErased",))) as made:
+        made.job_table.job_states.pause("note", time.time())
+        made.publish(*erased("a"))
         made.until(lambda: made.workers.wait(time.monotonic()) > 1)
         assert made.waiting() == 1
-        made.job_table.job_states.resume("tell")
+        made.job_table.job_states.resume("note")
         made.until(lambda: made.waiting() == 0)
-    assert told_by(tmp_path / "told") == ["a"]
+    assert lines_in(tmp_path / "out") == ["a"]

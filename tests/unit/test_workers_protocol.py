@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from demo.group import environment
-from tests.working import write_job
+from tests.worker_bench import write_job
 
 # How a running scheduler of 1.0.0 starts a worker after its wheel was replaced; written apart from our module names.
 _PROGRAM_OF_1_0_0 = ".".join(("pyrotorque", "jobs", "child"))

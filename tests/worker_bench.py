@@ -1,4 +1,4 @@
-"""Jobs of users in their processes, without clock and bus: tests write the job and say when it runs."""
+"""Custom jobs in worker processes without clock and bus: tests write the jobs and trigger their runs."""
 
 import time
 from collections.abc import Generator
@@ -40,7 +40,7 @@ def write_job(folder: Path, name: str, body: str, head: str = "") -> None:
 
 @dataclass
 class Bench:
-    """The workers of some jobs, and everything they told."""
+    """The workers of some jobs, and everything that they published."""
 
     workers: WorkerPool
     store: Store
@@ -64,15 +64,15 @@ class Bench:
         """Run it now, and wait for the answer."""
         before = len(self.answers)
 
-        def hears(body: bytes) -> bool:
+        def receive(body: bytes) -> bool:
             self.answers.append(decode_answer(body))
             return True
 
-        assert self.workers.accept(PendingRequest(RunJob(job=job), hears))
+        assert self.workers.accept(PendingRequest(RunJob(job=job), receive))
         self.until(lambda: len(self.answers) > before, timeout)
         return self.answers[-1]
 
-    def happens(self, *events: Durable) -> None:
+    def publish(self, *events: Durable) -> None:
         """Events of our own."""
         with self.store.transaction():
             for event in events:
@@ -90,8 +90,8 @@ class Bench:
 
 
 @contextmanager
-def bench(folder: Path, *jobs: CustomSettings, url: str | None = None, starts_within: float = 0.0) -> Generator[Bench]:
-    """WorkerPool for these jobs, with everything below `folder`, which may have been used before."""
+def bench(folder: Path, *jobs: CustomSettings, url: str | None = None) -> Generator[Bench]:
+    """A pool of workers for these jobs, with everything below `folder`, which may have been used before."""
     layout = Layout.below(folder)
     layout.prepare()
     store = open_store(layout.database("scheduler"), MIGRATIONS)
@@ -111,11 +111,11 @@ def bench(folder: Path, *jobs: CustomSettings, url: str | None = None, starts_wi
         store.close()
 
 
-def told_by(path: Path) -> list[str]:
+def lines_in(path: Path) -> list[str]:
     return path.read_text().split() if path.exists() else []
 
 
-def noting(path: Path, more: str = "") -> str:
+def appending(path: Path, more: str = "") -> str:
     return f"""
 def run(self, event=None):
     with open({str(path)!r}, "a") as file:
