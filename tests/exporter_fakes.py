@@ -1,4 +1,4 @@
-"""For the exporter: an rTorrent that plays answers as written down, and a clock that stands until it is moved."""
+"""Fakes for tests of the exporter: an rTorrent with fixed results, and a clock that the test moves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class Clock:
 
 @dataclass
 class FakeRTorrent:
-    """Answers a question by its command and first parameters, rows by (view, where)."""
+    """Returns results by command and parameters, rows by (view, where)."""
 
     answers: Mapping[str, Value | RTorrentFault] = field(default_factory=dict[str, Value | RTorrentFault])
     tables: Mapping[tuple[str, str], Sequence[Mapping[str, str]]] = field(

@@ -1,4 +1,4 @@
-"""The exporter as a process of its own, for tests that kill it, starve it, or take its rTorrent away."""
+"""Runs the exporter as a process, for tests that kill it or its rTorrent."""
 
 import gzip
 import http.client
@@ -25,20 +25,20 @@ def free_port() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An answer: its status, headers and text."""
+    """A response: its status, headers and text."""
 
     status: int
     headers: dict[str, str]
     text: str
 
     def value(self, series: str) -> float | None:
-        """The number of a series, written as in the exposition."""
+        """The value of a series, named as in the exposition."""
         found = re.search(rf"^{re.escape(series)} (\S+)$", self.text, re.MULTILINE)
         return float(found[1]) if found else None
 
 
 class ExporterProcess:
-    """`with ExporterProcess(folder, url):` runs the exporter on a configuration directory of its own."""
+    """`with ExporterProcess(folder, url):` runs the exporter with its own configuration directory."""
 
     def __init__(self, folder: Path, url: str, *, extra: str = "", active: bool = True) -> None:
         self.folder, self.port = folder, free_port()
@@ -84,9 +84,9 @@ class ExporterProcess:
         answer = connection.getresponse()
         body = answer.read()
         connection.close()
-        told = {name.lower(): value for name, value in answer.getheaders()}
-        plain = gzip.decompress(body) if told.get("content-encoding") == "gzip" else body
-        return Page(answer.status, told, plain.decode())
+        received = {name.lower(): value for name, value in answer.getheaders()}
+        plain = gzip.decompress(body) if received.get("content-encoding") == "gzip" else body
+        return Page(answer.status, received, plain.decode())
 
     def stop(self, *, kill: bool = False) -> int:
         assert self.process is not None

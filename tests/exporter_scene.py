@@ -1,4 +1,4 @@
-"""A scene for page and golden tests: four services, a queue, loads and failures, with the oddest names there are."""
+"""A scene for page and golden tests: four services, a queue, loads and failures, with odd names."""
 
 from pyrotorque.events import (
     Delivery,
@@ -60,7 +60,7 @@ def families() -> tuple[Family, ...]:
 
 
 def recent() -> list[Durable]:
-    """What happened lately, oldest first."""
+    """Recent events, oldest first."""
     loaded = [
         TorrentLoaded(
             at=NOW - 60 * age,
@@ -90,7 +90,7 @@ def recent() -> list[Durable]:
 
 
 def service_states(*, clock: float = 50.0) -> ServiceStates:
-    """The services as the exporter knows them at NOW; the guardian is silent."""
+    """The states of the services at NOW; the guardian sends no heartbeats."""
     known = ServiceStates(lambda: clock)
     known.expect(("scheduler", "watcher", "exporter", "guardian"))
     for service in ("scheduler", "watcher"):

@@ -1,4 +1,4 @@
-"""The metrics that the guardian counts and the exporter shows from zero on: declared once for both."""
+"""The counters of processes that one service counts and the exporter shows from zero on, declared for both."""
 
 from typing import Final
 
@@ -15,5 +15,11 @@ EXITS: Final = Family(
     kind="counter",
     help="Ends of a program's process by itself: ok, error, or killed by the guardian (watchdog).",
     labels=("process", "reason"),
+)
+BUS_GAPS: Final = Family(
+    name="pyrotorque_bus_gaps_total",
+    kind="counter",
+    help="Times that events of another service were lost.",
+    labels=("source",),
 )
 EXIT_REASONS: Final = ("ok", "error", "watchdog")

@@ -1,4 +1,4 @@
-"""The groups on the real rTorrent: every call is understood, every number is right, odd names break nothing."""
+"""The collectors with a real rTorrent: every call is valid, every number correct, odd names break nothing."""
 
 import shutil
 import subprocess
@@ -94,14 +94,14 @@ def test_every_group_is_complete(seen: Exposition) -> None:
     assert sum(seen.labelled("rtorrent_rpc_failures_total").values()) == 0.0
 
 
-def test_promtool_is_silent(seen: Exposition) -> None:
+def test_promtool_reports_no_problem(seen: Exposition) -> None:
     promtool = shutil.which("promtool")
     assert promtool, "promtool is not installed: apt-get install prometheus"
     ended = subprocess.run([promtool, "check", "metrics"], input=seen.plain, capture_output=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
 
 
-def test_what_rtorrent_knows_of_itself_is_shown(seen: Exposition, rtorrent_program: Program) -> None:
+def test_versions_and_start_time_are_shown(seen: Exposition, rtorrent_program: Program) -> None:
     assert f'client_version="{rtorrent_program.version}",library_version="'.encode() in seen.plain
     started = seen.value("rtorrent_start_time_seconds")
     assert started is not None
@@ -111,7 +111,7 @@ def test_what_rtorrent_knows_of_itself_is_shown(seen: Exposition, rtorrent_progr
 
 
 @pytest.mark.rtorrent_version("<0.10", reason="later versions have these numbers")
-def test_what_this_version_does_not_know_is_absent(seen: Exposition) -> None:
+def test_metrics_without_a_command_in_this_version_are_absent(seen: Exposition) -> None:
     assert b"rtorrent_handshakes" not in seen.plain
     assert b"rtorrent_category_sockets" not in seen.plain
 
@@ -136,7 +136,7 @@ def test_trackers_are_shown_by_alias_and_domain(seen: Exposition) -> None:
     assert seen.labelled("rtorrent_tracker_message_items")["site0.org"] == 1.0
 
 
-def test_no_secret_is_anywhere(seen: Exposition) -> None:
+def test_no_passkey_appears(seen: Exposition) -> None:
     assert SECRET.encode() not in seen.plain
 
 
@@ -154,7 +154,7 @@ def test_an_attribute_that_this_rtorrent_lacks_is_left_out(seen: Exposition) -> 
     assert b"rtorrent_item_nothing{" not in seen.plain
 
 
-def test_new_items_get_their_tracker_without_asking_for_all(rtorrent: PrivateRTorrent) -> None:
+def test_new_items_get_their_tracker_without_reading_all_items(rtorrent: PrivateRTorrent) -> None:
     client, restricted = RTorrent(rtorrent.url), RTorrent(rtorrent.url, untrusted=True)
     calls, names = RTorrentCalls(client, restricted), TrackerNames({})
     calls.begin(time.monotonic() + 20)
@@ -170,7 +170,7 @@ def test_new_items_get_their_tracker_without_asking_for_all(rtorrent: PrivateRTo
     client.call("d.erase", late)
 
 
-def test_a_scrape_leaves_no_trace_in_rtorrent(rtorrent: PrivateRTorrent) -> None:
+def test_a_scrape_changes_nothing_in_rtorrent(rtorrent: PrivateRTorrent) -> None:
     client = RTorrent(rtorrent.url)
     before = client.call("view.list"), client.rows("main", ["d.hash=", "d.state=", "d.custom1="])
     _scrape(rtorrent)

@@ -1,4 +1,4 @@
-"""The exporter answers within its deadline whatever rTorrent does, and whatever clients do to its port."""
+"""The exporter responds within its deadline whatever rTorrent and clients do."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ OURS = 'rtorrent_scrape_collector_success{collector="processes"}'
 
 @contextlib.contextmanager
 def _listener(path: Path, answer: Callable[[socket.socket], None]) -> Generator[None, None, None]:
-    """A socket that accepts like rTorrent and then does what `answer` does."""
+    """A socket that accepts like rTorrent, then calls `answer`."""
     held: list[socket.socket] = []
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
@@ -46,7 +46,7 @@ def _listener(path: Path, answer: Callable[[socket.socket], None]) -> Generator[
 
 @contextlib.contextmanager
 def _exporter_of(folder: Path, answer: Callable[[socket.socket], None]) -> Generator[ExporterProcess]:
-    """The exporter of an rTorrent that does no more than that."""
+    """The exporter with an rTorrent that calls `answer` for each connection."""
     path = folder / "odd.sock"
     with _listener(path, answer), ExporterProcess(folder / "c", f"scgi://{path}") as exporter:
         yield exporter
@@ -75,7 +75,7 @@ def _timed(exporter: ExporterProcess, scrape_timeout: float) -> tuple[Page, floa
     return page, time.monotonic() - began
 
 
-def test_while_rtorrent_is_away_everything_else_is_shown_at_once(short_folder: Path) -> None:
+def test_without_rtorrent_everything_else_is_shown_immediately(short_folder: Path) -> None:
     with ExporterProcess(short_folder / "c", f"scgi://{short_folder}/none.sock") as exporter:
         page, seconds = _timed(exporter, 10)
         assert _down_but_complete(page)
@@ -83,7 +83,7 @@ def test_while_rtorrent_is_away_everything_else_is_shown_at_once(short_folder: P
         assert exporter.log.count("rTorrent does not answer") == 1
 
 
-def test_a_hung_rtorrent_costs_no_scrape_its_deadline(short_folder: Path) -> None:
+def test_with_a_hung_rtorrent_scrapes_meet_their_deadline(short_folder: Path) -> None:
     with _exporter_of(short_folder, _hang) as exporter:
         for scrape_timeout in (1.0, 2.0):
             page, seconds = _timed(exporter, scrape_timeout)
@@ -91,7 +91,7 @@ def test_a_hung_rtorrent_costs_no_scrape_its_deadline(short_folder: Path) -> Non
             assert seconds < scrape_timeout
 
 
-def test_a_short_deadline_is_kept_while_a_longer_scrape_still_waits(short_folder: Path) -> None:
+def test_a_short_deadline_is_met_during_a_longer_scrape(short_folder: Path) -> None:
     with _exporter_of(short_folder, _hang) as exporter:
         long = threading.Thread(target=lambda: exporter.get(scrape_timeout=5))
         long.start()
@@ -110,14 +110,14 @@ def test_a_short_deadline_is_kept_while_a_longer_scrape_still_waits(short_folder
         pytest.param(b"Status: 200 OK\r\nContent-Length: 999999\r\n\r\n<?xml", id="half an answer"),
     ],
 )
-def test_garbage_counts_as_away(short_folder: Path, garbage: bytes) -> None:
+def test_an_invalid_response_counts_as_unavailable(short_folder: Path, garbage: bytes) -> None:
     with _exporter_of(short_folder, _say(garbage)) as exporter:
         page, seconds = _timed(exporter, 3)
         assert _down_but_complete(page)
         assert seconds < 3
 
 
-def test_an_rtorrent_that_restarts_comes_back_by_itself(rtorrent: PrivateRTorrent, short_folder: Path) -> None:
+def test_a_restarted_rtorrent_is_shown_again(rtorrent: PrivateRTorrent, short_folder: Path) -> None:
     with ExporterProcess(short_folder / "c", rtorrent.url) as exporter:
         assert exporter.get().value("rtorrent_up") == 1.0
         rtorrent.stop()
@@ -129,7 +129,7 @@ def test_an_rtorrent_that_restarts_comes_back_by_itself(rtorrent: PrivateRTorren
         rtorrent.resume()
 
 
-def test_three_hundred_half_open_and_three_hundred_silent_connections(
+def test_300_partial_and_300_silent_connections_block_no_scrape(
     shared_rtorrent: PrivateRTorrent, short_folder: Path
 ) -> None:
     with (
@@ -145,7 +145,7 @@ def test_three_hundred_half_open_and_three_hundred_silent_connections(
         assert seconds < 2
 
 
-def test_only_three_paths_are_answered(shared_rtorrent: PrivateRTorrent, short_folder: Path) -> None:
+def test_only_three_paths_exist(shared_rtorrent: PrivateRTorrent, short_folder: Path) -> None:
     with ExporterProcess(short_folder / "c", shared_rtorrent.url) as exporter:
         assert exporter.get("/-/healthy").text == "healthy\n"
         assert exporter.get("/").headers["content-type"] == "text/html; charset=utf-8"
@@ -160,7 +160,7 @@ def test_only_three_paths_are_answered(shared_rtorrent: PrivateRTorrent, short_f
         assert whole.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
 
 
-def test_parallel_scrapes_ask_rtorrent_once(shared_rtorrent: PrivateRTorrent, short_folder: Path) -> None:
+def test_parallel_scrapes_call_rtorrent_once(shared_rtorrent: PrivateRTorrent, short_folder: Path) -> None:
     with ExporterProcess(short_folder / "c", shared_rtorrent.url) as exporter:
         pages: list[Page] = []
         side_by_side(*[lambda: pages.append(exporter.get())] * 20)
@@ -180,7 +180,7 @@ def test_an_exporter_without_a_job_idles_without_a_port(short_folder: Path) -> N
         exporter.__exit__(None, None, None)
 
 
-def test_a_taken_port_is_one_line_and_is_opened_when_it_is_free(short_folder: Path) -> None:
+def test_a_port_in_use_is_logged_once_and_opened_when_free(short_folder: Path) -> None:
     exporter = ExporterProcess(short_folder / "c", "scgi:///nowhere")
     taken = socket.create_server(("127.0.0.1", exporter.port))
     exporter.start(wait=False)
@@ -193,13 +193,13 @@ def test_a_taken_port_is_one_line_and_is_opened_when_it_is_free(short_folder: Pa
         exporter.__exit__(None, None, None)
 
 
-def test_an_address_for_others_is_a_warning(short_folder: Path) -> None:
+def test_an_address_reachable_from_other_machines_is_a_warning(short_folder: Path) -> None:
     with ExporterProcess(short_folder / "c", "scgi:///nowhere", extra="job.exporter.address = 0.0.0.0") as exporter:
         eventually(lambda: "can be reached from other machines" in exporter.log)
         assert "WARN" in exporter.log
 
 
-def test_a_new_port_is_taken_up_by_hup(short_folder: Path) -> None:
+def test_a_new_port_is_opened_on_hup(short_folder: Path) -> None:
     with ExporterProcess(short_folder / "c", "scgi:///nowhere") as exporter:
         assert exporter.process is not None
         old, exporter.port = exporter.port, ExporterProcess(short_folder / "d", "scgi:///x").port
@@ -211,7 +211,7 @@ def test_a_new_port_is_taken_up_by_hup(short_folder: Path) -> None:
             assert probe.connect_ex(("127.0.0.1", old)) != 0
 
 
-def test_it_stops_at_once_in_the_middle_of_a_scrape(short_folder: Path) -> None:
+def test_it_stops_immediately_during_a_scrape(short_folder: Path) -> None:
     path = short_folder / "hung.sock"
     with (
         _listener(path, lambda client: None),
@@ -225,7 +225,7 @@ def test_it_stops_at_once_in_the_middle_of_a_scrape(short_folder: Path) -> None:
         assert time.monotonic() - began < 1.0
 
 
-def test_the_page_calls_no_service_dead_while_rtorrent_hangs(short_folder: Path) -> None:
+def test_the_page_reports_no_service_as_down_while_rtorrent_hangs(short_folder: Path) -> None:
     with _exporter_of(short_folder, _hang) as exporter:
         page = exporter.get("/").text
         assert "rTorrent does not answer" in page

@@ -1,4 +1,4 @@
-"""What the exporter hears of the other services, and what it counted, survives kills; the page asks the scheduler."""
+"""Events and counts survive kills of the exporter; the page requests explanations from the scheduler."""
 
 from collections.abc import Generator
 from contextlib import closing, contextmanager
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.process
 
 @dataclass(frozen=True)
 class Beside:
-    """The exporter, and a service that it follows."""
+    """The exporter, and a service that it subscribes to."""
 
     exporter: ExporterProcess
     bus: Bus
@@ -76,7 +76,7 @@ def _loaded(number: int) -> TorrentLoaded:
     return TorrentLoaded(at=NOW, info_hash=HASH, name=f"item {number}", metafile="", job="", mode="normal", seconds=0.0)
 
 
-def test_the_page_shows_what_the_scheduler_explains_while_it_is_looked_at(short_folder: Path) -> None:
+def test_the_page_shows_the_explanation_of_the_scheduler(short_folder: Path) -> None:
     explained = [{"job": "queue", "running": [], "order": [{"hash": HASH, "name": "next"}], "hold": None}]
     checked = QueueChecked(
         at=NOW, job="queue", startable=1, downloading=0, slots=3, started=0, reason="", summary="held back"
@@ -93,7 +93,7 @@ def test_the_page_shows_what_the_scheduler_explains_while_it_is_looked_at(short_
         eventually(lambda: f"{HASH[:8]}…" in page(), 15)
 
 
-def test_tracker_totals_do_not_fall_when_items_are_erased_and_the_exporter_is_killed(
+def test_tracker_totals_survive_erased_items_and_a_killed_exporter(
     rtorrent: PrivateRTorrent, short_folder: Path
 ) -> None:
     client = RTorrent(rtorrent.url)

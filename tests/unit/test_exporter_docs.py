@@ -1,4 +1,4 @@
-"""docs/metrics.md tells of every metric, and of none that does not exist."""
+"""docs/metrics.md documents exactly the metrics and settings that exist."""
 
 import re
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def test_every_metric_is_documented() -> None:
     assert sorted(shown() - documented()) == []
 
 
-def test_nothing_is_documented_that_does_not_exist() -> None:
+def test_every_documented_metric_exists() -> None:
     assert sorted(documented() - shown()) == []
 
 
@@ -86,7 +86,7 @@ def test_every_setting_of_the_exporter_is_documented() -> None:
         pytest.param(("queue", "watch", "-watch"), ("queue",), id="a group is left out"),
     ],
 )
-def test_the_words_of_the_setting_choose_groups(words: tuple[str, ...], groups: tuple[str, ...]) -> None:
+def test_the_setting_jobs_selects_groups(words: tuple[str, ...], groups: tuple[str, ...]) -> None:
     assert selected_groups(words) == groups
 
 

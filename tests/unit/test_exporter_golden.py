@@ -1,6 +1,6 @@
 """The whole exposition of a fixed rTorrent and fixed services, against a file.
 
-`PYTHONPATH=services:shared:. python -m tests.unit.test_exporter_golden` writes the file anew; read the difference.
+`PYTHONPATH=services:shared:. python -m tests.unit.test_exporter_golden` rewrites the file; review the difference.
 """
 
 import re
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from pyrotorque.bus.stats import BusStats
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.item_stats import KNOWN, parse_labels, parse_stats
 from pyrotorque.rtorrent import Value
@@ -107,11 +106,10 @@ def _getters() -> list[str]:
 
 
 def exposition(proc_folder: Path) -> str:
-    """What the exporter shows of it all at NOW; the second of two scrapes, so that counters have grown."""
+    """The exposition of the fake rTorrent and the services of the scene at NOW."""
     rtorrent, services = fake(), service_states()
     calls = RTorrentCalls(rtorrent, rtorrent, clock=lambda: 0.0)
     totals, names, bus = TrackerTotals(10), TrackerNames({"t.site1.org": "Site One"}), Totals()
-    BusStats().count_into(bus)
     totals.restore({}, {})
     groups: list[Collector] = [
         ProcessesCollector(services, bus.families, proc_folder=proc_folder),
@@ -139,18 +137,18 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> str:
     return exposition(tmp_path_factory.mktemp("proc"))
 
 
-def test_the_exposition_is_as_written_down(text: str) -> None:
+def test_the_exposition_equals_the_golden_file(text: str) -> None:
     assert text == GOLDEN.read_text()
 
 
-def test_promtool_has_nothing_to_say(text: str) -> None:
+def test_promtool_reports_no_problem(text: str) -> None:
     promtool = shutil.which("promtool")
     assert promtool, "promtool is not installed: apt-get install prometheus"
     ended = subprocess.run([promtool, "check", "metrics"], input=text.encode(), capture_output=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
 
 
-def test_no_secret_of_an_announce_url_or_path_is_text(text: str) -> None:
+def test_no_announce_url_or_path_appears(text: str) -> None:
     assert SECRET not in text
     assert "://" not in text
 
@@ -172,7 +170,7 @@ def test_no_series_appears_twice(text: str) -> None:
     assert len(series) == len(set(series))
 
 
-def test_every_family_of_the_services_is_in_it(text: str) -> None:
+def test_every_family_of_the_services_is_included(text: str) -> None:
     assert [family.name for family in families() if f"# TYPE {family.name} " not in text] == []
 
 

@@ -1,4 +1,4 @@
-"""The web server answers the right requests, refuses the others, and no client can hold it up."""
+"""The HTTP server responds to valid requests, rejects the others, and no client can block it."""
 
 import contextlib
 import socket
@@ -19,7 +19,7 @@ from tests.waiting import eventually
 
 @dataclass
 class Later:
-    """An answer that comes when somebody says so."""
+    """A response that the test makes ready."""
 
     deadline: float
     ready: HttpResponse | None = None
@@ -33,7 +33,7 @@ class Later:
 
 @dataclass
 class Site:
-    """A running server whose answers the test chooses."""
+    """A running server whose responses the test chooses."""
 
     port: int
     requests: list[HttpRequest] = field(default_factory=list[HttpRequest])
@@ -78,7 +78,7 @@ def site(server: tuple[Site, HttpServer]) -> Site:
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-def test_a_request_is_answered_and_the_connection_closed(site: Site) -> None:
+def test_a_response_closes_the_connection(site: Site) -> None:
     answer = site.send(GET)
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert answer.endswith(b"\r\n\r\nhello\n")
@@ -86,7 +86,7 @@ def test_a_request_is_answered_and_the_connection_closed(site: Site) -> None:
     assert b"Connection: close\r\n" in answer
 
 
-def test_the_head_of_a_request_is_read(site: Site) -> None:
+def test_the_head_of_a_request_is_parsed(site: Site) -> None:
     site.send(b"GET /metrics?collect[]=queue&collect[]=watch HTTP/1.1\r\nAccept-Encoding: gzip\r\n\r\n")
     (request,) = site.requests
     assert (request.method, request.path) == ("GET", "/metrics")
@@ -111,12 +111,12 @@ def test_head_gets_the_head_only(site: Site) -> None:
         pytest.param(b"GET /?" + b"a=1&" * 200 + b" HTTP/1.1\r\n\r\n", id="a flood of parameters"),
     ],
 )
-def test_what_is_no_request_gets_400(site: Site, raw: bytes) -> None:
+def test_an_invalid_request_gets_400(site: Site, raw: bytes) -> None:
     assert site.send(raw).startswith(b"HTTP/1.1 400 ")
     assert site.requests == []
 
 
-def test_a_head_that_does_not_end_gets_431(site: Site) -> None:
+def test_an_endless_head_gets_431(site: Site) -> None:
     assert site.send(b"GET / HTTP/1.1\r\n" + b"X: " + b"y" * 20_000).startswith(b"HTTP/1.1 431 ")
 
 
@@ -126,7 +126,7 @@ def test_no_bytes_break_the_parser(head: bytes) -> None:
         assert parse_head(head).path.startswith("/")
 
 
-def test_an_answer_may_come_later(server: tuple[Site, HttpServer]) -> None:
+def test_a_response_may_be_pending(server: tuple[Site, HttpServer]) -> None:
     site, running = server
     later = Later(time.monotonic() + 60)
     site.answer = lambda _: later
@@ -138,12 +138,12 @@ def test_an_answer_may_come_later(server: tuple[Site, HttpServer]) -> None:
         assert _all_of(client).endswith(b"now\n")
 
 
-def test_an_answer_that_does_not_come_is_replaced_at_its_deadline(site: Site) -> None:
+def test_a_pending_response_is_replaced_at_its_deadline(site: Site) -> None:
     site.answer = lambda _: Later(time.monotonic() + 0.05)
     assert site.send(GET).endswith(b"late\n")
 
 
-def test_three_hundred_silent_and_three_hundred_half_sent_requests_hold_nobody_up(site: Site) -> None:
+def test_300_silent_and_300_partial_requests_block_no_other_client(site: Site) -> None:
     with contextlib.ExitStack() as clients:
         for number in range(600):
             client = clients.enter_context(site.connect())
@@ -154,13 +154,13 @@ def test_three_hundred_silent_and_three_hundred_half_sent_requests_hold_nobody_u
         assert time.monotonic() - began < 1.0
 
 
-def test_a_silent_client_is_dropped_after_a_while(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_client_is_disconnected(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "READ_SECONDS", 0.05)
     with site.connect() as client:
         assert client.recv(1) == b""
 
 
-def test_a_client_that_sends_byte_by_byte_is_dropped_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_sends_byte_by_byte_is_disconnected(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "READ_SECONDS", 0.2)
     with site.connect() as client:
 
@@ -174,7 +174,7 @@ def test_a_client_that_sends_byte_by_byte_is_dropped_too(site: Site, monkeypatch
         eventually(dropped, timeout=5)
 
 
-def test_a_client_that_does_not_read_its_answer_blocks_nobody(site: Site) -> None:
+def test_a_client_that_does_not_read_its_response_blocks_no_other(site: Site) -> None:
     site.answer = lambda request: HttpResponse(200, b"x" * 20_000_000 if request.path == "/big" else b"small\n")
     with site.connect() as client:
         client.sendall(GET.replace(b"/metrics", b"/big"))
@@ -182,7 +182,7 @@ def test_a_client_that_does_not_read_its_answer_blocks_nobody(site: Site) -> Non
         assert site.send(GET).endswith(b"small\n")
 
 
-def test_a_large_answer_arrives_whole(site: Site) -> None:
+def test_a_large_response_arrives_completely(site: Site) -> None:
     body = bytes(range(256)) * 40_000
     site.answer = lambda _: HttpResponse(200, body)
     assert site.send(GET).endswith(body)
@@ -198,25 +198,25 @@ def test_a_handler_that_raises_does_not_end_the_server(site: Site) -> None:
     assert site.send(GET).endswith(b"alive\n")
 
 
-def test_many_clients_at_once_are_all_answered(site: Site) -> None:
+def test_concurrent_clients_all_get_a_response(site: Site) -> None:
     answers: list[bytes] = []
     side_by_side(*[lambda: answers.append(site.send(GET))] * 30)
     assert len(answers) == 30
     assert all(answer.endswith(b"hello\n") for answer in answers)
 
 
-def test_a_port_that_is_taken_is_told_in_one_line() -> None:
+def test_a_port_in_use_is_reported_in_one_line() -> None:
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(PortUnavailable) as told:
+        with pytest.raises(PortUnavailable) as caught:
             listen("127.0.0.1", port)
-    assert str(told.value) == (
+    assert str(caught.value) == (
         f"cannot listen on 127.0.0.1:{port}: another program listens there: "
         "stop it, or set another job.NAME.port in torque.ini"
     )
 
 
-def test_an_address_of_another_machine_is_told_in_one_line() -> None:
+def test_an_address_of_another_machine_is_reported_in_one_line() -> None:
     with pytest.raises(PortUnavailable, match=r"cannot listen on 192\.0\.2\.1:9135: .*job\.NAME\.address"):
         listen("192.0.2.1", 9135)
 
@@ -229,7 +229,7 @@ def test_only_loopback_is_private(address: str, loopback: bool) -> None:
     assert is_loopback(address) is loopback
 
 
-def test_slow_readers_make_room_for_new_clients(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_readers_are_disconnected_for_new_clients(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "CONNECTIONS_MAX", 5)
     site.answer = lambda request: HttpResponse(200, b"x" * 20_000_000 if request.path == "/big" else b"small\n")
     with contextlib.ExitStack() as clients:

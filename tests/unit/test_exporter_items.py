@@ -1,4 +1,4 @@
-"""Labels of items show what their owner chose, but neither URLs nor paths, and never more items than allowed."""
+"""The group `items` shows selected attributes, no URLs or paths, and at most items_max items."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_items_beyond_the_limit_are_counted() -> None:
     assert text.count("rtorrent_item_info{") == text.count("rtorrent_item_score{") == 1
 
 
-def test_what_is_no_number_has_no_sample() -> None:
+def test_a_value_that_is_not_a_number_has_no_sample() -> None:
     text = _shown("x", stat="seven")
     assert "rtorrent_item_score{" not in text
     assert text.count("rtorrent_item_info{") == len(HASHES)

@@ -1,4 +1,4 @@
-"""Label values are clean whatever a torrent is called."""
+"""Label values are valid for any name of a torrent."""
 
 import pytest
 from hypothesis import given
@@ -29,7 +29,7 @@ def test_a_long_name_is_cut_at_two_hundred_characters() -> None:
 
 
 @given(st.text())
-def test_every_text_becomes_a_value_that_prometheus_takes(text: str) -> None:
+def test_every_text_becomes_a_value_that_prometheus_accepts(text: str) -> None:
     value = label_value(text)
     assert len(value) <= MAX_LENGTH
     assert value.encode("utf-8").decode("utf-8") == value

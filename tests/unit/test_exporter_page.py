@@ -1,4 +1,4 @@
-"""The status page shows what goes on, without names unless told to, and nothing in it is taken for markup."""
+"""The status page shows the state of the group, names only if page_names is set, and escapes all of them."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ RUNS, OTHER_HASH = "What runs", "F" * 40
 
 @dataclass
 class Queues:
-    """What the scheduler explained, or None while it is asked."""
+    """The scheduler's explanations, or None while they are requested."""
 
     answers: Mapping[str, Mapping[str, Any]] | None = field(default_factory=dict[str, Mapping[str, Any]])
     refreshes: int = 0
@@ -116,12 +116,12 @@ def test_rates_items_and_version_of_rtorrent_are_shown() -> None:
         assert words in text
 
 
-def test_the_queue_tells_what_runs_what_could_and_why_it_waits() -> None:
+def test_a_queue_shows_its_counts_and_why_it_starts_nothing() -> None:
     text = _page().text
     assert "queue 2 of 3 17 intermission: 18 s until the next batch (as of 1 s ago) 42 s ago in 18 s in 4 s" in text
 
 
-def test_what_the_scheduler_explained_just_now_comes_before_what_it_told_once() -> None:
+def test_a_current_explanation_precedes_the_last_check() -> None:
     text = _page(explained=EXPLAINED).text
     assert "queue 4 of 3 16 did not start, next attempt in 9 s 42 s ago" in text
     assert f"runs {OTHER_HASH[:8]}… next in 9 s {HASH[:8]}…" in text
@@ -130,7 +130,7 @@ def test_what_the_scheduler_explained_just_now_comes_before_what_it_told_once() 
     assert RUNS in _page(names=True, explained=EXPLAINED).text
 
 
-def test_the_page_of_a_job_shows_what_the_scheduler_explained() -> None:
+def test_the_page_of_a_job_shows_the_explanation() -> None:
     queues = Queues(EXPLAINED)
     page = StatusPage(states=service_states(), recent=recent, queues=queues, wall=lambda: NOW)
     of_job = page.for_job(ExporterSettings(name="named", handler="…", page_names=True))
@@ -139,7 +139,7 @@ def test_the_page_of_a_job_shows_what_the_scheduler_explained() -> None:
     assert RUNS in Text(of_job.html(Exposition(b"")).decode()).text
 
 
-def test_the_page_comes_again_at_once_while_the_scheduler_is_asked_for_the_first_time() -> None:
+def test_the_page_refreshes_soon_while_the_first_explanation_is_requested() -> None:
     def refresh(queues: Queues) -> str | None:
         tags = _made(service_states(), queues=queues).tags
         return next(attrs["content"] for _, attrs in tags if attrs.get("http-equiv") == "refresh")
@@ -147,7 +147,7 @@ def test_the_page_comes_again_at_once_while_the_scheduler_is_asked_for_the_first
     assert (refresh(Queues(None)), refresh(Queues())) == ("1", "10")
 
 
-def test_what_needs_the_owner_stands_first() -> None:
+def test_problems_that_need_attention_are_shown_first() -> None:
     known = service_states()
     exposition = _numbers(
         rtorrent_up=0.0,
@@ -164,19 +164,19 @@ def test_what_needs_the_owner_stands_first() -> None:
         assert words in text
 
 
-def test_where_all_is_well_nothing_stands_before_the_numbers() -> None:
+def test_without_problems_there_is_no_attention_section() -> None:
     known = service_states()
     known.receive(live("guardian", beat("guardian")))
     assert "Needs attention" not in _made(known, exposition=_numbers(rtorrent_up=1.0)).text
 
 
-def test_services_that_beat_are_up_also_where_the_job_shows_no_processes() -> None:
+def test_services_with_heartbeats_are_up_without_the_group_processes() -> None:
     text = _made(service_states()).text
     assert "scheduler ● running" in text
     assert "guardian ● not responding" in text
 
 
-def test_a_duplicate_and_a_metafile_that_was_taken_away_are_no_failures() -> None:
+def test_duplicates_and_removed_metafiles_are_not_failures() -> None:
     def failed(path: str, kind: LoadFailure) -> LoadFailed:
         return LoadFailed(at=NOW - 9, metafile=path, job="treewatch", kind=kind, reason="…")
 
@@ -188,7 +188,7 @@ def test_a_duplicate_and_a_metafile_that_was_taken_away_are_no_failures() -> Non
     assert "invalid" not in text
 
 
-def test_what_goes_wrong_again_and_again_is_one_row() -> None:
+def test_a_repeated_problem_is_one_row() -> None:
     failures = [JobFailed(at=NOW - 100 + n, job="mover", reason="…", seconds=1.0) for n in range(30)]
     went = ServiceStateChanged(at=NOW - 200, service="watcher", state="EXITED", before="RUNNING", reason="")
     text = _made(service_states(), [went, *failures]).text
@@ -207,7 +207,7 @@ def test_every_process_is_shown_with_its_state() -> None:
         assert words in text
 
 
-def test_names_paths_and_reasons_are_hidden() -> None:
+def test_names_paths_and_error_texts_are_hidden() -> None:
     text = _page().text
     assert "Ødd" not in text
     assert "/watch" not in text
@@ -217,14 +217,14 @@ def test_names_paths_and_reasons_are_hidden() -> None:
     assert HASH[:8] in text
 
 
-def test_names_are_shown_when_the_owner_wants_them_and_are_never_markup() -> None:
+def test_names_are_shown_if_page_names_is_set_and_are_escaped() -> None:
     page = _page(names=True)
     assert ODD in page.text
     assert "/watch/" in page.text
     assert "b" not in {tag for tag, _ in page.tags}
 
 
-def test_a_metafile_that_was_loaded_after_all_is_no_failure() -> None:
+def test_a_metafile_that_was_loaded_later_is_not_a_failure() -> None:
     failed = LoadFailed(at=NOW - 9, metafile="/watch/x", job="treewatch", kind="rpc", reason="away")
     loaded = TorrentLoaded(
         at=NOW - 5, info_hash=HASH, name="x", metafile="/watch/x", job="treewatch", mode="normal", seconds=1.0
@@ -232,24 +232,24 @@ def test_a_metafile_that_was_loaded_after_all_is_no_failure() -> None:
     assert "Metafiles that were not loaded" not in _made(service_states(), [failed, loaded]).text
 
 
-def test_the_page_is_there_while_rtorrent_is_away_and_nothing_is_known() -> None:
+def test_the_page_is_served_without_rtorrent_and_without_services() -> None:
     text = _made(ServiceStates(lambda: 0.0), exposition=_numbers(rtorrent_up=0.0)).text
     assert "does not answer" in text
     assert "None yet." in text
 
 
-def test_a_job_that_does_not_ask_rtorrent_does_not_call_it_dead() -> None:
+def test_a_job_without_groups_of_rtorrent_does_not_report_it_as_down() -> None:
     assert "does not answer" not in _made(service_states()).text
 
 
 def test_an_exporter_of_1_0_0_can_render_the_page_of_a_newer_wheel() -> None:
-    """It reads the file when the page is first requested, which may be after an upgrade."""
+    """It reads the file at the first request for the page, which may be after an upgrade."""
     names = "host now refresh names alarms rtorrent processes queues watch loads starts failed troubles"
     text = files("pyrotorque_exporter").joinpath("page.html").read_text()
     assert meta.find_undeclared_variables(Environment().parse(text)) <= set(names.split())
 
 
-def test_the_page_needs_nothing_from_elsewhere_and_no_script() -> None:
+def test_the_page_loads_no_external_resource_and_no_script() -> None:
     page = _page(names=True)
     assert not {"script", "img", "link", "iframe"} & {tag for tag, _ in page.tags}
     assert {attrs["href"] for tag, attrs in page.tags if tag == "a"} == {"/metrics"}

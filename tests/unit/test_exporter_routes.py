@@ -1,4 +1,4 @@
-"""Requests share scrapes, keep Prometheus' deadline, and never wait for the scheduler."""
+"""Requests share scrapes, meet Prometheus' deadline, and never wait for the scheduler."""
 
 import threading
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ from tests.waiting import eventually
 
 @dataclass
 class Gate:
-    """A group whose collection waits until the test lets it through."""
+    """A collector that blocks until the test opens it."""
 
     name: str = "queue"
     uses_rtorrent: bool = False
@@ -38,7 +38,7 @@ class Gate:
 
 @dataclass
 class PlainPage:
-    """A page that shows the numbers it got as they are."""
+    """A page whose document is the exposition."""
 
     groups: frozenset[str] = frozenset(("queue", "summary"))
 
@@ -52,7 +52,7 @@ class PlainPage:
 
 
 class Station:
-    """ScrapeThread, routes and a gate."""
+    """Routes with a scrape thread that runs one `Gate`."""
 
     def __init__(self) -> None:
         self.gate, self.clock, fake = Gate(), Clock(now=0.0), FakeRTorrent()
@@ -91,24 +91,24 @@ def station() -> Iterator[Station]:
         pytest.param(None, TIMEOUT - MARGIN, id="nothing said"),
         pytest.param("5", 5 - MARGIN, id="what Prometheus says, less a margin"),
         pytest.param("0.4", 0.2, id="a very short time is halved"),
-        pytest.param("1e9", TIMEOUT_MAX - MARGIN, id="no scrape waits for ever"),
+        pytest.param("1e9", TIMEOUT_MAX - MARGIN, id="the timeout is bounded"),
         pytest.param("-1", TIMEOUT - MARGIN, id="below zero"),
         pytest.param("nan", TIMEOUT - MARGIN, id="not a number"),
         pytest.param("soon", TIMEOUT - MARGIN, id="not even digits"),
     ],
 )
-def test_the_deadline_is_prometheus_own(header: str | None, seconds: float) -> None:
+def test_the_deadline_comes_from_prometheus(header: str | None, seconds: float) -> None:
     headers = {} if header is None else {TIMEOUT_HEADER: header}
     assert scrape_timeout(HttpRequest("GET", "/metrics", {}, headers)) == pytest.approx(seconds)
 
 
-def test_scrapes_of_the_same_groups_share_a_flight(station: Station) -> None:
+def test_requests_for_the_same_groups_share_a_scrape(station: Station) -> None:
     first, second = (station.scrapes.request(frozenset(), 10.0) for _ in range(2))
     assert first is second
     assert station.scrapes.request(frozenset({"queue"}), 10.0) is not first
 
 
-def test_a_result_is_shared_for_a_second_and_then_collected_anew(station: Station) -> None:
+def test_a_result_is_reused_for_a_second(station: Station) -> None:
     station.gate.open.set()
     assert b"passed 1.0" in station.get("/metrics").body
     station.clock.now += FRESH / 2
@@ -117,19 +117,19 @@ def test_a_result_is_shared_for_a_second_and_then_collected_anew(station: Statio
     assert b"passed 2.0" in station.get("/metrics").body
 
 
-def test_too_many_different_scrapes_are_refused(station: Station) -> None:
+def test_too_many_different_scrapes_are_rejected(station: Station) -> None:
     for number in range(PENDING_MAX):
         assert station.scrapes.request(frozenset({str(number)}), 10.0) is not None
     assert station.get("/metrics", collect=("queue",)).status == 503
 
 
-def test_other_paths_and_methods_are_refused(station: Station) -> None:
+def test_other_paths_and_methods_are_rejected(station: Station) -> None:
     assert station.get("/debug").status == 404
     refused = station.get("/metrics", "POST")
     assert (refused.status, refused.headers) == (405, {"Allow": "GET, HEAD"})
 
 
-def test_the_page_shows_what_needs_no_rtorrent_when_its_numbers_take_too_long() -> None:
+def test_the_page_is_served_without_rtorrent_at_its_deadline() -> None:
     fake, hung = FakeRTorrent(), Gate("summary", uses_rtorrent=True)
     scraper = Scraper([Gate(open=_opened()), hung], RTorrentCalls(fake, fake), "rtorrent_")
     scrapes, page = ScrapeThread(scraper, lambda: None), PlainPage()
@@ -152,7 +152,7 @@ def _opened() -> threading.Event:
     return event
 
 
-def test_a_peek_gives_what_is_known_and_asks_in_the_background() -> None:
+def test_explanations_are_requested_in_the_background() -> None:
     clock, asked = Clock(now=0.0), list[float]()
 
     def explain() -> Answer:
@@ -171,7 +171,7 @@ def test_a_peek_gives_what_is_known_and_asks_in_the_background() -> None:
     eventually(lambda: asked == [0.0, REQUEST_EVERY])
 
 
-def test_a_peek_says_when_the_answer_is_still_under_way() -> None:
+def test_explanations_are_none_while_they_are_requested() -> None:
     gate = threading.Event()
 
     def explain() -> Answer:
@@ -185,7 +185,7 @@ def test_a_peek_says_when_the_answer_is_still_under_way() -> None:
     eventually(lambda: explanations.queues() == {})
 
 
-def test_an_old_peek_is_not_shown() -> None:
+def test_old_explanations_are_not_shown() -> None:
     clock, alive = Clock(now=0.0), [True]
 
     def explain() -> Answer:

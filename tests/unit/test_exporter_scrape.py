@@ -1,4 +1,4 @@
-"""A scrape answers whatever one group or rTorrent does, and says how each group fared."""
+"""A scrape succeeds whatever a group or rTorrent does, and reports the result of each group."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from tests.exporter_fakes import Clock, FakeRTorrent
 
 @dataclass
 class Scripted:
-    """A group that shows one gauge, or raises."""
+    """A collector of one gauge, or one that raises."""
 
     name: str
     uses_rtorrent: bool = False
@@ -49,7 +49,7 @@ def test_every_group_is_shown_and_reported() -> None:
     assert exposition.value("of_queue") == exposition.value("of_system") == 1.0
 
 
-def test_a_group_that_raises_loses_only_itself() -> None:
+def test_an_exception_in_a_group_affects_only_that_group() -> None:
     groups = Scripted("queue", raises=ZeroDivisionError()), Scripted("watch")
     exposition = _scrape(_scraper(FakeRTorrent(), *groups))
     assert exposition.labelled("rtorrent_scrape_collector_success") == {"queue": 0.0, "watch": 1.0}
@@ -57,15 +57,15 @@ def test_a_group_that_raises_loses_only_itself() -> None:
     assert exposition.value("of_watch") == 1.0
 
 
-def test_a_fault_of_one_group_does_not_mean_that_rtorrent_is_away() -> None:
+def test_a_fault_in_one_group_does_not_mark_rtorrent_as_down() -> None:
     groups = Scripted("system", True, RTorrentFault("no such view")), Scripted("views", True)
     exposition = _scrape(_scraper(FakeRTorrent(), *groups))
     assert exposition.value("rtorrent_up") == 1.0
     assert exposition.labelled("rtorrent_scrape_collector_success") == {"system": 0.0, "views": 1.0}
 
 
-def test_while_rtorrent_is_away_it_is_asked_once_and_the_rest_is_shown() -> None:
-    fake = FakeRTorrent(broken=RTorrentUnavailable("nobody there"))
+def test_an_unavailable_rtorrent_is_called_once_and_the_rest_is_shown() -> None:
+    fake = FakeRTorrent(broken=RTorrentUnavailable("connection refused"))
     system = Scripted("system", uses_rtorrent=True)
     exposition = _scrape(_scraper(fake, Scripted("queue"), system))
     assert exposition.value("rtorrent_up") == 0.0
@@ -74,7 +74,7 @@ def test_while_rtorrent_is_away_it_is_asked_once_and_the_rest_is_shown() -> None
     assert system.collected == []
 
 
-def test_when_rtorrent_dies_in_the_middle_the_groups_after_that_do_not_wait_for_it() -> None:
+def test_after_rtorrent_dies_during_a_scrape_no_further_group_calls_it() -> None:
     first, second = Scripted("system", True, None), Scripted("views", True)
     fake = FakeRTorrent()
 
@@ -89,20 +89,20 @@ def test_when_rtorrent_dies_in_the_middle_the_groups_after_that_do_not_wait_for_
     assert exposition.value("of_system") == 1.0
 
 
-def test_no_call_is_begun_after_the_deadline() -> None:
+def test_no_call_starts_after_the_deadline() -> None:
     fake, clock = FakeRTorrent(), Clock()
     exposition = _scrape(_scraper(fake, Scripted("system", True), clock=clock), deadline=clock.now)
     assert fake.asked == []
     assert exposition.value("rtorrent_up") == 0.0
 
 
-def test_each_call_may_take_what_is_left_of_the_time() -> None:
+def test_each_call_is_bounded_by_the_remaining_time() -> None:
     fake, clock = FakeRTorrent(), Clock(now=100.0)
     _scrape(_scraper(fake, Scripted("system", True), clock=clock), deadline=103.0)
     assert fake.read_timeout == 3.0
 
 
-def test_only_the_groups_that_were_asked_for_are_collected() -> None:
+def test_only_the_requested_groups_are_collected() -> None:
     queue, watch = Scripted("queue"), Scripted("watch")
     exposition = _scrape(_scraper(FakeRTorrent(), queue, watch), "watch")
     assert queue.collected == []
@@ -110,7 +110,7 @@ def test_only_the_groups_that_were_asked_for_are_collected() -> None:
     assert exposition.value("rtorrent_up") is None
 
 
-def test_what_can_be_said_without_rtorrent_is_said_at_once() -> None:
+def test_groups_without_rtorrent_are_available_immediately() -> None:
     fake = FakeRTorrent(broken=AssertionError("must not be asked"))
     scraper = _scraper(fake, Scripted("queue"), Scripted("system", True))
     exposition = scraper.without_rtorrent(frozenset())
@@ -119,12 +119,12 @@ def test_what_can_be_said_without_rtorrent_is_said_at_once() -> None:
     assert exposition.labelled("rtorrent_scrape_collector_success") == {"queue": 1.0, "system": 0.0}
 
 
-def test_trouble_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_problem_and_its_end_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     fake = FakeRTorrent()
     scraper = _scraper(fake, Scripted("system", True))
     caplog.set_level("INFO")
     for seconds in (2.49987, 2.49991, 2.5):
-        fake.broken = RTorrentUnavailable(f"nobody there within {seconds} s")
+        fake.broken = RTorrentUnavailable(f"connection refused within {seconds} s")
         _scrape(scraper)
         _scrape(scraper, deadline=0.0)
     fake.broken = None
@@ -132,7 +132,7 @@ def test_trouble_is_logged_once_and_its_end_too(caplog: pytest.LogCaptureFixture
         _scrape(scraper)
     lines = caplog.messages
     assert lines == [
-        "rTorrent does not answer, its metrics are absent: nobody there within 2.49987 s",
+        "rTorrent does not answer, its metrics are absent: connection refused within 2.49987 s",
         "rTorrent answers again",
     ]
 

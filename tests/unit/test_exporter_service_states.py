@@ -1,4 +1,4 @@
-"""What services told is shown while they live; gauges of the dead are withdrawn, their counters stay."""
+"""Totals of services are shown; without heartbeats their gauges are withdrawn, their counters stay."""
 
 from typing import get_args
 
@@ -34,7 +34,7 @@ def _scheduler(clock: Clock) -> ServiceStates:
     return states
 
 
-def test_everything_of_a_living_service_is_shown() -> None:
+def test_all_families_of_a_service_that_is_up_are_shown() -> None:
     assert _names(_scheduler(Clock())) == {family.name for family in families()}
 
 
@@ -47,7 +47,7 @@ def test_gauges_of_a_silent_service_are_withdrawn_and_counters_stay() -> None:
     assert "pyrotorque_queue_slots" in _names(states)
 
 
-def test_counters_of_an_earlier_life_are_shown_before_a_service_was_heard() -> None:
+def test_restored_counters_are_shown_before_the_first_heartbeat() -> None:
     states = ServiceStates(Clock())
     states.restore([TotalsReported(at=NOW, service="scheduler", families=families())], {}, {})
     assert "pyrotorque_watch_loads_total" in _names(states)
@@ -71,7 +71,7 @@ def test_families_of_no_group_are_shown_with_the_processes() -> None:
     assert not in_group_processes("rtorrent_up")
 
 
-def test_a_flood_of_families_or_samples_is_cut() -> None:
+def test_too_many_families_or_samples_are_dropped() -> None:
     states = ServiceStates(Clock())
     wide = Family(
         name="pyrotorque_wide",
@@ -111,7 +111,7 @@ def test_a_histogram_becomes_cumulative() -> None:
     assert buckets == {"0.01": 30.0, "0.1": 40.0, "1.0": 42.0, "+Inf": 43.0}
 
 
-def test_processes_are_up_while_they_beat() -> None:
+def test_processes_are_up_while_they_send_heartbeats() -> None:
     clock = Clock()
     states = _scheduler(clock)
     states.expect(("scheduler", "guardian", "exporter"))
@@ -123,7 +123,7 @@ def test_processes_are_up_while_they_beat() -> None:
     assert exposition.labelled("pyrotorque_process_up")["scheduler"] == 0.0
 
 
-def test_restarts_begin_with_zero_and_are_the_guardians() -> None:
+def test_restarts_start_at_zero_and_are_counted_by_the_guardian() -> None:
     states = ServiceStates(Clock())
     states.expect(("watcher",))
     counted = Family(

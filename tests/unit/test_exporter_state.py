@@ -1,4 +1,4 @@
-"""What the exporter counts survives its restart; each event counts exactly once."""
+"""The exporter's counts survive its restart; each event counts exactly once."""
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -51,7 +51,7 @@ def test_events_are_counted_over_restarts(store: Store) -> None:
     assert ExporterState(store).event_counts() == {("watcher", "TorrentLoaded"): 4}
 
 
-def test_what_happened_lately_is_remembered_and_bounded(store: Store) -> None:
+def test_recent_events_are_stored_and_bounded(store: Store) -> None:
     state = ExporterState(store)
     _apply(store, state, *(_loaded(number) for number in range(RECENT_MAX + 20)))
     assert len(state.recent) == RECENT_MAX
@@ -59,29 +59,29 @@ def test_what_happened_lately_is_remembered_and_bounded(store: Store) -> None:
     assert state.recent[-1] == _loaded(RECENT_MAX + 19)
 
 
-def test_every_kind_of_event_comes_back_as_it_was(store: Store) -> None:
+def test_every_kind_of_event_is_restored_unchanged(store: Store) -> None:
     _apply(store, ExporterState(store), *recent())
     assert ExporterState(store).recent == recent()
 
 
-def test_the_last_state_of_each_process_is_remembered(store: Store) -> None:
+def test_the_last_state_of_each_process_is_stored(store: Store) -> None:
     changes = [ServiceStateChanged(at=1.0, service="watcher", state=state, before="") for state in ("FATAL", "RUNNING")]
     _apply(store, ExporterState(store), *changes)
     assert ExporterState(store).states() == {"watcher": "RUNNING"}
 
 
-def test_last_totals_come_back(store: Store) -> None:
+def test_the_last_totals_are_restored(store: Store) -> None:
     totals = TotalsReported(at=1.0, service="scheduler", families=families())
     ExporterState(store).save_totals([totals])
     assert ExporterState(store).last_totals() == [totals]
 
 
-def test_totals_of_another_version_are_forgotten(store: Store) -> None:
+def test_totals_in_another_format_are_dropped(store: Store) -> None:
     store.db.execute("INSERT INTO last_totals VALUES ('scheduler', ?)", (b'{"type": "TotalsReported"}',))
     assert ExporterState(store).last_totals() == []
 
 
-def test_tracker_traffic_comes_back_with_what_it_was_counted_from(store: Store) -> None:
+def test_tracker_traffic_is_restored_with_its_items(store: Store) -> None:
     totals = TrackerTotals(10)
     totals.update([("AA", 10, 0), ("BB", 5, 5)], {"AA": "x", "BB": "y"}, 0.0)
     totals.update([("AA", 30, 2)], {"AA": "x"}, 1.0)

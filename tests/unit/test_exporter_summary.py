@@ -1,4 +1,4 @@
-"""Each item is in one state; the states add up, also when items change between two questions."""
+"""Each item is in one state, and the states add up even if items change between two calls."""
 
 from collections import Counter
 
@@ -22,7 +22,7 @@ FLAGS = st.tuples(*[st.sampled_from("01")] * 4)
         (("0", "1", "1", "1"), "seeding"),
     ],
 )
-def test_flags_make_a_state(flags: Flags, expected: str) -> None:
+def test_flags_determine_the_state(flags: Flags, expected: str) -> None:
     assert state(flags) == expected
 
 
@@ -54,7 +54,7 @@ def test_an_item_that_is_hashed_is_not_in_error() -> None:
     st.dictionaries(FLAGS, st.integers(0, 20)),
     st.dictionaries(FLAGS, st.integers(0, 20)),
 )
-def test_whatever_changes_in_between_no_state_is_negative_and_all_add_up(
+def test_no_state_is_negative_and_all_add_up_whatever_changes_in_between(
     activity: dict[tuple[str, str], int], started: int, hashing: dict[Flags, int], broken: dict[Flags, int]
 ) -> None:
     counts = states(Counter(activity), started, Counter(hashing), Counter(broken))

@@ -1,4 +1,4 @@
-"""A tracker is shown by alias or domain; its announce URL, which holds the passkey, never is."""
+"""A tracker is shown by alias or domain, never by its announce URL, which contains the passkey."""
 
 import pytest
 from hypothesis import given
@@ -71,14 +71,14 @@ def test_disabled_trackers_count_only_when_all_are_disabled() -> None:
 
 
 @given(st.text(max_size=80))
-def test_no_url_whatever_breaks_the_name(path: str) -> None:
+def test_no_url_breaks_host_parsing(path: str) -> None:
     host = host_of(f"http://tracker.example.org/{path}")
     assert host in ("", "tracker.example.org")
     assert host_of(path) is not None
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
-def test_a_passkey_is_in_no_name_wherever_it_stands(before: str, after: str) -> None:
+def test_no_name_contains_a_passkey_wherever_it_is_in_the_url(before: str, after: str) -> None:
     for scheme in ("http", "udp", ""):
         assert SECRET not in tracker_name([f"{scheme}://{before}{SECRET}{after}"], {})
 
@@ -102,7 +102,7 @@ def _update(names: TrackerNames, fake: FakeRTorrent, hashes: list[str], now: flo
     return dict(names.update(calls, "trackers", hashes, now))
 
 
-def test_all_items_are_asked_once_then_only_new_ones() -> None:
+def test_all_items_are_read_once_then_only_new_ones() -> None:
     names, fake = TrackerNames({}), _fake(("AA", "", "1http://a.org/x>"), ("BB", "Memo", "1http://b.org/x>"))
     assert _update(names, fake, ["AA", "BB"], 0.0) == {"AA": "a.org", "BB": "Memo"}
     assert _update(names, fake, ["AA", "BB"], 1.0) == {"AA": "a.org", "BB": "Memo"}
@@ -111,7 +111,7 @@ def test_all_items_are_asked_once_then_only_new_ones() -> None:
     assert len(fake.asked) == 2
 
 
-def test_after_some_hours_all_items_are_asked_again() -> None:
+def test_after_some_hours_all_items_are_read_again() -> None:
     names, fake = TrackerNames({}), _fake(("AA", "", "1http://a.org/x>"))
     _update(names, fake, ["AA"], 0.0)
     _update(names, fake, ["AA"], REFRESH_AFTER + 1)

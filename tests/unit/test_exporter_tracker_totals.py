@@ -1,4 +1,4 @@
-"""Traffic by tracker never falls: not when items are erased, not when rTorrent or the exporter restarts."""
+"""Traffic by tracker never decreases: not when items are erased, nor when rTorrent or the exporter restarts."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ from pyrotorque_exporter.tracker_totals import (
 
 @dataclass
 class Days:
-    """Plays scrapes: `at` gives what items have, as hash=(tracker, up, down)."""
+    """A sequence of scrapes; items are given as hash=(tracker, up, down)."""
 
     limit: int = 10
     now: float = 0.0
@@ -48,7 +48,7 @@ class Days:
                 self.kept_items[name] = known
 
 
-def test_what_items_have_at_first_sight_is_not_counted() -> None:
+def test_totals_at_the_first_scrape_are_not_counted() -> None:
     assert Days().scrape(a=("x", 1000, 500)) == {"x": TrackerTraffic(0, 0)}
 
 
@@ -64,7 +64,7 @@ def test_an_item_that_is_loaded_later_counts_in_full() -> None:
     assert days.scrape(a=("x", 1000, 0), b=("y", 30, 40))["y"] == TrackerTraffic(30, 40)
 
 
-def test_an_erased_item_takes_nothing_away() -> None:
+def test_the_traffic_of_an_erased_item_stays_counted() -> None:
     days = Days()
     days.scrape(a=("x", 0, 0), b=("x", 0, 0))
     days.scrape(a=("x", 70, 0), b=("x", 5, 0))
@@ -79,7 +79,7 @@ def test_an_item_that_comes_back_is_not_counted_twice() -> None:
     assert days.scrape(a=("x", 80, 0)) == {"x": TrackerTraffic(80, 0)}
 
 
-def test_an_item_that_is_gone_for_days_is_forgotten() -> None:
+def test_an_item_erased_days_ago_is_deleted() -> None:
     days = Days()
     days.scrape(a=("x", 0, 0))
     days.scrape()
@@ -89,7 +89,7 @@ def test_an_item_that_is_gone_for_days_is_forgotten() -> None:
     assert days.scrape(a=("x", 5, 0)) == {"x": TrackerTraffic(5, 0)}
 
 
-def test_totals_that_fall_in_rtorrent_do_not_fall_here() -> None:
+def test_totals_that_decrease_in_rtorrent_do_not_decrease_here() -> None:
     days = Days()
     days.scrape(a=("x", 1000, 0))
     days.scrape(a=("x", 1500, 0))
@@ -97,7 +97,7 @@ def test_totals_that_fall_in_rtorrent_do_not_fall_here() -> None:
     assert days.scrape(a=("x", 1250, 0)) == {"x": TrackerTraffic(550, 0)}
 
 
-def test_a_restart_of_the_exporter_goes_on_counting() -> None:
+def test_counting_continues_after_a_restart_of_the_exporter() -> None:
     days = Days()
     days.scrape(a=("x", 1000, 0))
     days.scrape(a=("x", 1100, 0))
@@ -110,7 +110,7 @@ def test_an_item_loaded_while_the_exporter_was_down_counts_in_full() -> None:
     assert days.restart().scrape(a=("x", 1000, 0), b=("x", 7, 0)) == {"x": TrackerTraffic(7, 0)}
 
 
-def test_trackers_beyond_the_limit_count_as_other_for_ever() -> None:
+def test_trackers_beyond_the_limit_permanently_count_as_other() -> None:
     days = Days(limit=2)
     days.scrape(a=("x", 0, 0), b=("y", 0, 0))
     found = days.scrape(a=("x", 1, 0), b=("y", 2, 0), c=("z", 4, 0), d=("w", 8, 0))
@@ -118,7 +118,7 @@ def test_trackers_beyond_the_limit_count_as_other_for_ever() -> None:
     assert days.totals.exceeded
 
 
-def test_what_could_not_be_written_is_drained_again_unless_it_is_newer() -> None:
+def test_unwritten_changes_are_drained_again_unless_newer_ones_exist() -> None:
     totals = TrackerTotals(10)
     totals.update([("a", 1, 0), ("b", 1, 0)], {"a": "x", "b": "x"}, 0.0)
     lost = totals.drain()
@@ -139,7 +139,9 @@ def test_what_could_not_be_written_is_drained_again_unless_it_is_newer() -> None
     ),
     st.sets(st.integers(0, 12)),
 )
-def test_no_history_makes_a_counter_fall(scrapes: list[dict[str, tuple[str, int, int]]], restarts: set[int]) -> None:
+def test_no_history_makes_a_counter_decrease(
+    scrapes: list[dict[str, tuple[str, int, int]]], restarts: set[int]
+) -> None:
     days = Days(limit=2)
     before: dict[str, TrackerTraffic] = {}
     for number, items in enumerate(scrapes):

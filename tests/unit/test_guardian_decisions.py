@@ -162,7 +162,7 @@ def changed(state: str, before: str, *, expected: bool = True) -> ProcessStateCh
     return ProcessStateChange("watcher", state, before, expected, 1)
 
 
-def test_restarts_and_ends_are_counted_by_reason() -> None:
+def test_restarts_and_exits_are_counted_by_reason() -> None:
     totals = Totals()
     counters = ProcessCounters(totals)
     history = [
@@ -183,7 +183,7 @@ def test_restarts_and_ends_are_counted_by_reason() -> None:
     assert {sample.labels[1]: sample.value for sample in exits.samples} == {"error": 2.0, "watchdog": 1.0, "ok": 1.0}
 
 
-def test_a_log_that_has_grown_is_renamed_and_the_oldest_forgotten(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_large_log_is_rotated_and_the_oldest_deleted(tmp_path_factory: pytest.TempPathFactory) -> None:
     log = tmp_path_factory.mktemp("log") / "torque.log"
     for number in range(4):
         log.write_text(f"{number} is more than ten")

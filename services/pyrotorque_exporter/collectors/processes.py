@@ -9,7 +9,7 @@ from prometheus_client.core import Metric
 
 from pyrotorque.events import Family, Sample
 from pyrotorque.linux.processes import PROC, process_stat
-from pyrotorque.process_metrics import EXIT_REASONS, EXITS, RESTARTS
+from pyrotorque.process_metrics import BUS_GAPS, EXIT_REASONS, EXITS, RESTARTS
 from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.collectors.services import in_group_processes
 from pyrotorque_exporter.families import by_label, from_services, labelled, single
@@ -55,9 +55,8 @@ class ProcessesCollector:
             ("source", "event"),
             self._states.event_counts(),
         )
-        own = self._own_families()
-        families = [*self._states.families(in_group_processes), *own]
-        yield from from_services([*families, *_zeros(families, services)])
+        families = [*self._states.families(in_group_processes), *self._own_families()]
+        yield from from_services([*families, *_zeros(services)])
 
     def _pids(self, services: Mapping[str, ServiceState], up: Mapping[str, float]) -> dict[str, int]:
         pids = {
@@ -106,14 +105,11 @@ class ProcessesCollector:
         )
 
 
-def _zeros(families: Iterable[Family], services: Iterable[str]) -> Iterator[Family]:
+def _zeros(services: Iterable[str]) -> Iterator[Family]:
     """Zero samples for each service: a counter whose first sample is 1 is no increase for Prometheus."""
     names = tuple(services)
     by_process = tuple(Sample(labels=(name,)) for name in names)
-    # Every bus counts gaps, so this family is always there.
-    gaps = next((family for family in families if family.name == "pyrotorque_bus_gaps_total"), None)
-    if gaps is not None:
-        yield msgspec.structs.replace(gaps, samples=by_process)
+    yield msgspec.structs.replace(BUS_GAPS, samples=by_process)
     yield msgspec.structs.replace(RESTARTS, samples=by_process)
     by_reason = tuple(Sample(labels=(name, reason)) for name in names for reason in EXIT_REASONS)
     yield msgspec.structs.replace(EXITS, samples=by_reason)

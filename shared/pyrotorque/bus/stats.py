@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from pyrotorque.process_metrics import BUS_GAPS
 from pyrotorque.text import printable
 from pyrotorque.totals import Counter, Totals
 
@@ -31,9 +32,7 @@ class BusStats:
     _dropped_counter: Counter | None = None
 
     def count_into(self, totals: Totals) -> None:
-        self._gap_counter = totals.counter(
-            "pyrotorque_bus_gaps_total", "Times that events of another service were lost to this one.", ("source",)
-        )
+        self._gap_counter = totals.counter(BUS_GAPS.name, BUS_GAPS.help, BUS_GAPS.labels)
         self._dropped_counter = totals.counter(
             "pyrotorque_bus_messages_dropped_total",
             "Messages that could not be understood, by what was wrong.",
