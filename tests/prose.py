@@ -26,12 +26,7 @@ PENDING: Final[tuple[str, ...]] = (
     "services/",
     "shared/",
     "tests/",
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "Makefile",
-    "README.md",
     "pyproject.toml",
-    "supervisor.conf",
 )
 
 # Archaic or literary words, personification of programs, and idioms. An underscore counts as a space, so names are

@@ -1,4 +1,4 @@
-"""The pages say what the program does: generated ones are up to date, every setting, event and exit code is told."""
+"""The documentation matches the code: generated pages, settings, events, exit codes, links and file names."""
 
 import re
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ from pyrotorque.settings.schema import CustomSettings, JobSettings, RTorrentSett
 from pyrotorque_control import exit_codes
 from tests.docs_blocks import pages
 
-# Not written by anybody: the name is in the key, cmd.NAME makes `commands`, and `params` is all the rest.
-_UNWRITTEN = {"name", "commands", "params"}
+# Not settings: the name is in the key, cmd.NAME makes `commands`, and `params` has all other settings.
+_NOT_SETTINGS = {"name", "commands", "params"}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -29,21 +29,21 @@ def test_a_generated_page_is_up_to_date(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_every_setting_of_a_job_is_explained(kind: Kind) -> None:
-    written = {field.name for field in msgspec.structs.fields(kind)} - _UNWRITTEN - set(COMMON)
-    explained = {name for name in KINDS[kind][2] if name not in ("cmd.NAME", "…")}
-    assert explained == written
+def test_every_setting_of_a_job_is_documented(kind: Kind) -> None:
+    written = {field.name for field in msgspec.structs.fields(kind)} - _NOT_SETTINGS - set(COMMON)
+    documented = {name for name in KINDS[kind][2] if name not in ("cmd.NAME", "…")}
+    assert documented == written
 
 
-def test_every_kind_of_job_is_explained() -> None:
+def test_every_kind_of_job_is_documented() -> None:
     assert set(KINDS) == set(JobSettings.__subclasses__())
 
 
-def test_what_every_job_has_is_explained() -> None:
-    assert set(COMMON) == {field.name for field in msgspec.structs.fields(JobSettings)} - _UNWRITTEN
+def test_the_common_settings_are_documented() -> None:
+    assert set(COMMON) == {field.name for field in msgspec.structs.fields(JobSettings)} - _NOT_SETTINGS
 
 
-def test_every_setting_of_the_group_is_explained_with_its_default() -> None:
+def test_every_setting_of_the_group_is_documented_with_its_default() -> None:
     known = set(re.findall(r'^    "(\w+)":', _source(read_group.__code__.co_filename), re.MULTILINE))
     assert set(GROUP) == known
     defaults = {
@@ -62,7 +62,7 @@ def _fields(struct: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ..
     return msgspec.structs.fields(struct)
 
 
-def test_the_packaged_defaults_show_every_setting_of_the_jobs_that_are_ours() -> None:
+def test_the_packaged_defaults_contain_every_setting_of_the_built_in_jobs() -> None:
     for kind, (_, intro, texts) in KINDS.items():
         if kind is not CustomSettings:
             job = re.findall(r"`(job\.\w+)`", intro)[0]
@@ -70,12 +70,12 @@ def test_the_packaged_defaults_show_every_setting_of_the_jobs_that_are_ours() ->
             assert missing == []
 
 
-def test_every_event_is_told() -> None:
-    told = re.findall(r"^### (\w+)$", (HERE / "events.md").read_text(), re.MULTILINE)
-    assert told == [event.__name__ for event in (*get_args(Durable), *get_args(Live))]
+def test_every_event_is_documented() -> None:
+    documented = re.findall(r"^### (\w+)$", (HERE / "events.md").read_text(), re.MULTILINE)
+    assert documented == [event.__name__ for event in (*get_args(Durable), *get_args(Live))]
 
 
-def test_every_exit_code_is_told() -> None:
+def test_every_exit_code_is_documented() -> None:
     codes = {value for name, value in vars(exit_codes).items() if name.startswith("EX_")} | {exit_codes.INTERRUPTED}
     assert set(EXITS) == codes
 
@@ -96,13 +96,13 @@ def links() -> list[Link]:
 
 
 def anchors(page: Path) -> set[str]:
-    """As GitHub makes them of headings."""
+    """The anchors of a page, in the form that GitHub generates."""
     headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("link", links(), ids=lambda link: f"{link.page.name}-{link.target}")
-def test_a_link_leads_somewhere(link: Link) -> None:
+def test_a_link_has_a_target(link: Link) -> None:
     path, _, anchor = link.target.partition("#")
     target = (link.page.parent / path).resolve() if path else link.page
     assert target.exists(), "made later" if target.name == "jobs.md" else ""
@@ -111,23 +111,25 @@ def test_a_link_leads_somewhere(link: Link) -> None:
 
 
 def test_the_list_of_contents_names_every_page() -> None:
-    told = (HERE / "README.md").read_text()
-    assert [page.name for page in HERE.glob("*.md") if page.name != "README.md" and f"({page.name}" not in told] == []
+    contents = (HERE / "README.md").read_text()
+    assert [
+        page.name for page in HERE.glob("*.md") if page.name != "README.md" and f"({page.name}" not in contents
+    ] == []
 
 
-def test_files_that_the_pages_name_are_there() -> None:
+def test_files_named_in_the_pages_exist() -> None:
     for page in pages():
         for name in re.findall(r"`((?:deploy|tests|docs|shared|services)/[\w@./-]+)`", page.read_text()):
             assert (REPOSITORY / name).exists(), f"{page.name}: {name}"
 
 
-def test_the_messages_that_the_quickstart_explains_are_said_by_somebody() -> None:
-    said = "".join(file.read_text() for part in ("services", "shared") for file in (REPOSITORY / part).rglob("*.py"))
-    table = (HERE / "quickstart.md").read_text().partition("## When something does not work")[2]
+def test_the_messages_in_the_quickstart_exist_in_the_code() -> None:
+    code = "".join(file.read_text() for part in ("services", "shared") for file in (REPOSITORY / part).rglob("*.py"))
+    table = (HERE / "quickstart.md").read_text().partition("## Troubleshooting")[2]
     messages = re.findall(r"^\| `([^`|]+ [^`|]+)`", table, re.MULTILINE)
     ours = [message for message in messages if not message.startswith(("CRIT", "DEPRECATION"))]
     assert len(ours) >= 3
-    missing = [part for message in ours for part in message.split("…") if part.strip(" :") not in said]
+    missing = [part for message in ours for part in message.split("…") if part.strip(" :") not in code]
     assert missing == []
 
 
@@ -135,5 +137,5 @@ def test_every_dependency_has_its_reason() -> None:
     project = (REPOSITORY / "pyproject.toml").read_text()
     (listed,) = re.findall(r"^dependencies = \[(.*?)^\]", project, re.MULTILINE | re.DOTALL)
     names = re.findall(r'"([\w.-]+)', listed)
-    told = re.findall(r"^\| \[([\w.-]+)\]\(", (HERE / "dependencies.md").read_text(), re.MULTILINE)
-    assert sorted(told) == sorted(names)
+    documented = re.findall(r"^\| \[([\w.-]+)\]\(", (HERE / "dependencies.md").read_text(), re.MULTILINE)
+    assert sorted(documented) == sorted(names)
