@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from pyrotorque import fields
-from pyrotorque.conditions import grammar, sorting
-from pyrotorque.conditions.complaints import complaint, nearest
+from pyrotorque.conditions import grammar, sort_order
 from pyrotorque.conditions.condition import Clause, Condition
-from pyrotorque.conditions.sorting import SortOrder
+from pyrotorque.conditions.error_text import complaint, nearest
+from pyrotorque.conditions.sort_order import SortOrder
 from pyrotorque.fields.field import Field
 from pyrotorque.fields.kinds import Kind
 
@@ -42,7 +42,7 @@ def parse_sort(text: str, *, custom: Mapping[str, Field] = _NONE) -> SortOrder:
             raise complaint(text, at, f"there is no field `{name}`", _advice(name, custom))
         return found
 
-    return sorting.read(text, find)
+    return sort_order.read(text, find)
 
 
 def _advice(name: str, custom: Mapping[str, Field]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pyrotorque.conditions import compiled, prefilters
+from pyrotorque.conditions import predicates, prefilters
 from pyrotorque.conditions.nodes import And, Node, Not, Term, conjunction, terms
 from pyrotorque.fields import Field
 from pyrotorque.fields.kinds import Value
@@ -28,21 +28,21 @@ class Condition:
     def __init__(self, node: Node, table: Mapping[str, Field]) -> None:
         self._node = node
         self.table = {name: table[name] for name in {term.field for term in terms(node)}}
-        self._moves = compiled.moves(node)
-        self._bound: tuple[float, Callable[[compiled.Items], bool]] | None = None
+        self._moves = predicates.moves(node)
+        self._bound: tuple[float, Callable[[predicates.Items], bool]] | None = None
 
     @property
     def fields(self) -> frozenset[str]:
         """The names of all fields that it asks for."""
         return frozenset(self.table)
 
-    def at(self, now: float) -> Callable[[compiled.Items], bool]:
+    def at(self, now: float) -> Callable[[predicates.Items], bool]:
         """The predicate at the moment `now`, for items that are mappings; for many of them at once.
 
         It raises `regexes.Undecided` where a regular expression of the user takes too long.
         """
         if self._bound is None or (self._moves and self._bound[0] != now):
-            self._bound = (now, compiled.bind(self._node, now, self._cost))
+            self._bound = (now, predicates.bind(self._node, now, self._cost))
         return self._bound[1]
 
     def matches(self, item: Any, now: float) -> bool:
@@ -50,13 +50,13 @@ class Condition:
 
         An item for which a regular expression takes too long does not match, and is counted with a warning.
         """
-        return compiled.decided(self.at(now), item if isinstance(item, Mapping) else _Attributes(item))
+        return predicates.decided(self.at(now), item if isinstance(item, Mapping) else _Attributes(item))
 
     def select(self, items: Iterable[Mapping[str, Any]], now: float) -> list[Any]:
         """The items that match, in their order."""
         found = list(items)
         for part in self.parts:
-            found = compiled.deciding(part.at(now), found)
+            found = predicates.deciding(part.at(now), found)
         return found
 
     def explain(self, item: Any, now: float) -> list[Clause]:
@@ -82,7 +82,7 @@ class Condition:
         """Conditions that all must hold, and together are this one; the cheapest to ask first."""
         if not isinstance(self._node, And):
             return (self,)
-        ordered = sorted(self._node.parts, key=lambda node: compiled.cost_of(node, self._cost))
+        ordered = sorted(self._node.parts, key=lambda node: predicates.cost_of(node, self._cost))
         return tuple(Condition(node, self.table) for node in ordered)
 
     @cached_property
@@ -93,7 +93,7 @@ class Condition:
 
     def without(self, unknown: Callable[[Field], bool]) -> "Condition | None":
         """A weaker condition that never asks a field for which `unknown` holds; None when nothing is left."""
-        node = compiled.weakened(self._node, lambda term, _: None if unknown(self.table[term.field]) else term)
+        node = predicates.weakened(self._node, lambda term, _: None if unknown(self.table[term.field]) else term)
         return None if node is None else Condition(node, self.table)
 
     def also(self, other: "Condition") -> "Condition":
@@ -118,7 +118,7 @@ class Condition:
 
     def _clause(self, node: Node, values: Mapping[str, Any], now: float) -> Clause:
         # Each group is asked as a whole: one that holds an undecided term holds for nothing, also below a NOT.
-        verdict = compiled.decided(compiled.bind(node, now, self._cost), values)
+        verdict = predicates.decided(predicates.bind(node, now, self._cost), values)
         if isinstance(node, Term):
             return Clause(node.source or str(node), node.field, values[node.field], verdict)
         parts = (node.part,) if isinstance(node, Not) else node.parts

@@ -9,7 +9,7 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from pyrotorque.conditions import words
-from pyrotorque.conditions.complaints import complaint
+from pyrotorque.conditions.error_text import complaint
 from pyrotorque.conditions.nodes import Choice, Node, Not, Term, conjunction, disjunction
 from pyrotorque.conditions.operands import Flag, Relation
 from pyrotorque.conditions.values import ORDERED, BadValue, Written, operand

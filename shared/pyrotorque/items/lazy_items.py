@@ -5,7 +5,7 @@ from operator import itemgetter
 from typing import Any, TypeAlias, overload
 
 from pyrotorque.conditions import Condition, SortOrder
-from pyrotorque.conditions.compiled import decided
+from pyrotorque.conditions.predicates import decided
 from pyrotorque.items.item import Columns, Item
 
 Row: TypeAlias = tuple[str, ...]

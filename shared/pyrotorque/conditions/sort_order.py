@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from pyrotorque.conditions.complaints import complaint
+from pyrotorque.conditions.error_text import complaint
 from pyrotorque.fields import Field
 from pyrotorque.fields.kinds import Kind
 
