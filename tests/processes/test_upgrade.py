@@ -18,6 +18,7 @@ from pyrotorque.configuration import last_good
 from pyrotorque.events import JobFailed, LoadFailed, ServiceStateChanged, StartFailed, TorrentLoaded, TorrentStarted
 from pyrotorque.options import read_options
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.settings.schema import QueueSettings
 from pyrotorque.store import open_readonly
 from tests.dropping import drop
 from tests.grouping import torque_ini
@@ -27,6 +28,7 @@ from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.process,
+    pytest.mark.rtorrent_version("<0.10", reason="an upgrade does not depend on the version of rTorrent"),
     pytest.mark.timeout(300),
     pytest.mark.xdist_group("packaging"),
     pytest.mark.skipif(not WHEEL.exists(), reason="the wheel of 1.0.0 is only in the repository"),
@@ -149,6 +151,23 @@ class Upgrade:
         self.rtorrent.stop()
         self.drop(5)
 
+    def reconfigure(self) -> None:
+        """A service of 1.0.0 has the files checked by the new version, and all follow."""
+        torque_ini = self.group.config_dir / "torque.ini"
+        torque_ini.write_text(torque_ini.read_text().replace("downloading_max = 1000", "downloading_max = 999"))
+        assert self.group.command("ctl", "signal", "HUP", "watcher").returncode == 0
+        eventually(lambda: self._queue_settings().downloading_max == 999, 30, why=self.group.log("watcher")[-2000:])
+
+    def _queue_settings(self) -> QueueSettings:
+        settings = last_good(self.group.layout)
+        assert settings is not None
+        (found,) = settings.active_jobs(QueueSettings)
+        return found
+
+    def services_up(self) -> bool:
+        """Whether the exporter receives the heartbeats of all services."""
+        return all(f'pyrotorque_process_up{{process="{service}"}} 1.0' in self.scrape() for service in SERVICES)
+
     def kill_workers(self) -> None:
         """Kill the processes of all jobs, and of the custom field; returns when others have taken their places."""
         before = eventually(self._workers, 30)
@@ -170,7 +189,7 @@ class Upgrade:
         assert Counter(event.info_hash for event in group.events(TorrentStarted)) == once
         assert group.events(LoadFailed) == []
         assert group.events(StartFailed) == []
-        # The job that counts items fails without rTorrent.
+        # The job that counts items every second fails without rTorrent, and while its modules are replaced.
         assert [event.job for event in group.events(JobFailed) if event.job != "count"] == ["note"] * cut_off
         assert "FATAL" not in {event.state for event in group.events(ServiceStateChanged)}
         count = float(len(self.wanted))
@@ -191,7 +210,9 @@ class Upgrade:
         assert {why for _, why in ends} <= {"terminated by SIGKILL; not expected"}, ends
         assert "FATAL" not in self.group.log("torque")
         for service in SERVICES:
-            assert "Traceback" not in self.group.log(service), self.group.log(service)
+            # pip replaces one file after the other: a run that begins in between fails, the next one succeeds.
+            found = [line for line in self.group.log(service).splitlines() if "scheduler.count:" not in line]
+            assert "Traceback" not in "".join(found), self.group.log(service)
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +247,9 @@ def test_processes_of_both_versions_work_together(upgrade: Upgrade, wheel: Path,
     group = upgrade.group
     supervisord = group.supervisord_pid()
     group.install(wheel)
+    assert group.command("status").returncode == 0
     upgrade.rtorrent.start()
+    upgrade.reconfigure()
     upgrade.kill_workers()
     upgrade.hold.unlink()
     upgrade.settle()
@@ -235,6 +258,7 @@ def test_processes_of_both_versions_work_together(upgrade: Upgrade, wheel: Path,
         upgrade.drop(2)
         group.kill(service)
         upgrade.settle()
+        eventually(upgrade.services_up, 20)
     upgrade.drop(2)
     assert group.command("--restart").returncode == 0
     upgrade.drop(2)
