@@ -85,7 +85,6 @@ def target(request: pytest.FixtureRequest, short_folder: Path) -> Iterator[Path]
     shutil.rmtree(made)
 
 
-@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
 @pytest.mark.parametrize("multi", [True, False], ids=["folder", "file"])
 def test_data_goes_to_targetdir_and_the_item_seeds_on(
     rtorrent: PrivateRTorrent, short_folder: Path, target: Path, multi: bool
@@ -97,6 +96,35 @@ def test_data_goes_to_targetdir_and_the_item_seeds_on(
     assert scene.has_moved(), "a second run finds nothing to do"
     rtorrent.restart()
     eventually(scene.has_moved, 20, why="after a restart of rTorrent")
+
+
+@pytest.mark.parametrize("multi", [True, False], ids=["folder", "file"])
+def test_an_rtorrent_killed_right_after_the_move_seeds_from_the_new_path(
+    rtorrent: PrivateRTorrent, short_folder: Path, target: Path, multi: bool
+) -> None:
+    scene = Scene(rtorrent, short_folder, target, multi=multi)
+    scene.job().run()
+    rtorrent.kill()
+    rtorrent.start()
+    eventually(scene.has_moved, 20)
+
+
+def test_copied_data_stays_while_rtorrent_cannot_save_its_new_path(
+    rtorrent: PrivateRTorrent, short_folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene(rtorrent, short_folder, target, multi=True)
+    monkeypatch.setattr(mover, "_SAVED_WITHIN", 0.5)
+    # rTorrent writes to this name first; it reports no failed save, as with a full disk.
+    obstacle = rtorrent.session / f"{scene.hash}.torrent.rtorrent.new"
+    obstacle.mkdir()
+    for _ in range(2):
+        with pytest.raises(UserError, match="has not saved Some Name in its session"):
+            scene.job().run()
+    other_disk = target.stat().st_dev != short_folder.stat().st_dev
+    assert scene.source.exists() or not other_disk
+    obstacle.rmdir()
+    scene.job().run()
+    eventually(scene.has_moved, 20)
 
 
 @pytest.mark.parametrize("multi", [True, False], ids=["folder", "file"])

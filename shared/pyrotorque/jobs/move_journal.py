@@ -38,6 +38,11 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
         return Path(os.fsdecode(bytes.fromhex(self.final_hex)))
 
     @property
+    def directory(self) -> Path:
+        """What rTorrent calls the item's directory after the move."""
+        return self.final if self.multi_file else self.final.parent
+
+    @property
     def partial(self) -> Path:
         """The copy in progress, beside its final path."""
         return self.final.parent / f".pyrotorque-{self.info_hash}.part"

@@ -29,12 +29,14 @@ from pyrotorque.jobs.tree_copy import (
     rename_noreplace,
     sync_folder,
 )
+from pyrotorque.rtorrent.session import SavedValue, Session
 from pyrotorque.text import printable
 
 _CONDITION: Final = "is_complete=yes custom_targetdir=/./"
 _TARGET: Final = "{{custom_targetdir}}"
 _SHARE_OF_TIMEOUT: Final = 0.8
 _ERRORS_SHOWN: Final = 5
+_SAVED_WITHIN: Final = 10.0  # seconds
 
 
 class Mover(ItemJob):
@@ -141,9 +143,26 @@ class Mover(ItemJob):
         return move
 
     def _switch(self, move: Move) -> Move:
-        """Close the item, rename the data to its final path, set the path in rTorrent, start the item again."""
-        for command in ("d.stop", "d.close", "d.save_full_session"):
-            self.rtorrent.call(command, move.info_hash)
+        """Close the item, rename the data to its final path, set the path in rTorrent, start the item again.
+
+        It ends only when rTorrent's session has the new path: a killed rTorrent then comes back with it.
+        """
+        if not self._is_switched(move):
+            self.rtorrent.call("d.stop", move.info_hash)
+            self.rtorrent.call("d.close", move.info_hash)
+            # Saved and awaited before the next save: on rTorrent 0.16 two saves may end in either order.
+            self._save(move, {"state": 0})
+            self._rename(move)
+            command = "d.directory_base.set" if move.multi_file else "d.directory.set"
+            self.rtorrent.call(command, move.info_hash, os.fsencode(move.directory))
+            if move.started:
+                self.rtorrent.call("d.start", move.info_hash)
+        self._save(move, {"state": int(move.started), "directory": os.fsencode(move.directory)})
+        move = msgspec.structs.replace(move, phase="cleaning")
+        self._journal.write(move)
+        return move
+
+    def _rename(self, move: Move) -> None:
         origin = move.partial if move.by_copy else move.source
         if os.path.lexists(origin):
             try:
@@ -156,21 +175,34 @@ class Mover(ItemJob):
             sync_folder(move.final.parent)
         elif not os.path.lexists(move.final):
             raise UserError(f"its data is neither at {printable(str(origin))} nor at {printable(str(move.final))}")
-        place, command = (
-            (move.final, "d.directory_base.set") if move.multi_file else (move.final.parent, "d.directory.set")
+
+    def _is_switched(self, move: Move) -> bool:
+        """Whether an earlier run did all of the switch, except that rTorrent had not saved it."""
+        origin = move.partial if move.by_copy else move.source
+        state, directory = self.rtorrent.multicall([("d.state", (move.info_hash,)), ("d.directory", (move.info_hash,))])
+        return (
+            not os.path.lexists(origin)
+            and os.path.lexists(move.final)
+            and (state, directory) == (int(move.started), str(move.directory))
         )
-        self.rtorrent.call(command, move.info_hash, str(place))
-        self.rtorrent.call("d.save_full_session", move.info_hash)
-        if move.started:
-            self.rtorrent.call("d.start", move.info_hash)
-        move = msgspec.structs.replace(move, phase="cleaning")
-        self._journal.write(move)
-        return move
+
+    def _save(self, move: Move, wanted: Mapping[str, SavedValue]) -> None:
+        """Save the item to rTorrent's session and wait until these values are in it, where the session can be seen.
+
+        Raises UserError where they are not: the next run continues from here.
+        """
+        session = Session()
+        if session.save(self.rtorrent, move.info_hash, wanted, _SAVED_WITHIN) is False:
+            raise UserError(
+                f"rTorrent has not saved {move.name} in its session {printable(session.folder)} within "
+                f"{_SAVED_WITHIN:.0f} s (is its disk full?); the next run continues the move"
+            )
 
     def _revert(self, move: Move, error: Exception) -> None:
         """The switch failed: start the item again where it was."""
         if move.started:
             self.rtorrent.call("d.start", move.info_hash)
+            self.rtorrent.call("d.save_full_session", move.info_hash)
         if isinstance(error, FileExistsError):
             remove_tree(move.partial)
             self._journal.remove(move)
