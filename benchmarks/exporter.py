@@ -1,4 +1,4 @@
-"""A scrape at 1,000 and 10,000 items: time, what it costs rTorrent, the exporter's memory; beside pyrosimple's."""
+"""A scrape at 1,000 and 10,000 items: duration, rTorrent's processor time, the exporter's memory; and pyrosimple's."""
 
 import contextlib
 import json
@@ -37,9 +37,9 @@ job.exporter.items_max  = {items_max}
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a scrape asks for: our groups, and pyrosimple's jobs that come nearest.
+    """The groups of a scrape, and the most similar jobs of pyrosimple.
 
-    Its `system` reads no item: what we count by state, size and view it leaves out.
+    Its `system` reads no items: it has no counts by state, size and view.
     """
 
     what: str
@@ -57,7 +57,7 @@ KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class Scrapes:
-    """What several scrapes of one kind took: seconds each, and rTorrent's processor seconds each."""
+    """Durations of several scrapes of one kind, and rTorrent's processor time for each."""
 
     seconds: list[float]
     rtorrent: float
@@ -76,8 +76,8 @@ def measure(counts: Sequence[int] = (1_000, 10_000), runs: int = 7) -> list[Figu
                 idle = _memory(pid, "VmRSS")
                 for kind in KINDS:
                     figures += _row(kind, count, _ours(kind, port, rtorrent.pid, runs), rtorrent, runs)
-                told = f"{idle:.1f} MiB idle, {_memory(pid, 'VmHWM'):.1f} MiB at most (resident)"
-                figures.append(Figure(f"exporter's memory, {count} items", told))
+                memory = f"{idle:.1f} MiB idle, {_memory(pid, 'VmHWM'):.1f} MiB at most (resident)"
+                figures.append(Figure(f"exporter's memory, {count} items", memory))
     return figures
 
 
@@ -110,9 +110,9 @@ def _ours(kind: Kind, port: int, rtorrent: int, runs: int) -> Scrapes:
 
 
 def _theirs(kind: Kind, rtorrent: PrivateRTorrent, runs: int) -> str:
-    """What pyrosimple's exporter takes for the same; nothing where it is not installed.
+    """The same measurement of pyrosimple's exporter; empty if it is not installed.
 
-    Raises RuntimeError when it fails: a comparison that is quietly missing would look like one that was never made.
+    Raises RuntimeError when it fails: a missing comparison must not look like one that was not intended.
     """
     if not PYROSIMPLE.exists():
         return ""
@@ -123,10 +123,10 @@ def _theirs(kind: Kind, rtorrent: PrivateRTorrent, runs: int) -> str:
     ended = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=120, check=False)
     if ended.returncode:
         raise RuntimeError(f"pyrosimple's exporter failed ({kind.their_jobs}): {ended.stderr[-800:]}")
-    told = json.loads(ended.stdout.splitlines()[-1])
+    measured = json.loads(ended.stdout.splitlines()[-1])
     return (
-        f"pyrosimple {milliseconds(told['seconds'])}; rTorrent's processor {told['rtorrent'] * 1e3:.1f} ms;"
-        f" {told['peak_kib'] // 1024} MiB at most"
+        f"pyrosimple {milliseconds(measured['seconds'])}; rTorrent's processor {measured['rtorrent'] * 1e3:.1f} ms;"
+        f" {measured['peak_kib'] // 1024} MiB at most"
     )
 
 

@@ -90,7 +90,7 @@ class Scraper:
         try:
             self._calls.ping()
         except RTorrentError as error:
-            # A scrape whose deadline passed while it was queued says nothing new about rTorrent.
+            # A scrape whose deadline passed while it was queued is no news about rTorrent.
             if not (isinstance(error, DeadlinePassed) and "ping" in self._problems):
                 self._log_problem("ping", f"rTorrent does not answer, its metrics are absent: {error}")
             return False

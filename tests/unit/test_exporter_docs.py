@@ -65,6 +65,15 @@ def test_every_documented_metric_exists() -> None:
     assert sorted(documented() - shown()) == []
 
 
+def test_every_metric_is_declared_with_its_full_name_in_one_place() -> None:
+    """A search for a metric's name finds its declaration; the status page only reads metrics."""
+    readers = {"page.py", "page_rows.py"}
+    files = [path for top in ("services", "shared") for path in (REPOSITORY / top).rglob("*.py")]
+    sources = [path.read_text() for path in files if path.name not in readers]
+    declarations = {name: sum(text.count(f'"{name}"') for text in sources) for name in documented()}
+    assert {name: count for name, count in declarations.items() if count != 1} == {}
+
+
 def test_every_family_of_a_service_has_a_group() -> None:
     prefixes = tuple(PREFIXES.values())
     assert [name for name in of_services() if not (name.startswith(prefixes) or in_group_processes(name))] == []
