@@ -16,7 +16,7 @@ from pyrotorque.loadcommands.namespace import namespace
 from pyrotorque.metafile import read
 from pyrotorque.rtorrent import Param, RTorrent
 from pyrotorque.templates import compile_template
-from pyrotorque.watchini import Given
+from pyrotorque.watchini import FolderCommand
 from tests.waiting import eventually
 
 CANARY = "pwned"
@@ -158,7 +158,9 @@ def prove(rtorrent: PrivateRTorrent, strings: Sequence[bytes]) -> Proof:
     """Load one torrent for each string, with all recipes, and compare what rTorrent wrote into its session."""
     proof = Proof()
     client = RTorrent(rtorrent.url, read_timeout=60.0)
-    commands: list[Given] = [compile_command(f"r{index}", _text(recipe)) for index, recipe in enumerate(RECIPES)]
+    commands: list[FolderCommand] = [
+        compile_command(f"r{index}", _text(recipe)) for index, recipe in enumerate(RECIPES)
+    ]
     values = watchini.parse("".join(f"{key} = {text}\n" for key, text, _ in INI_VALUES)).values
     commands += [values[key] for key, _, _ in INI_VALUES]
     sent = [_sent(index, raw, commands, proof) for index, raw in enumerate(strings)]
@@ -188,7 +190,7 @@ def refused_places() -> int:
     return count
 
 
-def _sent(index: int, raw: bytes, commands: Sequence[Given], proof: Proof) -> Sent:
+def _sent(index: int, raw: bytes, commands: Sequence[FolderCommand], proof: Proof) -> Sent:
     metafile, name_taken = _metafile(index, raw, proof)
     torrent = read(metafile)
     text = raw.decode("utf-8", "surrogateescape")

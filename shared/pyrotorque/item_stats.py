@@ -15,7 +15,7 @@ _ENTRY: Final = re.compile(
     r"(?:=(?P<name>[a-z][a-z0-9_]*)(?:/(?P<divisor>[1-9][0-9]*))?)?"
 )
 _LABEL: Final = re.compile(r"(?:d\.)?(?P<command>[a-z][a-z0-9_.]*)(?::(?P<key>[A-Za-z0-9_-]+))?")
-# Their values are paths, URLs or keys: never in a label.
+# Commands with paths, URLs or keys as values, which are never shown in a label.
 _PRIVATE: Final = re.compile(r"path|director|tied|session|file|url|tracker_|peer_id|local_id|mode|multicall|_raw")
 
 
@@ -32,7 +32,7 @@ class ItemStat:
 
 @dataclass(frozen=True, slots=True)
 class ItemLabel:
-    """One label of `rtorrent_item_info`; the command is empty for the tracker, which is found in another way."""
+    """One label of `rtorrent_item_info`; the command is empty for the tracker, which is read separately."""
 
     name: str
     command: str
@@ -72,10 +72,10 @@ SYNTAX: Final = "expected COMMAND, COMMAND=NAME or COMMAND=NAME/DIVISOR, for exa
 
 
 def parse_stats(entries: Iterable[str]) -> list[ItemStat]:
-    """The metrics that `item_stats` asks for.
+    """The metrics in `item_stats`.
 
-    `up.total` has a name and type of its own; `ratio=share/1000` chooses them (a name that ends in `_total` is a
-    counter); `custom:KEY` reads `d.custom=KEY`. Raises ValueError for what is no such entry, and for two of one name.
+    `up.total` has a predefined name and type; `ratio=share/1000` sets them (a name that ends in `_total` is a
+    counter); `custom:KEY` reads `d.custom=KEY`. Raises ValueError for an invalid entry, and for two with one name.
     """
     stats = [_stat(entry) for entry in dict.fromkeys(entries)]
     _must_differ("item_stats", "metrics", ("info", "series_dropped", *(stat.name for stat in stats)))
@@ -83,9 +83,9 @@ def parse_stats(entries: Iterable[str]) -> list[ItemStat]:
 
 
 def parse_labels(entries: Iterable[str]) -> list[ItemLabel]:
-    """The labels that `item_labels` asks for, the hash excepted, which is always one.
+    """The labels in `item_labels` without the hash, which is always a label.
 
-    Raises ValueError for what is no label, for attributes whose values are paths or URLs, and for two of one name.
+    Raises ValueError for an invalid label, for attributes whose values are paths or URLs, and for two with one name.
     """
     labels = [_label(entry) for entry in dict.fromkeys(entries) if entry not in ("hash", "d.hash")]
     _must_differ("item_labels", "labels", ("info_hash", *(label.name for label in labels)))
@@ -93,10 +93,10 @@ def parse_labels(entries: Iterable[str]) -> list[ItemLabel]:
 
 
 def _must_differ(key: str, what: str, names: Sequence[str]) -> None:
-    """Prometheus refuses a whole scrape for one name that stands twice."""
+    """Prometheus rejects a whole scrape with a duplicate name."""
     if twice := sorted(name for name, count in Counter(names).items() if count > 1):
         hint = ": choose another with COMMAND=NAME" if key == "item_stats" else ""
-        raise ValueError(f"{key} has two {what} named {twice[0]!r}, or one that is always there{hint}")
+        raise ValueError(f"{key} has two {what} named {twice[0]!r}, or one that always exists{hint}")
 
 
 def _stat(entry: str) -> ItemStat:
@@ -109,7 +109,7 @@ def _stat(entry: str) -> ItemStat:
     name = found["name"] or found["key"] or found["command"]
     name = re.sub(r"[^a-z0-9_]", "_", name.lower())
     kind: Kind = "counter" if name.endswith("_total") and found["name"] else "gauge"
-    # A word that promtool takes for a type or counter suffix stays out of names that we make up.
+    # promtool reserves this suffix for counters, so generated names do not end with it.
     name = name if found["name"] else name.removesuffix("_total")
     help_text = f"Attribute {command.rstrip('=')} of an item."
     return ItemStat(command, name, kind, float(found["divisor"] or 1), help_text)
@@ -125,13 +125,13 @@ def _label(entry: str) -> ItemLabel:
     if _PRIVATE.search(found["command"]):
         raise ValueError(f"item_labels has {entry!r}: paths and URLs are never shown")
     name = re.sub(r"[^a-z0-9_]", "_", (found["key"] or found["command"]).lower())
-    # A label cannot begin with a digit, and names that begin with two underscores are Prometheus' own.
+    # A label cannot start with a digit, and two leading underscores are reserved by Prometheus.
     return ItemLabel(name if name[0].isalpha() else f"custom_{name.lstrip('_')}", command)
 
 
 def _command(entry: str, command: str, key: str | None) -> str:
     if changes_something(f"d.{command}") or "multicall" in command:
-        raise ValueError(f"{entry!r} does something in rTorrent: only attributes can be shown")
+        raise ValueError(f"{entry!r} changes something in rTorrent: only attributes can be shown")
     if key is not None and command != "custom":
         raise ValueError(f"{entry!r}: only custom takes a key")
     return f"d.{command}={key or ''}"

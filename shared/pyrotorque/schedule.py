@@ -1,4 +1,4 @@
-"""Schedules as the manual writes them, `second=*/15` or `hour=12 "day=3rd sun"`: when they fire, and how densely."""
+"""Schedules such as `second=*/15` or `hour=12 "day=3rd sun"`: their fire times and the gaps between them."""
 
 import shlex
 from collections.abc import Mapping
@@ -13,24 +13,24 @@ from apscheduler.triggers.cron import CronTrigger
 from pyrotorque.errors import UserError
 
 FIELDS: Final = ("year", "month", "week", "day", "day_of_week", "hour", "minute", "second")
-# So many fires show the smallest gap.
+# Number of fire times in which the smallest gap is searched.
 _LOOKED_AT: Final = 400
-# Each hour of a week, each day of a year and more: the moments from which the largest gap is looked for.
+# Each hour of a week, each day of a year and more: the times from which the largest gap is searched.
 _PROBES: Final = tuple(sorted({*range(0, 8 * 86_400, 3_600), *range(0, 400 * 86_400, 86_400)}))
 _CLOSE: Final = 0.1
 _JITTER: Final = "jitter"
-# The least that a Unix time of today can be more than another.
+# The smallest difference between two Unix times of today.
 _INSTANT: Final = 1e-6
 
 
 class Schedule:
-    """When a job runs; equal texts make equal schedules, times are Unix seconds in the machine's time zone."""
+    """When a job runs; schedules with equal fields are equal, times are Unix seconds in the machine's time zone."""
 
     def __init__(self, text: str, fields: Mapping[str, str]) -> None:
-        """Raises ValueError where a field holds what it cannot."""
+        """Raises ValueError for an invalid value of a field."""
         times = {name: value for name, value in fields.items() if name != _JITTER}
         self.text, self.fields = text, fields
-        # The pace and its grants need times that stay the same whenever they are asked for: only the clock jitters.
+        # The pace and its grants need fire times that do not change between calls: only the trigger has jitter.
         self._exact: Any = CronTrigger(**times)
         self.trigger: Any = CronTrigger(**times, jitter=_seconds(fields.get(_JITTER, "0")))
 
@@ -44,14 +44,14 @@ class Schedule:
         return hash(frozenset(self.fields.items()))
 
     def next_fire(self, after: datetime | float) -> float | None:
-        """The first fire strictly after that moment; None when there is none any more."""
+        """The first fire time after that moment; None if there is none."""
         moment = after.timestamp() if isinstance(after, datetime) else after
-        # Added to the Unix time: added to a local time it would lose which of autumn's two equal hours is meant.
+        # Added to the Unix time: a local time would be ambiguous in autumn, when an hour occurs twice.
         found = self._exact.get_next_fire_time(None, self._local(moment + _INSTANT))
         return found.timestamp() if found else None
 
     def fires(self, after: datetime | float, count: int) -> list[float]:
-        """The next fires after that moment, at most `count`."""
+        """The next fire times after that moment, at most `count`."""
         found: list[float] = []
         fire = self.next_fire(after)
         while fire is not None and len(found) < count:
@@ -65,7 +65,7 @@ class Schedule:
 
     @cached_property
     def _largest(self) -> float:
-        """Looked for from moments of a week and of a year: consecutive fires alone would miss the nights."""
+        """Searched from times of a week and of a year: consecutive fire times alone would miss the nights."""
         waits = [(fire - probe, fire) for probe in _PROBES if (fire := self.next_fire(probe)) is not None]
         if not waits:
             return inf
@@ -73,7 +73,7 @@ class Schedule:
         return max(fire - self._before(fire), self._smallest)
 
     def _before(self, fire: float) -> float:
-        """The fire before that one, by bisection: a trigger only looks forward."""
+        """The fire time before that one, by bisection: a trigger only searches forward."""
         early, late = 0.0, fire
         while late - early > _CLOSE:
             middle = (early + late) / 2
@@ -81,11 +81,11 @@ class Schedule:
         return round(late)
 
     def smallest_gap(self) -> float:
-        """The least number of seconds between two fires; infinite for what fires once."""
+        """The smallest number of seconds between two fire times; infinite if it fires once."""
         return self._smallest
 
     def largest_gap(self) -> float:
-        """The greatest number of seconds between two fires; infinite for what fires once."""
+        """The largest number of seconds between two fire times; infinite if it fires once."""
         return self._largest
 
     def _local(self, moment: float) -> datetime:
@@ -93,7 +93,7 @@ class Schedule:
 
 
 def parse_schedule(text: str) -> Schedule:
-    """The schedule in `text`; raises UserError that says which part is wrong."""
+    """The schedule in `text`; raises UserError that names the invalid part."""
     fields = _fields(text)
     try:
         return Schedule(text, fields)
@@ -103,7 +103,7 @@ def parse_schedule(text: str) -> Schedule:
 
 def _seconds(jitter: str) -> int:
     if not jitter.isdecimal():
-        raise ValueError(f"jitter is {jitter!r}, and must be a number of seconds")
+        raise ValueError(f"jitter is {jitter!r}, but must be a number of seconds")
     return int(jitter)
 
 
@@ -113,13 +113,13 @@ def _fields(text: str) -> dict[str, str]:
     except ValueError as error:
         raise UserError(f"{text!r} is not a schedule: {str(error).lower()}") from error
     if not parts:
-        raise UserError("the schedule is empty: say when to run, for example second=*/15")
+        raise UserError("the schedule is empty: write for example second=*/15")
     fields: dict[str, str] = {}
     for part in parts:
         name, equals, value = part.partition("=")
         if not equals:
-            said = f'{part!r} has no `=`; put quotes around a field with a blank: "day=3rd sun"'
-            raise UserError(f"{text!r} is not a schedule: {said}")
+            reason = f'{part!r} has no `=`; put quotes around a field with a space: "day=3rd sun"'
+            raise UserError(f"{text!r} is not a schedule: {reason}")
         if name not in (*FIELDS, _JITTER):
             raise UserError(f"{text!r} is not a schedule: {name!r} is none of {', '.join(FIELDS)}")
         if name in fields:

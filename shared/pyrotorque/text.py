@@ -1,4 +1,4 @@
-"""How text from torrents, files and the network is shown: never able to break a line, a terminal or JSON."""
+"""Makes text from torrents, files and the network safe for log lines, terminals and JSON."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def _shown(char: str) -> str:
 
 
 def encode_json(value: object) -> bytes:
-    """`value` as JSON; should a text in it hold a lone surrogate, all its texts are made printable first."""
+    """`value` as JSON; if one of its texts contains a lone surrogate, all are made printable first."""
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:

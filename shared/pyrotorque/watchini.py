@@ -1,6 +1,6 @@
-"""Reads watch.ini files: what a folder of a watched tree sets for the metafiles in it and below it.
+"""Reads watch.ini files, which set options for the metafiles in a folder of a watched tree and below it.
 
-Such a file may have come with somebody else's folder, so its commands may set and ask, but run nothing.
+Such a file may be part of a folder from someone else, so its commands may set and read values, but run nothing.
 """
 
 import re
@@ -26,25 +26,25 @@ _CUSTOM: Final = re.compile(r"custom(?:([1-5])|\.([A-Za-z0-9_.-]+))")
 _COMMAND: Final = re.compile(r"cmd\.([A-Za-z0-9_.-]+)")
 _KEYS: Final = ("load_mode", "queued", "priority", "target", "on_loaded", "cmd.NAME", "custom.KEY", "custom1")
 
-Given: TypeAlias = LoadCommand | ValueCommand
+FolderCommand: TypeAlias = LoadCommand | ValueCommand
 
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What is set; None and absent keys are left to the folders above and to the job.
+    """The options that are set; for None and absent keys the folders above and the job decide.
 
-    `commands` are `cmd.NAME` as text, to be merged with those of the job; an empty text takes a command away.
-    `values` are the commands of priority, target and custom values, by their keys.
+    `commands` are `cmd.NAME` as text, to be merged with those of the job; an empty text removes a command.
+    `values` are the commands for priority, target and custom values, by their keys.
     """
 
     load_mode: str | None = None
     queued: bool | None = None
     on_loaded: Disposal | None = None
     commands: Mapping[str, str] = field(default_factory=dict[str, str])
-    values: Mapping[str, Given] = field(default_factory=dict[str, Given])
+    values: Mapping[str, FolderCommand] = field(default_factory=dict[str, FolderCommand])
 
     def below(self, outer: "Overrides") -> "Overrides":
-        """This, where `outer` is what the folder above has: the nearer one wins, setting by setting."""
+        """These options on top of those of the folder above."""
         return Overrides(
             load_mode=outer.load_mode if self.load_mode is None else self.load_mode,
             queued=outer.queued if self.queued is None else self.queued,
@@ -55,14 +55,14 @@ class Overrides:
 
 
 def inherited(*levels: Overrides) -> Overrides:
-    """What holds in a folder whose watch.ini is the last of `levels`, the outermost folder first."""
+    """The options of a folder whose watch.ini is the last of `levels`, the outermost folder first."""
     return reduce(lambda outer, inner: inner.below(outer), levels, Overrides())
 
 
 def parse(text: str, *, file: str = "watch.ini", templates: Path | None = None) -> Overrides:
-    """What a watch.ini says; a section header is allowed and means nothing.
+    """The options in a watch.ini; section headers are allowed and ignored.
 
-    Every template and command in it is tried. Raises SettingsError (SettingsProblems) with all that is wrong.
+    Every template and command in it is checked. Raises SettingsError (SettingsProblems) with all errors.
     """
     report = Report()
     headed = bool(_HEADER.search(text))
@@ -81,7 +81,7 @@ def parse(text: str, *, file: str = "watch.ini", templates: Path | None = None) 
 
 
 def _plain(entry: Entry) -> str:
-    """`%%` is a percent sign; `%(field)s` is left to the template."""
+    """The value with `%%` as percent sign; `%(field)s` stays for the template."""
     return interpolate(entry.value, _Untouched())
 
 
@@ -94,15 +94,15 @@ def _with(found: Overrides, key: str, text: str, templates: Path | None) -> Over
     if setter := _SETTERS.get(key):
         return setter(found, text)
     if text.startswith("file:"):
-        raise ValueError("file: is refused in a file that lies in a watched tree: it could show any file of yours")
+        raise ValueError("file: is not allowed in a watch.ini, as it could reveal any of your files")
     if named := _COMMAND.fullmatch(key):
         if text:
-            compile_command(named[1], text, templates=templates, tame=True)
+            compile_command(named[1], text, templates=templates, restricted=True)
         return replace(found, commands={**found.commands, named[1]: text})
     return replace(found, values={**found.values, key: _value(key, text, templates)})
 
 
-def _value(key: str, text: str, templates: Path | None) -> Given:
+def _value(key: str, text: str, templates: Path | None) -> FolderCommand:
     if key == "priority":
         level = _PRIORITIES.get(text.lower(), text)
         return compile_value(key, "d.priority.set", (), level, templates=templates)
@@ -110,7 +110,7 @@ def _value(key: str, text: str, templates: Path | None) -> Given:
         return compile_value(key, "d.custom.set", ("targetdir",), text, templates=templates)
     custom = _CUSTOM.fullmatch(key)
     if custom is None:
-        raise ValueError(f"is no setting of a watch.ini{suggestion(key, _KEYS)}; there are {', '.join(_KEYS)}")
+        raise ValueError(f"is not an option of watch.ini{suggestion(key, _KEYS)}; there are {', '.join(_KEYS)}")
     if custom[1]:
         return compile_value(key, f"d.custom{custom[1]}.set", (), text, templates=templates)
     return compile_value(key, "d.custom.set", (custom[2],), text, templates=templates)

@@ -179,7 +179,7 @@ def test_who_asks_for_ever_other_items_does_not_fill_the_memory() -> None:
     reader = ItemReader(Playing(4))
     for number in range(1_000):
         reader.read("main", parse(f"hash={number:040X}"), [], NOW)
-    assert len(reader._plans) <= 100  # pyright: ignore[reportPrivateUsage]
+    assert len(reader._filter_choices) <= 100  # pyright: ignore[reportPrivateUsage]
 
 
 def test_an_empty_view_has_no_items() -> None:

@@ -116,7 +116,7 @@ def test_the_order_of_the_view_is_kept_unless_any_will_do(client: Noting) -> Non
 def test_other_views_are_left_alone(client: Noting) -> None:
     watched = ViewChooser(client)
     for _ in range(2):
-        assert watched.way("started", STARTABLE, 0.0, any_order=True).view == "started"
+        assert watched.choose("started", STARTABLE, 0.0, any_order=True).view == "started"
 
 
 def test_what_was_found_is_a_sequence_in_the_order_that_is_wanted(client: Noting) -> None:

@@ -91,31 +91,31 @@ def test_a_value_at_the_beginning_is_never_run_for_its_dollar(value: str) -> Non
         ("d.custom1.set=a;{{label}}", "name of a command"),
         ("d.custom1{{label}}", "name of a command"),
         ("d.custom1.set {{label}}", "equals sign"),
-        ("d.custom.set={{label}},1", "key must be written"),
-        ("d.custom.set=k{{label}},1", "key must be written"),
-        ("d.custom.set={{label}}", "takes 2 arguments"),
-        ("d.custom.set=k,a{{label}},b", "takes 2 arguments"),
-        ("d.custom1.set=a,{{label}}", "takes 1 argument"),
-        ("d.custom1.set=a,{ {{label}} }", "takes 1 argument"),
+        ("d.custom.set={{label}},1", "key cannot be"),
+        ("d.custom.set=k{{label}},1", "key cannot be"),
+        ("d.custom.set={{label}}", "needs 2 arguments"),
+        ("d.custom.set=k,a{{label}},b", "needs 2 arguments"),
+        ("d.custom1.set=a,{{label}}", "needs 1 argument"),
+        ("d.custom1.set=a,{ {{label}} }", "needs 1 argument"),
         ("d.custom1.set={ {{label}} }", "list"),
         ("d.custom1.set={a, {b,{{label}} } }", "list"),
         ("d.custom1.set=(cat,{{label}})", "function object"),
         ("d.custom1.set=( {{label}} )", "function object"),
         ('d.custom1.set=((cat,"{{label}}"))', "function object"),
-        ("d.custom1.set=${{label}}", r"begins with \$"),
-        ('d.custom1.set="${{label}}"', r"begins with \$"),
-        ("d.custom1.set=\\${{label}}", r"begins with \$"),
-        ("d.custom1.set=$cat={{label}}", r"begins with \$"),
+        ("d.custom1.set=${{label}}", r"starts with \$"),
+        ('d.custom1.set="${{label}}"', r"starts with \$"),
+        ("d.custom1.set=\\${{label}}", r"starts with \$"),
+        ("d.custom1.set=$cat={{label}}", r"starts with \$"),
         ("d.custom1.set=a\\{{label}}", "backslash"),
         ('d.custom1.set="a\\{{label}}"', "backslash"),
         ('d.custom1.set=""{{label}}', "double quotes"),
         ('d.custom1.set="a"b{{label}}', "double quotes"),
         ("d.custom1.set={{label}} b", "double quotes"),
         ('d.custom1.set="{{label}}', "closing double quote"),
-        ("d.directory.set={{label}}", "beginning of a path"),
-        ("d.directory.set={{'/x/'}}", "beginning of a path"),
-        ("d.directory.set={{label}}/{{relpath}}", "beginning of a path"),
-        ("d.directory.set={{watch_root ~ info_name}}", "beginning of a path"),
+        ("d.directory.set={{label}}", "start of a path"),
+        ("d.directory.set={{'/x/'}}", "start of a path"),
+        ("d.directory.set={{label}}/{{relpath}}", "start of a path"),
+        ("d.directory.set={{watch_root ~ info_name}}", "start of a path"),
         ("d.directory.set=x/{{label}}", "absolute"),
         ("d.directory.set=/x/../{{label}}", r"\.\."),
         ("d.priority.set={{label}}", "priority"),
@@ -155,18 +155,18 @@ def test_what_rtorrent_would_not_understand_is_refused_at_check(text: str, said:
 
 
 def test_a_name_that_templates_do_not_have_is_told_with_the_nearest() -> None:
-    with pytest.raises(TemplateError, match="info_nam is not known in templates; there is info_name"):
+    with pytest.raises(TemplateError, match="info_nam is not defined in templates; there is info_name"):
         compile_command("x", "{{info_nam}}")
 
 
 def test_braces_in_what_is_no_template_are_a_mistake() -> None:
-    with pytest.raises(TemplateError, match="only a text that begins"):
+    with pytest.raises(TemplateError, match="only a text that starts"):
         compile_command("x", "d.custom1.set={{label}}")
 
 
 def test_a_failure_at_render_names_the_command() -> None:
     command = compile_command("target", inserting("d.directory.set=/x/{{label}}"))
-    with pytest.raises(CommandRefused, match=r"cmd\.target: d\.directory\.set: /x/\.\. leads out"):
+    with pytest.raises(CommandRefused, match=r"cmd\.target: d\.directory\.set: /x/\.\. leaves its folder"):
         command.render({**sample(), "label": ".."})
     with pytest.raises(CommandRefused, match="NUL"):
         command.render({**sample(), "label": "a\0b"})
@@ -214,8 +214,8 @@ def test_all_command_names_are_known_for_a_look_at_what_rtorrent_has() -> None:
 )
 def test_a_file_that_somebody_brought_may_run_nothing(text: str) -> None:
     compile_command("x", text)
-    with pytest.raises(CommandRefused, match="lies in a watched tree"):
-        compile_command("x", text, tame=True)
+    with pytest.raises(CommandRefused, match="in a watched tree"):
+        compile_command("x", text, restricted=True)
 
 
 @given(st.binary(max_size=80))

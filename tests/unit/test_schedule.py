@@ -77,7 +77,7 @@ def test_gaps(text: str, smallest: float, largest: float) -> None:
     ("text", "said"),
     [
         ("", "empty"),
-        ("day=3rd sun", "quotes around a field with a blank"),
+        ("day=3rd sun", "quotes around a field with a space"),
         ("foo=1", "'foo' is none of year, month"),
         ("second=60", "60"),
         ("second=*/0", "0"),
@@ -87,7 +87,7 @@ def test_gaps(text: str, smallest: float, largest: float) -> None:
         ('hour="5', "quotation"),
         ("day=3rd xyz", "is not a schedule"),
         ("second=", "is not a schedule"),
-        ("second=0 jitter=-5", "jitter is '-5', and must be a number of seconds"),
+        ("second=0 jitter=-5", "jitter is '-5', but must be a number of seconds"),
     ],
 )
 def test_what_is_wrong_is_said(text: str, said: str) -> None:

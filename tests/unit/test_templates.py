@@ -64,7 +64,7 @@ def test_the_manuals_syntax_means_what_the_manual_says(text: str, expected: str)
         ("{{py: import os}}", "no|not run"),
         ("{{inherit 'x'}}", "inherit"),
         ("{{def f()}}", "cannot be defined"),
-        ("{{unknown}}", "unknown is not known"),
+        ("{{unknown}}", "unknown is not defined"),
         ("{{unknown.x}}", "unknown"),
         ("{{traits.nothing}}", "nothing"),
         ("{{\n\n1 +}}", "line 1"),
@@ -80,8 +80,8 @@ def test_the_manuals_syntax_means_what_the_manual_says(text: str, expected: str)
         ("{{}}", "expression is missing"),
         ("{{for label}}{{endfor}}", "NAME in VALUES"),
         ("{{set label}}", "NAME = VALUE"),
-        ("{{# x}} }}", "without its partner"),
-        ("{{label", "without its partner"),
+        ("{{# x}} }}", "unmatched"),
+        ("{{label", "unmatched"),
         ("{{for a, b in [1]}}{{endfor}}", "looped over"),
         ("{{for a, b in [(1, 2, 3)]}}{{endfor}}", "do not fit"),
         ("{{1 // 0}}", "ZeroDivision"),
@@ -192,5 +192,5 @@ def test_a_template_may_live_in_a_file(tmp_path: Path) -> None:
 
 
 def test_a_name_of_a_loop_is_gone_after_it() -> None:
-    with pytest.raises(TemplateError, match="part is not known"):
+    with pytest.raises(TemplateError, match="part is not defined"):
         rendered("{{for part in label.split('/')}}{{part}}{{endfor}}{{part}}")

@@ -61,7 +61,7 @@ def test_everything_that_is_wrong_is_told_at_once_with_its_line() -> None:
     lines = str(caught.value).splitlines()
     assert [line.split(" ")[0] for line in lines] == [f"tv/watch.ini:{number}:" for number in (1, 2, 3, 5, 6, 7)]
     assert "did you mean load_mode?" in lines[0]
-    assert "lies in a watched tree" in lines[2]
+    assert "in a watched tree" in lines[2]
 
 
 @pytest.mark.parametrize(
@@ -74,5 +74,5 @@ def test_it_runs_no_programs(text: str) -> None:
 
 @pytest.mark.parametrize("key", ["cmd.a", "custom1", "target"])
 def test_it_reads_no_other_files(key: str) -> None:
-    with pytest.raises(SettingsError, match="file: is refused"):
+    with pytest.raises(SettingsError, match="file: is not allowed"):
         parse(f"{key} = file:/etc/hostname")

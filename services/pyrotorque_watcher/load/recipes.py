@@ -93,7 +93,7 @@ class JobRecipes:
 
         key = (name, text, tame)
         if key not in self._compiled:
-            self._compiled[key] = compile_command(name, text, templates=self._templates, tame=tame)
+            self._compiled[key] = compile_command(name, text, templates=self._templates, restricted=tame)
         return self._compiled[key]
 
 

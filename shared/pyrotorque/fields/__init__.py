@@ -1,4 +1,4 @@
-"""The fields of an item: the table, the families with a name of their own making, and what the settings change."""
+"""The fields of an item: the fixed table, families such as `custom_KEY`, and fields that depend on settings."""
 
 import re
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _COMMAND: Final = re.compile(r"d_([a-z0-9_]+)", re.ASCII)
 
 
 def field(name: str) -> Field | None:
-    """The field of this name, also of the families `custom_KEY`, `kind_N` and `d_NAME`; None when none is."""
+    """The field of this name, including the families `custom_KEY`, `kind_N` and `d_NAME`; None if there is none."""
     if name in FIELDS:
         return FIELDS[name]
     if found := _CUSTOM.fullmatch(name):
@@ -51,10 +51,10 @@ def configured(
     traits_by_alias: Mapping[str, str] | None = None,
     min_free: int = 0,
 ) -> dict[str, Field]:
-    """The fields that depend on settings, to be given to `conditions.parse(…, custom=…)`.
+    """The fields that depend on settings, for `conditions.parse(…, custom=…)`.
 
-    `aliases` maps a host or domain of trackers to an alias (section `[ANNOUNCE]`), `traits_by_alias` an alias to the
-    theme of its items, `min_free` is what `has_room` leaves alone.
+    `aliases` maps a host or domain of trackers to an alias (section `[ANNOUNCE]`), `traits_by_alias` maps an alias to
+    the theme of its items, and `min_free` is the number of bytes that `has_room` keeps free.
     """
     names = {host.lower(): alias for host, alias in (aliases or {}).items()}
     themes = {alias.lower(): theme for alias, theme in (traits_by_alias or {}).items()}

@@ -1,4 +1,4 @@
-"""How rTorrent's answers become the values of fields: small functions that take texts and never fail."""
+"""Convert rTorrent's results into values of fields: functions of texts that never raise."""
 
 import os
 import re
@@ -10,13 +10,13 @@ from pyrotorque.fields.file_rows import once
 from pyrotorque.fields.kinds import Tags
 
 _ACTIVATION: Final = re.compile(r"([RP])(\d{1,15})", re.ASCII)
-# rTorrent counts in 64 bits; what is longer stands in a custom value, and could not even be made a float.
+# rTorrent counts in 64 bits; only a custom value can be longer, and would overflow a float.
 _DIGITS: Final = 20
 
 
 def number(text: str) -> int:
-    """A whole number; 0 for what is none."""
-    if text in ("", "0"):  # most are, and an exception costs ten times as much
+    """A whole number; 0 for any other text."""
+    if text in ("", "0"):  # the most frequent texts; an exception costs ten times as much
         return 0
     try:
         return int(text) if len(text) <= _DIGITS else 0
@@ -42,7 +42,7 @@ def total(one: str, other: str) -> int:
 
 
 def first_set(first: str, second: str) -> int:
-    """The first time that is set: the include's own, else rTorrent's."""
+    """The first time that is set: that of the include, else rTorrent's own."""
     return number(first) or number(second)
 
 
@@ -51,7 +51,7 @@ def words(text: str) -> Tags:
 
 
 def names(rows: Sequence[str]) -> Tags:
-    """Names as a set; a packed row would run them together, so they are asked for each item."""
+    """Names as a set. A packed row would join them without a separator, so they are requested for each item."""
     return Tags(name.lower() for name in rows)
 
 
@@ -60,7 +60,7 @@ def throttle(text: str) -> str:
 
 
 def path(base: str, directory: str, name: str, multi_file: str) -> str:
-    """Where the data is, or will be: rTorrent gives no base path for an item that was never opened."""
+    """Where the data is or will be; rTorrent has no base path for an item that was never opened."""
     if base or not directory:
         return base
     return directory if flag(multi_file) else os.path.join(directory, name)
@@ -72,7 +72,7 @@ def real_path(*parts: str) -> str:
 
 
 def is_ghost(*parts: str) -> bool | None:
-    """Whether the data is missing; None when there is no path to look at."""
+    """Whether the data is missing; None if the item has no path."""
     found = path(*parts)
     return not os.path.lexists(os.path.expanduser(found)) if found else None
 
@@ -107,24 +107,24 @@ def label(name: str, files: Sequence[Sequence[Any]]) -> str:
 
 
 def kind(percent: int) -> Callable[[Sequence[Sequence[Any]]], Tags]:
-    """A reader of the extensions that make up at least `percent` of the size."""
+    """A converter to the extensions that make up at least `percent` of the size."""
     return lambda files: once(files, percent, lambda: Tags(traits.kinds_from(files, percent)))
 
 
 def stopped(activations: str) -> int:
-    """When the item was last paused, 0 when it never was or is not known."""
+    """When the item was last paused; 0 if never, or not known."""
     return next((at for mark, at in reversed(_activations(activations)) if mark == "P"), 0)
 
 
 def leech_time(activations: str, started: int, completed: int, now: float) -> float | None:
-    """Seconds of activity until completion, or until now; None when nothing is known of it."""
+    """Seconds of activity until completion, or until now; None if unknown."""
     if activations:
         return _active_between(activations, 0, completed or now)
     return float(completed - started) if started and completed else None
 
 
 def seed_time(activations: str, completed: int, now: float) -> float | None:
-    """Seconds of activity since completion; without a record of activity, all of the time; None while incomplete."""
+    """Seconds of activity since completion, or all seconds if activity was not recorded; None while incomplete."""
     if not completed:
         return None
     return _active_between(activations, completed, now) if activations else max(0.0, now - completed)

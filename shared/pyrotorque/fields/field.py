@@ -1,4 +1,4 @@
-"""What a field is: a name and a kind, the rTorrent commands it needs, and how their answers become its value."""
+"""Defines a field: its name and kind, the rTorrent commands it needs, and how their results become its value."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from pyrotorque.fields.kinds import Kind, Value
 
 Detail: TypeAlias = Literal["files", "trackers", "views", "custom"]
 Rows: TypeAlias = Sequence[Sequence[Any]]
-# Asked for one item at a time, and only for items that the cheap clauses let through.
+# Requested for each item, and only for items that match the cheap clauses of a condition.
 DETAILS: Final[dict[Detail, tuple[str, tuple[str, ...]]]] = {
     "files": ("f.multicall", ("f.path=", "f.size_bytes=")),
     "trackers": ("t.multicall", ("t.url=", "t.is_enabled=")),
@@ -20,9 +20,9 @@ DETAILS: Final[dict[Detail, tuple[str, tuple[str, ...]]]] = {
 class Field:
     """One property of an item.
 
-    `convert` gets the answers of `commands` as texts in this order, then the rows of each of `details` (see DETAILS),
-    then, with `clock` set, the present time. `local` marks what looks at the filesystem. `needs` names the fields that
-    a field of a user's config.py reads; such a field has the detail "custom" and is computed elsewhere.
+    `convert` gets the results of `commands` as texts in this order, then the rows of each of `details` (see DETAILS),
+    then, if `clock` is set, the current time. `local` marks a field that reads the filesystem. `needs` names the fields
+    that a field of a user's config.py reads; such a field has the detail "custom" and is computed in another process.
     """
 
     name: str
@@ -37,11 +37,11 @@ class Field:
 
     @property
     def costly(self) -> bool:
-        """Whether asking for it costs more than a column of the one packed call."""
+        """Whether reading it costs more than one column of the packed call."""
         return bool(self.details) or self.local
 
     def read(self, raw: Mapping[str, str], details: Mapping[Detail, Rows] | None = None, now: float = 0) -> Value:
-        """The value from rTorrent's answers by command; a command that was not answered counts as empty."""
+        """The value from rTorrent's results by command; a missing result counts as empty."""
         given: list[Any] = [raw.get(command, "") for command in self.commands]
         given += [(details or {}).get(detail, ()) for detail in self.details]
         return self.convert(*given, *((now,) if self.clock else ()))

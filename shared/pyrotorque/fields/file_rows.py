@@ -1,4 +1,4 @@
-"""The files of a torrent, and what is worked out from them once and then remembered with them."""
+"""The files of a torrent, with a cache for what is computed from them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 class FileRows(tuple[Sequence[Any], ...]):
-    """Rows of (path, size) and `memory`, what was computed from them: kinds and traits cost one look per torrent."""
+    """Rows of (path, size); `memory` caches what was computed from them, so kinds and traits are computed once."""
 
     memory: dict[object, Any]
 
@@ -18,7 +18,7 @@ class FileRows(tuple[Sequence[Any], ...]):
 
 
 def once(rows: Sequence[Sequence[Any]], key: object, compute: Callable[[], T]) -> T:
-    """The result of `compute`, worked out the first time that `key` is asked of rows that remember."""
+    """The result of `compute`, cached by `key` if the rows are FileRows."""
     if not isinstance(rows, FileRows):
         return compute()
     if key not in rows.memory:

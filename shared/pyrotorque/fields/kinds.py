@@ -1,4 +1,4 @@
-"""The kinds of fields, and the shape that the value of each kind has."""
+"""The kinds of fields and the type of value of each kind."""
 
 from typing import Final, Literal, TypeAlias
 
@@ -19,6 +19,6 @@ KINDS: Final[dict[Kind, str]] = {
 
 
 class Tags(frozenset[str]):
-    """A set of words that are in lower case already, so that matching need not lower them again."""
+    """A set of lower-case words; matching does not convert them again."""
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""The fields that every item has, in the order in which the documentation shows them."""
+"""The fields of every item, in the order of the documentation."""
 
 from typing import Final
 
@@ -22,7 +22,7 @@ def _seed(act: str, end: str, completed: str, done: str, now: float) -> float | 
 
 
 def room_field(min_free: int) -> Field:
-    """`has_room` that leaves `min_free` bytes alone."""
+    """The field `has_room` that keeps `min_free` bytes free."""
 
     def has_room(directory: str, left: str) -> bool:
         space = disk_space(directory)

@@ -1,4 +1,4 @@
-"""Items of rTorrent with the fields that were asked for: one packed call, and few more for what is dear."""
+"""Reads items of rTorrent with the requested fields: one packed call, and few more for costly fields."""
 
 from pyrotorque.items.item import Item
 from pyrotorque.items.lazy_items import LazyItems

@@ -1,4 +1,4 @@
-"""What is asked for single items: files, trackers, views; files are remembered, for a torrent's never change."""
+"""Reads files, trackers and views of single items; files are cached, as those of a torrent never change."""
 
 import secrets
 from collections.abc import Sequence
@@ -14,23 +14,23 @@ _REMEMBERED_MAX: Final = 50_000
 
 
 class DetailSource(Protocol):
-    """What this needs of rTorrent's client."""
+    """The part of rTorrent's client that reading details needs."""
 
     def rows(self, view: str, commands: Sequence[str], *, where: str = "") -> list[tuple[str, ...]]: ...
     def multicall(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> Sequence[Any]: ...
 
 
 class DetailReader:
-    """Gives items the details that they lack."""
+    """Adds missing details to items."""
 
     def __init__(self, rtorrent: DetailSource) -> None:
         self._rtorrent = rtorrent
         self._files: dict[tuple[str, int], FileRows] = {}
 
     def fetch(self, items: Sequence[Item], detail: Detail, view: str, where: str) -> None:
-        """Ask for `detail` of all `items`, which are among those of `view` that pass the filter `where`.
+        """Read `detail` of all `items`, which are among those of `view` that pass the filter `where`.
 
-        An item that was erased meanwhile, or passes the filter no more, still lacks it then.
+        An item that was erased meanwhile, or does not pass the filter any more, still lacks the detail afterwards.
         """
         lacking = [item for item in items if item.lacks(detail) and not (detail == "files" and self._recalled(item))]
         if not lacking:
@@ -47,11 +47,11 @@ class DetailReader:
         arguments = ("", *commands) if commands else ()
         hashes = [str(item["hash"]) for item in items]
         answers = self._rtorrent.multicall([(method, (info_hash, *arguments)) for info_hash in hashes])
-        # An item that was erased meanwhile answers with a fault.
+        # An item that was erased meanwhile results in a fault.
         return {name: answer for name, answer in zip(hashes, answers, strict=True) if isinstance(answer, list)}
 
     def _of_all(self, detail: Detail, view: str, where: str) -> dict[str, Rows]:
-        """The same in one call: rTorrent runs the parts of a list together, so each ends with a random separator."""
+        """The same in one call; rTorrent joins the parts of a list, so each part ends with a random separator."""
         method, commands = DETAILS[detail]
         between, end = secrets.token_hex(4), secrets.token_hex(4)
         packed = ",".join(f"${command},{between}" for command in commands[:-1]) + f",${commands[-1]},{end}"
@@ -72,5 +72,5 @@ class DetailReader:
 
 
 def _identity(item: Item) -> tuple[str, int]:
-    """A torrent's files are fixed by hash and size: a magnet link has another size before it is resolved."""
+    """Hash and size identify the files of a torrent: a magnet link has another size before it is resolved."""
     return item["hash"], item["size"]

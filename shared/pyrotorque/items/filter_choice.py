@@ -1,7 +1,7 @@
-"""Which of a condition's filters rTorrent is to apply, worked out from what its items answer.
+"""Chooses which of a condition's filters rTorrent applies, by their measured cost and selectivity.
 
-rTorrent reads a filter anew for each item, so a filter that lets most of them pass costs more than it saves; and of
-several parts one alone is often enough.
+rTorrent parses a filter again for each item, so a filter that most items pass costs more than it saves; and of several
+parts one is often enough.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 Ask: TypeAlias = Callable[[Sequence[str]], Sequence[tuple[str, ...]]]
 
-# What costs rTorrent how much for an item, measured; 1 is one field of its answer.
+# Measured costs in rTorrent for each item; the unit is one field of the result.
 _ROW: Final = 4.0
 _FILTERED: Final = 1.4
 _GROUP: Final = 0.7
@@ -21,7 +21,7 @@ _READS_MIN: Final = 20
 
 
 class FilterChoice:
-    """The choice for one condition and view: the first of its filters, all parts together, until it may ask."""
+    """The choice for one condition and view; until it is measured, the first filter: all parts together."""
 
     def __init__(self) -> None:
         self._filters: Sequence[str] = ()
@@ -30,7 +30,7 @@ class FilterChoice:
         self._age: int | None = None
 
     def choose(self, filters: Sequence[str], width: int, ask: Ask | None) -> str:
-        """The filter for a read of `width` fields, empty for none; `ask` reads commands of all items, if it may."""
+        """The filter for a read of `width` fields, empty for none; `ask` reads the parts of all items."""
         if filters != self._filters:
             self._filters, self._chosen, self._age = filters, 0, None
         if not filters:
@@ -42,21 +42,21 @@ class FilterChoice:
         return filters[self._chosen] if self._chosen >= 0 else ""
 
     def learn(self, rows: int, matching: int) -> None:
-        """How many rows came back, and how many of them met the condition: does the choice still fit?"""
+        """Check the choice against the numbers of returned and of matching rows; an outdated one is measured again."""
         if self._age is None:
             return
         self._age += 1
         grown = self._chosen >= 0 and rows > 2 * self._expected + _SLACK
-        # Without a filter only this can tell that one would exclude much by now.
+        # Without a filter, only the matching rows show that one would exclude many by now.
         shrunk = self._chosen < 0 and self._age >= _READS_MIN and 2 * matching + _SLACK < self._expected
         if self._age >= _READS_MAX or grown or shrunk:
             self._age = None
 
 
 def cheapest(filters: Sequence[str], truths: Sequence[Sequence[bool]], width: int) -> tuple[int, int]:
-    """The place of the filter that costs least, -1 for none, and how many rows it lets pass.
+    """The index of the cheapest filter, -1 for none, and the number of rows that pass it.
 
-    `truths` has a row for each item, with the verdict of each part; `width` is the number of fields to be read.
+    `truths` has a row for each item with the result of each part; `width` is the number of fields to read.
     """
     parts = filters[1:] or filters
     costs = [_FILTERED + (_COMPARED if "value=" in part else _BARE) for part in parts]
@@ -74,7 +74,7 @@ def cheapest(filters: Sequence[str], truths: Sequence[Sequence[bool]], width: in
 
 
 def _together(truths: Sequence[Sequence[bool]], costs: Sequence[float]) -> float:
-    """`and={…}` asks its parts in turn until one fails."""
+    """The cost of `and={…}`, which evaluates its parts in turn until one is false."""
     spent, left = len(truths) * (_FILTERED + _GROUP), list(truths)
     for place, cost in enumerate(costs):
         spent += len(left) * (cost - _FILTERED + _GROUP)

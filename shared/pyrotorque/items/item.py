@@ -1,4 +1,4 @@
-"""One torrent with the fields that were read, each converted when it is first asked for."""
+"""One torrent with the fields that were read, each converted on first access."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
@@ -11,9 +11,9 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Item(dict[str, Any]):
-    """`item["name"]` or `item.name`; a field that was not read is a KeyError or an AttributeError.
+    """`item["name"]` or `item.name`; a field that was not read raises KeyError or AttributeError.
 
-    As a mapping it holds what was asked for already; `fields` names all.
+    As a mapping it contains the fields that were accessed before; `fields` names all.
     """
 
     __slots__ = ("_details", "_source")
@@ -38,20 +38,20 @@ class Item(dict[str, Any]):
         return tuple(dict.fromkeys((*self._source[0].readers, *self)))
 
     def add(self, detail: Detail, rows: Rows) -> None:
-        """Keep what was asked for this item alone."""
+        """Store the rows of one detail."""
         kept: dict[Detail, Rows] = {detail: rows}
         self._details = {**self._details, **kept}
 
     def lacks(self, detail: Detail) -> bool:
-        """Whether a detail was not asked for yet."""
+        """Whether a detail was not read yet."""
         return detail not in self._details
 
 
 class Columns:
-    """Which command's answer is where in a row, and how fields are read from it.
+    """The position of each command's result in a row, and how fields are read from it.
 
-    `resolve` gives the name that this rTorrent has for a command, or nothing: then its answer counts as empty. Of the
-    fields in `known` the value is clear without asking.
+    `resolve` returns the name of a command in this rTorrent, or an empty text: then its result counts as empty. The
+    values of the fields in `known` are given and not read.
     """
 
     def __init__(
@@ -77,16 +77,16 @@ class Columns:
                 self._places[field.name] = ()
 
     def places(self, names: Iterable[str]) -> tuple[int, ...]:
-        """Where in a row all that stands which decides the values of these fields."""
+        """The positions in a row that determine the values of these fields."""
         return tuple(dict.fromkeys(place for name in names for place in self._places[name] if place is not None))
 
     def values(self, name: str, rows: Sequence[tuple[str, ...]]) -> list[Any]:
-        """The values of one field that asks for nothing but columns."""
+        """The values of a field that needs only columns."""
         read = self.readers[name]
         return [read(row, _NO_DETAILS) for row in rows]
 
     def item(self, row: tuple[str, ...]) -> Item:
-        """The item that a row tells of."""
+        """The item in a row."""
         made = Item()
         made._source = (self, row)  # pyright: ignore[reportPrivateUsage]
         made._details = _NO_DETAILS  # pyright: ignore[reportPrivateUsage]

@@ -1,4 +1,4 @@
-"""Rows of rTorrent as a sequence of items: sifted and sorted by column, made into items one by one when asked for."""
+"""Rows of rTorrent as a sequence of items: filtered and sorted by column, converted to items on access."""
 
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
@@ -12,7 +12,7 @@ Row: TypeAlias = tuple[str, ...]
 
 
 class LazyItems(Sequence[Item]):
-    """The items that a read found; of 10,000 mostly few are ever looked at, so only these are made."""
+    """The items of a read. Of 10,000 usually only a few are accessed, and only these are converted."""
 
     def __init__(self, columns: Columns, rows: Sequence[Row], items: Sequence[Item] | None = None) -> None:
         self._columns = columns
@@ -56,10 +56,10 @@ class LazyItems(Sequence[Item]):
         return made
 
 
-def sifted(columns: Columns, rows: Sequence[Row], condition: Condition, now: float) -> Sequence[Row]:
-    """The rows whose items meet a condition that asks for nothing but columns.
+def filtered_rows(columns: Columns, rows: Sequence[Row], condition: Condition, now: float) -> Sequence[Row]:
+    """The rows whose items match a condition that needs only columns.
 
-    Each part is decided once for each different answer, and most answers are the same: 0, 1, or nothing.
+    Each part is evaluated once for each different combination of values; most values are equal: 0, 1, or empty.
     """
     for part in condition.parts:
         if not rows:

@@ -1,4 +1,4 @@
-"""Reading the items of a view: filtered by rTorrent where that pays, by cheap clauses first, by dear ones last."""
+"""Reads the items of a view: filtered by rTorrent where that is cheaper, cheap clauses first, costly ones last."""
 
 import logging
 import re
@@ -14,7 +14,7 @@ from pyrotorque.fields.field import Detail, Field
 from pyrotorque.items.details import DetailReader
 from pyrotorque.items.filter_choice import FilterChoice
 from pyrotorque.items.item import Columns, Item
-from pyrotorque.items.lazy_items import LazyItems, sifted
+from pyrotorque.items.lazy_items import LazyItems, filtered_rows
 from pyrotorque.items.view_choice import ViewChooser
 from pyrotorque.text import printable
 
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 _NO_FIELDS: Final[Mapping[str, Field]] = {}
 _COMMANDS_OF_FILTER: Final = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*(?==)")
 _UNDERSCORES_MAX: Final = 8
-_PLANS_MAX: Final = 100
+_FILTER_CHOICES_MAX: Final = 100
 _OURS: Final = frozenset(command for field in known_fields.FIELDS.values() for command in field.commands)
 
 
 class Reader(Protocol):
-    """What reading items needs of rTorrent's client."""
+    """The part of rTorrent's client that reading items needs."""
 
     def rows(self, view: str, commands: Sequence[str], *, where: str = "") -> list[tuple[str, ...]]: ...
     def multicall(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> Sequence[Any]: ...
@@ -36,24 +36,24 @@ class Reader(Protocol):
 
 
 class CustomFields(Protocol):
-    """Computes the fields of a user's config.py, for many items in one go."""
+    """Computes the fields of a user's config.py for many items at once."""
 
     def values(self, names: Sequence[str], items: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Any]]: ...
 
 
 class ItemReader:
-    """Reads items of one rTorrent, and remembers what never changes for a torrent and which filters pay.
+    """Reads items of one rTorrent; caches what never changes for a torrent, and which filters are worth their cost.
 
-    It belongs to the thread of its client. `custom` computes the fields of a user's config.py where there are any.
+    It belongs to the thread of its client. `custom` computes the fields of a user's config.py, if there is one.
     """
 
     def __init__(self, rtorrent: Reader, custom: CustomFields | None = None) -> None:
         self._rtorrent = rtorrent
         self._custom = custom
         self._details = DetailReader(rtorrent)
-        self._plans: dict[tuple[str, Condition], FilterChoice] = {}
-        self._shortcuts = ViewChooser(rtorrent)
-        self._told: set[str] = set()
+        self._filter_choices: dict[tuple[str, Condition], FilterChoice] = {}
+        self._views = ViewChooser(rtorrent)
+        self._missing: set[str] = set()
 
     def read(
         self,
@@ -64,9 +64,9 @@ class ItemReader:
         *,
         table: Mapping[str, Field] = _NO_FIELDS,
     ) -> list[Item]:
-        """The items of `view` that meet the condition, in the view's order, with the condition's fields and `fields`.
+        """The items of `view` that match the condition, in the view's order, with the condition's fields and `fields`.
 
-        `table` adds fields, or replaces known ones, as `custom` does for `conditions.parse`.
+        `table` adds or replaces fields, as `custom` does for `conditions.parse`.
         """
         return list(self.find(view, condition, fields, now, table=table))
 
@@ -80,37 +80,37 @@ class ItemReader:
         table: Mapping[str, Field] = _NO_FIELDS,
         any_order: bool = False,
     ) -> LazyItems:
-        """The same as a sequence that makes its items when they are looked at; with `any_order` it may be cheaper."""
+        """The same, converted on access; `any_order` may make it cheaper."""
         wanted = _with_needs({name: field_of(name, table) for name in ("hash", *fields)}, table)
         if condition is None:
             columns = self._columns(wanted, now, {}, table)
             return self._found(columns, self._rtorrent.rows(view, columns.commands), wanted, (view, ""))
         needed = _with_needs(condition.table, table)
-        way = self._shortcuts.way(view, condition, now, any_order=any_order)
-        columns = self._columns({**wanted, **needed}, now, way.known, table)
-        plan = self._plan(way.view, condition)
-        filters = self._filters(condition, now, way.known)
-        # Who names items by their hashes does not ask again, and means few.
-        ask = partial(self._rtorrent.rows, way.view) if way.many and "hash" not in condition.fields else None
-        where = plan.choose(filters, len(columns.commands), ask)
-        rows = self._rtorrent.rows(way.view, columns.commands, where=where)
+        source = self._views.choose(view, condition, now, any_order=any_order)
+        columns = self._columns({**wanted, **needed}, now, source.known, table)
+        choice = self._filter_choice(source.view, condition)
+        filters = self._filters(condition, now, source.known)
+        # A condition on hashes is used once and matches few items.
+        ask = partial(self._rtorrent.rows, source.view) if source.many and "hash" not in condition.fields else None
+        where = choice.choose(filters, len(columns.commands), ask)
+        rows = self._rtorrent.rows(source.view, columns.commands, where=where)
         cheap = condition.cheap
-        matching = sifted(columns, rows, cheap, now) if cheap else rows
-        plan.learn(len(rows), len(matching))
+        matching = filtered_rows(columns, rows, cheap, now) if cheap else rows
+        choice.learn(len(rows), len(matching))
         if cheap is condition:
-            return self._found(columns, matching, wanted, (way.view, where))
+            return self._found(columns, matching, wanted, (source.view, where))
         chosen = list(LazyItems(columns, matching))
         for part in condition.parts:
             if part.cheap is not part:
-                known = self._fetch(chosen, _with_needs(part.table, table), way.view, where)
+                known = self._fetch(chosen, _with_needs(part.table, table), source.view, where)
                 chosen = part.select(known, now)
-        self._fetch(chosen, wanted, way.view, where)
+        self._fetch(chosen, wanted, source.view, where)
         return LazyItems(columns, (), chosen)
 
-    def _plan(self, view: str, condition: Condition) -> FilterChoice:
-        if len(self._plans) >= _PLANS_MAX:  # who explains asks each time for another item
-            self._plans.clear()
-        return self._plans.setdefault((view, condition), FilterChoice())
+    def _filter_choice(self, view: str, condition: Condition) -> FilterChoice:
+        if len(self._filter_choices) >= _FILTER_CHOICES_MAX:  # `explain` reads another item each time
+            self._filter_choices.clear()
+        return self._filter_choices.setdefault((view, condition), FilterChoice())
 
     def _columns(
         self, fields: Mapping[str, Field], now: float, known: Mapping[str, Any], table: Mapping[str, Field]
@@ -127,7 +127,7 @@ class ItemReader:
         wanted: Mapping[str, Field],
         asked: tuple[str, str],
     ) -> LazyItems:
-        """What was found, with the details that are wanted of it; these need items."""
+        """The items of these rows, with the requested details."""
         found = LazyItems(columns, rows)
         if not any(field.details for field in wanted.values()):
             return found
@@ -136,7 +136,7 @@ class ItemReader:
         return LazyItems(columns, (), items)
 
     def _fetch(self, items: list[Item], fields: Mapping[str, Field], view: str, where: str) -> list[Item]:
-        """Ask for the details that the fields need; the items of which all of them are known then."""
+        """Read the details that the fields need; returns the items for which all of them were read."""
         details: set[Detail] = {detail for field in fields.values() for detail in field.details if detail != "custom"}
         for detail in sorted(details):
             self._details.fetch(items, detail, view, where)
@@ -156,29 +156,29 @@ class ItemReader:
                 item[name] = value
 
     def _filters(self, condition: Condition, now: float, known: Collection[str]) -> Sequence[str]:
-        """The condition's filters; none where rTorrent lacks a command of them, which it would take for false."""
+        """The condition's filters; none if rTorrent lacks a command in them, which would count as false."""
         filters = condition.filters(now, known)
         needed = {"d.multicall.filtered"}.union(*map(_COMMANDS_OF_FILTER.findall, filters))
         return filters if all(map(self._rtorrent.known, needed)) else ()
 
     def _command(self, command: str) -> str:
-        """The command as this rTorrent knows it; empty, and told once, when it does not."""
+        """The name of the command in this rTorrent; empty, and logged once, if it has none."""
         if self._rtorrent.known(command):
             return command
         name, equals, argument = command.partition("=")
         for other in _dotted(name):
             if self._rtorrent.known(other):
                 return other + equals + argument
-        if command not in self._told:
-            self._told.add(command)
-            # What an older rTorrent lacks is usual; a command that somebody named himself is rather misspelt.
+        if command not in self._missing:
+            self._missing.add(command)
+            # An older rTorrent may lack commands of known fields; one that the user wrote is probably misspelt.
             level = logging.INFO if command in _OURS else logging.WARNING
-            log.log(level, "This rTorrent has no command %s: what depends on it counts as empty.", printable(name))
+            log.log(level, "This rTorrent has no command %s; fields that need it are empty.", printable(name))
         return ""
 
 
 def field_of(name: str, table: Mapping[str, Field]) -> Field:
-    """The field of this name; ConditionError when there is none."""
+    """The field of this name; raises ConditionError if there is none."""
     found = table.get(name) or known_fields.field(name)
     if found is None:
         raise ConditionError(f"there is no field `{printable(name)}`; all fields are listed in docs/conditions.md")
@@ -194,17 +194,17 @@ def read_items(
     *,
     table: Mapping[str, Field] = _NO_FIELDS,
 ) -> list[Item]:
-    """The items of `view` that meet the condition; who asks again and again keeps an `ItemReader` instead."""
+    """The items of `view` that match the condition; use an `ItemReader` for repeated reads."""
     return ItemReader(rtorrent).read(view, condition, fields, now, table=table)
 
 
 def _with_needs(fields: Mapping[str, Field], table: Mapping[str, Field]) -> dict[str, Field]:
-    """The fields, and those that they are computed from."""
+    """The fields and those that they are computed from."""
     return {**{need: field_of(need, table) for field in fields.values() for need in field.needs}, **fields}
 
 
 def _dotted(name: str) -> Iterable[str]:
-    """`d.up_rate` and `d.up.rate`: the name of a field cannot hold dots, so each underscore may stand for one."""
+    """Variants like `d.up_rate` and `d.up.rate`: names of fields cannot contain dots, so each underscore may be one."""
     parts = name.split("_")
     if len(parts) > _UNDERSCORES_MAX:
         return ()

@@ -1,8 +1,7 @@
-"""Smaller views of rTorrent that hold all that a condition can match: what is incomplete, complete or active.
+"""Chooses a smaller view of rTorrent that contains all items a condition can match: incomplete, complete or active.
 
-rTorrent keeps these views up to date by its events, so reading one costs nothing for the items that are not in it. But
-their owner may have given them another meaning: they are compared with the items themselves before they are believed,
-and again from time to time.
+rTorrent keeps these views up to date by its events, so reading one costs nothing for the items outside of it. But a
+user may have redefined them: they are compared with the items themselves before use, and again every few minutes.
 """
 
 import time
@@ -18,7 +17,7 @@ _DOUBTED_FOR: Final = 60.0
 _COUNTED_FOR: Final = 60.0
 _HASH: Final = ("d.hash=",)
 _WHOLE: Final = "main"
-# View, field, the value that all its items have, and the filter that passes the items of the whole view which belong.
+# View, field, the value that all its items have, and the filter that the items of the view pass.
 _VIEWS: Final = (
     ("active", "is_active", True, "d.is_active="),
     ("incomplete", "is_complete", False, "not=$d.complete="),
@@ -27,7 +26,7 @@ _VIEWS: Final = (
 
 
 class ViewSource(Protocol):
-    """What this needs of rTorrent's client."""
+    """The part of rTorrent's client that choosing a view needs."""
 
     def rows(self, view: str, commands: Sequence[str], *, where: str = "") -> list[tuple[str, ...]]: ...
     def multicall(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> Sequence[Any]: ...
@@ -36,7 +35,7 @@ class ViewSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ViewChoice:
-    """The view to read, what is then known of its items, and whether there may be many of them."""
+    """The view to read, the values that all its items have, and whether it may contain many."""
 
     view: str
     known: Mapping[str, Any]
@@ -44,16 +43,16 @@ class ViewChoice:
 
 
 class ViewChooser:
-    """The views of one rTorrent that can be trusted; who reads only once gets none, for they have to be looked at."""
+    """The usable views of one rTorrent; the first read uses none, as verifying them costs more than one read."""
 
     def __init__(self, rtorrent: ViewSource) -> None:
         self._rtorrent = rtorrent
         self._sizes: dict[str, int] = {}
         self._counted_at: float | None = None
-        self._looks: dict[str, _ViewCheck] = {}
+        self._checks: dict[str, _ViewCheck] = {}
 
-    def way(self, view: str, condition: Condition, now: float, *, any_order: bool) -> ViewChoice:
-        """How to read the items of `view` that the condition can match; another view has another order."""
+    def choose(self, view: str, condition: Condition, now: float, *, any_order: bool) -> ViewChoice:
+        """The view for the items of `view` that the condition can match; its order may differ."""
         if view != _WHOLE:
             return ViewChoice(view, {})
         if self._counted_at is None:
@@ -76,18 +75,18 @@ class ViewChooser:
             self._counted_at = clock
 
     def _is_exact(self, name: str, where: str) -> bool:
-        """Whether the view holds the items of the whole one for which the filter is true, and no others."""
-        look, clock = self._looks.get(name), time.monotonic()
-        if look is None or clock >= look.until:
+        """Whether the view contains exactly the items of the main view that pass the filter."""
+        check, clock = self._checks.get(name), time.monotonic()
+        if check is None or clock >= check.until:
             members = set(self._rtorrent.rows(name, _HASH))
             exact = members == set(self._rtorrent.rows(_WHOLE, _HASH, where=where))
-            look = self._looks[name] = _ViewCheck(exact, clock + (_TRUSTED_FOR if exact else _DOUBTED_FOR))
-        return look.exact
+            check = self._checks[name] = _ViewCheck(exact, clock + (_TRUSTED_FOR if exact else _DOUBTED_FOR))
+        return check.exact
 
 
 @dataclass(frozen=True, slots=True)
 class _ViewCheck:
-    """What was seen of a view, and until when that counts."""
+    """The result of verifying a view, and until when it is valid."""
 
     exact: bool
     until: float

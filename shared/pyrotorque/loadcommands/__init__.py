@@ -1,4 +1,4 @@
-"""Makes the commands that are given with a load: whatever a template inserts into them stays data in rTorrent."""
+"""Builds the commands of a load: values that templates insert into them stay data in rTorrent."""
 
 from pyrotorque.loadcommands.command import (
     LoadCommand,

@@ -1,4 +1,4 @@
-"""One load command of the configuration, checked once and rendered for each metafile."""
+"""Load commands of the configuration, checked once and rendered for each metafile."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,16 +20,16 @@ _SIZE_MAX: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class LoadCommand:
-    """`names` are the names of all rTorrent commands that it may contain, to be compared with those rTorrent knows."""
+    """`names` are all rTorrent commands that it may contain, to be checked against those of the running rTorrent."""
 
     name: str
     template: Template
     names: frozenset[str]
 
     def render(self, namespace: Mapping[str, object]) -> bytes:
-        """The command string for one metafile: empty where the template has nothing to say about it.
+        """The command string for one metafile; empty if the template renders to nothing.
 
-        Raises TemplateError or CommandRefused, and then nothing of this load may be sent.
+        Raises TemplateError or CommandRefused; then no command of this load may be sent.
         """
         try:
             return _emitted(self.template.pieces(namespace))
@@ -37,26 +37,26 @@ class LoadCommand:
             raise type(error)(f"cmd.{self.name}: {error}") from None
 
 
-def compile_command(name: str, text: str, *, templates: Path | None = None, tame: bool = False) -> LoadCommand:
-    """The command that `cmd.NAME = TEXT` describes, tried in all its shapes and on a sample.
+def compile_command(name: str, text: str, *, templates: Path | None = None, restricted: bool = False) -> LoadCommand:
+    """The command in `cmd.NAME = TEXT`, checked in all its shapes and with a sample.
 
-    Raises TemplateError for what is no template, CommandRefused for what inserts a value where rTorrent runs it, or
-    what rTorrent would not understand. `templates` is where `file:NAME` is looked for (CONFIG_DIR/templates).
-    A `tame` text comes from a file that somebody else may have brought: it may set and ask, but run nothing.
+    Raises TemplateError for an invalid template, CommandRefused if it inserts a value where rTorrent would run it, or
+    if rTorrent could not parse it. `templates` is the folder of `file:NAME` (CONFIG_DIR/templates).
+    A `restricted` text comes from a file that others may have written: it may set and read values, but run nothing.
     """
     template = compile_template(text, templates=templates)
     _check_tags(template.source)
     _check_names(template.fields)
     names = frozenset(found for shape in template.shapes() for found in _checked(shape))
-    if tame:
-        policy.check_tame(names)
+    if restricted:
+        policy.check_restricted(names)
     _emitted(template.pieces(sample()))
     return LoadCommand(name, template, names)
 
 
 @dataclass(frozen=True, slots=True)
 class ValueCommand:
-    """`command` with one value that a template makes as a whole: a custom value, a completion target."""
+    """`command` with one value that is the whole text of a template: a custom value, a completion target."""
 
     name: str
     command: str
@@ -68,7 +68,7 @@ class ValueCommand:
         return frozenset({self.command})
 
     def render(self, namespace: Mapping[str, object]) -> bytes:
-        """As LoadCommand.render."""
+        """The command string for one metafile; raises TemplateError or CommandRefused."""
         try:
             return setting(self.command, *self.keys, self.template.render(namespace))
         except (TemplateError, CommandRefused) as error:
@@ -78,7 +78,7 @@ class ValueCommand:
 def compile_value(
     name: str, command: str, keys: Sequence[str], text: str, *, templates: Path | None = None
 ) -> ValueCommand:
-    """`command` with `keys` and the value that the template `text` makes; `name` is what errors call it."""
+    """`command` with `keys` and the rendered template `text` as value; `name` is its name in errors."""
     template = compile_template(f"{{{{#}}}}{text}" if "{{" in text else text, templates=templates)
     _check_names(template.fields)
     made = ValueCommand(name, command, tuple(keys), template)
@@ -87,7 +87,7 @@ def compile_value(
 
 
 def setting(name: str, *values: str | bytes) -> bytes:
-    """The command `name` with `values` as data, whatever they hold: for values that come from files, not templates."""
+    """The command `name` with `values` as data, for values from files instead of templates."""
     raw = [value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value for value in values]
     policy.check_value(name, raw[-1])
     return name.encode("ascii") + b"=" + b",".join(map(quoted, raw))
@@ -99,10 +99,10 @@ def tie(path: bytes) -> bytes:
 
 
 def quoted(value: bytes) -> bytes:
-    """`value` as a whole argument.
+    """Any bytes as one argument of a command, so that rTorrent parses them unchanged and runs nothing.
 
-    rTorrent runs an argument whose first byte is `$` even when it is quoted, but not a string inside a list: there the
-    function object hands it through. Measured on rTorrent 0.9.8 and 0.16 with all bytes.
+    rTorrent runs an argument that starts with `$` even if it is quoted, but not a string inside a list, which the
+    function object returns as it is. Measured on rTorrent 0.9.8 and 0.16 with all bytes.
     """
     text = b'"' + value.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
     return b"(cat,{" + text + b"})" if value.startswith(b"$") else text
@@ -110,13 +110,13 @@ def quoted(value: bytes) -> bytes:
 
 def _check_tags(source: str) -> None:
     if not source.startswith("{{") and _TAG.search(source):
-        raise TemplateError("only a text that begins with {{ is a template: put {{# a comment}} in front of it")
+        raise TemplateError("only a text that starts with {{ is a template: put {{# a comment}} before it")
 
 
 def _check_names(fields: Iterable[str]) -> None:
     for field in sorted(set(fields) - NAMES):
         nearest = get_close_matches(field, NAMES, n=1) or sorted(NAMES)
-        raise TemplateError(f"{printable(field)} is not known in templates; there is {', '.join(nearest)}")
+        raise TemplateError(f"{printable(field)} is not defined in templates; there is {', '.join(nearest)}")
 
 
 def _checked(shape: Sequence[Piece]) -> Iterable[str]:
@@ -147,7 +147,7 @@ def _emitted(pieces: Sequence[Piece]) -> bytes:
         policy.check(command)
     text = b";".join(map(_emitted_command, commands))
     if len(text) > _SIZE_MAX:
-        raise CommandRefused(f"the commands have {len(text)} bytes: {_SIZE_MAX} are sent")
+        raise CommandRefused(f"the commands have {len(text)} bytes, the limit is {_SIZE_MAX}")
     return text
 
 

@@ -1,4 +1,4 @@
-"""Reads command text as rTorrent's own parser does, with inserted values standing as single symbols in it."""
+"""Parses command text like rTorrent's own parser; an inserted value is a single symbol in it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ _DEPTH_MAX: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One argument as written (`source`), and what rTorrent makes of it.
+    """One argument as written (`source`), and as rTorrent parses it.
 
-    A plain string has `parts`; a list or function object has `inner` arguments, and the latter a `function` to call.
+    A plain string has `parts`; a list or function object has `inner` arguments, a function object also a `function`.
     """
 
     source: tuple[Symbol, ...]
@@ -51,7 +51,7 @@ class ParsedCommand:
 
 
 def parse(pieces: Sequence[Piece]) -> list[ParsedCommand]:
-    """The commands in a text; raises CommandRefused for what rTorrent would refuse, with the place."""
+    """The commands in a text; raises CommandRefused with the position if rTorrent would reject it."""
     symbols: list[Symbol] = []
     for piece in pieces:
         symbols.extend([piece] if isinstance(piece, Inserted) else piece.encode("utf-8", "surrogateescape"))
@@ -74,26 +74,26 @@ class _Parser:
     def _command(self) -> ParsedCommand:
         name = self._name()
         self._skip(_BLANK)
-        self._expect(b"=", f"an equals sign should follow {name}")
+        self._expect(b"=", f"an equals sign is missing after {name}")
         arguments = [self._argument(_COMMAND_END, 0)]
         while self._skip(_BLANK) == ord(","):
             self.at += 1
             arguments.append(self._argument(_COMMAND_END, 0))
         if self._peek() is not None:
-            self._expect(_SEPARATOR, f"an argument of {name} has ended, put double quotes around one with blanks in it")
+            self._expect(_SEPARATOR, f"an argument of {name} ended; put double quotes around one with spaces")
         return ParsedCommand(name, tuple(arguments))
 
     def _name(self) -> str:
         if self._peek() == ord("#"):
-            raise self._refused("a comment is refused, because rTorrent never gets past one in a load command")
+            raise self._refused("rTorrent does not support comments in load commands")
         begin = self.at
         while (symbol := self._peek()) is not None and not isinstance(symbol, Inserted) and symbol in _NAME:
             self.at += 1
         if isinstance(symbol, Inserted):
-            raise self._refused("the name of a command must be written out, not inserted")
+            raise self._refused("the name of a command cannot be an inserted value")
         name = _written(self.symbols[begin : self.at]).decode("ascii")
         if not name[:1].isalpha() or len(name) > _NAME_MAX:
-            raise self._refused("the name of a command should be here")
+            raise self._refused("the name of a command is expected here")
         return name
 
     def _argument(self, end: bytes, depth: int) -> Argument:
@@ -114,7 +114,7 @@ class _Parser:
             self.at += 1
         parentheses = self.at - begin
         if parentheses > 3:
-            raise self._refused("at most three parentheses may open one function object")
+            raise self._refused("a function object can start with at most three parentheses")
         name = self._quoted() if self._peek() == ord('"') else self._unquoted(_FUNCTION_END)
         function = "".join(part.decode("utf-8", "replace").strip() for part in name if isinstance(part, bytes))
         inner: list[Argument] = []
@@ -127,7 +127,7 @@ class _Parser:
         return self._compound(begin, inner, function)
 
     def _elements(self, end: bytes, closing: int, depth: int) -> list[Argument]:
-        """The elements of a list, past its closing symbol."""
+        """The elements of a list; consumes its closing symbol."""
         found = [self._argument(end, depth + 1)]
         while self._skip(_BLANK) == ord(","):
             self.at += 1
@@ -154,7 +154,7 @@ class _Parser:
             if symbol == ord("\\"):
                 symbol = self._peek()
                 if symbol is None or isinstance(symbol, Inserted):
-                    raise self._refused("a backslash needs a character after it, not the end or an inserted value")
+                    raise self._refused("a character is missing after a backslash; it cannot be an inserted value")
                 self.at += 1
             if isinstance(symbol, Inserted):
                 parts.append(symbol)
@@ -168,7 +168,7 @@ class _Parser:
         return self.symbols[self.at] if self.at < len(self.symbols) else None
 
     def _skip(self, blanks: bytes) -> Symbol | None:
-        """Step over `blanks`; the symbol after them."""
+        """Skip `blanks`; returns the symbol after them."""
         while (symbol := self._peek()) is not None and not isinstance(symbol, Inserted) and symbol in blanks:
             self.at += 1
         return symbol

@@ -1,4 +1,4 @@
-"""What templates of load commands know about a metafile: its names, its place, its tracker, and what it looks like."""
+"""The names that templates of load commands can use: the metafile, its path, torrent, tracker and traits."""
 
 import functools
 import os
@@ -48,7 +48,7 @@ def namespace(
     traits_by_alias: Mapping[str, str] | None = None,
     commands: Sequence[str] = (),
 ) -> dict[str, object]:
-    """The names for the metafile at `path`, which lies in the watched tree `root` (one of `roots`)."""
+    """The names and values for the metafile at `path` in the watched tree `root` (one of `roots`)."""
     pathname, watch_root = os.fsdecode(path), os.fsdecode(root)
     relative = os.path.relpath(os.path.dirname(pathname), watch_root)
     return {
@@ -59,15 +59,15 @@ def namespace(
         "flags": flags,
         "job_name": job_name,
         "commands": tuple(commands),
-        **_of_torrent(metafile),
-        **_of_looks(metafile, aliases or {}, traits_by_alias or {}),
+        **_torrent_values(metafile),
+        **_tracker_and_traits(metafile, aliases or {}, traits_by_alias or {}),
     }
 
 
 @functools.cache
 def sample() -> Mapping[str, object]:
-    """The names for a made-up metafile, on which templates are tried before there is a real one."""
-    made_up = Metafile(
+    """The names and values for a sample metafile, to check templates before there is a real one."""
+    metafile = Metafile(
         info_hash="0123456789ABCDEF0123456789ABCDEF01234567",
         info_hash_v2=None,
         name_bytes=b"Sample.Show.S01E02.720p.WEB-DL.x264-GROUP",
@@ -83,7 +83,7 @@ def sample() -> Mapping[str, object]:
         source="EXAMPLE",
     )
     return namespace(
-        made_up,
+        metafile,
         "/watch/tv/sample/start/sample.torrent",
         "/watch",
         flags=frozenset({"start"}),
@@ -91,8 +91,8 @@ def sample() -> Mapping[str, object]:
     )
 
 
-def _of_torrent(metafile: Metafile | Magnet) -> dict[str, object]:
-    """A magnet link knows little: sizes are 0 and texts empty until rTorrent has fetched the rest."""
+def _torrent_values(metafile: Metafile | Magnet) -> dict[str, object]:
+    """A magnet link has few values: sizes are 0 and texts empty."""
     known = {"info_hash": metafile.info_hash, "info_name": metafile.name}
     if isinstance(metafile, Magnet):
         unknown = {"size": 0, "file_count": 0, "multi_file": False, "private": False}
@@ -109,7 +109,7 @@ def _of_torrent(metafile: Metafile | Magnet) -> dict[str, object]:
     }
 
 
-def _of_looks(
+def _tracker_and_traits(
     metafile: Metafile | Magnet, aliases: Mapping[str, str], traits_by_alias: Mapping[str, str]
 ) -> dict[str, object]:
     files = () if isinstance(metafile, Magnet) else metafile.files

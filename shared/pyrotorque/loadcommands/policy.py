@@ -1,4 +1,4 @@
-"""Decides where in a load command an inserted value may stand: only where rTorrent takes it as data, once."""
+"""Decides where a load command may contain an inserted value: only where rTorrent uses it as data."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -9,7 +9,7 @@ from pyrotorque.loadcommands.grammar import Argument, ParsedCommand
 from pyrotorque.templates import Inserted
 from pyrotorque.text import printable
 
-# Names of the namespace whose values are paths of the owner's own folders, not words of a torrent.
+# Names whose values are paths of the user's own folders, not text from a torrent.
 OWNED: Final = frozenset({"pathname", "relpath", "watch_path", "watch_root"})
 
 Check = Callable[[bytes], str]
@@ -31,8 +31,8 @@ def _path(value: bytes) -> str:
     if not value.startswith((b"/", b"~/")):
         return "is not an absolute path"
     if b".." in value.split(b"/"):
-        return "leads out of its folder with .."
-    return "holds a NUL byte, which no path can" if b"\0" in value else ""
+        return "leaves its folder with .."
+    return "contains a NUL byte" if b"\0" in value else ""
 
 
 _PATHS: Final = ("d.directory.set", "d.directory_base.set", "d.tied_to_file.set")
@@ -45,20 +45,20 @@ _NUMBERS: Final = (
 )
 _TEXTS: Final = ("d.throttle_name.set", "d.message.set", *(f"d.custom{n}.set" for n in range(1, 6)))
 
-# Each command that takes inserted values, how many arguments it has, and what its last one, the only open one, must be.
-_OPEN: Final[Mapping[str, tuple[int, Check]]] = {
+# Each command that accepts an inserted value as its last argument: number of arguments, and check of the value.
+_ACCEPTING: Final[Mapping[str, tuple[int, Check]]] = {
     "d.custom.set": (2, _any),
     "d.priority.set": (1, _priority),
     **dict.fromkeys(_TEXTS, (1, _any)),
     **dict.fromkeys(_PATHS, (1, _path)),
     **dict.fromkeys(_NUMBERS, (1, _number)),
 }
-# Their arguments after the first are commands, run for each file, peer or tracker of the item.
+# Their arguments after the first are commands that run for each file, peer or tracker of the item.
 MULTICALLS: Final = frozenset({"f.multicall", "p.multicall", "t.multicall"})
-_TAME: Final = re.compile(
+_RESTRICTED: Final = re.compile(
     r"[fpt]\.multicall|cat|print|(?:(?!d\.tied_to_file)[dft]\.[a-z0-9_.]+\.set)|[dft]\.(?:custom[1-5]?|[a-z_]+)"
 )
-_WILD: Final = re.compile(
+_FORBIDDEN: Final = re.compile(
     r"d\.(?:multicall2?|create_link|delete_link|delete_tied|erase|open|start|stop|try_.*|close|resume|pause)"
 )
 _REPARSED: Final = re.compile(
@@ -68,34 +68,34 @@ _REPARSED: Final = re.compile(
 
 
 def check(command: ParsedCommand) -> None:
-    """Raise CommandRefused where `command` has an inserted value that rTorrent could run or take for something else."""
+    """Raise CommandRefused if `command` has an inserted value that rTorrent could run or interpret."""
     if not command.inserted:
         return
-    shape = _OPEN.get(command.name)
+    shape = _ACCEPTING.get(command.name)
     if shape is None:
         raise CommandRefused(f"{command.name}: {_closed(command.name)}")
     count, wanted = shape
     if len(command.arguments) != count:
         raise CommandRefused(
-            f"{command.name} takes {count} argument{'s' * (count > 1)} where one holds an inserted value, "
+            f"{command.name} needs {count} argument{'s' * (count > 1)} if one contains an inserted value, "
             f"not {len(command.arguments)}: put double quotes around one with commas in it"
         )
     for argument in command.arguments[:-1]:
         if argument.inserted:
-            raise CommandRefused(f"{command.name}: the key must be written out, not inserted")
+            raise CommandRefused(f"{command.name}: the key cannot be an inserted value")
     _check_place(command.name, command.arguments[-1], wanted is _path)
 
 
-def check_tame(names: Iterable[str]) -> None:
-    """Raise CommandRefused where a command could run programs, or do more than set and ask about one item."""
+def check_restricted(names: Iterable[str]) -> None:
+    """Raise CommandRefused if a command could run programs, or do more than set and read values of one item."""
     for name in sorted(names):
-        if not _TAME.fullmatch(name) or _WILD.fullmatch(name):
-            raise CommandRefused(f"{name} is refused in a file that lies in a watched tree: put it into torque.ini")
+        if not _RESTRICTED.fullmatch(name) or _FORBIDDEN.fullmatch(name):
+            raise CommandRefused(f"{name} is not allowed in a file in a watched tree: put it into torque.ini")
 
 
 def check_value(name: str, value: bytes) -> None:
-    """Raise CommandRefused where `value` is nothing that the open argument of the command `name` can take."""
-    if reason := _OPEN[name][1](value):
+    """Raise CommandRefused if the last argument of the command `name` cannot have this value."""
+    if reason := _ACCEPTING[name][1](value):
         raise CommandRefused(f"{name}: {printable(value[:200])} {reason}")
 
 
@@ -106,16 +106,16 @@ def _check_place(name: str, argument: Argument, is_path: bool) -> None:
     if not isinstance(first, Inserted):
         if first.startswith(b"$"):
             raise CommandRefused(
-                f"{name}: rTorrent runs an argument that begins with $, so nothing may be inserted there"
+                f"{name}: rTorrent runs an argument that starts with $, so nothing may be inserted there"
             )
     elif is_path and not (first.fields and first.fields <= OWNED):
         raise CommandRefused(
-            f"{name}: the beginning of a path must be written out, or be one of {', '.join(sorted(OWNED))}; "
+            f"{name}: the start of a path must be written text or one of {', '.join(sorted(OWNED))}; "
             "a torrent must not choose where it is stored"
         )
 
 
 def _closed(name: str) -> str:
     if _REPARSED.fullmatch(name):
-        return "rTorrent reads its arguments as commands again, so nothing may be inserted there; use {{if}} around it"
-    return f"no value may be inserted into its arguments, only into those of {', '.join(sorted(_OPEN))}"
+        return "rTorrent parses its arguments as commands again, so nothing may be inserted there; use {{if}} around it"
+    return f"no value may be inserted into its arguments, only into those of {', '.join(sorted(_ACCEPTING))}"

@@ -1,10 +1,10 @@
-"""Finds hooks in an rtorrent.rc that make an item's value part of a shell's text, where it can become a command."""
+"""Finds hooks in an rtorrent.rc that insert a value of an item into shell code, where it can become a command."""
 
 import re
 from collections.abc import Iterator
 from typing import Final
 
-# `execute.nothrow = sh, -c, "mv $d.base_path= …"`: the value stands in the text that the shell reads.
+# `execute.nothrow = sh, -c, "mv $d.base_path= …"`: the value is inserted into the code of the shell.
 _SHELL: Final = re.compile(
     r"execute\S*\s*[=,]\s*\"?\{?\s*(?:/\S*/)?(?:ba|da|z|k)?sh\s*,\s*\"?-\w*c\w*\"?\s*,(?P<text>.*)", re.DOTALL
 )
@@ -14,9 +14,9 @@ _VALUE: Final = re.compile(
 
 
 def shell_hooks(rc: str) -> Iterator[tuple[int, str]]:
-    """The line number of each such hook and the name of the value in it.
+    """The line number of each such hook and the name of the inserted value.
 
-    A value that is an argument after the text (`sh,-c,"mv \\"$1\\" …",sh,$d.base_path=`) is safe and not told.
+    A value that is an argument after the code (`sh,-c,"mv \\"$1\\" …",sh,$d.base_path=`) is safe and not reported.
     """
     for line, text in _lines(rc):
         found = _SHELL.search(text)
@@ -25,7 +25,7 @@ def shell_hooks(rc: str) -> Iterator[tuple[int, str]]:
 
 
 def _lines(rc: str) -> Iterator[tuple[int, str]]:
-    """Lines as rTorrent joins them, with the number of their first; comments are left out."""
+    """Lines as rTorrent joins them, with the number of the first one, without comments."""
     number, begun, text = 0, 0, ""
     for number, line in enumerate(rc.split("\n"), 1):
         begun = begun or number

@@ -1,4 +1,4 @@
-"""Reads metafiles and magnet links without trusting them: bounded, never crashing, and refusing with a reason."""
+"""Reads untrusted metafiles and magnet links: bounded, and rejecting invalid ones with a reason."""
 
 from pyrotorque.metafile.magnet import Magnet, magnet, magnets
 from pyrotorque.metafile.parser import MAX_SIZE, Metafile, read, take

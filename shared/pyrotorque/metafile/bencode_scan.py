@@ -1,4 +1,4 @@
-"""Walks bencoded bytes before anything is built from them, so that size, nesting and entries stay bounded."""
+"""Scans bencoded bytes before they are decoded, to bound size, nesting and number of values."""
 
 import re
 
@@ -6,12 +6,12 @@ from pyrotorque.errors import MetafileError, MetafileIncomplete
 
 MAX_DEPTH = 100
 MAX_KEYS = 1_000
-# Each costs memory and time, long strings count twice. A file of a torrent is seven or so: room for some 55,000.
+# Each costs memory and time; long strings count twice. A file needs about seven: enough for some 55,000 files.
 MAX_VALUES = 400_000
 
 _INT = rb"i(?:0|-?[1-9][0-9]{0,18})e"
 _SHORT = b"|".join(b"%d:.{%d}" % (length, length) for length in range(10))
-# Runs of small values are eaten whole: a hostile file is a million of them, and each turn of the loop costs.
+# Runs of small values are matched at once: a hostile file consists of a million of them.
 _TOKEN = re.compile(
     rb"((?:" + _SHORT + rb"|" + _INT + rb"){1,1000})|([1-9][0-9]{1,9}):|((?:de|le){1,1000})|([dl]{1,200})|(e+)",
     re.DOTALL,
@@ -26,10 +26,10 @@ Span = tuple[int, int]
 
 
 def top_level(data: bytes) -> dict[bytes, Span]:
-    """Where each value of the outermost dictionary begins and ends.
+    """The start and end of each value of the outermost dictionary.
 
-    Raises MetafileIncomplete where `data` is the beginning of a longer one, MetafileError where it is not bencode.
-    What follows the dictionary is ignored, and the order of its keys does not matter: so does rTorrent.
+    Raises MetafileIncomplete if `data` is the beginning of a longer dictionary, MetafileError if it is not bencode.
+    As in rTorrent, bytes after the dictionary are ignored, and its keys may have any order.
     """
     if not data:
         raise MetafileIncomplete("the file is empty")
@@ -61,7 +61,7 @@ def _string(data: bytes, at: int) -> Span:
 
 
 def _skip(data: bytes, at: int, values: int) -> tuple[int, int]:
-    """The end of the value that begins at `at`, and how many values may still follow."""
+    """The end of the value that starts at `at`, and how many values may still follow."""
     if single := _SINGLE.match(data, at):
         return single.end(), values
     if data[at : at + 1] == b"e":
@@ -85,7 +85,7 @@ def _skip(data: bytes, at: int, values: int) -> tuple[int, int]:
         if depth > MAX_DEPTH:
             raise MetafileError(f"nested deeper than {MAX_DEPTH} levels before byte {at}")
         if values < 0:
-            raise MetafileError(f"more than {MAX_VALUES} values: no metafile of a torrent needs so many")
+            raise MetafileError(f"more than {MAX_VALUES} values, which is the limit for metafiles")
         if depth <= 0:
             return at + depth, values
     raise _broken(data, at, _BEGUN, "a value")

@@ -1,4 +1,4 @@
-"""Reads magnet links: which torrent they name, and a form in which rTorrent loads them without guessing at paths."""
+"""Parses magnet links, and converts them to a form that rTorrent loads without interpreting it as a path."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ _V1 = "urn:btih:"
 
 @dataclass(frozen=True, slots=True)
 class Magnet:
-    """One magnet link; `name` is empty where the link has none."""
+    """One magnet link; `name` is empty if the link has none."""
 
     uri: str
     info_hash: str
@@ -24,7 +24,7 @@ class Magnet:
     announce: tuple[str, ...]
 
     def metafile(self) -> bytes:
-        """The link as rTorrent keeps it itself: `load.raw` takes it, and unlike a path it is never globbed."""
+        """The link as rTorrent stores it: `load.raw` accepts that, and does not expand it like a path."""
         uri = self.uri.encode("ascii")
         return b"d10:magnet-uri%d:%be" % (len(uri), uri)
 
@@ -35,21 +35,21 @@ def magnets(text: str | bytes) -> list[Magnet]:
     lines = [line.strip() for line in decoded.splitlines()]
     links = [line for line in lines if line and not line.startswith("#")]
     if not links:
-        raise MetafileError("the file holds no magnet link: one URI a line is expected")
+        raise MetafileError("the file contains no magnet link: one URI per line is expected")
     if len(links) > _LINKS_MAX:
-        raise MetafileError(f"the file holds {len(links)} links; {_LINKS_MAX} are taken at once")
+        raise MetafileError(f"the file contains {len(links)} links, the limit is {_LINKS_MAX}")
     return [magnet(link) for link in links]
 
 
 def magnet(text: str) -> Magnet:
-    """The link in `text`; raises MetafileError for anything but a link to a v1 (or hybrid) torrent."""
+    """The link in `text`; raises MetafileError if it is not a link to a v1 (or hybrid) torrent."""
     uri = text.strip()
     if len(uri) > _URI_MAX:
-        raise MetafileError(f"a magnet link of {len(uri)} characters: {_URI_MAX} are taken")
+        raise MetafileError(f"a magnet link has {len(uri)} characters, the limit is {_URI_MAX}")
     if not uri.startswith("magnet:?"):
         raise MetafileError(f"{printable(uri[:60])} is not a magnet link: it must begin with magnet:?")
     if not re.fullmatch(r"[!-~]+", uri):
-        raise MetafileError("a magnet link holds only printable ASCII; blanks and other bytes are %-encoded")
+        raise MetafileError("a magnet link may only contain printable ASCII; encode spaces and other bytes with %")
     fields = parse_qsl(uri.removeprefix("magnet:?"), errors="surrogateescape")
     topics = [value for key, value in fields if key == "xt"]
     names = [value for key, value in fields if key == "dn"]

@@ -1,4 +1,4 @@
-"""What a metafile says about its torrent, checked as rTorrent checks it, so that a refusal has a reason."""
+"""Parses metafiles with the checks of rTorrent, so that a rejection has a reason."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ Info = dict[bytes, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metafile:
-    """A metafile that rTorrent takes. Texts hold bytes that are not UTF-8 as surrogates, so that they survive."""
+    """A metafile that rTorrent accepts. Bytes that are not UTF-8 are kept as surrogates in its texts."""
 
     info_hash: str
     info_hash_v2: str | None
@@ -44,13 +44,13 @@ class Metafile:
 
 
 def take(path: Path) -> bytes:
-    """The bytes of a file, never more than MAX_SIZE; raises MetafileError for what is no regular file or too large."""
+    """The content of a file; raises MetafileError if it is not a regular file or is larger than MAX_SIZE."""
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise MetafileError(f"{printable(str(path))} is not a regular file")
         _check_size(found.st_size)
-        # As much as it has, not as much as it might have: a buffer of that size would be made anew for each file.
+        # Its actual size, not MAX_SIZE: a buffer of that size would be allocated for each file.
         data = file.read(found.st_size + 1)
         if len(data) > found.st_size:
             data += file.read(MAX_SIZE)
@@ -61,7 +61,7 @@ def take(path: Path) -> bytes:
 def read(data: bytes) -> Metafile:
     """The torrent that `data` describes.
 
-    Raises MetafileIncomplete for a true beginning of a metafile (its writer is not done), else MetafileError.
+    Raises MetafileIncomplete if a metafile was not written completely yet, else MetafileError.
     """
     _check_size(len(data))
     spans = top_level(data)
@@ -84,9 +84,9 @@ _RESUME_TYPES: Final[Mapping[bytes, tuple[type, ...]]] = {
     b"uncertain_pieces": (bytes,),
     b"uncertain_pieces.timestamp": (int,),
 }
-# Paths may be given again in other encodings; nobody needs more than a few.
+# Paths may be repeated in other encodings; a few are enough.
 _ENCODINGS_MAX = 5
-# Only these are decoded; the rest of the outer dictionary is walked over.
+# Only these keys of the outer dictionary are decoded.
 _OUTER = frozenset((b"announce", b"announce-list", b"comment", b"created by", b"creation date", b"libtorrent_resume"))
 
 
@@ -94,7 +94,7 @@ def _metafile(info: Info, raw: memoryview, outer: Info) -> Metafile:
     name = _name(info)
     _check_pieces(info)
     if info.get(b"meta_download"):
-        raise MetafileError("the torrent claims to be a magnet link (meta_download), so that its hash could be any")
+        raise MetafileError("the torrent is marked as a magnet link (meta_download), so its hash cannot be verified")
     multi_file = b"length" not in info
     files = _files(info) if multi_file else ((_text(name), _length(info, "the torrent")),)
     if b"libtorrent_resume" in outer:
@@ -107,7 +107,7 @@ def _metafile(info: Info, raw: memoryview, outer: Info) -> Metafile:
         raise MetafileError(f"{len(info[b'pieces']) // 20} piece hashes, but the size needs {expected}")
     announce = _announce(outer)
     if info.get(b"private") == 1 and not announce:
-        raise MetafileError("the torrent is private and names no tracker: it could never find a peer")
+        raise MetafileError("the torrent is private and has no tracker, so it could not find peers")
     return Metafile(
         info_hash=hashlib.sha1(raw, usedforsecurity=False).hexdigest().upper(),
         info_hash_v2=hashlib.sha256(raw).hexdigest().upper() if info.get(b"meta version") == 2 else None,
@@ -127,7 +127,7 @@ def _metafile(info: Info, raw: memoryview, outer: Info) -> Metafile:
 
 def _check_size(size: int) -> None:
     if size > MAX_SIZE:
-        raise MetafileError(f"{size} bytes are more than a metafile may have here ({MAX_SIZE})")
+        raise MetafileError(f"{size} bytes are more than the limit for metafiles ({MAX_SIZE})")
 
 
 def _decoded(raw: memoryview, what: str) -> object:
@@ -138,7 +138,7 @@ def _decoded(raw: memoryview, what: str) -> object:
 
 
 def _name(info: Info) -> bytes:
-    """The name, after a look at those in other encodings (`name.utf-8`): rTorrent may take them, unchecked."""
+    """The name; those in other encodings (`name.utf-8`) are checked too, as rTorrent may use them."""
     for key, value in info.items():
         if (key == b"name" or key.startswith(b"name.")) and not (_is_path_element(value) and value):
             raise MetafileError(f"the {printable(key)} {_shown(value)} cannot be the name of a file or folder")
@@ -178,12 +178,12 @@ def _files(info: Info) -> tuple[tuple[str, int], ...]:
 def _path(entry: Info, key: bytes) -> tuple[bytes, ...]:
     path = entry.get(key)
     if not isinstance(path, list) or not path or not all(map(_is_path_element, path)) or not any(path):
-        raise MetafileError(f"a file has the {printable(key)} {_shown(path)}, which leads elsewhere or nowhere")
+        raise MetafileError(f"a file has the {printable(key)} {_shown(path)}, which is not a path inside the torrent")
     return tuple(filter(None, path))
 
 
 def _check_distinct(paths: list[tuple[bytes, ...]]) -> None:
-    """rTorrent 0.9.8 dies of a file that is also another file's folder, and of two files with one path."""
+    """rTorrent 0.9.8 crashes on two files with one path, and on a file that is also a folder."""
     paths.sort()
     for path, following in pairwise(paths):
         if following[: len(path)] == path:
@@ -203,22 +203,25 @@ def _is_path_element(value: object) -> TypeGuard[bytes]:
 
 
 def _check_resume(resume: object, files: int) -> None:
-    """Raise MetafileError unless `resume` is what rTorrent itself would write for a torrent of `files` files."""
+    """Raise MetafileError unless rTorrent could have written this fast-resume data for a torrent of `files` files.
+
+    rTorrent 0.9.8 uses such data without checks, and crashes on wrong types.
+    """
     if not isinstance(resume, dict):
         raise MetafileError("libtorrent_resume is not a dictionary")
     for key, types in _RESUME_TYPES.items():
         if key in resume and not isinstance(resume[key], types):
-            raise MetafileError(f"libtorrent_resume: {printable(key)} is no {types[0].__name__}")
+            raise MetafileError(f"libtorrent_resume: {printable(key)} is not of type {types[0].__name__}")
     entries: list[Any] = resume.get(b"files", [])
     if entries and len(entries) != files:
         raise MetafileError(f"libtorrent_resume is for {len(entries)} files, not {files}")
     for entry in (*entries, *resume.get(b"trackers", {}).values()):
         if not isinstance(entry, dict) or not all(isinstance(value, int) for value in entry.values()):
-            raise MetafileError("libtorrent_resume has an entry that is no dictionary of numbers")
+            raise MetafileError("libtorrent_resume has an entry that is not a dictionary of numbers")
 
 
 def _announce(outer: Info) -> tuple[str, ...]:
-    """All tracker addresses in order, as rTorrent chooses: the list where it holds groups, else the single one."""
+    """All tracker URLs in order, as in rTorrent: those of the list if it contains groups, else the single one."""
     tiers = outer.get(b"announce-list")
     if isinstance(tiers, list) and any(isinstance(tier, list) for tier in tiers):
         if not all(isinstance(tier, list) for tier in tiers):

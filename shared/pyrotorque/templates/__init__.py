@@ -1,4 +1,4 @@
-"""Turns templates of the configuration into text, keeping apart what their author wrote and what they inserted."""
+"""Renders templates of the configuration; written text and inserted values stay separate."""
 
 from pyrotorque.templates.template import Inserted, Piece, Template, compile_template
 

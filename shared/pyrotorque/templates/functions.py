@@ -18,17 +18,17 @@ Function = Callable[..., object]
 
 
 def sz(size: float) -> str:
-    """A number of bytes for people: `1.5 GiB`."""
+    """A number of bytes with its unit: `1.5 GiB`."""
     return humanize.size(size, "bytes")
 
 
 def iso(at: float) -> str:
-    """Unix seconds as local date and time: `2026-11-23 22:41:07`; empty where there is no time."""
+    """Unix seconds as local date and time: `2026-11-23 22:41:07`; empty for 0."""
     return time.strftime(DATE_TIME, time.localtime(float(at))) if at else ""
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: `2d 3h 4m 5s`."""
+    """Seconds with units: `2d 3h 4m 5s`."""
     left, words = int(seconds), list[str]()
     for unit, length in _SPANS:
         count, left = divmod(left, length)
@@ -37,7 +37,7 @@ def duration(seconds: float) -> str:
 
 
 def delta(at: float) -> str:
-    """How long ago a Unix time is, as `duration`."""
+    """The time since a Unix time, as `duration`."""
     return duration(max(0.0, time.time() - float(at)))
 
 
@@ -51,7 +51,7 @@ def strip(text: object) -> str:
 
 
 def mtime(path: str) -> float:
-    """When a file was last written, in Unix seconds; 0 where there is none."""
+    """When a file was last written, in Unix seconds; 0 if there is none."""
     try:
         return os.stat(path).st_mtime
     except OSError:
@@ -83,7 +83,7 @@ def json(value: object) -> str:
 
 
 def subst(regex: str, replacement: str) -> Callable[[object], str]:
-    """What replaces every match of `regex` in its argument: `subst("[.]", " ")(info_name)`."""
+    """A function that replaces every match of `regex` in its argument: `subst("[.]", " ")(info_name)`."""
     pattern = re.compile(regex)
     return lambda text: pattern.sub(replacement, str(text))
 
@@ -111,7 +111,7 @@ HELPERS: Final[Mapping[str, Function]] = {
     "json": json,
     "subst": subst,
 }
-# The bare name `pathname` is the metafile's path, so that this one helper is `h.pathname` only.
+# The bare name `pathname` is the metafile's path, so this function is only available as `h.pathname`.
 FUNCTIONS: Final[Mapping[str, object]] = {
     **{name: function for name, function in HELPERS.items() if name != "pathname"},
     "h": SimpleNamespace(**HELPERS),

@@ -1,4 +1,4 @@
-"""Evaluates the expressions of templates with Jinja2's sandbox: no imports, no internals, no memory without bound."""
+"""Evaluates expressions of templates in Jinja2's sandbox: no imports, no internals, bounded memory."""
 
 import functools
 import re
@@ -25,7 +25,7 @@ _SAFE_FILTERS: Final = (
     "truncate", "unique", "upper", "wordcount",
 )
 # fmt: on
-# Each of these makes a text of any wanted length out of a short one.
+# Each of these makes a text of any length from a short one.
 _WIDENING: Final = frozenset(("format", "format_map", "center", "ljust", "rjust", "zfill", "expandtabs", "translate"))
 _WIDE: Final = re.compile(r"%[^a-zA-Z%]*(?:\d{4}|\*)")
 
@@ -42,21 +42,21 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         if getattr(value, "__name__", "") in ("format", "format_map"):
-            raise SecurityError("format is refused: use ~ to join texts")
+            raise SecurityError("format is not allowed; use ~ to join texts")
         return None
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "**" and not (_small(left, 10_000) and _small(right, 64)):
-            raise SecurityError("a power of numbers this large is refused")
+            raise SecurityError("a power of numbers this large is not allowed")
         if operator == "*" and not _bounded_product(left, right):
-            raise SecurityError("a text or list this long is refused")
+            raise SecurityError("a text or list this long is not allowed")
         if operator == "%" and isinstance(left, (str, bytes)) and _WIDE.search(str(left)):
-            raise SecurityError("a field this wide is refused")
+            raise SecurityError("a field this wide is not allowed")
         return super().call_binop(context, operator, left, right)
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
         if getattr(obj, "__name__", "") == "replace" and sum(len(str(arg)) for arg in args) > 1_000:
-            raise SecurityError("a replacement this long is refused")
+            raise SecurityError("a replacement this long is not allowed")
         return _bounded(super().call(context, obj, *args, **kwargs))
 
 
@@ -73,7 +73,7 @@ def _bounded_product(left: object, right: object) -> bool:
 
 def _bounded(value: Any) -> Any:
     if isinstance(value, (str, bytes)) and len(value) > TEXT_MAX:
-        raise SecurityError(f"a text of more than {TEXT_MAX} characters is refused")
+        raise SecurityError(f"a text of more than {TEXT_MAX} characters is not allowed")
     return value
 
 
@@ -89,7 +89,7 @@ def _environment() -> _Sandbox:
 
 
 def compile_expression(source: str) -> tuple[Evaluate, frozenset[str]]:
-    """A function from a namespace to the value of `source`, and the names that it reads."""
+    """A function that returns the value of `source` for a namespace, and the names that it reads."""
     sandbox = _environment()
     try:
         parser = Parser(sandbox, source, state="variable")

@@ -1,4 +1,4 @@
-"""Reads the `{{…}}` syntax of the manual into a tree of literal text, expressions, conditions and loops."""
+"""Parses the `{{…}}` syntax into a tree of literal text, expressions, conditions and loops."""
 
 import re
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ _LOOP = re.compile(rf"({_NAME}(?:\s*,\s*{_NAME})*)\s+in\s+(.+)", re.DOTALL)
 _FIELD = re.compile(rf"%(?:%|\(({_NAME})\)s)")
 _STATEMENTS = "if|elif|else|endif|for|endfor|default|set"
 _KEYWORD = re.compile(rf"({_STATEMENTS}|break|continue|inherit|def|enddef|py)\b\s*:?\s*(.*)", re.DOTALL)
-_REFUSED = {
-    "py": "Python code in templates is not run here: use an expression, {{set name = …}}, or a filter",
-    "inherit": "templates cannot inherit from each other",
+_UNSUPPORTED = {
+    "py": "Python code in templates is not supported: use an expression, {{set name = …}}, or a filter",
+    "inherit": "inheritance between templates is not supported",
     "def": "functions cannot be defined in a template",
     "enddef": "functions cannot be defined in a template",
-    "break": "a loop cannot be left in the middle",
-    "continue": "a loop cannot be left in the middle",
+    "break": "break and continue are not supported in loops",
+    "continue": "break and continue are not supported in loops",
 }
 
 
@@ -46,7 +46,7 @@ class Assignment:
 
 @dataclass(slots=True)
 class IfBlock:
-    """`cases` in order; the last one has no test where there is an else."""
+    """The cases in order; the last one has no test if it is an else."""
 
     cases: "list[tuple[Expression | None, list[Node]]]"
 
@@ -62,7 +62,7 @@ Node: TypeAlias = Literal | Expression | Assignment | IfBlock | Loop
 
 
 def parse_fields(text: str) -> list[Node]:
-    """The nodes of a text without `{{`: `%(field)s` inserts, `%%` is a percent sign, any other `%` is itself."""
+    """The nodes of a text without `{{`: `%(field)s` inserts a value, `%%` is a percent sign, any other `%` is kept."""
     nodes: list[Node] = []
     at = 0
     for found in _FIELD.finditer(text):
@@ -73,7 +73,7 @@ def parse_fields(text: str) -> list[Node]:
 
 
 def parse_template(text: str) -> list[Node]:
-    """The nodes of a text with `{{…}}` tags; raises TemplateError with the line of what cannot be read."""
+    """The nodes of a text with `{{…}}` tags; raises TemplateError with the line of the error."""
     return _TemplateParser(text).read()
 
 
@@ -96,11 +96,11 @@ class _TemplateParser:
         self._literal(self.text[at:], at)
         if self.open:
             word, line = _word(self.open[-1][0]), self.open[-1][1]
-            raise TemplateError(f"line {line}: {{{{{word}}}}} is never ended: {{{{end{word}}}}} is missing")
+            raise TemplateError(f"line {line}: {{{{{word}}}}} is not closed: {{{{end{word}}}}} is missing")
         return self.root
 
     def _text(self, at: int, tag: re.Match[str]) -> int:
-        """Take the text before a tag; a statement alone on its line takes the whole line with it."""
+        """Add the text before a tag; of a line with only a statement nothing remains."""
         before, after = self.text[at : tag.start()], tag.end()
         inner = tag[1].strip()
         indent = re.search(r"(?:^|(?<=\n))[ \t]*$", before)
@@ -116,7 +116,7 @@ class _TemplateParser:
     def _literal(self, text: str, at: int) -> None:
         for stray in ("{{", "}}"):
             if stray in text:
-                raise TemplateError(f"line {_line(self.text, at + text.index(stray))}: {stray} without its partner")
+                raise TemplateError(f"line {_line(self.text, at + text.index(stray))}: unmatched {stray}")
         if text:
             self.body.append(Literal(text))
 
@@ -126,8 +126,8 @@ class _TemplateParser:
         keyword = _KEYWORD.fullmatch(inner)
         if keyword is None:
             self.body.append(_expression(inner, line))
-        elif keyword[1] in _REFUSED:
-            raise TemplateError(f"line {line}: {{{{{keyword[1]}}}}}: {_REFUSED[keyword[1]]}")
+        elif keyword[1] in _UNSUPPORTED:
+            raise TemplateError(f"line {line}: {{{{{keyword[1]}}}}}: {_UNSUPPORTED[keyword[1]]}")
         else:
             self._statement(keyword[1], keyword[2].strip().removesuffix(":").rstrip(), line)
 
@@ -169,7 +169,7 @@ class _TemplateParser:
     def _end(self, word: str, rest: str, line: int) -> None:
         node = self.open.pop()[0] if self.open else None
         if node is None or rest or f"end{_word(node)}" != word:
-            raise TemplateError(f"line {line}: {{{{{word}}}}} does not end anything that is open here")
+            raise TemplateError(f"line {line}: {{{{{word}}}}} does not match an open block")
         outer = self.open[-1][0] if self.open else None
         self.body = self.root if outer is None else outer.body if isinstance(outer, Loop) else outer.cases[-1][1]
 
@@ -181,7 +181,7 @@ class _TemplateParser:
 
 
 def expressions(nodes: list[Node]) -> Iterator[Expression | Assignment]:
-    """Every expression in the tree, wherever it stands."""
+    """Every expression in the tree."""
     for node in nodes:
         match node:
             case Literal():

@@ -1,4 +1,4 @@
-"""Compiles a template and renders it into pieces: what the author wrote, and values that were inserted."""
+"""Compiles a template and renders it to pieces: written text and inserted values."""
 
 import itertools
 import math
@@ -27,7 +27,7 @@ _TURNS_MAX: Final = 10_000
 _SOURCE_MAX: Final = 65_536
 _SHAPES_MAX: Final = 256
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-# What Jinja2 reads as a constant or an operator, not as a name.
+# Constants and operators of Jinja2, which are not names.
 _WORDS: Final = frozenset(
     ("true", "True", "false", "False", "none", "None", "not", "and", "or", "in", "is", "if", "else")
 )
@@ -38,7 +38,7 @@ Evaluate: TypeAlias = Callable[[Mapping[str, object]], object]
 
 @dataclass(frozen=True, slots=True)
 class Inserted:
-    """A value that a template put into its text, and the names of the namespace that it was made from."""
+    """A value that a template inserted into its text, and the names of the namespace that it depends on."""
 
     text: str
     fields: frozenset[str]
@@ -52,7 +52,7 @@ Compiled: TypeAlias = Mapping[str, tuple[Evaluate, frozenset[str]]]
 
 
 class Template:
-    """A compiled template; rendering is pure but for the clock and `mtime`, and bounded in output and loops."""
+    """A compiled template; rendering depends only on the namespace, the clock and `mtime`, and is bounded."""
 
     def __init__(self, source: str, nodes: list[Node]) -> None:
         self.source = source
@@ -68,15 +68,15 @@ class Template:
         return "".join(piece if isinstance(piece, str) else piece.text for piece in self.pieces(namespace))
 
     def pieces(self, namespace: Mapping[str, object]) -> list[Piece]:
-        """The text for `namespace`, with every inserted value told apart from the author's words."""
+        """The text for `namespace`; inserted values are separate pieces."""
         return list(_Rendering(self._compiled, namespace).run(self._nodes))
 
     def shapes(self) -> Iterator[list[Piece]]:
-        """The texts that it can have, whatever its conditions say: each case once, loops with 0 to 2 turns."""
+        """The possible texts for any values: each case of its conditions, loops with 0 to 2 turns."""
         return iter(_shapes(self._nodes, self._compiled))
 
     def _read(self, nodes: Iterable[Node]) -> frozenset[str]:
-        """Names that are read before the template itself gives them a value."""
+        """The names that are read before the template sets them."""
         read, own = set[str](), set[str]()
         for node in nodes:
             match node:
@@ -101,17 +101,17 @@ class Template:
 def compile_template(text: str, *, templates: Path | None = None) -> Template:
     """The template in `text`.
 
-    Text that begins with `{{` (after blanks) is a template, `file:PATH` names a file with one (absolute, `~/…`, or
-    below the folder `templates`), and in any other text `%(field)s` is replaced; a `%` is doubled only before `(`,
-    or where `%%` is wanted to be one `%`. The INI file has its own doubling, undone before text comes here.
+    Text that starts with `{{` (after spaces) is a template, `file:PATH` names a file with one (absolute, `~/…`, or
+    below the folder `templates`), and in any other text `%(field)s` is replaced; write `%%` for a `%` before `(`.
+    The additional `%%` of INI files was resolved before.
     """
     source = text.strip()
     if source.startswith("file:"):
         source = _load(source.removeprefix("file:").strip(), templates)
     if len(source) > _SOURCE_MAX:
-        raise TemplateError(f"a template of {len(source)} characters: {_SOURCE_MAX} are taken")
+        raise TemplateError(f"a template has {len(source)} characters, the limit is {_SOURCE_MAX}")
     if "\0" in source:
-        raise TemplateError("a template holds a NUL byte")
+        raise TemplateError("a template contains a NUL byte")
     return Template(source, parse_template(source) if source.startswith("{{") else parse_fields(source))
 
 
@@ -119,7 +119,7 @@ def _load(name: str, templates: Path | None) -> str:
     path = Path(name).expanduser()
     if not path.is_absolute():
         if templates is None:
-            raise TemplateError(f"file:{printable(name)}: no folder of templates is known here, use an absolute path")
+            raise TemplateError(f"file:{printable(name)}: there is no folder for templates here, use an absolute path")
         path = templates / path
     try:
         with path.open("rb") as file:
@@ -133,7 +133,7 @@ def _compile(node: Expression | Assignment) -> tuple[Evaluate, frozenset[str]]:
     source = node.source
     if _PLAIN_NAME.fullmatch(source) and source not in _WORDS:
         return lambda namespace: _look_up(namespace, source), frozenset({source})
-    # Imported here, because most configurations insert plain names only, and it costs megabytes in a service.
+    # Imported late: most configurations insert only plain names, and it costs megabytes in a service.
     from pyrotorque.templates.sandbox import compile_expression
 
     try:
@@ -145,7 +145,7 @@ def _compile(node: Expression | Assignment) -> tuple[Evaluate, frozenset[str]]:
 def _look_up(namespace: Mapping[str, object], name: str) -> object:
     if name in namespace:
         return namespace[name]
-    raise TemplateError(f"{name} is not known here")
+    raise TemplateError(f"{name} is not defined here")
 
 
 class _Rendering:
@@ -192,7 +192,7 @@ class _Rendering:
     def _value(self, node: Expression | Assignment, convert: Callable[[object], Value]) -> Value:
         try:
             return convert(self.compiled[node.source][0](self.names))
-        except Exception as error:  # an expression can fail in as many ways as Python has
+        except Exception as error:  # an expression can raise any exception
             reason = str(error) if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
             raise TemplateError(
                 f"line {node.line}: {printable(node.source[:200])}: {printable(reason[:200])}"
@@ -201,12 +201,12 @@ class _Rendering:
     def _counted(self, text: str) -> str:
         self.length += len(text)
         if self.length > TEXT_MAX:
-            raise TemplateError(f"the template makes a text of more than {TEXT_MAX} characters")
+            raise TemplateError(f"the text of the template has more than {TEXT_MAX} characters")
         return text
 
 
 def _shapes(nodes: Iterable[Node], compiled: Compiled) -> list[list[Piece]]:
-    """Every combination where these are few, else enough of them that each case is seen."""
+    """Every combination if there are few, else a selection that contains each case."""
     options = [_options(node, compiled) for node in nodes]
     if math.prod(map(len, options)) <= _SHAPES_MAX:
         chosen: Iterable[tuple[list[Piece], ...]] = itertools.product(*options)
@@ -252,7 +252,7 @@ def _as_list(value: object) -> list[object]:
 
 
 def _as_text(value: object) -> str:
-    """None is nothing, several values are joined by commas, and bytes survive."""
+    """None is empty, several values are joined by commas, and bytes are kept."""
     if value is None:
         return ""
     if isinstance(value, bytes):

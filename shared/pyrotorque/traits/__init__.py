@@ -1,4 +1,4 @@
-"""What a torrent is, judged by its name and its files: kinds, traits and a label for folders."""
+"""Classifies a torrent by its name and files: kinds, traits and a label for folders."""
 
 from collections.abc import Sequence
 
@@ -19,9 +19,9 @@ _UNKNOWN = ("misc", "other")
 
 
 def traits_of(name: str, kind: str, theme: str = "") -> list[str]:
-    """What an item is, the general word first: `tv, mkv`, `audio, flac`; empty when nothing is known.
+    """The traits of an item, the most general first: `tv, mkv`, `audio, flac`; empty if nothing is known.
 
-    `kind` is the extension of its dominant files, `theme` what its tracker stands for (`[TRAITS_BY_ALIAS]`).
+    `kind` is the extension of its dominant files, `theme` the theme of its tracker (`[TRAITS_BY_ALIAS]`).
     """
     if theme:
         return [theme, kind or "other"]
@@ -39,5 +39,5 @@ def traits_of(name: str, kind: str, theme: str = "") -> list[str]:
 
 
 def label(traits: Sequence[str]) -> str:
-    """Traits as a path of folders; `misc/other` when there are none."""
+    """Traits as a path of folders; `misc/other` if there are none."""
     return "/".join(traits or _UNKNOWN)

@@ -1,4 +1,4 @@
-"""Which kinds of files make up a torrent, by the extensions of their names and the share of their sizes."""
+"""The kinds of files in a torrent, by extension and share of the total size."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -41,5 +41,5 @@ def kinds_from(files: Sequence[Sequence[Any]], percent: int) -> list[str]:
 
 
 def dominant_kind(files: Sequence[Sequence[Any]]) -> str:
-    """The extension that makes up more than half of the size, or nothing."""
+    """The extension that makes up more than half of the size; empty if none does."""
     return next(iter(kinds_from(files, _DOMINANT)), "")

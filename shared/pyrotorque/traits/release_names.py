@@ -1,4 +1,4 @@
-"""What the name of a release says: a show with season and episode, or a movie with its year, and technical tags."""
+"""Parses release names: show, season and episode, or movie and year, and technical tags."""
 
 import re
 from dataclasses import dataclass, field, replace
@@ -7,7 +7,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What was found in a name, None where nothing was; `kind` is `tv` or `movie`, `pattern` the rule that fitted."""
+    """The parts of a release name, None if missing; `kind` is `tv` or `movie`, `pattern` the rule that matched."""
 
     kind: str | None = None
     show: str | None = None
@@ -80,13 +80,13 @@ _TAG: Final = {
     name: re.compile(rf"(?<![A-Za-z0-9])(?P<tag>{pattern})(?![A-Za-z0-9])", re.IGNORECASE)
     for name, pattern in _TAGS.items()
 }
-# Sound and channels are often written in one: `DD5.1`, `AAC2.0`.
+# Sound and channels are often written together: `DD5.1`, `AAC2.0`.
 _SOUND_AND_CHANNELS: Final = re.compile(r"(?<![A-Za-z0-9])(aac|ac3|dts|ddp?|flac)(?=[257][ .][01])", re.IGNORECASE)
 _NAME_MAX: Final = 300
 
 
 def name_traits(name: str) -> Traits:
-    """The traits that `name` shows; an empty `Traits` where it shows none."""
+    """The traits in `name`; an empty `Traits` if it matches no rule."""
     if name.upper().startswith("VTS_") or len(name) > _NAME_MAX:
         return Traits()
     found = _EXTENSION.search(name)
@@ -134,7 +134,7 @@ def _movie(stem: str, extension: str | None) -> Traits | None:
 
 
 def _is_title(text: str) -> bool:
-    """A title never holds a technical word: what does was cut at the wrong place."""
+    """Whether the text can be a title: one with a technical word was split at the wrong place."""
     return bool(text.strip(" ._-[]()")) and not _TECHNICAL.search(text)
 
 
@@ -143,7 +143,7 @@ def _spaced(text: str) -> str:
 
 
 def _tagged(traits: Traits, rest: str) -> Traits:
-    """The traits with the technical words behind the title, each by what it tells and all in `release_tags`."""
+    """The traits with the technical words after the title, each in its field and all in `release_tags`."""
     spaced = _SOUND_AND_CHANNELS.sub(r"\1 ", rest)
     found = {name: [(each.start(), each["tag"]) for each in rule.finditer(spaced)] for name, rule in _TAG.items()}
     first = {name: places[0][1] if places else None for name, places in found.items()}
