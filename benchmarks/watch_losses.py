@@ -78,7 +78,7 @@ class Scene:
     def size(self) -> int:
         return int(str(RTorrent(self.rtorrent.url, read_timeout=60).call("view.size", "", "main")))
 
-    def times_told(self) -> list[str]:
+    def published(self) -> list[str]:
         events = (decode(body).event for body in stored_events(self.folder / "config" / "state" / "watcher.sqlite3"))
         return [event.info_hash for event in events if isinstance(event, TorrentLoaded)]
 
@@ -136,7 +136,7 @@ def rtorrent_away(scene: Scene, count: int, seconds: float) -> None:
 
 
 def root_gone(scene: Scene, count: int) -> None:
-    """The root is renamed away and made anew, ten times; the old files come back in the end."""
+    """The root is renamed away and created again, ten times; the old files come back in the end."""
     for turn in range(10):
         for number in range(count // 10):
             scene.drop(f"g{turn}/{number}.torrent")
@@ -215,7 +215,7 @@ def measure(scale: float = 1.0) -> list[Figure]:
         unmount = _tried(
             f"root unmounted 5 times in {size(500)} files",
             lambda scene: unmounted(scene, size(500)),
-            "job.treewatch.schedule = second=*/3\n",  # nothing tells of a mount
+            "job.treewatch.schedule = second=*/3\n",  # there is no event for a mount
         )
         figures.append(unmount)
     return figures
@@ -242,17 +242,17 @@ def _tried(what: str, misfortune: Callable[[Scene], None], settings: str = "", b
             wait_until(lambda: scene.size() >= len(scene.wanted), 900, lambda: "")
         seconds = time.monotonic() - began
         with contextlib.suppress(TimeoutError):
-            wait_until(lambda: len(scene.times_told()) >= len(scene.wanted), 10, lambda: "")
+            wait_until(lambda: len(scene.published()) >= len(scene.wanted), 10, lambda: "")
         lost = len(scene.wanted - scene.items())
-        events = scene.times_told()
+        events = scene.published()
         twice = len(events) - len(set(events))
-        untold = len(scene.wanted - set(events))
+        unpublished = len(scene.wanted - set(events))
         return Figure(
             what,
-            f"lost {lost}, twice {twice}, not told {untold}",
+            f"lost {lost}, twice {twice}, not published {unpublished}",
             f"{len(scene.wanted)} files in {seconds:.1f} s{beside}",
             "0, 0, 0",
-            not (lost or twice or untold),
+            not (lost or twice or unpublished),
         )
 
 

@@ -45,6 +45,9 @@ _PATTERN: Final = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(REJECTED)})(?![A-Za
 # The account `nobody`, as in `user=nobody`, "nobody" or nobody:nogroup.
 _ACCOUNT: Final = re.compile(r"[\"'`]nobody[\"'`]|\bnobody:|\b(user|group)[ =:]+nobody\b|-u nobody\b")
 
+# A stored column of the watcher's ledger.
+_COLUMN: Final = re.compile(r"\btold INTEGER\b|\"told\"")
+
 
 class Finding(NamedTuple):
     """A rejected word and its place."""
@@ -65,7 +68,7 @@ def findings() -> Iterator[Finding]:
 
 def rejected_words(line: str) -> list[str]:
     """The rejected words in one line; an underscore and the start of a capital separate words."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", _ACCOUNT.sub("", line).replace("_", " "))
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", _COLUMN.sub("", _ACCOUNT.sub("", line)).replace("_", " "))
     return [found[0] for found in _PATTERN.finditer(spaced)]
 
 

@@ -1,4 +1,4 @@
-"""A watcher inside the test's own process, turned by hand: on a real tree, with or without a real rTorrent."""
+"""A watcher in the test's own process, stepped by the test: on a real tree, with or without a real rTorrent."""
 
 import time
 from collections.abc import Callable, Generator
@@ -86,7 +86,7 @@ class Watching:
         self._store.close()
 
     def again(self, *jobs: WatchSettings) -> "Watching":
-        """End, and begin anew on the same state, perhaps with other jobs."""
+        """Restart on the same state, with other jobs if given."""
         self.__exit__()
         if jobs:
             self.settings = msgspec.structs.replace(self.settings, jobs=jobs)
@@ -132,7 +132,7 @@ class Watching:
         return next(row for row in self.rows if row.path == bytes(path))
 
     def state(self, path: Path) -> str:
-        """What the ledger says of the file at `path`; empty when it does not know it."""
+        """The state of the file at `path` in the ledger; empty if it is not there."""
         return next((row.progress.state for row in self.rows if row.path == bytes(path)), "")
 
     def states(self, state: str) -> int:

@@ -11,6 +11,7 @@ from pyrotorque.events import LoadFailure
 from pyrotorque.store import Store
 from pyrotorque_watcher.rows import (
     KNOWN_COLUMNS,
+    PUBLISHED,
     ROW_COLUMNS,
     FoundFile,
     KnownFile,
@@ -25,7 +26,8 @@ from pyrotorque_watcher.rows import (
 _YEAR = 366 * 86400.0
 _NEXT_CHECK = 1.0  # seconds after which a row that was sent or became visible is checked
 _RETRY = (
-    "UPDATE metafiles SET state = 'seen', attempts = 0, next_try = 0, kind = '', reason = '', gone = 0, told = 0,"
+    "UPDATE metafiles SET state = 'seen', attempts = 0, next_try = 0, kind = '', reason = '', gone = 0,"
+    f" {PUBLISHED} = 0,"
     " todo = '', closed = ?, changed = ? WHERE state IN ('failed', 'baseline')"
 )
 # A file that was written again has another turn and token: an operation on its old row changes nothing.
@@ -181,14 +183,14 @@ class Ledger:
     def mark_visible(self, rows: Iterable[Row], incarnation: str, now: float) -> None:
         """This rTorrent shows their items; a second later it is checked whether its session has them."""
         self._db.executemany(
-            f"UPDATE metafiles SET {_LOAD}, state = 'visible', incarnation = ?, next_try = ?, told = 1,"
+            f"UPDATE metafiles SET {_LOAD}, state = 'visible', incarnation = ?, next_try = ?, {PUBLISHED} = 1,"
             f" reason = '', kind = '', changed = ? {_THIS_ROW}",
             [(*_columns(row.load), incarnation, now + _NEXT_CHECK, now, row.turn, row.token) for row in rows],
         )
 
     def mark_unchanged(self, row: Row, now: float) -> None:
         """The item that was loaded from this file before is still there: nothing was loaded."""
-        change = f"{_LOAD}, state = 'loaded', told = 1, reason = '', kind = '', todo = 'loaded'"
+        change = f"{_LOAD}, state = 'loaded', {PUBLISHED} = 1, reason = '', kind = '', todo = 'loaded'"
         self._update(row, change, _columns(row.load), now)
 
     def mark_duplicate(self, row: Row, reason: str, now: float) -> None:

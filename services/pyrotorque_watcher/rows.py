@@ -18,7 +18,7 @@ duplicate: rTorrent had this torrent before; failed: not loaded; baseline: older
 PENDING: Final[tuple[State, ...]] = ("seen", "sent", "visible")
 
 Todo = Literal["", "retie", "loaded", "failed"]
-"""What is still to be done about a file: change the tie of its item, put it away after the load, or after a failure."""
+"""What is still to be done about a file: change the tie of its item, or dispose of it after the load or a failure."""
 
 
 class FileIdentity(msgspec.Struct, frozen=True):
@@ -133,10 +133,13 @@ class Row(msgspec.Struct, frozen=True):
         return self.file.path
 
 
+PUBLISHED: Final = "told"
+"""The column of Progress.published."""
 KNOWN_COLUMNS: Final = "path, size, mtime_ns, ctime_ns, device, inode, state, kind, gone != 0, info_hash"
 ROW_COLUMNS: Final = (
     "turn, token, job, root, path, size, mtime_ns, ctime_ns, device, inode, first_seen, closed, settled,"
-    " info_hash, others, name, mode, tied, attempts, state, kind, reason, changed, incarnation, told, was, broken"
+    " info_hash, others, name, mode, tied, attempts, state, kind, reason, changed, incarnation,"
+    f" {PUBLISHED}, was, broken"
 )
 
 
@@ -144,7 +147,7 @@ def row_of(columns: Sequence[Any]) -> Row:
     """The row that a query for ROW_COLUMNS returned."""
     turn, token, job, root = columns[:4]
     info_hash, others, name, mode, tied, attempts = columns[13:19]
-    state, kind, reason, changed, incarnation, told = columns[19:25]
+    state, kind, reason, changed, incarnation, published = columns[19:25]
     return Row(
         turn,
         token,
@@ -153,7 +156,7 @@ def row_of(columns: Sequence[Any]) -> Row:
         FileIdentity(*columns[4:10]),
         Arrival(columns[10], columns[11], bool(columns[12])),
         LoadRecord(info_hash, tuple(others.split()), name, mode, bool(tied), attempts),
-        Progress(state, kind, reason, changed, incarnation, bool(told)),
+        Progress(state, kind, reason, changed, incarnation, bool(published)),
         EarlierLoad(*columns[25:]),
     )
 

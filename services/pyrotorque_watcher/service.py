@@ -226,7 +226,7 @@ class Watcher:
         return more
 
     def _settle(self, now: float) -> None:
-        """Follow visible items until they are saved, and put files away."""
+        """Follow visible items until they are saved, and dispose of files."""
         if not (self.loader and self.durability and self.disposer and self.scanners):
             return
         if not self.loader.instance.incarnation:

@@ -1,4 +1,4 @@
-"""The wall clock is set while metafiles are on their way: none waits for a moment that has already been."""
+"""The wall clock is set while metafiles are loaded: none waits for a time that has passed."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ HOUR = 3600.0
 
 @pytest.fixture
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
-    """Sets this process's wall clock so many seconds off the kernel's; the monotonic clock goes on as ever."""
+    """Sets this process's wall clock so many seconds off the kernel's; the monotonic clock is not changed."""
     real = time.time
     return lambda ahead: monkeypatch.setattr(time, "time", lambda: real() + ahead)
 
@@ -35,7 +35,7 @@ def path(root: Path) -> Path:
     return root / "a.torrent"
 
 
-def test_what_is_visible_is_followed_on_after_the_clock_was_set_back(
+def test_what_is_visible_is_still_checked_after_the_clock_was_set_back(
     watching: Watching, path: Path, set_clock: SetClock
 ) -> None:
     drop(path)
@@ -44,7 +44,7 @@ def test_what_is_visible_is_followed_on_after_the_clock_was_set_back(
     watching.until(lambda: watching.state(path) == "loaded", timeout=5.0)
 
 
-def test_an_absent_rtorrent_is_asked_again_soon_after_the_clock_was_set_back(
+def test_an_absent_rtorrent_is_called_again_soon_after_the_clock_was_set_back(
     watching: Watching, path: Path, set_clock: SetClock, rtorrent: PrivateRTorrent
 ) -> None:
     rtorrent.kill()

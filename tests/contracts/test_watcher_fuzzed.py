@@ -19,7 +19,7 @@ TOKENS = (b"i99999999999999999999999e", b"l" * 300, b"d" * 300, b"i-1e", b"10000
 
 
 def mutated(chance: random.Random, metafile: bytes) -> bytes:
-    """A few bytes changed, cut out, doubled, or tokens of bencode put in."""
+    """A few bytes changed, removed or doubled, or tokens of bencode inserted."""
     data = bytearray(metafile)
     for _ in range(chance.randint(1, 4)):
         at = chance.randrange(len(data))
@@ -68,7 +68,7 @@ def test_three_hundred_mutated_files_and_some_monsters(watching: Watching, root:
     good = drop(root / "good.torrent")
     watching.until(lambda: watching.state(root / "good.torrent") in ("visible", "loaded"))
     assert good in {event.info_hash for event in watching.loaded}
-    # Those that end too early may have a writer still.
+    # Those that end too early may still have a writer.
     watching.until(lambda: all(row.progress.state != "sent" for row in watching.rows), 30)
     assert {row.progress.state for row in watching.rows} <= {"seen", "visible", "loaded", "failed", "duplicate"}
     assert all(row.progress.reason for row in watching.rows if row.progress.state in ("seen", "failed"))

@@ -1,4 +1,4 @@
-"""The watcher as a process: killed, stopped, paused and overwhelmed, it loads each metafile, and each once."""
+"""The watcher as a process: killed, stopped, paused and overloaded, it loads each metafile exactly once."""
 
 import os
 import random
@@ -31,7 +31,7 @@ job.treewatch.path = {root}
 
 
 class Process:
-    """`python -m pyrotorque_watcher`, started again as supervisord does; it sees one group for all its lives."""
+    """`python -m pyrotorque_watcher`, started again as supervisord does; it has one group for all its processes."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self.root = folder / "watch"
@@ -62,7 +62,7 @@ class Process:
         return "watching" in self.log.read_text(errors="replace")
 
     @property
-    def told(self) -> list[TorrentLoaded]:
+    def published(self) -> list[TorrentLoaded]:
         events = (decode(body).event for body in stored_events(self.config_dir / "state" / "watcher.sqlite3"))
         return [event for event in events if isinstance(event, TorrentLoaded)]
 
@@ -93,12 +93,14 @@ def test_killed_at_random_it_loads_each_once(process: Process, rtorrent: Private
             eventually(lambda: True, interval=chance.random() * 0.01)
     eventually(lambda: items(rtorrent) == wanted, 30, why=process.log.read_text()[-2000:])
     try:
-        eventually(lambda: len(process.told) >= len(wanted), 10)
+        eventually(lambda: len(process.published) >= len(wanted), 10)
     except AssertionError as error:
-        untold = wanted - {event.info_hash for event in process.told}
-        raise AssertionError(f"not told: {untold}; the log ends: {process.log.read_text()[-3000:]}") from error
-    assert len(process.told) == len(wanted)
-    assert len({event.info_hash for event in process.told}) == len(wanted)
+        unpublished = wanted - {event.info_hash for event in process.published}
+        raise AssertionError(
+            f"not published: {unpublished}; the log ends: {process.log.read_text()[-3000:]}"
+        ) from error
+    assert len(process.published) == len(wanted)
+    assert len({event.info_hash for event in process.published}) == len(wanted)
 
 
 def test_a_load_that_failed_is_one_warning_in_both_logs_and_a_duplicate_is_none(process: Process) -> None:
@@ -151,7 +153,7 @@ def test_a_burst_while_it_is_paused_overflows_the_kernels_queue_and_is_loaded(
     wanted = {process.drop(flip.name) for flip in flips}
     eventually(lambda: items(rtorrent) == wanted, 10)
     process.send(signal.SIGSTOP)
-    for number in range(17_000):  # the kernel keeps 16,384 events, and merges only equal neighbours
+    for number in range(17_000):  # the kernel keeps 16,384 events, and merges only equal successive ones
         os.close(os.open(flips[number % 2], os.O_WRONLY))
     last = process.drop("zzz/last.torrent")
     process.send(signal.SIGCONT)
@@ -161,7 +163,7 @@ def test_a_burst_while_it_is_paused_overflows_the_kernels_queue_and_is_loaded(
 
 @pytest.mark.parametrize("limit", ["max_inotify_watches", "max_inotify_instances"])
 def test_a_kernel_that_has_no_watches_to_give(short_folder: Path, rtorrent: PrivateRTorrent, limit: str) -> None:
-    """The limits of a user namespace are its own: nobody else's are touched."""
+    """The limits of a user namespace are its own: no others are changed."""
     before = ("unshare", "-Ur", "sh", "-c", f'echo 1 > /proc/sys/user/{limit} && exec "$@"', "sh")
     if limit == "max_inotify_instances":
         before = (*before[:4], before[4].replace("echo 1", "echo 0"), before[5])

@@ -46,7 +46,7 @@ def test_rows_come_in_the_order_they_were_seen_also_after_a_restart(store: Store
     assert [row.path for row in again.rows("seen", NOW, 10)] == [b"/w/a", b"/w/c", b"/w/b"]
 
 
-def test_a_row_that_waits_comes_when_its_time_has_come(ledger: Ledger) -> None:
+def test_a_row_that_waits_is_returned_when_it_is_due(ledger: Ledger) -> None:
     see(ledger, found(b"a"))
     (row,) = ledger.rows("seen", NOW, 10)
     ledger.postpone(row, NOW + 5, "its writer is not done", NOW)

@@ -29,7 +29,7 @@ def test_the_priority_that_users_set_comes_last_instead_of_the_normal_one() -> N
     assert commands == (MARK + b".", b"d.priority.set=0", b"d.custom1.set=x", b"d.priority.set=3", MARK)
 
 
-def test_hold_beats_the_priority_that_users_set() -> None:
+def test_hold_overrides_the_priority_that_users_set() -> None:
     commands = commands_for(InitialState.HOLD, "abc", None, [b"d.priority.set=3"])
     assert commands[-2:] == (b"d.priority.set=0", MARK)
 

@@ -1,4 +1,4 @@
-"""What a file that was found means, case by case."""
+"""The decision about a file that was found, case by case."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def known(path: bytes = b"/w/b.torrent", state: State = "loaded", **changes: Any
 
 
 @pytest.mark.parametrize("state", ["seen", "sent", "visible", "loaded", "duplicate", "failed", "baseline"])
-def test_a_known_file_is_left_alone_whatever_became_of_it(state: State) -> None:
+def test_a_known_file_is_not_loaded_again_in_any_state(state: State) -> None:
     assert decide(FOUND, known(state=state), None, False, NEVER).verdict is Verdict.KEEP
 
 
@@ -50,7 +50,7 @@ def test_a_renamed_file_is_not_loaded_again() -> None:
     assert decide(FOUND, None, same, False, NEVER) == FileDecision(Verdict.MOVED, b"/w/a.torrent")
 
 
-def test_a_file_renamed_over_a_known_one_keeps_its_own_story() -> None:
+def test_a_file_renamed_over_a_known_one_keeps_its_own_state() -> None:
     same, there = known(b"/w/a.torrent"), known(mtime_ns=3)
     assert decide(FOUND, there, same, False, NEVER) == FileDecision(Verdict.MOVED, b"/w/a.torrent")
 

@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, assert_never
+from typing import Final
 
 import msgspec
 
@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 _ROWS: Final = 128  # loads between two checks for their items: 60 to 250 ms of rTorrent's time
 _CHECKS: Final = (0.005, 0.02, 0.1, 0.4)  # seconds until an item that is not visible is checked again
 _SENDS_MAX: Final = 5
-# Requests with one metafile in them that got no answer, all but the first with nothing else in them. One more, and
-# rTorrent might crash once more, and no other metafile would ever be loaded.
+# Requests with one metafile in them that got no answer, all but the first with nothing else in them. After one
+# more, rTorrent might crash again, and no other metafile would ever be loaded.
 _UNANSWERED_MAX: Final = 3
 _STEP: Final = 2.0  # seconds after which a step sends no more: what is left is checked, and sent again, later
 _SETTLE_PAUSE: Final = 0.5  # seconds until an unsettled file is read again, doubled each time
@@ -208,8 +208,6 @@ class Loader:
                     self.ledger.remove(row)
             case FileRewritten():
                 self._see_again(row, now)
-            case other:
-                assert_never(other)
 
     def _see_again(self, row: Row, now: float) -> None:
         found = look(row.path)

@@ -35,7 +35,7 @@ class UserCommand(Protocol):
     def render(self, namespace: Mapping[str, object]) -> bytes: ...
 
 
-class MetafilePlace(Protocol):
+class WatchedMetafile(Protocol):
     """A metafile, the root above it, and the job that has this root."""
 
     @property
@@ -61,7 +61,7 @@ class JobRecipes:
         for name, text in job.commands:
             self.command(name, text, tame=False)
 
-    def of(self, place: MetafilePlace) -> "LoadRecipe":
+    def of(self, place: WatchedMetafile) -> "LoadRecipe":
         """For one metafile; raises UserError if a watch.ini is invalid."""
         return LoadRecipe(self, place, self._inis.above(place.path, place.root))
 
@@ -70,7 +70,7 @@ class JobRecipes:
         self._inis.of(folder)
 
     def namespace(
-        self, place: MetafilePlace, torrent: Metafile | Magnet, flags: frozenset[str], rendered: Sequence[bytes]
+        self, place: WatchedMetafile, torrent: Metafile | Magnet, flags: frozenset[str], rendered: Sequence[bytes]
     ) -> Mapping[str, object]:
         """The variables of templates."""
         from pyrotorque.loadcommands.namespace import namespace
@@ -102,7 +102,7 @@ class LoadRecipe:
     """What a job and the watch.ini files above one metafile set for its load."""
 
     recipes: JobRecipes
-    place: MetafilePlace
+    place: WatchedMetafile
     overrides: "Overrides | None"
 
     @property

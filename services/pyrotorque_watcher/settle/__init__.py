@@ -1,1 +1,1 @@
-"""Follows loaded items until rTorrent's session holds them, and only then puts their metafiles away."""
+"""Follows loaded items until rTorrent's session holds them, and only then disposes of their metafiles."""

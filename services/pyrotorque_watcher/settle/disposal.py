@@ -1,4 +1,4 @@
-"""Puts metafiles away that are loaded or failed: renames, moves or deletes them, as the ledger's todo list requires.
+"""Disposes of metafiles that are loaded or failed: renames, moves or deletes them, as the ledger's todo list requires.
 
 What is interrupted is repeated later. Each file keeps a name that exists while an item is tied to it: see `ties`.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Final
 
 from pyrotorque.errors import UserError
 from pyrotorque.linux.filesystems import is_within
@@ -32,7 +32,7 @@ _ROWS: Final = 100  # handled in one step
 
 @dataclass(frozen=True)
 class Disposer:
-    """Puts away the metafiles of all jobs; files of jobs that are not active stay where they are."""
+    """Disposes of the metafiles of all jobs; files of jobs that are not active stay where they are."""
 
     ledger: Ledger
     jobs: Mapping[str, LoadJob]
@@ -49,7 +49,7 @@ class Disposer:
                 self.ledger.mark_done(row)
 
     def loaded(self, row: Row) -> None:
-        """Put a metafile away whose item is in rTorrent's session."""
+        """Dispose of a metafile whose item is in rTorrent's session."""
         if job := self.jobs.get(row.job):
             self._loaded(row, job)
 
@@ -61,11 +61,9 @@ class Disposer:
                 self._loaded(row, job)
             case "failed":
                 folder = _folder(job.settings.failed_path)
-                self._put_away(row, job.settings, job.settings.on_failed, b".failed", folder)
+                self._dispose(row, job.settings, job.settings.on_failed, b".failed", folder)
             case "":
                 pass
-            case other:
-                assert_never(other)
 
     def _loaded(self, row: Row, job: LoadJob) -> None:
         try:
@@ -73,9 +71,9 @@ class Disposer:
         except UserError as error:
             log.warning("%s: %s stays where it is: %s", row.job, printable(row.path), error)
             return
-        self._put_away(row, job.settings, how, b".loaded", _folder(job.settings.loaded_path))
+        self._dispose(row, job.settings, how, b".loaded", _folder(job.settings.loaded_path))
 
-    def _put_away(self, row: Row, settings: WatchSettings, how: Disposal, suffix: bytes, folder: bytes | None) -> None:
+    def _dispose(self, row: Row, settings: WatchSettings, how: Disposal, suffix: bytes, folder: bytes | None) -> None:
         """Only the file that was loaded: nothing is done if another one is at its path."""
         found = look(row.path)
         if how == "keep" or found is None or found.version != row.file.version:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, assert_never
+from typing import Final
 
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.rtorrent import Identity, RTorrent
@@ -81,11 +81,11 @@ def _belongs_to(path: bytes, identity: Identity) -> bool:
 
 @dataclass
 class Durability:
-    """`put_away` is called for each row whose item is saved, before the ledger records that."""
+    """`dispose` is called for each row whose item is saved, before the ledger records that."""
 
     ledger: Ledger
     rtorrent: RTorrent
-    put_away: Callable[[Row], None]
+    dispose: Callable[[Row], None]
     session: SessionFolder = field(default_factory=SessionFolder)
     _next: float = 0.0
     _warned: bool = False
@@ -110,7 +110,7 @@ class Durability:
         fates = self._save_unsaved(self._fates(rows, identity, now))
         saved = [row for row, what in fates if what is Fate.SAVED]
         for row in saved:
-            self.put_away(row)
+            self.dispose(row)
         with self.ledger.transaction():
             self.ledger.mark_loaded(saved, now)
             for row, what in fates:
@@ -150,8 +150,6 @@ class Durability:
                     *(row.job, printable(row.path)),
                 )
                 self.ledger.send_again(row, now)
-            case other:
-                assert_never(other)
 
     def _there(self, rows: Sequence[Row]) -> dict[int, bool]:
         answers = self.rtorrent.multicall([("d.custom", (row.load.info_hash, MARK)) for row in rows])

@@ -1,4 +1,4 @@
-"""Many metafiles in one request: limits, crashes and hangs in the middle of it keep no other metafile back."""
+"""Many metafiles in one request: limits, crashes and hangs in the middle of it delay no other metafile."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.watching import Watching
 pytestmark = pytest.mark.usefixtures("rtorrent_program")
 
 
-def test_an_rtorrent_that_takes_small_requests_only_gets_small_ones(
+def test_an_rtorrent_that_accepts_small_requests_only_gets_small_ones(
     watching: Watching, root: Path, rtorrent: PrivateRTorrent
 ) -> None:
     client = RTorrent(rtorrent.url)
@@ -32,48 +32,48 @@ def holds(what: object, data: bytes) -> bool:
 
 
 @pytest.fixture
-def deadly(monkeypatch: pytest.MonkeyPatch, rtorrent: PrivateRTorrent) -> Callable[[bytes], list[int]]:
-    """Makes rTorrent die of a metafile, and come back as its service manager would bring it; how often it did."""
+def crashing(monkeypatch: pytest.MonkeyPatch, rtorrent: PrivateRTorrent) -> Callable[[bytes], list[int]]:
+    """Crashes rTorrent at a metafile, and restarts it as its service manager would; how often that happened."""
 
     def made(metafile: bytes) -> list[int]:
-        died: list[int] = []
+        crashes: list[int] = []
         for name in ("call", "multicall"):
             asked = getattr(RTorrent, name)
 
             def ask(self: RTorrent, *args: Any, asked: Any = asked, **named: Any) -> Any:
                 if not holds(args, metafile):
                     return asked(self, *args, **named)
-                died.append(rtorrent.pid)
+                crashes.append(rtorrent.pid)
                 rtorrent.kill()
                 rtorrent.start()
                 raise ExchangeFailed("rTorrent broke the connection", "reset")
 
             monkeypatch.setattr(RTorrent, name, ask)
-        return died
+        return crashes
 
     return made
 
 
-def test_a_metafile_that_rtorrent_dies_of_is_given_up_and_its_neighbours_are_loaded(
-    watching: Watching, root: Path, rtorrent: PrivateRTorrent, deadly: Callable[[bytes], list[int]]
+def test_a_metafile_that_crashes_rtorrent_fails_and_the_others_are_loaded(
+    watching: Watching, root: Path, rtorrent: PrivateRTorrent, crashing: Callable[[bytes], list[int]]
 ) -> None:
     poison = make_metafile("poison")
-    died = deadly(poison)
+    crashes = crashing(poison)
     wanted = {drop(root / f"{number:02}.torrent") for number in (*range(5), *range(6, 30))}
     (root / "05.torrent").write_bytes(poison)
     watching.until(lambda: watching.state(root / "05.torrent") == "failed", 30)
     watching.until(lambda: items(rtorrent) == wanted)
-    assert len(died) == 3
+    assert len(crashes) == 3
     assert [(event.kind, event.metafile) for event in watching.failed] == [("timeout", str(root / "05.torrent"))]
     assert "cause of the crash" in watching.row(root / "05.torrent").progress.reason
     watching.until(lambda: {event.info_hash for event in watching.loaded} == wanted)
     assert len(watching.loaded) == len(wanted)
 
 
-def test_a_hang_in_the_middle_of_a_burst_gives_nothing_up(
+def test_a_hang_in_the_middle_of_a_burst_fails_no_metafile(
     watching: Watching, root: Path, rtorrent: PrivateRTorrent
 ) -> None:
-    """A request that timed out is carried out later; what it was about is looked for before it is asked again."""
+    """rTorrent executes a request that timed out later; its items are checked before it is sent again."""
     wanted = {drop(root / f"{number}.torrent") for number in range(40)}
     loader = watching.watcher.loader
     assert loader

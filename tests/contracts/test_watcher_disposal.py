@@ -1,4 +1,4 @@
-"""What happens to a metafile after its load loses no item: renamed by hand, put away, cut off, while users tidy up."""
+"""Renames and disposal of loaded metafiles lose no item, also over interruptions and with `remove_untied`."""
 
 import errno
 import os
@@ -20,12 +20,12 @@ from tests.watching import Watching, job
 
 pytestmark = pytest.mark.usefixtures("rtorrent_program")
 
-TIDY = "schedule2 = untied, 1, 1, ((remove_untied))\n"
+REMOVE_UNTIED = "schedule2 = untied, 1, 1, ((remove_untied))\n"
 
 
 @pytest.fixture
-def tidy_rtorrent(rtorrent_program: Program, short_folder: Path) -> Iterator[PrivateRTorrent]:
-    with PrivateRTorrent(short_folder / "tidy", extra_rc=TIDY) as rtorrent:
+def untying_rtorrent(rtorrent_program: Program, short_folder: Path) -> Iterator[PrivateRTorrent]:
+    with PrivateRTorrent(short_folder / "untying", extra_rc=REMOVE_UNTIED) as rtorrent:
         yield rtorrent
 
 
@@ -35,18 +35,18 @@ def tie_of(rtorrent: PrivateRTorrent, info: str) -> str:
 
 @pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
 def test_a_metafile_renamed_by_hand_keeps_its_item_tied(
-    short_folder: Path, root: Path, tidy_rtorrent: PrivateRTorrent
+    short_folder: Path, root: Path, untying_rtorrent: PrivateRTorrent
 ) -> None:
     new = root / "sub" / "b c.torrent"
-    with Watching(short_folder, job(root), url=tidy_rtorrent.url) as watching:
+    with Watching(short_folder, job(root), url=untying_rtorrent.url) as watching:
         watching.settle()
         info = watching.load(root / "a.torrent")
         new.parent.mkdir()
         watching.settle()
         (root / "a.torrent").rename(new)
-        watching.until(lambda: tie_of(tidy_rtorrent, info) == str(new))
-        RTorrent(tidy_rtorrent.url).call("remove_untied", "")
-        assert items(tidy_rtorrent) == {info}
+        watching.until(lambda: tie_of(untying_rtorrent, info) == str(new))
+        RTorrent(untying_rtorrent.url).call("remove_untied", "")
+        assert items(untying_rtorrent) == {info}
         assert len(watching.loaded) == 1
 
 
@@ -61,7 +61,7 @@ def test_a_tie_that_was_cut_stays_cut_when_the_file_is_renamed(
     assert tie_of(rtorrent, info) == ""
 
 
-def test_files_renamed_while_rtorrent_is_away_are_tied_anew_when_it_is_back(
+def test_files_renamed_while_rtorrent_is_down_are_tied_again_when_it_is_back(
     watching: Watching, root: Path, rtorrent: PrivateRTorrent
 ) -> None:
     info = watching.load(root / "a.torrent")
@@ -113,13 +113,13 @@ def test_a_copy_that_does_not_fit_leaves_nothing_behind_and_the_metafile_where_i
         assert tie_of(rtorrent, info) == str(done / "b.torrent")
 
 
-def test_putting_away_that_was_cut_off_is_done_at_the_next_start(
+def test_an_interrupted_disposal_is_done_at_the_next_start(
     short_folder: Path, root: Path, rtorrent: PrivateRTorrent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     afterwards = job(root, on_loaded="delete", on_failed="rename")
     with Watching(short_folder, afterwards, url=rtorrent.url) as watching:
         watching.settle()
-        monkeypatch.setattr(watching.watcher, "_settle", float)  # as if it were killed before it came to that
+        monkeypatch.setattr(watching.watcher, "_settle", float)  # as if it were killed before that
         drop(root / "a.torrent")
         (root / "bad.torrent").write_bytes(b"no metafile")
         watching.until(lambda: watching.states("visible") == 1 and watching.states("failed") == 1)
@@ -131,8 +131,8 @@ def test_putting_away_that_was_cut_off_is_done_at_the_next_start(
 
 
 @pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
-def test_no_item_is_lost_to_somebody_who_tidies_up_every_second(
-    short_folder: Path, root: Path, tidy_rtorrent: PrivateRTorrent
+def test_no_item_is_lost_to_remove_untied_every_second(
+    short_folder: Path, root: Path, untying_rtorrent: PrivateRTorrent
 ) -> None:
     jobs = [
         job(root / "rename", name="rename", on_loaded="rename"),
@@ -142,7 +142,7 @@ def test_no_item_is_lost_to_somebody_who_tidies_up_every_second(
     ]
     for each in jobs:
         (root / each.name).mkdir()
-    with Watching(short_folder, *jobs, url=tidy_rtorrent.url) as watching:
+    with Watching(short_folder, *jobs, url=untying_rtorrent.url) as watching:
         watching.settle()
         infos: set[str] = set()
         for number in range(15):
@@ -152,9 +152,9 @@ def test_no_item_is_lost_to_somebody_who_tidies_up_every_second(
         watching.until(lambda: watching.states("loaded") == len(infos), 30)
         stray = root / "keep" / "0.torrent"
         gone = info_hash(stray.read_bytes())
-        stray.unlink()  # proves that it is tidied up
-        watching.until(lambda: gone not in items(tidy_rtorrent), 15)
-        assert items(tidy_rtorrent) == infos - {gone}
+        stray.unlink()  # proves that remove_untied runs
+        watching.until(lambda: gone not in items(untying_rtorrent), 15)
+        assert items(untying_rtorrent) == infos - {gone}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
@@ -179,7 +179,7 @@ def test_a_tree_that_is_mounted_again_with_another_device_number_loads_nothing_t
             shutil.copytree(root, kept)
             subprocess.run(["umount", str(root)], check=True)
             watching.settle()
-            # Another one on top, so that the number of the first is not given out again.
+            # Another one on top, so that the number of the first is not used again.
             other = short_folder / "other"
             other.mkdir()
             subprocess.run(["mount", "-t", "tmpfs", "none", str(other)], check=True)
@@ -203,7 +203,7 @@ def test_a_tree_that_is_mounted_again_with_another_device_number_loads_nothing_t
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
 def test_a_metafile_whose_item_rtorrent_cannot_save_is_not_deleted(short_folder: Path, root: Path) -> None:
-    """With a full disk below its session, rTorrent shows the item, tells nobody, and forgets it when it ends."""
+    """With a full disk below its session, rTorrent shows the item, reports nothing, and has lost it after a restart."""
     rtorrent = PrivateRTorrent(short_folder / "full")
     rtorrent.session.mkdir(parents=True)
     done = subprocess.run(

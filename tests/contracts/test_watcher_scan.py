@@ -1,4 +1,4 @@
-"""Real inotify, real files: whatever way a metafile takes into the tree, the ledger knows it, and knows it once."""
+"""Real inotify, real files: however a metafile gets into the tree, the ledger has it, and has it once."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ def watching(short_folder: Path, root: Path) -> Iterator[Watching]:
 
 
 def dropped(path: Path, name: str = "") -> Path:
-    """The path of a new metafile that is like no other."""
+    """The path of a new metafile with a torrent of its own."""
     drop(path, name or str(path))
     return path
 
@@ -77,7 +77,7 @@ def test_a_renamed_file_is_the_same_file(watching: Watching, root: Path) -> None
 
 
 def test_another_file_that_looks_like_one_that_is_gone_is_loaded(watching: Watching, root: Path) -> None:
-    """Inodes of deleted files are given out again, and whoever unpacks an archive makes many files of one time."""
+    """Inodes of deleted files are used again, and the files of an unpacked archive may have one time."""
     first, second = dropped(root / "a" / "x.torrent", "one"), root / "b" / "x.torrent"
     os.utime(first, ns=(10**18, 10**18))
     watching.until(lambda: watching.state(first) == "seen")
@@ -103,7 +103,7 @@ def test_touching_a_file_makes_it_new(watching: Watching, root: Path) -> None:
     watching.until(lambda: watching.row(path).token != token)
 
 
-def test_a_touch_by_name_is_noticed_at_once(short_folder: Path, root: Path) -> None:
+def test_a_touch_by_name_is_detected_at_once(short_folder: Path, root: Path) -> None:
     path = dropped(root / "a.torrent")
     with Watching(short_folder, job(root), group_started=time.time() + 5) as watching:
         watching.settle()
@@ -111,7 +111,7 @@ def test_a_touch_by_name_is_noticed_at_once(short_folder: Path, root: Path) -> N
         path.chmod(0o600)
         watching.settle()
         assert watching.state(path) == "baseline"
-        os.utime(path)  # nobody opens it, so nobody closes it
+        os.utime(path)  # without opening it: there is no close event
         watching.until(lambda: watching.state(path) == "seen", 1)
 
 
@@ -162,7 +162,7 @@ def test_what_is_no_file_is_no_metafile(watching: Watching, root: Path) -> None:
     assert len(watching.rows) == 1
 
 
-def test_events_that_the_kernel_dropped_are_made_up_for(watching: Watching, root: Path) -> None:
+def test_files_are_found_after_the_kernel_dropped_events(watching: Watching, root: Path) -> None:
     data = make_metafile("same for all")
     for n in range(9000):  # two events each, and the kernel keeps 16,384
         (root / f"{n}.torrent").write_bytes(data)
@@ -217,7 +217,7 @@ def test_a_known_root_that_comes_after_the_start_is_compared_with_the_ledger(wat
 def test_the_baseline_of_a_root_that_cannot_be_read_yet_is_made_when_it_can(
     short_folder: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever mounts a disk may give it to its user a moment later."""
+    """A disk may be mounted a moment before its user gets access to it."""
     old = dropped(root / "old.torrent")
 
     def refused(folder: bytes, *, follow: bool) -> Listing:
@@ -231,7 +231,7 @@ def test_the_baseline_of_a_root_that_cannot_be_read_yet_is_made_when_it_can(
         watching.until(lambda: watching.state(old) == "baseline")
 
 
-def test_what_was_written_while_nobody_watched_is_seen_at_the_next_start(watching: Watching, root: Path) -> None:
+def test_what_was_written_while_the_watcher_was_down_is_seen_at_the_next_start(watching: Watching, root: Path) -> None:
     path = dropped(root / "deep" / "er" / "a.torrent")
     watching.until(lambda: watching.state(path) == "seen")
     watching.again()
@@ -258,7 +258,7 @@ def test_old_files_of_a_first_start_are_not_loaded(short_folder: Path, root: Pat
         assert watching.states("baseline") == 30
 
 
-def test_five_thousand_old_files_are_left_alone_also_when_the_state_is_deleted(
+def test_five_thousand_old_files_are_not_loaded_also_when_the_state_is_deleted(
     short_folder: Path, root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for n in range(5_000):
@@ -270,9 +270,9 @@ def test_five_thousand_old_files_are_left_alone_also_when_the_state_is_deleted(
             watching.settle()
             assert watching.states("baseline") == len(watching.rows) == 5_000
             shutil.rmtree(watching.layout.config_dir / "state")
-    told = [record.message for record in caplog.records if "pyrotorque retry --all" in record.message]
-    assert len(told) == 2
-    assert all("5000 metafiles" in text for text in told)
+    warnings = [record.message for record in caplog.records if "pyrotorque retry --all" in record.message]
+    assert len(warnings) == 2
+    assert all("5000 metafiles" in text for text in warnings)
 
 
 def test_a_tree_moved_in_as_the_first_look_ends_is_no_baseline(
@@ -297,7 +297,7 @@ def test_a_crash_before_the_first_look_was_over_makes_nothing_baseline(short_fol
     with Watching(short_folder, job(root), group_started=began) as watching:
         watching.watcher.close()  # before any turn
         path = dropped(root / "a.torrent")
-        watching.group_started = time.time() + 100  # whatever a later process believes
+        watching.group_started = time.time() + 100  # of a later process
         watching.again()
         watching.until(lambda: watching.state(path) == "seen")
 
@@ -350,7 +350,7 @@ def test_linked_folders_are_followed_only_when_wanted_and_never_in_circles(short
 
 
 @pytest.mark.parametrize(("lacks", "limit"), [("watch", "max_user_watches"), ("open", "max_user_instances")])
-def test_a_tree_is_polled_until_the_kernel_lets_it_listen_again(
+def test_a_tree_is_polled_until_inotify_is_available_again(
     short_folder: Path, root: Path, monkeypatch: pytest.MonkeyPatch, lacks: str, limit: str
 ) -> None:
     def none_left(*_: object, **__: object) -> None:
@@ -370,7 +370,7 @@ def test_a_tree_is_polled_until_the_kernel_lets_it_listen_again(
         watching.until(lambda: watching.state(path) == "seen", 1)
 
 
-def test_a_reader_that_was_never_opened_hears_nothing_and_knows_folders(root: Path) -> None:
+def test_inotify_that_was_never_opened_reports_nothing_and_detects_missing_folders(root: Path) -> None:
     tree = InotifyTree(is_metafile)
     assert tree.read() == []
     assert tree.watch(bytes(root))

@@ -1,4 +1,4 @@
-"""Looking at files and folders: names of any bytes, numbers of any size, and trees that must be polled."""
+"""Files and folders: names of any bytes, numbers of any size, and trees that must be polled."""
 
 import os
 from pathlib import Path
@@ -79,7 +79,7 @@ def test_a_folder_that_is_gone_is_empty(tmp_path: Path) -> None:
     assert listing(bytes(tmp_path / "absent"), follow=False).files == []
 
 
-def test_a_path_that_no_kernel_takes_is_no_file() -> None:
+def test_a_path_that_no_kernel_accepts_is_no_file() -> None:
     assert look(b"/tmp/\0") is None
 
 
@@ -93,7 +93,7 @@ def test_the_folders_from_a_root_down_to_another() -> None:
     assert folders_between(b"/w", b"/w") == [b"/w"]
 
 
-def test_nobody_sees_for_a_process_that_is_no_rtorrent(tmp_path: Path) -> None:
+def test_no_file_is_visible_for_a_process_that_is_no_rtorrent(tmp_path: Path) -> None:
     visibility = FileVisibility()
     visibility.attach(os.getpid(), os.uname().nodename)
     assert not visibility.sees(bytes(tmp_path), bytes(tmp_path))

@@ -1,4 +1,4 @@
-"""A real rTorrent: each metafile becomes one item as its path and its job say, and what fails is told and harmless."""
+"""A real rTorrent: each metafile becomes one item as its path and its job require; failures are reported."""
 
 import os
 import signal
@@ -80,7 +80,7 @@ def test_the_item_is_tied_so_erasing_it_removes_the_metafile(watching: Watching,
     assert not has(client, info)
 
 
-def test_a_load_after_a_restart_of_rtorrent_that_nobody_noticed_is_tied_as_well(
+def test_a_load_after_an_undetected_restart_of_rtorrent_is_tied_as_well(
     watching: Watching, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
 ) -> None:
     watching.load(root / "a.torrent")
@@ -145,7 +145,7 @@ def test_a_failing_command_is_a_failed_load_that_nothing_starts(
         assert (root / "a.torrent").exists()
 
 
-def test_a_command_that_this_rtorrent_lacks_vetoes_the_load(
+def test_a_command_that_this_rtorrent_lacks_prevents_the_load(
     short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
 ) -> None:
     with Watching(short_folder, job(root, commands=(("x", "d.nonsense.set=1"),)), url=rtorrent.url) as watching:
@@ -247,7 +247,7 @@ def test_dry_run_of_the_group(short_folder: Path, root: Path, rtorrent: PrivateR
         assert not has(client, info)
 
 
-def test_rtorrent_away_is_said_once_and_everything_loads_later(
+def test_an_absent_rtorrent_is_reported_once_and_everything_loads_later(
     watching: Watching, root: Path, rtorrent: PrivateRTorrent, client: RTorrent, caplog: pytest.LogCaptureFixture
 ) -> None:
     rtorrent.stop()
@@ -260,21 +260,21 @@ def test_rtorrent_away_is_said_once_and_everything_loads_later(
     assert not watching.failed
 
 
-def test_what_a_killed_rtorrent_forgot_is_loaded_again_and_told_once(
+def test_what_a_killed_rtorrent_lost_is_loaded_again_and_published_once(
     watching: Watching, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
 ) -> None:
     infos = [drop(root / f"{n}.torrent") for n in range(20)]
     watching.until(lambda: watching.states("visible") > 10)
     rtorrent.kill()
     for saved in rtorrent.session.glob("*.torrent*"):
-        saved.unlink()  # as if it had died before it wrote them
+        saved.unlink()  # as if it had ended before it wrote them
     rtorrent.start()
     watching.until(lambda: watching.states("loaded") == 20, 20)
     assert all(has(client, info) for info in infos if watching.state(root / f"{infos.index(info)}.torrent") == "loaded")
     assert len(watching.loaded) == 20
 
 
-def test_the_settings_for_afterwards_lose_no_item(
+def test_the_settings_for_disposal_lose_no_item(
     short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
 ) -> None:
     done = short_folder / "done"
@@ -306,7 +306,7 @@ def test_the_settings_for_afterwards_lose_no_item(
         assert all(has(client, info) for info in infos.values())
 
 
-def test_watch_ini_holds_for_its_folder_and_below_and_at_once(watching: Watching, root: Path, client: RTorrent) -> None:
+def test_watch_ini_applies_at_once_to_its_folder_and_below(watching: Watching, root: Path, client: RTorrent) -> None:
     (root / "tv").mkdir()
     (root / "tv" / "watch.ini").write_text("load_mode = start\nqueued = yes\npriority = high\ncustom.label = tv\n")
     info = drop(root / "tv" / "a" / "x.torrent", "one")
@@ -323,7 +323,7 @@ def test_watch_ini_holds_for_its_folder_and_below_and_at_once(watching: Watching
     assert watching.failed[0].reason.endswith("put it into torque.ini (and 1 more in it)")
 
 
-def test_what_failed_at_a_watch_ini_is_loaded_when_that_is_mended(
+def test_what_failed_at_a_watch_ini_is_loaded_when_that_is_corrected(
     watching: Watching, root: Path, client: RTorrent
 ) -> None:
     ini, path, elsewhere = root / "tv/watch.ini", root / "tv/a/x.torrent", root / "films/y.torrent"
@@ -357,7 +357,7 @@ def test_what_fails_again_after_a_change_of_its_watch_ini_waits_for_the_next(wat
     watching.until(visible(watching, path))
 
 
-def test_a_metafile_that_was_put_away_as_failed_stays_there(
+def test_a_metafile_that_was_disposed_of_as_failed_stays_there(
     short_folder: Path, root: Path, rtorrent: PrivateRTorrent
 ) -> None:
     (root / "watch.ini").write_text("colour = red\n")
@@ -386,7 +386,7 @@ def test_two_jobs_do_not_disturb_each_other(
         assert (client.call("d.state", started), client.call("d.state", stopped)) == (1, 0)
 
 
-def test_paths_that_rtorrent_sees_differently_are_not_tied_by_guesswork(
+def test_paths_that_rtorrent_sees_differently_are_not_tied_without_proof(
     short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
 ) -> None:
     elsewhere = ((str(root), "/data/watch"),)
@@ -400,7 +400,7 @@ def test_paths_that_rtorrent_sees_differently_are_not_tied_by_guesswork(
         assert client.call("d.tied_to_file", info) == "/data/watch/b.torrent"
 
 
-def test_putting_a_duplicate_away_leaves_the_tie_of_the_item_alone(
+def test_the_disposal_of_a_duplicate_does_not_change_the_tie_of_the_item(
     short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
 ) -> None:
     with Watching(short_folder, job(root), url=rtorrent.url) as watching:
@@ -449,7 +449,7 @@ def test_a_metafile_written_over_another_is_not_deleted_with_the_item_of_that_on
     assert client.call("d.tied_to_file", new) == str(root / "a.torrent")
 
 
-def test_what_one_may_ask(watching: Watching, root: Path) -> None:
+def test_requests(watching: Watching, root: Path) -> None:
     (root / "bad.torrent").write_bytes(b"no metafile")
     watching.until(lambda: watching.state(root / "bad.torrent") == "failed")
     watcher = watching.watcher
@@ -466,7 +466,7 @@ def test_what_one_may_ask(watching: Watching, root: Path) -> None:
 
 
 @pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
-def test_a_torrent_that_names_no_tracker_fails_with_the_reason_that_rtorrent_keeps_to_itself(
+def test_a_torrent_that_names_no_tracker_fails_with_the_reason_that_rtorrent_does_not_report(
     watching: Watching, root: Path, client: RTorrent
 ) -> None:
     metafile = make_metafile("lonely").replace(b"8:announce27:http://127.0.0.1:1/announce", b"")
@@ -479,10 +479,10 @@ def test_a_torrent_that_names_no_tracker_fails_with_the_reason_that_rtorrent_kee
 
 
 @pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
-def test_one_bad_metafile_among_many_keeps_none_of_them_back(
+def test_one_bad_metafile_among_many_delays_none_of_them(
     watching: Watching, root: Path, rtorrent: PrivateRTorrent
 ) -> None:
-    """rTorrent gets several in one request; each has its own fate."""
+    """rTorrent gets several in one request; each has its own outcome."""
     infos = {drop(root / f"{number:02}.torrent") for number in range(20)}
     broken = make_metafile("no tracker").replace(b"8:announce27:http://127.0.0.1:1/announce", b"")
     (root / "07-broken.torrent").write_bytes(broken)
@@ -493,10 +493,10 @@ def test_one_bad_metafile_among_many_keeps_none_of_them_back(
 
 
 @pytest.mark.parametrize("quiet", [False, True])
-def test_the_line_for_rtorrents_own_log_runs_nothing_and_keeps_no_load_back(
+def test_the_line_for_rtorrents_own_log_runs_nothing_and_prevents_no_load(
     short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent, quiet: bool
 ) -> None:
-    """What `print` writes is seen on rTorrent's screen only, not in its log files: so this looks at what it does."""
+    """What `print` writes appears on rTorrent's screen only, not in its log files: so this checks its effects."""
     harm = Path("harm-by-a-name")
     names = [f"{begin}execute.throw=touch,{harm}{end}" for begin in ('";', "$", ";", "\n", '$"') for end in ("", ';"')]
     with Watching(short_folder, job(root, quiet=quiet), url=rtorrent.url) as watching:
@@ -509,10 +509,10 @@ def test_the_line_for_rtorrents_own_log_runs_nothing_and_keeps_no_load_back(
     assert not list(short_folder.rglob(harm.name))
 
 
-def test_a_burst_during_which_rtorrent_stalls_is_told_once(
+def test_a_burst_during_which_rtorrent_stalls_is_published_once(
     watching: Watching, root: Path, rtorrent: PrivateRTorrent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was found but not yet recorded when its time to be looked for came must not be found a second time."""
+    """A row that becomes due before the result of its last check is recorded is not checked a second time."""
     paths = [root / f"{number}.torrent" for number in range(100)]
     infos = [drop(path) for path in paths]
     multicall = RTorrent.multicall
