@@ -14,7 +14,7 @@ from benchmarks.filled import fill, fill_complete, scratch
 from demo.group import REPOSITORY
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
-from tests.scheduling import desk, moment, queue_job
+from tests.scheduling import moment, queue_job, queue_scene
 
 PYROSIMPLE = REPOSITORY / ".venv-pyrosimple" / "bin" / "python"
 # What a check needs to know of each item, as the fields of one plain packed call.
@@ -101,7 +101,7 @@ def _checking(folder: Path, rtorrent: PrivateRTorrent, **change: object) -> Gene
     """A check as it is after the first few of a scheduler's life, which look around."""
     place = folder / "-".join(change)
     place.mkdir(exist_ok=True)
-    with desk(rtorrent, place, queue_job("queue", dry_run=True, **change)) as ours:
+    with queue_scene(rtorrent, place, queue_job("queue", dry_run=True, **change)) as ours:
         turns = iter(range(1_000_000))
 
         def check() -> object:

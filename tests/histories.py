@@ -1,4 +1,4 @@
-"""Lives of a queue told as lists of moments, over the pure rule alone."""
+"""The life of a queue as a list of events, over the pure policy alone."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from pyrotorque_scheduler.queue.policy import after_start, batch_time, decide
 
 @dataclass
 class Every:
-    """A schedule that fires each `seconds`, from `first` to `last` (included), looking strictly after a moment."""
+    """A schedule that fires each `seconds`, from `first` to `last` (included); `next_fire` is strictly later."""
 
     seconds: float = 15.0
     first: float = 0.0
@@ -48,7 +48,7 @@ class History:
         return self
 
     def runs(self, *names: str) -> "History":
-        """Items that their owner started by hand."""
+        """Items that the owner started."""
         self.running += names
         return self
 
@@ -61,7 +61,7 @@ class History:
         return self._check(at, tick=True)
 
     def event(self, at: float) -> "History":
-        """Something happened between two ticks."""
+        """A hint between two ticks."""
         return self._check(at, tick=False)
 
     @property

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from demo.private_rtorrent import PrivateRTorrent
-from tests.scheduling import Desk, midnight, since_begin
+from tests.scheduling import QueueScene, midnight, since_begin
 from tests.waiting import eventually
 
 
@@ -23,25 +23,25 @@ def untried(recipes: Iterable[str], file: str) -> list[str]:
     return [name for name in recipes if f'"{name}"' not in source]
 
 
-def rounds(d: Desk, until: int) -> None:
+def rounds(d: QueueScene, until: int) -> None:
     """All queues look at each fire time of `second=*/15`."""
     for at in range(0, until, 15):
         for job in d.job_table.queues:
             d.check(at=at, job=job)
 
 
-def starts(d: Desk, until: int) -> dict[int, int]:
+def starts(d: QueueScene, until: int) -> dict[int, int]:
     """After how many seconds how many items start, looked at each five."""
     return {at: count for at in range(0, until, 5) if (count := d.check(at=at).started)}
 
 
-def starts_by_hour(d: Desk, *hours: float) -> dict[float, int]:
+def starts_by_hour(d: QueueScene, *hours: float) -> dict[float, int]:
     """How many items start at these hours of the next day."""
     clock = midnight()
     return {hour: d.check(at=clock + hour * 3600).started for hour in hours}
 
 
-def order_of_starts(d: Desk, until: int) -> list[str]:
+def order_of_starts(d: QueueScene, until: int) -> list[str]:
     """Who is started, one after the other, at the fire times of `second=*/15`."""
     order: list[str] = []
     for at in range(0, until, 15):
@@ -56,7 +56,7 @@ def free_but_900_mb(real: PrivateRTorrent) -> str:
     return str(space.f_bavail * space.f_frsize - 900_000_000)
 
 
-def prove_that_a_stalled_item_takes_a_slot_for_two_minutes(d: Desk) -> None:
+def prove_that_a_stalled_item_takes_a_slot_for_two_minutes(d: QueueScene) -> None:
     item = d.load("stalled")
     d.check(at=0)
     eventually(lambda: d.rtorrent.call("d.is_active", item) == 1)

@@ -1,4 +1,4 @@
-"""The scheduler as a process without supervisord, beside a real rTorrent whose events ring its bell."""
+"""The scheduler as a process without supervisord, with a real rTorrent that rings its bell."""
 
 import signal
 import subprocess
@@ -26,7 +26,7 @@ BELL = (REPOSITORY / "deploy" / "rtorrent.d" / "bell.rc").read_text()
 
 @dataclass
 class Scheduler:
-    """The service without supervisord; `start` it as often as you like."""
+    """The service without supervisord; it can be started repeatedly."""
 
     config: Path
     rtorrent: RTorrent
@@ -87,7 +87,7 @@ def bell_of(config: Path) -> str:
 
 @contextmanager
 def rtorrent_with_bell(folder: Path) -> Generator[PrivateRTorrent]:
-    """It rings the bell of the configuration directory `folder/config`."""
+    """An rTorrent that rings the bell of the configuration directory `folder/config`."""
     running = PrivateRTorrent(folder / "rt", extra_rc=bell_of(folder / "config")).start()
     try:
         yield running
@@ -97,7 +97,7 @@ def rtorrent_with_bell(folder: Path) -> Generator[PrivateRTorrent]:
 
 @contextmanager
 def scheduler_beside(real: PrivateRTorrent, folder: Path, **settings: object) -> Generator[Scheduler]:
-    """A scheduler that can be started; it is gone at the end."""
+    """A scheduler that the test starts; it is killed at the end."""
     config = folder / "config"
     config.mkdir()
     made = Scheduler(config, RTorrent(real.url))

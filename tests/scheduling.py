@@ -1,4 +1,4 @@
-"""A queue job over a real rTorrent, without bus and clock: tests say when it is and what happens."""
+"""A queue job over a real rTorrent, without bus and fire times: tests set the time and call each check."""
 
 import time
 from collections.abc import Generator
@@ -24,7 +24,7 @@ from pyrotorque_scheduler.queue.model import Instant
 from pyrotorque_scheduler.state import MIGRATIONS
 from tests.waiting import eventually
 
-# A fire time of `second=*/15`: tests count their seconds from here.
+# A fire time of `second=*/15`; the times of tests are seconds after it.
 BEGIN = float(int(time.time()) // 60 * 60)
 
 
@@ -34,8 +34,8 @@ def queue_job(name: str = "queue", **settings: object) -> QueueSettings:
 
 
 @dataclass
-class Desk:
-    """One or more queue jobs, their file, and the rTorrent they work on."""
+class QueueScene:
+    """Queue jobs, their store, and their rTorrent."""
 
     rtorrent: RTorrent
     store: Store
@@ -59,7 +59,7 @@ class Desk:
         return made
 
     def check(self, at: float = 0.0, cause: Cause = "tick", job: str | None = None) -> CheckResult:
-        """A check of the queue `at` seconds after the beginning."""
+        """A check of the queue `at` seconds after BEGIN."""
         queue = self.job_table.queues[job] if job else self.queue
         outcome = queue.check(moment(at), cause)
         eventually(self._settled)
@@ -72,11 +72,11 @@ class Desk:
         return starter.wait(time.monotonic()) > 1e6
 
     def running(self) -> set[str]:
-        """The info-hashes of what was started."""
+        """The info-hashes of the started items."""
         rows = self.rtorrent.rows("main", ["d.hash=", "d.state="])
         return {made for made, state in rows if state == "1"}
 
-    def told(self) -> list[str]:
+    def event_types(self) -> list[str]:
         """The types of all events so far."""
         return [type(decode(body).event).__name__ for body in self.outbox.since(0, 10_000)]
 
@@ -86,34 +86,34 @@ def moment(at: float) -> Instant:
 
 
 def since_begin(at: float) -> float:
-    """Unix seconds `at` seconds after the beginning."""
+    """Unix seconds `at` seconds after BEGIN."""
     return BEGIN + at
 
 
 def midnight() -> float:
-    """The beginning of the next day of the local clock, in seconds after the beginning."""
+    """The next local midnight, in seconds after BEGIN."""
     tomorrow = datetime.fromtimestamp(BEGIN).date() + timedelta(days=1)
     return datetime.combine(tomorrow, datetime.min.time()).timestamp() - BEGIN
 
 
 @contextmanager
-def desk(real: PrivateRTorrent, folder: Path, *jobs: QueueSettings, at: float = 0.0) -> Generator[Desk]:
+def queue_scene(real: PrivateRTorrent, folder: Path, *jobs: QueueSettings, at: float = 0.0) -> Generator[QueueScene]:
     """Queue jobs over `real`, with their state in `folder`."""
-    with desk_at(real.url, folder, *jobs, at=at) as made:
+    with queue_scene_at(real.url, folder, *jobs, at=at) as made:
         yield made
 
 
 @contextmanager
-def desk_at(url: str, folder: Path, *jobs: QueueSettings, at: float = 0.0) -> Generator[Desk]:
-    """The same for an rTorrent of which only the address is known."""
+def queue_scene_at(url: str, folder: Path, *jobs: QueueSettings, at: float = 0.0) -> Generator[QueueScene]:
+    """Queue jobs over the rTorrent at this address."""
     settings = Settings(digest="test", rtorrent=RTorrentSettings(url=url, origin="test"), jobs=jobs or (queue_job(),))
-    with desk_of(settings, folder, at=at) as made:
+    with queue_scene_of(settings, folder, at=at) as made:
         yield made
 
 
 @contextmanager
-def desk_of(settings: Settings, folder: Path, *, at: float = 0.0) -> Generator[Desk]:
-    """All that the scheduler does under these settings."""
+def queue_scene_of(settings: Settings, folder: Path, *, at: float = 0.0) -> Generator[QueueScene]:
+    """All jobs of these settings."""
     store = open_store(folder / "scheduler.sqlite3", MIGRATIONS)
     try:
         outbox = Outbox(store, "scheduler")
@@ -122,7 +122,7 @@ def desk_of(settings: Settings, folder: Path, *, at: float = 0.0) -> Generator[D
             settings, store, EventRouter(store, outbox), metrics, moment(at), folder / "config.py"
         )
         try:
-            yield Desk(RTorrent(settings.rtorrent.url or ""), store, outbox, job_table, metrics)
+            yield QueueScene(RTorrent(settings.rtorrent.url or ""), store, outbox, job_table, metrics)
         finally:
             job_table.close()
     finally:

@@ -101,7 +101,7 @@ def bench(folder: Path, *jobs: CustomSettings, url: str | None = None) -> Genera
         router = EventRouter(store, outbox)
         settings = Settings(digest="test", rtorrent=RTorrentSettings(url=url, origin="test"), jobs=jobs)
         job_table = build_job_table(
-            settings, store, router, SchedulerMetrics(Totals()), Instant(time.time(), 0.0, "boot")
+            settings, store, router, SchedulerMetrics(Totals()), Instant(time.time(), 0.0, "boot"), folder / "config.py"
         )
         made = Bench(workers, store, outbox, router, job_table)
         workers.configure(job_table, router, made.live.append)

@@ -9,7 +9,7 @@ from pyrotorque.logs import job_logger
 from pyrotorque.rtorrent import RTorrent, Value
 from pyrotorque.text import printable
 
-_STARTED: Final = ("system.startup_time", "startup_time", "system.time_usec")
+_STARTED: Final = ("system.startup_time", "startup_time")
 
 
 def stats_line(rtorrent: RTorrent, now: float) -> str:
@@ -19,7 +19,7 @@ def stats_line(rtorrent: RTorrent, now: float) -> str:
     took = (time.monotonic() - began) * 1000
     calls = [("view.size", ("", "main")), ("throttle.global_down.rate", ("",)), ("throttle.global_up.rate", ("",))]
     items, down, up = rtorrent.multicall(calls)
-    started = next((name for name in _STARTED[:2] if rtorrent.known(name)), None)
+    started = next((name for name in _STARTED if rtorrent.known(name)), None)
     up_since = f", up {duration(now - _int(rtorrent.call(started)))}" if started else ""
     return (
         f"Stats for {printable(identity.hostname)} (pid {identity.pid}, rTorrent {identity.client_version}){up_since}: "

@@ -53,7 +53,7 @@ def build_job_table(
     router: EventRouter,
     metrics: SchedulerMetrics,
     now: Instant,
-    config_py: Path = Path("config.py"),
+    config_py: Path,
 ) -> JobTable:
     """Build all jobs without a call to rTorrent. Raises UserError for settings that `pyrotorque check` would reject."""
     config_fields = ConfigFields(config_py, {})

@@ -93,7 +93,7 @@ class JobStates:
             db.execute("DELETE FROM paused WHERE job = ?", (job,))
 
 
-_KEEP: Final = 2_000
+HISTORY_MAX: Final = 2_000
 _TRIM_EVERY: Final = 100
 
 
@@ -111,9 +111,8 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
 class DecisionHistory:
     """Stored decisions; equal holds that follow each other are recorded once. The texts are for people only."""
 
-    def __init__(self, store: Store, keep: int = _KEEP) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._keep = keep
         self._last: dict[tuple[str, str], str] = {}
 
     def record(self, record: DecisionRecord) -> bool:
@@ -128,7 +127,7 @@ class DecisionHistory:
             )
             number = found.lastrowid or 0
             if number % _TRIM_EVERY == 0:
-                db.execute("DELETE FROM decisions WHERE number <= ?", (number - self._keep,))
+                db.execute("DELETE FROM decisions WHERE number <= ?", (number - HISTORY_MAX,))
         self._remember(key, record.verdict)
         return True
 
@@ -151,6 +150,6 @@ class DecisionHistory:
             # A started item may be stopped and held again for the same reason: that hold is a new decision.
             self._last = {known: last for known, last in self._last.items() if known[1] not in (key[1], "")}
             return
-        if len(self._last) >= self._keep:
+        if len(self._last) >= HISTORY_MAX:
             self._last.clear()
         self._last[key] = verdict

@@ -24,7 +24,7 @@ from pyrotorque.workers.preparation import job_config
 from tests import recipes
 from tests.configured import settings_for
 from tests.dropping import drop
-from tests.scheduling import Desk, desk_of
+from tests.scheduling import QueueScene, queue_scene_of
 from tests.waiting import eventually
 from tests.watching import Watching
 
@@ -53,8 +53,8 @@ def test_every_recipe_is_executed_here() -> None:
 
 
 @contextmanager
-def queue_recipe(name: str, real: PrivateRTorrent, folder: Path, **changed: str) -> Generator[Desk]:
-    with desk_of(settings_of(name, folder, real.url, **changed), folder) as made:
+def queue_recipe(name: str, real: PrivateRTorrent, folder: Path, **changed: str) -> Generator[QueueScene]:
+    with queue_scene_of(settings_of(name, folder, real.url, **changed), folder) as made:
         yield made
 
 

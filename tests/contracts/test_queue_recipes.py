@@ -11,7 +11,7 @@ from demo.group import REPOSITORY
 from demo.private_rtorrent import PrivateRTorrent
 from tests import recipes
 from tests.configured import settings_for
-from tests.scheduling import Desk, desk_of
+from tests.scheduling import QueueScene, queue_scene_of
 
 PAGE = (REPOSITORY / "docs" / "queue.md").read_text(encoding="utf-8")
 RECIPES = dict(re.findall(r"^### (.+?)\n.*?^```ini\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
@@ -19,10 +19,10 @@ SLOW, OTHER = "http://slow.example.org/announce", "http://other.example.com/anno
 
 
 @contextmanager
-def recipe(name: str, real: PrivateRTorrent, folder: Path, **changed: str) -> Generator[Desk]:
+def recipe(name: str, real: PrivateRTorrent, folder: Path, **changed: str) -> Generator[QueueScene]:
     """The queues of a recipe; `changed` puts amounts that a test can make in place of those on the page."""
     settings = settings_for(real.url, folder, recipes.reachable(RECIPES[name], changed))
-    with desk_of(settings, folder) as d:
+    with queue_scene_of(settings, folder) as d:
         yield d
 
 
@@ -37,7 +37,7 @@ def test_a_dry_run_only_says_what_it_would_do(
     with recipe("See what it would do", rtorrent, tmp_path) as d, caplog.at_level("INFO"):
         d.load("one")
         d.check(at=0)
-        assert (d.running(), d.told()) == (set(), [])
+        assert (d.running(), d.event_types()) == (set(), [])
     assert "WOULD start one" in caplog.text
 
 

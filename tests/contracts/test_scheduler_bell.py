@@ -1,4 +1,4 @@
-"""The bell, hung beside a real rTorrent that has the include of deploy/rtorrent.d."""
+"""The bell with a real rTorrent that uses the include of deploy/rtorrent.d."""
 
 import select
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ INCLUDE = Path(__file__).parents[2] / "deploy" / "rtorrent.d" / "bell.rc"
 
 @pytest.fixture
 def bell(short_folder: Path) -> Iterator[Bell]:
-    hung = Bell(short_folder / "a bell")
-    yield hung
-    hung.close()
+    made = Bell(short_folder / "a bell")
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -31,14 +31,14 @@ def ringing(rtorrent_program: Program, short_folder: Path, bell: Bell) -> Iterat
 
 
 def rings(bell: Bell, timeout: float = 2.0) -> bool:
-    """Whether it rings within `timeout` seconds; what rang is taken."""
+    """Whether it rings within `timeout` seconds; pending events are read."""
     ready, _, _ = select.select([bell.fd], [], [], timeout)
     bell.drain()
     return bool(ready)
 
 
 @pytest.mark.usefixtures("rtorrent_program")
-def test_it_rings_when_an_item_comes_stops_and_goes(ringing: PrivateRTorrent, bell: Bell) -> None:
+def test_it_rings_when_an_item_is_loaded_stopped_and_erased(ringing: PrivateRTorrent, bell: Bell) -> None:
     rtorrent, metafile = RTorrent(ringing.url), make_metafile("one")
     item = info_hash(metafile)
     rtorrent.call("load.raw", "", metafile)
@@ -68,7 +68,7 @@ def test_a_burst_is_one_ring(bell: Bell, short_folder: Path) -> None:
     assert not rings(bell, timeout=0)
 
 
-def test_a_bell_that_was_taken_away_is_hung_again(bell: Bell, short_folder: Path) -> None:
+def test_a_removed_bell_is_created_again(bell: Bell, short_folder: Path) -> None:
     (short_folder / "a bell").unlink()
     rings(bell, timeout=0.5)
     bell.watch()
@@ -76,13 +76,13 @@ def test_a_bell_that_was_taken_away_is_hung_again(bell: Bell, short_folder: Path
     assert rings(bell)
 
 
-def test_a_disk_without_room_for_it_leaves_the_queue_without_a_bell_and_nothing_worse() -> None:
+def test_on_a_full_disk_the_queue_works_without_a_bell() -> None:
     full = Bell(Path("/dev/full"))
     assert not rings(full, timeout=0)
     full.close()
 
 
-def test_nothing_but_our_comment_stays_in_it(short_folder: Path) -> None:
+def test_the_file_contains_only_its_comment(short_folder: Path) -> None:
     path = short_folder / "bell"
     path.write_text("execute.throw = touch, /tmp/pwned\n")
     Bell(path).close()

@@ -1,4 +1,4 @@
-"""What completed and what was erased, noticed on a real rTorrent, also after a time of absence, and told once."""
+"""Completed and erased items of a real rTorrent are published once each, also after a downtime."""
 
 from pathlib import Path
 
@@ -7,20 +7,20 @@ import pytest
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque_scheduler import completion
-from tests.scheduling import BEGIN, Desk, desk
+from tests.scheduling import BEGIN, QueueScene, queue_scene
 from tests.waiting import eventually
 
 
-def detect(d: Desk, at: float = 0.0) -> int:
+def detect(d: QueueScene, at: float = 0.0) -> int:
     """How many events were stored."""
     assert d.job_table.completion is not None
-    before = len(d.told())
+    before = len(d.event_types())
     d.job_table.completion.detect(BEGIN + at)
-    return len(d.told()) - before
+    return len(d.event_types()) - before
 
 
-def load_with_data(d: Desk, folder: Path, name: str) -> str:
-    """An item that will be complete as soon as it is started and checked."""
+def load_with_data(d: QueueScene, folder: Path, name: str) -> str:
+    """An item that is complete as soon as it is started and its data checked."""
     content = folder / name
     content.write_bytes(b"data " * 20_000)
     metafile = make_metafile(name, content=content)
@@ -30,57 +30,61 @@ def load_with_data(d: Desk, folder: Path, name: str) -> str:
     return made
 
 
-def complete(d: Desk, item: str) -> None:
+def complete(d: QueueScene, item: str) -> None:
     d.rtorrent.call("d.start", item)
     eventually(lambda: d.rtorrent.call("d.complete", item) == 1)
 
 
-def test_the_first_look_only_learns(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path) as d:
+def test_the_first_comparison_publishes_nothing(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path) as d:
         complete(d, load_with_data(d, tmp_path, "already complete"))
         assert detect(d) == 0
-        assert d.told() == []
+        assert d.event_types() == []
 
 
-def test_what_completes_is_told_once(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path) as d:
+def test_a_completed_item_is_published_once(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path) as d:
         item = load_with_data(d, tmp_path, "one")
         detect(d)
         complete(d, item)
         assert [detect(d, at) for at in (15, 30, 400)] == [1, 0, 0]
-        assert d.told() == ["TorrentCompleted"]
+        assert d.event_types() == ["TorrentCompleted"]
 
 
-def test_what_comes_and_completes_between_two_looks_is_told(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path) as d:
+def test_an_item_that_is_added_and_completed_between_two_comparisons_is_published(
+    rtorrent: PrivateRTorrent, tmp_path: Path
+) -> None:
+    with queue_scene(rtorrent, tmp_path) as d:
         d.load("one")
         detect(d)
         item = load_with_data(d, tmp_path, "quick")
         complete(d, item)
         finished = d.rtorrent.call("d.timestamp.finished", item)
-        with d.store.transaction() as db:  # as if that look had been in the same second: rTorrent notes no fractions
+        with d.store.transaction() as db:  # as if that comparison was in the same second: rTorrent stores no fractions
             db.execute("UPDATE compared SET at = ?", (float(str(finished)) + 0.9,))
         assert [detect(d, at) for at in (15, 30)] == [1, 0]
-        assert d.told() == ["TorrentCompleted"]
+        assert d.event_types() == ["TorrentCompleted"]
 
 
-def test_what_comes_and_completes_while_we_were_away_is_told(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path) as d:
+def test_an_item_that_is_added_and_completed_during_a_downtime_is_published(
+    rtorrent: PrivateRTorrent, tmp_path: Path
+) -> None:
+    with queue_scene(rtorrent, tmp_path) as d:
         d.load("one")
         detect(d)
     complete(d, load_with_data(d, tmp_path, "quick"))
-    with desk(rtorrent, tmp_path) as d:
+    with queue_scene(rtorrent, tmp_path) as d:
         assert [detect(d, at) for at in (60, 75)] == [1, 0]
-        assert d.told() == ["TorrentCompleted"]
+        assert d.event_types() == ["TorrentCompleted"]
 
 
-def test_a_kill_before_a_completion_is_told_leaves_it_to_be_told(
+def test_a_kill_before_a_completion_is_published_does_not_lose_it(
     rtorrent: PrivateRTorrent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: object) -> int:
         raise KeyboardInterrupt
 
-    with desk(rtorrent, tmp_path) as d:
+    with queue_scene(rtorrent, tmp_path) as d:
         d.load("one")
         detect(d)
         complete(d, load_with_data(d, tmp_path, "quick"))
@@ -88,46 +92,48 @@ def test_a_kill_before_a_completion_is_told_leaves_it_to_be_told(
         with pytest.raises(KeyboardInterrupt):
             detect(d, at=15)
         monkeypatch.undo()
-    with desk(rtorrent, tmp_path) as d:
+    with queue_scene(rtorrent, tmp_path) as d:
         assert [detect(d, at) for at in (30, 45)] == [1, 0]
-        assert d.told() == ["TorrentCompleted"]
+        assert d.event_types() == ["TorrentCompleted"]
 
 
-def test_what_is_erased_is_told_once_complete_or_not(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path) as d:
+def test_an_erased_item_is_published_once_complete_or_not(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path) as d:
         whole, part = load_with_data(d, tmp_path, "whole"), d.load("part")
         complete(d, whole)
         detect(d)
         for item in (whole, part):
             d.rtorrent.call("d.erase", item)
         assert [detect(d, at) for at in (15, 30)] == [2, 0]
-        assert d.told() == ["TorrentErased", "TorrentErased"]
+        assert d.event_types() == ["TorrentErased", "TorrentErased"]
 
 
-def test_what_happened_while_we_were_away_is_told(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path) as d:
+def test_changes_during_a_downtime_are_published(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path) as d:
         item, other = load_with_data(d, tmp_path, "completes"), d.load("goes")
         detect(d)
-    with desk(rtorrent, tmp_path) as d:
+    with queue_scene(rtorrent, tmp_path) as d:
         complete(d, item)
         d.rtorrent.call("d.erase", other)
         detect(d, at=60)
-        assert sorted(d.told()) == ["TorrentCompleted", "TorrentErased"]
+        assert sorted(d.event_types()) == ["TorrentCompleted", "TorrentErased"]
 
 
-def test_one_item_that_comes_for_another_hides_nothing(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path) as d:
+def test_an_item_that_replaces_another_hides_nothing(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path) as d:
         whole = load_with_data(d, tmp_path, "whole")
         complete(d, whole)
         detect(d)
         d.rtorrent.call("d.erase", whole)
         complete(d, load_with_data(d, tmp_path, "another"))
         assert detect(d, at=15) + detect(d, at=400) >= 1
-        assert "TorrentErased" in d.told()
+        assert "TorrentErased" in d.event_types()
 
 
-def test_another_rtorrent_is_not_taken_for_thousands_of_losses(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path) as d:
+def test_another_rtorrent_does_not_count_as_thousands_of_erased_items(
+    rtorrent: PrivateRTorrent, tmp_path: Path
+) -> None:
+    with queue_scene(rtorrent, tmp_path) as d:
         d.load("one")
         detect(d)
         complete(d, load_with_data(d, tmp_path, "what the other one completed meanwhile"))
@@ -135,4 +141,4 @@ def test_another_rtorrent_is_not_taken_for_thousands_of_losses(rtorrent: Private
             rows = [(f"{number:040X}", "gone", 1) for number in range(completion.MASS_ERASURE * 3)]
             db.executemany("INSERT INTO known_items VALUES (?, ?, ?)", rows)
         assert [detect(d, at) for at in (15, 30)] == [0, 0]
-        assert d.told() == []
+        assert d.event_types() == []

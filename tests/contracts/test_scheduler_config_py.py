@@ -8,7 +8,7 @@ import pytest
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent.availability import Availability
 from pyrotorque_scheduler.queue.explain import explain_item, explain_queue
-from tests.scheduling import Desk, desk, moment, queue_job
+from tests.scheduling import QueueScene, moment, queue_job, queue_scene
 
 WANTED = """
 import os
@@ -35,12 +35,12 @@ def _config_py(tmp_path: Path) -> None:
     (tmp_path / "config.py").write_text(WANTED)
 
 
-def load(ours: Desk) -> dict[str, str]:
+def load(ours: QueueScene) -> dict[str, str]:
     return {name: ours.load(name) for name in ("w", "other", "www", "ww")}
 
 
 def test_the_queue_starts_by_a_field_of_config_py(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path, JOB) as ours:
+    with queue_scene(rtorrent, tmp_path, JOB) as ours:
         made = load(ours)
         assert [item["name"] for item in ours.queue.startable(moment(0).wall)] == ["www", "ww", "w"]
         outcome = ours.check()
@@ -50,7 +50,7 @@ def test_the_queue_starts_by_a_field_of_config_py(rtorrent: PrivateRTorrent, tmp
 
 
 def test_explain_shows_the_field_of_config_py(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path, JOB) as ours:
+    with queue_scene(rtorrent, tmp_path, JOB) as ours:
         load(ours)
         assert "3 startable" in explain_queue(ours.queue, moment(0)).text
         text = explain_item(ours.queue, "other", moment(0)).text
@@ -61,7 +61,7 @@ def test_explain_shows_the_field_of_config_py(rtorrent: PrivateRTorrent, tmp_pat
 def test_a_crash_of_config_py_ends_a_check_and_not_the_queue(
     rtorrent: PrivateRTorrent, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with desk(rtorrent, tmp_path, JOB) as ours:
+    with queue_scene(rtorrent, tmp_path, JOB) as ours:
         load(ours)
         (tmp_path / "crash").touch()
         availability = Availability("waiting")

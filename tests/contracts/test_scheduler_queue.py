@@ -1,4 +1,4 @@
-"""The queue over a real rTorrent: what it asks, what it starts, in which order, and what it tells."""
+"""The queue over a real rTorrent: what it starts, in which order, and which events it publishes."""
 
 from pathlib import Path
 
@@ -7,23 +7,23 @@ import pytest
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentUnavailable
 from pyrotorque.settings.schema import QueueSettings
-from tests.scheduling import Desk, desk, queue_job
+from tests.scheduling import QueueScene, queue_job, queue_scene
 from tests.waiting import eventually
 
 FAST = queue_job(start_at_once=9)
 
 
-def test_a_stopped_item_is_started_and_told_once(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path) as d:
+def test_a_stopped_item_is_started_and_published_once(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path) as d:
         loaded = d.load("one")
         assert d.check(at=0).started == 1
         assert d.check(at=15).started == 0
-        assert (d.running(), d.told()) == ({loaded}, ["TorrentStarted"])
+        assert (d.running(), d.event_types()) == ({loaded}, ["TorrentStarted"])
 
 
 @pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
-def test_what_was_started_is_started_also_after_rtorrent_was_killed(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path, FAST) as d:
+def test_a_started_item_is_still_started_after_rtorrent_was_killed(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
         loaded = {d.load("one"), d.load("two")}
         assert d.check(at=0).started == 2
         rtorrent.kill()
@@ -33,7 +33,7 @@ def test_what_was_started_is_started_also_after_rtorrent_was_killed(rtorrent: Pr
 
 
 def test_items_start_by_priority_and_age(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path) as d:
+    with queue_scene(rtorrent, tmp_path) as d:
         _old, _new, urgent = d.load("old"), d.load("new"), d.load("urgent", priority=3)
         d.check(at=0)
         assert d.running() == {urgent}
@@ -42,7 +42,7 @@ def test_items_start_by_priority_and_age(rtorrent: PrivateRTorrent, tmp_path: Pa
 
 
 def test_items_that_are_off_wait_for_their_owner(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path) as d:
+    with queue_scene(rtorrent, tmp_path) as d:
         held = d.load("off", priority=0)
         assert d.check(at=0).hold.reason == "nothing_startable"
         d.rtorrent.call("d.priority.set", held, 1)
@@ -50,7 +50,7 @@ def test_items_that_are_off_wait_for_their_owner(rtorrent: PrivateRTorrent, tmp_
 
 
 def test_no_more_than_downloading_max_run(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path, queue_job(downloading_max=2, start_at_once=9)) as d:
+    with queue_scene(rtorrent, tmp_path, queue_job(downloading_max=2, start_at_once=9)) as d:
         for name in "abcde":
             d.load(name)
         for at in range(0, 150, 15):
@@ -59,17 +59,17 @@ def test_no_more_than_downloading_max_run(rtorrent: PrivateRTorrent, tmp_path: P
 
 
 def test_items_that_rtorrent_still_checks_take_slots(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path, queue_job(schedule="second=*", downloading_max=1, downloading_min=0)) as d:
+    with queue_scene(rtorrent, tmp_path, queue_job(schedule="second=*", downloading_max=1, downloading_min=0)) as d:
         for name in "abcde":
             d.load(name)
-        # One fire time after the other, as fast as we can: d.is_active comes later than d.start.
+        # One fire time after the other without a pause: d.is_active is set later than d.start returns.
         for at in range(5):
             d.check(at=at)
         assert len(d.running()) == 1
 
 
 def test_a_slot_that_gets_free_is_filled(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path, queue_job(downloading_max=1)) as d:
+    with queue_scene(rtorrent, tmp_path, queue_job(downloading_max=1)) as d:
         first, second = d.load("first"), d.load("second")
         d.check(at=0)
         assert d.check(at=15).hold.reason == "no_slot"
@@ -79,7 +79,7 @@ def test_a_slot_that_gets_free_is_filled(rtorrent: PrivateRTorrent, tmp_path: Pa
 
 
 def test_items_hidden_by_the_downloading_condition_take_no_slot(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path, queue_job(downloading_max=1, downloading_min=0, downloading="prio>1")) as d:
+    with queue_scene(rtorrent, tmp_path, queue_job(downloading_max=1, downloading_min=0, downloading="prio>1")) as d:
         first, _ = d.load("first"), d.load("second")
         d.check(at=0)
         eventually(lambda: d.rtorrent.call("d.is_active", first) == 1)
@@ -89,7 +89,7 @@ def test_items_hidden_by_the_downloading_condition_take_no_slot(rtorrent: Privat
 
 
 def test_odd_names_do_not_stop_the_queue(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path, FAST) as d:
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
         names: list[str | bytes] = [
             b"bell\x07 and escape\x1b[31m",
             b"not utf-8 \xff\xfe",
@@ -102,32 +102,34 @@ def test_odd_names_do_not_stop_the_queue(rtorrent: PrivateRTorrent, tmp_path: Pa
         assert d.running() == loaded
 
 
-def test_an_item_that_cannot_start_is_told_and_those_behind_it_start(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path) as d:
+def test_an_item_that_cannot_start_is_published_and_does_not_block_the_next(
+    rtorrent: PrivateRTorrent, tmp_path: Path
+) -> None:
+    with queue_scene(rtorrent, tmp_path) as d:
         blocked = rtorrent.folder / "a file"
         blocked.write_text("not a folder")
         broken = d.load("broken", f'd.directory.set="{blocked}"', priority=3)
         whole = d.load("whole")
         outcome = d.check(at=0)
-        assert (outcome.started, d.told()) == (1, ["StartFailed", "TorrentStarted"])
+        assert (outcome.started, d.event_types()) == (1, ["StartFailed", "TorrentStarted"])
         assert whole in d.running()
         assert d.job_table.history.latest(item=broken)[0].verdict == "failed"
 
 
 @pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
-def test_an_item_that_failed_is_left_alone_for_a_while(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path, queue_job(schedule="second=*")) as d:
+def test_an_item_that_failed_is_not_tried_again_at_once(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path, queue_job(schedule="second=*")) as d:
         blocked = rtorrent.folder / "a file"
         blocked.write_text("not a folder")
         d.load("broken", f'd.directory.set="{blocked}"')
         d.check(at=0)
         assert d.check(at=1).hold.reason == "failed_before"
-        assert d.told() == ["StartFailed"]
+        assert d.event_types() == ["StartFailed"]
 
 
 @pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
 def test_an_item_that_failed_starts_when_the_cause_is_gone(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path, queue_job(schedule="second=*")) as d:
+    with queue_scene(rtorrent, tmp_path, queue_job(schedule="second=*")) as d:
         blocked = rtorrent.folder / "a file"
         blocked.write_text("not a folder")
         mended = d.load("mended", f'd.directory.set="{blocked}"')
@@ -135,37 +137,37 @@ def test_an_item_that_failed_starts_when_the_cause_is_gone(rtorrent: PrivateRTor
         blocked.unlink()
         d.check(at=20)
         eventually(lambda: d.rtorrent.call("d.is_active", mended) == 1)
-        assert d.told() == ["StartFailed", "TorrentStarted"]
+        assert d.event_types() == ["StartFailed", "TorrentStarted"]
 
 
 def test_a_dry_run_starts_nothing_and_keeps_the_pace(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path, queue_job(dry_run=True, intermission=60.0)) as d:
+    with queue_scene(rtorrent, tmp_path, queue_job(dry_run=True, intermission=60.0)) as d:
         d.load("one")
         assert d.check(at=0).started == 1
         assert d.check(at=15).hold.reason == "intermission"
-        assert (d.running(), d.told()) == (set(), [])
+        assert (d.running(), d.event_types()) == (set(), [])
 
 
 def test_the_last_start_survives_a_restart_and_a_reboot(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     job = queue_job(intermission=60.0)
-    with desk(rtorrent, tmp_path, job) as d:
+    with queue_scene(rtorrent, tmp_path, job) as d:
         d.load("one")
         d.load("two")
         d.check(at=0)
         began = d.metrics.last_start.get("queue")
         assert began > 0
-    with desk(rtorrent, tmp_path, job, at=15) as d:
+    with queue_scene(rtorrent, tmp_path, job, at=15) as d:
         assert d.check(at=15).hold.reason == "intermission"
         assert d.metrics.last_start.get("queue") == pytest.approx(began, abs=1.0)
-    with desk(rtorrent, tmp_path, job, at=60) as d:
+    with queue_scene(rtorrent, tmp_path, job, at=60) as d:
         assert d.check(at=60).started == 1
 
 
 def test_a_pause_survives_a_restart(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path) as d:
+    with queue_scene(rtorrent, tmp_path) as d:
         d.load("one")
         d.job_table.job_states.pause("queue", 0.0)
-    with desk(rtorrent, tmp_path) as d:
+    with queue_scene(rtorrent, tmp_path) as d:
         assert d.check(at=0).hold.reason == "paused"
 
 
@@ -176,7 +178,7 @@ def test_several_queues_keep_their_own_limits(rtorrent: PrivateRTorrent, tmp_pat
             label, startable=f"{mine} done=0 prio>0", downloading=mine, downloading_max=slots, start_at_once=9
         )
 
-    with desk(rtorrent, tmp_path, of_label("tv", 1), of_label("films", 2)) as d:
+    with queue_scene(rtorrent, tmp_path, of_label("tv", 1), of_label("films", 2)) as d:
         for number in range(3):
             d.load(f"tv {number}", "d.custom1.set=tv")
             d.load(f"film {number}", "d.custom1.set=films")
@@ -185,22 +187,22 @@ def test_several_queues_keep_their_own_limits(rtorrent: PrivateRTorrent, tmp_pat
         assert [d.check(at=15, job=job).hold.reason for job in ("tv", "films")] == ["no_slot", "no_slot"]
 
 
-def test_the_rate_gate_holds_only_when_the_line_is_busy(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path, queue_job(max_down_rate=1)) as d:
+def test_max_down_rate_holds_only_at_that_rate(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path, queue_job(max_down_rate=1)) as d:
         d.load("one")
         assert d.check(at=0).started == 1
 
 
 def test_an_item_larger_than_the_disk_waits(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path, queue_job(min_free=10**15)) as d:
+    with queue_scene(rtorrent, tmp_path, queue_job(min_free=10**15)) as d:
         d.load("one")
         outcome = d.check(at=0)
         assert (outcome.started, outcome.hold.reason) == (0, "disk")
 
 
 @pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
-def test_items_closed_for_want_of_room_come_back(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path, FAST) as d:
+def test_items_closed_on_a_full_disk_are_started_again(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
         closed, other = d.load("closed"), d.load("other", priority=0)
         for item in (closed, other):
             d.rtorrent.call("d.start", item)
@@ -214,8 +216,8 @@ def test_items_closed_for_want_of_room_come_back(rtorrent: PrivateRTorrent, tmp_
 
 
 @pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
-def test_rtorrent_that_is_away_is_no_reason_to_forget(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path) as d:
+def test_the_queue_continues_after_rtorrent_was_unavailable(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path) as d:
         d.load("one")
         d.rtorrent.call("session.save", "")
         rtorrent.kill()
@@ -225,19 +227,19 @@ def test_rtorrent_that_is_away_is_no_reason_to_forget(rtorrent: PrivateRTorrent,
         assert d.check(at=15).started == 1
 
 
-def intend(d: Desk, info_hash: str) -> None:
-    """What is in the file when the process dies between intent and result."""
+def insert_intent(d: QueueScene, info_hash: str) -> None:
+    """The row that is stored when the process dies between intent and result."""
     with d.store.transaction() as db:
         db.execute("INSERT INTO intents VALUES (?, 'queue', 'name', 0, 0)", (info_hash,))
 
 
-def test_a_start_that_was_cut_off_is_told_after_all(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path) as d:
+def test_an_interrupted_start_is_published_after_recovery(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path) as d:
         begun, not_begun, gone = d.load("begun"), d.load("not begun"), "0" * 40
         d.rtorrent.call("d.start", begun)
         for item in (begun, not_begun, gone):
-            intend(d, item)
+            insert_intent(d, item)
         assert d.job_table.starter is not None
         d.job_table.starter.recover()
         assert not d.job_table.starter.has_open_intents()
-        assert (d.told(), d.running()) == (["TorrentStarted"], {begun})
+        assert (d.event_types(), d.running()) == (["TorrentStarted"], {begun})

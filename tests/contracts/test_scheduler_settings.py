@@ -1,4 +1,4 @@
-"""What each setting of a queue job does over a real rTorrent, beside those that the recipes of docs/queue.md show."""
+"""The settings of a queue job over a real rTorrent, beside those in the recipes of docs/queue.md."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ from pyrotorque.rtorrent import RTorrent
 from pyrotorque_scheduler.queue.explain import explain_item, explain_queue
 from pyrotorque_scheduler.queue.model import Instant
 from tests.configured import settings_for
-from tests.scheduling import BEGIN, Desk, desk, desk_of, moment, queue_job
+from tests.scheduling import BEGIN, QueueScene, moment, queue_job, queue_scene, queue_scene_of
 from tests.waiting import eventually
 
 FAST = queue_job(start_at_once=9)
@@ -24,7 +24,7 @@ FAST = queue_job(start_at_once=9)
 
 @pytest.fixture
 def asked(rtorrent: PrivateRTorrent, tmp_path: Path) -> Path:
-    """The file into which rTorrent writes what it is asked."""
+    """The file in which rTorrent logs its requests."""
     path = tmp_path / "asked.log"
     RTorrent(rtorrent.url).call("log.xmlrpc", "", str(path))
     return path
@@ -35,7 +35,7 @@ def printed(asked: Path) -> list[str]:
 
 
 def methods(asked: Path) -> list[str]:
-    """What rTorrent was asked since the last look."""
+    """The requests since the last call."""
     found = re.findall(r"<methodName>(.*?)</methodName>", asked.read_text(errors="replace"))
     os.truncate(asked, 0)
     return found
@@ -45,7 +45,7 @@ def test_each_start_is_printed_with_name_and_alias_in_rtorrents_log(
     rtorrent: PrivateRTorrent, tmp_path: Path, asked: Path
 ) -> None:
     ini = "[ANNOUNCE]\nME = http://tracker.example.org/announce\n[TORQUE]\njob.queue.active = True\n"
-    with desk_of(settings_for(rtorrent.url, tmp_path, ini + "job.queue.start_at_once = 9\n"), tmp_path) as d:
+    with queue_scene_of(settings_for(rtorrent.url, tmp_path, ini + "job.queue.start_at_once = 9\n"), tmp_path) as d:
         d.load("known", announce="http://tracker.example.org/announce")
         d.load("stranger $d.erase= \x07", announce="http://other.example.com/announce")
         d.check(at=0)
@@ -54,29 +54,29 @@ def test_each_start_is_printed_with_name_and_alias_in_rtorrents_log(
 
 
 def test_a_quiet_queue_prints_nothing_there(rtorrent: PrivateRTorrent, tmp_path: Path, asked: Path) -> None:
-    with desk(rtorrent, tmp_path, queue_job(quiet=True)) as d:
+    with queue_scene(rtorrent, tmp_path, queue_job(quiet=True)) as d:
         d.load("one")
         assert d.check(at=0).started == 1
         assert printed(asked) == []
 
 
-def test_a_job_has_a_log_level_of_its_own_until_it_is_configured_no_more(
+def test_a_job_has_its_own_log_level_until_the_setting_is_removed(
     rtorrent: PrivateRTorrent, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     noisy, silent = queue_job("noisy", log_level="debug"), queue_job("silent", log_level="error")
-    with desk(rtorrent, tmp_path, noisy, silent) as d:
+    with queue_scene(rtorrent, tmp_path, noisy, silent) as d:
         for job in ("noisy", "silent"):
             d.check(at=0, job=job)
         d.load("one")
         d.check(at=15, job="silent")
     assert {r.name.rpartition(".")[2] for r in caplog.records if "nothing started" in r.getMessage()} == {"noisy"}
     assert not [r for r in caplog.records if "started one" in r.getMessage()]
-    with desk(rtorrent, tmp_path, queue_job("noisy")):
+    with queue_scene(rtorrent, tmp_path, queue_job("noisy")):
         assert job_logger("noisy").level == logging.NOTSET
 
 
-def test_only_items_of_the_view_are_looked_at(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path, queue_job(view="mine", start_at_once=9)) as d:
+def test_only_items_of_the_view_are_read(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path, queue_job(view="mine", start_at_once=9)) as d:
         for command in (("view.add", "mine"), ("view.filter", "mine", "d.custom1=")):
             d.rtorrent.call(command[0], "", *command[1:])
         d.load("other")
@@ -87,7 +87,7 @@ def test_only_items_of_the_view_are_looked_at(rtorrent: PrivateRTorrent, tmp_pat
 
 
 def test_without_sort_fields_the_view_gives_the_order(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path, queue_job(sort_fields="")) as d:
+    with queue_scene(rtorrent, tmp_path, queue_job(sort_fields="")) as d:
         for name in "bca":
             d.load(name)
         first = d.rtorrent.rows("main", ["d.hash="])[0][0]
@@ -95,10 +95,8 @@ def test_without_sort_fields_the_view_gives_the_order(rtorrent: PrivateRTorrent,
         assert d.running() == {first}
 
 
-def test_items_that_ignore_commands_are_not_started_and_take_slots_all_the_same(
-    rtorrent: PrivateRTorrent, tmp_path: Path
-) -> None:
-    with desk(rtorrent, tmp_path, queue_job(downloading_max=1, downloading_min=0)) as d:
+def test_ignored_items_are_not_started_but_take_slots(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path, queue_job(downloading_max=1, downloading_min=0)) as d:
         ignored = d.load("ignored", "d.ignore_commands.set=1", priority=3)
         assert d.check(at=0).hold.reason == "nothing_startable"
         d.rtorrent.call("d.start", ignored)
@@ -107,9 +105,9 @@ def test_items_that_ignore_commands_are_not_started_and_take_slots_all_the_same(
         assert d.check(at=30).hold.reason == "no_slot"
 
 
-def test_what_is_always_asked_of_startable_items_is_a_setting_too(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+def test_the_base_condition_of_startable_items_is_a_setting(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     ini = "[TORQUE]\nqueue_startable_base = custom_1=mine\njob.queue.active = True\njob.queue.start_at_once = 9\n"
-    with desk_of(settings_for(rtorrent.url, tmp_path, ini), tmp_path) as d:
+    with queue_scene_of(settings_for(rtorrent.url, tmp_path, ini), tmp_path) as d:
         d.load("other")
         mine = d.load("mine", "d.custom1.set=mine")
         d.check(at=0)
@@ -117,7 +115,7 @@ def test_what_is_always_asked_of_startable_items_is_a_setting_too(rtorrent: Priv
 
 
 def test_the_minimum_waits_for_the_intermission_and_for_the_hours(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path, queue_job(downloading_min=5, intermission=60.0)) as d:
+    with queue_scene(rtorrent, tmp_path, queue_job(downloading_min=5, intermission=60.0)) as d:
         first = d.load("first")
         d.check(at=0)
         d.load("second")
@@ -126,8 +124,8 @@ def test_the_minimum_waits_for_the_intermission_and_for_the_hours(rtorrent: Priv
         assert d.check(at=60).started == 1
 
 
-def test_a_clock_that_is_set_cuts_and_prolongs_nothing(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path, queue_job(intermission=60.0)) as d:
+def test_setting_the_clock_neither_shortens_nor_prolongs_anything(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path, queue_job(intermission=60.0)) as d:
         d.load("one")
         d.load("two")
         d.check(at=0)
@@ -137,7 +135,7 @@ def test_a_clock_that_is_set_cuts_and_prolongs_nothing(rtorrent: PrivateRTorrent
 
 
 def stepped(at: float, by: float) -> Instant:
-    """`at` seconds after the beginning, on a wall clock that was set by so much."""
+    """`at` seconds after BEGIN, on a wall clock that was set by `by` seconds."""
     now = moment(at)
     return Instant(now.wall + by, now.ticks, now.boot)
 
@@ -145,7 +143,7 @@ def stepped(at: float, by: float) -> Instant:
 def test_the_cheapest_question_comes_first_and_each_is_one_call(
     rtorrent: PrivateRTorrent, tmp_path: Path, asked: Path
 ) -> None:
-    with desk(rtorrent, tmp_path, queue_job(downloading_max=1, intermission=60.0)) as d:
+    with queue_scene(rtorrent, tmp_path, queue_job(downloading_max=1, intermission=60.0)) as d:
         d.queue.check(moment(0), "tick")
         d.load("one")
         d.check(at=15)
@@ -156,8 +154,8 @@ def test_the_cheapest_question_comes_first_and_each_is_one_call(
         assert (d.queue.check(moment(90), "tick").hold.reason, len(methods(asked))) == ("no_slot", 1)
 
 
-def test_nothing_startable_is_found_out_with_two_calls(rtorrent: PrivateRTorrent, tmp_path: Path, asked: Path) -> None:
-    with desk(rtorrent, tmp_path) as d:
+def test_nothing_startable_takes_two_calls(rtorrent: PrivateRTorrent, tmp_path: Path, asked: Path) -> None:
+    with queue_scene(rtorrent, tmp_path) as d:
         d.load("off", priority=0)
         d.check(at=0)
         methods(asked)
@@ -165,10 +163,10 @@ def test_nothing_startable_is_found_out_with_two_calls(rtorrent: PrivateRTorrent
         assert len(methods(asked)) <= 2
 
 
-def test_promises_to_running_items_are_kept_and_explained(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+def test_space_reserved_for_running_items_is_kept_and_explained(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     space = os.statvfs(rtorrent.downloads)
     free = space.f_bavail * space.f_frsize
-    with desk(rtorrent, tmp_path, queue_job(min_free=free - 900_000_000, downloading_min=2)) as d:
+    with queue_scene(rtorrent, tmp_path, queue_job(min_free=free - 900_000_000, downloading_min=2)) as d:
         d.load("first", size=600_000_000, piece_length=2**22)
         d.load("second", size=600_000_000, piece_length=2**22)
         assert d.check(at=0).started == 1
@@ -181,34 +179,34 @@ def test_promises_to_running_items_are_kept_and_explained(rtorrent: PrivateRTorr
         assert "when there is space on the disk" in whole.text
 
 
-def close_for_want_of_room(d: Desk, item: str) -> None:
+def close_on_full_disk(d: QueueScene, item: str) -> None:
     eventually(lambda: d.rtorrent.call("d.is_active", item) == 1)
     d.rtorrent.call("close_low_diskspace", "", 10**15)
     eventually(lambda: d.rtorrent.call("d.is_active", item) == 0)
 
 
 @pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
-def test_what_is_closed_for_want_of_room_again_and_again_comes_back_less_and_less_often(
+def test_items_closed_repeatedly_on_a_full_disk_are_started_less_and_less_often(
     rtorrent: PrivateRTorrent, tmp_path: Path
 ) -> None:
-    with desk(rtorrent, tmp_path, FAST) as d:
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
         item = d.load("one")
         d.check(at=0)
-        close_for_want_of_room(d, item)
+        close_on_full_disk(d, item)
         assert "it starts again" in explain_item(d.queue, item, moment(10)).text
         moments: list[int] = []
         for at in range(15, 901, 15):
             if d.check(at=at).started:
                 moments.append(at)
-                close_for_want_of_room(d, item)
+                close_on_full_disk(d, item)
         waits = [after - before for before, after in pairwise(moments)]
         assert len(moments) >= 3
         assert waits == sorted(waits)
         assert waits[-1] >= 2 * waits[0]
 
 
-def test_the_whole_queue_goes_on_after_odd_names(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with desk(rtorrent, tmp_path) as d:
+def test_odd_names_do_not_block_the_whole_queue(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path) as d:
         odd = [d.load(b"bell\x07"), d.load(b"\xff\xfe not utf-8")]
         plain = d.load("plain")
         for at in range(0, 45, 15):
@@ -219,21 +217,19 @@ def test_the_whole_queue_goes_on_after_odd_names(rtorrent: PrivateRTorrent, tmp_
         assert (told.data["hash"], told.data["verdict"]) == (odd[1], "downloading")
 
 
-def test_what_rtorrent_still_checks_takes_its_slot_also_after_a_restart(
-    rtorrent: PrivateRTorrent, tmp_path: Path
-) -> None:
+def test_an_item_in_hash_check_takes_its_slot_also_after_a_restart(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     job = queue_job(schedule="second=*", downloading_max=1, downloading_min=0)
     (rtorrent.downloads / "large").touch()
     os.truncate(rtorrent.downloads / "large", 2_000_000_000)
-    with desk(rtorrent, tmp_path, job) as d:
+    with queue_scene(rtorrent, tmp_path, job) as d:
         checked = d.load("large", size=2_000_000_000, piece_length=2**20, priority=3)
         d.load("next")
         assert d.queue.check(moment(0), "tick").started == 1
         starter = d.job_table.starter
         assert starter is not None
         starter.verify(time.monotonic() + 60)
-        assert d.told() == ["TorrentStarted"]
-    with desk(rtorrent, tmp_path, job, at=15) as d:
+        assert d.event_types() == ["TorrentStarted"]
+    with queue_scene(rtorrent, tmp_path, job, at=15) as d:
         assert d.queue.check(moment(15), "tick").hold.reason == "no_slot"
         assert explain_item(d.queue, checked, moment(15)).data["verdict"] == "checked"
         assert d.rtorrent.call("d.is_active", checked) == 0
@@ -243,13 +239,13 @@ def test_what_rtorrent_still_checks_takes_its_slot_also_after_a_restart(
         assert d.store.db.execute("SELECT count(*) FROM checked_items").fetchone() == (0,)
 
 
-def test_of_thousands_that_a_full_disk_holds_the_history_tells_some_and_keeps_the_rest(
+def test_of_thousands_of_items_held_by_a_full_disk_the_history_keeps_some(
     rtorrent: PrivateRTorrent, tmp_path: Path
 ) -> None:
-    with desk(rtorrent, tmp_path) as d:
+    with queue_scene(rtorrent, tmp_path) as d:
         d.load("started")
         assert d.check(at=0).started == 1
-    with desk(rtorrent, tmp_path, queue_job(min_free=10**15)) as d:
+    with queue_scene(rtorrent, tmp_path, queue_job(min_free=10**15)) as d:
         for number in range(30):
             d.load(f"item {number}")
         for at in range(15, 75, 15):
@@ -259,12 +255,10 @@ def test_of_thousands_that_a_full_disk_holds_the_history_tells_some_and_keeps_th
         assert told[-1].verdict == "started"
 
 
-def test_what_one_queue_started_and_rtorrent_still_checks_takes_no_slot_of_another(
-    rtorrent: PrivateRTorrent, tmp_path: Path
-) -> None:
+def test_an_item_in_hash_check_takes_no_slot_of_another_queue(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     large = queue_job("large", startable="custom_1=large done=0", downloading="custom_1=large", downloading_max=1)
     other = queue_job("other", startable="custom_1=other done=0", downloading="custom_1=other", downloading_max=1)
-    with desk(rtorrent, tmp_path, large, other) as d:
+    with queue_scene(rtorrent, tmp_path, large, other) as d:
         (rtorrent.downloads / "large").touch()
         os.truncate(rtorrent.downloads / "large", 1_500_000_000)
         checked = d.load("large", "d.custom1.set=large", size=1_500_000_000, piece_length=2**20)

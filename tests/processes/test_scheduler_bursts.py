@@ -88,7 +88,7 @@ def test_thousands_of_loads_are_a_handful_of_checks(scheduler: Scheduler, real: 
     assert checks_by_event(scheduler) <= 1 + 3 + took + 2
 
 
-def test_what_cannot_start_anything_is_no_check_at_all(scheduler: Scheduler) -> None:
+def test_events_that_can_start_nothing_cause_no_check(scheduler: Scheduler) -> None:
     scheduler.start()
     scheduler.load("one")
     eventually(scheduler.running)
@@ -109,7 +109,7 @@ def test_the_last_start_survives_a_kill(scheduler: Scheduler, real: PrivateRTorr
         assert (hold["reason"], scheduler.running()) == ("intermission", {first})
 
 
-def test_what_waited_for_a_pause_starts_when_it_is_resumed(scheduler: Scheduler, real: PrivateRTorrent) -> None:
+def test_a_resumed_queue_starts_the_items_that_waited(scheduler: Scheduler, real: PrivateRTorrent) -> None:
     scheduler.configure(real.url, schedule="minute=*", start_at_once=1)
     scheduler.start()
     assert scheduler.ask(PauseJob(job="queue")).ok
@@ -119,7 +119,7 @@ def test_what_waited_for_a_pause_starts_when_it_is_resumed(scheduler: Scheduler,
     eventually(lambda: item in scheduler.running(), 2)
 
 
-def test_who_asks_while_it_reads_its_configuration_gets_an_answer(scheduler: Scheduler, real: PrivateRTorrent) -> None:
+def test_requests_during_a_reload_are_answered(scheduler: Scheduler, real: PrivateRTorrent) -> None:
     scheduler.start()
     unanswered: list[str] = []
     done = threading.Event()

@@ -25,7 +25,7 @@ def scheduler(real: PrivateRTorrent, short_folder: Path) -> Iterator[Scheduler]:
         yield made
 
 
-def test_what_is_loaded_is_started_and_told(scheduler: Scheduler) -> None:
+def test_a_loaded_item_is_started_and_published(scheduler: Scheduler) -> None:
     scheduler.start()
     item = scheduler.load("one")
     eventually(lambda: item in scheduler.running())
@@ -49,7 +49,7 @@ def test_the_bell_makes_it_start_at_once_and_not_at_the_next_tick(scheduler: Sch
     assert statistics.median(moments) < 0.2
 
 
-def test_killed_at_any_moment_it_starts_all_and_tells_each_once(scheduler: Scheduler) -> None:
+def test_killed_at_any_moment_it_starts_all_and_publishes_each_once(scheduler: Scheduler) -> None:
     scheduler.start()
     for number in range(30):
         scheduler.load(f"item {number}")
@@ -73,7 +73,7 @@ def test_it_ends_within_a_second_even_while_rtorrent_hangs(scheduler: Scheduler,
         os.kill(real.pid, signal.SIGCONT)
 
 
-def test_that_rtorrent_is_away_is_said_once_and_its_return_too(scheduler: Scheduler, real: PrivateRTorrent) -> None:
+def test_an_unavailable_rtorrent_is_logged_once_and_its_return_too(scheduler: Scheduler, real: PrivateRTorrent) -> None:
     scheduler.start()
     real.stop()
     eventually(lambda: "WARN" in scheduler.log())
@@ -112,7 +112,7 @@ def test_an_item_is_started_by_hand_whatever_the_limits(scheduler: Scheduler, re
     eventually(lambda: scheduler.started() == [item])
 
 
-def test_every_clause_that_holds_an_item_back_is_explained(scheduler: Scheduler) -> None:
+def test_every_clause_that_holds_back_an_item_is_explained(scheduler: Scheduler) -> None:
     scheduler.start()
     scheduler.ask(PauseJob(job="queue"))
     item = scheduler.load("held")
@@ -124,7 +124,7 @@ def test_every_clause_that_holds_an_item_back_is_explained(scheduler: Scheduler)
     assert [clause["text"] for clause in told_of["clauses"] if not clause["verdict"]] == ["prio>0"]
 
 
-def test_what_goes_is_told(scheduler: Scheduler) -> None:
+def test_an_erased_item_is_published(scheduler: Scheduler) -> None:
     item = scheduler.load("one")
     eventually(lambda: scheduler.rtorrent.call("view.size", "", "main") == 1)
     scheduler.start()
@@ -140,13 +140,13 @@ def test_what_goes_is_told(scheduler: Scheduler) -> None:
     assert [event.info_hash for event in erased] == [item]
 
 
-def test_a_job_that_is_not_there_is_named_with_those_that_are(scheduler: Scheduler) -> None:
+def test_the_error_for_an_unknown_job_names_the_known_ones(scheduler: Scheduler) -> None:
     scheduler.start()
     answer = scheduler.ask(PauseJob(job="kew"))
     assert (answer.ok, answer.text) == (False, "the scheduler has no job kew: it has connstats, queue")
 
 
-def test_a_new_configuration_is_taken_up_and_a_broken_one_is_not(scheduler: Scheduler, real: PrivateRTorrent) -> None:
+def test_a_new_configuration_is_applied_and_a_broken_one_is_not(scheduler: Scheduler, real: PrivateRTorrent) -> None:
     scheduler.start()
     assert scheduler.process is not None
     scheduler.configure(real.url, schedule="second=nonsense")

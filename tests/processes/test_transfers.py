@@ -22,7 +22,7 @@ from pyrotorque_scheduler.queue.explain import explain_queue
 from tests.grouping import torque_ini
 from tests.rtorrents import Program
 from tests.scheduler_process import Scheduler, bell_of
-from tests.scheduling import desk_at, moment, queue_job
+from tests.scheduling import moment, queue_job, queue_scene_at
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.timeout(240)]
@@ -89,7 +89,7 @@ class Watched:
         return sum(complete == "1" for _, _, complete in rows) == COUNT
 
 
-def test_what_tree_watch_loaded_and_the_queue_started_completes_in_order(swarm: Swarm) -> None:
+def test_items_loaded_by_tree_watch_and_started_by_the_queue_complete_in_order(swarm: Swarm) -> None:
     config, watch = swarm.folder / "config", swarm.folder / "watch"
     watch.mkdir()
     layout, seen = Layout.below(config), Watched()
@@ -135,9 +135,9 @@ def running(scheduler: Scheduler) -> Generator[None]:
         scheduler.end()
 
 
-def test_nothing_more_is_started_while_the_line_is_busy(swarm: Swarm) -> None:
+def test_nothing_more_is_started_at_max_down_rate(swarm: Swarm) -> None:
     job = queue_job(schedule="second=*", start_at_once=1, max_down_rate=5_000)
-    with desk_at(swarm.url, swarm.folder, job) as d:
+    with queue_scene_at(swarm.url, swarm.folder, job) as d:
         for metafile in list(swarm.metafiles.values())[:2]:
             d.rtorrent.call("load.raw", "", metafile)
         eventually(lambda: d.rtorrent.call("view.size", "", "main") == 2)

@@ -1,4 +1,4 @@
-"""What real schedules grant, and for how long."""
+"""Grants of real schedules, and time on two clocks."""
 
 from datetime import datetime
 
@@ -29,11 +29,11 @@ def granted(schedule: str, when: str, spent: GrantUse | None = None, at_once: in
         ("minute=*/5", "12:04:59", "12:00:00"),
     ],
 )
-def test_a_grant_lives_from_its_fire_time_for_the_smallest_gap(schedule: str, when: str, fire: str | None) -> None:
+def test_a_grant_is_valid_from_its_fire_time_for_the_smallest_gap(schedule: str, when: str, fire: str | None) -> None:
     assert granted(schedule, when).fire == (at(fire) if fire else None)
 
 
-def test_what_was_spent_of_this_fire_time_is_gone() -> None:
+def test_used_starts_of_a_fire_time_are_not_granted_again() -> None:
     spent = GrantUse(at("12:00:00"), 2)
     assert granted("second=*/15", "12:00:10", spent, at_once=3).left == 1
     assert granted("second=*/15", "12:00:15", spent, at_once=3).left == 3
@@ -49,17 +49,17 @@ def test_a_schedule_that_fires_once_grants_for_a_day() -> None:
     assert granted(once, "05:59:59").left == 0
 
 
-def test_time_passes_by_the_clock_that_nobody_sets() -> None:
+def test_elapsed_time_is_measured_by_the_boot_clock() -> None:
     assert elapsed(Instant(5000.0, 100.0, "a boot"), Instant(1000.0, 130.0, "a boot")) == 30.0
 
 
-def test_over_a_reboot_the_wall_clock_tells_but_never_backwards() -> None:
+def test_across_a_reboot_the_wall_clock_counts_but_never_backwards() -> None:
     before = Instant(5000.0, 100.0, "a boot")
     assert elapsed(before, Instant(5060.0, 7.0, "another")) == 60.0
     assert elapsed(before, Instant(4000.0, 7.0, "another")) == 0.0
 
 
-def test_a_moment_of_an_earlier_boot_counts_on_after_the_clock_was_set_back() -> None:
+def test_a_time_of_an_earlier_boot_survives_a_clock_that_is_set_back() -> None:
     now = Instant(4000.0, 7.0, "another")
     told = rebased(Instant(5000.0, 100.0, "a boot"), now)
     assert elapsed(told, Instant(4060.0, 67.0, "another")) == 60.0

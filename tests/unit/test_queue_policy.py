@@ -1,4 +1,4 @@
-"""The rule of the queue, told as histories."""
+"""The policy of the queue, as histories and tables."""
 
 from pyrotorque_scheduler.queue.explain_text import hold_text
 from pyrotorque_scheduler.queue.model import (
@@ -76,7 +76,7 @@ def test_the_pace_is_as_the_table_of_the_page_shows_it() -> None:
     assert queue.times == [0, 15, 30, 52]
 
 
-def test_an_event_cannot_hurry_the_pace() -> None:
+def test_an_event_cannot_speed_up_the_pace() -> None:
     queue = history().queued("AA", "BB").step(at=0).event(at=1).event(at=14)
     assert (queue.started, queue.reason) == (["AA"], "pace")
 
@@ -96,7 +96,7 @@ def test_a_tick_that_comes_much_too_late_does_not_cut_the_intermission_after_it(
     assert queue.times == [50, 110]
 
 
-def test_what_a_batch_spent_of_its_fire_time_is_remembered() -> None:
+def test_the_starts_used_of_a_fire_time_are_stored() -> None:
     queue = history(at_once=3).queued("AA", "BB").step(at=30)
     assert queue.state.used == GrantUse(30.0, 2)
     assert queue.queued("CC").step(at=45).state.used == GrantUse(45.0, 1)
@@ -143,7 +143,7 @@ def test_nothing_is_started_outside_the_hours_of_the_job() -> None:
     assert queue.step(at=0).reason == "hours"
 
 
-def test_an_empty_queue_says_so() -> None:
+def test_an_empty_queue_has_nothing_startable() -> None:
     assert history().step(at=0).reason == "nothing_startable"
 
 
@@ -173,7 +173,7 @@ def test_an_item_that_fails_to_start_does_not_block_those_behind_it() -> None:
     assert told(batch_of(ITEMS, 2, broken="AA")) == ["start AA", "start BB", "start CC"]
 
 
-def test_an_item_that_failed_lately_is_passed_over() -> None:
+def test_an_item_that_failed_recently_is_skipped() -> None:
     decisions = batch_of(ITEMS, 1, AA=Failure(1060.0, "no such folder"))
     assert told(decisions) == ["failed_before", "start BB", "batch_full"]
 
@@ -198,7 +198,7 @@ def test_items_of_one_batch_share_the_disk() -> None:
     assert told(batch_of(items, 3, disks=DiskBudget({}, 10))) == ["start AA", "start BB", "disk"]
 
 
-def test_a_busy_line_holds_the_queue_only_where_it_is_limited() -> None:
+def test_traffic_holds_the_queue_only_with_max_down_rate() -> None:
     busy = traffic_hold(Limits(max_down_rate=1000), 1000)
     assert busy is not None
     assert busy.reason == "traffic"
@@ -206,5 +206,5 @@ def test_a_busy_line_holds_the_queue_only_where_it_is_limited() -> None:
     assert traffic_hold(Limits(), 10**9) is None
 
 
-def test_room_is_never_negative() -> None:
+def test_a_batch_size_is_never_negative() -> None:
     assert batch_size(Limits(downloading_max=2), 5, 7) == 0

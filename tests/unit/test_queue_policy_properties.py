@@ -1,4 +1,4 @@
-"""What holds for the queue whatever happens: ticks, events, completions, clock steps, in any order."""
+"""Invariants of the policy over random ticks, events, completions and clock steps."""
 
 import math
 from dataclasses import replace
@@ -33,7 +33,7 @@ LIMITS = st.fixed_dictionaries(
 
 
 def lived(limits: dict[str, float], things: list[tuple[str, int]], clock: bool = False) -> History:
-    """A history in which each thing happens some seconds after the one before; ticks fall on the schedule."""
+    """A history of random events, each some seconds after the previous one; ticks follow the schedule."""
     queue, now, number = history(**limits), 1000.0, ALREADY  # type: ignore[arg-type]
     queue.queued(*(f"{number:03}" for number in range(ALREADY)))
     for thing, seconds in things:
@@ -142,7 +142,7 @@ ITEMS = st.lists(st.tuples(st.integers(0, 100), st.booleans(), st.booleans()), m
 
 
 @given(ITEMS, st.integers(0, 10), st.integers(0, 200), st.integers(0, 100))
-def test_a_batch_keeps_the_order_and_the_room_whatever_fails_in_it(
+def test_a_batch_keeps_the_order_and_the_disk_space_whatever_fails(
     items: list[tuple[int, bool, bool]], count: int, free: int, least: int
 ) -> None:
     candidates = [Candidate(f"{n:02}", "x", need=need, free=free, disk=1) for n, (need, _, _) in enumerate(items)]
@@ -165,9 +165,7 @@ def test_a_batch_keeps_the_order_and_the_room_whatever_fails_in_it(
 
 @given(LIMITS, THINGS)
 @settings(max_examples=50)
-def test_what_is_foretold_comes_true_if_nothing_else_happens(
-    limits: dict[str, float], things: list[tuple[str, int]]
-) -> None:
+def test_a_forecast_is_correct_if_nothing_else_happens(limits: dict[str, float], things: list[tuple[str, int]]) -> None:
     queue = lived(limits, things)
     now = 1000.0 + sum(seconds for _, seconds in things) + 100.0
     seen = forecast(

@@ -1,4 +1,4 @@
-"""The clock hands fire times to the loop, wakes it, and is computed anew after the wall clock was set."""
+"""Fire times wake the loop and are recomputed after the system clock was set."""
 
 import threading
 import time
@@ -26,26 +26,26 @@ def clock(woken: threading.Event) -> Iterator[FireTimes]:
     made.stop()
 
 
-def test_a_fire_time_wakes_the_loop_and_is_told_once(clock: FireTimes, woken: threading.Event) -> None:
+def test_a_fire_time_wakes_the_loop_and_is_returned_once(clock: FireTimes, woken: threading.Event) -> None:
     clock.set_schedules({"queue": EVERY_SECOND})
     assert woken.wait(3)
     assert clock.due() == ["queue"]
 
 
-def test_fire_times_that_nobody_took_are_one(clock: FireTimes) -> None:
+def test_fire_times_that_were_not_taken_are_merged(clock: FireTimes) -> None:
     clock.set_schedules({"queue": EVERY_SECOND})
     began = time.monotonic()
     eventually(lambda: time.monotonic() - began > 2.2)
     assert clock.due() == ["queue"]
 
 
-def test_what_is_kept_no_more_fires_no_more(clock: FireTimes) -> None:
+def test_a_removed_schedule_does_not_fire(clock: FireTimes) -> None:
     clock.set_schedules({"queue": EVERY_SECOND, "other": HOURLY})
     clock.set_schedules({"other": HOURLY})
     assert set(clock.next_fires()) == {"other"}
 
 
-def test_after_the_wall_clock_was_set_fire_times_are_computed_from_now(clock: FireTimes) -> None:
+def test_fire_times_are_recomputed_after_the_clock_was_set(clock: FireTimes) -> None:
     clock.set_schedules({"other": HOURLY})
     clock.recompute()
     assert clock.next_fires()["other"] == HOURLY.next_fire(time.time())

@@ -1,4 +1,4 @@
-"""What rTorrent's answers say about an item that was to be started, and what is remembered of it."""
+"""The result of a start from rTorrent's answers, retries after failures, and the history of decisions."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from pyrotorque.errors import RTorrentFault
 from pyrotorque.store import open_store
 from pyrotorque_scheduler.queue.model import Failure
 from pyrotorque_scheduler.queue.starter import StartResult, next_failure, start_result
-from pyrotorque_scheduler.state import MIGRATIONS, DecisionHistory, DecisionRecord
+from pyrotorque_scheduler.state import HISTORY_MAX, MIGRATIONS, DecisionHistory, DecisionRecord
 
 GONE = RTorrentFault("d.state: Could not find info-hash.", -501)
 
@@ -30,7 +30,7 @@ GONE = RTorrentFault("d.state: Could not find info-hash.", -501)
         "active whatever its tracker says",
         "being checked",
         "still stopped",
-        "closed for want of room",
+        "closed on a full disk",
         "cannot be checked",
         "gone",
     ],
@@ -61,7 +61,8 @@ def decided(at: float, verdict: str, info_hash: str = "") -> DecisionRecord:
 @pytest.fixture
 def history(tmp_path: Path) -> Iterator[DecisionHistory]:
     store = open_store(tmp_path / "s.sqlite3", MIGRATIONS)
-    yield DecisionHistory(store, keep=300)
+    with store.transaction():  # of each test: a commit for each record would take seconds
+        yield DecisionHistory(store)
     store.close()
 
 
@@ -77,7 +78,7 @@ def test_equal_holds_are_recorded_once(history: DecisionHistory) -> None:
     assert verdicts(history) == ["no_slot", "intermission", "no_slot"]
 
 
-def test_a_hold_after_a_start_is_news_again(history: DecisionHistory) -> None:
+def test_a_hold_after_a_start_is_recorded_again(history: DecisionHistory) -> None:
     history.record(decided(1, "no_slot"))
     history.record(decided(2, "started", "AA"))
     history.record(decided(3, "no_slot"))
@@ -85,9 +86,9 @@ def test_a_hold_after_a_start_is_news_again(history: DecisionHistory) -> None:
 
 
 def test_the_history_is_bounded(history: DecisionHistory) -> None:
-    for number in range(1000):
+    for number in range(HISTORY_MAX + 300):
         history.record(decided(number, "started", f"{number}"))
-    assert len(history.latest(10_000)) <= 400
+    assert HISTORY_MAX <= len(history.latest(10_000)) <= HISTORY_MAX + 100
 
 
 def test_the_history_of_one_item_is_its_own(history: DecisionHistory) -> None:

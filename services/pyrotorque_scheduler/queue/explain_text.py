@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pyrotorque.conditions import Clause
-from pyrotorque.humanize import coming_time, date_time
+from pyrotorque.humanize import coming_time, date_time, size
 from pyrotorque.text import printable
 from pyrotorque_scheduler.queue.model import Case, Failure, Hold, Reason
 
@@ -16,14 +16,16 @@ _HOLDS: Final[Mapping[tuple[Reason, Case], str]] = {
     ("pace", "gap"): "the last batch was {since:.1f} s ago, the schedule allows one in {gap:g} s",
     ("pace", "grant_used"): "the starts granted by the schedule are used up",
     ("no_slot", ""): "{downloading:.0f} of {slots:.0f} slots are taken",
-    ("traffic", ""): "downloading {down_rate:.0f} bytes/s, max_down_rate is {max_down_rate:.0f}",
+    ("traffic", ""): "downloading {down_rate}/s, max_down_rate is {max_down_rate}/s",
     ("nothing_startable", ""): "no item is startable",
     ("nothing_startable", "no_other"): "no other item is startable",
-    ("disk", ""): "would leave {left:.0f} bytes free after all running items, min_free is {min_free:.0f}",
+    ("disk", ""): "would leave {left} free after all running items, min_free is {min_free}",
     ("failed_before", "all_failed"): "none of the startable items started",
     ("batch_full", ""): "{size:.0f} may be started now, this one is next",
     ("batch_full", "failures"): "{failed:.0f} items did not start, this one is tried at the next check",
 }
+# These numbers are bytes, shown with a unit.
+_SIZES: Final = frozenset({"down_rate", "max_down_rate", "left", "min_free"})
 _TIMES: Final = frozenset({"loaded", "started", "completed", "active", "stopped", "last_xfer"})
 
 
@@ -79,7 +81,8 @@ def hold_text(hold: Hold, now: float, *, error: bool = True) -> str:
         message = f" ({printable(hold.error)})" if error and hold.error else ""
         wait = max(0.0, (hold.until or now) - now)
         return f"did not start{message}, next attempt in {wait:.0f} s"
-    return _HOLDS[hold.reason, hold.case].format_map(hold.numbers)
+    values = {name: size(number) if name in _SIZES else number for name, number in hold.numbers.items()}
+    return _HOLDS[hold.reason, hold.case].format_map(values)
 
 
 def hold_data(hold: Hold, now: float) -> dict[str, Any]:
