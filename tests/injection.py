@@ -205,7 +205,7 @@ def _sent(index: int, raw: bytes, commands: Sequence[FolderCommand], proof: Proo
         try:
             payload.append(command.render(names))
         except (CommandRefused, TemplateError) as error:
-            _refuse(proof, str(error).partition(" ")[0], "leads out" in str(error) or "NUL" in str(error))
+            _refuse(proof, str(error).partition(" ")[0], "leaves its folder" in str(error) or "NUL" in str(error))
             continue
         rendered = compile_template("{{#}}" + value).render(names).encode("utf-8", "surrogateescape")
         expected[where] = rendered

@@ -18,7 +18,7 @@ ODD: list[Any] = [0, -1, 2**32, 2**63 - 1, b"", b"..", b"/", b"\xff" * 30, [], {
 
 
 def loads(client: RTorrent, data: bytes, info_hash: str) -> bool:
-    """Whether rTorrent has the item a moment after it was told to load it."""
+    """Whether rTorrent has the item soon after the load command."""
 
     def there() -> bool:
         try:

@@ -1,4 +1,4 @@
-"""Each field reads rTorrent's answers as text and makes its value of them, whatever they are."""
+"""Each field converts any text from rTorrent to its value."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -60,7 +60,7 @@ READ = [
 
 
 @pytest.mark.parametrize(("name", "raw", "value"), READ)
-def test_a_field_reads_the_answers_of_its_commands(name: str, raw: dict[str, str], value: object) -> None:
+def test_a_field_reads_the_results_of_its_commands(name: str, raw: dict[str, str], value: object) -> None:
     assert found(name).read(raw) == value
 
 
@@ -75,7 +75,7 @@ def test_fields_of_files_and_trackers_read_their_rows() -> None:
     assert found("views").read({}, {"views": ["Main", "x"]}) == Tags({"main", "x"})
 
 
-def test_kinds_and_traits_cost_one_look_at_the_files_of_a_torrent() -> None:
+def test_kinds_and_traits_are_computed_once_per_torrent() -> None:
     looks: list[int] = []
 
     class Looked(FileRows):
@@ -93,7 +93,7 @@ def test_kinds_and_traits_cost_one_look_at_the_files_of_a_torrent() -> None:
     assert len(looks) == looked > 0
 
 
-def test_what_was_not_answered_is_empty() -> None:
+def test_missing_results_are_empty() -> None:
     assert found("traits").read({}) == frozenset()
     assert found("label").read({}) == "misc/other"
     assert found("tracker").read({}) == ""
@@ -112,7 +112,7 @@ def test_what_was_not_answered_is_empty() -> None:
         ("junk", 0, 1_000, 0.0, None),
     ],
 )
-def test_times_of_activity_are_cut_at_completion(
+def test_activity_is_split_at_completion(
     activations: str, completed: int, now: float, leech: float | None, seed: float | None
 ) -> None:
     assert leech_time(activations, 0, completed, now) == leech
@@ -127,7 +127,7 @@ def test_without_a_record_of_activity_the_download_took_from_start_to_completion
 @pytest.mark.parametrize(
     "name", ["nope", "kind_101", "kind_", "kind_x", "custom_", "d_", "d_UP", "", "custom_a.b", "d_x=1"]
 )
-def test_what_is_no_field_is_none(name: str) -> None:
+def test_an_unknown_name_is_no_field(name: str) -> None:
     assert field(name) is None
 
 
@@ -139,9 +139,9 @@ def test_each_field_has_a_kind_and_a_sentence() -> None:
         assert not each.doc.endswith(".")
 
 
-def test_only_what_costs_extra_is_dear() -> None:
-    dear = {name for name, each in FIELDS.items() if each.costly}
-    assert dear == {
+def test_only_fields_with_an_extra_call_are_costly() -> None:
+    costly = {name for name, each in FIELDS.items() if each.costly}
+    assert costly == {
         *("tracker", "alias", "files", "kind", "traits", "label", "views"),
         *("is_ghost", "realpath", "has_room"),
     }
@@ -155,7 +155,7 @@ def test_settings_name_trackers_and_their_themes() -> None:
     assert fields["label"].read({"d.name=": "x"}, {"files": FILES}) == "audio/flac"
 
 
-def test_there_is_room_while_what_is_left_fits_beside_min_free(tmp_path: Path) -> None:
+def test_has_room_compares_the_remaining_bytes_with_the_free_space_beyond_min_free(tmp_path: Path) -> None:
     space = disk_space(str(tmp_path))
     assert space is not None
     free = space.free
@@ -170,7 +170,7 @@ def test_there_is_room_while_what_is_left_fits_beside_min_free(tmp_path: Path) -
     assert has_room(free // 2, free // 4) is True
 
 
-def test_there_is_no_room_where_nothing_can_be_told() -> None:
+def test_has_room_is_false_if_the_free_space_is_unknown() -> None:
     assert room_field(0).read({"d.directory=": "", "d.left_bytes=": "0"}) is False
 
 

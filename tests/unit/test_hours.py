@@ -46,7 +46,7 @@ def test_a_time_of_day_is_inside_or_outside(hours: str, clock: str, inside: bool
     assert parse_hours(hours).contain(at(f"2026-11-23 {clock}")) is inside
 
 
-def test_hours_tell_when_they_open() -> None:
+def test_hours_have_an_opening_time() -> None:
     assert parse_hours("22-6").opens(at("2026-11-23 12:00:30")) == at("2026-11-23 22:00")
 
 
@@ -60,7 +60,7 @@ def test_the_hour_that_comes_twice_in_autumn_counts_twice() -> None:
     assert hours.contain(at("2026-10-25 02:30", fold=1))
 
 
-def test_hours_that_spring_skips_open_a_day_later() -> None:
+def test_hours_that_do_not_exist_in_spring_open_a_day_later() -> None:
     assert parse_hours("2:10-2:50").opens(at("2026-03-29 01:00")) == at("2026-03-30 02:10")
 
 
@@ -86,6 +86,6 @@ def test_the_queue_looks_again_at_the_minute_when_the_hours_open_over_both_chang
 
 
 @pytest.mark.parametrize("text", ["22", "22-", "25-3", "1:75-3", "night", "6-6", "24-0"])
-def test_what_no_clock_shows_is_refused_with_its_text(text: str) -> None:
+def test_an_invalid_time_is_refused_with_its_text(text: str) -> None:
     with pytest.raises(UserError, match=text):
         parse_hours(text)

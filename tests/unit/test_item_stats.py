@@ -1,4 +1,4 @@
-"""The settings `item_stats` and `item_labels` give any attribute a name and type, and let nothing else through."""
+"""The settings `item_stats` and `item_labels` accept attributes only, and give them names and types."""
 
 import pytest
 
@@ -46,7 +46,7 @@ def test_an_entry_becomes_a_metric(entry: str, command: str, name: str, kind: st
         "ratio=share/0",
     ],
 )
-def test_what_is_no_attribute_is_refused(entry: str) -> None:
+def test_commands_that_are_not_attributes_are_refused(entry: str) -> None:
     with pytest.raises(ValueError, match=r"item_stats has|changes something|only custom"):
         parse_stats([entry])
 
@@ -59,18 +59,18 @@ def test_what_is_no_attribute_is_refused(entry: str) -> None:
         pytest.param(["custom:x=info"], id="the name of what is always there"),
     ],
 )
-def test_two_metrics_of_one_name_are_refused(entries: list[str]) -> None:
+def test_two_metrics_with_one_name_are_refused(entries: list[str]) -> None:
     with pytest.raises(ValueError, match=r"item_stats has two metrics named .*choose another with COMMAND=NAME"):
         parse_stats(entries)
 
 
 @pytest.mark.parametrize("entries", [["name", "custom:Name"], ["custom:info_hash"], ["custom:a-b", "custom:a_b"]])
-def test_two_labels_of_one_name_are_refused(entries: list[str]) -> None:
+def test_two_labels_with_one_name_are_refused(entries: list[str]) -> None:
     with pytest.raises(ValueError, match=r"item_labels has two labels named"):
         parse_labels(entries)
 
 
-def test_a_key_that_cannot_be_the_name_of_a_label_gets_one_that_can() -> None:
+def test_a_key_that_is_not_a_valid_label_name_gets_one() -> None:
     assert [label.name for label in parse_labels(["custom:1st", "custom:__name__"])] == ["custom_1st", "custom_name__"]
 
 
@@ -78,7 +78,7 @@ def test_equal_entries_are_one() -> None:
     assert len(parse_stats(["up.total", "up.total"])) == 1
 
 
-def test_labels_have_clean_names_and_the_hash_is_always_there() -> None:
+def test_labels_have_valid_names_and_always_include_the_hash() -> None:
     assert parse_labels(["hash", "d.name", "tracker", "custom1", "custom:Target-Dir2"]) == [
         ItemLabel("name", "d.name="),
         ItemLabel("tracker", ""),

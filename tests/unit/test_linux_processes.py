@@ -27,7 +27,7 @@ from pyrotorque.linux.processes import (
 from tests.waiting import eventually
 
 
-def written(proc: Path, pid: int, name: str, *, state: str = "S", session: int = 7, start: int = 500) -> None:
+def write_process(proc: Path, pid: int, name: str, *, state: str = "S", session: int = 7, start: int = 500) -> None:
     """A /proc/PID as the kernel writes it."""
     folder = proc / str(pid)
     folder.mkdir(exist_ok=True)
@@ -38,7 +38,7 @@ def written(proc: Path, pid: int, name: str, *, state: str = "S", session: int =
 
 @pytest.mark.parametrize("name", ["rtorrent", "a b", "(x)", ") S 1 (", "x) R 1 2 3", "", "\n", "müsik"])
 def test_the_fields_of_a_process_do_not_depend_on_its_name(tmp_path: Path, name: str) -> None:
-    written(tmp_path, 12, name)
+    write_process(tmp_path, 12, name)
     found = process_stat(12, tmp_path)
     assert found is not None
     assert (found.state, found.session, found.start_ticks) == ("S", 7, 500)
@@ -62,17 +62,18 @@ def test_there_is_no_process_without_a_proper_pid(pid: int) -> None:
 
 @pytest.mark.parametrize("state", ["Z", "X"])
 def test_the_remains_of_a_process_do_not_run(tmp_path: Path, state: str) -> None:
-    written(tmp_path, 12, "x", state=state)
+    write_process(tmp_path, 12, "x", state=state)
     assert running_process(12, tmp_path) is None
     assert process_stat(12, tmp_path) is not None
 
 
 def test_a_reused_pid_is_another_process(tmp_path: Path) -> None:
-    written(tmp_path, 12, "x", start=500)
+    write_process(tmp_path, 12, "x", start=500)
     before = running_process(12, tmp_path)
+    assert before is not None
     assert before == ProcessIdentity(12, 500)
     assert before.is_running(tmp_path)
-    written(tmp_path, 12, "x", start=501)
+    write_process(tmp_path, 12, "x", start=501)
     assert not before.is_running(tmp_path)
 
 
@@ -101,13 +102,13 @@ def test_start_times_are_those_of_the_clock_and_the_same_at_each_reading() -> No
 
 def test_a_program_is_known_by_its_name(tmp_path: Path) -> None:
     for pid, name in enumerate(("rtorrent", "rtorrent main", ".rtorrent-wrapp", "rtorren", "bash"), 1):
-        written(tmp_path, pid, name)
+        write_process(tmp_path, pid, name)
     assert [pid for pid in range(1, 7) if runs_program(pid, "rtorrent", tmp_path)] == [1, 2, 3]
 
 
 def test_the_members_of_a_session_are_all_its_processes(tmp_path: Path) -> None:
     for pid, session in ((7, 7), (8, 7), (9, 70), (10, 1)):
-        written(tmp_path, pid, "x) 7 7 7", session=session)
+        write_process(tmp_path, pid, "x) 7 7 7", session=session)
     (tmp_path / "self").mkdir()
     assert sorted(session_members(7, tmp_path)) == [7, 8]
 

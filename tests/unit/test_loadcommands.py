@@ -1,4 +1,4 @@
-"""Load commands: read as rTorrent reads them, and an inserted value is data or the command is refused."""
+"""Load commands are parsed like in rTorrent; an inserted value is data, or the command is refused."""
 
 import os
 import re
@@ -36,7 +36,7 @@ def inserting(text: str) -> str:
         "d.custom1.set=a\\ b",
     ],
 )
-def test_what_the_owner_wrote_without_inserts_passes_as_it_is(text: str) -> None:
+def test_text_without_inserted_values_is_unchanged(text: str) -> None:
     assert made(text) == text.encode()
 
 
@@ -59,12 +59,12 @@ def test_the_manuals_example_becomes_one_quoted_argument() -> None:
         ("é{{label}}", '"éL"'.encode()),
     ],
 )
-def test_an_argument_with_inserts_is_read_and_then_quoted_as_a_whole(argument: str, expected: bytes) -> None:
+def test_an_argument_with_inserted_values_is_parsed_and_quoted_as_a_whole(argument: str, expected: bytes) -> None:
     assert made(inserting(f"d.custom.set=k,{argument}"), label="L") == b"d.custom.set=k," + expected
 
 
 @pytest.mark.parametrize("value", ["$execute.throw=touch,x", "$", '$a"b\\c'])
-def test_a_value_at_the_beginning_is_never_run_for_its_dollar(value: str) -> None:
+def test_a_value_that_starts_with_a_dollar_is_never_run(value: str) -> None:
     text = value.replace("\\", "\\\\").replace('"', '\\"')
     assert made(inserting("d.custom1.set={{label}}"), label=value) == f'd.custom1.set=(cat,{{"{text}"}})'.encode()
 
@@ -126,7 +126,7 @@ def test_a_value_at_the_beginning_is_never_run_for_its_dollar(value: str) -> Non
         ("{{for x in flags}}branch={{x}};{{endfor}}", "as commands again"),
     ],
 )
-def test_an_insert_where_rtorrent_could_run_it_is_refused_at_check(text: str, said: str) -> None:
+def test_an_inserted_value_that_rtorrent_could_run_is_refused_at_check(text: str, said: str) -> None:
     with pytest.raises(CommandRefused, match=said):
         compile_command("x", inserting(text))
 
@@ -149,17 +149,17 @@ def test_an_insert_where_rtorrent_could_run_it_is_refused_at_check(text: str, sa
         ("d.a=" + "{" * 60, "nested too deeply"),
     ],
 )
-def test_what_rtorrent_would_not_understand_is_refused_at_check(text: str, said: str) -> None:
+def test_commands_that_rtorrent_cannot_parse_are_refused_at_check(text: str, said: str) -> None:
     with pytest.raises(CommandRefused, match=said):
         compile_command("x", text)
 
 
-def test_a_name_that_templates_do_not_have_is_told_with_the_nearest() -> None:
+def test_the_error_of_an_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(TemplateError, match="info_nam is not defined in templates; there is info_name"):
         compile_command("x", "{{info_nam}}")
 
 
-def test_braces_in_what_is_no_template_are_a_mistake() -> None:
+def test_braces_in_text_that_is_not_a_template_are_an_error() -> None:
     with pytest.raises(TemplateError, match="only a text that starts"):
         compile_command("x", "d.custom1.set={{label}}")
 
@@ -172,7 +172,7 @@ def test_a_failure_at_render_names_the_command() -> None:
         command.render({**sample(), "label": "a\0b"})
 
 
-def test_the_owners_own_folders_may_begin_a_path() -> None:
+def test_a_path_may_start_with_a_folder_of_the_user() -> None:
     assert made(inserting("d.directory.set={{watch_root}}/x/{{info_name}}")).startswith(b'd.directory.set="/watch/x/')
     assert made(inserting("d.directory.set={{h.pathdir(pathname)}}")) == b'd.directory.set="/watch/tv/sample/start"'
 
@@ -182,11 +182,11 @@ def test_several_commands_are_sent_as_one_string_without_empty_ones() -> None:
     assert made(text, label="a;b") == b'd.custom1.set="a;b";d.custom2.set=b'
 
 
-def test_a_template_that_has_nothing_to_say_gives_nothing() -> None:
+def test_a_template_that_renders_to_nothing_gives_no_command() -> None:
     assert made("{{if size < 0}}d.custom1.set=a{{endif}}") == b""
 
 
-def test_all_command_names_are_known_for_a_look_at_what_rtorrent_has() -> None:
+def test_all_command_names_are_known_for_the_check_against_rtorrent() -> None:
     text = 'f.multicall=*.nfo,f.priority.set=2;d.a=$b.c=,(d.e,{(f.g)});{{# x}}t.multicall=,"t.x=$t.y="'
     text = inserting(text.replace("{{# x}}", "{{if flags}}h.i=;{{endif}}"))
     assert compile_command("x", text).names == {
@@ -212,14 +212,14 @@ def test_all_command_names_are_known_for_a_look_at_what_rtorrent_has() -> None:
         "load.normal=/tmp/x",
     ],
 )
-def test_a_file_that_somebody_brought_may_run_nothing(text: str) -> None:
+def test_a_restricted_command_may_run_nothing(text: str) -> None:
     compile_command("x", text)
     with pytest.raises(CommandRefused, match="in a watched tree"):
         compile_command("x", text, restricted=True)
 
 
 @given(st.binary(max_size=80))
-def test_any_bytes_are_read_back_from_one_plain_argument(value: bytes) -> None:
+def test_any_bytes_are_parsed_back_from_one_plain_argument(value: bytes) -> None:
     text = value.decode("utf-8", "surrogateescape")
     (command,) = parse(
         [os.fsdecode(compile_command("x", inserting("d.custom.set=k,a{{label}}")).render({**sample(), "label": text}))]
@@ -228,7 +228,7 @@ def test_any_bytes_are_read_back_from_one_plain_argument(value: bytes) -> None:
 
 
 @given(st.binary(max_size=40))
-def test_quoted_bytes_never_begin_with_what_rtorrent_runs(value: bytes) -> None:
+def test_quoted_bytes_never_start_with_what_rtorrent_runs(value: bytes) -> None:
     text = quoted(value)
     assert text[:1] == b'"' if not value.startswith(b"$") else text.startswith(b'(cat,{"$')
     assert not text.startswith(b'"$')
@@ -239,7 +239,7 @@ def _ascii_texts() -> st.SearchStrategy[str]:
 
 
 @given(_ascii_texts(), _ascii_texts())
-def test_no_text_around_an_insert_makes_it_anything_but_data(before: str, after: str) -> None:
+def test_an_inserted_value_is_data_in_any_surrounding_text(before: str, after: str) -> None:
     text = inserting("d.custom1.set=" + before + "{{label}}" + after)
     try:
         rendered = compile_command("x", text).render({**sample(), "label": '$A;B,C"D\\E{F}(G)\n'})

@@ -1,4 +1,4 @@
-"""Hooks of a user's rtorrent.rc: those that hand a torrent's name to a shell as text are told."""
+"""Finds hooks in an rtorrent.rc that insert a torrent's name into shell code."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from pyrotorque.loadcommands.shell_hooks import shell_hooks
 
 
 @pytest.mark.parametrize(
-    ("rc", "told"),
+    ("rc", "expected"),
     [
         ('execute = sh,-c,"mv $d.base_path= /done"', [(1, "d.base_path")]),
         ("# a comment\nexecute.nothrow = {sh,-c,$d.name=}", [(2, "d.name")]),
@@ -20,5 +20,5 @@ from pyrotorque.loadcommands.shell_hooks import shell_hooks
         ("", []),
     ],
 )  # fmt: skip
-def test_a_value_in_a_shells_text_is_told_with_its_line(rc: str, told: list[tuple[int, str]]) -> None:
-    assert list(shell_hooks(rc)) == told
+def test_a_value_in_shell_code_is_found_with_its_line(rc: str, expected: list[tuple[int, str]]) -> None:
+    assert list(shell_hooks(rc)) == expected

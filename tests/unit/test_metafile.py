@@ -1,4 +1,4 @@
-"""Metafiles: what rTorrent takes is read, everything else is refused with a reason, fast, small and without a crash."""
+"""Metafiles that rTorrent accepts are parsed; others are rejected with a reason, fast and in bounded memory."""
 
 import os
 import random
@@ -94,7 +94,7 @@ def test_a_metafile_is_read() -> None:
                      id="fast resume"),
     ],
 )  # fmt: skip
-def test_what_rtorrent_takes_is_taken(data: bytes) -> None:
+def test_metafiles_that_rtorrent_accepts_are_accepted(data: bytes) -> None:
     assert len(read(data).info_hash) == 40
 
 
@@ -166,12 +166,12 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("data", "said"), REFUSED)
-def test_what_rtorrent_does_not_take_or_dies_of_is_refused_with_a_reason(data: bytes, said: str) -> None:
+def test_metafiles_that_rtorrent_rejects_or_crashes_on_are_rejected_with_a_reason(data: bytes, said: str) -> None:
     with pytest.raises(MetafileError, match=said):
         read(data)
 
 
-def test_every_true_beginning_is_incomplete_and_not_broken() -> None:
+def test_every_prefix_of_a_metafile_is_incomplete_and_not_invalid() -> None:
     data = make_metafile("abc", files=[(f"folder/file number {n}", 70_000) for n in range(3)], comment="c" * 20)
     for length in range(len(data)):
         with pytest.raises(MetafileIncomplete):
@@ -179,7 +179,7 @@ def test_every_true_beginning_is_incomplete_and_not_broken() -> None:
 
 
 @pytest.mark.parametrize(("data", "_"), REFUSED)
-def test_what_is_broken_is_not_called_incomplete(data: bytes, _: str) -> None:
+def test_invalid_metafiles_are_not_incomplete(data: bytes, _: str) -> None:
     if data:
         with pytest.raises(MetafileError) as caught:
             read(data)
@@ -203,7 +203,7 @@ def test_what_is_broken_is_not_called_incomplete(data: bytes, _: str) -> None:
         pytest.param(with_files(*[entry([f"{n}", ".."]) for n in range(20_000)]), id="20,000 wrong paths"),
     ],
 )
-def test_hostile_bytes_are_refused_fast_and_small(data: bytes) -> None:
+def test_hostile_bytes_are_rejected_fast_and_in_bounded_memory(data: bytes) -> None:
     begin = time.process_time()
     with pytest.raises(MetafileError):
         read(data)
@@ -216,19 +216,19 @@ def test_hostile_bytes_are_refused_fast_and_small(data: bytes) -> None:
     assert peak < 50 * 1024 * 1024 - len(data)
 
 
-def test_a_torrent_of_fifty_thousand_files_is_no_attack() -> None:
+def test_a_torrent_of_fifty_thousand_files_is_accepted() -> None:
     files = [(f"folder {number % 100}/file number {number:06}.bin", 1000) for number in range(50_000)]
     assert len(read(make_metafile("big", files=files, piece_length=1 << 20)).files) == 50_000
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_refused_or_read(data: bytes) -> None:
+def test_any_bytes_are_rejected_or_parsed(data: bytes) -> None:
     for candidate in (data, b"d" + data, b"d4:info" + data, b"d4:infod4:name1:n6:pieces" + data):
         assert is_read_or_refused(candidate)
 
 
 @given(st.integers(0, 10**9))
-def test_mutated_metafiles_are_refused_or_read(seed: int) -> None:
+def test_mutated_metafiles_are_rejected_or_parsed(seed: int) -> None:
     dice = random.Random(seed)
     data = bytearray(make_metafile("mutant", files=[("a/b", 20_000), ("c", 3)], announce="udp://x:1"))
     for _ in range(dice.randint(1, 4)):
@@ -245,7 +245,7 @@ def is_read_or_refused(data: bytes) -> bool:
         return bool(str(error)) and str(error).isprintable()
 
 
-def test_a_file_is_taken_whole_and_never_more_than_the_limit(tmp_path: Path) -> None:
+def test_a_file_is_read_completely_up_to_the_limit(tmp_path: Path) -> None:
     data = make_metafile("x")
     (tmp_path / "good.torrent").write_bytes(data)
     with (tmp_path / "huge.torrent").open("wb") as file:
@@ -260,7 +260,7 @@ def test_a_file_is_taken_whole_and_never_more_than_the_limit(tmp_path: Path) -> 
             take(tmp_path / name)
 
 
-def test_magnet_links_come_one_a_line() -> None:
+def test_a_file_has_one_magnet_link_per_line() -> None:
     text = f"# mine\n\nmagnet:?xt=urn:btih:{HASH.lower()}&dn=a%20b%FF&tr=http%3A%2F%2Fx%2Fa&tr=udp://y:1\r\n"
     (link,) = magnets(text.encode())
     assert link == Magnet(text.split("\n")[2].strip(), HASH, "a b\udcff", ("http://x/a", "udp://y:1"))
@@ -289,6 +289,6 @@ def test_a_magnet_link_may_be_in_base32_and_hybrid() -> None:
         (f"magnet:?xt=urn:btih:{HASH}\n" * 1001, "1001 links"),
     ],
 )
-def test_what_is_no_magnet_link_is_refused_with_a_reason(text: str, said: str) -> None:
+def test_invalid_magnet_links_are_rejected_with_a_reason(text: str, said: str) -> None:
     with pytest.raises(MetafileError, match=said):
         magnets(text)

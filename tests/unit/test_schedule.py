@@ -1,4 +1,4 @@
-"""Schedules fire as the manual says."""
+"""Fire times and gaps of schedules."""
 
 import os
 import time
@@ -50,7 +50,7 @@ def test_it_fires_next(text: str, after: str, expected: str) -> None:
     assert fire(text, after) == expected
 
 
-def test_a_moment_that_fires_is_not_its_own_next() -> None:
+def test_the_next_fire_time_is_later_than_a_fire_time() -> None:
     schedule = parse_schedule("second=*/15")
     assert schedule.next_fire(schedule.next_fire(0.0) or 0.0) == (schedule.next_fire(0.0) or 0.0) + 15
 
@@ -90,14 +90,14 @@ def test_gaps(text: str, smallest: float, largest: float) -> None:
         ("second=0 jitter=-5", "jitter is '-5', but must be a number of seconds"),
     ],
 )
-def test_what_is_wrong_is_said(text: str, said: str) -> None:
+def test_errors_name_the_invalid_part(text: str, said: str) -> None:
     with pytest.raises(UserError) as caught:
         parse_schedule(text)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_it_goes_on_firing_in_the_hour_that_comes_twice_in_autumn() -> None:
+def test_it_fires_in_both_hours_that_occur_twice_in_autumn() -> None:
     schedule, begin = parse_schedule("second=*/15"), datetime.fromisoformat("2026-10-25 01:00").timestamp()
     assert schedule.fires(begin - 1, 480) == [begin + 15 * number for number in range(480)]
 
@@ -109,7 +109,7 @@ def test_a_night_of_the_schedule_is_an_hour_longer_in_autumn() -> None:
     assert datetime.fromtimestamp(nightly[-1]).isoformat(" ") == "2026-10-26 01:00:00"
 
 
-def test_jitter_shifts_what_the_clock_does_and_not_what_the_pace_counts_by() -> None:
+def test_jitter_shifts_runs_and_not_the_fire_times_of_the_pace() -> None:
     schedule = parse_schedule("second=*/15 jitter=10")
     assert {schedule.next_fire(1000.0) for _ in range(20)} == {1005.0}
     assert schedule.smallest_gap() == 15

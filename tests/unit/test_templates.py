@@ -1,4 +1,4 @@
-"""Templates: the manual's syntax, and nothing that reaches out of them or grows without bound."""
+"""Templates have the manual's syntax, no access to internals, and bounded output."""
 
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def test_the_manuals_syntax_means_what_the_manual_says(text: str, expected: str)
         ("{{label}}\0", "NUL"),
     ],
 )
-def test_what_cannot_be_read_or_rendered_is_told_with_its_place(text: str, said: str) -> None:
+def test_errors_name_their_line(text: str, said: str) -> None:
     with pytest.raises(TemplateError, match=said):
         rendered(text)
 
@@ -136,7 +136,7 @@ def test_what_cannot_be_read_or_rendered_is_told_with_its_place(text: str, said:
         "[" * 300 + "]" * 300 + "[0]",
     ],
 )
-def test_no_expression_reaches_out_or_grows_without_bound(expression: str) -> None:
+def test_expressions_have_no_access_to_internals_and_bounded_values(expression: str) -> None:
     with pytest.raises(TemplateError):
         rendered("{{# x}}{{" + expression + "}}")
 
@@ -154,12 +154,12 @@ def test_loops_output_and_source_are_bounded(text: str) -> None:
         rendered(text)
 
 
-def test_what_was_inserted_is_told_from_what_was_written() -> None:
+def test_inserted_values_are_separate_from_written_text() -> None:
     pieces = compile_template("{{# x}}a={{label}},{{if flags}}{{1 + 1}}{{endif}}").pieces(NAMES)
     assert pieces == ["a=", Inserted("tv/mkv", frozenset({"label"}), 1), ",", Inserted("2", frozenset(), 1)]
 
 
-def test_a_value_is_never_read_as_a_template_again() -> None:
+def test_a_value_is_never_parsed_as_a_template() -> None:
     assert compile_template("{{x}}%(x)s").render({"x": "{{1 + 1}}%(x)s"}) == "{{1 + 1}}%(x)s%(x)s"
 
 
@@ -182,7 +182,7 @@ def test_many_conditions_do_not_multiply_without_bound() -> None:
     assert {"1", "2"} == {piece for shape in shapes for piece in shape}
 
 
-def test_a_template_may_live_in_a_file(tmp_path: Path) -> None:
+def test_a_template_may_be_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "target").write_text("{{label}}!\n")
     assert compile_template("file:target", templates=tmp_path).render(NAMES) == "tv/mkv!"
     assert compile_template(f"file:{tmp_path}/target").render(NAMES) == "tv/mkv!"
@@ -191,6 +191,6 @@ def test_a_template_may_live_in_a_file(tmp_path: Path) -> None:
             compile_template(text, templates=folder)
 
 
-def test_a_name_of_a_loop_is_gone_after_it() -> None:
+def test_a_name_of_a_loop_is_undefined_after_it() -> None:
     with pytest.raises(TemplateError, match="part is not defined"):
         rendered("{{for part in label.split('/')}}{{part}}{{endfor}}{{part}}")

@@ -1,4 +1,4 @@
-"""Names of releases, extensions and trackers tell what a torrent is."""
+"""Traits of torrents by release names and extensions of files."""
 
 import pytest
 
@@ -55,7 +55,7 @@ def test_other_names_are_neither(name: str) -> None:
     assert name_traits(name).kind is None
 
 
-def test_the_technical_words_are_told_apart_and_folded_together() -> None:
+def test_technical_words_are_in_fields_of_their_own_and_in_release_tags() -> None:
     traits = name_traits("Some.Movie.2010.PROPER.1080p.BluRay.DD5.1.x264-GRP.mkv")
     assert (traits.release, traits.aspect, traits.source) == ("PROPER", "1080p", "BluRay")
     assert (traits.sound, traits.channels, traits.codec) == ("DD", "5.1", "x264")
@@ -63,7 +63,7 @@ def test_the_technical_words_are_told_apart_and_folded_together() -> None:
     assert traits.release_tags == ("PROPER", "1080p", "BluRay", "DD", "5.1", "x264")
 
 
-def test_what_is_broadcast_is_never_a_movie() -> None:
+def test_a_broadcast_is_never_a_movie() -> None:
     assert name_traits("Some.Title.2010.HDTV.XviD-GRP").kind is None
 
 
@@ -89,7 +89,7 @@ def test_a_long_hostile_name_takes_no_time() -> None:
         ("x", "", "linux", ["linux", "other"]),
     ],
 )
-def test_traits_go_from_the_general_to_the_special(name: str, kind: str, theme: str, traits: list[str]) -> None:
+def test_the_most_general_trait_is_the_first(name: str, kind: str, theme: str, traits: list[str]) -> None:
     assert traits_of(name, kind, theme) == traits
 
 

@@ -1,4 +1,4 @@
-"""watch.ini: what a folder sets for its metafiles, and what the folders below take from it."""
+"""watch.ini sets options for the metafiles of a folder and of the folders below."""
 
 import pytest
 
@@ -16,14 +16,14 @@ def test_an_empty_file_sets_nothing() -> None:
     assert parse("# nothing\n[watch]\n") == Overrides()
 
 
-def test_settings_may_stand_below_a_section_or_not() -> None:
+def test_a_section_header_is_optional() -> None:
     assert parse("queued = yes") == parse("[watch]\nqueued = yes") == Overrides(queued=True)
 
 
 @pytest.mark.parametrize(
     ("word", "means"), [("start", "start"), ("started", "start"), ("normal", "normal"), ("x", "normal")]
 )
-def test_load_mode_means_what_it_means_for_a_job(word: str, means: str) -> None:
+def test_load_mode_has_the_same_values_as_for_a_job(word: str, means: str) -> None:
     assert parse(f"load_mode = {word}").load_mode == means
 
 
@@ -42,7 +42,7 @@ def test_percent_signs_are_doubled_as_in_torque_ini() -> None:
     assert commands(parse("custom1 = %(label)s")) == {"custom1": b'd.custom1.set="tv/mkv"'}
 
 
-def test_the_nearest_folder_wins_setting_by_setting() -> None:
+def test_each_option_of_the_nearest_folder_wins() -> None:
     outer = parse(
         "load_mode = start\nqueued = yes\ncustom1 = a\ncustom2 = b\ncmd.x = d.custom3.set=c\ncmd.y = d.custom4.set=d"
     )
@@ -54,7 +54,7 @@ def test_the_nearest_folder_wins_setting_by_setting() -> None:
     assert inherited() == Overrides()
 
 
-def test_everything_that_is_wrong_is_told_at_once_with_its_line() -> None:
+def test_all_errors_are_reported_at_once_with_their_lines() -> None:
     text = "lod_mode = start\nqueued = maybe\ncmd.a = branch=x\n\npriority = 9\non_loaded = burn\ncustom1 = {{nope}}"
     with pytest.raises(SettingsError) as caught:
         parse(text, file="tv/watch.ini")
