@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import psutil
 import pytest
 
 from demo.group import Group, environment
@@ -10,7 +11,7 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_control.checks.rtorrent import missing_hooks
-from pyrotorque_control.rtorrent_include import include_file, include_text
+from pyrotorque_control.rtorrent_include import include_file, include_text, own_command
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.xdist_group("command")]
@@ -81,6 +82,32 @@ def test_check_names_views_and_commands_that_rtorrent_does_not_have(short_folder
 
 def known(client: RTorrent, item: str) -> bool:
     return any(item in row for row in client.rows("main", ["d.hash="]))
+
+
+def children(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+def test_the_watchdog_neither_blocks_rtorrent_nor_leaves_processes(short_folder: Path) -> None:
+    """The command takes 2 s here and runs at every second; `execute.nothrow.bg` fails on some versions of 0.16."""
+    conf, runs = short_folder / 'a conf, with $odd; "name"', short_folder / "runs"
+    command = short_folder / "a command"
+    command.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >>{runs}\nexec sleep 2\n')
+    command.chmod(0o755)
+    include = include_text(conf).replace("30, 300", "1, 1")
+    for own in map(str, own_command()):
+        include = include.replace(own, str(command))
+    with PrivateRTorrent(short_folder / "rt", extra_rc=include) as rtorrent:
+        client = RTorrent(rtorrent.url, read_timeout=1)
+
+        def has_run(times: int) -> bool:
+            assert client.call("system.pid") == rtorrent.pid
+            return runs.exists() and len(runs.read_text().splitlines()) >= times
+
+        eventually(lambda: has_run(4), timeout=20)
+        assert set(runs.read_text().splitlines()) == {f"--cron --config-dir {conf}"}
+        # The shell itself is a zombie for an instant; one that stays is the fault.
+        eventually(lambda: psutil.STATUS_ZOMBIE not in [child.status() for child in children(rtorrent.pid)], timeout=5)
 
 
 def test_rtorrents_watchdog_starts_the_group_while_the_guard_file_is_there(
