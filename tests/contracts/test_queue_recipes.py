@@ -50,7 +50,7 @@ def test_a_few_at_a_time_a_minute_apart(rtorrent: PrivateRTorrent, tmp_path: Pat
 
 
 def test_always_something_to_do(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with recipe("Always something to do", rtorrent, tmp_path) as d:
+    with recipe("At least three downloads", rtorrent, tmp_path) as d:
         for number in range(11):
             d.load(f"item {number:02}")
         started = [d.check(at=at).started for at in range(0, 135, 15)]
@@ -58,7 +58,7 @@ def test_always_something_to_do(rtorrent: PrivateRTorrent, tmp_path: Path) -> No
 
 
 def test_small_ones_first(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with recipe("Small ones first", rtorrent, tmp_path) as d:
+    with recipe("Small items first", rtorrent, tmp_path) as d:
         large, small = d.load("large", size=500_000), d.load("small", size=1_000)
         urgent = d.load("urgent", size=900_000, priority=3)
         assert recipes.order_of_starts(d, until=45) == [urgent, small, large]
@@ -88,7 +88,7 @@ def test_each_label_has_its_limit(rtorrent: PrivateRTorrent, tmp_path: Path) -> 
 
 
 def test_large_ones_do_not_block_small_ones(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with recipe("Large ones do not block small ones", rtorrent, tmp_path, **{"4g": "100k"}) as d:
+    with recipe("Large items do not block small ones", rtorrent, tmp_path, **{"4g": "100k"}) as d:
         large = {d.load(f"large {n}", size=500_000) for n in range(3)}
         small = {d.load(f"small {n}", size=1_000) for n in range(3)}
         recipes.rounds(d, until=60)
@@ -105,7 +105,7 @@ def test_at_night_only(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
 
 def test_room_on_the_disk_is_kept(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     amounts = {"20g": recipes.free_but_900_mb(rtorrent)}  # room for one of the two, and for the small one
-    with recipe("Keep room on the disk, and the line usable", rtorrent, tmp_path, **amounts) as d:
+    with recipe("Keep disk space free and limit the download rate", rtorrent, tmp_path, **amounts) as d:
         first = d.load("first", size=600_000_000, piece_length=2**22)
         second = d.load("second", size=600_000_000, piece_length=2**22)
         small = d.load("small", size=1_000)

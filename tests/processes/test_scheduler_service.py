@@ -129,6 +129,7 @@ def test_an_erased_item_is_published(scheduler: Scheduler) -> None:
     eventually(lambda: scheduler.rtorrent.call("view.size", "", "main") == 1)
     scheduler.start()
     eventually(lambda: item in scheduler.running())
+    assert scheduler.answers(), "the turn that started it has also stored it"
     scheduler.rtorrent.call("d.erase", item)
     erased = eventually(
         lambda: [
