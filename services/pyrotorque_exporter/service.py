@@ -40,14 +40,14 @@ class Exporter:
 
     def __init__(self, configuration: Configuration, bus: Bus, state: ExporterState, totals: Totals) -> None:
         self._bus, self._state, self._totals = bus, state, totals
-        self._states = ServiceStates(time.monotonic)
+        self._services = ServiceStates(time.monotonic)
         self._unsaved_totals: dict[str, TotalsReported] = {}
         self._saved_at = 0.0
         self._trackers = TrackerTotals(_trackers_max(configuration.settings))
         self._endpoints: list[Endpoint] = []
         self._explanations = QueueExplanations.from_scheduler(configuration.layout)
-        self._states.expect(SERVICES)
-        self._states.restore(state.last_totals(), state.states(), state.event_counts())
+        self._services.expect(SERVICES)
+        self._services.restore(state.last_totals(), state.states(), state.event_counts())
         state.restore_trackers(self._trackers)
         bus.stats.count_into(totals)
 
@@ -59,11 +59,11 @@ class Exporter:
         supervisor = os.getppid() if "SUPERVISOR_ENABLED" in os.environ else None
         state = self._state
         shared = EndpointContext(
-            states=self._states,
-            processes=ProcessesCollector(self._states, self._totals.families, supervisor=supervisor),
+            states=self._services,
+            processes=ProcessesCollector(self._services, self._totals.families, supervisor=supervisor),
             trackers=self._trackers,
             aliases=settings.aliases,
-            page=StatusPage(states=self._states, recent=lambda: state.recent, queues=self._explanations),
+            page=StatusPage(states=self._services, recent=lambda: state.recent, queues=self._explanations),
             on_finished=self._bus.wake,
         )
         self._endpoints = [Endpoint(job, settings.rtorrent, shared) for job in jobs]
@@ -110,7 +110,7 @@ class Exporter:
             self._state.apply(self._bus, delivery, event)
         elif isinstance(event, TotalsReported):
             self._unsaved_totals[event.service] = event
-        self._states.receive(delivery)
+        self._services.receive(delivery)
 
     def _description(self) -> dict[str, object]:
         return {
