@@ -133,9 +133,9 @@ def test_times_are_rtorrents_own_where_the_include_kept_none(select: Select) -> 
     assert len(names(select, "loaded>0")) == 24 + len(ODD) + 3
 
 
-def test_a_misspelt_command_is_told(select: Select, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_misspelt_command_is_logged(select: Select, caplog: pytest.LogCaptureFixture) -> None:
     assert names(select, "d_peers_conected=1") == []
-    assert "no command d.peers_conected: what depends on it counts as empty" in caplog.text
+    assert "no command d.peers_conected; fields that need it are empty" in caplog.text
 
 
 def test_fields_of_config_py_select_and_sort(select: Select, tmp_path: Path) -> None:
