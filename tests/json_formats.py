@@ -32,7 +32,7 @@ def _described(kind: inspect.Type) -> Format:
         case inspect.UnionType():
             return {"choices": {_key(each): _described(each) for each in kind.types}}
         case inspect.LiteralType():
-            return {"values": sorted(kind.values)}
+            return {"values": sorted(map(str, kind.values))}
         case inspect.ListType() | inspect.VarTupleType() | inspect.SetType() | inspect.FrozenSetType():
             return {"list of": _described(kind.item_type)}
         case inspect.TupleType():
@@ -44,7 +44,7 @@ def _described(kind: inspect.Type) -> Format:
 
 
 def _key(kind: inspect.Type) -> str:
-    """What tells the members of a union apart."""
+    """What distinguishes the members of a union."""
     return str(kind.tag) if isinstance(kind, inspect.StructType) else type(kind).__name__
 
 

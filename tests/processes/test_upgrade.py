@@ -6,7 +6,7 @@ import signal
 import sqlite3
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -73,9 +73,8 @@ class Upgrade:
         self.folder, self.rtorrent, self.port = folder, rtorrent, free_port()
         self.watch = folder / "watch"
         self.watch.mkdir()
-        self.hold, self.noted, self.told, self.counted = (
-            folder / name for name in ("hold", "noted", "told", "counted")
-        )
+        self.hold, self.noted = folder / "hold", folder / "noted"
+        self.recorded, self.counted = folder / "recorded", folder / "counted"
         self.wanted: set[str] = set()
         self.group = InstalledGroup(folder / "c", self._torque_ini(), folder / "venv", WHEEL)
         jobs = folder / "c" / "jobs"
@@ -100,10 +99,10 @@ class Upgrade:
             "job.note.on = TorrentLoaded",
             f"job.note.hold = {self.hold}",
             f"job.note.into = {self.noted}",
-            "job.tell.handler = pyrotorque.jobs.command:Command",
-            "job.tell.on = TorrentStarted",
-            "job.tell.shell = True",
-            f"job.tell.command = echo {{{{info_hash}}}} >>{self.told}",
+            "job.record.handler = pyrotorque.jobs.command:Command",
+            "job.record.on = TorrentStarted",
+            "job.record.shell = True",
+            f"job.record.command = echo {{{{info_hash}}}} >>{self.recorded}",
         )
 
     def drop(self, count: int) -> None:
@@ -115,13 +114,19 @@ class Upgrade:
     def settle(self) -> None:
         """Wait until all that was dropped is loaded, started, and the jobs have run for it."""
         once = dict.fromkeys(self.wanted, 1)
-        eventually(lambda: self.started() == self.wanted, 40, why="loaded and started", interval=0.05)
-        eventually(
-            lambda: lines(self.noted) == once, 30, why=f"{self.hold.exists()} {self.group.log('scheduler')[-2000:]}"
-        )
-        eventually(lambda: lines(self.told) == once, 30, why=self.group.log("scheduler")[-2000:])
+        self.wait("all are loaded and started", lambda: self.started() == self.wanted)
+        self.wait("a job has run for each load", lambda: lines(self.noted) == once)
+        self.wait("a command has run for each start", lambda: lines(self.recorded) == once)
         self.counted.unlink(missing_ok=True)
-        eventually(lambda: lines(self.counted) == {str(len(self.wanted)): 1}, 30, why="the custom field was computed")
+        self.wait("a job has counted them by a custom field", lambda: lines(self.counted) == {str(len(once)): 1})
+
+    def wait(self, what: str, condition: Callable[[], object]) -> None:
+        """Wait for the condition; the logs are in the error."""
+        try:
+            eventually(condition, 40, interval=0.01, why=what)
+        except AssertionError as error:
+            logs = (f"{name}: {self.group.log(name)[-2000:]}" for name in ("torque", *SERVICES))
+            raise AssertionError("\n".join((str(error), *logs))) from error
 
     def started(self) -> set[str]:
         rows = RTorrent(self.rtorrent.url).rows("main", ["d.hash=", "d.is_active="])
@@ -146,8 +151,8 @@ class Upgrade:
         """Runs wait for an event job, and metafiles for rTorrent."""
         self.hold.touch()
         self.drop(5)
-        eventually(lambda: self.started() == self.wanted, 30, why="started", interval=0.05)
-        eventually(lambda: lines(self.told) == dict.fromkeys(self.wanted, 1), 30)
+        self.wait("all are started", lambda: self.started() == self.wanted)
+        self.wait("a command has run", lambda: lines(self.recorded) == dict.fromkeys(self.wanted, 1))
         self.rtorrent.stop()
         self.drop(5)
 
@@ -156,7 +161,7 @@ class Upgrade:
         torque_ini = self.group.config_dir / "torque.ini"
         torque_ini.write_text(torque_ini.read_text().replace("downloading_max = 1000", "downloading_max = 999"))
         assert self.group.command("ctl", "signal", "HUP", "watcher").returncode == 0
-        eventually(lambda: self._queue_settings().downloading_max == 999, 30, why=self.group.log("watcher")[-2000:])
+        self.wait("reload", lambda: self._queue_settings().downloading_max == 999)
 
     def _queue_settings(self) -> QueueSettings:
         settings = last_good(self.group.layout)
@@ -174,7 +179,7 @@ class Upgrade:
         for pid in before:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        eventually(lambda: len(self._workers() - before) == 4, 30, why="new workers")
+        self.wait("new workers", lambda: len(self._workers() - before) == 4)
 
     def _workers(self) -> set[int]:
         """Three jobs, and the custom field that one of them asks for; empty while one is absent."""
@@ -184,7 +189,7 @@ class Upgrade:
     def check(self, *, cut_off: int = 0) -> None:
         """Nothing was lost, done twice, or failed, from the first start of 1.0.0 until now; but for `cut_off` runs."""
         group, once = self.group, dict.fromkeys(self.wanted, 1)
-        eventually(group.running, 30, why=str(group.states()))
+        self.wait("all services run", group.running)
         assert Counter(event.info_hash for event in group.events(TorrentLoaded)) == once
         assert Counter(event.info_hash for event in group.events(TorrentStarted)) == once
         assert group.events(LoadFailed) == []
@@ -193,7 +198,7 @@ class Upgrade:
         assert [event.job for event in group.events(JobFailed) if event.job != "count"] == ["note"] * cut_off
         assert "FATAL" not in {event.state for event in group.events(ServiceStateChanged)}
         count = float(len(self.wanted))
-        eventually(lambda: self.received() == {"TorrentLoaded": count, "TorrentStarted": count}, 20, why=self.scrape())
+        self.wait("counted", lambda: self.received() == {"TorrentLoaded": count, "TorrentStarted": count})
         self._check_files()
         self.check_logs()
 
@@ -227,7 +232,7 @@ def released(rtorrent: PrivateRTorrent, short_folder: Path) -> Iterator[Upgrade]
     try:
         made.group.begin()
         # Events from before a job is first `on` them are none of its own.
-        eventually(lambda: "jobs:" in made.group.log("scheduler"), 30)
+        made.wait("the scheduler is open", lambda: "jobs:" in made.group.log("scheduler"))
         made.drop(5)
         made.settle()
         yield made
@@ -254,11 +259,11 @@ def test_processes_of_both_versions_work_together(upgrade: Upgrade, wheel: Path,
     upgrade.hold.unlink()
     upgrade.settle()
     for service in order.split():
-        eventually(group.running, 30)
+        upgrade.wait("all services run", group.running)
         upgrade.drop(2)
         group.kill(service)
         upgrade.settle()
-        eventually(upgrade.services_up, 20)
+        upgrade.wait("heartbeats", upgrade.services_up)
     upgrade.drop(2)
     assert group.command("--restart").returncode == 0
     upgrade.drop(2)
@@ -290,8 +295,8 @@ def test_a_newer_state_is_refused_by_1_0_0_with_one_line_and_left_as_it_is(relea
     # When 1.0.0 is started on what a newer version wrote,
     group.begin()
     refusal = "was written by a newer pyrotorque"
-    eventually(lambda: all(refusal in group.log(service) for service in SERVICES), 20)
-    eventually(group.running, 30, why=str(group.states()))
+    released.wait("all refuse", lambda: all(refusal in group.log(service) for service in SERVICES))
+    released.wait("all services run", group.running)
     assert group.command("--stop").returncode == 0
 
     # then each service waits, says so once, and changes nothing,
