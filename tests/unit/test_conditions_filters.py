@@ -1,4 +1,4 @@
-"""What is given to rTorrent as a filter: short, sound against a model of its commands, and these very texts."""
+"""Filters for rTorrent: short, sound against a model of its commands, and with exactly these texts."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.made_conditions import TEXT
 NOW = 1_780_000_000.0
 FLAG = st.sampled_from(("0", "1"))
 TEXTS = st.sampled_from(("", "foo", "ghost", "0", " ", "12 b", "/data/x", "new audio", "7"))
-TIME = st.sampled_from(("0", "", "1700000000", str(int(NOW) - 30)))
+TIME = st.sampled_from(("0", "1700000000", str(int(NOW) - 30)))
 WHOLE = st.sampled_from(("0", "1", "3", "1024", "65536", "65535", "100001", "10000000000"))
 RAW = st.fixed_dictionaries(
     {
@@ -27,7 +27,7 @@ RAW = st.fixed_dictionaries(
         **{f"d.{name}=": TEXTS for name in ("message", "tied_to_file", "name", "directory", "throttle_name")},
         **{f"d.custom={key}": TEXTS for key in ("x", "tags")},
         "d.hash=": st.just("A" * 40),
-        **{f"d.custom=tm_{key}": TIME for key in ("loaded", "started", "completed")},
+        **{f"d.custom=tm_{key}": st.just("") | TIME for key in ("loaded", "started", "completed")},
         **{f"d.{name}=": TIME for name in ("load_date", "timestamp.started", "timestamp.finished")},
         "d.custom=activations": st.just(""),
     }

@@ -31,7 +31,7 @@ def test_the_normal_form_gives_the_same_verdict(text: str, item: dict[str, Any])
 
 @given(text=TEXT, item=items())
 @settings(max_examples=150, deadline=None)
-def test_a_condition_without_its_dear_fields_never_excludes_a_match(text: str, item: dict[str, Any]) -> None:
+def test_a_condition_without_its_costly_fields_never_excludes_a_match(text: str, item: dict[str, Any]) -> None:
     condition = parse(text)
     cheap = condition.without(lambda field: field.costly)
     assert cheap is None or cheap.matches(item, NOW) or not condition.matches(item, NOW)

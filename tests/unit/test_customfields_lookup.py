@@ -73,7 +73,7 @@ def test_an_unknown_field_names_the_config_py_that_may_have_defined_it(tmp_path:
     with pytest.raises(ConditionError) as raised:
         parse("is_big=yes", custom=table)
     assert "there is no field `is_big`" in str(raised.value)
-    assert f"the fields of config.py are not known, for it cannot be read: {tmp_path}/{said}" in str(raised.value)
+    assert f"the fields of config.py are unknown because it cannot be read: {tmp_path}/{said}" in str(raised.value)
     table.close()
 
 

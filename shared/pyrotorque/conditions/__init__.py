@@ -1,4 +1,4 @@
-"""The language in which users say which items they mean: parsed with a grammar, compiled once, asked often."""
+"""The language that selects items: parsed with a grammar, compiled once, evaluated often."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from pyrotorque import fields
 from pyrotorque.conditions import grammar, sort_order
 from pyrotorque.conditions.condition import Clause, Condition
-from pyrotorque.conditions.error_text import complaint, nearest
+from pyrotorque.conditions.error_text import condition_error, nearest
 from pyrotorque.conditions.sort_order import SortOrder
 from pyrotorque.fields.field import Field
 from pyrotorque.fields.kinds import Kind
@@ -17,9 +17,9 @@ _NONE: Final[Mapping[str, Field]] = {}
 
 
 def parse(text: str, *, custom: Mapping[str, Field] = _NONE) -> Condition:
-    """The condition that `text` writes; `custom` adds fields, or replaces those of the table.
+    """Parse a condition; `custom` adds fields, or replaces those of the table.
 
-    Raises ConditionError with a caret at the place, and with the nearest thing that would be right.
+    Raises ConditionError with a caret at the position of the error, and with a suggestion.
     """
     table: dict[str, Field] = {}
 
@@ -34,12 +34,12 @@ def parse(text: str, *, custom: Mapping[str, Field] = _NONE) -> Condition:
 
 
 def parse_sort(text: str, *, custom: Mapping[str, Field] = _NONE) -> SortOrder:
-    """The sort order that `text` writes: fields separated by commas or blanks, `-` before one that sorts downwards."""
+    """Parse a sort order: fields separated by commas or spaces, with `-` before a field to sort it descending."""
 
     def find(name: str, text: str, at: int) -> Field:
         found = custom.get(name) or fields.field(name)
         if found is None:
-            raise complaint(text, at, f"there is no field `{name}`", _advice(name, custom))
+            raise condition_error(text, at, f"there is no field `{name}`", _advice(name, custom))
         return found
 
     return sort_order.read(text, find)
@@ -48,7 +48,7 @@ def parse_sort(text: str, *, custom: Mapping[str, Field] = _NONE) -> SortOrder:
 def _advice(name: str, custom: Mapping[str, Field]) -> str:
     if name.startswith("kind_"):
         return "kind_N takes a share in percent, from kind_0 to kind_100"
-    # A config.py that cannot be read may have been to define it.
+    # A config.py that cannot be read may define it.
     if problem := getattr(custom, "problem", ""):
-        return f"the fields of config.py are not known, for it cannot be read: {problem}"
+        return f"the fields of config.py are unknown because it cannot be read: {problem}"
     return nearest(name, {**fields.FIELDS, **custom}) or "all fields are listed in docs/conditions.md"

@@ -1,4 +1,4 @@
-"""A condition: what it asks, whether an item meets it and why, and how much of it rTorrent can answer itself."""
+"""A condition: its fields, whether an item matches and why, and which part of it rTorrent can evaluate itself."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from pyrotorque.fields.kinds import Value
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One part of an explanation: the text, the item's value, the verdict; a group has parts and no field."""
+    """One part of an explanation: the text, the item's value, the result; a group has parts and no field."""
 
     text: str
     field: str
@@ -23,53 +23,52 @@ class Clause:
 
 
 class Condition:
-    """A condition on items, compiled once; equal to another one that has the same normal form."""
+    """A condition on items, compiled once; conditions are equal if their normal forms are."""
 
     def __init__(self, node: Node, table: Mapping[str, Field]) -> None:
         self._node = node
         self.table = {name: table[name] for name in {term.field for term in terms(node)}}
-        self._moves = predicates.moves(node)
+        self._depends_on_time = predicates.depends_on_time(node)
         self._bound: tuple[float, Callable[[predicates.Items], bool]] | None = None
 
     @property
     def fields(self) -> frozenset[str]:
-        """The names of all fields that it asks for."""
+        """The names of all fields that it uses."""
         return frozenset(self.table)
 
     def at(self, now: float) -> Callable[[predicates.Items], bool]:
-        """The predicate at the moment `now`, for items that are mappings; for many of them at once.
+        """The predicate at the time `now`, for items that are mappings; efficient for many items.
 
-        It raises `regexes.Undecided` where a regular expression of the user takes too long.
+        The predicate raises `regexes.RegexTimeout` if a regular expression exceeds its time limit.
         """
-        if self._bound is None or (self._moves and self._bound[0] != now):
+        if self._bound is None or (self._depends_on_time and self._bound[0] != now):
             self._bound = (now, predicates.bind(self._node, now, self._cost))
         return self._bound[1]
 
     def matches(self, item: Any, now: float) -> bool:
-        """Whether an item, a mapping or an object that answers the names of fields, meets the condition.
+        """Whether an item matches: a mapping, or an object with the fields as attributes.
 
-        An item for which a regular expression takes too long does not match, and is counted with a warning.
+        An item for which a regular expression exceeds its time limit does not match.
         """
-        return predicates.decided(self.at(now), item if isinstance(item, Mapping) else _Attributes(item))
+        return predicates.is_match(self.at(now), item if isinstance(item, Mapping) else _Attributes(item))
 
     def select(self, items: Iterable[Mapping[str, Any]], now: float) -> list[Any]:
         """The items that match, in their order."""
         found = list(items)
         for part in self.parts:
-            found = predicates.deciding(part.at(now), found)
+            found = predicates.matching_items(part.at(now), found)
         return found
 
     def explain(self, item: Any, now: float) -> list[Clause]:
-        """Each clause with the item's value and its verdict, nested as the condition is; all must hold at the top."""
+        """Each clause with the item's value and its result, nested like the condition; all at the top must hold."""
         values = item if isinstance(item, Mapping) else _Attributes(item)
         parts = self._node.parts if isinstance(self._node, And) else (self._node,)
         return [self._clause(part, values, now) for part in parts]
 
     def filters(self, now: float, known: Collection[str] = ()) -> tuple[str, ...]:
-        """Filter commands for `d.multicall.filtered` that never exclude a match; none where none is.
+        """Filter commands for `d.multicall.filtered` that never exclude a match; empty if there are none.
 
-        First the one that excludes most, then its parts, which are cheaper. What is asked of the fields in `known` is
-        left out.
+        The most selective filter is first, its cheaper parts follow. Terms on the fields in `known` are omitted.
         """
         return prefilters.filters(self._node, now, known)
 
@@ -79,7 +78,7 @@ class Condition:
 
     @cached_property
     def parts(self) -> "tuple[Condition, ...]":
-        """Conditions that all must hold, and together are this one; the cheapest to ask first."""
+        """The conditions whose conjunction is this one; the cheapest to evaluate first."""
         if not isinstance(self._node, And):
             return (self,)
         ordered = sorted(self._node.parts, key=lambda node: predicates.cost_of(node, self._cost))
@@ -87,17 +86,17 @@ class Condition:
 
     @cached_property
     def cheap(self) -> "Condition | None":
-        """What is left of it without the fields whose details are asked for single items; itself if that is all."""
+        """The part of it without fields that need a request per item; itself if there are none."""
         left = self.without(lambda field: bool(field.details))
         return self if left == self else left
 
     def without(self, unknown: Callable[[Field], bool]) -> "Condition | None":
-        """A weaker condition that never asks a field for which `unknown` holds; None when nothing is left."""
+        """A weaker condition that uses no field for which `unknown` holds; None if nothing is left."""
         node = predicates.weakened(self._node, lambda term, _: None if unknown(self.table[term.field]) else term)
         return None if node is None else Condition(node, self.table)
 
     def also(self, other: "Condition") -> "Condition":
-        """Both conditions at once."""
+        """The conjunction of both conditions."""
         return Condition(conjunction([self._node, other._node]), {**self.table, **other.table})
 
     def __str__(self) -> str:
@@ -117,8 +116,8 @@ class Condition:
         return int(field.costly) + ("custom" in field.details)
 
     def _clause(self, node: Node, values: Mapping[str, Any], now: float) -> Clause:
-        # Each group is asked as a whole: one that holds an undecided term holds for nothing, also below a NOT.
-        verdict = predicates.decided(predicates.bind(node, now, self._cost), values)
+        # Each group is evaluated as a whole: with a regular expression over its limit it is false, even below NOT.
+        verdict = predicates.is_match(predicates.bind(node, now, self._cost), values)
         if isinstance(node, Term):
             return Clause(node.source or str(node), node.field, values[node.field], verdict)
         parts = (node.part,) if isinstance(node, Not) else node.parts

@@ -1,4 +1,4 @@
-"""Times as conditions write them: `2w3d` before now by the calendar, or a local date with or without a time of day."""
+"""Times in conditions: `2w3d` before now by the calendar, or a local date with an optional time of day."""
 
 import re
 from calendar import monthrange
@@ -37,7 +37,7 @@ class Ago:
         return "".join(f"{count}{unit}" for count, unit in shown if count) or "0s"
 
     def before(self, now: float) -> float:
-        """The moment this long before `now`; before all times where the calendar ends."""
+        """The time this long before `now`; minus infinity before 1970."""
         if not self.months:
             return now - self.seconds
         local = datetime.fromtimestamp(now)
@@ -49,13 +49,13 @@ class Ago:
 
     @property
     def length(self) -> int:
-        """The span in seconds where no calendar is at hand: a year has 365 days, a month 30."""
+        """The span in seconds without a calendar: a year has 365 days, a month 30."""
         years, months = divmod(self.months, 12)
         return (years * _DAYS_OF_YEAR + months * _DAYS_OF_MONTH) * _SECONDS["d"] + self.seconds
 
 
 def parse_ago(text: str) -> Ago | None:
-    """`2w`, `1h30i`, `1y6m`: numbers with units in the order y m w d h i s; None when it is not that, or too long."""
+    """`2w`, `1h30i`, `1y6m`: numbers with units in the order y m w d h i s; None for anything else or too long."""
     found = _AGO.fullmatch(text)
     if not found or not text:
         return None
@@ -65,9 +65,9 @@ def parse_ago(text: str) -> Ago | None:
 
 
 def parse_date(text: str) -> int | None:
-    """`2024-12-31`, `12/31/2024`, `31.12.2024`, with a time of day if need be; ValueError for 30 February.
+    """`2024-12-31`, `12/31/2024`, `31.12.2024`, with an optional time of day; ValueError for 30 February.
 
-    What lies before 1970 is taken for its first second: no time is less, but those that are not set.
+    Dates before 1970 become 1: only times that are not set (0) are less.
     """
     found = _DATE.fullmatch(text)
     if not found:

@@ -1,4 +1,4 @@
-"""Errors of conditions: one sentence, the place with a caret, and the nearest thing that would be right."""
+"""Error messages of conditions: one sentence, a caret at the position, and a hint."""
 
 import difflib
 from collections.abc import Iterable
@@ -9,8 +9,8 @@ from pyrotorque.text import printable
 _BEFORE, _AFTER = 60, 40
 
 
-def complaint(text: str, at: int, problem: str, hint: str = "") -> ConditionError:
-    """`problem` as an error that shows the line of `text` around offset `at`, with a caret below the place."""
+def condition_error(text: str, at: int, problem: str, hint: str = "") -> ConditionError:
+    """An error that shows the line of `text` around offset `at`, with a caret below that position."""
     at = max(0, min(at, len(text)))
     begin = max(text.rfind("\n", 0, at) + 1, at - _BEFORE)
     newline = text.find("\n", at)
@@ -21,6 +21,6 @@ def complaint(text: str, at: int, problem: str, hint: str = "") -> ConditionErro
 
 
 def nearest(name: str, right: Iterable[str]) -> str:
-    """A hint naming the entry of `right` that looks most like `name`, or nothing."""
+    """A hint with the entry of `right` that is most similar to `name`; empty if there is none."""
     found = difflib.get_close_matches(name.lower(), list(right), n=1, cutoff=0.6)
     return f"did you mean `{found[0]}`?" if found else ""

@@ -1,4 +1,4 @@
-"""The grammar of conditions: words, AND by juxtaposition, OR, brackets, and NOT at the head of a group."""
+"""The grammar of conditions: words, AND by juxtaposition, OR, brackets, and NOT at the start of a group."""
 
 import re
 from collections.abc import Callable
@@ -9,10 +9,10 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from pyrotorque.conditions import words
-from pyrotorque.conditions.error_text import complaint
+from pyrotorque.conditions.error_text import condition_error
 from pyrotorque.conditions.nodes import Choice, Node, Not, Term, conjunction, disjunction
 from pyrotorque.conditions.operands import Flag, Relation
-from pyrotorque.conditions.values import ORDERED, BadValue, Written, operand
+from pyrotorque.conditions.values import ORDERED, InvalidValue, RawValue, operand
 from pyrotorque.fields.kinds import Kind
 
 LENGTH_MAX: Final = 65_536
@@ -49,13 +49,15 @@ KindOf = Callable[[str], Kind]
 
 
 class UnknownField(Exception):
-    """No field has this name; the text of the error says more."""
+    """No field has this name; the arguments are the error text and a hint."""
 
 
 def read(text: str, kind_of: KindOf) -> Node:
-    """The tree of a condition; `kind_of` answers for a field's name or raises UnknownField."""
+    """The tree of a condition; `kind_of` returns the kind of a field or raises UnknownField."""
     if len(text) > LENGTH_MAX:
-        raise complaint(text, LENGTH_MAX, f"a condition may have at most {LENGTH_MAX} characters, this has {len(text)}")
+        raise condition_error(
+            text, LENGTH_MAX, f"a condition may have at most {LENGTH_MAX} characters, got {len(text)}"
+        )
     try:
         tokens = list(_parser().lex(text))
     except UnexpectedCharacters as error:
@@ -65,7 +67,7 @@ def read(text: str, kind_of: KindOf) -> Node:
             _check_spelling(token, text, token.start_pos or 0)
     _check_depth(text, tokens)
     if not tokens:
-        raise complaint(text, 0, "there is no condition here", "`*` matches every item")
+        raise condition_error(text, 0, "there is no condition here", "`*` matches every item")
     try:
         tree = _parser().parse(text)
     except UnexpectedToken as error:
@@ -95,7 +97,7 @@ def _term(token: Token, text: str, kind_of: KindOf) -> Term:
     try:
         kind = kind_of(name)
     except UnknownField as error:
-        raise complaint(text, begin, *error.args) from None
+        raise condition_error(text, begin, *error.args) from None
     choices: dict[Choice, None] = {}  # an ordered set: repeated values are one
     position = head.end() if head else 0
     for number, value in enumerate(words.split_values(found[position:])):
@@ -103,8 +105,8 @@ def _term(token: Token, text: str, kind_of: KindOf) -> Term:
         position += len(value) + 1
         try:
             choice = _choice(kind, name, operator if number == 0 else "=", value)
-        except BadValue as error:
-            raise complaint(text, error.at or at, f"{name}: {error}", error.hint) from None
+        except InvalidValue as error:
+            raise condition_error(text, error.at or at, f"{name}: {error}", error.hint) from None
         choices[choice] = None
     return Term(name, tuple(choices), str(token))
 
@@ -112,25 +114,25 @@ def _term(token: Token, text: str, kind_of: KindOf) -> Term:
 def _choice(kind: Kind, name: str, operator: str, value: list[words.Cell]) -> Choice:
     negated, relation = _RELATIONS[operator]
     if operator in ("<", ">", "<=", ">=") and kind not in ORDERED:
-        raise BadValue(f"`{operator}` needs numbers, and this field is of the kind {kind}", "use = or !=")
+        raise InvalidValue(f"`{operator}` needs numbers, and this field is of the kind {kind}", "use = or !=")
     if operator == "~" and kind not in ("text", "files", "any"):
-        raise BadValue(f"`~` needs a text, and this field is of the kind {kind}", "use = or !=")
+        raise InvalidValue(f"`~` needs a text, and this field is of the kind {kind}", "use = or !=")
     if operator == "==" and kind in ("text", "files", "any"):
-        raise BadValue("`==` is for sets", f"write {name}=… to match the whole text")
+        raise InvalidValue("`==` is for sets", f"write {name}=… to match the whole text")
     if operator == "==" and kind == "tags":
         value = [words.Cell("=", False, value[0].at if value else 0), *value]
     bang = bool(value) and value[0][:2] == ("!", False)
     if bang and (operator not in ("=", "==") or (len(value) > 1 and value[1][:2] == ("!", False))):
-        raise BadValue("negated twice", r"write `\!` for an exclamation mark that is part of the text")
-    written = Written(value[1:] if bang else value, relation, operator == "~")
+        raise InvalidValue("negated twice", r"write `\!` for an exclamation mark that is part of the text")
+    written = RawValue(value[1:] if bang else value, relation, operator == "~")
     found = operand(kind, written)
-    if isinstance(found, Flag):  # `!yes` is `no`: the normal form has one word for it
+    if isinstance(found, Flag):  # `!yes` is `no`: the normal form has one spelling for both
         return Choice(Flag(found.value != (negated != bang)))
     return Choice(found, negated != bang)
 
 
 def _check_spelling(token: Token, text: str, begin: int) -> None:
-    """Refuse bare words that look like grammar but are not; the earlier programs took them for names."""
+    """Reject bare words that look like operators but are not; pyrocore and pyrosimple treated them as names."""
     word = str(token)
     if words.is_quoted(word):
         return
@@ -140,16 +142,18 @@ def _check_spelling(token: Token, text: str, begin: int) -> None:
             "not": "write [ NOT … ]",
             "and": "leave it out: terms are joined by AND",
         }
-        raise complaint(
+        raise condition_error(
             text,
             begin,
-            f"`{word}` is no operator",
+            f"`{word}` is not an operator",
             f"{advice[word.lower()]}; for an item of that name: name={word}",
         )
     if word.startswith(("[", "]")) and word.count("[") != word.count("]"):
-        raise complaint(text, begin + 1, "a bracket needs a blank behind it", f"write `{word[0]} {word[1:]}`")
+        raise condition_error(text, begin + 1, "a bracket needs a space after it", f"write `{word[0]} {word[1:]}`")
     if word.endswith("]") and word.count("[") < word.count("]"):
-        raise complaint(text, begin + len(word) - 1, "a bracket needs a blank before it", f"write `{word[:-1]} ]`")
+        raise condition_error(
+            text, begin + len(word) - 1, "a bracket needs a space before it", f"write `{word[:-1]} ]`"
+        )
 
 
 def _check_depth(text: str, tokens: list[Token]) -> None:
@@ -159,18 +163,20 @@ def _check_depth(text: str, tokens: list[Token]) -> None:
             open_at.append(token.start_pos or 0)
         elif token.type == "_CLOSE":
             if not open_at:
-                raise complaint(text, token.start_pos or 0, "`]` closes nothing", "remove it, or open a group with `[`")
+                raise condition_error(
+                    text, token.start_pos or 0, "`]` closes nothing", "remove it, or open a group with `[`"
+                )
             open_at.pop()
         if len(open_at) > DEPTH_MAX:
-            raise complaint(text, open_at[-1], f"brackets may be nested at most {DEPTH_MAX} deep")
+            raise condition_error(text, open_at[-1], f"brackets may be nested at most {DEPTH_MAX} deep")
     if open_at:
-        raise complaint(text, open_at[-1], "`[` is never closed", "add ` ]`")
+        raise condition_error(text, open_at[-1], "`[` is never closed", "add ` ]`")
 
 
 def _bad_character(text: str, at: int) -> Exception:
     if text[at] == "\\":
-        return complaint(text, at, "a backslash at the end escapes nothing", r"write `\\` for a backslash")
-    return complaint(text, at, f"the quote {text[at]} is never closed", f"add {text[at]}")
+        return condition_error(text, at, "a backslash at the end escapes nothing", r"write `\\` for a backslash")
+    return condition_error(text, at, f"the quote {text[at]} is never closed", f"add {text[at]}")
 
 
 def _misplaced(text: str, tokens: list[Token], wrong: Token) -> Exception:
@@ -179,12 +185,12 @@ def _misplaced(text: str, tokens: list[Token], wrong: Token) -> Exception:
     at = len(text) if at_end else tokens[index].start_pos or 0
     before = tokens[index - 1] if index else None
     if wrong.type == "NOT" and not at_end:
-        hint = "NOT negates a whole group and stands first in it: write [ NOT … ]"
-        return complaint(text, at, "NOT in the middle of a group", hint)
+        hint = "NOT negates a whole group and must be first in it: write [ NOT … ]"
+        return condition_error(text, at, "NOT in the middle of a group", hint)
     if before is not None and before.type == "NOT":
-        return complaint(text, at, "NOT has nothing behind it", "write [ NOT … ]")
+        return condition_error(text, at, "NOT has nothing after it", "write [ NOT … ]")
     if before is not None and before.type == "_OR":
-        return complaint(text, before.start_pos or 0, "OR has nothing on its right side")
+        return condition_error(text, before.start_pos or 0, "OR has nothing on its right side")
     if wrong.type == "_OR" and not at_end:
-        return complaint(text, at, "OR has nothing on its left side")
-    return complaint(text, at, "a group holds nothing", "write a condition between `[` and `]`")
+        return condition_error(text, at, "OR has nothing on its left side")
+    return condition_error(text, at, "a group is empty", "write a condition between `[` and `]`")

@@ -6,7 +6,7 @@ from dataclasses import field as dataclass_field
 from typing import TypeAlias
 
 from pyrotorque.conditions import words
-from pyrotorque.conditions.operands import Exactly, Loose, Member, Moment, Number, Operand, Span
+from pyrotorque.conditions.operands import Duration, HasTag, Number, OnlyTag, Operand, TimePoint, UntypedComparison
 
 _ESCAPED_SLASH = re.compile(r"(!?)\\(/.*[^/]|/)", re.DOTALL)
 
@@ -24,7 +24,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A field and the values that it may have; `source` is how its author wrote it."""
+    """A field and its accepted values; `source` is the original text."""
 
     field: str
     choices: tuple[Choice, ...]
@@ -34,7 +34,9 @@ class Term:
         first, *others = self.choices
         if not others:
             return self.field + _single(first)
-        if isinstance(first.operand, Loose):  # that it is a number tells the operator, which the first value alone has
+        if isinstance(
+            first.operand, UntypedComparison
+        ):  # only the first value has the operator, which makes it a number
             return f"{self.field}{_single(first)},{_joined(tuple(others))}"
         return f"{self.field}={_joined(self.choices)}"
 
@@ -94,19 +96,19 @@ def terms(node: Node) -> list[Term]:
 
 
 def _single(choice: Choice) -> str:
-    operand = choice.operand.operand if isinstance(choice.operand, Loose) else choice.operand
-    if isinstance(operand, (Number, Span, Moment)) and operand.relation != "=":
+    operand = choice.operand.operand if isinstance(choice.operand, UntypedComparison) else choice.operand
+    if isinstance(operand, (Number, Duration, TimePoint)) and operand.relation != "=":
         signs = {("<", False): "<", (">", False): ">", (">", True): "<=", ("<", True): ">="}
         return signs[operand.relation, choice.negated] + operand.text[1:]
-    if isinstance(operand, Exactly) and not choice.negated:
+    if isinstance(operand, OnlyTag) and not choice.negated:
         return f"={operand.text}"
-    if isinstance(operand, (Number, Span, Moment, Member)):
+    if isinstance(operand, (Number, Duration, TimePoint, HasTag)):
         return f"!={operand.text}" if choice.negated and operand.text else f"={choice}"
     return f"={_joined((choice,))}"
 
 
 def _joined(choices: tuple[Choice, ...]) -> str:
-    """The values with commas; a slash at the beginning of a path is left bare where it cannot open an expression."""
+    """The values with commas; the leading slash of a path is not escaped if it cannot start a regular expression."""
     values = [str(choice) for choice in choices]
     safe, eased = ",".join(values), ",".join(_ESCAPED_SLASH.sub(r"\1\2", value) for value in values)
     same = _shape(eased) == _shape(safe) and not eased.startswith("=") and eased.count("[") == eased.count("]")

@@ -1,4 +1,4 @@
-"""What a field is compared with: one frozen class for each kind of value, each a predicate once `now` is known."""
+"""The right-hand sides of comparisons: one frozen class per kind of value, bound to a time as a predicate."""
 
 import fnmatch
 import re
@@ -17,7 +17,7 @@ SIGNS: Final[dict[Relation, str]] = {"=": "", "<": "-", ">": "+"}
 
 
 class Operand(Protocol):
-    """A value of a condition: its text in the normal form, and the predicate that it is at a moment."""
+    """A value of a condition: its text in the normal form, and its predicate at a time."""
 
     @property
     def text(self) -> str: ...
@@ -26,13 +26,13 @@ class Operand(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Glob:
-    """A shell pattern over the whole text, whatever the case; the empty one is the empty text."""
+    """A shell pattern for the whole text, case-insensitive; the empty pattern matches only the empty text."""
 
     pattern: str
 
     @property
     def text(self) -> str:
-        return words.written(self.pattern)
+        return words.quoted(self.pattern)
 
     def bind(self, now: float) -> Predicate:
         if self.pattern == "":
@@ -43,22 +43,22 @@ class Glob:
 
 @dataclass(frozen=True, slots=True)
 class Regex:
-    """A regular expression that occurs in the text, whatever the case."""
+    """A regular expression that matches anywhere in the text, case-insensitive."""
 
     pattern: str
 
     @property
     def text(self) -> str:
-        return words.written_regex(self.pattern)
+        return words.quoted_regex(self.pattern)
 
     def bind(self, now: float) -> Predicate:
-        search = regexes.searcher(self.pattern)
+        search = regexes.compile_search(self.pattern)
         return lambda value: search(value or "")
 
 
 @dataclass(frozen=True, slots=True)
 class AnyFile:
-    """At least one of the paths matches; the empty pattern means that there are none."""
+    """At least one of the paths matches; the empty pattern matches if there are no paths."""
 
     pattern: Glob | Regex
 
@@ -74,38 +74,38 @@ class AnyFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """The set holds this tag; the empty one means that the set is empty."""
+class HasTag:
+    """The set contains this tag; the empty tag matches the empty set."""
 
     tag: str
 
     @property
     def text(self) -> str:
-        return words.written(self.tag)
+        return words.quoted(self.tag)
 
     def bind(self, now: float) -> Predicate:
         tag = self.tag
-        return (lambda value: tag in lowered(value)) if tag else is_empty
+        return (lambda value: tag in lower_tags(value)) if tag else is_empty
 
 
 @dataclass(frozen=True, slots=True)
-class Exactly:
-    """The set is this one tag and nothing else."""
+class OnlyTag:
+    """The set consists of this tag only."""
 
     tag: str
 
     @property
     def text(self) -> str:
-        return f"={words.written(self.tag)}"
+        return f"={words.quoted(self.tag)}"
 
     def bind(self, now: float) -> Predicate:
         only = frozenset((self.tag,))
-        return lambda value: lowered(value) == only
+        return lambda value: lower_tags(value) == only
 
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """Yes or no; a value that is not known is no."""
+    """Yes or no; an unknown value is no."""
 
     value: bool
 
@@ -119,7 +119,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number, or a size in bytes; a value that is not known equals nothing, and is neither more nor less."""
+    """A number, or a size in bytes; an unknown value is not equal to, less or greater than anything."""
 
     relation: Relation
     value: float
@@ -133,8 +133,8 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A duration in seconds; one that is not known is only less than nothing: `seedtime<0` finds it."""
+class Duration:
+    """A duration in seconds; an unknown duration only matches `<0`: `seedtime<0` finds it."""
 
     relation: Relation
     value: float
@@ -150,10 +150,10 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """A time; `ago` counts back from the moment of matching, and there `>` means older.
+class TimePoint:
+    """A time; an `Ago` is relative to the time of matching, and then `>` means older.
 
-    With `never` set, a time that is not set (0) matches nothing but a comparison with 0 itself.
+    With `never`, a time that is not set (0) only matches comparisons with 0 itself.
     """
 
     relation: Relation
@@ -176,10 +176,10 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Loose:
-    """A comparison with a value that rTorrent gives as text; text that is no number is neither more nor less."""
+class UntypedComparison:
+    """A comparison with a value that rTorrent returns as text; text that is not a number never matches."""
 
-    operand: Number | Moment
+    operand: Number | TimePoint
 
     @property
     def text(self) -> str:
@@ -188,13 +188,13 @@ class Loose:
     def bind(self, now: float) -> Predicate:
         compared = self.operand.bind(now)
 
-        def loosely(value: object) -> bool:
+        def matches_text(value: object) -> bool:
             try:
                 return bool(compared(float(str(value))))
             except ValueError:
                 return False
 
-        return loosely
+        return matches_text
 
 
 @lru_cache(2048)
@@ -202,18 +202,18 @@ def _globber(pattern: str) -> Callable[[str], re.Match[str] | None]:
     return re.compile(fnmatch.translate(pattern), re.IGNORECASE).match
 
 
-def lowered(value: Iterable[str] | None) -> Set[str]:
-    """A collection of tags in lower case; one that a field made is so already."""
+def lower_tags(value: Iterable[str] | None) -> Set[str]:
+    """Tags in lower case; `Tags` are already."""
     return value if isinstance(value, Tags) else Tags(tag.lower() for tag in value or ())
 
 
 def number_text(value: float) -> str:
-    """A number as short as it can be and still be read back as the same; never with an exponent."""
+    """The shortest text that parses to the same number, without an exponent."""
     return str(int(value)) if value == int(value) else f"{Decimal(repr(value)):f}"
 
 
 def _compare(relation: Relation, limit: float) -> Predicate:
-    """What is not known is neither less nor more than anything, nor equal to it."""
+    """An unknown value (None) never matches."""
     if relation == "<":
         return lambda value: value is not None and value < limit
     if relation == ">":
@@ -222,7 +222,7 @@ def _compare(relation: Relation, limit: float) -> Predicate:
 
 
 def _compare_times(relation: Relation, limit: float) -> Predicate:
-    """A time that is not known counts as 0; times are equal within their second."""
+    """An unknown time counts as 0; times within the same second are equal."""
     if relation == "<":
         return lambda value: (value or 0) < limit
     if relation == ">":

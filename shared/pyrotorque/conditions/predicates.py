@@ -1,19 +1,29 @@
-"""Trees as predicates, and weaker trees that ask less and still never exclude a match."""
+"""Compiles trees to predicates, and derives weaker trees that need fewer fields and still never exclude a match."""
 
 from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from typing import Any, TypeAlias
 
 from pyrotorque.conditions.nodes import And, Choice, Node, Not, Term, conjunction, disjunction, terms
-from pyrotorque.conditions.operands import AnyFile, Loose, Member, Moment, Operand, Predicate, Regex, is_empty, lowered
-from pyrotorque.conditions.regexes import Undecided
+from pyrotorque.conditions.operands import (
+    AnyFile,
+    HasTag,
+    Operand,
+    Predicate,
+    Regex,
+    TimePoint,
+    UntypedComparison,
+    is_empty,
+    lower_tags,
+)
+from pyrotorque.conditions.regexes import RegexTimeout
 
 Items: TypeAlias = Mapping[str, Any]
 Check: TypeAlias = Callable[[Items], bool]
 
 
 def bind(node: Node, now: float, cost: Callable[[str], int]) -> Check:
-    """One closure for the tree at the moment `now`; in each group the cheap parts are asked first."""
+    """One closure for the tree at the time `now`; in each group the cheap parts are evaluated first."""
     if isinstance(node, Term):
         return _bind_term(node, now)
     if isinstance(node, Not):
@@ -24,36 +34,36 @@ def bind(node: Node, now: float, cost: Callable[[str], int]) -> Check:
     return _joined(parts, isinstance(node, And))
 
 
-def decided(check: Check, item: Items) -> bool:
-    """The verdict of a closure on an item; one for which a regular expression takes too long does not match."""
+def is_match(check: Check, item: Items) -> bool:
+    """Whether an item matches; false if a regular expression exceeds its time limit for it."""
     try:
         return bool(check(item))
-    except Undecided:
+    except RegexTimeout:
         return False
 
 
-def deciding(check: Check, items: Iterable[Items]) -> list[Items]:
-    """The items for which a closure is decided and true: `decided` for many, without a call for each."""
+def matching_items(check: Check, items: Iterable[Items]) -> list[Items]:
+    """The items that match: `is_match` for many items without a call for each."""
     found: list[Items] = []
     for item in items:
         try:
             if check(item):
                 found.append(item)
-        except Undecided:
+        except RegexTimeout:
             continue
     return found
 
 
-def moves(node: Node) -> bool:
-    """Whether the verdict on an item can change by the clock alone."""
+def depends_on_time(node: Node) -> bool:
+    """Whether the result for an unchanged item depends on the time."""
     return any(_is_relative(choice.operand) for term in terms(node) for choice in term.choices)
 
 
 def weakened(node: Node, keep: Callable[[Term, bool], Node | None]) -> Node | None:
-    """A tree that holds wherever `node` does, made of what `keep` leaves of its terms; None when nothing is left.
+    """A tree that is true wherever `node` is, built from what `keep` leaves of its terms; None if nothing is left.
 
-    `keep(term, True)` returns a tree implied by the term, `keep(term, False)` one that implies it, or None where it
-    has none to offer: below a NOT the direction turns.
+    `keep(term, True)` returns a tree that the term implies, `keep(term, False)` one that implies the term, or None if
+    there is none; the direction is reversed below a NOT.
     """
     return _approximate(node, keep, wider=True)
 
@@ -74,13 +84,13 @@ def _approximate(node: Node, keep: Callable[[Term, bool], Node | None], wider: b
 
 
 def cost_of(node: Node, cost: Callable[[str], int]) -> int:
-    """The dearest thing that a tree asks: 0 plain, 1 regular expressions, 2 and more as the fields say."""
+    """The highest cost in a tree: 0 plain fields, 1 regular expressions, 2 and more from the fields' own costs."""
     return max(max(2 * cost(term.field), int(any(map(_is_search, term.choices)))) for term in terms(node))
 
 
 def _is_relative(operand: Operand) -> bool:
-    moment = operand.operand if isinstance(operand, Loose) else operand
-    return isinstance(moment, Moment) and not isinstance(moment.when, int)
+    moment = operand.operand if isinstance(operand, UntypedComparison) else operand
+    return isinstance(moment, TimePoint) and not isinstance(moment.when, int)
 
 
 def _is_search(choice: Choice) -> bool:
@@ -92,9 +102,9 @@ def _bind_term(term: Term, now: float) -> Check:
     tests = [_bind_choice(choice, now) for choice in term.choices]
     if len(tests) == 1:
         return _bind_single(name, tests[0])
-    tags = {choice.operand.tag for choice in term.choices if isinstance(choice.operand, Member) and not choice.negated}
+    tags = {choice.operand.tag for choice in term.choices if isinstance(choice.operand, HasTag) and not choice.negated}
     if len(tags) == len(tests) and "" not in tags:
-        return lambda item: not tags.isdisjoint(lowered(item[name]))
+        return lambda item: not tags.isdisjoint(lower_tags(item[name]))
 
     def one_of(item: Items) -> bool:
         value = item[name]
@@ -104,7 +114,7 @@ def _bind_term(term: Term, now: float) -> Check:
 
 
 def _bind_single(name: str, test: Predicate) -> Check:
-    """The commonest terms without a call in between: `is_open=yes`, `is_ignored=no`, `message=`."""
+    """The most common terms without an extra call: `is_open=yes`, `is_ignored=no`, `message=`."""
     if test is bool:
         return itemgetter(name)
     if test is is_empty:
@@ -118,7 +128,7 @@ def _bind_choice(choice: Choice, now: float) -> Predicate:
 
 
 def _joined(parts: tuple[Check, ...], every: bool) -> Check:
-    """All parts, or any, as a balanced tree of closures: faster than a loop, and never deep."""
+    """All parts, or any, as a balanced tree of closures: faster than a loop, with bounded depth."""
     if len(parts) == 1:
         return parts[0]
     middle = len(parts) // 2

@@ -1,13 +1,13 @@
-"""The part of a condition that rTorrent answers itself, as a filter command for `d.multicall.filtered`.
+"""The part of a condition that rTorrent evaluates itself, as a filter command for `d.multicall.filtered`.
 
-rTorrent parses the filter anew for each item, so a filter is kept short: a bare command (`d.complete=`, true when it is
-not 0 and not empty) costs about as much as a field of the answer, a comparison three times that. Only what follows from
-the condition for certain is used, and of that the few parts that exclude most for the least, the cheapest to ask first;
-which of them pay is for `pyrotorque.items` to find out:
+rTorrent parses the filter again for each item, so a filter is kept short: a bare command (`d.complete=`, true if it is
+not 0 and not empty) costs about as much as a field of the result, a comparison three times that. A filter only contains
+what the condition implies, and of that the few most selective parts within a budget, the cheapest first;
+`pyrotorque.items` measures which of them pay off:
 
-- where a term cannot hold for the zero value of its field (no, 0, the empty text), the field's command must be true;
-- where it holds for the zero value only, the command must be false;
-- sizes, counts and ratios are compared as whole numbers, a hash as text; no other text is, nor any time.
+- if a term cannot hold for the zero value of its field (no, 0, the empty text), the field's command must be true;
+- if it holds for the zero value only, the command must be false;
+- sizes, counts and ratios are compared as whole numbers, a hash as text; other texts and times are not compared.
 """
 
 import math
@@ -18,15 +18,15 @@ from typing import Any, Final, TypeAlias
 
 from pyrotorque.conditions import regexes
 from pyrotorque.conditions.nodes import And, Choice, Node, Not, Or, Term, conjunction, disjunction
-from pyrotorque.conditions.operands import Glob, Moment, Number, Operand
+from pyrotorque.conditions.operands import Glob, Number, Operand, TimePoint
 from pyrotorque.fields.kinds import Tags
 
 BUDGET: Final = 6
 _BARE, _COMPARED = 1, 3
 _WHOLE_MAX: Final = 1 << 62
 
-# Fields whose value is zero exactly where their command is; in the order in which they tend to exclude most.
-_TRUTHS: Final[dict[str, tuple[str, Any]]] = {
+# Fields whose value is zero exactly if their command's is; the most selective first.
+_BARE_COMMANDS: Final[dict[str, tuple[str, Any]]] = {
     "is_complete": ("d.complete=", False),
     "prio": ("d.priority=", 0),
     "message": ("d.message=", ""),
@@ -42,8 +42,12 @@ _TRUTHS: Final[dict[str, tuple[str, Any]]] = {
     "tagged": ("d.custom=tags", Tags()),
     "is_ignored": ("d.ignore_commands=", False),
 }
-# Fields that are 0 only if their command is: `started` is the include's own time where there is one.
-_NEVERS: Final = {"started": "d.timestamp.started=", "completed": "d.timestamp.finished=", "loaded": "d.load_date="}
+# Fields that are 0 only if their command is: `started` prefers the time that the rTorrent include records.
+_TIME_COMMANDS: Final = {
+    "started": "d.timestamp.started=",
+    "completed": "d.timestamp.finished=",
+    "loaded": "d.load_date=",
+}
 # Whole numbers in rTorrent, with the factor between its number and the field's.
 _COMPARABLE: Final = {
     "size": ("d.size_bytes=", 1),
@@ -51,14 +55,21 @@ _COMPARABLE: Final = {
     "ratio": ("d.ratio=", 1000),
     "prio": ("d.priority=", 1),
 }
-# Kept in each item's session data, all over rTorrent's memory: 1.5 to 2 µs an item more than what it has at hand.
-_SCATTERED: Final = ("d.complete=", "d.priority=", "d.tied_to_file=", "d.custom", "d.ignore_commands=", "d.timestamp.")
-_RANKS: Final = {name: rank for rank, name in enumerate(_TRUTHS)}
+# Stored in each item's session data, scattered over rTorrent's memory: 1.5 to 2 µs per item slower than others.
+_SLOW_COMMANDS: Final = (
+    "d.complete=",
+    "d.priority=",
+    "d.tied_to_file=",
+    "d.custom",
+    "d.ignore_commands=",
+    "d.timestamp.",
+)
+_RANKS: Final = {name: rank for rank, name in enumerate(_BARE_COMMANDS)}
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """A filter command, what it costs, its place among equals, and the field that it asks where it is only one."""
+class _FilterPart:
+    """A filter command, its cost, its rank, and its field if it is only one."""
 
     command: str
     cost: int
@@ -66,68 +77,68 @@ class _Part:
     field: str = ""
 
 
-_Parts: TypeAlias = list[_Part]
+_FilterParts: TypeAlias = list[_FilterPart]
 
 
 def filters(node: Node, now: float, known: Collection[str] = ()) -> tuple[str, ...]:
     """Filters that pass every item for which `node` can hold at `now`: all parts together, then each part alone.
 
-    What the node asks of the fields in `known` is left out: who reads knows already that it holds.
+    Terms on the fields in `known` are omitted: the caller has already ensured them.
     """
-    parts = _affordable([part for part in _parts(_negations_inside(node, False), now) if part.field not in known])
+    parts = _affordable([part for part in _parts(_push_negations(node, False), now) if part.field not in known])
     if len(parts) < 2:
         return tuple(part.command for part in parts)
     return (_group("and", parts), *(part.command for part in parts))
 
 
 def excludes(node: Node, field: str, value: object, now: float) -> bool:
-    """Whether the node holds for no item whose `field` has this value; in doubt it does not exclude it."""
-    turned = _negations_inside(node, False)
+    """Whether the node certainly holds for no item whose `field` has this value."""
+    turned = _push_negations(node, False)
     parts = turned.parts if isinstance(turned, And) else (turned,)
     return any(isinstance(part, Term) and part.field == field and not _holds(part, value, now) for part in parts)
 
 
-def _parts(node: Node, now: float) -> _Parts:
-    """Filters that all hold for every item that meets the node, in no order."""
+def _parts(node: Node, now: float) -> _FilterParts:
+    """Filters that hold for every item that matches the node, in any order."""
     if isinstance(node, Term):
-        found = _of_term(node, now)
+        found = _term_part(node, now)
         return [found] if found else []
     if isinstance(node, And):
         return [part for each in node.parts for part in _parts(each, now)]
-    assert isinstance(node, Or), "negations were moved into the terms"
+    assert isinstance(node, Or), "negations are inside of the terms"
     sides = [_affordable(_parts(each, now)) for each in node.parts]
     if not all(sides):
         return []
     cost = _BARE + sum(part.cost for side in sides for part in side)
     rank = max(part.rank for side in sides for part in side)
-    return [_Part(_group("or", [_Part(_group("and", side), 0, 0) for side in sides]), cost, rank)]
+    return [_FilterPart(_group("or", [_FilterPart(_group("and", side), 0, 0) for side in sides]), cost, rank)]
 
 
-def _affordable(parts: _Parts) -> _Parts:
-    """Those that exclude most within the budget, what rTorrent has at hand first: `and` ends at what is false."""
-    chosen: _Parts = []
+def _affordable(parts: _FilterParts) -> _FilterParts:
+    """The most selective parts within the budget, fast ones first: rTorrent's `and` stops at the first false one."""
+    chosen: _FilterParts = []
     for part in sorted(dict.fromkeys(parts), key=lambda part: (part.rank, part.cost)):
         if sum(each.cost for each in chosen) + part.cost <= BUDGET:
             chosen.append(part)
-    return sorted(chosen, key=lambda part: any(name in part.command for name in _SCATTERED))
+    return sorted(chosen, key=lambda part: any(name in part.command for name in _SLOW_COMMANDS))
 
 
-def _of_term(term: Term, now: float) -> _Part | None:
+def _term_part(term: Term, now: float) -> _FilterPart | None:
     name = term.field
     rank = _RANKS.get(name, len(_RANKS))
-    command, cost = _truth(term, now), _BARE
-    if name in _COMPARABLE and (not command or not _is_truth(term)):
-        command, cost = _compared(term, *_COMPARABLE[name]) or command, _COMPARED
+    command, cost = _bare_command(term, now), _BARE
+    if name in _COMPARABLE and (not command or not _only_compares_zero(term)):
+        command, cost = _comparison(term, *_COMPARABLE[name]) or command, _COMPARED
     elif name == "hash":
-        command, cost, rank = _same_hash(term), _COMPARED, -1
-    elif name in _NEVERS:
-        command = f"not=${_NEVERS[name]}" if _only_zero(term, Moment) else ""
-    return _Part(command, cost, rank, name) if command else None
+        command, cost, rank = _hash_comparison(term), _COMPARED, -1
+    elif name in _TIME_COMMANDS:
+        command = f"not=${_TIME_COMMANDS[name]}" if _only_zero(term, TimePoint) else ""
+    return _FilterPart(command, cost, rank, name) if command else None
 
 
-def _truth(term: Term, now: float) -> str:
-    """Whether the field's command must be true, or false, for the term to hold; empty where neither follows."""
-    command, zero = _TRUTHS.get(term.field) or _custom(term.field) or ("", None)
+def _bare_command(term: Term, now: float) -> str:
+    """The field's command, or its negation, if the term implies it; else empty."""
+    command, zero = _BARE_COMMANDS.get(term.field) or _custom(term.field) or ("", None)
     if not command:
         return ""
     if not _holds(term, zero, now):
@@ -139,13 +150,13 @@ def _truth(term: Term, now: float) -> str:
     return ""
 
 
-def _is_truth(term: Term) -> bool:
-    """Whether a number is only asked to be zero, or not: no comparison says more than that."""
+def _only_compares_zero(term: Term) -> bool:
+    """Whether a number is only compared with zero: the bare command is then as selective as a comparison."""
     return all(isinstance(choice.operand, Number) and choice.operand.value == 0 for choice in term.choices)
 
 
 def _custom(name: str) -> tuple[str, str] | None:
-    """The command of a custom value; a number may be compared with it, and then an empty one is no number."""
+    """The command of a custom value and its zero value."""
     key = name.removeprefix("custom_")
     if key == name:
         return None
@@ -153,10 +164,10 @@ def _custom(name: str) -> tuple[str, str] | None:
 
 
 def _holds(term: Term, value: object, now: float) -> bool:
-    """Whether the term can hold for this value; in doubt it can."""
+    """Whether the term can hold for this value; true if that is uncertain."""
     try:
         return any(bool(choice.operand.bind(now)(value)) != choice.negated for choice in term.choices)
-    except (regexes.Undecided, TypeError, ValueError):
+    except (regexes.RegexTimeout, TypeError, ValueError):
         return True
 
 
@@ -165,20 +176,20 @@ def _only_empty(term: Term) -> bool:
 
 
 def _only_zero(term: Term, kind: type[Operand]) -> bool:
-    """Whether every choice is `=0` or `<=0`: numbers are never below, times count as 0 where they were never set."""
+    """Whether every choice is `=0` or `<=0`: numbers are never negative, times that were never set are 0."""
     return all(isinstance(choice.operand, kind) and _is_zero(choice) for choice in term.choices)
 
 
 def _is_zero(choice: Choice) -> bool:
     operand = choice.operand
-    if not isinstance(operand, (Number, Moment)):
+    if not isinstance(operand, (Number, TimePoint)):
         return False
     limit = operand.value if isinstance(operand, Number) else operand.when
     return limit == 0 and (operand.relation, choice.negated) in (("=", False), (">", True))
 
 
-def _compared(term: Term, command: str, factor: int) -> str:
-    """A comparison of whole numbers, widened by one where the field is a fraction of rTorrent's number."""
+def _comparison(term: Term, command: str, factor: int) -> str:
+    """A comparison of whole numbers, widened by one if the field is a fraction of rTorrent's number."""
     if len(term.choices) != 1 or not isinstance(term.choices[0].operand, Number):
         return ""
     operand, negated = term.choices[0].operand, term.choices[0].negated
@@ -196,27 +207,27 @@ def _compared(term: Term, command: str, factor: int) -> str:
     return f"less={command},value={math.ceil(limit) + slack}"
 
 
-def _same_hash(term: Term) -> str:
+def _hash_comparison(term: Term) -> str:
     if len(term.choices) != 1 or term.choices[0].negated or not isinstance(term.choices[0].operand, Glob):
         return ""
     pattern = term.choices[0].operand.pattern.upper()
     return f"equal=d.hash=,cat={pattern}" if re.fullmatch(r"[0-9A-F]{40}", pattern) else ""
 
 
-def _negations_inside(node: Node, negated: bool) -> Node:
-    """The same condition with each NOT moved into the values of its terms."""
+def _push_negations(node: Node, negated: bool) -> Node:
+    """An equivalent tree with each NOT moved into the values of the terms."""
     if isinstance(node, Not):
-        return _negations_inside(node.part, not negated)
+        return _push_negations(node.part, not negated)
     if isinstance(node, Term):
         if not negated:
             return node
         turned = [Term(node.field, (Choice(choice.operand, not choice.negated),)) for choice in node.choices]
         return conjunction(list(turned))
-    parts = [_negations_inside(part, negated) for part in node.parts]
+    parts = [_push_negations(part, negated) for part in node.parts]
     return conjunction(parts) if isinstance(node, And) != negated else disjunction(parts)
 
 
-def _group(name: str, parts: _Parts) -> str:
+def _group(name: str, parts: _FilterParts) -> str:
     if len(parts) == 1:
         return parts[0].command
     return f"{name}={{{','.join(_argument(part.command) for part in parts)}}}"

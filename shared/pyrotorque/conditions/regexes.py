@@ -1,12 +1,12 @@
-"""Users' regular expressions, with a bound on the time that they can take.
+"""Users' regular expressions with bounded run time.
 
-A pattern made only of literals, classes, anchors and top-level alternatives cannot backtrack and runs in `re`. Every
-other pattern runs in the `regex` package, each search with a DEADLINE and all of them on an account: it holds BUDGET
-seconds and regains REFILL of each second that passes, so that a queue check over any number of items loses little more
-than one second to it. A search that meets the deadline, or finds the account empty, is *undecided*: the item is then
-not matched by the whole condition, whatever stands around the expression, so that nothing is started by accident. An
-empty account rests for REST seconds. Counted repeats like `{99}` are unrolled when a pattern is compiled: what could
-grow larger than SIZE_MAX by them is refused.
+A pattern of only literals, classes, anchors and top-level alternatives cannot backtrack and runs in `re`. Every other
+pattern runs in the `regex` package: each search has a DEADLINE, and each pattern a time budget of BUDGET seconds that
+refills by REFILL per second, so that a queue check over any number of items loses little more than one second. A search
+that exceeds its deadline, or finds the budget empty, raises RegexTimeout: the item then does not match the whole
+condition, regardless of its other terms, so that nothing is started by accident. An empty budget is blocked for REST
+seconds. Counted repeats like `{99}` are expanded when a pattern is compiled: patterns that could grow larger than
+SIZE_MAX are rejected.
 """
 
 import logging
@@ -29,7 +29,7 @@ SIZE_MAX: Final = 20_000
 _BACKTRACKS: Final = re.compile(r"[(*+?{]")
 _COUNTS: Final = re.compile(r"\{\s*(\d*)\s*,?\s*(\d*)\s*\}", re.ASCII)
 _SHOWN: Final = 80
-# Escaped pairs, character classes, and braces that are no counts.
+# Escaped pairs, character classes, and braces that are not counts.
 _PIECE: Final = re.compile(
     r"\\N\{[^}]*\}|\\.|(?P<head>\[\^?\]?)(?P<inside>(?:\\.|[^\]\\])*)\]|(?P<brace>\{)(?!\d+(?:,\d*)?\}|,\d*\})",
     re.DOTALL,
@@ -37,33 +37,33 @@ _PIECE: Final = re.compile(
 _BARE_BRACKET: Final = re.compile(r"\\.|\[", re.DOTALL)
 
 
-class Undecided(Exception):
-    """A regular expression took too long for this value."""
+class RegexTimeout(Exception):
+    """A regular expression exceeded its time limit for this value."""
 
 
-@lru_cache(512)  # with it, each pattern has one account of time in a process
-def searcher(pattern: str) -> Callable[[str], bool]:
-    """A predicate: does the pattern occur in a text, whatever the case; raises `re.error` for a bad pattern."""
+@lru_cache(512)  # it also gives each pattern one time budget per process
+def compile_search(pattern: str) -> Callable[[str], bool]:
+    """A predicate: whether the pattern occurs in a text, case-insensitive; raises `re.error` for an invalid pattern."""
     if _unrolled(pattern) > SIZE_MAX:
         raise re.error("its counted repeats make it too large")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         search = re.compile(pattern, re.IGNORECASE | re.DOTALL).search
         if _BACKTRACKS.search(pattern):
-            return _Bounded(pattern)
+            return _BoundedSearch(pattern)
     return lambda text: search(text) is not None
 
 
 def _unrolled(pattern: str) -> int:
-    """How large a pattern can grow when all of its counted repeats stand inside of each other."""
+    """The maximum size of a pattern after expansion, if all of its counted repeats are nested."""
     size = len(pattern)
     for found in _COUNTS.finditer(pattern):
         size *= max(1, *(int(count[:9] or 1) for count in found.groups()))
     return size
 
 
-def _literal_where_re_is(pattern: str) -> str:
-    """The pattern for the `regex` package, to which `{e}` and `[[:alpha:]]` would mean what they do not in `re`."""
+def _with_re_syntax(pattern: str) -> str:
+    """The pattern for the `regex` package, which gives `{e}` and `[[:alpha:]]` a meaning that `re` does not."""
 
     def piece(found: re.Match[str]) -> str:
         if found["brace"]:
@@ -76,14 +76,14 @@ def _literal_where_re_is(pattern: str) -> str:
     return _PIECE.sub(piece, pattern)
 
 
-class _Bounded:
-    """A search with a deadline, paid from an account of time."""
+class _BoundedSearch:
+    """A search with a deadline and a time budget."""
 
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
         flags = regex.IGNORECASE | regex.DOTALL | regex.VERSION0
         try:
-            self._search = regex.compile(_literal_where_re_is(pattern), flags).search
+            self._search = regex.compile(_with_re_syntax(pattern), flags).search
         except regex.error as error:
             raise re.error(str(error)) from error
         self._left = BUDGET
@@ -94,21 +94,21 @@ class _Bounded:
         self._left = min(BUDGET, self._left + (begin - self._counted) * REFILL)
         self._counted = begin
         if self._left <= 0:
-            raise Undecided(self._pattern)
+            raise RegexTimeout(self._pattern)
         try:
             return self._search(text, timeout=DEADLINE) is not None
         except TimeoutError:
-            raise Undecided(self._pattern) from None
+            raise RegexTimeout(self._pattern) from None
         finally:
-            self._pay(time.monotonic() - begin)
+            self._charge(time.monotonic() - begin)
 
-    def _pay(self, seconds: float) -> None:
+    def _charge(self, seconds: float) -> None:
         self._left -= seconds
         if self._left <= 0:
             self._left = -REST * REFILL
             log.warning(
-                "The regular expression /%s/ takes too long: for %g s, items count as not matching where it is asked."
-                " Simplify it, for example by removing a repeat inside of a repeat.",
+                "the regular expression /%s/ is too slow: for %g s, items do not match conditions that use it."
+                " Simplify it, for example by removing nested repeats",
                 self._pattern[:_SHOWN],
                 REST,
             )

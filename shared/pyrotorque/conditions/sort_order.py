@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from pyrotorque.conditions.error_text import complaint
+from pyrotorque.conditions.error_text import condition_error
 from pyrotorque.fields import Field
 from pyrotorque.fields.kinds import Kind
 
@@ -16,7 +16,7 @@ _NUMBERS: Final[frozenset[Kind]] = frozenset(("bool", "number", "size", "time", 
 
 @dataclass(frozen=True)
 class SortOrder:
-    """Names of fields, each with True where it sorts from high to low; without any it keeps the order."""
+    """Names of fields, each with True for descending; empty keys keep the original order."""
 
     keys: tuple[tuple[str, bool], ...]
     table: Mapping[str, Field]
@@ -27,12 +27,12 @@ class SortOrder:
         return frozenset(name for name, _ in self.keys)
 
     def sorted(self, items: Iterable[T]) -> list[T]:
-        """The items in this order; those that are equal in all fields stay as they were."""
+        """The items in this order; the sort is stable."""
         given = list(items)
         return [given[rank] for rank in self.ranked(len(given), lambda name: [item[name] for item in given])]
 
     def ranked(self, count: int, column: Callable[[str], Sequence[Any]]) -> list[int]:
-        """The same for so many things of which `column(name)` gives the values: their places, in this order."""
+        """The same for `count` rows whose values are in `column(name)`: the indexes of the rows, in this order."""
         ranks = list(range(count))
         for name, descending in reversed(self.keys):
             keys = _keys(column(name), self.table[name].kind)
@@ -47,20 +47,20 @@ class SortOrder:
 
 
 def read(text: str, find: Callable[[str, str, int], Field]) -> SortOrder:
-    """The order that `text` writes; `find(name, text, at)` gives the field or raises."""
+    """Parse a sort order; `find(name, text, at)` returns the field or raises."""
     keys: list[tuple[str, bool]] = []
     table: dict[str, Field] = {}
     for found in _KEY.finditer(text):
         name = found[0].removeprefix("-")
         if not name:
-            raise complaint(text, found.start(), "`-` needs a field behind it", "write -prio")
+            raise condition_error(text, found.start(), "`-` needs a field after it", "write -prio")
         table[name] = find(name, text, found.end() - len(name))
         keys.append((name, found[0] != name))
     return SortOrder(tuple(keys), table)
 
 
 def _keys(values: Sequence[Any], kind: Kind) -> Sequence[Any]:
-    """Keys that compare within one kind and put what is not known first."""
+    """Keys that compare within one kind; unknown values are first."""
     if kind in _NUMBERS:
         return [float("-inf") if value is None else value for value in values]
     if kind in ("tags", "files"):

@@ -1,4 +1,4 @@
-"""From the characters of a value to what a field of some kind is compared with."""
+"""Parses the value of a term to an operand, by the kind of its field."""
 
 import re
 from collections.abc import Callable
@@ -8,17 +8,17 @@ from typing import Final
 from pyrotorque.conditions import dates, words
 from pyrotorque.conditions.operands import (
     AnyFile,
-    Exactly,
+    Duration,
     Flag,
     Glob,
-    Loose,
-    Member,
-    Moment,
+    HasTag,
     Number,
+    OnlyTag,
     Operand,
     Regex,
     Relation,
-    Span,
+    TimePoint,
+    UntypedComparison,
 )
 from pyrotorque.fields.kinds import Kind
 from pyrotorque.text import printable
@@ -33,8 +33,8 @@ _SIZE_MAX: Final = 1 << 53
 _FACTORS: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
-class BadValue(Exception):
-    """A value that its field cannot have; `hint` says what would be right."""
+class InvalidValue(Exception):
+    """A value that is invalid for its field; `hint` describes valid ones."""
 
     def __init__(self, problem: str, hint: str = "", at: int | None = None) -> None:
         super().__init__(printable(problem))
@@ -43,8 +43,8 @@ class BadValue(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """One value as it stands in the text: its cells without `!`, and the relation its operator gave it."""
+class RawValue:
+    """One value as written in the text: its cells without `!`, and the relation from its operator."""
 
     cells: list[words.Cell]
     relation: Relation | None = None
@@ -55,136 +55,138 @@ class Written:
         return words.plain_text(self.cells)
 
 
-def operand(kind: Kind, value: Written) -> Operand:
-    """What `value` means for a field of this kind; BadValue when it means nothing there."""
+def operand(kind: Kind, value: RawValue) -> Operand:
+    """The operand for a field of this kind; raises InvalidValue if the value is not valid for it."""
     return _READERS[kind](value)
 
 
-def _text(value: Written) -> Glob | Regex:
+def _text(value: RawValue) -> Glob | Regex:
     if value.is_regex:
         return _regex(words.regex_text(value.cells))
     if words.regex_end(value.cells, 0) == len(value.cells) > 1:
         return _regex(words.regex_text(value.cells[1:-1]))
     ends = [[cell[:2] for cell in cells] for cells in (value.cells[:2], value.cells[-2:])]
     if ends[0] == [("{", False)] * 2 or ends[1] == [("}", False)] * 2:
-        hint = (
-            r"compare in a field of your own, in config.py; or write `\{{` and `\}}` for braces that are meant as such"
-        )
-        raise BadValue("templates are not read in conditions", hint)
+        hint = r"compare in a custom field, in config.py; or write `\{{` and `\}}` for literal braces"
+        raise InvalidValue("conditions do not support templates", hint)
     return Glob(words.glob_text(value.cells))
 
 
 def _regex(pattern: str) -> Regex:
     if len(pattern) > REGEX_MAX:
-        raise BadValue(f"a regular expression may have at most {REGEX_MAX} characters, this one has {len(pattern)}")
+        raise InvalidValue(f"a regular expression may have at most {REGEX_MAX} characters, this one has {len(pattern)}")
     found = Regex(pattern)
     try:
         found.bind(0)
     except (re.error, OverflowError, RecursionError) as error:
-        raise BadValue(f"this is not a regular expression: {error}") from error
+        raise InvalidValue(f"this is not a regular expression: {error}") from error
     return found
 
 
-def _files(value: Written) -> AnyFile:
+def _files(value: RawValue) -> AnyFile:
     return AnyFile(_text(value))
 
 
-def _tag(value: Written) -> Member | Exactly:
+def _tag(value: RawValue) -> HasTag | OnlyTag:
     exact = bool(value.cells) and value.cells[0][:2] == ("=", False)
     tag = words.plain_text(value.cells[1:] if exact else value.cells).lower()
-    return Exactly(tag) if exact and tag else Member(tag)
+    return OnlyTag(tag) if exact and tag else HasTag(tag)
 
 
-def _flag(value: Written) -> Flag:
+def _flag(value: RawValue) -> Flag:
     word = value.text.lower()
     if not word:
-        raise BadValue("a value is missing here", "write one of yes, no, true, false, 1, 0")
+        raise InvalidValue("a value is missing here", "write one of yes, no, true, false, 1, 0")
     if word not in YES | NO:
-        raise BadValue(f"`{value.text}` is neither yes nor no", "write one of yes, no, true, false, 1, 0")
+        raise InvalidValue(f"`{value.text}` is neither yes nor no", "write one of yes, no, true, false, 1, 0")
     return Flag(word in YES)
 
 
-def _number(value: Written) -> Number:
-    relation, text = _signed(value)
+def _number(value: RawValue) -> Number:
+    relation, text = _split_sign(value)
     if not _NUMBER.fullmatch(text):
-        raise BadValue(f"`{text}` is not a number", "write a plain number like 3 or 1.5")
+        raise InvalidValue(f"`{text}` is not a number", "write a plain number like 3 or 1.5")
     return Number(relation, float(text))
 
 
-def _size(value: Written) -> Number:
-    relation, text = _signed(value)
+def _size(value: RawValue) -> Number:
+    relation, text = _split_sign(value)
     found = _SIZE.fullmatch(text)
     if not found:
-        raise BadValue(f"`{text}` is not a size", "write a number of bytes, if need be with k, m, g or t: 700m")
+        raise InvalidValue(f"`{text}` is not a size", "write a number of bytes, optionally with k, m, g or t: 700m")
     size = round(float(found[1]) * _FACTORS[found[2].lower()], 6)
     if size > _SIZE_MAX:
-        raise BadValue(f"`{text}` is more than there can be", "write at most 8191t")
+        raise InvalidValue(f"`{text}` is too large", "write at most 8191t")
     return Number(relation, size)
 
 
-def _time(value: Written, never: bool = False) -> Moment:
-    relation, text = _signed(value)
+def _time(value: RawValue, never: bool = False) -> TimePoint:
+    relation, text = _split_sign(value)
     if re.fullmatch(r"\d{1,15}", text, re.ASCII):
-        return Moment(relation, int(text), never)
+        return TimePoint(relation, int(text), never)
     ago = dates.parse_ago(text)
     if ago:
-        return Moment(relation, ago, never)
+        return TimePoint(relation, ago, never)
     try:
         date = dates.parse_date(text)
     except (ValueError, OverflowError) as error:
-        raise BadValue(f"`{text}` is not in the calendar: {error}") from error
+        raise InvalidValue(f"`{text}` is not a valid date: {error}") from error
     if date is None:
-        raise BadValue(
+        raise InvalidValue(
             f"`{text}` is not a time",
             "write a span before now with units in the order y m w d h i s (i = minutes): 1d12h;"
             " or a date: 2024-12-31, 31.12.2024, 12/31/2024T18:30; or Unix seconds",
         )
-    return Moment(relation, date, never)
+    return TimePoint(relation, date, never)
 
 
-def _time_or_never(value: Written) -> Moment:
+def _time_or_never(value: RawValue) -> TimePoint:
     return _time(value, never=True)
 
 
-def _duration(value: Written) -> Span:
-    relation, text = _signed(value)
+def _duration(value: RawValue) -> Duration:
+    relation, text = _split_sign(value)
     if re.fullmatch(r"\d{1,15}", text, re.ASCII):
-        return Span(relation, float(text))
+        return Duration(relation, float(text))
     ago = dates.parse_ago(text)
     if not ago:
-        raise BadValue(f"`{text}` is not a duration", "write seconds, or units in the order y m w d h i s: 1w, 2h30i")
-    return Span(relation, float(ago.length))
+        raise InvalidValue(
+            f"`{text}` is not a duration", "write seconds, or units in the order y m w d h i s: 1w, 2h30i"
+        )
+    return Duration(relation, float(ago.length))
 
 
-def _guess(value: Written) -> Operand:
-    """For a field without a kind: an order needs a number, a size or a time; anything else is a pattern."""
+def _untyped(value: RawValue) -> Operand:
+    """For a field without a kind: `<` and `>` need a number, a size or a time; anything else is a pattern."""
     if value.relation in (None, "="):
         return _text(value)
     for reader in (_number, _size, _time):
         try:
             found = reader(value)
-        except BadValue:
+        except InvalidValue:
             continue
-        if isinstance(found, Moment) and isinstance(found.when, int):  # a date is the number of its second
+        if isinstance(found, TimePoint) and isinstance(found.when, int):  # a date is compared as Unix seconds
             found = Number(found.relation, found.when)
-        return Loose(found)
-    raise BadValue(f"`{value.text}` is neither a number nor a size nor a time", "write 5, 700m or 1d12h")
+        return UntypedComparison(found)
+    raise InvalidValue(f"`{value.text}` is neither a number nor a size nor a time", "write 5, 700m or 1d12h")
 
 
-def _signed(value: Written) -> tuple[Relation, str]:
-    """The relation of an ordered value, by its operator or its own `+` or `-`, and what is left of it."""
+def _split_sign(value: RawValue) -> tuple[Relation, str]:
+    """The relation of an ordered value, from its operator or its own `+` or `-`, and the rest of its text."""
     sign: Relation | None = None
     if value.cells and not value.cells[0].literal:
         sign = ">" if value.cells[0].char == "+" else "<" if value.cells[0].char == "-" else None
     if sign and value.relation:
-        raise BadValue("`+` or `-` cannot follow this operator", "there are no negative values; write just the number")
+        raise InvalidValue(
+            "`+` or `-` cannot follow this operator", "there are no negative values; write just the number"
+        )
     rest = words.plain_text(value.cells[1:] if sign else value.cells)
     if not rest:
-        raise BadValue("a value is missing here", "this field has no empty value")
+        raise InvalidValue("a value is missing here", "this field has no empty value")
     return value.relation or sign or "=", rest
 
 
-_READERS: Final[dict[Kind, Callable[[Written], Operand]]] = {
+_READERS: Final[dict[Kind, Callable[[RawValue], Operand]]] = {
     "text": _text,
     "files": _files,
     "tags": _tag,
@@ -194,5 +196,5 @@ _READERS: Final[dict[Kind, Callable[[Written], Operand]]] = {
     "time": _time,
     "time or never": _time_or_never,
     "duration": _duration,
-    "any": _guess,
+    "any": _untyped,
 }

@@ -1,4 +1,4 @@
-"""The words of a condition: shell-style quoting taken apart without losing what was escaped, and put together again."""
+"""The words of a condition: parses and writes shell-style quoting, preserving which characters were escaped."""
 
 import re
 from typing import Final, NamedTuple
@@ -7,12 +7,12 @@ _PLAIN: Final = re.compile(r"[^\s\"'\\,]*")
 _SPECIAL: Final = re.compile(r"[\s\"'\\,]")
 _SPECIAL_OR_BRACE: Final = re.compile(r"[\s\"'\\,{}]")
 _PAIR_OR_SLASH: Final = re.compile(r"\\.|/", re.DOTALL)
-# Where these stand first in a value they mean something; as data they are written with a backslash.
+# At the start of a value these are special; as data they are escaped with a backslash.
 _LEADING: Final = ("!", "+", "-", "=", "/")
 
 
 class Cell(NamedTuple):
-    """One character of a word: `literal` when a backslash took its special meaning, `at` is its offset in the text."""
+    """One character of a word: `literal` if it was escaped with a backslash, `at` is its offset in the text."""
 
     char: str
     literal: bool
@@ -20,10 +20,10 @@ class Cell(NamedTuple):
 
 
 def cells(word: str, offset: int) -> list[Cell]:
-    """The characters of one raw word after quotes and backslashes did their work, as a POSIX shell reads them.
+    """The characters of one raw word after quotes and backslashes are processed as in a POSIX shell.
 
-    Quotes group (blanks, brackets); a comma in quotes still separates values, as it always did. Outside of quotes
-    a backslash makes the next character literal. In double quotes it does so before `"` and itself only.
+    Quotes group (spaces, brackets); a comma in quotes still separates values. Outside of quotes a backslash escapes
+    the next character. In double quotes it only escapes `"` and itself.
     """
     found: list[Cell] = []
     quote, position = "", 0
@@ -47,12 +47,12 @@ def cells(word: str, offset: int) -> list[Cell]:
 
 
 def is_quoted(word: str) -> bool:
-    """Whether a raw word uses quotes or backslashes, and so can never be a misspelt keyword."""
+    """Whether a raw word has quotes or backslashes, and so cannot be a misspelt keyword."""
     return any(char in "\"'\\" for char in word)
 
 
 def split_values(found: list[Cell]) -> list[list[Cell]]:
-    """The comma-separated values of a list; a comma in `/…/` or behind a backslash does not separate."""
+    """The comma-separated values of a list; a comma in `/…/` or after a backslash does not separate."""
     values: list[list[Cell]] = []
     position = 0
     while True:
@@ -74,10 +74,10 @@ def _value_end(found: list[Cell], begin: int) -> int:
 
 
 def regex_end(found: list[Cell], begin: int) -> int:
-    """The offset behind the slash that closes the regular expression at `begin`; 0 where none begins there.
+    """The offset after the slash that closes the regular expression at `begin`; 0 if none begins there.
 
-    It ends at the first slash that is followed by a comma or the end. An expression that holds a comma must write
-    inner slashes as `\\/`: `path=/data/a,b,/data/c/` is a list of three.
+    It ends at the first slash that is followed by a comma or the end. An expression with a comma must escape inner
+    slashes as `\\/`: `path=/data/a,b,/data/c/` is a list of three.
     """
     if begin >= len(found) or found[begin][:2] != ("/", False):
         return 0
@@ -109,16 +109,16 @@ def glob_text(found: list[Cell]) -> str:
 
 
 def plain_text(found: list[Cell]) -> str:
-    """Cells as they read."""
+    """The characters of the cells."""
     return "".join(cell.char for cell in found)
 
 
-def written(text: str) -> str:
-    """`text` quoted so that it is read back as one value that means just these characters."""
+def quoted(text: str) -> str:
+    """`text` quoted so that it parses to one value with exactly these characters."""
     braces = text.startswith("{{") or text.endswith("}}")
     leading = text.startswith(_LEADING)
     guarded = braces or leading
-    # A bare word with a bracket too many looks like a forgotten blank, and is refused.
+    # A bare word with unbalanced brackets looks like a missing space, and is rejected.
     if not guarded and _PLAIN.fullmatch(text) and text.count("[") == text.count("]"):
         return text
     if not guarded and not any(char in text for char in '"\\,'):
@@ -128,8 +128,8 @@ def written(text: str) -> str:
     return f"\\{escaped}" if leading else escaped
 
 
-def written_regex(pattern: str) -> str:
-    """A regular expression between slashes, quoted so that it is read back unchanged."""
+def quoted_regex(pattern: str) -> str:
+    """A regular expression between slashes, quoted so that it parses back unchanged."""
     if "," in pattern:
         pattern = _PAIR_OR_SLASH.sub(lambda pair: "\\/" if pair[0] == "/" else pair[0], pattern)
     if not re.search(r"[\s\"'\\]", pattern):

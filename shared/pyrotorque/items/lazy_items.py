@@ -5,7 +5,7 @@ from operator import itemgetter
 from typing import Any, TypeAlias, overload
 
 from pyrotorque.conditions import Condition, SortOrder
-from pyrotorque.conditions.predicates import decided
+from pyrotorque.conditions.predicates import is_match
 from pyrotorque.items.item import Columns, Item
 
 Row: TypeAlias = tuple[str, ...]
@@ -67,7 +67,7 @@ def filtered_rows(columns: Columns, rows: Sequence[Row], condition: Condition, n
         answers = itemgetter(*(columns.places(part.fields) or (slice(0, 0),)))
         check = part.at(now)
         examples = dict(zip(map(answers, rows), rows, strict=True))
-        verdicts = {key: decided(check, columns.item(row)) for key, row in examples.items()}
+        verdicts = {key: is_match(check, columns.item(row)) for key, row in examples.items()}
         if not all(verdicts.values()):
             rows = [row for row in rows if verdicts[answers(row)]]
     return rows
