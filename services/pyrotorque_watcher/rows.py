@@ -89,7 +89,6 @@ class Progress(msgspec.Struct, frozen=True):
     """How far the load has come, and why it is not further."""
 
     state: State
-    kind: LoadFailure | Literal[""]
     reason: str
     changed: float
     incarnation: str
@@ -138,7 +137,7 @@ PUBLISHED: Final = "told"
 KNOWN_COLUMNS: Final = "path, size, mtime_ns, ctime_ns, device, inode, state, kind, gone != 0, info_hash"
 ROW_COLUMNS: Final = (
     "turn, token, job, root, path, size, mtime_ns, ctime_ns, device, inode, first_seen, closed, settled,"
-    " info_hash, others, name, mode, tied, attempts, state, kind, reason, changed, incarnation,"
+    " info_hash, others, name, mode, tied, attempts, state, reason, changed, incarnation,"
     f" {PUBLISHED}, was, broken"
 )
 
@@ -147,7 +146,7 @@ def row_of(columns: Sequence[Any]) -> Row:
     """The row that a query for ROW_COLUMNS returned."""
     turn, token, job, root = columns[:4]
     info_hash, others, name, mode, tied, attempts = columns[13:19]
-    state, kind, reason, changed, incarnation, published = columns[19:25]
+    state, reason, changed, incarnation, published = columns[19:24]
     return Row(
         turn,
         token,
@@ -156,8 +155,8 @@ def row_of(columns: Sequence[Any]) -> Row:
         FileIdentity(*columns[4:10]),
         Arrival(columns[10], columns[11], bool(columns[12])),
         LoadRecord(info_hash, tuple(others.split()), name, mode, bool(tied), attempts),
-        Progress(state, kind, reason, changed, incarnation, bool(published)),
-        EarlierLoad(*columns[25:]),
+        Progress(state, reason, changed, incarnation, bool(published)),
+        EarlierLoad(*columns[24:]),
     )
 
 

@@ -22,7 +22,7 @@ def ready(turn: int, size: int) -> ReadyLoad:
         FileIdentity(b"/w/x.torrent", size, 0, 0, 0, 0),
         Arrival(0.0, 0.0, settled=True),
         LoadRecord(attempts=1),
-        Progress("sent", "", "", 0.0, "", published=False),
+        Progress("sent", "", 0.0, "", published=False),
         EarlierLoad("", ""),
     )
     return ReadyLoad(row, LoadPlan((TorrentLoad("AA", "x", bytes(size), ()),), InitialState.STOP, False), job())

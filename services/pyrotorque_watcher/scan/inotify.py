@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 
 def _pyinotify() -> ModuleType:
-    """pyinotify imports asyncore, which Python 3.12 removed, for a class that is not used here."""
+    """Import pyinotify with an empty asyncore: Python 3.12 removed it, and the class that needs it is not used here."""
     stub = ModuleType("asyncore")
     stub.__dict__["file_dispatcher"] = type("file_dispatcher", (), {})
     before = sys.modules.get("asyncore")
