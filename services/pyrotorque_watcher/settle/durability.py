@@ -1,7 +1,6 @@
 """Follows visible items until rTorrent's session has them: rTorrent may end just after a load and lose the item."""
 
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -9,6 +8,7 @@ from typing import Final
 
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.rtorrent import Identity, RTorrent
+from pyrotorque.rtorrent.session import Session
 from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.rows import MARK, Row
@@ -21,8 +21,6 @@ _SAVED_AFTER: Final = 5.0
 _NEXT_CHECK_UNSAVED: Final = 10.0
 _ROWS: Final = 500  # checked in one step
 _PAUSE: Final = 0.5
-# All three files of an item in the session folder.
-_SUFFIXES: Final = (b"", b".rtorrent", b".libtorrent_resume")
 
 
 class Fate(Enum):
@@ -48,37 +46,6 @@ def fate(*, same_rtorrent: bool, there: bool, saved: bool | None, age: float) ->
     return Fate.UNSAVED if there and saved is False else Fate.SAVED
 
 
-@dataclass(slots=True)
-class SessionFolder:
-    """The session of the rTorrent that was identified last; `path` is empty if it cannot be read from here."""
-
-    path: bytes = b""
-    _of: str = ""
-
-    def find(self, rtorrent: RTorrent, identity: Identity) -> None:
-        """Find the session of this rTorrent, once for each of its processes."""
-        if self._of != identity.incarnation:
-            path = os.fsencode(str(rtorrent.call("session.path", "")))
-            self.path = path if _belongs_to(path, identity) else b""
-            self._of = identity.incarnation
-
-    def has(self, info_hash: str) -> bool | None:
-        """Whether all files of the item are there; None if that cannot be known."""
-        if not self.path:
-            return None
-        base = os.path.join(self.path, info_hash.encode("ascii") + b".torrent")
-        return all(os.path.exists(base + suffix) for suffix in _SUFFIXES)
-
-
-def _belongs_to(path: bytes, identity: Identity) -> bool:
-    """Whether `path` is the folder of this very rTorrent: another container may have one of the same name."""
-    try:
-        with open(os.path.join(path, b"rtorrent.lock"), encoding="utf-8", errors="replace") as lock:
-            return lock.read(1000).strip() == f"{identity.hostname}:+{identity.pid}"
-    except OSError:
-        return False
-
-
 @dataclass
 class Durability:
     """`dispose` is called for each row whose item is saved, before the ledger records that."""
@@ -86,7 +53,7 @@ class Durability:
     ledger: Ledger
     rtorrent: RTorrent
     dispose: Callable[[Row], None]
-    session: SessionFolder = field(default_factory=SessionFolder)
+    session: Session = field(default_factory=Session)
     _next: float = 0.0
     _warned: bool = False
 
@@ -106,7 +73,7 @@ class Durability:
         if not rows:
             return
         identity = self.rtorrent.identity()
-        self.session.find(self.rtorrent, identity)
+        self.session.locate(self.rtorrent, identity)
         fates = self._save_unsaved(self._fates(rows, identity, now))
         saved = [row for row, what in fates if what is Fate.SAVED]
         for row in saved:
@@ -118,7 +85,7 @@ class Durability:
 
     def _fates(self, rows: Sequence[Row], identity: Identity, now: float) -> list[tuple[Row, Fate]]:
         same = [row for row in rows if row.progress.incarnation == identity.incarnation]
-        saved = {row.turn: self.session.has(row.load.info_hash) for row in same}
+        saved = {row.turn: self.session.has_files(row.load.info_hash) for row in same}
         there = self._there([row for row in rows if _is_unclear(row, saved, now)])
         return [
             (
@@ -161,7 +128,7 @@ class Durability:
         if not unsaved:
             return fates
         self.rtorrent.multicall([("d.save_full_session", (row.load.info_hash,)) for row in unsaved])
-        saved = {row.turn for row in unsaved if self.session.has(row.load.info_hash)}
+        saved = {row.turn for row in unsaved if self.session.has_files(row.load.info_hash)}
         if len(saved) == len(unsaved):
             self._warned = False
         elif not self._warned:
@@ -169,7 +136,7 @@ class Durability:
             log.warning(
                 "%s: rTorrent does not save %s to its session %s (%d such items): is the disk full? Trying again; "
                 "their metafiles stay where they are",
-                *(unsaved[0].job, printable(unsaved[0].path), printable(self.session.path), len(unsaved)),
+                *(unsaved[0].job, printable(unsaved[0].path), printable(self.session.folder), len(unsaved)),
             )
         return [(row, Fate.SAVED if row.turn in saved else what) for row, what in fates]
 

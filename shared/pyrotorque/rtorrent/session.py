@@ -47,6 +47,14 @@ class Session:
             return None
         return all(self._spans(info_hash, suffix) is not None for suffix in (_METAFILE, _RESUME, _ATTRIBUTES))
 
+    def has_files(self, info_hash: str) -> bool | None:
+        """Whether all files of the item are there, complete or not: costs 1/20 of `holds`; None where that cannot be
+        seen."""
+        if not self.folder:
+            return None
+        base = self._path(info_hash, b"")
+        return all(os.path.exists(base + suffix) for suffix in (_METAFILE, _ATTRIBUTES, _RESUME))
+
     def values(self, info_hash: str) -> dict[str, SavedValue] | None:
         """The saved attributes of the item, such as `state`, `state_counter`, `tied_to_file` (integers and bytes; lists
         and dictionaries are left out); None where they cannot be seen or are not complete."""
@@ -80,12 +88,14 @@ class Session:
         saved = self.values(info_hash)
         return saved is not None and all(saved.get(key) == value for key, value in wanted.items())
 
+    def _path(self, info_hash: str, suffix: bytes) -> bytes:
+        return os.path.join(self.folder, info_hash.encode("ascii") + b".torrent" + suffix)
+
     def _spans(self, info_hash: str, suffix: bytes) -> tuple[bytes, dict[bytes, tuple[int, int]]] | None:
         if not self.folder:
             return None
-        path = os.path.join(self.folder, info_hash.encode("ascii") + b".torrent" + suffix)
         try:
-            with open(path, "rb") as file:
+            with open(self._path(info_hash, suffix), "rb") as file:
                 data = file.read(_SIZE_MAX)
             return data, top_level(data)
         except (OSError, MetafileError):
