@@ -12,9 +12,9 @@ KINDS: Final[dict[Kind, str]] = {
     "number": "a number",
     "size": "bytes (or bytes per second), written with b, k, m, g or t",
     "time": "a point in time; 0 counts as long ago",
-    "time or never": "a point in time; one that is not set matches nothing but a comparison with 0",
+    "time or never": "a point in time; one that is not set only matches a comparison with 0",
     "duration": "a length of time in seconds, written like 1w or 2h30i",
-    "any": "whatever it is; the kind is guessed from what it is compared with",
+    "any": "any value; its kind follows from the value that it is compared with",
 }
 
 

@@ -51,7 +51,7 @@ _TABLE: Final = (
     Field("is_open", "bool", ("d.is_open=",), convert.flag, "its files are open"),
     Field("is_active", "bool", ("d.is_active=",), convert.flag, "started, and not paused"),
     Field("is_multi_file", "bool", ("d.is_multi_file=",), convert.flag, "has a folder of files"),
-    Field("is_complete", "bool", ("d.complete=",), convert.flag, "all that is wanted is there"),
+    Field("is_complete", "bool", ("d.complete=",), convert.flag, "all wanted data is complete"),
     Field("is_ignored", "bool", ("d.ignore_commands=",), convert.flag, "ignores commands"),
     Field("is_ghost", "bool", PATH, convert.is_ghost, "its data is not on this machine's disk", local=True),
     Field("directory", "text", ("d.directory=",), str, "folder that holds the data"),
@@ -61,9 +61,7 @@ _TABLE: Final = (
     Field("sessionfile", "text", ("session.path=", "d.hash="), convert.session_file, "its file in the session folder"),
     Field("files", "files", (), convert.file_paths, "paths of the files, inside of the torrent", ("files",)),
     Field("fno", "number", ("d.size_files=",), convert.number, "number of files"),
-    Field(
-        "done", "number", ("d.completed_chunks=", "d.size_chunks="), convert.percent, "how much is there, in percent"
-    ),
+    Field("done", "number", ("d.completed_chunks=", "d.size_chunks="), convert.percent, "completed part, in percent"),
     Field("ratio", "number", ("d.ratio=",), convert.thousandth, "uploaded by downloaded; 1.0 is 1:1"),
     Field("uploaded", "size", ("d.up.total=",), convert.number, "bytes uploaded"),
     Field("down", "size", ("d.down.rate=",), convert.number, "download rate, bytes per second"),
@@ -79,7 +77,7 @@ _TABLE: Final = (
     ),
     Field("loaded", "time or never", LOADED, convert.first_set, "when it was loaded"),
     Field("started", "time or never", STARTED, convert.first_set, "when it was started, the first time if known"),
-    Field("completed", "time or never", COMPLETED, convert.first_set, "when its download was complete"),
+    Field("completed", "time or never", COMPLETED, convert.first_set, "when its download was completed"),
     Field(
         "leechtime",
         "duration",
