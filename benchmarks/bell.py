@@ -11,7 +11,7 @@ from pyrotorque.rtorrent import RTorrent
 from pyrotorque_scheduler.bell import Bell
 
 INCLUDE = REPOSITORY / "deploy" / "rtorrent.d" / "bell.rc"
-# rTorrent runs all hooks of an event when it is told to, as it does by itself when a download pauses.
+# rTorrent runs all hooks of an event on request, as it does by itself when a download is paused.
 EVENT = "event.download.paused"
 _AT_ONCE = 500
 

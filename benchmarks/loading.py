@@ -4,8 +4,8 @@ The bare loop sends, byte for byte but for path and token, what the watcher's ow
 measured in turns, with everything in memory and with everything on the disk, and the best turn of each counts: other
 work on the machine only ever makes one slower. What a turn leaves stays until all are measured: where many files were
 deleted just before, ext4 takes several times as long to make one (it does not use their inodes again for some seconds).
-rTorrent itself writes down when it inserted an item (a hook on `event.download.inserted_new`), so that nobody has to
-ask while the clock runs, and all are measured by the same hand.
+rTorrent itself records when it inserted an item (a hook on `event.download.inserted_new`), so the benchmark does not
+poll during the measurement, and all programs are measured in the same way.
 """
 
 import contextlib

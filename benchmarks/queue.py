@@ -129,7 +129,7 @@ class Took:
 
 
 def _timed(asks: Sequence[Callable[[], object]], runs: int, pid: int) -> list[Took]:
-    """What each of `asks` takes, in turns; the machine is shared, so the best run tells most."""
+    """What each of `asks` takes, in turns; the machine is shared, so the best run is the most accurate."""
     took: list[list[Took]] = [[] for _ in asks]
     for _ in range(runs):
         for samples, ask in zip(took, asks, strict=True):

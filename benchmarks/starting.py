@@ -18,7 +18,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
 
 STARTED_HOOK = 'method.set_key = event.download.resumed, bench, "d.custom.set=bench_started,(cat,(system.time_usec))"\n'
-# Longer than the schedule's gap, so that a grant is free, and at no fixed phase to anybody's ticks.
+# Longer than the schedule's gap, so that a grant is free, and at no fixed phase to the ticks of any program.
 APART = 1.2
 
 OURS_INI = """\

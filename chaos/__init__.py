@@ -1,1 +1,1 @@
-"""The whole group under fire: faults by a schedule that a seed repeats, and the books balanced afterwards."""
+"""Fault injection for the whole group, reproducible by a seed, followed by a verification of all state."""

@@ -1,6 +1,6 @@
-"""A wall clock that can be put a day on or back for the group alone: what `time.time` says in its processes is moved.
+"""A wall clock that can be moved by a day for the group only, by replacing `time.time` in its processes.
 
-A day, because no run takes half of one: what was noted while the clock was wrong can be told, and is put right.
+A run takes less than half a day, so times recorded with the wrong clock can be recognized and corrected.
 """
 
 import mmap
@@ -14,30 +14,30 @@ _SHARED: Final = struct.Struct("d")
 
 
 class Clock:
-    """Belongs to who makes the faults; the group's processes follow it."""
+    """The clock of the group's processes, set by the fault injection."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         path.write_bytes(_SHARED.pack(0.0))
 
     def put(self, seconds: float) -> None:
-        """So many seconds ahead of the real time, at once, for all of the group."""
+        """Set the offset to the real time, in seconds, for the whole group."""
         with self._path.open("r+b") as file:
             file.write(_SHARED.pack(seconds))
 
 
 def follow(path: str) -> None:
-    """Let `time.time` of this process follow the clock at `path`."""
+    """Make `time.time` of this process follow the clock at `path`."""
     real = time.time
     with open(path, "rb") as file:
         shared = mmap.mmap(file.fileno(), _SHARED.size, prot=mmap.PROT_READ)
 
-    def told() -> float:
+    def shifted() -> float:
         return real() + float(_SHARED.unpack_from(shared)[0])
 
-    time.time = told
+    time.time = shifted
 
 
 def put_right(at: float, now: float) -> float:
-    """When that was in truth, for a time noted less than half a day ago (or a span of less than that, from 0)."""
+    """The correct time for one recorded less than half a day ago (or a span of less than that, from 0)."""
     return at - DAY * round((at - now) / DAY)

@@ -1,4 +1,4 @@
-"""The faults: which there are, whom each hurts, what is promised, and how long its harm took to be mended."""
+"""The list of faults: the services that each affects, its promised and its measured recovery time."""
 
 import random
 import time
@@ -6,18 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from chaos import harms
-from chaos.ear import Hurt
-from chaos.points import POINTS
+from chaos import fault_actions as act
+from chaos.crash_points import POINTS
+from chaos.heartbeat_log import FaultPeriod
 from chaos.scene import Scene
 from pyrotorque.layout import SERVICES
 
-Harm = Callable[[Scene, random.Random], float]
+FaultAction = Callable[[Scene, random.Random], float]
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """One fault that was done: when it began (Unix seconds), and how long until all was well (None: it never was)."""
+    """One injected fault: its start in Unix seconds, and the seconds until recovery (None: no recovery)."""
 
     name: str
     began: float
@@ -29,78 +29,84 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`does` returns the seconds until all was well again; `within` is what is promised (0: nothing)."""
+    """`does` returns the seconds until recovery; `within` is the promised maximum (0: none)."""
 
     name: str
-    does: Harm
-    hurts: frozenset[str] = frozenset()
+    does: FaultAction
+    affects: frozenset[str] = frozenset()
     within: float = 0.0
     takes: float = 6.0
-    """About how long it takes, to see whether there is still time for it."""
+    """Approximate duration, to decide whether there is time for it."""
     loses_events: bool = False
-    """Whether events may be lost by it: then they must be told as lost."""
+    """Whether it may lose events, which must then be reported as lost."""
 
     def done_to(self, scene: Scene, chance: random.Random) -> Done:
-        """Do it, and wait until everybody runs again."""
+        """Inject it, and wait until all services run again."""
         began, since = time.time(), time.monotonic()
         recovery, trouble = None, ""
         try:
             recovery = self.does(scene, chance)
-            # Who dies again before it has run for a while is started later and later: that is no fault of its own.
+            # A service that is killed again soon is restarted with a backoff, which is not part of the next fault.
             scene.until(scene.all_run, "all running again")
         except (TimeoutError, RuntimeError) as error:
             trouble = str(error)
-        scene.hurts.append(Hurt(self.hurts, since, time.monotonic()))
+        scene.fault_periods.append(FaultPeriod(self.affects, since, time.monotonic()))
         return Done(self.name, began, recovery, self.within, self.loses_events, trouble)
 
 
 def killing(name: str) -> Fault:
     """kill -9 of one process."""
     if name == "listener":
-        return Fault("kill listener", harms.kill_listener)
-    return Fault(f"kill {name}", partial(harms.kill, name), frozenset({name}), 2.0)
+        return Fault("kill listener", act.kill_listener)
+    return Fault(f"kill {name}", partial(act.kill, name), frozenset({name}), 2.0)
 
 
 def faults(*, own_disk: bool) -> list[Fault]:
-    """All there are, crash points included."""
-    everybody = frozenset(SERVICES)
+    """All faults, including crash points."""
+    all_services = frozenset(SERVICES)
     watcher = frozenset({"watcher"})
     found = [
         *(killing(name) for name in (*SERVICES, "listener")),
-        Fault("kill all four at once", harms.kill_all, everybody, 5.0),
+        Fault("kill all four at once", act.kill_all, all_services, 5.0),
+        *(Fault(f"stop {name} (SIGSTOP)", partial(act.stop, name), frozenset({name}), 30.0, 25.0) for name in SERVICES),
+        Fault("watcher cannot start (FATAL)", act.give_up, watcher, 60.0, 30.0),
+        Fault("kill supervisord, start again", act.kill_supervisord, all_services, 10.0, 10.0),
+        Fault("stop and start rTorrent", act.restart_rtorrent, within=10.0, takes=10.0),
+        Fault("kill and start rTorrent", act.kill_rtorrent, within=10.0, takes=10.0),
+        Fault("rTorrent hangs", act.hang_rtorrent, within=10.0, takes=15.0),
+        Fault("inotify queue overflows", act.overflow, watcher, 10.0, 8.0),
+        Fault("clock a day ahead, then correct", partial(act.step_clock, 1), within=10.0, takes=8.0),
+        Fault("clock a day behind, then correct", partial(act.step_clock, -1), within=10.0, takes=8.0),
         *(
-            Fault(f"stop {name} (SIGSTOP)", partial(harms.stop, name), frozenset({name}), 30.0, 25.0)
-            for name in SERVICES
-        ),
-        Fault("watcher cannot start, is given up on (FATAL)", harms.give_up, watcher, 60.0, 30.0),
-        Fault("kill supervisord, start again", harms.kill_supervisord, everybody, 10.0, 10.0),
-        Fault("stop and start rTorrent", harms.restart_rtorrent, within=10.0, takes=10.0),
-        Fault("kill and start rTorrent", harms.kill_rtorrent, within=10.0, takes=10.0),
-        Fault("rTorrent hangs", harms.hang_rtorrent, within=10.0, takes=15.0),
-        Fault("inotify queue overflows", harms.overflow, watcher, 10.0, 8.0),
-        Fault("clock a day ahead, and right again", partial(harms.step_clock, 1), within=10.0, takes=8.0),
-        Fault("clock a day behind, and right again", partial(harms.step_clock, -1), within=10.0, takes=8.0),
-        *(
-            Fault(f"state of {name} corrupted", partial(harms.corrupt, name), frozenset({name}), 10.0, 10.0, True)
+            Fault(f"state of {name} corrupted", partial(act.corrupt, name), frozenset({name}), 10.0, 10.0, True)
             for name in SERVICES
         ),
         *(
-            Fault(f"outbox of {name} trimmed", partial(harms.trim, name), within=10.0, takes=10.0, loses_events=True)
+            Fault(
+                f"outbox of {name} trimmed",
+                partial(act.trim, name),
+                within=10.0,
+                takes=10.0,
+                loses_events=True,
+            )
             for name in ("watcher", "scheduler")
         ),
         *(
-            Fault(f"sockets of {name} removed", partial(harms.remove_sockets, name), frozenset({name}), 5.0)
+            Fault(f"sockets of {name} removed", partial(act.remove_sockets, name), frozenset({name}), 5.0)
             for name in SERVICES
         ),
-        Fault("torque.ini broken, HUP, kill", harms.break_ini, frozenset({"scheduler"}), 10.0, 8.0),
+        Fault("torque.ini broken, HUP, kill", act.break_ini, frozenset({"scheduler"}), 10.0, 8.0),
         *(
             Fault(
-                f"{name}: {point}", partial(harms.crash_at, name, point), frozenset({name, harms.provoked(name)}), 2.0
+                f"{name}: {point}",
+                partial(act.crash_at, name, point),
+                frozenset({name, act.provoked(name)}),
+                2.0,
             )
             for name, points in POINTS.items()
             for point in points
         ),
     ]
     if own_disk:
-        found.append(Fault("disk of the state full", harms.fill_disk, everybody, 20.0, 15.0, True))
+        found.append(Fault("disk of the state full", act.fill_disk, all_services, 20.0, 15.0, True))
     return found

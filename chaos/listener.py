@@ -1,6 +1,6 @@
-"""A durable subscriber to all services, as a process of its own: it writes down what it applies, and what it missed.
+"""A durable subscriber to all services in a process of its own; records the events that it applies, and its gaps.
 
-`python -m chaos.listener CONFIG_DIR FOLDER ARMED`. If who started it is killed, it removes FOLDER: that ends the group.
+`python -m chaos.listener CONFIG_DIR FOLDER ARMED`. If its parent is killed, it removes FOLDER, which stops the group.
 """
 
 import os
@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Final, get_args
 
-from chaos.points import wrap
+from chaos.crash_points import wrap
 from pyrotorque.bus import Bus
 from pyrotorque.events import Durable, Fact
 from pyrotorque.layout import SERVICES, Layout
@@ -22,7 +22,8 @@ NAME: Final = "listener"
 TABLES: Final = (
     """
     CREATE TABLE applied (
-        source TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, told_at REAL NOT NULL, applied_at REAL NOT NULL
+        source TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+        published_at REAL NOT NULL, applied_at REAL NOT NULL
     )
     """,
 )

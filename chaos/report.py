@@ -1,4 +1,4 @@
-"""What is said at the end: a table with a row for each fault, the figures, and what is wrong, if anything is."""
+"""The report of a run: a table with a row for each fault, figures, and the broken guarantees."""
 
 import statistics
 from bisect import bisect_right
@@ -10,21 +10,21 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from chaos.books import Balance, Heard, Place
+from chaos.accounting import Balance, ListenerRecord, Place
 from chaos.faults import Done
 from chaos.stream import Written
 from pyrotorque.events import Event, LoadFailed, ServiceStateChanged, TorrentLoaded
 
 _GAP_WITHIN = 30.0
-"""Seconds after the fault that it comes from."""
+"""Seconds after the fault that caused it."""
 _LOADS_FAILED = "loads failed"
 _SHOWN = 5
 _SILENCE = 5.0
-"""Heartbeats come every second, from whoever is not hurt."""
+"""Services that no fault affects publish a heartbeat every second."""
 
 
 class Counted(NamedTuple):
-    """What the exporter, a durable listener too, has counted, of how many events of others, and its own gaps."""
+    """Events counted by the exporter, a durable subscriber, events of the other services, and its gaps."""
 
     counted: int
     others: int
@@ -32,8 +32,8 @@ class Counted(NamedTuple):
 
 
 @dataclass
-class Aftermath:
-    """What was found when everything had ended."""
+class FinalState:
+    """The state found at the end of a run."""
 
     load_latency: list[float]
     silence: tuple[float, str]
@@ -42,30 +42,30 @@ class Aftermath:
     unsound: list[str] = field(default_factory=list[str])
     descriptors: list[str] = field(default_factory=list[str])
     not_done: list[str] = field(default_factory=list[str])
-    """Faults, crash points among them, that were chosen and never done."""
+    """Faults, including crash points, that were selected but not injected."""
     had_time_for_all: bool = False
     bugs: list[str] = field(default_factory=list[str])
     failed_loads: list[str] = field(default_factory=list[str])
-    """What the watcher's log says of the first of them."""
+    """Lines of the watcher's log about the first of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All that is known of one run when it is over."""
+    """All results of one run."""
 
     done: Sequence[Done]
     written: Sequence[Written]
     books: Balance
     committed: Mapping[Place, Event]
-    heard: Heard
-    found: Aftermath
+    received: ListenerRecord
+    found: FinalState
 
     def did(self, name: str) -> bool:
         return any(each.name == name for each in self.done)
 
 
 def show(run: Run) -> None:
-    """Print the table: what was written and told belongs to the fault that began last before it."""
+    """Print the table; metafiles and events are counted for the last fault before them."""
     books, committed = run.books, run.committed
     in_row = _row_of(run.done)
     wrote = Counter(in_row(each.at) for each in run.written)
@@ -74,94 +74,94 @@ def show(run: Run) -> None:
     doubled = Counter(in_row(at[info]) for info in books.loaded_twice if info in at)
     events = Counter(in_row(event.at) for event in committed.values())
     silent = Counter(in_row(committed[place].at) for place in books.events_lost)
-    told_lost = Counter(in_row(committed[place].at) for place in books.events_told_lost)
+    reported_lost = Counter(in_row(committed[place].at) for place in books.events_reported_lost)
     twice = Counter(in_row(committed[place].at) for place in books.events_twice if place in committed)
-    gaps = Counter(in_row(gap.at) for gap in run.heard.gaps)
-    table = Table(title="under fire", title_justify="left")
-    columns = ("fault", "times", "metafiles", "lost", "twice", "events", "lost", "twice", "said lost", "gaps")
+    gaps = Counter(in_row(gap.at) for gap in run.received.gaps)
+    table = Table(title="faults", title_justify="left")
+    columns = ("fault", "times", "metafiles", "lost", "twice", "events", "lost", "twice", "reported", "gaps")
     for column in (*columns, "recovery median", "max", "goal"):
         table.add_column(column, justify="left" if column == "fault" else "right", no_wrap=True)
     for name in dict.fromkeys(["before the first", *(each.name for each in run.done)]):
         own = [each for each in run.done if each.name == name]
-        counts = (wrote, lost, doubled, events, silent, twice, told_lost, gaps)
+        counts = (wrote, lost, doubled, events, silent, twice, reported_lost, gaps)
         table.add_row(name, str(len(own)), *(str(count[name]) for count in counts), *_recovery(own))
     Console(width=170, highlight=False).print(table)
 
 
 def figures(run: Run) -> list[str]:
-    """The figures that belong to no single fault, a line each."""
-    books, heard, found, written = run.books, run.heard, run.found, run.written
-    tellings = sum(heard.applied.values())
+    """Figures of the whole run, one per line."""
+    books, received, found, written = run.books, run.received, run.found, run.written
+    applications = sum(received.applied.values())
     loads = sum(isinstance(event, TorrentLoaded) for event in run.committed.values())
     return [
-        f"metafiles: written {len(written)}, in rTorrent {len(written) - len(books.lost)}, told as loaded {loads}, "
-        f"lost {len(books.lost)}, twice {books.loaded_twice.total()}, unexpected {len(books.unexpected)}",
-        f"starts: not started {len(books.not_started)}, told twice {books.started_twice.total()}, started again after "
-        f"rTorrent was killed {books.started_again}, never told {len(books.start_untold)}",
-        f"events: committed {len(run.committed)}, applied {tellings}, lost in silence {len(books.events_lost)}, lost "
-        f"and told {len(books.events_told_lost)}, applied twice {books.events_twice.total()}, "
-        f"gaps {len(heard.gaps)} ({', '.join(sorted({gap.reason for gap in heard.gaps})) or 'none'})",
-        f"loads never told: {len(books.untold)}; told as failed: {len(books.failed)} "
+        f"metafiles: written {len(written)}, in rTorrent {len(written) - len(books.lost)}, published as loaded "
+        f"{loads}, lost {len(books.lost)}, twice {books.loaded_twice.total()}, unexpected {len(books.unexpected)}",
+        f"starts: not started {len(books.not_started)}, published twice {books.started_twice.total()}, started again "
+        f"after rTorrent was killed {books.started_again}, never published {len(books.start_unpublished)}",
+        f"events: committed {len(run.committed)}, applied {applications}, lost unreported {len(books.events_lost)}, "
+        f"lost and reported {len(books.events_reported_lost)}, applied twice {books.events_twice.total()}, "
+        f"gaps {len(received.gaps)} ({', '.join(sorted({gap.reason for gap in received.gaps})) or 'none'})",
+        f"loads never published: {len(books.unpublished)}; published as failed: {len(books.failed)} "
         f"({', '.join(sorted({event.kind for event in books.failed})) or 'none'})",
         f"file close to visible in rTorrent: {_spread(found.load_latency)}",
-        f"event committed to applied by the listener: {_spread(heard.delays)}",
+        f"event committed to applied by the listener: {_spread(received.delays)}",
         f"recovery from a fault: {_spread([each.recovery for each in run.done if each.recovery is not None])}",
-        f"longest silence of a service that was not hurt: {found.silence[0]:.1f} s ({found.silence[1]})",
+        f"longest interval between heartbeats of an unaffected service: {found.silence[0]:.1f} s ({found.silence[1]})",
         f"starts by supervisord: {_starts(run.committed.values())}",
         f"open descriptors at the end: {', '.join(found.descriptors)}",
         f"counted by the exporter: {found.counted.counted} of {found.counted.others} events, "
         f"with {found.counted.gaps} gaps of its own",
         f"afterwards: {len(found.leftovers)} processes left, {len(found.unsound)} unsound databases, "
         f"{len(found.bugs)} logs with a bug",
-        f"never done: {_some(found.not_done)}",
+        f"not injected: {_some(found.not_done)}",
     ]
 
 
-def complaints(run: Run, patience: float) -> list[str]:
-    """What breaks a promise."""
+def complaints(run: Run, tolerance: float) -> list[str]:
+    """The broken guarantees."""
     found = run.found
     wrong = [f"{each.name}: {each.trouble}" for each in run.done if each.trouble]
     wrong += [
         f"{each.name} took {each.recovery:.1f} s, promised {each.within:g} s"
         for each in run.done
-        if each.within and each.recovery is not None and each.recovery > each.within * patience
+        if each.within and each.recovery is not None and each.recovery > each.within * tolerance
     ]
     silence, who = found.silence
-    wrong += [f"{who} was silent for {silence:.1f} s though nobody hurt it"] if silence > _SILENCE * patience else []
+    wrong += [f"{who} was silent for {silence:.1f} s without a fault"] if silence > _SILENCE * tolerance else []
     miscounts = _miscounts(run)
     wrong += [f"{count} {what}" for what, count in miscounts.items() if count]
     wrong += found.failed_loads if miscounts[_LOADS_FAILED] else []
     lost = run.books.events_lost[:5]
-    wrong += [f"lost in silence: {place} (gaps: {run.heard.gaps_of(place.source)})" for place in lost]
+    wrong += [f"lost unreported: {place} (gaps: {run.received.gaps_of(place.source)})" for place in lost]
     wrong += [f"left running: {each}" for each in found.leftovers]
     wrong += [f"not sound: {each}" for each in found.unsound]
-    wrong += [f"never done: {each}" for each in found.not_done] if found.had_time_for_all else []
+    wrong += [f"not injected: {each}" for each in found.not_done] if found.had_time_for_all else []
     return wrong + found.bugs
 
 
 def _miscounts(run: Run) -> dict[str, int]:
-    """What must be nothing, and how much of it there is."""
+    """Counts that must be zero."""
     books = run.books
     no_intents = run.did("state of scheduler corrupted")
     lossy = [each.began for each in run.done if each.loses_events]
-    strange = [gap for gap in run.heard.gaps if not any(began <= gap.at <= began + _GAP_WITHIN for began in lossy)]
+    strange = [gap for gap in run.received.gaps if not any(began <= gap.at <= began + _GAP_WITHIN for began in lossy)]
     counted, others, gaps = run.found.counted
     uncounted = 0 if gaps or run.did("state of exporter corrupted") else others - counted
     return {
         "metafiles lost": len(books.lost),
         "metafiles loaded twice": books.loaded_twice.total(),
-        "items from nowhere": len(books.unexpected),
+        "unexpected items": len(books.unexpected),
         "items not started": len(books.not_started),
-        "starts told twice": books.started_twice.total(),
-        "events lost in silence": len(books.events_lost),
+        "starts published twice": books.started_twice.total(),
+        "events lost unreported": len(books.events_lost),
         "events applied twice": books.events_twice.total(),
-        "events applied that nobody committed": len(books.events_from_nowhere),
-        "events counted by the exporter that nobody committed": max(0, counted - others),
+        "events applied that were never committed": len(books.events_from_nowhere),
+        "events counted by the exporter that were never committed": max(0, counted - others),
         "events not counted by the exporter": max(0, uncounted),
         "gaps without a reason for one": len(strange),
-        "loads never told": len(books.untold),
-        # What was under way when the file was lost: it is done, and nobody knows any more who did it.
-        "starts never told": 0 if no_intents else len(books.start_untold),
+        "loads never published": len(books.unpublished),
+        # Starts in progress when the database was lost are carried out, but no record of them remains.
+        "starts never published": 0 if no_intents else len(books.start_unpublished),
         _LOADS_FAILED: sum(not _may_fail(run, event) for event in books.failed),
     }
 
@@ -188,7 +188,7 @@ def _starts(events: Iterable[Event]) -> str:
     names = sorted({service for service, _ in changes})
     return (
         ", ".join(f"{name} {changes[name, 'STARTING']} ({changes[name, 'FATAL']} times FATAL)" for name in names)
-        or "none told"
+        or "none published"
     )
 
 

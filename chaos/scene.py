@@ -1,4 +1,4 @@
-"""What is put under fire: a real rTorrent, the real group under supervisord, metafiles, and a durable listener."""
+"""The system under test: a real rTorrent, the group under supervisord, metafiles, and a durable listener."""
 
 import contextlib
 import ctypes
@@ -15,10 +15,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chaos.books import Committed, heard
-from chaos.ear import Ears, Hurt
+from chaos.accounting import Committed, listener_record
+from chaos.crash_points import CrashPoints
+from chaos.heartbeat_log import FaultPeriod, HeartbeatLog
 from chaos.listener import database
-from chaos.points import Armoury
 from chaos.stream import Stream, Written
 from demo.group import Group, environment, free_port, wait_until
 from demo.private_rtorrent import PrivateRTorrent
@@ -45,14 +45,14 @@ job.exporter.port         = {port}
 """
 
 STATE_SIZE = 256 << 20
-"""Of the disk that is filled up: the watcher's log of writes alone may take 80 MB."""
-PATIENCE = 90.0
+"""Size of the disk that is filled; the watcher's write-ahead log alone may take 80 MB."""
+TIMEOUT = 90.0
 _CLONE_NEWNS = 0x00020000
 
 
 @dataclass
 class Scene:
-    """Everything that a fault needs to do its work and to see that it is over."""
+    """Everything that a fault needs to act and to detect the recovery."""
 
     folder: Path
     rtorrent: PrivateRTorrent
@@ -60,10 +60,10 @@ class Scene:
     layout: Layout
     stream: Stream
     listener: "Listener"
-    armoury: Armoury
-    ears: Ears
+    crash_points: CrashPoints
+    heartbeats: HeartbeatLog
     own_disk: bool
-    hurts: list[Hurt] = field(default_factory=list[Hurt])
+    fault_periods: list[FaultPeriod] = field(default_factory=list[FaultPeriod])
     rtorrent_killed: list[float] = field(default_factory=list[float])
     committed: Committed = field(default_factory=Committed)
 
@@ -76,7 +76,7 @@ class Scene:
         return Supervisord(self.layout.supervisor_socket)
 
     def holder(self, service: str) -> int:
-        """The pid that holds (or held last) the role."""
+        """The pid that holds, or last held, the role."""
         try:
             return int(self.layout.lock_file(service).read_text() or 0)
         except (FileNotFoundError, ValueError):
@@ -86,7 +86,7 @@ class Scene:
         return {name: process.state for name, process in self._processes().items()}
 
     def all_run(self) -> bool:
-        """Whether supervisord says so, and each service holds its role."""
+        """Whether supervisord reports all services as running, and each holds its role."""
         running = self._processes()
         return all(
             service in running and running[service].state == "RUNNING" and running[service].pid == self.holder(service)
@@ -99,15 +99,15 @@ class Scene:
         return {}
 
     def items(self) -> dict[str, bool]:
-        """Each item that rTorrent has now, and whether it is started; none while it does not answer."""
+        """The items of rTorrent and whether they are started; empty while it does not answer."""
         try:
             client = RTorrent(self.rtorrent.url, read_timeout=30.0)
             return {info: state == "1" for info, state in client.rows("main", ["d.hash=", "d.state="])}
         except RTorrentError:
             return {}
 
-    def until(self, condition: Callable[[], bool], what: str, timeout: float = PATIENCE) -> float:
-        """Wait until `condition` holds; returns how long that took, and raises TimeoutError when it took too long."""
+    def until(self, condition: Callable[[], bool], what: str, timeout: float = TIMEOUT) -> float:
+        """Wait until `condition` holds; returns the seconds that it took; raises TimeoutError after `timeout`."""
         began = time.monotonic()
         wait_until(condition, timeout, lambda: f"not within {timeout:g} s: {what}; states: {self.states()}")
         return time.monotonic() - began
@@ -124,24 +124,24 @@ class Scene:
         return self.until(lambda: wanted <= self.items().keys(), f"{len(wanted)} metafiles loaded")
 
     def keep_committed(self, *services: str) -> None:
-        """Remember what these have committed to tell, before that is taken from them."""
+        """Save the committed events of these services, before a fault removes them."""
         for service in services:
             self.committed.read(service, self.layout.database(service))
 
     def gap_count(self) -> int:
-        return len(heard(self.listener.database).gaps)
+        return len(listener_record(self.listener.database).gaps)
 
-    def has_been_heard(self, service: str) -> bool:
-        return any(place.source == service for place in heard(self.listener.database).applied)
+    def has_received_from(self, service: str) -> bool:
+        return any(place.source == service for place in listener_record(self.listener.database).applied)
 
     def log(self, name: str) -> str:
-        """All that a service said, rotated or not."""
+        """The complete log of a service, rotated files included."""
         paths = sorted(self.layout.log_dir.glob(f"{name}.log*"), reverse=True)
         return "".join(path.read_text(errors="replace") for path in paths)
 
 
 class Listener:
-    """The durable subscriber, started again whenever it has ended, unless it was told to rest."""
+    """The durable subscriber, restarted whenever it exits, unless it is paused."""
 
     def __init__(self, config_dir: Path, folder: Path, armed: Path) -> None:
         self.database = database(folder)
@@ -151,8 +151,8 @@ class Listener:
         self._wanted = threading.Event()
         self._wanted.set()
         self.process: subprocess.Popen[bytes] | None = None
-        # One thread starts them all: the kernel ends a child with the thread that made it.
-        self._thread = threading.Thread(target=self._tend, name="listener")
+        # One thread starts all of them: the kernel kills a child together with the thread that started it.
+        self._thread = threading.Thread(target=self._supervise, name="listener")
 
     def __enter__(self) -> "Listener":
         self._thread.start()
@@ -162,20 +162,20 @@ class Listener:
         self._stop.set()
         self._thread.join()
 
-    def rest(self) -> None:
+    def pause(self) -> None:
         self._wanted.clear()
         if self.process is not None:
             self.process.terminate()
             self.process.wait(10)
 
-    def work(self) -> None:
+    def resume(self) -> None:
         self._wanted.set()
 
     def kill(self) -> None:
         if self.process is not None:
             self.process.kill()
 
-    def _tend(self) -> None:
+    def _supervise(self) -> None:
         while not self._stop.wait(0.02):
             if self._wanted.is_set() and (self.process is None or self.process.poll() is not None):
                 with self._output.open("ab") as output:
@@ -188,40 +188,40 @@ class Listener:
 
 @contextlib.contextmanager
 def scene(seed: int, rate: float, *, crash_points: bool = True) -> Generator[Scene]:
-    """Everything running on a scratch folder in memory; nothing of it is left afterwards."""
+    """A running system in a scratch folder in memory, removed afterwards."""
     memory = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=memory if memory.is_dir() else None))
-    signal.signal(signal.SIGTERM, _end_in_order)
+    signal.signal(signal.SIGTERM, _exit_on_term)
     with ExitStack() as ending:
         ending.callback(shutil.rmtree, folder, ignore_errors=True)
         layout, watch, port = Layout.below(folder / "c"), folder / "watch", free_port()
         layout.prepare()
         own_disk = _mount_own_disk(layout.state_dir, ending)
         watch.mkdir()
-        armoury = Armoury(folder / "points")
+        points = CrashPoints(folder / "points")
         rtorrent = ending.enter_context(PrivateRTorrent(folder / "rt"))
         group = Group(
             layout.config_dir,
             TORQUE_INI.format(url=rtorrent.url, watch=watch, port=port),
-            first_on_path=armoury.site if crash_points else None,
+            first_on_path=points.site if crash_points else None,
         )
         ending.callback(group.stop)
         group.begin()
-        listener = ending.enter_context(Listener(layout.config_dir, folder, armoury.armed))
-        ears = ending.enter_context(Ears(layout))
+        listener = ending.enter_context(Listener(layout.config_dir, folder, points.armed))
+        heartbeats = ending.enter_context(HeartbeatLog(layout))
         stream = Stream(watch, folder / "outside", rate, seed)
-        made = Scene(folder, rtorrent, group, layout, stream, listener, armoury, ears, own_disk)
+        made = Scene(folder, rtorrent, group, layout, stream, listener, points, heartbeats, own_disk)
         made.until(made.all_run, "the group up")
         yield made
 
 
-def _end_in_order(number: int, _frame: object) -> None:
-    """TERM ends a run as Ctrl-C does: with everything that it started."""
+def _exit_on_term(number: int, _frame: object) -> None:
+    """TERM stops a run and all that it started, as Ctrl-C does."""
     sys.exit(128 + number)
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Processes, other than this one, that were started on `folder` or hold a file in it open."""
+    """Other processes that were started with `folder` or have a file in it open."""
     found: list[str] = []
     for process in Path("/proc").glob("[0-9]*"):
         if int(process.name) == os.getpid():
@@ -235,10 +235,10 @@ def leftovers(folder: Path) -> list[str]:
 
 
 def _mount_own_disk(folder: Path, ending: ExitStack) -> bool:
-    """A small filesystem of its own for the state, seen by nobody but us, where that is permitted."""
+    """Mount a small private filesystem for the state; False if that is not permitted."""
     libc = ctypes.CDLL(None, use_errno=True)
     private, recursive = 1 << 18, 1 << 14
-    # In a mount namespace of our own: whatever happens to this process, nothing stays mounted.
+    # In a private mount namespace, so that nothing stays mounted after this process.
     if libc.unshare(_CLONE_NEWNS) or libc.mount(b"none", b"/", None, private | recursive, None):
         return False
     if libc.mount(b"chaos", bytes(folder), b"tmpfs", 0, b"mode=0700,size=%d" % STATE_SIZE):

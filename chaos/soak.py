@@ -1,7 +1,7 @@
-"""`make soak`: SOAK_MINUTES (30) at 10 metafiles a second with random kills; nothing may grow beyond its bounds.
+"""`make soak`: SOAK_MINUTES (30) at 10 metafiles per second with random kills; memory and files must stay bounded.
 
-The time has four parts, and each service is the victim in one of them: so every process also lives long enough to show
-whether it grows. Old items are erased, as their owner would, so that rTorrent stays as large as it is.
+Each quarter of the time kills another service, so that every process also runs long enough to show growth. Old items
+are erased, so that rTorrent does not grow.
 """
 
 import os
@@ -20,18 +20,18 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from chaos.books import balance, heard
+from chaos.accounting import balance, listener_record
 from chaos.faults import Done, killing
+from chaos.final_checks import drain, final_state
 from chaos.report import Run, complaints, figures
 from chaos.scene import Scene, leftovers, scene
-from chaos.settling import aftermath, drain
 from pyrotorque.errors import RTorrentError
 from pyrotorque.layout import SERVICES
 from pyrotorque.rtorrent import RTorrent
 
 RATE: Final = 10.0
 KEPT: Final = 500
-"""How many items stay in rTorrent."""
+"""Number of items that stay in rTorrent."""
 VICTIMS: Final = ("watcher", "scheduler", "exporter", "guardian")
 WATCHED: Final = (*SERVICES, "supervisord")
 
@@ -39,7 +39,7 @@ MEMORY_GROWS: Final = 4 << 20
 DESCRIPTORS_GROW: Final = 8
 THREADS_GROW: Final = 1
 STATE_BASE: Final = 96 << 20
-"""The watcher's log of writes alone may take 80 MB while it is never idle."""
+"""The watcher's write-ahead log alone may take 80 MB under constant load."""
 STATE_EACH: Final = 4 << 10
 
 
@@ -65,8 +65,8 @@ def main() -> int:
         with made.stream, eraser:
             done, samples = _soak(made, random.Random(seed), minutes * 60)
         drain(made, made.stream.written[eraser.erased :])
-        found = aftermath(made)
-        items, by_listener = made.items(), heard(made.listener.database)
+        found = final_state(made)
+        items, by_listener = made.items(), listener_record(made.listener.database)
     found.leftovers = leftovers(made.folder)
     _show(samples)
     erased = {each.info_hash for each in made.stream.written[: eraser.erased]}
@@ -76,11 +76,11 @@ def main() -> int:
     for line in figures(run):
         print(line)
     wrong = complaints(run, float(os.environ.get("CHAOS_PATIENCE", "1")))
-    wrong += [f"{info} was erased and came back" for info in erased & items.keys()]
+    wrong += [f"{info} was erased and loaded again" for info in erased & items.keys()]
     wrong += grown(samples, len(made.stream.written))
     for line in wrong:
         print(f"BROKEN: {line}")
-    print(f"{len(done)} kills, {eraser.erased} items erased, {len(wrong)} promises broken")
+    print(f"{len(done)} kills, {eraser.erased} items erased, {len(wrong)} guarantees broken")
     return 1 if wrong else 0
 
 
@@ -102,7 +102,7 @@ def _soak(made: Scene, chance: random.Random, seconds: float) -> tuple[list[Done
 
 
 class Eraser:
-    """Erases items, and removes their metafiles, from the oldest on; in a thread of its own."""
+    """Erases items and removes their metafiles, oldest first, in a thread of its own."""
 
     def __init__(self, made: Scene) -> None:
         self.erased = 0
@@ -127,7 +127,7 @@ class Eraser:
     def _erase(self, client: RTorrent) -> None:
         written, there = self._made.stream.written, self._made.items()
         old = written[self.erased : max(self.erased, len(written) - KEPT)]
-        # What is not loaded and started yet is nothing that its owner would erase.
+        # Only items that are loaded and started are erased.
         ready = list(takewhile(lambda each: there.get(each.info_hash), old))
         if ready:
             client.multicall([("d.erase", (each.info_hash,)) for each in ready])
@@ -161,7 +161,7 @@ def _in_short(sample: Sample) -> str:
 
 
 def grown(samples: Iterable[Sample], metafiles: int) -> list[str]:
-    """Who grew beyond the bounds: within the life of one process, or its files for all that was written."""
+    """Growth beyond the bounds: of one process over time, or of state files per written metafile."""
     wrong: list[str] = []
     lives: dict[tuple[str, int], list[Sample]] = {}
     for sample in samples:
@@ -169,7 +169,7 @@ def grown(samples: Iterable[Sample], metafiles: int) -> list[str]:
         if sample.state > STATE_BASE + STATE_EACH * metafiles:
             wrong.append(f"state files of {sample.service} take {sample.state >> 20} MiB")
     for (service, pid), life in lives.items():
-        # The first samples are of a process that still warms up.
+        # The first samples are from the warm-up.
         settled = life[len(life) // 4 :]
         if len(settled) < 6:
             continue

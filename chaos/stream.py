@@ -1,4 +1,4 @@
-"""A stream of metafiles as users make them: into old folders and new ones, moved in, renamed; each is written down."""
+"""Writes a stream of metafiles as users do: into existing and new folders, moved in, renamed; records each of them."""
 
 import random
 import threading
@@ -12,7 +12,7 @@ from demo.metafiles import info_hash, make_metafile
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A metafile that is to become an item; `at` in Unix seconds."""
+    """A metafile that must become an item; `at` in Unix seconds."""
 
     info_hash: str
     path: Path
@@ -20,7 +20,7 @@ class Written:
 
 
 class Stream:
-    """`with Stream(root, outside, rate, seed):` writes `rate` metafiles a second from a thread of its own."""
+    """`with Stream(root, outside, rate, seed):` writes `rate` metafiles per second in a thread of its own."""
 
     def __init__(self, root: Path, outside: Path, rate: float, seed: int) -> None:
         self.written: list[Written] = []
@@ -44,7 +44,7 @@ class Stream:
         self._thread.join()
 
     def write(self) -> None:
-        """One more metafile, in one of the ways that people have."""
+        """Write one metafile, in a randomly chosen way."""
         with self._lock:
             number = len(self.written)
             way = self._chance.choices(_WAYS, weights=(70, 20, 5, 5))[0]

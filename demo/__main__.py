@@ -1,4 +1,4 @@
-"""`make run`: the whole group on a private rTorrent; a metafile is loaded and started before your eyes."""
+"""`make run`: runs the whole group with a private rTorrent, and loads and starts a sample metafile."""
 
 import contextlib
 import shutil
@@ -43,7 +43,7 @@ SHOWN = ("rtorrent_up ", "rtorrent_items{", "pyrotorque_watch_loads_total", "pyr
 
 
 def main() -> int:
-    """Run the demonstration until Ctrl-C; 0 when the sample item was started."""
+    """Run the demonstration until Ctrl-C; returns 0 if the sample item was started."""
     stop = threading.Event()
     previous = {number: signal.signal(number, _setter(stop)) for number in (signal.SIGINT, signal.SIGTERM)}
     scratch = Path(tempfile.mkdtemp(prefix="pyrotorque-"))
@@ -66,11 +66,11 @@ def main() -> int:
 
 
 class Interrupted(Exception):
-    """Ctrl-C came before all was shown."""
+    """Ctrl-C was pressed before the end of the demonstration."""
 
 
 def show(console: Console, scratch: Path, ending: contextlib.ExitStack, stop: threading.Event) -> None:
-    """Start everything, drop a metafile into a new nested folder, and tell what happens to it."""
+    """Start everything, write a metafile into a new nested folder, and print its progress."""
 
     def until(condition: Callable[[], bool], service: str) -> None:
         wait_until(lambda: stop.is_set() or condition(), 30, lambda: group.log(service), every=0.002)
@@ -101,7 +101,7 @@ def show(console: Console, scratch: Path, ending: contextlib.ExitStack, stop: th
 
     url = f"http://127.0.0.1:{port}/metrics"
     until(lambda: STARTED in _scraped(url), "exporter")
-    console.print(f"[bold]4[/] what Prometheus sees at {url}")
+    console.print(f"[bold]4[/] metrics at {url}")
     for line in _scraped(url):
         if line.startswith(SHOWN):
             console.print(f"  {line}", style="dim", markup=False, soft_wrap=True)
@@ -115,14 +115,14 @@ def _scraped(url: str) -> list[str]:
 
 def _look_around(config_dir: Path, url: str) -> str:
     command = f"{sys.executable} -m pyrotorque_control --config-dir {config_dir}"
-    return f"""[bold]5[/] look around, in another terminal (P stands for the first line):
+    return f"""[bold]5[/] try these commands in another terminal:
   P="{command}"
   $P status                the group, the queue, the last loads
   $P ctl tail -f watcher   the log of one service
-  $P events -f             what happens, as it happens
-  $P explain               why the queue does what it does
+  $P events -f             new events
+  $P explain               the state of the queue
   curl {url}
-[bold]Ctrl-C ends it.[/]"""
+[bold]Press Ctrl-C to stop.[/]"""
 
 
 def _setter(stop: threading.Event) -> "signal._HANDLER":  # pyright: ignore[reportPrivateUsage]

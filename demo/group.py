@@ -1,4 +1,4 @@
-"""A whole group of pyrotorque's processes on a configuration directory of its own, ended by its own pid."""
+"""Runs a whole group of pyrotorque's processes with its own configuration directory."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ class Group:
             text=True,
             timeout=timeout,
             stdin=subprocess.DEVNULL,
-            start_new_session=True,  # a Ctrl-C is for who asked, not for what it has begun
+            start_new_session=True,  # Ctrl-C must not reach the command
             env=environment(self._first_on_path),
             check=False,
         )
@@ -59,7 +59,7 @@ class Group:
             raise RuntimeError(f"pyrotorque did not start (exit {ended.returncode}): {ended.stdout}{ended.stderr}")
 
     def stop(self) -> None:
-        """Stop the group; what does not stop by itself is killed by its own pid."""
+        """Stop the group; kill its supervisord by pid if it does not stop."""
         supervisord = self.supervisord_pid()
         self.command("--stop")
         if supervisord is not None and _alive(supervisord):
@@ -89,7 +89,7 @@ class Group:
 
 
 def environment(first_on_path: Path | None = None) -> dict[str, str]:
-    """Ours, without a configuration directory that a developer may have set."""
+    """Our environment without PYRO_CONFIG_DIR."""
     kept = {name: value for name, value in os.environ.items() if name != "PYRO_CONFIG_DIR"}
     paths = [str(REPOSITORY / "services"), str(REPOSITORY / "shared"), str(REPOSITORY)]
     if first_on_path is not None:
@@ -109,7 +109,7 @@ def wait_until(
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
+    """A free loopback port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

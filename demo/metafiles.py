@@ -1,4 +1,4 @@
-"""Metafiles made to order: valid, small, and the same bytes for the same arguments."""
+"""Creates small valid metafiles; the same arguments give the same bytes."""
 
 import hashlib
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A real rTorrent of one's own: private folder, loopback only, and it never outlives whoever started it."""
+"""Runs a real rTorrent in a private folder, on loopback only; it is killed together with its parent process."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ _LAUNCHER = """\
 import ctypes, os, sys
 ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
 if os.getppid() != int(sys.argv[1]):
-    sys.exit("the starting process is gone")
+    sys.exit("the parent process has exited")
 os.execv(sys.argv[2], sys.argv[2:])
 """
 

@@ -1,4 +1,4 @@
-"""A tracker of one's own: Debian's opentracker on loopback, for the torrents that it is told of."""
+"""Runs Debian's opentracker on loopback with a list of allowed torrents."""
 
 import shutil
 import socket

@@ -19,8 +19,6 @@ EXCLUDED: Final = ("tests/prose.py", "tests/unit/test_prose.py", "benchmarks/the
 # Parts of the project that are still to be rewritten: paths or beginnings of paths. Their words are counted only.
 PENDING: Final[tuple[str, ...]] = (
     "benchmarks/",
-    "chaos/",
-    "demo/",
     "deploy/",
     "docs/",
     "services/",
@@ -42,8 +40,8 @@ REJECTED: Final = (
     *("be had", "takes? (it|them|nobody|others|the others|everything) down", "in (the|a) user's words"),
 )
 _PATTERN: Final = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(REJECTED)})(?![A-Za-z0-9])", re.IGNORECASE)
-# The account `nobody`, as in `user=nobody`, "nobody" or nobody:nogroup.
-_ACCOUNT: Final = re.compile(r"[\"'`]nobody[\"'`]|\bnobody:|\b(user|group)[ =:]+nobody\b|-u nobody\b")
+# A method of files, and the account `nobody`, as in `user=nobody`, "nobody" or nobody:nogroup.
+_ALLOWED: Final = re.compile(r"\.tell\(|[\"'`]nobody[\"'`]|\bnobody:|\b(user|group)[ =:]+nobody\b|-u nobody\b")
 
 # A stored column of the watcher's ledger.
 _COLUMN: Final = re.compile(r"\btold INTEGER\b|\"told\"")
@@ -68,7 +66,7 @@ def findings() -> Iterator[Finding]:
 
 def rejected_words(line: str) -> list[str]:
     """The rejected words in one line; an underscore and the start of a capital separate words."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", _COLUMN.sub("", _ACCOUNT.sub("", line)).replace("_", " "))
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", _COLUMN.sub("", _ALLOWED.sub("", line)).replace("_", " "))
     return [found[0] for found in _PATTERN.finditer(spaced)]
 
 

@@ -1,4 +1,4 @@
-"""A short round of `make chaos`, and what its books make of histories that are known to be bad."""
+"""A short run of `make chaos`, and its verification of histories that are known to be bad."""
 
 import os
 import subprocess
@@ -11,11 +11,11 @@ from typing import Literal
 import pytest
 
 from chaos.__main__ import not_done, time_for_all
-from chaos.books import Balance, Committed, Gap, Heard, Place, balance
+from chaos.accounting import Balance, Committed, Gap, ListenerRecord, Place, balance
 from chaos.clock import DAY, Clock, follow, put_right
+from chaos.crash_points import POINTS
 from chaos.faults import Done, faults
-from chaos.points import POINTS
-from chaos.report import Aftermath, Counted, Run, complaints, figures
+from chaos.report import Counted, FinalState, Run, complaints, figures
 from chaos.soak import Sample, grown
 from chaos.stream import Written
 from demo.group import REPOSITORY, environment
@@ -28,7 +28,7 @@ FIRST, SECOND, THIRD = (Place("watcher", "e1", seq) for seq in (1, 2, 3))
 @pytest.mark.process
 @pytest.mark.usefixtures("rtorrent_program")
 @pytest.mark.timeout(170)
-def test_a_short_round_breaks_no_promise() -> None:
+def test_a_short_run_breaks_no_guarantee() -> None:
     """The same faults each time, or those of CHAOS_SEED (0: by chance); `make chaos` has all of them."""
     # Beside other tests everything takes longer; how long it may take alone is for `make chaos`.
     asked = {"CHAOS_SECONDS": "25", "CHAOS_PATIENCE": "5", "CHAOS_SEED": os.environ.get("CHAOS_SEED", "8")}
@@ -51,30 +51,37 @@ def started(info_hash: str, at: float) -> TorrentStarted:
 
 def balanced(
     events: dict[Place, Event],
-    *heard: Place,
+    *received: Place,
     items: tuple[str, ...] = (A,),
     gaps: tuple[Gap, ...] = (),
     killed: float = 0.0,
 ) -> Balance:
-    """The books where A was written, `events` were committed, and the listener applied `heard`."""
+    """The books where A was written, `events` were committed, and the listener applied `received`."""
     written = [Written(A, Path("a.torrent"), 1.0)]
-    by_listener = Heard(Counter(heard), [], list(gaps))
+    by_listener = ListenerRecord(Counter(received), [], list(gaps))
     return balance(written, dict.fromkeys(items, True), events, by_listener, [killed])
 
 
-def test_books_that_agree_have_nothing_to_say() -> None:
+def test_a_consistent_history_has_no_differences() -> None:
     books = balanced({FIRST: loaded(A), SECOND: started(A, 2.0)}, FIRST, SECOND)
-    found = (books.lost, books.unexpected, books.loaded_twice, books.untold, books.not_started, books.started_twice)
+    found = (
+        books.lost,
+        books.unexpected,
+        books.loaded_twice,
+        books.unpublished,
+        books.not_started,
+        books.started_twice,
+    )
     assert not any(found)
     assert not any((books.events_lost, books.events_twice, books.events_from_nowhere))
 
 
-def test_what_is_not_there_is_lost_and_what_nobody_wrote_is_unexpected() -> None:
+def test_a_missing_item_is_lost_and_an_unknown_one_is_unexpected() -> None:
     books = balanced({}, items=(B,))
-    assert (set(books.lost), set(books.unexpected), set(books.untold)) == ({A}, {B}, {A})
+    assert (set(books.lost), set(books.unexpected), set(books.unpublished)) == ({A}, {B}, {A})
 
 
-def test_a_load_that_is_told_twice_is_found() -> None:
+def test_a_load_that_is_published_twice_is_found() -> None:
     assert balanced({FIRST: loaded(A), SECOND: loaded(A)}, FIRST, SECOND).loaded_twice == {A: 1}
 
 
@@ -93,20 +100,20 @@ def test_an_event_that_was_applied_twice_or_never_committed_is_found() -> None:
         (Gap(1.0, "watcher", ("e1", 0), ("e1", 1), "trimmed before it"), True),
         (Gap(1.0, "watcher", ("e1", 2), ("e2", 0), "after it"), True),
         (Gap(1.0, "scheduler", ("e1", 0), ("e2", 0), "of another"), True),
-        (Gap(9.0, "watcher", ("e0", 7), ("e2", 0), "over an epoch that nobody heard"), True),
+        (Gap(9.0, "watcher", ("e0", 7), ("e2", 0), "over an epoch that was not received"), True),
     ],
 )
 def test_a_lost_event_is_silent_unless_a_gap_covers_it(gap: Gap | None, silent: bool) -> None:
     books = balanced({FIRST: loaded(A), SECOND: started(A, 2.0)}, FIRST, gaps=(gap,) if gap else ())
     assert books.events_lost == ([SECOND] if silent else [])
-    assert books.events_told_lost == ([] if silent else [SECOND])
+    assert books.events_reported_lost == ([] if silent else [SECOND])
 
 
-def test_an_epoch_that_began_and_ended_unheard_is_within_the_gap_after_it() -> None:
+def test_an_epoch_that_was_never_received_is_within_the_gap_after_it() -> None:
     """The state was lost twice before the listener could ask again."""
     gap = Gap(9.0, "watcher", ("e0", 7), ("e2", 0), "new file")
     events: dict[Place, Event] = {SECOND: started(A, 2.0)}
-    assert balanced(events, gaps=(gap,)).events_told_lost == [SECOND]
+    assert balanced(events, gaps=(gap,)).events_reported_lost == [SECOND]
     assert balanced({SECOND: started(A, 10.0)}, gaps=(gap,)).events_lost == [SECOND]
 
 
@@ -135,13 +142,13 @@ def test_what_was_taken_from_a_file_is_remembered_as_committed(tmp_path: Path) -
 
 
 def run_of(
-    *done: Done, counted: Counted | None = None, gaps: tuple[Gap, ...] = (), found: Aftermath | None = None
+    *done: Done, counted: Counted | None = None, gaps: tuple[Gap, ...] = (), found: FinalState | None = None
 ) -> Run:
     """A run in which all went well but for what is given."""
     events: dict[Place, Event] = {FIRST: loaded(A), SECOND: started(A, 2.0)}
-    found = found or Aftermath([0.01], (1.0, "watcher"), counted or Counted(2, 2, 0))
-    heard = Heard(Counter([FIRST, SECOND]), [0.1], list(gaps))
-    return Run(done, [], balanced(events, FIRST, SECOND), events, heard, found)
+    found = found or FinalState([0.01], (1.0, "watcher"), counted or Counted(2, 2, 0))
+    record = ListenerRecord(Counter([FIRST, SECOND]), [0.1], list(gaps))
+    return Run(done, [], balanced(events, FIRST, SECOND), events, record, found)
 
 
 @pytest.mark.parametrize(
@@ -151,10 +158,10 @@ def run_of(
         (run_of(Done("kill", 1.0, 2.1, 2.0, False)), ["kill took 2.1 s, promised 2 s"]),
         (run_of(Done("kill", 1.0, None, 2.0, False, "never came back")), ["kill: never came back"]),
         (
-            run_of(found=Aftermath([], (6.0, "watcher"), Counted(2, 2, 0))),
-            ["watcher was silent for 6.0 s though nobody hurt it"],
+            run_of(found=FinalState([], (6.0, "watcher"), Counted(2, 2, 0))),
+            ["watcher was silent for 6.0 s without a fault"],
         ),
-        (run_of(counted=Counted(3, 2, 0)), ["1 events counted by the exporter that nobody committed"]),
+        (run_of(counted=Counted(3, 2, 0)), ["1 events counted by the exporter that were never committed"]),
         (run_of(counted=Counted(1, 2, 0)), ["1 events not counted by the exporter"]),
         (run_of(counted=Counted(1, 2, 1)), []),
         (run_of(gaps=(Gap(9.0, "watcher", ("e0", 7), ("e2", 0), "new"),)), ["1 gaps without a reason for one"]),
@@ -167,8 +174,8 @@ def run_of(
     ],
     ids=["well", "slow", "never", "silent", "counted twice", "not counted", "said lost", "gap", "gap with a reason"],
 )  # fmt: skip
-def test_what_breaks_a_promise_is_said(run: Run, said: list[str]) -> None:
-    assert complaints(run, patience=1.0) == said
+def test_a_broken_guarantee_is_reported(run: Run, said: list[str]) -> None:
+    assert complaints(run, tolerance=1.0) == said
 
 
 @pytest.mark.parametrize(
@@ -185,23 +192,23 @@ def test_a_load_that_fails_needs_a_fault_that_explains_it(
 ) -> None:
     failed = LoadFailed(at=2.0, metafile="a.torrent", job="", kind=kind, reason="")
     events: dict[Place, Event] = {FIRST: loaded(A), SECOND: started(A, 1.5), THIRD: failed}
-    found = Aftermath([], (0.0, ""), Counted(3, 3, 0), failed_loads=["about it"])
-    heard = Heard(Counter([FIRST, SECOND, THIRD]), [], [])
+    found = FinalState([], (0.0, ""), Counted(3, 3, 0), failed_loads=["about it"])
+    record = ListenerRecord(Counter([FIRST, SECOND, THIRD]), [], [])
     books = balanced(events, FIRST, SECOND, THIRD)
-    assert complaints(Run([Done(fault, 1.0, 1.0, 0.0, True)], [], books, events, heard, found), 1.0) == said
+    assert complaints(Run([Done(fault, 1.0, 1.0, 0.0, True)], [], books, events, record, found), 1.0) == said
 
 
-def test_a_fault_that_was_never_done_breaks_a_promise_where_there_was_time_for_all() -> None:
+def test_a_fault_that_was_not_injected_is_reported_if_there_was_time_for_all() -> None:
     chosen = faults(own_disk=True)
     last = f"listener: {POINTS['listener'][-1]}"
     done = [Done(fault.name, 1.0, 1.0, 0.0, False) for fault in chosen if fault.name != last]
     done.append(Done(last, 1.0, None, 2.0, False, "not reached"))
     assert not_done(chosen, done) == [last]
-    found = Aftermath([], (0.0, ""), Counted(2, 2, 0), not_done=[last])
+    found = FinalState([], (0.0, ""), Counted(2, 2, 0), not_done=[last])
     assert complaints(run_of(found=found), 1.0) == []
     found.had_time_for_all = True
-    assert complaints(run_of(found=found), 1.0) == [f"never done: {last}"]
-    assert f"never done: {last}" in figures(run_of(found=found))
+    assert complaints(run_of(found=found), 1.0) == [f"not injected: {last}"]
+    assert f"not injected: {last}" in figures(run_of(found=found))
 
 
 def test_ten_minutes_have_time_for_every_fault() -> None:
@@ -227,7 +234,7 @@ def life(*memory: int, pid: int = 1, threads: int = 8) -> list[Sample]:
         (life(*range(20, 24)), []),
         (life(*[20] * 12) + life(*[90] * 12, pid=2), []),
     ],
-    ids=["steady", "warms up and is steady", "grows", "too short a life to tell", "two lives"],
+    ids=["steady", "warms up and is steady", "grows", "too short to measure", "two lives"],
 )
 def test_growth_is_judged_within_the_life_of_one_process(samples: list[Sample], said: list[str]) -> None:
     assert grown(samples, metafiles=100) == said

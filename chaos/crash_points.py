@@ -1,7 +1,7 @@
-"""Named moments at which a service ends itself, as a kill at just that moment would.
+"""Named points at which a service kills itself.
 
-Nothing of this is in the services: a `sitecustomize` that comes first on the group's PYTHONPATH wraps the methods
-between which the moments lie. A point is armed by a file named after its service; who reaches it renames the file.
+The services contain no code for this: a `sitecustomize` first on the group's PYTHONPATH wraps the methods around each
+point. A point is armed by a file named after its service, and the process that reaches it renames the file.
 """
 
 import os
@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from chaos.clock import Clock
 
-_TELLING: Final = (
+_PUBLISHING: Final = (
     "event added, not committed",
     "event committed, not published",
     "event published",
-    "asked for a replay, not answered",
+    "replay requested, not answered",
 )
 _APPLYING: Final = ("event handed out, not applied", "event applied, cursor not saved", "event applied, cursor saved")
 
@@ -26,11 +26,11 @@ POINTS: Final[dict[str, tuple[str, ...]]] = {
         "load intended, not sent",
         "load sent, answer not read",
         "load saved by rTorrent, not recorded",
-        *_TELLING,
+        *_PUBLISHING,
     ),
-    "scheduler": ("start intended, not sent", "start sent, not recorded", *_TELLING),
+    "scheduler": ("start intended, not sent", "start sent, not recorded", *_PUBLISHING),
     "exporter": _APPLYING,
-    "guardian": _TELLING,
+    "guardian": _PUBLISHING,
     "listener": _APPLYING,
 }
 
@@ -43,7 +43,7 @@ for service in {services!r}:
         if os.path.exists(os.path.join({folder!r}, f"{{service}}.refuses")):
             os._exit(70)
         from chaos.clock import follow
-        from chaos.points import wrap
+        from chaos.crash_points import wrap
 
         follow({clock!r})
         wrap(service, {folder!r})
@@ -52,8 +52,8 @@ for service in {services!r}:
 Reached = Callable[[str], None]
 
 
-class Armoury:
-    """The folder of armed points, the group's clock, and the folder that comes first on PYTHONPATH."""
+class CrashPoints:
+    """The folder of armed points, the group's clock, and the folder for PYTHONPATH."""
 
     def __init__(self, folder: Path) -> None:
         self._armed = folder / "armed"
@@ -75,11 +75,11 @@ class Armoury:
         made.rename(self._armed / service)
 
     def refuses(self, service: str) -> Path:
-        """While this file is there the service ends as soon as it is started."""
+        """While this file exists, the service exits as soon as it is started."""
         return self._armed / f"{service}.refuses"
 
     def visited(self, service: str) -> bool:
-        """Whether the armed point was reached; asked after it was armed."""
+        """Whether the armed point was reached."""
         return not (self._armed / service).exists()
 
     def disarm(self, service: str) -> None:
@@ -87,7 +87,7 @@ class Armoury:
 
 
 def wrap(service: str, folder: str) -> None:
-    """Let this process end itself at the point that `folder` names for it."""
+    """Make this process kill itself at the point armed in `folder`."""
     path = os.path.join(folder, service)
 
     def reached(point: str) -> None:
@@ -101,8 +101,8 @@ def wrap(service: str, folder: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     points = set(POINTS[service])
-    if points & set(_TELLING):
-        _wrap_telling(reached)
+    if points & set(_PUBLISHING):
+        _wrap_publishing(reached)
     if points & set(_APPLYING):
         _wrap_applying(reached)
     if service in ("watcher", "scheduler"):
@@ -111,18 +111,18 @@ def wrap(service: str, folder: str) -> None:
         _wrap_ledger(reached)
 
 
-def _wrap_telling(reached: Reached) -> None:
+def _wrap_publishing(reached: Reached) -> None:
     from pyrotorque.bus import Bus
     from pyrotorque.outbox import Outbox
     from pyrotorque.store import Store
 
     add_all, after, publish, transaction = Outbox.add_all, Outbox.after, Bus.publish, Store.transaction
-    untold = [0]
+    unpublished = [0]
 
     def added(self: Outbox, events: Sequence[Any]) -> int:
         seq = add_all(self, events)
         if events:
-            untold[0] += len(events)
+            unpublished[0] += len(events)
             reached("event added, not committed")
         return seq
 
@@ -131,17 +131,17 @@ def _wrap_telling(reached: Reached) -> None:
         inner = self.db.in_transaction
         with transaction(self) as db:
             yield db
-        if untold[0] and not inner:
+        if unpublished[0] and not inner:
             reached("event committed, not published")
 
     def published(self: Bus) -> None:
         publish(self)
-        if untold[0]:
-            untold[0] = 0
+        if unpublished[0]:
+            unpublished[0] = 0
             reached("event published")
 
     def asked(self: Outbox, *arguments: Any) -> Any:
-        reached("asked for a replay, not answered")
+        reached("replay requested, not answered")
         return after(self, *arguments)
 
     _set(Outbox, add_all=added, after=asked)

@@ -1,4 +1,4 @@
-"""The books: what was written, what was committed to be told, what a listener applied, and whether they agree."""
+"""Compares the metafiles written, the events committed, and the events applied by a listener."""
 
 import sqlite3
 import time
@@ -21,7 +21,7 @@ from pyrotorque.text import printable
 
 
 class Place(NamedTuple):
-    """Where an event stands: its number in one epoch of one source."""
+    """Identifies an event: its sequence number in one epoch of one source."""
 
     source: str
     epoch: str
@@ -30,7 +30,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What a listener says that it missed: all after one place up to another."""
+    """Events that a listener reported as missed: after one position up to another."""
 
     at: float
     source: str
@@ -48,17 +48,17 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What the listener applied, how long after it was told, and its gaps."""
+class ListenerRecord:
+    """The events that the listener applied, their delays, and its gaps."""
 
     applied: Counter[Place]
     delays: list[float]
     gaps: list[Gap]
 
-    def says_lost(self, place: Place, at: float) -> bool:
+    def reports_lost(self, place: Place, at: float) -> bool:
         """Whether a gap covers the event of `place`, which happened at `at`.
 
-        An epoch that began and ended unheard stands in no gap by name: it lies within the next gap of its source.
+        An epoch of which the listener received nothing is not named in a gap: the next gap of its source covers it.
         """
         own = [gap for gap in self.gaps if gap.source == place.source]
         epochs = {known.epoch for known in self.applied if known.source == place.source}
@@ -76,12 +76,12 @@ class Heard:
 
 @dataclass
 class Committed:
-    """Every event that any service ever committed, at the right time, also those that were taken from it since."""
+    """All events that services committed, with corrected times, including those that a fault removed."""
 
     events: dict[Place, Event] = field(default_factory=dict[Place, Event])
 
     def read(self, source: str, path: Path) -> None:
-        """Add what the file of `source` has now."""
+        """Add the events in the database of `source`."""
         for body in stored_events(path):
             delivery = decode(body)
             envelope = delivery.envelope
@@ -90,40 +90,40 @@ class Committed:
             self.events[Place(source, envelope.epoch, envelope.seq)] = right
 
 
-def heard(path: Path) -> Heard:
-    """The books of the listener at `path`; empty where it has not begun."""
+def listener_record(path: Path) -> ListenerRecord:
+    """The record in the listener's database; empty before its first start."""
     applied: Counter[Place] = Counter()
     delays: list[float] = []
     gaps: list[Gap] = []
     if path.exists():
         with closing(open_readonly(path)) as db:
             try:
-                for source, epoch, seq, told_at, applied_at in db.execute("SELECT * FROM applied"):
+                for source, epoch, seq, published_at, applied_at in db.execute("SELECT * FROM applied"):
                     applied[Place(source, epoch, seq)] += 1
-                    delays.append(applied_at - put_right(told_at, applied_at))
+                    delays.append(applied_at - put_right(published_at, applied_at))
                 query = "SELECT at, source, from_epoch, from_seq, to_epoch, to_seq, reason FROM bus_gaps"
                 for at, source, from_epoch, from_seq, to_epoch, to_seq, reason in db.execute(query):
                     gaps.append(Gap(at, source, (from_epoch, from_seq), (to_epoch, to_seq), reason))
             except sqlite3.OperationalError:
-                return Heard(Counter(), [], [])
-    return Heard(applied, delays, gaps)
+                return ListenerRecord(Counter(), [], [])
+    return ListenerRecord(applied, delays, gaps)
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What does not agree; everything empty is what is promised, but for what was told as lost."""
+    """The differences; all must be empty, except for events that were reported as lost."""
 
     lost: frozenset[str]
     unexpected: frozenset[str]
     loaded_twice: Counter[str]
-    untold: frozenset[str]
+    unpublished: frozenset[str]
     not_started: frozenset[str]
     started_twice: Counter[str]
     started_again: int
-    start_untold: frozenset[str]
+    start_unpublished: frozenset[str]
     failed: list[LoadFailed]
     events_lost: list[Place]
-    events_told_lost: list[Place]
+    events_reported_lost: list[Place]
     events_twice: Counter[Place]
     events_from_nowhere: list[Place]
 
@@ -132,42 +132,42 @@ def balance(
     written: Sequence[Written],
     items: Mapping[str, bool],
     committed: Mapping[Place, Event],
-    by_listener: Heard,
+    by_listener: ListenerRecord,
     rtorrent_killed: Sequence[float],
 ) -> Balance:
-    """Compare what was intended, committed, and applied by rTorrent (`items`: started?) and by the listener."""
+    """Compare the metafiles written, the items in rTorrent (`items`: whether started), and the events."""
     wanted = frozenset(each.info_hash for each in written)
     loads = Counter(event.info_hash for event in committed.values() if isinstance(event, TorrentLoaded))
     starts = [event for event in committed.values() if isinstance(event, TorrentStarted)]
     twice, again = _started_twice(starts, rtorrent_killed)
     missing = [place for place in committed if place not in by_listener.applied]
-    covered = [place for place in missing if by_listener.says_lost(place, committed[place].at)]
+    covered = [place for place in missing if by_listener.reports_lost(place, committed[place].at)]
     started = frozenset(info for info, is_started in items.items() if is_started)
     failed = [event for event in committed.values() if isinstance(event, LoadFailed)]
-    put_down = {event.metafile for event in failed}
+    failed_files = {event.metafile for event in failed}
     return Balance(
         lost=wanted - items.keys(),
         unexpected=frozenset(items) - wanted,
         loaded_twice=Counter({info: count - 1 for info, count in loads.items() if count > 1}),
-        untold=frozenset(
+        unpublished=frozenset(
             each.info_hash
             for each in written
-            if each.info_hash not in loads and printable(str(each.path)) not in put_down
+            if each.info_hash not in loads and printable(str(each.path)) not in failed_files
         ),
         not_started=(wanted & items.keys()) - started,
         started_twice=twice,
         started_again=again,
-        start_untold=(wanted & started) - {event.info_hash for event in starts},
+        start_unpublished=(wanted & started) - {event.info_hash for event in starts},
         failed=failed,
         events_lost=sorted(set(missing) - set(covered)),
-        events_told_lost=sorted(covered),
+        events_reported_lost=sorted(covered),
         events_twice=Counter({place: count - 1 for place, count in by_listener.applied.items() if count > 1}),
         events_from_nowhere=sorted(set(by_listener.applied) - set(committed)),
     )
 
 
 def _started_twice(starts: Iterable[TorrentStarted], killed: Sequence[float]) -> tuple[Counter[str], int]:
-    """A killed rTorrent forgets what was just started: to start that again is right. Everything else is not."""
+    """Items started twice. After rTorrent was killed it may have lost a start: starting again is then correct."""
     times: dict[str, list[float]] = {}
     for event in starts:
         times.setdefault(event.info_hash, []).append(event.at)

@@ -1,4 +1,4 @@
-"""The harm of each fault: done to a scene, seen mended; each returns the seconds until all was well again."""
+"""Injects each fault into a scene, waits for the recovery, and returns the seconds that it took."""
 
 import os
 import random
@@ -13,8 +13,8 @@ from chaos.clock import DAY
 from chaos.scene import Scene
 from pyrotorque.layout import SERVICES
 
-_OVERFLOWING: Final = 9000  # twice two events each: more than the kernel keeps for one listener (16384)
-_STEP_SAID_WITHIN: Final = 8.0
+_OVERFLOWING: Final = 9000  # two events each, twice: more than inotify's queue holds (16384)
+_STEP_TIMEOUT: Final = 8.0
 _BROKEN_INI: Final = "[TORQUE]\njob.queue.active = True\njob.queue.schedule = second=nonsense\n"
 
 
@@ -38,8 +38,8 @@ def stop(name: str, scene: Scene, _chance: random.Random) -> float:
 
 
 def give_up(scene: Scene, _chance: random.Random) -> float:
-    """It is FATAL after five tries; the time counts from when it could start again."""
-    before, refuses = scene.holder("watcher"), scene.armoury.refuses("watcher")
+    """It is FATAL after five attempts; the recovery time starts when it can start again."""
+    before, refuses = scene.holder("watcher"), scene.crash_points.refuses("watcher")
     refuses.touch()
     try:
         os.kill(before, signal.SIGKILL)
@@ -63,16 +63,16 @@ def kill_supervisord(scene: Scene, chance: random.Random) -> float:
 
 def restart_rtorrent(scene: Scene, chance: random.Random) -> float:
     scene.rtorrent.stop(timeout=30)
-    return _rtorrent_is_back(scene, chance)
+    return _start_rtorrent(scene, chance)
 
 
 def kill_rtorrent(scene: Scene, chance: random.Random) -> float:
     scene.rtorrent_killed.append(time.time())
     scene.rtorrent.kill()
-    return _rtorrent_is_back(scene, chance)
+    return _start_rtorrent(scene, chance)
 
 
-def _rtorrent_is_back(scene: Scene, chance: random.Random) -> float:
+def _start_rtorrent(scene: Scene, chance: random.Random) -> float:
     time.sleep(chance.uniform(0.0, 3.0))
     scene.rtorrent.start(timeout=60)
     return scene.until_loaded(list(scene.stream.written))
@@ -91,7 +91,7 @@ def overflow(scene: Scene, _chance: random.Random) -> float:
     pid, said = scene.holder("watcher"), scene.log("watcher").count("inotify queue overflow")
     os.kill(pid, signal.SIGSTOP)
     try:
-        # Two files in turn: the kernel joins events that are alike and follow each other.
+        # Two files in turn: the kernel merges identical consecutive events.
         noise = [scene.folder / "watch" / f"noise{number}" for number in (0, 1)]
         for number in range(2 * _OVERFLOWING):
             os.close(os.open(noise[number % 2], os.O_WRONLY | os.O_CREAT, 0o644))
@@ -100,31 +100,31 @@ def overflow(scene: Scene, _chance: random.Random) -> float:
     finally:
         os.kill(pid, signal.SIGCONT)
     took = scene.until_loaded(list(scene.stream.written))
-    scene.until(lambda: scene.log("watcher").count("inotify queue overflow") > said, "the overflow said")
+    scene.until(lambda: scene.log("watcher").count("inotify queue overflow") > said, "the overflow logged")
     return took
 
 
 def step_clock(days: int, scene: Scene, chance: random.Random) -> float:
-    """What comes while the clock is wrong, and what comes after it was put right, is loaded as ever."""
-    clock, said = scene.armoury.clock, _clock_steps_said(scene)
+    """Metafiles are loaded as usual while the clock is wrong and after it was corrected."""
+    clock, said = scene.crash_points.clock, _logged_clock_steps(scene)
 
     def noticed() -> bool:
-        return all(now > then for now, then in zip(_clock_steps_said(scene), said, strict=True))
+        return all(now > then for now, then in zip(_logged_clock_steps(scene), said, strict=True))
 
     clock.put(days * DAY)
     try:
-        # Who only began while it was wrong will know of the second step.
+        # A service that started with the wrong clock detects the second step only.
         with suppress(TimeoutError):
-            scene.until(noticed, "the step said", _STEP_SAID_WITHIN)
+            scene.until(noticed, "the step logged", _STEP_TIMEOUT)
         time.sleep(chance.uniform(0.0, 2.0))
         wrong = scene.until_loaded(list(scene.stream.written))
     finally:
         clock.put(0.0)
-    scene.until(noticed, "the step said")
+    scene.until(noticed, "the step logged")
     return max(wrong, scene.until_loaded(list(scene.stream.written)))
 
 
-def _clock_steps_said(scene: Scene) -> list[int]:
+def _logged_clock_steps(scene: Scene) -> list[int]:
     return [scene.log(name).count("system clock changed by") for name in ("watcher", "scheduler")]
 
 
@@ -143,24 +143,24 @@ def corrupt(name: str, scene: Scene, chance: random.Random) -> float:
     scene.supervisord.start(name)
     scene.until_others_hold({name: before})
     took = time.monotonic() - began
-    scene.until(lambda: len(list(path.parent.glob(f"{path.name}.damaged-*"))) > damaged, f"{path.name} set aside")
-    scene.until(lambda: scene.log(name).count("was damaged") > said, "the damage said")
+    scene.until(lambda: len(list(path.parent.glob(f"{path.name}.damaged-*"))) > damaged, f"{path.name} renamed")
+    scene.until(lambda: scene.log(name).count("was damaged") > said, "the damage logged")
     return took
 
 
 def trim(name: str, scene: Scene, _chance: random.Random) -> float:
     path, gaps = scene.layout.database(name), scene.gap_count()
-    # Who never heard of it misses nothing.
-    scene.until(lambda: scene.has_been_heard(name), f"the listener heard of {name}")
-    scene.listener.rest()
+    # A listener without a cursor for it cannot miss anything.
+    scene.until(lambda: scene.has_received_from(name), f"the listener received from {name}")
+    scene.listener.pause()
     try:
         last = _newest(path)
-        scene.until(lambda: _newest(path) > last + 10, f"{name} told something", 30.0)
+        scene.until(lambda: _newest(path) > last + 10, f"{name} published an event", 30.0)
         scene.keep_committed(name)
         with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as db:
             db.execute("DELETE FROM bus_events WHERE position <= ?", (last + 5,))
     finally:
-        scene.listener.work()
+        scene.listener.resume()
     return scene.until(lambda: scene.gap_count() > gaps, "the gap recorded")
 
 
@@ -185,7 +185,7 @@ def break_ini(scene: Scene, chance: random.Random) -> float:
             scene.supervisord.signal(name, "HUP")
         scene.until_loaded(list(scene.stream.written))
         if before != {name: scene.holder(name) for name in SERVICES}:
-            raise RuntimeError("a service ended when it was to read a broken configuration")
+            raise RuntimeError("a service exited on reload of a wrong configuration")
         return kill("scheduler", scene, chance)
     finally:
         scene.ini.write_text(good)
@@ -219,14 +219,14 @@ def provoked(name: str) -> str:
 
 def crash_at(name: str, point: str, scene: Scene, _chance: random.Random) -> float:
     before = scene.holder(name)
-    scene.armoury.arm(name, point)
+    scene.crash_points.arm(name, point)
     if "replay" in point:
         scene.listener.kill()
     elif name == "guardian":
-        # It tells something when another service comes or goes.
+        # It publishes an event when another service starts or exits.
         os.kill(scene.holder(provoked(name)), signal.SIGKILL)
     try:
-        scene.until(lambda: scene.armoury.visited(name), f"{name} reached: {point}", 40.0)
+        scene.until(lambda: scene.crash_points.visited(name), f"{name} reached: {point}", 40.0)
     finally:
-        scene.armoury.disarm(name)
+        scene.crash_points.disarm(name)
     return scene.until_others_hold({name: before})

@@ -1,52 +1,54 @@
-"""The end of a run: everything comes to rest, and what can only be seen then is looked at."""
+"""The end of a run: waits until all work is done, then checks logs, databases and descriptors."""
 
 import os
 from collections.abc import Sequence
 from contextlib import closing, suppress
 
-from chaos.books import balance, heard
+from chaos.accounting import balance, listener_record
 from chaos.clock import put_right
-from chaos.report import Aftermath, Counted
+from chaos.report import Counted, FinalState
 from chaos.scene import Scene
 from chaos.stream import Written
 from pyrotorque.events import LoadFailed, TorrentLoaded
 from pyrotorque.layout import SERVICES
 from pyrotorque.store import open_readonly
 
-_WITHIN = 120.0
-_COUNTED_WITHIN = 10.0
-_TOLD = 5
+_DRAIN_TIMEOUT = 120.0
+_COUNT_TIMEOUT = 10.0
+_SHOWN = 5
 
 
 def drain(made: Scene, written: Sequence[Written]) -> None:
-    """Wait until everything that was written is loaded, started and told, or it is clear that it never will be."""
+    """Wait until all written metafiles are loaded, started and reported, or until the timeout."""
 
     def drained() -> bool:
         made.keep_committed(*SERVICES)
-        known = heard(made.listener.database)
+        known = listener_record(made.listener.database)
         books = balance(written, made.items(), made.committed.events, known, made.rtorrent_killed)
-        return not (books.lost or books.not_started or books.untold or books.start_untold or books.events_lost)
+        return not (
+            books.lost or books.not_started or books.unpublished or books.start_unpublished or books.events_lost
+        )
 
     try:
-        made.until(drained, "everything loaded, started and told", _WITHIN)
+        made.until(drained, "everything loaded, started and published", _DRAIN_TIMEOUT)
     except TimeoutError as error:
         print(error, flush=True)
 
 
-def aftermath(made: Scene) -> Aftermath:
+def final_state(made: Scene) -> FinalState:
     counted = _counted(made)
     made.keep_committed(*SERVICES)
-    found = Aftermath(
+    found = FinalState(
         load_latency=[
             put_right(event.seconds, 0.0)
             for event in made.committed.events.values()
             if isinstance(event, TorrentLoaded)
         ],
-        silence=made.ears.longest_silence(made.hurts),
+        silence=made.heartbeats.longest_silence(made.fault_periods),
         counted=counted,
     )
     said = made.log("watcher").splitlines()
-    for event in [event for event in made.committed.events.values() if isinstance(event, LoadFailed)][:_TOLD]:
+    for event in [event for event in made.committed.events.values() if isinstance(event, LoadFailed)][:_SHOWN]:
         about = [line for line in said if event.metafile in line]
         found.failed_loads.append("\n  ".join([f"{event.metafile}: {event.kind}, {event.reason}", *about]))
     for service in SERVICES:
@@ -64,13 +66,13 @@ def aftermath(made: Scene) -> Aftermath:
 
 
 def _counted(made: Scene) -> Counted:
-    """What the exporter has counted once it has heard the last."""
+    """The events counted by the exporter after it has received the last."""
 
     def look() -> Counted:
         with closing(open_readonly(made.layout.database("exporter"))) as db:
             counted = sum(count for (count,) in db.execute("SELECT count FROM event_counts"))
             gaps = db.execute("SELECT count(*) FROM bus_gaps").fetchone()[0]
-        # Asked in this order: it cannot have counted more.
+        # In this order the exporter cannot have counted more than were committed.
         made.keep_committed(*SERVICES)
         return Counted(counted, sum(place.source != "exporter" for place in made.committed.events), gaps)
 
@@ -79,5 +81,5 @@ def _counted(made: Scene) -> Counted:
         return bool(now.gaps) or now.counted >= now.others
 
     with suppress(TimeoutError):
-        made.until(has_all, "everything counted by the exporter", _COUNTED_WITHIN)
+        made.until(has_all, "everything counted by the exporter", _COUNT_TIMEOUT)
     return look()
