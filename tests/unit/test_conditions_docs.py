@@ -41,7 +41,7 @@ def test_the_table_lists_the_fields_of_the_program() -> None:
 
 
 def test_what_rtcontrol_reads_otherwise_is_listed() -> None:
-    assert f"{len(ALIKE)} expressions that both languages read alike" in PAGE
+    assert f"{len(ALIKE)} expressions that have the same meaning in both languages" in PAGE
     assert [text for text in OTHERWISE if f"`{text}`" not in PAGE and " OR " not in text] == []
 
 
