@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pyrotorque import humanize
@@ -246,4 +246,4 @@ def _template() -> "Template":
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(files("pyrotorque_exporter").joinpath("page.html").read_text("utf-8"))
+    return environment.from_string(Path(__file__).with_name("page.html").read_text("utf-8"))

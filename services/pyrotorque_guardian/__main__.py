@@ -1,6 +1,5 @@
 """`python -m pyrotorque_guardian`: reads no configuration, so it runs whatever is wrong with the settings."""
 
-import argparse
 import logging
 import sys
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from pyrotorque import logs
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.layout import Layout
+from pyrotorque.service.arguments import path_arguments
 from pyrotorque.service.lifecycle import exit_code, exit_on_sigterm
 
 log = logging.getLogger(__name__)
@@ -28,15 +28,9 @@ class GuardianArguments:
 
 
 def read_arguments(words: Sequence[str]) -> GuardianArguments:
-    parser = argparse.ArgumentParser(prog="pyrotorque_guardian", allow_abbrev=False)
-    parser.add_argument("--config-dir", type=Path, required=True)
-    parser.add_argument("--run-dir", type=Path)
-    parser.add_argument("--state-dir", type=Path)
-    parser.add_argument("--guard-file", type=Path)
-    parsed = parser.parse_args(words)
-    return GuardianArguments(
-        Layout.below(parsed.config_dir, run_dir=parsed.run_dir, state_dir=parsed.state_dir), parsed.guard_file
-    )
+    paths = path_arguments(words, "config-dir", "run-dir", "state-dir", "guard-file")
+    layout = Layout.below(paths["config-dir"], run_dir=paths.get("run-dir"), state_dir=paths.get("state-dir"))
+    return GuardianArguments(layout, paths.get("guard-file"))
 
 
 def main() -> int:

@@ -8,7 +8,6 @@ from typing import Final
 
 from pyrotorque.errors import RTorrentError
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.schedule import parse_schedule
 from pyrotorque.service.clock_step import ClockStepDetector
 from pyrotorque.service.lifecycle import ServiceStart
 from pyrotorque.service.reload import ConfigurationReloader
@@ -260,4 +259,8 @@ class Watcher:
 
 def interval_of(job: WatchSettings) -> float:
     """Seconds between two walks of the trees: as the schedule says, and at most a minute."""
+    if "second" not in job.schedule:
+        return _RESCAN  # it fires once a minute at most; reading it would load APScheduler, 5 MiB
+    from pyrotorque.schedule import parse_schedule
+
     return min(_RESCAN, parse_schedule(job.schedule).smallest_gap())

@@ -7,7 +7,6 @@ nothing. Validation imports much code, so services run it in a process of its ow
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -154,6 +153,8 @@ def check_in_subprocess(config_dir: Path) -> bool:
     False if it is valid but could not be stored (disk full).
     Raises SettingsProblems, or SettingsError if the check itself failed.
     """
+    import subprocess
+
     command = [sys.executable, "-m", "pyrotorque.configuration", str(config_dir)]
     paths = os.pathsep.join(path for path in sys.path if path)
     try:

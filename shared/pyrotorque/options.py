@@ -1,7 +1,6 @@
 """Passes the options of the command line to the services, in `run/options.json`."""
 
 import os
-import tempfile
 from pathlib import Path
 
 import msgspec
@@ -39,16 +38,17 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Raises StateError when the file cannot be written.
     """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).replace(path)
+            temporary.replace(path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise StateError(f"cannot write {path}: {error.strerror}") from error

@@ -2,7 +2,6 @@
 
 import platform
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import PlatformCollector, ProcessCollector
 from prometheus_client.core import Metric
@@ -28,6 +27,8 @@ class ExporterCollector:
 
 
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("pyrotorque")
     except PackageNotFoundError:

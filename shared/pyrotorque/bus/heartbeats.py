@@ -13,8 +13,8 @@ class HeartbeatPublisher:
 
     def __init__(self, layout: Layout, service: str) -> None:
         self._service = service
-        self._context = zmq.Context[zmq.Socket[bytes]](io_threads=1)
-        self._socket = wire.socket(self._context, zmq.PUB)
+        self.context: wire.Context = zmq.Context(io_threads=1)
+        self._socket = wire.socket(self.context, zmq.PUB)
         self._socket.bind(layout.heartbeat_endpoint(service))
 
     def publish(self, heartbeat: Heartbeat) -> None:
@@ -24,15 +24,20 @@ class HeartbeatPublisher:
 
     def close(self) -> None:
         self._socket.close()
-        self._context.term()
+        self.context.term()
 
 
 class HeartbeatSubscriber:
-    """Receives the heartbeats of one service; belongs to the thread that opened it."""
+    """Receives the heartbeats of one service; belongs to the thread that opened it.
 
-    def __init__(self, layout: Layout, service: str) -> None:
-        self._context = zmq.Context[zmq.Socket[bytes]](io_threads=1)
-        self._socket = wire.socket(self._context, zmq.SUB)
+    Each ZeroMQ context has two threads: with `context` that of a `HeartbeatPublisher` is used.
+    """
+
+    def __init__(self, layout: Layout, service: str, context: "wire.Context | None" = None) -> None:
+        self._own: "wire.Context | None" = None
+        if context is None:
+            context = self._own = zmq.Context(io_threads=1)
+        self._socket = wire.socket(context, zmq.SUB)
         self._socket.setsockopt(zmq.SUBSCRIBE, Heartbeat.__name__.encode("ascii"))
         self._socket.connect(layout.heartbeat_endpoint(service))
 
@@ -50,4 +55,5 @@ class HeartbeatSubscriber:
 
     def close(self) -> None:
         self._socket.close()
-        self._context.term()
+        if self._own is not None:
+            self._own.term()

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pyrotorque.bus.heartbeats import HeartbeatSubscriber
+from pyrotorque.bus.wire import Context
 from pyrotorque.events import Heartbeat
 from pyrotorque.layout import Layout
 
@@ -50,13 +51,13 @@ class SilenceDetector:
 class GuardianWatch:
     """Belongs to the heartbeat thread; active only under supervisord, which starts the guardian again."""
 
-    def __init__(self, layout: Layout, service: str) -> None:
+    def __init__(self, layout: Layout, service: str, context: "Context | None" = None) -> None:
         self._lock_file = layout.lock_file(GUARDIAN)
         self._supervisor_socket = layout.supervisor_socket
         self._held_at = -_WAKE_FOR
         self._silence = SilenceDetector()
         active = service != GUARDIAN and "SUPERVISOR_ENABLED" in os.environ
-        self._heartbeats = HeartbeatSubscriber(layout, GUARDIAN) if active else None
+        self._heartbeats = HeartbeatSubscriber(layout, GUARDIAN, context) if active else None
 
     def check(self, now: float) -> None:
         if self._heartbeats is None:

@@ -85,7 +85,7 @@ class HeartbeatThread:
         from pyrotorque.service.guardian_watch import GuardianWatch
 
         publisher = HeartbeatPublisher(self._layout, self._service)
-        guardian_watch = GuardianWatch(self._layout, self._service)
+        guardian_watch = GuardianWatch(self._layout, self._service, publisher.context)
         poller = select.poll()
         poller.register(self._signals, select.POLLIN)
         next_heartbeat = time.monotonic()
@@ -104,8 +104,8 @@ class HeartbeatThread:
                 poller.poll(max(0.0, until - now) * 1000 + 1)
                 self._read_signals(now)
         finally:
-            publisher.close()
             guardian_watch.close()
+            publisher.close()
 
     def _read_signals(self, now: float) -> None:
         try:

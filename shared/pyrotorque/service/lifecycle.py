@@ -1,10 +1,10 @@
 """Runs a service process: role lock, signals, heartbeats, exit codes, and the end together with supervisord."""
 
-import argparse
 import logging
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -19,6 +19,7 @@ from pyrotorque.layout import Layout
 from pyrotorque.linux.processes import signal_on_parent_death, umask
 from pyrotorque.locks import hold
 from pyrotorque.outbox import Outbox
+from pyrotorque.service.arguments import path_arguments
 from pyrotorque.service.heartbeat import HeartbeatThread, Step
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def service_main(service: str, run: Callable[[ServiceStart], int]) -> int:
 
     While its state file cannot be written (disk full), `run` is retried every few seconds.
     """
-    config_dir = _config_dir(service)
+    config_dir = path_arguments(sys.argv[1:], "config-dir")["config-dir"]
     with exit_on_sigterm():
         return _run_until_stopped(service, config_dir, run)
 
@@ -198,13 +199,6 @@ def _run_until_stopped(service: str, config_dir: Path, run: Callable[[ServiceSta
         log.exception("unexpected error, please report it")
         logs.owner_log("failed: unexpected error, see its log")
         return EX_SOFTWARE
-
-
-def _config_dir(service: str) -> Path:
-    parser = argparse.ArgumentParser(prog=f"pyrotorque_{service}", allow_abbrev=False)
-    parser.add_argument("--config-dir", type=Path, required=True)
-    config_dir: Path = parser.parse_args().config_dir
-    return config_dir
 
 
 def _start(service: str, config_dir: Path) -> ServiceStart:
