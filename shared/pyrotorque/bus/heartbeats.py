@@ -34,7 +34,7 @@ class HeartbeatSubscriber:
     """
 
     def __init__(self, layout: Layout, service: str, context: "wire.Context | None" = None) -> None:
-        self._own: "wire.Context | None" = None
+        self._own: wire.Context | None = None
         if context is None:
             context = self._own = zmq.Context(io_threads=1)
         self._socket = wire.socket(context, zmq.SUB)

@@ -14,11 +14,13 @@ from pathlib import Path
 
 from pyrotorque.events import Heartbeat
 from pyrotorque.layout import Layout
+from pyrotorque.linux.memory import release_free_memory
 from pyrotorque.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
 INTERVAL = 1.0
+_STARTED_AFTER = 15.0  # seconds until a service has read its configuration and all items for the first time
 STOP_TIMEOUT = 0.8  # seconds from SIGTERM to the end of the process
 
 
@@ -89,6 +91,7 @@ class HeartbeatThread:
         poller = select.poll()
         poller.register(self._signals, select.POLLIN)
         next_heartbeat = time.monotonic()
+        release_at = next_heartbeat + _STARTED_AFTER
         try:
             while not self._done.is_set():
                 now = time.monotonic()
@@ -98,6 +101,9 @@ class HeartbeatThread:
                     self._check_parent()
                     self._check_sockets()
                     guardian_watch.check(now)
+                    if now >= release_at:
+                        release_at = float("inf")
+                        release_free_memory()
                 if self._stop_at and now >= self._stop_at:
                     self._end_at_once()
                 until = min(next_heartbeat, self._stop_at or next_heartbeat)
