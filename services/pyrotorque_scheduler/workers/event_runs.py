@@ -71,19 +71,18 @@ class EventRuns:
             if event.at >= self._since.get((job, kind), float("inf")):
                 self._store.db.execute("INSERT INTO event_runs (job, body) VALUES (?, ?)", (job, body))
 
-    def delete_marked(self, job: str) -> int:
-        """Delete the row whose run had ended when the scheduler died; returns the number of rows."""
+    def delete_marked(self, job: str) -> None:
+        """Delete the row whose run had ended when the scheduler died."""
         try:
             mark = self.mark_file(job).read_text("ascii").strip()
         except (OSError, UnicodeDecodeError):
-            return 0
+            return
         with self._store.transaction() as db:
             rows = db.execute(
                 "SELECT number, attempts FROM event_runs WHERE job = ? AND attempts > 0", (job,)
             ).fetchall()
             ended = [(number,) for number, attempts in rows if self._mark(number, attempts) == mark]
             db.executemany("DELETE FROM event_runs WHERE number = ?", ended)
-        return len(ended)
 
     def trim(self, job: str) -> int:
         """Delete the oldest rows above the limit; returns how many."""
