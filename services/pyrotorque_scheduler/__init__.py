@@ -1,1 +1,1 @@
-"""Starts queued items while there is room, and runs jobs on their schedules."""
+"""Runs the queue, connstats and the users' jobs: at their fire times, for events and on request."""

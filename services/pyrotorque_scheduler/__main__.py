@@ -10,7 +10,7 @@ def main() -> int:
 
 
 def _run(start: ServiceStart) -> int:
-    from pyrotorque_scheduler.service import run  # only now, when TERM ends us well
+    from pyrotorque_scheduler.service import run  # imported late: SIGTERM is handled from the first moment
 
     return run(start)
 

@@ -7,7 +7,8 @@ import pytest
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentUnavailable
 from pyrotorque.settings.schema import QueueSettings
-from tests.scheduling import QueueScene, queue_job, queue_scene
+from pyrotorque_scheduler.queue.explain import explain_queue
+from tests.scheduling import QueueScene, moment, queue_job, queue_scene
 from tests.waiting import eventually
 
 FAST = queue_job(start_at_once=9)
@@ -124,6 +125,13 @@ def test_an_item_that_failed_is_not_tried_again_at_once(rtorrent: PrivateRTorren
         d.load("broken", f'd.directory.set="{blocked}"')
         d.check(at=0)
         assert d.check(at=1).hold.reason == "failed_before"
+        hold = explain_queue(d.queue, moment(2)).data["hold"]
+        assert (hold["reason"], hold["name"], hold["summary"]) == (
+            "failed_before",
+            "broken",
+            "did not start, next attempt in 13 s",
+        )
+        assert hold["error"] in hold["text"]
         assert d.event_types() == ["StartFailed"]
 
 

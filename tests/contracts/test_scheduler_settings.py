@@ -177,6 +177,7 @@ def test_space_reserved_for_running_items_is_kept_and_explained(rtorrent: Privat
         whole = explain_queue(d.queue, moment(15))
         assert whole.data["would_start"] == []
         assert "when there is space on the disk" in whole.text
+        assert whole.data["hold"]["numbers"]["left"] < whole.data["hold"]["numbers"]["min_free"]
 
 
 def close_on_full_disk(d: QueueScene, item: str) -> None:
