@@ -237,7 +237,7 @@ def test_a_webhook_hears_what_happened(home: Path) -> None:
         listening = threading.Thread(target=server.handle_request)
         listening.start()
         url = {"https://ntfy.example.org/my-torrents": f"http://127.0.0.1:{server.server_port}/"}
-        job = job_of(settings_of("Get notified 1", home, "scgi:///nowhere", **url), "tell", home)
+        job = job_of(settings_of("Get notified 1", home, "scgi:///nowhere", **url), "notify", home)
         job.run(TorrentCompleted(at=1.0, info_hash="A" * 40, name="some film"))
         listening.join(10)
     assert _Hook.heard == [b"TorrentCompleted: some film "]

@@ -1,4 +1,4 @@
-"""What is wrong gets one clear line and the right exit code, nothing is lost, and nobody else is disturbed."""
+"""Wrong input gives one clear line and the right exit code, loses nothing, and does not affect other services."""
 
 import json
 import os
@@ -25,7 +25,7 @@ QUICK = ("job.queue.start_at_once = 20", "job.queue.downloading_max = 100")
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("lines", "expected"),
     [
         pytest.param("job.queue.downloading_mx = 3", ["torque.ini:3", "downloading_max?"], id="a misspelt key"),
         pytest.param(
@@ -44,18 +44,18 @@ QUICK = ("job.queue.start_at_once = 20", "job.queue.downloading_max = 100")
         pytest.param("scgi_url = http://x/", ["torque.ini:2", "scgi://host:port"], id="a wrong scgi_url"),
     ],
 )
-def test_a_wrong_setting_is_told_before_anything_starts(short_folder: Path, lines: str, told: list[str]) -> None:
+def test_a_wrong_setting_is_reported_before_the_start(short_folder: Path, lines: str, expected: list[str]) -> None:
     group = Group(short_folder / "conf", f"[TORQUE]\n{'' if 'scgi_url' in lines else AWAY}{lines}\n")
     ended = group.command()
     assert ended.returncode == 78
     assert not ended.stdout
-    for words in told:
+    for words in expected:
         assert words in ended.stderr
     assert "Traceback" not in ended.stderr
     assert group.command("--status").returncode == 69
 
 
-def test_all_mistakes_are_told_at_once(short_folder: Path) -> None:
+def test_all_mistakes_are_reported_together(short_folder: Path) -> None:
     wrong = (
         "job.queue.active = True\njob.queue.downloading_max = many\njob.queue.startable = ]\njob.queue.schedule = x\n"
     )
@@ -93,18 +93,18 @@ def test_the_guard_file_decides_who_may_start(short_folder: Path) -> None:
     assert "guard file" in ended.stderr
 
 
-def test_a_pid_file_that_names_a_stranger_is_not_believed(short_folder: Path) -> None:
+def test_a_pid_file_with_another_process_is_ignored(short_folder: Path) -> None:
     group = Group(short_folder / "conf", "[TORQUE]\n" + AWAY)
-    with subprocess.Popen(["sleep", "60"]) as stranger:
+    with subprocess.Popen(["sleep", "60"]) as other:
         try:
-            (group.config_dir / "run" / "pyrotorque.pid").write_text(f"{stranger.pid}\n")
+            (group.config_dir / "run" / "pyrotorque.pid").write_text(f"{other.pid}\n")
             assert group.command("--status").returncode == 69
             assert group.command("--stop").returncode == 69
             with group:
                 assert group.command().returncode == 75, "already running"
-            assert stranger.poll() is None, "nobody touched it"
+            assert other.poll() is None, "it still runs"
         finally:
-            stranger.kill()
+            other.kill()
 
 
 def test_a_port_in_use_is_said_once_and_waited_for(short_folder: Path) -> None:

@@ -45,7 +45,7 @@ def group(rtorrent_of_group: PrivateRTorrent) -> Iterator[Group]:
 LOADED_AND_STARTED = {"TorrentLoaded", "TorrentStarted"}
 
 
-def told(group: Group, wanted: str) -> set[str]:
+def published(group: Group, wanted: str) -> set[str]:
     """The types of the events about an item."""
     events = map(json.loads, group.command("events", "--json").stdout.splitlines())
     return {event["type"] for event in events if event.get("info_hash") == wanted}
@@ -96,9 +96,9 @@ def test_a_second_start_is_refused(group: Group) -> None:
         assert f"already running, pid {group.supervisord_pid()}" in ended.stderr
 
 
-def test_a_dropped_metafile_is_told_everywhere(group: Group) -> None:
+def test_a_new_metafile_is_reported_everywhere(group: Group) -> None:
     wanted = dropped(group, "everywhere")
-    eventually(lambda: told(group, wanted) >= LOADED_AND_STARTED, timeout=20)
+    eventually(lambda: published(group, wanted) >= LOADED_AND_STARTED, timeout=20)
     rows = map(json.loads, group.command("watched", "--json").stdout.splitlines())
     assert [row["state"] in ("visible", "loaded") for row in rows if row["info_hash"] == wanted] == [True]
     items = group.command("select", "--json", "name=everywhere").stdout.splitlines()
@@ -110,7 +110,7 @@ def test_a_dropped_metafile_is_told_everywhere(group: Group) -> None:
 
 def test_follow_shows_what_happens_as_it_happens(group: Group) -> None:
     earlier = dropped(group, "earlier")
-    eventually(lambda: told(group, earlier) >= LOADED_AND_STARTED, timeout=20)
+    eventually(lambda: published(group, earlier) >= LOADED_AND_STARTED, timeout=20)
     command = [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(group.config_dir)]
     with subprocess.Popen(
         [*command, "events", "--follow", "--json"], stdout=subprocess.PIPE, text=True, env=environment()
@@ -119,7 +119,7 @@ def test_follow_shows_what_happens_as_it_happens(group: Group) -> None:
             assert following.stdout is not None
             following.stdout.readline()
             wanted = dropped(group, "followed")
-            # Two services tell of it; which of them is heard first is chance.
+            # Two services publish events for it, in random order.
             types = (json.loads(line)["type"] for line in following.stdout if wanted in line)
             assert {next(types), next(types)} == LOADED_AND_STARTED
         finally:
@@ -219,7 +219,7 @@ def test_a_good_one_is_taken_over_by_all_when_one_reads_it(group: Group) -> None
     assert {name: group.pid(name) for name in SERVICES} == pids
 
 
-def test_restart_starts_everything_anew(group: Group) -> None:
+def test_restart_restarts_all_services(group: Group) -> None:
     before = {name: group.pid(name) for name in SERVICES}
     ended = group.command("--cron", "--restart")
     assert (ended.returncode, ended.stdout) == (0, "pyrotorque has restarted\n")

@@ -1,4 +1,4 @@
-"""The command starts a group of its own each time: by cron, in the foreground, for show, for one run of a job."""
+"""The command starts a group of its own each time: by cron, in the foreground, as a dry run, for one run of a job."""
 
 import re
 import signal
@@ -30,7 +30,7 @@ def idle(rtorrent: PrivateRTorrent, short_folder: Path) -> Iterator[Group]:
     made.stop()
 
 
-def test_a_group_whose_socket_was_removed_is_told_stopped_and_started_anew(idle: Group) -> None:
+def test_a_group_whose_socket_was_removed_is_stopped_and_started_again(idle: Group) -> None:
     idle.start()
     before = idle.supervisord_pid()
     (idle.config_dir / "run/supervisor.sock").unlink()
@@ -54,7 +54,7 @@ def test_cron_starts_what_does_not_run_and_waits_for_nothing(idle: Group) -> Non
     assert idle.command("--stop").returncode == 69
 
 
-def test_cron_with_a_broken_configuration_tells_the_owners_log(idle: Group) -> None:
+def test_cron_with_a_wrong_configuration_writes_to_the_owners_log(idle: Group) -> None:
     (idle.config_dir / "torque.ini").write_text("[TORQUE]\njob.queue.downloading_mx = 1\n")
     assert idle.command("--cron").returncode == 0
     eventually(lambda: "did you mean downloading_max?" in idle.log("torque"), timeout=10)
@@ -102,7 +102,7 @@ def test_the_foreground_shows_all_logs_and_ends_with_ctrl_c(idle: Group) -> None
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
-def test_the_group_ends_when_nobody_reads_its_foreground_any_more(idle: Group) -> None:
+def test_the_group_stops_when_the_reader_of_its_output_is_gone(idle: Group) -> None:
     command = [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(idle.config_dir), "--fg"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as running:
         assert running.stdout is not None

@@ -225,7 +225,7 @@ def test_the_bell_is_that_of_the_include_that_init_writes() -> None:
     assert shared_lines("bell.rc") == [line.replace("{bell}", '"~/.pyroscope/run/bell"') for line in bell]
 
 
-def test_no_include_uses_a_command_that_newer_rtorrents_know_only_when_told_to() -> None:
+def test_no_include_uses_a_command_that_newer_rtorrents_know_only_on_request() -> None:
     """0.16 has these behind a switch for deprecated commands, 0.9.8 has the others as well."""
     deprecated = r"\b(?:schedule2|schedule_remove2|execute2|d\.multicall2|load_\w+|on_\w+|system\.method\.\w+)\b"
     texts = [path.read_text() for path in (DEPLOY / "rtorrent.d").glob("*.rc")]

@@ -59,7 +59,7 @@ def proxy(short_folder: Path) -> Generator[int]:
 
 
 def asked(port: int, path: str, password: str = "") -> int:
-    """The status of the answer; 0 while nobody listens."""
+    """The status of the answer; 0 while the port is closed."""
     trusting = ssl.create_default_context()
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
     connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=trusting)

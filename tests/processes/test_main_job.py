@@ -1,4 +1,4 @@
-"""The main job end to end: what is dropped is loaded and started, whatever dies meanwhile, and told once."""
+"""The main job end to end: a metafile is loaded and started, and reported once, even if processes die meanwhile."""
 
 import collections
 import json
@@ -65,15 +65,15 @@ def active(url: str) -> set[str]:
     return {row[0] for row in RTorrent(url).rows("main", ["d.hash=", "d.is_active="]) if row[1] == "1"}
 
 
-def told(group: Group, kind: str) -> collections.Counter[str]:
-    """How often each info-hash was told in events of `kind`."""
+def published(group: Group, kind: str) -> collections.Counter[str]:
+    """How often each info-hash is in events of `kind`."""
     lines = group.command("events", "--json").stdout.splitlines()
     events = [json.loads(line) for line in lines]
     return collections.Counter(event["info_hash"] for event in events if event["type"] == kind)
 
 
 def shown(port: int) -> list[str]:
-    """The lines of /metrics; none while nobody listens."""
+    """The lines of /metrics; none while the port is closed."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             return str(answer.read(), "utf-8").splitlines()
@@ -98,8 +98,8 @@ def test_a_metafile_in_a_new_deep_folder_is_loaded_and_started(rtorrent: Private
     with Group(folder / "conf", torque_ini(rtorrent.url, watch, *QUICK)) as group:
         info = drop(watch / "x" / "y" / "z" / "deep.torrent")
         eventually(lambda: info in active(rtorrent.url), 20)
-        eventually(lambda: told(group, "TorrentStarted")[info] == 1, 10)
-        assert told(group, "TorrentLoaded") == {info: 1}
+        eventually(lambda: published(group, "TorrentStarted")[info] == 1, 10)
+        assert published(group, "TorrentLoaded") == {info: 1}
 
 
 def test_the_manuals_configuration_works_on_a_plain_rtorrent(rtorrent: PrivateRTorrent, folder: Path) -> None:
@@ -115,7 +115,7 @@ def test_the_manuals_configuration_works_on_a_plain_rtorrent(rtorrent: PrivateRT
         client = RTorrent(rtorrent.url)
         # `start` in the path: the configured `queued` still holds, so it is loaded stopped and startable.
         assert client.call("d.priority", hashes["tv/start"]) == 2
-        # `load` in the path beats load_mode: stopped, and `queued` puts it off until somebody presses +.
+        # `load` in the path beats load_mode: stopped, and `queued` puts it off until the user presses +.
         assert client.call("d.priority", hashes["movies/load"]) == 0
         assert client.call("d.is_active", hashes["movies/load"]) == 0
         target = client.call("d.custom", hashes["music"], "targetdir")
@@ -148,8 +148,8 @@ def test_nothing_is_lost_or_doubled_when_services_are_killed(rtorrent: PrivateRT
                 eventually(partial(back, group, killed), 30, why=f"{', '.join(killed)} run again")
         eventually(lambda: items(rtorrent.url) == wanted, 60, why="all loaded")
         eventually(lambda: active(rtorrent.url) == wanted, 60, why="all started")
-        eventually(lambda: told(group, "TorrentLoaded") == dict.fromkeys(wanted, 1), 30, why="each load told once")
-        eventually(lambda: told(group, "TorrentStarted") == dict.fromkeys(wanted, 1), 30, why="each start told once")
+        eventually(lambda: published(group, "TorrentLoaded") == dict.fromkeys(wanted, 1), 30, why="one load each")
+        eventually(lambda: published(group, "TorrentStarted") == dict.fromkeys(wanted, 1), 30, why="one start each")
         once = {"TorrentLoaded": 300, "TorrentStarted": 300}
         eventually(lambda: arrived(port) == once, 30, why="each arrived once")
 
@@ -172,8 +172,8 @@ def test_nothing_is_lost_when_rtorrent_goes_away_and_comes_back(rtorrent: Privat
         rtorrent.start()
         eventually(lambda: items(rtorrent.url) == wanted, 90, why=group.log("watcher")[-3000:])
         eventually(lambda: active(rtorrent.url) == wanted, 60, why="all started")
-        eventually(lambda: told(group, "TorrentLoaded") == dict.fromkeys(wanted, 1), 30, why="each load told once")
-        assert {service: group.pid(service) for service in SERVICES} == pids, "nobody exited"
+        eventually(lambda: published(group, "TorrentLoaded") == dict.fromkeys(wanted, 1), 30, why="one load each")
+        assert {service: group.pid(service) for service in SERVICES} == pids, "no service exited"
 
 
 def test_a_stopped_service_exits_at_once_and_leaves_nothing_behind(rtorrent: PrivateRTorrent, folder: Path) -> None:

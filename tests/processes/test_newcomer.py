@@ -27,7 +27,7 @@ pytestmark = [
 
 README = REPOSITORY / "README.md"
 FIVE_MINUTES = 300.0
-NOBODY = 65534
+UNPRIVILEGED = 65534
 RTORRENT_RC = """\
 session.path.set = ~/session
 directory.default.set = ~/downloads
@@ -41,7 +41,7 @@ trackers.use_udp.set = no
 
 
 class Newcomer:
-    """A user of their own where that can be had (who is root may become nobody), else us in an empty home."""
+    """An unprivileged user if the tests run as root, else the same user with an empty home."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -52,7 +52,7 @@ class Newcomer:
 
     @property
     def who(self) -> dict[str, int]:
-        return {"user": NOBODY, "group": NOBODY} if self.other else {}
+        return {"user": UNPRIVILEGED, "group": UNPRIVILEGED} if self.other else {}
 
     def env(self) -> dict[str, str]:
         path = f"{self.home}/.local/bin:/usr/local/bin:/usr/bin:/bin"
@@ -72,7 +72,7 @@ class Newcomer:
         path = self.home / name
         path.write_text(text)
         if self.other:
-            os.chown(path, NOBODY, NOBODY)
+            os.chown(path, UNPRIVILEGED, UNPRIVILEGED)
 
     def start_rtorrent(self) -> None:
         """As people do it: in a terminal, with ~/.rtorrent.rc alone."""
@@ -88,7 +88,7 @@ class Newcomer:
         eventually(self._is_up, timeout=20)
 
     def _is_up(self) -> bool:
-        """Its screen must be read, or it waits for ever with a full terminal."""
+        """Its screen must be read, or it blocks when the terminal's buffer is full."""
         with contextlib.suppress(BlockingIOError, OSError):
             os.read(self.terminal, 65536)
         return (self.home / "session/rpc.socket").exists()
@@ -129,7 +129,7 @@ def newcomer(wheel: Path) -> Iterator[Newcomer]:
         port = free_port()
         found.write(".rtorrent.rc", RTORRENT_RC.format(port=port, last=min(port + 50, 65535)))
         if found.other:
-            os.chown(folder, NOBODY, NOBODY)
+            os.chown(folder, UNPRIVILEGED, UNPRIVILEGED)
         found.sh("mkdir session downloads")
         try:
             yield found

@@ -36,9 +36,11 @@ def home() -> Generator[Path]:
         yield Path(folder)
 
 
-def test_the_changelog_tells_of_this_version_with_its_day() -> None:
-    told = re.findall(r"^## \[(\d\S+)\] - \d{4}-\d\d-\d\d$", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
-    assert told[0] == VERSION
+def test_the_changelog_has_this_version_with_its_date() -> None:
+    versions = re.findall(
+        r"^## \[(\d\S+)\] - \d{4}-\d\d-\d\d$", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
+    assert versions[0] == VERSION
 
 
 def test_the_wheel_holds_the_process_table_the_defaults_and_the_types(dist: Path) -> None:
@@ -72,7 +74,7 @@ def test_it_works_where_nothing_else_is_installed(kind: str, dist: Path, tmp_pat
     made = subprocess.run([*command, "init"], capture_output=True, text=True, env=env, check=False)
     assert made.returncode == 0, made.stderr
     assert (home / ".pyroscope" / "torque.ini").is_file()
-    assert f"are in {venv}/share/doc/pyrotorque" in made.stdout
+    assert f"systemd and others: {venv}/share/doc/pyrotorque" in made.stdout
     said = subprocess.run([*command, "--version"], capture_output=True, text=True, env=env, check=False)
     assert said.stdout == f"pyrotorque {VERSION}\n"
     asked = subprocess.run([*command, "--status"], capture_output=True, text=True, env=env, check=False)

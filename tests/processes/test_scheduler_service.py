@@ -108,7 +108,7 @@ def test_an_item_is_started_by_hand_whatever_the_limits(scheduler: Scheduler, re
     assert not scheduler.ask(StartTorrent(info_hash="0" * 40)).ok
     eventually(lambda: scheduler.rtorrent.call("d.is_active", item) == 1)
     assert "runs already" in scheduler.ask(StartTorrent(info_hash=item)).text
-    # It was told at once, or after rTorrent had checked it.
+    # It was published at once, or after rTorrent had checked it.
     eventually(lambda: scheduler.started() == [item])
 
 
@@ -120,8 +120,8 @@ def test_every_clause_that_holds_back_an_item_is_explained(scheduler: Scheduler)
     scheduler.rtorrent.call("d.priority.set", item, 0)
     answer = scheduler.ask(ExplainQueue(item="held"))
     assert "not startable, because of prio>0" in answer.text
-    (told_of,) = answer.data
-    assert [clause["text"] for clause in told_of["clauses"] if not clause["verdict"]] == ["prio>0"]
+    (explained,) = answer.data
+    assert [clause["text"] for clause in explained["clauses"] if not clause["verdict"]] == ["prio>0"]
 
 
 def test_an_erased_item_is_published(scheduler: Scheduler) -> None:

@@ -63,7 +63,7 @@ class Group:
         command = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(config.control_file(self.layout))]
         return subprocess.run([*command, *words], capture_output=True, text=True, timeout=20, check=False)
 
-    def told(self) -> list[tuple[str, str, str]]:
+    def state_changes(self) -> list[tuple[str, str, str]]:
         events = [decode(body).event for body in stored_events(self.layout.database("guardian"))]
         return [
             (event.service, event.state, event.reason) for event in events if isinstance(event, ServiceStateChanged)
@@ -113,14 +113,14 @@ def test_the_group_starts_answers_by_plain_names_and_stops(group: Group) -> None
     assert not any(psutil.pid_exists(pid) for pid in processes)
 
 
-def test_a_killed_service_is_back_within_two_seconds_and_it_is_told_and_a_terminated_one_too(group: Group) -> None:
+def test_a_killed_service_is_back_within_two_seconds_and_is_reported_as_is_a_terminated_one(group: Group) -> None:
     group.start()
     eventually(lambda: group.runs(*SERVICES), timeout=20)
     for name in SERVICES:
         before = group.pid(name)
         os.kill(before, signal.SIGKILL)
         eventually(group.is_another(name, before), timeout=2.0, why=name)
-    eventually(lambda: ("watcher", "EXITED", "ended unexpectedly") in group.told())
+    eventually(lambda: ("watcher", "EXITED", "ended unexpectedly") in group.state_changes())
     eventually(lambda: group.runs("exporter"), timeout=10)
     before = group.pid("exporter")
     os.kill(before, signal.SIGTERM)
@@ -134,7 +134,7 @@ def test_who_hangs_past_its_own_deadline_is_killed_and_comes_back(group: Group) 
     (group.layout.config_dir / "scheduler.hangs").touch()
     eventually(group.is_another("scheduler", before), timeout=12.0)
     reasons = eventually(
-        lambda: [reason for name, state, reason in group.told() if (name, state) == ("scheduler", "EXITED")]
+        lambda: [reason for name, state, reason in group.state_changes() if (name, state) == ("scheduler", "EXITED")]
     )
     assert "killed by the guardian: in step 'hanging'" in reasons[0]
     assert "scheduler hangs" in (group.layout.log_dir / "torque.log").read_text()
@@ -148,7 +148,7 @@ def test_who_is_stopped_in_its_tracks_is_killed_and_comes_back(group: Group, sho
         before = group.pid(name)
         os.kill(before, signal.SIGSTOP)
         eventually(group.is_another(name, before), timeout=15.0, why=name)
-    eventually(lambda: any("no heartbeat" in reason for name, _, reason in group.told() if name == "watcher"))
+    eventually(lambda: any("no heartbeat" in reason for name, _, reason in group.state_changes() if name == "watcher"))
 
 
 def test_a_guardian_whose_loop_is_stuck_is_killed_though_it_beats(group: Group, short_folder: Path) -> None:
@@ -174,7 +174,7 @@ def test_who_was_given_up_on_is_revived_when_it_can_run_again(group: Group, monk
     eventually(lambda: group.process("watcher").state in ("STARTING", "RUNNING"), timeout=20)
 
 
-def test_without_supervisord_nobody_stays_and_the_next_start_finds_nothing_in_its_way(group: Group) -> None:
+def test_without_supervisord_no_service_stays_and_the_next_start_succeeds(group: Group) -> None:
     pid = group.start()
     eventually(lambda: group.runs(*SERVICES), timeout=20)
     orphans = [group.pid(name) for name in SERVICES]

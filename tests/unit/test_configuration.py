@@ -1,4 +1,4 @@
-"""One good configuration for the whole group: what is broken changes nothing."""
+"""One valid configuration for the whole group; a wrong one changes nothing."""
 
 import os
 from pathlib import Path
@@ -102,13 +102,13 @@ def problems(home: Path, torque: str) -> list[str]:
         ("scgi_url = http://nowhere", "scgi_url: "),
     ],
 )
-def test_what_cannot_work_is_told_before_anything_is_started(home: Path, lines: str, said: str) -> None:
+def test_an_error_is_reported_before_the_start(home: Path, lines: str, said: str) -> None:
     (found, *_) = problems(home, f"[TORQUE]\n{lines}\n")
     assert found.startswith("torque.ini:")
     assert said in found
 
 
-def test_all_of_it_is_told_at_once(home: Path) -> None:
+def test_all_errors_are_reported_together(home: Path) -> None:
     text = (
         "[TORQUE]\njob.queue.active = 1\njob.queue.schedule = x\njob.queue.startable = [\n"
         "job.treewatch.active = 1\njob.treewatch.path = /etc/hosts:/etc/passwd\n"
@@ -133,7 +133,7 @@ def test_a_root_that_may_come_later_is_a_warning(home: Path, tmp_path: Path, nam
     assert "the watcher waits for it" in warning.text
 
 
-def test_nobody_is_warned_of_what_an_idle_tree_watch_lacks(home: Path) -> None:
+def test_an_inactive_tree_watch_causes_no_warnings(home: Path) -> None:
     write(home, GOOD + "job.treewatch.active = 0\njob.treewatch.path = /no/where\n")
     assert configuration.read(home, Options()).warnings == ()
 
@@ -231,7 +231,7 @@ def test_a_good_one_that_cannot_be_written_down_is_not_taken_and_that_is_said(
     assert (slots(found.settings), "cannot be stored" in found.broken) == (3, True)
 
 
-def test_a_check_tells_whether_what_is_good_could_be_written_down(home: Path) -> None:
+def test_a_check_reports_whether_a_valid_configuration_was_stored(home: Path) -> None:
     assert configuration.check_in_subprocess(home)
     kept = configuration.stored_file(layout_of(home))
     kept.unlink()
@@ -249,7 +249,7 @@ def test_services_notice_that_the_group_has_another_configuration(home: Path) ->
     found = watch.changed(102.5)
     assert found is not None
     assert slots(found) == 4
-    assert watch.changed(105.0) is None, "told once"
+    assert watch.changed(105.0) is None, "reported once"
 
 
 def test_what_a_service_has_reloaded_itself_is_no_news_to_it(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `check` and `status` tell of a good configuration: overlaps, what rTorrent lacks, what each service says."""
+"""The results of `check` and `status`: overlaps, missing parts of the include, the activity of services."""
 
 import json
 from datetime import datetime
@@ -217,7 +217,7 @@ def test_fire_times_of_another_day_have_their_date() -> None:
         ),
     ],
 )
-def test_an_unknown_address_is_told_with_those_that_may_be_meant(
+def test_an_unknown_address_is_reported_with_the_candidates(
     running: list[ListeningAddress], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pyrotorque.settings.discovery.listening_rtorrents", lambda: iter(running))

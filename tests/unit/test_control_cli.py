@@ -85,14 +85,14 @@ def test_what_needs_a_running_group_ends_with_69(pyrotorque: Command, words: tup
     assert ended.problem.startswith("pyrotorque: ")
 
 
-def test_a_stale_pid_file_of_a_stranger_is_not_believed_and_nobody_is_killed(pyrotorque: Command) -> None:
+def test_a_stale_pid_file_of_another_process_is_ignored_and_the_process_survives(pyrotorque: Command) -> None:
     pyrotorque.configured("[TORQUE]\n")
-    with subprocess.Popen(["sleep", "60"]) as stranger:
-        (pyrotorque.home / "run/pyrotorque.pid").write_text(f"{stranger.pid}\n")
+    with subprocess.Popen(["sleep", "60"]) as other:
+        (pyrotorque.home / "run/pyrotorque.pid").write_text(f"{other.pid}\n")
         assert pyrotorque("--status").code == 69
         assert pyrotorque("--stop").code == 69
-        assert stranger.poll() is None
-        stranger.kill()
+        assert other.poll() is None
+        other.kill()
 
 
 def test_status_over_a_wrong_configuration_says_so_in_a_line(pyrotorque: Command) -> None:
@@ -123,7 +123,7 @@ def test_wrong_usage_ends_with_64(pyrotorque: Command, words: tuple[str, ...]) -
     assert pyrotorque.configured("[TORQUE]\n")(*words).code == 64
 
 
-def test_an_option_behind_the_sub_command_is_told_its_place(pyrotorque: Command) -> None:
+def test_an_option_after_the_sub_command_gets_a_hint(pyrotorque: Command) -> None:
     ended = pyrotorque("check", "--config-file", "x.ini")
     assert ended.code == 64
     assert "--config-file must precede the sub-command" in ended.err

@@ -64,7 +64,7 @@ def test_the_line_for_rtorrent_is_quoted_where_its_path_needs_that(tmp_path: Pat
     assert import_path(Path('/a, "b";')) == '"/a, \\"b\\";/rtorrent.d/torque.rc.default"'
 
 
-def test_a_start_brings_the_files_that_nobody_edits_up_to_date(tmp_path: Path) -> None:
+def test_a_start_updates_the_generated_files(tmp_path: Path) -> None:
     (tmp_path / "rtorrent.d").mkdir()
     include = tmp_path / "rtorrent.d/torque.rc.default"
     include.write_text("of an older version")

@@ -1,4 +1,4 @@
-"""A pid file is believed only when it cannot mean a stranger."""
+"""A pid file is trusted only if its process is the supervisord that wrote it."""
 
 import os
 import subprocess
@@ -54,7 +54,7 @@ def test_no_file_means_that_nothing_runs(tmp_path: Path) -> None:
     assert running_supervisord(tmp_path / "nowhere") is None
 
 
-def test_a_stranger_with_that_number_is_not_believed(tmp_path: Path) -> None:
+def test_another_process_with_that_pid_is_ignored(tmp_path: Path) -> None:
     assert running_supervisord(pid_file(tmp_path, str(os.getpid()))) is None
 
 

@@ -38,7 +38,7 @@ def test_no_block_is_overlooked() -> None:
 
 
 @pytest.mark.parametrize("block", named(blocks()))
-def test_each_block_has_a_language_that_somebody_executes_or_a_reason(block: Block) -> None:
+def test_each_block_has_a_language_that_a_test_runs_or_a_reason(block: Block) -> None:
     assert block.language in EXECUTED or block.language in SHOWN_ONLY, "say which language it is"
     assert block.not_run != "without a reason"
 
@@ -51,7 +51,7 @@ def test_what_is_not_run_is_this_and_nothing_more() -> None:
     assert counted == NOT_RUN
 
 
-# Number of blocks that only say why they are not executed, by page: whoever adds one says so here, too.
+# Number of blocks by page that are not run and give a reason; update it when you add one.
 NOT_RUN = {
     "README.md": 3,
     "deploy/docker/README.md": 1,

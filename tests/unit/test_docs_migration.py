@@ -76,7 +76,7 @@ def refusal(folder: Path, text: str) -> str:
 
 
 @pytest.mark.parametrize(("job", "name", "value"), KNOWN)
-def test_a_setting_of_pyrosimple_is_told_and_works_or_says_what_to_write(
+def test_a_setting_of_pyrosimple_is_documented_and_works_or_names_its_replacement(
     tmp_path: Path, job: str, name: str, value: str
 ) -> None:
     assert re.search(rf"`{re.escape(name)}[` ]", PYROSIMPLE), "it has a line in the tables"
@@ -85,7 +85,7 @@ def test_a_setting_of_pyrosimple_is_told_and_works_or_says_what_to_write(
 
 
 @pytest.mark.parametrize("name", OF_THE_GROUP)
-def test_what_is_not_of_a_job_is_told_too(name: str) -> None:
+def test_a_setting_outside_of_jobs_is_documented_too(name: str) -> None:
     assert re.search(rf"`[^`]*{re.escape(name)}", PYROSIMPLE)
 
 

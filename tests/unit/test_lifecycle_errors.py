@@ -77,7 +77,7 @@ def test_errors_for_a_person_are_lines_and_exit_codes(
     assert str(error) in (config_dir / "log" / "torque.log").read_text()
 
 
-def test_a_bug_is_told_with_its_traceback(config_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_is_logged_with_its_traceback(config_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert service_main("watcher", raising(ZeroDivisionError("oops"))) == 70
     said = capsys.readouterr().out
     assert "ZeroDivisionError: oops" in said
@@ -115,7 +115,7 @@ def test_trouble_that_comes_back_after_a_good_time_is_said_again(
     assert capsys.readouterr().out.count("disk is full") == 2
 
 
-def test_a_service_that_waits_for_its_disk_stops_when_told(config_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_waits_for_its_disk_stops_on_request(config_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifecycle, "_RETRY_STATE_AFTER", 0.5)
 
     def run(_start: ServiceStart) -> int:

@@ -53,7 +53,7 @@ def test_each_value_knows_its_line() -> None:
     assert read["torque"]["b"] == Entry("3", "torque.ini", 6)
 
 
-def test_of_equal_keys_the_last_counts_and_both_lines_are_told() -> None:
+def test_of_equal_keys_the_last_is_used_and_both_lines_are_reported() -> None:
     report = Report()
     read = parse_ini("[TORQUE]\na = 1\na = 2\n", "torque.ini", report)
     assert read["torque"]["a"].value == "2"
@@ -61,7 +61,7 @@ def test_of_equal_keys_the_last_counts_and_both_lines_are_told() -> None:
 
 
 @pytest.mark.parametrize("text", ["[TORQUE]\nnonsense\n", "a = 1\n", "[TORQUE\na = 1"])
-def test_what_cannot_be_read_is_told_with_its_line(text: str) -> None:
+def test_an_invalid_line_is_reported_with_its_number(text: str) -> None:
     report = Report()
     parse_ini(text, "torque.ini", report)
     assert report.problems

@@ -1,4 +1,4 @@
-"""A configuration directory becomes typed settings, or every problem in it is told with its place."""
+"""A configuration directory is loaded as typed settings, or all its problems are reported with their places."""
 
 import subprocess
 import sys
@@ -170,17 +170,17 @@ def test_settings_of_pyrosimple_are_understood(tmp_path: Path) -> None:
     assert (found.startable, found.sort_fields, found.quiet, found.max_down_rate) == ("prio>1", "name", True, 1 << 20)
 
 
-def test_what_pyrosimple_removes_is_told_the_new_way(tmp_path: Path) -> None:
+def test_a_removed_setting_of_pyrosimple_names_its_replacement(tmp_path: Path) -> None:
     assert problems(tmp_path, "[TORQUE]\njob.treewatch.remove_already_added = True\n") == [
         "torque.ini:2: job.treewatch.remove_already_added: set on_loaded = delete (or rename, move) instead"
     ]
 
 
-def test_a_problem_of_an_older_name_is_told_with_its_line(tmp_path: Path) -> None:
+def test_a_problem_of_an_older_name_has_its_line(tmp_path: Path) -> None:
     loaded = configured(tmp_path, "[TORQUE]\njob.queue.active = 1\njob.queue.matcher = [\njob.treewatch.cmd_a = b\n")
     assert loaded.problem("job.queue.startable", "x").line == 3
     assert loaded.problem("job.treewatch.cmd.a", "x").line == 4
-    assert loaded.problem("job.queue.view", "x").line == 2, "what is not set is told where its job begins"
+    assert loaded.problem("job.queue.view", "x").line == 2, "a missing setting has the line of its job"
 
 
 def test_a_file_without_our_section_is_a_warning(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whatever is wrong in a configuration file is told with its place, and all of it at once."""
+"""All problems of a configuration file are reported together, each with its place."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from tests.configured import configured, problems
         ),
     ],
 )
-def test_a_wrong_setting_is_told_with_file_line_and_key(tmp_path: Path, line: str, said: str) -> None:
+def test_a_wrong_setting_is_reported_with_file_line_and_key(tmp_path: Path, line: str, said: str) -> None:
     key = line.split(" = ")[0]
     assert problems(tmp_path, f"# first\n[TORQUE]\n{line}\n") == [f"torque.ini:3: {key}: {said}"]
 
@@ -50,13 +50,13 @@ def test_a_wrong_setting_is_told_with_file_line_and_key(tmp_path: Path, line: st
         ("a = %(nowhere)s", "%(nowhere)s is not a setting"),
     ],
 )
-def test_a_wrong_key_is_told(tmp_path: Path, line: str, said: str) -> None:
+def test_a_wrong_key_is_reported(tmp_path: Path, line: str, said: str) -> None:
     (found,) = problems(tmp_path, f"[TORQUE]\n{line}\n")
     assert found.startswith("torque.ini:2: ")
     assert said in found
 
 
-def test_all_problems_are_told_at_once_in_the_order_of_their_lines(tmp_path: Path) -> None:
+def test_all_problems_are_reported_together_in_the_order_of_their_lines(tmp_path: Path) -> None:
     text = "[TORQUE]\njob.queue.downloading_mx = 3\nnonsense\njob.treewatch.queued = so so\n"
     assert [problem.split(": ")[0] for problem in problems(tmp_path, text)] == [
         "torque.ini:2",

@@ -104,7 +104,7 @@ def test_the_users_stub_is_used_extended_and_left_alone(short_folder: Path) -> N
     assert stub.read_text() == text
 
 
-def test_a_stub_that_includes_nothing_of_ours_is_told(short_folder: Path) -> None:
+def test_a_stub_without_our_include_is_refused(short_folder: Path) -> None:
     layout = prepared(short_folder)
     config.stub_file(layout).write_text("[supervisord]\n")
     with pytest.raises(LayoutError, match=r"does not include run/programs\.conf"):
@@ -125,7 +125,7 @@ def test_a_run_folder_elsewhere_is_found_by_the_stub_too(short_folder: Path) -> 
     [(True, False, True), (False, False, False), (True, True, False)],
     ids=["background with the file", "background without it", "foreground ignores it"],
 )
-def test_a_guard_file_counts_when_it_is_there_and_nobody_watches(
+def test_a_guard_file_counts_if_it_exists_and_the_group_is_in_the_background(
     short_folder: Path, there: bool, foreground: bool, guarded: bool
 ) -> None:
     layout = prepared(short_folder)
