@@ -22,7 +22,6 @@ from pyrotorque.settings.values import coerced, truth, typed
 
 # Fields that are not settings: `name` and `handler` come from the keys, `commands` and `params` collect several keys.
 _NOT_KEYS: Final = frozenset(("name", "handler", "commands", "params"))
-_NO_DEFAULT: Final = frozenset(("name", "handler"))
 # Names of metric groups in the earlier exporter.
 _GROUPS: Final = {"item": "items", "tracker": "trackers"}
 
