@@ -1,4 +1,4 @@
-"""A heartbeat that says what a test wants to be heard."""
+"""A heartbeat that has the content that a test needs."""
 
 from typing import Any
 

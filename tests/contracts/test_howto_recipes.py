@@ -126,7 +126,7 @@ def dropped(watching: Watching, path: Path) -> str:
     return info
 
 
-def told(real: PrivateRTorrent, item: str, *commands: str) -> list[Any]:
+def values_of(real: PrivateRTorrent, item: str, *commands: str) -> list[Any]:
     client = RTorrent(real.url)
     return [client.call(name, item, *more) for name, *more in (command.split() for command in commands)]
 
@@ -137,16 +137,16 @@ def test_folders_and_file_names_decide(rtorrent: PrivateRTorrent, home: Path) ->
         queued = dropped(watching, watch / "tv/x.torrent")
         only_loaded = dropped(watching, watch / "tv/load/y.torrent")
         to_start = dropped(watching, watch / "load/z.start.torrent")
-    assert told(rtorrent, queued, "d.state", "d.priority") == [0, 2]
-    assert told(rtorrent, only_loaded, "d.state", "d.priority") == [0, 0]
-    assert told(rtorrent, to_start, "d.state", "d.priority") == [0, 2]
+    assert values_of(rtorrent, queued, "d.state", "d.priority") == [0, 2]
+    assert values_of(rtorrent, only_loaded, "d.state", "d.priority") == [0, 0]
+    assert values_of(rtorrent, to_start, "d.state", "d.priority") == [0, 2]
 
 
 def test_the_first_folder_is_the_label(rtorrent: PrivateRTorrent, home: Path) -> None:
     watch = home / "rtorrent/watch"
     with watch_recipe("A ruTorrent label from the folder 1", rtorrent, home) as watching:
         labels = [
-            told(rtorrent, dropped(watching, watch / name), "d.custom1")
+            values_of(rtorrent, dropped(watching, watch / name), "d.custom1")
             for name in ("tv/some.torrent", "tv/new/deep.torrent", "other.torrent")
         ]
     assert labels == [["tv"], ["tv"], [""]]
@@ -158,10 +158,10 @@ def test_what_autobrr_writes_starts_at_once(rtorrent: PrivateRTorrent, home: Pat
     (folder / "watch.ini").write_text(RECIPES["autobrr 1"])
     with watch_recipe("A ruTorrent label from the folder 1", rtorrent, home) as watching:
         item = dropped(watching, folder / "new.torrent")
-    assert told(rtorrent, item, "d.state", "d.priority", "d.custom1") == [1, 3, "autobrr"]
+    assert values_of(rtorrent, item, "d.state", "d.priority", "d.custom1") == [1, 3, "autobrr"]
 
 
-def test_handled_metafiles_are_put_away(rtorrent: PrivateRTorrent, home: Path) -> None:
+def test_handled_metafiles_are_moved(rtorrent: PrivateRTorrent, home: Path) -> None:
     watch = home / "rtorrent/watch"
     with watch_recipe("Put handled metafiles away 1", rtorrent, home) as watching:
         dropped(watching, watch / "tv/good.torrent")
@@ -191,7 +191,7 @@ def complete(real: PrivateRTorrent, name: str, *commands: str) -> str:
     client = RTorrent(real.url)
     client.call("load.raw_start", "", metafile, *commands)
     eventually(lambda: client.rows("main", ["d.hash=", "d.complete=", "d.is_active=", "d.hashing="]), 20)
-    eventually(lambda: told(real, item, "d.complete", "d.is_active", "d.hashing") == [1, 1, 0], 20)
+    eventually(lambda: values_of(real, item, "d.complete", "d.is_active", "d.hashing") == [1, 1, 0], 20)
     return item
 
 
@@ -207,7 +207,7 @@ def test_sonarr_finds_what_is_complete_and_nothing_else(rtorrent: PrivateRTorren
     job_of(settings_of("Sonarr and Radarr blackhole 1", home, rtorrent.url), "move", home).run()
     eventually(lambda: (done / "episode").exists(), 20)
     assert [path.name for path in done.iterdir()] == ["episode"]
-    eventually(lambda: told(rtorrent, seeding, "d.is_active") == [1], 20)
+    eventually(lambda: values_of(rtorrent, seeding, "d.is_active") == [1], 20)
 
 
 def test_complete_items_move_by_label(rtorrent: PrivateRTorrent, home: Path) -> None:
@@ -220,10 +220,10 @@ def test_complete_items_move_by_label(rtorrent: PrivateRTorrent, home: Path) -> 
 
 
 class _Hook(BaseHTTPRequestHandler):
-    heard: list[bytes]
+    received: list[bytes]
 
     def do_POST(self) -> None:
-        self.heard.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.received.append(self.rfile.read(int(self.headers["Content-Length"])))
         self.send_response(204)
         self.end_headers()
 
@@ -231,8 +231,8 @@ class _Hook(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_webhook_hears_what_happened(home: Path) -> None:
-    _Hook.heard = []
+def test_a_webhook_receives_each_event(home: Path) -> None:
+    _Hook.received = []
     with HTTPServer(("127.0.0.1", 0), _Hook) as server:
         listening = threading.Thread(target=server.handle_request)
         listening.start()
@@ -240,16 +240,16 @@ def test_a_webhook_hears_what_happened(home: Path) -> None:
         job = job_of(settings_of("Get notified 1", home, "scgi:///nowhere", **url), "notify", home)
         job.run(TorrentCompleted(at=1.0, info_hash="A" * 40, name="some film"))
         listening.join(10)
-    assert _Hook.heard == [b"TorrentCompleted: some film "]
+    assert _Hook.received == [b"TorrentCompleted: some film "]
 
 
-def test_a_program_hears_what_happened_as_one_word(home: Path) -> None:
+def test_a_program_receives_the_text_as_one_argument(home: Path) -> None:
     logger = home / "logger"
-    logger.write_text(f'#!/bin/sh\nprintf "%s|" "$@" > {home}/heard\n')
+    logger.write_text(f'#!/bin/sh\nprintf "%s|" "$@" > {home}/received\n')
     logger.chmod(0o755)
     settings = settings_of("Get notified 2", home, "scgi:///nowhere", **{"/usr/bin/logger": str(logger)})
     job_of(settings, "mail", home).run(TorrentCompleted(at=1.0, info_hash="A" * 40, name='a "b"; $(touch x)'))
-    assert (home / "heard").read_text() == '-t|torrents|complete: a "b"; $(touch x)|'
+    assert (home / "received").read_text() == '-t|torrents|complete: a "b"; $(touch x)|'
 
 
 def test_the_job_of_the_page_erases_what_it_says(

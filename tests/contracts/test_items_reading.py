@@ -78,7 +78,7 @@ def test_the_filter_goes_along_and_is_left_out_where_a_command_of_it_is_unknown(
     assert (playing.wheres, old.wheres) == (["greater=d.priority=,value=2"], [""])
 
 
-def test_a_command_that_is_unknown_counts_as_empty_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_command_that_is_unknown_counts_as_empty_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     playing = Playing(2, unknown=["d.timestamp.last_active", "d.timestamp.last.active"])
     reader = ItemReader(playing)
     with caplog.at_level("INFO"):
@@ -148,7 +148,7 @@ class Changing(Playing):
 MINE = {"mine": Field("mine", "bool", (), str, "mine", details=("custom",), needs=("name",))}
 
 
-def test_what_is_dear_is_asked_clause_by_clause_and_config_py_last() -> None:
+def test_expensive_fields_are_read_clause_by_clause_and_config_py_last() -> None:
     playing, computing = Playing(8), Computing()
     condition = parse("mine=yes tracker= kind_25=jpg,mkv files=!*.jpg prio>1", custom=MINE)
     assert ItemReader(playing, computing).read("main", condition, [], NOW) == []
@@ -175,7 +175,7 @@ def test_an_item_named_by_its_hash_costs_one_call_also_among_many() -> None:
     assert playing.wheres == [f"equal=d.hash=,cat={number:040X}" for number in (1, 2, 3)]
 
 
-def test_who_asks_for_ever_other_items_does_not_fill_the_memory() -> None:
+def test_a_reader_of_ever_changing_items_does_not_fill_the_memory() -> None:
     reader = ItemReader(Playing(4))
     for number in range(1_000):
         reader.read("main", parse(f"hash={number:040X}"), [], NOW)

@@ -126,7 +126,7 @@ def test_what_was_found_is_a_sequence_in_the_order_that_is_wanted(client: Noting
     assert [item["name"] for item in ordered[:2]] == ["done", "one"]
     assert ordered[-1]["name"] == "off"
     assert (len(ordered), ordered[0].prio) == (6, 2)
-    dear = ItemReader(client).find("main", parse("files=*"), {"name", "kind"}, 0.0).sorted(parse_sort("-name"))
-    assert [item["name"] for item in dear] == ["two", "stopped", "seed", "one", "off", "done"]
-    assert dear.values("name") == [item["name"] for item in dear]
-    assert dear[:1] == [dear[0]]
+    detailed = ItemReader(client).find("main", parse("files=*"), {"name", "kind"}, 0.0).sorted(parse_sort("-name"))
+    assert [item["name"] for item in detailed] == ["two", "stopped", "seed", "one", "off", "done"]
+    assert detailed.values("name") == [item["name"] for item in detailed]
+    assert detailed[:1] == [detailed[0]]

@@ -91,7 +91,7 @@ def test_known_commands_are_asked_once(looking: RTorrent) -> None:
     assert looking.stats.requests == {"system.listMethods": 1}
 
 
-def test_an_identity_tells_who_answers(
+def test_an_identity_shows_which_rtorrent_answers(
     looking: RTorrent, shared_rtorrent: PrivateRTorrent, rtorrent_program: Program
 ) -> None:
     identity = looking.identity()
@@ -144,7 +144,7 @@ def test_an_rtorrent_that_hangs_costs_the_deadline_and_no_more(client: RTorrent,
     assert client.stats.retries == 0
 
 
-def test_the_two_limits_of_a_request_are_told_apart(looking: RTorrent) -> None:
+def test_the_two_limits_of_a_request_are_distinguished(looking: RTorrent) -> None:
     with pytest.raises(RequestTooLarge, match=r"600\d\d\d bytes .* network\.xmlrpc\.size_limit\.set"):
         looking.call("cat", "", "x" * 600_000)
     with pytest.raises(
@@ -163,7 +163,7 @@ def test_a_socket_that_is_closed_to_us_is_a_matter_of_permission(client: RTorren
     rtorrent.socket.chmod(0)
     for folder in (rtorrent.folder, rtorrent.folder.parent):
         folder.chmod(0o755)
-    with as_a_stranger(), pytest.raises(RTorrentPermission, match=r"belongs to uid \d+, gid \d+, mode 0000: run as"):
+    with as_another_user(), pytest.raises(RTorrentPermission, match=r"belongs to uid \d+, gid \d+, mode 0000: run as"):
         client.call("system.pid")
     assert client.stats.failures["permission"] == 1
 
@@ -172,7 +172,7 @@ def test_a_folder_that_is_closed_to_us_is_a_matter_of_permission(client: RTorren
     if os.geteuid() != 0:
         rtorrent.folder.chmod(0)
     try:
-        with as_a_stranger(), pytest.raises(RTorrentPermission, match="a folder above it is closed to us"):
+        with as_another_user(), pytest.raises(RTorrentPermission, match="a folder above it is closed to us"):
             client.call("system.pid")
     finally:
         rtorrent.folder.chmod(0o700)
@@ -207,7 +207,7 @@ def test_durations_and_bytes_are_counted_under_their_label(looking: RTorrent) ->
 
 
 @contextlib.contextmanager
-def as_a_stranger() -> Generator[None]:
+def as_another_user() -> Generator[None]:
     """As a user without rights; who is not root already is one for what has mode 0."""
     root = os.geteuid() == 0
     if root:

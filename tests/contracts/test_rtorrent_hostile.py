@@ -1,4 +1,4 @@
-"""What the client does when the other side misbehaves in ways that a real rTorrent cannot be told to."""
+"""What the client does when the other side misbehaves in ways that a real rTorrent cannot reproduce."""
 
 import contextlib
 import errno
@@ -161,7 +161,7 @@ def test_an_answer_that_announces_too_much_is_refused_before_it_is_read(fake: Fa
         (says(b"x" * 10_000), "parse"),
     ],
 )
-def test_garbage_is_told_as_garbage(fake: Fake, play: Play, reason: str) -> None:
+def test_garbage_is_reported_as_garbage(fake: Fake, play: Play, reason: str) -> None:
     client = RTorrent(fake(play).url)
     with pytest.raises(RTorrentUnavailable) as caught:
         client.call("system.pid")
@@ -188,7 +188,7 @@ def test_a_large_request_that_is_cut_off_names_the_limit(fake: Fake) -> None:
         RTorrent(fake(answers(OK), closes).url).call("load.raw", "", b"x" * 3_000_000)
 
 
-def test_a_full_queue_of_connections_is_waited_for_and_then_told(short_folder: Path) -> None:
+def test_a_full_queue_of_connections_is_waited_for_and_then_reported(short_folder: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as waiting:
         listener.bind(str(short_folder / "s"))
         listener.listen(0)
@@ -219,13 +219,13 @@ def test_a_request_is_framed_as_scgi(fake: Fake) -> None:
     assert fields.split(b"\0") == [b"CONTENT_LENGTH", b"%d" % len(b"<?xml" + body), b"SCGI", b"1", b""]
 
 
-def test_a_socket_path_that_is_no_socket_is_told(tmp_path: Path) -> None:
+def test_a_socket_path_that_is_no_socket_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RTorrentUnavailable, match="nobody listens"):
         RTorrent(f"scgi://{tmp_path}/file").call("system.pid")
 
 
-def test_a_name_that_no_host_can_have_is_told() -> None:
+def test_a_name_that_no_host_can_have_is_reported() -> None:
     with pytest.raises(RTorrentUnavailable, match="no name of a host"):
         RTorrent("scgi://a..b:5000").call("system.pid")
 
@@ -279,7 +279,7 @@ def test_a_row_with_another_number_of_fields_is_asked_for_again_unpacked(fake: F
     assert b"<string>d.hash=</string></value></param><param><value><string>d.name=" in server.requests[1]
 
 
-def test_an_item_without_all_its_fields_is_left_out_and_told(fake: Fake, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_item_without_all_its_fields_is_left_out_and_logged(fake: Fake, caplog: pytest.LogCaptureFixture) -> None:
     server = fake(answers(answer(array(strings(b"cut")))), answers(answer(array(strings(b"A"), strings(b"B", b"y")))))
     assert RTorrent(server.url).rows("main", ["d.hash=", "d.name="]) == [("B", "y")]
     assert "left out 1 items" in caplog.text

@@ -100,7 +100,7 @@ def test_it_dies_with_its_parent_even_when_that_is_killed_but_not_with_a_thread_
     eventually(lambda: not is_alive(pid), why="rTorrent ends with its parent")
 
 
-def test_a_wrong_configuration_is_told_and_leaves_no_process(short_folder: Path) -> None:
+def test_a_wrong_configuration_is_reported_and_leaves_no_process(short_folder: Path) -> None:
     broken = PrivateRTorrent(short_folder / "rt", extra_rc="no.such.command = 1")
     with pytest.raises(RuntimeError, match=r'Command "no\.such\.command" does not exist'):
         broken.start()
@@ -119,7 +119,7 @@ def test_a_folder_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
         PrivateRTorrent(tmp_path / ("x" * 100)).start()
 
 
-def test_a_missing_program_is_told_with_the_package_that_has_it(
+def test_a_missing_program_is_reported_with_the_package_that_has_it(
     short_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(short_folder))

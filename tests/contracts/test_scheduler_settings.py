@@ -47,9 +47,9 @@ def test_each_start_is_printed_with_name_and_alias_in_rtorrents_log(
     ini = "[ANNOUNCE]\nME = http://tracker.example.org/announce\n[TORQUE]\njob.queue.active = True\n"
     with queue_scene_of(settings_for(rtorrent.url, tmp_path, ini + "job.queue.start_at_once = 9\n"), tmp_path) as d:
         d.load("known", announce="http://tracker.example.org/announce")
-        d.load("stranger $d.erase= \x07", announce="http://other.example.com/announce")
+        d.load("other $d.erase= \x07", announce="http://other.example.com/announce")
         d.check(at=0)
-        expected = ["Started 'known' {ME}", "Started 'stranger $d.erase= \\x07' {example.com}"]
+        expected = ["Started 'known' {ME}", "Started 'other $d.erase= \\x07' {example.com}"]
         assert printed(asked) == expected
 
 
@@ -171,9 +171,9 @@ def test_space_reserved_for_running_items_is_kept_and_explained(rtorrent: Privat
         d.load("second", size=600_000_000, piece_length=2**22)
         assert d.check(at=0).started == 1
         eventually(lambda: len(d.queue.downloading(BEGIN)) == 1)
-        told = explain_item(d.queue, "second", moment(15))
-        assert told.data["verdict"] == "disk"
-        assert "would leave" in told.text
+        explained = explain_item(d.queue, "second", moment(15))
+        assert explained.data["verdict"] == "disk"
+        assert "would leave" in explained.text
         whole = explain_queue(d.queue, moment(15))
         assert whole.data["would_start"] == []
         assert "when there is space on the disk" in whole.text
@@ -214,8 +214,8 @@ def test_odd_names_do_not_block_the_whole_queue(rtorrent: PrivateRTorrent, tmp_p
             assert d.check(at=at).started == 1
         assert d.running() == {*odd, plain}
         assert "bell\\x07" in explain_queue(d.queue, moment(60)).text
-        told = explain_item(d.queue, "not utf-8", moment(60))
-        assert (told.data["hash"], told.data["verdict"]) == (odd[1], "downloading")
+        explained = explain_item(d.queue, "not utf-8", moment(60))
+        assert (explained.data["hash"], explained.data["verdict"]) == (odd[1], "downloading")
 
 
 def test_an_item_in_hash_check_takes_its_slot_also_after_a_restart(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
@@ -251,9 +251,9 @@ def test_of_thousands_of_items_held_by_a_full_disk_the_history_keeps_some(
             d.load(f"item {number}")
         for at in range(15, 75, 15):
             assert d.check(at=at).hold.reason == "disk"
-        told = d.job_table.history.latest(1000)
-        assert len([each for each in told if each.info_hash and each.verdict == "disk"]) == 20
-        assert told[-1].verdict == "started"
+        explained = d.job_table.history.latest(1000)
+        assert len([each for each in explained if each.info_hash and each.verdict == "disk"]) == 20
+        assert explained[-1].verdict == "started"
 
 
 def test_an_item_in_hash_check_takes_no_slot_of_another_queue(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:

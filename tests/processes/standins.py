@@ -1,4 +1,4 @@
-"""Stand-ins for the services, under their real names: they live and beat as those do, and misbehave when told to.
+"""Stand-ins for the services, under their real names: they live and beat as those do, and misbehave on request.
 
 `python -m pyrotorque_watcher` finds the stand-in because its folder comes first on PYTHONPATH; the guardian is real.
 """
@@ -57,7 +57,7 @@ if any(word.startswith("pyrotorque_") for word in sys.orig_argv):
     pyrotorque_guardian.decisions.FIRST_BEAT_WITHIN = 6.0
 """
 
-# Stuck in the middle of a turn, for good, while its thread beats on.
+# Stuck in the middle of a turn permanently, while its thread publishes heartbeats.
 _STUCK = """
 if "pyrotorque_guardian" in sys.orig_argv:
     import os, threading
@@ -80,7 +80,7 @@ def impatient(folder: Path) -> None:
 
 
 def deadlocked_by(folder: Path, trap: Path) -> None:
-    """As `impatient`; and the guardian's loop is stuck for good as soon as there is a file `trap`, which it removes."""
+    """As `impatient`; and the guardian's loop hangs as soon as there is a file `trap`, which it removes."""
     (folder / "sitecustomize.py").write_text(_IMPATIENT + _STUCK.format(trap=str(trap)))
 
 

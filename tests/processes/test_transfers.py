@@ -33,8 +33,8 @@ SLOTS = 2
 # Slow enough that items overlap: some two seconds each.
 DOWN_RATE = "throttle.global_down.max_rate.set_kb = 400\n"
 
-# rTorrent tells peers apart by their IP address alone, and a tracker tells everybody of himself too: two on one address
-# take each other for themselves.
+# rTorrent distinguishes peers by IP address only, and a tracker also sends each peer its own address: two on one
+# address mistake each other for themselves.
 ANOTHER_ADDRESS = "network.bind_address.set = 127.0.0.2\nnetwork.local_address.set = 127.0.0.2\n"
 
 IN_ORDER = (f"job.queue.downloading_max = {SLOTS}", "job.queue.sort_fields = -name")
@@ -102,10 +102,10 @@ def test_items_loaded_by_tree_watch_and_started_by_the_queue_complete_in_order(s
         eventually(lambda: seen.look(swarm), 120)
         assert seen.order == sorted(swarm.metafiles, reverse=True)
         assert seen.most_at_once == SLOTS
-        told = eventually(lambda: _told(group, "TorrentCompleted"), 30)
-        assert len(told) == COUNT
-        # What the queue itself tells of the order, independent of how often we looked.
-        assert [json.loads(line)["name"] for line in _told(group, "TorrentStarted")] == seen.order
+        published = eventually(lambda: _published(group, "TorrentCompleted"), 30)
+        assert len(published) == COUNT
+        # The order in the events of the queue, independent of how often we looked.
+        assert [json.loads(line)["name"] for line in _published(group, "TorrentStarted")] == seen.order
 
 
 def test_the_slot_that_a_completed_download_frees_is_filled_at_once_and_not_at_the_next_tick(swarm: Swarm) -> None:
@@ -150,7 +150,7 @@ def test_nothing_more_is_started_at_max_down_rate(swarm: Swarm) -> None:
         assert d.check(at=3).started == 1
 
 
-def _told(group: Group, kind: str) -> list[str]:
+def _published(group: Group, kind: str) -> list[str]:
     """The events of a kind, when all that must come have come."""
     lines = [line for line in group.command("events", "--json").stdout.splitlines() if f'"{kind}"' in line]
     return lines if len(lines) >= COUNT else []

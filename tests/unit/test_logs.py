@@ -77,7 +77,7 @@ def test_the_owner_sees_which_line_is_a_warning(layout: Layout) -> None:
     ]
 
 
-def test_a_log_renamed_by_its_rotation_is_begun_anew(layout: Layout) -> None:
+def test_a_log_renamed_by_its_rotation_is_created_again(layout: Layout) -> None:
     logs.configure("INFO", "watcher", layout)
     logs.owner_log("first")
     path = layout.log_dir / "torque.log"
@@ -86,7 +86,7 @@ def test_a_log_renamed_by_its_rotation_is_begun_anew(layout: Layout) -> None:
     assert ("first" in path.read_text(), "second" in path.read_text()) == (False, True)
 
 
-def test_an_owners_log_that_cannot_be_written_stops_nobody(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unwritable_owners_log_stops_no_service(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("INFO", "watcher", layout)
     (layout.log_dir / "torque.log").mkdir()
     logs.owner_log("loaded")

@@ -122,7 +122,7 @@ def test_it_trims_by_itself_and_replays_in_bounded_pieces(store: Store) -> None:
     assert len(outbox.after(BEGINNING).bodies) == 500
 
 
-def test_a_text_that_is_no_utf8_or_far_too_long_is_told_all_the_same(store: Store) -> None:
+def test_a_text_that_is_no_utf8_or_far_too_long_is_stored_anyway(store: Store) -> None:
     outbox = Outbox(store, "watcher", boot="b1")
     with store.transaction():
         outbox.add(LoadFailed(at=0.0, metafile="/watch/\udcff.torrent", job="w", kind="io", reason="x" * 1_000_000))
@@ -144,11 +144,11 @@ def test_replaying_in_any_pieces_gives_every_event_once(store: Store) -> None:
         many = chance.randrange(5)
         add(store, outbox, *map(str, range(names, names + many)))
         names += many
-    mark, heard = BEGINNING, list[str]()
+    mark, received = BEGINNING, list[str]()
     while (replay := outbox.after(mark, limit=chance.randrange(1, 9))).bodies:
-        heard += jobs(replay.bodies)
+        received += jobs(replay.bodies)
         mark = replay.reached
-    assert heard == list(map(str, range(names)))
+    assert received == list(map(str, range(names)))
 
 
 def test_a_cursor_moves_with_the_effect_or_not_at_all(store: Store) -> None:
@@ -169,7 +169,7 @@ def test_a_gap_is_recorded_and_the_cursor_moved_behind_it(store: Store) -> None:
     assert cursors.get("watcher") == Cursor("e2", 0)
 
 
-def test_what_was_told_can_be_read_from_outside(path: Path, store: Store) -> None:
+def test_stored_events_can_be_read_from_outside(path: Path, store: Store) -> None:
     add(store, Outbox(store, "watcher"), "a", "bb", "ccc")
     assert jobs(list(stored_events(path, since=2.0))) == ["bb", "ccc"]
     assert list(stored_events(path.with_name("nobody.sqlite3"))) == []

@@ -61,5 +61,5 @@ def test_across_a_reboot_the_wall_clock_counts_but_never_backwards() -> None:
 
 def test_a_time_of_an_earlier_boot_survives_a_clock_that_is_set_back() -> None:
     now = Instant(4000.0, 7.0, "another")
-    told = rebased(Instant(5000.0, 100.0, "a boot"), now)
-    assert elapsed(told, Instant(4060.0, 67.0, "another")) == 60.0
+    moved = rebased(Instant(5000.0, 100.0, "a boot"), now)
+    assert elapsed(moved, Instant(4060.0, 67.0, "another")) == 60.0

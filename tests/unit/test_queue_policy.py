@@ -40,12 +40,12 @@ def test_items_that_their_owner_started_take_slots_and_are_left_alone() -> None:
     assert (queue.started, queue.running) == ([], ["X", "Y", "Z"])
 
 
-def test_downloading_min_trumps_start_at_once() -> None:
+def test_downloading_min_overrides_start_at_once() -> None:
     queue = history(at_least=3).queued("AA", "BB", "CC", "DD").step(at=0)
     assert queue.started == ["AA", "BB", "CC"]
 
 
-def test_downloading_min_trumps_downloading_max() -> None:
+def test_downloading_min_overrides_downloading_max() -> None:
     queue = history(slots=1, at_least=2).queued("AA", "BB", "CC").step(at=0)
     assert queue.started == ["AA", "BB"]
 
@@ -55,7 +55,7 @@ def test_a_grant_larger_than_the_minimum_is_used_up_to_the_maximum() -> None:
     assert queue.started == ["A", "B", "C", "D"]
 
 
-def test_intermission_trumps_downloading_min() -> None:
+def test_intermission_overrides_downloading_min() -> None:
     queue = history(at_least=3, intermission=60, every=5).queued("AA").step(at=0).queued("BB").step(at=5)
     assert (queue.started, queue.reason) == (["AA"], "intermission")
 
@@ -164,38 +164,38 @@ def batch_of(
     return decisions
 
 
-def told(decisions: list[Decision]) -> list[str]:
+def summary(decisions: list[Decision]) -> list[str]:
     assert all(hold_text(d, NOW) for d in decisions if isinstance(d, Hold)), "each hold has a text"
     return [d.reason if isinstance(d, Hold) else f"start {d.info_hash}" for d in decisions]
 
 
 def test_an_item_that_fails_to_start_does_not_block_those_behind_it() -> None:
-    assert told(batch_of(ITEMS, 2, broken="AA")) == ["start AA", "start BB", "start CC"]
+    assert summary(batch_of(ITEMS, 2, broken="AA")) == ["start AA", "start BB", "start CC"]
 
 
 def test_an_item_that_failed_recently_is_skipped() -> None:
     decisions = batch_of(ITEMS, 1, AA=Failure(1060.0, "no such folder"))
-    assert told(decisions) == ["failed_before", "start BB", "batch_full"]
+    assert summary(decisions) == ["failed_before", "start BB", "batch_full"]
 
 
 def test_an_item_that_failed_is_tried_again_when_its_time_has_come() -> None:
-    assert told(batch_of(ITEMS, 1, AA=Failure(1000.0, "no such folder")))[0] == "start AA"
+    assert summary(batch_of(ITEMS, 1, AA=Failure(1000.0, "no such folder")))[0] == "start AA"
 
 
 def test_a_queue_full_of_failing_items_tries_some_at_a_time() -> None:
     items = [Candidate(f"{n:02}", "x") for n in range(FAILURES_MAX + 2)]
     decisions = batch_of(items, 1, broken=" ".join(item.info_hash for item in items))
-    assert told(decisions).count("batch_full") == 2
+    assert summary(decisions).count("batch_full") == 2
 
 
 def test_an_item_that_would_fill_the_disk_waits_and_a_smaller_one_goes() -> None:
     items = [Candidate("BIG", "big", need=90, free=100, disk=1), Candidate("SMALL", "small", need=20, free=100, disk=1)]
-    assert told(batch_of(items, 2, disks=DiskBudget({1: 30}, 50))) == ["disk", "start SMALL"]
+    assert summary(batch_of(items, 2, disks=DiskBudget({1: 30}, 50))) == ["disk", "start SMALL"]
 
 
 def test_items_of_one_batch_share_the_disk() -> None:
     items = [Candidate(name, name, need=40, free=100, disk=1) for name in ("AA", "BB", "CC")]
-    assert told(batch_of(items, 3, disks=DiskBudget({}, 10))) == ["start AA", "start BB", "disk"]
+    assert summary(batch_of(items, 3, disks=DiskBudget({}, 10))) == ["start AA", "start BB", "disk"]
 
 
 def test_traffic_holds_the_queue_only_with_max_down_rate() -> None:

@@ -79,9 +79,7 @@ def test_a_file_of_a_newer_version_is_refused_and_left_as_it_is(path: Path) -> N
 
 
 @pytest.mark.parametrize("kept", [0.9, 0.5, 0.1], ids=lambda kept: f"{kept:.0%} left")
-def test_a_truncated_file_is_set_aside_and_begun_anew(
-    path: Path, kept: float, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_truncated_file_is_set_aside_and_replaced(path: Path, kept: float, caplog: pytest.LogCaptureFixture) -> None:
     filled(path)
     os.truncate(path, int(path.stat().st_size * kept))
     store = open_store(path, [FIRST])
@@ -142,7 +140,7 @@ def test_a_transaction_is_all_or_nothing_and_joins_an_outer_one(path: Path) -> N
     store.close()
 
 
-def test_a_full_disk_is_told_changes_nothing_and_passes(path: Path) -> None:
+def test_a_full_disk_is_reported_changes_nothing_and_passes(path: Path) -> None:
     store = open_store(path, [FIRST])
     (pages,) = store.db.execute("PRAGMA page_count").fetchone()
     store.db.execute(f"PRAGMA max_page_count = {pages}")
@@ -163,7 +161,7 @@ def test_wrong_sql_is_a_bug_and_not_a_state_error(path: Path) -> None:
     store.close()
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="No such file or directory"):
         open_store(tmp_path / "nowhere" / "x.sqlite3", [])
 

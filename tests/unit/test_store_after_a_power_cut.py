@@ -21,7 +21,7 @@ TABLES = ("CREATE TABLE effects (number INTEGER PRIMARY KEY)",)
 COUNT = 60
 
 
-def told_and_done(store: Store, outbox: Outbox) -> tuple[int, int]:
+def published_and_done(store: Store, outbox: Outbox) -> tuple[int, int]:
     (done,) = store.db.execute("SELECT count(*) FROM effects").fetchone()
     return len(outbox.after(BEGINNING).bodies), done
 
@@ -60,16 +60,16 @@ def test_a_log_that_was_cut_anywhere_leaves_the_first_commits_whole(full: Path, 
     kept: list[int] = []
     for context, cut in enumerate(sorted(chance.randrange(size) for _ in range(40))):
         store, outbox = opened_after(full, tmp_path / str(context), "db-wal", cut)
-        told, done = told_and_done(store, outbox)
-        assert told == done
+        published, done = published_and_done(store, outbox)
+        assert published == done
         assert store.reset_reason is None
         kept.append(done)
-        # Whoever had heard all of them goes on with what comes now, and takes nothing for something it had.
+        # A subscriber that received all of them continues with new events, and drops none as a duplicate.
         with store.transaction() as db:
             db.execute("INSERT INTO effects VALUES (1000)")
             outbox.add(TorrentErased(at=2.0, info_hash="B" * 40, name="new"))
-        heard_all = Cursor(outbox.epoch.replace("-after", "-before"), COUNT)
-        assert len(outbox.after(heard_all).bodies) == 1
+        received_all = Cursor(outbox.epoch.replace("-after", "-before"), COUNT)
+        assert len(outbox.after(received_all).bodies) == 1
         store.close()
     assert kept == sorted(kept)
     assert kept[0] < kept[-1]
@@ -79,8 +79,8 @@ def test_a_file_that_was_cut_anywhere_is_whole_or_set_aside_or_said_to_be_empty(
     chance, size = random.Random(11), (full / "db").stat().st_size
     for context, cut in enumerate([0, 1, 100, 4096, *(chance.randrange(size) for _ in range(20))]):
         store, outbox = opened_after(full, tmp_path / str(context), "db", cut)
-        told, done = told_and_done(store, outbox)
-        assert told == done
+        published, done = published_and_done(store, outbox)
+        assert published == done
         assert store.reset_reason or done == COUNT
         assert store.db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         store.close()
