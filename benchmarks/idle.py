@@ -47,15 +47,15 @@ def measure(count: int = 10_000, seconds: float = 120.0) -> list[Figure]:
             f"processor, idle beside {count} items, {seconds:.0f} s",
             f"{sum(ours):.2f} % of a core ({_each(names, ours, '.2f')})",
             f"rTorrent {theirs:.2f} %, its own idling included",
-            "≤ 1 %",
-            sum(ours) <= 1.0,
+            "≤ 0.5 %",
+            sum(ours) <= 0.5,
         ),
         Figure(
             "memory (PSS) of supervisord and the services",
             f"{sum(memory):.0f} MiB ({_each(names, memory, '.0f')})",
             "",
-            "≤ 140 MiB",
-            sum(memory) <= 140.0,
+            "≤ 110 MiB",
+            sum(memory) <= 110.0,
         ),
     ]
 

@@ -1,1 +1,1 @@
-"""What every service is made of: its life, heartbeat, bus and state, configuration reload and totals."""
+"""The common part of all services: lifecycle, heartbeats, runtime, configuration reload, totals report."""
