@@ -16,11 +16,27 @@ NAMES: Final = frozenset(("Makefile", "Dockerfile", "pyrotorque.json"))
 # These files contain the words themselves; benchmarks/theirs runs the code of other projects.
 EXCLUDED: Final = ("tests/prose.py", "tests/unit/test_prose.py", "benchmarks/theirs/")
 
-# Parts of the project that are still to be rewritten: paths or beginnings of paths. Their words are counted only.
+# Files that are still to be rewritten. Their words are counted only.
 PENDING: Final[tuple[str, ...]] = (
-    "services/",
-    "shared/",
-    "tests/",
+    "services/pyrotorque_scheduler/queue/disk_space.py",
+    "shared/pyrotorque/bus/publisher.py",
+    "shared/pyrotorque/bus/stats.py",
+    "shared/pyrotorque/bus/subscriber.py",
+    "shared/pyrotorque/rtorrent/address.py",
+    "shared/pyrotorque/rtorrent/client.py",
+    "shared/pyrotorque/rtorrent/effects.py",
+    "shared/pyrotorque/rtorrent/line.py",
+    "shared/pyrotorque/rtorrent/scgi.py",
+    "shared/pyrotorque/service/lifecycle.py",
+    "tests/contracts/test_bus.py",
+    "tests/contracts/test_bus_at_its_edges.py",
+    "tests/contracts/test_rtorrent_client.py",
+    "tests/contracts/test_rtorrent_hostile.py",
+    "tests/processes/fire.py",
+    "tests/processes/test_bus_under_fire.py",
+    "tests/processes/test_reloading.py",
+    "tests/unit/test_bus_follower.py",
+    "tests/unit/test_outbox.py",
 )
 
 # Archaic or literary words, personification of programs, and idioms. An underscore counts as a space, so names are
