@@ -16,6 +16,7 @@ from pyrotorque.settings.schema import AnyJob, ExporterSettings, QueueSettings, 
 from pyrotorque_control.checks.rtorrent import RTorrentCheck, check_rtorrent
 from pyrotorque_control.checks.rtorrent_rc import overlapping_schedules, unsafe_shell_commands
 from pyrotorque_control.group import Group
+from pyrotorque_control.rtorrent_include import include_warning
 
 _FIRE_TIMES: Final = 3
 
@@ -53,7 +54,7 @@ def check_group(group: Group) -> CheckReport:
     return CheckReport(
         config_dir=str(group.config_dir),
         good=True,
-        warnings=tuple(_warnings(found)),
+        warnings=tuple(_warnings(found, group.config_dir)),
         jobs=tuple(_job(job, now) for job in found.settings.jobs),
         conditions=dict(_conditions(found.settings, group.config_dir)),
         load_commands=dict(_sample_commands(found.settings.jobs, group.config_dir)),
@@ -61,10 +62,12 @@ def check_group(group: Group) -> CheckReport:
     )
 
 
-def _warnings(found: Configuration) -> Iterator[str]:
+def _warnings(found: Configuration, config_dir: Path) -> Iterator[str]:
     yield from map(str, found.warnings)
     yield from overlapping_schedules(found.settings, Path.home())
     yield from unsafe_shell_commands(found.settings, Path.home())
+    if outdated := include_warning(config_dir):
+        yield outdated
 
 
 def _job(job: AnyJob, now: float) -> JobCheck:

@@ -30,7 +30,8 @@ def command(group: Group, as_json: bool) -> int:
       the rTorrent that answers, views and commands that it does not have,
       and missing parts of pyrotorque's include.
 
-    It warns of possible mistakes, such as watched folders from which a schedule in rtorrent.rc loads, too.
+    It warns of possible mistakes, such as watched folders from which a schedule in rtorrent.rc loads, too, and of an
+    include that an earlier version wrote.
 
     The exit code is 78 when the configuration is wrong; each error has its file and line. It is 0 when the group would
     start, even if rTorrent does not answer, because the group waits for it.

@@ -8,15 +8,24 @@ from pathlib import Path
 import click
 
 import pyrotorque
-from pyrotorque.errors import LayoutError
+from pyrotorque.errors import LayoutError, StateError
 from pyrotorque.settings import packaged_text
 from pyrotorque.settings.rtorrent_rc import usual_files
 from pyrotorque.supervisord import config
 from pyrotorque.text import printable
 from pyrotorque_control.checks.rtorrent import OPEN_LOCAL, unknown_address
-from pyrotorque_control.exit_codes import EX_OK
+from pyrotorque_control.exit_codes import EX_CONFIG, EX_OK
 from pyrotorque_control.group import Group
-from pyrotorque_control.rtorrent_include import import_path, include_file, include_text
+from pyrotorque_control.rtorrent_include import (
+    IncludeState,
+    check_include,
+    import_path,
+    include_difference,
+    include_file,
+    include_text,
+    include_warning,
+    write_include,
+)
 
 MINIMAL = """\
 # Configuration of pyrotorque. Settings that are missing here have the defaults in torque.ini.default.
@@ -43,8 +52,9 @@ scgi_url                    = {url}
 
 
 @click.command(short_help="Write a first configuration.")
+@click.option("--refresh-include", is_flag=True, help="Only update rtorrent.d/torque.rc.default, unless it was edited.")
 @click.pass_obj
-def command(group: Group) -> int:
+def command(group: Group, refresh_include: bool) -> int:
     """Write a first configuration to ~/.pyroscope, or to the folder given with --config-dir. Existing files are kept.
 
     \b
@@ -55,7 +65,13 @@ def command(group: Group) -> int:
       run/pyrotorque                 guard file: required in the background
 
     It also shows the rTorrent that it found, and the line to add to your rtorrent.rc. It can be run again at any time.
+
+    With --refresh-include it only updates rtorrent.d/torque.rc.default, as after an upgrade or a move of the
+    installation. A file that was edited is not changed: the command shows the difference, and the exit code is 78.
+    A start of the group replaces that file in any case, so keep your own changes in rtorrent.rc.
     """
+    if refresh_include:
+        return _refresh_include(group.config_dir)
     group.config_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     layout = group.layout
     layout.prepare()
@@ -65,6 +81,8 @@ def command(group: Group) -> int:
     _write(include_file(group.config_dir), lambda: include_text(group.config_dir))
     _write(config.stub_file(layout), lambda: config.stub(layout))
     _write(group.guard_file, str)
+    if outdated := include_warning(group.config_dir):
+        click.echo(f"pyrotorque: warning: {outdated}", err=True)
     click.echo(f"\nrTorrent: {printable(address.description)}")
     click.echo(f"\nAdd this line to {_rtorrent_rc()}, and restart rTorrent:\n")
     click.echo(f"  import = {import_path(group.config_dir)}\n")
@@ -77,6 +95,31 @@ def command(group: Group) -> int:
     )
     if (pages := documentation()) is not None:
         click.echo(f"Documentation, and deploy/ with files for systemd and others: {printable(str(pages))}")
+    return EX_OK
+
+
+def _refresh_include(config_dir: Path) -> int:
+    found = check_include(config_dir)
+    name = printable(str(include_file(config_dir)))
+    if found.state is IncludeState.CURRENT:
+        click.echo(f"kept     {name}: it is current")
+        return EX_OK
+    if found.state is IncludeState.UNREADABLE:
+        raise LayoutError(f"cannot read {name}: {found.problem}")
+    if found.state is IncludeState.EDITED:
+        for line in include_difference(config_dir, found.text):
+            click.echo(printable(line))
+        click.echo(
+            f"pyrotorque: {name} was edited and is not changed. Apply the lines with + and -, or copy your changes "
+            "to your rtorrent.rc, delete the file, and run this command again",
+            err=True,
+        )
+        return EX_CONFIG
+    try:
+        write_include(config_dir)
+    except (OSError, StateError) as error:
+        raise LayoutError(f"cannot write {name}: {error}") from error
+    click.echo(f"written  {name}\nRestart rTorrent to apply it.")
     return EX_OK
 
 
