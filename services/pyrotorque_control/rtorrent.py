@@ -22,10 +22,12 @@ def settings_of(group: Group) -> Settings:
 
 def rtorrent_of(settings: Settings, *, timeout: float | None = None) -> RTorrent:
     """A client with the deadlines from the settings, or `timeout`; raises SettingsError when no address is known."""
-    address = settings.rtorrent
-    if address.url is None:
+    connection = settings.rtorrent
+    if timeout:
+        connection = msgspec.structs.replace(connection, connect_timeout=timeout, read_timeout=timeout)
+    client = RTorrent.from_settings(connection)
+    if client is None:
         raise SettingsError(
             "rTorrent's address is not known: set scgi_url in [TORQUE], or start rTorrent and the group"
         )
-    connect, read = (timeout, timeout) if timeout else (address.connect_timeout, address.read_timeout)
-    return RTorrent(address.url, connect_timeout=connect, read_timeout=read)
+    return client
