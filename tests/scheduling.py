@@ -9,7 +9,7 @@ from pathlib import Path
 
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.events import decode
+from pyrotorque.events import Event, decode
 from pyrotorque.outbox import Outbox
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import QueueSettings, RTorrentSettings, Settings
@@ -76,9 +76,13 @@ class QueueScene:
         rows = self.rtorrent.rows("main", ["d.hash=", "d.state="])
         return {made for made, state in rows if state == "1"}
 
+    def events(self) -> list[Event]:
+        """All events so far."""
+        return [decode(body).event for body in self.outbox.since(0, 10_000)]
+
     def event_types(self) -> list[str]:
         """The types of all events so far."""
-        return [type(decode(body).event).__name__ for body in self.outbox.since(0, 10_000)]
+        return [type(event).__name__ for event in self.events()]
 
 
 def moment(at: float) -> Instant:

@@ -157,7 +157,9 @@ class SchedulerService:
         starter = self._job_table.starter
         if self._recovery_pending and starter is not None:
             # Without open intents there is no call, and so no news about the availability of rTorrent.
-            self._recovery_pending = starter.has_open_intents() and not self._attempt("start", starter.recover)
+            self._recovery_pending = starter.has_open_intents() and not self._attempt(
+                "start", lambda: starter.recover(time.monotonic())
+            )
 
     def _tick(self, name: str) -> None:
         if name in self._job_table.customs:

@@ -51,6 +51,10 @@ MIGRATIONS: Final = (
     """
     CREATE TABLE compared (one INTEGER PRIMARY KEY CHECK (one = 1), at REAL NOT NULL);
     """,
+    """
+    -- starts that were published before rTorrent had saved them: never published again if they have to be repeated
+    CREATE TABLE unsaved_starts (info_hash TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
+    """,
 )
 
 

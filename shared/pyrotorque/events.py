@@ -52,12 +52,16 @@ class LoadFailed(Fact, frozen=True, kw_only=True, tag=True):
 
 
 class TorrentStarted(Fact, frozen=True, kw_only=True, tag=True):
-    """The queue (or `pyrotorque start`) started an item; `waited` from load to start, None when unknown."""
+    """The queue (or `pyrotorque start`) started an item; `waited` from load to start, None when unknown.
+
+    `durable` is False if rTorrent could not save the start in its session (a full disk?), None if that cannot be seen.
+    """
 
     info_hash: str
     name: str
     job: str
     waited: float | None = None
+    durable: bool | None = None
 
 
 class StartFailed(Fact, frozen=True, kw_only=True, tag=True):

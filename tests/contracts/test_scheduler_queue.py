@@ -1,11 +1,13 @@
 """The queue over a real rTorrent: what it starts, in which order, and which events it publishes."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentUnavailable
+from pyrotorque.rtorrent.session import Session
 from pyrotorque.settings.schema import QueueSettings
 from pyrotorque_scheduler.queue.explain import explain_queue
 from tests.scheduling import QueueScene, moment, queue_job, queue_scene
@@ -22,7 +24,6 @@ def test_a_stopped_item_is_started_and_published_once(rtorrent: PrivateRTorrent,
         assert (d.running(), d.event_types()) == ({loaded}, ["TorrentStarted"])
 
 
-@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
 def test_a_started_item_is_still_started_after_rtorrent_was_killed(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with queue_scene(rtorrent, tmp_path, FAST) as d:
         loaded = {d.load("one"), d.load("two")}
@@ -117,7 +118,6 @@ def test_an_item_that_cannot_start_is_published_and_does_not_block_the_next(
         assert d.job_table.history.latest(item=broken)[0].verdict == "failed"
 
 
-@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
 def test_an_item_that_failed_is_not_tried_again_at_once(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with queue_scene(rtorrent, tmp_path, queue_job(schedule="second=*")) as d:
         blocked = rtorrent.folder / "a file"
@@ -135,7 +135,6 @@ def test_an_item_that_failed_is_not_tried_again_at_once(rtorrent: PrivateRTorren
         assert d.event_types() == ["StartFailed"]
 
 
-@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
 def test_an_item_that_failed_starts_when_the_cause_is_gone(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with queue_scene(rtorrent, tmp_path, queue_job(schedule="second=*")) as d:
         blocked = rtorrent.folder / "a file"
@@ -208,7 +207,6 @@ def test_an_item_larger_than_the_disk_waits(rtorrent: PrivateRTorrent, tmp_path:
         assert (outcome.started, outcome.hold.reason) == (0, "disk")
 
 
-@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
 def test_items_closed_on_a_full_disk_are_started_again(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with queue_scene(rtorrent, tmp_path, FAST) as d:
         closed, other = d.load("closed"), d.load("other", priority=0)
@@ -223,11 +221,12 @@ def test_items_closed_on_a_full_disk_are_started_again(rtorrent: PrivateRTorrent
         assert d.rtorrent.call("d.is_active", other) == 0
 
 
-@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
 def test_the_queue_continues_after_rtorrent_was_unavailable(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with queue_scene(rtorrent, tmp_path) as d:
-        d.load("one")
-        d.rtorrent.call("session.save", "")
+        item = d.load("one")
+        saved = Session()
+        saved.locate(d.rtorrent, d.rtorrent.identity())
+        eventually(lambda: saved.holds(item), why="the item is in the session")
         rtorrent.kill()
         with pytest.raises(RTorrentUnavailable):
             d.check(at=0)
@@ -241,6 +240,14 @@ def insert_intent(d: QueueScene, info_hash: str) -> None:
         db.execute("INSERT INTO intents VALUES (?, 'queue', 'name', 0, 0)", (info_hash,))
 
 
+def has_published(d: QueueScene) -> bool:
+    """Whether all starts are published, after what is due now was verified."""
+    starter = d.job_table.starter
+    assert starter is not None
+    starter.verify(time.monotonic())
+    return starter.wait(0.0) > 1e6
+
+
 def test_an_interrupted_start_is_published_after_recovery(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with queue_scene(rtorrent, tmp_path) as d:
         begun, not_begun, gone = d.load("begun"), d.load("not begun"), "0" * 40
@@ -248,6 +255,7 @@ def test_an_interrupted_start_is_published_after_recovery(rtorrent: PrivateRTorr
         for item in (begun, not_begun, gone):
             insert_intent(d, item)
         assert d.job_table.starter is not None
-        d.job_table.starter.recover()
+        d.job_table.starter.recover(time.monotonic())
+        eventually(lambda: has_published(d), why="rTorrent saves the start")
         assert not d.job_table.starter.has_open_intents()
         assert (d.event_types(), d.running()) == (["TorrentStarted"], {begun})

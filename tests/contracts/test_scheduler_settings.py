@@ -186,7 +186,6 @@ def close_on_full_disk(d: QueueScene, item: str) -> None:
     eventually(lambda: d.rtorrent.call("d.is_active", item) == 0)
 
 
-@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
 def test_items_closed_repeatedly_on_a_full_disk_are_started_less_and_less_often(
     rtorrent: PrivateRTorrent, tmp_path: Path
 ) -> None:

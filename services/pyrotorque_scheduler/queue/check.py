@@ -14,7 +14,7 @@ from pyrotorque.rtorrent import RTorrent
 from pyrotorque.text import printable
 from pyrotorque_scheduler.due_jobs import Cause
 from pyrotorque_scheduler.metrics import SchedulerMetrics
-from pyrotorque_scheduler.queue.disk_space import LowDiskItems, as_candidate, reserved_bytes
+from pyrotorque_scheduler.queue.disk_space import ClosedItems, as_candidate, reserved_bytes
 from pyrotorque_scheduler.queue.explain_text import hold_text
 from pyrotorque_scheduler.queue.forecast import Forecast, QueueFacts, forecast
 from pyrotorque_scheduler.queue.model import Candidate, Grant, Hold, Instant, QueueState, grant
@@ -80,7 +80,7 @@ class Queue:
         self._job_states = job_states
         self._history = history
         self._metrics = metrics
-        self._low_disk = LowDiskItems(self._reader)
+        self._closed = ClosedItems(self._reader)
         self._log = job_logger(rules.name)
         metrics.introduce_queue(rules.settings)
 
@@ -124,6 +124,11 @@ class Queue:
         found = self._reader.find(view, rules.startable, rules.fields, now, table=rules.table, any_order=any_order)
         return found.sorted(order) if order else found
 
+    def waiting(self, now: float) -> Sequence[Item]:
+        """The startable items and those that rTorrent closed by itself, in the order in which they are started."""
+        items, closed = self.startable(now), self._closed.read(self.rules, now)
+        return self._ordered([*items, *closed]) if closed else items
+
     def read(self, condition: Condition | None, fields: Collection[str], now: float) -> list[Item]:
         """Items of the job's view."""
         return self._reader.read(self.rules.settings.view, condition, fields, now, table=self.rules.table)
@@ -165,7 +170,9 @@ class Queue:
         items = self.startable(now.wall)
         oldest = float(min(filter(None, items.values("loaded")), default=0.0))
         self._metrics.oldest.set(oldest, self.name)
-        returning = self._low_disk.due(self.rules, now.wall) if cause == "tick" else []
+        failed = bool(self._starter.failures)
+        may_return = cause == "tick" or failed
+        returning = self._closed.due(self.rules, now.wall, at_once=failed) if may_return else []
         candidates = self._ordered([*items, *returning]) if returning else items
         reserved: dict[int, int] = {}
         if returning or (limits.min_free and items):
@@ -212,7 +219,7 @@ class Queue:
         intent = StartIntent(item.info_hash, self.name, item.name, item.loaded, check.now.wall)
         if self._starter.start(intent, save_state, time.monotonic()).failure is not None:
             return False
-        self._low_disk.started(item.info_hash, check.now.wall)
+        self._closed.started(item.info_hash, check.now.wall)
         if not self.rules.settings.quiet:
             print_start(self._rtorrent, self.name, item, self.rules.table)
         return True

@@ -1,4 +1,4 @@
-"""Disk space: what running items still need, and the return of items that rTorrent closed on a full disk."""
+"""Disk space: what running items still need, and the return of items that rTorrent closed by itself."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any, Final
 from pyrotorque.items import Item, ItemReader, Reader, read_items
 from pyrotorque.linux.filesystems import disk_space
 from pyrotorque_scheduler.queue.model import Candidate
-from pyrotorque_scheduler.queue.rules import DISK_FIELDS, QueueRules
+from pyrotorque_scheduler.queue.rules import DISK_FIELDS, LOW_DISK, QueueRules
 
 _ROOT: Final = Path("/")
 _READ_EVERY: Final = 60.0
@@ -48,25 +48,35 @@ def disk_of(directory: str) -> tuple[int, int]:
     return space.device, space.free
 
 
-class LowDiskItems:
-    """Items that rTorrent's low-disk schedule closed are started again, each time after a longer wait."""
+class ClosedItems:
+    """Items that rTorrent closed by itself are started again.
+
+    One that was closed on a full disk waits longer each time; one whose data could not be checked, as after any start
+    that failed.
+    """
 
     def __init__(self, reader: ItemReader) -> None:
         self._reader = reader
         self._read_at = float("-inf")
         self._waits: dict[str, tuple[float, float]] = {}
 
-    def due(self, rules: QueueRules, now: float) -> list[Item]:
-        """The items that may be tried again; read at most once a minute."""
-        if 0 <= now - self._read_at < _READ_EVERY:
+    def due(self, rules: QueueRules, now: float, *, at_once: bool) -> list[Item]:
+        """The items that may be tried again; read at most once a minute, except `at_once`."""
+        if not at_once and 0 <= now - self._read_at < _READ_EVERY:
             return []
         self._read_at = now
-        fields = rules.fields | rules.startable.fields | DISK_FIELDS
-        found = self._reader.read(rules.settings.view, rules.closed_on_full_disk, fields, now, table=rules.table)
+        return self.read(rules, now)
+
+    def read(self, rules: QueueRules, now: float) -> list[Item]:
+        """The items that may be tried again, read now."""
+        fields = rules.fields | rules.startable.fields | rules.closed_by_rtorrent.fields | DISK_FIELDS
+        found = self._reader.read(rules.settings.view, rules.closed_by_rtorrent, fields, now, table=rules.table)
         return [
             item
             for item in found
-            if rules.startable.matches(_before_start(item, rules), now) and self._is_due(item, now)
+            if not rules.startable.matches(item, now)
+            and rules.startable.matches(before_start(item, rules), now)
+            and (item["message"] != LOW_DISK or self._is_due(item, now))
         ]
 
     def started(self, info_hash: str, now: float) -> None:
@@ -80,7 +90,7 @@ class LowDiskItems:
         return until <= now
 
 
-def _before_start(item: Item, rules: QueueRules) -> Mapping[str, Any]:
+def before_start(item: Item, rules: QueueRules) -> Mapping[str, Any]:
     """An item as it was before its start, for the condition `startable`."""
     values: dict[str, Any] = {name: item[name] for name in rules.startable.fields}
     return values | {"message": "", "done": 0.0}

@@ -21,6 +21,7 @@ from pyrotorque_scheduler.queue.explain_text import (
 )
 from pyrotorque_scheduler.queue.forecast import Forecast
 from pyrotorque_scheduler.queue.model import Hold, Instant, QueueStart
+from pyrotorque_scheduler.queue.rules import LOW_DISK
 from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord
 
 _SHOWN: Final = 20
@@ -40,7 +41,7 @@ def explain_queue(queue: Queue, now: Instant) -> Answer:
     limits, settings = queue.rules.limits, queue.rules.settings
     hash_checking = queue.hash_checking(now.wall)
     running = queue.read(queue.rules.downloading, {"hash", "name", "done"}, now.wall)
-    startable = queue.startable(now.wall)
+    startable = queue.waiting(now.wall)
     taken = hash_checking + len(running)
     forecast, granted = queue.forecast(startable, taken, now), queue.granted(now)
     listed = list(startable[:_SHOWN])
@@ -161,7 +162,7 @@ def _verdict(
         return None, "downloading", f"downloading: {slot}"
     if failed is not None:
         return (None, *_not_startable(queue, item, failed, now))
-    startable = queue.startable(now.wall)
+    startable = queue.waiting(now.wall)
     place = next((n for n, other in enumerate(startable, 1) if other["hash"] == item["hash"]), None)
     if place is None:
         return None, "not_in_view", f"startable, but not in view {queue.rules.settings.view}"
@@ -195,15 +196,20 @@ def _not_startable(queue: Queue, item: Item, failed: Clause, now: Instant) -> tu
         return "checked", "started: rTorrent still checks its data, and it keeps its slot meanwhile"
     if item["is_complete"]:
         return "not_startable", "not startable: it is complete"
-    closed = queue.rules.closed_on_full_disk.matches(item, now.wall)
-    again = "; rTorrent closed it because the disk is full, it starts again when there is space" if closed else ""
+    again = ""
+    if queue.rules.closed_by_rtorrent.matches(item, now.wall):
+        again = "; rTorrent closed it because the disk is full, it starts again when there is space"
+        if item["message"] != LOW_DISK:
+            failure = queue.state.failures.get(str(item["hash"]))
+            again = "; rTorrent could not check its data, it is tried again"
+            again += f": {failure_text(failure)}" if failure else ""
     return "not_startable", f"not startable, because of {printable(failed.text)}{again}"
 
 
 def _find(queue: Queue, wanted: str, now: float) -> list[Item]:
     """The item with this info-hash, or those with this name, else those whose name contains it."""
     rules = queue.rules
-    conditions = rules.startable.fields | rules.downloading.fields | rules.closed_on_full_disk.fields
+    conditions = rules.startable.fields | rules.downloading.fields | rules.closed_by_rtorrent.fields
     is_hash = len(wanted) == _HASH_DIGITS and all(char in "0123456789abcdefABCDEF" for char in wanted)
     if not is_hash:
         names = queue.read(None, {"hash", "name"}, now)

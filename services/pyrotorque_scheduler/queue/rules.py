@@ -12,8 +12,11 @@ from pyrotorque.settings.schema import QueueSettings
 from pyrotorque_scheduler.queue.model import Limits
 
 STARTED_BUT_INCOMPLETE: Final = "is_active=1 is_complete=0"
-# The message that rTorrent's close_low_diskspace sets on the items that it closes.
-CLOSED_ON_FULL_DISK: Final = 'is_complete=no is_ignored=no message="Low diskspace."'
+# The message that rTorrent's close_low_diskspace sets on items that it closes, with the flag of a failed check.
+LOW_DISK: Final = "Low diskspace."
+# Items that rTorrent closed by itself, for a cause on this machine. A failed check of the data (a missing disk, an I/O
+# error) sets a flag, and from 0.16.14 on a message as well.
+CLOSED_BY_RTORRENT: Final = f'is_complete=no is_ignored=no [ message="{LOW_DISK}" OR is_check_failed=yes ]'
 
 # Always read for a startable item; `loaded` gives its waiting time.
 _ALWAYS: Final = frozenset({"hash", "name", "loaded"})
@@ -32,7 +35,7 @@ class QueueRules:
     downloading: Condition
     running: Condition
     startable: Condition
-    closed_on_full_disk: Condition
+    closed_by_rtorrent: Condition
     order: SortOrder | None
     table: Mapping[str, Field]
 
@@ -69,7 +72,7 @@ def read_rules(settings: QueueSettings, base: str, custom: Mapping[str, Field] |
         downloading=parse(counted or STARTED_BUT_INCOMPLETE, custom=known),
         running=parse(STARTED_BUT_INCOMPLETE),
         startable=parse(_within(base, settings.startable), custom=known),
-        closed_on_full_disk=parse(_within(base, CLOSED_ON_FULL_DISK), custom=known),
+        closed_by_rtorrent=parse(_within(base, CLOSED_BY_RTORRENT), custom=known),
         order=parse_sort(settings.sort_fields, custom=known) if settings.sort_fields.strip() else None,
         table=known,
     )

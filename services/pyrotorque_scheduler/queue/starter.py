@@ -10,6 +10,8 @@ from pyrotorque.fields import FIELDS, Field
 from pyrotorque.fields.field import DETAILS
 from pyrotorque.logs import job_logger, owner_log
 from pyrotorque.rtorrent import RTorrent, Value
+from pyrotorque.rtorrent.client import INCARNATION
+from pyrotorque.rtorrent.session import Session
 from pyrotorque.store import Store
 from pyrotorque.text import printable
 from pyrotorque_scheduler.event_routing import EventRouter
@@ -18,9 +20,11 @@ from pyrotorque_scheduler.queue.model import Candidate, Failure
 from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord
 
 # An item that rTorrent closed by itself (disk full, folder missing) still counts as started there: d.start alone has no
-# effect on it. rTorrent saves its session every 20 minutes: the start is saved at once, so that it survives a kill.
+# effect on it. `branch` takes no else-if pairs from rTorrent 0.16.15 on, so there are two. The message of an earlier
+# failure is obsolete. rTorrent saves its session every 20 minutes: the start is saved at once, to survive a kill.
 _START_COMMANDS: Final = (
-    ("branch", "d.is_open=", "cat=", "d.state=", "d.stop="),
+    ("branch", "d.is_open=", "cat=", "branch=d.state=,d.stop="),
+    ("d.message.set", ""),
     ("d.open",),
     ("d.start",),
     ("d.save_full_session",),
@@ -29,7 +33,12 @@ _STATE_COMMANDS: Final = ("d.state", "d.is_active", "d.hashing", "d.hashing_fail
 # rTorrent checks the data of an item before it becomes active, usually within milliseconds. After this many seconds the
 # item counts as started, and its hash check goes on.
 _HASH_CHECK_SECONDS: Final = 1.0
-_VERIFY_AFTER: Final = (0.005, 0.02, 0.08, 0.3)
+# Seconds after the start at which it is read again: until the check of its data is over or long, and until rTorrent has
+# saved the start, which takes 0.16 some 10 ms.
+_READ_AGAIN: Final = (0.005, 0.02, 0.08, 0.3, 1.0, 2.0, 3.0, 4.0)
+_SAVED_WITHIN: Final = 5.0
+_SAVE_AGAIN_FROM: Final = 3  # readings: an earlier save is still under way
+_UNSAVED_AGAIN: Final = 10.0
 _FIRST_RETRY: Final = 15.0
 _LAST_RETRY: Final = 3600.0
 _PRINTED_NAME_MAX: Final = 200
@@ -57,6 +66,26 @@ class StartResult:
     hash_checking: bool = False
 
 
+@dataclass(slots=True)
+class PendingStart:
+    """A start that is not published yet: rTorrent checks the item's data, or has not saved the start in its session.
+
+    `begun` is CLOCK_MONOTONIC seconds, `has_run` says whether the item was seen running.
+    """
+
+    intent: StartIntent
+    begun: float
+    incarnation: str
+    has_run: bool
+    readings: int = 0
+
+    @property
+    def due(self) -> float:
+        """When it is read again, CLOCK_MONOTONIC seconds."""
+        times = _READ_AGAIN
+        return self.begun + (times[self.readings] if self.readings < len(times) else _SAVED_WITHIN)
+
+
 def start_result(answers: Sequence[Value | RTorrentFault], faults: Sequence[Value | RTorrentFault] = ()) -> StartResult:
     """Interpret the answers to the state commands; `faults` are the answers to the start commands."""
     gone = next((answer for answer in answers if isinstance(answer, RTorrentFault)), None)
@@ -79,7 +108,11 @@ def next_failure(before: Failure | None, error: str, now: float) -> Failure:
 
 
 class Starter:
-    """The one place that starts items, used by the service's loop; `now` is CLOCK_MONOTONIC seconds."""
+    """The one place that starts items, used by the service's loop; `now` is CLOCK_MONOTONIC seconds.
+
+    A start is published once it is durable: running, and saved in rTorrent's session where that can be seen. A start
+    that rTorrent cannot save within 5 s (a full disk) is published as not durable, once, even if it is repeated.
+    """
 
     def __init__(
         self, rtorrent: RTorrent, store: Store, router: EventRouter, history: DecisionHistory, metrics: SchedulerMetrics
@@ -89,9 +122,11 @@ class Starter:
         self._router = router
         self._history = history
         self._metrics = metrics
-        self._unverified: dict[str, tuple[StartIntent, float, int]] = {}
+        self._session = Session()
+        self._pending: dict[str, PendingStart] = {}
         rows = store.db.execute("SELECT info_hash, job, name, loaded, at FROM checked_items")
         self._hash_checking = {row[0]: StartIntent(*row) for row in rows}
+        self._unsaved = {info_hash: 0.0 for (info_hash,) in store.db.execute("SELECT info_hash FROM unsaved_starts")}
         self._failures: dict[str, Failure] = {}
 
     @property
@@ -102,20 +137,23 @@ class Starter:
     def start(self, intent: StartIntent, save_state: SaveState, now: float) -> StartResult:
         """Start and verify an item; `save_state(True)` joins the intent's transaction, `save_state(False)` reverts it.
 
-        While rTorrent checks the item's data, `verify` completes the start later. Raises RTorrentUnavailable if the
-        result is unknown; then `recover` completes it.
+        While rTorrent checks the item's data or has not saved the start, `verify` completes it later. Raises
+        RTorrentUnavailable if the result is unknown; then `recover` completes it.
         """
         with self._store.transaction() as db:
             row = (intent.info_hash, intent.job, printable(intent.name), intent.loaded, intent.at)
             db.execute("INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?, ?)", row)
             save_state(True)
         begin = [(method, (intent.info_hash, *arguments)) for method, *arguments in _START_COMMANDS]
-        answers = self._rtorrent.multicall([*begin, *((method, (intent.info_hash,)) for method in _STATE_COMMANDS)])
+        states = [(method, (intent.info_hash,)) for method in _STATE_COMMANDS]
+        *answers, incarnation = self._rtorrent.multicall([*begin, *states, (INCARNATION, ())])
+        self._locate_session(incarnation)
         result = start_result(answers[len(begin) :], answers[: len(begin)])
         if result.hash_checking:
             result = self._read_results([intent.info_hash])[0]
-        if result.hash_checking:
-            self._unverified[intent.info_hash] = (intent, now, 0)
+        if result.failure is None and not self._is_durable(intent, result):
+            has_run = not result.hash_checking
+            self._pending[intent.info_hash] = PendingStart(intent, now, self._session.incarnation, has_run)
             return result
         if result.failure is not None:
             save_state(False)
@@ -124,27 +162,65 @@ class Starter:
 
     def wait(self, now: float) -> float:
         """Seconds until `verify` is due."""
-        due = (begun + _verify_after(tries) - now for _, begun, tries in self._unverified.values())
-        return min((max(0.0, wait) for wait in due), default=1e9)
+        due = [pending.due for pending in self._pending.values()]
+        return max(0.0, min([*due, *self._unsaved.values()], default=now + 1e9) - now)
 
     def verify(self, now: float) -> None:
-        """Complete the starts whose items were still being checked, as far as they are due."""
-        due = [h for h, (_, begun, tries) in self._unverified.items() if begun + _verify_after(tries) <= now]
+        """Complete the pending starts, and have rTorrent save those that it could not save, as far as they are due."""
+        due = [info_hash for info_hash, pending in self._pending.items() if pending.due <= now]
         for info_hash, result in zip(due, self._read_results(due), strict=True):
-            intent, begun, tries = self._unverified[info_hash]
-            if result.hash_checking and now < begun + _HASH_CHECK_SECONDS:
-                self._unverified[info_hash] = (intent, begun, tries + 1)
-                continue
-            del self._unverified[info_hash]
-            self._complete(intent, result)
+            self._verify(self._pending[info_hash], result, now)
+        self._save_again([info_hash for info_hash, at in self._unsaved.items() if at <= now], now)
+
+    def _verify(self, pending: PendingStart, result: StartResult, now: float) -> None:
+        intent = pending.intent
+        if result.failure is not None and pending.incarnation != self._session.incarnation:
+            # It was restarted before it had saved the start: the queue decides about the item again.
+            job_logger(intent.job).info("%s: rTorrent was restarted before it had saved the start", intent.info_hash)
+            self._drop(intent)
+            return
+        if result.failure is not None and pending.has_run:
+            result = StartResult(None)  # it ran, and was stopped since
+        elif result.failure is None:
+            pending.has_run |= not result.hash_checking
+            patience = _HASH_CHECK_SECONDS if result.hash_checking else _SAVED_WITHIN
+            if not self._is_durable(intent, result) and now < pending.begun + patience:
+                if pending.has_run and pending.readings >= _SAVE_AGAIN_FROM:
+                    self._rtorrent.call("d.save_full_session", intent.info_hash)
+                pending.readings += 1
+                return
+        del self._pending[intent.info_hash]
+        self._complete(intent, result)
+
+    def _is_durable(self, intent: StartIntent, result: StartResult) -> bool:
+        """Whether the start is over, and survives a kill of rTorrent as far as can be seen."""
+        return not result.hash_checking and self._session.has_start(intent.info_hash) is not False
+
+    def _save_again(self, hashes: Sequence[str], now: float) -> None:
+        """Have rTorrent save starts that were published as not durable, every 10 s until it has."""
+        if not hashes:
+            return
+        saves = [("d.save_full_session", (info_hash,)) for info_hash in hashes]
+        states = self._rtorrent.multicall([*saves, *(("d.state", (info_hash,)) for info_hash in hashes)])[len(saves) :]
+        for info_hash, state in zip(hashes, states, strict=True):
+            # Stopped since, or lost with rTorrent: only another start can end it.
+            self._unsaved[info_hash] = now + _UNSAVED_AGAIN if state == 1 else float("inf")
+            if isinstance(state, RTorrentFault) or self._session.has_start(info_hash) is not False:
+                self._delete_unsaved(info_hash)
+
+    def _delete_unsaved(self, info_hash: str) -> None:
+        if self._unsaved.pop(info_hash, None) is not None:
+            with self._store.transaction() as db:
+                db.execute("DELETE FROM unsaved_starts WHERE info_hash = ?", (info_hash,))
 
     def is_hash_checking(self, info_hash: str) -> bool:
         """Whether the item was started and, as last read, is not active yet because rTorrent checks its data."""
-        return info_hash in self._unverified or info_hash in self._hash_checking
+        pending = self._pending.get(info_hash)
+        return info_hash in self._hash_checking or (pending is not None and not pending.has_run)
 
     def hash_checking(self) -> list[str]:
         """The items that were started and are not active yet because rTorrent checks their data; read now."""
-        hashes = [*self._unverified, *self._hash_checking]
+        hashes = [*self._pending, *self._hash_checking]
         still: list[str] = []
         for info_hash, result in zip(hashes, self._read_results(hashes), strict=True):
             still += [info_hash] if result.hash_checking else []
@@ -155,19 +231,22 @@ class Starter:
     def has_open_intents(self) -> bool:
         """Whether `recover` has something to do."""
         rows = self._store.db.execute("SELECT info_hash FROM intents")
-        return any(info_hash not in self._unverified for (info_hash,) in rows)
+        return any(info_hash not in self._pending for (info_hash,) in rows)
 
-    def recover(self) -> None:
+    def recover(self, now: float) -> None:
         """Complete starts that were cut off by the end of this process or of the connection."""
         rows = self._store.db.execute("SELECT info_hash, job, name, loaded, at FROM intents").fetchall()
-        intents = [StartIntent(*row) for row in rows if row[0] not in self._unverified]
+        intents = [StartIntent(*row) for row in rows if row[0] not in self._pending]
         results = self._read_results([intent.info_hash for intent in intents])
         for intent, result in zip(intents, results, strict=True):
-            if result.failure is None:
+            if result.failure is not None:
+                # rTorrent never executed or saved the start: the queue decides about the item again.
+                self._drop(intent)
+            elif result.hash_checking or self._is_durable(intent, result):
                 self._complete(intent, result)
             else:
-                # rTorrent never executed the start: the queue decides about the item again.
-                self._delete_intent(intent)
+                self._rtorrent.call("d.save_full_session", intent.info_hash)
+                self._pending[intent.info_hash] = PendingStart(intent, now, self._session.incarnation, has_run=True)
 
     def item(self, info_hash: str) -> tuple[str, float, bool]:
         """Name, load time, and whether it is active. Raises RTorrentFault if there is no such item."""
@@ -184,9 +263,18 @@ class Starter:
             if result.failure == "rejected":
                 self._complete(intent, result)
 
+    def _locate_session(self, incarnation: Value | RTorrentFault) -> None:
+        """Find the session of the rTorrent that answered, if it is another one than before."""
+        if isinstance(incarnation, RTorrentFault) or str(incarnation) != self._session.incarnation:
+            self._session.locate(self._rtorrent, self._rtorrent.identity())
+
     def _read_results(self, hashes: Sequence[str]) -> list[StartResult]:
+        if not hashes:
+            return []
         count = len(_STATE_COMMANDS)
-        answers = self._rtorrent.multicall([(method, (h,)) for h in hashes for method in _STATE_COMMANDS])
+        states = [(method, (h,)) for h in hashes for method in _STATE_COMMANDS]
+        *answers, incarnation = self._rtorrent.multicall([*states, (INCARNATION, ())])
+        self._locate_session(incarnation)
         return [start_result(answers[n * count : (n + 1) * count]) for n in range(len(hashes))]
 
     def _complete(self, intent: StartIntent, result: StartResult) -> None:
@@ -195,8 +283,10 @@ class Starter:
         name, reason = printable(intent.name), printable(result.reason)
         waited = max(0.0, at - intent.loaded) if intent.loaded > 0 else None
         event: TorrentStarted | StartFailed
+        durable = self._session.has_start(info_hash)
+        is_repeated = result.failure is None and info_hash in self._unsaved
         if result.failure is None:
-            event = TorrentStarted(at=at, job=job, info_hash=info_hash, name=name, waited=waited)
+            event = TorrentStarted(at=at, job=job, info_hash=info_hash, name=name, waited=waited, durable=durable)
             verdict, text = "started", "started"
         else:
             event = StartFailed(at=at, job=job, info_hash=info_hash, name=name, kind=result.failure, reason=reason)
@@ -207,10 +297,19 @@ class Starter:
                 row = (info_hash, job, name, intent.loaded, at)
                 db.execute("INSERT OR REPLACE INTO checked_items VALUES (?, ?, ?, ?, ?)", row)
                 self._hash_checking[info_hash] = intent
-            self._router.add(event)
+            if not is_repeated:
+                self._router.add(event)
+            if result.failure is None and durable is False:
+                db.execute("INSERT OR REPLACE INTO unsaved_starts VALUES (?, ?)", (info_hash, at))
+                self._unsaved[info_hash] = 0.0
+            elif result.failure is None:
+                self._delete_unsaved(info_hash)
             record = DecisionRecord(at=at, job=job, verdict=verdict, text=text, info_hash=info_hash, name=name)
             self._history.record(record)
-        if result.failure is None:
+        if is_repeated:
+            self._failures.pop(info_hash, None)
+            job_logger(job).info("started %s (%s) again: rTorrent had lost the start", name, info_hash)
+        elif result.failure is None:
             self._failures.pop(info_hash, None)
             self._metrics.started(job, at, waited)
             job_logger(job).info("started %s (%s)", name, info_hash)
@@ -220,6 +319,10 @@ class Starter:
             self._metrics.start_failures.inc(job, result.failure)
             job_logger(job).error("could not start %s (%s): %s", name, info_hash, reason)
             owner_log(f"{job}: could not start {name} ({info_hash}): {reason}")
+
+    def _drop(self, intent: StartIntent) -> None:
+        self._pending.pop(intent.info_hash, None)
+        self._delete_intent(intent)
 
     def _delete_intent(self, intent: StartIntent) -> None:
         with self._store.transaction() as db:
@@ -240,7 +343,3 @@ def _alias(rtorrent: RTorrent, item: Candidate, table: Mapping[str, Field]) -> s
     rows = rtorrent.call(method, item.info_hash, "", *commands)
     alias = (table.get("alias") or FIELDS["alias"]).read({}, {"trackers": rows if isinstance(rows, list) else ()})  # type: ignore[dict-item]
     return printable(str(alias))
-
-
-def _verify_after(tries: int) -> float:
-    return _VERIFY_AFTER[tries] if tries < len(_VERIFY_AFTER) else _HASH_CHECK_SECONDS

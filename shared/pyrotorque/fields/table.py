@@ -52,6 +52,7 @@ _TABLE: Final = (
     Field("is_active", "bool", ("d.is_active=",), convert.flag, "started, and not paused"),
     Field("is_multi_file", "bool", ("d.is_multi_file=",), convert.flag, "has a folder of files"),
     Field("is_complete", "bool", ("d.complete=",), convert.flag, "all wanted data is complete"),
+    Field("is_check_failed", "bool", ("d.hashing_failed=",), convert.flag, "rTorrent could not check its data"),
     Field("is_ignored", "bool", ("d.ignore_commands=",), convert.flag, "ignores commands"),
     Field("is_ghost", "bool", PATH, convert.is_ghost, "its data is not on this machine's disk", local=True),
     Field("directory", "text", ("d.directory=",), str, "folder that holds the data"),

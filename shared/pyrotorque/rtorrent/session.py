@@ -32,14 +32,14 @@ class Session:
     """The session folder of the rTorrent that was met last; `folder` is empty where it cannot be seen from here."""
 
     folder: bytes = b""
-    _incarnation: str = ""
+    incarnation: str = ""
 
     def locate(self, rtorrent: RTorrent, identity: Identity) -> None:
         """Find the session folder of this rTorrent, once for each incarnation. Raises RTorrentError."""
-        if self._incarnation != identity.incarnation:
+        if self.incarnation != identity.incarnation:
             path = os.fsencode(str(rtorrent.call("session.path", "")))
             self.folder = path if _is_held_by(path, identity) else b""
-            self._incarnation = identity.incarnation
+            self.incarnation = identity.incarnation
 
     def holds(self, info_hash: str) -> bool | None:
         """Whether all files of the item are saved completely; None where the session cannot be seen."""
@@ -83,6 +83,10 @@ class Session:
                 time.sleep(_POLL)
             else:
                 return True
+
+    def has_start(self, info_hash: str) -> bool | None:
+        """Whether a restart of rTorrent would start the item; None where the session cannot be seen."""
+        return is_started(self.values(info_hash)) if self.folder else None
 
     def _matches(self, info_hash: str, wanted: Mapping[str, SavedValue]) -> bool:
         saved = self.values(info_hash)

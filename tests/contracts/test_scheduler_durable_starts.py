@@ -1,0 +1,160 @@
+"""Starts on a real rTorrent that is killed, restarted, or cannot save its session: published once, never lost."""
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.events import TorrentStarted
+from pyrotorque_scheduler.queue import starter
+from pyrotorque_scheduler.queue.check import CheckResult
+from tests.scheduling import QueueScene, moment, queue_job, queue_scene
+from tests.waiting import eventually
+
+FAST = queue_job(schedule="second=*")
+
+
+def restart_after_kill(rtorrent: PrivateRTorrent) -> None:
+    rtorrent.kill()
+    rtorrent.start()
+
+
+def obstruct(rtorrent: PrivateRTorrent, item: str) -> Path:
+    """Let rTorrent fail to save the item, without a message: it writes to a file of this name first."""
+    obstacle = rtorrent.session / f"{item}.torrent.rtorrent.new"
+    # 0.16 may leave a file of that name, where two saves met.
+    obstacle.unlink(missing_ok=True)
+    obstacle.mkdir()
+    return obstacle
+
+
+def check(d: QueueScene, at: float) -> CheckResult:
+    """A check that waits for nothing afterwards."""
+    return d.queue.check(moment(at), "tick")
+
+
+def verify(d: QueueScene) -> bool:
+    """Verify what is due; whether nothing is pending any more."""
+    found = d.job_table.starter
+    assert found is not None
+    found.verify(time.monotonic())
+    return not found.has_open_intents() and found.wait(time.monotonic()) > 1.0
+
+
+def published(d: QueueScene) -> list[bool | None]:
+    """`durable` of each published start."""
+    return [event.durable for event in d.events() if isinstance(event, TorrentStarted)]
+
+
+def loaded(d: QueueScene, rtorrent: PrivateRTorrent, name: str = "one") -> str:
+    item = d.load(name)
+    eventually(lambda: len(list(rtorrent.session.glob(f"{item}.torrent*"))) == 3, why="the load is saved")
+    return item
+
+
+def test_a_published_start_survives_a_kill_of_rtorrent(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
+        for number in range(5):
+            item = loaded(d, rtorrent, f"number {number}")
+            assert check(d, at=number).started == 1
+            eventually(lambda: verify(d))
+            restart_after_kill(rtorrent)
+            assert d.rtorrent.call("d.state", item) == 1
+        assert published(d) == [True] * 5
+
+
+def test_a_start_that_rtorrent_lost_before_it_was_saved_is_repeated_and_published_once(
+    rtorrent: PrivateRTorrent, tmp_path: Path
+) -> None:
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
+        item = loaded(d, rtorrent)
+        obstacle = obstruct(rtorrent, item)
+        assert check(d, at=0).started == 1
+        assert not verify(d)
+        rtorrent.kill()
+        obstacle.rmdir()
+        rtorrent.start()
+        eventually(lambda: verify(d))
+        assert published(d) == []
+        assert check(d, at=5).started == 1
+        eventually(lambda: verify(d))
+        assert published(d) == [True]
+
+
+def test_a_start_that_rtorrent_cannot_save_is_published_as_not_durable_and_never_again(
+    rtorrent: PrivateRTorrent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starter, "_SAVED_WITHIN", 0.5)
+    monkeypatch.setattr(starter, "_UNSAVED_AGAIN", 0.1)
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
+        item = loaded(d, rtorrent)
+        obstacle = obstruct(rtorrent, item)
+        check(d, at=0)
+        eventually(lambda: verify(d) or published(d))
+        assert published(d) == [False]
+        restart_after_kill(rtorrent)
+        assert d.rtorrent.call("d.state", item) == 0
+        obstacle.rmdir()
+        assert check(d, at=5).started == 1
+        eventually(lambda: verify(d))
+        assert published(d) == [False]
+        assert d.store.db.execute("SELECT count(*) FROM unsaved_starts").fetchone() == (0,)
+        restart_after_kill(rtorrent)
+        assert d.rtorrent.call("d.state", item) == 1
+
+
+def test_what_could_not_be_saved_is_saved_later(
+    rtorrent: PrivateRTorrent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starter, "_SAVED_WITHIN", 0.5)
+    monkeypatch.setattr(starter, "_UNSAVED_AGAIN", 0.1)
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
+        item = loaded(d, rtorrent)
+        obstacle = obstruct(rtorrent, item)
+        check(d, at=0)
+        eventually(lambda: verify(d) or published(d))
+        obstacle.rmdir()
+        eventually(lambda: verify(d))
+        restart_after_kill(rtorrent)
+        assert d.rtorrent.call("d.state", item) == 1
+        assert published(d) == [False]
+
+
+def test_an_item_that_its_owner_stops_before_the_start_is_saved_was_started(
+    rtorrent: PrivateRTorrent, tmp_path: Path
+) -> None:
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
+        item = loaded(d, rtorrent)
+        obstacle = obstruct(rtorrent, item)
+        check(d, at=0)
+        d.rtorrent.call("d.stop", item)
+        obstacle.rmdir()
+        eventually(lambda: verify(d) or published(d))
+        assert d.event_types() == ["TorrentStarted"]
+
+
+def test_an_item_whose_disk_was_missing_when_rtorrent_started_is_started_when_it_is_back(
+    rtorrent: PrivateRTorrent, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
+        item = d.load("one", f'd.directory.set="{disk}"')
+        assert check(d, at=0).started == 1
+        eventually(lambda: verify(d))
+        rtorrent.kill()
+        shutil.rmtree(disk)
+        disk.write_text("not mounted")
+        rtorrent.start()
+        eventually(lambda: d.rtorrent.call("d.hashing_failed", item) == 1, why="rTorrent cannot check the data")
+        assert check(d, at=60).started == 0
+        disk.unlink()
+        disk.mkdir()
+        assert check(d, at=120).started == 1
+        eventually(lambda: d.rtorrent.call("d.is_active", item) == 1)
+        assert d.rtorrent.call("d.message", item) in ("", *TRACKER_MESSAGES)
+
+
+TRACKER_MESSAGES = tuple(f"Tracker: [Could{word} connect to server]" for word in ("n't", " not"))
