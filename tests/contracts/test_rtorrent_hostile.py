@@ -274,14 +274,14 @@ def test_only_a_name_costs_a_thread(monkeypatch: pytest.MonkeyPatch, host: str, 
 def test_a_row_with_another_number_of_fields_is_asked_for_again_unpacked(fake: Fake) -> None:
     whole = array(strings(b"A", b"x"), array(b"<value>B</value>", SEVEN))
     server = fake(answers(answer(array(strings(b"cut")))), answers(answer(whole)))
-    assert RTorrent(server.url).rows("main", ["d.hash=", "d.name="]) == [("A", "x"), ("B", "7")]
+    assert RTorrent(server.url).rows("main", ["d.hash=", "d.message="]) == [("A", "x"), ("B", "7")]
     assert b"cat=" in server.requests[0]
-    assert b"<string>d.hash=</string></value></param><param><value><string>d.name=" in server.requests[1]
+    assert b"<string>d.hash=</string></value></param><param><value><string>d.message=" in server.requests[1]
 
 
 def test_an_item_without_all_its_fields_is_left_out_and_logged(fake: Fake, caplog: pytest.LogCaptureFixture) -> None:
     server = fake(answers(answer(array(strings(b"cut")))), answers(answer(array(strings(b"A"), strings(b"B", b"y")))))
-    assert RTorrent(server.url).rows("main", ["d.hash=", "d.name="]) == [("B", "y")]
+    assert RTorrent(server.url).rows("main", ["d.hash=", "d.message="]) == [("B", "y")]
     assert "left out 1 items" in caplog.text
 
 

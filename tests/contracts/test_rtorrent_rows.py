@@ -1,22 +1,33 @@
 """Rows of a view from the real rTorrent: packed, filtered, and whole whatever the names of the items are."""
 
+import os
+
 import pytest
 
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.rtorrent.packing import packed_command
+from pyrotorque.rtorrent.item_texts import equal_call
+from pyrotorque.rtorrent.packing import Form, packed_command
 from tests.waiting import eventually
 
+# What 0.9.8 prints; 0.16 offers each name as it is.
 ODD_NAMES: dict[bytes, str] = {
     b"plain": "plain",
     b"a\x01b\x1b[2J": "a\x01b\x1b[2J",
     "Grüße".encode(): "Grüße",
     b"x]]>&lt;<b>&amp;": "x]]>&lt;<b>&amp;",
     b"tab\tand 'quotes\" \\": "tab\tand 'quotes\" \\",
+    b"two\nlines": "two\nlines",
+    b"a return\r": "a return\n",
     b"bad\xffbyte": "bad?byte",
+    b"bad\xff %C3%BC %FF %": "bad? %C3%BC %FF %",
     "emoji 😀".encode(): "emoji ????",
+    "Grüße 😀?".encode(): "Gr????e ?????",
+    b"%41 100% %C3%BC %F0%9F%98%80": "%41 100% %C3%BC %F0%9F%98%80",
+    b"what?": "what?",
+    "right \u202e to left".encode(): "right \u202e to left",
     b"$execute.throw=touch,pwned": "$execute.throw=touch,pwned",
     b'","$execute.throw=touch,pwned': '","$execute.throw=touch,pwned',
 }
@@ -84,15 +95,44 @@ def test_an_unknown_view_or_command_is_a_fault(looking: RTorrent, client: RTorre
         client.rows("main", ["d.hash=", "d.nosuch="])
 
 
-@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
 def test_no_name_can_break_or_shift_a_row(client: RTorrent, rtorrent: PrivateRTorrent) -> None:
-    metafiles = {name: make_metafile(name) for name in ODD_NAMES}
-    load(client, *metafiles.values(), commands=("d.custom1.set=label",))
+    hashes = {name: info_hash(make_metafile(name)) for name in ODD_NAMES}
+    load(client, *map(make_metafile, ODD_NAMES), commands=("d.custom1.set=label",))
+    exact = client.known("d.name.base64")
+    names = {hashes[name]: os.fsdecode(name) if exact else printed for name, printed in ODD_NAMES.items()}
     rows = {row[0]: row[1:] for row in client.rows("main", ["d.hash=", "d.name=", "d.custom1="])}
-    assert rows == {info_hash(metafile): (ODD_NAMES[name], "label") for name, metafile in metafiles.items()}
-    for metafile, shown in zip(metafiles.values(), ODD_NAMES.values(), strict=True):
-        assert client.call("d.name", info_hash(metafile)) == shown
+    assert rows == {info_hash: (name, "label") for info_hash, name in names.items()}
+    assert sorted(client.rows("main", ["d.name="])) == sorted((name,) for name in names.values())
+    for name, info_hash_ in hashes.items():
+        found = client.text(info_hash_, "d.name=")
+        assert found.text == names[info_hash_]
+        altered = not exact and name.decode("utf-8", "replace") != ODD_NAMES[name] and b"\r" not in name
+        assert found.form is (Form.REPLACED if altered else Form.EXACT)
     assert not list(rtorrent.folder.rglob("pwned"))
+
+
+def test_an_odd_text_leaves_the_other_texts_of_its_item_as_they_are(client: RTorrent) -> None:
+    (item,) = load(client, make_metafile("Grüße?"))
+    client.call("d.custom1.set", item, "Gr%C3%BC%C3%9Fe? ü")
+    client.call("d.custom.set", item, "odd", b" %41\xff" + "😀".encode())
+    commands = ["d.hash=", "d.name=", "d.custom1=", "d.custom=odd", "d.directory="]
+    odd = " %41\udcff😀" if client.known("d.name.base64") else " %41?????"
+    directory = str(client.call("directory.default"))
+    assert client.rows("main", commands) == [(item, "Grüße?", "Gr%C3%BC%C3%9Fe? ü", odd, directory)]
+
+
+def test_rtorrent_compares_texts_that_it_cannot_print(client: RTorrent) -> None:
+    (item,) = load(client, make_metafile("one"))
+    for value in (b'/a\xff, "b\\\n', "/😀 %F0 ?".encode(), b""):
+        client.call("d.tied_to_file.set", item, value)
+        assert [_equal(client, item, other) for other in (value, value + b"x", b"/")] == [1, 0, 0]
+    with pytest.raises(ValueError, match="begins with"):
+        equal_call(item, "d.tied_to_file=", b"$d.hash=")
+
+
+def _equal(client: RTorrent, item: str, value: bytes) -> object:
+    method, params = equal_call(item, "d.tied_to_file=", value)
+    return client.call(method, *params)
 
 
 def test_a_name_that_holds_a_whole_packed_row_is_still_a_name(client: RTorrent) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyrotorque.rtorrent.packing import packed_command, separator, split_row
+from pyrotorque.rtorrent.packing import Form, packed_command, separator, split_altered, split_row
 
 
 def test_each_command_is_one_quoted_argument_that_rtorrent_runs() -> None:
@@ -24,17 +24,24 @@ def test_separators_differ_from_request_to_request() -> None:
     assert len({separator() for _ in range(1000)}) == 1000
 
 
-def test_a_separator_is_short_plain_ascii_that_xml_and_commands_leave_alone() -> None:
+def test_a_separator_is_short_and_contains_nothing_special_in_xml_and_commands() -> None:
     for _ in range(100):
-        between = separator()
-        assert len(between) == 8
-        assert between.replace("-", "").replace("_", "").isalnum()
-        assert between.isascii()
+        mark, *letters = list(separator())
+        assert mark == "é"
+        assert len(letters) == 8
+        assert all(letter.isascii() and (letter.isalnum() or letter in "-_") for letter in letters)
+
+
+@pytest.mark.parametrize(("mark", "form"), [("%C3%A9", Form.ESCAPED), ("??", Form.REPLACED)])
+def test_a_separator_shows_how_rtorrent_altered_a_row(mark: str, form: Form) -> None:
+    assert split_altered(f"one{mark}Zq3two", "éZq3", 2) == (("one", "two"), form)
+    assert split_altered("oneéZq3two", "éZq3", 2) is None
+    assert split_altered(f"one{mark}Zq3two", "éZq3", 3) is None
 
 
 @given(st.lists(st.text(), min_size=1, max_size=5))
 def test_a_row_is_split_into_the_fields_it_was_made_of(fields: list[str]) -> None:
-    assert split_row("Zq3-_x9A".join(fields), "Zq3-_x9A", len(fields)) == tuple(fields)
+    assert split_row("éq3-_x9A".join(fields), "éq3-_x9A", len(fields)) == tuple(fields)
 
 
 @pytest.mark.parametrize("row", ["", "a", "aSEPb", "aSEPbSEPcSEPd"])

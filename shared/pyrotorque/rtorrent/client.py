@@ -9,6 +9,14 @@ from typing import Final, Protocol, TypeVar
 from pyrotorque.errors import RequestTooLarge, RTorrentFault
 from pyrotorque.rtorrent.address import Address, parse_url
 from pyrotorque.rtorrent.effects import changes_something
+from pyrotorque.rtorrent.item_texts import (
+    ItemText,
+    decoded_rows,
+    exact_command,
+    exact_commands,
+    item_texts,
+    restore_rows,
+)
 from pyrotorque.rtorrent.line import Line, LineSettings, Terms
 from pyrotorque.rtorrent.packing import packed_command, separator, split_row
 from pyrotorque.rtorrent.scgi import ANSWER_MAX, ExchangeFailed
@@ -156,20 +164,31 @@ class RTorrent:
         """One row for each item of `view` (for which `where` is true), with the results of `commands` as text.
 
         Commands are written as in rTorrent's configuration (`d.hash=`, `d.custom=tm_loaded`); numbers come as decimal
-        text, lists with their parts run together. Mind that rTorrent takes an unknown command in `where` for false,
-        and that 0.9.8 shows an item whose texts hold an emoji, or bytes that are not UTF-8, with `?` for all non-ASCII.
+        text, lists with their parts run together. An unknown command in `where` counts as false. Texts are exact as far
+        as rTorrent offers them, see `item_texts`; what it altered is only recovered where there are several commands.
         """
         if not commands:
             raise ValueError("rows of no fields were asked for")
-        between = separator()
-        texts = self._items(view, where, [packed_command(commands, between)], decode_packed, timeout, label)
-        rows = [split_row(text, between, len(commands)) for text in texts]
+        asked, between = exact_commands(commands, self.known), separator()
+        texts = self._items(view, where, [packed_command(asked, between)], decode_packed, timeout, label)
+        rows = [split_row(text, between, len(asked)) for text in texts]
+        if None in rows:
+            restore_rows(rows, texts, asked, between, self.multicall)
         whole = [row for row in rows if row is not None]
-        if len(whole) == len(rows):
-            return whole
-        log.debug("%d rows of view %s were cut, by a NUL in a field: reading it unpacked", len(rows) - len(whole), view)
-        answer = self._items(view, where, commands, decode_answer, timeout, label)
-        return self._unpacked(answer, len(commands))
+        if len(whole) < len(rows):
+            log.debug(
+                "%d rows of view %s were cut by a NUL in a field: reading it unpacked", len(rows) - len(whole), view
+            )
+            answer = self._items(view, where, asked, decode_answer, timeout, label)
+            whole = self._unpacked(answer, len(asked))
+        return decoded_rows(whole, asked)
+
+    def text(self, info_hash: str, command: str) -> ItemText:
+        """The result of a command (`d.name=`, `d.custom=key`) for one item; raises RTorrentFault if there is none."""
+        (found,) = item_texts(self.multicall, [(info_hash, exact_command(command, self.known))])
+        if isinstance(found, RTorrentFault):
+            raise found
+        return found
 
     def methods(self) -> frozenset[str]:
         """The names of all commands of this rTorrent; asked once, and again when it was away or was restarted."""
