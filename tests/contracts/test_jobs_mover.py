@@ -16,6 +16,7 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
 from pyrotorque.jobs import JobConfig, context, move_journal, mover, tree_copy
+from pyrotorque.linux import files
 from pyrotorque.rtorrent import RTorrent
 from tests.waiting import eventually
 
@@ -162,7 +163,7 @@ def killing(monkeypatch: pytest.MonkeyPatch, job: mover.Mover, at: int) -> Calla
 
         return counted
 
-    monkeypatch.setattr(mover, "rename_noreplace", wrapped(tree_copy.rename_noreplace))
+    monkeypatch.setattr(mover, "rename_noreplace", wrapped(files.rename_noreplace))
     monkeypatch.setattr(mover, "copy_tree", wrapped(tree_copy.copy_tree))
     monkeypatch.setattr(mover, "remove_copied", wrapped(tree_copy.remove_copied))
     monkeypatch.setattr(move_journal.MoveJournal, "write", wrapped(move_journal.MoveJournal.write))
@@ -233,9 +234,9 @@ def test_what_comes_in_the_way_during_the_move_is_not_overwritten_either(
 ) -> None:
     scene = Scene(rtorrent, short_folder, target, multi=False)
 
-    def late(source: Path, final: Path) -> None:
-        final.write_text("precious")
-        tree_copy.rename_noreplace(source, final)
+    def late(source: files.FileName, final: files.FileName) -> None:
+        Path(os.fsdecode(final.name)).write_text("precious")
+        files.rename_noreplace(source, final)
 
     monkeypatch.setattr(mover, "rename_noreplace", late)
     with pytest.raises(UserError, match="cannot be moved"):
@@ -243,6 +244,31 @@ def test_what_comes_in_the_way_during_the_move_is_not_overwritten_either(
     assert scene.final.read_text() == "precious"
     assert os.listdir(target) == ["Some Name"]
     eventually(scene.seeds, 20, why="the item runs on where it was")
+
+
+@pytest.mark.parametrize("multi", [True, False], ids=["folder", "file"])
+@pytest.mark.parametrize("kind", ["link", "hard link", "link to a folder"])
+def test_a_copy_is_not_written_through_a_planted_link(
+    rtorrent: PrivateRTorrent, short_folder: Path, multi: bool, kind: str
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="prt-", dir=_OTHER_DISK) as other:
+        target = Path(other) / "done"
+        scene = Scene(rtorrent, short_folder, target, multi=multi)
+        target.mkdir()
+        victim, folder = Path(other) / "victim", Path(other) / "folder"
+        victim.write_text("precious")
+        folder.mkdir()
+        planted = target / f".pyrotorque-{scene.hash}.part"
+        if kind == "hard link":
+            planted.hardlink_to(victim)
+        else:
+            planted.symlink_to(victim if kind == "link" else folder)
+        with pytest.raises(UserError, match="cannot be moved"):
+            scene.job().run()
+        assert victim.read_text() == "precious"
+        assert list(folder.iterdir()) == []
+        assert scene.source.exists()
+        assert scene.seeds()
 
 
 @pytest.mark.parametrize(

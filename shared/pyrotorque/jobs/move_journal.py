@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from pyrotorque.jobs.tree_copy import sync_folder
+from pyrotorque.linux.files import sync_folder
 from pyrotorque.text import encode_json
 
 Phase = Literal["copying", "switching", "cleaning"]

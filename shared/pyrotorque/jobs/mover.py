@@ -26,9 +26,8 @@ from pyrotorque.jobs.tree_copy import (
     is_copied,
     remove_copied,
     remove_tree,
-    rename_noreplace,
-    sync_folder,
 )
+from pyrotorque.linux.files import path_name, rename_noreplace, sync_folder
 from pyrotorque.rtorrent.session import SavedValue, Session
 from pyrotorque.text import printable
 
@@ -168,7 +167,7 @@ class Mover(ItemJob):
             try:
                 if move.by_copy and not is_copied(move.source, origin):
                     raise UserError("its data changed after the copy; copying it again")
-                rename_noreplace(origin, move.final)
+                rename_noreplace(path_name(origin), path_name(move.final))
             except (OSError, UserError) as error:
                 self._revert(move, error)
                 raise

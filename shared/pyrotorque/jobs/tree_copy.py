@@ -4,8 +4,6 @@ The marker for that is the modification time: the copy gets the source's, as pre
 after the comparison.
 """
 
-import ctypes
-import errno
 import os
 import shutil
 import stat
@@ -15,15 +13,13 @@ from pathlib import Path
 from typing import IO, Final
 
 from pyrotorque.errors import UserError
+from pyrotorque.linux.files import make_own_folder, open_own, sync_folder
 from pyrotorque.linux.filesystems import disk_space
 from pyrotorque.text import printable
 
 _BLOCK: Final = 4 << 20
 _TIME_PRECISIONS: Final = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
 """Nanoseconds to which disks truncate times: NTFS and CIFS 100, exFAT 10 ms, ext3 and HFS+ a second, FAT two."""
-_AT_FDCWD: Final = -100
-_RENAME_NOREPLACE: Final = 1
-_libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 class CopyDeadline(Exception):
@@ -40,7 +36,7 @@ def copy_tree(source: Path, target: Path, check_deadline: Callable[[], None]) ->
         inside = target / path.relative_to(source) if path != source else target
         found = path.lstat()
         if stat.S_ISDIR(found.st_mode):
-            inside.mkdir(mode=0o700, exist_ok=True)
+            make_own_folder(inside)
         elif stat.S_ISLNK(found.st_mode):
             if not inside.is_symlink():
                 inside.symlink_to(os.readlink(path))
@@ -98,33 +94,6 @@ def remove_tree(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def rename_noreplace(source: Path, final: Path) -> None:
-    """Rename without replacing: FileExistsError if `final` exists, OSError with EXDEV across disks."""
-    done = _libc.renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(final), _RENAME_NOREPLACE)
-    if done == 0:
-        return
-    code = ctypes.get_errno()
-    if code not in (errno.EINVAL, errno.ENOSYS):
-        raise OSError(code, os.strerror(code), str(final))
-    # This filesystem does not support RENAME_NOREPLACE: look first.
-    if os.path.lexists(final):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final))
-    source.rename(final)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in this folder survive a power failure."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        # Filesystems of other systems, and some network filesystems, do not support this for folders.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(fd)
-
-
 def _same(source: os.stat_result, copy: os.stat_result) -> bool:
     if stat.S_IFMT(source.st_mode) != stat.S_IFMT(copy.st_mode):
         return False
@@ -139,7 +108,7 @@ def _copy_file(source: Path, target: Path, found: os.stat_result, check_deadline
     if os.path.lexists(target) and _same(found, target.lstat()):
         return
     for attempt in ("continue", "restart"):
-        with source.open("rb") as reading, target.open("ab") as writing:
+        with open(source, "rb", opener=_no_link) as reading, open(open_own(target), "ab") as writing:
             begin = min(os.fstat(writing.fileno()).st_size, found.st_size) if attempt == "continue" else 0
             writing.truncate(begin)
             reading.seek(begin)
@@ -155,6 +124,10 @@ def _copy_file(source: Path, target: Path, found: os.stat_result, check_deadline
     raise UserError(
         f"{printable(str(source))} and its copy differ: the file changes during the copy, or a disk is failing"
     )
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW)
 
 
 def _copy_blocks(reading: IO[bytes], writing: IO[bytes], check_deadline: Callable[[], None]) -> None:
