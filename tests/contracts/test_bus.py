@@ -1,4 +1,4 @@
-"""The bus between real sockets and files: what is told is heard once, in order, whatever happens in between."""
+"""The bus over real sockets and files: each published event is applied once, in order, also across restarts."""
 
 import threading
 import time
@@ -19,8 +19,8 @@ from tests.heartbeats import heartbeat
 from tests.waiting import eventually
 
 
-class Teller:
-    """A service that only tells."""
+class Source:
+    """A service that only publishes."""
 
     def __init__(self, layout: Layout, name: str = "watcher", *, keep: int = 100_000, boot: str = "b1") -> None:
         self.layout = layout
@@ -33,16 +33,16 @@ class Teller:
             with self.store.transaction():
                 self.outbox.add(TorrentErased(at=time.time(), info_hash="AA", name=name))
 
-    def tells(self, *names: str) -> None:
+    def publish(self, *names: str) -> None:
         self.commit(*names)
         self.bus.publish()
 
 
-class Listener:
-    """A service that follows `watcher` and applies what it hears to a table of its own."""
+class Follower:
+    """A service that follows `watcher` and applies its events to a table of its own."""
 
     def __init__(self, layout: Layout, *, from_newest: bool = False) -> None:
-        self.store = open_store(layout.database("exporter"), ["CREATE TABLE heard (name TEXT)"])
+        self.store = open_store(layout.database("exporter"), ["CREATE TABLE applied (name TEXT)"])
         self.outbox = Outbox(self.store, "exporter", boot="b1")
         self.gaps: list[str] = []
         self.bus = Bus(
@@ -55,21 +55,21 @@ class Listener:
         )
 
     @property
-    def heard(self) -> list[str]:
-        return [name for (name,) in self.store.db.execute("SELECT name FROM heard ORDER BY rowid")]
+    def applied(self) -> list[str]:
+        return [name for (name,) in self.store.db.execute("SELECT name FROM applied ORDER BY rowid")]
 
     def step(self, timeout: float = 0.05) -> Wakeup:
         woken = self.bus.wait(timeout)
         for delivery in woken.deliveries:
             assert isinstance(delivery.event, TorrentErased)
             with self.bus.applying(delivery) as db:
-                db.execute("INSERT INTO heard VALUES (?)", (delivery.event.name,))
+                db.execute("INSERT INTO applied VALUES (?)", (delivery.event.name,))
         self.gaps += [gap.reason for gap in woken.gaps]
         return woken
 
 
 @contextmanager
-def living(*services: Teller | Listener) -> Generator[None]:
+def opened(*services: Source | Follower) -> Generator[None]:
     with ExitStack() as stack:
         for service in services:
             stack.callback(service.store.close)
@@ -77,24 +77,24 @@ def living(*services: Teller | Listener) -> Generator[None]:
         yield
 
 
-def turns(teller: Teller, listener: Listener, until: Callable[[], bool], timeout: float = 5.0) -> None:
-    """Let both loops turn, with the heartbeat of the teller, until something holds."""
+def run_until(source: Source, follower: Follower, until: Callable[[], bool], timeout: float = 5.0) -> None:
+    """Run both loops, with the heartbeat of the source, until a condition is true."""
     deadline = time.monotonic() + timeout
-    with beating(teller) as beat:
+    with heartbeats_of(source) as beat:
         while not until():
-            assert time.monotonic() < deadline, f"heard {listener.heard}, gaps {listener.gaps}"
+            assert time.monotonic() < deadline, f"applied {follower.applied}, gaps {follower.gaps}"
             beat()
-            teller.bus.wait(0.005)
-            listener.step(0.005)
+            source.bus.wait(0.005)
+            follower.step(0.005)
 
 
 @contextmanager
-def beating(teller: Teller) -> Generator[Callable[[], None]]:
-    """What says now what the newest event of `teller` is."""
-    beats = HeartbeatPublisher(teller.layout, "watcher")
+def heartbeats_of(source: Source) -> Generator[Callable[[], None]]:
+    """Publishes one heartbeat with the newest event of `source` at each call."""
+    beats = HeartbeatPublisher(source.layout, "watcher")
 
     def beat() -> None:
-        beats.publish(heartbeat(epoch=teller.outbox.epoch, head=teller.outbox.head))
+        beats.publish(heartbeat(epoch=source.outbox.epoch, head=source.outbox.head))
 
     try:
         yield beat
@@ -102,179 +102,179 @@ def beating(teller: Teller) -> Generator[Callable[[], None]]:
         beats.close()
 
 
-def lives(teller: Teller, listener: Listener, *unrung: str) -> None:
-    """It lives until its "a" was heard; what it commits last, it does not ring for any more."""
-    with living(teller):
-        teller.tells("a")
-        turns(teller, listener, lambda: listener.heard == ["a"])
-        teller.commit(*unrung)
+def runs_once(source: Source, follower: Follower, *unpublished: str) -> None:
+    """It runs until its "a" was applied; its last events are committed and not published."""
+    with opened(source):
+        source.publish("a")
+        run_until(source, follower, lambda: follower.applied == ["a"])
+        source.commit(*unpublished)
 
 
-def test_what_was_told_is_heard_once_and_in_order(layout: Layout) -> None:
-    teller, listener = Teller(layout), Listener(layout)
-    with living(teller, listener):
-        teller.tells("a", "b")
-        turns(teller, listener, lambda: len(listener.heard) >= 2)
-        teller.tells("c")
-        turns(teller, listener, lambda: len(listener.heard) >= 3)
-        assert listener.heard == ["a", "b", "c"]
-        assert listener.gaps == []
+def test_published_events_are_applied_once_and_in_order(layout: Layout) -> None:
+    source, follower = Source(layout), Follower(layout)
+    with opened(source, follower):
+        source.publish("a", "b")
+        run_until(source, follower, lambda: len(follower.applied) >= 2)
+        source.publish("c")
+        run_until(source, follower, lambda: len(follower.applied) >= 3)
+        assert follower.applied == ["a", "b", "c"]
+        assert follower.gaps == []
 
 
-def test_what_was_told_while_nobody_listened_is_replayed(layout: Layout) -> None:
-    teller = Teller(layout)
-    teller.commit(*map(str, range(1200)))
-    listener = Listener(layout)
-    with living(teller, listener):
-        turns(teller, listener, lambda: len(listener.heard) >= 1200)
-        assert listener.heard == list(map(str, range(1200)))
+def test_events_from_before_the_first_subscriber_are_replayed(layout: Layout) -> None:
+    source = Source(layout)
+    source.commit(*map(str, range(1200)))
+    follower = Follower(layout)
+    with opened(source, follower):
+        run_until(source, follower, lambda: len(follower.applied) >= 1200)
+        assert follower.applied == list(map(str, range(1200)))
 
 
-def test_a_listener_that_restarts_goes_on_where_it_was(layout: Layout) -> None:
-    teller, first = Teller(layout), Listener(layout)
-    with living(teller):
-        with living(first):
-            teller.tells("a")
-            turns(teller, first, lambda: first.heard == ["a"])
-        teller.tells("b")
-        second = Listener(layout)
-        with living(second):
-            turns(teller, second, lambda: len(second.heard) >= 2)
-            assert second.heard == ["a", "b"]
+def test_a_subscriber_that_restarts_continues_at_its_cursor(layout: Layout) -> None:
+    source, first = Source(layout), Follower(layout)
+    with opened(source):
+        with opened(first):
+            source.publish("a")
+            run_until(source, first, lambda: first.applied == ["a"])
+        source.publish("b")
+        second = Follower(layout)
+        with opened(second):
+            run_until(source, second, lambda: len(second.applied) >= 2)
+            assert second.applied == ["a", "b"]
 
 
-def test_a_teller_that_restarts_is_followed_on(layout: Layout) -> None:
-    first, listener = Teller(layout), Listener(layout)
-    with living(listener):
-        lives(first, listener, "committed, never rung")
-        second = Teller(layout)
-        with living(second):
-            second.tells("b")
-            turns(second, listener, lambda: len(listener.heard) >= 3)
-    assert listener.gaps == []
+def test_a_source_that_restarts_is_still_followed(layout: Layout) -> None:
+    first, follower = Source(layout), Follower(layout)
+    with opened(follower):
+        runs_once(first, follower, "committed, never published")
+        second = Source(layout)
+        with opened(second):
+            second.publish("b")
+            run_until(second, follower, lambda: len(follower.applied) >= 3)
+    assert follower.gaps == []
 
 
 def test_a_new_boot_of_the_kernel_loses_nothing(layout: Layout) -> None:
-    before, listener = Teller(layout, boot="b1"), Listener(layout)
-    with living(listener):
-        lives(before, listener, "b")
-        after = Teller(layout, boot="b2")
-        with living(after):
+    before, follower = Source(layout, boot="b1"), Follower(layout)
+    with opened(follower):
+        runs_once(before, follower, "b")
+        after = Source(layout, boot="b2")
+        with opened(after):
             after.commit("c")
-            turns(after, listener, lambda: len(listener.heard) >= 3)
-        assert (listener.heard, listener.gaps) == (["a", "b", "c"], [])
+            run_until(after, follower, lambda: len(follower.applied) >= 3)
+        assert (follower.applied, follower.gaps) == (["a", "b", "c"], [])
 
 
-def test_a_new_database_is_a_gap_that_is_recorded_and_its_events_are_heard(layout: Layout) -> None:
-    old, listener = Teller(layout), Listener(layout)
-    with living(listener):
-        lives(old, listener)
+def test_a_new_database_is_a_gap_that_is_recorded_and_its_events_are_applied(layout: Layout) -> None:
+    old, follower = Source(layout), Follower(layout)
+    with opened(follower):
+        runs_once(old, follower)
         for path in layout.state_dir.glob("watcher.sqlite3*"):
             path.unlink()
-        new = Teller(layout)
-        with living(new):
-            new.tells("b")
-            turns(new, listener, lambda: len(listener.heard) >= 2)
-        assert listener.heard == ["a", "b"]
-        assert listener.gaps == ["watcher has a new state file"]
-        assert [reason for _, _, reason in CursorTable(listener.store).gaps()] == listener.gaps
+        new = Source(layout)
+        with opened(new):
+            new.publish("b")
+            run_until(new, follower, lambda: len(follower.applied) >= 2)
+        assert follower.applied == ["a", "b"]
+        assert follower.gaps == ["watcher has a new state file"]
+        assert [reason for _, _, reason in CursorTable(follower.store).gaps()] == follower.gaps
 
 
-def falls_behind(teller: Teller, listener: Listener) -> None:
-    """Its bus is closed while ten times as much is told as `teller` keeps."""
-    teller.tells("first")
-    turns(teller, listener, lambda: listener.heard == ["first"])
-    listener.bus.close()
-    teller.commit(*map(str, range(100)))
-    teller.outbox.trim()
+def falls_behind(source: Source, follower: Follower) -> None:
+    """The follower's bus is closed while the source commits ten times as many events as it keeps."""
+    source.publish("first")
+    run_until(source, follower, lambda: follower.applied == ["first"])
+    follower.bus.close()
+    source.commit(*map(str, range(100)))
+    source.outbox.trim()
 
 
-def hears_what_was_kept(teller: Teller, listener: Listener) -> None:
-    turns(teller, listener, lambda: len(listener.heard) >= 11)
-    assert listener.heard == ["first", *map(str, range(90, 100))]
-    assert listener.gaps == ["90 events were trimmed"]
+def assert_kept_events_are_applied(source: Source, follower: Follower) -> None:
+    run_until(source, follower, lambda: len(follower.applied) >= 11)
+    assert follower.applied == ["first", *map(str, range(90, 100))]
+    assert follower.gaps == ["90 events were trimmed"]
 
 
-def test_a_cursor_that_was_trimmed_away_is_a_gap_and_the_rest_is_heard(layout: Layout) -> None:
-    teller, listener = Teller(layout, keep=10), Listener(layout)
-    with living(teller, listener):
-        falls_behind(teller, listener)
-        listener.bus.open()
-        hears_what_was_kept(teller, listener)
+def test_trimmed_events_are_a_gap_and_the_rest_is_applied(layout: Layout) -> None:
+    source, follower = Source(layout, keep=10), Follower(layout)
+    with opened(source, follower):
+        falls_behind(source, follower)
+        follower.bus.open()
+        assert_kept_events_are_applied(source, follower)
 
 
-def test_while_the_listeners_disk_is_full_nothing_is_lost_and_nothing_breaks(layout: Layout) -> None:
-    teller, listener = Teller(layout, keep=10), Listener(layout)
-    with living(teller, listener):
-        falls_behind(teller, listener)
-        listener.store.db.execute("PRAGMA query_only = on")
-        listener.bus.open()
-        with beating(teller) as beat:
+def test_a_full_disk_of_the_subscriber_loses_no_event(layout: Layout) -> None:
+    source, follower = Source(layout, keep=10), Follower(layout)
+    with opened(source, follower):
+        falls_behind(source, follower)
+        follower.store.db.execute("PRAGMA query_only = on")
+        follower.bus.open()
+        with heartbeats_of(source) as beat:
             for _ in range(50):
                 beat()
-                teller.bus.wait(0.005)
-                assert not listener.bus.wait(0.005)
-        listener.store.db.execute("PRAGMA query_only = off")
-        hears_what_was_kept(teller, listener)
+                source.bus.wait(0.005)
+                assert not follower.bus.wait(0.005)
+        follower.store.db.execute("PRAGMA query_only = off")
+        assert_kept_events_are_applied(source, follower)
 
 
-def test_an_effect_that_fails_is_tried_again_and_nothing_overtakes_it(layout: Layout) -> None:
-    teller, listener = Teller(layout), Listener(layout)
-    with living(teller, listener), beating(teller) as beat:
-        teller.commit("a", "b", "c")
-        deliveries = until_heard(teller, listener, beat, 3)
-        with pytest.raises(ZeroDivisionError), listener.bus.applying(deliveries[0]):
+def test_a_failed_effect_is_retried_in_order(layout: Layout) -> None:
+    source, follower = Source(layout), Follower(layout)
+    with opened(source, follower), heartbeats_of(source) as beat:
+        source.commit("a", "b", "c")
+        deliveries = wait_for_deliveries(source, follower, beat, 3)
+        with pytest.raises(ZeroDivisionError), follower.bus.applying(deliveries[0]):
             raise ZeroDivisionError
-        with pytest.raises(StateError, match="is not applied"), listener.bus.applying(deliveries[1]):
+        with pytest.raises(StateError, match="is not applied"), follower.bus.applying(deliveries[1]):
             pass
-    with living(reopened := Listener(layout), again := Teller(layout)):
-        turns(again, reopened, lambda: len(reopened.heard) >= 3)
-        assert reopened.heard == ["a", "b", "c"]
+    with opened(reopened := Follower(layout), again := Source(layout)):
+        run_until(again, reopened, lambda: len(reopened.applied) >= 3)
+        assert reopened.applied == ["a", "b", "c"]
 
 
-def until_heard(teller: Teller, listener: Listener, beat: Callable[[], None], count: int) -> list[Delivery]:
+def wait_for_deliveries(source: Source, follower: Follower, beat: Callable[[], None], count: int) -> list[Delivery]:
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         beat()
-        teller.bus.wait(0.01)
-        if len(woken := listener.bus.wait(0.01).deliveries) == count:
+        source.bus.wait(0.01)
+        if len(woken := follower.bus.wait(0.01).deliveries) == count:
             return woken
-    raise AssertionError("nothing was heard")
+    raise AssertionError("no event was delivered")
 
 
-def test_a_request_is_answered_and_an_absent_service_is_told_at_once(layout: Layout) -> None:
+def test_a_request_is_answered_and_an_absent_service_is_reported_at_once(layout: Layout) -> None:
     with pytest.raises(ServiceUnreachable, match="is it running"):
         ask(layout, "watcher", DescribeService())
-    with living(teller := Teller(layout)):
+    with opened(source := Source(layout)):
         answers: list[Answer] = []
-        asker = threading.Thread(target=lambda: answers.append(ask(layout, "watcher", PauseJob(job="queue\udcff"))))
-        asker.start()
-        woken = teller.bus.wait(5.0)
-        assert [asked.request for asked in woken.requests] == [PauseJob(job="queue\\xff")]
+        client = threading.Thread(target=lambda: answers.append(ask(layout, "watcher", PauseJob(job="queue\udcff"))))
+        client.start()
+        woken = source.bus.wait(5.0)
+        assert [pending.request for pending in woken.requests] == [PauseJob(job="queue\\xff")]
         woken.requests[0].answer(Answer(ok=True, text="paused", data={"name": "\udcff"}))
-        asker.join(5.0)
+        client.join(5.0)
     assert answers == [Answer(ok=True, text="paused", data={"name": "\\xff"})]
 
 
-def test_who_asked_while_the_subscription_changed_is_answered_and_no_event_is_missed(layout: Layout) -> None:
-    teller, listener = Teller(layout), Listener(layout)
+def test_a_change_of_subscriptions_loses_no_request_and_no_event(layout: Layout) -> None:
+    source, follower = Source(layout), Follower(layout)
     answers: list[Answer] = []
-    with living(teller, listener):
-        asking = threading.Thread(target=lambda: answers.append(ask(layout, "exporter", DescribeService(), 10)))
-        asking.start()
-        listener.bus.subscribe({"scheduler": [TorrentErased]}, None)
-        teller.tells("one", "two")
-        listener.bus.subscribe({"watcher": [TorrentErased]}, CursorTable(listener.store))
-        asked: list[PendingRequest] = []
+    with opened(source, follower):
+        client = threading.Thread(target=lambda: answers.append(ask(layout, "exporter", DescribeService(), 10)))
+        client.start()
+        follower.bus.subscribe({"scheduler": [TorrentErased]}, None)
+        source.publish("one", "two")
+        follower.bus.subscribe({"watcher": [TorrentErased]}, CursorTable(follower.store))
+        pending: list[PendingRequest] = []
 
-        def all_came() -> bool:
-            teller.tells("later")
-            asked.extend(listener.step(0.02).requests)
-            teller.bus.wait(0.02)
-            return bool(asked) and len(listener.heard) > 2
+        def all_arrived() -> bool:
+            source.publish("later")
+            pending.extend(follower.step(0.02).requests)
+            source.bus.wait(0.02)
+            return bool(pending) and len(follower.applied) > 2
 
-        eventually(all_came)
-        asked[0].answer(Answer(ok=True, text="here"))
-        asking.join(5)
+        eventually(all_arrived)
+        pending[0].answer(Answer(ok=True, text="here"))
+        client.join(5)
         assert [answer.text for answer in answers] == ["here"]
-        assert listener.heard[:3] == ["one", "two", "later"]
+        assert follower.applied[:3] == ["one", "two", "later"]

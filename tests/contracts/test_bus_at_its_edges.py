@@ -1,4 +1,4 @@
-"""The bus at its edges: strangers, garbage, newer versions, stopped peers, visitors; nobody is ever blocked."""
+"""Edge cases of the bus: garbage, newer versions, stopped peers, other users; no publisher is ever blocked."""
 
 import logging
 import os
@@ -56,10 +56,10 @@ def test_a_wait_ends_at_once_for_a_wake_from_anywhere(bus: Bus) -> None:
 
 
 def test_a_wait_ends_at_once_for_a_signal_whose_handler_wakes(bus: Bus) -> None:
-    def wakes(_number: int, _frame: object) -> None:
+    def on_signal(_number: int, _frame: object) -> None:
         bus.wake()
 
-    before = signal.signal(signal.SIGUSR1, wakes)
+    before = signal.signal(signal.SIGUSR1, on_signal)
     try:
         threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)).start()
         began = time.monotonic()
@@ -69,7 +69,7 @@ def test_a_wait_ends_at_once_for_a_signal_whose_handler_wakes(bus: Bus) -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_a_wait_ends_for_a_readable_fd_and_says_which(bus: Bus) -> None:
+def test_a_wait_ends_for_a_readable_fd_and_names_it(bus: Bus) -> None:
     one, two = os.pipe(), os.pipe()
     os.write(two[1], b"x")
     assert bus.wait(5.0, one[0], two[0]).fds == {two[0]}
@@ -98,7 +98,7 @@ GARBAGE = [
 ]
 
 
-def test_garbage_is_counted_said_once_and_changes_nothing(
+def test_garbage_is_counted_and_logged_once_and_changes_nothing(
     bus: Bus, dealer: wire.Socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     totals = Totals()
@@ -107,13 +107,13 @@ def test_garbage_is_counted_said_once_and_changes_nothing(
         for frames in GARBAGE:
             dealer.send_multipart(frames)
     eventually(lambda: bus.wait(0.01) or bus.stats.dropped >= 18)
-    said = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert 1 <= len(said) <= 4
+    logged = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert 1 <= len(logged) <= 4
     dropped = next(family for family in totals.families() if "dropped" in family.name)
     assert sum(sample.value for sample in dropped.samples) == 18
 
 
-def test_a_frame_that_is_far_too_large_is_not_taken(bus: Bus, dealer: wire.Socket) -> None:
+def test_a_frame_that_is_far_too_large_is_not_accepted(bus: Bus, dealer: wire.Socket) -> None:
     dealer.send_multipart([b"ask", b"1", b" " * (2 << 20)])
     assert not bus.wait(0.3).requests
     assert bus.stats.dropped == 0
@@ -129,20 +129,20 @@ def test_a_request_of_a_newer_version_is_answered_with_a_refusal(bus: Bus, deale
 
 def test_an_answer_too_large_is_cut_to_its_text(bus: Bus, layout: Layout) -> None:
     answers: list[Answer] = []
-    asker = threading.Thread(target=lambda: answers.append(ask(layout, "watcher", DescribeService())))
-    asker.start()
-    (asked,) = bus.wait(5.0).requests
-    asked.answer(Answer(ok=True, text="all of it", data="x" * (2 << 20)))
-    asker.join(5.0)
+    client = threading.Thread(target=lambda: answers.append(ask(layout, "watcher", DescribeService())))
+    client.start()
+    (pending,) = bus.wait(5.0).requests
+    pending.answer(Answer(ok=True, text="all of it", data="x" * (2 << 20)))
+    client.join(5.0)
     assert answers[0].text == "all of it (the details are too large to send)"
 
 
-def test_a_service_that_does_not_answer_is_given_up_on(bus: Bus, layout: Layout) -> None:
+def test_a_service_that_does_not_answer_times_out(bus: Bus, layout: Layout) -> None:
     with pytest.raises(ServiceUnreachable, match=r"did not answer within 0\.2 s"):
         ask(layout, "watcher", DescribeService(), timeout=0.2)
 
 
-def test_an_event_of_a_newer_version_is_passed_over_and_the_rest_is_heard(
+def test_an_event_of_a_newer_version_is_skipped_and_the_rest_is_delivered(
     layout: Layout, store: Store, bus: Bus
 ) -> None:
     outbox = Outbox(store, "watcher", boot="b1")
@@ -157,22 +157,22 @@ def test_an_event_of_a_newer_version_is_passed_over_and_the_rest_is_heard(
     subscribe = {"watcher": [TorrentErased]}
     with Bus(
         layout, "exporter", Outbox(other, "exporter"), subscribe=subscribe, cursors=CursorTable(other)
-    ) as listener:
-        heard: list[str] = []
+    ) as subscriber:
+        names: list[str] = []
         deadline = time.monotonic() + 5
-        while len(heard) < 2 and time.monotonic() < deadline:
+        while len(names) < 2 and time.monotonic() < deadline:
             bus.wait(0.01)
-            for delivery in listener.wait(0.01).deliveries:
+            for delivery in subscriber.wait(0.01).deliveries:
                 assert isinstance(delivery.event, TorrentErased)
-                heard.append(delivery.event.name)
-                with listener.applying(delivery):
+                names.append(delivery.event.name)
+                with subscriber.applying(delivery):
                     pass
-        assert heard == ["before", "after"]
+        assert names == ["before", "after"]
         assert CursorTable(other).get("watcher") == Cursor(outbox.epoch, 3)
     other.close()
 
 
-def test_what_nobody_wants_moves_the_cursor_all_the_same(layout: Layout, store: Store, bus: Bus) -> None:
+def test_events_without_a_subscription_advance_the_cursor(layout: Layout, store: Store, bus: Bus) -> None:
     outbox = Outbox(store, "watcher", boot="b1")
     with store.transaction():
         for _ in range(700):
@@ -181,54 +181,54 @@ def test_what_nobody_wants_moves_the_cursor_all_the_same(layout: Layout, store: 
     cursors = CursorTable(other)
     with Bus(
         layout, "exporter", Outbox(other, "exporter"), subscribe={"watcher": [TorrentErased]}, cursors=cursors
-    ) as listener:
+    ) as subscriber:
 
-        def turned() -> bool:
+        def cursor_moved() -> bool:
             bus.wait(0.01)
-            assert not listener.wait(0.01)
+            assert not subscriber.wait(0.01)
             return cursors.get("watcher").seq >= 500
 
-        eventually(turned)
+        eventually(cursor_moved)
     assert cursors.get("watcher").seq == 700
     other.close()
 
 
-def test_who_wants_hints_only_gets_what_is_rung_now_and_nothing_else(layout: Layout, store: Store, bus: Bus) -> None:
+def test_a_subscriber_without_cursors_gets_only_new_events(layout: Layout, store: Store, bus: Bus) -> None:
     outbox = Outbox(store, "watcher", boot="b1")
     other = open_store(layout.database("scheduler"), [])
     wanted: dict[str, list[type[Fact]]] = {"watcher": [TorrentErased, JobFinished]}
-    with Bus(layout, "scheduler", Outbox(other, "scheduler"), subscribe=wanted) as listener:
+    with Bus(layout, "scheduler", Outbox(other, "scheduler"), subscribe=wanted) as subscriber:
 
-        def heard() -> set[str]:
+        def delivered() -> set[str]:
             with store.transaction():
                 outbox.add(erased("now"))
             bus.publish()
             bus.publish_live(JobFinished(at=0.0, job="w", seconds=1.0))
-            return {type(delivery.event).__name__ for delivery in listener.wait(0.05).deliveries}
+            return {type(delivery.event).__name__ for delivery in subscriber.wait(0.05).deliveries}
 
-        eventually(lambda: heard() == {"TorrentErased", "JobFinished"})
+        eventually(lambda: delivered() == {"TorrentErased", "JobFinished"})
     other.close()
 
 
-def test_a_stopped_listener_blocks_nobody(layout: Layout, store: Store, bus: Bus) -> None:
+def test_a_stopped_subscriber_blocks_no_publisher(layout: Layout, store: Store, bus: Bus) -> None:
     script = "import sys; from pathlib import Path; from pyrotorque.bus import follow\n"
     script += "from pyrotorque.layout import Layout\nprint('up', flush=True)\n"
     script += "for _ in follow(Layout.below(Path(sys.argv[1])), ['watcher']): pass"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
         [sys.executable, "-c", script, str(layout.config_dir)], env=environment, stdout=subprocess.PIPE
-    ) as listener:
-        assert listener.stdout is not None
-        assert listener.stdout.readline() == b"up\n"
-        listener.send_signal(signal.SIGSTOP)
+    ) as subscriber:
+        assert subscriber.stdout is not None
+        assert subscriber.stdout.readline() == b"up\n"
+        subscriber.send_signal(signal.SIGSTOP)
         began = time.monotonic()
         for _ in range(20_000):
             bus.publish_live(JobFinished(at=0.0, job="w" * 100, seconds=1.0))
         assert time.monotonic() - began < 3.0
-        listener.kill()
+        subscriber.kill()
 
 
-def test_visitors_see_what_happened_and_what_happens(layout: Layout, store: Store, bus: Bus) -> None:
+def test_follow_yields_stored_events_and_then_new_ones(layout: Layout, store: Store, bus: Bus) -> None:
     outbox = Outbox(store, "watcher", boot="b1")
     with store.transaction():
         outbox.add(erased("old"))
@@ -241,7 +241,7 @@ def test_visitors_see_what_happened_and_what_happens(layout: Layout, store: Stor
     assert [name_of(found) for found in follow(layout, ["watcher"], forever=False)] == ["old", "new"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as another user")
 def test_another_user_of_this_machine_cannot_connect(layout: Layout, bus: Bus) -> None:
     layout.config_dir.chmod(0o755)
     script = "import socket, sys\nfor path in sys.argv[1:]:\n    try: socket.socket(socket.AF_UNIX).connect(path)\n"

@@ -1,4 +1,4 @@
-"""The client against the real rTorrent: what it asks, what comes back, and what becomes of odd names."""
+"""The client against the real rTorrent: calls, answers, and unusual names."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("rtorrent_program")
 
 @pytest.fixture
 def looking(shared_rtorrent: PrivateRTorrent) -> RTorrent:
-    """For tests that leave no trace."""
+    """For tests that change nothing."""
     return RTorrent(shared_rtorrent.url)
 
 
@@ -28,7 +28,7 @@ def incarnation(client: RTorrent) -> str:
 
 
 def test_nothing_is_connected_before_the_first_call(tmp_path: Path) -> None:
-    client = RTorrent(f"scgi://{tmp_path}/nobody")
+    client = RTorrent(f"scgi://{tmp_path}/absent")
     assert client.stats.requests == {}
 
 
@@ -63,7 +63,7 @@ def test_a_fault_names_the_call_and_has_its_code(looking: RTorrent) -> None:
     assert caught.value.code == -506
 
 
-def test_many_calls_travel_in_one_and_a_fault_stays_in_its_slot(looking: RTorrent) -> None:
+def test_many_calls_are_one_request_and_a_fault_stays_in_its_slot(looking: RTorrent) -> None:
     first, fault, last = looking.multicall([("system.pid", []), ("d.name", ["A" * 40]), ("cat", ["", "x"])])
     assert isinstance(first, int)
     assert isinstance(fault, RTorrentFault)
@@ -83,7 +83,7 @@ def test_a_multicall_above_the_limit_of_a_request_is_divided(looking: RTorrent) 
     assert looking.stats.requests["system.multicall"] > 1
 
 
-def test_known_commands_are_asked_once(looking: RTorrent) -> None:
+def test_known_commands_are_read_once(looking: RTorrent) -> None:
     assert looking.known("d.multicall.filtered")
     assert looking.known("d.custom=tm_loaded")
     assert not looking.known("d.nosuch=")
@@ -109,7 +109,7 @@ def test_two_clients_see_the_same_incarnation(rtorrent: PrivateRTorrent) -> None
     assert len(set(seen)) == 1
 
 
-def test_a_restart_is_a_new_incarnation_and_its_commands_are_asked_again(
+def test_a_restart_is_a_new_incarnation_and_its_commands_are_read_again(
     client: RTorrent, rtorrent: PrivateRTorrent
 ) -> None:
     before = client.identity()
@@ -124,7 +124,7 @@ def test_a_restart_is_a_new_incarnation_and_its_commands_are_asked_again(
 
 def test_an_rtorrent_that_is_not_running_is_unavailable(client: RTorrent, rtorrent: PrivateRTorrent) -> None:
     rtorrent.kill()
-    with pytest.raises(RTorrentUnavailable, match=r"nobody listens at scgi:///.*rtorrent\.sock"):
+    with pytest.raises(RTorrentUnavailable, match=r"no process listens at scgi:///.*rtorrent\.sock"):
         client.call("system.pid")
     rtorrent.socket.unlink()
     with pytest.raises(RTorrentUnavailable, match=r"there is no socket scgi:///.*rtorrent\.sock"):
@@ -148,7 +148,7 @@ def test_the_two_limits_of_a_request_are_distinguished(looking: RTorrent) -> Non
     with pytest.raises(RequestTooLarge, match=r"600\d\d\d bytes .* network\.xmlrpc\.size_limit\.set"):
         looking.call("cat", "", "x" * 600_000)
     with pytest.raises(
-        RequestTooLarge, match=r"3000\d\d\d bytes(: 0\.9\.8 takes 2097152| .* network\.xmlrpc\.size_limit)"
+        RequestTooLarge, match=r"3000\d\d\d bytes(: 0\.9\.8 accepts 2097152| .* network\.xmlrpc\.size_limit)"
     ):
         looking.call("cat", "", "x" * 3_000_000)
     assert looking.stats.failures["too_large"] == 2
@@ -172,7 +172,7 @@ def test_a_folder_that_is_closed_to_us_is_a_matter_of_permission(client: RTorren
     if os.geteuid() != 0:
         rtorrent.folder.chmod(0)
     try:
-        with as_another_user(), pytest.raises(RTorrentPermission, match="a folder above it is closed to us"):
+        with as_another_user(), pytest.raises(RTorrentPermission, match="a parent folder is not accessible"):
             client.call("system.pid")
     finally:
         rtorrent.folder.chmod(0o700)
@@ -186,7 +186,7 @@ def test_rtorrent_is_reached_over_tcp_too(short_folder: Path) -> None:
         with pytest.raises(RequestTooLarge, match=r"3000\d\d\d bytes"):
             client.call("cat", "", "x" * 3_000_000)
     with pytest.raises(
-        RTorrentUnavailable, match=r"nobody listens at scgi://127\.0\.0\.1:\d+: rTorrent is not running"
+        RTorrentUnavailable, match=r"no process listens at scgi://127\.0\.0\.1:\d+: rTorrent is not running"
     ):
         client.call("system.pid")
 
@@ -208,7 +208,7 @@ def test_durations_and_bytes_are_counted_under_their_label(looking: RTorrent) ->
 
 @contextlib.contextmanager
 def as_another_user() -> Generator[None]:
-    """As a user without rights; who is not root already is one for what has mode 0."""
+    """As a user without rights; without root this process is one, as the file has mode 0."""
     root = os.geteuid() == 0
     if root:
         os.seteuid(65534)

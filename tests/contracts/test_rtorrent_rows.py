@@ -76,7 +76,7 @@ def test_one_field_and_no_items_are_rows_too(client: RTorrent) -> None:
 
 
 def test_rows_of_no_fields_are_a_mistake_of_the_caller(looking: RTorrent) -> None:
-    with pytest.raises(ValueError, match="no fields"):
+    with pytest.raises(ValueError, match="at least one command"):
         looking.rows("main", [])
 
 

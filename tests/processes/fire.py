@@ -1,7 +1,6 @@
-"""Processes for the bus under fire: producers of a numbered stream and consumers that write down what they apply.
+"""Producers of a numbered event stream, and consumers that record what they apply, for test_bus_under_fire.
 
-`python -m tests.processes.fire producer|consumer CONFIG_DIR NAME [POINT]`: with a POINT the process ends itself there,
-as a kill at just that moment would.
+`python -m tests.processes.fire producer|consumer CONFIG_DIR NAME [POINT]`: exits at POINT as if killed there.
 """
 
 import os
@@ -22,13 +21,13 @@ COUNT = 3000
 PAUSE = 0.004  # slow enough that kills fall while events are still being produced
 
 POINTS: dict[str, tuple[str, ...]] = {
-    "producer": ("inside the transaction", "after commit", "after ring", "before answering"),
+    "producer": ("inside the transaction", "after commit", "after publish", "before answering"),
     "consumer": ("before the effect", "after the effect", "after commit", "after waking"),
 }
 
 TABLES = [
     """
-    CREATE TABLE applied (source TEXT NOT NULL, name TEXT NOT NULL, applied_at REAL NOT NULL, told_at REAL NOT NULL);
+    CREATE TABLE applied (source TEXT NOT NULL, name TEXT NOT NULL, applied_at REAL NOT NULL, published REAL NOT NULL);
     CREATE TABLE produced (name TEXT NOT NULL)
     """
 ]
@@ -60,7 +59,7 @@ def produce(layout: Layout, name: str, crash: Crash) -> None:
                 done += 1
                 crash.at("after commit")
                 bus.publish()
-                crash.at("after ring")
+                crash.at("after publish")
             crash.at("before answering")
             bus.wait(PAUSE if done < COUNT else 0.5)
 

@@ -35,7 +35,7 @@ class Fire:
         self.ends = 0
 
     def tend(self) -> None:
-        """Start whoever is not there: the first times with a point at which it ends itself."""
+        """Start each process that does not run: the first times with a point at which it exits."""
         for name in ROLES:
             process = self._running.get(name)
             if process is None or process.poll() is not None:
@@ -60,7 +60,7 @@ class Fire:
         return {source: [int(str(name)) for found, name in rows if found == source] for source in fire.PRODUCERS}
 
     def delays(self, consumer: str) -> list[float]:
-        return [float(str(delay)) for (delay,) in self._rows(consumer, "SELECT applied_at - told_at FROM applied")]
+        return [float(str(delay)) for (delay,) in self._rows(consumer, "SELECT applied_at - published FROM applied")]
 
     def gaps(self, consumer: str) -> list[tuple[object, ...]]:
         return self._rows(consumer, "SELECT reason FROM bus_gaps")
@@ -83,7 +83,7 @@ class Fire:
 
 
 @pytest.mark.timeout(SECONDS + 100)
-def test_every_event_is_applied_once_and_in_order_whoever_is_killed(short_folder: Path) -> None:
+def test_every_event_is_applied_once_and_in_order_despite_kills(short_folder: Path) -> None:
     chance = random.Random(SEED)
     under = Fire(short_folder)
     wanted = {source: list(range(fire.COUNT)) for source in fire.PRODUCERS}
@@ -106,7 +106,7 @@ def test_every_event_is_applied_once_and_in_order_whoever_is_killed(short_folder
 
 
 def _fire(under: Fire, chance: random.Random) -> int:
-    """Kill, or stop for a while, somebody every fraction of a second until time is up; returns how often."""
+    """Kill or stop a random process every fraction of a second until the time is up; returns how often."""
     end, hurt, next_at = time.monotonic() + SECONDS, 0, time.monotonic() + 1.0
     resume: list[tuple[float, str]] = []
     while (now := time.monotonic()) < end:

@@ -1,4 +1,4 @@
-"""HUP, for each service alike: a broken configuration leaves the old one in force, a good one is taken up."""
+"""SIGHUP to each service: a broken configuration leaves the old one in force, a valid one is adopted."""
 
 import signal
 import subprocess
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.process
 
 INI = """\
 [TORQUE]
-scgi_url = scgi://{folder}/nobody.sock
+scgi_url = scgi://{folder}/absent.sock
 log_level = {level}
 job.queue.active = True
 job.queue.schedule = {schedule}
@@ -64,7 +64,7 @@ def service(request: pytest.FixtureRequest, short_folder: Path) -> Iterator[tupl
         made.process.wait()
 
 
-def test_a_broken_configuration_leaves_the_old_one_and_a_good_one_is_taken_up(service: tuple[Service, str]) -> None:
+def test_a_broken_configuration_leaves_the_old_one_and_a_valid_one_is_adopted(service: tuple[Service, str]) -> None:
     made, _name = service
     made.configure("second=nonsense")
     made.process.send_signal(signal.SIGHUP)

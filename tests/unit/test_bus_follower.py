@@ -1,4 +1,4 @@
-"""A follower hands out each event of its source once and in order, and knows when to ask."""
+"""A follower hands out each event of its source once and in order, and decides when to request a replay."""
 
 import random
 
@@ -48,7 +48,7 @@ def test_another_epoch_is_noticed_by_a_heartbeat_even_when_it_is_empty() -> None
     assert under.needs_replay(1.0)
 
 
-def test_a_question_is_asked_again_when_no_answer_came() -> None:
+def test_a_replay_is_requested_again_without_a_reply() -> None:
     under = follower(3)
     under.note_head(Cursor("e", 9))
     first = under.begin_replay(1.0)
@@ -59,7 +59,7 @@ def test_a_question_is_asked_again_when_no_answer_came() -> None:
     assert under.is_current_reply(second)
 
 
-def test_an_answer_is_worth_nothing_when_events_came_meanwhile() -> None:
+def test_a_reply_is_discarded_when_events_arrived_meanwhile() -> None:
     under = follower(3)
     under.note_head(Cursor("e", 4))
     number = under.begin_replay(1.0)
@@ -68,7 +68,7 @@ def test_an_answer_is_worth_nothing_when_events_came_meanwhile() -> None:
     assert not under.needs_replay(2.0)
 
 
-def test_who_just_came_asks_at_once_unless_it_begins_with_the_newest() -> None:
+def test_a_new_follower_requests_a_replay_unless_it_begins_with_the_newest() -> None:
     assert Follower("watcher", position=BEGINNING).needs_replay(0.0)
     assert Follower("watcher", position=Cursor("e", 3)).needs_replay(0.0)
     newest = Follower("watcher", position=BEGINNING, from_newest=True)
@@ -78,7 +78,7 @@ def test_who_just_came_asks_at_once_unless_it_begins_with_the_newest() -> None:
     assert newest.accept(Cursor("e", 8))
 
 
-def test_impatience_ends_so_that_an_absent_source_costs_nothing() -> None:
+def test_fast_retries_end_so_that_an_absent_source_costs_nothing() -> None:
     under = Follower("watcher", position=BEGINNING)
     assert under.needs_replay(10.0)
     assert under.should_retry_soon(10.5)
@@ -96,19 +96,19 @@ def test_a_failed_effect_takes_everything_back_to_the_cursor() -> None:
     assert under.needs_replay(1.0)
 
 
-def test_whatever_is_lost_or_doubled_on_the_way_each_event_is_handed_out_once() -> None:
+def test_each_event_is_handed_out_once_despite_losses_and_duplicates() -> None:
     for seed in range(50):
-        chance, under, heard = random.Random(seed), follower(0), list[int]()
+        chance, under, delivered = random.Random(seed), follower(0), list[int]()
         for seq in range(1, 101):
             for _ in range(chance.choice((0, 1, 1, 1, 2))):
                 if under.accept(Cursor("e", seq)):
-                    heard.append(seq)
+                    delivered.append(seq)
             if under.needs_replay(float(seq)) and chance.random() < 0.5:
-                heard += _replay(under, seq, chance)
+                delivered += _replay(under, seq, chance)
         under.note_head(Cursor("e", 100))
         while under.needs_replay(1000.0):
-            heard += _replay(under, 100, chance)
-        assert heard == list(range(1, 101)), seed
+            delivered += _replay(under, 100, chance)
+        assert delivered == list(range(1, 101)), seed
 
 
 def _replay(under: Follower, newest: int, chance: random.Random) -> list[int]:

@@ -1,4 +1,4 @@
-"""Events are numbered without gaps, replayed from any mark, and trimmed; what cannot be replayed is said."""
+"""Events are numbered without gaps, replayed from any cursor, and trimmed; what cannot be replayed is a gap."""
 
 import contextlib
 import random
@@ -76,7 +76,7 @@ def test_a_new_boot_is_a_new_epoch_and_the_old_one_is_still_replayed(store: Stor
     assert (jobs(replay.bodies), replay.reached, replay.gap) == (["b", "c"], Cursor(new.epoch, 1), "")
 
 
-def test_who_had_more_than_a_power_cut_left_goes_on_with_the_new_epoch(store: Store) -> None:
+def test_a_cursor_ahead_of_the_file_continues_with_the_new_epoch(store: Store) -> None:
     old = Outbox(store, "watcher", boot="b1")
     add(store, old, "a", "b")
     store.db.execute("DELETE FROM bus_events WHERE position = 2")
@@ -86,7 +86,7 @@ def test_who_had_more_than_a_power_cut_left_goes_on_with_the_new_epoch(store: St
     assert (jobs(replay.bodies), replay.gap) == (["c"], "")
 
 
-def test_who_knows_nothing_gets_all_there_is(store: Store) -> None:
+def test_a_subscriber_without_a_cursor_gets_all_stored_events(store: Store) -> None:
     outbox = Outbox(store, "watcher", boot="b1")
     assert outbox.after(BEGINNING).bodies == []
     add(store, outbox, "a", "b")
@@ -102,7 +102,7 @@ def test_who_knows_nothing_gets_all_there_is(store: Store) -> None:
     ],
     ids=["of another database", "ahead of us", "trimmed away"],
 )
-def test_a_mark_that_cannot_be_replayed_is_a_gap_with_a_place_to_go_on(
+def test_a_cursor_that_cannot_be_replayed_is_a_gap_with_a_place_to_continue(
     store: Store, mark: Cursor, gap: str, resume: int
 ) -> None:
     outbox = Outbox(store, "watcher", keep=10, boot="b1")
@@ -113,7 +113,7 @@ def test_a_mark_that_cannot_be_replayed_is_a_gap_with_a_place_to_go_on(
     assert (replay.gap, replay.reached, replay.bodies) == (gap, Cursor(outbox.epoch, resume), [])
 
 
-def test_it_trims_by_itself_and_replays_in_bounded_pieces(store: Store) -> None:
+def test_it_trims_old_events_and_replays_in_bounded_pieces(store: Store) -> None:
     outbox = Outbox(store, "watcher", keep=1000, boot="b1")
     for _ in range(4):
         add(store, outbox, *("x" * 500))
@@ -172,7 +172,7 @@ def test_a_gap_is_recorded_and_the_cursor_moved_behind_it(store: Store) -> None:
 def test_stored_events_can_be_read_from_outside(path: Path, store: Store) -> None:
     add(store, Outbox(store, "watcher"), "a", "bb", "ccc")
     assert jobs(list(stored_events(path, since=2.0))) == ["bb", "ccc"]
-    assert list(stored_events(path.with_name("nobody.sqlite3"))) == []
+    assert list(stored_events(path.with_name("absent.sqlite3"))) == []
 
 
 def test_a_full_disk_loses_no_number(store: Store) -> None:

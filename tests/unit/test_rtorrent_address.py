@@ -52,15 +52,15 @@ def test_anything_else_is_refused_with_the_forms_that_are_allowed(text: str) -> 
         parse_url(text)
 
 
-def test_a_path_that_the_kernel_does_not_take_is_refused_with_its_length() -> None:
+def test_a_path_that_the_kernel_does_not_accept_is_refused_with_its_length() -> None:
     longest = "/" + "x" * 106
     assert parse_url(f"scgi://{longest}") == UnixAddress(longest)
-    with pytest.raises(SettingsError, match="a path of 108 bytes, the kernel takes 107"):
+    with pytest.raises(SettingsError, match="the path has 108 bytes, the kernel accepts at most 107"):
         parse_url(f"scgi://{longest}x")
 
 
 def test_the_length_of_a_path_is_counted_in_bytes() -> None:
-    with pytest.raises(SettingsError, match="a path of 121 bytes"):
+    with pytest.raises(SettingsError, match="the path has 121 bytes"):
         parse_url("scgi:///" + "ü" * 60)
 
 

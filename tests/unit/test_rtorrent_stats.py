@@ -21,10 +21,10 @@ def test_every_reason_to_fail_is_there_from_the_start() -> None:
 
 def test_calls_are_counted_by_label() -> None:
     stats = CallStats()
-    stats.asked("ping", 100)
-    stats.asked("ping", 50)
-    stats.asked("items", 1)
-    stats.took("items", 0.2)
+    stats.requested("ping", 100)
+    stats.requested("ping", 50)
+    stats.requested("items", 1)
+    stats.finished("items", 0.2)
     stats.parsed("items", 0.1)
     stats.failed("reset")
     assert stats.requests == {"ping": 2, "items": 1}
@@ -35,6 +35,6 @@ def test_calls_are_counted_by_label() -> None:
 
 def test_two_clients_share_no_numbers() -> None:
     one, other = CallStats(), CallStats()
-    one.asked("ping", 1)
+    one.requested("ping", 1)
     one.failed("timeout")
     assert other == CallStats()

@@ -80,7 +80,7 @@ class ClosedItems:
         ]
 
     def started(self, info_hash: str, now: float) -> None:
-        """The item was started again: if rTorrent closes it once more, the wait is twice as long."""
+        """The item was started again: if rTorrent closes it again, the wait doubles."""
         if info_hash in self._waits:
             _, wait = self._waits[info_hash]
             self._waits[info_hash] = (now + wait, min(wait * 2, _LAST_WAIT))

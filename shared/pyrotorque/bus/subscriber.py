@@ -112,7 +112,7 @@ class Subscriber:
 
     def _topics(self) -> set[str]:
         types: set[type[Fact]] = {kind for kinds in self._wanted.values() for kind in kinds}
-        # A follower receives every durable event, subscribed or not: else it could not tell a gap from a skipped event.
+        # A follower receives every durable event, subscribed or not: otherwise a skipped event would look like a gap.
         if self._cursors is not None:
             types |= {*_DURABLE, Heartbeat}
         return {kind.__name__ for kind in types}

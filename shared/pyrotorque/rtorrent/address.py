@@ -28,7 +28,7 @@ class UnixAddress:
 
 @dataclass(frozen=True, slots=True)
 class TcpAddress:
-    """The port of rTorrent (`network.scgi.open_port`): whoever can connect there can run programs as its user."""
+    """The port of rTorrent (`network.scgi.open_port`): any process that connects can run programs as its user."""
 
     host: str
     port: int
@@ -50,7 +50,7 @@ Address: TypeAlias = UnixAddress | TcpAddress
 
 
 def parse_url(text: str) -> Address:
-    """The address that `text` names.
+    """The address in `text`.
 
     Raises SettingsError with the allowed forms, or when the path is too long for a unix socket.
     """
@@ -60,7 +60,7 @@ def parse_url(text: str) -> Address:
     if (found := _TCP.fullmatch(url)) and 0 < int(found["port"]) < 65536:
         return TcpAddress(found["six"] or found["host"], int(found["port"]))
     raise SettingsError(
-        f"scgi_url = {printable(text)}: this is no address of rTorrent; write scgi:///path/to/rtorrent.sock "
+        f"scgi_url = {printable(text)}: not an address of rTorrent; write scgi:///path/to/rtorrent.sock "
         "(also scgi+unix:///path/to/rtorrent.sock) or scgi://host:port"
     )
 
@@ -70,7 +70,8 @@ def _unix(text: str) -> UnixAddress:
     size = len(path.encode("utf-8", "surrogateescape"))
     if size > _SOCKET_PATH_MAX or "\0" in path:
         raise SettingsError(
-            f"scgi_url = {printable(text)}: a path of {size} bytes, the kernel takes {_SOCKET_PATH_MAX} without NUL; "
+            f"scgi_url = {printable(text)}: the path has {size} bytes, the kernel accepts at most "
+            f"{_SOCKET_PATH_MAX} without NUL; "
             "let rTorrent open its socket (network.scgi.open_local) in a shorter folder"
         )
     return UnixAddress(path)

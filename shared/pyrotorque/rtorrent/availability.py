@@ -28,7 +28,7 @@ class Availability:
     _reported_faults: set[str] = field(default_factory=set[str])
 
     def lost(self, error: RTorrentError, now: float) -> None:
-        """It did not answer: the next call is worth a try after a pause that doubles up to two seconds."""
+        """It did not answer: the next call is allowed after a pause that doubles up to two seconds."""
         if not self.problem:
             self.since = now
             log.warning("rTorrent is unavailable: %s; %s", error, self.consequence)
@@ -52,7 +52,7 @@ class Availability:
     def attempt(self, what: str, call: Callable[[], object], now: float) -> bool:
         """Whether `call` succeeded; each error is logged once until a call succeeds.
 
-        A call that returns False did not need rTorrent: its success says nothing about it.
+        A call that returns False did not use rTorrent: its success is no evidence that rTorrent answers.
         """
         try:
             needed = call()

@@ -1,4 +1,4 @@
-"""What the services ask of rTorrent: calls, many calls in one, rows of a view, and whether it is still the same one."""
+"""Client of rTorrent: single calls, many calls in one request, rows of a view, and the identity of its process."""
 
 import logging
 import os
@@ -17,10 +17,10 @@ from pyrotorque.rtorrent.item_texts import (
     item_texts,
     restore_rows,
 )
-from pyrotorque.rtorrent.line import Line, LineSettings, Terms
 from pyrotorque.rtorrent.packing import packed_command, separator, split_row
 from pyrotorque.rtorrent.scgi import ANSWER_MAX, ExchangeFailed
 from pyrotorque.rtorrent.stats import CallStats
+from pyrotorque.rtorrent.transport import RequestOptions, Transport, TransportSettings
 from pyrotorque.rtorrent.xml import Param, Value, as_fault, decode_answer, decode_packed, encode_call, size_bound
 from pyrotorque.text import printable
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Call = tuple[str, Sequence[Param]]
 
-# A constant that we put into rTorrent: it is gone after a restart, also where the pid says nothing to us.
+# A constant that is defined in rTorrent: it is gone after a restart, which also works where its pid is not visible.
 INCARNATION: Final = "pyrotorque.incarnation"
 
 # A multicall is cut in two above this size; rTorrent's default limit for a request is 512 KiB.
@@ -61,8 +61,8 @@ class ConnectionSettings(Protocol):
 class RTorrent:
     """A client of one rTorrent; it belongs to one thread, and each call opens and closes its own connection.
 
-    `read_timeout` is the deadline in seconds of calls that are given none; it may be changed between calls.
-    Calls raise RTorrentUnavailable (away, hung, or no XML-RPC), RTorrentPermission, RTorrentFault or RequestTooLarge.
+    `read_timeout` is the deadline in seconds of calls without one; it may be changed between calls.
+    Calls raise RTorrentUnavailable (absent, hung, or no XML-RPC), RTorrentPermission, RTorrentFault or RequestTooLarge.
     A call that timed out may still be carried out later.
     """
 
@@ -76,8 +76,8 @@ class RTorrent:
         answer_max: int = ANSWER_MAX,
     ) -> None:
         self.read_timeout = read_timeout
-        self._line = Line(parse_url(url), LineSettings(connect_timeout, untrusted, answer_max))
-        self.stats: CallStats = self._line.stats
+        self._transport = Transport(parse_url(url), TransportSettings(connect_timeout, untrusted, answer_max))
+        self.stats: CallStats = self._transport.stats
         self._methods: frozenset[str] | None = None
         self._incarnation: str | None = None
         self._items_method = "d.multicall2"
@@ -96,7 +96,7 @@ class RTorrent:
 
     @property
     def address(self) -> Address:
-        return self._line.address
+        return self._transport.address
 
     def call(
         self,
@@ -106,13 +106,14 @@ class RTorrent:
         label: str = "",
         meanwhile: Callable[[], None] | None = None,
     ) -> Value:
-        """The value of `method`; a target (`""` or an info-hash), where the method wants one, is the first of `params`.
+        """The value of `method`; a target (`""` or an info-hash), where the method has one, is the first of `params`.
 
-        `label` names the call in `stats` instead of the method. `meanwhile` is done while rTorrent works; it must be
-        short, for the deadline runs on.
+        `label` names the call in `stats` instead of the method. `meanwhile` runs while rTorrent works; it must be
+        short, because the deadline continues.
         """
         repeatable = not changes_something(method, params)
-        return self._ask(method, params, decode_answer, self._terms(label or method, timeout, repeatable, meanwhile))
+        options = self._options(label or method, timeout, repeatable, meanwhile)
+        return self._request(method, params, decode_answer, options)
 
     def multicall(
         self,
@@ -124,7 +125,7 @@ class RTorrent:
     ) -> list[Value | RTorrentFault]:
         """The values of `calls`, in their order, a fault in its own slot; `meanwhile` as for `call`.
 
-        They travel together, so rTorrent does nothing in between; only what is too large for one request is divided.
+        They are sent in one request, so rTorrent does nothing in between; only a request that is too large is divided.
         """
         if not calls:
             return []
@@ -132,16 +133,17 @@ class RTorrent:
         if len(calls) > 1 and _is_large(packed):
             return self._in_halves(calls, timeout, label, meanwhile)
         repeatable = not any(changes_something(name, params) for name, params in calls)
-        terms = self._terms(label or "system.multicall", timeout, repeatable, meanwhile)
+        options = self._options(label or "system.multicall", timeout, repeatable, meanwhile)
         try:
-            slots = self._ask("system.multicall", [packed], decode_answer, terms)
+            slots = self._request("system.multicall", [packed], decode_answer, options)
         except RequestTooLarge:
-            # Its owner has set the limit lower; rTorrent looks at the size before it does anything.
+            # The limit is configured lower; rTorrent checks the size before it does anything.
             if len(calls) == 1:
                 raise
             return self._in_halves(calls, timeout, label, meanwhile)
         if not isinstance(slots, list) or len(slots) != len(calls):
-            raise self._line.unreadable(f"system.multicall of {len(calls)} calls gave {printable(repr(slots)[:80])}")
+            shown = printable(repr(slots)[:80])
+            raise self._transport.unreadable(f"system.multicall of {len(calls)} calls returned {shown}")
         return [self._slot(name, slot) for (name, _), slot in zip(calls, slots, strict=True)]
 
     def _in_halves(
@@ -164,24 +166,22 @@ class RTorrent:
         """One row for each item of `view` (for which `where` is true), with the results of `commands` as text.
 
         Commands are written as in rTorrent's configuration (`d.hash=`, `d.custom=tm_loaded`); numbers come as decimal
-        text, lists with their parts run together. An unknown command in `where` counts as false. Texts are exact as far
-        as rTorrent offers them, see `item_texts`; what it altered is only recovered where there are several commands.
+        text, lists with their parts joined. An unknown command in `where` counts as false. Texts are exact as far
+        as rTorrent offers them, see `item_texts`; altered texts are only restored if there are several commands.
         """
         if not commands:
-            raise ValueError("rows of no fields were asked for")
-        asked, between = exact_commands(commands, self.known), separator()
-        texts = self._items(view, where, [packed_command(asked, between)], decode_packed, timeout, label)
-        rows = [split_row(text, between, len(asked)) for text in texts]
+            raise ValueError("rows() needs at least one command")
+        exact, between = exact_commands(commands, self.known), separator()
+        texts = self._items(view, where, [packed_command(exact, between)], decode_packed, timeout, label)
+        rows = [split_row(text, between, len(exact)) for text in texts]
         if None in rows:
-            restore_rows(rows, texts, asked, between, self.multicall)
+            restore_rows(rows, texts, exact, between, self.multicall)
         whole = [row for row in rows if row is not None]
         if len(whole) < len(rows):
-            log.debug(
-                "%d rows of view %s were cut by a NUL in a field: reading it unpacked", len(rows) - len(whole), view
-            )
-            answer = self._items(view, where, asked, decode_answer, timeout, label)
-            whole = self._unpacked(answer, len(asked))
-        return decoded_rows(whole, asked)
+            log.debug("%d rows of view %s are cut at a NUL: reading them unpacked", len(rows) - len(whole), view)
+            answer = self._items(view, where, exact, decode_answer, timeout, label)
+            whole = self._unpacked(answer, len(exact))
+        return decoded_rows(whole, exact)
 
     def text(self, info_hash: str, command: str) -> ItemText:
         """The result of a command (`d.name=`, `d.custom=key`) for one item; raises RTorrentFault if there is none."""
@@ -191,11 +191,11 @@ class RTorrent:
         return found
 
     def methods(self) -> frozenset[str]:
-        """The names of all commands of this rTorrent; asked once, and again when it was away or was restarted."""
+        """The names of all commands of this rTorrent; read once, and again after it was unavailable or restarted."""
         if self._methods is None:
             names = self.call("system.listMethods")
             if not isinstance(names, list):
-                raise self._line.unreadable(f"system.listMethods gave {printable(repr(names)[:80])}")
+                raise self._transport.unreadable(f"system.listMethods returned {printable(repr(names)[:80])}")
             self._methods = frozenset(map(str, names))
         return self._methods
 
@@ -204,7 +204,7 @@ class RTorrent:
         return command.partition("=")[0].strip() in self.methods()
 
     def identity(self) -> Identity:
-        """Who answers: asked anew each time, in one call (two after a restart of rTorrent)."""
+        """Which process answers: read each time, in one request (more after a restart of rTorrent)."""
         facts = ("system.pid", "system.client_version", "system.library_version", "system.hostname")
         calls: list[Call] = [(name, ()) for name in (*facts, INCARNATION)]
         answers = self.multicall(calls, label="ping")
@@ -212,22 +212,22 @@ class RTorrent:
             if isinstance(answer, RTorrentFault):
                 raise answer
         pid, client, library, host, token = answers
-        incarnation = self._mark(f"pid {pid!s}") if isinstance(token, RTorrentFault) else str(token)
+        incarnation = self._incarnation_token(f"pid {pid!s}") if isinstance(token, RTorrentFault) else str(token)
         if incarnation != self._incarnation:
             self._forget()
             self._incarnation = incarnation
         return Identity(int(str(pid)), str(client), str(library), str(host), incarnation)
 
-    def _mark(self, otherwise: str) -> str:
-        """The mark of this incarnation: ours, or that of another process that came first."""
+    def _incarnation_token(self, otherwise: str) -> str:
+        """The token of this incarnation: a new one, or that of another process that was first."""
         try:
             self.call("method.insert", "", INCARNATION, "string|const", os.urandom(8).hex())
         except RTorrentFault as fault:
-            log.debug("no new mark for this rTorrent: %s", fault)
+            log.debug("no new incarnation token for this rTorrent: %s", fault)
         try:
             return str(self.call(INCARNATION))
         except RTorrentFault:
-            # An untrusted connection may not insert one (0.16.10): until a service has done so, its pid must do.
+            # An untrusted connection may not insert one (0.16.10): until a service has done so, its pid is used.
             return otherwise
 
     def _items(
@@ -241,11 +241,11 @@ class RTorrent:
     ) -> T:
         method = "d.multicall.filtered" if where else self._items_method
         params = ("", view, where, *commands) if where else ("", view, *commands)
-        terms = self._terms(label or method, timeout)
+        options = self._options(label or method, timeout)
         try:
-            return self._ask(method, params, read, terms)
+            return self._request(method, params, read, options)
         except RTorrentFault:
-            # From 0.16.14 on the name is d.multicall, and the old one may go.
+            # From 0.16.14 on the name is d.multicall, and the old one may be removed.
             if method != "d.multicall2" or self.known(method) or not self.known("d.multicall"):
                 raise
             self._items_method = "d.multicall"
@@ -255,23 +255,23 @@ class RTorrent:
         rows = answer if isinstance(answer, list) else []
         whole = [tuple(map(_text, row)) for row in rows if isinstance(row, list) and len(row) == width]
         if len(whole) < len(rows) or not isinstance(answer, list):
-            log.warning("left out %d items: rTorrent did not give all %d fields", len(rows) - len(whole), width)
+            log.warning("left out %d items: rTorrent did not return all %d fields", len(rows) - len(whole), width)
         return whole
 
-    def _terms(
+    def _options(
         self,
         label: str,
         timeout: float | None,
         repeatable: bool = True,
         meanwhile: Callable[[], None] | None = None,
-    ) -> Terms:
-        return Terms(label, self.read_timeout if timeout is None else timeout, repeatable, meanwhile)
+    ) -> RequestOptions:
+        return RequestOptions(label, self.read_timeout if timeout is None else timeout, repeatable, meanwhile)
 
-    def _ask(self, method: str, params: Sequence[Param], read: Callable[[bytes], T], terms: Terms) -> T:
+    def _request(self, method: str, params: Sequence[Param], read: Callable[[bytes], T], options: RequestOptions) -> T:
         try:
-            return self._line.ask(method, params, read, terms)
+            return self._transport.request(method, params, read, options)
         except ExchangeFailed:
-            # Whoever answers next may be another rTorrent.
+            # The next answer may come from another rTorrent.
             self._forget()
             raise
 
@@ -280,7 +280,7 @@ class RTorrent:
             return slot[0]
         fault = as_fault(slot)
         if fault is None:
-            raise self._line.unreadable(f"the slot of {method} holds {printable(repr(slot)[:80])}")
+            raise self._transport.unreadable(f"the slot of {method} holds {printable(repr(slot)[:80])}")
         return RTorrentFault(f"{method}: {fault}", fault.code)
 
     def _forget(self) -> None:
@@ -289,7 +289,7 @@ class RTorrent:
 
 
 def _is_large(packed: list[Param]) -> bool:
-    """Whether a multicall has to be divided; encoded only where a bound does not settle it."""
+    """Whether a multicall must be divided; it is encoded only where the bound is not enough to decide."""
     return size_bound(packed) > _MULTICALL_MAX and len(encode_call("system.multicall", [packed])) > _MULTICALL_MAX
 
 

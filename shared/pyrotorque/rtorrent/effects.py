@@ -1,4 +1,4 @@
-"""Which calls change something: those are never repeated, because an unanswered one may have been carried out."""
+"""Recognizes calls that change something: they are not repeated, as an unanswered call may have been carried out."""
 
 import re
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Commands whose name begins so (`load.raw_start`, `execute2`, `remove_untied`).
+# First parts of such commands (`load.raw_start`, `execute2`, `remove_untied`).
 _FAMILIES: Final = _names(
     "load execute execute2 method schedule schedule2 import print log event start stop close remove on branch"
 )
-# Commands with a part that begins so, wherever it stands (`d.custom.set`, `view.sort_new`, `d.try_start`).
+# Words at the start of any part (`d.custom.set`, `view.sort_new`, `d.try_start`).
 _VERBS: Final = _names(
     "set insert push remove erase add added enable disable toggle clear reset save delete create update try import "
     "shutdown disconnect filter sort persistent event redirect send unset append prune prioritize unfocus"
@@ -25,13 +25,13 @@ _OTHERS: Final = _names(
     "throttle.up throttle.down d.tracker_announce d.tracker_announce.force d.tracker_numwant ipv4_filter.load "
     "network.scgi.open_local network.scgi.open_port"
 )
-# Names without a dot are mostly the setters of old configurations (`port_range`, `max_uploads`), but for these.
+# Names without a dot are mostly setters from old configurations (`port_range`, `max_uploads`), except these.
 _PLAIN_READS: Final = _names("cat download_list and or not less greater equal match compare value true false")
 _COMMAND_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
 
 
 def changes_something(method: str, params: Sequence[Param] = ()) -> bool:
-    """Whether `method`, or a command that it is given to run for many things, has an effect; in doubt it has."""
+    """Whether `method`, or a command in its parameters (multicall), changes something; in doubt True."""
     if _is_effect(method):
         return True
     if "multicall" not in method:

@@ -1,8 +1,8 @@
-"""Packed rows: one string per item instead of many XML elements, with a separator that no name can know.
+"""Packed rows: one string per item instead of many XML elements, with a random separator that no name can contain.
 
-`cat=$d.hash=,SEP,$d.name=` makes rTorrent join the fields of an item itself, which saves a third of its time and most
+`cat=$d.hash=,SEP,$d.name=` lets rTorrent join the fields of an item, which saves a third of its time and most
 of the parsing. Each command is one quoted argument whose first character is `$`: rTorrent parses and runs it, and never
-runs its result. The separator is random for each request, so that a name can neither hold it nor be cut by it.
+runs its result. The separator is random for each request, so that names cannot contain it.
 
 Its first character is not ASCII: rTorrent alters every such character of a string that has one character of four bytes
 or a byte that is not UTF-8, so the separator shows whether a row is exact and, if not, how it was altered.

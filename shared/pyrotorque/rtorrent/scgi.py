@@ -18,11 +18,11 @@ from pyrotorque.rtorrent.address import Address, TcpAddress, UnixAddress
 from pyrotorque.rtorrent.stats import Failure
 from pyrotorque.text import printable
 
-# 100,000 items with 20 fields, packed, are about 50 MB; what is much larger is not an answer to us.
+# 100,000 items with 20 fields, packed, are about 50 MB; a much larger answer is an error.
 ANSWER_MAX: Final = 128 * 1024 * 1024
 _HEADER_MAX: Final = 4096
 
-# Compiled into rTorrent: 0.9.8 and earlier close the connection on more, without an answer.
+# Compiled into rTorrent: 0.9.8 and earlier close the connection on a larger request, without an answer.
 _OLD_BODY_MAX: Final = 2 * 1024 * 1024
 
 _BLOCK: Final = 256 * 1024
@@ -30,7 +30,7 @@ _CONTENT_LENGTH = re.compile(rb"(?im)^Content-Length:\s*(\d{1,18})\s*$")
 
 
 class ExchangeFailed(RTorrentUnavailable):
-    """No whole answer came; `unanswered` when the connection broke before its first byte."""
+    """No complete answer arrived; `unanswered` when the connection broke before its first byte."""
 
     def __init__(self, message: str, reason: Failure, *, unanswered: bool = False) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ class ExchangeFailed(RTorrentUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """Until when (CLOCK_MONOTONIC) a call must be over, and how long its connect may take of that."""
+    """The end of a call (CLOCK_MONOTONIC seconds), and how long its connect may take of that."""
 
     end: float
     seconds: float
@@ -52,7 +52,7 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds until the end, never 0: a socket takes 0 for `do not wait at all`."""
+        """Seconds until the end, never 0: for a socket 0 means non-blocking."""
         return max(self.end - time.monotonic(), 1e-4)
 
 
@@ -65,24 +65,24 @@ def exchange(
     limit: int = ANSWER_MAX,
     meanwhile: Callable[[], None] | None = None,
 ) -> bytes:
-    """The body of rTorrent's answer to `body`; `meanwhile` is done while rTorrent works on it.
+    """The body of rTorrent's answer to `body`; `meanwhile` runs while rTorrent works on it.
 
     Raises ExchangeFailed, RTorrentPermission, or RequestTooLarge when rTorrent closed on a body above its limit.
     """
     with _connected(address, deadline) as connection:
         received = bytearray()
-        with _told(address, body, deadline, received):
+        with _request_errors(address, body, deadline, received):
             connection.settimeout(deadline.left)
             connection.sendall(_framed(body, untrusted))
         if meanwhile is not None:
             meanwhile()
-        with _told(address, body, deadline, received):
+        with _request_errors(address, body, deadline, received):
             return _read(connection, address, deadline, limit, received)
 
 
 @contextlib.contextmanager
-def _told(address: Address, body: bytes, deadline: Deadline, received: bytearray) -> Generator[None]:
-    """Whatever breaks inside, said as what it means for the request."""
+def _request_errors(address: Address, body: bytes, deadline: Deadline, received: bytearray) -> Generator[None]:
+    """Translates OS errors into what they mean for the request."""
     try:
         yield
     except TimeoutError as error:
@@ -112,7 +112,7 @@ def _read(connection: socket.socket, address: Address, deadline: Deadline, limit
             wanted = _announced_end(received, start)
         if not start and len(received) > _HEADER_MAX:
             raise ExchangeFailed(
-                f"what answers at {address} does not speak SCGI: {printable(bytes(received[:40]))}", "parse"
+                f"what answers at {address} does not use SCGI: {printable(bytes(received[:40]))}", "parse"
             )
         if max(len(received), wanted or 0) > limit:
             raise ExchangeFailed(f"rTorrent at {address} sends an answer of more than {limit} bytes", "parse")
@@ -121,7 +121,7 @@ def _read(connection: socket.socket, address: Address, deadline: Deadline, limit
     if not received:
         raise ConnectionResetError(errno.ECONNRESET, "closed without an answer")
     if not start or (wanted is not None and len(received) < wanted):
-        raise ExchangeFailed(f"rTorrent at {address} broke off its answer after {len(received)} bytes", "reset")
+        raise ExchangeFailed(f"rTorrent at {address} ended its answer after {len(received)} bytes", "reset")
     return bytes(received[start:wanted])
 
 
@@ -142,63 +142,63 @@ def _announced_end(received: bytearray, start: int) -> int | None:
 def _framed(body: bytes, untrusted: bool) -> bytes:
     header = b"CONTENT_LENGTH\0%d\0SCGI\x001\0" % len(body)
     if untrusted:
-        # Since 0.16.10 rTorrent then refuses whatever changes something; older ones ignore it.
+        # Since 0.16.10 rTorrent then refuses calls that change something; older versions ignore it.
         header += b"UNTRUSTED_CONNECTION\x001\0"
     return b"%d:%b,%b" % (len(header), header, body)
 
 
 def _connected(address: Address, deadline: Deadline) -> socket.socket:
-    patience = min(deadline.connect, deadline.left)
+    timeout = min(deadline.connect, deadline.left)
     try:
         if isinstance(address, TcpAddress):
-            return _connected_tcp(address, patience)
-        return _connected_unix(address, patience)
+            return _connected_tcp(address, timeout)
+        return _connected_unix(address, timeout)
     except TimeoutError as error:
-        raise ExchangeFailed(f"no connection to rTorrent at {address} within {patience:g} s", "connect") from error
+        raise ExchangeFailed(f"no connection to rTorrent at {address} within {timeout:g} s", "connect") from error
     except BlockingIOError as error:
         raise ExchangeFailed(
-            f"rTorrent at {address} takes no more connections: it hangs, or is overloaded", "connect"
+            f"rTorrent at {address} accepts no more connections: it hangs or is overloaded", "connect"
         ) from error
     except PermissionError as error:
         raise RTorrentPermission(_permission_text(address)) from error
     except UnicodeError as error:
-        raise ExchangeFailed(f"no connection to rTorrent at {address}: this is no name of a host", "connect") from error
+        raise ExchangeFailed(f"no connection to rTorrent at {address}: not a valid host name", "connect") from error
     except OSError as error:
         raise ExchangeFailed(_connect_text(address, error), "connect") from error
 
 
-def _connected_tcp(address: TcpAddress, patience: float) -> socket.socket:
+def _connected_tcp(address: TcpAddress, timeout: float) -> socket.socket:
     if address.is_number:
-        return socket.create_connection((address.host, address.port), timeout=patience)
-    # The look-up of a name has no deadline of its own: at ours it is left alone, in a thread.
+        return socket.create_connection((address.host, address.port), timeout=timeout)
+    # The lookup of a name has no deadline: it runs in a thread, which is abandoned at our deadline.
     made = Future[socket.socket]()
-    threading.Thread(target=_connect_for, args=(made, address, patience), daemon=True).start()
+    threading.Thread(target=_connect_for, args=(made, address, timeout), daemon=True).start()
     try:
-        return made.result(patience)
+        return made.result(timeout)
     except TimeoutError:
         if made.cancel():
             raise
         return made.result()
 
 
-def _connect_for(made: Future[socket.socket], address: TcpAddress, patience: float) -> None:
+def _connect_for(made: Future[socket.socket], address: TcpAddress, timeout: float) -> None:
     try:
-        connection = socket.create_connection((address.host, address.port), timeout=patience)
+        connection = socket.create_connection((address.host, address.port), timeout=timeout)
     except Exception as error:
         with contextlib.suppress(InvalidStateError):
             made.set_exception(error)
         return
     try:
         made.set_result(connection)
-    except InvalidStateError:  # nobody waits any more
+    except InvalidStateError:  # the caller has given up
         connection.close()
 
 
-def _connected_unix(address: UnixAddress, patience: float) -> socket.socket:
+def _connected_unix(address: UnixAddress, timeout: float) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
-        # A non-blocking connect to a full backlog fails at once; this way the kernel waits for room.
-        whole, fraction = divmod(max(patience, 1e-3), 1)
+        # A non-blocking connect to a full backlog fails at once; with this timeout the kernel waits for a free place.
+        whole, fraction = divmod(max(timeout, 1e-3), 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(whole), int(fraction * 1e6)))
         connection.connect(os.fsencode(address.path))
     except BaseException:
@@ -214,7 +214,7 @@ def _connect_text(address: Address, error: OSError) -> str:
                 f"there is no socket {address}: rTorrent is not running, or its network.scgi.open_local is another path"
             )
         case errno.ECONNREFUSED:
-            return f"nobody listens at {address}: rTorrent is not running"
+            return f"no process listens at {address}: rTorrent is not running"
         case errno.ENOTSOCK:
             return f"{address} is not a socket"
         case _:
@@ -228,22 +228,22 @@ def _permission_text(address: Address) -> str:
     try:
         found = os.stat(address.path)
     except OSError:
-        return f"{text}: a folder above it is closed to us; run as rTorrent's user or join a group that may enter it"
+        return f"{text}: a parent folder is not accessible; run as rTorrent's user or join a group that may enter it"
     return (
         f"{text}, which belongs to uid {found.st_uid}, gid {found.st_gid}, mode {found.st_mode & 0o7777:04o}: "
-        "run as that user, or join that group and let rTorrent give it the right to write"
+        "run as that user, or join that group and let rTorrent give it write permission"
     )
 
 
 def _too_large(address: Address, body: bytes) -> RequestTooLarge:
     return RequestTooLarge(
         f"rTorrent at {address} closed the connection on a request of {len(body)} bytes: "
-        f"0.9.8 takes {_OLD_BODY_MAX} (compiled in), 0.10 and later 16777216"
+        f"0.9.8 accepts {_OLD_BODY_MAX} (compiled in), 0.10 and later 16777216"
     )
 
 
 def shown_size_fault(text: str, body: bytes) -> str:
-    """What a `request too large` fault means, and the setting that helps."""
+    """What a `request too large` fault means, and which setting to change."""
     return (
         f"a request of {len(body)} bytes is too large for rTorrent ({printable(text)}): "
         "raise network.xmlrpc.size_limit.set in its configuration (default 524288, at most 2097152 on 0.9.8)"

@@ -29,7 +29,7 @@ SavedValue: TypeAlias = int | bytes
 
 @dataclass(slots=True)
 class Session:
-    """The session folder of the rTorrent that was met last; `folder` is empty where it cannot be seen from here."""
+    """The session folder of the rTorrent that was seen last; `folder` is empty where it is not visible from here."""
 
     folder: bytes = b""
     incarnation: str = ""
@@ -64,7 +64,7 @@ class Session:
     def save(self, rtorrent: RTorrent, info_hash: str, wanted: Mapping[str, SavedValue], timeout: float) -> bool | None:
         """Have rTorrent save the item until the saved attributes have these values.
 
-        False where they have not after `timeout` seconds; None where the session cannot be seen: then only asked once.
+        False where they have not after `timeout` seconds; None, and one request only, where the session cannot be seen.
         Raises RTorrentError. On 0.16 two saves of one item at the same time may fail (both write HASH.torrent.new and
         the second rename fails), so a lost save is repeated.
         """

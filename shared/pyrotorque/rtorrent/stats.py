@@ -1,4 +1,4 @@
-"""What our calls to rTorrent cost and how they failed, in plain numbers for the exporter."""
+"""Counts calls to rTorrent, their bytes, durations and failures, for the exporter."""
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Durations:
 
 @dataclass(slots=True)
 class CallStats:
-    """Absolute totals since the client was made; requests and durations by label (the method's name unless given)."""
+    """Absolute totals since the client was created; requests and durations by label (default: the method)."""
 
     requests: dict[str, int] = field(default_factory=dict[str, int])
     failures: dict[Failure, int] = field(default_factory=lambda: dict.fromkeys(FAILURES, 0))
@@ -38,12 +38,12 @@ class CallStats:
     durations: dict[str, Durations] = field(default_factory=dict[str, Durations])
     parse_durations: dict[str, Durations] = field(default_factory=dict[str, Durations])
 
-    def asked(self, label: str, size: int) -> None:
+    def requested(self, label: str, size: int) -> None:
         self.requests[label] = self.requests.get(label, 0) + 1
         self.request_bytes += size
 
-    def took(self, label: str, seconds: float) -> None:
-        """Connect, send, wait and read, whether it ended well or not."""
+    def finished(self, label: str, seconds: float) -> None:
+        """The duration of connect, send, wait and read, successful or not."""
         self.durations.setdefault(label, Durations()).add(seconds)
 
     def parsed(self, label: str, seconds: float) -> None:

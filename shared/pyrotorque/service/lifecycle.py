@@ -33,17 +33,17 @@ EX_OK, EX_SOFTWARE, EX_TEMPFAIL, EX_CONFIG = 0, 70, 75, 78  # sysexits.h
 
 _RETRY_STATE_AFTER = 5.0
 _REPEAT_AFTER = 60.0
-"""The same error is logged again after the service has worked that long; else a full disk would fill the logs."""
+"""The same error is logged again after the service has worked that long; otherwise a full disk would fill the logs."""
 
 
 class Lifecycle:
-    """What a loop reads of signals, and the step that it announces in heartbeats."""
+    """The stop and reload requests of signals, and the step that heartbeats announce."""
 
     def __init__(self, service: str, heartbeat: HeartbeatThread, users_umask: int) -> None:
         self.service = service
         self.stopping = False
         self.users_umask = users_umask
-        """The umask at the start of this process; it runs with 077, but files for users get theirs."""
+        """The umask at the start of this process, for files of users; the process itself runs with 077."""
         self._heartbeat = heartbeat
         self._reload = False
         self._wake: Callable[[], None] = _nothing
@@ -51,7 +51,7 @@ class Lifecycle:
     def on_wake(self, wake: Callable[[], None]) -> None:
         """Call `wake` when a signal arrives, so that the loop's wait ends; at once if one has arrived already.
 
-        It is called inside the signal handler, and once more from another thread: it must not take a lock.
+        It is called inside the signal handler, and also from another thread: it must not take a lock.
         """
         self._wake = self._heartbeat.wake = wake
         if self.stopping or self._reload:
@@ -74,7 +74,7 @@ class Lifecycle:
 
     @contextmanager
     def step(self, name: str, deadline: float) -> Generator[None]:
-        """Announce what the loop does; after `deadline` (CLOCK_MONOTONIC seconds) the guardian kills it as hung."""
+        """Announce what the loop is doing; after `deadline` (CLOCK_MONOTONIC seconds) the guardian kills it as hung."""
         before = self._heartbeat.step
         self._heartbeat.step = Step(name, time.monotonic(), deadline)
         try:

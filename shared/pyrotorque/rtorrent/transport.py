@@ -1,4 +1,4 @@
-"""The line to one rTorrent: each request has its deadline, is repeated where that is safe, and is counted."""
+"""Sends requests to one rTorrent: each has a deadline, is repeated where that is safe, and is counted."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,16 +13,16 @@ from pyrotorque.rtorrent.xml import Param, Unreadable, decode_answer, encode_cal
 
 T = TypeVar("T")
 
-# After a minute without a call, the rTorrents that follow 0.16.20 reset the next connection. A read is then repeated;
-# an effect may not be, so a read goes ahead of it.
-_SILENCE: Final = 45.0
+# After a minute without a call, rTorrent after 0.16.20 resets the next connection. A read is then repeated; an effect
+# must not be, so a read is sent before it.
+_IDLE_MAX: Final = 45.0
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """How a request is made: its name in the statistics, its deadline, whether it may be repeated.
+class RequestOptions:
+    """Options of one request: its name in the statistics, its deadline, whether it may be repeated.
 
-    `meanwhile` is done while rTorrent works on the request.
+    `meanwhile` runs while rTorrent works on the request.
     """
 
     label: str
@@ -32,53 +32,53 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class LineSettings:
-    """The deadline of a connect in seconds, the largest answer in bytes, and whether rTorrent shall refuse effects."""
+class TransportSettings:
+    """The deadline of a connect in seconds, the largest answer in bytes, and whether rTorrent must refuse effects."""
 
     connect_timeout: float = 3.0
     untrusted: bool = False
     answer_max: int = ANSWER_MAX
 
 
-class Line:
-    """Requests to the rTorrent at `address`; nothing stays open between them."""
+class Transport:
+    """Requests to the rTorrent at `address`; no connection stays open between them."""
 
-    def __init__(self, address: Address, settings: LineSettings) -> None:
+    def __init__(self, address: Address, settings: TransportSettings) -> None:
         self.address = address
         self.settings = settings
         self.stats = CallStats()
         self._answered_at = float("-inf")
 
-    def ask(self, method: str, params: Sequence[Param], read: Callable[[bytes], T], terms: Terms) -> T:
-        """What `read` makes of the answer.
+    def request(self, method: str, params: Sequence[Param], read: Callable[[bytes], T], options: RequestOptions) -> T:
+        """The result of `read` for the answer.
 
         Raises RTorrentUnavailable, RTorrentPermission, RTorrentFault, RequestTooLarge, and what `meanwhile` raises.
         """
-        if not terms.repeatable and time.monotonic() - self._answered_at > _SILENCE:
-            self.ask("system.pid", (), decode_answer, Terms("wake", terms.timeout))
+        if not options.repeatable and time.monotonic() - self._answered_at > _IDLE_MAX:
+            self.request("system.pid", (), decode_answer, RequestOptions("wake", options.timeout))
         body = encode_call(method, params)
-        answer = self._exchanged(body, terms)
+        answer = self._exchanged(body, options)
         began = time.monotonic()
         try:
             return read(answer)
         except RTorrentFault as fault:
-            raise self._told(fault, method, body) from None
+            raise self._as_request_error(fault, method, body) from None
         except Unreadable as error:
             raise self.unreadable(str(error)) from error
         finally:
-            self.stats.parsed(terms.label, time.monotonic() - began)
+            self.stats.parsed(options.label, time.monotonic() - began)
 
     def unreadable(self, text: str) -> RTorrentUnavailable:
-        """The error for an answer that is not what was asked for; counted."""
+        """The error for an answer that does not match the request; counted."""
         self.stats.failed("parse")
         return RTorrentUnavailable(f"rTorrent at {self.address}: {text}")
 
-    def _exchanged(self, body: bytes, terms: Terms) -> bytes:
-        deadline = Deadline.after(terms.timeout, connect=self.settings.connect_timeout)
+    def _exchanged(self, body: bytes, options: RequestOptions) -> bytes:
+        deadline = Deadline.after(options.timeout, connect=self.settings.connect_timeout)
         began = time.monotonic()
-        self.stats.asked(terms.label, len(body))
+        self.stats.requested(options.label, len(body))
         try:
-            answer = self._answer(body, deadline, terms)
+            answer = self._answer(body, deadline, options)
         except ExchangeFailed as error:
             self.stats.failed(error.reason)
             raise
@@ -89,22 +89,22 @@ class Line:
             self.stats.failed("too_large")
             raise
         finally:
-            self.stats.took(terms.label, time.monotonic() - began)
+            self.stats.finished(options.label, time.monotonic() - began)
         self._answered_at = time.monotonic()
         self.stats.response_bytes += len(answer)
         return answer
 
-    def _answer(self, body: bytes, deadline: Deadline, terms: Terms) -> bytes:
+    def _answer(self, body: bytes, deadline: Deadline, options: RequestOptions) -> bytes:
         untrusted, limit = self.settings.untrusted, self.settings.answer_max
         try:
-            return exchange(self.address, body, deadline, untrusted=untrusted, limit=limit, meanwhile=terms.meanwhile)
+            return exchange(self.address, body, deadline, untrusted=untrusted, limit=limit, meanwhile=options.meanwhile)
         except ExchangeFailed as error:
-            if not (error.unanswered and terms.repeatable):
+            if not (error.unanswered and options.repeatable):
                 raise
             self.stats.retries += 1
             return exchange(self.address, body, deadline, untrusted=untrusted, limit=limit)
 
-    def _told(self, fault: RTorrentFault, method: str, body: bytes) -> RTorrentFault | RequestTooLarge:
+    def _as_request_error(self, fault: RTorrentFault, method: str, body: bytes) -> RTorrentFault | RequestTooLarge:
         if "too large" in str(fault) and "XML-RPC" in str(fault):
             self.stats.failed("too_large")
             return RequestTooLarge(shown_size_fault(str(fault), body))
