@@ -1,82 +1,70 @@
-"""Passes fire times to the loop: APScheduler keeps the schedules and wakes the loop; it runs nothing itself."""
+"""Computes which jobs are due: the next fire time of each schedule, late and missed ones, steps of the system clock."""
 
-import logging
-from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any, Final
-
-from apscheduler.events import EVENT_JOB_MISSED
-from apscheduler.executors.debug import DebugExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
 
 from pyrotorque.schedule import Schedule
 
-_MISFIRE_GRACE: Final = 60
+# How late a job still runs, in seconds; after that the fire time counts as missed.
+_MISFIRE_GRACE: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class FiredJobs:
+    """The jobs to run now, each once whatever the number of its fire times, and those that could not fire in time."""
+
+    due: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
 
 
 class FireTimes:
-    """Schedules by job; `wake` is called in APScheduler's thread whenever one fires."""
+    """The next fire time of each job; `now` is Unix seconds, `monotonic` seconds of the monotonic clock."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
-        self._wake = wake
-        self._due: deque[str] = deque()
-        self._missed: deque[str] = deque()
-        self._schedules: dict[str, Schedule] = {}
-        logging.getLogger("apscheduler").setLevel(logging.ERROR)
-        # The executor runs in APScheduler's own thread: a fire is one append and one wake-up.
-        self._scheduler: Any = BackgroundScheduler(
-            executors={"default": DebugExecutor()},
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": _MISFIRE_GRACE},
-        )
-        self._scheduler.add_listener(self._on_missed, EVENT_JOB_MISSED)
+    def __init__(self, schedules: Mapping[str, Schedule], now: float, monotonic: float) -> None:
+        self._schedules = schedules
+        self._stepped_at = monotonic
+        self._next: dict[str, float] = {}
+        for name in schedules:
+            self._advance(name, now)
 
-    def start(self) -> None:
-        self._scheduler.start()
+    def step(self, now: float, monotonic: float) -> FiredJobs:
+        """The jobs whose fire time passed since the last call."""
+        # Time that the loop was busy does not make a job late; the monotonic clock stands still while the machine
+        # sleeps, and ignores a system clock that is set.
+        allowed = _MISFIRE_GRACE + monotonic - self._stepped_at
+        self._stepped_at = monotonic
+        passed = {name: fire for name, fire in self._next.items() if fire <= now}
+        due = tuple(name for name, fire in passed.items() if self._fired_since(now - allowed, name, fire, now))
+        for name in passed:
+            self._advance(name, now)
+        return FiredJobs(due, tuple(name for name in passed if name not in due))
 
-    def stop(self) -> None:
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
+    def wait(self, now: float) -> float:
+        """Seconds until the next fire time; infinite if there is none."""
+        return max(0.0, min(self._next.values(), default=float("inf")) - now)
 
-    def set_schedules(self, schedules: Mapping[str, Schedule]) -> None:
-        """Fire for these jobs only; unchanged schedules go on undisturbed."""
-        for name in self._schedules.keys() - schedules.keys():
-            self._scheduler.remove_job(name)
-        for name, schedule in schedules.items():
-            if self._schedules.get(name) != schedule:
-                self._scheduler.add_job(
-                    self._fire, schedule.trigger, args=(name,), id=name, name=name, replace_existing=True
-                )
-        self._schedules = dict(schedules)
+    def recompute(self, now: float) -> None:
+        """Compute future fire times again after the system clock was set: they may be far away.
 
-    def recompute(self) -> None:
-        """Compute all fire times again after the system clock was set: the old ones may be far in the future."""
-        for name, schedule in self._schedules.items():
-            self._scheduler.reschedule_job(name, trigger=schedule.trigger)
-
-    def due(self) -> list[str]:
-        """The jobs that fired since the last call, each once."""
-        return list(dict.fromkeys(_drained(self._due)))
-
-    def missed(self) -> list[str]:
-        """The jobs that could not fire in time since the last call."""
-        return _drained(self._missed)
+        The next step still reports those that passed.
+        """
+        for name in self._schedules:
+            if self._next.get(name, float("inf")) > now:
+                self._advance(name, now)
 
     def next_fires(self) -> dict[str, float]:
-        """When each job fires next, in Unix seconds."""
-        times = ((job.id, job.next_run_time) for job in self._scheduler.get_jobs())
-        return {name: at.timestamp() for name, at in times if at is not None}
+        """When each job fires next, in Unix seconds; without those that never fire again."""
+        return dict(self._next)
 
-    def _fire(self, name: str) -> None:
-        self._due.append(name)
-        self._wake()
+    def _fired_since(self, begin: float, name: str, fire: float, now: float) -> bool:
+        """Whether the last fire time that passed is not older than `begin`; `fire` is the first."""
+        latest = fire if fire >= begin else self._schedules[name].next_fire(begin)
+        return latest is not None and latest <= now
 
-    def _on_missed(self, event: Any) -> None:
-        self._missed.append(event.job_id)
-        self._wake()
-
-
-def _drained(names: deque[str]) -> list[str]:
-    drained: list[str] = []
-    while names:
-        drained.append(names.popleft())
-    return drained
+    def _advance(self, name: str, now: float) -> None:
+        fire = self._schedules[name].next_run(now)
+        if fire is None:
+            self._next.pop(name, None)
+        else:
+            self._next[name] = fire

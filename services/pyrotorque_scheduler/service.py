@@ -76,7 +76,7 @@ class SchedulerService:
         self._workers = workers
         workers.configure(self._job_table, self._router, bus.publish_live)
         bus.subscribe(*workers.subscriptions({"watcher": (TorrentLoaded,)}))
-        self._fire_times = FireTimes(self._bus.wake)
+        self._fire_times = FireTimes(self._job_table.schedules, time.time(), time.monotonic())
         self._due_jobs = DueJobs()
         self._availability = Availability("jobs that need it wait")
         self._totals_report = TotalsReport(SERVICE, self._metrics.totals, bus)
@@ -89,14 +89,11 @@ class SchedulerService:
 
     @contextmanager
     def open(self) -> Generator["SchedulerService"]:
-        """Open the bell and start the fire times."""
+        """Open the bell."""
         with ExitStack() as stack:
             stack.callback(self._job_table.close)
             self._bell = Bell(self._configuration.layout.run_dir / "bell")
             stack.callback(self._bell.close)
-            self._fire_times.set_schedules(self._job_table.schedules)
-            self._fire_times.start()
-            stack.callback(self._fire_times.stop)
             self._requests = RequestHandler(self._job_table, self._fire_times, self._availability)
             yield self
 
@@ -123,15 +120,17 @@ class SchedulerService:
         starter = self._job_table.starter
         verifying = starter.wait(time.monotonic()) if starter and not self._availability.problem else _LONGEST_WAIT
         working = self._workers.wait(time.monotonic())
-        return min(_LONGEST_WAIT, self._due_jobs.wait(time.monotonic()), detecting, verifying, working)
+        ticking = self._fire_times.wait(time.time())
+        return min(_LONGEST_WAIT, ticking, self._due_jobs.wait(time.monotonic()), detecting, verifying, working)
 
     def _turn(self, woken: Wakeup) -> None:
         """One iteration of the loop: receive, run what is due, answer requests, publish."""
         self._detect_clock_step()
         self._receive(woken)
-        for name in self._fire_times.missed():
+        fired = self._fire_times.step(time.time(), time.monotonic())
+        for name in fired.missed:
             self._metrics.missed.inc(name)
-        for name in self._fire_times.due():
+        for name in fired.due:
             self._tick(name)
         self._workers.step()
         self._recover()
@@ -267,7 +266,7 @@ class SchedulerService:
     def _detect_clock_step(self) -> None:
         if step := self._clock_steps.step(time.time(), time.monotonic()):
             log.warning("system clock changed by %.0f s; recomputed all fire times", step)
-            self._fire_times.recompute()
+            self._fire_times.recompute(time.time())
             self._hint()  # a fire time that was skipped may still grant starts
 
     def _attempt(self, what: str, call: Callable[[], object]) -> bool:

@@ -1,5 +1,6 @@
 """Schedules such as `second=*/15` or `hour=12 "day=3rd sun"`: their fire times and the gaps between them."""
 
+import random
 import shlex
 from collections.abc import Mapping
 from datetime import datetime
@@ -30,9 +31,9 @@ class Schedule:
         """Raises ValueError for an invalid value of a field."""
         times = {name: value for name, value in fields.items() if name != _JITTER}
         self.text, self.fields = text, fields
-        # The pace and its grants need fire times that do not change between calls: only the trigger has jitter.
-        self._exact: Any = CronTrigger(**times)
-        self.trigger: Any = CronTrigger(**times, jitter=_seconds(fields.get(_JITTER, "0")))
+        # The pace and its grants need fire times that do not change between calls: only runs have jitter.
+        self._trigger: Any = CronTrigger(**times)
+        self._jitter = _seconds(fields.get(_JITTER, "0"))
 
     def __repr__(self) -> str:
         return f"Schedule({self.text!r})"
@@ -47,8 +48,13 @@ class Schedule:
         """The first fire time after that moment; None if there is none."""
         moment = after.timestamp() if isinstance(after, datetime) else after
         # Added to the Unix time: a local time would be ambiguous in autumn, when an hour occurs twice.
-        found = self._exact.get_next_fire_time(None, self._local(moment + _INSTANT))
+        found = self._trigger.get_next_fire_time(None, self._local(moment + _INSTANT))
         return found.timestamp() if found else None
+
+    def next_run(self, after: float) -> float | None:
+        """The first fire time after that moment, plus a random part of the jitter: a job begins then."""
+        fire = self.next_fire(after)
+        return fire + random.uniform(0, self._jitter) if fire is not None and self._jitter else fire
 
     def fires(self, after: datetime | float, count: int) -> list[float]:
         """The next fire times after that moment, at most `count`."""
@@ -89,7 +95,7 @@ class Schedule:
         return self._largest
 
     def _local(self, moment: float) -> datetime:
-        return datetime.fromtimestamp(moment, self._exact.timezone)
+        return datetime.fromtimestamp(moment, self._trigger.timezone)
 
 
 def parse_schedule(text: str) -> Schedule:
