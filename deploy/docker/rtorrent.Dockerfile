@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# Debian's rTorrent 0.9.8, for who has no image of his own.
+# Debian's rTorrent 0.9.8, if you have no other image.
 
 FROM debian:bookworm-slim
 # hadolint ignore=DL3008
