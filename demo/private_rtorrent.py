@@ -25,14 +25,17 @@ if os.getppid() != int(sys.argv[1]):
 os.execv(sys.argv[2], sys.argv[2:])
 """
 
+# rTorrent 0.16.18 renamed network.port_*: each version ignores the names that it does not have.
 _RC = """\
 system.daemon.set = true
 session.path.set = "{session}"
 directory.default.set = "{downloads}"
 network.bind_address.set = 127.0.0.1
 network.local_address.set = 127.0.0.1
-network.port_range.set = {port}-{last_port}
-network.port_random.set = no
+catch = "network.port_range.set={port}-{last_port}"
+catch = "network.port_random.set=no"
+catch = "network.listen.port.range.set={port}-{last_port}"
+catch = "network.listen.port.random.set=no"
 {scgi}
 dht.mode.set = disable
 protocol.pex.set = no

@@ -20,6 +20,7 @@ from pyrotorque.errors import RTorrentError
 from pyrotorque.options import Options
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings import load
+from pyrotorque_control.checks.rtorrent_commands import outdated_commands
 from tests.installing import install
 from tests.waiting import eventually
 
@@ -226,13 +227,12 @@ def test_the_bell_is_that_of_the_include_that_init_writes() -> None:
 
 
 def test_no_include_uses_a_command_that_newer_rtorrents_know_only_on_request() -> None:
-    """0.16 has these behind a switch for deprecated commands, 0.9.8 has the others as well."""
-    deprecated = r"\b(?:schedule2|schedule_remove2|execute2|d\.multicall2|load_\w+|on_\w+|system\.method\.\w+)\b"
-    texts = [path.read_text() for path in (DEPLOY / "rtorrent.d").glob("*.rc")]
-    texts.append((REPOSITORY / "shared/pyrotorque/defaults/torque.rc").read_text())
-    assert len(texts) == 5
-    lines = (line for text in texts for line in text.splitlines() if not line.startswith("#"))
-    assert [line for line in lines if re.search(deprecated, line)] == []
+    """0.16 has them only with the option -D."""
+    files = [*DEPLOY.rglob("*.rc"), REPOSITORY / "shared/pyrotorque/defaults/torque.rc"]
+    assert len(files) == 6
+    newest = (99,)
+    found = [(file.name, each.text) for file in files for each in outdated_commands(file.read_text(), newest)]
+    assert found == []
 
 
 @pytest.mark.usefixtures("rtorrent_program")

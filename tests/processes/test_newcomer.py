@@ -33,10 +33,10 @@ session.path.set = ~/session
 directory.default.set = ~/downloads
 network.scgi.open_local = (cat,(session.path),rpc.socket)
 network.bind_address.set = 127.0.0.1
-network.port_range.set = {port}-{last}
+catch = "network.port_range.set={port}-{last}"
+catch = "network.listen.port.range.set={port}-{last}"
 dht.mode.set = disable
 protocol.pex.set = no
-trackers.use_udp.set = no
 """
 
 

@@ -14,7 +14,13 @@ from pyrotorque.errors import UserError
 from pyrotorque.settings import SettingsProblems
 from pyrotorque.settings.schema import AnyJob, ExporterSettings, QueueSettings, Settings, WatchSettings
 from pyrotorque_control.checks.rtorrent import RTorrentCheck, check_rtorrent
-from pyrotorque_control.checks.rtorrent_rc import overlapping_schedules, unsafe_shell_commands
+from pyrotorque_control.checks.rtorrent_commands import version_of
+from pyrotorque_control.checks.rtorrent_rc import (
+    commands_that_fail,
+    installed_version,
+    overlapping_schedules,
+    unsafe_shell_commands,
+)
 from pyrotorque_control.group import Group
 from pyrotorque_control.rtorrent_include import include_warning
 
@@ -51,21 +57,25 @@ def check_group(group: Group) -> CheckReport:
     except SettingsProblems as error:
         return CheckReport(config_dir=str(group.config_dir), good=False, problems=tuple(map(str, error.problems)))
     now = time.time()
+    rtorrent = check_rtorrent(found.settings, group.config_dir)
     return CheckReport(
         config_dir=str(group.config_dir),
         good=True,
-        warnings=tuple(_warnings(found, group.config_dir)),
+        warnings=tuple(_warnings(found, group.config_dir, rtorrent)),
         jobs=tuple(_job(job, now) for job in found.settings.jobs),
         conditions=dict(_conditions(found.settings, group.config_dir)),
         load_commands=dict(_sample_commands(found.settings.jobs, group.config_dir)),
-        rtorrent=check_rtorrent(found.settings, group.config_dir),
+        rtorrent=rtorrent,
     )
 
 
-def _warnings(found: Configuration, config_dir: Path) -> Iterator[str]:
+def _warnings(found: Configuration, config_dir: Path, rtorrent: RTorrentCheck) -> Iterator[str]:
     yield from map(str, found.warnings)
     yield from overlapping_schedules(found.settings, Path.home())
     yield from unsafe_shell_commands(found.settings, Path.home())
+    version = version_of(rtorrent.version) if rtorrent.answers else installed_version()
+    if version and not rtorrent.accepts_deprecated:
+        yield from commands_that_fail(found.settings, Path.home(), version)
     if outdated := include_warning(config_dir):
         yield outdated
 

@@ -27,6 +27,7 @@ class RTorrentCheck(msgspec.Struct, frozen=True, kw_only=True):
     """The rTorrent that answers, or the `problem` why none does.
 
     `unknown` lists names in the configuration that it does not have; `lacks`, missing parts of the include.
+    `accepts_deprecated`: it runs with the option -D.
     """
 
     url: str = ""
@@ -37,6 +38,7 @@ class RTorrentCheck(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
     unknown: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
+    accepts_deprecated: bool = False
 
 
 def check_rtorrent(settings: Settings, config_dir: Path) -> RTorrentCheck:
@@ -47,6 +49,7 @@ def check_rtorrent(settings: Settings, config_dir: Path) -> RTorrentCheck:
     client = RTorrent(rtorrent.url, connect_timeout=2.0, read_timeout=5.0)
     try:
         identity = client.identity()
+        deprecated = client.known("method.use_deprecated") and client.call("method.use_deprecated") == 1
         unknown = tuple(unknown_names(client, settings, config_dir))
     except RTorrentError as error:
         return RTorrentCheck(url=rtorrent.url, origin=rtorrent.origin, problem=str(error))
@@ -58,6 +61,7 @@ def check_rtorrent(settings: Settings, config_dir: Path) -> RTorrentCheck:
         pid=identity.pid,
         unknown=unknown,
         lacks=tuple(missing_hooks(client)),
+        accepts_deprecated=deprecated,
     )
 
 

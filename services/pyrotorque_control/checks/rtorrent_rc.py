@@ -1,6 +1,8 @@
 """Warnings about rTorrent's own configuration file: overlapping watch folders and unsafe shell commands."""
 
 import os
+import shutil
+import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -9,8 +11,11 @@ from pyrotorque.loadcommands.shell_hooks import shell_hooks
 from pyrotorque.settings.rtorrent_rc import loads_in, usual_files
 from pyrotorque.settings.schema import Settings, WatchSettings
 from pyrotorque.text import printable
+from pyrotorque_control.checks.removed_commands import RTorrentVersion
+from pyrotorque_control.checks.rtorrent_commands import defined_in, outdated_commands, version_of
 
 _WILDCARDS: Final = "*?["
+_HELP_TIMEOUT: Final = 5.0  # seconds
 
 
 def overlapping_schedules(settings: Settings, home: Path) -> Iterator[str]:
@@ -44,14 +49,54 @@ def _until_wildcard(parts: Iterable[str]) -> Iterator[str]:
 
 
 def unsafe_shell_commands(settings: Settings, home: Path) -> Iterator[str]:
-    """Lines of rtorrent.rc that insert a value of an item into the text of a shell command."""
-    for name, text in _rc_files(settings, home):
+    """Lines of rtorrent.rc and its imports that insert a value of an item into the text of a shell command."""
+    for name, text in _all_files(settings, home):
         for line, value in shell_hooks(text):
             yield (
                 f"{printable(name)}:{line}: a shell command contains {value}, which the creator of a "
                 "torrent may choose: it can run commands as you. Pass it as an argument: "
                 f'sh, -c, "… \\"$1\\"", sh, ${value}='
             )
+
+
+def commands_that_fail(settings: Settings, home: Path, version: RTorrentVersion) -> Iterator[str]:
+    """Lines of rtorrent.rc and its imports with commands that rTorrent `version` does not have or ignores."""
+    files = list(_all_files(settings, home))
+    own = {name for _, text in files for name in defined_in(text)}
+    for name, text in files:
+        for found in outdated_commands(text, version):
+            if found.name not in own:
+                yield f"{printable(name)}:{found.line}: {found.text}"
+
+
+def installed_version() -> RTorrentVersion | None:
+    """The version of the rTorrent on the PATH."""
+    program = shutil.which("rtorrent")
+    if program is None:
+        return None
+    try:
+        ended = subprocess.run(
+            [program, "-h"], stdin=subprocess.DEVNULL, capture_output=True, timeout=_HELP_TIMEOUT, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return version_of(ended.stdout.decode("utf-8", "replace"))
+
+
+def _all_files(settings: Settings, home: Path) -> Iterator[tuple[str, str]]:
+    """The configuration files and those that they import, each once."""
+    found: dict[str, str] = {}
+
+    def read(name: str) -> str | None:
+        text = _text(name)
+        if text is not None:
+            found.setdefault(name, text)
+        return text
+
+    for name, text in _rc_files(settings, home):
+        found.setdefault(name, text)
+        loads_in(text, home=str(home), environ=os.environ, read=read)
+    yield from found.items()
 
 
 def _load_patterns(settings: Settings, home: Path) -> list[str]:

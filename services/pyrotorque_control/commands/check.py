@@ -31,7 +31,8 @@ def command(group: Group, as_json: bool) -> int:
       and missing parts of pyrotorque's include.
 
     It warns of possible mistakes, such as watched folders from which a schedule in rtorrent.rc loads, too, and of an
-    include that an earlier version wrote.
+    include that an earlier version wrote. It names commands in rtorrent.rc and its imported files that your rTorrent
+    does not have, refuses or ignores: the one that answers, else the one on the PATH.
 
     The exit code is 78 when the configuration is wrong; each error has its file and line. It is 0 when the group would
     start, even if rTorrent does not answer, because the group waits for it.

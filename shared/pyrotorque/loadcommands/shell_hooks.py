@@ -18,13 +18,13 @@ def shell_hooks(rc: str) -> Iterator[tuple[int, str]]:
 
     A value that is an argument after the code (`sh,-c,"mv \\"$1\\" …",sh,$d.base_path=`) is safe and not reported.
     """
-    for line, text in _lines(rc):
+    for line, text in logical_lines(rc):
         found = _SHELL.search(text)
         if found and (value := _VALUE.search(_first_argument(found["text"]))):
             yield line, value["name"]
 
 
-def _lines(rc: str) -> Iterator[tuple[int, str]]:
+def logical_lines(rc: str) -> Iterator[tuple[int, str]]:
     """Lines as rTorrent joins them, with the number of the first one, without comments."""
     number, begun, text = 0, 0, ""
     for number, line in enumerate(rc.split("\n"), 1):
