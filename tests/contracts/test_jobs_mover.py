@@ -18,6 +18,8 @@ from pyrotorque.errors import UserError
 from pyrotorque.jobs import JobConfig, context, move_journal, mover, tree_copy
 from pyrotorque.linux import files
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.item_texts import equal_call
+from pyrotorque.rtorrent.session import Session
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(120)
@@ -46,7 +48,7 @@ class Scene:
         # rTorrent 0.9.8 dies (TrackerList::send_state) when an item whose tracker refuses is started again and again.
         metafile = make_metafile(os.fsencode(self.name), content=self.source, announce="udp://127.0.0.1:1/announce")
         self.hash = info_hash(metafile)
-        self.client.call("load.raw_start", "", metafile, f"d.custom.set=targetdir,{target}")
+        self.client.call("load.raw_start", "", metafile, f'd.custom.set=targetdir,"{target}"')
         eventually(self.seeds, 20, why="it seeds")
 
     @property
@@ -71,7 +73,8 @@ class Scene:
         assert not os.path.lexists(self.source)
         assert [path.name for path in self.target.iterdir()] == [self.name], "no copy is left behind"
         assert not list((self.folder / "state/jobs/move").glob("*.json"))
-        assert self.client.call("d.base_path", self.hash) == str(self.final)
+        method, params = equal_call(self.hash, "d.base_path=", os.fsencode(self.final))
+        assert self.client.call(method, *params) == 1
         return self.seeds()
 
 
@@ -128,21 +131,73 @@ def test_copied_data_stays_while_rtorrent_cannot_save_its_new_path(
     eventually(scene.has_moved, 20)
 
 
+ODD_NAMES = {
+    "quotes": "ü ☃ 'x' \"$(y)\", z".encode(),
+    "emoji": "emoji 😀 ü".encode(),
+    "latin-1": b"Gr\xfc\xdfe %FF %C3%BC?",
+    "controls": b"a\x01\n\tb \xff\r",
+    "right-to-left": "x \u202e y".encode(),
+    "percent": b"100% %41 %C3%BC %F0%9F%98%80",
+}
+
+
+@pytest.mark.parametrize("name", ODD_NAMES.values(), ids=ODD_NAMES)
 @pytest.mark.parametrize("multi", [True, False], ids=["folder", "file"])
-def test_odd_names_move_like_any_other(
-    rtorrent: PrivateRTorrent, short_folder: Path, target: Path, multi: bool
-) -> None:
-    scene = Scene(rtorrent, short_folder, target, multi=multi, name="ü ☃ 'x' \"$(y)\", z".encode())
+def test_an_item_of_any_name_moves(rtorrent: PrivateRTorrent, short_folder: Path, multi: bool, name: bytes) -> None:
+    scene = Scene(rtorrent, short_folder, short_folder / "done/tv", multi=multi, name=name)
     scene.job().run()
     eventually(scene.has_moved, 20)
+    rtorrent.restart()
+    scene.job().run()
+    eventually(scene.has_moved, 20, why="after a restart of rTorrent")
 
 
-def test_a_name_that_rtorrent_cannot_report_stays_where_it_is(rtorrent: PrivateRTorrent, short_folder: Path) -> None:
+@pytest.mark.parametrize("multi", [True, False], ids=["folder", "file"])
+def test_an_item_that_was_never_opened_moves_from_its_real_path(
+    rtorrent: PrivateRTorrent, short_folder: Path, multi: bool
+) -> None:
+    scene = Scene(rtorrent, short_folder, short_folder / "done/tv", multi=multi, name=ODD_NAMES["latin-1"])
+    scene.client.call("d.stop", scene.hash)
+    assert Session().save(scene.client, scene.hash, {"state": 0}, 10.0)
+    rtorrent.restart()
+    assert scene.client.call("d.base_path", scene.hash) == ""
+    scene.job().run()
+    assert not os.path.lexists(scene.source)
+    assert scene.final.exists()
+
+
+def test_data_at_the_path_that_rtorrent_prints_is_not_taken_for_that_of_the_item(
+    rtorrent: PrivateRTorrent, short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its session, 0.9.8 offers no exact path."""
     scene = Scene(rtorrent, short_folder, short_folder / "done", multi=True, name=b"not utf-8 \xff")
-    with pytest.raises(UserError, match="is not on this machine"):
+    others = [rtorrent.downloads / name for name in ("not utf-8 ?", "not utf-8 %FF")]
+    for other in others:
+        other.mkdir()
+    if scene.client.known("d.name.base64"):
         scene.job().run()
-    assert scene.seeds()
+        eventually(scene.has_moved, 20)
+    else:
+        monkeypatch.setattr(Session, "values", lambda *_: None)
+        with pytest.raises(UserError, match=r"prints its path altered, as .*/not utf-8 \?: rTorrent 0.16.13"):
+            scene.job().run()
+        assert scene.seeds()
+        assert scene.source.exists()
+    assert all(other.exists() for other in others)
+
+
+def test_no_data_is_moved_to_a_target_that_rtorrent_prints_altered(
+    rtorrent: PrivateRTorrent, short_folder: Path
+) -> None:
+    scene = Scene(rtorrent, short_folder, short_folder / "done 😀", multi=True)
+    if scene.client.known("d.name.base64"):
+        scene.job().run()
+        eventually(scene.has_moved, 20)
+        return
+    with pytest.raises(UserError, match=r"prints its field custom_targetdir altered, as .*/done \?\?\?\?"):
+        scene.job().run()
     assert scene.source.exists()
+    assert not (short_folder / "done ????").exists()
 
 
 def killing(monkeypatch: pytest.MonkeyPatch, job: mover.Mover, at: int) -> Callable[[], int]:

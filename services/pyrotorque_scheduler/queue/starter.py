@@ -250,12 +250,13 @@ class Starter:
 
     def item(self, info_hash: str) -> tuple[str, float, bool]:
         """Name, load time, and whether it is active. Raises RTorrentFault if there is no such item."""
-        commands = ("d.name",), ("d.custom", "tm_loaded"), ("d.load_date",), ("d.is_active",)
+        name = self._rtorrent.text(info_hash, "d.name=").text
+        commands = ("d.custom", "tm_loaded"), ("d.load_date",), ("d.is_active",)
         calls = [(method, (info_hash, *arguments)) for method, *arguments in commands]
-        name, stamped, loaded, active = self._rtorrent.multicall(calls)
-        if isinstance(name, RTorrentFault):
-            raise name
-        return str(name), float(str(stamped) if str(stamped).isdecimal() else str(loaded)), active == 1
+        stamped, loaded, active = self._rtorrent.multicall(calls)
+        if isinstance(loaded, RTorrentFault):
+            raise loaded
+        return name, float(str(stamped) if str(stamped).isdecimal() else str(loaded)), active == 1
 
     def _end_hash_check(self, intent: StartIntent, result: StartResult) -> None:
         with self._store.transaction() as db:

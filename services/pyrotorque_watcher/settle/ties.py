@@ -5,7 +5,6 @@ therefore linked to its new name, then the tie is changed, and only then the old
 is deleted, its tie is cut.
 """
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Protocol
 
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.rtorrent import Param, Value
+from pyrotorque.rtorrent.item_texts import equal_call
 from pyrotorque.settings.schema import WatchSettings
 from pyrotorque_watcher.load.visibility import mapped
 from pyrotorque_watcher.rows import Row
@@ -37,7 +37,7 @@ class Ties:
     def cut_if_tied_to(self, info_hash: str, theirs: bytes) -> None:
         """The item is no longer tied to this path of rTorrent; a tie to another path stays."""
         with suppress(RTorrentFault):
-            if os.fsencode(str(self.rtorrent.call("d.tied_to_file", info_hash))) == theirs:
+            if self._is_tied_to(info_hash, theirs):
                 self.cut(info_hash)
 
     def tie(self, row: Row, path: bytes, settings: WatchSettings) -> None:
@@ -57,8 +57,13 @@ class Ties:
         if not row.load.info_hash:
             return False
         try:
-            tied = self.rtorrent.call("d.tied_to_file", row.load.info_hash)
+            if row.load.tied and self.rtorrent.call("d.tied_to_file", row.load.info_hash):
+                return True
+            return self._is_tied_to(row.load.info_hash, mapped(row.path, settings.path_map))
         except RTorrentFault:
             return False
-        # 0.9.8 cannot return every byte of a path, so a different answer proves nothing if this load set the tie.
-        return bool(tied) and (row.load.tied or os.fsencode(str(tied)) == mapped(row.path, settings.path_map))
+
+    def _is_tied_to(self, info_hash: str, theirs: bytes) -> bool:
+        """Compared by rTorrent, which cannot print every byte of a path."""
+        method, params = equal_call(info_hash, "d.tied_to_file=", theirs)
+        return self.rtorrent.call(method, *params) == 1

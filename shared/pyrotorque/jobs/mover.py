@@ -15,9 +15,10 @@ import msgspec
 
 from pyrotorque.errors import PyrotorqueError, RTorrentFault, UserError
 from pyrotorque.events import Event
-from pyrotorque.items import Item
+from pyrotorque.items import Item, field_of
 from pyrotorque.jobs.arguments import compile_text
 from pyrotorque.jobs.item_job import ItemJob
+from pyrotorque.jobs.item_path import check_exact, exact_path
 from pyrotorque.jobs.move_journal import Move, MoveJournal, path_hex
 from pyrotorque.jobs.params import get_text
 from pyrotorque.jobs.tree_copy import (
@@ -28,6 +29,7 @@ from pyrotorque.jobs.tree_copy import (
     remove_tree,
 )
 from pyrotorque.linux.files import path_name, rename_noreplace, sync_folder
+from pyrotorque.rtorrent.item_texts import equal_call
 from pyrotorque.rtorrent.session import SavedValue, Session
 from pyrotorque.text import printable
 
@@ -52,7 +54,9 @@ class Mover(ItemJob):
             raise UserError(f"job.{self.name}.schedule is not set: interrupted moves continue at its times")
         self._target = compile_text(target)
         paths = frozenset(("path", "is_multi_file", "is_complete"))
-        self.needed = self.check_fields(self._target.fields - {"job_name"}) | paths
+        used = self.check_fields(self._target.fields - {"job_name"})
+        self.needed = used | paths
+        self._target_fields = [field_of(name, self._table) for name in sorted(used)]
         self._below = [Path(part).expanduser() for part in get_text(config, "below").split(":") if part]
         self._time = float(config.get("timeout", 0.0) or 0.0) * _SHARE_OF_TIMEOUT or float("inf")
         self._deadline = float("inf")
@@ -80,8 +84,12 @@ class Mover(ItemJob):
         if not target or self._journal.has(info_hash):
             return
         source = Path(os.path.normpath(str(item["path"])))
+        if not item["is_complete"] or source == self.checked(target) / source.name:
+            return
+        check_exact(self.rtorrent, info_hash, self._target_fields)
+        source = exact_path(self.rtorrent, info_hash, bool(item["is_multi_file"]))
         final = self.checked(target) / source.name
-        if source == final or not item["is_complete"]:
+        if source == final:
             return
         if not os.path.lexists(source):
             raise UserError(f"its data {printable(str(source))} is not on this machine")
@@ -178,11 +186,11 @@ class Mover(ItemJob):
     def _is_switched(self, move: Move) -> bool:
         """Whether an earlier run did all of the switch, except that rTorrent had not saved it."""
         origin = move.partial if move.by_copy else move.source
-        state, directory = self.rtorrent.multicall([("d.state", (move.info_hash,)), ("d.directory", (move.info_hash,))])
+        # Compared by rTorrent, which may print another path than it has.
+        compared = equal_call(move.info_hash, "d.directory=", os.fsencode(move.directory))
+        state, is_equal = self.rtorrent.multicall([("d.state", (move.info_hash,)), compared])
         return (
-            not os.path.lexists(origin)
-            and os.path.lexists(move.final)
-            and (state, directory) == (int(move.started), str(move.directory))
+            not os.path.lexists(origin) and os.path.lexists(move.final) and (state, is_equal) == (int(move.started), 1)
         )
 
     def _save(self, move: Move, wanted: Mapping[str, SavedValue]) -> None:

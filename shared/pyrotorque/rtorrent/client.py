@@ -14,7 +14,7 @@ from pyrotorque.rtorrent.item_texts import (
     decoded_rows,
     exact_command,
     exact_commands,
-    item_texts,
+    item_text,
     restore_rows,
 )
 from pyrotorque.rtorrent.packing import packed_command, separator, split_row
@@ -185,10 +185,7 @@ class RTorrent:
 
     def text(self, info_hash: str, command: str) -> ItemText:
         """The result of a command (`d.name=`, `d.custom=key`) for one item; raises RTorrentFault if there is none."""
-        (found,) = item_texts(self.multicall, [(info_hash, exact_command(command, self.known))])
-        if isinstance(found, RTorrentFault):
-            raise found
-        return found
+        return item_text(self.multicall, info_hash, exact_command(command, self.known))
 
     def methods(self) -> frozenset[str]:
         """The names of all commands of this rTorrent; read once, and again after it was unavailable or restarted."""

@@ -82,6 +82,18 @@ def restore_rows(
             rows[index] = (*row[:place], found_text.text, *row[place + 1 :])
 
 
+def item_text(multicall: Multicall, info_hash: str, command: str) -> ItemText:
+    """The result of a command for one item; decoded text is EXACT if rTorrent confirms it. Raises RTorrentFault."""
+    (found,) = item_texts(multicall, [(info_hash, command)])
+    if isinstance(found, RTorrentFault):
+        raise found
+    raw = found.text.encode("utf-8", "surrogateescape")
+    if found.form is Form.ESCAPED and not raw.startswith(b"$"):
+        confirmed = multicall([equal_call(info_hash, command, raw)]) == [1]
+        return ItemText(found.text, Form.EXACT) if confirmed else found
+    return found
+
+
 def item_texts(multicall: Multicall, wanted: Sequence[tuple[str, str]]) -> list[ItemText | RTorrentFault]:
     """The results of commands (`d.custom=key`, see `exact_command`), each read alone, for the item of its info-hash."""
     between = separator()

@@ -61,6 +61,11 @@ class Session:
         found = self._spans(info_hash, _ATTRIBUTES)
         return None if found is None else plain_values(*found)
 
+    def metafile(self, info_hash: str) -> bytes:
+        """The metafile as rTorrent saved it; empty where it cannot be seen or is not complete."""
+        found = self._spans(info_hash, _METAFILE)
+        return b"" if found is None else found[0]
+
     def save(self, rtorrent: RTorrent, info_hash: str, wanted: Mapping[str, SavedValue], timeout: float) -> bool | None:
         """Have rTorrent save the item until the saved attributes have these values.
 
