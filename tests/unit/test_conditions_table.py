@@ -142,6 +142,7 @@ MATCHES = [
     ("is_ghost=no", "acdefghijkl"),
     ("is_active=1 is_complete=0", "abc"),
     ("is_open=yes OR is_complete=yes", "abcdefghijkl"),
+    ("is_check_failed=yes", "c"),
     ("is_ignored=0", "abcdfghijkl"),
     # numbers
     ("prio=2", "cgk"),

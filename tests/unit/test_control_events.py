@@ -41,7 +41,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 
 def test_an_event_as_json_has_its_place_and_all_its_fields() -> None:
-    event = TorrentStarted(at=NOON, info_hash="AB", name="x\ny", job="queue", waited=1.5)
+    event = TorrentStarted(at=NOON, info_hash="AB", name="x\ny", job="queue", waited=1.5, durable=True)
     found = json.loads(terminal.json_line(fields(delivery(event))))
     assert found == {
         "source": "scheduler",
@@ -52,6 +52,7 @@ def test_an_event_as_json_has_its_place_and_all_its_fields() -> None:
         "name": "x\ny",
         "job": "queue",
         "waited": 1.5,
+        "durable": True,
     }
 
 

@@ -130,7 +130,7 @@ def _time(value: RawValue, never: bool = False) -> TimePoint:
     try:
         date = dates.parse_date(text)
     except (ValueError, OverflowError) as error:
-        raise InvalidValue(f"`{text}` is not a valid date: {error}") from error
+        raise InvalidValue(f"`{text}` is not a date and time of the calendar") from error
     if date is None:
         raise InvalidValue(
             f"`{text}` is not a time",

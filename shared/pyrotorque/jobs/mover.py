@@ -64,6 +64,7 @@ class Mover(ItemJob):
     def run(self, event: Event | None = None) -> None:
         self._deadline = time.monotonic() + self._time
         self._journal = MoveJournal(self.state_dir)
+        self._moved: set[str] = set()
         failed: list[str] = []
         try:
             for move in list(self._journal.moves()):
@@ -81,7 +82,8 @@ class Mover(ItemJob):
     def run_item(self, item: Item) -> None:
         info_hash, name = str(item["hash"]), printable(str(item["name"]))
         target = self._target.render({**{field: item[field] for field in self.needed}, "job_name": self.name})
-        if not target or self._journal.has(info_hash):
+        # rTorrent shows the path of before until it has opened a moved item again.
+        if not target or info_hash in self._moved or self._journal.has(info_hash):
             return
         source = Path(os.path.normpath(str(item["path"])))
         if not item["is_complete"] or source == self.checked(target) / source.name:
@@ -136,6 +138,7 @@ class Mover(ItemJob):
             for kept in remove_copied(move.source, move.final) if copied else ():
                 self.log.warning("kept %s: the copy does not have it", printable(str(kept)))
             self._journal.remove(move)
+            self._moved.add(move.info_hash)
             self.log.info("moved %s to %s", move.name, printable(str(move.final)))
 
     def _prepare(self, move: Move) -> Move:
