@@ -20,9 +20,9 @@ from pyrotorque.service.runtime import Runtime, open_runtime_without_state
 from pyrotorque.service.totals_report import TotalsReport
 from pyrotorque.supervisord import ALREADY_STARTED, Supervisord, SupervisordError, SupervisordFault
 from pyrotorque.totals import Totals
-from pyrotorque_guardian.deaths import ProcessDeaths
 from pyrotorque_guardian.decisions import HangDetector, HungService, ProcessCounters, RestartBackoff
 from pyrotorque_guardian.log_rotation import rotate
+from pyrotorque_guardian.process_exits import ProcessExits
 from pyrotorque_guardian.supervisord_events import HANDLED, READY, EventParser, ProcessStateChange
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Guardian:
         self._backoff = RestartBackoff()
         self._hangs = HangDetector()
         self._counters = ProcessCounters(self.totals)
-        self._deaths = ProcessDeaths()
+        self._exits = ProcessExits()
         self._report = TotalsReport("guardian", self.totals, self.runtime.bus)
         self.runtime.bus.stats.count_into(self.totals)
         with suppress(StateError):
@@ -72,7 +72,7 @@ class Guardian:
         os.set_blocking(_STDIN, False)
         os.write(_STDOUT, READY)
         while not life.stopping:
-            wakeup = self.runtime.bus.wait(_TURN, _STDIN, *self._deaths.fds)
+            wakeup = self.runtime.bus.wait(_TURN, _STDIN, *self._exits.fds)
             with life.step("guarding", time.monotonic() + _TURN_WITHIN):
                 if _STDIN in wakeup.fds and not self._read_supervisord():
                     log.info("supervisord exited; shutting down")
@@ -81,7 +81,7 @@ class Guardian:
 
     def turn(self, wakeup: Wakeup, now: float) -> None:
         """Do everything that is due at `now` (monotonic)."""
-        if self._deaths.remove_dead(wakeup.fds):
+        if self._exits.remove_exited(wakeup.fds):
             self._wake_supervisord()
         for delivery in wakeup.deliveries:
             if isinstance(delivery.event, Heartbeat):
@@ -120,7 +120,7 @@ class Guardian:
         self._backoff.state_changed(name, state, now)
         if state == "RUNNING":
             self._hangs.running(name, pid, now)
-            self._deaths.watch(pid)
+            self._exits.watch(pid)
         else:
             self._hangs.stopped(name)
 

@@ -9,7 +9,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.item_texts import equal_call
-from pyrotorque.rtorrent.packing import Form, packed_command
+from pyrotorque.rtorrent.packed_rows import Form, packed_command
 from tests.waiting import eventually
 
 # What 0.9.8 prints; 0.16 offers each name as it is.

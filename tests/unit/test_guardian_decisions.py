@@ -7,9 +7,9 @@ import pytest
 
 from pyrotorque.events import Sample
 from pyrotorque.totals import Totals
-from pyrotorque_guardian.deaths import ProcessDeaths
 from pyrotorque_guardian.decisions import HangDetector, HungService, ProcessCounters, RestartBackoff
 from pyrotorque_guardian.log_rotation import rotate
+from pyrotorque_guardian.process_exits import ProcessExits
 from pyrotorque_guardian.supervisord_events import EventParser, ProcessStateChange
 from tests.heartbeats import heartbeat
 
@@ -106,19 +106,19 @@ def test_a_heartbeat_sent_before_the_state_is_running_counts() -> None:
 
 
 def test_a_death_is_detected_immediately_and_once() -> None:
-    deaths = ProcessDeaths()
+    exits = ProcessExits()
     with subprocess.Popen(["/bin/sleep", "600"]) as sleeper:
-        deaths.watch(sleeper.pid)
-        deaths.watch(sleeper.pid)
-        (fd,) = deaths.fds
+        exits.watch(sleeper.pid)
+        exits.watch(sleeper.pid)
+        (fd,) = exits.fds
         assert select.select([fd], [], [], 0)[0] == []
         sleeper.kill()
         assert select.select([fd], [], [], 5)[0] == [fd]
-    assert not deaths.remove_dead(set())
-    assert deaths.remove_dead({fd})
-    assert deaths.fds == ()
-    deaths.watch(0)
-    deaths.close()
+    assert not exits.remove_exited(set())
+    assert exits.remove_exited({fd})
+    assert exits.fds == ()
+    exits.watch(0)
+    exits.close()
 
 
 def test_heartbeats_of_another_process_do_not_count() -> None:

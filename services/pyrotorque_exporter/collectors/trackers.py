@@ -9,7 +9,7 @@ from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.families import Kind, by_label, single
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 from pyrotorque_exporter.tracker_names import TrackerNames
-from pyrotorque_exporter.tracker_totals import TrackerTotals
+from pyrotorque_exporter.tracker_totals import TrackerTotals, TrackerTraffic
 
 
 class TrackersCollector:
@@ -43,17 +43,7 @@ class TrackersCollector:
             "rtorrent_tracker_message_items", "Items of a tracker with a message (d.message)", {**zero, **with_message}
         )
         yield _family("rtorrent_tracker_size_bytes", "Size of a tracker's items (d.size_bytes)", {**zero, **sizes})
-        uploaded = {tracker: float(traffic.up) for tracker, traffic in totals.items()}
-        downloaded = {tracker: float(traffic.down) for tracker, traffic in totals.items()}
-        yield _family(
-            "rtorrent_tracker_uploaded_bytes_total", "Growth of d.up.total of a tracker's items", uploaded, "counter"
-        )
-        yield _family(
-            "rtorrent_tracker_downloaded_bytes_total",
-            "Growth of d.down.total of a tracker's items",
-            downloaded,
-            "counter",
-        )
+        yield from _traffic(totals)
         yield _family(
             "rtorrent_tracker_upload_rate_bytes_per_second",
             "Current upload rate of a tracker's items (d.up.rate)",
@@ -78,6 +68,17 @@ class TrackersCollector:
         for info_hash, *values in calls.rows(self.name, "main", commands, where=command):
             sums[labels.get(info_hash, "other")] += int(values[0]) if values else 1
         return {tracker: float(value) for tracker, value in sums.items()}
+
+
+def _traffic(totals: Mapping[str, TrackerTraffic]) -> Iterator[Metric]:
+    uploaded = {tracker: float(traffic.up) for tracker, traffic in totals.items()}
+    downloaded = {tracker: float(traffic.down) for tracker, traffic in totals.items()}
+    yield _family(
+        "rtorrent_tracker_uploaded_bytes_total", "Growth of d.up.total of a tracker's items", uploaded, "counter"
+    )
+    yield _family(
+        "rtorrent_tracker_downloaded_bytes_total", "Growth of d.down.total of a tracker's items", downloaded, "counter"
+    )
 
 
 def _family(name: str, help_text: str, values: Mapping[str, float], kind: Kind = "gauge") -> Metric:

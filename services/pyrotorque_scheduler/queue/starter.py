@@ -10,7 +10,7 @@ from pyrotorque.fields import FIELDS, Field
 from pyrotorque.fields.field import DETAILS
 from pyrotorque.logs import job_logger, owner_log
 from pyrotorque.rtorrent import RTorrent, Value
-from pyrotorque.rtorrent.client import INCARNATION
+from pyrotorque.rtorrent.identity import INCARNATION
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.store import Store
 from pyrotorque.text import printable

@@ -1,7 +1,8 @@
-"""The only door to rTorrent: SCGI over a unix socket or TCP, with deadlines, and odd names break no answer."""
+"""The only interface to rTorrent: SCGI over a unix socket or TCP, with deadlines; unusual names break no answer."""
 
 from pyrotorque.rtorrent.address import Address, TcpAddress, UnixAddress, parse_url
-from pyrotorque.rtorrent.client import Call, Identity, RTorrent
+from pyrotorque.rtorrent.client import Call, RTorrent
+from pyrotorque.rtorrent.identity import Identity
 from pyrotorque.rtorrent.scgi import ExchangeFailed
 from pyrotorque.rtorrent.stats import CallStats, Durations
 from pyrotorque.rtorrent.xml import Param, Value

@@ -1,14 +1,13 @@
 """Client of rTorrent: single calls, many calls in one request, rows of a view, and the identity of its process."""
 
 import logging
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 from pyrotorque.errors import RequestTooLarge, RTorrentFault
 from pyrotorque.rtorrent.address import Address, parse_url
 from pyrotorque.rtorrent.effects import changes_something
+from pyrotorque.rtorrent.identity import IDENTITY_COMMANDS, Identity, identity_from
 from pyrotorque.rtorrent.item_texts import (
     ItemText,
     decoded_rows,
@@ -17,7 +16,7 @@ from pyrotorque.rtorrent.item_texts import (
     item_text,
     restore_rows,
 )
-from pyrotorque.rtorrent.packing import packed_command, separator, split_row
+from pyrotorque.rtorrent.packed_rows import packed_command, separator, split_row
 from pyrotorque.rtorrent.scgi import ANSWER_MAX, ExchangeFailed
 from pyrotorque.rtorrent.stats import CallStats
 from pyrotorque.rtorrent.transport import RequestOptions, Transport, TransportSettings
@@ -29,22 +28,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Call = tuple[str, Sequence[Param]]
 
-# A constant that is defined in rTorrent: it is gone after a restart, which also works where its pid is not visible.
-INCARNATION: Final = "pyrotorque.incarnation"
-
 # A multicall is cut in two above this size; rTorrent's default limit for a request is 512 KiB.
 _MULTICALL_MAX: Final = 384 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Which rTorrent this is; `incarnation` changes when it restarts."""
-
-    pid: int
-    client_version: str
-    library_version: str
-    hostname: str
-    incarnation: str
 
 
 class ConnectionSettings(Protocol):
@@ -202,30 +187,12 @@ class RTorrent:
 
     def identity(self) -> Identity:
         """Which process answers: read each time, in one request (more after a restart of rTorrent)."""
-        facts = ("system.pid", "system.client_version", "system.library_version", "system.hostname")
-        calls: list[Call] = [(name, ()) for name in (*facts, INCARNATION)]
-        answers = self.multicall(calls, label="ping")
-        for answer in answers[: len(facts)]:
-            if isinstance(answer, RTorrentFault):
-                raise answer
-        pid, client, library, host, token = answers
-        incarnation = self._incarnation_token(f"pid {pid!s}") if isinstance(token, RTorrentFault) else str(token)
-        if incarnation != self._incarnation:
+        answers = self.multicall([(name, ()) for name in IDENTITY_COMMANDS], label="ping")
+        identity = identity_from(answers, self.call)
+        if identity.incarnation != self._incarnation:
             self._forget()
-            self._incarnation = incarnation
-        return Identity(int(str(pid)), str(client), str(library), str(host), incarnation)
-
-    def _incarnation_token(self, otherwise: str) -> str:
-        """The token of this incarnation: a new one, or that of another process that was first."""
-        try:
-            self.call("method.insert", "", INCARNATION, "string|const", os.urandom(8).hex())
-        except RTorrentFault as fault:
-            log.debug("no new incarnation token for this rTorrent: %s", fault)
-        try:
-            return str(self.call(INCARNATION))
-        except RTorrentFault:
-            # An untrusted connection may not insert one (0.16.10): until a service has done so, its pid is used.
-            return otherwise
+            self._incarnation = identity.incarnation
+        return identity
 
     def _items(
         self,

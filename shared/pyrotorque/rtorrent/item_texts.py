@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from pyrotorque.errors import RTorrentFault
-from pyrotorque.rtorrent.packing import Form, marked_command, separator, split_altered, split_row
+from pyrotorque.rtorrent.packed_rows import Form, marked_command, separator, split_altered, split_row
 from pyrotorque.rtorrent.xml import Param, Value
 
 Multicall: TypeAlias = Callable[[Sequence[tuple[str, Sequence[Param]]]], Sequence[Value | RTorrentFault]]

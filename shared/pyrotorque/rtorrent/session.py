@@ -13,7 +13,8 @@ from typing import Final, TypeAlias
 
 from pyrotorque.errors import MetafileError
 from pyrotorque.metafile.bencode_scan import plain_values, top_level
-from pyrotorque.rtorrent.client import Identity, RTorrent
+from pyrotorque.rtorrent.client import RTorrent
+from pyrotorque.rtorrent.identity import Identity
 
 _METAFILE: Final = b""
 _RESUME: Final = b".libtorrent_resume"

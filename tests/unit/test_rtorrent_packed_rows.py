@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyrotorque.rtorrent.packing import Form, packed_command, separator, split_altered, split_row
+from pyrotorque.rtorrent.packed_rows import Form, packed_command, separator, split_altered, split_row
 
 
 def test_each_command_is_one_quoted_argument_that_rtorrent_runs() -> None:

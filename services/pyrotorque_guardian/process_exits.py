@@ -1,14 +1,14 @@
-"""Detects the death of a service's process immediately, through pidfd_open(2).
+"""Detects the exit of a service's process immediately, through pidfd_open(2).
 
 supervisord 4.3 reaps a child in one turn of its loop and restarts it in the next, up to a second later; any call to it
-starts that turn early. On a kernel without pidfds, the restart takes the second.
+triggers that turn at once. On a kernel without pidfds, the restart takes the second.
 """
 
 import os
 from contextlib import suppress
 
 
-class ProcessDeaths:
+class ProcessExits:
     """One pidfd for each watched process; it becomes readable when the process ends."""
 
     def __init__(self) -> None:
@@ -23,12 +23,12 @@ class ProcessDeaths:
             with suppress(OSError, AttributeError):
                 self._fds[pid] = os.pidfd_open(pid)
 
-    def remove_dead(self, readable: set[int]) -> bool:
+    def remove_exited(self, readable: set[int]) -> bool:
         """Stop watching the processes that have ended; True if there was one."""
-        dead = [pid for pid, fd in self._fds.items() if fd in readable]
-        for pid in dead:
+        exited = [pid for pid, fd in self._fds.items() if fd in readable]
+        for pid in exited:
             os.close(self._fds.pop(pid))
-        return bool(dead)
+        return bool(exited)
 
     def close(self) -> None:
         for fd in self._fds.values():
