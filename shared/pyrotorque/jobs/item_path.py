@@ -11,7 +11,7 @@ from pyrotorque.fields.field import Field
 from pyrotorque.metafile import read
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.item_texts import equal_call
-from pyrotorque.rtorrent.packing import Form
+from pyrotorque.rtorrent.packed_rows import Form
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.text import printable
 
