@@ -166,6 +166,10 @@ def test_an_item_that_was_never_opened_moves_from_its_real_path(
     assert scene.final.exists()
 
 
+def _not_visible(*_: object) -> None:
+    """In place of `Session.locate`: the session folder is that of another machine."""
+
+
 def test_data_at_the_path_that_rtorrent_prints_is_not_taken_for_that_of_the_item(
     rtorrent: PrivateRTorrent, short_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,7 +182,7 @@ def test_data_at_the_path_that_rtorrent_prints_is_not_taken_for_that_of_the_item
         scene.job().run()
         eventually(scene.has_moved, 20)
     else:
-        monkeypatch.setattr(Session, "values", lambda *_: None)
+        monkeypatch.setattr(Session, "locate", _not_visible)
         with pytest.raises(UserError, match=r"prints its path altered, as .*/not utf-8 \?: rTorrent 0.16.13"):
             scene.job().run()
         assert scene.seeds()

@@ -7,6 +7,8 @@ from typing import Any, Final, Protocol
 from pyrotorque.fields.field import DETAILS, Detail, Rows
 from pyrotorque.fields.file_rows import FileRows
 from pyrotorque.items.item import Item
+from pyrotorque.rtorrent.item_texts import unmarked
+from pyrotorque.rtorrent.packed_rows import marked_command, separator
 
 # One call for all items of a view costs rTorrent 7 µs an item, a call for each item 360 µs.
 _ONE_BY_ONE_MAX: Final = 100
@@ -44,11 +46,19 @@ class DetailReader:
 
     def _of_each(self, items: Sequence[Item], detail: Detail) -> dict[str, Rows]:
         method, commands = DETAILS[detail]
+        mark = separator()
+        if detail == "files":
+            commands = (marked_command(commands[0], mark), *commands[1:])
         arguments = ("", *commands) if commands else ()
         hashes = [str(item["hash"]) for item in items]
         answers = self._rtorrent.multicall([(method, (info_hash, *arguments)) for info_hash in hashes])
         # An item that was erased meanwhile results in a fault.
-        return {name: answer for name, answer in zip(hashes, answers, strict=True) if isinstance(answer, list)}
+        found: dict[str, Rows] = {
+            name: answer for name, answer in zip(hashes, answers, strict=True) if isinstance(answer, list)
+        }
+        if detail == "files":
+            return {name: [(unmarked(str(path), mark), size) for path, size in rows] for name, rows in found.items()}
+        return found
 
     def _of_all(self, detail: Detail, view: str, where: str) -> dict[str, Rows]:
         """The same in one call; rTorrent joins the parts of a list, so each part ends with a random separator."""

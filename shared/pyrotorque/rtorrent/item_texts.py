@@ -1,7 +1,7 @@
 """The real text of names, paths and values of items, as far as this rTorrent offers it.
 
 rTorrent alters a string with a character of four bytes or a byte that is not UTF-8 in its XML answers: it prints all
-that is not ASCII as `%XX`, or as `?` (see `packing.Form`). Where it has `NAME.base64` beside a command `NAME`
+that is not ASCII as `%XX`, or as `?` (see `packed_rows.Form`). Where it has `NAME.base64` beside a command `NAME`
 (`d.name`, `d.base_path`, `d.base_filename` from 0.16.13 on), that is requested instead. Other strings are printed with
 a mark that shows whether they were altered; `%XX` is then decoded, `?` cannot be.
 """
@@ -103,6 +103,12 @@ def item_texts(multicall: Multicall, wanted: Sequence[tuple[str, str]]) -> list[
     return [_item_text(answer, between, command) for answer, command in zip(answers, commands, strict=True)]
 
 
+def unmarked(printed: str, between: str) -> str:
+    """The text in the result of a `marked_command`, decoded if rTorrent altered it; all of it if there is no mark."""
+    found = _parsed(printed, between)
+    return printed if found is None else found.text
+
+
 def equal_call(info_hash: str, command: str, value: bytes) -> tuple[str, tuple[Param, ...]]:
     """The call that compares the result of `command` with these bytes inside rTorrent: 1 if they are equal.
 
@@ -117,13 +123,19 @@ def equal_call(info_hash: str, command: str, value: bytes) -> tuple[str, tuple[P
 def _item_text(answer: Value | RTorrentFault, between: str, command: str) -> ItemText | RTorrentFault:
     if isinstance(answer, RTorrentFault):
         return answer
-    printed = str(answer)
+    found = _parsed(str(answer), between)
+    if found is None:
+        return RTorrentFault(f"{command} gave a text that is cut by a NUL")
+    return ItemText(_decoded(found.text), found.form) if command.endswith(_BASE64) else found
+
+
+def _parsed(printed: str, between: str) -> ItemText | None:
     exact = split_row(printed, between, 2)
     if exact is not None:
-        return ItemText(_decoded(exact[0]) if command.endswith(_BASE64) else exact[0], Form.EXACT)
+        return ItemText(exact[0], Form.EXACT)
     altered = split_altered(printed, between, 2)
     if altered is None:
-        return RTorrentFault(f"{command} gave a text that is cut by a NUL")
+        return None
     (text, _), form = altered
     return ItemText(_unescaped(text) if form is Form.ESCAPED else text, form)
 
