@@ -45,6 +45,9 @@ system.umask.set = 0077
 {extra}
 """
 
+# rTorrent 0.16 waits for trackers that do not answer: with a UDP tracker, 89 seconds.
+_STOP_TIMEOUT = 120.0
+
 _PING = b"<?xml version='1.0'?><methodCall><methodName>system.pid</methodName></methodCall>"
 
 
@@ -100,7 +103,7 @@ class PrivateRTorrent:
             raise
         return self
 
-    def stop(self, *, timeout: float = 10.0) -> None:
+    def stop(self, *, timeout: float = _STOP_TIMEOUT) -> None:
         """End it in order (SIGTERM: rTorrent saves its session), or kill it after `timeout` seconds."""
         self._end(signal.SIGTERM, timeout)
 
@@ -143,7 +146,8 @@ class PrivateRTorrent:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        # Nothing reads its session any more, so it need not wait for trackers.
+        self.stop(timeout=10.0)
 
     def _prepare(self) -> None:
         if len(os.fsencode(self.socket)) > _SOCKET_PATH_MAX:

@@ -20,7 +20,7 @@ from tests.watching import Watching, job
 
 pytestmark = pytest.mark.usefixtures("rtorrent_program")
 
-REMOVE_UNTIED = "schedule2 = untied, 1, 1, ((remove_untied))\n"
+REMOVE_UNTIED = "schedule = untied, 1, 1, ((remove_untied))\n"
 
 
 @pytest.fixture

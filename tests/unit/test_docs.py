@@ -123,6 +123,17 @@ def test_files_named_in_the_pages_exist() -> None:
             assert (REPOSITORY / name).exists(), f"{page.name}: {name}"
 
 
+def test_tests_named_as_sources_exist() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (HERE / "rtorrent.md").read_text()))
+    written = {
+        name
+        for file in (REPOSITORY / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
+    }
+    assert len(named) > 20
+    assert sorted(named - written) == []
+
+
 def test_the_messages_in_the_quickstart_exist_in_the_code() -> None:
     code = "".join(file.read_text() for part in ("services", "shared") for file in (REPOSITORY / part).rglob("*.py"))
     table = (HERE / "quickstart.md").read_text().partition("## Troubleshooting")[2]
