@@ -142,6 +142,8 @@ def bare_loop(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Generator
 class Everything:
     """An rTorrent that sees all files and knows all commands."""
 
+    version = ""
+
     def sees(self, ours: bytes, theirs: bytes) -> bool:
         return True
 

@@ -111,7 +111,7 @@ class Watcher:
             self.ledger,
             LoadOutcomes(self.ledger, self.runtime.outbox, self.metrics),
             instance,
-            RTorrentItems(rtorrent, instance, ties),
+            RTorrentItems(rtorrent, instance, ties, self.reloader.current.layout.state_dir / "large_metafiles"),
             self._jobs,
             stopping=lambda: self.life.stopping,
             idle=self._receive_some_events,

@@ -1,6 +1,8 @@
 """Metafiles against the real rTorrent: what we take it loads under our hash, and what would kill it we refuse."""
 
+import base64
 import random
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any
 
@@ -8,9 +10,10 @@ import pytest
 
 from demo.metafiles import Bencodable, bencode, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.errors import MetafileError, RTorrentFault
+from pyrotorque.errors import MetafileError, RTorrentError, RTorrentFault
 from pyrotorque.metafile import magnet, read
 from pyrotorque.rtorrent import RTorrent
+from tests.rtorrents import Program
 from tests.unit.test_metafile import entry, with_files, with_info, with_outer
 from tests.waiting import eventually
 
@@ -51,20 +54,95 @@ def test_what_we_take_is_loaded_under_our_hash(shared_rtorrent: PrivateRTorrent,
     assert loads(RTorrent(shared_rtorrent.url), data, read(data).info_hash)
 
 
-@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
+PAD: dict[str, Bencodable] = {"path": [".pad", "1"], "length": 5, "attr": "p"}
+
+
 @pytest.mark.parametrize(
     "data",
     [
         pytest.param(with_files(entry(["a"]), entry(["a"])), id="two files of one path"),
         pytest.param(with_files(entry(["a"]), entry(["a", "b"])), id="a file as folder"),
-        pytest.param(with_outer(libtorrent_resume={"files": [5]}), id="resume data of a wrong type"),
+        pytest.param(with_files(entry(["a"]), PAD, PAD), id="padding next to each other"),
+        pytest.param(with_outer(libtorrent_resume={"files": [5]}), id="resume data of a file"),
+        pytest.param(with_outer(libtorrent_resume={"trackers": {"u": 5}}), id="resume data of a tracker"),
+        pytest.param(with_info(name="meta", meta_download=1), id="claims to be a magnet link"),
     ],
 )
-def test_what_kills_this_rtorrent_is_refused(rtorrent: PrivateRTorrent, data: bytes) -> None:
+def test_what_kills_every_rtorrent_is_refused(rtorrent: PrivateRTorrent, data: bytes) -> None:
     with pytest.raises(MetafileError):
         read(data)
-    RTorrent(rtorrent.url).call("load.raw", "", data)
+    client = RTorrent(rtorrent.url)
+    with suppress(RTorrentError):  # it may end while it answers
+        client.call("load.raw", "", data)
+        for (info_hash,) in client.rows("main", ["d.hash="]):
+            client.call("d.open", info_hash)
     eventually(lambda: not rtorrent.running, 20.0)
+
+
+@pytest.mark.rtorrent_version(">=0.16", reason="0.9.8 loads it")
+def test_an_empty_name_ends_rtorrent_and_is_refused(rtorrent: PrivateRTorrent) -> None:
+    data = with_info(name="")
+    with pytest.raises(MetafileError):
+        read(data)
+    with suppress(RTorrentError):  # it may end while it answers
+        RTorrent(rtorrent.url).call("load.raw", "", data)
+    eventually(lambda: not rtorrent.running, 20.0)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(with_info(name=b"numbers", zz=123).replace(b"i123e", b"i0123e"), id="leading zeros"),
+        pytest.param(with_info(name=b"signs", zz=-12).replace(b"i-12e", b"i -012e"), id="blanks and a sign"),
+        pytest.param(with_info(name=b"lengths").replace(b"7:lengths", b"007:lengths"), id="a length with zeros"),
+        pytest.param(with_info(name=b"two comments").replace(b"d8:ann", b"d1:c1:a1:c1:b8:ann"), id="a doubled key"),
+        pytest.param(with_info(name=b"unordered").replace(b"d8:ann", b"d1:z1:a1:c1:b8:ann"), id="unordered keys"),
+        pytest.param(with_info(name=b"long", pieces=b"x" * 39), id="half a hash too many"),
+        pytest.param(with_info(name=b"empty", private=1).replace(b"35:http://tracker.example.com/announce", b"0:"),
+                     id="private with an empty tracker"),
+        pytest.param(with_info(name=b"any name", **{"name.utf-8": ".."}), id="another name that cannot be one"),
+        pytest.param(with_files(entry(["f", "g"]), entry(["f"])), id="a folder as file"),
+        pytest.param(with_outer(libtorrent_resume={"bitfield": [], "files": 5, "peers": {}}), id="odd resume data"),
+        pytest.param(with_files(entry(["a"]), PAD, entry(["b"]), PAD), id="padding of one path"),
+        pytest.param(with_files(entry(["a"], utf8=[".."])), id="path.utf-8 with .."),
+        pytest.param(with_files({"path.utf-8": ["only"], "length": 5}), id="path.utf-8 only"),
+    ],
+)  # fmt: skip
+def test_odd_metafiles_are_taken_as_this_rtorrent_takes_them(
+    shared_rtorrent: PrivateRTorrent, rtorrent_program: Program, data: bytes
+) -> None:
+    found, client = read(data), RTorrent(shared_rtorrent.url)
+    loaded = loads(client, data, found.info_hash)
+    if loaded:
+        try:
+            client.call("d.open", found.info_hash)
+        except RTorrentFault:
+            loaded = False
+        client.call("d.erase", found.info_hash)
+    assert loaded == (not found.refusal(rtorrent_program.version))
+
+
+HASH = "5B" * 20
+TRACKER = "tr=http://127.0.0.1:1/a"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"MAGNET:?XT=URN:BTIH:{HASH}&{TRACKER}",
+        f"magnet:?xt=urn%3Abtih%3A{HASH}&{TRACKER}",
+        f"magnet:?dn=ä b%FF&amp;xt=urn:btih:{HASH}&amp;{TRACKER}",
+        f"magnet:?xt=urn:btmh:1220{'ab' * 32}&xt=urn:btih:{HASH}&tr.1=http://127.0.0.1:1/a",
+        f"magnet:?xt=urn:btih:{'00' * 20}&xt=urn:btih:{HASH}&{TRACKER}&tr=http%3A%2F%2F127.0.0.1%3A2%2F%3Fk%3Dv%26w",
+        f" magnet:?foo&&xt=urn:btih:{HASH}/&dn=%zz&{TRACKER} ",
+        f"magnet:?xt=urn:btih:{base64.b32encode(bytes.fromhex(HASH)).decode().lower()}&{TRACKER}",
+    ],
+)
+def test_each_spelling_of_a_magnet_link_is_loaded(shared_rtorrent: PrivateRTorrent, text: str) -> None:
+    link, client = magnet(text), RTorrent(shared_rtorrent.url)
+    assert link.info_hash == HASH
+    assert loads(client, link.metafile(), HASH)
+    client.call("d.erase", HASH)
 
 
 def test_a_magnet_link_is_loaded_without_a_path(shared_rtorrent: PrivateRTorrent) -> None:

@@ -11,13 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from demo.metafiles import make_metafile
+from demo.metafiles import Bencodable, bencode, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.requests import Answer, DescribeService, PauseJob, Request, RetryMetafiles
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_watcher.requests import answer
 from tests.dropping import drop, items, touch
+from tests.rtorrents import Program
 from tests.watching import Watching, job
 
 pytestmark = pytest.mark.usefixtures("rtorrent_program")
@@ -209,11 +210,24 @@ def test_a_file_larger_than_a_request_is_loaded_by_its_path(watching: Watching, 
     assert client.call("d.tied_to_file", info) == str(path)
 
 
-def test_a_large_file_whose_name_is_a_pattern_fails_and_names_the_limit(watching: Watching, root: Path) -> None:
-    drop(root / "large [2].torrent", size=16384 * 30_000)
-    watching.until(lambda: watching.failed, 20)
-    assert watching.failed[0].kind == "too_large"
-    assert "network.xmlrpc.size_limit" in watching.failed[0].reason
+def test_a_large_file_whose_name_is_a_pattern_is_loaded_and_tied(
+    watching: Watching, root: Path, client: RTorrent
+) -> None:
+    drop(root / "large 2.torrent", "what the pattern would load")
+    path = root / "large [2].torrent"
+    info = drop(path, size=16384 * 30_000)
+    watching.until(lambda: watching.state(path) == "loaded", 20)
+    assert client.call("d.tied_to_file", info) == str(path)
+
+
+def test_a_large_file_without_a_tie_is_tied_to_no_copy(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
+) -> None:
+    with Watching(short_folder, job(root, tie="no"), url=rtorrent.url) as watching:
+        info = drop(root / "large{}.torrent", size=16384 * 30_000)
+        watching.until(visible(watching, root / "large{}.torrent"), 20)
+        assert client.call("d.tied_to_file", info) == ""
+        assert watching.layout.state_dir.stat().st_mode & 0o077 == 0
 
 
 def test_magnet_links(watching: Watching, root: Path, client: RTorrent) -> None:
@@ -465,12 +479,14 @@ def test_requests(watching: Watching, root: Path) -> None:
     watching.until(visible(watching, root / "bad.torrent"))
 
 
-@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
+TRACKER = b"8:announce27:http://127.0.0.1:1/announce"
+
+
+@pytest.mark.rtorrent_version("<0.16", reason="0.16 loads torrents without a tracker")
 def test_a_torrent_that_names_no_tracker_fails_with_the_reason_that_rtorrent_does_not_report(
     watching: Watching, root: Path, client: RTorrent
 ) -> None:
-    metafile = make_metafile("lonely").replace(b"8:announce27:http://127.0.0.1:1/announce", b"")
-    (root / "a.torrent").write_bytes(metafile)
+    (root / "a.torrent").write_bytes(make_metafile("lonely").replace(TRACKER, b""))
     drop(root / "b.torrent")
     watching.until(lambda: watching.state(root / "a.torrent") == "failed", 20)
     assert "no tracker" in watching.row(root / "a.torrent").progress.reason
@@ -478,18 +494,64 @@ def test_a_torrent_that_names_no_tracker_fails_with_the_reason_that_rtorrent_doe
     assert watching.state(root / "b.torrent") in ("visible", "loaded")
 
 
-@pytest.mark.rtorrent_version("<0.10", reason="not yet right on 0.16")
+@pytest.mark.rtorrent_version(">=0.16", reason="0.9.8 needs a tracker or DHT")
+@pytest.mark.parametrize("private", [False, True])
+def test_a_torrent_that_names_no_tracker_is_loaded(watching: Watching, root: Path, private: bool) -> None:
+    (root / "a.torrent").write_bytes(make_metafile("lonely", private=private).replace(TRACKER, b""))
+    watching.until(visible(watching, root / "a.torrent"))
+
+
+@pytest.mark.rtorrent_version("<0.16", reason="0.16 refuses nothing that is sent to it")
 def test_one_bad_metafile_among_many_delays_none_of_them(
     watching: Watching, root: Path, rtorrent: PrivateRTorrent
 ) -> None:
     """rTorrent gets several in one request; each has its own outcome."""
     infos = {drop(root / f"{number:02}.torrent") for number in range(20)}
-    broken = make_metafile("no tracker").replace(b"8:announce27:http://127.0.0.1:1/announce", b"")
-    (root / "07-broken.torrent").write_bytes(broken)
+    (root / "07-broken.torrent").write_bytes(make_metafile("no tracker").replace(TRACKER, b""))
     drop(root / "08-same.torrent", "05.torrent")
     watching.until(lambda: watching.states("failed") == 1 and watching.states("duplicate") == 1, 20)
     assert items(rtorrent) == infos
     assert {event.info_hash for event in watching.loaded} == infos
+
+
+def test_padding_files_of_one_path_are_loaded_where_rtorrent_can_open_them(
+    watching: Watching, root: Path, client: RTorrent, rtorrent_program: Program
+) -> None:
+    """As in hybrid torrents."""
+    files: list[Bencodable] = []
+    for name in ("a", "b", "c"):
+        files.append({"path": [name], "length": 16000})
+        files.append({"path": [".pad", "384"], "length": 384, "attr": "p"})
+    info: dict[str, Bencodable] = {"name": "hybrid", "piece length": 16384, "pieces": b"x" * 60, "meta version": 2}
+    info["files"] = files
+    path = root / "hybrid.torrent"
+    path.write_bytes(bencode({"announce": "http://127.0.0.1:1/a", "info": info, "piece layers": {}}))
+    if rtorrent_program.satisfies(">=0.16"):
+        watching.until(visible(watching, path))
+        client.call("d.open", watching.row(path).load.info_hash)
+    else:
+        watching.until(lambda: watching.failed)
+        assert "two files" in watching.failed[0].reason
+        assert "rTorrent 0.9.8" in watching.failed[0].reason
+
+
+def test_good_magnet_links_are_loaded_and_a_bad_one_is_reported(
+    watching: Watching, root: Path, client: RTorrent, caplog: pytest.LogCaptureFixture
+) -> None:
+    info = "AB" * 20
+    (root / "x.magnet").write_bytes(
+        f"\r\nMAGNET:?dn=a b&amp;xt=URN:BTIH:{info}&amp;tr=http://127.0.0.1:1/a\r\nnonsense\r\n".encode("utf-8-sig")
+    )
+    watching.until(visible(watching, root / "x.magnet"))
+    assert has(client, info)
+    assert "line 3: nonsense is not a magnet link" in caplog.text
+
+
+def test_a_magnet_link_in_a_metafile_is_loaded(watching: Watching, root: Path, client: RTorrent) -> None:
+    info = "CD" * 20
+    (root / "m.torrent").write_bytes(bencode({"magnet-uri": f"magnet:?tr=http://127.0.0.1:1/a&xt=urn:btih:{info}"}))
+    watching.until(visible(watching, root / "m.torrent"))
+    assert has(client, info)
 
 
 @pytest.mark.parametrize("quiet", [False, True])

@@ -50,7 +50,10 @@ class ReadyLoad:
 
 
 class RTorrentView(Protocol):
-    """Which files rTorrent sees (`theirs` is its path of our file `ours`), and which commands it has."""
+    """Its version, which files rTorrent sees (`theirs` is its path of our file `ours`), and which commands it has."""
+
+    @property
+    def version(self) -> str: ...
 
     def sees(self, ours: bytes, theirs: bytes) -> bool: ...
 
@@ -62,6 +65,9 @@ def prepare(row: Row, job: LoadJob, rtorrent: RTorrentView, now: float) -> LoadP
     content = read_metafile(row, now)
     if not isinstance(content, MetafileContent):
         return content
+    for torrent, _ in content.torrents:
+        if reason := torrent.refusal(rtorrent.version):
+            return LoadRefused("invalid", reason)
     try:
         return _plan(row, content.torrents, job, rtorrent)
     except UserError as error:

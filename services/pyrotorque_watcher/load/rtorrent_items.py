@@ -1,23 +1,30 @@
 """Asks rTorrent to load metafiles, several in one request, and recognizes the items that came of it by their mark."""
 
+import logging
+import os
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Final, Protocol
 
 from pyrotorque.errors import RequestTooLarge, RTorrentFault
 from pyrotorque.rtorrent import Call, RTorrent
 from pyrotorque.text import printable
-from pyrotorque_watcher.load.plan import LoadPlan, load_command
+from pyrotorque_watcher.load.plan import LoadPlan, TorrentLoad, load_command
 from pyrotorque_watcher.load.prepare import ReadyLoad, RTorrentView
 from pyrotorque_watcher.load.visibility import is_pattern, mapped
 from pyrotorque_watcher.rows import MARK, LoadRefused, Row
 
+log = logging.getLogger(__name__)
+
 # A request of its own would cost as much as the load itself.
 BATCH_LOADS: Final = 8  # loads in one request: a few milliseconds of rTorrent's time
 BATCH_BYTES: Final = 192 * 1024  # of metafiles in one request, far below rTorrent's default limit
+_COPY_AGE: Final = 600.0  # seconds until the copy of a large metafile is removed
 
 
 class ItemState(Enum):
@@ -70,6 +77,8 @@ class RTorrentItems:
     rtorrent: RTorrent
     view: RTorrentView
     ties: TieCutter
+    copies: Path
+    """The folder for copies of metafiles that are too large for a request, which rTorrent reads itself."""
 
     def load(self, batch: Sequence[ReadyLoad], meanwhile: Callable[[], None]) -> list[LoadRefused | None]:
         """For each: None if rTorrent accepted it, else why not. `meanwhile` is called while rTorrent works."""
@@ -132,19 +141,49 @@ class RTorrentItems:
         return None
 
     def _load_by_path(self, ready: ReadyLoad, limit: RequestTooLarge) -> LoadRefused | None:
-        """rTorrent reads the file itself: only if it sees this very file, under a name that is no pattern."""
+        """rTorrent reads a file itself: a copy of what was read, or else the very file, if its name is no pattern."""
         row, plan, settings = ready.row, ready.plan, ready.settings
         theirs = mapped(row.path, settings.path_map)
-        if is_pattern(theirs) or not self.view.sees(row.path, theirs):
-            reason = f"{limit}; and it is not certain that rTorrent reads {printable(theirs)} as this file"
-            return LoadRefused("too_large", reason)
+        torrent = plan.torrents[0]
+        read_by_rtorrent = self._copy(torrent, settings.path_map)
+        if read_by_rtorrent is None:
+            if is_pattern(theirs) or not self.view.sees(row.path, theirs):
+                reason = f"{limit}; and it is not certain that rTorrent reads {printable(theirs)} as this file"
+                return LoadRefused("too_large", reason)
+            read_by_rtorrent = theirs
+        # rTorrent ties the item to the file that it reads; the plan has the tie to the metafile.
         untied = () if plan.tied else (b"d.tied_to_file.set=",)
         command = load_command(plan.state, quiet=settings.quiet, by_path=True)
         try:
-            self.rtorrent.call(command, "", theirs, *untied, *plan.torrents[0].commands)
+            self.rtorrent.call(command, "", read_by_rtorrent, *untied, *torrent.commands)
         except RTorrentFault as fault:
             return _refusal([fault])
         return None
+
+    def _copy(self, torrent: TorrentLoad, path_map: Sequence[tuple[str, str]]) -> bytes | None:
+        """rTorrent's path of a private copy, or None if it does not see it. Copies of earlier loads are removed."""
+        ours = os.fsencode(self.copies / f"{torrent.info_hash}.torrent")
+        theirs = mapped(ours, path_map)
+        if is_pattern(theirs):
+            return None
+        try:
+            self.copies.mkdir(mode=0o700, exist_ok=True)
+            for earlier in self.copies.iterdir():
+                if time.time() - earlier.lstat().st_mtime > _COPY_AGE:
+                    earlier.unlink()
+            self._write(ours, torrent.data)
+        except OSError as error:
+            log.warning("cannot write a copy of a large metafile to %s: %s", self.copies, error.strerror)
+            return None
+        return theirs if self.view.sees(ours, theirs) else None
+
+    @staticmethod
+    def _write(path: bytes, data: bytes) -> None:
+        # A new file each time: rTorrent does not read a path again that has not changed.
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+            file.write(data)
 
 
 def _refusal(answers: Sequence[object]) -> LoadRefused | None:

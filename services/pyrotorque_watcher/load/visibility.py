@@ -60,10 +60,11 @@ class RTorrentInstance:
     files: FileVisibility = field(default_factory=FileVisibility)
     incarnation: str = ""
     """Empty until the process is identified, and after a call failed: another process may answer the next one."""
+    version: str = ""
 
     def identify(self) -> None:
         identity = self.rtorrent.identity()
-        self.incarnation = identity.incarnation
+        self.incarnation, self.version = identity.incarnation, identity.client_version
         self.files.attach(identity.pid, identity.hostname)
 
     def forget(self) -> None:

@@ -1,14 +1,18 @@
 """Reads a metafile: judges whether its writer is done, and returns the torrents that it names."""
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from pyrotorque.errors import MetafileError, MetafileIncomplete
-from pyrotorque.metafile import Magnet, Metafile, magnets, read, take
+from pyrotorque.metafile import Magnet, Metafile, magnet_links, take, torrent_in
+from pyrotorque.text import printable
 from pyrotorque_watcher.rows import LoadRefused, Row
 from pyrotorque_watcher.scan.files import look
+
+log = logging.getLogger(__name__)
 
 # A file without an event of its writer's close counts as closed when it did not change for so many seconds.
 QUIET: Final = 2.0
@@ -76,9 +80,11 @@ def names_no_tracker(row: Row, now: float) -> bool:
 def torrents_of(path: bytes, data: bytes) -> Torrents:
     """The torrents in `data`, the content of the file at `path`."""
     if not _is_links(path, data):
-        return [(read(data), data)]
-    links = {link.info_hash: link for link in magnets(data)}
-    return [(link, link.metafile()) for link in links.values()]
+        return [torrent_in(data)]
+    found = magnet_links(data)
+    for problem in found.problems:
+        log.warning("%s: %s; its other links are loaded", printable(path), problem)
+    return [(link, link.metafile()) for link in found.links]
 
 
 def first_hash(path: bytes) -> str:

@@ -27,6 +27,9 @@ class Mount(NamedTuple):
     parent: int
     point: bytes
     kind: str
+    device: bytes = b""
+    root: bytes = b"/"
+    """The folder of the filesystem that is mounted: not `/` for a bind mount of a folder, or for a subvolume."""
 
 
 class DiskSpace(NamedTuple):
@@ -53,12 +56,19 @@ def parse_mounts(mountinfo: bytes) -> list[Mount]:
         fields, kind = head.split(b" "), tail.partition(b" ")[0]
         if len(fields) >= 6 and kind and fields[0].isdigit() and fields[1].isdigit():
             kind_name = _unescaped(kind).decode("ascii", "replace")
-            mounts.append(Mount(int(fields[0]), int(fields[1]), _unescaped(fields[4]), kind_name))
+            numbers, (root, point) = (int(fields[0]), int(fields[1])), map(_unescaped, fields[3:5])
+            mounts.append(Mount(*numbers, point, kind_name, fields[2], root))
     return mounts
 
 
 def filesystem_type(path: bytes, mounts: Sequence[Mount]) -> str:
-    """The type of the filesystem that holds `path` (absolute, without symbolic links); empty if it is not known.
+    """The type of the filesystem that holds `path` (absolute, without symbolic links); empty if it is not known."""
+    found = mount_of(path, mounts)
+    return found.kind if found else ""
+
+
+def mount_of(path: bytes, mounts: Sequence[Mount]) -> Mount | None:
+    """The mount that holds `path` (absolute, without symbolic links); None if it is not known.
 
     Follows the tree of mounts from the root as the kernel does: a mount below one that was mounted over is not seen.
     """
@@ -73,7 +83,21 @@ def filesystem_type(path: bytes, mounts: Sequence[Mount]) -> str:
         shortest = min(len(mount.point) for mount in inner)
         found = [mount for mount in inner if len(mount.point) == shortest][-1]
         candidates.remove(found)
-    return found.kind if found else ""
+    return found
+
+
+def location(path: bytes, mounts: Sequence[Mount]) -> bytes:
+    """Where `path` is, under whatever name: two paths of one file have one location, and its folders contain it.
+
+    Symbolic links and `..` are resolved, and bind mounts are replaced by the folder of the filesystem that they show.
+    A path that does not exist is located by its nearest existing folder.
+    """
+    real = os.path.realpath(path)
+    mount = mount_of(real, mounts)
+    if mount is None:
+        return real
+    rest = real[len(mount.point.rstrip(b"/")) :]
+    return b"%b:%b" % (mount.device, (mount.root.rstrip(b"/") + rest) or b"/")
 
 
 def mounts_below(path: bytes, mounts: Sequence[Mount]) -> Iterator[Mount]:

@@ -5,11 +5,12 @@ import re
 from pyrotorque.errors import MetafileError, MetafileIncomplete
 
 MAX_DEPTH = 100
-MAX_KEYS = 1_000
+MAX_KEYS = 10_000
 # Each costs memory and time; long strings count twice. A file needs about seven: enough for some 55,000 files.
 MAX_VALUES = 400_000
 
-_INT = rb"i(?:0|-?[1-9][0-9]{0,18})e"
+# Numbers of 19 digits may exceed 64 bits: the lenient decoder judges them.
+_INT = rb"i(?:0|-?[1-9][0-9]{0,17})e"
 _SHORT = b"|".join(b"%d:.{%d}" % (length, length) for length in range(10))
 # Runs of small values are matched at once: a hostile file consists of a million of them.
 _TOKEN = re.compile(
@@ -25,26 +26,28 @@ _LENGTH = re.compile(rb"(0|[1-9][0-9]{0,9}):")
 Span = tuple[int, int]
 
 
+class MetafileTooComplex(MetafileError):
+    """It exceeds a limit on nesting or on the number of keys and values."""
+
+
 def top_level(data: bytes) -> dict[bytes, Span]:
     """The start and end of each value of the outermost dictionary.
 
     Raises MetafileIncomplete if `data` is the beginning of a longer dictionary, MetafileError if it is not bencode.
-    As in rTorrent, bytes after the dictionary are ignored, and its keys may have any order.
+    As in rTorrent, bytes after the dictionary are ignored, its keys have any order, and the last of equal keys counts.
     """
     if not data:
         raise MetafileIncomplete("the file is empty")
     if data[:1] != b"d":
-        raise MetafileError("this is not a metafile: it does not begin with a bencoded dictionary")
+        raise MetafileError("it does not begin with a bencoded dictionary")
     spans: dict[bytes, Span] = {}
     at, values = 1, MAX_VALUES
     while data[at : at + 1] != b"e":
         begin, at = _string(data, at)
         key = data[begin:at]
-        if key in spans:
-            raise MetafileError(f"the key {key[:40]!r} appears twice")
         end, values = _skip(data, at, values)
         if len(spans) == MAX_KEYS:
-            raise MetafileError(f"more than {MAX_KEYS} keys in the outer dictionary")
+            raise MetafileTooComplex(f"more than {MAX_KEYS} keys in the outer dictionary")
         spans[key] = (at, end)
         at = end
     return spans
@@ -83,9 +86,9 @@ def _skip(data: bytes, at: int, values: int) -> tuple[int, int]:
         if at > len(data):
             raise MetafileIncomplete(f"the file ends inside the string at byte {token.start()}")
         if depth > MAX_DEPTH:
-            raise MetafileError(f"nested deeper than {MAX_DEPTH} levels before byte {at}")
+            raise MetafileTooComplex(f"nested deeper than {MAX_DEPTH} levels before byte {at}")
         if values < 0:
-            raise MetafileError(f"more than {MAX_VALUES} values, which is the limit for metafiles")
+            raise MetafileTooComplex(f"more than {MAX_VALUES} values, which is the limit for metafiles")
         if depth <= 0:
             return at + depth, values
     raise _broken(data, at, _BEGUN, "a value")

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -11,18 +11,30 @@ from typing import Any, Final, TypeGuard
 
 from bencode2 import BencodeDecodeError, bdecode
 
-from pyrotorque.errors import MetafileError
-from pyrotorque.metafile.bencode_scan import top_level
+from pyrotorque.errors import MetafileError, MetafileIncomplete
+from pyrotorque.metafile.bencode_scan import MetafileTooComplex, top_level
+from pyrotorque.metafile.file_kinds import failure_reason, kind_of_file
+from pyrotorque.metafile.lenient import LenientDecoder, encoded
+from pyrotorque.metafile.magnet import Magnet, magnet
+from pyrotorque.metafile.version_limits import BEFORE_PADDING, SINCE_PADDING, VersionLimit, first_refusal
 from pyrotorque.text import printable
 
 MAX_SIZE = 16 * 1024 * 1024
 
 Info = dict[bytes, Any]
+_Path = tuple[bytes, ...]
+
+# Only these keys of the outer dictionary are decoded.
+_OUTER: Final = frozenset(
+    (*(b"announce", b"announce-list", b"comment", b"created by", b"creation date"), b"libtorrent_resume", b"magnet-uri")
+)
+# Paths may be repeated in other encodings; a few are enough.
+_ENCODINGS_MAX: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metafile:
-    """A metafile that rTorrent accepts. Bytes that are not UTF-8 are kept as surrogates in its texts."""
+    """A metafile that a version of rTorrent accepts. Bytes that are not UTF-8 are kept as surrogates in its texts."""
 
     info_hash: str
     info_hash_v2: str | None
@@ -37,10 +49,15 @@ class Metafile:
     created_by: str
     creation_date: int
     source: str
+    limits: tuple[VersionLimit, ...] = ()
 
     @property
     def name(self) -> str:
         return _text(self.name_bytes)
+
+    def refusal(self, version: str) -> str:
+        """Why rTorrent of this version (`0.9.8`) does not load it; empty if it does, or if the version is not known."""
+        return first_refusal(self.limits, version)
 
 
 def take(path: Path) -> bytes:
@@ -63,51 +80,90 @@ def read(data: bytes) -> Metafile:
 
     Raises MetafileIncomplete if a metafile was not written completely yet, else MetafileError.
     """
-    _check_size(len(data))
-    spans = top_level(data)
-    begin, end = spans.get(b"info", (0, 0))
-    if not end:
-        raise MetafileError("the metafile has no info dictionary")
-    raw = memoryview(data)[begin:end]
-    info = _decoded(raw, "info")
-    if not isinstance(info, dict):
-        raise MetafileError("info is not a dictionary")
-    outer = {key: _decoded(memoryview(data)[slice(*spans[key])], printable(key)) for key in _OUTER & spans.keys()}
+    info, raw, outer = _parts(data)
+    if info is None:
+        raise MetafileError("this is a magnet link in the form of a metafile")
     return _metafile(info, raw, outer)
 
 
-_RESUME_TYPES: Final[Mapping[bytes, tuple[type, ...]]] = {
-    b"bitfield": (bytes, int),
-    b"files": (list,),
-    b"peers": (bytes, list),
-    b"trackers": (dict,),
-    b"uncertain_pieces": (bytes,),
-    b"uncertain_pieces.timestamp": (int,),
-}
-# Paths may be repeated in other encodings; a few are enough.
-_ENCODINGS_MAX = 5
-# Only these keys of the outer dictionary are decoded.
-_OUTER = frozenset((b"announce", b"announce-list", b"comment", b"created by", b"creation date", b"libtorrent_resume"))
+def torrent_in(data: bytes) -> tuple[Metafile | Magnet, bytes]:
+    """The torrent in a metafile, and what rTorrent gets for it; such files may also contain a magnet link.
+
+    Raises like `read`.
+    """
+    info, raw, outer = _parts(data)
+    if info is None:
+        uri = outer[b"magnet-uri"]
+        link = magnet(_text(uri) if isinstance(uri, bytes) else _shown(uri))
+        return link, link.metafile()
+    return _metafile(info, raw, outer), data
 
 
-def _metafile(info: Info, raw: memoryview, outer: Info) -> Metafile:
+def _parts(data: bytes) -> tuple[object, memoryview, Info]:
+    """The value of `info`, its encoding that rTorrent hashes, and the other values that are needed."""
+    _check_size(len(data))
+    if data and data[:1] != b"d":
+        raise MetafileError(f"this is not a metafile: {kind_of_file(data) or 'its content is of an unknown kind'}")
+    try:
+        return _strict_parts(data)
+    except (MetafileIncomplete, MetafileTooComplex):
+        raise
+    except MetafileError:
+        return _lenient_parts(data)
+
+
+def _strict_parts(data: bytes) -> tuple[object, memoryview, Info]:
+    spans = top_level(data)
+    view = memoryview(data)
+    outer = {key: _decoded(view[slice(*spans[key])], printable(key)) for key in _OUTER & spans.keys()}
+    if b"info" not in spans:
+        if b"magnet-uri" in outer:
+            return None, view[:0], outer
+        raise MetafileError(_without_info(data))
+    raw = view[slice(*spans[b"info"])]
+    return _decoded(raw, "info"), raw, outer
+
+
+def _lenient_parts(data: bytes) -> tuple[object, memoryview, Info]:
+    decoder = LenientDecoder(data)
+    outer = decoder.outer()
+    info = outer.pop(b"info", None)
+    if info is None:
+        if b"magnet-uri" in outer:
+            return None, memoryview(b""), outer
+        raise MetafileError(_without_info(data))
+    if b"info" in decoder.unordered:
+        raise MetafileError("the keys in info are not in order, or appear twice: rTorrent does not load it")
+    return info, memoryview(encoded(info)), outer
+
+
+def _without_info(data: bytes) -> str:
+    if reason := failure_reason(data):
+        return f"this is not a metafile but an error of the tracker: {reason}"
+    return "the metafile has no info dictionary"
+
+
+def _metafile(info: object, raw: memoryview, outer: Info) -> Metafile:
+    if not _is_dictionary(info):
+        raise MetafileError("info is not a dictionary")
     name = _name(info)
     _check_pieces(info)
-    if info.get(b"meta_download"):
+    if isinstance(mark := info.get(b"meta_download"), int) and mark:
         raise MetafileError("the torrent is marked as a magnet link (meta_download), so its hash cannot be verified")
+    limits: list[VersionLimit] = []
     multi_file = b"length" not in info
-    files = _files(info) if multi_file else ((_text(name), _length(info, "the torrent")),)
-    if b"libtorrent_resume" in outer:
-        _check_resume(outer[b"libtorrent_resume"], len(files))
+    files = _files(info, limits) if multi_file else ((_text(name), _length(info, "the torrent")),)
+    _check_resume(outer.get(b"libtorrent_resume"))
     size = sum(length for _, length in files)
     if not 0 < size < 2**63:
         raise MetafileError("the torrent has no content: all its files are empty" if not size else "the sizes overflow")
     expected = -(-size // info[b"piece length"])
     if len(info[b"pieces"]) // 20 < expected:
         raise MetafileError(f"{len(info[b'pieces']) // 20} piece hashes, but the size needs {expected}")
-    announce = _announce(outer)
-    if info.get(b"private") == 1 and not announce:
-        raise MetafileError("the torrent is private and has no tracker, so it could not find peers")
+    announce, has_tracker_key = _announce(outer)
+    if info.get(b"private") == 1 and not has_tracker_key:
+        reason = "the torrent is private and has no tracker, so it could not find peers"
+        limits.append(VersionLimit(BEFORE_PADDING, reason))
     return Metafile(
         info_hash=hashlib.sha1(raw, usedforsecurity=False).hexdigest().upper(),
         info_hash_v2=hashlib.sha256(raw).hexdigest().upper() if info.get(b"meta version") == 2 else None,
@@ -122,6 +178,7 @@ def _metafile(info: Info, raw: memoryview, outer: Info) -> Metafile:
         created_by=_optional_text(outer, b"created by"),
         creation_date=date if isinstance(date := outer.get(b"creation date"), int) else 0,
         source=_optional_text(info, b"source"),
+        limits=tuple(limits),
     )
 
 
@@ -138,13 +195,11 @@ def _decoded(raw: memoryview, what: str) -> object:
 
 
 def _name(info: Info) -> bytes:
-    """The name; those in other encodings (`name.utf-8`) are checked too, as rTorrent may use them."""
-    for key, value in info.items():
-        if (key == b"name" or key.startswith(b"name.")) and not (_is_path_element(value) and value):
-            raise MetafileError(f"the {printable(key)} {_shown(value)} cannot be the name of a file or folder")
     if b"name" not in info:
         raise MetafileError("the torrent has no name")
-    name: bytes = info[b"name"]
+    name = info[b"name"]
+    if not _is_path_element(name) or not name:
+        raise MetafileError(f"the name {_shown(name)} cannot be the name of a file or folder")
     return name
 
 
@@ -155,40 +210,96 @@ def _check_pieces(info: Info) -> None:
     pieces = info.get(b"pieces")
     if pieces is None and info.get(b"meta version") == 2:
         raise MetafileError("the torrent is BitTorrent v2 only (no piece hashes of v1), which rTorrent does not load")
-    if not isinstance(pieces, bytes) or len(pieces) % 20:
-        raise MetafileError("the piece hashes are missing, or not 20 bytes each")
+    if not isinstance(pieces, bytes):
+        raise MetafileError("the piece hashes are missing")
 
 
-def _files(info: Info) -> tuple[tuple[str, int], ...]:
+def _files(info: Info, limits: list[VersionLimit]) -> tuple[tuple[str, int], ...]:
     entries = info.get(b"files")
     if not isinstance(entries, list) or not entries:
         raise MetafileError("the torrent has neither a length nor a list of files")
-    encodings = {b"path"}
+    encodings: set[bytes] = set()
     for entry in entries:
-        if not isinstance(entry, dict):
+        if not _is_dictionary(entry):
             raise MetafileError(f"an entry of the list of files is {_shown(entry)}, not a dictionary")
         encodings.update(key for key in entry if key.startswith(b"path."))
     if len(encodings) > _ENCODINGS_MAX:
         raise MetafileError(f"the paths of files come in {len(encodings)} encodings")
+    paths = [_path_of_file(entry, limits) for entry in entries]
+    _check_distinct(paths, [_is_padding(entry) for entry in entries], limits)
     for key in encodings:
-        _check_distinct([_path(entry, key if key in entry else b"path") for entry in entries])
-    return tuple((text := _text(b"/".join(entry[b"path"])), _length(entry, text)) for entry in entries)
+        _check_encoding(entries, key, limits)
+    texts = [_text(b"/".join(_plain(path))) for path in paths]
+    return tuple((text, _length(entry, text)) for entry, text in zip(entries, texts, strict=True))
 
 
-def _path(entry: Info, key: bytes) -> tuple[bytes, ...]:
-    path = entry.get(key)
-    if not isinstance(path, list) or not path or not all(map(_is_path_element, path)) or not any(path):
+def _path_of_file(entry: Info, limits: list[VersionLimit]) -> _Path:
+    """The path; rTorrent before 0.16 also uses one in another encoding (`path.utf-8`)."""
+    if not isinstance(entry.get(b"path"), list):
+        for key, value in entry.items():
+            if key.startswith(b"path.") and isinstance(value, list):
+                limits.append(VersionLimit(SINCE_PADDING, f"a file has a {printable(key)}, and no path"))
+                return _path(key, value)
+    return _path(b"path", entry.get(b"path"))
+
+
+def _path(key: bytes, path: object) -> _Path:
+    if not isinstance(path, list) or not all(map(_is_path_element, path)) or not any(path):
         raise MetafileError(f"a file has the {printable(key)} {_shown(path)}, which is not a path inside the torrent")
+    return tuple(path)
+
+
+def _is_padding(entry: Info) -> bool:
+    return isinstance(attributes := entry.get(b"attr"), bytes) and b"p" in attributes
+
+
+def _check_encoding(entries: list[Info], key: bytes, limits: list[VersionLimit]) -> None:
+    """rTorrent before 0.16 reads the paths of all encodings, and uses those that its `encoding.add` names."""
+    paths: list[_Path] = []
+    for entry in entries:
+        value = entry[key] if isinstance(entry.get(key), list) else entry.get(b"path")
+        if isinstance(value, list):
+            try:
+                paths.append(_path(key, value))
+            except MetafileError as error:
+                limits.append(VersionLimit(BEFORE_PADDING, str(error)))
+                return
+    for _, reason in _clashes(paths):
+        limits.append(VersionLimit(BEFORE_PADDING, reason))
+        return
+
+
+def _check_distinct(paths: list[_Path], padding: list[bool], limits: list[VersionLimit]) -> None:
+    """Files of one path, or a file that is also a folder, next to each other in the metafile end every rTorrent.
+
+    Apart from each other, rTorrent cannot open files of one path; 0.16 can if they are padding, which it never writes.
+    """
+    for path, following in pairwise(paths):
+        if following[: len(path)] == path or _plain(following)[: len(_plain(path))] == _plain(path):
+            raise MetafileError(_clash(path))
+    for places, reason in _clashes(paths):
+        if sum(not padding[place] for place in places) > 1:
+            raise MetafileError(reason)
+        limits.append(VersionLimit(BEFORE_PADDING, reason))
+
+
+def _clashes(paths: list[_Path]) -> Iterator[tuple[list[int], str]]:
+    """The places of files that share a path, and a text about it."""
+    files: dict[_Path, list[int]] = {}
+    for place, path in enumerate(paths):
+        files.setdefault(_plain(path), []).append(place)
+    for path, places in files.items():
+        if len(places) > 1:
+            yield places, _clash(path)
+
+
+def _plain(path: _Path) -> _Path:
     return tuple(filter(None, path))
 
 
-def _check_distinct(paths: list[tuple[bytes, ...]]) -> None:
-    """rTorrent 0.9.8 crashes on two files with one path, and on a file that is also a folder."""
-    paths.sort()
-    for path, following in pairwise(paths):
-        if following[: len(path)] == path:
-            shown = printable(b"/".join(path)[:200])
-            raise MetafileError(f"the path {shown} is that of two files, or of a file and of a folder")
+def _clash(path: _Path) -> str:
+    shown = printable(b"/".join(path)[:200])
+    return f"the path {shown} is that of two files, or of a file and of a folder"
 
 
 def _length(entry: Info, what: str) -> int:
@@ -198,40 +309,46 @@ def _length(entry: Info, what: str) -> int:
     return length
 
 
+def _is_dictionary(value: object) -> TypeGuard[Info]:
+    return isinstance(value, dict)
+
+
 def _is_path_element(value: object) -> TypeGuard[bytes]:
     return isinstance(value, bytes) and value not in (b".", b"..") and b"/" not in value and b"\0" not in value
 
 
-def _check_resume(resume: object, files: int) -> None:
-    """Raise MetafileError unless rTorrent could have written this fast-resume data for a torrent of `files` files.
+def _check_resume(resume: object) -> None:
+    """Raise MetafileError for fast-resume data that ends every rTorrent; it ignores other wrong data."""
+    if not _is_dictionary(resume):
+        return
+    files, trackers = resume.get(b"files"), resume.get(b"trackers")
+    entries: list[object] = [*(files if isinstance(files, list) else ())]
+    if _is_dictionary(trackers):
+        entries.extend(trackers.values())
+    if not all(isinstance(entry, dict) for entry in entries):
+        raise MetafileError("libtorrent_resume has an entry of files or trackers that is not a dictionary")
 
-    rTorrent 0.9.8 uses such data without checks, and crashes on wrong types.
+
+def _announce(outer: Info) -> tuple[tuple[str, ...], bool]:
+    """All tracker URLs in order, as in rTorrent: those of the list if it contains groups, else the single one.
+
+    And whether the metafile has a place for them, even an empty one: rTorrent 0.9.8 checks nothing more.
     """
-    if not isinstance(resume, dict):
-        raise MetafileError("libtorrent_resume is not a dictionary")
-    for key, types in _RESUME_TYPES.items():
-        if key in resume and not isinstance(resume[key], types):
-            raise MetafileError(f"libtorrent_resume: {printable(key)} is not of type {types[0].__name__}")
-    entries: list[Any] = resume.get(b"files", [])
-    if entries and len(entries) != files:
-        raise MetafileError(f"libtorrent_resume is for {len(entries)} files, not {files}")
-    for entry in (*entries, *resume.get(b"trackers", {}).values()):
-        if not isinstance(entry, dict) or not all(isinstance(value, int) for value in entry.values()):
-            raise MetafileError("libtorrent_resume has an entry that is not a dictionary of numbers")
-
-
-def _announce(outer: Info) -> tuple[str, ...]:
-    """All tracker URLs in order, as in rTorrent: those of the list if it contains groups, else the single one."""
     tiers = outer.get(b"announce-list")
-    if isinstance(tiers, list) and any(isinstance(tier, list) for tier in tiers):
+    has_groups = isinstance(tiers, list) and any(isinstance(tier, list) for tier in tiers)
+    urls: list[object] = []
+    if isinstance(tiers, list) and has_groups:
         if not all(isinstance(tier, list) for tier in tiers):
             raise MetafileError("a group of the list of trackers is not a list")
         urls = [url for tier in tiers for url in tier]
-    else:
-        urls = [outer[b"announce"]] if b"announce" in outer else []
-    if not all(isinstance(url, bytes) for url in urls):
-        raise MetafileError("the address of a tracker is not a string")
-    return tuple(_text(url.strip()) for url in urls if url.strip())
+    elif b"announce" in outer:
+        urls = [outer[b"announce"]]
+    texts: list[str] = []
+    for url in urls:
+        if not isinstance(url, bytes):
+            raise MetafileError("the address of a tracker is not a string")
+        texts.append(_text(url.strip()))
+    return tuple(filter(None, texts)), has_groups or b"announce" in outer
 
 
 def _optional_text(values: Info, key: bytes) -> str:
