@@ -1,13 +1,12 @@
 """Detects completed and erased items, also after a downtime, by comparing rTorrent with the stored items."""
 
 import logging
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from itertools import islice
+from typing import Final, TypeAlias
 
-from pyrotorque.conditions import parse
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.events import TorrentCompleted, TorrentErased
-from pyrotorque.items import read_items
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.store import Store
 from pyrotorque.text import printable
@@ -15,8 +14,15 @@ from pyrotorque_scheduler.event_routing import EventRouter
 
 log = logging.getLogger(__name__)
 
-_FIELDS: Final = ("d.hash=", "d.name=", "d.complete=", "d.timestamp.finished=")
+Row: TypeAlias = tuple[str, ...]
+
 _VIEW: Final = "main"
+_INCOMPLETE_FILTER: Final = "not=$d.complete="
+# Which stored items.
+_ALL: Final = "1"
+_INCOMPLETE: Final = "complete = 0"
+# Thousands of items are compared in parts, so that they do not fill the memory.
+_PART: Final = 500
 # Compare all items even if the counts are equal: one item may have replaced another.
 _COMPARE_ALL_EVERY: Final = 300.0
 # The same for incomplete items; these are compared at once when rTorrent counts more or fewer than before.
@@ -34,7 +40,6 @@ class CompletionDetector:
         self._store = store
         self._router = router
         self._rtorrent = rtorrent
-        self._incomplete = parse("is_complete=0")
         self._sizes: Sequence[object] = ()
         self._incomplete_compared_at = float("-inf")
         self._all_compared_at = float("-inf")
@@ -47,45 +52,70 @@ class CompletionDetector:
         # Read before the items: the next call detects what changes in between.
         sizes = self._rtorrent.multicall([("view.size", ("", view)) for view in (_VIEW, "incomplete")])
         if sizes != self._sizes or not 0 <= now - self._incomplete_compared_at < _COMPARE_INCOMPLETE_EVERY:
-            rows = read_items(self._rtorrent, _VIEW, self._incomplete, {"hash", "name"}, now)
-            self._compare_incomplete({str(item["hash"]): str(item["name"]) for item in rows}, now)
+            self._compare_incomplete(now)
             self._sizes, self._incomplete_compared_at = sizes, now
-        (known,) = self._store.db.execute("SELECT count(*) FROM known_items").fetchone()
-        if sizes[0] != known or not 0 <= now - self._all_compared_at < _COMPARE_ALL_EVERY:
+        if sizes[0] != self._count(_ALL) or not 0 <= now - self._all_compared_at < _COMPARE_ALL_EVERY:
             self._compare_all(now)
             self._all_compared_at = now
 
-    def _compare_incomplete(self, incomplete: dict[str, str], now: float) -> None:
-        query = "SELECT info_hash, name FROM known_items WHERE complete = 0"
-        known: dict[str, str] = dict(self._store.db.execute(query).fetchall())
-        gone = sorted(known.keys() - incomplete.keys())
+    def _compare_incomplete(self, now: float) -> None:
+        where = _INCOMPLETE_FILTER if self._rtorrent.known("d.multicall.filtered") else ""
+        rows = self._rtorrent.scan_rows(_VIEW, ("d.hash=", "d.name=", "d.complete="), where=where)
+        stored, found = self._count(_INCOMPLETE), 0
+        for part in _parts(row for row in rows if row[2] != "1"):
+            known = self._known(part, _INCOMPLETE)
+            found += len(known)
+            self._insert((h, name, False) for h, name, _ in part if h not in known)
+        if found == stored:
+            return
+        gone = self._stored_without({row[0] for row in rows if row[2] != "1"}, _INCOMPLETE)
         answers = self._rtorrent.multicall([("d.complete", (info_hash,)) for info_hash in gone])
-        completed = [h for h, a in zip(gone, answers, strict=True) if a == 1]
-        erased = [h for h, a in zip(gone, answers, strict=True) if isinstance(a, RTorrentFault)]
-        self._insert((h, incomplete[h], False) for h in incomplete.keys() - known.keys())
-        self._publish(completed, erased, known, now)
+        completed = {h: gone[h] for h, a in zip(gone, answers, strict=True) if a == 1}
+        erased = {h: gone[h] for h, a in zip(gone, answers, strict=True) if isinstance(a, RTorrentFault)}
+        self._publish(completed, erased, now)
 
     def _compare_all(self, now: float) -> None:
-        rows = {row[0]: row for row in self._rtorrent.rows(_VIEW, _FIELDS)}
-        known: dict[str, str] = dict(self._store.db.execute("SELECT info_hash, name FROM known_items").fetchall())
-        new = [rows[info_hash] for info_hash in rows.keys() - known.keys()]
-        erased = sorted(known.keys() - rows.keys())
+        rows = self._rtorrent.scan_rows(_VIEW, ("d.hash=", "d.name=", "d.complete=", "d.timestamp.finished="))
         # An item that was added and completed between two comparisons: only its time of completion shows that.
         since = self._compared_at() - _FINISHED_PRECISION
-        completed = [h for h, _, complete, finished in new if complete == "1" and float(finished or 0) >= since]
-        if len(erased) > max(MASS_ERASURE, len(known) // 2):
+        stored, found = self._count(_ALL), 0
+        completed: dict[str, str] = {}
+        for part in _parts(rows):
+            known = self._known(part, _ALL)
+            found += len(known)
+            new = [row for row in part if row[0] not in known]
+            finished = {h: name for h, name, complete, at in new if complete == "1" and float(at or 0) >= since}
+            self._insert((h, name, complete == "1") for h, name, complete, _ in new if h not in finished)
+            completed |= finished
+        erased = self._stored_without({row[0] for row in rows}, _ALL) if found < stored else {}
+        is_mass_erasure = len(erased) > max(MASS_ERASURE, stored // 2)
+        # A completed item is stored as complete with its event only: the process may be killed in between.
+        self._insert((h, name, is_mass_erasure) for h, name in completed.items())
+        if is_mass_erasure:
             log.warning(
                 "%d of %d items disappeared at once: storing rTorrent's items without publishing events",
                 len(erased),
-                len(known),
+                stored,
             )
             self._delete(erased)
-            erased, completed = [], []
-        # A completed item is stored as complete with its event only: the process may be killed in between.
-        self._insert((h, name, complete == "1" and h not in completed) for h, name, complete, _ in new)
-        self._publish(completed, erased, known | {h: name for h, name, _, _ in new}, now)
+        else:
+            self._publish(completed, erased, now)
         with self._store.transaction() as db:
             db.execute("INSERT OR REPLACE INTO compared VALUES (1, ?)", (now,))
+
+    def _count(self, which: str) -> int:
+        return int(self._store.db.execute(f"SELECT count(*) FROM known_items WHERE {which}").fetchone()[0])
+
+    def _known(self, rows: Sequence[Row], which: str) -> set[str]:
+        """The info-hashes of these rows that are stored."""
+        places = ",".join("?" * len(rows))
+        query = f"SELECT info_hash FROM known_items WHERE {which} AND info_hash IN ({places})"
+        return {info_hash for (info_hash,) in self._store.db.execute(query, [row[0] for row in rows])}
+
+    def _stored_without(self, hashes: Set[str], which: str) -> dict[str, str]:
+        """The names of the other stored items by info-hash."""
+        stored = self._store.db.execute(f"SELECT info_hash, name FROM known_items WHERE {which} ORDER BY info_hash")
+        return {info_hash: name for info_hash, name in stored if info_hash not in hashes}
 
     def _compared_at(self) -> float:
         """When all items were last compared, also before a restart; infinite before the very first comparison."""
@@ -102,15 +132,23 @@ class CompletionDetector:
         with self._store.transaction() as db:
             db.executemany("DELETE FROM known_items WHERE info_hash = ?", [(info_hash,) for info_hash in erased])
 
-    def _publish(self, completed: list[str], erased: list[str], names: dict[str, str], now: float) -> None:
+    def _publish(self, completed: Mapping[str, str], erased: Mapping[str, str], now: float) -> None:
+        """Store the events of these items, given as names by info-hash."""
         if not completed and not erased:
             return
         with self._store.transaction() as db:
-            for info_hash in completed:
-                self._router.add(TorrentCompleted(at=now, info_hash=info_hash, name=printable(names[info_hash])))
+            for info_hash, name in completed.items():
+                self._router.add(TorrentCompleted(at=now, info_hash=info_hash, name=printable(name)))
                 db.execute("UPDATE known_items SET complete = 1 WHERE info_hash = ?", (info_hash,))
-            for info_hash in erased:
-                self._router.add(TorrentErased(at=now, info_hash=info_hash, name=printable(names[info_hash])))
+            for info_hash, name in erased.items():
+                self._router.add(TorrentErased(at=now, info_hash=info_hash, name=printable(name)))
             self._delete(erased)
-        for info_hash in completed:
-            log.info("completed: %s (%s)", printable(names[info_hash]), info_hash)
+        for info_hash, name in completed.items():
+            log.info("completed: %s (%s)", printable(name), info_hash)
+
+
+def _parts(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """The rows in lists that are short enough for one statement of SQLite."""
+    remaining = iter(rows)
+    while part := list(islice(remaining, _PART)):
+        yield part

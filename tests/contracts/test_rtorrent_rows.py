@@ -87,6 +87,15 @@ def test_rtorrent_filters_rows(client: RTorrent) -> None:
     assert client.rows("main", ["d.hash="], where="d.message=") == []
 
 
+def test_scanned_rows_are_the_same_rows_also_when_iterated_again(client: RTorrent) -> None:
+    load(client, make_metafile("Grüße & mehr"), make_metafile("two", size=10**6), make_metafile("日本"))
+    commands = ["d.hash=", "d.name=", "d.size_bytes="]
+    rows, large = client.scan_rows("main", commands), "greater=d.size_bytes=,value=100000"
+    assert list(rows) == list(rows) == client.rows("main", commands)
+    assert [row[1] for row in client.scan_rows("main", commands, where=large)] == ["two"]
+    assert list(client.scan_rows("main", commands, where="d.message=")) == []
+
+
 def test_an_unknown_view_or_command_is_a_fault(looking: RTorrent, client: RTorrent) -> None:
     with pytest.raises(RTorrentFault, match="Could not find view"):
         looking.rows("no_such_view", ["d.hash="])
@@ -116,6 +125,7 @@ def test_an_odd_text_leaves_the_other_texts_of_its_item_as_they_are(client: RTor
     client.call("d.custom1.set", item, "Gr%C3%BC%C3%9Fe? ü")
     client.call("d.custom.set", item, "odd", b" %41\xff" + "😀".encode())
     commands = ["d.hash=", "d.name=", "d.custom1=", "d.custom=odd", "d.directory="]
+    assert list(client.scan_rows("main", commands)) == client.rows("main", commands)
     odd = " %41\udcff😀" if client.known("d.name.base64") else " %41?????"
     directory = str(client.call("directory.default"))
     assert client.rows("main", commands) == [(item, "Grüße?", "Gr%C3%BC%C3%9Fe? ü", odd, directory)]
@@ -149,3 +159,4 @@ def test_a_nul_in_a_field_cuts_that_field_only(client: RTorrent) -> None:
     assert sorted(client.rows("main", commands)) == sorted(
         [(first, "seen", "one", "65536", tracker), (second, "", "two", "65536", tracker)]
     )
+    assert sorted(client.scan_rows("main", commands)) == sorted(client.rows("main", commands))

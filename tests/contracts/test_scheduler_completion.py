@@ -130,6 +130,26 @@ def test_an_item_that_replaces_another_hides_nothing(rtorrent: PrivateRTorrent, 
         assert "TorrentErased" in d.event_types()
 
 
+def test_items_are_compared_in_parts(
+    rtorrent: PrivateRTorrent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completion, "_PART", 2)
+    with queue_scene(rtorrent, tmp_path) as d:
+        items = [load_with_data(d, tmp_path, f"item {number}") for number in range(7)]
+        detect(d)
+        for item in items[:3]:
+            complete(d, item)
+        assert [detect(d, at) for at in (15, 30, 400)] == [3, 0, 0]
+        with d.store.transaction() as db:  # before the item below was completed
+            db.execute("UPDATE compared SET at = 0")
+        complete(d, load_with_data(d, tmp_path, "new"))
+        for item in items[2:5]:
+            d.rtorrent.call("d.erase", item)
+        assert [detect(d, at) for at in (800, 815, 1200)] == [4, 0, 0]
+        assert sorted(d.event_types()) == ["TorrentCompleted"] * 4 + ["TorrentErased"] * 3
+        assert d.store.db.execute("SELECT count(*), sum(complete) FROM known_items").fetchone() == (5, 3)
+
+
 def test_another_rtorrent_does_not_count_as_thousands_of_erased_items(
     rtorrent: PrivateRTorrent, tmp_path: Path
 ) -> None:

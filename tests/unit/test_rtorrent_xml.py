@@ -3,13 +3,23 @@
 import time
 import xmlrpc.client
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pyrotorque.errors import RTorrentFault
-from pyrotorque.rtorrent.xml import Param, Unreadable, Value, as_fault, decode_answer, decode_packed, encode_call
+from pyrotorque.rtorrent.xml import (
+    Param,
+    Unreadable,
+    Value,
+    as_fault,
+    decode_answer,
+    decode_packed,
+    encode_call,
+    scan_packed,
+)
 
 HOSTILE = ["\x01", "\x1b[2J", "a\rb", "\ufffe", "]]>", "&lt;", "<b>", "&amp;lt;", "😀", "\udcff", "ü", "\t\n", ""]
 
@@ -166,23 +176,40 @@ def test_arbitrary_bytes_never_raise_anything_else(body: bytes) -> None:
         decode_answer(body)
 
 
+Reader: TypeAlias = Callable[[bytes], list[str]]
+
+
+def scanned(body: bytes) -> list[str]:
+    """What `scan_packed` reads, the same at each iteration."""
+    strings = scan_packed(body)
+    assert list(strings) == list(strings)
+    return list(strings)
+
+
+READERS: tuple[Reader, ...] = (decode_packed, scanned)
+
+
+@pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("wire", [packed_0_9_8, packed_0_16])
-def test_packed_rows_are_read_with_every_hostile_text(wire: Callable[[Sequence[str]], bytes]) -> None:
-    assert decode_packed(wire(HOSTILE)) == HOSTILE
-    assert decode_packed(wire([])) == []
+def test_packed_rows_are_read_with_every_hostile_text(wire: Callable[[Sequence[str]], bytes], read: Reader) -> None:
+    assert read(wire(HOSTILE)) == HOSTILE
+    assert read(wire([])) == []
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20), max_size=5))
 def test_packed_rows_are_the_texts_that_were_sent(rows: list[str]) -> None:
-    assert decode_packed(packed_0_9_8(rows)) == rows
-    assert decode_packed(packed_0_16(rows)) == rows
+    for read in READERS:
+        assert read(packed_0_9_8(rows)) == rows
+        assert read(packed_0_16(rows)) == rows
 
 
-def test_packed_rows_in_another_spelling_are_read_by_the_general_parser() -> None:
+@pytest.mark.parametrize("read", READERS)
+def test_packed_rows_in_another_spelling_are_read_by_the_general_parser(read: Reader) -> None:
     row = "<value><array><data><value><string/></value></data></array></value>"
-    assert decode_packed(answer_0_16(f"<value><array><data>{row}{row}</data></array></value>")) == ["", ""]
+    assert read(answer_0_16(f"<value><array><data>{row}{row}</data></array></value>")) == ["", ""]
 
 
+@pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize(
     "inner",
     [
@@ -192,21 +219,23 @@ def test_packed_rows_in_another_spelling_are_read_by_the_general_parser() -> Non
         "<value><string>a</string></value>",
     ],
 )
-def test_rows_of_another_shape_are_refused_not_shifted(inner: str) -> None:
+def test_rows_of_another_shape_are_refused_not_shifted(inner: str, read: Reader) -> None:
     good = "<value><array><data><value><string>a</string></value></data></array></value>"
     with pytest.raises(Unreadable):
-        decode_packed(answer_0_16(f"<value><array><data>{good}{inner}{good}</data></array></value>"))
+        read(answer_0_16(f"<value><array><data>{good}{inner}{good}</data></array></value>"))
 
 
-def test_a_fault_instead_of_packed_rows_is_raised() -> None:
+@pytest.mark.parametrize("read", READERS)
+def test_a_fault_instead_of_packed_rows_is_raised(read: Reader) -> None:
     fault = xmlrpc.client.dumps(xmlrpc.client.Fault(-503, "Could not find view."))
     with pytest.raises(RTorrentFault, match="Could not find view"):
-        decode_packed(fault.encode())
+        read(fault.encode())
 
 
-def test_rows_that_are_no_list_are_refused() -> None:
+@pytest.mark.parametrize("read", READERS)
+def test_rows_that_are_no_list_are_refused(read: Reader) -> None:
     with pytest.raises(Unreadable):
-        decode_packed(answer_0_16("<value><string>a</string></value>"))
+        read(answer_0_16("<value><string>a</string></value>"))
 
 
 @pytest.mark.parametrize(

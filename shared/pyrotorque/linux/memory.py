@@ -3,15 +3,25 @@
 from contextlib import suppress
 from typing import Final
 
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
+_THRESHOLD: Final = 128 * 1024
 
 
-def use_one_arena() -> None:
-    """Share one heap between all threads: by default each thread of a service that mostly waits gets its own."""
+def keep_heap_small() -> None:
+    """Return large blocks when they are freed, and share one heap between all threads of a service that mostly waits.
+
+    glibc starts with these thresholds, but raises them to the size of the largest block that was freed: one answer of
+    rTorrent about thousands of items would leave a heap of many MiB.
+    """
     import ctypes
 
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_ARENA_MAX, 1)
+        mallopt(_M_MMAP_THRESHOLD, _THRESHOLD)
+        mallopt(_M_TRIM_THRESHOLD, _THRESHOLD)
 
 
 def release_free_memory() -> None:

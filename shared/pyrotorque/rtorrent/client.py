@@ -1,7 +1,7 @@
 """Client of rTorrent: single calls, many calls in one request, rows of a view, and the identity of its process."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol, TypeVar
 
 from pyrotorque.errors import RequestTooLarge, RTorrentFault
@@ -9,6 +9,7 @@ from pyrotorque.rtorrent.address import Address, parse_url
 from pyrotorque.rtorrent.effects import changes_something
 from pyrotorque.rtorrent.identity import IDENTITY_COMMANDS, Identity, identity_from
 from pyrotorque.rtorrent.item_texts import (
+    ExactRows,
     ItemText,
     decoded_rows,
     exact_command,
@@ -20,7 +21,16 @@ from pyrotorque.rtorrent.packed_rows import packed_command, separator, split_row
 from pyrotorque.rtorrent.scgi import ANSWER_MAX, ExchangeFailed
 from pyrotorque.rtorrent.stats import CallStats
 from pyrotorque.rtorrent.transport import RequestOptions, Transport, TransportSettings
-from pyrotorque.rtorrent.xml import Param, Value, as_fault, decode_answer, decode_packed, encode_call, size_bound
+from pyrotorque.rtorrent.xml import (
+    Param,
+    Value,
+    as_fault,
+    decode_answer,
+    decode_packed,
+    encode_call,
+    scan_packed,
+    size_bound,
+)
 from pyrotorque.text import printable
 
 log = logging.getLogger(__name__)
@@ -167,6 +177,16 @@ class RTorrent:
             answer = self._items(view, where, exact, decode_answer, timeout, label)
             whole = self._unpacked(answer, len(exact))
         return decoded_rows(whole, exact)
+
+    def scan_rows(self, view: str, commands: Sequence[str], *, where: str = "") -> Iterable[tuple[str, ...]]:
+        """The same rows, made when they are reached: thousands do not fill the memory; may be iterated several times.
+
+        They are read by this call. If rTorrent altered one, they are read by `rows`.
+        """
+        exact, between = exact_commands(commands, self.known), separator()
+        texts = self._items(view, where, [packed_command(exact, between)], scan_packed, None, "")
+        scanned = ExactRows(texts, exact, between)
+        return scanned if scanned.are_exact() else self.rows(view, commands, where=where)
 
     def text(self, info_hash: str, command: str) -> ItemText:
         """The result of a command (`d.name=`, `d.custom=key`) for one item; raises RTorrentFault if there is none."""

@@ -8,7 +8,7 @@ a mark that shows whether they were altered; `%XX` is then decoded, `?` cannot b
 
 import binascii
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -55,6 +55,25 @@ def decoded_rows(rows: list[Row], commands: Sequence[str]) -> list[Row]:
             texts = [_decoded(row[place]) for row in rows]
             rows = [(*row[:place], text, *row[place + 1 :]) for row, text in zip(rows, texts, strict=True)]
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class ExactRows:
+    """Rows that rTorrent did not alter, each split and decoded when it is reached; may be iterated several times."""
+
+    texts: Iterable[str]
+    commands: Sequence[str]
+    between: str
+
+    def __iter__(self) -> Iterator[Row]:
+        rows = (tuple(text.split(self.between)) for text in self.texts)
+        if any(command.endswith(_BASE64) for command in self.commands):
+            return (decoded_rows([row], self.commands)[0] for row in rows)
+        return rows
+
+    def are_exact(self) -> bool:
+        """Whether that is so: every row has a field for each command."""
+        return all(text.count(self.between) == len(self.commands) - 1 for text in self.texts)
 
 
 def restore_rows(

@@ -7,7 +7,8 @@ as they are. So answers are scanned for the few forms that rTorrent writes; text
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from pyrotorque.errors import RTorrentError, RTorrentFault
@@ -90,16 +91,45 @@ def decode_answer(body: bytes) -> Value:
 def decode_packed(body: bytes) -> list[str]:
     """The strings of an answer that is an array of arrays of one string each; anything else as `decode_answer`."""
     text = body.decode("utf-8", "surrogateescape")
-    head, tail = _PACKED_HEAD.match(text), text.rfind("</data>", max(0, len(text) - 200))
-    if head and tail >= head.end() and _PACKED_TAIL.match(text, tail):
-        rows = _PACKED_ROW.findall(text, head.end(), tail)
-        # Text cannot hold `<`, so the number of opening tags proves that no row was passed over.
-        if text.count("<array") == len(rows) + 1 and text.count("<value") == 2 * len(rows) + 1:
+    if place := _packed_place(text):
+        rows = _PACKED_ROW.findall(text, *place)
+        if _are_all(len(rows), text):
             return [_unescaped(row) for row in rows] if "&" in text else rows
     value = decode_answer(body)
     if not isinstance(value, list):
         raise Unreadable(f"rows were asked for, the answer is {printable(repr(value)[:80])}")
     return [_only_string(row) for row in value]
+
+
+def scan_packed(body: bytes) -> Iterable[str]:
+    """The same, but each string is made when it is reached; may be iterated several times."""
+    text = body.decode("utf-8", "surrogateescape")
+    if (place := _packed_place(text)) and _are_all(sum(1 for _ in _PACKED_ROW.finditer(text, *place)), text):
+        return _PackedStrings(text, *place)
+    return decode_packed(body)
+
+
+@dataclass(frozen=True, slots=True)
+class _PackedStrings:
+    """The strings between two places of an answer."""
+
+    text: str
+    begin: int
+    end: int
+
+    def __iter__(self) -> Iterator[str]:
+        return (_unescaped(found[1]) for found in _PACKED_ROW.finditer(self.text, self.begin, self.end))
+
+
+def _packed_place(text: str) -> tuple[int, int] | None:
+    """Where the strings of a packed answer begin and end; None for an answer of another form."""
+    head, tail = _PACKED_HEAD.match(text), text.rfind("</data>", max(0, len(text) - 200))
+    return (head.end(), tail) if head and tail >= head.end() and _PACKED_TAIL.match(text, tail) else None
+
+
+def _are_all(count: int, text: str) -> bool:
+    """Whether the answer has so many strings: they cannot contain `<`, so the number of opening tags proves it."""
+    return text.count("<array") == count + 1 and text.count("<value") == 2 * count + 1
 
 
 def as_fault(value: Value) -> RTorrentFault | None:

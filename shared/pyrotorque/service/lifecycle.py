@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pyrotorque import logs
 from pyrotorque.errors import AlreadyRunning, LayoutError, PyrotorqueError, SettingsError, StateError
 from pyrotorque.layout import Layout
-from pyrotorque.linux.memory import use_one_arena
+from pyrotorque.linux.memory import keep_heap_small
 from pyrotorque.linux.processes import signal_on_parent_death, umask
 from pyrotorque.locks import hold
 from pyrotorque.outbox import Outbox
@@ -98,7 +98,7 @@ def running(
     Raises AlreadyRunning when another process holds it. Must be entered in the main thread.
     """
     layout.prepare()
-    use_one_arena()
+    keep_heap_small()
     with umask(0o077) as users_umask, _role(service, layout):
         signal_on_parent_death(signal.SIGTERM)
         heartbeat = HeartbeatThread(layout, service, config_digest, outbox)
