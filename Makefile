@@ -8,9 +8,9 @@ ENV    := PYTHONPATH=services:shared:.
 TESTS  ?= tests
 WORKERS ?= 2
 
-.PHONY: help run test check format bench chaos soak dist packages clean
+.PHONY: help run test test-python314 check format bench chaos soak dist packages clean
 help:           ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pyrotorque needs Python 3.11 or newer, this is " + sys.version.split()[0])'
@@ -21,7 +21,8 @@ $(VENV)/ready: pyproject.toml constraints.txt
 
 packages:       ## install missing Debian packages that the tests need, and other rTorrents in .rtorrent
 	@sh tests/packages.sh rtorrent promtool prometheus opentracker nginx openssl patchelf
-	@$(if $(RTORRENT),,sh tests/rtorrents.sh .rtorrent)
+	@$(if $(RTORRENT),,sh tests/newer_programs.sh rtorrent)
+	@sh tests/newer_programs.sh prometheus
 
 run: $(VENV)/ready ## run the whole group with a private rTorrent in a scratch folder, until Ctrl-C
 	@sh tests/packages.sh rtorrent
@@ -29,6 +30,13 @@ run: $(VENV)/ready ## run the whole group with a private rTorrent in a scratch f
 
 test: $(VENV)/ready packages ## run all tests, with a real rTorrent, supervisord and Prometheus
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+
+test-python314: $(VENV)/ready packages ## every test with Debian's Python 3.14, in an environment of its own
+	@sh tests/newer_programs.sh python
+	.python/forky/bin/python3.14 -m venv --without-pip .venv-python3.14
+	$(BIN)/python -m pip --python .venv-python3.14/bin/python install --quiet --constraint constraints.txt pip
+	.venv-python3.14/bin/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	.venv-python3.14/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
 
 check: $(VENV)/ready ## ruff, mypy, pyright, import-linter, codespell, plain English
 	$(BIN)/ruff check .
@@ -61,4 +69,4 @@ dist: $(VENV)/ready ## build wheel and sdist in dist/
 	$(BIN)/python -m build
 
 clean:          ## remove environments and caches
-	rm -rf .venv .venv-* dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* .rtorrent .prometheus .python dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

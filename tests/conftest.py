@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,44 +11,63 @@ import pytest
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque import logs
 from pyrotorque.layout import Layout
-from tests import rtorrents
+from tests import programs
 
 _PROGRAM = "rtorrent_program"
+_VERSIONS = {_PROGRAM: programs.rtorrents, "prometheus_program": programs.prometheuses}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test that needs a real rTorrent once with each version, which is then part of its id."""
-    if _PROGRAM not in metafunc.fixturenames:
-        return
-    programs = rtorrents.programs()
-    metafunc.parametrize(
-        _PROGRAM, programs, ids=[program.version for program in programs], indirect=True, scope="session"
-    )
+    """Run each test that needs a real rTorrent or Prometheus once with each version, which is then part of its id."""
+    for name, versions in _VERSIONS.items():
+        if name in metafunc.fixturenames:
+            ids = [program.version for program in versions()]
+            metafunc.parametrize(name, versions(), ids=ids, indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    unneeded: list[pytest.Item] = []
+    unneeded: set[pytest.Item] = set()
     for item in items:
         if not isinstance(item, pytest.Function) or _PROGRAM not in item.fixturenames:
             continue
         item.add_marker(pytest.mark.rtorrent)
-        program = item.callspec.params[_PROGRAM]
-        assert isinstance(program, rtorrents.Program)
-        if not all(program.satisfies(mark.args[0]) for mark in item.iter_markers("rtorrent_version")):
-            unneeded.append(item)
+        chosen = [item.callspec.params[name] for name in _VERSIONS if name in item.fixturenames]
+        if not _runs_with(item, *chosen):
+            unneeded.add(item)
     if unneeded:
-        config.hook.pytest_deselected(items=unneeded)
-        items[:] = [item for item in items if item not in set(unneeded)]
+        config.hook.pytest_deselected(items=list(unneeded))
+        items[:] = [item for item in items if item not in unneeded]
 
 
-@pytest.fixture(scope="session")
-def rtorrent_program(request: pytest.FixtureRequest) -> Iterator[rtorrents.Program]:
-    """The rTorrent that this test and all its child processes start, as it is the first one on the PATH."""
-    program: rtorrents.Program = request.param
+def _runs_with(item: pytest.Item, rtorrent: object, prometheus: object = None) -> bool:
+    """Whether a test is true for this version; of the pairs of programs, only both older and both newer ones run."""
+    assert isinstance(rtorrent, programs.Program)
+    if prometheus and (rtorrent is programs.rtorrents()[0]) is not (prometheus is programs.prometheuses()[0]):
+        return False
+    return all(rtorrent.satisfies(mark.args[0]) for mark in item.iter_markers("rtorrent_version"))
+
+
+@contextmanager
+def first_on_path(program: programs.Program) -> Iterator[programs.Program]:
+    """This program is what tests and all their child processes start by its name."""
     before = os.environ["PATH"]
     os.environ["PATH"] = f"{program.path.parent}{os.pathsep}{before}"
     yield program
     os.environ["PATH"] = before
+
+
+@pytest.fixture(scope="session")
+def rtorrent_program(request: pytest.FixtureRequest) -> Iterator[programs.Program]:
+    """The rTorrent of this test."""
+    with first_on_path(request.param) as program:
+        yield program
+
+
+@pytest.fixture(scope="session")
+def prometheus_program(request: pytest.FixtureRequest) -> Iterator[programs.Program]:
+    """The Prometheus and the promtool of this test."""
+    with first_on_path(request.param) as program:
+        yield program
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +103,7 @@ def layout(short_folder: Path) -> Layout:
 
 
 @pytest.fixture
-def rtorrent(rtorrent_program: rtorrents.Program, short_folder: Path) -> Iterator[PrivateRTorrent]:
+def rtorrent(rtorrent_program: programs.Program, short_folder: Path) -> Iterator[PrivateRTorrent]:
     """A fresh rTorrent that belongs to one test."""
     running = PrivateRTorrent(short_folder / "rt").start()
     yield running
@@ -91,7 +111,7 @@ def rtorrent(rtorrent_program: rtorrents.Program, short_folder: Path) -> Iterato
 
 
 @pytest.fixture(scope="session")
-def shared_rtorrent(rtorrent_program: rtorrents.Program) -> Iterator[PrivateRTorrent]:
+def shared_rtorrent(rtorrent_program: programs.Program) -> Iterator[PrivateRTorrent]:
     """One rTorrent of each version for all tests that tolerate the items of other tests in it."""
     with tempfile.TemporaryDirectory(prefix="prt-", ignore_cleanup_errors=True) as folder:
         running = PrivateRTorrent(Path(folder) / "rt").start()

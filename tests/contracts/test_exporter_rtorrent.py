@@ -25,7 +25,7 @@ from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 from pyrotorque_exporter.scrape import Scraper
 from pyrotorque_exporter.tracker_names import TrackerNames
 from pyrotorque_exporter.tracker_totals import TrackerTotals
-from tests.rtorrents import Program
+from tests.programs import Program
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("rtorrent_program")
@@ -94,6 +94,7 @@ def test_every_group_is_complete(seen: Exposition) -> None:
     assert sum(seen.labelled("rtorrent_rpc_failures_total").values()) == 0.0
 
 
+@pytest.mark.usefixtures("prometheus_program")
 def test_promtool_reports_no_problem(seen: Exposition) -> None:
     promtool = shutil.which("promtool")
     assert promtool, "promtool is not installed: apt-get install prometheus"

@@ -13,7 +13,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import MetafileError, RTorrentError, RTorrentFault
 from pyrotorque.metafile import magnet, read
 from pyrotorque.rtorrent import RTorrent
-from tests.rtorrents import Program
+from tests.programs import Program
 from tests.unit.test_metafile import entry, with_files, with_info, with_outer
 from tests.waiting import eventually
 

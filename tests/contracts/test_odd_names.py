@@ -22,7 +22,7 @@ from pyrotorque_exporter.collectors.items import ItemsCollector
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 from pyrotorque_exporter.tracker_names import TrackerNames
 from pyrotorque_scheduler.queue.explain import explain_item
-from tests.rtorrents import Program
+from tests.programs import Program
 from tests.scheduling import moment, queue_scene
 from tests.waiting import eventually
 

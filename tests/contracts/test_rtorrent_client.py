@@ -12,7 +12,7 @@ import pytest
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RequestTooLarge, RTorrentFault, RTorrentPermission, RTorrentUnavailable
 from pyrotorque.rtorrent import RTorrent
-from tests.rtorrents import Program
+from tests.programs import Program
 
 pytestmark = pytest.mark.usefixtures("rtorrent_program")
 

@@ -10,7 +10,7 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_scheduler.bell import Bell
-from tests.rtorrents import Program
+from tests.programs import Program
 from tests.waiting import eventually
 
 INCLUDE = Path(__file__).parents[2] / "deploy" / "rtorrent.d" / "bell.rc"

@@ -11,7 +11,7 @@ from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_control.cli import run
-from tests.rtorrents import Program
+from tests.programs import Program
 from tests.waiting import eventually
 
 DAY = 86_400

@@ -15,7 +15,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.linux.filesystems import filesystem_type, read_mounts
 from pyrotorque.rtorrent import RTorrent
 from tests.dropping import drop, items
-from tests.rtorrents import Program
+from tests.programs import Program
 from tests.watching import Watching, job
 
 pytestmark = pytest.mark.usefixtures("rtorrent_program")

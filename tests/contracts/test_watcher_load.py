@@ -18,7 +18,7 @@ from pyrotorque.requests import Answer, DescribeService, PauseJob, Request, Retr
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_watcher.requests import answer
 from tests.dropping import drop, items, touch
-from tests.rtorrents import Program
+from tests.programs import Program
 from tests.watching import Watching, job
 
 pytestmark = pytest.mark.usefixtures("rtorrent_program")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
-from tests.rtorrents import Program
+from tests.programs import Program
 from tests.scheduler_process import rtorrent_with_bell
 
 

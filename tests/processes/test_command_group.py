@@ -17,7 +17,7 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
 from tests.grouping import dropped, torque_ini
-from tests.rtorrents import Program
+from tests.programs import Program
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("command")]

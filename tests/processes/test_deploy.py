@@ -199,6 +199,7 @@ def test_only_rtorrents_port_and_grafana_at_home_are_published() -> None:
     }
 
 
+@pytest.mark.usefixtures("prometheus_program")
 def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
     shutil.copy(DOCKER / "prometheus.yml", tmp_path)
     shutil.copy(DEPLOY / "prometheus" / "pyrotorque.rules.yml", tmp_path)

@@ -18,7 +18,7 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
 from tests.installing import install
-from tests.rtorrents import Program
+from tests.programs import Program
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.xdist_group("deploy")]

@@ -21,7 +21,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.settings.schema import METRIC_GROUPS
 from tests.exporter_process import REPOSITORY, free_port
 from tests.grouping import torque_ini
-from tests.rtorrents import Program
+from tests.programs import Program
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("prometheus")]
@@ -113,7 +113,9 @@ class Prometheus:
 
 
 @pytest.fixture(scope="module")
-def prometheus(rtorrent_program: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def prometheus(
+    rtorrent_program: Program, prometheus_program: Program, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Prometheus]:
     """A group that has loaded and started items, scraped for some seconds."""
     folder, port = tmp_path_factory.mktemp("p"), free_port()
     watch = folder / "watch"

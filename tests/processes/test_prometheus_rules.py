@@ -7,7 +7,7 @@ import pytest
 
 from tests.exporter_process import REPOSITORY
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("prometheus_program")]
 
 FOLDER = REPOSITORY / "deploy" / "prometheus"
 

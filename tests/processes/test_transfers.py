@@ -20,7 +20,7 @@ from pyrotorque.requests import PauseJob, ResumeJob
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_scheduler.queue.explain import explain_queue
 from tests.grouping import torque_ini
-from tests.rtorrents import Program
+from tests.programs import Program
 from tests.scheduler_process import Scheduler, bell_of
 from tests.scheduling import moment, queue_job, queue_scene_at
 from tests.waiting import eventually

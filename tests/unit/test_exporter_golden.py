@@ -141,6 +141,7 @@ def test_the_exposition_equals_the_golden_file(text: str) -> None:
     assert text == GOLDEN.read_text()
 
 
+@pytest.mark.usefixtures("prometheus_program")
 def test_promtool_reports_no_problem(text: str) -> None:
     promtool = shutil.which("promtool")
     assert promtool, "promtool is not installed: apt-get install prometheus"
