@@ -1,5 +1,5 @@
 # `make run` shows the whole group at work, `make test` runs all tests, `make check` all static checks.
-# Another Python: `make test PYTHON=python3.13` (in an environment of its own).
+# Another Python: `make test PYTHON=python3.13` (in its own environment).
 
 PYTHON ?= python3
 VENV   ?= $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))

@@ -35,7 +35,7 @@ job.treewatch.path   = {root}
 
 @dataclass
 class Scene:
-    """A private rTorrent, a watcher of its own, and what was asked of it."""
+    """A private rTorrent, its own watcher, and the expected items."""
 
     folder: Path
     rtorrent: PrivateRTorrent

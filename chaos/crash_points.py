@@ -140,11 +140,11 @@ def _wrap_publishing(reached: Reached) -> None:
             unpublished[0] = 0
             reached("event published")
 
-    def asked(self: Outbox, *arguments: Any) -> Any:
+    def replayed(self: Outbox, *arguments: Any) -> Any:
         reached("replay requested, not answered")
         return after(self, *arguments)
 
-    _set(Outbox, add_all=added, after=asked)
+    _set(Outbox, add_all=added, after=replayed)
     _set(Bus, publish=published)
     _set(Store, transaction=committed)
 

@@ -88,7 +88,7 @@ def hang_rtorrent(scene: Scene, chance: random.Random) -> float:
 
 
 def overflow(scene: Scene, _chance: random.Random) -> float:
-    pid, said = scene.holder("watcher"), scene.log("watcher").count("inotify queue overflow")
+    pid, before = scene.holder("watcher"), scene.log("watcher").count("inotify queue overflow")
     os.kill(pid, signal.SIGSTOP)
     try:
         # Two files in turn: the kernel merges identical consecutive events.
@@ -100,16 +100,16 @@ def overflow(scene: Scene, _chance: random.Random) -> float:
     finally:
         os.kill(pid, signal.SIGCONT)
     took = scene.until_loaded(list(scene.stream.written))
-    scene.until(lambda: scene.log("watcher").count("inotify queue overflow") > said, "the overflow logged")
+    scene.until(lambda: scene.log("watcher").count("inotify queue overflow") > before, "the overflow logged")
     return took
 
 
 def step_clock(days: int, scene: Scene, chance: random.Random) -> float:
     """Metafiles are loaded as usual while the clock is wrong and after it was corrected."""
-    clock, said = scene.crash_points.clock, _logged_clock_steps(scene)
+    clock, before = scene.crash_points.clock, _logged_clock_steps(scene)
 
     def noticed() -> bool:
-        return all(now > then for now, then in zip(_logged_clock_steps(scene), said, strict=True))
+        return all(now > then for now, then in zip(_logged_clock_steps(scene), before, strict=True))
 
     clock.put(days * DAY)
     try:
@@ -131,7 +131,7 @@ def _logged_clock_steps(scene: Scene) -> list[int]:
 def corrupt(name: str, scene: Scene, chance: random.Random) -> float:
     before, path = scene.holder(name), scene.layout.database(name)
     damaged = len(list(path.parent.glob(f"{path.name}.damaged-*")))
-    said = scene.log(name).count("was damaged")
+    before = scene.log(name).count("was damaged")
     scene.supervisord.stop(name)
     scene.until(lambda: scene.states().get(name) == "STOPPED", f"{name} stopped")
     scene.keep_committed(name)
@@ -144,7 +144,7 @@ def corrupt(name: str, scene: Scene, chance: random.Random) -> float:
     scene.until_others_hold({name: before})
     took = time.monotonic() - began
     scene.until(lambda: len(list(path.parent.glob(f"{path.name}.damaged-*"))) > damaged, f"{path.name} renamed")
-    scene.until(lambda: scene.log(name).count("was damaged") > said, "the damage logged")
+    scene.until(lambda: scene.log(name).count("was damaged") > before, "the damage logged")
     return took
 
 

@@ -47,9 +47,9 @@ def final_state(made: Scene) -> FinalState:
         silence=made.heartbeats.longest_silence(made.fault_periods),
         counted=counted,
     )
-    said = made.log("watcher").splitlines()
+    log_lines = made.log("watcher").splitlines()
     for event in [event for event in made.committed.events.values() if isinstance(event, LoadFailed)][:_SHOWN]:
-        about = [line for line in said if event.metafile in line]
+        about = [line for line in log_lines if event.metafile in line]
         found.failed_loads.append("\n  ".join([f"{event.metafile}: {event.kind}, {event.reason}", *about]))
     for service in SERVICES:
         folder = f"/proc/{made.holder(service)}/fd"

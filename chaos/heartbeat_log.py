@@ -24,7 +24,7 @@ class FaultPeriod:
 
 
 class HeartbeatLog:
-    """`with HeartbeatLog(layout) as heartbeats:` receives in a thread of its own."""
+    """`with HeartbeatLog(layout) as heartbeats:` receives in its own thread."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout

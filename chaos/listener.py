@@ -1,4 +1,4 @@
-"""A durable subscriber to all services in a process of its own; records the events that it applies, and its gaps.
+"""A durable subscriber to all services in a separate process; records the events that it applies, and its gaps.
 
 `python -m chaos.listener CONFIG_DIR FOLDER ARMED`. If its parent is killed, it removes FOLDER, which stops the group.
 """

@@ -102,7 +102,7 @@ def _soak(made: Scene, chance: random.Random, seconds: float) -> tuple[list[Done
 
 
 class Eraser:
-    """Erases items and removes their metafiles, oldest first, in a thread of its own."""
+    """Erases items and removes their metafiles, oldest first, in its own thread."""
 
     def __init__(self, made: Scene) -> None:
         self.erased = 0

@@ -20,7 +20,7 @@ class Written:
 
 
 class Stream:
-    """`with Stream(root, outside, rate, seed):` writes `rate` metafiles per second in a thread of its own."""
+    """`with Stream(root, outside, rate, seed):` writes `rate` metafiles per second in its own thread."""
 
     def __init__(self, root: Path, outside: Path, rate: float, seed: int) -> None:
         self.written: list[Written] = []

@@ -15,7 +15,7 @@ from types import TracebackType
 # The kernel's sun_path has 108 bytes, one of them for the closing NUL (unix(7)).
 _SOCKET_PATH_MAX = 107
 
-# Asks the kernel to kill this process with its parent, then becomes rTorrent. A program of its own instead of a
+# Sets the parent death signal of this process, then executes rTorrent. A separate program instead of a
 # preexec_fn, because that runs Python between fork and exec, which may deadlock when other threads hold locks.
 _LAUNCHER = """\
 import ctypes, os, sys

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
-# Asks the kernel to kill this process with its parent, then becomes the tracker.
+# Sets the parent death signal of this process, then executes the tracker.
 _LAUNCHER = """\
 import ctypes, os, sys
 ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)

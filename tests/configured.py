@@ -48,7 +48,7 @@ def configured(folder: Path, torque: str, options: Options | None = None, **file
 
 
 def settings_for(url: str, folder: Path, torque: str) -> Settings:
-    """What `torque` says, for an rTorrent of the test."""
+    """The settings of `torque`, for an rTorrent of the test."""
     rtorrent = RTorrentSettings(url=url, origin="test")
     return msgspec.structs.replace(configured(folder, torque).settings, rtorrent=rtorrent)
 

@@ -51,7 +51,7 @@ def answers(body: bytes, length: int | None = None) -> Play:
     return lambda connection: connection.sendall(header % (len(body) if length is None else length) + body)
 
 
-def says(raw: bytes) -> Play:
+def sends(raw: bytes) -> Play:
     return lambda connection: connection.sendall(raw)
 
 

@@ -24,7 +24,7 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     pid: int
     since: float
-    says: str = ""
+    says: str = ""  # a key of `status --json`
     data: Any = None
 
 

@@ -1,4 +1,4 @@
-"""Builds metric families of prometheus_client, for each scrape afresh: a vanished item leaves no sample behind."""
+"""Builds metric families of prometheus_client, new for each scrape, so that a vanished item has no sample."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeVar

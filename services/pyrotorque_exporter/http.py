@@ -113,7 +113,7 @@ class _Connection:
 
 
 class HttpServer:
-    """Serves requests on `listener` by `respond`, in a thread of its own."""
+    """Serves requests on `listener` by `respond`, in its own thread."""
 
     def __init__(
         self, listener: socket.socket, respond: Respond, *, clock: Callable[[], float] = time.monotonic

@@ -221,7 +221,7 @@ def _rtorrent(exposition: Exposition, now: float) -> Row:
     started = exposition.value("rtorrent_start_time_seconds")
     states = exposition.labelled("rtorrent_items")
     return {
-        "asked": up is not None,
+        "is_known": up is not None,
         "up": up == 1.0,
         "version": versions.samples[0].labels.get("client_version", "") if versions else "",
         "uptime": humanize.duration(now - started) if started else "",

@@ -85,11 +85,11 @@ class Exporter:
         """Apply events and answer requests."""
         for delivery in wakeup.deliveries:
             self._receive(delivery)
-        for asked in wakeup.requests:
-            if isinstance(asked.request, DescribeService):
-                asked.answer(Answer(ok=True, text=self._described(), data=self._description()))
+        for pending in wakeup.requests:
+            if isinstance(pending.request, DescribeService):
+                pending.answer(Answer(ok=True, text=self._described(), data=self._description()))
             else:
-                asked.answer(Answer(ok=False, text="the exporter does not support this request"))
+                pending.answer(Answer(ok=False, text="the exporter does not support this request"))
 
     def save(self, now: float, *, at_once: bool = False) -> None:
         """Write what must survive a restart: tracker traffic after each scrape, the last totals every few seconds."""

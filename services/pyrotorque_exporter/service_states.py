@@ -115,7 +115,7 @@ class ServiceStates:
 
 
 def _bounded(totals: TotalsReported) -> TotalsReported:
-    """`totals` without families that would overload Prometheus; no service of ours comes near these limits."""
+    """`totals` without families that would overload Prometheus; no service comes near these limits."""
     if len(totals.families) <= FAMILIES_MAX and all(len(one.samples) <= SAMPLES_MAX for one in totals.families):
         return totals
     kept = tuple(one for one in totals.families[:FAMILIES_MAX] if len(one.samples) <= SAMPLES_MAX)

@@ -42,7 +42,7 @@ class TrackerTotals:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        """May be raised; trackers that have a label of their own keep it."""
+        """May be raised; trackers that have their own label keep it."""
         self._items: dict[str, ItemTraffic] = {}
         self._totals: dict[str, TrackerTraffic] = {}
         self._begun = False

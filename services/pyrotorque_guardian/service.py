@@ -86,8 +86,8 @@ class Guardian:
         for delivery in wakeup.deliveries:
             if isinstance(delivery.event, Heartbeat):
                 self._hangs.receive(delivery.event, now)
-        for asked in wakeup.requests:
-            asked.answer(self._describe() if isinstance(asked.request, DescribeService) else _UNSUPPORTED)
+        for pending in wakeup.requests:
+            pending.answer(self._describe() if isinstance(pending.request, DescribeService) else _UNSUPPORTED)
         if now >= self._poll_at:
             self._poll_at = now + _POLL_EVERY
             self._poll_supervisord(now)

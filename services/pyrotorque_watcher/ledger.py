@@ -161,14 +161,14 @@ class Ledger:
         return None if first is None else float(first)
 
     def mark_sent(self, rows: Iterable[Row], now: float) -> None:
-        """rTorrent is asked next to load these. If that fails, they are looked for a second later."""
+        """These are sent to rTorrent next. If that fails, they are looked up a second later."""
         self._db.executemany(
             f"UPDATE metafiles SET state = 'sent', attempts = attempts + 1, next_try = ?, changed = ? {_THIS_ROW}",
             [(now + _NEXT_CHECK, now, row.turn, row.token) for row in rows],
         )
 
     def await_visible(self, row: Row, next_check: float, now: float) -> None:
-        """rTorrent was asked to load it and does not show the item yet."""
+        """It was sent to rTorrent, which does not show the item yet."""
         self._update(row, f"{_LOAD}, state = 'sent', next_try = ?", (*_columns(row.load), next_check), now)
 
     def postpone(self, row: Row, until: float, reason: str, now: float, *, attempts: int = 0) -> None:

@@ -12,7 +12,7 @@ from pyrotorque.events import LoadFailure, LoadMode
 MARK: Final = "pyrotorque"
 
 State = Literal["seen", "sent", "visible", "loaded", "duplicate", "failed", "baseline"]
-"""seen: to load; sent: rTorrent was asked to load it; visible: rTorrent has the item; loaded: its session has it, too;
+"""seen: to load; sent: rTorrent got the load command; visible: rTorrent has the item; loaded: its session has it, too;
 duplicate: rTorrent had this torrent before; failed: not loaded; baseline: older than the watch of its root."""
 
 PENDING: Final[tuple[State, ...]] = ("seen", "sent", "visible")

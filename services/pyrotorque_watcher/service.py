@@ -258,7 +258,7 @@ class Watcher:
 
 
 def interval_of(job: WatchSettings) -> float:
-    """Seconds between two walks of the trees: as the schedule says, and at most a minute."""
+    """Seconds between two walks of the trees: by the schedule, and at most a minute."""
     if "second" not in job.schedule:
         return _RESCAN  # it fires once a minute at most; reading it would load APScheduler, 5 MiB
     from pyrotorque.schedule import parse_schedule

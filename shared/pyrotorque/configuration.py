@@ -1,7 +1,7 @@
 """The group's configuration: validated, stored in `state/configuration.json`, and shared by all services.
 
 The process that loads a valid configuration stores it; the services poll that file. An invalid configuration changes
-nothing. Validation imports much code, so services run it in a process of its own:
+nothing. Validation imports much code, so services run it in a separate process:
 `python -m pyrotorque.configuration CONFIG_DIR`.
 """
 
@@ -148,7 +148,7 @@ def _validated(config_dir: Path, layout: Layout, options: Options) -> Configurat
 
 
 def check_in_subprocess(config_dir: Path) -> bool:
-    """Validate the files in a process of its own, which also stores a valid configuration for the group.
+    """Validate the files in a separate process, which also stores a valid configuration for the group.
 
     False if it is valid but could not be stored (disk full).
     Raises SettingsProblems, or SettingsError if the check itself failed.

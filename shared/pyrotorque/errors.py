@@ -1,4 +1,4 @@
-"""All error classes of pyrotorque; each message says what failed, with which value, and what to do."""
+"""All error classes of pyrotorque; each message states what failed, with which value, and what to do."""
 
 
 class PyrotorqueError(Exception):

@@ -39,7 +39,7 @@ BEGINNING = Cursor("", 0)
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """The events after a cursor and where they end; `gap` says why the cursor is invalid: continue at `reached`."""
+    """The events after a cursor and where they end; `gap`: why the cursor is invalid; continue at `reached`."""
 
     bodies: list[bytes]
     reached: Cursor
@@ -172,7 +172,7 @@ class Outbox:
 
 
 class CursorTable:
-    """How far this service has applied the events of others, and the gaps it knows of."""
+    """How far this service has applied the events of others, and the recorded gaps."""
 
     def __init__(self, store: Store) -> None:
         self.store = store

@@ -1,6 +1,6 @@
 """Validates a loaded configuration and reports all errors together: schedules, conditions, templates, paths, jobs.
 
-It imports the grammar, the templates and the schedules, so services run it in a process of its own
+It imports the grammar, the templates and the schedules, so services run it in a separate process
 (see `pyrotorque.configuration`).
 """
 

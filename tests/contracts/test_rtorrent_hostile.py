@@ -27,7 +27,7 @@ from tests.fake_rtorrent import (
     is_silent,
     never_ends,
     refuses,
-    says,
+    sends,
     strings,
 )
 
@@ -54,7 +54,7 @@ def test_an_answer_is_read_to_its_announced_length(fake: Fake) -> None:
     "head", [b"Status: 200 OK\r\n\r\n", b"Status: 200 OK\n\n", b"content-length: %d\r\n\r\n" % len(OK)]
 )
 def test_other_spellings_of_the_header_are_read_too(fake: Fake, head: bytes) -> None:
-    assert RTorrent(fake(says(head + OK)).url).call("system.pid") == 7
+    assert RTorrent(fake(sends(head + OK)).url).call("system.pid") == 7
 
 
 def test_a_read_is_repeated_once_when_the_connection_broke_before_the_first_byte(fake: Fake) -> None:
@@ -157,8 +157,8 @@ def test_an_answer_that_announces_too_much_is_refused_before_it_is_read(fake: Fa
         (answers(b"\x00\xff\x1b[2Jgarbage"), "parse"),
         (answers(OK[:-10]), "parse"),
         (answers(b""), "parse"),
-        (says(b"SSH-2.0-OpenSSH_9.2\r\n"), "reset"),
-        (says(b"x" * 10_000), "parse"),
+        (sends(b"SSH-2.0-OpenSSH_9.2\r\n"), "reset"),
+        (sends(b"x" * 10_000), "parse"),
     ],
 )
 def test_garbage_is_reported_as_garbage(fake: Fake, play: Play, reason: str) -> None:

@@ -299,7 +299,7 @@ def test_a_newer_state_is_refused_by_1_0_0_with_one_line_and_left_as_it_is(relea
     released.wait("all services run", group.running)
     assert group.command("--stop").returncode == 0
 
-    # then each service waits, says so once, and changes nothing,
+    # then each service waits, logs that once, and changes nothing,
     for service in SERVICES:
         (line,) = (line for line in group.log(service).splitlines() if refusal in line)
         assert f"{service}.sqlite3" in line
@@ -307,7 +307,7 @@ def test_a_newer_state_is_refused_by_1_0_0_with_one_line_and_left_as_it_is(relea
     released.check_logs()
     assert [dumped(path) for path in databases] == before
 
-    # and a version that knows the schema takes it up.
+    # and a version with this schema continues.
     for path in databases:
         change_version(path, -1)
     group.start()

@@ -1,4 +1,4 @@
-"""Every block on every page is executed, or says why it is not; here, all that needs no running group."""
+"""Every block on every page is executed, or gives the reason why not; here those that need no running group."""
 
 import re
 import shlex

@@ -24,7 +24,7 @@ def command(group: Group, state: str | None, as_json: bool) -> int:
     """Show the state of each metafile in the watched trees, from the watcher's ledger.
 
     \b
-      seen, sent, visible   in progress; the reason says what it waits for
+      seen, sent, visible   in progress; the reason shows what it waits for
       loaded                in rTorrent, and saved in its session
       duplicate             the item was in rTorrent already
       failed                not loaded; `pyrotorque retry` tries again

@@ -1,4 +1,4 @@
-"""Group `views`: the number of items in each view; views overlap, so their sum means nothing."""
+"""Group `views`: the number of items in each view; views overlap, so do not sum them."""
 
 from collections.abc import Iterator
 

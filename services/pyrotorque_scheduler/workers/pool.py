@@ -31,7 +31,7 @@ _RETRY_DELAYS: Final = (1.0, 5.0, 30.0, 120.0, 300.0)
 
 @dataclass
 class _PooledJob:
-    """One job: its worker, what asks for its next run, and its failures."""
+    """One job: its worker, what requests its next run, and its failures."""
 
     worker: JobWorker
     stamp: SourceStamp

@@ -287,7 +287,7 @@ def _record_of(plan: LoadPlan, attempts: int) -> LoadRecord:
 
 def _crash_suspicion(times: int) -> str:
     return (
-        f"rTorrent ended or hung each of the {times} times it was asked to load this, the last time with nothing else "
+        f"rTorrent ended or hung each of the {times} times it got this metafile, the last time with nothing else "
         "in the request: it may be the cause of the crash"
     )
 

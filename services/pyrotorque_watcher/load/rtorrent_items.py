@@ -1,4 +1,4 @@
-"""Asks rTorrent to load metafiles, several in one request, and recognizes the items that came of it by their mark."""
+"""Sends metafiles to rTorrent, several in one request, and recognizes the resulting items by their mark."""
 
 import logging
 import os
@@ -21,7 +21,7 @@ from pyrotorque_watcher.rows import MARK, LoadRefused, Row
 
 log = logging.getLogger(__name__)
 
-# A request of its own would cost as much as the load itself.
+# A separate request would cost as much as the load.
 BATCH_LOADS: Final = 8  # loads in one request: a few milliseconds of rTorrent's time
 BATCH_BYTES: Final = 192 * 1024  # of metafiles in one request, far below rTorrent's default limit
 _COPY_AGE: Final = 600.0  # seconds until the copy of a large metafile is removed

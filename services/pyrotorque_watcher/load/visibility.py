@@ -82,7 +82,7 @@ class RTorrentInstance:
 
 
 def mapped(path: bytes, path_map: Sequence[tuple[str, str]]) -> bytes:
-    """`path` as rTorrent sees it: the longest prefix of ours that fits is replaced by theirs."""
+    """`path` as rTorrent sees it: the longest matching prefix is replaced by rTorrent's."""
     fitting = [(ours.encode("utf-8", "surrogateescape").rstrip(b"/"), theirs) for ours, theirs in path_map]
     fitting = [(ours, theirs) for ours, theirs in fitting if path == ours or path.startswith(ours + b"/")]
     if not fitting:

@@ -28,7 +28,7 @@ class TreeWalk:
     cause: WalkCause
     situation: Situation
     others: frozenset[bytes] = frozenset()
-    """The job's other roots: they have walks of their own."""
+    """The job's other roots: they have their own walks."""
     follow: bool = False
     stack: list[bytes] = field(default_factory=list[bytes])
     visited: set[bytes] = field(default_factory=set[bytes])

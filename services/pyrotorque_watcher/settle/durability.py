@@ -123,7 +123,7 @@ class Durability:
         return {row.turn: not isinstance(answer, RTorrentFault) for row, answer in zip(rows, answers, strict=True)}
 
     def _save_unsaved(self, fates: list[tuple[Row, Fate]]) -> list[tuple[Row, Fate]]:
-        """rTorrent saves a new item once, and reports no failure (a full disk): it is asked to save it again."""
+        """Request another save: rTorrent saves a new item once, and reports no failure (a full disk)."""
         unsaved = [row for row, what in fates if what is Fate.UNSAVED]
         if not unsaved:
             return fates

@@ -140,7 +140,7 @@ class Bus:
         """
         cursors, envelope = self._cursors, delivery.envelope
         if cursors is None or cursors.store.db.in_transaction:
-            raise RuntimeError("Bus.applying needs cursors, and a transaction of its own")
+            raise RuntimeError("Bus.applying needs cursors, and a new transaction")
         follower, cursor = self._subscriber.followers[envelope.source], Cursor(envelope.epoch, envelope.seq)
         if envelope.seq and cursor not in follower.unapplied:
             raise StateError(

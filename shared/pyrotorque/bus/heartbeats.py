@@ -1,4 +1,4 @@
-"""Sends and receives heartbeats over sockets of their own, so that a busy or hung loop does not stop them."""
+"""Sends and receives heartbeats over separate sockets, so that a busy or hung loop does not stop them."""
 
 import msgspec
 import zmq

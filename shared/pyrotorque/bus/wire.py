@@ -33,7 +33,7 @@ class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplayReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The bodies that follow end at (epoch, seq); `gap` says why requested events are gone: continue from there."""
+    """The bodies that follow end at (epoch, seq); `gap`: why requested events are gone; continue from there."""
 
     epoch: str
     seq: int

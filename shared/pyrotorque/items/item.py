@@ -62,15 +62,15 @@ class Columns:
         known: Mapping[str, Any] = _NOTHING,
     ) -> None:
         fields = [field for field in fields if "custom" not in field.details]
-        asked = [field for field in fields if field.name not in known]
+        unread = [field for field in fields if field.name not in known]
         self.commands: list[str] = []
         places: dict[str, int | None] = {}
-        for command in dict.fromkeys(command for field in asked for command in field.commands):
+        for command in dict.fromkeys(command for field in unread for command in field.commands):
             resolved = resolve(command)
             places[command] = len(self.commands) if resolved else None
             self.commands += [resolved] if resolved else []
-        self.readers = {field.name: _reader(field, places, now) for field in asked}
-        self._places = {field.name: tuple(places[command] for command in field.commands) for field in asked}
+        self.readers = {field.name: _reader(field, places, now) for field in unread}
+        self._places = {field.name: tuple(places[command] for command in field.commands) for field in unread}
         for field in fields:
             if field.name in known:
                 self.readers[field.name] = _constant(known[field.name])

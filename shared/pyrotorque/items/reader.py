@@ -115,24 +115,24 @@ class ItemReader:
     def _columns(
         self, fields: Mapping[str, Field], now: float, known: Mapping[str, Any], table: Mapping[str, Field]
     ) -> Columns:
-        asked = dict(fields)
-        if any("files" in field.details for field in asked.values()):
-            asked["size"] = field_of("size", table)
-        return Columns(asked.values(), now, self._command, known)
+        needed = dict(fields)
+        if any("files" in field.details for field in needed.values()):
+            needed["size"] = field_of("size", table)
+        return Columns(needed.values(), now, self._command, known)
 
     def _found(
         self,
         columns: Columns,
         rows: Sequence[tuple[str, ...]],
         wanted: Mapping[str, Field],
-        asked: tuple[str, str],
+        source: tuple[str, str],
     ) -> LazyItems:
         """The items of these rows, with the requested details."""
         found = LazyItems(columns, rows)
         if not any(field.details for field in wanted.values()):
             return found
         items = list(found)
-        self._fetch(items, wanted, *asked)
+        self._fetch(items, wanted, *source)
         return LazyItems(columns, (), items)
 
     def _fetch(self, items: list[Item], fields: Mapping[str, Field], view: str, where: str) -> list[Item]:
@@ -150,8 +150,8 @@ class ItemReader:
         if self._custom is None:
             raise ConditionError(f"the fields {', '.join(names)} of config.py cannot be computed here")
         needed = {need for name in names for need in fields[name].needs}
-        asked = [{name: item[name] for name in ("hash", *sorted(needed))} for item in items]
-        for name, values in self._custom.values(names, asked).items():
+        rows = [{name: item[name] for name in ("hash", *sorted(needed))} for item in items]
+        for name, values in self._custom.values(names, rows).items():
             for item, value in zip(items, values, strict=True):
                 item[name] = value
 

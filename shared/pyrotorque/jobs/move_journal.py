@@ -16,7 +16,7 @@ Phase = Literal["copying", "switching", "cleaning"]
 class Move(msgspec.Struct, frozen=True, kw_only=True):
     """One item's data moves from `source` to `final`; paths are stored as hex because they may not be UTF-8.
 
-    `copying`: the item is untouched. `switching`: it is (or is about to be) closed; `started` says whether it was
+    `copying`: the item is untouched. `switching`: it is (or is about to be) closed; `started` is whether it was
     started before. `cleaning`: rTorrent has the new path, only copied data remains to be removed from the old one.
     """
 

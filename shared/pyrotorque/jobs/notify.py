@@ -32,7 +32,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
     ) -> None:
-        """Do not follow: the message is meant for this server only."""
+        """Do not follow: the message is for this server only."""
 
 
 class Notify(Job):

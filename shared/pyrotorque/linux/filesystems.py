@@ -16,7 +16,7 @@ _NETWORK: Final = (
 )
 # Other programs or other hosts may write to these without an inotify event (inotify(7), fuse(4)).
 _UNWATCHABLE: Final = ("fuse", "gfs2", "ocfs2", "prl_fs", "vboxsf", "virtiofs", "vmhgfs")
-# Parents of a path that may be asked instead of the path itself, which need not exist yet.
+# Parents of a path that are examined if the path itself does not exist yet.
 _NOT_THERE: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENAMETOOLONG))
 
 
@@ -33,7 +33,7 @@ class Mount(NamedTuple):
 
 
 class DiskSpace(NamedTuple):
-    """A filesystem: the bytes that a user may still write, its device number, and the folder that was asked."""
+    """A filesystem: the bytes that a user may still write, its device number, and the folder that was examined."""
 
     free: int
     device: int

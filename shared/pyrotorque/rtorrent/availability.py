@@ -16,7 +16,7 @@ _LONGEST_PAUSE: Final = 2.0
 
 @dataclass(slots=True)
 class Availability:
-    """`problem` says why rTorrent is unavailable, or is empty; times are those of any one clock, in seconds."""
+    """`problem` is the reason why rTorrent is unavailable, or empty; times are those of any one clock, in seconds."""
 
     consequence: str
     """What its absence means for the service; part of the log line."""

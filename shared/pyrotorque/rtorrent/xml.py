@@ -1,4 +1,4 @@
-"""XML-RPC as rTorrent speaks it: calls it accepts whatever their bytes, and answers read whatever names they carry.
+"""XML-RPC as implemented by rTorrent: encodes calls with any bytes, and decodes answers with any names.
 
 Expat and lxml refuse a whole answer for one control character or one byte that is not UTF-8, and rTorrent sends both
 as they are. So answers are scanned for the few forms that rTorrent writes; text between tags is taken as it comes.
@@ -97,7 +97,7 @@ def decode_packed(body: bytes) -> list[str]:
             return [_unescaped(row) for row in rows] if "&" in text else rows
     value = decode_answer(body)
     if not isinstance(value, list):
-        raise Unreadable(f"rows were asked for, the answer is {printable(repr(value)[:80])}")
+        raise Unreadable(f"expected rows, the answer is {printable(repr(value)[:80])}")
     return [_only_string(row) for row in value]
 
 
@@ -143,7 +143,7 @@ def as_fault(value: Value) -> RTorrentFault | None:
 def _only_string(row: Value) -> str:
     if isinstance(row, list) and len(row) == 1 and isinstance(row[0], str):
         return row[0]
-    raise Unreadable(f"a row of one string was asked for, the answer is {printable(repr(row)[:80])}")
+    raise Unreadable(f"expected a row of one string, the answer is {printable(repr(row)[:80])}")
 
 
 def _encoded(param: Param, depth: int) -> str:

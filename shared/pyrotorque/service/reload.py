@@ -11,7 +11,7 @@ from pyrotorque.service.lifecycle import Lifecycle
 
 log = logging.getLogger(__name__)
 
-# The files are checked in a process of its own, which may take half a minute on a busy machine.
+# The files are checked in a separate process, which may take half a minute on a busy machine.
 _DEADLINE: Final = 60.0
 
 

@@ -1,1 +1,1 @@
-"""Worker processes: each custom job runs in a process of its own, under a deadline and a memory limit."""
+"""Worker processes: each custom job runs in a separate process, under a deadline and a memory limit."""
