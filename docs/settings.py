@@ -80,6 +80,7 @@ WATCH: Final = {
     "cmd.NAME": "load commands, run in the order of their names before the item starts ([templates](templates.md))",
     "trace_inotify": "logs every file system event",
     "follow_symlinks": "follows symbolic links to folders",
+    "settle_time": "seconds without a change after which a file is complete where the kernel cannot confirm that its writer is done ([when](watch.md#when-a-file-is-complete)), and after which a file with wrong content is `failed`",
     "tie": "whether rTorrent deletes the metafile with its item: `yes`, `no`, `auto` (if rTorrent has access to the same file)",
     "path_map": "if rTorrent uses other paths: `/path/here=/path/of/rtorrent`, separated by commas",
     "on_loaded": "what to do with a loaded metafile: `keep`, `rename` (to NAME.loaded), `move`, `delete`",

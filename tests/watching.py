@@ -28,6 +28,7 @@ HANDLER = "pyrocore.torrent.watch:TreeWatch"
 
 def job(*roots: Path, name: str = "treewatch", **params: Any) -> WatchSettings:
     """An active job on `roots`."""
+    params = {"settle_time": 0.3} | params
     return WatchSettings(name=name, handler=HANDLER, schedule="hour=*", active=True, path=roots, **params)
 
 

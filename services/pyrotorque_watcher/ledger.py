@@ -110,11 +110,11 @@ class Ledger:
         token = secrets.token_hex(4)
         folder = found.path.rpartition(b"/")[0]
         where = (self._turn, job, found.path, folder, root, found.size, found.mtime_ns, found.ctime_ns)
-        how = (sighting.state, sighting.reason, now, now, sighting.closed, sighting.settled)
+        how = (sighting.state, sighting.reason, now, now, sighting.closed, sighting.settled, sighting.next_try)
         self._db.execute(
             "INSERT OR REPLACE INTO metafiles (turn, job, path, folder, root, size, mtime_ns, ctime_ns, device, inode,"
-            " state, reason, first_seen, changed, closed, settled, token, broken, was)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+            " state, reason, first_seen, changed, closed, settled, next_try, token, broken, was)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
             " coalesce((SELECT broken FROM metafiles WHERE job = ? AND path = ?), ''),"
             " coalesce((SELECT iif(info_hash = '', was, info_hash) FROM metafiles WHERE job = ? AND path = ?), ''))",
             (*where, found.device, found.inode, *how, token, job, found.path, job, found.path),
@@ -132,6 +132,18 @@ class Ledger:
                 *(found.device, found.inode, retie, job, origin),
             ),
         )
+
+    def mark_closed(self, job: str, path: bytes, closed: float) -> None:
+        """An event reported that the writer of this file, which waits as it is, has closed it."""
+        self._db.execute(
+            "UPDATE metafiles SET settled = 1, closed = ?, next_try = 0 WHERE job = ? AND path = ?"
+            " AND state IN ('seen', 'sent')",
+            (closed, job, path),
+        )
+
+    def wake(self, job: str, path: bytes) -> None:
+        """This file is read again now, if it waits."""
+        self._db.execute("UPDATE metafiles SET next_try = 0 WHERE job = ? AND path = ? AND state = 'seen'", (job, path))
 
     def mark_present(self, job: str, path: bytes) -> None:
         """The file is at its path again."""

@@ -36,6 +36,12 @@ class FileIdentity(msgspec.Struct, frozen=True):
         """What changes when the file is written or touched, and stays the same over restarts and mounts."""
         return self.size, self.mtime_ns
 
+    def is_same_state(self, other: "FileIdentity") -> bool:
+        """Whether nothing about the file changed, by all that the kernel records; no evidence over mounts."""
+        return self.version == other.version and (self.ctime_ns, self.device, self.inode) == (
+            *(other.ctime_ns, other.device, other.inode),
+        )
+
 
 class FoundFile(FileIdentity, frozen=True):
     """A file as `stat` or a listing found it."""
@@ -53,16 +59,18 @@ class KnownFile(FileIdentity, frozen=True):
 
 
 class Sighting(msgspec.Struct, frozen=True):
-    """A file to record: when its writer closed it (Unix seconds), and whether that is known or only likely."""
+    """A file to record: when its writer closed it (Unix seconds), and whether an event reported that."""
 
     closed: float
     settled: bool = True
     state: State = "seen"
     reason: str = ""
+    next_try: float = 0.0
+    """When it is read first (Unix seconds)."""
 
 
 class Arrival(msgspec.Struct, frozen=True):
-    """When the file was first seen and closed (Unix seconds), and whether an event or its age proves that it was."""
+    """When the file was seen as it is now, when it was closed (Unix seconds), and whether an event reported that."""
 
     first_seen: float
     closed: float

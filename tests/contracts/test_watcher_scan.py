@@ -1,5 +1,6 @@
 """Real inotify, real files: however a metafile gets into the tree, the ledger has it, and has it once."""
 
+import errno
 import os
 import shutil
 import time
@@ -221,7 +222,7 @@ def test_the_baseline_of_a_root_that_cannot_be_read_yet_is_made_when_it_can(
     old = dropped(root / "old.torrent")
 
     def refused(folder: bytes, *, follow: bool) -> Listing:
-        return Listing([], [], readable=False)
+        return Listing([], [], PermissionError(errno.EACCES, "Permission denied"))
 
     with Watching(short_folder, job(root), group_started=time.time() + 1) as watching:
         with monkeypatch.context() as patch:

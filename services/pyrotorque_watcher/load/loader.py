@@ -26,8 +26,16 @@ from pyrotorque_watcher.load.prepare import LoadJob, ReadyLoad, prepare
 from pyrotorque_watcher.load.rtorrent_items import BATCH_LOADS, ItemState, RTorrentItems, is_full, take_batch
 from pyrotorque_watcher.load.visibility import RTorrentInstance
 from pyrotorque_watcher.rows import LoadRecord, LoadRefused, Row, Sighting
-from pyrotorque_watcher.scan.content import FileGone, FileRewritten, NotLoadable, NotSettled, names_no_tracker
+from pyrotorque_watcher.scan.content import (
+    FileGone,
+    FileRewritten,
+    NotLoadable,
+    NotReadable,
+    NotSettled,
+    names_no_tracker,
+)
 from pyrotorque_watcher.scan.files import look
+from pyrotorque_watcher.scan.open_file import FileReader
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +47,9 @@ _SENDS_MAX: Final = 5
 _UNANSWERED_MAX: Final = 3
 _STEP: Final = 2.0  # seconds after which a step sends no more: what is left is checked, and sent again, later
 _SETTLE_PAUSE: Final = 0.5  # seconds until an unsettled file is read again, doubled each time
-_SETTLE_PAUSE_MAX: Final = 30.0
+_SETTLE_PAUSE_MAX: Final = 10.0
+_READ_PAUSE: Final = 1.0  # seconds until a file that could not be read is read again, doubled each time
+_READ_PAUSE_MAX: Final = 300.0
 _NEVER: Final = 1e15
 
 
@@ -196,12 +206,17 @@ class Loader:
         match why:
             case LoadRefused():
                 self._fail(row, why)
-            case NotSettled(reason):
+            case NotSettled(reason, settles_in):
                 attempts = row.load.attempts
                 if not attempts:
                     log.info("%s: waiting for %s: %s", row.job, printable(row.path), reason)
-                pause = min(_SETTLE_PAUSE_MAX, _SETTLE_PAUSE * 2**attempts)
+                pause = min(_SETTLE_PAUSE_MAX, _SETTLE_PAUSE * 2 ** min(attempts, 10), settles_in)
                 self._postpone(row, now + pause, reason, now, attempts=attempts + 1)
+            case NotReadable(reason):
+                attempts = row.load.attempts
+                pause = min(_READ_PAUSE_MAX, _READ_PAUSE * 2 ** min(attempts, 10))
+                self._postpone(row, now + pause, f"cannot be read: {reason}", now, attempts=attempts + 1)
+                self.outcomes.unreadable(row, reason, now)
             case FileGone():
                 log.info("%s: %s was removed before it was loaded", row.job, printable(row.path))
                 with self.ledger.transaction():
@@ -213,7 +228,8 @@ class Loader:
         found = look(row.path)
         if found is not None:
             with self.ledger.transaction():
-                sighting = Sighting(found.ctime_ns / 1e9, row.arrival.settled)
+                closed, next_try = found.ctime_ns / 1e9, now + _SETTLE_PAUSE
+                sighting = Sighting(closed, settled=False, next_try=next_try)
                 self.ledger.add(row.job, row.root, found, now, sighting)
 
     def _postpone(self, row: Row, until: float, reason: str, now: float, attempts: int = 0) -> None:
@@ -269,7 +285,7 @@ class Loader:
         elif sends < _SENDS_MAX:
             self.ledger.send_again(row, now)
         else:
-            reason = f"rTorrent accepted it {sends} times and shows no item: {_absence(row, now)}"
+            reason = f"rTorrent accepted it {sends} times and shows no item: {_absence(row)}"
             self.outcomes.failed(row, LoadRefused("refused", reason), now)
 
 
@@ -292,8 +308,8 @@ def _crash_suspicion(times: int) -> str:
     )
 
 
-def _absence(row: Row, now: float) -> str:
+def _absence(row: Row) -> str:
     """Why rTorrent may have made no item of a good metafile; it reports that in its own log only."""
-    if names_no_tracker(row, now):
+    if names_no_tracker(row.path, FileReader()):
         return "it names no tracker, and rTorrent accepts such a torrent only with DHT on (dht.mode.set = auto)"
     return "see rTorrent's own log"

@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Final, cast
 
 from pyrotorque import logs
 from pyrotorque.events import LoadFailed, LoadMode, TorrentLoaded
@@ -15,6 +15,8 @@ from pyrotorque_watcher.rows import LoadRefused, Row
 
 log = logging.getLogger(__name__)
 
+_REPEAT: Final = 3600.0  # seconds after which a cause that still stands is reported again
+
 
 @dataclass(frozen=True)
 class LoadOutcomes:
@@ -23,6 +25,8 @@ class LoadOutcomes:
     ledger: Ledger
     outbox: Outbox
     metrics: WatcherMetrics
+    _reported: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
+    """When each job reported each cause for which files cannot be read."""
 
     def visible(self, rows: Sequence[Row], incarnation: str, now: float) -> None:
         """rTorrent has their items, and all load commands have run. Each is published once, also if it is lost with
@@ -57,6 +61,18 @@ class LoadOutcomes:
         reason = printable(refused.reason)
         self.ledger.mark_failed(row, refused.kind, reason, now)
         self._publish(row, LoadRefused(refused.kind, reason), logging.WARNING, now)
+
+    def unreadable(self, row: Row, reason: str, now: float) -> None:
+        """It is read again later; each cause is reported once, whatever the number of files."""
+        if 0 <= now - self._reported.get((row.job, reason), -_REPEAT) < _REPEAT:
+            return
+        self._reported[row.job, reason] = now
+        text = (
+            f"{row.job}: cannot read {printable(row.path)}: {reason}; trying again (`pyrotorque watched` shows all "
+            "files that wait for this reason)"
+        )
+        log.warning("%s", text)
+        logs.owner_log(text, level=logging.WARNING)
 
     def _publish(self, row: Row, refused: LoadRefused, level: int, now: float) -> None:
         path = printable(row.path)

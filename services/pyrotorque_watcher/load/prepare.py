@@ -1,6 +1,7 @@
 """Prepares the load of a metafile: reads it, applies the settings, and returns a plan, or why it is not loaded."""
 
-from dataclasses import dataclass
+import errno
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from pyrotorque.errors import UserError
@@ -19,7 +20,8 @@ from pyrotorque_watcher.load.plan import (
 from pyrotorque_watcher.load.recipes import JobRecipes
 from pyrotorque_watcher.load.visibility import mapped
 from pyrotorque_watcher.rows import LoadRefused, Row
-from pyrotorque_watcher.scan.content import MetafileContent, NotLoadable, Torrents, read_metafile
+from pyrotorque_watcher.scan.content import MetafileContent, NotLoadable, NotReadable, Torrents, read_metafile
+from pyrotorque_watcher.scan.open_file import FileReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class LoadJob:
 
     settings: WatchSettings
     recipes: JobRecipes
+    reader: FileReader = field(default_factory=FileReader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class RTorrentView(Protocol):
 
 def prepare(row: Row, job: LoadJob, rtorrent: RTorrentView, now: float) -> LoadPlan | NotLoadable:
     """How `row` is loaded, or why it is not."""
-    content = read_metafile(row, now)
+    content = read_metafile(row, now, job.settings.settle_time, job.reader)
     if not isinstance(content, MetafileContent):
         return content
     for torrent, _ in content.torrents:
@@ -70,7 +73,13 @@ def prepare(row: Row, job: LoadJob, rtorrent: RTorrentView, now: float) -> LoadP
             return LoadRefused("invalid", reason)
     try:
         return _plan(row, content.torrents, job, rtorrent)
+    except OSError as error:
+        return NotReadable(error.strerror or str(error))
+    except MemoryError:
+        return NotReadable("not enough memory")
     except UserError as error:
+        if isinstance(cause := error.__cause__, OSError) and cause.errno != errno.ENOENT:
+            return NotReadable(str(error))  # a watch.ini or a template
         first, *more = str(error).splitlines()
         return LoadRefused("template", f"{first} (and {len(more)} more in it)" if more else first)
 

@@ -1,12 +1,14 @@
 """Which rTorrent answers, and whether it sees the files that we see: a tie needs that."""
 
+import errno
 import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from pyrotorque.linux.processes import runs_program
+from pyrotorque.errors import RTorrentUnavailable
+from pyrotorque.linux.processes import PROC, runs_program
 from pyrotorque.rtorrent import RTorrent
 
 _FRESH: Final = 0.5
@@ -26,7 +28,8 @@ class FileVisibility:
 
     def attach(self, pid: int, hostname: str) -> None:
         """Use this process, if it is an rTorrent of this host and not in another pid namespace."""
-        self.pid = pid if hostname == os.uname().nodename and runs_program(pid, "rtorrent") else 0
+        is_ours = hostname == os.uname().nodename and pid > 0 and "rtorrent" in _process_name(pid)
+        self.pid = pid if is_ours else 0
         self._seen.clear()
 
     @property
@@ -50,6 +53,17 @@ class FileVisibility:
         except (OSError, ValueError):
             return False
         return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+
+
+def _process_name(pid: int) -> str:
+    """Empty if there is no such process. An error that may pass must not look like an rTorrent on another host: its
+    items would not be tied."""
+    try:
+        return (PROC / str(pid) / "comm").read_text(errors="replace")
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise RTorrentUnavailable(f"cannot examine its process {pid}: {error.strerror}") from error
+        return ""
 
 
 @dataclass

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 _Stamp = tuple[int, int, int]
 
 
+class WatchIniUnreadable(UserError):
+    """The kernel refuses to read the file now: nothing is known about its content."""
+
+
 class WatchIniFiles:
     """The watch.ini files in one job's trees. Most trees have none, and then the parser is not even imported."""
 
@@ -26,7 +30,8 @@ class WatchIniFiles:
     def above(self, path: bytes, root: bytes) -> "Overrides | None":
         """The settings for a metafile at `path`, those of the nearest folder first; None if there is no watch.ini.
 
-        Raises UserError if one of the files is invalid: then the intention of its owner is not known.
+        Raises UserError if one of the files is invalid: then the intention of its owner is not known. Raises
+        WatchIniUnreadable if one cannot be read now.
         """
         folders = folders_between(root, path.rpartition(b"/")[0])
         found = [one for folder in folders if (one := self.of(folder)) is not None]
@@ -41,9 +46,11 @@ class WatchIniFiles:
         path = folder + b"/" + WATCH_INI
         try:
             found = os.stat(path)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             self._read.pop(folder, None)
             return None
+        except OSError as error:
+            raise _unreadable(path, error) from error
         stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
         if folder not in self._read or self._read[folder][0] != stamp:
             self._read[folder] = (stamp, self._parsed(path, found))
@@ -65,7 +72,11 @@ class WatchIniFiles:
         except (SettingsError, UserError) as error:
             return UserError(str(error))
         except OSError as error:
-            return UserError(f"{shown} cannot be read: {error.strerror}")
+            raise _unreadable(path, error) from error
+
+
+def _unreadable(path: bytes, error: OSError) -> WatchIniUnreadable:
+    return WatchIniUnreadable(f"{printable(path)} cannot be read: {error.strerror}")
 
 
 @lru_cache(maxsize=64)

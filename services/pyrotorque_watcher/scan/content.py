@@ -1,23 +1,28 @@
-"""Reads a metafile: judges whether its writer is done, and returns the torrents that it names."""
+"""Reads a metafile: decides whether its writer is done, and returns the torrents that it names, or why not yet.
+
+A file is loaded if it is complete and nothing may still write to it: the kernel confirms that by a lease; where it
+cannot (a file of another user, a network filesystem), by the event of the writer's close, or because the file did not
+change for `settle_time`. A file is refused only if it also did not change for that time.
+"""
 
 import logging
-import os
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from pyrotorque.errors import MetafileError, MetafileIncomplete
-from pyrotorque.metafile import Magnet, Metafile, magnet_links, take, torrent_in
+from pyrotorque.metafile import MAX_SIZE, Magnet, Metafile, magnet_links, torrent_in
 from pyrotorque.text import printable
 from pyrotorque_watcher.rows import LoadRefused, Row
-from pyrotorque_watcher.scan.files import look
+from pyrotorque_watcher.scan.open_file import FileReader, OpenedFile, Writers
 
 log = logging.getLogger(__name__)
 
-# A file without an event of its writer's close counts as closed when it did not change for so many seconds.
-QUIET: Final = 2.0
 # Seconds after which half a metafile counts as broken. It is still loaded if its writer completes it later.
 _INCOMPLETE_MAX: Final = 300.0
+_PIECES: Final = re.compile(rb"6:pieces([1-9][0-9]{0,8}):")
+_HASH: Final = 20  # bytes of a piece hash
 
 Torrents = list[tuple[Metafile | Magnet, bytes]]
 """The torrents in a file, and what rTorrent gets for each."""
@@ -35,6 +40,15 @@ class NotSettled:
     """Its writer is not done."""
 
     reason: str
+    settles_in: float = float("inf")
+    """Seconds after which it is settled if it does not change until then."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotReadable:
+    """It cannot be read now, which says nothing about its content."""
+
+    reason: str
 
 
 class FileGone:
@@ -42,44 +56,84 @@ class FileGone:
 
 
 class FileRewritten:
-    """The file was written again since it was seen."""
+    """The file was written, replaced or changed in its attributes since it was seen."""
 
 
-NotLoadable = LoadRefused | NotSettled | FileGone | FileRewritten
+NotLoadable = LoadRefused | NotSettled | NotReadable | FileGone | FileRewritten
 
 
-def read_metafile(row: Row, now: float) -> MetafileContent | NotLoadable:
+def read_metafile(row: Row, now: float, settle_time: float, reader: FileReader) -> MetafileContent | NotLoadable:
     """The content of the file of `row`, if it still is the file that was seen and its writer is done."""
-    found = look(row.path)
-    if found is None:
-        return FileGone()
-    if found.version != row.file.version:
-        return FileRewritten()
     try:
-        return MetafileContent(_torrents(row, now))
+        file = reader.read(row.path)
+        if file is None:
+            return FileGone()
+        return _judged(row, file, now, settle_time)
+    except OSError as error:
+        return NotReadable(error.strerror or str(error))
+    except MemoryError:
+        return NotReadable("not enough memory")
+
+
+def _judged(row: Row, file: OpenedFile, now: float, settle_time: float) -> MetafileContent | NotLoadable:
+    if file.writers is Writers.OPEN:
+        return NotSettled(Writers.OPEN.value)
+    if file.changed or not file.found.is_same_state(row.file):
+        return FileRewritten()
+    age = now - row.arrival.first_seen  # since then it did not change
+    if age < 0:
+        return FileRewritten()  # the clock was set back
+    try:
+        torrents = _torrents(row.path, file)
     except MetafileIncomplete as error:
-        if now - found.mtime_ns / 1e9 < _INCOMPLETE_MAX:
+        if age < _INCOMPLETE_MAX:
             return NotSettled(str(error))
         return LoadRefused("invalid", f"it was never completed: {error}")
     except MetafileError as error:
-        return LoadRefused("invalid", str(error)) if _is_settled(row, now) else NotSettled(str(error))
-    except FileNotFoundError:
-        return FileGone()
-    except OSError as error:
-        return LoadRefused("io", f"it cannot be read: {error.strerror}")
+        return LoadRefused("invalid", str(error)) if age >= settle_time else NotSettled(str(error), settle_time - age)
+    if age >= settle_time or row.arrival.settled:
+        return MetafileContent(torrents)
+    if file.writers is Writers.UNKNOWN or is_link_list(row.path, file.data):
+        # A list of links has no end of its own: a program may append to it line by line.
+        reason = f"its writer may not be done: it is loaded when it did not change for {settle_time:g} s"
+        return NotSettled(reason, settle_time - age)
+    return MetafileContent(torrents)
 
 
-def names_no_tracker(row: Row, now: float) -> bool:
+def _torrents(path: bytes, file: OpenedFile) -> Torrents:
+    """Raises MetafileIncomplete also if parts of it are not written yet."""
+    if file.found.size > MAX_SIZE:
+        raise MetafileError(f"{file.found.size} bytes are more than the limit for metafiles ({MAX_SIZE})")
+    torrents = torrents_of(path, file.data)
+    if has_gap(file.data):
+        raise MetafileIncomplete("some of its piece hashes are zeros: that part of the file is not written yet")
+    return torrents
+
+
+def has_gap(data: bytes) -> bool:
+    """Whether piece hashes are zeros. No data has such a hash, but a file has that was set to its size and is written
+    from several positions."""
+    zeros = bytes(_HASH)
+    return zeros in data and any(zeros in data[begin:end] for begin, end in _piece_hashes(data))
+
+
+def _piece_hashes(data: bytes) -> Iterator[tuple[int, int]]:
+    for found in _PIECES.finditer(data):
+        yield found.end(), found.end() + int(found[1])
+
+
+def names_no_tracker(path: bytes, reader: FileReader) -> bool:
     """Whether a torrent of this file has no tracker; False if the file cannot be read."""
     try:
-        return any(not torrent.announce for torrent, _ in _torrents(row, now))
+        file = reader.read(path)
+        return file is not None and any(not torrent.announce for torrent, _ in torrents_of(path, file.data))
     except (MetafileError, OSError):
         return False
 
 
 def torrents_of(path: bytes, data: bytes) -> Torrents:
     """The torrents in `data`, the content of the file at `path`."""
-    if not _is_links(path, data):
+    if not is_link_list(path, data):
         return [torrent_in(data)]
     found = magnet_links(data)
     for problem in found.problems:
@@ -87,26 +141,15 @@ def torrents_of(path: bytes, data: bytes) -> Torrents:
     return [(link, link.metafile()) for link in found.links]
 
 
-def first_hash(path: bytes) -> str:
-    """The info-hash of the first torrent in the file at `path`; empty if there is none."""
+def first_hash(path: bytes, reader: FileReader) -> str:
+    """The info-hash of the first torrent in the file at `path`; empty if there is none. Raises OSError."""
+    file = reader.read(path)
     try:
-        return torrents_of(path, take(Path(os.fsdecode(path))))[0][0].info_hash
-    except (MetafileError, OSError):
+        return "" if file is None else torrents_of(path, file.data)[0][0].info_hash
+    except MetafileError:
         return ""
 
 
-def _torrents(row: Row, now: float) -> Torrents:
-    data = take(Path(os.fsdecode(row.path)))
-    if _is_links(row.path, data) and not _is_settled(row, now):
-        raise MetafileIncomplete("it was written just now, and a list of links has no end of its own")
-    return torrents_of(row.path, data)
-
-
-def _is_links(path: bytes, data: bytes) -> bool:
+def is_link_list(path: bytes, data: bytes) -> bool:
     """Whether it is a file of magnet links, also after it was renamed to NAME.loaded."""
     return not data.startswith(b"d") and b".magnet" in path.rpartition(b"/")[2].lower()
-
-
-def _is_settled(row: Row, now: float) -> bool:
-    """Whether its writer has closed it: an event reported it, or the file did not change for a while."""
-    return row.arrival.settled or now - row.arrival.first_seen >= QUIET

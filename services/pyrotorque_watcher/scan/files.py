@@ -1,10 +1,11 @@
 """Lists folders and inspects files, whatever their names, and finds out where inotify misses changes."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pyrotorque.linux.filesystems import Mount, filesystem_type, is_watchable, is_within, mounts_below
 from pyrotorque.text import printable
@@ -12,14 +13,23 @@ from pyrotorque_watcher.rows import FoundFile
 
 _SUFFIXES = (b".torrent", b".magnet")
 WATCH_INI = b"watch.ini"
+# What the kernel answers if there is no such file. Any other error says nothing about the file.
+_ABSENT: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG))
+# Errors that an owner must correct; all others may pass by themselves.
+_LASTING: Final = frozenset((errno.EACCES, errno.EPERM))
 
 
 class Listing(NamedTuple):
-    """One folder: its metafiles in the order of their names, its sub-folders, and whether it could be read."""
+    """One folder: its metafiles in the order of their names, its sub-folders, and why it could not be read, if so."""
 
     files: list[FoundFile]
     folders: list[bytes]
-    readable: bool = True
+    error: OSError | None = None
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether reading it again may succeed without a change by its owner."""
+        return self.error is not None and self.error.errno not in _LASTING
 
 
 def is_metafile(name: bytes) -> bool:
@@ -32,18 +42,29 @@ def is_watched(name: bytes) -> bool:
     return is_metafile(name) or name == WATCH_INI
 
 
-def look(path: bytes) -> FoundFile | None:
-    """The regular file at `path` (a link to one counts); None if there is none."""
+def inspect(path: bytes) -> FoundFile | None:
+    """The regular file at `path` (a link to one counts); None if there is none. Raises OSError if that is not known."""
     try:
         found = os.stat(path)
-    except (OSError, ValueError):
+    except ValueError:
         return None
-    return _found(path, found)
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return None
+        raise
+    return found_file(path, found) if stat.S_ISREG(found.st_mode) else None
 
 
-def _found(path: bytes, found: os.stat_result) -> FoundFile | None:
-    if not stat.S_ISREG(found.st_mode):
+def look(path: bytes) -> FoundFile | None:
+    """The regular file at `path`; None if there is none, or if it cannot be inspected now."""
+    try:
+        return inspect(path)
+    except OSError:
         return None
+
+
+def found_file(path: bytes, found: os.stat_result) -> FoundFile:
+    """The file at `path` with this status."""
     return FoundFile(
         path,
         found.st_size,
@@ -60,30 +81,42 @@ def int64(number: int) -> int:
     return (number + 2**63) % 2**64 - 2**63
 
 
+def is_absent(path: bytes) -> bool:
+    """Whether there is certainly nothing at `path`."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return error.errno in _ABSENT
+    return False
+
+
 def listing(folder: bytes, *, follow: bool) -> Listing:
     """What is in `folder` now; with `follow`, links to folders are folders, too."""
     files: list[FoundFile] = []
     folders: list[bytes] = []
+    error: OSError | None = None
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                _sort(entry, files, folders, follow)
+                error = _sort(entry, files, folders, follow) or error
     except FileNotFoundError:
         return Listing([], [])
-    except OSError:
-        return Listing(files, folders, readable=False)
+    except OSError as unreadable:
+        error = unreadable
     files.sort(key=attrgetter("path"))
-    return Listing(files, sorted(folders))
+    return Listing(files, sorted(folders), error)
 
 
-def _sort(entry: "os.DirEntry[bytes]", files: list[FoundFile], folders: list[bytes], follow: bool) -> None:
+def _sort(entry: "os.DirEntry[bytes]", files: list[FoundFile], folders: list[bytes], follow: bool) -> OSError | None:
+    """Add `entry` to the list it belongs to; returns an error that may pass."""
     try:
         if entry.is_dir(follow_symlinks=follow):
             folders.append(entry.path)
-        elif is_metafile(entry.name) and (found := _found(entry.path, entry.stat())):
-            files.append(found)
-    except OSError:
-        return  # gone, or a broken link
+        elif is_metafile(entry.name) and stat.S_ISREG((found := entry.stat()).st_mode):
+            files.append(found_file(entry.path, found))
+    except OSError as error:  # gone, a broken link, a link to what this user may not see, or a passing error
+        return None if error.errno in _ABSENT | _LASTING else error
+    return None
 
 
 def nearest_root(path: bytes, roots: Iterable[bytes]) -> bytes | None:

@@ -1,14 +1,15 @@
 """Compares a file that was found with the ledger: `decide` is pure, `Reconciler` records the decision."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.rows import FoundFile, KnownFile, Sighting
-from pyrotorque_watcher.scan.content import QUIET, first_hash
+from pyrotorque_watcher.scan.content import first_hash
 from pyrotorque_watcher.scan.files import look
+from pyrotorque_watcher.scan.open_file import FileReader
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class Reconciler:
 
     job: str
     ledger: Ledger
+    reader: FileReader = field(default_factory=FileReader)
 
     def reconcile(
         self,
@@ -86,18 +88,23 @@ class Reconciler:
         is_known = known is not None and known.version == found.version
         same = None if is_known else self.ledger.same_file(self.job, found)
         same_is_there = same is not None and _is_there(same)
-        if same is not None and not same_is_there and not _is_same_torrent(found, same):
+        if same is not None and not same_is_there and not self._is_same_torrent(found, same):
             same = None
         decision = decide(found, known, same, same_is_there, situation)
         self._record(root, found, decision, now, closed)
         return decision.verdict
 
+    def _is_same_torrent(self, found: FoundFile, same: KnownFile) -> bool:
+        """Sizes, times and the inodes of deleted files are used again: a loaded metafile is recognized by its hash."""
+        try:
+            return not same.info_hash or first_hash(found.path, self.reader) == same.info_hash
+        except OSError:
+            return False  # it is loaded if rTorrent does not have it
+
     def _record(self, root: bytes, found: FoundFile, decision: FileDecision, now: float, closed: float | None) -> None:
         match decision.verdict:
             case Verdict.LOAD:
-                changed = found.ctime_ns / 1e9
-                settled = closed is not None or now - changed >= QUIET
-                sighting = Sighting(changed if closed is None else closed, settled)
+                sighting = Sighting(found.ctime_ns / 1e9 if closed is None else closed, closed is not None)
                 self.ledger.add(self.job, root, found, now, sighting)
             case Verdict.BASELINE:
                 reason = "it was here before pyrotorque watched this folder"
@@ -118,8 +125,3 @@ class Reconciler:
 def _is_there(same: KnownFile) -> bool:
     there = look(same.path)
     return there is not None and there.version == same.version and there.inode == same.inode
-
-
-def _is_same_torrent(found: FoundFile, same: KnownFile) -> bool:
-    """Sizes, times and the inodes of deleted files are used again: a loaded metafile is recognized by its hash."""
-    return not same.info_hash or first_hash(found.path) == same.info_hash

@@ -62,6 +62,8 @@ class WatchedRoot:
     there: bool = True
     polled: str = ""
     """Why it is polled, if it is."""
+    unreadable: str = ""
+    """Which folders the last walk could not read, and why."""
     due: float = 0.0
     """When it is to be walked next (monotonic)."""
 
@@ -74,6 +76,12 @@ class WatchedRoot:
             log.warning("%s: %s is not there; checking for it every second", job, printable(self.path))
         self.there = False
         self.due = clock + _MISSING
+
+    def report_unreadable(self, job: str, text: str) -> None:
+        """Log it once for each change."""
+        if text and text != self.unreadable:
+            log.warning("%s: %s", job, text)
+        self.unreadable = text
 
     def poll(self, job: str, reason: str) -> None:
         """Poll it for this reason, or no longer without one: a limit was raised, another filesystem was mounted."""
@@ -133,6 +141,10 @@ class RootWalks:
         others = frozenset(self.roots.keys() - {root})
         return TreeWalk(root, top, cause, situation, others, self.follow)
 
+    def walk_soon(self, root: bytes, clock: float) -> None:
+        """Something in it could not be inspected."""
+        self.roots[root].due = min(self.roots[root].due, clock + _POLL)
+
     @property
     def walking(self) -> bool:
         return bool(self._walks)
@@ -175,6 +187,7 @@ class RootWalks:
         if not done.whole:
             if done.limit:
                 root.poll(self.job, done.limit)
+            if done.limit or done.may_pass:
                 root.due = min(root.due, clock + _POLL)
             return
         if not os.path.isdir(root.path):
@@ -184,6 +197,7 @@ class RootWalks:
         if not root.complete:
             self.receive_pending(now, clock)
         done.finish(self.reconciler, now)
+        root.report_unreadable(self.job, done.unreadable_text)
         self.metrics.walk_finished(done.cause)
         if not root.complete and root.path not in done.unreadable:
             self._complete(root, done)
@@ -191,7 +205,8 @@ class RootWalks:
             log.info("%s: found %d new metafiles in %s", self.job, done.loads, printable(root.path))
         reason = self.inotify.unavailable or done.limit
         root.poll(self.job, reason or polling_reason(os.path.realpath(root.path), read_mounts()))
-        pause, factor = (_POLL, _PAUSE_FACTOR_POLLED) if root.polled else (self.interval, _PAUSE_FACTOR)
+        soon = root.polled or done.may_pass
+        pause, factor = (_POLL, _PAUSE_FACTOR_POLLED) if soon else (self.interval, _PAUSE_FACTOR)
         root.due = clock + max(pause, factor * self._worked)
 
     def _complete(self, root: WatchedRoot, done: TreeWalk) -> None:

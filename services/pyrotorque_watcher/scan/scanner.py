@@ -10,14 +10,15 @@ from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.metrics import WatcherMetrics
 from pyrotorque_watcher.rows import PENDING
-from pyrotorque_watcher.scan.content import QUIET
-from pyrotorque_watcher.scan.files import WATCH_INI, is_metafile, is_watched, look, nearest_root
+from pyrotorque_watcher.scan.files import WATCH_INI, inspect, is_metafile, is_watched, nearest_root
 from pyrotorque_watcher.scan.inotify import ChangeKind, InotifyChange, InotifyTree
 from pyrotorque_watcher.scan.reconcile import Reconciler, Situation, Verdict
 from pyrotorque_watcher.scan.roots import RootWalks, WatchedRoot
 
 log = logging.getLogger(__name__)
 
+# A new file without an event of its writer's close is examined when it did not change for so many seconds.
+_QUIET: Final = 2.0
 _QUEUE: Final = 1 << 20  # bytes of events that the kernel keeps, at most
 _EVENTS: Final = 4096  # bytes of events taken at a time, so that loading continues in between
 
@@ -127,9 +128,9 @@ class TreeScanner:
                     self._changed_inis.add(change.path.rpartition(b"/")[0])
                 else:
                     self._unsettled.pop(change.path, None)
-                    self._examine(change.path, now, closed=now)
+                    self._examine(change.path, now, clock, closed=now)
             case ChangeKind.CHANGED:
-                self._attributes_changed(change.path, now)
+                self._attributes_changed(change.path, now, clock)
             case ChangeKind.CREATED:
                 self._created(change.path, now, clock)
             case ChangeKind.FOLDER:
@@ -142,11 +143,15 @@ class TreeScanner:
                 log.warning("%s: inotify queue overflow; rescanning all roots", self.name)
                 self._walks.walk_all("overflow")
 
-    def _attributes_changed(self, path: bytes, now: float) -> None:
+    def _attributes_changed(self, path: bytes, now: float, clock: float) -> None:
         """It was made readable, or touched by name; copying programs do that, too, before they close the file."""
         known = self._ledger.known(self.name, path)
-        if known is not None and known.state not in PENDING and path not in self._unsettled:
-            self._examine(path, now, closed=None)
+        if known is None or path in self._unsettled:
+            return
+        if known.state in PENDING:
+            self._ledger.wake(self.name, path)
+        else:
+            self._examine(path, now, clock, closed=None)
 
     def _created(self, path: bytes, now: float, clock: float) -> None:
         """The writer of a new file will close it; a link has no writer, so no further event follows."""
@@ -157,9 +162,9 @@ class TreeScanner:
         except OSError:
             return
         if stat.S_ISLNK(found.st_mode) or found.st_nlink > 1:
-            self._examine(path, now, closed=now)
+            self._examine(path, now, clock, closed=now)
         else:
-            self._unsettled[path] = clock + QUIET
+            self._unsettled[path] = clock + _QUIET
 
     def _folder_gone(self, folder: bytes) -> None:
         if root := self.roots.get(folder):
@@ -177,14 +182,24 @@ class TreeScanner:
         with self._ledger.transaction():
             for path in quiet:
                 del self._unsettled[path]
-                self._examine(path, now, closed=None)
+                self._examine(path, now, clock, closed=None)
 
-    def _examine(self, path: bytes, now: float, closed: float | None) -> None:
-        found, root = look(path), nearest_root(path, self.roots)
-        if found is None or root is None:
+    def _examine(self, path: bytes, now: float, clock: float, closed: float | None) -> None:
+        root = nearest_root(path, self.roots)
+        if root is None:
+            return
+        try:
+            found = inspect(path)
+        except OSError:
+            self._walks.walk_soon(root, clock)
+            return
+        if found is None:
             return
         situation = Situation(self.roots[root].baseline_before, arrived=True)
         known = self._ledger.known(self.name, path)
         verdict = self._reconciler.reconcile(root, found, known, situation, now, closed)
-        if verdict is Verdict.KEEP and known is not None and known.state == "loaded" and closed is not None:
-            log.info("%s: %s is known and unchanged (touch it to load it again)", self.name, printable(path))
+        if verdict is Verdict.KEEP and known is not None and closed is not None:
+            if known.state in PENDING:
+                self._ledger.mark_closed(self.name, path, closed)
+            elif known.state == "loaded":
+                log.info("%s: %s is known and unchanged (touch it to load it again)", self.name, printable(path))

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pyrotorque.linux.filesystems import is_within
-from pyrotorque.text import printable
-from pyrotorque_watcher.scan.files import listing, look
+from pyrotorque.text import counted, printable
+from pyrotorque_watcher.scan.files import inspect, is_absent, listing
 from pyrotorque_watcher.scan.inotify import InotifyTree, WatchLimit
 from pyrotorque_watcher.scan.reconcile import Reconciler, Situation, Verdict, unchanged
 
@@ -32,7 +32,9 @@ class TreeWalk:
     follow: bool = False
     stack: list[bytes] = field(default_factory=list[bytes])
     visited: set[bytes] = field(default_factory=set[bytes])
-    unreadable: list[bytes] = field(default_factory=list[bytes])
+    unreadable: dict[bytes, OSError] = field(default_factory=dict[bytes, OSError])
+    may_pass: bool = False
+    """Whether something could not be read for a reason that may pass: then the walk is repeated soon."""
     baseline: int = 0
     loads: int = 0
     limit: str = ""
@@ -66,8 +68,9 @@ class TreeWalk:
         except WatchLimit as error:
             self.limit = str(error)
         found = listing(folder, follow=self.follow)
-        if not found.readable:
-            self.unreadable.append(folder)
+        if found.error is not None:
+            self.unreadable[folder] = found.error
+            self.may_pass |= found.may_pass
         self.visited.add(folder)
         self.stack.extend(path for path in reversed(found.folders) if path not in self.others)
         known = reconciler.ledger.known_in(reconciler.job, folder)
@@ -75,14 +78,18 @@ class TreeWalk:
             row = known.pop(file.path, None)
             if row is None or unchanged(file, row, self.situation) is not Verdict.KEEP:
                 self._new.append(file.path)
-        missing = [path for path, row in known.items() if not row.gone and not os.path.lexists(path)]
-        if missing and found.readable:
+        missing = [path for path, row in known.items() if not row.gone and is_absent(path)]
+        if missing and found.error is None:
             with reconciler.ledger.transaction():
                 reconciler.ledger.mark_gone(reconciler.job, missing, now)
 
     def _reconcile(self, path: bytes, reconciler: Reconciler, now: float) -> None:
         # Read again: an event may have reported it since it was listed.
-        found = look(path)
+        try:
+            found = inspect(path)
+        except OSError:
+            self.may_pass = True
+            return
         if found is None:
             return
         known = reconciler.ledger.known(reconciler.job, path)
@@ -110,9 +117,15 @@ class TreeWalk:
             for folder in ledger.folders(job):
                 if self._has_disappeared(folder):
                     ledger.mark_gone(job, ledger.known_in(job, folder), now)
-        if self.unreadable:
-            names = ", ".join(printable(path) for path in self.unreadable[:3])
-            log.warning("%s: %d folders cannot be read (%s): check their permissions", job, len(self.unreadable), names)
+
+    @property
+    def unreadable_text(self) -> str:
+        """Which folders could not be read, and why; empty if all were read."""
+        if not self.unreadable:
+            return ""
+        names = ", ".join(printable(path) for path in list(self.unreadable)[:3])
+        error = next(iter(self.unreadable.values())).strerror
+        return f"{counted(len(self.unreadable), 'folder')} cannot be read ({names}): {error}"
 
     def _has_disappeared(self, folder: bytes) -> bool:
         return (

@@ -52,6 +52,7 @@ class WatchSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", ta
     tie: Tie = "auto"
     path_map: tuple[tuple[str, str], ...] = ()
     follow_symlinks: bool = False
+    settle_time: float = 5.0
     on_loaded: Disposal = "keep"
     on_failed: Disposal = "keep"
     loaded_path: Path | None = None
