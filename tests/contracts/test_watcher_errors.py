@@ -1,4 +1,4 @@
-"""Errors that pass: nothing fails for good, and each cause is reported once."""
+"""Errors that pass: no metafile becomes `failed`, and each cause is reported once."""
 
 import errno
 import os

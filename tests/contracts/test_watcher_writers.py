@@ -236,7 +236,7 @@ def test_what_is_no_regular_file_is_not_opened(root: Path) -> None:
     assert [reader.read(bytes(path)) for path in root.iterdir()] == [None] * 4
 
 
-def test_the_descriptor_tells_whether_a_program_writes(root: Path) -> None:
+def test_the_writers_of_a_file(root: Path) -> None:
     path, reader = root / "a.torrent", FileReader()
 
     def writers() -> Writers:
