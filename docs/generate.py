@@ -39,7 +39,8 @@ EXITS: Final = {
     EX_SOFTWARE: "rTorrent refused a call, or an unexpected error occurred",
     EX_IOERR: "a file or database cannot be read or written",
     EX_TEMPFAIL: "try later: the guard file is missing, the group runs already, or a service refused",
-    EX_CONFIG: "the configuration has errors; all of them are listed",
+    EX_CONFIG: "the configuration has errors; all of them are listed. "
+    "`init --refresh-include`: the include was edited, or cannot be read or written",
     INTERRUPTED: "interrupted by Ctrl-C",
 }
 

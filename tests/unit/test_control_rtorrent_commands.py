@@ -8,6 +8,7 @@ import pytest
 from pyrotorque.options import Options
 from pyrotorque.settings import load
 from pyrotorque_control.checks.removed_commands import removed_names, replacement
+from pyrotorque_control.checks.rtorrent import RTorrentCheck
 from pyrotorque_control.checks.rtorrent_commands import defined_in, outdated_commands, version_of
 from pyrotorque_control.checks.rtorrent_rc import commands_that_fail, installed_version, unsafe_shell_commands
 from tests.commanding import Command
@@ -225,6 +226,26 @@ def test_check_names_file_line_command_version_and_replacement_also_in_imported_
         f"warning: {tmp_path}/.rtorrent.rc:3: encoding.add {gone}: delete it",
         f"warning: {tmp_path}/more.rc:4: schedule2 {gone}: write schedule",
     ]
+
+
+@pytest.mark.parametrize(
+    ("version", "deprecated", "warnings"), [("0.9.8", False, 0), ("0.16.17", False, 1), ("0.16.17", True, 0)]
+)
+def test_the_running_rtorrent_counts_before_the_installed_one_and_may_accept_deprecated_commands(
+    version: str,
+    deprecated: bool,
+    warnings: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake_rtorrent(tmp_path, monkeypatch, "echo 'client version 0.16.20.'")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".rtorrent.rc").write_text("schedule2 = a,1,1,remove_untied=\n")
+    running = RTorrentCheck(url="scgi:///x", answers=True, version=version, accepts_deprecated=deprecated)
+    monkeypatch.setattr("pyrotorque_control.checks.report.check_rtorrent", lambda *_: running)
+    pyrotorque = Command(tmp_path / "home", capsys).configured("[TORQUE]\nscgi_url = scgi:///x\n")
+    assert pyrotorque("check").err.count(f"schedule2 does not exist in rTorrent {version}") == warnings
 
 
 def test_a_file_that_imports_itself_ends(tmp_path: Path) -> None:
