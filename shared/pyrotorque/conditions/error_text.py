@@ -1,6 +1,5 @@
 """Error messages of conditions: one sentence, a caret at the position, and a hint."""
 
-import difflib
 from collections.abc import Iterable
 
 from pyrotorque.errors import ConditionError
@@ -22,5 +21,7 @@ def condition_error(text: str, at: int, problem: str, hint: str = "") -> Conditi
 
 def nearest(name: str, right: Iterable[str]) -> str:
     """A hint with the entry of `right` that is most similar to `name`; empty if there is none."""
-    found = difflib.get_close_matches(name.lower(), list(right), n=1, cutoff=0.6)
+    from difflib import get_close_matches  # only few conditions need it
+
+    found = get_close_matches(name.lower(), list(right), n=1, cutoff=0.6)
     return f"did you mean `{found[0]}`?" if found else ""

@@ -1,5 +1,6 @@
 """Limits the memory that glibc keeps after it was freed (mallopt(3), malloc_trim(3)); other C libraries ignore it."""
 
+import gc
 from contextlib import suppress
 from typing import Final
 
@@ -25,8 +26,10 @@ def keep_heap_small() -> None:
 
 
 def release_free_memory() -> None:
-    """Return free memory of the heap to the kernel, for example after the start."""
+    """Return free memory to the kernel, also that of cyclic garbage, for example after the start."""
     import ctypes
+
+    gc.collect()
 
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -115,6 +114,8 @@ def _check_tags(source: str) -> None:
 
 def _check_names(fields: Iterable[str]) -> None:
     for field in sorted(set(fields) - NAMES):
+        from difflib import get_close_matches  # only few templates need it
+
         nearest = get_close_matches(field, NAMES, n=1) or sorted(NAMES)
         raise TemplateError(f"{printable(field)} is not defined in templates; there is {', '.join(nearest)}")
 

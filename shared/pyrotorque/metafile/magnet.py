@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -104,6 +103,8 @@ def _decoded(data: bytes) -> str:
 
 def _fields(query: str) -> list[tuple[str, str]]:
     if "&amp;" in query.lower() or "&#38;" in query:
+        import html  # only few links need it, and it has a large table
+
         query = html.unescape(query)
     fields: list[tuple[str, str]] = []
     for part in query.partition("#")[0].split("&"):

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Final
 
 from pyrotorque.errors import SettingsError
@@ -47,5 +46,7 @@ class Report:
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`, did you mean X?` for the nearest known word, or nothing."""
+    from difflib import get_close_matches  # only few configurations need it
+
     nearest = get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f", did you mean {nearest[0]}?" if nearest else ""
