@@ -1,9 +1,11 @@
 """The private rTorrent of tests and of the demonstration: quick, alone, and gone when it should be."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -139,3 +141,26 @@ def test_many_start_side_by_side(short_folder: Path) -> None:
 
 def test_a_signal_to_the_terminal_does_not_reach_it(rtorrent: PrivateRTorrent) -> None:
     assert os.getsid(rtorrent.pid) == rtorrent.pid
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.rtorrent_version(">=0.16", reason="earlier ones end at once")
+def test_an_orderly_stop_waits_for_a_udp_tracker_that_does_not_answer_and_saves_the_session(short_folder: Path) -> None:
+    """0.16.17 takes 87 s, and saves only then."""
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as silent:
+        silent.bind(("127.0.0.1", 0))
+        announce = f"udp://127.0.0.1:{silent.getsockname()[1]}/announce"
+        metafile = make_metafile("waits", announce=announce)
+        rtorrent = PrivateRTorrent(short_folder / "rt", extra_rc="trackers.use_udp.set = yes").start()
+        try:
+            client = RTorrent(rtorrent.url)
+            client.call("load.raw_start", "", metafile)
+            # The first announce is under way.
+            silent.settimeout(20)
+            silent.recv(100)
+            client.call("d.custom.set", info_hash(metafile), "mark", "late")
+            rtorrent.stop()
+            saved = rtorrent.session / f"{info_hash(metafile)}.torrent.rtorrent"
+            assert b"4:late" in saved.read_bytes()
+        finally:
+            rtorrent.kill()

@@ -117,8 +117,10 @@ def _refresh_include(config_dir: Path) -> int:
         return EX_CONFIG
     try:
         write_include(config_dir)
-    except (OSError, StateError) as error:
-        raise LayoutError(f"cannot write {name}: {error}") from error
+    except StateError as error:
+        raise LayoutError(str(error)) from error
+    except OSError as error:
+        raise LayoutError(f"cannot write {name}: {error.strerror}") from error
     click.echo(f"written  {name}\nRestart rTorrent to apply it.")
     return EX_OK
 
