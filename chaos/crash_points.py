@@ -197,10 +197,10 @@ def _wrap_ledger(reached: Reached) -> None:
 
     mark_loaded = Ledger.mark_loaded
 
-    def recorded(self: Ledger, rows: Sequence[Any], now: float) -> None:
+    def recorded(self: Ledger, rows: Sequence[Any], *arguments: Any) -> None:
         if rows:
             reached("load saved by rTorrent, not recorded")
-        mark_loaded(self, rows, now)
+        mark_loaded(self, rows, *arguments)
 
     _set(Ledger, mark_loaded=recorded)
 

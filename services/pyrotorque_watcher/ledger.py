@@ -2,7 +2,7 @@
 
 import secrets
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from contextlib import AbstractContextManager
 
 import msgspec
@@ -19,6 +19,7 @@ from pyrotorque_watcher.rows import (
     Row,
     Sighting,
     State,
+    TiedRow,
     Todo,
     row_of,
 )
@@ -125,8 +126,8 @@ class Ledger:
         self._db.execute("DELETE FROM metafiles WHERE job = ? AND path = ?", (job, found.path))
         self._db.execute(
             "UPDATE metafiles SET path = ?, folder = ?, root = ?, ctime_ns = ?, device = ?, inode = ?, gone = 0,"
-            " todo = CASE WHEN ? AND (tied = 1 AND state IN ('visible', 'loaded') OR state = 'sent') THEN 'retie'"
-            " ELSE todo END WHERE job = ? AND path = ?",
+            " disposed = 0, todo = CASE WHEN ? AND (tied = 1 AND state IN ('visible', 'loaded') OR state = 'sent')"
+            " THEN iif(todo LIKE '%loaded', 'retie_loaded', 'retie') ELSE todo END WHERE job = ? AND path = ?",
             (
                 *(found.path, found.path.rpartition(b"/")[0], root, found.ctime_ns),
                 *(found.device, found.inode, retie, job, origin),
@@ -246,11 +247,12 @@ class Ledger:
 
     # -- settle
 
-    def mark_loaded(self, rows: Iterable[Row], now: float) -> None:
-        """Their items are in rTorrent's session."""
+    def mark_loaded(self, rows: Iterable[Row], now: float, dispose: Container[int] = ()) -> None:
+        """Their items are in rTorrent's session; the files of those whose turn is in `dispose` are disposed of next."""
         self._db.executemany(
-            f"UPDATE metafiles SET state = 'loaded', changed = ? {_THIS_ROW}",
-            [(now, row.turn, row.token) for row in rows],
+            f"UPDATE metafiles SET state = 'loaded', changed = ?, todo = CASE WHEN NOT ? THEN todo"
+            f" ELSE iif(todo LIKE 'retie%', 'retie_loaded', 'loaded') END {_THIS_ROW}",
+            [(now, row.turn in dispose, row.turn, row.token) for row in rows],
         )
 
     def check_again(self, row: Row, at: float, reason: str = "") -> None:
@@ -270,9 +272,21 @@ class Ledger:
         )
         return [(todo, row_of(row)) for todo, *row in self._db.execute(query, (limit,))]
 
-    def mark_done(self, row: Row) -> None:
-        """Nothing is left to do about its file."""
-        self._update(row, "todo = ''", (), row.progress.changed)
+    def mark_done(self, todo: Todo, row: Row) -> None:
+        """This is done; what follows it is still to be done."""
+        self._update(row, "todo = ?", ("loaded" if todo == "retie_loaded" else "",), row.progress.changed)
+
+    def mark_disposing(self, rows: Iterable[Row]) -> None:
+        """These files are removed from their paths next."""
+        self._db.executemany(f"UPDATE metafiles SET disposed = 1 {_THIS_ROW}", [(row.turn, row.token) for row in rows])
+
+    def tied_rows(self, info_hash: str) -> list[TiedRow]:
+        """The rows whose load made this item."""
+        query = (
+            f"SELECT gone, disposed, {ROW_COLUMNS} FROM metafiles WHERE info_hash = ?"
+            " AND state IN ('visible', 'loaded') ORDER BY turn DESC"
+        )
+        return [TiedRow(row_of(row), gone, bool(mine)) for gone, mine, *row in self._db.execute(query, (info_hash,))]
 
     # -- totals
 

@@ -1,7 +1,7 @@
 """The rows of the ledger: their tables, and the typed values that the stages exchange."""
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -17,8 +17,8 @@ duplicate: rTorrent had this torrent before; failed: not loaded; baseline: older
 
 PENDING: Final[tuple[State, ...]] = ("seen", "sent", "visible")
 
-Todo = Literal["", "retie", "loaded", "failed"]
-"""What is still to be done about a file: change the tie of its item, or dispose of it after the load or a failure."""
+Todo = Literal["", "retie", "retie_loaded", "loaded", "failed"]
+"""What is still to be done about a file: change the tie of its item, dispose of it after the load or a failure."""
 
 
 class FileIdentity(msgspec.Struct, frozen=True):
@@ -120,6 +120,15 @@ class EarlierLoad(msgspec.Struct, frozen=True):
     """The token of an item whose load commands failed: it may be replaced."""
 
 
+class TiedRow(NamedTuple):
+    """A row whose item may be tied to a file that is gone: since when the ledger has it as gone (0: it is there), and
+    whether we removed it."""
+
+    row: "Row"
+    gone: float
+    disposed: bool
+
+
 class Row(msgspec.Struct, frozen=True):
     """One metafile on its way into rTorrent."""
 
@@ -211,5 +220,9 @@ MIGRATIONS: Final = (
     DROP INDEX metafiles_identity;
     CREATE INDEX metafiles_inode ON metafiles (mtime_ns, size, inode);
     CREATE INDEX metafiles_name ON metafiles (mtime_ns, size, substr(path, length(folder) + 2));
+    """,
+    """
+    -- the file was removed from its path by us (or just not yet): its item must not stay tied to that path
+    ALTER TABLE metafiles ADD COLUMN disposed INTEGER NOT NULL DEFAULT 0;
     """,
 )

@@ -8,6 +8,7 @@ from typing import Final
 
 from pyrotorque.errors import RTorrentError
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.session import Session
 from pyrotorque.service.clock_step import ClockStepDetector
 from pyrotorque.service.lifecycle import ServiceStart
 from pyrotorque.service.reload import ConfigurationReloader
@@ -29,6 +30,7 @@ from pyrotorque_watcher.scan.roots import baseline_ns, group_started
 from pyrotorque_watcher.scan.scanner import TreeScanner
 from pyrotorque_watcher.settle.disposal import Disposer
 from pyrotorque_watcher.settle.durability import Durability
+from pyrotorque_watcher.settle.tie_repair import TieRepair
 from pyrotorque_watcher.settle.ties import Ties
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ class Watcher:
     loader: Loader | None = None
     durability: Durability | None = None
     disposer: Disposer | None = None
+    tie_repair: TieRepair | None = None
 
     def __post_init__(self) -> None:
         self.life, self.store, self.bus = self.runtime.life, self.runtime.store, self.runtime.bus
@@ -103,10 +106,10 @@ class Watcher:
                 "the address of rTorrent is not known (%s): metafiles are recorded and loaded later",
                 settings.rtorrent.origin,
             )
-            self.loader, self.durability, self.disposer = None, None, None
+            self.loader, self.durability, self.disposer, self.tie_repair = None, None, None, None
             return
-        instance = RTorrentInstance(rtorrent)
-        ties = Ties(rtorrent, instance.sees)
+        instance, session = RTorrentInstance(rtorrent), Session()
+        ties = Ties(rtorrent, session, instance.sees)
         self.loader = Loader(
             self.ledger,
             LoadOutcomes(self.ledger, self.runtime.outbox, self.metrics),
@@ -117,12 +120,15 @@ class Watcher:
             idle=self._receive_some_events,
         )
         self.disposer = Disposer(self.ledger, self._jobs, ties, self.life.as_user)
-        self.durability = Durability(self.ledger, rtorrent, self.disposer.loaded)
+        self.durability = Durability(self.ledger, rtorrent, self.disposer.disposes, session)
+        self.tie_repair = TieRepair(self.ledger, rtorrent, ties, instance.files, self._jobs)
 
     def close(self) -> None:
         for scanner in self.scanners:
             scanner.close()
         self.scanners.clear()
+        if self.loader:
+            self.loader.instance.close()
 
     def _reload(self) -> None:
         if self.reloader.poll(self.life) is None:
@@ -155,7 +161,8 @@ class Watcher:
             timeout = 0.0 if busy else self._until_due()
             if timeout > _CALM:
                 self._checkpoint()
-            woken = self.bus.wait(timeout, *(each.fileno() for each in self.scanners if each.fileno() >= 0))
+            fds = [each.fileno() for each in (*self.scanners, *([self.loader.instance] if self.loader else ()))]
+            woken = self.bus.wait(timeout, *(fd for fd in fds if fd >= 0))
             for request in woken.requests:
                 request.answer(answer(request.request, self.ledger, self.scanners, self.loader))
             self._reload()
@@ -164,7 +171,7 @@ class Watcher:
         """One step of everything that is due; whether there is more to do at once."""
         self._check_clock(now, clock)
         busy = [self._receive_events(now, clock), self._load(now)]
-        self._settle(now)
+        busy.append(self._settle(now))
         with self._step("walking"):
             busy.extend(self._walk(scanner, now) for scanner in self.scanners)
         return any(busy)
@@ -175,9 +182,10 @@ class Watcher:
             log.warning("system clock changed by %.0f s; retrying everything that waits", step)
             with self.store.transaction():
                 self.ledger.wake_all()
-            if self.loader and self.durability:
+            if self.loader and self.durability and self.disposer:
                 self.loader.availability.clock_stepped(step)
                 self.durability.check_now()
+                self.disposer.retry_now()
 
     def _until_due(self) -> float:
         """Seconds until something is due."""
@@ -185,8 +193,11 @@ class Watcher:
         left = [_IDLE, *(scanner.due() - clock for scanner in self.scanners)]
         if self.loader and self.scanners:
             left.append(self.loader.due() - now)
-        if self.durability and self.loader and (due := self.durability.due()) is not None:
-            left.append(max(due, self.loader.availability.retry_at) - now)
+        if self.durability and self.loader and self.disposer:
+            due = [each for each in (self.durability.due(), self.disposer.due()) if each is not None]
+            left.extend(max(each, self.loader.availability.retry_at) - now for each in due)
+            if not self.loader.instance.incarnation:
+                left.append(self.loader.availability.retry_at - now)
         return max(0.0, min(left))
 
     def _step(self, name: str) -> AbstractContextManager[None]:
@@ -219,25 +230,28 @@ class Watcher:
     def _load(self, now: float) -> bool:
         if self.loader is None or not self.scanners:
             return False
+        self.loader.instance.notice_end()
         with self._step("loading"):
             more = self.loader.step(now)
             self.bus.publish()
         return more
 
-    def _settle(self, now: float) -> None:
-        """Follow visible items until they are saved, and dispose of files."""
-        if not (self.loader and self.durability and self.disposer and self.scanners):
-            return
+    def _settle(self, now: float) -> bool:
+        """Repair ties after a restart of rTorrent, follow visible items until they are saved, and dispose of files."""
+        if not (self.loader and self.durability and self.disposer and self.tie_repair and self.scanners):
+            return False
         if not self.loader.instance.incarnation:
-            return
+            return False
         due = self.durability.due()
         with self._step("verifying"):
             try:
-                self.disposer.step()
+                self.tie_repair.step(self.loader.instance.incarnation)
                 if due is not None and due <= now:
                     self.durability.step(now)
+                return self.disposer.step(now)
             except RTorrentError as error:
                 self.loader.lost(error, now)
+        return False
 
     # -- state on disk
 

@@ -47,7 +47,6 @@ def test_a_truncated_session_file_is_not_saved(
     file = files(rtorrent, item)[number]
     os.truncate(file, length % file.stat().st_size if length < 0 else length)
     assert session.holds(item) is False
-    assert session.has_files(item)
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -56,7 +55,6 @@ def test_a_missing_session_file_is_not_saved(
 ) -> None:
     files(rtorrent, item)[number].unlink()
     assert session.holds(item) is False
-    assert session.has_files(item) is False
 
 
 def test_saved_values_are_the_bytes_that_rtorrent_was_given(session: Session, item: str) -> None:
@@ -78,5 +76,4 @@ def test_the_session_of_another_process_is_not_looked_at(rtorrent: PrivateRTorre
     session = Session()
     session.locate(client, client.identity())
     assert session.holds("A" * 40) is None
-    assert session.has_files("A" * 40) is None
     assert session.values("A" * 40) is None

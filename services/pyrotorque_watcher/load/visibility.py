@@ -4,6 +4,7 @@ import errno
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -31,6 +32,18 @@ class FileVisibility:
         is_ours = hostname == os.uname().nodename and pid > 0 and "rtorrent" in _process_name(pid)
         self.pid = pid if is_ours else 0
         self._seen.clear()
+
+    def exists(self, theirs: bytes) -> bool | None:
+        """Whether rTorrent sees a file at this path; None if that cannot be known."""
+        if not self.pid or theirs[:1] != b"/":
+            return None
+        try:
+            os.stat(b"/proc/%d/root%b" % (self.pid, theirs))
+        except (FileNotFoundError, NotADirectoryError):
+            return None if self.has_ended else False
+        except (OSError, ValueError):
+            return None
+        return True
 
     @property
     def has_ended(self) -> bool:
@@ -75,14 +88,35 @@ class RTorrentInstance:
     incarnation: str = ""
     """Empty until the process is identified, and after a call failed: another process may answer the next one."""
     version: str = ""
+    _ended_fd: int = -1
 
     def identify(self) -> None:
         identity = self.rtorrent.identity()
         self.incarnation, self.version = identity.incarnation, identity.client_version
         self.files.attach(identity.pid, identity.hostname)
+        self.close()
+        if self.files.pid:
+            with suppress(OSError):
+                self._ended_fd = os.pidfd_open(self.files.pid)
 
     def forget(self) -> None:
         self.incarnation = ""
+        self.close()
+
+    def close(self) -> None:
+        """Close what `fileno` returns."""
+        if self._ended_fd >= 0:
+            os.close(self._ended_fd)
+            self._ended_fd = -1
+
+    def fileno(self) -> int:
+        """Readable when the process ends; -1 if that is not known."""
+        return self._ended_fd
+
+    def notice_end(self) -> None:
+        """If the process has ended, the next one is identified before anything else is done."""
+        if self._ended_fd >= 0 and self.files.has_ended:
+            self.forget()
 
     def sees(self, ours: bytes, theirs: bytes) -> bool:
         """Whether `theirs` is, for rTorrent, the very file that is `ours` here."""
@@ -103,6 +137,14 @@ def mapped(path: bytes, path_map: Sequence[tuple[str, str]]) -> bytes:
         return path
     ours, theirs = max(fitting, key=lambda pair: len(pair[0]))
     return theirs.encode("utf-8", "surrogateescape").rstrip(b"/") + path[len(ours) :]
+
+
+def unmapped(path: bytes, path_map: Sequence[tuple[str, str]]) -> bytes | None:
+    """The path here of what rTorrent has at `path`; None if that is not known."""
+    if not path_map:
+        return path
+    turned = mapped(path, [(theirs, ours) for ours, theirs in path_map])
+    return turned if mapped(turned, path_map) == path else None
 
 
 def is_pattern(path: bytes) -> bool:

@@ -1,36 +1,62 @@
 """Disposes of metafiles that are loaded or failed: renames, moves or deletes them, as the ledger's todo list requires.
 
-What is interrupted is repeated later. Each file keeps a name that exists while an item is tied to it: see `ties`.
+Exactly the file that was loaded is disposed of, see `metafile_names`; each keeps a name that exists while an item is
+tied to it, see `ties`. What is interrupted, or fails for a reason that may pass, is repeated later.
 """
 
 import contextlib
 import errno
 import logging
 import os
-import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Final
 
+from pyrotorque import logs
 from pyrotorque.errors import UserError
-from pyrotorque.linux.filesystems import is_within
+from pyrotorque.linux.files import OtherFile
 from pyrotorque.settings.schema import Disposal, WatchSettings
 from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.prepare import LoadJob
+from pyrotorque_watcher.load.visibility import mapped
 from pyrotorque_watcher.rows import Row, Todo
 from pyrotorque_watcher.scan.files import look
-from pyrotorque_watcher.settle.ties import Ties
+from pyrotorque_watcher.settle.metafile_names import MetafileNames, second_name
+from pyrotorque_watcher.settle.ties import TieChange, Ties
 
 log = logging.getLogger(__name__)
 
 _ROWS: Final = 100  # handled in one step
+_FIRST_PAUSE: Final = 1.0  # seconds until another attempt, doubled each time
+_LONGEST_PAUSE: Final = 300.0
+_SUFFIXES: Final[Mapping[Todo, bytes]] = {"loaded": b".loaded", "failed": b".failed"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A metafile that loses its name, once its item is not tied to that; `target` is its other name, if it has one."""
+
+    todo: Todo
+    row: Row
+    settings: WatchSettings
+    names: MetafileNames
+    target: bytes | None
+
+    def tie_change(self, ties: Ties) -> TieChange:
+        new = b"" if self.target is None else ties.target(self.target, self.settings)
+        return TieChange(self.row.load.info_hash, mapped(self.row.path, self.settings.path_map), new)
+
+
+@dataclass(slots=True)
+class _Retry:
+    at: float
+    pause: float
+
+
+@dataclass
 class Disposer:
     """Disposes of the metafiles of all jobs; files of jobs that are not active stay where they are."""
 
@@ -39,118 +65,167 @@ class Disposer:
     ties: Ties
     as_user: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     """Gives new folders and files the owner's permissions."""
+    _retries: dict[int, _Retry] = field(default_factory=dict[int, _Retry])
+    """Of the rows that wait, by their turn."""
 
-    def step(self) -> None:
-        """Do a part of what is still to be done about files."""
-        for todo, row in self.ledger.todo(_ROWS):
-            if job := self.jobs.get(row.job):
-                self._do(todo, row, job)
-            with self.ledger.transaction():
-                self.ledger.mark_done(row)
+    def due(self) -> float | None:
+        """When (Unix time) an attempt is due that had to wait."""
+        return min((retry.at for retry in self._retries.values()), default=None)
 
-    def loaded(self, row: Row) -> None:
-        """Dispose of a metafile whose item is in rTorrent's session."""
-        if job := self.jobs.get(row.job):
-            self._loaded(row, job)
+    def retry_now(self) -> None:
+        """Whatever waits is due now."""
+        for retry in self._retries.values():
+            retry.at = 0.0
 
-    def _do(self, todo: Todo, row: Row, job: LoadJob) -> None:
-        match todo:
-            case "retie":
-                self.ties.follow_rename(row, job.settings)
-            case "loaded":
-                self._loaded(row, job)
-            case "failed":
-                folder = _folder(job.settings.failed_path)
-                self._dispose(row, job.settings, job.settings.on_failed, b".failed", folder)
-            case "":
-                pass
+    def disposes(self, row: Row) -> bool:
+        """Whether something is to be done about the file of `row` when it is loaded."""
+        job = self.jobs.get(row.job)
+        return job is not None and self._how("loaded", row, job) != "keep"
 
-    def _loaded(self, row: Row, job: LoadJob) -> None:
+    def step(self, now: float) -> bool:
+        """Do a part of what is still to be done about files; whether there is more to do at once."""
+        limit = _ROWS + len(self._retries)
+        todo = self.ledger.todo(limit)
+        if len(todo) < limit:
+            known = {row.turn for _, row in todo}
+            self._retries = {turn: retry for turn, retry in self._retries.items() if turn in known}
+        todo = [each for each in todo if self._is_due(each[1], now)][:_ROWS]
+        if not todo:
+            return False
+        self._retie([(what, row) for what, row in todo if what.startswith("retie")], now)
+        removals: list[Removal] = []
+        for what, row in todo:
+            if not what.startswith("retie") and (removal := self._prepared(what, row, now)) is not None:
+                removals.append(removal)
+        self._remove(removals, now)
+        return len(todo) == _ROWS
+
+    # -- ties that follow a rename by the owner
+
+    def _retie(self, todo: Sequence[tuple[Todo, Row]], now: float) -> None:
+        active = [(what, row, self.jobs[row.job].settings) for what, row in todo if row.job in self.jobs]
+        changes = [
+            TieChange(row.load.info_hash, None, self.ties.target(row.path, settings)) for _, row, settings in active
+        ]
+        done = self.ties.apply(changes)
+        with self.ledger.transaction():
+            for what, row in todo:
+                if row.job not in self.jobs:
+                    self._done(what, row)
+            for (what, row, _), is_saved in zip(active, done, strict=True):
+                if is_saved:
+                    self._done(what, row)
+                else:
+                    self._wait_for_session(row, now)
+
+    # -- disposal
+
+    def _how(self, todo: Todo, row: Row, job: LoadJob) -> Disposal:
+        if todo == "failed":
+            return job.settings.on_failed
         try:
-            how = job.recipes.of(row).on_loaded
+            return job.recipes.of(row).on_loaded
         except UserError as error:
             log.warning("%s: %s stays where it is: %s", row.job, printable(row.path), error)
-            return
-        self._dispose(row, job.settings, how, b".loaded", _folder(job.settings.loaded_path))
+            return "keep"
 
-    def _dispose(self, row: Row, settings: WatchSettings, how: Disposal, suffix: bytes, folder: bytes | None) -> None:
-        """Only the file that was loaded: nothing is done if another one is at its path."""
-        found = look(row.path)
-        if how == "keep" or found is None or found.version != row.file.version:
-            return
-        try:
-            if how == "delete":
-                self._delete(row, settings)
-            elif how == "rename" and not row.path.endswith(suffix):
-                self._move(row, free_name(row.path + suffix, row.path), settings)
-            elif how == "move" and folder is not None and not is_within(row.path, folder):
-                target = os.path.join(folder, os.path.relpath(row.path, row.root))
-                self._move(row, free_name(target, row.path), settings)
-        except OSError as error:
-            log.warning("%s: cannot %s %s: %s", row.job, how, printable(row.path), error.strerror)
-
-    def _delete(self, row: Row, settings: WatchSettings) -> None:
-        if self.ties.is_tied(row, settings):
-            self.ties.cut(row.load.info_hash)
-        os.unlink(row.path)
-        with self.ledger.transaction():
-            self.ledger.mark_gone(row.job, [row.path], time.time())
-
-    def _move(self, row: Row, target: bytes, settings: WatchSettings) -> None:
-        if target == row.path:
-            return
-        with self.as_user():
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            _link(row.path, target)
-        if self.ties.is_tied(row, settings):
-            self.ties.tie(row, target, settings)
-        # If this process ends before the ledger has it, a walk finds the file as one that its owner renamed.
-        os.unlink(row.path)
-        found = look(target)
-        if found is not None:
+    def _prepared(self, todo: Todo, row: Row, now: float) -> Removal | None:
+        """The removal of its name, after its other name was made; None if nothing more is to be done, or not now."""
+        job = self.jobs.get(row.job)
+        how = "keep" if job is None else self._how(todo, row, job)
+        removal = None
+        if job is not None and how != "keep":
+            try:
+                removal = self._named(todo, row, job.settings, how)
+            except OtherFile:
+                pass  # it is loaded as a new file
+            except OSError as error:
+                self._retry(row, f"cannot {how}", error, now)
+                return None
+        if removal is None:
             with self.ledger.transaction():
-                self.ledger.move(row.job, row.path, row.root, found, retie=False)
+                self._done(todo, row)
+        return removal
 
+    def _named(self, todo: Todo, row: Row, settings: WatchSettings, how: Disposal) -> Removal | None:
+        names = MetafileNames.find(row)
+        if names is None:
+            return None
+        if how == "delete":
+            return Removal(todo, row, settings, names, None)
+        folder = settings.failed_path if todo == "failed" else settings.loaded_path
+        if how == "move" and folder is None:
+            return None
+        place = second_name(row, _SUFFIXES[todo], os.fsencode(folder) if how == "move" and folder else None)
+        if place is None:
+            return None
+        with self.as_user():
+            target = names.link_to(*place)
+        return Removal(todo, row, settings, names, target)
 
-def _folder(path: Path | None) -> bytes | None:
-    return os.fsencode(path) if path else None
+    def _remove(self, removals: Sequence[Removal], now: float) -> None:
+        """Remove the names whose items are safely not tied to them."""
+        items = [removal for removal in removals if removal.row.load.info_hash]
+        safe = self.ties.apply([removal.tie_change(self.ties) for removal in items])
+        waiting = {removal.row.turn for removal, is_safe in zip(items, safe, strict=True) if not is_safe}
+        for removal in removals:
+            if removal.row.turn in waiting:
+                self._wait_for_session(removal.row, now)
+        ready = [removal for removal in removals if removal.row.turn not in waiting]
+        if not ready:
+            return
+        with self.ledger.transaction():
+            self.ledger.mark_disposing([removal.row for removal in ready])
+        # If this process ends before the ledger has it, a walk finds the file as one that its owner renamed.
+        removed = [removal for removal in ready if self._remove_name(removal, now)]
+        with self.ledger.transaction():
+            for removal in removed:
+                self._record(removal)
 
+    def _remove_name(self, removal: Removal, now: float) -> bool:
+        row = removal.row
+        try:
+            removal.names.remove()
+        except OtherFile:
+            log.info("%s: another file is at %s now: it is left", row.job, printable(row.path))
+        except OSError as error:
+            self._retry(row, "cannot remove the old name of", error, now)
+            return False
+        return True
 
-def free_name(wanted: bytes, source: bytes) -> bytes:
-    """`wanted`, with a number if a file other than `source` has that name."""
-    candidate, number = wanted, 0
-    while os.path.lexists(candidate) and not _is_same(candidate, source):
-        number += 1
-        candidate = b"%b.%d" % (wanted, number)
-    return candidate
+    def _record(self, removal: Removal) -> None:
+        row = removal.row
+        found = None if removal.target is None else look(removal.target)
+        if found is not None:
+            self.ledger.move(row.job, row.path, row.root, found, retie=False)
+        elif not os.path.lexists(row.path):
+            self.ledger.mark_gone(row.job, [row.path], time.time())
+        self._done(removal.todo, row)
 
+    # -- what waits
 
-def _is_same(one: bytes, other: bytes) -> bool:
-    try:
-        return os.path.samefile(one, other)
-    except OSError:
-        return False
+    def _is_due(self, row: Row, now: float) -> bool:
+        return row.turn not in self._retries or self._retries[row.turn].at <= now
 
+    def _done(self, todo: Todo, row: Row) -> None:
+        self.ledger.mark_done(todo, row)
+        self._retries.pop(row.turn, None)
 
-def _link(source: bytes, target: bytes) -> None:
-    """A second name for `source`; a copy if no link can be made (another filesystem, or one without links)."""
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except FileExistsError:
-        return
-    except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK):
-            raise
-        _copy(source, target)
+    def _retry(self, row: Row, what: str, error: OSError, now: float) -> None:
+        if self._wait(row, now):
+            return
+        text = f"{row.job}: {what} {printable(row.path)}: {error.strerror}; trying again"
+        log.warning("%s", text)
+        if error.errno == errno.ENAMETOOLONG:
+            logs.owner_log(text, level=logging.WARNING)
 
+    def _wait_for_session(self, row: Row, now: float) -> None:
+        if not self._wait(row, now) and self.ties.session.folder:
+            log.info("%s: waiting until rTorrent has saved the item of %s", row.job, printable(row.path))
 
-def _copy(source: bytes, target: bytes) -> None:
-    """All of it or nothing, also if the disk is full; after an interruption, the next try uses the same name."""
-    part = target + b".part"
-    try:
-        shutil.copy2(source, part, follow_symlinks=False)
-        os.rename(part, target)
-    except OSError:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(part)
-        raise
+    def _wait(self, row: Row, now: float) -> bool:
+        """Set the time of the next attempt; whether it waited before."""
+        retry = self._retries.get(row.turn)
+        pause = _FIRST_PAUSE if retry is None else min(_LONGEST_PAUSE, retry.pause * 2)
+        self._retries[row.turn] = _Retry(now + pause, pause)
+        return retry is not None

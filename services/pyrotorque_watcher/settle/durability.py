@@ -48,11 +48,11 @@ def fate(*, same_rtorrent: bool, there: bool, saved: bool | None, age: float) ->
 
 @dataclass
 class Durability:
-    """`dispose` is called for each row whose item is saved, before the ledger records that."""
+    """`disposes` says whether something is to be done about the file of a row whose item is saved."""
 
     ledger: Ledger
     rtorrent: RTorrent
-    dispose: Callable[[Row], None]
+    disposes: Callable[[Row], bool]
     session: Session = field(default_factory=Session)
     _next: float = 0.0
     _warned: bool = False
@@ -76,16 +76,15 @@ class Durability:
         self.session.locate(self.rtorrent, identity)
         fates = self._save_unsaved(self._fates(rows, identity, now))
         saved = [row for row, what in fates if what is Fate.SAVED]
-        for row in saved:
-            self.dispose(row)
+        dispose = {row.turn for row in saved if self.disposes(row)}
         with self.ledger.transaction():
-            self.ledger.mark_loaded(saved, now)
+            self.ledger.mark_loaded(saved, now, dispose)
             for row, what in fates:
                 self._record(row, what, identity, now)
 
     def _fates(self, rows: Sequence[Row], identity: Identity, now: float) -> list[tuple[Row, Fate]]:
         same = [row for row in rows if row.progress.incarnation == identity.incarnation]
-        saved = {row.turn: self.session.has_files(row.load.info_hash) for row in same}
+        saved = {row.turn: self.session.holds(row.load.info_hash) for row in same}
         there = self._there([row for row in rows if _is_unclear(row, saved, now)])
         return [
             (
@@ -128,7 +127,7 @@ class Durability:
         if not unsaved:
             return fates
         self.rtorrent.multicall([("d.save_full_session", (row.load.info_hash,)) for row in unsaved])
-        saved = {row.turn for row in unsaved if self.session.has_files(row.load.info_hash)}
+        saved = {row.turn for row in unsaved if self.session.holds(row.load.info_hash)}
         if len(saved) == len(unsaved):
             self._warned = False
         elif not self._warned:

@@ -1,69 +1,157 @@
 """The ties of items to metafiles (`d.tied_to_file`): the only place that changes one after the load.
 
 Users run `remove_untied`, which erases items whose metafile is not at the path of their tie. A tied metafile is
-therefore linked to its new name, then the tie is changed, and only then the old name is removed; before a tied metafile
-is deleted, its tie is cut.
+therefore linked to its new name, then the tie is changed and saved, and only then the old name is removed; before a
+tied metafile is deleted, its tie is cut and that is saved. A change that is not in rTorrent's session would be undone
+when rTorrent is killed: the tie then points to a name that is gone.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Protocol
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 from pyrotorque.errors import RTorrentFault
-from pyrotorque.rtorrent import Param, Value
+from pyrotorque.rtorrent import Call, RTorrent, Value
 from pyrotorque.rtorrent.item_texts import equal_call
+from pyrotorque.rtorrent.session import Session
 from pyrotorque.settings.schema import WatchSettings
 from pyrotorque_watcher.load.visibility import mapped
-from pyrotorque_watcher.rows import Row
+
+log = logging.getLogger(__name__)
+
+_TIE: Final = "d.tied_to_file"
+_SAVED_WITHIN: Final = 1.0  # seconds until the caller tries again later
+_SAVE_AGAIN: Final = 0.4
+_POLL: Final = 0.01
+# On 0.16 an earlier save of the item that is still in progress may end after ours and overwrite it.
+_SECOND_LOOK: Final = 0.05
+_UNSEEN: Final = 5.0  # seconds that a save gets where the session cannot be seen; it takes milliseconds
 
 
-class TieCaller(Protocol):
-    """The part of the rTorrent client that is needed here."""
+@dataclass(frozen=True, slots=True)
+class TieChange:
+    """The item's tie to the path `old` (None: to any path) is replaced by `new` (empty: no tie); both are rTorrent's
+    paths. Another tie stays."""
 
-    def call(self, method: str, *params: Param) -> Value: ...
+    info_hash: str
+    old: bytes | None
+    new: bytes
 
 
-@dataclass(frozen=True)
-class Ties:
-    rtorrent: TieCaller
-    sees: Callable[[bytes, bytes], bool]
+class FileView(Protocol):
     """Whether rTorrent sees our file (first) under its path (second)."""
 
+    def __call__(self, ours: bytes, theirs: bytes, /) -> bool: ...
+
+
+@dataclass
+class Ties:
+    rtorrent: RTorrent
+    session: Session
+    sees: FileView
+    wait: Callable[[float], None] = time.sleep
+    _requested: dict[TieChange, float] = field(default_factory=dict[TieChange, float])
+    """When the first save was requested, where the session cannot be seen."""
+    _warned: bool = False
+
     def cut(self, info_hash: str) -> None:
-        """The item is tied to no file."""
-        self.rtorrent.call("d.tied_to_file.set", info_hash, "")
+        """The item, which is erased next, is tied to no file. Raises RTorrentFault."""
+        self.rtorrent.call(f"{_TIE}.set", info_hash, "")
 
     def cut_if_tied_to(self, info_hash: str, theirs: bytes) -> None:
         """The item is no longer tied to this path of rTorrent; a tie to another path stays."""
-        with suppress(RTorrentFault):
-            if self._is_tied_to(info_hash, theirs):
-                self.cut(info_hash)
+        self.apply([TieChange(info_hash, theirs, b"")])
 
-    def tie(self, row: Row, path: bytes, settings: WatchSettings) -> None:
-        """Tie the item to the file at `path`; its tie is cut if rTorrent would consider that file deleted."""
+    def target(self, path: bytes, settings: WatchSettings) -> bytes:
+        """The tie of an item whose metafile is at `path`: none if rTorrent would consider that file deleted."""
         theirs = mapped(path, settings.path_map)
-        is_seen = settings.tie != "auto" or self.sees(path, theirs)
-        self.rtorrent.call("d.tied_to_file.set", row.load.info_hash, theirs if is_seen else b"")
+        return theirs if settings.tie != "auto" or self.sees(path, theirs) else b""
 
-    def follow_rename(self, row: Row, settings: WatchSettings) -> None:
-        """The owner renamed the metafile: tie the item to the new name, unless its tie was cut."""
-        with suppress(RTorrentFault):
-            if self.rtorrent.call("d.tied_to_file", row.load.info_hash):
-                self.tie(row, row.path, settings)
+    def apply(self, changes: Sequence[TieChange]) -> list[bool]:
+        """For each: whether it is done and saved, so that the file may leave its `old` name. Raises RTorrentError.
 
-    def is_tied(self, row: Row, settings: WatchSettings) -> bool:
-        """Whether rTorrent has tied the item to this file, no matter which program set the tie."""
-        if not row.load.info_hash:
+        False is no failure: a later call with the same change continues. An item that is gone has no tie.
+        """
+        if not changes:
+            return []
+        before = self.rtorrent.identity()
+        self.session.locate(self.rtorrent, before)
+        pending = self._replace(changes)
+        safe = self._seen(pending) if self.session.folder else self._unseen(pending)
+        if self.rtorrent.identity().incarnation != before.incarnation:
+            return [False] * len(changes)
+        return [change not in pending or change in safe for change in changes]
+
+    def _replace(self, changes: Sequence[TieChange]) -> "dict[TieChange, bool]":
+        """The changes whose item exists, and whether its tie was replaced (or never was the `old` one)."""
+        answers = self.rtorrent.multicall([call for change in changes for call in _questions(change)])
+        pending: dict[TieChange, bool] = {}
+        for change, tie, equal in zip(changes, answers[::2], answers[1::2], strict=True):
+            if isinstance(tie, RTorrentFault) or (change.old is None and not tie):
+                continue
+            pending[change] = bool(tie) and _is_old(change, tie, equal)
+        sets: list[Call] = [(f"{_TIE}.set", (each.info_hash, each.new)) for each, ours in pending.items() if ours]
+        unsaved = [change for change, ours in pending.items() if ours or not self._is_saved(change, ours)]
+        # A fault means that the item was erased just now; the next call finds that.
+        self.rtorrent.multicall(sets + _saves(unsaved))
+        return pending
+
+    def _seen(self, pending: "dict[TieChange, bool]") -> set[TieChange]:
+        """The changes that the session files have."""
+        unsaved = {change for change, ours in pending.items() if not self._is_saved(change, ours)}
+        requested = unsaved | {change for change, ours in pending.items() if ours}
+        began = time.monotonic()
+        again = began + _SAVE_AGAIN
+        while unsaved and time.monotonic() < began + _SAVED_WITHIN:
+            self.wait(_POLL)
+            unsaved = {change for change in unsaved if not self._is_saved(change, pending[change])}
+            if unsaved and time.monotonic() >= again:
+                self.rtorrent.multicall(_saves(unsaved))
+                again += _SAVE_AGAIN
+        if requested:
+            self.wait(_SECOND_LOOK)
+        return {
+            change
+            for change, ours in pending.items()
+            if self._is_saved(change, ours) and not (change in requested and self.session.is_saving(change.info_hash))
+        }
+
+    def _unseen(self, pending: "dict[TieChange, bool]") -> set[TieChange]:
+        """The changes that have had enough time to be saved."""
+        if not self._warned and pending:
+            self._warned = True
+            log.warning(
+                "rTorrent's session folder cannot be seen from here (another container?): metafiles are disposed of "
+                "%d s after rTorrent was requested to save their items, without proof that it did",
+                *(_UNSEEN,),
+            )
+        now = time.monotonic()
+        safe = {change for change in pending if now - self._requested.setdefault(change, now) >= _UNSEEN}
+        for change in safe:
+            del self._requested[change]
+        return safe
+
+    def _is_saved(self, change: TieChange, ours: bool) -> bool:
+        if not self.session.holds(change.info_hash):
             return False
-        try:
-            if row.load.tied and self.rtorrent.call("d.tied_to_file", row.load.info_hash):
-                return True
-            return self._is_tied_to(row.load.info_hash, mapped(row.path, settings.path_map))
-        except RTorrentFault:
-            return False
+        tie = (self.session.values(change.info_hash) or {}).get("tied_to_file", b"")
+        return tie == change.new if ours or change.old is None else tie != change.old
 
-    def _is_tied_to(self, info_hash: str, theirs: bytes) -> bool:
-        """Compared by rTorrent, which cannot print every byte of a path."""
-        method, params = equal_call(info_hash, "d.tied_to_file=", theirs)
-        return self.rtorrent.call(method, *params) == 1
+
+def _questions(change: TieChange) -> list[Call]:
+    tie: Call = (_TIE, (change.info_hash,))
+    return [tie, tie if change.old is None else equal_call(change.info_hash, f"{_TIE}=", change.old)]
+
+
+def _is_old(change: TieChange, tie: Value, equal: Value | RTorrentFault) -> bool:
+    """rTorrent compares the bytes itself: it does not return all of them in its answers."""
+    return change.old is None or (
+        os.fsencode(str(tie)) == change.old if isinstance(equal, RTorrentFault) else equal == 1
+    )
+
+
+def _saves(changes: "Sequence[TieChange] | set[TieChange]") -> list[Call]:
+    return [("d.save_full_session", (change.info_hash,)) for change in changes]

@@ -99,6 +99,22 @@ def torrent_in(data: bytes) -> tuple[Metafile | Magnet, bytes]:
     return _metafile(info, raw, outer), data
 
 
+def dictionary(data: bytes) -> Info | None:
+    """The dictionary that `data` is, decoded, if it is complete and in the strict form; None proves nothing.
+
+    Costs 1/10 of `top_level`. For files that rTorrent wrote: nesting and number of values are not limited.
+    """
+    found = _strict(data)
+    return found if isinstance(found, dict) else None
+
+
+def _strict(data: bytes) -> object:
+    try:
+        return bdecode(data)
+    except (BencodeDecodeError, RecursionError):
+        return None
+
+
 def _parts(data: bytes) -> tuple[object, memoryview, Info]:
     """The value of `info`, its encoding that rTorrent hashes, and the other values that are needed."""
     _check_size(len(data))

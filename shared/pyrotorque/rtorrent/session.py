@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 from pyrotorque.errors import MetafileError
 from pyrotorque.metafile.bencode_scan import plain_values, top_level
+from pyrotorque.metafile.parser import dictionary
 from pyrotorque.rtorrent.client import RTorrent
 from pyrotorque.rtorrent.identity import Identity
 
@@ -21,6 +22,8 @@ _RESUME: Final = b".libtorrent_resume"
 _ATTRIBUTES: Final = b".rtorrent"
 # The session folder is shared with rTorrent only, but a limit costs nothing: rTorrent takes metafiles up to 16 MiB.
 _SIZE_MAX: Final = 64 * 1024 * 1024
+_SIZE_FIRST: Final = 64 * 1024
+_FILES: Final = (_ATTRIBUTES, _RESUME, _METAFILE)
 
 _POLL: Final = 0.01  # seconds; a save takes rTorrent 0.16 some 10 ms
 _SAVE_AGAIN: Final = 0.5
@@ -46,26 +49,22 @@ class Session:
         """Whether all files of the item are saved completely; None where the session cannot be seen."""
         if not self.folder:
             return None
-        return all(self._spans(info_hash, suffix) is not None for suffix in (_METAFILE, _RESUME, _ATTRIBUTES))
+        return all(_is_complete(self._read(info_hash, suffix)) for suffix in _FILES)
 
-    def has_files(self, info_hash: str) -> bool | None:
-        """Whether all files of the item are there, complete or not: costs 1/20 of `holds`; None where that cannot be
-        seen."""
-        if not self.folder:
-            return None
+    def is_saving(self, info_hash: str) -> bool:
+        """Whether a save of the item is in progress, or ended before it was complete."""
         base = self._path(info_hash, b"")
-        return all(os.path.exists(base + suffix) for suffix in (_METAFILE, _ATTRIBUTES, _RESUME))
+        return any(os.path.lexists(base + suffix + b".new") for suffix in _FILES)
 
     def values(self, info_hash: str) -> dict[str, SavedValue] | None:
         """The saved attributes of the item, such as `state`, `state_counter`, `tied_to_file` (integers and bytes; lists
         and dictionaries are left out); None where they cannot be seen or are not complete."""
-        found = self._spans(info_hash, _ATTRIBUTES)
-        return None if found is None else plain_values(*found)
+        return _plain(self._read(info_hash, _ATTRIBUTES)) if self.folder else None
 
     def metafile(self, info_hash: str) -> bytes:
         """The metafile as rTorrent saved it; empty where it cannot be seen or is not complete."""
-        found = self._spans(info_hash, _METAFILE)
-        return b"" if found is None else found[0]
+        data = self._read(info_hash, _METAFILE) if self.folder else b""
+        return data if _is_complete(data) else b""
 
     def save(self, rtorrent: RTorrent, info_hash: str, wanted: Mapping[str, SavedValue], timeout: float) -> bool | None:
         """Have rTorrent save the item until the saved attributes have these values.
@@ -101,20 +100,47 @@ class Session:
     def _path(self, info_hash: str, suffix: bytes) -> bytes:
         return os.path.join(self.folder, info_hash.encode("ascii") + b".torrent" + suffix)
 
-    def _spans(self, info_hash: str, suffix: bytes) -> tuple[bytes, dict[bytes, tuple[int, int]]] | None:
-        if not self.folder:
-            return None
+    def _read(self, info_hash: str, suffix: bytes) -> bytes:
+        """The content of a file; empty if it cannot be read."""
         try:
-            with open(self._path(info_hash, suffix), "rb") as file:
-                data = file.read(_SIZE_MAX)
-            return data, top_level(data)
-        except (OSError, MetafileError):
-            return None
+            fd = os.open(self._path(info_hash, suffix), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return b""
+        try:
+            data = os.read(fd, _SIZE_FIRST)
+            if len(data) < _SIZE_FIRST:
+                return data
+            with open(fd, "rb", closefd=False) as file:
+                return data + file.read(_SIZE_MAX)
+        except OSError:
+            return b""
+        finally:
+            os.close(fd)
 
 
 def is_started(saved: dict[str, SavedValue] | None) -> bool:
     """Whether a restart of rTorrent would start the item."""
     return saved is not None and saved.get("state") == 1
+
+
+def _is_complete(data: bytes) -> bool:
+    if dictionary(data) is not None:
+        return True
+    try:
+        top_level(data)
+    except MetafileError:
+        return False
+    return True
+
+
+def _plain(data: bytes) -> dict[str, SavedValue] | None:
+    found = dictionary(data)
+    if found is not None:
+        return {key.decode("utf-8", "replace"): value for key, value in found.items() if isinstance(value, int | bytes)}
+    try:
+        return plain_values(data, top_level(data))
+    except MetafileError:
+        return None
 
 
 def _is_held_by(path: bytes, identity: Identity) -> bool:
