@@ -34,6 +34,9 @@ class Playing:
         self.commands.append(commands)
         return [tuple(self._answer(command, number) for command in commands) for number in range(self.count)]
 
+    def scan_rows(self, view: str, commands: Sequence[str], *, where: str = "") -> list[tuple[str, ...]]:
+        return self.rows(view, commands, where=where)
+
     def multicall(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> Sequence[Any]:
         if all(name == "view.size" for name, _ in calls):
             return [self.count for _ in calls]

@@ -1,7 +1,7 @@
 """Against a real rTorrent: the smaller views that a read may use hold what they promise, or are not used."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,10 @@ class Noting:
     def rows(self, view: str, commands: Sequence[str], *, where: str = "") -> list[tuple[str, ...]]:
         self.views.append(view)
         return self._client.rows(view, commands, where=where)
+
+    def scan_rows(self, view: str, commands: Sequence[str], *, where: str = "") -> Iterable[tuple[str, ...]]:
+        self.views.append(view)
+        return self._client.scan_rows(view, commands, where=where)
 
 
 @pytest.fixture

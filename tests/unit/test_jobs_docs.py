@@ -49,6 +49,9 @@ class Rows:
         ratios = ("500", "2500", "9000")
         return [tuple(ratio if command == "d.ratio=" else "x" for command in commands) for ratio in ratios]
 
+    def scan_rows(self, view: str, commands: list[str], *, where: str = "") -> list[tuple[str, ...]]:
+        return self.rows(view, commands, where=where)
+
     def multicall(self, calls: list[object]) -> list[int]:
         return [3 for _ in calls]
 

@@ -4,10 +4,10 @@ rTorrent parses a filter again for each item, so a filter that most items pass c
 parts one is often enough.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias
 
-Ask: TypeAlias = Callable[[Sequence[str]], Sequence[tuple[str, ...]]]
+Ask: TypeAlias = Callable[[Sequence[str]], Iterable[tuple[str, ...]]]
 
 # Measured costs in rTorrent for each item; the unit is one field of the result.
 _ROW: Final = 4.0
@@ -36,7 +36,10 @@ class FilterChoice:
         if not filters:
             return ""
         if self._age is None and ask is not None:
-            truths = [[text not in ("", "0") for text in row] for row in ask(filters[1:] or filters)]
+            # Thousands of rows, but few different ones: each is kept once.
+            different: dict[tuple[bool, ...], tuple[bool, ...]] = {}
+            rows = (tuple(text not in ("", "0") for text in row) for row in ask(filters[1:] or filters))
+            truths = [different.setdefault(row, row) for row in rows]
             self._chosen, self._expected = cheapest(filters, truths, width)
             self._age = 0
         return filters[self._chosen] if self._chosen >= 0 else ""

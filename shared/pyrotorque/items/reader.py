@@ -31,6 +31,7 @@ class Reader(Protocol):
     """The part of rTorrent's client that reading items needs."""
 
     def rows(self, view: str, commands: Sequence[str], *, where: str = "") -> list[tuple[str, ...]]: ...
+    def scan_rows(self, view: str, commands: Sequence[str], *, where: str = "") -> Iterable[tuple[str, ...]]: ...
     def multicall(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> Sequence[Any]: ...
     def known(self, command: str) -> bool: ...
 
@@ -91,7 +92,7 @@ class ItemReader:
         choice = self._filter_choice(source.view, condition)
         filters = self._filters(condition, now, source.known)
         # A condition on hashes is used once and matches few items.
-        ask = partial(self._rtorrent.rows, source.view) if source.many and "hash" not in condition.fields else None
+        ask = partial(self._rtorrent.scan_rows, source.view) if source.many and "hash" not in condition.fields else None
         where = choice.choose(filters, len(columns.commands), ask)
         rows = self._rtorrent.rows(source.view, columns.commands, where=where)
         cheap = condition.cheap

@@ -5,7 +5,7 @@ user may have redefined them: they are compared with the items themselves before
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -28,7 +28,7 @@ _VIEWS: Final = (
 class ViewSource(Protocol):
     """The part of rTorrent's client that choosing a view needs."""
 
-    def rows(self, view: str, commands: Sequence[str], *, where: str = "") -> list[tuple[str, ...]]: ...
+    def scan_rows(self, view: str, commands: Sequence[str], *, where: str = "") -> Iterable[tuple[str, ...]]: ...
     def multicall(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> Sequence[Any]: ...
     def known(self, command: str) -> bool: ...
 
@@ -78,10 +78,18 @@ class ViewChooser:
         """Whether the view contains exactly the items of the main view that pass the filter."""
         check, clock = self._checks.get(name), time.monotonic()
         if check is None or clock >= check.until:
-            members = set(self._rtorrent.rows(name, _HASH))
-            exact = members == set(self._rtorrent.rows(_WHOLE, _HASH, where=where))
+            members = _fingerprint(self._rtorrent.scan_rows(name, _HASH))
+            exact = members == _fingerprint(self._rtorrent.scan_rows(_WHOLE, _HASH, where=where))
             check = self._checks[name] = _ViewCheck(exact, clock + (_TRUSTED_FOR if exact else _DOUBTED_FOR))
         return check.exact
+
+
+def _fingerprint(rows: Iterable[tuple[str, ...]]) -> tuple[int, int]:
+    """The number of rows and the sum of their hashes: equal for the same rows in any order, without keeping them."""
+    count = total = 0
+    for row in rows:
+        count, total = count + 1, total + hash(row)
+    return count, total
 
 
 @dataclass(frozen=True, slots=True)
