@@ -46,7 +46,7 @@ def exact_path(rtorrent: RTorrent, info_hash: str, multi_file: bool) -> Path:
 def check_exact(rtorrent: RTorrent, info_hash: str, fields: Iterable[Field]) -> None:
     """Raises UserError if rTorrent altered the text of one of these fields."""
     for field in fields:
-        for command in field.commands if field.kind in ("text", "any") else ():
+        for command in field.commands if field.kind in ("text", "any", "tags") else ():
             try:
                 found = rtorrent.text(info_hash, command)
             except RTorrentFault:  # this rTorrent does not have the command: its value is empty

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from pyrotorque.errors import RequestTooLarge, RTorrentFault
@@ -11,6 +12,7 @@ from pyrotorque.rtorrent.identity import IDENTITY_COMMANDS, Identity, identity_f
 from pyrotorque.rtorrent.item_texts import (
     ExactRows,
     ItemText,
+    SingleTexts,
     decoded_rows,
     exact_command,
     exact_commands,
@@ -74,6 +76,7 @@ class RTorrent:
         self._transport = Transport(parse_url(url), TransportSettings(connect_timeout, untrusted, answer_max))
         self.stats: CallStats = self._transport.stats
         self._methods: frozenset[str] | None = None
+        self._single_texts = SingleTexts()
         self._incarnation: str | None = None
         self._items_method = "d.multicall2"
 
@@ -170,7 +173,7 @@ class RTorrent:
         texts = self._items(view, where, [packed_command(exact, between)], decode_packed, timeout, label)
         rows = [split_row(text, between, len(exact)) for text in texts]
         if None in rows:
-            restore_rows(rows, texts, exact, between, self.multicall)
+            restore_rows(rows, texts, exact, between, partial(self._single_texts.read, self.multicall))
         whole = [row for row in rows if row is not None]
         if len(whole) < len(rows):
             log.debug("%d rows of view %s are cut at a NUL: reading them unpacked", len(rows) - len(whole), view)
