@@ -243,7 +243,11 @@ def test_the_running_rtorrent_counts_before_the_installed_one_and_may_accept_dep
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".rtorrent.rc").write_text("schedule2 = a,1,1,remove_untied=\n")
     running = RTorrentCheck(url="scgi:///x", answers=True, version=version, accepts_deprecated=deprecated)
-    monkeypatch.setattr("pyrotorque_control.checks.report.check_rtorrent", lambda *_: running)
+
+    def check_rtorrent(_settings: object, _config_dir: object) -> RTorrentCheck:
+        return running
+
+    monkeypatch.setattr("pyrotorque_control.checks.report.check_rtorrent", check_rtorrent)
     pyrotorque = Command(tmp_path / "home", capsys).configured("[TORQUE]\nscgi_url = scgi:///x\n")
     assert pyrotorque("check").err.count(f"schedule2 does not exist in rTorrent {version}") == warnings
 
