@@ -18,7 +18,7 @@ from pyrotorque.rtorrent import RTorrent
 
 THEIRS = REPOSITORY / ".venv-pyrosimple" / "bin"
 MANUAL = 'is_ignored=0 message="" prio>0 [ prio>2 OR [ NOT [ traits=audio kind_25=jpg,png,tif,bmp ] ] ]'
-# The same as far as pyrosimple reads it: it knows neither lists nor NOT.
+# The same as far as pyrosimple reads it: it has neither lists nor NOT.
 THEIR_MANUAL = 'is_ignored=0 message="" prio>0 [ prio>2 OR traits!=audio OR kind_25!=jpg ]'
 NOTHING = "is_complete=no is_open=no message=*lost*"
 
@@ -37,7 +37,7 @@ def _matching(rtorrent: PrivateRTorrent, count: int, runs: int) -> Figure:
     """After the fetch, in Python: ours over fresh items, theirs over items that it has matched before.
 
     The processor's time is counted, so that another process in between does not lengthen it, nor does rTorrent, which
-    pyrosimple asks again for each item that comes as far as `kind_25`.
+    pyrosimple calls rTorrent again for each item that gets to `kind_25`.
     """
     reader, condition = ItemReader(RTorrent(rtorrent.url, read_timeout=60)), parse(MANUAL)
     took: list[float] = []
@@ -96,7 +96,7 @@ def _compared(rtorrent: PrivateRTorrent) -> list[Figure]:
 
 
 def _rtcontrol(rtorrent: PrivateRTorrent, text: str) -> set[str] | None:
-    """The names that it finds; None when it refuses the expression. Exit code 44 says that nothing matched."""
+    """The names that it finds; None when it refuses the expression. Exit code 44 means that nothing matched."""
     command = [str(THEIRS / "rtcontrol"), "-U", f"scgi+unix://{rtorrent.socket}", "-q", "-o", "name", "--"]
     ended = subprocess.run([*command, *text.split()], capture_output=True, text=True, check=False, timeout=60)
     return set(ended.stdout.split("\n")) - {""} if ended.returncode in (0, 44) else None

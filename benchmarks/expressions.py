@@ -29,7 +29,7 @@ ALIKE: Final = (
     *("is_complete=no [ prio>2 OR size>1m ]", "prio>0 is_open=no OR tagged=old", "prio>1 OR prio=0 tagged=new"),
     *("is_open=no is_complete=no is_ignored=no prio>0", "tagged==new", "files=*/*.nfo"),
 )
-# What the other program reads otherwise, or not at all; docs/conditions.md says why we keep to the manual.
+# What the other program reads otherwise, or not at all; docs/conditions.md gives the reasons to follow the manual.
 OTHERWISE: Final = (
     *("prio=-1", "message=*host*", "name=delta*", "tagged=new,old", "kind=mkv,flac", "prio=1,3", "done="),
     *("loaded>2d12h", "completed>0", "started=0", "throttle=NONE", "name=!alpha*", "tagged=!new", "loaded<2i"),

@@ -25,7 +25,7 @@ def scratch() -> Generator[Path]:
 
 
 def fill(rtorrent: PrivateRTorrent, count: int, *, prefix: str = "item", load: str = "load.raw") -> None:
-    """Load `count` items, stopped unless `load` says otherwise, and wait until all are there."""
+    """Load `count` items, stopped unless `load` starts them, and wait until all are there."""
     client = RTorrent(rtorrent.url, read_timeout=60)
 
     def size() -> int:
@@ -42,7 +42,7 @@ def fill(rtorrent: PrivateRTorrent, count: int, *, prefix: str = "item", load: s
 def fill_complete(rtorrent: PrivateRTorrent, count: int) -> None:
     """Load `count` small items whose data is there, and wait until rTorrent has seen it; they end seeding.
 
-    Their tracker is no address: rTorrent would announce each of them for seconds, and be asked in between. (Without
+    Their tracker is no address: rTorrent would announce each of them for seconds, and be queried in between. (Without
     that key it takes bytes for no metafile.)
     """
     client = RTorrent(rtorrent.url, read_timeout=60)

@@ -1,6 +1,6 @@
 """From file close to item in rTorrent, one at a time and in a burst: ours, a bare loop of the same call, pyrosimple.
 
-The bare loop sends, byte for byte but for path and token, what the watcher's own plan for such a file says. Both are
+The bare loop sends the load commands of the watcher's plan for such a file, except path and token. Both are
 measured in turns, with everything in memory and with everything on the disk, and the best turn of each counts: other
 work on the machine only ever makes one slower. What a turn leaves stays until all are measured: where many files were
 deleted just before, ext4 takes several times as long to make one (it does not use their inodes again for some seconds).
@@ -252,7 +252,7 @@ def _size(client: RTorrent) -> int:
 
 
 def _seen(client: RTorrent, name: str) -> float:
-    """When rTorrent inserted the item, in Unix seconds; asks every 50 ms."""
+    """When rTorrent inserted the item, in Unix seconds; polls every 50 ms."""
 
     def ask() -> bool:
         return name in str(client.call("download_list", "", "main"))

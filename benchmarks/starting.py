@@ -89,20 +89,20 @@ def _warm_up(client: RTorrent, watch: Path) -> None:
 
     def taken() -> bool:
         with contextlib.suppress(TimeoutError):
-            return _drop(client, watch, f"warm-up {next(tried)}", patience=2) > 0
+            return _drop(client, watch, f"warm-up {next(tried)}", timeout=2) > 0
         return False
 
     wait_until(taken, 60, lambda: "nothing was started within 60 s")
 
 
-def _drop(client: RTorrent, watch: Path, what: str, patience: float = 20) -> float:
+def _drop(client: RTorrent, watch: Path, what: str, timeout: float = 20) -> float:
     time.sleep(APART + random.random())
     metafile = make_metafile(what)
     path = watch / f"{what}.torrent"
     path.write_bytes(metafile)
     closed = path.stat().st_mtime
     name = info_hash(metafile)
-    wait_until(lambda: _started(client, name), patience, lambda: f"{name} was not started")
+    wait_until(lambda: _started(client, name), timeout, lambda: f"{name} was not started")
     return int(str(client.call("d.custom", name, "bench_started"))) / 1e6 - closed
 
 

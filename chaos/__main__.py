@@ -21,7 +21,7 @@ _SETTLE_TIME = 4.0
 def main() -> int:
     seconds = float(os.environ.get("CHAOS_SECONDS", "600"))
     rate = float(os.environ.get("CHAOS_RATE", "8"))
-    tolerance = float(os.environ.get("CHAOS_PATIENCE", "1"))
+    tolerance = float(os.environ.get("CHAOS_TOLERANCE", "1"))
     seed = int(os.environ.get("CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
     only = os.environ.get("CHAOS_FAULTS", "")
     print(f"seed {seed}, {seconds:g} s, {rate:g} metafiles/s, load {os.getloadavg()[0]:.1f}", flush=True)

@@ -75,7 +75,7 @@ def main() -> int:
     run = Run(done, made.stream.written, books, made.committed.events, by_listener, found)
     for line in figures(run):
         print(line)
-    wrong = complaints(run, float(os.environ.get("CHAOS_PATIENCE", "1")))
+    wrong = complaints(run, float(os.environ.get("CHAOS_TOLERANCE", "1")))
     wrong += [f"{info} was erased and loaded again" for info in erased & items.keys()]
     wrong += grown(samples, len(made.stream.written))
     for line in wrong:

@@ -133,7 +133,7 @@ _WHEN = st.sampled_from((0, int(NOW) - 30, int(NOW) - 90_000, int(NOW) - 10**8, 
 
 
 def items() -> st.SearchStrategy[dict[str, Any]]:
-    """A mapping of every field that TEXT asks for."""
+    """A mapping of every field that TEXT uses."""
     spans = st.one_of(st.none(), st.sampled_from((0.0, 100.0, 3_600.0, 7e5)))
     kinds: list[tuple[tuple[str, ...], st.SearchStrategy[Any]]] = [
         (TEXTS, _LINE),

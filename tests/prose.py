@@ -21,6 +21,10 @@ EXCLUDED: Final = (
     "shared/pyrotorque/defaults/torque-1.0.0.rc",
 )
 
+_PROGRAMS: Final = (
+    "r ?Torrent|supervisord|Prometheus|kernel|service|watcher|scheduler|exporter|guardian|program|process|worker|queue|"
+    "ledger|server|client|subscriber|publisher|tracker|file|page|schedule|setting"
+)
 # Archaic or literary words, personification of programs, and idioms. An underscore counts as a space, so names are
 # checked, too.
 REJECTED: Final = (
@@ -31,6 +35,9 @@ REJECTED: Final = (
     *("hear", "heard", "hears", "told", "tell", "tells", "whisper(s|ed)?", "shout(s|ed)?", "stumble(s|d)?"),
     *("dear", "for ever", "for good", "for show", "grows? old", "in one go", "little by little", "meant by"),
     *("neighbours?", "nudge(s|d)?", "of old", "once more", "politely", "put(s)? away", "strangers?", "trumps"),
+    *("afresh", "at hand", "becomes? of", "brings? back", "(goes|going|went) on", "impatien(t|ce)", "in (spite|vain)"),
+    *("oddly", "patience", "sa(ys|id) so", "speaks?", "(takes?|took|taken) up(?! to)", "(are|be|is|was|were) asked"),
+    rf"(it|{_PROGRAMS}) (asks?|asked|believes|forgets|hopes|knows?|remembers|says?|said|thinks?|wants?|wanted)",
     *("be had", "takes? (it|them|nobody|others|the others|everything) down", "in (the|a) user's words"),
 )
 _PATTERN: Final = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(REJECTED)})(?![A-Za-z0-9])", re.IGNORECASE)

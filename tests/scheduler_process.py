@@ -73,9 +73,9 @@ class Scheduler:
         events = [decode(body).event for body in stored_events(self.layout.database("scheduler"))]
         return [event.info_hash for event in events if isinstance(event, TorrentStarted)]
 
-    def answers(self, patience: float = 5.0) -> bool:
+    def answers(self, timeout: float = 5.0) -> bool:
         try:
-            return ask(self.layout, "scheduler", DescribeService(), patience).ok
+            return ask(self.layout, "scheduler", DescribeService(), timeout).ok
         except ServiceUnreachable:
             return False
 

@@ -252,7 +252,7 @@ def test_a_program_receives_the_text_as_one_argument(home: Path) -> None:
     assert (home / "received").read_text() == '-t|torrents|complete: a "b"; $(touch x)|'
 
 
-def test_the_job_of_the_page_erases_what_it_says(
+def test_the_job_of_the_page_erases_the_described_items(
     rtorrent: PrivateRTorrent, home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (home / "jobs").mkdir()

@@ -20,7 +20,7 @@ NOW = 1_780_000_000.0
 
 
 class Playing:
-    """A client with so many items, each answer made of the item's number; it notes what it was asked."""
+    """A client with so many items, each answer made of the item's number; it records the requests."""
 
     def __init__(self, count: int, unknown: Sequence[str] = ()) -> None:
         self.count = count
@@ -50,7 +50,7 @@ class Playing:
         return {"d.hash=": f"{number:040X}", "d.priority=": str(number % 4), "d.name=": f"n{number}"}.get(command, "0")
 
 
-def test_only_the_commands_that_are_needed_are_asked_each_once() -> None:
+def test_only_the_needed_commands_are_read_each_once() -> None:
     playing = Playing(3)
     items = read_items(playing, "main", parse("prio>1 loaded>0 OR name=n*"), ["name", "xfer", "down"], NOW)
     assert [item.name for item in items] == ["n0", "n1", "n2"]
@@ -59,14 +59,14 @@ def test_only_the_commands_that_are_needed_are_asked_each_once() -> None:
     )
 
 
-def test_files_are_asked_only_for_items_that_the_cheap_clauses_let_through() -> None:
+def test_files_are_read_only_for_items_that_match_the_cheap_clauses() -> None:
     playing = Playing(8)
     items = read_items(playing, "main", parse("prio>2 kind_25=mkv"), [], NOW)
     assert [item.hash for item in items] == [f"{3:040X}", f"{7:040X}"]
     assert playing.singles == [f"{3:040X}", f"{7:040X}"]
 
 
-def test_files_are_asked_once_in_the_life_of_a_reader() -> None:
+def test_files_are_read_once_per_reader() -> None:
     playing = Playing(8)
     reader = ItemReader(playing)
     for _ in range(3):

@@ -31,7 +31,7 @@ class Killed(BaseException):
 
 
 class Scene:
-    """An item that seeds, with the custom value that says where its data belongs."""
+    """An item that seeds, with the target of its data in a custom value."""
 
     def __init__(
         self, running: PrivateRTorrent, folder: Path, target: Path, *, multi: bool, name: bytes = b"Some Name"
@@ -45,7 +45,7 @@ class Scene:
             path = self.source / inside if multi else self.source
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        # rTorrent 0.9.8 dies (TrackerList::send_state) when an item whose tracker refuses is started again and again.
+        # rTorrent 0.9.8 dies (TrackerList::send_state) when an item whose tracker refuses is started repeatedly.
         metafile = make_metafile(os.fsencode(self.name), content=self.source, announce="udp://127.0.0.1:1/announce")
         self.hash = info_hash(metafile)
         self.client.call("load.raw_start", "", metafile, f'd.custom.set=targetdir,"{target}"')
@@ -358,7 +358,7 @@ def test_a_dry_run_only_says_what_it_would_do(
     assert not (short_folder / "done").exists()
 
 
-def test_a_copy_that_takes_too_long_goes_on_in_the_next_run(
+def test_a_copy_that_takes_too_long_continues_in_the_next_run(
     rtorrent: PrivateRTorrent, short_folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = Scene(rtorrent, short_folder, target, multi=True)

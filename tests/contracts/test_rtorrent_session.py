@@ -64,7 +64,7 @@ def test_saved_values_are_the_bytes_that_rtorrent_was_given(session: Session, it
     assert saved["state"] == 0
 
 
-def test_a_start_is_saved_when_the_session_file_says_so(client: RTorrent, session: Session, item: str) -> None:
+def test_a_start_is_saved_when_the_session_file_has_it(client: RTorrent, session: Session, item: str) -> None:
     client.call("d.start", item)
     assert not is_started(session.values(item))
     client.call("d.save_full_session", item)

@@ -1,4 +1,4 @@
-"""Against a real rTorrent: the queue asks the fields of config.py in their own process, and outlives what that does."""
+"""With a real rTorrent: the queue uses fields of config.py from a separate process, and survives its failures."""
 
 import os
 from pathlib import Path

@@ -102,7 +102,7 @@ def test_a_table_never_breaks_the_terminal_and_shows_times_as_such(select: Selec
     assert "\x1b" not in out
 
 
-def test_json_has_one_object_a_line_with_what_was_asked(select: Select) -> None:
+def test_json_has_one_object_per_line_with_the_requested_fields(select: Select) -> None:
     code, out, _ = select("prio=3 custom_x>20", "--json", "--sort", "-custom_x", "--fields", "tagged,is_open")
     assert code == 0
     assert [json.loads(line) for line in out.splitlines()] == [

@@ -119,7 +119,7 @@ def test_items_survive_a_kill_at_each_step_of_a_disposal(
             watching.until(lambda names=names: not any((root / name).exists() for name in names), 30)  # type: ignore[misc]
             if not was_killed():
                 break
-            untying.kill()  # once more, right after the disposal
+            untying.kill()  # again, right after the disposal
             untying.start()
             watching.settle()
             assert items(untying) == infos, f"step {at}"

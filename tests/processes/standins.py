@@ -46,7 +46,7 @@ print("down", flush=True)
 
 
 # The real limits are 15 and 25 seconds: `make chaos` waits for them, tests do not.
-_IMPATIENT = """
+_SHORT_DEADLINES = """
 import sys
 
 if any(word.startswith("pyrotorque_") for word in sys.orig_argv):
@@ -74,14 +74,14 @@ if "pyrotorque_guardian" in sys.orig_argv:
 """
 
 
-def impatient(folder: Path) -> None:
+def short_deadlines(folder: Path) -> None:
     """Let guardian and services call each other silent after 4 seconds; `folder` is where the stand-ins are."""
-    (folder / "sitecustomize.py").write_text(_IMPATIENT)
+    (folder / "sitecustomize.py").write_text(_SHORT_DEADLINES)
 
 
 def deadlocked_by(folder: Path, trap: Path) -> None:
-    """As `impatient`; and the guardian's loop hangs as soon as there is a file `trap`, which it removes."""
-    (folder / "sitecustomize.py").write_text(_IMPATIENT + _STUCK.format(trap=str(trap)))
+    """As `short_deadlines`; and the guardian's loop hangs as soon as there is a file `trap`, which it removes."""
+    (folder / "sitecustomize.py").write_text(_SHORT_DEADLINES + _STUCK.format(trap=str(trap)))
 
 
 def install(folder: Path, names: tuple[str, ...] = ("scheduler", "watcher", "exporter")) -> str:

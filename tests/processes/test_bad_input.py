@@ -107,7 +107,7 @@ def test_a_pid_file_with_another_process_is_ignored(short_folder: Path) -> None:
             other.kill()
 
 
-def test_a_port_in_use_is_said_once_and_waited_for(short_folder: Path) -> None:
+def test_a_port_in_use_is_logged_once_and_retried(short_folder: Path) -> None:
     port = free_port()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))

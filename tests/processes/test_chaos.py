@@ -31,7 +31,7 @@ FIRST, SECOND, THIRD = (Place("watcher", "e1", seq) for seq in (1, 2, 3))
 def test_a_short_run_breaks_no_guarantee() -> None:
     """The same faults each time, or those of CHAOS_SEED (0: by chance); `make chaos` has all of them."""
     # Beside other tests everything takes longer; how long it may take alone is for `make chaos`.
-    asked = {"CHAOS_SECONDS": "25", "CHAOS_PATIENCE": "5", "CHAOS_SEED": os.environ.get("CHAOS_SEED", "8")}
+    asked = {"CHAOS_SECONDS": "25", "CHAOS_TOLERANCE": "5", "CHAOS_SEED": os.environ.get("CHAOS_SEED", "8")}
     ended = subprocess.run(
         [sys.executable, "-m", "chaos"], env=environment() | asked, cwd=REPOSITORY, capture_output=True, text=True,
         stdin=subprocess.DEVNULL, timeout=160, check=False,

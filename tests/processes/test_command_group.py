@@ -177,7 +177,7 @@ def test_run_once_asks_the_running_scheduler(group: Group) -> None:
 
 
 @pytest.mark.parametrize("words", [("--run-once", "queue"), ("start", "A" * 40), ("retry", "--all")])
-def test_nothing_is_done_for_real_when_a_dry_run_is_asked_for(group: Group, words: tuple[str, ...]) -> None:
+def test_a_dry_run_changes_nothing(group: Group, words: tuple[str, ...]) -> None:
     ended = group.command("-n", *words)
     assert (ended.returncode, ended.stdout) == (64, "")
     assert "the group runs without --dry-run and would do that for real" in ended.stderr

@@ -41,18 +41,18 @@ def test_an_item_gets_its_timestamps_and_keeps_the_first_start(short_folder: Pat
         assert client.call("d.message", wanted) in ("", "Tracker: [Couldn't connect to server]")
 
 
-def test_the_bell_is_rung_when_an_item_comes(short_folder: Path) -> None:
+def test_rtorrent_reads_the_bell_when_an_item_is_inserted(short_folder: Path) -> None:
     conf = short_folder / "a conf, with odd; name"
     (conf / "run").mkdir(parents=True)
     # rTorrent runs what it reads there: here, proof that it did.
-    (conf / "run/bell").write_text("method.insert = test.rang, value|const, 7\n")
+    (conf / "run/bell").write_text("method.insert = test.bell, value|const, 7\n")
     metafile = make_metafile("rings")
     with PrivateRTorrent(short_folder / "rt", extra_rc=include_text(conf).replace("30, 300", "3000, 3000")) as rtorrent:
         client = RTorrent(rtorrent.url)
-        assert not client.known("test.rang")
+        assert not client.known("test.bell")
         client.call("load.raw", "", metafile)
         eventually(lambda: known(client, info_hash(metafile)))
-        assert client.call("test.rang") == 7
+        assert client.call("test.bell") == 7
         assert client.call("d.message", info_hash(metafile)) == ""
 
 

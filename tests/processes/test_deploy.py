@@ -269,7 +269,7 @@ def test_the_watchdog_starts_the_group_of_its_user_and_costs_nothing_then(short_
             client = RTorrent(rtorrent.url, read_timeout=1)
             eventually(lambda: group.command("--status").returncode == 0, timeout=30)
             eventually(group.running, timeout=30)
-            # It is asked every second here; rTorrent goes on answering.
+            # It is queried every second here; rTorrent still answers.
             assert all(client.call("system.pid") == rtorrent.pid for _ in range(100))
             supervisord = group.supervisord_pid()
             (home / ".pyroscope/run/pyrotorque").unlink()

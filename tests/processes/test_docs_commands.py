@@ -35,7 +35,7 @@ def starts_the_group(found: list[Block]) -> bool:
 
 
 @pytest.mark.parametrize("page", to_run())
-def test_the_commands_of_a_page_do_what_it_says(page: str, short_folder: Path) -> None:
+def test_the_commands_of_a_page_have_the_described_results(page: str, short_folder: Path) -> None:
     found = to_run()[page]
     with Home(short_folder / "me", rtorrent_rc=for_rtorrent(page)) as home:
         if not starts_the_group(found):

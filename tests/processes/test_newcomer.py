@@ -152,7 +152,7 @@ def test_the_readme_alone_leads_to_a_started_item_in_five_minutes(newcomer: Newc
     assert wheel.name in README.read_text(), "the README names the file that `make dist` builds"
     newcomer.sh(install.text.replace("install pyrotorque", f"install --quiet -c constraints.txt ./{wheel.name}"))
 
-    # when they do what it says, with the file that it shows,
+    # when they follow it, with the file that it shows,
     said = newcomer.sh(init.text)
     (line,) = readme("rtorrent")
     wanted = line.text.strip().replace("~", str(newcomer.home))

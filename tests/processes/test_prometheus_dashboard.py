@@ -1,4 +1,4 @@
-"""Every panel of the dashboard has data: a real group, scraped by a real Prometheus, is asked each query."""
+"""Every panel of the dashboard has data: a real group, scraped by a real Prometheus, answers each query."""
 
 import json
 import math

@@ -65,7 +65,7 @@ def test_it_ends_within_a_second_even_while_rtorrent_hangs(scheduler: Scheduler,
     scheduler.start()
     os.kill(real.pid, signal.SIGSTOP)
     try:
-        eventually(lambda: not scheduler.answers(patience=1.5), 30)
+        eventually(lambda: not scheduler.answers(timeout=1.5), 30)
         began = time.monotonic()
         assert scheduler.end(signal.SIGTERM) == 0
         assert time.monotonic() - began < 1.5

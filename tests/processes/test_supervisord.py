@@ -41,7 +41,7 @@ class Group:
         return next(process for process in self.supervisord.processes() if process.name == name)
 
     def runs(self, *names: str) -> bool:
-        """Whether supervisord says so, and each service holds its role."""
+        """Whether supervisord reports that, and each service holds its role."""
         processes = [self.process(name) for name in names]
         return all(
             process.state == "RUNNING" and (process.name not in SERVICES or self.holder(process.name) == process.pid)
@@ -141,7 +141,7 @@ def test_who_hangs_past_its_own_deadline_is_killed_and_comes_back(group: Group) 
 
 
 def test_who_is_stopped_in_its_tracks_is_killed_and_comes_back(group: Group, short_folder: Path) -> None:
-    standins.impatient(short_folder / "lib")
+    standins.short_deadlines(short_folder / "lib")
     group.start()
     eventually(lambda: group.runs(*SERVICES), timeout=20)
     for name in ("watcher", "guardian"):

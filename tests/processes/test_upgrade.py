@@ -67,7 +67,7 @@ class Note(Job):
 
 
 class Upgrade:
-    """The group, its rTorrent and its watched folder, and what must have become of everything dropped there."""
+    """The group, its rTorrent and its watched folder, and the expected state of every metafile written there."""
 
     def __init__(self, folder: Path, rtorrent: PrivateRTorrent) -> None:
         self.folder, self.rtorrent, self.port = folder, rtorrent, free_port()
@@ -182,7 +182,7 @@ class Upgrade:
         self.wait("new workers", lambda: len(self._workers() - before) == 4)
 
     def _workers(self) -> set[int]:
-        """Three jobs, and the custom field that one of them asks for; empty while one is absent."""
+        """Three jobs, and the custom field that one of them uses; empty while one is absent."""
         found = set(self.group.workers())
         return found if len(found) == 4 else set()
 

@@ -1,4 +1,4 @@
-"""Faults of every kind in real processes: other jobs lose no run, the queue goes on, no process is left over."""
+"""Faults of every kind in real processes: other jobs lose no run, the queue continues, no process is left over."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The reference page says what the program does: its examples are read, and its table lists the fields there are."""
+"""The reference page is correct: its examples are parsed, and its table lists all fields."""
 
 import re
 from pathlib import Path

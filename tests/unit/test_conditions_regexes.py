@@ -47,14 +47,14 @@ def test_an_explanation_of_an_undecided_item_agrees_that_it_does_not_match() -> 
     assert (prio.verdict, turned.verdict, turned.parts[0].verdict) == (True, False, False)
 
 
-def test_other_alternatives_still_decide_when_they_are_asked_first() -> None:
+def test_other_alternatives_still_decide_when_they_are_evaluated_first() -> None:
     condition = parse(r"'/(b+)+$/' OR prio>0")
     bad = "b" * 4_000 + "!"
     assert condition.matches({"name": bad, "prio": 1}, now=0)
     assert not condition.matches({"name": bad, "prio": 0}, now=0)
 
 
-def test_of_many_items_each_is_asked_once_and_the_undecided_are_left_out() -> None:
+def test_each_of_many_items_is_evaluated_once_and_undecided_ones_are_left_out() -> None:
     condition = parse(r"prio>0 '/(e|ee?)+$/' message~foo.?bar")
     names = ["e", "x", "e" * 4_000 + "!", "ee", "e" * 4_000 + "?", "eee"]
     items = [Counting(name=name, prio=1, message="foobar") for name in names]
@@ -64,7 +64,7 @@ def test_of_many_items_each_is_asked_once_and_the_undecided_are_left_out() -> No
 
 
 class Counting(dict[str, Any]):
-    """An item that notes what it is asked, but not by its test."""
+    """An item that records the fields that are read, except by its test."""
 
     def __init__(self, **values: Any) -> None:
         super().__init__(values)

@@ -160,7 +160,7 @@ def test_a_good_configuration_becomes_the_groups_once(home: Path) -> None:
     assert configuration.stored_file(found.layout).stat().st_mode & 0o777 == 0o600
 
 
-def test_a_service_starts_on_what_the_files_say(home: Path) -> None:
+def test_a_service_starts_on_the_configuration_files(home: Path) -> None:
     adopted(home)
     found = configuration.load_or_last_good(home)
     assert (slots(found.settings), found.broken) == (3, "")
@@ -214,7 +214,7 @@ def test_a_reload_takes_what_is_good_and_refuses_what_is_broken(home: Path) -> N
     assert slots(configuration.reload(current).settings) == 4
 
 
-def test_a_good_one_that_cannot_be_written_down_is_not_taken_and_that_is_said(
+def test_a_valid_one_that_cannot_be_stored_is_not_adopted_and_that_is_reported(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else this service alone would run on it, or on the old one without a word."""

@@ -46,7 +46,7 @@ def loads(text: str) -> list[str]:
         pytest.param("#schedule2 = w,5,5,load.start=/w/*.torrent", [], id="commented out"),
         pytest.param("schedule2 = untied, 5, 5, stop_untied=", [], id="no load"),
         pytest.param("schedule2 = w, 5", [], id="too short"),
-        pytest.param("schedule2 = w,5,5,((load.start,(cat,(some.command))))", [], id="only rTorrent knows"),
+        pytest.param("schedule2 = w,5,5,((load.start,(cat,(some.command))))", [], id="only rTorrent has the value"),
     ],
 )
 def test_what_rtorrents_own_schedules_load_is_found(text: str, patterns: list[str]) -> None:
@@ -119,7 +119,7 @@ def view(name: str, data: object, says: str = "") -> ServiceView:
     return ServiceView(name=name, state="RUNNING", pid=1, since=0.0, says=says, data=data)
 
 
-def test_a_queue_says_what_it_did_last_and_a_paused_one_how_to_go_on() -> None:
+def test_a_queue_shows_its_last_check_and_a_paused_one_how_to_resume() -> None:
     jobs = [
         {"job": "queue", "paused": False, "next_fire": None, "last": "started 1; then: 3 of 3 slots are taken"},
         {"job": "night", "paused": True, "next_fire": 5.0, "last": None},
@@ -131,7 +131,7 @@ def test_a_queue_says_what_it_did_last_and_a_paused_one_how_to_go_on() -> None:
     ]
 
 
-def test_a_watcher_says_what_it_watches_and_how_many_it_loaded() -> None:
+def test_a_watcher_shows_its_trees_and_number_of_loads() -> None:
     job = {"roots": ["/w"], "missing": ["/gone"], "polled": {"/nfs": "network filesystem"}}
     data = {"rtorrent": "away", "metafiles": {"loaded": 5, "failed": 1}, "jobs": {"treewatch": job}}
     assert activity_lines(view("watcher", data)) == [
@@ -141,14 +141,14 @@ def test_a_watcher_says_what_it_watches_and_how_many_it_loaded() -> None:
     ]
 
 
-def test_a_watcher_without_trees_says_so() -> None:
+def test_a_watcher_without_trees_shows_that() -> None:
     assert activity_lines(view("watcher", {"rtorrent": "unknown", "metafiles": {}, "jobs": {}})) == [
         "no tree watch is active"
     ]
 
 
 def test_a_service_that_is_only_starting_is_no_cause_for_alarm() -> None:
-    starting = ServiceView(name="watcher", state="STARTING", pid=1, since=0.0, says="watcher cannot be asked")
+    starting = ServiceView(name="watcher", state="STARTING", pid=1, since=0.0, says="watcher is unreachable")
     assert activity_lines(starting) == [""]
 
 
@@ -192,7 +192,7 @@ def test_a_condition_with_a_field_of_config_py_is_shown_too(tmp_path: Path, caps
     assert found["conditions"]["job.queue.startable"].endswith("is_big=yes")
 
 
-def test_a_schedule_that_never_comes_again_says_so() -> None:
+def test_a_schedule_without_a_next_fire_time_shows_that() -> None:
     job = JobCheck(name="x", active=True, handler="a:B", runs="never again")
     assert runs(job, 0.0) == "never again"
 

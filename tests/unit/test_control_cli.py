@@ -1,4 +1,4 @@
-"""The command line: one clear line for whatever is wrong, and the exit code that says what kind it is."""
+"""The command line: one clear line for whatever is wrong, and the exit code for this kind of error."""
 
 import json
 import os
@@ -70,7 +70,7 @@ def test_without_a_guard_file_nothing_is_started(pyrotorque: Command) -> None:
 
 
 @pytest.mark.parametrize("words", [("--status",), ("-?",), ("status",)])
-def test_what_does_not_run_is_said_with_69(pyrotorque: Command, words: tuple[str, ...]) -> None:
+def test_what_does_not_run_is_reported_with_69(pyrotorque: Command, words: tuple[str, ...]) -> None:
     ended = pyrotorque.configured("[TORQUE]\n")(*words)
     assert ended.code == 69
     assert ended.out == f"pyrotorque is not running ({pyrotorque.home})\n"
@@ -95,7 +95,7 @@ def test_a_stale_pid_file_of_another_process_is_ignored_and_the_process_survives
         other.kill()
 
 
-def test_status_over_a_wrong_configuration_says_so_in_a_line(pyrotorque: Command) -> None:
+def test_status_reports_a_wrong_configuration_in_one_line(pyrotorque: Command) -> None:
     pyrotorque.configured("[TORQUE]\njob.queue.start_at_once = many\njob.queue.downloading_max = few\n")
     said = rtorrent_line(Group(pyrotorque.home))
     assert "torque.ini is wrong" in said
@@ -170,7 +170,7 @@ def test_check_shows_jobs_and_that_rtorrent_is_away(pyrotorque: Command) -> None
     assert not (pyrotorque.home / "state").exists(), "nothing is changed"
 
 
-def test_commands_that_ask_rtorrent_say_that_it_is_away(pyrotorque: Command) -> None:
+def test_commands_that_query_rtorrent_report_that_it_is_unavailable(pyrotorque: Command) -> None:
     ended = pyrotorque.configured(f"[TORQUE]\n{NOWHERE}")("select", "prio>0")
     assert ended.code == 69
     assert "scgi:///nowhere/rt.sock" in ended.problem

@@ -62,7 +62,7 @@ def test_columns_are_aligned_and_never_folded() -> None:
     assert list(aligned([])) == []
 
 
-def test_watched_before_the_first_start_says_so(pyrotorque: Command) -> None:
+def test_watched_before_the_first_start_reports_that(pyrotorque: Command) -> None:
     ended = pyrotorque.configured("[TORQUE]\n")("watched")
     assert ended.code == 74
     assert "the service has not run" in ended.problem
@@ -79,7 +79,7 @@ def test_the_table_of_services_has_one_row_for_each() -> None:
     text = captured.get()
     assert "pyrotorque is running, pid 5, up 1 min 40 s (/c)" in text
     assert " 1 min " in text
-    assert "[red]no[/]\\x1b" in text, "what a service says is no markup and cannot touch the terminal"
+    assert "[red]no[/]\\x1b" in text, "text of a service is not markup and cannot control the terminal"
 
 
 def test_watching_ends_well_by_ctrl_c_and_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Conditions find the fields of config.py, which is not run before one of them is asked for."""
+"""Conditions find the fields of config.py, which only runs when one of them is used."""
 
 from pathlib import Path
 

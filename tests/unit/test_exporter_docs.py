@@ -20,7 +20,7 @@ from tests.exporter_process import REPOSITORY
 
 DOCS = REPOSITORY / "docs" / "metrics.md"
 GOLDEN = REPOSITORY / "tests" / "golden" / "exporter.prom"
-# What prometheus_client says about the process, and what proc(5) has only for a real one.
+# What prometheus_client reports about the process, and what proc(5) has only for a real one.
 OF_OUR_PROCESS = {
     "pyrotorque_build_info",
     "pyrotorque_process_start_time_seconds",

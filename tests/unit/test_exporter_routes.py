@@ -89,7 +89,7 @@ def station() -> Iterator[Station]:
     ("header", "seconds"),
     [
         pytest.param(None, TIMEOUT - MARGIN, id="nothing said"),
-        pytest.param("5", 5 - MARGIN, id="what Prometheus says, less a margin"),
+        pytest.param("5", 5 - MARGIN, id="the timeout of Prometheus less a margin"),
         pytest.param("0.4", 0.2, id="a very short time is halved"),
         pytest.param("1e9", TIMEOUT_MAX - MARGIN, id="the timeout is bounded"),
         pytest.param("-1", TIMEOUT - MARGIN, id="below zero"),

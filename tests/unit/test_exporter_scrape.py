@@ -111,7 +111,7 @@ def test_only_the_requested_groups_are_collected() -> None:
 
 
 def test_groups_without_rtorrent_are_available_immediately() -> None:
-    fake = FakeRTorrent(broken=AssertionError("must not be asked"))
+    fake = FakeRTorrent(broken=AssertionError("must not be called"))
     scraper = _scraper(fake, Scripted("queue"), Scripted("system", True))
     exposition = scraper.without_rtorrent(frozenset())
     assert exposition.value("rtorrent_up") == 0.0

@@ -138,7 +138,7 @@ def test_a_loop_past_its_deadline_is_killed_although_it_sends_heartbeats() -> No
     assert detector.hung_services(12.0) == [HungService("watcher", "in step 'loading' for 12 s, 2 s past its deadline")]
 
 
-def test_a_stopped_service_is_not_watched_and_a_new_process_starts_afresh() -> None:
+def test_a_stopped_service_is_not_watched_and_a_new_process_is_counted_from_zero() -> None:
     detector = HangDetector()
     detector.running("watcher", 7, 0.0)
     detector.receive(heartbeat(), 0.0)

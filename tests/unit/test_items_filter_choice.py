@@ -35,7 +35,7 @@ def test_without_items_no_filter_is_chosen() -> None:
 
 
 class Items:
-    """Items of which so many are switched off; counts how often it was asked for all of them."""
+    """Items of which so many are switched off; counts how often all of them were read."""
 
     def __init__(self, off: int, whole: int = 10_000) -> None:
         self.off, self.whole, self.asked = off, whole, 0

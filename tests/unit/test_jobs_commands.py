@@ -1,4 +1,4 @@
-"""Commands and notifications: a value is data whatever it holds, and what does not end is ended."""
+"""Commands and notifications: a value is data whatever it holds, and processes that do not end are killed."""
 
 import json
 import logging
@@ -74,7 +74,7 @@ def test_a_command_gets_the_fields_of_the_event(tmp_path: Path) -> None:
     assert "PYTHONPATH" not in names
 
 
-def test_the_environment_of_a_command_is_what_is_usual_and_what_is_asked_for() -> None:
+def test_the_environment_of_a_command_has_the_usual_and_the_configured_variables() -> None:
     ours = {"PATH": "/bin", "LC_ALL": "C", "SECRET": "x", "SSH_AUTH_SOCK": "/s"}
     assert environment(ours) == {"PATH": "/bin", "LC_ALL": "C"}
     assert environment(ours, ["SSH_AUTH_SOCK"]) == {"PATH": "/bin", "LC_ALL": "C", "SSH_AUTH_SOCK": "/s"}

@@ -1,4 +1,4 @@
-"""The examples of docs/jobs.md do what they say."""
+"""The examples of docs/jobs.md have the described results."""
 
 import re
 from pathlib import Path

@@ -152,7 +152,7 @@ def test_a_role_is_free_again_after_a_kill(child: Callable[..., Child], layout: 
         assert layout.lock_file("watcher").read_text().strip() == str(os.getpid())
 
 
-def test_a_reload_is_asked_for_once_and_wakes_the_loop(life: Lifecycle) -> None:
+def test_a_reload_is_requested_once_and_wakes_the_loop(life: Lifecycle) -> None:
     woken: list[bool] = []
     life.on_wake(lambda: woken.append(True))
     assert not life.take_reload()

@@ -100,7 +100,7 @@ def test_a_full_disk_is_waited_for_and_said_once(config_dir: Path, capsys: pytes
     assert (said.count("disk is full"), said.count("disk is read-only")) == (1, 1)
 
 
-def test_trouble_that_comes_back_after_a_good_time_is_said_again(
+def test_an_error_that_returns_after_a_minute_of_work_is_logged_again(
     config_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lifecycle, "_REPEAT_AFTER", -1.0)
@@ -153,7 +153,7 @@ def stopped_at_once(
         yield life
 
 
-def test_without_any_configuration_it_says_so_and_ends_with_78(
+def test_without_any_configuration_it_logs_that_and_exits_with_78(
     config_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (config_dir / "torque.ini").unlink()

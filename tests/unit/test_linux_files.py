@@ -151,7 +151,7 @@ def test_a_file_renamed_over_the_name_at_the_last_moment_is_back_at_its_name(
     assert (names(tmp_path), path.read_text()) == (["a.torrent"], "new")
 
 
-def test_two_files_that_want_one_name_back_both_stay(tmp_path: Path, folder: int) -> None:
+def test_two_files_with_one_original_name_both_stay(tmp_path: Path, folder: int) -> None:
     (tmp_path / "a.torrent").write_text("third")
     (tmp_path / "a.1.torrent").write_text("second")
     (tmp_path / "aside").write_text("first")

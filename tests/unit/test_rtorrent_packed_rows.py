@@ -1,4 +1,4 @@
-"""Packed rows: the command, and what becomes of rows that are not what was asked for."""
+"""Packed rows: the command, and the treatment of rows that differ from the request."""
 
 import pytest
 from hypothesis import given

@@ -27,7 +27,7 @@ GONE = RTorrentFault("d.state: Could not find info-hash.", -501)
     ],
     ids=[
         "active",
-        "active whatever its tracker says",
+        "active despite a message of its tracker",
         "being checked",
         "still stopped",
         "closed on a full disk",

@@ -1,4 +1,4 @@
-"""A service takes up a good configuration with its log level, and keeps the one in force when the new one is broken."""
+"""A service adopts a valid configuration with its log level, and keeps the current one when the new one is broken."""
 
 import contextlib
 import logging
@@ -57,7 +57,7 @@ def polled(reloader: ConfigurationReloader, *, hup: bool) -> configuration.Confi
     return reloader.poll(life)
 
 
-def test_a_hup_takes_up_the_files_and_their_log_level(home: Path, reloader: ConfigurationReloader) -> None:
+def test_a_hup_loads_the_files_and_their_log_level(home: Path, reloader: ConfigurationReloader) -> None:
     (home / "torque.ini").write_text(BETTER)
     found = polled(reloader, hup=True)
     assert found is reloader.current
@@ -65,7 +65,7 @@ def test_a_hup_takes_up_the_files_and_their_log_level(home: Path, reloader: Conf
     assert polled(reloader, hup=False) is None
 
 
-def test_what_the_group_adopted_is_taken_up_with_its_log_level(home: Path, reloader: ConfigurationReloader) -> None:
+def test_the_groups_configuration_is_loaded_with_its_log_level(home: Path, reloader: ConfigurationReloader) -> None:
     before = reloader.digest()
     (home / "torque.ini").write_text(BETTER)
     configuration.adopt(configuration.read(home, Options()))

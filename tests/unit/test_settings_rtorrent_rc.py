@@ -47,7 +47,7 @@ def found(text: str, files: dict[str, str] | None = None) -> str | None:
             'network.scgi.open_local = (cat,(system.env,"HOME"),/x.sock)', "scgi:///home/me/x.sock", id="environment"
         ),
         pytest.param("scgi_local = \\\n /a.sock", "scgi:///a.sock", id="continued line"),
-        pytest.param("scgi_local = (cat,(my.command),x)", None, id="only rTorrent knows"),
+        pytest.param("scgi_local = (cat,(my.command),x)", None, id="only rTorrent has the value"),
         pytest.param("scgi_local = (((((", None, id="unbalanced"),
         pytest.param("", None, id="empty file"),
     ],

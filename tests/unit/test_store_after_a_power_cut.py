@@ -1,4 +1,4 @@
-"""What a power cut may leave of a service's file: whatever it is, the rest is sound, and what is lost is said."""
+"""What a power cut may leave of a service's file: the rest is intact, and losses are reported."""
 
 import logging
 import random
@@ -86,7 +86,7 @@ def test_a_file_that_was_cut_anywhere_is_whole_or_set_aside_or_said_to_be_empty(
         store.close()
 
 
-def test_what_was_lost_is_said_to_its_owner(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_losses_are_reported_in_the_owners_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     layout = Layout.below(tmp_path)
     layout.prepare()
     root, handlers = logging.getLogger(), list(logging.getLogger().handlers)

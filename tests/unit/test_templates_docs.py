@@ -1,4 +1,4 @@
-"""Every example of docs/templates.md does what the text around it says."""
+"""Every example of docs/templates.md has the described result."""
 
 import re
 from pathlib import Path

@@ -27,7 +27,7 @@ from pyrotorque_watcher.settle.durability import Fate, fate
         "not written, and its owner erased it",
         "restarted, and it is there",
         "restarted, and it is not there",
-        "restarted, an old file says nothing",
+        "restarted, an old file is no evidence",
     ],
 )
 def test_fate(same: bool, there: bool, saved: bool | None, age: float, what: Fate) -> None:

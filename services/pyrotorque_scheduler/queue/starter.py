@@ -31,7 +31,7 @@ _START_COMMANDS: Final = (
 )
 _STATE_COMMANDS: Final = ("d.state", "d.is_active", "d.hashing", "d.hashing_failed", "d.message")
 # rTorrent checks the data of an item before it becomes active, usually within milliseconds. After this many seconds the
-# item counts as started, and its hash check goes on.
+# item counts as started, and its hash check continues.
 _HASH_CHECK_SECONDS: Final = 1.0
 # Seconds after the start at which it is read again: until the check of its data is over or long, and until rTorrent has
 # saved the start, which takes 0.16 some 10 ms.
@@ -183,8 +183,8 @@ class Starter:
             result = StartResult(None)  # it ran, and was stopped since
         elif result.failure is None:
             pending.has_run |= not result.hash_checking
-            patience = _HASH_CHECK_SECONDS if result.hash_checking else _SAVED_WITHIN
-            if not self._is_durable(intent, result) and now < pending.begun + patience:
+            timeout = _HASH_CHECK_SECONDS if result.hash_checking else _SAVED_WITHIN
+            if not self._is_durable(intent, result) and now < pending.begun + timeout:
                 if pending.has_run and pending.readings >= _SAVE_AGAIN_FROM:
                     self._rtorrent.call("d.save_full_session", intent.info_hash)
                 pending.readings += 1

@@ -26,7 +26,7 @@ from pyrotorque_watcher.scan.open_file import FileReader
 
 @dataclass(frozen=True, slots=True)
 class LoadJob:
-    """The settings of a job, and what they and the watch.ini files say about one metafile."""
+    """The settings of a job, and what they and the watch.ini files set for one metafile."""
 
     settings: WatchSettings
     recipes: JobRecipes

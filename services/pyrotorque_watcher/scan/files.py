@@ -13,7 +13,7 @@ from pyrotorque_watcher.rows import FoundFile
 
 _SUFFIXES = (b".torrent", b".magnet")
 WATCH_INI = b"watch.ini"
-# What the kernel answers if there is no such file. Any other error says nothing about the file.
+# What the kernel answers if there is no such file. Any other error is no evidence about the file.
 _ABSENT: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG))
 # Errors that an owner must correct; all others may pass by themselves.
 _LASTING: Final = frozenset((errno.EACCES, errno.EPERM))

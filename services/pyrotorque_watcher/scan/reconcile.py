@@ -27,7 +27,7 @@ class Verdict(Enum):
 class FileDecision:
     verdict: Verdict
     origin: bytes = b""
-    """For MOVED and LINKED: the path under which the ledger knows the file."""
+    """For MOVED and LINKED: the path of the file in the ledger."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 A save on rTorrent 0.16.6 and later runs in another thread after the call was answered, two saves of one item may end in
 either order, and a full disk leaves empty or truncated files that nothing reports (DownloadStorer::save_stream). An
-effect on rTorrent therefore counts as durable only when the session file says so.
+effect on rTorrent therefore counts as durable only when the session file has it.
 """
 
 import os

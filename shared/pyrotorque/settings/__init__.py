@@ -121,7 +121,7 @@ def _sources(home: Path, options: Options, report: Report) -> list[Sections]:
 
 
 def _extra_source(path: Path, report: Report) -> Sections:
-    """Refuse folders in an extra file: services read them from torque.ini before they know of that file."""
+    """Refuse folders in an extra file: services read them from torque.ini before they read that file."""
     sections = read_ini(path, report)
     for key in FOLDERS:
         if entry := sections.get("torque", {}).get(key):

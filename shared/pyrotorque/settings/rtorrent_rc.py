@@ -103,7 +103,7 @@ class _RcParser:
         return self.home + path[1:] if path == "~" or path.startswith("~/") else path
 
     def _value(self, text: str) -> str | None:
-        """The value of an argument; None if it needs a command whose result only rTorrent knows."""
+        """The value of an argument; None if it needs a command whose result only rTorrent has."""
         if text.startswith("$"):
             command = text[1:].partition("=")
             return self._call([command[0].strip(), *_parse(command[2])])
