@@ -14,6 +14,8 @@ from pyrotorque.jobs import Job, JobConfig, context
 from pyrotorque.jobs.action import Action
 from pyrotorque.jobs.itemcommand import ItemCommand
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.item_texts import ItemText, equal_call
+from pyrotorque.rtorrent.packed_rows import Form
 from tests.waiting import eventually
 
 
@@ -55,6 +57,22 @@ def test_an_action_is_done_to_the_items_of_the_condition(
     Action(config(**settings)).run()
     rows: dict[str, str] = dict(RTorrent(rtorrent.url).rows("main", ["d.name=", command]))  # type: ignore[arg-type]
     assert rows == {"one": after, "two": before}
+
+
+def test_tags_that_rtorrent_prints_altered_are_not_overwritten(
+    rtorrent: PrivateRTorrent, items: dict[str, str]
+) -> None:
+    client = RTorrent(rtorrent.url)
+    client.call("d.custom.set", items["one"], "tags", "😀 ü")
+    action = Action(config(action="tag", value="good"))
+    if client.known("d.name.base64"):
+        action.run()
+        assert client.text(items["one"], "d.custom=tags") == ItemText("good ü 😀", Form.EXACT)
+        return
+    with pytest.raises(UserError, match="prints its tags altered"):
+        action.run()
+    method, params = equal_call(items["one"], "d.custom=tags", "😀 ü".encode())
+    assert client.call(method, *params) == 1
 
 
 def test_a_started_item_is_stopped_and_closed(rtorrent: PrivateRTorrent, items: dict[str, str]) -> None:

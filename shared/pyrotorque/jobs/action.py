@@ -8,6 +8,7 @@ from pyrotorque.items import Item
 from pyrotorque.jobs.arguments import compile_text
 from pyrotorque.jobs.item_job import ItemJob
 from pyrotorque.jobs.params import get_text, require_text
+from pyrotorque.rtorrent.packed_rows import Form
 from pyrotorque.text import printable
 
 RTorrentCall = tuple[str, tuple[str | int, ...]]
@@ -22,6 +23,7 @@ _PLAIN: Final[Mapping[str, tuple[str, ...]]] = {
     "hash_check": ("d.check_hash",),
     "save": ("d.save_full_session",),
 }
+_TAGS: Final = "d.custom=tags"
 _WITH_VALUE: Final = ("priority", "throttle", "custom", "tag", "untag")
 _ALIASES: Final = {"erase": "delete", "check": "hash_check", "set_prio": "priority", "set_throttle": "throttle",
                    "set_custom": "custom", "flush": "save"}  # fmt: skip
@@ -53,6 +55,8 @@ class Action(ItemJob):
         if self.dry_run:
             self.log.info("would %s: %s", printable(shown), printable(str(item["name"])))
             return
+        if self.action in ("tag", "untag") and self.rtorrent.text(item["hash"], _TAGS).form is not Form.EXACT:
+            raise UserError("rTorrent prints its tags altered, so they cannot be written back")
         for method, params in self.calls(item, value):
             self.rtorrent.call(method, str(item["hash"]), *params)
         self.log.info("%s: %s", printable(shown), printable(str(item["name"])))
