@@ -25,6 +25,7 @@ from benchmarks.filled import scratch
 from demo.group import REPOSITORY, environment, wait_until
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.layout import Layout
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import RTorrentSettings, Settings, WatchSettings
 from pyrotorque.store import open_store
@@ -143,6 +144,7 @@ class Everything:
     """An rTorrent that sees all files and knows all commands."""
 
     version = ""
+    session_folder = b""
 
     def sees(self, ours: bytes, theirs: bytes) -> bool:
         return True
@@ -164,7 +166,7 @@ def same_call(path: Path) -> tuple[str, tuple[bytes, ...]]:
         assert found is not None
         ledger.add(job.name, bytes(path.parent), found, time.time(), Sighting(time.time()))
         (row,) = ledger.rows("seen", time.time(), 1)
-    plan = prepare(row, LoadJob(job, JobRecipes(job, settings, path.parent)), Everything(), time.time())
+    plan = prepare(row, LoadJob(job, JobRecipes(job, settings, Layout.below(path.parent))), Everything(), time.time())
     path.unlink()
     assert isinstance(plan, LoadPlan), plan
     return load_command(plan.state, quiet=job.quiet), plan.torrents[0].commands

@@ -84,13 +84,13 @@ class Watcher:
 
     def open(self) -> None:
         """Begin to watch and to load with the configuration in force."""
-        settings, config_dir = self.reloader.current.settings, self.reloader.current.layout.config_dir
+        settings, layout = self.reloader.current.settings, self.reloader.current.layout
         active = settings.active_jobs(WatchSettings)
         if not active:
             log.info("no tree watch is active: nothing to do (job.treewatch.active in torque.ini)")
-        self._jobs = {job.name: LoadJob(job, JobRecipes(job, settings, config_dir / "templates")) for job in active}
+        self._jobs = {job.name: LoadJob(job, JobRecipes(job, settings, layout)) for job in active}
         self._connect(settings)
-        since_ns = baseline_ns(self.ledger, self.group_started, config_dir / "torque.ini")
+        since_ns = baseline_ns(self.ledger, self.group_started, layout.config_dir / "torque.ini")
         for job in active:
             scanner = TreeScanner(job, self.ledger, self.metrics, interval=interval_of(job))
             self.scanners.append(scanner)

@@ -3,6 +3,7 @@
 Such a file may be part of a folder from someone else, so its commands may set and read values, but run nothing.
 """
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,8 @@ _PRIORITIES: Final = {"off": "0", "low": "1", "normal": "2", "high": "3"}
 _CUSTOM: Final = re.compile(r"custom(?:([1-5])|\.([A-Za-z0-9_.-]+))")
 _COMMAND: Final = re.compile(r"cmd\.([A-Za-z0-9_.-]+)")
 _KEYS: Final = ("load_mode", "queued", "priority", "target", "on_loaded", "cmd.NAME", "custom.KEY", "custom1")
+# What others may choose for the metafiles in a folder; custom1 is the label.
+_UNTRUSTED_KEYS: Final = ("load_mode", "queued", "priority", "custom1")
 
 FolderCommand: TypeAlias = LoadCommand | ValueCommand
 
@@ -59,9 +62,10 @@ def inherited(*levels: Overrides) -> Overrides:
     return reduce(lambda outer, inner: inner.below(outer), levels, Overrides())
 
 
-def parse(text: str, *, file: str = "watch.ini", templates: Path | None = None) -> Overrides:
+def parse(text: str, *, file: str = "watch.ini", templates: Path | None = None, distrust: str = "") -> Overrides:
     """The options in a watch.ini; section headers are allowed and ignored.
 
+    With `distrust`, the reason why others may have written it, only load mode, queue, label and priority are allowed.
     Every template and command in it is checked. Raises SettingsError (SettingsProblems) with all errors.
     """
     report = Report()
@@ -71,6 +75,8 @@ def parse(text: str, *, file: str = "watch.ini", templates: Path | None = None) 
     found = Overrides()
     for key, entry in ((key, entry) for section in sections.values() for key, entry in section.items()):
         try:
+            if distrust and key not in _UNTRUSTED_KEYS:
+                raise ValueError(f"is not allowed in this file, as {distrust}: only {', '.join(_UNTRUSTED_KEYS)} are")
             found = _with(found, key, _plain(entry), templates)
         except (ValueError, UserError) as error:
             report.problems.append(Problem(file, entry.line, key, str(error)))
@@ -107,13 +113,23 @@ def _value(key: str, text: str, templates: Path | None) -> FolderCommand:
         level = _PRIORITIES.get(text.lower(), text)
         return compile_value(key, "d.priority.set", (), level, templates=templates)
     if key == "target":
-        return compile_value(key, "d.custom.set", ("targetdir",), text, templates=templates)
+        return compile_value(key, "d.custom.set", ("targetdir",), _absolute(text), templates=templates)
     custom = _CUSTOM.fullmatch(key)
     if custom is None:
         raise ValueError(f"is not an option of watch.ini{suggestion(key, _KEYS)}; there are {', '.join(_KEYS)}")
     if custom[1]:
         return compile_value(key, f"d.custom{custom[1]}.set", (), text, templates=templates)
     return compile_value(key, "d.custom.set", (custom[2],), text, templates=templates)
+
+
+def _absolute(text: str) -> str:
+    """`~/` is the home of the service's user, as everywhere: rTorrent may have another one."""
+    if text.startswith("{{"):
+        return text
+    expanded = os.path.expanduser(text)
+    if not expanded.startswith("/"):
+        raise ValueError(f"expected an absolute path, got {text!r}")
+    return expanded
 
 
 def _set_on_loaded(found: Overrides, text: str) -> Overrides:

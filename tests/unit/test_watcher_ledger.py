@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from pyrotorque.layout import Layout
 from pyrotorque.settings.schema import RTorrentSettings, Settings
 from pyrotorque.store import Store, open_store
 from pyrotorque_watcher.ledger import Ledger
@@ -115,7 +116,9 @@ def retried(ledger: Ledger, folder: bytes, job_name: str = "job") -> int:
     """How many metafiles are retried after the watch.ini in `folder` was written."""
     before = ledger.counts().get("seen", 0)
     settings = Settings(digest="", rtorrent=RTorrentSettings(url=None, origin=""), jobs=())
-    retry_after_ini_change(JobRecipes(job(name=job_name), settings, Path("/absent")), [folder], ledger, NOW)
+    retry_after_ini_change(
+        JobRecipes(job(name=job_name), settings, Layout.below(Path("/absent"))), [folder], ledger, NOW
+    )
     return ledger.counts().get("seen", 0) - before
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from pyrotorque.errors import MetafileError
+from pyrotorque.layout import Layout
+from pyrotorque.settings import layout_of
 from pyrotorque.settings.schema import Settings, WatchSettings
 from pyrotorque.text import printable
 from pyrotorque_control import terminal
@@ -49,7 +51,7 @@ def command(group: Group, metafile: Path, job: str | None, as_json: bool) -> int
     path = metafile.absolute()
     watch, root = _watch(settings, path, job)
     place = MetafilePlace(watch.name, os.fsencode(path), os.fsencode(root))
-    found = expand(place, watch, settings, group.config_dir / "templates")
+    found = expand(place, watch, settings, layout_of(group.config_dir))
     if as_json:
         click.echo(terminal.json_line(asdict(found)))
         return EX_OK
@@ -72,7 +74,7 @@ def _watch(settings: Settings, path: Path, name: str | None) -> tuple[WatchSetti
     return watches[0], path.parent
 
 
-def expand(place: MetafilePlace, job: WatchSettings, settings: Settings, templates: Path) -> LoadPreview:
+def expand(place: MetafilePlace, job: WatchSettings, settings: Settings, layout: Layout) -> LoadPreview:
     """Raises MetafileError, TemplateError or CommandRefused as the load would, and UserError for a wrong watch.ini."""
     from pyrotorque.metafile import take
     from pyrotorque_watcher.load.plan import initial_state, path_flags
@@ -84,7 +86,7 @@ def expand(place: MetafilePlace, job: WatchSettings, settings: Settings, templat
         torrents = torrents_of(place.path, take(path))
     except MetafileError as error:
         raise MetafileError(f"{path}: {error}") from error
-    recipes, flags = JobRecipes(job, settings, templates), path_flags(place.path, place.root)
+    recipes, flags = JobRecipes(job, settings, layout), path_flags(place.path, place.root)
     recipe, torrent = recipes.of(place), torrents[0][0]
     commands = recipe.commands(torrent, flags, lambda name: True)
     return LoadPreview(

@@ -53,10 +53,14 @@ class ReadyLoad:
 
 
 class RTorrentView(Protocol):
-    """Its version, which files rTorrent sees (`theirs` is its path of our file `ours`), and which commands it has."""
+    """Its version and session folder, which files it sees (`theirs` is its path of our file `ours`), and which commands
+    it has."""
 
     @property
     def version(self) -> str: ...
+
+    @property
+    def session_folder(self) -> bytes: ...
 
     def sees(self, ours: bytes, theirs: bytes) -> bool: ...
 
@@ -96,7 +100,7 @@ def _plan(row: Row, torrents: Torrents, job: LoadJob, rtorrent: RTorrentView) ->
     tie = tie_command(theirs) if tied else None
 
     def with_commands(torrent: Metafile | Magnet, data: bytes) -> TorrentLoad:
-        users = tuple(recipe.commands(torrent, flags, rtorrent.known).values())
+        users = tuple(recipe.commands(torrent, flags, rtorrent.known, rtorrent.session_folder).values())
         line = None if settings.quiet else log_line(row.job, torrent.name, state.value)
         return TorrentLoad(torrent.info_hash, torrent.name, data, commands_for(state, row.token, tie, users, line))
 

@@ -1,18 +1,20 @@
 """What a job and the watch.ini files above a metafile set for its load; commands are compiled once."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pyrotorque.errors import CommandRefused, UserError
+from pyrotorque.layout import Layout
 from pyrotorque.linux.filesystems import is_within
 from pyrotorque.metafile import Magnet, Metafile
 from pyrotorque.settings.schema import Disposal, Settings, WatchSettings
 from pyrotorque.text import counted, printable
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.plan import LoadPolicy
+from pyrotorque_watcher.load.visibility import unmapped
 from pyrotorque_watcher.load.watch_ini import WatchIniFiles
 from pyrotorque_watcher.scan.files import is_metafile
 
@@ -24,6 +26,8 @@ log = logging.getLogger(__name__)
 
 # Sorts the values of a watch.ini behind all commands, whatever their names are.
 _OF_INI = "watch.ini "
+# In the text of all commands that choose where content is stored.
+_STORING = (b"d.directory", b"d.custom.set")
 
 
 class UserCommand(Protocol):
@@ -51,12 +55,14 @@ class WatchedMetafile(Protocol):
 class JobRecipes:
     """The settings of one job. Raises TemplateError or CommandRefused for invalid commands."""
 
-    def __init__(self, job: WatchSettings, settings: Settings, templates: Path) -> None:
+    def __init__(self, job: WatchSettings, settings: Settings, layout: Layout) -> None:
         self.job = job
+        self._layout = layout
+        templates = layout.config_dir / "templates"
         self._aliases, self._traits = settings.aliases, settings.traits_by_alias
         self._templates = templates
         self._roots = tuple(path.expanduser().absolute() for path in job.path)
-        self._inis = WatchIniFiles(templates)
+        self._inis = WatchIniFiles(templates, can_move=job.loaded_path is not None)
         self._compiled: dict[tuple[str, str, bool], LoadCommand] = {}
         for name, text in job.commands:
             self.command(name, text, tame=False)
@@ -68,6 +74,22 @@ class JobRecipes:
     def check_ini(self, folder: bytes) -> None:
         """Raises UserError if the watch.ini in `folder` is invalid."""
         self._inis.of(folder)
+
+    def check_storage(self, rendered: bytes, torrent: Metafile | Magnet, session: bytes) -> None:
+        """Raises CommandRefused if a command of a watch.ini has content stored where it must not be."""
+        if not any(name in rendered for name in _STORING):
+            return
+        from pyrotorque.confinement import StorageLimits, private_folders
+        from pyrotorque.loadcommands import storage_commands
+
+        limits = StorageLimits(self.job.below, private_folders(self._layout, session))
+        for command in storage_commands(rendered):
+            if command.folder is None:
+                raise CommandRefused(f"{command.name}: the path must be written out in a watch.ini")
+            files = content_paths(torrent, is_base=command.is_base)
+            for folder in filter(None, {command.folder, unmapped(command.folder, self.job.path_map)}):
+                if reason := limits.refusal(os.path.expanduser(folder), files):
+                    raise CommandRefused(f"{command.name} of a watch.ini: {reason}")
 
     def namespace(
         self, place: WatchedMetafile, torrent: Metafile | Magnet, flags: frozenset[str], rendered: Sequence[bytes]
@@ -123,31 +145,43 @@ class LoadRecipe:
         return self.recipes.job.on_loaded if nearer is None or nearer.on_loaded is None else nearer.on_loaded
 
     def commands(
-        self, torrent: Metafile | Magnet, flags: frozenset[str], known: Callable[[str], bool]
+        self, torrent: Metafile | Magnet, flags: frozenset[str], known: Callable[[str], bool], session: bytes = b""
     ) -> dict[str, bytes]:
-        """The users' commands for one torrent, in the order of their names; `known`: whether rTorrent has a command.
+        """The users' commands for one torrent, in the order of their names.
 
+        `known`: whether rTorrent has a command; `session`: its session folder, if it is known.
         Raises TemplateError or CommandRefused; then no part of this load may be sent.
         """
         rendered: dict[str, bytes] = {}
-        for name, command in sorted(self._user_commands(), key=lambda each: each[0]):
+        for name, command, tame in sorted(self._user_commands(), key=lambda each: each[0]):
             if unknown := sorted(each for each in command.names if not known(each)):
                 raise CommandRefused(f"{name}: this rTorrent has no command {', '.join(unknown)}")
             if text := command.render(self.recipes.namespace(self.place, torrent, flags, tuple(rendered.values()))):
+                if tame:
+                    self.recipes.check_storage(text, torrent, session)
                 rendered[name.removeprefix(_OF_INI)] = text
         return rendered
 
-    def _user_commands(self) -> Iterator[tuple[str, UserCommand]]:
+    def _user_commands(self) -> Iterator[tuple[str, UserCommand, bool]]:
+        """The names and commands, and whether each is from a watch.ini."""
         overrides = self.overrides
         nearer = {} if overrides is None else overrides.commands
         for name, text in self.recipes.job.commands:
             if name not in nearer:
-                yield f"cmd.{name}", self.recipes.command(name, text, tame=False)
+                yield f"cmd.{name}", self.recipes.command(name, text, tame=False), False
         for name, text in nearer.items():
             if text:
-                yield f"cmd.{name}", self.recipes.command(name, text, tame=True)
+                yield f"cmd.{name}", self.recipes.command(name, text, tame=True), True
         for key, value in ({} if overrides is None else overrides.values).items():
-            yield f"{_OF_INI}{key}", value
+            yield f"{_OF_INI}{key}", value, True
+
+
+def content_paths(torrent: Metafile | Magnet, *, is_base: bool) -> list[bytes] | None:
+    """The paths of the content in the folder of its item; None if they are not known yet."""
+    if isinstance(torrent, Magnet):
+        return None
+    files = [os.fsencode(name) for name, _ in torrent.files]
+    return [os.path.join(torrent.name_bytes, name) for name in files] if torrent.multi_file and not is_base else files
 
 
 def retry_after_ini_change(recipes: JobRecipes, folders: Iterable[bytes], ledger: Ledger, now: float) -> None:

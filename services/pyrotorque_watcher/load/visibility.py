@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from pyrotorque.errors import RTorrentUnavailable
+from pyrotorque.errors import RTorrentFault, RTorrentUnavailable
 from pyrotorque.linux.processes import PROC, runs_program
 from pyrotorque.rtorrent import RTorrent
 
@@ -89,6 +89,7 @@ class RTorrentInstance:
     """Empty until the process is identified, and after a call failed: another process may answer the next one."""
     version: str = ""
     _ended_fd: int = -1
+    session_folder: bytes = b""
 
     def identify(self) -> None:
         identity = self.rtorrent.identity()
@@ -98,6 +99,8 @@ class RTorrentInstance:
         if self.files.pid:
             with suppress(OSError):
                 self._ended_fd = os.pidfd_open(self.files.pid)
+        with suppress(RTorrentFault):
+            self.session_folder = os.fsencode(str(self.rtorrent.call("session.path", "")))
 
     def forget(self) -> None:
         self.incarnation = ""

@@ -6,14 +6,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyrotorque.errors import UserError
+from pyrotorque.errors import SettingsError, UserError
 from pyrotorque.text import printable
 from pyrotorque_watcher.scan.files import WATCH_INI
 
 if TYPE_CHECKING:
     from pyrotorque.watchini import Overrides
 
-_Stamp = tuple[int, int, int]
+_Stamp = tuple[int, ...]
 
 
 class WatchIniUnreadable(UserError):
@@ -23,8 +23,10 @@ class WatchIniUnreadable(UserError):
 class WatchIniFiles:
     """The watch.ini files in one job's trees. Most trees have none, and then the parser is not even imported."""
 
-    def __init__(self, templates: Path) -> None:
+    def __init__(self, templates: Path, *, can_move: bool) -> None:
         self._templates = templates
+        self._can_move = can_move
+        """Whether the job has a folder to move metafiles to."""
         self._read: dict[bytes, tuple[_Stamp, Overrides | UserError]] = {}
 
     def above(self, path: bytes, root: bytes) -> "Overrides | None":
@@ -45,34 +47,50 @@ class WatchIniFiles:
         """The settings in the watch.ini of `folder`; None if there is none."""
         path = folder + b"/" + WATCH_INI
         try:
-            found = os.stat(path)
+            stamp = _stamp(os.stat(path), os.lstat(path), os.stat(folder))
         except (FileNotFoundError, NotADirectoryError):
             self._read.pop(folder, None)
             return None
         except OSError as error:
             raise _unreadable(path, error) from error
-        stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
         if folder not in self._read or self._read[folder][0] != stamp:
-            self._read[folder] = (stamp, self._parsed(path, found))
+            self._read[folder] = (stamp, self._parsed(path))
         content = self._read[folder][1]
         if isinstance(content, UserError):
             raise content
         return content
 
-    def _parsed(self, path: bytes, found: os.stat_result) -> "Overrides | UserError":
-        from pyrotorque.errors import SettingsError
-        from pyrotorque.watchini import SIZE_MAX, parse
-
-        shown = printable(path)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > SIZE_MAX:
-            return UserError(f"{shown} is not a regular file, or has more than {SIZE_MAX} bytes")
+    def _parsed(self, path: bytes) -> "Overrides | UserError":
         try:
-            with open(path, encoding="utf-8", errors="surrogateescape") as file:
-                return parse(file.read(SIZE_MAX), file=shown, templates=self._templates)
+            return self._parse(path)
         except (SettingsError, UserError) as error:
             return UserError(str(error))
         except OSError as error:
             raise _unreadable(path, error) from error
+
+    def _parse(self, path: bytes) -> "Overrides":
+        from pyrotorque.confinement import distrust
+        from pyrotorque.watchini import SIZE_MAX, parse
+
+        shown = printable(path)
+        # What is judged is what is read, whatever takes its name meanwhile.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode) or found.st_size > SIZE_MAX:
+                raise UserError(f"{shown} is not a regular file, or has more than {SIZE_MAX} bytes")
+            text = file.read(SIZE_MAX).decode("utf-8-sig", "surrogateescape")
+            reason = distrust(path, found)
+        parsed = parse(text.replace("\r\n", "\n"), file=shown, templates=self._templates, distrust=reason)
+        if parsed.on_loaded == "move" and not self._can_move:
+            raise UserError(f"{shown}: on_loaded: move requires the setting loaded_path of the job")
+        return parsed
+
+
+def _stamp(*found: os.stat_result) -> _Stamp:
+    """Of a watch.ini, the link to it, and its folder: whatever its settings and the trust in it depend on."""
+    file, link, folder = found
+    own = (file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns)
+    return (*own, link.st_ino, link.st_ctime_ns, folder.st_ino, folder.st_mode, folder.st_uid, folder.st_gid)
 
 
 def _unreadable(path: bytes, error: OSError) -> WatchIniUnreadable:

@@ -2,12 +2,24 @@
 
 from pyrotorque.loadcommands.command import (
     LoadCommand,
+    StorageCommand,
     ValueCommand,
     compile_command,
     compile_value,
     quoted,
     setting,
+    storage_commands,
     tie,
 )
 
-__all__ = ["LoadCommand", "ValueCommand", "compile_command", "compile_value", "quoted", "setting", "tie"]
+__all__ = [
+    "LoadCommand",
+    "StorageCommand",
+    "ValueCommand",
+    "compile_command",
+    "compile_value",
+    "quoted",
+    "setting",
+    "storage_commands",
+    "tie",
+]

@@ -1,7 +1,7 @@
 """Load commands of the configuration, checked once and rendered for each metafile."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -49,6 +49,9 @@ def compile_command(name: str, text: str, *, templates: Path | None = None, rest
     names = frozenset(found for shape in template.shapes() for found in _checked(shape))
     if restricted:
         policy.check_restricted(names)
+        for shape in template.shapes():
+            for command in parse(shape):
+                policy.check_nested(_inner_names(command.name, command.arguments))
     _emitted(template.pieces(sample()))
     return LoadCommand(name, template, names)
 
@@ -95,6 +98,34 @@ def setting(name: str, *values: str | bytes) -> bytes:
 def tie(path: bytes) -> bytes:
     """The command that ties an item to its metafile."""
     return setting("d.tied_to_file.set", path)
+
+
+@dataclass(frozen=True, slots=True)
+class StorageCommand:
+    """A command that chooses the folder for the content of an item.
+
+    `folder` is None if it depends on values in rTorrent. With `is_base` the files are directly in it.
+    """
+
+    name: str
+    folder: bytes | None
+    is_base: bool
+
+
+def storage_commands(text: bytes) -> Iterator[StorageCommand]:
+    """The commands in a rendered text that choose where content is stored."""
+    for command in parse([text.decode("utf-8", "surrogateescape")]):
+        *keys, last = command.arguments
+        if command.name in policy.STORING:
+            yield StorageCommand(command.name, _plain_text(last), command.name == "d.directory_base.set")
+        elif command.name == "d.custom.set" and keys and _plain_text(keys[0]) in (None, policy.TARGET_KEY):
+            yield StorageCommand("the target", _plain_text(last), is_base=False)
+
+
+def _plain_text(argument: Argument) -> bytes | None:
+    """The text of an argument; None if rTorrent evaluates it."""
+    text = b"".join(map(_bytes, argument.parts))
+    return text if argument.plain and not text.startswith(b"$") else None
 
 
 def quoted(value: bytes) -> bytes:

@@ -59,7 +59,7 @@ _RESTRICTED: Final = re.compile(
     r"[fpt]\.multicall|cat|print|(?:(?!d\.tied_to_file)[dft]\.[a-z0-9_.]+\.set)|[dft]\.(?:custom[1-5]?|[a-z_]+)"
 )
 _FORBIDDEN: Final = re.compile(
-    r"d\.(?:multicall2?|create_link|delete_link|delete_tied|erase|open|start|stop|try_.*|close|resume|pause)"
+    r"[dft]\.set_.*|d\.(?:multicall2?|create_link|delete_link|delete_tied|erase|open|start|stop|try_.*|close|resume|pause)"
 )
 _REPARSED: Final = re.compile(
     r"(.*\.)?(multicall2?|filtered|call_target)|branch|if|not|and|or|less|greater|equal|match|view\..*|schedule2?(\..*)?|method\..*"
@@ -91,6 +91,18 @@ def check_restricted(names: Iterable[str]) -> None:
     for name in sorted(names):
         if not _RESTRICTED.fullmatch(name) or _FORBIDDEN.fullmatch(name):
             raise CommandRefused(f"{name} is not allowed in a file in a watched tree: put it into torque.ini")
+
+
+# The commands that choose where content is stored, and the custom key by which the completion hook does so.
+STORING: Final = frozenset({"d.directory.set", "d.directory_base.set"})
+TARGET_KEY: Final = b"targetdir"
+
+
+def check_nested(names: Iterable[str]) -> None:
+    """Raise CommandRefused if a command inside the arguments of another one could choose where content is stored."""
+    for name in sorted(names):
+        if name in STORING or name == "d.custom.set":
+            raise CommandRefused(f"{name} is allowed in a file in a watched tree only as a command of its own")
 
 
 def check_value(name: str, value: bytes) -> None:

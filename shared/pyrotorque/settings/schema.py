@@ -53,6 +53,7 @@ class WatchSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", ta
     path_map: tuple[tuple[str, str], ...] = ()
     follow_symlinks: bool = False
     settle_time: float = 5.0
+    below: tuple[Path, ...] = ()
     on_loaded: Disposal = "keep"
     on_failed: Disposal = "keep"
     loaded_path: Path | None = None

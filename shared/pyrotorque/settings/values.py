@@ -99,6 +99,7 @@ def _pair(text: str) -> tuple[str, str]:
 # Parsers of single settings, by name.
 _BY_NAME: Final[dict[str, Callable[[str], Any]]] = {
     "path": folders,
+    "below": folders,
     "load_mode": load_mode,
     "log_level": log_level,
     "tie": tie,
