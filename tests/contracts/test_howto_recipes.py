@@ -59,14 +59,14 @@ def queue_recipe(name: str, real: PrivateRTorrent, folder: Path, **changed: str)
 
 
 def test_two_at_a_time_a_minute_apart(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with queue_recipe("How fast, and how many 1", rtorrent, tmp_path) as d:
+    with queue_recipe("Pace and number 1", rtorrent, tmp_path) as d:
         for name in "abcdefg":
             d.load(name)
         assert recipes.starts(d, until=185) == {0: 2, 60: 2, 120: 1}
 
 
 def test_small_ones_first_then_the_oldest(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
-    with queue_recipe("Which first 1", rtorrent, tmp_path) as d:
+    with queue_recipe("Order 1", rtorrent, tmp_path) as d:
         older, newer = d.load("older", size=1_000), d.load("newer", size=1_000)
         large, urgent = d.load("large", size=500_000), d.load("urgent", size=900_000, priority=3)
         off = d.load("off", size=10, priority=0)
@@ -133,7 +133,7 @@ def values_of(real: PrivateRTorrent, item: str, *commands: str) -> list[Any]:
 
 def test_folders_and_file_names_decide(rtorrent: PrivateRTorrent, home: Path) -> None:
     watch = home / "rtorrent/watch"
-    with watch_recipe("Folders and file names decide 1", rtorrent, home) as watching:
+    with watch_recipe("Flags in folder and file names 1", rtorrent, home) as watching:
         queued = dropped(watching, watch / "tv/x.torrent")
         only_loaded = dropped(watching, watch / "tv/load/y.torrent")
         to_start = dropped(watching, watch / "load/z.start.torrent")
@@ -163,7 +163,7 @@ def test_what_autobrr_writes_starts_at_once(rtorrent: PrivateRTorrent, home: Pat
 
 def test_handled_metafiles_are_moved(rtorrent: PrivateRTorrent, home: Path) -> None:
     watch = home / "rtorrent/watch"
-    with watch_recipe("Put handled metafiles away 1", rtorrent, home) as watching:
+    with watch_recipe("Move or delete handled metafiles 1", rtorrent, home) as watching:
         dropped(watching, watch / "tv/good.torrent")
         (watch / "bad.torrent").write_bytes(b"no metafile, and of some length")
         watching.until(lambda: (home / "rtorrent/loaded/tv/good.torrent").exists())
