@@ -14,7 +14,7 @@ _DERIVED: Final = f"{DELETE}, rTorrent derives the limit from network.max_open_s
 
 
 @dataclass(frozen=True)
-class Removal:
+class CommandRemoval:
     """A command that is gone `since` a version, or has no effect; `until` a later version, if it came back."""
 
     since: RTorrentVersion
@@ -26,17 +26,19 @@ class Removal:
         return self.since <= version and (not self.until or version < self.until)
 
 
-def _table() -> dict[str, Removal]:
-    found = {old: Removal((0, 9, 7), new) for old, new in (pair.split() for pair in _REMOVED_IN_0_9_7.split("\n"))}
+def _table() -> dict[str, CommandRemoval]:
+    found = {
+        old: CommandRemoval((0, 9, 7), new) for old, new in (pair.split() for pair in _REMOVED_IN_0_9_7.split("\n"))
+    }
     for since, names in _REMOVED_LATER.items():
         for pair in names.strip().split("\n"):
             old, _, new = pair.strip().partition(" ")
-            found[old] = Removal(since, new or DELETE)
-    found["port_range"] = Removal((0, 16, 14), "network.port_range.set", until=(0, 16, 20))
+            found[old] = CommandRemoval(since, new or DELETE)
+    found["port_range"] = CommandRemoval((0, 16, 14), "network.port_range.set", until=(0, 16, 20))
     for since, names in _WITHOUT_EFFECT.items():
         for pair in names.strip().split("\n"):
             old, _, new = pair.strip().partition(" ")
-            found[old] = Removal(since, new or DELETE, has_no_effect=True)
+            found[old] = CommandRemoval(since, new or DELETE, has_no_effect=True)
     return found
 
 
@@ -149,12 +151,12 @@ def replacement(name: str, version: RTorrentVersion) -> str:
     return name
 
 
-def removal_of(name: str) -> Removal | None:
+def removal_of(name: str) -> CommandRemoval | None:
     if name.startswith("group2."):
-        return Removal(_GROUP2, "group." + name.removeprefix("group2."))
+        return CommandRemoval(_GROUP2, "group." + name.removeprefix("group2."))
     if name not in _TABLE and (old := _GETTER.fullmatch(name)):
         new = _RATE.sub(r"\1.\2", f"{old['kind']}.{old['value']}")
-        return Removal(_GETTERS, new + (".set" if old["verb"] == "set" else ""))
+        return CommandRemoval(_GETTERS, new + (".set" if old["verb"] == "set" else ""))
     return _TABLE.get(name)
 
 

@@ -3,33 +3,28 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, TypeGuard
+from typing import Final
 
 from bencode2 import BencodeDecodeError, bdecode
 
 from pyrotorque.errors import MetafileError, MetafileIncomplete
 from pyrotorque.metafile.bencode_scan import MetafileTooComplex, top_level
+from pyrotorque.metafile.bencode_values import Info, is_dictionary, is_path_element, shown, text_of
 from pyrotorque.metafile.file_kinds import failure_reason, kind_of_file
+from pyrotorque.metafile.file_list import file_list, length_of
 from pyrotorque.metafile.lenient import LenientDecoder, encoded
 from pyrotorque.metafile.magnet import Magnet, magnet
-from pyrotorque.metafile.version_limits import BEFORE_PADDING, SINCE_PADDING, VersionLimit, first_refusal
+from pyrotorque.metafile.version_limits import BEFORE_PADDING, VersionLimit, first_refusal
 from pyrotorque.text import printable
 
 MAX_SIZE = 16 * 1024 * 1024
-
-Info = dict[bytes, Any]
-_Path = tuple[bytes, ...]
 
 # Only these keys of the outer dictionary are decoded.
 _OUTER: Final = frozenset(
     (*(b"announce", b"announce-list", b"comment", b"created by", b"creation date"), b"libtorrent_resume", b"magnet-uri")
 )
-# Paths may be repeated in other encodings; a few are enough.
-_ENCODINGS_MAX: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +48,7 @@ class Metafile:
 
     @property
     def name(self) -> str:
-        return _text(self.name_bytes)
+        return text_of(self.name_bytes)
 
     def refusal(self, version: str) -> str:
         """Why rTorrent of this version (`0.9.8`) does not load it; empty if it does, or if the version is not known."""
@@ -94,7 +89,7 @@ def torrent_in(data: bytes) -> tuple[Metafile | Magnet, bytes]:
     info, raw, outer = _parts(data)
     if info is None:
         uri = outer[b"magnet-uri"]
-        link = magnet(_text(uri) if isinstance(uri, bytes) else _shown(uri))
+        link = magnet(text_of(uri) if isinstance(uri, bytes) else shown(uri))
         return link, link.metafile()
     return _metafile(info, raw, outer), data
 
@@ -160,7 +155,7 @@ def _without_info(data: bytes) -> str:
 
 
 def _metafile(info: object, raw: memoryview, outer: Info) -> Metafile:
-    if not _is_dictionary(info):
+    if not is_dictionary(info):
         raise MetafileError("info is not a dictionary")
     name = _name(info)
     _check_pieces(info)
@@ -168,7 +163,7 @@ def _metafile(info: object, raw: memoryview, outer: Info) -> Metafile:
         raise MetafileError("the torrent is marked as a magnet link (meta_download), so its hash cannot be verified")
     limits: list[VersionLimit] = []
     multi_file = b"length" not in info
-    files = _files(info, limits) if multi_file else ((_text(name), _length(info, "the torrent")),)
+    files = file_list(info, limits) if multi_file else ((text_of(name), length_of(info, "the torrent")),)
     _check_resume(outer.get(b"libtorrent_resume"))
     size = sum(length for _, length in files)
     if not 0 < size < 2**63:
@@ -214,15 +209,15 @@ def _name(info: Info) -> bytes:
     if b"name" not in info:
         raise MetafileError("the torrent has no name")
     name = info[b"name"]
-    if not _is_path_element(name) or not name:
-        raise MetafileError(f"the name {_shown(name)} cannot be the name of a file or folder")
+    if not is_path_element(name) or not name:
+        raise MetafileError(f"the name {shown(name)} cannot be the name of a file or folder")
     return name
 
 
 def _check_pieces(info: Info) -> None:
     piece_length = info.get(b"piece length")
     if not isinstance(piece_length, int) or not 1024 < piece_length <= 512 * 1024 * 1024:
-        raise MetafileError(f"the piece length {_shown(piece_length)} is not between 1025 bytes and 512 MiB")
+        raise MetafileError(f"the piece length {shown(piece_length)} is not between 1025 bytes and 512 MiB")
     pieces = info.get(b"pieces")
     if pieces is None and info.get(b"meta version") == 2:
         raise MetafileError("the torrent is BitTorrent v2 only (no piece hashes of v1), which rTorrent does not load")
@@ -230,116 +225,13 @@ def _check_pieces(info: Info) -> None:
         raise MetafileError("the piece hashes are missing")
 
 
-def _files(info: Info, limits: list[VersionLimit]) -> tuple[tuple[str, int], ...]:
-    entries = info.get(b"files")
-    if not isinstance(entries, list) or not entries:
-        raise MetafileError("the torrent has neither a length nor a list of files")
-    encodings: set[bytes] = set()
-    for entry in entries:
-        if not _is_dictionary(entry):
-            raise MetafileError(f"an entry of the list of files is {_shown(entry)}, not a dictionary")
-        encodings.update(key for key in entry if key.startswith(b"path."))
-    if len(encodings) > _ENCODINGS_MAX:
-        raise MetafileError(f"the paths of files come in {len(encodings)} encodings")
-    paths = [_path_of_file(entry, limits) for entry in entries]
-    _check_distinct(paths, [_is_padding(entry) for entry in entries], limits)
-    for key in encodings:
-        _check_encoding(entries, key, limits)
-    texts = [_text(b"/".join(_plain(path))) for path in paths]
-    return tuple((text, _length(entry, text)) for entry, text in zip(entries, texts, strict=True))
-
-
-def _path_of_file(entry: Info, limits: list[VersionLimit]) -> _Path:
-    """The path; rTorrent before 0.16 also uses one in another encoding (`path.utf-8`)."""
-    if not isinstance(entry.get(b"path"), list):
-        for key, value in entry.items():
-            if key.startswith(b"path.") and isinstance(value, list):
-                limits.append(VersionLimit(SINCE_PADDING, f"a file has a {printable(key)}, and no path"))
-                return _path(key, value)
-    return _path(b"path", entry.get(b"path"))
-
-
-def _path(key: bytes, path: object) -> _Path:
-    if not isinstance(path, list) or not all(map(_is_path_element, path)) or not any(path):
-        raise MetafileError(f"a file has the {printable(key)} {_shown(path)}, which is not a path inside the torrent")
-    return tuple(path)
-
-
-def _is_padding(entry: Info) -> bool:
-    return isinstance(attributes := entry.get(b"attr"), bytes) and b"p" in attributes
-
-
-def _check_encoding(entries: list[Info], key: bytes, limits: list[VersionLimit]) -> None:
-    """rTorrent before 0.16 reads the paths of all encodings, and uses those that its `encoding.add` names."""
-    paths: list[_Path] = []
-    for entry in entries:
-        value = entry[key] if isinstance(entry.get(key), list) else entry.get(b"path")
-        if isinstance(value, list):
-            try:
-                paths.append(_path(key, value))
-            except MetafileError as error:
-                limits.append(VersionLimit(BEFORE_PADDING, str(error)))
-                return
-    for _, reason in _clashes(paths):
-        limits.append(VersionLimit(BEFORE_PADDING, reason))
-        return
-
-
-def _check_distinct(paths: list[_Path], padding: list[bool], limits: list[VersionLimit]) -> None:
-    """Files of one path, or a file that is also a folder, next to each other in the metafile end every rTorrent.
-
-    Apart from each other, rTorrent cannot open files of one path; 0.16 can if they are padding, which it never writes.
-    """
-    for path, following in pairwise(paths):
-        if following[: len(path)] == path or _plain(following)[: len(_plain(path))] == _plain(path):
-            raise MetafileError(_clash(path))
-    for places, reason in _clashes(paths):
-        if sum(not padding[place] for place in places) > 1:
-            raise MetafileError(reason)
-        limits.append(VersionLimit(BEFORE_PADDING, reason))
-
-
-def _clashes(paths: list[_Path]) -> Iterator[tuple[list[int], str]]:
-    """The places of files that share a path, and a text about it."""
-    files: dict[_Path, list[int]] = {}
-    for place, path in enumerate(paths):
-        files.setdefault(_plain(path), []).append(place)
-    for path, places in files.items():
-        if len(places) > 1:
-            yield places, _clash(path)
-
-
-def _plain(path: _Path) -> _Path:
-    return tuple(filter(None, path))
-
-
-def _clash(path: _Path) -> str:
-    shown = printable(b"/".join(path)[:200])
-    return f"the path {shown} is that of two files, or of a file and of a folder"
-
-
-def _length(entry: Info, what: str) -> int:
-    length = entry.get(b"length")
-    if not isinstance(length, int) or length < 0:
-        raise MetafileError(f"the length of {printable(what[:200])} is {_shown(length)}")
-    return length
-
-
-def _is_dictionary(value: object) -> TypeGuard[Info]:
-    return isinstance(value, dict)
-
-
-def _is_path_element(value: object) -> TypeGuard[bytes]:
-    return isinstance(value, bytes) and value not in (b".", b"..") and b"/" not in value and b"\0" not in value
-
-
 def _check_resume(resume: object) -> None:
     """Raise MetafileError for fast-resume data that ends every rTorrent; it ignores other wrong data."""
-    if not _is_dictionary(resume):
+    if not is_dictionary(resume):
         return
     files, trackers = resume.get(b"files"), resume.get(b"trackers")
     entries: list[object] = [*(files if isinstance(files, list) else ())]
-    if _is_dictionary(trackers):
+    if is_dictionary(trackers):
         entries.extend(trackers.values())
     if not all(isinstance(entry, dict) for entry in entries):
         raise MetafileError("libtorrent_resume has an entry of files or trackers that is not a dictionary")
@@ -363,18 +255,10 @@ def _announce(outer: Info) -> tuple[tuple[str, ...], bool]:
     for url in urls:
         if not isinstance(url, bytes):
             raise MetafileError("the address of a tracker is not a string")
-        texts.append(_text(url.strip()))
+        texts.append(text_of(url.strip()))
     return tuple(filter(None, texts)), has_groups or b"announce" in outer
 
 
 def _optional_text(values: Info, key: bytes) -> str:
     value = values.get(key)
-    return _text(value) if isinstance(value, bytes) else ""
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "surrogateescape")
-
-
-def _shown(value: object) -> str:
-    return printable(value[:80]) if isinstance(value, bytes) else printable(repr(value)[:80])
+    return text_of(value) if isinstance(value, bytes) else ""
