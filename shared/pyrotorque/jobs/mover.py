@@ -20,7 +20,7 @@ from pyrotorque.jobs.arguments import compile_text
 from pyrotorque.jobs.item_job import ItemJob
 from pyrotorque.jobs.item_path import check_exact, exact_path
 from pyrotorque.jobs.move_journal import Move, MoveJournal, path_hex
-from pyrotorque.jobs.params import get_text
+from pyrotorque.jobs.params import get_text, with_settings
 from pyrotorque.jobs.tree_copy import (
     CopyDeadline,
     copy_tree,
@@ -49,7 +49,7 @@ class Mover(ItemJob):
     def __init__(self, config: Mapping[str, Any]) -> None:
         target = get_text(config, "target") or _TARGET
         chosen = get_text(config, "condition", "matcher") or (_CONDITION if target == _TARGET else "is_complete=yes")
-        super().__init__({**config, "condition": chosen})
+        super().__init__(with_settings(config, condition=chosen))
         if not config.get("schedule"):
             raise UserError(f"job.{self.name}.schedule is not set: interrupted moves continue at its times")
         self._target = compile_text(target)

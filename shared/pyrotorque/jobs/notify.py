@@ -16,7 +16,7 @@ from pyrotorque.events import Event
 from pyrotorque.jobs.arguments import compile_text
 from pyrotorque.jobs.base import Job
 from pyrotorque.jobs.command import EVENT_FIELDS, ConfiguredProgram, event_namespace
-from pyrotorque.jobs.params import get_count, get_seconds, get_text
+from pyrotorque.jobs.params import get_count, get_seconds, get_text, texts_below
 from pyrotorque.text import encode_json, printable
 
 _RETRY_PAUSES: Final = (0.5, 2.0, 5.0)
@@ -53,9 +53,9 @@ class Notify(Job):
         self._program = ConfiguredProgram(config, log=self.log, dry_run=self.dry_run) if command else None
         self._within = get_seconds(config, "within", 10.0)
         self._attempts = max(1, get_count(config, "attempts", 3))
-        self._headers = {key[7:]: str(value) for key, value in config.items() if key.startswith("header.")}
+        self._headers = texts_below(config, "header.")
         self._text = compile_text(get_text(config, "text")) if get_text(config, "text") else None
-        self._json = {key[5:]: compile_text(str(value)) for key, value in config.items() if key.startswith("json.")}
+        self._json = {key: compile_text(text) for key, text in texts_below(config, "json.").items()}
         used = [*self._json.values(), *([self._text] if self._text else [])]
         fields = frozenset[str]().union(*(template.fields for template in used))
         if unknown := sorted((fields | (self._program.fields if self._program else frozenset())) - EVENT_FIELDS):

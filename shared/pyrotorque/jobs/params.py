@@ -1,12 +1,15 @@
 """The configuration that a job's constructor gets, and typed readers for its settings.
 
-The configuration gives digits as int and truth words as bool.
+A user's class gets digits as int and truth words as bool. These readers start from the text in the file, so that
+`007` and `on` stay text where text is expected.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from pyrotorque.errors import UserError
+from pyrotorque.settings.values import coerced
 from pyrotorque.text import printable
 
 
@@ -19,6 +22,9 @@ class MissingSetting(UserError, KeyError, AttributeError):
 
 class JobConfig(dict[str, Any]):
     """`config["path"]`, `config.path`, `config.get("path", default)`; also job_name, dry_run, active and schedule."""
+
+    # The text in the file where it differs from the value. Private, as are all names here: attributes are settings.
+    _texts: Mapping[str, str] = MappingProxyType({})
 
     def __missing__(self, key: str) -> Any:
         name = printable(str(self.get("job_name", "NAME")))
@@ -35,8 +41,34 @@ def get_text(config: Mapping[str, Any], *names: str) -> str:
     for name in names:
         value = config.get(name)
         if value is not None and value != "":
-            return str(value).strip()
+            return text_of(config, name).strip()
     return ""
+
+
+def with_texts(values: Mapping[str, Any], texts: Mapping[str, str]) -> JobConfig:
+    """The constructor's argument; `texts` has the text in the file where it differs from the value."""
+    config = JobConfig(values)
+    config._texts = texts
+    return config
+
+
+def with_settings(config: Mapping[str, Any], **values: Any) -> JobConfig:
+    """A copy with these settings replaced."""
+    return with_texts({**config, **values}, config._texts if isinstance(config, JobConfig) else {})
+
+
+def text_of(config: Mapping[str, Any], name: str) -> str:
+    """A setting as it is in the file, unless the job has replaced it since."""
+    value = config[name]
+    text = config._texts.get(name) if isinstance(config, JobConfig) else None
+    if text is None or type(value) is not type(coerced(text)) or value != coerced(text):
+        return str(value)
+    return text
+
+
+def texts_below(config: Mapping[str, Any], prefix: str) -> dict[str, str]:
+    """The text of each setting `prefixNAME`, by NAME."""
+    return {key[len(prefix) :]: text_of(config, key) for key in config if key.startswith(prefix)}
 
 
 def require_text(config: Mapping[str, Any], *names: str) -> str:

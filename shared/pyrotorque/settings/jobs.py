@@ -20,8 +20,8 @@ from pyrotorque.settings.problems import Problem, Report, suggestion
 from pyrotorque.settings.schema import AnyJob, CustomSettings, ExporterSettings, WatchSettings
 from pyrotorque.settings.values import coerced, truth, typed
 
-# Fields that are not settings: `name` and `handler` come from the keys, `commands` and `params` collect several keys.
-_NOT_KEYS: Final = frozenset(("name", "handler", "commands", "params"))
+# Fields that are not settings: `name` and `handler` come from the keys, the others collect several keys.
+_NOT_KEYS: Final = frozenset(("name", "handler", "commands", "params", "texts"))
 # Names of metric groups in the earlier exporter.
 _GROUPS: Final = {"item": "items", "tracker": "trackers"}
 
@@ -60,6 +60,7 @@ class _JobReader:
         self.values: dict[str, Any] = {"name": name, "handler": handler}
         self.commands: dict[str, str] = {}
         self.params: dict[str, str | int | bool] = {}
+        self.texts: dict[str, str] = {}
         # Packaged jobs are inactive by default, others are active.
         self.packaged = packaged
 
@@ -78,6 +79,7 @@ class _JobReader:
 
     def _finish_custom(self, handler: Entry) -> None:
         self.values["params"] = self.params
+        self.values["texts"] = self.texts
         if "schedule" not in self.values:
             if not self.values.get("on"):
                 self._add_problem(handler, "schedule", "is missing: set when the job runs, for example minute=*/5")
@@ -90,6 +92,8 @@ class _JobReader:
             self._convert(key, target, entry)
         elif self.kind is CustomSettings:
             self.params[key] = coerced(entry.value)
+            if str(self.params[key]) != entry.value:
+                self.texts[key] = entry.value
         elif key in DROPPED[self.kind]:
             self._read_dropped(key, entry)
         elif key == "scgi_url":

@@ -105,6 +105,9 @@ class CustomSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", t
     """A job with a class of the user, or a shipped one that runs commands; each runs in its own process."""
 
     params: dict[str, str | int | bool] = {}
+    """What the constructor of a user's class gets: digits as int, truth words as bool."""
+    texts: dict[str, str] = {}
+    """The text of those `params` that is lost by this, such as `007`; `pyrotorque.jobs.params` reads it."""
     on: tuple[str, ...] = ()
     timeout: float = 300.0
     memory_max: int = 0

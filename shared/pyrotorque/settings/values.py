@@ -12,6 +12,8 @@ FALSE: Final = frozenset(("false", "f", "no", "n", "0", "-", "off"))
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 _SIZE: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[bkmgt]?)(?:i?b)?", re.IGNORECASE)
+# Python converts no longer text of digits to int.
+_DIGITS_MAX: Final = 4300
 # Upper bound of numbers, also refuses inf and nan.
 _NUMBER_MAX: Final = 1_000_000_000
 _UNITS: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -28,7 +30,7 @@ def truth(text: str) -> bool:
 def coerced(text: str) -> str | int | bool:
     """Value for a custom job: digits as int, truth words as bool, else the text, as in the earlier daemons."""
     word = text.strip().lower()
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX:
         return int(text)
     return word in TRUE if word in TRUE or word in FALSE else text
 

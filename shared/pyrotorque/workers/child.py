@@ -21,7 +21,7 @@ import msgspec
 from pyrotorque.errors import PyrotorqueError, UserError
 from pyrotorque.events import Event, JobReported
 from pyrotorque.jobs.context import JobContext, set_context
-from pyrotorque.jobs.params import JobConfig
+from pyrotorque.jobs.params import with_texts
 from pyrotorque.linux.processes import die_with_parent
 from pyrotorque.text import printable
 from pyrotorque.workers.handlers import error_summary, load_handler
@@ -137,7 +137,7 @@ def create_job(create: CreateJob, channel: Channel) -> Any:
     )
     sys.dont_write_bytecode = True
     _limit_memory(create.memory_max)
-    job = load_handler(create.handler, config_dir / "jobs")(JobConfig(create.config))
+    job = load_handler(create.handler, config_dir / "jobs")(with_texts(create.config, create.texts))
     run = getattr(job, "run", None)
     if not callable(run):
         raise UserError(f"{create.handler} has no method run()")

@@ -27,6 +27,7 @@ class CreateJob(WorkerMessage, frozen=True, kw_only=True, tag="Prepare"):
     job: str
     handler: str
     config: dict[str, Any]
+    texts: dict[str, str] = {}
     config_dir: str
     state_dir: str = ""
     url: str | None = None

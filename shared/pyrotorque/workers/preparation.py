@@ -18,6 +18,7 @@ def create_message(job: CustomSettings, settings: Settings, layout: Layout) -> C
         job=job.name,
         handler=job.handler,
         config=job_config(job, settings),
+        texts=job.texts,
         config_dir=str(layout.config_dir),
         state_dir=str(layout.state_dir),
         url=rtorrent.url,
