@@ -19,8 +19,8 @@ from pyrotorque.settings.schema import CustomSettings, JobSettings, RTorrentSett
 from pyrotorque_control import exit_codes
 from tests.docs_blocks import pages
 
-# Not settings: the name is in the key, cmd.NAME makes `commands`, and `params` has all other settings.
-_NOT_SETTINGS = {"name", "commands", "params"}
+# Not settings: the name is in the key, cmd.NAME makes `commands`; `params` and `texts` have all other settings.
+_NOT_SETTINGS = {"name", "commands", "params", "texts"}
 
 
 @pytest.mark.parametrize("name", PAGES)

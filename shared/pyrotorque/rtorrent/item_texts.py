@@ -173,7 +173,7 @@ def _item_text(answer: Value | RTorrentFault, between: str, command: str) -> Ite
         return answer
     found = _parsed(str(answer), between)
     if found is None:
-        return RTorrentFault(f"{command} gave a text that is cut by a NUL")
+        return RTorrentFault(f"{command} returned a text that is cut by a NUL")
     return ItemText(_decoded(found.text), found.form) if command.endswith(_BASE64) else found
 
 
