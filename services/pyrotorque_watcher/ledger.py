@@ -146,6 +146,13 @@ class Ledger:
         """This file is read again now, if it waits."""
         self._db.execute("UPDATE metafiles SET next_try = 0 WHERE job = ? AND path = ? AND state = 'seen'", (job, path))
 
+    def update_identity(self, job: str, found: FoundFile) -> None:
+        """It is the same file, with other attributes or on another mount."""
+        self._db.execute(
+            "UPDATE metafiles SET ctime_ns = ?, device = ?, inode = ?, gone = 0 WHERE job = ? AND path = ?",
+            (found.ctime_ns, found.device, found.inode, job, found.path),
+        )
+
     def mark_present(self, job: str, path: bytes) -> None:
         """The file is at its path again."""
         self._db.execute("UPDATE metafiles SET gone = 0 WHERE job = ? AND path = ?", (job, path))
@@ -155,6 +162,13 @@ class Ledger:
         self._db.executemany(
             "UPDATE metafiles SET gone = ? WHERE job = ? AND path = ? AND gone = 0",
             [(now, job, path) for path in paths],
+        )
+
+    def mark_folder_gone(self, job: str, folder: bytes, now: float) -> None:
+        """This folder was moved away with everything in it."""
+        self._db.execute(
+            "UPDATE metafiles SET gone = ? WHERE job = ? AND gone = 0 AND (folder = ? OR (folder > ? AND folder < ?))",
+            (now, job, folder, folder + b"/", folder + b"0"),  # `0` follows `/`
         )
 
     def forget_old(self, now: float) -> None:

@@ -10,6 +10,7 @@ from pyrotorque.requests import Answer, DescribeService, Request, RetryMetafiles
 from pyrotorque.text import counted, printable
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.loader import Loader
+from pyrotorque_watcher.scan.files import is_metafile
 from pyrotorque_watcher.scan.scanner import TreeScanner
 
 
@@ -18,7 +19,7 @@ def answer(request: Request, ledger: Ledger, scanners: Sequence[TreeScanner], lo
     try:
         match request:
             case RetryMetafiles(paths=paths):
-                return _retry(ledger, paths)
+                return _retry(ledger, scanners, paths)
             case DescribeService():
                 return Answer(ok=True, text=_summary(ledger, scanners), data=_state(ledger, scanners, loader))
             case other:
@@ -27,13 +28,37 @@ def answer(request: Request, ledger: Ledger, scanners: Sequence[TreeScanner], lo
         return Answer(ok=False, text=str(error))
 
 
-def _retry(ledger: Ledger, paths: tuple[str, ...]) -> Answer:
-    now = time.time()
-    with ledger.transaction():
-        count = ledger.retry(turns_at(ledger.retryable(), paths), now) if paths else ledger.retry_all(now)
-    if not count and paths:
-        return Answer(ok=False, text=f"no failed or baseline metafile is known as {printable(', '.join(paths))}")
-    return Answer(ok=True, text=f"{counted(count, 'metafile')} will be loaded", data={"count": count})
+def _retry(ledger: Ledger, scanners: Sequence[TreeScanner], paths: tuple[str, ...]) -> Answer:
+    """What failed or is older than the first start; with paths, also any file at one of them, whatever its state."""
+    now, clock = time.time(), time.monotonic()
+    if not paths:
+        with ledger.transaction():
+            count = ledger.retry_all(now)
+        return Answer(ok=True, text=f"{counted(count, 'metafile')} will be loaded", data={"count": count})
+    count, walked, problems = 0, 0, list[str]()
+    for path in paths:
+        with ledger.transaction():
+            retried = ledger.retry(turns_at(ledger.retryable(), (path,)), now)
+            found = [] if retried else [scanner.examine_again(os.fsencode(path), now) for scanner in scanners]
+        if retried or True in found:
+            count += retried or 1
+        elif any(scanner.walk_again(os.fsencode(path), clock) for scanner in scanners):
+            walked += 1
+        else:
+            problems.append(_why_not(path))
+    if problems:
+        return Answer(ok=False, text="; ".join(problems), data={"count": count})
+    more = f"; new ones in {counted(walked, 'folder')} too" if walked else ""
+    return Answer(ok=True, text=f"{counted(count, 'metafile')} will be loaded{more}", data={"count": count})
+
+
+def _why_not(path: str) -> str:
+    shown = printable(path)
+    if not os.path.lexists(path):
+        return f"no file or folder, and no failed or baseline metafile, is known as {shown}"
+    if os.path.isfile(path) and not is_metafile(os.fsencode(path)):
+        return f"{shown} is no metafile by its name, which must end in .torrent or .magnet"
+    return f"{shown} is not a file or folder below a watched folder"
 
 
 def turns_at(rows: Sequence[tuple[int, bytes]], paths: Sequence[str]) -> list[int]:

@@ -191,16 +191,28 @@ class Loader:
 
     def _was_moved(self, row: Row, plan: LoadPlan) -> bool:
         """Whether the file was loaded under a path where it is no more: it was renamed while the watcher was down."""
-        for known in self.ledger.same_content(row, plan.torrents[0].info_hash):
-            there = look(known.path)
-            if there is None or there.version != known.version:
+        # What an event reported is loaded again if rTorrent does not have its item any more.
+        planned = msgspec.structs.replace(row, load=_record_of(plan, row.load.attempts))
+        return not row.arrival.settled and self._follow(planned)
+
+    def _follow(self, row: Row) -> bool:
+        """If the item of `row` was loaded from a path where that file is no more, the ledger follows."""
+        for known in self.ledger.same_content(row, row.load.info_hash):
+            there, found = look(known.path), look(row.path)
+            if found is not None and (there is None or there.version != known.version):
                 log.info("%s: %s is now %s", row.job, printable(known.path), printable(row.path))
-                found = look(row.path)
-                if found is not None:
-                    with self.ledger.transaction():
-                        self.ledger.move(row.job, known.path, row.root, found)
-                    return True
+                with self.ledger.transaction():
+                    self.ledger.move(row.job, known.path, row.root, found)
+                return True
         return False
+
+    def _is_other_name(self, row: Row) -> bytes:
+        """The path from which the item was loaded, if that is a hard link to this file; else empty."""
+        for known in self.ledger.same_content(row, row.load.info_hash):
+            there = look(known.path)
+            if there is not None and (there.device, there.inode) == (row.file.device, row.file.inode):
+                return known.path
+        return b""
 
     def _not_loadable(self, row: Row, why: NotLoadable, now: float) -> None:
         match why:
@@ -268,6 +280,10 @@ class Loader:
                         self.outcomes.failed(row, LoadRefused("rpc", broken[row.turn]), now)
                     case ItemState.FOREIGN if row.earlier.info_hash == row.load.info_hash:
                         self.outcomes.unchanged(row, now)
+                    case ItemState.FOREIGN if self._follow(row):
+                        pass
+                    case ItemState.FOREIGN if name := self._is_other_name(row):
+                        self.ledger.mark_duplicate(row, f"another name of {printable(name)}", now)
                     case ItemState.FOREIGN:
                         self.outcomes.duplicate(row, now)
         self._unrecorded.difference_update(row.turn for row in rows)

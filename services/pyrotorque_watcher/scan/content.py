@@ -141,11 +141,10 @@ def torrents_of(path: bytes, data: bytes) -> Torrents:
     return [(link, link.metafile()) for link in found.links]
 
 
-def first_hash(path: bytes, reader: FileReader) -> str:
-    """The info-hash of the first torrent in the file at `path`; empty if there is none. Raises OSError."""
-    file = reader.read(path)
+def hash_in(file: OpenedFile) -> str:
+    """The info-hash of the first torrent in it; empty if it names none."""
     try:
-        return "" if file is None else torrents_of(path, file.data)[0][0].info_hash
+        return torrents_of(file.found.path, file.data)[0][0].info_hash
     except MetafileError:
         return ""
 

@@ -66,6 +66,7 @@ class ChangeKind(Enum):
     CREATED = auto()  # a file was created: its writer may still be writing, but a link has none
     FOLDER = auto()  # a folder appeared here
     LEFT = auto()  # a folder was moved away
+    FILE_LEFT = auto()  # a file was moved away
     GONE = auto()  # the watched folder itself is gone, or its filesystem is
     OVERFLOW = auto()  # the kernel dropped events: all roots must be walked
 
@@ -73,6 +74,8 @@ class ChangeKind(Enum):
 class InotifyChange(NamedTuple):
     kind: ChangeKind
     path: bytes
+    cookie: int = 0
+    """The same for FILE_LEFT and ARRIVED of one rename."""
 
 
 class WatchLimit(Exception):
@@ -189,7 +192,7 @@ class InotifyTree:
             return []
         return [change for record in _records(data) if (change := self._change(*record)) is not None]
 
-    def _change(self, number: int, mask: int, name: bytes) -> InotifyChange | None:
+    def _change(self, number: int, mask: int, cookie: int, name: bytes) -> InotifyChange | None:
         self.events[next((name for bit, name in _NAMES if mask & bit), "other")] += 1
         if mask & inotify.IN_Q_OVERFLOW:
             return InotifyChange(ChangeKind.OVERFLOW, b"")
@@ -204,7 +207,7 @@ class InotifyTree:
         if not name:
             return InotifyChange(ChangeKind.GONE, folder) if mask & _OWN_END else None
         kind = _folder_kind(mask) if mask & inotify.IN_ISDIR else _file_kind(mask) if self._wanted(name) else None
-        return None if kind is None else InotifyChange(kind, folder + b"/" + name)
+        return None if kind is None else InotifyChange(kind, folder + b"/" + name, cookie)
 
 
 def _folder_kind(mask: int) -> ChangeKind | None:
@@ -218,17 +221,19 @@ def _file_kind(mask: int) -> ChangeKind | None:
         return ChangeKind.WRITTEN
     if mask & inotify.IN_MOVED_TO:
         return ChangeKind.ARRIVED
+    if mask & inotify.IN_MOVED_FROM:
+        return ChangeKind.FILE_LEFT
     if mask & inotify.IN_CREATE:
         return ChangeKind.CREATED
     return ChangeKind.CHANGED if mask & inotify.IN_ATTRIB else None
 
 
-def _records(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+def _records(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
     at = 0
     while at < len(data):
-        number, mask, _cookie, length = _HEAD.unpack_from(data, at)
+        number, mask, cookie, length = _HEAD.unpack_from(data, at)
         at += _HEAD.size
-        yield number, mask, data[at : at + length].rstrip(b"\0")
+        yield number, mask, cookie, data[at : at + length].rstrip(b"\0")
         at += length
 
 

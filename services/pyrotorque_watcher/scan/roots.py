@@ -141,9 +141,9 @@ class RootWalks:
         others = frozenset(self.roots.keys() - {root})
         return TreeWalk(root, top, cause, situation, others, self.follow)
 
-    def walk_soon(self, root: bytes, clock: float) -> None:
-        """Something in it could not be inspected."""
-        self.roots[root].due = min(self.roots[root].due, clock + _POLL)
+    def walk_soon(self, root: bytes, clock: float, pause: float = _POLL) -> None:
+        """Something in it could not be inspected, or a request asks for it."""
+        self.roots[root].due = min(self.roots[root].due, clock + pause)
 
     @property
     def walking(self) -> bool:

@@ -9,10 +9,10 @@ from pyrotorque.settings.schema import WatchSettings
 from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.metrics import WatcherMetrics
-from pyrotorque_watcher.rows import PENDING
+from pyrotorque_watcher.rows import PENDING, Sighting
 from pyrotorque_watcher.scan.files import WATCH_INI, inspect, is_metafile, is_watched, nearest_root
 from pyrotorque_watcher.scan.inotify import ChangeKind, InotifyChange, InotifyTree
-from pyrotorque_watcher.scan.reconcile import Reconciler, Situation, Verdict
+from pyrotorque_watcher.scan.reconcile import FileEvent, Reconciler, Situation, Verdict
 from pyrotorque_watcher.scan.roots import RootWalks, WatchedRoot
 
 log = logging.getLogger(__name__)
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 # A new file without an event of its writer's close is examined when it did not change for so many seconds.
 _QUIET: Final = 2.0
 _QUEUE: Final = 1 << 20  # bytes of events that the kernel keeps, at most
+_RENAMES_MAX: Final = 1000  # of which the second event may still come
 _EVENTS: Final = 4096  # bytes of events taken at a time, so that loading continues in between
 
 
@@ -45,6 +46,8 @@ class TreeScanner:
         self._unsettled: dict[bytes, float] = {}
         """New files, and when (monotonic) each is examined if no event reports that its writer closed it."""
         self._changed_inis: set[bytes] = set()
+        self._renames: dict[int, None] = {}
+        """The cookies of files that were moved away, in this order."""
 
     # -- begin and end
 
@@ -100,6 +103,44 @@ class TreeScanner:
         """When (monotonic) `step` has something to do next."""
         return min([self._walks.due(), *self._unsettled.values()])
 
+    # -- requests
+
+    def examine_again(self, path: bytes, now: float) -> bool:
+        """Load the metafile at `path`, whatever the ledger has about it; False if none is there in these trees."""
+        if (at := self._below_root(path)) is None:
+            return False
+        root, path = at
+        try:
+            found = inspect(path)
+        except OSError:
+            return False
+        known = self._ledger.known(self.name, path)
+        if found is None or (known is None and not is_metafile(path)):
+            return False
+        if known is not None and known.state in PENDING:
+            self._ledger.wake(self.name, path)
+        else:
+            self._ledger.add(self.name, root, found, now, Sighting(now, settled=False))
+        return True
+
+    def walk_again(self, folder: bytes, clock: float) -> bool:
+        """Compare this folder with the ledger; False if it is not one in these trees."""
+        at = self._below_root(folder)
+        if at is None or not os.path.isdir(folder):
+            return False
+        self._walks.walk_soon(at[0], clock, 0.0)
+        return True
+
+    def _below_root(self, path: bytes) -> tuple[bytes, bytes] | None:
+        """The root that holds `path`, and `path` as the ledger spells it: links to folders may lead to it."""
+        root = nearest_root(path, self.roots)
+        if root is not None:
+            return root, path
+        real_roots = {os.path.realpath(root): root for root in self.roots}
+        real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+        real_root = nearest_root(real, real_roots)
+        return None if real_root is None else (real_roots[real_root], real_roots[real_root] + real[len(real_root) :])
+
     # -- events
 
     def receive_events(self, now: float, clock: float, limit: int = _EVENTS) -> bool:
@@ -128,7 +169,7 @@ class TreeScanner:
                     self._changed_inis.add(change.path.rpartition(b"/")[0])
                 else:
                     self._unsettled.pop(change.path, None)
-                    self._examine(change.path, now, clock, closed=now)
+                    self._examine(change.path, now, clock, self._event_of(change))
             case ChangeKind.CHANGED:
                 self._attributes_changed(change.path, now, clock)
             case ChangeKind.CREATED:
@@ -137,6 +178,11 @@ class TreeScanner:
                 self._walks.walk_folder(change.path)
             case ChangeKind.LEFT:
                 self._inotify.forget(change.path)
+                self._ledger.mark_folder_gone(self.name, change.path, now)
+            case ChangeKind.FILE_LEFT:
+                self._renames[change.cookie] = None
+                if len(self._renames) > _RENAMES_MAX:
+                    del self._renames[next(iter(self._renames))]
             case ChangeKind.GONE:
                 self._folder_gone(change.path)
             case ChangeKind.OVERFLOW:
@@ -151,7 +197,7 @@ class TreeScanner:
         if known.state in PENDING:
             self._ledger.wake(self.name, path)
         else:
-            self._examine(path, now, clock, closed=None)
+            self._examine(path, now, clock, FileEvent.NONE)
 
     def _created(self, path: bytes, now: float, clock: float) -> None:
         """The writer of a new file will close it; a link has no writer, so no further event follows."""
@@ -162,7 +208,7 @@ class TreeScanner:
         except OSError:
             return
         if stat.S_ISLNK(found.st_mode) or found.st_nlink > 1:
-            self._examine(path, now, clock, closed=now)
+            self._examine(path, now, clock, FileEvent.ARRIVED)
         else:
             self._unsettled[path] = clock + _QUIET
 
@@ -182,9 +228,17 @@ class TreeScanner:
         with self._ledger.transaction():
             for path in quiet:
                 del self._unsettled[path]
-                self._examine(path, now, clock, closed=None)
+                self._examine(path, now, clock, FileEvent.NONE)
 
-    def _examine(self, path: bytes, now: float, clock: float, closed: float | None) -> None:
+    def _event_of(self, change: InotifyChange) -> FileEvent:
+        if change.kind is ChangeKind.WRITTEN:
+            return FileEvent.WRITTEN
+        if change.cookie in self._renames:
+            del self._renames[change.cookie]
+            return FileEvent.RENAMED
+        return FileEvent.ARRIVED
+
+    def _examine(self, path: bytes, now: float, clock: float, event: FileEvent) -> None:
         root = nearest_root(path, self.roots)
         if root is None:
             return
@@ -195,11 +249,9 @@ class TreeScanner:
             return
         if found is None:
             return
-        situation = Situation(self.roots[root].baseline_before, arrived=True)
+        situation = Situation(self.roots[root].baseline_before, arrived=True, event=event)
         known = self._ledger.known(self.name, path)
+        closed = None if event is FileEvent.NONE else now
         verdict = self._reconciler.reconcile(root, found, known, situation, now, closed)
-        if verdict is Verdict.KEEP and known is not None and closed is not None:
-            if known.state in PENDING:
-                self._ledger.mark_closed(self.name, path, closed)
-            elif known.state == "loaded":
-                log.info("%s: %s is known and unchanged (touch it to load it again)", self.name, printable(path))
+        if verdict is Verdict.KEEP and known is not None and closed is not None and known.state in PENDING:
+            self._ledger.mark_closed(self.name, path, closed)
