@@ -264,7 +264,7 @@ def test_a_restored_backup_brings_back_nothing(
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")
-def test_another_mount_brings_back_nothing_and_copies_are_told_apart(
+def test_another_mount_brings_back_nothing(
     watching: Watching, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
 ) -> None:
     held = root.parent / "held"

@@ -9,14 +9,15 @@ from pyrotorque_control.client import print_answer
 from pyrotorque_control.group import Group
 
 
-@click.command(short_help="Load failed or baseline metafiles.")
+@click.command(short_help="Load metafiles again: failed, baseline, or any one.")
 @click.argument("paths", nargs=-1, metavar="PATH…")
 @click.option(
     "--all", "everything", is_flag=True, help="All failed metafiles, and those that existed before the first start."
 )
 @click.pass_obj
 def command(group: Group, paths: tuple[str, ...], everything: bool) -> None:
-    """Load metafiles that failed, or that existed before the first start (baseline).
+    """Load a metafile below a watched folder again, whatever its state; of a folder, those that failed, or that
+    existed before the first start (baseline).
 
     \b
       pyrotorque retry ~/rtorrent/watch/tv/some.torrent
