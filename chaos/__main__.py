@@ -37,7 +37,9 @@ def main() -> int:
     found.leftovers = leftovers(made.folder)
     found.not_done = not_done(chosen, done)
     found.had_time_for_all = time_for_all(chosen) <= seconds
-    books = balance(made.stream.written, items, made.committed.events, by_listener, made.rtorrent_killed)
+    books = balance(
+        made.stream.written, items, made.committed.events, by_listener, made.rtorrent_killed, made.stream.replaced
+    )
     return _print_result(Run(done, made.stream.written, books, made.committed.events, by_listener, found), tolerance)
 
 

@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -134,8 +134,12 @@ def balance(
     committed: Mapping[Place, Event],
     by_listener: ListenerRecord,
     rtorrent_killed: Sequence[float],
+    replaced: Set[str] = frozenset(),
 ) -> Balance:
-    """Compare the metafiles written, the items in rTorrent (`items`: whether started), and the events."""
+    """Compare the metafiles written, the items in rTorrent (`items`: whether started), and the events.
+
+    Items of `replaced` may be there or not.
+    """
     wanted = frozenset(each.info_hash for each in written)
     loads = Counter(event.info_hash for event in committed.values() if isinstance(event, TorrentLoaded))
     starts = [event for event in committed.values() if isinstance(event, TorrentStarted)]
@@ -147,7 +151,7 @@ def balance(
     failed_files = {event.metafile for event in failed}
     return Balance(
         lost=wanted - items.keys(),
-        unexpected=frozenset(items) - wanted,
+        unexpected=frozenset(items) - wanted - replaced,
         loaded_twice=Counter({info: count - 1 for info, count in loads.items() if count > 1}),
         unpublished=frozenset(
             each.info_hash

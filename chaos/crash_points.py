@@ -26,6 +26,10 @@ POINTS: Final[dict[str, tuple[str, ...]]] = {
         "load intended, not sent",
         "load sent, answer not read",
         "load saved by rTorrent, not recorded",
+        "metafile has its second name, tie not changed",
+        "tie changed, not verified",
+        "tie saved, old name not removed",
+        "old name removed, not recorded",
         *_PUBLISHING,
     ),
     "scheduler": ("start intended, not sent", "start sent, not recorded", *_PUBLISHING),
@@ -203,6 +207,28 @@ def _wrap_ledger(reached: Reached) -> None:
         mark_loaded(self, rows, *arguments)
 
     _set(Ledger, mark_loaded=recorded)
+    _wrap_disposal(reached)
+
+
+def _wrap_disposal(reached: Reached) -> None:
+    from pyrotorque_watcher.ledger import Ledger
+    from pyrotorque_watcher.settle.metafile_names import MetafileNames
+    from pyrotorque_watcher.settle.ties import Ties
+
+    def then(owner: type, name: str, point: str) -> None:
+        effect = getattr(owner, name)
+
+        def followed(*arguments: Any) -> Any:
+            result = effect(*arguments)
+            reached(point)
+            return result
+
+        setattr(owner, name, followed)
+
+    then(MetafileNames, "link_to", "metafile has its second name, tie not changed")
+    then(Ties, "_replace", "tie changed, not verified")
+    then(Ledger, "mark_disposing", "tie saved, old name not removed")
+    then(MetafileNames, "remove", "old name removed, not recorded")
 
 
 def _set(owner: type, **methods: Any) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import signal
 import sqlite3
 import time
@@ -92,7 +93,7 @@ def overflow(scene: Scene, _chance: random.Random) -> float:
     os.kill(pid, signal.SIGSTOP)
     try:
         # Two files in turn: the kernel merges identical consecutive events.
-        noise = [scene.folder / "watch" / f"noise{number}" for number in (0, 1)]
+        noise = [scene.folder / "watch" / "keep" / f"noise{number}" for number in (0, 1)]
         for number in range(2 * _OVERFLOWING):
             os.close(os.open(noise[number % 2], os.O_WRONLY | os.O_CREAT, 0o644))
         for _ in range(20):
@@ -102,6 +103,33 @@ def overflow(scene: Scene, _chance: random.Random) -> float:
     took = scene.until_loaded(list(scene.stream.written))
     scene.until(lambda: scene.log("watcher").count("inotify queue overflow") > before, "the overflow logged")
     return took
+
+
+def write_slowly(scene: Scene, chance: random.Random) -> float:
+    for _ in range(3):
+        scene.stream.write_slowly(chance, chance.uniform(0.5, 3.0))
+    return scene.until_loaded(list(scene.stream.written))
+
+
+def rename_over(scene: Scene, chance: random.Random) -> float:
+    """At any time between the arrival of the first and the end of its disposal."""
+    for _ in range(10):
+        scene.stream.rename_over(chance, chance.uniform(0.0, 1.6))
+    return scene.until_loaded(list(scene.stream.written))
+
+
+def exhaust_descriptors(name: str, scene: Scene, _chance: random.Random) -> float:
+    pid = scene.rtorrent.pid if name == "rTorrent" else scene.holder(name)
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        for _ in range(20):
+            scene.stream.write()
+        time.sleep(4.0)
+    finally:
+        with suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    return scene.until_loaded(list(scene.stream.written))
 
 
 def step_clock(days: int, scene: Scene, chance: random.Random) -> float:

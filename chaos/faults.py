@@ -75,6 +75,12 @@ def faults(*, own_disk: bool) -> list[Fault]:
         Fault("kill and start rTorrent", act.kill_rtorrent, within=10.0, takes=10.0),
         Fault("rTorrent hangs", act.hang_rtorrent, within=10.0, takes=15.0),
         Fault("inotify queue overflows", act.overflow, watcher, 10.0, 8.0),
+        Fault("open writers", act.write_slowly, within=10.0, takes=15.0),
+        Fault("metafiles renamed over others", act.rename_over, within=10.0, takes=15.0),
+        Fault("descriptors of watcher exhausted", partial(act.exhaust_descriptors, "watcher"), watcher, 20.0, 15.0),
+        Fault(
+            "descriptors of rTorrent exhausted", partial(act.exhaust_descriptors, "rTorrent"), within=20.0, takes=15.0
+        ),
         Fault("clock a day ahead, then correct", partial(act.step_clock, 1), within=10.0, takes=8.0),
         Fault("clock a day behind, then correct", partial(act.step_clock, -1), within=10.0, takes=8.0),
         *(

@@ -27,7 +27,7 @@ def drain(made: Scene, written: Sequence[Written]) -> None:
         books = balance(written, made.items(), made.committed.events, known, made.rtorrent_killed)
         return not (
             books.lost or books.not_started or books.unpublished or books.start_unpublished or books.events_lost
-        )
+        ) and not made.misplaced(list(written))
 
     try:
         made.until(drained, "everything loaded, started and published", _DRAIN_TIMEOUT)
@@ -46,6 +46,7 @@ def final_state(made: Scene) -> FinalState:
         ],
         silence=made.heartbeats.longest_silence(made.fault_periods),
         counted=counted,
+        misplaced=made.misplaced(made.stream.written),
     )
     log_lines = made.log("watcher").splitlines()
     for event in [event for event in made.committed.events.values() if isinstance(event, LoadFailed)][:_SHOWN]:

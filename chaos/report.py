@@ -38,6 +38,8 @@ class FinalState:
     load_latency: list[float]
     silence: tuple[float, str]
     counted: Counted
+    misplaced: list[str] = field(default_factory=list[str])
+    """Metafiles that were not disposed of as set, and names left behind."""
     leftovers: list[str] = field(default_factory=list[str])
     unsound: list[str] = field(default_factory=list[str])
     descriptors: list[str] = field(default_factory=list[str])
@@ -111,6 +113,7 @@ def figures(run: Run) -> list[str]:
         f"open descriptors at the end: {', '.join(found.descriptors)}",
         f"counted by the exporter: {found.counted.counted} of {found.counted.others} events, "
         f"with {found.counted.gaps} gaps of its own",
+        f"metafiles not disposed of as set: {len(found.misplaced)}",
         f"afterwards: {len(found.leftovers)} processes left, {len(found.unsound)} unsound databases, "
         f"{len(found.bugs)} logs with a bug",
         f"not injected: {_some(found.not_done)}",
@@ -133,6 +136,7 @@ def complaints(run: Run, tolerance: float) -> list[str]:
     wrong += found.failed_loads if miscounts[_LOADS_FAILED] else []
     lost = run.books.events_lost[:5]
     wrong += [f"lost unreported: {place} (gaps: {run.received.gaps_of(place.source)})" for place in lost]
+    wrong += [f"not disposed of as set: {each}" for each in found.misplaced[:_SHOWN]]
     wrong += [f"left running: {each}" for each in found.leftovers]
     wrong += [f"not sound: {each}" for each in found.unsound]
     wrong += [f"not injected: {each}" for each in found.not_done] if found.had_time_for_all else []

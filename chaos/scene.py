@@ -19,7 +19,7 @@ from chaos.accounting import Committed, listener_record
 from chaos.crash_points import CrashPoints
 from chaos.heartbeat_log import FaultPeriod, HeartbeatLog
 from chaos.listener import database
-from chaos.stream import Stream, Written
+from chaos.stream import DISPOSALS, Stream, Written
 from demo.group import Group, environment, free_port, wait_until
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentError
@@ -35,14 +35,25 @@ job.queue.schedule        = second=*
 job.queue.start_at_once   = 100
 job.queue.downloading_max = 1000000
 job.queue.startable       = is_ignored=0 message= prio>0
-job.treewatch.active      = True
-job.treewatch.path        = {watch}
-job.treewatch.load_mode   = start
-job.treewatch.queued      = True
+{watches}
 job.exporter.handler      = pyrocore.daemon.exporter:RtorrentExporter
 job.exporter.active       = True
 job.exporter.port         = {port}
 """
+
+WATCH = """\
+job.{mode}.handler     = pyrocore.torrent.watch:TreeWatch
+job.{mode}.active      = True
+job.{mode}.schedule    = hour=*
+job.{mode}.path        = {watch}/{mode}
+job.{mode}.load_mode   = start
+job.{mode}.queued      = True
+job.{mode}.on_loaded   = {mode}
+job.{mode}.loaded_path = {done}
+job.{mode}.on_failed   = delete
+"""
+
+REMOVE_UNTIED = "schedule = untied, 1, 1, ((remove_untied))\n"
 
 STATE_SIZE = 256 << 20
 """Size of the disk that is filled; the watcher's write-ahead log alone may take 80 MB."""
@@ -128,6 +139,19 @@ class Scene:
         for service in services:
             self.committed.read(service, self.layout.database(service))
 
+    def misplaced(self, written: list[Written]) -> list[str]:
+        """Metafiles that are not where the disposal of loaded ones puts them, and names that it left behind."""
+        watch, done = self.folder / "watch", self.folder / "done"
+        wrong: list[str] = []
+        for each in written:
+            mode = each.path.relative_to(watch).parts[0]
+            moved = done / each.path.relative_to(watch / mode)
+            renamed = each.path.with_name(f"{each.path.name}.loaded")
+            wanted = {"keep": [each.path], "delete": [], "move": [moved], "rename": [renamed]}[mode]
+            if [path for path in (each.path, moved, renamed) if path.exists()] != wanted:
+                wrong.append(f"{each.path} (on_loaded = {mode})")
+        return wrong + [str(path) for top in (watch, done) for path in top.rglob(".pyrotorque-*")]
+
     def gap_count(self) -> int:
         return len(listener_record(self.listener.database).gaps)
 
@@ -197,12 +221,13 @@ def scene(seed: int, rate: float, *, crash_points: bool = True) -> Generator[Sce
         layout, watch, port = Layout.below(folder / "c"), folder / "watch", free_port()
         layout.prepare()
         own_disk = _mount_own_disk(layout.state_dir, ending)
-        watch.mkdir()
+        for mode in DISPOSALS:
+            (watch / mode).mkdir(parents=True)
         points = CrashPoints(folder / "points")
-        rtorrent = ending.enter_context(PrivateRTorrent(folder / "rt"))
+        rtorrent = ending.enter_context(PrivateRTorrent(folder / "rt", extra_rc=REMOVE_UNTIED))
         group = Group(
             layout.config_dir,
-            TORQUE_INI.format(url=rtorrent.url, watch=watch, port=port),
+            TORQUE_INI.format(url=rtorrent.url, watches=_watches(watch, folder / "done"), port=port),
             first_on_path=points.site if crash_points else None,
         )
         ending.callback(group.stop)
@@ -213,6 +238,10 @@ def scene(seed: int, rate: float, *, crash_points: bool = True) -> Generator[Sce
         made = Scene(folder, rtorrent, group, layout, stream, listener, points, heartbeats, own_disk)
         made.until(made.all_run, "the group up")
         yield made
+
+
+def _watches(watch: Path, done: Path) -> str:
+    return "\n".join(WATCH.format(mode=mode, watch=watch, done=done) for mode in DISPOSALS)
 
 
 def _exit_on_term(number: int, _frame: object) -> None:

@@ -1,13 +1,18 @@
 """Writes a stream of metafiles as users do: into existing and new folders, moved in, renamed; records each of them."""
 
+import os
 import random
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from demo.metafiles import info_hash, make_metafile
+
+DISPOSALS: Final = ("keep", "delete", "move", "rename")
+"""A folder in the watched tree for each value of `on_loaded`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,8 @@ class Stream:
 
     def __init__(self, root: Path, outside: Path, rate: float, seed: int) -> None:
         self.written: list[Written] = []
+        self.replaced: set[str] = set()
+        """Info-hashes of metafiles that another one was renamed over: they may be loaded, or not."""
         self._root, self._outside = root, outside
         self._rate, self._seed = rate, seed
         self._chance = random.Random(seed)
@@ -48,9 +55,42 @@ class Stream:
         with self._lock:
             number = len(self.written)
             way = self._chance.choices(_WAYS, weights=(70, 20, 5, 5))[0]
+            root = self._root / self._chance.choice(DISPOSALS)
             metafile = make_metafile(f"chaos {self._seed} {number}")
-            path = way(self._root, self._outside, number, metafile)
+            path = way(root, self._outside, number, metafile)
             self.written.append(Written(info_hash(metafile), path, time.time()))
+
+    def write_slowly(self, chance: random.Random, seconds: float) -> None:
+        """Write one as a downloader with several connections does: full size, both ends, the middle after a while."""
+        with self._lock:
+            number = len(self.written)
+            # More than a page, so that its middle is a hole.
+            metafile = make_metafile(f"chaos {self._seed} {number}", size=4096 * 16384)
+            path = self._root / chance.choice(DISPOSALS) / f"{number}.torrent"
+            self.written.append(Written(info_hash(metafile), path, time.time()))
+        with path.open("wb", buffering=0) as file:
+            file.truncate(len(metafile))
+            file.write(metafile[:200])
+            os.pwrite(file.fileno(), metafile[-20:], len(metafile) - 20)
+            time.sleep(seconds)
+            os.pwrite(file.fileno(), metafile, 0)
+
+    def rename_over(self, chance: random.Random, seconds: float) -> None:
+        """Write one, and rename another over it after `seconds`: only that one must be loaded."""
+        with self._lock:
+            number = len(self.written)
+            path = self._root / chance.choice(DISPOSALS) / f"{number}.torrent"
+            first, second = (make_metafile(f"chaos {self._seed} {number} {which}") for which in ("first", "second"))
+            self.replaced.add(info_hash(first))
+            self.written.append(Written(info_hash(second), path, time.time()))
+        path.write_bytes(first)
+        part = path.with_suffix(".part")
+        part.write_bytes(second)
+        found = path.stat()
+        # As mv and rsync -t do it: the times say nothing.
+        os.utime(part, ns=(found.st_atime_ns, found.st_mtime_ns))
+        time.sleep(seconds)
+        part.rename(path)
 
     def _run(self) -> None:
         begin = time.monotonic()

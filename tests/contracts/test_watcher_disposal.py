@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,8 +12,10 @@ import pytest
 
 from demo.metafiles import info_hash
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque import logs
 from pyrotorque.linux.filesystems import filesystem_type, read_mounts
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque_watcher.settle.ties import TieChange, Ties
 from tests.dropping import drop, items
 from tests.programs import Program
 from tests.watching import Watching, job
@@ -228,3 +230,47 @@ def test_a_metafile_whose_item_rtorrent_cannot_save_is_not_deleted(short_folder:
     finally:
         rtorrent.kill()
         subprocess.run(["umount", "-l", str(rtorrent.session)], check=False, capture_output=True)
+
+
+@pytest.mark.parametrize("how", ["delete", "move", "rename"])
+def test_a_metafile_renamed_over_a_loaded_one_during_its_disposal_is_loaded(
+    short_folder: Path, root: Path, untying_rtorrent: PrivateRTorrent, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """With the same name, size and time: only the inode and the kernel's event tell them apart."""
+    path, apply = root / "a.torrent", Ties.apply
+    infos: set[str] = set()
+
+    def late(self: Ties, changes: Sequence[TieChange]) -> list[bool]:
+        done = apply(self, changes)
+        if changes and len(infos) == 1:
+            fresh, before = short_folder / "fresh", path.stat()
+            infos.add(drop(fresh, "two"))
+            os.utime(fresh, ns=(before.st_atime_ns, before.st_mtime_ns))
+            assert fresh.stat().st_size == before.st_size
+            fresh.rename(path)
+        return done
+
+    monkeypatch.setattr(Ties, "apply", late)
+    disposing = job(root, on_loaded=how, loaded_path=short_folder / "done" if how == "move" else None)
+    with Watching(short_folder, disposing, url=untying_rtorrent.url) as watching:
+        watching.settle()
+        infos.add(drop(path, "one"))
+        watching.until(lambda: items(untying_rtorrent) == infos and len(infos) == 2, 20)
+        watching.until(lambda: not path.exists(), 20)
+        RTorrent(untying_rtorrent.url).call("remove_untied", "")
+        assert items(untying_rtorrent) == infos
+        kept = {"delete": root, "move": short_folder / "done", "rename": root}[how]
+        assert len(list(kept.iterdir())) == (0 if how == "delete" else 2)
+
+
+def test_names_that_are_too_long_are_reported_in_the_owners_log(
+    watching: Watching, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(logs, "owner_log", lambda *texts, **_: lines.extend(texts))
+    watching.again(job(root, on_loaded="rename"))
+    path = root / ("x" * 247 + ".torrent")
+    watching.load(path, "x")
+    watching.settle()
+    assert path.exists()
+    assert any("File name too long" in line for line in lines)

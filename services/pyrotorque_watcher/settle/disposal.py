@@ -22,7 +22,7 @@ from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.prepare import LoadJob
 from pyrotorque_watcher.load.visibility import mapped
-from pyrotorque_watcher.rows import Row, Todo
+from pyrotorque_watcher.rows import Row, Sighting, Todo
 from pyrotorque_watcher.scan.files import look
 from pyrotorque_watcher.settle.metafile_names import MetafileNames, second_name
 from pyrotorque_watcher.settle.ties import TieChange, Ties
@@ -138,7 +138,8 @@ class Disposer:
             try:
                 removal = self._named(todo, row, job.settings, how)
             except OtherFile:
-                pass  # it is loaded as a new file
+                self._load_other(row, now)
+                return None
             except OSError as error:
                 self._retry(row, f"cannot {how}", error, now)
                 return None
@@ -150,6 +151,9 @@ class Disposer:
     def _named(self, todo: Todo, row: Row, settings: WatchSettings, how: Disposal) -> Removal | None:
         names = MetafileNames.find(row)
         if names is None:
+            found = look(row.path)
+            if row.load.info_hash and found is not None and found.version == row.file.version:
+                raise OtherFile(row.path)
             return None
         if how == "delete":
             return Removal(todo, row, settings, names, None)
@@ -187,11 +191,23 @@ class Disposer:
         try:
             removal.names.remove()
         except OtherFile:
-            log.info("%s: another file is at %s now: it is left", row.job, printable(row.path))
+            if removal.target is None:
+                self._load_other(row, now)
+                return False
         except OSError as error:
             self._retry(row, "cannot remove the old name of", error, now)
             return False
         return True
+
+    def _load_other(self, row: Row, now: float) -> None:
+        """Another file has the name of the loaded one, whatever its size and times: it is new."""
+        found = look(row.path)
+        with self.ledger.transaction():
+            if found is None:
+                self.ledger.mark_gone(row.job, [row.path], now)
+            else:
+                log.info("%s: another file is at %s now: loading it", row.job, printable(row.path))
+                self.ledger.add(row.job, row.root, found, now, Sighting(found.ctime_ns / 1e9, settled=False))
 
     def _record(self, removal: Removal) -> None:
         row = removal.row

@@ -59,9 +59,9 @@ class MetafileNames:
         """
         os.makedirs(base, exist_ok=True)
         with open_folder(os.path.dirname(self.path)) as here, open_folder(base, below) as there:
-            at = FileName(here, os.path.basename(self.path))
-            if entry_at(at) != self.entry:
-                at = FileName(here, self.temporary)
+            at, aside = FileName(here, os.path.basename(self.path)), FileName(here, self.temporary)
+            if entry_at(aside) == self.entry:
+                at = aside
             for number in count():
                 to = FileName(there, b"%b.%d" % (name, number) if number else name)
                 if entry_at(to) != self.entry and not _is_copy(at, to):

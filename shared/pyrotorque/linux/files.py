@@ -123,6 +123,8 @@ def link_exactly(at: FileName, entry: FileEntry, to: FileName, temporary: bytes)
     """
     try:
         os.link(at.name, to.name, src_dir_fd=at.folder, dst_dir_fd=to.folder, follow_symlinks=False)
+    except FileNotFoundError:
+        raise OtherFile(at.name) from None
     except OSError as error:
         if error.errno not in _NO_LINK:
             raise
