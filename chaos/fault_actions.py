@@ -129,6 +129,10 @@ def exhaust_descriptors(name: str, scene: Scene, _chance: random.Random) -> floa
     finally:
         with suppress(ProcessLookupError):
             resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    if not scene.rtorrent.running:
+        # 0.16 exits if it cannot accept a connection.
+        scene.rtorrent_killed.append(time.time())
+        scene.rtorrent.start(timeout=60)
     return scene.until_loaded(list(scene.stream.written))
 
 

@@ -38,7 +38,7 @@ def test_a_short_run_breaks_no_guarantee() -> None:
     )  # fmt: skip
     print(ended.stdout)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "0 promises broken" in ended.stdout
+    assert "0 guarantees broken" in ended.stdout
 
 
 def loaded(info_hash: str, at: float = 1.0) -> TorrentLoaded:
