@@ -32,7 +32,11 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class TorrentLoaded(Fact, frozen=True, kw_only=True, tag=True):
-    """A metafile's item became visible in rTorrent; `seconds` from file close until then."""
+    """A metafile's item became visible in rTorrent; `seconds` from file close until then.
+
+    It may not be durable yet: if rTorrent is killed before it has saved the item, it is loaded again, without a second
+    event. State `loaded` in `pyrotorque watched` means that it is saved.
+    """
 
     info_hash: str
     name: str
