@@ -236,7 +236,7 @@ def test_a_metafile_whose_item_rtorrent_cannot_save_is_not_deleted(short_folder:
 def test_a_metafile_renamed_over_a_loaded_one_during_its_disposal_is_loaded(
     short_folder: Path, root: Path, untying_rtorrent: PrivateRTorrent, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """With the same name, size and time: only the inode and the kernel's event tell them apart."""
+    """With the same name, size and time: only the inode and the event of the kernel differ."""
     path, apply = root / "a.torrent", Ties.apply
     infos: set[str] = set()
 
