@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def _runs_with(item: pytest.Item, rtorrent: object, prometheus: object = None) -
 
 
 @contextmanager
-def first_on_path(program: programs.Program) -> Iterator[programs.Program]:
+def first_on_path(program: programs.Program) -> Generator[programs.Program]:
     """This program is what tests and all their child processes start by its name."""
     before = os.environ["PATH"]
     os.environ["PATH"] = f"{program.path.parent}{os.pathsep}{before}"

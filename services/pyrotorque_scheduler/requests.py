@@ -24,7 +24,7 @@ from pyrotorque_scheduler.queue.check import CheckResult, Queue
 from pyrotorque_scheduler.queue.explain import explain_history, explain_item, explain_queue
 from pyrotorque_scheduler.queue.explain_text import hold_data, hold_text
 from pyrotorque_scheduler.queue.model import Instant
-from pyrotorque_scheduler.queue.starter import StartIntent
+from pyrotorque_scheduler.queue.start_result import StartIntent
 
 # Stands for the job in the event and the log of an item that `pyrotorque start` starts.
 BY_HAND: Final = "start"

@@ -8,7 +8,7 @@ import pytest
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.store import open_store
 from pyrotorque_scheduler.queue.model import Failure
-from pyrotorque_scheduler.queue.starter import StartResult, next_failure, start_result
+from pyrotorque_scheduler.queue.start_result import StartResult, next_failure, start_result
 from pyrotorque_scheduler.state import HISTORY_MAX, MIGRATIONS, DecisionHistory, DecisionRecord
 
 GONE = RTorrentFault("d.state: Could not find info-hash.", -501)

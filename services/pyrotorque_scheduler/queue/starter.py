@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from pyrotorque.errors import RTorrentFault
-from pyrotorque.events import StartFailed, StartFailure, TorrentStarted
+from pyrotorque.events import StartFailed, TorrentStarted
 from pyrotorque.fields import FIELDS, Field
 from pyrotorque.fields.field import DETAILS
 from pyrotorque.logs import job_logger, owner_log
@@ -17,6 +17,13 @@ from pyrotorque.text import printable
 from pyrotorque_scheduler.event_routing import EventRouter
 from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_scheduler.queue.model import Candidate, Failure
+from pyrotorque_scheduler.queue.start_result import (
+    STATE_COMMANDS,
+    StartIntent,
+    StartResult,
+    next_failure,
+    start_result,
+)
 from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord
 
 # An item that rTorrent closed by itself (disk full, folder missing) still counts as started there: d.start alone has no
@@ -29,7 +36,6 @@ _START_COMMANDS: Final = (
     ("d.start",),
     ("d.save_full_session",),
 )
-_STATE_COMMANDS: Final = ("d.state", "d.is_active", "d.hashing", "d.hashing_failed", "d.message")
 # rTorrent checks the data of an item before it becomes active, usually within milliseconds. After this many seconds the
 # item counts as started, and its hash check continues.
 _HASH_CHECK_SECONDS: Final = 1.0
@@ -39,31 +45,9 @@ _READ_AGAIN: Final = (0.005, 0.02, 0.08, 0.3, 1.0, 2.0, 3.0, 4.0)
 _SAVED_WITHIN: Final = 5.0
 _SAVE_AGAIN_FROM: Final = 3  # readings: an earlier save is still under way
 _UNSAVED_AGAIN: Final = 10.0
-_FIRST_RETRY: Final = 15.0
-_LAST_RETRY: Final = 3600.0
 _PRINTED_NAME_MAX: Final = 200
 
 SaveState: TypeAlias = Callable[[bool], None]
-
-
-@dataclass(frozen=True, slots=True)
-class StartIntent:
-    """An item that is about to be started, and for which job; times in Unix seconds."""
-
-    info_hash: str
-    job: str
-    name: str
-    loaded: float
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class StartResult:
-    """The state of an item after its start: `failure` is None if it runs, or if rTorrent still checks its data."""
-
-    failure: StartFailure | None
-    reason: str = ""
-    hash_checking: bool = False
 
 
 @dataclass(slots=True)
@@ -84,27 +68,6 @@ class PendingStart:
         """When it is read again, CLOCK_MONOTONIC seconds."""
         times = _READ_AGAIN
         return self.begun + (times[self.readings] if self.readings < len(times) else _SAVED_WITHIN)
-
-
-def start_result(answers: Sequence[Value | RTorrentFault], faults: Sequence[Value | RTorrentFault] = ()) -> StartResult:
-    """Interpret the answers to the state commands; `faults` are the answers to the start commands."""
-    gone = next((answer for answer in answers if isinstance(answer, RTorrentFault)), None)
-    if gone is not None:
-        return StartResult("gone", str(gone))
-    state, active, hashing, hashing_failed, message = answers
-    if state and active:
-        return StartResult(None)
-    if state and hashing and not hashing_failed:
-        return StartResult(None, hash_checking=True)
-    fault = next((str(answer) for answer in faults if isinstance(answer, RTorrentFault)), "")
-    failed = "rTorrent could not check its data (folder or disk?)" if hashing_failed else "rTorrent left it stopped"
-    return StartResult("rejected", fault or str(message) or failed)
-
-
-def next_failure(before: Failure | None, error: str, now: float) -> Failure:
-    """The delay until an item that did not start is tried again doubles with each failure."""
-    times = before.times + 1 if before else 1
-    return Failure(now + min(_FIRST_RETRY * 2 ** (times - 1), _LAST_RETRY), error, times)
 
 
 class Starter:
@@ -145,7 +108,7 @@ class Starter:
             db.execute("INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?, ?)", row)
             save_state(True)
         begin = [(method, (intent.info_hash, *arguments)) for method, *arguments in _START_COMMANDS]
-        states = [(method, (intent.info_hash,)) for method in _STATE_COMMANDS]
+        states = [(method, (intent.info_hash,)) for method in STATE_COMMANDS]
         *answers, incarnation = self._rtorrent.multicall([*begin, *states, (INCARNATION, ())])
         self._locate_session(incarnation)
         result = start_result(answers[len(begin) :], answers[: len(begin)])
@@ -272,8 +235,8 @@ class Starter:
     def _read_results(self, hashes: Sequence[str]) -> list[StartResult]:
         if not hashes:
             return []
-        count = len(_STATE_COMMANDS)
-        states = [(method, (h,)) for h in hashes for method in _STATE_COMMANDS]
+        count = len(STATE_COMMANDS)
+        states = [(method, (h,)) for h in hashes for method in STATE_COMMANDS]
         *answers, incarnation = self._rtorrent.multicall([*states, (INCARNATION, ())])
         self._locate_session(incarnation)
         return [start_result(answers[n * count : (n + 1) * count]) for n in range(len(hashes))]

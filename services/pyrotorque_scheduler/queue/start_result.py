@@ -1,0 +1,55 @@
+"""What became of a start: the result from rTorrent's answers, and the delay after a failure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pyrotorque.errors import RTorrentFault
+from pyrotorque.events import StartFailure
+from pyrotorque.rtorrent import Value
+from pyrotorque_scheduler.queue.model import Failure
+
+STATE_COMMANDS: Final = ("d.state", "d.is_active", "d.hashing", "d.hashing_failed", "d.message")
+_FIRST_RETRY: Final = 15.0
+_LAST_RETRY: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class StartIntent:
+    """An item that is about to be started, and for which job; times in Unix seconds."""
+
+    info_hash: str
+    job: str
+    name: str
+    loaded: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class StartResult:
+    """The state of an item after its start: `failure` is None if it runs, or if rTorrent still checks its data."""
+
+    failure: StartFailure | None
+    reason: str = ""
+    hash_checking: bool = False
+
+
+def start_result(answers: Sequence[Value | RTorrentFault], faults: Sequence[Value | RTorrentFault] = ()) -> StartResult:
+    """Interpret the answers to the state commands; `faults` are the answers to the start commands."""
+    gone = next((answer for answer in answers if isinstance(answer, RTorrentFault)), None)
+    if gone is not None:
+        return StartResult("gone", str(gone))
+    state, active, hashing, hashing_failed, message = answers
+    if state and active:
+        return StartResult(None)
+    if state and hashing and not hashing_failed:
+        return StartResult(None, hash_checking=True)
+    fault = next((str(answer) for answer in faults if isinstance(answer, RTorrentFault)), "")
+    failed = "rTorrent could not check its data (folder or disk?)" if hashing_failed else "rTorrent left it stopped"
+    return StartResult("rejected", fault or str(message) or failed)
+
+
+def next_failure(before: Failure | None, error: str, now: float) -> Failure:
+    """The delay until an item that did not start is tried again doubles with each failure."""
+    times = before.times + 1 if before else 1
+    return Failure(now + min(_FIRST_RETRY * 2 ** (times - 1), _LAST_RETRY), error, times)
