@@ -2,12 +2,13 @@
 
 import secrets
 import sqlite3
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from contextlib import AbstractContextManager
 
 import msgspec
 
 from pyrotorque.events import LoadFailure
+from pyrotorque.linux.filesystems import is_within
 from pyrotorque.store import Store
 from pyrotorque_watcher.rows import (
     KNOWN_COLUMNS,
@@ -64,6 +65,18 @@ class Ledger:
 
     def complete_root(self, job: str, path: bytes) -> None:
         self._db.execute("UPDATE roots SET complete = 1 WHERE job = ? AND path = ?", (job, path))
+
+    def hand_over(self, owner: Callable[[bytes], tuple[str, bytes] | None]) -> int:
+        """Give each file to the job and root that its folder belongs to now; how many had others."""
+        count = 0
+        for job, root, folder in self._db.execute("SELECT DISTINCT job, root, folder FROM metafiles").fetchall():
+            found = owner(folder)
+            if found is not None and found != (job, root) and is_within(folder, found[1]):
+                count += self._db.execute(
+                    "UPDATE OR IGNORE metafiles SET job = ?, root = ? WHERE job = ? AND root = ? AND folder = ?",
+                    (*found, job, root, folder),
+                ).rowcount
+        return count
 
     # -- scan: what is known about files
 

@@ -16,6 +16,8 @@ from pyrotorque.service.runtime import Runtime, open_runtime
 from pyrotorque.service.totals_report import TotalsReport
 from pyrotorque.settings.schema import Settings, WatchSettings
 from pyrotorque.totals import Totals
+from pyrotorque.watch_checks import failing_settings
+from pyrotorque.watchroots import active_roots
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.loader import Loader
 from pyrotorque_watcher.load.outcomes import LoadOutcomes
@@ -91,8 +93,14 @@ class Watcher:
         self._jobs = {job.name: LoadJob(job, JobRecipes(job, settings, layout)) for job in active}
         self._connect(settings)
         since_ns = baseline_ns(self.ledger, self.group_started, layout.config_dir / "torque.ini")
+        for key, text in failing_settings(settings):
+            log.warning("%s: %s", key, text)
+        roots = active_roots(settings)
+        if len(roots.roots) > 1:
+            with self.store.transaction():
+                self.ledger.hand_over(roots.owner)
         for job in active:
-            scanner = TreeScanner(job, self.ledger, self.metrics, interval=interval_of(job))
+            scanner = TreeScanner(job, self.ledger, self.metrics, interval=interval_of(job), all_roots=roots)
             self.scanners.append(scanner)
             scanner.open(since_ns)
         with self.store.transaction():

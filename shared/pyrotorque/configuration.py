@@ -63,17 +63,20 @@ def adopt(configuration: Configuration) -> bool:
     return True
 
 
-def read(config_dir: Path, options: Options, *, seek: bool = False) -> Configuration:
+def read(config_dir: Path, options: Options, *, seek: bool = False, strict: bool = False) -> Configuration:
     """The configuration in the files, fully validated; with `seek`, a running rTorrent is searched for.
+
+    Settings with which a group starts, but which can only fail later, are warnings, or errors if `strict`.
 
     Raises SettingsProblems with all errors. Connects to rTorrent with `seek` only: rTorrent itself may be starting the
     group, and cannot answer meanwhile.
     """
-    from pyrotorque.validation import check
+    from pyrotorque.validation import check, failing
 
     report = Report()
     loaded = load(config_dir, options, report)
     problems, warnings = check(loaded)
+    (problems if strict else warnings).extend(failing(loaded))
     reported = {problem.key for problem in report.problems}
     report.problems.extend(problem for problem in problems if problem.key not in reported)
     report.raise_if_any()

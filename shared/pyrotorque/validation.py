@@ -26,12 +26,18 @@ from pyrotorque.settings.schema import (
     Settings,
     WatchSettings,
 )
+from pyrotorque.watch_checks import failing_settings
 
 # An empty prefix would make `up`, a metric of Prometheus itself.
 _PREFIX: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _PORT_MAX: Final = 65_535
 
 KeyedErrors = Iterator[tuple[str, str]]
+
+
+def failing(loaded: LoadedSettings) -> list[Problem]:
+    """Settings that can only fail later. `check` reports them as errors; a group starts with them, and warns."""
+    return [loaded.problem(key, text) for key, text in failing_settings(loaded.settings)]
 
 
 def check(loaded: LoadedSettings) -> tuple[list[Problem], list[Problem]]:
@@ -46,7 +52,6 @@ def check(loaded: LoadedSettings) -> tuple[list[Problem], list[Problem]]:
         (problems if job.active else warnings).extend(found)
     for problem, is_error in _constructor_errors(loaded, problems):
         (problems if is_error else warnings).append(problem)
-    warnings.extend(_overlaps(loaded))
     warnings.extend(_missing_roots(loaded))
     warnings.extend(_config_py_warnings(config_fields))
     config_fields.close()
@@ -199,14 +204,3 @@ def _constructor_errors(loaded: LoadedSettings, known: list[Problem]) -> Iterato
     for name, problem in creation_problems(jobs, loaded.settings, loaded.layout).items():
         text = problem.text if problem.config_error else f"{problem.text}; the job fails until this is fixed"
         yield loaded.problem(f"job.{name}.handler", text), problem.config_error
-
-
-def _overlaps(loaded: LoadedSettings) -> Iterator[Problem]:
-    """Roots watched by two jobs: each metafile would be loaded with the settings of one of them, by chance."""
-    watches = [job for job in loaded.settings.jobs if isinstance(job, WatchSettings) and job.active]
-    for number, job in enumerate(watches):
-        for other in watches[:number]:
-            shared = {str(a) for a in job.path for b in other.path if a.is_relative_to(b) or b.is_relative_to(a)}
-            if shared:
-                text = f"overlaps with job.{other.name}: both watch {', '.join(sorted(shared))}"
-                yield loaded.problem(f"job.{job.name}.path", text)

@@ -138,11 +138,34 @@ def test_an_inactive_tree_watch_causes_no_warnings(home: Path) -> None:
     assert configuration.read(home, Options()).warnings == ()
 
 
-def test_two_tree_watches_of_the_same_files_are_a_warning(home: Path, tmp_path: Path) -> None:
+def test_a_tree_inside_another_one_is_neither_error_nor_warning(home: Path, tmp_path: Path) -> None:
     (tmp_path / "a/b").mkdir(parents=True)
     watch = "job.{0}.handler = pyrocore.torrent.watch:TreeWatch\njob.{0}.path = {1}\n"
     write(home, GOOD + watch.format("one", tmp_path / "a") + watch.format("two", tmp_path / "a/b"))
-    assert "overlaps with job.one" in str(configuration.read(home, Options()).warnings[0])
+    assert configuration.read(home, Options(), strict=True).warnings == ()
+
+
+def test_what_can_only_fail_is_an_error_in_check_and_a_warning_at_the_start(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to("a")
+    (tmp_path / "file").touch()
+    watch = "job.{0}.handler = pyrocore.torrent.watch:TreeWatch\njob.{0}.path = {1}\n"
+    write(
+        home,
+        GOOD + watch.format("one", tmp_path / "a") + watch.format("two", tmp_path / "link/")
+        + f"job.one.on_loaded = move\njob.one.loaded_path = {tmp_path}/a/loaded\n"
+        + f"job.one.on_failed = move\njob.one.failed_path = {tmp_path}/file/failed\n",
+    )  # fmt: skip
+    warnings = configuration.read(home, Options()).warnings
+    with pytest.raises(SettingsProblems) as error:
+        configuration.read(home, Options(), strict=True)
+    assert {problem.key for problem in error.value.problems} == {warning.key for warning in warnings}
+    assert sorted(f"{warning.key}: {warning.text}".replace(str(tmp_path), "") for warning in warnings) == [
+        "job.one.failed_path: /file/failed cannot be used: /file is not a folder",
+        "job.one.loaded_path: /a/loaded is in the tree of job.one, which would load the moved metafiles again: use "
+        "another folder",
+        "job.two.path: /link is already a root of job.one, which loads the metafiles in it",
+    ]
 
 
 def test_an_own_module_is_found_in_the_folder_of_jobs(home: Path) -> None:

@@ -1,7 +1,7 @@
 """The result of `check` as data: problems, warnings, fire times, conditions, load commands and rTorrent."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -37,8 +37,16 @@ class JobCheck(msgspec.Struct, frozen=True, kw_only=True):
     runs: str = ""
 
 
+class RootCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """A watched root, and the job whose tree it is in (empty if none): its metafiles belong to `job` all the same."""
+
+    path: str
+    job: str
+    inside: str = ""
+
+
 class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A configuration is `good` when the group would start with it, whether or not rTorrent answers."""
+    """A configuration is `good` when nothing in it is known to fail; `paths` are those asked for, and their jobs."""
 
     config_dir: str
     good: bool
@@ -47,13 +55,15 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
     jobs: tuple[JobCheck, ...] = ()
     conditions: dict[str, str] = {}
     load_commands: dict[str, str] = {}
+    roots: tuple[RootCheck, ...] = ()
+    paths: dict[str, str] = {}
     rtorrent: RTorrentCheck = RTorrentCheck()
 
 
-def check_group(group: Group) -> CheckReport:
+def check_group(group: Group, paths: Sequence[Path] = ()) -> CheckReport:
     """Read the configuration and query rTorrent; changes nothing."""
     try:
-        found = configuration.read(group.config_dir, group.options, seek=True)
+        found = configuration.read(group.config_dir, group.options, seek=True, strict=True)
     except SettingsProblems as error:
         return CheckReport(config_dir=str(group.config_dir), good=False, problems=tuple(map(str, error.problems)))
     now = time.time()

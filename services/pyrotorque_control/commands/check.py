@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from pyrotorque.humanize import short_time
+from pyrotorque.text import printable
 from pyrotorque_control import terminal
 from pyrotorque_control.checks.report import CheckReport, JobCheck, check_group
 from pyrotorque_control.checks.rtorrent import RTorrentCheck
@@ -17,9 +18,10 @@ from pyrotorque_control.rtorrent_include import import_path, include_file
 
 
 @click.command(short_help="Check the configuration and rTorrent.")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def command(group: Group, as_json: bool) -> int:
+def command(group: Group, as_json: bool, paths: tuple[Path, ...]) -> int:
     """Check the whole configuration, show what it means, and query rTorrent. Nothing is changed or started.
 
     \b
@@ -27,6 +29,7 @@ def command(group: Group, as_json: bool) -> int:
       each job and its next fire times;
       each complete condition of the active queues;
       each load command, rendered for a sample metafile;
+      the job of each watched root, and of each PATH;
       the rTorrent that answers, views and commands that it does not have,
       and missing parts of pyrotorque's include.
 
@@ -34,10 +37,10 @@ def command(group: Group, as_json: bool) -> int:
     include that an earlier version wrote. It names commands in rtorrent.rc and its imported files that your rTorrent
     does not have, refuses or ignores: the one that answers, else the one on the PATH.
 
-    The exit code is 78 when the configuration is wrong; each error has its file and line. It is 0 when the group would
-    start, even if rTorrent does not answer, because the group waits for it.
+    The exit code is 78 when the configuration is wrong, or contains what can only fail later; each error has its file
+    and line. It is 0 when rTorrent does not answer, because the group waits for it.
     """
-    found = check_group(group)
+    found = check_group(group, paths)
     if as_json:
         click.echo(terminal.json_line(msgspec.to_builtins(found)))
         return EX_OK if found.good else EX_CONFIG
@@ -61,6 +64,11 @@ def shown(found: CheckReport) -> Iterator[object]:
         yield terminal.table(("condition or order", "normal form"), found.conditions.items())
     if found.load_commands:
         yield terminal.table(("load command", "for a sample metafile"), found.load_commands.items())
+    if found.roots:
+        inside = [(root.path, root.job, root.inside and f"in the tree of {root.inside}") for root in found.roots]
+        yield terminal.table(("watched root", "job", ""), inside)
+    for path, job in found.paths.items():
+        yield f"{printable(path)}: " + (f"job {job}" if job else "in no watched tree")
     yield from rtorrent_lines(found.rtorrent, Path(found.config_dir))
     yield "The configuration is valid."
 

@@ -12,6 +12,7 @@ from pyrotorque.layout import Layout
 from pyrotorque.settings import layout_of
 from pyrotorque.settings.schema import Settings, WatchSettings
 from pyrotorque.text import printable
+from pyrotorque.watchroots import WatchRoots, roots_of
 from pyrotorque_control import terminal
 from pyrotorque_control.exit_codes import EX_CONFIG, EX_OK
 from pyrotorque_control.group import CommandError, Group
@@ -49,8 +50,7 @@ def command(group: Group, metafile: Path, job: str | None, as_json: bool) -> int
     """
     settings = settings_of(group)
     path = metafile.absolute()
-    watch, root = _watch(settings, path, job)
-    place = MetafilePlace(watch.name, os.fsencode(path), os.fsencode(root))
+    watch, place = _watch(settings, path, job)
     found = expand(place, watch, settings, layout_of(group.config_dir))
     if as_json:
         click.echo(terminal.json_line(asdict(found)))
@@ -63,15 +63,18 @@ def command(group: Group, metafile: Path, job: str | None, as_json: bool) -> int
     return EX_OK
 
 
-def _watch(settings: Settings, path: Path, name: str | None) -> tuple[WatchSettings, Path]:
-    """The job that would load it, and its root; outside of all trees, the folder of the file."""
-    watches = [job for job in settings.jobs if isinstance(job, WatchSettings) and name in (None, job.name)]
+def _watch(settings: Settings, path: Path, name: str | None) -> tuple[WatchSettings, MetafilePlace]:
+    """The job that would load it, and its place; outside of all trees, the first job and the folder of the file."""
+    watches = {job.name: job for job in settings.jobs if isinstance(job, WatchSettings) and name in (None, job.name)}
     if not watches:
         raise CommandError(f"there is no tree watch {name!r}", EX_CONFIG)
-    below = [(job, root) for job in watches for root in job.path if path.is_relative_to(root)]
-    if below:
-        return max(below, key=lambda pair: (pair[0].active, len(pair[1].parts)))
-    return watches[0], path.parent
+    active = [job for job in watches.values() if job.active]
+    for jobs in (active, watches.values()):
+        roots = WatchRoots([root for job in jobs for root in roots_of(job)])
+        if owner := roots.owner(bytes(path.parent)):
+            return watches[owner.job], MetafilePlace(owner.job, roots.renamed(owner, bytes(path)), owner.path)
+    first = next(iter(watches.values()))
+    return first, MetafilePlace(first.name, bytes(path), bytes(path.parent))
 
 
 def expand(place: MetafilePlace, job: WatchSettings, settings: Settings, layout: Layout) -> LoadPreview:

@@ -7,12 +7,14 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from pyrotorque.linux.filesystems import read_mounts
 from pyrotorque.linux.processes import process_stat
 from pyrotorque.text import printable
+from pyrotorque.watchroots import WatchRoot, WatchRoots
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.metrics import WatcherMetrics
 from pyrotorque_watcher.scan.files import nearest_root, polling_reason
@@ -102,6 +104,8 @@ class RootWalks:
     metrics: WatcherMetrics
     interval: float
     follow: bool
+    all_roots: WatchRoots
+    """Those of all jobs."""
     receive_pending: Callable[[float, float], None]
     """Takes all events that the kernel has; called at the end of the first walk of a root, with Unix and monotonic
     time: a tree that was moved in meanwhile is older than the watch, and still new."""
@@ -139,7 +143,8 @@ class RootWalks:
 
     def _new_walk(self, root: bytes, top: bytes, cause: WalkCause, situation: Situation) -> TreeWalk:
         others = frozenset(self.roots.keys() - {root})
-        return TreeWalk(root, top, cause, situation, others, self.follow)
+        owns = partial(self.all_roots.owns, WatchRoot(self.job, root))
+        return TreeWalk(root, top, cause, situation, others, self.follow, owns)
 
     def walk_soon(self, root: bytes, clock: float, pause: float = _POLL) -> None:
         """Something in it could not be inspected, or a request asks for it."""

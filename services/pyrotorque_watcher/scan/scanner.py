@@ -7,6 +7,7 @@ from typing import Final
 
 from pyrotorque.settings.schema import WatchSettings
 from pyrotorque.text import printable
+from pyrotorque.watchroots import WatchRoot, WatchRoots, roots_of
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.metrics import WatcherMetrics
 from pyrotorque_watcher.rows import PENDING, Sighting
@@ -27,8 +28,17 @@ _EVENTS: Final = 4096  # bytes of events taken at a time, so that loading contin
 class TreeScanner:
     """Keeps the ledger equal to the trees of one job."""
 
-    def __init__(self, settings: WatchSettings, ledger: Ledger, metrics: WatcherMetrics, *, interval: float) -> None:
+    def __init__(
+        self,
+        settings: WatchSettings,
+        ledger: Ledger,
+        metrics: WatcherMetrics,
+        *,
+        interval: float,
+        all_roots: WatchRoots | None = None,
+    ) -> None:
         self.settings = settings
+        self._all_roots = all_roots or WatchRoots(roots_of(settings))
         self.name = settings.name
         self._ledger = ledger
         self._metrics = metrics
@@ -41,6 +51,7 @@ class TreeScanner:
             metrics,
             interval,
             settings.follow_symlinks,
+            self._all_roots,
             self._receive_pending,
         )
         self._unsettled: dict[bytes, float] = {}
@@ -53,7 +64,7 @@ class TreeScanner:
 
     def open(self, since_ns: int) -> None:
         """Begin to watch. In roots that the ledger does not know, files older than `since_ns` are baseline."""
-        paths = dict.fromkeys(os.fsencode(path.expanduser().absolute()) for path in self.settings.path)
+        paths = [root.path for root in roots_of(self.settings)]
         with self._ledger.transaction():
             for path in paths:
                 self._ledger.add_root(self.name, path, since_ns)
@@ -240,7 +251,7 @@ class TreeScanner:
 
     def _examine(self, path: bytes, now: float, clock: float, event: FileEvent) -> None:
         root = nearest_root(path, self.roots)
-        if root is None:
+        if root is None or not self._all_roots.owns(WatchRoot(self.name, root), path.rpartition(b"/")[0]):
             return
         try:
             found = inspect(path)

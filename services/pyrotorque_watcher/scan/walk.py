@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -30,6 +31,8 @@ class TreeWalk:
     others: frozenset[bytes] = frozenset()
     """The job's other roots: they have their own walks."""
     follow: bool = False
+    owns: Callable[[bytes], bool] = lambda _: True
+    """Whether a folder belongs to this root, and not to one of another job."""
     stack: list[bytes] = field(default_factory=list[bytes])
     visited: set[bytes] = field(default_factory=set[bytes])
     unreadable: dict[bytes, OSError] = field(default_factory=dict[bytes, OSError])
@@ -61,7 +64,7 @@ class TreeWalk:
         return bool(self._new or self.stack)
 
     def _list(self, folder: bytes, inotify: InotifyTree, reconciler: Reconciler, now: float) -> None:
-        if self.follow and self._is_visited(folder):
+        if (self.follow and self._is_visited(folder)) or not self.owns(folder):
             return
         try:
             inotify.watch(folder, root=folder == self.root, follow=self.follow)
