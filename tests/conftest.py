@@ -1,9 +1,7 @@
 """Fixtures for all tests: a private or a shared rTorrent, each test with each version in turn."""
 
-import os
 import tempfile
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,26 +45,17 @@ def _runs_with(item: pytest.Item, rtorrent: object, prometheus: object = None) -
     return all(rtorrent.satisfies(mark.args[0]) for mark in item.iter_markers("rtorrent_version"))
 
 
-@contextmanager
-def first_on_path(program: programs.Program) -> Generator[programs.Program]:
-    """This program is what tests and all their child processes start by its name."""
-    before = os.environ["PATH"]
-    os.environ["PATH"] = f"{program.path.parent}{os.pathsep}{before}"
-    yield program
-    os.environ["PATH"] = before
-
-
 @pytest.fixture(scope="session")
 def rtorrent_program(request: pytest.FixtureRequest) -> Iterator[programs.Program]:
     """The rTorrent of this test."""
-    with first_on_path(request.param) as program:
+    with programs.first_on_path(request.param) as program:
         yield program
 
 
 @pytest.fixture(scope="session")
 def prometheus_program(request: pytest.FixtureRequest) -> Iterator[programs.Program]:
     """The Prometheus and the promtool of this test."""
-    with first_on_path(request.param) as program:
+    with programs.first_on_path(request.param) as program:
         yield program
 
 

@@ -4,6 +4,8 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -62,6 +64,15 @@ def prometheuses() -> tuple[Program, ...]:
     if {_numbers(program.version)[0] for program in found} < {2, 3}:
         raise RuntimeError(f"the tests need Prometheus 2 and 3, there is only {_versions(found)}: run `make packages`")
     return found
+
+
+@contextmanager
+def first_on_path(program: Program) -> Generator[Program]:
+    """This program is what tests and all their child processes start by its name."""
+    before = os.environ["PATH"]
+    os.environ["PATH"] = f"{program.path.parent}{os.pathsep}{before}"
+    yield program
+    os.environ["PATH"] = before
 
 
 def _installed(name: str, option: str) -> tuple[Program, ...]:
