@@ -24,9 +24,9 @@ class TokenBucket:
         self._fill(now)
         return max(0.0, (1.0 - self._level) / self._per_second)
 
-    def take(self, now: float) -> None:
+    def take(self, now: float, tokens: float = 1.0) -> None:
         self._fill(now)
-        self._level -= 1.0
+        self._level -= tokens
 
     def _fill(self, now: float) -> None:
         if self._at is not None:

@@ -11,20 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from pyrotorque.errors import StateError
 from pyrotorque.events import Durable, Envelope, encode
+from pyrotorque.limits import OUTBOX_BYTES, REPLAY_BYTES, shortened
 from pyrotorque.linux.processes import boot_id
 from pyrotorque.store import Store, open_readonly
 
 log = logging.getLogger(__name__)
 
 REPLAY_LIMIT = 500  # bodies in one answer
-_REPLAY_BYTES = 2 << 20  # of all bodies in one answer
-_BODY_MAX = 256 << 10
-_TEXT_MAX = 2_000  # characters of a text in an event that had to be cut
 _TRIM_EVERY = 500
+# Trimmed to this share of the limit in bytes, so that not every further event trims again.
+_TRIMMED_SHARE = 7 / 8
 
 
 class Cursor(NamedTuple):
@@ -47,17 +45,24 @@ class Replay:
 
 
 class Outbox:
-    """The durable events of one service, newest `keep` of them."""
+    """The durable events of one service: the newest `keep` of them, and at most `keep_bytes`."""
 
-    def __init__(self, store: Store, source: str, *, keep: int = 100_000, boot: str | None = None) -> None:
+    def __init__(
+        self, store: Store, source: str, *,
+        keep: int = 100_000, keep_bytes: int = OUTBOX_BYTES, boot: str | None = None,
+    ) -> None:  # fmt: skip
         self.source = source
         self.keep = max(1, keep)
+        self._keep_bytes = keep_bytes
+        self._bytes_at_most = 0
         self._store = store
         self._base = 0
         self.epoch = ""
         self.head = 0
         """The newest committed seq as of the last `refresh`; safe to read from any thread."""
         self._enter_epoch(boot_id() if boot is None else boot)
+        self._measure()
+        self.trim()
         self.refresh()
 
     def add(self, event: Durable) -> int:
@@ -78,7 +83,8 @@ class Outbox:
         ]
         db.executemany("INSERT INTO bus_events VALUES (?, ?, ?)", rows)
         last = before + len(rows)
-        if last // _TRIM_EVERY > before // _TRIM_EVERY:
+        self._bytes_at_most += sum(len(body) for _, _, body in rows)
+        if last // _TRIM_EVERY > before // _TRIM_EVERY or self._bytes_at_most > self._keep_bytes:
             self._trim(last)
         return last - self._base
 
@@ -105,22 +111,38 @@ class Outbox:
         return Replay(bodies, self._cursor(position + len(bodies)) if bodies else cursor)
 
     def trim(self) -> None:
-        """Delete all but the newest `keep`."""
+        """Delete all but the newest, down to both limits."""
         with self._store.transaction():
             self._trim(self._last_position())
 
     def _trim(self, last: int) -> None:
         self._store.db.execute("DELETE FROM bus_events WHERE position <= ?", (last - self.keep,))
+        if self._bytes_at_most > self._keep_bytes and self._measure() > self._keep_bytes:
+            excess = self._bytes_at_most - int(self._keep_bytes * _TRIMMED_SHARE)
+            deleted = 0
+            sizes = self._store.db.execute("SELECT position, length(body) FROM bus_events ORDER BY position").fetchall()
+            for position, size in sizes:
+                # The newest stays: the next position follows from it.
+                if excess <= 0 or position == last:
+                    break
+                excess -= size
+                deleted = position
+            removed = self._store.db.execute("DELETE FROM bus_events WHERE position <= ?", (deleted,)).rowcount
+            self._measure()
+            log.warning("deleted the oldest %d events: together they exceeded %d bytes", removed, self._keep_bytes)
+
+    def _measure(self) -> int:
+        """Count the stored bytes; in between, what a transaction took back is still counted."""
+        (found,) = self._store.db.execute("SELECT total(length(body)) FROM bus_events").fetchone()
+        self._bytes_at_most = int(found)
+        return self._bytes_at_most
 
     def _body(self, event: Durable, seq: int) -> bytes:
         envelope = Envelope(source=self.source, epoch=self.epoch, seq=seq)
-        body = encode(event, envelope)
-        if len(body) <= _BODY_MAX:
-            return body
-        texts = {
-            name: value[:_TEXT_MAX] for name, value in msgspec.structs.asdict(event).items() if isinstance(value, str)
-        }
-        return encode(msgspec.structs.replace(event, **texts), envelope)
+        stored = shortened(event)
+        if stored is not event:
+            log.warning("shortened the texts of an event %s: it was too large", type(event).__name__)
+        return encode(stored, envelope)
 
     def _enter_epoch(self, boot: str) -> None:
         with self._store.transaction() as db:
@@ -157,7 +179,7 @@ class Outbox:
         size = 0
         for (body,) in rows:
             size += len(body)
-            if bodies and size > _REPLAY_BYTES:
+            if bodies and size > REPLAY_BYTES:
                 break
             bodies.append(body)
         return bodies

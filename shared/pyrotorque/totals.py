@@ -3,6 +3,7 @@
 `Totals` is independent of Prometheus; the exporter turns its families into an exposition.
 """
 
+import logging
 import threading
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -14,8 +15,11 @@ import msgspec
 
 from pyrotorque.errors import StateError
 from pyrotorque.events import Family, Sample
+from pyrotorque.limits import LABEL_CHARACTERS, SERIES_MAX
 from pyrotorque.store import Store
 from pyrotorque.text import printable
+
+log = logging.getLogger(__name__)
 
 Kind = Literal["counter", "gauge", "histogram"]
 
@@ -42,6 +46,7 @@ class _Metric:
         self.bounds: tuple[float, ...] = ()
         self.kept: dict[tuple[str, ...], _StoredSample] = {}
         self._lock = lock
+        self._is_full = False
         if not labels:
             self.kept[()] = _StoredSample()
 
@@ -59,7 +64,13 @@ class _Metric:
     def _at(self, labels: tuple[str, ...]) -> _StoredSample:
         if len(labels) != len(self.labels):
             raise ValueError(f"{self.name} has labels {self.labels}, not {labels}")
-        kept = self.kept.setdefault(tuple(map(printable, labels)), _StoredSample())
+        shown = tuple(printable(label)[:LABEL_CHARACTERS] for label in labels)
+        if shown not in self.kept and len(self.kept) >= SERIES_MAX:
+            if not self._is_full:
+                self._is_full = True
+                log.warning("%s has %d series: further ones are counted as `other`", self.name, SERIES_MAX)
+            shown = ("other",) * len(labels)
+        kept = self.kept.setdefault(shown, _StoredSample())
         kept.unsaved = True
         return kept
 

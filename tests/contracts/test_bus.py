@@ -1,9 +1,11 @@
 """The bus over real sockets and files: each published event is applied once, in order, also across restarts."""
 
+import resource
 import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from pyrotorque.bus.heartbeats import HeartbeatPublisher
 from pyrotorque.errors import ServiceUnreachable, StateError
 from pyrotorque.events import Delivery, TorrentErased
 from pyrotorque.layout import Layout
+from pyrotorque.limits import PUBLISHED_BYTES
 from pyrotorque.outbox import CursorTable, Outbox
 from pyrotorque.requests import Answer, DescribeService, PauseJob
 from pyrotorque.store import open_store
@@ -278,3 +281,34 @@ def test_a_change_of_subscriptions_loses_no_request_and_no_event(layout: Layout)
         client.join(5)
         assert [answer.text for answer in answers] == ["here"]
         assert follower.applied[:3] == ["one", "two", "later"]
+
+
+def test_a_large_event_comes_by_replay_in_its_place(layout: Layout) -> None:
+    source, follower = Source(layout), Follower(layout)
+    large = ["l" * size for size in (PUBLISHED_BYTES, 100_000, 4 * PUBLISHED_BYTES)]
+    with opened(source, follower):
+        source.publish("a")
+        run_until(source, follower, lambda: follower.applied == ["a"])
+        source.publish(*large)
+        run_until(source, follower, lambda: len(follower.applied) == 4)
+        source.publish("b", large[1], "c")
+        run_until(source, follower, lambda: len(follower.applied) == 7)
+        assert follower.applied == ["a", *large, "b", large[1], "c"]
+        assert not follower.gaps
+
+
+def test_a_subscriber_that_does_not_read_costs_its_source_little_memory(layout: Layout) -> None:
+    source, follower = Source(layout), Follower(layout)
+    with opened(source, follower):
+        source.publish("a")
+        run_until(source, follower, lambda: follower.applied == ["a"])
+        before = resident_bytes()
+        for _ in range(50):
+            source.publish(*("x" * 200_000 for _ in range(10)))
+        assert resident_bytes() - before < 48 << 20
+        run_until(source, follower, lambda: bool(follower.gaps), 20.0)
+    assert "trimmed" in follower.gaps[0]
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

@@ -13,12 +13,14 @@ from urllib.parse import quote
 import msgspec
 
 from pyrotorque.events import Durable, Event, Fact
+from pyrotorque.limits import EVENT_RUN_BYTES
 from pyrotorque.store import Store
 from pyrotorque_scheduler.event_routing import Routes, encode_event
 from pyrotorque_scheduler.workers.job_worker import JobRun
 
 ATTEMPTS_MAX: Final = 3
 PENDING_MAX: Final = 20_000
+_TRIM_EVERY: Final = 100
 _RETENTION: Final = 7 * 86_400.0
 # The other publishers of durable events; our own are stored when they are published.
 _PUBLISHERS: Final = ("watcher", "guardian")
@@ -46,6 +48,7 @@ class EventRuns:
         self._marks_dir = marks_dir
         (self._database,) = store.db.execute("SELECT value FROM bus_meta WHERE key = 'database'").fetchone()
         self._since: Mapping[tuple[str, str], float] = {}
+        self._trimmed_to: int | None = None
 
     def mark_file(self, job: str) -> Path:
         """Where the worker of this job writes the mark of its last ended run."""
@@ -84,14 +87,31 @@ class EventRuns:
             ended = [(number,) for number, attempts in rows if self._mark(number, attempts) == mark]
             db.executemany("DELETE FROM event_runs WHERE number = ?", ended)
 
+    def has_grown(self) -> bool:
+        """Whether so many rows were inserted since the last call with this result that `trim` is useful."""
+        found = self._store.db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event_runs'").fetchone()
+        newest = found[0] if found else 0
+        if self._trimmed_to is not None and newest - self._trimmed_to < _TRIM_EVERY:
+            return False
+        self._trimmed_to = newest
+        return True
+
     def trim(self, job: str) -> int:
-        """Delete the oldest rows above the limit; returns how many."""
-        query = "SELECT number FROM event_runs WHERE job = ? ORDER BY number DESC LIMIT 1 OFFSET ?"
-        found = self._store.db.execute(query, (job, PENDING_MAX)).fetchone()
-        if found is None:
-            return 0
-        with self._store.transaction() as db:
-            return db.execute("DELETE FROM event_runs WHERE job = ? AND number <= ?", (job, found[0])).rowcount
+        """Delete the oldest rows above the limits in number and bytes, except the one that runs; returns how many."""
+        sizes = self._store.db.execute(
+            "SELECT number, length(body) FROM event_runs WHERE job = ? ORDER BY number DESC LIMIT ?",
+            (job, PENDING_MAX + 1),
+        )
+        total, oldest_kept = 0, None
+        for count, (number, size) in enumerate(sizes):
+            total += size
+            # The newest row stays, whatever its size.
+            if oldest_kept is not None and (count >= PENDING_MAX or total > EVENT_RUN_BYTES):
+                with self._store.transaction() as db:
+                    query = "DELETE FROM event_runs WHERE job = ? AND number < ? AND attempts = 0"
+                    return db.execute(query, (job, oldest_kept)).rowcount
+            oldest_kept = number
+        return 0
 
     def is_pending(self, job: str) -> bool:
         """Whether an event is queued for this job."""

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -10,9 +11,13 @@ import msgspec
 
 from pyrotorque.errors import StateError
 from pyrotorque.events import JobReported
+from pyrotorque.limits import EVENT_BYTES, REPORT_BYTES, shortened
+from pyrotorque.logs import owner_log
 from pyrotorque.settings.schema import CustomSettings
+from pyrotorque.text import encode_json, printable
 from pyrotorque.workers.messages import (
     REPORTS_MAX,
+    TEXT_MAX,
     CreateJob,
     CreationFailed,
     FromWorker,
@@ -26,6 +31,8 @@ from pyrotorque.workers.messages import (
 from pyrotorque.workers.process import JobProcess, WorkerOutput
 from pyrotorque_scheduler.due_jobs import NEVER, Cause
 from pyrotorque_scheduler.workers.job_log import JobLog
+
+log = logging.getLogger("pyrotorque_scheduler.jobs")
 
 CREATION_DEADLINE: Final = 30.0
 # Reads of what a process printed before it ended.
@@ -74,6 +81,8 @@ class JobWorker:
     _began: float = 0.0
     _run_number: int = 0
     _reports: list[JobReported] = field(default_factory=list[JobReported])
+    _report_bytes: int = 0
+    _reports_dropped: int = 0
     _results: list[RunResult] = field(default_factory=list[RunResult])
 
     def __post_init__(self) -> None:
@@ -167,8 +176,7 @@ class JobWorker:
             case LogLine():
                 self._log.write(message.level, message.text, now)
             case ReportPublished():
-                if len(self._reports) < REPORTS_MAX:
-                    self._reports.append(msgspec.structs.replace(message.report, job=self.settings.name))
+                self._add_report(message.report, now)
             case JobCreated() if not self._created:
                 self._created, self.deadline = True, NEVER
                 if self.run is not None:
@@ -182,6 +190,30 @@ class JobWorker:
                     self._finish(RunResult(self.run, "", now - self._began))
             case _:
                 pass
+
+    def _add_report(self, report: JobReported, now: float) -> None:
+        found = shortened(msgspec.structs.replace(report, job=self.settings.name))
+        if found.data != report.data or found.text != report.text:
+            self._log.write(logging.WARNING, f"shortened a report: it exceeded {EVENT_BYTES} bytes", now)
+        size = len(encode_json(found))
+        if len(self._reports) >= REPORTS_MAX or self._report_bytes + size > REPORT_BYTES:
+            self._reports_dropped += 1
+            return
+        self._report_bytes += size
+        self._reports.append(found)
+
+    def _take_reports(self) -> tuple[JobReported, ...]:
+        """The reports of the run; the last one has the number of those that were dropped."""
+        reports = tuple(self._reports)
+        if dropped := self._reports_dropped:
+            text = f"dropped {dropped} reports of this run: at most {REPORTS_MAX} and {REPORT_BYTES >> 20} MiB are kept"
+            log.error("job %s: %s", printable(self.settings.name), text)
+            owner_log(f"failed: job {self.settings.name}: {text}", level=logging.ERROR)
+            lost = JobReported(at=time.time(), job=self.settings.name, text=text, data={"dropped": dropped})
+            reports = (*reports, lost)
+        self._reports.clear()
+        self._report_bytes = self._reports_dropped = 0
+        return reports
 
     def _clean_up(self, process: JobProcess, status: int, now: float) -> None:
         """The process has ended: read its last output, report the failure, prepare for a new process."""
@@ -213,12 +245,11 @@ class JobWorker:
         """After any failure, the next run gets a new process."""
         if self._process is not None:
             self._process.kill("stopped")
-        self._finish(RunResult(self.run, error, now - self._began, started, interrupted))
+        self._finish(RunResult(self.run, error[:TEXT_MAX], now - self._began, started, interrupted))
         self._created = False
 
     def _finish(self, result: RunResult) -> None:
-        self._results.append(replace(result, reports=tuple(self._reports)))
-        self._reports.clear()
+        self._results.append(replace(result, reports=self._take_reports()))
         self.run, self.deadline = None, NEVER
         self._log.end_run()
 

@@ -124,6 +124,8 @@ class WorkerPool:
 
     def step(self) -> None:
         """Read from all workers, record the runs that ended, start those that are due; takes milliseconds."""
+        if self._runs.has_grown():
+            self._trim_events()
         for name, job in self._jobs.items():
             for result in job.worker.step(time.monotonic()):
                 self._record(name, job, result)
@@ -189,12 +191,16 @@ class WorkerPool:
             job.worker.begin(run, now)
 
     def _next_event(self, name: str) -> JobRun | None:
-        if dropped := self._runs.trim(name):
-            text = f"dropped the oldest {dropped} events: the queue of events is full"
-            log.error("job %s: %s", printable(name), text)
-            owner_log(f"failed: job {name}: {text}")
         self._drop_exhausted(name)
         return self._runs.take(name)
+
+    def _trim_events(self) -> None:
+        """Bound the queue of each job, also of one that is paused or runs for hours."""
+        for name in self._jobs:
+            if dropped := self._runs.trim(name):
+                text = f"dropped the oldest {dropped} events: the queue of events is full"
+                log.error("job %s: %s", printable(name), text)
+                owner_log(f"failed: job {name}: {text}", level=logging.ERROR)
 
     def _drop_exhausted(self, name: str) -> None:
         """Drop the event whose run was interrupted too often, and publish the failure."""

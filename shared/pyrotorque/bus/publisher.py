@@ -11,6 +11,7 @@ from pyrotorque.bus import wire
 from pyrotorque.bus.stats import BusStats
 from pyrotorque.events import Envelope, Live, encode, topic
 from pyrotorque.layout import Layout
+from pyrotorque.limits import LIVE_BYTES, PUBLISHED_BYTES, QUEUED_ANSWERS
 from pyrotorque.outbox import Cursor, Outbox
 from pyrotorque.requests import Answer, Request
 
@@ -42,7 +43,7 @@ class Publisher:
         self._service = service
         self._published = outbox.refresh()
         self._events = wire.socket(context, zmq.PUB)
-        self.requests = wire.socket(context, zmq.ROUTER)
+        self.requests = wire.socket(context, zmq.ROUTER, QUEUED_ANSWERS)
         self._events.bind(layout.events_endpoint(service))
         self.requests.bind(layout.requests_endpoint(service))
 
@@ -52,13 +53,17 @@ class Publisher:
         while self._published < head:
             bodies = self._outbox.since(self._published)
             for body in bodies:
+                # Subscribers that follow this service request a replay of what is missing.
+                if len(body) > PUBLISHED_BYTES:
+                    continue
                 wire.send(self._events, [_tag.decode(body).type.encode("ascii"), body])
             self._published = self._published + len(bodies) if bodies else head
             self._stats.published += len(bodies)
 
     def publish_live(self, event: Live) -> None:
         envelope = Envelope(source=self._service, epoch=self._outbox.epoch)
-        if not wire.send(self._events, [topic(event), encode(event, envelope)]):
+        body = encode(event, envelope)
+        if len(body) > LIVE_BYTES or not wire.send(self._events, [topic(event), body]):
             self._stats.drop("too large to tell", type(event).__name__)
 
     def receive(self) -> Iterator[PendingRequest]:

@@ -15,13 +15,13 @@ from typing import Final, TypeAlias
 import msgspec
 import zmq
 
+from pyrotorque.limits import FRAME_BYTES, QUEUED_MESSAGES
+
 Socket: TypeAlias = "zmq.Socket[bytes]"
 Context: TypeAlias = "zmq.Context[Socket]"
 
 REPLAY: Final = b"replay"
 REQUEST: Final = b"ask"
-FRAME_MAX: Final = 1 << 20
-_HWM: Final = 1000
 _DRAIN: Final = 500  # messages read from one socket before the next one has its turn
 
 
@@ -46,13 +46,16 @@ class Tag(msgspec.Struct, frozen=True):
     type: str
 
 
-def socket(context: Context, kind: int) -> Socket:
-    """A socket that never blocks, never delays the exit of the process, and accepts no large frames."""
+def socket(context: Context, kind: int, queued: int = QUEUED_MESSAGES) -> Socket:
+    """A socket that never blocks, never delays the exit of the process, and accepts no large frames.
+
+    For each peer that does not read, it keeps `queued` messages.
+    """
     made = context.socket(kind)
     made.setsockopt(zmq.LINGER, 0)
-    made.setsockopt(zmq.SNDHWM, _HWM)
-    made.setsockopt(zmq.RCVHWM, _HWM)
-    made.setsockopt(zmq.MAXMSGSIZE, FRAME_MAX)
+    made.setsockopt(zmq.SNDHWM, queued)
+    made.setsockopt(zmq.RCVHWM, QUEUED_MESSAGES)
+    made.setsockopt(zmq.MAXMSGSIZE, FRAME_BYTES)
     # By default ZeroMQ reconnects ten times a second while a peer is absent, which costs more than everything else.
     made.setsockopt(zmq.RECONNECT_IVL, 50)
     made.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
@@ -61,7 +64,7 @@ def socket(context: Context, kind: int) -> Socket:
 
 def send(over: Socket, frames: list[bytes]) -> bool:
     """Send without waiting; False when the peer is absent, its queue is full, or a frame is too large."""
-    if max(map(len, frames)) > FRAME_MAX:
+    if max(map(len, frames)) > FRAME_BYTES:
         return False
     try:
         over.send_multipart(frames, zmq.NOBLOCK)

@@ -22,6 +22,7 @@ from pyrotorque.errors import PyrotorqueError, UserError
 from pyrotorque.events import Event, JobReported
 from pyrotorque.jobs.context import JobContext, set_context
 from pyrotorque.jobs.params import with_texts
+from pyrotorque.limits import EVENT_BYTES, shortened
 from pyrotorque.linux.processes import die_with_parent
 from pyrotorque.text import printable
 from pyrotorque.workers.handlers import error_summary, load_handler
@@ -121,7 +122,10 @@ def create_job(create: CreateJob, channel: Channel) -> Any:
     config_dir = Path(create.config_dir)
 
     def publish(report: JobReported) -> None:
-        channel.send(ReportPublished(report=report))
+        sent = shortened(report)
+        if sent is not report:
+            logging.getLogger(report.job).warning("shortened a report: it exceeded %d bytes", EVENT_BYTES)
+        channel.send(ReportPublished(report=sent))
 
     set_context(
         JobContext(

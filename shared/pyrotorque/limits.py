@@ -1,0 +1,69 @@
+"""Limits in bytes of what the services store, queue and send, and the shortening of events that exceed theirs.
+
+Limits of numbers alone bound nothing: an event has a few hundred bytes, or, from a user's job, hundreds of kilobytes.
+"""
+
+from typing import Final, TypeVar
+
+import msgspec
+
+from pyrotorque.events import Event
+from pyrotorque.text import encode_json
+
+EVENT_BYTES: Final = 256 << 10
+"""One durable event; longer texts are cut."""
+OUTBOX_BYTES: Final = 64 << 20
+"""The stored events of one service; the oldest are deleted, and subscribers that still need them record a gap."""
+EVENT_RUN_BYTES: Final = 16 << 20
+"""The events that wait for runs of one job; the oldest are dropped and logged."""
+REPORT_BYTES: Final = 8 << 20
+"""All reports of one run of a job; further ones are dropped, and a last report has their number."""
+RECENT_EVENT_BYTES: Final = 16 << 10
+"""One event in the exporter's list of recent events."""
+PUBLISHED_BYTES: Final = 16 << 10
+"""A larger durable event is not sent to subscribers: its seq is missing, so they request a replay.
+
+ZeroMQ limits its send queues by the number of messages (`QUEUED_MESSAGES`), for each subscriber that does not read.
+"""
+QUEUED_MESSAGES: Final = 1000
+LIVE_BYTES: Final = 256 << 10
+"""One live event; larger ones are dropped and counted."""
+REPLAY_BYTES: Final = 2 << 20
+"""The events in one answer to a replay request."""
+QUEUED_ANSWERS: Final = 16
+"""Answers and replays that wait for one client that does not read; further ones are dropped, and it requests again."""
+FRAME_BYTES: Final = 1 << 20
+"""One frame on the bus; the details of a larger answer are left out."""
+LOG_BURST_BYTES: Final = 256 << 10
+LOG_BYTES_PER_SECOND: Final = 16 << 10
+"""Lines of one job in the scheduler's log: a burst, then this rate; further ones are dropped and counted."""
+LABEL_CHARACTERS: Final = 200
+SERIES_MAX: Final = 1000
+"""Combinations of label values of one total; further ones are counted with the label values `other`."""
+
+_E = TypeVar("_E", bound=Event)
+# Characters of each text, and entries of each mapping, from a first to a last attempt.
+_CUTS: Final = ((2_000, 100), (200, 50), (64, 8))
+
+
+def shortened(event: _E, limit: int = EVENT_BYTES) -> _E:
+    """`event`, with its texts and mappings cut if its JSON is larger than `limit` bytes."""
+    if len(encode_json(event)) <= limit:
+        return event
+    found = event
+    for characters, entries in _CUTS:
+        fields = {name: _cut(value, characters, entries) for name, value in msgspec.structs.asdict(event).items()}
+        found = msgspec.structs.replace(event, **fields)
+        if len(encode_json(found)) <= limit:
+            break
+    return found
+
+
+def _cut(value: object, characters: int, entries: int) -> object:
+    if isinstance(value, str):
+        return value[:characters]
+    if isinstance(value, dict):
+        return {str(name)[:characters]: _cut(inner, characters, entries) for name, inner in [*value.items()][:entries]}
+    if isinstance(value, tuple):
+        return tuple(_cut(inner, characters, entries) for inner in value[:entries])
+    return value
