@@ -24,6 +24,9 @@ unpack() {
     # The mirror that this machine uses for its own Debian.
     site=$(apt-get indextargets --format '$(SITE) $(LABEL)' 'Created-By: Packages' | sort -u |
         awk '$2 == "Debian" || $1 ~ /\/debian\/?$/ { print $1; exit }')
+    # Without downloaded lists: what the sources say.
+    [ -n "$site" ] || site=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -v '^#' |
+        grep -oE '[a-z+]+:/[^ ]*/debian/?( |$)' | tr -d ' ' | head -1)
     [ -n "$site" ] || fail "no Debian mirror among the sources of apt (run apt-get update?)"
     echo "installing $program of Debian $suite in $target …" >&2
     rm -rf "$target"
