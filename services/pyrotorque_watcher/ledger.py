@@ -195,6 +195,17 @@ class Ledger:
         query = f"SELECT {ROW_COLUMNS} FROM metafiles WHERE state = ? AND next_try <= ? ORDER BY turn LIMIT ?"
         return [row_of(row) for row in self._db.execute(query, (state, now, limit))]
 
+    def rows_to_load(self, now: float, limit: int) -> list[Row]:
+        """Rows to load that are due: half of them those seen last, then those seen first. So a new file does not wait
+        behind thousands of others, and these do not wait for an end of new ones."""
+        first = self.rows("seen", now, limit)
+        if len(first) < limit:
+            return first
+        query = f"SELECT {ROW_COLUMNS} FROM metafiles WHERE state = 'seen' AND next_try <= ? ORDER BY turn DESC LIMIT ?"
+        oldest = first[: limit - limit // 2]
+        last = [row_of(row) for row in self._db.execute(query, (now, limit // 2))]
+        return [*(row for row in reversed(last) if row.turn > oldest[-1].turn), *oldest]
+
     def next_try(self, state: State) -> float | None:
         """When the first of the rows in this state is due."""
         (first,) = self._db.execute("SELECT min(next_try) FROM metafiles WHERE state = ?", (state,)).fetchone()

@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 _RESCAN: Final = 60.0
 _IDLE: Final = 2.0  # seconds between two checks for a new configuration
 _WALK: Final = 0.01  # seconds of walking in one turn
+_BACKLOG: Final = 0.05  # seconds of receiving events in one turn, if many wait
 _CALM: Final = 0.5  # seconds without anything due
 _CHECKPOINT_ROWS: Final = 500  # written since the last checkpoint
 _FEW_EVENTS: Final = 1024  # bytes: less than a millisecond of work
@@ -217,7 +218,10 @@ class Watcher:
     def _receive_events(self, now: float, clock: float) -> bool:
         with self._step("receiving events"):
             busy = [scanner.receive_events(now, clock) for scanner in self.scanners]
+            until = time.monotonic() + _BACKLOG
             for scanner in self.scanners:
+                while scanner.is_behind and time.monotonic() < until:
+                    scanner.receive_events(now, clock)
                 if changed := scanner.take_changed_inis():
                     retry_after_ini_change(self._jobs[scanner.name].recipes, changed, self.ledger, now)
         return any(busy)

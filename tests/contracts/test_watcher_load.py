@@ -589,3 +589,14 @@ def test_a_burst_during_which_rtorrent_stalls_is_published_once(
     monkeypatch.setattr(RTorrent, "multicall", slow)
     watching.until(visible(watching, *paths), 60)
     assert sorted(event.info_hash for event in watching.loaded) == sorted(infos)
+
+
+def test_a_new_metafile_does_not_wait_behind_thousands_that_are_wrong(watching: Watching, root: Path) -> None:
+    for number in range(5000):
+        (root / f"{number}.torrent").write_bytes(b"no metafile")
+    watching.until(lambda: len(watching.rows) == 5000, 60)
+    drop(root / "new.torrent")
+    watching.until(lambda: watching.state(root / "new.torrent"))
+    watching.until(visible(watching, root / "new.torrent"), 3)
+    assert watching.states("failed") < 5000
+    assert watching.loaded[0].seconds < 2

@@ -47,6 +47,21 @@ def test_rows_come_in_the_order_they_were_seen_also_after_a_restart(store: Store
     assert [row.path for row in again.rows("seen", NOW, 10)] == [b"/w/a", b"/w/c", b"/w/b"]
 
 
+def test_new_files_do_not_wait_behind_thousands_and_these_do_not_wait_for_an_end_of_new_ones(ledger: Ledger) -> None:
+    names = [b"%04d" % number for number in range(1000)]
+    see(ledger, *(found(name, number) for number, name in enumerate(names)))
+    paths = [row.path.rpartition(b"/")[2] for row in ledger.rows_to_load(NOW, 8)]
+    assert paths == [b"0996", b"0997", b"0998", b"0999", b"0000", b"0001", b"0002", b"0003"]
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 11])
+def test_a_few_files_are_loaded_in_the_order_they_were_seen(ledger: Ledger, count: int) -> None:
+    see(ledger, *(found(b"%02d" % number, number) for number in range(count)))
+    paths = [row.path for row in ledger.rows_to_load(NOW, 8)]
+    assert len(paths) == len(set(paths)) >= min(count, 4)
+    assert count > 8 or paths == sorted(paths)
+
+
 def test_a_row_that_waits_is_returned_when_it_is_due(ledger: Ledger) -> None:
     see(ledger, found(b"a"))
     (row,) = ledger.rows("seen", NOW, 10)

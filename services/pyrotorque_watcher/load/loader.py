@@ -86,8 +86,8 @@ class Loader:
                 self.instance.identify()
             sent = self.ledger.rows("sent", now, 4 * _ROWS)
             self._check([row for row in sent if row.turn not in self._unrecorded], defer=False)
-            rows = self.ledger.rows("seen", now, _ROWS)
-            more = len(rows) == _ROWS
+            rows = self.ledger.rows_to_load(now, _ROWS)
+            more = len(rows) >= _ROWS // 2
             self._check(self._send_all(rows), defer=more)
         except RTorrentError as error:
             more = False

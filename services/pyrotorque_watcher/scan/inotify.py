@@ -5,11 +5,13 @@ decoding of names are not used: they miss files in new folders, and fail at a na
 """
 
 import errno
+import fcntl
 import importlib
 import logging
 import os
 import struct
 import sys
+import termios
 from collections import Counter
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
@@ -49,6 +51,7 @@ _AT_ROOTS: int = inotify.IN_DELETE_SELF | inotify.IN_MOVE_SELF
 _OWN_END: int = inotify.IN_DELETE_SELF | inotify.IN_MOVE_SELF | inotify.IN_UNMOUNT
 _CLOEXEC_NONBLOCK = os.O_CLOEXEC | os.O_NONBLOCK
 _HEAD = struct.Struct("iIII")
+_SIZE = struct.Struct("i")
 _NAMES = (
     (inotify.IN_CLOSE_WRITE, "close_write"),
     (inotify.IN_MOVED_TO, "moved_to"),
@@ -181,6 +184,14 @@ class InotifyTree:
             number = self._numbers.pop(path)
             self._paths.pop(number, None)
             self._kernel.inotify_rm_watch(self._fd, number)
+
+    @property
+    def pending(self) -> int:
+        """How many bytes of the kernel's records wait to be read."""
+        if self._fd < 0:
+            return 0
+        (size,) = _SIZE.unpack(fcntl.ioctl(self._fd, termios.FIONREAD, bytes(_SIZE.size)))
+        return int(size)
 
     def read(self, limit: int = 65536) -> list[InotifyChange]:
         """What happened since the last call, at most `limit` bytes of the kernel's records; empty if nothing did."""

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 _QUIET: Final = 2.0
 _QUEUE: Final = 1 << 20  # bytes of events that the kernel keeps, at most
 _RENAMES_MAX: Final = 1000  # of which the second event may still come
+_BEHIND: Final = 64 * 1024  # bytes of events: about 1000 new files
 _EVENTS: Final = 4096  # bytes of events taken at a time, so that loading continues in between
 
 
@@ -88,6 +89,11 @@ class TreeScanner:
     def watches(self) -> int:
         """How many folders have an inotify watch."""
         return len(self._inotify)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so many events wait that a new file would wait, too, or the kernel may drop some."""
+        return self._inotify.pending > _BEHIND
 
     @property
     def missing(self) -> list[bytes]:

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Literal
 
 from pyrotorque.linux.filesystems import is_within
@@ -77,7 +78,7 @@ class TreeWalk:
         self.visited.add(folder)
         self.stack.extend(path for path in reversed(found.folders) if path not in self.others)
         known = reconciler.ledger.known_in(reconciler.job, folder)
-        for file in found.files:
+        for file in sorted(found.files, key=attrgetter("ctime_ns")):  # in the order they were written
             row = known.pop(file.path, None)
             if row is None or unchanged(file, row, self.situation) is not Verdict.KEEP:
                 self._new.append(file.path)
