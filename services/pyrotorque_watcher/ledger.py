@@ -198,8 +198,8 @@ class Ledger:
     def rows_to_load(self, now: float, limit: int) -> list[Row]:
         """Rows to load that are due: half of them those seen last, then those seen first. So a new file does not wait
         behind thousands of others, and these do not wait for an end of new ones."""
-        first = self.rows("seen", now, limit)
-        if len(first) < limit:
+        first = self.rows("seen", now, limit + 1)
+        if len(first) <= limit:
             return first
         query = f"SELECT {ROW_COLUMNS} FROM metafiles WHERE state = 'seen' AND next_try <= ? ORDER BY turn DESC LIMIT ?"
         oldest = first[: limit - limit // 2]

@@ -88,7 +88,10 @@ class Loader:
             self._check([row for row in sent if row.turn not in self._unrecorded], defer=False)
             rows = self.ledger.rows_to_load(now, _ROWS)
             more = len(rows) >= _ROWS // 2
-            self._check(self._send_all(rows), defer=more)
+            sent = self._send_all(rows)
+            if not sent:
+                self.finish()  # no call to rTorrent gives time for it
+            self._check(sent, defer=more)
         except RTorrentError as error:
             more = False
             self.lost(error, time.time())
