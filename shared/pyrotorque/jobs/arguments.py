@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from pyrotorque.errors import TemplateError, UserError
+from pyrotorque.jobs.code_arguments import Word, refuse_code, refuse_code_in_shell
 from pyrotorque.templates import Inserted, Template, compile_template
 from pyrotorque.templates.template import Piece
 from pyrotorque.text import printable
@@ -36,6 +37,7 @@ class Vector:
         self._words = [compile_text(word) for word in words(text)]
         if not self._words:
             raise UserError("the command is empty: it must name the program to run")
+        refuse_code([_word(word) for word in words(text)])
         self.fields: frozenset[str] = frozenset[str]().union(*(word.fields for word in self._words))
 
     def argv(self, namespace: Mapping[str, object]) -> list[str]:
@@ -52,6 +54,9 @@ class ShellText:
         self.fields = self._template.fields
         for pieces in self._template.shapes():
             _placed(pieces)
+        if self.fields:
+            text, expressions = _with_placeholders(text)
+            refuse_code_in_shell(text, lambda word: _word(word.translate(expressions)))
 
     def argv(self, namespace: Mapping[str, object]) -> list[str]:
         text, values = _placed(self._template.pieces(namespace))
@@ -65,6 +70,20 @@ def compile_command(text: str, *, shell: bool) -> Vector | ShellText:
 
 def words(text: str) -> list[str]:
     """The words of a command line, with shell quoting; text between `{{` and `}}` is never split."""
+    without, expressions = _with_placeholders(text)
+    try:
+        split = shlex.split(without)
+    except ValueError as error:
+        raise UserError(f"the command cannot be split into words: {str(error).lower()}") from error
+    return [word.translate(expressions) for word in split]
+
+
+def _word(text: str) -> Word:
+    return Word(text, compile_text(text).fields)
+
+
+def _with_placeholders(text: str) -> tuple[str, dict[int, str]]:
+    """`text` with one character for each template expression, and the expressions."""
     kept: list[str] = []
     parts: list[str] = []
     rest = text
@@ -75,12 +94,8 @@ def words(text: str) -> list[str]:
             raise TemplateError(f"unclosed {_OPEN} in {printable(text)}")
         parts += [before, chr(_FIRST_PLACEHOLDER + len(kept))]
         kept.append(_OPEN + inside + _CLOSE)
-    try:
-        split = shlex.split("".join(parts) + rest)
-    except ValueError as error:
-        raise UserError(f"the command cannot be split into words: {str(error).lower()}") from error
-    placeholders = {_FIRST_PLACEHOLDER + number: expression for number, expression in enumerate(kept)}
-    return [word.translate(placeholders) for word in split]
+    expressions = {_FIRST_PLACEHOLDER + number: expression for number, expression in enumerate(kept)}
+    return "".join(parts) + rest, expressions
 
 
 def _placed(pieces: list[Piece]) -> tuple[str, list[str]]:
