@@ -43,6 +43,7 @@ _WALK: Final = 0.01  # seconds of walking in one turn
 _BACKLOG: Final = 0.05  # seconds of receiving events in one turn, if many wait
 _CALM: Final = 0.5  # seconds without anything due
 _CHECKPOINT_ROWS: Final = 500  # written since the last checkpoint
+_SETTLE_PAUSE: Final = 3.0  # seconds between two checks of saved items while there is more to load
 _FEW_EVENTS: Final = 1024  # bytes: less than a millisecond of work
 _MARGIN: Final = 10.0  # added to the deadlines that the guardian enforces
 _APPLYING: Final = 60.0  # the loader finishes what it began
@@ -75,6 +76,7 @@ class Watcher:
         # A checkpoint waits for the disk: it is done when nothing else is due, or when the log reaches 80 MB.
         self.store.db.execute("PRAGMA wal_autocheckpoint = 20000")
         self._checkpointed = 0
+        self._settled = 0.0
         self._reported_changes = -1
         self._clock_steps = ClockStepDetector()
         self.ledger = Ledger(self.store)
@@ -180,7 +182,9 @@ class Watcher:
         """One step of everything that is due; whether there is more to do at once."""
         self._check_clock(now, clock)
         busy = [self._receive_events(now, clock), self._load(now)]
-        busy.append(self._settle(now))
+        if not busy[-1] or clock - self._settled >= _SETTLE_PAUSE:
+            self._settled = clock
+            busy.append(self._settle(now))
         with self._step("walking"):
             busy.extend(self._walk(scanner, now) for scanner in self.scanners)
         return any(busy)

@@ -202,8 +202,10 @@ def test_a_tree_that_is_mounted_again_with_another_device_number_loads_nothing_t
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
-def test_a_metafile_whose_item_rtorrent_cannot_save_is_not_deleted(short_folder: Path, root: Path) -> None:
-    """With a full disk below its session, rTorrent shows the item, reports nothing, and has lost it after a restart."""
+@pytest.mark.parametrize("how", ["delete", "keep"])
+def test_a_metafile_whose_item_rtorrent_cannot_save_is_not_deleted(short_folder: Path, root: Path, how: str) -> None:
+    """With a full disk below its session, rTorrent shows the item, reports nothing, and has lost it after a restart;
+    0.16 leaves empty or truncated session files."""
     rtorrent = PrivateRTorrent(short_folder / "full")
     rtorrent.session.mkdir(parents=True)
     done = subprocess.run(
@@ -217,16 +219,22 @@ def test_a_metafile_whose_item_rtorrent_cannot_save_is_not_deleted(short_folder:
         with suppress(OSError), filling.open("wb", buffering=0) as file:
             while True:
                 file.write(bytes(4096))
-        with Watching(short_folder, job(root, on_loaded="delete"), url=rtorrent.url) as watching:
+        with Watching(short_folder, job(root, on_loaded=how), url=rtorrent.url) as watching:
             watching.settle()
             path = root / "a.torrent"
             info = drop(path)
             watching.until(lambda: any("not saved it" in row.progress.reason for row in watching.rows), 15)
             assert items(rtorrent) == {info}
             assert path.exists()
+            assert watching.state(path) == "visible"
+            rtorrent.kill()
+            rtorrent.start()
+            watching.until(lambda: items(rtorrent) == {info}, 20)
+            assert path.exists()
             filling.unlink()
-            watching.until(lambda: not path.exists(), 30)
+            watching.until(lambda: watching.state(path) == "loaded" and path.exists() is (how == "keep"), 30)
             assert (rtorrent.session / f"{info}.torrent.rtorrent").exists()
+            assert len(watching.loaded) == 1
     finally:
         rtorrent.kill()
         subprocess.run(["umount", "-l", str(rtorrent.session)], check=False, capture_output=True)

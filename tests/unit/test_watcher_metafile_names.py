@@ -99,6 +99,16 @@ def test_a_file_renamed_over_it_after_it_was_found_stays(path: Path, metafile: b
     assert (names(path.parent), path.read_bytes()) == (["a.torrent"], make_metafile("two"))
 
 
+def test_a_file_that_a_program_has_open_for_writing_is_not_removed(path: Path, metafile: bytes) -> None:
+    found = MetafileNames.find(row_of(path, metafile))
+    assert found is not None
+    with path.open("r+b"), pytest.raises(OSError, match="open for writing"):
+        found.remove()
+    assert names(path.parent) == ["a.torrent"]
+    found.remove()
+    assert names(path.parent) == []
+
+
 def test_a_link_is_moved_not_its_target(tmp_path: Path, path: Path, metafile: bytes) -> None:
     link, done = tmp_path / "watch/link.torrent", tmp_path / "done"
     link.parent.mkdir()

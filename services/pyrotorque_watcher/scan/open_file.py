@@ -59,7 +59,7 @@ class FileReader:
             os.close(fd)
 
     def _read(self, path: bytes, fd: int) -> OpenedFile | None:
-        with _lease(fd) as writers:
+        with read_lease(fd) as writers:
             before = os.fstat(fd)
             if not stat.S_ISREG(before.st_mode):
                 return None
@@ -85,7 +85,7 @@ class FileReader:
 
 
 @contextmanager
-def _lease(fd: int) -> Generator[Writers]:
+def read_lease(fd: int) -> Generator[Writers]:
     """Hold a read lease meanwhile, if the kernel grants it: until then, programs that open the file to write wait."""
     try:
         # Breaking a lease sends SIGIO, which would end this process. SIGURG is ignored unless it has a handler.

@@ -4,9 +4,11 @@ Names are not files: between the load and the disposal another metafile may be r
 loaded, not removed.
 """
 
+import errno
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 
@@ -25,6 +27,7 @@ from pyrotorque.metafile import MAX_SIZE
 from pyrotorque_watcher.rows import Row
 from pyrotorque_watcher.scan.content import torrents_of
 from pyrotorque_watcher.scan.files import int64
+from pyrotorque_watcher.scan.open_file import Writers, read_lease
 
 _BLOCK = 1 << 16
 
@@ -73,9 +76,14 @@ class MetafileNames:
         raise AssertionError("count() ends")
 
     def remove(self) -> None:
-        """Remove the name at its path. Raises OtherFile where that denotes another file now, else OSError."""
+        """Remove the name at its path, while no program has the file open for writing.
+
+        Raises OtherFile where the name denotes another file now, else OSError.
+        """
         with open_folder(os.path.dirname(self.path)) as folder:
-            remove_exactly(FileName(folder, os.path.basename(self.path)), self.entry, self.temporary)
+            at = FileName(folder, os.path.basename(self.path))
+            with _without_writers(at):
+                remove_exactly(at, self.entry, self.temporary)
 
 
 def second_name(row: Row, suffix: bytes, folder: bytes | None) -> tuple[bytes, bytes, bytes] | None:
@@ -90,6 +98,23 @@ def second_name(row: Row, suffix: bytes, folder: bytes | None) -> tuple[bytes, b
         return None
     below = os.path.relpath(own, row.root)
     return folder, b"" if below == b"." else below, name
+
+
+@contextmanager
+def _without_writers(at: FileName) -> Generator[None]:
+    """Programs that open the file to write wait meanwhile. Raises OSError where one has it open already."""
+    try:
+        fd = os.open(at.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at.folder)
+    except OSError:
+        yield  # a link, or it is gone
+        return
+    try:
+        with read_lease(fd) as writers:
+            if writers is Writers.OPEN:
+                raise OSError(errno.EBUSY, "a program has it open for writing", os.fsdecode(at.name))
+            yield
+    finally:
+        os.close(fd)
 
 
 def _is_loaded_file(at: FileName, row: Row) -> bool:
