@@ -275,7 +275,11 @@ def test_names_that_are_too_long_are_reported_in_the_owners_log(
     watching: Watching, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[str] = []
-    monkeypatch.setattr(logs, "owner_log", lambda *texts, **_: lines.extend(texts))
+
+    def owner_log(*texts: str, level: int = 0) -> None:
+        lines.extend(texts)
+
+    monkeypatch.setattr(logs, "owner_log", owner_log)
     watching.again(job(root, on_loaded="rename"))
     path = root / ("x" * 247 + ".torrent")
     watching.load(path, "x")

@@ -92,7 +92,7 @@ def killed_at(at: int, kill: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 def test_items_survive_a_kill_at_each_step_of_a_disposal(
     short_folder: Path, root: Path, untying: PrivateRTorrent, how: str, victim: str
 ) -> None:
-    infos: set[str] = set()
+    infos, at = set[str](), 0
 
     def kill() -> None:
         if victim != "watcher":
@@ -246,7 +246,10 @@ def test_where_the_session_cannot_be_seen_disposal_waits(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("pyrotorque.rtorrent.session._is_held_by", lambda *_: False)
+    def is_held_by(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr("pyrotorque.rtorrent.session._is_held_by", is_held_by)
     monkeypatch.setattr("pyrotorque_watcher.settle.ties._UNSEEN", 1.5)
     watching.again(job(root, on_loaded="delete"))
     info = drop(root / "a.torrent")
@@ -265,7 +268,7 @@ def test_an_item_erased_between_two_calls_does_not_count_as_an_unavailable_rtorr
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    client, is_saved = RTorrent(rtorrent.url), Ties._is_saved
+    client, is_saved = RTorrent(rtorrent.url), Ties._is_saved  # pyright: ignore[reportPrivateUsage]
 
     def erase(self: Ties, change: Any, ours: bool) -> bool:
         if change.info_hash in items(rtorrent):

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 _ROWS: Final = 100  # handled in one step
 _FIRST_PAUSE: Final = 1.0  # seconds until another attempt, doubled each time
 _LONGEST_PAUSE: Final = 300.0
+_RETIES: Final[tuple[Todo, ...]] = ("retie", "retie_loaded")
 _SUFFIXES: Final[Mapping[Todo, bytes]] = {"loaded": b".loaded", "failed": b".failed"}
 
 
@@ -92,10 +93,10 @@ class Disposer:
         todo = [each for each in todo if self._is_due(each[1], now)][:_ROWS]
         if not todo:
             return False
-        self._retie([(what, row) for what, row in todo if what.startswith("retie")], now)
+        self._retie([(what, row) for what, row in todo if what in _RETIES], now)
         removals: list[Removal] = []
         for what, row in todo:
-            if not what.startswith("retie") and (removal := self._prepared(what, row, now)) is not None:
+            if what not in _RETIES and (removal := self._prepared(what, row, now)) is not None:
                 removals.append(removal)
         self._remove(removals, now)
         return len(todo) == _ROWS
@@ -103,7 +104,9 @@ class Disposer:
     # -- ties that follow a rename by the owner
 
     def _retie(self, todo: Sequence[tuple[Todo, Row]], now: float) -> None:
-        active = [(what, row, self.jobs[row.job].settings) for what, row in todo if row.job in self.jobs]
+        active: list[tuple[Todo, Row, WatchSettings]] = [
+            (what, row, self.jobs[row.job].settings) for what, row in todo if row.job in self.jobs
+        ]
         changes = [
             TieChange(row.load.info_hash, None, self.ties.target(row.path, settings)) for _, row, settings in active
         ]
@@ -112,11 +115,11 @@ class Disposer:
             for what, row in todo:
                 if row.job not in self.jobs:
                     self._done(what, row)
-            for (what, row, _), is_saved in zip(active, done, strict=True):
+            for each, is_saved in zip(active, done, strict=True):
                 if is_saved:
-                    self._done(what, row)
+                    self._done(each[0], each[1])
                 else:
-                    self._wait_for_session(row, now)
+                    self._wait_for_session(each[1], now)
 
     # -- disposal
 
