@@ -20,6 +20,7 @@ from pyrotorque.settings.schema import (
 )
 from pyrotorque.settings.serialization import from_json, to_json
 from tests.configured import MANUAL, configured, job, problems, queue
+from tests.released import unpack_released
 
 # What a complete file of the earlier daemon held: every job with every setting, and all that was around them.
 COMPLETE = """\
@@ -130,7 +131,16 @@ def test_the_packaged_file_shows_exactly_the_defaults_of_the_code(tmp_path: Path
 
 
 def _shown_lines(name: str) -> list[str]:
-    return [line for line in packaged_text().splitlines() if line.startswith(f"job.{name}.")]
+    """With those that are comments because 1.0.0 does not have the setting."""
+    lines = [line.removeprefix("#").strip() for line in packaged_text().splitlines()]
+    return [line for line in lines if line.startswith(f"job.{name}.") and f"job.{name}.cmd." not in line]
+
+
+def test_1_0_0_accepts_each_line_of_the_packaged_file(tmp_path: Path) -> None:
+    """During an upgrade its running services read the new file."""
+    released = (unpack_released(tmp_path) / "pyrotorque/defaults/torque.ini").read_text()
+    names = {line.split("=")[0].strip() for line in released.splitlines() if line.startswith("job.")}
+    assert {line.split("=")[0].strip() for line in packaged_text().splitlines() if line.startswith("job.")} <= names
 
 
 def test_a_second_job_with_the_same_handler_has_its_defaults_and_runs(tmp_path: Path) -> None:
