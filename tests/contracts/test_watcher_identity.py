@@ -179,7 +179,7 @@ def test_a_folder_moved_out_and_in(watching: Watching, root: Path, rtorrent: Pri
     watching.until(lambda: items(rtorrent) == {info})
 
 
-def test_a_rename_in_the_tree_brings_back_nothing(
+def test_a_rename_in_the_tree_loads_nothing(
     watching: Watching, path: Path, rtorrent: PrivateRTorrent, client: RTorrent
 ) -> None:
     begin(watching, path, client)
@@ -229,7 +229,7 @@ def test_one_that_was_wrong_and_is_right_now(watching: Watching, path: Path, rto
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["event", "walk"])
-def test_changed_permissions_owners_and_links_bring_back_nothing(
+def test_changed_permissions_owners_and_links_load_nothing(
     watching: Watching, path: Path, rtorrent: PrivateRTorrent, client: RTorrent, running: bool
 ) -> None:
     begin(watching, path, client)
@@ -249,7 +249,7 @@ def test_changed_permissions_owners_and_links_bring_back_nothing(
     assert watching.row(path).file.ctime_ns == found.st_ctime_ns
 
 
-def test_a_restored_backup_brings_back_nothing(
+def test_a_restored_backup_loads_nothing(
     watching: Watching, path: Path, rtorrent: PrivateRTorrent, client: RTorrent
 ) -> None:
     """The same files with new inodes and ctimes, put there while the watcher was down."""
@@ -264,7 +264,7 @@ def test_a_restored_backup_brings_back_nothing(
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")
-def test_another_mount_brings_back_nothing(
+def test_another_mount_loads_nothing(
     watching: Watching, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
 ) -> None:
     held = root.parent / "held"
@@ -299,9 +299,7 @@ def test_a_touched_file_is_loaded(watching: Watching, path: Path, rtorrent: Priv
     watching.until(lambda: items(rtorrent) == {info})
 
 
-def test_a_restart_brings_back_nothing(
-    watching: Watching, path: Path, rtorrent: PrivateRTorrent, client: RTorrent
-) -> None:
+def test_a_restart_loads_nothing(watching: Watching, path: Path, rtorrent: PrivateRTorrent, client: RTorrent) -> None:
     begin(watching, path, client)
     for _ in range(2):
         watching.again()
@@ -355,7 +353,7 @@ def test_retry_of_an_old_file_that_was_there_before(short_folder: Path, path: Pa
         watching.until(lambda: items(rtorrent) == {info})
 
 
-def test_retry_of_a_folder_finds_new_files_and_brings_back_no_erased_item(
+def test_retry_of_a_folder_finds_new_files_and_loads_no_erased_item(
     watching: Watching, path: Path, rtorrent: PrivateRTorrent, client: RTorrent
 ) -> None:
     begin(watching, path, client)

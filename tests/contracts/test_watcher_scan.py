@@ -163,6 +163,16 @@ def test_what_is_no_file_is_no_metafile(watching: Watching, root: Path) -> None:
     assert len(watching.rows) == 1
 
 
+def test_companions_are_not_recorded(watching: Watching, root: Path) -> None:
+    (root / "._a.torrent").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
+    dropped(root / ".stversions" / "a~20260101-120000.torrent")
+    inside = dropped(root / "a.torrent")
+    watching.until(lambda: watching.state(inside) == "seen")
+    watching.rescan()
+    watching.settle()
+    assert len(watching.rows) == 1
+
+
 def test_files_are_found_after_the_kernel_dropped_events(watching: Watching, root: Path) -> None:
     data = make_metafile("same for all")
     for n in range(9000):  # two events each, and the kernel keeps 16,384

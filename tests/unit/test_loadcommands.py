@@ -172,6 +172,14 @@ def test_a_failure_at_render_names_the_command() -> None:
         command.render({**sample(), "label": "a\0b"})
 
 
+@pytest.mark.parametrize("label", ["..%2F..%2Fetc", "%2e%2e", "a%00b"])
+def test_percent_encoding_hides_no_path(label: str) -> None:
+    command = compile_command("target", inserting("d.directory.set=/x/{{label|unquote}}"))
+    with pytest.raises(CommandRefused, match=r"leaves its folder|NUL"):
+        command.render({**sample(), "label": label})
+    assert made(inserting("d.custom1.set={{label|unquote}}"), label="%22%3Bx%3D") == b'd.custom1.set="\\";x="'
+
+
 def test_a_path_may_start_with_a_folder_of_the_user() -> None:
     assert made(inserting("d.directory.set={{watch_root}}/x/{{info_name}}")).startswith(b'd.directory.set="/watch/x/')
     assert made(inserting("d.directory.set={{h.pathdir(pathname)}}")) == b'd.directory.set="/watch/tv/sample/start"'

@@ -47,6 +47,7 @@ def rendered(text: str) -> str:
         ("{{sz(size)}} {{size|h.sz}} {{sz(5)}}", "2.8 GiB 2.8 GiB 5 bytes"),
         ("{{pc(0.5)}} {{duration(90061)}} {{duration(0)}} {{iso(0)}}", "50.0 1d 1h 1m 1s 0s "),
         ("{{mtime('/nowhere')}} {{delta(99999999999)}}", "0.0 0s"),
+        ("{{'TV%20%2B%20HD'|unquote}}{{h.unquote('%C3%A4%ff%')}}{{''|unquote}}", "TV + HDä\udcff%"),
         ("{{json(flags)}}{{strip(' a ')}}{{len(label)}}{{'a' ~ 1}}", '["b", "start"]a6a1'),
         ("{{flags}}|{{traits.title}}|{{[1, 2]}}|{{traits.kind}}|{{raw}}", "b,start||1,2|tv|\udcff"),
         ("{{odd|upper}}", "\udcff"),

@@ -53,6 +53,36 @@ def test_no_metafiles(name: bytes) -> None:
     assert not is_metafile(name)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            b"._a.torrent",
+            b".in.a.torrent",
+            b".a.torrent.AbC123",
+            b".goutputstream-X1Y2Z3",
+            b"a.torrent~",
+            b"#a.torrent#",
+        ),
+        *(b".a.torrent.swp", b"4913", b"a.torrent.part", b"a.torrent.crdownload", b"a.torrent.!qB", b"a.torrent.!ut"),
+        *(b"a.torrent.aria2", b"a.torrent.filepart", b"a.torrent.partial", b"a.torrent.tmp", b"a.torrent.download"),
+        *(b".syncthing.a.torrent.tmp", b"~syncthing~a.torrent.tmp", b".a.torrent.icloud", b"a.torrent:Zone.Identifier"),
+        *(b"a.torrent@SynoResource", b".~lock.a.torrent#", b".in.a.torrent.", b".pureftpd-upload.5f", b"Thumbs.db"),
+        *(b"desktop.ini", b".DS_Store", b".nfs0000000000000001", b".fuse_hidden0001", b"a.torrent.added"),
+        *(b"a.torrent.rtorrent", b"a.torrent.libtorrent_resume", b"a.fastresume", b".a.torrent.~1a2b"),
+    ],
+)
+def test_companions_of_metafiles_are_none(name: bytes) -> None:
+    assert not is_metafile(name)
+
+
+def test_folders_with_copies_of_other_programs_are_not_entered(tmp_path: Path) -> None:
+    for name in (".AppleDouble", "__MACOSX", "@eaDir", ".stversions", ".rsync-partial", ".Trash-1000", "tv", ".hidden"):
+        (tmp_path / name).mkdir()
+    found = listing(bytes(tmp_path), follow=False)
+    assert [os.path.basename(path) for path in found.folders] == [b".hidden", b"tv"]
+
+
 @pytest.mark.parametrize("number", [0, 1, -1, 2**63 - 1, -(2**63)])
 def test_numbers_that_fit_stay(number: int) -> None:
     assert int64(number) == number

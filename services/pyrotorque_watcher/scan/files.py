@@ -13,6 +13,18 @@ from pyrotorque_watcher.rows import FoundFile
 
 _SUFFIXES = (b".torrent", b".magnet")
 WATCH_INI = b"watch.ini"
+# Files with the name of a metafile that are none: AppleDouble files of macOS, unfinished uploads of lftp. All other
+# programs whose temporary files are documented use names that do not end in .torrent.
+_COMPANIONS: Final = (b"._", b".in.")
+# Folders in which other programs keep copies of files: attributes (netatalk, macOS archives, Synology), unfinished
+# ones (rsync), old and deleted versions (Syncthing, Resilio Sync, Dropbox, desktops, NAS systems, snapshots).
+_COMPANION_FOLDERS: Final = frozenset(
+    (
+        *(b".AppleDouble", b"__MACOSX", b"@eaDir", b".rsync-partial", b".~tmp~", b".stversions", b".sync"),
+        *(b".dropbox.cache", b".Trash", b".Trashes", b"$RECYCLE.BIN", b"#recycle", b"@Recycle", b".recycle"),
+        *(b".snapshot", b".snapshots", b".zfs", b"lost+found"),
+    )
+)
 # What the kernel answers if there is no such file. Any other error is no evidence about the file.
 _ABSENT: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG))
 # Errors that an owner must correct; all others may pass by themselves.
@@ -34,7 +46,12 @@ class Listing(NamedTuple):
 
 def is_metafile(name: bytes) -> bool:
     """Whether a file of this name is one to load."""
-    return name[-8:].lower().endswith(_SUFFIXES)
+    return name[-8:].lower().endswith(_SUFFIXES) and not name.startswith(_COMPANIONS)
+
+
+def is_companion(folder: bytes) -> bool:
+    """Whether a folder of this name holds copies that other programs keep: nothing in it is loaded."""
+    return folder in _COMPANION_FOLDERS or folder.startswith(b".Trash-")
 
 
 def is_watched(name: bytes) -> bool:
@@ -111,7 +128,8 @@ def _sort(entry: "os.DirEntry[bytes]", files: list[FoundFile], folders: list[byt
     """Add `entry` to the list it belongs to; returns an error that may pass."""
     try:
         if entry.is_dir(follow_symlinks=follow):
-            folders.append(entry.path)
+            if not is_companion(entry.name):
+                folders.append(entry.path)
         elif is_metafile(entry.name) and stat.S_ISREG((found := entry.stat()).st_mode):
             files.append(found_file(entry.path, found))
     except OSError as error:  # gone, a broken link, a link to what this user may not see, or a passing error

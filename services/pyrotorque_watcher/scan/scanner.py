@@ -11,7 +11,7 @@ from pyrotorque.watchroots import WatchRoot, WatchRoots, roots_of
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.metrics import WatcherMetrics
 from pyrotorque_watcher.rows import PENDING, Sighting
-from pyrotorque_watcher.scan.files import WATCH_INI, inspect, is_metafile, is_watched, nearest_root
+from pyrotorque_watcher.scan.files import WATCH_INI, inspect, is_companion, is_metafile, is_watched, nearest_root
 from pyrotorque_watcher.scan.inotify import ChangeKind, InotifyChange, InotifyTree
 from pyrotorque_watcher.scan.reconcile import FileEvent, Reconciler, Situation, Verdict
 from pyrotorque_watcher.scan.roots import RootWalks, WatchedRoot
@@ -192,7 +192,8 @@ class TreeScanner:
             case ChangeKind.CREATED:
                 self._created(change.path, now, clock)
             case ChangeKind.FOLDER:
-                self._walks.walk_folder(change.path)
+                if not is_companion(change.path.rpartition(b"/")[2]):
+                    self._walks.walk_folder(change.path)
             case ChangeKind.LEFT:
                 self._inotify.forget(change.path)
                 self._ledger.mark_folder_gone(self.name, change.path, now)

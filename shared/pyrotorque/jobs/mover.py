@@ -118,7 +118,7 @@ class Mover(ItemJob):
     def checked(self, target: str) -> Path:
         """The target folder, if data may be moved there."""
         path = Path(target)
-        if not path.is_absolute() or ".." in path.parts:
+        if not path.is_absolute() or ".." in path.parts or "\0" in target:
             raise UserError(f"the target {printable(target)} is not an absolute path without `..`")
         if self._below and not any(path.is_relative_to(folder) for folder in self._below):
             raise UserError(f"the target {printable(target)} is not below {':'.join(map(str, self._below))}")

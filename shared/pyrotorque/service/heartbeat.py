@@ -16,6 +16,7 @@ from pyrotorque.events import Heartbeat
 from pyrotorque.layout import Layout
 from pyrotorque.linux.memory import release_free_memory
 from pyrotorque.outbox import Outbox
+from pyrotorque.service.time_zone import TimeZoneWatch
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class HeartbeatThread:
         endpoints = (layout.heartbeat_endpoint, layout.events_endpoint, layout.requests_endpoint)
         self._sockets = [Path(endpoint(service).removeprefix("ipc://")) for endpoint in endpoints]
         self._seen: set[Path] = set()
+        self._time_zone: TimeZoneWatch | None = TimeZoneWatch()
 
     @contextmanager
     def running(self) -> Generator[None]:
@@ -100,6 +102,7 @@ class HeartbeatThread:
                     next_heartbeat = now + INTERVAL
                     self._check_parent()
                     self._check_sockets()
+                    self._check_time_zone(now)
                     guardian_watch.check(now)
                     if now >= release_at:
                         release_at = float("inf")
@@ -137,6 +140,18 @@ class HeartbeatThread:
             log.warning("socket files in %s were removed; restarting to create them again", self._layout.run_dir)
             self._stop()
         self._seen |= there
+
+    def _check_time_zone(self, now: float) -> None:
+        """Schedules, hours and times in logs use the zone that the process started with."""
+        if self._time_zone is None or not self._time_zone.has_changed(now):
+            return
+        shown = self._time_zone.file
+        self._time_zone = None
+        if "SUPERVISOR_ENABLED" in os.environ:
+            log.warning("the time zone changed (%s); restarting to use the new one", shown)
+            self._stop()
+        else:
+            log.warning("the time zone changed (%s); restart this process to use the new one", shown)
 
     def _stop(self) -> None:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -78,6 +78,13 @@ def pathdir(path: str) -> str:
     return os.path.dirname(path)
 
 
+def unquote(text: object) -> str:
+    """Percent-encoded text as it is meant: `TV%20shows` is `TV shows`. ruTorrent stores its labels in this form."""
+    from urllib.parse import unquote as decoded
+
+    return decoded(str(text), errors="surrogateescape")
+
+
 def json(value: object) -> str:
     return _json.dumps(value, default=_plain, sort_keys=True)
 
@@ -110,6 +117,7 @@ HELPERS: Final[Mapping[str, Function]] = {
     "pathdir": pathdir,
     "json": json,
     "subst": subst,
+    "unquote": unquote,
 }
 # The bare name `pathname` is the metafile's path, so this function is only available as `h.pathname`.
 FUNCTIONS: Final[Mapping[str, object]] = {
