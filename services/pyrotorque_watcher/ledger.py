@@ -4,6 +4,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Container, Iterable
 from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 import msgspec
 
@@ -35,6 +36,16 @@ _RETRY = (
 # A file that was written again has another turn and token: an operation on its old row changes nothing.
 _THIS_ROW = "WHERE turn = ? AND token = ?"
 _LOAD = "info_hash = ?, others = ?, name = ?, mode = ?, tied = ?, attempts = max(1, ?)"
+
+
+class FailedFile(NamedTuple):
+    """A metafile that failed: its turn, path and root, why, and when."""
+
+    turn: int
+    path: bytes
+    root: bytes
+    reason: str
+    at: float
 
 
 class Ledger:
@@ -263,13 +274,20 @@ class Ledger:
         """The turns and paths of the metafiles that `retry` loads again."""
         return self._db.execute("SELECT turn, path FROM metafiles WHERE state IN ('failed', 'baseline')").fetchall()
 
-    def failed_by_template(self, job: str) -> list[tuple[int, bytes, bytes]]:
-        """The turns, paths and roots of metafiles that failed because of a template or a watch.ini and are there."""
-        return self._db.execute(
-            "SELECT turn, path, root FROM metafiles WHERE state = 'failed' AND kind = 'template' AND gone = 0"
-            " AND job = ?",
+    def failed_by_settings(self, job: str) -> list[FailedFile]:
+        """Metafiles that are there and failed because of a command, a template or a watch.ini."""
+        rows = self._db.execute(
+            "SELECT turn, path, root, reason, changed FROM metafiles WHERE state = 'failed'"
+            " AND kind IN ('template', 'rpc') AND gone = 0 AND job = ?",
             (job,),
-        ).fetchall()
+        )
+        return [FailedFile(*row) for row in rows]
+
+    def replace_settings(self, job: str, digest: str) -> bool:
+        """Record the settings of a job; whether it had others before."""
+        before = self._db.execute("SELECT digest FROM job_settings WHERE job = ?", (job,)).fetchone()
+        self._db.execute("INSERT OR REPLACE INTO job_settings (job, digest) VALUES (?, ?)", (job, digest))
+        return before is not None and before[0] != digest
 
     def retry(self, turns: Iterable[int], now: float) -> int:
         """Load these failed and baseline metafiles again; how many there were."""

@@ -225,4 +225,8 @@ MIGRATIONS: Final = (
     -- the file was removed from its path by us (or just not yet): its item must not stay tied to that path
     ALTER TABLE metafiles ADD COLUMN disposed INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    -- the settings that each job had last: when they change, what failed because of them is retried
+    CREATE TABLE job_settings (job TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
+    """,
 )

@@ -22,13 +22,19 @@ from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.loader import Loader
 from pyrotorque_watcher.load.outcomes import LoadOutcomes
 from pyrotorque_watcher.load.prepare import LoadJob
-from pyrotorque_watcher.load.recipes import JobRecipes, retry_after_ini_change
+from pyrotorque_watcher.load.recipes import JobRecipes
+from pyrotorque_watcher.load.retries import (
+    retry_after_ini_change,
+    retry_after_settings_change,
+    retry_after_unseen_change,
+    warn_of_unknown_commands,
+)
 from pyrotorque_watcher.load.rtorrent_items import RTorrentItems
 from pyrotorque_watcher.load.visibility import RTorrentInstance
 from pyrotorque_watcher.metrics import WatcherMetrics
 from pyrotorque_watcher.requests import answer
 from pyrotorque_watcher.rows import MIGRATIONS
-from pyrotorque_watcher.scan.roots import baseline_ns, group_started
+from pyrotorque_watcher.scan.roots import baseline_ns, group_started, interval_of
 from pyrotorque_watcher.scan.scanner import TreeScanner
 from pyrotorque_watcher.settle.disposal import Disposer
 from pyrotorque_watcher.settle.durability import Durability
@@ -37,7 +43,7 @@ from pyrotorque_watcher.settle.ties import Ties
 
 log = logging.getLogger(__name__)
 
-_RESCAN: Final = 60.0
+_UNSEEN: Final = 30.0  # seconds between two checks for changes of watch.ini files that no event reported
 _IDLE: Final = 2.0  # seconds between two checks for a new configuration
 _WALK: Final = 0.01  # seconds of walking in one turn
 _BACKLOG: Final = 0.05  # seconds of receiving events in one turn, if many wait
@@ -84,6 +90,9 @@ class Watcher:
         self.totals.load(self.store)
         self._totals_report = TotalsReport("watcher", self.totals, self.bus)
         self._jobs: dict[str, LoadJob] = {}
+        self._check_unseen_at = 0.0
+        self._commands_checked = ""
+        """The incarnation of rTorrent for which the commands of the settings were looked up."""
 
     # -- configuration
 
@@ -106,6 +115,9 @@ class Watcher:
             scanner = TreeScanner(job, self.ledger, self.metrics, interval=interval_of(job), all_roots=roots)
             self.scanners.append(scanner)
             scanner.open(since_ns)
+        for each in self._jobs.values():
+            retry_after_settings_change(each.recipes, settings, layout, self.ledger, time.time())
+        self._check_unseen_at, self._commands_checked = 0.0, ""
         with self.store.transaction():
             self.ledger.wake_all()
             self.ledger.forget_old(time.time())
@@ -181,6 +193,10 @@ class Watcher:
     def turn(self, now: float, clock: float) -> bool:
         """One step of everything that is due; whether there is more to do at once."""
         self._check_clock(now, clock)
+        if clock >= self._check_unseen_at:
+            self._check_unseen_at = clock + _UNSEEN
+            for each in self._jobs.values():
+                retry_after_unseen_change(each.recipes, self.ledger, now)
         busy = [self._receive_events(now, clock), self._load(now)]
         if not busy[-1] or clock - self._settled >= _SETTLE_PAUSE:
             self._settled = clock
@@ -261,6 +277,7 @@ class Watcher:
         due = self.durability.due()
         with self._step("verifying"):
             try:
+                self._check_commands(self.loader.instance)
                 self.tie_repair.step(self.loader.instance.incarnation)
                 if due is not None and due <= now:
                     self.durability.step(now)
@@ -268,6 +285,11 @@ class Watcher:
             except RTorrentError as error:
                 self.loader.lost(error, now)
         return False
+
+    def _check_commands(self, instance: RTorrentInstance) -> None:
+        if instance.incarnation != self._commands_checked:
+            self._commands_checked = instance.incarnation
+            warn_of_unknown_commands((each.recipes for each in self._jobs.values()), instance.known)
 
     # -- state on disk
 
@@ -285,12 +307,3 @@ class Watcher:
         self._reported_changes = self.store.db.total_changes
         self.metrics.update_gauges(self.ledger, sum(each.watches for each in self.scanners), missing)
         self._totals_report.save_and_publish(self.store, clock)
-
-
-def interval_of(job: WatchSettings) -> float:
-    """Seconds between two walks of the trees: by the schedule, and at most a minute."""
-    if "second" not in job.schedule:
-        return _RESCAN  # it fires once a minute at most; reading it would load APScheduler, 5 MiB
-    from pyrotorque.schedule import parse_schedule
-
-    return min(_RESCAN, parse_schedule(job.schedule).smallest_gap())

@@ -20,6 +20,7 @@ from pyrotorque.linux.filesystems import Mount, is_within, location, read_mounts
 from pyrotorque.text import printable
 
 _FILES_MAX: Final = 100_000
+UNKNOWN_FILES: Final = "a magnet link does not say which files it has"
 _ACL: Final = "system.posix_acl_access"
 
 
@@ -109,10 +110,7 @@ class StorageLimits:
         there = location(folder, mounts)
         for number, each in enumerate(private):
             if is_within(each, there):
-                return (
-                    f"{printable(folder)} contains {self.private[number]}, and a magnet link does not say which files "
-                    "it has"
-                )
+                return f"{printable(folder)} contains {self.private[number]}, and {UNKNOWN_FILES}"
         return ""
 
     @staticmethod

@@ -74,7 +74,7 @@ def test_check_names_views_and_commands_that_rtorrent_does_not_have(short_folder
             "job.treewatch.cmd.good = d.custom1.set=x\njob.treewatch.cmd.bad = d.custm1.set=x\n"
         )
         ended = Group(short_folder / "conf", torque).command("check")
-    assert ended.returncode == 0
+    assert ended.returncode == 78
     assert "job.queue.view: there is no view startd, did you mean started?" in ended.stdout
     assert "job.treewatch.cmd.bad: there is no command d.custm1.set, did you mean d.custom1.set?" in ended.stdout
     assert "cmd.good: there" not in ended.stdout

@@ -11,7 +11,8 @@ from pyrotorque.layout import Layout
 from pyrotorque.settings.schema import RTorrentSettings, Settings
 from pyrotorque.store import Store, open_store
 from pyrotorque_watcher.ledger import Ledger
-from pyrotorque_watcher.load.recipes import JobRecipes, retry_after_ini_change
+from pyrotorque_watcher.load.recipes import JobRecipes
+from pyrotorque_watcher.load.retries import retry_after_ini_change
 from pyrotorque_watcher.requests import turns_at
 from pyrotorque_watcher.rows import MIGRATIONS, PENDING, FoundFile, LoadRecord, Sighting, State
 from tests.watching import job

@@ -10,9 +10,12 @@ import msgspec
 
 from pyrotorque import configuration
 from pyrotorque.configuration import Configuration
-from pyrotorque.errors import UserError
+from pyrotorque.errors import RTorrentError, UserError
+from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings import SettingsProblems
 from pyrotorque.settings.schema import AnyJob, ExporterSettings, QueueSettings, Settings, WatchSettings
+from pyrotorque.text import printable
+from pyrotorque.watchroots import active_roots
 from pyrotorque_control.checks.rtorrent import RTorrentCheck, check_rtorrent
 from pyrotorque_control.checks.rtorrent_commands import version_of
 from pyrotorque_control.checks.rtorrent_rc import (
@@ -21,6 +24,7 @@ from pyrotorque_control.checks.rtorrent_rc import (
     overlapping_schedules,
     unsafe_shell_commands,
 )
+from pyrotorque_control.checks.watches import watch_problems
 from pyrotorque_control.group import Group
 from pyrotorque_control.rtorrent_include import include_warning
 
@@ -68,15 +72,42 @@ def check_group(group: Group, paths: Sequence[Path] = ()) -> CheckReport:
         return CheckReport(config_dir=str(group.config_dir), good=False, problems=tuple(map(str, error.problems)))
     now = time.time()
     rtorrent = check_rtorrent(found.settings, group.config_dir)
+    failing = (*rtorrent.unknown, *_watch_problems(found, rtorrent))
     return CheckReport(
         config_dir=str(group.config_dir),
-        good=True,
+        good=not failing,
+        problems=failing,
         warnings=tuple(_warnings(found, group.config_dir, rtorrent)),
         jobs=tuple(_job(job, now) for job in found.settings.jobs),
         conditions=dict(_conditions(found.settings, group.config_dir)),
         load_commands=dict(_sample_commands(found.settings.jobs, group.config_dir)),
         rtorrent=rtorrent,
+        roots=tuple(_roots(found.settings)),
+        paths={str(path): _owner(found.settings, path) for path in paths},
     )
+
+
+def _watch_problems(found: Configuration, rtorrent: RTorrentCheck) -> list[str]:
+    client = RTorrent.from_settings(found.settings.rtorrent) if rtorrent.answers else None
+    try:
+        return watch_problems(found.settings, found.layout, client)
+    except RTorrentError:  # it has ended meanwhile
+        return watch_problems(found.settings, found.layout, None)
+
+
+def _roots(settings: Settings) -> Iterator[RootCheck]:
+    roots = active_roots(settings)
+    outer = dict(roots.inside())
+    for root in roots.roots:
+        inside = outer[root].job if root in outer else ""
+        yield RootCheck(path=printable(root.path), job=root.job, inside=inside)
+
+
+def _owner(settings: Settings, path: Path) -> str:
+    """The job that loads a metafile at `path`, or those in the folder `path`; empty if none does."""
+    absolute = path.absolute()
+    owner = active_roots(settings).owner(bytes(absolute if absolute.is_dir() else absolute.parent))
+    return owner.job if owner else ""
 
 
 def _warnings(found: Configuration, config_dir: Path, rtorrent: RTorrentCheck) -> Iterator[str]:

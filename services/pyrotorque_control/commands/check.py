@@ -48,11 +48,11 @@ def command(group: Group, as_json: bool, paths: tuple[Path, ...]) -> int:
         click.echo(f"warning: {warning}", err=True)
     for problem in found.problems:
         terminal.print_error(problem)
-    if not found.good:
+    if not found.jobs:
         return EX_CONFIG
     for line in shown(found):
         terminal.show(line) if not isinstance(line, str) else click.echo(line)
-    return EX_OK
+    return EX_OK if found.good else EX_CONFIG
 
 
 def shown(found: CheckReport) -> Iterator[object]:
@@ -70,7 +70,7 @@ def shown(found: CheckReport) -> Iterator[object]:
     for path, job in found.paths.items():
         yield f"{printable(path)}: " + (f"job {job}" if job else "in no watched tree")
     yield from rtorrent_lines(found.rtorrent, Path(found.config_dir))
-    yield "The configuration is valid."
+    yield "The configuration is valid." if found.good else "The group starts, but what is listed as an error fails."
 
 
 def runs(job: JobCheck, now: float) -> str:

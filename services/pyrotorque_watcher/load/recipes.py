@@ -2,21 +2,17 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from pyrotorque.errors import CommandRefused, UserError
+from pyrotorque.errors import CommandRefused
 from pyrotorque.layout import Layout
-from pyrotorque.linux.filesystems import is_within
 from pyrotorque.metafile import Magnet, Metafile
 from pyrotorque.settings.schema import Disposal, Settings, WatchSettings
-from pyrotorque.text import counted, printable
-from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.plan import LoadPolicy
 from pyrotorque_watcher.load.visibility import unmapped
 from pyrotorque_watcher.load.watch_ini import WatchIniFiles
-from pyrotorque_watcher.scan.files import is_metafile
 
 if TYPE_CHECKING:
     from pyrotorque.loadcommands import LoadCommand
@@ -71,6 +67,10 @@ class JobRecipes:
         """For one metafile; raises UserError if a watch.ini is invalid."""
         return LoadRecipe(self, place, self._inis.above(place.path, place.root))
 
+    def newest_ini(self, folder: bytes, root: bytes) -> float:
+        """When a watch.ini in or above `folder` was changed last, Unix seconds; 0 without one."""
+        return self._inis.newest(folder, root)
+
     def check_ini(self, folder: bytes) -> None:
         """Raises UserError if the watch.ini in `folder` is invalid."""
         self._inis.of(folder)
@@ -108,6 +108,18 @@ class JobRecipes:
             traits_by_alias=self._traits,
             commands=[text.decode("utf-8", "surrogateescape") for text in rendered],
         )
+
+    def command_names(self) -> frozenset[str]:
+        """All rTorrent commands in the job's own commands."""
+        names = (self.command(name, text, tame=False).names for name, text in self.job.commands)
+        return frozenset().union(*names)
+
+    def unknown_commands(self, known: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
+        """The settings with a command that rTorrent does not have, and that command."""
+        for name, text in self.job.commands:
+            for each in sorted(self.command(name, text, tame=False).names):
+                if not known(each):
+                    yield f"job.{self.job.name}.cmd.{name}", each
 
     def command(self, name: str, text: str, *, tame: bool) -> "LoadCommand":
         """Compiled; those of a watch.ini, which may belong to another user, must be `tame`."""
@@ -182,25 +194,3 @@ def content_paths(torrent: Metafile | Magnet, *, is_base: bool) -> list[bytes] |
         return None
     files = [os.fsencode(name) for name, _ in torrent.files]
     return [os.path.join(torrent.name_bytes, name) for name in files] if torrent.multi_file and not is_base else files
-
-
-def retry_after_ini_change(recipes: JobRecipes, folders: Iterable[bytes], ledger: Ledger, now: float) -> None:
-    """For each folder whose watch.ini was written: report its errors, or retry what failed because of it."""
-    job = recipes.job.name
-    for folder in folders:
-        try:
-            recipes.check_ini(folder)
-        except UserError as error:
-            for line in str(error).splitlines():
-                log.warning("%s: %s", job, line)
-            continue
-        log.info("%s: watch.ini in %s is in force", job, printable(folder))
-        below = [
-            turn
-            for turn, path, root in ledger.failed_by_template(job)
-            if is_within(folder, root) and is_within(path, folder) and is_metafile(path)
-        ]
-        with ledger.transaction():
-            count = ledger.retry(below, now)
-        if count:
-            log.info("%s: retrying %s", job, counted(count, "metafile"))

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,15 @@ class WatchIniFiles:
         from pyrotorque.watchini import inherited
 
         return inherited(*found)
+
+    def newest(self, folder: bytes, root: bytes) -> float:
+        """When one of the files in or above `folder`, or the right to write one, was changed last; 0 without one."""
+        newest = 0.0
+        for each in folders_between(root, folder):
+            path = each + b"/" + WATCH_INI
+            with suppress(OSError):
+                newest = max(newest, os.lstat(path).st_ctime, os.stat(path).st_ctime)
+        return newest
 
     def of(self, folder: bytes) -> "Overrides | None":
         """The settings in the watch.ini of `folder`; None if there is none."""

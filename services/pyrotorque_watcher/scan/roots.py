@@ -13,6 +13,7 @@ from typing import Final
 
 from pyrotorque.linux.filesystems import read_mounts
 from pyrotorque.linux.processes import process_stat
+from pyrotorque.settings.schema import WatchSettings
 from pyrotorque.text import printable
 from pyrotorque.watchroots import WatchRoot, WatchRoots
 from pyrotorque_watcher.ledger import Ledger
@@ -24,6 +25,7 @@ from pyrotorque_watcher.scan.walk import TreeWalk, WalkCause
 
 log = logging.getLogger(__name__)
 
+_RESCAN: Final = 60.0
 _MISSING: Final = 1.0  # seconds between two checks for a missing root
 _POLL: Final = 2.0  # seconds between two walks of a polled tree, at least
 # After a walk that took t seconds of work the next one begins so many t later at the earliest: 1 % and 2 % of a core.
@@ -53,6 +55,15 @@ def baseline_ns(ledger: Ledger, started: float, settings_file: Path) -> int:
         with suppress(OSError):
             since = max(since, os.stat(settings_file).st_mtime)
     return int(since * 1e9)
+
+
+def interval_of(job: WatchSettings) -> float:
+    """Seconds between two walks of the trees: by the schedule, and at most a minute."""
+    if "second" not in job.schedule:
+        return _RESCAN  # it fires once a minute at most; reading it would load APScheduler, 5 MiB
+    from pyrotorque.schedule import parse_schedule
+
+    return min(_RESCAN, parse_schedule(job.schedule).smallest_gap())
 
 
 @dataclass

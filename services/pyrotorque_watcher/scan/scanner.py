@@ -187,6 +187,8 @@ class TreeScanner:
                 else:
                     self._unsettled.pop(change.path, None)
                     self._examine(change.path, now, clock, self._event_of(change))
+            case ChangeKind.CHANGED if change.path.endswith(b"/" + WATCH_INI):
+                self._changed_inis.add(change.path.rpartition(b"/")[0])  # who may write it counts
             case ChangeKind.CHANGED:
                 self._attributes_changed(change.path, now, clock)
             case ChangeKind.CREATED:

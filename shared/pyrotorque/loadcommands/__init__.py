@@ -10,6 +10,7 @@ from pyrotorque.loadcommands.command import (
     setting,
     storage_commands,
     tie,
+    written_arguments,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "setting",
     "storage_commands",
     "tie",
+    "written_arguments",
 ]

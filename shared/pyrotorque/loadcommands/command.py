@@ -114,12 +114,17 @@ class StorageCommand:
 
 def storage_commands(text: bytes) -> Iterator[StorageCommand]:
     """The commands in a rendered text that choose where content is stored."""
+    for name, (*keys, last) in written_arguments(text):
+        if name in policy.STORING:
+            yield StorageCommand(name, last, name == "d.directory_base.set")
+        elif name == "d.custom.set" and keys and keys[0] in (None, policy.TARGET_KEY):
+            yield StorageCommand("the target", last, is_base=False)
+
+
+def written_arguments(text: bytes) -> Iterator[tuple[str, list[bytes | None]]]:
+    """The commands in a rendered text, and their arguments; None for one that rTorrent evaluates."""
     for command in parse([text.decode("utf-8", "surrogateescape")]):
-        *keys, last = command.arguments
-        if command.name in policy.STORING:
-            yield StorageCommand(command.name, _plain_text(last), command.name == "d.directory_base.set")
-        elif command.name == "d.custom.set" and keys and _plain_text(keys[0]) in (None, policy.TARGET_KEY):
-            yield StorageCommand("the target", _plain_text(last), is_base=False)
+        yield command.name, [_plain_text(argument) for argument in command.arguments]
 
 
 def _plain_text(argument: Argument) -> bytes | None:

@@ -1,0 +1,89 @@
+"""A real rTorrent: what failed because of a setting is loaded after that setting was changed, and not before."""
+
+from pathlib import Path
+
+import pytest
+
+from demo.private_rtorrent import PrivateRTorrent
+from tests.dropping import drop
+from tests.watching import Watching, job
+
+
+def failed(watching: Watching, path: Path) -> None:
+    watching.until(lambda: watching.state(path) == "failed")
+
+
+def check_unseen(watching: Watching) -> None:
+    """The check for changes that no event reports is due."""
+    watching.watcher._check_unseen_at = 0.0
+
+
+@pytest.mark.parametrize("command", ["d.no_such_command=1", "d.priority.set=none"])
+def test_a_changed_load_command(short_folder: Path, root: Path, rtorrent: PrivateRTorrent, command: str) -> None:
+    with Watching(short_folder, job(root, commands=(("a", command),)), url=rtorrent.url) as watching:
+        watching.settle()
+        path = root / "x.torrent"
+        drop(path)
+        failed(watching, path)
+        watching.again()
+        watching.settle()
+        assert watching.state(path) == "failed"
+        assert len(watching.failed) == 1
+        watching.again(job(root, commands=(("a", "d.priority.set=1"),)))
+        watching.until(lambda: watching.state(path) == "loaded")
+
+
+def test_a_command_that_rtorrent_does_not_have_is_one_warning_for_its_setting(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = job(root, commands=(("a", "d.no_such_command=1"), ("b", "d.custom1.set=x")))
+    with Watching(short_folder, wrong, url=rtorrent.url) as watching:
+        for number in range(3):
+            drop(root / f"{number}.torrent")
+        watching.until(lambda: watching.states("failed") == 3)
+        watching.settle()
+        said = [record.message for record in caplog.records if record.message.startswith("job.treewatch.cmd.a")]
+        assert len(said) == 1
+        assert "has no command d.no_such_command" in said[0]
+
+
+def test_a_changed_template_file(short_folder: Path, root: Path, rtorrent: PrivateRTorrent) -> None:
+    with Watching(short_folder, job(root, commands=(("a", "d.no_such_command=1"),)), url=rtorrent.url) as watching:
+        path = root / "x.torrent"
+        drop(path)
+        failed(watching, path)
+        templates = watching.layout.config_dir / "templates"
+        templates.mkdir()
+        (templates / "x").write_text("{{#}}")
+        watching.again()
+        watching.until(lambda: len(watching.failed) == 2)
+
+
+def test_a_watch_ini_that_was_removed_or_may_be_written_by_others_no_longer(watching: Watching, root: Path) -> None:
+    first, second = root / "a" / "x.torrent", root / "b" / "y.torrent"
+    for path in (first, second):
+        path.parent.mkdir(mode=0o755)
+        (path.parent / "watch.ini").write_text("target = /srv\n")
+        (path.parent / "watch.ini").chmod(0o666)
+        drop(path)
+        failed(watching, path)
+    (first.parent / "watch.ini").chmod(0o644)
+    watching.until(lambda: watching.state(first) == "loaded")
+    (second.parent / "watch.ini").unlink()
+    check_unseen(watching)
+    watching.until(lambda: watching.state(second) == "loaded")
+    assert len(watching.failed) == 2
+
+
+def test_a_watch_ini_that_was_corrected_while_the_watcher_was_down(watching: Watching, root: Path) -> None:
+    path = root / "x.torrent"
+    (root / "watch.ini").write_text("nonsense = 1\n")
+    drop(path)
+    failed(watching, path)
+    check_unseen(watching)
+    watching.settle()
+    assert watching.state(path) == "failed"
+    watching.watcher.close()
+    (root / "watch.ini").write_text("custom1 = x\n")
+    watching.again()
+    watching.until(lambda: watching.state(path) == "loaded")
