@@ -56,6 +56,7 @@ _COLUMNS: Final[dict[str, list[Any]]] = {
     "fno": list(range(1, 13)),
     "is_open": [name in "abcdef" for name in NAMES],
     "is_active": [name in "abc" for name in NAMES],
+    "is_started": [name in "abc" for name in NAMES],
     "is_complete": [name in "ghijkl" for name in NAMES],
     "is_check_failed": [name == "c" for name in NAMES],
     "is_ignored": [name == "e" for name in NAMES],

@@ -143,6 +143,7 @@ MATCHES = [
     ("is_active=1 is_complete=0", "abc"),
     ("is_open=yes OR is_complete=yes", "abcdefghijkl"),
     ("is_check_failed=yes", "c"),
+    ("is_started=yes is_complete=no", "abc"),
     ("is_ignored=0", "abcdfghijkl"),
     # numbers
     ("prio=2", "cgk"),

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pyrotorque.items import Item, ItemReader, Reader, read_items
 from pyrotorque.linux.filesystems import disk_space
 from pyrotorque_scheduler.queue.model import Candidate
-from pyrotorque_scheduler.queue.rules import DISK_FIELDS, LOW_DISK, QueueRules
+from pyrotorque_scheduler.queue.rules import CHECK_FAILED, DISK_FIELDS, LOW_DISK, QueueRules
 
 _ROOT: Final = Path("/")
 _READ_EVERY: Final = 60.0
@@ -74,9 +74,7 @@ class ClosedItems:
         return [
             item
             for item in found
-            if not rules.startable.matches(item, now)
-            and rules.startable.matches(before_start(item, rules), now)
-            and (item["message"] != LOW_DISK or self._is_due(item, now))
+            if may_return(item, rules, now) and (item["message"] != LOW_DISK or self._is_due(item, now))
         ]
 
     def started(self, info_hash: str, now: float) -> None:
@@ -90,10 +88,21 @@ class ClosedItems:
         return until <= now
 
 
-def before_start(item: Item, rules: QueueRules) -> Mapping[str, Any]:
-    """An item as it was before its start, for the condition `startable`."""
+def may_return(item: Item, rules: QueueRules, now: float) -> bool:
+    """Whether rTorrent closed the item by itself, and that alone excludes it from `startable`."""
+    return (
+        rules.closed_by_rtorrent.matches(item, now)
+        and not rules.startable.matches(item, now)
+        and rules.startable.matches(_before_start(item, rules), now)
+    )
+
+
+def _before_start(item: Item, rules: QueueRules) -> Mapping[str, Any]:
+    """An item as it was before its start, for the condition `startable`; the message of a tracker stays."""
     values: dict[str, Any] = {name: item[name] for name in rules.startable.fields}
-    return values | {"message": "", "done": 0.0}
+    if str(item["message"]).startswith((LOW_DISK, *CHECK_FAILED)):
+        values["message"] = ""
+    return values | {"done": 0.0} if item["is_started"] else values
 
 
 def _number(value: object) -> int:

@@ -9,6 +9,7 @@ from pyrotorque.items import Item
 from pyrotorque.requests import Answer
 from pyrotorque.text import printable
 from pyrotorque_scheduler.queue.check import Queue
+from pyrotorque_scheduler.queue.disk_space import may_return
 from pyrotorque_scheduler.queue.explain_text import (
     clause_data,
     clause_lines,
@@ -197,7 +198,7 @@ def _not_startable(queue: Queue, item: Item, failed: Clause, now: Instant) -> tu
     if item["is_complete"]:
         return "not_startable", "not startable: it is complete"
     again = ""
-    if queue.rules.closed_by_rtorrent.matches(item, now.wall):
+    if may_return(item, queue.rules, now.wall):
         again = "; rTorrent closed it because the disk is full, it starts again when there is space"
         if item["message"] != LOW_DISK:
             failure = queue.state.failures.get(str(item["hash"]))

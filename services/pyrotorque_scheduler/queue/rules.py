@@ -14,9 +14,15 @@ from pyrotorque_scheduler.queue.model import Limits
 STARTED_BUT_INCOMPLETE: Final = "is_active=1 is_complete=0"
 # The message that rTorrent's close_low_diskspace sets on items that it closes, with the flag of a failed check.
 LOW_DISK: Final = "Low diskspace."
-# Items that rTorrent closed by itself, for a cause on this machine. A failed check of the data (a missing disk, an I/O
-# error) sets a flag, and from 0.16.14 on a message as well.
-CLOSED_BY_RTORRENT: Final = f'is_complete=no is_ignored=no [ message="{LOW_DISK}" OR is_check_failed=yes ]'
+# The messages of a failed check of the data (a missing disk, an I/O error), the first from 0.16.14 on. The check also
+# sets a flag, but so does a load command that fails, with another message.
+CHECK_FAILED: Final = ("Hash check I/O error", "Hashing failed:")
+# Items that rTorrent closed by itself, for a cause on this machine. One that its owner stopped after it was closed on a
+# full disk stays stopped.
+CLOSED_BY_RTORRENT: Final = (
+    f'is_complete=no is_ignored=no [ is_check_failed=yes OR message="{LOW_DISK}" ]'
+    f' [ is_started=yes OR message=!"{LOW_DISK}" ]'
+)
 
 # Always read for a startable item; `loaded` gives its waiting time.
 _ALWAYS: Final = frozenset({"hash", "name", "loaded"})

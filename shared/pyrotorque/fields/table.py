@@ -50,6 +50,7 @@ _TABLE: Final = (
     Field("is_private", "bool", ("d.is_private=",), convert.flag, "no DHT and no peer exchange"),
     Field("is_open", "bool", ("d.is_open=",), convert.flag, "its files are open"),
     Field("is_active", "bool", ("d.is_active=",), convert.flag, "started, and not paused"),
+    Field("is_started", "bool", ("d.state=",), convert.flag, "started and not stopped, even if rTorrent closed it"),
     Field("is_multi_file", "bool", ("d.is_multi_file=",), convert.flag, "has a folder of files"),
     Field("is_complete", "bool", ("d.complete=",), convert.flag, "all wanted data is complete"),
     Field("is_check_failed", "bool", ("d.hashing_failed=",), convert.flag, "rTorrent could not check its data"),

@@ -1,0 +1,69 @@
+"""Which of the items that rTorrent closed, or could not check, the queue starts again."""
+
+from pathlib import Path
+
+import pytest
+
+from demo.private_rtorrent import PrivateRTorrent
+from tests.scheduling import QueueScene, queue_job, queue_scene
+from tests.waiting import eventually
+
+FAST = queue_job(schedule="second=*", startable="is_ignored=no message= prio>0")
+
+
+def obstructed(d: QueueScene, folder: Path, name: str = "one") -> tuple[str, Path]:
+    """An item with a file at the place of its folder, so that rTorrent cannot check its data."""
+    disk = folder / "disk"
+    disk.write_text("not mounted")
+    return d.load(name, f'd.directory.set="{disk}"'), disk
+
+
+def wait_for_failed_check(d: QueueScene, item: str) -> None:
+    eventually(lambda: d.rtorrent.call("d.hashing_failed", item) == 1, why="rTorrent cannot check the data")
+
+
+def started_later(d: QueueScene) -> int:
+    return sum(d.check(at=at).started for at in (60, 120))
+
+
+def test_an_item_whose_load_command_failed_is_not_started(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path, queue_job(schedule="second=*")) as d:
+        item = d.load("one", "d.directory.set=$no.such.command=")
+        assert str(d.rtorrent.call("d.message", item)).startswith("Command on torrent creation failed")
+        assert started_later(d) == 0
+
+
+def test_an_item_that_its_owner_stopped_after_low_disk_space_stays_stopped(
+    rtorrent: PrivateRTorrent, tmp_path: Path
+) -> None:
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
+        item = d.load("one")
+        d.rtorrent.call("d.start", item)
+        eventually(lambda: d.rtorrent.rows("active", ["d.is_active="]) == [("1",)])
+        d.rtorrent.call("close_low_diskspace", "", 10**15)
+        assert d.rtorrent.call("d.message", item) == "Low diskspace."
+        d.rtorrent.call("d.stop", item)
+        d.rtorrent.call("d.close", item)
+        assert started_later(d) == 0
+
+
+@pytest.mark.parametrize("message", ["Tracker: [Unregistered torrent]", "Set by a script"])
+def test_a_message_of_a_tracker_excludes_an_item_whose_check_failed(
+    rtorrent: PrivateRTorrent, tmp_path: Path, message: str
+) -> None:
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
+        item, disk = obstructed(d, tmp_path)
+        d.rtorrent.call("d.start", item)
+        wait_for_failed_check(d, item)
+        d.rtorrent.call("d.message.set", item, message)
+        disk.unlink()
+        assert started_later(d) == 0
+
+
+def test_a_new_item_whose_check_failed_is_started(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path, queue_job(schedule="second=*")) as d:
+        item, disk = obstructed(d, tmp_path)
+        d.rtorrent.call("d.check_hash", item)
+        wait_for_failed_check(d, item)
+        disk.unlink()
+        assert started_later(d) == 1
