@@ -102,6 +102,7 @@ EXPORTER: Final = {
     "views_exclude": "views whose names begin with this are excluded",
     "throttles": "named throttles to export",
     "page_names": "whether the status page `/` contains names of torrents",
+    "page_hosts": "host names of reverse proxies under which it contains them, besides addresses and names without a domain",
 }
 
 CUSTOM: Final = {

@@ -31,24 +31,33 @@ class PortUnavailable(PyrotorqueError):
     """The address cannot be bound now."""
 
 
+def bare_address(address: str) -> str:
+    """`address` without the brackets that an IPv6 address has in a URL."""
+    text = address.strip()
+    return text[1:-1] if text.startswith("[") and text.endswith("]") else text
+
+
 def is_loopback(address: str) -> bool:
     """Whether `address` is reachable from this machine only."""
     try:
-        return ipaddress.ip_address(address).is_loopback
+        return ipaddress.ip_address(bare_address(address)).is_loopback
     except ValueError:
         return address == "localhost"
 
 
 def listen(address: str, port: int) -> socket.socket:
-    """A listening socket.
+    """A listening socket; on `::` (all addresses) it accepts IPv4, too.
 
     Raises PortUnavailable, with what to do, when the port is in use or the address is not one of this machine.
     """
     try:
         family, _, _, _, where = socket.getaddrinfo(
-            address or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            bare_address(address) or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(where[:2], family=family, backlog=256)
+        both = family == socket.AF_INET6 and where[0] == "::" and socket.has_dualstack_ipv6()
+        # The scope of a link-local address (`fe80::1%eth0`) is in its last part.
+        place = where if family == socket.AF_INET6 and not both else where[:2]
+        return socket.create_server(place, family=family, backlog=256, dualstack_ipv6=both)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             reason = "another program listens there: stop it, or set another job.NAME.port in torque.ini"
@@ -101,7 +110,7 @@ class Endpoint:
         routes = self._routes()
         self._server = HttpServer(listener, routes)
         self._server.start()
-        log.info("metrics on http://%s:%d/metrics", f"[{address}]" if ":" in address else address, port)
+        log.info("metrics on http://%s:%d/metrics", f"[{bare_address(address)}]" if ":" in address else address, port)
         if not is_loopback(address):
             log.warning(
                 "%s:%d can be reached from other machines: anyone there can read the metrics and put load on rTorrent; "

@@ -7,6 +7,7 @@ that sends one byte now and then.
 
 import logging
 import os
+import re
 import selectors
 import socket
 import threading
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from pyrotorque.text import printable
 
@@ -24,6 +25,7 @@ CONNECTIONS_MAX: Final = 400
 HEAD_MAX: Final = 8192
 READ_SECONDS: Final = 5.0
 WRITE_SECONDS: Final = 30.0
+_ABSOLUTE: Final = re.compile(r"https?://(?P<host>[^/?#]*)(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 _REASONS: Final = {
     200: "OK",
     400: "Bad Request",
@@ -90,16 +92,44 @@ def parse_head(head: bytes) -> HttpRequest:
     """
     first, *lines = head.decode("latin-1").split("\r\n")
     parts = first.split(" ")
-    if len(parts) != 3 or parts[2] not in ("HTTP/1.0", "HTTP/1.1") or not parts[1].startswith("/"):
+    if len(parts) != 3 or parts[2] not in ("HTTP/1.0", "HTTP/1.1"):
         raise BadRequest(400)
+    pairs = [line.partition(":") for line in lines]
+    headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+    if sum(name.strip().lower() == "host" for name, _, _ in pairs) > 1:
+        raise BadRequest(400)
+    target = parts[1]
+    if found := _ABSOLUTE.fullmatch(target):
+        # The form that is sent to proxies; its host replaces the header (RFC 9112, 3.2.2).
+        headers["host"] = found["host"].rpartition("@")[2]
+        target = found["rest"] if found["rest"].startswith("/") else f"/{found['rest']}"
+    if not target.startswith("/"):
+        raise BadRequest(400)
+    path, _, query_text = target.partition("#")[0].partition("?")
     try:
-        target = urlsplit(parts[1])
-        query = parse_qs(target.query, max_num_fields=64)
+        query = parse_qs(query_text, max_num_fields=64)
     except ValueError as error:
         raise BadRequest(400) from error
-    pairs = (line.partition(":") for line in lines)
-    headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
-    return HttpRequest(parts[0], target.path, query, headers)
+    return HttpRequest(parts[0], path, query, headers)
+
+
+def accepts_gzip(header: str) -> bool:
+    """Whether a header Accept-Encoding allows gzip: a weight of 0 excludes it."""
+    weights: dict[str, float] = {}
+    for part in header.lower().split(","):
+        coding, *parameters = (each.strip() for each in part.split(";"))
+        weights[coding] = 1.0
+        for name, _, value in (each.partition("=") for each in parameters):
+            if name.strip() == "q":
+                weights[coding] = _weight(value)
+    return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0
+
+
+def _weight(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
 
 
 class _Connection:

@@ -1,12 +1,13 @@
 """The status page: one HTML document from the last scrape, recent events and the scheduler's explanations."""
 
+import logging
 import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -28,11 +29,14 @@ from pyrotorque.requests import Answer, ExplainQueue
 from pyrotorque.settings.schema import ExporterSettings
 from pyrotorque.text import printable
 from pyrotorque_exporter.exposition import Exposition
+from pyrotorque_exporter.hosts import is_own_host
 from pyrotorque_exporter.page_rows import Row, alarms, process_rows, queue_rows, watch_facts
 from pyrotorque_exporter.service_states import ServiceStates
 
 if TYPE_CHECKING:
     from jinja2 import Template
+
+log = logging.getLogger(__name__)
 
 ROWS_MAX: Final = 12
 GROUPS: Final = frozenset(("processes", "queue", "watch", "jobs", "system", "throttle", "summary"))
@@ -105,11 +109,20 @@ class StatusPage:
     recent: Callable[[], Sequence[Durable]]
     queues: ExplanationSource
     names: bool = False
+    hosts: tuple[str, ...] = ()
+    """Names of reverse proxies, under which the page may show names."""
     wall: Callable[[], float] = time.time
 
     def for_job(self, settings: ExporterSettings) -> "StatusPage":
         """The page with the settings of one exporter job."""
-        return replace(self, names=settings.page_names)
+        return replace(self, names=settings.page_names, hosts=settings.page_hosts)
+
+    def for_host(self, authority: str | None) -> "StatusPage":
+        """The page for a request with this host: without names if another site may have sent it."""
+        if not self.names or is_own_host(authority, self.hosts):
+            return self
+        _log_foreign_host(printable(str(authority)[:100]))
+        return replace(self, names=False)
 
     @property
     def groups(self) -> frozenset[str]:
@@ -238,6 +251,15 @@ def _rtorrent(exposition: Exposition, now: float) -> Row:
 
 def _when(event: Fact, now: float) -> Row:
     return {"at": humanize.date_time(event.at), "ago": humanize.age(event.at, now)}
+
+
+@lru_cache(maxsize=8)
+def _log_foreign_host(authority: str) -> None:
+    log.warning(
+        "the status page was requested as %s and shows no names: if that is your reverse proxy, add it to "
+        "job.NAME.page_hosts",
+        authority,
+    )
 
 
 @cache

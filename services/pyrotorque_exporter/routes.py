@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from pyrotorque_exporter.exposition import CONTENT_TYPE, Exposition
-from pyrotorque_exporter.http import HttpRequest, HttpResponse, PendingResponse
+from pyrotorque_exporter.http import HttpRequest, HttpResponse, PendingResponse, accepts_gzip
 from pyrotorque_exporter.scrape import FRESH, Scraper, ScrapeThread, SharedScrape
 
 TIMEOUT_HEADER: Final = "x-prometheus-scrape-timeout-seconds"
@@ -29,6 +29,7 @@ class Page(Protocol):
     def groups(self) -> frozenset[str]: ...
 
     def refresh(self) -> None: ...
+    def for_host(self, authority: str | None) -> "Page": ...
     def html(self, exposition: Exposition) -> bytes: ...
 
 
@@ -64,7 +65,7 @@ class Routes:
         scrape = self._scrapes.request(groups, deadline)
         if scrape is None:
             return HttpResponse(503, b"too many different scrapes are pending\n")
-        gzip = "gzip" in request.headers.get("accept-encoding", "")
+        gzip = accepts_gzip(request.headers.get("accept-encoding", ""))
         return _ScrapeResponse(
             scrape,
             deadline + MARGIN / 2,
@@ -80,8 +81,10 @@ class Routes:
         return self._late[2]
 
     def _status_page(self, request: HttpRequest) -> HttpResponse | PendingResponse:
+        shown = self._page.for_host(request.headers.get("host"))
+
         def page(exposition: Exposition) -> HttpResponse:
-            return HttpResponse(200, self._page.html(exposition), "text/html; charset=utf-8", _PAGE_HEADERS)
+            return HttpResponse(200, shown.html(exposition), "text/html; charset=utf-8", _PAGE_HEADERS)
 
         self._page.refresh()
         deadline = self._clock() + PAGE_TIMEOUT

@@ -1,5 +1,6 @@
 """One scrape: each group in an error boundary, cheap ones first, within a deadline; concurrent requests share it."""
 
+import itertools
 import logging
 import queue
 import re
@@ -172,7 +173,9 @@ class ScrapeThread:
         self._scraper, self._on_finished, self._clock = scraper, on_finished, clock
         self._lock = threading.Lock()
         self._scrapes: dict[frozenset[str], SharedScrape] = {}
-        self._pending: queue.SimpleQueue[SharedScrape | None] = queue.SimpleQueue()
+        # The scrape of all groups goes first: many requests for different groups must not delay that of Prometheus.
+        self._pending: queue.PriorityQueue[tuple[int, int, SharedScrape | None]] = queue.PriorityQueue()
+        self._numbers = itertools.count()
         # A daemon: a call to an rTorrent that hangs must not delay the end of the service.
         self._thread = threading.Thread(target=self._run, name="scrape", daemon=True)
 
@@ -180,10 +183,13 @@ class ScrapeThread:
         self._thread.start()
 
     def stop(self) -> None:
-        self._pending.put(None)
+        self._put(None)
 
     def request(self, groups: frozenset[str], deadline: float) -> SharedScrape | None:
-        """The pending or fresh scrape of `groups`, else a new one; None if too many are pending."""
+        """The pending or fresh scrape of `groups`, else a new one; None if too many are pending.
+
+        The scrape of all groups (none given) is always accepted.
+        """
         with self._lock:
             now = self._clock()
             self._scrapes = {
@@ -194,14 +200,18 @@ class ScrapeThread:
             shared = self._scrapes.get(groups)
             if shared is not None:
                 return shared
-            if sum(scrape.result is None for scrape in self._scrapes.values()) >= PENDING_MAX:
+            pending = sum(scrape.result is None for key, scrape in self._scrapes.items() if key)
+            if groups and pending >= PENDING_MAX:
                 return None
             scrape = self._scrapes[groups] = SharedScrape(groups, deadline)
-            self._pending.put(scrape)
+            self._put(scrape)
             return scrape
 
+    def _put(self, scrape: SharedScrape | None) -> None:
+        self._pending.put((1 if scrape is not None and scrape.groups else 0, next(self._numbers), scrape))
+
     def _run(self) -> None:
-        while (scrape := self._pending.get()) is not None:
+        while (scrape := self._pending.get()[2]) is not None:
             try:
                 result = self._scraper.scrape(scrape.groups, scrape.deadline)
             except Exception:

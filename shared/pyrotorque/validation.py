@@ -4,6 +4,7 @@ It imports the grammar, the templates and the schedules, so services run it in a
 (see `pyrotorque.configuration`).
 """
 
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from pyrotorque.watch_checks import failing_settings
 
 # An empty prefix would make `up`, a metric of Prometheus itself.
 _PREFIX: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_HOST_NAME: Final = re.compile(r"(?=.*[a-zA-Z])[a-zA-Z0-9._-]+")
 _PORT_MAX: Final = 65_535
 
 KeyedErrors = Iterator[tuple[str, str]]
@@ -37,7 +39,24 @@ KeyedErrors = Iterator[tuple[str, str]]
 
 def failing(loaded: LoadedSettings) -> list[Problem]:
     """Settings that can only fail later. `check` reports them as errors; a group starts with them, and warns."""
-    return [loaded.problem(key, text) for key, text in failing_settings(loaded.settings)]
+    problems = [loaded.problem(key, text) for key, text in failing_settings(loaded.settings)]
+    for job in loaded.settings.jobs:
+        if isinstance(job, ExporterSettings) and job.active and (text := _address_error(job.address)):
+            problems.append(loaded.problem(f"job.{job.name}.address", text))
+    return problems
+
+
+def _address_error(address: str) -> str:
+    """Why `address` is neither an IP address nor a host name; empty if it may be one."""
+    text = address.strip()
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if not bare or _HOST_NAME.fullmatch(bare):
+        return ""
+    try:
+        ipaddress.ip_address(bare)
+    except ValueError:
+        return f"{address!r} is neither an IP address nor a host name: write for example 127.0.0.1, ::1 or 0.0.0.0"
+    return ""
 
 
 def check(loaded: LoadedSettings) -> tuple[list[Problem], list[Problem]]:

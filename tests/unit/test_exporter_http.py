@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pyrotorque_exporter import http
 from pyrotorque_exporter.endpoint import PortUnavailable, is_loopback, listen
+from pyrotorque_exporter.hosts import is_own_host
 from pyrotorque_exporter.http import BadRequest, HttpRequest, HttpResponse, HttpServer, PendingResponse, parse_head
 from tests.threads import side_by_side
 from tests.waiting import eventually
@@ -106,7 +107,7 @@ def test_head_gets_the_head_only(site: Site) -> None:
         pytest.param(b"\x16\x03\x01\x02\x00\x01\r\n\r\n", id="a TLS handshake"),
         pytest.param(b"GET /\r\n\r\n", id="HTTP/0.9"),
         pytest.param(b"GET / HTTP/2\r\n\r\n", id="HTTP/2"),
-        pytest.param(b"GET http://elsewhere/ HTTP/1.1\r\n\r\n", id="a proxy request"),
+        pytest.param(b"CONNECT elsewhere:443 HTTP/1.1\r\n\r\n", id="a proxy request"),
         pytest.param(b"\r\n\r\n", id="nothing"),
         pytest.param(b"GET /?" + b"a=1&" * 200 + b" HTTP/1.1\r\n\r\n", id="a flood of parameters"),
     ],
@@ -203,6 +204,60 @@ def test_concurrent_clients_all_get_a_response(site: Site) -> None:
     side_by_side(*[lambda: answers.append(site.send(GET))] * 30)
     assert len(answers) == 30
     assert all(answer.endswith(b"hello\n") for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "host"),
+    [
+        ("http://seedbox:9135/metrics?collect[]=queue", "/metrics", "seedbox:9135"),
+        ("HTTP://[::1]:9135/", "/", "[::1]:9135"),
+        ("http://127.0.0.1:9135", "/", "127.0.0.1:9135"),
+        ("http://user@evil.example/metrics", "/metrics", "evil.example"),
+        ("http://evil.example?x=1", "/", "evil.example"),
+        ("//metrics", "//metrics", "x"),
+        ("/metrics", "/metrics", "x"),
+    ],
+)
+def test_a_target_may_be_absolute_and_its_host_counts(target: str, path: str, host: str) -> None:
+    found = parse_head(f"GET {target} HTTP/1.1\r\nHost: x".encode())
+    assert (found.path, found.headers["host"]) == (path, host)
+
+
+@pytest.mark.parametrize("head", ["GET ftp://x/ HTTP/1.1", "GET * HTTP/1.1", "GET / HTTP/1.1\r\nHost: a\r\nHost: b"])
+def test_other_targets_and_two_hosts_are_bad_requests(head: str) -> None:
+    with pytest.raises(BadRequest):
+        parse_head(head.encode())
+
+
+@pytest.mark.parametrize(
+    ("authority", "own"),
+    [
+        (None, True), ("127.0.0.1:9135", True), ("localhost:9135", True), ("[::1]:9135", True),
+        ("[fe80::1%25eth0]", True),
+        ("192.168.1.5", True), ("seedbox", True), ("SEEDBOX:80", True), ("x.localhost", True),
+        ("proxy.example.org", True),
+        ("proxy.example.org.:443", True), ("evil.example", False), ("evil.example:9135", False),
+        ("127.0.0.1.evil.org", False),
+        ("localhost.evil.org", False), ("", False), ("proxy.example.org.evil.org", False), ("[evil.example]", False),
+    ],
+)  # fmt: skip
+def test_only_hosts_that_no_other_site_can_have_see_names(authority: str | None, own: bool) -> None:
+    assert is_own_host(authority, ("Proxy.example.org",)) is own
+
+
+@pytest.mark.parametrize(
+    ("address", "clients"),
+    [("::", ("127.0.0.1", "::1")), ("[::1]", ("::1",)), ("::1", ("::1",)), ("0.0.0.0", ("127.0.0.1",))],
+)
+def test_an_address_is_listened_on_as_written(address: str, clients: tuple[str, ...]) -> None:
+    with listen(address, 0) as listener:
+        for client in clients:
+            socket.create_connection((client, listener.getsockname()[1]), 2.0).close()
+
+
+def test_brackets_do_not_hide_that_an_address_is_loopback() -> None:
+    assert is_loopback("[::1]")
+    assert not is_loopback("[::]")
 
 
 def test_a_port_in_use_is_reported_in_one_line() -> None:

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from importlib.resources import files
 from typing import Any
 
+import pytest
 from jinja2 import Environment, meta
 
 from pyrotorque.events import Durable, JobFailed, LoadFailed, LoadFailure, ServiceStateChanged, TorrentLoaded
@@ -256,3 +257,12 @@ def test_the_page_loads_no_external_resource_and_no_script() -> None:
     assert ("meta", {"http-equiv": "refresh", "content": "10"}) in page.tags
     styles = "".join(page.words)
     assert not re.search(r"url\(|@import", styles)
+
+
+def test_names_are_hidden_from_another_site(caplog: pytest.LogCaptureFixture) -> None:
+    page = StatusPage(states=service_states(), recent=lambda: (), queues=Queues(), wall=lambda: NOW)
+    named = page.for_job(ExporterSettings(name="x", handler="…", page_names=True, page_hosts=("stats.example.org",)))
+    shown = {host: named.for_host(host).names for host in ("stats.example.org", "127.0.0.1:9135", None, "evil.example")}
+    assert shown == {"stats.example.org": True, "127.0.0.1:9135": True, None: True, "evil.example": False}
+    assert "job.NAME.page_hosts" in caplog.text
+    assert not page.for_host("evil.example").names

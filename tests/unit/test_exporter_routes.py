@@ -12,7 +12,7 @@ from pyrotorque.requests import Answer
 from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.exposition import Exposition
 from pyrotorque_exporter.families import single
-from pyrotorque_exporter.http import HttpRequest, HttpResponse, PendingResponse
+from pyrotorque_exporter.http import HttpRequest, HttpResponse, PendingResponse, accepts_gzip
 from pyrotorque_exporter.page import ANSWER_FRESH, REQUEST_EVERY, QueueExplanations
 from pyrotorque_exporter.routes import MARGIN, TIMEOUT, TIMEOUT_HEADER, TIMEOUT_MAX, Routes, scrape_timeout
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
@@ -46,6 +46,9 @@ class PlainPage:
 
     def refresh(self) -> None:
         self.refreshes += 1
+
+    def for_host(self, authority: str | None) -> "PlainPage":
+        return self
 
     def html(self, exposition: Exposition) -> bytes:
         return exposition.plain
@@ -121,6 +124,53 @@ def test_too_many_different_scrapes_are_rejected(station: Station) -> None:
     for number in range(PENDING_MAX):
         assert station.scrapes.request(frozenset({str(number)}), 10.0) is not None
     assert station.get("/metrics", collect=("queue",)).status == 503
+
+
+def test_the_scrape_of_all_groups_is_accepted_whatever_others_request(station: Station) -> None:
+    others = [station.scrapes.request(frozenset({str(number)}), 10.0) for number in range(3 * PENDING_MAX)]
+    assert others.count(None) == 2 * PENDING_MAX
+    station.gate.open.set()
+    assert station.get("/metrics").status == 200
+
+
+def test_the_scrape_of_all_groups_goes_before_others(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[frozenset[str]] = []
+    opened = threading.Event()
+
+    def scrape(_: Scraper, groups: frozenset[str], deadline: float) -> Exposition:
+        order.append(groups)
+        opened.wait(10)
+        return Exposition(b"x")
+
+    monkeypatch.setattr(Scraper, "scrape", scrape)
+    station.scrapes.request(frozenset({"queue"}), 10.0)
+    eventually(lambda: len(order) == 1)
+    for name in "abc":
+        station.scrapes.request(frozenset({name}), 10.0)
+    station.scrapes.request(frozenset(), 10.0)
+    opened.set()
+    eventually(lambda: len(order) == 5)
+    assert order[1] == frozenset()
+
+
+def test_groups_that_are_rejected_are_accepted_again_later(station: Station) -> None:
+    for number in range(PENDING_MAX):
+        station.scrapes.request(frozenset({str(number)}), 10.0)
+    assert station.get("/metrics", collect=("queue",)).status == 503
+    station.gate.open.set()
+    eventually(lambda: station.scrapes.request(frozenset({"queue"}), 10.0) is not None)
+
+
+@pytest.mark.parametrize(
+    ("header", "accepted"),
+    [
+        ("gzip", True), ("gzip, deflate, br", True), ("GZIP;q=0.5", True), ("deflate, gzip;q=1.0", True), ("*", True),
+        ("x-gzip", True), ("", False), ("gzip;q=0", False), ("gzip; q=0.000", False), ("identity, *;q=0", False),
+        ("notgzip", False), ("gzip;q=x", False), ("*;q=1, gzip;q=0", False), ("br", False),
+    ],
+)  # fmt: skip
+def test_a_weight_of_zero_excludes_compression(header: str, accepted: bool) -> None:
+    assert accepts_gzip(header) is accepted
 
 
 def test_other_paths_and_methods_are_rejected(station: Station) -> None:

@@ -99,6 +99,7 @@ class ExporterSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind",
     views_exclude: str = "rtcontrol"
     throttles: tuple[str, ...] = ()
     page_names: bool = False
+    page_hosts: tuple[str, ...] = ()
 
 
 class CustomSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", tag="custom"):
