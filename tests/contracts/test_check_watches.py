@@ -1,15 +1,21 @@
 """A real rTorrent: `check` finds what would fail for each metafile, with the file in which it is written."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.errors import CommandRefused, MetafileError
 from pyrotorque.layout import Layout
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import RTorrentSettings, Settings, WatchSettings
 from pyrotorque_control.checks.watches import watch_problems
+from pyrotorque_control.cli import run
+from pyrotorque_control.commands.expand import MetafilePlace, expand, facts_of
+from tests.dropping import drop
 from tests.watching import job
 
 
@@ -77,3 +83,46 @@ def test_a_watch_ini_in_the_tree_of_another_job_is_that_jobs(root: Path, layout:
     films = job(root / "films", name="films", loaded_path=root.parent / "loaded")
     assert problems(layout, None, job(root), films) == []
     assert len(problems(layout, None, job(root))) == 1
+
+
+def test_expand_agrees_with_the_load(
+    root: Path, layout: Layout, shared_rtorrent: PrivateRTorrent, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "films").mkdir()
+    (root / "link").symlink_to(root / "films")
+    watch = "job.{0}.handler = pyrocore.torrent.watch:TreeWatch\njob.{0}.path = {1}\n"
+    (layout.config_dir / "torque.ini").write_text(
+        f"[TORQUE]\nscgi_url = {shared_rtorrent.url}\n"
+        + watch.format("all", root) + watch.format("films", f"{root}/../watch/link/")
+    )  # fmt: skip
+    drop(root / "films" / "start" / "x.torrent")
+    drop(root / "y.torrent")
+
+    def said(*arguments: str | Path) -> Any:
+        run(["--config-dir", str(layout.config_dir), *map(str, arguments)])
+        return json.loads(capsys.readouterr().out)
+
+    def expanded(path: Path) -> tuple[str, str]:
+        found = said("expand", "--json", path)
+        return found["job"], found["mode"]
+
+    assert expanded(root / "films" / "start" / "x.torrent") == ("films", "started")
+    assert expanded(root / "link" / "start" / "x.torrent") == ("films", "started")
+    assert expanded(root / "y.torrent") == ("all", "normal")
+    found = said("check", "--json", root / "link", root / "y.torrent", "/")
+    assert list(found["paths"].values()) == ["films", "all", ""]
+    assert [(each["job"], each["inside"]) for each in found["roots"]] == [("all", ""), ("films", "all")]
+
+
+def test_expand_refuses_what_this_rtorrent_refuses(
+    root: Path, layout: Layout, shared_rtorrent: PrivateRTorrent
+) -> None:
+    settings = Settings(digest="", rtorrent=RTorrentSettings(url=shared_rtorrent.url, origin=""), jobs=(job(root),))
+    (root / "x.torrent").write_bytes(make_metafile("x", files=[("a", 5), ("p", 5), ("b", 5), ("p", 5)]))
+    place = MetafilePlace("treewatch", bytes(root / "x.torrent"), bytes(root))
+    with pytest.raises(MetafileError, match="two files"):
+        expand(place, settings.active_jobs(WatchSettings)[0], settings, layout, facts_of(settings))
+    wrong = job(root, commands=(("a", "d.no_such_command=1"),))
+    drop(root / "x.torrent")
+    with pytest.raises(CommandRefused, match="no command"):
+        expand(place, wrong, settings, layout, facts_of(settings))

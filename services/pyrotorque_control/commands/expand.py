@@ -3,11 +3,11 @@
 import os
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from pyrotorque.errors import MetafileError
+from pyrotorque.errors import MetafileError, RTorrentError, SettingsError
 from pyrotorque.layout import Layout
 from pyrotorque.settings import layout_of
 from pyrotorque.settings.schema import Settings, WatchSettings
@@ -16,7 +16,9 @@ from pyrotorque.watchroots import WatchRoots, roots_of
 from pyrotorque_control import terminal
 from pyrotorque_control.exit_codes import EX_CONFIG, EX_OK
 from pyrotorque_control.group import CommandError, Group
-from pyrotorque_control.rtorrent import settings_of
+from pyrotorque_control.rtorrent import rtorrent_of, settings_of
+
+_TIMEOUT: Final = 2.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,18 @@ class MetafilePlace:
     root: bytes
 
 
+@dataclass(frozen=True)
+class RTorrentFacts:
+    """What a load depends on in rTorrent; empty as far as it is not known."""
+
+    version: str = ""
+    session: bytes = b""
+    methods: frozenset[str] = frozenset()
+
+    def known(self, command: str) -> bool:
+        return not self.methods or command in self.methods
+
+
 @click.command(short_help="Show how a metafile would be loaded.")
 @click.argument("metafile", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--job", help="The tree watch to load it as; by default the one whose tree contains it.")
@@ -51,7 +65,7 @@ def command(group: Group, metafile: Path, job: str | None, as_json: bool) -> int
     settings = settings_of(group)
     path = metafile.absolute()
     watch, place = _watch(settings, path, job)
-    found = expand(place, watch, settings, layout_of(group.config_dir))
+    found = expand(place, watch, settings, layout_of(group.config_dir), facts_of(settings))
     if as_json:
         click.echo(terminal.json_line(asdict(found)))
         return EX_OK
@@ -77,7 +91,19 @@ def _watch(settings: Settings, path: Path, name: str | None) -> tuple[WatchSetti
     return first, MetafilePlace(first.name, bytes(path), bytes(path.parent))
 
 
-def expand(place: MetafilePlace, job: WatchSettings, settings: Settings, layout: Layout) -> LoadPreview:
+def facts_of(settings: Settings) -> RTorrentFacts:
+    """Those of the rTorrent that answers; without one, nothing is refused because of it."""
+    try:
+        client = rtorrent_of(settings, timeout=_TIMEOUT)
+        session = os.fsencode(str(client.call("session.path", "")))
+        return RTorrentFacts(client.identity().client_version, session, frozenset(client.methods()))
+    except (RTorrentError, SettingsError):
+        return RTorrentFacts()
+
+
+def expand(
+    place: MetafilePlace, job: WatchSettings, settings: Settings, layout: Layout, rtorrent: RTorrentFacts
+) -> LoadPreview:
     """Raises MetafileError, TemplateError or CommandRefused as the load would, and UserError for a wrong watch.ini."""
     from pyrotorque.metafile import take
     from pyrotorque_watcher.load.plan import initial_state, path_flags
@@ -87,11 +113,14 @@ def expand(place: MetafilePlace, job: WatchSettings, settings: Settings, layout:
     path = Path(os.fsdecode(place.path))
     try:
         torrents = torrents_of(place.path, take(path))
+        for each, _ in torrents:
+            if refusal := each.refusal(rtorrent.version):
+                raise MetafileError(refusal)
     except MetafileError as error:
         raise MetafileError(f"{path}: {error}") from error
     recipes, flags = JobRecipes(job, settings, layout), path_flags(place.path, place.root)
     recipe, torrent = recipes.of(place), torrents[0][0]
-    commands = recipe.commands(torrent, flags, lambda name: True)
+    commands = recipe.commands(torrent, flags, rtorrent.known, rtorrent.session)
     return LoadPreview(
         job.name,
         initial_state(recipe.policy, flags).value,
