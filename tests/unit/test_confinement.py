@@ -288,3 +288,18 @@ def test_a_watch_ini_is_judged_again_when_its_rights_change(root: Path, layout: 
     root.chmod(0o777)
     with pytest.raises(UserError, match="everyone may write its folder"):
         recipes.of(Place(root))
+
+
+def test_a_name_with_dots_and_slashes_leaves_no_folder(root: Path, layout: Layout, tmp_path: Path) -> None:
+    """Only a magnet link may have such a name."""
+    ini(root, f"target = {tmp_path}/data/{{{{info_name}}}}/{{{{label}}}}")
+    group = Settings(digest="", rtorrent=RTorrentSettings(url=None, origin=""), jobs=(job(root),))
+    recipe = JobRecipes(job(root), group, layout).of(Place(root))
+    for name in ("../../etc", "..", "/etc", "%2E%2E/x"):
+        link = magnet(f"magnet:?xt=urn:btih:{'A' * 40}&dn={name}")
+        (rendered,) = recipe.commands(link, frozenset(), lambda _: True).values()
+        assert b"/../" not in rendered
+        assert rendered.startswith(f'd.custom.set="targetdir","{tmp_path}/data/'.encode())
+    ini(root, f"target = {tmp_path}/data/../x")
+    with pytest.raises(CommandRefused, match=r"leaves its folder with \.\."):
+        commands(job(root), layout)

@@ -10,6 +10,7 @@ from pyrotorque.errors import CommandRefused
 from pyrotorque.layout import Layout
 from pyrotorque.metafile import Magnet, Metafile
 from pyrotorque.settings.schema import Disposal, Settings, WatchSettings
+from pyrotorque.text import printable
 from pyrotorque_watcher.load.plan import LoadPolicy
 from pyrotorque_watcher.load.visibility import unmapped
 from pyrotorque_watcher.load.watch_ini import WatchIniFiles
@@ -86,6 +87,10 @@ class JobRecipes:
         for command in storage_commands(rendered):
             if command.folder is None:
                 raise CommandRefused(f"{command.name}: the path must be written out in a watch.ini")
+            if b".." in command.folder.split(b"/"):
+                raise CommandRefused(
+                    f"{command.name} of a watch.ini: {printable(command.folder)} leaves its folder with .."
+                )
             files = content_paths(torrent, is_base=command.is_base)
             for folder in filter(None, {command.folder, unmapped(command.folder, self.job.path_map)}):
                 if reason := limits.refusal(os.path.expanduser(folder), files):

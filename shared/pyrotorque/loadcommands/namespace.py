@@ -93,7 +93,7 @@ def sample() -> Mapping[str, object]:
 
 def _torrent_values(metafile: Metafile | Magnet) -> dict[str, object]:
     """A magnet link has few values: sizes are 0 and texts empty."""
-    known = {"info_hash": metafile.info_hash, "info_name": metafile.name}
+    known = {"info_hash": metafile.info_hash, "info_name": _file_name(metafile.name)}
     if isinstance(metafile, Magnet):
         unknown = {"size": 0, "file_count": 0, "multi_file": False, "private": False}
         return {**known, **unknown, "comment": "", "created_by": "", "source": ""}
@@ -107,6 +107,12 @@ def _torrent_values(metafile: Metafile | Magnet) -> dict[str, object]:
         "created_by": metafile.created_by,
         "source": metafile.source,
     }
+
+
+def _file_name(name: str) -> str:
+    """The name as one part of a path: that of a magnet link may be anything, and become a part of a target."""
+    plain = name.replace("/", "_").replace("\0", "_")
+    return "" if plain in (".", "..") else plain
 
 
 def _tracker_and_traits(
