@@ -1,5 +1,6 @@
 """Which of the items that rTorrent closed, or could not check, the queue starts again."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,8 @@ def obstructed(d: QueueScene, folder: Path, name: str = "one") -> tuple[str, Pat
     return d.load(name, f'd.directory.set="{disk}"'), disk
 
 
-def wait_for_failed_check(d: QueueScene, item: str) -> None:
-    eventually(lambda: d.rtorrent.call("d.hashing_failed", item) == 1, why="rTorrent cannot check the data")
+def wait_for_failed_check(d: QueueScene) -> None:
+    eventually(lambda: d.rtorrent.rows("main", ["d.hashing_failed="]) == [("1",)], why="rTorrent cannot check the data")
 
 
 def started_later(d: QueueScene) -> int:
@@ -54,7 +55,7 @@ def test_a_message_of_a_tracker_excludes_an_item_whose_check_failed(
     with queue_scene(rtorrent, tmp_path, FAST) as d:
         item, disk = obstructed(d, tmp_path)
         d.rtorrent.call("d.start", item)
-        wait_for_failed_check(d, item)
+        wait_for_failed_check(d)
         d.rtorrent.call("d.message.set", item, message)
         disk.unlink()
         assert started_later(d) == 0
@@ -64,6 +65,28 @@ def test_a_new_item_whose_check_failed_is_started(rtorrent: PrivateRTorrent, tmp
     with queue_scene(rtorrent, tmp_path, queue_job(schedule="second=*")) as d:
         item, disk = obstructed(d, tmp_path)
         d.rtorrent.call("d.check_hash", item)
-        wait_for_failed_check(d, item)
+        wait_for_failed_check(d)
         disk.unlink()
         assert started_later(d) == 1
+
+
+def test_an_item_whose_files_are_missing_after_its_check_is_started(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
+        item = d.load("one", f'd.directory.set="{disk}"')
+        assert d.check(at=0).started == 1
+        eventually(lambda: d.rtorrent.call("d.is_active", item) == 1)
+        d.rtorrent.call("d.save_full_session", item)
+        resume = rtorrent.session / f"{item}.torrent.libtorrent_resume"
+        eventually(lambda: b"8:bitfield" in resume.read_bytes(), why="its progress is saved")
+        rtorrent.kill()
+        shutil.rmtree(disk)
+        disk.write_text("not mounted")
+        rtorrent.start()
+        wait_for_failed_check(d)
+        disk.unlink()
+        disk.mkdir()
+        # rTorrent does not create the file that its session has, reports nothing, and leaves the item open.
+        assert started_later(d) == 1
+        eventually(lambda: d.rtorrent.call("d.is_active", item) == 1)

@@ -17,13 +17,17 @@ GONE = RTorrentFault("d.state: Could not find info-hash.", -501)
 @pytest.mark.parametrize(
     ("answers", "found"),
     [
-        ((1, 1, 0, 0, ""), StartResult(None)),
-        ((1, 1, 0, 0, "Tracker: [Timed out]"), StartResult(None)),
-        ((1, 0, 1, 0, ""), StartResult(None, hash_checking=True)),
-        ((0, 0, 0, 0, ""), StartResult("rejected", "rTorrent left it stopped")),
-        ((1, 0, 0, 0, "Low diskspace."), StartResult("rejected", "Low diskspace.")),
-        ((1, 0, 1, 1, ""), StartResult("rejected", "rTorrent could not check its data (folder or disk?)")),
-        ((GONE,) * 5, StartResult("gone", str(GONE))),
+        ((1, 1, 0, 0, "", 1), StartResult(None)),
+        ((1, 1, 0, 0, "Tracker: [Timed out]", 1), StartResult(None)),
+        ((1, 0, 1, 0, "", 0), StartResult(None, hash_checking=True)),
+        ((0, 0, 0, 0, "", 0), StartResult("rejected", "rTorrent left it stopped")),
+        ((1, 0, 0, 0, "Low diskspace.", 0), StartResult("rejected", "Low diskspace.")),
+        ((1, 0, 1, 1, "", 0), StartResult("rejected", "rTorrent could not check its data (folder or disk?)")),
+        (
+            (1, 0, 0, 0, "", 1),
+            StartResult("rejected", "rTorrent could not open its files (its log has the reason)", stuck=True),
+        ),
+        ((GONE,) * 6, StartResult("gone", str(GONE))),
     ],
     ids=[
         "active",
@@ -32,6 +36,7 @@ GONE = RTorrentFault("d.state: Could not find info-hash.", -501)
         "still stopped",
         "closed on a full disk",
         "cannot be checked",
+        "stuck",
         "gone",
     ],
 )
@@ -41,7 +46,7 @@ def test_the_answers_of_rtorrent(answers: tuple[int | str | RTorrentFault, ...],
 
 def test_the_fault_of_the_start_itself_is_the_best_reason() -> None:
     fault = RTorrentFault("d.open: Could not open file: Permission denied", -503)
-    assert start_result((0, 0, 0, 0, ""), [0, fault, 0]).reason == str(fault)
+    assert start_result((0, 0, 0, 0, "", 0), [0, fault, 0]).reason == str(fault)
 
 
 def test_each_failure_doubles_the_wait_up_to_an_hour() -> None:

@@ -9,7 +9,7 @@ from pyrotorque.events import StartFailure
 from pyrotorque.rtorrent import Value
 from pyrotorque_scheduler.queue.model import Failure
 
-STATE_COMMANDS: Final = ("d.state", "d.is_active", "d.hashing", "d.hashing_failed", "d.message")
+STATE_COMMANDS: Final = ("d.state", "d.is_active", "d.hashing", "d.hashing_failed", "d.message", "d.is_hash_checked")
 _FIRST_RETRY: Final = 15.0
 _LAST_RETRY: Final = 3600.0
 
@@ -27,11 +27,16 @@ class StartIntent:
 
 @dataclass(frozen=True, slots=True)
 class StartResult:
-    """The state of an item after its start: `failure` is None if it runs, or if rTorrent still checks its data."""
+    """The state of an item after its start: `failure` is None if it runs, or if rTorrent still checks its data.
+
+    `stuck`: rTorrent checked the data, then could not open the files (they are missing). The item stays open, counts as
+    started, and another start has no effect until it was closed.
+    """
 
     failure: StartFailure | None
     reason: str = ""
     hash_checking: bool = False
+    stuck: bool = False
 
 
 def start_result(answers: Sequence[Value | RTorrentFault], faults: Sequence[Value | RTorrentFault] = ()) -> StartResult:
@@ -39,14 +44,19 @@ def start_result(answers: Sequence[Value | RTorrentFault], faults: Sequence[Valu
     gone = next((answer for answer in answers if isinstance(answer, RTorrentFault)), None)
     if gone is not None:
         return StartResult("gone", str(gone))
-    state, active, hashing, hashing_failed, message = answers
+    state, active, hashing, hashing_failed, message, hash_checked = answers
     if state and active:
         return StartResult(None)
     if state and hashing and not hashing_failed:
         return StartResult(None, hash_checking=True)
     fault = next((str(answer) for answer in faults if isinstance(answer, RTorrentFault)), "")
-    failed = "rTorrent could not check its data (folder or disk?)" if hashing_failed else "rTorrent left it stopped"
-    return StartResult("rejected", fault or str(message) or failed)
+    stuck = bool(state and hash_checked and not hashing_failed)
+    failed = "rTorrent left it stopped"
+    if hashing_failed:
+        failed = "rTorrent could not check its data (folder or disk?)"
+    elif stuck:
+        failed = "rTorrent could not open its files (its log has the reason)"
+    return StartResult("rejected", fault or str(message) or failed, stuck=stuck)
 
 
 def next_failure(before: Failure | None, error: str, now: float) -> Failure:

@@ -1,10 +1,12 @@
 """Starts one item with exactly one effect and one event: intent row first, then start, verification and event."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from pyrotorque.errors import RTorrentFault
+from pyrotorque.errors import RTorrentError, RTorrentFault
 from pyrotorque.events import StartFailed, TorrentStarted
 from pyrotorque.fields import FIELDS, Field
 from pyrotorque.fields.field import DETAILS
@@ -45,6 +47,7 @@ _READ_AGAIN: Final = (0.005, 0.02, 0.08, 0.3, 1.0, 2.0, 3.0, 4.0)
 _SAVED_WITHIN: Final = 5.0
 _SAVE_AGAIN_FROM: Final = 3  # readings: an earlier save is still under way
 _UNSAVED_AGAIN: Final = 10.0
+_UNSAVED_DAYS: Final = 30  # a start that was lost may be repeated as long
 _PRINTED_NAME_MAX: Final = 200
 
 SaveState: TypeAlias = Callable[[bool], None]
@@ -89,7 +92,10 @@ class Starter:
         self._pending: dict[str, PendingStart] = {}
         rows = store.db.execute("SELECT info_hash, job, name, loaded, at FROM checked_items")
         self._hash_checking = {row[0]: StartIntent(*row) for row in rows}
+        with store.transaction() as db:
+            db.execute("DELETE FROM unsaved_starts WHERE at < ?", (time.time() - 86_400 * _UNSAVED_DAYS,))
         self._unsaved = {info_hash: 0.0 for (info_hash,) in store.db.execute("SELECT info_hash FROM unsaved_starts")}
+        self._held_by: dict[str, str] = {}  # the rTorrent that last had an item whose start is not saved
         self._failures: dict[str, Failure] = {}
 
     @property
@@ -164,14 +170,22 @@ class Starter:
         if not hashes:
             return
         saves = [("d.save_full_session", (info_hash,)) for info_hash in hashes]
-        states = self._rtorrent.multicall([*saves, *(("d.state", (info_hash,)) for info_hash in hashes)])[len(saves) :]
-        for info_hash, state in zip(hashes, states, strict=True):
-            # Stopped since, or lost with rTorrent: only another start can end it.
+        states = [("d.state", (info_hash,)) for info_hash in hashes]
+        *answers, incarnation = self._rtorrent.multicall([*saves, *states, (INCARNATION, ())])
+        self._locate_session(incarnation)
+        for info_hash, state in zip(hashes, answers[len(saves) :], strict=True):
+            # Stopped since, or lost with rTorrent (the item itself, too): only another start can end it.
             self._unsaved[info_hash] = now + _UNSAVED_AGAIN if state == 1 else float("inf")
-            if isinstance(state, RTorrentFault) or self._session.has_start(info_hash) is not False:
+            if isinstance(state, RTorrentFault):
+                if self._held_by.get(info_hash) == self._session.incarnation:  # erased
+                    self._delete_unsaved(info_hash)
+                continue
+            self._held_by[info_hash] = self._session.incarnation
+            if self._session.has_start(info_hash) is not False:
                 self._delete_unsaved(info_hash)
 
     def _delete_unsaved(self, info_hash: str) -> None:
+        self._held_by.pop(info_hash, None)
         if self._unsaved.pop(info_hash, None) is not None:
             with self._store.transaction() as db:
                 db.execute("DELETE FROM unsaved_starts WHERE info_hash = ?", (info_hash,))
@@ -244,6 +258,8 @@ class Starter:
     def _complete(self, intent: StartIntent, result: StartResult) -> None:
         """Delete the intent and store event and decision in one transaction, then log."""
         job, at, info_hash = intent.job, intent.at, intent.info_hash
+        if result.stuck:
+            self._release(info_hash)
         name, reason = printable(intent.name), printable(result.reason)
         waited = max(0.0, at - intent.loaded) if intent.loaded > 0 else None
         event: TorrentStarted | StartFailed
@@ -266,6 +282,7 @@ class Starter:
             if result.failure is None and durable is False:
                 db.execute("INSERT OR REPLACE INTO unsaved_starts VALUES (?, ?)", (info_hash, at))
                 self._unsaved[info_hash] = 0.0
+                self._held_by[info_hash] = self._session.incarnation
             elif result.failure is None:
                 self._delete_unsaved(info_hash)
             record = DecisionRecord(at=at, job=job, verdict=verdict, text=text, info_hash=info_hash, name=name)
@@ -283,6 +300,11 @@ class Starter:
             self._metrics.start_failures.inc(job, result.failure)
             job_logger(job).error("could not start %s (%s): %s", name, info_hash, reason)
             owner_log(f"{job}: could not start {name} ({info_hash}): {reason}")
+
+    def _release(self, info_hash: str) -> None:
+        """Close an item that is stuck, like one whose data could not be checked: then it can be started again."""
+        with suppress(RTorrentError):
+            self._rtorrent.multicall([("d.close", (info_hash,)), ("d.hashing_failed.set", (info_hash, 1))])
 
     def _drop(self, intent: StartIntent) -> None:
         self._pending.pop(intent.info_hash, None)
