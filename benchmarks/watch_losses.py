@@ -110,7 +110,7 @@ def overflow(scene: Scene, count: int) -> None:
     for number in range(count):
         scene.drop(f"o{number % 10}/{number}.torrent")
     scene.process.send_signal(signal.SIGCONT)
-    wait_until(lambda: "dropped events" in scene.log or count < 8200, 120, lambda: "the kernel dropped nothing")
+    wait_until(lambda: "queue overflow" in scene.log or count < 8200, 120, lambda: "the kernel dropped nothing")
 
 
 def killed(scene: Scene, count: int) -> None:

@@ -289,6 +289,11 @@ class Ledger:
         self._db.execute("INSERT OR REPLACE INTO job_settings (job, digest) VALUES (?, ?)", (job, digest))
         return before is not None and before[0] != digest
 
+    def failed_by_the_kernel(self) -> list[tuple[int, bytes]]:
+        """The turns and paths of metafiles that version 1.0.0 gave up because they could not be read."""
+        query = "SELECT turn, path FROM metafiles WHERE state = 'failed' AND kind = 'io' AND gone = 0"
+        return self._db.execute(query).fetchall()
+
     def retry(self, turns: Iterable[int], now: float) -> int:
         """Load these failed and baseline metafiles again; how many there were."""
         return sum(self._db.execute(f"{_RETRY} AND turn = ?", (now, now, turn)).rowcount for turn in turns)

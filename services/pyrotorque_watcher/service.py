@@ -34,6 +34,7 @@ from pyrotorque_watcher.load.visibility import RTorrentInstance
 from pyrotorque_watcher.metrics import WatcherMetrics
 from pyrotorque_watcher.requests import answer
 from pyrotorque_watcher.rows import MIGRATIONS
+from pyrotorque_watcher.scan.files import is_metafile
 from pyrotorque_watcher.scan.roots import baseline_ns, group_started, interval_of
 from pyrotorque_watcher.scan.scanner import TreeScanner
 from pyrotorque_watcher.settle.disposal import Disposer
@@ -120,6 +121,8 @@ class Watcher:
         self._check_unseen_at, self._commands_checked = 0.0, ""
         with self.store.transaction():
             self.ledger.wake_all()
+            unread = [turn for turn, path in self.ledger.failed_by_the_kernel() if is_metafile(path)]
+            self.ledger.retry(unread, time.time())
             self.ledger.forget_old(time.time())
 
     def _connect(self, settings: Settings) -> None:

@@ -181,3 +181,13 @@ def test_a_file_that_vanishes_between_two_looks_is_forgotten(
     monkeypatch.setattr(os, "open", vanishing)
     watching.until(lambda: not (root / "a.torrent").exists() and not watching.rows)
     assert not watching.failed
+
+
+def test_what_an_earlier_version_could_not_read_is_loaded_at_the_next_start(watching: Watching, root: Path) -> None:
+    path = root / "a.torrent"
+    watching.load(path)
+    with watching.watcher.ledger.transaction():
+        watching.watcher.ledger.mark_failed(watching.row(path), "io", "Too many open files", time.time())
+        watching.watcher.ledger.mark_done("failed", watching.row(path))
+    watching.again()
+    watching.until(lambda: watching.state(path) == "loaded")

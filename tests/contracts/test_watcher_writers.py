@@ -50,6 +50,11 @@ def check_loaded(watching: Watching, path: Path, rtorrent: PrivateRTorrent, data
     assert not watching.failed
 
 
+def not_local(self: FileReader, path: bytes, device: int) -> bool:
+    """A network filesystem."""
+    return False
+
+
 def sized(path: Path) -> int:
     """A file set to its full size of which the beginning and the end are written."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT)
@@ -189,7 +194,7 @@ def test_where_no_lease_is_granted(
     watching: Watching, root: Path, rtorrent: PrivateRTorrent, monkeypatch: pytest.MonkeyPatch, by_event: bool
 ) -> None:
     """A file of another user, or on a network: what looks complete is loaded after the event, or when it is stable."""
-    monkeypatch.setattr(FileReader, "_is_local", lambda *_: False)
+    monkeypatch.setattr(FileReader, "_is_local", not_local)
     path = root / "a.torrent"
     if not by_event:
         watching.watcher.close()
@@ -216,7 +221,7 @@ def test_where_no_lease_is_granted(
 def test_a_file_of_another_user_without_an_event_waits_until_it_is_stable(
     short_folder: Path, root: Path, rtorrent: PrivateRTorrent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FileReader, "_is_local", lambda *_: False)
+    monkeypatch.setattr(FileReader, "_is_local", not_local)
     path = root / "a.torrent"
     path.write_bytes(LARGE)
     with Watching(short_folder, job(root, settle_time=2.0), url=rtorrent.url) as watching:
