@@ -91,7 +91,7 @@ class Watcher:
         self.totals.load(self.store)
         self._totals_report = TotalsReport("watcher", self.totals, self.bus)
         self._jobs: dict[str, LoadJob] = {}
-        self._check_unseen_at = 0.0
+        self.unseen_due = 0.0
         self._commands_checked = ""
         """The incarnation of rTorrent for which the commands of the settings were looked up."""
 
@@ -118,7 +118,7 @@ class Watcher:
             scanner.open(since_ns)
         for each in self._jobs.values():
             retry_after_settings_change(each.recipes, settings, layout, self.ledger, time.time())
-        self._check_unseen_at, self._commands_checked = 0.0, ""
+        self.unseen_due, self._commands_checked = 0.0, ""
         with self.store.transaction():
             self.ledger.wake_all()
             unread = [turn for turn, path in self.ledger.failed_by_the_kernel() if is_metafile(path)]
@@ -196,8 +196,8 @@ class Watcher:
     def turn(self, now: float, clock: float) -> bool:
         """One step of everything that is due; whether there is more to do at once."""
         self._check_clock(now, clock)
-        if clock >= self._check_unseen_at:
-            self._check_unseen_at = clock + _UNSEEN
+        if clock >= self.unseen_due:
+            self.unseen_due = clock + _UNSEEN
             for each in self._jobs.values():
                 retry_after_unseen_change(each.recipes, self.ledger, now)
         busy = [self._receive_events(now, clock), self._load(now)]

@@ -63,7 +63,10 @@ def test_names_that_rtorrent_does_not_have(root: Path, layout: Layout, shared_rt
 def test_errors_in_watch_ini_files_are_found_without_rtorrent(
     root: Path, layout: Layout, text: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("os.access", lambda path, _: not str(path).startswith("/proc"))  # root may write anywhere
+    def not_in_proc(path: object, _: int) -> bool:
+        return not str(path).startswith("/proc")
+
+    monkeypatch.setattr("os.access", not_in_proc)  # root may write anywhere
     (root / "a" / "b").mkdir(parents=True)
     (root / "a" / "b" / "watch.ini").write_text(text.format(config=layout.config_dir) if "config" in text else text)
     found = of(root, layout, None)

@@ -15,7 +15,7 @@ def failed(watching: Watching, path: Path) -> None:
 
 def check_unseen(watching: Watching) -> None:
     """The check for changes that no event reports is due."""
-    watching.watcher._check_unseen_at = 0.0
+    watching.watcher.unseen_due = 0.0
 
 
 @pytest.mark.parametrize("command", ["d.no_such_command=1", "d.priority.set=none"])
