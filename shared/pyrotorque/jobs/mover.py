@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pyrotorque.confinement import StorageLimits
 from pyrotorque.errors import PyrotorqueError, RTorrentFault, UserError
 from pyrotorque.events import Event
 from pyrotorque.items import Item, field_of
@@ -95,6 +96,7 @@ class Mover(ItemJob):
             return
         if not os.path.lexists(source):
             raise UserError(f"its data {printable(str(source))} is not on this machine")
+        self._check_location(final)
         if os.path.lexists(final):
             raise UserError(f"{printable(str(final))} exists already and is not overwritten")
         if final.is_relative_to(source):
@@ -124,6 +126,17 @@ class Mover(ItemJob):
             raise UserError(f"the target {printable(target)} is not below {':'.join(map(str, self._below))}")
         return path
 
+    def _check_location(self, final: Path) -> None:
+        """Raise UserError if a link or mount leads `final` elsewhere: called again before each step that writes."""
+        limits = StorageLimits(below=self._below, private=self._private_folders())
+        if refusal := limits.refusal(os.fsencode(final.parent), [os.fsencode(final.name)]):
+            raise UserError(f"the target leads elsewhere: {refusal}")
+
+    def _private_folders(self) -> tuple[Path, ...]:
+        own = (self._context.config_dir, self._context.state_dir)
+        home = Path(os.path.expanduser("~"))
+        return (*(folder for folder in own if folder), home / ".rtorrent.rc", home / ".config" / "rtorrent")
+
     def _resume(self, move: Move) -> None:
         """Continue a move from its phase; each step is idempotent."""
         if not self._is_loaded(move):
@@ -143,7 +156,9 @@ class Mover(ItemJob):
 
     def _prepare(self, move: Move) -> Move:
         """Copy the data to the target's disk, beside its final path; nothing to do on the same disk."""
+        self._check_location(move.final)
         move.final.parent.mkdir(parents=True, exist_ok=True)
+        self._check_location(move.final)
         by_copy = move.by_copy or move.source.lstat().st_dev != move.final.parent.stat().st_dev
         if by_copy:
             copy_tree(move.source, move.partial, self._check_deadline)
@@ -178,6 +193,7 @@ class Mover(ItemJob):
             try:
                 if move.by_copy and not is_copied(move.source, origin):
                     raise UserError("its data changed after the copy; copying it again")
+                self._check_location(move.final)
                 rename_noreplace(path_name(origin), path_name(move.final))
             except (OSError, UserError) as error:
                 self._revert(move, error)
