@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque_watcher.load import loader
+from pyrotorque_watcher.load.rtorrent_items import RTorrentItems
 from pyrotorque_watcher.scan import content
 from pyrotorque_watcher.scan.open_file import FileReader
 from tests.dropping import drop, items
@@ -191,3 +193,19 @@ def test_what_an_earlier_version_could_not_read_is_loaded_at_the_next_start(watc
         watching.watcher.ledger.mark_done("failed", watching.row(path))
     watching.again()
     watching.until(lambda: watching.state(path) == "loaded")
+
+
+def test_a_good_metafile_of_which_rtorrent_makes_no_item_for_a_while_is_not_failed(
+    watching: Watching, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """rTorrent may lack descriptors, memory or space, and reports that in its own log only."""
+    real = RTorrentItems.load
+    monkeypatch.setattr(RTorrentItems, "load", lambda self, batch, meanwhile: [None] * len(batch))
+    monkeypatch.setattr(loader, "_LATE_PAUSE", 0.5)
+    path = root / "a.torrent"
+    drop(path)
+    watching.until(lambda: watching.rows and "shows no item" in watching.row(path).progress.reason, 20)
+    assert watching.state(path) == "seen"
+    monkeypatch.setattr(RTorrentItems, "load", real)
+    watching.until(lambda: watching.state(path) == "loaded")
+    assert not watching.failed

@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 _ROWS: Final = 128  # loads between two checks for their items: 60 to 250 ms of rTorrent's time
 _CHECKS: Final = (0.005, 0.02, 0.1, 0.4)  # seconds until an item that is not visible is checked again
 _SENDS_MAX: Final = 5
+_LATE_SENDS_MAX: Final = 5  # more, if nothing is wrong with the metafile
+_LATE_PAUSE: Final = 60.0  # seconds until the first of them, doubled each time: half an hour in all
+_NO_TRACKER: Final = "it names no tracker, and rTorrent accepts such a torrent only with DHT on (dht.mode.set = auto)"
 # Requests with one metafile in them that got no answer, all but the first with nothing else in them. After one
 # more, rTorrent might crash again, and no other metafile would ever be loaded.
 _UNANSWERED_MAX: Final = 3
@@ -303,9 +306,19 @@ class Loader:
             self.ledger.await_visible(row, now + _CHECKS[checks], now)
         elif sends < _SENDS_MAX:
             self.ledger.send_again(row, now)
+        elif names_no_tracker(row.path, FileReader()):
+            self._refused(row, sends, _NO_TRACKER, now)
+        elif sends < _SENDS_MAX + _LATE_SENDS_MAX:
+            # Nothing is wrong with the metafile: rTorrent may lack descriptors, memory or space.
+            reason = f"rTorrent accepted it {sends} times and shows no item (see rTorrent's own log)"
+            self.ledger.postpone(row, now + _LATE_PAUSE * 2 ** (sends - _SENDS_MAX), reason, now)
+            self.outcomes.no_item(row, reason, now)
         else:
-            reason = f"rTorrent accepted it {sends} times and shows no item: {_absence(row)}"
-            self.outcomes.failed(row, LoadRefused("refused", reason), now)
+            self._refused(row, sends, "see rTorrent's own log", now)
+
+    def _refused(self, row: Row, sends: int, why: str, now: float) -> None:
+        reason = f"rTorrent accepted it {sends} times and shows no item: {why}"
+        self.outcomes.failed(row, LoadRefused("refused", reason), now)
 
 
 def _record_of(plan: LoadPlan, attempts: int) -> LoadRecord:
@@ -325,10 +338,3 @@ def _crash_suspicion(times: int) -> str:
         f"rTorrent ended or hung each of the {times} times it got this metafile, the last time with nothing else "
         "in the request: it may be the cause of the crash"
     )
-
-
-def _absence(row: Row) -> str:
-    """Why rTorrent may have made no item of a good metafile; it reports that in its own log only."""
-    if names_no_tracker(row.path, FileReader()):
-        return "it names no tracker, and rTorrent accepts such a torrent only with DHT on (dht.mode.set = auto)"
-    return "see rTorrent's own log"

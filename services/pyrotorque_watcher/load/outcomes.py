@@ -64,13 +64,17 @@ class LoadOutcomes:
 
     def unreadable(self, row: Row, reason: str, now: float) -> None:
         """It is read again later; each cause is reported once, whatever the number of files."""
-        if 0 <= now - self._reported.get((row.job, reason), -_REPEAT) < _REPEAT:
+        self._report_once(row, reason, f"cannot read {printable(row.path)}: {reason}", now)
+
+    def no_item(self, row: Row, reason: str, now: float) -> None:
+        """It is sent again later."""
+        self._report_once(row, "no item", f"{printable(row.path)}: {reason}", now)
+
+    def _report_once(self, row: Row, cause: str, what: str, now: float) -> None:
+        if 0 <= now - self._reported.get((row.job, cause), -_REPEAT) < _REPEAT:
             return
-        self._reported[row.job, reason] = now
-        text = (
-            f"{row.job}: cannot read {printable(row.path)}: {reason}; trying again (`pyrotorque watched` shows all "
-            "files that wait for this reason)"
-        )
+        self._reported[row.job, cause] = now
+        text = f"{row.job}: {what}; trying again (`pyrotorque watched` shows all files that wait for this reason)"
         log.warning("%s", text)
         logs.owner_log(text, level=logging.WARNING)
 
