@@ -139,9 +139,9 @@ def _act(group: Group, given: dict[str, Any]) -> int:
 
         return run_once(group, given["run_once"])
     if given["stop"] and not given["restart"]:
-        return lifecycle.stop(group)
+        return lifecycle.stop(group, quiet=given["cron"])
     if given["restart"]:
-        return lifecycle.restart(group)
+        return lifecycle.restart(group, quiet=given["cron"])
     return lifecycle.run_in_foreground(group) if given["foreground"] else lifecycle.start(group, quiet=given["cron"])
 
 

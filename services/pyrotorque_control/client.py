@@ -1,16 +1,22 @@
 """Sends requests of the command line to the running services."""
 
+import time
 from contextlib import suppress
 
 import click
 
 from pyrotorque.configuration import last_good
 from pyrotorque.errors import ServiceUnreachable
-from pyrotorque.requests import Answer, ExplainQueue, Request, RunJob
+from pyrotorque.layout import Layout
+from pyrotorque.requests import Answer, DescribeService, ExplainQueue, PauseJob, Request, ResumeJob, RunJob
+from pyrotorque.settings.problems import suggestion
+from pyrotorque.supervisord import Supervisord, SupervisordError
 from pyrotorque_control.exit_codes import EX_TEMPFAIL, EX_USAGE
 from pyrotorque_control.group import CommandError, Group
 
 _FIRST_TIMEOUT = 4.0  # seconds
+_STARTING_TIMEOUT = 20.0  # seconds
+_POLL_TIMEOUT = 1.0  # seconds
 
 
 def send_request(group: Group, service: str, request: Request, timeout: float = 15.0) -> Answer:
@@ -20,6 +26,7 @@ def send_request(group: Group, service: str, request: Request, timeout: float = 
     the service refuses; ServiceUnreachable when there is no answer.
     """
     group.must_run()
+    _require_known_job(group, request)
     _require_dry_run(group, request)
     answer = _send_with_retry(group, service, request, timeout)
     if not answer.ok:
@@ -32,6 +39,14 @@ def print_answer(group: Group, service: str, request: Request) -> None:
     answer = send_request(group, service, request)
     if answer.text:
         click.echo(answer.text)
+
+
+def _require_known_job(group: Group, request: Request) -> None:
+    settings = last_good(group.layout)
+    if isinstance(request, RunJob | PauseJob | ResumeJob) and settings is not None:
+        names = [job.name for job in settings.jobs]
+        if request.job not in names:
+            raise CommandError(f"there is no job {request.job!r}{suggestion(request.job, names)}", EX_USAGE)
 
 
 def _require_dry_run(group: Group, request: Request) -> None:
@@ -51,7 +66,23 @@ def _send_with_retry(group: Group, service: str, request: Request, timeout: floa
     """A service that reloads its configuration binds its socket again and loses requests sent at that moment."""
     from pyrotorque.bus.client import ask
 
+    wait_for_service(group.layout, service, _STARTING_TIMEOUT)
     if not isinstance(request, RunJob):  # all other requests are idempotent
         with suppress(ServiceUnreachable):
             return ask(group.layout, service, request, _FIRST_TIMEOUT)
     return ask(group.layout, service, request, timeout)
+
+
+def wait_for_service(layout: Layout, service: str, timeout: float) -> None:
+    """Return when the service answers, or when supervisord is not starting it, or after `timeout` seconds."""
+    from pyrotorque.bus.client import ask
+
+    supervisord, deadline = Supervisord(layout.supervisor_socket), time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        with suppress(ServiceUnreachable):
+            ask(layout, service, DescribeService(), timeout=_POLL_TIMEOUT)
+            return
+        with suppress(SupervisordError):
+            states = {process.name: process.state for process in supervisord.processes()}
+            if states.get(service) not in ("STARTING", "BACKOFF", "RUNNING"):
+                return

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from pyrotorque.group_lock import running_group
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
-from pyrotorque_control.supervisord_process import running_supervisord
 
 # Options that may be combined with a start; with any other, or a sub-command, the full command line is used.
 _FLAGS: Final = frozenset(("--cron", "-n", "--dry-run", "-v", "--verbose", "-q", "--quiet", "--debug"))
@@ -23,7 +23,8 @@ def answer(arguments: Sequence[str]) -> int | None:
         Path(given.get("--config-dir") or os.environ.get("PYRO_CONFIG_DIR") or "~/.pyroscope").expanduser().absolute()
     )
     pid_file = given.get("--pid-file")
-    if running_supervisord(Path(pid_file) if pid_file else home / "run" / "pyrotorque.pid"):
+    usual = Path(pid_file) if pid_file else home / "run" / "pyrotorque.pid"
+    if running_group(home / "state" / "group.lock", home, usual):
         return EX_OK
     return _start(home, given, arguments)
 
@@ -49,9 +50,9 @@ def _start(home: Path, given: dict[str, str], arguments: Sequence[str]) -> int:
     from pyrotorque_control.group import Group
 
     group = Group(home, Options(pid_file=given.get("--pid-file"), guard_file=given.get("--guard-file")))
-    if running_supervisord(group.pid_file):
+    if running_group(group.layout.group_lock, home, group.pid_file):
         return EX_OK
-    if not group.guard_file.exists():
+    if not group.may_start():
         print(f"pyrotorque: the guard file {group.guard_file} is missing: the group was not started", file=sys.stderr)
         return EX_TEMPFAIL
     with _owners_log(home) as output:

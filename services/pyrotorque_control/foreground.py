@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO, TextIO
@@ -24,25 +25,27 @@ _PROTOCOL = re.compile(r"(RESULT \d+|OK|READY|OKREADY|FAIL|FAILREADY)?")
 _COLOURS = ("36", "32", "35", "33", "34")
 
 
-def run(configuration: Configuration) -> int:
+def run(configuration: Configuration, directory: str = "") -> int:
     """Run supervisord until it exits; Ctrl-C, TERM and HUP stop it."""
     layout = configuration.layout
     tails = {name: LogTail(path) for name, path in logs(layout).items()}
-    command, environment = launch.foreground_command(layout, configuration.options)
+    start = launch.foreground_start(layout, configuration.options)
     with (
         subprocess.Popen(
-            command,
+            start.command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            cwd="/",
-            env=environment,
+            cwd=directory or "/",
+            env=start.environment,
+            pass_fds=(start.lock,),
             # Ctrl-C reaches the whole process group: only supervisord may stop the services, in its order.
             start_new_session=True,
             preexec_fn=parent_death_signal(signal.SIGTERM),
         ) as supervisord,
         _SignalForwarding(supervisord),
     ):
+        os.close(start.lock)
         _show(supervisord, tails, LinePrinter(sys.stdout))
         for tail in tails.values():
             tail.close()
@@ -53,6 +56,15 @@ def run(configuration: Configuration) -> int:
 def logs(layout: Layout) -> dict[str, Path]:
     """The log file of each service."""
     return {service: layout.log_dir / f"{service}.log" for service in SERVICES}
+
+
+def reap_orphans(ours: int) -> None:
+    """Reap the children that have ended, except the process `ours`; as PID 1 of a container, this process inherits what
+    jobs leave behind.
+    """
+    with suppress(ChildProcessError):
+        while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid != ours:
+            os.waitpid(ended.si_pid, os.WNOHANG)
 
 
 def is_protocol(line: str) -> bool:
@@ -145,6 +157,8 @@ def _show(supervisord: subprocess.Popen[bytes], tails: dict[str, LogTail], outpu
             ended = True
         except subprocess.TimeoutExpired:
             pass
+        if os.getpid() == 1:
+            reap_orphans(supervisord.pid)
         for name, tail in tails.items():
             for line in tail.lines():
                 if not is_protocol(line):

@@ -5,12 +5,13 @@ from functools import cached_property
 from pathlib import Path
 
 from pyrotorque.errors import PyrotorqueError
+from pyrotorque.group_lock import running_group
+from pyrotorque.guard_file import permits_start
 from pyrotorque.layout import Layout
-from pyrotorque.linux.processes import ProcessIdentity, running_process
+from pyrotorque.linux.processes import ProcessIdentity
 from pyrotorque.options import Options, read_options
 from pyrotorque.settings import layout_of
 from pyrotorque_control.exit_codes import EX_UNAVAILABLE
-from pyrotorque_control.supervisord_process import running_supervisord
 
 
 class CommandError(PyrotorqueError):
@@ -42,21 +43,17 @@ class Group:
     def guard_file(self) -> Path:
         return Path(self.options.guard_file) if self.options.guard_file else self.layout.guard_file
 
+    def may_start(self) -> bool:
+        """Whether a guard file permits the group to run in the background."""
+        return permits_start(self.layout, self.guard_file)
+
     def running(self) -> ProcessIdentity | None:
-        """The group's supervisord, found by its pid file, or by its socket when that file was lost."""
-        return running_supervisord(self.pid_file) or self._listening()
+        """The group's supervisord, also when its socket and pid file were removed or it does not answer."""
+        from pyrotorque.supervisord.launch import find_running
 
-    def _listening(self) -> ProcessIdentity | None:
-        from pyrotorque.supervisord import Supervisord, SupervisordError
-
-        supervisord = Supervisord(self.layout.supervisor_socket)
-        if not supervisord.listens():
-            return None
-        try:
-            pid = supervisord.pid()
-        except SupervisordError:
-            return None
-        return running_process(pid)
+        return running_group(self.layout.group_lock, self.config_dir, self.pid_file) or find_running(
+            self.layout, self.pid_file
+        )
 
     def must_run(self) -> ProcessIdentity:
         """Raises CommandError (69) when the group is not running."""

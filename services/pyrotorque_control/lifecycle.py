@@ -1,9 +1,10 @@
 """Starts, restarts and stops the group, after the whole configuration has been checked."""
 
 import os
-import signal
 import time
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -11,31 +12,32 @@ import msgspec
 
 from pyrotorque import configuration
 from pyrotorque.configuration import Configuration
-from pyrotorque.errors import PyrotorqueError, StateError
-from pyrotorque.layout import SERVICES
-from pyrotorque.linux.processes import ProcessIdentity
-from pyrotorque.options import read_options, write_atomically, write_options
-from pyrotorque.settings import packaged_text
+from pyrotorque.errors import PyrotorqueError, ServiceUnreachable, StateError
+from pyrotorque.layout import SERVICES, Layout
+from pyrotorque.options import Options, read_options, write_atomically, write_options
+from pyrotorque.requests import DescribeService
+from pyrotorque.settings import Problem, Report, SettingsProblems, packaged_text
 from pyrotorque.supervisord import Supervisord, SupervisordError, launch
+from pyrotorque.supervisord.validation import check_conf
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
 from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.rtorrent_include import include_file, include_text
 
-_RESTART_TIMEOUT = 30.0  # seconds
-# supervisord waits 10 seconds for a service before it kills it.
-_STOP_TIMEOUT = 20.0  # seconds
+_ANSWER_TIMEOUT = 30.0  # seconds
 _POLL_INTERVAL = 0.1  # seconds
 
 
 def start(group: Group, *, quiet: bool) -> int:
-    """Start the group in the background; `quiet` prints nothing and accepts a group that runs already."""
+    """Start the group in the background and wait until its services answer; `quiet` prints nothing, does not wait, and
+    accepts a group that runs already.
+    """
     if found := group.running():
         if quiet:
             return EX_OK
         raise CommandError(
             f"already running, pid {found.pid}: `pyrotorque --restart` applies a changed configuration", EX_TEMPFAIL
         )
-    if not group.guard_file.exists() and group.config_dir.is_dir():
+    if not group.may_start() and group.config_dir.is_dir():
         raise CommandError(
             f"the guard file {group.guard_file} is missing: "
             "`touch` it to let the group run in the background, or use --fg",
@@ -43,9 +45,10 @@ def start(group: Group, *, quiet: bool) -> int:
         )
     # The guardian stops the group when this file is removed.
     guarded = msgspec.structs.replace(group.options, guard_file=str(group.guard_file))
-    prepared = prepare(Group(group.config_dir, guarded))
-    pid = launch.start(prepared.layout, prepared.options)
+    prepared = prepare_supervisord(Group(group.config_dir, guarded))
+    pid = launch.start(prepared.layout, prepared.options, directory=prepared.directory)
     if not quiet:
+        _wait_until_answering(prepared.layout, {})
         click.echo(f"pyrotorque has started, pid {pid}; its log is {prepared.layout.log_dir / 'torque.log'}")
     return EX_OK
 
@@ -56,15 +59,15 @@ def run_in_foreground(group: Group) -> int:
 
     if found := group.running():
         raise CommandError(f"already running, pid {found.pid}: `pyrotorque --stop` stops it", EX_TEMPFAIL)
-    return run(prepare(group))
+    prepared = prepare_supervisord(group)
+    return run(prepared.configuration, prepared.directory)
 
 
-def restart(group: Group) -> int:
+def restart(group: Group, *, quiet: bool = False) -> int:
     """Restart all services with the current configuration; when that is wrong, the group keeps running as it is."""
     found = group.running()
     if found is None:
-        return start(group, quiet=False)
-    requested = time.time()
+        return start(group, quiet=quiet)
     before = read_options(group.layout)
     options = msgspec.structs.replace(
         group.options,
@@ -72,65 +75,105 @@ def restart(group: Group) -> int:
         guard_file=group.options.guard_file or before.guard_file,
         pid_file=str(group.pid_file),
     )
-    prepared = prepare(Group(group.config_dir, options))
+    prepared = prepare_supervisord(Group(group.config_dir, options), found.pid)
     supervisord = Supervisord(prepared.layout.supervisor_socket)
-    if supervisord.listens():
+    if (pids := _service_pids(supervisord)) is not None:
         launch.restart(prepared.layout, prepared.options)
-        _wait_until_restarted(supervisord, requested)
     else:
-        # Its socket was removed, so supervisord can no longer be controlled through it.
-        terminate(found)
-        launch.start(prepared.layout, prepared.options)
-    click.echo("pyrotorque has restarted")
+        # It cannot be reached: its socket was removed, or it hangs.
+        pids = {}
+        launch.end(found)
+        launch.start(prepared.layout, prepared.options, directory=prepared.directory)
+    _wait_until_answering(prepared.layout, pids)
+    if not quiet:
+        click.echo("pyrotorque has restarted")
     return EX_OK
 
 
-def stop(group: Group) -> int:
-    """Stop the group and wait until it has stopped."""
+def stop(group: Group, *, quiet: bool = False) -> int:
+    """Stop the group and wait until it has stopped; what does not stop in time is killed."""
     found = group.must_run()
-    if not terminate(found):
-        click.echo(f"pyrotorque: pid {found.pid} still runs after {_STOP_TIMEOUT:.0f} s", err=True)
-        return EX_TEMPFAIL
+    if not launch.end(found):
+        click.echo(
+            f"pyrotorque: pid {found.pid} did not stop within {launch.STOP_TIMEOUT:.0f} s and was killed", err=True
+        )
+    if quiet:
+        return EX_OK
     click.echo("pyrotorque has stopped")
-    if group.guard_file.exists() and include_file(group.config_dir).exists():
+    if group.may_start() and include_file(group.config_dir).exists():
         click.echo(f"while {group.guard_file} exists, rTorrent's include starts it again within 300 s")
     return EX_OK
 
 
-def terminate(supervisord: ProcessIdentity) -> bool:
-    """Send TERM to supervisord, which then stops all services; False when it still runs after the timeout."""
-    with suppress(ProcessLookupError):
-        os.kill(supervisord.pid, signal.SIGTERM)
-    deadline = time.monotonic() + _STOP_TIMEOUT
-    while supervisord.is_running():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_INTERVAL / 2)
-    return True
+def _service_pids(supervisord: Supervisord) -> dict[str, int] | None:
+    """The pid of each service; None if supervisord cannot be reached."""
+    try:
+        return {process.name: process.pid for process in supervisord.processes()}
+    except SupervisordError:
+        return None
 
 
-def _wait_until_restarted(supervisord: Supervisord, requested: float) -> None:
-    deadline = time.monotonic() + _RESTART_TIMEOUT
-    while time.monotonic() < deadline:
-        try:
-            # supervisord reports start times in whole seconds.
-            started = {process.name for process in supervisord.processes() if process.started >= int(requested)}
-        except SupervisordError:
-            started = set()
-        if started.issuperset(SERVICES):
-            return
-        time.sleep(_POLL_INTERVAL)
-    raise PyrotorqueError(f"some services have not restarted within {_RESTART_TIMEOUT:.0f} s: see `pyrotorque status`")
+def _wait_until_answering(layout: Layout, before: Mapping[str, int]) -> None:
+    """Wait until each service answers, as another process than `before`."""
+    from pyrotorque.bus.client import ask
+
+    supervisord = Supervisord(layout.supervisor_socket)
+    deadline = time.monotonic() + _ANSWER_TIMEOUT
+    missing = list(SERVICES)
+    while missing and time.monotonic() < deadline:
+        pids = _service_pids(supervisord) or {}
+        started = [name for name in missing if pids.get(name, 0) not in (0, before.get(name))]
+        for name in started:
+            with suppress(ServiceUnreachable):
+                ask(layout, name, DescribeService(), timeout=_POLL_INTERVAL * 20)
+                missing.remove(name)
+        if missing:
+            time.sleep(_POLL_INTERVAL)
+    if missing:
+        raise PyrotorqueError(
+            f"{', '.join(missing)} did not answer within {_ANSWER_TIMEOUT:.0f} s: see `pyrotorque status` and "
+            f"{layout.log_dir}"
+        )
 
 
-def prepare(group: Group) -> Configuration:
+@dataclass(frozen=True)
+class PreparedStart:
+    """A checked configuration, and the working directory for supervisord."""
+
+    configuration: Configuration
+    directory: str
+
+    @property
+    def layout(self) -> Layout:
+        return self.configuration.layout
+
+    @property
+    def options(self) -> Options:
+        return self.configuration.options
+
+
+def prepare_supervisord(group: Group, supervisord: int = 0) -> PreparedStart:
+    """As `prepare`; also checks the files that supervisord reads. `supervisord` is the pid of the running one."""
+    report = Report()
+    directory = check_conf(group.layout, group.options, report, supervisord=supervisord)
+    try:
+        configuration = prepare(group, allowed=not report.problems)
+    except SettingsProblems as error:
+        raise SettingsProblems((*error.problems, *report.problems)) from None
+    report.raise_if_any()
+    _print_warnings(report.warnings)
+    return PreparedStart(configuration, directory)
+
+
+def prepare(group: Group, *, allowed: bool = True) -> Configuration:
     """Check the configuration, store it for the services together with the options of this command line, and return it.
 
-    Raises SettingsProblems and changes nothing when it is wrong.
+    Raises SettingsProblems and changes nothing when it is wrong, and changes nothing unless `allowed`.
     """
     found = configuration.read(group.config_dir, group.options)
-    for warning in found.warnings:
-        click.echo(f"pyrotorque: warning: {warning}", err=True)
+    if not allowed:
+        return found
+    _print_warnings(found.warnings)
     if os.geteuid() == 0:
         click.echo("pyrotorque: warning: running as root; run it as the user that rTorrent runs as", err=True)
     found.layout.prepare()
@@ -138,6 +181,11 @@ def prepare(group: Group) -> Configuration:
     configuration.adopt(found)
     update_generated_files(group.config_dir)
     return found
+
+
+def _print_warnings(warnings: Iterable[Problem]) -> None:
+    for warning in warnings:
+        click.echo(f"pyrotorque: warning: {warning}", err=True)
 
 
 def update_generated_files(config_dir: Path) -> None:

@@ -1,5 +1,6 @@
 """State of the whole group at one moment, collected from supervisord and from the services."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -15,6 +16,8 @@ from pyrotorque_control.group import Group
 
 # A service that hangs must not delay the overview.
 _DESCRIBE_TIMEOUT = 1.0  # seconds
+_STARTING_FOR = 20.0  # seconds
+_STARTING_TIMEOUT = 8.0  # seconds
 
 
 class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,9 +52,9 @@ def overview(group: Group) -> Overview:
         processes = Supervisord(group.layout.supervisor_socket).processes()
     except PyrotorqueError as error:
         return _with(config_dir, found, (), str(error))
-    running = [process.name for process in processes if process.pid and process.name in SERVICES]
+    running = {process.name: process for process in processes if process.pid and process.name in SERVICES}
     with ThreadPoolExecutor(max_workers=max(1, len(running))) as pool:
-        answers = dict(zip(running, pool.map(partial(_describe, group.layout), running), strict=True))
+        answers = dict(zip(running, pool.map(partial(_describe, group.layout), running.values()), strict=True))
     views = tuple(_view(process, found.started, *answers.get(process.name, ("", None))) for process in processes)
     return _with(config_dir, found, views, "")
 
@@ -74,11 +77,17 @@ def _view(process: Process, group_since: float, says: str, data: Any) -> Service
     )
 
 
-def _describe(layout: Layout, service: str) -> tuple[str, Any]:
+def _describe(layout: Layout, process: Process) -> tuple[str, Any]:
     from pyrotorque.bus.client import ask
 
-    try:
-        answer = ask(layout, service, DescribeService(), timeout=_DESCRIBE_TIMEOUT)
-    except PyrotorqueError as error:
-        return str(error), None
-    return answer.text, answer.data
+    # It does not answer before it has read its configuration and its state.
+    starting = time.time() - process.started < _STARTING_FOR
+    deadline = time.monotonic() + (_STARTING_TIMEOUT if starting else 0.0)
+    while True:
+        try:
+            answer = ask(layout, process.name, DescribeService(), timeout=_DESCRIBE_TIMEOUT)
+        except PyrotorqueError as error:
+            if time.monotonic() < deadline:
+                continue
+            return str(error), None
+        return answer.text, answer.data

@@ -1,5 +1,6 @@
 """The group's rTorrent, for sub-commands that call it directly."""
 
+import click
 import msgspec
 
 from pyrotorque.configuration import last_good
@@ -11,11 +12,19 @@ from pyrotorque_control.group import Group
 
 
 def settings_of(group: Group) -> Settings:
-    """Settings from the files, without checks of the jobs; rTorrent's address is the one that the group has found
-    when no file contains it.
+    """Settings from the files, without checks of the jobs, or the last good ones if the files are wrong.
+
+    rTorrent's address is the one that the group has found when no file contains it.
     """
-    settings = load(group.config_dir, group.options).settings
-    if settings.rtorrent.url is None and (stored := last_good(group.layout)) is not None:
+    stored = last_good(group.layout)
+    try:
+        settings = load(group.config_dir, group.options).settings
+    except SettingsError as error:
+        if stored is None:
+            raise
+        click.echo(f"pyrotorque: warning: using the last good configuration: {error}", err=True)
+        return stored
+    if settings.rtorrent.url is None and stored is not None:
         return msgspec.structs.replace(settings, rtorrent=stored.rtorrent)
     return settings
 

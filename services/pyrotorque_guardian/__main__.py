@@ -9,6 +9,7 @@ from pathlib import Path
 from pyrotorque import logs
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.layout import Layout
+from pyrotorque.options import read_options
 from pyrotorque.service.arguments import path_arguments
 from pyrotorque.service.lifecycle import exit_code, exit_on_sigterm
 
@@ -36,7 +37,8 @@ def read_arguments(words: Sequence[str]) -> GuardianArguments:
 def main() -> int:
     arguments = read_arguments(sys.argv[1:])
     # Standard output is the protocol; supervisord appends it to the same file.
-    logs.configure("INFO", "guardian", arguments.layout, file=str(arguments.log_file))
+    quiet = read_options(arguments.layout).log_level == "WARNING"
+    logs.configure("INFO", "guardian", arguments.layout, file=str(arguments.log_file), quiet=quiet)
     try:
         with exit_on_sigterm():
             from pyrotorque_guardian.service import guard  # after the SIGTERM handler is installed

@@ -14,6 +14,11 @@ DEADLINE_SLACK = 1.0
 KILL_AGAIN_AFTER = 10.0
 _OWN_GAP = 5.0
 
+SUPERVISORD_SILENT = 10.0
+SUPERVISORD_REPLACED = 40.0
+"""It answers each call at once, unless it is stopped, or blocked by a filesystem; then services are not restarted."""
+_SUPERVISORD_GAP = 20.0
+
 DELAY_FIRST = 1.0
 DELAY_MAX = 45.0
 """Below the promised 60 s, because a start takes time too."""
@@ -31,6 +36,7 @@ class HungService:
 
     service: str
     reason: str
+    pid: int = 0
 
 
 @dataclass
@@ -82,7 +88,7 @@ class HangDetector:
                 running.received = max(running.received, now)
         self._last_check = now
         hung = [
-            HungService(service, reason)
+            HungService(service, reason, self._running[service].pid)
             for service in sorted(self._running)
             if (reason := self._hang_reason(self._running[service], now))
         ]
@@ -103,6 +109,34 @@ class HangDetector:
             in_step, overdue = now - heartbeat.step_since, now - heartbeat.deadline
             return f"in step {heartbeat.step!r} for {in_step:.0f} s, {overdue:.0f} s past its deadline"
         return ""
+
+
+@dataclass
+class SupervisordWatch:
+    """Decides what to do about a supervisord that does not answer. Times are CLOCK_MONOTONIC."""
+
+    _silent_since: float | None = None
+    _last_check: float | None = None
+    _acted: float = float("-inf")
+
+    def due(self, answers: bool, now: float) -> str:
+        """`continue` when it must be sent SIGCONT, `replace` when it must be ended; else empty."""
+        if self._last_check is not None and now - self._last_check > _SUPERVISORD_GAP:
+            self._silent_since = None  # the guardian itself did not run
+        self._last_check = now
+        if answers:
+            self._silent_since = None
+            return ""
+        if self._silent_since is None:
+            self._silent_since = now
+        silent = now - self._silent_since
+        if silent < SUPERVISORD_SILENT or now - self._acted < SUPERVISORD_SILENT:
+            return ""
+        self._acted = now
+        if silent < SUPERVISORD_REPLACED:
+            return "continue"
+        self._silent_since = now  # the replacement takes time
+        return "replace"
 
 
 @dataclass

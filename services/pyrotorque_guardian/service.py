@@ -8,21 +8,35 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from pyrotorque import logs
 from pyrotorque.bus import Wakeup
 from pyrotorque.errors import StateError
 from pyrotorque.events import Heartbeat, ServiceStateChanged
+from pyrotorque.group_lock import read_identity, write_identity
+from pyrotorque.guard_file import GuardState
 from pyrotorque.layout import Layout
+from pyrotorque.linux.processes import ProcessIdentity, running_process
+from pyrotorque.options import read_options
 from pyrotorque.requests import Answer, DescribeService
 from pyrotorque.service.runtime import Runtime, open_runtime_without_state
 from pyrotorque.service.totals_report import TotalsReport
 from pyrotorque.supervisord import ALREADY_STARTED, Supervisord, SupervisordError, SupervisordFault
+from pyrotorque.supervisord.config import programs_file
+from pyrotorque.supervisord.validation import require_conf
 from pyrotorque.totals import Totals
-from pyrotorque_guardian.decisions import HangDetector, HungService, ProcessCounters, RestartBackoff
+from pyrotorque_guardian.decisions import (
+    HangDetector,
+    HungService,
+    ProcessCounters,
+    RestartBackoff,
+    SupervisordWatch,
+)
 from pyrotorque_guardian.log_rotation import rotate
 from pyrotorque_guardian.process_exits import ProcessExits
+from pyrotorque_guardian.run_files import Restorer, RunFiles, start_again
 from pyrotorque_guardian.supervisord_events import HANDLED, READY, EventParser, ProcessStateChange
 
 log = logging.getLogger(__name__)
@@ -35,6 +49,7 @@ _TURN_WITHIN = 30.0  # all calls of one turn, each at its deadline
 _STDIN, _STDOUT = 0, 1
 _UNPUBLISHED_MAX = 1000
 _SUPERVISORD_WITHIN = 3.0
+_SUPERVISORD_CHECK_EVERY = 10.0
 
 
 @dataclass
@@ -43,9 +58,10 @@ class Guardian:
 
     runtime: Runtime
     supervisord: Supervisord
-    guard_file: Path | None
+    restorer: Restorer
     shared_logs: tuple[Path, ...]
     signal_supervisord: Callable[[signal.Signals], None]
+    replace_supervisord: Callable[[], None]
     totals: Totals
     _states: dict[str, str] = field(default_factory=dict[str, str])
     _ending: bool = False
@@ -54,11 +70,14 @@ class Guardian:
     )
     _killed: dict[str, str] = field(default_factory=dict[str, str])
     _poll_at: float = 0.0
+    _supervisord_check_at: float = 0.0
+    _processes: dict[str, ProcessIdentity] = field(default_factory=dict[str, ProcessIdentity])
 
     def __post_init__(self) -> None:
         self._parser = EventParser()
         self._backoff = RestartBackoff()
         self._hangs = HangDetector()
+        self._supervisord_watch = SupervisordWatch()
         self._counters = ProcessCounters(self.totals)
         self._exits = ProcessExits()
         self._report = TotalsReport("guardian", self.totals, self.runtime.bus)
@@ -92,11 +111,15 @@ class Guardian:
             self._poll_at = now + _POLL_EVERY
             self._poll_supervisord(now)
             self._rotate_logs()
+        if now >= self._supervisord_check_at:
+            self._supervisord_check_at = now + _SUPERVISORD_CHECK_EVERY
+            self._check_supervisord(now)
         for hung in self._hangs.hung_services(now):
             self._kill(hung)
         for name in self._backoff.due(now):
             self._restart(name)
-        self._check_guard_file()
+        self._check_log_folder()
+        self._check_run_files(now)
         self._publish(now)
 
     def state_changed(self, change: ProcessStateChange, now: float) -> None:
@@ -119,6 +142,8 @@ class Guardian:
             return
         self._backoff.state_changed(name, state, now)
         if state == "RUNNING":
+            if (found := running_process(pid)) is not None:
+                self._processes[name] = found
             self._hangs.running(name, pid, now)
             self._exits.watch(pid)
         else:
@@ -160,16 +185,21 @@ class Guardian:
     def _kill(self, hung: HungService) -> None:
         text = f"{hung.service} hangs: {hung.reason}; killing it"
         log.error("%s", text)
-        logs.owner_log(text)
+        logs.owner_log(text, level=logging.ERROR)
         self._killed[hung.service] = f"killed by the guardian: {hung.reason}"
         try:
             self.supervisord.signal(hung.service, "KILL")
         except SupervisordError as error:
-            log.warning("%s", error)
+            log.warning("%s; killing pid %d directly", error, hung.pid)
+            known = self._processes.get(hung.service)
+            # The pid may belong to another process by now, which has another start time.
+            if known is not None and known.pid == hung.pid and known.is_running():
+                with suppress(OSError):
+                    os.kill(known.pid, signal.SIGKILL)
 
     def _restart(self, name: str) -> None:
         log.warning("%s is FATAL: starting it again", name)
-        logs.owner_log(f"{name} is FATAL: starting it again")
+        logs.owner_log(f"{name} is FATAL: starting it again", level=logging.WARNING)
         try:
             self.supervisord.start(name)
         except SupervisordFault as fault:
@@ -178,14 +208,56 @@ class Guardian:
         except SupervisordError as error:
             log.warning("%s", error)
 
-    def _check_guard_file(self) -> None:
-        if self.guard_file is None or self.guard_file.exists():
+    def _check_supervisord(self, now: float) -> None:
+        """Continue a supervisord that was stopped, and replace one that hangs: it restarts no services then."""
+        files = self.restorer.files
+        if self._ending or files.socket_missing():
             return
+        try:
+            self.supervisord.pid()
+            answers = True
+        except SupervisordFault:
+            answers = True
+        except SupervisordError:
+            answers = False
+        match self._supervisord_watch.due(answers, now):
+            case "continue":
+                self._log_problem("supervisord does not answer: sending SIGCONT in case it was stopped")
+                self.signal_supervisord(signal.SIGCONT)
+            case "replace":
+                self._log_problem("supervisord still does not answer: ending it, and starting the group again")
+                self.replace_supervisord()
+            case _:
+                pass
+
+    def _check_log_folder(self) -> None:
+        """Create a removed log folder again: supervisord cannot start a program without its log."""
+        folder = self.shared_logs[0].parent
+        if folder.is_dir() or not folder.parent.is_dir():
+            return
+        with suppress(OSError):
+            folder.mkdir(mode=0o700)
+            self._log_problem(f"the log folder {folder} was removed; it was created again")
+            self.signal_supervisord(signal.SIGUSR2)
+
+    def _check_run_files(self, now: float) -> None:
+        match self.restorer.files.state(now):
+            case GuardState.KEPT:
+                pass
+            case GuardState.SWEPT:
+                if not self._ending:
+                    self.restorer.restore()
+            case GuardState.REMOVED:
+                self._stop_group()
+
+    def _stop_group(self) -> None:
+        guard = self.restorer.files.guard
         if not self._ending:
             self._ending = True
-            text = f"the guard file {self.guard_file} is gone: stopping the group"
-            log.warning("%s", text)
-            logs.owner_log(text)
+            name = guard.files[0] if guard is not None else self.restorer.files.layout.config_dir
+            self._log_problem(f"the guard file {name} is gone: stopping the group")
+            if guard is not None:
+                guard.remove()
         try:
             self.supervisord.shutdown()
         except SupervisordFault as fault:
@@ -194,6 +266,10 @@ class Guardian:
             # Its socket may have been removed together with the guard file.
             log.warning("%s; sending SIGTERM to supervisord", error)
             self.signal_supervisord(signal.SIGTERM)
+
+    def _log_problem(self, text: str) -> None:
+        log.warning("%s", text)
+        logs.owner_log(text, level=logging.WARNING)
 
     def _publish(self, now: float) -> None:
         """Commit the state changes, then publish them; while the disk is full they stay queued."""
@@ -223,16 +299,43 @@ _UNSUPPORTED = Answer(
 
 def guard(layout: Layout, guard_file: Path | None, log_file: Path) -> None:
     """Run the guardian until SIGTERM, or until supervisord exits."""
-    with open_runtime_without_state("guardian", layout) as runtime:
-        runtime.bus.subscribe({name: [Heartbeat] for name in GUARDED}, None)
-        supervisord = Supervisord(layout.supervisor_socket, timeout=_SUPERVISORD_WITHIN)
-        shared_logs = (layout.log_dir / logs.OWNERS_LOG, log_file)
-        Guardian(runtime, supervisord, guard_file, shared_logs, _parent_signal(), Totals()).run()
-
-
-def _parent_signal() -> Callable[[signal.Signals], None]:
-    """Sends signals to supervisord, our parent, and to no process that may take its place."""
     parent = os.getppid()
+    if "SUPERVISOR_ENABLED" in os.environ:
+        _record_supervisord(layout, parent)
+    send = _parent_signal(parent)
+    files = RunFiles.of(layout, guard_file, parent)
+    try:
+        with open_runtime_without_state("guardian", layout) as runtime:
+            runtime.bus.subscribe({name: [Heartbeat] for name in GUARDED}, None)
+            supervisord = Supervisord(layout.supervisor_socket, timeout=_SUPERVISORD_WITHIN)
+            restorer = Restorer(
+                files,
+                check=lambda: require_conf(layout, read_options(layout), supervisord=parent),
+                restart=lambda: send(signal.SIGHUP),
+            )
+            shared_logs = (layout.log_dir / logs.OWNERS_LOG, log_file)
+            replace = partial(start_again, layout)
+            Guardian(runtime, supervisord, restorer, shared_logs, send, replace, Totals()).run()
+    finally:
+        if files.directory_removed():
+            # Without its log folder this guardian is not started again.
+            send(signal.SIGTERM)
+
+
+def _record_supervisord(layout: Layout, parent: int) -> None:
+    """A supervisord that version 1.0.0 has started holds no lock, and is in no lock file."""
+    known = read_identity(layout.group_lock)
+    if known is not None and known.process == running_process(parent):
+        return
+    if not programs_file(layout).exists():
+        return  # the configuration directory was removed
+    with suppress(OSError):
+        layout.prepare()
+        write_identity(layout.group_lock, parent, (str(layout.config_dir), str(layout.supervisor_socket)))
+
+
+def _parent_signal(parent: int) -> Callable[[signal.Signals], None]:
+    """Sends signals to supervisord, our parent, and to no process that may take its place."""
 
     def send(number: signal.Signals) -> None:
         if os.getppid() == parent:

@@ -2,13 +2,14 @@
 
 The process that loads a valid configuration stores it; the services poll that file. An invalid configuration changes
 nothing. Validation imports much code, so services run it in a separate process:
-`python -m pyrotorque.configuration CONFIG_DIR`.
+`python -m pyrotorque.configuration CONFIG_DIR [--address-only]`.
 """
 
+import dataclasses
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,27 +19,42 @@ import msgspec
 from pyrotorque.errors import PyrotorqueError, RTorrentError, SettingsError, StateError
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options, read_options, write_atomically
-from pyrotorque.settings import LoadedSettings, Problem, Report, SettingsProblems, digest_of, layout_of, load
+from pyrotorque.settings import (
+    PACKAGED,
+    LoadedSettings,
+    Problem,
+    Report,
+    SettingsProblems,
+    digest_of,
+    layout_of,
+    load,
+)
 from pyrotorque.settings.schema import RTorrentSettings, Settings
 from pyrotorque.settings.serialization import from_json, to_json
+from pyrotorque.supervisord.config import written_layout
 
 EX_TEMPFAIL: Final = 75
 EX_CONFIG: Final = 78
 _CHECK_TIMEOUT: Final = 30.0  # seconds
 _DISCOVERED: Final = "process "  # beginning of the origin of an address that was found at a process
+_ADDRESS_ONLY: Final = "--address-only"
 _POLL_INTERVAL: Final = 2.0  # seconds
 _SEARCH_FIRST, _SEARCH_MAX = 15.0, 600.0  # seconds between two searches for a running rTorrent
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The configuration in force; `broken` lists the errors in the files if the last valid one is used instead."""
+    """The configuration in force, which may be the stored one instead of that in the files.
+
+    `broken` lists the errors in the files; `unreviewed` is true if they are valid and differ from the stored one.
+    """
 
     settings: Settings
     layout: Layout
     options: Options
     warnings: tuple[Problem, ...] = ()
     broken: str = ""
+    unreviewed: bool = False
 
 
 def stored_file(layout: Layout) -> Path:
@@ -57,10 +73,11 @@ def last_good(layout: Layout) -> Settings | None:
 def adopt(configuration: Configuration) -> bool:
     """Store it for the whole group; True if it differs from the previous one. Folders must exist (`Layout.prepare`)."""
     before = last_good(configuration.layout)
-    if before is not None and before.digest == configuration.settings.digest:
-        return False
-    write_atomically(stored_file(configuration.layout), to_json(configuration.settings))
-    return True
+    changed = before is None or before.digest != configuration.settings.digest
+    if changed:
+        write_atomically(stored_file(configuration.layout), to_json(configuration.settings))
+    _keep_copy(configuration.layout)
+    return changed
 
 
 def read(config_dir: Path, options: Options, *, seek: bool = False, strict: bool = False) -> Configuration:
@@ -79,9 +96,46 @@ def read(config_dir: Path, options: Options, *, seek: bool = False, strict: bool
     (problems if strict else warnings).extend(failing(loaded))
     reported = {problem.key for problem in report.problems}
     report.problems.extend(problem for problem in problems if problem.key not in reported)
+    report.problems.extend(_lost_jobs(loaded))
     report.raise_if_any()
     settings = _with_address(loaded, seek=seek)
     return Configuration(settings, loaded.layout, options, (*loaded.warnings, *warnings))
+
+
+def _lost_jobs(loaded: LoadedSettings) -> Iterator[Problem]:
+    """A problem if the files set no job although jobs were active: torque.ini was emptied or truncated."""
+    if any(key.startswith("job.") and origin.file != PACKAGED for key, origin in loaded.origins.items()):
+        return
+    # The setting of the state folder may be lost as well.
+    layout = written_layout(loaded.layout.config_dir) or loaded.layout
+    stored = stored_file(layout)
+    before = last_good(layout) or last_good(loaded.layout)
+    active = {job.name for job in before.jobs if job.active} if before is not None else set[str]()
+    if lost := sorted(active - {job.name for job in loaded.settings.jobs if job.active}):
+        yield Problem(
+            "torque.ini", 0, "",
+            f"sets no job, but these are active in the last good configuration ({stored}): {', '.join(lost)}. "
+            f"Was the file truncated? {_copy_hint(layout)}To switch a job off, set job.NAME.active = False",
+        )  # fmt: skip
+
+
+def _copy_hint(layout: Layout) -> str:
+    copy = copy_file(layout)
+    return f"Its last good content is in {copy}. " if copy.exists() else ""
+
+
+def copy_file(layout: Layout) -> Path:
+    """A copy of torque.ini as it was when the stored configuration was read from it."""
+    return layout.state_dir / "torque.ini.last-good"
+
+
+def _keep_copy(layout: Layout) -> None:
+    try:
+        content = (layout.config_dir / "torque.ini").read_bytes()
+        if not copy_file(layout).exists() or copy_file(layout).read_bytes() != content:
+            write_atomically(copy_file(layout), content)
+    except (OSError, StateError):
+        return  # a convenience only
 
 
 def _with_address(loaded: LoadedSettings, *, seek: bool) -> Settings:
@@ -117,19 +171,33 @@ def _discover(settings: RTorrentSettings) -> RTorrentSettings | None:
     return None
 
 
-def load_or_last_good(config_dir: Path) -> Configuration:
-    """The configuration for a starting service: that in the files, or the last valid one if they are wrong.
+def group_layout(config_dir: Path) -> Layout:
+    """The folders of this group: for its services those that it was started with, else those in the files."""
+    started = written_layout(config_dir) if "SUPERVISOR_ENABLED" in os.environ else None
+    return started or layout_of(config_dir)
 
-    Raises SettingsError if there is no valid one.
+
+def load_or_last_good(config_dir: Path) -> Configuration:
+    """The configuration for a starting service: the stored one, which was reviewed; without one, that in the files.
+
+    A service restarts by itself, after a crash. Files that were changed since then may be half written, and are read
+    only at a start of the group, `pyrotorque --restart`, or SIGHUP.
+    Raises SettingsError if there is no valid configuration.
     """
-    layout = layout_of(config_dir)
+    layout = group_layout(config_dir)
     options = read_options(layout)
-    try:
+    stored = last_good(layout)
+    if stored is None:
         return _validated(config_dir, layout, options)
+    try:
+        loaded = load(config_dir, options)
+        problems = tuple(_lost_jobs(loaded))
     except SettingsError as error:
-        if (stored := last_good(layout)) is None:
-            raise
         return Configuration(stored, layout, options, broken=str(error))
+    if problems:
+        return Configuration(stored, layout, options, broken="\n".join(map(str, problems)))
+    unreviewed = _with_address(loaded, seek=False).digest != stored.digest
+    return Configuration(stored, layout, options, loaded.warnings, unreviewed=unreviewed)
 
 
 def reload(current: Configuration) -> Configuration:
@@ -147,18 +215,36 @@ def _validated(config_dir: Path, layout: Layout, options: Options) -> Configurat
         if not check_in_subprocess(config_dir) and stored is not None:
             raise SettingsError(f"valid, but it cannot be stored in {stored_file(layout)}: is the disk full?")
         settings = last_good(layout) or settings
-    return Configuration(settings, loaded.layout, options, loaded.warnings)
+    return Configuration(settings, layout, options, loaded.warnings)
 
 
-def check_in_subprocess(config_dir: Path) -> bool:
+def find_address(layout: Layout) -> bool:
+    """Search for this user's rTorrent, and store its address in the stored configuration; True if that has changed.
+
+    The files are not read: a change in them would be adopted without a review.
+    """
+    stored = last_good(layout)
+    if stored is None or (stored.rtorrent.url is not None and not stored.rtorrent.origin.startswith(_DISCOVERED)):
+        return False
+    found = _discover(stored.rtorrent)
+    if found is None or found.url == stored.rtorrent.url:
+        return False
+    changed = msgspec.structs.replace(stored, rtorrent=found)
+    write_atomically(stored_file(layout), to_json(msgspec.structs.replace(changed, digest=digest_of(changed))))
+    return True
+
+
+def check_in_subprocess(config_dir: Path, *, address_only: bool = False) -> bool:
     """Validate the files in a separate process, which also stores a valid configuration for the group.
 
+    With `address_only`, only an address of rTorrent is searched for and stored.
     False if it is valid but could not be stored (disk full).
     Raises SettingsProblems, or SettingsError if the check itself failed.
     """
     import subprocess
 
     command = [sys.executable, "-m", "pyrotorque.configuration", str(config_dir)]
+    command += [_ADDRESS_ONLY] if address_only else []
     paths = os.pathsep.join(path for path in sys.path if path)
     try:
         done = subprocess.run(
@@ -218,7 +304,7 @@ class ConfigurationWatch:
         )
         self._searched = now
         try:
-            check_in_subprocess(self._layout.config_dir)
+            check_in_subprocess(self._layout.config_dir, address_only=True)
         except SettingsError:
             return
 
@@ -231,12 +317,19 @@ class ConfigurationWatch:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Validate and store; problems are printed as JSON."""
+    """Validate and store; problems are printed as JSON.
+
+    Services of 1.0.0 pass CONFIG_DIR only, which reads the files.
+    """
     config_dir = Path(arguments[0])
     try:
-        configuration = read(config_dir, read_options(layout_of(config_dir)), seek=True)
-        configuration.layout.prepare()
-        adopt(configuration)
+        if _ADDRESS_ONLY in arguments:
+            find_address(group_layout(config_dir))
+            return 0
+        layout = group_layout(config_dir)
+        configuration = read(config_dir, read_options(layout), seek=True)
+        layout.prepare()
+        adopt(dataclasses.replace(configuration, layout=layout))
     except SettingsProblems as error:
         print(json.dumps([msgspec.to_builtins(problem) for problem in error.problems]))
         return EX_CONFIG

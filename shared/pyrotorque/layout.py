@@ -30,7 +30,18 @@ class Layout:
 
     @property
     def guard_file(self) -> Path:
+        """In the configuration directory, because `run_dir` may be emptied at logout or at a reboot."""
+        return self.config_dir / "run" / "pyrotorque"
+
+    @property
+    def earlier_guard_file(self) -> Path:
+        """Where version 1.0.0 had it; the same file unless `run_dir` is set."""
         return self.run_dir / "pyrotorque"
+
+    @property
+    def group_lock(self) -> Path:
+        """Held by the group's supervisord (see `pyrotorque.group_lock`)."""
+        return self.state_dir / "group.lock"
 
     @property
     def pid_file(self) -> Path:
@@ -39,6 +50,11 @@ class Layout:
     @property
     def options_file(self) -> Path:
         """Options of the command line, for the services (see `pyrotorque.options`)."""
+        return self.state_dir / "options.json"
+
+    @property
+    def earlier_options_file(self) -> Path:
+        """Where version 1.0.0 reads them."""
         return self.run_dir / "options.json"
 
     @property

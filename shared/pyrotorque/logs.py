@@ -46,8 +46,11 @@ class AppendedFile(io.TextIOBase):
         return len(text)
 
 
-def configure(level: str, service: str, layout: Layout, *, file: str = "") -> None:
-    """Log from `level` on to the standard output, or to `file`, and remember where the owner's log is."""
+def configure(level: str, service: str, layout: Layout, *, file: str = "", quiet: bool = False) -> None:
+    """Log from `level` on to the standard output, or to `file`, and remember where the owner's log is.
+
+    `quiet` (the option -q) limits the owner's log to warnings and errors.
+    """
     output = AppendedFile(file) if file else sys.stdout
     if isinstance(output, io.TextIOWrapper):
         output.reconfigure(errors="backslashreplace")
@@ -56,7 +59,7 @@ def configure(level: str, service: str, layout: Layout, *, file: str = "") -> No
     logging.basicConfig(level=level.upper(), handlers=[lines], force=True)
     # No traceback when the reader of the log exits: the heartbeat thread detects that.
     logging.raiseExceptions = False
-    _owners.update(service=service, path=str(layout.log_dir / OWNERS_LOG))
+    _owners.update(service=service, path=str(layout.log_dir / OWNERS_LOG), quiet="yes" if quiet else "")
 
 
 def set_level(level: str) -> None:
@@ -71,7 +74,7 @@ def job_logger(job: str) -> logging.Logger:
 
 def owner_log(*texts: str, level: int = logging.INFO) -> None:
     """Append one line for each text to the owner's log, in one write: several processes write this file."""
-    if "path" not in _owners or not texts:
+    if "path" not in _owners or not texts or level < _owners_level():
         return
     now = time.time()
     stamp = date_time(now)
@@ -81,6 +84,11 @@ def owner_log(*texts: str, level: int = logging.INFO) -> None:
         AppendedFile(_owners["path"]).write("".join(f"{head}{printable(text)}\n" for text in texts))
     except OSError as error:
         log.warning("cannot write %s: %s", _owners["path"], error.strerror)
+
+
+def _owners_level() -> int:
+    """The level of the owner's log: that of `-q`; a `log_level` in torque.ini concerns the logs of services only."""
+    return logging.WARNING if _owners.get("quiet") else logging.INFO
 
 
 def _who(name: str) -> str:

@@ -1,6 +1,7 @@
-"""Passes the options of the command line to the services, in `run/options.json`."""
+"""Passes the options of the command line to the services, in `state/options.json`."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -21,16 +22,28 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_options(layout: Layout) -> Options:
-    """The options the group was started with; defaults where the file is missing or unreadable."""
-    try:
-        return msgspec.json.decode(layout.options_file.read_bytes(), type=Options)
-    except (OSError, msgspec.DecodeError):
-        return Options()
+    """The options the group was started with; defaults where they are missing or unreadable.
+
+    The file in `run_dir` is that of version 1.0.0; if both exist, the newer one counts.
+    """
+    for path in sorted((layout.options_file, layout.earlier_options_file), key=_written, reverse=True):
+        with suppress(OSError, msgspec.DecodeError):
+            return msgspec.json.decode(path.read_bytes(), type=Options)
+    return Options()
 
 
 def write_options(layout: Layout, options: Options) -> None:
-    """Write `options` for the services of this group."""
-    write_atomically(layout.options_file, msgspec.json.encode(options))
+    """Write `options` for the services of this group, of this version and of 1.0.0."""
+    content = msgspec.json.encode(options)
+    write_atomically(layout.earlier_options_file, content)
+    write_atomically(layout.options_file, content)
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -110,7 +110,7 @@ def open_store(path: Path, migrations: Sequence[str]) -> Store:
         raise
     if reason:
         log.error("%s", reason)
-        logs.owner_log(f"failed: {reason}")
+        logs.owner_log(f"failed: {reason}", level=logging.ERROR)
     return Store(path, db, reason, lock)
 
 

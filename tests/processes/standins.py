@@ -63,14 +63,14 @@ if "pyrotorque_guardian" in sys.orig_argv:
     import os, threading
     import pyrotorque_guardian.service as guardian
 
-    def hang_where_asked(self, check=guardian.Guardian._check_guard_file):
+    def hang_where_asked(self, now, check=guardian.Guardian._check_run_files):
         if os.path.exists({trap!r}):
             os.unlink({trap!r})
             threading.Event().wait()
-        check(self)
+        check(self, now)
 
     guardian._TURN_WITHIN = 1.0
-    guardian.Guardian._check_guard_file = hang_where_asked
+    guardian.Guardian._check_run_files = hang_where_asked
 """
 
 

@@ -30,18 +30,6 @@ def idle(rtorrent: PrivateRTorrent, short_folder: Path) -> Iterator[Group]:
     made.stop()
 
 
-def test_a_group_whose_socket_was_removed_is_stopped_and_started_again(idle: Group) -> None:
-    idle.start()
-    before = idle.supervisord_pid()
-    (idle.config_dir / "run/supervisor.sock").unlink()
-    asked = idle.command("ctl", "status")
-    assert asked.returncode == 4
-    assert f"pid {before} runs, but its socket was removed: `pyrotorque --restart`" in asked.stderr
-    assert idle.command("--restart").returncode == 0
-    eventually(idle.running, timeout=20)
-    assert idle.supervisord_pid() != before
-
-
 def test_cron_starts_what_does_not_run_and_waits_for_nothing(idle: Group) -> None:
     began = time.monotonic()
     ended = idle.command("--cron")

@@ -208,13 +208,13 @@ def test_sockets_that_were_removed_are_there_again(group: Group) -> None:
     eventually(lambda: all(path.exists() for path in sockets))
 
 
-def test_the_group_ends_even_when_its_whole_folder_is_removed(group: Group) -> None:
+def test_the_group_ends_when_its_configuration_directory_is_removed(group: Group) -> None:
     group.layout.prepare()
     group.layout.guard_file.touch()
     pid = group.start()
     eventually(lambda: group.runs(*SERVICES), timeout=20)
-    shutil.rmtree(group.layout.run_dir)
-    eventually(lambda: not _lives(pid), timeout=10.0)
+    shutil.rmtree(group.layout.config_dir)
+    eventually(lambda: not _lives(pid), timeout=15.0)
 
 
 def _lives(pid: int) -> bool:

@@ -12,8 +12,10 @@ from pyrotorque.errors import SettingsError
 from pyrotorque.options import Options, read_options, write_options
 from pyrotorque.settings import SettingsProblems, digest_of, layout_of
 from pyrotorque.settings.schema import QueueSettings, RTorrentSettings, Settings
+from pyrotorque.supervisord import config
 
 GOOD = "[TORQUE]\nscgi_url = scgi:///nowhere/rt.sock\njob.queue.downloading_max = 3\n"
+ACTIVE = GOOD + "job.queue.active = True\n"
 BETTER = GOOD.replace("= 3", "= 4")
 BROKEN = GOOD.replace("downloading_max", "downloading_mx")
 
@@ -189,19 +191,75 @@ def test_a_service_starts_on_the_configuration_files(home: Path) -> None:
     assert (slots(found.settings), found.broken) == (3, "")
 
 
-def test_a_service_that_starts_on_a_new_good_configuration_makes_it_the_groups(home: Path) -> None:
-    before = adopted(home)
-    write(home, BETTER)
-    assert slots(configuration.load_or_last_good(home).settings) == 4
-    kept = configuration.last_good(before.layout)
-    assert kept is not None
-    assert slots(kept) == 4
-
-
-@pytest.mark.parametrize("torque", [BROKEN, GOOD + "job.queue.active = 1\njob.queue.startable = [\n"])
-def test_a_service_that_starts_on_a_broken_one_gets_the_last_good_one_and_the_reason(home: Path, torque: str) -> None:
+def test_a_service_that_restarts_by_itself_does_not_adopt_a_changed_file(home: Path) -> None:
     adopted(home)
+    write(home, BETTER)
+    found = configuration.load_or_last_good(home)
+    assert (slots(found.settings), found.unreviewed) == (3, True)
+    assert slots(configuration.reload(found).settings) == 4
+    found = configuration.load_or_last_good(home)
+    assert (slots(found.settings), found.unreviewed) == (4, False)
+
+
+@pytest.mark.parametrize(
+    "torque",
+    ["", "[TORQUE]\n", "[TORQUE]\nscgi_url = scgi:///nowhere/rt.sock\n", "# all else was lost\n", "\n \n"],
+    ids=["empty", "section only", "cut off before the jobs", "comment", "blank lines"],
+)
+def test_a_file_that_lost_all_jobs_is_an_error_that_names_the_last_good_configuration(home: Path, torque: str) -> None:
+    write(home, ACTIVE)
+    before = adopted(home)
     write(home, torque)
+    with pytest.raises(SettingsProblems) as error:
+        configuration.read(home, Options())
+    assert str(configuration.stored_file(before.layout)) in str(error.value)
+    assert "torque.ini.last-good" in str(error.value)
+    assert configuration.copy_file(before.layout).read_text() == ACTIVE
+    found = configuration.load_or_last_good(home)
+    assert (slots(found.settings), "sets no job" in found.broken) == (3, True)
+    with pytest.raises(SettingsProblems, match="sets no job"):
+        configuration.reload(before)
+
+
+def test_jobs_that_are_switched_off_explicitly_are_no_error(home: Path) -> None:
+    write(home, ACTIVE)
+    adopted(home)
+    write(home, "[TORQUE]\njob.queue.active = False\n")
+    assert not any(job.active for job in configuration.read(home, Options()).settings.jobs if job.name == "queue")
+
+
+def test_a_lost_state_dir_does_not_hide_the_last_good_configuration(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(home, ACTIVE + f"state_dir = {tmp_path / 'elsewhere'}\n")
+    layout_of(home).prepare()
+    before = adopted(home)
+    config.write_programs(before.layout, Options(), guard_file=None)
+    write(home, "")
+    with pytest.raises(SettingsProblems, match="sets no job"):
+        configuration.read(home, Options())
+    monkeypatch.setenv("SUPERVISOR_ENABLED", "1")
+    found = configuration.load_or_last_good(home)
+    assert (slots(found.settings), found.layout) == (3, before.layout)
+
+
+def test_a_search_for_rtorrent_adopts_no_change_of_the_files(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(home, "[TORQUE]\nrtorrent_rc = /no/where.rc\njob.queue.active = True\njob.queue.downloading_max = 3\n")
+    before = adopted(home)
+    write(home, "[TORQUE]\nrtorrent_rc = /no/where.rc\njob.queue.active = True\njob.queue.downloading_max = 4\n")
+    found = RTorrentSettings(url="scgi:///found.sock", origin="process 7")
+    monkeypatch.setattr(configuration, "_discover", lambda settings: found)
+    assert configuration.find_address(before.layout)
+    assert not configuration.find_address(before.layout)
+    stored = configuration.last_good(before.layout)
+    assert stored is not None
+    assert (slots(stored), stored.rtorrent.url) == (3, "scgi:///found.sock")
+    assert configuration.check_in_subprocess(home, address_only=True)
+
+
+def test_a_service_that_starts_on_a_broken_one_gets_the_last_good_one_and_the_reason(home: Path) -> None:
+    adopted(home)
+    write(home, BROKEN)
     found = configuration.load_or_last_good(home)
     assert slots(found.settings) == 3
     assert "torque.ini:" in found.broken
@@ -250,8 +308,7 @@ def test_a_valid_one_that_cannot_be_stored_is_not_adopted_and_that_is_reported(
     monkeypatch.setattr(configuration, "check_in_subprocess", is_good_and_not_kept)
     with pytest.raises(SettingsError, match=r"valid, but it cannot be stored in .*disk full"):
         configuration.reload(current)
-    found = configuration.load_or_last_good(home)
-    assert (slots(found.settings), "cannot be stored" in found.broken) == (3, True)
+    assert slots(configuration.load_or_last_good(home).settings) == 3
 
 
 def test_a_check_reports_whether_a_valid_configuration_was_stored(home: Path) -> None:
@@ -312,10 +369,23 @@ def test_the_command_line_reaches_the_services(home: Path) -> None:
     write_options(layout, said)
     assert read_options(layout) == said
     layout.options_file.write_text("half of it")
+    assert read_options(layout) == said, "the copy for 1.0.0"
+    layout.earlier_options_file.write_text("half of it")
     assert read_options(layout) == Options()
+
+
+def test_options_outlive_a_swept_run_folder_and_those_of_an_earlier_version_are_read(home: Path) -> None:
+    layout = layout_of(home)
+    write_options(layout, Options(dry_run=True))
+    layout.earlier_options_file.unlink()
+    assert read_options(layout).dry_run
+    layout.earlier_options_file.write_text('{"dry_run": false, "log_level": "DEBUG"}')
+    os.utime(layout.options_file, (1, 1))
+    assert read_options(layout) == Options(log_level="DEBUG"), "an earlier version was started since"
 
 
 def test_a_dry_run_is_another_configuration(home: Path) -> None:
     current = adopted(home)
     write_options(current.layout, Options(dry_run=True))
-    assert configuration.load_or_last_good(home).settings.dry_run
+    assert configuration.load_or_last_good(home).unreviewed
+    assert configuration.reload(current).settings.dry_run

@@ -135,7 +135,9 @@ def test_a_loop_past_its_deadline_is_killed_although_it_sends_heartbeats() -> No
     detector.running("watcher", 7, 0.0)
     detector.receive(heartbeat(deadline=10.0, step="loading"), 9.0)
     assert detector.hung_services(10.5) == []
-    assert detector.hung_services(12.0) == [HungService("watcher", "in step 'loading' for 12 s, 2 s past its deadline")]
+    assert detector.hung_services(12.0) == [
+        HungService("watcher", "in step 'loading' for 12 s, 2 s past its deadline", 7)
+    ]
 
 
 def test_a_stopped_service_is_not_watched_and_a_new_process_is_counted_from_zero() -> None:

@@ -1,6 +1,8 @@
 """Single turns of the guardian's loop with a scripted supervisord."""
 
+import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,13 +11,16 @@ from typing import Any
 import pytest
 
 from pyrotorque.bus import Bus, Wakeup
+from pyrotorque.errors import SettingsError
 from pyrotorque.events import Delivery, Envelope, ServiceStateChanged, decode
+from pyrotorque.guard_file import GuardFiles
 from pyrotorque.layout import Layout
 from pyrotorque.outbox import Outbox
 from pyrotorque.service.runtime import Runtime
 from pyrotorque.store import open_store
 from pyrotorque.supervisord import Process, Supervisord, SupervisordError
 from pyrotorque.totals import Totals
+from pyrotorque_guardian.run_files import Restorer, RunFiles
 from pyrotorque_guardian.service import Guardian
 from pyrotorque_guardian.supervisord_events import ProcessStateChange
 from tests.heartbeats import heartbeat
@@ -34,6 +39,11 @@ class ScriptedSupervisord(Supervisord):
         if self.away:
             raise SupervisordError("away")
         return [Process(name, name, state, 7, 0.0, "", "") for name, state in self.states.items()]
+
+    def pid(self) -> int:
+        if self.away:
+            raise SupervisordError("away")
+        return 1
 
     def call(self, method: str, *params: str | int) -> bool:
         self.done.append(" ".join([method.removeprefix("supervisor."), *map(str, params)]))
@@ -54,7 +64,14 @@ def guardian(layout: Layout, supervisord: ScriptedSupervisord) -> Iterator[Guard
     with Bus(layout, "guardian", outbox) as bus:
         life: Any = None
         runtime = Runtime(life, store, outbox, bus)
-        yield Guardian(runtime, supervisord, None, (), supervisord.signals.append, Totals())
+        restorer = Restorer(RunFiles(layout, None, {}), lambda: None, lambda: supervisord.signals.append(signal.SIGHUP))
+        shared_logs = (layout.log_dir / "torque.log",)
+        layout.supervisor_socket.touch()
+        layout.group_lock.touch()
+        yield Guardian(
+            runtime, supervisord, restorer, shared_logs, supervisord.signals.append,
+            lambda: supervisord.done.append("replaced"), Totals(),
+        )  # fmt: skip
     store.close()
 
 
@@ -90,20 +107,121 @@ def test_a_silent_service_is_killed_and_the_reason_published(
     assert published(guardian) == [("RUNNING", "EXITED", "killed by the guardian: no heartbeat for 16 s")]
 
 
+def guarded(guardian: Guardian, *paths: Path) -> RunFiles:
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    layout = guardian.restorer.files.layout
+    layout.pid_file.write_text("7\n")
+    files = RunFiles(layout, GuardFiles(paths), {layout.pid_file: b"7\n"})
+    guardian.restorer.files = files
+    return files
+
+
 def test_the_group_is_stopped_when_its_guard_file_is_removed_with_retries(
     guardian: Guardian, supervisord: ScriptedSupervisord, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    guardian.guard_file = tmp_path / "guard"
-    guardian.guard_file.touch()
+    guard = tmp_path / "guard"
+    guarded(guardian, guard)
     guardian.turn(Wakeup(), 1.0)
-    guardian.guard_file.unlink()
+    guard.unlink()
     supervisord.away = True
     guardian.turn(Wakeup(), 2.0)
-    supervisord.away = False
+    assert supervisord.done == [], "the folder may be about to be removed"
     guardian.turn(Wakeup(), 3.0)
+    supervisord.away = False
+    guardian.turn(Wakeup(), 4.0)
     assert supervisord.done == ["shutdown", "shutdown"]
     assert supervisord.signals == [signal.SIGTERM]
     assert caplog.text.count("is gone: stopping the group") == 1, "logged once, however often the shutdown is retried"
+
+
+@pytest.mark.parametrize("removed", [0, 1], ids=["the new one", "that of 1.0.0"])
+def test_either_guard_file_stops_the_group_and_takes_the_other_with_it(
+    guardian: Guardian, supervisord: ScriptedSupervisord, tmp_path: Path, removed: int
+) -> None:
+    paths = (tmp_path / "new" / "guard", tmp_path / "earlier" / "guard")
+    guarded(guardian, *paths)
+    paths[removed].unlink()
+    guardian.turn(Wakeup(), 2.0)
+    guardian.turn(Wakeup(), 3.0)
+    assert supervisord.done == ["shutdown"]
+    assert not any(path.exists() for path in paths), "else the watchdog would start the group again"
+
+
+@pytest.mark.parametrize("how", ["folder", "contents", "socket", "pid file", "guard and pid file"])
+def test_a_swept_run_folder_is_restored_and_stops_nothing(
+    guardian: Guardian, supervisord: ScriptedSupervisord, how: str
+) -> None:
+    layout = guardian.restorer.files.layout
+    guard = layout.guard_file
+    guarded(guardian, guard)
+    if how == "folder":
+        shutil.rmtree(layout.run_dir)
+    for path in list(layout.run_dir.iterdir()) if how == "contents" else []:
+        path.unlink()
+    for path, kinds in {
+        layout.supervisor_socket: ("socket",),
+        layout.pid_file: ("pid file", "guard and pid file"),
+        guard: ("guard and pid file",),
+    }.items():
+        if how in kinds:
+            path.unlink()
+    guardian.turn(Wakeup(), 2.0)
+    guardian.turn(Wakeup(), 3.0)
+    assert supervisord.done == []
+    assert guard.exists()
+    assert layout.pid_file.read_text() == "7\n"
+    assert supervisord.signals == ([signal.SIGHUP] if how in ("folder", "contents", "socket") else [])
+
+
+def test_supervisord_is_not_restarted_with_a_broken_configuration(
+    guardian: Guardian, supervisord: ScriptedSupervisord, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse() -> None:
+        raise SettingsError("supervisor.conf:7: no command")
+
+    guarded(guardian, guardian.restorer.files.layout.guard_file)
+    guardian.restorer.check = refuse
+    guardian.restorer.files.layout.supervisor_socket.unlink()
+    for second in (2.0, 3.0, 4.0):
+        guardian.turn(Wakeup(), second)
+    assert supervisord.signals == []
+    assert caplog.text.count("supervisor.conf:7: no command") == 1
+
+
+def test_a_removed_log_folder_is_created_again(guardian: Guardian, supervisord: ScriptedSupervisord) -> None:
+    layout = guardian.restorer.files.layout
+    shutil.rmtree(layout.log_dir)
+    guardian.turn(Wakeup(), 2.0)
+    assert layout.log_dir.is_dir()
+    assert supervisord.signals == [signal.SIGUSR2]
+
+
+def test_a_supervisord_that_does_not_answer_is_continued_then_replaced(
+    guardian: Guardian, supervisord: ScriptedSupervisord
+) -> None:
+    supervisord.away = True
+    for second in range(1, 34, 2):
+        guardian.turn(Wakeup(), float(second))
+    assert set(supervisord.signals) == {signal.SIGCONT}
+    assert supervisord.done == []
+    for second in range(35, 60, 2):
+        guardian.turn(Wakeup(), float(second))
+    assert supervisord.done == ["replaced"]
+
+
+def test_a_hung_service_is_killed_by_pid_when_supervisord_does_not_answer(
+    guardian: Guardian, supervisord: ScriptedSupervisord
+) -> None:
+    with subprocess.Popen(["sleep", "60"]) as service:
+        guardian.state_changed(
+            ProcessStateChange("watcher", "RUNNING", "STARTING", expected=True, pid=service.pid), 1.0
+        )
+        supervisord.away = True
+        for second in range(2, 31):
+            guardian.turn(Wakeup(), float(second))
+        assert service.wait(5) == -signal.SIGKILL
 
 
 def test_while_the_disk_is_full_changes_are_queued_and_services_still_restarted(

@@ -12,8 +12,9 @@ from pyrotorque import configuration
 from pyrotorque.configuration import Configuration
 from pyrotorque.errors import RTorrentError, UserError
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.settings import SettingsProblems
+from pyrotorque.settings import Report, SettingsProblems
 from pyrotorque.settings.schema import AnyJob, ExporterSettings, QueueSettings, Settings, WatchSettings
+from pyrotorque.supervisord.validation import check_conf
 from pyrotorque.text import printable
 from pyrotorque.watchroots import active_roots
 from pyrotorque_control.checks.rtorrent import RTorrentCheck, check_rtorrent
@@ -66,10 +67,15 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_group(group: Group, paths: Sequence[Path] = ()) -> CheckReport:
     """Read the configuration and query rTorrent; changes nothing."""
+    conf = Report()
+    running = group.running()
+    check_conf(group.layout, group.options, conf, supervisord=running.pid if running else 0)
     try:
         found = configuration.read(group.config_dir, group.options, seek=True, strict=True)
+        conf.raise_if_any()
     except SettingsProblems as error:
-        return CheckReport(config_dir=str(group.config_dir), good=False, problems=tuple(map(str, error.problems)))
+        problems = (*error.problems, *(each for each in conf.problems if each not in error.problems))
+        return CheckReport(config_dir=str(group.config_dir), good=False, problems=tuple(map(str, problems)))
     now = time.time()
     rtorrent = check_rtorrent(found.settings, group.config_dir)
     failing = (*rtorrent.unknown, *_watch_problems(found, rtorrent))
@@ -77,7 +83,7 @@ def check_group(group: Group, paths: Sequence[Path] = ()) -> CheckReport:
         config_dir=str(group.config_dir),
         good=not failing,
         problems=failing,
-        warnings=tuple(_warnings(found, group.config_dir, rtorrent)),
+        warnings=(*map(str, conf.warnings), *_warnings(found, group.config_dir, rtorrent)),
         jobs=tuple(_job(job, now) for job in found.settings.jobs),
         conditions=dict(_conditions(found.settings, group.config_dir)),
         load_commands=dict(_sample_commands(found.settings.jobs, group.config_dir)),

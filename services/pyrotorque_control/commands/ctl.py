@@ -5,10 +5,14 @@ import sys
 
 import click
 
+from pyrotorque.options import read_options
 from pyrotorque.supervisord import Supervisord, config
+from pyrotorque.supervisord.validation import require_conf
 from pyrotorque_control.exit_codes import EX_UNAVAILABLE
 from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.terminal import print_error
+
+_READS_FILES = (("reload",), ("update",), ("reread",))
 
 
 @click.command(
@@ -34,6 +38,10 @@ def command(group: Group, words: tuple[str, ...]) -> None:
         raise CommandError(f"the group in {group.config_dir} was never started: there is no {conf}", EX_UNAVAILABLE)
     if not Supervisord(group.layout.supervisor_socket).listens():
         print_error(_why_not_reachable(group))
+    elif words[:1] in _READS_FILES:
+        # supervisord would exit with all services if its files were broken.
+        running = group.running()
+        require_conf(group.layout, read_options(group.layout), supervisord=running.pid if running else 0)
     sys.stdout.flush()
     program = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(conf)]
     os.execv(sys.executable, [*program, *words])
@@ -41,5 +49,7 @@ def command(group: Group, words: tuple[str, ...]) -> None:
 
 def _why_not_reachable(group: Group) -> str:
     if found := group.running():
-        return f"pid {found.pid} runs, but its socket was removed: `pyrotorque --restart` starts it again"
+        return (
+            f"pid {found.pid} runs, but its socket was removed: the guardian opens it again, or `pyrotorque --restart`"
+        )
     return f"the group in {group.config_dir} is not running: `pyrotorque` starts it"

@@ -1,5 +1,6 @@
 """Starts one item with exactly one effect and one event: intent row first, then start, verification and event."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -299,7 +300,7 @@ class Starter:
             self._failures[info_hash] = next_failure(self._failures.get(info_hash), reason, at)
             self._metrics.start_failures.inc(job, result.failure)
             job_logger(job).error("could not start %s (%s): %s", name, info_hash, reason)
-            owner_log(f"{job}: could not start {name} ({info_hash}): {reason}")
+            owner_log(f"{job}: could not start {name} ({info_hash}): {reason}", level=logging.WARNING)
 
     def _release(self, info_hash: str) -> None:
         """Close an item that is stuck, like one whose data could not be checked: then it can be started again."""

@@ -101,7 +101,7 @@ class WorkerPool:
                     self._runs.add(delivery.event, self._router.routes.get(type(delivery.event).__name__, ()))
         for gap in gaps:
             log.error("jobs miss events of the %s that can no longer be replayed: %s", gap.source, gap.reason)
-            owner_log(f"failed: jobs miss events of the {gap.source}: {gap.reason}")
+            owner_log(f"failed: jobs miss events of the {gap.source}: {gap.reason}", level=logging.ERROR)
 
     def accept(self, pending: PendingRequest) -> bool:
         """Whether the request is to run one of these jobs; it is answered when the run has ended."""
@@ -242,7 +242,7 @@ class WorkerPool:
             return
         log.error("job %s failed after %.1f s: %s", printable(name), result.seconds, result.error)
         if result.error != job.last_error:
-            owner_log(f"failed: job {name}: {result.error}")
+            owner_log(f"failed: job {name}: {result.error}", level=logging.ERROR)
         job.last_error = result.error
         if repeat:
             job.not_before = time.monotonic() + _RETRY_DELAYS[min(job.failures, len(_RETRY_DELAYS) - 1)]

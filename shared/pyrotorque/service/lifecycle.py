@@ -189,17 +189,17 @@ def _run_until_stopped(service: str, config_dir: Path, run: Callable[[ServiceSta
                 if str(error) != logged or time.monotonic() - began > _REPEAT_AFTER:
                     logged = str(error)
                     log.error("%s; retrying every %g s", logged, _RETRY_STATE_AFTER)
-                    logs.owner_log(f"failed: {logged}")
+                    logs.owner_log(f"failed: {logged}", level=logging.ERROR)
                 if _stopped_within(_RETRY_STATE_AFTER, start):
                     return EX_OK
     except PyrotorqueError as error:
         for line in str(error).splitlines():
             log.error("%s", line)
-        logs.owner_log(f"failed: {error}")
+        logs.owner_log(f"failed: {error}", level=logging.ERROR)
         return exit_code(error)
     except Exception:
         log.exception("unexpected error, please report it")
-        logs.owner_log("failed: unexpected error, see its log")
+        logs.owner_log("failed: unexpected error, see its log", level=logging.ERROR)
         return EX_SOFTWARE
 
 
@@ -209,7 +209,8 @@ def _start(service: str, config_dir: Path) -> ServiceStart:
     logs.configure("INFO", service, Layout.below(config_dir))
     configuration = load_or_last_good(config_dir)
     configuration.layout.prepare()
-    logs.configure(configuration.settings.log_level, service, configuration.layout)
+    quiet = configuration.options.log_level == "WARNING"
+    logs.configure(configuration.settings.log_level, service, configuration.layout, quiet=quiet)
     for warning in configuration.warnings:
         log.warning("%s", warning)
     if configuration.broken:
@@ -218,7 +219,15 @@ def _start(service: str, config_dir: Path) -> ServiceStart:
             *configuration.broken.splitlines(),
         ):
             log.error("%s", line)
-        logs.owner_log(f"running on the last good configuration, the files are broken: {configuration.broken}")
+        text = f"running on the last good configuration, the files are broken: {configuration.broken}"
+        logs.owner_log(text, level=logging.ERROR)
+    if configuration.unreviewed:
+        text = (
+            "the configuration files differ from the configuration in force, which stays in force: "
+            "`pyrotorque --restart` checks and applies them"
+        )
+        log.warning("%s", text)
+        logs.owner_log(text, level=logging.WARNING)
     return ServiceStart(service, config_dir, configuration)
 
 

@@ -46,7 +46,9 @@ class ConfigurationReloader:
             log.error(
                 "configuration not reloaded, the previous one stays in force: fix these problems and reload again"
             )
-            logs.owner_log(f"failed: configuration not reloaded, the previous one stays in force: {error}")
+            logs.owner_log(
+                f"failed: configuration not reloaded, the previous one stays in force: {error}", level=logging.ERROR
+            )
             return None
         self._watch.took(found)
         return found

@@ -21,6 +21,7 @@ from pyrotorque.settings.schema import Settings
 from pyrotorque.settings.serialization import to_json
 
 __all__ = [
+    "PACKAGED",
     "LoadedSettings",
     "Origin",
     "Problem",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pyrotorque.errors import LayoutError
+from pyrotorque.guard_file import permits_start
 from pyrotorque.layout import Layout
 from pyrotorque.linux.processes import current_umask
 from pyrotorque.options import Options, write_atomically
@@ -17,12 +18,15 @@ from pyrotorque.text import printable
 PYTHON_FLAGS = ("-P", "-X", "utf8", "-X", "no_debug_ranges")
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_GUARDIAN = re.compile(r"^command = .* -m pyrotorque_guardian (.*)$", re.MULTILINE)
 GUARD_FILE_OPTION = "--guard-file"
 
 STUB = """\
 ; Your own file: pyrotorque never overwrites it. Programs that you add below run in the same supervisord.
 ;
-;   supervisorctl -c {conf} status
+;   pyrotorque ctl status
+;
+; The same without pyrotorque: supervisorctl -c {conf} status
 ;
 ; The programs scheduler, watcher, exporter and guardian are written to run/programs.conf each time pyrotorque starts.
 
@@ -81,12 +85,30 @@ def placeholder_values(
         "config_dir_word": shlex.quote(str(layout.config_dir)),
         "guardian_words": shlex.join(words),
         "umask": f"{umask:03o}",
+        # A loglevel of the user's own file stays in force unless `-q` was given.
+        "loglevel": "loglevel = warn" if options.log_level == "WARNING" else "; loglevel: set by `pyrotorque -q`",
     }
 
 
 def programs_file(layout: Layout) -> Path:
     """Always beside the user's own supervisor.conf, independent of `run_dir`, so that its include finds it."""
     return layout.config_dir / "run" / "programs.conf"
+
+
+def written_layout(config_dir: Path) -> Layout | None:
+    """The folders with which the group was started last, from its process table; None if there is none.
+
+    Services use them until the next start: `run_dir` and `state_dir` in torque.ini may have been changed or lost.
+    """
+    home = config_dir.expanduser().absolute()
+    try:
+        table = (home / "run" / "programs.conf").read_text(encoding="utf-8", errors="replace")
+        found = _GUARDIAN.search(table)
+        words = shlex.split(found[1].replace("%%", "%")) if found else []
+        folders = {name: Path(words[words.index(f"--{name}-dir") + 1]) for name in ("run", "state")}
+    except (OSError, ValueError, IndexError):
+        return None
+    return Layout.below(home, run_dir=folders["run"], state_dir=folders["state"])
 
 
 def stub_file(layout: Layout) -> Path:
@@ -104,7 +126,28 @@ def stub(layout: Layout) -> str:
 def active_guard_file(layout: Layout, options: Options) -> Path | None:
     """The guard file whose removal stops the group; None in the foreground, or when there is no such file."""
     found = Path(options.guard_file) if options.guard_file else layout.guard_file
-    return found if found.exists() and not options.foreground else None
+    return found if not options.foreground and permits_start(layout, found) else None
+
+
+def programs_text(layout: Layout, options: Options, *, guard_file: Path | None = None) -> str:
+    """The process table for this start; raises LayoutError when supervisord could not read it."""
+    values = placeholder_values(layout, options, python=sys.executable, umask=current_umask(), guard_file=guard_file)
+    own = stub_file(layout)
+    if own.exists():
+        if any(char in str(layout.config_dir) for char in "*?["):
+            raise LayoutError(
+                f"supervisord cannot include files from {layout.config_dir}: the path contains *, ? or [; rename the "
+                "folder"
+            )
+        try:
+            text = own.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise LayoutError(f"cannot read {own}: {error.strerror}") from error
+        if "run/programs.conf" not in text:
+            raise LayoutError(
+                f"{own} does not include run/programs.conf: add `[include]` with `files = run/programs.conf`"
+            )
+    return filled(packaged(), values)
 
 
 def write_programs(layout: Layout, options: Options, *, guard_file: Path | None) -> Path:
@@ -115,19 +158,8 @@ def write_programs(layout: Layout, options: Options, *, guard_file: Path | None)
     layout.prepare()
     path = programs_file(layout)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    values = placeholder_values(layout, options, python=sys.executable, umask=current_umask(), guard_file=guard_file)
-    table = filled(packaged(), values)
-    write_atomically(path, table.encode())
-    own = stub_file(layout)
-    if not own.exists():
-        return path
-    if any(char in str(layout.config_dir) for char in "*?["):
-        raise LayoutError(
-            f"supervisord cannot include files from {layout.config_dir}: the path contains *, ? or [; rename the folder"
-        )
-    if "run/programs.conf" not in own.read_text(encoding="utf-8", errors="replace"):
-        raise LayoutError(f"{own} does not include run/programs.conf: add `[include]` with `files = run/programs.conf`")
-    return own
+    write_atomically(path, programs_text(layout, options, guard_file=guard_file).encode())
+    return control_file(layout)
 
 
 def control_file(layout: Layout) -> Path:

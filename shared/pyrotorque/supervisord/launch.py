@@ -1,18 +1,23 @@
-"""Starts the group under a new supervisord, in the background or the foreground, and restarts it."""
+"""Starts the group under a new supervisord, in the background or the foreground, restarts it, and ends it.
 
-import fcntl
+A start succeeds, or ends everything that it has started.
+"""
+
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
-from pyrotorque.errors import AlreadyRunning, PyrotorqueError
+from pyrotorque.errors import AlreadyRunning, LayoutError, PyrotorqueError
+from pyrotorque.group_lock import holder_command, is_group_process, open_lock, read_identity, running_group
 from pyrotorque.layout import Layout
+from pyrotorque.linux.processes import PROC, ProcessIdentity, running_process, session_members
 from pyrotorque.options import Options
-from pyrotorque.supervisord.client import Supervisord, SupervisordError
+from pyrotorque.supervisord.client import Supervisord, SupervisordError, socket_problem
 from pyrotorque.supervisord.config import (
     GUARD_FILE_OPTION,
     PYTHON_FLAGS,
@@ -23,30 +28,56 @@ from pyrotorque.supervisord.config import (
 from pyrotorque.text import printable
 
 _START_TIMEOUT = 15.0  # seconds
+# supervisord waits 5 seconds for each of its programs before it kills it.
+STOP_TIMEOUT = 20.0  # seconds
+_POLL_INTERVAL = 0.02  # seconds
 
 
-def start(layout: Layout, options: Options) -> int:
+class ForegroundStart(NamedTuple):
+    """How to start supervisord in the foreground; `lock` is a descriptor that it must inherit."""
+
+    command: list[str]
+    environment: dict[str, str]
+    lock: int
+
+
+def start(layout: Layout, options: Options, *, directory: str = "") -> int:
     """Start the group in the background, and return supervisord's pid once it answers.
 
-    Raises AlreadyRunning, or PyrotorqueError with the last line of supervisord's output.
+    Raises AlreadyRunning, or PyrotorqueError with the last line of supervisord's output; then nothing is left of it.
     """
-    with _start_lock(layout):
-        command = _command(write_programs(layout, options, guard_file=active_guard_file(layout, options)))
-        try:
+    lock = _begin(layout)
+    try:
+        command = _command(write_programs(layout, options, guard_file=active_guard_file(layout, options)), "-n", "-s")
+        errors = layout.log_dir / "supervisord.stderr.log"
+        with errors.open("wb") as output:
             done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                cwd="/", env=_environment(), start_new_session=True, timeout=_START_TIMEOUT, check=False,
+                holder_command(lock, layout, command, background=True),
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=output, pass_fds=(lock,),
+                cwd=directory or "/", env=environment_of_supervisord(), timeout=_START_TIMEOUT, check=False,
             )  # fmt: skip
-        except subprocess.TimeoutExpired as error:
-            raise PyrotorqueError(f"supervisord did not start within {_START_TIMEOUT:g} s") from error
         if done.returncode != 0:
-            raise PyrotorqueError(f"supervisord did not start (exit code {done.returncode}): {_last_line(done.stdout)}")
-        return _wait_until_answers(layout)
+            raise PyrotorqueError(f"supervisord did not start: {_last_line(errors)}")
+    except OSError as error:
+        raise PyrotorqueError(f"supervisord did not start: {error}") from error
+    finally:
+        os.close(lock)
+    try:
+        return _wait_until_answers(layout, errors)
+    except BaseException:
+        _end_started(layout)
+        raise
 
 
-def foreground_command(layout: Layout, options: Options) -> tuple[list[str], dict[str, str]]:
-    """Command and environment of a supervisord that stays in the foreground."""
-    return _command(write_programs(layout, options, guard_file=None), "-n"), _environment()
+def foreground_start(layout: Layout, options: Options) -> ForegroundStart:
+    """A start of supervisord that stays in the foreground; the caller closes the lock after it."""
+    lock = _begin(layout)
+    try:
+        command = _command(write_programs(layout, options, guard_file=None), "-n")
+    except BaseException:
+        os.close(lock)
+        raise
+    return ForegroundStart(holder_command(lock, layout, command, background=False), environment_of_supervisord(), lock)
 
 
 def restart(layout: Layout, options: Options) -> None:
@@ -56,16 +87,33 @@ def restart(layout: Layout, options: Options) -> None:
     Supervisord(layout.supervisor_socket).restart()
 
 
-def _last_line(output: bytes) -> str:
-    lines = [printable(line) for line in output.splitlines() if line and not line.startswith(b"For help")]
-    return lines[-1] if lines else "no output"
+def find_running(layout: Layout, pid_file: Path) -> ProcessIdentity | None:
+    """The group's supervisord: by its lock or pid file, else by its command line, as when both files were removed."""
+    return running_group(layout.group_lock, layout.config_dir, pid_file) or _in_process_table(layout.config_dir)
 
 
-def _command(conf: Path, *more: str) -> list[str]:
-    return [sys.executable, *PYTHON_FLAGS, "-m", "supervisor.supervisord", "-c", str(conf), *more]
+def end(found: ProcessIdentity, timeout: float = STOP_TIMEOUT) -> bool:
+    """Stop this supervisord and all its programs; False when it had to be killed, with what it had started."""
+    started = [found.pid, *(pid for pid in session_members(found.pid) if pid != found.pid)]
+    identities = [each for pid in started if (each := running_process(pid)) is not None]
+    if found not in identities:
+        return True
+    with suppress(ProcessLookupError):
+        os.kill(found.pid, signal.SIGTERM)
+        # One that was stopped (SIGSTOP) would not handle the signal.
+        os.kill(found.pid, signal.SIGCONT)
+    if _ended(found, timeout):
+        return True
+    identities += [each for pid in session_members(found.pid) if (each := running_process(pid)) is not None]
+    for each in dict.fromkeys(identities):
+        if each.is_running():
+            with suppress(ProcessLookupError):
+                os.kill(each.pid, signal.SIGKILL)
+    _ended(found, 2.0)
+    return False
 
 
-def _environment() -> dict[str, str]:
+def environment_of_supervisord() -> dict[str, str]:
     """Our environment with absolute import paths: supervisord has another working directory."""
     environment = dict(os.environ)
     if paths := environment.get("PYTHONPATH"):
@@ -73,30 +121,103 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-@contextmanager
-def _start_lock(layout: Layout) -> Generator[None]:
-    """Allow one start at a time, and none while the group runs."""
+def _begin(layout: Layout) -> int:
+    """Hold the group's lock; raises AlreadyRunning, or LayoutError when its sockets would not work."""
     layout.prepare()
-    fd = os.open(layout.lock_file("start"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if problem := socket_problem(layout.run_dir):
+        raise LayoutError(problem)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise AlreadyRunning(f"another process is starting the group in {layout.config_dir}") from error
-        if Supervisord(layout.supervisor_socket).listens():
-            raise AlreadyRunning(f"the group in {layout.config_dir} is already running (see pyrotorque --status)")
-        yield
-    finally:
-        os.close(fd)
+        lock = open_lock(layout.group_lock)
+    except OSError as error:
+        raise LayoutError(f"cannot lock {layout.group_lock}: {error.strerror}") from error
+    if lock is None:
+        raise AlreadyRunning(_holder(layout))
+    if Supervisord(layout.supervisor_socket).listens():
+        os.close(lock)
+        raise AlreadyRunning(_listener(layout))
+    return lock
 
 
-def _wait_until_answers(layout: Layout) -> int:
+def _holder(layout: Layout) -> str:
+    found = read_identity(layout.group_lock)
+    if found is None or not found.process.is_running():
+        return (
+            f"another process is starting the group in {layout.config_dir}, or it runs in another container "
+            f"({layout.group_lock} is locked)"
+        )
+    if not is_group_process(found.pid, layout.config_dir):
+        return (
+            f"the group in {printable(found.config_dir)} (pid {found.pid}) uses the same state folder "
+            f"{layout.state_dir}: set another state_dir in [TORQUE]"
+        )
+    return f"the group in {layout.config_dir} is already running, pid {found.pid} (see pyrotorque --status)"
+
+
+def _listener(layout: Layout) -> str:
+    try:
+        pid = Supervisord(layout.supervisor_socket, timeout=2.0).pid()
+    except SupervisordError:
+        pid = 0
+    if is_group_process(pid, layout.config_dir) or not pid:
+        return f"the group in {layout.config_dir} is already running (see pyrotorque --status)"
+    return (
+        f"the supervisord with pid {pid} belongs to another group and uses the same run folder {layout.run_dir}: "
+        "set another run_dir in [TORQUE]"
+    )
+
+
+def _in_process_table(config_dir: Path) -> ProcessIdentity | None:
+    own = os.geteuid()
+    for entry in os.listdir(PROC):
+        if entry.isdecimal() and int(entry) != os.getpid():
+            with suppress(OSError):
+                if (PROC / entry).stat().st_uid == own and is_group_process(int(entry), config_dir):
+                    return running_process(int(entry))
+    return None
+
+
+def _last_line(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        content = b""
+    lines = [printable(line) for line in content.splitlines() if line.strip() and not line.startswith(b"For help")]
+    return lines[-1] if lines else "no output"
+
+
+def _command(conf: Path, *more: str) -> list[str]:
+    return [sys.executable, *PYTHON_FLAGS, "-m", "supervisor.supervisord", "-c", str(conf), *more]
+
+
+def _wait_until_answers(layout: Layout, errors: Path) -> int:
     supervisord = Supervisord(layout.supervisor_socket, timeout=2.0)
     deadline = time.monotonic() + _START_TIMEOUT
     while True:
         try:
             return supervisord.pid()
         except SupervisordError as error:
+            if (lock := open_lock(layout.group_lock)) is not None:
+                os.close(lock)
+                raise PyrotorqueError(f"supervisord did not start: {_last_line(errors)}") from error
             if time.monotonic() > deadline:
-                raise PyrotorqueError(f"{error}; see {layout.log_dir / 'torque.log'}") from error
-            time.sleep(0.02)
+                log = layout.log_dir / "torque.log"
+                raise PyrotorqueError(f"{error}; it was stopped again, see {log}") from error
+            time.sleep(_POLL_INTERVAL)
+
+
+def _end_started(layout: Layout) -> None:
+    """End what a failed start has left, so that the next one is not refused."""
+    found = read_identity(layout.group_lock)
+    if found is not None and is_group_process(found.pid, layout.config_dir):
+        end(found.process, 10.0)
+    for path in (layout.supervisor_socket, layout.pid_file):
+        path.unlink(missing_ok=True)
+
+
+def _ended(found: ProcessIdentity, timeout: float) -> bool:
+    deadline = time.monotonic() + timeout
+    while found.is_running():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_INTERVAL)
+    return True

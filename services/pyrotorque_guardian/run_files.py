@@ -1,0 +1,128 @@
+"""Restores what a cleaner removed from the run folder; its decisions are in `RunFiles.due`, its effects in `Restorer`.
+
+systemd-tmpfiles, a logout (/run/user) and cleaners of /tmp remove sockets, pid file and locks of a running group.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pyrotorque import logs
+from pyrotorque.errors import PyrotorqueError
+from pyrotorque.guard_file import GuardFiles, GuardState
+from pyrotorque.layout import Layout
+from pyrotorque.options import read_options, write_atomically
+from pyrotorque.supervisord.config import programs_file, programs_text
+
+log = logging.getLogger(__name__)
+
+# A folder is not removed in one moment: the rest of it may be removed after the guard file.
+CONFIRM_AFTER: Final = 1.0  # seconds
+
+
+@dataclass
+class RunFiles:
+    """The files of a running group that a cleaner may remove, with the content to restore them."""
+
+    layout: Layout
+    guard: GuardFiles | None
+    contents: Mapping[Path, bytes]
+    _missing_since: float | None = None
+
+    @classmethod
+    def of(cls, layout: Layout, guard_file: Path | None, supervisord: int) -> "RunFiles":
+        """The files of the group whose supervisord has the pid `supervisord`; call it with the user's umask."""
+        options = read_options(layout)
+        pid_file = Path(options.pid_file) if options.pid_file else layout.pid_file
+        contents = {pid_file: b"%d\n" % supervisord}
+        for path in (layout.options_file, layout.earlier_options_file, programs_file(layout)):
+            with suppress(OSError):
+                contents[path] = path.read_bytes()
+        # Swept before this guardian was started.
+        if (path := programs_file(layout)) not in contents:
+            contents[path] = programs_text(layout, options, guard_file=guard_file).encode()
+        return cls(layout, GuardFiles.of(layout, guard_file) if guard_file else None, contents)
+
+    def state(self, now: float) -> GuardState:
+        """REMOVED stops the group, SWEPT must be restored; each is reported once it has lasted."""
+        if self.directory_removed():
+            return GuardState.REMOVED
+        found = self._found()
+        if found is GuardState.KEPT:
+            self._missing_since = None
+            return found
+        if self._missing_since is None:
+            self._missing_since = now
+        return found if now - self._missing_since >= CONFIRM_AFTER else GuardState.KEPT
+
+    def directory_removed(self) -> bool:
+        """Whether the whole configuration directory of a guarded group is gone.
+
+        Services that restart create folders again, but not the lock.
+        """
+        return self.guard is not None and not (self.layout.config_dir.is_dir() and self.layout.group_lock.exists())
+
+    def socket_missing(self) -> bool:
+        return not self.layout.supervisor_socket.exists()
+
+    def restore(self) -> None:
+        """Create the folders, the guard file, and the files with known content. Raises PyrotorqueError."""
+        self.layout.prepare()
+        if self.guard is not None:
+            self.guard.restore()
+        for path, content in self.contents.items():
+            if not path.exists():
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                write_atomically(path, content)
+
+    def _found(self) -> GuardState:
+        run_files = (*self.contents, self.layout.supervisor_socket)
+        if self.guard is not None and (state := self.guard.state(run_files)) is not GuardState.KEPT:
+            return state
+        return GuardState.KEPT if all(path.exists() for path in run_files) else GuardState.SWEPT
+
+
+@dataclass
+class Restorer:
+    """Puts swept files back, and lets supervisord open its socket again by a restart of the group."""
+
+    files: RunFiles
+    check: Callable[[], object]
+    restart: Callable[[], None]
+    _logged: str = field(default="", init=False)
+
+    def restore(self) -> None:
+        """supervisord opens its socket again only when it restarts, which it must survive: its files are checked."""
+        try:
+            self.files.restore()
+            if self.files.socket_missing():
+                self.check()
+                self._log("supervisor.sock was removed: restarting the services to open it again")
+                self.restart()
+            else:
+                self._log("files in the run folder were removed; they were restored")
+        except (PyrotorqueError, OSError) as error:
+            self._log(f"files in the run folder were removed and cannot be restored: {error}")
+
+    def _log(self, text: str) -> None:
+        if text != self._logged:
+            self._logged = text
+            log.warning("%s", text)
+            logs.owner_log(*text.splitlines(), level=logging.WARNING)
+
+
+def start_again(layout: Layout) -> None:
+    """End a supervisord that hangs and start the group again, from a process that outlives both."""
+    with suppress(OSError):
+        subprocess.Popen(
+            [sys.executable, "-P", "-X", "utf8", "-m", "pyrotorque.supervisord.relaunch", str(layout.config_dir)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True, cwd="/",
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        )  # fmt: skip

@@ -1,0 +1,76 @@
+"""The guard file: the group runs in the background only while it exists.
+
+It is in the configuration directory. Where `run_dir` is elsewhere, a guard file there (as of version 1.0.0) is adopted:
+it permits a start, too, and removing either of the two stops the group.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from pyrotorque.layout import Layout
+
+
+class GuardState(Enum):
+    """Whether the group may go on running."""
+
+    KEPT = "kept"
+    REMOVED = "removed"
+    SWEPT = "swept"
+
+
+def permits_start(layout: Layout, guard_file: Path) -> bool:
+    """Whether a guard file exists; `guard_file` is the one from the command line, or the default."""
+    return guard_file.exists() or (guard_file == layout.guard_file and layout.earlier_guard_file.exists())
+
+
+@dataclass
+class GuardFiles:
+    """The guard file of a running group, and the one of 1.0.0 if it existed when the group or the guardian started."""
+
+    files: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, layout: Layout, guard_file: Path) -> "GuardFiles":
+        """Adopt the files: the default one is created if only that of 1.0.0 exists."""
+        defaults = (layout.guard_file, layout.earlier_guard_file)
+        if guard_file not in defaults:
+            return cls((guard_file,))
+        if any(path.exists() for path in defaults):
+            with suppress(OSError):
+                _create(layout.guard_file)
+        earlier = {layout.earlier_guard_file} if layout.earlier_guard_file.exists() else set[Path]()
+        return cls((layout.guard_file, *(earlier - {layout.guard_file})))
+
+    def state(self, run_files: tuple[Path, ...]) -> GuardState:
+        """Removed when a guard file alone is missing; swept when other files beside it are missing as well.
+
+        `run_files` are files that exist while the group runs.
+        """
+        gone = [path for path in self.files if not path.exists()]
+        if not gone:
+            return GuardState.KEPT
+        removed = [path for path in gone if path.parent.is_dir() and not _missing_beside(path, run_files)]
+        return GuardState.REMOVED if removed else GuardState.SWEPT
+
+    def restore(self) -> None:
+        """Create what was swept. A guard file outside of the configuration directory is not created again."""
+        with suppress(OSError):
+            _create(self.files[0])
+        self.files = tuple(path for path in self.files if path.exists()) or self.files[:1]
+
+    def remove(self) -> None:
+        """Remove all of them: one that is left would let the watchdog start the group again."""
+        for path in self.files:
+            with suppress(OSError):
+                path.unlink()
+
+
+def _missing_beside(path: Path, run_files: tuple[Path, ...]) -> bool:
+    return any(file.parent == path.parent and not file.exists() for file in run_files)
+
+
+def _create(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)

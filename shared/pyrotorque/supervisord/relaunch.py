@@ -1,0 +1,42 @@
+"""`python -m pyrotorque.supervisord.relaunch CONFIG_DIR`: ends a supervisord that hangs, and starts the group again.
+
+The guardian starts it in a session of its own, because it ends together with supervisord.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from pyrotorque import logs
+from pyrotorque.errors import PyrotorqueError
+from pyrotorque.options import read_options
+from pyrotorque.settings import layout_of
+from pyrotorque.supervisord import launch
+
+_STOP_TIMEOUT = 5.0  # seconds
+
+
+def main(config_dir: Path) -> int:
+    """End the group's supervisord; start it again with the same options unless it ran in the foreground."""
+    layout = layout_of(config_dir)
+    options = read_options(layout)
+    logs.configure("INFO", "relaunch", layout)
+    found = launch.find_running(layout, Path(options.pid_file) if options.pid_file else layout.pid_file)
+    if found is None:
+        return 0
+    # Services end with supervisord; this process must not be among its programs when they are killed.
+    launch.end(found, _STOP_TIMEOUT)
+    if options.foreground:
+        return 0
+    for name in [name for name in os.environ if name.startswith("SUPERVISOR_")]:
+        del os.environ[name]
+    try:
+        launch.start(layout, options)
+    except PyrotorqueError as error:
+        logs.owner_log(f"failed: the group was not started again: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,227 @@
+"""`python -m pyrotorque.supervisord.trial`: reads the files as supervisord would, and starts nothing.
+
+The question is JSON on standard input (see `pyrotorque.supervisord.validation`), the answer JSON on standard output. It
+contains the process table and the folders that a start creates, so that nothing needs to be written for the check.
+"""
+
+import errno
+import glob
+import io
+import json
+import os
+import re
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, Final
+
+from pyrotorque.layout import SERVICES
+
+_SECTION: Final = re.compile(r"\[([^\]]+)\]")
+_REPEATED: Final = ("program:", "eventlistener:", "group:", "fcgi-program:")
+_LISTEN: Final = "0A"  # TCP_LISTEN in /proc/net/tcp
+
+Place = tuple[str, int]
+Found = tuple[str, int, str]
+
+
+class ConfTrial:
+    """One reading of the files; `problems` would end supervisord, `warnings` would not."""
+
+    def __init__(self, conf: str, programs: str, table: str, folders: Sequence[str], supervisord: int) -> None:
+        self._conf, self._programs, self._table, self._supervisord = conf, programs, table, supervisord
+        self._folders = frozenset(map(os.path.normpath, folders))
+        self.problems: list[Found] = []
+        self.warnings: list[Found] = []
+        self.directory = ""
+        self._files = [conf]
+
+    def run(self) -> None:
+        """Read and check everything."""
+        options = self._read()
+        self._files += [each for each in self._included(options) if each not in (self._conf, self._programs)]
+        if options is not None:
+            self._check_programs(options)
+            self._check_servers(options)
+            self._check_user(options)
+            self.directory = str(options.directory or "")
+        self._check_sections()
+
+    def _read(self) -> Any:
+        """The options, or None with a problem."""
+        from supervisor import options as module
+
+        trial = self
+
+        class TrialParser(module.UnhosedConfigParser):  # type: ignore[misc]
+            def read(self, filenames: Any, *rest: Any, **more: Any) -> Any:
+                if filenames == trial._programs:
+                    self.read_file(io.StringIO(trial._table), filenames)
+                    return [filenames]
+                return super().read(filenames, *rest, **more)
+
+        class TrialOptions(module.ServerOptions):  # type: ignore[misc]
+            def usage(self, text: Any) -> None:
+                raise ValueError(str(text))
+
+            def exists(self, path: str) -> bool:
+                return path == trial._programs or bool(super().exists(path))
+
+            def open(self, path: str, mode: str = "r") -> Any:
+                return io.StringIO(trial._table) if path == trial._programs else super().open(path, mode)
+
+        is_folder = os.path.isdir
+
+        def exists_at_start(path: Any) -> bool:
+            return os.path.normpath(path) in self._folders or is_folder(path)
+
+        vars(os.path)["isdir"] = exists_at_start
+        module.UnhosedConfigParser = TrialParser
+        module.glob = _Glob(self._programs)
+        options = TrialOptions()
+        try:
+            options.realize(["-c", self._conf])
+        except Exception as error:
+            self._refuse(error)
+            self._partial = options
+            return None
+        self._check_includes(options)
+        return options
+
+    def _included(self, options: Any) -> Iterator[str]:
+        found = options if options is not None else self._partial
+        for text in found.parse_infos:
+            yield from re.findall(r'Included extra file "(.*)" during parsing', text)
+
+    def _refuse(self, error: BaseException) -> None:
+        text = "; ".join(part.strip() for part in str(error).splitlines() if part.strip())
+        if "codec can't decode" in text:
+            text = f"it is not in UTF-8: {text}"
+        file, line = self._place(text)
+        self.problems.append((file, line, f"supervisord refuses this: {text or type(error).__name__}"))
+
+    def _check_includes(self, options: Any) -> None:
+        for text in options.parse_warnings:
+            pattern = "".join(re.findall(r'"(.*)"', text))
+            file, line = self._place("include")
+            if glob.has_magic(pattern):
+                self.warnings.append((file, line, f"[include] files: nothing matches {pattern}"))
+            else:
+                self.problems.append((file, line, f"[include] files: there is no {pattern}"))
+
+    def _check_programs(self, options: Any) -> None:
+        groups = {group.name: {process.name for process in group.process_configs}
+                  for group in options.process_group_configs}  # fmt: skip
+        for service in SERVICES:
+            if service in groups.get(service, ()):
+                continue
+            inside = next((name for name, members in groups.items() if service in members), "")
+            if inside:
+                text = f"[group:{inside}] contains {service}, which the guardian then cannot start again: leave it out"
+                self.warnings.append((*self._place(f"group:{inside}"), text))
+            else:
+                text = f"the program {service} is missing: [include] must read run/programs.conf"
+                self.problems.append((*self._place("include"), text))
+
+    def _check_servers(self, options: Any) -> None:
+        for server in options.server_configs:
+            if server["family"] is socket.AF_UNIX and server["username"]:
+                text = "[unix_http_server] must not set a username: pyrotorque could not control supervisord"
+                self.problems.append((*self._place("unix_http_server"), text))
+            if server["family"] is socket.AF_INET and (why := self._cannot_listen(server["host"], server["port"])):
+                text = f"[inet_http_server] cannot listen at {server['host'] or '*'}:{server['port']}: {why}"
+                self.problems.append((*self._place("inet_http_server"), text))
+
+    def _cannot_listen(self, host: str, port: int) -> str:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+                probe.listen(1)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE and _listens(self._supervisord, port):
+                    return ""
+                return error.strerror or str(error)
+        return ""
+
+    def _check_user(self, options: Any) -> None:
+        uid = getattr(options, "uid", None)
+        if options.user is not None and os.geteuid() not in (0, uid):
+            text = f"[supervisord] user = {options.user}: only root can start programs as another user"
+            self.problems.append((*self._place("supervisord"), text))
+
+    def _check_sections(self) -> None:
+        """supervisord merges sections of the same name without a message: one of two programs is lost."""
+        for place, text in self._lines():
+            if text.startswith("[") and not _SECTION.match(text):
+                self.warnings.append((*place, f"{text.strip()!r} begins like a section and is none: `]` is missing"))
+        known: dict[str, Place] = {}
+        for name, place in self._sections():
+            if name in known and name.startswith(_REPEATED):
+                file, line = known[name]
+                text = f"[{name}] is also in {file}:{line}: supervisord makes one program of both"
+                self.warnings.append((*place, text))
+            known.setdefault(name, place)
+
+    def _sections(self) -> Iterator[tuple[str, Place]]:
+        for place, text in self._lines():
+            if header := _SECTION.match(text):
+                yield header[1], place
+
+    def _lines(self) -> Iterator[tuple[Place, str]]:
+        for path in self._files:
+            try:
+                lines = Path(path).read_bytes().decode("utf-8", "replace").splitlines()
+            except OSError:
+                continue
+            for number, line in enumerate(lines, 1):
+                yield (os.path.basename(path), number), line
+
+    def _place(self, text: str) -> Place:
+        """Where the section that the text names begins; else the file."""
+        for name, place in self._sections():
+            if re.search(rf"(?<![\w:-]){re.escape(name)}(?![\w:-])", text):
+                return place
+        return os.path.basename(self._conf), 0
+
+
+class _Glob:
+    """The module `glob` for supervisord, in which the process table exists."""
+
+    def __init__(self, programs: str) -> None:
+        self._programs = programs
+
+    def glob(self, pattern: str) -> list[str]:
+        found = glob.glob(pattern)
+        if self._programs not in found and fnmatch(os.path.normpath(self._programs), os.path.normpath(pattern)):
+            found.append(self._programs)
+        return [
+            self._programs if os.path.normpath(each) == os.path.normpath(self._programs) else each for each in found
+        ]
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Whether this process listens at the TCP port: then it closes it before it listens again."""
+    inodes: set[str] = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+            inodes.add(f"socket:[{fields[9]}]")
+    try:
+        return any(os.readlink(fd) in inodes for fd in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return False
+
+
+def main() -> None:
+    """Answer the question."""
+    trial = ConfTrial(**json.loads(sys.stdin.read()))
+    trial.run()
+    answer = {"problems": trial.problems, "warnings": trial.warnings, "directory": trial.directory}
+    sys.stdout.write(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

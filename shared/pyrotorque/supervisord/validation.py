@@ -1,0 +1,96 @@
+"""Checks supervisor.conf, before supervisord reads it, with supervisord's own parser in a process of its own.
+
+supervisord reads its files when it starts and at each restart, and exits when they are wrong, with all its programs.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from pyrotorque.errors import LayoutError
+from pyrotorque.layout import Layout
+from pyrotorque.options import Options
+from pyrotorque.settings.problems import Problem, Report, SettingsProblems
+from pyrotorque.supervisord.config import programs_file, programs_text, stub_file
+from pyrotorque.supervisord.launch import environment_of_supervisord
+
+_TIMEOUT: Final = 20.0  # seconds
+
+
+class ConfCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """What supervisord would do with the files; `directory` is the working directory that they set."""
+
+    problems: tuple[tuple[str, int, str], ...] = ()
+    warnings: tuple[tuple[str, int, str], ...] = ()
+    directory: str = ""
+
+
+def check_conf(layout: Layout, options: Options, report: Report, *, supervisord: int = 0) -> str:
+    """Add the problems of supervisor.conf to `report`; the working directory that it sets.
+
+    `supervisord` is the pid of the running one, whose environment and ports count; 0 if there is none.
+    """
+    try:
+        table = programs_text(layout, options)
+    except LayoutError as error:
+        report.problems.append(Problem("", 0, "", str(error)))
+        return ""
+    found = _checked(layout, table, supervisord)
+    report.problems.extend(Problem(file, line, "", text) for file, line, text in found.problems)
+    report.warnings.extend(Problem(file, line, "", text) for file, line, text in found.warnings)
+    return found.directory
+
+
+def require_conf(layout: Layout, options: Options, *, supervisord: int = 0) -> Report:
+    """The warnings; raises SettingsProblems when supervisord would not start with these files."""
+    report = Report()
+    check_conf(layout, options, report, supervisord=supervisord)
+    if report.problems:
+        raise SettingsProblems(report.problems)
+    return report
+
+
+def _checked(layout: Layout, table: str, supervisord: int) -> ConfCheck:
+    own, programs = stub_file(layout), programs_file(layout)
+    question = {
+        "conf": os.fspath(own if own.exists() else programs),
+        "programs": os.fspath(programs),
+        "table": table,
+        "folders": [os.fspath(folder) for folder in (layout.run_dir, layout.state_dir, layout.log_dir)],
+        "supervisord": supervisord,
+    }
+    # From a folder where supervisord runs as well; a relative path means the same to both.
+    command = [sys.executable, "-P", "-X", "utf8", "-m", "pyrotorque.supervisord.trial"]
+    try:
+        done = subprocess.run(
+            command, input=json.dumps(question).encode(), capture_output=True, timeout=_TIMEOUT, check=False,
+            cwd="/", env=_environment(supervisord),
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        text = f"the check of this file did not finish within {_TIMEOUT:.0f} s"
+        return ConfCheck(problems=((own.name, 0, text),))
+    try:
+        return msgspec.json.decode(done.stdout, type=ConfCheck)
+    except msgspec.DecodeError:
+        last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        return ConfCheck(problems=((own.name, 0, f"cannot be checked: {last or f'exit code {done.returncode}'}"),))
+
+
+def _environment(supervisord: int) -> Mapping[str, Any]:
+    """supervisord replaces %(ENV_X)s by the values in its own environment."""
+    ours = environment_of_supervisord()
+    try:
+        content = Path(f"/proc/{supervisord}/environ").read_bytes()
+    except OSError:
+        return ours
+    pairs = (entry.partition(b"=") for entry in content.split(b"\0") if b"=" in entry)
+    theirs = {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+    # The modules of this installation, which an upgrade may have moved.
+    paths = os.pathsep.join(path for path in sys.path if path)
+    return theirs | {"PYTHONPATH": paths}
