@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from pyrotorque.errors import PyrotorqueError, RTorrentError, SettingsError, StateError
+from pyrotorque.foreign_code import foreign_code, runs_as_root
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options, read_options, write_atomically
 from pyrotorque.settings import (
@@ -92,7 +93,13 @@ def read(config_dir: Path, options: Options, *, seek: bool = False, strict: bool
 
     report = Report()
     loaded = load(config_dir, options, report)
+    foreign = foreign_code(loaded.layout.config_dir, loaded.settings.jobs)
+    if foreign and strict and not runs_as_root(loaded.layout):
+        report.problems.append(Problem("", 0, "", foreign))
+        report.raise_if_any()
     problems, warnings = check(loaded)
+    if foreign:
+        warnings.append(Problem("", 0, "", foreign))
     (problems if strict else warnings).extend(failing(loaded))
     reported = {problem.key for problem in report.problems}
     report.problems.extend(problem for problem in problems if problem.key not in reported)

@@ -47,8 +47,10 @@ def command(group: Group, words: tuple[str, ...], view: str, sort: str, fields: 
     """
     from pyrotorque.conditions import parse, parse_sort
     from pyrotorque.customfields import ConfigFields
+    from pyrotorque.foreign_code import refuse_foreign_config_py
     from pyrotorque.items import ItemReader, field_of
 
+    refuse_foreign_config_py(group.layout)
     settings = settings_of(group)
     rtorrent = rtorrent_of(settings)
     with closing(ConfigFields(group.config_dir / "config.py", _configured(settings))) as table:
