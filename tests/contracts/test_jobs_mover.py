@@ -120,10 +120,13 @@ def test_copied_data_stays_while_rtorrent_cannot_save_its_new_path(
     monkeypatch.setattr(mover, "_SAVED_WITHIN", 0.5)
     # rTorrent writes to this name first; it reports no failed save, as with a full disk.
     obstacle = rtorrent.session / f"{scene.hash}.torrent.rtorrent.new"
+    saved = [rtorrent.session / f"{scene.hash}.torrent{suffix}" for suffix in ("", ".libtorrent_resume", ".rtorrent")]
+    eventually(lambda: all(path.exists() for path in saved) and not obstacle.exists(), why="the load is saved")
     obstacle.mkdir()
     for _ in range(2):
         with pytest.raises(UserError, match="has not saved Some Name in its session"):
             scene.job().run()
+        eventually(scene.seeds, why="it seeds on meanwhile")
     other_disk = target.stat().st_dev != short_folder.stat().st_dev
     assert scene.source.exists() or not other_disk
     obstacle.rmdir()

@@ -176,7 +176,11 @@ class Mover(ItemJob):
             self.rtorrent.call("d.stop", move.info_hash)
             self.rtorrent.call("d.close", move.info_hash)
             # Saved and awaited before the next save: on rTorrent 0.16 two saves may end in either order.
-            self._save(move, {"state": 0})
+            try:
+                self._save(move, {"state": 0})
+            except UserError:
+                self._start_again(move)
+                raise
             self._rename(move)
             command = "d.directory_base.set" if move.multi_file else "d.directory.set"
             self.rtorrent.call(command, move.info_hash, os.fsencode(move.directory))
@@ -226,9 +230,7 @@ class Mover(ItemJob):
 
     def _revert(self, move: Move, error: Exception) -> None:
         """The switch failed: start the item again where it was."""
-        if move.started:
-            self.rtorrent.call("d.start", move.info_hash)
-            self.rtorrent.call("d.save_full_session", move.info_hash)
+        self._start_again(move)
         if isinstance(error, FileExistsError):
             remove_tree(move.partial)
             self._journal.remove(move)
@@ -236,6 +238,12 @@ class Mover(ItemJob):
             other_disk = isinstance(error, OSError) and error.errno == errno.EXDEV
             back = msgspec.structs.replace(move, phase="copying", by_copy=move.by_copy or other_disk)
             self._journal.write(back)
+
+    def _start_again(self, move: Move) -> None:
+        """Start the item where its data still is."""
+        if move.started:
+            self.rtorrent.call("d.start", move.info_hash)
+            self.rtorrent.call("d.save_full_session", move.info_hash)
 
     def _is_loaded(self, move: Move) -> bool:
         try:
