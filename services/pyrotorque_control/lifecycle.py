@@ -119,7 +119,7 @@ def _wait_until_answering(layout: Layout, before: Mapping[str, int]) -> None:
 
     supervisord = Supervisord(layout.supervisor_socket)
     deadline = time.monotonic() + _ANSWER_TIMEOUT
-    missing = list(SERVICES)
+    missing: list[str] = list(SERVICES)
     while missing and time.monotonic() < deadline:
         pids = _service_pids(supervisord) or {}
         started = [name for name in missing if pids.get(name, 0) not in (0, before.get(name))]

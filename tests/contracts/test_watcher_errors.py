@@ -4,7 +4,7 @@ import errno
 import os
 import resource
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -200,7 +200,11 @@ def test_a_good_metafile_of_which_rtorrent_makes_no_item_for_a_while_is_not_fail
 ) -> None:
     """rTorrent may lack descriptors, memory or space, and reports that in its own log only."""
     real = RTorrentItems.load
-    monkeypatch.setattr(RTorrentItems, "load", lambda self, batch, meanwhile: [None] * len(batch))
+
+    def load_nothing(_items: RTorrentItems, batch: Sequence[object], _meanwhile: object) -> list[None]:
+        return [None] * len(batch)
+
+    monkeypatch.setattr(RTorrentItems, "load", load_nothing)
     monkeypatch.setattr(loader, "_LATE_PAUSE", 0.5)
     path = root / "a.torrent"
     drop(path)

@@ -248,7 +248,11 @@ def test_a_search_for_rtorrent_adopts_no_change_of_the_files(home: Path, monkeyp
     before = adopted(home)
     write(home, "[TORQUE]\nrtorrent_rc = /no/where.rc\njob.queue.active = True\njob.queue.downloading_max = 4\n")
     found = RTorrentSettings(url="scgi:///found.sock", origin="process 7")
-    monkeypatch.setattr(configuration, "_discover", lambda settings: found)
+
+    def discover(_: object) -> RTorrentSettings:
+        return found
+
+    monkeypatch.setattr(configuration, "_discover", discover)
     assert configuration.find_address(before.layout)
     assert not configuration.find_address(before.layout)
     stored = configuration.last_good(before.layout)

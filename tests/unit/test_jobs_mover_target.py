@@ -1,3 +1,4 @@
+# pyright: reportPrivateUsage=false
 """The mover decides by real paths whether its target is below its folders, at the moment of each step."""
 
 from pathlib import Path

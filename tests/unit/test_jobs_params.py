@@ -1,3 +1,4 @@
+# pyright: reportPrivateUsage=false
 """Text settings of shipped jobs stay text; users' own classes get digits as int and truth words as bool."""
 
 import copy

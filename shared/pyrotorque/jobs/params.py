@@ -48,19 +48,21 @@ def get_text(config: Mapping[str, Any], *names: str) -> str:
 def with_texts(values: Mapping[str, Any], texts: Mapping[str, str]) -> JobConfig:
     """The constructor's argument; `texts` has the text in the file where it differs from the value."""
     config = JobConfig(values)
-    config._texts = texts
+    config._texts = texts  # pyright: ignore[reportPrivateUsage]
     return config
 
 
 def with_settings(config: Mapping[str, Any], **values: Any) -> JobConfig:
     """A copy with these settings replaced."""
-    return with_texts({**config, **values}, config._texts if isinstance(config, JobConfig) else {})
+    texts = config._texts if isinstance(config, JobConfig) else {}  # pyright: ignore[reportPrivateUsage]
+    return with_texts({**config, **values}, texts)
 
 
 def text_of(config: Mapping[str, Any], name: str) -> str:
     """A setting as it is in the file, unless the job has replaced it since."""
     value = config[name]
-    text = config._texts.get(name) if isinstance(config, JobConfig) else None
+    texts = config._texts if isinstance(config, JobConfig) else {}  # pyright: ignore[reportPrivateUsage]
+    text = texts.get(name)
     if text is None or type(value) is not type(coerced(text)) or value != coerced(text):
         return str(value)
     return text

@@ -63,13 +63,13 @@ class ConfTrial:
                 return super().read(filenames, *rest, **more)
 
         class TrialOptions(module.ServerOptions):  # type: ignore[misc]
-            def usage(self, text: Any) -> None:
+            def usage(self, text: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
                 raise ValueError(str(text))
 
             def exists(self, path: str) -> bool:
                 return path == trial._programs or bool(super().exists(path))
 
-            def open(self, path: str, mode: str = "r") -> Any:
+            def open(self, path: str, mode: str = "r") -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
                 return io.StringIO(trial._table) if path == trial._programs else super().open(path, mode)
 
         is_folder = os.path.isdir
@@ -77,7 +77,7 @@ class ConfTrial:
         def exists_at_start(path: Any) -> bool:
             return os.path.normpath(path) in self._folders or is_folder(path)
 
-        vars(os.path)["isdir"] = exists_at_start
+        os.path.isdir = exists_at_start  # type: ignore[assignment]
         module.UnhosedConfigParser = TrialParser
         module.glob = _Glob(self._programs)
         options = TrialOptions()
