@@ -33,7 +33,7 @@ test: $(VENV)/ready packages ## run all tests, with a real rTorrent, supervisord
 
 test-python314: $(VENV)/ready packages ## every test with Debian's Python 3.14, in an environment of its own
 	@sh tests/newer_programs.sh python
-	.python/forky/bin/python3.14 -m venv --without-pip .venv-python3.14
+	.python/forky/root/usr/bin/python3.14 -m venv --without-pip .venv-python3.14
 	$(BIN)/python -m pip --python .venv-python3.14/bin/python install --quiet --constraint constraints.txt pip
 	.venv-python3.14/bin/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
 	.venv-python3.14/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)

@@ -84,11 +84,12 @@ prometheus)
     ;;
 python)
     target="$top/.python/$NEWER"
-    runs "$target/bin/python3.14" -c "import ssl, sqlite3, ctypes" && exit
+    # Called by this path only: an environment made through a link would not find the standard library.
+    python="$target/root/usr/bin/python3.14"
+    runs "$python" -c "import ssl, sqlite3, ctypes" && exit
     unpack "$NEWER" python3.14 python3.14-venv libstdc++6
-    relocate "$target/root/usr/bin/python3.14"
-    ln -sf "$target/root/usr/bin/python3.14" "$target/bin/python3.14"
-    runs "$target/bin/python3.14" -c "import ssl, sqlite3, ctypes" || fail "the installed program does not run"
+    relocate "$python"
+    runs "$python" -c "import ssl, sqlite3, ctypes" || fail "the installed program does not run"
     ;;
 *)
     echo "usage: newer_programs.sh rtorrent|prometheus|python" >&2
