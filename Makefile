@@ -6,7 +6,8 @@ VENV   ?= $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 BIN    := $(VENV)/bin
 ENV    := PYTHONPATH=services:shared:.
 TESTS  ?= tests
-WORKERS ?= 2
+# Most tests wait most of the time: for rTorrent, supervisord, or a bounded condition.
+WORKERS ?= 4
 
 .PHONY: help run test test-python314 check format bench chaos soak dist packages clean
 help:           ## list the targets

@@ -69,10 +69,13 @@ def prometheuses() -> tuple[Program, ...]:
 @contextmanager
 def first_on_path(program: Program) -> Generator[Program]:
     """This program is what tests and all their child processes start by its name."""
-    before = os.environ["PATH"]
-    os.environ["PATH"] = f"{program.path.parent}{os.pathsep}{before}"
+    folder = str(program.path.parent)
+    if shutil.which(program.path.name) == str(program.path):
+        yield program  # and nothing moves before the newer programs of other fixtures
+        return
+    os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
     yield program
-    os.environ["PATH"] = before
+    os.environ["PATH"] = os.pathsep.join(part for part in os.environ["PATH"].split(os.pathsep) if part != folder)
 
 
 def _installed(name: str, option: str) -> tuple[Program, ...]:

@@ -41,12 +41,14 @@ def test_it_shows_a_metafile_loaded_and_started() -> None:
     with demonstration("--once") as running:
         output, _ = running.communicate(timeout=90)
     assert running.returncode == 0, output
-    for said in ("loaded", "started", "rtorrent_up 1.0", "Ctrl-C ends it", "nothing is left running"):
+    for said in ("loaded", "started", "rtorrent_up 1.0", "Press Ctrl-C to stop", "nothing is left running"):
         assert said in output
     assert not left_of(output)
 
 
-@pytest.mark.parametrize("said", ["pyrotorque's group", "Ctrl-C ends it"], ids=["while it starts", "when all is shown"])
+@pytest.mark.parametrize(
+    "said", ["pyrotorque's group", "Press Ctrl-C to stop"], ids=["while it starts", "when all is shown"]
+)
 def test_ctrl_c_ends_it_at_any_moment_and_pressing_it_twice_as_well(said: str) -> None:
     with demonstration() as running:
         assert running.stdout is not None
