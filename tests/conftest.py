@@ -1,5 +1,6 @@
 """Fixtures for all tests: a private or a shared rTorrent, each test with each version in turn."""
 
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,12 @@ from tests import programs
 
 _PROGRAM = "rtorrent_program"
 _VERSIONS = {_PROGRAM: programs.rtorrents, "prometheus_program": programs.prometheuses}
+
+
+def pytest_configure() -> None:
+    """A shell's background job ignores Ctrl-C, and its children would inherit that: tests that press it would wait."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
