@@ -1,32 +1,23 @@
 """The ledger: one row for each metafile in the watched trees, with what became of it; the watcher's own database."""
 
-import secrets
-import sqlite3
-from collections.abc import Callable, Container, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 import msgspec
 
 from pyrotorque.events import LoadFailure
-from pyrotorque.linux.filesystems import is_within
-from pyrotorque.store import Store
+from pyrotorque_watcher.file_ledger import FileLedger
 from pyrotorque_watcher.rows import (
-    KNOWN_COLUMNS,
     PUBLISHED,
     ROW_COLUMNS,
-    FoundFile,
-    KnownFile,
     LoadRecord,
     Row,
-    Sighting,
     State,
     TiedRow,
     Todo,
     row_of,
 )
 
-_YEAR = 366 * 86400.0
 _NEXT_CHECK = 1.0  # seconds after which a row that was sent or became visible is checked
 _RETRY = (
     "UPDATE metafiles SET state = 'seen', attempts = 0, next_try = 0, kind = '', reason = '', gone = 0,"
@@ -48,156 +39,8 @@ class FailedFile(NamedTuple):
     at: float
 
 
-class Ledger:
-    """Rows and the operations on them; each joins the caller's transaction or commits by itself."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._db = store.db
-        (last,) = self._db.execute("SELECT max(turn) FROM metafiles").fetchone()
-        self._turn = int(last or 0)
-
-    def transaction(self) -> AbstractContextManager[sqlite3.Connection]:
-        return self._store.transaction()
-
-    # -- roots
-
-    def roots(self, job: str) -> dict[bytes, tuple[int, bool]]:
-        """Each root the job ever had, since when it is watched (ns), and whether it was completely listed once."""
-        rows = self._db.execute("SELECT path, since_ns, complete FROM roots WHERE job = ?", (job,))
-        return {path: (since, bool(complete)) for path, since, complete in rows}
-
-    def knows_roots(self) -> bool:
-        """Whether any job ever had a root: false only at the first start, or when the state was lost."""
-        return self._db.execute("SELECT 1 FROM roots LIMIT 1").fetchone() is not None
-
-    def add_root(self, job: str, path: bytes, since_ns: int) -> None:
-        self._db.execute("INSERT OR IGNORE INTO roots (job, path, since_ns) VALUES (?, ?, ?)", (job, path, since_ns))
-
-    def complete_root(self, job: str, path: bytes) -> None:
-        self._db.execute("UPDATE roots SET complete = 1 WHERE job = ? AND path = ?", (job, path))
-
-    def hand_over(self, owner: Callable[[bytes], tuple[str, bytes] | None]) -> int:
-        """Give each file to the job and root that its folder belongs to now; how many had others."""
-        count = 0
-        for job, root, folder in self._db.execute("SELECT DISTINCT job, root, folder FROM metafiles").fetchall():
-            found = owner(folder)
-            if found is not None and found != (job, root) and is_within(folder, found[1]):
-                count += self._db.execute(
-                    "UPDATE OR IGNORE metafiles SET job = ?, root = ? WHERE job = ? AND root = ? AND folder = ?",
-                    (*found, job, root, folder),
-                ).rowcount
-        return count
-
-    # -- scan: what is known about files
-
-    def known(self, job: str, path: bytes) -> KnownFile | None:
-        query = f"SELECT {KNOWN_COLUMNS} FROM metafiles WHERE job = ? AND path = ?"
-        row = self._db.execute(query, (job, path)).fetchone()
-        return None if row is None else KnownFile(*row)
-
-    def known_in(self, job: str, folder: bytes) -> dict[bytes, KnownFile]:
-        """The files directly in `folder`, by path."""
-        query = f"SELECT {KNOWN_COLUMNS} FROM metafiles WHERE job = ? AND folder = ?"
-        return {row[0]: KnownFile(*row) for row in self._db.execute(query, (job, folder))}
-
-    def same_file(self, job: str, found: FoundFile) -> KnownFile | None:
-        """The same file under another path, by its inode or its name; preferably one that is gone from there. The
-        device number is no evidence: it changes with each mount."""
-        same = f"SELECT {KNOWN_COLUMNS} FROM metafiles WHERE mtime_ns = ? AND size = ? AND job = ? AND path != ?"
-        of = (found.mtime_ns, found.size, job, found.path)
-        rows = self._db.execute(
-            f"{same} AND inode = ? UNION {same} AND substr(path, length(folder) + 2) = ? ORDER BY 9 DESC LIMIT 1",
-            (*of, found.inode, *of, found.path.rpartition(b"/")[2]),
-        )
-        row = rows.fetchone()
-        return None if row is None else KnownFile(*row)
-
-    def same_content(self, row: Row, info_hash: str) -> list[KnownFile]:
-        """Files under other paths that were loaded as the same metafile, with the same size and modification time."""
-        query = (
-            f"SELECT {KNOWN_COLUMNS} FROM metafiles WHERE info_hash = ? AND size = ? AND mtime_ns = ?"
-            " AND job = ? AND path != ? AND state IN ('visible', 'loaded', 'duplicate')"
-        )
-        rows = self._db.execute(query, (info_hash, *row.file.version, row.job, row.path))
-        return [KnownFile(*found) for found in rows]
-
-    def folders(self, job: str) -> list[bytes]:
-        """Every folder that a known file is in."""
-        return [folder for (folder,) in self._db.execute("SELECT DISTINCT folder FROM metafiles WHERE job = ?", (job,))]
-
-    # -- scan: what was found
-
-    def add(self, job: str, root: bytes, found: FoundFile, now: float, sighting: Sighting) -> None:
-        """Record a file that is to be loaded (or left: `baseline`, `duplicate`). It replaces the row of its path, and
-        keeps of that row only which item was loaded from this path before."""
-        self._turn += 1
-        token = secrets.token_hex(4)
-        folder = found.path.rpartition(b"/")[0]
-        where = (self._turn, job, found.path, folder, root, found.size, found.mtime_ns, found.ctime_ns)
-        how = (sighting.state, sighting.reason, now, now, sighting.closed, sighting.settled, sighting.next_try)
-        self._db.execute(
-            "INSERT OR REPLACE INTO metafiles (turn, job, path, folder, root, size, mtime_ns, ctime_ns, device, inode,"
-            " state, reason, first_seen, changed, closed, settled, next_try, token, broken, was)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-            " coalesce((SELECT broken FROM metafiles WHERE job = ? AND path = ?), ''),"
-            " coalesce((SELECT iif(info_hash = '', was, info_hash) FROM metafiles WHERE job = ? AND path = ?), ''))",
-            (*where, found.device, found.inode, *how, token, job, found.path, job, found.path),
-        )
-
-    def move(self, job: str, origin: bytes, root: bytes, found: FoundFile, *, retie: bool = True) -> None:
-        """The file at `origin` is at `found.path` now; `retie` requests that the tie of its item follows."""
-        self._db.execute("DELETE FROM metafiles WHERE job = ? AND path = ?", (job, found.path))
-        self._db.execute(
-            "UPDATE metafiles SET path = ?, folder = ?, root = ?, ctime_ns = ?, device = ?, inode = ?, gone = 0,"
-            " disposed = 0, todo = CASE WHEN ? AND (tied = 1 AND state IN ('visible', 'loaded') OR state = 'sent')"
-            " THEN iif(todo LIKE '%loaded', 'retie_loaded', 'retie') ELSE todo END WHERE job = ? AND path = ?",
-            (
-                *(found.path, found.path.rpartition(b"/")[0], root, found.ctime_ns),
-                *(found.device, found.inode, retie, job, origin),
-            ),
-        )
-
-    def mark_closed(self, job: str, path: bytes, closed: float) -> None:
-        """An event reported that the writer of this file, which waits as it is, has closed it."""
-        self._db.execute(
-            "UPDATE metafiles SET settled = 1, closed = ?, next_try = 0 WHERE job = ? AND path = ?"
-            " AND state IN ('seen', 'sent')",
-            (closed, job, path),
-        )
-
-    def wake(self, job: str, path: bytes) -> None:
-        """This file is read again now, if it waits."""
-        self._db.execute("UPDATE metafiles SET next_try = 0 WHERE job = ? AND path = ? AND state = 'seen'", (job, path))
-
-    def update_identity(self, job: str, found: FoundFile) -> None:
-        """It is the same file, with other attributes or on another mount."""
-        self._db.execute(
-            "UPDATE metafiles SET ctime_ns = ?, device = ?, inode = ?, gone = 0 WHERE job = ? AND path = ?",
-            (found.ctime_ns, found.device, found.inode, job, found.path),
-        )
-
-    def mark_present(self, job: str, path: bytes) -> None:
-        """The file is at its path again."""
-        self._db.execute("UPDATE metafiles SET gone = 0 WHERE job = ? AND path = ?", (job, path))
-
-    def mark_gone(self, job: str, paths: Iterable[bytes], now: float) -> None:
-        """These files are not at their paths; their rows are kept in case they come back."""
-        self._db.executemany(
-            "UPDATE metafiles SET gone = ? WHERE job = ? AND path = ? AND gone = 0",
-            [(now, job, path) for path in paths],
-        )
-
-    def mark_folder_gone(self, job: str, folder: bytes, now: float) -> None:
-        """This folder was moved away with everything in it."""
-        self._db.execute(
-            "UPDATE metafiles SET gone = ? WHERE job = ? AND gone = 0 AND (folder = ? OR (folder > ? AND folder < ?))",
-            (now, job, folder, folder + b"/", folder + b"0"),  # `0` follows `/`
-        )
-
-    def forget_old(self, now: float) -> None:
-        """Remove the rows of files that are gone for more than a year."""
-        self._db.execute("DELETE FROM metafiles WHERE gone != 0 AND gone < ?", (now - _YEAR,))
+class Ledger(FileLedger):
+    """Rows and the operations of the load and settle stages on them, beside those on files."""
 
     # -- load
 

@@ -6,9 +6,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final
 
-from pyrotorque.errors import RTorrentError
+from pyrotorque.layout import Layout
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.rtorrent.session import Session
 from pyrotorque.service.clock_step import ClockStepDetector
 from pyrotorque.service.lifecycle import ServiceStart
 from pyrotorque.service.reload import ConfigurationReloader
@@ -20,27 +19,20 @@ from pyrotorque.watch_checks import failing_settings
 from pyrotorque.watchroots import active_roots
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.loader import Loader
-from pyrotorque_watcher.load.outcomes import LoadOutcomes
 from pyrotorque_watcher.load.prepare import LoadJob
 from pyrotorque_watcher.load.recipes import JobRecipes
 from pyrotorque_watcher.load.retries import (
     retry_after_ini_change,
     retry_after_settings_change,
     retry_after_unseen_change,
-    warn_of_unknown_commands,
 )
-from pyrotorque_watcher.load.rtorrent_items import RTorrentItems
-from pyrotorque_watcher.load.visibility import RTorrentInstance
 from pyrotorque_watcher.metrics import WatcherMetrics
 from pyrotorque_watcher.requests import answer
 from pyrotorque_watcher.rows import MIGRATIONS
 from pyrotorque_watcher.scan.files import is_metafile
 from pyrotorque_watcher.scan.roots import baseline_ns, group_started, interval_of
 from pyrotorque_watcher.scan.scanner import TreeScanner
-from pyrotorque_watcher.settle.disposal import Disposer
-from pyrotorque_watcher.settle.durability import Durability
-from pyrotorque_watcher.settle.tie_repair import TieRepair
-from pyrotorque_watcher.settle.ties import Ties
+from pyrotorque_watcher.stages import RTorrentStages
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +65,8 @@ class Watcher:
     group_started: float
     totals: Totals = field(default_factory=Totals)
     scanners: list[TreeScanner] = field(default_factory=list[TreeScanner])
-    loader: Loader | None = None
-    durability: Durability | None = None
-    disposer: Disposer | None = None
-    tie_repair: TieRepair | None = None
+    stages: RTorrentStages | None = None
+    """None while the address of rTorrent is not known."""
 
     def __post_init__(self) -> None:
         self.life, self.store, self.bus = self.runtime.life, self.runtime.store, self.runtime.bus
@@ -92,8 +82,6 @@ class Watcher:
         self._totals_report = TotalsReport("watcher", self.totals, self.bus)
         self._jobs: dict[str, LoadJob] = {}
         self.unseen_due = 0.0
-        self._commands_checked = ""
-        """The incarnation of rTorrent for which the commands of the settings were looked up."""
 
     # -- configuration
 
@@ -104,7 +92,7 @@ class Watcher:
         if not active:
             log.info("no tree watch is active: nothing to do (job.treewatch.active in torque.ini)")
         self._jobs = {job.name: LoadJob(job, JobRecipes(job, settings, layout)) for job in active}
-        self._connect(settings)
+        self._connect(settings, layout)
         since_ns = baseline_ns(self.ledger, self.group_started, layout.config_dir / "torque.ini")
         for key, text in failing_settings(settings):
             log.warning("%s: %s", key, text)
@@ -118,50 +106,44 @@ class Watcher:
             scanner.open(since_ns)
         for each in self._jobs.values():
             retry_after_settings_change(each.recipes, settings, layout, self.ledger, time.time())
-        self.unseen_due, self._commands_checked = 0.0, ""
+        self.unseen_due = 0.0
         with self.store.transaction():
             self.ledger.wake_all()
             unread = [turn for turn, path in self.ledger.failed_by_the_kernel() if is_metafile(path)]
             self.ledger.retry(unread, time.time())
             self.ledger.forget_old(time.time())
 
-    def _connect(self, settings: Settings) -> None:
+    def _connect(self, settings: Settings, layout: Layout) -> None:
         rtorrent = RTorrent.from_settings(settings.rtorrent)
         if rtorrent is None:
             log.warning(
                 "the address of rTorrent is not known (%s): metafiles are recorded and loaded later",
                 settings.rtorrent.origin,
             )
-            self.loader, self.durability, self.disposer, self.tie_repair = None, None, None, None
+            self.stages = None
             return
-        instance, session = RTorrentInstance(rtorrent), Session()
-        ties = Ties(rtorrent, session, instance.sees)
-        self.loader = Loader(
-            self.ledger,
-            LoadOutcomes(self.ledger, self.runtime.outbox, self.metrics),
-            instance,
-            RTorrentItems(rtorrent, instance, ties, self.reloader.current.layout.state_dir / "large_metafiles"),
-            self._jobs,
-            stopping=lambda: self.life.stopping,
-            idle=self._receive_some_events,
+        idle = self._receive_some_events
+        self.stages = RTorrentStages.connected(
+            rtorrent, self._jobs, layout, self.runtime, self.ledger, self.metrics, idle
         )
-        self.disposer = Disposer(self.ledger, self._jobs, ties, self.life.as_user)
-        self.durability = Durability(self.ledger, rtorrent, self.disposer.disposes, session)
-        self.tie_repair = TieRepair(self.ledger, rtorrent, ties, instance.files, self._jobs)
+
+    @property
+    def loader(self) -> Loader | None:
+        return None if self.stages is None else self.stages.loader
 
     def close(self) -> None:
         for scanner in self.scanners:
             scanner.close()
         self.scanners.clear()
-        if self.loader:
-            self.loader.instance.close()
+        if self.stages:
+            self.stages.close()
 
     def _reload(self) -> None:
         if self.reloader.poll(self.life) is None:
             return
         with self.life.step("applying the configuration", time.monotonic() + _APPLYING):
-            if self.loader:
-                self.loader.finish()
+            if self.stages:
+                self.stages.loader.finish()
             self.close()
             self.open()
 
@@ -174,8 +156,8 @@ class Watcher:
             self._loop()
         finally:
             self.close()
-        if self.loader:
-            self.loader.finish()
+        if self.stages:
+            self.stages.loader.finish()
         with self.store.transaction():
             self.totals.save(self.store)
 
@@ -187,7 +169,7 @@ class Watcher:
             timeout = 0.0 if busy else self._until_due()
             if timeout > _CALM:
                 self._checkpoint()
-            fds = [each.fileno() for each in (*self.scanners, *([self.loader.instance] if self.loader else ()))]
+            fds = [each.fileno() for each in (*self.scanners, *([self.stages.instance] if self.stages else ()))]
             woken = self.bus.wait(timeout, *(fd for fd in fds if fd >= 0))
             for request in woken.requests:
                 request.answer(answer(request.request, self.ledger, self.scanners, self.loader))
@@ -214,22 +196,15 @@ class Watcher:
             log.warning("system clock changed by %.0f s; retrying everything that waits", step)
             with self.store.transaction():
                 self.ledger.wake_all()
-            if self.loader and self.durability and self.disposer:
-                self.loader.availability.clock_stepped(step)
-                self.durability.check_now()
-                self.disposer.retry_now()
+            if self.stages:
+                self.stages.clock_stepped(step)
 
     def _until_due(self) -> float:
         """Seconds until something is due."""
-        now, clock = time.time(), time.monotonic()
+        clock = time.monotonic()
         left = [_IDLE, *(scanner.due() - clock for scanner in self.scanners)]
-        if self.loader and self.scanners:
-            left.append(self.loader.due() - now)
-        if self.durability and self.loader and self.disposer:
-            due = [each for each in (self.durability.due(), self.disposer.due()) if each is not None]
-            left.extend(max(each, self.loader.availability.retry_at) - now for each in due)
-            if not self.loader.instance.incarnation:
-                left.append(self.loader.availability.retry_at - now)
+        if self.stages and self.scanners:
+            left.append(self.stages.until_due())
         return max(0.0, min(left))
 
     def _step(self, name: str) -> AbstractContextManager[None]:
@@ -263,36 +238,18 @@ class Watcher:
         return more
 
     def _load(self, now: float) -> bool:
-        if self.loader is None or not self.scanners:
+        if self.stages is None or not self.scanners:
             return False
-        self.loader.instance.notice_end()
         with self._step("loading"):
-            more = self.loader.step(now)
+            more = self.stages.load(now)
             self.bus.publish()
         return more
 
     def _settle(self, now: float) -> bool:
-        """Repair ties after a restart of rTorrent, follow visible items until they are saved, and dispose of files."""
-        if not (self.loader and self.durability and self.disposer and self.tie_repair and self.scanners):
+        if self.stages is None or not self.scanners:
             return False
-        if not self.loader.instance.incarnation:
-            return False
-        due = self.durability.due()
         with self._step("verifying"):
-            try:
-                self._check_commands(self.loader.instance)
-                self.tie_repair.step(self.loader.instance.incarnation)
-                if due is not None and due <= now:
-                    self.durability.step(now)
-                return self.disposer.step(now)
-            except RTorrentError as error:
-                self.loader.lost(error, now)
-        return False
-
-    def _check_commands(self, instance: RTorrentInstance) -> None:
-        if instance.incarnation != self._commands_checked:
-            self._commands_checked = instance.incarnation
-            warn_of_unknown_commands((each.recipes for each in self._jobs.values()), instance.known)
+            return self.stages.settle(now)
 
     # -- state on disk
 

@@ -7,10 +7,9 @@ Every step may be repeated: rTorrent does not load an info-hash twice.
 
 import logging
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -23,7 +22,9 @@ from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.outcomes import LoadOutcomes
 from pyrotorque_watcher.load.plan import LoadPlan
 from pyrotorque_watcher.load.prepare import LoadJob, ReadyLoad, prepare
-from pyrotorque_watcher.load.rtorrent_items import BATCH_LOADS, ItemState, RTorrentItems, is_full, take_batch
+from pyrotorque_watcher.load.renames import follow_rename
+from pyrotorque_watcher.load.rtorrent_items import BATCH_LOADS, RTorrentItems, is_full, take_batch
+from pyrotorque_watcher.load.sent_rows import LoadAttempts, SentRows
 from pyrotorque_watcher.load.visibility import RTorrentInstance
 from pyrotorque_watcher.rows import LoadRecord, LoadRefused, Row, Sighting
 from pyrotorque_watcher.scan.content import (
@@ -32,19 +33,12 @@ from pyrotorque_watcher.scan.content import (
     NotLoadable,
     NotReadable,
     NotSettled,
-    names_no_tracker,
 )
 from pyrotorque_watcher.scan.files import look
-from pyrotorque_watcher.scan.open_file import FileReader
 
 log = logging.getLogger(__name__)
 
 _ROWS: Final = 128  # loads between two checks for their items: 60 to 250 ms of rTorrent's time
-_CHECKS: Final = (0.005, 0.02, 0.1, 0.4)  # seconds until an item that is not visible is checked again
-_SENDS_MAX: Final = 5
-_LATE_SENDS_MAX: Final = 5  # more, if nothing is wrong with the metafile
-_LATE_PAUSE: Final = 60.0  # seconds until the first of them, doubled each time: half an hour in all
-_NO_TRACKER: Final = "it names no tracker, and rTorrent accepts such a torrent only with DHT on (dht.mode.set = auto)"
 # Requests with one metafile in them that got no answer, all but the first with nothing else in them. After one
 # more, rTorrent might crash again, and no other metafile would ever be loaded.
 _UNANSWERED_MAX: Final = 3
@@ -71,13 +65,10 @@ class Loader:
     )
     idle: Callable[[], object] = lambda: None
     """Called while rTorrent works and there is nothing else to do; short."""
-    _checks: dict[int, int] = field(default_factory=dict[int, int])
-    _sends: dict[int, int] = field(default_factory=dict[int, int])
-    _unanswered: Counter[int] = field(default_factory=Counter[int])
-    """How many requests with this row in it got no answer."""
-    _unrecorded: set[int] = field(default_factory=set[int])
-    """Rows that were checked and are not recorded yet: they may become due again meanwhile."""
-    _deferred: "deque[Callable[[], None]]" = field(default_factory=deque["Callable[[], None]"])
+    attempts: LoadAttempts = field(default_factory=LoadAttempts)
+
+    def __post_init__(self) -> None:
+        self.sent_rows = SentRows(self.ledger, self.outcomes, self.instance, self.items, self.attempts)
 
     def step(self, now: float) -> bool:
         """Send some of what was seen and check what was sent; whether there may be more to do at once."""
@@ -87,14 +78,13 @@ class Loader:
         try:
             if not self.instance.incarnation:
                 self.instance.identify()
-            sent = self.ledger.rows("sent", now, 4 * _ROWS)
-            self._check([row for row in sent if row.turn not in self._unrecorded], defer=False)
+            self.sent_rows.check(self.sent_rows.due(now, 4 * _ROWS), defer=False)
             rows = self.ledger.rows_to_load(now, _ROWS)
             more = len(rows) >= _ROWS // 2
             sent = self._send_all(rows)
             if not sent:
                 self.finish()  # no call to rTorrent gives time for it
-            self._check(sent, defer=more)
+            self.sent_rows.check(sent, defer=more)
         except RTorrentError as error:
             more = False
             self.lost(error, time.time())
@@ -107,8 +97,7 @@ class Loader:
 
     def finish(self) -> None:
         """Record what was deferred."""
-        while self._deferred:
-            self._deferred.popleft()()
+        self.sent_rows.finish()
 
     def lost(self, error: RTorrentError, now: float) -> None:
         """rTorrent did not answer."""
@@ -139,8 +128,7 @@ class Loader:
                     ready.append(prepared)
 
         def meanwhile() -> None:
-            if self._deferred:
-                self._deferred.popleft()()
+            self.sent_rows.record_some()
             prepare_some(BATCH_LOADS)
             if waiting:
                 self.idle()
@@ -148,8 +136,7 @@ class Loader:
         prepare_some(1)
         while ready:
             for row in self._send(take_batch(ready), meanwhile):
-                self._sends[row.turn] = self._sends.get(row.turn, 0) + 1
-                self._checks[row.turn] = 0
+                self.attempts.sent(row)
                 sent.append(row)
             prepare_some(1)
         return sent
@@ -161,8 +148,8 @@ class Loader:
         if job is None:
             self._postpone(row, _NEVER, "its job is not active", now)
             return None
-        if self._unanswered[row.turn] >= _UNANSWERED_MAX:
-            self._fail(row, LoadRefused("timeout", _crash_suspicion(self._unanswered.pop(row.turn))))
+        if self.attempts.unanswered[row.turn] >= _UNANSWERED_MAX:
+            self._fail(row, LoadRefused("timeout", _crash_suspicion(self.attempts.unanswered.pop(row.turn))))
             return None
         plan = prepare(row, job, self.instance, now)
         if not isinstance(plan, LoadPlan):
@@ -175,7 +162,7 @@ class Loader:
         if self._was_moved(row, plan):
             return None
         planned = msgspec.structs.replace(row, load=_record_of(plan, row.load.attempts + 1))
-        return ReadyLoad(planned, plan, job.settings, suspect=self._unanswered[row.turn] > 0)
+        return ReadyLoad(planned, plan, job.settings, suspect=self.attempts.unanswered[row.turn] > 0)
 
     def _send(self, batch: Sequence[ReadyLoad], meanwhile: Callable[[], None]) -> list[Row]:
         """The rows that rTorrent accepted, which does not prove that it loads them."""
@@ -185,7 +172,7 @@ class Loader:
             answers = self.items.load(batch, meanwhile)
         except ExchangeFailed as error:
             if error.reason != "connect":
-                self._unanswered.update(ready.row.turn for ready in batch)
+                self.attempts.unanswered.update(ready.row.turn for ready in batch)
             raise
         accepted = list[Row]()
         for ready, refused in zip(batch, answers, strict=True):
@@ -199,26 +186,7 @@ class Loader:
         """Whether the file was loaded under a path where it is no more: it was renamed while the watcher was down."""
         # What an event reported is loaded again if rTorrent does not have its item any more.
         planned = msgspec.structs.replace(row, load=_record_of(plan, row.load.attempts))
-        return not row.arrival.settled and self._follow(planned)
-
-    def _follow(self, row: Row) -> bool:
-        """If the item of `row` was loaded from a path where that file is no more, the ledger follows."""
-        for known in self.ledger.same_content(row, row.load.info_hash):
-            there, found = look(known.path), look(row.path)
-            if found is not None and (there is None or there.version != known.version):
-                log.info("%s: %s is now %s", row.job, printable(known.path), printable(row.path))
-                with self.ledger.transaction():
-                    self.ledger.move(row.job, known.path, row.root, found)
-                return True
-        return False
-
-    def _is_other_name(self, row: Row) -> bytes:
-        """The path from which the item was loaded, if that is a hard link to this file; else empty."""
-        for known in self.ledger.same_content(row, row.load.info_hash):
-            there = look(known.path)
-            if there is not None and (there.device, there.inode) == (row.file.device, row.file.inode):
-                return known.path
-        return b""
+        return not row.arrival.settled and follow_rename(self.ledger, planned)
 
     def _not_loadable(self, row: Row, why: NotLoadable, now: float) -> None:
         match why:
@@ -257,68 +225,6 @@ class Loader:
     def _fail(self, row: Row, refused: LoadRefused) -> None:
         with self.ledger.transaction():
             self.outcomes.failed(row, refused, time.time())
-
-    # -- sent → visible
-
-    def _check(self, rows: Sequence[Row], *, defer: bool) -> None:
-        """Check the items of `rows`; what is found is recorded now, or while rTorrent works on what follows."""
-        if not rows:
-            return
-        states = self.items.states(rows)
-        broken = [row for row, state in zip(rows, states, strict=True) if state is ItemState.BROKEN]
-        reasons = dict(zip((row.turn for row in broken), self.items.disable(broken), strict=True))
-        self._unrecorded.update(row.turn for row in rows)
-        self._deferred.append(partial(self._record, rows, states, reasons, time.time()))
-        if not defer:
-            self.finish()
-
-    def _record(self, rows: Sequence[Row], states: Sequence[ItemState], broken: Mapping[int, str], now: float) -> None:
-        loaded = [row for row, state in zip(rows, states, strict=True) if state is ItemState.LOADED]
-        with self.ledger.transaction():
-            self.outcomes.visible(loaded, self.instance.incarnation, now)
-            for row, state in zip(rows, states, strict=True):
-                match state:
-                    case ItemState.LOADED:
-                        pass
-                    case ItemState.ABSENT:
-                        self._absent(row, now)
-                    case ItemState.BROKEN:
-                        self.outcomes.failed(row, LoadRefused("rpc", broken[row.turn]), now)
-                    case ItemState.FOREIGN if row.earlier.info_hash == row.load.info_hash:
-                        self.outcomes.unchanged(row, now)
-                    case ItemState.FOREIGN if self._follow(row):
-                        pass
-                    case ItemState.FOREIGN if name := self._is_other_name(row):
-                        self.ledger.mark_duplicate(row, f"another name of {printable(name)}", now)
-                    case ItemState.FOREIGN:
-                        self.outcomes.duplicate(row, now)
-        self._unrecorded.difference_update(row.turn for row in rows)
-        for row, state in zip(rows, states, strict=True):
-            if state is not ItemState.ABSENT:
-                self._checks.pop(row.turn, None)
-                self._sends.pop(row.turn, None)
-                self._unanswered.pop(row.turn, None)
-
-    def _absent(self, row: Row, now: float) -> None:
-        checks, sends = self._checks.get(row.turn, len(_CHECKS)), self._sends.get(row.turn, 0)
-        self._checks[row.turn] = checks + 1
-        if checks < len(_CHECKS):
-            self.ledger.await_visible(row, now + _CHECKS[checks], now)
-        elif sends < _SENDS_MAX:
-            self.ledger.send_again(row, now)
-        elif names_no_tracker(row.path, FileReader()):
-            self._refused(row, sends, _NO_TRACKER, now)
-        elif sends < _SENDS_MAX + _LATE_SENDS_MAX:
-            # Nothing is wrong with the metafile: rTorrent may lack descriptors, memory or space.
-            reason = f"rTorrent accepted it {sends} times and shows no item (see rTorrent's own log)"
-            self.ledger.postpone(row, now + _LATE_PAUSE * 2 ** (sends - _SENDS_MAX), reason, now)
-            self.outcomes.no_item(row, reason, now)
-        else:
-            self._refused(row, sends, "see rTorrent's own log", now)
-
-    def _refused(self, row: Row, sends: int, why: str, now: float) -> None:
-        reason = f"rTorrent accepted it {sends} times and shows no item: {why}"
-        self.outcomes.failed(row, LoadRefused("refused", reason), now)
 
 
 def _record_of(plan: LoadPlan, attempts: int) -> LoadRecord:

@@ -1,0 +1,109 @@
+"""The stages that need rTorrent: loads metafiles, follows their items until they are saved, and disposes of files."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pyrotorque.errors import RTorrentError
+from pyrotorque.layout import Layout
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.session import Session
+from pyrotorque.service.runtime import Runtime
+from pyrotorque_watcher.ledger import Ledger
+from pyrotorque_watcher.load.loader import Loader
+from pyrotorque_watcher.load.outcomes import LoadOutcomes
+from pyrotorque_watcher.load.prepare import LoadJob
+from pyrotorque_watcher.load.retries import warn_of_unknown_commands
+from pyrotorque_watcher.load.rtorrent_items import RTorrentItems
+from pyrotorque_watcher.load.visibility import RTorrentInstance
+from pyrotorque_watcher.metrics import WatcherMetrics
+from pyrotorque_watcher.settle.disposal import Disposer
+from pyrotorque_watcher.settle.durability import Durability
+from pyrotorque_watcher.settle.tie_repair import TieRepair
+from pyrotorque_watcher.settle.ties import Ties
+
+
+@dataclass
+class RTorrentStages:
+    """Load and settle, for the jobs of one configuration."""
+
+    jobs: Mapping[str, LoadJob]
+    instance: RTorrentInstance
+    loader: Loader
+    durability: Durability
+    disposer: Disposer
+    tie_repair: TieRepair
+    _commands_checked: str = field(default="", init=False)
+    """The incarnation of rTorrent for which the commands of the settings were looked up."""
+
+    @classmethod
+    def connected(
+        cls,
+        rtorrent: RTorrent,
+        jobs: Mapping[str, LoadJob],
+        layout: Layout,
+        runtime: Runtime,
+        ledger: Ledger,
+        metrics: WatcherMetrics,
+        idle: Callable[[], object],
+    ) -> "RTorrentStages":
+        """`idle` is called while rTorrent works."""
+        instance, session = RTorrentInstance(rtorrent), Session()
+        ties = Ties(rtorrent, session, instance.sees)
+        loader = Loader(
+            ledger,
+            LoadOutcomes(ledger, runtime.outbox, metrics),
+            instance,
+            RTorrentItems(rtorrent, instance, ties, layout.state_dir / "large_metafiles"),
+            jobs,
+            stopping=lambda: runtime.life.stopping,
+            idle=idle,
+        )
+        disposer = Disposer(ledger, jobs, ties, runtime.life.as_user)
+        durability = Durability(ledger, rtorrent, disposer.disposes, session)
+        return cls(
+            jobs, instance, loader, durability, disposer, TieRepair(ledger, rtorrent, ties, instance.files, jobs)
+        )
+
+    def load(self, now: float) -> bool:
+        """Send some of what was seen; whether there is more to do at once."""
+        self.instance.notice_end()
+        return self.loader.step(now)
+
+    def settle(self, now: float) -> bool:
+        """Repair ties after a restart of rTorrent, follow visible items until they are saved, and dispose of files."""
+        if not self.instance.incarnation:
+            return False
+        due = self.durability.due()
+        try:
+            self._check_commands()
+            self.tie_repair.step(self.instance.incarnation)
+            if due is not None and due <= now:
+                self.durability.step(now)
+            return self.disposer.step(now)
+        except RTorrentError as error:
+            self.loader.lost(error, now)
+        return False
+
+    def _check_commands(self) -> None:
+        if self.instance.incarnation != self._commands_checked:
+            self._commands_checked = self.instance.incarnation
+            warn_of_unknown_commands((each.recipes for each in self.jobs.values()), self.instance.known)
+
+    def until_due(self) -> float:
+        """Seconds until something is due."""
+        now, retry_at = time.time(), self.loader.availability.retry_at
+        due = [each for each in (self.durability.due(), self.disposer.due()) if each is not None]
+        times = [self.loader.due(), *(max(each, retry_at) for each in due)]
+        if not self.instance.incarnation:
+            times.append(retry_at)
+        return min(times) - now
+
+    def clock_stepped(self, step: float) -> None:
+        """Retry times of a clock that was set back would be too late: everything is due now."""
+        self.loader.availability.clock_stepped(step)
+        self.durability.check_now()
+        self.disposer.retry_now()
+
+    def close(self) -> None:
+        self.instance.close()
