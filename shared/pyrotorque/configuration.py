@@ -19,6 +19,7 @@ import msgspec
 from pyrotorque.errors import PyrotorqueError, RTorrentError, SettingsError, StateError
 from pyrotorque.foreign_code import foreign_code, runs_as_root
 from pyrotorque.layout import Layout
+from pyrotorque.local_time import zone_problem
 from pyrotorque.options import Options, read_options, write_atomically
 from pyrotorque.settings import (
     PACKAGED,
@@ -98,8 +99,7 @@ def read(config_dir: Path, options: Options, *, seek: bool = False, strict: bool
         report.problems.append(Problem("", 0, "", foreign))
         report.raise_if_any()
     problems, warnings = check(loaded)
-    if foreign:
-        warnings.append(Problem("", 0, "", foreign))
+    warnings.extend(Problem("", 0, "", text) for text in (foreign, zone_problem()) if text)
     (problems if strict else warnings).extend(failing(loaded))
     reported = {problem.key for problem in report.problems}
     report.problems.extend(problem for problem in problems if problem.key not in reported)

@@ -2,10 +2,10 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from pyrotorque.errors import UserError
+from pyrotorque.local_time import local_datetime
 
 _DAY: Final = 24 * 60
 _SPAN: Final = re.compile(r"(\d{1,2})(?::(\d\d))?\s*-\s*(\d{1,2})(?::(\d\d))?")
@@ -19,7 +19,7 @@ class Hours:
 
     def contain(self, now: float) -> bool:
         """Whether the local time of day is within a span, also on days when the clocks change."""
-        local = datetime.fromtimestamp(now)
+        local = local_datetime(now)
         minute = local.hour * 60 + local.minute
         return not self.spans or any(_within(minute, first, last) for first, last in self.spans)
 

@@ -1,7 +1,8 @@
 """Numbers as text for people: sizes, rates, durations, ages and local times."""
 
-import time
 from typing import Final
+
+from pyrotorque.local_time import local_text
 
 DATE_TIME: Final = "%Y-%m-%d %H:%M:%S"
 _TIME_OF_DAY: Final = "%H:%M:%S"
@@ -61,6 +62,6 @@ def coming_time(at: float, now: float) -> str:
 
 def _local(at: float, form: str) -> str:
     try:
-        return time.strftime(form, time.localtime(at))
+        return local_text(at, form)
     except (ValueError, OverflowError, OSError):  # rTorrent's custom values may hold any number
         return f"{at:g}, which is not a time"

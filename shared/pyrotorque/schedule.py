@@ -12,6 +12,7 @@ from typing import Any, Final
 from apscheduler.triggers.cron import CronTrigger
 
 from pyrotorque.errors import UserError
+from pyrotorque.local_time import LOCAL
 
 FIELDS: Final = ("year", "month", "week", "day", "day_of_week", "hour", "minute", "second")
 # Number of fire times in which the smallest gap is searched.
@@ -25,14 +26,14 @@ _INSTANT: Final = 1e-6
 
 
 class Schedule:
-    """When a job runs; schedules with equal fields are equal, times are Unix seconds in the machine's time zone."""
+    """When a job runs; schedules with equal fields are equal, times are Unix seconds, fields are local time."""
 
     def __init__(self, text: str, fields: Mapping[str, str]) -> None:
         """Raises ValueError for an invalid value of a field."""
         times = {name: value for name, value in fields.items() if name != _JITTER}
         self.text, self.fields = text, fields
         # The pace and its grants need fire times that do not change between calls: only runs have jitter.
-        self._trigger: Any = CronTrigger(**times)
+        self._trigger: Any = CronTrigger(timezone=LOCAL, **times)
         self._jitter = _seconds(fields.get(_JITTER, "0"))
 
     def __repr__(self) -> str:
@@ -95,7 +96,7 @@ class Schedule:
         return self._largest
 
     def _local(self, moment: float) -> datetime:
-        return datetime.fromtimestamp(moment, self._trigger.timezone)
+        return datetime.fromtimestamp(moment, LOCAL)
 
 
 def parse_schedule(text: str) -> Schedule:

@@ -17,6 +17,7 @@ from typing import TypeAlias
 from pyrotorque import logs
 from pyrotorque.errors import StateError
 from pyrotorque.linux.filesystems import filesystem_type, is_network, read_mounts
+from pyrotorque.local_time import local_text
 from pyrotorque.locks import hold
 from pyrotorque.text import printable
 
@@ -225,7 +226,7 @@ def _migrate(db: sqlite3.Connection, counter: str, done: int, migrations: Sequen
 
 
 def _set_aside(path: Path) -> Path:
-    stamp = time.strftime("%Y%m%d-%H%M%S")
+    stamp = local_text(time.time(), "%Y%m%d-%H%M%S")
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
     while aside.exists():
         aside = aside.with_name(aside.name + "+")

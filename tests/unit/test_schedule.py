@@ -7,7 +7,6 @@ from datetime import datetime
 from math import inf
 
 import pytest
-from tzlocal import reload_localzone
 
 from pyrotorque.errors import UserError
 from pyrotorque.schedule import parse_schedule
@@ -17,12 +16,10 @@ from pyrotorque.schedule import parse_schedule
 def _in_london(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TZ", "Europe/London")
     time.tzset()
-    reload_localzone()
     yield
     monkeypatch.undo()
     os.environ.setdefault("TZ", "UTC")
     time.tzset()
-    reload_localzone()
 
 
 def fire(text: str, after: str) -> str:

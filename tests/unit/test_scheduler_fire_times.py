@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from tzlocal import reload_localzone
 
 from pyrotorque.schedule import parse_schedule
 from pyrotorque_scheduler.fire_times import FiredJobs, FireTimes
@@ -108,12 +107,10 @@ def test_a_missed_minute_is_not_confused_by_the_jitter() -> None:
 def _in_london(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TZ", "Europe/London")
     time.tzset()
-    reload_localzone()
     yield
     monkeypatch.undo()
     os.environ.setdefault("TZ", "UTC")
     time.tzset()
-    reload_localzone()
 
 
 @pytest.mark.usefixtures("_in_london")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pyrotorque.service.time_zone import TimeZoneWatch, zone_file
+from pyrotorque.local_time import zone_file
+from pyrotorque.service.time_zone import TimeZoneWatch
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from pyrotorque.humanize import short_time
+from pyrotorque.humanize import date_time, short_time
+from pyrotorque.local_time import zone_text
 from pyrotorque.text import printable
 from pyrotorque_control import terminal
 from pyrotorque_control.checks.report import CheckReport, JobCheck, check_group
@@ -60,6 +61,7 @@ def shown(found: CheckReport) -> Iterator[object]:
     now = time.time()
     rows = [(job.name, "yes" if job.active else "no", job.handler, runs(job, now)) for job in found.jobs]
     yield terminal.table(("job", "active", "handler", "next runs"), rows)
+    yield f"Local time: {date_time(now)} {zone_text(now)}"
     if found.conditions:
         yield terminal.table(("condition or order", "normal form"), found.conditions.items())
     if found.load_commands:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from pyrotorque.local_time import local_datetime
+
 _UNITS: Final = "ymwdhis"
 _SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "i": 60, "s": 1}
 _AGO: Final = re.compile("".join(rf"(?:(?P<{unit}>\d{{1,9}}){unit})?" for unit in _UNITS), re.IGNORECASE)
@@ -40,7 +42,7 @@ class Ago:
         """The time this long before `now`; minus infinity before 1970."""
         if not self.months:
             return now - self.seconds
-        local = datetime.fromtimestamp(now)
+        local = local_datetime(now)
         year, month = divmod(local.year * 12 + local.month - 1 - self.months, 12)
         if year < 1970:
             return float("-inf")

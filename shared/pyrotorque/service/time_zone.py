@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-_ZONES: Final = Path("/usr/share/zoneinfo")
-_LOCAL: Final = Path("/etc/localtime")
+from pyrotorque.local_time import MACHINE_ZONE, zone_file
+
 # Programs that change the zone write more than one file, and a new process may not start in between.
 _STABLE: Final = 5.0
 
@@ -14,7 +14,7 @@ _STABLE: Final = 5.0
 class TimeZoneWatch:
     """Compares the zone's file with what it was at first."""
 
-    def __init__(self, environ: Mapping[str, str] = os.environ, local: Path = _LOCAL) -> None:
+    def __init__(self, environ: Mapping[str, str] = os.environ, local: Path = MACHINE_ZONE) -> None:
         self.file = zone_file(environ, local)
         self._stamp = _stamp(self.file)
         self._content = _content(self.file)
@@ -28,12 +28,6 @@ class TimeZoneWatch:
             is_same = stamp is None or _content(self.file) == self._content  # missing while it is replaced
             self._changed_at = None if is_same else monotonic
         return self._changed_at is not None and monotonic - self._changed_at >= _STABLE
-
-
-def zone_file(environ: Mapping[str, str], local: Path = _LOCAL) -> Path:
-    """The file of the time zone that `TZ` names, else that of the machine (tzset(3))."""
-    name = environ.get("TZ", "").removeprefix(":")
-    return _ZONES / name if name else local
 
 
 def _stamp(file: Path) -> tuple[int, int, int] | None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from pyrotorque import humanize
 from pyrotorque.humanize import DATE_TIME
+from pyrotorque.local_time import local_text
 
 TEXT_MAX: Final = 65_536
 _SPANS: Final = (("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
@@ -24,7 +25,7 @@ def sz(size: float) -> str:
 
 def iso(at: float) -> str:
     """Unix seconds as local date and time: `2026-11-23 22:41:07`; empty for 0."""
-    return time.strftime(DATE_TIME, time.localtime(float(at))) if at else ""
+    return local_text(float(at), DATE_TIME) if at else ""
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,88 @@
+"""Local time: the only place that converts between Unix seconds and the local time zone, with the C library.
+
+Schedules, hours, dates in conditions, templates, texts and logs therefore agree with each other, with supervisord and
+with rTorrent, also for a `TZ` that is no name of a zone, such as `CET-1CEST,M3.5.0,M10.5.0/3`.
+"""
+
+import os
+import re
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Final
+
+_ZONES: Final = "/usr/share/zoneinfo"
+MACHINE_ZONE: Final = Path("/etc/localtime")
+_POSIX_NAME: Final = r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)"
+# A rule as in tzset(3), such as EST5EDT,M3.2.0,M11.1.0 or <+03>-3.
+_POSIX: Final = re.compile(rf"{_POSIX_NAME}[+-]?\d{{1,2}}(?::\d\d){{0,2}}(?:{_POSIX_NAME}[^/]*(?:/.*)?)?", re.ASCII)
+_UNIX_EPOCH: Final = datetime(1970, 1, 1)
+
+
+class LocalZone(tzinfo):
+    """The local time zone for datetimes that carry one; also correct in hours that occur twice (PEP 495)."""
+
+    def utcoffset(self, dt: datetime | None, /) -> timedelta | None:
+        return None if dt is None else _offset(dt)
+
+    def dst(self, dt: datetime | None, /) -> timedelta | None:
+        return None
+
+    def tzname(self, dt: datetime | None, /) -> str | None:
+        return None
+
+    def fromutc(self, dt: datetime, /) -> datetime:
+        seconds = (dt.replace(tzinfo=None, microsecond=0) - _UNIX_EPOCH).total_seconds()
+        return local_datetime(seconds).replace(tzinfo=self, microsecond=dt.microsecond)
+
+    def __repr__(self) -> str:
+        return "LOCAL"
+
+
+LOCAL: Final = LocalZone()
+
+
+def local_datetime(at: float) -> datetime:
+    """Unix seconds as local time, without a zone; `timestamp()` of it is the same moment.
+
+    Raises ValueError, OverflowError or OSError outside of the calendar.
+    """
+    return datetime.fromtimestamp(at)
+
+
+def local_text(at: float, form: str) -> str:
+    """Unix seconds as local time in a format of strftime(3); raises as `local_datetime`."""
+    return time.strftime(form, time.localtime(at))
+
+
+def zone_text(at: float) -> str:
+    """The zone that is in force at this moment and its offset: `CET (+01:00)`."""
+    local = time.localtime(at)
+    minutes = abs(local.tm_gmtoff) // 60
+    sign = "-" if local.tm_gmtoff < 0 else "+"
+    return f"{local.tm_zone} ({sign}{minutes // 60:02d}:{minutes % 60:02d})"
+
+
+def zone_file(environ: Mapping[str, str], machine: Path = MACHINE_ZONE) -> Path:
+    """The file of the time zone that `TZ` names, else that of the machine (tzset(3))."""
+    name = environ.get("TZ", "").removeprefix(":")
+    return Path(environ.get("TZDIR") or _ZONES) / name if name else machine
+
+
+def zone_problem(environ: Mapping[str, str] = os.environ) -> str:
+    """Why local time is UTC although `TZ` names another zone; empty if it is not."""
+    given = environ.get("TZ", "")
+    name = given.removeprefix(":")
+    if not name or zone_file(environ).is_file() or _POSIX.fullmatch(name):
+        return ""
+    return (
+        f"the time zone TZ={given!r} of the environment does not exist, so local time is UTC: correct its name, write "
+        "a rule such as CET-1CEST,M3.5.0,M10.5.0/3, or install the package tzdata"
+    )
+
+
+def _offset(dt: datetime) -> timedelta:
+    local = dt.replace(tzinfo=None)
+    utc = datetime.fromtimestamp(local.timestamp(), UTC).replace(tzinfo=None)
+    return timedelta(seconds=round((local - utc).total_seconds()))
