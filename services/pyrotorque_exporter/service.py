@@ -42,7 +42,6 @@ class Exporter:
         self._bus, self._state, self._totals = bus, state, totals
         self._services = ServiceStates(time.monotonic)
         self._unsaved_totals: dict[str, TotalsReported] = {}
-        self._saved_at = 0.0
         self._trackers = TrackerTotals(_trackers_max(configuration.settings))
         self._endpoints: list[Endpoint] = []
         self._explanations = QueueExplanations.from_scheduler(configuration.layout)
@@ -83,6 +82,10 @@ class Exporter:
 
     def handle(self, wakeup: Wakeup) -> None:
         """Apply events and answer requests."""
+        # Saved before a scrape shows them: otherwise a counter could be lower after a restart of this process.
+        received = (delivery.event for delivery in wakeup.deliveries)
+        self._unsaved_totals |= {event.service: event for event in received if isinstance(event, TotalsReported)}
+        self._save_totals()
         for delivery in wakeup.deliveries:
             self._receive(delivery)
         for pending in wakeup.requests:
@@ -91,25 +94,30 @@ class Exporter:
             else:
                 pending.answer(Answer(ok=False, text="the exporter does not support this request"))
 
-    def save(self, now: float, *, at_once: bool = False) -> None:
-        """Write what must survive a restart: tracker traffic after each scrape, the last totals every few seconds."""
+    def save(self) -> None:
+        """Write what must survive a restart: tracker traffic after each scrape, totals that could not be written."""
         changes = self._trackers.drain()
         try:
             self._state.save_tracker_traffic(changes)
         except StateError as error:
             self._trackers.restore_unsaved(changes)
             log.warning("%s", error)
-        if self._unsaved_totals and (at_once or now - self._saved_at >= TURN):
-            self._saved_at = now
+        self._save_totals()
+
+    def _save_totals(self) -> None:
+        if not self._unsaved_totals:
+            return
+        try:
             self._state.save_totals(self._unsaved_totals.values())
+        except StateError as error:
+            log.warning("%s", error)
+        else:
             self._unsaved_totals = {}
 
     def _receive(self, delivery: Delivery) -> None:
         event = delivery.event
         if isinstance(event, Durable):
             self._state.apply(self._bus, delivery, event)
-        elif isinstance(event, TotalsReported):
-            self._unsaved_totals[event.service] = event
         self._services.receive(delivery)
 
     def _description(self) -> dict[str, object]:
@@ -137,14 +145,16 @@ def run(start: ServiceStart) -> int:
     reloader = ConfigurationReloader(start.configuration)
     with open_runtime(NAME, start.layout, MIGRATIONS, config_digest=reloader.digest) as runtime:
         runtime.bus.subscribe(dict.fromkeys(OTHERS, SUBSCRIBED), CursorTable(runtime.store))
-        exporter = Exporter(start.configuration, runtime.bus, ExporterState(runtime.store), Totals())
+        totals = Totals()
+        exporter = Exporter(start.configuration, runtime.bus, ExporterState(runtime.store), totals)
+        totals.load(runtime.store)
         exporter.configure(start.settings)
         logs.owner_log("started")
         try:
             _loop(exporter, runtime, reloader)
         finally:
             exporter.close()
-            exporter.save(time.monotonic(), at_once=True)
+            exporter.save()
     return 0
 
 
@@ -154,7 +164,7 @@ def _loop(exporter: Exporter, runtime: Runtime, reloader: ConfigurationReloader)
         now = time.monotonic()
         with runtime.life.step("applying events", now + STEP_SECONDS):
             exporter.handle(wakeup)
-            exporter.save(now)
+            exporter.save()
             exporter.open_ports()
         if (configuration := reloader.poll(runtime.life)) is not None:
             with runtime.life.step("applying the configuration", time.monotonic() + 6 * STEP_SECONDS):

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from pyrotorque import logs
 from pyrotorque.bus import Wakeup
@@ -52,6 +53,14 @@ _SUPERVISORD_WITHIN = 3.0
 _SUPERVISORD_CHECK_EVERY = 10.0
 
 
+class _UnpublishedChange(NamedTuple):
+    """A state change whose event is not committed yet; `killed` if the guardian killed the process."""
+
+    event: ServiceStateChanged
+    change: ProcessStateChange
+    killed: bool
+
+
 @dataclass
 class Guardian:
     """The state of the service; `turn` is one turn of its loop."""
@@ -65,8 +74,8 @@ class Guardian:
     totals: Totals
     _states: dict[str, str] = field(default_factory=dict[str, str])
     _ending: bool = False
-    _unpublished: deque[ServiceStateChanged] = field(
-        default_factory=lambda: deque[ServiceStateChanged](maxlen=_UNPUBLISHED_MAX)
+    _unpublished: deque[_UnpublishedChange] = field(
+        default_factory=lambda: deque[_UnpublishedChange](maxlen=_UNPUBLISHED_MAX)
     )
     _killed: dict[str, str] = field(default_factory=dict[str, str])
     _poll_at: float = 0.0
@@ -125,14 +134,12 @@ class Guardian:
     def state_changed(self, change: ProcessStateChange, now: float) -> None:
         """Handle a state change that supervisord reported."""
         killed = self._killed.pop(change.process, "") if change.state in ("EXITED", "BACKOFF") else ""
-        self._counters.count(change, bool(killed))
         self._update_state(change.process, change.state, change.pid, now)
         reason = killed or ("ended unexpectedly" if change.state == "EXITED" and not change.expected else "")
-        self._unpublished.append(
-            ServiceStateChanged(
-                at=time.time(), service=change.process, state=change.state, before=change.before, reason=reason
-            )
+        event = ServiceStateChanged(
+            at=time.time(), service=change.process, state=change.state, before=change.before, reason=reason
         )
+        self._unpublished.append(_UnpublishedChange(event, change, bool(killed)))
         level = logging.WARNING if change.state in ("BACKOFF", "FATAL") or reason else logging.INFO
         log.log(level, "%s: %s → %s%s", change.process, change.before, change.state, f" ({reason})" if reason else "")
 
@@ -277,9 +284,9 @@ class Guardian:
         try:
             if changed:
                 with self.runtime.store.transaction():
-                    for event in self._unpublished:
+                    for event, change, killed in self._unpublished:
                         self.runtime.outbox.add(event)
-                    self.totals.save(self.runtime.store)
+                        self._counters.count(change, killed)
                 self._unpublished.clear()
                 self.runtime.bus.publish()
         except StateError as error:

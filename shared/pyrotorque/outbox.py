@@ -7,6 +7,7 @@ epoch after the events that the file still has (a power cut may have removed the
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from pyrotorque.errors import StateError
 from pyrotorque.events import Durable, Envelope, encode
 from pyrotorque.limits import OUTBOX_BYTES, REPLAY_BYTES, shortened
 from pyrotorque.linux.processes import boot_id
-from pyrotorque.store import Store, open_readonly
+from pyrotorque.store import Connection, Store, open_readonly
 
 log = logging.getLogger(__name__)
 
@@ -198,6 +199,10 @@ class CursorTable:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """A transaction of the file."""
+        return self.store.transaction()
 
     def get(self, source: str) -> Cursor:
         """The last applied event of `source`; BEGINNING for none."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from pyrotorque import logs
 from pyrotorque.errors import StateError
@@ -50,6 +50,14 @@ _BUSY_SECONDS = 2.0
 _CACHE_KIB = 512
 
 
+class TransactionParticipant(Protocol):
+    """Something whose changes are committed or rolled back with each transaction of a store."""
+
+    def write(self, db: Connection) -> None: ...
+    def committed(self) -> None: ...
+    def rolled_back(self) -> None: ...
+
+
 class Store:
     """An open file; it belongs to the thread that opened it."""
 
@@ -57,6 +65,7 @@ class Store:
         self.path = path
         self.db = db
         self._lock = lock
+        self._participant: TransactionParticipant | None = None
         self.reset_reason = reset_reason
         """Why a new file replaced the old one at this opening, or None."""
 
@@ -65,6 +74,10 @@ class Store:
         """When this file was created, in Unix seconds."""
         (found,) = self.db.execute("SELECT value FROM bus_meta WHERE key = 'created'").fetchone()
         return float(found)
+
+    def join(self, participant: TransactionParticipant) -> None:
+        """Call `participant` in each transaction from now on, instead of an earlier one."""
+        self._participant = participant
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
@@ -78,14 +91,20 @@ class Store:
         try:
             self.db.execute("BEGIN IMMEDIATE")
             yield self.db
+            if self._participant is not None:
+                self._participant.write(self.db)
             self.db.execute("COMMIT")
         except BaseException as error:
             with suppress(sqlite3.Error):
                 if self.db.in_transaction:
                     self.db.execute("ROLLBACK")
+            if self._participant is not None:
+                self._participant.rolled_back()
             if isinstance(error, sqlite3.DatabaseError) and not _is_misuse(error):
                 raise _state_error(self.path, error) from error
             raise
+        if self._participant is not None:
+            self._participant.committed()
 
     def close(self) -> None:
         """Close the file and release its lock."""

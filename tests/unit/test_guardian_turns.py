@@ -238,6 +238,19 @@ def test_while_the_disk_is_full_changes_are_queued_and_services_still_restarted(
     assert published(guardian) == [("BACKOFF", "FATAL", "")]
 
 
+def test_exits_are_counted_with_their_events_also_if_the_disk_was_full(guardian: Guardian) -> None:
+    guardian.runtime.store.db.execute("PRAGMA query_only = on")
+    guardian.state_changed(ProcessStateChange("watcher", "EXITED", "RUNNING", expected=False, pid=0), 1.0)
+    guardian.turn(Wakeup(), 1.5)
+    guardian.runtime.store.db.execute("PRAGMA query_only = off")
+    for second in (2.5, 3.5):
+        guardian.turn(Wakeup(), second)
+        assert len(published(guardian)) == 1
+        families = {family.name: family for family in guardian.totals.families()}
+        (exits,) = families["pyrotorque_process_exits_total"].samples
+        assert (exits.labels, exits.value) == (("watcher", "error"), 1.0)
+
+
 def test_an_unresponsive_supervisord_does_not_stop_the_guardian(
     guardian: Guardian, supervisord: ScriptedSupervisord
 ) -> None:

@@ -1,13 +1,15 @@
 """Totals count, travel as families, and survive a restart of their service."""
 
 from pathlib import Path
+from typing import NamedTuple
 
+import msgspec
 import pytest
 
 from pyrotorque.errors import StateError
 from pyrotorque.events import Family, Sample
-from pyrotorque.store import open_in_memory, open_store
-from pyrotorque.totals import Totals
+from pyrotorque.store import Store, open_in_memory, open_store
+from pyrotorque.totals import Counter, Histogram, Totals
 from tests.threads import side_by_side
 
 
@@ -135,3 +137,103 @@ def test_threads_lose_no_count() -> None:
 
     side_by_side(*[count] * 4)
     assert counter.get() == 8000
+
+
+def test_what_is_counted_in_a_transaction_is_committed_with_it(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "watcher.sqlite3", [])
+    _, counters = measured(store)
+    counters.seen.inc()
+    with store.transaction():
+        counters.loads.inc("start")
+        counters.seconds.observe(0.5)
+        with store.transaction():
+            counters.loads.inc("start")
+    assert stored(store) == {"loads_total": 2.0, "seconds": 0.5, "seen_total": 1.0}
+    store.close()
+
+
+def test_what_is_counted_in_a_transaction_is_rolled_back_with_it(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "watcher.sqlite3", [])
+    totals, counters = measured(store)
+    with store.transaction():
+        counters.loads.inc("start")
+    before = totals.families()
+    counters.seen.inc()
+
+    def fail() -> None:
+        with store.transaction():
+            counters.loads.inc("start")
+            counters.loads.inc("normal")
+            counters.seconds.observe(0.5)
+            counters.seconds.observe(7.0)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert (counters.loads.get("start"), counters.seconds.get(), counters.seen.get()) == (1.0, 0.0, 1.0)
+    assert [family for family in totals.families() if family.name != "seen_total"] == [
+        family for family in before if family.name != "seen_total"
+    ]
+    counters.loads.inc("start")
+    totals.save(store)
+    assert stored(store)["loads_total"] == 2.0
+    store.close()
+
+
+def test_what_a_full_disk_rolls_back_is_written_by_the_next_commit(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "watcher.sqlite3", [])
+    _, counters = measured(store)
+    counters.seen.inc(by=4)
+    (pages,) = store.db.execute("PRAGMA page_count").fetchone()
+    store.db.execute(f"PRAGMA max_page_count = {pages}")
+
+    def fill() -> None:
+        with store.transaction() as db:
+            counters.loads.inc("start")
+            db.execute("INSERT INTO bus_events VALUES (1, 0, zeroblob(100000))")
+
+    with pytest.raises(StateError):
+        fill()
+    store.db.execute("PRAGMA max_page_count = 1000000")
+    with store.transaction():
+        counters.loads.inc("start")
+    assert stored(store) == {"loads_total": 1.0, "seconds": 0.0, "seen_total": 4.0}
+    store.close()
+
+
+def test_totals_of_an_earlier_configuration_take_no_part_in_transactions(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "watcher.sqlite3", [])
+    _, old = measured(store)
+    with store.transaction():
+        old.loads.inc("start", by=3)
+    _, new = measured(store)
+    with store.transaction():
+        old.loads.inc("start")
+        new.loads.inc("start")
+    assert stored(store)["loads_total"] == 4.0
+    store.close()
+
+
+class Counters(NamedTuple):
+    loads: Counter
+    seen: Counter
+    seconds: Histogram
+
+
+def measured(store: Store) -> tuple[Totals, Counters]:
+    totals = Totals()
+    counters = Counters(
+        totals.counter("loads_total", "Loads.", ("mode",)),
+        totals.counter("seen_total", "Seen."),
+        totals.histogram("seconds", "Time.", (1.0, 5.0)),
+    )
+    totals.load(store)
+    return totals, counters
+
+
+def stored(store: Store) -> dict[str, float]:
+    """The stored values by name, added up over their labels."""
+    found: dict[str, float] = {}
+    for name, sample in store.db.execute("SELECT name, sample FROM kept_totals ORDER BY name"):
+        found[name] = found.get(name, 0.0) + msgspec.json.decode(sample, type=Sample).value
+    return found

@@ -280,6 +280,7 @@ class Starter:
                 self._hash_checking[info_hash] = intent
             if not is_repeated:
                 self._router.add(event)
+                self._count(event)
             if result.failure is None and durable is False:
                 db.execute("INSERT OR REPLACE INTO unsaved_starts VALUES (?, ?)", (info_hash, at))
                 self._unsaved[info_hash] = 0.0
@@ -293,14 +294,19 @@ class Starter:
             job_logger(job).info("started %s (%s) again: rTorrent had lost the start", name, info_hash)
         elif result.failure is None:
             self._failures.pop(info_hash, None)
-            self._metrics.started(job, at, waited)
             job_logger(job).info("started %s (%s)", name, info_hash)
             owner_log(f"{job}: started {name} ({info_hash})")
         else:
             self._failures[info_hash] = next_failure(self._failures.get(info_hash), reason, at)
-            self._metrics.start_failures.inc(job, result.failure)
             job_logger(job).error("could not start %s (%s): %s", name, info_hash, reason)
             owner_log(f"{job}: could not start {name} ({info_hash}): {reason}", level=logging.WARNING)
+
+    def _count(self, event: TorrentStarted | StartFailed) -> None:
+        """In the event's transaction, so that the totals equal the events."""
+        if isinstance(event, TorrentStarted):
+            self._metrics.started(event.job, event.at, event.waited)
+        else:
+            self._metrics.start_failures.inc(event.job, event.kind)
 
     def _release(self, info_hash: str) -> None:
         """Close an item that is stuck, like one whose data could not be checked: then it can be started again."""

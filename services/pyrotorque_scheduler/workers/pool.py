@@ -224,8 +224,8 @@ class WorkerPool:
                 # A failure in the handling of a failure starts no further jobs: they could go on indefinitely.
                 for_jobs = run is None or run.event_type != "JobFailed"
                 self._publish_failure(name, result.error, result.seconds, for_jobs=for_jobs)
-        if run is not None:
-            self._job_table.metrics.finished(name, time.time(), result.seconds, bool(result.error))
+            if run is not None:
+                self._job_table.metrics.finished(name, time.time(), result.seconds, bool(result.error))
         if repeat:
             self._drop_exhausted(name)
         self._update(name, job, result, repeat)

@@ -42,11 +42,14 @@ class BusStats:
         for reason in get_args(Dropped):
             self._dropped_counter.inc(reason, by=0)
 
+    def count_gap(self, source: str) -> None:
+        """Count a gap, inside the transaction that records it."""
+        if self._gap_counter:
+            self._gap_counter.inc(source)
+
     def gap(self, source: str, reason: str) -> None:
         """Events of `source` are lost: logged each time."""
         self.gaps += 1
-        if self._gap_counter:
-            self._gap_counter.inc(source)
         log.warning("events of %s are lost to this service: %s; its totals stay correct", source, printable(reason))
 
     def drop(self, reason: Dropped, detail: object) -> None:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol, get_args
 
@@ -33,6 +34,7 @@ class CursorStorage(Protocol):
     """Where a subscriber keeps its cursors: `CursorTable` in a file, or memory."""
 
     def get(self, source: str) -> Cursor: ...
+    def transaction(self) -> AbstractContextManager[object]: ...
     def record_gap(self, source: str, resume: Cursor, reason: str) -> None: ...
 
 
@@ -171,7 +173,9 @@ class Subscriber:
         if follower.unapplied or self._cursors is None:
             return
         try:
-            self._cursors.record_gap(follower.source, resume, reason)
+            with self._cursors.transaction():
+                self._cursors.record_gap(follower.source, resume, reason)
+                self._stats.count_gap(follower.source)
         except StateError as error:
             log.warning("cannot record a gap in the events of %s yet: %s", follower.source, error)
             return
@@ -213,6 +217,9 @@ class MemoryCursors:
 
     def get(self, source: str) -> Cursor:
         return self._cursors.get(source, BEGINNING)
+
+    def transaction(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
     def record_gap(self, source: str, resume: Cursor, reason: str) -> None:
         self._cursors[source] = resume
