@@ -61,7 +61,7 @@ COMMON: Final[dict[str, tuple[str, str]]] = {
 
 QUEUE: Final = {
     "startable": "condition for stopped items to be started ([conditions](conditions.md))",
-    "downloading": "condition for started, incomplete items to occupy a slot; empty: all. `is_active=1 is_complete=0` is added",
+    "downloading": "condition for started, incomplete items to occupy a slot; empty: all. `is_active=1 is_complete=0 is_wanted_done=0` is added",
     "sort_fields": "order of starts: field names, `-` for descending; empty: the order of the view",
     "downloading_max": "slots: items are started only while fewer are downloading. The queue never stops items",
     "downloading_min": "number of items that are started without waiting; overrides `start_at_once` and `downloading_max`, but not `intermission`",

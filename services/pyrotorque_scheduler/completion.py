@@ -1,4 +1,4 @@
-"""Detects completed and erased items, also after a downtime, by comparing rTorrent with the stored items."""
+"""Detects items that have all wanted data, and erased ones, also after a downtime, by comparing with the store."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -17,9 +17,12 @@ log = logging.getLogger(__name__)
 Row: TypeAlias = tuple[str, ...]
 
 _VIEW: Final = "main"
+_STATES: Final = ("d.hash=", "d.name=", "d.complete=", "d.is_partially_done=", "d.completed_chunks=")
+_PARTIAL_FILTER: Final = "d.is_partially_done="
 _INCOMPLETE_FILTER: Final = "not=$d.complete="
 # Which stored items.
 _ALL: Final = "1"
+_COMPLETE: Final = "complete = 1"
 _INCOMPLETE: Final = "complete = 0"
 # Thousands of items are compared in parts, so that they do not fill the memory.
 _PART: Final = 500
@@ -41,6 +44,7 @@ class CompletionDetector:
         self._router = router
         self._rtorrent = rtorrent
         self._sizes: Sequence[object] = ()
+        self._partial_items: frozenset[str] = frozenset()
         self._incomplete_compared_at = float("-inf")
         self._all_compared_at = float("-inf")
 
@@ -51,28 +55,65 @@ class CompletionDetector:
         """
         # Read before the items: the next call detects what changes in between.
         sizes = self._rtorrent.multicall([("view.size", ("", view)) for view in (_VIEW, "incomplete")])
-        if sizes != self._sizes or not 0 <= now - self._incomplete_compared_at < _COMPARE_INCOMPLETE_EVERY:
+        partial = self._partial(sizes[1])
+        is_changed = sizes != self._sizes or partial != self._partial_items
+        if is_changed or not 0 <= now - self._incomplete_compared_at < _COMPARE_INCOMPLETE_EVERY:
             self._compare_incomplete(now)
-            self._sizes, self._incomplete_compared_at = sizes, now
+            self._sizes, self._partial_items, self._incomplete_compared_at = sizes, partial, now
         if sizes[0] != self._count(_ALL) or not 0 <= now - self._all_compared_at < _COMPARE_ALL_EVERY:
             self._compare_all(now)
             self._all_compared_at = now
 
+    def _partial(self, size: object) -> frozenset[str]:
+        """The incomplete items of which all that is wanted is there: rTorrent has no event for these."""
+        if not isinstance(size, int) or not self._rtorrent.known("d.multicall.filtered"):
+            return frozenset()
+        return frozenset(row[0] for row in self._rtorrent.scan_rows("incomplete", ("d.hash=",), where=_PARTIAL_FILTER))
+
     def _compare_incomplete(self, now: float) -> None:
         where = _INCOMPLETE_FILTER if self._rtorrent.known("d.multicall.filtered") else ""
-        rows = self._rtorrent.scan_rows(_VIEW, ("d.hash=", "d.name=", "d.complete="), where=where)
+        rows = [row for row in self._rtorrent.scan_rows(_VIEW, _STATES, where=where) if row[2] != "1"]
+        done = {row[0]: row[1] for row in rows if _is_wanted_done(row)}
         stored, found = self._count(_INCOMPLETE), 0
-        for part in _parts(row for row in rows if row[2] != "1"):
+        for part in _parts(row for row in rows if row[0] not in done):
             known = self._known(part, _INCOMPLETE)
             found += len(known)
-            self._insert((h, name, False) for h, name, _ in part if h not in known)
-        if found == stored:
+            new = {h: name for h, name, *_ in part if h not in known}
+            checked = self._checked(new) if new else frozenset()
+            self._insert((h, name, False) for h, name in new.items() if h not in checked)
+        finished = self._insert_partial(done)
+        if found == stored and not finished:
             return
-        gone = self._stored_without({row[0] for row in rows if row[2] != "1"}, _INCOMPLETE)
+        missing = self._stored_without({row[0] for row in rows if row[0] not in done}, _INCOMPLETE)
+        if not self._knows_partial():
+            self._insert((h, name, True) for h, name in missing.items() if h in done)
+        gone = {h: name for h, name in missing.items() if h not in done}
         answers = self._rtorrent.multicall([("d.complete", (info_hash,)) for info_hash in gone])
         completed = {h: gone[h] for h, a in zip(gone, answers, strict=True) if a == 1}
+        completed |= {h: name for h, name in missing.items() if h in done and self._knows_partial()}
         erased = {h: gone[h] for h, a in zip(gone, answers, strict=True) if isinstance(a, RTorrentFault)}
         self._publish(completed, erased, now)
+
+    def _checked(self, names: Mapping[str, str]) -> frozenset[str]:
+        """The items that are stored as complete and whose data rTorrent checks now: they may still be complete."""
+        complete = [h for part in _parts((h,) for h in names) for h in self._known(part, _COMPLETE)]
+        answers = self._rtorrent.multicall([("d.hashing", (info_hash,)) for info_hash in complete])
+        return frozenset(h for h, answer in zip(complete, answers, strict=True) if answer not in (0, "0"))
+
+    def _insert_partial(self, done: Mapping[str, str]) -> bool:
+        """Store the partial items that are not stored yet; whether one of them was downloaded since the last look."""
+        unknown = {
+            h: done[h] for part in _parts((h,) for h in done) for h in {h for (h,) in part} - self._known(part, _ALL)
+        }
+        answers = self._rtorrent.multicall([("d.down.total", (info_hash,)) for info_hash in unknown])
+        is_first = not self._knows_partial()
+        finished = {h for h, answer in zip(unknown, answers, strict=True) if not is_first and answer not in (0, "0")}
+        self._insert((h, name, h not in finished) for h, name in unknown.items())
+        return bool(finished)
+
+    def _knows_partial(self) -> bool:
+        """Whether partial items were compared before: those of an earlier version are stored without an event."""
+        return self._store.db.execute("SELECT 1 FROM compared WHERE partial = 1").fetchone() is not None
 
     def _compare_all(self, now: float) -> None:
         rows = self._rtorrent.scan_rows(_VIEW, ("d.hash=", "d.name=", "d.complete=", "d.timestamp.finished="))
@@ -85,7 +126,8 @@ class CompletionDetector:
             found += len(known)
             new = [row for row in part if row[0] not in known]
             finished = {h: name for h, name, complete, at in new if complete == "1" and float(at or 0) >= since}
-            self._insert((h, name, complete == "1") for h, name, complete, _ in new if h not in finished)
+            # Incomplete ones are stored by the other comparison, which reads what is wanted of them.
+            self._insert((h, name, True) for h, name, complete, _ in new if complete == "1" and h not in finished)
             completed |= finished
         erased = self._stored_without({row[0] for row in rows}, _ALL) if found < stored else {}
         is_mass_erasure = len(erased) > max(MASS_ERASURE, stored // 2)
@@ -101,7 +143,7 @@ class CompletionDetector:
         else:
             self._publish(completed, erased, now)
         with self._store.transaction() as db:
-            db.execute("INSERT OR REPLACE INTO compared VALUES (1, ?)", (now,))
+            db.execute("INSERT OR REPLACE INTO compared (one, at, partial) VALUES (1, ?, 1)", (now,))
 
     def _count(self, which: str) -> int:
         return int(self._store.db.execute(f"SELECT count(*) FROM known_items WHERE {which}").fetchone()[0])
@@ -145,6 +187,11 @@ class CompletionDetector:
             self._delete(erased)
         for info_hash, name in completed.items():
             log.info("completed: %s (%s)", printable(name), info_hash)
+
+
+def _is_wanted_done(row: Row) -> bool:
+    """Whether all that is wanted of the item is there, and anything at all."""
+    return row[2] == "1" or (row[3] == "1" and row[4] != "0")
 
 
 def _parts(rows: Iterable[Row]) -> Iterator[list[Row]]:

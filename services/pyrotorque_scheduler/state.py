@@ -55,6 +55,10 @@ MIGRATIONS: Final = (
     -- starts that were published before rTorrent had saved them: never published again if they have to be repeated
     CREATE TABLE unsaved_starts (info_hash TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
     """,
+    """
+    -- whether items with deselected files were compared: those of an earlier version are stored without an event
+    ALTER TABLE compared ADD COLUMN partial INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 

@@ -79,7 +79,7 @@ class StartFailed(Fact, frozen=True, kw_only=True, tag=True):
 
 
 class TorrentCompleted(Fact, frozen=True, kw_only=True, tag=True):
-    """An item has all its data."""
+    """An item has all its data, or all of the files that are selected; published again only after it was incomplete."""
 
     info_hash: str
     name: str

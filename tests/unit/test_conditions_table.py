@@ -144,6 +144,11 @@ MATCHES = [
     ("is_open=yes OR is_complete=yes", "abcdefghijkl"),
     ("is_check_failed=yes", "c"),
     ("is_started=yes is_complete=no", "abc"),
+    ("is_wanted_done=yes is_complete=no", "f"),
+    ("is_wanted_done=no", "abcde"),
+    ("is_partial=yes", "f"),
+    ("left>1k", "e"),
+    ("left=0 done<100", "af"),
     ("is_ignored=0", "abcdfghijkl"),
     # numbers
     ("prio=2", "cgk"),

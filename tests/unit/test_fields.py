@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyrotorque.fields import FIELDS, KINDS, Detail, Field, Rows, Tags, configured, field, room_field
+from pyrotorque.fields import FIELDS, KINDS, Detail, Field, Rows, Tags, configured, converters, field, room_field
 from pyrotorque.fields.converters import leech_time, seed_time, stopped
 from pyrotorque.fields.file_rows import FileRows
 from pyrotorque.linux.filesystems import disk_space
@@ -143,7 +143,7 @@ def test_only_fields_with_an_extra_call_are_costly() -> None:
     costly = {name for name, each in FIELDS.items() if each.costly}
     assert costly == {
         *("tracker", "alias", "files", "kind", "traits", "label", "views"),
-        *("is_ghost", "realpath", "has_room"),
+        *("is_ghost", "realpath", "has_room", "left"),
     }
 
 
@@ -178,3 +178,29 @@ def found(name: str) -> Field:
     each = field(name)
     assert each is not None
     return each
+
+
+@pytest.mark.parametrize(
+    ("files", "chunks"),
+    [
+        pytest.param([(1, 100)], 10, id="one file"),
+        pytest.param([(0, 100)], 0, id="nothing is selected"),
+        pytest.param([(1, 15), (0, 100)], 2, id="the end of a chunk belongs to the next file"),
+        pytest.param([(1, 15), (1, 5), (2, 80)], 10, id="a chunk of two files counts once"),
+        pytest.param([(1, 15), (0, 3), (1, 2), (0, 70), (1, 10)], 3, id="gaps"),
+        pytest.param([(1, 0), (1, 5), (1, 0)], 1, id="empty files"),
+        pytest.param([], 0, id="no file"),
+    ],
+)
+def test_the_wanted_chunks_are_those_with_a_part_of_a_selected_file(files: list[tuple[int, int]], chunks: int) -> None:
+    assert converters.wanted_chunks(files, 10) == chunks
+
+
+def test_left_is_never_more_than_what_is_missing() -> None:
+    left = found("left")
+    raw = {"d.left_bytes=": "25", "d.wanted_chunks=": "3", "d.chunk_size=": "10"}
+    assert left.read(raw) == 25
+    assert left.read({**raw, "d.wanted_chunks=": "1"}) == 10
+    assert left.read({**raw, "d.wanted_chunks=": "0"}) == 0
+    assert left.read({"d.left_bytes=": "25"}) == 25, "an rTorrent without the number of wanted chunks"
+    assert left.read(raw, {"priorities": [("0", "15"), ("1", "10")]}) == 20

@@ -1,7 +1,7 @@
 """One check of a queue job over rTorrent: the cheapest question first, at most one call for each, then the starts."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,7 +14,7 @@ from pyrotorque.rtorrent import RTorrent
 from pyrotorque.text import printable
 from pyrotorque_scheduler.due_jobs import Cause
 from pyrotorque_scheduler.metrics import SchedulerMetrics
-from pyrotorque_scheduler.queue.disk_space import ClosedItems, as_candidate, reserved_bytes
+from pyrotorque_scheduler.queue.disk_space import ClosedItems, candidates, reserved_bytes
 from pyrotorque_scheduler.queue.explain_text import hold_text
 from pyrotorque_scheduler.queue.forecast import Forecast, QueueFacts, forecast
 from pyrotorque_scheduler.queue.model import Candidate, Grant, Hold, Instant, QueueState, grant
@@ -138,7 +138,9 @@ class Queue:
         """What a check would do now, and which later one starts something; with the facts that a check reads."""
         rules, limits = self.rules, self.rules.limits
         reserved = reserved_bytes(self._rtorrent, rules, now.wall) if limits.min_free else {}
-        facts = QueueFacts([as_candidate(item) for item in startable], downloading, self._down_rate(), reserved)
+        disks = DiskBudget(reserved, limits.min_free)
+        waiting = [candidate for _, candidate in candidates(self._rtorrent, startable, disks)]
+        facts = QueueFacts(waiting, downloading, self._down_rate(), reserved)
         return forecast(facts, limits, self.state, rules.schedule, rules.hours, now)
 
     def is_hash_checking(self, item: Item) -> bool:
@@ -174,13 +176,18 @@ class Queue:
         failed = bool(self._starter.failures)
         may_return = cause == "tick" or failed
         returning = self._closed.due(self.rules, now.wall, at_once=failed) if may_return else []
-        candidates = self._ordered([*items, *returning]) if returning else items
+        waiting = self._ordered([*items, *returning]) if returning else items
         reserved: dict[int, int] = {}
         if returning or (limits.min_free and items):
             reserved = reserved_bytes(self._rtorrent, self.rules, now.wall)
         size = batch_size(limits, granted.left, downloading)
-        batch = Batch(size, DiskBudget(reserved, limits.min_free), self._starter.failures, now.wall)
-        self._start_batch(batch, candidates, _CheckTime(granted, now, batch_time(granted, now, cause == "tick")))
+        disks = DiskBudget(reserved, limits.min_free)
+        batch = Batch(size, disks, self._starter.failures, now.wall)
+        self._start_batch(
+            batch,
+            candidates(self._rtorrent, waiting, disks),
+            _CheckTime(granted, now, batch_time(granted, now, cause == "tick")),
+        )
         return CheckResult(
             now.wall, batch.hold(), batch.started, len(items), downloading + batch.started, called_rtorrent=True
         )
@@ -191,9 +198,9 @@ class Queue:
     def _down_rate(self) -> int:
         return int(str(self._rtorrent.call("throttle.global_down.rate", ""))) if self.rules.limits.max_down_rate else 0
 
-    def _start_batch(self, batch: Batch, items: Sequence[Item], check: _CheckTime) -> None:
+    def _start_batch(self, batch: Batch, waiting: Iterable[tuple[Item, Candidate]], check: _CheckTime) -> None:
         held = 0
-        for candidate in map(as_candidate, items):
+        for _, candidate in waiting:
             decision = batch.decide(candidate)
             if isinstance(decision, Hold):
                 if decision.reason == "batch_full":

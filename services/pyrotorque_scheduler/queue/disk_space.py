@@ -1,15 +1,22 @@
 """Disk space: what running items still need, and the return of items that rTorrent closed by itself."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from pyrotorque.items import Item, ItemReader, Reader, read_items
+from pyrotorque.errors import RTorrentFault
+from pyrotorque.fields.converters import bytes_left
+from pyrotorque.fields.field import DETAILS, Rows
+from pyrotorque.items import Item, ItemReader, Reader, is_fresh, read_items
 from pyrotorque.linux.filesystems import disk_space
 from pyrotorque_scheduler.queue.model import Candidate
+from pyrotorque_scheduler.queue.policy import DiskBudget
 from pyrotorque_scheduler.queue.rules import CHECK_FAILED, DISK_FIELDS, LOW_DISK, QueueRules
 
 _ROOT: Final = Path("/")
+# Each costs a call: a queue of thousands of new items that do not fit must not block the loop.
+_EXACT_MAX: Final = 100
 _READ_EVERY: Final = 60.0
 _FIRST_WAIT: Final = 60.0
 _LAST_WAIT: Final = 3600.0
@@ -19,7 +26,7 @@ def as_candidate(item: Item) -> Candidate:
     """An item for the policy; with disk and free space only if DISK_FIELDS were read."""
     info_hash, name, loaded = str(item["hash"]), str(item["name"]), float(item["loaded"] or 0)
     try:
-        need, free_there = _number(item["d_left_bytes"]), _number(item["d_free_diskspace"])
+        need, free_there = _left(item), _number(item["d_free_diskspace"])
         directory = str(item["directory"])
     except KeyError:
         return Candidate(info_hash, name, loaded)
@@ -28,12 +35,32 @@ def as_candidate(item: Item) -> Candidate:
     return Candidate(info_hash, name, loaded, need, free if disk else free_there or None, disk)
 
 
+def candidates(rtorrent: Reader, items: Iterable[Item], disks: DiskBudget) -> Iterator[tuple[Item, Candidate]]:
+    """The items for the policy; one that does not fit gets its exact need, if deselected files may not be counted yet.
+
+    That is so before rTorrent 0.9.8 has opened an item for the first time.
+    """
+    exact = 0
+    for item in items:
+        candidate = as_candidate(item)
+        if exact < _EXACT_MAX and disks.hold(candidate) is not None and is_fresh(item):
+            exact += 1
+            candidate = replace(candidate, need=_exact_need(rtorrent, item))
+        yield item, candidate
+
+
+def _exact_need(rtorrent: Reader, item: Item) -> int:
+    method, commands = DETAILS["priorities"]
+    (rows,) = rtorrent.multicall([(method, (item["hash"], "", *commands))])
+    return _left(item) if isinstance(rows, RTorrentFault) else _left(item, rows)
+
+
 def reserved_bytes(rtorrent: Reader, rules: QueueRules, now: float) -> dict[int, int]:
     """What the running items of all jobs still need, by disk."""
     reserved: dict[int, int] = {}
     for item in read_items(rtorrent, "main", rules.running, DISK_FIELDS, now):
         disk, _ = disk_of(str(item["directory"]))
-        reserved[disk] = reserved.get(disk, 0) + _number(item["d_left_bytes"])
+        reserved[disk] = reserved.get(disk, 0) + _left(item)
     return reserved
 
 
@@ -103,6 +130,11 @@ def _before_start(item: Item, rules: QueueRules) -> Mapping[str, Any]:
     if str(item["message"]).startswith((LOW_DISK, *CHECK_FAILED)):
         values["message"] = ""
     return values | {"done": 0.0} if item["is_started"] else values
+
+
+def _left(item: Item, files: Rows = ()) -> int:
+    """The field `left`, without a call of its own."""
+    return bytes_left(str(item["d_left_bytes"]), str(item["d_wanted_chunks"]), str(item["d_chunk_size"]), files)
 
 
 def _number(value: object) -> int:

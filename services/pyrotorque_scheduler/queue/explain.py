@@ -197,6 +197,8 @@ def _not_startable(queue: Queue, item: Item, failed: Clause, now: Instant) -> tu
         return "checked", "started: rTorrent still checks its data, and it keeps its slot meanwhile"
     if item["is_complete"]:
         return "not_startable", "not startable: it is complete"
+    if item["is_partial"]:
+        return "not_startable", "not startable: all that is wanted of it is complete"
     again = ""
     if may_return(item, queue.rules, now.wall):
         again = "; rTorrent closed it because the disk is full, it starts again when there is space"
@@ -219,7 +221,7 @@ def _find(queue: Queue, wanted: str, now: float) -> list[Item]:
         if len(close) != 1:
             return close
         wanted = str(close[0]["hash"])
-    fields = rules.fields | conditions | {"is_complete", "hash", "name"}
+    fields = rules.fields | conditions | {"is_complete", "is_partial", "hash", "name"}
     return queue.read(parse(f"hash={wanted.upper()}"), fields, now)
 
 

@@ -7,11 +7,12 @@ from typing import Final
 from pyrotorque.conditions import Condition, SortOrder, parse, parse_sort
 from pyrotorque.fields import Field
 from pyrotorque.hours import Hours, parse_hours
+from pyrotorque.items import FRESH
 from pyrotorque.schedule import Schedule, parse_schedule
 from pyrotorque.settings.schema import QueueSettings
 from pyrotorque_scheduler.queue.model import Limits
 
-STARTED_BUT_INCOMPLETE: Final = "is_active=1 is_complete=0"
+STARTED_BUT_INCOMPLETE: Final = "is_active=1 is_complete=0 is_wanted_done=0"
 # The message that rTorrent's close_low_diskspace sets on items that it closes, with the flag of a failed check.
 LOW_DISK: Final = "Low diskspace."
 # The messages of a failed check of the data (a missing disk, an I/O error), the first from 0.16.14 on. The check also
@@ -27,7 +28,9 @@ CLOSED_BY_RTORRENT: Final = (
 # Always read for a startable item; `loaded` gives its waiting time.
 _ALWAYS: Final = frozenset({"hash", "name", "loaded"})
 # Read for `min_free`.
-DISK_FIELDS: Final = frozenset({"d_left_bytes", "d_free_diskspace", "directory"})
+DISK_FIELDS: Final = frozenset(
+    {"d_left_bytes", "d_wanted_chunks", "d_chunk_size", "d_free_diskspace", "directory", *FRESH}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ _WHOLE_MAX: Final = 1 << 62
 # Fields whose value is zero exactly if their command's is; the most selective first.
 _BARE_COMMANDS: Final[dict[str, tuple[str, Any]]] = {
     "is_complete": ("d.complete=", False),
+    "is_wanted_done": ("d.is_partially_done=", False),
     "prio": ("d.priority=", 0),
     "message": ("d.message=", ""),
     "down": ("d.down.rate=", 0),

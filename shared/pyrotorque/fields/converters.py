@@ -37,6 +37,39 @@ def percent(done: str, whole: str) -> float:
     return 100.0 * number(done) / chunks if chunks else 0.0
 
 
+def bytes_left(left: str, wanted: str, chunk: str, files: Sequence[Sequence[Any]] = ()) -> int:
+    """Bytes that are still to be downloaded, at most a chunk too many: deselected files do not count.
+
+    `left` counts them, and `wanted` is the number of missing chunks that are wanted. With `files`, the priorities and
+    sizes of the files of an item that has no data, these decide.
+    """
+    size = number(chunk)
+    chunks = wanted_chunks(files, size) if files and size else number(wanted)
+    return min(number(left), chunks * size) if size else number(left)
+
+
+def wanted_chunks(files: Sequence[Sequence[Any]], chunk: int) -> int:
+    """The number of chunks that contain a part of a file whose priority is not 0."""
+    count = begin = 0
+    last = -1
+    for priority, length in files:
+        end = begin + number(str(length))
+        if flag(str(priority)) and end > begin:
+            first, last_of_file = begin // chunk, (end - 1) // chunk
+            count += last_of_file - max(first, last + 1) + 1
+            last = last_of_file
+        begin = end
+    return count
+
+
+def any_flag(one: str, other: str) -> bool:
+    return flag(one) or flag(other)
+
+
+def only_second(one: str, other: str) -> bool:
+    return flag(other) and not flag(one)
+
+
 def total(one: str, other: str) -> int:
     return number(one) + number(other)
 

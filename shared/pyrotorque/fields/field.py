@@ -6,13 +6,14 @@ from typing import Any, Final, Literal, TypeAlias
 
 from pyrotorque.fields.kinds import Kind, Value
 
-Detail: TypeAlias = Literal["files", "trackers", "views", "custom"]
+Detail: TypeAlias = Literal["files", "trackers", "views", "priorities", "custom"]
 Rows: TypeAlias = Sequence[Sequence[Any]]
 # Requested for each item, and only for items that match the cheap clauses of a condition.
 DETAILS: Final[dict[Detail, tuple[str, tuple[str, ...]]]] = {
     "files": ("f.multicall", ("f.path=", "f.size_bytes=")),
     "trackers": ("t.multicall", ("t.url=", "t.is_enabled=")),
     "views": ("d.views", ()),
+    "priorities": ("f.multicall", ("f.priority=", "f.size_bytes=")),
 }
 
 

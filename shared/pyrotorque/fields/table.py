@@ -3,13 +3,15 @@
 from typing import Final
 
 from pyrotorque.fields import converters as convert
-from pyrotorque.fields.field import Field
+from pyrotorque.fields.field import Field, Rows
 from pyrotorque.linux.filesystems import disk_space
 
 LOADED: Final = ("d.custom=tm_loaded", "d.load_date=")
 STARTED: Final = ("d.custom=tm_started", "d.timestamp.started=")
 COMPLETED: Final = ("d.custom=tm_completed", "d.timestamp.finished=")
 PATH: Final = ("d.base_path=", "d.directory=", "d.name=", "d.is_multi_file=")
+PARTIAL: Final = ("d.complete=", "d.is_partially_done=")
+LEFT: Final = ("d.left_bytes=", "d.wanted_chunks=", "d.chunk_size=")
 _ACTIVATIONS: Final = "d.custom=activations"
 
 
@@ -24,12 +26,12 @@ def _seed(act: str, end: str, completed: str, done: str, now: float) -> float | 
 def room_field(min_free: int) -> Field:
     """The field `has_room` that keeps `min_free` bytes free."""
 
-    def has_room(directory: str, left: str) -> bool:
+    def has_room(directory: str, left: str, wanted: str, chunk: str, files: Rows) -> bool:
         space = disk_space(directory)
-        return space is not None and convert.number(left) <= max(0, space.free - min_free)
+        return space is not None and convert.bytes_left(left, wanted, chunk, files) <= max(0, space.free - min_free)
 
     doc = "its filesystem has space for what is left to download, beyond `min_free`"
-    return Field("has_room", "bool", ("d.directory=", "d.left_bytes="), has_room, doc, local=True)
+    return Field("has_room", "bool", ("d.directory=", *LEFT), has_room, doc, ("priorities",), local=True)
 
 
 _TABLE: Final = (
@@ -52,7 +54,9 @@ _TABLE: Final = (
     Field("is_active", "bool", ("d.is_active=",), convert.flag, "started, and not paused"),
     Field("is_started", "bool", ("d.state=",), convert.flag, "started and not stopped, even if rTorrent closed it"),
     Field("is_multi_file", "bool", ("d.is_multi_file=",), convert.flag, "has a folder of files"),
-    Field("is_complete", "bool", ("d.complete=",), convert.flag, "all wanted data is complete"),
+    Field("is_complete", "bool", ("d.complete=",), convert.flag, "all of its data is complete"),
+    Field("is_wanted_done", "bool", PARTIAL, convert.any_flag, "all data of the files that are selected is complete"),
+    Field("is_partial", "bool", PARTIAL, convert.only_second, "the same, and data of deselected files is missing"),
     Field("is_check_failed", "bool", ("d.hashing_failed=",), convert.flag, "rTorrent could not check its data"),
     Field("is_ignored", "bool", ("d.ignore_commands=",), convert.flag, "ignores commands"),
     Field("is_ghost", "bool", PATH, convert.is_ghost, "its data is not on this machine's disk", local=True),
@@ -63,6 +67,7 @@ _TABLE: Final = (
     Field("sessionfile", "text", ("session.path=", "d.hash="), convert.session_file, "its file in the session folder"),
     Field("files", "files", (), convert.file_paths, "paths of the files, inside of the torrent", ("files",)),
     Field("fno", "number", ("d.size_files=",), convert.number, "number of files"),
+    Field("left", "size", LEFT, convert.bytes_left, "bytes of the selected files still to download", ("priorities",)),
     Field("done", "number", ("d.completed_chunks=", "d.size_chunks="), convert.percent, "completed part, in percent"),
     Field("ratio", "number", ("d.ratio=",), convert.thousandth, "uploaded by downloaded; 1.0 is 1:1"),
     Field("uploaded", "size", ("d.up.total=",), convert.number, "bytes uploaded"),

@@ -13,6 +13,9 @@ from pyrotorque.rtorrent.packed_rows import marked_command, separator
 # One call for all items of a view costs rTorrent 7 µs an item, a call for each item 360 µs.
 _ONE_BY_ONE_MAX: Final = 100
 _REMEMBERED_MAX: Final = 50_000
+FRESH: Final = ("is_open", "done", "fno")
+# A command that 0.9.8 does not have yet.
+SINCE_0_10: Final = "network.open_files"
 
 
 class DetailSource(Protocol):
@@ -20,6 +23,7 @@ class DetailSource(Protocol):
 
     def rows(self, view: str, commands: Sequence[str], *, where: str = "") -> list[tuple[str, ...]]: ...
     def multicall(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> Sequence[Any]: ...
+    def known(self, command: str) -> bool: ...
 
 
 class DetailReader:
@@ -35,6 +39,8 @@ class DetailReader:
         An item that was erased meanwhile, or does not pass the filter any more, still lacks the detail afterwards.
         """
         lacking = [item for item in items if item.lacks(detail) and not (detail == "files" and self._recalled(item))]
+        if detail == "priorities":
+            lacking = self._with_unknown_wanted(lacking)
         if not lacking:
             return
         bulky = len(lacking) > _ONE_BY_ONE_MAX and DETAILS[detail][1]
@@ -68,6 +74,19 @@ class DetailReader:
         rows = self._rtorrent.rows(view, ["d.hash=", f'{method}=,"cat={packed}"'], where=where)
         return {name: [row.split(between) for row in text.split(end)[:-1]] for name, text in rows}
 
+    def _with_unknown_wanted(self, items: Sequence[Item]) -> list[Item]:
+        """The items whose number of wanted chunks may be wrong; the others get an empty detail.
+
+        rTorrent 0.9.8 ignores the priorities of files until an item is opened for the first time.
+        """
+        unknown: list[Item] = []
+        for item in items:
+            if is_fresh(item) and not self._rtorrent.known(SINCE_0_10):
+                unknown.append(item)
+            else:
+                item.add("priorities", ())
+        return unknown
+
     def _recalled(self, item: Item) -> bool:
         rows = self._files.get(_identity(item))
         if rows is not None:
@@ -79,6 +98,11 @@ class DetailReader:
             self._files.clear()
         kept = self._files[_identity(item)] = FileRows(rows)
         return kept
+
+
+def is_fresh(item: Item) -> bool:
+    """Whether the item has several files, no data, and is closed; needs the fields FRESH."""
+    return not item["is_open"] and item["done"] == 0 and item["fno"] > 1
 
 
 def _identity(item: Item) -> tuple[str, int]:

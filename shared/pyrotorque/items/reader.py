@@ -11,7 +11,7 @@ from pyrotorque import fields as known_fields
 from pyrotorque.conditions import Condition
 from pyrotorque.errors import ConditionError
 from pyrotorque.fields.field import Detail, Field
-from pyrotorque.items.details import DetailReader
+from pyrotorque.items.details import FRESH, DetailReader
 from pyrotorque.items.filter_choice import FilterChoice
 from pyrotorque.items.item import Columns, Item
 from pyrotorque.items.lazy_items import LazyItems, filtered_rows
@@ -119,6 +119,8 @@ class ItemReader:
         needed = dict(fields)
         if any("files" in field.details for field in needed.values()):
             needed["size"] = field_of("size", table)
+        if any("priorities" in field.details for field in needed.values()):
+            needed |= {name: field_of(name, table) for name in FRESH}
         return Columns(needed.values(), now, self._command, known)
 
     def _found(

@@ -15,13 +15,14 @@ import msgspec
 
 from pyrotorque.confinement import StorageLimits
 from pyrotorque.errors import PyrotorqueError, RTorrentFault, UserError
-from pyrotorque.events import Event
+from pyrotorque.events import Event, TorrentCompleted
 from pyrotorque.items import Item, field_of
 from pyrotorque.jobs.arguments import compile_text
 from pyrotorque.jobs.item_job import ItemJob
 from pyrotorque.jobs.item_path import check_exact, exact_path
 from pyrotorque.jobs.move_journal import Move, MoveJournal, path_hex
 from pyrotorque.jobs.params import get_text, with_settings
+from pyrotorque.jobs.partial_items import EarlierPartialItems
 from pyrotorque.jobs.tree_copy import (
     CopyDeadline,
     copy_tree,
@@ -34,7 +35,9 @@ from pyrotorque.rtorrent.item_texts import equal_call
 from pyrotorque.rtorrent.session import SavedValue, Session
 from pyrotorque.text import printable
 
-_CONDITION: Final = "is_complete=yes custom_targetdir=/./"
+_DONE: Final = "is_wanted_done=yes"
+_CONDITION: Final = f"{_DONE} custom_targetdir=/./"
+_PARTIAL: Final = f"is_complete=no {_DONE}"
 _TARGET: Final = "{{custom_targetdir}}"
 _SHARE_OF_TIMEOUT: Final = 0.8
 _ERRORS_SHOWN: Final = 5
@@ -49,12 +52,15 @@ class Mover(ItemJob):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         target = get_text(config, "target") or _TARGET
-        chosen = get_text(config, "condition", "matcher") or (_CONDITION if target == _TARGET else "is_complete=yes")
-        super().__init__(with_settings(config, condition=chosen))
+        own = get_text(config, "condition", "matcher")
+        super().__init__(with_settings(config, condition=own or (_CONDITION if target == _TARGET else _DONE)))
+        # A condition that names these fields chooses such items itself.
+        names = self.condition(own).fields if own else frozenset[str]()
+        self._leaves_earlier_partial = names.isdisjoint(("is_wanted_done", "is_partial"))
         if not config.get("schedule"):
             raise UserError(f"job.{self.name}.schedule is not set: interrupted moves continue at its times")
         self._target = compile_text(target)
-        paths = frozenset(("path", "is_multi_file", "is_complete"))
+        paths = frozenset(("path", "is_multi_file", "is_complete", "is_wanted_done", "done"))
         used = self.check_fields(self._target.fields - {"job_name"})
         self.needed = used | paths
         self._target_fields = [field_of(name, self._table) for name in sorted(used)]
@@ -66,6 +72,7 @@ class Mover(ItemJob):
         self._deadline = time.monotonic() + self._time
         self._journal = MoveJournal(self.state_dir)
         self._moved: set[str] = set()
+        self._earlier_partial = self._update_earlier_partial(event)
         failed: list[str] = []
         try:
             for move in list(self._journal.moves()):
@@ -80,6 +87,13 @@ class Mover(ItemJob):
         if failed:
             raise UserError(f"{len(failed)} unfinished moves failed: {'; '.join(failed[:_ERRORS_SHOWN])}")
 
+    def _update_earlier_partial(self, event: Event | None) -> EarlierPartialItems:
+        earlier = EarlierPartialItems(self.state_dir)
+        if self._leaves_earlier_partial and earlier.needs_update:
+            completed = event.info_hash if isinstance(event, TorrentCompleted) else ""
+            earlier.update((str(item["hash"]) for item in self.items(_PARTIAL)), completed)
+        return earlier
+
     def run_item(self, item: Item) -> None:
         info_hash, name = str(item["hash"]), printable(str(item["name"]))
         target = self._target.render({**{field: item[field] for field in self.needed}, "job_name": self.name})
@@ -87,7 +101,10 @@ class Mover(ItemJob):
         if not target or info_hash in self._moved or self._journal.has(info_hash):
             return
         source = Path(os.path.normpath(str(item["path"])))
-        if not item["is_complete"] or source == self.checked(target) / source.name:
+        if not item["is_wanted_done"] or source == self.checked(target) / source.name:
+            return
+        is_earlier = self._leaves_earlier_partial and info_hash in self._earlier_partial
+        if not item["is_complete"] and (not item["done"] or is_earlier):
             return
         check_exact(self.rtorrent, info_hash, self._target_fields)
         source = exact_path(self.rtorrent, info_hash, bool(item["is_multi_file"]))
