@@ -30,6 +30,7 @@ _BARE_COMMANDS: Final[dict[str, tuple[str, Any]]] = {
     "is_complete": ("d.complete=", False),
     "is_wanted_done": ("d.is_partially_done=", False),
     "prio": ("d.priority=", 0),
+    "is_check_failed": ("d.hashing_failed=", False),
     "message": ("d.message=", ""),
     "down": ("d.down.rate=", 0),
     "up": ("d.up.rate=", 0),
