@@ -158,6 +158,10 @@ class RestartBackoff:
         else:
             self._due.pop(name, None)
 
+    def wait(self, now: float, at_most: float) -> float:
+        """Seconds until a program is due, between 0 and `at_most`."""
+        return max(0.0, min([at_most, *(at - now for at in self._due.values())]))
+
     def due(self, now: float) -> list[str]:
         """The programs to start now; one that stays FATAL becomes due again after the next delay."""
         names = sorted(name for name, at in self._due.items() if at <= now)

@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 GUARDED = ("scheduler", "watcher", "exporter")
 
-_TURN = 1.0
+_TURN = 2.0
 _POLL_EVERY = 30.0
 _TURN_WITHIN = 30.0  # all calls of one turn, each at its deadline
 _STDIN, _STDOUT = 0, 1
@@ -100,7 +100,7 @@ class Guardian:
         os.set_blocking(_STDIN, False)
         os.write(_STDOUT, READY)
         while not life.stopping:
-            wakeup = self.runtime.bus.wait(_TURN, _STDIN, *self._exits.fds)
+            wakeup = self.runtime.bus.wait(self._backoff.wait(time.monotonic(), _TURN), _STDIN, *self._exits.fds)
             with life.step("guarding", time.monotonic() + _TURN_WITHIN):
                 if _STDIN in wakeup.fds and not self._read_supervisord():
                     log.info("supervisord exited; shutting down")

@@ -58,6 +58,7 @@ class Outbox:
         self._bytes_at_most = 0
         self._store = store
         self._base = 0
+        self._changes_read = -1
         self.epoch = ""
         self.head = 0
         """The newest committed seq as of the last `refresh`; safe to read from any thread."""
@@ -91,7 +92,11 @@ class Outbox:
 
     def refresh(self) -> int:
         """Read what has been committed; returns the head."""
-        self.head = self._last_position() - self._base
+        # Only this connection writes: without a change there is nothing to read.
+        if (changes := self._store.db.total_changes) != self._changes_read:
+            self.head = self._last_position() - self._base
+            if not self._store.db.in_transaction:
+                self._changes_read = changes
         return self.head
 
     def since(self, seq: int, limit: int = REPLAY_LIMIT) -> list[bytes]:
@@ -109,7 +114,8 @@ class Outbox:
         if position < oldest:
             return Replay([], self._cursor(oldest), f"{oldest - position} events were trimmed")
         bodies = self._bodies(position, limit)
-        return Replay(bodies, self._cursor(position + len(bodies)) if bodies else cursor)
+        # Without events too: a subscriber whose cursor names no epoch, or an earlier one, is up to date then.
+        return Replay(bodies, self._cursor(position + len(bodies)))
 
     def trim(self) -> None:
         """Delete all but the newest, down to both limits."""

@@ -24,7 +24,7 @@ Subscriptions = Mapping[str, Sequence[type[Fact]]]
 
 _RETRY = 0.02
 # Each service sends one heartbeat a second: reading those of all at once saves most wake-ups of an idle loop.
-HEARTBEAT_DELAY = 1.0
+HEARTBEAT_DELAY = 2.0
 _DURABLE: tuple[type[Fact], ...] = get_args(Durable)
 _envelope = msgspec.json.Decoder(Envelope)
 _replay_reply = msgspec.json.Decoder(wire.ReplayReply)

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 INTERVAL = 1.0
 _STARTED_AFTER = 15.0  # seconds until a service has read its configuration and all items for the first time
+_CHECK_FILES_EVERY = 5.0  # seconds: our sockets, the file of the time zone
 STOP_TIMEOUT = 0.8  # seconds from SIGTERM to the end of the process
 
 
@@ -94,6 +95,7 @@ class HeartbeatThread:
         poller.register(self._signals, select.POLLIN)
         next_heartbeat = time.monotonic()
         release_at = next_heartbeat + _STARTED_AFTER
+        check_files_at = next_heartbeat
         try:
             while not self._done.is_set():
                 now = time.monotonic()
@@ -101,9 +103,11 @@ class HeartbeatThread:
                     publisher.publish(self.heartbeat())
                     next_heartbeat = now + INTERVAL
                     self._check_parent()
-                    self._check_sockets()
-                    self._check_time_zone(now)
                     guardian_watch.check(now)
+                    if now >= check_files_at:
+                        check_files_at = now + _CHECK_FILES_EVERY
+                        self._check_sockets()
+                        self._check_time_zone(now)
                     if now >= release_at:
                         release_at = float("inf")
                         release_free_memory()
