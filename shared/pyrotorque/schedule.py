@@ -5,14 +5,18 @@ import shlex
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
+from inspect import iscoroutinefunction
 from itertools import pairwise
 from math import inf
 from typing import Any, Final
 
-from apscheduler.triggers.cron import CronTrigger
-
 from pyrotorque.errors import UserError
+from pyrotorque.light_imports import placeholders
 from pyrotorque.local_time import LOCAL
+
+# APScheduler reads its own version, and below Python 3.14 it takes one function from asyncio: 4 MiB for a trigger.
+with placeholders(asyncio={"iscoroutinefunction": iscoroutinefunction}, importlib_metadata={"version": str}):
+    from apscheduler.triggers.cron import CronTrigger
 
 FIELDS: Final = ("year", "month", "week", "day", "day_of_week", "hour", "minute", "second")
 # Number of fire times in which the smallest gap is searched.
