@@ -40,7 +40,7 @@ class _LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
-            from pyrotorque.settings.problems import suggestion
+            from pyrotorque.suggestions import suggestion
 
             ctx.fail(f"No such command {cmd_name!r}{suggestion(cmd_name, _COMMANDS)}")
         command: click.Command = importlib.import_module(f"pyrotorque_control.commands.{cmd_name}").command

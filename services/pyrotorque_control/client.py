@@ -9,7 +9,7 @@ from pyrotorque.configuration import last_good
 from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.layout import Layout
 from pyrotorque.requests import Answer, DescribeService, ExplainQueue, PauseJob, Request, ResumeJob, RunJob
-from pyrotorque.settings.problems import suggestion
+from pyrotorque.suggestions import suggestion
 from pyrotorque.supervisord import Supervisord, SupervisordError
 from pyrotorque_control.exit_codes import EX_TEMPFAIL, EX_USAGE
 from pyrotorque_control.group import CommandError, Group

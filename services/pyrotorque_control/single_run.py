@@ -15,8 +15,8 @@ from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.layout import Layout
 from pyrotorque.requests import Answer, RunJob
 from pyrotorque.service.lifecycle import ServiceStart
-from pyrotorque.settings.problems import suggestion
 from pyrotorque.settings.schema import CustomSettings, QueueSettings, StatsSettings
+from pyrotorque.suggestions import suggestion
 from pyrotorque_control.client import send_request
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL, EX_USAGE
 from pyrotorque_control.group import CommandError, Group

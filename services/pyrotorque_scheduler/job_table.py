@@ -1,10 +1,13 @@
 """The jobs of the scheduler and their collaborators, built from one configuration."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pyrotorque.customfields import ConfigFields
+from pyrotorque.errors import ConditionError
 from pyrotorque.fields import configured
 from pyrotorque.logs import job_logger
 from pyrotorque.rtorrent import RTorrent
@@ -20,6 +23,8 @@ from pyrotorque_scheduler.queue.model import Instant
 from pyrotorque_scheduler.queue.rules import read_rules
 from pyrotorque_scheduler.queue.starter import Starter
 from pyrotorque_scheduler.state import DecisionHistory, JobStates
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -107,10 +112,16 @@ def _queues(
     queues: dict[str, Queue] = {}
     for job in jobs:
         table = configured(settings.aliases, settings.traits_by_alias, job.min_free)
-        rules = read_rules(job, settings.queue_startable_base, config_fields.given(table))
+        misread = partial(_warn_misread, job.name)
+        rules = read_rules(job, settings.queue_startable_base, config_fields.given(table), misread)
         queue = queues[job.name] = Queue(rules, rtorrent, starter, job_states, history, metrics)
         queue.load_state(now)
     return queues
+
+
+def _warn_misread(job: str, setting: str, error: ConditionError) -> None:
+    text = "job.%s.%s is used as 1.0.0 read it, but cannot mean what was typed: %s"
+    log.warning(text, job, setting, error.summary)
 
 
 def _schedules(jobs: Iterable[AnyJob], metrics: SchedulerMetrics, job_states: JobStates) -> dict[str, Schedule]:

@@ -98,7 +98,7 @@ def read(config_dir: Path, options: Options, *, seek: bool = False, strict: bool
     if foreign and strict and not runs_as_root(loaded.layout):
         report.problems.append(Problem("", 0, "", foreign))
         report.raise_if_any()
-    problems, warnings = check(loaded)
+    problems, warnings = check(loaded, strict=strict)
     warnings.extend(Problem("", 0, "", text) for text in (foreign, zone_problem()) if text)
     (problems if strict else warnings).extend(failing(loaded))
     reported = {problem.key for problem in report.problems}

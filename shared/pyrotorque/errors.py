@@ -58,7 +58,13 @@ class MetafileIncomplete(MetafileError):
 
 
 class ConditionError(UserError):
-    """A condition or sort order is invalid; the message marks the place with a caret."""
+    """A condition or sort order is invalid; the message marks the place with a caret.
+
+    `condition` is the whole text, `summary` the error and its hint in one line.
+    """
+
+    condition: str = ""
+    summary: str = ""
 
 
 class TemplateError(UserError):

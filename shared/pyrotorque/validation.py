@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Final, get_args
 
 from pyrotorque.customfields import ConfigFields
-from pyrotorque.errors import PyrotorqueError
+from pyrotorque.errors import ConditionError, PyrotorqueError
 from pyrotorque.item_stats import parse_labels, parse_stats
 from pyrotorque.settings import LoadedSettings, Problem
-from pyrotorque.settings.problems import suggestion
 from pyrotorque.settings.schema import (
     METRIC_GROUPS,
     AnyJob,
@@ -27,6 +26,7 @@ from pyrotorque.settings.schema import (
     Settings,
     WatchSettings,
 )
+from pyrotorque.suggestions import suggestion
 from pyrotorque.watch_checks import failing_settings
 
 # An empty prefix would make `up`, a metric of Prometheus itself.
@@ -59,8 +59,11 @@ def _address_error(address: str) -> str:
     return ""
 
 
-def check(loaded: LoadedSettings) -> tuple[list[Problem], list[Problem]]:
-    """Errors, and warnings; errors in inactive jobs are warnings."""
+def check(loaded: LoadedSettings, *, strict: bool = False) -> tuple[list[Problem], list[Problem]]:
+    """Errors, and warnings; errors in inactive jobs are warnings.
+
+    Conditions that 1.0.0 accepted, but that cannot mean what was typed, are errors if `strict`, else warnings.
+    """
     problems: list[Problem] = []
     warnings: list[Problem] = []
     config_fields = ConfigFields(loaded.layout.config_dir / "config.py", {})
@@ -69,7 +72,11 @@ def check(loaded: LoadedSettings) -> tuple[list[Problem], list[Problem]]:
     for job in loaded.settings.jobs:
         found = [loaded.problem(f"job.{job.name}.{key}", text) for key, text in _job_errors(job, loaded, config_fields)]
         (problems if job.active else warnings).extend(found)
-    for problem, is_error in _constructor_errors(loaded, problems):
+        if isinstance(job, QueueSettings):
+            texts = _misread_conditions(job, loaded.settings, config_fields)
+            found = [loaded.problem(f"job.{job.name}.{key}", text) for key, text in texts]
+            (problems if job.active and strict else warnings).extend(found)
+    for problem, is_error in _constructor_errors(loaded, problems, strict=strict):
         (problems if is_error else warnings).append(problem)
     warnings.extend(_missing_roots(loaded))
     warnings.extend(_config_py_warnings(config_fields))
@@ -123,14 +130,37 @@ def _queue_errors(job: QueueSettings, settings: Settings, config_fields: ConfigF
     table = config_fields.given(configured(settings.aliases, settings.traits_by_alias, job.min_free))
     if not job.startable.strip():
         yield "startable", "is empty: set which items may be started, for example prio>0"
-    for key, text in (("startable", job.startable), ("downloading", job.downloading)):
-        if text.strip():
-            yield from _parse_errors(key, partial(parse, custom=table), text)
-    if settings.queue_startable_base.strip():
-        yield from _parse_errors("startable", partial(parse, custom=table), settings.queue_startable_base)
+    accepted: list[ConditionError] = []
+    parsed = partial(parse, custom=table, tolerate=accepted.append)
+    for key, text in _queue_conditions(job, settings):
+        yield from _parse_errors(key, parsed, text)
     if job.sort_fields.strip():
         yield from _parse_errors("sort_fields", partial(parse_sort, custom=table), job.sort_fields)
     yield from _parse_errors("hours", parse_hours, job.hours)
+
+
+def _queue_conditions(job: QueueSettings, settings: Settings) -> KeyedErrors:
+    texts = (
+        ("startable", job.startable),
+        ("downloading", job.downloading),
+        ("startable", settings.queue_startable_base),
+    )
+    yield from ((key, text) for key, text in texts if text.strip())
+
+
+def _misread_conditions(job: QueueSettings, settings: Settings, config_fields: ConfigFields) -> KeyedErrors:
+    """The first error of each condition that is valid, but cannot mean what was typed."""
+    from pyrotorque.conditions import parse
+    from pyrotorque.fields import configured
+
+    table = config_fields.given(configured(settings.aliases, settings.traits_by_alias, job.min_free))
+    for key, text in _queue_conditions(job, settings):
+        errors: list[ConditionError] = []
+        try:
+            parse(text, custom=table, tolerate=errors.append)
+        except ConditionError:
+            continue  # an error of `_queue_errors`
+        yield from ((key, str(error)) for error in errors[:1])
 
 
 def _watch_errors(job: WatchSettings, templates: Path) -> KeyedErrors:
@@ -211,7 +241,9 @@ def _custom_errors(job: CustomSettings, config_dir: Path) -> KeyedErrors:
             yield "on", f"{event!r} is not an event{suggestion(event, known)} ({', '.join(known)})"
 
 
-def _constructor_errors(loaded: LoadedSettings, known: list[Problem]) -> Iterator[tuple[Problem, bool]]:
+def _constructor_errors(
+    loaded: LoadedSettings, known: list[Problem], *, strict: bool
+) -> Iterator[tuple[Problem, bool]]:
     """Errors from the constructors of custom jobs, each run in its own process; True if the settings are wrong."""
     wrong = {problem.key.split(".")[1] for problem in known if problem.key.startswith("job.")}
     customs = [job for job in loaded.settings.jobs if isinstance(job, CustomSettings)]
@@ -222,4 +254,7 @@ def _constructor_errors(loaded: LoadedSettings, known: list[Problem]) -> Iterato
 
     for name, problem in creation_problems(jobs, loaded.settings, loaded.layout).items():
         text = problem.text if problem.config_error else f"{problem.text}; the job fails until this is fixed"
-        yield loaded.problem(f"job.{name}.handler", text), problem.config_error
+        yield (
+            loaded.problem(f"job.{name}.{problem.key}", text),
+            problem.config_error and (strict or not problem.misread),
+        )

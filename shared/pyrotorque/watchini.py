@@ -14,9 +14,10 @@ from typing import Final, TypeAlias, get_args
 from pyrotorque.errors import UserError
 from pyrotorque.loadcommands import LoadCommand, ValueCommand, compile_command, compile_value
 from pyrotorque.settings.ini import Entry, interpolate, parse_ini
-from pyrotorque.settings.problems import Problem, Report, suggestion
+from pyrotorque.settings.problems import Problem, Report
 from pyrotorque.settings.schema import Disposal
 from pyrotorque.settings.values import load_mode, truth
+from pyrotorque.suggestions import suggestion
 
 SIZE_MAX: Final = 65_536
 

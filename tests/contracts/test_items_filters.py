@@ -98,3 +98,20 @@ SINGLE = [
 @pytest.mark.parametrize("text", SINGLE)
 def test_a_filter_passes_each_match_of_one_term(filled: RTorrent, text: str) -> None:
     _assert_sound(filled, text)
+
+
+def test_custom_values_with_hyphens_in_their_keys_are_compared(filled: RTorrent) -> None:
+    (one, *_), (other, *_) = filled.rows("main", ["d.hash="])[:2]
+    for info_hash_, chosen, score in ((one, "4", "7"), (other, "3", "1")):
+        filled.call("d.custom.set", info_hash_, "chk-state", chosen)
+        filled.call("d.custom.set", info_hash_, "my-score-2", score)
+    for text in (
+        "custom_chk-state=4",
+        "custom_chk-state>3",
+        "custom_my-score-2>5",
+        "custom_chk-state=! custom_chk-state!=3",
+    ):
+        for any_order in (False, True):
+            condition = parse(text)
+            items = ItemReader(filled).find("main", condition, ("hash",), time.time(), any_order=any_order)
+            assert [item["hash"] for item in items] == [one]

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.expressions import ALIKE, OTHERWISE
 from pyrotorque.conditions import parse, parse_sort
+from pyrotorque.errors import ConditionError
 from pyrotorque.fields import FIELDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "conditions.md").read_text()
@@ -43,6 +44,33 @@ def test_the_table_lists_the_fields_of_the_program() -> None:
 def test_what_rtcontrol_reads_otherwise_is_listed() -> None:
     assert f"{len(ALIKE)} expressions that have the same meaning in both languages" in PAGE
     assert [text for text in OTHERWISE if f"`{text}`" not in PAGE and " OR " not in text] == []
+
+
+def _mistakes() -> list[tuple[str, str]]:
+    section = PAGE.partition("### What is not a condition\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(.*?)` \| `(.*?)` \|", section, re.MULTILINE)
+    return [(typed.replace(r"\|", "|"), right) for typed, right in rows]
+
+
+@pytest.mark.parametrize(("typed", "right"), _mistakes())
+def test_each_mistake_of_the_page_is_refused_and_its_right_spelling_is_read(typed: str, right: str) -> None:
+    with pytest.raises(ConditionError) as refused:
+        parse(typed)
+    hint = str(refused.value).split("\n")[-1]
+    assert right in hint or "AND" in hint or "OR" in hint or "quotes" in hint
+    assert parse(right)
+
+
+def test_names_of_the_page_are_names() -> None:
+    names = ("[Group]*", "*.mkv", "Some.Name-GRP", "What.If=Yes", "=LOVE*", "~Prayer~")
+    assert all(f"`{name}`" in PAGE and parse(name).fields == {"name"} for name in names)
+    assert len(_mistakes()) > 20
+
+
+@pytest.mark.parametrize("text", ALIKE)
+def test_what_rtcontrol_reads_alike_is_read(text: str) -> None:
+    condition = parse(text)
+    assert parse(str(condition)) == condition
 
 
 def test_there_are_examples() -> None:

@@ -393,3 +393,31 @@ def test_a_dry_run_is_another_configuration(home: Path) -> None:
     write_options(current.layout, Options(dry_run=True))
     assert configuration.load_or_last_good(home).unreviewed
     assert configuration.reload(current).settings.dry_run
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_a_condition_that_cannot_mean_what_was_typed_is_an_error_in_check_and_one_warning_at_the_start(
+    home: Path, active: bool
+) -> None:
+    write(home, GOOD + f"job.queue.active = {active}\njob.queue.startable = prio = 2 [tagged=new] !is_open\n")
+    (warning,) = configuration.read(home, Options()).warnings
+    assert warning.key == "job.queue.startable"
+    assert str(warning).startswith("torque.ini:")
+    assert "write `prio=2`" in str(warning)
+    if not active:
+        assert configuration.read(home, Options(), strict=True).warnings == (warning,)
+        return
+    with pytest.raises(SettingsProblems) as error:
+        configuration.read(home, Options(), strict=True)
+    assert error.value.problems == (warning,)
+
+
+def test_so_is_one_of_a_custom_job(home: Path) -> None:
+    job = "job.tidy.handler = pyrotorque.jobs.action:Action\njob.tidy.schedule = hour=1\njob.tidy.action = stop\n"
+    write(home, GOOD + job + "job.tidy.condition = prio>0 & size>1\n")
+    (warning,) = configuration.read(home, Options()).warnings
+    assert warning.key == "job.tidy.condition"
+    assert "terms are joined by AND" in warning.text
+    with pytest.raises(SettingsProblems) as error:
+        configuration.read(home, Options(), strict=True)
+    assert error.value.problems == (warning,)

@@ -176,6 +176,22 @@ def test_commands_that_query_rtorrent_report_that_it_is_unavailable(pyrotorque: 
     assert "scgi:///nowhere/rt.sock" in ended.problem
 
 
+@pytest.mark.parametrize("words", [("prio", "=", "2"), ("(prio>0)",), ("is_complete",), ("ratio<1,5",)])
+def test_a_condition_that_cannot_mean_what_was_typed_is_wrong_usage(
+    pyrotorque: Command, words: tuple[str, ...]
+) -> None:
+    ended = pyrotorque.configured(f"[TORQUE]\n{NOWHERE}")("select", *words)
+    assert ended.code == 64
+    assert "write `" in ended.err
+
+
+def test_check_refuses_a_condition_that_a_start_only_warns_of(pyrotorque: Command) -> None:
+    ended = pyrotorque.configured(f"[TORQUE]\n{NOWHERE}job.queue.active = 1\njob.queue.startable = prio >0\n")("check")
+    assert ended.code == 78
+    assert "torque.ini:4: job.queue.startable: a comparison has no spaces" in ended.err
+    assert "write `prio>0`" in ended.err
+
+
 def test_watching_is_not_for_programs(pyrotorque: Command) -> None:
     ended = pyrotorque("status", "--watch", "--json")
     assert ended.code == 64

@@ -1,5 +1,6 @@
 """Conditions find the fields of config.py, which only runs when one of them is used."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,16 @@ def test_it_is_an_error_only_for_a_condition_that_uses_what_it_would_define(tmp_
     assert "there is no field `is_big`" in problem.text
     assert "config.py:1" in problem.text
     assert len(warnings) == 1
+
+
+@pytest.mark.parametrize("text", ["is_big", "!is_big=yes", "(is_big=yes)", "is_big = yes"])
+def test_a_field_of_config_py_without_its_comparison_is_refused(tmp_path: Path, text: str) -> None:
+    with closing(fields(tmp_path, GOOD)) as table, pytest.raises(ConditionError, match=r"write `.*is_big=yes"):
+        parse(text, custom=table)
+
+
+def test_names_do_not_run_config_py(tmp_path: Path) -> None:
+    table = fields(tmp_path, GOOD)
+    for name in ("foo", "[Group]*", "(C99).Name", "*=x*", "Some.Name=x", "~foo~", "big"):
+        assert parse(name, custom=table).fields == {"name"}
+    assert not (tmp_path / "ran").exists()

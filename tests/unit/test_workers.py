@@ -202,3 +202,27 @@ def test_a_job_may_close_itself_when_the_scheduler_stops(tmp_path: Path) -> None
     with bench(tmp_path, custom("tidy")) as made:
         assert made.run("tidy").ok
     assert path.exists()
+
+
+def test_a_condition_that_cannot_mean_what_was_typed_is_used_as_before_with_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_job(
+        tmp_path,
+        "old",
+        """
+        def __init__(self, config):
+            super().__init__(config)
+            self.chosen = self.condition(config["chosen"])
+        def run(self, event=None):
+            from pyrotorque.conditions import parse
+            assert parse(self.config["chosen"]) == self.chosen == self.condition("name=prio name=\\\\= name=2")
+        """,
+    )
+    with caplog.at_level(logging.INFO), bench(tmp_path, custom("old", params={"chosen": "prio = 2"})) as made:
+        assert made.run("old").ok
+        assert made.run("old").ok
+    assert lines(caplog, "old") == [
+        "job.old.chosen is used as 1.0.0 read it, but cannot mean what was typed: `=` stands alone: "
+        r"write `prio=2`; for an item of that name: `name=\=`"
+    ]

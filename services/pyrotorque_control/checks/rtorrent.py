@@ -8,8 +8,8 @@ import msgspec
 
 from pyrotorque.errors import RTorrentError
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.settings.problems import suggestion
 from pyrotorque.settings.schema import QueueSettings, Settings, WatchSettings
+from pyrotorque.suggestions import suggestion
 from pyrotorque.text import printable
 
 OPEN_LOCAL: Final = "network.scgi.open_local = (cat,(session.path),rpc.socket)"

@@ -14,8 +14,8 @@ from pyrotorque.layout import Layout
 from pyrotorque.loadcommands import storage_commands, written_arguments
 from pyrotorque.metafile import Magnet, Metafile
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.settings.problems import suggestion
 from pyrotorque.settings.schema import Settings, WatchSettings
+from pyrotorque.suggestions import suggestion
 from pyrotorque.text import printable
 from pyrotorque.watch_checks import unusable_folder
 from pyrotorque.watchroots import WatchRoot, WatchRoots, active_roots, roots_of

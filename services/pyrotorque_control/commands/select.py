@@ -10,8 +10,8 @@ import click
 from pyrotorque.errors import UserError
 from pyrotorque.humanize import date_time
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.settings.problems import suggestion
 from pyrotorque.settings.schema import QueueSettings, Settings
+from pyrotorque.suggestions import suggestion
 from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
 from pyrotorque_control.exit_codes import EX_OK

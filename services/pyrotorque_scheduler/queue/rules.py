@@ -1,10 +1,12 @@
 """The settings of one queue job, parsed once: conditions, order, limits, schedule, hours."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from pyrotorque.conditions import Condition, SortOrder, parse, parse_sort
+from pyrotorque.errors import ConditionError
 from pyrotorque.fields import Field
 from pyrotorque.hours import Hours, parse_hours
 from pyrotorque.items import FRESH
@@ -59,12 +61,34 @@ class QueueRules:
         return wanted | (DISK_FIELDS if self.limits.min_free else frozenset())
 
 
-def read_rules(settings: QueueSettings, base: str, custom: Mapping[str, Field] | None = None) -> QueueRules:
+def _ignore(_setting: str, _error: ConditionError) -> None:
+    pass
+
+
+def read_rules(
+    settings: QueueSettings,
+    base: str,
+    custom: Mapping[str, Field] | None = None,
+    misread: Callable[[str, ConditionError], None] = _ignore,
+) -> QueueRules:
     """The rules of a job; `base` is `queue_startable_base`.
 
+    `misread` gets the name of each setting that 1.0.0 accepted, but that cannot mean what was typed, and an error.
     Raises UserError (ConditionError) if a condition, the order, the schedule or the hours cannot be parsed.
     """
     known = {} if custom is None else custom
+    for setting, text in (
+        ("startable", base),
+        ("startable", settings.startable),
+        ("downloading", settings.downloading),
+    ):
+        errors: list[ConditionError] = []
+        if text.strip():
+            parse(text, custom=known, tolerate=errors.append)
+        if errors:
+            misread(setting, errors[0])
+    accepted: list[ConditionError] = []
+    parsed = partial(parse, custom=known, tolerate=accepted.append)
     counted = f"{STARTED_BUT_INCOMPLETE} [ {settings.downloading} ]" if settings.downloading.strip() else None
     return QueueRules(
         settings=settings,
@@ -78,10 +102,10 @@ def read_rules(settings: QueueSettings, base: str, custom: Mapping[str, Field] |
         ),
         schedule=parse_schedule(settings.schedule),
         hours=parse_hours(settings.hours),
-        downloading=parse(counted or STARTED_BUT_INCOMPLETE, custom=known),
+        downloading=parsed(counted or STARTED_BUT_INCOMPLETE),
         running=parse(STARTED_BUT_INCOMPLETE),
-        startable=parse(_within(base, settings.startable), custom=known),
-        closed_by_rtorrent=parse(_within(base, CLOSED_BY_RTORRENT), custom=known),
+        startable=parsed(_within(base, settings.startable)),
+        closed_by_rtorrent=parsed(_within(base, CLOSED_BY_RTORRENT)),
         order=parse_sort(settings.sort_fields, custom=known) if settings.sort_fields.strip() else None,
         table=known,
     )

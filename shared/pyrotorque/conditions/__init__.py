@@ -6,20 +6,25 @@ from typing import Final
 from pyrotorque import fields
 from pyrotorque.conditions import grammar, sort_order
 from pyrotorque.conditions.condition import Clause, Condition
-from pyrotorque.conditions.error_text import condition_error, nearest
+from pyrotorque.conditions.error_text import condition_error
+from pyrotorque.conditions.grammar import Report
 from pyrotorque.conditions.sort_order import SortOrder
+from pyrotorque.errors import ConditionError
 from pyrotorque.fields.field import Field
 from pyrotorque.fields.kinds import Kind
+from pyrotorque.suggestions import nearest
+from pyrotorque.tolerance import default_report
 
 __all__ = ["Clause", "Condition", "SortOrder", "parse", "parse_sort"]
 
 _NONE: Final[Mapping[str, Field]] = {}
 
 
-def parse(text: str, *, custom: Mapping[str, Field] = _NONE) -> Condition:
+def parse(text: str, *, custom: Mapping[str, Field] = _NONE, tolerate: Report | None = None) -> Condition:
     """Parse a condition; `custom` adds fields, or replaces those of the table.
 
-    Raises ConditionError with a caret at the position of the error, and with a suggestion.
+    Raises ConditionError with a caret at the position of the error, and with a suggestion. What has a meaning, but
+    cannot mean what was typed (`prio = 2`), is an error as well, or is passed to `tolerate` instead: 1.0.0 read it.
     """
     table: dict[str, Field] = {}
 
@@ -30,7 +35,11 @@ def parse(text: str, *, custom: Mapping[str, Field] = _NONE) -> Condition:
         table[name] = found
         return found.kind
 
-    return Condition(grammar.read(text, kind_of), table)
+    return Condition(grammar.read(text, kind_of, tolerate or default_report() or _refuse), table)
+
+
+def _refuse(error: ConditionError) -> None:
+    raise error
 
 
 def parse_sort(text: str, *, custom: Mapping[str, Field] = _NONE) -> SortOrder:
@@ -51,4 +60,5 @@ def _advice(name: str, custom: Mapping[str, Field]) -> str:
     # A config.py that cannot be read may define it.
     if problem := getattr(custom, "problem", ""):
         return f"the fields of config.py are unknown because it cannot be read: {problem}"
-    return nearest(name, {**fields.FIELDS, **custom}) or "all fields are listed in docs/conditions.md"
+    near = nearest(name, {**fields.FIELDS, **custom})
+    return f"did you mean `{near}`?" if near else "all fields are listed in docs/conditions.md"

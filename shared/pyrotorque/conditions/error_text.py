@@ -1,11 +1,10 @@
 """Error messages of conditions: one sentence, a caret at the position, and a hint."""
 
-from collections.abc import Iterable
-
 from pyrotorque.errors import ConditionError
 from pyrotorque.text import printable
 
 _BEFORE, _AFTER = 60, 40
+_TEXT_MAX = 600
 
 
 def condition_error(text: str, at: int, problem: str, hint: str = "") -> ConditionError:
@@ -15,13 +14,12 @@ def condition_error(text: str, at: int, problem: str, hint: str = "") -> Conditi
     newline = text.find("\n", at)
     end = min(len(text) if newline < 0 else newline, at + _AFTER)
     before, after = printable(text[begin:at]), printable(text[at:end])
+    problem, hint = _cut(problem), _cut(hint)
     advice = f"\n{hint}" if hint else ""
-    return ConditionError(f"{problem}\n  {before}{after}\n  {' ' * len(before)}^{advice}")
+    error = ConditionError(f"{problem}\n  {before}{after}\n  {' ' * len(before)}^{advice}")
+    error.condition, error.summary = text, f"{problem}: {hint}" if hint else problem
+    return error
 
 
-def nearest(name: str, right: Iterable[str]) -> str:
-    """A hint with the entry of `right` that is most similar to `name`; empty if there is none."""
-    from difflib import get_close_matches  # only few conditions need it
-
-    found = get_close_matches(name.lower(), list(right), n=1, cutoff=0.6)
-    return f"did you mean `{found[0]}`?" if found else ""
+def _cut(text: str) -> str:
+    return text if len(text) <= _TEXT_MAX else f"{text[:_TEXT_MAX]}…"

@@ -1,18 +1,19 @@
 """The grammar of conditions: words, AND by juxtaposition, OR, brackets, and NOT at the start of a group."""
 
-import re
 from collections.abc import Callable
-from functools import cache
-from typing import Final
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Final, TypeAlias
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
-from pyrotorque.conditions import words
+from pyrotorque.conditions import mistakes, words
 from pyrotorque.conditions.error_text import condition_error
 from pyrotorque.conditions.nodes import Choice, Node, Not, Term, conjunction, disjunction
 from pyrotorque.conditions.operands import Flag, Relation
 from pyrotorque.conditions.values import ORDERED, InvalidValue, RawValue, operand
+from pyrotorque.errors import ConditionError
 from pyrotorque.fields.kinds import Kind
 
 LENGTH_MAX: Final = 65_536
@@ -32,7 +33,6 @@ GRAMMAR: Final = r"""
     WORD: /(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+/s
     %ignore /\s+/
 """
-_OPERATOR: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(<=|>=|<>|!=|==|<|>|=|~)")
 _RELATIONS: Final[dict[str, tuple[bool, Relation | None]]] = {
     "=": (False, None),
     "==": (False, None),
@@ -46,14 +46,25 @@ _RELATIONS: Final[dict[str, tuple[bool, Relation | None]]] = {
 }
 
 KindOf = Callable[[str], Kind]
+Report: TypeAlias = Callable[[ConditionError], None]
 
 
 class UnknownField(Exception):
     """No field has this name; the arguments are the error text and a hint."""
 
 
-def read(text: str, kind_of: KindOf) -> Node:
-    """The tree of a condition; `kind_of` returns the kind of a field or raises UnknownField."""
+@dataclass(frozen=True, slots=True)
+class _Source:
+    text: str
+    kind_of: KindOf
+    mistake: Report
+
+
+def read(text: str, kind_of: KindOf, mistake: Report) -> Node:
+    """The tree of a condition; `kind_of` returns the kind of a field or raises UnknownField.
+
+    `mistake` gets an error for each term that has a meaning, but cannot mean what was typed.
+    """
     if len(text) > LENGTH_MAX:
         raise condition_error(
             text, LENGTH_MAX, f"a condition may have at most {LENGTH_MAX} characters, got {len(text)}"
@@ -72,7 +83,28 @@ def read(text: str, kind_of: KindOf) -> Node:
         tree = _parser().parse(text)
     except UnexpectedToken as error:
         raise _misplaced(text, tokens, error.token) from None
-    return _node(tree, text, kind_of)
+    source = _Source(text, kind_of, mistake)
+    node = _node(tree, source)
+    for misread in mistakes.misread_words(text, _words_of(tokens), partial(_kind_or_none, kind_of)):
+        mistake(misread)
+    return node
+
+
+def _words_of(tokens: list[Token]) -> list[mistakes.ConditionWord]:
+    found: list[mistakes.ConditionWord] = []
+    before = ""
+    for token in tokens:
+        if token.type == "WORD":
+            found.append(mistakes.ConditionWord(str(token), token.start_pos or 0, before == "WORD"))
+        before = token.type
+    return found
+
+
+def _kind_or_none(kind_of: KindOf, name: str) -> Kind | None:
+    try:
+        return kind_of(name)
+    except UnknownField:
+        return None
 
 
 @cache
@@ -80,27 +112,28 @@ def _parser() -> Lark:
     return Lark(GRAMMAR, parser="lalr", lexer="basic", maybe_placeholders=False)
 
 
-def _node(tree: Tree[Token] | Token, text: str, kind_of: KindOf) -> Node:
+def _node(tree: Tree[Token] | Token, source: _Source) -> Node:
     if isinstance(tree, Token):
-        return _term(tree, text, kind_of)
+        return _term(tree, source)
     if tree.data == "negation":
-        return Not(_node(tree.children[1], text, kind_of))
-    parts = [_node(child, text, kind_of) for child in tree.children]
+        return Not(_node(tree.children[1], source))
+    parts = [_node(child, source) for child in tree.children]
     return conjunction(parts) if tree.data == "run" else disjunction(parts)
 
 
-def _term(token: Token, text: str, kind_of: KindOf) -> Term:
-    begin = token.start_pos or 0
+def _term(token: Token, source: _Source) -> Term:
+    text, begin = source.text, token.start_pos or 0
     found = words.cells(str(token), begin)
-    head = _OPERATOR.match("".join("\0" if cell.literal else cell.char for cell in found))
+    head = words.OPERATOR.match("".join("\0" if cell.literal else cell.char for cell in found))
     name, operator = (head[1], head[2]) if head else ("name", "=")
     try:
-        kind = kind_of(name)
+        kind = source.kind_of(name)
     except UnknownField as error:
         raise condition_error(text, begin, *error.args) from None
     choices: dict[Choice, None] = {}  # an ordered set: repeated values are one
     position = head.end() if head else 0
-    for number, value in enumerate(words.split_values(found[position:])):
+    values = words.split_values(found[position:])
+    for number, value in enumerate(values):
         at = found[position].at if position < len(found) else begin + len(token)
         position += len(value) + 1
         try:
@@ -108,6 +141,10 @@ def _term(token: Token, text: str, kind_of: KindOf) -> Term:
         except InvalidValue as error:
             raise condition_error(text, error.at or at, f"{name}: {error}", error.hint) from None
         choices[choice] = None
+    if head and operator != "~" and not words.is_quoted(str(token)):
+        texts = ["" if words.regex_end(value, words.bangs(value)) else words.plain_text(value) for value in values]
+        if problem := mistakes.misread_values(name, kind, operator, texts, tuple(choices)):
+            source.mistake(condition_error(text, begin, *problem))
     return Term(name, tuple(choices), str(token))
 
 

@@ -117,8 +117,4 @@ def _joined(choices: tuple[Choice, ...]) -> str:
 
 def _shape(text: str) -> list[tuple[str, int]]:
     values = words.split_values(words.cells(text, 0))
-    return [(words.plain_text(value), words.regex_end(value, _bangs(value))) for value in values]
-
-
-def _bangs(value: list[words.Cell]) -> int:
-    return int(bool(value) and value[0][:2] == ("!", False))
+    return [(words.plain_text(value), words.regex_end(value, words.bangs(value))) for value in values]

@@ -7,6 +7,10 @@ _PLAIN: Final = re.compile(r"[^\s\"'\\,]*")
 _SPECIAL: Final = re.compile(r"[\s\"'\\,]")
 _SPECIAL_OR_BRACE: Final = re.compile(r"[\s\"'\\,{}]")
 _PAIR_OR_SLASH: Final = re.compile(r"\\.|/", re.DOTALL)
+# The beginning of a comparison: a field, and an operator.
+OPERATOR: Final = re.compile(r"(custom_[A-Za-z0-9_-]+|[A-Za-z_][A-Za-z0-9_]*)(<=|>=|<>|!=|==|<|>|=|~)")
+# In a value without quotes, these look like a second comparison, or like quotes.
+_DOUBTFUL: Final = re.compile(r"[;&|“„«]|^[a-z][a-z0-9_]*[=<>!~]")
 # At the start of a value these are special; as data they are escaped with a backslash.
 _LEADING: Final = ("!", "+", "-", "=", "/")
 
@@ -73,6 +77,11 @@ def _value_end(found: list[Cell], begin: int) -> int:
     return next((i for i in range(begin, len(found)) if found[i][:2] == (",", False)), len(found))
 
 
+def bangs(value: list[Cell]) -> int:
+    """How many characters of a value negate it: 1 or 0."""
+    return int(bool(value) and value[0][:2] == ("!", False))
+
+
 def regex_end(found: list[Cell], begin: int) -> int:
     """The offset after the slash that closes the regular expression at `begin`; 0 if none begins there.
 
@@ -119,7 +128,8 @@ def quoted(text: str) -> str:
     leading = text.startswith(_LEADING)
     guarded = braces or leading
     # A bare word with unbalanced brackets looks like a missing space, and is rejected.
-    if not guarded and _PLAIN.fullmatch(text) and text.count("[") == text.count("]"):
+    plain = _PLAIN.fullmatch(text) and not _DOUBTFUL.search(text)
+    if not guarded and plain and text.count("[") == text.count("]"):
         return text
     if not guarded and not any(char in text for char in '"\\,'):
         return f'"{text}"'

@@ -25,7 +25,7 @@ __all__ = [
     "room_field",
 ]
 
-_CUSTOM: Final = re.compile(r"custom_([A-Za-z0-9_]+)", re.ASCII)
+_CUSTOM: Final = re.compile(r"custom_([A-Za-z0-9_-]+)", re.ASCII)
 _KIND: Final = re.compile(r"kind_(\d{1,3})", re.ASCII)
 _COMMAND: Final = re.compile(r"d_([a-z0-9_]+)", re.ASCII)
 

@@ -19,4 +19,4 @@ class Complaint:
 
 def complaints(jobs: Iterable[CustomSettings], settings: Settings, layout: Layout) -> dict[str, Complaint]:
     found = creation_problems(jobs, settings, layout)
-    return {name: Complaint(problem.text, problem.config_error) for name, problem in found.items()}
+    return {name: Complaint(each.text, each.config_error) for name, each in found.items() if not each.misread}

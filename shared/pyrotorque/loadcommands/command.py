@@ -10,6 +10,7 @@ from pyrotorque.errors import CommandRefused, TemplateError
 from pyrotorque.loadcommands import policy
 from pyrotorque.loadcommands.grammar import Argument, ParsedCommand, Part, parse
 from pyrotorque.loadcommands.namespace import NAMES, sample
+from pyrotorque.suggestions import nearest
 from pyrotorque.templates import Inserted, Piece, Template, compile_template
 from pyrotorque.text import printable
 
@@ -150,10 +151,8 @@ def _check_tags(source: str) -> None:
 
 def _check_names(fields: Iterable[str]) -> None:
     for field in sorted(set(fields) - NAMES):
-        from difflib import get_close_matches  # only few templates need it
-
-        nearest = get_close_matches(field, NAMES, n=1) or sorted(NAMES)
-        raise TemplateError(f"{printable(field)} is not defined in templates; there is {', '.join(nearest)}")
+        near = nearest(field, NAMES) or ", ".join(sorted(NAMES))
+        raise TemplateError(f"{printable(field)} is not defined in templates; there is {near}")
 
 
 def _checked(shape: Sequence[Piece]) -> Iterable[str]:

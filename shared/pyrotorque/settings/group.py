@@ -11,9 +11,10 @@ from pyrotorque.settings.discovery import address_in_files
 from pyrotorque.settings.ini import Entry
 from pyrotorque.settings.jobs import read_job
 from pyrotorque.settings.merge import MergedSections
-from pyrotorque.settings.problems import Problem, Report, suggestion
+from pyrotorque.settings.problems import Problem, Report
 from pyrotorque.settings.schema import AnyJob, RTorrentSettings, Settings
 from pyrotorque.settings.values import typed
+from pyrotorque.suggestions import suggestion
 from pyrotorque.trackers import host_of
 
 _GROUP_KEYS: Final[dict[str, Any]] = {

@@ -16,9 +16,10 @@ from pyrotorque.settings.handlers import (
     known_handlers,
 )
 from pyrotorque.settings.ini import Entry
-from pyrotorque.settings.problems import Problem, Report, suggestion
+from pyrotorque.settings.problems import Problem, Report
 from pyrotorque.settings.schema import AnyJob, CustomSettings, ExporterSettings, WatchSettings
 from pyrotorque.settings.values import coerced, truth, typed
+from pyrotorque.suggestions import suggestion
 
 # Fields that are not settings: `name` and `handler` come from the keys, the others collect several keys.
 _NOT_KEYS: Final = frozenset(("name", "handler", "commands", "params", "texts"))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pyrotorque.errors import SettingsError
+from pyrotorque.suggestions import suggestion as suggestion  # workers of 1.0.0 import it late from here
 from pyrotorque.text import printable
 
 
@@ -42,11 +43,3 @@ class Report:
         """Raise SettingsProblems if there are errors."""
         if self.problems:
             raise SettingsProblems(self.problems)
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """`, did you mean X?` for the nearest known word, or nothing."""
-    from difflib import get_close_matches  # only few configurations need it
-
-    nearest = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f", did you mean {nearest[0]}?" if nearest else ""

@@ -18,13 +18,14 @@ from typing import Any, Final
 
 import msgspec
 
-from pyrotorque.errors import PyrotorqueError, UserError
+from pyrotorque.errors import ConditionError, PyrotorqueError, UserError
 from pyrotorque.events import Event, JobReported
 from pyrotorque.jobs.context import JobContext, set_context
 from pyrotorque.jobs.params import with_texts
 from pyrotorque.limits import EVENT_BYTES, shortened
 from pyrotorque.linux.processes import die_with_parent
 from pyrotorque.text import printable
+from pyrotorque.tolerance import set_default_report
 from pyrotorque.workers.handlers import error_summary, load_handler
 from pyrotorque.workers.messages import (
     LINE_MAX,
@@ -45,6 +46,7 @@ from pyrotorque.workers.messages import (
 
 _event = msgspec.json.Decoder(Event)
 _MARK_SIZE: Final = 80
+_MISREAD_MAX: Final = 100
 
 
 class Channel:
@@ -99,12 +101,13 @@ def main() -> int:
     create = next(messages, None)
     if not isinstance(create, CreateJob):
         return 0
+    misread = _report_misread(create)
     try:
         job = create_job(create, channel)
     except BaseException as error:  # a user's module may raise anything, including SystemExit
         channel.send(_creation_failed(error, create))
         return 1
-    channel.send(JobCreated())
+    channel.send(JobCreated(misread=[(key, text[:TEXT_MAX]) for key, text in misread.items()][:_MISREAD_MAX]))
     for message in messages:
         if isinstance(message, StartRun):
             error_text = run_job(job, message)
@@ -150,6 +153,25 @@ def create_job(create: CreateJob, channel: Channel) -> Any:
             f"the method run() of {create.handler} does not accept an event: write `def run(self, event=None)`"
         )
     return job
+
+
+def _report_misread(create: CreateJob) -> dict[str, str]:
+    """The errors of conditions that the job parses, by setting; each is logged once, and the job runs as with 1.0.0."""
+    found: dict[str, str] = {}
+    given = {**create.config, **create.texts}
+
+    def report(error: ConditionError) -> None:
+        text = error.condition.strip()
+        key = next((key for key, value in given.items() if isinstance(value, str) and value.strip() == text), "")
+        if key not in found and len(found) < _MISREAD_MAX:
+            found[key] = str(error)
+            text = "%s is used as 1.0.0 read it, but cannot mean what was typed: %s"
+            logging.getLogger(create.job).warning(
+                text, f"job.{create.job}.{key}" if key else "a condition", error.summary
+            )
+
+    set_default_report(report)
+    return found
 
 
 def run_job(job: Any, message: StartRun) -> str:

@@ -52,7 +52,7 @@ def error_summary(error: BaseException) -> str:
 
 
 def _missing_class(module: ModuleType, name: str, jobs_dir: Path) -> str:
-    from pyrotorque.settings.problems import suggestion
+    from pyrotorque.suggestions import suggestion
 
     near = suggestion(name, [each for each, value in vars(module).items() if isinstance(value, type)])
     text = f"the module {module.__name__} has no class {name!r}{near}"

@@ -52,8 +52,13 @@ class StopWorker(WorkerMessage, frozen=True, kw_only=True, tag="Stop"):
     """To the worker: close the job and exit."""
 
 
-class JobCreated(WorkerMessage, frozen=True, kw_only=True, tag="Ready"):
-    """From the worker: the constructor returned."""
+class JobCreated(WorkerMessage, frozen=True, kw_only=True, omit_defaults=True, tag="Ready"):
+    """From the worker: the constructor returned.
+
+    `misread` has the settings that are used as 1.0.0 read them, but cannot mean what was typed, each with its error.
+    """
+
+    misread: list[tuple[str, str]] = []
 
 
 class CreationFailed(WorkerMessage, frozen=True, kw_only=True, tag="Refused"):

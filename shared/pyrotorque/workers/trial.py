@@ -19,16 +19,21 @@ _POLL_INTERVAL: Final = 0.5
 
 @dataclass(frozen=True)
 class CreationProblem:
-    """Why a job cannot be created; `config_error` if its constructor raised UserError."""
+    """Why a job cannot be created, or a setting (`key`) that cannot mean what was typed (`misread`).
+
+    `config_error` if its constructor raised UserError.
+    """
 
     text: str
     config_error: bool
+    key: str = "handler"
+    misread: bool = False
 
 
 def creation_problems(
     jobs: Iterable[CustomSettings], settings: Settings, layout: Layout, within: float = CREATION_DEADLINE
 ) -> dict[str, CreationProblem]:
-    """The jobs that cannot be created, by name: all are constructed in parallel, each in its own process."""
+    """The jobs with a problem, by name: all are constructed in parallel, each in its own process."""
     processes = {job.name: JobProcess(create_message(job, settings, layout)) for job in jobs}
     found: dict[str, CreationProblem] = {}
     end = time.monotonic() + within
@@ -37,6 +42,9 @@ def creation_problems(
             answer = _first(process, (JobCreated, CreationFailed), end)
             if isinstance(answer, CreationFailed):
                 found[name] = CreationProblem(answer.reason, answer.config_error)
+            elif isinstance(answer, JobCreated) and answer.misread:
+                key, text = answer.misread[0]
+                found[name] = CreationProblem(text, True, key or "handler", misread=True)
             elif answer is None:
                 status = process.status()
                 why = f" within {within:g} s" if status is None else f": its process ended with status {status}"
