@@ -30,6 +30,7 @@ _COMMANDS: Final = (
     "start",
     "watched",
     "retry",
+    "accept-rtorrent",
     "expand",
 )
 
@@ -43,7 +44,9 @@ class _LazyGroup(click.Group):
             from pyrotorque.suggestions import suggestion
 
             ctx.fail(f"No such command {cmd_name!r}{suggestion(cmd_name, _COMMANDS)}")
-        command: click.Command = importlib.import_module(f"pyrotorque_control.commands.{cmd_name}").command
+        command: click.Command = importlib.import_module(
+            f"pyrotorque_control.commands.{cmd_name.replace('-', '_')}"
+        ).command
         return command
 
 

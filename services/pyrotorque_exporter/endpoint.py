@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.recognition import SessionGate
 from pyrotorque.settings.schema import ExporterSettings, RTorrentSettings
 from pyrotorque_exporter.collectors import Collector
 from pyrotorque_exporter.groups import collectors_for
@@ -76,6 +77,7 @@ class EndpointContext:
     aliases: Mapping[str, str]
     page: StatusPage
     on_finished: Callable[[], None]
+    gate: SessionGate
 
 
 class Endpoint:
@@ -130,7 +132,9 @@ class Endpoint:
         shared, rtorrent = self._shared, self._rtorrent
         calls = RTorrentCalls(_client(rtorrent), _client(rtorrent, untrusted=True))
         names = TrackerNames(shared.aliases)
-        collectors = collectors_for(self.settings, calls, shared.states, shared.processes, shared.trackers, names)
+        collectors = collectors_for(
+            self.settings, calls, shared.states, shared.processes, shared.trackers, names, shared.gate
+        )
         scraper = Scraper(collectors, calls, self.settings.prefix, clock=time.monotonic)
         self._scrapes = ScrapeThread(scraper, self._finished)
         self._scrapes.start()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pyrotorque.item_stats import DEFAULT_LABELS, DEFAULT_STATS, parse_labels, parse_stats
+from pyrotorque.rtorrent.recognition import SessionGate
 from pyrotorque.settings.schema import METRIC_GROUPS, ExporterSettings
 from pyrotorque_exporter.collectors import Collector
 from pyrotorque_exporter.collectors.exporter import ExporterCollector
@@ -40,6 +41,7 @@ def collectors_for(
     processes: Collector,
     trackers: TrackerTotals,
     names: TrackerNames,
+    gate: SessionGate | None = None,
 ) -> list[Collector]:
     """The collectors of one exporter job, in the order in which they run."""
     exclude = tuple(word.strip() for word in settings.views_exclude.split(",") if word.strip())
@@ -53,7 +55,7 @@ def collectors_for(
         ThrottleCollector(settings.throttles),
         ViewsCollector(exclude),
         SummaryCollector(),
-        TrackersCollector(names, trackers),
+        TrackersCollector(names, trackers, gate),
         ItemsCollector(stats, labels, names, prefix=settings.prefix, limit=settings.items_max),
         RpcCollector(lambda: calls.stats),
     )

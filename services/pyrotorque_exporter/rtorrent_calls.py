@@ -49,6 +49,8 @@ class RTorrentCalls:
         self._full, self._restricted, self._clock = full, restricted, clock
         self._deadline = clock()
         self.unavailable: RTorrentError | None = None
+        self.incarnation = ""
+        """Of the rTorrent that answered the last ping."""
 
     @property
     def stats(self) -> tuple[CallStats, CallStats]:
@@ -62,7 +64,9 @@ class RTorrentCalls:
     def ping(self) -> Identity:
         """The identity of rTorrent; detects a restart, after which it may have other commands."""
         with self._within_deadline("ping", self._full):
-            return self._full.identity()
+            identity = self._full.identity()
+        self.incarnation = identity.incarnation
+        return identity
 
     def multicall(self, name: str, calls: Sequence[CommandCall], *, restricted: bool = False) -> Results:
         """The results of `calls` in one request; a fault takes the place of each result that rTorrent refused."""

@@ -13,6 +13,7 @@ from pyrotorque.events import Delivery, Durable, Fact, Heartbeat, QueueChecked, 
 from pyrotorque.layout import SERVICES
 from pyrotorque.outbox import CursorTable
 from pyrotorque.requests import Answer, DescribeService
+from pyrotorque.rtorrent.recognition import SessionGate
 from pyrotorque.service.lifecycle import ServiceStart
 from pyrotorque.service.reload import ConfigurationReloader
 from pyrotorque.service.runtime import Runtime, open_runtime
@@ -44,6 +45,7 @@ class Exporter:
         self._unsaved_totals: dict[str, TotalsReported] = {}
         self._trackers = TrackerTotals(_trackers_max(configuration.settings))
         self._endpoints: list[Endpoint] = []
+        self._state_dir = configuration.layout.state_dir
         self._explanations = QueueExplanations.from_scheduler(configuration.layout)
         self._services.expect(SERVICES)
         self._services.restore(state.last_totals(), state.states(), state.event_counts())
@@ -64,6 +66,7 @@ class Exporter:
             aliases=settings.aliases,
             page=StatusPage(states=self._services, recent=lambda: state.recent, queues=self._explanations),
             on_finished=self._bus.wake,
+            gate=SessionGate(self._state_dir),
         )
         self._endpoints = [Endpoint(job, settings.rtorrent, shared) for job in jobs]
         if not jobs:

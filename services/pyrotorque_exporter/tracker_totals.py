@@ -47,6 +47,7 @@ class TrackerTotals:
         self._totals: dict[str, TrackerTraffic] = {}
         self._begun = False
         self._exceeded = False
+        self._era: int | None = None
         self._unsaved = UnsavedTraffic({}, {})
         self._lock = threading.Lock()
 
@@ -57,10 +58,15 @@ class TrackerTotals:
             self._begun = bool(items or totals)
 
     def update(
-        self, rows: Iterable[tuple[str, int, int]], trackers: Mapping[str, str], now: float
+        self, rows: Iterable[tuple[str, int, int]], trackers: Mapping[str, str], now: float, *, era: int = 0
     ) -> dict[str, TrackerTraffic]:
-        """Add the growth in `rows` (hash, up total, down total); returns all totals."""
+        """Add the growth in `rows` (hash, up total, down total); returns all totals.
+
+        In another `era` of the session (see SessionGate), items that were never seen count from now on only.
+        """
         with self._lock:
+            self._begun = self._begun and era == (self._era if self._era is not None else era)
+            self._era = era
             gone = dict(self._items)
             for info_hash, up, down in rows:
                 before = gone.pop(info_hash, None)
@@ -72,6 +78,11 @@ class TrackerTotals:
             for tracker in set(trackers.values()):
                 self._totals.setdefault(self.label(tracker), TrackerTraffic())
             self._begun = True
+            return dict(self._totals)
+
+    def current(self) -> dict[str, TrackerTraffic]:
+        """All totals, without new readings: another rTorrent answers."""
+        with self._lock:
             return dict(self._totals)
 
     def label(self, tracker: str) -> str:

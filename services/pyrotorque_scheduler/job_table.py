@@ -22,6 +22,7 @@ from pyrotorque_scheduler.queue.check import Queue
 from pyrotorque_scheduler.queue.model import Instant
 from pyrotorque_scheduler.queue.rules import read_rules
 from pyrotorque_scheduler.queue.starter import Starter
+from pyrotorque_scheduler.session_judge import SessionJudge
 from pyrotorque_scheduler.state import DecisionHistory, JobStates
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class JobTable:
     metrics: SchedulerMetrics
     starter: Starter | None
     completion: CompletionDetector | None
+    judge: SessionJudge | None
     queues: Mapping[str, Queue]
     stats: Mapping[str, ConnectionStats]
     customs: Mapping[str, CustomSettings]
@@ -70,7 +72,8 @@ def build_job_table(
         # Also without `log_level`: the level of the previous configuration must not remain.
         job_logger(job.name).setLevel((job.log_level or "notset").upper())
     rtorrent = RTorrent.from_settings(settings.rtorrent)
-    starter = Starter(rtorrent, store, router, history, metrics) if rtorrent else None
+    judge = SessionJudge(store, rtorrent) if rtorrent else None
+    starter = Starter(rtorrent, store, router, history, metrics, judge) if rtorrent and judge else None
     router.routes = routes_of(customs)
     return JobTable(
         settings=settings,
@@ -78,7 +81,8 @@ def build_job_table(
         history=history,
         metrics=metrics,
         starter=starter,
-        completion=CompletionDetector(store, router, rtorrent) if rtorrent else None,
+        completion=CompletionDetector(store, router, rtorrent, judge) if rtorrent and judge else None,
+        judge=judge,
         queues=_queues(queues, settings, rtorrent, starter, job_states, history, metrics, now, config_fields),
         stats={job.name: ConnectionStats(job.name, rtorrent) for job in stats if rtorrent},
         customs={job.name: job for job in customs},

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pyrotorque.errors import RTorrentError, RTorrentFault, UserError
 from pyrotorque.requests import (
+    AcceptRTorrent,
     Answer,
     DescribeService,
     ExplainQueue,
@@ -54,6 +55,8 @@ class RequestHandler:
                 return self._run(job, run)
             case StartTorrent(info_hash=info_hash):
                 return self._start(info_hash.upper(), now)
+            case AcceptRTorrent():
+                return self._accept()
             case ExplainQueue():
                 return self._explain(request, now)
             case DescribeService():
@@ -100,6 +103,11 @@ class RequestHandler:
             return Answer(ok=False, text=f"{printable(name)} did not start: {printable(result.reason)}")
         return Answer(ok=True, text=f"started {printable(name)} ({info_hash})")
 
+    def _accept(self) -> Answer:
+        if self._job_table.completion is None:
+            return Answer(ok=False, text="the address of rTorrent is unknown: set scgi_url in [TORQUE]")
+        return Answer(ok=True, text=self._job_table.completion.accept(time.time()))
+
     def _explain(self, request: ExplainQueue, now: Instant) -> Answer:
         queues = self._job_table.queues
         if request.job is not None and request.job not in queues:
@@ -137,6 +145,8 @@ class RequestHandler:
         text = f"{counted(len(jobs), 'job')}: {', '.join(job_table.names)}" if jobs else "no active job"
         if self._availability.problem:
             text += f"; rTorrent is unavailable: {self._availability.problem}"
+        elif job_table.judge is not None and job_table.judge.held is not None:
+            text += f"; {job_table.judge.held.reason}"
         return Answer(
             ok=True, text=text, data={"jobs": jobs, "rtorrent_away": self._availability.problem or None, "at": now.wall}
         )

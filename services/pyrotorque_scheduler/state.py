@@ -59,6 +59,12 @@ MIGRATIONS: Final = (
     -- whether items with deselected files were compared: those of an earlier version are stored without an event
     ALTER TABLE compared ADD COLUMN partial INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    -- the rTorrent that is known (pyrotorque.rtorrent.recognition), as JSON
+    CREATE TABLE known_rtorrent (one INTEGER PRIMARY KEY CHECK (one = 1), body BLOB NOT NULL);
+    -- known items that rTorrent does not have since its restart, while its session has their files
+    CREATE TABLE absent_items (info_hash TEXT PRIMARY KEY, name TEXT NOT NULL, complete INTEGER NOT NULL) WITHOUT ROWID;
+    """,
 )
 
 

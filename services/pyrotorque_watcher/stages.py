@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from pyrotorque.errors import RTorrentError
+from pyrotorque.errors import RTorrentError, SessionNotKnown
 from pyrotorque.layout import Layout
-from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent import Identity, RTorrent
+from pyrotorque.rtorrent.recognition import SessionGate
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.service.runtime import Runtime
 from pyrotorque_watcher.ledger import Ledger
@@ -22,6 +23,8 @@ from pyrotorque_watcher.settle.durability import Durability
 from pyrotorque_watcher.settle.tie_repair import TieRepair
 from pyrotorque_watcher.settle.ties import Ties
 
+_UNKNOWN_AGAIN = 1.0  # seconds until another rTorrent is examined again
+
 
 @dataclass
 class RTorrentStages:
@@ -35,6 +38,8 @@ class RTorrentStages:
     tie_repair: TieRepair
     _commands_checked: str = field(default="", init=False)
     """The incarnation of rTorrent for which the commands of the settings were looked up."""
+    _held_until: float = field(default=0.0, init=False)
+    """Another rTorrent than the known one answers: nothing is settled before (Unix time)."""
 
     @classmethod
     def connected(
@@ -48,8 +53,13 @@ class RTorrentStages:
         idle: Callable[[], object],
     ) -> "RTorrentStages":
         """`idle` is called while rTorrent works."""
-        instance, session = RTorrentInstance(rtorrent), Session()
-        ties = Ties(rtorrent, session, instance.sees)
+        instance, session, gate = RTorrentInstance(rtorrent), Session(), SessionGate(layout.state_dir)
+
+        def recognize(identity: Identity) -> None:
+            if reason := gate.why_unknown(rtorrent, identity):
+                raise SessionNotKnown(reason)
+
+        ties = Ties(rtorrent, session, instance.sees, recognize)
         loader = Loader(
             ledger,
             LoadOutcomes(ledger, runtime.outbox, metrics),
@@ -60,7 +70,7 @@ class RTorrentStages:
             idle=idle,
         )
         disposer = Disposer(ledger, jobs, ties, runtime.life.as_user)
-        durability = Durability(ledger, rtorrent, disposer.disposes, session)
+        durability = Durability(ledger, rtorrent, disposer.disposes, session, recognize)
         return cls(
             jobs, instance, loader, durability, disposer, TieRepair(ledger, rtorrent, ties, instance.files, jobs)
         )
@@ -72,7 +82,7 @@ class RTorrentStages:
 
     def settle(self, now: float) -> bool:
         """Repair ties after a restart of rTorrent, follow visible items until they are saved, and dispose of files."""
-        if not self.instance.incarnation:
+        if not self.instance.incarnation or now < self._held_until:
             return False
         due = self.durability.due()
         try:
@@ -83,6 +93,8 @@ class RTorrentStages:
             return self.disposer.step(now)
         except RTorrentError as error:
             self.loader.lost(error, now)
+        except SessionNotKnown:  # the scheduler logs that
+            self._held_until = now + _UNKNOWN_AGAIN
         return False
 
     def _check_commands(self) -> None:
@@ -92,7 +104,7 @@ class RTorrentStages:
 
     def until_due(self) -> float:
         """Seconds until something is due."""
-        now, retry_at = time.time(), self.loader.availability.retry_at
+        now, retry_at = time.time(), max(self.loader.availability.retry_at, self._held_until)
         due = [each for each in (self.durability.due(), self.disposer.due()) if each is not None]
         times = [self.loader.due(), *(max(each, retry_at) for each in due)]
         if not self.instance.incarnation:
@@ -102,6 +114,7 @@ class RTorrentStages:
     def clock_stepped(self, step: float) -> None:
         """Retry times of a clock that was set back would be too late: everything is due now."""
         self.loader.availability.clock_stepped(step)
+        self._held_until = 0.0
         self.durability.check_now()
         self.disposer.retry_now()
 

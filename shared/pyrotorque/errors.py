@@ -49,6 +49,10 @@ class RequestTooLarge(RTorrentError):
     """A call exceeds rTorrent's size limit; the message has the limit and the size."""
 
 
+class SessionNotKnown(PyrotorqueError):
+    """Another rTorrent than the known one answers: differences between its items and earlier ones mean nothing."""
+
+
 class MetafileError(PyrotorqueError):
     """The content is not a valid metafile."""
 

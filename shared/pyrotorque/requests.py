@@ -48,6 +48,10 @@ class ExplainQueue(RequestBase, frozen=True, kw_only=True, tag=True):
     history: bool = False
 
 
+class AcceptRTorrent(RequestBase, frozen=True, kw_only=True, tag=True):
+    """Scheduler: the rTorrent that answers now is the right one, although it is not the known one."""
+
+
 class RetryMetafiles(RequestBase, frozen=True, kw_only=True, tag=True):
     """Watcher: load these failed or baseline metafiles; no paths means all of them."""
 
@@ -58,7 +62,9 @@ class DescribeService(RequestBase, frozen=True, kw_only=True, tag=True):
     """Any service: its current state, as a mapping for `pyrotorque status`."""
 
 
-Request = PauseJob | ResumeJob | RunJob | StartTorrent | ExplainQueue | RetryMetafiles | DescribeService
+Request = (
+    PauseJob | ResumeJob | RunJob | StartTorrent | ExplainQueue | AcceptRTorrent | RetryMetafiles | DescribeService
+)
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

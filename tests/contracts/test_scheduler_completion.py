@@ -6,7 +6,7 @@ import pytest
 
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque_scheduler import completion
+from pyrotorque_scheduler import item_comparison, known_items
 from tests.scheduling import BEGIN, QueueScene, queue_scene
 from tests.waiting import eventually
 
@@ -88,7 +88,7 @@ def test_a_kill_before_a_completion_is_published_does_not_lose_it(
         d.load("one")
         detect(d)
         complete(d, load_with_data(d, tmp_path, "quick"))
-        monkeypatch.setattr(completion.CompletionDetector, "_publish", killed)
+        monkeypatch.setattr(item_comparison.ItemComparison, "publish", killed)
         with pytest.raises(KeyboardInterrupt):
             detect(d, at=15)
         monkeypatch.undo()
@@ -133,7 +133,7 @@ def test_an_item_that_replaces_another_hides_nothing(rtorrent: PrivateRTorrent, 
 def test_items_are_compared_in_parts(
     rtorrent: PrivateRTorrent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(completion, "_PART", 2)
+    monkeypatch.setattr(known_items, "PART", 2)
     with queue_scene(rtorrent, tmp_path) as d:
         items = [load_with_data(d, tmp_path, f"item {number}") for number in range(7)]
         detect(d)
@@ -150,15 +150,16 @@ def test_items_are_compared_in_parts(
         assert d.store.db.execute("SELECT count(*), sum(complete) FROM known_items").fetchone() == (5, 3)
 
 
-def test_another_rtorrent_does_not_count_as_thousands_of_erased_items(
-    rtorrent: PrivateRTorrent, tmp_path: Path
-) -> None:
+def test_after_an_upgrade_thousands_of_missing_items_are_no_events(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    """1.0.0 did not record which rTorrent had its items; see test_scheduler_other_rtorrent for later versions."""
     with queue_scene(rtorrent, tmp_path) as d:
         d.load("one")
         detect(d)
-        complete(d, load_with_data(d, tmp_path, "what the other one completed meanwhile"))
+        complete(d, load_with_data(d, tmp_path, "completed meanwhile"))
         with d.store.transaction() as db:
-            rows = [(f"{number:040X}", "gone", 1) for number in range(completion.MASS_ERASURE * 3)]
+            rows = [(f"{number:040X}", "gone", 1) for number in range(item_comparison.MASS_ERASURE * 3)]
             db.executemany("INSERT INTO known_items VALUES (?, ?, ?)", rows)
+            db.execute("DELETE FROM known_rtorrent")
+    with queue_scene(rtorrent, tmp_path) as d:
         assert [detect(d, at) for at in (15, 30)] == [0, 0]
         assert d.event_types() == []

@@ -8,7 +8,7 @@ import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.events import TorrentStarted
-from pyrotorque_scheduler.queue import starter
+from pyrotorque_scheduler.queue import starter, unsaved_starts
 from pyrotorque_scheduler.queue.check import CheckResult
 from tests.scheduling import QueueScene, moment, queue_job, queue_scene
 from tests.waiting import eventually
@@ -88,8 +88,8 @@ def test_a_start_that_rtorrent_lost_before_it_was_saved_is_repeated_and_publishe
 def test_a_start_that_rtorrent_cannot_save_is_published_as_not_durable_and_never_again(
     rtorrent: PrivateRTorrent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(starter, "_SAVED_WITHIN", 0.5)
-    monkeypatch.setattr(starter, "_UNSAVED_AGAIN", 0.1)
+    monkeypatch.setattr(starter, "SAVED_WITHIN", 0.5)
+    monkeypatch.setattr(unsaved_starts, "SAVE_AGAIN", 0.1)
     with queue_scene(rtorrent, tmp_path, FAST) as d:
         item = loaded(d, rtorrent)
         obstacle = obstruct(rtorrent, item)
@@ -110,8 +110,8 @@ def test_a_start_that_rtorrent_cannot_save_is_published_as_not_durable_and_never
 def test_a_start_is_published_once_if_the_item_itself_is_lost_and_loaded_again(
     rtorrent: PrivateRTorrent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(starter, "_SAVED_WITHIN", 0.2)
-    monkeypatch.setattr(starter, "_UNSAVED_AGAIN", 0.05)
+    monkeypatch.setattr(starter, "SAVED_WITHIN", 0.2)
+    monkeypatch.setattr(unsaved_starts, "SAVE_AGAIN", 0.05)
     with queue_scene(rtorrent, tmp_path, FAST) as d:
         item = loaded(d, rtorrent)
         obstacle = obstruct(rtorrent, item)
@@ -133,8 +133,8 @@ def test_a_start_is_published_once_if_the_item_itself_is_lost_and_loaded_again(
 def test_what_could_not_be_saved_is_saved_later(
     rtorrent: PrivateRTorrent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(starter, "_SAVED_WITHIN", 0.5)
-    monkeypatch.setattr(starter, "_UNSAVED_AGAIN", 0.1)
+    monkeypatch.setattr(starter, "SAVED_WITHIN", 0.5)
+    monkeypatch.setattr(unsaved_starts, "SAVE_AGAIN", 0.1)
     with queue_scene(rtorrent, tmp_path, FAST) as d:
         item = loaded(d, rtorrent)
         obstacle = obstruct(rtorrent, item)

@@ -150,3 +150,14 @@ def test_no_history_makes_a_counter_decrease(
         found = days.scrape(**items)
         assert all(found[name].up >= was.up and found[name].down >= was.down for name, was in before.items())
         before = found
+
+
+def test_items_of_another_session_count_from_the_first_reading_on() -> None:
+    totals = TrackerTotals(10)
+    totals.update([("AA", 100, 0)], {"AA": "one"}, 0.0)
+    totals.update([("AA", 150, 0)], {"AA": "one"}, 60.0)
+    assert totals.current() == {"one": TrackerTraffic(50, 0)}
+    totals.update([("BB", 900, 0)], {"BB": "one"}, 120.0, era=1)
+    assert totals.update([("BB", 910, 0), ("CC", 5, 0)], {"BB": "one", "CC": "one"}, 180.0, era=1) == {
+        "one": TrackerTraffic(65, 0)
+    }

@@ -1,10 +1,11 @@
 """Group `trackers`: items, sizes and traffic by tracker."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client.core import Metric
 
+from pyrotorque.rtorrent.recognition import SessionGate
 from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.families import Kind, by_label, single
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
@@ -18,15 +19,15 @@ class TrackersCollector:
     name = "trackers"
     uses_rtorrent = True
 
-    def __init__(self, names: TrackerNames, totals: TrackerTotals) -> None:
-        self._names, self._totals = names, totals
+    def __init__(self, names: TrackerNames, totals: TrackerTotals, gate: SessionGate | None = None) -> None:
+        self._names, self._totals, self._gate = names, totals, gate
 
     def collect(self, context: ScrapeContext) -> Iterator[Metric]:
         rows = context.calls.rows(self.name, "main", ("d.hash=", "d.up.total=", "d.down.total=", "d.size_bytes="))
         names = self._names.update(context.calls, self.name, [row[0] for row in rows], context.now)
         trackers = {info_hash: names.get(info_hash, "other") for info_hash, *_ in rows}
         numbers = [(info_hash, int(up), int(down)) for info_hash, up, down, _ in rows]
-        totals = self._totals.update(numbers, trackers, context.now)
+        totals = self._growth(numbers, trackers, context)
         labels = {info_hash: self._totals.label(tracker) for info_hash, tracker in trackers.items()}
         zero = dict.fromkeys(totals, 0.0)
 
@@ -58,6 +59,16 @@ class TrackersCollector:
         yield single(
             "gauge", "rtorrent_tracker_limit_exceeded", "Whether there are more trackers than trackers_max.", exceeded
         )
+
+    def _growth(
+        self, numbers: Iterable[tuple[str, int, int]], trackers: Mapping[str, str], context: ScrapeContext
+    ) -> dict[str, TrackerTraffic]:
+        """The totals after this reading; those of before while it is not from the known rTorrent."""
+        if self._gate is None:
+            return self._totals.update(numbers, trackers, context.now)
+        if self._gate.why_unknown_incarnation(context.calls.incarnation):
+            return self._totals.current()
+        return self._totals.update(numbers, trackers, context.now, era=self._gate.era())
 
     def _summed(
         self, calls: RTorrentCalls, labels: Mapping[str, str], command: str, *, count: bool = False

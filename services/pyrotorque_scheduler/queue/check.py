@@ -28,9 +28,10 @@ from pyrotorque_scheduler.queue.policy import (
     slot_hold,
     traffic_hold,
 )
+from pyrotorque_scheduler.queue.printed_start import print_start
 from pyrotorque_scheduler.queue.rules import QueueRules
 from pyrotorque_scheduler.queue.start_result import StartIntent
-from pyrotorque_scheduler.queue.starter import Starter, print_start
+from pyrotorque_scheduler.queue.starter import Starter
 from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord, JobStates
 
 # A full disk can hold thousands of items: recording all of them would push everything else out of the history.

@@ -10,6 +10,10 @@ from pyrotorque.rtorrent import Value
 from pyrotorque_scheduler.queue.model import Failure
 
 STATE_COMMANDS: Final = ("d.state", "d.is_active", "d.hashing", "d.hashing_failed", "d.message", "d.is_hash_checked")
+# Seconds after the start at which it is read again: until the check of its data is over or long, and until rTorrent has
+# saved the start, which takes 0.16 some 10 ms.
+_READ_AGAIN: Final = (0.005, 0.02, 0.08, 0.3, 1.0, 2.0, 3.0, 4.0)
+SAVED_WITHIN: Final = 5.0
 _FIRST_RETRY: Final = 15.0
 _LAST_RETRY: Final = 3600.0
 
@@ -23,6 +27,28 @@ class StartIntent:
     name: str
     loaded: float
     at: float
+
+
+@dataclass(slots=True)
+class PendingStart:
+    """A start that is not published yet: rTorrent checks the item's data, or has not saved the start in its session.
+
+    `begun` is CLOCK_MONOTONIC seconds, `has_run` says whether the item was seen running.
+    """
+
+    intent: StartIntent
+    begun: float
+    incarnation: str
+    has_run: bool
+    readings: int = 0
+    not_before: float = 0.0
+
+    @property
+    def due(self) -> float:
+        """When it is read again, CLOCK_MONOTONIC seconds."""
+        times = _READ_AGAIN
+        after = times[self.readings] if self.readings < len(times) else SAVED_WITHIN
+        return max(self.not_before, self.begun + after)
 
 
 @dataclass(frozen=True, slots=True)

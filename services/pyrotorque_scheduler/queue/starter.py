@@ -1,16 +1,12 @@
 """Starts one item with exactly one effect and one event: intent row first, then start, verification and event."""
 
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
-from pyrotorque.errors import RTorrentError, RTorrentFault
+from pyrotorque.errors import RTorrentError, RTorrentFault, SessionNotKnown
 from pyrotorque.events import StartFailed, TorrentStarted
-from pyrotorque.fields import FIELDS, Field
-from pyrotorque.fields.field import DETAILS
 from pyrotorque.logs import job_logger, owner_log
 from pyrotorque.rtorrent import RTorrent, Value
 from pyrotorque.rtorrent.identity import INCARNATION
@@ -19,14 +15,17 @@ from pyrotorque.store import Store
 from pyrotorque.text import printable
 from pyrotorque_scheduler.event_routing import EventRouter
 from pyrotorque_scheduler.metrics import SchedulerMetrics
-from pyrotorque_scheduler.queue.model import Candidate, Failure
+from pyrotorque_scheduler.queue.model import Failure
 from pyrotorque_scheduler.queue.start_result import (
+    SAVED_WITHIN,
     STATE_COMMANDS,
+    PendingStart,
     StartIntent,
     StartResult,
     next_failure,
     start_result,
 )
+from pyrotorque_scheduler.queue.unsaved_starts import UnsavedStarts
 from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord
 
 # An item that rTorrent closed by itself (disk full, folder missing) still counts as started there: d.start alone has no
@@ -42,36 +41,16 @@ _START_COMMANDS: Final = (
 # rTorrent checks the data of an item before it becomes active, usually within milliseconds. After this many seconds the
 # item counts as started, and its hash check continues.
 _HASH_CHECK_SECONDS: Final = 1.0
-# Seconds after the start at which it is read again: until the check of its data is over or long, and until rTorrent has
-# saved the start, which takes 0.16 some 10 ms.
-_READ_AGAIN: Final = (0.005, 0.02, 0.08, 0.3, 1.0, 2.0, 3.0, 4.0)
-_SAVED_WITHIN: Final = 5.0
 _SAVE_AGAIN_FROM: Final = 3  # readings: an earlier save is still under way
-_UNSAVED_AGAIN: Final = 10.0
-_UNSAVED_DAYS: Final = 30  # a start that was lost may be repeated as long
-_PRINTED_NAME_MAX: Final = 200
+_UNKNOWN_AGAIN: Final = 1.0  # until the items of a restarted rTorrent are compared, or while another one answers
 
 SaveState: TypeAlias = Callable[[bool], None]
 
 
-@dataclass(slots=True)
-class PendingStart:
-    """A start that is not published yet: rTorrent checks the item's data, or has not saved the start in its session.
+class DifferenceGate(Protocol):
+    """Whether differences found in this incarnation of rTorrent may be acted on."""
 
-    `begun` is CLOCK_MONOTONIC seconds, `has_run` says whether the item was seen running.
-    """
-
-    intent: StartIntent
-    begun: float
-    incarnation: str
-    has_run: bool
-    readings: int = 0
-
-    @property
-    def due(self) -> float:
-        """When it is read again, CLOCK_MONOTONIC seconds."""
-        times = _READ_AGAIN
-        return self.begun + (times[self.readings] if self.readings < len(times) else _SAVED_WITHIN)
+    def is_known(self, incarnation: object) -> bool: ...
 
 
 class Starter:
@@ -82,21 +61,25 @@ class Starter:
     """
 
     def __init__(
-        self, rtorrent: RTorrent, store: Store, router: EventRouter, history: DecisionHistory, metrics: SchedulerMetrics
+        self,
+        rtorrent: RTorrent,
+        store: Store,
+        router: EventRouter,
+        history: DecisionHistory,
+        metrics: SchedulerMetrics,
+        gate: DifferenceGate | None = None,
     ) -> None:
         self._rtorrent = rtorrent
         self._store = store
         self._router = router
         self._history = history
         self._metrics = metrics
+        self._gate = gate
         self._session = Session()
         self._pending: dict[str, PendingStart] = {}
         rows = store.db.execute("SELECT info_hash, job, name, loaded, at FROM checked_items")
         self._hash_checking = {row[0]: StartIntent(*row) for row in rows}
-        with store.transaction() as db:
-            db.execute("DELETE FROM unsaved_starts WHERE at < ?", (time.time() - 86_400 * _UNSAVED_DAYS,))
-        self._unsaved = {info_hash: 0.0 for (info_hash,) in store.db.execute("SELECT info_hash FROM unsaved_starts")}
-        self._held_by: dict[str, str] = {}  # the rTorrent that last had an item whose start is not saved
+        self._unsaved = UnsavedStarts(store)
         self._failures: dict[str, Failure] = {}
 
     @property
@@ -133,17 +116,20 @@ class Starter:
     def wait(self, now: float) -> float:
         """Seconds until `verify` is due."""
         due = [pending.due for pending in self._pending.values()]
-        return max(0.0, min([*due, *self._unsaved.values()], default=now + 1e9) - now)
+        return max(0.0, min(*due, self._unsaved.due(), now + 1e9) - now)
 
     def verify(self, now: float) -> None:
         """Complete the pending starts, and have rTorrent save those that it could not save, as far as they are due."""
         due = [info_hash for info_hash, pending in self._pending.items() if pending.due <= now]
         for info_hash, result in zip(due, self._read_results(due), strict=True):
             self._verify(self._pending[info_hash], result, now)
-        self._save_again([info_hash for info_hash, at in self._unsaved.items() if at <= now], now)
+        self._save_again(self._unsaved.due_at(now), now)
 
     def _verify(self, pending: PendingStart, result: StartResult, now: float) -> None:
         intent = pending.intent
+        if pending.incarnation != self._session.incarnation and not self._is_known():
+            pending.not_before = now + _UNKNOWN_AGAIN
+            return
         if result.failure is not None and pending.incarnation != self._session.incarnation:
             # It was restarted before it had saved the start: the queue decides about the item again.
             job_logger(intent.job).info("%s: rTorrent was restarted before it had saved the start", intent.info_hash)
@@ -153,7 +139,7 @@ class Starter:
             result = StartResult(None)  # it ran, and was stopped since
         elif result.failure is None:
             pending.has_run |= not result.hash_checking
-            timeout = _HASH_CHECK_SECONDS if result.hash_checking else _SAVED_WITHIN
+            timeout = _HASH_CHECK_SECONDS if result.hash_checking else SAVED_WITHIN
             if not self._is_durable(intent, result) and now < pending.begun + timeout:
                 if pending.has_run and pending.readings >= _SAVE_AGAIN_FROM:
                     self._rtorrent.call("d.save_full_session", intent.info_hash)
@@ -167,29 +153,18 @@ class Starter:
         return not result.hash_checking and self._session.has_start(intent.info_hash) is not False
 
     def _save_again(self, hashes: Sequence[str], now: float) -> None:
-        """Have rTorrent save starts that were published as not durable, every 10 s until it has."""
+        """Have rTorrent save starts that were published as not durable."""
         if not hashes:
             return
         saves = [("d.save_full_session", (info_hash,)) for info_hash in hashes]
         states = [("d.state", (info_hash,)) for info_hash in hashes]
         *answers, incarnation = self._rtorrent.multicall([*saves, *states, (INCARNATION, ())])
         self._locate_session(incarnation)
-        for info_hash, state in zip(hashes, answers[len(saves) :], strict=True):
-            # Stopped since, or lost with rTorrent (the item itself, too): only another start can end it.
-            self._unsaved[info_hash] = now + _UNSAVED_AGAIN if state == 1 else float("inf")
-            if isinstance(state, RTorrentFault):
-                if self._held_by.get(info_hash) == self._session.incarnation:  # erased
-                    self._delete_unsaved(info_hash)
-                continue
-            self._held_by[info_hash] = self._session.incarnation
-            if self._session.has_start(info_hash) is not False:
-                self._delete_unsaved(info_hash)
-
-    def _delete_unsaved(self, info_hash: str) -> None:
-        self._held_by.pop(info_hash, None)
-        if self._unsaved.pop(info_hash, None) is not None:
-            with self._store.transaction() as db:
-                db.execute("DELETE FROM unsaved_starts WHERE info_hash = ?", (info_hash,))
+        found = dict(zip(hashes, answers[len(saves) :], strict=True))
+        if self._is_known():
+            self._unsaved.update(found, self._session, now)
+        else:
+            self._unsaved.postpone(hashes, now)
 
     def is_hash_checking(self, info_hash: str) -> bool:
         """Whether the item was started and, as last read, is not active yet because rTorrent checks its data."""
@@ -202,7 +177,7 @@ class Starter:
         still: list[str] = []
         for info_hash, result in zip(hashes, self._read_results(hashes), strict=True):
             still += [info_hash] if result.hash_checking else []
-            if not result.hash_checking and (intent := self._hash_checking.pop(info_hash, None)):
+            if not result.hash_checking and self._is_known() and (intent := self._hash_checking.pop(info_hash, None)):
                 self._end_hash_check(intent, result)
         return still
 
@@ -216,6 +191,8 @@ class Starter:
         rows = self._store.db.execute("SELECT info_hash, job, name, loaded, at FROM intents").fetchall()
         intents = [StartIntent(*row) for row in rows if row[0] not in self._pending]
         results = self._read_results([intent.info_hash for intent in intents])
+        if intents and not self._is_known():
+            raise SessionNotKnown("these starts belong to the known rTorrent")
         for intent, result in zip(intents, results, strict=True):
             if result.failure is not None:
                 # rTorrent never executed or saved the start: the queue decides about the item again.
@@ -246,6 +223,10 @@ class Starter:
         """Find the session of the rTorrent that answered, if it is another one than before."""
         if isinstance(incarnation, RTorrentFault) or str(incarnation) != self._session.incarnation:
             self._session.locate(self._rtorrent, self._rtorrent.identity())
+
+    def _is_known(self) -> bool:
+        """Whether the rTorrent that answered last is the known one."""
+        return self._gate is None or self._gate.is_known(self._session.incarnation)
 
     def _read_results(self, hashes: Sequence[str]) -> list[StartResult]:
         if not hashes:
@@ -282,11 +263,9 @@ class Starter:
                 self._router.add(event)
                 self._count(event)
             if result.failure is None and durable is False:
-                db.execute("INSERT OR REPLACE INTO unsaved_starts VALUES (?, ?)", (info_hash, at))
-                self._unsaved[info_hash] = 0.0
-                self._held_by[info_hash] = self._session.incarnation
+                self._unsaved.add(info_hash, at, self._session)
             elif result.failure is None:
-                self._delete_unsaved(info_hash)
+                self._unsaved.delete(info_hash)
             record = DecisionRecord(at=at, job=job, verdict=verdict, text=text, info_hash=info_hash, name=name)
             self._history.record(record)
         if is_repeated:
@@ -320,19 +299,3 @@ class Starter:
     def _delete_intent(self, intent: StartIntent) -> None:
         with self._store.transaction() as db:
             db.execute("DELETE FROM intents WHERE info_hash = ?", (intent.info_hash,))
-
-
-def print_start(rtorrent: RTorrent, job: str, item: Candidate, table: Mapping[str, Field]) -> None:
-    """Print `QueueManager: Started 'NAME' {ALIAS}` in rTorrent's own log; a failure to print is not an error."""
-    try:
-        text = f"QueueManager: Started '{printable(item.name)[:_PRINTED_NAME_MAX]}' {{{_alias(rtorrent, item, table)}}}"
-        rtorrent.call("print", "", text)
-    except RTorrentFault as fault:
-        job_logger(job).debug("rTorrent refused to print the start: %s", fault)
-
-
-def _alias(rtorrent: RTorrent, item: Candidate, table: Mapping[str, Field]) -> str:
-    method, commands = DETAILS["trackers"]
-    rows = rtorrent.call(method, item.info_hash, "", *commands)
-    alias = (table.get("alias") or FIELDS["alias"]).read({}, {"trackers": rows if isinstance(rows, list) else ()})  # type: ignore[dict-item]
-    return printable(str(alias))

@@ -54,6 +54,8 @@ class Durability:
     rtorrent: RTorrent
     disposes: Callable[[Row], bool]
     session: Session = field(default_factory=Session)
+    recognize: Callable[[Identity], None] = lambda _: None
+    """Raises SessionNotKnown for another rTorrent than the known one: it has lost no item."""
     _next: float = 0.0
     _warned: bool = False
 
@@ -73,6 +75,7 @@ class Durability:
         if not rows:
             return
         identity = self.rtorrent.identity()
+        self.recognize(identity)
         self.session.locate(self.rtorrent, identity)
         fates = self._save_unsaved(self._fates(rows, identity, now))
         saved = [row for row, what in fates if what is Fate.SAVED]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from pyrotorque.errors import RTorrentFault
-from pyrotorque.rtorrent import Call, RTorrent, Value
+from pyrotorque.rtorrent import Call, Identity, RTorrent, Value
 from pyrotorque.rtorrent.item_texts import equal_call
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.settings.schema import WatchSettings
@@ -52,6 +52,8 @@ class Ties:
     rtorrent: RTorrent
     session: Session
     sees: FileView
+    recognize: Callable[[Identity], None] = lambda _: None
+    """Raises SessionNotKnown for another rTorrent than the known one: an item that it lacks may still be tied."""
     wait: Callable[[float], None] = time.sleep
     _requested: dict[TieChange, float] = field(default_factory=dict[TieChange, float])
     """When the first save was requested, where the session cannot be seen."""
@@ -71,13 +73,15 @@ class Ties:
         return theirs if settings.tie != "auto" or self.sees(path, theirs) else b""
 
     def apply(self, changes: Sequence[TieChange]) -> list[bool]:
-        """For each: whether it is done and saved, so that the file may leave its `old` name. Raises RTorrentError.
+        """For each: whether it is done and saved, so that the file may leave its `old` name. Raises RTorrentError and
+        SessionNotKnown.
 
         False is no failure: a later call with the same change continues. An item that is gone has no tie.
         """
         if not changes:
             return []
         before = self.rtorrent.identity()
+        self.recognize(before)
         self.session.locate(self.rtorrent, before)
         pending = self._replace(changes)
         safe = self._seen(pending) if self.session.folder else self._unseen(pending)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pyrotorque.fields.field import Field
     from pyrotorque.items import Item, ItemReader
     from pyrotorque.rtorrent import RTorrent
+    from pyrotorque.rtorrent.recognition import SessionGate
 
 
 class Job:
@@ -53,6 +54,14 @@ class Job:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
 
+    def require_known_rtorrent(self) -> None:
+        """Raise SessionNotKnown unless the rTorrent that answers is the known one, with its known session.
+
+        Call it before anything that follows from a difference to an earlier run, such as "this item is gone".
+        """
+        if self._gate is not None:
+            self._gate.check(self.rtorrent)
+
     def condition(self, text: str) -> "Condition":
         """Parse a condition; raises ConditionError, a UserError, that shows the position of the error."""
         from pyrotorque.conditions import parse
@@ -72,6 +81,12 @@ class Job:
         shown = {key: printable(value) if isinstance(value, str) else value for key, value in data.items()}
         report = JobReported(at=time.time(), job=self.name, text=printable(text), data=shown)
         self._context.publish(report)
+
+    @cached_property
+    def _gate(self) -> "SessionGate | None":
+        from pyrotorque.rtorrent.recognition import SessionGate
+
+        return SessionGate(self._context.state_dir) if self._context.state_dir else None
 
     @cached_property
     def _table(self) -> "Mapping[str, Field]":

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from pyrotorque.confinement import StorageLimits
-from pyrotorque.errors import PyrotorqueError, RTorrentFault, UserError
+from pyrotorque.errors import PyrotorqueError, RTorrentFault, SessionNotKnown, UserError
 from pyrotorque.events import Event, TorrentCompleted
 from pyrotorque.items import Item, field_of
 from pyrotorque.jobs.arguments import compile_text
@@ -69,6 +69,12 @@ class Mover(ItemJob):
         self._deadline = float("inf")
 
     def run(self, event: Event | None = None) -> None:
+        try:
+            # Its items would count as erased: a move that is cut off there would never be finished.
+            self.require_known_rtorrent()
+        except SessionNotKnown as error:
+            self.log.warning("nothing is moved: %s", error)
+            return
         self._deadline = time.monotonic() + self._time
         self._journal = MoveJournal(self.state_dir)
         self._moved: set[str] = set()

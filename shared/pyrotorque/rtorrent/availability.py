@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from pyrotorque.errors import RequestTooLarge, RTorrentError, RTorrentFault, UserError
+from pyrotorque.errors import RequestTooLarge, RTorrentError, RTorrentFault, SessionNotKnown, UserError
 from pyrotorque.logs import owner_log
 
 log = logging.getLogger(__name__)
@@ -61,6 +61,8 @@ class Availability:
             self._report_once(f"{what}: rTorrent refused: {error}")
         except RTorrentError as error:
             self.lost(error, now)
+        except SessionNotKnown:  # the scheduler logs that
+            self.answered(now)
         except UserError as error:  # the fields of a user's config.py could not be computed
             self._report_once(f"{what}: {error}")
         else:

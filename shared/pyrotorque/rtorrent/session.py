@@ -51,6 +51,16 @@ class Session:
             return None
         return all(_is_complete(self._read(info_hash, suffix)) for suffix in _FILES)
 
+    def has_none(self, info_hash: str) -> bool:
+        """Whether the session provably does not have the item: its metafile is gone. An error proves nothing."""
+        try:
+            os.lstat(self._path(info_hash, _METAFILE))
+        except FileNotFoundError:
+            return bool(self.folder)
+        except OSError:
+            pass
+        return False
+
     def is_saving(self, info_hash: str) -> bool:
         """Whether a save of the item is in progress, or ended before it was complete."""
         base = self._path(info_hash, b"")

@@ -1,0 +1,151 @@
+"""Compares rTorrent's items with the known ones, and stores the events of what changed.
+
+Only for an rTorrent that is recognized: see `pyrotorque_scheduler.completion`.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Final, Protocol
+
+from pyrotorque.errors import RTorrentFault
+from pyrotorque.events import TorrentCompleted, TorrentErased
+from pyrotorque.rtorrent import Call, RTorrent, Value
+from pyrotorque.store import Store
+from pyrotorque.text import printable
+from pyrotorque_scheduler.event_routing import EventRouter
+from pyrotorque_scheduler.known_items import ALL, COMPLETE, INCOMPLETE, KnownItems, Row, parts
+
+log = logging.getLogger(__name__)
+
+VIEW: Final = "main"
+STATES: Final = ("d.hash=", "d.name=", "d.complete=", "d.is_partially_done=", "d.completed_chunks=")
+_PARTIAL_FILTER: Final = "d.is_partially_done="
+_INCOMPLETE_FILTER: Final = "not=$d.complete="
+# At the first comparison of a version that recognizes sessions: more is not taken for erased.
+MASS_ERASURE: Final = 20
+# rTorrent stores the time of completion in whole seconds, from a clock that it reads once per iteration of its loop.
+_FINISHED_PRECISION: Final = 2.0
+
+
+class SameRTorrent(Protocol):
+    """Answers of the rTorrent that was recognized, and of no other: raises SessionNotKnown if it was replaced."""
+
+    def answers(self, calls: list[Call]) -> list[Value | RTorrentFault]: ...
+
+
+class ItemComparison:
+    """`changed` is set when items were stored or deleted."""
+
+    def __init__(self, store: Store, router: EventRouter, rtorrent: RTorrent, same: SameRTorrent) -> None:
+        self._store = store
+        self._router = router
+        self._rtorrent = rtorrent
+        self._same = same
+        self._items = KnownItems(store)
+        self.changed = False
+
+    def partial(self, size: object) -> frozenset[str]:
+        """The incomplete items of which all that is wanted is there: rTorrent has no event for these."""
+        if not isinstance(size, int) or not self._rtorrent.known("d.multicall.filtered"):
+            return frozenset()
+        return frozenset(row[0] for row in self._rtorrent.scan_rows("incomplete", ("d.hash=",), where=_PARTIAL_FILTER))
+
+    def compare_incomplete(self, now: float) -> None:
+        where = _INCOMPLETE_FILTER if self._rtorrent.known("d.multicall.filtered") else ""
+        rows = [row for row in self._rtorrent.scan_rows(VIEW, STATES, where=where) if row[2] != "1"]
+        done = {row[0]: row[1] for row in rows if is_wanted_done(row)}
+        stored, found, fresh = self._items.count(INCOMPLETE), 0, dict[str, str]()
+        for part in parts(row for row in rows if row[0] not in done):
+            known = self._items.among(part, INCOMPLETE)
+            found += len(known)
+            fresh |= {h: name for h, name, *_ in part if h not in known}
+        checked = self._checked(fresh) if fresh else frozenset()
+        self._insert((h, name, False) for h, name in fresh.items() if h not in checked)
+        finished = self._insert_partial(done)
+        if found == stored and not finished:
+            return
+        missing = self._items.without({row[0] for row in rows if row[0] not in done}, INCOMPLETE)
+        has_partial = self._items.has_partial()
+        gone = {h: name for h, name in missing.items() if h not in done}
+        answers = self._same.answers([("d.complete", (info_hash,)) for info_hash in gone])
+        if not has_partial:
+            self._insert((h, name, True) for h, name in missing.items() if h in done)
+        completed = {h: gone[h] for h, a in zip(gone, answers, strict=True) if a == 1}
+        completed |= {h: name for h, name in missing.items() if h in done and has_partial}
+        erased = {h: gone[h] for h, a in zip(gone, answers, strict=True) if isinstance(a, RTorrentFault)}
+        self.publish(completed, erased, now)
+
+    def compare_all(self, now: float, *, is_first: bool) -> None:
+        """`is_first`: no version that recognizes sessions compared before."""
+        rows = self._rtorrent.scan_rows(VIEW, ("d.hash=", "d.name=", "d.complete=", "d.timestamp.finished="))
+        self._same.answers([])
+        # An item that was added and completed between two comparisons: only its time of completion shows that.
+        since = self._items.compared_at() - _FINISHED_PRECISION
+        stored, found = self._items.count(ALL), 0
+        completed: dict[str, str] = {}
+        for part in parts(rows):
+            known = self._items.among(part, ALL)
+            found += len(known)
+            new = [row for row in part if row[0] not in known]
+            finished = {h: name for h, name, complete, at in new if complete == "1" and float(at or 0) >= since}
+            # Incomplete ones are stored by the other comparison, which reads what is wanted of them.
+            self._insert((h, name, True) for h, name, complete, _ in new if complete == "1" and h not in finished)
+            completed |= finished
+        missing = self._items.without({row[0] for row in rows}, ALL) if found < stored else {}
+        answers = self._same.answers([("d.hash", (info_hash,)) for info_hash in missing])
+        erased = {h: missing[h] for h, a in zip(missing, answers, strict=True) if isinstance(a, RTorrentFault)}
+        is_mass_erasure = is_first and len(erased) > max(MASS_ERASURE, stored // 2)
+        # A completed item is stored as complete with its event only: the process may be killed in between.
+        self._insert((h, name, is_mass_erasure) for h, name in completed.items())
+        if is_mass_erasure:
+            log.warning(
+                "%d of %d items disappeared at once: storing rTorrent's items without publishing events",
+                len(erased),
+                stored,
+            )
+            self._items.delete(erased)
+        else:
+            self.publish(completed, erased, now)
+        self._items.set_compared(now)
+
+    def publish(self, completed: Mapping[str, str], erased: Mapping[str, str], now: float) -> None:
+        """Store the events of these items, given as names by info-hash; joins the caller's transaction."""
+        if not completed and not erased:
+            return
+        self.changed = True
+        with self._store.transaction():
+            for info_hash, name in completed.items():
+                self._router.add(TorrentCompleted(at=now, info_hash=info_hash, name=printable(name)))
+                self._items.complete(info_hash)
+            for info_hash, name in erased.items():
+                self._router.add(TorrentErased(at=now, info_hash=info_hash, name=printable(name)))
+            self._items.delete(erased)
+        for info_hash, name in completed.items():
+            log.info("completed: %s (%s)", printable(name), info_hash)
+
+    def _checked(self, names: Mapping[str, str]) -> frozenset[str]:
+        """The items that are stored as complete and whose data rTorrent checks now: they may still be complete."""
+        complete = [h for part in parts((h,) for h in names) for h in self._items.among(part, COMPLETE)]
+        answers = self._same.answers([("d.hashing", (info_hash,)) for info_hash in complete])
+        return frozenset(h for h, answer in zip(complete, answers, strict=True) if answer not in (0, "0"))
+
+    def _insert_partial(self, done: Mapping[str, str]) -> bool:
+        """Store the partial items that are not stored yet; whether one of them was downloaded since the last look."""
+        hashes = parts((h,) for h in done)
+        unknown = {h: done[h] for part in hashes for h in {h for (h,) in part} - self._items.among(part, ALL)}
+        if not unknown:
+            return False
+        answers = self._same.answers([("d.down.total", (info_hash,)) for info_hash in unknown])
+        is_first = not self._items.has_partial()
+        finished = {h for h, answer in zip(unknown, answers, strict=True) if not is_first and answer not in (0, "0")}
+        self._insert((h, name, h not in finished) for h, name in unknown.items())
+        return bool(finished)
+
+    def _insert(self, items: Iterable[tuple[str, str, bool]]) -> None:
+        if self._items.insert(items):
+            self.changed = True
+
+
+def is_wanted_done(row: Row) -> bool:
+    """Whether all that is wanted of the item (a row of STATES) is there, and anything at all."""
+    return row[2] == "1" or (row[3] == "1" and row[4] != "0")

@@ -1,0 +1,199 @@
+"""Keeps the record of the known rTorrent: in the scheduler's database, and as a copy in `state/rtorrent.json`."""
+
+import logging
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from pyrotorque.logs import owner_log
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.recognition import (
+    RECORD_NAME,
+    HeldSession,
+    ItemCounts,
+    KnownSession,
+    Recognition,
+    SessionFacts,
+    decode_record,
+    encode_record,
+    is_same_session,
+    read_facts,
+    recognize,
+)
+from pyrotorque.rtorrent.session import Session
+from pyrotorque.rtorrent.session_mark import new_mark, read_mark, write_mark
+from pyrotorque.store import Store
+from pyrotorque.text import counted
+
+log = logging.getLogger(__name__)
+
+_MARK_EVERY: Final = 60.0
+_ADVICE: Final = "if this one is right, run `pyrotorque accept-rtorrent`"
+
+
+class SessionJudge:
+    """`session` is the session folder of the rTorrent that was judged last."""
+
+    def __init__(self, store: Store, rtorrent: RTorrent) -> None:
+        self._store = store
+        self._rtorrent = rtorrent
+        self._file = store.path.with_name(RECORD_NAME)
+        (self._group,) = store.db.execute("SELECT value FROM bus_meta WHERE key = 'database'").fetchone()
+        self.session = Session()
+        self.items_changed = True
+        """Whether the items changed since the mark was written; a start counts, as it is not stored."""
+        self._marked_at = float("-inf")
+        row = store.db.execute("SELECT body FROM known_rtorrent").fetchone()
+        self._known = decode_record(row[0]) if row else None
+        self._write_file()
+
+    @property
+    def held(self) -> HeldSession | None:
+        """The other rTorrent that answered last, if it was not the known one."""
+        return self._known.held if self._known else None
+
+    def is_known(self, incarnation: object) -> bool:
+        """Whether differences found in this incarnation may be acted on; True before the very first comparison."""
+        return self._known is None or self.is_confirmed(incarnation)
+
+    def is_confirmed(self, incarnation: object) -> bool:
+        """Whether this is the known rTorrent, and its items were compared."""
+        return self._known is not None and self._known.facts.incarnation == incarnation
+
+    def returned(self) -> None:
+        """The known rTorrent answers again, and another one did before."""
+        if self._known is not None and self._known.held is not None:
+            self._report(logging.INFO, f"the known rTorrent is back ({self._known.facts.description})")
+            self._record(msgspec.structs.replace(self._known, held=None))
+            self._write_file()
+
+    def facts(self) -> SessionFacts:
+        """The facts about the rTorrent that answers. Raises RTorrentError."""
+        return read_facts(self._rtorrent, self._rtorrent.identity(), self.session, self._group)
+
+    def recognize(self, found: SessionFacts, items: ItemCounts, now: float, *, accepted: bool) -> Recognition:
+        return recognize(self._known, found, items, now, accepted=accepted)
+
+    def hold(self, found: SessionFacts, what: Recognition, items: ItemCounts, now: float) -> None:
+        """Ignore this rTorrent for now: logged once."""
+        known, held = self._known, self.held
+        if known is None or (held is not None and held.facts.incarnation == found.incarnation):
+            return
+        has = f"it has {items.present} of the {counted(items.known, 'known item')}"
+        if what is Recognition.LOADING:
+            reason = f"rTorrent ({found.description}) was restarted and may still be loading its session: {has}"
+        else:
+            reason = f"another rTorrent answers ({found.description}): {has} (known: {known.facts.description})"
+        is_successor = held is not None and is_same_session(held.facts, found)
+        since = held.since if held is not None and is_successor else now
+        self._record(msgspec.structs.replace(known, held=HeldSession(found, since, reason)))
+        self._write_file()
+        if is_successor:
+            return
+        self._report(
+            logging.WARNING,
+            f"{reason}; until the known one is back, what is completed or erased there is not reported, metafiles are "
+            f"not disposed of, and unfinished moves wait; {_ADVICE}",
+        )
+
+    def take(self, found: SessionFacts, what: Recognition, items: ItemCounts) -> None:
+        """This rTorrent is the known one from now on; joins the caller's transaction, see `publish`."""
+        before = self._known
+        generation = found.generation
+        if found.visible and (what is not Recognition.RESTARTED or not found.mark):
+            generation = max(generation, before.facts.generation if before else 0, 0) + 1
+        marked = self._marked(found, generation)
+        era = before.era if before else 0
+        self._record(KnownSession(marked, self._group, era + (what is Recognition.CHANGED)))
+        self.items_changed = True
+        if before is None:
+            return
+        if what is Recognition.CHANGED:
+            level = logging.WARNING if items.missing or before.held else logging.INFO
+            self._report(
+                level,
+                f"{_why_changed(before.facts, found)} ({found.description}): it has {items.present} of the "
+                f"{counted(items.known, 'known item')}; recorded its items without events",
+            )
+        elif before.held is not None:
+            self._report(logging.INFO, f"the known rTorrent is back ({found.description})")
+
+    def publish(self) -> None:
+        """After the transaction of `take`: write the copy for the other processes."""
+        self._write_file()
+
+    def update_mark(self, now: float) -> None:
+        """Raise the generation of the mark if items changed, at most once a minute. Raises RTorrentError."""
+        known = self._known
+        if known is None or not known.facts.visible or not self.items_changed or now - self._marked_at < _MARK_EVERY:
+            return
+        self._marked_at = now
+        self.session.locate(self._rtorrent, identity := self._rtorrent.identity())
+        if not self.session.folder or identity.incarnation != known.facts.incarnation:
+            return
+        marked = self._marked(known.facts, known.facts.generation + 1)
+        if marked.generation > known.facts.generation:
+            self._record(msgspec.structs.replace(known, facts=marked))
+            self._write_file()
+        self.items_changed = False
+
+    def without_files(self, hashes: Iterable[str]) -> set[str]:
+        """The items whose session files are provably gone: their owner erased them."""
+        known = self._known
+        if known is None or not self.session.folder or self.session.incarnation != known.facts.incarnation:
+            return set()
+        gone = {info_hash for info_hash in hashes if self.session.has_none(info_hash)}
+        # A folder that was unmounted meanwhile has no files at all.
+        mark = read_mark(self.session.folder) if gone else None
+        return gone if not known.facts.mark or (mark is not None and mark.name == known.facts.mark) else set()
+
+    def locate(self) -> None:
+        """Find the session folder of the rTorrent that answers. Raises RTorrentError."""
+        self.session.locate(self._rtorrent, self._rtorrent.identity())
+
+    def _marked(self, facts: SessionFacts, generation: int) -> SessionFacts:
+        """The facts after the mark was written: before the record, which may then be older, never newer."""
+        if not facts.visible or not self.session.folder or generation == facts.generation:
+            return facts
+        mark = read_mark(self.session.folder) or new_mark()
+        if facts.mark and mark.name != facts.mark:
+            return facts
+        if not write_mark(self.session.folder, mark.at(self._group, generation)):
+            log.debug("cannot write a mark to the session folder %s", facts.session_path)
+            return facts
+        return msgspec.structs.replace(facts, mark=mark.name, generation=generation)
+
+    def _record(self, known: KnownSession) -> None:
+        with self._store.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO known_rtorrent VALUES (1, ?)", (encode_record(known),))
+        self._known = known
+
+    def _write_file(self) -> None:
+        """A file that could not be written is written at the next change: the others then wait for a minute at most."""
+        if self._known is None:
+            return
+        data, fresh = encode_record(self._known), self._file.with_suffix(".json.new")
+        with suppress(OSError):
+            if self._file.exists() and self._file.read_bytes() == data:
+                return
+        try:
+            fresh.write_bytes(data)
+            os.replace(fresh, self._file)
+        except OSError as error:
+            log.warning("cannot write %s: %s", self._file, error.strerror)
+
+    @staticmethod
+    def _report(level: int, text: str) -> None:
+        log.log(level, "%s", text)
+        owner_log(text, level=level)
+
+
+def _why_changed(known: SessionFacts, found: SessionFacts) -> str:
+    if not known.mark or known.mark != found.mark:
+        return "rTorrent has another session folder"
+    if found.generation < known.generation:
+        return "rTorrent has an older copy of its session"
+    return "the stored items are older than rTorrent's session"
