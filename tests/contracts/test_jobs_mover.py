@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
-from pyrotorque.jobs import JobConfig, context, move_journal, mover, tree_copy
+from pyrotorque.jobs import JobConfig, context, move_failures, move_journal, mover, tree_copy
 from pyrotorque.linux import files
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.item_texts import equal_call
@@ -30,6 +30,12 @@ def restart(rtorrent: PrivateRTorrent) -> None:
     """0.16 would wait 89 s for the UDP tracker, which does not answer."""
     rtorrent.stop(timeout=3)
     rtorrent.start()
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed move is tried again in the next run."""
+    monkeypatch.setattr(move_failures, "FIRST_RETRY", 0.0)
 
 
 class Killed(BaseException):
@@ -129,8 +135,8 @@ def test_copied_data_stays_while_rtorrent_cannot_save_its_new_path(
     saved = [rtorrent.session / f"{scene.hash}.torrent{suffix}" for suffix in ("", ".libtorrent_resume", ".rtorrent")]
     eventually(lambda: all(path.exists() for path in saved) and not obstacle.exists(), why="the load is saved")
     obstacle.mkdir()
-    for _ in range(2):
-        with pytest.raises(UserError, match="has not saved Some Name in its session"):
+    for reported in (pytest.raises(UserError, match="has not saved Some Name in its session"), nullcontext()):
+        with reported:  # once
             scene.job().run()
         eventually(scene.seeds, why="it seeds on meanwhile")
     other_disk = target.stat().st_dev != short_folder.stat().st_dev

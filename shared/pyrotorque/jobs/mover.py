@@ -14,12 +14,13 @@ from typing import Any, Final
 import msgspec
 
 from pyrotorque.confinement import StorageLimits
-from pyrotorque.errors import PyrotorqueError, RTorrentFault, SessionNotKnown, UserError
+from pyrotorque.errors import PyrotorqueError, RTorrentError, RTorrentFault, SessionNotKnown, UserError
 from pyrotorque.events import Event, TorrentCompleted
 from pyrotorque.items import Item, field_of
 from pyrotorque.jobs.arguments import compile_text
 from pyrotorque.jobs.item_job import ItemJob
 from pyrotorque.jobs.item_path import check_exact, exact_path
+from pyrotorque.jobs.move_failures import MoveFailures
 from pyrotorque.jobs.move_journal import Move, MoveJournal, path_hex
 from pyrotorque.jobs.params import get_text, with_settings
 from pyrotorque.jobs.partial_items import EarlierPartialItems
@@ -77,14 +78,21 @@ class Mover(ItemJob):
             return
         self._deadline = time.monotonic() + self._time
         self._journal = MoveJournal(self.state_dir)
+        self._failures = MoveFailures(self.state_dir)
+        self._is_event = event is not None
         self._moved: set[str] = set()
         self._earlier_partial = self._update_earlier_partial(event)
         failed: list[str] = []
         try:
             for move in list(self._journal.moves()):
+                if event is None and self._failures.is_waiting(move.info_hash, time.time()):
+                    continue
                 try:
                     self._resume(move)
+                    self._failures.remove(move.info_hash)
                 except (PyrotorqueError, OSError) as error:
+                    if self._is_reported(move.info_hash, error):
+                        continue
                     failed.append(f"{move.name}: {error}")
                     self.log.error("%s", failed[-1])
             super().run(event)
@@ -101,6 +109,28 @@ class Mover(ItemJob):
         return earlier
 
     def run_item(self, item: Item) -> None:
+        """Move the item; a move that failed is tried again after a pause that doubles, or for an event of the item."""
+        info_hash = str(item["hash"])
+        if not self._is_event and self._failures.is_waiting(info_hash, time.time()):
+            return
+        try:
+            self._move(item)
+        except UserError as error:
+            if not self._is_reported(info_hash, error):
+                raise
+        else:
+            self._failures.remove(info_hash)
+
+    def _is_reported(self, info_hash: str, error: Exception) -> bool:
+        """Record a failure; whether this cause was reported before. A failure of rTorrent itself is not the item's."""
+        if isinstance(error, RTorrentError):
+            return False
+        is_reported = not self._failures.add(info_hash, str(error), time.time())
+        if is_reported:
+            self.log.debug("%s: %s", info_hash, error)
+        return is_reported
+
+    def _move(self, item: Item) -> None:
         info_hash, name = str(item["hash"]), printable(str(item["name"]))
         target = self._target.render({**{field: item[field] for field in self.needed}, "job_name": self.name})
         # rTorrent shows the path of before until it has opened a moved item again.

@@ -1,0 +1,63 @@
+"""Failed moves: when each is tried again, and whether its cause was reported already; kept over restarts."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pyrotorque.text import encode_json
+
+FIRST_RETRY: Final = 60.0
+_LAST_RETRY: Final = 3600.0
+_ITEMS_MAX: Final = 10_000
+
+
+class MoveFailure(msgspec.Struct, frozen=True):
+    """`times` counts the failures in a row, `retry_at` is in Unix seconds."""
+
+    reason: str
+    times: int
+    retry_at: float
+
+
+class MoveFailures:
+    """In a file of the job's private folder; a file that cannot be read is empty: a move is then tried at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "failures"
+        try:
+            self._items = msgspec.json.decode(self._path.read_bytes(), type=dict[str, MoveFailure])
+        except (OSError, msgspec.DecodeError):
+            self._items = {}
+
+    def is_waiting(self, info_hash: str, now: float) -> bool:
+        """Whether it is too early to try this item again; a clock that was set back does not delay it."""
+        failure = self._items.get(info_hash)
+        return failure is not None and 0 < failure.retry_at - now <= _LAST_RETRY
+
+    def add(self, info_hash: str, reason: str, now: float) -> bool:
+        """Record a failure; whether its cause is to be reported, because it is new."""
+        before = self._items.pop(info_hash, None)
+        times = before.times + 1 if before else 1
+        pause = min(FIRST_RETRY * 2 ** min(times - 1, 10), _LAST_RETRY)
+        self._items[info_hash] = MoveFailure(reason, times, now + pause)
+        while len(self._items) > _ITEMS_MAX:
+            del self._items[next(iter(self._items))]
+        self._write()
+        return before is None or before.reason != reason
+
+    def remove(self, info_hash: str) -> bool:
+        """The item was moved, or needs no move; whether it had failed before."""
+        if self._items.pop(info_hash, None) is None:
+            return False
+        self._write()
+        return True
+
+    def _write(self) -> None:
+        fresh = self._path.with_suffix(".new")
+        try:
+            fresh.write_bytes(encode_json(self._items))
+            os.replace(fresh, self._path)
+        except OSError:
+            fresh.unlink(missing_ok=True)  # reported and tried more often than necessary
