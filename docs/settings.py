@@ -71,6 +71,9 @@ QUEUE: Final = {
     "min_free": "bytes that must stay free on the disk after all started items are complete; 0: disabled",
     "max_down_rate": "no starts while rTorrent downloads more bytes per second than this; 0: disabled",
     "hours": "starts items only at these times of the day, local time: `22-6`, `9:30-12, 13-17:45`; empty: always",
+    "group_by": "field whose values are groups of items, such as `alias` or `custom_1`; empty: no groups ([limits per group](queue.md#limits-per-group))",
+    "group_max": "slots of each group; 0: no limit",
+    "group_max.NAME": "slots of one group instead of `group_max`; `none` is the group of the empty value",
 }
 
 WATCH: Final = {

@@ -61,7 +61,7 @@ def prove_that_a_stalled_item_takes_a_slot_for_two_minutes(d: QueueScene) -> Non
     d.check(at=0)
     eventually(lambda: d.rtorrent.call("d.is_active", item) == 1)
     d.rtorrent.call("d.custom.set", item, "tm_started", str(int(since_begin(30))))
-    assert len(d.queue.downloading(since_begin(60))) == 1
-    assert len(d.queue.downloading(since_begin(151))) == 0
+    assert len(d.queue.items.downloading(since_begin(60))) == 1
+    assert len(d.queue.items.downloading(since_begin(151))) == 0
     d.rtorrent.call("d.priority.set", item, 1)
-    assert len(d.queue.downloading(since_begin(60))) == 0
+    assert len(d.queue.items.downloading(since_begin(60))) == 0

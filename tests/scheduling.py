@@ -19,7 +19,8 @@ from pyrotorque_scheduler.due_jobs import Cause
 from pyrotorque_scheduler.event_routing import EventRouter
 from pyrotorque_scheduler.job_table import JobTable, build_job_table
 from pyrotorque_scheduler.metrics import SchedulerMetrics
-from pyrotorque_scheduler.queue.check import CheckResult, Queue
+from pyrotorque_scheduler.queue.check import Queue
+from pyrotorque_scheduler.queue.check_result import CheckResult
 from pyrotorque_scheduler.queue.model import Instant
 from pyrotorque_scheduler.state import MIGRATIONS
 from tests.waiting import eventually

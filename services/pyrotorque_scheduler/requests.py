@@ -21,7 +21,8 @@ from pyrotorque.text import counted, printable
 from pyrotorque_scheduler.due_jobs import Cause
 from pyrotorque_scheduler.fire_times import FireTimes
 from pyrotorque_scheduler.job_table import JobTable
-from pyrotorque_scheduler.queue.check import CheckResult, Queue
+from pyrotorque_scheduler.queue.check import Queue
+from pyrotorque_scheduler.queue.check_result import CheckResult
 from pyrotorque_scheduler.queue.explain import explain_history, explain_item, explain_queue
 from pyrotorque_scheduler.queue.explain_text import hold_data, hold_text
 from pyrotorque_scheduler.queue.model import Instant

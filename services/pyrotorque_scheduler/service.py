@@ -23,7 +23,8 @@ from pyrotorque_scheduler.event_routing import EventRouter
 from pyrotorque_scheduler.fire_times import FireTimes
 from pyrotorque_scheduler.job_table import build_job_table
 from pyrotorque_scheduler.metrics import SchedulerMetrics
-from pyrotorque_scheduler.queue.check import CheckResult, PublishedChecks, Queue
+from pyrotorque_scheduler.queue.check import Queue
+from pyrotorque_scheduler.queue.check_result import CheckResult, PublishedChecks
 from pyrotorque_scheduler.queue.model import Instant, current_instant
 from pyrotorque_scheduler.requests import RequestHandler
 from pyrotorque_scheduler.state import MIGRATIONS
@@ -239,7 +240,11 @@ class SchedulerService:
             self._due_jobs.charge(queue.name, time.monotonic())
         if result.hold.until is not None and not result.started:
             self._recheck(queue.name, result.hold.until)
-        if (event := self._published_checks.event(queue, result, time.monotonic())) is not None:
+        if (
+            event := self._published_checks.event(
+                queue.name, queue.rules.limits.downloading_max, result, time.monotonic()
+            )
+        ) is not None:
             self._bus.publish_live(event)
 
     def _detect_completions(self) -> None:

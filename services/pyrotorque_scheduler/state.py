@@ -65,6 +65,10 @@ MIGRATIONS: Final = (
     -- known items that rTorrent does not have since its restart, while its session has their files
     CREATE TABLE absent_items (info_hash TEXT PRIMARY KEY, name TEXT NOT NULL, complete INTEGER NOT NULL) WITHOUT ROWID;
     """,
+    """
+    -- incomplete items that we started: they keep their slot while rTorrent checks their data after its restart
+    CREATE TABLE started_items (info_hash TEXT PRIMARY KEY, job TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
+    """,
 )
 
 

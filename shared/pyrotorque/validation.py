@@ -124,7 +124,7 @@ def _parse_errors(key: str, parser: Callable[[str], object], text: str) -> Keyed
 
 def _queue_errors(job: QueueSettings, settings: Settings, config_fields: ConfigFields) -> KeyedErrors:
     from pyrotorque.conditions import parse, parse_sort
-    from pyrotorque.fields import configured
+    from pyrotorque.fields import check_group_field, configured
     from pyrotorque.hours import parse_hours
 
     table = config_fields.given(configured(settings.aliases, settings.traits_by_alias, job.min_free))
@@ -137,6 +137,10 @@ def _queue_errors(job: QueueSettings, settings: Settings, config_fields: ConfigF
     if job.sort_fields.strip():
         yield from _parse_errors("sort_fields", partial(parse_sort, custom=table), job.sort_fields)
     yield from _parse_errors("hours", parse_hours, job.hours)
+    if job.group_by:
+        yield from _parse_errors("group_by", partial(check_group_field, table=table), job.group_by)
+    elif job.group_max or job.group_maxima:
+        yield "group_by", "is not set: set the field whose values are the groups, for example group_by = alias"
 
 
 def _queue_conditions(job: QueueSettings, settings: Settings) -> KeyedErrors:

@@ -42,7 +42,7 @@ def load(ours: QueueScene) -> dict[str, str]:
 def test_the_queue_starts_by_a_field_of_config_py(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with queue_scene(rtorrent, tmp_path, JOB) as ours:
         made = load(ours)
-        assert [item["name"] for item in ours.queue.startable(moment(0).wall)] == ["www", "ww", "w"]
+        assert [item["name"] for item in ours.queue.items.startable(moment(0).wall)] == ["www", "ww", "w"]
         outcome = ours.check()
         assert (outcome.started, outcome.startable) == (3, 3)
         assert ours.running() == {made["w"], made["ww"], made["www"]}

@@ -9,7 +9,7 @@ import pytest
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.events import TorrentStarted
 from pyrotorque_scheduler.queue import starter, unsaved_starts
-from pyrotorque_scheduler.queue.check import CheckResult
+from pyrotorque_scheduler.queue.check_result import CheckResult
 from tests.scheduling import QueueScene, moment, queue_job, queue_scene
 from tests.waiting import eventually
 

@@ -147,7 +147,7 @@ def test_the_cheapest_question_comes_first_and_each_is_one_call(
         d.queue.check(moment(0), "tick")
         d.load("one")
         d.check(at=15)
-        eventually(lambda: len(d.queue.downloading(BEGIN)) == 1)
+        eventually(lambda: len(d.queue.items.downloading(BEGIN)) == 1)
         d.check(at=75)
         methods(asked)
         assert (d.queue.check(moment(30), "tick").hold.reason, methods(asked)) == ("intermission", [])
@@ -170,7 +170,7 @@ def test_space_reserved_for_running_items_is_kept_and_explained(rtorrent: Privat
         d.load("first", size=600_000_000, piece_length=2**22)
         d.load("second", size=600_000_000, piece_length=2**22)
         assert d.check(at=0).started == 1
-        eventually(lambda: len(d.queue.downloading(BEGIN)) == 1)
+        eventually(lambda: len(d.queue.items.downloading(BEGIN)) == 1)
         explained = explain_item(d.queue, "second", moment(15))
         assert explained.data["verdict"] == "disk"
         assert "would leave" in explained.text

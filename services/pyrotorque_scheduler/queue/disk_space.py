@@ -1,6 +1,6 @@
 """Disk space: what running items still need, and the return of items that rTorrent closed by itself."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -35,18 +35,22 @@ def as_candidate(item: Item) -> Candidate:
     return Candidate(info_hash, name, loaded, need, free if disk else free_there or None, disk)
 
 
-def candidates(rtorrent: Reader, items: Iterable[Item], disks: DiskBudget) -> Iterator[tuple[Item, Candidate]]:
-    """The items for the policy; one that does not fit gets its exact need, if deselected files may not be counted yet.
+def candidates(
+    rtorrent: Reader, items: Sequence[Item], order: Iterable[int], disks: DiskBudget
+) -> Iterator[tuple[int, Item, Candidate]]:
+    """The items for the policy in this order, with their places.
 
-    That is so before rTorrent 0.9.8 has opened an item for the first time.
+    One that does not fit gets its exact need, if deselected files may not be counted yet: before rTorrent 0.9.8 has
+    opened it for the first time.
     """
     exact = 0
-    for item in items:
+    for place in order:
+        item = items[place]
         candidate = as_candidate(item)
         if exact < _EXACT_MAX and disks.hold(candidate) is not None and is_fresh(item):
             exact += 1
             candidate = replace(candidate, need=_exact_need(rtorrent, item))
-        yield item, candidate
+        yield place, item, candidate
 
 
 def _exact_need(rtorrent: Reader, item: Item) -> int:

@@ -10,6 +10,7 @@ from pyrotorque.requests import Answer
 from pyrotorque.text import printable
 from pyrotorque_scheduler.queue.check import Queue
 from pyrotorque_scheduler.queue.disk_space import may_return
+from pyrotorque_scheduler.queue.explain_groups import explain_groups, group_lines
 from pyrotorque_scheduler.queue.explain_text import (
     clause_data,
     clause_lines,
@@ -21,7 +22,9 @@ from pyrotorque_scheduler.queue.explain_text import (
     until,
 )
 from pyrotorque_scheduler.queue.forecast import Forecast
+from pyrotorque_scheduler.queue.groups import GroupRoom
 from pyrotorque_scheduler.queue.model import Hold, Instant, QueueStart
+from pyrotorque_scheduler.queue.policy import group_hold
 from pyrotorque_scheduler.queue.rules import LOW_DISK
 from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord
 
@@ -32,6 +35,7 @@ _HASH_DIGITS: Final = 40
 _WHEN: Final = {
     "no_slot": "when a slot is free",
     "traffic": "when the download rate is lower",
+    "group_full": "when a slot of its group is free",
     "disk": "when there is space on the disk",
     "paused": "after the job is resumed",
 }
@@ -40,11 +44,12 @@ _WHEN: Final = {
 def explain_queue(queue: Queue, now: Instant) -> Answer:
     """Slots, order, what starts next and when; `data` is described in docs/queue.md. Raises RTorrentError."""
     limits, settings = queue.rules.limits, queue.rules.settings
-    hash_checking = queue.hash_checking(now.wall)
-    running = queue.read(queue.rules.downloading, {"hash", "name", "done"}, now.wall)
+    slots = queue.items.running(now.wall)
+    running = queue.items.read(queue.rules.downloading, {"hash", "name", "done"}, now.wall)
     startable = queue.waiting(now.wall)
-    taken = hash_checking + len(running)
-    forecast, granted = queue.forecast(startable, taken, now), queue.granted(now)
+    taken = len(slots)
+    forecast, granted = queue.forecast(startable, slots, now), queue.granted(now)
+    groups = explain_groups(queue, slots, startable)
     listed = list(startable[:_SHOWN])
     marks = "".join([", paused" * queue.state.paused, ", dry run: starts nothing" * settings.dry_run])
     lines = [
@@ -53,6 +58,7 @@ def explain_queue(queue: Queue, now: Instant) -> Answer:
         f"  pace      {limits.start_at_once} at each time of {settings.schedule}, {granted.left} of them left now;"
         f" next time {'never' if granted.next_fire is None else coming_time(granted.next_fire, now.wall)}",
         *_limits(queue),
+        *group_lines(queue.rules.groups, groups),
         *_running(running),
         *_order(queue, listed, len(startable), forecast, now),
     ]
@@ -70,6 +76,7 @@ def explain_queue(queue: Queue, now: Instant) -> Answer:
         "would_start": [start.info_hash for start in forecast.now if isinstance(start, QueueStart)],
         "next_start": forecast.at,
         "next_items": [start.info_hash for start in forecast.starts],
+        "groups": groups,
         "hold": hold_data(forecast.hold, now.wall) if forecast.hold else None,
         "running": [_brief(item) for item in running[:_SHOWN]],
         "order": [_brief(item) for item in listed],
@@ -167,18 +174,25 @@ def _verdict(
     place = next((n for n, other in enumerate(startable, 1) if other["hash"] == item["hash"]), None)
     if place is None:
         return None, "not_in_view", f"startable, but not in view {queue.rules.settings.view}"
-    downloading = queue.hash_checking(now.wall) + len(queue.downloading(now.wall))
-    forecast = queue.forecast(startable, downloading, now)
+    slots = queue.items.running(now.wall)
+    forecast = queue.forecast(startable, slots, now)
+    full = _group_hold(queue, startable[place - 1], queue.room(slots))
     head = f"number {place} of {len(startable)} startable items"
-    return (place, *_startable(queue, item, head, first=place == 1, forecast=forecast, now=now))
+    return (place, *_startable(queue, item, head, first=place == 1, forecast=forecast, full=full, now=now))
+
+
+def _group_hold(queue: Queue, item: Item, room: GroupRoom) -> Hold | None:
+    (group,) = queue.items.groups([item])
+    return group_hold(room, group, str(item["hash"]), str(item["name"])) if room.is_full(group) else None
 
 
 def _startable(
-    queue: Queue, item: Item, head: str, *, first: bool, forecast: Forecast, now: Instant
+    queue: Queue, item: Item, head: str, *, first: bool, forecast: Forecast, full: Hold | None, now: Instant
 ) -> tuple[str, str]:
     decision = next((each for each in forecast.now if each.info_hash == item["hash"]), None)
     if isinstance(decision, QueueStart):
         return "starts_now", f"{head}: starts now"
+    decision = decision or full
     hold = decision or forecast.hold
     if hold is None:
         return "waiting", f"{head}: waits for its turn"
@@ -215,14 +229,14 @@ def _find(queue: Queue, wanted: str, now: float) -> list[Item]:
     conditions = rules.startable.fields | rules.downloading.fields | rules.closed_by_rtorrent.fields
     is_hash = len(wanted) == _HASH_DIGITS and all(char in "0123456789abcdefABCDEF" for char in wanted)
     if not is_hash:
-        names = queue.read(None, {"hash", "name"}, now)
+        names = queue.items.read(None, {"hash", "name"}, now)
         same = [item for item in names if printable(str(item["name"])) == wanted]
         close = same or [item for item in names if wanted.lower() in printable(str(item["name"])).lower()]
         if len(close) != 1:
             return close
         wanted = str(close[0]["hash"])
     fields = rules.fields | conditions | {"is_complete", "is_partial", "hash", "name"}
-    return queue.read(parse(f"hash={wanted.upper()}"), fields, now)
+    return queue.items.read(parse(f"hash={wanted.upper()}"), fields, now)
 
 
 def _not_unique(found: Sequence[Item], wanted: str, view: str) -> str:

@@ -17,6 +17,7 @@ _HOLDS: Final[Mapping[tuple[Reason, Case], str]] = {
     ("pace", "grant_used"): "the starts granted by the schedule are used up",
     ("no_slot", ""): "{downloading:.0f} of {slots:.0f} slots are taken",
     ("traffic", ""): "downloading {down_rate}/s, max_down_rate is {max_down_rate}/s",
+    ("group_full", ""): "{running:.0f} of {group_max:.0f} slots of {group} are taken",
     ("nothing_startable", ""): "no item is startable",
     ("nothing_startable", "no_other"): "no other item is startable",
     ("disk", ""): "would leave {left} free after all running items, min_free is {min_free}",
@@ -81,7 +82,10 @@ def hold_text(hold: Hold, now: float, *, error: bool = True) -> str:
         message = f" ({printable(hold.error)})" if error and hold.error else ""
         wait = max(0.0, (hold.until or now) - now)
         return f"did not start{message}, next attempt in {wait:.0f} s"
-    values = {name: size(number) if name in _SIZES else number for name, number in hold.numbers.items()}
+    values: dict[str, object] = {
+        name: size(number) if name in _SIZES else number for name, number in hold.numbers.items()
+    }
+    values["group"] = clipped(hold.group) if error else "its group"
     return _HOLDS[hold.reason, hold.case].format_map(values)
 
 
@@ -95,6 +99,7 @@ def hold_data(hold: Hold, now: float) -> dict[str, Any]:
         "until": hold.until,
         "hash": hold.info_hash,
         "name": printable(hold.name),
+        "group": printable(hold.group),
         "text": hold_text(hold, now),
         "summary": hold_text(hold, now, error=False),
     }

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pyrotorque.hours import Hours
+from pyrotorque_scheduler.queue.groups import GroupRoom
 from pyrotorque_scheduler.queue.model import (
     Candidate,
     Decision,
@@ -16,7 +17,7 @@ from pyrotorque_scheduler.queue.model import (
     QueueState,
     grant,
 )
-from pyrotorque_scheduler.queue.policy import decide
+from pyrotorque_scheduler.queue.policy import NO_GROUPS, decide
 
 # Holds that end one after the other: hours, the fire time within them, the intermission after it, and so on.
 _EVALUATIONS_MAX: Final = 8
@@ -32,6 +33,7 @@ class QueueFacts:
     downloading: int
     down_rate: int = 0
     reserved: Mapping[int, int] = field(default_factory=dict[int, int])
+    room: GroupRoom = NO_GROUPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,4 +101,5 @@ def _decided(
         opens=hours.opens(at.wall),
         down_rate=facts.down_rate,
         reserved=facts.reserved,
+        room=facts.room,
     )

@@ -105,7 +105,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A startable item; `need` is what it still has to download, `free` the free space of its `disk` if known."""
+    """A startable item; `need` is what it still has to download, `free` the free space of its `disk` if known.
+
+    `rank` is its place by priority: items of a lower rank precede all others, whatever their group.
+    """
 
     info_hash: str
     name: str
@@ -113,6 +116,8 @@ class Candidate:
     need: int = 0
     free: int | None = None
     disk: int = 0
+    group: str = ""
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,7 @@ Reason: TypeAlias = Literal[
     "pace",
     "no_slot",
     "traffic",
+    "group_full",
     "nothing_startable",
     "disk",
     "failed_before",
@@ -163,7 +169,7 @@ class Hold:
     """Nothing is started (no `info_hash`), or not this item; `until` is when the next check is useful, if known.
 
     Data only: `explain_text.hold_text` makes the sentence. `error` is rTorrent's message about the item, which may
-    contain an announce URL.
+    contain an announce URL; `group` is the group of `group_full`.
     """
 
     reason: Reason
@@ -173,6 +179,7 @@ class Hold:
     error: str = ""
     info_hash: str = ""
     name: str = ""
+    group: str = ""
 
 
 Decision: TypeAlias = QueueStart | Hold

@@ -1,9 +1,10 @@
 """The rule of the queue as pure functions: what may be started now, what is held back, and why."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from pyrotorque_scheduler.queue.groups import GroupLimits, GroupRoom, Turns
 from pyrotorque_scheduler.queue.model import (
     Candidate,
     Decision,
@@ -17,6 +18,7 @@ from pyrotorque_scheduler.queue.model import (
     elapsed,
 )
 
+NO_GROUPS: Final = GroupRoom(GroupLimits())
 # Each failed start costs a call to rTorrent: a queue full of failing items must not block the loop.
 FAILURES_MAX: Final = 10
 # A batch that begins within this many seconds of its fire time counts for the fire time.
@@ -84,12 +86,15 @@ class DiskBudget:
 class Batch:
     """Decides on candidates in their order; one that is held or fails uses no slot and does not block the next."""
 
-    def __init__(self, size: int, disks: DiskBudget, failures: Mapping[str, Failure], now: float) -> None:
+    def __init__(
+        self, size: int, disks: DiskBudget, failures: Mapping[str, Failure], now: float, room: GroupRoom = NO_GROUPS
+    ) -> None:
         self.started = 0
         self._size = size
         self._disks = disks
         self._failures = failures
         self._now = now
+        self.room = room
         self._failed = 0
         self._first_hold: Hold | None = None
 
@@ -105,9 +110,15 @@ class Batch:
         """The item was started and uses its slot and its disk space."""
         self.started += 1
         self._disks.reserve(item)
+        if self.room.limits.field:
+            self.room.start(item.group)
 
     def failed(self) -> None:
         self._failed += 1
+
+    def note(self, hold: Hold) -> None:
+        """An item was held without a decision, because its group is full."""
+        self._first_hold = self._first_hold or hold
 
     def hold(self) -> Hold:
         """Why the batch is not larger."""
@@ -129,7 +140,7 @@ class Batch:
 
 
 def decide(
-    candidates: Iterable[Candidate],
+    candidates: Sequence[Candidate],
     downloading: int,
     limits: Limits,
     state: QueueState,
@@ -139,6 +150,7 @@ def decide(
     opens: float | None = 0.0,
     down_rate: int = 0,
     reserved: Mapping[int, int] | None = None,
+    room: GroupRoom = NO_GROUPS,
 ) -> list[Decision]:
     """The whole rule over known facts: what a check would decide if every start succeeded."""
     hold = (
@@ -149,7 +161,7 @@ def decide(
     if hold is not None:
         return [hold]
     disks = DiskBudget(reserved or {}, limits.min_free)
-    batch = Batch(batch_size(limits, granted.left, downloading), disks, state.failures, now.wall)
+    batch = Batch(batch_size(limits, granted.left, downloading), disks, state.failures, now.wall, room.copy())
     return list(_successful(batch, candidates)) or [batch.hold()]
 
 
@@ -169,14 +181,24 @@ def after_start(state: QueueState, granted: Grant, at: Instant) -> QueueState:
     return replace(state, last_batch=at, used=state.used.and_one_more(fire))
 
 
-def _successful(batch: Batch, candidates: Iterable[Candidate]) -> Iterable[Decision]:
-    for item in candidates:
+def group_hold(room: GroupRoom, group: str, info_hash: str, name: str) -> Hold:
+    """The hold of an item whose group has no free slot."""
+    numbers = {"running": room.running[group], "group_max": room.limits.of(group)}
+    return Hold("group_full", numbers=numbers, info_hash=info_hash, name=name, group=group)
+
+
+def _successful(batch: Batch, candidates: Sequence[Candidate]) -> Iterable[Decision]:
+    turns = Turns([item.group for item in candidates], batch.room, [item.rank for item in candidates])
+    for index in turns:
+        item = candidates[index]
         decision = batch.decide(item)
         yield decision
         if isinstance(decision, QueueStart):
             batch.succeeded(item)
         elif decision.reason == "batch_full":
-            return
+            break
+    for group, index in turns.full.items():
+        yield group_hold(batch.room, group, candidates[index].info_hash, candidates[index].name)
 
 
 def _failed_before(item: Candidate, failures: Mapping[str, Failure], now: float) -> Hold | None:

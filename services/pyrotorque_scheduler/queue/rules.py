@@ -7,11 +7,12 @@ from typing import Final
 
 from pyrotorque.conditions import Condition, SortOrder, parse, parse_sort
 from pyrotorque.errors import ConditionError
-from pyrotorque.fields import Field
+from pyrotorque.fields import Field, check_group_field
 from pyrotorque.hours import Hours, parse_hours
 from pyrotorque.items import FRESH
 from pyrotorque.schedule import Schedule, parse_schedule
 from pyrotorque.settings.schema import QueueSettings
+from pyrotorque_scheduler.queue.groups import GroupLimits, group_key
 from pyrotorque_scheduler.queue.model import Limits
 
 STARTED_BUT_INCOMPLETE: Final = "is_active=1 is_complete=0 is_wanted_done=0"
@@ -49,6 +50,7 @@ class QueueRules:
     closed_by_rtorrent: Condition
     order: SortOrder | None
     table: Mapping[str, Field]
+    groups: GroupLimits
 
     @property
     def name(self) -> str:
@@ -108,7 +110,16 @@ def read_rules(
         closed_by_rtorrent=parsed(_within(base, CLOSED_BY_RTORRENT)),
         order=parse_sort(settings.sort_fields, custom=known) if settings.sort_fields.strip() else None,
         table=known,
+        groups=_group_limits(settings, known),
     )
+
+
+def _group_limits(settings: QueueSettings, table: Mapping[str, Field]) -> GroupLimits:
+    if not settings.group_by:
+        return GroupLimits()
+    check_group_field(settings.group_by, table)
+    by_name = {group_key(name): limit for name, limit in settings.group_maxima}
+    return GroupLimits(settings.group_by, settings.group_max, by_name)
 
 
 def _within(base: str, condition: str) -> str:

@@ -25,6 +25,7 @@ from pyrotorque_scheduler.queue.start_result import (
     next_failure,
     start_result,
 )
+from pyrotorque_scheduler.queue.started_items import StartedItems
 from pyrotorque_scheduler.queue.unsaved_starts import UnsavedStarts
 from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord
 
@@ -76,6 +77,7 @@ class Starter:
         self._metrics = metrics
         self._gate = gate
         self._session = Session()
+        self.started_items = StartedItems(store, rtorrent)
         self._pending: dict[str, PendingStart] = {}
         rows = store.db.execute("SELECT info_hash, job, name, loaded, at FROM checked_items")
         self._hash_checking = {row[0]: StartIntent(*row) for row in rows}
@@ -266,6 +268,8 @@ class Starter:
                 self._unsaved.add(info_hash, at, self._session)
             elif result.failure is None:
                 self._unsaved.delete(info_hash)
+            if result.failure is None:
+                self.started_items.add(info_hash, job, at)
             record = DecisionRecord(at=at, job=job, verdict=verdict, text=text, info_hash=info_hash, name=name)
             self._history.record(record)
         if is_repeated:

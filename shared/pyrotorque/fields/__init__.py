@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from pyrotorque import trackers, traits
+from pyrotorque.errors import ConditionError
 from pyrotorque.fields import converters
 from pyrotorque.fields.field import DETAILS, Detail, Field, Rows
 from pyrotorque.fields.kinds import KINDS, Kind, Tags, Value
 from pyrotorque.fields.table import FIELDS, room_field
+from pyrotorque.text import printable
 
 __all__ = [
     "DETAILS",
@@ -20,6 +22,7 @@ __all__ = [
     "Rows",
     "Tags",
     "Value",
+    "check_group_field",
     "configured",
     "field",
     "room_field",
@@ -73,6 +76,19 @@ def configured(
         changed["traits"] = _like("traits", traits_of, ("files", "trackers"))
         changed["label"] = _like("label", label_of, ("files", "trackers"))
     return changed
+
+
+# A group needs few values that many items share.
+_GROUP_KINDS: Final[frozenset[Kind]] = frozenset(("text", "any", "tags", "bool", "number"))
+
+
+def check_group_field(name: str, table: Mapping[str, Field]) -> None:
+    """Raises ConditionError unless `name` is a field by which items can be grouped."""
+    found = table.get(name) or field(name)
+    if found is None:
+        raise ConditionError(f"there is no field `{printable(name)}`; all fields are listed in docs/conditions.md")
+    if found.kind not in _GROUP_KINDS:
+        raise ConditionError(f"`{name}` is no field to group by: its values are of the kind {found.kind}")
 
 
 def _like(name: str, convert: "object", details: tuple[Detail, ...]) -> Field:

@@ -80,15 +80,20 @@ class ItemReader:
         *,
         table: Mapping[str, Field] = _NO_FIELDS,
         any_order: bool = False,
+        deferred: Collection[str] = (),
     ) -> LazyItems:
-        """The same, converted on access; `any_order` may make it cheaper."""
+        """The same, converted on access; `any_order` may make it cheaper.
+
+        The details of the fields `deferred` are not read: `fetch` reads them for some of the items.
+        """
         wanted = _with_needs({name: field_of(name, table) for name in ("hash", *fields)}, table)
         if condition is None:
             columns = self._columns(wanted, now, {}, table)
             return self._found(columns, self._rtorrent.rows(view, columns.commands), wanted, (view, ""))
+        every, wanted = wanted, {name: each for name, each in wanted.items() if name not in deferred}
         needed = _with_needs(condition.table, table)
         source = self._views.choose(view, condition, now, any_order=any_order)
-        columns = self._columns({**wanted, **needed}, now, source.known, table)
+        columns = self._columns({**every, **needed}, now, source.known, table)
         choice = self._filter_choice(source.view, condition)
         filters = self._filters(condition, now, source.known)
         # A condition on hashes is used once and matches few items.
@@ -107,6 +112,12 @@ class ItemReader:
                 chosen = part.select(known, now)
         self._fetch(chosen, wanted, source.view, where)
         return LazyItems(columns, (), chosen)
+
+    def fetch(
+        self, items: Iterable[Item], names: Iterable[str], view: str, *, table: Mapping[str, Field] = _NO_FIELDS
+    ) -> list[Item]:
+        """Read the details of deferred fields; returns the items that still exist."""
+        return self._fetch(list(items), _with_needs({name: field_of(name, table) for name in names}, table), view, "")
 
     def _filter_choice(self, view: str, condition: Condition) -> FilterChoice:
         if len(self._filter_choices) >= _FILTER_CHOICES_MAX:  # `explain` reads another item each time

@@ -17,12 +17,13 @@ from pyrotorque.settings.handlers import (
 )
 from pyrotorque.settings.ini import Entry
 from pyrotorque.settings.problems import Problem, Report
-from pyrotorque.settings.schema import AnyJob, CustomSettings, ExporterSettings, WatchSettings
+from pyrotorque.settings.schema import AnyJob, CustomSettings, ExporterSettings, QueueSettings, WatchSettings
 from pyrotorque.settings.values import coerced, truth, typed
 from pyrotorque.suggestions import suggestion
 
 # Fields that are not settings: `name` and `handler` come from the keys, the others collect several keys.
-_NOT_KEYS: Final = frozenset(("name", "handler", "commands", "params", "texts"))
+_NOT_KEYS: Final = frozenset(("name", "handler", "commands", "params", "texts", "group_maxima"))
+_GROUP_MAX: Final = "group_max."
 # Names of metric groups in the earlier exporter.
 _GROUPS: Final = {"item": "items", "tracker": "trackers"}
 
@@ -62,6 +63,7 @@ class _JobReader:
         self.commands: dict[str, str] = {}
         self.params: dict[str, str | int | bool] = {}
         self.texts: dict[str, str] = {}
+        self.group_maxima: dict[str, int] = {}
         # Packaged jobs are inactive by default, others are active.
         self.packaged = packaged
 
@@ -76,6 +78,8 @@ class _JobReader:
             self._finish_custom(entries["handler"])
         if self.kind is WatchSettings:
             self.values["commands"] = tuple(sorted(self.commands.items()))
+        if self.kind is QueueSettings:
+            self.values["group_maxima"] = tuple(sorted(self.group_maxima.items()))
         return cast(AnyJob, self.kind(**self.values))
 
     def _finish_custom(self, handler: Entry) -> None:
@@ -89,6 +93,8 @@ class _JobReader:
     def _read_setting(self, key: str, entry: Entry) -> None:
         if self.kind is WatchSettings and key.startswith(("cmd.", "cmd_")) and key[4:]:
             self.commands[key[4:]] = entry.value
+        elif self.kind is QueueSettings and key.startswith(_GROUP_MAX) and key != _GROUP_MAX:
+            self._read_group_max(key, entry)
         elif (target := self._target(key)).lstrip("!") in self.types:
             self._convert(key, target, entry)
         elif self.kind is CustomSettings:
@@ -122,6 +128,12 @@ class _JobReader:
         except ValueError as error:
             self._add_problem(entry, key, str(error))
 
+    def _read_group_max(self, key: str, entry: Entry) -> None:
+        try:
+            self.group_maxima[key.removeprefix(_GROUP_MAX)] = typed("group_max", entry.value, int)
+        except ValueError as error:
+            self._add_problem(entry, key, str(error))
+
     def _read_dropped(self, key: str, entry: Entry) -> None:
         instead = DROPPED[self.kind][key]
         if instead and entry.value.strip().lower() not in ("", "false", "no", "0", "off"):
@@ -129,7 +141,8 @@ class _JobReader:
 
     def _nearest(self, key: str) -> str:
         known = [*self.types, *ALIASES.get(self.kind, {}), "handler"]
-        return suggestion(key, [*known, "cmd.NAME"] if self.kind is WatchSettings else known)
+        families = {WatchSettings: ["cmd.NAME"], QueueSettings: ["group_max.NAME"]}
+        return suggestion(key, [*known, *families.get(self.kind, [])])
 
     def _add_problem(self, entry: Entry, key: str, text: str) -> None:
         self.report.problems.append(Problem(entry.file, entry.line, f"job.{self.name}.{key}", text))

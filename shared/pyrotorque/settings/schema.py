@@ -37,6 +37,10 @@ class QueueSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", ta
     min_free: int = 0
     max_down_rate: int = 0
     hours: str = ""
+    group_by: str = ""
+    group_max: int = 0
+    group_maxima: tuple[tuple[str, int], ...] = ()
+    """`group_max.NAME`: the slots of one group."""
 
 
 class WatchSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", tag="watch"):

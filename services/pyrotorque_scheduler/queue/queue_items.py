@@ -1,0 +1,122 @@
+"""What one check reads from rTorrent: the items that take slots and those that may start, with their groups."""
+
+import time
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from pyrotorque.conditions import Condition, parse
+from pyrotorque.customfields import worker_of
+from pyrotorque.fields import field
+from pyrotorque.items import Item, ItemReader, LazyItems
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque_scheduler.queue.groups import group_key
+from pyrotorque_scheduler.queue.rules import QueueRules
+from pyrotorque_scheduler.queue.starter import Starter
+
+# Trackers of an item may change, but reading those of thousands takes a second.
+_GROUPS_KEPT_FOR: Final = 3600.0
+_PRIORITY: Final = "prio"
+
+
+class QueueItems:
+    """Reads the items of one queue job; `now` is Unix seconds."""
+
+    def __init__(self, rules: QueueRules, rtorrent: RTorrent, starter: Starter) -> None:
+        self.reader = ItemReader(rtorrent, worker_of(rules.table))
+        self._rules = rules
+        self._starter = starter
+        name = rules.groups.field
+        found = rules.table.get(name) or field(name) if name else None
+        self._is_costly = found is not None and found.costly
+        self._groups: dict[str, str] = {}
+        self._groups_read_at = float("-inf")
+
+    def read(self, condition: Condition | None, fields: Collection[str], now: float) -> list[Item]:
+        """Items of the job's view."""
+        return self.reader.read(self._rules.settings.view, condition, fields, now, table=self._rules.table)
+
+    def running(self, now: float) -> list[Item]:
+        """The items that take slots, also while rTorrent checks their data."""
+        # In this order, an item that becomes active between the two calls is counted twice, but never missed.
+        running = [*self._taking_slots(self._starter.hash_checking(), now), *self.downloading(now)]
+        missing = self._starter.started_items.of(self._rules.name).difference(str(item["hash"]) for item in running)
+        if missing:
+            running += self._taking_slots(self._starter.started_items.running(sorted(missing)), now)
+        return running
+
+    def downloading(self, now: float) -> LazyItems:
+        """The active items that take slots."""
+        return self._find(self._rules.downloading, {"hash", *self._group_fields}, now, any_order=True)
+
+    def _taking_slots(self, hashes: Sequence[str], now: float) -> list[Item]:
+        """Those of these items that take a slot as soon as they are active."""
+        if not hashes:
+            return []
+        condition = self._rules.downloading
+        names = condition.fields
+        items = self.read(parse(f"hash={','.join(hashes)}"), {*names, *self._group_fields}, now)
+        return [
+            item for item in items if condition.matches({name: item[name] for name in names} | {"is_active": True}, now)
+        ]
+
+    def startable(self, now: float) -> LazyItems:
+        """The startable items in the order in which they are started."""
+        rules, order = self._rules, self._rules.order
+        # Without a total order, the order of the view decides between equal items.
+        any_order = order is not None and not order.fields.isdisjoint(("name", "hash"))
+        found = self._find(rules.startable, {*rules.fields, *self._group_fields}, now, any_order=any_order)
+        return found.sorted(order) if order else found
+
+    def ordered(self, items: list[Item]) -> list[Item]:
+        return self._rules.order.sorted(items) if self._rules.order else items
+
+    def groups(self, items: Sequence[Item]) -> list[str]:
+        """The group of each item."""
+        name = self._rules.groups.field
+        if not name:
+            return [""] * len(items)
+        if not self._is_costly:
+            values = _values(items, name)
+            keys = {value: group_key(value) for value in dict.fromkeys(values)}
+            return [keys[value] for value in values]
+        if not 0 <= time.monotonic() - self._groups_read_at < _GROUPS_KEPT_FOR:
+            self._groups.clear()
+            self._groups_read_at = time.monotonic()
+        hashes = _values(items, "hash")
+        self._read_groups([items[place] for place, each in enumerate(hashes) if each not in self._groups])
+        return [self._groups.get(each, "") for each in hashes]
+
+    def is_in_group(self, item: Item, group: str) -> bool:
+        """Whether the item still is in this group; read now if it may have changed since."""
+        if self._is_costly:
+            found = self.read(parse(f"hash={item['hash']}"), ("hash", *self._group_fields), time.time())
+            self._read_groups(found)
+            return any(self._groups.get(str(each["hash"])) == group for each in found)
+        return True
+
+    def ranks(self, items: Sequence[Item]) -> list[int]:
+        """The place of each item by priority, if the queue is sorted by it first: 0 for the first, then 1, ..."""
+        order = self._rules.order
+        if order is None or order.keys[0][0] != _PRIORITY or not self._rules.groups.field:
+            return [0] * len(items)
+        priorities = _values(items, _PRIORITY)
+        places = {priority: place for place, priority in enumerate(dict.fromkeys(priorities))}
+        return [places[priority] for priority in priorities]
+
+    @property
+    def _group_fields(self) -> tuple[str, ...]:
+        return (self._rules.groups.field,) if self._rules.groups.field else ()
+
+    def _find(self, condition: Condition, fields: Collection[str], now: float, *, any_order: bool) -> LazyItems:
+        view, table = self._rules.settings.view, self._rules.table
+        deferred = self._group_fields if self._is_costly else ()
+        return self.reader.find(view, condition, fields, now, table=table, any_order=any_order, deferred=deferred)
+
+    def _read_groups(self, items: Sequence[Item]) -> None:
+        name, rules = self._rules.groups.field, self._rules
+        for item in self.reader.fetch(items, (name,), rules.settings.view, table=rules.table):
+            self._groups[str(item["hash"])] = group_key(item[name])
+
+
+def _values(items: Sequence[Item], name: str) -> Sequence[Any]:
+    return items.values(name) if isinstance(items, LazyItems) else [item[name] for item in items]
