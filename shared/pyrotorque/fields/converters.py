@@ -9,6 +9,8 @@ from pyrotorque import trackers, traits
 from pyrotorque.fields.file_rows import once
 from pyrotorque.fields.kinds import Tags
 
+# What a directory has that rTorrent could not print, also after it was decoded.
+_ALTERED: Final = re.compile("[%?\ufffd\ud800-\udfff]")
 _ACTIVATION: Final = re.compile(r"([RP])(\d{1,15})", re.ASCII)
 # rTorrent counts in 64 bits; only a custom value can be longer, and would overflow a float.
 _DIGITS: Final = 20
@@ -92,8 +94,21 @@ def throttle(text: str) -> str:
     return text or "NONE"
 
 
+def is_stale(base: str, directory: str, multi_file: str) -> bool:
+    """Whether the base path is that of before a move: rTorrent updates it when it opens the item, not at once.
+
+    In doubt not: a directory with `%`, `?` or bytes that are no text may be printed altered.
+    """
+    if not (base and directory.startswith("/") and multi_file) or _ALTERED.search(directory):
+        return False
+    folder = base if flag(multi_file) else os.path.dirname(base)
+    return os.path.normpath(folder) != os.path.normpath(directory)
+
+
 def path(base: str, directory: str, name: str, multi_file: str) -> str:
     """Where the data is or will be; rTorrent has no base path for an item that was never opened."""
+    if is_stale(base, directory, multi_file):
+        return directory if flag(multi_file) else os.path.join(directory, os.path.basename(base))
     if base or not directory:
         return base
     return directory if flag(multi_file) else os.path.join(directory, name)

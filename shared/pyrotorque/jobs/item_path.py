@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from pyrotorque.errors import MetafileError, RTorrentFault, UserError
+from pyrotorque.fields.converters import is_stale
 from pyrotorque.fields.converters import path as path_of
 from pyrotorque.fields.field import Field
 from pyrotorque.metafile import read
@@ -27,7 +28,10 @@ def exact_path(rtorrent: RTorrent, info_hash: str, multi_file: bool) -> Path:
     """
     base, directory, name = (rtorrent.text(info_hash, command) for command in (_BASE, _DIRECTORY, _NAME))
     printed = path_of(base.text, directory.text, name.text, str(int(multi_file)))
-    used = (base,) if base.text else (directory,) if multi_file else (directory, name)
+    if is_stale(base.text, directory.text, str(int(multi_file))):
+        used = (directory,) if multi_file else (directory, base)
+    else:
+        used = (base,) if base.text else (directory,) if multi_file else (directory, name)
     if all(each.form is Form.EXACT for each in used):
         return Path(os.path.normpath(printed)) if printed else Path()
     session = Session()
