@@ -38,6 +38,11 @@ class FileLedger:
     def add_root(self, job: str, path: bytes, since_ns: int) -> None:
         self._db.execute("INSERT OR IGNORE INTO roots (job, path, since_ns) VALUES (?, ?, ?)", (job, path, since_ns))
 
+    def restore_baseline(self, seen_before_ns: int) -> None:
+        """This ledger is older than the last one, which knew what is older than this: what is unknown here, and not
+        newer, may have been loaded and erased since. It is baseline at the next walk."""
+        self._db.execute("UPDATE roots SET complete = 0, since_ns = max(since_ns, ?)", (seen_before_ns,))
+
     def complete_root(self, job: str, path: bytes) -> None:
         self._db.execute("UPDATE roots SET complete = 1 WHERE job = ? AND path = ?", (job, path))
 

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final
 
+from pyrotorque.epochs import take_seen_before
 from pyrotorque.layout import Layout
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.service.clock_step import ClockStepDetector
@@ -77,6 +78,9 @@ class Watcher:
         self._reported_changes = -1
         self._clock_steps = ClockStepDetector()
         self.ledger = Ledger(self.store)
+        with self.store.transaction():
+            if seen_before_ns := take_seen_before(self.store):
+                self.ledger.restore_baseline(seen_before_ns)
         self.metrics = WatcherMetrics(self.totals)
         self.totals.load(self.store)
         self._totals_report = TotalsReport("watcher", self.totals, self.bus)

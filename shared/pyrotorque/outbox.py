@@ -1,8 +1,4 @@
-"""The durable events of a service and its cursors over those of others, in its own state file.
-
-A position counts all events of one file; `seq` counts those of one epoch from 1. A new boot of the kernel begins a new
-epoch after the events that the file still has (a power cut may have removed the last ones): no number is reused.
-"""
+"""The durable events of a service, numbered by epoch, and its cursors over those of others, in its own state file."""
 
 import logging
 import time
@@ -10,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
+from pyrotorque.epochs import BEGINNING, Cursor, Epochs
 from pyrotorque.errors import StateError
 from pyrotorque.events import Durable, Envelope, encode
 from pyrotorque.limits import OUTBOX_BYTES, REPLAY_BYTES, shortened
@@ -20,20 +16,12 @@ from pyrotorque.store import Connection, Store, open_readonly
 
 log = logging.getLogger(__name__)
 
+__all__ = ["BEGINNING", "Cursor", "CursorTable", "Outbox", "Replay", "stored_events"]
+
 REPLAY_LIMIT = 500  # bodies in one answer
 _TRIM_EVERY = 500
 # Trimmed to this share of the limit in bytes, so that not every further event trims again.
 _TRIMMED_SHARE = 7 / 8
-
-
-class Cursor(NamedTuple):
-    """A position in the events of one source: all up to and including `seq` of `epoch` were received."""
-
-    epoch: str
-    seq: int
-
-
-BEGINNING = Cursor("", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +45,18 @@ class Outbox:
         self._keep_bytes = keep_bytes
         self._bytes_at_most = 0
         self._store = store
-        self._base = 0
+        self._epochs = Epochs(store, source)
         self._changes_read = -1
-        self.epoch = ""
         self.head = 0
         """The newest committed seq as of the last `refresh`; safe to read from any thread."""
-        self._enter_epoch(boot_id() if boot is None else boot)
+        self._epochs.enter(boot_id() if boot is None else boot, self._last_position())
         self._measure()
         self.trim()
         self.refresh()
+
+    @property
+    def epoch(self) -> str:
+        return self._epochs.epoch
 
     def add(self, event: Durable) -> int:
         """Add `event` inside the caller's transaction; it is published after the commit. Returns its seq."""
@@ -80,7 +71,7 @@ class Outbox:
             )
         before = self._last_position()
         rows = [
-            (position, event.at, self._body(event, position - self._base))
+            (position, event.at, self._body(event, position - self._epochs.base))
             for position, event in enumerate(events, before + 1)
         ]
         db.executemany("INSERT INTO bus_events VALUES (?, ?, ?)", rows)
@@ -88,34 +79,44 @@ class Outbox:
         self._bytes_at_most += sum(len(body) for _, _, body in rows)
         if last // _TRIM_EVERY > before // _TRIM_EVERY or self._bytes_at_most > self._keep_bytes:
             self._trim(last)
-        return last - self._base
+        return last - self._epochs.base
 
     def refresh(self) -> int:
-        """Read what has been committed; returns the head."""
+        """Read what has been committed, and record it outside of the file; returns the head."""
         # Only this connection writes: without a change there is nothing to read.
         if (changes := self._store.db.total_changes) != self._changes_read:
-            self.head = self._last_position() - self._base
+            last = self._last_position()
+            self.head = last - self._epochs.base
             if not self._store.db.in_transaction:
+                self._epochs.committed(last)
                 self._changes_read = changes
         return self.head
 
     def since(self, seq: int, limit: int = REPLAY_LIMIT) -> list[bytes]:
         """The bodies after `seq` of this epoch, oldest first."""
-        return self._bodies(self._base + seq, limit)
+        return self._bodies(self._epochs.base + seq, limit)
 
     def after(self, cursor: Cursor, limit: int = REPLAY_LIMIT) -> Replay:
         """The events after `cursor`, across epochs; for BEGINNING, from the oldest stored event."""
+        self.refresh()
         oldest, last = self._oldest_position() - 1, self._last_position()
-        position = oldest if cursor == BEGINNING else self._position(cursor)
+        position = oldest if cursor == BEGINNING else self._epochs.position(cursor)
         if position is None:
-            return Replay([], self._cursor(oldest), f"{self.source} has a new state file")
+            return Replay([], self._epochs.resumption(oldest), f"{self.source} has a new state file")
         if position > last:
-            return Replay([], self._cursor(last), f"{self.source} went back to an older state")
+            return Replay([], self._epochs.cursor(last), f"{self.source} went back to an older state")
         if position < oldest:
-            return Replay([], self._cursor(oldest), f"{oldest - position} events were trimmed")
-        bodies = self._bodies(position, limit)
+            return Replay([], self._epochs.cursor(oldest), f"{oldest - position} events were trimmed")
+        lost = self._epochs.break_after(cursor, position)
+        if lost is not None and position >= lost.base:
+            return Replay([], Cursor(lost.epoch, 0), lost.reason)
+        bodies = self._bodies(position, limit, last if lost is None else lost.base)
         # Without events too: a subscriber whose cursor names no epoch, or an earlier one, is up to date then.
-        return Replay(bodies, self._cursor(position + len(bodies)))
+        return Replay(bodies, self._epochs.cursor(position + len(bodies), lost.number if lost else None))
+
+    def close(self) -> None:
+        """Record that the file is no longer in use."""
+        self._epochs.leave()
 
     def trim(self) -> None:
         """Delete all but the newest, down to both limits."""
@@ -145,42 +146,16 @@ class Outbox:
         return self._bytes_at_most
 
     def _body(self, event: Durable, seq: int) -> bytes:
-        envelope = Envelope(source=self.source, epoch=self.epoch, seq=seq)
+        envelope = Envelope(source=self.source, epoch=self._epochs.epoch, seq=seq)
         stored = shortened(event)
         if stored is not event:
             log.warning("shortened the texts of an event %s: it was too large", type(event).__name__)
         return encode(stored, envelope)
 
-    def _enter_epoch(self, boot: str) -> None:
-        with self._store.transaction() as db:
-            (database,) = db.execute("SELECT value FROM bus_meta WHERE key = 'database'").fetchone()
-            self.epoch = f"{database}-{boot[:8]}"
-            known = db.execute("SELECT name, base FROM bus_epochs ORDER BY number DESC LIMIT 1").fetchone()
-            if known is not None and known[0] == self.epoch:
-                self._base = known[1]
-                return
-            self._base = self._last_position()
-            db.execute("DELETE FROM bus_epochs WHERE name = ?", (self.epoch,))
-            db.execute("INSERT INTO bus_epochs (name, base) VALUES (?, ?)", (self.epoch, self._base))
-
-    def _position(self, cursor: Cursor) -> int | None:
-        db = self._store.db
-        found = db.execute("SELECT number, base FROM bus_epochs WHERE name = ?", (cursor.epoch,)).fetchone()
-        if found is None:
-            return None
-        (following,) = db.execute("SELECT min(base) FROM bus_epochs WHERE number > ?", (found[0],)).fetchone()
-        position = int(found[1]) + cursor.seq
-        # A power cut removed events that were published: a subscriber that is ahead continues with the next epoch.
-        return position if following is None else min(position, int(following))
-
-    def _cursor(self, position: int) -> Cursor:
-        query = "SELECT name, base FROM bus_epochs WHERE base <= ? ORDER BY number DESC LIMIT 1"
-        name, base = self._store.db.execute(query, (position,)).fetchone()
-        return Cursor(name, position - base)
-
-    def _bodies(self, after: int, limit: int) -> list[bytes]:
+    def _bodies(self, after: int, limit: int, until: int = 2**62) -> list[bytes]:
         rows = self._store.db.execute(
-            "SELECT body FROM bus_events WHERE position > ? ORDER BY position LIMIT ?", (after, limit)
+            "SELECT body FROM bus_events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
+            (after, until, limit),
         )
         bodies: list[bytes] = []
         size = 0
@@ -193,7 +168,7 @@ class Outbox:
 
     def _last_position(self) -> int:
         (last,) = self._store.db.execute("SELECT max(position) FROM bus_events").fetchone()
-        return self._base if last is None else int(last)
+        return self._epochs.base if last is None else int(last)
 
     def _oldest_position(self) -> int:
         (oldest,) = self._store.db.execute("SELECT min(position) FROM bus_events").fetchone()

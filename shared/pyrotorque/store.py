@@ -10,9 +10,9 @@ import os
 import sqlite3
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from pyrotorque import logs
 from pyrotorque.errors import StateError
@@ -189,6 +189,13 @@ def open_readonly(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise _state_error(path, error) from error
     return db
+
+
+def rows_of_other(path: Path, query: str, *values: object) -> list[tuple[Any, ...]]:
+    """The rows in the file of another service; none if it cannot be read, or has no such table."""
+    with suppress(StateError, sqlite3.Error), closing(open_readonly(path)) as db:
+        return db.execute(query, values).fetchall()
+    return []
 
 
 def _refuse_network(path: Path) -> None:

@@ -1,6 +1,7 @@
 """The bus over real sockets and files: each published event is applied once, in order, also across restarts."""
 
 import resource
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -312,3 +313,32 @@ def test_a_subscriber_that_does_not_read_costs_its_source_little_memory(layout: 
 
 def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def test_events_of_a_source_that_went_back_to_an_older_file_are_a_gap_and_new_ones_are_applied(
+    layout: Layout,
+) -> None:
+    source, follower = Source(layout), Follower(layout)
+    path, copy = source.store.path, layout.state_dir / "copy"
+    with opened(follower):
+        with opened(source):
+            source.publish(*(f"old {number}" for number in range(5)))
+            run_until(source, follower, lambda: len(follower.applied) == 5)
+            with sqlite3.connect(copy) as to:
+                source.store.db.backup(to)
+            to.close()
+            source.publish(*(f"lost {number}" for number in range(10)))
+            run_until(source, follower, lambda: len(follower.applied) == 15)
+            source.commit("never applied")
+            source.bus.publish()
+        copy.replace(path)
+        source = Source(layout)
+        with opened(source):
+            source.commit(*(f"new {number}" for number in range(25)))
+            run_until(source, follower, lambda: len(follower.applied) >= 40)
+            source.publish("live")
+            run_until(source, follower, lambda: follower.applied[-1] == "live")
+        applied = follower.applied
+    assert [name for name in applied if name.startswith("new")] == [f"new {number}" for number in range(25)]
+    (gap,) = follower.gaps
+    assert gap == "watcher.sqlite3 lost its last 11 events: it was replaced by an older one"

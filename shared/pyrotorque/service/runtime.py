@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 from pyrotorque import logs
@@ -64,3 +64,5 @@ def _opened(service: str, layout: Layout, store: Store, config_digest: Callable[
         ):
             life.on_wake(bus.wake)
             yield Runtime(life, store, outbox, bus)
+            with suppress(StateError):
+                outbox.close()
