@@ -73,6 +73,13 @@ QUEUE: Final = {
     "hours": "starts items only at these times of the day, local time: `22-6`, `9:30-12, 13-17:45`; empty: always",
     "group_by": "field whose values are groups of items, such as `alias` or `custom_1`; empty: no groups ([limits per group](queue.md#limits-per-group))",
     "group_max": "slots of each group; 0: no limit",
+    "stall_after": "time without progress, such as `20m`, after which an item gives up its slot to one that waits; 0: never ([stalled items](queue.md#stalled-items-give-up-their-slot))",
+    "stall_bytes": "less than this within `stall_after` is no progress",
+    "stall_grace": "time after its start in which an item keeps its slot",
+    "stall_retry": "time until such an item is tried again, doubled each time; at least `10m`",
+    "stall_retry_max": "the longest time until it is tried again",
+    "stall_strikes": "after so many times in a row it is not tried again; 0: no limit",
+    "stall_reset": "bytes of progress after which earlier times do not count",
     "group_max.NAME": "slots of one group instead of `group_max`; `none` is the group of the empty value",
 }
 

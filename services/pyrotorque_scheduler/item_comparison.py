@@ -116,6 +116,7 @@ class ItemComparison:
         with self._store.transaction() as db:
             ended = [(info_hash,) for info_hash in (*completed, *erased)]
             db.executemany("DELETE FROM started_items WHERE info_hash = ?", ended)
+            db.executemany("DELETE FROM parked WHERE info_hash = ?", ended)
             for info_hash, name in completed.items():
                 self._router.add(TorrentCompleted(at=now, info_hash=info_hash, name=printable(name)))
                 self._items.complete(info_hash)

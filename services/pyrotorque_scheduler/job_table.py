@@ -20,6 +20,7 @@ from pyrotorque_scheduler.event_routing import EventRouter, Routes
 from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_scheduler.queue.check import Queue
 from pyrotorque_scheduler.queue.model import Instant
+from pyrotorque_scheduler.queue.parked_items import ParkedItems
 from pyrotorque_scheduler.queue.rules import read_rules
 from pyrotorque_scheduler.queue.starter import Starter
 from pyrotorque_scheduler.session_judge import SessionJudge
@@ -83,7 +84,9 @@ def build_job_table(
         starter=starter,
         completion=CompletionDetector(store, router, rtorrent, judge) if rtorrent and judge else None,
         judge=judge,
-        queues=_queues(queues, settings, rtorrent, starter, job_states, history, metrics, now, config_fields),
+        queues=_queues(
+            queues, settings, rtorrent, starter, job_states, history, metrics, now, config_fields, ParkedItems(store)
+        ),
         stats={job.name: ConnectionStats(job.name, rtorrent) for job in stats if rtorrent},
         customs={job.name: job for job in customs},
         schedules=_schedules(ours, metrics, job_states),
@@ -110,15 +113,18 @@ def _queues(
     metrics: SchedulerMetrics,
     now: Instant,
     config_fields: ConfigFields,
+    parked: ParkedItems,
 ) -> dict[str, Queue]:
     if rtorrent is None or starter is None:
         return {}
     queues: dict[str, Queue] = {}
+    jobs = list(jobs)
+    parked.adopt_orphans([job.name for job in jobs])
     for job in jobs:
         table = configured(settings.aliases, settings.traits_by_alias, job.min_free)
         misread = partial(_warn_misread, job.name)
         rules = read_rules(job, settings.queue_startable_base, config_fields.given(table), misread)
-        queue = queues[job.name] = Queue(rules, rtorrent, starter, job_states, history, metrics)
+        queue = queues[job.name] = Queue(rules, rtorrent, starter, job_states, history, metrics, parked)
         queue.load_state(now)
     return queues
 

@@ -38,6 +38,12 @@ class SchedulerMetrics:
         self.oldest = totals.gauge(
             "pyrotorque_queue_oldest_startable_timestamp_seconds", "Load time of the oldest startable item.", _JOB
         )
+        self.stalled = totals.gauge("pyrotorque_queue_stalled_items", "Running items without progress.", _JOB)
+        self.parked = totals.gauge("pyrotorque_queue_parked_items", "Stalled items that gave up their slot.", _JOB)
+        self.strikes = totals.counter("pyrotorque_queue_strikes_total", "Slots given up by stalled items.", _JOB)
+        self.group_downloading = totals.gauge(
+            "pyrotorque_queue_group_downloading_items", "Items of a group that take a slot.", (*_JOB, "group")
+        )
         self.starts = totals.counter("pyrotorque_queue_starts_total", "Items started.", _JOB)
         self.start_failures = totals.counter(
             "pyrotorque_queue_start_failures_total", "Items that did not start.", (*_JOB, "reason")
@@ -70,6 +76,9 @@ class SchedulerMetrics:
         self.slots_min.set(settings.downloading_min, name)
         self.intermission.set(settings.intermission, name)
         self.starts.inc(name, by=0)
+        self.strikes.inc(name, by=0)
+        self.stalled.set(0, name)
+        self.parked.set(0, name)
         for reason in get_args(StartFailure):
             self.start_failures.inc(name, reason, by=0)
         for reason in SKIPS:

@@ -139,7 +139,7 @@ class RequestHandler:
                 "kind": "queue" if name in job_table.queues else "stats" if name in job_table.stats else "custom",
                 "paused": job_table.job_states.is_paused(name),
                 "next_fire": fires.get(name),
-                **_last_check(job_table.queues.get(name)),
+                **_last_check(job_table.queues.get(name), now),
             }
             for name in job_table.names
         ]
@@ -156,14 +156,20 @@ class RequestHandler:
         return Answer(ok=False, text=f"the scheduler has no job {printable(job)}: {_listed(self._job_table.names)}")
 
 
-def _last_check(queue: Queue | None) -> dict[str, Any]:
+def _last_check(queue: Queue | None, now: Instant) -> dict[str, Any]:
     """The last check of a queue as text, and its data: how many items it started, and why no more."""
     if queue is None or queue.last is None:
         return {"last": None}
     check = queue.last
     text = hold_text(check.hold, check.at)
     last = f"started {check.started}; then: {text}" if check.started else f"waits: {text}"
-    return {"last": last, "started": check.started, "hold": hold_data(check.hold, check.at)}
+    stall = queue.rotation.sentence(now)
+    return {
+        "last": f"{last}; {stall}" if stall else last,
+        "stalled": stall or None,
+        "started": check.started,
+        "hold": hold_data(check.hold, check.at),
+    }
 
 
 def _listed(names: object) -> str:

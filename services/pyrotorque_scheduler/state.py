@@ -69,6 +69,13 @@ MIGRATIONS: Final = (
     -- incomplete items that we started: they keep their slot while rTorrent checks their data after its restart
     CREATE TABLE started_items (info_hash TEXT PRIMARY KEY, job TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
     """,
+    """
+    -- items that a queue closed because they stood still, and their strikes until they make progress
+    CREATE TABLE parked (
+        info_hash TEXT PRIMARY KEY, job TEXT NOT NULL, name TEXT NOT NULL, strikes INTEGER NOT NULL,
+        bytes_done INTEGER NOT NULL, parked_at REAL NOT NULL, retry_at REAL NOT NULL, parked INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    """,
 )
 
 

@@ -115,6 +115,9 @@ def _job_errors(job: AnyJob, loaded: LoadedSettings, config_fields: ConfigFields
         yield from _custom_errors(job, loaded.layout.config_dir)
 
 
+_STALL_RETRY_MIN: Final = 600.0
+
+
 def _parse_errors(key: str, parser: Callable[[str], object], text: str) -> KeyedErrors:
     try:
         parser(text)
@@ -137,6 +140,8 @@ def _queue_errors(job: QueueSettings, settings: Settings, config_fields: ConfigF
     if job.sort_fields.strip():
         yield from _parse_errors("sort_fields", partial(parse_sort, custom=table), job.sort_fields)
     yield from _parse_errors("hours", parse_hours, job.hours)
+    if job.stall_retry < _STALL_RETRY_MIN:
+        yield "stall_retry", "is less than 10m: rTorrent does not connect to the same peers again for ten minutes"
     if job.group_by:
         yield from _parse_errors("group_by", partial(check_group_field, table=table), job.group_by)
     elif job.group_max or job.group_maxima:

@@ -1,6 +1,7 @@
 """One check of a queue job over rTorrent: the cheapest question first, at most one call for each, then the starts."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -17,7 +18,8 @@ from pyrotorque_scheduler.queue.disk_space import ClosedItems, candidates, reser
 from pyrotorque_scheduler.queue.explain_text import hold_text
 from pyrotorque_scheduler.queue.forecast import Forecast, QueueFacts, forecast
 from pyrotorque_scheduler.queue.groups import GroupRoom, Turns
-from pyrotorque_scheduler.queue.model import Candidate, Grant, Hold, Instant, QueueState, grant
+from pyrotorque_scheduler.queue.model import Candidate, Grant, Hold, Instant, QueueStart, QueueState, grant
+from pyrotorque_scheduler.queue.parked_items import ParkedItems
 from pyrotorque_scheduler.queue.policy import (
     Batch,
     DiskBudget,
@@ -31,11 +33,15 @@ from pyrotorque_scheduler.queue.policy import (
 )
 from pyrotorque_scheduler.queue.printed_start import print_start
 from pyrotorque_scheduler.queue.queue_items import QueueItems
+from pyrotorque_scheduler.queue.rotation import Rotation
 from pyrotorque_scheduler.queue.rules import QueueRules
+from pyrotorque_scheduler.queue.stall import RunningItem
 from pyrotorque_scheduler.queue.start_result import StartIntent
 from pyrotorque_scheduler.queue.starter import Starter
 from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord, JobStates
 
+# So many items of a group may fail or not fit before no stalled item gives up its slot to one behind them.
+_HELD_BACK: Final = 20
 # A full disk can hold thousands of items: recording all of them would push everything else out of the history.
 _RECORDED_HOLDS_MAX: Final = 20
 
@@ -60,6 +66,7 @@ class Queue:
         job_states: JobStates,
         history: DecisionHistory,
         metrics: SchedulerMetrics,
+        parked: ParkedItems,
     ) -> None:
         self.rules = rules
         self.name = rules.name
@@ -68,6 +75,7 @@ class Queue:
         self._rtorrent = rtorrent
         self.items = QueueItems(rules, rtorrent, starter)
         self._starter = starter
+        self.rotation = Rotation(rules, rtorrent, self.items, parked, history, metrics)
         self._job_states = job_states
         self._latest_of_groups: dict[str, int] = {}
         self._history = history
@@ -141,8 +149,10 @@ class Queue:
             return CheckResult(now.wall, hold)
         running = self.items.running(now.wall)
         downloading = len(running)
+        self.rotation.observe(running, now)
         hold = slot_hold(limits, granted, downloading) or traffic_hold(limits, self._down_rate())
-        if hold is not None:
+        stalled = self._stalled(hold, granted, now)
+        if hold is not None and not stalled:
             return CheckResult(now.wall, hold, downloading=downloading, called_rtorrent=True)
         items = self.items.startable(now.wall)
         oldest = float(min(filter(None, items.values("loaded")), default=0.0))
@@ -151,16 +161,59 @@ class Queue:
         may_return = cause == "tick" or failed
         returning = self._closed.due(self.rules, now.wall, at_once=failed) if may_return else []
         waiting = self.items.ordered([*items, *returning]) if returning else items
+        retried = self.rotation.due(limits.start_at_once, now.wall)
+        waiting = (
+            [*(item for item in waiting if item["hash"] not in _hashes(retried)), *retried] if retried else waiting
+        )
         reserved: dict[int, int] = {}
         if returning or (limits.min_free and items):
             reserved = reserved_bytes(self._rtorrent, self.rules, now.wall)
-        size = batch_size(limits, granted.left, downloading)
         disks = DiskBudget(reserved, limits.min_free)
-        batch = Batch(size, disks, self._starter.failures, now.wall, self.room(running))
+        room = self.room(running)
+        given = self._swap(stalled, waiting, room, disks, downloading, granted, now) if stalled else []
+        if hold is not None and not given:
+            return CheckResult(now.wall, hold, 0, len(items), downloading, called_rtorrent=True)
+        for item in given:
+            room.stop(item.group)
+        downloading -= len(given)
+        size = batch_size(limits, granted.left, downloading)
+        held_until = self.rotation.held_until
+        batch = Batch(size, disks, self._starter.failures, now.wall, room, held_until)
         self._start_batch(batch, waiting, disks, _CheckTime(granted, now, batch_time(granted, now, cause == "tick")))
         return CheckResult(
             now.wall, batch.hold(), batch.started, len(items), downloading + batch.started, called_rtorrent=True
         )
+
+    def _stalled(self, hold: Hold | None, granted: Grant, now: Instant) -> list[RunningItem]:
+        """The items that may give up their slot in this check."""
+        if granted.left <= 0 or (hold is not None and hold.reason != "no_slot"):
+            return []
+        return self.rotation.candidates(now, slots_full=hold is not None)
+
+    def _swap(
+        self,
+        stalled: Sequence[RunningItem],
+        waiting: Sequence[Item],
+        room: GroupRoom,
+        disks: DiskBudget,
+        downloading: int,
+        granted: Grant,
+        now: Instant,
+    ) -> list[RunningItem]:
+        """Let stalled items give up their slots to the first waiting items of each group that could start."""
+        groups, found = self.items.groups(waiting), list[int]()
+        counts: Counter[str] = Counter()
+        for place, group in enumerate(groups):
+            counts[group] += 1
+            found += [place] if counts[group] <= granted.left + _HELD_BACK else []
+        batch = Batch(len(found), disks, self._starter.failures, now.wall, parked=self.rotation.held_until)
+        able = [
+            groups[place]
+            for place, _, candidate in candidates(self._rtorrent, waiting, found, disks)
+            if isinstance(batch.decide(candidate), QueueStart)
+        ]
+        free = self.rules.limits.downloading_max - downloading
+        return self.rotation.swap(stalled, able, room, free, granted.left, now)
 
     def _down_rate(self) -> int:
         return int(str(self._rtorrent.call("throttle.global_down.rate", ""))) if self.rules.limits.max_down_rate else 0
@@ -203,6 +256,7 @@ class Queue:
         if self._starter.start(intent, save_state, time.monotonic()).failure is not None:
             return False
         self._closed.started(item.info_hash, check.now.wall)
+        self.rotation.started(item.info_hash)
         if not self.rules.settings.quiet:
             print_start(self._rtorrent, self.name, item, self.rules.table)
         return True
@@ -214,3 +268,7 @@ class Queue:
                 at=now, job=self.name, verdict=hold.reason, text=text, info_hash=hold.info_hash, name=hold.name
             )
         )
+
+
+def _hashes(items: Sequence[Item]) -> set[str]:
+    return {str(item["hash"]) for item in items}

@@ -50,6 +50,7 @@ def explain_queue(queue: Queue, now: Instant) -> Answer:
     taken = len(slots)
     forecast, granted = queue.forecast(startable, slots, now), queue.granted(now)
     groups = explain_groups(queue, slots, startable)
+    stall = queue.rotation.sentence(now)
     listed = list(startable[:_SHOWN])
     marks = "".join([", paused" * queue.state.paused, ", dry run: starts nothing" * settings.dry_run])
     lines = [
@@ -58,6 +59,7 @@ def explain_queue(queue: Queue, now: Instant) -> Answer:
         f"  pace      {limits.start_at_once} at each time of {settings.schedule}, {granted.left} of them left now;"
         f" next time {'never' if granted.next_fire is None else coming_time(granted.next_fire, now.wall)}",
         *_limits(queue),
+        *([f"  stalled   {stall}"] if stall else []),
         *group_lines(queue.rules.groups, groups),
         *_running(running),
         *_order(queue, listed, len(startable), forecast, now),
@@ -77,6 +79,8 @@ def explain_queue(queue: Queue, now: Instant) -> Answer:
         "next_start": forecast.at,
         "next_items": [start.info_hash for start in forecast.starts],
         "groups": groups,
+        "stalled": stall or None,
+        "parked": queue.rotation.held_until,
         "hold": hold_data(forecast.hold, now.wall) if forecast.hold else None,
         "running": [_brief(item) for item in running[:_SHOWN]],
         "order": [_brief(item) for item in listed],

@@ -22,6 +22,7 @@ _HOLDS: Final[Mapping[tuple[Reason, Case], str]] = {
     ("nothing_startable", "no_other"): "no other item is startable",
     ("disk", ""): "would leave {left} free after all running items, min_free is {min_free}",
     ("failed_before", "all_failed"): "none of the startable items started",
+    ("parked", ""): "made no progress and gave up its slot",
     ("batch_full", ""): "{size:.0f} may be started now, this one is next",
     ("batch_full", "failures"): "{failed:.0f} items did not start, this one is tried at the next check",
 }

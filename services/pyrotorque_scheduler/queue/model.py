@@ -150,6 +150,7 @@ Reason: TypeAlias = Literal[
     "nothing_startable",
     "disk",
     "failed_before",
+    "parked",
     "batch_full",
 ]
 # Which case of a reason: `pace` holds outside the window of the schedule, within its gap, or with all starts used, ...

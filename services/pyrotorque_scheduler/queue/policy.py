@@ -87,7 +87,13 @@ class Batch:
     """Decides on candidates in their order; one that is held or fails uses no slot and does not block the next."""
 
     def __init__(
-        self, size: int, disks: DiskBudget, failures: Mapping[str, Failure], now: float, room: GroupRoom = NO_GROUPS
+        self,
+        size: int,
+        disks: DiskBudget,
+        failures: Mapping[str, Failure],
+        now: float,
+        room: GroupRoom = NO_GROUPS,
+        parked: Mapping[str, float] | None = None,
     ) -> None:
         self.started = 0
         self._size = size
@@ -95,12 +101,18 @@ class Batch:
         self._failures = failures
         self._now = now
         self.room = room
+        self._parked = parked or {}
         self._failed = 0
         self._first_hold: Hold | None = None
 
     def decide(self, item: Candidate) -> Decision:
         """Start this item or hold it; a hold with the reason `batch_full` ends the batch."""
-        hold = self._full(item) or _failed_before(item, self._failures, self._now) or self._disks.hold(item)
+        hold = (
+            self._full(item)
+            or self._parked_hold(item)
+            or _failed_before(item, self._failures, self._now)
+            or self._disks.hold(item)
+        )
         if hold is None:
             return QueueStart(item.info_hash, item.name)
         self._first_hold = self._first_hold or hold
@@ -129,6 +141,12 @@ class Batch:
         if self._failed:
             return Hold("failed_before", "all_failed")
         return Hold("nothing_startable")
+
+    def _parked_hold(self, item: Candidate) -> Hold | None:
+        until = self._parked.get(item.info_hash, 0.0)
+        if until <= self._now:
+            return None
+        return Hold("parked", until=until, info_hash=item.info_hash, name=item.name)
 
     def _full(self, item: Candidate) -> Hold | None:
         if self.started >= self._size:

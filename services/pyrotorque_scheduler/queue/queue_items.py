@@ -16,6 +16,7 @@ from pyrotorque_scheduler.queue.starter import Starter
 # Trackers of an item may change, but reading those of thousands takes a second.
 _GROUPS_KEPT_FOR: Final = 3600.0
 _PRIORITY: Final = "prio"
+_RUNNING_FIELDS: Final = ("hash", "name", "prio", "is_ignored", "d_bytes_done", "d_left_bytes", "d_state_changed")
 
 
 class QueueItems:
@@ -46,7 +47,7 @@ class QueueItems:
 
     def downloading(self, now: float) -> LazyItems:
         """The active items that take slots."""
-        return self._find(self._rules.downloading, {"hash", *self._group_fields}, now, any_order=True)
+        return self._find(self._rules.downloading, {*_RUNNING_FIELDS, *self._group_fields}, now, any_order=True)
 
     def _taking_slots(self, hashes: Sequence[str], now: float) -> list[Item]:
         """Those of these items that take a slot as soon as they are active."""
@@ -54,7 +55,7 @@ class QueueItems:
             return []
         condition = self._rules.downloading
         names = condition.fields
-        items = self.read(parse(f"hash={','.join(hashes)}"), {*names, *self._group_fields}, now)
+        items = self.read(parse(f"hash={','.join(hashes)}"), {*names, *_RUNNING_FIELDS, *self._group_fields}, now)
         return [
             item for item in items if condition.matches({name: item[name] for name in names} | {"is_active": True}, now)
         ]

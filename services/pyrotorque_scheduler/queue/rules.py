@@ -14,6 +14,7 @@ from pyrotorque.schedule import Schedule, parse_schedule
 from pyrotorque.settings.schema import QueueSettings
 from pyrotorque_scheduler.queue.groups import GroupLimits, group_key
 from pyrotorque_scheduler.queue.model import Limits
+from pyrotorque_scheduler.queue.stall import StallLimits
 
 STARTED_BUT_INCOMPLETE: Final = "is_active=1 is_complete=0 is_wanted_done=0"
 # The message that rTorrent's close_low_diskspace sets on items that it closes, with the flag of a failed check.
@@ -51,6 +52,7 @@ class QueueRules:
     order: SortOrder | None
     table: Mapping[str, Field]
     groups: GroupLimits
+    stall: StallLimits
 
     @property
     def name(self) -> str:
@@ -111,6 +113,15 @@ def read_rules(
         order=parse_sort(settings.sort_fields, custom=known) if settings.sort_fields.strip() else None,
         table=known,
         groups=_group_limits(settings, known),
+        stall=StallLimits(
+            after=settings.stall_after,
+            bytes=settings.stall_bytes,
+            grace=settings.stall_grace,
+            retry=settings.stall_retry,
+            retry_max=settings.stall_retry_max,
+            strikes=settings.stall_strikes,
+            reset=settings.stall_reset,
+        ),
     )
 
 

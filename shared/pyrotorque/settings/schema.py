@@ -41,6 +41,13 @@ class QueueSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", ta
     group_max: int = 0
     group_maxima: tuple[tuple[str, int], ...] = ()
     """`group_max.NAME`: the slots of one group."""
+    stall_after: float = 0.0
+    stall_bytes: int = 1 << 20
+    stall_grace: float = 600.0
+    stall_retry: float = 1800.0
+    stall_retry_max: float = 86_400.0
+    stall_strikes: int = 0
+    stall_reset: int = 50 << 20
 
 
 class WatchSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", tag="watch"):

@@ -16,6 +16,8 @@ _SIZE: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[bkmgt]?)(?:i?b
 _DIGITS_MAX: Final = 4300
 # Upper bound of numbers, also refuses inf and nan.
 _NUMBER_MAX: Final = 1_000_000_000
+_DURATION: Final = re.compile(r"(?P<number>\d{1,9}(?:\.\d+)?)\s*(?P<unit>[smhd]?)")
+_SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _UNITS: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -42,6 +44,13 @@ def size(text: str) -> int:
     whole, _, part = found["number"].partition(".")
     unit = _UNITS[found["unit"].lower()]
     return int(whole) * unit + int(float(f"0.{part or 0}") * unit)
+
+
+def duration(text: str) -> float:
+    """Seconds from `20m`, `1h`, `1d` or digits; `m` is minutes."""
+    if not (found := _DURATION.fullmatch(text.strip().lower())):
+        raise ValueError(f"expected a duration such as 30s, 20m, 1h or 1d, got {text!r}")
+    return float(found["number"]) * _SECONDS[found["unit"]]
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -109,6 +118,12 @@ _BY_NAME: Final[dict[str, Callable[[str], Any]]] = {
     "min_free": size,
     "max_down_rate": size,
     "memory_max": size,
+    "stall_after": duration,
+    "stall_bytes": size,
+    "stall_grace": duration,
+    "stall_retry": duration,
+    "stall_retry_max": duration,
+    "stall_reset": size,
 }
 _BY_TYPE: Final[dict[Any, Callable[[str], Any]]] = {
     bool: truth,

@@ -1,0 +1,278 @@
+"""Stall rotation over rTorrent: observes the running items, closes those that give up their slot, and retries them."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from pyrotorque.conditions import parse
+from pyrotorque.errors import RTorrentFault
+from pyrotorque.humanize import duration
+from pyrotorque.items import Item
+from pyrotorque.logs import job_logger, owner_log
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.text import printable
+from pyrotorque_scheduler.metrics import SchedulerMetrics
+from pyrotorque_scheduler.queue.disk_space import disk_of
+from pyrotorque_scheduler.queue.groups import GroupRoom
+from pyrotorque_scheduler.queue.model import Instant
+from pyrotorque_scheduler.queue.parked_items import ParkedItem, ParkedItems
+from pyrotorque_scheduler.queue.queue_items import QueueItems
+from pyrotorque_scheduler.queue.rules import DISK_FIELDS, QueueRules
+from pyrotorque_scheduler.queue.stall import (
+    NEVER,
+    ItemProgress,
+    RunningItem,
+    is_forgiven,
+    line_is_up,
+    progress,
+    retry_delay,
+    stalled,
+    swap,
+)
+from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord
+
+# A stall that is shown where rotation is off.
+_SHOWN_AFTER: Final = 300.0
+# Nothing could be swapped: the waiting items are read again after this many seconds.
+_READ_WAITING_EVERY: Final = 60.0
+_ASKED_TRACKERS: Final = 200
+_ANSWER: Final = 'Tracker: [Failure reason "'
+_TRAFFIC: Final = (("throttle.global_up.total", ("",)), ("throttle.global_down.total", ("",)))
+
+
+class Rotation:
+    """The rotation of one queue; its samples are in memory, parked items and strikes in the database."""
+
+    def __init__(
+        self,
+        rules: QueueRules,
+        rtorrent: RTorrent,
+        items: QueueItems,
+        parked: ParkedItems,
+        history: DecisionHistory,
+        metrics: SchedulerMetrics,
+    ) -> None:
+        self._rules = rules
+        self._limits = rules.stall
+        self._rtorrent = rtorrent
+        self._items = items
+        self._parked = parked
+        self._history = history
+        self._metrics = metrics
+        self._log = job_logger(rules.name)
+        self._known: dict[str, ItemProgress] = {}
+        self._running: list[RunningItem] = []
+        self.rows: dict[str, ParkedItem] = {}
+        self._traffic: Sequence[Any] = ()
+        self._moved_at = self._looked_at = float("-inf")
+        self._gap = 0.0
+        self._useless_until = float("-inf")
+        self.waits_for = ""
+        self._counted: set[str] = set()
+
+    def observe(self, items: Sequence[Item], now: Instant) -> None:
+        """Another look at the running items; forgives strikes after progress."""
+        groups = self._items.groups(items)
+        found = {str(item["hash"]): _running(item, group) for item, group in zip(items, groups, strict=True)}
+        self._running = list(found.values())
+        self._known = {h: progress(item, self._known.get(h), self._limits, now.ticks) for h, item in found.items()}
+        self.rows = self._parked.of(self._rules.name)
+        for info_hash in self.rows.keys() & found.keys():
+            self._review(self.rows[info_hash], found[info_hash])
+        if self._limits.after:
+            traffic = self._rtorrent.multicall(_TRAFFIC)
+            if traffic != self._traffic:
+                self._traffic, self._moved_at = traffic, now.ticks
+            self._gap = max(now.ticks - self._looked_at, 0.0) if self._looked_at > 0 else 0.0
+            self._looked_at = now.ticks
+        if self._rules.groups.field:
+            self._count_groups(groups)
+        self._metrics.stalled.set(len(self._standing(now, self._limits.after or _SHOWN_AFTER)), self._rules.name)
+        self._metrics.parked.set(len(self.held_until), self._rules.name)
+
+    def _count_groups(self, groups: Sequence[str]) -> None:
+        counts = Counter(dict.fromkeys(self._rules.groups.by_name, 0)) + Counter(groups)
+        for group in self._counted.difference(counts):
+            self._metrics.group_downloading.remove(self._rules.name, printable(group))
+        for group, count in counts.items():
+            self._metrics.group_downloading.set(count, self._rules.name, group)
+        self._counted = set(counts)
+
+    def _review(self, row: ParkedItem, item: RunningItem) -> None:
+        if row.is_parked:  # its owner started it, or it was never closed
+            self._parked.run_again(row.info_hash)
+            self.rows[row.info_hash] = replace(row, is_parked=False)
+        if is_forgiven(row.bytes_done, item, self._limits):
+            self._parked.delete(row.info_hash)
+            del self.rows[row.info_hash]
+
+    def candidates(self, now: Instant, *, slots_full: bool) -> list[RunningItem]:
+        """The items that may give up their slot; empty where reading what waits was useless a short time ago."""
+        found = stalled(self._running, self._known, self._limits, now.ticks, now.wall)
+        self.waits_for = "" if found else "no item stands still long enough"
+        return [] if slots_full and now.ticks < self._useless_until else found
+
+    def swap(
+        self,
+        found: Sequence[RunningItem],
+        waiting: Iterable[str],
+        room: GroupRoom,
+        free: int,
+        starts: int,
+        now: Instant,
+    ) -> list[RunningItem]:
+        """Close the items that give up their slot, and return them."""
+        chosen = swap(found, waiting, room, free, starts)
+        if not chosen:
+            self.waits_for = "no item waits that could start"
+        else:
+            exempt = self._on_checked_disks(found)
+            for info_hash in exempt:
+                self._known[info_hash] = replace(self._known[info_hash], at=now.ticks)
+            allowed = [item for item in found if item.info_hash not in exempt]
+            chosen = swap(allowed, waiting, room, free, starts)
+            self.waits_for = "" if chosen else "a hash check runs on their disk"
+        if chosen and not self._line_is_up(now):
+            self.waits_for = "the line seems down: no byte moved and no tracker answered"
+            chosen = []
+        if not chosen:
+            self._useless_until = now.ticks + _READ_WAITING_EVERY
+        given = [item for item in chosen if self._park(item, now)]
+        self._running = [item for item in self._running if item not in given]
+        return given
+
+    def _park(self, item: RunningItem, now: Instant) -> bool:
+        name, info_hash = printable(item.name), item.info_hash
+        still = duration(now.ticks - self._known[info_hash].at)
+        if self._rules.settings.dry_run:
+            self._log.info("WOULD close %s (%s): no progress for %s", name, info_hash, still)
+            return False
+        before = self.rows.get(info_hash)
+        strikes = (before.strikes if before else 0) + 1
+        wait = retry_delay(strikes, self._limits, self._announce_interval(info_hash))
+        retry_at = NEVER if wait == NEVER else now.wall + wait
+        row = ParkedItem(info_hash, self._rules.name, item.name, strikes, item.bytes_done, now.wall, retry_at)
+        # Stored first: after a kill in between, an item that still runs counts as started again.
+        self._parked.put(row)
+        calls = [("d.stop", (info_hash,)), ("d.close", (info_hash,)), ("d.save_full_session", (info_hash,))]
+        *_, active, done = self._rtorrent.multicall(
+            [*calls, ("d.is_active", (info_hash,)), ("d.bytes_done", (info_hash,))]
+        )
+        if active != 0:
+            self._parked.run_again(info_hash)
+            return False
+        if isinstance(done, int):  # unfinished chunks are dropped
+            self._parked.put(replace(row, bytes_done=min(done, item.bytes_done)))
+        again = "not tried again" if wait == NEVER else f"tried again in {duration(wait)}"
+        text = f"no progress for {still}: gave up its slot, strike {strikes}, {again}"
+        record = DecisionRecord(
+            at=now.wall, job=self._rules.name, verdict="parked", text=text, info_hash=info_hash, name=name
+        )
+        self._history.record(record)
+        self._metrics.strikes.inc(self._rules.name)
+        level = logging.WARNING if wait == NEVER else logging.INFO
+        self._log.log(level, "closed %s (%s): %s", name, info_hash, text)
+        if wait == NEVER:
+            owner_log(f"{self._rules.name}: {name} ({info_hash}): {text}", level=logging.WARNING)
+        self.rows[info_hash] = row
+        return True
+
+    def started(self, info_hash: str) -> None:
+        """The queue started an item."""
+        if info_hash in self.rows:
+            self._parked.run_again(info_hash)
+
+    @property
+    def held_until(self) -> dict[str, float]:
+        """When each parked item is tried again, in Unix seconds."""
+        return {h: row.retry_at for h, row in self.rows.items() if row.is_parked}
+
+    def due(self, count: int, now: float) -> list[Item]:
+        """Parked items to be tried again, at most `count`, those that wait for longest first.
+
+        What `startable` says about the part that is done and about the message does not count.
+        """
+        due = sorted((row.retry_at, h) for h, row in self.rows.items() if row.is_parked and row.retry_at <= now)
+        rules = self._rules
+        fields = {*rules.fields, *rules.startable.fields, *DISK_FIELDS, "is_started"}
+        group = {rules.groups.field} if rules.groups.field else set[str]()
+        found: list[Item] = []
+        for _, info_hash in due[:count]:
+            found += self._items.read(parse(f"hash={info_hash}"), fields | group, now)
+        return [item for item in found if rules.startable.matches(_as_before(item, rules), now)]
+
+    def sentence(self, now: Instant) -> str:
+        """What stands still, whether it gives up its slots, and what would change that; empty if nothing does."""
+        standing = self._standing(now, min(self._limits.after or _SHOWN_AFTER, _SHOWN_AFTER))
+        if not standing:
+            return ""
+        least = min(now.ticks - self._known[item.info_hash].at for item in standing)
+        slots = self._rules.limits.downloading_max
+        text = f"{len(standing)} of {slots} slots stalled for {duration(least)}; "
+        if not self._limits.after:
+            return f"{text}rotation is off: job.{self._rules.name}.stall_after = 20m gives them to waiting items"
+        why = f"; {self.waits_for}" if self.waits_for else ""
+        return f"{text}each gives up its slot to a waiting item after {duration(self._limits.after)}{why}"
+
+    def _standing(self, now: Instant, least: float) -> list[RunningItem]:
+        return [item for item in self._running if now.ticks - self._known[item.info_hash].at >= least]
+
+    def _announce_interval(self, info_hash: str) -> float:
+        rows = self._rtorrent.call("t.multicall", info_hash, "", "t.is_enabled=", "t.min_interval=")
+        pairs = [row for row in rows if isinstance(row, list)] if isinstance(rows, list) else []
+        return float(max((int(str(least)) for enabled, least in pairs if enabled not in (0, "0")), default=0))
+
+    def _on_checked_disks(self, found: Sequence[RunningItem]) -> set[str]:
+        """The items on whose disk rTorrent checks data."""
+        try:
+            checked = self._rtorrent.rows("hashing", ("d.directory=",))
+        except RTorrentFault:  # a user removed this view
+            return set()
+        disks = {disk_of(directory)[0] for (directory,) in checked} - {0}
+        if not disks:
+            return set()
+        answers = self._rtorrent.multicall([("d.directory", (item.info_hash,)) for item in found])
+        pairs = zip(found, answers, strict=True)
+        return {item.info_hash for item, directory in pairs if disk_of(str(directory))[0] in disks}
+
+    def _line_is_up(self, now: Instant) -> bool:
+        # Two looks may lie between the start of an item, which asks its tracker, and the first look at it.
+        window = self._limits.after + 2 * self._gap + 5.0
+        if line_is_up(self._moved_at, (), window, now.ticks, now.wall):
+            return True
+        active = [item.info_hash for item in self._running]
+        active += [h for (h,) in self._rtorrent.rows("active", ("d.hash=",))[:_ASKED_TRACKERS] if h not in set(active)]
+        times = ("t.success_time_last=", "t.failed_time_last=")
+        calls = [(("t.multicall", (h, "", *times)), ("d.message", (h,))) for h in active[:_ASKED_TRACKERS]]
+        answers = self._rtorrent.multicall([call for pair in calls for call in pair])
+        answered: list[float] = []
+        for rows, message in zip(answers[::2], answers[1::2], strict=True):
+            for row in rows if isinstance(rows, list) else ():
+                success, failed = row if isinstance(row, list) else (0, 0)
+                answered += [float(str(success)), float(str(failed)) if str(message).startswith(_ANSWER) else 0.0]
+        return line_is_up(self._moved_at, answered, window, now.ticks, now.wall)
+
+
+def _running(item: Item, group: str) -> RunningItem:
+    return RunningItem(
+        info_hash=str(item["hash"]),
+        name=str(item["name"]),
+        bytes_done=_whole(item["d_bytes_done"]),
+        left=_whole(item["d_left_bytes"]),
+        started=float(_whole(item["d_state_changed"])),
+        group=group,
+        priority=int(item["prio"]),
+        ignored=bool(item["is_ignored"]),
+    )
+
+
+def _as_before(item: Item, rules: QueueRules) -> dict[str, Any]:
+    values = {name: item[name] for name in rules.startable.fields}
+    return values | {"done": 0.0, "message": ""}
+
+
+def _whole(value: object) -> int:
+    text = str(value)
+    return int(text) if text.isdecimal() else 0
