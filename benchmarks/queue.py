@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, processor_of, show
 from benchmarks.filled import fill, fill_complete, scratch
-from demo.group import REPOSITORY
+from demo.group import REPOSITORY, wait_until
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
 from tests.scheduling import moment, queue_job, queue_scene
@@ -31,7 +31,8 @@ def measure(count: int = 10_000, runs: int = 9) -> list[Figure]:
     with scratch() as folder, PrivateRTorrent(folder / "rt") as rtorrent:
         fill(rtorrent, count)
         found = _found(folder, rtorrent, runs, count)
-        figures = [found, _by_priority(folder, rtorrent, runs)]
+        figures = [found, _by_priority(folder, rtorrent, runs), *_grouped(folder, rtorrent, runs, count)]
+        figures.append(_rotation(folder, rtorrent, runs))
         figures += [_cheap(what, folder, rtorrent, runs, change) for what, change in CHEAP.items()]
         nothing = their_check(rtorrent, runs // 3, "is_complete=no is_open=no prio>3", 50_000)
         figures.append(Figure("pyrosimple: nothing startable", "", f"{nothing * 1e3:.0f} ms"))
@@ -56,6 +57,39 @@ def _found(folder: Path, rtorrent: PrivateRTorrent, runs: int, count: int) -> Fi
         f"≤ 1.2 × plain call (processor of both sides: {ratio:.2f} ×)",
         ratio <= 1.2,
     )
+
+
+def _grouped(folder: Path, rtorrent: PrivateRTorrent, runs: int, count: int) -> list[Figure]:
+    """Groups by a value of the packed call, and by one that needs a call for each item and is kept."""
+    client = RTorrent(rtorrent.url, read_timeout=60)
+    figures: list[Figure] = []
+    for name in ("custom_1", "alias"):
+        change: dict[str, object] = {"group_by": name, "group_max": 40_000, "downloading_max": 50_000}
+        with _checking(folder, rtorrent, **change) as check:
+            plain, ours = _timed([lambda: client.rows("main", FIELDS), check], runs, rtorrent.pid)
+        ratio = ours.processor / plain.processor
+        what = f"check with {count} startable items, group_by = {name}"
+        goal = f"≤ 1.2 × plain call (processor of both sides: {ratio:.2f} ×)"
+        figures.append(Figure(what, str(ours), f"plain packed call: {plain}", goal, ratio <= 1.2))
+    return figures
+
+
+def _rotation(folder: Path, rtorrent: PrivateRTorrent, runs: int) -> Figure:
+    """What a look at 100 running items costs beside the check without rotation, all slots taken."""
+    client = RTorrent(rtorrent.url, read_timeout=60)
+    hashes = [row[0] for row in client.rows("main", ["d.hash="])[:100]]
+    client.multicall([(command, (each,)) for each in hashes for command in ("d.open", "d.start")])
+    wait_until(lambda: len(client.rows("active", ["d.hash="])) == 100, 60, lambda: "100 items did not start")
+    full: dict[str, object] = {"downloading_max": 100, "downloading_min": 0}
+    with (
+        _checking(folder, rtorrent, **full) as off,
+        _checking(folder, rtorrent, **full, stall_after=1e6) as on,
+    ):
+        without, ours = _timed([off, on], runs, rtorrent.pid)
+    client.multicall([(command, (each,)) for each in hashes for command in ("d.stop", "d.close")])
+    took = ours.wall - without.wall
+    what = "rotation: a look at 100 running items"
+    return Figure(what, f"{took * 1e3:.1f} ms", f"check {without}, with rotation {ours}", "≤ 2 ms", took <= 0.002)
 
 
 def _by_priority(folder: Path, rtorrent: PrivateRTorrent, runs: int) -> Figure:
@@ -99,7 +133,7 @@ def _cheap(what: str, folder: Path, rtorrent: PrivateRTorrent, runs: int, change
 @contextmanager
 def _checking(folder: Path, rtorrent: PrivateRTorrent, **change: object) -> Generator[Callable[[], object]]:
     """A check as it is after the first few of a scheduler's life, which look around."""
-    place = folder / "-".join(change)
+    place = folder / "-".join(str(word) for pair in change.items() for word in pair)[:80]
     place.mkdir(exist_ok=True)
     with queue_scene(rtorrent, place, queue_job("queue", dry_run=True, **change)) as ours:
         turns = iter(range(1_000_000))

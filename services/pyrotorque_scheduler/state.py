@@ -123,7 +123,10 @@ _TRIM_EVERY: Final = 100
 
 
 class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One decision: `verdict` is `started`, `failed` or a reason to hold; `info_hash` is empty for a whole check."""
+    """One decision; `info_hash` is empty for a whole check.
+
+    `verdict` is `started`, `failed`, `stalled` (it gave up its slot) or a reason to hold.
+    """
 
     at: float
     job: str

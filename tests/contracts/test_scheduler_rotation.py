@@ -42,7 +42,7 @@ def test_an_item_without_progress_gives_its_slot_to_one_that_waits(rtorrent: Pri
         assert d.check(at=75).started == 1
         assert d.running() == {waiting}
         assert states(d, dead) == [0, 0, 0]
-        record = next(r for r in d.job_table.history.latest() if r.verdict == "parked")
+        record = next(r for r in d.job_table.history.latest() if r.verdict == "stalled")
         assert (record.info_hash, record.text) == (
             dead,
             "no progress for 1 min: gave up its slot, strike 1, tried again in 30 min",

@@ -267,4 +267,4 @@ def _brief(item: Item) -> dict[str, Any]:
 def _decision_text(record: DecisionRecord) -> str:
     if record.verdict in ("started", "failed"):
         return record.verdict if record.text == record.verdict else f"{record.verdict}: {record.text}"
-    return f"held: {record.text}"
+    return record.text if record.verdict == "stalled" else f"held: {record.text}"

@@ -90,10 +90,8 @@ class QueueItems:
     def is_in_group(self, item: Item, group: str) -> bool:
         """Whether the item still is in this group; read now if it may have changed since."""
         if self._is_costly:
-            found = self.read(parse(f"hash={item['hash']}"), ("hash", *self._group_fields), time.time())
-            self._read_groups(found)
-            return any(self._groups.get(str(each["hash"])) == group for each in found)
-        return True
+            self._read_groups([item])
+        return not self._is_costly or self._groups.get(str(item["hash"])) == group
 
     def ranks(self, items: Sequence[Item]) -> list[int]:
         """The place of each item by priority, if the queue is sorted by it first: 0 for the first, then 1, ..."""

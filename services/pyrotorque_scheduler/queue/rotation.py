@@ -168,7 +168,7 @@ class Rotation:
         again = "not tried again" if wait == NEVER else f"tried again in {duration(wait)}"
         text = f"no progress for {still}: gave up its slot, strike {strikes}, {again}"
         record = DecisionRecord(
-            at=now.wall, job=self._rules.name, verdict="parked", text=text, info_hash=info_hash, name=name
+            at=now.wall, job=self._rules.name, verdict="stalled", text=text, info_hash=info_hash, name=name
         )
         self._history.record(record)
         self._metrics.strikes.inc(self._rules.name)
