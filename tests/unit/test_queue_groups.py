@@ -12,7 +12,7 @@ from pyrotorque.fields import check_group_field
 from pyrotorque_scheduler.queue.explain_text import hold_data, hold_text
 from pyrotorque_scheduler.queue.groups import NO_NAME, GroupLimits, GroupRoom, Turns, group_key
 from pyrotorque_scheduler.queue.model import Candidate, Grant, Hold, Instant, Limits, QueueStart, QueueState
-from pyrotorque_scheduler.queue.policy import decide, group_hold
+from pyrotorque_scheduler.queue.policy import Batch, DiskBudget, decide, group_hold
 
 NOW = Instant(1_000.0, 1_000.0, "boot")
 
@@ -191,3 +191,20 @@ def test_every_item_of_a_group_with_room_is_tried_once_and_ranks_are_kept(
     tried = list(Turns(groups, GroupRoom(group_limits), ranks))
     assert sorted(tried) == list(range(len(groups))), "nothing was started, so no group became full"
     assert all(ranks[one] <= ranks[other] for one, other in pairwise(tried))
+
+
+def test_a_full_group_is_a_hold_beside_the_starts_of_others() -> None:
+    candidates = [Candidate("AA", "x", group="a"), Candidate("BB", "y", group="b")]
+    granted = Grant(0.0, 5, 1.0, None)
+    decisions = decide(candidates, 1, Limits(), QueueState(), granted, NOW, room=GroupRoom(limits(1), "a"))
+    assert QueueStart("BB", "y") in decisions
+    (hold,) = [each for each in decisions if isinstance(each, Hold)]
+    assert (hold.reason, hold.group, hold.info_hash) == ("group_full", "a", "AA")
+
+
+def test_an_item_that_gave_up_its_slot_is_held_until_its_time() -> None:
+    batch = Batch(5, DiskBudget({}, 0), {}, 100.0, parked={"AA": 100.5, "BB": 100.0})
+    hold = batch.decide(Candidate("AA", "x"))
+    assert isinstance(hold, Hold)
+    assert (hold.reason, hold.until, hold_text(hold, 0.0)) == ("parked", 100.5, "made no progress and gave up its slot")
+    assert isinstance(batch.decide(Candidate("BB", "y")), QueueStart)

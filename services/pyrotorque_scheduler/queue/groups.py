@@ -61,8 +61,8 @@ class Turns:
 
     Next is an item of the group with the fewest running items; of several such groups, of the one that had no start for
     longest, then of the one whose item is first in the order of the queue. Items of a lower `rank` (a higher priority)
-    precede all others. A group without room is left out; `full` has the index of the first item of each. `room` may
-    change between two items.
+    precede all others. A group without room is left out; `full` has the index of the first item of each. The caller
+    starts an item, or not, before it takes the next one.
     """
 
     def __init__(self, groups: Sequence[str], room: GroupRoom, ranks: Sequence[int] = ()) -> None:
@@ -83,15 +83,13 @@ class Turns:
         heads = [self._head(group, 0) for group in self._queues]
         heapq.heapify(heads)
         while heads:
-            _, running, _, index, group, place = heapq.heappop(heads)
+            *_, index, group, place = heapq.heappop(heads)
             if self._room.is_full(group):
                 self.full.setdefault(group, index)
                 continue
-            if running == self._room.running[group]:
-                yield index
-                place += 1
-            if place < len(self._queues[group]):
-                heapq.heappush(heads, self._head(group, place))
+            yield index
+            if place + 1 < len(self._queues[group]):
+                heapq.heappush(heads, self._head(group, place + 1))
 
     def _head(self, group: str, place: int) -> tuple[int, int, int, int, str, int]:
         index = self._queues[group][place]
