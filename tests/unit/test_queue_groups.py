@@ -82,7 +82,7 @@ def test_an_item_that_does_not_start_uses_no_slot_of_its_group() -> None:
 
 
 def test_priority_precedes_fairness() -> None:
-    assert order("aaabb", GroupRoom(limits()), [0, 0, 1, 0, 1]) == "ababa"
+    assert order("aabb", GroupRoom(limits()), [0, 0, 1, 1]) == "aabb"
 
 
 def test_one_slot_is_given_to_each_group_in_turn() -> None:
