@@ -20,7 +20,10 @@ def line_is_up(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     """Nothing is transferred here, and no tracker answers: that would count as a line that is down."""
 
     def let(up: bool) -> None:
-        monkeypatch.setattr(rotation, "line_is_up", lambda *_: up)
+        def line(*_: object) -> bool:
+            return up
+
+        monkeypatch.setattr(rotation, "line_is_up", line)
 
     let(True)
     return let
