@@ -72,6 +72,13 @@ class Ledger(FileLedger):
             [(now + _NEXT_CHECK, now, row.turn, row.token) for row in rows],
         )
 
+    def record_loads(self, rows: Iterable[Row]) -> None:
+        """What each is sent as, and that rTorrent does not have its items: recorded before the load is sent."""
+        self._db.executemany(
+            f"UPDATE metafiles SET {_LOAD}, absence = ? {_THIS_ROW}",
+            [(*_columns(row.load), _absence(row), row.turn, row.token) for row in rows],
+        )
+
     def await_visible(self, row: Row, next_check: float, now: float) -> None:
         """It was sent to rTorrent, which does not show the item yet."""
         self._update(row, f"{_LOAD}, state = 'sent', next_try = ?", (*_columns(row.load), next_check), now)
@@ -95,20 +102,24 @@ class Ledger(FileLedger):
 
     def mark_unchanged(self, row: Row, now: float) -> None:
         """The item that was loaded from this file before is still there: nothing was loaded."""
-        change = f"{_LOAD}, state = 'loaded', {PUBLISHED} = 1, reason = '', kind = '', todo = 'loaded'"
+        change = f"{_LOAD}, state = 'loaded', {PUBLISHED} = 1, reason = '', kind = '', absence = '', todo = 'loaded'"
         self._update(row, change, _columns(row.load), now)
 
     def mark_duplicate(self, row: Row, reason: str, now: float) -> None:
         """rTorrent has this torrent, loaded from another file: the tie of that item must not change."""
         load = msgspec.structs.replace(row.load, tied=False)
-        change = f"{_LOAD}, state = 'duplicate', kind = 'duplicate', reason = ?, broken = '', todo = 'loaded'"
+        change = (
+            f"{_LOAD}, state = 'duplicate', kind = 'duplicate', reason = ?, broken = '', absence = '', todo = 'loaded'"
+        )
         self._update(row, change, (*_columns(load), reason), now)
 
     def mark_failed(self, row: Row, kind: LoadFailure, reason: str, now: float) -> None:
         """It is not loaded until it changes or a retry is requested. An item that it left may be replaced then."""
         broken = row.token if kind == "rpc" else ""
-        change = f"{_LOAD}, state = 'failed', kind = ?, reason = ?, broken = ?, todo = 'failed'"
-        self._update(row, change, (*_columns(row.load), kind, reason, broken), now)
+        # Only a load that got no answer may have left an item that is not marked.
+        absence = _absence(row) if kind == "timeout" else ""
+        change = f"{_LOAD}, state = 'failed', kind = ?, reason = ?, broken = ?, absence = ?, todo = 'failed'"
+        self._update(row, change, (*_columns(row.load), kind, reason, broken, absence), now)
 
     def remove(self, row: Row) -> None:
         self._db.execute(f"DELETE FROM metafiles {_THIS_ROW}", (row.turn, row.token))
@@ -154,7 +165,7 @@ class Ledger(FileLedger):
     def mark_loaded(self, rows: Iterable[Row], now: float, dispose: Container[int] = ()) -> None:
         """Their items are in rTorrent's session; the files of those whose turn is in `dispose` are disposed of next."""
         self._db.executemany(
-            f"UPDATE metafiles SET state = 'loaded', changed = ?, todo = CASE WHEN NOT ? THEN todo"
+            f"UPDATE metafiles SET state = 'loaded', changed = ?, absence = '', todo = CASE WHEN NOT ? THEN todo"
             f" ELSE iif(todo LIKE 'retie%', 'retie_loaded', 'loaded') END {_THIS_ROW}",
             [(now, row.turn in dispose, row.turn, row.token) for row in rows],
         )
@@ -212,3 +223,7 @@ class Ledger(FileLedger):
 
 def _columns(load: LoadRecord) -> tuple[object, ...]:
     return load.info_hash, " ".join(load.others), load.name, load.mode, load.tied, load.attempts
+
+
+def _absence(row: Row) -> str:
+    return "" if row.absence is None else msgspec.json.encode(row.absence).decode()

@@ -120,6 +120,16 @@ class EarlierLoad(msgspec.Struct, frozen=True):
     """The token of an item whose load commands failed: it may be replaced."""
 
 
+class Absence(msgspec.Struct, frozen=True):
+    """Evidence, stored before a load is sent: the rTorrent process `incarnation` with the session folder `session` did
+    not have these items, `at` this time of its clock (Unix seconds)."""
+
+    incarnation: str
+    session: str
+    at: int
+    info_hashes: tuple[str, ...]
+
+
 class TiedRow(NamedTuple):
     """A row whose item may be tied to a file that is gone: since when the ledger has it as gone (0: it is there), and
     whether we removed it."""
@@ -143,6 +153,8 @@ class Row(msgspec.Struct, frozen=True):
     load: LoadRecord
     progress: Progress
     earlier: EarlierLoad
+    absence: Absence | None = None
+    """That its items were not in rTorrent before the load; None after the load is over, or if it is not known."""
 
     @property
     def path(self) -> bytes:
@@ -155,7 +167,7 @@ KNOWN_COLUMNS: Final = "path, size, mtime_ns, ctime_ns, device, inode, state, ki
 ROW_COLUMNS: Final = (
     "turn, token, job, root, path, size, mtime_ns, ctime_ns, device, inode, first_seen, closed, settled,"
     " info_hash, others, name, mode, tied, attempts, state, reason, changed, incarnation,"
-    f" {PUBLISHED}, was, broken"
+    f" {PUBLISHED}, was, broken, absence"
 )
 
 
@@ -173,7 +185,8 @@ def row_of(columns: Sequence[Any]) -> Row:
         Arrival(columns[10], columns[11], bool(columns[12])),
         LoadRecord(info_hash, tuple(others.split()), name, mode, bool(tied), attempts),
         Progress(state, reason, changed, incarnation, bool(published)),
-        EarlierLoad(*columns[24:]),
+        EarlierLoad(*columns[24:26]),
+        msgspec.json.decode(columns[26], type=Absence) if columns[26] else None,
     )
 
 
@@ -228,5 +241,9 @@ MIGRATIONS: Final = (
     """
     -- the settings that each job had last: when they change, what failed because of them is retried
     CREATE TABLE job_settings (job TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
+    """,
+    """
+    -- that rTorrent did not have the items before the load (JSON): what it saved without load commands is then ours
+    ALTER TABLE metafiles ADD COLUMN absence TEXT NOT NULL DEFAULT '';
     """,
 )

@@ -70,7 +70,7 @@ class RTorrentStages:
             idle=idle,
         )
         disposer = Disposer(ledger, jobs, ties, runtime.life.as_user)
-        durability = Durability(ledger, rtorrent, disposer.disposes, session, recognize)
+        durability = Durability(ledger, rtorrent, disposer.disposes, loader.outcomes.cut_off, session, recognize)
         return cls(
             jobs, instance, loader, durability, disposer, TieRepair(ledger, rtorrent, ties, instance.files, jobs)
         )

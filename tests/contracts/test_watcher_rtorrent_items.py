@@ -54,10 +54,6 @@ def crashing(monkeypatch: pytest.MonkeyPatch, rtorrent: PrivateRTorrent) -> Call
     return made
 
 
-@pytest.mark.rtorrent_version(
-    "<0.10",
-    reason="0.16 may save an item before its load commands: after a kill, it is taken for a duplicate",
-)
 def test_a_metafile_that_crashes_rtorrent_fails_and_the_others_are_loaded(
     watching: Watching, root: Path, rtorrent: PrivateRTorrent, crashing: Callable[[bytes], list[int]]
 ) -> None:

@@ -9,7 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
@@ -168,6 +168,7 @@ class Loader:
         """The rows that rTorrent accepted, which does not prove that it loads them."""
         for _ in batch:
             self.outcomes.metrics.accepted()
+        batch = self._recorded(batch)
         try:
             answers = self.items.load(batch, meanwhile)
         except ExchangeFailed as error:
@@ -181,6 +182,17 @@ class Loader:
             else:
                 self._fail(ready.row, refused)
         return accepted
+
+    def _recorded(self, batch: Sequence[ReadyLoad]) -> list[ReadyLoad]:
+        """The same, after it was recorded whether rTorrent has their items: what a cut-off load leaves is then ours."""
+        self.items.remove_earlier(batch)
+        absences = self.items.absences([ready.row for ready in batch])
+        rows = [
+            msgspec.structs.replace(ready.row, absence=absence) for ready, absence in zip(batch, absences, strict=True)
+        ]
+        with self.ledger.transaction():
+            self.ledger.record_loads(rows)
+        return [replace(ready, row=row) for ready, row in zip(batch, rows, strict=True)]
 
     def _was_moved(self, row: Row, plan: LoadPlan) -> bool:
         """Whether the file was loaded under a path where it is no more: it was renamed while the watcher was down."""

@@ -56,6 +56,24 @@ class LoadOutcomes:
         self.ledger.mark_duplicate(row, reason, now)
         self._publish(row, LoadRefused("duplicate", reason), logging.INFO, now)
 
+    def unproven(self, row: Row, now: float) -> None:
+        """rTorrent has this torrent since the load, but the item may be another program's: it stays as it is."""
+        reason = "rTorrent has this torrent since right before the load, without the settings of this metafile"
+        self.ledger.mark_duplicate(row, reason, now)
+        hint = (
+            "another program added it at the same time, or the load was cut off and the item was changed since; to "
+            "apply the settings, erase the item and load the metafile again (pyrotorque retry PATH)"
+        )
+        self._publish(row, LoadRefused("duplicate", f"{reason}: {hint}"), logging.WARNING, now)
+
+    def cut_off(self, row: Row, now: float) -> None:
+        """rTorrent was killed while it saved the item, and had restored it without its load commands; it is erased."""
+        log.warning(
+            "%s: rTorrent was killed before it had saved the load commands of %s; loading it again",
+            *(row.job, printable(row.path)),
+        )
+        self.ledger.send_again(row, now)
+
     def failed(self, row: Row, refused: LoadRefused, now: float) -> None:
         """It is not loaded until it changes or a retry is requested."""
         reason = printable(refused.reason)

@@ -14,10 +14,11 @@ from typing import Final, Protocol
 from pyrotorque.errors import RequestTooLarge, RTorrentFault
 from pyrotorque.rtorrent import Call, RTorrent
 from pyrotorque.text import printable
+from pyrotorque_watcher.load.cut_off import erase_cut_off, find_cut_off, read_absences
 from pyrotorque_watcher.load.plan import LoadPlan, TorrentLoad, load_command
 from pyrotorque_watcher.load.prepare import ReadyLoad, RTorrentView
 from pyrotorque_watcher.load.visibility import is_pattern, mapped
-from pyrotorque_watcher.rows import MARK, LoadRefused, Row
+from pyrotorque_watcher.rows import MARK, Absence, LoadRefused, Row
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ class ItemState(Enum):
     LOADED = "an item of ours, and all its commands have run"
     BROKEN = "an item of ours, and one of its commands failed"
     FOREIGN = "an item that was not loaded for this row"
+    CUT_OFF = "an item of ours that rTorrent saved without its load commands"
+    UNPROVEN = "an item that was not there before the load, but is not marked and may be another program's"
 
 
 class TieCutter(Protocol):
@@ -80,8 +83,8 @@ class RTorrentItems:
     copies: Path
     """The folder for copies of metafiles that are too large for a request, which rTorrent reads itself."""
 
-    def load(self, batch: Sequence[ReadyLoad], meanwhile: Callable[[], None]) -> list[LoadRefused | None]:
-        """For each: None if rTorrent accepted it, else why not. `meanwhile` is called while rTorrent works."""
+    def remove_earlier(self, batch: Sequence[ReadyLoad]) -> None:
+        """Remove what earlier loads of these files left: broken items, and ties of other items to them."""
         for ready in batch:
             earlier = ready.row.earlier
             if earlier.broken_token:
@@ -89,6 +92,13 @@ class RTorrentItems:
             if ready.plan.tied and earlier.info_hash not in ("", ready.row.load.info_hash):
                 # The file belongs to another item now: erasing the earlier one must not delete it.
                 self.ties.cut_if_tied_to(earlier.info_hash, mapped(ready.row.path, ready.settings.path_map))
+
+    def absences(self, rows: Sequence[Row]) -> list[Absence | None]:
+        """For each row: the evidence that its items are not in rTorrent; the ledger must have it before `load`."""
+        return read_absences(self.rtorrent, rows)
+
+    def load(self, batch: Sequence[ReadyLoad], meanwhile: Callable[[], None]) -> list[LoadRefused | None]:
+        """For each: None if rTorrent accepted it, else why not. `meanwhile` is called while rTorrent works."""
         if len(batch) == 1:
             return [self._load_alone(batch[0], meanwhile)]
         calls: list[Call] = [
@@ -108,7 +118,20 @@ class RTorrentItems:
         marks: dict[int, list[str | None]] = {row.turn: [] for row in rows}
         for (row, _), answer in zip(hashes, answers, strict=True):
             marks[row.turn].append(None if isinstance(answer, RTorrentFault) else str(answer))
-        return [item_state(marks[row.turn], row.token) for row in rows]
+        unmarked = [row for row in rows if row.absence is not None and "" in marks[row.turn]]
+        cut_off = find_cut_off(self.rtorrent, unmarked)
+        states = [item_state(marks[row.turn], row.token) for row in rows]
+        for number, row in enumerate(rows):
+            if row.turn in cut_off:
+                states[number] = ItemState.CUT_OFF
+            elif row in unmarked and states[number] is ItemState.FOREIGN:
+                states[number] = ItemState.UNPROVEN
+        return states
+
+    def erase_cut_off(self, rows: Sequence[Row]) -> None:
+        """Erase the items of these rows that were saved without their load commands."""
+        for hashes in find_cut_off(self.rtorrent, rows).values():
+            erase_cut_off(self.rtorrent, hashes)
 
     def disable(self, broken: Sequence[Row]) -> list[str]:
         """Stop items whose commands failed, so that nothing starts them, and leave them; why their commands failed."""

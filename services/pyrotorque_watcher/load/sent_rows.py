@@ -78,6 +78,7 @@ class SentRows:
         if not rows:
             return
         states = self.items.states(rows)
+        self.items.erase_cut_off([row for row, state in zip(rows, states, strict=True) if state is ItemState.CUT_OFF])
         broken = [row for row, state in zip(rows, states, strict=True) if state is ItemState.BROKEN]
         reasons = dict(zip((row.turn for row in broken), self.items.disable(broken), strict=True))
         self._unrecorded.update(row.turn for row in rows)
@@ -95,20 +96,29 @@ class SentRows:
                         pass
                     case ItemState.ABSENT:
                         self._absent(row, now)
+                    case ItemState.CUT_OFF:
+                        self.outcomes.cut_off(row, now)
                     case ItemState.BROKEN:
                         self.outcomes.failed(row, LoadRefused("rpc", broken[row.turn]), now)
-                    case ItemState.FOREIGN if row.earlier.info_hash == row.load.info_hash:
-                        self.outcomes.unchanged(row, now)
-                    case ItemState.FOREIGN if follow_rename(self.ledger, row):
-                        pass
-                    case ItemState.FOREIGN if name := linked_path(self.ledger, row):
-                        self.ledger.mark_duplicate(row, f"another name of {printable(name)}", now)
-                    case ItemState.FOREIGN:
-                        self.outcomes.duplicate(row, now)
+                    case ItemState.FOREIGN | ItemState.UNPROVEN:
+                        self._foreign(row, state, now)
         self._unrecorded.difference_update(row.turn for row in rows)
         for row, state in zip(rows, states, strict=True):
-            if state is not ItemState.ABSENT:
+            # Whether rTorrent ends each time it gets this metafile is still counted after a load that was cut off.
+            if state not in (ItemState.ABSENT, ItemState.CUT_OFF):
                 self.attempts.forget(row)
+
+    def _foreign(self, row: Row, state: ItemState, now: float) -> None:
+        if row.earlier.info_hash == row.load.info_hash:
+            self.outcomes.unchanged(row, now)
+        elif follow_rename(self.ledger, row):
+            pass
+        elif name := linked_path(self.ledger, row):
+            self.ledger.mark_duplicate(row, f"another name of {printable(name)}", now)
+        elif state is ItemState.UNPROVEN:
+            self.outcomes.unproven(row, now)
+        else:
+            self.outcomes.duplicate(row, now)
 
     def _absent(self, row: Row, now: float) -> None:
         checks, sends = self.attempts.checks.get(row.turn, len(_CHECKS)), self.attempts.sends.get(row.turn, 0)

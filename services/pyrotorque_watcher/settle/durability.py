@@ -1,7 +1,7 @@
 """Follows visible items until rTorrent's session has them: rTorrent may end just after a load and lose the item."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -11,7 +11,8 @@ from pyrotorque.rtorrent import Identity, RTorrent
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger
-from pyrotorque_watcher.rows import MARK, Row
+from pyrotorque_watcher.load.cut_off import erase_cut_off, find_cut_off
+from pyrotorque_watcher.rows import Row
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,11 @@ class Fate(Enum):
     UNSAVED = "rTorrent did not save it"
     KEPT = "rTorrent was restarted and still has it"
     LOST = "rTorrent was restarted and does not have it"
+    CUT_OFF = "rTorrent was restarted and has it without its load commands"
+
+
+# The fate of a metafile with several items is the first of these that one of them has.
+_ORDER: Final = (Fate.LOST, Fate.CUT_OFF, Fate.PENDING, Fate.UNSAVED, Fate.KEPT, Fate.SAVED)
 
 
 def fate(*, same_rtorrent: bool, there: bool, saved: bool | None, age: float) -> Fate:
@@ -48,11 +54,13 @@ def fate(*, same_rtorrent: bool, there: bool, saved: bool | None, age: float) ->
 
 @dataclass
 class Durability:
-    """`disposes` says whether something is to be done about the file of a row whose item is saved."""
+    """`disposes` says whether something is to be done about the file of a row whose item is saved; `cut_off` has a row
+    sent again whose item was saved without its load commands."""
 
     ledger: Ledger
     rtorrent: RTorrent
     disposes: Callable[[Row], bool]
+    cut_off: Callable[[Row, float], None]
     session: Session = field(default_factory=Session)
     recognize: Callable[[Identity], None] = lambda _: None
     """Raises SessionNotKnown for another rTorrent than the known one: it has lost no item."""
@@ -86,21 +94,29 @@ class Durability:
                 self._record(row, what, identity, now)
 
     def _fates(self, rows: Sequence[Row], identity: Identity, now: float) -> list[tuple[Row, Fate]]:
-        same = [row for row in rows if row.progress.incarnation == identity.incarnation]
-        saved = {row.turn: self.session.holds(row.load.info_hash) for row in same}
-        there = self._there([row for row in rows if _is_unclear(row, saved, now)])
-        return [
-            (
-                row,
-                fate(
-                    same_rtorrent=row.turn in saved,
-                    there=there.get(row.turn, False),
-                    saved=saved.get(row.turn),
-                    age=now - row.progress.changed,
-                ),
-            )
-            for row in rows
+        same = {row.turn for row in rows if row.progress.incarnation == identity.incarnation}
+        items = [(row, info_hash) for row in rows for info_hash in row.load.info_hashes]
+        saved = {info_hash: self.session.holds(info_hash) for row, info_hash in items if row.turn in same}
+        unclear = [
+            info_hash
+            for row, info_hash in items
+            if row.turn not in same or (saved[info_hash] is False and now - row.progress.changed >= _SAVED_AFTER)
         ]
+        there = self._there(unclear)
+        found: dict[int, set[Fate]] = {row.turn: set() for row in rows}
+        for row, info_hash in items:
+            what = fate(
+                same_rtorrent=row.turn in same,
+                there=info_hash in there,
+                saved=saved.get(info_hash),
+                age=now - row.progress.changed,
+            )
+            found[row.turn].add(what)
+        kept = [row for row in rows if found[row.turn] == {Fate.KEPT}]
+        for turn, hashes in find_cut_off(self.rtorrent, kept).items():
+            found[turn].add(Fate.CUT_OFF)
+            erase_cut_off(self.rtorrent, hashes)
+        return [(row, next(what for what in _ORDER if what in found[row.turn])) for row in rows]
 
     def _record(self, row: Row, what: Fate, identity: Identity, now: float) -> None:
         match what:
@@ -119,18 +135,22 @@ class Durability:
                     *(row.job, printable(row.path)),
                 )
                 self.ledger.send_again(row, now)
+            case Fate.CUT_OFF:
+                self.cut_off(row, now)
 
-    def _there(self, rows: Sequence[Row]) -> dict[int, bool]:
-        answers = self.rtorrent.multicall([("d.custom", (row.load.info_hash, MARK)) for row in rows])
-        return {row.turn: not isinstance(answer, RTorrentFault) for row, answer in zip(rows, answers, strict=True)}
+    def _there(self, hashes: Sequence[str]) -> set[str]:
+        answers = self.rtorrent.multicall([("d.state", (info_hash,)) for info_hash in hashes])
+        pairs = zip(hashes, answers, strict=True)
+        return {info_hash for info_hash, answer in pairs if not isinstance(answer, RTorrentFault)}
 
     def _save_unsaved(self, fates: list[tuple[Row, Fate]]) -> list[tuple[Row, Fate]]:
         """Request another save: rTorrent saves a new item once, and reports no failure (a full disk)."""
         unsaved = [row for row, what in fates if what is Fate.UNSAVED]
         if not unsaved:
             return fates
-        self.rtorrent.multicall([("d.save_full_session", (row.load.info_hash,)) for row in unsaved])
-        saved = {row.turn for row in unsaved if self.session.holds(row.load.info_hash)}
+        items = [info_hash for row in unsaved for info_hash in row.load.info_hashes]
+        self.rtorrent.multicall([("d.save_full_session", (info_hash,)) for info_hash in items])
+        saved = {row.turn for row in unsaved if all(map(self.session.holds, row.load.info_hashes))}
         if len(saved) == len(unsaved):
             self._warned = False
         elif not self._warned:
@@ -141,8 +161,3 @@ class Durability:
                 *(unsaved[0].job, printable(unsaved[0].path), printable(self.session.folder), len(unsaved)),
             )
         return [(row, Fate.SAVED if row.turn in saved else what) for row, what in fates]
-
-
-def _is_unclear(row: Row, saved: Mapping[int, bool | None], now: float) -> bool:
-    """Whether its fate depends on rTorrent having it now."""
-    return row.turn not in saved or (saved[row.turn] is False and now - row.progress.changed >= _SAVED_AFTER)
