@@ -1,14 +1,18 @@
 """Many metafiles in one request: limits, crashes and hangs in the middle of it delay no other metafile."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import ExchangeFailed, RTorrent
+from pyrotorque_watcher.load.rtorrent_items import ItemState
+from pyrotorque_watcher.rows import LoadRecord
 from tests.dropping import drop, items
 from tests.watching import Watching
 
@@ -89,3 +93,31 @@ def test_a_hang_in_the_middle_of_a_burst_fails_no_metafile(
     watching.until(lambda: len(watching.loaded) == 40, 20)
     assert {event.info_hash for event in watching.loaded} == wanted == items(rtorrent)
     assert not watching.failed
+
+
+def test_the_items_of_a_burst_are_found_by_their_load_time_and_the_others_one_by_one(
+    watching: Watching, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = time.time()
+    for number in range(40):
+        drop(root / f"{number}.torrent")
+    watching.until(lambda: len(watching.loaded) == 40, 30)
+    assert watching.watcher.loader
+    found = watching.watcher.loader.items
+    looked_up: list[str] = []
+    multicall = RTorrent.multicall
+
+    def spy(self: RTorrent, calls: Any, *args: Any, **named: Any) -> Any:
+        looked_up.extend(params[0] for name, params in calls if name == "d.custom")
+        return multicall(self, calls, *args, **named)
+
+    monkeypatch.setattr(RTorrent, "multicall", spy)
+    absent = msgspec.structs.replace(watching.rows[0], load=LoadRecord(info_hash="AB" * 20))
+    foreign = msgspec.structs.replace(watching.rows[1], token="another")
+    rows = [*watching.rows, absent, foreign]
+    expected = [*[ItemState.LOADED] * 40, ItemState.ABSENT, ItemState.FOREIGN]
+    assert found.states(rows, began) == expected
+    assert looked_up == ["AB" * 20]
+    # An rTorrent whose clock is behind: nothing is found by its time.
+    assert found.states(rows, began + 1000) == expected
+    assert len(looked_up) == 43

@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 # A separate request would cost as much as the load.
 BATCH_LOADS: Final = 8  # loads in one request: a few milliseconds of rTorrent's time
 BATCH_BYTES: Final = 192 * 1024  # of metafiles in one request, far below rTorrent's default limit
+# rTorrent finds an item by its info-hash in a list, from its beginning: in a session of thousands, one pass over all
+# items that compares their load times costs as much as about 30 such calls for new items.
+_LOOKUPS_MAX: Final = 32
+_LOAD_DATE_LAG: Final = 2  # seconds that rTorrent's own time may be behind
 _COPY_AGE: Final = 600.0  # seconds until the copy of a large metafile is removed
 
 
@@ -111,13 +115,10 @@ class RTorrentItems:
             return [self._load_alone(ready, meanwhile) for ready in batch]
         return [_refusal([next(answers) for _ in ready.plan.torrents]) for ready in batch]
 
-    def states(self, rows: Sequence[Row]) -> list[ItemState]:
-        """What rTorrent has for each row now."""
-        hashes = [(row, info_hash) for row in rows for info_hash in row.load.info_hashes]
-        answers = self.rtorrent.multicall([("d.custom", (info_hash, MARK)) for _, info_hash in hashes])
-        marks: dict[int, list[str | None]] = {row.turn: [] for row in rows}
-        for (row, _), answer in zip(hashes, answers, strict=True):
-            marks[row.turn].append(None if isinstance(answer, RTorrentFault) else str(answer))
+    def states(self, rows: Sequence[Row], sent_after: float | None = None) -> list[ItemState]:
+        """What rTorrent has for each row now; `sent_after` (Unix time) if all were sent by this process."""
+        by_hash = self._marks([info_hash for row in rows for info_hash in row.load.info_hashes], sent_after)
+        marks = {row.turn: [by_hash[info_hash] for info_hash in row.load.info_hashes] for row in rows}
         unmarked = [row for row in rows if row.absence is not None and "" in marks[row.turn]]
         cut_off = find_cut_off(self.rtorrent, unmarked)
         states = [item_state(marks[row.turn], row.token) for row in rows]
@@ -127,6 +128,26 @@ class RTorrentItems:
             elif row in unmarked and states[number] is ItemState.FOREIGN:
                 states[number] = ItemState.UNPROVEN
         return states
+
+    def _marks(self, hashes: Sequence[str], sent_after: float | None) -> dict[str, str | None]:
+        """The mark of each item, None without an item."""
+        marks: dict[str, str | None] = {}
+        if sent_after is not None and len(hashes) > _LOOKUPS_MAX:
+            marks |= self._new_marks(sent_after)
+        missing = [info_hash for info_hash in hashes if info_hash not in marks]
+        answers = self.rtorrent.multicall([("d.custom", (info_hash, MARK)) for info_hash in missing])
+        for info_hash, answer in zip(missing, answers, strict=True):
+            marks[info_hash] = None if isinstance(answer, RTorrentFault) else str(answer)
+        return marks
+
+    def _new_marks(self, since: float) -> dict[str, str]:
+        """The marks of the items that were loaded since then, by rTorrent's clock: perhaps not all of them."""
+        is_new = f"greater=d.load_date=,value={int(since) - _LOAD_DATE_LAG}"
+        try:
+            rows = self.rtorrent.rows("main", ("d.hash=", f"d.custom={MARK}"), where=is_new)
+        except RTorrentFault:
+            return {}
+        return {row[0]: row[1] for row in rows}
 
     def erase_cut_off(self, rows: Sequence[Row]) -> None:
         """Erase the items of these rows that were saved without their load commands."""

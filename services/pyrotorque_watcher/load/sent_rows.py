@@ -31,6 +31,8 @@ class LoadAttempts:
     checks: dict[int, int] = field(default_factory=dict[int, int])
     """How often its item was looked up since it was sent last."""
     sends: dict[int, int] = field(default_factory=dict[int, int])
+    sent_at: dict[int, float] = field(default_factory=dict[int, float])
+    """When it was sent last (Unix time)."""
     unanswered: Counter[int] = field(default_factory=Counter[int])
     """How many requests with it got no answer."""
 
@@ -38,11 +40,18 @@ class LoadAttempts:
         """rTorrent accepted it."""
         self.sends[row.turn] = self.sends.get(row.turn, 0) + 1
         self.checks[row.turn] = 0
+        self.sent_at[row.turn] = time.time()
+
+    def sent_after(self, rows: Sequence[Row]) -> float | None:
+        """When the first of these was sent; None if one of them was not sent by this process."""
+        times = [self.sent_at.get(row.turn) for row in rows]
+        return None if None in times else min((at for at in times if at is not None), default=None)
 
     def forget(self, row: Row) -> None:
         """Its load is finished."""
         self.checks.pop(row.turn, None)
         self.sends.pop(row.turn, None)
+        self.sent_at.pop(row.turn, None)
         self.unanswered.pop(row.turn, None)
 
 
@@ -77,7 +86,7 @@ class SentRows:
         """Check the items of `rows`; what is found is recorded now, or while rTorrent works on what follows."""
         if not rows:
             return
-        states = self.items.states(rows)
+        states = self.items.states(rows, self.attempts.sent_after(rows))
         self.items.erase_cut_off([row for row, state in zip(rows, states, strict=True) if state is ItemState.CUT_OFF])
         broken = [row for row, state in zip(rows, states, strict=True) if state is ItemState.BROKEN]
         reasons = dict(zip((row.turn for row in broken), self.items.disable(broken), strict=True))
