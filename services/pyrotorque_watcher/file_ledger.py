@@ -2,14 +2,17 @@
 
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from pyrotorque.linux.filesystems import is_within
 from pyrotorque.store import Store
 from pyrotorque_watcher.rows import KNOWN_COLUMNS, FoundFile, KnownFile, Row, Sighting
 
 _YEAR = 366 * 86400.0
+_URGENT_MAX = 1000  # of which some may wait
+_PART = 1000  # rows read at a time: a few milliseconds
 
 
 class FileLedger:
@@ -20,9 +23,18 @@ class FileLedger:
         self._db = store.db
         (last,) = self._db.execute("SELECT max(turn) FROM metafiles").fetchone()
         self._turn = int(last or 0)
+        self._urgent: deque[int] = deque(maxlen=_URGENT_MAX)
+        """The turns of the newest files of a burst: others that are older may be recorded after them."""
 
     def transaction(self) -> AbstractContextManager[sqlite3.Connection]:
         return self._store.transaction()
+
+    @contextmanager
+    def urgent(self) -> Generator[None]:
+        """What is added meanwhile is loaded before all others."""
+        before = self._turn
+        yield
+        self._urgent.extend(range(before + 1, self._turn + 1))
 
     # -- roots
 
@@ -67,8 +79,18 @@ class FileLedger:
 
     def known_in(self, job: str, folder: bytes) -> dict[bytes, KnownFile]:
         """The files directly in `folder`, by path."""
-        query = f"SELECT {KNOWN_COLUMNS} FROM metafiles WHERE job = ? AND folder = ?"
-        return {row[0]: KnownFile(*row) for row in self._db.execute(query, (job, folder))}
+        return {known.path: known for part in self.known_parts(job, folder) for known in part}
+
+    def known_parts(self, job: str, folder: bytes) -> Iterator[list[KnownFile]]:
+        """The files directly in `folder`, some at a time; the ledger may change in between."""
+        query = (
+            f"SELECT turn, {KNOWN_COLUMNS} FROM metafiles WHERE job = ? AND folder = ? AND turn > ?"
+            " ORDER BY turn LIMIT ?"
+        )
+        last = 0
+        while rows := self._db.execute(query, (job, folder, last, _PART)).fetchall():
+            last = rows[-1][0]
+            yield [KnownFile(*row[1:]) for row in rows]
 
     def same_file(self, job: str, found: FoundFile) -> KnownFile | None:
         """The same file under another path, by its inode or its name; preferably one that is gone from there. The

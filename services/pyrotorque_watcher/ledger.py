@@ -50,8 +50,19 @@ class Ledger(FileLedger):
         return [row_of(row) for row in self._db.execute(query, (state, now, limit))]
 
     def rows_to_load(self, now: float, limit: int) -> list[Row]:
-        """Rows to load that are due: half of them those seen last, then those seen first. So a new file does not wait
-        behind thousands of others, and these do not wait for an end of new ones."""
+        """Rows to load that are due: urgent ones, then half of the others those seen last, then those seen first. So a
+        new file does not wait behind thousands of others, and these do not wait for an end of new ones."""
+        urgent = self._urgent_rows(now, limit // 2)
+        turns = {row.turn for row in urgent}
+        return urgent + [row for row in self._rows_in_turn(now, limit - len(urgent)) if row.turn not in turns]
+
+    def _urgent_rows(self, now: float, limit: int) -> list[Row]:
+        query = f"SELECT {ROW_COLUMNS} FROM metafiles WHERE turn = ? AND state = 'seen' AND next_try <= ?"
+        turns = [self._urgent.pop() for _ in range(min(limit, len(self._urgent)))]
+        found = [self._db.execute(query, (turn, now)).fetchone() for turn in turns]
+        return [row_of(row) for row in found if row is not None]
+
+    def _rows_in_turn(self, now: float, limit: int) -> list[Row]:
         first = self.rows("seen", now, limit + 1)
         if len(first) <= limit:
             return first

@@ -44,7 +44,8 @@ _BACKLOG: Final = 0.05  # seconds of receiving events in one turn, if many wait
 _CALM: Final = 0.5  # seconds without anything due
 _CHECKPOINT_ROWS: Final = 500  # written since the last checkpoint
 _SETTLE_PAUSE: Final = 3.0  # seconds between two checks of saved items while there is more to load
-_FEW_EVENTS: Final = 1024  # bytes: less than a millisecond of work
+_FEW_CHANGES: Final = 16  # a millisecond of work
+_FEW_EVENTS: Final = 64 * 1024  # bytes of events: two milliseconds to read
 _MARGIN: Final = 10.0  # added to the deadlines that the guardian enforces
 _APPLYING: Final = 60.0  # the loader finishes what it began
 
@@ -232,7 +233,7 @@ class Watcher:
         """While rTorrent works."""
         now, clock = time.time(), time.monotonic()
         for scanner in self.scanners:
-            scanner.receive_events(now, clock, _FEW_EVENTS)
+            scanner.receive_events(now, clock, _FEW_CHANGES, _FEW_EVENTS)
 
     def _walk(self, scanner: TreeScanner, now: float) -> bool:
         began = time.monotonic()

@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import msgspec
@@ -12,7 +12,7 @@ import pytest
 
 from demo.metafiles import info_hash, make_metafile
 from pyrotorque_watcher.rows import LoadRecord
-from pyrotorque_watcher.scan.files import Listing, is_metafile, listing
+from pyrotorque_watcher.scan.files import Listing, is_metafile, list_in_parts
 from pyrotorque_watcher.scan.inotify import ChangeKind, InotifyTree, WatchLimit
 from tests.dropping import drop, touch
 from tests.watching import Watching, job
@@ -231,12 +231,13 @@ def test_the_baseline_of_a_root_that_cannot_be_read_yet_is_made_when_it_can(
     """A disk may be mounted a moment before its user gets access to it."""
     old = dropped(root / "old.torrent")
 
-    def refused(folder: bytes, *, follow: bool) -> Listing:
+    def refused(folder: bytes, *, follow: bool) -> Generator[None, None, Listing]:
+        yield
         return Listing([], [], PermissionError(errno.EACCES, "Permission denied"))
 
     with Watching(short_folder, job(root), group_started=time.time() + 1) as watching:
         with monkeypatch.context() as patch:
-            patch.setattr("pyrotorque_watcher.scan.walk.listing", refused)
+            patch.setattr("pyrotorque_watcher.scan.walk.list_in_parts", refused)
             watching.settle()
         watching.rescan()
         watching.until(lambda: watching.state(old) == "baseline")
@@ -291,12 +292,12 @@ def test_a_tree_moved_in_as_the_first_look_ends_is_no_baseline(
 ) -> None:
     dropped(short_folder / "elsewhere" / "a" / "x.torrent")
 
-    def slow(folder: bytes, *, follow: bool) -> Listing:
+    def slow(folder: bytes, *, follow: bool) -> Generator[None, None, Listing]:
         if folder == bytes(root):
             (short_folder / "elsewhere").rename(root / "here")  # watched already, not yet listed
-        return listing(folder, follow=follow)
+        return list_in_parts(folder, follow=follow)
 
-    monkeypatch.setattr("pyrotorque_watcher.scan.walk.listing", slow)
+    monkeypatch.setattr("pyrotorque_watcher.scan.walk.list_in_parts", slow)
     with Watching(short_folder, job(root), group_started=time.time() + 5) as watching:
         watching.turn()
         monkeypatch.undo()
@@ -397,3 +398,16 @@ def test_descriptors_are_not_inherited(root: Path) -> None:
     dropped(root / "x.torrent")
     assert [change.kind for change in tree.read()] == [ChangeKind.CREATED, ChangeKind.WRITTEN]
     tree.close()
+
+
+def test_a_new_file_does_not_wait_until_thousands_of_others_are_recorded(short_folder: Path, root: Path) -> None:
+    """Not timed: how many are recorded when the last one is."""
+    for number in range(3_000):
+        (root / f"{number}.torrent").write_bytes(b"<html>")
+    (root / "last.torrent").write_bytes(b"<html>")
+    os.utime(root / "last.torrent")  # the newest by its ctime, also where the clock of files is coarse
+    with Watching(short_folder, job(root)) as watching:
+        watching.until(lambda: watching.state(root / "last.torrent") != "")
+        assert len(watching.rows) < 1_000
+        assert watching.state(root / "0.torrent") != ""  # the oldest does not wait, either
+        watching.until(lambda: len(watching.rows) == 3_001, 60)

@@ -55,6 +55,18 @@ def test_new_files_do_not_wait_behind_thousands_and_these_do_not_wait_for_an_end
     assert paths == [b"0996", b"0997", b"0998", b"0999", b"0000", b"0001", b"0002", b"0003"]
 
 
+def test_an_urgent_file_is_loaded_first_also_if_older_ones_are_recorded_after_it(ledger: Ledger) -> None:
+    see(ledger, *(found(b"%04d" % number, number) for number in range(100)))
+    with ledger.urgent():
+        see(ledger, found(b"newest", 1000))
+    see(ledger, *(found(b"%04d" % number, number) for number in range(100, 200)))
+    paths = [row.path.rpartition(b"/")[2] for row in ledger.rows_to_load(NOW, 8)]
+    assert paths[0] == b"newest"
+    assert len(paths) == len(set(paths)) == 8
+    assert b"0000" in paths
+    assert b"newest" not in [row.path.rpartition(b"/")[2] for row in ledger.rows_to_load(NOW, 8)]
+
+
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 11])
 def test_a_few_files_are_loaded_in_the_order_they_were_seen(ledger: Ledger, count: int) -> None:
     see(ledger, *(found(b"%02d" % number, number) for number in range(count)))

@@ -5,13 +5,11 @@ decoding of names are not used: they miss files in new folders, and fail at a na
 """
 
 import errno
-import fcntl
 import importlib
 import logging
 import os
 import struct
 import sys
-import termios
 from collections import Counter
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
@@ -51,7 +49,6 @@ _AT_ROOTS: int = inotify.IN_DELETE_SELF | inotify.IN_MOVE_SELF
 _OWN_END: int = inotify.IN_DELETE_SELF | inotify.IN_MOVE_SELF | inotify.IN_UNMOUNT
 _CLOEXEC_NONBLOCK = os.O_CLOEXEC | os.O_NONBLOCK
 _HEAD = struct.Struct("iIII")
-_SIZE = struct.Struct("i")
 _NAMES = (
     (inotify.IN_CLOSE_WRITE, "close_write"),
     (inotify.IN_MOVED_TO, "moved_to"),
@@ -65,6 +62,7 @@ _NAMES = (
 class ChangeKind(Enum):
     WRITTEN = auto()  # a file was closed after writing
     ARRIVED = auto()  # a file was moved here
+    RENAMED = auto()  # a file was moved here from another watched folder, or from another name
     CHANGED = auto()  # the permissions or times of a file changed
     CREATED = auto()  # a file was created: its writer may still be writing, but a link has none
     FOLDER = auto()  # a folder appeared here
@@ -184,14 +182,6 @@ class InotifyTree:
             number = self._numbers.pop(path)
             self._paths.pop(number, None)
             self._kernel.inotify_rm_watch(self._fd, number)
-
-    @property
-    def pending(self) -> int:
-        """How many bytes of the kernel's records wait to be read."""
-        if self._fd < 0:
-            return 0
-        (size,) = _SIZE.unpack(fcntl.ioctl(self._fd, termios.FIONREAD, bytes(_SIZE.size)))
-        return int(size)
 
     def read(self, limit: int = 65536) -> list[InotifyChange]:
         """What happened since the last call, at most `limit` bytes of the kernel's records; empty if nothing did."""

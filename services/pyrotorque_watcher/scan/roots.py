@@ -140,7 +140,19 @@ class RootWalks:
         root.due = float("inf")
         if any(planned.whole and planned.root == root.path and not planned.visited for planned in self._walks):
             return
-        self._walks.append(self._new_walk(root.path, root.path, cause, Situation(root.baseline_before)))
+        walk = self._new_walk(root.path, root.path, cause, Situation(root.baseline_before))
+        if cause == "overflow":
+            self._replace_walk(walk)
+        else:
+            self._walks.append(walk)
+
+    def _replace_walk(self, walk: TreeWalk) -> None:
+        """Begin the walk of a root again: what is new since it began does not wait for its end."""
+        for begun in [each for each in self._walks if each.whole and each.root == walk.root]:
+            self._walks.remove(begun)
+            walk.baseline += begun.baseline
+            walk.loads += begun.loads
+        self._walks.appendleft(walk)
 
     def walk_folder(self, folder: bytes) -> None:
         """Walk a folder that appeared, before anything else."""

@@ -11,6 +11,7 @@ from pyrotorque.watchroots import WatchRoot, WatchRoots, roots_of
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.metrics import WatcherMetrics
 from pyrotorque_watcher.rows import PENDING, Sighting
+from pyrotorque_watcher.scan.backlog import EventBacklog
 from pyrotorque_watcher.scan.files import WATCH_INI, inspect, is_companion, is_metafile, is_watched, nearest_root
 from pyrotorque_watcher.scan.inotify import ChangeKind, InotifyChange, InotifyTree
 from pyrotorque_watcher.scan.reconcile import FileEvent, Reconciler, Situation, Verdict
@@ -20,10 +21,15 @@ log = logging.getLogger(__name__)
 
 # A new file without an event of its writer's close is examined when it did not change for so many seconds.
 _QUIET: Final = 2.0
-_QUEUE: Final = 1 << 20  # bytes of events that the kernel keeps, at most
-_RENAMES_MAX: Final = 1000  # of which the second event may still come
-_BEHIND: Final = 64 * 1024  # bytes of events: about 1000 new files
-_EVENTS: Final = 4096  # bytes of events taken at a time, so that loading continues in between
+_BEHIND: Final = 1000  # changes that wait
+_CHANGES: Final = 64  # handled at a time, so that loading continues in between
+_KERNEL_MAX: Final = 1 << 20  # bytes of events read at a time: more than the kernel keeps
+_FIRST_CHANGES_MAX: Final = 16384
+_EVENTS: Final = {
+    ChangeKind.WRITTEN: FileEvent.WRITTEN,
+    ChangeKind.ARRIVED: FileEvent.ARRIVED,
+    ChangeKind.RENAMED: FileEvent.RENAMED,
+}
 
 
 class TreeScanner:
@@ -44,6 +50,7 @@ class TreeScanner:
         self._ledger = ledger
         self._metrics = metrics
         self._inotify = InotifyTree(is_watched)
+        self._backlog = EventBacklog(self._inotify)
         self._reconciler = Reconciler(settings.name, ledger)
         self._walks = RootWalks(
             self.name,
@@ -58,8 +65,6 @@ class TreeScanner:
         self._unsettled: dict[bytes, float] = {}
         """New files, and when (monotonic) each is examined if no event reports that its writer closed it."""
         self._changed_inis: set[bytes] = set()
-        self._renames: dict[int, None] = {}
-        """The cookies of files that were moved away, in this order."""
 
     # -- begin and end
 
@@ -74,6 +79,7 @@ class TreeScanner:
 
     def close(self) -> None:
         self._inotify.close()
+        self._backlog.clear()
 
     def fileno(self) -> int:
         """Readable when there are events; negative without inotify."""
@@ -92,8 +98,8 @@ class TreeScanner:
 
     @property
     def is_behind(self) -> bool:
-        """Whether so many events wait that a new file would wait, too, or the kernel may drop some."""
-        return self._inotify.pending > _BEHIND
+        """Whether so many changes wait that files would wait for seconds."""
+        return len(self._backlog) > _BEHIND
 
     @property
     def missing(self) -> list[bytes]:
@@ -160,33 +166,40 @@ class TreeScanner:
 
     # -- events
 
-    def receive_events(self, now: float, clock: float, limit: int = _EVENTS) -> bool:
-        """Record some of the kernel's events; whether there were any. `now` is Unix time, `clock` monotonic."""
-        changes = self._inotify.read(limit)
+    def receive_events(self, now: float, clock: float, count: int = _CHANGES, kernel_limit: int = _KERNEL_MAX) -> bool:
+        """Read the kernel's events and record about `count` changes; whether there were any. `now` is Unix time,
+        `clock` monotonic."""
+        received = self._backlog.fill(kernel_limit)
+        if self.settings.trace_inotify:
+            for change in received:
+                log.info("%s: inotify %s %s", self.name, change.kind.name.lower(), printable(change.path))
+        newest = self._backlog.take_newest() if received else []
+        changes = self._backlog.take(count)
         if changes:
             with self._ledger.transaction():
+                with self._ledger.urgent():
+                    for change in newest:
+                        self._receive(change, now, clock)
                 for change in changes:
-                    if self.settings.trace_inotify:
-                        log.info("%s: inotify %s %s", self.name, change.kind.name.lower(), printable(change.path))
                     self._receive(change, now, clock)
         if self._inotify.events:
             self._metrics.events_received(self._inotify.events, now)
             self._inotify.events.clear()
-        return bool(changes)
+        return bool(changes or received)
 
     def _receive_pending(self, now: float, clock: float) -> None:
-        for _ in range(_QUEUE // _EVENTS):
+        for _ in range(_FIRST_CHANGES_MAX // _CHANGES):
             if not self.receive_events(now, clock):
                 return
 
     def _receive(self, change: InotifyChange, now: float, clock: float) -> None:
         match change.kind:
-            case ChangeKind.WRITTEN | ChangeKind.ARRIVED:
+            case ChangeKind.WRITTEN | ChangeKind.ARRIVED | ChangeKind.RENAMED:
                 if change.path.endswith(b"/" + WATCH_INI):
                     self._changed_inis.add(change.path.rpartition(b"/")[0])
                 else:
                     self._unsettled.pop(change.path, None)
-                    self._examine(change.path, now, clock, self._event_of(change))
+                    self._examine(change.path, now, clock, _EVENTS[change.kind])
             case ChangeKind.CHANGED if change.path.endswith(b"/" + WATCH_INI):
                 self._changed_inis.add(change.path.rpartition(b"/")[0])  # who may write it counts
             case ChangeKind.CHANGED:
@@ -200,9 +213,7 @@ class TreeScanner:
                 self._inotify.forget(change.path)
                 self._ledger.mark_folder_gone(self.name, change.path, now)
             case ChangeKind.FILE_LEFT:
-                self._renames[change.cookie] = None
-                if len(self._renames) > _RENAMES_MAX:
-                    del self._renames[next(iter(self._renames))]
+                pass  # its new name, or a walk, shows what became of it
             case ChangeKind.GONE:
                 self._folder_gone(change.path)
             case ChangeKind.OVERFLOW:
@@ -249,14 +260,6 @@ class TreeScanner:
             for path in quiet:
                 del self._unsettled[path]
                 self._examine(path, now, clock, FileEvent.NONE)
-
-    def _event_of(self, change: InotifyChange) -> FileEvent:
-        if change.kind is ChangeKind.WRITTEN:
-            return FileEvent.WRITTEN
-        if change.cookie in self._renames:
-            del self._renames[change.cookie]
-            return FileEvent.RENAMED
-        return FileEvent.ARRIVED
 
     def _examine(self, path: bytes, now: float, clock: float, event: FileEvent) -> None:
         root = nearest_root(path, self.roots)

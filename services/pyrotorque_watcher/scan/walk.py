@@ -1,22 +1,26 @@
-"""Walks a folder tree one folder at a time, so that the loop stays responsive; each folder is watched, then listed."""
+"""Walks a folder tree in small steps, so that the loop stays responsive; each folder is watched, then listed."""
 
 import logging
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Literal
+from typing import Final, Literal
 
 from pyrotorque.linux.filesystems import is_within
 from pyrotorque.text import counted, printable
-from pyrotorque_watcher.scan.files import inspect, is_absent, listing
+from pyrotorque_watcher.rows import KnownFile
+from pyrotorque_watcher.scan.files import inspect, is_absent, list_in_parts
 from pyrotorque_watcher.scan.inotify import InotifyTree, WatchLimit
 from pyrotorque_watcher.scan.reconcile import Reconciler, Situation, Verdict, unchanged
 
 log = logging.getLogger(__name__)
 
-# New files that are recorded at a time: a few milliseconds of work.
-_BATCH = 100
+_BATCH: Final = 100  # new files that are recorded at a time: a few milliseconds of work
+_NEWEST: Final = 8  # new files of a folder that are recorded before the others
+_PART: Final = 10_000  # files that are compared at a time
 
 WalkCause = Literal["startup", "overflow", "timer", "folder"]
 
@@ -43,7 +47,9 @@ class TreeWalk:
     loads: int = 0
     limit: str = ""
     """Why some folders have no watch, if so."""
-    _new: list[bytes] = field(default_factory=list[bytes])
+    _new: deque[bytes] = field(default_factory=deque[bytes])
+    _current: Iterator[None] | None = None
+    """The folder that is listed."""
     _inodes: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
 
     def __post_init__(self) -> None:
@@ -54,38 +60,55 @@ class TreeWalk:
         return self.top == self.root
 
     def step(self, inotify: InotifyTree, reconciler: Reconciler, now: float) -> bool:
-        """Record some new files, or watch and list the next folder; False if nothing is left."""
+        """Record some new files, or watch and list a part of the next folder; False if nothing is left."""
         if self._new:
-            batch, self._new = self._new[:_BATCH], self._new[_BATCH:]
+            batch = [self._new.popleft() for _ in range(min(len(self._new), _BATCH))]
             with reconciler.ledger.transaction():
                 for path in batch:
                     self._reconcile(path, reconciler, now)
+        elif self._current is not None:
+            with suppress(StopIteration):
+                next(self._current)
+                return True
+            self._current = None
         elif self.stack:
-            self._list(self.stack.pop(), inotify, reconciler, now)
+            self._current = self._list(self.stack.pop(), inotify, reconciler, now)
+            return True
         return bool(self._new or self.stack)
 
-    def _list(self, folder: bytes, inotify: InotifyTree, reconciler: Reconciler, now: float) -> None:
+    def _list(self, folder: bytes, inotify: InotifyTree, reconciler: Reconciler, now: float) -> Iterator[None]:
         if (self.follow and self._is_visited(folder)) or not self.owns(folder):
             return
         try:
             inotify.watch(folder, root=folder == self.root, follow=self.follow)
         except WatchLimit as error:
             self.limit = str(error)
-        found = listing(folder, follow=self.follow)
+        self.visited.add(folder)
+        found = yield from list_in_parts(folder, follow=self.follow)
         if found.error is not None:
             self.unreadable[folder] = found.error
             self.may_pass |= found.may_pass
-        self.visited.add(folder)
         self.stack.extend(path for path in reversed(found.folders) if path not in self.others)
-        known = reconciler.ledger.known_in(reconciler.job, folder)
-        for file in sorted(found.files, key=attrgetter("ctime_ns")):  # in the order they were written
+        known: dict[bytes, KnownFile] = {}
+        for part in reconciler.ledger.known_parts(reconciler.job, folder):
+            known.update((row.path, row) for row in part)
+            yield
+        new: deque[bytes] = deque()
+        for number, file in enumerate(sorted(found.files, key=attrgetter("ctime_ns")), 1):
             row = known.pop(file.path, None)
             if row is None or unchanged(file, row, self.situation) is not Verdict.KEEP:
-                self._new.append(file.path)
+                new.append(file.path)
+            if number % _PART == 0:
+                yield
         missing = [path for path, row in known.items() if not row.gone and is_absent(path)]
         if missing and found.error is None:
             with reconciler.ledger.transaction():
                 reconciler.ledger.mark_gone(reconciler.job, missing, now)
+        if len(new) > _BATCH:  # the newest do not wait for all others
+            with reconciler.ledger.transaction(), reconciler.ledger.urgent():
+                for path in [new.pop() for _ in range(_NEWEST)]:
+                    self._reconcile(path, reconciler, now)
+        self._new = new
 
     def _reconcile(self, path: bytes, reconciler: Reconciler, now: float) -> None:
         # Read again: an event may have reported it since it was listed.
