@@ -112,8 +112,8 @@ def test_the_items_of_a_burst_are_found_by_their_load_time_and_the_others_one_by
         return multicall(self, calls, *args, **named)
 
     monkeypatch.setattr(RTorrent, "multicall", spy)
-    absent = msgspec.structs.replace(watching.rows[0], load=LoadRecord(info_hash="AB" * 20))
-    foreign = msgspec.structs.replace(watching.rows[1], token="another")
+    absent = msgspec.structs.replace(watching.rows[0], turn=1001, load=LoadRecord(info_hash="AB" * 20))
+    foreign = msgspec.structs.replace(watching.rows[1], turn=1002, token="another")
     rows = [*watching.rows, absent, foreign]
     expected = [*[ItemState.LOADED] * 40, ItemState.ABSENT, ItemState.FOREIGN]
     assert found.states(rows, began) == expected
