@@ -12,6 +12,7 @@ from pyrotorque.confinement import UNKNOWN_FILES
 from pyrotorque.errors import PyrotorqueError, UserError
 from pyrotorque.layout import Layout
 from pyrotorque.loadcommands import storage_commands, written_arguments
+from pyrotorque.loadcommands.namespace import SAMPLE_METAFILE
 from pyrotorque.metafile import Magnet, Metafile
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import Settings, WatchSettings
@@ -28,7 +29,6 @@ _PROBLEMS_MAX: Final = 20  # of one file
 _OF_VIEWS: Final = frozenset(
     ("d.views.push_back", "d.views.push_back_unique", "view.set_visible", "view.set_not_visible")
 )
-_HASH: Final = "0123456789ABCDEF0123456789ABCDEF01234567"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,27 +75,12 @@ class RTorrentNames:
 
 def samples() -> Iterator[tuple[str, Metafile | Magnet]]:
     """Torrents that differ in what templates may rely on."""
-    usual = Metafile(
-        info_hash=_HASH,
-        info_hash_v2=None,
-        name_bytes=b"Sample.Show.S01E02.720p.WEB-DL.x264-GROUP",
-        size=1_500_000_000,
-        piece_length=1_048_576,
-        multi_file=True,
-        private=True,
-        files=(("sample.show.s01e02.mkv", 1_499_990_000), ("sample.show.s01e02.nfo", 10_000)),
-        announce=("http://tracker.example.com/announce",),
-        comment="a comment",
-        created_by="a program",
-        creation_date=1_700_000_000,
-        source="EXAMPLE",
-    )
-    yield "a usual torrent", usual
+    yield "a usual torrent", SAMPLE_METAFILE
     yield "a torrent of one file without tracker, comment and source", replace(
-        usual, name_bytes=b"file", files=(("file", 1),), size=1, multi_file=False, private=False, announce=(),
+        SAMPLE_METAFILE, name_bytes=b"file", files=(("file", 1),), size=1, multi_file=False, private=False, announce=(),
         comment="", created_by="", creation_date=0, source="",
     )  # fmt: skip
-    yield "a magnet link", Magnet(f"magnet:?xt=urn:btih:{_HASH}", _HASH, "", ())
+    yield "a magnet link", Magnet(f"magnet:?xt=urn:btih:{SAMPLE_METAFILE.info_hash}", SAMPLE_METAFILE.info_hash, "", ())
 
 
 def watch_problems(settings: Settings, layout: Layout, rtorrent: RTorrent | None) -> list[str]:

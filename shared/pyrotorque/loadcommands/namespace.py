@@ -64,26 +64,29 @@ def namespace(
     }
 
 
+SAMPLE_METAFILE: Final = Metafile(
+    info_hash="0123456789ABCDEF0123456789ABCDEF01234567",
+    info_hash_v2=None,
+    name_bytes=b"Sample.Show.S01E02.720p.WEB-DL.x264-GROUP",
+    size=1_500_000_000,
+    piece_length=1_048_576,
+    multi_file=True,
+    private=True,
+    files=(("sample.show.s01e02.mkv", 1_499_990_000), ("sample.show.s01e02.nfo", 10_000)),
+    announce=("http://tracker.example.com/announce",),
+    comment="a comment",
+    created_by="a program",
+    creation_date=1_700_000_000,
+    source="EXAMPLE",
+)
+"""Checks templates before there is a real one."""
+
+
 @functools.cache
 def sample() -> Mapping[str, object]:
-    """The names and values for a sample metafile, to check templates before there is a real one."""
-    metafile = Metafile(
-        info_hash="0123456789ABCDEF0123456789ABCDEF01234567",
-        info_hash_v2=None,
-        name_bytes=b"Sample.Show.S01E02.720p.WEB-DL.x264-GROUP",
-        size=1_500_000_000,
-        piece_length=1_048_576,
-        multi_file=True,
-        private=True,
-        files=(("sample.show.s01e02.mkv", 1_499_990_000), ("sample.show.s01e02.nfo", 10_000)),
-        announce=("http://tracker.example.com/announce",),
-        comment="a comment",
-        created_by="a program",
-        creation_date=1_700_000_000,
-        source="EXAMPLE",
-    )
+    """The names and values for the sample metafile."""
     return namespace(
-        metafile,
+        SAMPLE_METAFILE,
         "/watch/tv/sample/start/sample.torrent",
         "/watch",
         flags=frozenset({"start"}),
