@@ -92,7 +92,8 @@ TERMS = st.one_of(
     st.tuples(st.sampled_from(("message", "name")), st.just("~"), st.sampled_from(("foo", "a b", r"\.x"))).map(
         lambda parts: "".join(parts).replace(" ", "\\ ")
     ),
-    st.sampled_from(("foo", "*bar*", "/x/", '"foo bar"')),
+    # Quoted: a bare name right behind an empty value (`message= foo`) is refused.
+    st.sampled_from(('"foo"', "*bar*", "/x/", '"foo bar"')),
     _loose("custom_x"),
     _equal(TAGS, _TAG),
     _equal(BOOLS, _FLAG),

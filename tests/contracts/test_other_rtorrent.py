@@ -1,3 +1,4 @@
+# pyright: reportPrivateUsage=false
 """While another rTorrent answers, no consumer of differences acts on them: watcher, starts, mover, tracker totals."""
 
 import logging
@@ -190,4 +191,8 @@ def test_the_record_is_written_again_if_it_was_removed(rtorrent: PrivateRTorrent
 
 
 def test_ties_without_a_gate_work_alone(rtorrent: PrivateRTorrent) -> None:
-    assert Ties(RTorrent(rtorrent.url), SessionGate(Path("/nonexistent")).session, lambda *_: True).apply([]) == []
+    assert Ties(RTorrent(rtorrent.url), SessionGate(Path("/nonexistent")).session, _always).apply([]) == []
+
+
+def _always(*_: object) -> bool:
+    return True

@@ -1,3 +1,4 @@
+# pyright: reportPrivateUsage=false
 """Differences between two readings are events only within one known session: never those of another rTorrent."""
 
 import logging

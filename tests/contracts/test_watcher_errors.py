@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque_watcher.load import loader
+from pyrotorque_watcher.load import sent_rows
 from pyrotorque_watcher.load.rtorrent_items import RTorrentItems
 from pyrotorque_watcher.scan import content
 from pyrotorque_watcher.scan.open_file import FileReader
@@ -205,7 +205,7 @@ def test_a_good_metafile_of_which_rtorrent_makes_no_item_for_a_while_is_not_fail
         return [None] * len(batch)
 
     monkeypatch.setattr(RTorrentItems, "load", load_nothing)
-    monkeypatch.setattr(loader, "_LATE_PAUSE", 0.5)
+    monkeypatch.setattr(sent_rows, "_LATE_PAUSE", 0.5)
     path = root / "a.torrent"
     drop(path)
     watching.until(lambda: watching.rows and "shows no item" in watching.row(path).progress.reason, 20)

@@ -19,6 +19,7 @@ RAW = st.fixed_dictionaries(
     {
         **{f"d.{name}=": FLAG for name in ("complete", "is_active", "is_open", "is_private", "is_multi_file")},
         "d.ignore_commands=": FLAG,
+        "d.hashing_failed=": FLAG,
         "d.priority=": st.sampled_from(("0", "1", "2", "3")),
         **{f"d.{name}=": WHOLE for name in ("down.rate", "up.rate", "up.total", "size_bytes", "size_files")},
         "d.completed_chunks=": st.sampled_from(("0", "1", "4")),

@@ -168,7 +168,7 @@ def test_programs_get_all_that_check_finds(tmp_path: Path, capsys: pytest.Captur
     assert (code, found["good"], found["problems"]) == (0, True, [])
     assert found["conditions"] == {
         "job.queue.startable": "is_open=no prio>0 done=0",
-        "job.queue.downloading": "is_active=yes is_complete=no down>3",
+        "job.queue.downloading": "is_active=yes is_complete=no is_wanted_done=no down>3",
         "job.queue.sort_fields": "-prio, name",
     }
     (queue,) = [job for job in found["jobs"] if job["name"] == "queue"]

@@ -38,7 +38,7 @@ PRISTINE: dict[str, Any] = {
 
 
 def found(absence: Absence = BEFORE, process: tuple[Any, ...] = PROCESS, **facts: Any) -> bool:
-    changed = {name.replace("__", "."): value for name, value in facts.items()}
+    changed: dict[str, Any] = {name.replace("__", "."): value for name, value in facts.items()}
     return is_cut_off(absence, A, process, PRISTINE | changed)
 
 
@@ -66,7 +66,8 @@ def test_an_untouched_item_of_the_restarted_rtorrent_is_ours() -> None:
     ],
 )
 def test_an_item_with_any_change_is_not_ours(name: str, value: object) -> None:
-    assert not is_cut_off(BEFORE, A, PROCESS, PRISTINE | {name: value})
+    changed: dict[str, Any] = {name: value}
+    assert not is_cut_off(BEFORE, A, PROCESS, PRISTINE | changed)
 
 
 def test_an_item_that_is_gone_is_not_ours() -> None:

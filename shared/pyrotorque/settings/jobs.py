@@ -141,8 +141,11 @@ class _JobReader:
 
     def _nearest(self, key: str) -> str:
         known = [*self.types, *ALIASES.get(self.kind, {}), "handler"]
-        families = {WatchSettings: ["cmd.NAME"], QueueSettings: ["group_max.NAME"]}
-        return suggestion(key, [*known, *families.get(self.kind, [])])
+        if self.kind is WatchSettings:
+            known.append("cmd.NAME")
+        if self.kind is QueueSettings:
+            known.append("group_max.NAME")
+        return suggestion(key, known)
 
     def _add_problem(self, entry: Entry, key: str, text: str) -> None:
         self.report.problems.append(Problem(entry.file, entry.line, f"job.{self.name}.{key}", text))
