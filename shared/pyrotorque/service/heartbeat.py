@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 INTERVAL = 1.0
 _STARTED_AFTER = 15.0  # seconds until a service has read its configuration and all items for the first time
-_CHECK_FILES_EVERY = 5.0  # seconds: our sockets, the file of the time zone
+_CHECK_FILES_EVERY = 2.0  # seconds: our sockets, the file of the time zone
 STOP_TIMEOUT = 0.8  # seconds from SIGTERM to the end of the process
 
 
