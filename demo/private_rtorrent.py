@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -48,7 +49,7 @@ system.umask.set = 0077
 # rTorrent 0.16 waits for trackers that do not answer: with a UDP tracker, 89 seconds.
 _STOP_TIMEOUT = 120.0
 
-_PING = b"<?xml version='1.0'?><methodCall><methodName>system.pid</methodName></methodCall>"
+_RESTORED_WITHIN = 3.0  # seconds
 
 
 class PrivateRTorrent:
@@ -96,11 +97,14 @@ class PrivateRTorrent:
         self._watch = threading.Thread(target=self._spawn_and_wait, args=(command, started), daemon=True)
         self._watch.start()
         started.wait()
+        stored = len(list(self.session.glob("*.torrent")))
         try:
             self.wait_until_answers(timeout)
         except BaseException:
             self.kill()
             raise
+        if stored:
+            self._wait_until_restored(stored)
         return self
 
     def stop(self, *, timeout: float = _STOP_TIMEOUT) -> None:
@@ -133,6 +137,12 @@ class PrivateRTorrent:
                 raise RuntimeError(f"rTorrent in {self.folder} ended instead of answering: {self.output()[-800:]}")
             if time.monotonic() > end:
                 raise RuntimeError(f"rTorrent in {self.folder} gave no answer in {timeout} s: {self.output()[-800:]}")
+            time.sleep(0.005)
+
+    def _wait_until_restored(self, stored: int) -> None:
+        """It may answer before it has restored its session; damaged session files it never restores."""
+        end = time.monotonic() + _RESTORED_WITHIN
+        while self.running and time.monotonic() < end and self._items() < stored:
             time.sleep(0.005)
 
     def output(self) -> str:
@@ -201,16 +211,29 @@ class PrivateRTorrent:
             process.wait()
 
     def _answers(self) -> bool:
-        head = b"CONTENT_LENGTH\0%d\0SCGI\x001\0" % len(_PING)
+        return bool(self._reply("system.pid"))
+
+    def _items(self) -> int:
+        """How many items it has; -1 if it does not answer."""
+        found = re.search(rb"<i[48]>(\d+)</i[48]>", self._reply("view.size", "", "main"))
+        return int(found[1]) if found else -1
+
+    def _reply(self, method: str, *arguments: str) -> bytes:
+        """Its whole answer; empty if there is none."""
+        values = "".join(f"<param><value><string>{each}</string></value></param>" for each in arguments)
+        body = (
+            f"<?xml version='1.0'?><methodCall><methodName>{method}</methodName><params>{values}</params></methodCall>"
+        )
+        head = b"CONTENT_LENGTH\0%d\0SCGI\x001\0" % len(body)
         with (
             contextlib.suppress(OSError),
             socket.socket(socket.AF_INET if self._port else socket.AF_UNIX) as connection,
         ):
             connection.settimeout(2.0)
             connection.connect(("127.0.0.1", self._port) if self._port else str(self.socket))
-            connection.sendall(b"%d:%b,%b" % (len(head), head, _PING))
-            return bool(connection.recv(64))
-        return False
+            connection.sendall(b"%d:%b,%b" % (len(head), head, body.encode()))
+            return b"".join(iter(lambda: connection.recv(4096), b""))
+        return b""
 
 
 def _free_port() -> int:

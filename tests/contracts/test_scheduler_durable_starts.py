@@ -8,7 +8,6 @@ import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.events import TorrentStarted
-from pyrotorque.rtorrent import RTorrent
 from pyrotorque_scheduler.queue import starter, unsaved_starts
 from pyrotorque_scheduler.queue.check_result import CheckResult
 from tests.scheduling import QueueScene, moment, queue_job, queue_scene
@@ -20,9 +19,6 @@ FAST = queue_job(schedule="second=*")
 def restart_after_kill(rtorrent: PrivateRTorrent) -> None:
     rtorrent.kill()
     rtorrent.start()
-    # It may answer before it has restored its session.
-    stored, client = len(list(rtorrent.session.glob("*.torrent"))), RTorrent(rtorrent.url)
-    eventually(lambda: int(str(client.call("view.size", "", "main"))) >= stored, why="the session is restored")
 
 
 def obstruct(rtorrent: PrivateRTorrent, item: str) -> Path:
