@@ -1,18 +1,21 @@
 """The command line: options, sub-commands, and one line on standard error for each error."""
 
 import importlib
+import sys
 import time
+import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from pyrotorque.errors import PyrotorqueError
+from pyrotorque.foreign_errors import explain
+from pyrotorque.home import expand_home
 from pyrotorque.humanize import duration
 from pyrotorque.options import Options
 from pyrotorque.settings import configuration_dir
-from pyrotorque_control.exit_codes import EX_IOERR, EX_OK, EX_UNAVAILABLE, EX_USAGE, INTERRUPTED, exit_code
+from pyrotorque_control.exit_codes import EX_IOERR, EX_OK, EX_SOFTWARE, EX_UNAVAILABLE, EX_USAGE, INTERRUPTED, exit_code
 from pyrotorque_control.group import Group
 from pyrotorque_control.terminal import discard_output, print_error
 
@@ -54,6 +57,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; errors are printed to standard error."""
     try:
         code = pyrotorque.main(args=list(arguments), prog_name="pyrotorque", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # on a full disk it fails here, with a message, instead of at the exit
         return code if isinstance(code, int) else EX_OK
     except click.exceptions.Exit as exit:
         return exit.exit_code
@@ -70,12 +75,28 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         discard_output()
         return EX_OK
-    except OSError as error:
-        print_error(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
-        return EX_IOERR
-    except PyrotorqueError as error:
+    except Exception as error:
+        return report_error(error, is_debug="--debug" in arguments)
+
+
+def report_error(error: Exception, *, is_debug: bool = False) -> int:
+    """Print cause and cure, and return the exit code; the traceback of a fault of this program with `is_debug` only."""
+    if isinstance(error, PyrotorqueError):
         print_error(str(error))
         return exit_code(error)
+    if (foreign := explain(error)) is not None:
+        if isinstance(error, OSError) and error.filename is None:
+            discard_output()
+        print_error(foreign.text)
+        return foreign.exit_code
+    if is_debug:
+        traceback.print_exception(error)
+    from pyrotorque.workers.handlers import error_summary
+
+    print_error(
+        f"unexpected error, please report it (`pyrotorque --debug …` prints a traceback): {error_summary(error)}"
+    )
+    return EX_SOFTWARE
 
 
 @click.group(
@@ -171,4 +192,4 @@ def _options(given: dict[str, Any]) -> Options:
 
 
 def _absolute(name: str) -> str:
-    return str(Path(name).expanduser().absolute())
+    return str(expand_home(name).absolute())

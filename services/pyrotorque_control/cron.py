@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from pyrotorque.group_lock import running_group
+from pyrotorque.home import expand_home
+from pyrotorque.interpreter import import_path, module_command
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
 
 # Options that may be combined with a start; with any other, or a sub-command, the full command line is used.
@@ -19,9 +21,7 @@ def answer(arguments: Sequence[str]) -> int | None:
     given = _read(arguments)
     if given is None:
         return None
-    home = (
-        Path(given.get("--config-dir") or os.environ.get("PYRO_CONFIG_DIR") or "~/.pyroscope").expanduser().absolute()
-    )
+    home = expand_home(given.get("--config-dir") or os.environ.get("PYRO_CONFIG_DIR") or "~/.pyroscope").absolute()
     pid_file = given.get("--pid-file")
     usual = Path(pid_file) if pid_file else home / "run" / "pyrotorque.pid"
     if running_group(home / "state" / "group.lock", home, usual):
@@ -57,12 +57,12 @@ def _start(home: Path, given: dict[str, str], arguments: Sequence[str]) -> int:
         return EX_TEMPFAIL
     with _owners_log(home) as output:
         subprocess.Popen(
-            [sys.executable, "-m", "pyrotorque_control.cron", str(home), *arguments],
+            module_command("pyrotorque_control.cron", str(home), *arguments),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            env={**os.environ, "PYTHONPATH": import_path()},
         )
     return EX_OK
 

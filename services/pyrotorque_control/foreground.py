@@ -26,7 +26,7 @@ _COLOURS = ("36", "32", "35", "33", "34")
 
 
 def run(configuration: Configuration, directory: str = "") -> int:
-    """Run supervisord until it exits; Ctrl-C, TERM and HUP stop it."""
+    """Run supervisord until it exits; Ctrl-C, TERM and HUP stop it, HUP unless it is ignored (nohup)."""
     layout = configuration.layout
     tails = {name: LogTail(path) for name, path in logs(layout).items()}
     start = launch.foreground_start(layout, configuration.options)
@@ -178,6 +178,8 @@ class _SignalForwarding:
 
     def __enter__(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue  # nohup
             self._before[number] = signal.signal(number, self._pass_on)
 
     def __exit__(self, *_: object) -> None:

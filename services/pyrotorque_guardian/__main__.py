@@ -11,7 +11,7 @@ from pyrotorque.errors import PyrotorqueError
 from pyrotorque.layout import Layout
 from pyrotorque.options import read_options
 from pyrotorque.service.arguments import path_arguments
-from pyrotorque.service.lifecycle import exit_code, exit_on_sigterm
+from pyrotorque.service.lifecycle import exit_code, exit_on_sigterm, report_unexpected
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +47,8 @@ def main() -> int:
     except PyrotorqueError as error:
         log.error("%s", error)
         return exit_code(error)
-    except Exception:
-        log.exception("unexpected error, please report it")
-        raise
+    except Exception as error:
+        return report_unexpected(error)
     return 0
 
 

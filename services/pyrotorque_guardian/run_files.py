@@ -6,7 +6,6 @@ systemd-tmpfiles, a logout (/run/user) and cleaners of /tmp remove sockets, pid 
 import logging
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Final
 from pyrotorque import logs
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.guard_file import GuardFiles, GuardState
+from pyrotorque.interpreter import import_path, module_command
 from pyrotorque.layout import Layout
 from pyrotorque.options import read_options, write_atomically
 from pyrotorque.supervisord.config import programs_file, programs_text
@@ -121,8 +121,8 @@ def start_again(layout: Layout) -> None:
     """End a supervisord that hangs and start the group again, from a process that outlives both."""
     with suppress(OSError):
         subprocess.Popen(
-            [sys.executable, "-P", "-X", "utf8", "-m", "pyrotorque.supervisord.relaunch", str(layout.config_dir)],
+            module_command("pyrotorque.supervisord.relaunch", str(layout.config_dir)),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True, cwd="/",
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            env={**os.environ, "PYTHONPATH": import_path()},
         )  # fmt: skip

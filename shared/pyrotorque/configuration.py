@@ -18,6 +18,7 @@ import msgspec
 
 from pyrotorque.errors import PyrotorqueError, RTorrentError, SettingsError, StateError
 from pyrotorque.foreign_code import foreign_code, runs_as_root
+from pyrotorque.interpreter import import_path, module_command
 from pyrotorque.layout import Layout
 from pyrotorque.local_time import zone_problem
 from pyrotorque.options import Options, read_options, write_atomically
@@ -250,15 +251,14 @@ def check_in_subprocess(config_dir: Path, *, address_only: bool = False) -> bool
     """
     import subprocess
 
-    command = [sys.executable, "-m", "pyrotorque.configuration", str(config_dir)]
+    command = module_command("pyrotorque.configuration", str(config_dir))
     command += [_ADDRESS_ONLY] if address_only else []
-    paths = os.pathsep.join(path for path in sys.path if path)
     try:
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": paths},
+            env={**os.environ, "PYTHONPATH": import_path()},
             timeout=_CHECK_TIMEOUT,
             check=False,
         )

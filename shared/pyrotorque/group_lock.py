@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pyrotorque.interpreter import module_command
 from pyrotorque.linux.processes import ProcessIdentity, boot_id, running_process
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def holder_command(fd: int, layout: "Layout", command: Sequence[str], *, backgro
     """The command that becomes `command`, holding the lock `fd`, in the background with a session of its own."""
     mode = "background" if background else "foreground"
     paths = (str(layout.config_dir), str(layout.supervisor_socket))
-    return [command[0], "-P", "-X", "utf8", "-m", "pyrotorque.group_lock", str(fd), mode, *paths, *command]
+    return module_command("pyrotorque.group_lock", str(fd), mode, *paths, *command)
 
 
 def main(arguments: Sequence[str]) -> None:

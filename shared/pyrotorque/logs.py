@@ -7,6 +7,7 @@ import sys
 import time
 
 from pyrotorque.humanize import date_time
+from pyrotorque.interpreter import use_utf8
 from pyrotorque.layout import Layout
 from pyrotorque.text import printable
 
@@ -52,8 +53,7 @@ def configure(level: str, service: str, layout: Layout, *, file: str = "", quiet
     `quiet` (the option -q) limits the owner's log to warnings and errors.
     """
     output = AppendedFile(file) if file else sys.stdout
-    if isinstance(output, io.TextIOWrapper):
-        output.reconfigure(errors="backslashreplace")
+    use_utf8(None if isinstance(output, AppendedFile) else output)
     lines = logging.StreamHandler(output)
     lines.setFormatter(OneLine())
     logging.basicConfig(level=level.upper(), handlers=[lines], force=True)

@@ -11,6 +11,7 @@ import msgspec
 from pyrotorque import configuration
 from pyrotorque.configuration import Configuration
 from pyrotorque.errors import RTorrentError, UserError
+from pyrotorque.home import NO_HOME, home_folder
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings import Report, SettingsProblems
 from pyrotorque.settings.schema import AnyJob, ExporterSettings, QueueSettings, Settings, WatchSettings
@@ -118,11 +119,12 @@ def _owner(settings: Settings, path: Path) -> str:
 
 def _warnings(found: Configuration, config_dir: Path, rtorrent: RTorrentCheck) -> Iterator[str]:
     yield from map(str, found.warnings)
-    yield from overlapping_schedules(found.settings, Path.home())
-    yield from unsafe_shell_commands(found.settings, Path.home())
+    home = home_folder() or NO_HOME
+    yield from overlapping_schedules(found.settings, home)
+    yield from unsafe_shell_commands(found.settings, home)
     version = version_of(rtorrent.version) if rtorrent.answers else installed_version()
     if version and not rtorrent.accepts_deprecated:
-        yield from commands_that_fail(found.settings, Path.home(), version)
+        yield from commands_that_fail(found.settings, home, version)
     if outdated := include_warning(config_dir):
         yield outdated
 

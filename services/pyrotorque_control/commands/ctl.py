@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from pyrotorque.interpreter import module_command
 from pyrotorque.options import read_options
 from pyrotorque.supervisord import Supervisord, config
 from pyrotorque.supervisord.validation import require_conf
@@ -43,8 +44,8 @@ def command(group: Group, words: tuple[str, ...]) -> None:
         running = group.running()
         require_conf(group.layout, read_options(group.layout), supervisord=running.pid if running else 0)
     sys.stdout.flush()
-    program = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(conf)]
-    os.execv(sys.executable, [*program, *words])
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:backslashreplace"}
+    os.execve(sys.executable, module_command("supervisor.supervisorctl", "-c", str(conf), *words), environment)
 
 
 def _why_not_reachable(group: Group) -> str:

@@ -9,6 +9,7 @@ import click
 
 import pyrotorque
 from pyrotorque.errors import LayoutError, StateError
+from pyrotorque.home import home_folder
 from pyrotorque.settings import packaged_text
 from pyrotorque.settings.rtorrent_rc import usual_files
 from pyrotorque.supervisord import config
@@ -162,7 +163,7 @@ def minimal(address: DetectedAddress) -> str:
 
 def _rtorrent_rc() -> str:
     """The existing rtorrent.rc, or its default path."""
-    names = list(usual_files(str(Path.home()), None))
+    names = list(usual_files(str(home_folder() or "~"), None))
     return printable(next((name for name in names if Path(name).is_file()), names[0]))
 
 

@@ -1,9 +1,8 @@
 """`pyrotorque retry`."""
 
-from pathlib import Path
-
 import click
 
+from pyrotorque.home import expand_home
 from pyrotorque.requests import RetryMetafiles
 from pyrotorque_control.client import print_answer
 from pyrotorque_control.group import Group
@@ -28,5 +27,5 @@ def command(group: Group, paths: tuple[str, ...], everything: bool) -> None:
     """
     if bool(paths) == everything:
         raise click.UsageError("name the metafiles, or use --all")
-    absolute = tuple(str(Path(path).expanduser().absolute()) for path in paths)
+    absolute = tuple(str(expand_home(path).absolute()) for path in paths)
     print_answer(group, "watcher", RetryMetafiles(paths=absolute))

@@ -15,6 +15,7 @@ from math import ceil
 
 import zmq
 
+from pyrotorque.bus import wire
 from pyrotorque.bus.client import ask, follow
 from pyrotorque.bus.publisher import PendingRequest, Publisher
 from pyrotorque.bus.stats import BusStats
@@ -62,7 +63,7 @@ class Bus:
 
     def open(self) -> "Bus":
         """Bind and connect. The lock of the role must be held."""
-        self._context = zmq.Context[zmq.Socket[bytes]](io_threads=1)
+        self._context = wire.open_context()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._publisher = Publisher(self._context, self._layout, self._service, self._outbox, self.stats)
         self._subscriber = Subscriber(

@@ -26,7 +26,7 @@ def ask(layout: Layout, service: str, request: Request, timeout: float = 5.0) ->
 
     Raises ServiceUnreachable when it does not run, or did not answer in time (the request may still be carried out).
     """
-    with zmq.Context[zmq.Socket[bytes]](io_threads=1) as context, wire.socket(context, zmq.DEALER) as dealer:
+    with wire.open_context() as context, wire.socket(context, zmq.DEALER) as dealer:
         dealer.setsockopt(zmq.IMMEDIATE, 1)
         dealer.connect(layout.requests_endpoint(service))
         if not dealer.poll(int(min(timeout, _CONNECT_WITHIN) * 1000), zmq.POLLOUT):
@@ -65,7 +65,7 @@ def _new_events(
     layout: Layout, services: Sequence[str], cursors: dict[str, Cursor], poll: float
 ) -> Iterator[Delivery | None]:
     wanted = {service: get_args(Durable) for service in services}
-    with zmq.Context[zmq.Socket[bytes]](io_threads=1) as context:
+    with wire.open_context() as context:
         subscriber = Subscriber(context, layout, wanted, MemoryCursors(cursors), BusStats(), from_newest=True)
         poller = zmq.Poller()
         for socket in subscriber.sockets:

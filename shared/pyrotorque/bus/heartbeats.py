@@ -13,7 +13,7 @@ class HeartbeatPublisher:
 
     def __init__(self, layout: Layout, service: str) -> None:
         self._service = service
-        self.context: wire.Context = zmq.Context(io_threads=1)
+        self.context: wire.Context = wire.open_context()
         self._socket = wire.socket(self.context, zmq.PUB)
         self._socket.bind(layout.heartbeat_endpoint(service))
 
@@ -36,7 +36,7 @@ class HeartbeatSubscriber:
     def __init__(self, layout: Layout, service: str, context: "wire.Context | None" = None) -> None:
         self._own: wire.Context | None = None
         if context is None:
-            context = self._own = zmq.Context(io_threads=1)
+            context = self._own = wire.open_context()
         self._socket = wire.socket(context, zmq.SUB)
         self._socket.setsockopt(zmq.SUBSCRIBE, Heartbeat.__name__.encode("ascii"))
         self._socket.connect(layout.heartbeat_endpoint(service))

@@ -9,6 +9,7 @@ The number is chosen by the client, in ASCII digits, and is returned unchanged.
 """
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
@@ -22,6 +23,7 @@ Context: TypeAlias = "zmq.Context[Socket]"
 
 REPLAY: Final = b"replay"
 REQUEST: Final = b"ask"
+_THREADS: Final = 2  # those of a context: one that reads and writes, one that closes sockets
 _DRAIN: Final = 500  # messages read from one socket before the next one has its turn
 
 
@@ -44,6 +46,17 @@ class Tag(msgspec.Struct, frozen=True):
     """The type of an event, for its topic."""
 
     type: str
+
+
+def open_context() -> Context:
+    """A ZeroMQ context. Raises RuntimeError if no threads can be started: libzmq would abort the process later."""
+    ended = threading.Event()
+    try:
+        for _ in range(_THREADS):
+            threading.Thread(target=ended.wait, daemon=True).start()
+    finally:
+        ended.set()
+    return zmq.Context(io_threads=1)
 
 
 def socket(context: Context, kind: int, queued: int = QUEUED_MESSAGES) -> Socket:

@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, Final
 from pyrotorque.errors import UserError
 from pyrotorque.fields.field import Field
 from pyrotorque.fields.kinds import Kind, Tags
+from pyrotorque.interpreter import UTF8, import_path, module_command
 
 log = logging.getLogger(__name__)
 
@@ -93,10 +93,10 @@ class CustomFieldWorker:
 
     def _start(self) -> dict[str, Any]:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pyrotorque.customfields.child", str(self._path), str(os.getpid())],
+            module_command("pyrotorque.customfields.child", str(self._path), str(os.getpid()), flags=UTF8),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={**os.environ, "PYTHONPATH": import_path()},
             start_new_session=True,
             umask=self._umask,
         )

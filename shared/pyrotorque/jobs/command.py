@@ -1,13 +1,13 @@
 """Runs a program per fire time and event; its arguments are templates, a shell is only used with `shell = True`."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final, get_args
 
 import msgspec
 
 from pyrotorque.errors import UserError
 from pyrotorque.events import Durable, Event
+from pyrotorque.home import expand_home
 from pyrotorque.jobs import programs
 from pyrotorque.jobs.arguments import ShellText, Vector, compile_command
 from pyrotorque.jobs.base import Job
@@ -39,7 +39,7 @@ class ConfiguredProgram:
         self.arguments: Vector | ShellText = compile_command(text, shell=get_bool(config, "shell"))
         self.fields = self.arguments.fields
         cwd = get_text(config, "cwd")
-        self._cwd = Path(cwd).expanduser() if cwd else None
+        self._cwd = expand_home(cwd) if cwd else None
         self._extra = get_text(config, "environment").replace(",", " ").split()
         self._within = get_seconds(config, "within", 60.0)
 

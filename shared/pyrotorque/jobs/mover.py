@@ -16,6 +16,7 @@ import msgspec
 from pyrotorque.confinement import StorageLimits
 from pyrotorque.errors import PyrotorqueError, RTorrentError, RTorrentFault, SessionNotKnown, UserError
 from pyrotorque.events import Event, TorrentCompleted
+from pyrotorque.home import expand_home
 from pyrotorque.items import Item, field_of
 from pyrotorque.jobs.arguments import compile_text
 from pyrotorque.jobs.item_job import ItemJob
@@ -65,7 +66,7 @@ class Mover(ItemJob):
         used = self.check_fields(self._target.fields - {"job_name"})
         self.needed = used | paths
         self._target_fields = [field_of(name, self._table) for name in sorted(used)]
-        self._below = [Path(part).expanduser() for part in get_text(config, "below").split(":") if part]
+        self._below = [expand_home(part) for part in get_text(config, "below").split(":") if part]
         self._time = float(config.get("timeout", 0.0) or 0.0) * _SHARE_OF_TIMEOUT or float("inf")
         self._deadline = float("inf")
 

@@ -3,10 +3,10 @@
 import ipaddress
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias
 
 from pyrotorque.errors import SettingsError
+from pyrotorque.home import expand_home
 from pyrotorque.text import printable
 
 # The kernel's sun_path has 108 bytes, one of them for the closing NUL (unix(7)).
@@ -66,7 +66,7 @@ def parse_url(text: str) -> Address:
 
 
 def _unix(text: str) -> UnixAddress:
-    path = str(Path(text).expanduser()) if text.startswith("~") else text
+    path = str(expand_home(text))
     size = len(path.encode("utf-8", "surrogateescape"))
     if size > _SOCKET_PATH_MAX or "\0" in path:
         raise SettingsError(

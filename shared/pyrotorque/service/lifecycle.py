@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pyrotorque import logs
 from pyrotorque.errors import AlreadyRunning, LayoutError, PyrotorqueError, SettingsError, StateError
+from pyrotorque.foreign_errors import explain
 from pyrotorque.layout import Layout
 from pyrotorque.linux.memory import keep_heap_small
 from pyrotorque.linux.processes import signal_on_parent_death, umask
@@ -197,10 +198,19 @@ def _run_until_stopped(service: str, config_dir: Path, run: Callable[[ServiceSta
             log.error("%s", line)
         logs.owner_log(f"failed: {error}", level=logging.ERROR)
         return exit_code(error)
-    except Exception:
-        log.exception("unexpected error, please report it")
-        logs.owner_log("failed: unexpected error, see its log", level=logging.ERROR)
-        return EX_SOFTWARE
+    except Exception as error:
+        return report_unexpected(error)
+
+
+def report_unexpected(error: Exception) -> int:
+    """Log an error in both logs, with a traceback if it may be a fault of this program; the exit code."""
+    if (foreign := explain(error)) is not None:
+        log.error("%s", foreign.text)
+        logs.owner_log(f"failed: {foreign.text}", level=logging.ERROR)
+        return foreign.exit_code
+    log.error("unexpected error, please report it", exc_info=error)
+    logs.owner_log("failed: unexpected error, see its log", level=logging.ERROR)
+    return EX_SOFTWARE
 
 
 def _start(service: str, config_dir: Path) -> ServiceStart:

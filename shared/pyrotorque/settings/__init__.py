@@ -10,6 +10,7 @@ import msgspec
 
 import pyrotorque
 from pyrotorque.errors import SettingsError
+from pyrotorque.home import expand_home
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options
 from pyrotorque.settings.group import FOLDERS, read_group, read_layout
@@ -98,7 +99,7 @@ def layout_of(config_dir: Path) -> Layout:
 def configuration_dir(given: str | None) -> Path:
     """`--config-dir`, else `PYRO_CONFIG_DIR`, else `~/.pyroscope`."""
     chosen = given or os.environ.get("PYRO_CONFIG_DIR") or "~/.pyroscope"
-    return Path(chosen).expanduser().absolute()
+    return expand_home(chosen).absolute()
 
 
 def digest_of(settings: Settings) -> str:
@@ -109,7 +110,7 @@ def digest_of(settings: Settings) -> str:
 def _sources(home: Path, options: Options, report: Report) -> list[Sections]:
     if not home.is_dir():
         raise SettingsError(f"there is no configuration directory {home}: `pyrotorque init` creates it")
-    extra = [Path(name).expanduser() for name in options.config_files]
+    extra = [Path(name) for name in options.config_files]
     torque = home / "torque.ini"
     if not _exists(torque) and not extra:
         raise SettingsError(f"there is no {torque}: `pyrotorque init` writes a minimal one")

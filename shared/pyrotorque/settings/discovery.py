@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyrotorque.home import NO_HOME, expand_home, home_folder
+from pyrotorque.linux.processes import process_stat
 from pyrotorque.settings.rtorrent_rc import address_in, usual_files
 
 
@@ -18,8 +20,8 @@ class ListeningAddress:
 
 def address_in_files(rtorrent_rc: str | None) -> tuple[str | None, str]:
     """The address in rTorrent's configuration, and its file; `rtorrent_rc` replaces the default paths."""
-    home = str(Path.home())
-    for name in usual_files(home, rtorrent_rc and str(Path(rtorrent_rc).expanduser())):
+    home = str(home_folder() or NO_HOME)
+    for name in usual_files(home, rtorrent_rc and str(expand_home(rtorrent_rc))):
         if text := _text(name):
             url = address_in(text, home=home, environ=os.environ, read=_text)
             if url:
@@ -36,6 +38,8 @@ def _text(name: str) -> str | None:
 
 def listening_rtorrents() -> Iterator[ListeningAddress]:
     """Addresses on which this user's rtorrent processes listen, sockets before ports."""
+    if process_stat(os.getpid()) is None:
+        return  # without /proc, psutil fails in many ways
     import psutil  # takes much memory, and is needed only if no file contains the address
 
     for process in psutil.process_iter(["name", "uids"]):

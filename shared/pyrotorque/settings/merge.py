@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final
 
+from pyrotorque.home import home_folder
 from pyrotorque.settings.handlers import kind_of
 from pyrotorque.settings.ini import DEFAULT_SECTION, Entry, Sections, interpolate
 from pyrotorque.settings.problems import Problem, Report
@@ -70,4 +70,5 @@ def _resolved(entries: dict[str, Entry], known: Mapping[str, str], report: Repor
 
 
 def _expand_home(value: str) -> str:
-    return str(Path.home() / value[2:]) if value.startswith("~/") else value
+    home = home_folder() if value.startswith("~/") else None
+    return str(home / value[2:]) if home is not None else value  # a setting that is a path reports a missing home

@@ -7,6 +7,8 @@ from typing import Any, Final, Literal, get_args, get_origin
 
 import msgspec
 
+from pyrotorque.home import expand_home
+
 TRUE: Final = frozenset(("true", "t", "yes", "y", "1", "+", "on"))
 FALSE: Final = frozenset(("false", "f", "no", "n", "0", "-", "off"))
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -60,7 +62,7 @@ def words(text: str) -> tuple[str, ...]:
 
 def folder(text: str) -> Path:
     """An absolute path, with `~` expanded; relative paths are refused."""
-    path = Path(text.strip()).expanduser()
+    path = expand_home(text.strip())
     if not path.is_absolute():
         raise ValueError(f"expected an absolute path, got {text.strip()!r}")
     return path

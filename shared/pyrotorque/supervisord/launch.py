@@ -6,7 +6,6 @@ A start succeeds, or ends everything that it has started.
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,13 +13,13 @@ from typing import NamedTuple
 
 from pyrotorque.errors import AlreadyRunning, LayoutError, PyrotorqueError
 from pyrotorque.group_lock import holder_command, is_group_process, open_lock, read_identity, running_group
+from pyrotorque.interpreter import SERVICE_FLAGS, module_command
 from pyrotorque.layout import Layout
 from pyrotorque.linux.processes import PROC, ProcessIdentity, running_process, session_members
 from pyrotorque.options import Options
 from pyrotorque.supervisord.client import Supervisord, SupervisordError, socket_problem
 from pyrotorque.supervisord.config import (
     GUARD_FILE_OPTION,
-    PYTHON_FLAGS,
     active_guard_file,
     programs_file,
     write_programs,
@@ -31,6 +30,7 @@ _START_TIMEOUT = 15.0  # seconds
 # supervisord waits 5 seconds for each of its programs before it kills it.
 STOP_TIMEOUT = 20.0  # seconds
 _POLL_INTERVAL = 0.02  # seconds
+_FOR_OTHER_PYTHONS = ("PYTHONDEVMODE", "PYTHONINSPECT", "PYTHONIOENCODING", "PYTHONOPTIMIZE", "PYTHONWARNINGS")
 
 
 class ForegroundStart(NamedTuple):
@@ -114,8 +114,10 @@ def end(found: ProcessIdentity, timeout: float = STOP_TIMEOUT) -> bool:
 
 
 def environment_of_supervisord() -> dict[str, str]:
-    """Our environment with absolute import paths: supervisord has another working directory."""
-    environment = dict(os.environ)
+    """Our environment with absolute import paths, because supervisord has another working directory, and without what
+    changes how Python runs: with PYTHONWARNINGS=error, supervisord answers no request.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in _FOR_OTHER_PYTHONS}
     if paths := environment.get("PYTHONPATH"):
         environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in paths.split(os.pathsep) if path)
     return environment
@@ -186,7 +188,7 @@ def _last_line(path: Path) -> str:
 
 
 def _command(conf: Path, *more: str) -> list[str]:
-    return [sys.executable, *PYTHON_FLAGS, "-m", "supervisor.supervisord", "-c", str(conf), *more]
+    return module_command("supervisor.supervisord", "-c", str(conf), *more, flags=SERVICE_FLAGS)
 
 
 def _wait_until_answers(layout: Layout, errors: Path) -> int:

@@ -6,7 +6,6 @@ supervisord reads its files when it starts and at each restart, and exits when t
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from pyrotorque.errors import LayoutError
+from pyrotorque.interpreter import import_path, module_command
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options
 from pyrotorque.settings.problems import Problem, Report, SettingsProblems
@@ -66,7 +66,7 @@ def _checked(layout: Layout, table: str, supervisord: int) -> ConfCheck:
         "supervisord": supervisord,
     }
     # From a folder where supervisord runs as well; a relative path means the same to both.
-    command = [sys.executable, "-P", "-X", "utf8", "-m", "pyrotorque.supervisord.trial"]
+    command = module_command("pyrotorque.supervisord.trial")
     try:
         done = subprocess.run(
             command, input=json.dumps(question).encode(), capture_output=True, timeout=_TIMEOUT, check=False,
@@ -92,5 +92,4 @@ def _environment(supervisord: int) -> Mapping[str, Any]:
     pairs = (entry.partition(b"=") for entry in content.split(b"\0") if b"=" in entry)
     theirs = {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
     # The modules of this installation, which an upgrade may have moved.
-    paths = os.pathsep.join(path for path in sys.path if path)
-    return theirs | {"PYTHONPATH": paths}
+    return theirs | {"PYTHONPATH": import_path()}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
 from pyrotorque.errors import TemplateError
+from pyrotorque.home import expand_home
 from pyrotorque.templates.functions import TEXT_MAX
 from pyrotorque.templates.syntax import (
     Assignment,
@@ -116,7 +117,7 @@ def compile_template(text: str, *, templates: Path | None = None) -> Template:
 
 
 def _load(name: str, templates: Path | None) -> str:
-    path = Path(name).expanduser()
+    path = expand_home(name)
     if not path.is_absolute():
         if templates is None:
             raise TemplateError(f"file:{printable(name)}: there is no folder for templates here, use an absolute path")

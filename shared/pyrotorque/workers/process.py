@@ -5,7 +5,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +15,8 @@ from typing import Final, Literal
 import msgspec
 
 from pyrotorque.errors import StateError
+from pyrotorque.foreign_errors import summary
+from pyrotorque.interpreter import UTF8, import_path, module_command
 from pyrotorque.linux.processes import session_members
 from pyrotorque.workers.messages import (
     LINE_MAX,
@@ -122,7 +123,9 @@ class JobProcess:
         passed = [theirs.fileno(), *([mark] if mark >= 0 else [])]
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pyrotorque.workers.child", str(theirs.fileno()), str(mark), str(os.getpid())],
+                module_command(
+                    "pyrotorque.workers.child", str(theirs.fileno()), str(mark), str(os.getpid()), flags=UTF8
+                ),
                 stdin=subprocess.DEVNULL,
                 stdout=their_output,
                 stderr=their_output,
@@ -135,7 +138,7 @@ class JobProcess:
         except OSError as error:
             self._messages.close()
             os.close(output)
-            raise StateError(f"cannot start the process of job {create.job}: {error.strerror}") from error
+            raise StateError(f"cannot start the process of job {create.job}: {summary(error)}") from error
         finally:
             theirs.close()
             os.close(their_output)
@@ -229,4 +232,4 @@ def _open_mark_file(path: Path | None) -> int:
 
 def _environment(ours: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in ours.items() if name not in _NOT_INHERITED}
-    return kept | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    return kept | {"PYTHONPATH": import_path()}
