@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from pyrotorque.events import LoadFailure
 from pyrotorque_watcher.file_ledger import FileLedger
 from pyrotorque_watcher.rows import (
     PUBLISHED,
     ROW_COLUMNS,
     LoadRecord,
+    LoadRefused,
     Row,
     State,
     TiedRow,
@@ -124,13 +124,14 @@ class Ledger(FileLedger):
         )
         self._update(row, change, (*_columns(load), reason), now)
 
-    def mark_failed(self, row: Row, kind: LoadFailure, reason: str, now: float) -> None:
+    def mark_failed(self, row: Row, refused: LoadRefused, now: float) -> None:
         """It is not loaded until it changes or a retry is requested. An item that it left may be replaced then."""
+        kind, todo = refused.kind, "failed" if refused.is_bad_content else "failed_kept"
         broken = row.token if kind == "rpc" else ""
         # Only a load that got no answer may have left an item that is not marked.
         absence = _absence(row) if kind == "timeout" else ""
-        change = f"{_LOAD}, state = 'failed', kind = ?, reason = ?, broken = ?, absence = ?, todo = 'failed'"
-        self._update(row, change, (*_columns(row.load), kind, reason, broken, absence), now)
+        change = f"{_LOAD}, state = 'failed', kind = ?, reason = ?, broken = ?, absence = ?, todo = ?"
+        self._update(row, change, (*_columns(row.load), kind, refused.reason, broken, absence, todo), now)
 
     def remove(self, row: Row) -> None:
         self._db.execute(f"DELETE FROM metafiles {_THIS_ROW}", (row.turn, row.token))
@@ -193,7 +194,9 @@ class Ledger(FileLedger):
     def todo(self, limit: int) -> list[tuple[Todo, Row]]:
         """What is still to be done about files, oldest first."""
         query = (
-            f"SELECT todo, {ROW_COLUMNS} FROM metafiles WHERE todo != '' AND state IN"
+            # Version 1.0.0 recorded that it disposes of all that failed.
+            "SELECT iif(todo = 'failed' AND kind != 'invalid', 'failed_kept', todo),"
+            f" {ROW_COLUMNS} FROM metafiles WHERE todo != '' AND state IN"
             " ('visible', 'loaded', 'duplicate', 'failed') ORDER BY turn LIMIT ?"
         )
         return [(todo, row_of(row)) for todo, *row in self._db.execute(query, (limit,))]

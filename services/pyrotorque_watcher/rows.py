@@ -17,8 +17,9 @@ duplicate: rTorrent had this torrent before; failed: not loaded; baseline: older
 
 PENDING: Final[tuple[State, ...]] = ("seen", "sent", "visible")
 
-Todo = Literal["", "retie", "retie_loaded", "loaded", "failed"]
-"""What is still to be done about a file: change the tie of its item, dispose of it after the load or a failure."""
+Todo = Literal["", "retie", "retie_loaded", "loaded", "failed", "failed_kept"]
+"""What is still to be done about a file: change the tie of its item, dispose of it after the load or a failure, report
+that it stays after a failure."""
 
 
 class FileIdentity(msgspec.Struct, frozen=True):
@@ -110,6 +111,8 @@ class LoadRefused(msgspec.Struct, frozen=True):
 
     kind: LoadFailure
     reason: str
+    is_bad_content: bool = False
+    """Whether it is proven to be no metafile, with any settings and any rTorrent: `on_failed` applies to no other."""
 
 
 class EarlierLoad(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ import pytest
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque_watcher.load import sent_rows
 from pyrotorque_watcher.load.rtorrent_items import RTorrentItems
+from pyrotorque_watcher.rows import LoadRefused
 from pyrotorque_watcher.scan import content
 from pyrotorque_watcher.scan.open_file import FileReader
 from tests.dropping import drop, items
@@ -189,7 +190,7 @@ def test_what_an_earlier_version_could_not_read_is_loaded_at_the_next_start(watc
     path = root / "a.torrent"
     watching.load(path)
     with watching.watcher.ledger.transaction():
-        watching.watcher.ledger.mark_failed(watching.row(path), "io", "Too many open files", time.time())
+        watching.watcher.ledger.mark_failed(watching.row(path), LoadRefused("io", "Too many open files"), time.time())
         watching.watcher.ledger.mark_done("failed", watching.row(path))
     watching.again()
     watching.until(lambda: watching.state(path) == "loaded")

@@ -367,19 +367,6 @@ def test_what_fails_again_after_a_change_of_its_watch_ini_waits_for_the_next(wat
     watching.until(visible(watching, path))
 
 
-def test_a_metafile_that_was_disposed_of_as_failed_stays_there(
-    short_folder: Path, root: Path, rtorrent: PrivateRTorrent
-) -> None:
-    (root / "watch.ini").write_text("colour = red\n")
-    with Watching(short_folder, job(root, on_failed="rename"), url=rtorrent.url) as watching:
-        drop(root / "x.torrent")
-        watching.until((root / "x.torrent.failed").exists)
-        (root / "watch.ini").write_text("custom1 = tv\n")
-        drop(root / "y.torrent")
-        watching.until(visible(watching, root / "y.torrent"))
-        assert watching.state(root / "x.torrent.failed") == "failed"
-
-
 def test_two_jobs_do_not_disturb_each_other(
     short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent
 ) -> None:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from demo.metafiles import info_hash, make_metafile
-from pyrotorque_watcher.rows import LoadRecord
+from pyrotorque_watcher.rows import LoadRecord, LoadRefused
 from pyrotorque_watcher.scan.files import Listing, is_metafile, list_in_parts
 from pyrotorque_watcher.scan.inotify import ChangeKind, InotifyTree, WatchLimit
 from tests.dropping import drop, touch
@@ -120,7 +120,7 @@ def test_a_file_made_readable_is_tried_again_at_once(watching: Watching, root: P
     path = dropped(root / "a.torrent")
     watching.until(lambda: watching.state(path) == "seen")
     with watching.watcher.ledger.transaction():
-        watching.watcher.ledger.mark_failed(watching.row(path), "io", "as root never", time.time())
+        watching.watcher.ledger.mark_failed(watching.row(path), LoadRefused("io", "as root never"), time.time())
     path.chmod(0o640)
     watching.until(lambda: watching.state(path) == "seen", 1)
 

@@ -14,7 +14,7 @@ from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.recipes import JobRecipes
 from pyrotorque_watcher.load.retries import retry_after_ini_change
 from pyrotorque_watcher.requests import turns_at
-from pyrotorque_watcher.rows import MIGRATIONS, PENDING, FoundFile, LoadRecord, Sighting, State
+from pyrotorque_watcher.rows import MIGRATIONS, PENDING, FoundFile, LoadRecord, LoadRefused, Sighting, State
 from tests.watching import job
 
 NOW = 1_700_000_000.0
@@ -98,7 +98,7 @@ def test_an_operation_on_the_row_of_a_file_that_was_written_again_changes_nothin
 def test_a_new_row_remembers_the_hash_and_the_broken_item_of_the_old_one(ledger: Ledger) -> None:
     see(ledger, found(b"a"))
     (old,) = ledger.rows("seen", NOW, 10)
-    ledger.mark_failed(replace(old, load=LoadRecord(info_hash="AA")), "rpc", "refused", NOW)
+    ledger.mark_failed(replace(old, load=LoadRecord(info_hash="AA")), LoadRefused("rpc", "refused"), NOW)
     see(ledger, found(b"a", 2))
     (new,) = ledger.rows("seen", NOW, 10)
     assert (new.earlier.info_hash, new.earlier.broken_token, new.load.info_hash) == ("AA", old.token, "")
@@ -154,7 +154,7 @@ def test_a_watch_ini_is_not_valid_for_a_root_inside_its_folder(ledger: Ledger) -
     see(ledger, found(b"a.torrent"), found(b"tv/b.torrent", 2), state="seen")
     ledger.add("job", b"/w/tv", found(b"tv/c.torrent", 3), NOW, Sighting(NOW))
     for row in ledger.rows("seen", NOW, 10):
-        ledger.mark_failed(row, "template", "its watch.ini is invalid", NOW)
+        ledger.mark_failed(row, LoadRefused("template", "its watch.ini is invalid"), NOW)
     assert retried(ledger, b"/w", "other") == 0
     assert retried(ledger, b"/w") == 2
     assert retried(ledger, b"/w/tv") == 1

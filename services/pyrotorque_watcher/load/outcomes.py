@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
+import msgspec
+
 from pyrotorque import logs
 from pyrotorque.events import LoadFailed, LoadMode, TorrentLoaded
 from pyrotorque.outbox import Outbox
@@ -76,9 +78,9 @@ class LoadOutcomes:
 
     def failed(self, row: Row, refused: LoadRefused, now: float) -> None:
         """It is not loaded until it changes or a retry is requested."""
-        reason = printable(refused.reason)
-        self.ledger.mark_failed(row, refused.kind, reason, now)
-        self._publish(row, LoadRefused(refused.kind, reason), logging.WARNING, now)
+        refused = msgspec.structs.replace(refused, reason=printable(refused.reason))
+        self.ledger.mark_failed(row, refused, now)
+        self._publish(row, refused, logging.WARNING, now)
 
     def unreadable(self, row: Row, reason: str, now: float) -> None:
         """It is read again later; each cause is reported once, whatever the number of files."""

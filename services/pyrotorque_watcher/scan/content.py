@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from pyrotorque.errors import MetafileError, MetafileIncomplete
+from pyrotorque.errors import MetafileError, MetafileIncomplete, MetafileUnsupported
 from pyrotorque.metafile import MAX_SIZE, Magnet, Metafile, magnet_links, torrent_in
 from pyrotorque.text import printable
 from pyrotorque_watcher.rows import LoadRefused, Row
@@ -90,7 +90,9 @@ def _judged(row: Row, file: OpenedFile, now: float, settle_time: float) -> Metaf
             return NotSettled(str(error))
         return LoadRefused("invalid", f"it was never completed: {error}")
     except MetafileError as error:
-        return LoadRefused("invalid", str(error)) if age >= settle_time else NotSettled(str(error), settle_time - age)
+        if age < settle_time:
+            return NotSettled(str(error), settle_time - age)
+        return LoadRefused("invalid", str(error), is_bad_content=not isinstance(error, MetafileUnsupported))
     if age >= settle_time or row.arrival.settled:
         return MetafileContent(torrents)
     if file.writers is Writers.UNKNOWN or is_link_list(row.path, file.data):
@@ -103,7 +105,7 @@ def _judged(row: Row, file: OpenedFile, now: float, settle_time: float) -> Metaf
 def _torrents(path: bytes, file: OpenedFile) -> Torrents:
     """Raises MetafileIncomplete also if parts of it are not written yet."""
     if file.found.size > MAX_SIZE:
-        raise MetafileError(f"{file.found.size} bytes are more than the limit for metafiles ({MAX_SIZE})")
+        raise MetafileUnsupported(f"{file.found.size} bytes are more than the limit for metafiles ({MAX_SIZE})")
     torrents = torrents_of(path, file.data)
     if has_gap(file.data):
         raise MetafileIncomplete("some of its piece hashes are zeros: that part of the file is not written yet")

@@ -66,6 +66,8 @@ class Disposer:
     ties: Ties
     as_user: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     """Gives new folders and files the owner's permissions."""
+    _reported_kept: set[str] = field(default_factory=set[str])
+    """The jobs for which it was reported that `on_failed` does not apply to all that failed."""
     _retries: dict[int, _Retry] = field(default_factory=dict[int, _Retry])
     """Of the rows that wait, by their turn."""
 
@@ -94,9 +96,10 @@ class Disposer:
         if not todo:
             return False
         self._retie([(what, row) for what, row in todo if what in _RETIES], now)
+        self._keep([(what, row) for what, row in todo if what == "failed_kept"])
         removals: list[Removal] = []
         for what, row in todo:
-            if what not in _RETIES and (removal := self._prepared(what, row, now)) is not None:
+            if what in _SUFFIXES and (removal := self._prepared(what, row, now)) is not None:
                 removals.append(removal)
         self._remove(removals, now)
         return len(todo) == _ROWS
@@ -122,6 +125,22 @@ class Disposer:
                     self._wait_for_session(each[1], now)
 
     # -- disposal
+
+    def _keep(self, todo: Sequence[tuple[Todo, Row]]) -> None:
+        """These failed for a reason that is not their content: they stay, and are loaded when it is gone."""
+        with self.ledger.transaction():
+            for what, row in todo:
+                self._done(what, row)
+                job = self.jobs.get(row.job)
+                if job is None or job.settings.on_failed == "keep" or row.job in self._reported_kept:
+                    continue
+                self._reported_kept.add(row.job)
+                text = (
+                    f"{row.job}: {printable(row.path)} stays where it is: on_failed = {job.settings.on_failed} applies "
+                    "to what is no metafile, not to one that failed for another reason (`pyrotorque watched`)"
+                )
+                log.warning("%s", text)
+                logs.owner_log(text, level=logging.WARNING)
 
     def _how(self, todo: Todo, row: Row, job: LoadJob) -> Disposal:
         if todo == "failed":

@@ -7,7 +7,7 @@ rTorrent computes the info-hash from its own encoding of what it read, so `encod
 import re
 from typing import Any, Final
 
-from pyrotorque.errors import MetafileError, MetafileIncomplete
+from pyrotorque.errors import MetafileError, MetafileIncomplete, MetafileUnsupported
 from pyrotorque.metafile.bencode_scan import MAX_DEPTH, MAX_KEYS, MAX_VALUES
 
 _INT: Final = re.compile(rb"i[ \t\n\v\f\r]*([+-]?[0-9]{1,40})e")
@@ -36,7 +36,7 @@ class LenientDecoder:
         found: dict[bytes, Any] = {}
         while not self._closes():
             if len(found) > MAX_KEYS:
-                raise MetafileError(f"more than {MAX_KEYS} keys in the outer dictionary")
+                raise MetafileUnsupported(f"more than {MAX_KEYS} keys in the outer dictionary")
             key = self._string()
             self._ordered = True
             found[key] = self._value(1)
@@ -47,9 +47,9 @@ class LenientDecoder:
     def _value(self, depth: int) -> Any:
         self._values -= 1
         if self._values < 0:
-            raise MetafileError(f"more than {MAX_VALUES} values, which is the limit for metafiles")
+            raise MetafileUnsupported(f"more than {MAX_VALUES} values, which is the limit for metafiles")
         if depth > MAX_DEPTH:
-            raise MetafileError(f"nested deeper than {MAX_DEPTH} levels before byte {self._at}")
+            raise MetafileUnsupported(f"nested deeper than {MAX_DEPTH} levels before byte {self._at}")
         match self._data[self._at : self._at + 1]:
             case b"i":
                 return self._integer()
@@ -89,7 +89,7 @@ class LenientDecoder:
             raise self._broken(_INT_BEGUN, "a whole number")
         number = int(found[1])
         if not _MIN <= number < -_MIN:
-            raise MetafileError(f"the number {number} at byte {self._at} has more than 64 bits")
+            raise MetafileUnsupported(f"the number {number} at byte {self._at} has more than 64 bits")
         self._at = found.end()
         return number
 
@@ -99,7 +99,7 @@ class LenientDecoder:
             raise self._broken(_LENGTH_BEGUN, "a value")
         length = int(found[1])
         if length >= _LENGTH_MAX:
-            raise MetafileError(f"the string at byte {self._at} has a length of more than 32 bits")
+            raise MetafileUnsupported(f"the string at byte {self._at} has a length of more than 32 bits")
         end = found.end() + length
         if end > len(self._data):
             raise MetafileIncomplete(f"the file ends inside the string at byte {self._at}")

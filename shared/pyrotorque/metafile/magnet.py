@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote
 
-from pyrotorque.errors import MetafileError
+from pyrotorque.errors import MetafileError, MetafileUnsupported
 from pyrotorque.text import printable
 
 _URI_MAX: Final = 65_536
@@ -58,7 +58,7 @@ def magnet_links(data: bytes) -> MagnetLinks:
     if not numbered:
         raise MetafileError("the file contains no magnet link: one URI per line is expected")
     if len(numbered) > _LINKS_MAX:
-        raise MetafileError(f"the file contains {len(numbered)} links, the limit is {_LINKS_MAX}")
+        raise MetafileUnsupported(f"the file contains {len(numbered)} links, the limit is {_LINKS_MAX}")
     links: dict[str, Magnet] = {}
     problems: list[str] = []
     for number, line in numbered:
@@ -81,7 +81,7 @@ def magnet(text: str) -> Magnet:
     """
     given = text.strip(_BLANKS).strip("\"'<>").strip(_BLANKS)
     if len(given) > _URI_MAX:
-        raise MetafileError(f"a magnet link has {len(given)} characters, the limit is {_URI_MAX}")
+        raise MetafileUnsupported(f"a magnet link has {len(given)} characters, the limit is {_URI_MAX}")
     if re.match(r"magnet(?::|%3a)(?:\?|%3f)", given, re.IGNORECASE) and not _SCHEME.match(given):
         given = unquote(given, errors="surrogateescape")
     found = _SCHEME.match(given)
@@ -133,7 +133,7 @@ def _info_hash(topics: list[str]) -> str:
     if hashes:
         return hashes[-1]
     if any(_V2.match(topic) for topic in topics):
-        raise MetafileError("the magnet link is for BitTorrent v2 only (urn:btmh:), which rTorrent does not load")
+        raise MetafileUnsupported("the magnet link is for BitTorrent v2 only (urn:btmh:), which rTorrent does not load")
     raise MetafileError("the magnet link names no torrent: xt=urn:btih: is missing")
 
 

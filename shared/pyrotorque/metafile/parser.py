@@ -9,7 +9,7 @@ from typing import Final
 
 from bencode2 import BencodeDecodeError, bdecode
 
-from pyrotorque.errors import MetafileError, MetafileIncomplete
+from pyrotorque.errors import MetafileError, MetafileIncomplete, MetafileUnsupported
 from pyrotorque.metafile.bencode_scan import MetafileTooComplex, top_level
 from pyrotorque.metafile.bencode_values import Info, is_dictionary, is_path_element, shown, text_of
 from pyrotorque.metafile.file_kinds import failure_reason, kind_of_file
@@ -195,7 +195,7 @@ def _metafile(info: object, raw: memoryview, outer: Info) -> Metafile:
 
 def _check_size(size: int) -> None:
     if size > MAX_SIZE:
-        raise MetafileError(f"{size} bytes are more than the limit for metafiles ({MAX_SIZE})")
+        raise MetafileUnsupported(f"{size} bytes are more than the limit for metafiles ({MAX_SIZE})")
 
 
 def _decoded(raw: memoryview, what: str) -> object:
@@ -220,7 +220,9 @@ def _check_pieces(info: Info) -> None:
         raise MetafileError(f"the piece length {shown(piece_length)} is not between 1025 bytes and 512 MiB")
     pieces = info.get(b"pieces")
     if pieces is None and info.get(b"meta version") == 2:
-        raise MetafileError("the torrent is BitTorrent v2 only (no piece hashes of v1), which rTorrent does not load")
+        raise MetafileUnsupported(
+            "the torrent is BitTorrent v2 only (no piece hashes of v1), which rTorrent does not load"
+        )
     if not isinstance(pieces, bytes):
         raise MetafileError("the piece hashes are missing")
 
