@@ -95,7 +95,7 @@ WATCH: Final = {
     "tie": "whether rTorrent deletes the metafile with its item: `yes`, `no`, `auto` (if rTorrent has access to the same file)",
     "path_map": "if rTorrent uses other paths: `/path/here=/path/of/rtorrent`, separated by commas",
     "on_loaded": "what to do with a loaded metafile: `keep`, `rename` (to NAME.loaded), `move`, `delete`",
-    "on_failed": "the same for a metafile that cannot be loaded: `keep`, `rename` (to NAME.failed), `move`, `delete`",
+    "on_failed": "the same for a file that is proven to be no metafile: `keep`, `rename` (to NAME.failed), `move`, `delete`",
     "loaded_path": "target folder of `on_loaded = move`",
     "failed_path": "target folder of `on_failed = move`",
 }
