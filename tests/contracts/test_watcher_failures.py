@@ -65,8 +65,10 @@ def test_a_failure_that_says_nothing_about_the_content_deletes_nothing(
         b"d1:x" + b"l" * 200 + b"e" * 200 + b"e",
         b"x" * (MAX_SIZE + 1),
         b"d4:infod9:file treede12:meta versioni2e4:name1:a12:piece lengthi16384eee",
+        b"d4:infod6:lengthi1e4:name0:12:piece lengthi16384e6:pieces20:" + b"x" * 20 + b"ee",
+        b"d4:infod6:lengthi1e4:name1:a12:piece lengthi8589934592e6:pieces20:" + b"x" * 20 + b"ee",
     ],
-    ids=["nested deeper than our limit", "larger than our limit", "BitTorrent v2"],
+    ids=["nested deeper than our limit", "larger than our limit", "BitTorrent v2", "an empty name", "large pieces"],
 )
 def test_what_may_be_a_metafile_beyond_our_limits_is_not_deleted(
     short_folder: Path, root: Path, rtorrent: PrivateRTorrent, content: bytes

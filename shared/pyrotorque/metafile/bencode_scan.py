@@ -2,7 +2,7 @@
 
 import re
 
-from pyrotorque.errors import MetafileError, MetafileIncomplete
+from pyrotorque.errors import MetafileError, MetafileIncomplete, MetafileUnsupported
 
 MAX_DEPTH = 100
 MAX_KEYS = 10_000
@@ -26,7 +26,7 @@ _LENGTH = re.compile(rb"(0|[1-9][0-9]{0,9}):")
 Span = tuple[int, int]
 
 
-class MetafileTooComplex(MetafileError):
+class MetafileTooComplex(MetafileUnsupported):
     """It exceeds a limit on nesting or on the number of keys and values."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
-from pyrotorque.errors import MetafileError
+from pyrotorque.errors import MetafileError, MetafileUnsupported
 from pyrotorque.metafile.bencode_values import Info, is_dictionary, is_path_element, shown, text_of
 from pyrotorque.metafile.version_limits import BEFORE_PADDING, SINCE_PADDING, VersionLimit
 from pyrotorque.text import printable
@@ -26,7 +26,7 @@ def file_list(info: Info, limits: list[VersionLimit]) -> tuple[tuple[str, int], 
             raise MetafileError(f"an entry of the list of files is {shown(entry)}, not a dictionary")
         encodings.update(key for key in entry if key.startswith(b"path."))
     if len(encodings) > _ENCODINGS_MAX:
-        raise MetafileError(f"the paths of files come in {len(encodings)} encodings")
+        raise MetafileUnsupported(f"the paths of files come in {len(encodings)} encodings")
     paths = [_path_of_file(entry, limits) for entry in entries]
     _check_distinct(paths, [_is_padding(entry) for entry in entries], limits)
     for key in encodings:
@@ -47,7 +47,9 @@ def _path_of_file(entry: Info, limits: list[VersionLimit]) -> _Path:
 
 def _path(key: bytes, path: object) -> _Path:
     if not isinstance(path, list) or not all(map(is_path_element, path)) or not any(path):
-        raise MetafileError(f"a file has the {printable(key)} {shown(path)}, which is not a path inside the torrent")
+        raise MetafileUnsupported(
+            f"a file has the {printable(key)} {shown(path)}, which is not a path inside the torrent"
+        )
     return tuple(path)
 
 

@@ -118,7 +118,7 @@ def encoded(value: Any) -> bytes:
     match value:
         case int():
             if value == _MIN:  # rTorrent 0.16 does not write it correctly, so that its hash is another one
-                raise MetafileError(f"the number {value} in info is not supported")
+                raise MetafileUnsupported(f"the number {value} in info is not supported")
             return b"i%de" % value
         case bytes():
             return b"%d:%b" % (len(value), value)

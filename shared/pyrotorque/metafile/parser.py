@@ -160,7 +160,9 @@ def _metafile(info: object, raw: memoryview, outer: Info) -> Metafile:
     name = _name(info)
     _check_pieces(info)
     if isinstance(mark := info.get(b"meta_download"), int) and mark:
-        raise MetafileError("the torrent is marked as a magnet link (meta_download), so its hash cannot be verified")
+        raise MetafileUnsupported(
+            "the torrent is marked as a magnet link (meta_download), so its hash cannot be verified"
+        )
     limits: list[VersionLimit] = []
     multi_file = b"length" not in info
     files = file_list(info, limits) if multi_file else ((text_of(name), length_of(info, "the torrent")),)
@@ -202,22 +204,22 @@ def _decoded(raw: memoryview, what: str) -> object:
     try:
         return bdecode(raw)
     except (BencodeDecodeError, ValueError, RecursionError) as error:
-        raise MetafileError(f"{what} cannot be read: {printable(str(error)[:200])}") from None
+        raise MetafileUnsupported(f"{what} cannot be read: {printable(str(error)[:200])}") from None
 
 
 def _name(info: Info) -> bytes:
     if b"name" not in info:
-        raise MetafileError("the torrent has no name")
+        raise MetafileUnsupported("the torrent has no name")
     name = info[b"name"]
     if not is_path_element(name) or not name:
-        raise MetafileError(f"the name {shown(name)} cannot be the name of a file or folder")
+        raise MetafileUnsupported(f"the name {shown(name)} cannot be the name of a file or folder")
     return name
 
 
 def _check_pieces(info: Info) -> None:
     piece_length = info.get(b"piece length")
     if not isinstance(piece_length, int) or not 1024 < piece_length <= 512 * 1024 * 1024:
-        raise MetafileError(f"the piece length {shown(piece_length)} is not between 1025 bytes and 512 MiB")
+        raise MetafileUnsupported(f"the piece length {shown(piece_length)} is not between 1025 bytes and 512 MiB")
     pieces = info.get(b"pieces")
     if pieces is None and info.get(b"meta version") == 2:
         raise MetafileUnsupported(
