@@ -53,6 +53,10 @@ class SessionNotKnown(PyrotorqueError):
     """Another rTorrent than the known one answers: differences between its items and earlier ones mean nothing."""
 
 
+class RemovalRefused(PyrotorqueError):
+    """Nothing is removed now: a fact that every removal needs does not hold, or cannot be seen."""
+
+
 class MetafileError(PyrotorqueError):
     """The content is not a valid metafile."""
 

@@ -146,7 +146,7 @@ def test_only_fields_with_an_extra_call_are_costly() -> None:
     costly = {name for name, each in FIELDS.items() if each.costly}
     assert costly == {
         *("tracker", "alias", "files", "kind", "traits", "label", "views"),
-        *("is_ghost", "realpath", "has_room", "left"),
+        *("is_ghost", "realpath", "has_room", "left", "seeds", "leeches", "scraped"),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from pyrotorque import trackers, traits
 from pyrotorque.fields.file_rows import once
 from pyrotorque.fields.kinds import Tags
+from pyrotorque.tracker_verdict import failure_reason, verdict
 
 # What a directory has that rTorrent could not print, also after it was decoded.
 _ALTERED: Final = re.compile("[%?\ufffd\ud800-\udfff]")
@@ -191,3 +192,42 @@ def _active_between(activations: str, begin: float, end: float) -> float:
 
 def _activations(text: str) -> list[tuple[str, int]]:
     return [(mark, int(at)) for mark, at in _ACTIVATION.findall(text)]
+
+
+def unknown() -> None:
+    """The value of a field that is stored outside of rTorrent, where that is not read."""
+
+
+def seeds(rows: Sequence[Sequence[str | int]]) -> int | None:
+    """The largest number of seeds that an enabled tracker has given; None if it is not known."""
+    return _largest(rows, 2)
+
+
+def leeches(rows: Sequence[Sequence[str | int]]) -> int | None:
+    return _largest(rows, 3)
+
+
+def _largest(rows: Sequence[Sequence[str | int]], column: int) -> int | None:
+    """rTorrent's 0 also means that no tracker has given a number, unless one was scraped."""
+    known = [number(str(row[column])) for row in rows if flag(str(row[0])) and number(str(row[1]))]
+    return max(known, default=None)
+
+
+def scraped(rows: Sequence[Sequence[str | int]]) -> int:
+    return max((number(str(row[1])) for row in rows if flag(str(row[0]))), default=0)
+
+
+def tracker_reason(message: str) -> str:
+    return failure_reason(message)
+
+
+def is_unregistered(message: str) -> bool:
+    return verdict(message).verdict == "gone"
+
+
+def is_replaced(message: str) -> bool:
+    return verdict(message).verdict == "replaced"
+
+
+def is_tracker_down(message: str) -> bool:
+    return verdict(message).verdict == "down"

@@ -49,6 +49,21 @@ _TABLE: Final = (
         ("trackers",),
     ),
     Field("message", "text", ("d.message=",), str, "message of the tracker, or of rTorrent"),
+    Field(
+        "failure_reason",
+        "text",
+        ("d.message=",),
+        convert.tracker_reason,
+        "the reason that a tracker gave for a failure",
+    ),
+    Field("is_unregistered", "bool", ("d.message=",), convert.is_unregistered, "a tracker does not have it (any more)"),
+    Field(
+        "is_replaced", "bool", ("d.message=",), convert.is_replaced, "a tracker has another torrent that replaces it"
+    ),
+    Field("is_tracker_down", "bool", ("d.message=",), convert.is_tracker_down, "a tracker fails, whatever the torrent"),
+    Field("seeds", "number", (), convert.seeds, "seeds that a tracker counts; not known before its answer", ("swarm",)),
+    Field("leeches", "number", (), convert.leeches, "the same for peers that are downloading", ("swarm",)),
+    Field("scraped", "time or never", (), convert.scraped, "when a tracker gave these numbers", ("swarm",)),
     Field("is_private", "bool", ("d.is_private=",), convert.flag, "no DHT and no peer exchange"),
     Field("is_open", "bool", ("d.is_open=",), convert.flag, "its files are open"),
     Field("is_active", "bool", ("d.is_active=",), convert.flag, "started, and not paused"),
@@ -100,6 +115,10 @@ _TABLE: Final = (
         _seed,
         "how long it was active after completion",
         clock=True,
+    ),
+    Field("seeded", "duration", (), convert.unknown, "how long a clean-up job has counted it as seeding"),
+    Field(
+        "idle", "duration", (), convert.unknown, "how long it has transferred nothing, as far as such a job has seen"
     ),
     Field("active", "time", ("d.timestamp.last_active=",), convert.number, "last time a peer was connected"),
     Field("stopped", "time or never", (_ACTIVATIONS,), convert.stopped, "when it was last stopped"),

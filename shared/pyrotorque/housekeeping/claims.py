@@ -1,0 +1,198 @@
+"""Which files on disk belong to which items, by inode: what is shared, linked, missing, and what a removal frees.
+
+Two spellings of one path, linked folders, bind mounts and hard links lead to one inode, so paths are never compared.
+"""
+
+import errno
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final, NamedTuple
+
+from pyrotorque.housekeeping.session_items import ContentFile
+
+_ABSENT: Final = (errno.ENOENT, errno.ENOTDIR)
+_BLOCK: Final = 512  # of st_blocks (stat(2))
+
+
+class Inode(NamedTuple):
+    """A file, under whatever names."""
+
+    device: int
+    number: int
+
+
+class DiskFile(NamedTuple):
+    """What a path leads to; `links` is the number of its names, `occupied` what its last name frees, in bytes."""
+
+    inode: Inode
+    kind: int
+    size: int
+    links: int
+    occupied: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> "DiskFile":
+        inode = Inode(found.st_dev, found.st_ino)
+        return cls(inode, stat.S_IFMT(found.st_mode), found.st_size, found.st_nlink, found.st_blocks * _BLOCK)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemContent:
+    """The files of an item: absolute `directory`, and the files in it. `owner` is empty for an item of this rTorrent,
+    else it names the other client."""
+
+    info_hash: str
+    name: str
+    """The torrent's own name; bytes that are not UTF-8 are kept as surrogates."""
+    directory: bytes
+    files: tuple[ContentFile, ...]
+    multi_file: bool = True
+    owner: str = ""
+
+    def path(self, file: ContentFile) -> bytes:
+        return os.path.join(self.directory, file.path)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedFile:
+    """A file of an item and what is on disk: None if nothing is, or with `problem` if that cannot be seen."""
+
+    file: ContentFile
+    path: bytes
+    found: DiskFile | None
+    problem: str = ""
+
+
+Look = Callable[[bytes], os.stat_result]
+
+
+def look_at(content: ItemContent, look: Look = os.stat) -> tuple[OwnedFile, ...]:
+    """The files of an item on disk, links followed; names in other encodings count as further files."""
+    found: list[OwnedFile] = []
+    for file in content.files:
+        found.append(_owned(file, content.path(file), look))
+        for other in file.others:
+            alternative = _owned(file, os.path.join(content.directory, other), look)
+            found += [alternative] if alternative.found or alternative.problem else []
+    return tuple(found)
+
+
+def _owned(file: ContentFile, path: bytes, look: Look) -> OwnedFile:
+    try:
+        return OwnedFile(file, path, DiskFile.of(look(path)))
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return OwnedFile(file, path, None)
+        return OwnedFile(file, path, None, error.strerror or str(error))
+    except ValueError:  # no kernel accepts this path
+        return OwnedFile(file, path, None)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """All items of all clients with their files."""
+
+    contents: Mapping[str, ItemContent]
+    files: Mapping[str, tuple[OwnedFile, ...]]
+    folder_of: Callable[[bytes], Inode | None] = field(default=lambda path: _folder_inode(path))
+    """The inode of a folder; two names of a file are distinct if folder or base name differ."""
+
+    @cached_property
+    def holders(self) -> Mapping[Inode, frozenset[str]]:
+        """The items of each inode."""
+        made: defaultdict[Inode, set[str]] = defaultdict(set)
+        for key, files in self.files.items():
+            for each in files:
+                if each.found is not None:
+                    made[each.found.inode].add(key)
+        return {inode: frozenset(keys) for inode, keys in made.items()}
+
+    @cached_property
+    def names(self) -> Mapping[Inode, frozenset[tuple[Inode | None, bytes]]]:
+        """The distinct names of each inode that items have."""
+        made: defaultdict[Inode, set[tuple[Inode | None, bytes]]] = defaultdict(set)
+        folders: dict[bytes, Inode | None] = {}
+        for files in self.files.values():
+            for each in files:
+                if each.found is not None:
+                    folder, base = os.path.split(each.path)
+                    if folder not in folders:
+                        folders[folder] = self.folder_of(folder)
+                    made[each.found.inode].add((folders[folder], base))
+        return {inode: frozenset(names) for inode, names in made.items()}
+
+    @cached_property
+    def lost(self) -> Mapping[tuple[bytes, int], frozenset[str]]:
+        """Items with missing files, by base name and size: their data may be on a disk that is not mounted here."""
+        made: defaultdict[tuple[bytes, int], set[str]] = defaultdict(set)
+        for key, files in self.files.items():
+            for each in files:
+                if each.found is None and each.file.size:
+                    made[os.path.basename(each.path), each.file.size].add(key)
+        return {name: frozenset(keys) for name, keys in made.items()}
+
+    def sharing(self, key: str, gone: Collection[str] = ()) -> frozenset[str]:
+        """The other items, except those in `gone`, that have a file of this one, by path or by inode."""
+        found: set[str] = set()
+        for each in self.files.get(key, ()):
+            if each.found is not None:
+                found |= self.holders[each.found.inode]
+        return frozenset(found - {key} - set(gone))
+
+    def shared_files(self, key: str, gone: Collection[str] = ()) -> Mapping[bytes, frozenset[str]]:
+        """The paths of files that other items, except those in `gone`, have too, and which."""
+        others = {each.path: self.holders[each.found.inode] - {key} - set(gone)
+                  for each in self.files.get(key, ()) if each.found is not None}  # fmt: skip
+        return {path: keys for path, keys in others.items() if keys}
+
+    def possibly_sharing(self, key: str) -> frozenset[str]:
+        """Items whose missing files have the name and size of one of this item's."""
+        found: set[str] = set()
+        for each in self.files.get(key, ()):
+            found |= self.lost.get((os.path.basename(each.path), each.file.size), frozenset())
+        return frozenset(found - {key})
+
+    def outside_links(self, key: str) -> int:
+        """The number of files that have a name which no item has."""
+        return sum(
+            each.found.links > len(self.names[each.found.inode])
+            for each in self.files.get(key, ())
+            if each.found is not None and stat.S_ISREG(each.found.kind)
+        )
+
+    def frees(self, keys: Iterable[str]) -> int:
+        """The bytes that are free when the data of all these items is deleted: each inode once, and only if all of its
+        names go. An upper bound where blocks are shared (reflinks, snapshots)."""
+        gone = frozenset(keys)
+        inodes: dict[Inode, DiskFile] = {}
+        for key in gone:
+            for each in self.files.get(key, ()):
+                if each.found is not None and stat.S_ISREG(each.found.kind):
+                    inodes[each.found.inode] = each.found
+        return sum(
+            found.occupied
+            for inode, found in inodes.items()
+            if self.holders[inode] <= gone and found.links <= len(self.names[inode])
+        )
+
+
+def claims_of(contents: Sequence[ItemContent], look: Look = os.stat) -> Claims:
+    """Look at the files of all items."""
+    keyed = {_key(content): content for content in contents}
+    return Claims(keyed, {key: look_at(content, look) for key, content in keyed.items()})
+
+
+def _key(content: ItemContent) -> str:
+    return f"{content.owner}:{content.info_hash}" if content.owner else content.info_hash
+
+
+def _folder_inode(path: bytes) -> Inode | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return Inode(found.st_dev, found.st_ino)

@@ -1,0 +1,115 @@
+"""What a clean-up job keeps between its runs: since when conditions match, what it removed, and approved plans."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pyrotorque.housekeeping.plan import DAY, SpentRemoval
+from pyrotorque.options import write_atomically
+from pyrotorque.text import encode_json
+
+_FILE: Final = "cleanup"
+_APPROVAL: Final = "approval"
+_ACCEPTED: Final = "accepted-items"
+_APPROVED_FOR: Final = 30 * DAY
+
+
+class StoredRemoval(msgspec.Struct, frozen=True, array_like=True):
+    """A removal that counts for the limits of a day."""
+
+    at: float
+    info_hash: str
+    tracker: str
+    size: int
+
+
+class PlanOfItems(msgspec.Struct, frozen=True):
+    """The items of a plan by info-hash, and when it was made or approved."""
+
+    plan: str
+    at: float
+    hashes: frozenset[str]
+
+
+class CleanupState(msgspec.Struct, frozen=True):
+    """All of it; `reported` is the failure that was reported last."""
+
+    matched: dict[str, float] = {}
+    spent: tuple[StoredRemoval, ...] = ()
+    pending: PlanOfItems | None = None
+    approved: PlanOfItems | None = None
+    reported: str = ""
+
+    def spent_since(self, now: float) -> list[SpentRemoval]:
+        """The removals of the last 24 hours; those in the future, from before the clock was set back, count."""
+        return [
+            SpentRemoval(each.at, each.info_hash, each.tracker, each.size) for each in self.spent if each.at > now - DAY
+        ]
+
+    def approved_hashes(self, now: float) -> frozenset[str]:
+        """The items that the owner approved."""
+        approved = self.approved
+        is_valid = approved is not None and now - approved.at < _APPROVED_FOR
+        return approved.hashes if approved is not None and is_valid else frozenset()
+
+
+class StoredCleanup:
+    """The state of one job in its private folder; raises StateError if it cannot be written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / _FILE
+        self.state = CleanupState()
+        with suppress(FileNotFoundError):
+            self.state = msgspec.json.decode(self._path.read_bytes(), type=CleanupState)
+        self._apply_approval()
+
+    def update(self, **changes: object) -> None:
+        self.state = msgspec.structs.replace(self.state, **changes)
+        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        write_atomically(self._path, encode_json(self.state))
+
+    def spend(self, at: float, info_hash: str, tracker: str, size: int) -> None:
+        """Record a removal, once, before its item is erased: a run that is repeated after a kill starts no new day."""
+        known = tuple(each for each in self.state.spent if each.at > at - DAY)
+        if not any((each.at, each.info_hash) == (at, info_hash) for each in known):
+            self.update(spent=(*known, StoredRemoval(at, info_hash, tracker, size)))
+
+    def _apply_approval(self) -> None:
+        """Take over the plan that `pyrotorque cleanup --approve` named."""
+        with suppress(FileNotFoundError, msgspec.DecodeError):
+            approval = msgspec.json.decode((self._folder / _APPROVAL).read_bytes(), type=PlanOfItems)
+            known = self.state.approved
+            if known is None or (known.plan, known.at) != (approval.plan, approval.at):
+                self.state = msgspec.structs.replace(self.state, approved=approval)
+
+    def approve(self, now: float) -> None:
+        """Approve the pending plan."""
+        if self.state.pending is not None:
+            write_atomically(self._folder / _APPROVAL, encode_json(msgspec.structs.replace(self.state.pending, at=now)))
+
+
+def accept_items(folder: Path, count: int) -> None:
+    """The owner confirms that there are only so many items."""
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    write_atomically(folder / _ACCEPTED, str(count).encode())
+
+
+def take_accepted(folder: Path, count: int) -> bool:
+    """Whether the owner has confirmed a list of `count` items; it counts once, and not for an even shorter list."""
+    try:
+        accepted = int((folder / _ACCEPTED).read_text())
+    except (OSError, ValueError):
+        return False
+    if count < accepted:
+        return False
+    (folder / _ACCEPTED).unlink(missing_ok=True)
+    return True
+
+
+def is_short(before: int, now: int) -> bool:
+    """Whether a list of items is shorter by a tenth than at the last time: part of it may be missing."""
+    return before > 0 and (now == 0 or now * 10 <= before * 9)

@@ -1,0 +1,172 @@
+"""The one gate before data is removed: facts about the files of an item that must hold, in the plan and when acting."""
+
+import os
+import stat
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyrotorque.confinement import StorageLimits
+from pyrotorque.errors import RemovalRefused, RTorrentFault
+from pyrotorque.housekeeping.claims import OwnedFile
+from pyrotorque.housekeeping.inventory import Inventory
+from pyrotorque.housekeeping.journal import RemovedFile
+from pyrotorque.housekeeping.limits import Kept
+from pyrotorque.housekeeping.plan import SharedChoice
+from pyrotorque.housekeeping.quarantine import quarantine_of
+from pyrotorque.housekeeping.removal import VerifiedItem
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.text import counted, printable
+
+_ROWS = ("f.size_bytes=", "f.completed_chunks=", "f.size_chunks=", "f.priority=")
+_BATCH = 100
+
+FileRow = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class DataRules:
+    """Which data of items may go, and where it is moved to."""
+
+    below: tuple[Path, ...]
+    private: tuple[Path, ...]
+    quarantine: Path | None = None
+    shared: SharedChoice = "skip"
+    linked: str = "skip"
+
+
+def read_file_rows(rtorrent: RTorrent, hashes: Sequence[str]) -> dict[str, list[FileRow]]:
+    """Size, completed chunks, chunks and priority of each file, as rTorrent has them, in batches."""
+    found: dict[str, list[FileRow]] = {}
+    for at in range(0, len(hashes), _BATCH):
+        batch = hashes[at : at + _BATCH]
+        answers = rtorrent.multicall([("f.multicall", (info_hash, "", *_ROWS)) for info_hash in batch])
+        for info_hash, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, list):
+                rows = [tuple(int(str(each)) for each in row) for row in answer if isinstance(row, list)]
+                found[info_hash] = [(row[0], row[1], row[2], row[3]) for row in rows if len(row) == 4]
+    return found
+
+
+def data_kept(
+    inventory: Inventory, info_hash: str, rows: Sequence[FileRow], rules: DataRules, gone: Collection[str] = ()
+) -> Kept | None:
+    """Why the data of an item must stay, as far as its own files say; None if it may go.
+
+    Whether other items share its files is decided by the plan, for all of them together.
+    """
+    if reason := inventory.inexact.get(info_hash):
+        return Kept("names", f"its paths are not known exactly: {reason}")
+    claims = inventory.claims
+    content, files = claims.contents[info_hash], claims.files[info_hash]
+    if len(rows) != len(files) or any(row[0] != each.file.size for row, each in zip(rows, files, strict=True)):
+        return Kept("names", "rTorrent has other files than its session")
+    for row, each in zip(rows, files, strict=True):
+        if found := _file_kept(each, row):
+            return found
+    if maybe := claims.possibly_sharing(info_hash):
+        name = printable(claims.contents[min(maybe)].name)
+        return Kept("unknown", f"{name}, whose files are missing, may have the same ones")
+    if rules.linked != "ignore" and (count := claims.outside_links(info_hash)):
+        return Kept("linked", f"{counted(count, 'file')} also linked from elsewhere")
+    limits = StorageLimits(below=rules.below, private=rules.private)
+    if refusal := limits.refusal(content.directory, [each.file.path for each in files]):
+        return Kept("outside", refusal)
+    try:
+        quarantine_of(content.directory, rules.below, rules.quarantine)
+        for each in files:
+            if each.found is not None:
+                _require_plain(content.directory, each)
+    except RemovalRefused as error:
+        return Kept("special", str(error))
+    except OSError as error:
+        return Kept("unknown", f"{printable(content.directory)} cannot be examined: {error.strerror}")
+    return None
+
+
+def _file_kept(each: OwnedFile, row: FileRow) -> Kept | None:
+    size, completed, chunks, priority = row
+    shown = printable(each.file.path)
+    if each.found is None:
+        if completed and size and priority and not each.file.padding:
+            return Kept("missing", f"{shown} is missing: is its disk mounted?")
+        return None
+    if not stat.S_ISREG(each.found.kind):
+        return Kept("special", f"{shown} is not a regular file")
+    if completed == chunks and chunks and each.found.size != size:
+        return Kept("changed", f"{shown} has {each.found.size} bytes instead of {size}")
+    return None
+
+
+def _require_plain(directory: bytes, each: OwnedFile) -> None:
+    """Raise RemovalRefused if a link is on the way from the item's folder to its file, or is the file."""
+    path = directory
+    for part in each.file.path.split(b"/"):
+        path = os.path.join(path, part)
+        if stat.S_ISLNK(os.lstat(path).st_mode):
+            raise RemovalRefused(f"{printable(path)} is a symbolic link")
+
+
+def verify(
+    rtorrent: RTorrent,
+    inventory: Inventory,
+    info_hash: str,
+    rules: DataRules,
+    planned: Collection[tuple[int, int]] | None,
+    gone: Collection[str] = (),
+) -> VerifiedItem:
+    """The files that may go now, from an inventory that was read after the item was closed.
+
+    `planned` are the inodes of the plan: a file that is not one of them was put there since. `gone` are items that are
+    removed together with this one. Raises RemovalRefused with the reason if the item stays.
+    """
+    item = inventory.items.get(info_hash)
+    if item is None:
+        raise RemovalRefused("it is no longer in rTorrent")
+    if item.started or item.is_open or item.hashing:
+        raise RemovalRefused("it was started in the meantime")
+    try:
+        rows = read_file_rows(rtorrent, [info_hash]).get(info_hash, [])
+    except RTorrentFault as fault:
+        raise RemovalRefused(str(fault)) from fault
+    if kept := data_kept(inventory, info_hash, rows, rules, gone):
+        raise RemovalRefused(kept.text)
+    claims = inventory.claims
+    shared = claims.shared_files(info_hash, gone)
+    if shared and rules.shared == "skip":
+        raise RemovalRefused("it shares files with another item now")
+    content = claims.contents[info_hash]
+    files = [each for each in claims.files[info_hash] if each.found is not None and each.path not in shared]
+    if planned is not None and any(each.found and each.found.inode not in planned for each in files):
+        raise RemovalRefused("its files are not those of the plan")
+    if not all(inventory.same_file(each.path) for each in files):
+        raise RemovalRefused("its files are not the same for rTorrent as for pyrotorque")
+    return VerifiedItem(
+        directory=content.directory,
+        multi_file=content.multi_file,
+        own_folder=content.multi_file and os.path.basename(content.directory) == os.fsencode(content.name),
+        files=tuple(_removed(files)),
+        quarantine=quarantine_of(content.directory, rules.below, rules.quarantine),
+        frees=claims.frees({info_hash, *gone}) - claims.frees(gone),
+        kept=len(shared),
+        folders=frozenset(_kept_folders(inventory, info_hash, rules)),
+    )
+
+
+def _removed(files: Sequence[OwnedFile]) -> Iterator[RemovedFile]:
+    seen: set[bytes] = set()
+    for each in files:
+        if each.found is not None and each.path not in seen:
+            seen.add(each.path)
+            yield RemovedFile(each.file.path.hex(), each.found.inode.device, each.found.inode.number, each.found.size)
+
+
+def _kept_folders(inventory: Inventory, info_hash: str, rules: DataRules) -> Iterator[tuple[int, int]]:
+    """The folders `below`, and those of all other items: they stay, also if they are empty."""
+    others = (content.directory for key, content in inventory.claims.contents.items() if key != info_hash)
+    for folder in {*others, *map(os.fsencode, rules.below)}:
+        try:
+            found = os.stat(folder)
+        except OSError:
+            continue
+        yield found.st_dev, found.st_ino

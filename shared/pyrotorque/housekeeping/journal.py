@@ -1,0 +1,104 @@
+"""Journal of removals: one file for each unfinished one, on the disk before the step that it describes."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from pyrotorque.errors import RemovalRefused
+from pyrotorque.linux.files import sync_folder
+from pyrotorque.text import encode_json, printable
+
+FOLDER: Final = "removals"
+RemovalPhase = Literal["stopping", "moving", "erasing", "erased"]
+
+
+class RemovedFile(msgspec.Struct, frozen=True, array_like=True):
+    """A file of the item: its path in the item's directory as hex, and which file it is."""
+
+    path_hex: str
+    device: int
+    inode: int
+    size: int
+
+    @property
+    def path(self) -> bytes:
+        return bytes.fromhex(self.path_hex)
+
+
+class RemovalRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A removal in progress.
+
+    `stopping`: nothing was moved. `moving`: the item is closed and saved as stopped, its files are being moved to the
+    folder `entry`. `erasing`: all files are there, the item is being erased. `erased`: the item is gone.
+    """
+
+    info_hash: str
+    name: str
+    job: str
+    reason: str
+    data: Literal["keep", "quarantine", "delete"]
+    at: float
+    phase: RemovalPhase = "stopping"
+    started: bool = False
+    tracker: str = ""
+    multi_file: bool = False
+    own_folder: bool = False
+    directory_hex: str = ""
+    device: int = 0
+    inode: int = 0
+    entry_hex: str = ""
+    purge_at: float = 0.0
+    frees: int = 0
+    files: tuple[RemovedFile, ...] = ()
+    kept: int = 0
+    """Files that stay because other items have them."""
+
+    @property
+    def directory(self) -> bytes:
+        return bytes.fromhex(self.directory_hex)
+
+    @property
+    def entry(self) -> bytes:
+        return bytes.fromhex(self.entry_hex)
+
+
+class RemovalJournal:
+    """The unfinished removals of a group, in a private folder."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._folder = state_dir / FOLDER
+
+    def write(self, removal: RemovalRecord) -> RemovalRecord:
+        """Record the removal; it is on the disk when this returns. Raises RemovalRefused if it cannot be written."""
+        path = self._path(removal.info_hash)
+        fresh = path.with_suffix(".new")
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with fresh.open("wb") as file:
+                file.write(encode_json(removal))
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(path)
+            sync_folder(self._folder)
+        except OSError as error:
+            fresh.unlink(missing_ok=True)
+            raise RemovalRefused(f"the journal {printable(str(path))} cannot be written: {error.strerror}") from error
+        return removal
+
+    def remove(self, removal: RemovalRecord) -> None:
+        self._path(removal.info_hash).unlink(missing_ok=True)
+        sync_folder(self._folder)
+
+    def unfinished(self) -> Iterator[RemovalRecord]:
+        """All unfinished removals. Raises RemovalRefused for a file that cannot be read: its files may be moved."""
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                yield msgspec.json.decode(path.read_bytes(), type=RemovalRecord)
+            except (OSError, msgspec.DecodeError) as error:
+                raise RemovalRefused(f"the journal {printable(str(path))} cannot be read: {error}") from error
+
+    def _path(self, info_hash: str) -> Path:
+        return self._folder / f"{info_hash}.json"

@@ -1,0 +1,209 @@
+"""Folders of removed data: one entry for each item, with its metafile and session files, so that it can be restored."""
+
+import errno
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pyrotorque.errors import RemovalRefused
+from pyrotorque.housekeeping import moved_files
+from pyrotorque.housekeeping.claims import Claims, Inode
+from pyrotorque.housekeeping.journal import RemovalRecord
+from pyrotorque.linux.files import sync_folder
+from pyrotorque.linux.filesystems import is_within, location, mount_of, read_mounts
+from pyrotorque.text import encode_json, printable
+
+NAME: Final = ".pyrotorque-quarantine"
+DATA: Final = b"data"
+_DESCRIPTION: Final = b"entry.json"
+_SAVED: Final = ((b"item.torrent", b""), (b"item.rtorrent", b".rtorrent"),
+                 (b"item.libtorrent_resume", b".libtorrent_resume"))  # fmt: skip
+_MARK: Final = b"README"
+_TEXT: Final = b"Data of removed items. Use `pyrotorque quarantine list`, `restore` and `purge`.\n"
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineEntry:
+    """An entry: its folder, and what was removed."""
+
+    folder: Path
+    removal: RemovalRecord
+
+    def is_expired(self, now: float) -> bool:
+        return self.removal.purge_at <= now
+
+
+def quarantine_of(directory: bytes, below: tuple[Path, ...], chosen: Path | None) -> Path:
+    """The quarantine for the files of `directory`: in the nearest folder of `below`, or the chosen one.
+
+    Raises RemovalRefused if it is on another mount: files are renamed, never copied.
+    """
+    mounts = read_mounts()
+    there = location(directory, mounts)
+    nearest = [folder for folder in below if is_within(there, location(os.fsencode(folder), mounts))]
+    if not nearest:
+        raise RemovalRefused(f"{printable(directory)} is not below {', '.join(map(str, below))}")
+    folder = chosen or max(nearest, key=lambda each: len(location(os.fsencode(each), mounts))) / NAME
+    above = os.path.realpath(folder if folder.exists() else folder.parent)
+    own, other = mount_of(os.fsencode(above), mounts), mount_of(os.path.realpath(directory), mounts)
+    if own is None or other is None or own.number != other.number:
+        raise RemovalRefused(
+            f"{printable(directory)} and the quarantine {printable(str(folder))} are on different mounts: "
+            "add the mount's own folder to `below`"
+        )
+    return folder
+
+
+def make_entry(quarantine: Path, removal: RemovalRecord) -> Path:
+    """The folder for the data of a removal, which does not exist yet. Raises RemovalRefused."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(removal.at))
+    for number in range(100):
+        folder = quarantine / f"{stamp}-{removal.info_hash}{f'.{number}' if number else ''}"
+        if not os.path.lexists(folder):
+            return folder
+    raise RemovalRefused(f"{printable(str(quarantine))} has too many entries of this item")
+
+
+def create(removal: RemovalRecord, session: bytes) -> int:
+    """Create the folder of an entry with the item's session files; returns the descriptor of its data folder.
+
+    Raises OSError or RemovalRefused. What an interrupted creation left is completed.
+    """
+    folder = removal.entry
+    parent = os.path.dirname(folder)
+    with suppress(FileExistsError):
+        os.mkdir(parent, 0o700)
+        _write_new(os.path.join(parent, _MARK), _TEXT)
+    if os.path.islink(parent):
+        raise RemovalRefused(f"the quarantine {printable(parent)} is a symbolic link")
+    for each in (folder, os.path.join(folder, DATA)):
+        with suppress(FileExistsError):
+            os.mkdir(each, 0o700)
+        if os.path.islink(each):
+            raise RemovalRefused(f"{printable(each)} is a symbolic link")
+    for name, suffix in _SAVED:
+        path = os.path.join(session, removal.info_hash.encode() + b".torrent" + suffix)
+        try:
+            content = Path(os.fsdecode(path)).read_bytes()
+        except FileNotFoundError:
+            if not suffix and not os.path.exists(os.path.join(folder, name)):
+                raise RemovalRefused(f"the metafile of {removal.name} is not in rTorrent's session") from None
+            continue
+        _replace(os.path.join(folder, name), content)
+    _replace(os.path.join(folder, _DESCRIPTION), encode_json(removal))
+    sync_folder(Path(os.fsdecode(folder)))
+    sync_folder(Path(os.fsdecode(parent)))
+    return moved_files.open_root(os.path.join(folder, DATA))
+
+
+def describe(removal: RemovalRecord) -> None:
+    """Record what became of the removal in its entry, if that exists."""
+    if os.path.isdir(removal.entry):
+        _replace(os.path.join(removal.entry, _DESCRIPTION), encode_json(removal))
+
+
+def discard(removal: RemovalRecord) -> None:
+    """Remove the folder of an entry whose files are all back; anything else in it stays."""
+    _remove_own_files(removal.entry)
+    data = os.path.join(removal.entry, DATA)
+    with suppress(OSError):
+        root = moved_files.open_root(data)
+        try:
+            moved_files.remove_empty_folders(root, removal.files)
+        finally:
+            os.close(root)
+    for folder in (data, removal.entry):
+        with suppress(OSError):
+            os.rmdir(folder)
+
+
+def entries(quarantine: Path) -> Iterator[QuarantineEntry]:
+    """The entries, oldest first; folders without a description are no entries."""
+    try:
+        names = sorted(os.listdir(quarantine))
+    except OSError:
+        return
+    for name in names:
+        folder = quarantine / name
+        with suppress(OSError, msgspec.DecodeError):
+            removal = msgspec.json.decode((folder / os.fsdecode(_DESCRIPTION)).read_bytes(), type=RemovalRecord)
+            # The folder may have been renamed, or the disk mounted elsewhere.
+            moved = msgspec.structs.replace(removal, entry_hex=os.fsencode(folder).hex())
+            yield QuarantineEntry(folder, moved)
+
+
+def purge(entry: QuarantineEntry) -> tuple[int, list[bytes]]:
+    """Delete the data of an entry: exactly the files that were moved to it.
+
+    Returns the bytes whose last name was removed, and the paths of what stays. Raises OSError.
+    """
+    removal = entry.removal
+    try:
+        root = moved_files.open_root(os.path.join(os.fsencode(entry.folder), DATA))
+    except FileNotFoundError:  # a kill interrupted an earlier purge
+        discard(removal)
+        return 0, []
+    try:
+        freed = 0
+        for file in removal.files:
+            with suppress(FileNotFoundError, NotADirectoryError), moved_files.parent_of(root, file.path) as at:
+                found = os.stat(at.name, dir_fd=at.folder, follow_symlinks=False)
+                freed += found.st_blocks * 512 if found.st_nlink == 1 and found.st_ino == file.inode else 0
+        stay = moved_files.remove(root, removal.files)
+        moved_files.remove_empty_folders(root, removal.files)
+        sync_folder(root)
+    finally:
+        os.close(root)
+    if not stay:
+        discard(removal)
+    return freed, [file.path for file in stay]
+
+
+def used_by(entry: QuarantineEntry, claims: Claims) -> str:
+    """The name of an item that has a file of the entry by its name in the quarantine; empty if none does."""
+    data = os.path.join(os.fsencode(entry.folder), DATA)
+    for file in entry.removal.files:
+        folder, base = os.path.split(os.path.join(data, file.path))
+        inode = Inode(file.device, file.inode)
+        if (claims.folder_of(folder), base) in claims.names.get(inode, frozenset()):
+            return claims.contents[min(claims.holders[inode])].name
+    return ""
+
+
+def saved_files(entry: QuarantineEntry) -> Mapping[bytes, bytes]:
+    """The content of the item's session files, by suffix."""
+    found: dict[bytes, bytes] = {}
+    for name, suffix in _SAVED:
+        with suppress(FileNotFoundError):
+            found[suffix] = (entry.folder / os.fsdecode(name)).read_bytes()
+    return found
+
+
+def _remove_own_files(folder: bytes) -> None:
+    for name in (*(name for name, _ in _SAVED), _DESCRIPTION):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(os.path.join(folder, name))
+
+
+def _replace(path: bytes, content: bytes) -> None:
+    fresh = path + b".new"
+    with suppress(FileNotFoundError):
+        os.unlink(fresh)
+    _write_new(fresh, content)
+    os.replace(fresh, path)
+
+
+def _write_new(path: bytes, content: bytes) -> None:
+    fd = os.open(path, _NEW, 0o600)
+    with open(fd, "wb") as file:
+        if file.write(content) != len(content):
+            raise OSError(errno.EIO, "short write", os.fsdecode(path))
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,319 @@
+"""Removes one item: announces its stop, closes it, has the facts checked again, moves its files, erases it.
+
+Each step is journalled before it is done, and until the item is erased each can be undone. After a kill the next run
+continues from the journal: the item is untouched, or gone with all of its files in quarantine.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pyrotorque.errors import PyrotorqueError, RemovalRefused, RTorrentError, RTorrentFault
+from pyrotorque.housekeeping import moved_files, quarantine
+from pyrotorque.housekeeping.claims import Inode
+from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord, RemovedFile
+from pyrotorque.linux.files import sync_folder
+from pyrotorque.linux.processes import PROC
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.session import Session
+from pyrotorque.text import printable
+
+_TRACKERS: Final = ("t.is_enabled=", "t.is_busy=", "t.success_counter=", "t.failed_counter=")
+# The item is erased by the same command that finds it closed and stopped: a start in between prevents it.
+_ERASE: Final = ("d.is_open=", "cat=", "branch=d.state=,cat=,d.erase=")
+_WITHIN: Final = 10.0  # seconds for rTorrent to do what it was commanded
+_POLL: Final = 0.02
+_KEPT_AFTER_KILL: Final = 7 * 86_400.0
+
+
+@dataclass(frozen=True)
+class VerifiedItem:
+    """What the gate found when the item was closed: its folder, and the files that may go."""
+
+    directory: bytes
+    multi_file: bool
+    own_folder: bool
+    files: tuple[RemovedFile, ...]
+    quarantine: os.PathLike[str] | None
+    frees: int = 0
+    kept: int = 0
+    folders: frozenset[tuple[int, int]] = frozenset()
+    """Folders that stay even if they are empty (device, inode)."""
+
+
+Verify = Callable[[], VerifiedItem]
+
+
+@dataclass
+class Remover:
+    """Removals in one rTorrent, one after the other. `spend` records a removal that counts for the limits of a day."""
+
+    rtorrent: RTorrent
+    session: Session
+    journal: RemovalJournal
+    log: logging.Logger
+    spend: Callable[[RemovalRecord], None]
+    announce: float = 30.0
+
+    def remove(self, removal: RemovalRecord, verify: Verify) -> RemovalRecord:
+        """Remove the item; returns what was done. Raises RemovalRefused or RTorrentError, and the item is as before."""
+        removal = msgspec.structs.replace(removal, started=self.rtorrent.call("d.state", removal.info_hash) == 1)
+        removal = self.journal.write(removal)
+        folders: frozenset[tuple[int, int]] = frozenset()
+        try:
+            self._stop(removal)
+            verified = verify()
+            folders = verified.folders
+            removal = self._with_facts(removal, verified)
+            self._require_unused(removal.files)
+            if removal.data != "keep":
+                removal = self.journal.write(msgspec.structs.replace(removal, phase="moving"))
+                self._move(removal)
+            removal = self.journal.write(msgspec.structs.replace(removal, phase="erasing"))
+            self._erase(removal)
+        except (PyrotorqueError, OSError) as error:
+            if self._is_loaded(removal):
+                self._undo(removal, error)
+                raise RemovalRefused(str(error)) if isinstance(error, OSError) else error from error
+            self.log.warning("%s: erased, although: %s", removal.name, error)
+        return self._finish(removal, folders)
+
+    def recover(self, folders: frozenset[tuple[int, int]] = frozenset()) -> list[RemovalRecord]:
+        """Continue or undo what a kill interrupted; returns the removals that are done now.
+
+        The caller has verified that this is the known rTorrent: an item that is not there was erased. Nothing is
+        deleted, because what was verified is no longer certain: such data stays in quarantine for a while.
+        """
+        done: list[RemovalRecord] = []
+        for removal in map(_without_deletion, list(self.journal.unfinished())):
+            if removal.phase == "erased":
+                done.append(self._finish(removal, folders))
+            elif not self._is_loaded(removal):
+                if not self.session.has_none(removal.info_hash):
+                    raise RemovalRefused(f"{removal.name} is not in rTorrent, but in its session")
+                # Erased by its owner, perhaps: what was moved stays in quarantine, the rest stays where it is.
+                done.append(self._finish(removal, folders))
+            elif removal.phase == "erasing" and self._is_complete(removal):
+                try:
+                    self._erase(removal)
+                except RemovalRefused as error:
+                    self._undo(removal, error)
+                else:
+                    done.append(self._finish(removal, folders))
+            else:
+                self._undo(removal, RemovalRefused("it was interrupted"))
+        return done
+
+    # --- the steps
+
+    def _stop(self, removal: RemovalRecord) -> None:
+        info_hash = removal.info_hash
+        before = self._trackers(info_hash)
+        was_active = self.rtorrent.call("d.is_active", info_hash) == 1
+        self.rtorrent.call("d.stop", info_hash)
+        if was_active and self.announce:
+            _await(lambda: _is_announced(before, self._trackers(info_hash)), self.announce)
+        self.rtorrent.call("d.close", info_hash)
+        if not _await(lambda: self.rtorrent.call("d.is_open", info_hash) == 0, _WITHIN):
+            raise RemovalRefused("rTorrent has not closed it")
+        self.session.locate(self.rtorrent, self.rtorrent.identity())
+        # rTorrent, killed now, must not start it again: it would create its files empty.
+        if removal.data != "keep" and self.session.save(self.rtorrent, info_hash, {"state": 0}, _WITHIN) is not True:
+            raise RemovalRefused("rTorrent has not saved that it is stopped (is its disk full?)")
+
+    def _with_facts(self, removal: RemovalRecord, verified: VerifiedItem) -> RemovalRecord:
+        folder = os.stat(verified.directory) if verified.files else None
+        removal = msgspec.structs.replace(
+            removal,
+            directory_hex=verified.directory.hex(),
+            device=folder.st_dev if folder else 0,
+            inode=folder.st_ino if folder else 0,
+            multi_file=verified.multi_file,
+            own_folder=verified.own_folder,
+            files=verified.files,
+            frees=verified.frees,
+            kept=verified.kept,
+        )
+        if removal.data == "keep" or verified.quarantine is None:
+            return removal
+        entry = quarantine.make_entry(Path(verified.quarantine), removal)
+        return msgspec.structs.replace(removal, entry_hex=os.fsencode(entry).hex())
+
+    def _require_unused(self, files: Sequence[RemovedFile]) -> None:
+        """An unlinked file that is open frees nothing, and one that is moved is written in its new place."""
+        pid = self.rtorrent.identity().pid
+        wanted = {(file.device, file.inode) for file in files}
+        if wanted and not _await(lambda: not wanted & open_inodes(pid), _WITHIN):
+            raise RemovalRefused("rTorrent still has one of its files open")
+
+    def _move(self, removal: RemovalRecord) -> None:
+        root = moved_files.open_root(removal.directory, (removal.device, removal.inode)) if removal.files else -1
+        try:
+            target = quarantine.create(removal, self.session.folder)
+            try:
+                if removal.files:
+                    moved_files.move(root, target, removal.files)
+                    if lacking := moved_files.missing(target, removal.files):
+                        raise RemovalRefused(f"{printable(lacking[0].path)} did not arrive in the quarantine")
+            finally:
+                os.close(target)
+        finally:
+            if root >= 0:
+                os.close(root)
+
+    def _erase(self, removal: RemovalRecord) -> None:
+        self.spend(removal)
+        self.session.locate(self.rtorrent, self.rtorrent.identity())
+        self.rtorrent.call("branch", removal.info_hash, *_ERASE)
+        if not _await(lambda: not self._is_loaded(removal), _WITHIN):
+            raise RemovalRefused("it was started in the meantime")
+        # A killed rTorrent must not come back with it.
+        if self.session.folder and not _await(lambda: self.session.has_none(removal.info_hash), _WITHIN):
+            self.log.warning("%s is erased, but rTorrent's session still has its metafile", removal.name)
+
+    def _finish(self, removal: RemovalRecord, folders: frozenset[tuple[int, int]]) -> RemovalRecord:
+        removal = self.journal.write(msgspec.structs.replace(removal, phase="erased"))
+        if removal.entry:
+            quarantine.describe(removal)
+        if removal.files and removal.data != "keep":
+            self._remove_folders(removal, folders)
+        if removal.data == "delete" and removal.entry:
+            freed, stay = quarantine.purge(quarantine.QuarantineEntry(_path(removal.entry), removal))
+            removal = msgspec.structs.replace(removal, frees=freed)
+            for path in stay:
+                self.log.warning("%s: %s stays in quarantine: it is another file now", removal.name, printable(path))
+        self.journal.remove(removal)
+        return removal
+
+    def _remove_folders(self, removal: RemovalRecord, folders: frozenset[tuple[int, int]]) -> None:
+        """Remove the item's own folders that are empty now."""
+        with suppress(OSError):
+            root = moved_files.open_root(removal.directory, (removal.device, removal.inode))
+            try:
+                moved_files.remove_empty_folders(root, removal.files, folders)
+            finally:
+                os.close(root)
+            if removal.own_folder and (removal.device, removal.inode) not in folders:
+                above = moved_files.open_root(os.path.dirname(removal.directory))
+                try:
+                    os.rmdir(os.path.basename(removal.directory), dir_fd=above)
+                finally:
+                    os.close(above)
+
+    def _undo(self, removal: RemovalRecord, error: Exception) -> None:
+        """Put the files back and start the item if it ran. What cannot be put back stays in the journal."""
+        try:
+            if removal.phase in ("moving", "erasing") and removal.entry:
+                self.rtorrent.multicall([("d.stop", (removal.info_hash,)), ("d.close", (removal.info_hash,))])
+                self._move_back(removal)
+            if removal.started:
+                self.rtorrent.call("d.start", removal.info_hash)
+                self.rtorrent.call("d.save_full_session", removal.info_hash)
+        except (OSError, RemovalRefused, RTorrentError) as problem:
+            self.log.error(
+                "%s: not removed (%s), and not put back: %s; its files are in %s, and the next run tries again",
+                *(removal.name, error, problem, printable(removal.entry)),
+            )
+            return
+        self.journal.remove(removal)
+        self.log.warning("%s: not removed: %s", removal.name, error)
+
+    def _move_back(self, removal: RemovalRecord) -> None:
+        data = os.path.join(removal.entry, quarantine.DATA)
+        if not os.path.isdir(data):
+            return
+        # Its folder was not removed before the item was erased, but another program may have.
+        os.makedirs(removal.directory, exist_ok=True)
+        source, target = moved_files.open_root(data), moved_files.open_root(removal.directory)
+        try:
+            present = [file for file in removal.files if moved_files.is_at(source, file)]
+            aside = moved_files.move_empty_aside(target, source, present)
+            moved_files.move(source, target, present)
+            sync_folder(target)
+            moved_files.remove(source, aside)
+        finally:
+            os.close(source)
+            os.close(target)
+        quarantine.discard(removal)
+
+    # --- facts
+
+    def _trackers(self, info_hash: str) -> Mapping[int, tuple[int, ...]]:
+        rows = self.rtorrent.call("t.multicall", info_hash, "", *_TRACKERS)
+        if not isinstance(rows, list):
+            return {}
+        numbered = enumerate(tuple(int(str(each)) for each in row) for row in rows if isinstance(row, list))
+        return {number: row for number, row in numbered if row[0]}
+
+    def _is_loaded(self, removal: RemovalRecord) -> bool:
+        try:
+            return bool(self.rtorrent.call("d.hash", removal.info_hash))
+        except RTorrentFault:
+            return False
+
+    def _is_complete(self, removal: RemovalRecord) -> bool:
+        """Whether all files are in the quarantine, as before the item was to be erased."""
+        if removal.data == "keep" or not removal.files:
+            return True
+        with suppress(OSError):
+            root = moved_files.open_root(os.path.join(removal.entry, quarantine.DATA))
+            try:
+                return not moved_files.missing(root, removal.files)
+            finally:
+                os.close(root)
+        return False
+
+
+def _is_announced(before: Mapping[int, tuple[int, ...]], now: Mapping[int, tuple[int, ...]]) -> bool:
+    """Whether no tracker is busy, and one has answered, or failed, since `before`."""
+    if any(busy for _, busy, _, _ in now.values()):
+        return False
+    return not now or any(now[each][2:] != before[each][2:] for each in now if each in before)
+
+
+def open_inodes(pid: int) -> frozenset[Inode]:
+    """The files that a process has open or mapped. Raises RemovalRefused if that cannot be seen."""
+    folder = PROC / str(pid)
+    found: set[Inode] = set()
+    try:
+        for name in os.listdir(folder / "fd"):
+            with suppress(FileNotFoundError):
+                status = os.stat(folder / "fd" / name)
+                found.add(Inode(status.st_dev, status.st_ino))
+        for line in (folder / "maps").read_bytes().splitlines():
+            _, _, _, device, inode, *_ = line.split(b" ", 5)
+            if inode != b"0":
+                major, _, minor = device.partition(b":")
+                found.add(Inode(os.makedev(int(major, 16), int(minor, 16)), int(inode)))
+    except OSError as error:
+        raise RemovalRefused(
+            f"the open files of rTorrent (pid {pid}) cannot be seen ({error.strerror}): run pyrotorque as its user"
+        ) from None
+    return frozenset(found)
+
+
+def _await(condition: Callable[[], bool], within: float) -> bool:
+    end = time.monotonic() + within
+    while not condition():
+        if time.monotonic() >= end:
+            return False
+        time.sleep(_POLL)
+    return True
+
+
+def _without_deletion(removal: RemovalRecord) -> RemovalRecord:
+    if removal.data == "keep":
+        return removal
+    purge_at = max(removal.purge_at, time.time() + _KEPT_AFTER_KILL)
+    return msgspec.structs.replace(removal, data="quarantine", purge_at=purge_at)
+
+
+def _path(entry: bytes) -> Path:
+    return Path(os.fsdecode(entry))

@@ -1,0 +1,206 @@
+"""Reads all facts of a clean-up and makes its plan: what the preview shows, and what the run carries out."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, Protocol
+
+from pyrotorque.conditions import Condition, SortOrder
+from pyrotorque.errors import RemovalRefused, RTorrentFault, UserError
+from pyrotorque.housekeeping.activity import Activity, sampled
+from pyrotorque.housekeeping.claims import claims_of
+from pyrotorque.housekeeping.cleanup_settings import CleanupSettings, private_below
+from pyrotorque.housekeeping.cleanup_state import CleanupState
+from pyrotorque.housekeeping.gate import DataRules, data_kept, read_file_rows
+from pyrotorque.housekeeping.inventory import Inventory, InventoryReader, LiveItem
+from pyrotorque.housekeeping.limits import ItemFacts, Kept, RemovalLimits, reason_to_keep
+from pyrotorque.housekeeping.plan import Plan, PlanRules, RemovalCandidate, SpaceGoal, plan
+from pyrotorque.humanize import duration
+from pyrotorque.items import Item
+from pyrotorque.linux.filesystems import disk_space
+from pyrotorque.rtorrent import RTorrent
+
+_FIELDS: Final = frozenset(("name", "ratio", "alias", "size"))
+
+
+class ItemSource(Protocol):
+    """The part of a job that a survey needs."""
+
+    def items(
+        self, condition: "str | Condition" = "", fields: Iterable[str] = ("name",), *, view: str = "main"
+    ) -> list[Item]: ...
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The parsed conditions of a job; `rules` in the order of their numbers."""
+
+    chosen: Condition
+    protect: Condition
+    order: SortOrder
+    rules: Sequence[tuple[Condition, RemovalLimits]]
+    base: RemovalLimits
+
+    @property
+    def fields(self) -> frozenset[str]:
+        found = self.chosen.fields | self.protect.fields | frozenset(self.order.fields)
+        return found.union(*(condition.fields for condition, _ in self.rules))
+
+    def require_known_commands(self, rtorrent: RTorrent) -> None:
+        """Raise UserError for a field that this rTorrent does not have: it would be 0, which is long ago or idle."""
+        conditions = (self.chosen, self.protect, *(condition for condition, _ in self.rules))
+        for name, each in sorted({name: each for one in conditions for name, each in one.table.items()}.items()):
+            commands = [command.partition("=")[0] for command in each.commands]
+            if commands and not any(rtorrent.known(command) for command in commands):
+                raise UserError(f"the field {name} is always empty here: this rTorrent has no command {commands[0]}")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The facts at one moment and the plan that follows from them."""
+
+    now: float
+    plan: Plan
+    items: Mapping[str, LiveItem]
+    activity: Activity
+    inventory: Inventory | None
+    matched: Mapping[str, float]
+    """Since when the condition has held for each item that it chooses."""
+    names: Mapping[str, str]
+    facts: Mapping[str, ItemFacts] = field(default_factory=dict[str, ItemFacts])
+
+
+@dataclass
+class Surveyor:
+    """Makes surveys of one job."""
+
+    source: ItemSource
+    rtorrent: RTorrent
+    reader: InventoryReader
+    settings: CleanupSettings
+    conditions: Conditions
+    rules: DataRules
+    is_moving: Callable[[str], bool]
+
+    def survey(self, state: CleanupState, before: Activity, now: float) -> Survey:
+        """Raises RemovalRefused, UserError or RTorrentError; then nothing may be removed."""
+        self.conditions.require_known_commands(self.rtorrent)
+        inventory = self.reader.read() if self.settings.data != "keep" else None
+        if inventory is not None:
+            self._protect_session()
+        items = inventory.items if inventory else self.reader.live_items()
+        incarnation = inventory.incarnation if inventory else self.rtorrent.identity().incarnation
+        activity = sampled(before, items, incarnation, now)
+        wanted = _FIELDS | self.conditions.fields | ({"seeds"} if self._needs_seeds else set())
+        matching = self.source.items(self.conditions.chosen, wanted, view=self.settings.view)
+        found = [item for item in matching if str(item["hash"]) in items]
+        matched = {str(item["hash"]): min(now, state.matched.get(str(item["hash"]), now)) for item in found}
+        facts = {str(item["hash"]): self._facts(item, items[str(item["hash"])], activity, state, now) for item in found}
+        made = self._plan(found, facts, inventory, state, len(items), now)
+        names = {str(item["hash"]): str(item["name"]) for item in found}
+        return Survey(now, made, items, activity, inventory, matched, names, facts)
+
+    def _protect_session(self) -> None:
+        """Raise UserError if the session is below a folder whose data may be removed."""
+        session = Path(os.fsdecode(self.reader.session.folder))
+        if refusal := private_below(self.settings.below, (session,)):
+            raise UserError(f"below: {refusal}")
+        if session not in self.rules.private:
+            self.rules = replace(self.rules, private=(*self.rules.private, session))
+
+    @property
+    def _needs_seeds(self) -> bool:
+        limits = (self.conditions.base, *(each for _, each in self.conditions.rules))
+        return any(each.min_seeds for each in limits)
+
+    def limits_of(self, item: Item, now: float) -> RemovalLimits:
+        """The minima of the first rule that matches."""
+        for condition, limits in self.conditions.rules:
+            if condition.matches(item, now):
+                return limits
+        return self.conditions.base
+
+    def _facts(self, item: Item, live: LiveItem, activity: Activity, state: CleanupState, now: float) -> ItemFacts:
+        info_hash = live.info_hash
+        since = state.matched.get(info_hash)
+        unknown = tuple(name for name in sorted(self.conditions.fields) if item[name] is None)
+        return ItemFacts(
+            ratio=float(item["ratio"]) if live.done else None,
+            seedtime=activity.seeded(info_hash),
+            seeds=item["seeds"] if self._needs_seeds else None,
+            idle=activity.idle(info_hash),
+            unknown=unknown,
+            protected=self.conditions.protect.matches(item, now),
+            hashing=live.hashing,
+            moving=self.is_moving(info_hash),
+            matched_for=now - since if since is not None and since < now else None,
+        )
+
+    def _plan(
+        self,
+        found: Sequence[Item],
+        facts: Mapping[str, ItemFacts],
+        inventory: Inventory | None,
+        state: CleanupState,
+        count: int,
+        now: float,
+    ) -> Plan:
+        kept: dict[str, Kept] = {}
+        candidates: list[RemovalCandidate] = []
+        for item in self.conditions.order.sorted(found):
+            info_hash = str(item["hash"])
+            if reason := reason_to_keep(facts[info_hash], self.limits_of(item, now), self.settings.matched_for):
+                kept[info_hash] = reason
+            else:
+                text = _shown(facts[info_hash])
+                candidates.append(RemovalCandidate(info_hash, str(item["name"]), str(item["alias"]), text))
+        if inventory is not None:
+            candidates = self._with_data(candidates, inventory, kept)
+        claims = inventory.claims if inventory else claims_of(())
+        rules = PlanRules(
+            data=self.settings.data,
+            shared=self.settings.shared,
+            caps=self.settings.caps,
+            spent=state.spent_since(now),
+            items=count,
+            approved=state.approved_hashes(now),
+            goal=self._goal(),
+        )
+        made = plan(candidates, claims, rules)
+        return Plan(made.removals, {**kept, **made.kept}, made.held, made.missing)
+
+    def _with_data(
+        self, candidates: Sequence[RemovalCandidate], inventory: Inventory, kept: dict[str, Kept]
+    ) -> list[RemovalCandidate]:
+        """The candidates whose data may go, as far as their own files say."""
+        try:
+            rows = read_file_rows(self.rtorrent, [each.info_hash for each in candidates])
+        except RTorrentFault as fault:
+            raise RemovalRefused(f"rTorrent does not list the files of items: {fault}") from fault
+        found: list[RemovalCandidate] = []
+        for each in candidates:
+            if reason := data_kept(inventory, each.info_hash, rows.get(each.info_hash, []), self.rules):
+                kept[each.info_hash] = reason
+            else:
+                found.append(each)
+        return found
+
+    def _goal(self) -> SpaceGoal | None:
+        """How much is to be freed; None if the job is not about space."""
+        if not self.settings.min_free:
+            return None
+        spaces = [disk_space(str(folder)) for folder in self.settings.below]
+        known = [space for space in spaces if space is not None]
+        if len(known) < len(spaces) or len({space.device for space in known}) != 1:
+            raise RemovalRefused("the folders of `below` are on several disks, or their space is not known")
+        free = min(space.free for space in known)
+        needed = self.settings.until_free - free if free < self.settings.min_free else 0
+        return SpaceGoal(known[0].device, needed)
+
+
+def _shown(facts: ItemFacts) -> str:
+    parts = [f"ratio {facts.ratio:.2f}"] if facts.ratio is not None else []
+    parts += [f"seeded {duration(facts.seedtime)}"] if facts.seedtime is not None else []
+    parts += [f"{facts.seeds} seeds"] if facts.seeds is not None else []
+    return ", ".join(parts)

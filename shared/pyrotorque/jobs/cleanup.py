@@ -1,0 +1,333 @@
+"""Removes items, and on request their data, when all minima are met: previewed, limited, journalled, restorable."""
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from pyrotorque.confinement import private_folders
+from pyrotorque.errors import (
+    AlreadyRunning,
+    PyrotorqueError,
+    RemovalRefused,
+    SessionNotKnown,
+    UserError,
+)
+from pyrotorque.events import Event
+from pyrotorque.fields.field import Field
+from pyrotorque.housekeeping import quarantine
+from pyrotorque.housekeeping.activity import Activity, activity_fields, read_activity, write_activity
+from pyrotorque.housekeeping.cleanup_settings import private_below, read_cleanup
+from pyrotorque.housekeeping.cleanup_state import PlanOfItems, StoredCleanup, is_short, take_accepted
+from pyrotorque.housekeeping.erased_handlers import erased_handler_refusal
+from pyrotorque.housekeeping.gate import DataRules, verify
+from pyrotorque.housekeeping.inventory import InventoryReader
+from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord
+from pyrotorque.housekeeping.other_clients import OtherClients
+from pyrotorque.housekeeping.plan import PlannedRemoval
+from pyrotorque.housekeeping.removal import Remover, VerifiedItem
+from pyrotorque.housekeeping.survey import Conditions, Survey, Surveyor
+from pyrotorque.humanize import size
+from pyrotorque.jobs.base import Job
+from pyrotorque.layout import Layout
+from pyrotorque.locks import hold
+from pyrotorque.text import counted, printable
+
+FOLDER: Final = "housekeeping"
+_LOCK: Final = "lock"
+_SHARE_OF_TIMEOUT: Final = 0.6
+_SHOWN_MAX: Final = 3
+
+
+class Cleanup(Job):
+    """`condition` chooses items, the minima must hold for each, `data` says what happens to their files.
+
+    All jobs of a group share one journal and one lock, so that only one of them acts at a time.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        if config.get("on"):
+            raise UserError(f"job.{self.name}.on cannot be used: this job looks at all items; set a schedule")
+        self.settings = read_cleanup(config)
+        self.conditions = Conditions(
+            self.condition(self.settings.condition),
+            self.condition(self.settings.protect),
+            _order(self.settings.sort),
+            [(self.condition(rule.condition), rule.limits) for rule in self.settings.rules],
+            self.settings.limits,
+        )
+        if refusal := private_below(self.settings.below, self._private):
+            raise UserError(f"job.{self.name}.below: {refusal}")
+        self._time = float(config.get("timeout", 0.0) or 0.0) * _SHARE_OF_TIMEOUT or float("inf")
+
+    def run(self, event: Event | None = None) -> None:
+        try:
+            lock = self.locked()
+        except AlreadyRunning as error:
+            self.log.info("skipped: %s", error)
+            return
+        try:
+            self._finish(self._problem())
+        finally:
+            os.close(lock)
+
+    def _problem(self) -> str:
+        """Carry out the run; why it failed, empty if it succeeded."""
+        try:
+            return self._run(time.monotonic() + self._time)
+        except SessionNotKnown as error:
+            self.log.warning("nothing is removed: %s", error)
+            return ""
+        except RemovalRefused as error:
+            return f"nothing is removed: {error}"
+        except UserError as error:
+            return str(error)
+
+    def locked(self) -> int:
+        """The descriptor of the lock of all housekeeping in this group. Raises AlreadyRunning."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return hold(self.folder / _LOCK, "another clean-up is running", "it is repeated at the next time")
+
+    def preview(self) -> Survey:
+        """What a run would do now; changes nothing. Raises RemovalRefused, UserError or RTorrentError."""
+        self.require_known_rtorrent()
+        self._require_no_erased_handler()
+        before = read_activity(self.folder)
+        found = self.surveyor.survey(self.stored().state, before, time.time())
+        self._require_complete_list(before, found.items, accept=False)
+        return found
+
+    def stored(self) -> StoredCleanup:
+        """What the job keeps between runs. Raises RemovalRefused: without it the limits of a day are not known."""
+        try:
+            return StoredCleanup(self.state_dir)
+        except (OSError, msgspec.DecodeError) as error:
+            raise RemovalRefused(
+                f"{self.state_dir}/cleanup cannot be read: {error}; remove it, or restore it"
+            ) from error
+
+    # --- the run
+
+    def _run(self, deadline: float) -> str:
+        self.require_known_rtorrent()
+        self._require_no_erased_handler()
+        self._stored = self.stored()
+        if not self.dry_run:
+            for removal in self.remover.recover():
+                self._forget(removal)
+                self._report(removal)
+        before, now = read_activity(self.folder), time.time()
+        found = self.surveyor.survey(self._stored.state, before, now)
+        self._require_complete_list(before, found.items, accept=not self.dry_run)
+        write_activity(self.folder, found.activity)
+        self._stored.update(matched=dict(found.matched))
+        if found.plan.held:
+            return self._held(found)
+        if self.dry_run:
+            self._log_plan(found)
+            return ""
+        self._purge_expired(found, now)
+        failed = self._remove_all(found, deadline)
+        if found.plan.missing:
+            failed.append(f"{size(found.plan.missing)} less than needed can be freed: nothing else may be removed")
+        return "; ".join(failed[:_SHOWN_MAX])
+
+    def _remove_all(self, found: Survey, deadline: float) -> list[str]:
+        failed: list[str] = []
+        for planned in found.plan.removals:
+            if time.monotonic() > deadline:
+                self.log.info("the time of this run is used up; the next one continues (see job.%s.timeout)", self.name)
+                break
+            try:
+                removal = self._remove(planned)
+            except PyrotorqueError as error:
+                if isinstance(error, SessionNotKnown):
+                    raise
+                failed.append(f"{printable(planned.candidate.name)} stays: {error}")
+                self.log.warning("%s", failed[-1])
+                continue
+            self._forget(removal)
+            self._report(removal)
+        return failed
+
+    def _forget(self, removal: RemovalRecord) -> None:
+        """The item is expected to be missing from the next list."""
+        known = read_activity(self.folder)
+        left = {each: found for each, found in known.items.items() if each != removal.info_hash}
+        write_activity(self.folder, Activity(known.at, known.incarnation, left))
+
+    def _remove(self, planned: PlannedRemoval) -> RemovalRecord:
+        """Decide again from fresh facts, then remove the item, unless the gate finds a reason against it."""
+        info_hash = planned.candidate.info_hash
+        self.require_known_rtorrent()
+        self._require_no_erased_handler()
+        before, now = read_activity(self.folder), time.time()
+        again = self.surveyor.survey(self._stored.state, before, now)
+        self._require_complete_list(before, again.items, accept=False)
+        current = next((each for each in again.plan.removals if each.candidate.info_hash == info_hash), None)
+        if current is None or again.plan.held:
+            reason = again.plan.kept.get(info_hash)
+            raise RemovalRefused(reason.text if reason else again.plan.held or "the condition does not hold any more")
+        removal = RemovalRecord(
+            info_hash=info_hash,
+            name=printable(planned.candidate.name),
+            job=self.name,
+            reason=planned.candidate.text,
+            data=self.settings.data,
+            at=now,
+            tracker=planned.candidate.tracker,
+            purge_at=now + self.settings.keep_for,
+            frees=current.size,
+        )
+        files = again.inventory.claims.files[info_hash] if again.inventory else ()
+        inodes = {each.found.inode for each in files if each.found is not None}
+        return self.remover.remove(removal, lambda: self._verified(info_hash, inodes))
+
+    def _verified(self, info_hash: str, planned: "set[Any]") -> VerifiedItem:
+        """The gate, after the item was closed: all facts again, but those that closing it changes."""
+        self.require_known_rtorrent()
+        protected = self.items(self.conditions.protect.also(self.condition(f"hash={info_hash}")))
+        if protected:
+            raise RemovalRefused("it is protected now")
+        if self.settings.data == "keep":
+            return VerifiedItem(b"", False, False, (), None)
+        inventory = self.reader.read()
+        rules = self.surveyor.rules
+        if rules.shared == "together":
+            # The last one of a group takes the files; until then another one has them.
+            rules = DataRules(rules.below, rules.private, rules.quarantine, "keep", rules.linked)
+        return verify(self.rtorrent, inventory, info_hash, rules, planned)
+
+    def _purge_expired(self, found: Survey, now: float) -> None:
+        """Delete the data of entries whose time is over, unless an item uses it where it is."""
+        if found.inventory is None:
+            return
+        for folder in self.quarantines():
+            for entry in quarantine.entries(folder):
+                if not entry.is_expired(now) or entry.removal.phase != "erased":
+                    continue
+                if used := quarantine.used_by(entry, found.inventory.claims):
+                    self.log.warning("%s in quarantine is kept: %s uses it there", entry.removal.name, printable(used))
+                    continue
+                freed, stay = quarantine.purge(entry)
+                self.log.info("purged %s from quarantine: %s free", entry.removal.name, size(freed))
+                for path in stay:
+                    self.log.warning("%s: %s is another file now and stays", entry.removal.name, printable(path))
+
+    def quarantines(self) -> list[Path]:
+        """The quarantine folders of this job."""
+        chosen = self.settings.quarantine
+        return [chosen] if chosen else [folder / quarantine.NAME for folder in self.settings.below]
+
+    # --- refusals
+
+    def _require_no_erased_handler(self) -> None:
+        if not self.settings.accepts_erased_handler and (refusal := erased_handler_refusal(self.rtorrent)):
+            raise RemovalRefused(refusal)
+
+    def _require_complete_list(self, before: Activity, items: Mapping[str, Any], *, accept: bool) -> None:
+        """A list that is much shorter than at the last time may be incomplete."""
+        if not is_short(len(before.items), len(items)) or (accept and take_accepted(self.folder, len(items))):
+            return
+        raise RemovalRefused(
+            f"rTorrent has {counted(len(items), 'item')}, {len(before.items)} at the last time: if that is right, "
+            "confirm it with `pyrotorque cleanup --accept-items`"
+        )
+
+    def _held(self, found: Survey) -> str:
+        made = found.plan
+        hashes = frozenset(each.candidate.info_hash for each in made.removals)
+        self._stored.update(pending=PlanOfItems(made.id, found.now, hashes))
+        return (
+            f"{made.held}; look at `pyrotorque cleanup {self.name}`, and if it is right, approve it with "
+            f"`pyrotorque cleanup {self.name} --approve {made.id}`"
+        )
+
+    def _finish(self, problem: str) -> None:
+        """Report each failure once: the run fails when it is new, and succeeds while it stays the same."""
+        with suppress(RemovalRefused):
+            stored = self.stored()
+            if stored.state.reported == problem:
+                self.log.debug("%s", problem)
+                return
+            stored.update(reported=problem)
+        if problem:
+            raise UserError(problem)
+
+    # --- reports
+
+    def _log_plan(self, found: Survey) -> None:
+        for each in found.plan.removals:
+            self.log.info("would remove %s (%s): %s", *(printable(each.candidate.name), each.candidate.text,
+                          f"{size(each.frees)} free, data: {self.settings.data}"))  # fmt: skip
+        self.log.info("would remove %s of %d", counted(len(found.plan.removals), "item"), len(found.items))
+
+    def _report(self, removal: RemovalRecord) -> None:
+        where = f", data in {printable(removal.entry)}" if removal.data == "quarantine" else f", data: {removal.data}"
+        self.log.info("removed %s (%s)%s", removal.name, removal.reason, where)
+        self.publish(
+            f"removed {removal.name} ({removal.reason}){where}",
+            info_hash=removal.info_hash,
+            name=removal.name,
+            reason=removal.reason,
+            data=removal.data,
+            frees=removal.frees,
+            files=len(removal.files),
+            kept_files=removal.kept,
+            quarantine=printable(removal.entry),
+        )
+
+    # --- parts
+
+    @property
+    def folder(self) -> Path:
+        """The private folder that all housekeeping of the group shares."""
+        return self.state_dir.parents[1] / FOLDER
+
+    @cached_property
+    def reader(self) -> InventoryReader:
+        return InventoryReader(self.rtorrent, self.settings.others or OtherClients())
+
+    @cached_property
+    def remover(self) -> Remover:
+        def spend(removal: RemovalRecord) -> None:
+            self._stored.spend(removal.at, removal.info_hash, removal.tracker, removal.frees)
+
+        return Remover(
+            self.rtorrent, self.reader.session, RemovalJournal(self.folder), self.log, spend, self.settings.announce
+        )
+
+    @cached_property
+    def surveyor(self) -> Surveyor:
+        settings = self.settings
+        rules = DataRules(settings.below, self._private, settings.quarantine, settings.shared, settings.linked)
+        return Surveyor(self, self.rtorrent, self.reader, settings, self.conditions, rules, self._is_moving)
+
+    @cached_property
+    def _table(self) -> Mapping[str, Field]:
+        stored = activity_fields(self.folder) if self._context.state_dir else {}
+        return {**super()._table, **stored}
+
+    @cached_property
+    def _private(self) -> tuple[Path, ...]:
+        context = self._context
+        if context.config_dir is None:
+            return ()
+        session = b""
+        return private_folders(Layout.below(context.config_dir, state_dir=context.state_dir), session)
+
+    def _is_moving(self, info_hash: str) -> bool:
+        """Whether a mover of this group has begun to move the item's data."""
+        return any(self.folder.parent.glob(f"jobs/*/{info_hash}.json"))
+
+
+def _order(text: str) -> Any:
+    from pyrotorque.conditions import parse_sort
+
+    return parse_sort(text)

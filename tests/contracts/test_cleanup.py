@@ -1,0 +1,244 @@
+"""A clean-up on a real rTorrent: what goes, what stays, and that data comes back from quarantine."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.errors import RTorrentFault, UserError
+from tests.cleaning import CleanupScene
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def scene(rtorrent: PrivateRTorrent, short_folder: Path) -> CleanupScene:
+    return CleanupScene(rtorrent, short_folder)
+
+
+def test_an_item_goes_and_its_data_stays_with_keep(scene: CleanupScene) -> None:
+    one, other = scene.item("One"), scene.item("Other")
+    scene.job(condition="name=One").run()
+    assert not scene.has(one)
+    assert (scene.downloads / "One/sub/b").exists()
+    assert scene.seeds(other)
+
+
+@pytest.mark.parametrize("files", [("a", "sub/b"), ()], ids=["folder", "file"])
+def test_data_goes_to_quarantine_with_the_metafile(scene: CleanupScene, files: tuple[str, ...]) -> None:
+    one, other = scene.item("One", files), scene.item("Other")
+    scene.job(condition="name=One", data="quarantine").run()
+    assert not scene.has(one)
+    assert not os.path.lexists(scene.downloads / "One")
+    assert scene.quarantined() == {one: sorted(files) or ["One"]}
+    assert scene.is_intact(other)
+    (entry,) = (scene.downloads / ".pyrotorque-quarantine").glob(f"*-{one}")
+    assert {path.name for path in entry.iterdir()} >= {"item.torrent", "item.rtorrent", "entry.json", "data"}
+
+
+def test_data_is_deleted_and_nothing_is_left_over(scene: CleanupScene) -> None:
+    one, other = scene.item("One"), scene.item("Other")
+    scene.job(condition="name=One", data="delete").run()
+    assert not scene.has(one)
+    assert not os.path.lexists(scene.downloads / "One")
+    assert scene.quarantined() == {}
+    assert not list((scene.state / "housekeeping/removals").iterdir())
+    assert scene.is_intact(other)
+
+
+def test_a_dry_run_and_a_preview_change_nothing(scene: CleanupScene) -> None:
+    one = scene.item("One")
+    found = scene.job(data="delete").preview()
+    assert [each.candidate.info_hash for each in found.plan.removals] == [one]
+    assert found.plan.frees >= 80_000
+    scene.job(data="delete", dry_run=True).run()
+    assert scene.seeds(one)
+
+
+@pytest.mark.parametrize("kind", ["same path", "linked folder", "hard link"])
+@pytest.mark.parametrize("data", ["quarantine", "delete"])
+def test_no_file_goes_that_a_remaining_item_has(scene: CleanupScene, kind: str, data: str) -> None:
+    path = scene.write("One")
+    (scene.folder / "elsewhere").mkdir()
+    if kind == "same path":
+        twin = path
+    elif kind == "linked folder":
+        (scene.folder / "elsewhere/linked").symlink_to(scene.downloads)
+        twin = scene.folder / "elsewhere/linked/One"
+    else:
+        twin = scene.folder / "elsewhere/One"
+        (twin / "sub").mkdir(parents=True)
+        os.link(path / "a", twin / "a")
+        os.link(path / "sub/b", twin / "sub/b")
+    one, other = scene.add(path), scene.add(twin, "d.custom1.set=stays", salt="other")
+    chosen = f"hash={one}"
+    scene.job(condition=chosen, data=data).run()
+    assert scene.has(one), "skipped, as it is set by default"
+    scene.job(condition=chosen, data=data, shared="keep").run()
+    assert not scene.has(one)
+    assert (path / "a").exists()
+    assert (path / "sub/b").exists()
+    assert scene.is_intact(other)
+
+
+def test_items_that_share_files_go_together_or_not_at_all(scene: CleanupScene) -> None:
+    path = scene.write("One")
+    one, other = scene.add(path), scene.add(path, "d.custom.set=tags,keep", salt="other")
+    scene.job(data="quarantine", shared="together").run()
+    assert scene.has(one)
+    assert scene.has(other), "it is protected by its tag, and both stay"
+    scene.client.call("d.custom.set", other, "tags", "")
+    scene.job(data="quarantine", shared="together").run()
+    assert not scene.has(one)
+    assert not scene.has(other)
+    assert not path.exists()
+    assert sorted(map(len, scene.quarantined().values())) == [0, 2]
+
+
+def test_an_item_whose_directory_is_the_download_folder_takes_only_its_files(scene: CleanupScene) -> None:
+    other = scene.item("Other")
+    (scene.downloads / "loose").write_text("of no item" * 100)
+    path = scene.write("Base")
+    one = scene.add(path, start=False)
+    for name in ("a", "sub/b"):
+        (scene.downloads / name).parent.mkdir(exist_ok=True)
+        os.rename(path / name, scene.downloads / name)
+    (path / "sub").rmdir()
+    path.rmdir()
+    scene.client.call("d.directory_base.set", one, str(scene.downloads))
+    scene.client.call("d.start", one)
+    eventually(lambda: scene.seeds(one), 20)
+    scene.job(condition=f"hash={one}", data="delete").run()
+    assert not scene.has(one)
+    assert not (scene.downloads / "a").exists()
+    assert not (scene.downloads / "sub").exists()
+    assert (scene.downloads / "loose").exists()
+    assert scene.is_intact(other)
+
+
+def test_a_hard_link_from_elsewhere_keeps_the_item(scene: CleanupScene) -> None:
+    one = scene.item("One")
+    os.link(scene.downloads / "One/a", scene.folder / "media")
+    scene.job(data="delete").run()
+    assert scene.seeds(one)
+    scene.job(data="delete", linked="ignore").run()
+    assert not scene.has(one)
+    assert (scene.folder / "media").stat().st_size == 40_000
+
+
+def test_links_and_folders_outside_keep_the_item(scene: CleanupScene) -> None:
+    outside = scene.folder / "outside"
+    outside.mkdir()
+    found = [scene.item("Linked"), scene.item("File"), scene.add(scene.write(str(outside / "Away")))]
+    for each in found:
+        scene.client.call("d.stop", each)
+        scene.client.call("d.close", each)
+    for name in ("Linked/sub", "File/a"):
+        os.rename(scene.downloads / name, outside / name.replace("/", "-"))
+        (scene.downloads / name).symlink_to(outside / name.replace("/", "-"))
+    kept = scene.job(data="delete").preview().plan.kept
+    assert {kept[each].reason for each in found} <= {"outside", "special"}
+    scene.job(data="delete").run()
+    assert all(map(scene.has, found))
+    assert len([path for path in outside.rglob("*") if path.is_file()]) == 4
+
+
+def test_missing_and_changed_files_keep_the_item(scene: CleanupScene) -> None:
+    missing, changed, twin = scene.item("Missing"), scene.item("Changed"), scene.item("Twin")
+    for each in (missing, changed, twin):
+        scene.client.call("d.stop", each)
+        scene.client.call("d.close", each)
+    (scene.downloads / "Missing/a").unlink()
+    (scene.downloads / "Changed/a").write_bytes(b"of another program")
+    kept = scene.job(data="delete").preview().plan.kept
+    assert {each: kept[each].reason for each in (missing, changed, twin)} == {
+        missing: "missing", changed: "changed", twin: "unknown",
+    }  # fmt: skip
+
+
+def test_names_of_every_kind_go_byte_for_byte(scene: CleanupScene) -> None:
+    names = (b"Latin-\xe9", "Emoji-\U0001f600".encode(), b"%41", b"line\nbreak", b"$(x) `y`", b"..x")
+    paths = [scene.write(name, (b"a", b"in \xff/b")) for name in names]
+    found = [scene.add(path) for path in paths]
+    other = scene.item("A")
+    before = sorted(os.listdir(os.fsencode(scene.downloads)))
+    assert all(name in before for name in names)
+    scene.job(condition=f"NOT hash={other}", data="quarantine", max_items=0).run()
+    assert [scene.has(each) for each in found] == [False] * len(found)
+    assert sorted(os.listdir(os.fsencode(scene.downloads))) == [b".pyrotorque-quarantine", b"A"]
+    assert {len(files) for files in scene.quarantined().values()} == {2}
+    assert scene.is_intact(other)
+
+
+def test_a_handler_that_removes_data_stops_the_job(rtorrent: PrivateRTorrent, scene: CleanupScene) -> None:
+    one = scene.item("One")
+    scene.client.call("method.set_key", "", "event.download.erased", "rm_data", "execute.nothrow=rm,-rf,$d.base_path=")
+    for data in ("keep", "delete"):
+        with pytest.raises(UserError, match="runs `execute"):
+            scene.job(data=data).run()
+        scene.state.joinpath("jobs/tidy/cleanup").unlink()
+    assert scene.seeds(one)
+
+
+def test_a_shorter_list_of_items_removes_nothing_until_its_owner_confirms(scene: CleanupScene) -> None:
+    found = [scene.item(f"Item-{number}") for number in range(4)]
+    scene.job(data="delete", condition="name=Nothing").run()
+    scene.client.call("d.erase", found[0])
+    with pytest.raises(UserError, match="has 3 items, 4 at the last time"):
+        scene.job(data="delete").run()
+    scene.job(data="delete").run()  # reported once
+    assert all(map(scene.seeds, found[1:]))
+
+
+def test_too_large_a_plan_waits_for_its_owner(scene: CleanupScene) -> None:
+    found = [scene.item(f"Item-{number}", ()) for number in range(6)]
+    job = scene.job(data="quarantine", max_percent=10)
+    with pytest.raises(UserError, match="6 items of 6 would be removed"):
+        job.run()
+    job.run()
+    assert all(map(scene.seeds, found))
+    job.stored().approve(time.time())
+    job.run()
+    assert not any(map(scene.has, found))
+
+
+def test_the_limits_of_a_day_hold_over_runs(scene: CleanupScene) -> None:
+    found = [scene.item(f"Item-{number}", ()) for number in range(4)]
+    for _ in range(3):
+        scene.job(data="delete", max_items=2).run()
+    assert sum(map(scene.has, found)) == 2
+
+
+def test_a_start_between_decision_and_removal_wins(scene: CleanupScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = scene.item("One")
+    job = scene.job(data="quarantine")
+    remover = job.remover
+    erase: Callable[[object, object], None] = vars(type(remover))["_erase"]
+
+    def start_first(self: object, removal: object) -> None:
+        scene.client.call("d.start", one)
+        erase(remover, removal)
+
+    monkeypatch.setattr(type(remover), "_erase", start_first)
+    with pytest.raises(UserError, match="One stays: it was started in the meantime"):
+        job.run()
+    monkeypatch.undo()
+    assert (scene.downloads / "One/a").exists()
+    assert scene.is_intact(one)
+
+
+def test_an_item_without_a_session_file_removes_nothing(scene: CleanupScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = scene.item("One"), scene.item("Other")
+    with pytest.raises(RTorrentFault):
+        scene.client.call("d.hash", "0" * 40)
+    monkeypatch.setattr("pyrotorque.housekeeping.inventory._SAVED_WITHIN", 0.3)
+    unloaded = scene.running.session / f"{'A' * 40}.torrent"
+    unloaded.write_bytes(b"not loaded")
+    with pytest.raises(UserError, match="has not loaded 1 item"):
+        scene.job(data="delete").run()
+    assert scene.seeds(one)
+    assert scene.seeds(other)
