@@ -54,8 +54,8 @@ def measure(count: int = 10_000, seconds: float = 120.0) -> list[Figure]:
             "memory (PSS) of supervisord and the services",
             f"{sum(memory):.0f} MiB ({_each(names, memory, '.0f')})",
             "",
-            "≤ 105 MiB",
-            sum(memory) <= 105.0,
+            "≤ 100 MiB",
+            sum(memory) <= 100.0,
         ),
     ]
 

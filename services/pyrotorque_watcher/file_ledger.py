@@ -1,6 +1,6 @@
 """The ledger's part for the scan stage: the roots, and what is known about the file at each path."""
 
-import secrets
+import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -123,7 +123,7 @@ class FileLedger:
         """Record a file that is to be loaded (or left: `baseline`, `duplicate`). It replaces the row of its path, and
         keeps of that row only which item was loaded from this path before."""
         self._turn += 1
-        token = secrets.token_hex(4)
+        token = os.urandom(4).hex()
         folder = found.path.rpartition(b"/")[0]
         where = (self._turn, job, found.path, folder, root, found.size, found.mtime_ns, found.ctime_ns)
         how = (sighting.state, sighting.reason, now, now, sighting.closed, sighting.settled, sighting.next_try)

@@ -5,7 +5,7 @@ the file was replaced by an older one; a subscriber that may have missed events 
 """
 
 import logging
-import secrets
+import os
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -67,13 +67,13 @@ class Epochs:
             older = self._witness.compare(mark, self.source, last, base)
             mark = msgspec.structs.replace(mark, uses=mark.uses + 1)
             if older is not None and older.cause == "replaced":
-                mark = msgspec.structs.replace(mark, database=secrets.token_hex(4))
+                mark = msgspec.structs.replace(mark, database=os.urandom(4).hex())
             self._set_meta("database", mark.database)
             self._set_meta("uses", str(mark.uses))
             self.epoch, self.base = last, base
             # Version 1.0.0 wrote names without a random end.
             if older is not None or last.rpartition("-")[0] != epoch_prefix(mark) != last:
-                self.epoch, self.base = f"{epoch_prefix(mark)}-{secrets.token_hex(2)}", position
+                self.epoch, self.base = f"{epoch_prefix(mark)}-{os.urandom(2).hex()}", position
                 db.execute("INSERT INTO bus_epochs (name, base) VALUES (?, ?)", (self.epoch, position))
             if older is not None:
                 self._record(older)

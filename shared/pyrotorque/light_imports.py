@@ -1,7 +1,7 @@
 """Imports a library without those of its imports that no service uses: they are most of the memory that it needs."""
 
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -21,18 +21,21 @@ class _Placeholder(ModuleType):
 
 
 @contextmanager
-def placeholders(*names: str, **attributes: Mapping[str, Any]) -> Generator[None]:
+def placeholders(*names: str, absent: Sequence[str] = (), **attributes: Mapping[str, Any]) -> Generator[None]:
     """Imports in the block get a placeholder for each of `names` (and keys of `attributes`) that is not loaded yet.
 
     Later imports of these modules get the real ones. A key of `attributes` has `_` for each dot of the module's name.
+    Imports of a module in `absent` raise ImportError in the block: for libraries that do without it.
     """
     wanted: dict[str, Mapping[str, Any]] = {name: {} for name in names}
     wanted |= {key.replace("_", "."): given for key, given in attributes.items()}
-    hidden = {name: _Placeholder(name, given) for name, given in wanted.items() if name not in sys.modules}
-    sys.modules.update(hidden)
+    hidden: dict[str, ModuleType | None] = {name: _Placeholder(name, given) for name, given in wanted.items()}
+    hidden |= dict.fromkeys(absent)
+    hidden = {name: instead for name, instead in hidden.items() if name not in sys.modules}
+    sys.modules.update(hidden)  # type: ignore[arg-type]  # None: an import raises ImportError
     try:
         yield
     finally:
-        for name, placeholder in hidden.items():
-            if sys.modules.get(name) is placeholder:
+        for name, instead in hidden.items():
+            if name in sys.modules and sys.modules[name] is instead:
                 del sys.modules[name]

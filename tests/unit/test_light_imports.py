@@ -30,6 +30,15 @@ def test_a_module_that_is_loaded_stays_as_it_is() -> None:
     assert sys.modules["json"] is json
 
 
+def test_an_import_of_an_absent_module_fails_in_the_block_only() -> None:
+    sys.modules.pop("colorsys", None)
+    with placeholders(absent=["colorsys"]), pytest.raises(ImportError):
+        import colorsys
+    import colorsys
+
+    assert colorsys.rgb_to_hsv(0.0, 0.0, 0.0) == (0.0, 0.0, 0.0)
+
+
 def test_it_ends_with_an_error_too() -> None:
     with pytest.raises(ZeroDivisionError), placeholders("this_is_absent"):
         _ = 1 / 0
@@ -39,10 +48,10 @@ def test_it_ends_with_an_error_too() -> None:
 @pytest.mark.parametrize(
     ("service", "unused"),
     [
-        ("exporter", "ssl http.server urllib.request wsgiref.simple_server asyncio"),
-        ("scheduler", "ssl asyncio importlib.metadata email.message"),
+        ("exporter", "ssl http.server urllib.request wsgiref.simple_server asyncio hashlib"),
+        ("scheduler", "ssl asyncio importlib.metadata email.message hashlib regex"),
         ("watcher", "ssl asyncio importlib.metadata email.message apscheduler prometheus_client"),
-        ("guardian", "ssl asyncio importlib.metadata email.message apscheduler prometheus_client lark jinja2"),
+        ("guardian", "ssl asyncio importlib.metadata email.message apscheduler prometheus_client lark jinja2 hashlib"),
     ],
 )
 def test_a_service_does_not_load_what_it_does_not_use(service: str, unused: str) -> None:

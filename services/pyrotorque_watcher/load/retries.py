@@ -1,6 +1,5 @@
 """Retries what failed because of a setting after that setting was changed: in a watch.ini, a template, or the job."""
 
-import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +11,7 @@ from pyrotorque.layout import Layout
 from pyrotorque.linux.filesystems import is_within
 from pyrotorque.settings.schema import Settings
 from pyrotorque.settings.serialization import to_json
+from pyrotorque.sha256 import hexdigest
 from pyrotorque.text import counted, printable
 from pyrotorque_watcher.ledger import FailedFile, Ledger
 from pyrotorque_watcher.load.recipes import JobRecipes
@@ -58,7 +58,7 @@ def retry_after_settings_change(
     job = recipes.job
     parts = [to_json(msgspec.structs.replace(settings, digest="", jobs=(job,))), *_stamps(layout)]
     with ledger.transaction():
-        changed = ledger.replace_settings(job.name, hashlib.sha256(b"\0".join(parts)).hexdigest()[:16])
+        changed = ledger.replace_settings(job.name, hexdigest(b"\0".join(parts))[:16])
     if changed:
         _retry(job.name, ledger.failed_by_settings(job.name), ledger, now)
 

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Final, TypeAlias
 
-from lark import Lark, Token, Tree
-from lark.exceptions import UnexpectedCharacters, UnexpectedToken
-
 from pyrotorque.conditions import mistakes, words
 from pyrotorque.conditions.error_text import condition_error
 from pyrotorque.conditions.nodes import Choice, Node, Not, Term, conjunction, disjunction
@@ -15,6 +12,12 @@ from pyrotorque.conditions.operands import Flag, Relation
 from pyrotorque.conditions.values import ORDERED, InvalidValue, RawValue, operand
 from pyrotorque.errors import ConditionError
 from pyrotorque.fields.kinds import Kind
+from pyrotorque.light_imports import placeholders
+
+# 2 MiB: a cache of grammars and a package of regular expressions, which Lark uses only where asked to.
+with placeholders("hashlib", absent=["regex"]):
+    from lark import Lark, Token, Tree
+    from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 LENGTH_MAX: Final = 65_536
 DEPTH_MAX: Final = 64

@@ -17,8 +17,6 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-import regex
-
 log = logging.getLogger(__name__)
 
 DEADLINE: Final = 0.05
@@ -80,6 +78,8 @@ class _BoundedSearch:
     """A search with a deadline and a time budget."""
 
     def __init__(self, pattern: str) -> None:
+        import regex  # 1 MiB, and few conditions need it
+
         self._pattern = pattern
         flags = regex.IGNORECASE | regex.DOTALL | regex.VERSION0
         try:

@@ -1,6 +1,6 @@
 """Reads files, trackers and views of single items; files are cached, as those of a torrent never change."""
 
-import secrets
+import os
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
@@ -69,7 +69,7 @@ class DetailReader:
     def _of_all(self, detail: Detail, view: str, where: str) -> dict[str, Rows]:
         """The same in one call; rTorrent joins the parts of a list, so each part ends with a random separator."""
         method, commands = DETAILS[detail]
-        between, end = secrets.token_hex(4), secrets.token_hex(4)
+        between, end = os.urandom(4).hex(), os.urandom(4).hex()
         packed = ",".join(f"${command},{between}" for command in commands[:-1]) + f",${commands[-1]},{end}"
         rows = self._rtorrent.rows(view, ["d.hash=", f'{method}=,"cat={packed}"'], where=where)
         return {name: [row.split(between) for row in text.split(end)[:-1]] for name, text in rows}

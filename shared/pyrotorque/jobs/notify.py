@@ -1,6 +1,5 @@
 """Sends a notification for each event: to a webhook, or by running a command."""
 
-import hashlib
 import http.client
 import time
 import urllib.error
@@ -17,6 +16,7 @@ from pyrotorque.jobs.arguments import compile_text
 from pyrotorque.jobs.base import Job
 from pyrotorque.jobs.command import EVENT_FIELDS, ConfiguredProgram, event_namespace
 from pyrotorque.jobs.params import get_count, get_seconds, get_text, texts_below
+from pyrotorque.sha256 import hexdigest
 from pyrotorque.text import encode_json, printable
 
 _RETRY_PAUSES: Final = (0.5, 2.0, 5.0)
@@ -89,7 +89,7 @@ class Notify(Job):
             body = encode_json({key: template.render(names) for key, template in self._json.items()})
         elif self._text is not None:
             kind, body = "text/plain; charset=utf-8", printable(self._text.render(names)).encode()
-        mark = hashlib.sha256(event_json).hexdigest()[:32]
+        mark = hexdigest(event_json)[:32]
         headers = {"Content-Type": kind, "User-Agent": "pyrotorque", "X-Pyrotorque-Event": mark, **self._headers}
         return urllib.request.Request(self._url, data=body, headers=headers, method="POST")
 

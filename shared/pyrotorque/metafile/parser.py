@@ -1,6 +1,5 @@
 """Parses metafiles with the checks of rTorrent, so that a rejection has a reason."""
 
-import hashlib
 import os
 import stat
 from dataclasses import dataclass
@@ -177,6 +176,8 @@ def _metafile(info: object, raw: memoryview, outer: Info) -> Metafile:
     if info.get(b"private") == 1 and not has_tracker_key:
         reason = "the torrent is private and has no tracker, so it could not find peers"
         limits.append(VersionLimit(BEFORE_PADDING, reason))
+    import hashlib  # with OpenSSL, 1 MiB, which only a process that parses metafiles needs
+
     return Metafile(
         info_hash=hashlib.sha1(raw, usedforsecurity=False).hexdigest().upper(),
         info_hash_v2=hashlib.sha256(raw).hexdigest().upper() if info.get(b"meta version") == 2 else None,

@@ -1,6 +1,5 @@
 """Loads a configuration directory into typed settings: packaged defaults, config.ini, torque.ini, command line."""
 
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pyrotorque.settings.merge import MergedSections, merge
 from pyrotorque.settings.problems import Problem, Report, SettingsProblems
 from pyrotorque.settings.schema import Settings
 from pyrotorque.settings.serialization import to_json
+from pyrotorque.sha256 import hexdigest
 
 __all__ = [
     "PACKAGED",
@@ -104,7 +104,7 @@ def configuration_dir(given: str | None) -> Path:
 
 def digest_of(settings: Settings) -> str:
     """A short hash that identifies the configuration."""
-    return hashlib.sha256(to_json(msgspec.structs.replace(settings, digest=""))).hexdigest()[:16]
+    return hexdigest(to_json(msgspec.structs.replace(settings, digest="")))[:16]
 
 
 def _sources(home: Path, options: Options, report: Report) -> list[Sections]:
