@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.group import free_port
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_control.checks.removed_commands import removed_names
@@ -40,7 +41,8 @@ def corrected(rc: str) -> str:
 def first_failing_line(folder: Path, rc: str) -> tuple[int, str] | None:
     """The line of the file at which rTorrent refuses to start, with its message; None if it starts."""
     folder.mkdir(parents=True)
-    (folder / "sample.rc").write_text(rc)
+    port = free_port()
+    (folder / "sample.rc").write_text(rc.replace("50000-50000", f"{port}-{port + 100}"))
     rtorrent = PrivateRTorrent(folder / "rt", extra_rc=f'import = "{folder / "sample.rc"}"')
     try:
         rtorrent.start()

@@ -190,8 +190,8 @@ def complete(real: PrivateRTorrent, name: str, *commands: str) -> str:
     item = info_hash(metafile)
     client = RTorrent(real.url)
     client.call("load.raw_start", "", metafile, *commands)
-    eventually(lambda: client.rows("main", ["d.hash=", "d.complete=", "d.is_active=", "d.hashing="]), 20)
-    eventually(lambda: values_of(real, item, "d.complete", "d.is_active", "d.hashing") == [1, 1, 0], 20)
+    columns = ["d.hash=", "d.complete=", "d.is_active=", "d.hashing="]
+    eventually(lambda: (item, "1", "1", "0") in client.rows("main", columns), 20)
     return item
 
 
