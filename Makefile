@@ -8,6 +8,8 @@ ENV    := PYTHONPATH=services:shared:.
 TESTS  ?= tests
 # Most tests wait most of the time: for rTorrent, supervisord, or a bounded condition.
 WORKERS ?= 4
+# Tests that fail run again, one at a time. Those that pass then are unsteady: the end of the first run names them.
+RETRY   = $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(TESTS)
 
 .PHONY: help run test test-python314 check format bench chaos soak dist packages clean
 help:           ## list the targets
@@ -30,7 +32,7 @@ run: $(VENV)/ready ## run the whole group with a private rTorrent in a scratch f
 	@$(BIN)/python -m demo
 
 test: $(VENV)/ready packages ## run all tests, with a real rTorrent, supervisord and Prometheus
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS) || { test $$? = 1 && $(RETRY); }
 
 test-python314: $(VENV)/ready packages ## every test with Debian's Python 3.14, in an environment of its own
 	@sh tests/newer_programs.sh python
