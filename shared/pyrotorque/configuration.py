@@ -41,8 +41,6 @@ EX_CONFIG: Final = 78
 _CHECK_TIMEOUT: Final = 30.0  # seconds
 _DISCOVERED: Final = "process "  # beginning of the origin of an address that was found at a process
 _ADDRESS_ONLY: Final = "--address-only"
-_POLL_INTERVAL: Final = 2.0  # seconds
-_SEARCH_FIRST, _SEARCH_MAX = 15.0, 600.0  # seconds between two searches for a running rTorrent
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +160,11 @@ def _with_address(loaded: LoadedSettings, *, seek: bool) -> Settings:
     return msgspec.structs.replace(changed, digest=digest_of(changed))
 
 
+def has_configured_address(rtorrent: RTorrentSettings) -> bool:
+    """Whether a file contains the address of rTorrent; otherwise a search for a running one finds it."""
+    return rtorrent.url is not None and not rtorrent.origin.startswith(_DISCOVERED)
+
+
 def _discover(settings: RTorrentSettings) -> RTorrentSettings | None:
     """The address of this user's rTorrent, verified by a call; None if several run."""
     from pyrotorque.rtorrent import RTorrent
@@ -232,7 +235,7 @@ def find_address(layout: Layout) -> bool:
     The files are not read: a change in them would be adopted without a review.
     """
     stored = last_good(layout)
-    if stored is None or (stored.rtorrent.url is not None and not stored.rtorrent.origin.startswith(_DISCOVERED)):
+    if stored is None or has_configured_address(stored.rtorrent):
         return False
     found = _discover(stored.rtorrent)
     if found is None or found.url == stored.rtorrent.url:
@@ -269,58 +272,6 @@ def check_in_subprocess(config_dir: Path, *, address_only: bool = False) -> bool
     if done.returncode not in (0, EX_TEMPFAIL):
         raise SettingsError(f"the check of {config_dir} failed with exit code {done.returncode}")
     return done.returncode == 0
-
-
-class ConfigurationWatch:
-    """Detects that the group's configuration changed; polls the file at most every 2 seconds."""
-
-    def __init__(self, configuration: Configuration) -> None:
-        self._layout = configuration.layout
-        self._settings = configuration.settings
-        self._stamp_read = self._stamp()
-        self._polled = self._searched = float("-inf")
-        self._search_interval = _SEARCH_FIRST
-
-    def changed(self, now: float) -> Settings | None:
-        """The new settings, once; `now` is a monotonic clock in seconds."""
-        if now - self._polled < _POLL_INTERVAL:
-            return None
-        self._polled = now
-        self._search(now)
-        if (stamp := self._stamp()) == self._stamp_read:
-            return None
-        self._stamp_read = stamp
-        found = last_good(self._layout)
-        if found is None or found.digest == self._settings.digest:
-            return None
-        self._settings = found
-        return found
-
-    def took(self, configuration: Configuration) -> None:
-        """Record a configuration that the service has loaded itself (HUP), so that it is not reported again."""
-        self._settings, self._stamp_read = configuration.settings, self._stamp()
-
-    def _search(self, now: float) -> None:
-        """Search for a running rTorrent while its address is not configured, at increasing intervals."""
-        rtorrent = self._settings.rtorrent
-        known = rtorrent.url is not None and not rtorrent.origin.startswith(_DISCOVERED)
-        if known or now - self._searched < self._search_interval:
-            return
-        self._search_interval = (
-            min(2 * self._search_interval, _SEARCH_MAX) if self._searched > float("-inf") else _SEARCH_FIRST
-        )
-        self._searched = now
-        try:
-            check_in_subprocess(self._layout.config_dir, address_only=True)
-        except SettingsError:
-            return
-
-    def _stamp(self) -> tuple[int, int] | None:
-        try:
-            found = stored_file(self._layout).stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_ino
 
 
 def main(arguments: Sequence[str]) -> int:

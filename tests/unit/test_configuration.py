@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from pyrotorque import configuration
-from pyrotorque.configuration import Configuration, ConfigurationWatch
+from pyrotorque.configuration import Configuration
 from pyrotorque.errors import SettingsError
 from pyrotorque.options import Options, read_options, write_options
+from pyrotorque.service.reload import ConfigurationWatch
 from pyrotorque.settings import SettingsProblems, digest_of, layout_of
 from pyrotorque.settings.schema import QueueSettings, RTorrentSettings, Settings
 from pyrotorque.supervisord import config

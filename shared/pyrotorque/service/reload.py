@@ -5,14 +5,74 @@ import time
 from typing import Final
 
 from pyrotorque import logs
-from pyrotorque.configuration import Configuration, ConfigurationWatch, reload
+from pyrotorque.configuration import (
+    Configuration,
+    check_in_subprocess,
+    has_configured_address,
+    last_good,
+    reload,
+    stored_file,
+)
 from pyrotorque.errors import SettingsError
 from pyrotorque.service.lifecycle import Lifecycle
+from pyrotorque.settings.schema import Settings
 
 log = logging.getLogger(__name__)
 
 # The files are checked in a separate process, which may take half a minute on a busy machine.
 _DEADLINE: Final = 60.0
+_POLL_INTERVAL: Final = 2.0  # seconds
+_SEARCH_FIRST, _SEARCH_MAX = 15.0, 600.0  # seconds between two searches for a running rTorrent
+
+
+class ConfigurationWatch:
+    """Detects that the group's configuration changed; polls the file at most every 2 seconds."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._layout = configuration.layout
+        self._settings = configuration.settings
+        self._stamp_read = self._stamp()
+        self._polled = self._searched = float("-inf")
+        self._search_interval = _SEARCH_FIRST
+
+    def changed(self, now: float) -> Settings | None:
+        """The new settings, once; `now` is a monotonic clock in seconds."""
+        if now - self._polled < _POLL_INTERVAL:
+            return None
+        self._polled = now
+        self._search(now)
+        if (stamp := self._stamp()) == self._stamp_read:
+            return None
+        self._stamp_read = stamp
+        found = last_good(self._layout)
+        if found is None or found.digest == self._settings.digest:
+            return None
+        self._settings = found
+        return found
+
+    def took(self, configuration: Configuration) -> None:
+        """Record a configuration that the service has loaded itself (HUP), so that it is not reported again."""
+        self._settings, self._stamp_read = configuration.settings, self._stamp()
+
+    def _search(self, now: float) -> None:
+        """Search for a running rTorrent while its address is not configured, at increasing intervals."""
+        if has_configured_address(self._settings.rtorrent) or now - self._searched < self._search_interval:
+            return
+        self._search_interval = (
+            min(2 * self._search_interval, _SEARCH_MAX) if self._searched > float("-inf") else _SEARCH_FIRST
+        )
+        self._searched = now
+        try:
+            check_in_subprocess(self._layout.config_dir, address_only=True)
+        except SettingsError:
+            return
+
+    def _stamp(self) -> tuple[int, int] | None:
+        try:
+            found = stored_file(self._layout).stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ino
 
 
 class ConfigurationReloader:
