@@ -35,6 +35,7 @@ _COMMANDS: Final = (
     "retry",
     "accept-rtorrent",
     "expand",
+    "backup",
 )
 
 

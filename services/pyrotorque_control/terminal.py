@@ -31,6 +31,12 @@ def print_error(text: str) -> None:
         sys.stderr.write(f"pyrotorque: {line}\n")
 
 
+def show_progress(text: str) -> None:
+    """Print a line to standard error if that is a terminal."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        sys.stderr.write(f"{text} …\n")
+
+
 def discard_output() -> None:
     """Redirect standard output to /dev/null after its reader has exited (head, less), also for the flush at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -49,7 +49,7 @@ class Session:
         """Whether all files of the item are saved completely; None where the session cannot be seen."""
         if not self.folder:
             return None
-        return all(_is_complete(self._read(info_hash, suffix)) for suffix in _FILES)
+        return all(is_complete(self._read(info_hash, suffix)) for suffix in _FILES)
 
     def has_none(self, info_hash: str) -> bool:
         """Whether the session provably does not have the item: its metafile is gone. An error proves nothing."""
@@ -74,7 +74,7 @@ class Session:
     def metafile(self, info_hash: str) -> bytes:
         """The metafile as rTorrent saved it; empty where it cannot be seen or is not complete."""
         data = self._read(info_hash, _METAFILE) if self.folder else b""
-        return data if _is_complete(data) else b""
+        return data if is_complete(data) else b""
 
     def save(self, rtorrent: RTorrent, info_hash: str, wanted: Mapping[str, SavedValue], timeout: float) -> bool | None:
         """Have rTorrent save the item until the saved attributes have these values.
@@ -133,7 +133,7 @@ def is_started(saved: dict[str, SavedValue] | None) -> bool:
     return saved is not None and saved.get("state") == 1
 
 
-def _is_complete(data: bytes) -> bool:
+def is_complete(data: bytes) -> bool:
     if dictionary(data) is not None:
         return True
     try:

@@ -1,0 +1,118 @@
+"""Which files of a configuration directory and a state folder belong in a backup; reads each as it is at one moment."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pyrotorque.layout import SERVICES, Layout
+from pyrotorque.text import printable
+from pyrotorque_control.backup.manifest import CONFIG, STATE, name_problem
+
+_CACHES: Final = frozenset(("__pycache__", ".git", ".venv", ".mypy_cache", ".ruff_cache"))
+_LARGE: Final = 64 << 20
+_ATTEMPTS: Final = 20
+# Our own archives, so that a backup does not contain the earlier ones.
+ARCHIVE_PREFIX, ARCHIVE_SUFFIX = "pyrotorque-", ".tar.gz"
+
+
+class SourceFile(NamedTuple):
+    """A file to copy, and its name in the archive."""
+
+    name: str
+    path: Path
+
+
+class FileContent(NamedTuple):
+    data: bytes
+    mtime: float
+    mode: int
+
+
+@dataclass
+class Contents:
+    """`left_out` has a line for each file that a user would expect in the backup, and that is not in it."""
+
+    layout: Layout
+    skipped: Path | None = None
+    """The folder of the archive, if it is in the configuration directory."""
+    left_out: list[str] = field(default_factory=list[str])
+
+    def configuration(self) -> Iterator[SourceFile]:
+        """All files below the configuration directory, except those of the running group."""
+        home = self.layout.config_dir
+        own = {os.path.realpath(path) for path in (self.layout.run_dir, self.layout.state_dir, self.layout.log_dir)}
+        if self.skipped is not None and os.path.realpath(self.skipped) != os.path.realpath(home):
+            own.add(os.path.realpath(self.skipped))
+        yield from self._walk(home, CONFIG, lambda path: os.path.realpath(path) in own)
+
+    def state(self) -> Iterator[SourceFile]:
+        """All files below the state folder, except the services' databases and what belongs to a running group."""
+        databases = {str(self.layout.database(service)) for service in SERVICES}
+        yield from self._walk(self.layout.state_dir, STATE, lambda path: path in databases)
+
+    def _walk(self, top: Path, area: str, is_excluded: Callable[[str], bool]) -> Iterator[SourceFile]:
+        stack = [(str(top), area)]
+        while stack:
+            folder, name = stack.pop()
+            try:
+                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self.left_out.append(f"{printable(folder)}: {error.strerror}")
+                continue
+            for entry in entries:
+                if is_excluded(entry.path) or _is_own_archive(entry.name):
+                    continue
+                inner = f"{name}/{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name not in _CACHES and not _has_no_place(f"{inner}/x", area, name):
+                        stack.append((entry.path, inner))
+                elif not _has_no_place(inner, area, name):
+                    yield from self._file(entry, inner)
+
+    def _file(self, entry: "os.DirEntry[str]", name: str) -> Iterator[SourceFile]:
+        shown = printable(entry.path)
+        if problem := name_problem(name):
+            self.left_out.append(f"{shown}: {problem}")
+        elif entry.is_file():
+            yield SourceFile(name, Path(entry.path))
+        elif entry.is_symlink():
+            self.left_out.append(f"{shown}: a link to {printable(os.readlink(entry.path))}, which is no file")
+
+
+def _has_no_place(name: str, area: str, folder: str) -> bool:
+    """Whether the file belongs to a running group, which is no reason for a warning."""
+    return folder == area and "belongs to" in name_problem(name)
+
+
+def _is_own_archive(name: str) -> bool:
+    return name.startswith(ARCHIVE_PREFIX) and name.endswith(ARCHIVE_SUFFIX)
+
+
+def read_stable(path: Path) -> FileContent | None:
+    """The content between two writes of it; None if the file is gone. Raises OSError, for a file that is too large or
+    never at rest, too."""
+    for _ in range(_ATTEMPTS):
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return None
+        with open(fd, "rb") as file:
+            before = os.fstat(fd)
+            if not stat.S_ISREG(before.st_mode):
+                raise OSError(22, "it is no regular file", str(path))
+            if before.st_size > _LARGE:
+                raise OSError(27, f"it is larger than {_LARGE >> 20} MiB", str(path))
+            data = file.read(_LARGE + 1)
+            after = os.fstat(fd)
+        if _stamp(before) == _stamp(after) and len(data) == after.st_size:
+            return FileContent(data, after.st_mtime, after.st_mode)
+    raise OSError(11, "it changes all the time", str(path))
+
+
+def _stamp(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -1,0 +1,85 @@
+"""`pyrotorque backup`: one archive with the configuration, the state, and rTorrent's session."""
+
+import os
+import re
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import click
+
+from pyrotorque.home import expand_home
+from pyrotorque.local_time import local_text
+from pyrotorque.text import counted, printable
+from pyrotorque_control import terminal
+from pyrotorque_control.backup.contents import ARCHIVE_PREFIX, ARCHIVE_SUFFIX
+from pyrotorque_control.backup.create import as_json, make_backup, remove_leftovers, summary
+from pyrotorque_control.backup.session_files import find_session
+from pyrotorque_control.exit_codes import EX_OK, EX_USAGE
+from pyrotorque_control.group import CommandError, Group
+
+_NAME: Final = re.compile(rf"{ARCHIVE_PREFIX}\d{{8}}-\d{{6}}{re.escape(ARCHIVE_SUFFIX)}", re.ASCII)
+
+
+@click.command(short_help="Back up configuration, state and rTorrent's session.")
+@click.argument("archive")
+@click.option("--no-session", is_flag=True, help="Leave out rTorrent's session, as where it cannot be seen from here.")
+@click.option("--keep", type=click.IntRange(min=1), metavar="N", help="Then remove all but the newest N archives.")
+@click.option("--json", "as_json_", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def command(group: Group, archive: str, no_session: bool, keep: int | None, as_json_: bool) -> int:
+    """Write one archive with the configuration directory, the state of the services, and rTorrent's session. The group
+    and rTorrent may run meanwhile; the parts are consistent with each other.
+
+    \b
+      pyrotorque backup ~/backups                 ~/backups/pyrotorque-DATE-TIME.tar.gz
+      pyrotorque backup ~/backups --keep 14       and remove all but the newest 14
+      pyrotorque backup /mnt/disk/one.tar.gz      this file, which must not exist
+
+    ARCHIVE is an existing folder, or a new file. It is private (0600), because metafiles contain passkeys, and written
+    completely or not at all. Data of torrents, logs, and metafiles in watched folders are not in it.
+
+    The exit code is 69 if rTorrent's session cannot be found or seen, 75 if another rTorrent than the known one
+    answers, 74 if something cannot be read or written.
+    """
+    target = _target(archive, is_numbered=keep is not None)
+    remove_leftovers(group.layout, target.parent)
+    session = None if no_session else find_session(group)
+    manifest = make_backup(group, target, session, terminal.show_progress)
+    removed = _remove_old(target.parent, keep) if keep else []
+    if as_json_:
+        click.echo(terminal.json_line({"archive": str(target), "removed": removed, **as_json(manifest)}))
+        return EX_OK
+    click.echo(f"written {printable(str(target))}")
+    for line in summary(manifest):
+        click.echo(f"  {line}")
+    if removed:
+        click.echo(f"  removed {counted(len(removed), 'older archive')}")
+    for line in manifest.left_out:
+        click.echo(f"pyrotorque: warning: not in the archive: {line}", err=True)
+    return EX_OK
+
+
+def _target(archive: str, *, is_numbered: bool) -> Path:
+    path = expand_home(archive).absolute()
+    if path.is_dir():
+        return path / f"{ARCHIVE_PREFIX}{local_text(time.time(), '%Y%m%d-%H%M%S')}{ARCHIVE_SUFFIX}"
+    if is_numbered:
+        raise CommandError(f"--keep needs a folder, and {printable(str(path))} is none", EX_USAGE)
+    if os.path.lexists(path):
+        raise CommandError(f"{printable(str(path))} exists already and is not overwritten", EX_USAGE)
+    if not path.parent.is_dir():
+        raise CommandError(f"there is no folder {printable(str(path.parent))}", EX_USAGE)
+    return path
+
+
+def _remove_old(folder: Path, keep: int) -> list[str]:
+    """Remove the archives beyond the newest `keep`, by the time in their names."""
+    names = sorted((name for name in os.listdir(folder) if _NAME.fullmatch(name)), reverse=True)
+    removed: list[str] = []
+    for name in names[keep:]:
+        with suppress(FileNotFoundError):
+            (folder / name).unlink()
+            removed.append(name)
+    return removed
