@@ -36,6 +36,7 @@ _COMMANDS: Final = (
     "accept-rtorrent",
     "expand",
     "backup",
+    "restore",
 )
 
 

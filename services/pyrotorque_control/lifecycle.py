@@ -19,6 +19,7 @@ from pyrotorque.requests import DescribeService
 from pyrotorque.settings import Problem, Report, SettingsProblems, packaged_text
 from pyrotorque.supervisord import Supervisord, SupervisordError, launch
 from pyrotorque.supervisord.validation import check_conf
+from pyrotorque_control.backup.swap import require_no_unfinished_restore
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
 from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.rtorrent_include import include_file, include_text
@@ -154,6 +155,7 @@ class PreparedStart:
 
 def prepare_supervisord(group: Group, supervisord: int = 0) -> PreparedStart:
     """As `prepare`; also checks the files that supervisord reads. `supervisord` is the pid of the running one."""
+    require_no_unfinished_restore(group.config_dir)
     report = Report()
     directory = check_conf(group.layout, group.options, report, supervisord=supervisord)
     try:
@@ -170,6 +172,7 @@ def prepare(group: Group, *, allowed: bool = True) -> Configuration:
 
     Raises SettingsProblems and changes nothing when it is wrong, and changes nothing unless `allowed`.
     """
+    require_no_unfinished_restore(group.config_dir)
     found = configuration.read(group.config_dir, group.options)
     if not allowed:
         return found

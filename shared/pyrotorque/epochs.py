@@ -44,6 +44,13 @@ class EpochBreak(NamedTuple):
     reason: str
 
 
+class RestoredFile(NamedTuple):
+    """The identity of a file in its backup, and the one that it has now."""
+
+    before: str
+    now: str
+
+
 @dataclass
 class Epochs:
     """The epochs of one file, and the one that it is in."""
@@ -81,6 +88,27 @@ class Epochs:
             self._log(f"{older.reason}; subscribers that may have missed events of the {self.source} record a gap")
         self._mark = mark
         self._witness.write(mark)
+
+    def restore(self, boot: str, reason: str, seen_before_ns: int | None) -> "RestoredFile":
+        """This file comes from a backup: begin an epoch with a gap before it, and give the file another identity.
+
+        `seen_before_ns`: what is older was known to the lost state; None if that state is replaced as a whole.
+        """
+        with self.store.transaction() as db:
+            (last,) = db.execute("SELECT max(position) FROM bus_events").fetchone()
+            base = db.execute("SELECT base FROM bus_epochs ORDER BY number DESC LIMIT 1").fetchone()
+            position = int(last) if last is not None else int(base[0]) if base else 0
+            before, uses = self._meta("database"), int(self._meta("uses", "0")) + 1
+            self._mark = StateMark(secrets.token_hex(4), uses, position, boot)
+            self._set_meta("database", self._mark.database)
+            self._set_meta("uses", str(uses))
+            self.epoch, self.base = f"{epoch_prefix(self._mark)}-{secrets.token_hex(2)}", position
+            db.execute("INSERT INTO bus_epochs (name, base) VALUES (?, ?)", (self.epoch, position))
+            self._set_meta(f"lost before {self.epoch}", msgspec.json.encode(_Loss(reason)).decode())
+            if seen_before_ns is not None:
+                self._set_meta("seen before", str(seen_before_ns))
+        self._witness.write(self._mark)
+        return RestoredFile(before, self._mark.database)
 
     def committed(self, position: int) -> None:
         """The newest event is at `position`; called before it is published."""

@@ -65,7 +65,7 @@ class Contents:
                 self.left_out.append(f"{printable(folder)}: {error.strerror}")
                 continue
             for entry in entries:
-                if is_excluded(entry.path) or _is_own_archive(entry.name):
+                if is_excluded(entry.path) or is_own_archive(entry.name):
                     continue
                 inner = f"{name}/{entry.name}"
                 if entry.is_dir(follow_symlinks=False):
@@ -89,7 +89,7 @@ def _has_no_place(name: str, area: str, folder: str) -> bool:
     return folder == area and "belongs to" in name_problem(name)
 
 
-def _is_own_archive(name: str) -> bool:
+def is_own_archive(name: str) -> bool:
     return name.startswith(ARCHIVE_PREFIX) and name.endswith(ARCHIVE_SUFFIX)
 
 

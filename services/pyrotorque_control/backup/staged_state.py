@@ -1,0 +1,119 @@
+"""Prepares the state in a backup for its new place: new epochs, moved paths, and the session that belongs to it."""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pyrotorque.epochs import Epochs, RestoredFile
+from pyrotorque.layout import SERVICES
+from pyrotorque.linux.processes import boot_id
+from pyrotorque.rtorrent.recognition import RECORD_NAME, KnownSession, decode_record, encode_record
+from pyrotorque.rtorrent.session_mark import SessionMark, new_mark, read_mark, write_mark
+from pyrotorque.snapshots import verify_database
+from pyrotorque.store import Connection, Store, open_store
+from pyrotorque_control.backup.manifest import ArchiveError
+from pyrotorque_control.backup.moved_paths import MovedPaths, moved_journal, rewrite
+from pyrotorque_exporter.state import MIGRATIONS as EXPORTER_MIGRATIONS
+from pyrotorque_scheduler.state import MIGRATIONS as SCHEDULER_MIGRATIONS
+from pyrotorque_watcher.rows import MIGRATIONS as WATCHER_MIGRATIONS
+
+_MIGRATIONS: Final[Mapping[str, Sequence[str]]] = {
+    "scheduler": SCHEDULER_MIGRATIONS,
+    "watcher": WATCHER_MIGRATIONS,
+    "exporter": EXPORTER_MIGRATIONS,
+    "guardian": (),
+}
+# An incarnation that no rTorrent has: one that runs on a restored session was started after the restore.
+_NO_INCARNATION: Final = "restored"
+
+
+def prepare_state(folder: Path, reason: str, moved: MovedPaths, *, session: Path | None, seen_before_ns: int) -> int:
+    """Change the databases and journals in `folder`; returns the number of paths that are others now.
+
+    `session` is the staged session folder; without one, rTorrent keeps its own, and metafiles that the ledger does not
+    know and that are older than `seen_before_ns` may have been loaded since. Raises ArchiveError or StateError.
+    """
+    changed = 0
+    for service in SERVICES:
+        path = folder / f"{service}.sqlite3"
+        if not path.exists():
+            continue
+        verify_database(path)
+        with closing(open_store(path, _MIGRATIONS[service])) as store:
+            if store.reset_reason:
+                raise ArchiveError(f"{path.name} is no state of pyrotorque: {store.reset_reason}")
+            identity = Epochs(store, service).restore(boot_id(), reason, None if session else seen_before_ns)
+            if service == "watcher":
+                changed += _move_ledger(store, moved)
+            if service == "scheduler":
+                _adopt_session(store, folder, identity, session)
+                _adopt_marks(folder / "marks", identity)
+        path.with_name(f"{path.name}.lock").unlink()
+    return changed + _move_journals(folder / "jobs", moved)
+
+
+def _move_ledger(store: Store, moved: MovedPaths) -> int:
+    if not moved:
+        return 0
+    changed = 0
+    with store.transaction() as db:
+        for table, columns in (("metafiles", ("path", "folder", "root")), ("roots", ("path",))):
+            for column in columns:
+                changed += _move_column(db, table, column, moved)
+    return changed
+
+
+def _move_column(db: Connection, table: str, column: str, moved: MovedPaths) -> int:
+    rows = db.execute(f"SELECT DISTINCT {column} FROM {table}").fetchall()
+    pairs = [(moved.path(bytes(path)), path) for (path,) in rows if moved.path(bytes(path)) != path]
+    # A row that exists already at the new path is of another file: both cannot be kept.
+    return (
+        db.executemany(f"UPDATE OR REPLACE {table} SET {column} = ? WHERE {column} = ?", pairs).rowcount if pairs else 0
+    )
+
+
+def _adopt_session(store: Store, folder: Path, identity: RestoredFile, session: Path | None) -> None:
+    """The record of the known rTorrent for the new identity of the database, in which it keeps its generation."""
+    row = store.db.execute("SELECT body FROM known_rtorrent").fetchone()
+    known = decode_record(row[0]) if row else None
+    if known is None:
+        return
+    known = msgspec.structs.replace(known, group=identity.now)
+    if session is not None:
+        known = _restored_session(known, identity, os.fsencode(session))
+    with store.transaction() as db:
+        db.execute("INSERT OR REPLACE INTO known_rtorrent VALUES (1, ?)", (encode_record(known),))
+    (folder / RECORD_NAME).write_bytes(encode_record(known))
+    (folder / RECORD_NAME).chmod(0o600)
+
+
+def _restored_session(known: KnownSession, identity: RestoredFile, session: bytes) -> KnownSession:
+    """The session gets a new mark, in the record, too: its original may still exist, and differs from now on."""
+    facts = msgspec.structs.replace(known.facts, incarnation=_NO_INCARNATION)
+    mark = read_mark(session)
+    if mark is not None and mark.name == facts.mark and mark.generation(identity.before) >= facts.generation:
+        fresh = SessionMark(new_mark().name).at(identity.now, facts.generation)
+        if not write_mark(session, fresh):
+            raise ArchiveError("the mark of the session cannot be written")
+        facts = msgspec.structs.replace(facts, mark=fresh.name)
+    return msgspec.structs.replace(known, facts=facts, held=None)
+
+
+def _adopt_marks(folder: Path, identity: RestoredFile) -> None:
+    """The marks of ended runs name the database: without them, these runs would be repeated."""
+    for path in folder.glob("*"):
+        with suppress(UnicodeDecodeError):
+            text = path.read_text("ascii")
+            if text.startswith(f"{identity.before} "):
+                rewrite(path, f"{identity.now}{text.removeprefix(identity.before)}".encode())
+
+
+def _move_journals(folder: Path, moved: MovedPaths) -> int:
+    """Unfinished moves of movers."""
+    return (
+        sum(rewrite(path, moved_journal(path.read_bytes(), moved)) for path in folder.glob("*/*.json")) if moved else 0
+    )

@@ -1,0 +1,261 @@
+"""Restores without rTorrent: swaps that are interrupted, moved paths, snapshots, what belongs in a backup."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from demo.metafiles import bencode
+from pyrotorque.errors import StateError
+from pyrotorque.layout import Layout
+from pyrotorque.snapshots import snapshots, verify_database
+from pyrotorque_control.backup import swap
+from pyrotorque_control.backup.contents import Contents
+from pyrotorque_control.backup.manifest import STAGING
+from pyrotorque_control.backup.moved_paths import MovedPaths, moved_attributes, moved_journal, parse_moves
+from pyrotorque_control.backup.swap import FolderSwap, carry_out, require_no_unfinished_restore, undo, unfinished
+from pyrotorque_control.group import CommandError
+
+# --- swaps
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """All files with their content."""
+    return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def fill(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+OLD = {"config/torque.ini": "old", "config/extra/a": "old", "config/state/db": "old", "session/a.torrent": "old"}
+NEW = {
+    f"config/{STAGING}/torque.ini": "new",
+    f"config/{STAGING}/config.py": "new",
+    f"config/state/{STAGING}/db": "new",
+    f"session/{STAGING}/b.torrent": "new",
+}
+AFTER = {
+    "config/torque.ini": "new", "config/config.py": "new", "config/state/db": "new", "session/b.torrent": "new",
+    "config/aside/torque.ini": "old", "config/aside/extra/a": "old", "config/state/aside/db": "old",
+    "session/aside/a.torrent": "old",
+}  # fmt: skip
+
+
+def prepared(top: Path) -> list[FolderSwap]:
+    fill(top, OLD | NEW)
+    return [
+        FolderSwap.of(top / "session", "aside", ["a.torrent"], ["b.torrent"]),
+        FolderSwap.of(top / "config/state", "aside", ["db"], ["db"]),
+        FolderSwap.of(top / "config", "aside", ["torque.ini", "extra"], ["torque.ini", "config.py"]),
+    ]
+
+
+def test_a_swap_replaces_all_and_keeps_the_old_files(tmp_path: Path) -> None:
+    carry_out(tmp_path / "config", prepared(tmp_path), tmp_path / "session")
+    assert tree(tmp_path) == AFTER
+
+
+class Kill(BaseException):
+    """Ends the process at this place, without its handlers."""
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_an_error_after_any_step_leaves_the_old_files(
+    tmp_path: Path, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swap, "rename_noreplace", limited(steps, OSError(28, "full")))
+    with pytest.raises(OSError, match="full"):
+        carry_out(tmp_path / "config", prepared(tmp_path), None)
+    assert tree(tmp_path) == OLD
+
+
+@pytest.mark.parametrize("again", range(9))
+@pytest.mark.parametrize("steps", range(8))
+def test_a_kill_after_any_step_is_undone_also_if_the_undoing_is_killed(
+    tmp_path: Path, steps: int, again: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, swaps = tmp_path / "config", prepared(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(swap, "rename_noreplace", limited(steps, Kill()))
+        patch.setattr(swap, "undo", lambda *_: None)
+        with pytest.raises(Kill):
+            carry_out(config, swaps, tmp_path / "session")
+    with pytest.raises(CommandError, match="--undo"):
+        require_no_unfinished_restore(config)
+    journal = unfinished(config)
+    assert journal is not None
+    assert journal.session == tmp_path / "session"
+    with monkeypatch.context() as patch, suppress(Kill):
+        patch.setattr(swap, "rename_noreplace", limited(again, Kill()))
+        undo(config, journal)
+    if unfinished(config) is not None:
+        undo(config, journal)
+    assert tree(tmp_path) == OLD
+    require_no_unfinished_restore(config)
+
+
+def limited(steps: int, error: BaseException) -> Callable[..., None]:
+    """A rename that fails once after `steps` successful ones; later ones work, as those that undo it."""
+    real, left = swap.rename_noreplace, [steps]
+
+    def rename(*names: object) -> None:
+        left[0] -= 1
+        if left[0] == -1:
+            raise error
+        real(*names)  # type: ignore[arg-type]
+
+    return rename
+
+
+# --- moved paths
+
+MOVED = parse_moves(("/home/old=/home/new", "/home/old/data=/mnt/data"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"/home/old", b"/home/new"),
+        (b"/home/old/x", b"/home/new/x"),
+        (b"/home/old/data/x", b"/mnt/data/x"),
+        (b"/home/older/x", b"/home/older/x"),
+        (b"/mnt/home/old/x", b"/mnt/home/old/x"),
+        (b"/home/old/\xff", b"/home/new/\xff"),
+    ],
+)
+def test_a_path_below_a_moved_folder_moves(before: bytes, after: bytes) -> None:
+    assert MOVED.path(before) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"path = /home/old/watch", b"path = /home/new/watch"),
+        (b"scgi_url = scgi:///home/old/rt.sock", b"scgi_url = scgi:///home/new/rt.sock"),
+        (b"a=/home/old:/home/old/data", b"a=/home/new:/mnt/data"),
+        (b'x "/home/old" y', b'x "/home/new" y'),
+        (b"~/home/old /mnt/home/old /home/old-2 /home/old.bak", b"~/home/old /mnt/home/old /home/old-2 /home/old.bak"),
+        (b"/home/oldest", b"/home/oldest"),
+    ],
+)
+def test_paths_in_settings_move(before: bytes, after: bytes) -> None:
+    assert MOVED.text(before) == after
+    assert bool(MOVED.lines(before)) == (before != after)
+
+
+def test_a_move_to_a_folder_that_moves_itself_is_done_once() -> None:
+    swapped = parse_moves(("/a=/b", "/b=/a"))
+    assert swapped.text(b"/a/x /b/x") == b"/b/x /a/x"
+    assert (swapped.path(b"/a/x"), swapped.path(b"/b/x")) == (b"/b/x", b"/a/x")
+
+
+@pytest.mark.parametrize("word", ["/a", "/a=", "=/a", "a=/b", "/=/b", "/a=/", "/a=b"])
+def test_a_move_must_name_two_folders(word: str) -> None:
+    with pytest.raises(CommandError):
+        parse_moves((word,))
+
+
+def test_only_paths_in_an_items_attributes_move() -> None:
+    before = {"custom": {"x": "/home/old/x"}, "custom1": "/home/old", "directory": "/home/old/data/x", "state": 1,
+              "tied_to_file": "/home/old/watch/x.torrent"}  # fmt: skip
+    after = before | {"directory": "/mnt/data/x", "tied_to_file": "/home/new/watch/x.torrent"}
+    assert moved_attributes(bencode(before), MOVED) == bencode(after)
+    for other in (b"", b"d", b"i1e", b"d9:directoryi1ee", b"d9:directory999:xe"):
+        assert moved_attributes(other, MOVED) == other
+
+
+def test_an_unfinished_move_moves() -> None:
+    entry = b'{"info_hash":"A","source_hex":"%b","final_hex":"%b"}'
+    before = entry % (b"/home/old/a".hex().encode(), b"/x/a".hex().encode())
+    assert moved_journal(before, MOVED) == entry % (b"/home/new/a".hex().encode(), b"/x/a".hex().encode())
+    for other in (b"", b"[]", b"{}", b'{"source_hex":"zz","final_hex":""}', b"\xff"):
+        assert moved_journal(other, MOVED) == other
+    assert MovedPaths().text(b"/home/old") == b"/home/old"
+
+
+# --- snapshots
+
+
+def test_all_databases_are_as_of_one_instant(tmp_path: Path) -> None:
+    """One thread writes a number to each database in turn: later ones never have more than earlier ones."""
+    paths = [tmp_path / f"{number}.sqlite3" for number in range(4)]
+    stop = threading.Event()
+
+    def write() -> None:
+        databases = [sqlite3.connect(path, isolation_level=None, timeout=10) for path in paths]
+        for number in range(1_000_000):
+            for db in databases:
+                db.execute("UPDATE n SET n = ?", (number,))
+            if stop.is_set():
+                break
+        for db in databases:
+            db.close()
+
+    for path in paths:
+        with closing(sqlite3.connect(path)) as db:
+            db.executescript("PRAGMA journal_mode = wal; CREATE TABLE n (n INTEGER); INSERT INTO n VALUES (0);")
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for round_ in range(20):
+            with snapshots(paths) as found:
+                for path in reversed(paths):  # in the wrong order on purpose
+                    found[path].copy(tmp_path / f"{round_}-{path.name}")
+    finally:
+        stop.set()
+        writer.join()
+    for round_ in range(20):
+        numbers = [number_in(tmp_path / f"{round_}-{path.name}") for path in paths]
+        assert numbers == sorted(numbers, reverse=True)
+        assert numbers[0] - numbers[-1] <= 1
+
+
+def number_in(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as db:
+        return int(db.execute("SELECT n FROM n").fetchone()[0])
+
+
+def test_a_damaged_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript("CREATE TABLE t (a); CREATE INDEX i ON t (a);")
+        db.executemany("INSERT INTO t VALUES (?)", [("x" * 500,)] * 200)
+    data = bytearray(path.read_bytes())
+    data[4096 * 3 : 4096 * 20] = b"\1" * (4096 * 17)
+    path.write_bytes(data)
+    with pytest.raises(StateError):
+        verify_database(path)
+
+
+# --- what belongs in a backup
+
+
+def test_what_a_running_group_needs_at_its_place_is_left_out(tmp_path: Path) -> None:
+    fill(
+        tmp_path,
+        dict.fromkeys(
+            ["torque.ini", "config.py", "sub/x", "run/pyrotorque", "log/torque.log", "state/group.lock", "state/a.head",
+             "state/watcher.sqlite3", "state/watcher.sqlite3-wal", "state/watcher.sqlite3.lock", "state/options.json",
+             "state/configuration.json", "state/jobs/mover/A.json", "state/marks/job", "state/torque.ini.last-good",
+             "pyrotorque-20261127-120000.tar.gz", "backups/pyrotorque-20261127-120000.tar.gz", "__pycache__/x.pyc",
+             "before-restore-20261127-120000/torque.ini"],
+            "x",
+        ),
+    )  # fmt: skip
+    (tmp_path / "dotfiles.ini").symlink_to(tmp_path / "torque.ini")
+    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "fifo")
+    contents = Contents(Layout.below(tmp_path))
+    names = {name for name, _ in (*contents.configuration(), *contents.state())}
+    assert names == {
+        "config/torque.ini", "config/config.py", "config/sub/x", "config/dotfiles.ini",
+        "state/jobs/mover/A.json", "state/marks/job", "state/torque.ini.last-good",
+    }  # fmt: skip
+    assert [line.partition(":")[0] for line in contents.left_out] == [str(tmp_path / "broken")]
