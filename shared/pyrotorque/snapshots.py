@@ -18,7 +18,7 @@ _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 @dataclass(frozen=True)
 class DatabaseSnapshot:
-    """A database as it was when the snapshot was taken; its service goes on writing."""
+    """A database as it was when the snapshot was taken; its service continues to write."""
 
     path: Path
     _db: sqlite3.Connection

@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,6 +23,7 @@ from pyrotorque.layout import Layout
 from pyrotorque.outbox import stored_events
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.store import rows_of_other
+from tests.docs_blocks import blocks
 from tests.installed_group import lines
 from tests.processes.test_counters import totals_and_events
 from tests.waiting import eventually
@@ -308,3 +310,22 @@ def test_only_the_newest_backups_are_kept(homes: tuple[Home, Home]) -> None:
     assert len(left) == 3
     assert left[:2] == ["mine.tar.gz", "pyrotorque-20260104-000000.tar.gz"]
     home.run("backup", str(folder / "new.tar.gz"), "--keep", "2", "--no-session", code=64)
+
+
+def test_the_job_of_the_page_makes_a_backup(homes: tuple[Home, Home]) -> None:
+    home, _ = homes
+    (text,) = [block.text for block in blocks("ini") if block.page == "docs/backup.md"]
+    folder = home.folder / "backups"
+    folder.mkdir()
+    command = f"{sys.executable} -m pyrotorque_control --config-dir {home.config} backup {folder}"
+    assert "= pyrotorque backup ~/backups" in text
+    text = text.replace("pyrotorque backup ~/backups", command) + "job.backup.environment = PYTHONPATH\n"
+    with (home.config / "torque.ini").open("a") as ini:
+        ini.write(text)
+    home.rtorrent.start()
+    home.group.start()
+    home.drop("a")
+    home.wait_for("loaded", "a")
+    home.run("--run-once", "backup")
+    (archive,) = folder.iterdir()
+    assert json.loads(home.run("restore", str(archive), "--list", "--json").stdout)["session"]["items"] == 1

@@ -1,7 +1,9 @@
 """Every block on every page is executed, or gives the reason why not; here those that need no running group."""
 
+import os
 import re
 import shlex
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -67,6 +69,8 @@ NOT_RUN = {
 )
 def test_a_configuration_passes_all_checks(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
+    # Where pyrotorque is installed, which jobs may run.
+    monkeypatch.setenv("PATH", f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}")
     if block.note.startswith("files: "):
         file = tmp_path / block.note.split()[1]
         file.parent.mkdir(parents=True)

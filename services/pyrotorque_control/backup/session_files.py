@@ -74,9 +74,9 @@ class SessionSource:
 
     def items(self) -> Iterator[SavedItem]:
         """Each item that is in the folder; one that is erased meanwhile is left out."""
-        patience_until = time.monotonic() + _ALL_ITEMS_TIMEOUT
+        give_up_at = time.monotonic() + _ALL_ITEMS_TIMEOUT
         for info_hash in self.hashes():
-            if (item := read_item(self.folder, info_hash, patience_until)) is not None:
+            if (item := read_item(self.folder, info_hash, give_up_at)) is not None:
                 yield item
 
     def hashes(self) -> list[str]:
@@ -98,9 +98,9 @@ class SessionSource:
         return True
 
 
-def read_item(folder: Path, info_hash: str, patience_until: float) -> SavedItem | None:
+def read_item(folder: Path, info_hash: str, give_up_at: float) -> SavedItem | None:
     """The three files of an item between two saves; None if it was erased. Waits for a save in progress."""
-    deadline = min(time.monotonic() + _ITEM_TIMEOUT, patience_until)
+    deadline = min(time.monotonic() + _ITEM_TIMEOUT, give_up_at)
     while True:
         names = [f"{info_hash}.torrent{suffix}" for suffix in _SUFFIXES]
         files = {name: content for name in names if (content := _saved_file(folder / name)) is not None}

@@ -87,7 +87,7 @@ class StagedFiles:
         os.utime(path, (member.mtime, member.mtime))
 
     def staging(self, area: str) -> Path:
-        """The staging folder of an area. The configuration is complete before others: it says where the state is."""
+        """The staging folder of an area. The configuration comes first: it sets where the state is."""
         if area != CONFIG and self.layout is None:
             self.layout = self._read_layout()
         folder = {CONFIG: self.config_dir, SESSION: self.request.session}.get(area) or self.complete_layout.state_dir

@@ -33,9 +33,9 @@ def command(group: Group, archive: str, no_session: bool, keep: int | None, as_j
     and rTorrent may run meanwhile; the parts are consistent with each other.
 
     \b
-      pyrotorque backup ~/backups                 ~/backups/pyrotorque-DATE-TIME.tar.gz
-      pyrotorque backup ~/backups --keep 14       and remove all but the newest 14
-      pyrotorque backup /mnt/disk/one.tar.gz      this file, which must not exist
+      pyrotorque backup ~/backups             a file with the time in its name
+      pyrotorque backup ~/backups --keep 14   and remove all but the newest 14
+      pyrotorque backup /mnt/one.tar.gz       this file, which must not exist
 
     ARCHIVE is an existing folder, or a new file. It is private (0600), because metafiles contain passkeys, and written
     completely or not at all. Data of torrents, logs, and metafiles in watched folders are not in it.

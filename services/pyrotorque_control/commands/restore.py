@@ -44,7 +44,7 @@ def command(
       pyrotorque restore one.tar.gz --list
       pyrotorque restore one.tar.gz --session ~/rtorrent/.session
       pyrotorque restore one.tar.gz --session ~/rtorrent/.session --replace
-      pyrotorque restore one.tar.gz --session ~/.session --move /home/old=/home/new
+      pyrotorque restore one.tar.gz --session ~/rt --move /home/a=/home/b
 
     All of the archive is checked before the first file is replaced. With --move, paths are rewritten in *.ini and
     supervisor.conf, in the ledger of metafiles, in unfinished moves, and in the items of the session; other files that
