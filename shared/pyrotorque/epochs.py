@@ -99,10 +99,10 @@ class Epochs:
             base = db.execute("SELECT base FROM bus_epochs ORDER BY number DESC LIMIT 1").fetchone()
             position = int(last) if last is not None else int(base[0]) if base else 0
             before, uses = self._meta("database"), int(self._meta("uses", "0")) + 1
-            self._mark = StateMark(secrets.token_hex(4), uses, position, boot)
+            self._mark = StateMark(os.urandom(4).hex(), uses, position, boot)
             self._set_meta("database", self._mark.database)
             self._set_meta("uses", str(uses))
-            self.epoch, self.base = f"{epoch_prefix(self._mark)}-{secrets.token_hex(2)}", position
+            self.epoch, self.base = f"{epoch_prefix(self._mark)}-{os.urandom(2).hex()}", position
             db.execute("INSERT INTO bus_epochs (name, base) VALUES (?, ?)", (self.epoch, position))
             self._set_meta(f"lost before {self.epoch}", msgspec.json.encode(_Loss(reason)).decode())
             if seen_before_ns is not None:
