@@ -48,6 +48,14 @@ job.exporter.port = {port}
 """
 
 
+class RestoredGroup(Group):
+    """A group whose configuration directory is restored instead of written here."""
+
+    def __init__(self, config_dir: Path) -> None:
+        self.config_dir = config_dir
+        self._first_on_path = None
+
+
 class Home:
     """A home folder with an rTorrent, a watched folder and a group; each of them is started by the test."""
 
@@ -57,8 +65,7 @@ class Home:
         self.rtorrent = PrivateRTorrent(folder / "rt")
         self.config = folder / "config"
         self.layout = Layout.below(self.config)
-        self.group = Group.__new__(Group)
-        self.group.config_dir, self.group._first_on_path = self.config, None
+        self.group: Group = RestoredGroup(self.config)
 
     def configure(self) -> "Home":
         self.watch.mkdir(parents=True)

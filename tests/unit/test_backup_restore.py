@@ -9,15 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from demo.metafiles import bencode
+from demo.metafiles import Bencodable, bencode
 from pyrotorque.errors import StateError
 from pyrotorque.layout import Layout
+from pyrotorque.linux.files import rename_noreplace
 from pyrotorque.snapshots import snapshots, verify_database
 from pyrotorque_control.backup import swap
 from pyrotorque_control.backup.contents import Contents
 from pyrotorque_control.backup.manifest import STAGING
 from pyrotorque_control.backup.moved_paths import MovedPaths, moved_attributes, moved_journal, parse_moves
-from pyrotorque_control.backup.swap import FolderSwap, carry_out, require_no_unfinished_restore, undo, unfinished
+from pyrotorque_control.backup.swap import (
+    FolderSwap,
+    RestoreJournal,
+    carry_out,
+    require_no_unfinished_restore,
+    undo,
+    unfinished,
+)
 from pyrotorque_control.group import CommandError
 
 # --- swaps
@@ -84,7 +92,7 @@ def test_a_kill_after_any_step_is_undone_also_if_the_undoing_is_killed(
     config, swaps = tmp_path / "config", prepared(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(swap, "rename_noreplace", limited(steps, Kill()))
-        patch.setattr(swap, "undo", lambda *_: None)
+        patch.setattr(swap, "undo", not_undone)
         with pytest.raises(Kill):
             carry_out(config, swaps, tmp_path / "session")
     with pytest.raises(CommandError, match="--undo"):
@@ -101,9 +109,13 @@ def test_a_kill_after_any_step_is_undone_also_if_the_undoing_is_killed(
     require_no_unfinished_restore(config)
 
 
+def not_undone(config_dir: Path, journal: RestoreJournal) -> None:
+    """A kill leaves no time for that."""
+
+
 def limited(steps: int, error: BaseException) -> Callable[..., None]:
     """A rename that fails once after `steps` successful ones; later ones work, as those that undo it."""
-    real, left = swap.rename_noreplace, [steps]
+    real, left = rename_noreplace, [steps]
 
     def rename(*names: object) -> None:
         left[0] -= 1
@@ -163,8 +175,13 @@ def test_a_move_must_name_two_folders(word: str) -> None:
 
 
 def test_only_paths_in_an_items_attributes_move() -> None:
-    before = {"custom": {"x": "/home/old/x"}, "custom1": "/home/old", "directory": "/home/old/data/x", "state": 1,
-              "tied_to_file": "/home/old/watch/x.torrent"}  # fmt: skip
+    before: dict[str, Bencodable] = {
+        "custom": {"x": "/home/old/x"},
+        "custom1": "/home/old",
+        "directory": "/home/old/data/x",
+        "state": 1,
+        "tied_to_file": "/home/old/watch/x.torrent",
+    }
     after = before | {"directory": "/mnt/data/x", "tied_to_file": "/home/new/watch/x.torrent"}
     assert moved_attributes(bencode(before), MOVED) == bencode(after)
     for other in (b"", b"d", b"i1e", b"d9:directoryi1ee", b"d9:directory999:xe"):
