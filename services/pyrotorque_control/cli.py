@@ -33,6 +33,8 @@ _COMMANDS: Final = (
     "start",
     "watched",
     "retry",
+    "cleanup",
+    "quarantine",
     "accept-rtorrent",
     "expand",
     "backup",

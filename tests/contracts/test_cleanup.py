@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.errors import RTorrentFault, UserError
+from pyrotorque.errors import RemovalRefused, RTorrentFault, UserError
+from pyrotorque.housekeeping import quarantine
+from pyrotorque.housekeeping.quarantine import QuarantineEntry
+from pyrotorque.housekeeping.restore import restore
 from tests.cleaning import CleanupScene
 from tests.waiting import eventually
 
@@ -242,3 +245,61 @@ def test_an_item_without_a_session_file_removes_nothing(scene: CleanupScene, mon
         scene.job(data="delete").run()
     assert scene.seeds(one)
     assert scene.seeds(other)
+
+
+def entry_of(scene: CleanupScene, info_hash: str) -> QuarantineEntry:
+    (found,) = (
+        entry for entry in quarantine.entries(scene.downloads / quarantine.NAME) if entry.removal.info_hash == info_hash
+    )
+    return found
+
+
+@pytest.mark.parametrize("files", [("a", "sub/b"), ()], ids=["folder", "file"])
+def test_a_restored_item_is_as_it_was(scene: CleanupScene, files: tuple[str, ...]) -> None:
+    path = scene.write(b"L\xe9 $(x)\n", files)
+    content = {each: each.read_bytes() for each in [*path.rglob("*"), path] if each.is_file()}
+    one = scene.add(path, "d.custom1.set=label", 'd.custom.set=note,"a b"', "d.priority.set=3")
+    scene.job(data="quarantine").run()
+    assert not path.exists()
+    restore(scene.client, entry_of(scene, one))
+    eventually(lambda: scene.seeds(one), 20)
+    assert {each: each.read_bytes() for each in content} == content
+    calls = [("d.custom1", (one,)), ("d.custom", (one, "note")), ("d.priority", (one,))]
+    assert scene.client.multicall(calls) == ["label", "a b", 3]
+    assert scene.quarantined() == {}
+    scene.running.restart()
+    eventually(lambda: scene.seeds(one), 20, why="after a restart")
+
+
+def test_a_restore_never_replaces_a_file(scene: CleanupScene) -> None:
+    one = scene.item("One")
+    scene.job(data="quarantine").run()
+    scene.write("One", ("sub/b",))
+    other = (scene.downloads / "One/sub/b").read_bytes()
+    with pytest.raises(RemovalRefused, match="exists and is not overwritten"):
+        restore(scene.client, entry_of(scene, one))
+    assert (scene.downloads / "One/sub/b").read_bytes() == other
+    assert scene.quarantined() == {one: ["a", "sub/b"]}
+
+
+def test_the_same_item_twice_gets_two_entries(scene: CleanupScene) -> None:
+    one = scene.item("One")
+    scene.job(data="quarantine").run()
+    assert scene.item("One") != one, "other content"
+    scene.job(data="quarantine").run()
+    assert len(scene.quarantined()) == 2
+
+
+def test_data_is_purged_when_its_time_is_over(scene: CleanupScene) -> None:
+    scene.item("Other")
+    one = scene.item("One")
+    scene.job(condition="name=One", data="quarantine", keep_for="1h").run()
+    scene.job(condition="name=None", data="quarantine").run()
+    assert list(scene.quarantined()) == [one]
+    found = entry_of(scene, one)
+    scene.job(condition="name=None", data="quarantine").remover.journal.remove(found.removal)
+    aged = found.folder / "entry.json"
+    aged.write_bytes(aged.read_bytes().replace(b'"purge_at":', b'"purge_at":0.0,"was":'))
+    (found.folder / "data/of the owner").write_text("stays")
+    scene.job(condition="name=None", data="quarantine").run()
+    assert scene.quarantined() == {one: ["of the owner"]}

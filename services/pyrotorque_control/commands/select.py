@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -53,7 +54,7 @@ def command(group: Group, words: tuple[str, ...], view: str, sort: str, fields: 
     refuse_foreign_config_py(group.layout)
     settings = settings_of(group)
     rtorrent = rtorrent_of(settings)
-    with closing(ConfigFields(group.config_dir / "config.py", _configured(settings))) as table:
+    with closing(ConfigFields(group.config_dir / "config.py", _configured(settings, group.layout.state_dir))) as table:
         condition = parse(" ".join(words), custom=table)
         order = parse_sort(sort, custom=table) if sort else None
         extra = fields.replace(",", " ").split()
@@ -72,12 +73,13 @@ def command(group: Group, words: tuple[str, ...], view: str, sort: str, fields: 
     return EX_OK
 
 
-def _configured(settings: Settings) -> "dict[str, Field]":
+def _configured(settings: Settings, state_dir: Path) -> "dict[str, Field]":
     """The fields for these settings; `has_room` uses the largest `min_free` of all queues."""
     from pyrotorque.fields import configured
+    from pyrotorque.housekeeping.activity import FOLDER, activity_fields
 
     min_free = max((job.min_free for job in settings.jobs if isinstance(job, QueueSettings)), default=0)
-    return configured(settings.aliases, settings.traits_by_alias, min_free)
+    return configured(settings.aliases, settings.traits_by_alias, min_free) | activity_fields(state_dir / FOLDER)
 
 
 def _check_view(rtorrent: RTorrent, view: str) -> None:

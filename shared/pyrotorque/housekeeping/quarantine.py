@@ -188,8 +188,9 @@ def saved_files(entry: QuarantineEntry) -> Mapping[bytes, bytes]:
 
 def _remove_own_files(folder: bytes) -> None:
     for name in (*(name for name, _ in _SAVED), _DESCRIPTION):
-        with suppress(FileNotFoundError, NotADirectoryError):
-            os.unlink(os.path.join(folder, name))
+        for written in (name, name + b".new"):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                os.unlink(os.path.join(folder, written))
 
 
 def _replace(path: bytes, content: bytes) -> None:

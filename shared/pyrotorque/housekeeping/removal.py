@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,6 @@ from pyrotorque.errors import PyrotorqueError, RemovalRefused, RTorrentError, RT
 from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.claims import Inode
 from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord, RemovedFile
-from pyrotorque.linux.files import sync_folder
 from pyrotorque.linux.processes import PROC
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.session import Session
@@ -53,13 +53,18 @@ Verify = Callable[[], VerifiedItem]
 
 @dataclass
 class Remover:
-    """Removals in one rTorrent, one after the other. `spend` records a removal that counts for the limits of a day."""
+    """Removals in one rTorrent, one after the other.
+
+    `spend` records a removal that counts for the limits of a day, before its item is erased; `report` is called when it
+    is done, perhaps again after a kill.
+    """
 
     rtorrent: RTorrent
     session: Session
     journal: RemovalJournal
     log: logging.Logger
     spend: Callable[[RemovalRecord], None]
+    report: Callable[[RemovalRecord], None]
     announce: float = 30.0
 
     def remove(self, removal: RemovalRecord, verify: Verify) -> RemovalRecord:
@@ -85,31 +90,30 @@ class Remover:
             self.log.warning("%s: erased, although: %s", removal.name, error)
         return self._finish(removal, folders)
 
-    def recover(self, folders: frozenset[tuple[int, int]] = frozenset()) -> list[RemovalRecord]:
-        """Continue or undo what a kill interrupted; returns the removals that are done now.
+    def recover(self, folders: frozenset[tuple[int, int]] = frozenset()) -> None:
+        """Continue or undo what a kill interrupted.
 
         The caller has verified that this is the known rTorrent: an item that is not there was erased. Nothing is
         deleted, because what was verified is no longer certain: such data stays in quarantine for a while.
         """
-        done: list[RemovalRecord] = []
+        self.session.locate(self.rtorrent, self.rtorrent.identity())
         for removal in map(_without_deletion, list(self.journal.unfinished())):
             if removal.phase == "erased":
-                done.append(self._finish(removal, folders))
+                self._finish(removal, folders)
             elif not self._is_loaded(removal):
-                if not self.session.has_none(removal.info_hash):
+                if removal.data != "keep" and not _await(partial(self._is_forgotten, removal), _WITHIN):
                     raise RemovalRefused(f"{removal.name} is not in rTorrent, but in its session")
                 # Erased by its owner, perhaps: what was moved stays in quarantine, the rest stays where it is.
-                done.append(self._finish(removal, folders))
+                self._finish(removal, folders)
             elif removal.phase == "erasing" and self._is_complete(removal):
                 try:
                     self._erase(removal)
                 except RemovalRefused as error:
                     self._undo(removal, error)
                 else:
-                    done.append(self._finish(removal, folders))
+                    self._finish(removal, folders)
             else:
                 self._undo(removal, RemovalRefused("it was interrupted"))
-        return done
 
     # --- the steps
 
@@ -189,6 +193,7 @@ class Remover:
             removal = msgspec.structs.replace(removal, frees=freed)
             for path in stay:
                 self.log.warning("%s: %s stays in quarantine: it is another file now", removal.name, printable(path))
+        self.report(removal)
         self.journal.remove(removal)
         return removal
 
@@ -226,22 +231,31 @@ class Remover:
         self.log.warning("%s: not removed: %s", removal.name, error)
 
     def _move_back(self, removal: RemovalRecord) -> None:
+        """Move the files back; raises RemovalRefused unless all of them are at their old names then."""
+        if removal.files:
+            # Its folder was not removed before the item was erased, but another program may have.
+            os.makedirs(removal.directory, exist_ok=True)
+            target = moved_files.open_root(removal.directory)
+            try:
+                self._move_back_to(target, removal)
+                if lacking := moved_files.missing(target, removal.files):
+                    raise RemovalRefused(f"{printable(lacking[0].path)} is neither there nor in quarantine")
+            finally:
+                os.close(target)
+        quarantine.discard(removal)
+
+    def _move_back_to(self, target: int, removal: RemovalRecord) -> None:
         data = os.path.join(removal.entry, quarantine.DATA)
         if not os.path.isdir(data):
             return
-        # Its folder was not removed before the item was erased, but another program may have.
-        os.makedirs(removal.directory, exist_ok=True)
-        source, target = moved_files.open_root(data), moved_files.open_root(removal.directory)
+        source = moved_files.open_root(data)
         try:
             present = [file for file in removal.files if moved_files.is_at(source, file)]
             aside = moved_files.move_empty_aside(target, source, present)
             moved_files.move(source, target, present)
-            sync_folder(target)
             moved_files.remove(source, aside)
         finally:
             os.close(source)
-            os.close(target)
-        quarantine.discard(removal)
 
     # --- facts
 
@@ -257,6 +271,9 @@ class Remover:
             return bool(self.rtorrent.call("d.hash", removal.info_hash))
         except RTorrentFault:
             return False
+
+    def _is_forgotten(self, removal: RemovalRecord) -> bool:
+        return self.session.has_none(removal.info_hash)
 
     def _is_complete(self, removal: RemovalRecord) -> bool:
         """Whether all files are in the quarantine, as before the item was to be erased."""

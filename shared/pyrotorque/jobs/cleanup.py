@@ -21,7 +21,7 @@ from pyrotorque.errors import (
 from pyrotorque.events import Event
 from pyrotorque.fields.field import Field
 from pyrotorque.housekeeping import quarantine
-from pyrotorque.housekeeping.activity import Activity, activity_fields, read_activity, write_activity
+from pyrotorque.housekeeping.activity import FOLDER, Activity, activity_fields, read_activity, write_activity
 from pyrotorque.housekeeping.cleanup_settings import private_below, read_cleanup
 from pyrotorque.housekeeping.cleanup_state import PlanOfItems, StoredCleanup, is_short, take_accepted
 from pyrotorque.housekeeping.erased_handlers import erased_handler_refusal
@@ -38,7 +38,6 @@ from pyrotorque.layout import Layout
 from pyrotorque.locks import hold
 from pyrotorque.text import counted, printable
 
-FOLDER: Final = "housekeeping"
 _LOCK: Final = "lock"
 _SHARE_OF_TIMEOUT: Final = 0.6
 _SHOWN_MAX: Final = 3
@@ -119,9 +118,7 @@ class Cleanup(Job):
         self._require_no_erased_handler()
         self._stored = self.stored()
         if not self.dry_run:
-            for removal in self.remover.recover():
-                self._forget(removal)
-                self._report(removal)
+            self.remover.recover()
         before, now = read_activity(self.folder), time.time()
         found = self.surveyor.survey(self._stored.state, before, now)
         self._require_complete_list(before, found.items, accept=not self.dry_run)
@@ -145,15 +142,12 @@ class Cleanup(Job):
                 self.log.info("the time of this run is used up; the next one continues (see job.%s.timeout)", self.name)
                 break
             try:
-                removal = self._remove(planned)
+                self._remove(planned)
             except PyrotorqueError as error:
                 if isinstance(error, SessionNotKnown):
                     raise
                 failed.append(f"{printable(planned.candidate.name)} stays: {error}")
                 self.log.warning("%s", failed[-1])
-                continue
-            self._forget(removal)
-            self._report(removal)
         return failed
 
     def _forget(self, removal: RemovalRecord) -> None:
@@ -162,7 +156,7 @@ class Cleanup(Job):
         left = {each: found for each, found in known.items.items() if each != removal.info_hash}
         write_activity(self.folder, Activity(known.at, known.incarnation, left))
 
-    def _remove(self, planned: PlannedRemoval) -> RemovalRecord:
+    def _remove(self, planned: PlannedRemoval) -> None:
         """Decide again from fresh facts, then remove the item, unless the gate finds a reason against it."""
         info_hash = planned.candidate.info_hash
         self.require_known_rtorrent()
@@ -187,7 +181,7 @@ class Cleanup(Job):
         )
         files = again.inventory.claims.files[info_hash] if again.inventory else ()
         inodes = {each.found.inode for each in files if each.found is not None}
-        return self.remover.remove(removal, lambda: self._verified(info_hash, inodes))
+        self.remover.remove(removal, lambda: self._verified(info_hash, inodes))
 
     def _verified(self, info_hash: str, planned: "set[Any]") -> VerifiedItem:
         """The gate, after the item was closed: all facts again, but those that closing it changes."""
@@ -269,6 +263,7 @@ class Cleanup(Job):
         self.log.info("would remove %s of %d", counted(len(found.plan.removals), "item"), len(found.items))
 
     def _report(self, removal: RemovalRecord) -> None:
+        self._forget(removal)
         where = f", data in {printable(removal.entry)}" if removal.data == "quarantine" else f", data: {removal.data}"
         self.log.info("removed %s (%s)%s", removal.name, removal.reason, where)
         self.publish(
@@ -300,7 +295,13 @@ class Cleanup(Job):
             self._stored.spend(removal.at, removal.info_hash, removal.tracker, removal.frees)
 
         return Remover(
-            self.rtorrent, self.reader.session, RemovalJournal(self.folder), self.log, spend, self.settings.announce
+            self.rtorrent,
+            self.reader.session,
+            RemovalJournal(self.folder),
+            self.log,
+            spend,
+            self._report,
+            self.settings.announce,
         )
 
     @cached_property

@@ -1,0 +1,46 @@
+"""The clean-up jobs of a group, constructed in this process, for the commands that show and approve their plans."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from pyrotorque.errors import UserError
+from pyrotorque.foreign_code import refuse_foreign_config_py
+from pyrotorque.jobs.cleanup import Cleanup
+from pyrotorque.jobs.context import JobContext, set_context
+from pyrotorque.jobs.params import with_texts
+from pyrotorque.settings.schema import CustomSettings, Settings
+from pyrotorque.suggestions import suggestion
+from pyrotorque.workers.preparation import job_config
+from pyrotorque_control.group import Group
+from pyrotorque_control.rtorrent import settings_of
+
+HANDLER: Final = "pyrotorque.jobs.cleanup:Cleanup"
+
+
+def cleanup_jobs(group: Group, name: str | None) -> list[Cleanup]:
+    """The job of this name, or all of them, active or not. Raises UserError."""
+    refuse_foreign_config_py(group.layout)
+    settings = settings_of(group)
+    chosen = list(_chosen(settings, name))
+    context = JobContext(
+        config_dir=group.layout.config_dir,
+        state_dir=group.layout.state_dir,
+        url=settings.rtorrent.url,
+        connect_timeout=settings.rtorrent.connect_timeout,
+        read_timeout=settings.rtorrent.read_timeout,
+        aliases=settings.aliases,
+        traits_by_alias=settings.traits_by_alias,
+    )
+    set_context(context)
+    return [Cleanup(with_texts(job_config(job, settings), job.texts)) for job in chosen]
+
+
+def _chosen(settings: Settings, name: str | None) -> Iterator[CustomSettings]:
+    known = [job for job in settings.jobs if isinstance(job, CustomSettings) and job.handler == HANDLER]
+    if not known:
+        raise UserError("there is no clean-up job: docs/cleanup.md shows how to set one up")
+    found = [job for job in known if name in (None, job.name)]
+    if not found:
+        names = [job.name for job in known]
+        raise UserError(f"there is no clean-up job {name!r}{suggestion(str(name), names)} ({', '.join(names)})")
+    yield from found

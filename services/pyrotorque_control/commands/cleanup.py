@@ -1,0 +1,163 @@
+"""`pyrotorque cleanup`: what the clean-up jobs would remove now, what stays and why; approves a large plan."""
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pyrotorque.errors import RemovalRefused
+from pyrotorque.humanize import size
+from pyrotorque.text import counted, printable
+from pyrotorque_control import terminal
+from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL, EX_USAGE
+from pyrotorque_control.group import CommandError, Group
+
+if TYPE_CHECKING:
+    from pyrotorque.housekeeping.survey import Survey
+    from pyrotorque.jobs.cleanup import Cleanup
+
+_FILES_MAX = 10
+
+
+@click.command(short_help="Show what clean-up jobs would remove, and why the rest stays.")
+@click.argument("job", required=False, metavar="[JOB]")
+@click.option("--item", metavar="HASH|NAME", help="Only items with this hash or part of a name: why they go or stay.")
+@click.option("--approve", metavar="PLAN", help="Let the job carry out this plan, which exceeds max_percent.")
+@click.option("--accept-items", is_flag=True, help="Confirm that rTorrent's list of items is shorter than it was.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per job.")
+@click.pass_obj
+def command(
+    group: Group, job: str | None, item: str | None, approve: str | None, accept_items: bool, as_json: bool
+) -> int:
+    """Show the plan of each clean-up job: the items that it would remove now, with the files that stay, the bytes that
+    become free, and the reasons why other items stay. Nothing is changed. A run carries out the same plan.
+
+    \b
+      pyrotorque cleanup                       all clean-up jobs
+      pyrotorque cleanup tidy --item ubuntu    why these items go or stay
+      pyrotorque cleanup tidy --approve 1a2b   allow more than max_percent
+
+    The exit code is 75 if a run would remove nothing because a fact that it needs cannot be seen.
+    """
+    from pyrotorque_control.cleanup_jobs import cleanup_jobs
+
+    jobs = cleanup_jobs(group, job)
+    if accept_items:
+        return _accept_items(jobs[0])
+    if approve is not None:
+        if job is None:
+            raise CommandError("name the job whose plan is approved", EX_USAGE)
+        return _approve(jobs[0], approve)
+    code = EX_OK
+    for each in jobs:
+        try:
+            found = each.preview()
+        except RemovalRefused as error:
+            code = EX_TEMPFAIL
+            click.echo(
+                terminal.json_line({"job": each.name, "refused": str(error)})
+                if as_json
+                else f"{each.name}: would remove nothing: {error}"
+            )
+            continue
+        click.echo(terminal.json_line(as_data(each, found, item)) if as_json else "\n".join(lines(each, found, item)))
+    return code
+
+
+def _accept_items(job: "Cleanup") -> int:
+    from pyrotorque.housekeeping.cleanup_state import accept_items
+
+    count = len(job.reader.live_items())
+    accept_items(job.folder, count)
+    click.echo(f"the next run accepts a list of {counted(count, 'item')}")
+    return EX_OK
+
+
+def _approve(job: "Cleanup", plan: str) -> int:
+    stored = job.stored()
+    pending = stored.state.pending
+    if pending is None or pending.plan != plan:
+        known = f"the plan that waits is {pending.plan}" if pending else "no plan waits"
+        raise CommandError(f"{job.name} has no plan {plan} to approve: {known}", EX_USAGE)
+    stored.approve(time.time())
+    click.echo(f"approved: {job.name} may remove these {counted(len(pending.hashes), 'item')}, within its daily limits")
+    return EX_OK
+
+
+def as_data(job: "Cleanup", found: "Survey", item: str | None) -> dict[str, Any]:
+    """The plan as plain JSON values."""
+    plan = found.plan
+    removals = [each for each in plan.removals if _is_chosen(each.candidate.info_hash, each.candidate.name, item)]
+    return {
+        "job": job.name,
+        "data": job.settings.data,
+        "dry_run": job.dry_run,
+        "items": len(found.items),
+        "plan": plan.id,
+        "held": plan.held or None,
+        "frees": plan.frees,
+        "missing": plan.missing,
+        "removals": [
+            {
+                "hash": each.candidate.info_hash,
+                "name": printable(each.candidate.name),
+                "facts": each.candidate.text,
+                "size": each.size,
+                "frees": each.frees,
+                "files": _files(found, each.candidate.info_hash, each.kept_files),
+            }
+            for each in removals
+        ],
+        "kept": [
+            {"hash": info_hash, "name": printable(found.names.get(info_hash, "")), "reason": kept.reason,
+             "text": printable(kept.text)}
+            for info_hash, kept in plan.kept.items()
+            if _is_chosen(info_hash, found.names.get(info_hash, ""), item)
+        ],
+    }  # fmt: skip
+
+
+def _files(found: "Survey", info_hash: str, kept: Any) -> list[dict[str, Any]]:
+    if found.inventory is None:
+        return []
+    claims = found.inventory.claims
+    return [
+        {
+            "path": printable(each.path),
+            "size": each.file.size,
+            "kept_for": sorted(printable(claims.contents[other].name) for other in kept.get(each.path, ())),
+        }
+        for each in claims.files[info_hash]
+        if each.found is not None
+    ]
+
+
+def _is_chosen(info_hash: str, name: str, item: str | None) -> bool:
+    return item is None or info_hash == item.upper() or item.casefold() in name.casefold()
+
+
+def lines(job: "Cleanup", found: "Survey", item: str | None) -> list[str]:
+    """The plan as text."""
+    plan, data = found.plan, as_data(job, found, item)
+    free = f", free {size(plan.frees)}" if job.settings.data == "delete" else ""
+    shown = [f"{job.name}: would remove {len(plan.removals)} of {counted(len(found.items), 'item')}{free} "
+             f"(data: {job.settings.data}{', dry run' if job.dry_run else ''})"]  # fmt: skip
+    if plan.held:
+        shown.append(f"  waits: {plan.held}; approve it with `pyrotorque cleanup {job.name} --approve {plan.id}`")
+    if plan.missing:
+        shown.append(f"  {size(plan.missing)} less than needed can be freed: nothing else may be removed")
+    for each in data["removals"]:
+        moved = f"{size(each['size'])} of data" if job.settings.data != "keep" else "data stays"
+        shown.append(f"  {each['name']}  {each['facts']}  {moved}")
+        stay = [file for file in each["files"] if file["kept_for"]]
+        shown += [f"      {file['path']}  stays: {', '.join(file['kept_for'])} has it" for file in stay[:_FILES_MAX]]
+        if item is not None:
+            shown += [f"      {file['path']}  {size(file['size'])}" for file in each["files"] if not file["kept_for"]]
+    if item is not None:
+        shown += [f"  {each['name']}  stays: {each['text']}" for each in data["kept"]]
+    elif plan.kept:
+        counts = Counter(kept.reason for kept in plan.kept.values())
+        reasons = " · ".join(f"{reason} {number}" for reason, number in counts.most_common())
+        shown.append(f"  kept {len(plan.kept)}: {reasons}")
+    return shown

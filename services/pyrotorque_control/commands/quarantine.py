@@ -1,0 +1,131 @@
+"""`pyrotorque quarantine`: lists, restores and purges what clean-up jobs have moved to quarantine."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from pyrotorque.errors import PyrotorqueError, RemovalRefused, UserError
+from pyrotorque.humanize import date_time, size
+from pyrotorque.text import printable
+from pyrotorque_control import terminal
+from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
+from pyrotorque_control.group import Group
+
+if TYPE_CHECKING:
+    from pyrotorque.housekeeping.quarantine import QuarantineEntry
+    from pyrotorque.jobs.cleanup import Cleanup
+
+
+@click.group(short_help="List, restore or purge removed data.")
+@click.pass_obj
+def command(_group: Group) -> None:
+    """Show, restore or delete the data that clean-up jobs have moved to quarantine.
+
+    \b
+      pyrotorque quarantine list           entries, and when each is purged
+      pyrotorque quarantine restore HASH   the files, and the item as it was
+      pyrotorque quarantine purge HASH     delete the data now
+    """
+
+
+@command.command("list", short_help="Show the entries.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+@click.pass_obj
+def list_entries(group: Group, as_json: bool) -> int:
+    """Show each entry: when it was removed and why, its size, and when its data is deleted."""
+    found = _entries(group)
+    for _, entry in found if as_json else ():
+        removal = entry.removal
+        click.echo(
+            terminal.json_line(
+                {
+                    "hash": removal.info_hash,
+                    "name": removal.name,
+                    "job": removal.job,
+                    "reason": removal.reason,
+                    "removed": removal.at,
+                    "purge_at": removal.purge_at,
+                    "size": sum(file.size for file in removal.files),
+                    "files": len(removal.files),
+                    "folder": printable(str(entry.folder)),
+                }
+            )
+        )
+    if as_json:
+        return EX_OK
+    rows = [
+        (date_time(each.removal.at), date_time(each.removal.purge_at), each.removal.info_hash,
+         size(sum(file.size for file in each.removal.files)), each.removal.name)
+        for _, each in found
+    ]  # fmt: skip
+    for line in terminal.aligned([("removed", "purged after", "hash", "size", "name"), *rows]) if rows else ():
+        click.echo(line)
+    click.echo(f"{len(rows)} {'entry' if len(rows) == 1 else 'entries'}")
+    return EX_OK
+
+
+@command.command(short_help="Restore items with their data.")
+@click.argument("items", nargs=-1, required=True, metavar="HASH|NAME…")
+@click.option("--start/--no-start", default=None, help="Start the item, whether it was started before or not.")
+@click.pass_obj
+def restore(group: Group, items: Sequence[str], start: bool | None) -> int:
+    """Move the files back to where they were, never over another file, and load the item with its labels, custom
+    values and folder. It is started if it was started before; rTorrent checks its data first."""
+    from pyrotorque.housekeeping.restore import restore as restore_entry
+
+    return _each(group, items, lambda job, entry: restore_entry(job.rtorrent, entry, start=start), "restored")
+
+
+@command.command(short_help="Delete the data of entries now.")
+@click.argument("items", nargs=-1, required=True, metavar="HASH|NAME…")
+@click.pass_obj
+def purge(group: Group, items: Sequence[str]) -> int:
+    """Delete the data of these entries before their time is over. It cannot be undone."""
+    from pyrotorque.housekeeping.quarantine import purge as purge_entry
+    from pyrotorque.housekeeping.quarantine import used_by
+
+    def purge_unused(job: "Cleanup", entry: "QuarantineEntry") -> None:
+        if name := used_by(entry, job.reader.read().claims):
+            raise RemovalRefused(f"{printable(name)} uses its data in quarantine")
+        if stay := purge_entry(entry)[1]:
+            raise RemovalRefused(f"{printable(stay[0])} is another file now and stays")
+
+    return _each(group, items, purge_unused, "deleted the data of")
+
+
+def _entries(group: Group) -> "list[tuple[Cleanup, QuarantineEntry]]":
+    from pyrotorque.housekeeping import quarantine
+    from pyrotorque_control.cleanup_jobs import cleanup_jobs
+
+    folders = {folder: job for job in cleanup_jobs(group, None) for folder in job.quarantines()}
+    found = [(job, entry) for folder, job in folders.items() for entry in quarantine.entries(folder)]
+    return sorted(found, key=lambda each: each[1].removal.at)
+
+
+def _each(group: Group, items: Sequence[str], act: "Callable[[Cleanup, QuarantineEntry], None]", done: str) -> int:
+    code = EX_OK
+    found = _entries(group)
+    for item in items:
+        matching = [
+            (job, entry)
+            for job, entry in found
+            if entry.removal.info_hash == item.upper() or item.casefold() in entry.removal.name.casefold()
+        ]
+        if not matching:
+            raise UserError(f"there is no entry {printable(item)!r}: `pyrotorque quarantine list` shows all")
+        if len(matching) > 1:
+            hashes = ", ".join(entry.removal.info_hash for _, entry in matching)
+            raise UserError(f"{printable(item)!r} matches several entries: use the hash ({hashes})")
+        job, entry = matching[0]
+        lock = job.locked()
+        try:
+            act(job, entry)
+            click.echo(f"{done} {entry.removal.name} ({entry.removal.info_hash})")
+        except (PyrotorqueError, OSError) as error:
+            code = EX_TEMPFAIL
+            click.echo(f"pyrotorque: {entry.removal.name}: {error}", err=True)
+        finally:
+            os.close(lock)
+    return code

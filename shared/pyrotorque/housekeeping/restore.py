@@ -1,0 +1,128 @@
+"""Restores a removed item from quarantine: its files to their old names, then the item, as it was.
+
+It can be repeated after a kill: each file is in the quarantine or at its old name, and the entry is removed last.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Final
+
+from pyrotorque.errors import RemovalRefused, RTorrentFault
+from pyrotorque.housekeeping import moved_files, quarantine
+from pyrotorque.housekeeping.quarantine import QuarantineEntry
+from pyrotorque.metafile.parser import dictionary
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.item_texts import equal_call
+from pyrotorque.rtorrent.session import Session
+from pyrotorque.text import printable
+
+_WITHIN: Final = 10.0  # seconds
+_POLL: Final = 0.02
+_CUSTOMS: Final = tuple(f"custom{number}" for number in range(1, 6))
+
+
+def restore(rtorrent: RTorrent, entry: QuarantineEntry, *, start: bool | None = None) -> None:
+    """Restore the item; it is started if it was before (or as `start` says), else its data is checked.
+
+    Raises RemovalRefused or OSError, and everything stays in quarantine; or RTorrentError.
+    """
+    removal = entry.removal
+    saved = quarantine.saved_files(entry)
+    metafile, attributes = saved.get(b"", b""), dictionary(saved.get(b".rtorrent", b"")) or {}
+    if not metafile:
+        raise RemovalRefused(f"{printable(str(entry.folder))} has no metafile")
+    if removal.phase != "erased":
+        raise RemovalRefused(f"the removal of {removal.name} is not finished: run its clean-up job first")
+    if not _is_loaded(rtorrent, removal.info_hash):
+        _move_back(entry)
+        _load(rtorrent, entry, metafile)
+    elif not _has_directory(rtorrent, entry):
+        raise RemovalRefused(f"{removal.name} is in rTorrent, with another folder: erase it there first")
+    else:
+        _move_back(entry)
+    _set_attributes(rtorrent, removal.info_hash, attributes)
+    wanted = removal.started if start is None else start
+    rtorrent.call("d.start" if wanted else "d.check_hash", removal.info_hash)
+    Session().save(rtorrent, removal.info_hash, {}, _WITHIN)
+    quarantine.discard(removal)
+
+
+def _move_back(entry: QuarantineEntry) -> None:
+    removal = entry.removal
+    if not removal.files:
+        return
+    directory = removal.directory
+    above = os.path.dirname(directory)
+    if not os.path.isdir(directory):
+        if not os.path.isdir(above):
+            raise RemovalRefused(f"{printable(above)} is missing: is its disk mounted?")
+        os.mkdir(directory)
+    source = moved_files.open_root(os.path.join(os.fsencode(entry.folder), quarantine.DATA))
+    target = moved_files.open_root(directory)
+    try:
+        taken = [file for file in removal.files if not moved_files.is_at(target, file) and _exists(target, file.path)]
+        if taken:
+            raise RemovalRefused(f"{printable(os.path.join(directory, taken[0].path))} exists and is not overwritten")
+        present = [file for file in removal.files if moved_files.is_at(source, file)]
+        lacking = [file for file in moved_files.missing(target, removal.files) if file not in present]
+        if lacking:
+            raise RemovalRefused(f"{printable(lacking[0].path)} is not in {printable(str(entry.folder))} any more")
+        moved_files.move(source, target, present)
+    finally:
+        os.close(source)
+        os.close(target)
+
+
+def _exists(root: int, path: bytes) -> bool:
+    try:
+        with moved_files.parent_of(root, path) as at:
+            os.stat(at.name, dir_fd=at.folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _load(rtorrent: RTorrent, entry: QuarantineEntry, metafile: bytes) -> None:
+    """Load the metafile with the item's directory, and with priority 0, so that no queue starts it in between."""
+    removal = entry.removal
+    quoted = removal.directory.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    command = b"d.directory_base.set" if removal.multi_file else b"d.directory.set"
+    rtorrent.call("load.raw", "", metafile, command + b'="' + quoted + b'"', "d.priority.set=0")
+    end = time.monotonic() + _WITHIN
+    while not _is_loaded(rtorrent, removal.info_hash):
+        if time.monotonic() > end:
+            raise RemovalRefused(f"rTorrent has not loaded {removal.name}: its data is at its old place")
+        time.sleep(_POLL)
+    if not _has_directory(rtorrent, entry):
+        raise RemovalRefused(f"rTorrent has loaded {removal.name} with another folder")
+
+
+def _has_directory(rtorrent: RTorrent, entry: QuarantineEntry) -> bool:
+    method, params = equal_call(entry.removal.info_hash, "d.directory=", entry.removal.directory)
+    return not entry.removal.files or rtorrent.call(method, *params) == 1
+
+
+def _is_loaded(rtorrent: RTorrent, info_hash: str) -> bool:
+    try:
+        return bool(rtorrent.call("d.hash", info_hash))
+    except RTorrentFault:
+        return False
+
+
+def _set_attributes(rtorrent: RTorrent, info_hash: str, saved: Mapping[bytes, object]) -> None:
+    """Set what the item had: labels, custom values, throttle, priority. A value that rTorrent refuses is left out."""
+    calls: list[tuple[str, tuple[str | bytes | int, ...]]] = []
+    for name in _CUSTOMS:
+        if isinstance(value := saved.get(name.encode()), bytes) and value:
+            calls.append((f"d.{name}.set", (info_hash, value)))
+    customs = saved.get(b"custom")
+    for key, value in customs.items() if isinstance(customs, dict) else ():
+        if isinstance(key, bytes) and isinstance(value, bytes):
+            calls.append(("d.custom.set", (info_hash, key, value)))
+    if isinstance(throttle := saved.get(b"throttle_name"), bytes) and throttle:
+        calls.append(("d.throttle_name.set", (info_hash, throttle)))
+    priority = saved.get(b"priority")
+    calls.append(("d.priority.set", (info_hash, priority if isinstance(priority, int) else 2)))
+    calls.append(("d.update_priorities", (info_hash,)))
+    rtorrent.multicall(calls)

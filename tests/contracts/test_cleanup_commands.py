@@ -1,0 +1,107 @@
+"""`pyrotorque cleanup` and `quarantine` on a real rTorrent."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from demo.private_rtorrent import PrivateRTorrent
+from tests.cleaning import AT_ONCE, CleanupScene
+from tests.commanding import Command
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def scene(rtorrent: PrivateRTorrent, short_folder: Path) -> CleanupScene:
+    found = CleanupScene(rtorrent, short_folder)
+    found.state = short_folder / "config/state"
+    return found
+
+
+@pytest.fixture
+def command(scene: CleanupScene, short_folder: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    settings = {**AT_ONCE, "data": "quarantine", "below": scene.downloads, "max_percent": 10, "condition": "name=O*"}
+    lines = [f"job.tidy.{key} = {value}" for key, value in settings.items()]
+    torque = f"[TORQUE]\nscgi_url = {scene.running.url}\njob.tidy.handler = pyrotorque.jobs.cleanup:Cleanup\n"
+    return Command(short_folder / "config", capsys).configured(
+        torque + "job.tidy.schedule = hour=4\n" + "\n".join(lines) + "\n"
+    )
+
+
+def test_the_preview_is_what_a_run_does(scene: CleanupScene, command: Command) -> None:
+    one, kept = scene.item("One"), scene.item("Only", (), salt="x")
+    scene.item("Stays")
+    scene.client.call("d.custom.set", kept, "tags", "keep")
+    shown = command("cleanup")
+    assert shown.code == 0, shown.err
+    assert shown.out.splitlines() == [
+        "tidy: would remove 1 of 3 items (data: quarantine)",
+        "  One  ratio 0.00, seeded 0 s  80.0 KiB of data",
+        "  kept 1: protected 1",
+    ]
+    assert "Only  stays: protected" in command("cleanup", "tidy", "--item", "only").out
+    data = json.loads(command("cleanup", "tidy", "--json").out)
+    assert [each["hash"] for each in data["removals"]] == [one]
+    assert [Path(each["path"]).name for each in data["removals"][0]["files"]] == ["a", "b"]
+    assert data["kept"][0]["reason"] == "protected"
+    ran = command("--run-once", "tidy")
+    assert ran.code == 0, ran.err
+    assert not scene.has(one)
+    assert scene.has(kept)
+    listed = json.loads(command("quarantine", "list", "--json").out)
+    assert (listed["hash"], listed["files"], listed["size"]) == (one, 2, 80_000)
+    assert "One" in command("quarantine", "list").out
+    restored = command("quarantine", "restore", "one")
+    assert (restored.code, restored.out) == (0, f"restored One ({one})\n")
+    eventually(lambda: scene.seeds(one), 20)
+    assert command("quarantine", "list").out == "0 entries\n"
+
+
+def test_a_large_plan_is_approved_by_its_name(scene: CleanupScene, command: Command) -> None:
+    found = [scene.item(f"One-{number}", ()) for number in range(6)]
+    assert command("--run-once", "tidy").code == 75
+    shown = command("cleanup", "tidy").out
+    assert "waits: 6 items of 6 would be removed" in shown
+    plan = shown.partition("--approve ")[2][:8]
+    assert command("cleanup", "tidy", "--approve", "12345678").code == 64
+    assert command("cleanup", "--approve", plan).code == 64
+    assert command("cleanup", "tidy", "--approve", plan).code == 0
+    assert command("--run-once", "tidy").code == 0
+    assert not any(map(scene.has, found))
+    purged = command("quarantine", "purge", found[0])
+    assert (purged.code, purged.out) == (0, f"deleted the data of One-0 ({found[0]})\n")
+    assert found[0] not in scene.quarantined()
+
+
+def test_a_shorter_list_is_accepted(scene: CleanupScene, command: Command) -> None:
+    found = [scene.item(f"Item-{number}", ()) for number in range(4)]
+    assert command("--run-once", "tidy").code == 0
+    scene.client.call("d.erase", found[0])
+    refused = command("cleanup")
+    assert refused.code == 75
+    assert "would remove nothing: rTorrent has 3 items, 4 at the last time" in refused.out
+    assert command("cleanup", "--accept-items").out == "the next run accepts a list of 3 items\n"
+    assert command("--run-once", "tidy").code == 0
+    assert command("cleanup").code == 0
+
+
+def test_fields_of_activity_are_selected(scene: CleanupScene, command: Command) -> None:
+    scene.item("One", salt="a")
+    scene.job(condition="name=Nothing").run()
+    assert "seeded" in command("select", "name=One", "--fields", "seeded,idle,seeds").out
+    (shown,) = command("select", "name=One", "--fields", "seeded,seeds", "--json").out.splitlines()
+    assert json.loads(shown)["seeds"] is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [("min_seedtmie = 3d", "is no setting of a clean-up job"), ("min_free = 10g", "cannot be reached")],
+)
+def test_check_refuses_settings_that_cannot_work(command: Command, setting: str, message: str) -> None:
+    torque = command.home / "torque.ini"
+    torque.write_text(torque.read_text() + f"job.tidy.{setting}\n")
+    checked = command("check")
+    assert checked.code == 78
+    assert message in checked.out + checked.err
