@@ -65,8 +65,9 @@ def test_the_wheel_holds_the_process_table_the_defaults_and_the_types(dist: Path
 def test_it_works_where_nothing_else_is_installed(kind: str, dist: Path, tmp_path: Path, home: Path) -> None:
     (built,) = dist.glob(kind)
     venv = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
-    install = [str(venv / "bin" / "pip"), "install", "--quiet", "--constraint", "constraints.txt", str(built)]
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+    install = [sys.executable, "-m", "pip", "--python", str(venv / "bin" / "python"), "install", "--quiet"]
+    install += ["--constraint", "constraints.txt", str(built)]
     ended = subprocess.run(install, capture_output=True, text=True, cwd=REPOSITORY, check=False)
     assert ended.returncode == 0, ended.stderr
     command = [str(venv / "bin" / "pyrotorque"), "--config-dir", str(home / ".pyroscope")]

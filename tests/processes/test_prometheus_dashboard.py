@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -104,6 +105,9 @@ class Prometheus:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=10):
                 return True
+        except urllib.error.HTTPError as error:
+            error.close()
+            return False
         except OSError:
             return False
 
