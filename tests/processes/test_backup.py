@@ -175,6 +175,9 @@ def test_a_backup_of_a_group_at_work_is_restored_in_another_home(homes: tuple[Ho
     new.group.start()
     new.wait_for("loaded", *everything, also=("duplicate",))
     assert new.items() == hashes(everything)
+    paths = RTorrent(new.rtorrent.url).call("d.multicall2", "", "main", "d.directory_base=", "d.tied_to_file=")
+    assert str(old.folder) not in str(paths)
+    assert str(new.watch) in str(paths)
     new.drop("later")
     new.wait_for("loaded", "later")
     later = info_hash(make_metafile("later"))
@@ -203,6 +206,7 @@ def test_an_older_backup_over_newer_state_goes_back_to_it(homes: tuple[Home, Hom
     RTorrent(home.rtorrent.url).call("d.erase", hashes(["item0"])[0])
     home.group.stop()
     home.rtorrent.stop()
+    (home.config / "later.ini").touch()
     before = sorted(str(path) for path in home.config.rglob("*"))
     session = ("--session", str(home.rtorrent.session))
     assert "--replace" in home.run("restore", str(archive), *session, code=64).stderr
@@ -218,7 +222,8 @@ def test_an_older_backup_over_newer_state_goes_back_to_it(homes: tuple[Home, Hom
     home.group.stop()
     assert_consistent(home)
     aside = next(home.config.glob("before-restore-*"))
-    assert (aside / "torque.ini").exists()
+    assert {"torque.ini", "later.ini"} <= {path.name for path in aside.iterdir()}
+    assert not (home.config / "later.ini").exists()
     assert len(list(next(home.rtorrent.session.glob("before-restore-*")).glob("*.torrent"))) == 9
 
 

@@ -262,7 +262,8 @@ def test_what_a_running_group_needs_at_its_place_is_left_out(tmp_path: Path) -> 
              "state/watcher.sqlite3", "state/watcher.sqlite3-wal", "state/watcher.sqlite3.lock", "state/options.json",
              "state/configuration.json", "state/jobs/mover/A.json", "state/marks/job", "state/torque.ini.last-good",
              "pyrotorque-20261127-120000.tar.gz", "backups/pyrotorque-20261127-120000.tar.gz", "__pycache__/x.pyc",
-             "before-restore-20261127-120000/torque.ini"],
+             "before-restore-20261127-120000/torque.ini", "rt/rtorrent.rc", "rt/session/rtorrent.lock",
+             "rt/session/dht", f"other/{'A' * 40}.torrent"],
             "x",
         ),
     )  # fmt: skip
@@ -272,7 +273,7 @@ def test_what_a_running_group_needs_at_its_place_is_left_out(tmp_path: Path) -> 
     contents = Contents(Layout.below(tmp_path))
     names = {name for name, _ in (*contents.configuration(), *contents.state())}
     assert names == {
-        "config/torque.ini", "config/config.py", "config/sub/x", "config/dotfiles.ini",
+        "config/torque.ini", "config/config.py", "config/sub/x", "config/dotfiles.ini", "config/rt/rtorrent.rc",
         "state/jobs/mover/A.json", "state/marks/job", "state/torque.ini.last-good",
     }  # fmt: skip
     assert [line.partition(":")[0] for line in contents.left_out] == [str(tmp_path / "broken")]

@@ -2,14 +2,15 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.text import printable
-from pyrotorque_control.backup.manifest import CONFIG, STATE, name_problem
+from pyrotorque_control.backup.archive import PART_SUFFIX
+from pyrotorque_control.backup.manifest import CONFIG, SESSION_FILE, STATE, name_problem
 
 _CACHES: Final = frozenset(("__pycache__", ".git", ".venv", ".mypy_cache", ".ruff_cache"))
 _LARGE: Final = 64 << 20
@@ -36,17 +37,17 @@ class Contents:
     """`left_out` has a line for each file that a user would expect in the backup, and that is not in it."""
 
     layout: Layout
-    skipped: Path | None = None
-    """The folder of the archive, if it is in the configuration directory."""
+    apart: Sequence[Path] = ()
+    """Further folders that are no part of the configuration, though they may be in its directory."""
     left_out: list[str] = field(default_factory=list[str])
 
     def configuration(self) -> Iterator[SourceFile]:
-        """All files below the configuration directory, except those of the running group."""
+        """All files below the configuration directory, except those of the running group, archives and sessions. A
+        restore replaces the same ones."""
         home = self.layout.config_dir
-        own = {os.path.realpath(path) for path in (self.layout.run_dir, self.layout.state_dir, self.layout.log_dir)}
-        if self.skipped is not None and os.path.realpath(self.skipped) != os.path.realpath(home):
-            own.add(os.path.realpath(self.skipped))
-        yield from self._walk(home, CONFIG, lambda path: os.path.realpath(path) in own)
+        own = (self.layout.run_dir, self.layout.state_dir, self.layout.log_dir, *self.apart)
+        excluded = {os.path.realpath(path) for path in own} - {os.path.realpath(home)}
+        yield from self._walk(home, CONFIG, lambda path: os.path.realpath(path) in excluded)
 
     def state(self) -> Iterator[SourceFile]:
         """All files below the state folder, except the services' databases and what belongs to a running group."""
@@ -64,8 +65,10 @@ class Contents:
             except OSError as error:
                 self.left_out.append(f"{printable(folder)}: {error.strerror}")
                 continue
+            if folder != str(top) and any(_is_apart(entry.name) for entry in entries):
+                continue
             for entry in entries:
-                if is_excluded(entry.path) or is_own_archive(entry.name):
+                if is_excluded(entry.path) or _is_apart(entry.name):
                     continue
                 inner = f"{name}/{entry.name}"
                 if entry.is_dir(follow_symlinks=False):
@@ -89,8 +92,12 @@ def _has_no_place(name: str, area: str, folder: str) -> bool:
     return folder == area and "belongs to" in name_problem(name)
 
 
-def is_own_archive(name: str) -> bool:
-    return name.startswith(ARCHIVE_PREFIX) and name.endswith(ARCHIVE_SUFFIX)
+def _is_apart(name: str) -> bool:
+    """Whether it is an archive, or a file of an rTorrent's session: its folder is one for these."""
+    is_archive = name.startswith(ARCHIVE_PREFIX) and name.endswith(ARCHIVE_SUFFIX)
+    return (
+        is_archive or name.endswith(PART_SUFFIX) or name == "rtorrent.lock" or SESSION_FILE.fullmatch(name) is not None
+    )
 
 
 def read_stable(path: Path) -> FileContent | None:

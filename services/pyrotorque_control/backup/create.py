@@ -30,6 +30,7 @@ from pyrotorque_control.backup.contents import Contents, SourceFile, read_stable
 from pyrotorque_control.backup.free_space import require_space
 from pyrotorque_control.backup.manifest import MARK_NAME, SESSION, STATE, ArchivedSession, Manifest
 from pyrotorque_control.backup.session_files import SessionSource
+from pyrotorque_control.backup.swap import require_no_unfinished_restore
 from pyrotorque_control.group import Group
 
 Progress = Callable[[str], None]
@@ -42,7 +43,8 @@ def make_backup(group: Group, archive: Path, session: SessionSource | None, prog
     """Write the archive; the folder of `archive` must exist. Raises CommandError, StateError or OSError: then nothing
     is written."""
     layout = group.layout
-    contents = Contents(layout, skipped=archive.parent.absolute())
+    require_no_unfinished_restore(layout.config_dir)
+    contents = Contents(layout, (archive.parent.absolute(), *([session.folder] if session is not None else [])))
     total, largest = _sizes(contents, group, session)
     require_space(archive.parent, total, "the backup")
     require_space(layout.state_dir, largest, "a copy of a database")

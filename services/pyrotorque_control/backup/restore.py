@@ -1,6 +1,5 @@
 """Restores a backup: unpacks and checks it beside the old files, adapts it to its new place, then replaces them."""
 
-import fcntl
 import os
 import platform
 import time
@@ -8,8 +7,9 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
-from pyrotorque.errors import AlreadyRunning
+from pyrotorque.errors import AlreadyRunning, RTorrentError, SettingsError
 from pyrotorque.group_lock import open_lock
 from pyrotorque.home import NO_HOME, home_folder
 from pyrotorque.humanize import date_time
@@ -18,7 +18,7 @@ from pyrotorque.local_time import local_text
 from pyrotorque.locks import hold
 from pyrotorque.text import counted, printable
 from pyrotorque_control.backup.archive import read_archive
-from pyrotorque_control.backup.contents import is_own_archive
+from pyrotorque_control.backup.contents import Contents
 from pyrotorque_control.backup.manifest import (
     ASIDE_PREFIX,
     CONFIG,
@@ -34,11 +34,13 @@ from pyrotorque_control.backup.moved_paths import MovedPaths, mentions, moved_at
 from pyrotorque_control.backup.session_files import lock_holder
 from pyrotorque_control.backup.staged_files import RestoreRequest, StagedFiles, new_folders
 from pyrotorque_control.backup.staged_state import prepare_state
-from pyrotorque_control.backup.swap import FolderSwap, carry_out, require_no_unfinished_restore
+from pyrotorque_control.backup.swap import FolderSwap, carry_out
 from pyrotorque_control.exit_codes import EX_TEMPFAIL, EX_USAGE
 from pyrotorque_control.group import CommandError, Group
+from pyrotorque_control.rtorrent import rtorrent_of, settings_of
 
 Progress = Callable[[str], None]
+_ANSWERS_WITHIN: Final = 2.0  # seconds
 
 
 @dataclass
@@ -62,22 +64,20 @@ def restore(group: Group, request: RestoreRequest, progress: Progress) -> Restor
         raise CommandError(f"the group in {config_dir} is running: `pyrotorque --stop` stops it", EX_TEMPFAIL)
     _require_own(config_dir)
     with new_folders() as folders:
-        folders.make(config_dir)
-        with _exclusive(config_dir):
-            require_no_unfinished_restore(config_dir)
+        staged = StagedFiles(config_dir, request, folders)
+        try:
+            staged.staging(CONFIG)
             if request.session is not None:
-                require_unlocked(request.session)
-            staged = StagedFiles(config_dir, request, folders)
-            try:
-                report = _restore_staged(staged, request, progress)
-            finally:
-                staged.remove()
+                _require_free(request.session, group)
+            report = _restore_staged(group, staged, request, progress)
+        finally:
+            staged.remove()
         if not request.dry_run:
             folders.keep()
         return report
 
 
-def _restore_staged(staged: StagedFiles, request: RestoreRequest, progress: Progress) -> RestoreReport:
+def _restore_staged(group: Group, staged: StagedFiles, request: RestoreRequest, progress: Progress) -> RestoreReport:
     progress("checking the archive")
     manifest = read_archive(request.archive, staged)
     _require_choice(manifest, request)
@@ -108,7 +108,7 @@ def _restore_staged(staged: StagedFiles, request: RestoreRequest, progress: Prog
     os.sync()
     with _all_locked(layout):
         if request.session is not None:
-            require_unlocked(request.session)
+            _require_free(request.session, group)
         carry_out(staged.config_dir, swaps, request.session)
     return report
 
@@ -119,8 +119,8 @@ def _require_choice(manifest: Manifest, request: RestoreRequest) -> None:
     if manifest.session is not None and request.session is None and not request.without_session:
         raise CommandError(
             f"the archive contains rTorrent's session ({counted(manifest.session.items, 'item')}, from "
-            f"{manifest.session.path}): add --session DIR, the folder of session.path in your rtorrent.rc, or "
-            "--no-session if rTorrent continues with the session that it has",
+            f"{printable(manifest.session.path)}): add --session DIR, the folder of session.path in your rtorrent.rc, "
+            "or --no-session if rTorrent continues with the session that it has",
             EX_USAGE,
         )
 
@@ -142,10 +142,12 @@ def _swaps(staged: StagedFiles, request: RestoreRequest, aside: str) -> list[Fol
     new = os.listdir(layout.state_dir / STAGING)
     old = [name for name in os.listdir(layout.state_dir) if not name.endswith(".lock") and not _is_ours(name)]
     swaps.append(FolderSwap.of(layout.state_dir, aside, old, new))
-    kept = (layout.run_dir, layout.state_dir, layout.log_dir, request.archive)
-    entries = [path for path in staged.config_dir.iterdir() if not _is_ours(path.name)]
-    old = [path.name for path in entries if not _holds(path, kept) and not _holds_archives(path)]
-    swaps.append(FolderSwap.of(staged.config_dir, aside, old, os.listdir(staged.config_dir / STAGING)))
+    config = staged.config_dir / STAGING
+    apart = (request.archive, *([request.session] if request.session is not None else []))
+    contents = Contents(layout, apart)
+    old = [str(path.relative_to(staged.config_dir)) for _, path in contents.configuration()]
+    new = [str(path.relative_to(config)) for path in config.rglob("*") if path.is_file()]
+    swaps.append(FolderSwap.of(staged.config_dir, aside, old, new))
     return swaps
 
 
@@ -155,19 +157,6 @@ def _is_session_file(name: str) -> bool:
 
 def _is_ours(name: str) -> bool:
     return name in (STAGING, JOURNAL) or name.startswith(ASIDE_PREFIX)
-
-
-def _holds(path: Path, kept: tuple[Path, ...]) -> bool:
-    """Whether the entry is or contains one of these, or belongs to the usual folders of a group."""
-    real = os.path.realpath(path)
-    return path.name in ("run", "state", "log") or any(
-        os.path.realpath(each) == real or os.path.realpath(each).startswith(f"{real}/") for each in kept
-    )
-
-
-def _holds_archives(path: Path) -> bool:
-    names = os.listdir(path) if path.is_dir() and not path.is_symlink() else [path.name]
-    return any(map(is_own_archive, names))
 
 
 def _move_session(session: Path, moved: MovedPaths) -> int:
@@ -182,7 +171,7 @@ def _find_old_paths(report: RestoreReport, config: Path, session: Path | None, m
     manifest = report.manifest
     here = {str(report.layout.config_dir), str(home_folder() or NO_HOME)}
     named = [manifest.home, manifest.config_dir] if not moved else []
-    places = [os.fsencode(path) for path in named if path.startswith("/") and path not in here]
+    places = [os.fsencode(path) for path in named if path.startswith("/") and path.strip("/") and path not in here]
     old = MovedPaths(tuple((place, place) for place in places) + moved.pairs)
     report.mentioned = mentions(config, old)
     report.old_folders = [printable(folder) for folder, _ in old.pairs]
@@ -202,6 +191,23 @@ def _require_own(config_dir: Path) -> None:
             raise CommandError(f"{config_dir} belongs to user {owner}: restore it as that user", EX_USAGE)
 
 
+def _require_free(session: Path, group: Group) -> None:
+    """Raises CommandError if the folder is used for something else, or by an rTorrent, with or without its lock."""
+    layout = group.layout
+    for folder in (layout.config_dir, layout.state_dir, layout.run_dir, layout.log_dir):
+        if os.path.realpath(folder) == os.path.realpath(session):
+            raise CommandError(f"{printable(str(session))} is no folder for rTorrent's session", EX_USAGE)
+    require_unlocked(session)
+    with suppress(SettingsError, RTorrentError):
+        path = str(rtorrent_of(settings_of(group), timeout=_ANSWERS_WITHIN).call("session.path", ""))
+        if path and os.path.realpath(path) == os.path.realpath(session):
+            raise CommandError(
+                f"rTorrent uses the session {printable(str(session))}: stop it first, because it writes its session "
+                "again when it exits",
+                EX_TEMPFAIL,
+            )
+
+
 def require_unlocked(session: Path) -> None:
     if holder := lock_holder(session, platform.node()):
         raise CommandError(
@@ -209,19 +215,6 @@ def require_unlocked(session: Path) -> None:
             "session again when it exits",
             EX_TEMPFAIL,
         )
-
-
-@contextmanager
-def _exclusive(config_dir: Path) -> Generator[None]:
-    """One restore at a time."""
-    fd = os.open(config_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise CommandError(f"another restore to {config_dir} is running", EX_TEMPFAIL) from None
-    finally:
-        os.close(fd)
 
 
 @contextmanager

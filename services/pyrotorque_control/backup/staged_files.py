@@ -1,5 +1,6 @@
 """Unpacks an archive into staging folders, each inside the folder that its files are for, so on the same disk."""
 
+import fcntl
 import os
 import shutil
 from collections.abc import Generator, Iterator
@@ -16,6 +17,9 @@ from pyrotorque_control.backup.archive import Member
 from pyrotorque_control.backup.free_space import require_space
 from pyrotorque_control.backup.manifest import CONFIG, SESSION, STAGING, STATE
 from pyrotorque_control.backup.moved_paths import MovedPaths, rewrite
+from pyrotorque_control.backup.swap import require_no_unfinished_restore
+from pyrotorque_control.exit_codes import EX_TEMPFAIL
+from pyrotorque_control.group import CommandError
 
 _SETTINGS_FILES: Final = ("*.ini", "supervisor.conf")
 
@@ -69,6 +73,7 @@ class StagedFiles:
     layout: Layout | None = None
     rewritten: int = 0
     used: set[Path] = field(default_factory=set[Path])
+    locks: list[int] = field(default_factory=list[int])
 
     def receive(self, member: Member, chunks: Iterator[bytes]) -> None:
         """Write the file, unless it is of a session that is not restored."""
@@ -94,6 +99,7 @@ class StagedFiles:
         staging = folder / STAGING
         if staging not in self.used:
             self.new_folders.make(folder)
+            self._lock(folder)
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir(mode=0o700)
             self.used.add(staging)
@@ -108,6 +114,18 @@ class StagedFiles:
     def remove(self) -> None:
         for staging in self.used:
             shutil.rmtree(staging, ignore_errors=True)
+        while self.locks:
+            os.close(self.locks.pop())
+
+    def _lock(self, folder: Path) -> None:
+        """One restore to this folder at a time."""
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.locks.append(fd)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CommandError(f"another restore to {printable(str(folder))} is running", EX_TEMPFAIL) from None
+        require_no_unfinished_restore(folder)
 
     def _read_layout(self) -> Layout:
         """The folders of the restored group: those in its torque.ini, with moved paths."""

@@ -20,7 +20,8 @@ from pyrotorque_control.group import CommandError
 
 
 class FolderSwap(msgspec.Struct, frozen=True):
-    """In `folder`, the entries `old` move to the folder `aside` in it, and `new` are moved in from the staging folder.
+    """In `folder`, the files or folders `old` move to the folder `aside` in it, and `new` are moved in from the staging
+    folder. Paths are relative.
 
     Names and paths are stored as hex, because they may not be UTF-8.
     """
@@ -87,12 +88,11 @@ def undo(config_dir: Path, journal: RestoreJournal) -> None:
         for name in swap.new:
             # A new entry is either in the staging folder, or was moved in.
             if not os.path.lexists(swap.staging / name) and os.path.lexists(swap.folder / name):
-                rename_noreplace(path_name(swap.folder / name), path_name(swap.staging / name))
+                _rename(swap.folder / name, swap.staging / name)
         for name in swap.old:
             if os.path.lexists(swap.aside / name):
-                rename_noreplace(path_name(swap.aside / name), path_name(swap.folder / name))
-        with suppress(OSError):
-            swap.aside.rmdir()
+                _rename(swap.aside / name, swap.folder / name)
+        _remove_empty(swap.aside)
         sync_folder(swap.folder)
     _forget(config_dir)
     for swap in journal.swaps:
@@ -122,10 +122,21 @@ def _swap(swap: FolderSwap) -> None:
     if swap.old:
         swap.aside.mkdir(mode=0o700)
     for name in swap.old:
-        rename_noreplace(path_name(swap.folder / name), path_name(swap.aside / name))
+        _rename(swap.folder / name, swap.aside / name)
     for name in swap.new:
-        rename_noreplace(path_name(swap.staging / name), path_name(swap.folder / name))
+        _rename(swap.staging / name, swap.folder / name)
     sync_folder(swap.folder)
+
+
+def _rename(path: Path, target: Path) -> None:
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    rename_noreplace(path_name(path), path_name(target))
+
+
+def _remove_empty(folder: Path) -> None:
+    for top, _, _ in os.walk(folder, topdown=False):
+        with suppress(OSError):
+            os.rmdir(top)
 
 
 def _forget(config_dir: Path) -> None:
