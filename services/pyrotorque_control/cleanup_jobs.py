@@ -7,6 +7,7 @@ from pyrotorque.errors import UserError
 from pyrotorque.foreign_code import refuse_foreign_config_py
 from pyrotorque.jobs.cleanup import Cleanup
 from pyrotorque.jobs.context import JobContext, set_context
+from pyrotorque.jobs.orphans import Orphans
 from pyrotorque.jobs.params import with_texts
 from pyrotorque.settings.schema import CustomSettings, Settings
 from pyrotorque.suggestions import suggestion
@@ -14,10 +15,13 @@ from pyrotorque.workers.preparation import job_config
 from pyrotorque_control.group import Group
 from pyrotorque_control.rtorrent import settings_of
 
-HANDLER: Final = "pyrotorque.jobs.cleanup:Cleanup"
+HANDLERS: Final[dict[str, type[Cleanup] | type[Orphans]]] = {
+    "pyrotorque.jobs.cleanup:Cleanup": Cleanup,
+    "pyrotorque.jobs.orphans:Orphans": Orphans,
+}
 
 
-def cleanup_jobs(group: Group, name: str | None) -> list[Cleanup]:
+def cleanup_jobs(group: Group, name: str | None) -> list[Cleanup | Orphans]:
     """The job of this name, or all of them, active or not. Raises UserError."""
     refuse_foreign_config_py(group.layout)
     settings = settings_of(group)
@@ -32,11 +36,11 @@ def cleanup_jobs(group: Group, name: str | None) -> list[Cleanup]:
         traits_by_alias=settings.traits_by_alias,
     )
     set_context(context)
-    return [Cleanup(with_texts(job_config(job, settings), job.texts)) for job in chosen]
+    return [HANDLERS[job.handler](with_texts(job_config(job, settings), job.texts)) for job in chosen]
 
 
 def _chosen(settings: Settings, name: str | None) -> Iterator[CustomSettings]:
-    known = [job for job in settings.jobs if isinstance(job, CustomSettings) and job.handler == HANDLER]
+    known = [job for job in settings.jobs if isinstance(job, CustomSettings) and job.handler in HANDLERS]
     if not known:
         raise UserError("there is no clean-up job: docs/cleanup.md shows how to set one up")
     found = [job for job in known if name in (None, job.name)]

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RemovalRefused, RTorrentFault, UserError
 from pyrotorque.housekeeping import quarantine
 from pyrotorque.housekeeping.quarantine import QuarantineEntry
 from pyrotorque.housekeeping.restore import restore
-from tests.cleaning import CleanupScene
+from tests.cleaning import SILENT, CleanupScene
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(120)
@@ -303,3 +304,23 @@ def test_data_is_purged_when_its_time_is_over(scene: CleanupScene) -> None:
     (found.folder / "data/of the owner").write_text("stays")
     scene.job(condition="name=None", data="quarantine").run()
     assert scene.quarantined() == {one: ["of the owner"]}
+
+
+def test_an_item_that_is_loaded_before_the_deletion_keeps_the_data_in_quarantine(
+    scene: CleanupScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = scene.write("One")
+    twin = make_metafile("One", content=path, announce=SILENT, info_extra={"source": "x"})
+    one = scene.add(path)
+    job = scene.job(data="delete")
+    remover = job.remover
+    erase: Callable[[object, object], None] = vars(type(remover))["_erase"]
+
+    def load_after(self: object, removal: object) -> None:
+        erase(remover, removal)
+        scene.client.call("load.raw", "", twin)
+
+    monkeypatch.setattr(type(remover), "_erase", load_after)
+    job.run()
+    assert not scene.has(one)
+    assert scene.quarantined() == {one: ["a", "sub/b"]}

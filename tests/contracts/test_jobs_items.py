@@ -83,6 +83,30 @@ def test_a_started_item_is_stopped_and_closed(rtorrent: PrivateRTorrent, items: 
     assert rows == {("one", "0", "0"), ("two", "1", "1")}
 
 
+def test_deleting_is_refused_where_a_handler_may_remove_the_data(
+    rtorrent: PrivateRTorrent, items: dict[str, str]
+) -> None:
+    client = RTorrent(rtorrent.url)
+    client.call("method.insert", "", "drop_data", "simple", "execute2=rm,-rf,--,$d.base_path=")
+    client.call("method.set_key", "", "event.download.erased", "own", "drop_data=")
+    with pytest.raises(UserError, match="no item is deleted: rTorrent runs `drop_data=`"):
+        Action(config(action="delete")).run()
+    assert len(client.rows("main", ["d.hash="])) == 2
+    client.call("method.set_key", "", "event.download.erased", "own", "print=erased")
+    Action(config(action="delete")).run()
+    assert len(client.rows("main", ["d.hash="])) == 1
+
+
+def test_a_reannounce_keeps_to_the_interval(rtorrent: PrivateRTorrent, items: dict[str, str]) -> None:
+    client = RTorrent(rtorrent.url)
+    action = Action(config(action="reannounce"))
+    action.run()
+    client.call("d.start", items["one"])
+    eventually(lambda: client.call("d.is_active", items["one"]) == 1)
+    action.run()
+    assert client.call("d.is_active", items["one"]) == 1
+
+
 def test_deleting_takes_the_item_and_leaves_its_data(rtorrent: PrivateRTorrent, items: dict[str, str]) -> None:
     (rtorrent.downloads / "one").write_text("data")
     Action(config(action="delete")).run()

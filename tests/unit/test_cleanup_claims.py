@@ -2,6 +2,8 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -87,3 +89,21 @@ def test_an_item_of_another_client_with_the_same_hash_is_another_one(tmp_path: P
     one = item(tmp_path, "A", "x")
     claims = claims_of([one, item(tmp_path, "A", "x", owner="other client 1")])
     assert claims.sharing("A") == {"other client 1:A"}
+
+
+def test_a_union_filesystem_has_other_inodes_for_the_same_file(tmp_path: Path) -> None:
+    """A fake look, because no such filesystem is mounted here: the second item sees the file with another device."""
+
+    def look(path: bytes) -> os.stat_result:
+        found = os.stat(path)
+        if b"/B/" not in path:
+            return found
+        names = ("st_mode", "st_ino", "st_size", "st_nlink", "st_blocks", "st_mtime_ns")
+        other = SimpleNamespace(st_dev=found.st_dev + 1, **{name: getattr(found, name) for name in names})
+        return cast(os.stat_result, other)
+
+    one = item(tmp_path, "A", "x")
+    (tmp_path / "B").symlink_to(tmp_path / "A")
+    claims = claims_of([one, ItemContent("B", "B", os.fsencode(tmp_path / "B"), one.files)], look)
+    assert claims.sharing("A") == set()
+    assert claims.possibly_sharing("A") == {"B"}

@@ -25,6 +25,7 @@ from pyrotorque_control.checks.rtorrent_rc import (
     installed_version,
     overlapping_schedules,
     unsafe_shell_commands,
+    untied_removals,
 )
 from pyrotorque_control.checks.watches import watch_problems
 from pyrotorque_control.group import Group
@@ -122,6 +123,7 @@ def _warnings(found: Configuration, config_dir: Path, rtorrent: RTorrentCheck) -
     home = home_folder() or NO_HOME
     yield from overlapping_schedules(found.settings, home)
     yield from unsafe_shell_commands(found.settings, home)
+    yield from untied_removals(found.settings, home, rtorrent.erased_handlers)
     version = version_of(rtorrent.version) if rtorrent.answers else installed_version()
     if version and not rtorrent.accepts_deprecated:
         yield from commands_that_fail(found.settings, home, version)

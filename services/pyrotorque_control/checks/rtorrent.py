@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from pyrotorque.errors import RTorrentError
+from pyrotorque.housekeeping.erased_handlers import foreign_erased_handlers
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import QueueSettings, Settings, WatchSettings
 from pyrotorque.suggestions import suggestion
@@ -39,6 +40,8 @@ class RTorrentCheck(msgspec.Struct, frozen=True, kw_only=True):
     unknown: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
     accepts_deprecated: bool = False
+    erased_handlers: tuple[str, ...] = ()
+    """Programs that it runs for each item that is erased."""
 
 
 def check_rtorrent(settings: Settings, config_dir: Path) -> RTorrentCheck:
@@ -51,6 +54,7 @@ def check_rtorrent(settings: Settings, config_dir: Path) -> RTorrentCheck:
         identity = client.identity()
         deprecated = client.known("method.use_deprecated") and client.call("method.use_deprecated") == 1
         unknown = tuple(unknown_names(client, settings, config_dir))
+        handlers = foreign_erased_handlers(client)
     except RTorrentError as error:
         return RTorrentCheck(url=rtorrent.url, origin=rtorrent.origin, problem=str(error))
     return RTorrentCheck(
@@ -62,6 +66,7 @@ def check_rtorrent(settings: Settings, config_dir: Path) -> RTorrentCheck:
         unknown=unknown,
         lacks=tuple(missing_hooks(client)),
         accepts_deprecated=deprecated,
+        erased_handlers=tuple(f"{name}: {text}" for name, text in handlers.items()),
     )
 
 

@@ -69,6 +69,19 @@ def commands_that_fail(settings: Settings, home: Path, version: RTorrentVersion)
                 yield f"{printable(name)}:{found.line}: {found.text}"
 
 
+def untied_removals(settings: Settings, home: Path, handlers: Iterable[str]) -> Iterator[str]:
+    """Lines with `remove_untied`, which erases items, where rTorrent runs programs (`handlers`) for erased items."""
+    for handler in handlers:
+        for name, text in _all_files(settings, home):
+            for number, line in enumerate(text.splitlines(), 1):
+                if "remove_untied" in line.partition("#")[0]:
+                    yield (
+                        f"{printable(name)}:{number}: remove_untied erases each item whose metafile is missing, and "
+                        f"rTorrent then runs `{printable(handler)}` for it, which may remove its data, also if "
+                        "only the watch folder is not mounted: remove one of the two"
+                    )
+
+
 def installed_version() -> RTorrentVersion | None:
     """The version of the rTorrent on the PATH."""
     program = shutil.which("rtorrent")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pyrotorque.errors import RemovalRefused
-from pyrotorque.humanize import size
+from pyrotorque.humanize import age, duration, size
 from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL, EX_USAGE
@@ -16,6 +16,7 @@ from pyrotorque_control.group import CommandError, Group
 if TYPE_CHECKING:
     from pyrotorque.housekeeping.survey import Survey
     from pyrotorque.jobs.cleanup import Cleanup
+    from pyrotorque.jobs.orphans import Orphans
 
 _FILES_MAX = 10
 
@@ -40,18 +41,23 @@ def command(
 
     The exit code is 75 if a run would remove nothing because a fact that it needs cannot be seen.
     """
+    from pyrotorque.jobs.cleanup import Cleanup
+    from pyrotorque.jobs.orphans import Orphans
     from pyrotorque_control.cleanup_jobs import cleanup_jobs
 
     jobs = cleanup_jobs(group, job)
     if accept_items:
         return _accept_items(jobs[0])
     if approve is not None:
-        if job is None:
-            raise CommandError("name the job whose plan is approved", EX_USAGE)
+        if job is None or not isinstance(jobs[0], Cleanup):
+            raise CommandError("name the clean-up job whose plan is approved", EX_USAGE)
         return _approve(jobs[0], approve)
     code = EX_OK
     for each in jobs:
         try:
+            if isinstance(each, Orphans):
+                _show_orphans(each, as_json)
+                continue
             found = each.preview()
         except RemovalRefused as error:
             code = EX_TEMPFAIL
@@ -65,7 +71,28 @@ def command(
     return code
 
 
-def _accept_items(job: "Cleanup") -> int:
+def _show_orphans(job: "Orphans", as_json: bool) -> None:
+    found, _ = job.survey()
+    now = time.time()
+    files = [
+        {
+            "path": printable(each.full),
+            "size": each.status.st_size,
+            "since": found.seen[each.full.hex()].since,
+            "would_move": number < len(found.old),
+        }
+        for number, each in enumerate((*found.old, *found.fresh))
+    ]
+    if as_json:
+        click.echo(terminal.json_line({"job": job.name, "files": found.files, "orphans": files}))
+        return
+    click.echo(f"{job.name}: {len(files)} of {counted(found.files, 'file')} belong to no item, "
+               f"{len(found.old)} of them for {duration(job.seen_for)}")  # fmt: skip
+    for file in files:
+        click.echo(f"  {file['path']}  {size(float(str(file['size'])))}  seen {age(float(str(file['since'])), now)}")
+
+
+def _accept_items(job: "Cleanup | Orphans") -> int:
     from pyrotorque.housekeeping.cleanup_state import accept_items
 
     count = len(job.reader.live_items())

@@ -16,6 +16,7 @@ from pyrotorque_control.group import Group
 if TYPE_CHECKING:
     from pyrotorque.housekeeping.quarantine import QuarantineEntry
     from pyrotorque.jobs.cleanup import Cleanup
+    from pyrotorque.jobs.orphans import Orphans
 
 
 @click.group(short_help="List, restore or purge removed data.")
@@ -56,7 +57,7 @@ def list_entries(group: Group, as_json: bool) -> int:
     if as_json:
         return EX_OK
     rows = [
-        (date_time(each.removal.at), date_time(each.removal.purge_at), each.removal.info_hash,
+        (date_time(each.removal.at), date_time(each.removal.purge_at), each.removal.info_hash or each.folder.name,
          size(sum(file.size for file in each.removal.files)), each.removal.name)
         for _, each in found
     ]  # fmt: skip
@@ -86,7 +87,7 @@ def purge(group: Group, items: Sequence[str]) -> int:
     from pyrotorque.housekeeping.quarantine import purge as purge_entry
     from pyrotorque.housekeeping.quarantine import used_by
 
-    def purge_unused(job: "Cleanup", entry: "QuarantineEntry") -> None:
+    def purge_unused(job: "Cleanup | Orphans", entry: "QuarantineEntry") -> None:
         if name := used_by(entry, job.reader.read().claims):
             raise RemovalRefused(f"{printable(name)} uses its data in quarantine")
         if stay := purge_entry(entry)[1]:
@@ -95,7 +96,7 @@ def purge(group: Group, items: Sequence[str]) -> int:
     return _each(group, items, purge_unused, "deleted the data of")
 
 
-def _entries(group: Group) -> "list[tuple[Cleanup, QuarantineEntry]]":
+def _entries(group: Group) -> "list[tuple[Cleanup | Orphans, QuarantineEntry]]":
     from pyrotorque.housekeeping import quarantine
     from pyrotorque_control.cleanup_jobs import cleanup_jobs
 
@@ -104,25 +105,28 @@ def _entries(group: Group) -> "list[tuple[Cleanup, QuarantineEntry]]":
     return sorted(found, key=lambda each: each[1].removal.at)
 
 
-def _each(group: Group, items: Sequence[str], act: "Callable[[Cleanup, QuarantineEntry], None]", done: str) -> int:
+def _each(
+    group: Group, items: Sequence[str], act: "Callable[[Cleanup | Orphans, QuarantineEntry], None]", done: str
+) -> int:
     code = EX_OK
     found = _entries(group)
     for item in items:
         matching = [
             (job, entry)
             for job, entry in found
-            if entry.removal.info_hash == item.upper() or item.casefold() in entry.removal.name.casefold()
+            if item.upper() in (entry.removal.info_hash, entry.folder.name.upper())
+            or item.casefold() in entry.removal.name.casefold()
         ]
         if not matching:
             raise UserError(f"there is no entry {printable(item)!r}: `pyrotorque quarantine list` shows all")
         if len(matching) > 1:
-            hashes = ", ".join(entry.removal.info_hash for _, entry in matching)
-            raise UserError(f"{printable(item)!r} matches several entries: use the hash ({hashes})")
+            names = ", ".join(printable(entry.folder.name) for _, entry in matching)
+            raise UserError(f"{printable(item)!r} matches several entries: use the name of the folder ({names})")
         job, entry = matching[0]
         lock = job.locked()
         try:
             act(job, entry)
-            click.echo(f"{done} {entry.removal.name} ({entry.removal.info_hash})")
+            click.echo(f"{done} {entry.removal.name} ({entry.removal.info_hash or entry.folder.name})")
         except (PyrotorqueError, OSError) as error:
             code = EX_TEMPFAIL
             click.echo(f"pyrotorque: {entry.removal.name}: {error}", err=True)

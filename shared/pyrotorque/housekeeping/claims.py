@@ -33,11 +33,19 @@ class DiskFile(NamedTuple):
     size: int
     links: int
     occupied: int
+    mtime_ns: int = 0
 
     @classmethod
     def of(cls, found: os.stat_result) -> "DiskFile":
         inode = Inode(found.st_dev, found.st_ino)
-        return cls(inode, stat.S_IFMT(found.st_mode), found.st_size, found.st_nlink, found.st_blocks * _BLOCK)
+        return cls(
+            inode,
+            stat.S_IFMT(found.st_mode),
+            found.st_size,
+            found.st_nlink,
+            found.st_blocks * _BLOCK,
+            found.st_mtime_ns,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,16 @@ class Claims:
                     made[os.path.basename(each.path), each.file.size].add(key)
         return {name: frozenset(keys) for name, keys in made.items()}
 
+    @cached_property
+    def alike(self) -> Mapping[tuple[int, int], frozenset[tuple[int, str]]]:
+        """The devices and items of the files of one size and modification time."""
+        made: defaultdict[tuple[int, int], set[tuple[int, str]]] = defaultdict(set)
+        for key, files in self.files.items():
+            for each in files:
+                if each.found is not None and each.found.size:
+                    made[each.found.size, each.found.mtime_ns].add((each.found.inode.device, key))
+        return {name: frozenset(keys) for name, keys in made.items()}
+
     def sharing(self, key: str, gone: Collection[str] = ()) -> frozenset[str]:
         """The other items, except those in `gone`, that have a file of this one, by path or by inode."""
         found: set[str] = set()
@@ -150,10 +168,17 @@ class Claims:
         return {path: keys for path, keys in others.items() if keys}
 
     def possibly_sharing(self, key: str) -> frozenset[str]:
-        """Items whose missing files have the name and size of one of this item's."""
+        """Items that may have the same files, although their inodes differ.
+
+        Missing files of the same name and size may be on a disk that is not mounted. Files of the same size and time on
+        another device may be the same ones: a union filesystem, or a network one mounted twice, has inodes of its own.
+        """
         found: set[str] = set()
         for each in self.files.get(key, ()):
             found |= self.lost.get((os.path.basename(each.path), each.file.size), frozenset())
+            if each.found is not None:
+                twins = self.alike.get((each.found.size, each.found.mtime_ns), frozenset())
+                found |= {other for device, other in twins if device != each.found.inode.device}
         return frozenset(found - {key})
 
     def outside_links(self, key: str) -> int:

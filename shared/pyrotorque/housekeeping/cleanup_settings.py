@@ -212,11 +212,17 @@ def _check(job: str, settings: CleanupSettings) -> None:
             "others",
             "is not set: name the sessions or data folders of all other clients that use these disks, or `none`",
         )
+    if refusal := refuse_broad(settings.below):
+        raise error("below", refusal)
+
+
+def refuse_broad(below: tuple[Path, ...]) -> str:
+    """Why a folder of `below` has other data than that of torrents; empty if none is known to have."""
     home = os.path.realpath(os.path.expanduser("~"))
-    for folder in settings.below:
-        real = os.path.realpath(folder)
-        if real in ("/", home, "/home", "/root", "/usr", "/etc", "/var"):
-            raise error("below", f"is {folder}: name the folder of the downloads, not one with other data")
+    for folder in below:
+        if os.path.realpath(folder) in ("/", home, "/home", "/root", "/usr", "/etc", "/var"):
+            return f"is {folder}: name the folder of the downloads, not one with other data"
+    return ""
 
 
 def private_below(below: tuple[Path, ...], private: tuple[Path, ...]) -> str:

@@ -10,7 +10,7 @@ from pyrotorque.confinement import StorageLimits
 from pyrotorque.errors import RemovalRefused, RTorrentFault
 from pyrotorque.housekeeping.claims import OwnedFile
 from pyrotorque.housekeeping.inventory import Inventory
-from pyrotorque.housekeeping.journal import RemovedFile
+from pyrotorque.housekeeping.journal import RemovalRecord, RemovedFile
 from pyrotorque.housekeeping.limits import Kept
 from pyrotorque.housekeeping.plan import SharedChoice
 from pyrotorque.housekeeping.quarantine import quarantine_of
@@ -66,7 +66,7 @@ def data_kept(
             return found
     if maybe := claims.possibly_sharing(info_hash):
         name = printable(claims.contents[min(maybe)].name)
-        return Kept("unknown", f"{name}, whose files are missing, may have the same ones")
+        return Kept("unknown", f"{name} may have the same files, which are missing or on another mount")
     if rules.linked != "ignore" and (count := claims.outside_links(info_hash)):
         return Kept("linked", f"{counted(count, 'file')} also linked from elsewhere")
     limits = StorageLimits(below=rules.below, private=rules.private)
@@ -170,3 +170,15 @@ def _kept_folders(inventory: Inventory, info_hash: str, rules: DataRules) -> Ite
         except OSError:
             continue
         yield found.st_dev, found.st_ino
+
+
+def claimed_since(inventory: Inventory, removed: RemovalRecord) -> str:
+    """The name of an item that misses what was just moved to quarantine, as it was loaded meanwhile; empty if none."""
+    paths = {os.path.join(removed.directory, file.path) for file in removed.files}
+    names = {(os.path.basename(file.path), file.size) for file in removed.files}
+    for key, files in inventory.claims.files.items():
+        for each in files:
+            is_alike = (os.path.basename(each.path), each.file.size) in names
+            if each.found is None and (each.path in paths or is_alike):
+                return inventory.claims.contents[key].name
+    return ""

@@ -36,6 +36,7 @@ class RemovalRecord(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     info_hash: str
+    """Empty for orphaned files."""
     name: str
     job: str
     reason: str

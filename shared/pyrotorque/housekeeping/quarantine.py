@@ -15,6 +15,7 @@ from pyrotorque.errors import RemovalRefused
 from pyrotorque.housekeeping import moved_files
 from pyrotorque.housekeeping.claims import Claims, Inode
 from pyrotorque.housekeeping.journal import RemovalRecord
+from pyrotorque.humanize import size
 from pyrotorque.linux.files import sync_folder
 from pyrotorque.linux.filesystems import is_within, location, mount_of, read_mounts
 from pyrotorque.text import encode_json, printable
@@ -65,7 +66,7 @@ def make_entry(quarantine: Path, removal: RemovalRecord) -> Path:
     """The folder for the data of a removal, which does not exist yet. Raises RemovalRefused."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(removal.at))
     for number in range(100):
-        folder = quarantine / f"{stamp}-{removal.info_hash}{f'.{number}' if number else ''}"
+        folder = quarantine / f"{stamp}-{removal.info_hash or 'orphans'}{f'.{number}' if number else ''}"
         if not os.path.lexists(folder):
             return folder
     raise RemovalRefused(f"{printable(str(quarantine))} has too many entries of this item")
@@ -88,7 +89,7 @@ def create(removal: RemovalRecord, session: bytes) -> int:
             os.mkdir(each, 0o700)
         if os.path.islink(each):
             raise RemovalRefused(f"{printable(each)} is a symbolic link")
-    for name, suffix in _SAVED:
+    for name, suffix in _SAVED if removal.info_hash else ():
         path = os.path.join(session, removal.info_hash.encode() + b".torrent" + suffix)
         try:
             content = Path(os.fsdecode(path)).read_bytes()
@@ -164,6 +165,19 @@ def purge(entry: QuarantineEntry) -> tuple[int, list[bytes]]:
     if not stay:
         discard(removal)
     return freed, [file.path for file in stay]
+
+
+def purge_expired(folder: Path, claims: Claims, now: float) -> Iterator[str]:
+    """Delete the data of entries whose time is over, unless an item uses it where it is; yields a line about each."""
+    for entry in entries(folder):
+        if not entry.is_expired(now) or entry.removal.phase != "erased":
+            continue
+        if used := used_by(entry, claims):
+            yield f"{entry.removal.name} in quarantine is kept: {printable(used)} uses it there"
+            continue
+        freed, stay = purge(entry)
+        yield f"purged {entry.removal.name} from quarantine: {size(freed)} free"
+        yield from (f"{entry.removal.name}: {printable(path)} is another file now and stays" for path in stay)
 
 
 def used_by(entry: QuarantineEntry, claims: Claims) -> str:

@@ -65,6 +65,8 @@ class Remover:
     log: logging.Logger
     spend: Callable[[RemovalRecord], None]
     report: Callable[[RemovalRecord], None]
+    claimed: Callable[[RemovalRecord], str]
+    """Names an item that has claimed the files of a removal since they were moved; empty if none has."""
     announce: float = 30.0
 
     def remove(self, removal: RemovalRecord, verify: Verify) -> RemovalRecord:
@@ -99,19 +101,19 @@ class Remover:
         self.session.locate(self.rtorrent, self.rtorrent.identity())
         for removal in map(_without_deletion, list(self.journal.unfinished())):
             if removal.phase == "erased":
-                self._finish(removal, folders)
+                self._finish(removal, None)
             elif not self._is_loaded(removal):
                 if removal.data != "keep" and not _await(partial(self._is_forgotten, removal), _WITHIN):
                     raise RemovalRefused(f"{removal.name} is not in rTorrent, but in its session")
                 # Erased by its owner, perhaps: what was moved stays in quarantine, the rest stays where it is.
-                self._finish(removal, folders)
+                self._finish(removal, None)
             elif removal.phase == "erasing" and self._is_complete(removal):
                 try:
                     self._erase(removal)
                 except RemovalRefused as error:
                     self._undo(removal, error)
                 else:
-                    self._finish(removal, folders)
+                    self._finish(removal, None)
             else:
                 self._undo(removal, RemovalRefused("it was interrupted"))
 
@@ -182,11 +184,15 @@ class Remover:
         if self.session.folder and not _await(lambda: self.session.has_none(removal.info_hash), _WITHIN):
             self.log.warning("%s is erased, but rTorrent's session still has its metafile", removal.name)
 
-    def _finish(self, removal: RemovalRecord, folders: frozenset[tuple[int, int]]) -> RemovalRecord:
+    def _finish(self, removal: RemovalRecord, folders: frozenset[tuple[int, int]] | None) -> RemovalRecord:
+        """Remove empty folders, and the data if it is to be deleted; neither after a kill (`folders` is None)."""
+        if removal.data == "delete" and (name := self.claimed(removal)):
+            removal = _without_deletion(removal)
+            self.log.warning("%s: its data stays in quarantine, as %s needs it now", removal.name, printable(name))
         removal = self.journal.write(msgspec.structs.replace(removal, phase="erased"))
         if removal.entry:
             quarantine.describe(removal)
-        if removal.files and removal.data != "keep":
+        if removal.files and removal.data != "keep" and folders is not None:
             self._remove_folders(removal, folders)
         if removal.data == "delete" and removal.entry:
             freed, stay = quarantine.purge(quarantine.QuarantineEntry(_path(removal.entry), removal))

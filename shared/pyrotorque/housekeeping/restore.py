@@ -23,11 +23,15 @@ _CUSTOMS: Final = tuple(f"custom{number}" for number in range(1, 6))
 
 
 def restore(rtorrent: RTorrent, entry: QuarantineEntry, *, start: bool | None = None) -> None:
-    """Restore the item; it is started if it was before (or as `start` says), else its data is checked.
+    """Restore orphaned files, or an item: started if it was before (or as `start` says), else its data is checked.
 
     Raises RemovalRefused or OSError, and everything stays in quarantine; or RTorrentError.
     """
     removal = entry.removal
+    if not removal.info_hash:
+        _move_back(entry)
+        quarantine.discard(removal)
+        return
     saved = quarantine.saved_files(entry)
     metafile, attributes = saved.get(b"", b""), dictionary(saved.get(b".rtorrent", b"")) or {}
     if not metafile:

@@ -1,9 +1,11 @@
-"""Applies one action to each item that matches a condition: start, stop, delete, tag, set a priority, ..."""
+"""Applies one action to each item that matches a condition: start, stop, delete, tag, reannounce, ..."""
 
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
 from pyrotorque.errors import UserError
+from pyrotorque.events import Event
 from pyrotorque.items import Item
 from pyrotorque.jobs.arguments import compile_text
 from pyrotorque.jobs.item_job import ItemJob
@@ -22,16 +24,18 @@ _PLAIN: Final[Mapping[str, tuple[str, ...]]] = {
     "delete": ("d.stop", "d.close", "d.erase"),
     "hash_check": ("d.check_hash",),
     "save": ("d.save_full_session",),
+    "reannounce": ("d.tracker_announce",),
 }
 _TAGS: Final = "d.custom=tags"
 _WITH_VALUE: Final = ("priority", "throttle", "custom", "tag", "untag")
 _ALIASES: Final = {"erase": "delete", "check": "hash_check", "set_prio": "priority", "set_throttle": "throttle",
                    "set_custom": "custom", "flush": "save"}  # fmt: skip
 _NAMES: Final = (*_PLAIN, "ignore", "unignore", *_WITH_VALUE)
-_UNSUPPORTED: Final = {
-    "cull": "deletes data, which jobs do not support: use `delete` and remove the data yourself",
-    "purge": "deletes data, which jobs do not support: use `delete` and remove the data yourself",
-}
+_CLEANUP: Final = "deletes data: use a clean-up job instead (handler pyrotorque.jobs.cleanup:Cleanup, docs/cleanup.md)"
+_UNSUPPORTED: Final = {"cull": _CLEANUP, "purge": _CLEANUP}
+_REANNOUNCE_MAX: Final = 20
+_INTERVAL_MIN: Final = 300  # seconds; the least that rTorrent itself keeps
+_TIMES: Final = ("t.is_enabled=", "t.activity_time_last=", "t.min_interval=")
 
 
 class Action(ItemJob):
@@ -48,15 +52,42 @@ class Action(ItemJob):
         if self.action in _WITH_VALUE and not get_text(config, "value", "args"):
             raise UserError(f"job.{self.name}.value is not set: action {self.action} needs it")
         self.needed = self.check_fields(self._value.fields - {"job_name"}) | {"tagged", "is_active"}
+        accepted = get_text(config, "erased_handler") or "refuse"
+        if accepted not in ("refuse", "accept"):
+            raise UserError(f"job.{self.name}.erased_handler: expected refuse or accept, got {printable(accepted)!r}")
+        self._accepts_erased_handler = accepted == "accept"
+        self._announced = 0
+
+    def run(self, event: Event | None = None) -> None:
+        self._announced = 0
+        if self.action == "delete" and not self._accepts_erased_handler:
+            # It promises to keep the data.
+            from pyrotorque.housekeeping.erased_handlers import erased_handler_refusal
+
+            if refusal := erased_handler_refusal(self.rtorrent):
+                raise UserError(f"no item is deleted: {refusal}")
+        super().run(event)
+
+    def _is_too_early(self, item: Item) -> bool:
+        """Whether the item's trackers do not allow another announce yet, which rTorrent itself would not prevent."""
+        if not item["is_active"] or self._announced >= _REANNOUNCE_MAX:
+            return True
+        rows = self.rtorrent.call("t.multicall", str(item["hash"]), "", *_TIMES)
+        now = time.time()
+        enabled = [row for row in rows if isinstance(row, list) and row[0]] if isinstance(rows, list) else []
+        return not enabled or any(now - int(str(row[1])) < max(int(str(row[2])), _INTERVAL_MIN) for row in enabled)
 
     def run_item(self, item: Item) -> None:
         value = self._value.render({**{name: item[name] for name in self.needed}, "job_name": self.name})
         shown = f"{self.action} {value}".strip()
+        if self.action == "reannounce" and self._is_too_early(item):
+            return
         if self.dry_run:
             self.log.info("would %s: %s", printable(shown), printable(str(item["name"])))
             return
         if self.action in ("tag", "untag") and self.rtorrent.text(item["hash"], _TAGS).form is not Form.EXACT:
             raise UserError("rTorrent prints its tags altered, so they cannot be written back")
+        self._announced += self.action == "reannounce"
         for method, params in self.calls(item, value):
             self.rtorrent.call(method, str(item["hash"]), *params)
         self.log.info("%s: %s", printable(shown), printable(str(item["name"])))

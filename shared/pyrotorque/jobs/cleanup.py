@@ -25,7 +25,7 @@ from pyrotorque.housekeeping.activity import FOLDER, Activity, activity_fields, 
 from pyrotorque.housekeeping.cleanup_settings import private_below, read_cleanup
 from pyrotorque.housekeeping.cleanup_state import PlanOfItems, StoredCleanup, is_short, take_accepted
 from pyrotorque.housekeeping.erased_handlers import erased_handler_refusal
-from pyrotorque.housekeeping.gate import DataRules, verify
+from pyrotorque.housekeeping.gate import DataRules, claimed_since, verify
 from pyrotorque.housekeeping.inventory import InventoryReader
 from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord
 from pyrotorque.housekeeping.other_clients import OtherClients
@@ -198,21 +198,19 @@ class Cleanup(Job):
             rules = DataRules(rules.below, rules.private, rules.quarantine, "keep", rules.linked)
         return verify(self.rtorrent, inventory, info_hash, rules, planned)
 
+    def _claimed(self, removal: RemovalRecord) -> str:
+        try:
+            return claimed_since(self.reader.read(), removal)
+        except PyrotorqueError as error:
+            return f"an item that cannot be seen ({error})"
+
     def _purge_expired(self, found: Survey, now: float) -> None:
         """Delete the data of entries whose time is over, unless an item uses it where it is."""
         if found.inventory is None:
             return
         for folder in self.quarantines():
-            for entry in quarantine.entries(folder):
-                if not entry.is_expired(now) or entry.removal.phase != "erased":
-                    continue
-                if used := quarantine.used_by(entry, found.inventory.claims):
-                    self.log.warning("%s in quarantine is kept: %s uses it there", entry.removal.name, printable(used))
-                    continue
-                freed, stay = quarantine.purge(entry)
-                self.log.info("purged %s from quarantine: %s free", entry.removal.name, size(freed))
-                for path in stay:
-                    self.log.warning("%s: %s is another file now and stays", entry.removal.name, printable(path))
+            for line in quarantine.purge_expired(folder, found.inventory.claims, now):
+                self.log.info("%s", line)
 
     def quarantines(self) -> list[Path]:
         """The quarantine folders of this job."""
@@ -301,6 +299,7 @@ class Cleanup(Job):
             self.log,
             spend,
             self._report,
+            self._claimed,
             self.settings.announce,
         )
 

@@ -1,0 +1,238 @@
+"""Moves files that belong to no item to quarantine, when they have been seen as such for long enough."""
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from pyrotorque.confinement import private_folders
+from pyrotorque.errors import AlreadyRunning, RemovalRefused, SessionNotKnown, UserError
+from pyrotorque.events import Event
+from pyrotorque.housekeeping import moved_files, quarantine
+from pyrotorque.housekeeping.activity import FOLDER, read_activity
+from pyrotorque.housekeeping.claims import Inode
+from pyrotorque.housekeeping.cleanup_settings import COMMON, private_below, refuse_broad
+from pyrotorque.housekeeping.cleanup_state import is_short
+from pyrotorque.housekeeping.inventory import Inventory, InventoryReader
+from pyrotorque.housekeeping.journal import RemovalRecord, RemovedFile
+from pyrotorque.housekeeping.orphans import OrphanCandidate, OrphanSurvey, SeenFile, open_anywhere, orphans, walk
+from pyrotorque.housekeeping.other_clients import OtherClients, parse_others
+from pyrotorque.humanize import size
+from pyrotorque.jobs.base import Job
+from pyrotorque.jobs.params import get_count, get_text
+from pyrotorque.layout import Layout
+from pyrotorque.linux.files import sync_folder
+from pyrotorque.locks import hold
+from pyrotorque.options import write_atomically
+from pyrotorque.settings.values import duration, folders
+from pyrotorque.suggestions import suggestion
+from pyrotorque.text import counted, encode_json, printable
+
+_NAMES: Final = ("below", "quarantine", "others", "ignore", "seen_for", "keep_for", "max_files", "max_percent")
+_FLOOR: Final = 5
+_HOUR: Final = 3600.0
+
+
+class OrphanState(msgspec.Struct, frozen=True):
+    """What was seen before, by the path as hex; and the number of items then."""
+
+    seen: dict[str, SeenFile] = {}
+    items: int = 0
+    reported: str = ""
+
+
+class Orphans(Job):
+    """`below` names the folders, `others` all other clients that have files there, or `none`."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        for key in config:
+            if key not in COMMON and key not in _NAMES:
+                raise UserError(f"job.{self.name}.{printable(key)} is no setting of this job{suggestion(key, _NAMES)}")
+        self.below = folders(get_text(config, "below"))
+        others = parse_others(self.name, get_text(config, "others"))
+        if not self.below:
+            raise UserError(f"job.{self.name}.below is not set: name the folders with the data of torrents")
+        if others is None:
+            raise UserError(
+                f"job.{self.name}.others is not set: name the sessions or data folders of all other clients that use "
+                "these disks, or `none`"
+            )
+        self.others: OtherClients = others
+        chosen = folders(get_text(config, "quarantine"))
+        self.chosen = chosen[0] if chosen else None
+        self.ignore = get_text(config, "ignore").replace(",", " ").split()
+        self.seen_for = self._duration("seen_for", 3 * 24 * _HOUR)
+        self.keep_for = self._duration("keep_for", 30 * 24 * _HOUR)
+        if self.seen_for < _HOUR:
+            raise UserError(
+                f"job.{self.name}.seen_for is less than 1h: a file may belong to an item that is added later"
+            )
+        self.max_files = get_count(config, "max_files", 100)
+        self.max_percent = get_count(config, "max_percent", 10)
+        if refusal := refuse_broad(self.below) or private_below(self.below, self._private):
+            raise UserError(f"job.{self.name}.below: {refusal}")
+
+    def _duration(self, key: str, default: float) -> float:
+        text = get_text(self.config, key)
+        try:
+            return duration(text) if text else default
+        except ValueError as error:
+            raise UserError(f"job.{self.name}.{key}: {error}") from None
+
+    def run(self, event: Event | None = None) -> None:
+        try:
+            lock = self.locked()
+        except AlreadyRunning as error:
+            self.log.info("skipped: %s", error)
+            return
+        try:
+            problem = self._run()
+        except SessionNotKnown as error:
+            self.log.warning("nothing is moved: %s", error)
+            return
+        except RemovalRefused as error:
+            problem = f"nothing is moved: {error}"
+        finally:
+            os.close(lock)
+        state = self.state()
+        if problem != state.reported:
+            self._write(msgspec.structs.replace(state, reported=problem))
+            if problem:
+                raise UserError(problem)
+
+    def locked(self) -> int:
+        """The descriptor of the lock of all housekeeping in this group. Raises AlreadyRunning."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return hold(self.folder / "lock", "a clean-up is running", "it is repeated at the next time")
+
+    def survey(self) -> tuple[OrphanSurvey, Inventory]:
+        """The orphans now; changes nothing. Raises RemovalRefused, RTorrentError or SessionNotKnown."""
+        self.require_known_rtorrent()
+        inventory = self.reader.read()
+        state, known = self.state(), len(read_activity(self.folder).items)
+        before = max(state.items, known)
+        if not inventory.items:
+            raise RemovalRefused("rTorrent has no items, so each file would belong to none")
+        if is_short(before, len(inventory.items)):
+            raise RemovalRefused(f"rTorrent has {counted(len(inventory.items), 'item')}, {before} at the last time")
+        session = Path(os.fsdecode(self.reader.session.folder))
+        if refusal := private_below(self.below, (session,)):
+            raise RemovalRefused(f"below: {refusal}")
+        found = list(walk(self.below, (*self._private, session, *self.quarantines()), self.ignore))
+        return orphans(found, inventory.claims, state.seen, time.time(), self.seen_for), inventory
+
+    def _run(self) -> str:
+        found, inventory = self.survey()
+        state = OrphanState(dict(found.seen), len(inventory.items), self.state().reported)
+        self._write(state)
+        self.log.info(
+            "%s of %s belong to no item, %d of them for long enough",
+            *(counted(len(found.old) + len(found.fresh), "file"), counted(found.files, "file"), len(found.old)),
+        )
+        if not self.dry_run:
+            for folder in self.quarantines():
+                for line in quarantine.purge_expired(folder, inventory.claims, time.time()):
+                    self.log.info("%s", line)
+        if not found.old:
+            return ""
+        most = max(_FLOOR, found.files * self.max_percent // 100)
+        if len(found.old) > self.max_files or len(found.old) > most:
+            limit = "max_files" if len(found.old) > self.max_files else "max_percent"
+            number = counted(len(found.old), "file")
+            return (
+                f"nothing is moved: {number} belong to no item, more than {limit} allows; look at "
+                f"`pyrotorque cleanup {self.name}`, and raise it if that is right"
+            )
+        if self.dry_run:
+            for file in found.old:
+                self.log.info("would move %s to quarantine: %s", printable(file.full), size(file.status.st_size))
+            return ""
+        return self._move(found)
+
+    def _move(self, found: OrphanSurvey) -> str:
+        """Decide again from fresh facts, then move the files."""
+        again, _ = self.survey()
+        still = {file.full for file in again.old}
+        used = open_anywhere()
+        chosen = [
+            file
+            for file in found.old
+            if file.full in still and Inode(file.status.st_dev, file.status.st_ino) not in used
+        ]
+        for root in dict.fromkeys(file.root for file in chosen):
+            self._move_of_root(root, [file for file in chosen if file.root == root])
+        return ""
+
+    def _move_of_root(self, root: bytes, files: list[OrphanCandidate]) -> None:
+        now = time.time()
+        records = tuple(
+            RemovedFile(file.path.hex(), file.status.st_dev, file.status.st_ino, file.status.st_size) for file in files
+        )
+        folder = quarantine.quarantine_of(root, self.below, self.chosen)
+        record = RemovalRecord(
+            info_hash="",
+            name=f"orphaned files of {printable(root)}",
+            job=self.name,
+            reason="belong to no item",
+            data="quarantine",
+            at=now,
+            phase="erased",
+            directory_hex=root.hex(),
+            purge_at=now + self.keep_for,
+            files=records,
+        )
+        entry = quarantine.make_entry(folder, record)
+        record = msgspec.structs.replace(record, entry_hex=os.fsencode(entry).hex())
+        # Written first: after a kill, each file is at its old place or in this entry.
+        target = quarantine.create(record, b"")
+        source = moved_files.open_root(root)
+        try:
+            moved_files.move(source, target, records)
+            sync_folder(source)
+        except OSError as error:
+            raise RemovalRefused(f"{printable(root)}: {error.strerror}: {printable(str(error.filename))}") from error
+        finally:
+            os.close(source)
+            os.close(target)
+        self.log.info("moved %s to %s", counted(len(files), "orphaned file"), printable(str(entry)))
+        self.publish(
+            f"moved {counted(len(files), 'orphaned file')} to {entry}",
+            files=len(files),
+            bytes=sum(file.status.st_size for file in files),
+            quarantine=str(entry),
+        )
+
+    # --- parts
+
+    def quarantines(self) -> list[Path]:
+        """The quarantine folders of this job."""
+        return [self.chosen] if self.chosen else [folder / quarantine.NAME for folder in self.below]
+
+    def state(self) -> OrphanState:
+        with suppress(OSError, msgspec.DecodeError):
+            return msgspec.json.decode((self.state_dir / "orphans").read_bytes(), type=OrphanState)
+        return OrphanState()
+
+    def _write(self, state: OrphanState) -> None:
+        write_atomically(self.state_dir / "orphans", encode_json(state))
+
+    @property
+    def folder(self) -> Path:
+        return self.state_dir.parents[1] / FOLDER
+
+    @cached_property
+    def reader(self) -> InventoryReader:
+        return InventoryReader(self.rtorrent, self.others)
+
+    @cached_property
+    def _private(self) -> tuple[Path, ...]:
+        context = self._context
+        if context.config_dir is None:
+            return ()
+        return private_folders(Layout.below(context.config_dir, state_dir=context.state_dir))

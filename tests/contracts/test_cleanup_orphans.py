@@ -1,0 +1,88 @@
+"""Orphaned files on a real rTorrent: quarantined when old enough, capped, and restored."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.errors import UserError
+from pyrotorque.housekeeping import quarantine
+from pyrotorque.housekeeping.restore import restore
+from pyrotorque.jobs import JobConfig
+from pyrotorque.jobs.orphans import Orphans
+from tests.cleaning import CleanupScene
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def scene(rtorrent: PrivateRTorrent, short_folder: Path) -> CleanupScene:
+    return CleanupScene(rtorrent, short_folder)
+
+
+def job(scene: CleanupScene, **settings: Any) -> Orphans:
+    values = {"job_name": "orphans", "schedule": "hour=5", "below": str(scene.downloads), "others": "none"}
+    return Orphans(JobConfig({**values, **settings}))
+
+
+def later(monkeypatch: pytest.MonkeyPatch, days: float) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + days * 86_400)
+
+
+def test_old_orphans_go_to_quarantine_and_come_back(scene: CleanupScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, stopped = scene.item("One"), scene.item("Stopped", start=False)
+    (scene.downloads / "One/extra").write_text("in the folder of an item")
+    (scene.downloads / os.fsdecode(b"L\xe9")).mkdir()
+    (scene.downloads / os.fsdecode(b"L\xe9") / "file").write_text("loose")
+    job(scene).run()
+    assert scene.quarantined() == {}, "none is old enough"
+    later(monkeypatch, 4)
+    with open(scene.downloads / "One/extra"):
+        job(scene, max_percent=100).run()
+    assert (scene.downloads / "One/extra").exists(), "it is open"
+    (entry,) = quarantine.entries(scene.downloads / quarantine.NAME)
+    assert [file.path for file in entry.removal.files] == [b"L\xe9/file"]
+    assert not (scene.downloads / os.fsdecode(b"L\xe9/file")).exists()
+    assert scene.is_intact(one)
+    assert scene.is_intact(stopped)
+    restore(scene.client, entry)
+    assert (scene.downloads / os.fsdecode(b"L\xe9/file")).read_text() == "loose"
+
+
+def test_too_many_orphans_or_no_items_move_nothing(scene: CleanupScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="rTorrent has no items"):
+        job(scene).run()
+    scene.item("One")
+    for number in range(7):
+        (scene.downloads / f"loose-{number}").write_text("x")
+    job(scene).run()
+    later(monkeypatch, 4)
+    with pytest.raises(UserError, match="7 files belong to no item, more than max_percent allows"):
+        job(scene).run()
+    job(scene).run()  # reported once
+    with pytest.raises(UserError, match="more than max_files allows"):
+        job(scene, max_percent=100, max_files=3).run()
+    assert scene.quarantined() == {}
+
+
+def test_another_session_on_the_disk_keeps_its_files(scene: CleanupScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.item("One")
+    other = scene.item("Other")
+    session = scene.folder / "other session"
+    session.mkdir()
+    scene.running.stop(timeout=5)
+    for suffix in ("", ".rtorrent", ".libtorrent_resume"):
+        os.rename(scene.running.session / f"{other}.torrent{suffix}", session / f"{other}.torrent{suffix}")
+    scene.running.start()
+    job(scene).run()
+    later(monkeypatch, 4)
+    job(scene, others=str(session), max_percent=100).run()
+    assert scene.quarantined() == {}
+    for file in session.iterdir():
+        file.unlink()
+    with pytest.raises(UserError, match="is empty: is its disk mounted"):
+        job(scene, others=str(session), max_percent=100).run()
