@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Generator, Iterable, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -43,13 +43,17 @@ def snapshots(paths: Iterable[Path]) -> Generator[Mapping[Path, DatabaseSnapshot
     found = [path for path in paths if path.exists()]
     with ExitStack() as stack:
         readers: dict[Path, DatabaseSnapshot] = {}
-        with ExitStack() as locks:
-            for path in found:
-                _lock(locks.enter_context(closing(_connect(path, "rw"))), path)
-            for path in found:
-                db = stack.enter_context(closing(_connect(path, "ro")))
-                _begin_reading(db, path)
-                readers[path] = DatabaseSnapshot(path, db)
+        # Closed last: then SQLite removes the write-ahead log of a database that no service uses.
+        locks = {path: stack.enter_context(closing(_connect(path, "rw"))) for path in found}
+        for path, db in locks.items():
+            _execute(db, path, "BEGIN IMMEDIATE")
+        for path in found:
+            db = stack.enter_context(closing(_connect(path, "ro")))
+            _execute(db, path, "BEGIN")
+            _execute(db, path, "SELECT 1 FROM sqlite_master")
+            readers[path] = DatabaseSnapshot(path, db)
+        for path, db in locks.items():
+            _execute(db, path, "ROLLBACK")
         yield readers
 
 
@@ -63,9 +67,10 @@ def is_database(path: Path) -> bool:
 
 
 def verify_database(path: Path, shown: Path | None = None) -> tuple[int, int]:
-    """The schema versions (common, own) of an undamaged file; raises StateError, which names `shown`."""
+    """The schema versions (common, own) of an undamaged copy, which nothing writes; raises StateError, which names
+    `shown`."""
     try:
-        with closing(_connect(path, "ro")) as db:
+        with closing(_connect(path, "ro&immutable=1")) as db:
             (verdict,) = db.execute("PRAGMA integrity_check(1)").fetchone()
             common = int(db.execute("PRAGMA application_id").fetchone()[0])
             own = int(db.execute("PRAGMA user_version").fetchone()[0])
@@ -85,18 +90,9 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         raise _not_copied(path, error) from error
 
 
-def _lock(db: sqlite3.Connection, path: Path) -> None:
-    """The lock is released when the connection is closed."""
+def _execute(db: sqlite3.Connection, path: Path, statement: str) -> None:
     try:
-        db.execute("BEGIN IMMEDIATE")
-    except sqlite3.Error as error:
-        raise _not_copied(path, error) from error
-
-
-def _begin_reading(db: sqlite3.Connection, path: Path) -> None:
-    try:
-        db.execute("BEGIN")
-        db.execute("SELECT 1 FROM sqlite_master").fetchone()
+        db.execute(statement).fetchone()
     except sqlite3.Error as error:
         raise _not_copied(path, error) from error
 
@@ -105,10 +101,3 @@ def _not_copied(path: Path, error: sqlite3.Error) -> StateError:
     code = int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
     advice = "it is in use by a long transaction; try again" if code in _BUSY else "check the disk"
     return StateError(f"cannot copy the database {printable(str(path))}: {error} ({advice})")
-
-
-def remove_database(path: Path) -> None:
-    """Remove a copy and what SQLite may have left beside it."""
-    for suffix in ("", "-wal", "-shm", "-journal", ".lock"):
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).unlink()

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from demo.group import Group, free_port
+from demo.group import Group, environment, free_port
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.events import TorrentErased, TorrentLoaded, decode
@@ -23,6 +23,7 @@ from pyrotorque.layout import Layout
 from pyrotorque.outbox import stored_events
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.store import rows_of_other
+from pyrotorque_control.backup.manifest import JOURNAL, STAGING
 from tests.docs_blocks import blocks
 from tests.installed_group import lines
 from tests.processes.test_counters import totals_and_events
@@ -341,3 +342,41 @@ def test_the_job_of_the_page_makes_a_backup(homes: tuple[Home, Home]) -> None:
     home.run("--run-once", "backup")
     (archive,) = folder.iterdir()
     assert json.loads(home.run("restore", str(archive), "--list", "--json").stdout)["session"]["items"] == 1
+
+
+def files_of(home: Home) -> dict[str, bytes]:
+    """Configuration, state and session, without locks and what an unfinished restore has unpacked."""
+    found = [*home.config.rglob("*"), *home.rtorrent.session.rglob("*")]
+    return {
+        str(path): path.read_bytes()
+        for path in found
+        if path.is_file() and path.suffix != ".lock" and STAGING not in path.parts
+    }
+
+
+def test_a_restore_that_is_killed_at_any_moment_leaves_the_old_files(homes: tuple[Home, Home]) -> None:
+    home, _ = homes
+    home.rtorrent.start()
+    home.group.start()
+    home.drop(*names(0, 20))
+    home.wait_for("loaded", *names(0, 20))
+    archive = home.folder / "one.tar.gz"
+    home.run("backup", str(archive))
+    home.group.stop()
+    home.rtorrent.stop()
+    (home.config / "later.ini").write_text("later")
+    old, journal = files_of(home), home.config / JOURNAL
+    words = ["restore", str(archive), "--session", str(home.rtorrent.session), "--replace"]
+    command = [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(home.config), *words]
+    # Unit tests interrupt the swap after each of its steps.
+    for round_ in range(12):
+        restoring = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL)
+        sign = home.config / STAGING if round_ < 6 else journal
+        eventually(lambda: restoring.poll() is not None or sign.exists(), 60, interval=0)  # noqa: B023
+        restoring.kill()
+        if restoring.wait() == 0:
+            break  # it was faster
+        if journal.exists():
+            assert "--undo" in home.run(code=75).stderr
+            home.run("restore", "--undo")
+        assert files_of(home) == old

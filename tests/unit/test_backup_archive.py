@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pyrotorque_control.backup.archive import Member, read_archive, written_archive
+from pyrotorque_control.backup.archive import Member, is_archive, read_archive, written_archive
 from pyrotorque_control.backup.manifest import (
     MANIFEST,
     ArchivedFile,
@@ -68,6 +68,13 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert received.files == FILES
     assert found.size == sum(map(len, FILES.values()))
     assert (tmp_path / "one.tar.gz").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_archive_is_recognized_by_its_content(tmp_path: Path) -> None:
+    assert is_archive(written(tmp_path / "mine.gz", {}))
+    (tmp_path / "other.gz").write_bytes(gzip.compress(b"x"))
+    assert not is_archive(tmp_path / "other.gz")
+    assert not is_archive(tmp_path / "none.gz")
 
 
 def test_tar_reads_an_archive(tmp_path: Path) -> None:

@@ -228,6 +228,7 @@ def test_all_databases_are_as_of_one_instant(tmp_path: Path) -> None:
     finally:
         stop.set()
         writer.join()
+    assert list(tmp_path.glob("*-wal")) == []
     for round_ in range(20):
         numbers = [number_in(tmp_path / f"{round_}-{path.name}") for path in paths]
         assert numbers == sorted(numbers, reverse=True)

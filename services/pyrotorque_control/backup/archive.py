@@ -31,6 +31,9 @@ from pyrotorque_control.backup.manifest import (
 
 PART_SUFFIX: Final = ".pyrotorque-part"
 """Of an archive that is being written."""
+_ORIGINAL_NAME: Final = "pyrotorque-backup.tar"
+# gzip's header has 10 bytes before the name of the original file; byte 3 has the flag for it.
+_BEGIN: Final = (b"\x1f\x8b\x08\x08", _ORIGINAL_NAME.encode() + b"\0")
 _LEVEL: Final = 3
 _CHUNK: Final = 1 << 20
 _BLOCK: Final = tarfile.BLOCKSIZE
@@ -113,7 +116,7 @@ def written_archive(path: Path) -> Generator[ArchiveWriter]:
     try:
         with open(fd, "wb") as file:
             with (
-                gzip.GzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=file) as packed,
+                gzip.GzipFile(filename=_ORIGINAL_NAME, mode="wb", compresslevel=_LEVEL, fileobj=file) as packed,
                 tarfile.open(fileobj=packed, mode="w|", format=tarfile.GNU_FORMAT, encoding="utf-8") as tar,
             ):
                 yield ArchiveWriter(tar)
@@ -130,6 +133,16 @@ def written_archive(path: Path) -> Generator[ArchiveWriter]:
     finally:
         with suppress(FileNotFoundError):
             part.unlink()
+
+
+def is_archive(path: Path) -> bool:
+    """Whether the file begins as an archive does, whatever its name."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(10 + len(_BEGIN[1]))
+    except OSError:
+        return False
+    return begin[:4] == _BEGIN[0] and begin[10:] == _BEGIN[1]
 
 
 def read_archive(path: Path, target: ArchiveTarget | None = None) -> Manifest:

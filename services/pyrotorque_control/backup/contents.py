@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.text import printable
-from pyrotorque_control.backup.archive import PART_SUFFIX
+from pyrotorque_control.backup.archive import PART_SUFFIX, is_archive
 from pyrotorque_control.backup.manifest import CONFIG, SESSION_FILE, STATE, name_problem
 
 _CACHES: Final = frozenset(("__pycache__", ".git", ".venv", ".mypy_cache", ".ruff_cache"))
@@ -65,10 +65,10 @@ class Contents:
             except OSError as error:
                 self.left_out.append(f"{printable(folder)}: {error.strerror}")
                 continue
-            if folder != str(top) and any(_is_apart(entry.name) for entry in entries):
+            if folder != str(top) and any(map(_is_apart, entries)):
                 continue
             for entry in entries:
-                if is_excluded(entry.path) or _is_apart(entry.name):
+                if is_excluded(entry.path) or _is_apart(entry):
                     continue
                 inner = f"{name}/{entry.name}"
                 if entry.is_dir(follow_symlinks=False):
@@ -92,12 +92,13 @@ def _has_no_place(name: str, area: str, folder: str) -> bool:
     return folder == area and "belongs to" in name_problem(name)
 
 
-def _is_apart(name: str) -> bool:
+def _is_apart(entry: "os.DirEntry[str]") -> bool:
     """Whether it is an archive, or a file of an rTorrent's session: its folder is one for these."""
-    is_archive = name.startswith(ARCHIVE_PREFIX) and name.endswith(ARCHIVE_SUFFIX)
-    return (
-        is_archive or name.endswith(PART_SUFFIX) or name == "rtorrent.lock" or SESSION_FILE.fullmatch(name) is not None
-    )
+    name = entry.name
+    if name == "rtorrent.lock" or name.endswith(PART_SUFFIX) or SESSION_FILE.fullmatch(name):
+        return True
+    is_named = name.startswith(ARCHIVE_PREFIX) and name.endswith(ARCHIVE_SUFFIX)
+    return is_named or (name.endswith("gz") and entry.is_file() and is_archive(Path(entry.path)))
 
 
 def read_stable(path: Path) -> FileContent | None:

@@ -101,7 +101,7 @@ def _add_files(writer: ArchiveWriter, contents: Contents, files: Iterator[Source
                 writer.add(name, content.data, mtime=content.mtime, mode=content.mode)
         except (OSError, StateError) as error:
             # What the disk of the archive lacks is no fault of this file.
-            if isinstance(error, OSError) and error.filename != str(path):
+            if isinstance(error, OSError) and str(error.filename) != str(path):
                 raise
             contents.left_out.append(f"{printable(str(path))}: {getattr(error, 'strerror', None) or error}")
 
