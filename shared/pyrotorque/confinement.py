@@ -88,13 +88,15 @@ class StorageLimits:
 
     below: Sequence[Path]
     private: Sequence[Path]
+    mounts: Sequence[Mount] | None = None
+    """Those to use instead of reading them each time."""
 
     def refusal(self, folder: bytes, files: Iterable[bytes] | None) -> str:
         """Why content must not be stored in `folder`; empty if it may.
 
         `files` are the paths of the content in it; None if they are not known yet.
         """
-        mounts = read_mounts()
+        mounts = read_mounts() if self.mounts is None else self.mounts
         allowed = [location(bytes(path), mounts) for path in self.below]
         private = [location(bytes(path), mounts) for path in self.private]
         for path in self._paths(folder, files):

@@ -11,6 +11,7 @@ import pytest
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.housekeeping import moved_files, quarantine, restore
 from pyrotorque.housekeeping.journal import RemovalJournal
+from pyrotorque.linux import files
 from pyrotorque.rtorrent import RTorrent
 from tests.cleaning import CleanupScene
 from tests.contracts.test_cleanup import entry_of
@@ -109,4 +110,42 @@ def test_a_kill_at_each_step(
             continue
         check_untouched_or_gone(scene, one, content, f"{len(done)}: {done[-3:]}")
     assert step > 60
+    assert scene.is_intact(other)
+
+
+@pytest.mark.parametrize("effect", ["rename_noreplace", "branch", "after branch"])
+def test_a_kill_of_rtorrent_in_between_loses_nothing(
+    rtorrent: PrivateRTorrent, short_folder: Path, monkeypatch: pytest.MonkeyPatch, effect: str
+) -> None:
+    """Job and rTorrent are killed together; rTorrent must not start the item again and create its files empty."""
+    scene = CleanupScene(rtorrent, short_folder)
+    other = scene.item("Other")
+    path = scene.write("One")
+    one = scene.add(path)
+    content = {each: each.read_bytes() for each in path.rglob("*") if each.is_file()}
+    call, rename = RTorrent.call, files.rename_noreplace
+
+    def killing_call(self: RTorrent, method: str, *params: Any, **keywords: Any) -> Any:
+        if method == "branch" and effect != "rename_noreplace":
+            if effect == "after branch":
+                call(self, method, *params, **keywords)
+            rtorrent.kill()
+            raise KillNow
+        return call(self, method, *params, **keywords)
+
+    def killing_rename(*places: Any) -> None:
+        rename(*places)
+        if effect == "rename_noreplace":
+            rtorrent.kill()
+            raise KillNow
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RTorrent, "call", killing_call)
+        patch.setattr(moved_files, "rename_noreplace", killing_rename)
+        with pytest.raises(KillNow):
+            scene.job(condition="name=One", data="quarantine").run()
+    rtorrent.start()
+    eventually(lambda: scene.has(other), 20)
+    eventually(lambda: scene.seeds(other), 20)
+    check_untouched_or_gone(scene, one, content, effect)
     assert scene.is_intact(other)

@@ -190,18 +190,55 @@ class Claims:
         )
 
     def frees(self, keys: Iterable[str]) -> int:
-        """The bytes that are free when the data of all these items is deleted: each inode once, and only if all of its
-        names go. An upper bound where blocks are shared (reflinks, snapshots)."""
-        gone = frozenset(keys)
-        inodes: dict[Inode, DiskFile] = {}
-        for key in gone:
-            for each in self.files.get(key, ()):
-                if each.found is not None and stat.S_ISREG(each.found.kind):
-                    inodes[each.found.inode] = each.found
+        """The bytes that are free when the data of all these items is deleted."""
+        return FreedSpace(self).add(*keys)
+
+    def inodes(self, key: str) -> Mapping[Inode, DiskFile]:
+        """The regular files of an item, each inode once."""
+        return {
+            each.found.inode: each.found
+            for each in self.files.get(key, ())
+            if each.found is not None and stat.S_ISREG(each.found.kind)
+        }
+
+
+class FreedSpace:
+    """Counts what the removal of one item after the other frees: each inode once, when all of its names are gone.
+
+    An upper bound where blocks are shared (reflinks, snapshots).
+    """
+
+    def __init__(self, claims: Claims) -> None:
+        self._claims = claims
+        self._left: dict[Inode, int] = {}
+        self._gone: set[str] = set()
+
+    def add(self, *keys: str) -> int:
+        """The bytes that become free when the data of these items is deleted, too."""
+        freed = 0
+        for key in keys:
+            if key in self._gone:
+                continue
+            self._gone.add(key)
+            for inode, found in self._claims.inodes(key).items():
+                left = self._left.get(inode, len(self._claims.holders[inode])) - 1
+                self._left[inode] = left
+                freed += found.occupied if not left and found.links <= len(self._claims.names[inode]) else 0
+        return freed
+
+    def would_free(self, keys: Collection[str]) -> int:
+        """What `add` would return."""
+        holders: dict[Inode, int] = {}
+        files: dict[Inode, DiskFile] = {}
+        for key in frozenset(keys) - self._gone:
+            for inode, found in self._claims.inodes(key).items():
+                holders[inode] = holders.get(inode, 0) + 1
+                files[inode] = found
         return sum(
             found.occupied
-            for inode, found in inodes.items()
-            if self.holders[inode] <= gone and found.links <= len(self.names[inode])
+            for inode, found in files.items()
+            if self._left.get(inode, len(self._claims.holders[inode])) == holders[inode]
+            and found.links <= len(self._claims.names[inode])
         )
 
 

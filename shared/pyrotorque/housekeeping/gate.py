@@ -69,14 +69,14 @@ def data_kept(
         return Kept("unknown", f"{name} may have the same files, which are missing or on another mount")
     if rules.linked != "ignore" and (count := claims.outside_links(info_hash)):
         return Kept("linked", f"{counted(count, 'file')} also linked from elsewhere")
-    limits = StorageLimits(below=rules.below, private=rules.private)
-    if refusal := limits.refusal(content.directory, [each.file.path for each in files]):
+    limits = StorageLimits(below=rules.below, private=rules.private, mounts=inventory.mounts)
+    # The files themselves are no links, as is checked below.
+    folders = {os.path.dirname(each.file.path) for each in files} - {b""}
+    if refusal := limits.refusal(content.directory, folders):
         return Kept("outside", refusal)
     try:
-        quarantine_of(content.directory, rules.below, rules.quarantine)
-        for each in files:
-            if each.found is not None:
-                _require_plain(content.directory, each)
+        quarantine_of(content.directory, rules.below, rules.quarantine, inventory.mounts)
+        _require_plain(content.directory, [each.file.path for each in files if each.found is not None])
     except RemovalRefused as error:
         return Kept("special", str(error))
     except OSError as error:
@@ -98,13 +98,16 @@ def _file_kept(each: OwnedFile, row: FileRow) -> Kept | None:
     return None
 
 
-def _require_plain(directory: bytes, each: OwnedFile) -> None:
-    """Raise RemovalRefused if a link is on the way from the item's folder to its file, or is the file."""
-    path = directory
-    for part in each.file.path.split(b"/"):
-        path = os.path.join(path, part)
-        if stat.S_ISLNK(os.lstat(path).st_mode):
-            raise RemovalRefused(f"{printable(path)} is a symbolic link")
+def _require_plain(directory: bytes, files: Sequence[bytes]) -> None:
+    """Raise RemovalRefused if a link is on the way from the item's folder to one of its files, or is the file."""
+    checked: set[bytes] = set()
+    for file in files:
+        path = directory
+        for part in file.split(b"/"):
+            path = os.path.join(path, part)
+            if path not in checked and stat.S_ISLNK(os.lstat(path).st_mode):
+                raise RemovalRefused(f"{printable(path)} is a symbolic link")
+            checked.add(path)
 
 
 def verify(

@@ -14,6 +14,7 @@ from pyrotorque.errors import RemovalRefused, RTorrentFault
 from pyrotorque.housekeeping.claims import Claims, ItemContent, claims_of
 from pyrotorque.housekeeping.other_clients import OtherClients
 from pyrotorque.housekeeping.session_items import SessionItem, SessionItems
+from pyrotorque.linux.filesystems import Mount, read_mounts
 from pyrotorque.linux.processes import PROC
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.item_texts import equal_call
@@ -62,6 +63,7 @@ class Inventory:
     incarnation: str
     items: Mapping[str, LiveItem]
     claims: Claims
+    mounts: Sequence[Mount]
     inexact: Mapping[str, str]
     """Items of which rTorrent may use other paths than these, and why: never removed."""
 
@@ -115,7 +117,7 @@ class InventoryReader:
         inexact = {info_hash: reason for info_hash in items if (reason := _inexact(saved[info_hash]))}
         if self.rtorrent.identity().incarnation != identity.incarnation:
             raise RemovalRefused("rTorrent was restarted while its items were read")
-        return Inventory(identity.pid, identity.incarnation, items, claims, inexact)
+        return Inventory(identity.pid, identity.incarnation, items, claims, read_mounts(), inexact)
 
     def _matching(self) -> tuple[dict[str, LiveItem], dict[str, SessionItem]]:
         """The items and what is saved of each; an item that is just being saved, or erased, is awaited."""

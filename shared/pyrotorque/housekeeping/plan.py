@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from pyrotorque.housekeeping.claims import Claims
+from pyrotorque.housekeeping.claims import Claims, FreedSpace
 from pyrotorque.housekeeping.limits import Kept
 from pyrotorque.humanize import size
 from pyrotorque.text import counted
@@ -110,11 +110,11 @@ def plan(candidates: Sequence[RemovalCandidate], claims: Claims, rules: PlanRule
     groups = list(_groups(candidates, claims, rules, kept))
     chosen: list[PlannedRemoval] = []
     gone: set[str] = set()
+    space = FreedSpace(claims)
     missing = rules.goal.needed if rules.goal else 0
     for group in groups:
-        frees = claims.frees(gone | {each.info_hash for each in group}) - claims.frees(gone)
-        frees = frees if rules.data == "delete" else 0
         if rules.goal:
+            frees = space.would_free([each.info_hash for each in group]) if rules.data == "delete" else 0
             if missing <= 0:
                 _keep(kept, group, Kept("space", "not needed: enough space is free"))
                 continue
@@ -123,9 +123,8 @@ def plan(candidates: Sequence[RemovalCandidate], claims: Claims, rules: PlanRule
                 continue
             missing -= frees
         for each in group:
-            before = claims.frees(gone)
             gone.add(each.info_hash)
-            taken = claims.frees(gone) - before if rules.data != "keep" else 0
+            taken = space.add(each.info_hash) if rules.data != "keep" else 0
             stays = claims.shared_files(each.info_hash, gone) if rules.data != "keep" else {}
             chosen.append(PlannedRemoval(each, taken if rules.data == "delete" else 0, taken, stays))
     held = _held(chosen, rules)

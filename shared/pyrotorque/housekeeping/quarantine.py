@@ -3,7 +3,7 @@
 import errno
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from pyrotorque.housekeeping.claims import Claims, Inode
 from pyrotorque.housekeeping.journal import RemovalRecord
 from pyrotorque.humanize import size
 from pyrotorque.linux.files import sync_folder
-from pyrotorque.linux.filesystems import is_within, location, mount_of, read_mounts
+from pyrotorque.linux.filesystems import Mount, is_within, location, mount_of, read_mounts
 from pyrotorque.text import encode_json, printable
 
 NAME: Final = ".pyrotorque-quarantine"
@@ -41,12 +41,14 @@ class QuarantineEntry:
         return self.removal.purge_at <= now
 
 
-def quarantine_of(directory: bytes, below: tuple[Path, ...], chosen: Path | None) -> Path:
+def quarantine_of(
+    directory: bytes, below: tuple[Path, ...], chosen: Path | None, known: Sequence[Mount] | None = None
+) -> Path:
     """The quarantine for the files of `directory`: in the nearest folder of `below`, or the chosen one.
 
     Raises RemovalRefused if it is on another mount: files are renamed, never copied.
     """
-    mounts = read_mounts()
+    mounts = read_mounts() if known is None else known
     there = location(directory, mounts)
     nearest = [folder for folder in below if is_within(there, location(os.fsencode(folder), mounts))]
     if not nearest:

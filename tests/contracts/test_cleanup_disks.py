@@ -1,0 +1,110 @@
+"""Clean-ups on disks of their own: freed bytes, bind mounts, and a disk that is not mounted."""
+
+import os
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.errors import UserError
+from tests.cleaning import CleanupScene
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def mounted(*words: str) -> None:
+    """Skip the test where this user cannot mount."""
+    if subprocess.run(["mount", *words], capture_output=True, check=False).returncode:
+        pytest.skip("this user cannot mount")
+
+
+@contextmanager
+def unmounted_later(point: Path) -> Generator[None]:
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(point)], capture_output=True, check=False)
+
+
+@pytest.fixture
+def disk(rtorrent: PrivateRTorrent) -> Generator[Path]:
+    """The downloads of rTorrent are a disk of 64 MiB."""
+    mounted("-t", "tmpfs", "-o", "size=64m", "tmpfs", str(rtorrent.downloads))
+    with unmounted_later(rtorrent.downloads):
+        yield rtorrent.downloads
+
+
+def free(disk: Path) -> int:
+    found = os.statvfs(disk)
+    return found.f_bavail * found.f_frsize
+
+
+def test_space_is_freed_as_planned_and_not_more(rtorrent: PrivateRTorrent, short_folder: Path, disk: Path) -> None:
+    scene = CleanupScene(rtorrent, short_folder)
+    big = 4 << 20
+    linked = scene.write("Linked", ("a",), size=big)
+    os.link(linked / "a", disk / "outside")
+    paths = [linked, *(scene.write(name, ("a",), size=big) for name in ("One", "Two", "Three"))]
+    found = {path.name: scene.add(path) for path in paths}
+    before = free(disk)
+    settings = {"data": "delete", "sort": "name", "linked": "ignore", "max_percent": 100}
+    job = scene.job(**settings, min_free=before + big + 1, until_free=before + big + 1)
+    plan = job.preview().plan
+    assert [each.candidate.name for each in plan.removals] == ["One", "Three"]
+    assert {plan.kept[found[name]].reason for name in ("Linked", "Two")} == {"space"}
+    job.run()
+    eventually(lambda: abs(free(disk) - before - plan.frees) <= 8192, why="what was planned is free")
+    assert plan.frees == 2 * big
+    assert [name for name, each in found.items() if scene.has(each)] == ["Linked", "Two"]
+    scene.job(**settings, min_free=before).run()
+    assert scene.has(found["Two"]), "enough is free"
+    with pytest.raises(UserError, match="less than needed can be freed"):
+        scene.job(**settings, min_free="1g").run()
+    assert not scene.has(found["Two"])
+    assert scene.is_intact(found["Linked"])
+
+
+def test_a_disk_that_is_not_mounted_removes_nothing(rtorrent: PrivateRTorrent, short_folder: Path, disk: Path) -> None:
+    scene = CleanupScene(rtorrent, short_folder)
+    found = [scene.item("One"), scene.item("Two", ())]
+    for each in found:
+        scene.client.multicall([("d.stop", (each,)), ("d.close", (each,))])
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+    plan = scene.job(data="delete").preview().plan
+    assert {each.reason for each in plan.kept.values()} == {"missing"}
+    assert plan.removals == ()
+
+
+def test_a_bind_mount_shows_the_same_files(rtorrent: PrivateRTorrent, short_folder: Path) -> None:
+    scene = CleanupScene(rtorrent, short_folder)
+    path = scene.write("One")
+    point = short_folder / "bound"
+    point.mkdir()
+    mounted("--bind", str(scene.downloads), str(point))
+    with unmounted_later(point):
+        one, other = scene.add(path), scene.add(point / "One", salt="other")
+        plan = scene.job(condition=f"hash={one}", data="delete").preview().plan
+        assert plan.kept[one].reason == "shared"
+        scene.job(condition=f"hash={one}", data="delete", shared="keep").run()
+        assert not scene.has(one)
+        assert scene.is_intact(other)
+        outside = scene.job(data="quarantine", below=str(short_folder / "state")).preview().plan
+        assert outside.kept[other].reason == "outside"
+
+
+def test_data_on_another_mount_than_the_quarantine_stays(rtorrent: PrivateRTorrent, short_folder: Path) -> None:
+    scene = CleanupScene(rtorrent, short_folder)
+    point = scene.downloads / "disk"
+    point.mkdir()
+    mounted("-t", "tmpfs", "-o", "size=8m", "tmpfs", str(point))
+    with unmounted_later(point):
+        one = scene.add(scene.write("disk/One"))
+        assert scene.job(data="delete").preview().plan.kept[one].reason == "outside"
+        both = f"{scene.downloads}:{point}"
+        scene.job(data="delete", below=both).run()
+        assert not scene.has(one)
+        assert not (point / "One").exists()
