@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from pyrotorque.errors import UserError
+from pyrotorque.errors import PyrotorqueError, UserError
 from pyrotorque.foreign_code import refuse_foreign_config_py
 from pyrotorque.jobs.cleanup import Cleanup
 from pyrotorque.jobs.context import JobContext, set_context
@@ -37,6 +37,15 @@ def cleanup_jobs(group: Group, name: str | None) -> list[Cleanup | Orphans]:
     )
     set_context(context)
     return [HANDLERS[job.handler](with_texts(job_config(job, settings), job.texts)) for job in chosen]
+
+
+def active_cleanups(group: Group) -> list[Cleanup]:
+    """The active clean-up jobs; none if there are none, or their settings are wrong."""
+    try:
+        jobs = cleanup_jobs(group, None)
+    except PyrotorqueError:
+        return []
+    return [job for job in jobs if isinstance(job, Cleanup) and job.config.get("active")]
 
 
 def _chosen(settings: Settings, name: str | None) -> Iterator[CustomSettings]:

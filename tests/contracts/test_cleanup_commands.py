@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque_control.cleanup_jobs import active_cleanups
+from pyrotorque_control.commands.cleanup import item_lines
+from pyrotorque_control.group import Group
 from tests.cleaning import AT_ONCE, CleanupScene
 from tests.commanding import Command
 from tests.waiting import eventually
@@ -85,6 +88,22 @@ def test_a_shorter_list_is_accepted(scene: CleanupScene, command: Command) -> No
     assert command("cleanup", "--accept-items").out == "the next run accepts a list of 3 items\n"
     assert command("--run-once", "tidy").code == 0
     assert command("cleanup").code == 0
+
+
+def test_an_explanation_has_the_reason_of_the_clean_up(scene: CleanupScene, command: Command) -> None:
+    one, kept, other = scene.item("One"), scene.item("Only", ()), scene.item("Stays")
+    scene.client.call("d.custom.set", kept, "tags", "keep")
+    (job,) = active_cleanups(Group(command.home))
+    found = job.preview()
+    shown = [line for each in (one, "only", other) for line in item_lines(job, found, each)]
+    assert shown == [
+        "\ntidy (clean-up):",
+        "  One: would be removed (ratio 0.00, seeded 0 s)",
+        "\ntidy (clean-up):",
+        "  Only: stays: protected",
+        "\ntidy (clean-up):",
+        "  Stays: stays: the condition does not choose it",
+    ]
 
 
 def test_fields_of_activity_are_selected(scene: CleanupScene, command: Command) -> None:

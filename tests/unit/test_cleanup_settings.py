@@ -50,6 +50,7 @@ def test_rules_have_the_minima_of_the_job_where_they_set_none() -> None:
         ({"below": "downloads"}, "below is 'downloads': expected absolute paths"),
         ({"others": ""}, "others is not set"),
         ({"others": "nothing"}, "others: nothing is not an absolute path"),
+        ({"phrases": "gone, no"}, "phrases has 'gone'"),
         ({"shared": "all"}, "shared is 'all'"),
         ({"min_free": "10g"}, "min_free cannot be reached: data = quarantine frees nothing"),
         ({"data": "keep", "min_free": "10g"}, "min_free cannot be reached"),

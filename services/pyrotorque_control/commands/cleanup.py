@@ -164,6 +164,18 @@ def _is_chosen(info_hash: str, name: str, item: str | None) -> bool:
     return item is None or info_hash == item.upper() or item.casefold() in name.casefold()
 
 
+def item_lines(job: "Cleanup", found: "Survey", item: str) -> list[str]:
+    """For `pyrotorque explain`: why the matching items go or stay; empty if the condition chooses none of them."""
+    data = as_data(job, found, item)
+    goes = [f"  {each['name']}: would be removed ({each['facts']})" for each in data["removals"]]
+    stays = [f"  {each['name']}: stays: {each['text']}" for each in data["kept"]]
+    known = [each for each in found.items.values() if _is_chosen(each.info_hash, each.name, item)]
+    chosen = {each["hash"] for each in (*data["removals"], *data["kept"])}
+    others = [f"  {printable(each.name)}: stays: the condition does not choose it" for each in known
+              if each.info_hash not in chosen]  # fmt: skip
+    return [f"\n{job.name} (clean-up):", *goes, *stays, *others] if known else []
+
+
 def lines(job: "Cleanup", found: "Survey", item: str | None) -> list[str]:
     """The plan as text."""
     plan, data = found.plan, as_data(job, found, item)

@@ -2,6 +2,7 @@
 
 import click
 
+from pyrotorque.errors import PyrotorqueError
 from pyrotorque.requests import ExplainQueue
 from pyrotorque_control import terminal
 from pyrotorque_control.client import send_request
@@ -24,8 +25,26 @@ def command(group: Group, item: str | None, job: str | None, history: bool, as_j
       pyrotorque explain 'part of a name'   why this item is or is not started
       pyrotorque explain --history          recent decisions and their reasons
 
+    For an item, active clean-up jobs are explained as well: why it would go or stay.
     The scheduler answers this; the exit code is 69 when it is not running.
     """
     answer = send_request(group, "scheduler", ExplainQueue(job=job, item=item, history=history))
     click.echo(terminal.json_line(answer.data) if as_json else answer.text)
+    if item is not None and not as_json and not history:
+        _explain_cleanups(group, item)
     return EX_OK
+
+
+def _explain_cleanups(group: Group, item: str) -> None:
+    """Why each active clean-up job removes the item or not; nothing where there is none."""
+    from pyrotorque_control.cleanup_jobs import active_cleanups
+    from pyrotorque_control.commands.cleanup import item_lines
+
+    for job in active_cleanups(group):
+        try:
+            found = job.preview()
+        except PyrotorqueError as error:
+            click.echo(f"\n{job.name}: would remove nothing: {error}")
+            continue
+        for line in item_lines(job, found, item):
+            click.echo(line)

@@ -26,10 +26,11 @@ _LIMITS: Final = ("min_ratio", "min_seedtime", "min_seeds", "min_idle", "satisfi
 _NAMES: Final = (
     *("condition", "matcher", "protect", "sort", "sort_fields", "view", "data", "below", "quarantine", "keep_for"),
     *("matched_for", "shared", "linked", "others", "max_items", "max_bytes", "max_percent", "per_tracker", "announce"),
-    *("min_free", "until_free", "tracker_alive", "erased_handler", *_LIMITS),
+    *("min_free", "until_free", "tracker_alive", "phrases", "erased_handler", *_LIMITS),
 )
 _PROTECT: Final = "is_ignored=yes OR tagged=keep"
 _NO_FOLDERS: Final[tuple[Path, ...]] = ()
+_PHRASE_MIN: Final = 5
 _RATIO_MAX: Final = 1_000_000.0
 
 
@@ -63,6 +64,8 @@ class CleanupSettings:
     min_free: int
     until_free: int
     tracker_alive: bool
+    phrases: tuple[str, ...]
+    """Further texts of trackers that a torrent is gone."""
     accepts_erased_handler: bool
     limits: RemovalLimits
     rules: tuple[RuleSettings, ...]
@@ -97,6 +100,7 @@ def read_cleanup(config: Mapping[str, Any]) -> CleanupSettings:
         min_free=(least := read.value("min_free", 0, size, "a size such as 200g")),
         until_free=read.value("until_free", least + least // 10, size, "a size such as 220g"),
         tracker_alive=get_bool(config, "tracker_alive"),
+        phrases=tuple(filter(None, (part.strip() for part in get_text(config, "phrases").split(",")))),
         accepts_erased_handler=read.choice("erased_handler", "refuse", ("refuse", "accept")) == "accept",
         limits=base,
         rules=tuple(read.rules(base)),
@@ -192,6 +196,9 @@ def _check(job: str, settings: CleanupSettings) -> None:
     def error(key: str, text: str) -> UserError:
         return UserError(f"job.{job}.{key} {text}")
 
+    for phrase in settings.phrases:
+        if len(phrase) < _PHRASE_MIN:
+            raise error("phrases", f"has {printable(phrase)!r}, which is too short to be unambiguous")
     if not settings.condition:
         raise error("condition", "is not set: it must choose the items, for example is_complete=yes")
     if settings.min_free and settings.data != "delete":

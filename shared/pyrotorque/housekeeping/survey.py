@@ -21,6 +21,8 @@ from pyrotorque.items import Item
 from pyrotorque.linux.filesystems import disk_space
 from pyrotorque.rtorrent import RTorrent
 
+_SUCCESSES: Final = ("t.is_enabled=", "t.success_counter=", "t.success_time_last=")
+_BATCH: Final = 100
 _FIELDS: Final = frozenset(("name", "ratio", "alias", "size"))
 
 
@@ -96,7 +98,11 @@ class Surveyor:
         matching = self.source.items(self.conditions.chosen, wanted, view=self.settings.view)
         found = [item for item in matching if str(item["hash"]) in items]
         matched = {str(item["hash"]): min(now, state.matched.get(str(item["hash"]), now)) for item in found}
-        facts = {str(item["hash"]): self._facts(item, items[str(item["hash"])], activity, state, now) for item in found}
+        alive = self._tracker_successes(found) if self.settings.tracker_alive else None
+        facts = {
+            str(item["hash"]): self._facts(item, items[str(item["hash"])], activity, state, now, alive)
+            for item in found
+        }
         made = self._plan(found, facts, inventory, state, len(items), now)
         names = {str(item["hash"]): str(item["name"]) for item in found}
         return Survey(now, made, items, activity, inventory, matched, names, facts)
@@ -121,9 +127,19 @@ class Surveyor:
                 return limits
         return self.conditions.base
 
-    def _facts(self, item: Item, live: LiveItem, activity: Activity, state: CleanupState, now: float) -> ItemFacts:
+    def _facts(
+        self,
+        item: Item,
+        live: LiveItem,
+        activity: Activity,
+        state: CleanupState,
+        now: float,
+        alive: Mapping[str, float] | None,
+    ) -> ItemFacts:
         info_hash = live.info_hash
         since = state.matched.get(info_hash)
+        alias = str(item["alias"])
+        is_down = alive is not None and alive.get(alias, 0.0) < (now if since is None else since)
         unknown = tuple(name for name in sorted(self.conditions.fields) if item[name] is None)
         return ItemFacts(
             ratio=float(item["ratio"]) if live.done else None,
@@ -134,8 +150,30 @@ class Surveyor:
             protected=self.conditions.protect.matches(item, now),
             hashing=live.hashing,
             moving=self.is_moving(info_hash),
+            tracker_problem=f"no other item of {alias or 'its tracker'} had a success since" if is_down else "",
             matched_for=now - since if since is not None and since < now else None,
         )
+
+    def _tracker_successes(self, found: Sequence[Item]) -> dict[str, float]:
+        """When a tracker last answered for an item that the condition does not choose, by alias."""
+        chosen = {str(item["hash"]) for item in found}
+        aliases = {str(item["alias"]) for item in found}
+        others = [item for item in self.source.items("", ("alias",)) if str(item["alias"]) in aliases]
+        hashes = {str(item["hash"]): str(item["alias"]) for item in others if str(item["hash"]) not in chosen}
+        latest: dict[str, float] = {}
+        wanted = list(hashes)
+        for at in range(0, len(wanted), _BATCH):
+            batch = wanted[at : at + _BATCH]
+            answers = self.rtorrent.multicall([("t.multicall", (each, "", *_SUCCESSES)) for each in batch])
+            for info_hash, rows in zip(batch, answers, strict=True):
+                times = [
+                    float(str(row[2])) if row[0] and row[1] else 0.0
+                    for row in (rows if isinstance(rows, list) else ())
+                    if isinstance(row, list)
+                ]
+                alias = hashes[info_hash]
+                latest[alias] = max(latest.get(alias, 0.0), *times, 0.0)
+        return latest
 
     def _plan(
         self,

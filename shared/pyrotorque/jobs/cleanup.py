@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,7 @@ from pyrotorque.errors import (
 )
 from pyrotorque.events import Event
 from pyrotorque.fields.field import Field
+from pyrotorque.fields.table import FIELDS
 from pyrotorque.housekeeping import quarantine
 from pyrotorque.housekeeping.activity import FOLDER, Activity, activity_fields, read_activity, write_activity
 from pyrotorque.housekeeping.cleanup_settings import private_below, read_cleanup
@@ -37,6 +39,7 @@ from pyrotorque.jobs.base import Job
 from pyrotorque.layout import Layout
 from pyrotorque.locks import hold
 from pyrotorque.text import counted, printable
+from pyrotorque.tracker_verdict import verdict
 
 _LOCK: Final = "lock"
 _SHARE_OF_TIMEOUT: Final = 0.6
@@ -312,7 +315,13 @@ class Cleanup(Job):
     @cached_property
     def _table(self) -> Mapping[str, Field]:
         stored = activity_fields(self.folder) if self._context.state_dir else {}
-        return {**super()._table, **stored}
+        phrases = self.settings.phrases
+
+        def is_gone(message: str) -> bool:
+            return verdict(message, phrases).verdict == "gone"
+
+        gone = replace(FIELDS["is_unregistered"], convert=is_gone)
+        return {**super()._table, **stored, "is_unregistered": gone}
 
     @cached_property
     def _private(self) -> tuple[Path, ...]:

@@ -1,0 +1,164 @@
+"""Unregistered items with a real tracker: removed one by one, never because of an outage or all at once."""
+
+import time
+from collections.abc import Generator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from urllib.parse import unquote_to_bytes
+
+import pytest
+
+from demo.metafiles import Bencodable, bencode, info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.errors import UserError
+from tests.cleaning import CleanupScene
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.timeout(120)
+
+
+class Tracker:
+    """Answers announces with success, with the reason of failure set for a torrent, or with a status."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, str] = {}
+        self.status = 200
+        self.stopped: list[str] = []
+        tracker = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                values: dict[str, str] = {}
+                for part in self.path.partition("?")[2].split("&"):
+                    key, _, value = part.partition("=")
+                    values[key] = value
+                found = unquote_to_bytes(values.get("info_hash", "")).hex().upper()
+                if values.get("event") == "stopped":
+                    tracker.stopped.append(found)
+                reason = tracker.reasons.get(found)
+                answer: dict[str, Bencodable] = {"interval": 1800, "complete": 7, "incomplete": 0, "peers": b""}
+                if reason:
+                    answer = {"failure reason": reason}
+                self.send_response(tracker.status)
+                self.end_headers()
+                self.wfile.write(bencode(answer) if tracker.status == 200 else b"Unregistered torrent")
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/announce"
+        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def tracker() -> Generator[Tracker]:
+    found = Tracker()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def scene(rtorrent: PrivateRTorrent, short_folder: Path) -> CleanupScene:
+    return CleanupScene(rtorrent, short_folder)
+
+
+def add(scene: CleanupScene, tracker: Tracker, name: str) -> str:
+    metafile = make_metafile(name, content=scene.write(name), announce=tracker.url)
+    found = info_hash(metafile)
+    scene.client.call("load.raw_start", "", metafile)
+    eventually(lambda: scene.seeds(found), 20)
+    return found
+
+
+def announce(scene: CleanupScene, *hashes: str) -> None:
+    """Announce all items, and wait for the answers."""
+
+    def counters() -> list[object]:
+        calls = [
+            ("t.multicall", (each, "", "t.success_counter=", "t.failed_counter=", "t.is_busy=")) for each in hashes
+        ]
+        return list(scene.client.multicall(calls))
+
+    eventually(lambda: all(row[0][2] == 0 and row[0][:2] != [0, 0] for row in counters()), 20)  # type: ignore[index]
+    before = counters()
+    for each in hashes:
+        scene.client.call("d.tracker_announce", each)
+    eventually(lambda: all(one[0][:2] != two[0][:2] for one, two in zip(before, counters(), strict=True)), 20)  # type: ignore[index]
+
+
+SETTINGS = {"condition": "is_unregistered=yes", "data": "quarantine", "tracker_alive": True, "announce": "10s"}
+
+
+def test_one_unregistered_item_goes_while_the_tracker_answers_for_others(scene: CleanupScene, tracker: Tracker) -> None:
+    one, other = add(scene, tracker, "One"), add(scene, tracker, "Other")
+    announce(scene, one, other)
+    scene.job(**SETTINGS).run()
+    assert scene.has(one)
+    tracker.reasons[one] = "Unregistered torrent"
+    announce(scene, one)
+    eventually(lambda: "Unregistered" in str(scene.client.call("d.message", one)), 20)
+    scene.job(**SETTINGS).run()
+    assert scene.has(one), "the other one has not had a success since"
+    second = int(time.time())
+    eventually(lambda: int(time.time()) > second, why="rTorrent's times are whole seconds")
+    announce(scene, other)
+    scene.job(**SETTINGS).run()
+    assert not scene.has(one)
+    assert scene.seeds(other)
+
+
+def test_an_outage_and_everything_at_once_remove_nothing(scene: CleanupScene, tracker: Tracker) -> None:
+    found = [add(scene, tracker, f"Item-{number}") for number in range(6)]
+    announce(scene, *found)
+    tracker.status = 503
+    announce(scene, *found)
+    settings = {**SETTINGS, "max_percent": 5}
+    scene.job(**settings).run()
+    assert scene.job(**settings).preview().names == {}, "a page of an error is no verdict"
+    tracker.status = 200
+    tracker.reasons = dict.fromkeys(found, "Unregistered torrent")
+    announce(scene, *found)
+    eventually(lambda: all("Unreg" in str(scene.client.call("d.message", each)) for each in found), 20)
+    plan = scene.job(**settings).preview().plan
+    assert {each.reason for each in plan.kept.values()} == {"tracker"}
+    with pytest.raises(UserError, match="6 items of 6 would be removed"):
+        scene.job(**{**settings, "tracker_alive": False}).run()
+    assert all(map(scene.has, found))
+
+
+def test_stopped_is_announced_before_the_first_file_moves(
+    scene: CleanupScene, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = add(scene, tracker, "One")
+    announce(scene, one)
+    job = scene.job(condition="name=One", data="quarantine", announce="20s")
+    remover = type(job.remover)
+    move = vars(remover)["_move"]
+    before: list[list[str]] = []
+
+    def moving(self: object, removal: object) -> None:
+        before.append(list(tracker.stopped))
+        move(self, removal)
+
+    monkeypatch.setattr(remover, "_move", moving)
+    job.run()
+    assert before == [[one]]
+    assert not scene.has(one)
+
+
+def test_seeds_are_those_that_the_tracker_counts(scene: CleanupScene, tracker: Tracker) -> None:
+    one = add(scene, tracker, "One")
+    announce(scene, one)
+    (item,) = scene.job().items("name=One", ["seeds", "leeches"])
+    assert item["seeds"] == 7
+    kept = scene.job(condition="name=One", min_seeds=8).preview().plan.kept
+    assert kept[one].text == "seeds 7 of 8"
+    assert scene.job(condition="name=One", min_seeds=7).preview().plan.kept == {}
