@@ -8,7 +8,18 @@ from pyrotorque.interpreter import prepare_command
 def main() -> int:
     """Run the command line and return its exit code; `--cron` is handled before other modules are imported."""
     prepare_command()
-    arguments = sys.argv[1:]
+    try:
+        return _run(sys.argv[1:])
+    except (MemoryError, ImportError) as error:  # while modules are imported
+        from pyrotorque.foreign_errors import explain
+
+        if (found := explain(error)) is None:
+            raise
+        print(f"pyrotorque: {found.text}", file=sys.stderr)
+        return found.exit_code
+
+
+def _run(arguments: list[str]) -> int:
     if "--cron" in arguments:
         from pyrotorque_control.cron import answer
 

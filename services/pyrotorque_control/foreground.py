@@ -6,15 +6,15 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import BinaryIO, TextIO
 
 from pyrotorque.configuration import Configuration
 from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.linux.processes import parent_death_signal
+from pyrotorque.linux.signals import handled_ends
 from pyrotorque.supervisord import launch
 from pyrotorque_control.exit_codes import EX_OK
 from pyrotorque_control.terminal import discard_output
@@ -43,7 +43,7 @@ def run(configuration: Configuration, directory: str = "") -> int:
             start_new_session=True,
             preexec_fn=parent_death_signal(signal.SIGTERM),
         ) as supervisord,
-        _SignalForwarding(supervisord),
+        handled_ends(lambda _number, _frame: supervisord.send_signal(signal.SIGTERM)),
     ):
         os.close(start.lock)
         _show(supervisord, tails, LinePrinter(sys.stdout))
@@ -169,22 +169,3 @@ def _show(supervisord: subprocess.Popen[bytes], tails: dict[str, LogTail], outpu
 def _show_group(supervisord: subprocess.Popen[bytes], output: LinePrinter) -> None:
     for line in supervisord.stdout or ():
         output.show("group", line.decode("utf-8", "backslashreplace").rstrip("\n"))
-
-
-class _SignalForwarding:
-    def __init__(self, supervisord: subprocess.Popen[bytes]) -> None:
-        self._supervisord = supervisord
-        self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
-
-    def __enter__(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
-                continue  # nohup
-            self._before[number] = signal.signal(number, self._pass_on)
-
-    def __exit__(self, *_: object) -> None:
-        for number, action in self._before.items():
-            signal.signal(number, action)
-
-    def _pass_on(self, number: int, _frame: FrameType | None) -> None:
-        self._supervisord.send_signal(signal.SIGTERM)

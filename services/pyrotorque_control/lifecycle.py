@@ -1,36 +1,35 @@
 """Starts, restarts and stops the group, after the whole configuration has been checked."""
 
 import os
-import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import click
 import msgspec
 
 from pyrotorque import configuration
 from pyrotorque.configuration import Configuration
-from pyrotorque.errors import PyrotorqueError, ServiceUnreachable, StateError
-from pyrotorque.layout import SERVICES, Layout
+from pyrotorque.errors import StateError
+from pyrotorque.layout import Layout
+from pyrotorque.linux.processes import ProcessIdentity
+from pyrotorque.linux.signals import handled_ends
 from pyrotorque.options import Options, read_options, write_atomically, write_options
-from pyrotorque.requests import DescribeService
 from pyrotorque.settings import Problem, Report, SettingsProblems, packaged_text
-from pyrotorque.supervisord import Supervisord, SupervisordError, launch
+from pyrotorque.supervisord import launch
 from pyrotorque.supervisord.validation import check_conf
 from pyrotorque_control.backup.swap import require_no_unfinished_restore
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
 from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.rtorrent_include import include_file, include_text
-
-_ANSWER_TIMEOUT = 30.0  # seconds
-_POLL_INTERVAL = 0.1  # seconds
+from pyrotorque_control.service_answers import ServiceAnswers, processes
 
 
 def start(group: Group, *, quiet: bool) -> int:
-    """Start the group in the background and wait until its services answer; `quiet` prints nothing, does not wait, and
-    accepts a group that runs already.
+    """Start the group in the background and wait until its services answer; if one does not, nothing is left running.
+
+    `quiet` prints nothing, does not wait for services, and accepts a group that runs already.
     """
     if found := group.running():
         if quiet:
@@ -47,10 +46,12 @@ def start(group: Group, *, quiet: bool) -> int:
     # The guardian stops the group when this file is removed.
     guarded = msgspec.structs.replace(group.options, guard_file=str(group.guard_file))
     prepared = prepare_supervisord(Group(group.config_dir, guarded))
-    pid = launch.start(prepared.layout, prepared.options, directory=prepared.directory)
-    if not quiet:
-        _wait_until_answering(prepared.layout, {})
-        click.echo(f"pyrotorque has started, pid {pid}; its log is {prepared.layout.log_dir / 'torque.log'}")
+
+    def report(pid: int) -> None:
+        if not quiet:
+            click.echo(f"pyrotorque has started, pid {pid}; its log is {prepared.layout.log_dir / 'torque.log'}")
+
+    _launch(prepared, verify=not quiet, report=report)
     return EX_OK
 
 
@@ -77,17 +78,18 @@ def restart(group: Group, *, quiet: bool = False) -> int:
         pid_file=str(group.pid_file),
     )
     prepared = prepare_supervisord(Group(group.config_dir, options), found.pid)
-    supervisord = Supervisord(prepared.layout.supervisor_socket)
-    if (pids := _service_pids(supervisord)) is not None:
-        launch.restart(prepared.layout, prepared.options)
+
+    def report(_pid: int) -> None:
+        if not quiet:
+            click.echo("pyrotorque has restarted")
+
+    if (running := processes(prepared.layout)) is not None:
+        _restart_programs(prepared, found, {name: process.pid for name, process in running.items()})
+        report(found.pid)
     else:
         # It cannot be reached: its socket was removed, or it hangs.
-        pids = {}
         launch.end(found)
-        launch.start(prepared.layout, prepared.options, directory=prepared.directory)
-    _wait_until_answering(prepared.layout, pids)
-    if not quiet:
-        click.echo("pyrotorque has restarted")
+        _launch(prepared, verify=True, report=report)
     return EX_OK
 
 
@@ -106,35 +108,43 @@ def stop(group: Group, *, quiet: bool = False) -> int:
     return EX_OK
 
 
-def _service_pids(supervisord: Supervisord) -> dict[str, int] | None:
-    """The pid of each service; None if supervisord cannot be reached."""
+def _launch(prepared: "PreparedStart", *, verify: bool, report: Callable[[int], None]) -> None:
+    """Start supervisord; with `verify`, also wait for the services; then `report` its pid.
+
+    When it fails or is interrupted, nothing is left running; once it has succeeded, it is not interrupted any more.
+    """
+    answers = ServiceAnswers(prepared.layout)
+    succeeded = False
+
+    def verified(supervisord: ProcessIdentity) -> None:
+        nonlocal succeeded
+        if verify:
+            try:
+                _print_lines(answers.wait(supervisord))
+            except CommandError as error:
+                raise CommandError(f"{error}; the group was stopped again", error.exit_code) from error
+        succeeded = True
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        if not succeeded:
+            raise KeyboardInterrupt
+
+    with handled_ends(interrupt):
+        report(launch.start(prepared.layout, prepared.options, directory=prepared.directory, verify=verified))
+
+
+def _restart_programs(prepared: "PreparedStart", supervisord: ProcessIdentity, before: Mapping[str, int]) -> None:
+    """Restart the programs of a supervisord that can be reached; those that answer go on when another one does not."""
+    answers = ServiceAnswers(prepared.layout)
+    launch.restart(prepared.layout, prepared.options)
     try:
-        return {process.name: process.pid for process in supervisord.processes()}
-    except SupervisordError:
-        return None
-
-
-def _wait_until_answering(layout: Layout, before: Mapping[str, int]) -> None:
-    """Wait until each service answers, as another process than `before`."""
-    from pyrotorque.bus.client import ask
-
-    supervisord = Supervisord(layout.supervisor_socket)
-    deadline = time.monotonic() + _ANSWER_TIMEOUT
-    missing: list[str] = list(SERVICES)
-    while missing and time.monotonic() < deadline:
-        pids = _service_pids(supervisord) or {}
-        started = [name for name in missing if pids.get(name, 0) not in (0, before.get(name))]
-        for name in started:
-            with suppress(ServiceUnreachable):
-                ask(layout, name, DescribeService(), timeout=_POLL_INTERVAL * 20)
-                missing.remove(name)
-        if missing:
-            time.sleep(_POLL_INTERVAL)
-    if missing:
-        raise PyrotorqueError(
-            f"{', '.join(missing)} did not answer within {_ANSWER_TIMEOUT:.0f} s: see `pyrotorque status` and "
-            f"{layout.log_dir}"
-        )
+        _print_lines(answers.wait(supervisord, before))
+    except CommandError as error:
+        if processes(prepared.layout) is not None:
+            text = f"{error}; the other services run, and it is tried again (see `pyrotorque status`)"
+            raise CommandError(text, error.exit_code) from error
+        launch.end(supervisord)
+        raise CommandError(f"{error}; the group was stopped", error.exit_code) from error
 
 
 @dataclass(frozen=True)
@@ -187,6 +197,10 @@ def prepare(group: Group, *, allowed: bool = True) -> Configuration:
 
 
 def _print_warnings(warnings: Iterable[Problem]) -> None:
+    _print_lines(str(warning) for warning in warnings)
+
+
+def _print_lines(warnings: Iterable[str]) -> None:
     for warning in warnings:
         click.echo(f"pyrotorque: warning: {warning}", err=True)
 

@@ -9,6 +9,7 @@ EX_IOERR: Final = 74
 EX_TEMPFAIL: Final = 75
 
 _NO_THREAD: Final = "can't start new thread"
+_NO_MAPPING: Final = ("failed to map segment", "cannot allocate memory", "annot map zero-fill pages")
 _MEMORY: Final = "out of memory"
 _PROCESSES: Final = "no further process or thread can be started"
 _CURES: Final = {
@@ -37,7 +38,8 @@ class ForeignError(NamedTuple):
 
 def explain(error: BaseException) -> ForeignError | None:
     """None for what is no error of the machine, but a fault of this program."""
-    if isinstance(error, MemoryError):
+    is_unmapped = isinstance(error, ImportError) and any(text in str(error) for text in _NO_MAPPING)
+    if isinstance(error, MemoryError) or is_unmapped:
         return _used_up(errno.ENOMEM, "")
     if isinstance(error, RuntimeError) and _NO_THREAD in str(error):
         return _used_up(errno.EAGAIN, "")

@@ -15,7 +15,7 @@ class HeartbeatPublisher:
         self._service = service
         self.context: wire.Context = wire.open_context()
         self._socket = wire.socket(self.context, zmq.PUB)
-        self._socket.bind(layout.heartbeat_endpoint(service))
+        wire.bind(self._socket, layout.heartbeat_endpoint(service))
 
     def publish(self, heartbeat: Heartbeat) -> None:
         wire.send(

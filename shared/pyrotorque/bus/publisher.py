@@ -44,8 +44,8 @@ class Publisher:
         self._published = outbox.refresh()
         self._events = wire.socket(context, zmq.PUB)
         self.requests = wire.socket(context, zmq.ROUTER, QUEUED_ANSWERS)
-        self._events.bind(layout.events_endpoint(service))
-        self.requests.bind(layout.requests_endpoint(service))
+        wire.bind(self._events, layout.events_endpoint(service))
+        wire.bind(self.requests, layout.requests_endpoint(service))
 
     def publish(self) -> None:
         """Publish the durable events committed since the last call."""

@@ -16,7 +16,9 @@ from typing import Final, TypeAlias
 import msgspec
 import zmq
 
+from pyrotorque.errors import LayoutError
 from pyrotorque.limits import FRAME_BYTES, QUEUED_MESSAGES
+from pyrotorque.text import printable
 
 Socket: TypeAlias = "zmq.Socket[bytes]"
 Context: TypeAlias = "zmq.Context[Socket]"
@@ -73,6 +75,18 @@ def socket(context: Context, kind: int, queued: int = QUEUED_MESSAGES) -> Socket
     made.setsockopt(zmq.RECONNECT_IVL, 50)
     made.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
     return made
+
+
+def bind(made: Socket, endpoint: str) -> None:
+    """Bind to an `ipc://` endpoint. Raises LayoutError: its folder is full, or something else has its name."""
+    try:
+        made.bind(endpoint)
+    except zmq.ZMQError as error:
+        path = printable(endpoint.removeprefix("ipc://"))
+        raise LayoutError(
+            f"cannot create the socket {path}: {error.strerror}: check that its folder is writable and not full, and "
+            "remove what has this name, or set another run_dir in [TORQUE]"
+        ) from error
 
 
 def send(over: Socket, frames: list[bytes]) -> bool:

@@ -1,14 +1,11 @@
 """XML-RPC client for supervisord over its unix socket; every call has a deadline."""
 
-import os
 import socket
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyrotorque.errors import PyrotorqueError, RTorrentError, RTorrentFault
-from pyrotorque.linux.filesystems import filesystem_type, read_mounts
 from pyrotorque.rtorrent.xml import Value, decode_answer, encode_call
 from pyrotorque.text import printable
 
@@ -115,38 +112,6 @@ class Supervisord:
         if status.split(b" ")[1:2] != [b"200"]:
             raise OSError(0, f"unexpected HTTP status {printable(status)}")
         return content
-
-
-def socket_problem(folder: Path) -> str:
-    """Why unix sockets in `folder` would not work for supervisord; empty if they do.
-
-    supervisord binds a temporary name and makes the socket's name a hard link to it. On some filesystems in user space
-    (Unraid's shfs, mergerfs) such a link has an inode of its own, and cannot be connected to.
-    """
-    bound, linked = folder / f".probe.{os.getpid()}", folder / f".probe.{os.getpid()}.link"
-    kind = filesystem_type(os.fsencode(os.path.realpath(folder)), read_mounts()) or "unknown"
-    advice = (
-        f"(filesystem {kind}): set run_dir in [TORQUE] to a private folder on a local filesystem, for example "
-        "/run/user/1000/pyrotorque"
-    )
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            for path in (bound, linked):
-                path.unlink(missing_ok=True)
-            listener.bind(str(bound))
-            listener.listen(2)
-            os.link(bound, linked)
-            for path in (bound, linked):
-                with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                    connection.settimeout(2.0)
-                    connection.connect(str(path))
-    except OSError as error:
-        return f"sockets in {printable(str(folder))} cannot be used: {error.strerror or error} {advice}"
-    finally:
-        for path in (bound, linked):
-            with suppress(OSError):
-                path.unlink()
-    return ""
 
 
 def _read_all(connection: socket.socket, deadline: float) -> bytes:

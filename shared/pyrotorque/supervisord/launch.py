@@ -7,29 +7,36 @@ import os
 import signal
 import subprocess
 import time
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import NamedTuple
 
 from pyrotorque.errors import AlreadyRunning, LayoutError, PyrotorqueError
+from pyrotorque.foreign_errors import summary
 from pyrotorque.group_lock import holder_command, is_group_process, open_lock, read_identity, running_group
 from pyrotorque.interpreter import SERVICE_FLAGS, module_command
 from pyrotorque.layout import Layout
 from pyrotorque.linux.processes import PROC, ProcessIdentity, running_process, session_members
+from pyrotorque.linux.signals import handled_ends
 from pyrotorque.options import Options
-from pyrotorque.supervisord.client import Supervisord, SupervisordError, socket_problem
+from pyrotorque.supervisord.client import Supervisord, SupervisordError
 from pyrotorque.supervisord.config import (
     GUARD_FILE_OPTION,
     active_guard_file,
     programs_file,
     write_programs,
 )
+from pyrotorque.supervisord.folders import full_disk, socket_problem
 from pyrotorque.text import printable
 
 _START_TIMEOUT = 15.0  # seconds
 # supervisord waits 5 seconds for each of its programs before it kills it.
 STOP_TIMEOUT = 20.0  # seconds
 _POLL_INTERVAL = 0.02  # seconds
+_UNDO_TIMEOUT = 10.0  # seconds
+_FOLLOW_TIMEOUT = 3.0  # seconds
 _FOR_OTHER_PYTHONS = ("PYTHONDEVMODE", "PYTHONINSPECT", "PYTHONIOENCODING", "PYTHONOPTIMIZE", "PYTHONWARNINGS")
 
 
@@ -41,32 +48,44 @@ class ForegroundStart(NamedTuple):
     lock: int
 
 
-def start(layout: Layout, options: Options, *, directory: str = "") -> int:
-    """Start the group in the background, and return supervisord's pid once it answers.
+def _accept(_started: ProcessIdentity) -> None:
+    """The group has started as soon as its supervisord answers."""
 
-    Raises AlreadyRunning, or PyrotorqueError with the last line of supervisord's output; then nothing is left of it.
+
+def start(
+    layout: Layout,
+    options: Options,
+    *,
+    directory: str = "",
+    verify: Callable[[ProcessIdentity], None] = _accept,
+) -> int:
+    """Start the group in the background, and return supervisord's pid once it answers and `verify` has returned.
+
+    Raises AlreadyRunning, PyrotorqueError with the last line of supervisord's output, or what `verify` raises; then and
+    when it is interrupted (Ctrl-C, TERM, HUP), nothing is left of the group.
     """
     lock = _begin(layout)
-    try:
-        command = _command(write_programs(layout, options, guard_file=active_guard_file(layout, options)), "-n", "-s")
-        errors = layout.log_dir / "supervisord.stderr.log"
-        with errors.open("wb") as output:
-            done = subprocess.run(
-                holder_command(lock, layout, command, background=True),
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=output, pass_fds=(lock,),
-                cwd=directory or "/", env=environment_of_supervisord(), timeout=_START_TIMEOUT, check=False,
-            )  # fmt: skip
+    errors = layout.log_dir / "supervisord.stderr.log"
+    with _undone_on_failure(layout, Path(options.pid_file) if options.pid_file else layout.pid_file):
+        try:
+            command = _command(
+                write_programs(layout, options, guard_file=active_guard_file(layout, options)), "-n", "-s"
+            )
+            with errors.open("wb") as output:
+                done = subprocess.run(
+                    holder_command(lock, layout, command, background=True),
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=output, pass_fds=(lock,),
+                    cwd=directory or "/", env=environment_of_supervisord(), timeout=_START_TIMEOUT, check=False,
+                )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise PyrotorqueError(f"supervisord did not start: {summary(error)}") from error
+        finally:
+            os.close(lock)
         if done.returncode != 0:
-            raise PyrotorqueError(f"supervisord did not start: {_last_line(errors)}")
-    except OSError as error:
-        raise PyrotorqueError(f"supervisord did not start: {error}") from error
-    finally:
-        os.close(lock)
-    try:
-        return _wait_until_answers(layout, errors)
-    except BaseException:
-        _end_started(layout)
-        raise
+            raise PyrotorqueError(f"supervisord did not start: {_cause(layout, errors)}")
+        found = _wait_until_answers(layout, errors)
+        verify(found)
+        return found.pid
 
 
 def foreground_start(layout: Layout, options: Options) -> ForegroundStart:
@@ -137,6 +156,7 @@ def _begin(layout: Layout) -> int:
     if Supervisord(layout.supervisor_socket).listens():
         os.close(lock)
         raise AlreadyRunning(_listener(layout))
+    os.ftruncate(lock, 0)  # from now on it names what this start begins
     return lock
 
 
@@ -178,42 +198,92 @@ def _in_process_table(config_dir: Path) -> ProcessIdentity | None:
     return None
 
 
+def _cause(layout: Layout, errors: Path) -> str:
+    return _last_line(errors) or full_disk(layout) or "no output"
+
+
 def _last_line(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError:
         content = b""
     lines = [printable(line) for line in content.splitlines() if line.strip() and not line.startswith(b"For help")]
-    return lines[-1] if lines else "no output"
+    return lines[-1] if lines else ""
 
 
 def _command(conf: Path, *more: str) -> list[str]:
     return module_command("supervisor.supervisord", "-c", str(conf), *more, flags=SERVICE_FLAGS)
 
 
-def _wait_until_answers(layout: Layout, errors: Path) -> int:
+def _wait_until_answers(layout: Layout, errors: Path) -> ProcessIdentity:
     supervisord = Supervisord(layout.supervisor_socket, timeout=2.0)
     deadline = time.monotonic() + _START_TIMEOUT
     while True:
         try:
-            return supervisord.pid()
+            if (found := running_process(supervisord.pid())) is not None:
+                return found
         except SupervisordError as error:
             if (lock := open_lock(layout.group_lock)) is not None:
                 os.close(lock)
-                raise PyrotorqueError(f"supervisord did not start: {_last_line(errors)}") from error
+                raise PyrotorqueError(f"supervisord did not start: {_cause(layout, errors)}") from error
             if time.monotonic() > deadline:
-                log = layout.log_dir / "torque.log"
-                raise PyrotorqueError(f"{error}; it was stopped again, see {log}") from error
+                raise PyrotorqueError(f"{error}; see {layout.log_dir / 'torque.log'}") from error
+        time.sleep(_POLL_INTERVAL)
+
+
+@contextmanager
+def _undone_on_failure(layout: Layout, pid_file: Path) -> Generator[None]:
+    """End what a start has begun when the block fails or is interrupted, so that the next one is not refused."""
+    undoing = False
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        if not undoing:
+            raise KeyboardInterrupt
+
+    with handled_ends(interrupt):
+        try:
+            yield
+        except BaseException:
+            undoing = True
+            _end_started(layout, pid_file)
+            raise
+
+
+def _end_started(layout: Layout, pid_file: Path) -> None:
+    """End the process that holds the group's lock, which may not be supervisord yet, and its programs."""
+    deadline = time.monotonic() + _UNDO_TIMEOUT
+    while not _is_unlocked(layout) and time.monotonic() < deadline:
+        if (found := find_running(layout, pid_file)) is not None:
+            end(found, _UNDO_TIMEOUT)
+        else:
             time.sleep(_POLL_INTERVAL)
+    if (started := read_identity(layout.group_lock)) is not None:
+        _end_session(started.pid)
+    for path in (layout.supervisor_socket, pid_file):
+        with suppress(OSError):
+            path.unlink()
 
 
-def _end_started(layout: Layout) -> None:
-    """End what a failed start has left, so that the next one is not refused."""
-    found = read_identity(layout.group_lock)
-    if found is not None and is_group_process(found.pid, layout.config_dir):
-        end(found.process, 10.0)
-    for path in (layout.supervisor_socket, layout.pid_file):
-        path.unlink(missing_ok=True)
+def _end_session(leader: int) -> None:
+    """Wait until the programs of a supervisord that has exited have followed it; kill those that do not."""
+    deadline = time.monotonic() + _FOLLOW_TIMEOUT
+    while (left := list(session_members(leader))) and time.monotonic() < deadline:
+        time.sleep(_POLL_INTERVAL)
+    for pid in left:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    while list(session_members(leader)) and time.monotonic() < deadline + _FOLLOW_TIMEOUT:
+        time.sleep(_POLL_INTERVAL)
+
+
+def _is_unlocked(layout: Layout) -> bool:
+    try:
+        lock = open_lock(layout.group_lock)
+    except OSError:
+        return False
+    if lock is not None:
+        os.close(lock)
+    return lock is not None
 
 
 def _ended(found: ProcessIdentity, timeout: float) -> bool:
