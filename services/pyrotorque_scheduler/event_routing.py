@@ -1,15 +1,18 @@
 """Stores each event in the outbox and, in the same transaction, for the jobs that run `on` it."""
 
-from collections.abc import Mapping
-from typing import TypeAlias
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
 
 import msgspec
 
-from pyrotorque.events import Durable, Event, JobFailed, JobReported
+from pyrotorque.events import Durable, Event, JobFailed, JobReported, TorrentMoved
 from pyrotorque.outbox import Outbox
 from pyrotorque.store import Store
 
 Routes: TypeAlias = Mapping[str, tuple[str, ...]]
+
+_REMEMBERED: Final = 30 * 86_400.0
 
 _encoder = msgspec.json.Encoder()
 
@@ -28,13 +31,27 @@ class EventRouter:
         if for_jobs:
             self._keep_for_jobs(event)
 
+    def add_move(self, move: str, event: TorrentMoved) -> None:
+        """Store a move, once for each unique name `move`: a mover that was killed sends it again."""
+        key = f"{event.job} {event.info_hash} {move}"
+        self._store.db.execute("DELETE FROM published_moves WHERE at < ?", (time.time() - _REMEMBERED,))
+        new = self._store.db.execute("INSERT OR IGNORE INTO published_moves VALUES (?, ?)", (key, time.time()))
+        if new.rowcount:
+            self.add(event)
+
     def _keep_for_jobs(self, event: Event) -> None:
-        for job in self.routes.get(type(event).__name__, ()):
-            # A job that ran on its own events would run without end.
-            if not (isinstance(event, JobFailed | JobReported) and event.job == job):
-                self._store.db.execute("INSERT INTO event_runs (job, body) VALUES (?, ?)", (job, encode_event(event)))
+        # A job that ran on its own events would run without end.
+        own = event.job if isinstance(event, JobFailed | JobReported | TorrentMoved) else None
+        add_runs(self._store, event, [job for job in self.routes.get(type(event).__name__, ()) if job != own])
 
 
-def encode_event(event: Event) -> bytes:
-    """An event as stored for its runs."""
-    return _encoder.encode(event)
+def add_runs(store: Store, event: Event, jobs: Sequence[str]) -> None:
+    """Store an event for the jobs that run on it; joins the caller's transaction.
+
+    Their rows have a common number, by which one run waits for another.
+    """
+    if jobs:
+        (number,) = store.db.execute("SELECT coalesce(max(number), 0) + 1 FROM event_runs").fetchone()
+        body = _encoder.encode(event)
+        rows = [(job, body, number) for job in jobs]
+        store.db.executemany("INSERT INTO event_runs (job, body, event) VALUES (?, ?, ?)", rows)

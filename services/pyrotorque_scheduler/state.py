@@ -76,6 +76,13 @@ MIGRATIONS: Final = (
         bytes_done INTEGER NOT NULL, parked_at REAL NOT NULL, retry_at REAL NOT NULL, parked INTEGER NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    -- the rows of one event have the same number: a run waits for those of other jobs (job.NAME.after)
+    ALTER TABLE event_runs ADD COLUMN event INTEGER;
+    CREATE INDEX event_runs_of_event ON event_runs (event, job);
+    -- moves that were published: a mover that was killed sends them again
+    CREATE TABLE published_moves (move TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
+    """,
 )
 
 

@@ -85,6 +85,16 @@ class TorrentCompleted(Fact, frozen=True, kw_only=True, tag=True):
     name: str
 
 
+class TorrentMoved(Fact, frozen=True, kw_only=True, tag=True):
+    """A job moved the data of an item (`pyrotorque.jobs.mover`); published once for each move."""
+
+    info_hash: str
+    name: str
+    job: str
+    old_path: str
+    new_path: str
+
+
 class TorrentErased(Fact, frozen=True, kw_only=True, tag=True):
     """An item is no longer in rTorrent."""
 
@@ -123,6 +133,7 @@ Durable = (
     | TorrentStarted
     | StartFailed
     | TorrentCompleted
+    | TorrentMoved
     | TorrentErased
     | JobFailed
     | JobReported

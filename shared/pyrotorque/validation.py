@@ -16,6 +16,7 @@ from typing import Final, get_args
 from pyrotorque.customfields import ConfigFields
 from pyrotorque.errors import ConditionError, PyrotorqueError
 from pyrotorque.item_stats import parse_labels, parse_stats
+from pyrotorque.job_order import inactive_before, order_problems
 from pyrotorque.settings import LoadedSettings, Problem
 from pyrotorque.settings.schema import (
     METRIC_GROUPS,
@@ -40,6 +41,8 @@ KeyedErrors = Iterator[tuple[str, str]]
 def failing(loaded: LoadedSettings) -> list[Problem]:
     """Settings that can only fail later. `check` reports them as errors; a group starts with them, and warns."""
     problems = [loaded.problem(key, text) for key, text in failing_settings(loaded.settings)]
+    for name, text in order_problems(loaded.settings.jobs):
+        problems.append(loaded.problem(f"job.{name}.after", text))
     for job in loaded.settings.jobs:
         if isinstance(job, ExporterSettings) and job.active and (text := _address_error(job.address)):
             problems.append(loaded.problem(f"job.{job.name}.address", text))
@@ -78,6 +81,7 @@ def check(loaded: LoadedSettings, *, strict: bool = False) -> tuple[list[Problem
             (problems if job.active and strict else warnings).extend(found)
     for problem, is_error in _constructor_errors(loaded, problems, strict=strict):
         (problems if is_error else warnings).append(problem)
+    warnings.extend(loaded.problem(f"job.{name}.after", text) for name, text in inactive_before(loaded.settings.jobs))
     warnings.extend(_missing_roots(loaded))
     warnings.extend(_config_py_warnings(config_fields))
     config_fields.close()

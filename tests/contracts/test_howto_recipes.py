@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -15,7 +16,7 @@ import pytest
 from demo.group import REPOSITORY
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.events import TorrentCompleted
+from pyrotorque.events import TorrentCompleted, TorrentMoved
 from pyrotorque.jobs import JobConfig, context
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import CustomSettings, Settings, WatchSettings
@@ -27,6 +28,7 @@ from tests.dropping import drop
 from tests.scheduling import QueueScene, queue_scene_of
 from tests.waiting import eventually
 from tests.watching import Watching
+from tests.worker_bench import bench
 
 PAGE = (REPOSITORY / "docs" / "howto.md").read_text(encoding="utf-8")
 SECTION = re.compile(r"^##+ (?P<title>.+)\n(?P<text>(?:(?!^##+ ).*\n)*)", re.MULTILINE)
@@ -217,6 +219,57 @@ def test_complete_items_move_by_label(rtorrent: PrivateRTorrent, home: Path) -> 
     eventually(lambda: (home / "srv/done/films/labelled").exists(), 20)
     assert (rtorrent.downloads / "plain").exists()
     assert not (rtorrent.downloads / "labelled").exists()
+
+
+def test_an_item_is_unpacked_then_moved_then_announced(rtorrent: PrivateRTorrent, home: Path) -> None:
+    unpack = home / "unpack"
+    unpack.write_text('#!/bin/sh\ncase $1 in *broken*) exit 3;; esac\nsleep 0.2; cp "$1/a.rar" "$1/unpacked"\n')
+    unpack.chmod(0o755)
+    done = home / "rtorrent/done"
+    good, broken = (complete_folder(rtorrent, name, done) for name in ("good", "broken"))
+    received: list[bytes] = []
+    with webhook(received) as url:
+        changed = {"/usr/local/bin/unpack": str(unpack), "https://ntfy.example.org/my-torrents": url}
+        settings = settings_of("Unpack, then move, then notify 1", home, rtorrent.url, **changed)
+        jobs = [job for job in settings.jobs if isinstance(job, CustomSettings) and job.active]
+        with bench(home / "config", *jobs, url=rtorrent.url) as made:
+            for item, name in ((good, "good"), (broken, "broken")):
+                made.publish(TorrentCompleted(at=time.time(), info_hash=item, name=name))
+            made.workers.tick("move")
+            made.until(lambda: made.waiting() == 0 and received, 60)
+            moves = [event for event in made.events() if isinstance(event, TorrentMoved)]
+            failures = made.failures()
+    assert sorted(path.name for path in (done / "good").iterdir()) == ["a.rar", "unpacked"]
+    assert [(move.name, move.old_path, move.new_path) for move in moves] == [
+        ("good", str(rtorrent.downloads / "good"), str(done / "good"))
+    ]
+    assert received == [f"good is in {done}/good".encode()]
+    assert (rtorrent.downloads / "broken").exists()
+    assert failures[-1] == "not run for broken: job unpack, which runs before it, failed"
+    assert set(RTorrent(rtorrent.url).rows("main", ["d.hash=", "d.state="])) == {(good, "1"), (broken, "1")}
+
+
+def complete_folder(real: PrivateRTorrent, name: str, target: Path) -> str:
+    """An item of one archive that seeds, and is to be moved to `target`."""
+    data = real.downloads / name
+    data.mkdir()
+    (data / "a.rar").write_bytes(b"all of it" * 1000)
+    metafile = make_metafile(name, content=data, announce="udp://127.0.0.1:1/announce")
+    client = RTorrent(real.url)
+    client.call("load.raw_start", "", metafile, f'd.custom.set=targetdir,"{target}"')
+    columns = ["d.hash=", "d.complete=", "d.is_active=", "d.hashing="]
+    eventually(lambda: (info_hash(metafile), "1", "1", "0") in client.rows("main", columns), 20)
+    return info_hash(metafile)
+
+
+@contextmanager
+def webhook(received: list[bytes]) -> Generator[str]:
+    """The URL of a server that keeps what it receives."""
+    _Hook.received = received
+    with HTTPServer(("127.0.0.1", 0), _Hook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
 
 
 class _Hook(BaseHTTPRequestHandler):

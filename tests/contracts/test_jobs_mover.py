@@ -15,6 +15,7 @@ import pytest
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
+from pyrotorque.events import TorrentMoved
 from pyrotorque.jobs import JobConfig, context, move_failures, move_journal, mover, tree_copy
 from pyrotorque.linux import files
 from pyrotorque.rtorrent import RTorrent
@@ -242,6 +243,8 @@ def killing(monkeypatch: pytest.MonkeyPatch, job: mover.Mover, at: int) -> Calla
     monkeypatch.setattr(mover, "remove_copied", wrapped(tree_copy.remove_copied))
     monkeypatch.setattr(move_journal.MoveJournal, "write", wrapped(move_journal.MoveJournal.write))
     monkeypatch.setattr(move_journal.MoveJournal, "remove", wrapped(move_journal.MoveJournal.remove))
+    monkeypatch.setattr(move_journal.FinishedMoves, "add", wrapped(move_journal.FinishedMoves.add))
+    monkeypatch.setattr(move_journal.FinishedMoves, "publish", wrapped(move_journal.FinishedMoves.publish))
     monkeypatch.setattr(job.rtorrent, "call", wrapped(job.rtorrent.call))
     return lambda: reached[0]
 
@@ -266,6 +269,44 @@ def test_the_next_run_continues_after_a_kill_at_any_step(
         scene.job(target=str(home), condition="is_complete=yes").run()
         eventually(lambda: scene.seeds() and scene.source.exists() and not scene.final.exists(), 20)
     assert at > 15, "many steps were killed at"
+
+
+def test_a_move_is_published_whatever_step_it_is_killed_at(
+    rtorrent: PrivateRTorrent, short_folder: Path, target: Path
+) -> None:
+    """The scheduler stores each move once, by its identity: tests/unit/test_workers_order.py."""
+    scene = Scene(rtorrent, short_folder, target, multi=False)
+    published: dict[str, TorrentMoved] = {}
+
+    def job(**more: str) -> mover.Mover:
+        context.set_context(
+            context.JobContext(
+                state_dir=short_folder / "state", url=scene.client_url, publish_move=published.__setitem__
+            )
+        )
+        return mover.Mover(JobConfig({"job_name": "move", "schedule": "minute=*", **more}))
+
+    for at in count(1):
+        for more, old, new in (
+            ({}, scene.source, scene.final),
+            ({"target": str(rtorrent.downloads), "condition": "is_complete=yes"}, scene.final, scene.source),
+        ):
+            published.clear()
+            with pytest.MonkeyPatch.context() as patched:
+                killed = job(**more)
+                reached = killing(patched, killed, at)
+                with suppress(Killed):
+                    killed.run()
+            last = job(**more)
+            last.run()
+            eventually(lambda new=new: scene.seeds() and new.exists(), 20, why=f"killed at step {at}")  # type: ignore[misc]
+            moves = [(event.job, event.old_path, event.new_path) for event in published.values()]
+            assert moves == [("move", str(old), str(new))], f"killed at step {at}"
+            last.run()
+            assert not list((short_folder / "state/jobs/move").glob("*.moved")), "the scheduler has stored it"
+        if reached() < at:
+            break
+    assert at > 8, "many steps were killed at"
 
 
 @pytest.mark.parametrize("grain", [100, 10_000_000, 1_000_000_000, 2_000_000_000], ids=["CIFS", "exFAT", "ext3", "FAT"])

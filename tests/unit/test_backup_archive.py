@@ -243,7 +243,11 @@ def test_a_size_beyond_the_file_is_refused(tmp_path: Path) -> None:
         read_archive(tmp_path / "one.tar.gz")
 
 
-@pytest.mark.parametrize("content", [b"", b"x", b"\0" * 2000, gzip.compress(b""), gzip.compress(b"\1" * 600)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"x", b"\0" * 2000, gzip.compress(b""), gzip.compress(b"\1" * 600)],
+    ids=["empty", "one byte", "zeros", "compressed nothing", "compressed bytes"],
+)
 def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "one.tar.gz").write_bytes(content)
     with pytest.raises(ArchiveError):

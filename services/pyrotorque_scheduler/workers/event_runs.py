@@ -3,30 +3,59 @@
 A row is inserted in the transaction that publishes or applies its event. Before a run its attempt is counted; the
 worker writes the row's mark to a file when the run ends, so that no run is repeated if the scheduler dies before it
 deletes the row. An interrupted run (worker or scheduler killed) is repeated, three attempts in total.
+
+A job that runs after others (`job.NAME.after`) waits while one of them has a row of the same event. If a run fails, the
+rows of the jobs after it are deleted in the same transaction: they do not run for that event.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, get_args
+from typing import Any, Final, get_args
 from urllib.parse import quote
 
 import msgspec
 
 from pyrotorque.events import Durable, Event, Fact
+from pyrotorque.job_order import EventOrder
 from pyrotorque.limits import EVENT_RUN_BYTES
 from pyrotorque.store import Store
-from pyrotorque_scheduler.event_routing import Routes, encode_event
+from pyrotorque.workers.messages import FAILED
+from pyrotorque_scheduler.event_routing import Routes, add_runs
 from pyrotorque_scheduler.workers.job_worker import JobRun
 
 ATTEMPTS_MAX: Final = 3
 PENDING_MAX: Final = 20_000
 _TRIM_EVERY: Final = 100
+# The fields of an event that name what it is about.
+_SUBJECTS: Final = ("name", "info_hash", "metafile", "job", "service")
 _RETENTION: Final = 7 * 86_400.0
 # The other publishers of durable events; our own are stored when they are published.
 _PUBLISHERS: Final = ("watcher", "guardian")
 _DURABLE_TYPES: Final[Mapping[str, type[Fact]]] = {kind.__name__: kind for kind in get_args(Durable)}
 
-_tag = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_fields = msgspec.json.Decoder(dict[str, Any])
+
+
+@dataclass(frozen=True)
+class CancelledRun:
+    """A run that is not made because a job before it failed; `subject` is what the event is about."""
+
+    job: str
+    failed: str
+    subject: str
+
+
+@dataclass(frozen=True)
+class _Row:
+    number: int
+    body: bytes
+    attempts: int
+    event: int | None
+
+    @property
+    def type(self) -> str:
+        return str(_fields.decode(self.body)["type"])
 
 
 def event_subscriptions(
@@ -48,14 +77,16 @@ class EventRuns:
         self._marks_dir = marks_dir
         (self._database,) = store.db.execute("SELECT value FROM bus_meta WHERE key = 'database'").fetchone()
         self._since: Mapping[tuple[str, str], float] = {}
+        self._order = EventOrder()
         self._trimmed_to: int | None = None
 
     def mark_file(self, job: str) -> Path:
         """Where the worker of this job writes the mark of its last ended run."""
         return self._marks_dir / quote(job, safe="")
 
-    def set_routes(self, routes: Routes, now: float, *, forget: bool) -> None:
+    def set_routes(self, routes: Routes, order: EventOrder, now: float, *, forget: bool) -> None:
         """Queue runs for these routes from now on; routes that existed before continue without a gap."""
+        self._order = order
         wanted = {(job, kind) for kind, jobs in routes.items() for job in jobs}
         with self._store.transaction() as db:
             known = {(job, kind): since for job, kind, since in db.execute("SELECT job, type, since FROM event_wishes")}
@@ -69,23 +100,25 @@ class EventRuns:
     def add(self, event: Event, jobs: Sequence[str]) -> None:
         """Queue an event of another service for these jobs, inside the caller's transaction."""
         kind = type(event).__name__
-        body = encode_event(event)
-        for job in jobs:
-            if event.at >= self._since.get((job, kind), float("inf")):
-                self._store.db.execute("INSERT INTO event_runs (job, body) VALUES (?, ?)", (job, body))
+        add_runs(self._store, event, [job for job in jobs if event.at >= self._since.get((job, kind), float("inf"))])
 
-    def delete_marked(self, job: str) -> None:
-        """Delete the row whose run had ended when the scheduler died."""
+    def delete_marked(self, job: str) -> list[CancelledRun] | None:
+        """Delete the row whose run had ended when the scheduler died.
+
+        If that run failed, the result is the runs that are not made because of it; joins the caller's transaction.
+        """
         try:
-            mark = self.mark_file(job).read_text("ascii").strip()
+            text = self.mark_file(job).read_text("ascii").strip()
         except (OSError, UnicodeDecodeError):
-            return
-        with self._store.transaction() as db:
-            rows = db.execute(
-                "SELECT number, attempts FROM event_runs WHERE job = ? AND attempts > 0", (job,)
-            ).fetchall()
-            ended = [(number,) for number, attempts in rows if self._mark(number, attempts) == mark]
-            db.executemany("DELETE FROM event_runs WHERE number = ?", ended)
+            return None
+        mark = text.removesuffix(FAILED)
+        query = "SELECT number, attempts FROM event_runs WHERE job = ? AND attempts > 0"
+        for number, attempts in self._store.db.execute(query, (job,)).fetchall():
+            if self._mark(number, attempts) == mark:
+                if text != mark:
+                    return self.fail(job, number)
+                self.delete(number)
+        return None
 
     def has_grown(self) -> bool:
         """Whether so many rows were inserted since the last call with this result that `trim` is useful."""
@@ -107,33 +140,37 @@ class EventRuns:
             total += size
             # The newest row stays, whatever its size.
             if oldest_kept is not None and (count >= PENDING_MAX or total > EVENT_RUN_BYTES):
-                with self._store.transaction() as db:
-                    query = "DELETE FROM event_runs WHERE job = ? AND number < ? AND attempts = 0"
-                    return db.execute(query, (job, oldest_kept)).rowcount
+                return self._drop_before(job, oldest_kept)
             oldest_kept = number
         return 0
 
+    def _drop_before(self, job: str, oldest_kept: int) -> int:
+        dropped = "job = ? AND number < ? AND attempts = 0"
+        with self._store.transaction() as db:
+            # A job that runs after this one must not run for an event that this one missed.
+            query = f"SELECT number FROM event_runs WHERE {dropped} AND event IS NOT NULL"
+            for (number,) in db.execute(query, (job, oldest_kept)).fetchall() if self._order.precedes(job) else ():
+                self._cancel(job, number)
+            return db.execute(f"DELETE FROM event_runs WHERE {dropped}", (job, oldest_kept)).rowcount
+
     def is_pending(self, job: str) -> bool:
-        """Whether an event is queued for this job."""
-        return self._store.db.execute("SELECT 1 FROM event_runs WHERE job = ? LIMIT 1", (job,)).fetchone() is not None
+        """Whether an event is queued for this job, and no job before it has yet to run for that event."""
+        row = self._oldest(job)
+        return row is not None and not self._waits(job, row)
 
     def exhausted(self, job: str) -> int | None:
         """The row that used up its attempts; only a job's oldest row can have."""
-        query = "SELECT number, attempts FROM event_runs WHERE job = ? ORDER BY number LIMIT 1"
-        row = self._store.db.execute(query, (job,)).fetchone()
-        return row[0] if row is not None and row[1] >= ATTEMPTS_MAX else None
+        row = self._oldest(job)
+        return row.number if row is not None and row.attempts >= ATTEMPTS_MAX else None
 
     def take(self, job: str) -> JobRun | None:
         """The run for the oldest queued event; this counts its attempt."""
-        query = "SELECT number, body, attempts FROM event_runs WHERE job = ? ORDER BY number LIMIT 1"
-        row = self._store.db.execute(query, (job,)).fetchone()
-        if row is None:
+        row = self._oldest(job)
+        if row is None or self._waits(job, row):
             return None
-        number, body, attempts = row
         with self._store.transaction() as db:
-            db.execute("UPDATE event_runs SET attempts = attempts + 1 WHERE number = ?", (number,))
-        kind = bytes(_tag.decode(body)["type"]).decode().strip('"')
-        return JobRun("event", number, body, self._mark(number, attempts + 1), kind)
+            db.execute("UPDATE event_runs SET attempts = attempts + 1 WHERE number = ?", (row.number,))
+        return JobRun("event", row.number, row.body, self._mark(row.number, row.attempts + 1), row.type)
 
     def put_back(self, run: JobRun) -> None:
         """The run could not start: its attempt does not count."""
@@ -141,9 +178,43 @@ class EventRuns:
             db.execute("UPDATE event_runs SET attempts = attempts - 1 WHERE number = ?", (run.number,))
 
     def delete(self, number: int) -> None:
-        """The run has ended; joins the caller's transaction."""
+        """The run has succeeded; joins the caller's transaction."""
         with self._store.transaction() as db:
             db.execute("DELETE FROM event_runs WHERE number = ?", (number,))
+
+    def fail(self, job: str, number: int) -> list[CancelledRun]:
+        """The run has failed; returns the runs that are not made because of it. Joins the caller's transaction."""
+        with self._store.transaction():
+            cancelled = self._cancel(job, number)
+            self.delete(number)
+        return cancelled
+
+    def _cancel(self, job: str, number: int) -> list[CancelledRun]:
+        """Delete the rows of all jobs after this one for the event of row `number`."""
+        found = self._store.db.execute("SELECT body, event FROM event_runs WHERE number = ?", (number,)).fetchone()
+        if found is None or found[1] is None:
+            return []
+        fields = _fields.decode(found[0])
+        subject = next((str(fields[key]) for key in _SUBJECTS if fields.get(key)), fields["type"])
+        cancelled: list[CancelledRun] = []
+        for other in self._order.after(job, fields["type"]):
+            query = "DELETE FROM event_runs WHERE job = ? AND event = ?"
+            if self._store.db.execute(query, (other, found[1])).rowcount:
+                cancelled.append(CancelledRun(other, job, subject))
+        return cancelled
+
+    def _oldest(self, job: str) -> _Row | None:
+        query = "SELECT number, body, attempts, event FROM event_runs WHERE job = ? ORDER BY number LIMIT 1"
+        row = self._store.db.execute(query, (job,)).fetchone()
+        return _Row(*row) if row is not None else None
+
+    def _waits(self, job: str, row: _Row) -> bool:
+        """Whether a job before this one has yet to run for the event."""
+        if row.event is None or not self._order.has_any(job):
+            return False
+        query = "SELECT 1 FROM event_runs WHERE event = ? AND job = ?"
+        before = self._order.before(job, row.type)
+        return any(self._store.db.execute(query, (row.event, other)).fetchone() for other in before)
 
     def _mark(self, number: int, attempt: int) -> str:
         return f"{self._database} {number} {attempt}"

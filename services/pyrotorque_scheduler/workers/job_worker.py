@@ -23,6 +23,7 @@ from pyrotorque.workers.messages import (
     FromWorker,
     JobCreated,
     LogLine,
+    MovePublished,
     ReportPublished,
     RunFinished,
     StartRun,
@@ -63,6 +64,7 @@ class RunResult:
     started: bool = True
     interrupted: bool = False
     reports: tuple[JobReported, ...] = ()
+    moves: tuple[MovePublished, ...] = ()
 
 
 @dataclass
@@ -81,6 +83,7 @@ class JobWorker:
     _began: float = 0.0
     _run_number: int = 0
     _reports: list[JobReported] = field(default_factory=list[JobReported])
+    _moves: list[MovePublished] = field(default_factory=list[MovePublished])
     _report_bytes: int = 0
     _reports_dropped: int = 0
     _results: list[RunResult] = field(default_factory=list[RunResult])
@@ -177,6 +180,9 @@ class JobWorker:
                 self._log.write(message.level, message.text, now)
             case ReportPublished():
                 self._add_report(message.report, now)
+            case MovePublished() if len(self._moves) < REPORTS_MAX:
+                event = msgspec.structs.replace(message.event, job=self.settings.name)
+                self._moves.append(msgspec.structs.replace(message, event=shortened(event)))
             case JobCreated() if not self._created:
                 self._created, self.deadline = True, NEVER
                 if self.run is not None:
@@ -249,7 +255,8 @@ class JobWorker:
         self._created = False
 
     def _finish(self, result: RunResult) -> None:
-        self._results.append(replace(result, reports=self._take_reports()))
+        self._results.append(replace(result, reports=self._take_reports(), moves=tuple(self._moves)))
+        self._moves.clear()
         self.run, self.deadline = None, NEVER
         self._log.end_run()
 

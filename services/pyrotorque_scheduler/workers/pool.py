@@ -2,12 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from pyrotorque.bus import Bus, Gap, PendingRequest
 from pyrotorque.events import Delivery, Fact, JobFailed, JobFinished, Live
+from pyrotorque.job_order import EventOrder
 from pyrotorque.layout import Layout
 from pyrotorque.logs import owner_log
 from pyrotorque.outbox import CursorTable
@@ -19,7 +20,7 @@ from pyrotorque.workers.preparation import SourceStamp, create_message, source_s
 from pyrotorque_scheduler.due_jobs import NEVER
 from pyrotorque_scheduler.event_routing import EventRouter
 from pyrotorque_scheduler.job_table import JobTable
-from pyrotorque_scheduler.workers.event_runs import EventRuns, event_subscriptions
+from pyrotorque_scheduler.workers.event_runs import CancelledRun, EventRuns, event_subscriptions
 from pyrotorque_scheduler.workers.job_worker import JobRun, JobWorker, RunResult
 
 log = logging.getLogger("pyrotorque_scheduler.jobs")
@@ -59,7 +60,7 @@ class WorkerPool:
         """Run these jobs from now on; `publish_live` publishes events that are not durable."""
         self._job_table, self._router, self._publish_live = job_table, router, publish_live
         settings = job_table.settings
-        self._runs.set_routes(router.routes, time.time(), forget=not settings.only)
+        self._runs.set_routes(router.routes, EventOrder(settings.jobs), time.time(), forget=not settings.only)
         wanted = {name: job for name, job in job_table.customs.items() if settings.only in ("", name)}
         for name in [name for name, job in self._jobs.items() if not self._is_unchanged(job, wanted.get(name))]:
             self._remove(name)
@@ -69,8 +70,16 @@ class WorkerPool:
                 self._jobs[name] = _PooledJob(self._worker(job, settings), stamp)
         if not self._recovered:
             for name in self._jobs:
-                self._runs.delete_marked(name)
+                self._recover_marked(name)
             self._recovered = True
+
+    def _recover_marked(self, name: str) -> None:
+        """Complete the run that ended when the scheduler died."""
+        with self._store.transaction():
+            cancelled = self._runs.delete_marked(name)
+            if cancelled is not None:
+                self._publish_failure(name, "its run failed when the scheduler was killed: see its log", 0.0)
+                self._publish_cancelled(cancelled)
 
     def create_jobs(self) -> None:
         """Create all jobs now, so that their errors are reported at the start."""
@@ -206,8 +215,9 @@ class WorkerPool:
         """Drop the event whose run was interrupted too often, and publish the failure."""
         if (number := self._runs.exhausted(name)) is not None:
             with self._store.transaction():
-                self._runs.delete(number)
+                cancelled = self._runs.fail(name, number)
                 self._publish_failure(name, "its run for one event was interrupted three times", 0.0)
+                self._publish_cancelled(cancelled)
 
     def _record(self, name: str, job: _PooledJob, result: RunResult) -> None:
         run = result.run
@@ -216,14 +226,21 @@ class WorkerPool:
         if run is not None and is_event and not result.started:
             self._runs.put_back(run)
         with self._store.transaction():
+            cancelled: list[CancelledRun] = []
             if run is not None and is_event and not repeat:
-                self._runs.delete(run.number)
+                if result.error:
+                    cancelled = self._runs.fail(name, run.number)
+                else:
+                    self._runs.delete(run.number)
             for report in result.reports:
                 self._router.add(report)
+            for moved in result.moves:
+                self._router.add_move(moved.move, moved.event)
             if result.error:
                 # A failure in the handling of a failure starts no further jobs: they could go on indefinitely.
                 for_jobs = run is None or run.event_type != "JobFailed"
                 self._publish_failure(name, result.error, result.seconds, for_jobs=for_jobs)
+                self._publish_cancelled(cancelled, for_jobs=for_jobs)
             if run is not None:
                 self._job_table.metrics.finished(name, time.time(), result.seconds, bool(result.error))
         if repeat:
@@ -234,6 +251,13 @@ class WorkerPool:
     def _publish_failure(self, name: str, reason: str, seconds: float, *, for_jobs: bool = True) -> None:
         event = JobFailed(at=time.time(), job=name, reason=printable(reason), seconds=seconds)
         self._router.add(event, for_jobs=for_jobs)
+
+    def _publish_cancelled(self, cancelled: Sequence[CancelledRun], *, for_jobs: bool = True) -> None:
+        for run in cancelled:
+            reason = f"not run for {printable(run.subject)}: job {printable(run.failed)}, which runs before it, failed"
+            log.error("job %s: %s", printable(run.job), reason)
+            owner_log(f"failed: job {run.job}: {reason}", level=logging.ERROR)
+            self._publish_failure(run.job, reason, 0.0, for_jobs=for_jobs)
 
     def _update(self, name: str, job: _PooledJob, result: RunResult, repeat: bool) -> None:
         if not result.error:

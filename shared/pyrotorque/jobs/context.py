@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from pyrotorque.events import JobReported
+from pyrotorque.events import JobReported, TorrentMoved
 
 if TYPE_CHECKING:
     from pyrotorque.customfields import CustomFieldWorker
@@ -29,6 +29,8 @@ class JobContext:
     aliases: Mapping[str, str] = field(default_factory=dict[str, str])
     traits_by_alias: Mapping[str, str] = field(default_factory=dict[str, str])
     publish: Callable[[JobReported], None] = _discard
+    publish_move: Callable[[str, TorrentMoved], None] | None = None
+    """Gets the unique name of a move and its event; None if the scheduler does not accept moves."""
     _custom: "CustomFieldWorker | None" = None
 
     def custom_worker(self) -> "CustomFieldWorker | None":

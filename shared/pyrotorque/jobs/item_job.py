@@ -23,6 +23,8 @@ class ItemJob(Job):
 
     needed: frozenset[str] = frozenset()
     """The fields that `run_item` reads."""
+    scheduled_runs_continue = False
+    """Whether runs without an event respect `after`: they only continue what runs for events began."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
@@ -31,6 +33,12 @@ class ItemJob(Job):
         if self.chosen is None and not config.get("on"):
             raise UserError(
                 f"job.{self.name}.condition is not set: it must choose the items, for example is_complete=yes"
+            )
+        is_shipped = type(self).__module__.startswith("pyrotorque.jobs.")
+        if is_shipped and config.get("after") and config.get("schedule") and not self.scheduled_runs_continue:
+            raise UserError(
+                f"job.{self.name}.after and job.{self.name}.schedule exclude each other:"
+                " a scheduled run would not wait for the other job"
             )
         self.view = get_text(config, "view") or "main"
         sort = get_text(config, "sort", "sort_fields")

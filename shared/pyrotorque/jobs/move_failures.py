@@ -36,6 +36,10 @@ class MoveFailures:
         failure = self._items.get(info_hash)
         return failure is not None and 0 < failure.retry_at - now <= _LAST_RETRY
 
+    def hashes(self) -> frozenset[str]:
+        """The items whose last move failed."""
+        return frozenset(self._items)
+
     def add(self, info_hash: str, reason: str, now: float) -> bool:
         """Record a failure; whether its cause is to be reported, because it is new."""
         before = self._items.pop(info_hash, None)

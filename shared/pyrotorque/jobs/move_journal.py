@@ -1,14 +1,16 @@
-"""Journal of the mover: one small file per unfinished move, written before each step, read by the next run."""
+"""Journal of the mover: one small file per move, written before each step, kept until its event is stored."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from pyrotorque.events import TorrentMoved
 from pyrotorque.linux.files import sync_folder
-from pyrotorque.text import encode_json
+from pyrotorque.text import encode_json, printable
+from pyrotorque.workers.messages import REPORTS_MAX
 
 Phase = Literal["copying", "switching", "cleaning"]
 
@@ -28,6 +30,8 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     phase: Phase = "copying"
     by_copy: bool = False
     started: bool = False
+    identity: str = ""
+    """Differs between two moves of one item; empty in the journal of an earlier version."""
 
     @property
     def source(self) -> Path:
@@ -60,7 +64,7 @@ class MoveJournal:
 
     def write(self, move: Move) -> None:
         """Record the move; it is on the disk when this returns."""
-        path, fresh = self._path(move.info_hash), self._folder / f"{move.info_hash}.new"
+        path, fresh = self.path(move.info_hash), self._folder / f"{move.info_hash}.new"
         with fresh.open("wb") as file:
             file.write(encode_json(move))
             file.flush()
@@ -69,10 +73,10 @@ class MoveJournal:
         sync_folder(self._folder)
 
     def remove(self, move: Move) -> None:
-        self._path(move.info_hash).unlink(missing_ok=True)
+        self.path(move.info_hash).unlink(missing_ok=True)
 
     def has(self, info_hash: str) -> bool:
-        return self._path(info_hash).exists()
+        return self.path(info_hash).exists()
 
     def moves(self) -> Iterator[Move]:
         """All unfinished moves, oldest first; an unreadable file is removed, because no step followed it."""
@@ -82,5 +86,52 @@ class MoveJournal:
             except (OSError, msgspec.DecodeError):
                 path.unlink(missing_ok=True)
 
-    def _path(self, info_hash: str) -> Path:
+    def path(self, info_hash: str) -> Path:
+        """The file of an unfinished move."""
         return self._folder / f"{info_hash}.json"
+
+
+class FinishedMoves:
+    """Complete moves until the scheduler has stored their events; `publish` is None if it does not accept them."""
+
+    def __init__(self, folder: Path, job: str, publish: Callable[[str, TorrentMoved], None] | None) -> None:
+        self._folder, self._job, self._publish = folder, job, publish
+        self._sent: list[Path] = []
+
+    def begin_run(self) -> None:
+        """Forget what was published: the scheduler has stored the events of a run before it starts the next one."""
+        for path in self._sent:
+            path.unlink(missing_ok=True)
+        self._sent.clear()
+
+    def add(self, move: Move, journal: MoveJournal) -> None:
+        """The move is complete: take it from the journal."""
+        if self._publish is None:
+            journal.remove(move)
+        else:
+            journal.path(move.info_hash).rename(self._folder / f"{move.info_hash}-{move.identity}.moved")
+            sync_folder(self._folder)
+
+    def publish(self) -> None:
+        """Publish the moves, oldest first, also those of a run that was killed: the scheduler stores each once."""
+        if self._publish is None:
+            return
+        files = sorted((path.stat().st_mtime, path) for path in self._folder.glob("*.moved"))
+        for at, path in files[:REPORTS_MAX]:
+            try:
+                move = msgspec.json.decode(path.read_bytes(), type=Move)
+            except (OSError, msgspec.DecodeError):
+                path.unlink(missing_ok=True)
+                continue
+            self._publish(
+                move.identity,
+                TorrentMoved(
+                    at=at,
+                    info_hash=move.info_hash,
+                    name=move.name,
+                    job=self._job,
+                    old_path=printable(str(move.source)),
+                    new_path=printable(str(move.final)),
+                ),
+            )
+            self._sent.append(path)

@@ -8,6 +8,7 @@ import errno
 import os
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from pyrotorque.jobs.arguments import compile_text
 from pyrotorque.jobs.item_job import ItemJob
 from pyrotorque.jobs.item_path import check_exact, exact_path
 from pyrotorque.jobs.move_failures import MoveFailures
-from pyrotorque.jobs.move_journal import Move, MoveJournal, path_hex
+from pyrotorque.jobs.move_journal import FinishedMoves, Move, MoveJournal, path_hex
 from pyrotorque.jobs.params import get_text, with_settings
 from pyrotorque.jobs.partial_items import EarlierPartialItems
 from pyrotorque.jobs.tree_copy import (
@@ -52,6 +53,8 @@ class Mover(ItemJob):
     `below` names folders (separated by `:`); a target outside of them is an error.
     """
 
+    scheduled_runs_continue = True
+
     def __init__(self, config: Mapping[str, Any]) -> None:
         target = get_text(config, "target") or _TARGET
         own = get_text(config, "condition", "matcher")
@@ -70,6 +73,18 @@ class Mover(ItemJob):
         self._time = float(config.get("timeout", 0.0) or 0.0) * _SHARE_OF_TIMEOUT or float("inf")
         self._deadline = float("inf")
 
+    def due(self, event: Event | None) -> list[Item]:
+        """With `after`, a run without an event only tries again what failed: other items may wait for their jobs."""
+        items = super().due(event)
+        if event is None and self.config.get("after"):
+            failed = self._failures.hashes()
+            return [item for item in items if str(item["hash"]) in failed]
+        return items
+
+    @cached_property
+    def _finished(self) -> FinishedMoves:
+        return FinishedMoves(self.state_dir, self.name, self._context.publish_move)
+
     def run(self, event: Event | None = None) -> None:
         try:
             # Its items would count as erased: a move that is cut off there would never be finished.
@@ -79,6 +94,7 @@ class Mover(ItemJob):
             return
         self._deadline = time.monotonic() + self._time
         self._journal = MoveJournal(self.state_dir)
+        self._finished.begin_run()
         self._failures = MoveFailures(self.state_dir)
         self._is_event = event is not None
         self._moved: set[str] = set()
@@ -99,6 +115,8 @@ class Mover(ItemJob):
             super().run(event)
         except CopyDeadline:
             self.log.info("the time of this run is used up; the next run continues (see job.%s.timeout)", self.name)
+        finally:
+            self._finished.publish()
         if failed:
             raise UserError(f"{len(failed)} unfinished moves failed: {'; '.join(failed[:_ERRORS_SHOWN])}")
 
@@ -164,6 +182,7 @@ class Mover(ItemJob):
             source_hex=path_hex(source),
             final_hex=path_hex(final),
             multi_file=bool(item["is_multi_file"]),
+            identity=os.urandom(8).hex(),
         )
         self._journal.write(move)
         try:
@@ -204,7 +223,7 @@ class Mover(ItemJob):
             copied = move.by_copy and os.path.lexists(move.source)
             for kept in remove_copied(move.source, move.final) if copied else ():
                 self.log.warning("kept %s: the copy does not have it", printable(str(kept)))
-            self._journal.remove(move)
+            self._finished.add(move, self._journal)
             self._moved.add(move.info_hash)
             self.log.info("moved %s to %s", move.name, printable(str(move.final)))
 

@@ -97,10 +97,11 @@ class _JobReader:
             self._read_group_max(key, entry)
         elif (target := self._target(key)).lstrip("!") in self.types:
             self._convert(key, target, entry)
+            if key == "after":
+                # A class written for 1.0.0 may have a setting of this name.
+                self._read_param(key, entry)
         elif self.kind is CustomSettings:
-            self.params[key] = coerced(entry.value)
-            if str(self.params[key]) != entry.value:
-                self.texts[key] = entry.value
+            self._read_param(key, entry)
         elif key in DROPPED[self.kind]:
             self._read_dropped(key, entry)
         elif key == "scgi_url":
@@ -109,6 +110,11 @@ class _JobReader:
             )
         else:
             self._add_problem(entry, key, f"unknown setting{self._nearest(key)}")
+
+    def _read_param(self, key: str, entry: Entry) -> None:
+        self.params[key] = coerced(entry.value)
+        if str(self.params[key]) != entry.value:
+            self.texts[key] = entry.value
 
     def _target(self, key: str) -> str:
         """The current name of `key`; the earlier exporter accepted both `item-stats` and `item_stats`."""

@@ -121,6 +121,8 @@ class CustomSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", t
     texts: dict[str, str] = {}
     """The text of those `params` that is lost by this, such as `007`; `pyrotorque.jobs.params` reads it."""
     on: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    """Jobs that must have succeeded for an event before this one runs for it."""
     timeout: float = 300.0
     memory_max: int = 0
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from pyrotorque.errors import ConditionError, PyrotorqueError, UserError
-from pyrotorque.events import Event, JobReported
+from pyrotorque.events import Event, JobReported, TorrentMoved
 from pyrotorque.jobs.context import JobContext, set_context
 from pyrotorque.jobs.params import with_texts
 from pyrotorque.limits import EVENT_BYTES, shortened
@@ -28,12 +28,14 @@ from pyrotorque.text import printable
 from pyrotorque.tolerance import set_default_report
 from pyrotorque.workers.handlers import error_summary, load_handler
 from pyrotorque.workers.messages import (
+    FAILED,
     LINE_MAX,
     TEXT_MAX,
     CreateJob,
     CreationFailed,
     JobCreated,
     LogLine,
+    MovePublished,
     ReportPublished,
     RunFinished,
     StartRun,
@@ -111,7 +113,7 @@ def main() -> int:
     for message in messages:
         if isinstance(message, StartRun):
             error_text = run_job(job, message)
-            _write_mark(mark_file, message.mark)
+            _write_mark(mark_file, message.mark + FAILED if message.mark and error_text else message.mark)
             channel.send(RunFinished(number=message.number, error=error_text[:TEXT_MAX]))
         elif isinstance(message, StopWorker):
             _close(job)
@@ -130,6 +132,9 @@ def create_job(create: CreateJob, channel: Channel) -> Any:
             logging.getLogger(report.job).warning("shortened a report: it exceeded %d bytes", EVENT_BYTES)
         channel.send(ReportPublished(report=sent))
 
+    def publish_move(move: str, event: TorrentMoved) -> None:
+        channel.send(MovePublished(move=move, event=event))
+
     set_context(
         JobContext(
             config_dir=config_dir,
@@ -140,6 +145,7 @@ def create_job(create: CreateJob, channel: Channel) -> Any:
             aliases=create.aliases,
             traits_by_alias=create.traits_by_alias,
             publish=publish,
+            publish_move=publish_move if create.accepts_moves else None,
         )
     )
     sys.dont_write_bytecode = True

@@ -8,13 +8,15 @@ from typing import Any, Final
 
 import msgspec
 
-from pyrotorque.events import JobReported
+from pyrotorque.events import JobReported, TorrentMoved
 from pyrotorque.text import encode_json
 
 LINE_MAX: Final = 1 << 20
 TEXT_MAX: Final = 4_000
 REPORTS_MAX: Final = 1_000
-"""JobReported events that are accepted from one run."""
+"""Events that are accepted from one run."""
+FAILED: Final = " failed"
+"""Appended to the mark of a run that failed."""
 
 
 class WorkerMessage(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -38,6 +40,8 @@ class CreateJob(WorkerMessage, frozen=True, kw_only=True, tag="Prepare"):
     log_level: str = "INFO"
     memory_max: int = 0
     takes_events: bool = False
+    accepts_moves: bool = False
+    """Whether the scheduler accepts MovePublished; that of 1.0.0 does not."""
 
 
 class StartRun(WorkerMessage, frozen=True, kw_only=True, tag="Run"):
@@ -81,6 +85,13 @@ class ReportPublished(WorkerMessage, frozen=True, kw_only=True, tag="Published")
     report: JobReported
 
 
+class MovePublished(WorkerMessage, frozen=True, kw_only=True, tag="Moved"):
+    """From the worker: a job moved data; published once for each `move` when the run has ended."""
+
+    move: str
+    event: TorrentMoved
+
+
 class RunFinished(WorkerMessage, frozen=True, kw_only=True, tag="Finished"):
     """From the worker: the run ended; `error` is empty if it succeeded."""
 
@@ -89,7 +100,7 @@ class RunFinished(WorkerMessage, frozen=True, kw_only=True, tag="Finished"):
 
 
 ToWorker = CreateJob | StartRun | StopWorker
-FromWorker = JobCreated | CreationFailed | LogLine | ReportPublished | RunFinished
+FromWorker = JobCreated | CreationFailed | LogLine | ReportPublished | MovePublished | RunFinished
 
 _to_worker: Final[msgspec.json.Decoder[ToWorker]] = msgspec.json.Decoder(ToWorker)
 _from_worker: Final[msgspec.json.Decoder[FromWorker]] = msgspec.json.Decoder(FromWorker)
