@@ -117,6 +117,7 @@ EXPORTER: Final = {
 
 CUSTOM: Final = {
     "on": "runs it for each of these [events](events.md), separated by commas; with or without a schedule",
+    "after": "jobs, separated by commas, that must have succeeded for an event before this one [runs for it](jobs.md#order)",
     "timeout": "seconds after which a run is killed",
     "memory_max": "bytes of address space of its process, in addition to Python's own; 0: no limit",
     "…": "all other settings are passed to the class in `config`",

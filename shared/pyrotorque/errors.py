@@ -61,10 +61,6 @@ class MetafileError(PyrotorqueError):
     """The content is not a valid metafile."""
 
 
-class MetafileUnsupported(MetafileError):
-    """It is not loaded, but may be a valid metafile: it exceeds a limit of ours, or needs more than rTorrent has."""
-
-
 class MetafileIncomplete(MetafileError):
     """The content is the beginning of a metafile: it is still being written."""
 

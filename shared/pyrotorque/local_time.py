@@ -56,6 +56,11 @@ def local_text(at: float, form: str) -> str:
     return time.strftime(form, time.localtime(at))
 
 
+def utc_stamp(at: float) -> str:
+    """Unix seconds as UTC in names of files: `20261127-134500`; it sorts by time."""
+    return time.strftime("%Y%m%d-%H%M%S", time.gmtime(at))
+
+
 def zone_text(at: float) -> str:
     """The zone that is in force at this moment and its offset: `CET (+01:00)`."""
     local = time.localtime(at)

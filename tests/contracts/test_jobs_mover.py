@@ -277,6 +277,7 @@ def test_a_move_is_published_whatever_step_it_is_killed_at(
     """The scheduler stores each move once, by its identity: tests/unit/test_workers_order.py."""
     scene = Scene(rtorrent, short_folder, target, multi=False)
     published: dict[str, TorrentMoved] = {}
+    at = 0
 
     def job(**more: str) -> mover.Mover:
         context.set_context(

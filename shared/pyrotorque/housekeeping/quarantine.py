@@ -2,7 +2,6 @@
 
 import errno
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pyrotorque.housekeeping.journal import RemovalRecord
 from pyrotorque.humanize import size
 from pyrotorque.linux.files import sync_folder
 from pyrotorque.linux.filesystems import Mount, is_within, location, mount_of, read_mounts
+from pyrotorque.local_time import utc_stamp
 from pyrotorque.text import encode_json, printable
 
 NAME: Final = ".pyrotorque-quarantine"
@@ -66,7 +66,7 @@ def quarantine_of(
 
 def make_entry(quarantine: Path, removal: RemovalRecord) -> Path:
     """The folder for the data of a removal, which does not exist yet. Raises RemovalRefused."""
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(removal.at))
+    stamp = utc_stamp(removal.at)
     for number in range(100):
         folder = quarantine / f"{stamp}-{removal.info_hash or 'orphans'}{f'.{number}' if number else ''}"
         if not os.path.lexists(folder):

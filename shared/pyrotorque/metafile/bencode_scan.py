@@ -2,7 +2,8 @@
 
 import re
 
-from pyrotorque.errors import MetafileError, MetafileIncomplete, MetafileUnsupported
+from pyrotorque.errors import MetafileError, MetafileIncomplete
+from pyrotorque.metafile.unsupported import MetafileUnsupported
 
 MAX_DEPTH = 100
 MAX_KEYS = 10_000

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
-from pyrotorque.errors import MetafileError, MetafileUnsupported
+from pyrotorque.errors import MetafileError
 from pyrotorque.metafile.bencode_values import Info, is_dictionary, is_path_element, shown, text_of
+from pyrotorque.metafile.unsupported import MetafileUnsupported
 from pyrotorque.metafile.version_limits import BEFORE_PADDING, SINCE_PADDING, VersionLimit
 from pyrotorque.text import printable
 

@@ -7,8 +7,9 @@ rTorrent computes the info-hash from its own encoding of what it read, so `encod
 import re
 from typing import Any, Final
 
-from pyrotorque.errors import MetafileError, MetafileIncomplete, MetafileUnsupported
+from pyrotorque.errors import MetafileError, MetafileIncomplete
 from pyrotorque.metafile.bencode_scan import MAX_DEPTH, MAX_KEYS, MAX_VALUES
+from pyrotorque.metafile.unsupported import MetafileUnsupported
 
 _INT: Final = re.compile(rb"i[ \t\n\v\f\r]*([+-]?[0-9]{1,40})e")
 _INT_BEGUN: Final = re.compile(rb"i[ \t\n\v\f\r]*[+-]?[0-9]{0,40}\Z")

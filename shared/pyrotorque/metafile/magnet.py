@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote
 
-from pyrotorque.errors import MetafileError, MetafileUnsupported
+from pyrotorque.errors import MetafileError
+from pyrotorque.metafile.unsupported import MetafileUnsupported
 from pyrotorque.text import printable
 
 _URI_MAX: Final = 65_536

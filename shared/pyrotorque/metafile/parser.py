@@ -8,13 +8,14 @@ from typing import Final
 
 from bencode2 import BencodeDecodeError, bdecode
 
-from pyrotorque.errors import MetafileError, MetafileIncomplete, MetafileUnsupported
+from pyrotorque.errors import MetafileError, MetafileIncomplete
 from pyrotorque.metafile.bencode_scan import MetafileTooComplex, top_level
 from pyrotorque.metafile.bencode_values import Info, is_dictionary, is_path_element, shown, text_of
 from pyrotorque.metafile.file_kinds import failure_reason, kind_of_file
 from pyrotorque.metafile.file_list import file_list, length_of
 from pyrotorque.metafile.lenient import LenientDecoder, encoded
 from pyrotorque.metafile.magnet import Magnet, magnet
+from pyrotorque.metafile.unsupported import MetafileUnsupported
 from pyrotorque.metafile.version_limits import BEFORE_PADDING, VersionLimit, first_refusal
 from pyrotorque.text import printable
 

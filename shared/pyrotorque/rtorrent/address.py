@@ -66,7 +66,7 @@ def parse_url(text: str) -> Address:
 
 
 def _unix(text: str) -> UnixAddress:
-    path = str(expand_home(text))
+    path = str(expand_home(text)) if text.startswith("~") else text
     size = len(path.encode("utf-8", "surrogateescape"))
     if size > _SOCKET_PATH_MAX or "\0" in path:
         raise SettingsError(
