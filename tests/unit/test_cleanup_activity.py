@@ -71,3 +71,13 @@ def test_the_fields_read_what_is_stored(tmp_path: Path) -> None:
     assert fields["seeded"].read({"d.hash=": "A"}, now=6000.0) == 600.0
     assert fields["idle"].read({"d.hash=": "A"}, now=6000.0) == 1000.0
     assert fields["idle"].read({"d.hash=": "B"}, now=6000.0) is None
+
+
+def test_a_clock_that_was_set_forward_counts_what_the_kernel_counts() -> None:
+    before = sampled(Activity(), {"A": SEEDING}, "p", 5000.0, ("boot", 100.0))
+    later = sampled(before, {"A": SEEDING}, "p", 5000.0 + 30 * 86_400, ("boot", 160.0))
+    assert later.seeded("A") == 60.0
+    assert before.clock_step(5000.0 + 3600, "boot", 160.0) == 3540.0
+    assert before.clock_step(5060.0, "boot", 160.0) == 0.0
+    rebooted = sampled(before, {"A": SEEDING}, "q", 5000.0 + 30 * 86_400, ("other", 300.0))
+    assert rebooted.seeded("A") == 300.0, "not longer than since the boot"

@@ -3,6 +3,7 @@
 rTorrent has neither: its own times are lost, or begin again, with a restart. Only what two readings prove is counted.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from functools import partial
@@ -41,6 +42,13 @@ class Activity(msgspec.Struct, frozen=True):
     at: float = 0.0
     incarnation: str = ""
     items: dict[str, ItemActivity] = {}
+    boot: str = ""
+    uptime: float = 0.0
+    """The boot of the kernel, and the seconds since then, which no setting of the clock changes."""
+
+    def clock_step(self, now: float, boot: str, uptime: float) -> float:
+        """By how many seconds the clock was set forward since the last reading, as far as that can be known."""
+        return (now - self.at) - (uptime - self.uptime) if self.boot and self.boot == boot else 0.0
 
     def seeded(self, info_hash: str) -> float | None:
         """Seconds for which the item was seeding, as far as that was counted."""
@@ -53,16 +61,27 @@ class Activity(msgspec.Struct, frozen=True):
         return self.at - found.transferred_at if found and found.since < self.at else None
 
 
-def sampled(before: Activity, items: "Mapping[str, LiveItem]", incarnation: str, now: float) -> Activity:
-    """The activity after a reading at `now`. A clock that was set back counts nothing."""
+def sampled(
+    before: Activity,
+    items: "Mapping[str, LiveItem]",
+    incarnation: str,
+    now: float,
+    kernel: tuple[str, float] = ("", math.inf),
+) -> Activity:
+    """The activity after a reading at `now`; `kernel` is its boot and uptime. A clock that was set counts nothing."""
+    boot, uptime = kernel
+    # No item can have been active for longer than the kernel has been running since the last reading.
+    most = uptime - before.uptime if boot and boot == before.boot else uptime
     is_same = incarnation == before.incarnation
     return Activity(
         now,
         incarnation,
         {
-            info_hash: _after(_same_item(before.items.get(info_hash), item, is_same), item, before.at, now)
+            info_hash: _after(_same_item(before.items.get(info_hash), item, is_same), item, before.at, now, most)
             for info_hash, item in items.items()
         },
+        boot,
+        uptime if boot else 0.0,
     )
 
 
@@ -73,14 +92,14 @@ def _same_item(known: ItemActivity | None, item: "LiveItem", is_same_process: bo
     return known if item.loaded == known.loaded and item.uploaded >= known.uploaded else None
 
 
-def _after(known: ItemActivity | None, item: "LiveItem", last: float, now: float) -> ItemActivity:
+def _after(known: ItemActivity | None, item: "LiveItem", last: float, now: float, most: float) -> ItemActivity:
     is_seeding = item.active and item.complete and not item.hashing
     if known is None:
         return ItemActivity(now, 0.0, now, item.uploaded, item.done, item.loaded, is_seeding)
     seeded, transferred_at = known.seeded, known.transferred_at
     if is_seeding and known.seeding:
         # Active now, and not stopped since `changed`: it was active all the time from then on.
-        seeded += max(0.0, now - max(last, item.changed))
+        seeded += max(0.0, min(now - max(last, item.changed), most))
     # Fewer bytes done: it was closed, or a chunk was damaged. That is a new baseline, and no transfer.
     if item.uploaded != known.uploaded or item.done > known.done:
         transferred_at = now

@@ -1,12 +1,17 @@
 """Reads all facts of a clean-up and makes its plan: what the preview shows, and what the run carries out."""
 
+import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
+import msgspec
+
 from pyrotorque.conditions import Condition, SortOrder
+from pyrotorque.conditions.regexes import RegexTimeout
 from pyrotorque.errors import RemovalRefused, RTorrentFault, UserError
 from pyrotorque.housekeeping.activity import Activity, sampled
 from pyrotorque.housekeeping.claims import claims_of
@@ -19,10 +24,14 @@ from pyrotorque.housekeeping.plan import Plan, PlanRules, RemovalCandidate, Spac
 from pyrotorque.humanize import duration
 from pyrotorque.items import Item
 from pyrotorque.linux.filesystems import disk_space
+from pyrotorque.linux.processes import boot_id
 from pyrotorque.rtorrent import RTorrent
+
+log = logging.getLogger(__name__)
 
 _SUCCESSES: Final = ("t.is_enabled=", "t.success_counter=", "t.success_time_last=")
 _BATCH: Final = 100
+_CLOCK_STEP: Final = 60.0  # seconds
 _FIELDS: Final = frozenset(("name", "ratio", "alias", "size"))
 
 
@@ -93,7 +102,14 @@ class Surveyor:
             self._protect_session()
         items = inventory.items if inventory else self.reader.live_items()
         incarnation = inventory.incarnation if inventory else self.rtorrent.identity().incarnation
-        activity = sampled(before, items, incarnation, now)
+        kernel = (boot_id(), time.clock_gettime(time.CLOCK_BOOTTIME))
+        activity = sampled(before, items, incarnation, now, kernel)
+        if (step := before.clock_step(now, *kernel)) > _CLOCK_STEP:
+            # What has held until now has not held for as long as it seems.
+            log.warning(
+                "the clock was set forward by %s: the time for which conditions hold begins again", duration(step)
+            )
+            state = msgspec.structs.replace(state, matched={})
         wanted = _FIELDS | self.conditions.fields | ({"seeds"} if self._needs_seeds else set())
         matching = self.source.items(self.conditions.chosen, wanted, view=self.settings.view)
         found = [item for item in matching if str(item["hash"]) in items]
@@ -121,9 +137,12 @@ class Surveyor:
         return any(each.min_seeds for each in limits)
 
     def limits_of(self, item: Item, now: float) -> RemovalLimits:
-        """The minima of the first rule that matches."""
+        """The minima of the first rule that matches; a rule that cannot be evaluated in time removes nothing."""
         for condition, limits in self.conditions.rules:
-            if condition.matches(item, now):
+            holds = is_match(condition, item, now)
+            if holds is None:
+                return replace(limits, never=True)
+            if holds:
                 return limits
         return self.conditions.base
 
@@ -147,7 +166,7 @@ class Surveyor:
             seeds=item["seeds"] if self._needs_seeds else None,
             idle=activity.idle(info_hash),
             unknown=unknown,
-            protected=self.conditions.protect.matches(item, now),
+            protected=is_match(self.conditions.protect, item, now) is not False,
             hashing=live.hashing,
             moving=self.is_moving(info_hash),
             tracker_problem=f"no other item of {alias or 'its tracker'} had a success since" if is_down else "",
@@ -235,6 +254,14 @@ class Surveyor:
         free = min(space.free for space in known)
         needed = self.settings.until_free - free if free < self.settings.min_free else 0
         return SpaceGoal(known[0].device, needed)
+
+
+def is_match(condition: Condition, item: Item, now: float) -> bool | None:
+    """Whether an item matches; None if one of its regular expressions exceeds its time limit."""
+    try:
+        return condition.at(now)(item)
+    except RegexTimeout:
+        return None
 
 
 def _shown(facts: ItemFacts) -> str:

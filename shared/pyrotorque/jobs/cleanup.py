@@ -33,7 +33,7 @@ from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord
 from pyrotorque.housekeeping.other_clients import OtherClients
 from pyrotorque.housekeeping.plan import PlannedRemoval
 from pyrotorque.housekeeping.removal import Remover, VerifiedItem
-from pyrotorque.housekeeping.survey import Conditions, Survey, Surveyor
+from pyrotorque.housekeeping.survey import Conditions, Survey, Surveyor, is_match
 from pyrotorque.humanize import size
 from pyrotorque.jobs.base import Job
 from pyrotorque.layout import Layout
@@ -157,7 +157,7 @@ class Cleanup(Job):
         """The item is expected to be missing from the next list."""
         known = read_activity(self.folder)
         left = {each: found for each, found in known.items.items() if each != removal.info_hash}
-        write_activity(self.folder, Activity(known.at, known.incarnation, left))
+        write_activity(self.folder, msgspec.structs.replace(known, items=left))
 
     def _remove(self, planned: PlannedRemoval) -> None:
         """Decide again from fresh facts, then remove the item, unless the gate finds a reason against it."""
@@ -189,8 +189,8 @@ class Cleanup(Job):
     def _verified(self, info_hash: str, planned: "set[Any]") -> VerifiedItem:
         """The gate, after the item was closed: all facts again, but those that closing it changes."""
         self.require_known_rtorrent()
-        protected = self.items(self.conditions.protect.also(self.condition(f"hash={info_hash}")))
-        if protected:
+        this = self.items(f"hash={info_hash}", self.conditions.protect.fields)
+        if any(is_match(self.conditions.protect, item, time.time()) is not False for item in this):
             raise RemovalRefused("it is protected now")
         if self.settings.data == "keep":
             return VerifiedItem(b"", False, False, (), None)
