@@ -18,12 +18,12 @@ import pytest
 from demo.group import Group, environment, free_port
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.events import TorrentErased, TorrentLoaded, decode
+from pyrotorque.events import TorrentCompleted, TorrentErased, TorrentLoaded, TorrentStarted, decode
 from pyrotorque.layout import Layout
 from pyrotorque.outbox import stored_events
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.store import rows_of_other
-from pyrotorque_control.backup.manifest import JOURNAL, STAGING
+from pyrotorque_control.backup.manifest import JOURNAL, REPLACED_STATE, STAGING
 from tests.docs_blocks import blocks
 from tests.installed_group import lines
 from tests.processes.test_counters import totals_and_events
@@ -39,6 +39,7 @@ job.queue.schedule = second=*
 job.queue.downloading_max = 3
 job.treewatch.active = True
 job.treewatch.path = {home}/watch
+job.treewatch.load_mode = start
 job.treewatch.queued = True
 job.note.handler = pyrotorque.jobs.command:Command
 job.note.active = True
@@ -262,6 +263,7 @@ def test_nothing_is_restored_under_what_runs(homes: tuple[Home, Home]) -> None:
     home.group.start()
     archive = home.folder / "one.tar.gz"
     home.run("backup", str(archive))
+    assert {name for name in os.listdir(home.layout.state_dir) if not name.endswith(".lock")} <= REPLACED_STATE
     assert "--stop" in home.run("restore", str(archive), "--no-session", "--replace", code=75).stderr
     home.group.stop()
     session = ("--session", str(home.rtorrent.session))
@@ -380,3 +382,34 @@ def test_a_restore_that_is_killed_at_any_moment_leaves_the_old_files(homes: tupl
             assert "--undo" in home.run(code=75).stderr
             home.run("restore", "--undo")
         assert files_of(home) == old
+
+
+def test_what_completed_since_the_backup_completes_again(homes: tuple[Home, Home]) -> None:
+    home, _ = homes
+    made = home.folder / "film"
+    made.write_bytes(random.Random(1).randbytes(200_000))
+    metafile = make_metafile("film", content=made)
+    film = info_hash(metafile)
+    home.rtorrent.start()
+    home.group.start()
+    (home.watch / "film.torrent").write_bytes(metafile)
+    eventually(lambda: home.events("scheduler", TorrentStarted), 60)
+    home.wait_for("loaded", "film")
+    archive = home.folder / "one.tar.gz"
+    home.run("backup", str(archive))
+    shutil.copy(made, home.rtorrent.downloads)
+    RTorrent(home.rtorrent.url).call("d.check_hash", film)
+    eventually(lambda: home.events("scheduler", TorrentCompleted), 60)
+    home.group.stop()
+    home.rtorrent.stop()
+    home.run("restore", str(archive), "--session", str(home.rtorrent.session), "--replace")
+    assert home.events("scheduler", TorrentCompleted) == []
+    logged = len(home.group.log("torque"))
+    home.rtorrent.start()
+    home.group.start()
+    RTorrent(home.rtorrent.url).call("d.check_hash", film)
+    eventually(lambda: home.events("scheduler", TorrentCompleted), 60)
+    assert [event.info_hash for event in home.events("scheduler", TorrentCompleted)] == [film]
+    # The session is the known one: nothing was held, or recorded without an event.
+    assert "another rTorrent" not in home.group.log("torque")[logged:]
+    assert "without events" not in home.group.log("torque")[logged:]

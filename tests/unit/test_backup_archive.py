@@ -179,7 +179,8 @@ def header(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.
         "/etc/passwd", "config/../../x", "config/./x", "config//x", "config/", "x", "other/x", "config", "",
         "session/x", f"session/{HASH.lower()}.torrent", f"session/{HASH}.torrent/x", f"session/{HASH}.torrent.new",
         "session/rtorrent.lock", "state/group.lock", "state/watcher.sqlite3-wal", "state/options.json",
-        "state/watcher.head", "state/.hidden", "config/run/pyrotorque", "config/state/watcher.sqlite3",
+        "state/watcher.head", "state/.hidden", "state/other.sqlite3", "state/mine/x",
+        "config/run/pyrotorque", "config/state/watcher.sqlite3",
         "config/.pyrotorque-restore.json", "config/before-restore-1/x", "config/" + "a" * 256, "config/a\0b",
         "config/" + "a/" * 50 + "b", "config/\udc80",
     ],
@@ -208,7 +209,7 @@ def test_a_file_that_is_twice_in_it_is_refused(tmp_path: Path) -> None:
 
 def test_a_configuration_after_the_state_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="order"):
-        read_archive(crafted(tmp_path / "one.tar.gz", (header("state/x"), b"1"), (header("config/x"), b"2")))
+        read_archive(crafted(tmp_path / "one.tar.gz", (header("state/jobs/x"), b"1"), (header("config/x"), b"2")))
 
 
 def test_an_archive_without_a_manifest_is_refused(tmp_path: Path) -> None:

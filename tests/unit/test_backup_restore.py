@@ -10,12 +10,26 @@ from pathlib import Path
 import pytest
 
 from demo.metafiles import Bencodable, bencode
+from pyrotorque.epochs import Cursor, take_seen_before
 from pyrotorque.errors import StateError
+from pyrotorque.events import ServiceStateChanged
 from pyrotorque.layout import Layout
 from pyrotorque.linux.files import rename_noreplace
+from pyrotorque.outbox import Outbox
+from pyrotorque.rtorrent.recognition import (
+    ItemCounts,
+    KnownSession,
+    Recognition,
+    SessionFacts,
+    decode_record,
+    encode_record,
+    recognize,
+)
+from pyrotorque.rtorrent.session_mark import new_mark, read_mark, write_mark
 from pyrotorque.snapshots import snapshots, verify_database
-from pyrotorque_control.backup import swap
-from pyrotorque_control.backup.contents import Contents
+from pyrotorque.store import open_store
+from pyrotorque_control.backup import staged_state, swap
+from pyrotorque_control.backup.contents import Contents, require_state_apart
 from pyrotorque_control.backup.manifest import STAGING
 from pyrotorque_control.backup.moved_paths import MovedPaths, moved_attributes, moved_journal, parse_moves
 from pyrotorque_control.backup.swap import (
@@ -260,7 +274,8 @@ def test_what_a_running_group_needs_at_its_place_is_left_out(tmp_path: Path) -> 
         tmp_path,
         dict.fromkeys(
             ["torque.ini", "config.py", "sub/x", "run/pyrotorque", "log/torque.log", "state/group.lock", "state/a.head",
-             "state/watcher.sqlite3", "state/watcher.sqlite3-wal", "state/watcher.sqlite3.lock", "state/options.json",
+             "state/mine.txt", "state/photos/x", "state/watcher.sqlite3",
+             "state/watcher.sqlite3-wal", "state/watcher.sqlite3.lock", "state/options.json",
              "state/configuration.json", "state/jobs/mover/A.json", "state/marks/job", "state/torque.ini.last-good",
              "pyrotorque-20261127-120000.tar.gz", "backups/pyrotorque-20261127-120000.tar.gz", "__pycache__/x.pyc",
              "before-restore-20261127-120000/torque.ini", "rt/rtorrent.rc", "rt/session/rtorrent.lock",
@@ -278,3 +293,97 @@ def test_what_a_running_group_needs_at_its_place_is_left_out(tmp_path: Path) -> 
         "state/jobs/mover/A.json", "state/marks/job", "state/torque.ini.last-good",
     }  # fmt: skip
     assert [line.partition(":")[0] for line in contents.left_out] == [str(tmp_path / "broken")]
+
+
+# --- the state in its new place
+
+
+def state_folder(folder: Path, *, migrations: int | None = None) -> Path:
+    """Databases with an event of the watcher, which the scheduler received, as of this version or an earlier one."""
+    folder.mkdir()
+    for service, steps in STEPS.items():
+        with closing(open_store(folder / f"{service}.sqlite3", steps[:migrations])) as store:
+            outbox = Outbox(store, service, boot="one")
+            if service == "watcher":
+                with store.transaction():
+                    outbox.add(SERVICE_CHANGED)
+            outbox.close()
+    return folder
+
+
+STEPS = staged_state.MIGRATIONS
+SERVICE_CHANGED = ServiceStateChanged(at=1.0, service="x", before="STOPPED", state="RUNNING")
+
+
+@pytest.mark.parametrize("migrations", [None, 1], ids=["this version", "an earlier version"])
+def test_a_subscriber_of_restored_state_records_one_gap(tmp_path: Path, migrations: int | None) -> None:
+    state = state_folder(tmp_path / "state", migrations=migrations)
+    cursor = None
+    with closing(open_store(state / "watcher.sqlite3", STEPS["watcher"][:migrations])) as store:
+        outbox = Outbox(store, "watcher", boot="one")
+        cursor = Cursor(outbox.epoch, 1)
+        outbox.close()
+    staged_state.prepare_state(state, "restored", MovedPaths(), session=None, seen_before_ns=5)
+    with closing(open_store(state / "watcher.sqlite3", STEPS["watcher"])) as store:
+        outbox = Outbox(store, "watcher")
+        with store.transaction():
+            outbox.add(SERVICE_CHANGED)
+        lost = outbox.after(cursor)
+        assert (lost.gap, lost.bodies) == ("restored", [])
+        again = outbox.after(lost.reached)
+        assert (again.gap, len(again.bodies)) == ("", 1)
+        assert again.reached.epoch == outbox.epoch != cursor.epoch
+        assert take_seen_before(store) == 5
+        outbox.close()
+
+
+def test_newer_state_is_refused(tmp_path: Path) -> None:
+    state = state_folder(tmp_path / "state")
+    with closing(sqlite3.connect(state / "scheduler.sqlite3")) as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(StateError, match="newer pyrotorque"):
+        staged_state.prepare_state(state, "restored", MovedPaths(), session=None, seen_before_ns=0)
+
+
+def test_a_restored_session_is_the_known_one_and_its_original_is_not(tmp_path: Path) -> None:
+    state, session = state_folder(tmp_path / "state"), tmp_path / "session"
+    session.mkdir()
+    with closing(open_store(state / "scheduler.sqlite3", STEPS["scheduler"])) as store:
+        (group,) = store.db.execute("SELECT value FROM bus_meta WHERE key = 'database'").fetchone()
+        mark = new_mark().at(group, 7)
+        known = KnownSession(SessionFacts("process", mark=mark.name, generation=6, visible=True), group)
+        with store.transaction() as db:
+            db.execute("INSERT INTO known_rtorrent VALUES (1, ?)", (encode_record(known),))
+    assert write_mark(os.fsencode(session), mark)
+    (state / "marks").mkdir()
+    (state / "marks" / "job").write_text(f"{group} 5 1")
+    staged_state.prepare_state(state, "restored", MovedPaths(), session=session, seen_before_ns=0)
+    record = decode_record((state / "rtorrent.json").read_bytes())
+    found = read_mark(os.fsencode(session))
+    assert record is not None
+    assert found is not None
+    assert record.group != group
+    assert (state / "marks" / "job").read_text() == f"{record.group} 5 1"
+    facts = SessionFacts("other process", mark=found.name, generation=found.generation(record.group), visible=True)
+    counts = ItemCounts(known=100, missing=50)
+    assert recognize(record, facts, counts, 0.0) is Recognition.RESTARTED
+    original = SessionFacts("process", mark=mark.name, generation=mark.generation(record.group), visible=True)
+    assert recognize(record, original, counts, 0.0) is not Recognition.SAME
+    assert recognize(record, original, counts, 0.0) is not Recognition.RESTARTED
+
+
+def test_a_ledger_moves_with_its_folders(tmp_path: Path) -> None:
+    state = state_folder(tmp_path / "state")
+    with closing(open_store(state / "watcher.sqlite3", STEPS["watcher"])) as store, store.transaction() as db:
+        db.executemany(
+            "INSERT INTO roots (job, path, since_ns) VALUES ('w', ?, 0)", [(b"/home/old/w",), (b"/srv/\xff",)]
+        )
+    assert staged_state.prepare_state(state, "restored", MOVED, session=None, seen_before_ns=0) == 1
+    with closing(open_store(state / "watcher.sqlite3", STEPS["watcher"])) as store:
+        found = sorted(path for (path,) in store.db.execute("SELECT path FROM roots"))
+    assert found == [b"/home/new/w", b"/srv/\xff"]
+
+
+def test_what_runs_beside_the_configuration_is_not_confused_with_state(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="folder of its own"):
+        require_state_apart(Layout.below(tmp_path, state_dir=tmp_path))

@@ -11,6 +11,8 @@ from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.text import printable
 from pyrotorque_control.backup.archive import PART_SUFFIX, is_archive
 from pyrotorque_control.backup.manifest import CONFIG, SESSION_FILE, STATE, name_problem
+from pyrotorque_control.exit_codes import EX_CONFIG
+from pyrotorque_control.group import CommandError
 
 _CACHES: Final = frozenset(("__pycache__", ".git", ".venv", ".mypy_cache", ".ruff_cache"))
 _LARGE: Final = 64 << 20
@@ -85,6 +87,12 @@ class Contents:
             yield SourceFile(name, Path(entry.path))
         elif entry.is_symlink():
             self.left_out.append(f"{shown}: a link to {printable(os.readlink(entry.path))}, which is no file")
+
+
+def require_state_apart(layout: Layout) -> None:
+    """Raises CommandError if the state is in the configuration directory itself: what is what cannot be said then."""
+    if os.path.realpath(layout.state_dir) == os.path.realpath(layout.config_dir):
+        raise CommandError("state_dir is the configuration directory: set a folder of its own in [TORQUE]", EX_CONFIG)
 
 
 def _has_no_place(name: str, area: str, folder: str) -> bool:

@@ -26,7 +26,7 @@ from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.snapshots import is_database, snapshots
 from pyrotorque.text import counted, printable
 from pyrotorque_control.backup.archive import PART_SUFFIX, ArchiveWriter, written_archive
-from pyrotorque_control.backup.contents import Contents, SourceFile, read_stable
+from pyrotorque_control.backup.contents import Contents, SourceFile, read_stable, require_state_apart
 from pyrotorque_control.backup.free_space import require_space
 from pyrotorque_control.backup.manifest import MARK_NAME, SESSION, STATE, ArchivedSession, Manifest
 from pyrotorque_control.backup.session_files import SessionSource
@@ -44,6 +44,7 @@ def make_backup(group: Group, archive: Path, session: SessionSource | None, prog
     is written."""
     layout = group.layout
     require_no_unfinished_restore(layout.config_dir)
+    require_state_apart(layout)
     contents = Contents(layout, (archive.parent.absolute(), *([session.folder] if session is not None else [])))
     total, largest = _sizes(contents, group, session)
     require_space(archive.parent, total, "the backup")

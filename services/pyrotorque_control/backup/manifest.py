@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from pyrotorque.layout import SERVICES
 from pyrotorque_control.exit_codes import EX_IOERR
 from pyrotorque_control.group import CommandError
 
@@ -20,12 +21,17 @@ ASIDE_PREFIX: Final = "before-restore-"
 STAGING: Final = ".pyrotorque-restore"
 JOURNAL: Final = ".pyrotorque-restore.json"
 _FOLDERS_OF_GROUP: Final = frozenset(("run", "state", "log"))
-# Locks, write-ahead logs and witnesses belong to one place; the rest is written at each start.
-_VOLATILE: Final = re.compile(
-    r".*\.(lock|sqlite3-wal|sqlite3-shm|sqlite3-journal|head|new)|\..*|options\.json|configuration\.json|rtorrent\.json"
-    r"|.*\.damaged-.*",
-    re.DOTALL,
+# What a backup contains of the state folder, which may have files of others; each new file belongs to one of the lists.
+KEPT_STATE: Final = frozenset(
+    (*(f"{service}.sqlite3" for service in SERVICES), "jobs", "marks", "torque.ini.last-good")
 )
+# Belongs to the other files at their place, or is written at each start; locks stay at their place.
+REPLACED_STATE: Final = KEPT_STATE | {
+    *(f"{service}{suffix}" for service in SERVICES for suffix in (".head", ".sqlite3-wal", ".sqlite3-shm")),
+    "options.json",
+    "configuration.json",
+    "rtorrent.json",
+}
 _PART_MAX: Final = 255
 _NAME_MAX: Final = 2000
 _DEPTH_MAX: Final = 40
@@ -111,7 +117,7 @@ def name_problem(name: str) -> str:
     if area == SESSION:
         return "" if SESSION_FILE.fullmatch(rest) or rest == MARK_NAME else "it is no session file"
     if area == STATE:
-        return "it belongs to a running group" if _VOLATILE.fullmatch(parts[0]) else ""
+        return "" if parts[0] in KEPT_STATE else "it belongs to a running group, or is no state of one"
     if area != CONFIG:
         return "it is in no known folder"
     if parts[0] in _FOLDERS_OF_GROUP or parts[0].startswith((ASIDE_PREFIX, STAGING)):

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -110,10 +111,11 @@ def rewrite(path: Path, data: bytes) -> bool:
     return True
 
 
-def mentions(folder: Path, moved: MovedPaths) -> list[str]:
+def mentions(folder: Path, moved: MovedPaths, without: Sequence[str] = ()) -> list[str]:
     """`FILE:LINE` of each line in text files below `folder` that contains such a path."""
     found: list[str] = []
-    for path in sorted(folder.rglob("*")):
+    files = (path for path in sorted(folder.rglob("*")) if str(path.relative_to(folder)) not in without)
+    for path in files:
         if path.is_file() and path.stat().st_size <= _TEXT_MAX and b"\0" not in (text := path.read_bytes()):
             found += [f"{printable(str(path.relative_to(folder)))}:{line}" for line in moved.lines(text)]
     return found

@@ -22,8 +22,8 @@ from pyrotorque_control.backup.contents import Contents
 from pyrotorque_control.backup.manifest import (
     ASIDE_PREFIX,
     CONFIG,
-    JOURNAL,
     MARK_NAME,
+    REPLACED_STATE,
     SESSION,
     SESSION_FILE,
     STAGING,
@@ -40,6 +40,8 @@ from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.rtorrent import rtorrent_of, settings_of
 
 Progress = Callable[[str], None]
+# Written again at each start; `_print` names an include with paths of another place.
+_GENERATED: Final = ("torque.ini.default", "rtorrent.d/torque.rc.default")
 _ANSWERS_WITHIN: Final = 2.0  # seconds
 
 
@@ -140,7 +142,7 @@ def _swaps(staged: StagedFiles, request: RestoreRequest, aside: str) -> list[Fol
         old = [name for name in os.listdir(request.session) if _is_session_file(name)]
         swaps.append(FolderSwap.of(request.session, aside, old, os.listdir(request.session / STAGING)))
     new = os.listdir(layout.state_dir / STAGING)
-    old = [name for name in os.listdir(layout.state_dir) if not name.endswith(".lock") and not _is_ours(name)]
+    old = [name for name in os.listdir(layout.state_dir) if name in REPLACED_STATE]
     swaps.append(FolderSwap.of(layout.state_dir, aside, old, new))
     config = staged.config_dir / STAGING
     apart = (request.archive, *([request.session] if request.session is not None else []))
@@ -153,10 +155,6 @@ def _swaps(staged: StagedFiles, request: RestoreRequest, aside: str) -> list[Fol
 
 def _is_session_file(name: str) -> bool:
     return name == MARK_NAME or SESSION_FILE.fullmatch(name.removesuffix(".new")) is not None
-
-
-def _is_ours(name: str) -> bool:
-    return name in (STAGING, JOURNAL) or name.startswith(ASIDE_PREFIX)
 
 
 def _move_session(session: Path, moved: MovedPaths) -> int:
@@ -173,7 +171,7 @@ def _find_old_paths(report: RestoreReport, config: Path, session: Path | None, m
     named = [manifest.home, manifest.config_dir] if not moved else []
     places = [os.fsencode(path) for path in named if path.startswith("/") and path.strip("/") and path not in here]
     old = MovedPaths(tuple((place, place) for place in places) + moved.pairs)
-    report.mentioned = mentions(config, old)
+    report.mentioned = mentions(config, old, without=_GENERATED)
     report.old_folders = [printable(folder) for folder, _ in old.pairs]
     if session is not None and places:
         data = [path.read_bytes() for path in session.glob("*.rtorrent")]

@@ -14,6 +14,7 @@ from pyrotorque.layout import Layout
 from pyrotorque.settings import layout_of
 from pyrotorque.text import printable
 from pyrotorque_control.backup.archive import Member
+from pyrotorque_control.backup.contents import require_state_apart
 from pyrotorque_control.backup.free_space import require_space
 from pyrotorque_control.backup.manifest import CONFIG, SESSION, STAGING, STATE
 from pyrotorque_control.backup.moved_paths import MovedPaths, rewrite
@@ -143,4 +144,6 @@ class StagedFiles:
             self.config_dir / path.relative_to(staged) if path.is_relative_to(staged) else path
             for path in (found.run_dir, found.state_dir)
         ]
-        return Layout.below(self.config_dir, run_dir=folders[0], state_dir=folders[1])
+        layout = Layout.below(self.config_dir, run_dir=folders[0], state_dir=folders[1])
+        require_state_apart(layout)
+        return layout

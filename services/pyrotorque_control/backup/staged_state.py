@@ -21,7 +21,7 @@ from pyrotorque_exporter.state import MIGRATIONS as EXPORTER_MIGRATIONS
 from pyrotorque_scheduler.state import MIGRATIONS as SCHEDULER_MIGRATIONS
 from pyrotorque_watcher.rows import MIGRATIONS as WATCHER_MIGRATIONS
 
-_MIGRATIONS: Final[Mapping[str, Sequence[str]]] = {
+MIGRATIONS: Final[Mapping[str, Sequence[str]]] = {
     "scheduler": SCHEDULER_MIGRATIONS,
     "watcher": WATCHER_MIGRATIONS,
     "exporter": EXPORTER_MIGRATIONS,
@@ -43,7 +43,7 @@ def prepare_state(folder: Path, reason: str, moved: MovedPaths, *, session: Path
         if not path.exists():
             continue
         verify_database(path)
-        with closing(open_store(path, _MIGRATIONS[service])) as store:
+        with closing(open_store(path, MIGRATIONS[service])) as store:
             if store.reset_reason:
                 raise ArchiveError(f"{path.name} is no state of pyrotorque: {store.reset_reason}")
             identity = Epochs(store, service).restore(boot_id(), reason, None if session else seen_before_ns)

@@ -18,6 +18,7 @@ from pyrotorque_control.backup.staged_files import RestoreRequest
 from pyrotorque_control.backup.swap import undo, unfinished
 from pyrotorque_control.exit_codes import EX_OK, EX_USAGE
 from pyrotorque_control.group import CommandError, Group
+from pyrotorque_control.rtorrent_include import include_warning
 
 _LINES_SHOWN = 20
 
@@ -147,6 +148,8 @@ def _print(report: RestoreReport, request: RestoreRequest) -> None:
         if len(report.mentioned) > _LINES_SHOWN:
             click.echo(f"  and {len(report.mentioned) - _LINES_SHOWN} more")
     if not request.dry_run:
+        if outdated := include_warning(report.layout.config_dir):
+            click.echo(f"pyrotorque: warning: {outdated}", err=True)
         click.echo(_next_steps(report))
 
 
