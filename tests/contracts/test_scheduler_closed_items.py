@@ -1,11 +1,14 @@
 """Which of the items that rTorrent closed, or could not check, the queue starts again."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.rtorrent.session import Session
 from tests.scheduling import QueueScene, queue_job, queue_scene
 from tests.waiting import eventually
 
@@ -90,3 +93,34 @@ def test_an_item_whose_files_are_missing_after_its_check_is_started(rtorrent: Pr
         # rTorrent does not create the file that its session has, reports nothing, and leaves the item open.
         assert started_later(d) == 1
         eventually(lambda: d.rtorrent.call("d.is_active", item) == 1)
+
+
+def test_an_item_whose_files_vanished_while_rtorrent_was_down_is_left_to_its_owner(
+    rtorrent: PrivateRTorrent, tmp_path: Path
+) -> None:
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
+        data = rtorrent.downloads / "partial"
+        data.write_bytes(os.urandom(400_000))
+        metafile = make_metafile("partial", content=data, announce="udp://127.0.0.1:1/announce")
+        with data.open("r+b") as file:
+            file.write(b"other")
+        item, client = info_hash(metafile), d.rtorrent
+        client.call("load.raw_start", "", metafile)
+        columns = ["d.is_active=", "d.completed_chunks="]
+        eventually(lambda: client.rows("main", columns) == [("1", "24")], 20)
+        assert Session().save(client, item, {"state": 1}, 10.0) is not False
+        resume = rtorrent.session / f"{item}.torrent.libtorrent_resume"
+        eventually(lambda: resume.exists() and b"8:bitfield" in resume.read_bytes(), 20, why="its progress is saved")
+        rtorrent.kill()
+        data.rename(tmp_path / "kept")
+        rtorrent.start()
+        open_but_inactive = ["d.is_open=", "d.is_active=", "d.hashing=", "d.completed_chunks=", "d.message="]
+        eventually(lambda: client.rows("main", open_but_inactive) == [("1", "0", "0", "0", "")], 20)
+        other = d.load("other")
+        assert started_later(d) == 1
+        assert (client.call("d.is_active", other), client.call("d.is_active", item)) == (1, 0)
+        assert not data.exists()
+        (tmp_path / "kept").rename(data)
+        for command in ("d.stop", "d.close", "d.start"):
+            client.call(command, item)
+        eventually(lambda: (item, "1", "24") in client.rows("main", ["d.hash=", *columns]), 20)
