@@ -35,6 +35,7 @@ _COMMANDS: Final = (
     "retry",
     "cleanup",
     "quarantine",
+    "retrack",
     "accept-rtorrent",
     "expand",
     "backup",

@@ -178,7 +178,7 @@ class Remover:
         self.spend(removal)
         self.session.locate(self.rtorrent, self.rtorrent.identity())
         self.rtorrent.call("branch", removal.info_hash, *_ERASE)
-        if not _await(lambda: not self._is_loaded(removal), _WITHIN):
+        if self._is_loaded(removal):  # erased within that call, or not at all
             raise RemovalRefused("it was started in the meantime")
         # A killed rTorrent must not come back with it.
         if self.session.folder and not _await(lambda: self.session.has_none(removal.info_hash), _WITHIN):

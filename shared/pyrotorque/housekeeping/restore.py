@@ -48,7 +48,9 @@ def restore(rtorrent: RTorrent, entry: QuarantineEntry, *, start: bool | None = 
     _set_attributes(rtorrent, removal.info_hash, attributes)
     wanted = removal.started if start is None else start
     rtorrent.call("d.start" if wanted else "d.check_hash", removal.info_hash)
-    Session().save(rtorrent, removal.info_hash, {}, _WITHIN)
+    # A killed rTorrent would come back without what is not saved, and the entry is the only other copy of that.
+    if Session().save(rtorrent, removal.info_hash, {"state": int(wanted)}, _WITHIN) is False:
+        raise RemovalRefused(f"rTorrent has not saved {removal.name}: its entry in quarantine is kept; repeat this")
     quarantine.discard(removal)
 
 

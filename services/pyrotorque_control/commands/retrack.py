@@ -1,0 +1,64 @@
+"""`pyrotorque retrack`: replaces an announce address or a passkey in all items that have it."""
+
+import sys
+from collections import Counter
+
+import click
+
+from pyrotorque.errors import RTorrentError
+from pyrotorque.text import counted, printable
+from pyrotorque_control import terminal
+from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL, EX_USAGE
+from pyrotorque_control.group import CommandError, Group
+from pyrotorque_control.rtorrent import rtorrent_of, settings_of
+
+
+@click.command(short_help="Replace an announce address or passkey.")
+@click.argument("old", required=False)
+@click.argument("new", required=False)
+@click.option("--stdin", "from_stdin", is_flag=True, help="Read OLD and NEW as two lines from standard input.")
+@click.option("--apply", "is_applied", is_flag=True, help="Change the items; otherwise they are only listed.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per tracker of an item.")
+@click.pass_obj
+def command(group: Group, old: str | None, new: str | None, from_stdin: bool, is_applied: bool, as_json: bool) -> int:
+    """Replace an announce address, or a passkey within addresses, in all items that have it. The new address is added,
+    the old one disabled, and both are saved in rTorrent's session. Without --apply, only list the items.
+
+    \b
+      pyrotorque retrack OLDKEY NEWKEY
+      pyrotorque retrack OLDKEY NEWKEY --apply
+      pyrotorque retrack --stdin < keys    other users do not see them
+
+    Addresses are shown without their paths, which may contain keys. The metafile in the session keeps the old address.
+    """
+    from pyrotorque.rtorrent.session import Session
+    from pyrotorque.tracker_change import apply_change, find_changes
+
+    if from_stdin:
+        lines = sys.stdin.read().splitlines()
+        old, new = (lines[0].strip(), lines[1].strip()) if len(lines) > 1 else (None, None)
+    if not old or not new:
+        raise CommandError("the old and the new address or key are needed", EX_USAGE)
+    rtorrent = rtorrent_of(settings_of(group))
+    changes = find_changes(rtorrent, old, new)
+    session, failed = Session(), 0
+    for change in changes:
+        state = "would change"
+        if is_applied:
+            try:
+                saved = apply_change(rtorrent, session, change)
+                state = "changed" if saved else "changed, but not seen to be saved"
+                failed += saved is False
+            except RTorrentError as error:
+                # A fault of rTorrent may contain the address.
+                state = f"failed ({type(error).__name__})"
+                failed += 1
+        shown = {"hash": change.info_hash, "name": printable(change.name), "change": change.shown, "state": state}
+        click.echo(terminal.json_line(shown) if as_json else f"{state}: {shown['name']}  {shown['change']}")
+    if not as_json:
+        items = counted(len({change.info_hash for change in changes}), "item")
+        hosts = ", ".join(f"{text} ({number})" for text, number in Counter(each.shown for each in changes).items())
+        click.echo(f"{items}{f': {hosts}' if hosts else ' with this address or key'}")
+        if changes and not is_applied:
+            click.echo("nothing was changed; repeat it with --apply")
+    return EX_TEMPFAIL if failed else EX_OK

@@ -1,0 +1,83 @@
+"""`pyrotorque retrack` on a real rTorrent: every item with the key changes, durably, and no key is shown."""
+
+from pathlib import Path
+
+import pytest
+
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.errors import UserError
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.tracker_change import check_texts, hidden
+from tests.commanding import Command
+from tests.waiting import eventually
+
+OLD, NEW = "0123456789abcdef", "fedcba9876543210"
+
+
+def enabled(client: RTorrent, found: str) -> dict[str, int]:
+    rows = client.call("t.multicall", found, "", "t.url=", "t.is_enabled=")
+    assert isinstance(rows, list)
+    return {str(row[0]): int(str(row[1])) for row in rows if isinstance(row, list)}
+
+
+@pytest.fixture
+def client(rtorrent: PrivateRTorrent) -> RTorrent:
+    return RTorrent(rtorrent.url)
+
+
+def test_all_items_with_the_key_get_the_new_one(
+    rtorrent: PrivateRTorrent, client: RTorrent, short_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = Command(short_folder / "config", capsys).configured(f"[TORQUE]\nscgi_url = {rtorrent.url}\n")
+    old, new, other = (f"http://127.0.0.1:1/{key}/announce" for key in (OLD, NEW, "anotherkey"))
+    files = [make_metafile(f"item-{number}", announce=old) for number in range(3)]
+    files.append(make_metafile("other", announce=other))
+    for metafile in files:
+        client.call("load.raw", "", metafile)
+    hashes = [info_hash(metafile) for metafile in files]
+    eventually(lambda: len(client.rows("main", ["d.hash="])) == 4, 20)
+    listed = command("retrack", OLD, NEW)
+    assert listed.code == 0
+    assert "would change: item-0  http://127.0.0.1/… -> http://127.0.0.1/…" in listed.out
+    assert listed.out.endswith("nothing was changed; repeat it with --apply\n")
+    assert enabled(client, hashes[0]) == {old: 1}
+    applied = command("retrack", OLD, NEW, "--apply")
+    assert applied.code == 0
+    assert applied.out.count("\nchanged: ") + applied.out.startswith("changed: ") == 3
+    assert OLD not in listed.out + applied.out
+    assert NEW not in listed.out + applied.out
+    for _ in range(2):
+        assert [enabled(client, each) for each in hashes[:3]] == [{old: 0, new: 1}] * 3
+        assert enabled(client, hashes[3]) == {other: 1}
+        rtorrent.kill()
+        rtorrent.start()
+        eventually(lambda: len(client.rows("main", ["d.hash="])) == 4, 20)
+    assert command("retrack", OLD, NEW, "--apply").out == "0 items with this address or key\n"
+
+
+def test_an_address_is_replaced_only_as_a_whole(
+    rtorrent: PrivateRTorrent, client: RTorrent, short_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = Command(short_folder / "config", capsys).configured(f"[TORQUE]\nscgi_url = {rtorrent.url}\n")
+    urls = ("http://127.0.0.1:1/announce", "http://127.0.0.1:11/announce")
+    for number, url in enumerate(urls):
+        client.call("load.raw", "", make_metafile(f"item-{number}", announce=url))
+    eventually(lambda: len(client.rows("main", ["d.hash="])) == 2, 20)
+    out = command("retrack", "http://127.0.0.1:1", "http://127.0.0.2:1").out
+    assert "item-0" in out
+    assert "item-1" not in out
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("short", NEW), (OLD, ""), (OLD, "http://a/b"), ("http://a/bcdef", NEW), (OLD, OLD), (OLD, "a b")]
+)
+def test_ambiguous_texts_are_refused(old: str, new: str) -> None:
+    with pytest.raises(UserError) as refused:
+        check_texts(old, new)
+    assert OLD not in str(refused.value)
+
+
+def test_a_hidden_address_has_no_key() -> None:
+    assert hidden(f"https://user:{OLD}@t.example.org:80/{OLD}/announce?key={OLD}") == "https://t.example.org/…"
+    assert hidden(f"http://[::1/{OLD}") == "…"
