@@ -100,4 +100,4 @@ def _execute(db: sqlite3.Connection, path: Path, statement: str) -> None:
 def _not_copied(path: Path, error: sqlite3.Error) -> StateError:
     code = int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
     advice = "it is in use by a long transaction; try again" if code in _BUSY else "check the disk"
-    return StateError(f"cannot copy the database {printable(str(path))}: {error} ({advice})")
+    return StateError(f"cannot read the database {printable(str(path))}: {error} ({advice})")

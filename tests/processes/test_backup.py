@@ -324,6 +324,12 @@ def test_only_the_newest_backups_are_kept(homes: tuple[Home, Home]) -> None:
     left = sorted(path.name for path in folder.iterdir())
     assert len(left) == 3
     assert left[:2] == ["mine.tar.gz", "pyrotorque-20260104-000000.tar.gz"]
+    # The clock was set back: the one that was just written stays.
+    (folder / "pyrotorque-29990101-000000.tar.gz").touch()
+    home.run("backup", str(folder), "--keep", "1", "--no-session")
+    kept = [path.name for path in folder.iterdir()]
+    assert len(kept) == 2
+    assert "pyrotorque-29990101-000000.tar.gz" not in kept
     home.run("backup", str(folder / "new.tar.gz"), "--keep", "2", "--no-session", code=64)
 
 

@@ -384,6 +384,18 @@ def test_a_ledger_moves_with_its_folders(tmp_path: Path) -> None:
     assert found == [b"/home/new/w", b"/srv/\xff"]
 
 
+def test_folders_of_a_ledger_that_changed_places_are_not_lost(tmp_path: Path) -> None:
+    state = state_folder(tmp_path / "state")
+    with closing(open_store(state / "watcher.sqlite3", STEPS["watcher"])) as store, store.transaction() as db:
+        rows = [(b"/a", 1), (b"/b", 2), (b"/c", 3)]
+        db.executemany("INSERT INTO roots (job, path, since_ns) VALUES ('w', ?, ?)", rows)
+    moved = parse_moves(("/a=/b", "/b=/a", "/c=/d"))
+    staged_state.prepare_state(state, "restored", moved, session=None, seen_before_ns=0)
+    with closing(open_store(state / "watcher.sqlite3", STEPS["watcher"])) as store:
+        found = store.db.execute("SELECT path, since_ns FROM roots ORDER BY path").fetchall()
+    assert found == [(b"/a", 2), (b"/b", 1), (b"/d", 3)]
+
+
 def test_what_runs_beside_the_configuration_is_not_confused_with_state(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="folder of its own"):
         require_state_apart(Layout.below(tmp_path, state_dir=tmp_path))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pyrotorque.layout import SERVICES, Layout
+from pyrotorque.snapshots import is_database
 from pyrotorque.text import printable
 from pyrotorque_control.backup.archive import PART_SUFFIX, is_archive
 from pyrotorque_control.backup.manifest import CONFIG, SESSION_FILE, STATE, name_problem
@@ -16,6 +17,7 @@ from pyrotorque_control.group import CommandError
 
 _CACHES: Final = frozenset(("__pycache__", ".git", ".venv", ".mypy_cache", ".ruff_cache"))
 _LARGE: Final = 64 << 20
+_TOO_LARGE: Final = f"it is larger than {_LARGE >> 20} MiB"
 _ATTEMPTS: Final = 20
 # Our own archives, so that a backup does not contain the earlier ones.
 ARCHIVE_PREFIX, ARCHIVE_SUFFIX = "pyrotorque-", ".tar.gz"
@@ -84,7 +86,10 @@ class Contents:
         if problem := name_problem(name):
             self.left_out.append(f"{shown}: {problem}")
         elif entry.is_file():
-            yield SourceFile(name, Path(entry.path))
+            if entry.stat().st_size > _LARGE and not is_database(Path(entry.path)):
+                self.left_out.append(f"{shown}: {_TOO_LARGE}")
+            else:
+                yield SourceFile(name, Path(entry.path))
         elif entry.is_symlink():
             self.left_out.append(f"{shown}: a link to {printable(os.readlink(entry.path))}, which is no file")
 
@@ -122,7 +127,7 @@ def read_stable(path: Path) -> FileContent | None:
             if not stat.S_ISREG(before.st_mode):
                 raise OSError(22, "it is no regular file", str(path))
             if before.st_size > _LARGE:
-                raise OSError(27, f"it is larger than {_LARGE >> 20} MiB", str(path))
+                raise OSError(27, _TOO_LARGE, str(path))
             data = file.read(_LARGE + 1)
             after = os.fstat(fd)
         if _stamp(before) == _stamp(after) and len(data) == after.st_size:

@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from pyrotorque.errors import StateError
+from pyrotorque.errors import SettingsError, StateError
 from pyrotorque.home import NO_HOME, home_folder
 from pyrotorque.humanize import size
 from pyrotorque.layout import SERVICES, Layout
@@ -45,6 +45,9 @@ def make_backup(group: Group, archive: Path, session: SessionSource | None, prog
     layout = group.layout
     require_no_unfinished_restore(layout.config_dir)
     require_state_apart(layout)
+    if not layout.config_dir.is_dir():
+        raise SettingsError(f"there is no configuration directory {printable(str(layout.config_dir))}")
+    layout.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     contents = Contents(layout, (archive.parent.absolute(), *([session.folder] if session is not None else [])))
     total, largest = _sizes(contents, group, session)
     require_space(archive.parent, total, "the backup")

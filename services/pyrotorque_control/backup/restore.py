@@ -32,9 +32,9 @@ from pyrotorque_control.backup.manifest import (
 )
 from pyrotorque_control.backup.moved_paths import MovedPaths, mentions, moved_attributes, rewrite
 from pyrotorque_control.backup.session_files import lock_holder
-from pyrotorque_control.backup.staged_files import RestoreRequest, StagedFiles, new_folders
+from pyrotorque_control.backup.staged_files import RestoreRequest, StagedFiles, exclusive, new_folders
 from pyrotorque_control.backup.staged_state import prepare_state
-from pyrotorque_control.backup.swap import FolderSwap, carry_out
+from pyrotorque_control.backup.swap import FolderSwap, carry_out, undo, unfinished
 from pyrotorque_control.exit_codes import EX_TEMPFAIL, EX_USAGE
 from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.rtorrent import rtorrent_of, settings_of
@@ -62,8 +62,7 @@ class RestoreReport:
 def restore(group: Group, request: RestoreRequest, progress: Progress) -> RestoreReport:
     """Raises CommandError, StateError or OSError; then the old files are where they were."""
     config_dir = group.config_dir
-    if group.running() is not None:
-        raise CommandError(f"the group in {config_dir} is running: `pyrotorque --stop` stops it", EX_TEMPFAIL)
+    _require_stopped(group)
     _require_own(config_dir)
     with new_folders() as folders:
         staged = StagedFiles(config_dir, request, folders)
@@ -111,8 +110,28 @@ def _restore_staged(group: Group, staged: StagedFiles, request: RestoreRequest, 
     with _all_locked(layout):
         if request.session is not None:
             _require_free(request.session, group)
+            _require_free(request.session, Group(config))
         carry_out(staged.config_dir, swaps, request.session)
     return report
+
+
+def undo_restore(group: Group) -> None:
+    """Put back what an interrupted restore has replaced; raises CommandError if there was none, or something runs."""
+    _require_stopped(group)
+    if unfinished(group.config_dir) is None:
+        raise CommandError(f"no restore to {group.config_dir} was interrupted", EX_USAGE)
+    with exclusive(group.config_dir):
+        journal = unfinished(group.config_dir)
+        if journal is None:
+            return
+        if journal.session is not None:
+            _require_unlocked(journal.session)
+        undo(group.config_dir, journal)
+
+
+def _require_stopped(group: Group) -> None:
+    if group.running() is not None:
+        raise CommandError(f"the group in {group.config_dir} is running: `pyrotorque --stop` stops it", EX_TEMPFAIL)
 
 
 def _require_choice(manifest: Manifest, request: RestoreRequest) -> None:
@@ -195,7 +214,7 @@ def _require_free(session: Path, group: Group) -> None:
     for folder in (layout.config_dir, layout.state_dir, layout.run_dir, layout.log_dir):
         if os.path.realpath(folder) == os.path.realpath(session):
             raise CommandError(f"{printable(str(session))} is no folder for rTorrent's session", EX_USAGE)
-    require_unlocked(session)
+    _require_unlocked(session)
     with suppress(SettingsError, RTorrentError):
         path = str(rtorrent_of(settings_of(group), timeout=_ANSWERS_WITHIN).call("session.path", ""))
         if path and os.path.realpath(path) == os.path.realpath(session):
@@ -206,7 +225,7 @@ def _require_free(session: Path, group: Group) -> None:
             )
 
 
-def require_unlocked(session: Path) -> None:
+def _require_unlocked(session: Path) -> None:
     if holder := lock_holder(session, platform.node()):
         raise CommandError(
             f"rTorrent uses the session {printable(str(session))} ({holder}): stop it first, because it writes its "

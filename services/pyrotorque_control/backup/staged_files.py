@@ -4,7 +4,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -64,6 +64,21 @@ def new_folders() -> Generator[NewFolders]:
                 path.rmdir()
 
 
+@contextmanager
+def exclusive(folder: Path) -> Generator[None]:
+    """One restore to this folder at a time; raises CommandError."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise CommandError(f"another restore to {printable(str(folder))} is running", EX_TEMPFAIL) from None
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
 @dataclass
 class StagedFiles:
     """Receives the files of an archive in a staging folder inside each folder that they are for."""
@@ -74,7 +89,7 @@ class StagedFiles:
     layout: Layout | None = None
     rewritten: int = 0
     used: set[Path] = field(default_factory=set[Path])
-    locks: list[int] = field(default_factory=list[int])
+    locks: ExitStack = field(default_factory=ExitStack)
 
     def receive(self, member: Member, chunks: Iterator[bytes]) -> None:
         """Write the file, unless it is of a session that is not restored."""
@@ -100,7 +115,8 @@ class StagedFiles:
         staging = folder / STAGING
         if staging not in self.used:
             self.new_folders.make(folder)
-            self._lock(folder)
+            self.locks.enter_context(exclusive(folder))
+            require_no_unfinished_restore(folder)
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir(mode=0o700)
             self.used.add(staging)
@@ -115,18 +131,7 @@ class StagedFiles:
     def remove(self) -> None:
         for staging in self.used:
             shutil.rmtree(staging, ignore_errors=True)
-        while self.locks:
-            os.close(self.locks.pop())
-
-    def _lock(self, folder: Path) -> None:
-        """One restore to this folder at a time."""
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self.locks.append(fd)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CommandError(f"another restore to {printable(str(folder))} is running", EX_TEMPFAIL) from None
-        require_no_unfinished_restore(folder)
+        self.locks.close()
 
     def _read_layout(self) -> Layout:
         """The folders of the restored group: those in its torque.ini, with moved paths."""

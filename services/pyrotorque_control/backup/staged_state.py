@@ -69,11 +69,15 @@ def _move_ledger(store: Store, moved: MovedPaths) -> int:
 
 def _move_column(db: Connection, table: str, column: str, moved: MovedPaths) -> int:
     rows = db.execute(f"SELECT DISTINCT {column} FROM {table}").fetchall()
-    pairs = [(moved.path(bytes(path)), path) for (path,) in rows if moved.path(bytes(path)) != path]
-    # A row that exists already at the new path is of another file: both cannot be kept.
-    return (
-        db.executemany(f"UPDATE OR REPLACE {table} SET {column} = ? WHERE {column} = ?", pairs).rowcount if pairs else 0
-    )
+    changed = [(bytes(path), new) for (path,) in rows if (new := moved.path(bytes(path))) != path]
+    # In two steps, because a new path may be one that moves itself; no path begins with NUL.
+    update = f"UPDATE OR REPLACE {table} SET {column} = ? WHERE {column} = ?"
+    for old, new in changed:
+        db.execute(update, (b"\0" + new, old))
+    # What did not move and has this path already is another file: both cannot be kept.
+    for _, new in changed:
+        db.execute(update, (new, b"\0" + new))
+    return len(changed)
 
 
 def _adopt_session(store: Store, folder: Path, identity: RestoredFile, session: Path | None) -> None:

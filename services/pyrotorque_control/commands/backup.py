@@ -44,10 +44,12 @@ def command(group: Group, archive: str, no_session: bool, keep: int | None, as_j
     answers, 74 if something cannot be read or written.
     """
     target = _target(archive, is_numbered=keep is not None)
+    if group.options.dry_run:
+        raise CommandError("there is no dry run of a backup: it changes nothing but ARCHIVE", EX_USAGE)
     remove_leftovers(group.layout, target.parent)
     session = None if no_session else find_session(group)
     manifest = make_backup(group, target, session, terminal.show_progress)
-    removed = _remove_old(target.parent, keep) if keep else []
+    removed = _remove_old(target, keep) if keep else []
     if as_json_:
         click.echo(terminal.json_line({"archive": str(target), "removed": removed, **as_json(manifest)}))
         return EX_OK
@@ -74,12 +76,13 @@ def _target(archive: str, *, is_numbered: bool) -> Path:
     return path
 
 
-def _remove_old(folder: Path, keep: int) -> list[str]:
-    """Remove the archives beyond the newest `keep`, by the time in their names."""
-    names = sorted((name for name in os.listdir(folder) if _NAME.fullmatch(name)), reverse=True)
+def _remove_old(written: Path, keep: int) -> list[str]:
+    """Keep `written` and the newest others, `keep` in total, by the time in their names, which may be after it."""
+    names = sorted((name for name in os.listdir(written.parent) if _NAME.fullmatch(name)), reverse=True)
+    names.remove(written.name)
     removed: list[str] = []
-    for name in names[keep:]:
+    for name in names[keep - 1 :]:
         with suppress(FileNotFoundError):
-            (folder / name).unlink()
+            (written.parent / name).unlink()
             removed.append(name)
     return removed

@@ -13,9 +13,8 @@ from pyrotorque_control.backup.archive import read_archive
 from pyrotorque_control.backup.create import as_json, summary
 from pyrotorque_control.backup.manifest import Manifest
 from pyrotorque_control.backup.moved_paths import parse_moves
-from pyrotorque_control.backup.restore import RestoreReport, require_unlocked, restore
+from pyrotorque_control.backup.restore import RestoreReport, restore, undo_restore
 from pyrotorque_control.backup.staged_files import RestoreRequest
-from pyrotorque_control.backup.swap import undo, unfinished
 from pyrotorque_control.exit_codes import EX_OK, EX_USAGE
 from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.rtorrent_include import include_warning
@@ -57,7 +56,9 @@ def command(
     read or written, 75 if the group or rTorrent runs.
     """
     if undo_:
-        return _undo(group)
+        undo_restore(group)
+        click.echo("the files from before the interrupted restore are in place again")
+        return EX_OK
     if archive is None:
         raise CommandError("which ARCHIVE?", EX_USAGE)
     if session and no_session:
@@ -101,17 +102,6 @@ def _print_manifest(path: Path, manifest: Manifest) -> None:
         click.echo(f"  {line}")
     for line in manifest.left_out:
         click.echo(f"  not in it: {printable(line)}")
-
-
-def _undo(group: Group) -> int:
-    journal = unfinished(group.config_dir)
-    if journal is None:
-        raise CommandError(f"no restore to {group.config_dir} was interrupted", EX_USAGE)
-    if journal.session is not None:
-        require_unlocked(journal.session)
-    undo(group.config_dir, journal)
-    click.echo("the files from before the interrupted restore are in place again")
-    return EX_OK
 
 
 def _plain(report: RestoreReport, request: RestoreRequest) -> dict[str, object]:
