@@ -347,9 +347,15 @@ def test_the_job_of_the_page_makes_a_backup(homes: tuple[Home, Home]) -> None:
     home.group.start()
     home.drop("a")
     home.wait_for("loaded", "a")
+    # The running group keeps its folders, whatever the file says now.
+    ini_text = (home.config / "torque.ini").read_text()
+    (home.config / "torque.ini").write_text(f"[TORQUE]\nstate_dir = {home.folder}/elsewhere\n" + ini_text[9:])
     home.run("--run-once", "backup")
     (archive,) = folder.iterdir()
-    assert json.loads(home.run("restore", str(archive), "--list", "--json").stdout)["session"]["items"] == 1
+    listed = json.loads(home.run("restore", str(archive), "--list", "--json").stdout)
+    assert listed["session"]["items"] == 1
+    assert listed["left_out"] == []
+    assert "state/watcher.sqlite3" in listed["files"]
 
 
 def files_of(home: Home) -> dict[str, bytes]:

@@ -24,6 +24,7 @@ from pyrotorque.home import NO_HOME, home_folder
 from pyrotorque.humanize import size
 from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.snapshots import is_database, snapshots
+from pyrotorque.supervisord.config import written_layout
 from pyrotorque.text import counted, printable
 from pyrotorque_control.backup.archive import PART_SUFFIX, ArchiveWriter, written_archive
 from pyrotorque_control.backup.contents import Contents, SourceFile, read_stable, require_state_apart
@@ -39,17 +40,16 @@ _ABANDONED_AFTER: Final = 86_400.0
 _REPORT_EVERY: Final = 2.0  # seconds
 
 
-def make_backup(group: Group, archive: Path, session: SessionSource | None, progress: Progress) -> Manifest:
+def make_backup(layout: Layout, archive: Path, session: SessionSource | None, progress: Progress) -> Manifest:
     """Write the archive; the folder of `archive` must exist. Raises CommandError, StateError or OSError: then nothing
     is written."""
-    layout = group.layout
     require_no_unfinished_restore(layout.config_dir)
     require_state_apart(layout)
     if not layout.config_dir.is_dir():
         raise SettingsError(f"there is no configuration directory {printable(str(layout.config_dir))}")
     layout.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     contents = Contents(layout, (archive.parent.absolute(), *([session.folder] if session is not None else [])))
-    total, largest = _sizes(contents, group, session)
+    total, largest = _sizes(contents, layout, session)
     require_space(archive.parent, total, "the backup")
     require_space(layout.state_dir, largest, "a copy of a database")
     if session is not None:
@@ -62,7 +62,7 @@ def make_backup(group: Group, archive: Path, session: SessionSource | None, prog
     ):
         _add_files(writer, contents, contents.configuration(), Path(work))
         progress("copying the databases")
-        created = _add_databases(writer, group, Path(work))
+        created = _add_databases(writer, contents, Path(work))
         # After the databases: a run that they have as unfinished may have ended, never the other way round.
         _add_files(writer, contents, contents.state(), Path(work))
         found = _add_session(writer, contents, session, progress) if session is not None else None
@@ -82,11 +82,19 @@ def make_backup(group: Group, archive: Path, session: SessionSource | None, prog
     return manifest
 
 
-def _add_databases(writer: ArchiveWriter, group: Group, work: Path) -> float:
+def layout_in_use(group: Group) -> Layout:
+    """The folders that the running group was started with: torque.ini may have been changed, or broken, since."""
+    started = written_layout(group.config_dir) if group.running() is not None else None
+    return started or group.layout
+
+
+def _add_databases(writer: ArchiveWriter, contents: Contents, work: Path) -> float:
     """All databases as of the returned time."""
-    paths = {group.layout.database(service): service for service in SERVICES}
-    with snapshots(paths) as found:
+    layout = contents.layout
+    with snapshots([layout.database(service) for service in SERVICES]) as found:
         created = time.time()
+        if not found:
+            contents.left_out.append(f"the state: there is no database in {printable(str(layout.state_dir))}")
         for path, snapshot in found.items():
             copy = work / path.name
             snapshot.copy(copy)
@@ -141,10 +149,10 @@ def _add_session(
     return ArchivedSession(printable(str(session.folder)), session.version, items, tuple(incomplete))
 
 
-def _sizes(contents: Contents, group: Group, session: SessionSource | None) -> tuple[int, int]:
+def _sizes(contents: Contents, layout: Layout, session: SessionSource | None) -> tuple[int, int]:
     """The bytes of all that is to be copied, and of the largest database."""
     files = [path for _, path in (*contents.configuration(), *contents.state())]
-    databases = [_file_size(group.layout.database(service)) for service in SERVICES]
+    databases = [_file_size(layout.database(service)) for service in SERVICES]
     if session is not None:
         files += [path for path in session.folder.iterdir() if ".torrent" in path.name]
     contents.left_out.clear()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pyrotorque.errors import RTorrentError, RTorrentFault, SettingsError
+from pyrotorque.layout import Layout
 from pyrotorque.linux.processes import process_name, running_process
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.recognition import NOT_COMPARED, RECORD_NAME, KnownSession, SessionGate, decode_record
@@ -126,14 +127,14 @@ def _mtime(path: Path) -> float:
         return -1.0
 
 
-def find_session(group: Group) -> SessionSource:
+def find_session(group: Group, layout: Layout) -> SessionSource:
     """The session of the known rTorrent. Raises CommandError if it cannot be seen from here, or another one answers."""
     try:
         rtorrent = rtorrent_of(settings_of(group))
         identity = rtorrent.identity()
     except (SettingsError, RTorrentError) as error:
-        return _recorded(group, str(error))
-    gate = SessionGate(group.layout.state_dir)
+        return _recorded(layout, str(error))
+    gate = SessionGate(layout.state_dir)
     session = gate.session
     try:
         reason = gate.why_unknown(rtorrent, identity)
@@ -150,9 +151,9 @@ def find_session(group: Group) -> SessionSource:
     return SessionSource(Path(os.fsdecode(session.folder)), version, rtorrent, identity.incarnation)
 
 
-def _recorded(group: Group, problem: str) -> SessionSource:
+def _recorded(layout: Layout, problem: str) -> SessionSource:
     """rTorrent does not answer: the folder where its session was last, if our mark proves that this is it."""
-    known = _record(group)
+    known = _record(layout)
     if known is None or not known.facts.visible or not known.facts.mark:
         raise CommandError(f"rTorrent's session cannot be found: {problem}; {_ADVICE}", EX_UNAVAILABLE)
     folder = known.facts.session_path
@@ -169,8 +170,8 @@ def _has_no_mark(gate: SessionGate) -> bool:
     return known is not None and not known.facts.mark
 
 
-def _record(group: Group) -> KnownSession | None:
-    return decode_record(_read(group.layout.state_dir / RECORD_NAME))
+def _record(layout: Layout) -> KnownSession | None:
+    return decode_record(_read(layout.state_dir / RECORD_NAME))
 
 
 def _read(path: Path) -> bytes:

@@ -14,7 +14,7 @@ from pyrotorque.local_time import local_text
 from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
 from pyrotorque_control.backup.contents import ARCHIVE_PREFIX, ARCHIVE_SUFFIX
-from pyrotorque_control.backup.create import as_json, make_backup, remove_leftovers, summary
+from pyrotorque_control.backup.create import as_json, layout_in_use, make_backup, remove_leftovers, summary
 from pyrotorque_control.backup.session_files import find_session
 from pyrotorque_control.exit_codes import EX_OK, EX_USAGE
 from pyrotorque_control.group import CommandError, Group
@@ -46,9 +46,10 @@ def command(group: Group, archive: str, no_session: bool, keep: int | None, as_j
     target = _target(archive, is_numbered=keep is not None)
     if group.options.dry_run:
         raise CommandError("there is no dry run of a backup: it changes nothing but ARCHIVE", EX_USAGE)
-    remove_leftovers(group.layout, target.parent)
-    session = None if no_session else find_session(group)
-    manifest = make_backup(group, target, session, terminal.show_progress)
+    layout = layout_in_use(group)
+    remove_leftovers(layout, target.parent)
+    session = None if no_session else find_session(group, layout)
+    manifest = make_backup(layout, target, session, terminal.show_progress)
     removed = _remove_old(target, keep) if keep else []
     if as_json_:
         click.echo(terminal.json_line({"archive": str(target), "removed": removed, **as_json(manifest)}))
