@@ -347,7 +347,7 @@ def test_the_job_of_the_page_makes_a_backup(homes: tuple[Home, Home]) -> None:
     home.group.start()
     home.drop("a")
     home.wait_for("loaded", "a")
-    # The running group keeps its folders, whatever the file says now.
+    # The running group keeps its folders, although the file was changed.
     ini_text = (home.config / "torque.ini").read_text()
     (home.config / "torque.ini").write_text(f"[TORQUE]\nstate_dir = {home.folder}/elsewhere\n" + ini_text[9:])
     home.run("--run-once", "backup")
