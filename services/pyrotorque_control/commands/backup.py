@@ -4,6 +4,7 @@ import os
 import re
 import time
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -67,7 +68,7 @@ def command(group: Group, archive: str, no_session: bool, keep: int | None, as_j
 def _target(archive: str, *, is_numbered: bool) -> Path:
     path = expand_home(archive).absolute()
     if path.is_dir():
-        return path / f"{ARCHIVE_PREFIX}{local_text(time.time(), '%Y%m%d-%H%M%S')}{ARCHIVE_SUFFIX}"
+        return _free_name(path)
     if is_numbered:
         raise CommandError(f"--keep needs a folder, and {printable(str(path))} is none", EX_USAGE)
     if os.path.lexists(path):
@@ -75,6 +76,15 @@ def _target(archive: str, *, is_numbered: bool) -> Path:
     if not path.parent.is_dir():
         raise CommandError(f"there is no folder {printable(str(path.parent))}", EX_USAGE)
     return path
+
+
+def _free_name(folder: Path) -> Path:
+    """A new archive, by the time: the next second whose name is free."""
+    for at in count(int(time.time())):
+        path = folder / f"{ARCHIVE_PREFIX}{local_text(at, '%Y%m%d-%H%M%S')}{ARCHIVE_SUFFIX}"
+        if not os.path.lexists(path):
+            return path
+    raise AssertionError("count() ends")
 
 
 def _remove_old(written: Path, keep: int) -> list[str]:
