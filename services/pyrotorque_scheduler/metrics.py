@@ -40,6 +40,9 @@ class SchedulerMetrics:
         )
         self.stalled = totals.gauge("pyrotorque_queue_stalled_items", "Running items without progress.", _JOB)
         self.parked = totals.gauge("pyrotorque_queue_parked_items", "Stalled items that gave up their slot.", _JOB)
+        self.adopted = totals.counter(
+            "pyrotorque_queue_adopted_total", "Items that others started above the limit, closed to wait.", _JOB
+        )
         self.strikes = totals.counter("pyrotorque_queue_strikes_total", "Slots given up by stalled items.", _JOB)
         self.group_downloading = totals.gauge(
             "pyrotorque_queue_group_downloading_items", "Items of a group that take a slot.", (*_JOB, "group")
@@ -77,6 +80,7 @@ class SchedulerMetrics:
         self.intermission.set(settings.intermission, name)
         self.starts.inc(name, by=0)
         self.strikes.inc(name, by=0)
+        self.adopted.inc(name, by=0)
         self.stalled.set(0, name)
         self.parked.set(0, name)
         for reason in get_args(StartFailure):

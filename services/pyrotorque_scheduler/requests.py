@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from pyrotorque.errors import RTorrentError, RTorrentFault, UserError
 from pyrotorque.requests import (
@@ -27,9 +27,9 @@ from pyrotorque_scheduler.queue.explain import explain_history, explain_item, ex
 from pyrotorque_scheduler.queue.explain_text import hold_data, hold_text
 from pyrotorque_scheduler.queue.model import Instant
 from pyrotorque_scheduler.queue.start_result import StartIntent
+from pyrotorque_scheduler.queue.starter import BY_HAND
 
 # Stands for the job in the event and the log of an item that `pyrotorque start` starts.
-BY_HAND: Final = "start"
 
 
 class RequestHandler:
@@ -97,6 +97,7 @@ class RequestHandler:
         except RTorrentFault:
             return Answer(ok=False, text=f"rTorrent has no item {printable(info_hash)}")
         if active:
+            starter.keep_running(info_hash, now.wall)
             return Answer(ok=True, text=f"{printable(name)} runs already ({info_hash})")
         intent = StartIntent(info_hash, BY_HAND, name, loaded, now.wall)
         result = starter.start(intent, lambda _: None, time.monotonic())

@@ -156,6 +156,7 @@ def _queue_conditions(job: QueueSettings, settings: Settings) -> KeyedErrors:
     texts = (
         ("startable", job.startable),
         ("downloading", job.downloading),
+        ("adopt", job.adopt),
         ("startable", settings.queue_startable_base),
     )
     yield from ((key, text) for key, text in texts if text.strip())

@@ -13,6 +13,7 @@ from pyrotorque.rtorrent import RTorrent
 from pyrotorque.text import printable
 from pyrotorque_scheduler.due_jobs import Cause
 from pyrotorque_scheduler.metrics import SchedulerMetrics
+from pyrotorque_scheduler.queue.adoption import Adoption
 from pyrotorque_scheduler.queue.check_result import CheckResult, count_check
 from pyrotorque_scheduler.queue.disk_space import ClosedItems, candidates, reserved_bytes
 from pyrotorque_scheduler.queue.explain_text import hold_text
@@ -20,6 +21,7 @@ from pyrotorque_scheduler.queue.forecast import Forecast, QueueFacts, forecast
 from pyrotorque_scheduler.queue.groups import GroupRoom, Turns
 from pyrotorque_scheduler.queue.model import Candidate, Grant, Hold, Instant, QueueStart, QueueState, grant
 from pyrotorque_scheduler.queue.parked_items import ParkedItems
+from pyrotorque_scheduler.queue.parking import Parking
 from pyrotorque_scheduler.queue.policy import (
     Batch,
     DiskBudget,
@@ -75,7 +77,9 @@ class Queue:
         self._rtorrent = rtorrent
         self.items = QueueItems(rules, rtorrent, starter)
         self._starter = starter
-        self.rotation = Rotation(rules, rtorrent, self.items, parked, history, metrics)
+        parking = Parking(rtorrent, parked)
+        self.rotation = Rotation(rules, rtorrent, self.items, parked, parking, history, metrics)
+        self._adoption = Adoption(rules, self.items, parking, history, metrics)
         self._job_states = job_states
         self._latest_of_groups: dict[str, int] = {}
         self._history = history
@@ -148,8 +152,9 @@ class Queue:
         if hold is not None:
             return CheckResult(now.wall, hold)
         running = self.items.running(now.wall)
-        downloading = len(running)
         self.rotation.observe(running, now)
+        running = self._without_adopted(running, now)
+        downloading = len(running)
         hold = slot_hold(limits, granted, downloading) or traffic_hold(limits, self._down_rate())
         stalled = self._stalled(hold, granted, now)
         if hold is not None and not stalled:
@@ -162,9 +167,7 @@ class Queue:
         returning = self._closed.due(self.rules, now.wall, at_once=failed) if may_return else []
         waiting = self.items.ordered([*items, *returning]) if returning else items
         retried = self.rotation.due(limits.start_at_once, now.wall)
-        waiting = (
-            [*(item for item in waiting if item["hash"] not in _hashes(retried)), *retried] if retried else waiting
-        )
+        waiting = self.rotation.merged(waiting, retried)
         reserved: dict[int, int] = {}
         if returning or (limits.min_free and items):
             reserved = reserved_bytes(self._rtorrent, self.rules, now.wall)
@@ -183,6 +186,18 @@ class Queue:
         return CheckResult(
             now.wall, batch.hold(), batch.started, len(items), downloading + batch.started, called_rtorrent=True
         )
+
+    def _without_adopted(self, running: list[Item], now: Instant) -> list[Item]:
+        """The running items that are left when those that others started above the limit are closed."""
+        may_exceed = len(running) > self.rules.limits.downloading_max or bool(self.rules.groups.field)
+        if self.rules.adopt is None or not may_exceed:
+            return running
+        # An item with a row was closed before, and its owner started it again.
+        kept = self.items.started_by_us() | self.rotation.rows.keys()
+        rows = self._adoption.adopt(self.rotation.running, kept, self.room(running), now)
+        self.rotation.parked(rows)
+        closed = {row.info_hash for row in rows}
+        return [item for item in running if str(item["hash"]) not in closed] if closed else running
 
     def _stalled(self, hold: Hold | None, granted: Grant, now: Instant) -> list[RunningItem]:
         """The items that may give up their slot in this check."""
@@ -268,7 +283,3 @@ class Queue:
                 at=now, job=self.name, verdict=hold.reason, text=text, info_hash=hold.info_hash, name=hold.name
             )
         )
-
-
-def _hashes(items: Sequence[Item]) -> set[str]:
-    return {str(item["hash"]) for item in items}

@@ -45,6 +45,11 @@ class GroupRoom:
         limit = self.limits.of(group)
         return bool(limit) and self.running[group] >= limit
 
+    def is_over(self, group: str) -> bool:
+        """Whether more items of the group run than may."""
+        limit = self.limits.of(group)
+        return bool(limit) and self.running[group] > limit
+
     def start(self, group: str) -> None:
         self.running[group] += 1
         self.latest[group] = max(self.latest.values(), default=0) + 1

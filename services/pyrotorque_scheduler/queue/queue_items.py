@@ -11,7 +11,7 @@ from pyrotorque.items import Item, ItemReader, LazyItems
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_scheduler.queue.groups import group_key
 from pyrotorque_scheduler.queue.rules import QueueRules
-from pyrotorque_scheduler.queue.starter import Starter
+from pyrotorque_scheduler.queue.starter import BY_HAND, Starter
 
 # Trackers of an item may change, but reading those of thousands takes a second.
 _GROUPS_KEPT_FOR: Final = 3600.0
@@ -44,6 +44,14 @@ class QueueItems:
         if missing:
             running += self._taking_slots(self._starter.started_items.running(sorted(missing)), now)
         return running
+
+    def forced(self) -> set[str]:
+        """The items that their owner started with `pyrotorque start`."""
+        return self._starter.started_items.of(BY_HAND)
+
+    def started_by_us(self) -> set[str]:
+        """The items that any queue or its owner started through us, also those whose start is not complete yet."""
+        return self._starter.started_items.all() | self._starter.unfinished()
 
     def downloading(self, now: float) -> LazyItems:
         """The active items that take slots."""

@@ -2,14 +2,14 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from pyrotorque.conditions import parse
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.humanize import duration
-from pyrotorque.items import Item
+from pyrotorque.items import Item, LazyItems
 from pyrotorque.logs import job_logger, owner_log
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.text import printable
@@ -18,6 +18,7 @@ from pyrotorque_scheduler.queue.disk_space import disk_of
 from pyrotorque_scheduler.queue.groups import GroupRoom
 from pyrotorque_scheduler.queue.model import Instant
 from pyrotorque_scheduler.queue.parked_items import ParkedItem, ParkedItems
+from pyrotorque_scheduler.queue.parking import Parking
 from pyrotorque_scheduler.queue.queue_items import QueueItems
 from pyrotorque_scheduler.queue.rules import DISK_FIELDS, QueueRules
 from pyrotorque_scheduler.queue.stall import (
@@ -51,6 +52,7 @@ class Rotation:
         rtorrent: RTorrent,
         items: QueueItems,
         parked: ParkedItems,
+        parking: Parking,
         history: DecisionHistory,
         metrics: SchedulerMetrics,
     ) -> None:
@@ -59,6 +61,7 @@ class Rotation:
         self._rtorrent = rtorrent
         self._items = items
         self._parked = parked
+        self._parking = parking
         self._history = history
         self._metrics = metrics
         self._log = job_logger(rules.name)
@@ -75,7 +78,8 @@ class Rotation:
     def observe(self, items: Sequence[Item], now: Instant) -> None:
         """Another look at the running items; forgives strikes after progress."""
         groups = self._items.groups(items)
-        found = {str(item["hash"]): _running(item, group) for item, group in zip(items, groups, strict=True)}
+        forced = self._items.forced()
+        found = {str(item["hash"]): _running(item, group, forced) for item, group in zip(items, groups, strict=True)}
         self._running = list(found.values())
         self._known = {h: progress(item, self._known.get(h), self._limits, now.ticks) for h, item in found.items()}
         self.rows = self._parked.of(self._rules.name)
@@ -107,6 +111,17 @@ class Rotation:
         if is_forgiven(row.bytes_done, item, self._limits):
             self._parked.delete(row.info_hash)
             del self.rows[row.info_hash]
+
+    @property
+    def running(self) -> Sequence[RunningItem]:
+        """The items of the last look that take slots."""
+        return self._running
+
+    def parked(self, rows: Iterable[ParkedItem]) -> None:
+        """These items were closed for another reason than that they stand still."""
+        for row in rows:
+            self.rows[row.info_hash] = row
+        self._running = [item for item in self._running if item.info_hash not in self.held_until]
 
     def candidates(self, now: Instant, *, slots_full: bool) -> list[RunningItem]:
         """The items that may give up their slot; empty where reading what waits was useless a short time ago."""
@@ -154,17 +169,9 @@ class Rotation:
         wait = retry_delay(strikes, self._limits, self._announce_interval(info_hash))
         retry_at = NEVER if wait == NEVER else now.wall + wait
         row = ParkedItem(info_hash, self._rules.name, item.name, strikes, item.bytes_done, now.wall, retry_at)
-        # Stored first: after a kill in between, an item that still runs counts as started again.
-        self._parked.put(row)
-        calls = [("d.stop", (info_hash,)), ("d.close", (info_hash,)), ("d.save_full_session", (info_hash,))]
-        *_, active, done = self._rtorrent.multicall(
-            [*calls, ("d.is_active", (info_hash,)), ("d.bytes_done", (info_hash,))]
-        )
-        if active != 0:
-            self._parked.run_again(info_hash)
+        closed = self._parking.close(row)
+        if closed is None:
             return False
-        if isinstance(done, int):  # unfinished chunks are dropped
-            self._parked.put(replace(row, bytes_done=min(done, item.bytes_done)))
         again = "not tried again" if wait == NEVER else f"tried again in {duration(wait)}"
         text = f"no progress for {still}: gave up its slot, strike {strikes}, {again}"
         record = DecisionRecord(
@@ -176,7 +183,7 @@ class Rotation:
         self._log.log(level, "closed %s (%s): %s", name, info_hash, text)
         if wait == NEVER:
             owner_log(f"{self._rules.name}: {name} ({info_hash}): {text}", level=logging.WARNING)
-        self.rows[info_hash] = row
+        self.rows[info_hash] = closed
         return True
 
     def started(self, info_hash: str) -> None:
@@ -202,6 +209,18 @@ class Rotation:
         for _, info_hash in due[:count]:
             found += self._items.read(parse(f"hash={info_hash}"), fields | group, now)
         return [item for item in found if rules.startable.matches(_as_before(item, rules), now)]
+
+    def merged(self, waiting: list[Item] | LazyItems, due: Sequence[Item]) -> list[Item] | LazyItems:
+        """The waiting items with those that are due: adopted ones in their place, those with strikes at the end."""
+        struck = {str(item["hash"]) for item in due if self.rows[str(item["hash"])].strikes}
+        known = {str(item["hash"]) for item in waiting} if due else set[str]()
+        adopted = [item for item in due if str(item["hash"]) not in struck | known]
+        if adopted:
+            waiting = self._items.ordered([*waiting, *adopted])
+        if struck:
+            first = [item for item in waiting if str(item["hash"]) not in struck]
+            waiting = [*first, *(item for item in due if str(item["hash"]) in struck)]
+        return waiting
 
     def sentence(self, now: Instant) -> str:
         """What stands still, whether it gives up its slots, and what would change that; empty if nothing does."""
@@ -255,9 +274,11 @@ class Rotation:
         return line_is_up(self._moved_at, answered, window, now.ticks, now.wall)
 
 
-def _running(item: Item, group: str) -> RunningItem:
+def _running(item: Item, group: str, forced: Collection[str]) -> RunningItem:
+    info_hash = str(item["hash"])
     return RunningItem(
-        info_hash=str(item["hash"]),
+        info_hash=info_hash,
+        forced=info_hash in forced,
         name=str(item["name"]),
         bytes_done=_whole(item["d_bytes_done"]),
         left=_whole(item["d_left_bytes"]),

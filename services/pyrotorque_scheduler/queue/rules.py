@@ -53,6 +53,8 @@ class QueueRules:
     table: Mapping[str, Field]
     groups: GroupLimits
     stall: StallLimits
+    adopt: Condition | None = None
+    """The items that are closed if others start them above the limit."""
 
     @property
     def name(self) -> str:
@@ -85,6 +87,7 @@ def read_rules(
         ("startable", base),
         ("startable", settings.startable),
         ("downloading", settings.downloading),
+        ("adopt", settings.adopt),
     ):
         errors: list[ConditionError] = []
         if text.strip():
@@ -122,6 +125,7 @@ def read_rules(
             strikes=settings.stall_strikes,
             reset=settings.stall_reset,
         ),
+        adopt=parsed(settings.adopt) if settings.adopt.strip() else None,
     )
 
 

@@ -36,6 +36,8 @@ class RunningItem:
     group: str = ""
     priority: int = 2
     ignored: bool = False
+    forced: bool = False
+    """Started with `pyrotorque start`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ def stalled(
 ) -> list[RunningItem]:
     """The items that may give up their slot, those that stand still for longest first.
 
-    Never one that its owner forces (high priority) or ignores, nor one within `stall_grace` after its start.
+    Never one that its owner forces (`pyrotorque start`, high priority) or ignores, nor one within `stall_grace` after
+    its start.
     """
     found = [
         item
@@ -81,7 +84,7 @@ def stalled(
         and now - seen.at >= limits.after
         and min(now - seen.seen, _since(item.started, wall)) >= limits.grace
         and item.priority < HIGH_PRIORITY
-        and not item.ignored
+        and not (item.ignored or item.forced)
     ]
     return sorted(found, key=lambda item: (known[item.info_hash].at, item.info_hash))
 

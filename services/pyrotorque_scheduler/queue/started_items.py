@@ -25,6 +25,10 @@ class StartedItems:
         rows = self._store.db.execute("SELECT info_hash FROM started_items WHERE job = ?", (job,))
         return {info_hash for (info_hash,) in rows}
 
+    def all(self) -> set[str]:
+        """Those that any queue, or `pyrotorque start`, started."""
+        return {info_hash for (info_hash,) in self._store.db.execute("SELECT info_hash FROM started_items")}
+
     def running(self, hashes: Sequence[str]) -> list[str]:
         """Those of these items that are active, or whose data rTorrent checks; stopped ones are deleted."""
         answers = self._rtorrent.multicall([(state, (info_hash,)) for info_hash in hashes for state in _STATES])

@@ -54,6 +54,10 @@ class DifferenceGate(Protocol):
     def is_known(self, incarnation: object) -> bool: ...
 
 
+BY_HAND: Final = "start"
+"""Stands for a queue in starts by `pyrotorque start`."""
+
+
 class Starter:
     """The one place that starts items, used by the service's loop; `now` is CLOCK_MONOTONIC seconds.
 
@@ -172,6 +176,15 @@ class Starter:
         """Whether the item was started and, as last read, is not active yet because rTorrent checks its data."""
         pending = self._pending.get(info_hash)
         return info_hash in self._hash_checking or (pending is not None and not pending.has_run)
+
+    def keep_running(self, info_hash: str, at: float) -> None:
+        """An item that runs counts as started by its owner: no queue closes it."""
+        with self._store.transaction():
+            self.started_items.add(info_hash, BY_HAND, at)
+
+    def unfinished(self) -> set[str]:
+        """The items whose start is not complete: rTorrent checks their data, or has not saved the start."""
+        return {*self._pending, *self._hash_checking}
 
     def hash_checking(self) -> list[str]:
         """The items that were started and are not active yet because rTorrent checks their data; read now."""

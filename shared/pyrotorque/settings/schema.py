@@ -48,6 +48,7 @@ class QueueSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", ta
     stall_retry_max: float = 86_400.0
     stall_strikes: int = 0
     stall_reset: int = 50 << 20
+    adopt: str = ""
 
 
 class WatchSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", tag="watch"):
