@@ -185,8 +185,8 @@ def test_a_backup_of_a_group_at_work_is_restored_in_another_home(homes: tuple[Ho
     later = info_hash(make_metafile("later"))
     query = "SELECT 1 FROM recent_events WHERE instr(body, ?)"
     eventually(lambda: rows_of_other(new.layout.database("exporter"), query, later.encode()), 30)
-    assert "watcher" in new.gaps("scheduler")
-    assert {"watcher", "scheduler", "guardian"} <= set(new.gaps("exporter"))
+    eventually(lambda: "watcher" in new.gaps("scheduler"), 30)
+    eventually(lambda: {"watcher", "scheduler", "guardian"} <= set(new.gaps("exporter")), 30)
     loaded = {info_hash(make_metafile(name)) for name, state in new.states().items() if state == "loaded"}
     eventually(lambda: loaded <= set(lines(new.folder / "noted") + noted), 30, why="the job ran for each")
     new.group.stop()
