@@ -141,6 +141,7 @@ class RequestHandler:
                 "paused": job_table.job_states.is_paused(name),
                 "next_fire": fires.get(name),
                 **_last_check(job_table.queues.get(name), now),
+                **self._event_state(name),
             }
             for name in job_table.names
         ]
@@ -152,6 +153,13 @@ class RequestHandler:
         return Answer(
             ok=True, text=text, data={"jobs": jobs, "rtorrent_away": self._availability.problem or None, "at": now.wall}
         )
+
+    def _event_state(self, job: str) -> dict[str, Any]:
+        """Which events a job runs on, after which jobs, and how many events are queued for it."""
+        custom = self._job_table.customs.get(job)
+        if custom is None or not custom.on:
+            return {}
+        return {"on": custom.on, "after": custom.after, "events": self._job_table.job_states.queued_events(job)}
 
     def _no_such_job(self, job: str) -> Answer:
         return Answer(ok=False, text=f"the scheduler has no job {printable(job)}: {_listed(self._job_table.names)}")

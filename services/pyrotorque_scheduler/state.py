@@ -113,6 +113,11 @@ class JobStates:
             row = (job, last.wall, last.ticks, last.boot, state.used.fire, state.used.starts)
             db.execute("INSERT OR REPLACE INTO queue_state VALUES (?, ?, ?, ?, ?, ?)", row)
 
+    def queued_events(self, job: str) -> int:
+        """The number of events that `job` has yet to run for."""
+        (number,) = self._store.db.execute("SELECT count(*) FROM event_runs WHERE job = ?", (job,)).fetchone()
+        return int(number)
+
     def is_paused(self, job: str) -> bool:
         return self._store.db.execute("SELECT 1 FROM paused WHERE job = ?", (job,)).fetchone() is not None
 

@@ -1,25 +1,34 @@
 """The order of jobs that run on the same event: `job.NAME.after` names jobs that must have succeeded for it before."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from pyrotorque.settings.schema import AnyJob, CustomSettings
 from pyrotorque.suggestions import suggestion
 
+_MOVER: Final = "pyrotorque.jobs.mover:Mover"
+
 
 class EventOrder:
-    """Which jobs run before and after another one on the same event; settings that cannot hold are ignored."""
+    """Which jobs run before and after another one on the same event; settings that cannot hold are ignored.
+
+    Between two jobs, one that does not run on the event is passed over: those before it are waited for instead.
+    """
 
     def __init__(self, jobs: Iterable[AnyJob] = ()) -> None:
-        active = [job for job in jobs if isinstance(job, CustomSettings) and job.active]
-        self._on = {job.name: frozenset(job.on) for job in active}
-        wanted = {job.name: [name for name in job.after if name in self._on] for job in active}
+        customs = {job.name: job for job in jobs if isinstance(job, CustomSettings)}
+        self._on = {name: frozenset(job.on) if job.active else frozenset[str]() for name, job in customs.items()}
+        wanted = {name: [other for other in job.after if other in customs] for name, job in customs.items()}
         self._before = {
             job: tuple(name for name in names if job not in _reached(name, wanted)) for job, names in wanted.items()
         }
 
     def before(self, job: str, event: str) -> tuple[str, ...]:
         """The jobs that run on this type of event before `job` does."""
-        return tuple(name for name in self._before.get(job, ()) if event in self._on[name])
+        found: dict[str, None] = {}
+        for name in self._before.get(job, ()):
+            found |= dict.fromkeys((name,) if event in self._on[name] else self.before(name, event))
+        return tuple(found)
 
     def has_any(self, job: str) -> bool:
         """Whether `job` runs after another one on some event."""
@@ -30,13 +39,16 @@ class EventOrder:
         return any(job in names for names in self._before.values())
 
     def after(self, job: str, event: str) -> tuple[str, ...]:
-        """All jobs that wait on this type of event for `job`, also those that wait for such jobs."""
+        """All jobs that wait on this type of event for `job`, also those that wait for such jobs.
+
+        One that is not active now may have a run left from before.
+        """
         found: dict[str, None] = {}
         pending = [job]
         while pending:
             name = pending.pop()
             for other in self._before:
-                if other not in found and event in self._on[other] and name in self.before(other, event):
+                if other not in found and name in self.before(other, event):
                     found[other] = None
                     pending.append(other)
         return tuple(found)
@@ -56,14 +68,22 @@ def order_problems(jobs: Iterable[AnyJob]) -> Iterator[tuple[str, str]]:
                 yield job.name, text
 
 
-def inactive_before(jobs: Iterable[AnyJob]) -> Iterator[tuple[str, str]]:
-    """(job, text) for each active job that is to run after one that is not active."""
+def order_warnings(jobs: Iterable[AnyJob]) -> Iterator[tuple[str, str]]:
+    """(job, text) for each name in `after` of an active job that may not mean what the owner expects."""
     known = {job.name: job for job in jobs}
     for job in known.values():
         if isinstance(job, CustomSettings) and job.active:
-            for name in job.after:
-                if name in known and not known[name].active:
-                    yield job.name, f"job.{name} is not active: this job does not wait for it"
+            for other in (known[name] for name in job.after if name in known):
+                if not other.active:
+                    yield job.name, f"job.{other.name} is not active: this job does not wait for it"
+                elif other.handler == _MOVER and isinstance(other, CustomSettings) and set(job.on) & set(other.on):
+                    yield (
+                        job.name,
+                        (
+                            f"job.{other.name} copies large items in several runs, and this job runs after the first:"
+                            f" set job.{job.name}.on = TorrentMoved, without after"
+                        ),
+                    )
 
 
 def _problem(job: CustomSettings, name: str, known: Mapping[str, AnyJob], wanted: Mapping[str, Iterable[str]]) -> str:

@@ -16,7 +16,7 @@ from typing import Final, get_args
 from pyrotorque.customfields import ConfigFields
 from pyrotorque.errors import ConditionError, PyrotorqueError
 from pyrotorque.item_stats import parse_labels, parse_stats
-from pyrotorque.job_order import inactive_before, order_problems
+from pyrotorque.job_order import order_problems, order_warnings
 from pyrotorque.settings import LoadedSettings, Problem
 from pyrotorque.settings.schema import (
     METRIC_GROUPS,
@@ -81,7 +81,7 @@ def check(loaded: LoadedSettings, *, strict: bool = False) -> tuple[list[Problem
             (problems if job.active and strict else warnings).extend(found)
     for problem, is_error in _constructor_errors(loaded, problems, strict=strict):
         (problems if is_error else warnings).append(problem)
-    warnings.extend(loaded.problem(f"job.{name}.after", text) for name, text in inactive_before(loaded.settings.jobs))
+    warnings.extend(loaded.problem(f"job.{name}.after", text) for name, text in order_warnings(loaded.settings.jobs))
     warnings.extend(_missing_roots(loaded))
     warnings.extend(_config_py_warnings(config_fields))
     config_fields.close()

@@ -15,7 +15,7 @@ import pytest
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
-from pyrotorque.events import TorrentMoved
+from pyrotorque.events import TorrentCompleted, TorrentMoved
 from pyrotorque.jobs import JobConfig, context, move_failures, move_journal, mover, tree_copy
 from pyrotorque.linux import files
 from pyrotorque.rtorrent import RTorrent
@@ -308,6 +308,44 @@ def test_a_move_is_published_whatever_step_it_is_killed_at(
         if reached() < at:
             break
     assert at > 8, "many steps were killed at"
+
+
+def test_a_run_for_an_event_fails_whenever_its_item_cannot_be_moved(
+    rtorrent: PrivateRTorrent, short_folder: Path, target: Path
+) -> None:
+    """Jobs after it depend on that; what concerns other items is left to its schedule."""
+    scene = Scene(rtorrent, short_folder, target, multi=True)
+    scene.final.mkdir(parents=True)
+    completed = TorrentCompleted(at=1.0, info_hash=scene.hash, name=scene.name)
+    for _ in range(2):
+        with pytest.raises(UserError, match="exists already"):
+            scene.job().run(completed)
+    ((info_hash_, failure),) = move_failures.stored_failures(short_folder / "state/jobs/move").items()
+    assert (info_hash_, failure.name, failure.target, failure.times) == (scene.hash, scene.name, str(target), 2)
+    scene.job().run()
+    scene.job(condition="name=other").run()
+    assert move_failures.stored_failures(short_folder / "state/jobs/move") == {}, "it is no longer to be moved"
+    scene.final.rmdir()
+    scene.job().run(completed)
+    eventually(scene.has_moved, 20)
+
+
+def test_an_unfinished_move_of_another_item_does_not_fail_the_run_for_an_event(
+    rtorrent: PrivateRTorrent, short_folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene(rtorrent, short_folder, target, multi=False)
+    for at in count(1):
+        with monkeypatch.context() as patched:
+            killed = scene.job()
+            killing(patched, killed, at)
+            with suppress(Killed):
+                killed.run()
+        if list((short_folder / "state/jobs/move").glob("*.json")):
+            break
+    scene.job().run(TorrentCompleted(at=1.0, info_hash="A" * 40, name="other"))
+    assert list((short_folder / "state/jobs/move").glob("*.json")), "it is left to the schedule"
+    scene.job().run(TorrentCompleted(at=1.0, info_hash=scene.hash, name=scene.name))
+    eventually(scene.has_moved, 20)
 
 
 @pytest.mark.parametrize("grain", [100, 10_000_000, 1_000_000_000, 2_000_000_000], ids=["CIFS", "exFAT", "ext3", "FAT"])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyrotorque.job_order import EventOrder, inactive_before, order_problems
+from pyrotorque.job_order import EventOrder, order_problems, order_warnings
 from pyrotorque.settings.schema import CustomSettings, QueueSettings
 
 DONE, GONE = "TorrentCompleted", "TorrentErased"
@@ -29,7 +29,7 @@ def test_a_job_that_is_not_active_is_not_waited_for() -> None:
     jobs = [job("unpack", active=False), job("move", "unpack")]
     assert EventOrder(jobs).before("move", DONE) == ()
     assert list(order_problems(jobs)) == []
-    assert list(inactive_before(jobs)) == [("move", "job.unpack is not active: this job does not wait for it")]
+    assert list(order_warnings(jobs)) == [("move", "job.unpack is not active: this job does not wait for it")]
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,19 @@ def test_no_order_waits_for_itself(edges: dict[str, set[str]]) -> None:
     while free := [name for name in edges if name not in done and set(order.before(name, DONE)) <= done]:
         done |= set(free)
     assert done == set(edges)
+
+
+def test_a_job_between_two_others_that_does_not_run_is_passed_over() -> None:
+    order = EventOrder([job("unpack"), job("check", "unpack", active=False), job("move", "check")])
+    assert order.before("move", DONE) == ("unpack",)
+    assert set(order.after("unpack", DONE)) == {"check", "move"}
+
+
+def test_a_failure_also_cancels_a_run_that_an_inactive_job_has_left() -> None:
+    assert EventOrder([job("unpack"), job("move", "unpack", active=False)]).after("unpack", DONE) == ("move",)
+
+
+def test_what_runs_after_the_mover_is_to_run_on_its_own_event() -> None:
+    mover = CustomSettings(name="move", handler="pyrotorque.jobs.mover:Mover", schedule="", on=(DONE,))
+    found = dict(order_warnings([mover, job("notify", "move")]))
+    assert "set job.notify.on = TorrentMoved" in found["notify"]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pyrotorque.jobs.move_failures import MoveFailures
+from pyrotorque.jobs.move_failures import MoveFailures, stored_failures
 
 
 def test_the_pause_doubles_up_to_an_hour_also_over_restarts(tmp_path: Path) -> None:
@@ -37,3 +37,11 @@ def test_neither_a_damaged_file_nor_a_clock_that_was_set_back_delays_a_move(tmp_
     assert not MoveFailures(tmp_path).is_waiting("AA", 1000.0)
     (tmp_path / "failures").write_bytes(b"{")
     assert not MoveFailures(tmp_path).is_waiting("AA", 1e9)
+
+
+def test_failures_of_items_that_are_no_longer_to_be_moved_are_forgotten(tmp_path: Path) -> None:
+    failures = MoveFailures(tmp_path)
+    for info_hash in ("AA", "BB"):
+        failures.add(info_hash, "exists", 0.0, name="n", target="/done")
+    failures.retain(["BB", "CC"])
+    assert stored_failures(tmp_path).keys() == {"BB"}

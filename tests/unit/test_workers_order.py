@@ -140,25 +140,29 @@ def test_nothing_runs_early_or_twice_while_workers_and_schedulers_are_killed(tmp
         made.publish(*completed(*names))
     for _ in range(12):
         with bench(tmp_path, *jobs) as made:
-            _serve_a_while(made, chance)
+            _serve_a_while(made, chance, tmp_path / "out")
     with bench(tmp_path, *jobs) as made:
         made.until(lambda: made.waiting() == 0, 60)
-        failed = {reason.split()[3].rstrip(":") for reason in made.failures() if reason.startswith("not run for")}
+        interrupted = sum("interrupted three times" in reason for reason in made.failures())
     found = lines_in(tmp_path / "out")
+    incomplete = 0
     for name in names:
         order = [line.split(":")[0] for line in found if line.endswith(f":{name}")]
         first = {job: order.index(job) for job in dict.fromkeys(order)}
         last = {job: len(order) - 1 - order[::-1].index(job) for job in first}
-        assert first.keys() == {"one", "two", "three"} or name in failed
+        incomplete += first.keys() != {"one", "two", "three"}
         # A run that was interrupted is repeated before the next job begins.
-        assert last["one"] < first.get("two", len(order))
-        assert last.get("two", 0) < first.get("three", len(order))
+        assert "two" not in first or last["one"] < first["two"]
+        assert "three" not in first or last["two"] < first["three"]
         assert order.count("three") <= 3
+    assert incomplete <= interrupted, "only a run that was interrupted three times is not made"
+    assert len(found) > 2 * len(names)
 
 
-def _serve_a_while(made: Bench, chance: random.Random) -> None:
-    end = time.monotonic() + 0.3
-    made.until(lambda: time.monotonic() > end)
+def _serve_a_while(made: Bench, chance: random.Random, out: Path) -> None:
+    """Until some runs were made, which takes long on a busy machine; an interruption before would count as attempt."""
+    enough = len(lines_in(out)) + chance.randint(1, 9)
+    made.until(lambda: len(lines_in(out)) >= enough or made.waiting() == 0)
     if running := list(made.workers.pids().values()):
         os.kill(chance.choice(running), signal.SIGKILL)
 

@@ -14,7 +14,7 @@ from pyrotorque.errors import RTorrentError, UserError
 from pyrotorque.home import NO_HOME, home_folder
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings import Report, SettingsProblems
-from pyrotorque.settings.schema import AnyJob, ExporterSettings, QueueSettings, Settings, WatchSettings
+from pyrotorque.settings.schema import AnyJob, CustomSettings, ExporterSettings, QueueSettings, Settings, WatchSettings
 from pyrotorque.supervisord.validation import check_conf
 from pyrotorque.text import printable
 from pyrotorque.watchroots import active_roots
@@ -35,13 +35,17 @@ _FIRE_TIMES: Final = 3
 
 
 class JobCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """One job; `fires` are its next fire times in Unix seconds, `runs` describes when it runs without a schedule."""
+    """One job; `fires` are its next fire times in Unix seconds, `runs` describes when it runs without a schedule.
+
+    For an event, it runs after the jobs in `after`.
+    """
 
     name: str
     active: bool
     handler: str
     fires: tuple[float, ...] = ()
     runs: str = ""
+    after: tuple[str, ...] = ()
 
 
 class RootCheck(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +149,8 @@ def _job(job: AnyJob, now: float) -> JobCheck:
 
         fires = tuple(parse_schedule(job.schedule).fires(now, _FIRE_TIMES))
         runs = "" if fires else "never again"
-    return JobCheck(name=job.name, active=job.active, handler=job.handler, fires=fires, runs=runs)
+    after = job.after if isinstance(job, CustomSettings) else ()
+    return JobCheck(name=job.name, active=job.active, handler=job.handler, fires=fires, runs=runs, after=after)
 
 
 def _conditions(settings: Settings, config_dir: Path) -> Iterator[tuple[str, str]]:

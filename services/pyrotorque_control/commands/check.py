@@ -76,8 +76,9 @@ def shown(found: CheckReport) -> Iterator[object]:
 
 
 def runs(job: JobCheck, now: float) -> str:
-    """The next fire times of a job; those of today without the date."""
-    return ", ".join(short_time(fire, now) for fire in job.fires) or job.runs
+    """The next fire times of a job; those of today without the date; and the jobs that it runs after."""
+    text = ", ".join(short_time(fire, now) for fire in job.fires) or job.runs
+    return f"{text}; at events after {', '.join(job.after)}" if job.active and job.after else text
 
 
 def rtorrent_lines(found: RTorrentCheck, config_dir: Path) -> Iterator[str]:

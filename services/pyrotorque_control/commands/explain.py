@@ -1,5 +1,7 @@
 """`pyrotorque explain`: why an item is or is not started."""
 
+import time
+
 import click
 
 from pyrotorque.errors import PyrotorqueError
@@ -7,6 +9,7 @@ from pyrotorque.requests import ExplainQueue
 from pyrotorque_control import terminal
 from pyrotorque_control.client import send_request
 from pyrotorque_control.exit_codes import EX_OK
+from pyrotorque_control.failed_moves import failed_moves, failure_lines, is_chosen
 from pyrotorque_control.group import Group
 
 
@@ -25,14 +28,24 @@ def command(group: Group, item: str | None, job: str | None, history: bool, as_j
       pyrotorque explain 'part of a name'   why this item is or is not started
       pyrotorque explain --history          recent decisions and their reasons
 
-    For an item, active clean-up jobs are explained as well: why it would go or stay.
+    For an item, active clean-up jobs are explained as well: why it would go or stay; and why a move of it failed.
     The scheduler answers this; the exit code is 69 when it is not running.
     """
     answer = send_request(group, "scheduler", ExplainQueue(job=job, item=item, history=history))
     click.echo(terminal.json_line(answer.data) if as_json else answer.text)
     if item is not None and not as_json and not history:
+        _explain_moves(group, item)
         _explain_cleanups(group, item)
     return EX_OK
+
+
+def _explain_moves(group: Group, item: str) -> None:
+    """Why moves of the item failed, and when they are tried again; nothing where none did."""
+    found = [move for move in failed_moves(group.layout) if is_chosen(move, item)]
+    if found:
+        click.echo()
+    for line in failure_lines(found, time.time()):
+        click.echo(line)
 
 
 def _explain_cleanups(group: Group, item: str) -> None:

@@ -12,6 +12,7 @@ from pyrotorque.errors import PyrotorqueError, SettingsError
 from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
 from pyrotorque_control.exit_codes import EX_OK, EX_UNAVAILABLE
+from pyrotorque_control.failed_moves import failed_moves, failure_lines
 from pyrotorque_control.group import Group
 from pyrotorque_control.overview import Overview, ServiceView, overview
 from pyrotorque_control.rtorrent import rtorrent_of, settings_of
@@ -31,7 +32,7 @@ _STYLES = {"RUNNING": "green", "STARTING": "yellow", "BACKOFF": "yellow", "FATAL
 @click.pass_obj
 def command(group: Group, as_json: bool, watch: bool) -> int:
     """Show each service, its uptime and what it is doing: queues and why they wait, watched trees, number of loaded
-    metafiles; and rTorrent's transfer rates.
+    metafiles; rTorrent's transfer rates; and moves that failed, with their reason and next attempt.
 
     For scripts, `pyrotorque --status` prints one line and sets the exit code.
 
@@ -43,9 +44,12 @@ def command(group: Group, as_json: bool, watch: bool) -> int:
         return _watch(group)
     found = overview(group)
     if as_json:
-        click.echo(terminal.json_line(msgspec.to_builtins(found)))
+        moves = msgspec.to_builtins(failed_moves(group.layout))
+        click.echo(terminal.json_line({**msgspec.to_builtins(found), "failed_moves": moves}))
     else:
         terminal.show(shown(found, time.time(), rtorrent_line(group)))
+        for line in failure_lines(failed_moves(group.layout), time.time()):
+            click.echo(line)
     return EX_OK if found.running else EX_UNAVAILABLE
 
 
@@ -113,6 +117,15 @@ def _scheduler_lines(summary: str, data: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name}: paused (`pyrotorque resume {name}`)"
         elif job.get("last"):
             yield f"{name}: {job['last']}{_next_tick(job.get('next_fire'))}"
+        elif job.get("after") or job.get("events"):
+            yield f"{name}: {_event_state(job)}"
+
+
+def _event_state(job: Mapping[str, Any]) -> str:
+    """The events that a job runs on, the jobs that it waits for, and the events that are queued for it."""
+    after = f", after {', '.join(map(printable, job['after']))}" if job.get("after") else ""
+    queued = f"; {counted(job['events'], 'event')} queued" if job.get("events") else ""
+    return f"runs on {', '.join(job.get('on', ()))}{after}{queued}"
 
 
 def _next_tick(moment: float | None) -> str:

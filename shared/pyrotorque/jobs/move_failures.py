@@ -1,6 +1,7 @@
 """Failed moves: when each is tried again, and whether its cause was reported already; kept over restarts."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -14,11 +15,21 @@ _ITEMS_MAX: Final = 10_000
 
 
 class MoveFailure(msgspec.Struct, frozen=True):
-    """`times` counts the failures in a row, `retry_at` is in Unix seconds."""
+    """`times` counts the failures in a row, `retry_at` is in Unix seconds; `target` is empty if it is unknown."""
 
     reason: str
     times: int
     retry_at: float
+    name: str = ""
+    target: str = ""
+
+
+def stored_failures(folder: Path) -> dict[str, MoveFailure]:
+    """The failed moves of the job with this private folder, by info-hash; empty if there are none."""
+    try:
+        return msgspec.json.decode((folder / "failures").read_bytes(), type=dict[str, MoveFailure])
+    except (OSError, msgspec.DecodeError):
+        return {}
 
 
 class MoveFailures:
@@ -26,10 +37,7 @@ class MoveFailures:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "failures"
-        try:
-            self._items = msgspec.json.decode(self._path.read_bytes(), type=dict[str, MoveFailure])
-        except (OSError, msgspec.DecodeError):
-            self._items = {}
+        self._items = stored_failures(folder)
 
     def is_waiting(self, info_hash: str, now: float) -> bool:
         """Whether it is too early to try this item again; a clock that was set back does not delay it."""
@@ -40,12 +48,12 @@ class MoveFailures:
         """The items whose last move failed."""
         return frozenset(self._items)
 
-    def add(self, info_hash: str, reason: str, now: float) -> bool:
+    def add(self, info_hash: str, reason: str, now: float, *, name: str = "", target: str = "") -> bool:
         """Record a failure; whether its cause is to be reported, because it is new."""
         before = self._items.pop(info_hash, None)
         times = before.times + 1 if before else 1
         pause = min(FIRST_RETRY * 2 ** min(times - 1, 10), _LAST_RETRY)
-        self._items[info_hash] = MoveFailure(reason, times, now + pause)
+        self._items[info_hash] = MoveFailure(reason, times, now + pause, name, target)
         while len(self._items) > _ITEMS_MAX:
             del self._items[next(iter(self._items))]
         self._write()
@@ -57,6 +65,12 @@ class MoveFailures:
             return False
         self._write()
         return True
+
+    def retain(self, info_hashes: Collection[str]) -> None:
+        """Forget the failures of all other items: they were erased, or are no longer to be moved."""
+        if gone := self._items.keys() - frozenset(info_hashes):
+            self._items = {key: failure for key, failure in self._items.items() if key not in gone}
+            self._write()
 
     def _write(self) -> None:
         fresh = self._path.with_suffix(".new")

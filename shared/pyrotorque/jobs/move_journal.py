@@ -75,6 +75,10 @@ class MoveJournal:
     def remove(self, move: Move) -> None:
         self.path(move.info_hash).unlink(missing_ok=True)
 
+    def hashes(self) -> list[str]:
+        """The items of all unfinished moves."""
+        return [path.stem for path in self._folder.glob("*.json")]
+
     def has(self, info_hash: str) -> bool:
         return self.path(info_hash).exists()
 

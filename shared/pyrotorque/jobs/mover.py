@@ -76,6 +76,8 @@ class Mover(ItemJob):
     def due(self, event: Event | None) -> list[Item]:
         """With `after`, a run without an event only tries again what failed: other items may wait for their jobs."""
         items = super().due(event)
+        if event is None and not self._limit:
+            self._failures.retain([*(str(item["hash"]) for item in items), *self._journal.hashes()])
         if event is None and self.config.get("after"):
             failed = self._failures.hashes()
             return [item for item in items if str(item["hash"]) in failed]
@@ -98,17 +100,23 @@ class Mover(ItemJob):
         self._failures = MoveFailures(self.state_dir)
         self._is_event = event is not None
         self._moved: set[str] = set()
+        self._targets: dict[str, str] = {}
         self._earlier_partial = self._update_earlier_partial(event)
         failed: list[str] = []
         try:
             for move in list(self._journal.moves()):
                 if event is None and self._failures.is_waiting(move.info_hash, time.time()):
                     continue
+                # The outcome of a run for an event is that of its item: jobs after this one depend on it.
+                is_own = event is not None and getattr(event, "info_hash", "") == move.info_hash
+                if event is not None and not is_own:
+                    continue
+                self._targets[move.info_hash] = printable(str(move.final))
                 try:
                     self._resume(move)
                     self._failures.remove(move.info_hash)
                 except (PyrotorqueError, OSError) as error:
-                    if self._is_reported(move.info_hash, error):
+                    if self._is_reported(move.info_hash, move.name, error) and not is_own:
                         continue
                     failed.append(f"{move.name}: {error}")
                     self.log.error("%s", failed[-1])
@@ -135,16 +143,17 @@ class Mover(ItemJob):
         try:
             self._move(item)
         except UserError as error:
-            if not self._is_reported(info_hash, error):
+            if not self._is_reported(info_hash, printable(str(item["name"])), error) or self._is_event:
                 raise
         else:
             self._failures.remove(info_hash)
 
-    def _is_reported(self, info_hash: str, error: Exception) -> bool:
+    def _is_reported(self, info_hash: str, name: str, error: Exception) -> bool:
         """Record a failure; whether this cause was reported before. A failure of rTorrent itself is not the item's."""
         if isinstance(error, RTorrentError):
             return False
-        is_reported = not self._failures.add(info_hash, str(error), time.time())
+        target = self._targets.get(info_hash, "")
+        is_reported = not self._failures.add(info_hash, str(error), time.time(), name=name, target=target)
         if is_reported:
             self.log.debug("%s: %s", info_hash, error)
         return is_reported
@@ -152,6 +161,7 @@ class Mover(ItemJob):
     def _move(self, item: Item) -> None:
         info_hash, name = str(item["hash"]), printable(str(item["name"]))
         target = self._target.render({**{field: item[field] for field in self.needed}, "job_name": self.name})
+        self._targets[info_hash] = printable(target)
         # rTorrent shows the path of before until it has opened a moved item again.
         if not target or info_hash in self._moved or self._journal.has(info_hash):
             return
