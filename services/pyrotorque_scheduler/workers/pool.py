@@ -78,7 +78,7 @@ class WorkerPool:
         with self._store.transaction():
             cancelled = self._runs.delete_marked(name)
             if cancelled is not None:
-                self._publish_failure(name, "its run failed when the scheduler was killed: see its log", 0.0)
+                self._publish_lost(name, "its run failed when the scheduler was killed: see its log")
                 self._publish_cancelled(cancelled)
 
     def create_jobs(self) -> None:
@@ -216,7 +216,7 @@ class WorkerPool:
         if (number := self._runs.exhausted(name)) is not None:
             with self._store.transaction():
                 cancelled = self._runs.fail(name, number)
-                self._publish_failure(name, "its run for one event was interrupted three times", 0.0)
+                self._publish_lost(name, "its run for one event was interrupted three times")
                 self._publish_cancelled(cancelled)
 
     def _record(self, name: str, job: _PooledJob, result: RunResult) -> None:
@@ -252,12 +252,17 @@ class WorkerPool:
         event = JobFailed(at=time.time(), job=name, reason=printable(reason), seconds=seconds)
         self._router.add(event, for_jobs=for_jobs)
 
+    def _publish_lost(self, name: str, reason: str, *, for_jobs: bool = True) -> None:
+        """Publish and count the failure of a run that has no result."""
+        self._job_table.metrics.failures.inc(name)
+        self._publish_failure(name, reason, 0.0, for_jobs=for_jobs)
+
     def _publish_cancelled(self, cancelled: Sequence[CancelledRun], *, for_jobs: bool = True) -> None:
         for run in cancelled:
             reason = f"not run for {printable(run.subject)}: job {printable(run.failed)}, which runs before it, failed"
             log.error("job %s: %s", printable(run.job), reason)
             owner_log(f"failed: job {run.job}: {reason}", level=logging.ERROR)
-            self._publish_failure(run.job, reason, 0.0, for_jobs=for_jobs)
+            self._publish_lost(run.job, reason, for_jobs=for_jobs)
 
     def _update(self, name: str, job: _PooledJob, result: RunResult, repeat: bool) -> None:
         if not result.error:
