@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from pyrotorque.housekeeping.session_items import ContentFile
 
@@ -76,6 +76,7 @@ class OwnedFile:
 
 
 Look = Callable[[bytes], os.stat_result]
+NamedFile: TypeAlias = "tuple[Inode | None, bytes]"
 
 
 def look_at(content: ItemContent, look: Look = os.stat) -> tuple[OwnedFile, ...]:
@@ -108,6 +109,8 @@ class Claims:
     files: Mapping[str, tuple[OwnedFile, ...]]
     folder_of: Callable[[bytes], Inode | None] = field(default=lambda path: _folder_inode(path))
     """The inode of a folder; two names of a file are distinct if folder or base name differ."""
+    quarantined: Sequence[bytes] = ()
+    """Paths of files in quarantine: names of inodes that are neither an item's nor from elsewhere."""
 
     @cached_property
     def holders(self) -> Mapping[Inode, frozenset[str]]:
@@ -120,18 +123,36 @@ class Claims:
         return {inode: frozenset(keys) for inode, keys in made.items()}
 
     @cached_property
-    def names(self) -> Mapping[Inode, frozenset[tuple[Inode | None, bytes]]]:
-        """The distinct names of each inode that items have."""
-        made: defaultdict[Inode, set[tuple[Inode | None, bytes]]] = defaultdict(set)
-        folders: dict[bytes, Inode | None] = {}
-        for files in self.files.values():
+    def names(self) -> Mapping[Inode, Mapping[NamedFile, frozenset[str]]]:
+        """The distinct names of each inode that items have, and which items."""
+        made: defaultdict[Inode, defaultdict[NamedFile, set[str]]] = defaultdict(lambda: defaultdict(set))
+        for key, files in self.files.items():
             for each in files:
                 if each.found is not None:
-                    folder, base = os.path.split(each.path)
-                    if folder not in folders:
-                        folders[folder] = self.folder_of(folder)
-                    made[each.found.inode].add((folders[folder], base))
-        return {inode: frozenset(names) for inode, names in made.items()}
+                    made[each.found.inode][self._name(each.path)].add(key)
+        return {inode: {name: frozenset(keys) for name, keys in names.items()} for inode, names in made.items()}
+
+    @cached_property
+    def _folders(self) -> dict[bytes, Inode | None]:
+        return {}
+
+    def _name(self, path: bytes) -> NamedFile:
+        folder, base = os.path.split(path)
+        if folder not in self._folders:
+            self._folders[folder] = self.folder_of(folder)
+        return self._folders[folder], base
+
+    @cached_property
+    def _quarantined_names(self) -> Mapping[Inode, int]:
+        """How many names each inode has in quarantine."""
+        made: defaultdict[Inode, set[NamedFile]] = defaultdict(set)
+        for path in self.quarantined:
+            try:
+                found = os.lstat(path)
+            except OSError:
+                continue
+            made[Inode(found.st_dev, found.st_ino)].add(self._name(path))
+        return {inode: len(names) for inode, names in made.items()}
 
     @cached_property
     def lost(self) -> Mapping[tuple[bytes, int], frozenset[str]]:
@@ -162,10 +183,19 @@ class Claims:
         return frozenset(found - {key} - set(gone))
 
     def shared_files(self, key: str, gone: Collection[str] = ()) -> Mapping[bytes, frozenset[str]]:
-        """The paths of files that other items, except those in `gone`, have too, and which."""
-        others = {each.path: self.holders[each.found.inode] - {key} - set(gone)
-                  for each in self.files.get(key, ()) if each.found is not None}  # fmt: skip
-        return {path: keys for path, keys in others.items() if keys}
+        """The paths of files that other items, except those in `gone`, have under the same name, and which.
+
+        A hard link of another item keeps its data when this name goes, so it is not among them.
+        """
+        found: dict[bytes, frozenset[str]] = {}
+        for each in self.files.get(key, ()):
+            if each.found is not None:
+                name = self._name(each.path)
+                unknown = self.holders[each.found.inode] if name[0] is None else frozenset[str]()
+                keys = (self.names[each.found.inode].get(name, frozenset()) | unknown) - {key} - set(gone)
+                if keys:
+                    found[each.path] = frozenset(keys)
+        return found
 
     def possibly_sharing(self, key: str) -> frozenset[str]:
         """Items that may have the same files, although their inodes differ.
@@ -184,7 +214,7 @@ class Claims:
     def outside_links(self, key: str) -> int:
         """The number of files that have a name which no item has."""
         return sum(
-            each.found.links > len(self.names[each.found.inode])
+            each.found.links > len(self.names[each.found.inode]) + self._quarantined_names.get(each.found.inode, 0)
             for each in self.files.get(key, ())
             if each.found is not None and stat.S_ISREG(each.found.kind)
         )
@@ -242,10 +272,11 @@ class FreedSpace:
         )
 
 
-def claims_of(contents: Sequence[ItemContent], look: Look = os.stat) -> Claims:
+def claims_of(contents: Sequence[ItemContent], look: Look = os.stat, quarantined: Sequence[bytes] = ()) -> Claims:
     """Look at the files of all items."""
     keyed = {_key(content): content for content in contents}
-    return Claims(keyed, {key: look_at(content, look) for key, content in keyed.items()})
+    files = {key: look_at(content, look) for key, content in keyed.items()}
+    return Claims(keyed, files, quarantined=quarantined)
 
 
 def _key(content: ItemContent) -> str:

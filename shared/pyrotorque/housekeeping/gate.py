@@ -152,6 +152,11 @@ def verify(
         quarantine=quarantine_of(content.directory, rules.below, rules.quarantine),
         frees=claims.frees({info_hash, *gone}) - claims.frees(gone),
         kept=len(shared),
+        linked=frozenset(
+            (each.found.inode.device, each.found.inode.number)
+            for each in files
+            if each.found and len(claims.holders[each.found.inode]) > 1
+        ),
         folders=frozenset(_kept_folders(inventory, info_hash, rules)),
     )
 

@@ -27,7 +27,7 @@ _COMMANDS: Final = (
     *("d.up.total=", "d.bytes_done=", "d.state_changed=", "d.load_date=", "d.completed_chunks="),
 )
 _BATCH: Final = 100
-_SAVED_WITHIN: Final = 5.0  # seconds
+_SAVED_WITHIN: Final = 10.0  # seconds
 _POLL: Final = 0.05
 _SHOWN: Final = 3
 
@@ -78,6 +78,8 @@ class InventoryReader:
 
     rtorrent: RTorrent
     others: OtherClients
+    quarantined: Callable[[], Sequence[bytes]] = tuple
+    """The paths of the files in quarantine."""
     clock: Callable[[], float] = time.monotonic
     session: Session = field(default_factory=Session)
     _saved: SessionItems = field(default_factory=lambda: SessionItems(b""))
@@ -112,7 +114,7 @@ class InventoryReader:
             for info_hash, item in items.items()
         ]
         _refuse_other_views(identity.pid, set(directories.values()))
-        claims = claims_of([*contents, *self.others.read()])
+        claims = claims_of([*contents, *self.others.read()], quarantined=self.quarantined())
         _refuse_unseen(claims)
         inexact = {info_hash: reason for info_hash in items if (reason := _inexact(saved[info_hash]))}
         if self.rtorrent.identity().incarnation != identity.incarnation:

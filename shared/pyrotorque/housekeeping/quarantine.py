@@ -142,6 +142,12 @@ def entries(quarantine: Path) -> Iterator[QuarantineEntry]:
             yield QuarantineEntry(folder, moved)
 
 
+def quarantined_files(folders: Sequence[Path]) -> list[bytes]:
+    """The paths of all files in these quarantines."""
+    found = (entry for folder in folders for entry in entries(folder))
+    return [os.path.join(os.fsencode(entry.folder), DATA, file.path) for entry in found for file in entry.removal.files]
+
+
 def purge(entry: QuarantineEntry) -> tuple[int, list[bytes]]:
     """Delete the data of an entry: exactly the files that were moved to it.
 

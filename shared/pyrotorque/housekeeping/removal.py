@@ -44,6 +44,8 @@ class VerifiedItem:
     quarantine: os.PathLike[str] | None
     frees: int = 0
     kept: int = 0
+    linked: frozenset[tuple[int, int]] = frozenset()
+    """Files that other items have under other names, and may have open."""
     folders: frozenset[tuple[int, int]] = frozenset()
     """Folders that stay even if they are empty (device, inode)."""
 
@@ -79,7 +81,7 @@ class Remover:
             verified = verify()
             folders = verified.folders
             removal = self._with_facts(removal, verified)
-            self._require_unused(removal.files)
+            self._require_unused(removal.files, verified.linked)
             if removal.data != "keep":
                 removal = self.journal.write(msgspec.structs.replace(removal, phase="moving"))
                 self._move(removal)
@@ -152,10 +154,10 @@ class Remover:
         entry = quarantine.make_entry(Path(verified.quarantine), removal)
         return msgspec.structs.replace(removal, entry_hex=os.fsencode(entry).hex())
 
-    def _require_unused(self, files: Sequence[RemovedFile]) -> None:
+    def _require_unused(self, files: Sequence[RemovedFile], linked: frozenset[tuple[int, int]]) -> None:
         """An unlinked file that is open frees nothing, and one that is moved is written in its new place."""
         pid = self.rtorrent.identity().pid
-        wanted = {(file.device, file.inode) for file in files}
+        wanted = {(file.device, file.inode) for file in files} - linked
         if wanted and not _await(lambda: not wanted & open_inodes(pid), _WITHIN):
             raise RemovalRefused("rTorrent still has one of its files open")
 

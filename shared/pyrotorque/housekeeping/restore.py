@@ -12,6 +12,7 @@ from pyrotorque.errors import RemovalRefused, RTorrentFault
 from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.quarantine import QuarantineEntry
 from pyrotorque.metafile.parser import dictionary
+from pyrotorque.metafile.parser import read as read_metafile
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.item_texts import equal_call
 from pyrotorque.rtorrent.session import Session
@@ -38,6 +39,8 @@ def restore(rtorrent: RTorrent, entry: QuarantineEntry, *, start: bool | None = 
         raise RemovalRefused(f"{printable(str(entry.folder))} has no metafile")
     if removal.phase != "erased":
         raise RemovalRefused(f"the removal of {removal.name} is not finished: run its clean-up job first")
+    if removal.kept:
+        _require_shared_files(entry, metafile)
     if not _is_loaded(rtorrent, removal.info_hash):
         _move_back(entry)
         _load(rtorrent, entry, metafile)
@@ -78,6 +81,18 @@ def _move_back(entry: QuarantineEntry) -> None:
     finally:
         os.close(source)
         os.close(target)
+
+
+def _require_shared_files(entry: QuarantineEntry, metafile: bytes) -> None:
+    """Raise RemovalRefused if files that stayed for another item are gone: rTorrent would create them empty."""
+    removal = entry.removal
+    moved = {file.path for file in removal.files}
+    for name, size in read_metafile(metafile).files:
+        path = os.fsencode(name)
+        if size and path not in moved and not os.path.lexists(os.path.join(removal.directory, path)):
+            raise RemovalRefused(
+                f"{printable(path)} is missing: first restore the item that {removal.name} shared it with"
+            )
 
 
 def _exists(root: int, path: bytes) -> bool:

@@ -288,7 +288,8 @@ class Cleanup(Job):
 
     @cached_property
     def reader(self) -> InventoryReader:
-        return InventoryReader(self.rtorrent, self.settings.others or OtherClients())
+        others = self.settings.others or OtherClients()
+        return InventoryReader(self.rtorrent, others, lambda: quarantine.quarantined_files(self.quarantines()))
 
     @cached_property
     def remover(self) -> Remover:
