@@ -1,6 +1,7 @@
 """Restores without rTorrent: swaps that are interrupted, moved paths, snapshots, what belongs in a backup."""
 
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -9,14 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from demo.group import REPOSITORY
 from demo.metafiles import Bencodable, bencode
 from pyrotorque.epochs import Cursor, take_seen_before
 from pyrotorque.errors import StateError
 from pyrotorque.events import ServiceStateChanged
+from pyrotorque.housekeeping import activity
 from pyrotorque.layout import Layout
 from pyrotorque.linux.files import rename_noreplace
 from pyrotorque.outbox import Outbox
 from pyrotorque.rtorrent.recognition import (
+    RECORD_NAME,
     ItemCounts,
     KnownSession,
     Recognition,
@@ -30,7 +34,7 @@ from pyrotorque.snapshots import snapshots, verify_database
 from pyrotorque.store import open_store
 from pyrotorque_control.backup import staged_state, swap
 from pyrotorque_control.backup.contents import Contents, require_state_apart
-from pyrotorque_control.backup.manifest import STAGING
+from pyrotorque_control.backup.manifest import REPLACED_STATE, STAGING
 from pyrotorque_control.backup.moved_paths import MovedPaths, moved_attributes, moved_journal, parse_moves
 from pyrotorque_control.backup.swap import (
     FolderSwap,
@@ -206,7 +210,10 @@ def test_an_unfinished_move_moves() -> None:
     entry = b'{"info_hash":"A","source_hex":"%b","final_hex":"%b"}'
     before = entry % (b"/home/old/a".hex().encode(), b"/x/a".hex().encode())
     assert moved_journal(before, MOVED) == entry % (b"/home/new/a".hex().encode(), b"/x/a".hex().encode())
-    for other in (b"", b"[]", b"{}", b'{"source_hex":"zz","final_hex":""}', b"\xff"):
+    removal = b'{"directory_hex":"%b","entry_hex":"","files":[["61",1,2,3]]}'
+    before = removal % b"/home/old/data".hex().encode()
+    assert moved_journal(before, MOVED) == removal % b"/mnt/data".hex().encode()
+    for other in (b"", b"[]", b"{}", b'{"source_hex":"zz","final_hex":"","a_hex":1}', b"\xff"):
         assert moved_journal(other, MOVED) == other
     assert MovedPaths().text(b"/home/old") == b"/home/old"
 
@@ -394,6 +401,24 @@ def test_folders_of_a_ledger_that_changed_places_are_not_lost(tmp_path: Path) ->
     with closing(open_store(state / "watcher.sqlite3", STEPS["watcher"])) as store:
         found = store.db.execute("SELECT path, since_ns FROM roots ORDER BY path").fetchall()
     assert found == [(b"/a", 2), (b"/b", 1), (b"/d", 3)]
+
+
+def test_each_file_of_the_state_folder_is_known_to_backups() -> None:
+    """Names that code puts into the state folder: add a new one to KEPT_STATE or REPLACED_STATE."""
+    places = re.compile(r"state_dir(?:\.parents\[1\]|\))? / (f?\"[^\"]+\"|\w+)")
+    found = {
+        (path.name, name.strip('f"'))
+        for part in ("services", "shared")
+        for path in (REPOSITORY / part).rglob("*.py")
+        if path.parent.name != "backup"
+        for name in places.findall(path.read_text())
+    }
+    names = {"FOLDER": activity.FOLDER, "RECORD_NAME": RECORD_NAME, "{service}.sqlite3": "watcher.sqlite3"}
+    # A job's own folder is below `jobs`; a cache and a lock stay.
+    inside = {("orphans.py", "orphans"), ("journal.py", "FOLDER")}
+    known = {names.get(name, name) for _, name in found - inside} - {"large_metafiles", "group.lock"}
+    assert len(known) >= 8
+    assert known - REPLACED_STATE == set()
 
 
 def test_what_runs_beside_the_configuration_is_not_confused_with_state(tmp_path: Path) -> None:

@@ -22,8 +22,9 @@ STAGING: Final = ".pyrotorque-restore"
 JOURNAL: Final = ".pyrotorque-restore.json"
 _FOLDERS_OF_GROUP: Final = frozenset(("run", "state", "log"))
 # What a backup contains of the state folder, which may have files of others; each new file belongs to one of the lists.
+JOURNAL_FOLDERS: Final = ("jobs", "housekeeping")
 KEPT_STATE: Final = frozenset(
-    (*(f"{service}.sqlite3" for service in SERVICES), "jobs", "marks", "torque.ini.last-good")
+    (*JOURNAL_FOLDERS, "marks", "torque.ini.last-good", *(f"{service}.sqlite3" for service in SERVICES))
 )
 # Belongs to the other files at their place, or is written at each start; locks stay at their place.
 REPLACED_STATE: Final = KEPT_STATE | {

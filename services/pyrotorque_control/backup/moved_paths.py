@@ -87,18 +87,21 @@ def moved_attributes(data: bytes, moved: MovedPaths) -> bytes:
 
 
 def moved_journal(data: bytes, moved: MovedPaths) -> bytes:
-    """An entry of the mover's journal after the move; other content stays as it is."""
+    """An unfinished move or removal after the move of its folders: JSON whose paths are in keys that end in `_hex`.
+    Other content stays as it is."""
     try:
         entry = msgspec.json.decode(data, type=dict[str, object])
     except (msgspec.DecodeError, UnicodeDecodeError):
         return data
-    changed = dict(entry)
-    for key in ("source_hex", "final_hex"):
-        try:
-            changed[key] = moved.path(bytes.fromhex(str(entry[key]))).hex()
-        except (KeyError, ValueError):
-            return data
+    changed = {key: _moved_hex(value, moved) if key.endswith("_hex") else value for key, value in entry.items()}
     return encode_json(changed) if changed != entry else data
+
+
+def _moved_hex(value: object, moved: MovedPaths) -> object:
+    try:
+        return moved.path(bytes.fromhex(value)).hex() if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def rewrite(path: Path, data: bytes) -> bool:

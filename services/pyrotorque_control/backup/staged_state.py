@@ -15,7 +15,7 @@ from pyrotorque.rtorrent.recognition import RECORD_NAME, KnownSession, decode_re
 from pyrotorque.rtorrent.session_mark import SessionMark, new_mark, read_mark, write_mark
 from pyrotorque.snapshots import verify_database
 from pyrotorque.store import Connection, Store, open_store
-from pyrotorque_control.backup.manifest import ArchiveError
+from pyrotorque_control.backup.manifest import JOURNAL_FOLDERS, ArchiveError
 from pyrotorque_control.backup.moved_paths import MovedPaths, moved_journal, rewrite
 from pyrotorque_exporter.state import MIGRATIONS as EXPORTER_MIGRATIONS
 from pyrotorque_scheduler.state import MIGRATIONS as SCHEDULER_MIGRATIONS
@@ -29,6 +29,7 @@ MIGRATIONS: Final[Mapping[str, Sequence[str]]] = {
 }
 # An incarnation that no rTorrent has: one that runs on a restored session was started after the restore.
 _NO_INCARNATION: Final = "restored"
+_JOURNAL_MAX: Final = 16 << 20
 
 
 def prepare_state(folder: Path, reason: str, moved: MovedPaths, *, session: Path | None, seen_before_ns: int) -> int:
@@ -53,7 +54,7 @@ def prepare_state(folder: Path, reason: str, moved: MovedPaths, *, session: Path
                 _adopt_session(store, folder, identity, session)
                 _adopt_marks(folder / "marks", identity)
         path.with_name(f"{path.name}.lock").unlink()
-    return changed + _move_journals(folder / "jobs", moved)
+    return changed + _move_journals(folder, moved)
 
 
 def _move_ledger(store: Store, moved: MovedPaths) -> int:
@@ -117,7 +118,12 @@ def _adopt_marks(folder: Path, identity: RestoredFile) -> None:
 
 
 def _move_journals(folder: Path, moved: MovedPaths) -> int:
-    """Unfinished moves of movers."""
-    return (
-        sum(rewrite(path, moved_journal(path.read_bytes(), moved)) for path in folder.glob("*/*.json")) if moved else 0
-    )
+    """Unfinished moves and removals."""
+    if not moved:
+        return 0
+    files = [path for name in JOURNAL_FOLDERS for path in (folder / name).rglob("*") if _may_be_journal(path)]
+    return sum(rewrite(path, moved_journal(path.read_bytes(), moved)) for path in files)
+
+
+def _may_be_journal(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size <= _JOURNAL_MAX
