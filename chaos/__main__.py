@@ -23,11 +23,11 @@ def main() -> int:
     rate = float(os.environ.get("CHAOS_RATE", "8"))
     tolerance = float(os.environ.get("CHAOS_TOLERANCE", "1"))
     seed = int(os.environ.get("CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
-    only = os.environ.get("CHAOS_FAULTS", "")
+    only = os.environ.get("CHAOS_FAULTS", "").split(",")
     print(f"seed {seed}, {seconds:g} s, {rate:g} metafiles/s, load {os.getloadavg()[0]:.1f}", flush=True)
     with scene(seed, rate) as made:
         print(f"rTorrent {_version(made)}, Python {sys.version.split()[0]}", flush=True)
-        chosen = [fault for fault in faults(own_disk=made.own_disk) if only in fault.name]
+        chosen = [fault for fault in faults(own_disk=made.own_disk) if any(part in fault.name for part in only)]
         if not made.own_disk:
             print("disk full: no mount is permitted here; see tests/unit/test_store.py and tests/contracts/test_bus.py")
         with made.stream:

@@ -14,7 +14,7 @@ import msgspec
 
 from chaos.clock import put_right
 from chaos.stream import Written
-from pyrotorque.events import Event, LoadFailed, TorrentLoaded, TorrentStarted, decode
+from pyrotorque.events import Event, LoadFailed, TorrentErased, TorrentLoaded, TorrentStarted, decode
 from pyrotorque.outbox import stored_events
 from pyrotorque.store import open_readonly
 from pyrotorque.text import printable
@@ -121,6 +121,7 @@ class Balance:
     started_twice: Counter[str]
     started_again: int
     start_unpublished: frozenset[str]
+    erased_wrongly: frozenset[str]
     failed: list[LoadFailed]
     events_lost: list[Place]
     events_reported_lost: list[Place]
@@ -162,6 +163,8 @@ def balance(
         started_twice=twice,
         started_again=again,
         start_unpublished=(wanted & started) - {event.info_hash for event in starts},
+        erased_wrongly=frozenset(event.info_hash for event in committed.values() if isinstance(event, TorrentErased))
+        & items.keys(),
         failed=failed,
         events_lost=sorted(set(missing) - set(covered)),
         events_reported_lost=sorted(covered),

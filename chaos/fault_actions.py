@@ -175,6 +175,7 @@ def corrupt(name: str, scene: Scene, chance: random.Random) -> float:
     scene.supervisord.start(name)
     scene.until_others_hold({name: before})
     took = time.monotonic() - began
+    scene.trimmed.discard(name)
     scene.until(lambda: len(list(path.parent.glob(f"{path.name}.damaged-*"))) > damaged, f"{path.name} renamed")
     scene.until(lambda: scene.log(name).count("was damaged") > before, "the damage logged")
     return took
@@ -191,6 +192,7 @@ def trim(name: str, scene: Scene, _chance: random.Random) -> float:
         scene.keep_committed(name)
         with closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as db:
             db.execute("DELETE FROM bus_events WHERE position <= ?", (last + 5,))
+        scene.trimmed.add(name)
     finally:
         scene.listener.resume()
     return scene.until(lambda: scene.gap_count() > gaps, "the gap recorded")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from chaos import fault_actions as act
+from chaos import group_faults as group
 from chaos.crash_points import POINTS
 from chaos.heartbeat_log import FaultPeriod
 from chaos.scene import Scene
@@ -68,18 +69,27 @@ def faults(*, own_disk: bool) -> list[Fault]:
     found = [
         *(killing(name) for name in (*SERVICES, "listener")),
         Fault("kill all four at once", act.kill_all, all_services, 5.0),
-        *(Fault(f"stop {name} (SIGSTOP)", partial(act.stop, name), frozenset({name}), 30.0, 25.0) for name in SERVICES),
+        *(Fault(f"stop {name} (SIGSTOP)", partial(act.stop, name), frozenset({name}), 30.0, 20.0) for name in SERVICES),
         Fault("watcher cannot start (FATAL)", act.give_up, watcher, 60.0, 30.0),
         Fault("kill supervisord, start again", act.kill_supervisord, all_services, 10.0, 10.0),
-        Fault("stop and start rTorrent", act.restart_rtorrent, within=10.0, takes=10.0),
-        Fault("kill and start rTorrent", act.kill_rtorrent, within=10.0, takes=10.0),
-        Fault("rTorrent hangs", act.hang_rtorrent, within=10.0, takes=15.0),
+        Fault("stop and start rTorrent", act.restart_rtorrent, within=10.0, takes=8.0),
+        Fault("kill and start rTorrent", act.kill_rtorrent, within=10.0, takes=8.0),
+        Fault("rTorrent hangs", act.hang_rtorrent, within=10.0, takes=12.0),
         Fault("inotify queue overflows", act.overflow, watcher, 10.0, 8.0),
-        Fault("open writers", act.write_slowly, within=10.0, takes=15.0),
-        Fault("metafiles renamed over others", act.rename_over, within=10.0, takes=15.0),
-        Fault("descriptors of watcher exhausted", partial(act.exhaust_descriptors, "watcher"), watcher, 20.0, 15.0),
+        Fault("open writers", act.write_slowly, within=10.0, takes=10.0),
+        Fault("metafiles renamed over others", act.rename_over, within=10.0, takes=10.0),
+        *(
+            Fault(
+                f"descriptors of {name} exhausted",
+                partial(act.exhaust_descriptors, name),
+                frozenset({name}),
+                20.0,
+                6.0,
+            )
+            for name in ("watcher", "scheduler", "exporter")
+        ),
         Fault(
-            "descriptors of rTorrent exhausted", partial(act.exhaust_descriptors, "rTorrent"), within=20.0, takes=15.0
+            "descriptors of rTorrent exhausted", partial(act.exhaust_descriptors, "rTorrent"), within=20.0, takes=8.0
         ),
         Fault("clock a day ahead, then correct", partial(act.step_clock, 1), within=10.0, takes=8.0),
         Fault("clock a day behind, then correct", partial(act.step_clock, -1), within=10.0, takes=8.0),
@@ -100,6 +110,21 @@ def faults(*, own_disk: bool) -> list[Fault]:
         *(
             Fault(f"sockets of {name} removed", partial(act.remove_sockets, name), frozenset({name}), 5.0)
             for name in SERVICES
+        ),
+        Fault("run folder swept", group.sweep_run_folder, all_services, 20.0, 15.0),
+        Fault("stop supervisord (SIGSTOP)", group.stop_supervisord, all_services, 30.0, 22.0),
+        Fault("all four killed beside broken files", group.crash_with_broken_files, all_services, 5.0, 8.0),
+        Fault("another rTorrent on the socket", group.another_rtorrent, within=10.0, takes=15.0),
+        *(
+            Fault(
+                f"state of {name} restored to an older one",
+                partial(group.restore_older, name),
+                frozenset({name}),
+                10.0,
+                6.0,
+                True,
+            )
+            for name in ("watcher", "scheduler")
         ),
         Fault("torque.ini broken, HUP, kill", act.break_ini, frozenset({"scheduler"}), 10.0, 8.0),
         *(

@@ -76,6 +76,10 @@ class Scene:
     own_disk: bool
     fault_periods: list[FaultPeriod] = field(default_factory=list[FaultPeriod])
     rtorrent_killed: list[float] = field(default_factory=list[float])
+    trimmed: set[str] = field(default_factory=set[str])
+    """Services whose outbox has lost events."""
+    undisposed: set[Path] = field(default_factory=set[Path])
+    """Metafiles that were there when the watcher lost the state about them: they stay, or fail as duplicates."""
     committed: Committed = field(default_factory=Committed)
 
     @property
@@ -143,7 +147,7 @@ class Scene:
         """Metafiles that are not where the disposal of loaded ones puts them, and names that it left behind."""
         watch, done = self.folder / "watch", self.folder / "done"
         wrong: list[str] = []
-        for each in written:
+        for each in [each for each in written if each.path not in self.undisposed]:
             mode = each.path.relative_to(watch).parts[0]
             moved = done / each.path.relative_to(watch / mode)
             renamed = each.path.with_name(f"{each.path.name}.loaded")

@@ -4,7 +4,8 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -49,6 +50,12 @@ class Stream:
     def end(self) -> None:
         self._stop.set()
         self._thread.join()
+
+    @contextmanager
+    def paused(self) -> Generator[None]:
+        """Write nothing in the block."""
+        with self._lock:
+            yield
 
     def write(self) -> None:
         """Write one metafile, in a randomly chosen way."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from chaos.counters import totals_and_events
 from demo.group import Group, environment, free_port
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
@@ -26,7 +27,6 @@ from pyrotorque.store import rows_of_other
 from pyrotorque_control.backup.manifest import JOURNAL, REPLACED_STATE, STAGING
 from tests.docs_blocks import blocks
 from tests.installed_group import lines
-from tests.processes.test_counters import totals_and_events
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.timeout(300)]

@@ -1,45 +1,19 @@
 """Totals that count events equal the events in the same database, whenever their service was killed."""
 
 import random
-from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
-import msgspec
 import pytest
 
+from chaos.counters import totals_and_events
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.events import JobFailed, LoadFailed, Sample, TorrentLoaded, TorrentStarted, decode
-from pyrotorque.outbox import stored_events
-from pyrotorque.store import open_readonly
 from tests.processes.test_watcher_process import Process, process
 from tests.scheduler_process import scheduler_beside
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.timeout(120)]
 __all__ = ["process"]
-
-COUNTED: Final[Mapping[str, type]] = {
-    "pyrotorque_watch_loads_total": TorrentLoaded,
-    "pyrotorque_watch_load_duration_seconds": TorrentLoaded,
-    "pyrotorque_watch_load_failures_total": LoadFailed,
-    "pyrotorque_queue_starts_total": TorrentStarted,
-    "pyrotorque_job_failures_total": JobFailed,
-}
-
-
-def totals_and_events(database: Path) -> tuple[dict[str, float], dict[str, float]]:
-    """What the totals say, and how many events of their types are stored."""
-    found = dict.fromkeys(COUNTED, 0.0)
-    with closing(open_readonly(database)) as db:
-        for name, body in db.execute("SELECT name, sample FROM kept_totals"):
-            sample = msgspec.json.decode(body, type=Sample)
-            if name in found:
-                found[name] += sample.count if sample.buckets else sample.value
-    events = Counter(type(decode(body).event) for body in stored_events(database))
-    return found, {name: float(events[kind]) for name, kind in COUNTED.items()}
 
 
 def kill_in_bursts(database: Path, act: Callable[[int], object], end: Callable[[], object], start: Callable[[], object],
