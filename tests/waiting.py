@@ -2,16 +2,35 @@
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
 
+# For a machine that is busy with other tests; a wait ends as soon as its condition holds.
+_TIMEOUT: Final = 20.0
 
-def eventually(predicate: Callable[[], T], timeout: float = 5.0, *, interval: float = 0.005, why: str = "") -> T:
-    """The first true value of `predicate`; AssertionError with its last value after `timeout` seconds."""
+
+def attempt(predicate: Callable[[], T]) -> tuple[T | None, Exception | None]:
+    """The value of a predicate, or what it raised.
+
+    While something starts, what a predicate reads is not there yet: an exception means "not yet", except a NameError.
+    """
+    try:
+        return predicate(), None
+    except NameError:
+        raise
+    except Exception as error:
+        return None, error
+
+
+def eventually(predicate: Callable[[], T], timeout: float = _TIMEOUT, *, interval: float = 0.005, why: str = "") -> T:
+    """The first true value of `predicate`; AssertionError with its last value or exception after `timeout` seconds."""
     end = time.monotonic() + timeout
-    while not (value := predicate()):
+    while True:
+        value, error = attempt(predicate)
+        if value:
+            return value
         if time.monotonic() > end:
-            raise AssertionError(f"not within {timeout} s{': ' if why else ''}{why} (last value: {value!r})")
+            last = f"last value: {value!r}" if error is None else f"last exception: {error!r}"
+            raise AssertionError(f"not within {timeout} s{': ' if why else ''}{why} ({last})") from error
         time.sleep(min(interval, 0.01))
-    return value

@@ -22,6 +22,7 @@ from pyrotorque.store import Store, open_store
 from pyrotorque_watcher.rows import MIGRATIONS, ROW_COLUMNS, Row, row_of
 from pyrotorque_watcher.service import Watcher
 from tests.dropping import drop
+from tests.waiting import attempt
 
 HANDLER = "pyrocore.torrent.watch:TreeWatch"
 
@@ -108,13 +109,13 @@ class Watching:
             for root in scanner.roots.values():
                 root.due = 0.0
 
-    def until(self, condition: Callable[[], object], timeout: float = 10.0) -> None:
+    def until(self, condition: Callable[[], object], timeout: float = 20.0) -> None:
         """Turn until `condition` holds; AssertionError with the ledger after `timeout` seconds."""
         end = time.monotonic() + timeout
-        while not condition():
+        while not (result := attempt(condition))[0]:
             if time.monotonic() > end:
                 ledger = [(row.path, row.progress.state, row.progress.reason) for row in self.rows]
-                raise AssertionError(f"not within {timeout} s; the ledger: {ledger}")
+                raise AssertionError(f"not within {timeout} s; the ledger: {ledger}") from result[1]
             if not self.turn():
                 fds = [each.fileno() for each in self.watcher.scanners if each.fileno() >= 0]
                 self._bus.wait(0.01, *fds)

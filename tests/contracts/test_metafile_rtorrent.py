@@ -32,7 +32,7 @@ def loads(client: RTorrent, data: bytes, info_hash: str) -> bool:
 
     client.call("load.raw", "", data)
     try:
-        return eventually(there, 2.0)
+        return eventually(there, 20)
     except AssertionError:
         return False
 

@@ -31,12 +31,12 @@ def cut_off(rtorrent: PrivateRTorrent, hashes: set[str] | None = None) -> None:
     """Kill rTorrent when it has saved the metafiles of these (all) new items, but not their attributes; start it."""
     saved = hashes or items(rtorrent)
     files = [rtorrent.session / f"{info}.torrent.rtorrent" for info in saved]
-    eventually(lambda: all(file.exists() for file in files), 10)
+    eventually(lambda: all(file.exists() for file in files), 20)
     rtorrent.kill()
     for file in files:
         file.unlink()
     rtorrent.start()
-    eventually(lambda: saved <= items(rtorrent), 10)  # it may answer before it has restored them
+    eventually(lambda: saved <= items(rtorrent), 20)  # it may answer before it has restored them
 
 
 Cutting = Callable[..., list[str]]
@@ -109,7 +109,7 @@ def test_an_item_that_was_to_start_starts(
     with watching_with(short_folder, root, rtorrent, load_mode="start", commands=()) as watching:
         cutting()
         info = watching.load(root / "x.torrent")
-        eventually(lambda: client.call("d.is_active", info) == 1, 10)
+        eventually(lambda: client.call("d.is_active", info) == 1, 20)
         assert client.call("d.tied_to_file", info) == str(root / "x.torrent")
 
 
@@ -251,7 +251,7 @@ def test_an_item_that_was_there_before_is_a_duplicate_also_after_a_restart(
     path = root / "x.torrent"
     metafile = make_metafile(path.name)
     client.call("load.raw", "", metafile)
-    eventually(lambda: items(rtorrent), 10)
+    eventually(lambda: items(rtorrent), 20)
     with watching_with(short_folder, root, rtorrent) as watching:
         cutting()
         drop(path)
@@ -272,7 +272,7 @@ def test_an_item_that_another_program_added_at_the_same_time_stays(
         def race(rows: Any) -> None:
             record(rows)
             client.call("load.raw", "", metafile)
-            eventually(lambda: items(rtorrent), 10)
+            eventually(lambda: items(rtorrent), 20)
 
         monkeypatch.setattr(loader.ledger, "record_loads", race)
         drop(path)
@@ -293,7 +293,7 @@ def test_an_item_that_its_owner_added_after_a_load_that_was_lost_stays(
     def lose_and_add() -> None:
         client.call("d.erase", info_hash(metafile))
         client.call("load.raw", "", metafile)
-        eventually(lambda: items(rtorrent), 10)
+        eventually(lambda: items(rtorrent), 20)
 
     with watching_with(short_folder, root, rtorrent) as watching:
         cutting(then=lose_and_add)
@@ -329,7 +329,7 @@ def test_an_item_of_another_session_is_not_erased(
         rtorrent.session = rtorrent.folder / "other session"
         rtorrent.start()
         client.call("load.raw", "", metafile)
-        eventually(lambda: items(rtorrent), 10)
+        eventually(lambda: items(rtorrent), 20)
         rtorrent.restart()
 
     with watching_with(short_folder, root, rtorrent) as watching:

@@ -48,7 +48,7 @@ def untied_ran(rtorrent: PrivateRTorrent) -> None:
     """Wait until remove_untied has run after this call."""
     client = RTorrent(rtorrent.url)
     client.call("untied_ran.set", "", 0)
-    eventually(lambda: client.call("untied_ran") == 1, 10, why="remove_untied ran")
+    eventually(lambda: client.call("untied_ran") == 1, 20, why="remove_untied ran")
 
 
 def ties(rtorrent: PrivateRTorrent) -> set[str]:

@@ -114,9 +114,9 @@ def test_a_port_in_use_is_logged_once_and_retried(short_folder: Path) -> None:
         taken.listen()
         exporter = f"job.exporter.active = True\njob.exporter.port = {port}\n"
         with Group(short_folder / "conf", "[TORQUE]\n" + AWAY + exporter) as group:
-            eventually(lambda: f"cannot listen on 127.0.0.1:{port}" in group.log("exporter"), 10)
+            eventually(lambda: f"cannot listen on 127.0.0.1:{port}" in group.log("exporter"), 20)
             taken.close()
-            eventually(lambda: f"http://127.0.0.1:{port}/metrics" in group.log("exporter"), 15)
+            eventually(lambda: f"http://127.0.0.1:{port}/metrics" in group.log("exporter"), 20)
             assert group.log("exporter").count("cannot listen") == 1
 
 

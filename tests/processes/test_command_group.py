@@ -217,7 +217,7 @@ def test_a_good_one_is_taken_over_by_all_when_one_reads_it(group: Group) -> None
     def slots() -> object:
         return json.loads(group.command("explain", "--json").stdout)[0]["downloading_max"]
 
-    eventually(lambda: slots() == 5, timeout=15)
+    eventually(lambda: slots() == 5, timeout=20)
     assert {name: group.pid(name) for name in SERVICES} == pids
 
 

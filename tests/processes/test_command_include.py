@@ -107,7 +107,7 @@ def test_the_watchdog_neither_blocks_rtorrent_nor_leaves_processes(short_folder:
         eventually(lambda: has_run(4), timeout=20)
         assert set(runs.read_text().splitlines()) == {f"--cron --config-dir {conf}"}
         # The shell itself is a zombie for an instant; one that stays is the fault.
-        eventually(lambda: psutil.STATUS_ZOMBIE not in [child.status() for child in children(rtorrent.pid)], timeout=5)
+        eventually(lambda: psutil.STATUS_ZOMBIE not in [child.status() for child in children(rtorrent.pid)], timeout=20)
 
 
 def test_rtorrents_watchdog_starts_the_group_while_the_guard_file_is_there(

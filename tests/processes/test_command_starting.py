@@ -45,7 +45,7 @@ def test_cron_starts_what_does_not_run_and_waits_for_nothing(idle: Group) -> Non
 def test_cron_with_a_wrong_configuration_writes_to_the_owners_log(idle: Group) -> None:
     (idle.config_dir / "torque.ini").write_text("[TORQUE]\njob.queue.downloading_mx = 1\n")
     assert idle.command("--cron").returncode == 0
-    eventually(lambda: "did you mean downloading_max?" in idle.log("torque"), timeout=10)
+    eventually(lambda: "did you mean downloading_max?" in idle.log("torque"), timeout=20)
     assert re.search(r"^20\d\d-\S+ \S+ INFO cron: pyrotorque: torque.ini:2: ", idle.log("torque"), re.MULTILINE)
     assert idle.command("--status").returncode == 69
 
@@ -63,7 +63,7 @@ def test_a_root_that_comes_after_the_start_is_waited_for(
     eventually(lambda: f"{watch} is not there; checking for it every second" in idle.log("watcher"), timeout=20)
     watch.mkdir()
     wanted = dropped(idle, "came late")
-    eventually(lambda: wanted in [found for (found,) in client.rows("main", ["d.hash="])], timeout=10)
+    eventually(lambda: wanted in [found for (found,) in client.rows("main", ["d.hash="])], timeout=20)
 
 
 def test_the_foreground_shows_all_logs_and_ends_with_ctrl_c(idle: Group) -> None:
@@ -115,7 +115,7 @@ def test_a_dry_run_loads_and_starts_nothing(idle: Group, rtorrent: PrivateRTorre
     assert idle.command("-n").returncode == 0
     eventually(idle.running, timeout=30)
     wanted = dropped(idle, "dry")
-    eventually(lambda: "dry.torrent" in idle.log("watcher"), timeout=10)
+    eventually(lambda: "dry.torrent" in idle.log("watcher"), timeout=20)
     client = RTorrent(rtorrent.url)
     assert not any(wanted in row for row in client.rows("main", ["d.hash="]))
     assert idle.command("-n", "--run-once", "connstats").returncode == 0

@@ -187,7 +187,7 @@ def test_a_port_in_use_is_logged_once_and_opened_when_free(short_folder: Path) -
     try:
         eventually(lambda: "another program listens there" in exporter.log, 20)
         taken.close()
-        eventually(exporter.answers, 15)
+        eventually(exporter.answers, 20)
         assert exporter.log.count("another program listens there") == 1
     finally:
         exporter.__exit__(None, None, None)

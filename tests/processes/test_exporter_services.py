@@ -65,11 +65,11 @@ def test_events_and_totals_of_services_are_counted_once_over_kills(short_folder:
 
         load(30)
         watcher.bus.publish_live(TotalsReported(at=NOW, service="watcher", families=families()))
-        eventually(lambda: shows(30.0), 15)
+        eventually(lambda: shows(30.0), 20)
         watcher.exporter.stop(kill=True)
         load(12)
         watcher.exporter.start()
-        eventually(lambda: shows(42.0), 15)
+        eventually(lambda: shows(42.0), 20)
 
 
 def _loaded(number: int) -> TorrentLoaded:
@@ -89,8 +89,8 @@ def test_the_page_shows_the_explanation_of_the_scheduler(short_folder: Path) -> 
                 asked.answer(Answer(ok=isinstance(asked.request, ExplainQueue), data=explained))
             return scheduler.exporter.get("/").text
 
-        eventually(lambda: "held back" in page(), 15)
-        eventually(lambda: f"{HASH[:8]}…" in page(), 15)
+        eventually(lambda: "held back" in page(), 20)
+        eventually(lambda: f"{HASH[:8]}…" in page(), 20)
 
 
 def test_tracker_totals_survive_erased_items_and_a_killed_exporter(

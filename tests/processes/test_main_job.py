@@ -98,7 +98,7 @@ def test_a_metafile_in_a_new_deep_folder_is_loaded_and_started(rtorrent: Private
     with Group(folder / "conf", torque_ini(rtorrent.url, watch, *QUICK)) as group:
         info = drop(watch / "x" / "y" / "z" / "deep.torrent")
         eventually(lambda: info in active(rtorrent.url), 20)
-        eventually(lambda: published(group, "TorrentStarted")[info] == 1, 10)
+        eventually(lambda: published(group, "TorrentStarted")[info] == 1, 20)
         assert published(group, "TorrentLoaded") == {info: 1}
 
 
@@ -206,7 +206,7 @@ def test_a_stopped_service_exits_at_once_and_leaves_nothing_behind(rtorrent: Pri
         assert supervisord is not None
         pids = [supervisord, *map(group.pid, SERVICES)]
         assert group.command("--stop").returncode == 0
-        eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 10)
+        eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 20)
 
 
 def test_prometheus_sees_loads_and_starts(rtorrent: PrivateRTorrent, folder: Path) -> None:

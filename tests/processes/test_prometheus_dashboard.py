@@ -137,7 +137,7 @@ def prometheus(
                     (watch / f"sample {number}.torrent").write_bytes(metafile)
                 eventually(lambda: server.ask("sum(pyrotorque_queue_starts_total) >= 6"), 30)
                 settled = time.monotonic() + 6
-                eventually(lambda: time.monotonic() > settled, 10, why="enough scrapes for rates")
+                eventually(lambda: time.monotonic() > settled, 20, why="enough scrapes for rates")
                 yield server
             finally:
                 server.stop()

@@ -116,7 +116,7 @@ def test_a_resumed_queue_starts_the_items_that_waited(scheduler: Scheduler, real
     item = scheduler.load("one")
     eventually(lambda: scheduler.rtorrent.call("view.size", "", "main") == 1)
     assert scheduler.ask(ResumeJob(job="queue")).ok
-    eventually(lambda: item in scheduler.running(), 2)
+    eventually(lambda: item in scheduler.running(), 20)
 
 
 def test_requests_during_a_reload_are_answered(scheduler: Scheduler, real: PrivateRTorrent) -> None:

@@ -34,11 +34,11 @@ def test_a_loaded_item_is_started_and_published(scheduler: Scheduler) -> None:
 
 def seconds_to_start(scheduler: Scheduler, number: int) -> float:
     """Between two ticks of five seconds, with a fresh grant, a whole gap after the batch before."""
-    eventually(lambda: time.time() % 5 > 4.5, 6)
-    eventually(lambda: 1 < time.time() % 5 - number * 0.8 < 1.5, 6)
+    eventually(lambda: time.time() % 5 > 4.5, 20)
+    eventually(lambda: 1 < time.time() % 5 - number * 0.8 < 1.5, 20)
     began = time.monotonic()
     item = scheduler.load(f"item {number}")
-    eventually(lambda: item in scheduler.running(), 1, interval=0.001)
+    eventually(lambda: item in scheduler.running(), 20, interval=0.001)
     return time.monotonic() - began
 
 
@@ -58,7 +58,7 @@ def test_killed_at_any_moment_it_starts_all_and_publishes_each_once(scheduler: S
             scheduler.end()
             scheduler.start()
     eventually(lambda: scheduler.running() == set(scheduler.loaded), 30)
-    eventually(lambda: sorted(scheduler.started()) == sorted(scheduler.loaded), 10)
+    eventually(lambda: sorted(scheduler.started()) == sorted(scheduler.loaded), 20)
 
 
 def test_it_ends_within_a_second_even_while_rtorrent_hangs(scheduler: Scheduler, real: PrivateRTorrent) -> None:
@@ -80,7 +80,7 @@ def test_an_unavailable_rtorrent_is_logged_once_and_its_return_too(scheduler: Sc
     began = time.monotonic()
     eventually(lambda: time.monotonic() - began > 3)
     real.start()
-    eventually(lambda: "answers again" in scheduler.log(), 10)
+    eventually(lambda: "answers again" in scheduler.log(), 20)
     assert scheduler.log().count("rTorrent is unavailable") == 1
 
 
@@ -156,5 +156,5 @@ def test_a_new_configuration_is_applied_and_a_broken_one_is_not(scheduler: Sched
     scheduler.configure(real.url, schedule="second=*", downloading_max=7)
     scheduler.process.send_signal(signal.SIGHUP)
     eventually(lambda: "configuration reloaded" in scheduler.log(), 20)
-    eventually(scheduler.answers, 10)
+    eventually(scheduler.answers, 20)
     assert "of 7 slots" in scheduler.ask(ExplainQueue()).text

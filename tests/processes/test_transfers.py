@@ -94,7 +94,7 @@ def test_items_loaded_by_tree_watch_and_started_by_the_queue_complete_in_order(s
     watch.mkdir()
     layout, seen = Layout.below(config), Watched()
     with Group(config, torque_ini(swarm.url, watch, *IN_ORDER)) as group:
-        eventually(lambda: ask(layout, "scheduler", PauseJob(job="queue")).ok, 10)
+        eventually(lambda: ask(layout, "scheduler", PauseJob(job="queue")).ok, 20)
         for name, metafile in swarm.metafiles.items():
             (watch / f"{name}.torrent").write_bytes(metafile)
         eventually(lambda: swarm.leecher.call("view.size", "", "main") == COUNT, 30)
@@ -121,7 +121,7 @@ def test_the_slot_that_a_completed_download_frees_is_filled_at_once_and_not_at_t
         for complete in (1, 2):
             eventually(lambda n=complete: swarm.leecher.call("view.size", "", "complete") == n, 60, interval=0.02)  # type: ignore[misc]
             began = time.monotonic()
-            eventually(lambda n=complete: len(scheduler.running()) > n, 10, interval=0.02)  # type: ignore[misc]
+            eventually(lambda n=complete: len(scheduler.running()) > n, 20, interval=0.02)  # type: ignore[misc]
             waits.append(time.monotonic() - began)
     assert max(waits) < 1
 

@@ -93,7 +93,7 @@ def test_killed_at_random_it_loads_each_once(process: Process, rtorrent: Private
             eventually(lambda: True, interval=chance.random() * 0.01)
     eventually(lambda: items(rtorrent) == wanted, 30, why=process.log.read_text()[-2000:])
     try:
-        eventually(lambda: len(process.published) >= len(wanted), 10)
+        eventually(lambda: len(process.published) >= len(wanted), 20)
     except AssertionError as error:
         unpublished = wanted - {event.info_hash for event in process.published}
         raise AssertionError(
@@ -106,9 +106,9 @@ def test_killed_at_random_it_loads_each_once(process: Process, rtorrent: Private
 def test_a_load_that_failed_is_one_warning_in_both_logs_and_a_duplicate_is_none(process: Process) -> None:
     process.drop("good.torrent")
     (process.root / "bad\n.torrent").write_bytes(b"no metafile")
-    eventually(lambda: b"failed" in _states(process), 10)
+    eventually(lambda: b"failed" in _states(process), 20)
     process.drop("same.torrent", "good.torrent")
-    eventually(lambda: b"duplicate" in _states(process), 10)
+    eventually(lambda: b"duplicate" in _states(process), 20)
     for log in (process.log, process.config_dir / "log/torque.log"):
         lines = [line for line in log.read_text().splitlines() if "did not load" in line]
         (failed,) = (line for line in lines if " WARN " in line)
@@ -121,7 +121,7 @@ def test_term_in_the_middle_of_a_burst_ends_it_within_a_second_and_loses_nothing
     process: Process, rtorrent: PrivateRTorrent
 ) -> None:
     wanted = {process.drop(f"{number}.torrent") for number in range(300)}
-    eventually(lambda: items(rtorrent), 10)
+    eventually(lambda: items(rtorrent), 20)
     began = time.monotonic()
     assert process.end(signal.SIGTERM) == 0
     assert time.monotonic() - began < 1.0
@@ -132,11 +132,11 @@ def test_term_in_the_middle_of_a_burst_ends_it_within_a_second_and_loses_nothing
 
 def test_term_while_rtorrent_hangs(process: Process, rtorrent: PrivateRTorrent) -> None:
     wanted = {process.drop("first.torrent")}
-    eventually(lambda: items(rtorrent) == wanted, 10)
+    eventually(lambda: items(rtorrent) == wanted, 20)
     os.kill(rtorrent.pid, signal.SIGSTOP)
     try:
         wanted.add(process.drop("second.torrent"))
-        eventually(lambda: b"sent" in _states(process), 10)
+        eventually(lambda: b"sent" in _states(process), 20)
         began = time.monotonic()
         assert process.end(signal.SIGTERM) == 0
         assert time.monotonic() - began < 1.2
@@ -151,7 +151,7 @@ def test_a_burst_while_it_is_paused_overflows_the_kernels_queue_and_is_loaded(
 ) -> None:
     flips = [process.root / "flip.torrent", process.root / "flop.torrent"]
     wanted = {process.drop(flip.name) for flip in flips}
-    eventually(lambda: items(rtorrent) == wanted, 10)
+    eventually(lambda: items(rtorrent) == wanted, 20)
     process.send(signal.SIGSTOP)
     for number in range(17_000):  # the kernel keeps 16,384 events, and merges only equal successive ones
         os.close(os.open(flips[number % 2], os.O_WRONLY))
@@ -186,7 +186,7 @@ def test_the_address_of_an_rtorrent_that_is_not_there_yet(short_folder: Path) ->
     try:
         eventually(process.ready, 20)
         wanted = {process.drop("a/b.torrent")}
-        eventually(lambda: "loaded when it is back" in process.log.read_text(), 10)
+        eventually(lambda: "loaded when it is back" in process.log.read_text(), 20)
         with PrivateRTorrent(short_folder / "rt") as rtorrent:
             url = rtorrent.url
             (process.config_dir / "torque.ini").write_text(INI.format(url=url, root=process.root))

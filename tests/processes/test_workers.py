@@ -125,7 +125,7 @@ def test_no_fault_of_a_job_affects_other_jobs_or_the_queue(rtorrent: PrivateRTor
         for event in published_types(short_folder, "JobFailed"):
             reasons.setdefault(event["job"], set()).add(event["reason"])
         os.kill(process.pid, signal.SIGKILL)
-        eventually(lambda: not any(map(lives, workers)), 5, why="workers end with the scheduler")
+        eventually(lambda: not any(map(lives, workers)), 20, why="workers end with the scheduler")
 
     for name, (*_, reason) in FAULTS.items():
         if name == "hangsearly":

@@ -172,7 +172,7 @@ def test_a_client_that_sends_byte_by_byte_is_disconnected(site: Site, monkeypatc
                 return True
             return False
 
-        eventually(dropped, timeout=5)
+        eventually(dropped, timeout=20)
 
 
 def test_a_client_that_does_not_read_its_response_blocks_no_other(site: Site) -> None:

@@ -237,7 +237,7 @@ def test_a_service_goes_when_its_parent_is_killed(short_folder: Path, loop: str)
     parent.kill()
     parent.wait(5)
     eventually(
-        lambda: not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes(), timeout=2.5
+        lambda: not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes(), timeout=20
     )
     parent.stdout.close()
 
