@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pyrotorque.humanize import time_of_day
 from pyrotorque.options import Options
 from pyrotorque.settings import load
 from pyrotorque.settings.discovery import ListeningAddress
@@ -225,3 +226,16 @@ def test_an_unknown_address_is_reported_with_the_candidates(
 ) -> None:
     monkeypatch.setattr("pyrotorque.settings.discovery.listening_rtorrents", lambda: iter(running))
     assert said in unknown_address()
+
+
+@pytest.mark.parametrize(
+    ("fires", "active", "expected"),
+    [
+        ((), True, "at events after unpack, scan"),
+        ((5.0,), True, f"{time_of_day(5.0)}; at events after unpack, scan"),
+        ((), False, "at events"),
+    ],
+)
+def test_the_order_of_jobs_is_shown(fires: tuple[float, ...], active: bool, expected: str) -> None:
+    job = JobCheck(name="move", active=active, handler="", fires=fires, runs="at events", after=("unpack", "scan"))
+    assert runs(job, 0.0) == expected

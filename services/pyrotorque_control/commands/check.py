@@ -78,7 +78,10 @@ def shown(found: CheckReport) -> Iterator[object]:
 def runs(job: JobCheck, now: float) -> str:
     """The next fire times of a job; those of today without the date; and the jobs that it runs after."""
     text = ", ".join(short_time(fire, now) for fire in job.fires) or job.runs
-    return f"{text}; at events after {', '.join(job.after)}" if job.active and job.after else text
+    if not job.active or not job.after:
+        return text
+    after = f"at events after {', '.join(job.after)}"
+    return f"{text}; {after}" if job.fires else after
 
 
 def rtorrent_lines(found: RTorrentCheck, config_dir: Path) -> Iterator[str]:
