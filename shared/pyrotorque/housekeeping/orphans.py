@@ -18,7 +18,6 @@ from pyrotorque.errors import RemovalRefused
 from pyrotorque.housekeeping.claims import Claims, Inode
 from pyrotorque.housekeeping.quarantine import NAME as QUARANTINE
 from pyrotorque.linux.filesystems import read_mounts
-from pyrotorque.linux.processes import PROC
 from pyrotorque.text import printable
 
 # Files of systems and programs, and unfinished files of other clients.
@@ -146,22 +145,3 @@ def orphans(
 
 def _folded(path: bytes) -> str:
     return unicodedata.normalize("NFC", os.path.realpath(path).decode("utf-8", "surrogateescape")).casefold()
-
-
-def open_anywhere() -> frozenset[Inode]:
-    """The files that processes have open, as far as that can be seen."""
-    found: set[Inode] = set()
-    for pid in os.listdir(PROC):
-        if not pid.isdecimal():
-            continue
-        try:
-            names = os.listdir(PROC / pid / "fd")
-        except OSError:
-            continue
-        for name in names:
-            try:
-                status = os.stat(PROC / pid / "fd" / name)
-            except OSError:
-                continue
-            found.add(Inode(status.st_dev, status.st_ino))
-    return frozenset(found)

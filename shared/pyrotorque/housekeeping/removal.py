@@ -18,9 +18,8 @@ import msgspec
 
 from pyrotorque.errors import PyrotorqueError, RemovalRefused, RTorrentError, RTorrentFault
 from pyrotorque.housekeeping import moved_files, quarantine
-from pyrotorque.housekeeping.claims import Inode
 from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord, RemovedFile
-from pyrotorque.linux.processes import PROC
+from pyrotorque.housekeeping.open_files import open_inodes
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.text import printable
@@ -301,27 +300,6 @@ def _is_announced(before: Mapping[int, tuple[int, ...]], now: Mapping[int, tuple
     if any(busy for _, busy, _, _ in now.values()):
         return False
     return not now or any(now[each][2:] != before[each][2:] for each in now if each in before)
-
-
-def open_inodes(pid: int) -> frozenset[Inode]:
-    """The files that a process has open or mapped. Raises RemovalRefused if that cannot be seen."""
-    folder = PROC / str(pid)
-    found: set[Inode] = set()
-    try:
-        for name in os.listdir(folder / "fd"):
-            with suppress(FileNotFoundError):
-                status = os.stat(folder / "fd" / name)
-                found.add(Inode(status.st_dev, status.st_ino))
-        for line in (folder / "maps").read_bytes().splitlines():
-            _, _, _, device, inode, *_ = line.split(b" ", 5)
-            if inode != b"0":
-                major, _, minor = device.partition(b":")
-                found.add(Inode(os.makedev(int(major, 16), int(minor, 16)), int(inode)))
-    except OSError as error:
-        raise RemovalRefused(
-            f"the open files of rTorrent (pid {pid}) cannot be seen ({error.strerror}): run pyrotorque as its user"
-        ) from None
-    return frozenset(found)
 
 
 def _await(condition: Callable[[], bool], within: float) -> bool:

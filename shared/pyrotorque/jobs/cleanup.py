@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from pyrotorque.confinement import private_folders
 from pyrotorque.errors import (
     AlreadyRunning,
     PyrotorqueError,
@@ -23,7 +21,7 @@ from pyrotorque.events import Event
 from pyrotorque.fields.field import Field
 from pyrotorque.fields.table import FIELDS
 from pyrotorque.housekeeping import quarantine
-from pyrotorque.housekeeping.activity import FOLDER, Activity, activity_fields, read_activity, write_activity
+from pyrotorque.housekeeping.activity import Activity, activity_fields, read_activity, write_activity
 from pyrotorque.housekeeping.cleanup_settings import private_below, read_cleanup
 from pyrotorque.housekeeping.cleanup_state import PlanOfItems, StoredCleanup, is_short, take_accepted
 from pyrotorque.housekeeping.erased_handlers import erased_handler_refusal
@@ -35,21 +33,18 @@ from pyrotorque.housekeeping.plan import PlannedRemoval
 from pyrotorque.housekeeping.removal import Remover, VerifiedItem
 from pyrotorque.housekeeping.survey import Conditions, Survey, Surveyor, is_match
 from pyrotorque.humanize import size
-from pyrotorque.jobs.base import Job
-from pyrotorque.layout import Layout
-from pyrotorque.locks import hold
+from pyrotorque.jobs.housekeeping_job import HousekeepingJob
 from pyrotorque.text import counted, printable
 from pyrotorque.tracker_verdict import verdict
 
-_LOCK: Final = "lock"
 _SHARE_OF_TIMEOUT: Final = 0.6
 _SHOWN_MAX: Final = 3
 
 
-class Cleanup(Job):
+class Cleanup(HousekeepingJob):
     """`condition` chooses items, the minima must hold for each, `data` says what happens to their files.
 
-    All jobs of a group share one journal and one lock, so that only one of them acts at a time.
+    All jobs of a group share one journal.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -57,6 +52,7 @@ class Cleanup(Job):
         if config.get("on"):
             raise UserError(f"job.{self.name}.on cannot be used: this job looks at all items; set a schedule")
         self.settings = read_cleanup(config)
+        self.below, self.chosen_quarantine = self.settings.below, self.settings.quarantine
         self.conditions = Conditions(
             self.condition(self.settings.condition),
             self.condition(self.settings.protect),
@@ -64,7 +60,7 @@ class Cleanup(Job):
             [(self.condition(rule.condition), rule.limits) for rule in self.settings.rules],
             self.settings.limits,
         )
-        if refusal := private_below(self.settings.below, self._private):
+        if refusal := private_below(self.settings.below, self.private):
             raise UserError(f"job.{self.name}.below: {refusal}")
         self._time = float(config.get("timeout", 0.0) or 0.0) * _SHARE_OF_TIMEOUT or float("inf")
 
@@ -90,11 +86,6 @@ class Cleanup(Job):
             return f"nothing is removed: {error}"
         except UserError as error:
             return str(error)
-
-    def locked(self) -> int:
-        """The descriptor of the lock of all housekeeping in this group. Raises AlreadyRunning."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return hold(self.folder / _LOCK, "another clean-up is running", "it is repeated at the next time")
 
     def preview(self) -> Survey:
         """What a run would do now; changes nothing. Raises RemovalRefused, UserError or RTorrentError."""
@@ -215,11 +206,6 @@ class Cleanup(Job):
             for line in quarantine.purge_expired(folder, found.inventory.claims, now):
                 self.log.info("%s", line)
 
-    def quarantines(self) -> list[Path]:
-        """The quarantine folders of this job."""
-        chosen = self.settings.quarantine
-        return [chosen] if chosen else [folder / quarantine.NAME for folder in self.settings.below]
-
     # --- refusals
 
     def _require_no_erased_handler(self) -> None:
@@ -281,11 +267,6 @@ class Cleanup(Job):
 
     # --- parts
 
-    @property
-    def folder(self) -> Path:
-        """The private folder that all housekeeping of the group shares."""
-        return self.state_dir.parents[1] / FOLDER
-
     @cached_property
     def reader(self) -> InventoryReader:
         others = self.settings.others or OtherClients()
@@ -310,7 +291,7 @@ class Cleanup(Job):
     @cached_property
     def surveyor(self) -> Surveyor:
         settings = self.settings
-        rules = DataRules(settings.below, self._private, settings.quarantine, settings.shared, settings.linked)
+        rules = DataRules(settings.below, self.private, settings.quarantine, settings.shared, settings.linked)
         return Surveyor(self, self.rtorrent, self.reader, settings, self.conditions, rules, self._is_moving)
 
     @cached_property
@@ -323,14 +304,6 @@ class Cleanup(Job):
 
         gone = replace(FIELDS["is_unregistered"], convert=is_gone)
         return {**super()._table, **stored, "is_unregistered": gone}
-
-    @cached_property
-    def _private(self) -> tuple[Path, ...]:
-        context = self._context
-        if context.config_dir is None:
-            return ()
-        session = b""
-        return private_folders(Layout.below(context.config_dir, state_dir=context.state_dir), session)
 
     def _is_moving(self, info_hash: str) -> bool:
         """Whether a mover of this group has begun to move the item's data."""

@@ -10,24 +10,22 @@ from typing import Any, Final
 
 import msgspec
 
-from pyrotorque.confinement import private_folders
 from pyrotorque.errors import AlreadyRunning, RemovalRefused, SessionNotKnown, UserError
 from pyrotorque.events import Event
 from pyrotorque.housekeeping import moved_files, quarantine
-from pyrotorque.housekeeping.activity import FOLDER, read_activity
+from pyrotorque.housekeeping.activity import read_activity
 from pyrotorque.housekeeping.claims import Inode
 from pyrotorque.housekeeping.cleanup_settings import COMMON, private_below, refuse_broad
 from pyrotorque.housekeeping.cleanup_state import is_short
 from pyrotorque.housekeeping.inventory import Inventory, InventoryReader
 from pyrotorque.housekeeping.journal import RemovalRecord, RemovedFile
-from pyrotorque.housekeeping.orphans import OrphanCandidate, OrphanSurvey, SeenFile, open_anywhere, orphans, walk
+from pyrotorque.housekeeping.open_files import open_anywhere
+from pyrotorque.housekeeping.orphans import OrphanCandidate, OrphanSurvey, SeenFile, orphans, walk
 from pyrotorque.housekeeping.other_clients import OtherClients, parse_others
 from pyrotorque.humanize import size
-from pyrotorque.jobs.base import Job
+from pyrotorque.jobs.housekeeping_job import HousekeepingJob
 from pyrotorque.jobs.params import get_count, get_text
-from pyrotorque.layout import Layout
 from pyrotorque.linux.files import sync_folder
-from pyrotorque.locks import hold
 from pyrotorque.options import write_atomically
 from pyrotorque.settings.values import duration, folders
 from pyrotorque.suggestions import suggestion
@@ -46,7 +44,7 @@ class OrphanState(msgspec.Struct, frozen=True):
     reported: str = ""
 
 
-class Orphans(Job):
+class Orphans(HousekeepingJob):
     """`below` names the folders, `others` all other clients that have files there, or `none`."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -65,7 +63,7 @@ class Orphans(Job):
             )
         self.others: OtherClients = others
         chosen = folders(get_text(config, "quarantine"))
-        self.chosen = chosen[0] if chosen else None
+        self.chosen_quarantine = chosen[0] if chosen else None
         self.ignore = get_text(config, "ignore").replace(",", " ").split()
         self.seen_for = self._duration("seen_for", 3 * 24 * _HOUR)
         self.keep_for = self._duration("keep_for", 30 * 24 * _HOUR)
@@ -75,7 +73,7 @@ class Orphans(Job):
             )
         self.max_files = get_count(config, "max_files", 100)
         self.max_percent = get_count(config, "max_percent", 10)
-        if refusal := refuse_broad(self.below) or private_below(self.below, self._private):
+        if refusal := refuse_broad(self.below) or private_below(self.below, self.private):
             raise UserError(f"job.{self.name}.below: {refusal}")
 
     def _duration(self, key: str, default: float) -> float:
@@ -106,11 +104,6 @@ class Orphans(Job):
             if problem:
                 raise UserError(problem)
 
-    def locked(self) -> int:
-        """The descriptor of the lock of all housekeeping in this group. Raises AlreadyRunning."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return hold(self.folder / "lock", "a clean-up is running", "it is repeated at the next time")
-
     def survey(self) -> tuple[OrphanSurvey, Inventory]:
         """The orphans now; changes nothing. Raises RemovalRefused, RTorrentError or SessionNotKnown."""
         self.require_known_rtorrent()
@@ -124,7 +117,7 @@ class Orphans(Job):
         session = Path(os.fsdecode(self.reader.session.folder))
         if refusal := private_below(self.below, (session,)):
             raise RemovalRefused(f"below: {refusal}")
-        found = list(walk(self.below, (*self._private, session, *self.quarantines()), self.ignore))
+        found = list(walk(self.below, (*self.private, session, *self.quarantines()), self.ignore))
         return orphans(found, inventory.claims, state.seen, time.time(), self.seen_for), inventory
 
     def _run(self) -> str:
@@ -174,7 +167,7 @@ class Orphans(Job):
         records = tuple(
             RemovedFile(file.path.hex(), file.status.st_dev, file.status.st_ino, file.status.st_size) for file in files
         )
-        folder = quarantine.quarantine_of(root, self.below, self.chosen)
+        folder = quarantine.quarantine_of(root, self.below, self.chosen_quarantine)
         record = RemovalRecord(
             info_hash="",
             name=f"orphaned files of {printable(root)}",
@@ -210,10 +203,6 @@ class Orphans(Job):
 
     # --- parts
 
-    def quarantines(self) -> list[Path]:
-        """The quarantine folders of this job."""
-        return [self.chosen] if self.chosen else [folder / quarantine.NAME for folder in self.below]
-
     def state(self) -> OrphanState:
         with suppress(OSError, msgspec.DecodeError):
             return msgspec.json.decode((self.state_dir / "orphans").read_bytes(), type=OrphanState)
@@ -222,17 +211,6 @@ class Orphans(Job):
     def _write(self, state: OrphanState) -> None:
         write_atomically(self.state_dir / "orphans", encode_json(state))
 
-    @property
-    def folder(self) -> Path:
-        return self.state_dir.parents[1] / FOLDER
-
     @cached_property
     def reader(self) -> InventoryReader:
         return InventoryReader(self.rtorrent, self.others)
-
-    @cached_property
-    def _private(self) -> tuple[Path, ...]:
-        context = self._context
-        if context.config_dir is None:
-            return ()
-        return private_folders(Layout.below(context.config_dir, state_dir=context.state_dir))
