@@ -5,7 +5,7 @@ A path counts if rTorrent itself confirms its bytes, and if it leads rTorrent an
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -29,6 +29,7 @@ _COMMANDS: Final = (
 _BATCH: Final = 100
 _SAVED_WITHIN: Final = 10.0  # seconds
 _POLL: Final = 0.05
+_SAVE_AGAIN: Final = 0.5
 _SHOWN: Final = 3
 
 
@@ -124,7 +125,7 @@ class InventoryReader:
     def _matching(self) -> tuple[dict[str, LiveItem], dict[str, SessionItem]]:
         """The items and what is saved of each; an item that is just being saved, or erased, is awaited."""
         end = self.clock() + _SAVED_WITHIN
-        requested: set[str] = set()
+        save_at = 0.0
         while True:
             items = self.live_items()
             saved, problems = self._saved.read()
@@ -134,9 +135,7 @@ class InventoryReader:
                 return items, saved
             if self.clock() >= end:
                 break
-            for info_hash in unsaved - requested:
-                self._save(info_hash)
-            requested |= unsaved
+            save_at = self._save(unsaved, save_at)
             time.sleep(_POLL)
         if unsaved:
             why = problems.get(next(iter(unsaved)), "its session has no such file")
@@ -157,6 +156,7 @@ class InventoryReader:
             for info_hash, item in items.items()
             if os.fsencode(item.printed) == saved[info_hash].directory
         }
+        save_at = 0.0
         end = self.clock() + _SAVED_WITHIN
         while lacking := items.keys() - found.keys():
             candidates = {each: (os.fsencode(items[each].printed), saved[each].directory) for each in lacking}
@@ -168,8 +168,7 @@ class InventoryReader:
                 raise RemovalRefused(
                     f"rTorrent prints the directory of {_listed(lacking)} altered, and its session has another one"
                 )
-            for info_hash in lacking:
-                self._save(info_hash)
+            save_at = self._save(lacking, save_at)
             time.sleep(_POLL)
             saved.update(self._saved.read()[0])
         return {info_hash: _absolute(path, pid) for info_hash, path in found.items()}
@@ -191,9 +190,18 @@ class InventoryReader:
                     found.setdefault(info_hash, path)
         return found
 
-    def _save(self, info_hash: str) -> None:
-        with suppress(RTorrentFault):  # erased meanwhile
-            self.rtorrent.call("d.save_full_session", info_hash)
+    def _save(self, hashes: Iterable[str], at: float) -> float:
+        """Have rTorrent save these items at the time `at`; returns when to repeat it.
+
+        Two saves of one item at the same time may both fail on rTorrent 0.16, so a lost one is repeated later.
+        """
+        now = self.clock()
+        if now < at:
+            return at
+        for info_hash in hashes:
+            with suppress(RTorrentFault):  # erased meanwhile
+                self.rtorrent.call("d.save_full_session", info_hash)
+        return now + _SAVE_AGAIN
 
 
 def _live(row: Sequence[str]) -> LiveItem:
