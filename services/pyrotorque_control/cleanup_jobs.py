@@ -21,11 +21,11 @@ HANDLERS: Final[dict[str, type[Cleanup] | type[Orphans]]] = {
 }
 
 
-def cleanup_jobs(group: Group, name: str | None) -> list[Cleanup | Orphans]:
-    """The job of this name, or all of them, active or not. Raises UserError."""
+def cleanup_jobs(group: Group, name: str | None, *, required: bool = True) -> list[Cleanup | Orphans]:
+    """The job of this name, or all of them, active or not. Raises UserError, also if there is none but `required`."""
     refuse_foreign_config_py(group.layout)
     settings = settings_of(group)
-    chosen = list(_chosen(settings, name))
+    chosen = list(_chosen(settings, name)) if required or _known(settings) else []
     context = JobContext(
         config_dir=group.layout.config_dir,
         state_dir=group.layout.state_dir,
@@ -48,8 +48,12 @@ def active_cleanups(group: Group) -> list[Cleanup]:
     return [job for job in jobs if isinstance(job, Cleanup) and job.config.get("active")]
 
 
+def _known(settings: Settings) -> list[CustomSettings]:
+    return [job for job in settings.jobs if isinstance(job, CustomSettings) and job.handler in HANDLERS]
+
+
 def _chosen(settings: Settings, name: str | None) -> Iterator[CustomSettings]:
-    known = [job for job in settings.jobs if isinstance(job, CustomSettings) and job.handler in HANDLERS]
+    known = _known(settings)
     if not known:
         raise UserError("there is no clean-up job: docs/cleanup.md shows how to set one up")
     found = [job for job in known if name in (None, job.name)]
