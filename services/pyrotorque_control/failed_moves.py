@@ -44,6 +44,7 @@ def failed_moves(layout: Layout) -> list[FailedMove]:
         for path in layout.state_dir.glob("jobs/*/failures")
         if active is None or unquote(path.parent.name) in active
         for info_hash, failure in stored_failures(path.parent).items()
+        if failure.times
     ]
     return sorted(found, key=lambda move: (move.retry_at, move.job, move.info_hash))
 

@@ -14,7 +14,7 @@ import pytest
 
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.errors import UserError
+from pyrotorque.errors import RTorrentError, SessionNotKnown, UserError
 from pyrotorque.events import TorrentCompleted, TorrentMoved
 from pyrotorque.jobs import JobConfig, context, move_failures, move_journal, mover, tree_copy
 from pyrotorque.linux import files
@@ -346,6 +346,33 @@ def test_an_unfinished_move_of_another_item_does_not_fail_the_run_for_an_event(
     assert list((short_folder / "state/jobs/move").glob("*.json")), "it is left to the schedule"
     scene.job().run(TorrentCompleted(at=1.0, info_hash=scene.hash, name=scene.name))
     eventually(scene.has_moved, 20)
+
+
+@pytest.mark.parametrize("fails", ["no answer", "not known"])
+def test_with_after_an_item_whose_event_found_no_rtorrent_is_moved_by_the_schedule(
+    rtorrent: PrivateRTorrent, short_folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    scene = Scene(rtorrent, short_folder, target, multi=True)
+    scene.job(after="unpack").run()
+    assert scene.source.exists(), "a scheduled run leaves it to its event"
+    completed = TorrentCompleted(at=1.0, info_hash=scene.hash, name=scene.name)
+    error = RTorrentError("no answer") if fails == "no answer" else SessionNotKnown("another session")
+    job = scene.job(after="unpack")
+    with monkeypatch.context() as patched:
+        patched.setattr(job, "require_known_rtorrent", raising(error))
+        with pytest.raises(RTorrentError) if fails == "no answer" else nullcontext():
+            job.run(completed)
+    assert scene.source.exists()
+    scene.job(after="unpack").run()
+    eventually(scene.has_moved, 20)
+    assert move_failures.stored_failures(short_folder / "state/jobs/move") == {}
+
+
+def raising(error: Exception) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
 
 
 @pytest.mark.parametrize("grain", [100, 10_000_000, 1_000_000_000, 2_000_000_000], ids=["CIFS", "exFAT", "ext3", "FAT"])

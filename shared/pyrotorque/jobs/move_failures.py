@@ -15,7 +15,10 @@ _ITEMS_MAX: Final = 10_000
 
 
 class MoveFailure(msgspec.Struct, frozen=True):
-    """`times` counts the failures in a row, `retry_at` is in Unix seconds; `target` is empty if it is unknown."""
+    """`times` counts the failures in a row, `retry_at` is in Unix seconds; `target` is empty if it is unknown.
+
+    `times` is 0 while a run for an event of the item has not ended.
+    """
 
     reason: str
     times: int
@@ -44,8 +47,14 @@ class MoveFailures:
         failure = self._items.get(info_hash)
         return failure is not None and 0 < failure.retry_at - now <= _LAST_RETRY
 
+    def expect(self, info_hash: str, name: str, now: float) -> None:
+        """A run for an event of the item begins: if it is interrupted, a scheduled run moves the item."""
+        if info_hash not in self._items:
+            self._items[info_hash] = MoveFailure("", 0, now, name)
+            self._write()
+
     def hashes(self) -> frozenset[str]:
-        """The items whose last move failed."""
+        """The items whose last move failed, or was interrupted."""
         return frozenset(self._items)
 
     def add(self, info_hash: str, reason: str, now: float, *, name: str = "", target: str = "") -> bool:

@@ -88,6 +88,11 @@ class Mover(ItemJob):
         return FinishedMoves(self.state_dir, self.name, self._context.publish_move)
 
     def run(self, event: Event | None = None) -> None:
+        self._failures = MoveFailures(self.state_dir)
+        own = str(getattr(event, "info_hash", ""))
+        if own and self.config.get("after"):
+            # Scheduled runs leave all other items to their events, and this run may be killed.
+            self._failures.expect(own, printable(str(getattr(event, "name", ""))), time.time())
         try:
             # Its items would count as erased: a move that is cut off there would never be finished.
             self.require_known_rtorrent()
@@ -97,7 +102,6 @@ class Mover(ItemJob):
         self._deadline = time.monotonic() + self._time
         self._journal = MoveJournal(self.state_dir)
         self._finished.begin_run()
-        self._failures = MoveFailures(self.state_dir)
         self._is_event = event is not None
         self._moved: set[str] = set()
         self._targets: dict[str, str] = {}
@@ -108,7 +112,7 @@ class Mover(ItemJob):
                 if event is None and self._failures.is_waiting(move.info_hash, time.time()):
                     continue
                 # The outcome of a run for an event is that of its item: jobs after this one depend on it.
-                is_own = event is not None and getattr(event, "info_hash", "") == move.info_hash
+                is_own = move.info_hash == own
                 if event is not None and not is_own:
                     continue
                 self._targets[move.info_hash] = printable(str(move.final))
@@ -121,6 +125,8 @@ class Mover(ItemJob):
                     failed.append(f"{move.name}: {error}")
                     self.log.error("%s", failed[-1])
             super().run(event)
+            if not failed:
+                self._failures.remove(own)
         except CopyDeadline:
             self.log.info("the time of this run is used up; the next run continues (see job.%s.timeout)", self.name)
         finally:
