@@ -183,12 +183,12 @@ def _wrap_rtorrent(reached: Reached) -> None:
         reached("load sent, answer not read")
         return answer
 
-    def together(self: RTorrent, calls: Sequence[Any], **options: Any) -> Any:
+    def together(self: RTorrent, calls: Sequence[Any], *given: Any, **options: Any) -> Any:
         methods = {method for method, _ in calls}
         loads, starts = any(method.startswith("load.") for method in methods), "d.start" in methods
         if loads or starts:
             reached("load intended, not sent" if loads else "start intended, not sent")
-        answers = multicall(self, calls, **options)
+        answers = multicall(self, calls, *given, **options)
         if loads or starts:
             reached("load sent, answer not read" if loads else "start sent, not recorded")
         return answers
