@@ -163,7 +163,7 @@ def _act(group: Group, given: dict[str, Any]) -> int:
 
     if given["status"]:
         return _print_status(group)
-    if given["run_once"]:
+    if given["run_once"] is not None:
         from pyrotorque_control.single_run import run_once
 
         return run_once(group, given["run_once"])

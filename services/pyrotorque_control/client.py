@@ -43,9 +43,9 @@ def print_answer(group: Group, service: str, request: Request) -> None:
 
 def _require_known_job(group: Group, request: Request) -> None:
     settings = last_good(group.layout)
-    if isinstance(request, RunJob | PauseJob | ResumeJob) and settings is not None:
+    if isinstance(request, RunJob | PauseJob | ResumeJob | ExplainQueue) and settings is not None:
         names = [job.name for job in settings.jobs]
-        if request.job not in names:
+        if request.job is not None and request.job not in names:
             raise CommandError(f"there is no job {request.job!r}{suggestion(request.job, names)}", EX_USAGE)
 
 

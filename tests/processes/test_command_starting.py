@@ -132,4 +132,5 @@ def test_run_once_without_a_group_starts_one_item(idle: Group, rtorrent: Private
     assert client.call("d.state", info_hash(metafile)) == 1
     assert idle.command("--run-once", "treewatch").returncode == 64
     assert idle.command("--run-once", "quue").returncode == 64
+    assert idle.command("--run-once", "").returncode == 64
     assert idle.command("--status").returncode == 69

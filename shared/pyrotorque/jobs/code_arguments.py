@@ -54,19 +54,23 @@ _INTERPRETERS: Final = (
     (re.compile(r"lua(?:jit)?[\d.]*|Rscript|R|osascript|expect|julia|guile|groovy"), _Interpreter("ecl", ("--eval",))),
     (re.compile(r"[gmn]?awk|busybox-awk"), _Interpreter("fei", ("--file", "--source", "--include"), "vF", True, False)),
     (re.compile(r"g?sed"), _Interpreter("ef", ("--expression", "--file"), "l", True, False)),
-    (re.compile(r"su|runuser"), _Interpreter("c", ("--command", "--session-command"), "gGswTu", script=False)),
+    (re.compile(r"su|sg|runuser"), _Interpreter("c", ("--command", "--session-command"), "gGswTu", script=False)),
     (re.compile(r"script|flock"), _Interpreter("c", ("--command",), "wEoO", script=False)),
     (re.compile(r"env"), _Interpreter("S", ("--split-string",), "uC", script=False)),
     (re.compile(r"[a-z-]+-terminal(?:-emulator)?|xterm|u?rxvt"), _Interpreter("e", ("--command",), script=False)),
     (re.compile(r"vim?|nvim|ex|emacs|gdb"), _Interpreter("cex", ("--eval", "--cmd", "--ex"), script=False)),
 )  # fmt: skip
 # A shell parses all their words, here or on another host.
-_ALL_WORDS: Final = re.compile(r"ssh|autossh|mosh|rsh|slogin|dbclient|watch|parallel|eval|trap|alias")
+_ALL_WORDS: Final = re.compile(
+    r"ssh|autossh|mosh|rsh|slogin|dbclient|watch|parallel|eval|trap|alias|tmux|byobu|hyperfine|g?make"
+)
 # They run the program that follows their options.
 _WRAPPERS: Final = re.compile(
     r"env|nice|ionice|nohup|setsid|timeout|time|stdbuf|chrt|taskset|sudo|doas|xargs|flock|systemd-run|systemd-inhibit|"
     r"unshare|nsenter|strace|ltrace|chroot|busybox|exec|command|builtin|find|sshpass|caffeinate|prlimit|setpriv|cpulimit|"
     r"torsocks|torify|proxychains\d*|firejail|unbuffer|fakeroot|su-exec|gosu|tini|dumb-init|runuser|catchsegv|docker|podman|"
+    r"screen|pkexec|xvfb-run|dbus-run-session|dbus-launch|rlwrap|numactl|choom|bwrap|flatpak-spawn|apptainer|singularity|"
+    r"distrobox|toolbox|schroot|ip|start-stop-daemon|s6-setuidgid|chpst|faketime|abduco|dtach|"
     r"kubectl|lxc-attach|machinectl|if|then|else|elif|do|while|until|!|\{"
 )
 # They run the very next word, or the file that it names.
