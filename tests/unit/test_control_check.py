@@ -124,6 +124,7 @@ def test_a_queue_shows_its_last_check_and_a_paused_one_how_to_resume() -> None:
     jobs = [
         {"job": "queue", "paused": False, "next_fire": None, "last": "started 1; then: 3 of 3 slots are taken"},
         {"job": "night", "paused": True, "next_fire": 5.0, "last": None},
+        {"job": "unpack", "paused": True, "last": None, "on": ["TorrentCompleted"], "after": [], "events": 1},
         {"job": "move", "paused": False, "last": None, "on": ["TorrentCompleted"], "after": ["unpack"], "events": 2},
         {"job": "note", "paused": False, "last": None, "on": ["TorrentErased"], "after": [], "events": 0},
     ]
@@ -131,6 +132,7 @@ def test_a_queue_shows_its_last_check_and_a_paused_one_how_to_resume() -> None:
         "4 jobs",
         "queue: started 1; then: 3 of 3 slots are taken",
         "night: paused (`pyrotorque resume night`)",
+        "unpack: paused (`pyrotorque resume unpack`); 1 event queued",
         "move: runs on TorrentCompleted, after unpack; 2 events queued",
     ]
 

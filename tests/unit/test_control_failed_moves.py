@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from pyrotorque.jobs.move_failures import MoveFailures
 from pyrotorque.layout import Layout
+from pyrotorque_control.cli import run
 from pyrotorque_control.failed_moves import FailedMove, failed_moves, failure_lines, is_chosen
 
 
@@ -39,3 +42,13 @@ def test_thousands_of_failed_moves_are_counted() -> None:
 
 def test_without_a_mover_nothing_is_shown(tmp_path: Path) -> None:
     assert failed_moves(Layout.below(tmp_path)) == []
+
+
+def test_failed_moves_are_explained_while_the_group_does_not_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Layout.below(tmp_path).state_dir / "jobs/move"
+    folder.mkdir(parents=True)
+    MoveFailures(folder).add("AA", "exists already", 1000.0, name="Some Name")
+    assert run(["--config-dir", str(tmp_path), "explain", "some"]) == 69
+    assert "could not move Some Name: exists already; next attempt: the next run" in capsys.readouterr().out

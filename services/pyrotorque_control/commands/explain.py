@@ -31,7 +31,13 @@ def command(group: Group, item: str | None, job: str | None, history: bool, as_j
     For an item, active clean-up jobs are explained as well: why it would go or stay; and why a move of it failed.
     The scheduler answers this; the exit code is 69 when it is not running.
     """
-    answer = send_request(group, "scheduler", ExplainQueue(job=job, item=item, history=history))
+    try:
+        answer = send_request(group, "scheduler", ExplainQueue(job=job, item=item, history=history))
+    except PyrotorqueError:
+        # Without a queue, or a running scheduler, failed moves are known all the same.
+        if item is not None and not as_json and not history:
+            _explain_moves(group, item)
+        raise
     click.echo(terminal.json_line(answer.data) if as_json else answer.text)
     if item is not None and not as_json and not history:
         _explain_moves(group, item)

@@ -114,7 +114,7 @@ def _scheduler_lines(summary: str, data: Mapping[str, Any]) -> Iterator[str]:
     for job in data.get("jobs", ()):
         name = printable(str(job.get("job")))
         if job.get("paused"):
-            yield f"{name}: paused (`pyrotorque resume {name}`)"
+            yield f"{name}: paused (`pyrotorque resume {name}`){_queued(job)}"
         elif job.get("last"):
             yield f"{name}: {job['last']}{_next_tick(job.get('next_fire'))}"
         elif job.get("after") or job.get("events"):
@@ -124,8 +124,11 @@ def _scheduler_lines(summary: str, data: Mapping[str, Any]) -> Iterator[str]:
 def _event_state(job: Mapping[str, Any]) -> str:
     """The events that a job runs on, the jobs that it waits for, and the events that are queued for it."""
     after = f", after {', '.join(map(printable, job['after']))}" if job.get("after") else ""
-    queued = f"; {counted(job['events'], 'event')} queued" if job.get("events") else ""
-    return f"runs on {', '.join(job.get('on', ()))}{after}{queued}"
+    return f"runs on {', '.join(job.get('on', ()))}{after}{_queued(job)}"
+
+
+def _queued(job: Mapping[str, Any]) -> str:
+    return f"; {counted(job['events'], 'event')} queued" if job.get("events") else ""
 
 
 def _next_tick(moment: float | None) -> str:
