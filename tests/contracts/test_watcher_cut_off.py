@@ -329,8 +329,10 @@ def test_an_item_of_another_session_is_not_erased(
         rtorrent.session = rtorrent.folder / "other session"
         rtorrent.start()
         client.call("load.raw", "", metafile)
-        eventually(lambda: items(rtorrent), 20)
+        # 0.16 saves it later, and would lose it.
+        eventually((rtorrent.session / f"{info_hash(metafile)}.torrent").exists, 20)
         rtorrent.restart()
+        eventually(lambda: items(rtorrent), 20)
 
     with watching_with(short_folder, root, rtorrent) as watching:
         cutting(then=replace_session)
