@@ -7,10 +7,6 @@ import msgspec
 
 from pyrotorque.events import LoadFailure, LoadMode
 
-# The custom value of an item that names the row it was loaded for: the row's token, with a dot until all load commands
-# have run.
-MARK: Final = "pyrotorque"
-
 State = Literal["seen", "sent", "visible", "loaded", "duplicate", "failed", "baseline"]
 """seen: to load; sent: rTorrent got the load command; visible: rTorrent has the item; loaded: its session has it, too;
 duplicate: rTorrent had this torrent before; failed: not loaded; baseline: older than the watch of its root."""
@@ -148,7 +144,7 @@ class Row(msgspec.Struct, frozen=True):
     turn: int
     """The order in which files were seen."""
     token: str
-    """What the load writes into the item as its MARK."""
+    """What the load writes into the item as its mark (`pyrotorque.open_loads`), with a dot until all commands ran."""
     job: str
     root: bytes
     file: FileIdentity
@@ -248,5 +244,9 @@ MIGRATIONS: Final = (
     """
     -- that rTorrent did not have the items before the load (JSON): what it saved without load commands is then ours
     ALTER TABLE metafiles ADD COLUMN absence TEXT NOT NULL DEFAULT '';
+    """,
+    """
+    -- the loads that are open, which the scheduler and jobs look up (pyrotorque.open_loads)
+    CREATE INDEX metafiles_open ON metafiles (others) WHERE absence != '';
     """,
 )

@@ -156,8 +156,6 @@ def test_nothing_is_lost_or_doubled_when_services_are_killed(rtorrent: PrivateRT
 
 def test_nothing_is_lost_when_rtorrent_goes_away_and_comes_back(rtorrent: PrivateRTorrent, folder: Path) -> None:
     watch, wanted = folder / "watch", set[str]()
-    version = str(RTorrent(rtorrent.url).call("system.client_version")).split(".")
-    is_newer = tuple(map(int, version)) >= (0, 16, 6)
     rtorrent.stop()
     with Group(folder / "conf", torque_ini(rtorrent.url, watch, *QUICK)) as group:
         pids = {service: group.pid(service) for service in SERVICES}
@@ -174,21 +172,8 @@ def test_nothing_is_lost_when_rtorrent_goes_away_and_comes_back(rtorrent: Privat
         rtorrent.start()
         eventually(lambda: items(rtorrent.url) == wanted, 90, why=group.log("watcher")[-3000:])
         eventually(lambda: active(rtorrent.url) == wanted, 60, why="all started")
-
-        # 0.16 may restore an item without its load commands; if the queue starts it before the watcher replaces it, it
-        # counts as a duplicate (docs/rtorrent.md), without an event.
-        def published_or_duplicate() -> bool:
-            counts = published(group, "TorrentLoaded")
-            missing = wanted - set(counts)
-            return set(counts.values()) == {1} and (not missing or (is_newer and len(missing) <= duplicates(group)))
-
-        eventually(published_or_duplicate, 30, why="one load each")
+        eventually(lambda: published(group, "TorrentLoaded") == dict.fromkeys(wanted, 1), 30, why="one load each")
         assert {service: group.pid(service) for service in SERVICES} == pids, "no service exited"
-
-
-def duplicates(group: Group) -> int:
-    """How many metafiles the ledger has as duplicates."""
-    return len(group.command("watched", "--state", "duplicate", "--json").stdout.splitlines())
 
 
 def test_a_stopped_service_exits_at_once_and_leaves_nothing_behind(rtorrent: PrivateRTorrent, folder: Path) -> None:

@@ -38,7 +38,7 @@ from pyrotorque_scheduler.queue.queue_items import QueueItems
 from pyrotorque_scheduler.queue.rotation import Rotation
 from pyrotorque_scheduler.queue.rules import QueueRules
 from pyrotorque_scheduler.queue.stall import RunningItem
-from pyrotorque_scheduler.queue.start_result import StartIntent
+from pyrotorque_scheduler.queue.start_result import StartIntent, StartResult
 from pyrotorque_scheduler.queue.starter import Starter
 from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord, JobStates
 
@@ -245,9 +245,15 @@ class Queue:
                 held += 1
                 if held <= _RECORDED_HOLDS_MAX:
                     self._record(decision, check.now.wall)
-            elif not self.items.is_in_group(item, candidate.group):
+                continue
+            if not self.items.is_in_group(item, candidate.group):
                 continue  # it was moved to another group, and is decided on at the next check
-            elif self._start(candidate, check):
+            result = self._start(candidate, check)
+            if result.withheld:
+                hold = Hold("loading", info_hash=candidate.info_hash, name=candidate.name)
+                batch.note(hold)
+                self._record(hold, check.now.wall)
+            elif result.failure is None:
                 batch.succeeded(candidate)
             else:
                 batch.failed()
@@ -256,7 +262,7 @@ class Queue:
             batch.note(hold)
             self._record(hold, check.now.wall)
 
-    def _start(self, item: Candidate, check: _CheckTime) -> bool:
+    def _start(self, item: Candidate, check: _CheckTime) -> StartResult:
         before, after = self.state, after_start(self.state, check.granted, check.batch_at)
 
         def save_state(started: bool) -> None:
@@ -266,15 +272,16 @@ class Queue:
         if self.rules.settings.dry_run:
             self._log.info("WOULD start %s (%s)", printable(item.name), item.info_hash)
             save_state(True)
-            return True
+            return StartResult(None)
         intent = StartIntent(item.info_hash, self.name, item.name, item.loaded, check.now.wall)
-        if self._starter.start(intent, save_state, time.monotonic()).failure is not None:
-            return False
+        result = self._starter.start(intent, save_state, time.monotonic())
+        if result.failure is not None:
+            return result
         self._closed.started(item.info_hash, check.now.wall)
         self.rotation.started(item.info_hash)
         if not self.rules.settings.quiet:
             print_start(self._rtorrent, self.name, item, self.rules.table)
-        return True
+        return result
 
     def _record(self, hold: Hold, now: float) -> bool:
         text = hold_text(hold, now)

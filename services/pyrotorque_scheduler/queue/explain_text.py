@@ -23,6 +23,7 @@ _HOLDS: Final[Mapping[tuple[Reason, Case], str]] = {
     ("disk", ""): "would leave {left} free after all running items, min_free is {min_free}",
     ("failed_before", "all_failed"): "none of the startable items started",
     ("parked", ""): "made no progress and gave up its slot",
+    ("loading", ""): "rTorrent has lost the settings of its load; the watcher loads it again",
     ("batch_full", ""): "{size:.0f} may be started now, this one is next",
     ("batch_full", "failures"): "{failed:.0f} items did not start, this one is tried at the next check",
 }

@@ -151,6 +151,7 @@ Reason: TypeAlias = Literal[
     "disk",
     "failed_before",
     "parked",
+    "loading",
     "batch_full",
 ]
 # Which case of a reason: `pace` holds outside the window of the schedule, within its gap, or with all starts used, ...

@@ -1,4 +1,4 @@
-"""What became of a start: the result from rTorrent's answers, and the delay after a failure."""
+"""The calls of a start, what became of it by rTorrent's answers, and the delay after a failure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,26 @@ from typing import Final
 
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.events import StartFailure
-from pyrotorque.rtorrent import Value
+from pyrotorque.open_loads import MARK
+from pyrotorque.rtorrent import Call, Value
 from pyrotorque_scheduler.queue.model import Failure
 
+# An item that rTorrent closed by itself (disk full, folder missing) still counts as started there: d.start alone has no
+# effect on it. `branch` takes no else-if pairs from rTorrent 0.16.15 on, so there are two. The message of an earlier
+# failure is obsolete. rTorrent saves its session every 20 minutes: the start is saved at once, to survive a kill.
+_START_COMMANDS: Final = (
+    ("branch", "d.is_open=", "cat=", "branch=d.state=,d.stop="),
+    ("d.message.set", ""),
+    ("d.open",),
+    ("d.start",),
+    ("d.save_full_session",),
+)
+# The same for an item whose load is open: one that rTorrent restored without its load commands does not start.
+_START_IF_MARKED: Final = (
+    *_START_COMMANDS[:2],
+    *(("branch", f"d.custom={MARK}", f"{command}=") for command in ("d.open", "d.start")),
+    *_START_COMMANDS[4:],
+)
 STATE_COMMANDS: Final = ("d.state", "d.is_active", "d.hashing", "d.hashing_failed", "d.message", "d.is_hash_checked")
 # Seconds after the start at which it is read again: until the check of its data is over or long, and until rTorrent has
 # saved the start, which takes 0.16 some 10 ms.
@@ -56,13 +73,26 @@ class StartResult:
     """The state of an item after its start: `failure` is None if it runs, or if rTorrent still checks its data.
 
     `stuck`: rTorrent checked the data, then could not open the files (they are missing). The item stays open, counts as
-    started, and another start has no effect until it was closed.
+    started, and another start has no effect until it was closed. `withheld`: rTorrent restored the item without its
+    load commands, and it was not started.
     """
 
     failure: StartFailure | None
     reason: str = ""
     hash_checking: bool = False
     stuck: bool = False
+    withheld: bool = False
+
+
+WITHHELD: Final = StartResult(
+    "rejected", "rTorrent has lost the settings of its load; the watcher loads it again", withheld=True
+)
+
+
+def start_calls(info_hash: str, *, if_marked: bool) -> list[Call]:
+    """The calls that start an item; `if_marked` if it has the watcher's mark."""
+    commands = _START_IF_MARKED if if_marked else _START_COMMANDS
+    return [(method, (info_hash, *arguments)) for method, *arguments in commands]
 
 
 def start_result(answers: Sequence[Value | RTorrentFault], faults: Sequence[Value | RTorrentFault] = ()) -> StartResult:

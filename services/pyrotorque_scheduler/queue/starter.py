@@ -8,6 +8,7 @@ from typing import Final, Protocol, TypeAlias
 from pyrotorque.errors import RTorrentError, RTorrentFault, SessionNotKnown
 from pyrotorque.events import StartFailed, TorrentStarted
 from pyrotorque.logs import job_logger, owner_log
+from pyrotorque.open_loads import OpenLoads, mark_of
 from pyrotorque.rtorrent import RTorrent, Value
 from pyrotorque.rtorrent.identity import INCARNATION
 from pyrotorque.rtorrent.session import Session
@@ -19,26 +20,18 @@ from pyrotorque_scheduler.queue.model import Failure
 from pyrotorque_scheduler.queue.start_result import (
     SAVED_WITHIN,
     STATE_COMMANDS,
+    WITHHELD,
     PendingStart,
     StartIntent,
     StartResult,
     next_failure,
+    start_calls,
     start_result,
 )
 from pyrotorque_scheduler.queue.started_items import StartedItems
 from pyrotorque_scheduler.queue.unsaved_starts import UnsavedStarts
 from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord
 
-# An item that rTorrent closed by itself (disk full, folder missing) still counts as started there: d.start alone has no
-# effect on it. `branch` takes no else-if pairs from rTorrent 0.16.15 on, so there are two. The message of an earlier
-# failure is obsolete. rTorrent saves its session every 20 minutes: the start is saved at once, to survive a kill.
-_START_COMMANDS: Final = (
-    ("branch", "d.is_open=", "cat=", "branch=d.state=,d.stop="),
-    ("d.message.set", ""),
-    ("d.open",),
-    ("d.start",),
-    ("d.save_full_session",),
-)
 # rTorrent checks the data of an item before it becomes active, usually within milliseconds. After this many seconds the
 # item counts as started, and its hash check continues.
 _HASH_CHECK_SECONDS: Final = 1.0
@@ -81,6 +74,7 @@ class Starter:
         self._metrics = metrics
         self._gate = gate
         self._session = Session()
+        self._open_loads = OpenLoads.below(store.path.parent)
         self.started_items = StartedItems(store, rtorrent)
         self._pending: dict[str, PendingStart] = {}
         rows = store.db.execute("SELECT info_hash, job, name, loaded, at FROM checked_items")
@@ -96,17 +90,25 @@ class Starter:
     def start(self, intent: StartIntent, save_state: SaveState, now: float) -> StartResult:
         """Start and verify an item; `save_state(True)` joins the intent's transaction, `save_state(False)` reverts it.
 
-        While rTorrent checks the item's data or has not saved the start, `verify` completes it later. Raises
-        RTorrentUnavailable if the result is unknown; then `recover` completes it.
+        While rTorrent checks the item's data or has not saved the start, `verify` completes it later. A start is
+        withheld, without an event, while the item is without its load commands. Raises RTorrentUnavailable if the
+        result is unknown; then `recover` completes it.
         """
+        is_open = self._open_loads.has(intent.info_hash)
         with self._store.transaction() as db:
             row = (intent.info_hash, intent.job, printable(intent.name), intent.loaded, intent.at)
             db.execute("INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?, ?)", row)
             save_state(True)
-        begin = [(method, (intent.info_hash, *arguments)) for method, *arguments in _START_COMMANDS]
+        marks = [mark_of(intent.info_hash)] if is_open else []
+        begin = start_calls(intent.info_hash, if_marked=is_open)
         states = [(method, (intent.info_hash,)) for method in STATE_COMMANDS]
-        *answers, incarnation = self._rtorrent.multicall([*begin, *states, (INCARNATION, ())])
+        answers = self._rtorrent.multicall([*marks, *begin, *states, (INCARNATION, ())])
+        mark, (*answers, incarnation) = answers[: len(marks)], answers[len(marks) :]
         self._locate_session(incarnation)
+        if mark == [""]:
+            save_state(False)
+            self._drop(intent)
+            return WITHHELD
         result = start_result(answers[len(begin) :], answers[: len(begin)])
         if result.hash_checking:
             result = self._read_results([intent.info_hash])[0]

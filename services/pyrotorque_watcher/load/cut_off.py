@@ -12,9 +12,10 @@ from itertools import islice
 from typing import Final
 
 from pyrotorque.errors import RTorrentFault
+from pyrotorque.open_loads import mark_of
 from pyrotorque.rtorrent import Call, RTorrent, Value
 from pyrotorque.rtorrent.identity import INCARNATION
-from pyrotorque_watcher.rows import MARK, Absence, Row
+from pyrotorque_watcher.rows import Absence, Row
 
 _PROCESS: Final[tuple[Call, ...]] = ((INCARNATION, ()), ("session.path", ("",)), ("directory.default", ("",)))
 _EMPTY: Final = (
@@ -72,7 +73,7 @@ def find_cut_off(rtorrent: RTorrent, rows: Sequence[Row]) -> dict[int, tuple[str
     if not pairs:
         return {}
     calls: list[Call] = [(fact, (info_hash,)) for _, info_hash in pairs for fact in _FACTS]
-    marks: list[Call] = [("d.custom", (info_hash, MARK)) for _, info_hash in pairs]
+    marks: list[Call] = [mark_of(info_hash) for _, info_hash in pairs]
     answers = iter(rtorrent.multicall([*_PROCESS, *marks, *calls], label="d.state"))
     process = list(islice(answers, len(_PROCESS)))
     unmarked = [mark == "" for mark in islice(answers, len(pairs))]

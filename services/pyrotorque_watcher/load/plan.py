@@ -7,8 +7,8 @@ from typing import Final
 
 from pyrotorque.events import LoadMode
 from pyrotorque.loadcommands import quoted
+from pyrotorque.open_loads import MARK
 from pyrotorque.text import printable
-from pyrotorque_watcher.rows import MARK
 
 FLAGS: Final = frozenset({b"start", b"load", b"queue", b"queued"})
 _NORMAL_PRIORITY: Final = b"d.priority.set=2"

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from pyrotorque.errors import RequestTooLarge, RTorrentFault
+from pyrotorque.open_loads import MARK, mark_of
 from pyrotorque.rtorrent import Call, RTorrent
 from pyrotorque.text import printable
 from pyrotorque_watcher.load.cut_off import erase_cut_off, find_cut_off, read_absences
 from pyrotorque_watcher.load.plan import LoadPlan, TorrentLoad, load_command
 from pyrotorque_watcher.load.prepare import ReadyLoad, RTorrentView
 from pyrotorque_watcher.load.visibility import is_pattern, mapped
-from pyrotorque_watcher.rows import MARK, Absence, LoadRefused, Row
+from pyrotorque_watcher.rows import Absence, LoadRefused, Row
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +136,7 @@ class RTorrentItems:
         if sent_after is not None and len(hashes) > _LOOKUPS_MAX:
             marks |= self._new_marks(sent_after)
         missing = [info_hash for info_hash in hashes if info_hash not in marks]
-        answers = self.rtorrent.multicall([("d.custom", (info_hash, MARK)) for info_hash in missing])
+        answers = self.rtorrent.multicall([mark_of(info_hash) for info_hash in missing])
         for info_hash, answer in zip(missing, answers, strict=True):
             marks[info_hash] = None if isinstance(answer, RTorrentFault) else str(answer)
         return marks
@@ -168,7 +169,7 @@ class RTorrentItems:
     def _remove_broken(self, broken_token: str, plan: LoadPlan) -> None:
         """Erase the items of an earlier load whose commands failed, but never the metafile with them."""
         for torrent in plan.torrents:
-            mark = self.rtorrent.multicall([("d.custom", (torrent.info_hash, MARK))])[0]
+            mark = self.rtorrent.multicall([mark_of(torrent.info_hash)])[0]
             if mark == f"{broken_token}.":
                 with suppress(RTorrentFault):
                     self.ties.cut(torrent.info_hash)

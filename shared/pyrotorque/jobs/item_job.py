@@ -1,6 +1,6 @@
 """Base of jobs that act on items: choice, order and limit; a failed item does not stop the remaining ones."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pyrotorque.conditions import Condition, parse_sort
@@ -18,6 +18,7 @@ _ERRORS_SHOWN = 5
 class ItemJob(Job):
     """`condition` (or pyrosimple's `matcher`) chooses items of `view`; `sort` orders them, `limit` bounds their number.
 
+    An item that rTorrent restored without its load commands is left out until the watcher has loaded it again.
     For an event, only the event's item is processed, if it matches the condition.
     """
 
@@ -71,8 +72,17 @@ class ItemJob(Job):
             wanted = this if wanted is None else this.also(wanted)
         fields = {"name", *self.needed, *(self._order.fields if self._order else ())}
         items = self.items(wanted or "", fields, view=self.view)
+        incomplete = self._incomplete(items)
         ordered = self._order.sorted(items) if self._order else items
-        return list(ordered)[: self._limit or None]
+        return [item for item in ordered if item["hash"] not in incomplete][: self._limit or None]
+
+    def _incomplete(self, items: Sequence[Item]) -> set[str]:
+        state_dir = self._context.state_dir
+        if not items or state_dir is None:
+            return set()
+        from pyrotorque.open_loads import OpenLoads  # SQLite takes memory, which idle workers do not need
+
+        return OpenLoads.below(state_dir).incomplete([str(item["hash"]) for item in items], self.rtorrent)
 
     def check_fields(self, names: Iterable[str]) -> frozenset[str]:
         """`names`, if all of them are fields of an item; raises ConditionError for the first that is not."""
