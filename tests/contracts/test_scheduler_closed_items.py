@@ -81,7 +81,7 @@ def test_an_item_whose_files_are_missing_after_its_check_is_started(rtorrent: Pr
         item = d.load("one", f'd.directory.set="{disk}"')
         assert d.check(at=0).started == 1
         eventually(lambda: d.rtorrent.call("d.is_active", item) == 1)
-        d.rtorrent.call("d.save_full_session", item)
+        assert Session().save(d.rtorrent, item, {"state": 1}, 20.0)
         resume = rtorrent.session / f"{item}.torrent.libtorrent_resume"
         eventually(lambda: b"8:bitfield" in resume.read_bytes(), why="its progress is saved")
         rtorrent.kill()
