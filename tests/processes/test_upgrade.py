@@ -173,6 +173,12 @@ class Upgrade:
         """Whether the exporter receives the heartbeats of all services."""
         return all(f'pyrotorque_process_up{{process="{service}"}} 1.0' in self.scrape() for service in SERVICES)
 
+    def has_recorded(self) -> bool:
+        """Whether the command for each start has ended: one that is killed would be repeated."""
+        with closing(open_readonly(self.group.layout.database("scheduler"))) as db:
+            (waiting,) = db.execute("SELECT count(*) FROM event_runs WHERE job = 'record'").fetchone()
+        return waiting == 0 and lines(self.recorded) == dict.fromkeys(self.wanted, 1)
+
     def kill_workers(self) -> None:
         """Kill the processes of all jobs, and of the custom field; returns when others have taken their places."""
         before = eventually(self._workers, 30)
@@ -195,7 +201,8 @@ class Upgrade:
         assert group.events(LoadFailed) == []
         assert group.events(StartFailed) == []
         # The job that counts items every second fails without rTorrent, and while its modules are replaced.
-        assert [event.job for event in group.events(JobFailed) if event.job != "count"] == ["note"] * cut_off
+        failed = [(event.job, event.reason) for event in group.events(JobFailed) if event.job != "count"]
+        assert [job for job, _ in failed] == ["note"] * cut_off, failed
         assert "FATAL" not in {event.state for event in group.events(ServiceStateChanged)}
         count = float(len(self.wanted))
         self.wait("counted", lambda: self.received() == {"TorrentLoaded": count, "TorrentStarted": count})
@@ -255,6 +262,7 @@ def test_processes_of_both_versions_work_together(upgrade: Upgrade, wheel: Path,
     assert group.command("status").returncode == 0
     upgrade.rtorrent.start()
     upgrade.reconfigure()
+    upgrade.wait("no command runs", upgrade.has_recorded)
     upgrade.kill_workers()
     upgrade.hold.unlink()
     upgrade.settle()
