@@ -127,10 +127,12 @@ class ItemComparison:
             log.info("completed: %s (%s)", printable(name), info_hash)
 
     def _checked(self, names: Mapping[str, str]) -> frozenset[str]:
-        """The items that are stored as complete and whose data rTorrent checks now: they may still be complete."""
+        """The items that are stored as complete and whose data rTorrent checks, or has checked since they were read."""
         complete = [h for part in parts((h,) for h in names) for h in self._items.among(part, COMPLETE)]
-        answers = self._same.answers([("d.hashing", (info_hash,)) for info_hash in complete])
-        return frozenset(h for h, answer in zip(complete, answers, strict=True) if answer not in (0, "0"))
+        states = [state.removesuffix("=") for state in (*STATES, "d.hashing=")]
+        answers = self._same.answers([(state, (info_hash,)) for info_hash in complete for state in states])
+        rows = zip(*[map(str, answers)] * len(states), strict=True)
+        return frozenset(h for h, row in zip(complete, rows, strict=True) if row[-1] != "0" or is_wanted_done(row))
 
     def _insert_partial(self, done: Mapping[str, str]) -> bool:
         """Store the partial items that are not stored yet; whether one of them was downloaded since the last look."""

@@ -1,6 +1,8 @@
 """Items with deselected files: they free their slot when what is wanted is there, and are published once."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,6 +117,28 @@ def test_another_check_of_its_data_completes_it_no_second_time(rtorrent: Private
             looks += 1
             assert detect(d, 15 + 60 * looks) == 0
         assert [detect(d, 10_000 + at) for at in (0, 60, 400)] == [0, 0, 0]
+
+
+def test_a_check_that_ends_between_two_readings_is_no_completion(
+    rtorrent: PrivateRTorrent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real check ends there only by chance: the row is replaced by that of an item whose check has begun."""
+    with queue_scene(rtorrent, tmp_path) as d:
+        item = load_without(d.rtorrent, rtorrent.downloads, "one", "b", start=False)
+        detect(d)
+        d.rtorrent.call("d.start", item)
+        eventually(lambda: is_partial(d.rtorrent, item))
+        assert detect(d, 15) == 1
+        scan_rows = RTorrent.scan_rows
+
+        def in_check(self: RTorrent, view: str, commands: Sequence[str], **more: Any) -> list[tuple[str, ...]]:
+            rows = list(scan_rows(self, view, commands, **more))
+            return [(row[0], row[1], "0", "0", "0") if len(row) == 5 and row[0] == item else row for row in rows]
+
+        with monkeypatch.context() as patched:
+            patched.setattr(RTorrent, "scan_rows", in_check)
+            assert detect(d, 100) == 0
+        assert [detect(d, at) for at in (200, 300)] == [0, 0]
 
 
 @pytest.mark.parametrize("others", [True, False])
