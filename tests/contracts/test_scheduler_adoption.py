@@ -10,6 +10,8 @@ from pyrotorque.requests import StartTorrent
 from pyrotorque.rtorrent.availability import Availability
 from pyrotorque_scheduler.fire_times import FireTimes
 from pyrotorque_scheduler.requests import RequestHandler
+from tests.contracts.test_scheduler_completion import detect
+from tests.other_rtorrent import other
 from tests.scheduling import QueueScene, moment, queue_job, queue_scene
 from tests.waiting import eventually
 
@@ -104,3 +106,18 @@ def test_nothing_is_closed_in_a_dry_run_or_without_the_setting(
         items = {started_by_others(d, "one"), started_by_others(d, "two")}
         d.check(at=0)
         assert items <= d.running()
+
+
+def test_nothing_is_closed_in_another_rtorrent(rtorrent: PrivateRTorrent, short_folder: Path) -> None:
+    """It has items of others only, so all of them would count as started by others."""
+    with queue_scene(rtorrent, short_folder, job(1, stall_after=60.0, stall_grace=0.0)) as d:
+        for number in range(12):
+            d.load(f"known {number}", priority=0)
+        detect(d)
+        with other(rtorrent, short_folder):
+            items = {started_by_others(d, "one"), started_by_others(d, "two")}
+            d.load("waits")
+            for at in (15, 90, 200):
+                d.check(at=float(at))
+            assert items <= d.running()
+            assert not d.queue.rotation.held_until

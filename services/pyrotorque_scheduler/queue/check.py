@@ -77,7 +77,7 @@ class Queue:
         self._rtorrent = rtorrent
         self.items = QueueItems(rules, rtorrent, starter)
         self._starter = starter
-        parking = Parking(rtorrent, parked)
+        parking = Parking(rtorrent, parked, starter.is_known_now)
         self.rotation = Rotation(rules, rtorrent, self.items, parked, parking, history, metrics)
         self._adoption = Adoption(rules, self.items, parking, history, metrics)
         self._job_states = job_states

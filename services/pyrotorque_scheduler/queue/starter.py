@@ -241,6 +241,10 @@ class Starter:
         if isinstance(incarnation, RTorrentFault) or str(incarnation) != self._session.incarnation:
             self._session.locate(self._rtorrent, self._rtorrent.identity())
 
+    def is_known_now(self) -> bool:
+        """Whether the rTorrent that answers now is the known one. Raises RTorrentError."""
+        return self._gate is None or self._gate.is_known(self._rtorrent.identity().incarnation)
+
     def _is_known(self) -> bool:
         """Whether the rTorrent that answered last is the known one."""
         return self._gate is None or self._gate.is_known(self._session.incarnation)
