@@ -90,7 +90,7 @@ def test_the_commands_of_the_examples(settings: Settings) -> None:
 
 def test_the_mover_of_the_example_stays_below_its_folder(settings: Settings) -> None:
     job = Mover(config(settings, "mover"))
-    assert job.checked("/var/torrent/done/tv") == Path("/var/torrent/done/tv")
+    assert job.rules.folder("/var/torrent/done/tv") == Path("/var/torrent/done/tv")
 
 
 def test_the_notification_of_the_example_says_what_happened(settings: Settings) -> None:

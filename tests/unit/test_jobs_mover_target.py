@@ -30,29 +30,29 @@ def made(tmp_path: Path, *below: Path) -> Mover:
 def test_a_link_below_must_not_lead_out(tmp_path: Path, done: Path) -> None:
     (done / "tv").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UserError, match="is not below"):
-        made(tmp_path, done)._check_location(done / "tv" / "Some Name")
+        made(tmp_path, done).rules.check_location(done / "tv" / "Some Name")
 
 
 def test_a_link_in_the_middle_must_not_lead_out(tmp_path: Path, done: Path) -> None:
     (done / "tv").symlink_to("../elsewhere")
     with pytest.raises(UserError, match="is not below"):
-        made(tmp_path, done)._check_location(done / "tv" / "new" / "deep" / "Some Name")
+        made(tmp_path, done).rules.check_location(done / "tv" / "new" / "deep" / "Some Name")
 
 
 def test_a_dangling_link_with_the_final_name_must_not_lead_out(tmp_path: Path, done: Path) -> None:
     (done / "Some Name").symlink_to(tmp_path / "elsewhere" / "new")
     with pytest.raises(UserError, match="is not below"):
-        made(tmp_path, done)._check_location(done / "Some Name")
+        made(tmp_path, done).rules.check_location(done / "Some Name")
 
 
 def test_a_link_within_and_a_link_as_below_are_accepted(tmp_path: Path, done: Path) -> None:
     (done / "real").mkdir()
     (done / "tv").symlink_to(done / "real")
     (tmp_path / "alias").symlink_to(done)
-    made(tmp_path, done)._check_location(done / "tv" / "Some Name")
-    made(tmp_path, tmp_path / "alias")._check_location(tmp_path / "alias" / "x" / "Some Name")
-    made(tmp_path, tmp_path / "alias")._check_location(done / "Some Name")
-    made(tmp_path, done, tmp_path / "elsewhere")._check_location(tmp_path / "elsewhere" / "Some Name")
+    made(tmp_path, done).rules.check_location(done / "tv" / "Some Name")
+    made(tmp_path, tmp_path / "alias").rules.check_location(tmp_path / "alias" / "x" / "Some Name")
+    made(tmp_path, tmp_path / "alias").rules.check_location(done / "Some Name")
+    made(tmp_path, done, tmp_path / "elsewhere").rules.check_location(tmp_path / "elsewhere" / "Some Name")
 
 
 def test_a_bind_mount_below_must_not_lead_out(tmp_path: Path, done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,9 +62,9 @@ def test_a_bind_mount_below_must_not_lead_out(tmp_path: Path, done: Path, monkey
     mounts = [mount(1, Path("/"), "/"), mount(2, done / "tv", str(tmp_path / "elsewhere"))]
     monkeypatch.setattr("pyrotorque.confinement.read_mounts", lambda: mounts)
     job = made(tmp_path, done)
-    job._check_location(done / "films" / "Some Name")
+    job.rules.check_location(done / "films" / "Some Name")
     with pytest.raises(UserError, match="is not below"):
-        job._check_location(done / "tv" / "Some Name")
+        job.rules.check_location(done / "tv" / "Some Name")
 
 
 def test_private_folders_receive_no_data_even_without_below(tmp_path: Path, done: Path) -> None:
@@ -72,8 +72,8 @@ def test_private_folders_receive_no_data_even_without_below(tmp_path: Path, done
     (done / "tv").symlink_to(tmp_path / "config")
     for final in (tmp_path / "config" / "jobs" / "x.py", done / "tv" / "config.py", tmp_path / "state" / "x"):
         with pytest.raises(UserError, match="no content of torrents"):
-            made(tmp_path)._check_location(final)
-    made(tmp_path)._check_location(done / "Some Name")
+            made(tmp_path).rules.check_location(final)
+    made(tmp_path).rules.check_location(done / "Some Name")
 
 
 def test_a_link_that_appeared_after_the_decision_stops_the_move(tmp_path: Path, done: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_link_that_appeared_after_the_decision_stops_the_move(tmp_path: Path, 
     )  # fmt: skip
     job = made(tmp_path, done)
     job._journal = MoveJournal(job.state_dir)
-    job._check_location(move.final)
+    job.rules.check_location(move.final)
     (done / "tv").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UserError, match="is not below"):
         job._prepare(move)

@@ -14,16 +14,15 @@ from typing import Any, Final
 
 import msgspec
 
-from pyrotorque.confinement import StorageLimits
 from pyrotorque.errors import PyrotorqueError, RTorrentError, RTorrentFault, SessionNotKnown, UserError
 from pyrotorque.events import Event, TorrentCompleted
-from pyrotorque.home import expand_home
 from pyrotorque.items import Item, field_of
 from pyrotorque.jobs.arguments import compile_text
 from pyrotorque.jobs.item_job import ItemJob
 from pyrotorque.jobs.item_path import check_exact, exact_path
 from pyrotorque.jobs.move_failures import MoveFailures
 from pyrotorque.jobs.move_journal import FinishedMoves, Move, MoveJournal, path_hex
+from pyrotorque.jobs.move_target import TargetRules
 from pyrotorque.jobs.params import get_text, with_settings
 from pyrotorque.jobs.partial_items import EarlierPartialItems
 from pyrotorque.jobs.tree_copy import (
@@ -69,7 +68,8 @@ class Mover(ItemJob):
         used = self.check_fields(self._target.fields - {"job_name"})
         self.needed = used | paths
         self._target_fields = [field_of(name, self._table) for name in sorted(used)]
-        self._below = [expand_home(part) for part in get_text(config, "below").split(":") if part]
+        own_folders = (self._context.config_dir, self._context.state_dir)
+        self.rules = TargetRules.read(get_text(config, "below"), own_folders)
         self._time = float(config.get("timeout", 0.0) or 0.0) * _SHARE_OF_TIMEOUT or float("inf")
         self._deadline = float("inf")
 
@@ -172,19 +172,19 @@ class Mover(ItemJob):
         if not target or info_hash in self._moved or self._journal.has(info_hash):
             return
         source = Path(os.path.normpath(str(item["path"])))
-        if not item["is_wanted_done"] or source == self.checked(target) / source.name:
+        if not item["is_wanted_done"] or source == self.rules.folder(target) / source.name:
             return
         is_earlier = self._leaves_earlier_partial and info_hash in self._earlier_partial
         if not item["is_complete"] and (not item["done"] or is_earlier):
             return
         check_exact(self.rtorrent, info_hash, self._target_fields)
         source = exact_path(self.rtorrent, info_hash, bool(item["is_multi_file"]))
-        final = self.checked(target) / source.name
+        final = self.rules.folder(target) / source.name
         if source == final:
             return
         if not os.path.lexists(source):
             raise UserError(f"its data {printable(str(source))} is not on this machine")
-        self._check_location(final)
+        self.rules.check_location(final)
         if os.path.lexists(final):
             raise UserError(f"{printable(str(final))} exists already and is not overwritten")
         if final.is_relative_to(source):
@@ -206,26 +206,6 @@ class Mover(ItemJob):
         except OSError as error:
             raise UserError(f"cannot be moved to {printable(str(final))}: {error.strerror or error}") from error
 
-    def checked(self, target: str) -> Path:
-        """The target folder, if data may be moved there."""
-        path = Path(target)
-        if not path.is_absolute() or ".." in path.parts or "\0" in target:
-            raise UserError(f"the target {printable(target)} is not an absolute path without `..`")
-        if self._below and not any(path.is_relative_to(folder) for folder in self._below):
-            raise UserError(f"the target {printable(target)} is not below {':'.join(map(str, self._below))}")
-        return path
-
-    def _check_location(self, final: Path) -> None:
-        """Raise UserError if a link or mount leads `final` elsewhere: called again before each step that writes."""
-        limits = StorageLimits(below=self._below, private=self._private_folders())
-        if refusal := limits.refusal(os.fsencode(final.parent), [os.fsencode(final.name)]):
-            raise UserError(f"the target leads elsewhere: {refusal}")
-
-    def _private_folders(self) -> tuple[Path, ...]:
-        own = (self._context.config_dir, self._context.state_dir)
-        home = Path(os.path.expanduser("~"))
-        return (*(folder for folder in own if folder), home / ".rtorrent.rc", home / ".config" / "rtorrent")
-
     def _resume(self, move: Move) -> None:
         """Continue a move from its phase; each step is idempotent."""
         if not self._is_loaded(move):
@@ -245,9 +225,9 @@ class Mover(ItemJob):
 
     def _prepare(self, move: Move) -> Move:
         """Copy the data to the target's disk, beside its final path; nothing to do on the same disk."""
-        self._check_location(move.final)
+        self.rules.check_location(move.final)
         move.final.parent.mkdir(parents=True, exist_ok=True)
-        self._check_location(move.final)
+        self.rules.check_location(move.final)
         by_copy = move.by_copy or move.source.lstat().st_dev != move.final.parent.stat().st_dev
         if by_copy:
             copy_tree(move.source, move.partial, self._check_deadline)
@@ -286,7 +266,7 @@ class Mover(ItemJob):
             try:
                 if move.by_copy and not is_copied(move.source, origin):
                     raise UserError("its data changed after the copy; copying it again")
-                self._check_location(move.final)
+                self.rules.check_location(move.final)
                 rename_noreplace(path_name(origin), path_name(move.final))
             except (OSError, UserError) as error:
                 self._revert(move, error)
