@@ -89,8 +89,10 @@ def order_warnings(jobs: Iterable[AnyJob]) -> Iterator[tuple[str, str]]:
 def _problem(job: CustomSettings, name: str, known: Mapping[str, AnyJob], wanted: Mapping[str, Iterable[str]]) -> str:
     other = known.get(name)
     if other is None:
-        return f"there is no job {name!r}{suggestion(name, known)}"
-    if not isinstance(other, CustomSettings) or not set(other.on) & set(job.on):
+        return f"there is no job {name!r}{suggestion(name, [other for other in known if other != job.name])}"
+    if not isinstance(other, CustomSettings):
+        return f"job.{name} does not run on events: only jobs with a setting `on` can be waited for"
+    if not set(other.on) & set(job.on):
         return f"job.{name} does not run on {' or '.join(job.on)}: add it to job.{name}.on"
     if name == job.name or job.name in _reached(name, wanted):
         return f"job.{name} itself runs after this job"

@@ -139,7 +139,7 @@ def _queue_errors(job: QueueSettings, settings: Settings, config_fields: ConfigF
         yield "startable", "is empty: set which items may be started, for example prio>0"
     accepted: list[ConditionError] = []
     parsed = partial(parse, custom=table, tolerate=accepted.append)
-    for key, text in _queue_conditions(job, settings):
+    for key, text in job.conditions(settings.queue_startable_base):
         yield from _parse_errors(key, parsed, text)
     if job.sort_fields.strip():
         yield from _parse_errors("sort_fields", partial(parse_sort, custom=table), job.sort_fields)
@@ -152,23 +152,13 @@ def _queue_errors(job: QueueSettings, settings: Settings, config_fields: ConfigF
         yield "group_by", "is not set: set the field whose values are the groups, for example group_by = alias"
 
 
-def _queue_conditions(job: QueueSettings, settings: Settings) -> KeyedErrors:
-    texts = (
-        ("startable", job.startable),
-        ("downloading", job.downloading),
-        ("adopt", job.adopt),
-        ("startable", settings.queue_startable_base),
-    )
-    yield from ((key, text) for key, text in texts if text.strip())
-
-
 def _misread_conditions(job: QueueSettings, settings: Settings, config_fields: ConfigFields) -> KeyedErrors:
     """The first error of each condition that is valid, but cannot mean what was typed."""
     from pyrotorque.conditions import parse
     from pyrotorque.fields import configured
 
     table = config_fields.given(configured(settings.aliases, settings.traits_by_alias, job.min_free))
-    for key, text in _queue_conditions(job, settings):
+    for key, text in job.conditions(settings.queue_startable_base):
         errors: list[ConditionError] = []
         try:
             parse(text, custom=table, tolerate=errors.append)

@@ -83,15 +83,9 @@ def read_rules(
     Raises UserError (ConditionError) if a condition, the order, the schedule or the hours cannot be parsed.
     """
     known = {} if custom is None else custom
-    for setting, text in (
-        ("startable", base),
-        ("startable", settings.startable),
-        ("downloading", settings.downloading),
-        ("adopt", settings.adopt),
-    ):
+    for setting, text in settings.conditions(base):
         errors: list[ConditionError] = []
-        if text.strip():
-            parse(text, custom=known, tolerate=errors.append)
+        parse(text, custom=known, tolerate=errors.append)
         if errors:
             misread(setting, errors[0])
     accepted: list[ConditionError] = []

@@ -50,6 +50,16 @@ class QueueSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", ta
     stall_reset: int = 50 << 20
     adopt: str = ""
 
+    def conditions(self, base: str) -> list[tuple[str, str]]:
+        """(setting, text) of each condition that is set; `base` is `queue_startable_base`, a part of `startable`."""
+        texts = (
+            ("startable", base),
+            ("startable", self.startable),
+            ("downloading", self.downloading),
+            ("adopt", self.adopt),
+        )
+        return [(setting, text) for setting, text in texts if text.strip()]
+
 
 class WatchSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", tag="watch"):
     """`pyrocore.torrent.watch:TreeWatch`: loads metafiles that are written below its roots."""
