@@ -16,7 +16,7 @@ from pyrotorque.settings.schema import QueueSettings, RTorrentSettings, Settings
 from pyrotorque.store import Store, open_store
 from pyrotorque.totals import Totals
 from pyrotorque_scheduler.due_jobs import Cause
-from pyrotorque_scheduler.event_routing import EventRouter
+from pyrotorque_scheduler.event_router import EventRouter
 from pyrotorque_scheduler.job_table import JobTable, build_job_table
 from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_scheduler.queue.check import Queue

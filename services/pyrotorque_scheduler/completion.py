@@ -15,7 +15,7 @@ from pyrotorque.rtorrent.identity import INCARNATION
 from pyrotorque.rtorrent.recognition import ItemCounts, Recognition, SessionFacts
 from pyrotorque.store import Store
 from pyrotorque.text import counted
-from pyrotorque_scheduler.event_routing import EventRouter
+from pyrotorque_scheduler.event_router import EventRouter
 from pyrotorque_scheduler.item_comparison import STATES, VIEW, ItemComparison, is_wanted_done
 from pyrotorque_scheduler.known_items import ALL, KnownItems, Row, parts
 from pyrotorque_scheduler.session_judge import SessionJudge

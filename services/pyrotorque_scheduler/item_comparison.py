@@ -12,7 +12,7 @@ from pyrotorque.events import TorrentCompleted, TorrentErased
 from pyrotorque.rtorrent import Call, RTorrent, Value
 from pyrotorque.store import Store
 from pyrotorque.text import printable
-from pyrotorque_scheduler.event_routing import EventRouter
+from pyrotorque_scheduler.event_router import EventRouter
 from pyrotorque_scheduler.known_items import ALL, COMPLETE, INCOMPLETE, KnownItems, Row, parts
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from pyrotorque.settings.schema import AnyJob, CustomSettings, QueueSettings, Se
 from pyrotorque.store import Store
 from pyrotorque_scheduler.completion import CompletionDetector
 from pyrotorque_scheduler.connstats import ConnectionStats
-from pyrotorque_scheduler.event_routing import EventRouter, Routes
+from pyrotorque_scheduler.event_router import EventRouter, Routes
 from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_scheduler.queue.check import Queue
 from pyrotorque_scheduler.queue.model import Instant

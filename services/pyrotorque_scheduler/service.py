@@ -19,7 +19,7 @@ from pyrotorque.service.totals_report import TotalsReport
 from pyrotorque.totals import Totals
 from pyrotorque_scheduler.bell import Bell
 from pyrotorque_scheduler.due_jobs import Cause, DueJobs, TokenBucket
-from pyrotorque_scheduler.event_routing import EventRouter
+from pyrotorque_scheduler.event_router import EventRouter
 from pyrotorque_scheduler.fire_times import FireTimes
 from pyrotorque_scheduler.job_table import build_job_table
 from pyrotorque_scheduler.metrics import SchedulerMetrics

@@ -13,7 +13,7 @@ from pyrotorque.job_order import EventOrder
 from pyrotorque.settings.schema import CustomSettings
 from pyrotorque.store import Store, open_store
 from pyrotorque.workers.messages import FAILED
-from pyrotorque_scheduler.event_routing import add_runs
+from pyrotorque_scheduler.event_router import add_runs
 from pyrotorque_scheduler.state import MIGRATIONS
 from pyrotorque_scheduler.workers.event_runs import EventRuns
 

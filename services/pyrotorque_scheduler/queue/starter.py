@@ -14,7 +14,7 @@ from pyrotorque.rtorrent.identity import INCARNATION
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.store import Store
 from pyrotorque.text import printable
-from pyrotorque_scheduler.event_routing import EventRouter
+from pyrotorque_scheduler.event_router import EventRouter
 from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_scheduler.queue.model import Failure
 from pyrotorque_scheduler.queue.start_result import (

@@ -21,7 +21,7 @@ from pyrotorque.job_order import EventOrder
 from pyrotorque.limits import EVENT_RUN_BYTES
 from pyrotorque.store import Store
 from pyrotorque.workers.messages import FAILED
-from pyrotorque_scheduler.event_routing import Routes, add_runs
+from pyrotorque_scheduler.event_router import Routes, add_runs
 from pyrotorque_scheduler.workers.job_worker import JobRun
 
 ATTEMPTS_MAX: Final = 3

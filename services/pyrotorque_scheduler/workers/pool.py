@@ -18,7 +18,7 @@ from pyrotorque.store import Store
 from pyrotorque.text import printable
 from pyrotorque.workers.preparation import SourceStamp, create_message, source_stamp
 from pyrotorque_scheduler.due_jobs import NEVER
-from pyrotorque_scheduler.event_routing import EventRouter
+from pyrotorque_scheduler.event_router import EventRouter
 from pyrotorque_scheduler.job_table import JobTable
 from pyrotorque_scheduler.workers.event_runs import CancelledRun, EventRuns, event_subscriptions
 from pyrotorque_scheduler.workers.job_worker import JobRun, JobWorker, RunResult

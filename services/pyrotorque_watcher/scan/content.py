@@ -13,7 +13,7 @@ from typing import Final
 
 from pyrotorque.errors import MetafileError, MetafileIncomplete
 from pyrotorque.metafile import MAX_SIZE, Magnet, Metafile, magnet_links, torrent_in
-from pyrotorque.metafile.unsupported import MetafileUnsupported
+from pyrotorque.metafile.refusal import MetafileUnsupported
 from pyrotorque.text import printable
 from pyrotorque_watcher.rows import LoadRefused, Row
 from pyrotorque_watcher.scan.open_file import FileReader, OpenedFile, Writers

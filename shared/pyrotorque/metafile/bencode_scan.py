@@ -3,7 +3,7 @@
 import re
 
 from pyrotorque.errors import MetafileError, MetafileIncomplete
-from pyrotorque.metafile.unsupported import MetafileUnsupported
+from pyrotorque.metafile.refusal import MetafileUnsupported
 
 MAX_DEPTH = 100
 MAX_KEYS = 10_000

@@ -6,7 +6,7 @@ from typing import Final
 
 from pyrotorque.errors import MetafileError
 from pyrotorque.metafile.bencode_values import Info, is_dictionary, is_path_element, shown, text_of
-from pyrotorque.metafile.unsupported import MetafileUnsupported
+from pyrotorque.metafile.refusal import MetafileUnsupported
 from pyrotorque.metafile.version_limits import BEFORE_PADDING, SINCE_PADDING, VersionLimit
 from pyrotorque.text import printable
 

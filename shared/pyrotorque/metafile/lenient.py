@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pyrotorque.errors import MetafileError, MetafileIncomplete
 from pyrotorque.metafile.bencode_scan import MAX_DEPTH, MAX_KEYS, MAX_VALUES
-from pyrotorque.metafile.unsupported import MetafileUnsupported
+from pyrotorque.metafile.refusal import MetafileUnsupported
 
 _INT: Final = re.compile(rb"i[ \t\n\v\f\r]*([+-]?[0-9]{1,40})e")
 _INT_BEGUN: Final = re.compile(rb"i[ \t\n\v\f\r]*[+-]?[0-9]{0,40}\Z")

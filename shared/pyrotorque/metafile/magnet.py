@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from pyrotorque.errors import MetafileError
-from pyrotorque.metafile.unsupported import MetafileUnsupported
+from pyrotorque.metafile.refusal import MetafileUnsupported
 from pyrotorque.text import printable
 
 _URI_MAX: Final = 65_536

@@ -15,7 +15,7 @@ from pyrotorque.metafile.file_kinds import failure_reason, kind_of_file
 from pyrotorque.metafile.file_list import file_list, length_of
 from pyrotorque.metafile.lenient import LenientDecoder, encoded
 from pyrotorque.metafile.magnet import Magnet, magnet
-from pyrotorque.metafile.unsupported import MetafileUnsupported
+from pyrotorque.metafile.refusal import MetafileUnsupported
 from pyrotorque.metafile.version_limits import BEFORE_PADDING, VersionLimit, first_refusal
 from pyrotorque.text import printable
 
