@@ -23,6 +23,7 @@ class FailedMove(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     target: str
     reason: str
+    cause: str
     times: int
     retry_at: float
 
@@ -38,6 +39,7 @@ def failed_moves(layout: Layout) -> list[FailedMove]:
             name=failure.name,
             target=failure.target,
             reason=failure.reason,
+            cause=failure.cause,
             times=failure.times,
             retry_at=failure.retry_at,
         )

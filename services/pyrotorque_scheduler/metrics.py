@@ -70,6 +70,9 @@ class SchedulerMetrics:
         self.next_run = totals.gauge(
             "pyrotorque_job_next_run_timestamp_seconds", "Next fire time of the schedule.", _JOB
         )
+        self.failed_moves = totals.gauge(
+            "pyrotorque_job_failed_moves", "Items whose last move failed, by cause.", (*_JOB, "cause")
+        )
         self.interval = totals.gauge("pyrotorque_job_schedule_interval_seconds", "Largest gap of the schedule.", _JOB)
 
     def introduce_queue(self, settings: QueueSettings) -> None:

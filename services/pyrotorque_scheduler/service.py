@@ -23,6 +23,7 @@ from pyrotorque_scheduler.event_router import EventRouter
 from pyrotorque_scheduler.fire_times import FireTimes
 from pyrotorque_scheduler.job_table import build_job_table
 from pyrotorque_scheduler.metrics import SchedulerMetrics
+from pyrotorque_scheduler.move_metrics import FailedMoveCounts
 from pyrotorque_scheduler.queue.check import Queue
 from pyrotorque_scheduler.queue.check_result import CheckResult, PublishedChecks
 from pyrotorque_scheduler.queue.model import Instant, current_instant
@@ -74,6 +75,8 @@ class SchedulerService:
             configuration.settings, store, self._router, self._metrics, self.now(), config_py
         )
         self._metrics.totals.load(store)
+        customs = self._job_table.customs.values()
+        self._failed_moves = FailedMoveCounts(customs, configuration.layout.state_dir, self._metrics)
         self._workers = workers
         workers.configure(self._job_table, self._router, bus.publish_live)
         bus.subscribe(*workers.subscriptions({"watcher": (TorrentLoaded,)}))
@@ -266,6 +269,7 @@ class SchedulerService:
             return
         for name, fire in self._fire_times.next_fires().items():
             self._metrics.next_run.set(fire, name)
+        self._failed_moves.update()
         self._totals_report.save_and_publish(self._store, now)
 
     def _detect_clock_step(self) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 from pyrotorque.settings.schema import AnyJob, CustomSettings
 from pyrotorque.suggestions import suggestion
 
-_MOVER: Final = "pyrotorque.jobs.mover:Mover"
+MOVER: Final = "pyrotorque.jobs.mover:Mover"
 
 
 class EventOrder:
@@ -76,7 +76,7 @@ def order_warnings(jobs: Iterable[AnyJob]) -> Iterator[tuple[str, str]]:
             for other in (known[name] for name in job.after if name in known):
                 if not other.active:
                     yield job.name, f"job.{other.name} is not active: this job does not wait for it"
-                elif other.handler == _MOVER and isinstance(other, CustomSettings) and set(job.on) & set(other.on):
+                elif other.handler == MOVER and isinstance(other, CustomSettings) and set(job.on) & set(other.on):
                     yield (
                         job.name,
                         (

@@ -322,6 +322,7 @@ def test_a_run_for_an_event_fails_whenever_its_item_cannot_be_moved(
             scene.job().run(completed)
     ((info_hash_, failure),) = move_failures.stored_failures(short_folder / "state/jobs/move").items()
     assert (info_hash_, failure.name, failure.target, failure.times) == (scene.hash, scene.name, str(target), 2)
+    assert failure.cause == "exists"
     scene.job().run()
     scene.job(condition="name=other").run()
     assert move_failures.stored_failures(short_folder / "state/jobs/move") == {}, "it is no longer to be moved"

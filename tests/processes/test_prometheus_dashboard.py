@@ -40,6 +40,8 @@ EVERYTHING = (
     "job.queue.start_at_once = 9",
     "job.connstats.schedule = second=*/2",
     "job.exporter.active = True",
+    "job.move.handler = pyrotorque.jobs.mover:Mover",
+    "job.move.schedule = second=*/2",
     "job.exporter.jobs = system, tracker, item",
 )
 

@@ -34,7 +34,7 @@ def test_failed_moves_of_all_jobs_are_shown_with_their_next_attempt(tmp_path: Pa
 
 
 def test_thousands_of_failed_moves_are_counted() -> None:
-    move = FailedMove(job="move", info_hash="A", name="n", target="", reason="r", times=1, retry_at=0.0)
+    move = FailedMove(job="move", info_hash="A", name="n", target="", reason="r", cause="io", times=1, retry_at=0.0)
     lines = list(failure_lines([move] * 1000, 1.0))
     assert len(lines) == 11
     assert lines[-1] == "... and 990 more moves that failed (`pyrotorque status --json`)"

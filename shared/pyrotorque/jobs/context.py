@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from pyrotorque.fields.field import Field
 
 
+def job_state_dir(state_dir: Path, job: str) -> Path:
+    """The private folder of a job."""
+    return state_dir / "jobs" / quote(job, safe="")
+
+
 def _discard(_: JobReported) -> None:
     pass
 
@@ -48,7 +53,7 @@ class JobContext:
     def state_dir_of(self, job: str) -> Path:
         if self.state_dir is None:
             raise RuntimeError("this job does not run in a worker process: it has no state folder")
-        return self.state_dir / "jobs" / quote(job, safe="")
+        return job_state_dir(self.state_dir, job)
 
 
 _current = JobContext()

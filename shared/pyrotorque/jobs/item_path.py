@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from pyrotorque.errors import MetafileError, RTorrentFault, UserError
+from pyrotorque.errors import MetafileError, RTorrentFault
 from pyrotorque.fields.converters import is_stale
 from pyrotorque.fields.converters import path as path_of
 from pyrotorque.fields.field import Field
+from pyrotorque.jobs.move_failures import MoveRefused
 from pyrotorque.metafile import read
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.item_texts import equal_call
@@ -23,7 +24,7 @@ _ADVICE: Final = "rTorrent 0.16.13 and later offer exact paths, others only in a
 def exact_path(rtorrent: RTorrent, info_hash: str, multi_file: bool) -> Path:
     """The normalized path of the item's data; empty if it has none.
 
-    A text that rTorrent altered is looked up in its session, and used only if rTorrent confirms it. Raises UserError
+    A text that rTorrent altered is looked up in its session, and used only if rTorrent confirms it. Raises MoveRefused
     where it does not, and RTorrentError.
     """
     base, directory, name = (rtorrent.text(info_hash, command) for command in (_BASE, _DIRECTORY, _NAME))
@@ -44,11 +45,11 @@ def exact_path(rtorrent: RTorrent, info_hash: str, multi_file: bool) -> Path:
             compared.append((_NAME, own_name))
         if all(_is_equal(rtorrent, info_hash, command, value) for command, value in compared):
             return Path(os.path.normpath(os.fsdecode(found)))
-    raise UserError(f"rTorrent prints its path altered, as {printable(printed)}: {_ADVICE}")
+    raise MoveRefused(f"rTorrent prints its path altered, as {printable(printed)}: {_ADVICE}", "altered")
 
 
 def check_exact(rtorrent: RTorrent, info_hash: str, fields: Iterable[Field]) -> None:
-    """Raises UserError if rTorrent altered the text of one of these fields."""
+    """Raises MoveRefused if rTorrent altered the text of one of these fields."""
     for field in fields:
         for command in field.commands if field.kind in ("text", "any", "tags") else ():
             try:
@@ -56,7 +57,8 @@ def check_exact(rtorrent: RTorrent, info_hash: str, fields: Iterable[Field]) -> 
             except RTorrentFault:  # this rTorrent does not have the command: its value is empty
                 continue
             if found.form is not Form.EXACT:
-                raise UserError(f"rTorrent prints its field {field.name} altered, as {printable(found.text)}")
+                shown = printable(found.text)
+                raise MoveRefused(f"rTorrent prints its field {field.name} altered, as {shown}", "altered")
 
 
 def _name_in(session: Session, info_hash: str) -> bytes:

@@ -1,23 +1,67 @@
 """Failed moves: when each is tried again, and whether its cause was reported already; kept over restarts."""
 
+import errno
 import os
+import stat
 from collections.abc import Collection
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, get_args
 
 import msgspec
 
+from pyrotorque.errors import UserError
 from pyrotorque.text import encode_json
 
 FIRST_RETRY: Final = 60.0
 _LAST_RETRY: Final = 3600.0
+FAILURES: Final = "failures"
+"""The file in a job's private folder."""
 _ITEMS_MAX: Final = 10_000
+_FILE_MAX: Final = 64 << 20
+
+MoveCause = Literal[
+    "target", "exists", "missing", "full", "permission", "altered", "changing", "session", "io", "other"
+]
+"""Why a move fails, for the metric `pyrotorque_job_failed_moves`:
+
+the target is not allowed, or exists; the data is not there; the disk is full or its free space unknown; no permission,
+or a read-only disk; rTorrent prints a path or value altered; the data changes during the copy; rTorrent does not save
+its session; another error of the operating system; anything else.
+"""
+MOVE_CAUSES: Final[tuple[MoveCause, ...]] = get_args(MoveCause)
+_CAUSES: Final[dict[int, MoveCause]] = {
+    errno.ENOSPC: "full",
+    errno.EDQUOT: "full",
+    errno.EACCES: "permission",
+    errno.EPERM: "permission",
+    errno.EROFS: "permission",
+    errno.EEXIST: "exists",
+}
+
+
+class MoveRefused(UserError):
+    """An item cannot be moved now, for this cause."""
+
+    def __init__(self, message: str, cause: MoveCause) -> None:
+        super().__init__(message)
+        self.cause: MoveCause = cause
+
+
+def cause_of(error: BaseException | None) -> MoveCause:
+    """The cause of a failed move, from its error or the one that led to it."""
+    while error is not None:
+        if isinstance(error, MoveRefused):
+            return error.cause
+        if isinstance(error, OSError):
+            return _CAUSES.get(error.errno or 0, "io")
+        error = error.__cause__
+    return "other"
 
 
 class MoveFailure(msgspec.Struct, frozen=True):
     """`times` counts the failures in a row, `retry_at` is in Unix seconds; `target` is empty if it is unknown.
 
-    `times` is 0 while a run for an event of the item has not ended.
+    `times` is 0 while a run for an event of the item has not ended. `cause` is a MoveCause, perhaps of a later version.
     """
 
     reason: str
@@ -25,12 +69,19 @@ class MoveFailure(msgspec.Struct, frozen=True):
     retry_at: float
     name: str = ""
     target: str = ""
+    cause: str = "other"
 
 
 def stored_failures(folder: Path) -> dict[str, MoveFailure]:
     """The failed moves of the job with this private folder, by info-hash; empty if there are none."""
     try:
-        return msgspec.json.decode((folder / "failures").read_bytes(), type=dict[str, MoveFailure])
+        # The job's process may have put anything there: neither a pipe nor an endless file stops the reader.
+        fd = os.open(folder / FAILURES, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with open(fd, "rb") as file:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode) or found.st_size > _FILE_MAX:
+                return {}
+            return msgspec.json.decode(file.read(_FILE_MAX), type=dict[str, MoveFailure])
     except (OSError, msgspec.DecodeError):
         return {}
 
@@ -39,7 +90,7 @@ class MoveFailures:
     """In a file of the job's private folder; a file that cannot be read is empty: a move is then tried at once."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "failures"
+        self._path = folder / FAILURES
         self._items = stored_failures(folder)
 
     def is_waiting(self, info_hash: str, now: float) -> bool:
@@ -57,12 +108,21 @@ class MoveFailures:
         """The items whose last move failed, or was interrupted."""
         return frozenset(self._items)
 
-    def add(self, info_hash: str, reason: str, now: float, *, name: str = "", target: str = "") -> bool:
+    def add(
+        self,
+        info_hash: str,
+        reason: str,
+        now: float,
+        *,
+        name: str = "",
+        target: str = "",
+        cause: MoveCause = "other",
+    ) -> bool:
         """Record a failure; whether its cause is to be reported, because it is new."""
         before = self._items.pop(info_hash, None)
         times = before.times + 1 if before else 1
         pause = min(FIRST_RETRY * 2 ** min(times - 1, 10), _LAST_RETRY)
-        self._items[info_hash] = MoveFailure(reason, times, now + pause, name, target)
+        self._items[info_hash] = MoveFailure(reason, times, now + pause, name, target, cause)
         while len(self._items) > _ITEMS_MAX:
             del self._items[next(iter(self._items))]
         self._write()

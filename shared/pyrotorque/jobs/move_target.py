@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyrotorque.confinement import StorageLimits
-from pyrotorque.errors import UserError
 from pyrotorque.home import expand_home
+from pyrotorque.jobs.move_failures import MoveRefused
 from pyrotorque.text import printable
 
 
@@ -26,16 +26,17 @@ class TargetRules:
         return cls(tuple(expand_home(part) for part in below.split(":") if part), private)
 
     def folder(self, target: str) -> Path:
-        """The target folder, if data may be moved there. Raises UserError."""
+        """The target folder, if data may be moved there. Raises MoveRefused."""
         path = Path(target)
         if not path.is_absolute() or ".." in path.parts or "\0" in target:
-            raise UserError(f"the target {printable(target)} is not an absolute path without `..`")
+            raise MoveRefused(f"the target {printable(target)} is not an absolute path without `..`", "target")
         if self.below and not any(path.is_relative_to(folder) for folder in self.below):
-            raise UserError(f"the target {printable(target)} is not below {':'.join(map(str, self.below))}")
+            listed = ":".join(map(str, self.below))
+            raise MoveRefused(f"the target {printable(target)} is not below {listed}", "target")
         return path
 
     def check_location(self, final: Path) -> None:
-        """Raise UserError if a link or mount leads `final` elsewhere."""
+        """Raise MoveRefused if a link or mount leads `final` elsewhere."""
         limits = StorageLimits(below=tuple(self.below), private=tuple(self.private))
         if refusal := limits.refusal(os.fsencode(final.parent), [os.fsencode(final.name)]):
-            raise UserError(f"the target leads elsewhere: {refusal}")
+            raise MoveRefused(f"the target leads elsewhere: {refusal}", "target")

@@ -20,7 +20,7 @@ from pyrotorque.items import Item, field_of
 from pyrotorque.jobs.arguments import compile_text
 from pyrotorque.jobs.item_job import ItemJob
 from pyrotorque.jobs.item_path import check_exact, exact_path
-from pyrotorque.jobs.move_failures import MoveFailures
+from pyrotorque.jobs.move_failures import MoveFailures, MoveRefused, cause_of
 from pyrotorque.jobs.move_journal import FinishedMoves, Move, MoveJournal, path_hex
 from pyrotorque.jobs.move_target import TargetRules
 from pyrotorque.jobs.params import get_text, with_settings
@@ -159,7 +159,9 @@ class Mover(ItemJob):
         if isinstance(error, RTorrentError):
             return False
         target = self._targets.get(info_hash, "")
-        is_reported = not self._failures.add(info_hash, str(error), time.time(), name=name, target=target)
+        is_reported = not self._failures.add(
+            info_hash, str(error), time.time(), name=name, target=target, cause=cause_of(error)
+        )
         if is_reported:
             self.log.debug("%s: %s", info_hash, error)
         return is_reported
@@ -183,12 +185,12 @@ class Mover(ItemJob):
         if source == final:
             return
         if not os.path.lexists(source):
-            raise UserError(f"its data {printable(str(source))} is not on this machine")
+            raise MoveRefused(f"its data {printable(str(source))} is not on this machine", "missing")
         self.rules.check_location(final)
         if os.path.lexists(final):
-            raise UserError(f"{printable(str(final))} exists already and is not overwritten")
+            raise MoveRefused(f"{printable(str(final))} exists already and is not overwritten", "exists")
         if final.is_relative_to(source):
-            raise UserError(f"the target {printable(str(final))} is inside of its own data")
+            raise MoveRefused(f"the target {printable(str(final))} is inside of its own data", "target")
         if self.dry_run:
             self.log.info("would move %s to %s", name, printable(str(final)))
             return
@@ -265,7 +267,7 @@ class Mover(ItemJob):
         if os.path.lexists(origin):
             try:
                 if move.by_copy and not is_copied(move.source, origin):
-                    raise UserError("its data changed after the copy; copying it again")
+                    raise MoveRefused("its data changed after the copy; copying it again", "changing")
                 self.rules.check_location(move.final)
                 rename_noreplace(path_name(origin), path_name(move.final))
             except (OSError, UserError) as error:
@@ -273,7 +275,8 @@ class Mover(ItemJob):
                 raise
             sync_folder(move.final.parent)
         elif not os.path.lexists(move.final):
-            raise UserError(f"its data is neither at {printable(str(origin))} nor at {printable(str(move.final))}")
+            text = f"its data is neither at {printable(str(origin))} nor at {printable(str(move.final))}"
+            raise MoveRefused(text, "missing")
 
     def _is_switched(self, move: Move) -> bool:
         """Whether an earlier run did all of the switch, except that rTorrent had not saved it."""
@@ -292,9 +295,10 @@ class Mover(ItemJob):
         """
         session = Session()
         if session.save(self.rtorrent, move.info_hash, wanted, _SAVED_WITHIN) is False:
-            raise UserError(
+            raise MoveRefused(
                 f"rTorrent has not saved {move.name} in its session {printable(session.folder)} within "
-                f"{_SAVED_WITHIN:.0f} s (is its disk full?); the next run continues the move"
+                f"{_SAVED_WITHIN:.0f} s (is its disk full?); the next run continues the move",
+                "session",
             )
 
     def _revert(self, move: Move, error: Exception) -> None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
-from pyrotorque.errors import UserError
+from pyrotorque.jobs.move_failures import MoveRefused
 from pyrotorque.linux.files import make_own_folder, open_own, sync_folder
 from pyrotorque.linux.filesystems import disk_space
 from pyrotorque.text import printable
@@ -29,7 +29,7 @@ class CopyDeadline(Exception):
 def copy_tree(source: Path, target: Path, check_deadline: Callable[[], None]) -> None:
     """Make `target` a copy of `source` (a file or a folder), synced and compared; continues an interrupted copy.
 
-    `check_deadline` is called between blocks, and may raise. Raises UserError for what cannot be copied, OSError.
+    `check_deadline` is called between blocks, and may raise. Raises MoveRefused for what cannot be copied, OSError.
     """
     _check_free_space(source, target)
     for path in tree(source):
@@ -44,7 +44,7 @@ def copy_tree(source: Path, target: Path, check_deadline: Callable[[], None]) ->
             _copy_file(path, inside, found, check_deadline)
         else:
             kinds = "a file, folder or symbolic link"
-            raise UserError(f"{printable(str(path))} is not {kinds}: it cannot be moved to another disk")
+            raise MoveRefused(f"{printable(str(path))} is not {kinds}: it cannot be moved to another disk", "other")
     _finish_folders(source, target)
 
 
@@ -121,8 +121,9 @@ def _copy_file(source: Path, target: Path, found: os.stat_result, check_deadline
             _set_mode(target, stat.S_IMODE(found.st_mode))
             os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
             return
-    raise UserError(
-        f"{printable(str(source))} and its copy differ: the file changes during the copy, or a disk is failing"
+    raise MoveRefused(
+        f"{printable(str(source))} and its copy differ: the file changes during the copy, or a disk is failing",
+        "changing",
     )
 
 
@@ -164,9 +165,11 @@ def _check_free_space(source: Path, target: Path) -> None:
     needed = _size(source) - (_size(target) if os.path.lexists(target) else 0)
     space = disk_space(str(target.parent))
     if space is None:
-        raise UserError(f"the free space of {printable(str(target.parent))} is unknown, {needed} bytes are needed")
+        text = f"the free space of {printable(str(target.parent))} is unknown, {needed} bytes are needed"
+        raise MoveRefused(text, "full")
     if needed > space.free:
-        raise UserError(f"{printable(str(target.parent))} has {space.free} bytes free, {needed} are needed")
+        text = f"{printable(str(target.parent))} has {space.free} bytes free, {needed} are needed"
+        raise MoveRefused(text, "full")
 
 
 def _size(path: Path) -> int:
