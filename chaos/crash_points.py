@@ -5,6 +5,7 @@ point. A point is armed by a file named after its service, and the process that 
 """
 
 import os
+import re
 import signal
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -40,6 +41,7 @@ POINTS: Final[dict[str, tuple[str, ...]]] = {
 
 _SITE: Final = """\
 import os
+import re
 import sys
 
 for service in {services!r}:
@@ -170,6 +172,9 @@ def _wrap_applying(reached: Reached) -> None:
     _set(Bus, applying=applied)
 
 
+_START: Final = re.compile(r"(?<![\w.])d\.start\b")
+
+
 def _wrap_rtorrent(reached: Reached) -> None:
     from pyrotorque.rtorrent import RTorrent
 
@@ -184,8 +189,9 @@ def _wrap_rtorrent(reached: Reached) -> None:
         return answer
 
     def together(self: RTorrent, calls: Sequence[Any], *given: Any, **options: Any) -> Any:
-        methods = {method for method, _ in calls}
-        loads, starts = any(method.startswith("load.") for method in methods), "d.start" in methods
+        loads = any(method.startswith("load.") for method, _ in calls)
+        # Items with an open load are started by a condition in rTorrent: `branch`, with d.start as an argument.
+        starts = any(_START.search(str(word)) for method, arguments in calls for word in (method, *arguments))
         if loads or starts:
             reached("load intended, not sent" if loads else "start intended, not sent")
         answers = multicall(self, calls, *given, **options)
