@@ -1,13 +1,17 @@
 """A clean-up job on a real rTorrent: items with data, and what is left of both."""
 
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentFault
+from pyrotorque.housekeeping import own_clock
 from pyrotorque.jobs import JobConfig, context
 from pyrotorque.jobs.cleanup import Cleanup
 from pyrotorque.rtorrent import RTorrent
@@ -19,6 +23,13 @@ AT_ONCE = {
     "condition": "is_complete=yes", "min_ratio": "0", "min_seedtime": "0", "matched_for": "0", "announce": "0",
     "others": "none", "max_percent": "100", "per_tracker": "0",
 }  # fmt: skip
+
+
+def days_later(monkeypatch: pytest.MonkeyPatch, days: float) -> None:
+    """Let both clocks run on: the system's, and the kernel's own count, which housekeeping uses."""
+    wall, uptime = time.time(), own_clock.kernel_uptime()
+    monkeypatch.setattr(time, "time", lambda: wall + days * 86_400)
+    monkeypatch.setattr(own_clock, "kernel_uptime", lambda: uptime + days * 86_400)
 
 
 class CleanupScene:

@@ -1,7 +1,6 @@
 """A clean-up on a real rTorrent: what goes, what stays, and that data comes back from quarantine."""
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -204,7 +203,7 @@ def test_too_large_a_plan_waits_for_its_owner(scene: CleanupScene) -> None:
         job.run()
     job.run()
     assert all(map(scene.seeds, found))
-    job.stored().approve(time.time())
+    job.stored().approve(job.clock.now())
     job.run()
     assert not any(map(scene.has, found))
 

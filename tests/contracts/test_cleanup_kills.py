@@ -149,3 +149,30 @@ def test_a_kill_of_rtorrent_in_between_loses_nothing(
     eventually(lambda: scene.seeds(other), 20)
     check_untouched_or_gone(scene, one, content, effect)
     assert scene.is_intact(other)
+
+
+def test_a_removal_that_another_job_finishes_counts_for_the_one_that_began_it(
+    rtorrent: PrivateRTorrent, short_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All jobs of a group share the journal, but each has its own limits of a day."""
+    scene = CleanupScene(rtorrent, short_folder)
+    found = [scene.item(name) for name in ("One", "Two", "Three")]
+    call = RTorrent.call
+
+    def killing_call(self: RTorrent, method: str, *params: Any, **keywords: Any) -> Any:
+        if method == "branch":
+            raise KillNow
+        return call(self, method, *params, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RTorrent, "call", killing_call)
+        with pytest.raises(KillNow):
+            scene.job(data="quarantine", max_items=2).run()
+    (scene.state / "jobs/tidy/cleanup").write_bytes(
+        (scene.state / "jobs/tidy/cleanup").read_bytes().replace(b'"spent":[[', b'"spent":[],"was":[[')
+    )
+    scene.job(job_name="other", condition="name=None", data="quarantine").run()
+    assert sum(map(scene.has, found)) == 2
+    for _ in range(3):
+        scene.job(data="quarantine", max_items=2).run()
+    assert sum(map(scene.has, found)) == 1

@@ -1,7 +1,6 @@
 """Orphaned files on a real rTorrent: quarantined when old enough, capped, and restored."""
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,11 @@ import pytest
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
 from pyrotorque.housekeeping import quarantine
+from pyrotorque.housekeeping.cleanup_state import accept_items
 from pyrotorque.housekeeping.restore import restore
 from pyrotorque.jobs import JobConfig
 from pyrotorque.jobs.orphans import Orphans
-from tests.cleaning import CleanupScene
+from tests.cleaning import CleanupScene, days_later
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -28,11 +28,6 @@ def job(scene: CleanupScene, **settings: Any) -> Orphans:
     return Orphans(JobConfig({**values, **settings}))
 
 
-def later(monkeypatch: pytest.MonkeyPatch, days: float) -> None:
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + days * 86_400)
-
-
 def test_old_orphans_go_to_quarantine_and_come_back(scene: CleanupScene, monkeypatch: pytest.MonkeyPatch) -> None:
     one, stopped = scene.item("One"), scene.item("Stopped", start=False)
     (scene.downloads / "One/extra").write_text("in the folder of an item")
@@ -40,7 +35,7 @@ def test_old_orphans_go_to_quarantine_and_come_back(scene: CleanupScene, monkeyp
     (scene.downloads / os.fsdecode(b"L\xe9") / "file").write_text("loose")
     job(scene).run()
     assert scene.quarantined() == {}, "none is old enough"
-    later(monkeypatch, 4)
+    days_later(monkeypatch, 4)
     with open(scene.downloads / "One/extra"):
         job(scene, max_percent=100).run()
     assert (scene.downloads / "One/extra").exists(), "it is open"
@@ -60,7 +55,7 @@ def test_too_many_orphans_or_no_items_move_nothing(scene: CleanupScene, monkeypa
     for number in range(7):
         (scene.downloads / f"loose-{number}").write_text("x")
     job(scene).run()
-    later(monkeypatch, 4)
+    days_later(monkeypatch, 4)
     with pytest.raises(UserError, match="7 files belong to no item, more than max_percent allows"):
         job(scene).run()
     job(scene).run()  # reported once
@@ -79,10 +74,32 @@ def test_another_session_on_the_disk_keeps_its_files(scene: CleanupScene, monkey
         os.rename(scene.running.session / f"{other}.torrent{suffix}", session / f"{other}.torrent{suffix}")
     scene.running.start()
     job(scene).run()
-    later(monkeypatch, 4)
+    days_later(monkeypatch, 4)
     job(scene, others=str(session), max_percent=100).run()
     assert scene.quarantined() == {}
     for file in session.iterdir():
         file.unlink()
     with pytest.raises(UserError, match="is empty: is its disk mounted"):
         job(scene, others=str(session), max_percent=100).run()
+
+
+def test_a_shorter_list_moves_nothing_until_its_owner_confirms(
+    scene: CleanupScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [scene.item(f"Item-{number}", ()) for number in range(4)]
+    scene.job(condition="name=None").run()  # a clean-up of the group has seen all of them, too
+    job(scene).run()
+    scene.client.call("d.erase", found[0])
+    scene.write("another", ())
+    with pytest.raises(UserError, match=r"has 3 items, 4 at the last time: .*, confirm it"):
+        job(scene).run()
+    accept_items(job(scene).state_dir, 2)
+    job(scene).run()  # nothing else is reported: three items are not fewer than two
+    assert job(scene).state().items == 3
+    days_later(monkeypatch, 4)
+    job(scene, max_percent=100).run()
+    (entry,) = quarantine.entries(scene.downloads / quarantine.NAME)
+    assert {file.path for file in entry.removal.files} == {b"Item-0", b"another"}
+    scene.client.call("d.erase", found[1])
+    with pytest.raises(UserError, match="has 2 items, 3 at the last time"):
+        job(scene).run()  # a confirmation counts once

@@ -27,7 +27,7 @@ def test_a_rule_that_cannot_be_evaluated_removes_nothing() -> None:
     rules = [(SLOW, RemovalLimits(min_ratio=0.1)), (parse("name=*"), RemovalLimits(min_ratio=5.0))]
     conditions = Conditions(parse("name=*"), parse("name=x"), parse_sort("name"), rules, RemovalLimits())
     nothing = cast(Any, None)
-    surveyor = Surveyor(nothing, nothing, cast(InventoryReader, None), nothing, conditions, nothing, nothing)
+    surveyor = Surveyor(nothing, nothing, cast(InventoryReader, None), nothing, conditions, nothing, nothing, nothing)
     assert surveyor.limits_of(named("a" * 60 + "b"), 0.0).never
     assert surveyor.limits_of(named("b"), 0.0).min_ratio == 5.0
     assert surveyor.limits_of(named("aaa"), 0.0).min_ratio == 0.1

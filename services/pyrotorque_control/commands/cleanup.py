@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -47,7 +48,7 @@ def command(
 
     jobs = cleanup_jobs(group, job)
     if accept_items:
-        return _accept_items(jobs[0])
+        return _accept_items(jobs)
     if approve is not None:
         if job is None or not isinstance(jobs[0], Cleanup):
             raise CommandError("name the clean-up job whose plan is approved", EX_USAGE)
@@ -78,7 +79,7 @@ def _show_orphans(job: "Orphans", as_json: bool) -> None:
         {
             "path": printable(each.full),
             "size": each.status.st_size,
-            "since": found.seen[each.full.hex()].since,
+            "since": job.clock.shown(found.seen[each.full.hex()].since),
             "would_move": number < len(found.old),
         }
         for number, each in enumerate((*found.old, *found.fresh))
@@ -92,11 +93,14 @@ def _show_orphans(job: "Orphans", as_json: bool) -> None:
         click.echo(f"  {file['path']}  {size(float(str(file['size'])))}  seen {age(float(str(file['since'])), now)}")
 
 
-def _accept_items(job: "Cleanup | Orphans") -> int:
+def _accept_items(jobs: "Sequence[Cleanup | Orphans]") -> int:
+    """Confirm the list for all clean-up jobs, which share what they have seen, or for jobs that look for orphans."""
     from pyrotorque.housekeeping.cleanup_state import accept_items
+    from pyrotorque.jobs.orphans import Orphans
 
-    count = len(job.reader.live_items())
-    accept_items(job.folder, count)
+    count = len(jobs[0].reader.live_items())
+    for folder in {job.state_dir if isinstance(job, Orphans) else job.folder for job in jobs}:
+        accept_items(folder, count)
     click.echo(f"the next run accepts a list of {counted(count, 'item')}")
     return EX_OK
 
@@ -107,7 +111,7 @@ def _approve(job: "Cleanup", plan: str) -> int:
     if pending is None or pending.plan != plan:
         known = f"the plan that waits is {pending.plan}" if pending else "no plan waits"
         raise CommandError(f"{job.name} has no plan {plan} to approve: {known}", EX_USAGE)
-    stored.approve(time.time())
+    stored.approve(job.clock.now())
     click.echo(f"approved: {job.name} may remove these {counted(len(pending.hashes), 'item')}, within its daily limits")
     return EX_OK
 

@@ -37,7 +37,7 @@ def command(_group: Group) -> None:
 def list_entries(group: Group, as_json: bool) -> int:
     """Show each entry: when it was removed and why, its size, and when its data is deleted."""
     found = _entries(group)
-    for _, entry in found if as_json else ():
+    for job, entry in found if as_json else ():
         removal = entry.removal
         click.echo(
             terminal.json_line(
@@ -47,7 +47,7 @@ def list_entries(group: Group, as_json: bool) -> int:
                     "job": removal.job,
                     "reason": removal.reason,
                     "removed": removal.at,
-                    "purge_at": removal.purge_at,
+                    "purge_at": job.clock.shown(removal.purge_at),
                     "size": sum(file.size for file in removal.files),
                     "files": len(removal.files),
                     "folder": printable(str(entry.folder)),
@@ -57,9 +57,10 @@ def list_entries(group: Group, as_json: bool) -> int:
     if as_json:
         return EX_OK
     rows = [
-        (date_time(each.removal.at), date_time(each.removal.purge_at), each.removal.info_hash or each.folder.name,
+        (date_time(each.removal.at), date_time(job.clock.shown(each.removal.purge_at)),
+         each.removal.info_hash or each.folder.name,
          size(sum(file.size for file in each.removal.files)), each.removal.name)
-        for _, each in found
+        for job, each in found
     ]  # fmt: skip
     for line in terminal.aligned([("removed", "purged after", "hash", "size", "name"), *rows]) if rows else ():
         click.echo(line)

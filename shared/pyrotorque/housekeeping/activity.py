@@ -3,7 +3,6 @@
 rTorrent has neither: its own times are lost, or begin again, with a restart. Only what two readings prove is counted.
 """
 
-import math
 import os
 from collections.abc import Mapping
 from functools import partial
@@ -14,6 +13,7 @@ import msgspec
 
 from pyrotorque.fields.field import Field
 from pyrotorque.fields.table import FIELDS
+from pyrotorque.housekeeping.own_clock import OwnClock
 from pyrotorque.options import write_atomically
 
 if TYPE_CHECKING:
@@ -37,18 +37,13 @@ class ItemActivity(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Activity(msgspec.Struct, frozen=True):
-    """All items at the last reading, at `at` in Unix seconds, of the rTorrent with this incarnation."""
+    """All items at the last reading, at `at` of the own clock, of the rTorrent with this incarnation."""
 
     at: float = 0.0
     incarnation: str = ""
     items: dict[str, ItemActivity] = {}
-    boot: str = ""
-    uptime: float = 0.0
-    """The boot of the kernel, and the seconds since then, which no setting of the clock changes."""
-
-    def clock_step(self, now: float, boot: str, uptime: float) -> float:
-        """By how many seconds the clock was set forward since the last reading, as far as that can be known."""
-        return (now - self.at) - (uptime - self.uptime) if self.boot and self.boot == boot else 0.0
+    removed: int = 0
+    """How many items clean-up jobs have removed: a list that is shorter by these is complete."""
 
     def seeded(self, info_hash: str) -> float | None:
         """Seconds for which the item was seeding, as far as that was counted."""
@@ -62,26 +57,19 @@ class Activity(msgspec.Struct, frozen=True):
 
 
 def sampled(
-    before: Activity,
-    items: "Mapping[str, LiveItem]",
-    incarnation: str,
-    now: float,
-    kernel: tuple[str, float] = ("", math.inf),
+    before: Activity, items: "Mapping[str, LiveItem]", incarnation: str, now: float, wall: float | None = None
 ) -> Activity:
-    """The activity after a reading at `now`; `kernel` is its boot and uptime. A clock that was set counts nothing."""
-    boot, uptime = kernel
-    # No item can have been active for longer than the kernel has been running since the last reading.
-    most = uptime - before.uptime if boot and boot == before.boot else uptime
+    """The activity after a reading at `now` of the own clock; `wall` is the system's, as rTorrent has it."""
     is_same = incarnation == before.incarnation
+    wall = now if wall is None else wall
     return Activity(
         now,
         incarnation,
         {
-            info_hash: _after(_same_item(before.items.get(info_hash), item, is_same), item, before.at, now, most)
+            info_hash: _after(_same_item(before.items.get(info_hash), item, is_same), item, before.at, now, wall)
             for info_hash, item in items.items()
         },
-        boot,
-        uptime if boot else 0.0,
+        before.removed,
     )
 
 
@@ -92,14 +80,14 @@ def _same_item(known: ItemActivity | None, item: "LiveItem", is_same_process: bo
     return known if item.loaded == known.loaded and item.uploaded >= known.uploaded else None
 
 
-def _after(known: ItemActivity | None, item: "LiveItem", last: float, now: float, most: float) -> ItemActivity:
+def _after(known: ItemActivity | None, item: "LiveItem", last: float, now: float, wall: float) -> ItemActivity:
     is_seeding = item.active and item.complete and not item.hashing
     if known is None:
         return ItemActivity(now, 0.0, now, item.uploaded, item.done, item.loaded, is_seeding)
     seeded, transferred_at = known.seeded, known.transferred_at
     if is_seeding and known.seeding:
         # Active now, and not stopped since `changed`: it was active all the time from then on.
-        seeded += max(0.0, min(now - max(last, item.changed), most))
+        seeded += max(0.0, min(now - last, wall - item.changed))
     # Fewer bytes done: it was closed, or a chunk was damaged. That is a new baseline, and no transfer.
     if item.uploaded != known.uploaded or item.done > known.done:
         transferred_at = now
@@ -125,8 +113,9 @@ def write_activity(folder: Path, activity: Activity) -> None:
 def activity_fields(folder: Path) -> dict[str, Field]:
     """The fields `seeded` and `idle` with the values stored in the folder, which is read when one is first used."""
     stored: list[Activity] = []
+    clock = OwnClock(folder)
 
-    def value(name: str, info_hash: str, now: float) -> float | None:
+    def value(name: str, info_hash: str) -> float | None:
         if not stored:
             stored.append(read_activity(folder))
         found = stored[0].items.get(info_hash)
@@ -134,9 +123,9 @@ def activity_fields(folder: Path) -> dict[str, Field]:
             return None
         if name == "seeded":
             return found.seeded
-        return now - found.transferred_at if found.since < stored[0].at else None
+        return clock.now() - found.transferred_at if found.since < stored[0].at else None
 
     return {
-        name: Field(name, "duration", ("d.hash=",), partial(value, name), FIELDS[name].doc, clock=True, local=True)
+        name: Field(name, "duration", ("d.hash=",), partial(value, name), FIELDS[name].doc, local=True)
         for name in ("seeded", "idle")
     }

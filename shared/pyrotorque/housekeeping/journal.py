@@ -42,6 +42,8 @@ class RemovalRecord(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     data: Literal["keep", "quarantine", "delete"]
     at: float
+    counted_at: float = 0.0
+    """The same by the own clock, for the limits of a day."""
     phase: RemovalPhase = "stopping"
     started: bool = False
     tracker: str = ""
@@ -52,6 +54,7 @@ class RemovalRecord(msgspec.Struct, frozen=True, kw_only=True):
     inode: int = 0
     entry_hex: str = ""
     purge_at: float = 0.0
+    """By the own clock."""
     frees: int = 0
     files: tuple[RemovedFile, ...] = ()
     kept: int = 0

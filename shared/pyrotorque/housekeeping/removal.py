@@ -68,6 +68,8 @@ class Remover:
     report: Callable[[RemovalRecord], None]
     claimed: Callable[[RemovalRecord], str]
     """Names an item that has claimed the files of a removal since they were moved; empty if none has."""
+    clock: Callable[[], float]
+    """The own clock: until when data stays in quarantine."""
     announce: float = 30.0
 
     def remove(self, removal: RemovalRecord, verify: Verify) -> RemovalRecord:
@@ -100,7 +102,7 @@ class Remover:
         deleted, because what was verified is no longer certain: such data stays in quarantine for a while.
         """
         self.session.locate(self.rtorrent, self.rtorrent.identity())
-        for removal in map(_without_deletion, list(self.journal.unfinished())):
+        for removal in map(self._without_deletion, list(self.journal.unfinished())):
             if removal.phase == "erased":
                 self._finish(removal, None)
             elif not self._is_loaded(removal):
@@ -188,7 +190,7 @@ class Remover:
     def _finish(self, removal: RemovalRecord, folders: frozenset[tuple[int, int]] | None) -> RemovalRecord:
         """Remove empty folders, and the data if it is to be deleted; neither after a kill (`folders` is None)."""
         if removal.data == "delete" and (name := self.claimed(removal)):
-            removal = _without_deletion(removal)
+            removal = self._without_deletion(removal)
             self.log.warning("%s: its data stays in quarantine, as %s needs it now", removal.name, printable(name))
         removal = self.journal.write(msgspec.structs.replace(removal, phase="erased"))
         if removal.entry:
@@ -273,6 +275,12 @@ class Remover:
         numbered = enumerate(tuple(int(str(each)) for each in row) for row in rows if isinstance(row, list))
         return {number: row for number, row in numbered if row[0]}
 
+    def _without_deletion(self, removal: RemovalRecord) -> RemovalRecord:
+        if removal.data == "keep":
+            return removal
+        purge_at = max(removal.purge_at, self.clock() + _KEPT_AFTER_KILL)
+        return msgspec.structs.replace(removal, data="quarantine", purge_at=purge_at)
+
     def _is_loaded(self, removal: RemovalRecord) -> bool:
         try:
             return bool(self.rtorrent.call("d.hash", removal.info_hash))
@@ -309,13 +317,6 @@ def _await(condition: Callable[[], bool], within: float) -> bool:
             return False
         time.sleep(_POLL)
     return True
-
-
-def _without_deletion(removal: RemovalRecord) -> RemovalRecord:
-    if removal.data == "keep":
-        return removal
-    purge_at = max(removal.purge_at, time.time() + _KEPT_AFTER_KILL)
-    return msgspec.structs.replace(removal, data="quarantine", purge_at=purge_at)
 
 
 def _path(entry: bytes) -> Path:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
-import msgspec
-
 from pyrotorque.conditions import Condition, SortOrder
 from pyrotorque.conditions.regexes import RegexTimeout
 from pyrotorque.errors import RemovalRefused, RTorrentFault, UserError
@@ -20,18 +18,17 @@ from pyrotorque.housekeeping.cleanup_state import CleanupState
 from pyrotorque.housekeeping.gate import DataRules, data_kept, read_file_rows
 from pyrotorque.housekeeping.inventory import Inventory, InventoryReader, LiveItem
 from pyrotorque.housekeeping.limits import ItemFacts, Kept, RemovalLimits, reason_to_keep
+from pyrotorque.housekeeping.own_clock import OwnClock
 from pyrotorque.housekeeping.plan import Plan, PlanRules, RemovalCandidate, SpaceGoal, plan
 from pyrotorque.humanize import duration
 from pyrotorque.items import Item
 from pyrotorque.linux.filesystems import disk_space
-from pyrotorque.linux.processes import boot_id
 from pyrotorque.rtorrent import RTorrent
 
 log = logging.getLogger(__name__)
 
 _SUCCESSES: Final = ("t.is_enabled=", "t.success_counter=", "t.success_time_last=")
 _BATCH: Final = 100
-_CLOCK_STEP: Final = 60.0  # seconds
 _FIELDS: Final = frozenset(("name", "ratio", "alias", "size"))
 
 
@@ -69,7 +66,7 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Survey:
-    """The facts at one moment and the plan that follows from them."""
+    """The facts at one moment, `now` of the own clock, and the plan that follows from them."""
 
     now: float
     plan: Plan
@@ -93,35 +90,33 @@ class Surveyor:
     conditions: Conditions
     rules: DataRules
     is_moving: Callable[[str], bool]
+    clock: OwnClock
 
-    def survey(self, state: CleanupState, before: Activity, now: float) -> Survey:
-        """Raises RemovalRefused, UserError or RTorrentError; then nothing may be removed."""
+    def survey(self, state: CleanupState, before: Activity) -> Survey:
+        """Raises RemovalRefused, UserError or RTorrentError; then nothing may be removed.
+
+        Conditions compare with the times of rTorrent, by the system's clock; what must last is counted by our own.
+        """
+        now, own = time.time(), self.clock.now()
         self.conditions.require_known_commands(self.rtorrent)
         inventory = self.reader.read() if self.settings.data != "keep" else None
         if inventory is not None:
             self._protect_session()
         items = inventory.items if inventory else self.reader.live_items()
         incarnation = inventory.incarnation if inventory else self.rtorrent.identity().incarnation
-        kernel = (boot_id(), time.clock_gettime(time.CLOCK_BOOTTIME))
-        activity = sampled(before, items, incarnation, now, kernel)
-        if (step := before.clock_step(now, *kernel)) > _CLOCK_STEP:
-            # What has held until now has not held for as long as it seems.
-            log.warning(
-                "the clock was set forward by %s: the time for which conditions hold begins again", duration(step)
-            )
-            state = msgspec.structs.replace(state, matched={})
+        activity = sampled(before, items, incarnation, own, now)
         wanted = _FIELDS | self.conditions.fields | ({"seeds"} if self._needs_seeds else set())
         matching = self.source.items(self.conditions.chosen, wanted, view=self.settings.view)
         found = [item for item in matching if str(item["hash"]) in items]
-        matched = {str(item["hash"]): min(now, state.matched.get(str(item["hash"]), now)) for item in found}
+        matched = {str(item["hash"]): min(own, state.matched.get(str(item["hash"]), own)) for item in found}
         alive = self._tracker_successes(found) if self.settings.tracker_alive else None
         facts = {
-            str(item["hash"]): self._facts(item, items[str(item["hash"])], activity, state, now, alive)
+            str(item["hash"]): self._facts(item, items[str(item["hash"])], activity, state, (now, own), alive)
             for item in found
         }
-        made = self._plan(found, facts, inventory, state, len(items), now)
+        made = self._plan(found, facts, inventory, state, len(items), (now, own))
         names = {str(item["hash"]): str(item["name"]) for item in found}
-        return Survey(now, made, items, activity, inventory, matched, names, facts)
+        return Survey(own, made, items, activity, inventory, matched, names, facts)
 
     def _protect_session(self) -> None:
         """Raise UserError if the session is below a folder whose data may be removed."""
@@ -152,13 +147,16 @@ class Surveyor:
         live: LiveItem,
         activity: Activity,
         state: CleanupState,
-        now: float,
+        times: tuple[float, float],
         alive: Mapping[str, float] | None,
     ) -> ItemFacts:
+        now, own = times
         info_hash = live.info_hash
         since = state.matched.get(info_hash)
         alias = str(item["alias"])
-        is_down = alive is not None and alive.get(alias, 0.0) < (now if since is None else since)
+        # The time of a tracker's answer is the system's; one in the future says nothing.
+        first = now - (own - since if since is not None else 0.0)
+        is_down = alive is not None and not first <= alive.get(alias, 0.0) <= now + 1
         unknown = tuple(name for name in sorted(self.conditions.fields) if item[name] is None)
         return ItemFacts(
             ratio=float(item["ratio"]) if live.done else None,
@@ -170,7 +168,7 @@ class Surveyor:
             hashing=live.hashing,
             moving=self.is_moving(info_hash),
             tracker_problem=f"no other item of {alias or 'its tracker'} had a success since" if is_down else "",
-            matched_for=now - since if since is not None and since < now else None,
+            matched_for=own - since if since is not None and since < own else None,
         )
 
     def _tracker_successes(self, found: Sequence[Item]) -> dict[str, float]:
@@ -201,8 +199,9 @@ class Surveyor:
         inventory: Inventory | None,
         state: CleanupState,
         count: int,
-        now: float,
+        times: tuple[float, float],
     ) -> Plan:
+        now, own = times
         kept: dict[str, Kept] = {}
         candidates: list[RemovalCandidate] = []
         for item in self.conditions.order.sorted(found):
@@ -219,9 +218,9 @@ class Surveyor:
             data=self.settings.data,
             shared=self.settings.shared,
             caps=self.settings.caps,
-            spent=state.spent_since(now),
+            spent=state.spent_since(own),
             items=count,
-            approved=state.approved_hashes(now),
+            approved=state.approved_hashes(own),
             goal=self._goal(),
         )
         made = plan(candidates, claims, rules)

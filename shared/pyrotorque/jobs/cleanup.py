@@ -92,18 +92,20 @@ class Cleanup(HousekeepingJob):
         self.require_known_rtorrent()
         self._require_no_erased_handler()
         before = read_activity(self.folder)
-        found = self.surveyor.survey(self.stored().state, before, time.time())
+        found = self.surveyor.survey(self.stored().state, before)
         self._require_complete_list(before, found.items, accept=False)
         return found
 
     def stored(self) -> StoredCleanup:
         """What the job keeps between runs. Raises RemovalRefused: without it the limits of a day are not known."""
+        return self._stored_of(self.name)
+
+    def _stored_of(self, job: str) -> StoredCleanup:
+        folder = self._context.state_dir_of(job)
         try:
-            return StoredCleanup(self.state_dir)
+            return StoredCleanup(folder)
         except (OSError, msgspec.DecodeError) as error:
-            raise RemovalRefused(
-                f"{self.state_dir}/cleanup cannot be read: {error}; remove it, or restore it"
-            ) from error
+            raise RemovalRefused(f"{folder}/cleanup cannot be read: {error}; remove it, or restore it") from error
 
     # --- the run
 
@@ -113,9 +115,10 @@ class Cleanup(HousekeepingJob):
         self._stored = self.stored()
         if not self.dry_run:
             self.remover.recover()
-        before, now = read_activity(self.folder), time.time()
-        found = self.surveyor.survey(self._stored.state, before, now)
+        before = read_activity(self.folder)
+        found = self.surveyor.survey(self._stored.state, before)
         self._require_complete_list(before, found.items, accept=not self.dry_run)
+        self.clock.store()
         write_activity(self.folder, found.activity)
         self._stored.update(matched=dict(found.matched))
         if found.plan.held:
@@ -123,7 +126,7 @@ class Cleanup(HousekeepingJob):
         if self.dry_run:
             self._log_plan(found)
             return ""
-        self._purge_expired(found, now)
+        self._purge_expired(found)
         failed = self._remove_all(found, deadline)
         if found.plan.missing:
             failed.append(f"{size(found.plan.missing)} less than needed can be freed: nothing else may be removed")
@@ -148,15 +151,16 @@ class Cleanup(HousekeepingJob):
         """The item is expected to be missing from the next list."""
         known = read_activity(self.folder)
         left = {each: found for each, found in known.items.items() if each != removal.info_hash}
-        write_activity(self.folder, msgspec.structs.replace(known, items=left))
+        removed = known.removed + len(known.items) - len(left)
+        write_activity(self.folder, msgspec.structs.replace(known, items=left, removed=removed))
 
     def _remove(self, planned: PlannedRemoval) -> None:
         """Decide again from fresh facts, then remove the item, unless the gate finds a reason against it."""
         info_hash = planned.candidate.info_hash
         self.require_known_rtorrent()
         self._require_no_erased_handler()
-        before, now = read_activity(self.folder), time.time()
-        again = self.surveyor.survey(self._stored.state, before, now)
+        before = read_activity(self.folder)
+        again = self.surveyor.survey(self._stored.state, before)
         self._require_complete_list(before, again.items, accept=False)
         current = next((each for each in again.plan.removals if each.candidate.info_hash == info_hash), None)
         if current is None or again.plan.held:
@@ -168,9 +172,10 @@ class Cleanup(HousekeepingJob):
             job=self.name,
             reason=planned.candidate.text,
             data=self.settings.data,
-            at=now,
+            at=time.time(),
+            counted_at=again.now,
             tracker=planned.candidate.tracker,
-            purge_at=now + self.settings.keep_for,
+            purge_at=again.now + self.settings.keep_for,
             frees=current.size,
         )
         files = again.inventory.claims.files[info_hash] if again.inventory else ()
@@ -198,12 +203,12 @@ class Cleanup(HousekeepingJob):
         except PyrotorqueError as error:
             return f"an item that cannot be seen ({error})"
 
-    def _purge_expired(self, found: Survey, now: float) -> None:
+    def _purge_expired(self, found: Survey) -> None:
         """Delete the data of entries whose time is over, unless an item uses it where it is."""
         if found.inventory is None:
             return
         for folder in self.quarantines():
-            for line in quarantine.purge_expired(folder, found.inventory.claims, now):
+            for line in quarantine.purge_expired(folder, found.inventory.claims, found.now):
                 self.log.info("%s", line)
 
     # --- refusals
@@ -275,7 +280,9 @@ class Cleanup(HousekeepingJob):
     @cached_property
     def remover(self) -> Remover:
         def spend(removal: RemovalRecord) -> None:
-            self._stored.spend(removal.at, removal.info_hash, removal.tracker, removal.frees)
+            # One job may finish what another one has begun: it counts for the limits of that one.
+            stored = self._stored if removal.job == self.name else self._stored_of(removal.job)
+            stored.spend(removal.counted_at, removal.info_hash, removal.tracker, removal.frees)
 
         return Remover(
             self.rtorrent,
@@ -285,6 +292,7 @@ class Cleanup(HousekeepingJob):
             spend,
             self._report,
             self._claimed,
+            self.clock.now,
             self.settings.announce,
         )
 
@@ -292,7 +300,7 @@ class Cleanup(HousekeepingJob):
     def surveyor(self) -> Surveyor:
         settings = self.settings
         rules = DataRules(settings.below, self.private, settings.quarantine, settings.shared, settings.linked)
-        return Surveyor(self, self.rtorrent, self.reader, settings, self.conditions, rules, self._is_moving)
+        return Surveyor(self, self.rtorrent, self.reader, settings, self.conditions, rules, self._is_moving, self.clock)
 
     @cached_property
     def _table(self) -> Mapping[str, Field]:

@@ -6,6 +6,7 @@ from typing import Final
 
 from pyrotorque.confinement import private_folders
 from pyrotorque.housekeeping.activity import FOLDER
+from pyrotorque.housekeeping.own_clock import OwnClock
 from pyrotorque.housekeeping.quarantine import NAME
 from pyrotorque.jobs.base import Job
 from pyrotorque.layout import Layout
@@ -24,6 +25,11 @@ class HousekeepingJob(Job):
     def folder(self) -> Path:
         """The private folder that all housekeeping of the group shares."""
         return self.state_dir.parents[1] / FOLDER
+
+    @property
+    def clock(self) -> OwnClock:
+        """What all times that must pass before something goes are counted by."""
+        return OwnClock(self.folder)
 
     def locked(self) -> int:
         """The descriptor of the lock, to be closed. Raises AlreadyRunning."""

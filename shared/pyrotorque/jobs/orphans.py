@@ -16,7 +16,7 @@ from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.activity import read_activity
 from pyrotorque.housekeeping.claims import Inode
 from pyrotorque.housekeeping.cleanup_settings import COMMON, private_below, refuse_broad
-from pyrotorque.housekeeping.cleanup_state import is_short
+from pyrotorque.housekeeping.cleanup_state import is_short, take_accepted
 from pyrotorque.housekeeping.inventory import Inventory, InventoryReader
 from pyrotorque.housekeeping.journal import RemovalRecord, RemovedFile
 from pyrotorque.housekeeping.open_files import open_anywhere
@@ -37,10 +37,12 @@ _HOUR: Final = 3600.0
 
 
 class OrphanState(msgspec.Struct, frozen=True):
-    """What was seen before, by the path as hex; and the number of items then."""
+    """What was seen before, by the path as hex; the number of items then, and of those that had been removed."""
 
     seen: dict[str, SeenFile] = {}
     items: int = 0
+    removed: int = 0
+    at: float = 0.0
     reported: str = ""
 
 
@@ -104,25 +106,39 @@ class Orphans(HousekeepingJob):
             if problem:
                 raise UserError(problem)
 
-    def survey(self) -> tuple[OrphanSurvey, Inventory]:
-        """The orphans now; changes nothing. Raises RemovalRefused, RTorrentError or SessionNotKnown."""
+    def survey(self, *, accept: bool = False, before: int | None = None) -> tuple[OrphanSurvey, Inventory]:
+        """The orphans now; changes nothing, but takes a confirmed list of items with `accept`.
+
+        `before` is the number of items at the last time, if it is not the stored one. Raises RemovalRefused,
+        RTorrentError or SessionNotKnown.
+        """
         self.require_known_rtorrent()
         inventory = self.reader.read()
-        state, known = self.state(), len(read_activity(self.folder).items)
-        before = max(state.items, known)
+        state = self.state()
+        if before is None:
+            known = read_activity(self.folder)
+            before = max(
+                state.items - max(0, known.removed - state.removed), len(known.items) if known.at > state.at else 0
+            )
         if not inventory.items:
             raise RemovalRefused("rTorrent has no items, so each file would belong to none")
-        if is_short(before, len(inventory.items)):
-            raise RemovalRefused(f"rTorrent has {counted(len(inventory.items), 'item')}, {before} at the last time")
+        count = len(inventory.items)
+        if is_short(before, count) and not (accept and take_accepted(self.state_dir, count)):
+            raise RemovalRefused(
+                f"rTorrent has {counted(count, 'item')}, {before} at the last time: if that is right, "
+                f"confirm it with `pyrotorque cleanup {self.name} --accept-items`"
+            )
         session = Path(os.fsdecode(self.reader.session.folder))
         if refusal := private_below(self.below, (session,)):
             raise RemovalRefused(f"below: {refusal}")
         found = list(walk(self.below, (*self.private, session, *self.quarantines()), self.ignore))
-        return orphans(found, inventory.claims, state.seen, time.time(), self.seen_for), inventory
+        return orphans(found, inventory.claims, state.seen, self.clock.now(), self.seen_for), inventory
 
     def _run(self) -> str:
-        found, inventory = self.survey()
-        state = OrphanState(dict(found.seen), len(inventory.items), self.state().reported)
+        found, inventory = self.survey(accept=not self.dry_run)
+        now = self.clock.store()
+        removed = read_activity(self.folder).removed
+        state = OrphanState(dict(found.seen), len(inventory.items), removed, now, self.state().reported)
         self._write(state)
         self.log.info(
             "%s of %s belong to no item, %d of them for long enough",
@@ -130,7 +146,7 @@ class Orphans(HousekeepingJob):
         )
         if not self.dry_run:
             for folder in self.quarantines():
-                for line in quarantine.purge_expired(folder, inventory.claims, time.time()):
+                for line in quarantine.purge_expired(folder, inventory.claims, self.clock.now()):
                     self.log.info("%s", line)
         if not found.old:
             return ""
@@ -146,11 +162,11 @@ class Orphans(HousekeepingJob):
             for file in found.old:
                 self.log.info("would move %s to quarantine: %s", printable(file.full), size(file.status.st_size))
             return ""
-        return self._move(found)
+        return self._move(found, len(inventory.items))
 
-    def _move(self, found: OrphanSurvey) -> str:
+    def _move(self, found: OrphanSurvey, items: int) -> str:
         """Decide again from fresh facts, then move the files."""
-        again, _ = self.survey()
+        again, _ = self.survey(before=items)
         still = {file.full for file in again.old}
         used = open_anywhere()
         chosen = [
@@ -163,7 +179,6 @@ class Orphans(HousekeepingJob):
         return ""
 
     def _move_of_root(self, root: bytes, files: list[OrphanCandidate]) -> None:
-        now = time.time()
         records = tuple(
             RemovedFile(file.path.hex(), file.status.st_dev, file.status.st_ino, file.status.st_size) for file in files
         )
@@ -174,10 +189,10 @@ class Orphans(HousekeepingJob):
             job=self.name,
             reason="belong to no item",
             data="quarantine",
-            at=now,
+            at=time.time(),
             phase="erased",
             directory_hex=root.hex(),
-            purge_at=now + self.keep_for,
+            purge_at=self.clock.now() + self.keep_for,
             files=records,
         )
         entry = quarantine.make_entry(folder, record)
