@@ -51,7 +51,7 @@ class OwnClock:
         return self.wall() + own - self.now()
 
     def store(self) -> float:
-        """Store the time, so that it goes on from here after a new boot; returns it. Raises StateError."""
+        """Store the time, so that it continues from here after a new boot; returns it. Raises StateError."""
         reading = self._read()
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
         write_atomically(self.folder / FILE, encode_json(reading))
