@@ -1,7 +1,6 @@
 """The endpoint of one exporter job: its listening port, HTTP server and scrape thread."""
 
 import errno
-import ipaddress
 import logging
 import socket
 import time
@@ -9,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pyrotorque.errors import PyrotorqueError
+from pyrotorque.listen_address import bare_address, is_loopback
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.recognition import SessionGate
 from pyrotorque.settings.schema import ExporterSettings, RTorrentSettings
@@ -32,20 +32,6 @@ class PortUnavailable(PyrotorqueError):
     """The address cannot be bound now."""
 
 
-def bare_address(address: str) -> str:
-    """`address` without the brackets that an IPv6 address has in a URL."""
-    text = address.strip()
-    return text[1:-1] if text.startswith("[") and text.endswith("]") else text
-
-
-def is_loopback(address: str) -> bool:
-    """Whether `address` is reachable from this machine only."""
-    try:
-        return ipaddress.ip_address(bare_address(address)).is_loopback
-    except ValueError:
-        return address == "localhost"
-
-
 def listen(address: str, port: int) -> socket.socket:
     """A listening socket; on `::` (all addresses) it accepts IPv4, too.
 
@@ -59,11 +45,13 @@ def listen(address: str, port: int) -> socket.socket:
         # The scope of a link-local address (`fe80::1%eth0`) is in its last part.
         place = where if family == socket.AF_INET6 and not both else where[:2]
         return socket.create_server(place, family=family, backlog=256, dualstack_ipv6=both)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
+    except (OSError, UnicodeError) as error:
+        # UnicodeError: no host name, such as one with an empty label.
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             reason = "another program listens there: stop it, or set another job.NAME.port in torque.ini"
         else:
-            reason = f"{error.strerror}: set job.NAME.address in torque.ini to an address of this machine"
+            why = error.strerror if isinstance(error, OSError) else "this is no host name"
+            reason = f"{why}: set job.NAME.address in torque.ini to an address of this machine"
         raise PortUnavailable(f"cannot listen on {address}:{port}: {reason}") from error
 
 
@@ -112,7 +100,8 @@ class Endpoint:
         routes = self._routes()
         self._server = HttpServer(listener, routes)
         self._server.start()
-        log.info("metrics on http://%s:%d/metrics", f"[{bare_address(address)}]" if ":" in address else address, port)
+        bare = bare_address(address)
+        log.info("metrics on http://%s:%d/metrics", f"[{bare}]" if ":" in bare else bare, port)
         if not is_loopback(address):
             log.warning(
                 "%s:%d can be reached from other machines: anyone there can read the metrics and put load on rTorrent; "

@@ -26,7 +26,7 @@ def is_own_host(authority: str | None, configured: Sequence[str] = ()) -> bool:
         return True
     host = host_of(authority)
     try:
-        ipaddress.ip_address(host.partition("%")[0])
+        ipaddress.ip_address(host)
     except ValueError:
         own = {os.uname().nodename.lower(), *(host_of(name) for name in configured)}
         return bool(host) and ("." not in host or host.endswith(".localhost") or host in own)

@@ -161,7 +161,14 @@ class SharedScrape:
     def __init__(self, groups: frozenset[str], deadline: float) -> None:
         self.groups, self.deadline = groups, deadline
         self.result: Exposition | None = None
+        self.has_begun = False
         self.finished_at = 0.0
+
+    def serves(self, deadline: float, now: float) -> bool:
+        """Whether it has the time that a request with this deadline gives it: one with a short deadline is cut off."""
+        if self.result is not None and self.finished_at < self.deadline:
+            return True
+        return self.deadline - now >= (deadline - now) / 2
 
 
 class ScrapeThread:
@@ -188,7 +195,8 @@ class ScrapeThread:
     def request(self, groups: frozenset[str], deadline: float) -> SharedScrape | None:
         """The pending or fresh scrape of `groups`, else a new one; None if too many are pending.
 
-        The scrape of all groups (none given) is always accepted.
+        The scrape of all groups (none given) is always accepted. A scrape that another client's short deadline cuts
+        off is not shared: in it rTorrent counts as unavailable. At most one waits for each choice of groups.
         """
         with self._lock:
             now = self._clock()
@@ -198,10 +206,12 @@ class ScrapeThread:
                 if scrape.result is None or now - scrape.finished_at < FRESH
             }
             shared = self._scrapes.get(groups)
-            if shared is not None:
+            if shared is not None and not shared.has_begun:
+                shared.deadline = max(shared.deadline, deadline)
+            if shared is not None and shared.serves(deadline, now):
                 return shared
             pending = sum(scrape.result is None for key, scrape in self._scrapes.items() if key)
-            if groups and pending >= PENDING_MAX:
+            if groups and shared is None and pending >= PENDING_MAX:
                 return None
             scrape = self._scrapes[groups] = SharedScrape(groups, deadline)
             self._put(scrape)
@@ -212,6 +222,8 @@ class ScrapeThread:
 
     def _run(self) -> None:
         while (scrape := self._pending.get()[2]) is not None:
+            with self._lock:
+                scrape.has_begun = True
             try:
                 result = self._scraper.scrape(scrape.groups, scrape.deadline)
             except Exception:

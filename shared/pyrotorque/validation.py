@@ -4,7 +4,6 @@ It imports the grammar, the templates and the schedules, so services run it in a
 (see `pyrotorque.configuration`).
 """
 
-import ipaddress
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from pyrotorque.customfields import ConfigFields
 from pyrotorque.errors import ConditionError, PyrotorqueError
 from pyrotorque.item_stats import parse_labels, parse_stats
 from pyrotorque.job_order import order_problems, order_warnings
+from pyrotorque.listen_address import address_error
 from pyrotorque.settings import LoadedSettings, Problem
 from pyrotorque.settings.schema import (
     METRIC_GROUPS,
@@ -32,7 +32,6 @@ from pyrotorque.watch_checks import failing_settings
 
 # An empty prefix would make `up`, a metric of Prometheus itself.
 _PREFIX: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_HOST_NAME: Final = re.compile(r"(?=.*[a-zA-Z])[a-zA-Z0-9._-]+")
 _PORT_MAX: Final = 65_535
 
 KeyedErrors = Iterator[tuple[str, str]]
@@ -44,22 +43,9 @@ def failing(loaded: LoadedSettings) -> list[Problem]:
     for name, text in order_problems(loaded.settings.jobs):
         problems.append(loaded.problem(f"job.{name}.after", text))
     for job in loaded.settings.jobs:
-        if isinstance(job, ExporterSettings) and job.active and (text := _address_error(job.address)):
+        if isinstance(job, ExporterSettings) and job.active and (text := address_error(job.address)):
             problems.append(loaded.problem(f"job.{job.name}.address", text))
     return problems
-
-
-def _address_error(address: str) -> str:
-    """Why `address` is neither an IP address nor a host name; empty if it may be one."""
-    text = address.strip()
-    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    if not bare or _HOST_NAME.fullmatch(bare):
-        return ""
-    try:
-        ipaddress.ip_address(bare)
-    except ValueError:
-        return f"{address!r} is neither an IP address nor a host name: write for example 127.0.0.1, ::1 or 0.0.0.0"
-    return ""
 
 
 def check(loaded: LoadedSettings, *, strict: bool = False) -> tuple[list[Problem], list[Problem]]:

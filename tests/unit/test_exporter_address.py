@@ -15,7 +15,9 @@ from pyrotorque.validation import failing
         ("127.0.0.1", True), ("[::1]", True), ("::", True), ("localhost", True), ("box.lan", True), ("", True),
         ("127.0.0.1:9135", False), ("[::1]:9135", False), ("http://localhost", False), ("1.2.3", False),
         ("[::1", False),
-        ("300.1.1.1", False), ("127.0.0.1 ::1", False),
+        ("300.1.1.1", False), ("127.0.0.1 ::1", False), ("::ffff:127.0.0.1", True), ("fe80::1%eth0", True),
+        ("[fe80::1%eth0]", True), ("fe80::1", False), ("[fe80::1]", False), ("::1%lo", False), ("::%eth0", False),
+        ("[]", False), ("a..b", False), (".", False), ("x" * 64, False), ("box.lan.", True), ("*", False),
     ],
 )  # fmt: skip
 def test_an_address_is_checked(tmp_path: Path, address: str, good: bool) -> None:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyrotorque.listen_address import is_loopback
 from pyrotorque_exporter import http
-from pyrotorque_exporter.endpoint import PortUnavailable, is_loopback, listen
+from pyrotorque_exporter.endpoint import PortUnavailable, listen
 from pyrotorque_exporter.hosts import is_own_host
 from pyrotorque_exporter.http import BadRequest, HttpRequest, HttpResponse, HttpServer, PendingResponse, parse_head
 from tests.threads import side_by_side
@@ -238,7 +239,9 @@ def test_other_targets_and_two_hosts_are_bad_requests(head: str) -> None:
         ("proxy.example.org", True),
         ("proxy.example.org.:443", True), ("evil.example", False), ("evil.example:9135", False),
         ("127.0.0.1.evil.org", False),
-        ("localhost.evil.org", False), ("", False), ("proxy.example.org.evil.org", False), ("[evil.example]", False),
+        ("localhost.evil.org", False), ("", False), ("127.0.0.1%.evil.org", False), ("127.0.0.1@evil.org", False),
+        ("evil.org:80@127.0.0.1", False), ("::1", False), ("127.1.evil.org", False), ("[::1.evil.org", False),
+        ("proxy.example.org.evil.org", False), ("[evil.example]", False),
     ],
 )  # fmt: skip
 def test_only_hosts_that_no_other_site_can_have_see_names(authority: str | None, own: bool) -> None:
@@ -247,12 +250,31 @@ def test_only_hosts_that_no_other_site_can_have_see_names(authority: str | None,
 
 @pytest.mark.parametrize(
     ("address", "clients"),
-    [("::", ("127.0.0.1", "::1")), ("[::1]", ("::1",)), ("::1", ("::1",)), ("0.0.0.0", ("127.0.0.1",))],
-)
+    [
+        ("::", ("127.0.0.1", "::1")),
+        ("[::1]", ("::1",)),
+        ("::1", ("::1",)),
+        ("0.0.0.0", ("127.0.0.1",)),
+        ("[::]", ("127.0.0.1", "::1")),
+        ("0:0:0:0:0:0:0:0", ("127.0.0.1", "::1")),
+        (" ::1 ", ("::1",)),
+        ("::ffff:127.0.0.1", ("127.0.0.1",)),
+        ("[::FFFF:7f00:1]", ("127.0.0.1",)),
+        ("::ffff:0.0.0.0", ("127.0.0.1",)),
+        ("[127.0.0.1]", ("127.0.0.1",)),
+        ("LOCALHOST", ("127.0.0.1",)),
+    ],
+)  # fmt: skip
 def test_an_address_is_listened_on_as_written(address: str, clients: tuple[str, ...]) -> None:
     with listen(address, 0) as listener:
         for client in clients:
             socket.create_connection((client, listener.getsockname()[1]), 2.0).close()
+
+
+@pytest.mark.parametrize("address", ["[]", "a..b", "x" * 64, "x." * 130, "1::2::3", "fe80::1", "\udcff"])
+def test_what_is_no_address_of_this_machine_is_reported_and_opens_nothing(address: str) -> None:
+    with pytest.raises(PortUnavailable, match=r"set job\.NAME\.address"):
+        listen(address, 0)
 
 
 def test_brackets_do_not_hide_that_an_address_is_loopback() -> None:
@@ -278,8 +300,9 @@ def test_an_address_of_another_machine_is_reported_in_one_line() -> None:
 
 @pytest.mark.parametrize(
     ("address", "loopback"),
-    [("127.0.0.1", True), ("127.3.2.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)],
-)
+    [("::ffff:127.0.0.1", True), ("::ffff:192.0.2.1", False), ("[::ffff:7f00:1]", True), ("LOCALHOST", True),
+     ("127.0.0.1", True), ("127.3.2.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)],
+)  # fmt: skip
 def test_only_loopback_is_private(address: str, loopback: bool) -> None:
     assert is_loopback(address) is loopback
 

@@ -120,6 +120,38 @@ def test_a_result_is_reused_for_a_second(station: Station) -> None:
     assert b"passed 2.0" in station.get("/metrics").body
 
 
+def test_a_short_deadline_of_another_client_does_not_cut_off_the_scrape_of_prometheus(station: Station) -> None:
+    """Its result says that rTorrent does not answer."""
+    hasty = station.scrapes.request(frozenset(), 0.0005)
+    assert hasty is not None
+    station.gate.open.set()
+    eventually(lambda: hasty.result is not None)
+    hasty.finished_at = 0.0006
+    assert station.scrapes.request(frozenset(), 9.5) is not hasty
+    assert b"passed 2.0" in station.get("/metrics").body, "made for this request"
+
+
+def test_a_scrape_that_waits_gets_the_longest_deadline_and_one_in_progress_one_successor(station: Station) -> None:
+    running = station.scrapes.request(frozenset(), 0.5)
+    assert running is not None
+    eventually(lambda: running.has_begun)
+    requests = [station.scrapes.request(frozenset(), deadline) for deadline in (9.5, 0.1, 9.6, 9.5, 30.0)]
+    successor = requests[0]
+    assert successor is not None
+    assert running is not successor
+    assert all(each is successor for each in requests)
+    assert successor.deadline == 30.0
+    assert station.scrapes.request(frozenset(), 20.0) is successor
+
+
+def test_a_complete_result_is_reused_whatever_deadline_it_had(station: Station) -> None:
+    station.gate.open.set()
+    first = station.scrapes.request(frozenset(), 0.5)
+    assert first is not None
+    eventually(lambda: first.result is not None)
+    assert station.scrapes.request(frozenset(), 60.0) is first
+
+
 def test_too_many_different_scrapes_are_rejected(station: Station) -> None:
     for number in range(PENDING_MAX):
         assert station.scrapes.request(frozenset({str(number)}), 10.0) is not None
