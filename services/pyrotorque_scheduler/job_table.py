@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from pyrotorque.conditions import parse
 from pyrotorque.customfields import ConfigFields
 from pyrotorque.errors import ConditionError
-from pyrotorque.fields import configured
+from pyrotorque.fields import Field, configured
+from pyrotorque.jobs.params import get_text
 from pyrotorque.logs import job_logger
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.schedule import Schedule, parse_schedule
+from pyrotorque.settings.handlers import INJECTED
 from pyrotorque.settings.schema import AnyJob, CustomSettings, QueueSettings, Settings, StatsSettings
 from pyrotorque.store import Store
+from pyrotorque.workers.preparation import job_config
 from pyrotorque_scheduler.completion import CompletionDetector
 from pyrotorque_scheduler.connstats import ConnectionStats
 from pyrotorque_scheduler.event_router import EventRouter, Routes
@@ -123,10 +127,27 @@ def _queues(
     for job in jobs:
         table = configured(settings.aliases, settings.traits_by_alias, job.min_free)
         misread = partial(_warn_misread, job.name)
-        rules = read_rules(job, settings.queue_startable_base, config_fields.given(table), misread)
+        custom = config_fields.given(table)
+        reserved = _reserved(settings, custom)
+        rules = read_rules(job, settings.queue_startable_base, custom, misread, reserved)
         queue = queues[job.name] = Queue(rules, rtorrent, starter, job_states, history, metrics, parked)
         queue.load_state(now)
     return queues
+
+
+def _reserved(settings: Settings, custom: Mapping[str, Field]) -> tuple[str, ...]:
+    """The conditions of the jobs that start items themselves."""
+    found: list[str] = []
+    for job in settings.active_jobs(CustomSettings):
+        if job.handler == INJECTED:
+            text = get_text(job_config(job, settings), "condition", "matcher")
+            try:
+                parse(text, custom=custom)
+            except ConditionError as error:
+                log.warning("job.%s: queues may start its items: %s", job.name, error.summary)
+            else:
+                found.append(text)
+    return tuple(found)
 
 
 def _warn_misread(job: str, setting: str, error: ConditionError) -> None:

@@ -323,6 +323,30 @@ def test_the_job_of_the_page_erases_the_described_items(
     eventually(lambda: client.rows("main", ["d.hash="]) == [])
 
 
+def test_a_resumed_item_is_started_and_one_with_missing_data_in_a_linked_file_is_not(
+    rtorrent: PrivateRTorrent, home: Path
+) -> None:
+    """All cases are in test_jobs_injected.py."""
+    client = RTorrent(rtorrent.url)
+    whole, half = rtorrent.downloads / "whole", rtorrent.downloads / "half"
+    items: list[str] = []
+    for path in (whole, half):
+        path.write_bytes(os.urandom(40_000))
+        metafile = make_metafile(path.name, content=path, announce="udp://127.0.0.1:1/announce")
+        if path == half:
+            path.write_bytes(path.read_bytes()[:20_000])
+            os.link(half, rtorrent.downloads / "original")
+        items.append(item := info_hash(metafile))
+        client.call("load.raw", "", metafile, "d.custom1.set=cross-seed")
+        eventually(lambda item=item: (item,) in client.rows("main", ["d.hash="]))  # type: ignore[misc]
+        client.call("d.check_hash", item)
+        states = [("d.hashing", (item,)), ("d.is_hash_checked", (item,))]
+        eventually(lambda states=states: client.multicall(states) == [0, 1], 20)  # type: ignore[misc]
+        client.call("d.resume", item)
+    job_of(settings_of("Items of cross-seed 1", home, rtorrent.url), "injected", home).run()
+    assert [client.call("d.state", item) for item in items] == [1, 0]
+
+
 def test_the_exporter_is_the_one_of_the_page(home: Path) -> None:
     """Its process is tested in tests/processes/test_exporter_process.py."""
     (job,) = (job for job in settings_of("Monitoring 1", home, "scgi:///nowhere").jobs if job.name == "exporter")

@@ -61,7 +61,7 @@ class Rows:
 
 def test_all_examples_are_good_configurations(settings: Settings) -> None:
     names = {job.name for job in settings.jobs if isinstance(job, CustomSettings)}
-    assert names == {"ratio", "tidy", "backup", "unpack", "mover", "notify"}
+    assert names == {"ratio", "tidy", "backup", "unpack", "injected", "mover", "notify"}
 
 
 def test_the_job_of_the_example_counts_and_remembers(

@@ -26,7 +26,7 @@ def surplus(
     room = room.copy()
     chosen: list[RunningItem] = []
     for item in sorted(items, key=lambda item: (-item.started, item.info_hash)):
-        if item.info_hash in kept or item.priority >= HIGH_PRIORITY or item.ignored:
+        if item.info_hash in kept or item.forced or item.priority >= HIGH_PRIORITY or item.ignored:
             continue
         if downloading - len(chosen) > slots or room.is_over(item.group):
             chosen.append(item)

@@ -45,9 +45,12 @@ class QueueItems:
             running += self._taking_slots(self._starter.started_items.running(sorted(missing)), now)
         return running
 
-    def forced(self) -> set[str]:
-        """The items that their owner started with `pyrotorque start`."""
-        return self._starter.started_items.of(BY_HAND)
+    def untouchable(self, running: Sequence[Item], now: float) -> set[str]:
+        """The items that no queue closes: started with `pyrotorque start`, or those of other jobs among `running`."""
+        found = self._starter.started_items.of(BY_HAND)
+        for condition in self._rules.reserved if running else ():
+            found |= {str(item["hash"]) for item in condition.select(running, now)}
+        return found
 
     def started_by_us(self) -> set[str]:
         """The items that any queue or its owner started through us, also those whose start is not complete yet."""
@@ -55,7 +58,7 @@ class QueueItems:
 
     def downloading(self, now: float) -> LazyItems:
         """The active items that take slots."""
-        return self._find(self._rules.downloading, {*_RUNNING_FIELDS, *self._group_fields}, now, any_order=True)
+        return self._find(self._rules.downloading, self._running_fields, now, any_order=True)
 
     def _taking_slots(self, hashes: Sequence[str], now: float) -> list[Item]:
         """Those of these items that take a slot as soon as they are active."""
@@ -63,7 +66,7 @@ class QueueItems:
             return []
         condition = self._rules.downloading
         names = condition.fields
-        items = self.read(parse(f"hash={','.join(hashes)}"), {*names, *_RUNNING_FIELDS, *self._group_fields}, now)
+        items = self.read(parse(f"hash={','.join(hashes)}"), {*names, *self._running_fields}, now)
         return [
             item for item in items if condition.matches({name: item[name] for name in names} | {"is_active": True}, now)
         ]
@@ -109,6 +112,10 @@ class QueueItems:
         priorities = _values(items, _PRIORITY)
         places = {priority: place for place, priority in enumerate(dict.fromkeys(priorities))}
         return [places[priority] for priority in priorities]
+
+    @property
+    def _running_fields(self) -> set[str]:
+        return {*_RUNNING_FIELDS, *self._group_fields}.union(*(each.fields for each in self._rules.reserved))
 
     @property
     def _group_fields(self) -> tuple[str, ...]:

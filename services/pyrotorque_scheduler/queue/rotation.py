@@ -78,7 +78,7 @@ class Rotation:
     def observe(self, items: Sequence[Item], now: Instant) -> None:
         """Another look at the running items; forgives strikes after progress."""
         groups = self._items.groups(items)
-        forced = self._items.forced()
+        forced = self._items.untouchable(items, now.wall)
         found = {str(item["hash"]): _running(item, group, forced) for item, group in zip(items, groups, strict=True)}
         self._running = list(found.values())
         self._known = {h: progress(item, self._known.get(h), self._limits, now.ticks) for h, item in found.items()}

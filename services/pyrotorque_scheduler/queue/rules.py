@@ -1,6 +1,6 @@
 """The settings of one queue job, parsed once: conditions, order, limits, schedule, hours."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -55,6 +55,8 @@ class QueueRules:
     stall: StallLimits
     adopt: Condition | None = None
     """The items that are closed if others start them above the limit."""
+    reserved: tuple[Condition, ...] = ()
+    """The items of other jobs, which this queue neither starts nor closes."""
 
     @property
     def name(self) -> str:
@@ -76,8 +78,9 @@ def read_rules(
     base: str,
     custom: Mapping[str, Field] | None = None,
     misread: Callable[[str, ConditionError], None] = _ignore,
+    reserved: Sequence[str] = (),
 ) -> QueueRules:
-    """The rules of a job; `base` is `queue_startable_base`.
+    """The rules of a job; `base` is `queue_startable_base`, `reserved` are conditions of items that it leaves alone.
 
     `misread` gets the name of each setting that 1.0.0 accepted, but that cannot mean what was typed, and an error.
     Raises UserError (ConditionError) if a condition, the order, the schedule or the hours cannot be parsed.
@@ -105,7 +108,7 @@ def read_rules(
         hours=parse_hours(settings.hours),
         downloading=parsed(counted or STARTED_BUT_INCOMPLETE),
         running=parse(STARTED_BUT_INCOMPLETE),
-        startable=parsed(_within(base, settings.startable)),
+        startable=parsed(_without(reserved, _within(base, settings.startable))),
         closed_by_rtorrent=parsed(_within(base, CLOSED_BY_RTORRENT)),
         order=parse_sort(settings.sort_fields, custom=known) if settings.sort_fields.strip() else None,
         table=known,
@@ -120,6 +123,7 @@ def read_rules(
             reset=settings.stall_reset,
         ),
         adopt=parsed(settings.adopt) if settings.adopt.strip() else None,
+        reserved=tuple(map(parsed, reserved)),
     )
 
 
@@ -129,6 +133,10 @@ def _group_limits(settings: QueueSettings, table: Mapping[str, Field]) -> GroupL
     check_group_field(settings.group_by, table)
     by_name = {group_key(name): limit for name, limit in settings.group_maxima}
     return GroupLimits(settings.group_by, settings.group_max, by_name)
+
+
+def _without(reserved: Sequence[str], condition: str) -> str:
+    return " ".join([f"[ {condition} ]", *(f"[ NOT {text} ]" for text in reserved)]) if reserved else condition
 
 
 def _within(base: str, condition: str) -> str:

@@ -24,6 +24,8 @@ _BUILT_IN: Final[dict[str, tuple[Kind, str]]] = {
     "ItemCommand": (CustomSettings, "pyrotorque.jobs.itemcommand:ItemCommand"),
     "PathMover": (CustomSettings, "pyrotorque.jobs.mover:Mover"),
 }
+INJECTED: Final = "pyrotorque.jobs.injected:Injected"
+"""Starts what it chooses itself: queues leave these items alone, as they do not look at files."""
 _EARLIER_PACKAGES: Final = ("pyrocore", "pyrosimple")
 
 # Jobs of the earlier daemons without a successor: not run, with a warning.
