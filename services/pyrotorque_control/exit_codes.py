@@ -19,6 +19,7 @@ _CODES: Final[tuple[tuple[type[errors.PyrotorqueError], int], ...]] = (
     (errors.AlreadyRunning, EX_TEMPFAIL),
     (errors.StateError, EX_IOERR),
     (errors.ServiceUnreachable, EX_UNAVAILABLE),
+    (errors.ActionRefused, EX_TEMPFAIL),
     (errors.RTorrentFault, EX_SOFTWARE),
     (errors.RequestTooLarge, EX_SOFTWARE),
     (errors.RTorrentError, EX_UNAVAILABLE),

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from pyrotorque import logs
+from pyrotorque.actions import run_job
 from pyrotorque.configuration import Configuration
 from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.layout import Layout
@@ -17,7 +18,7 @@ from pyrotorque.requests import Answer, RunJob
 from pyrotorque.service.lifecycle import ServiceStart
 from pyrotorque.settings.schema import CustomSettings, QueueSettings, StatsSettings
 from pyrotorque.suggestions import suggestion
-from pyrotorque_control.client import send_request
+from pyrotorque_control.client import actor_of
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL, EX_USAGE
 from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.lifecycle import prepare
@@ -33,7 +34,7 @@ _RUN_TIMEOUT: Final = 600.0  # seconds
 def run_once(group: Group, name: str) -> int:
     """Run the job and print its result."""
     if group.running():
-        click.echo(send_request(group, "scheduler", RunJob(job=name), _RUN_TIMEOUT).text)
+        click.echo(run_job(actor_of(group, job_may_run=True), name, _RUN_TIMEOUT).text)
         return EX_OK
     configuration = prepare(group)
     job = next((job for job in configuration.settings.jobs if job.name == name), None)

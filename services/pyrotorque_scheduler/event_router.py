@@ -31,6 +31,11 @@ class EventRouter:
         if for_jobs:
             self._keep_for_jobs(event)
 
+    def commit(self, event: Durable) -> None:
+        """As `add`, in a transaction of its own. Raises StateError."""
+        with self._store.transaction():
+            self.add(event)
+
     def add_move(self, move: str, event: TorrentMoved) -> None:
         """Store a move, once for each unique name `move`: a mover that was killed sends it again."""
         key = f"{event.job} {event.info_hash} {move}"

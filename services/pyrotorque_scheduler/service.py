@@ -69,6 +69,7 @@ class SchedulerService:
         self._store = store = runtime.store
         self._boot = boot_id()
         self._router = EventRouter(store, runtime.outbox)
+        bus.store_actions(self._router.commit)
         self._metrics = SchedulerMetrics(Totals())
         config_py = configuration.layout.config_dir / "config.py"
         self._job_table = build_job_table(

@@ -85,3 +85,7 @@ class CommandRefused(UserError):
 
 class ServiceUnreachable(PyrotorqueError):
     """A service did not answer a request within its deadline."""
+
+
+class ActionRefused(PyrotorqueError):
+    """A service refused a request; the message is its answer."""

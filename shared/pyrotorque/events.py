@@ -127,6 +127,19 @@ class ServiceStateChanged(Fact, frozen=True, kw_only=True, tag=True):
     reason: str = ""
 
 
+class ActionTaken(Fact, frozen=True, kw_only=True, tag=True):
+    """Someone had a service do something, such as `pyrotorque pause`, or it was refused (`ok` is False).
+
+    `by` is the command line with its user, or a session or token of the panel; `text` is the answer.
+    """
+
+    by: str
+    action: str
+    target: str
+    ok: bool
+    text: str
+
+
 Durable = (
     TorrentLoaded
     | LoadFailed
@@ -138,6 +151,7 @@ Durable = (
     | JobFailed
     | JobReported
     | ServiceStateChanged
+    | ActionTaken
 )
 
 

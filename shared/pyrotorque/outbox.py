@@ -62,6 +62,11 @@ class Outbox:
         """Add `event` inside the caller's transaction; it is published after the commit. Returns its seq."""
         return self.add_all([event])
 
+    def commit(self, event: Durable) -> None:
+        """Add `event` in a transaction of its own. Raises StateError."""
+        with self._store.transaction():
+            self.add(event)
+
     def add_all(self, events: Sequence[Durable]) -> int:
         """As `add` for several, in their order; the seq of the last."""
         db = self._store.db

@@ -16,28 +16,60 @@ class RequestBase(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Base of all requests."""
 
 
-class PauseJob(RequestBase, frozen=True, kw_only=True, tag=True):
+class ActionRequest(RequestBase, frozen=True, kw_only=True, tag=True):
+    """Base of the requests that change something: `by` is who sent it, for the event `ActionTaken`."""
+
+    by: str = ""
+
+    @property
+    def action(self) -> str:
+        """The word for it in the event."""
+        return ACTIONS[type(self)]
+
+    @property
+    def target(self) -> str:
+        """What it is about: a job, an info-hash, or paths."""
+        return ""
+
+
+class PauseJob(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Scheduler: do not run this job until it is resumed; kept over restarts."""
 
     job: str
 
+    @property
+    def target(self) -> str:
+        return self.job
 
-class ResumeJob(RequestBase, frozen=True, kw_only=True, tag=True):
+
+class ResumeJob(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Scheduler: resume a paused job."""
 
     job: str
 
+    @property
+    def target(self) -> str:
+        return self.job
 
-class RunJob(RequestBase, frozen=True, kw_only=True, tag=True):
+
+class RunJob(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Scheduler: run this job now, once."""
 
     job: str
 
+    @property
+    def target(self) -> str:
+        return self.job
 
-class StartTorrent(RequestBase, frozen=True, kw_only=True, tag=True):
+
+class StartTorrent(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Scheduler: start this item now, regardless of the queue's limits."""
 
     info_hash: str
+
+    @property
+    def target(self) -> str:
+        return self.info_hash
 
 
 class ExplainQueue(RequestBase, frozen=True, kw_only=True, tag=True):
@@ -48,14 +80,18 @@ class ExplainQueue(RequestBase, frozen=True, kw_only=True, tag=True):
     history: bool = False
 
 
-class AcceptRTorrent(RequestBase, frozen=True, kw_only=True, tag=True):
+class AcceptRTorrent(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Scheduler: the rTorrent that answers now is the right one, although it is not the known one."""
 
 
-class RetryMetafiles(RequestBase, frozen=True, kw_only=True, tag=True):
+class RetryMetafiles(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Watcher: load these failed or baseline metafiles; no paths means all of them."""
 
     paths: tuple[str, ...] = ()
+
+    @property
+    def target(self) -> str:
+        return ", ".join(self.paths) or "all"
 
 
 class DescribeService(RequestBase, frozen=True, kw_only=True, tag=True):
@@ -65,6 +101,15 @@ class DescribeService(RequestBase, frozen=True, kw_only=True, tag=True):
 Request = (
     PauseJob | ResumeJob | RunJob | StartTorrent | ExplainQueue | AcceptRTorrent | RetryMetafiles | DescribeService
 )
+
+ACTIONS: dict[type[ActionRequest], str] = {
+    PauseJob: "pause",
+    ResumeJob: "resume",
+    RunJob: "run",
+    StartTorrent: "start",
+    AcceptRTorrent: "accept-rtorrent",
+    RetryMetafiles: "retry",
+}
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

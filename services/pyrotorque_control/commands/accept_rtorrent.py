@@ -2,8 +2,8 @@
 
 import click
 
-from pyrotorque.requests import AcceptRTorrent
-from pyrotorque_control.client import print_answer
+from pyrotorque.actions import accept_rtorrent
+from pyrotorque_control.client import act
 from pyrotorque_control.group import Group
 
 
@@ -15,4 +15,4 @@ def command(group: Group) -> None:
     Needed only after a warning that another rTorrent answers: while one does, pyrotorque reports nothing as completed
     or erased, disposes of no metafile, and continues no move. It accepts another rTorrent by itself after 24 hours.
     """
-    print_answer(group, "scheduler", AcceptRTorrent())
+    act(group, accept_rtorrent)

@@ -4,10 +4,11 @@ import time
 
 import click
 
+from pyrotorque.actions import ask_service, require_job
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.requests import ExplainQueue
 from pyrotorque_control import terminal
-from pyrotorque_control.client import send_request
+from pyrotorque_control.client import actor_of
 from pyrotorque_control.exit_codes import EX_OK
 from pyrotorque_control.failed_moves import failed_moves, failure_lines, is_chosen
 from pyrotorque_control.group import Group
@@ -32,7 +33,10 @@ def command(group: Group, item: str | None, job: str | None, history: bool, as_j
     The scheduler answers this; the exit code is 69 when it is not running.
     """
     try:
-        answer = send_request(group, "scheduler", ExplainQueue(job=job, item=item, history=history))
+        actor = actor_of(group, changes=False)
+        if job is not None:
+            require_job(group.layout, job)
+        answer = ask_service(actor, "scheduler", ExplainQueue(job=job, item=item, history=history))
     except PyrotorqueError:
         # Without a queue, or a running scheduler, failed moves are known all the same.
         if item is not None and not as_json and not history:

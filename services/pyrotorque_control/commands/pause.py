@@ -2,8 +2,8 @@
 
 import click
 
-from pyrotorque.requests import PauseJob
-from pyrotorque_control.client import print_answer
+from pyrotorque.actions import pause_job
+from pyrotorque_control.client import act
 from pyrotorque_control.group import Group
 
 
@@ -16,4 +16,4 @@ def command(group: Group, job: str) -> None:
     JOB is one that the scheduler runs: a queue, the statistics, or a job of your own. A paused queue starts no more
     items; those already started continue. `pyrotorque status` shows paused jobs.
     """
-    print_answer(group, "scheduler", PauseJob(job=job))
+    act(group, lambda actor: pause_job(actor, job))

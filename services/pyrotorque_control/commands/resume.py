@@ -2,8 +2,8 @@
 
 import click
 
-from pyrotorque.requests import ResumeJob
-from pyrotorque_control.client import print_answer
+from pyrotorque.actions import resume_job
+from pyrotorque_control.client import act
 from pyrotorque_control.group import Group
 
 
@@ -12,4 +12,4 @@ from pyrotorque_control.group import Group
 @click.pass_obj
 def command(group: Group, job: str) -> None:
     """Resume a paused job. It runs at its next fire time, and for the events published while it was paused."""
-    print_answer(group, "scheduler", ResumeJob(job=job))
+    act(group, lambda actor: resume_job(actor, job))

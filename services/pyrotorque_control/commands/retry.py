@@ -2,9 +2,9 @@
 
 import click
 
+from pyrotorque.actions import retry_all_metafiles, retry_metafiles
 from pyrotorque.home import expand_home
-from pyrotorque.requests import RetryMetafiles
-from pyrotorque_control.client import print_answer
+from pyrotorque_control.client import act
 from pyrotorque_control.group import Group
 
 
@@ -27,5 +27,8 @@ def command(group: Group, paths: tuple[str, ...], everything: bool) -> None:
     """
     if bool(paths) == everything:
         raise click.UsageError("name the metafiles, or use --all")
-    absolute = tuple(str(expand_home(path).absolute()) for path in paths)
-    print_answer(group, "watcher", RetryMetafiles(paths=absolute))
+    if everything:
+        act(group, retry_all_metafiles)
+    else:
+        absolute = [str(expand_home(path).absolute()) for path in paths]
+        act(group, lambda actor: retry_metafiles(actor, absolute))

@@ -2,8 +2,8 @@
 
 import click
 
-from pyrotorque.requests import StartTorrent
-from pyrotorque_control.client import print_answer
+from pyrotorque.actions import start_item
+from pyrotorque_control.client import act
 from pyrotorque_control.group import Group
 
 
@@ -15,9 +15,4 @@ def command(group: Group, info_hash: str) -> None:
 
     HASH is its info-hash, 40 hexadecimal digits, as `pyrotorque select` shows it.
     """
-    if len(info_hash) != 40 or not all(char in "0123456789abcdefABCDEF" for char in info_hash):
-        raise click.BadParameter(
-            f"{info_hash!r} is not an info-hash of 40 hexadecimal digits; `pyrotorque explain NAME` shows it",
-            param_hint="HASH",
-        )
-    print_answer(group, "scheduler", StartTorrent(info_hash=info_hash.upper()))
+    act(group, lambda actor: start_item(actor, info_hash))

@@ -8,7 +8,7 @@ delivery, exactly-once effect.
 import logging
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import ceil
@@ -21,7 +21,7 @@ from pyrotorque.bus.publisher import PendingRequest, Publisher
 from pyrotorque.bus.stats import BusStats
 from pyrotorque.bus.subscriber import Gap, Subscriber, Subscriptions
 from pyrotorque.errors import StateError
-from pyrotorque.events import Delivery, Live
+from pyrotorque.events import Delivery, Durable, Live
 from pyrotorque.layout import Layout
 from pyrotorque.outbox import Cursor, CursorTable, Outbox
 from pyrotorque.store import Connection
@@ -103,6 +103,10 @@ class Bus:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def store_actions(self, store: Callable[[Durable], None]) -> None:
+        """Store the events of answered actions with `store`, which raises StateError, instead of in the outbox only."""
+        self._publisher.store_event = store
 
     def publish(self) -> None:
         """Publish the durable events that were committed since the last call."""

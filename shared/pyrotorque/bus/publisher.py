@@ -1,5 +1,7 @@
 """The publishing half of the bus: PUB for events, ROUTER for replays and requests."""
 
+import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -9,11 +11,18 @@ import zmq
 from pyrotorque import requests
 from pyrotorque.bus import wire
 from pyrotorque.bus.stats import BusStats
-from pyrotorque.events import Envelope, Live, encode, topic
+from pyrotorque.errors import StateError
+from pyrotorque.events import ActionTaken, Durable, Envelope, Live, encode, topic
 from pyrotorque.layout import Layout
 from pyrotorque.limits import LIVE_BYTES, PUBLISHED_BYTES, QUEUED_ANSWERS
+from pyrotorque.logs import owner_log
 from pyrotorque.outbox import Cursor, Outbox
-from pyrotorque.requests import Answer, Request
+from pyrotorque.requests import ActionRequest, Answer, Request
+from pyrotorque.text import printable
+
+log = logging.getLogger(__name__)
+
+_TEXT_MAX = 2000  # characters of an answer, or of its target, in an event
 
 _tag = msgspec.json.Decoder(wire.Tag)
 _replay_request = msgspec.json.Decoder(wire.ReplayRequest)
@@ -25,9 +34,12 @@ class PendingRequest:
 
     request: Request
     _reply: Callable[[bytes], bool]
+    _record: Callable[[ActionRequest, Answer], None] | None = None
 
     def answer(self, answer: Answer) -> None:
-        """Send the answer; the client may have disconnected meanwhile."""
+        """Record an action as an event, and send the answer; the client may have disconnected meanwhile."""
+        if self._record is not None and isinstance(self.request, ActionRequest) and self.request.by:
+            self._record(self.request, answer)
         if not self._reply(requests.encode(answer)):
             self._reply(
                 requests.encode(Answer(ok=answer.ok, text=f"{answer.text[:1000]} (the details are too large to send)"))
@@ -42,6 +54,8 @@ class Publisher:
         self._stats = stats
         self._service = service
         self._published = outbox.refresh()
+        self.store_event: Callable[[Durable], None] = outbox.commit
+        """Stores the event of an action; a service that routes its own events to jobs replaces it."""
         self._events = wire.socket(context, zmq.PUB)
         self.requests = wire.socket(context, zmq.ROUTER, QUEUED_ANSWERS)
         wire.bind(self._events, layout.events_endpoint(service))
@@ -77,7 +91,8 @@ class Publisher:
                 if kind == wire.REPLAY:
                     self._replay([client, kind, number], _replay_request.decode(body))
                 elif kind == wire.REQUEST:
-                    yield PendingRequest(requests.decode_request(body), self._replier([client, kind, number]))
+                    reply = self._replier([client, kind, number])
+                    yield PendingRequest(requests.decode_request(body), reply, self._record_action)
                 else:
                     self._stats.drop("unknown kind", kind)
             except msgspec.DecodeError as error:
@@ -95,6 +110,18 @@ class Publisher:
         header = wire.ReplayReply(epoch=replay.reached.epoch, seq=replay.reached.seq, gap=replay.gap)
         wire.send(self.requests, [*address, msgspec.json.encode(header), *replay.bodies])
         self._stats.replays_served += 1
+
+    def _record_action(self, request: ActionRequest, answer: Answer) -> None:
+        """Who did what, and the outcome. Without a writable state the action is in the log only."""
+        target, text = printable(request.target)[:_TEXT_MAX], printable(answer.text)[:_TEXT_MAX]
+        by = printable(request.by)
+        outcome = "" if answer.ok else "refused: "
+        owner_log(f"{by}: {request.action} {target}: {outcome}{text}")
+        event = ActionTaken(at=time.time(), by=by, action=request.action, target=target, ok=answer.ok, text=text)
+        try:
+            self.store_event(event)
+        except StateError as error:
+            log.warning("no event for %s %s by %s: %s", request.action, target, by, error)
 
     def _replier(self, address: list[bytes]) -> Callable[[bytes], bool]:
         return lambda body: not self.requests.closed and wire.send(self.requests, [*address, body])

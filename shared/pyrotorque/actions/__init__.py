@@ -1,0 +1,23 @@
+"""What people do to a running group: one function each, for the command, the panel and its API.
+
+A function checks what it was given, has a service carry it out, and returns the answer. The service stores the event
+`ActionTaken` with who did it, what, and the outcome, also when it refuses.
+"""
+
+from pyrotorque.actions.delivery import Actor, ask_service
+from pyrotorque.actions.items import start_item
+from pyrotorque.actions.jobs import accept_rtorrent, pause_job, require_job, resume_job, run_job
+from pyrotorque.actions.metafiles import retry_all_metafiles, retry_metafiles
+
+__all__ = [
+    "Actor",
+    "accept_rtorrent",
+    "ask_service",
+    "pause_job",
+    "require_job",
+    "resume_job",
+    "retry_all_metafiles",
+    "retry_metafiles",
+    "run_job",
+    "start_item",
+]

@@ -1,0 +1,55 @@
+"""Sends the requests of people to the services of a group, and waits for a service that is starting."""
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from pyrotorque.bus.client import ask
+from pyrotorque.errors import ActionRefused, ServiceUnreachable
+from pyrotorque.layout import Layout
+from pyrotorque.requests import Answer, DescribeService, Request, RunJob
+from pyrotorque.supervisord import Supervisord, SupervisordError
+
+_FIRST_TIMEOUT: Final = 4.0  # seconds
+_POLL_TIMEOUT: Final = 1.0  # seconds
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts on which group; `starting` is how many seconds to wait for a service that supervisord is starting."""
+
+    layout: Layout
+    by: str
+    starting: float = 20.0
+
+
+def ask_service(actor: Actor, service: str, request: Request, timeout: float = 15.0) -> Answer:
+    """The service's answer. Raises ActionRefused if it refuses, and ServiceUnreachable without an answer."""
+    answer = _send(actor, service, request, timeout)
+    if not answer.ok:
+        raise ActionRefused(answer.text or f"{service} refused the request")
+    return answer
+
+
+def _send(actor: Actor, service: str, request: Request, timeout: float) -> Answer:
+    """A service that reloads its configuration binds its socket again and loses requests sent at that moment."""
+    if actor.starting > 0:
+        _wait_for_service(actor.layout, service, actor.starting)
+    if not isinstance(request, RunJob):  # all other requests are idempotent
+        with suppress(ServiceUnreachable):
+            return ask(actor.layout, service, request, min(timeout, _FIRST_TIMEOUT))
+    return ask(actor.layout, service, request, timeout)
+
+
+def _wait_for_service(layout: Layout, service: str, timeout: float) -> None:
+    """Return when the service answers, or when supervisord is not starting it, or after `timeout` seconds."""
+    supervisord, deadline = Supervisord(layout.supervisor_socket), time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        with suppress(ServiceUnreachable):
+            ask(layout, service, DescribeService(), timeout=_POLL_TIMEOUT)
+            return
+        with suppress(SupervisordError):
+            states = {process.name: process.state for process in supervisord.processes()}
+            if states.get(service) not in ("STARTING", "BACKOFF", "RUNNING"):
+                return

@@ -1,0 +1,25 @@
+"""Actions on one item of rTorrent, named by its info-hash."""
+
+import re
+from typing import Final
+
+from pyrotorque.actions.delivery import Actor, ask_service
+from pyrotorque.errors import UserError
+from pyrotorque.requests import Answer, StartTorrent
+from pyrotorque.text import printable
+
+_INFO_HASH: Final = re.compile(r"[0-9A-Fa-f]{40}", re.ASCII)
+
+
+def start_item(actor: Actor, info_hash: str) -> Answer:
+    """Start the item now, regardless of the limits of the queue."""
+    return ask_service(actor, "scheduler", StartTorrent(info_hash=required_hash(info_hash), by=actor.by))
+
+
+def required_hash(text: str) -> str:
+    """The info-hash in upper case. Raises UserError if it is none."""
+    if not _INFO_HASH.fullmatch(text):
+        raise UserError(
+            f"{printable(text)!r} is not an info-hash of 40 hexadecimal digits; `pyrotorque explain NAME` shows it"
+        )
+    return text.upper()
