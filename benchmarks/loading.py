@@ -243,7 +243,7 @@ def _burst(rtorrent: PrivateRTorrent, watch: Path, drop: Drop, count: int) -> fl
     begin = time.time()
     for number, metafile in enumerate(metafiles):
         drop(watch / f"burst-{number}.torrent", metafile)
-    wait_until(lambda: _size(client) >= before + count, 240, lambda: f"{_size(client) - before} of {count} loaded")
+    wait_until(lambda: _size(client) >= before + count, 900, lambda: f"{_size(client) - before} of {count} loaded")
     rows = client.rows("main", ["d.name=", "d.custom=bench_seen"])
     return max(int(seen) for name, seen in rows if name.startswith("burst")) / 1e6 - begin
 

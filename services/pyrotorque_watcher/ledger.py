@@ -76,19 +76,22 @@ class Ledger(FileLedger):
         (first,) = self._db.execute("SELECT min(next_try) FROM metafiles WHERE state = ?", (state,)).fetchone()
         return None if first is None else float(first)
 
-    def mark_sent(self, rows: Iterable[Row], now: float) -> None:
-        """These are sent to rTorrent next. If that fails, they are looked up a second later."""
-        self._db.executemany(
-            f"UPDATE metafiles SET state = 'sent', attempts = attempts + 1, next_try = ?, changed = ? {_THIS_ROW}",
-            [(now + _NEXT_CHECK, now, row.turn, row.token) for row in rows],
+    def record_loads(self, rows: Iterable[Row], now: float) -> list[Row]:
+        """These are sent to rTorrent next; if that fails, they are looked up a second later. Records what each is sent
+        as, and that rTorrent does not have its items.
+
+        Returns those to send: a file that was written again meanwhile is not. The tie of one that was renamed follows.
+        """
+        change = (
+            f"{_LOAD}, absence = ?, state = 'sent', next_try = ?, changed = ?,"
+            " todo = iif(path = ?, todo, iif(todo LIKE '%loaded', 'retie_loaded', 'retie'))"
         )
 
-    def record_loads(self, rows: Iterable[Row]) -> None:
-        """What each is sent as, and that rTorrent does not have its items: recorded before the load is sent."""
-        self._db.executemany(
-            f"UPDATE metafiles SET {_LOAD}, absence = ? {_THIS_ROW}",
-            [(*_columns(row.load), _absence(row), row.turn, row.token) for row in rows],
-        )
+        def record(row: Row) -> bool:
+            values = (*_columns(row.load), _absence(row), now + _NEXT_CHECK, now, row.path, row.turn, row.token)
+            return self._db.execute(f"UPDATE metafiles SET {change} {_THIS_ROW}", values).rowcount == 1
+
+        return [row for row in rows if record(row)]
 
     def await_visible(self, row: Row, next_check: float, now: float) -> None:
         """It was sent to rTorrent, which does not show the item yet."""

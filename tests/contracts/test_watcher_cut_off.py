@@ -13,6 +13,7 @@ import pytest
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentFault
+from pyrotorque.open_loads import MARK
 from pyrotorque.rtorrent import ExchangeFailed, RTorrent
 from tests.dropping import drop, items
 from tests.waiting import eventually
@@ -29,7 +30,8 @@ class WatcherKilled(BaseException):
 
 def cut_off(rtorrent: PrivateRTorrent, hashes: set[str] | None = None) -> None:
     """Kill rTorrent when it has saved the metafiles of these (all) new items, but not their attributes; start it."""
-    saved = hashes or items(rtorrent)
+    rows = RTorrent(rtorrent.url).rows("main", ("d.hash=", f"d.custom={MARK}"))
+    saved = hashes or {info for info, mark in rows if mark}  # those without were cut off before
     files = [rtorrent.session / f"{info}.torrent.rtorrent" for info in saved]
     eventually(lambda: all(file.exists() for file in files), 20)
     rtorrent.kill()
@@ -269,10 +271,11 @@ def test_an_item_that_another_program_added_at_the_same_time_stays(
         loader = watching.watcher.stages.loader  # type: ignore[union-attr]
         record = loader.ledger.record_loads
 
-        def race(rows: Any) -> None:
-            record(rows)
+        def race(rows: Any, now: float) -> Any:
+            recorded = record(rows, now)
             client.call("load.raw", "", metafile)
             eventually(lambda: items(rtorrent), 20)
+            return recorded
 
         monkeypatch.setattr(loader.ledger, "record_loads", race)
         drop(path)

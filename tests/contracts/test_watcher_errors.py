@@ -202,8 +202,8 @@ def test_a_good_metafile_of_which_rtorrent_makes_no_item_for_a_while_is_not_fail
     """rTorrent may lack descriptors, memory or space, and reports that in its own log only."""
     real = RTorrentItems.load
 
-    def load_nothing(_items: RTorrentItems, batch: Sequence[object], _meanwhile: object) -> list[None]:
-        return [None] * len(batch)
+    def load_nothing(_items: RTorrentItems, batch: Sequence[object], *_: object) -> tuple[list[None], None]:
+        return [None] * len(batch), None
 
     monkeypatch.setattr(RTorrentItems, "load", load_nothing)
     monkeypatch.setattr(sent_rows, "_LATE_PAUSE", 0.5)

@@ -6,7 +6,7 @@ import pytest
 
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.rtorrent import Call
-from pyrotorque_watcher.load.cut_off import is_cut_off, read_absences
+from pyrotorque_watcher.load.cut_off import absence_calls, absences_in, is_cut_off
 from pyrotorque_watcher.rows import Absence, Arrival, EarlierLoad, FileIdentity, LoadRecord, Progress, Row
 
 A, B = "A" * 40, "B" * 40
@@ -135,5 +135,19 @@ def row(*hashes: str, absence: Absence | None = None) -> Row:
     ],
 )
 def test_evidence_of_absence(there: tuple[str, ...], before: Absence | None, evidence: Absence | None) -> None:
-    rtorrent: Any = Answers(*there)
-    assert read_absences(rtorrent, [row(A, B, absence=before)]) == [evidence]
+    rows = [row(A, B, absence=before)]
+    absences = absences_in(Answers(*there).multicall(absence_calls(rows)), rows, 7.0)
+    assert absences is not None
+    assert (absences.of_rows, absences.incarnation, absences.read_at) == ([evidence], "second", 7.0)
+
+
+@pytest.mark.parametrize("place", [0, 1, 3, -1], ids=["process", "session", "clock", "process at the end"])
+@pytest.mark.parametrize("answer", [FAULT, "third"], ids=["refused", "another process"])
+def test_there_is_no_evidence_unless_one_process_gives_all_of_it(place: int, answer: Any) -> None:
+    rows = [row(A)]
+    answers = Answers().multicall(absence_calls(rows))
+    answers[place] = answer
+    is_evidence = answer == "third" and place in (1, 3)  # another folder or time is as good
+    if answer == "third" and place == 3:
+        answers[place] = 3
+    assert (absences_in(answers, rows, 0.0) is not None) is is_evidence

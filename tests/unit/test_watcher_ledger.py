@@ -91,7 +91,7 @@ def test_an_operation_on_the_row_of_a_file_that_was_written_again_changes_nothin
     ledger.mark_loaded([old], NOW)
     ledger.send_again(old, NOW)
     ledger.remove(old)
-    ledger.mark_sent([old], NOW)
+    assert ledger.record_loads([old], NOW) == []
     assert [row.file.mtime_ns for row in ledger.rows("seen", NOW, 10)] == [2]
 
 
@@ -106,9 +106,24 @@ def test_a_new_row_remembers_the_hash_and_the_broken_item_of_the_old_one(ledger:
 
 def test_a_row_that_was_sent_is_due_a_second_later(ledger: Ledger) -> None:
     see(ledger, found(b"a"))
-    ledger.mark_sent(ledger.rows("seen", NOW, 10), NOW)
+    rows = ledger.rows("seen", NOW, 10)
+    assert ledger.record_loads(rows, NOW) == rows
     assert not ledger.rows("sent", NOW, 10)
     assert [row.load.attempts for row in ledger.rows("sent", NOW + 1, 10)] == [1]
+
+
+@pytest.mark.parametrize(("todo", "then"), [("", "retie"), ("loaded", "retie_loaded"), ("retie", "retie")])
+def test_the_tie_of_a_file_that_was_renamed_while_its_load_was_prepared_follows(
+    ledger: Ledger, todo: str, then: str
+) -> None:
+    see(ledger, found(b"a"))
+    (row,) = ledger.rows("seen", NOW, 10)
+    ledger.move("job", b"/w/a", b"/w", found(b"b"))
+    ledger._db.execute("UPDATE metafiles SET todo = ?", (todo,))  # pyright: ignore[reportPrivateUsage]
+    assert ledger.record_loads([row], NOW) == [row]
+    ledger.mark_visible([row], "rtorrent", NOW)
+    assert [what for what, _ in ledger.todo(10)] == [then]
+    assert [row.path for row in ledger.rows("visible", NOW + 1, 10)] == [b"/w/b"]
 
 
 def test_a_moved_file_keeps_its_state_and_takes_the_place_of_another(ledger: Ledger) -> None:

@@ -8,6 +8,7 @@ same session by another process, and nothing about it was changed since. Any oth
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
@@ -17,7 +18,9 @@ from pyrotorque.rtorrent import Call, RTorrent, Value
 from pyrotorque.rtorrent.identity import INCARNATION
 from pyrotorque_watcher.rows import Absence, Row
 
-_PROCESS: Final[tuple[Call, ...]] = ((INCARNATION, ()), ("session.path", ("",)), ("directory.default", ("",)))
+_INCARNATION: Final[Call] = (INCARNATION, ())
+_CLOCK: Final[Call] = ("system.time", ("",))
+_PROCESS: Final[tuple[Call, ...]] = (_INCARNATION, ("session.path", ("",)), ("directory.default", ("",)))
 _EMPTY: Final = (
     *("d.custom1", "d.custom2", "d.custom3", "d.custom4", "d.custom5"),
     *("d.tied_to_file", "d.throttle_name"),
@@ -37,17 +40,32 @@ _RECENT: Final = 600  # seconds
 Answer = Value | RTorrentFault
 
 
-def read_absences(rtorrent: RTorrent, rows: Sequence[Row]) -> list[Absence | None]:
-    """For each row: the evidence that rTorrent does not have its items now, or what is known from an earlier load."""
-    hashes = [info_hash for row in rows for info_hash in row.load.info_hashes]
-    calls: list[Call] = [*_PROCESS, ("system.time", ("",)), *(("d.state", (info_hash,)) for info_hash in hashes)]
-    incarnation, session, _, time, *states = rtorrent.multicall(calls, label="d.state")
-    if any(isinstance(fact, RTorrentFault) for fact in (incarnation, session, time)):
-        return [row.absence for row in rows]
-    answers = iter(states)
+@dataclass(frozen=True, slots=True)
+class Absences:
+    """What an rTorrent process does not have: for each of some rows, the evidence that its items are absent or, where
+    an earlier load may have left them, that of the earlier load."""
+
+    of_rows: list[Absence | None]
+    incarnation: str
+    read_at: float
+    """Monotonic; rTorrent answered after that."""
+
+
+def absence_calls(rows: Sequence[Row]) -> list[Call]:
+    """The calls for `absences_in`; they may be a part of any request."""
+    states: list[Call] = [("d.state", (info_hash,)) for row in rows for info_hash in row.load.info_hashes]
+    return [*_PROCESS, _CLOCK, *states, _INCARNATION]
+
+
+def absences_in(answers: Sequence[Answer], rows: Sequence[Row], read_at: float) -> Absences | None:
+    """None if no identified process answered all of it: a request that is too large is divided."""
+    incarnation, session, _, time, *states, last = answers
+    if any(isinstance(fact, RTorrentFault) for fact in (incarnation, session, time)) or last != incarnation:
+        return None
+    answered = iter(states)
     absences: list[Absence | None] = []
     for row in rows:
-        pairs = zip(row.load.info_hashes, islice(answers, len(row.load.info_hashes)), strict=True)
+        pairs = zip(row.load.info_hashes, islice(answered, len(row.load.info_hashes)), strict=True)
         absent = tuple(info_hash for info_hash, state in pairs if isinstance(state, RTorrentFault))
         if _still_holds(row, absent, int(str(time))):
             absences.append(row.absence)
@@ -55,7 +73,7 @@ def read_absences(rtorrent: RTorrent, rows: Sequence[Row]) -> list[Absence | Non
             absences.append(Absence(str(incarnation), str(session), int(str(time)), absent))
         else:
             absences.append(None)
-    return absences
+    return Absences(absences, str(incarnation), read_at)
 
 
 def _still_holds(row: Row, absent: tuple[str, ...], now: int) -> bool:

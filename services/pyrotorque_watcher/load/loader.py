@@ -19,6 +19,7 @@ from pyrotorque.rtorrent import ExchangeFailed
 from pyrotorque.rtorrent.availability import Availability
 from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger
+from pyrotorque_watcher.load.cut_off import Absences
 from pyrotorque_watcher.load.outcomes import LoadOutcomes
 from pyrotorque_watcher.load.plan import LoadPlan
 from pyrotorque_watcher.load.prepare import LoadJob, ReadyLoad, prepare
@@ -47,6 +48,7 @@ _SETTLE_PAUSE: Final = 0.5  # seconds until an unsettled file is read again, dou
 _SETTLE_PAUSE_MAX: Final = 10.0
 _READ_PAUSE: Final = 1.0  # seconds until a file that could not be read is read again, doubled each time
 _READ_PAUSE_MAX: Final = 300.0
+_ABSENCE_AGE: Final = 1.0  # seconds until it is read again that rTorrent does not have an item
 _NEVER: Final = 1e15
 
 
@@ -112,11 +114,7 @@ class Loader:
     # -- seen → sent
 
     def _send_all(self, rows: Sequence[Row]) -> list[Row]:
-        """Load `rows` in their order; while rTorrent works on one batch, the next is prepared."""
-        if not rows:
-            return []
-        with self.ledger.transaction():
-            self.ledger.mark_sent(rows, time.time())
+        """Load `rows` in their order; while rTorrent works on one batch, those after the next are prepared."""
         waiting, sent = deque(rows), list[Row]()
         until = time.monotonic() + _STEP
         ready: deque[ReadyLoad] = deque()
@@ -134,15 +132,21 @@ class Loader:
                 self.idle()
 
         prepare_some(1)
-        while ready:
-            for row in self._send(take_batch(ready), meanwhile):
-                self.attempts.sent(row)
-                sent.append(row)
-            prepare_some(1)
+        batch, absences = take_batch(ready), None
+        while batch:
+            self.items.remove_earlier(batch)
+            if absences is None or not self._are_current(absences):
+                absences = self._absences(batch, lambda: prepare_some(BATCH_LOADS))
+            recorded, following = self._recorded(batch, absences), take_batch(ready)
+            accepted, absences = self._send(recorded, following, meanwhile) if recorded else ([], None)
+            sent += accepted
+            if not (batch := following):
+                prepare_some(1)
+                batch = take_batch(ready)
         return sent
 
     def _prepare(self, row: Row) -> ReadyLoad | None:
-        """`row`, which the ledger has as sent, with all that is needed to send it; None if it is not sent now."""
+        """`row` with all that is needed to send it; None if it is not sent now."""
         job = self.jobs.get(row.job)
         now = time.time()
         if job is None:
@@ -164,13 +168,40 @@ class Loader:
         planned = msgspec.structs.replace(row, load=_record_of(plan, row.load.attempts + 1))
         return ReadyLoad(planned, plan, job.settings, suspect=self.attempts.unanswered[row.turn] > 0)
 
-    def _send(self, batch: Sequence[ReadyLoad], meanwhile: Callable[[], None]) -> list[Row]:
-        """The rows that rTorrent accepted, which does not prove that it loads them."""
-        for _ in batch:
+    def _absences(self, batch: Sequence[ReadyLoad], meanwhile: Callable[[], None]) -> Absences:
+        """What rTorrent does not have of `batch`, by a request of its own."""
+        rows = [ready.row for ready in batch]
+        absences = self.items.absences(rows, meanwhile)
+        if absences is None:
+            self.instance.identify()  # it was restarted
+            absences = self.items.absences(rows)
+        return absences or Absences([row.absence for row in rows], "", 0.0)
+
+    def _are_current(self, absences: Absences) -> bool:
+        """Whether nothing indicates that rTorrent was restarted, or got other items, since they were read."""
+        self.instance.notice_end()
+        is_recent = time.monotonic() - absences.read_at < _ABSENCE_AGE
+        return is_recent and absences.incarnation == self.instance.incarnation
+
+    def _recorded(self, batch: Sequence[ReadyLoad], absences: Absences) -> list[ReadyLoad]:
+        """Those to send, after it was recorded that rTorrent does not have their items: what a cut-off load leaves is
+        then ours."""
+        rows = [
+            msgspec.structs.replace(ready.row, absence=absence)
+            for ready, absence in zip(batch, absences.of_rows, strict=True)
+        ]
+        with self.ledger.transaction():
+            recorded = {row.turn: row for row in self.ledger.record_loads(rows, time.time())}
+        for _ in recorded:
             self.outcomes.metrics.accepted()
-        batch = self._recorded(batch)
+        return [replace(ready, row=recorded[ready.row.turn]) for ready in batch if ready.row.turn in recorded]
+
+    def _send(
+        self, batch: Sequence[ReadyLoad], following: Sequence[ReadyLoad], meanwhile: Callable[[], None]
+    ) -> tuple[list[Row], Absences | None]:
+        """The rows that rTorrent accepted, which does not prove that it loads them, and the absences of `following`."""
         try:
-            answers = self.items.load(batch, meanwhile)
+            answers, absences = self.items.load(batch, following, meanwhile)
         except ExchangeFailed as error:
             if error.reason != "connect":
                 self.attempts.unanswered.update(ready.row.turn for ready in batch)
@@ -178,21 +209,11 @@ class Loader:
         accepted = list[Row]()
         for ready, refused in zip(batch, answers, strict=True):
             if refused is None:
+                self.attempts.sent(ready.row)
                 accepted.append(ready.row)
             else:
                 self._fail(ready.row, refused)
-        return accepted
-
-    def _recorded(self, batch: Sequence[ReadyLoad]) -> list[ReadyLoad]:
-        """The same, after it was recorded whether rTorrent has their items: what a cut-off load leaves is then ours."""
-        self.items.remove_earlier(batch)
-        absences = self.items.absences([ready.row for ready in batch])
-        rows = [
-            msgspec.structs.replace(ready.row, absence=absence) for ready, absence in zip(batch, absences, strict=True)
-        ]
-        with self.ledger.transaction():
-            self.ledger.record_loads(rows)
-        return [replace(ready, row=row) for ready, row in zip(batch, rows, strict=True)]
+        return accepted, absences
 
     def _was_moved(self, row: Row, plan: LoadPlan) -> bool:
         """Whether the file was loaded under a path where it is no more: it was renamed while the watcher was down."""

@@ -15,11 +15,11 @@ from pyrotorque.errors import RequestTooLarge, RTorrentFault
 from pyrotorque.open_loads import MARK, mark_of
 from pyrotorque.rtorrent import Call, RTorrent
 from pyrotorque.text import printable
-from pyrotorque_watcher.load.cut_off import erase_cut_off, find_cut_off, read_absences
+from pyrotorque_watcher.load.cut_off import Absences, absence_calls, absences_in, erase_cut_off, find_cut_off
 from pyrotorque_watcher.load.plan import LoadPlan, TorrentLoad, load_command
 from pyrotorque_watcher.load.prepare import ReadyLoad, RTorrentView
 from pyrotorque_watcher.load.visibility import is_pattern, mapped
-from pyrotorque_watcher.rows import Absence, LoadRefused, Row
+from pyrotorque_watcher.rows import LoadRefused, Row
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,8 @@ class TieCutter(Protocol):
 
 def take_batch(ready: deque[ReadyLoad]) -> list[ReadyLoad]:
     """Take from `ready` what fits into one request; a large one is sent alone, and so is a suspect."""
+    if not ready:
+        return []
     taken = [ready.popleft()]
     size = taken[0].size
     if taken[0].suspect:
@@ -67,6 +69,15 @@ def take_batch(ready: deque[ReadyLoad]) -> list[ReadyLoad]:
 def is_full(ready: deque[ReadyLoad], count: int) -> bool:
     """Whether `ready` has `count` metafiles to send, or fewer large ones: these stay on disk, not in memory."""
     return len(ready) >= count or sum(each.size for each in ready) > BATCH_BYTES
+
+
+def _may_be_asked_with(batch: Sequence[ReadyLoad], following: Sequence[ReadyLoad]) -> bool:
+    """Whether the absence of the items of `following` may be read by the request that loads `batch`: none of them is in
+    both, none is removed before its load, and the request is not so large that it is divided."""
+    loaded = {info_hash for ready in batch for info_hash in ready.row.load.info_hashes}
+    return sum(ready.size for ready in batch) <= BATCH_BYTES and all(
+        not ready.row.earlier.broken_token and loaded.isdisjoint(ready.row.load.info_hashes) for ready in following
+    )
 
 
 def item_state(marks: Sequence[str | None], token: str) -> ItemState:
@@ -98,23 +109,39 @@ class RTorrentItems:
                 # The file belongs to another item now: erasing the earlier one must not delete it.
                 self.ties.cut_if_tied_to(earlier.info_hash, mapped(ready.row.path, ready.settings.path_map))
 
-    def absences(self, rows: Sequence[Row]) -> list[Absence | None]:
-        """For each row: the evidence that its items are not in rTorrent; the ledger must have it before `load`."""
-        return read_absences(self.rtorrent, rows)
+    def absences(self, rows: Sequence[Row], meanwhile: Callable[[], None] | None = None) -> Absences | None:
+        """The evidence that rTorrent does not have the items of `rows`; the ledger must have it before `load`.
 
-    def load(self, batch: Sequence[ReadyLoad], meanwhile: Callable[[], None]) -> list[LoadRefused | None]:
-        """For each: None if rTorrent accepted it, else why not. `meanwhile` is called while rTorrent works."""
-        if len(batch) == 1:
-            return [self._load_alone(batch[0], meanwhile)]
-        calls: list[Call] = [
+        None if rTorrent was restarted just now. `meanwhile` is called while rTorrent works.
+        """
+        began = time.monotonic()
+        answers = self.rtorrent.multicall(absence_calls(rows), label="d.state", meanwhile=meanwhile)
+        return absences_in(answers, rows, began)
+
+    def load(
+        self, batch: Sequence[ReadyLoad], following: Sequence[ReadyLoad], meanwhile: Callable[[], None]
+    ) -> tuple[list[LoadRefused | None], Absences | None]:
+        """For each of `batch`: None if rTorrent accepted it, else why not. And the absences of `following`, None where
+        a request of its own must read them.
+
+        `meanwhile` is called while rTorrent works.
+        """
+        loads: list[Call] = [
             (ready.command, ("", torrent.data, *torrent.commands)) for ready in batch for torrent in ready.plan.torrents
         ]
+        following = following if _may_be_asked_with(batch, following) else ()
+        if len(batch) == 1 and not following:
+            return [self._load_alone(batch[0], meanwhile)], None
+        rows = [ready.row for ready in following]
+        calls, began = [*loads, *(absence_calls(rows) if rows else ())], time.monotonic()
         try:
-            answers = iter(self.rtorrent.multicall(calls, label=batch[0].command, meanwhile=meanwhile))
+            answers = self.rtorrent.multicall(calls, label=batch[0].command, meanwhile=meanwhile)
         except (RequestTooLarge, RTorrentFault):
             # What rTorrent accepted already, it does not load a second time.
-            return [self._load_alone(ready, meanwhile) for ready in batch]
-        return [_refusal([next(answers) for _ in ready.plan.torrents]) for ready in batch]
+            return [self._load_alone(ready, meanwhile) for ready in batch], None
+        loaded = iter(answers)
+        refusals = [_refusal([next(loaded) for _ in ready.plan.torrents]) for ready in batch]
+        return refusals, absences_in(answers[len(loads) :], rows, began) if rows else None
 
     def states(self, rows: Sequence[Row], sent_after: float | None = None) -> list[ItemState]:
         """What rTorrent has for each row now; `sent_after` (Unix time) if all were sent by this process."""

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import select
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,6 +24,8 @@ class FileVisibility:
     """
 
     pid: int = 0
+    ended_fd: int = -1
+    """A pidfd, readable when the process ends; -1 without one."""
     _seen: dict[tuple[bytes, bytes], tuple[float, bool]] = field(
         default_factory=dict[tuple[bytes, bytes], tuple[float, bool]]
     )
@@ -32,6 +35,15 @@ class FileVisibility:
         is_ours = hostname == os.uname().nodename and pid > 0 and "rtorrent" in _process_name(pid)
         self.pid = pid if is_ours else 0
         self._seen.clear()
+        self.close()
+        if self.pid:
+            with suppress(OSError):
+                self.ended_fd = os.pidfd_open(self.pid)
+
+    def close(self) -> None:
+        if self.ended_fd >= 0:
+            os.close(self.ended_fd)
+            self.ended_fd = -1
 
     def exists(self, theirs: bytes) -> bool | None:
         """Whether rTorrent sees a file at this path; None if that cannot be known."""
@@ -48,6 +60,8 @@ class FileVisibility:
     @property
     def has_ended(self) -> bool:
         """Whether the process has ended since it was attached."""
+        if self.ended_fd >= 0:
+            return bool(select.select([self.ended_fd], [], [], 0)[0])
         return bool(self.pid) and not runs_program(self.pid, "rtorrent")
 
     def sees(self, ours: bytes, theirs: bytes) -> bool:
@@ -88,17 +102,12 @@ class RTorrentInstance:
     incarnation: str = ""
     """Empty until the process is identified, and after a call failed: another process may answer the next one."""
     version: str = ""
-    _ended_fd: int = -1
     session_folder: bytes = b""
 
     def identify(self) -> None:
         identity = self.rtorrent.identity()
         self.incarnation, self.version = identity.incarnation, identity.client_version
         self.files.attach(identity.pid, identity.hostname)
-        self.close()
-        if self.files.pid:
-            with suppress(OSError):
-                self._ended_fd = os.pidfd_open(self.files.pid)
         with suppress(RTorrentFault):
             self.session_folder = os.fsencode(str(self.rtorrent.call("session.path", "")))
 
@@ -108,17 +117,15 @@ class RTorrentInstance:
 
     def close(self) -> None:
         """Close what `fileno` returns."""
-        if self._ended_fd >= 0:
-            os.close(self._ended_fd)
-            self._ended_fd = -1
+        self.files.close()
 
     def fileno(self) -> int:
         """Readable when the process ends; -1 if that is not known."""
-        return self._ended_fd
+        return self.files.ended_fd
 
     def notice_end(self) -> None:
         """If the process has ended, the next one is identified before anything else is done."""
-        if self._ended_fd >= 0 and self.files.has_ended:
+        if self.files.ended_fd >= 0 and self.files.has_ended:
             self.forget()
 
     def sees(self, ours: bytes, theirs: bytes) -> bool:
