@@ -71,7 +71,7 @@ def is_full(ready: deque[ReadyLoad], count: int) -> bool:
     return len(ready) >= count or sum(each.size for each in ready) > BATCH_BYTES
 
 
-def _may_be_asked_with(batch: Sequence[ReadyLoad], following: Sequence[ReadyLoad]) -> bool:
+def _goes_with(batch: Sequence[ReadyLoad], following: Sequence[ReadyLoad]) -> bool:
     """Whether the absence of the items of `following` may be read by the request that loads `batch`: none of them is in
     both, none is removed before its load, and the request is not so large that it is divided."""
     loaded = {info_hash for ready in batch for info_hash in ready.row.load.info_hashes}
@@ -129,7 +129,7 @@ class RTorrentItems:
         loads: list[Call] = [
             (ready.command, ("", torrent.data, *torrent.commands)) for ready in batch for torrent in ready.plan.torrents
         ]
-        following = following if _may_be_asked_with(batch, following) else ()
+        following = following if _goes_with(batch, following) else ()
         if len(batch) == 1 and not following:
             return [self._load_alone(batch[0], meanwhile)], None
         rows = [ready.row for ready in following]
