@@ -4,7 +4,7 @@ import errno
 import logging
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyrotorque.errors import PyrotorqueError
@@ -66,6 +66,8 @@ class EndpointContext:
     page: StatusPage
     on_finished: Callable[[], None]
     gate: SessionGate
+    roots: Sequence[str] = ()
+    """The watched folders, whose disks are shown, too."""
 
 
 class Endpoint:
@@ -122,7 +124,7 @@ class Endpoint:
         calls = RTorrentCalls(_client(rtorrent), _client(rtorrent, untrusted=True))
         names = TrackerNames(shared.aliases)
         collectors = collectors_for(
-            self.settings, calls, shared.states, shared.processes, shared.trackers, names, shared.gate
+            self.settings, calls, shared.states, shared.processes, shared.trackers, names, shared.gate, shared.roots
         )
         scraper = Scraper(collectors, calls, self.settings.prefix, clock=time.monotonic)
         self._scrapes = ScrapeThread(scraper, self._finished)

@@ -7,6 +7,7 @@ from pyrotorque.item_stats import DEFAULT_LABELS, DEFAULT_STATS, parse_labels, p
 from pyrotorque.rtorrent.recognition import SessionGate
 from pyrotorque.settings.schema import METRIC_GROUPS, ExporterSettings
 from pyrotorque_exporter.collectors import Collector
+from pyrotorque_exporter.collectors.disks import DisksCollector
 from pyrotorque_exporter.collectors.exporter import ExporterCollector
 from pyrotorque_exporter.collectors.items import ItemsCollector
 from pyrotorque_exporter.collectors.rpc import RpcCollector
@@ -42,6 +43,7 @@ def collectors_for(
     trackers: TrackerTotals,
     names: TrackerNames,
     gate: SessionGate | None = None,
+    roots: Sequence[str] = (),
 ) -> list[Collector]:
     """The collectors of one exporter job, in the order in which they run."""
     exclude = tuple(word.strip() for word in settings.views_exclude.split(",") if word.strip())
@@ -55,6 +57,7 @@ def collectors_for(
         ThrottleCollector(settings.throttles),
         ViewsCollector(exclude),
         SummaryCollector(),
+        DisksCollector(roots),
         TrackersCollector(names, trackers, gate),
         ItemsCollector(stats, labels, names, prefix=settings.prefix, limit=settings.items_max),
         RpcCollector(lambda: calls.stats),

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from pyrotorque.errors import RTorrentError, RTorrentFault, RTorrentPermission, RTorrentUnavailable
 from pyrotorque.rtorrent import CallStats, Identity, Value
 
-CALL_NAMES: Final = ("ping", "system", "throttle", "views", "summary", "trackers", "items")
+CALL_NAMES: Final = ("ping", "system", "throttle", "views", "summary", "disks", "trackers", "items")
 """The values of the label `call` of the rpc metrics."""
 
 CommandCall = tuple[str, Sequence[str]]

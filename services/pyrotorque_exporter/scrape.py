@@ -15,7 +15,7 @@ from prometheus_client.core import Metric
 
 from pyrotorque.errors import RTorrentError
 from pyrotorque.text import printable
-from pyrotorque_exporter.collectors import Collector, ScrapeContext
+from pyrotorque_exporter.collectors import Collector, PartialCollector, ScrapeContext
 from pyrotorque_exporter.exposition import Exposition, render
 from pyrotorque_exporter.families import by_label, single
 from pyrotorque_exporter.rtorrent_calls import DeadlinePassed, RTorrentCalls
@@ -67,7 +67,7 @@ class Scraper:
         answers = any(collector.uses_rtorrent for collector in collectors) and self._ping()
         for collector in collectors:
             if collector.uses_rtorrent and (not answers or self._calls.unavailable is not None):
-                report.add(collector.name, 0.0, False)
+                collected += self._collect_rest(collector, report)
             else:
                 collected += self._collect(collector, report)
         up = answers and self._calls.unavailable is None
@@ -79,7 +79,7 @@ class Scraper:
         collected: list[Metric | str] = []
         for collector in collectors:
             if collector.uses_rtorrent:
-                report.add(collector.name, 0.0, False)
+                collected += self._collect_rest(collector, report)
             else:
                 collected += self._collect(collector, report)
         return render([*self._scrape_metrics(collectors, report, up=False), *collected], self._prefix)
@@ -113,6 +113,18 @@ class Scraper:
             return collected
         report.add(name, self._clock() - began, False)
         return []
+
+    def _collect_rest(self, collector: Collector, report: _GroupReport) -> list[Metric | str]:
+        """What a group has without rTorrent; the group is incomplete."""
+        collected: list[Metric | str] = []
+        if isinstance(collector, PartialCollector):
+            try:
+                collected = list(collector.collect_rest(ScrapeContext(self._wall(), self._calls)))
+            except Exception as error:
+                name = collector.name
+                self._log_problem(name, f"metrics of group {name} are absent, unexpected error: {error!r}", error)
+        report.add(collector.name, 0.0, False)
+        return collected
 
     def _scrape_metrics(self, collectors: Iterable[Collector], report: _GroupReport, *, up: bool) -> list[Metric]:
         timestamps = dict.fromkeys(report.seconds, self._wall())

@@ -19,6 +19,7 @@ from pyrotorque.service.reload import ConfigurationReloader
 from pyrotorque.service.runtime import Runtime, open_runtime
 from pyrotorque.settings.schema import ExporterSettings, Settings
 from pyrotorque.totals import Totals
+from pyrotorque.watchroots import active_roots
 from pyrotorque_exporter.collectors.processes import ProcessesCollector
 from pyrotorque_exporter.endpoint import Endpoint, EndpointContext
 from pyrotorque_exporter.page import QueueExplanations, StatusPage
@@ -67,6 +68,7 @@ class Exporter:
             page=StatusPage(states=self._services, recent=lambda: state.recent, queues=self._explanations),
             on_finished=self._bus.wake,
             gate=SessionGate(self._state_dir),
+            roots=[os.fsdecode(root.path) for root in active_roots(settings).roots],
         )
         self._endpoints = [Endpoint(job, settings.rtorrent, shared) for job in jobs]
         if not jobs:

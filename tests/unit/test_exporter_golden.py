@@ -6,6 +6,7 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from pyrotorque.item_stats import KNOWN, parse_labels, parse_stats
 from pyrotorque.rtorrent import Value
 from pyrotorque.totals import Totals
 from pyrotorque_exporter.collectors import Collector
+from pyrotorque_exporter.collectors.disks import DisksCollector
 from pyrotorque_exporter.collectors.items import ItemsCollector
 from pyrotorque_exporter.collectors.processes import ProcessesCollector
 from pyrotorque_exporter.collectors.rpc import RpcCollector
@@ -24,6 +26,7 @@ from pyrotorque_exporter.collectors.system import SystemCollector
 from pyrotorque_exporter.collectors.throttle import ThrottleCollector
 from pyrotorque_exporter.collectors.trackers import TrackersCollector
 from pyrotorque_exporter.collectors.views import ViewsCollector
+from pyrotorque_exporter.disk_usage import Disk, DiskUsage
 from pyrotorque_exporter.exposition import PREFIX
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 from pyrotorque_exporter.scrape import Scraper
@@ -105,6 +108,13 @@ def _getters() -> list[str]:
     return [*single, *(f"system.sockets.{name}.size" for name in SOCKETS)]
 
 
+class FixedDisks(DiskUsage):
+    """Two disks, on any machine."""
+
+    def measure(self, folders: Iterable[str]) -> list[Disk]:
+        return [Disk("/data", 1, 40_000_000_000, 900_000_000_000), Disk("/home", 2, 5_000_000, 60_000_000)]
+
+
 def exposition(proc_folder: Path) -> str:
     """The exposition of the fake rTorrent and the services of the scene at NOW."""
     rtorrent, services = fake(), service_states()
@@ -118,6 +128,7 @@ def exposition(proc_folder: Path) -> str:
         ThrottleCollector(("slow",)),
         ViewsCollector(),
         SummaryCollector(),
+        DisksCollector((), FixedDisks()),
         TrackersCollector(names, totals),
         ItemsCollector(
             parse_stats([command.rstrip("=") for command in KNOWN]),

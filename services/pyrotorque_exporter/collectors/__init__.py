@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from prometheus_client.core import Metric
 
@@ -26,3 +26,10 @@ class Collector(Protocol):
     def uses_rtorrent(self) -> bool: ...
 
     def collect(self, context: ScrapeContext) -> Iterable[Metric | str]: ...
+
+
+@runtime_checkable
+class PartialCollector(Protocol):
+    """A collector that has some metrics while rTorrent does not answer; any thread may call `collect_rest`."""
+
+    def collect_rest(self, context: ScrapeContext) -> Iterable[Metric | str]: ...

@@ -33,11 +33,12 @@ class Mount(NamedTuple):
 
 
 class DiskSpace(NamedTuple):
-    """A filesystem: the bytes that a user may still write, its device number, and the folder that was examined."""
+    """A filesystem: bytes that a user may still write, device number, the folder that was examined, size."""
 
     free: int
     device: int
     folder: Path
+    size: int = 0
 
 
 def read_mounts() -> list[Mount]:
@@ -138,7 +139,8 @@ def _first_space(folders: Iterable[Path]) -> DiskSpace | None:
     for folder in folders:
         try:
             space = os.statvfs(folder)
-            return DiskSpace(space.f_bavail * space.f_frsize, os.stat(folder).st_dev, folder)
+            device, size = os.stat(folder).st_dev, space.f_blocks * space.f_frsize
+            return DiskSpace(space.f_bavail * space.f_frsize, device, folder, size)
         except ValueError:  # a path that no kernel accepts
             continue
         except OSError as error:

@@ -99,6 +99,7 @@ METRIC_GROUPS: Final = (
     "throttle",
     "views",
     "summary",
+    "disks",
     "trackers",
     "items",
     "rpc",
