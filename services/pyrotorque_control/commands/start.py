@@ -2,7 +2,7 @@
 
 import click
 
-from pyrotorque.actions import start_item
+from pyrotorque.actions import required_hash, start_item
 from pyrotorque_control.client import act
 from pyrotorque_control.group import Group
 
@@ -15,4 +15,5 @@ def command(group: Group, info_hash: str) -> None:
 
     HASH is its info-hash, 40 hexadecimal digits, as `pyrotorque select` shows it.
     """
-    act(group, lambda actor: start_item(actor, info_hash))
+    chosen = required_hash(info_hash)  # wrong usage, also while the group is not running
+    act(group, lambda actor: start_item(actor, chosen))

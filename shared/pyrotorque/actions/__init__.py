@@ -5,7 +5,7 @@ A function checks what it was given, has a service carry it out, and returns the
 """
 
 from pyrotorque.actions.delivery import Actor, ask_service
-from pyrotorque.actions.items import start_item
+from pyrotorque.actions.items import required_hash, start_item
 from pyrotorque.actions.jobs import accept_rtorrent, pause_job, require_job, resume_job, run_job
 from pyrotorque.actions.metafiles import retry_all_metafiles, retry_metafiles
 
@@ -15,6 +15,7 @@ __all__ = [
     "ask_service",
     "pause_job",
     "require_job",
+    "required_hash",
     "resume_job",
     "retry_all_metafiles",
     "retry_metafiles",
