@@ -24,12 +24,12 @@ from pyrotorque.events import (
     TorrentLoaded,
     TorrentStarted,
 )
+from pyrotorque.hosts import is_own_host
 from pyrotorque.layout import Layout
 from pyrotorque.requests import Answer, ExplainQueue
 from pyrotorque.settings.schema import ExporterSettings
 from pyrotorque.text import printable
 from pyrotorque_exporter.exposition import Exposition
-from pyrotorque_exporter.hosts import is_own_host
 from pyrotorque_exporter.page_rows import Row, alarms, process_rows, queue_rows, watch_facts
 from pyrotorque_exporter.service_states import ServiceStates
 

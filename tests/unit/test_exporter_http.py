@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyrotorque.hosts import is_own_host
 from pyrotorque.listen_address import is_loopback
 from pyrotorque_exporter import http
 from pyrotorque_exporter.endpoint import PortUnavailable, listen
-from pyrotorque_exporter.hosts import is_own_host
 from pyrotorque_exporter.http import BadRequest, HttpRequest, HttpResponse, HttpServer, PendingResponse, parse_head
 from tests.threads import side_by_side
 from tests.waiting import eventually
