@@ -16,17 +16,24 @@ class FiredJobs:
 
     due: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
+    missed_at: tuple[float, ...] = ()
+    """The first fire time of each job that was missed."""
 
 
 class FireTimes:
-    """The next fire time of each job; `now` is Unix seconds, `monotonic` seconds of the monotonic clock."""
+    """The next fire time of each job; `now` is Unix seconds, `monotonic` seconds of the monotonic clock.
 
-    def __init__(self, schedules: Mapping[str, Schedule], now: float, monotonic: float) -> None:
+    With `since`, the end of an earlier service in Unix seconds, the first step also reports what passed after it.
+    """
+
+    def __init__(
+        self, schedules: Mapping[str, Schedule], now: float, monotonic: float, since: float | None = None
+    ) -> None:
         self._schedules = schedules
         self._stepped_at = monotonic
         self._next: dict[str, float] = {}
         for name in schedules:
-            self._advance(name, now)
+            self._advance(name, now if since is None or since > now else since)
 
     def step(self, now: float, monotonic: float) -> FiredJobs:
         """The jobs whose fire time passed since the last call."""
@@ -38,7 +45,8 @@ class FireTimes:
         due = tuple(name for name, fire in passed.items() if self._fired_since(now - allowed, name, fire, now))
         for name in passed:
             self._advance(name, now)
-        return FiredJobs(due, tuple(name for name in passed if name not in due))
+        missed = tuple(name for name in passed if name not in due)
+        return FiredJobs(due, missed, tuple(passed[name] for name in missed))
 
     def wait(self, now: float) -> float:
         """Seconds until the next fire time; infinite if there is none."""

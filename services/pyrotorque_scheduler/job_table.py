@@ -49,6 +49,13 @@ class JobTable:
     customs: Mapping[str, CustomSettings]
     schedules: Mapping[str, Schedule]
     config_fields: ConfigFields
+    parked: ParkedItems
+
+    def clock_was_set(self, seconds: float) -> None:
+        """Waits that end at a time of the wall clock take as long as before."""
+        self.parked.shift(seconds)
+        if self.starter is not None:
+            self.starter.clock_was_set(seconds)
 
     def close(self) -> None:
         """End the process that computes the fields of config.py."""
@@ -80,6 +87,7 @@ def build_job_table(
     judge = SessionJudge(store, rtorrent) if rtorrent else None
     starter = Starter(rtorrent, store, router, history, metrics, judge) if rtorrent and judge else None
     router.routes = routes_of(customs)
+    parked = ParkedItems(store)
     return JobTable(
         settings=settings,
         job_states=job_states,
@@ -88,13 +96,12 @@ def build_job_table(
         starter=starter,
         completion=CompletionDetector(store, router, rtorrent, judge) if rtorrent and judge else None,
         judge=judge,
-        queues=_queues(
-            queues, settings, rtorrent, starter, job_states, history, metrics, now, config_fields, ParkedItems(store)
-        ),
+        queues=_queues(queues, settings, rtorrent, starter, job_states, history, metrics, now, config_fields, parked),
         stats={job.name: ConnectionStats(job.name, rtorrent) for job in stats if rtorrent},
         customs={job.name: job for job in customs},
         schedules=_schedules(ours, metrics, job_states),
         config_fields=config_fields,
+        parked=parked,
     )
 
 

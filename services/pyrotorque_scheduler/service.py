@@ -9,9 +9,10 @@ from typing import Final
 from pyrotorque.bus import Wakeup
 from pyrotorque.events import TorrentLoaded
 from pyrotorque.linux.processes import boot_id
+from pyrotorque.local_time import local_text
 from pyrotorque.requests import ResumeJob
 from pyrotorque.rtorrent.availability import Availability
-from pyrotorque.service.clock_step import ClockStepDetector
+from pyrotorque.service.clock_step import ClockChange, ClockStepDetector
 from pyrotorque.service.lifecycle import ServiceStart
 from pyrotorque.service.reload import ConfigurationReloader
 from pyrotorque.service.runtime import Runtime, open_runtime
@@ -20,7 +21,7 @@ from pyrotorque.totals import Totals
 from pyrotorque_scheduler.bell import Bell
 from pyrotorque_scheduler.due_jobs import Cause, DueJobs, TokenBucket
 from pyrotorque_scheduler.event_router import EventRouter
-from pyrotorque_scheduler.fire_times import FireTimes
+from pyrotorque_scheduler.fire_times import FiredJobs, FireTimes
 from pyrotorque_scheduler.job_table import build_job_table
 from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_scheduler.move_metrics import FailedMoveCounts
@@ -81,7 +82,9 @@ class SchedulerService:
         self._workers = workers
         workers.configure(self._job_table, self._router, bus.publish_live)
         bus.subscribe(*workers.subscriptions({"watcher": (TorrentLoaded,)}))
-        self._fire_times = FireTimes(self._job_table.schedules, time.time(), time.monotonic())
+        # Fire times that pass while services or configurations replace each other are not lost.
+        self._ended = None if configuration.settings.only else self._job_table.job_states.take_end()
+        self._fire_times = FireTimes(self._job_table.schedules, time.time(), time.monotonic(), self._ended)
         self._due_jobs = DueJobs()
         self._availability = Availability("jobs that need it wait")
         self._totals_report = TotalsReport(SERVICE, self._metrics.totals, bus)
@@ -113,12 +116,14 @@ class SchedulerService:
             self._due_jobs.hint(name)
         while not self._life.stopping:
             if self._reloader.poll(self._life) is not None:
-                return
+                break
             bell = [self._bell.fd] if self._bell.fd >= 0 else []
             woken = self._bus.wait(self._wait_seconds(), *bell, *self._workers.fds())
             with self._life.step("main loop", time.monotonic() + _TURN_DEADLINE):
                 self._turn(woken)
         self._metrics.totals.save(self._store)
+        if not self._configuration.settings.only:
+            self._job_table.job_states.store_end(time.time())
 
     def _wait_seconds(self) -> float:
         detecting = self._completion_rate.wait(time.monotonic()) if self._completion_hinted else _LONGEST_WAIT
@@ -130,11 +135,10 @@ class SchedulerService:
 
     def _turn(self, woken: Wakeup) -> None:
         """One iteration of the loop: receive, run what is due, answer requests, publish."""
-        self._detect_clock_step()
+        changed = self._detect_clock_change()
         self._receive(woken)
         fired = self._fire_times.step(time.time(), time.monotonic())
-        for name in fired.missed:
-            self._metrics.missed.inc(name)
+        self._report_missed(fired, changed)
         for name in fired.due:
             self._tick(name)
         self._workers.step()
@@ -273,11 +277,35 @@ class SchedulerService:
         self._failed_moves.update()
         self._totals_report.save_and_publish(self._store, now)
 
-    def _detect_clock_step(self) -> None:
-        if step := self._clock_steps.step(time.time(), time.monotonic()):
-            log.warning("system clock changed by %.0f s; recomputed all fire times", step)
+    def _detect_clock_change(self) -> ClockChange:
+        changed = self._clock_steps.change(time.time(), time.monotonic())
+        if changed.set_by:
+            log.warning("%s; recomputed all fire times", changed)
             self._fire_times.recompute(time.time())
+            self._job_table.clock_was_set(changed.set_by)
+        elif changed:
+            log.info("%s", changed)
+        if changed:
             self._hint()  # a fire time that was skipped may still grant starts
+        return changed
+
+    def _report_missed(self, fired: FiredJobs, changed: ClockChange) -> None:
+        """Log the runs that could not begin in time, once, with the cause if it is known."""
+        ended, self._ended = self._ended, None
+        missed = [
+            f"{name} ({local_text(at, '%Y-%m-%d %H:%M:%S')})"
+            for name, at in zip(fired.missed, fired.missed_at, strict=True)
+            if not self._job_table.job_states.is_paused(name)
+        ]
+        for name in fired.missed if ended is None else ():
+            self._metrics.missed.inc(name)
+        if not missed:
+            return
+        if ended is not None:
+            cause = f"the scheduler did not run since {local_text(ended, '%Y-%m-%d %H:%M:%S')}"
+            log.info("missed runs: %s: %s", ", ".join(missed), cause)
+        else:
+            log.warning("missed runs: %s: %s", ", ".join(missed), changed or "the scheduler was not executed in time")
 
     def _attempt(self, what: str, call: Callable[[], object]) -> bool:
         """Whether a call to rTorrent succeeded; errors are logged once."""

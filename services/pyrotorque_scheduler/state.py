@@ -83,6 +83,10 @@ MIGRATIONS: Final = (
     -- moves that were published: a mover that was killed sends them again
     CREATE TABLE published_moves (move TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
     """,
+    """
+    -- when a scheduler ended in order: the next one reports the runs that were due since
+    CREATE TABLE ended (one INTEGER PRIMARY KEY CHECK (one = 1), at REAL NOT NULL);
+    """,
 )
 
 
@@ -120,6 +124,18 @@ class JobStates:
 
     def is_paused(self, job: str) -> bool:
         return self._store.db.execute("SELECT 1 FROM paused WHERE job = ?", (job,)).fetchone() is not None
+
+    def store_end(self, at: float) -> None:
+        """The service ends at this time: until then, no run was missed."""
+        with self._store.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO ended VALUES (1, ?)", (at,))
+
+    def take_end(self) -> float | None:
+        """When the last service ended, once; None if it was killed."""
+        row = self._store.db.execute("SELECT at FROM ended").fetchone()
+        with self._store.transaction() as db:
+            db.execute("DELETE FROM ended")
+        return None if row is None else float(row[0])
 
     def pause(self, job: str, at: float) -> None:
         with self._store.transaction() as db:

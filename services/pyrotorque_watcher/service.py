@@ -197,12 +197,13 @@ class Watcher:
 
     def _check_clock(self, now: float, clock: float) -> None:
         """Retry times of a clock that was set back would be too late: everything is due now."""
-        if step := self._clock_steps.step(now, clock):
-            log.warning("system clock changed by %.0f s; retrying everything that waits", step)
+        if changed := self._clock_steps.change(now, clock):
+            level = logging.WARNING if changed.set_by else logging.INFO
+            log.log(level, "%s; retrying everything that waits", changed)
             with self.store.transaction():
                 self.ledger.wake_all()
             if self.stages:
-                self.stages.clock_stepped(step)
+                self.stages.clock_stepped(changed.set_by + changed.slept)
 
     def _until_due(self) -> float:
         """Seconds until something is due."""

@@ -9,6 +9,7 @@ import pytest
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque_scheduler.queue import rotation
 from pyrotorque_scheduler.queue.explain import explain_queue
+from pyrotorque_scheduler.queue.model import Instant
 from tests.scheduling import QueueScene, moment, queue_job, queue_scene
 
 STALL: dict[str, Any] = {"stall_after": 60.0, "stall_grace": 0.0}
@@ -60,6 +61,44 @@ def test_nothing_gives_up_its_slot_while_nothing_waits(rtorrent: PrivateRTorrent
             d.check(at=float(at))
         assert d.running() == dead
         assert "2 of 2 slots stalled for" in explain_queue(d.queue, moment(7200)).text
+
+
+def test_a_suspended_machine_makes_no_item_stand_still(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path, job()) as d:
+        running, waiting = d.load("running"), d.load("waiting")
+        for at in (0, 15):
+            d.check(at=at)
+
+        def check(at: float) -> set[str]:
+            """`at` seconds after the begin, of which the machine slept for eight hours."""
+            now = moment(at)
+            d.queue.check(Instant(now.wall, now.ticks, now.boot, slept=28_800.0), "tick")
+            return d.running()
+
+        assert [check(28_800.0 + at) for at in (30, 45, 60)] == [{running}] * 3
+        assert check(28_800.0 + 75) == {waiting}, "it stood still for a minute, too"
+
+
+@pytest.mark.parametrize("by", [86_400.0, -86_400.0])
+def test_a_clock_that_is_set_does_not_change_when_an_item_is_tried_again(
+    rtorrent: PrivateRTorrent, tmp_path: Path, by: float
+) -> None:
+    with queue_scene(rtorrent, tmp_path, job(stall_retry=1800.0)) as d:
+        dead = d.load("dead")
+        d.check(at=0)
+        waiting = d.load("waiting")
+        for at in (15, 75):
+            d.check(at=at)
+        assert d.running() == {waiting}
+        d.rtorrent.call("d.erase", waiting)
+        d.job_table.clock_was_set(by)
+
+        def check(at: float) -> bool:
+            now = moment(at)
+            d.queue.check(Instant(now.wall + by, now.ticks, now.boot), "tick")
+            return dead in d.running()
+
+        assert [check(at) for at in (100, 1000, 1860, 1890)] == [False, False, False, True]
 
 
 def test_a_retry_comes_after_its_time_and_after_items_that_never_ran(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:

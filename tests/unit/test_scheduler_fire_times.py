@@ -65,7 +65,9 @@ def test_a_busy_loop_delays_a_job_and_misses_none() -> None:
     assert Clocks(queue="hour=*").after(3600 + 280).due == ("queue",)
 
 
-@pytest.mark.parametrize(("late", "fired"), [(55, FiredJobs(due=("queue",))), (70, FiredJobs(missed=("queue",)))])
+@pytest.mark.parametrize(
+    ("late", "fired"), [(55, FiredJobs(due=("queue",))), (70, FiredJobs(missed=("queue",), missed_at=(BEGIN + 3600,)))]
+)
 def test_a_fire_time_that_passed_while_the_machine_slept_is_missed_after_a_minute(
     late: float, fired: FiredJobs
 ) -> None:
@@ -76,7 +78,7 @@ def test_a_fire_time_that_passed_while_the_machine_slept_is_missed_after_a_minut
 
 def test_after_a_sleep_over_many_fire_times_the_last_one_counts() -> None:
     clocks = Clocks(often="minute=*", rarely="hour=*")
-    assert clocks.after_sleep(100_000) == FiredJobs(due=("often",), missed=("rarely",))
+    assert clocks.after_sleep(100_000) == FiredJobs(due=("often",), missed=("rarely",), missed_at=(BEGIN + 3600,))
 
 
 def test_fire_times_are_recomputed_after_the_clock_was_set_back() -> None:
@@ -91,6 +93,23 @@ def test_a_clock_set_forward_over_a_fire_time_does_not_lose_it() -> None:
     clocks.now += 3610
     clocks.fire_times.recompute(clocks.now)
     assert clocks.after(0).due == ("queue",)
+
+
+@pytest.mark.parametrize(
+    ("late", "fired"),
+    [(0, NOTHING), (30, FiredJobs(due=("queue",))), (600, FiredJobs(missed=("queue",), missed_at=(BEGIN,)))],
+)
+def test_fire_times_between_two_services_are_not_lost(late: float, fired: FiredJobs) -> None:
+    """The first ended a second before the hour, the next one begins so many seconds after."""
+    begun = BEGIN + late if late else BEGIN - 0.5
+    fire_times = FireTimes({"queue": parse_schedule("hour=*")}, begun, 5.0, BEGIN - 1)
+    assert fire_times.step(begun, 5.0) == fired
+    assert fire_times.step(begun, 5.1) == NOTHING
+
+
+def test_an_end_in_the_future_is_of_another_clock() -> None:
+    fire_times = FireTimes({"queue": parse_schedule("hour=*")}, BEGIN + 1, 5.0, BEGIN + 86_400)
+    assert fire_times.next_fires() == {"queue": BEGIN + 3600}
 
 
 def test_runs_are_shifted_by_the_jitter() -> None:

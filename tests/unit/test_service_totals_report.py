@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass, field
 
-import pytest
-
 from pyrotorque.events import Live, TotalsReported
 from pyrotorque.layout import Layout
-from pyrotorque.service.clock_step import ClockStepDetector
 from pyrotorque.service.totals_report import TotalsReport
 from pyrotorque.store import open_store
 from pyrotorque.totals import Totals
@@ -43,18 +40,3 @@ def test_changed_totals_are_published_after_five_seconds_and_unchanged_ones_afte
     again.load(store)
     assert kept.get() == 2.0
     store.close()
-
-
-@pytest.mark.parametrize(
-    ("now", "monotonic", "step"),
-    [(1060.0, 60.0, 0.0), (1060.9, 60.0, 0.0), (4660.0, 60.0, 3600.0), (960.0, 60.0, -100.0)],
-    ids=["as it should be", "less than a second off", "set forward", "set back"],
-)
-def test_a_step_of_the_clock_is_seen_once(
-    monkeypatch: pytest.MonkeyPatch, now: float, monotonic: float, step: float
-) -> None:
-    monkeypatch.setattr("time.time", lambda: 1000.0)
-    monkeypatch.setattr("time.monotonic", lambda: 0.0)
-    detector = ClockStepDetector()
-    assert detector.step(now, monotonic) == pytest.approx(step)
-    assert detector.step(now + 1, monotonic + 1) == 0.0

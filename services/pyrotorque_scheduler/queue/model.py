@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, TypeAlias
 
+from pyrotorque.linux.processes import kernel_uptime
+
 # A schedule that fires only once has no gap: its grant is valid for a day.
 _LARGEST_GAP: Final = 86_400.0 * 366
 _GAP_OF_ONE_FIRE: Final = 86_400.0
@@ -14,16 +16,23 @@ _GAP_OF_ONE_FIRE: Final = 86_400.0
 class Instant:
     """A point in time on two clocks, so that setting the wall clock neither blocks the queue nor speeds it up.
 
-    `wall` is Unix seconds; `ticks` is CLOCK_BOOTTIME seconds, comparable only within the same `boot`.
+    `wall` is Unix seconds; `ticks` is CLOCK_BOOTTIME seconds, comparable only within the same `boot`. `slept` of these
+    the machine was suspended.
     """
 
     wall: float
     ticks: float
     boot: str
+    slept: float = 0.0
+
+    @property
+    def awake(self) -> float:
+        """Seconds of a clock that stands still while the machine is suspended, and with it rTorrent and its peers."""
+        return self.ticks - self.slept
 
     def earlier(self, seconds: float) -> "Instant":
         """The instant that many seconds before this one."""
-        return Instant(self.wall - seconds, self.ticks - seconds, self.boot)
+        return Instant(self.wall - seconds, self.ticks - seconds, self.boot, self.slept)
 
 
 def elapsed(since: Instant, now: Instant) -> float:
@@ -40,7 +49,8 @@ def rebased(since: Instant, now: Instant) -> Instant:
 
 def current_instant(boot: str) -> Instant:
     """Now; `boot` is the kernel's id of this boot."""
-    return Instant(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), boot)
+    ticks = kernel_uptime()
+    return Instant(time.time(), ticks, boot, ticks - time.monotonic())
 
 
 class PaceSchedule(Protocol):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pyrotorque.store import Store
 from pyrotorque.text import printable
+from pyrotorque_scheduler.queue.stall import NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,12 @@ class ParkedItems:
     def run_again(self, info_hash: str) -> None:
         with self._store.transaction() as db:
             db.execute("UPDATE parked SET parked = 0 WHERE info_hash = ?", (info_hash,))
+
+    def shift(self, seconds: float) -> None:
+        """The wall clock was set by so many seconds: the items wait as long as before."""
+        with self._store.transaction() as db:
+            query = "UPDATE parked SET retry_at = retry_at + ?, parked_at = parked_at + ? WHERE retry_at < ?"
+            db.execute(query, (seconds, seconds, NEVER))
 
     def delete(self, info_hash: str) -> None:
         with self._store.transaction() as db:

@@ -81,16 +81,16 @@ class Rotation:
         forced = self._items.untouchable(items, now.wall)
         found = {str(item["hash"]): _running(item, group, forced) for item, group in zip(items, groups, strict=True)}
         self._running = list(found.values())
-        self._known = {h: progress(item, self._known.get(h), self._limits, now.ticks) for h, item in found.items()}
+        self._known = {h: progress(item, self._known.get(h), self._limits, now.awake) for h, item in found.items()}
         self.rows = self._parked.of(self._rules.name)
         for info_hash in self.rows.keys() & found.keys():
             self._review(self.rows[info_hash], found[info_hash])
         if self._limits.after:
             traffic = self._rtorrent.multicall(_TRAFFIC)
             if traffic != self._traffic:
-                self._traffic, self._moved_at = traffic, now.ticks
-            self._gap = max(now.ticks - self._looked_at, 0.0) if self._looked_at > 0 else 0.0
-            self._looked_at = now.ticks
+                self._traffic, self._moved_at = traffic, now.awake
+            self._gap = max(now.awake - self._looked_at, 0.0) if self._looked_at > 0 else 0.0
+            self._looked_at = now.awake
         if self._rules.groups.field:
             self._count_groups(groups)
         self._metrics.stalled.set(len(self._standing(now, self._limits.after or _SHOWN_AFTER)), self._rules.name)
@@ -125,9 +125,9 @@ class Rotation:
 
     def candidates(self, now: Instant, *, slots_full: bool) -> list[RunningItem]:
         """The items that may give up their slot; empty where reading what waits was useless a short time ago."""
-        found = stalled(self._running, self._known, self._limits, now.ticks, now.wall)
+        found = stalled(self._running, self._known, self._limits, now.awake, now.wall)
         self.waits_for = "" if found else "no item stands still long enough"
-        return [] if slots_full and now.ticks < self._useless_until else found
+        return [] if slots_full and now.awake < self._useless_until else found
 
     def swap(
         self,
@@ -145,7 +145,7 @@ class Rotation:
         else:
             exempt = self._on_checked_disks(found)
             for info_hash in exempt:
-                self._known[info_hash] = replace(self._known[info_hash], at=now.ticks)
+                self._known[info_hash] = replace(self._known[info_hash], at=now.awake)
             allowed = [item for item in found if item.info_hash not in exempt]
             chosen = swap(allowed, waiting, room, free, starts)
             self.waits_for = "" if chosen else "a hash check runs on their disk"
@@ -153,14 +153,14 @@ class Rotation:
             self.waits_for = "the line seems down: no byte moved and no tracker answered"
             chosen = []
         if not chosen:
-            self._useless_until = now.ticks + _READ_WAITING_EVERY
+            self._useless_until = now.awake + _READ_WAITING_EVERY
         given = [item for item in chosen if self._park(item, now)]
         self._running = [item for item in self._running if item not in given]
         return given
 
     def _park(self, item: RunningItem, now: Instant) -> bool:
         name, info_hash = printable(item.name), item.info_hash
-        still = duration(now.ticks - self._known[info_hash].at)
+        still = duration(now.awake - self._known[info_hash].at)
         if self._rules.settings.dry_run:
             self._log.info("WOULD close %s (%s): no progress for %s", name, info_hash, still)
             return False
@@ -227,7 +227,7 @@ class Rotation:
         standing = self._standing(now, min(self._limits.after or _SHOWN_AFTER, _SHOWN_AFTER))
         if not standing:
             return ""
-        least = min(now.ticks - self._known[item.info_hash].at for item in standing)
+        least = min(now.awake - self._known[item.info_hash].at for item in standing)
         slots = self._rules.limits.downloading_max
         text = f"{len(standing)} of {slots} slots stalled for {duration(least)}; "
         if not self._limits.after:
@@ -236,7 +236,7 @@ class Rotation:
         return f"{text}each gives up its slot to a waiting item after {duration(self._limits.after)}{why}"
 
     def _standing(self, now: Instant, least: float) -> list[RunningItem]:
-        return [item for item in self._running if now.ticks - self._known[item.info_hash].at >= least]
+        return [item for item in self._running if now.awake - self._known[item.info_hash].at >= least]
 
     def _announce_interval(self, info_hash: str) -> float:
         rows = self._rtorrent.call("t.multicall", info_hash, "", "t.is_enabled=", "t.min_interval=")
@@ -259,7 +259,7 @@ class Rotation:
     def _line_is_up(self, now: Instant) -> bool:
         # Two looks may lie between the start of an item, which asks its tracker, and the first look at it.
         window = self._limits.after + 2 * self._gap + 5.0
-        if line_is_up(self._moved_at, (), window, now.ticks, now.wall):
+        if line_is_up(self._moved_at, (), window, now.awake, now.wall):
             return True
         active = [item.info_hash for item in self._running]
         active += [h for (h,) in self._rtorrent.rows("active", ("d.hash=",))[:_ASKED_TRACKERS] if h not in set(active)]
@@ -271,7 +271,7 @@ class Rotation:
             for row in rows if isinstance(rows, list) else ():
                 success, failed = row if isinstance(row, list) else (0, 0)
                 answered += [float(str(success)), float(str(failed)) if str(message).startswith(_ANSWER) else 0.0]
-        return line_is_up(self._moved_at, answered, window, now.ticks, now.wall)
+        return line_is_up(self._moved_at, answered, window, now.awake, now.wall)
 
 
 def _running(item: Item, group: str, forced: Collection[str]) -> RunningItem:

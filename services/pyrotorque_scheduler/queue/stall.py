@@ -44,7 +44,7 @@ class RunningItem:
 class ItemProgress:
     """The bytes of an item when it last made progress, at `at`; `seen` is when it was first seen running.
 
-    Times are seconds of a clock that is never set.
+    Times are seconds of a clock that is never set, and stands still while the machine is suspended.
     """
 
     bytes_done: int

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final, Protocol, TypeAlias
 
 from pyrotorque.errors import RTorrentError, RTorrentFault, SessionNotKnown
@@ -240,6 +241,11 @@ class Starter:
         """Find the session of the rTorrent that answered, if it is another one than before."""
         if isinstance(incarnation, RTorrentFault) or str(incarnation) != self._session.incarnation:
             self._session.locate(self._rtorrent, self._rtorrent.identity())
+
+    def clock_was_set(self, seconds: float) -> None:
+        """Items that did not start are tried again after the same time as before."""
+        for info_hash, failure in self._failures.items():
+            self._failures[info_hash] = replace(failure, until=failure.until + seconds)
 
     def is_known_now(self) -> bool:
         """Whether the rTorrent that answers now is the known one. Raises RTorrentError."""

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from pyrotorque.linux.processes import boot_id
+from pyrotorque.linux.processes import boot_id, kernel_uptime
 from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json
 
@@ -26,11 +26,6 @@ class ClockReading(msgspec.Struct, frozen=True):
     time: float
     boot: str
     uptime: float
-
-
-def kernel_uptime() -> float:
-    """Seconds since the boot of the kernel, suspended ones too."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @dataclass(frozen=True)

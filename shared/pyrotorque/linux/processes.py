@@ -117,6 +117,11 @@ def boot_id() -> str:
         return "unknown"
 
 
+def kernel_uptime() -> float:
+    """Seconds since the boot of the kernel, suspended ones too; no setting of the system clock changes them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def parent_death_signal(number: int) -> Callable[[], None]:
     """A function for `preexec_fn`: the kernel sends `number` to the process that calls it when the parent thread ends.
 
