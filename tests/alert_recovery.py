@@ -22,6 +22,7 @@ class Recovery:
 
 QUEUE: Final = 'job_name="queue"'
 MOVER: Final = 'job_name="mover"'
+TIDY: Final = 'job_name="tidy"'
 
 CASES: Final = (
     Recovery("PyrotorqueExporterDown", 10, 25, {"up": "0x20 1x20"}),
@@ -200,6 +201,25 @@ CASES: Final = (
             f"pyrotorque_job_enabled{{{MOVER}}}": "1x90",
         },
     ),
+    *(
+        Recovery(
+            f"Cleanup{problem.title()}",
+            fires,
+            fires + 30,
+            {
+                f'pyrotorque_cleanup_problem{{problem="{problem}",{TIDY}}}': f"1x{fires + 10} 0x60",
+                f"pyrotorque_job_enabled{{{TIDY}}}": "1x300",
+            },
+        )
+        for problem, fires in (("refused", 130), ("waiting", 70))
+    ),
+    Recovery(
+        "CleanupSpaceShort",
+        40,
+        70,
+        {f"pyrotorque_cleanup_missing_bytes{{{TIDY}}}": "5x50 0x60", f"pyrotorque_job_enabled{{{TIDY}}}": "1x120"},
+    ),
+    Recovery("RemovalUnfinished", 70, 100, {"pyrotorque_cleanup_unfinished_removals": "2x80 0x60"}),
     Recovery("JobMissed", 10, 90, {f"pyrotorque_job_missed_total{{{MOVER}}}": "0x5 1x120"}),
     Recovery("ProcessDown", 5, 20, {'pyrotorque_process_up{process="watcher"}': "0x10 1x20"}),
     Recovery("ProcessFlapping", 10, 70, {'pyrotorque_process_restarts_total{process="watcher"}': "0+1x12 12x80"}),

@@ -11,6 +11,7 @@ import pytest
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentFault
+from pyrotorque.events import UniqueEvent
 from pyrotorque.housekeeping import own_clock
 from pyrotorque.jobs import JobConfig, context
 from pyrotorque.jobs.cleanup import Cleanup
@@ -40,7 +41,10 @@ class CleanupScene:
         self.running, self.folder = running, folder
         self.client = RTorrent(running.url)
         self.state = folder / "state"
-        context.set_context(context.JobContext(state_dir=self.state, url=running.url))
+        self.events: dict[str, UniqueEvent] = {}
+        """What jobs published, by identity."""
+        publish = self.events.__setitem__
+        context.set_context(context.JobContext(state_dir=self.state, url=running.url, publish_once=publish))
 
     @property
     def downloads(self) -> Path:

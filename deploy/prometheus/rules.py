@@ -53,6 +53,10 @@ THRESHOLDS: Final[dict[str, tuple[str, str]]] = {
     "disk_free_percent": ("5", "free share of a disk below which it is nearly full"),
     "disk_free_bytes": ("21474836480", "but only below this many free bytes"),
     "moves_for": ("15m", "moves may fail for this long"),
+    "cleanup_refused_for": ("2h", "a clean-up may be refused for this long"),
+    "cleanup_waiting_for": ("1h", "a plan may wait for approval for this long"),
+    "space_short_for": ("30m", "a clean-up may free less than needed for this long"),
+    "removal_unfinished_for": ("1h", "a removal may be unfinished for this long"),
     "process_down_for": ("2m", "a service may be down for this long"),
     "process_restarts": ("3", "more restarts of a service within 30 minutes are a loop"),
 }
@@ -374,6 +378,41 @@ JOBS: Final = (
         "attempts.",
         "{moves_for}",
         "Of all causes: a move may fail for another one at each attempt. A paused job makes no attempt.",
+    ),
+    Alert(
+        "CleanupRefused",
+        "warning",
+        'sum without (problem) (pyrotorque_cleanup_problem{{problem="refused"}}) > 0 and pyrotorque_job_enabled == 1',
+        "The clean-up {{ $labels.job_name }} cannot run",
+        "Job {{ $labels.job_name }} removes nothing, as a fact that it needs cannot be seen. pyrotorque status has the reason.",
+        "{cleanup_refused_for}",
+        "A paused job makes no further run, and keeps its last result.",
+    ),
+    Alert(
+        "CleanupWaiting",
+        "info",
+        'sum without (problem) (pyrotorque_cleanup_problem{{problem="waiting"}}) > 0 and pyrotorque_job_enabled == 1',
+        "A plan of the clean-up {{ $labels.job_name }} waits for approval",
+        "Job {{ $labels.job_name }} would remove more than its limits allow at once. Look at pyrotorque cleanup "
+        "{{ $labels.job_name }}.",
+        "{cleanup_waiting_for}",
+    ),
+    Alert(
+        "CleanupSpaceShort",
+        "warning",
+        "pyrotorque_cleanup_missing_bytes > 0 and pyrotorque_job_enabled == 1",
+        "The clean-up {{ $labels.job_name }} cannot free enough space",
+        "Job {{ $labels.job_name }} can free {{ $value | humanize1024 }}B less than needed: nothing else may be removed.",
+        "{space_short_for}",
+    ),
+    Alert(
+        "RemovalUnfinished",
+        "warning",
+        "pyrotorque_cleanup_unfinished_removals > 0",
+        f"{WHOLE} removal{S} of items not finished",
+        f"{WHOLE} removal{S} begun and neither finished nor undone. The next run of a clean-up job continues; its log has "
+        "the reason if it does not.",
+        "{removal_unfinished_for}",
     ),
     Alert(
         "JobMissed",

@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from pyrotorque.events import Durable, Event, JobFailed, JobReported, TorrentMoved
+from pyrotorque.events import Durable, Event, JobFailed, JobReported, TorrentMoved, UniqueEvent
 from pyrotorque.outbox import Outbox
 from pyrotorque.store import Store
 
@@ -36,17 +36,21 @@ class EventRouter:
         with self._store.transaction():
             self.add(event)
 
-    def add_move(self, move: str, event: TorrentMoved) -> None:
-        """Store a move, once for each unique name `move`: a mover that was killed sends it again."""
-        key = f"{event.job} {event.info_hash} {move}"
+    def add_once(self, identity: str, event: UniqueEvent) -> bool:
+        """Store an event once for each `identity`: a job that was killed sends it again. Returns whether it is new."""
+        if isinstance(event, TorrentMoved):
+            key = f"{event.job} {event.info_hash} {identity}"
+        else:
+            key = f"{type(event).__name__} {identity}"
         self._store.db.execute("DELETE FROM published_moves WHERE at < ?", (time.time() - _REMEMBERED,))
         new = self._store.db.execute("INSERT OR IGNORE INTO published_moves VALUES (?, ?)", (key, time.time()))
         if new.rowcount:
             self.add(event)
+        return bool(new.rowcount)
 
     def _keep_for_jobs(self, event: Event) -> None:
         # A job that ran on its own events would run without end.
-        own = event.job if isinstance(event, JobFailed | JobReported | TorrentMoved) else None
+        own = event.job if isinstance(event, JobFailed | JobReported | UniqueEvent) else None
         add_runs(self._store, event, [job for job in self.routes.get(type(event).__name__, ()) if job != own])
 
 

@@ -2,7 +2,16 @@
 
 from typing import Final, get_args
 
-from pyrotorque.events import StartFailure
+from pyrotorque.events import (
+    OrphansMoved,
+    QuarantinePurged,
+    RemovedData,
+    StartFailure,
+    TorrentMoved,
+    TorrentRemoved,
+    TorrentRestored,
+    UniqueEvent,
+)
 from pyrotorque.settings.schema import QueueSettings
 from pyrotorque.totals import Totals
 from pyrotorque_scheduler.queue.model import Reason
@@ -54,6 +63,40 @@ class SchedulerMetrics:
         self.skips = totals.counter("pyrotorque_queue_skips_total", "Checks that started nothing.", (*_JOB, "reason"))
         self.checks = totals.counter("pyrotorque_queue_checks_total", "Checks by cause.", (*_JOB, "cause"))
         self.wait = totals.histogram("pyrotorque_queue_wait_seconds", "From load to start.", _WAITS, _JOB)
+        self.removed = totals.counter(
+            "pyrotorque_cleanup_removed_items_total", "Items removed, by what happened to their data.", (*_JOB, "data")
+        )
+        self.freed = totals.counter(
+            "pyrotorque_cleanup_freed_bytes_total", "Bytes freed by deletions, at once or from quarantine.", _JOB
+        )
+        self.restored = totals.counter(
+            "pyrotorque_cleanup_restored_entries_total", "Entries restored from quarantine.", _JOB
+        )
+        self.purged = totals.counter(
+            "pyrotorque_cleanup_purged_entries_total", "Entries of the quarantine whose data was deleted.", _JOB
+        )
+        self.orphans_moved = totals.counter(
+            "pyrotorque_cleanup_moved_orphans_total", "Orphaned files moved to quarantine.", _JOB
+        )
+        self.cleanup_kept = totals.gauge(
+            "pyrotorque_cleanup_kept_items", "Items that the condition chose and that stay, by reason.",
+            (*_JOB, "reason"),
+        )  # fmt: skip
+        self.cleanup_problem = totals.gauge(
+            "pyrotorque_cleanup_problem", "1 if the last run had this problem.", (*_JOB, "problem")
+        )
+        self.cleanup_missing = totals.gauge(
+            "pyrotorque_cleanup_missing_bytes", "Less than needed can be freed by this.", _JOB
+        )
+        self.orphan_files = totals.gauge("pyrotorque_cleanup_orphan_files", "Files that belong to no item.", _JOB)
+        self.orphan_bytes = totals.gauge("pyrotorque_cleanup_orphan_bytes", "Their bytes.", _JOB)
+        self.quarantine_entries = totals.gauge(
+            "pyrotorque_quarantine_entries", "Entries of the job in quarantine.", _JOB
+        )
+        self.quarantine_bytes = totals.gauge("pyrotorque_quarantine_bytes", "Their bytes.", _JOB)
+        self.unfinished_removals = totals.gauge(
+            "pyrotorque_cleanup_unfinished_removals", "Removals that were begun and are not finished."
+        )
         self.runs = totals.counter("pyrotorque_job_runs_total", "Finished runs, successful or not.", _JOB)
         self.failures = totals.counter("pyrotorque_job_failures_total", "Runs that failed.", _JOB)
         self.missed = totals.counter("pyrotorque_job_missed_total", "Runs that could not begin in time.", _JOB)
@@ -99,6 +142,29 @@ class SchedulerMetrics:
             self.interval.set(interval, name)
         for counter in (self.runs, self.failures, self.missed, self.skipped):
             counter.inc(name, by=0)
+
+    def introduce_cleanup(self, name: str) -> None:
+        """Initialize the counters of a clean-up job, so that they exist before its first removal."""
+        for data in get_args(RemovedData):
+            self.removed.inc(name, data, by=0)
+        for counter in (self.freed, self.restored, self.purged, self.orphans_moved):
+            counter.inc(name, by=0)
+
+    def count(self, event: UniqueEvent) -> None:
+        """Count what housekeeping has done; called in the transaction that stores the event."""
+        match event:
+            case TorrentRemoved():
+                self.removed.inc(event.job, event.data)
+                self.freed.inc(event.job, by=event.freed)
+            case QuarantinePurged():
+                self.purged.inc(event.job)
+                self.freed.inc(event.job, by=event.freed)
+            case TorrentRestored():
+                self.restored.inc(event.job)
+            case OrphansMoved():
+                self.orphans_moved.inc(event.job, by=event.files)
+            case TorrentMoved():
+                pass
 
     def started(self, job: str, at: float, waited: float | None) -> None:
         self.starts.inc(job)

@@ -19,6 +19,7 @@ from pyrotorque.service.runtime import Runtime, open_runtime
 from pyrotorque.service.totals_report import TotalsReport
 from pyrotorque.totals import Totals
 from pyrotorque_scheduler.bell import Bell
+from pyrotorque_scheduler.cleanup_metrics import CleanupGauges
 from pyrotorque_scheduler.due_jobs import Cause, DueJobs, TokenBucket
 from pyrotorque_scheduler.event_router import EventRouter
 from pyrotorque_scheduler.fire_times import FiredJobs, FireTimes
@@ -79,6 +80,7 @@ class SchedulerService:
         self._metrics.totals.load(store)
         customs = self._job_table.customs.values()
         self._failed_moves = FailedMoveCounts(customs, configuration.layout.state_dir, self._metrics)
+        self._cleanups = CleanupGauges(customs, configuration.layout.state_dir, self._metrics)
         self._workers = workers
         workers.configure(self._job_table, self._router, bus.publish_live)
         bus.subscribe(*workers.subscriptions({"watcher": (TorrentLoaded,)}))
@@ -275,6 +277,7 @@ class SchedulerService:
         for name, fire in self._fire_times.next_fires().items():
             self._metrics.next_run.set(fire, name)
         self._failed_moves.update()
+        self._cleanups.update()
         self._totals_report.save_and_publish(self._store, now)
 
     def _detect_clock_change(self) -> ClockChange:

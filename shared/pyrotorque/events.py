@@ -23,6 +23,7 @@ VERSION: Final = 1
 LoadMode = Literal["start", "normal", "queued"]
 LoadFailure = Literal["invalid", "duplicate", "rpc", "timeout", "io", "template", "refused", "too_large"]
 StartFailure = Literal["rejected", "gone"]
+RemovedData = Literal["keep", "quarantine", "delete"]
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -95,6 +96,52 @@ class TorrentMoved(Fact, frozen=True, kw_only=True, tag=True):
     new_path: str
 
 
+class TorrentRemoved(Fact, frozen=True, kw_only=True, tag=True):
+    """A clean-up job removed an item (`pyrotorque.jobs.cleanup`); published once for each removal.
+
+    `data` says what happened to its files: with `quarantine` they are in the folder `quarantine`, `size` bytes that are
+    free after the purge; with `delete`, `freed` bytes are free. `kept_files` stay because other items have them.
+    """
+
+    info_hash: str
+    name: str
+    job: str
+    reason: str
+    data: RemovedData
+    size: int
+    freed: int
+    files: int
+    kept_files: int
+    quarantine: str = ""
+
+
+class TorrentRestored(Fact, frozen=True, kw_only=True, tag=True):
+    """`pyrotorque quarantine restore` brought back an item with its files, or orphaned files (no `info_hash`)."""
+
+    info_hash: str
+    name: str
+    job: str
+    files: int
+
+
+class QuarantinePurged(Fact, frozen=True, kw_only=True, tag=True):
+    """The data of an entry of the quarantine was deleted, after its time or by its owner; `freed` bytes are free."""
+
+    info_hash: str
+    name: str
+    job: str
+    freed: int
+
+
+class OrphansMoved(Fact, frozen=True, kw_only=True, tag=True):
+    """Files that belong to no item were moved to quarantine."""
+
+    job: str
+    files: int
+    size: int
+    quarantine: str
+
+
 class TorrentErased(Fact, frozen=True, kw_only=True, tag=True):
     """An item is no longer in rTorrent."""
 
@@ -147,12 +194,20 @@ Durable = (
     | StartFailed
     | TorrentCompleted
     | TorrentMoved
+    | TorrentRemoved
+    | TorrentRestored
+    | QuarantinePurged
+    | OrphansMoved
     | TorrentErased
     | JobFailed
     | JobReported
     | ServiceStateChanged
     | ActionTaken
 )
+
+
+UniqueEvent = TorrentMoved | TorrentRemoved | TorrentRestored | QuarantinePurged | OrphansMoved
+"""Jobs send these again after a kill; each is stored once."""
 
 
 class QueueChecked(Fact, frozen=True, kw_only=True, tag=True):

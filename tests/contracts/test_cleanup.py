@@ -9,6 +9,7 @@ import pytest
 from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RemovalRefused, RTorrentFault, UserError
+from pyrotorque.events import QuarantinePurged, TorrentRemoved
 from pyrotorque.housekeeping import quarantine
 from pyrotorque.housekeeping.quarantine import QuarantineEntry
 from pyrotorque.housekeeping.restore import restore
@@ -51,6 +52,10 @@ def test_data_is_deleted_and_nothing_is_left_over(scene: CleanupScene) -> None:
     assert scene.quarantined() == {}
     assert not list((scene.state / "housekeeping/removals").iterdir())
     assert scene.is_intact(other)
+    (event,) = scene.events.values()
+    assert isinstance(event, TorrentRemoved)
+    assert (event.info_hash, event.data, event.files, event.quarantine) == (one, "delete", 2, "")
+    assert event.freed == event.size >= 80_000
 
 
 def test_a_dry_run_and_a_preview_change_nothing(scene: CleanupScene) -> None:
@@ -182,7 +187,7 @@ def test_a_handler_that_removes_data_stops_the_job(rtorrent: PrivateRTorrent, sc
     for data in ("keep", "delete"):
         with pytest.raises(UserError, match="runs `execute"):
             scene.job(data=data).run()
-        scene.state.joinpath("jobs/tidy/cleanup").unlink()
+        scene.state.joinpath("jobs/tidy/last-run.json").unlink()
     assert scene.seeds(one)
 
 
@@ -304,6 +309,11 @@ def test_data_is_purged_when_its_time_is_over(scene: CleanupScene) -> None:
     (found.folder / "data/of the owner").write_text("stays")
     scene.job(condition="name=None", data="quarantine").run()
     assert scene.quarantined() == {one: ["of the owner"]}
+    removed, purged = scene.events.values()
+    assert isinstance(removed, TorrentRemoved)
+    assert isinstance(purged, QuarantinePurged)
+    assert (removed.data, removed.freed) == ("quarantine", 0)
+    assert (purged.info_hash, purged.freed) == (one, removed.size)
 
 
 def test_an_item_that_is_loaded_before_the_deletion_keeps_the_data_in_quarantine(

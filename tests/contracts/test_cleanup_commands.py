@@ -60,6 +60,8 @@ def test_the_preview_is_what_a_run_does(scene: CleanupScene, command: Command) -
     assert (restored.code, restored.out) == (0, f"restored One ({one})\n")
     eventually(lambda: scene.seeds(one), 20)
     assert command("quarantine", "list").out == "0 entries\n"
+    waiting = {path.name.split("-")[0] for path in (scene.state / "housekeeping/events").glob("*.json")}
+    assert waiting >= {"restored"}, "the next run publishes it"
 
 
 def test_a_large_plan_is_approved_by_its_name(scene: CleanupScene, command: Command) -> None:

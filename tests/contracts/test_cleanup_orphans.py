@@ -8,6 +8,7 @@ import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
+from pyrotorque.events import OrphansMoved
 from pyrotorque.housekeeping import quarantine
 from pyrotorque.housekeeping.cleanup_state import accept_items
 from pyrotorque.housekeeping.restore import restore
@@ -44,6 +45,9 @@ def test_old_orphans_go_to_quarantine_and_come_back(scene: CleanupScene, monkeyp
     assert not (scene.downloads / os.fsdecode(b"L\xe9/file")).exists()
     assert scene.is_intact(one)
     assert scene.is_intact(stopped)
+    (moved,) = scene.events.values()
+    assert isinstance(moved, OrphansMoved)
+    assert (moved.files, moved.size) == (1, 5)
     restore(scene.client, entry)
     assert (scene.downloads / os.fsdecode(b"L\xe9/file")).read_text() == "loose"
 

@@ -15,7 +15,7 @@ import pytest
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentError, SessionNotKnown, UserError
-from pyrotorque.events import TorrentCompleted, TorrentMoved
+from pyrotorque.events import TorrentCompleted, TorrentMoved, UniqueEvent
 from pyrotorque.jobs import JobConfig, context, move_failures, move_journal, mover, tree_copy
 from pyrotorque.linux import files
 from pyrotorque.rtorrent import RTorrent
@@ -279,11 +279,13 @@ def test_a_move_is_published_whatever_step_it_is_killed_at(
     published: dict[str, TorrentMoved] = {}
     at = 0
 
+    def publish(identity: str, event: UniqueEvent) -> None:
+        assert isinstance(event, TorrentMoved)
+        published[identity] = event
+
     def job(**more: str) -> mover.Mover:
         context.set_context(
-            context.JobContext(
-                state_dir=short_folder / "state", url=scene.client_url, publish_move=published.__setitem__
-            )
+            context.JobContext(state_dir=short_folder / "state", url=scene.client_url, publish_once=publish)
         )
         return mover.Mover(JobConfig({"job_name": "move", "schedule": "minute=*", **more}))
 

@@ -117,6 +117,7 @@ OBJECTS = {
     **dict.fromkeys(
         ("QueueStuck", "QueueStalled", "QueueBacklog", "JobFailing", "MovesFailing", "JobMissed"), "job_name"
     ),
+    **dict.fromkeys(("CleanupRefused", "CleanupWaiting", "CleanupSpaceShort"), "job_name"),
     "RtorrentTrackerFailing": "tracker",
     "RtorrentCollectorFailing": "collector",
     **dict.fromkeys(("ProcessDown", "ProcessFlapping"), "process"),

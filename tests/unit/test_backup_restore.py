@@ -12,10 +12,10 @@ import pytest
 
 from demo.group import REPOSITORY
 from demo.metafiles import Bencodable, bencode
+from pyrotorque import housekeeping
 from pyrotorque.epochs import Cursor, take_seen_before
 from pyrotorque.errors import StateError
 from pyrotorque.events import ServiceStateChanged
-from pyrotorque.housekeeping import activity
 from pyrotorque.layout import Layout
 from pyrotorque.linux.files import rename_noreplace
 from pyrotorque.outbox import Outbox
@@ -413,7 +413,7 @@ def test_each_file_of_the_state_folder_is_known_to_backups() -> None:
         if path.parent.name != "backup"
         for name in places.findall(path.read_text())
     }
-    names = {"FOLDER": activity.FOLDER, "RECORD_NAME": RECORD_NAME, "{service}.sqlite3": "watcher.sqlite3"}
+    names = {"FOLDER": housekeeping.FOLDER, "RECORD_NAME": RECORD_NAME, "{service}.sqlite3": "watcher.sqlite3"}
     # A job's own folder is below `jobs`; a cache and a lock stay.
     inside = {("orphans.py", "orphans"), ("journal.py", "FOLDER")}
     known = {names.get(name, name) for _, name in found - inside} - {"large_metafiles", "group.lock"}

@@ -181,7 +181,7 @@ def test_a_move_is_stored_once_for_each_name(tmp_path: Path) -> None:
     body = """
         def run(self, event=None):
             for _ in range(2):
-                self._context.publish_move("unique", moved())
+                self._context.publish_once("unique", moved())
     """
     write_job(tmp_path, "move", body, MOVING)
     write_job(tmp_path, "note", appending(tmp_path / "out"))
@@ -197,7 +197,7 @@ def test_a_move_is_stored_once_for_each_name(tmp_path: Path) -> None:
 def test_a_job_does_not_run_for_its_own_moves(tmp_path: Path) -> None:
     body = """
         def run(self, event=None):
-            self._context.publish_move(str(time.time()), moved())
+            self._context.publish_once(str(time.time()), moved())
     """
     write_job(tmp_path, "move", body, MOVING)
     with bench(tmp_path, custom("move", on=("TorrentMoved",))) as made:

@@ -1,12 +1,14 @@
 """`pyrotorque quarantine`: lists, restores and purges what clean-up jobs have moved to quarantine."""
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from pyrotorque.errors import PyrotorqueError, RemovalRefused, UserError
+from pyrotorque.events import TorrentRestored
 from pyrotorque.humanize import date_time, size
 from pyrotorque.text import printable
 from pyrotorque_control import terminal
@@ -48,7 +50,7 @@ def list_entries(group: Group, as_json: bool) -> int:
                     "reason": removal.reason,
                     "removed": removal.at,
                     "purge_at": job.clock.shown(removal.purge_at),
-                    "size": sum(file.size for file in removal.files),
+                    "size": entry.size,
                     "files": len(removal.files),
                     "folder": printable(str(entry.folder)),
                 }
@@ -59,7 +61,7 @@ def list_entries(group: Group, as_json: bool) -> int:
     rows = [
         (date_time(each.removal.at), date_time(job.clock.shown(each.removal.purge_at)),
          each.removal.info_hash or each.folder.name,
-         size(sum(file.size for file in each.removal.files)), each.removal.name)
+         size(each.size), each.removal.name)
         for job, each in found
     ]  # fmt: skip
     for line in terminal.aligned([("removed", "purged after", "hash", "size", "name"), *rows]) if rows else ():
@@ -77,7 +79,15 @@ def restore(group: Group, items: Sequence[str], start: bool | None) -> int:
     values and folder. It is started if it was started before; rTorrent checks its data first."""
     from pyrotorque.housekeeping.restore import restore as restore_entry
 
-    return _each(group, items, lambda job, entry: restore_entry(job.rtorrent, entry, start=start), "restored")
+    def restore_with_event(job: "Cleanup | Orphans", entry: "QuarantineEntry") -> None:
+        restore_entry(job.rtorrent, entry, start=start)
+        removal = entry.removal
+        event = TorrentRestored(
+            at=time.time(), info_hash=removal.info_hash, name=removal.name, job=removal.job, files=len(removal.files)
+        )
+        job.events.add(f"restored-{entry.folder.name}", event)
+
+    return _each(group, items, restore_with_event, "restored")
 
 
 @command.command(short_help="Delete the data of entries now.")
@@ -91,7 +101,9 @@ def purge(group: Group, items: Sequence[str]) -> int:
     def purge_unused(job: "Cleanup | Orphans", entry: "QuarantineEntry") -> None:
         if name := used_by(entry, job.reader.read().claims):
             raise RemovalRefused(f"{printable(name)} uses its data in quarantine")
-        if stay := purge_entry(entry)[1]:
+        freed, stay = purge_entry(entry)
+        job.add_purged(entry, freed)
+        if stay:
             raise RemovalRefused(f"{printable(stay[0])} is another file now and stays")
 
     return _each(group, items, purge_unused, "deleted the data of")

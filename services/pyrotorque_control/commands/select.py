@@ -76,7 +76,8 @@ def command(group: Group, words: tuple[str, ...], view: str, sort: str, fields: 
 def _configured(settings: Settings, state_dir: Path) -> "dict[str, Field]":
     """The fields for these settings; `has_room` uses the largest `min_free` of all queues."""
     from pyrotorque.fields import configured
-    from pyrotorque.housekeeping.activity import FOLDER, activity_fields
+    from pyrotorque.housekeeping import FOLDER
+    from pyrotorque.housekeeping.activity import activity_fields
 
     min_free = max((job.min_free for job in settings.jobs if isinstance(job, QueueSettings)), default=0)
     return configured(settings.aliases, settings.traits_by_alias, min_free) | activity_fields(state_dir / FOLDER)

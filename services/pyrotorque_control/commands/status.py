@@ -11,6 +11,7 @@ from pyrotorque import humanize
 from pyrotorque.errors import PyrotorqueError, SettingsError
 from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
+from pyrotorque_control.cleanup_problems import cleanup_results, problem_lines
 from pyrotorque_control.exit_codes import EX_OK, EX_UNAVAILABLE
 from pyrotorque_control.failed_moves import failed_moves, failure_lines
 from pyrotorque_control.group import Group
@@ -32,7 +33,8 @@ _STYLES = {"RUNNING": "green", "STARTING": "yellow", "BACKOFF": "yellow", "FATAL
 @click.pass_obj
 def command(group: Group, as_json: bool, watch: bool) -> int:
     """Show each service, its uptime and what it is doing: queues and why they wait, watched trees, number of loaded
-    metafiles; rTorrent's transfer rates; and moves that failed, with their reason and next attempt.
+    metafiles; rTorrent's transfer rates; moves that failed, with their reason and next attempt; and why a clean-up
+    removes nothing.
 
     For scripts, `pyrotorque --status` prints one line and sets the exit code.
 
@@ -45,10 +47,13 @@ def command(group: Group, as_json: bool, watch: bool) -> int:
     found = overview(group)
     if as_json:
         moves = msgspec.to_builtins(failed_moves(group.layout))
-        click.echo(terminal.json_line({**msgspec.to_builtins(found), "failed_moves": moves}))
+        cleanups = [{"job": each.job, **msgspec.to_builtins(each.run)} for each in cleanup_results(group.layout)]
+        click.echo(terminal.json_line({**msgspec.to_builtins(found), "failed_moves": moves, "cleanups": cleanups}))
     else:
         terminal.show(shown(found, time.time(), rtorrent_line(group)))
         for line in failure_lines(failed_moves(group.layout), time.time()):
+            click.echo(line)
+        for line in problem_lines(cleanup_results(group.layout), time.time()):
             click.echo(line)
     return EX_OK if found.running else EX_UNAVAILABLE
 

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from pyrotorque.errors import StateError
-from pyrotorque.events import JobReported
+from pyrotorque.events import JobReported, TorrentMoved
 from pyrotorque.limits import EVENT_BYTES, REPORT_BYTES, shortened
 from pyrotorque.logs import owner_log
 from pyrotorque.settings.schema import CustomSettings
@@ -23,11 +23,11 @@ from pyrotorque.workers.messages import (
     FromWorker,
     JobCreated,
     LogLine,
-    MovePublished,
     ReportPublished,
     RunFinished,
     StartRun,
     StopWorker,
+    UniqueEventPublished,
 )
 from pyrotorque.workers.process import JobProcess, WorkerOutput
 from pyrotorque_scheduler.due_jobs import NEVER, Cause
@@ -64,7 +64,7 @@ class RunResult:
     started: bool = True
     interrupted: bool = False
     reports: tuple[JobReported, ...] = ()
-    moves: tuple[MovePublished, ...] = ()
+    unique_events: tuple[UniqueEventPublished, ...] = ()
 
 
 @dataclass
@@ -83,7 +83,7 @@ class JobWorker:
     _began: float = 0.0
     _run_number: int = 0
     _reports: list[JobReported] = field(default_factory=list[JobReported])
-    _moves: list[MovePublished] = field(default_factory=list[MovePublished])
+    _unique_events: list[UniqueEventPublished] = field(default_factory=list[UniqueEventPublished])
     _report_bytes: int = 0
     _reports_dropped: int = 0
     _results: list[RunResult] = field(default_factory=list[RunResult])
@@ -180,9 +180,12 @@ class JobWorker:
                 self._log.write(message.level, message.text, now)
             case ReportPublished():
                 self._add_report(message.report, now)
-            case MovePublished() if len(self._moves) < REPORTS_MAX:
-                event = msgspec.structs.replace(message.event, job=self.settings.name)
-                self._moves.append(msgspec.structs.replace(message, event=shortened(event)))
+            case UniqueEventPublished() if len(self._unique_events) < REPORTS_MAX:
+                event = message.event
+                if isinstance(event, TorrentMoved):
+                    # A removal that another job began has the name of that one.
+                    event = msgspec.structs.replace(event, job=self.settings.name)
+                self._unique_events.append(msgspec.structs.replace(message, event=shortened(event)))
             case JobCreated() if not self._created:
                 self._created, self.deadline = True, NEVER
                 if self.run is not None:
@@ -255,8 +258,8 @@ class JobWorker:
         self._created = False
 
     def _finish(self, result: RunResult) -> None:
-        self._results.append(replace(result, reports=self._take_reports(), moves=tuple(self._moves)))
-        self._moves.clear()
+        self._results.append(replace(result, reports=self._take_reports(), unique_events=tuple(self._unique_events)))
+        self._unique_events.clear()
         self.run, self.deadline = None, NEVER
         self._log.end_run()
 

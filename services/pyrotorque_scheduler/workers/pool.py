@@ -234,8 +234,9 @@ class WorkerPool:
                     self._runs.delete(run.number)
             for report in result.reports:
                 self._router.add(report)
-            for moved in result.moves:
-                self._router.add_move(moved.move, moved.event)
+            for unique in result.unique_events:
+                if self._router.add_once(unique.identity, unique.event):
+                    self._job_table.metrics.count(unique.event)
             if result.error:
                 # A failure in the handling of a failure starts no further jobs: they could go on indefinitely.
                 for_jobs = run is None or run.event_type != "JobFailed"

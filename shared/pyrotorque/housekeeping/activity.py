@@ -19,8 +19,6 @@ from pyrotorque.options import write_atomically
 if TYPE_CHECKING:
     from pyrotorque.housekeeping.inventory import LiveItem
 
-FOLDER: Final = "housekeeping"
-"""In the state folder: what all housekeeping of a group shares."""
 FILE: Final = "activity.json"
 
 

@@ -35,13 +35,12 @@ class PlanOfItems(msgspec.Struct, frozen=True):
 
 
 class CleanupState(msgspec.Struct, frozen=True):
-    """All of it; `reported` is the failure that was reported last."""
+    """All of it."""
 
     matched: dict[str, float] = {}
     spent: tuple[StoredRemoval, ...] = ()
     pending: PlanOfItems | None = None
     approved: PlanOfItems | None = None
-    reported: str = ""
 
     def spent_since(self, now: float) -> list[SpentRemoval]:
         """The removals of the last 24 hours; those in the future, from before the clock was set back, count."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -36,6 +36,11 @@ class QuarantineEntry:
 
     folder: Path
     removal: RemovalRecord
+
+    @property
+    def size(self) -> int:
+        """The bytes of its files, as they were when they were moved."""
+        return sum(file.size for file in self.removal.files)
 
     def is_expired(self, now: float) -> bool:
         return self.removal.purge_at <= now
@@ -175,17 +180,26 @@ def purge(entry: QuarantineEntry) -> tuple[int, list[bytes]]:
     return freed, [file.path for file in stay]
 
 
-def purge_expired(folder: Path, claims: Claims, now: float) -> Iterator[str]:
-    """Delete the data of entries whose time is over, unless an item uses it where it is; yields a line about each."""
+class PurgedEntry(NamedTuple):
+    """An entry whose time is over; `freed` is None if its data stays. `text` is a line about it."""
+
+    entry: QuarantineEntry
+    freed: int | None
+    text: str
+
+
+def purge_expired(folder: Path, claims: Claims, now: float) -> Iterator[PurgedEntry]:
+    """Delete the data of entries whose time is over, unless an item uses it where it is."""
     for entry in entries(folder):
         if not entry.is_expired(now) or entry.removal.phase != "erased":
             continue
         if used := used_by(entry, claims):
-            yield f"{entry.removal.name} in quarantine is kept: {printable(used)} uses it there"
+            text = f"{entry.removal.name} in quarantine is kept: {printable(used)} uses it there"
+            yield PurgedEntry(entry, None, text)
             continue
         freed, stay = purge(entry)
-        yield f"purged {entry.removal.name} from quarantine: {size(freed)} free"
-        yield from (f"{entry.removal.name}: {printable(path)} is another file now and stays" for path in stay)
+        others = f"; {printable(stay[0])} is another file now and stays" if stay else ""
+        yield PurgedEntry(entry, freed, f"purged {entry.removal.name} from quarantine: {size(freed)} free{others}")
 
 
 def used_by(entry: QuarantineEntry, claims: Claims) -> str:

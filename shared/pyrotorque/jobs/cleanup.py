@@ -1,9 +1,8 @@
 """Removes items, and on request their data, when all minima are met: previewed, limited, journalled, restorable."""
 
-import os
 import time
+from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final
@@ -11,13 +10,12 @@ from typing import Any, Final
 import msgspec
 
 from pyrotorque.errors import (
-    AlreadyRunning,
     PyrotorqueError,
     RemovalRefused,
     SessionNotKnown,
     UserError,
 )
-from pyrotorque.events import Event
+from pyrotorque.events import TorrentRemoved
 from pyrotorque.fields.field import Field
 from pyrotorque.fields.table import FIELDS
 from pyrotorque.housekeeping import quarantine
@@ -28,6 +26,7 @@ from pyrotorque.housekeeping.erased_handlers import erased_handler_refusal
 from pyrotorque.housekeeping.gate import DataRules, claimed_since, verify
 from pyrotorque.housekeeping.inventory import InventoryReader
 from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord
+from pyrotorque.housekeeping.last_run import LastRun, Problem
 from pyrotorque.housekeeping.other_clients import OtherClients
 from pyrotorque.housekeeping.plan import PlannedRemoval
 from pyrotorque.housekeeping.removal import Remover, VerifiedItem
@@ -64,29 +63,6 @@ class Cleanup(HousekeepingJob):
             raise UserError(f"job.{self.name}.below: {refusal}")
         self._time = float(config.get("timeout", 0.0) or 0.0) * _SHARE_OF_TIMEOUT or float("inf")
 
-    def run(self, event: Event | None = None) -> None:
-        try:
-            lock = self.locked()
-        except AlreadyRunning as error:
-            self.log.info("skipped: %s", error)
-            return
-        try:
-            self._finish(self._problem())
-        finally:
-            os.close(lock)
-
-    def _problem(self) -> str:
-        """Carry out the run; why it failed, empty if it succeeded."""
-        try:
-            return self._run(time.monotonic() + self._time)
-        except SessionNotKnown as error:
-            self.log.warning("nothing is removed: %s", error)
-            return ""
-        except RemovalRefused as error:
-            return f"nothing is removed: {error}"
-        except UserError as error:
-            return str(error)
-
     def preview(self) -> Survey:
         """What a run would do now; changes nothing. Raises RemovalRefused, UserError or RTorrentError."""
         self.require_known_rtorrent()
@@ -109,7 +85,8 @@ class Cleanup(HousekeepingJob):
 
     # --- the run
 
-    def _run(self, deadline: float) -> str:
+    def carry_out(self) -> LastRun:
+        deadline = time.monotonic() + self._time
         self.require_known_rtorrent()
         self._require_no_erased_handler()
         self._stored = self.stored()
@@ -121,16 +98,26 @@ class Cleanup(HousekeepingJob):
         self.clock.store()
         write_activity(self.folder, found.activity)
         self._stored.update(matched=dict(found.matched))
+        result = LastRun(
+            at=time.time(),
+            dry_run=self.dry_run,
+            planned=len(found.plan.removals),
+            kept=Counter(kept.reason for kept in found.plan.kept.values()),
+            missing=found.plan.missing,
+        )
         if found.plan.held:
-            return self._held(found)
+            return msgspec.structs.replace(result, problem="waiting", text=self._held(found))
         if self.dry_run:
             self._log_plan(found)
-            return ""
-        self._purge_expired(found)
+            return result
+        if found.inventory is not None:
+            self.purge_expired(found.inventory.claims)
         failed = self._remove_all(found, deadline)
+        problem: Problem | None = "failed" if failed else None
         if found.plan.missing:
-            failed.append(f"{size(found.plan.missing)} less than needed can be freed: nothing else may be removed")
-        return "; ".join(failed[:_SHOWN_MAX])
+            problem = "space"
+            failed.insert(0, f"{size(found.plan.missing)} less than needed can be freed: nothing else may be removed")
+        return msgspec.structs.replace(result, problem=problem, text="; ".join(failed[:_SHOWN_MAX]))
 
     def _remove_all(self, found: Survey, deadline: float) -> list[str]:
         failed: list[str] = []
@@ -203,14 +190,6 @@ class Cleanup(HousekeepingJob):
         except PyrotorqueError as error:
             return f"an item that cannot be seen ({error})"
 
-    def _purge_expired(self, found: Survey) -> None:
-        """Delete the data of entries whose time is over, unless an item uses it where it is."""
-        if found.inventory is None:
-            return
-        for folder in self.quarantines():
-            for line in quarantine.purge_expired(folder, found.inventory.claims, found.now):
-                self.log.info("%s", line)
-
     # --- refusals
 
     def _require_no_erased_handler(self) -> None:
@@ -235,17 +214,6 @@ class Cleanup(HousekeepingJob):
             f"`pyrotorque cleanup {self.name} --approve {made.id}`"
         )
 
-    def _finish(self, problem: str) -> None:
-        """Report each failure once: the run fails when it is new, and succeeds while it stays the same."""
-        with suppress(RemovalRefused):
-            stored = self.stored()
-            if stored.state.reported == problem:
-                self.log.debug("%s", problem)
-                return
-            stored.update(reported=problem)
-        if problem:
-            raise UserError(problem)
-
     # --- reports
 
     def _log_plan(self, found: Survey) -> None:
@@ -254,21 +222,24 @@ class Cleanup(HousekeepingJob):
                           f"{size(each.frees)} free, data: {self.settings.data}"))  # fmt: skip
         self.log.info("would remove %s of %d", counted(len(found.plan.removals), "item"), len(found.items))
 
-    def _report(self, removal: RemovalRecord) -> None:
+    def _removed(self, removal: RemovalRecord) -> None:
         self._forget(removal)
         where = f", data in {printable(removal.entry)}" if removal.data == "quarantine" else f", data: {removal.data}"
         self.log.info("removed %s (%s)%s", removal.name, removal.reason, where)
-        self.publish(
-            f"removed {removal.name} ({removal.reason}){where}",
+        event = TorrentRemoved(
+            at=removal.at,
             info_hash=removal.info_hash,
             name=removal.name,
+            job=removal.job,
             reason=removal.reason,
             data=removal.data,
-            frees=removal.frees,
+            size=removal.frees,
+            freed=removal.frees if removal.data == "delete" else 0,
             files=len(removal.files),
             kept_files=removal.kept,
-            quarantine=printable(removal.entry),
+            quarantine=printable(removal.entry) if removal.data == "quarantine" else "",
         )
+        self.events.add(f"removed-{removal.info_hash}-{removal.counted_at:.3f}", event)
 
     # --- parts
 
@@ -290,7 +261,7 @@ class Cleanup(HousekeepingJob):
             RemovalJournal(self.folder),
             self.log,
             spend,
-            self._report,
+            self._removed,
             self._claimed,
             self.clock.now,
             self.settings.announce,

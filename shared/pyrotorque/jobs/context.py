@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from pyrotorque.events import JobReported, TorrentMoved
+from pyrotorque.events import JobReported, UniqueEvent
 
 if TYPE_CHECKING:
     from pyrotorque.customfields import CustomFieldWorker
@@ -34,8 +34,8 @@ class JobContext:
     aliases: Mapping[str, str] = field(default_factory=dict[str, str])
     traits_by_alias: Mapping[str, str] = field(default_factory=dict[str, str])
     publish: Callable[[JobReported], None] = _discard
-    publish_move: Callable[[str, TorrentMoved], None] | None = None
-    """Gets the unique name of a move and its event; None if the scheduler does not accept moves."""
+    publish_once: Callable[[str, UniqueEvent], None] | None = None
+    """Gets an event and a unique name of what happened; None if the scheduler does not accept these events."""
     _custom: "CustomFieldWorker | None" = None
 
     def custom_worker(self) -> "CustomFieldWorker | None":

@@ -85,7 +85,7 @@ class Mover(ItemJob):
 
     @cached_property
     def _finished(self) -> FinishedMoves:
-        return FinishedMoves(self.state_dir, self.name, self._context.publish_move)
+        return FinishedMoves(self.state_dir, self.name, self._context.publish_once)
 
     def run(self, event: Event | None = None) -> None:
         self._failures = MoveFailures(self.state_dir)

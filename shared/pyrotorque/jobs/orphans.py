@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from pyrotorque.errors import AlreadyRunning, RemovalRefused, SessionNotKnown, UserError
-from pyrotorque.events import Event
+from pyrotorque.errors import RemovalRefused, UserError
+from pyrotorque.events import OrphansMoved
 from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.activity import read_activity
 from pyrotorque.housekeeping.claims import Inode
@@ -19,6 +19,7 @@ from pyrotorque.housekeeping.cleanup_settings import COMMON, private_below, refu
 from pyrotorque.housekeeping.cleanup_state import is_short, take_accepted
 from pyrotorque.housekeeping.inventory import Inventory, InventoryReader
 from pyrotorque.housekeeping.journal import RemovalRecord, RemovedFile
+from pyrotorque.housekeeping.last_run import LastRun
 from pyrotorque.housekeeping.open_files import open_anywhere
 from pyrotorque.housekeeping.orphans import OrphanCandidate, OrphanSurvey, SeenFile, orphans, walk
 from pyrotorque.housekeeping.other_clients import OtherClients, parse_others
@@ -43,11 +44,12 @@ class OrphanState(msgspec.Struct, frozen=True):
     items: int = 0
     removed: int = 0
     at: float = 0.0
-    reported: str = ""
 
 
 class Orphans(HousekeepingJob):
     """`below` names the folders, `others` all other clients that have files there, or `none`."""
+
+    refusal = "nothing is moved"
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
@@ -85,27 +87,6 @@ class Orphans(HousekeepingJob):
         except ValueError as error:
             raise UserError(f"job.{self.name}.{key}: {error}") from None
 
-    def run(self, event: Event | None = None) -> None:
-        try:
-            lock = self.locked()
-        except AlreadyRunning as error:
-            self.log.info("skipped: %s", error)
-            return
-        try:
-            problem = self._run()
-        except SessionNotKnown as error:
-            self.log.warning("nothing is moved: %s", error)
-            return
-        except RemovalRefused as error:
-            problem = f"nothing is moved: {error}"
-        finally:
-            os.close(lock)
-        state = self.state()
-        if problem != state.reported:
-            self._write(msgspec.structs.replace(state, reported=problem))
-            if problem:
-                raise UserError(problem)
-
     def survey(self, *, accept: bool = False, before: int | None = None) -> tuple[OrphanSurvey, Inventory]:
         """The orphans now; changes nothing, but takes a confirmed list of items with `accept`.
 
@@ -134,37 +115,45 @@ class Orphans(HousekeepingJob):
         found = list(walk(self.below, (*self.private, session, *self.quarantines()), self.ignore))
         return orphans(found, inventory.claims, state.seen, self.clock.now(), self.seen_for), inventory
 
-    def _run(self) -> str:
+    def carry_out(self) -> LastRun:
         found, inventory = self.survey(accept=not self.dry_run)
         now = self.clock.store()
         removed = read_activity(self.folder).removed
-        state = OrphanState(dict(found.seen), len(inventory.items), removed, now, self.state().reported)
+        state = OrphanState(dict(found.seen), len(inventory.items), removed, now)
         self._write(state)
         self.log.info(
             "%s of %s belong to no item, %d of them for long enough",
             *(counted(len(found.old) + len(found.fresh), "file"), counted(found.files, "file"), len(found.old)),
         )
         if not self.dry_run:
-            for folder in self.quarantines():
-                for line in quarantine.purge_expired(folder, inventory.claims, self.clock.now()):
-                    self.log.info("%s", line)
+            self.purge_expired(inventory.claims)
+        all_orphans = (*found.old, *found.fresh)
+        result = LastRun(
+            at=time.time(),
+            dry_run=self.dry_run,
+            planned=len(found.old),
+            orphans=len(all_orphans),
+            orphan_bytes=sum(file.status.st_size for file in all_orphans),
+        )
         if not found.old:
-            return ""
+            return result
         most = max(_FLOOR, found.files * self.max_percent // 100)
         if len(found.old) > self.max_files or len(found.old) > most:
             limit = "max_files" if len(found.old) > self.max_files else "max_percent"
             number = counted(len(found.old), "file")
-            return (
+            text = (
                 f"nothing is moved: {number} belong to no item, more than {limit} allows; look at "
                 f"`pyrotorque cleanup {self.name}`, and raise it if that is right"
             )
+            return msgspec.structs.replace(result, problem="waiting", text=text)
         if self.dry_run:
             for file in found.old:
                 self.log.info("would move %s to quarantine: %s", printable(file.full), size(file.status.st_size))
-            return ""
-        return self._move(found, len(inventory.items))
+            return result
+        self._move(found, len(inventory.items))
+        return result
 
-    def _move(self, found: OrphanSurvey, items: int) -> str:
+    def _move(self, found: OrphanSurvey, items: int) -> None:
         """Decide again from fresh facts, then move the files."""
         again, _ = self.survey(before=items)
         still = {file.full for file in again.old}
@@ -176,7 +165,6 @@ class Orphans(HousekeepingJob):
         ]
         for root in dict.fromkeys(file.root for file in chosen):
             self._move_of_root(root, [file for file in chosen if file.root == root])
-        return ""
 
     def _move_of_root(self, root: bytes, files: list[OrphanCandidate]) -> None:
         records = tuple(
@@ -209,12 +197,14 @@ class Orphans(HousekeepingJob):
             os.close(source)
             os.close(target)
         self.log.info("moved %s to %s", counted(len(files), "orphaned file"), printable(str(entry)))
-        self.publish(
-            f"moved {counted(len(files), 'orphaned file')} to {entry}",
+        event = OrphansMoved(
+            at=record.at,
+            job=self.name,
             files=len(files),
-            bytes=sum(file.status.st_size for file in files),
-            quarantine=str(entry),
+            size=sum(file.status.st_size for file in files),
+            quarantine=printable(str(entry)),
         )
+        self.events.add(f"orphans-{entry.name}", event)
 
     # --- parts
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from pyrotorque.errors import ConditionError, PyrotorqueError, UserError
-from pyrotorque.events import Event, JobReported, TorrentMoved
+from pyrotorque.events import Event, JobReported, UniqueEvent
 from pyrotorque.jobs.context import JobContext, set_context
 from pyrotorque.jobs.params import with_texts
 from pyrotorque.limits import EVENT_BYTES, shortened
@@ -35,12 +35,12 @@ from pyrotorque.workers.messages import (
     CreationFailed,
     JobCreated,
     LogLine,
-    MovePublished,
     ReportPublished,
     RunFinished,
     StartRun,
     StopWorker,
     ToWorker,
+    UniqueEventPublished,
     WorkerMessage,
     decode_to_worker,
     encode_message,
@@ -132,8 +132,8 @@ def create_job(create: CreateJob, channel: Channel) -> Any:
             logging.getLogger(report.job).warning("shortened a report: it exceeded %d bytes", EVENT_BYTES)
         channel.send(ReportPublished(report=sent))
 
-    def publish_move(move: str, event: TorrentMoved) -> None:
-        channel.send(MovePublished(move=move, event=event))
+    def publish_once(identity: str, event: UniqueEvent) -> None:
+        channel.send(UniqueEventPublished(identity=identity, event=event))
 
     set_context(
         JobContext(
@@ -145,7 +145,7 @@ def create_job(create: CreateJob, channel: Channel) -> Any:
             aliases=create.aliases,
             traits_by_alias=create.traits_by_alias,
             publish=publish,
-            publish_move=publish_move if create.accepts_moves else None,
+            publish_once=publish_once if create.accepts_unique_events else None,
         )
     )
     sys.dont_write_bytecode = True

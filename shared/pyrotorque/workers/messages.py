@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pyrotorque.events import JobReported, TorrentMoved
+from pyrotorque.events import JobReported, UniqueEvent
 from pyrotorque.text import encode_json
 
 LINE_MAX: Final = 1 << 20
@@ -40,8 +40,8 @@ class CreateJob(WorkerMessage, frozen=True, kw_only=True, tag="Prepare"):
     log_level: str = "INFO"
     memory_max: int = 0
     takes_events: bool = False
-    accepts_moves: bool = False
-    """Whether the scheduler accepts MovePublished; that of 1.0.0 does not."""
+    accepts_unique_events: bool = False
+    """Whether the scheduler accepts UniqueEventPublished; that of 1.0.0 does not."""
 
 
 class StartRun(WorkerMessage, frozen=True, kw_only=True, tag="Run"):
@@ -85,11 +85,11 @@ class ReportPublished(WorkerMessage, frozen=True, kw_only=True, tag="Published")
     report: JobReported
 
 
-class MovePublished(WorkerMessage, frozen=True, kw_only=True, tag="Moved"):
-    """From the worker: a job moved data; published once for each `move` when the run has ended."""
+class UniqueEventPublished(WorkerMessage, frozen=True, kw_only=True, tag="Moved"):
+    """From the worker: a job did something; published once for each `identity` when the run has ended."""
 
-    move: str
-    event: TorrentMoved
+    identity: str
+    event: UniqueEvent
 
 
 class RunFinished(WorkerMessage, frozen=True, kw_only=True, tag="Finished"):
@@ -100,7 +100,7 @@ class RunFinished(WorkerMessage, frozen=True, kw_only=True, tag="Finished"):
 
 
 ToWorker = CreateJob | StartRun | StopWorker
-FromWorker = JobCreated | CreationFailed | LogLine | ReportPublished | MovePublished | RunFinished
+FromWorker = JobCreated | CreationFailed | LogLine | ReportPublished | UniqueEventPublished | RunFinished
 
 _to_worker: Final[msgspec.json.Decoder[ToWorker]] = msgspec.json.Decoder(ToWorker)
 _from_worker: Final[msgspec.json.Decoder[FromWorker]] = msgspec.json.Decoder(FromWorker)

@@ -29,7 +29,7 @@ def create_message(job: CustomSettings, settings: Settings, layout: Layout) -> C
         log_level=job.log_level or settings.log_level,
         memory_max=job.memory_max,
         takes_events=bool(job.on),
-        accepts_moves=True,
+        accepts_unique_events=True,
     )
 
 

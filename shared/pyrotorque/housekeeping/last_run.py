@@ -1,0 +1,47 @@
+"""The result of the last run of a clean-up job, for `pyrotorque status` and metrics."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal, TypeAlias, get_args
+
+import msgspec
+
+from pyrotorque.options import write_atomically
+from pyrotorque.text import encode_json
+
+HANDLERS: Final = ("pyrotorque.jobs.cleanup:Cleanup", "pyrotorque.jobs.orphans:Orphans")
+FILE: Final = "last-run.json"
+Problem: TypeAlias = Literal["refused", "waiting", "space", "failed"]
+"""Nothing may be removed; a plan waits for approval; less can be freed than needed; an item could not be removed."""
+PROBLEMS: Final[tuple[Problem, ...]] = get_args(Problem)
+
+
+class LastRun(msgspec.Struct, frozen=True, kw_only=True):
+    """`kept` counts by reason the items that the condition chose and that stay; `missing` is in bytes."""
+
+    at: float
+    problem: Problem | None = None
+    text: str = ""
+    dry_run: bool = False
+    planned: int = 0
+    kept: Mapping[str, int] = {}
+    missing: int = 0
+    orphans: int = 0
+    orphan_bytes: int = 0
+    entries: int = 0
+    """In the quarantines of this job."""
+    quarantined: int = 0
+    """Their bytes."""
+
+
+def write_last_run(folder: Path, run: LastRun) -> None:
+    """Store it in the private folder of the job. Raises StateError."""
+    write_atomically(folder / FILE, encode_json(run))
+
+
+def read_last_run(folder: Path) -> LastRun | None:
+    """The last run of the job with this folder; None before the first one."""
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=LastRun)
+    except (OSError, msgspec.DecodeError):
+        return None

@@ -1,0 +1,55 @@
+"""Events of housekeeping until the scheduler has stored them: also those of a killed run, and of commands."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pyrotorque.events import UniqueEvent
+from pyrotorque.options import write_atomically
+from pyrotorque.text import encode_json
+
+FOLDER: Final = "events"
+_SUFFIX: Final = ".json"
+_AT_ONCE: Final = 500
+_KEPT: Final = 5_000
+
+_decoder: Final[msgspec.json.Decoder[UniqueEvent]] = msgspec.json.Decoder(UniqueEvent)
+
+
+@dataclass
+class PendingEvents:
+    """One file for each event in a folder that all jobs share; `publish` is None outside of the scheduler."""
+
+    folder: Path
+    publish: Callable[[str, UniqueEvent], None] | None = None
+    _sent: list[Path] = field(default_factory=list[Path])
+
+    def begin_run(self) -> None:
+        """Forget what was published: the scheduler has stored the events of a run before it starts the next one."""
+        for path in self._sent:
+            path.unlink(missing_ok=True)
+        self._sent.clear()
+
+    def add(self, identity: str, event: UniqueEvent) -> None:
+        """Keep the event; repeated with the same `identity` it is one event. Raises StateError."""
+        os.makedirs(self.folder, mode=0o700, exist_ok=True)
+        write_atomically(self.folder / f"{identity}{_SUFFIX}", encode_json(event))
+
+    def send(self) -> None:
+        """Publish the oldest events; the scheduler stores each once, however often it is sent."""
+        files = sorted((path.stat().st_mtime, path) for path in self.folder.glob(f"*{_SUFFIX}"))
+        for _, path in files[:-_KEPT]:  # no scheduler has taken any for long
+            path.unlink(missing_ok=True)
+        for _, path in files[-_KEPT:][:_AT_ONCE] if self.publish else ():
+            try:
+                event = _decoder.decode(path.read_bytes())
+            except (OSError, msgspec.DecodeError):
+                path.unlink(missing_ok=True)
+                continue
+            if self.publish is not None:
+                self.publish(path.name.removesuffix(_SUFFIX), event)
+                self._sent.append(path)
