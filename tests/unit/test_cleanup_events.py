@@ -32,14 +32,14 @@ def test_an_event_stays_until_the_next_run_after_it_was_published(tmp_path: Path
 
 def test_without_a_scheduler_events_wait_and_are_not_too_many(tmp_path: Path) -> None:
     alone = PendingEvents(tmp_path / "events")
-    for number in range(pending_events._KEPT + 2):
+    for number in range(pending_events.KEPT + 2):
         path = tmp_path / "events" / f"e-{number}.json"
         path.parent.mkdir(exist_ok=True)
         path.write_text("{}")
         os.utime(path, (number, number))
     alone.send()
     left = {path.name for path in (tmp_path / "events").iterdir()}
-    assert len(left) == pending_events._KEPT
+    assert len(left) == pending_events.KEPT
     assert not left & {"e-0.json", "e-1.json"}
 
 

@@ -15,7 +15,7 @@ from pyrotorque.text import encode_json
 FOLDER: Final = "events"
 _SUFFIX: Final = ".json"
 _AT_ONCE: Final = 500
-_KEPT: Final = 5_000
+KEPT: Final = 5_000
 
 _decoder: Final[msgspec.json.Decoder[UniqueEvent]] = msgspec.json.Decoder(UniqueEvent)
 
@@ -42,9 +42,9 @@ class PendingEvents:
     def send(self) -> None:
         """Publish the oldest events; the scheduler stores each once, however often it is sent."""
         files = sorted((path.stat().st_mtime, path) for path in self.folder.glob(f"*{_SUFFIX}"))
-        for _, path in files[:-_KEPT]:  # no scheduler has taken any for long
+        for _, path in files[:-KEPT]:  # no scheduler has taken any for long
             path.unlink(missing_ok=True)
-        for _, path in files[-_KEPT:][:_AT_ONCE] if self.publish else ():
+        for _, path in files[-KEPT:][:_AT_ONCE] if self.publish else ():
             try:
                 event = _decoder.decode(path.read_bytes())
             except (OSError, msgspec.DecodeError):
