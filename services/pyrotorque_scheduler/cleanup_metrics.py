@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
 
-from pyrotorque.housekeeping import FOLDER as HOUSEKEEPING
+from pyrotorque import housekeeping
 from pyrotorque.housekeeping.journal import FOLDER as REMOVALS
 from pyrotorque.housekeeping.last_run import FILE, HANDLERS, PROBLEMS, read_last_run
 from pyrotorque.housekeeping.limits import Reason
@@ -19,7 +19,7 @@ class CleanupGauges:
 
     def __init__(self, jobs: Iterable[CustomSettings], state_dir: Path, metrics: SchedulerMetrics) -> None:
         self._folders = {job.name: job_state_dir(state_dir, job.name) for job in jobs}
-        self._removals = state_dir / HOUSEKEEPING / REMOVALS
+        self._removals = state_dir / housekeeping.FOLDER / REMOVALS
         self._metrics = metrics
         self._times: dict[str, int] = {}
         cleanups = [job.name for job in jobs if job.handler in HANDLERS]
