@@ -16,7 +16,7 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentError, SessionNotKnown, UserError
 from pyrotorque.events import TorrentCompleted, TorrentMoved, UniqueEvent
-from pyrotorque.jobs import JobConfig, context, move_failures, move_journal, mover, tree_copy
+from pyrotorque.jobs import JobConfig, context, move_failures, move_files, move_journal, mover, tree_copy
 from pyrotorque.linux import files
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.item_texts import equal_call
@@ -238,9 +238,9 @@ def killing(monkeypatch: pytest.MonkeyPatch, job: mover.Mover, at: int) -> Calla
 
         return counted
 
-    monkeypatch.setattr(mover, "rename_noreplace", wrapped(files.rename_noreplace))
-    monkeypatch.setattr(mover, "copy_tree", wrapped(tree_copy.copy_tree))
-    monkeypatch.setattr(mover, "remove_copied", wrapped(tree_copy.remove_copied))
+    monkeypatch.setattr(move_files, "rename_noreplace", wrapped(files.rename_noreplace))
+    monkeypatch.setattr(move_files, "copy_tree", wrapped(tree_copy.copy_tree))
+    monkeypatch.setattr(move_files, "remove_copied", wrapped(tree_copy.remove_copied))
     monkeypatch.setattr(move_journal.MoveJournal, "write", wrapped(move_journal.MoveJournal.write))
     monkeypatch.setattr(move_journal.MoveJournal, "remove", wrapped(move_journal.MoveJournal.remove))
     monkeypatch.setattr(move_journal.FinishedMoves, "add", wrapped(move_journal.FinishedMoves.add))
@@ -385,19 +385,19 @@ def test_a_disk_that_keeps_coarse_times_and_no_modes_takes_data_too(
     """As many a NAS; what is copied must not look changed for that."""
     utime = os.utime
 
-    def coarse(path: Path, ns: tuple[int, int]) -> None:
+    def coarse(fd: int, ns: tuple[int, int]) -> None:
         accessed, changed = ns
-        utime(path, ns=(accessed, changed - changed % grain))
+        utime(fd, ns=(accessed, changed - changed % grain))
 
-    def refuses(path: Path, mode: int) -> None:
-        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+    def refuses(fd: int, mode: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
     with tempfile.TemporaryDirectory(prefix="prt-", dir=_OTHER_DISK) as other:
         target = Path(other) / "done"
         scene = Scene(rtorrent, short_folder, target, multi=True)
         with monkeypatch.context() as patched:
             patched.setattr(os, "utime", coarse)
-            patched.setattr(os, "chmod", refuses)
+            patched.setattr(os, "fchmod", refuses)
             scene.job().run()
         eventually(scene.has_moved, 20)
 
@@ -413,16 +413,35 @@ def test_nothing_is_overwritten(rtorrent: PrivateRTorrent, short_folder: Path, t
     assert scene.source.exists()
 
 
+@pytest.mark.parametrize("through", ["directly", "by a link"])
+def test_no_data_is_moved_into_the_session_of_rtorrent(
+    rtorrent: PrivateRTorrent, short_folder: Path, through: str
+) -> None:
+    """A file there is an item at its next start."""
+    scene = Scene(rtorrent, short_folder, short_folder / "done", multi=False)
+    session = Path(str(scene.client.call("session.path", "")))
+    (short_folder / "done").symlink_to(session)
+    context.set_context(
+        context.JobContext(config_dir=short_folder / "config", state_dir=short_folder / "state", url=scene.client_url)
+    )
+    target = str(session) if through == "directly" else "{{custom_targetdir}}"
+    settings = {"job_name": "move", "schedule": "minute=*", "target": target, "condition": "is_complete=yes"}
+    with pytest.raises(UserError, match="no content of torrents"):
+        mover.Mover(JobConfig(settings)).run()
+    assert scene.name not in os.listdir(session)
+    assert scene.source.exists()
+
+
 def test_what_comes_in_the_way_during_the_move_is_not_overwritten_either(
     rtorrent: PrivateRTorrent, short_folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = Scene(rtorrent, short_folder, target, multi=False)
 
     def late(source: files.FileName, final: files.FileName) -> None:
-        Path(os.fsdecode(final.name)).write_text("precious")
+        (target / os.fsdecode(final.name)).write_text("precious")
         files.rename_noreplace(source, final)
 
-    monkeypatch.setattr(mover, "rename_noreplace", late)
+    monkeypatch.setattr(move_files, "rename_noreplace", late)
     with pytest.raises(UserError, match="cannot be moved"):
         scene.job().run()
     assert scene.final.read_text() == "precious"

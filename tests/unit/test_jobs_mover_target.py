@@ -76,6 +76,17 @@ def test_private_folders_receive_no_data_even_without_below(tmp_path: Path, done
     made(tmp_path).rules.check_location(done / "Some Name")
 
 
+def test_a_run_dir_elsewhere_receives_no_data_either(tmp_path: Path, done: Path) -> None:
+    context.set_context(
+        context.JobContext(
+            config_dir=tmp_path / "config", state_dir=tmp_path / "state", run_dir=tmp_path / "run elsewhere"
+        )
+    )
+    job = Mover(JobConfig({"job_name": "move", "schedule": "minute=*"}))
+    with pytest.raises(UserError, match="no content of torrents"):
+        job.rules.check_location(tmp_path / "run elsewhere" / "scheduler.requests")
+
+
 def test_a_link_that_appeared_after_the_decision_stops_the_move(tmp_path: Path, done: Path) -> None:
     source = tmp_path / "Some Name"
     source.write_text("data")

@@ -20,6 +20,7 @@ from pyrotorque.linux.files import (
     make_own_folder,
     open_folder,
     open_own,
+    path_name,
     put_back,
     remove_exactly,
     rename_noreplace,
@@ -297,21 +298,21 @@ def test_a_file_of_our_own_is_not_opened_where_something_else_is(tmp_path: Path,
         case _:
             path.mkdir()
     with pytest.raises(OSError, match=r"."):
-        open_own(path)
+        open_own(path_name(path))
     assert victim.read_text() == "precious"
     assert not (tmp_path / "absent").exists()
 
 
 def test_a_file_of_our_own_is_continued(tmp_path: Path) -> None:
     for text in (b"one", b"two"):
-        with open(open_own(tmp_path / "part"), "ab") as file:
+        with open(open_own(path_name(tmp_path / "part")), "ab") as file:
             file.write(text)
     assert (tmp_path / "part").read_bytes() == b"onetwo"
 
 
 def test_a_folder_of_our_own_is_no_link(tmp_path: Path) -> None:
-    make_own_folder(tmp_path / "a")
-    make_own_folder(tmp_path / "a")
+    make_own_folder(path_name(tmp_path / "a"))
+    make_own_folder(path_name(tmp_path / "a"))
     (tmp_path / "b").symlink_to(tmp_path / "a")
     with pytest.raises(OSError, match="left untouched"):
-        make_own_folder(tmp_path / "b")
+        make_own_folder(path_name(tmp_path / "b"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pyrotorque.events import JobReported, UniqueEvent
+from pyrotorque.layout import Layout
 
 if TYPE_CHECKING:
     from pyrotorque.customfields import CustomFieldWorker
@@ -28,6 +29,7 @@ class JobContext:
 
     config_dir: Path | None = None
     state_dir: Path | None = None
+    run_dir: Path | None = None
     url: str | None = None
     connect_timeout: float = 3.0
     read_timeout: float = 10.0
@@ -37,6 +39,14 @@ class JobContext:
     publish_once: Callable[[str, UniqueEvent], None] | None = None
     """Gets an event and a unique name of what happened; None if the scheduler does not accept these events."""
     _custom: "CustomFieldWorker | None" = None
+
+    def private_folders(self, session: bytes = b"") -> tuple[Path, ...]:
+        """The folders and files of pyrotorque and rTorrent that receive no content of torrents."""
+        from pyrotorque.confinement import private_folders
+
+        if self.config_dir is None:
+            return ()
+        return private_folders(Layout.below(self.config_dir, run_dir=self.run_dir, state_dir=self.state_dir), session)
 
     def custom_worker(self) -> "CustomFieldWorker | None":
         """The process of the user's config.py; None without that file."""

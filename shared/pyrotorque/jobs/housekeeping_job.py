@@ -8,7 +8,6 @@ from typing import Final
 
 import msgspec
 
-from pyrotorque.confinement import private_folders
 from pyrotorque.errors import AlreadyRunning, RemovalRefused, SessionNotKnown, UserError
 from pyrotorque.events import Event, QuarantinePurged
 from pyrotorque.housekeeping import FOLDER, pending_events, quarantine
@@ -17,7 +16,6 @@ from pyrotorque.housekeeping.last_run import LastRun, read_last_run, write_last_
 from pyrotorque.housekeeping.own_clock import OwnClock
 from pyrotorque.housekeeping.quarantine import QuarantineEntry
 from pyrotorque.jobs.base import Job
-from pyrotorque.layout import Layout
 from pyrotorque.locks import hold
 
 _LOCK: Final = "lock"
@@ -115,7 +113,4 @@ class HousekeepingJob(Job):
     @cached_property
     def private(self) -> tuple[Path, ...]:
         """The folders of pyrotorque and rTorrent's configuration, whose files are no data of torrents."""
-        context = self._context
-        if context.config_dir is None:
-            return ()
-        return private_folders(Layout.below(context.config_dir, state_dir=context.state_dir))
+        return self._context.private_folders()

@@ -36,6 +36,8 @@ _CAUSES: Final[dict[int, MoveCause]] = {
     errno.EPERM: "permission",
     errno.EROFS: "permission",
     errno.EEXIST: "exists",
+    errno.ELOOP: "target",
+    errno.ENOTDIR: "target",
 }
 
 

@@ -1,13 +1,16 @@
-"""Where the mover may put data: checked when it decides, and again before each step that writes."""
+"""Where the mover may put data: checked when it decides, and again for the open folder of each step that writes."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyrotorque.confinement import StorageLimits
 from pyrotorque.home import expand_home
 from pyrotorque.jobs.move_failures import MoveRefused
+from pyrotorque.jobs.tree_copy import TreePlace
+from pyrotorque.linux.files import FileName, open_folder, real_path
 from pyrotorque.text import printable
 
 
@@ -19,10 +22,8 @@ class TargetRules:
     private: Sequence[Path]
 
     @classmethod
-    def read(cls, below: str, own_folders: Iterable[Path | None]) -> "TargetRules":
-        """The rules for the setting `below` (separated by `:`) and our own folders, as far as they are known."""
-        home = Path(os.path.expanduser("~"))
-        private = (*filter(None, own_folders), home / ".rtorrent.rc", home / ".config" / "rtorrent")
+    def read(cls, below: str, private: Sequence[Path]) -> "TargetRules":
+        """The rules for the setting `below` (separated by `:`)."""
         return cls(tuple(expand_home(part) for part in below.split(":") if part), private)
 
     def folder(self, target: str) -> Path:
@@ -37,6 +38,26 @@ class TargetRules:
 
     def check_location(self, final: Path) -> None:
         """Raise MoveRefused if a link or mount leads `final` elsewhere."""
+        self._check(os.fsencode(final.parent), final.name)
+
+    @contextmanager
+    def open_target(self, final: Path, *, create: bool = False) -> Generator[TreePlace]:
+        """The place of `final` in its open folder, which is `create`d if it does not exist.
+
+        What is done in it cannot be led elsewhere by a link that replaces one of its folders meanwhile. Raises
+        MoveRefused if the folder is not an allowed one, OSError.
+        """
+        existing = final.parent
+        while create and not existing.exists():
+            existing = existing.parent
+        missing = os.fsencode(final.parent.relative_to(existing))
+        with open_folder(os.fsencode(existing)) as above:
+            self._check(os.path.normpath(os.path.join(real_path(above), missing)), final.name)
+            with open_folder(b"/proc/self/fd/%d" % above, missing) as folder:
+                self._check(real_path(folder), final.name)
+                yield TreePlace(FileName(folder, os.fsencode(final.name)), final)
+
+    def _check(self, folder: bytes, name: str) -> None:
         limits = StorageLimits(below=tuple(self.below), private=tuple(self.private))
-        if refusal := limits.refusal(os.fsencode(final.parent), [os.fsencode(final.name)]):
+        if refusal := limits.refusal(folder, [os.fsencode(name)]):
             raise MoveRefused(f"the target leads elsewhere: {refusal}", "target")

@@ -21,18 +21,13 @@ from pyrotorque.jobs.arguments import compile_text
 from pyrotorque.jobs.item_job import ItemJob
 from pyrotorque.jobs.item_path import check_exact, exact_path
 from pyrotorque.jobs.move_failures import MoveFailures, MoveRefused, cause_of
+from pyrotorque.jobs.move_files import MoveFiles
 from pyrotorque.jobs.move_journal import FinishedMoves, Move, MoveJournal, path_hex
 from pyrotorque.jobs.move_target import TargetRules
 from pyrotorque.jobs.params import get_text, with_settings
 from pyrotorque.jobs.partial_items import EarlierPartialItems
-from pyrotorque.jobs.tree_copy import (
-    CopyDeadline,
-    copy_tree,
-    is_copied,
-    remove_copied,
-    remove_tree,
-)
-from pyrotorque.linux.files import path_name, rename_noreplace, sync_folder
+from pyrotorque.jobs.tree_copy import CopyDeadline
+from pyrotorque.linux.filesystems import is_within, location, read_mounts
 from pyrotorque.rtorrent.item_texts import equal_call
 from pyrotorque.rtorrent.session import SavedValue, Session
 from pyrotorque.text import printable
@@ -68,10 +63,11 @@ class Mover(ItemJob):
         used = self.check_fields(self._target.fields - {"job_name"})
         self.needed = used | paths
         self._target_fields = [field_of(name, self._table) for name in sorted(used)]
-        own_folders = (self._context.config_dir, self._context.state_dir)
-        self.rules = TargetRules.read(get_text(config, "below"), own_folders)
+        self._below = get_text(config, "below")
+        self.rules = TargetRules.read(self._below, self._context.private_folders())
         self._time = float(config.get("timeout", 0.0) or 0.0) * _SHARE_OF_TIMEOUT or float("inf")
         self._deadline = float("inf")
+        self._files = MoveFiles(self.rules, self._check_deadline)
 
     def due(self, event: Event | None) -> list[Item]:
         """With `after`, a run without an event only tries again what failed: other items may wait for their jobs."""
@@ -99,6 +95,10 @@ class Mover(ItemJob):
         except SessionNotKnown as error:
             self.log.warning("nothing is moved: %s", error)
             return
+        # A file in rTorrent's session is an item at its next start.
+        session = os.fsencode(str(self.rtorrent.call("session.path", "")))
+        self.rules = TargetRules.read(self._below, self._context.private_folders(session))
+        self._files = MoveFiles(self.rules, self._check_deadline)
         self._deadline = time.monotonic() + self._time
         self._journal = MoveJournal(self.state_dir)
         self._finished.begin_run()
@@ -189,7 +189,8 @@ class Mover(ItemJob):
         self.rules.check_location(final)
         if os.path.lexists(final):
             raise MoveRefused(f"{printable(str(final))} exists already and is not overwritten", "exists")
-        if final.is_relative_to(source):
+        mounts = read_mounts()
+        if is_within(location(bytes(final.parent), mounts), location(bytes(source), mounts)):
             raise MoveRefused(f"the target {printable(str(final))} is inside of its own data", "target")
         if self.dry_run:
             self.log.info("would move %s to %s", name, printable(str(final)))
@@ -218,21 +219,15 @@ class Mover(ItemJob):
         if move.phase == "switching":
             move = self._switch(move)
         if move.phase == "cleaning":
-            copied = move.by_copy and os.path.lexists(move.source)
-            for kept in remove_copied(move.source, move.final) if copied else ():
-                self.log.warning("kept %s: the copy does not have it", printable(str(kept)))
+            if move.by_copy and os.path.lexists(move.source):
+                for kept in self._files.clean(move):
+                    self.log.warning("kept %s: the copy does not have it", printable(str(kept)))
             self._finished.add(move, self._journal)
             self._moved.add(move.info_hash)
             self.log.info("moved %s to %s", move.name, printable(str(move.final)))
 
     def _prepare(self, move: Move) -> Move:
-        """Copy the data to the target's disk, beside its final path; nothing to do on the same disk."""
-        self.rules.check_location(move.final)
-        move.final.parent.mkdir(parents=True, exist_ok=True)
-        self.rules.check_location(move.final)
-        by_copy = move.by_copy or move.source.lstat().st_dev != move.final.parent.stat().st_dev
-        if by_copy:
-            copy_tree(move.source, move.partial, self._check_deadline)
+        by_copy = self._files.prepare(move)
         started = self.rtorrent.call("d.state", move.info_hash) == 1
         move = msgspec.structs.replace(move, phase="switching", by_copy=by_copy, started=started)
         self._journal.write(move)
@@ -266,14 +261,11 @@ class Mover(ItemJob):
         origin = move.partial if move.by_copy else move.source
         if os.path.lexists(origin):
             try:
-                if move.by_copy and not is_copied(move.source, origin):
-                    raise MoveRefused("its data changed after the copy; copying it again", "changing")
-                self.rules.check_location(move.final)
-                rename_noreplace(path_name(origin), path_name(move.final))
+                self._files.rename(move)
             except (OSError, UserError) as error:
                 self._revert(move, error)
                 raise
-            sync_folder(move.final.parent)
+            self._files.sync(move)
         elif not os.path.lexists(move.final):
             text = f"its data is neither at {printable(str(origin))} nor at {printable(str(move.final))}"
             raise MoveRefused(text, "missing")
@@ -305,7 +297,7 @@ class Mover(ItemJob):
         """The switch failed: start the item again where it was."""
         self._start_again(move)
         if isinstance(error, FileExistsError):
-            remove_tree(move.partial)
+            self._files.remove_partial(move)
             self._journal.remove(move)
         else:
             other_disk = isinstance(error, OSError) and error.errno == errno.EXDEV
@@ -327,7 +319,7 @@ class Mover(ItemJob):
     def _abandon(self, move: Move) -> None:
         """The item was erased meanwhile: keep its data, remove only an unfinished copy."""
         if os.path.lexists(move.source):
-            remove_tree(move.partial)
+            self._files.remove_partial(move)
         self._journal.remove(move)
         self.log.warning("%s is no longer in rTorrent: its data stays where it is", move.name)
 

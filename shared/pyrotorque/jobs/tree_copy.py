@@ -1,23 +1,28 @@
 """Copies a file tree so that any interruption is safe: a file counts as copied after a byte-by-byte comparison.
 
 The marker for that is the modification time: the copy gets the source's, as precisely as its disk can store it, only
-after the comparison.
+after the comparison. Both trees are read and written through open folders: a link that replaces one of them meanwhile
+leads nowhere.
 """
 
+import errno
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 from pyrotorque.jobs.move_failures import MoveRefused
-from pyrotorque.linux.files import make_own_folder, open_own, sync_folder
+from pyrotorque.linux.files import FileName, make_own_folder, open_own, open_same_folder, sync_folder
 from pyrotorque.linux.filesystems import disk_space
 from pyrotorque.text import printable
 
 _BLOCK: Final = 4 << 20
+_DEPTH_MAX: Final = 100
+"""Folders within each other: each has two open descriptors."""
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _TIME_PRECISIONS: Final = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
 """Nanoseconds to which disks truncate times: NTFS and CIFS 100, exFAT 10 ms, ext3 and HFS+ a second, FAT two."""
 
@@ -26,72 +31,149 @@ class CopyDeadline(Exception):
     """The run must end; the next one continues from here."""
 
 
-def copy_tree(source: Path, target: Path, check_deadline: Callable[[], None]) -> None:
+class TreePlace(NamedTuple):
+    """A file or folder by its name in an open folder; `path` is for messages."""
+
+    at: FileName
+    path: Path
+
+    def inside(self, folder: int, name: str) -> "TreePlace":
+        """The place of `name` in this folder, which is open as `folder`."""
+        return TreePlace(FileName(folder, os.fsencode(name)), self.path / name)
+
+    def stat(self) -> os.stat_result:
+        """Of a link itself."""
+        return os.stat(self.at.name, dir_fd=self.at.folder, follow_symlinks=False)
+
+    def found(self) -> os.stat_result | None:
+        """None if nothing is there."""
+        try:
+            return self.stat()
+        except FileNotFoundError:
+            return None
+
+
+@contextmanager
+def place_of(path: Path) -> Generator[TreePlace]:
+    """The place of `path`, whose folders may be links."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield TreePlace(FileName(folder, os.fsencode(path.name)), path)
+    finally:
+        os.close(folder)
+
+
+def copy_tree(source: TreePlace, target: TreePlace, check_deadline: Callable[[], None]) -> None:
     """Make `target` a copy of `source` (a file or a folder), synced and compared; continues an interrupted copy.
 
     `check_deadline` is called between blocks, and may raise. Raises MoveRefused for what cannot be copied, OSError.
     """
     _check_free_space(source, target)
-    for path in tree(source):
-        inside = target / path.relative_to(source) if path != source else target
-        found = path.lstat()
-        if stat.S_ISDIR(found.st_mode):
-            make_own_folder(inside)
-        elif stat.S_ISLNK(found.st_mode):
-            if not inside.is_symlink():
-                inside.symlink_to(os.readlink(path))
-        elif stat.S_ISREG(found.st_mode):
-            _copy_file(path, inside, found, check_deadline)
-        else:
-            kinds = "a file, folder or symbolic link"
-            raise MoveRefused(f"{printable(str(path))} is not {kinds}: it cannot be moved to another disk", "other")
-    _finish_folders(source, target)
+    _copy(source, target, check_deadline)
 
 
-def is_copied(source: Path, target: Path) -> bool:
+def is_copied(source: TreePlace, target: TreePlace) -> bool:
     """Whether `target` is still a compared copy of everything that `source` holds now."""
-    for path in tree(source):
-        inside = target / path.relative_to(source) if path != source else target
-        try:
-            if not _same(path.lstat(), inside.lstat()):
-                return False
-        except FileNotFoundError:
-            return False
-    return True
+    try:
+        return all(_same(found, copy.stat()) for found, copy in _pairs(source, target))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
-def remove_copied(source: Path, target: Path) -> list[Path]:
+def remove_copied(source: TreePlace, target: TreePlace | None) -> list[Path]:
     """Remove from `source` what `target` has a compared copy of; returns the paths that were kept."""
+    found = source.stat()
+    if stat.S_ISDIR(found.st_mode):
+        return _remove_copied_folder(source, target)
+    copy = target.found() if target else None
+    if copy is None or not _same(found, copy):
+        return [source.path]
+    os.unlink(source.at.name, dir_fd=source.at.folder)
+    return []
+
+
+def remove_tree(place: TreePlace) -> None:
+    """Remove our own copy, if it exists."""
+    found = place.found()
+    if found is not None and stat.S_ISDIR(found.st_mode):
+        shutil.rmtree(place.at.name, dir_fd=place.at.folder)
+    elif found is not None:
+        os.unlink(place.at.name, dir_fd=place.at.folder)
+
+
+def _copy(source: TreePlace, target: TreePlace, check_deadline: Callable[[], None], depth: int = 0) -> None:
+    found = source.stat()
+    if stat.S_ISDIR(found.st_mode):
+        make_own_folder(target.at)
+        with _names(source, depth) as (names, reading), open_same_folder(target.at) as writing:
+            for name in names:
+                _copy(source.inside(reading, name), target.inside(writing, name), check_deadline, depth + 1)
+            _set_mode(writing, stat.S_IMODE(found.st_mode) | stat.S_IRWXU)
+            sync_folder(writing)
+    elif stat.S_ISLNK(found.st_mode):
+        if (copy := target.found()) is None or not stat.S_ISLNK(copy.st_mode):
+            text = os.readlink(source.at.name, dir_fd=source.at.folder)
+            os.symlink(text, target.at.name, dir_fd=target.at.folder)
+    elif stat.S_ISREG(found.st_mode):
+        _copy_file(source, target, check_deadline)
+    else:
+        kinds = "a file, folder or symbolic link"
+        raise MoveRefused(f"{printable(str(source.path))} is not {kinds}: it cannot be moved to another disk", "other")
+
+
+@contextmanager
+def _names(place: TreePlace, depth: int) -> Generator[tuple[list[str], int]]:
+    """The names in a folder, and its descriptor."""
+    if depth >= _DEPTH_MAX:
+        shown = printable(str(place.path)[:200])
+        raise MoveRefused(f"{shown}... has more than {_DEPTH_MAX} folders within each other", "other")
+    with open_same_folder(place.at) as folder:
+        yield sorted(os.listdir(folder)), folder
+
+
+def _pairs(source: TreePlace, target: TreePlace, depth: int = 0) -> Iterator[tuple[os.stat_result, TreePlace]]:
+    """What `source` holds, folders before their content, and the place of each copy."""
+    found = source.stat()
+    yield found, target
+    if stat.S_ISDIR(found.st_mode):
+        with _names(source, depth) as (names, reading), open_same_folder(target.at) as writing:
+            for name in names:
+                yield from _pairs(source.inside(reading, name), target.inside(writing, name), depth + 1)
+
+
+def _remove_copied_folder(source: TreePlace, target: TreePlace | None, depth: int = 0) -> list[Path]:
     kept: list[Path] = []
-    for path in reversed(list(tree(source))):
-        inside = target / path.relative_to(source) if path != source else target
-        found = path.lstat()
-        if stat.S_ISDIR(found.st_mode):
-            try:
-                path.rmdir()
-            except OSError:
-                kept.append(path)
-        elif os.path.lexists(inside) and _same(found, inside.lstat()):
-            path.unlink()
-        else:
-            kept.append(path)
+    with _names(source, depth) as (names, reading), _open_copy(target) as writing:
+        for name in names:
+            inside = source.inside(reading, name)
+            copy = target.inside(writing, name) if target and writing is not None else None
+            if stat.S_ISDIR(inside.stat().st_mode):
+                kept += _remove_copied_folder(inside, copy, depth + 1)
+            else:
+                kept += remove_copied(inside, copy)
+    try:
+        os.rmdir(source.at.name, dir_fd=source.at.folder)
+    except OSError:
+        kept.append(source.path)
     return kept
 
 
-def tree(source: Path) -> Iterator[Path]:
-    """The path and everything below it, folders before their content."""
-    yield source
-    if source.is_dir() and not source.is_symlink():
-        for entry in sorted(os.scandir(source), key=lambda entry: entry.name):
-            yield from tree(Path(entry.path))
-
-
-def remove_tree(path: Path) -> None:
-    """Remove our own copy, if it exists."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+@contextmanager
+def _open_copy(target: TreePlace | None) -> Generator[int | None]:
+    """The descriptor of a folder of the copy; None where it has none."""
+    if target is None:
+        yield None
+        return
+    try:
+        opened = open_same_folder(target.at)
+        folder = opened.__enter__()
+    except OSError:
+        yield None
+        return
+    try:
+        yield folder
+    finally:
+        opened.__exit__(None, None, None)
 
 
 def _same(source: os.stat_result, copy: os.stat_result) -> bool:
@@ -104,31 +186,36 @@ def _same(source: os.stat_result, copy: os.stat_result) -> bool:
     return source.st_size == copy.st_size and copy.st_mtime_ns in truncated
 
 
-def _copy_file(source: Path, target: Path, found: os.stat_result, check_deadline: Callable[[], None]) -> None:
-    if os.path.lexists(target) and _same(found, target.lstat()):
-        return
-    for attempt in ("continue", "restart"):
-        with open(source, "rb", opener=_no_link) as reading, open(open_own(target), "ab") as writing:
-            begin = min(os.fstat(writing.fileno()).st_size, found.st_size) if attempt == "continue" else 0
-            writing.truncate(begin)
-            reading.seek(begin)
-            _copy_blocks(reading, writing, check_deadline)
-            writing.flush()
-            os.fsync(writing.fileno())
-            # Compare what is on the disk, not what is still in the page cache.
-            os.posix_fadvise(writing.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        if _equal(source, target, check_deadline):
-            _set_mode(target, stat.S_IMODE(found.st_mode))
-            os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+def _copy_file(source: TreePlace, target: TreePlace, check_deadline: Callable[[], None]) -> None:
+    with _reading(source) as reading:
+        found = os.fstat(reading.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.ESTALE, "another file has this name now", str(source.path))
+        copy = target.found()
+        if copy is not None and _same(found, copy):
             return
+        for attempt in ("continue", "restart"):
+            with open(open_own(target.at), "ab") as writing:
+                begin = min(os.fstat(writing.fileno()).st_size, found.st_size) if attempt == "continue" else 0
+                writing.truncate(begin)
+                reading.seek(begin)
+                _copy_blocks(reading, writing, check_deadline)
+                writing.flush()
+                os.fsync(writing.fileno())
+                # Compare what is on the disk, not what is still in the page cache.
+                os.posix_fadvise(writing.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                if _equal(reading, target, writing, check_deadline):
+                    _set_mode(writing.fileno(), stat.S_IMODE(found.st_mode))
+                    os.utime(writing.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
+                    return
     raise MoveRefused(
-        f"{printable(str(source))} and its copy differ: the file changes during the copy, or a disk is failing",
+        f"{printable(str(source.path))} and its copy differ: the file changes during the copy, or a disk is failing",
         "changing",
     )
 
 
-def _no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW)
+def _reading(place: TreePlace) -> IO[bytes]:
+    return open(os.open(place.at.name, _READ, dir_fd=place.at.folder), "rb")
 
 
 def _copy_blocks(reading: IO[bytes], writing: IO[bytes], check_deadline: Callable[[], None]) -> None:
@@ -137,8 +224,11 @@ def _copy_blocks(reading: IO[bytes], writing: IO[bytes], check_deadline: Callabl
         check_deadline()
 
 
-def _equal(one: Path, other: Path, check_deadline: Callable[[], None]) -> bool:
-    with one.open("rb") as first, other.open("rb") as second:
+def _equal(first: IO[bytes], copy: TreePlace, written: IO[bytes], check_deadline: Callable[[], None]) -> bool:
+    first.seek(0)
+    with _reading(copy) as second:
+        if not os.path.samestat(os.fstat(second.fileno()), os.fstat(written.fileno())):
+            raise OSError(errno.ESTALE, "another file has this name now", str(copy.path))
         while True:
             left, right = first.read(_BLOCK), second.read(_BLOCK)
             if left != right:
@@ -148,29 +238,26 @@ def _equal(one: Path, other: Path, check_deadline: Callable[[], None]) -> bool:
             check_deadline()
 
 
-def _finish_folders(source: Path, target: Path) -> None:
-    for path in reversed([path for path in tree(source) if path.is_dir() and not path.is_symlink()]):
-        inside = target / path.relative_to(source)
-        _set_mode(inside, stat.S_IMODE(path.lstat().st_mode) | stat.S_IRWXU)
-        sync_folder(inside)
-
-
-def _set_mode(path: Path, mode: int) -> None:
+def _set_mode(fd: int, mode: int) -> None:
     # Filesystems without modes refuse this.
     with suppress(PermissionError):
-        os.chmod(path, mode)
+        os.fchmod(fd, mode)
 
 
-def _check_free_space(source: Path, target: Path) -> None:
-    needed = _size(source) - (_size(target) if os.path.lexists(target) else 0)
-    space = disk_space(str(target.parent))
+def _check_free_space(source: TreePlace, target: TreePlace) -> None:
+    needed = _size(source) - _size(target)
+    folder = target.path.parent
+    space = disk_space(f"/proc/self/fd/{target.at.folder}")
     if space is None:
-        text = f"the free space of {printable(str(target.parent))} is unknown, {needed} bytes are needed"
-        raise MoveRefused(text, "full")
+        raise MoveRefused(f"the free space of {printable(str(folder))} is unknown, {needed} bytes are needed", "full")
     if needed > space.free:
-        text = f"{printable(str(target.parent))} has {space.free} bytes free, {needed} are needed"
-        raise MoveRefused(text, "full")
+        raise MoveRefused(f"{printable(str(folder))} has {space.free} bytes free, {needed} are needed", "full")
 
 
-def _size(path: Path) -> int:
-    return sum(found.st_size for each in tree(path) if stat.S_ISREG((found := each.lstat()).st_mode))
+def _size(place: TreePlace, depth: int = 0) -> int:
+    """0 if nothing is there."""
+    found = place.found()
+    if found is None or not stat.S_ISDIR(found.st_mode):
+        return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else 0
+    with _names(place, depth) as (names, folder):
+        return sum(_size(place.inside(folder, name), depth + 1) for name in names)

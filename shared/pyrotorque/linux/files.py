@@ -163,29 +163,47 @@ def put_back(aside: FileName, at: FileName) -> bytes:
     raise AssertionError("count() ends")
 
 
-def open_own(path: AnyPath) -> int:
-    """A descriptor that appends to the file at `path`, which is created if it does not exist.
+def open_own(at: FileName) -> int:
+    """A descriptor that appends to the file `at`, which is created if it does not exist.
 
     Raises OSError for what another program may have put there: a link, or a file that has another name as well. Its
     owner is no evidence: on some filesystems all files have the owner of the mount.
     """
-    fd = os.open(path, _APPEND, 0o600)
+    fd = os.open(at.name, _APPEND, 0o600, dir_fd=at.folder)
     found = os.fstat(fd)
     if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
         os.set_blocking(fd, True)
         return fd
     os.close(fd)
-    raise OSError(errno.EEXIST, "it was not made by the copy: it is left untouched", os.fsdecode(path))
+    raise OSError(errno.EEXIST, "it was not made by the copy: it is left untouched", os.fsdecode(at.name))
 
 
-def make_own_folder(path: AnyPath) -> None:
-    """Make the folder `path`, unless it exists; OSError where a link or a file has the name."""
+def make_own_folder(at: FileName) -> None:
+    """Make the folder `at`, unless it exists; OSError where a link or a file has the name."""
     with suppress(FileExistsError):
-        os.mkdir(path, 0o700)
-    if not stat.S_ISDIR(os.lstat(path).st_mode):
+        os.mkdir(at.name, 0o700, dir_fd=at.folder)
+    if not stat.S_ISDIR(os.stat(at.name, dir_fd=at.folder, follow_symlinks=False).st_mode):
         raise OSError(
-            errno.EEXIST, "this link or file was not made by the copy: it is left untouched", os.fsdecode(path)
+            errno.EEXIST, "this link or file was not made by the copy: it is left untouched", os.fsdecode(at.name)
         )
+
+
+@contextmanager
+def open_same_folder(at: FileName) -> Generator[int]:
+    """The descriptor of the folder `at`; OSError with ELOOP or ENOTDIR where a link has the name."""
+    folder = os.open(at.name, _FOLDER | os.O_NOFOLLOW, dir_fd=at.folder)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def real_path(folder: int) -> bytes:
+    """The path that leads to this open folder now, without links; OSError if none does."""
+    path = os.readlink(b"/proc/self/fd/%d" % folder)
+    if not os.path.samestat(os.stat(path), os.fstat(folder)):
+        raise OSError(errno.ESTALE, "the folder was moved or removed", os.fsdecode(path))
+    return path
 
 
 def sync_folder(folder: "int | Path") -> None:

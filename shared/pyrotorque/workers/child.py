@@ -139,6 +139,7 @@ def create_job(create: CreateJob, channel: Channel) -> Any:
         JobContext(
             config_dir=config_dir,
             state_dir=Path(create.state_dir) if create.state_dir else None,
+            run_dir=Path(create.run_dir) if create.run_dir else None,
             url=create.url,
             connect_timeout=create.connect_timeout,
             read_timeout=create.read_timeout,

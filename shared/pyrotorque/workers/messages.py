@@ -32,6 +32,7 @@ class CreateJob(WorkerMessage, frozen=True, kw_only=True, tag="Prepare"):
     texts: dict[str, str] = {}
     config_dir: str
     state_dir: str = ""
+    run_dir: str = ""
     url: str | None = None
     connect_timeout: float = 3.0
     read_timeout: float = 10.0

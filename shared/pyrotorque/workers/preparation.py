@@ -21,6 +21,7 @@ def create_message(job: CustomSettings, settings: Settings, layout: Layout) -> C
         texts=job.texts,
         config_dir=str(layout.config_dir),
         state_dir=str(layout.state_dir),
+        run_dir=str(layout.run_dir),
         url=rtorrent.url,
         connect_timeout=rtorrent.connect_timeout,
         read_timeout=rtorrent.read_timeout,

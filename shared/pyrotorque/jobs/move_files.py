@@ -1,0 +1,63 @@
+"""The steps of a move on the disks: copied beside its final path, renamed, and removed from its old place.
+
+Each step opens and checks the folder of the target (`TargetRules`), and acts in that folder only.
+"""
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from pyrotorque.jobs.move_failures import MoveRefused
+from pyrotorque.jobs.move_journal import Move
+from pyrotorque.jobs.move_target import TargetRules
+from pyrotorque.jobs.tree_copy import TreePlace, copy_tree, is_copied, place_of, remove_copied, remove_tree
+from pyrotorque.linux.files import rename_noreplace, sync_folder
+
+
+class MoveFiles:
+    """`check_deadline` is called between blocks of a copy, and may raise."""
+
+    def __init__(self, rules: TargetRules, check_deadline: Callable[[], None]) -> None:
+        self._rules, self._check_deadline = rules, check_deadline
+
+    def prepare(self, move: Move) -> bool:
+        """Copy the data to the target's disk, beside its final path; False, and no copy, on the same disk."""
+        with self._rules.open_target(move.final, create=True) as final, place_of(move.source) as source:
+            by_copy = move.by_copy or source.stat().st_dev != os.fstat(final.at.folder).st_dev
+            if by_copy:
+                copy_tree(source, _partial(move, final), self._check_deadline)
+        return by_copy
+
+    def rename(self, move: Move) -> None:
+        """Give the data, or its copy, the final path. FileExistsError if something is there."""
+        with self._rules.open_target(move.final) as final, place_of(move.source) as source:
+            origin = _partial(move, final) if move.by_copy else source
+            if move.by_copy and not is_copied(source, origin):
+                raise MoveRefused("its data changed after the copy; copying it again", "changing")
+            rename_noreplace(origin.at, final.at)
+
+    def clean(self, move: Move) -> list[Path]:
+        """Remove from the old place what the new one has; returns the paths that were kept."""
+        with ExitStack() as stack:
+            source = stack.enter_context(place_of(move.source))
+            try:
+                final = stack.enter_context(self._rules.open_target(move.final))
+            except (FileNotFoundError, NotADirectoryError):  # another program has moved the data on
+                final = None
+            return remove_copied(source, final)
+
+    def remove_partial(self, move: Move) -> None:
+        """Remove the copy in progress, if there is one."""
+        with suppress(FileNotFoundError, NotADirectoryError), self._rules.open_target(move.final) as final:
+            remove_tree(_partial(move, final))
+
+    def sync(self, move: Move) -> None:
+        """Make the renamed data survive a power failure."""
+        with self._rules.open_target(move.final) as final:
+            sync_folder(final.at.folder)
+
+
+def _partial(move: Move, final: TreePlace) -> TreePlace:
+    """The copy in progress, in the open folder of its final path."""
+    return final._replace(at=final.at._replace(name=os.fsencode(move.partial.name)), path=move.partial)
