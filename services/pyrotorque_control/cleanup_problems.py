@@ -32,9 +32,11 @@ def cleanup_results(layout: Layout) -> list[CleanupResult]:
 
 
 def problem_lines(results: Sequence[CleanupResult], now: float) -> Iterator[str]:
-    """A line for each job whose last run had a problem, or found orphaned files."""
+    """A line for each job whose last run had a problem, or found orphaned files, and for each note on its disks."""
     for each in results:
         run, job = each.run, printable(each.job)
+        for note in run.notes:
+            yield f"{job}: {printable(note)}"
         if run.text:
             yield f"{job}: {printable(run.text)} ({age(run.at, now)})"
         elif run.orphans:

@@ -47,6 +47,9 @@ class CleanupGauges:
         for problem in PROBLEMS:
             metrics.cleanup_problem.set(float(found.problem == problem), job, problem)
         metrics.cleanup_missing.set(found.missing, job)
+        if found.max_used:
+            metrics.cleanup_used.set(found.used, job)
+            metrics.cleanup_max_used.set(found.max_used, job)
         metrics.orphan_files.set(found.orphans, job)
         metrics.orphan_bytes.set(found.orphan_bytes, job)
         metrics.quarantine_entries.set(found.entries, job)

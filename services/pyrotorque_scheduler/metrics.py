@@ -88,6 +88,10 @@ class SchedulerMetrics:
         self.cleanup_missing = totals.gauge(
             "pyrotorque_cleanup_missing_bytes", "Less than needed can be freed by this.", _JOB
         )
+        self.cleanup_used = totals.gauge(
+            "pyrotorque_cleanup_used_bytes", "What own data below its folders occupies, if max_used is set.", _JOB
+        )
+        self.cleanup_max_used = totals.gauge("pyrotorque_cleanup_max_used_bytes", "max_used.", _JOB)
         self.orphan_files = totals.gauge("pyrotorque_cleanup_orphan_files", "Files that belong to no item.", _JOB)
         self.orphan_bytes = totals.gauge("pyrotorque_cleanup_orphan_bytes", "Their bytes.", _JOB)
         self.quarantine_entries = totals.gauge(

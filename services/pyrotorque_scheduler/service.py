@@ -6,11 +6,13 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
+from pyrotorque import housekeeping
 from pyrotorque.bus import Wakeup
 from pyrotorque.events import TorrentLoaded
 from pyrotorque.linux.processes import boot_id
 from pyrotorque.local_time import local_text
 from pyrotorque.requests import ResumeJob
+from pyrotorque.room import use_limits_of
 from pyrotorque.rtorrent.availability import Availability
 from pyrotorque.service.clock_step import ClockChange, ClockStepDetector
 from pyrotorque.service.lifecycle import ServiceStart
@@ -80,6 +82,7 @@ class SchedulerService:
         self._metrics.totals.load(store)
         customs = self._job_table.customs.values()
         self._failed_moves = FailedMoveCounts(customs, configuration.layout.state_dir, self._metrics)
+        use_limits_of(configuration.layout.state_dir / housekeeping.FOLDER)
         self._cleanups = CleanupGauges(customs, configuration.layout.state_dir, self._metrics)
         self._workers = workers
         workers.configure(self._job_table, self._router, bus.publish_live)

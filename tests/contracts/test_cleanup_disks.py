@@ -10,6 +10,9 @@ import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
+from pyrotorque.housekeeping.disk_notes import disk_notes
+from pyrotorque.room import use_limits_of
+from pyrotorque_scheduler.queue.disk_space import disk_of
 from tests.cleaning import CleanupScene
 from tests.waiting import eventually
 
@@ -108,3 +111,43 @@ def test_data_on_another_mount_than_the_quarantine_stays(rtorrent: PrivateRTorre
         scene.job(data="delete", below=both).run()
         assert not scene.has(one)
         assert not (point / "One").exists()
+
+
+def test_max_used_counts_own_data_only_and_limits_the_queue(
+    rtorrent: PrivateRTorrent, short_folder: Path, disk: Path
+) -> None:
+    scene = CleanupScene(rtorrent, short_folder)
+    big = 4 << 20
+    paths = [scene.write(name, ("a",), size=big) for name in ("One", "Two", "Three")]
+    os.link(paths[1] / "a", disk / "Two/link of an own file")
+    found = {path.name: scene.add(path) for path in paths}
+    settings = {"data": "delete", "sort": "name", "linked": "ignore", "max_percent": 100}
+    (disk / "of others").write_bytes(os.urandom(3 * big))
+    scene.job(**settings, max_used=3 * big + 8192).run()
+    assert all(map(scene.has, found.values())), "others fill the disk, and our data is below its limit"
+    use_limits_of(scene.state / "housekeeping")
+    assert disk_of(str(disk / "One"))[1] <= 8192, "the queue has as little room"
+    before, job = free(disk), scene.job(**settings, max_used=2 * big)
+    preview = job.preview()
+    assert [each.candidate.name for each in preview.plan.removals] == ["One"]
+    assert 3 * big <= preview.used <= 3 * big + 16384
+    job.run()
+    eventually(lambda: abs(free(disk) - before - preview.plan.frees) <= 8192, why="what was planned is free")
+    assert [name for name, each in found.items() if scene.has(each)] == ["Two", "Three"]
+    with pytest.raises(UserError, match="less than needed can be freed"):
+        scene.job(**settings, max_used=big // 2, protect="name=Three").run()
+    assert scene.is_intact(found["Three"])
+
+
+def test_a_layered_folder_and_a_full_state_are_noted(short_folder: Path) -> None:
+    lower, upper, work, merged = (short_folder / name for name in ("lower", "upper", "work", "merged"))
+    mounted("-t", "tmpfs", "-o", "size=1m", "tmpfs", str(short_folder))
+    with unmounted_later(short_folder):
+        for each in (lower, upper, work, merged):
+            each.mkdir()
+        options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+        mounted("-t", "overlay", "-o", options, "overlay", str(merged))
+        with unmounted_later(merged):
+            layered, full = disk_notes([merged], short_folder, b"")
+    assert "is on overlay: files of its lower layers cannot be renamed" in layered
+    assert "the state of pyrotorque cannot be saved" in full

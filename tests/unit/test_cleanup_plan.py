@@ -85,9 +85,9 @@ def test_freed_bytes_count_shared_files_once(claims: Claims) -> None:
 
 
 def test_space_is_freed_until_there_is_enough(claims: Claims) -> None:
-    goal = SpaceGoal(1, 10_000)
+    goal = SpaceGoal(10_000)
     found = made(claims, "GABC", goal=goal, shared="keep")
     assert chosen(found) == "AB", "G alone frees nothing"
     assert (found.kept["G"].reason, found.kept["C"].reason, found.missing) == ("space", "space", 0)
     assert made(claims, "A", goal=goal).missing == 10_000 - 8192
-    assert chosen(made(claims, "ABC", goal=SpaceGoal(1, 0))) == ""
+    assert chosen(made(claims, "ABC", goal=SpaceGoal(0))) == ""

@@ -67,6 +67,8 @@ def command(
                 if as_json
                 else f"{each.name}: would remove nothing: {error}"
             )
+            for note in each.notes() if isinstance(each, Cleanup) and not as_json else ():
+                click.echo(f"  note: {note}")
             continue
         click.echo(terminal.json_line(as_data(each, found, item)) if as_json else "\n".join(lines(each, found, item)))
     return code
@@ -129,6 +131,8 @@ def as_data(job: "Cleanup", found: "Survey", item: str | None) -> dict[str, Any]
         "held": plan.held or None,
         "frees": plan.frees,
         "missing": plan.missing,
+        "used": found.used,
+        "notes": job.notes(),
         "removals": [
             {
                 "hash": each.candidate.info_hash,
@@ -190,6 +194,9 @@ def lines(job: "Cleanup", found: "Survey", item: str | None) -> list[str]:
         shown.append(f"  waits: {plan.held}; approve it with `pyrotorque cleanup {job.name} --approve {plan.id}`")
     if plan.missing:
         shown.append(f"  {size(plan.missing)} less than needed can be freed: nothing else may be removed")
+    shown += [f"  note: {note}" for note in data["notes"]]
+    if job.settings.max_used:
+        shown.append(f"  {size(found.used)} of {size(job.settings.max_used)} used (max_used)")
     for each in data["removals"]:
         moved = f"{size(each['size'])} of data" if job.settings.data != "keep" else "data stays"
         shown.append(f"  {each['name']}  {each['facts']}  {moved}")

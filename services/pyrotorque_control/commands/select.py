@@ -78,7 +78,9 @@ def _configured(settings: Settings, state_dir: Path) -> "dict[str, Field]":
     from pyrotorque.fields import configured
     from pyrotorque.housekeeping import FOLDER
     from pyrotorque.housekeeping.activity import activity_fields
+    from pyrotorque.room import use_limits_of
 
+    use_limits_of(state_dir / FOLDER)
     min_free = max((job.min_free for job in settings.jobs if isinstance(job, QueueSettings)), default=0)
     return configured(settings.aliases, settings.traits_by_alias, min_free) | activity_fields(state_dir / FOLDER)
 

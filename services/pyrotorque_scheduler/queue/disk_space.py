@@ -9,7 +9,7 @@ from pyrotorque.errors import RTorrentFault
 from pyrotorque.fields.converters import bytes_left
 from pyrotorque.fields.field import DETAILS, Rows
 from pyrotorque.items import Item, ItemReader, Reader, is_fresh, read_items
-from pyrotorque.linux.filesystems import disk_space
+from pyrotorque.room import room
 from pyrotorque_scheduler.queue.model import Candidate
 from pyrotorque_scheduler.queue.policy import DiskBudget
 from pyrotorque_scheduler.queue.rules import CHECK_FAILED, DISK_FIELDS, LOW_DISK, QueueRules
@@ -73,7 +73,7 @@ def disk_of(directory: str) -> tuple[int, int]:
 
     (0, 0) if only the root of the path exists here: rTorrent then runs on another machine or in a container.
     """
-    space = disk_space(directory)
+    space = room(directory)
     if space is None or (space.folder == _ROOT and Path(directory) != _ROOT):
         return 0, 0
     return space.device, space.free

@@ -4,7 +4,7 @@ from typing import Final
 
 from pyrotorque.fields import converters as convert
 from pyrotorque.fields.field import Field, Rows
-from pyrotorque.linux.filesystems import disk_space
+from pyrotorque.room import room
 
 LOADED: Final = ("d.custom=tm_loaded", "d.load_date=")
 STARTED: Final = ("d.custom=tm_started", "d.timestamp.started=")
@@ -27,7 +27,7 @@ def room_field(min_free: int) -> Field:
     """The field `has_room` that keeps `min_free` bytes free."""
 
     def has_room(directory: str, left: str, wanted: str, chunk: str, files: Rows) -> bool:
-        space = disk_space(directory)
+        space = room(directory)
         return space is not None and convert.bytes_left(left, wanted, chunk, files) <= max(0, space.free - min_free)
 
     doc = "its filesystem has space for what is left to download, beyond `min_free`"

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Final, NamedTuple, TypeAlias
 
 from pyrotorque.housekeeping.session_items import ContentFile
+from pyrotorque.linux.filesystems import is_within
 
 _ABSENT: Final = (errno.ENOENT, errno.ENOTDIR)
 _BLOCK: Final = 512  # of st_blocks (stat(2))
@@ -270,6 +271,17 @@ class FreedSpace:
             if self._left.get(inode, len(self._claims.holders[inode])) == holders[inode]
             and found.links <= len(self._claims.names[inode])
         )
+
+
+def used_below(claims: Claims, below: Sequence[os.PathLike[str]]) -> int:
+    """What the files of our own items in these folders occupy, each inode once."""
+    folders = [os.path.realpath(os.fsencode(folder)) for folder in below]
+    found: dict[Inode, int] = {}
+    for key, content in claims.contents.items():
+        if content.owner or not any(is_within(os.path.realpath(content.directory), folder) for folder in folders):
+            continue
+        found.update((inode, file.occupied) for inode, file in claims.inodes(key).items())
+    return sum(found.values())
 
 
 def claims_of(contents: Sequence[ItemContent], look: Look = os.stat, quarantined: Sequence[bytes] = ()) -> Claims:

@@ -26,7 +26,7 @@ _LIMITS: Final = ("min_ratio", "min_seedtime", "min_seeds", "min_idle", "satisfi
 _NAMES: Final = (
     *("condition", "matcher", "protect", "sort", "sort_fields", "view", "data", "below", "quarantine", "keep_for"),
     *("matched_for", "shared", "linked", "others", "max_items", "max_bytes", "max_percent", "per_tracker", "announce"),
-    *("min_free", "until_free", "tracker_alive", "phrases", "erased_handler", *_LIMITS),
+    *("min_free", "until_free", "max_used", "tracker_alive", "phrases", "erased_handler", *_LIMITS),
 )
 _PROTECT: Final = "is_ignored=yes OR tagged=keep"
 _NO_FOLDERS: Final[tuple[Path, ...]] = ()
@@ -63,6 +63,7 @@ class CleanupSettings:
     announce: float
     min_free: int
     until_free: int
+    max_used: int
     tracker_alive: bool
     phrases: tuple[str, ...]
     """Further texts of trackers that a torrent is gone."""
@@ -99,6 +100,7 @@ def read_cleanup(config: Mapping[str, Any]) -> CleanupSettings:
         announce=read.duration("announce", 30.0),
         min_free=(least := read.value("min_free", 0, size, "a size such as 200g")),
         until_free=read.value("until_free", least + least // 10, size, "a size such as 220g"),
+        max_used=read.value("max_used", 0, size, "a size such as 2t"),
         tracker_alive=get_bool(config, "tracker_alive"),
         phrases=tuple(filter(None, (part.strip() for part in get_text(config, "phrases").split(",")))),
         accepts_erased_handler=read.choice("erased_handler", "refuse", ("refuse", "accept")) == "accept",
@@ -201,8 +203,9 @@ def _check(job: str, settings: CleanupSettings) -> None:
             raise error("phrases", f"has {printable(phrase)!r}, which is too short to be unambiguous")
     if not settings.condition:
         raise error("condition", "is not set: it must choose the items, for example is_complete=yes")
-    if settings.min_free and settings.data != "delete":
-        raise error("min_free", f"cannot be reached: data = {settings.data} frees nothing; set data = delete")
+    for key in ("min_free", "max_used"):
+        if getattr(settings, key) and settings.data != "delete":
+            raise error(key, f"cannot be reached: data = {settings.data} frees nothing; set data = delete")
     if settings.min_free and settings.until_free < settings.min_free:
         raise error("until_free", "is less than min_free")
     if settings.data == "keep":

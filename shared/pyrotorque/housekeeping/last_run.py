@@ -26,6 +26,9 @@ class LastRun(msgspec.Struct, frozen=True, kw_only=True):
     planned: int = 0
     kept: Mapping[str, int] = {}
     missing: int = 0
+    used: int = 0
+    max_used: int = 0
+    notes: tuple[str, ...] = ()
     orphans: int = 0
     orphan_bytes: int = 0
     entries: int = 0

@@ -63,9 +63,8 @@ class Caps:
 
 @dataclass(frozen=True, slots=True)
 class SpaceGoal:
-    """Bytes to free on one filesystem; what frees nothing is not removed for space."""
+    """Bytes to free; what frees nothing is not removed for space."""
 
-    device: int
     needed: int
 
 

@@ -12,7 +12,7 @@ from pyrotorque.conditions import Condition, SortOrder
 from pyrotorque.conditions.regexes import RegexTimeout
 from pyrotorque.errors import RemovalRefused, RTorrentFault, UserError
 from pyrotorque.housekeeping.activity import Activity, sampled
-from pyrotorque.housekeeping.claims import claims_of
+from pyrotorque.housekeeping.claims import claims_of, used_below
 from pyrotorque.housekeeping.cleanup_settings import CleanupSettings, private_below
 from pyrotorque.housekeeping.cleanup_state import CleanupState
 from pyrotorque.housekeeping.gate import DataRules, data_kept, read_file_rows
@@ -77,6 +77,8 @@ class Survey:
     """Since when the condition has held for each item that it chooses."""
     names: Mapping[str, str]
     facts: Mapping[str, ItemFacts] = field(default_factory=dict[str, ItemFacts])
+    used: int = 0
+    """What the data of all items below `below` occupies, for `max_used`."""
 
 
 @dataclass
@@ -114,9 +116,10 @@ class Surveyor:
             str(item["hash"]): self._facts(item, items[str(item["hash"])], activity, state, (now, own), alive)
             for item in found
         }
-        made = self._plan(found, facts, inventory, state, len(items), (now, own))
+        used = used_below(inventory.claims, self.settings.below) if inventory and self.settings.max_used else 0
+        made = self._plan(found, facts, inventory, state, len(items), (now, own), used)
         names = {str(item["hash"]): str(item["name"]) for item in found}
-        return Survey(own, made, items, activity, inventory, matched, names, facts)
+        return Survey(own, made, items, activity, inventory, matched, names, facts, used)
 
     def _protect_session(self) -> None:
         """Raise UserError if the session is below a folder whose data may be removed."""
@@ -200,6 +203,7 @@ class Surveyor:
         state: CleanupState,
         count: int,
         times: tuple[float, float],
+        used: int,
     ) -> Plan:
         now, own = times
         kept: dict[str, Kept] = {}
@@ -221,7 +225,7 @@ class Surveyor:
             spent=state.spent_since(own),
             items=count,
             approved=state.approved_hashes(own),
-            goal=self._goal(),
+            goal=self._goal(used),
         )
         made = plan(candidates, claims, rules)
         return Plan(made.removals, {**kept, **made.kept}, made.held, made.missing)
@@ -242,17 +246,21 @@ class Surveyor:
                 found.append(each)
         return found
 
-    def _goal(self) -> SpaceGoal | None:
+    def _goal(self, used: int) -> SpaceGoal | None:
         """How much is to be freed; None if the job is not about space."""
-        if not self.settings.min_free:
+        settings = self.settings
+        if not settings.min_free and not settings.max_used:
             return None
-        spaces = [disk_space(str(folder)) for folder in self.settings.below]
-        known = [space for space in spaces if space is not None]
-        if len(known) < len(spaces) or len({space.device for space in known}) != 1:
-            raise RemovalRefused("the folders of `below` are on several disks, or their space is not known")
-        free = min(space.free for space in known)
-        needed = self.settings.until_free - free if free < self.settings.min_free else 0
-        return SpaceGoal(known[0].device, needed)
+        # Never more than our own data exceeds `max_used`, whatever others have written.
+        needed = max(0, used - settings.max_used) if settings.max_used else 0
+        if settings.min_free:
+            spaces = [disk_space(str(folder)) for folder in settings.below]
+            known = [space for space in spaces if space is not None]
+            if len(known) < len(spaces) or len({space.device for space in known}) != 1:
+                raise RemovalRefused("the folders of `below` are on several disks, or their space is not known")
+            free = min(space.free for space in known)
+            needed = max(needed, settings.until_free - free if free < settings.min_free else 0)
+        return SpaceGoal(needed)
 
 
 def is_match(condition: Condition, item: Item, now: float) -> bool | None:

@@ -22,6 +22,7 @@ from pyrotorque.housekeeping import quarantine
 from pyrotorque.housekeeping.activity import Activity, activity_fields, read_activity, write_activity
 from pyrotorque.housekeeping.cleanup_settings import private_below, read_cleanup
 from pyrotorque.housekeeping.cleanup_state import PlanOfItems, StoredCleanup, is_short, take_accepted
+from pyrotorque.housekeeping.disk_notes import disk_notes
 from pyrotorque.housekeeping.erased_handlers import erased_handler_refusal
 from pyrotorque.housekeeping.gate import DataRules, claimed_since, verify
 from pyrotorque.housekeeping.inventory import InventoryReader
@@ -33,6 +34,7 @@ from pyrotorque.housekeeping.removal import Remover, VerifiedItem
 from pyrotorque.housekeeping.survey import Conditions, Survey, Surveyor, is_match
 from pyrotorque.humanize import size
 from pyrotorque.jobs.housekeeping_job import HousekeepingJob
+from pyrotorque.room import store_used
 from pyrotorque.text import counted, printable
 from pyrotorque.tracker_verdict import verdict
 
@@ -104,7 +106,11 @@ class Cleanup(HousekeepingJob):
             planned=len(found.plan.removals),
             kept=Counter(kept.reason for kept in found.plan.kept.values()),
             missing=found.plan.missing,
+            used=found.used,
+            max_used=self.settings.max_used,
+            notes=tuple(self.notes()),
         )
+        store_used(self.folder, self.name, self.below, found.used, self.settings.max_used)
         if found.plan.held:
             return msgspec.structs.replace(result, problem="waiting", text=self._held(found))
         if self.dry_run:
@@ -189,6 +195,12 @@ class Cleanup(HousekeepingJob):
             return claimed_since(self.reader.read(), removal)
         except PyrotorqueError as error:
             return f"an item that cannot be seen ({error})"
+
+    def notes(self) -> list[str]:
+        """What its owner should know about the disks."""
+        if self.settings.data == "keep":
+            return []
+        return disk_notes(self.below, self.folder, self.reader.session.folder)
 
     # --- refusals
 

@@ -16,7 +16,7 @@ from typing import IO, Final, NamedTuple
 
 from pyrotorque.jobs.move_failures import MoveRefused
 from pyrotorque.linux.files import FileName, make_own_folder, open_own, open_same_folder, sync_folder
-from pyrotorque.linux.filesystems import disk_space
+from pyrotorque.room import room
 from pyrotorque.text import printable
 
 _BLOCK: Final = 4 << 20
@@ -247,7 +247,7 @@ def _set_mode(fd: int, mode: int) -> None:
 def _check_free_space(source: TreePlace, target: TreePlace) -> None:
     needed = _size(source) - _size(target)
     folder = target.path.parent
-    space = disk_space(f"/proc/self/fd/{target.at.folder}")
+    space = room(f"/proc/self/fd/{target.at.folder}")
     if space is None:
         raise MoveRefused(f"the free space of {printable(str(folder))} is unknown, {needed} bytes are needed", "full")
     if needed > space.free:

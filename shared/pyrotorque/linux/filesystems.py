@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pyrotorque.linux.quotas import QuotaReader
+
 _MOUNTINFO: Final = Path("/proc/self/mountinfo")
 # By the beginnings of their names, also behind `fuse.`. File locks and shared memory do not work across hosts on these.
 _NETWORK: Final = (
@@ -33,12 +35,16 @@ class Mount(NamedTuple):
 
 
 class DiskSpace(NamedTuple):
-    """A filesystem: bytes that a user may still write, device number, the folder that was examined, size."""
+    """A filesystem: bytes that this user may still write, as far as the disk and quotas allow, device number, the
+    folder that was examined, size."""
 
     free: int
     device: int
     folder: Path
     size: int = 0
+
+
+_quotas: Final = QuotaReader()
 
 
 def read_mounts() -> list[Mount]:
@@ -140,7 +146,8 @@ def _first_space(folders: Iterable[Path]) -> DiskSpace | None:
         try:
             space = os.statvfs(folder)
             device, size = os.stat(folder).st_dev, space.f_blocks * space.f_frsize
-            return DiskSpace(space.f_bavail * space.f_frsize, device, folder, size)
+            allowed = [quota.free for quota in _quotas.read(folder, device)]
+            return DiskSpace(min([space.f_bavail * space.f_frsize, *allowed]), device, folder, size)
         except ValueError:  # a path that no kernel accepts
             continue
         except OSError as error:

@@ -18,12 +18,14 @@ from typing import Any, Final
 
 import msgspec
 
+from pyrotorque import housekeeping
 from pyrotorque.errors import ConditionError, PyrotorqueError, UserError
 from pyrotorque.events import Event, JobReported, UniqueEvent
 from pyrotorque.jobs.context import JobContext, set_context
 from pyrotorque.jobs.params import with_texts
 from pyrotorque.limits import EVENT_BYTES, shortened
 from pyrotorque.linux.processes import die_with_parent
+from pyrotorque.room import use_limits_of
 from pyrotorque.text import printable
 from pyrotorque.tolerance import set_default_report
 from pyrotorque.workers.handlers import error_summary, load_handler
@@ -149,6 +151,8 @@ def create_job(create: CreateJob, channel: Channel) -> Any:
             publish_once=publish_once if create.accepts_unique_events else None,
         )
     )
+    if create.state_dir:
+        use_limits_of(Path(create.state_dir) / housekeeping.FOLDER)
     sys.dont_write_bytecode = True
     _limit_memory(create.memory_max)
     job = load_handler(create.handler, config_dir / "jobs")(with_texts(create.config, create.texts))
