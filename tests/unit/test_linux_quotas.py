@@ -39,7 +39,7 @@ def test_all_quotas_with_a_limit_are_read(tmp_path: Path) -> None:
     assert asked == [(0, os.geteuid()), (1, os.getegid())]
 
 
-def test_a_filesystem_without_quotas_is_not_asked_again_for_a_minute(tmp_path: Path) -> None:
+def test_a_filesystem_without_quotas_is_left_alone_for_a_minute(tmp_path: Path) -> None:
     calls, now = 0, 0.0
 
     def get(_folder: int, _kind: int, _number: int) -> bytes:
@@ -57,7 +57,7 @@ def test_a_filesystem_without_quotas_is_not_asked_again_for_a_minute(tmp_path: P
     assert calls == 6
 
 
-def test_a_quota_that_may_not_be_seen_is_asked_for_again(tmp_path: Path) -> None:
+def test_a_quota_that_may_not_be_seen_is_read_again(tmp_path: Path) -> None:
     calls: list[int] = []
 
     def get(_folder: int, kind: int, _number: int) -> bytes:
