@@ -71,7 +71,10 @@ def test_a_quota_that_may_not_be_seen_is_read_again(tmp_path: Path) -> None:
 
 
 def test_the_space_of_a_disk_is_the_least(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader = QuotaReader(lambda *_: dqblk(0, 1, 24))
+    def get(_folder: int, _kind: int, _number: int) -> bytes:
+        return dqblk(0, 1, 24)
+
+    reader = QuotaReader(get)
     monkeypatch.setattr(filesystems, "_quotas", reader)
     space = disk_space(str(tmp_path))
     assert space is not None
