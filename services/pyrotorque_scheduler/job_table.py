@@ -25,10 +25,11 @@ from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_scheduler.queue.check import Queue
 from pyrotorque_scheduler.queue.model import Instant
 from pyrotorque_scheduler.queue.parked_items import ParkedItems
+from pyrotorque_scheduler.queue.parking import Parking
 from pyrotorque_scheduler.queue.rules import read_rules
 from pyrotorque_scheduler.queue.starter import Starter
 from pyrotorque_scheduler.session_judge import SessionJudge
-from pyrotorque_scheduler.state import DecisionHistory, JobStates
+from pyrotorque_scheduler.state import DecisionHistory, JobStates, LastRuns
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ class JobTable:
     settings: Settings
     job_states: JobStates
     history: DecisionHistory
+    last_runs: LastRuns
+    parking: Parking | None
     metrics: SchedulerMetrics
     starter: Starter | None
     completion: CompletionDetector | None
@@ -92,6 +95,8 @@ def build_job_table(
         settings=settings,
         job_states=job_states,
         history=history,
+        last_runs=LastRuns(store),
+        parking=Parking(rtorrent, parked, starter.is_known_now) if rtorrent and starter else None,
         metrics=metrics,
         starter=starter,
         completion=CompletionDetector(store, router, rtorrent, judge) if rtorrent and judge else None,

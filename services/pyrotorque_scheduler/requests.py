@@ -2,19 +2,22 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from pyrotorque.errors import RTorrentError, RTorrentFault, UserError
+from pyrotorque.humanize import duration
 from pyrotorque.requests import (
     AcceptRTorrent,
     Answer,
     DescribeService,
     ExplainQueue,
+    ParkTorrent,
     PauseJob,
     Request,
     ResumeJob,
     RunJob,
     StartTorrent,
+    StopTorrent,
 )
 from pyrotorque.rtorrent.availability import Availability
 from pyrotorque.text import counted, printable
@@ -26,10 +29,12 @@ from pyrotorque_scheduler.queue.check_result import CheckResult
 from pyrotorque_scheduler.queue.explain import explain_history, explain_item, explain_queue
 from pyrotorque_scheduler.queue.explain_text import hold_data, hold_text
 from pyrotorque_scheduler.queue.model import Instant
+from pyrotorque_scheduler.queue.stall import NEVER
 from pyrotorque_scheduler.queue.start_result import StartIntent
 from pyrotorque_scheduler.queue.starter import BY_HAND
+from pyrotorque_scheduler.state import EndedRun
 
-# Stands for the job in the event and the log of an item that `pyrotorque start` starts.
+_PARKED_MAX: Final = 366 * 86_400.0
 
 
 class RequestHandler:
@@ -56,6 +61,10 @@ class RequestHandler:
                 return self._run(job, run)
             case StartTorrent(info_hash=info_hash):
                 return self._start(info_hash.upper(), now)
+            case StopTorrent(info_hash=info_hash, job=job):
+                return self._close(info_hash.upper(), job, None, now)
+            case ParkTorrent(info_hash=info_hash, job=job, seconds=seconds):
+                return self._close(info_hash.upper(), job, seconds, now)
             case AcceptRTorrent():
                 return self._accept()
             case ExplainQueue():
@@ -105,6 +114,38 @@ class RequestHandler:
             return Answer(ok=False, text=f"{printable(name)} did not start: {printable(result.reason)}")
         return Answer(ok=True, text=f"started {printable(name)} ({info_hash})")
 
+    def _close(self, info_hash: str, job: str | None, seconds: float | None, now: Instant) -> Answer:
+        """Close an item, so that its queue does not start it for `seconds`, or before its owner does."""
+        parking, starter = self._job_table.parking, self._job_table.starter
+        if parking is None or starter is None:
+            return Answer(ok=False, text="the address of rTorrent is unknown: set scgi_url in [TORQUE]")
+        if job is not None and job not in self._job_table.queues:
+            return Answer(ok=False, text=f"there is no queue job {printable(job)}: {_listed(self._job_table.queues)}")
+        if seconds is not None and not self._job_table.queues:
+            return Answer(ok=False, text="no queue job is active, so nothing would start the item again: stop it")
+        if seconds is not None and not 0 < seconds <= _PARKED_MAX:
+            return Answer(ok=False, text="an item is parked for more than 0 s and at most 366 days")
+        try:
+            name, _, _ = starter.item(info_hash)
+        except RTorrentFault:
+            return Answer(ok=False, text=f"rTorrent has no item {printable(info_hash)}")
+        queue = self._queue_of(info_hash, job)
+        retry_at = NEVER if seconds is None else now.wall + seconds
+        closed = parking.close_for_owner(info_hash, name, queue.name if queue else "", retry_at, now.wall)
+        if not closed:
+            return Answer(ok=False, text=f"{printable(name)} still runs: another rTorrent answers, or it refused")
+        if queue is not None:
+            queue.rotation.reread()
+        until = "until it is started" if seconds is None else f"for {duration(seconds)}"
+        return Answer(ok=True, text=f"stopped {printable(name)} ({info_hash}) {until}")
+
+    def _queue_of(self, info_hash: str, job: str | None) -> Queue | None:
+        """The queue that would start the item again."""
+        queues, starter = self._job_table.queues, self._job_table.starter
+        if job is None and starter is not None:
+            job = next((name for name in queues if info_hash in starter.started_items.of(name)), None)
+        return queues[job] if job is not None else next(iter(queues.values()), None)
+
     def _accept(self) -> Answer:
         if self._job_table.completion is None:
             return Answer(ok=False, text="the address of rTorrent is unknown: set scgi_url in [TORQUE]")
@@ -140,6 +181,7 @@ class RequestHandler:
                 "kind": "queue" if name in job_table.queues else "stats" if name in job_table.stats else "custom",
                 "paused": job_table.job_states.is_paused(name),
                 "next_fire": fires.get(name),
+                "last_run": _plain(job_table.last_runs.get(name)),
                 **_last_check(job_table.queues.get(name), now),
                 **self._event_state(name),
             }
@@ -179,6 +221,10 @@ def _last_check(queue: Queue | None, now: Instant) -> dict[str, Any]:
         "started": check.started,
         "hold": hold_data(check.hold, check.at),
     }
+
+
+def _plain(run: EndedRun | None) -> dict[str, Any] | None:
+    return None if run is None else {"at": run.at, "seconds": run.seconds, "ok": run.ok, "reason": run.reason}
 
 
 def _listed(names: object) -> str:

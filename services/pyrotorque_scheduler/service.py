@@ -32,7 +32,7 @@ from pyrotorque_scheduler.queue.check import Queue
 from pyrotorque_scheduler.queue.check_result import CheckResult, PublishedChecks
 from pyrotorque_scheduler.queue.model import Instant, current_instant
 from pyrotorque_scheduler.requests import RequestHandler
-from pyrotorque_scheduler.state import MIGRATIONS
+from pyrotorque_scheduler.state import MIGRATIONS, EndedRun
 from pyrotorque_scheduler.workers.pool import WorkerPool
 
 log = logging.getLogger(__name__)
@@ -220,7 +220,10 @@ class SchedulerService:
                 failed = result is None
             elif (stats := self._job_table.stats.get(name)) is not None:
                 failed = not self._attempt("connstats", lambda: stats.run(time.time()))
-        self._metrics.finished(name, time.time(), time.monotonic() - began, failed)
+        seconds = time.monotonic() - began
+        self._metrics.finished(name, time.time(), seconds, failed)
+        reason = self._availability.problem if failed else ""
+        self._job_table.last_runs.put(name, EndedRun(at=time.time(), seconds=seconds, ok=not failed, reason=reason))
         if failed and self._availability.problem:
             self._due_jobs.recheck(name, time.monotonic() + _RETRY_AFTER)
         return result

@@ -87,7 +87,46 @@ MIGRATIONS: Final = (
     -- when a scheduler ended in order: the next one reports the runs that were due since
     CREATE TABLE ended (one INTEGER PRIMARY KEY CHECK (one = 1), at REAL NOT NULL);
     """,
+    """
+    -- the end of the newest run of each custom job
+    CREATE TABLE last_runs (
+        job TEXT PRIMARY KEY, at REAL NOT NULL, seconds REAL NOT NULL, ok INTEGER NOT NULL, reason TEXT NOT NULL
+    ) WITHOUT ROWID;
+    """,
 )
+
+
+class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of the newest run of a job; `reason` is why it failed."""
+
+    at: float
+    seconds: float
+    ok: bool
+    reason: str = ""
+
+
+class LastRuns:
+    """Of all jobs, in memory; those of custom jobs, which may run once a day, are also stored."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        rows = store.db.execute("SELECT job, at, seconds, ok, reason FROM last_runs")
+        self._runs = {
+            job: EndedRun(at=at, seconds=seconds, ok=bool(ok), reason=reason) for job, at, seconds, ok, reason in rows
+        }
+
+    def get(self, job: str) -> EndedRun | None:
+        return self._runs.get(job)
+
+    def put(self, job: str, run: EndedRun) -> None:
+        self._runs[job] = run
+
+    def store(self, job: str, run: EndedRun) -> None:
+        """Joins the caller's transaction."""
+        self.put(job, run)
+        with self._store.transaction() as db:
+            row = (job, run.at, run.seconds, int(run.ok), run.reason)
+            db.execute("INSERT OR REPLACE INTO last_runs VALUES (?, ?, ?, ?, ?)", row)
 
 
 class JobStates:

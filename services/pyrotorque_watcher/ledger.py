@@ -1,10 +1,11 @@
 """The ledger: one row for each metafile in the watched trees, with what became of it; the watcher's own database."""
 
 from collections.abc import Container, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
+from pyrotorque.text import printable
 from pyrotorque_watcher.file_ledger import FileLedger
 from pyrotorque_watcher.rows import (
     PUBLISHED,
@@ -170,6 +171,29 @@ class Ledger(FileLedger):
     def retry_all(self, now: float) -> int:
         """Load all failed and baseline metafiles again; how many there were."""
         return self._db.execute(_RETRY, (now, now)).rowcount
+
+    def forget(self, turns: Iterable[int], now: float) -> int:
+        """These failed metafiles are baseline: known, not loaded before they change; how many there were."""
+        change = "state = 'baseline', todo = '', next_try = 0, changed = ?"
+        query = f"UPDATE metafiles SET {change} WHERE state = 'failed' AND turn = ?"
+        return sum(self._db.execute(query, (now, turn)).rowcount for turn in turns)
+
+    def failed(self) -> list[tuple[int, bytes]]:
+        """The turns and paths of the metafiles that failed."""
+        return self._db.execute("SELECT turn, path FROM metafiles WHERE state = 'failed' AND gone = 0").fetchall()
+
+    def listed(self, state: str, after: int, limit: int, *, newest: bool) -> list[dict[str, object]]:
+        """A page of the rows of files that are there, as plain values."""
+        columns = "turn, path, state, job, info_hash, name, kind, reason, first_seen, changed, size"
+        place, order = ("turn < ? OR ? = 0", "DESC") if newest else ("turn > ? OR ? = 0", "ASC")
+        query = f"SELECT {columns} FROM metafiles WHERE gone = 0 AND ? IN ('', state) AND ({place})"
+        rows = self._db.execute(f"{query} ORDER BY turn {order} LIMIT ?", (state, after, after, limit))
+        found: list[dict[str, object]] = []
+        for row in rows:
+            values: dict[str, Any] = dict(zip(columns.split(", "), row, strict=True))
+            shown: dict[str, object] = {name: printable(values[name]) for name in ("path", "name", "reason")}
+            found.append(values | shown)
+        return found
 
     def wake_all(self) -> None:
         """Whatever waits (for a writer, an active job, the end of a dry run) is due now."""

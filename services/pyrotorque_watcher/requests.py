@@ -3,15 +3,18 @@
 import os
 import time
 from collections.abc import Sequence
+from typing import Final
 
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.linux.filesystems import is_within
-from pyrotorque.requests import Answer, DescribeService, Request, RetryMetafiles
+from pyrotorque.requests import Answer, DescribeService, ForgetMetafiles, ListMetafiles, Request, RetryMetafiles
 from pyrotorque.text import counted, printable
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.loader import Loader
 from pyrotorque_watcher.scan.files import is_metafile
 from pyrotorque_watcher.scan.scanner import TreeScanner
+
+_PAGE_MAX: Final = 200  # rows in one answer, which is limited to 1 MiB
 
 
 def answer(request: Request, ledger: Ledger, scanners: Sequence[TreeScanner], loader: Loader | None) -> Answer:
@@ -20,6 +23,10 @@ def answer(request: Request, ledger: Ledger, scanners: Sequence[TreeScanner], lo
         match request:
             case RetryMetafiles(paths=paths):
                 return _retry(ledger, scanners, paths)
+            case ForgetMetafiles(paths=paths):
+                return _forget(ledger, paths)
+            case ListMetafiles():
+                return _list(ledger, request)
             case DescribeService():
                 return Answer(ok=True, text=_summary(ledger, scanners), data=_state(ledger, scanners, loader))
             case other:
@@ -50,6 +57,24 @@ def _retry(ledger: Ledger, scanners: Sequence[TreeScanner], paths: tuple[str, ..
         return Answer(ok=False, text="; ".join(problems), data={"count": count})
     more = f"; new ones in {counted(walked, 'folder')} too" if walked else ""
     return Answer(ok=True, text=f"{counted(count, 'metafile')} will be loaded{more}", data={"count": count})
+
+
+def _forget(ledger: Ledger, paths: tuple[str, ...]) -> Answer:
+    """Of these paths, and below these folders."""
+    now = time.time()
+    with ledger.transaction():
+        count = ledger.forget(turns_at(ledger.failed(), paths), now) if paths else 0
+    if not count:
+        shown = ", ".join(printable(path) for path in paths)
+        return Answer(ok=False, text=f"no failed metafile is known as {shown or 'nothing'}", data={"count": 0})
+    return Answer(ok=True, text=f"{counted(count, 'metafile')} forgotten until changed", data={"count": count})
+
+
+def _list(ledger: Ledger, request: ListMetafiles) -> Answer:
+    limit = max(1, min(request.limit, _PAGE_MAX))
+    rows = ledger.listed(request.state, request.after, limit + 1, newest=request.newest)
+    more = rows[limit - 1]["turn"] if len(rows) > limit else None
+    return Answer(ok=True, text=counted(len(rows[:limit]), "metafile"), data={"metafiles": rows[:limit], "next": more})
 
 
 def _why_not(path: str) -> str:

@@ -72,6 +72,30 @@ class StartTorrent(ActionRequest, frozen=True, kw_only=True, tag=True):
         return self.info_hash
 
 
+class StopTorrent(ActionRequest, frozen=True, kw_only=True, tag=True):
+    """Scheduler: stop and close this item; no queue starts it again before its owner does."""
+
+    info_hash: str
+    job: str | None = None
+    """The queue that would start it again; by default the one that started it, else the first."""
+
+    @property
+    def target(self) -> str:
+        return self.info_hash
+
+
+class ParkTorrent(ActionRequest, frozen=True, kw_only=True, tag=True):
+    """Scheduler: stop and close this item; its queue may start it again after `seconds`."""
+
+    info_hash: str
+    seconds: float
+    job: str | None = None
+
+    @property
+    def target(self) -> str:
+        return self.info_hash
+
+
 class ExplainQueue(RequestBase, frozen=True, kw_only=True, tag=True):
     """Scheduler: explain the queue's decisions, or those about `item` (info-hash or name)."""
 
@@ -94,12 +118,43 @@ class RetryMetafiles(ActionRequest, frozen=True, kw_only=True, tag=True):
         return ", ".join(self.paths) or "all"
 
 
+class ForgetMetafiles(ActionRequest, frozen=True, kw_only=True, tag=True):
+    """Watcher: these failed metafiles count as known, and are loaded only when they change or are retried."""
+
+    paths: tuple[str, ...]
+
+    @property
+    def target(self) -> str:
+        return ", ".join(self.paths)
+
+
+class ListMetafiles(RequestBase, frozen=True, kw_only=True, tag=True):
+    """Watcher: the metafiles in its ledger, in the order in which they were seen, those after `after` first."""
+
+    state: str = ""
+    after: int = 0
+    limit: int = 200
+    newest: bool = False
+    """The newest first, those before `after` if it is given."""
+
+
 class DescribeService(RequestBase, frozen=True, kw_only=True, tag=True):
     """Any service: its current state, as a mapping for `pyrotorque status`."""
 
 
 Request = (
-    PauseJob | ResumeJob | RunJob | StartTorrent | ExplainQueue | AcceptRTorrent | RetryMetafiles | DescribeService
+    PauseJob
+    | ResumeJob
+    | RunJob
+    | StartTorrent
+    | StopTorrent
+    | ParkTorrent
+    | ExplainQueue
+    | AcceptRTorrent
+    | RetryMetafiles
+    | ForgetMetafiles
+    | ListMetafiles
+    | DescribeService
 )
 
 ACTIONS: dict[type[ActionRequest], str] = {
@@ -109,6 +164,9 @@ ACTIONS: dict[type[ActionRequest], str] = {
     StartTorrent: "start",
     AcceptRTorrent: "accept-rtorrent",
     RetryMetafiles: "retry",
+    StopTorrent: "stop",
+    ParkTorrent: "park",
+    ForgetMetafiles: "forget",
 }
 
 

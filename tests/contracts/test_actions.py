@@ -24,6 +24,9 @@ CASES: dict[str, tuple[str, Callable[[Actor], Answer], str, str]] = {
     "resume": ("scheduler", lambda actor: actions.resume_job(actor, "queue"), "resume", "queue"),
     "run": ("scheduler", lambda actor: actions.run_job(actor, "queue"), "run", "queue"),
     "start": ("scheduler", lambda actor: actions.start_item(actor, HASH), "start", HASH.upper()),
+    "stop": ("scheduler", lambda actor: actions.stop_item(actor, HASH), "stop", HASH.upper()),
+    "park": ("scheduler", lambda actor: actions.park_item(actor, HASH, 60.0), "park", HASH.upper()),
+    "forget": ("watcher", lambda actor: actions.forget_metafiles(actor, ["/w/a.torrent"]), "forget", "/w/a.torrent"),
     "accept": ("scheduler", actions.accept_rtorrent, "accept-rtorrent", ""),
     "retry": ("watcher", lambda actor: actions.retry_metafiles(actor, ["/w/a.torrent"]), "retry", "/w/a.torrent"),
     "retry all": ("watcher", actions.retry_all_metafiles, "retry", "all"),
@@ -108,9 +111,11 @@ def test_a_service_of_version_1_0_0_reads_a_request_with_an_actor() -> None:
 
 @pytest.mark.parametrize("paths", [[], ["relative.torrent"], ["/w/a.torrent", ""]])
 def test_retrying_no_path_never_means_all(layout: Layout, paths: list[str]) -> None:
-    with answering(layout, "watcher", Answer(ok=True)) as received, pytest.raises(UserError, match="absolute paths"):
-        actions.retry_metafiles(Actor(layout, "ann", starting=0.0), paths)
-    assert received == []
+    for action in (actions.retry_metafiles, actions.forget_metafiles):
+        refused = pytest.raises(UserError, match="absolute paths")
+        with answering(layout, "watcher", Answer(ok=True)) as received, refused:
+            action(Actor(layout, "ann", starting=0.0), paths)
+        assert received == []
 
 
 @pytest.mark.parametrize("text", ["", "abc", HASH + "0", "g" * 40, "٠" * 40, HASH[:39] + "\n"])

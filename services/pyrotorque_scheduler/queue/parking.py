@@ -1,4 +1,4 @@
-"""Closes running items so that their queue can start them again: the only way in which a queue stops an item."""
+"""Closes items so that their queue can start them again, or their owner: the only way in which an item is stopped."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -33,3 +33,14 @@ class Parking:
             row = replace(row, bytes_done=done)
             self._parked.put(row)
         return row
+
+    def close_for_owner(self, info_hash: str, name: str, job: str, retry_at: float, now: float) -> bool:
+        """Whether rTorrent has stopped the item; a queue, if given, starts it after `retry_at`, if it is incomplete."""
+        done, complete = self._rtorrent.multicall([("d.bytes_done", (info_hash,)), ("d.complete", (info_hash,))])
+        size = done if isinstance(done, int) else 0
+        row = ParkedItem(info_hash, job, name, 0, size, now, retry_at)
+        if job and complete != 1:
+            return self.close(row) is not None
+        calls = ("d.stop", "d.close", "d.save_full_session", "d.is_active")
+        *_, active = self._rtorrent.multicall([(call, (info_hash,)) for call in calls])
+        return active == 0

@@ -123,6 +123,10 @@ class Rotation:
             self.rows[row.info_hash] = row
         self._running = [item for item in self._running if item.info_hash not in self.held_until]
 
+    def reread(self) -> None:
+        """The owner closed an item: its row counts from now on."""
+        self.parked(self._parked.of(self._rules.name).values())
+
     def candidates(self, now: Instant, *, slots_full: bool) -> list[RunningItem]:
         """The items that may give up their slot; empty where reading what waits was useless a short time ago."""
         found = stalled(self._running, self._known, self._limits, now.awake, now.wall)

@@ -20,6 +20,7 @@ from pyrotorque.workers.preparation import SourceStamp, create_message, source_s
 from pyrotorque_scheduler.due_jobs import NEVER
 from pyrotorque_scheduler.event_router import EventRouter
 from pyrotorque_scheduler.job_table import JobTable
+from pyrotorque_scheduler.state import EndedRun
 from pyrotorque_scheduler.workers.event_runs import CancelledRun, EventRuns, event_subscriptions
 from pyrotorque_scheduler.workers.job_worker import JobRun, JobWorker, RunResult
 
@@ -244,6 +245,11 @@ class WorkerPool:
                 self._publish_cancelled(cancelled, for_jobs=for_jobs)
             if run is not None:
                 self._job_table.metrics.finished(name, time.time(), result.seconds, bool(result.error))
+            if run is not None or result.error:
+                ended = EndedRun(
+                    at=time.time(), seconds=result.seconds, ok=not result.error, reason=printable(result.error)
+                )
+                self._job_table.last_runs.store(name, ended)
         if repeat:
             self._drop_exhausted(name)
         self._update(name, job, result, repeat)

@@ -5,14 +5,16 @@ A function checks what it was given, has a service carry it out, and returns the
 """
 
 from pyrotorque.actions.delivery import Actor, ask_service
-from pyrotorque.actions.items import required_hash, start_item
+from pyrotorque.actions.items import park_item, required_hash, start_item, stop_item
 from pyrotorque.actions.jobs import accept_rtorrent, pause_job, require_job, resume_job, run_job
-from pyrotorque.actions.metafiles import retry_all_metafiles, retry_metafiles
+from pyrotorque.actions.metafiles import forget_metafiles, retry_all_metafiles, retry_metafiles
 
 __all__ = [
     "Actor",
     "accept_rtorrent",
     "ask_service",
+    "forget_metafiles",
+    "park_item",
     "pause_job",
     "require_job",
     "required_hash",
@@ -21,4 +23,5 @@ __all__ = [
     "retry_metafiles",
     "run_job",
     "start_item",
+    "stop_item",
 ]

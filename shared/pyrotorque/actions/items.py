@@ -5,7 +5,7 @@ from typing import Final
 
 from pyrotorque.actions.delivery import Actor, ask_service
 from pyrotorque.errors import UserError
-from pyrotorque.requests import Answer, StartTorrent
+from pyrotorque.requests import Answer, ParkTorrent, StartTorrent, StopTorrent
 from pyrotorque.text import printable
 
 _INFO_HASH: Final = re.compile(r"[0-9A-Fa-f]{40}", re.ASCII)
@@ -14,6 +14,17 @@ _INFO_HASH: Final = re.compile(r"[0-9A-Fa-f]{40}", re.ASCII)
 def start_item(actor: Actor, info_hash: str) -> Answer:
     """Start the item now, regardless of the limits of the queue."""
     return ask_service(actor, "scheduler", StartTorrent(info_hash=required_hash(info_hash), by=actor.by))
+
+
+def stop_item(actor: Actor, info_hash: str, job: str | None = None) -> Answer:
+    """Stop the item; no queue starts it before its owner does. `job` is the queue that would."""
+    return ask_service(actor, "scheduler", StopTorrent(info_hash=required_hash(info_hash), job=job, by=actor.by))
+
+
+def park_item(actor: Actor, info_hash: str, seconds: float, job: str | None = None) -> Answer:
+    """Stop the item for so long; after that its queue may start it again."""
+    request = ParkTorrent(info_hash=required_hash(info_hash), seconds=seconds, job=job, by=actor.by)
+    return ask_service(actor, "scheduler", request)
 
 
 def required_hash(text: str) -> str:
