@@ -38,7 +38,11 @@ GROUP: Final[dict[str, tuple[str, str]]] = {
     ),
     "log_level": (
         "INFO",
-        "`DEBUG`, `INFO`, `WARNING` or `ERROR`, for all services; `-v`, `-q` and `--debug` override it",
+        "`DEBUG`, `INFO`, `WARNING` or `ERROR`, for all services; `log_level.scheduler`, `log_level.watcher` and `log_level.exporter` for one of them; `-v`, `-q` and `--debug` override all",
+    ),
+    "log_format": (
+        "text",
+        "`text`, or `json` for one JSON object per line, in all logs and with `--fg` ([logs](logs.md))",
     ),
     "dry_run": ("False", "all jobs log what they would do, and do nothing"),
     "run_dir": ("run", "private folder of sockets and pid file; use a short path if paths of sockets become too long"),

@@ -10,6 +10,7 @@ import pytest
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque import logs
 from pyrotorque.layout import Layout
+from pyrotorque.owner_events import BurstFolding
 from tests import programs
 
 _PROGRAM = "rtorrent_program"
@@ -81,6 +82,7 @@ def no_rtorrent_of_unknown_version(request: pytest.FixtureRequest, monkeypatch: 
 def no_owners_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test configured as the owner's log is no other's."""
     monkeypatch.setattr(logs, "_owners", {})
+    monkeypatch.setattr(logs, "_folding", BurstFolding())
 
 
 @pytest.fixture

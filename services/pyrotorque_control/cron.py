@@ -74,13 +74,15 @@ def start_detached(home: Path, arguments: Sequence[str]) -> int:
 
     from pyrotorque import logs
     from pyrotorque.layout import Layout
+    from pyrotorque.options import read_options
     from pyrotorque_control.cli import run
 
-    logs.configure("INFO", "cron", Layout.below(home))
+    layout = Layout.below(home)
+    logs.configure("INFO", "cron", layout, log_format=read_options(layout).log_format)
     output = io.StringIO()
     with redirect_stdout(output), redirect_stderr(output):
         code = run(arguments)
-    logs.owner_log(*output.getvalue().splitlines())
+    logs.owner_event("cron", *output.getvalue().splitlines())
     return code
 
 

@@ -6,22 +6,32 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO, Literal, TextIO, TypeAlias
 
 from pyrotorque.configuration import Configuration
 from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.linux.processes import parent_death_signal
 from pyrotorque.linux.signals import handled_ends
 from pyrotorque.supervisord import launch
+from pyrotorque.text import encode_json
 from pyrotorque_control.exit_codes import EX_OK
 from pyrotorque_control.terminal import discard_output
+
+LineStyle: TypeAlias = Literal["text", "journal", "json"]
 
 _POLL_INTERVAL = 0.1  # seconds
 # Lines of supervisord's event listener protocol, which share the guardian's standard output with its log.
 _PROTOCOL = re.compile(r"(RESULT \d+|OK|READY|OKREADY|FAIL|FAILREADY)?")
+_STAMPED = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8}(?:,[0-9]{3})? (?P<level>DEBUG|INFO|WARN|ERROR|CRIT) +(?P<text>.*)",
+    re.DOTALL,
+)
+# As syslog(3) numbers them; journald reads `<4>` at the beginning of a line.
+_PRIORITIES = {"CRIT": 2, "ERROR": 3, "WARN": 4, "INFO": 6, "DEBUG": 7}
 _COLOURS = ("36", "32", "35", "33", "34")
 
 
@@ -46,7 +56,7 @@ def run(configuration: Configuration, directory: str = "") -> int:
         handled_ends(lambda _number, _frame: supervisord.send_signal(signal.SIGTERM)),
     ):
         os.close(start.lock)
-        _show(supervisord, tails, LinePrinter(sys.stdout))
+        _show(supervisord, tails, LinePrinter(sys.stdout, line_style(sys.stdout, configuration.settings.log_format)))
         for tail in tails.values():
             tail.close()
     # Before it has installed its handlers, TERM ends it by the signal itself: that is a clean end, too.
@@ -65,6 +75,12 @@ def reap_orphans(ours: int) -> None:
     with suppress(ChildProcessError):
         while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid != ours:
             os.waitpid(ended.si_pid, os.WNOHANG)
+
+
+def split_line(line: str) -> tuple[str, str]:
+    """The level of a log line, empty if it has none, and its text without time stamp and level."""
+    found = _STAMPED.fullmatch(line)
+    return (found["level"], found["text"]) if found else ("", line)
 
 
 def is_protocol(line: str) -> bool:
@@ -116,24 +132,50 @@ class LogTail:
             return None
 
 
+def line_style(output: TextIO, log_format: str) -> LineStyle:
+    """How lines are printed: `json`, with priorities for journald if `output` leads there, else `text`."""
+    if log_format == "json":
+        return "json"
+    # systemd.exec(5): device and inode of the stream that is connected to the journal.
+    with suppress(OSError, ValueError):
+        found = os.fstat(output.fileno())
+        if os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}":
+            return "journal"
+    return "text"
+
+
 class LinePrinter:
     """Prints lines after the name of their service, in colour on a terminal."""
 
-    def __init__(self, output: TextIO) -> None:
-        self._output = output
+    def __init__(self, output: TextIO, style: LineStyle = "text") -> None:
+        self._output, self._style = output, style
+        self._priorities: dict[str, int] = {}
         self._colours = output.isatty() and "NO_COLOR" not in os.environ
         self._lock = threading.Lock()
         self._open = True
 
     def show(self, name: str, line: str) -> None:
         """Print one line."""
+        with self._lock:
+            if self._open:
+                self._open = self._printed(self._styled(name, line))
+
+    def _styled(self, name: str, line: str) -> str:
+        if self._style == "json":
+            if line.startswith("{"):
+                return line
+            level, text = split_line(line)
+            return encode_json({"at": round(time.time(), 3), "level": level, "service": name, "text": text}).decode()
+        if self._style == "journal":
+            level, text = split_line(line)
+            # A line without a level, of a traceback, belongs to the one before.
+            priority = self._priorities[name] = _PRIORITIES.get(level, self._priorities.get(name, 6))
+            return f"<{priority}>{name}: {text}"
         mark = f"{name:<9} |"
         if self._colours:
             names = ("group", *SERVICES)
             mark = f"\x1b[{_COLOURS[names.index(name) % len(_COLOURS)]}m{mark}\x1b[0m"
-        with self._lock:
-            if self._open:
-                self._open = self._printed(f"{mark} {line}")
+        return f"{mark} {line}"
 
     def _printed(self, line: str) -> bool:
         try:

@@ -190,7 +190,7 @@ def prepare(group: Group, *, allowed: bool = True) -> Configuration:
     if os.geteuid() == 0:
         click.echo("pyrotorque: warning: running as root; run it as the user that rTorrent runs as", err=True)
     found.layout.prepare()
-    write_options(found.layout, group.options)
+    write_options(found.layout, msgspec.structs.replace(group.options, log_format=found.settings.log_format))
     configuration.adopt(found)
     update_generated_files(group.config_dir)
     return found

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.listen_address import bare_address, is_loopback
+from pyrotorque.logs import owner_event
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.recognition import SessionGate
 from pyrotorque.settings.schema import ExporterSettings, RTorrentSettings
@@ -97,7 +98,10 @@ class Endpoint:
             if self._logged_error != str(error):
                 self._logged_error = str(error)
                 log.error("%s; retrying every %.0f s", error, RETRY_AFTER)
+                owner_event("port unavailable", f"{self.settings.name}: {error}")
             return
+        if self._logged_error:
+            owner_event("port open", f"{self.settings.name}: listens on {address}:{port}")
         self._logged_error = ""
         routes = self._routes()
         self._server = HttpServer(listener, routes)

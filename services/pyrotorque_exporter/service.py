@@ -154,7 +154,7 @@ def run(start: ServiceStart) -> int:
         exporter = Exporter(start.configuration, runtime.bus, ExporterState(runtime.store), totals)
         totals.load(runtime.store)
         exporter.configure(start.settings)
-        logs.owner_log("started")
+        logs.owner_event("started", "started")
         try:
             _loop(exporter, runtime, reloader)
         finally:

@@ -37,8 +37,9 @@ def read_arguments(words: Sequence[str]) -> GuardianArguments:
 def main() -> int:
     arguments = read_arguments(sys.argv[1:])
     # Standard output is the protocol; supervisord appends it to the same file.
-    quiet = read_options(arguments.layout).log_level == "WARNING"
-    logs.configure("INFO", "guardian", arguments.layout, file=str(arguments.log_file), quiet=quiet)
+    options, file = read_options(arguments.layout), str(arguments.log_file)
+    quiet = options.log_level == "WARNING"
+    logs.configure("INFO", "guardian", arguments.layout, file=file, quiet=quiet, log_format=options.log_format)
     try:
         with exit_on_sigterm():
             from pyrotorque_guardian.service import guard  # after the SIGTERM handler is installed

@@ -114,7 +114,7 @@ class Restorer:
         if text != self._logged:
             self._logged = text
             log.warning("%s", text)
-            logs.owner_log(*text.splitlines(), level=logging.WARNING)
+            logs.owner_event("group repaired", *text.splitlines())
 
 
 def start_again(layout: Layout) -> None:

@@ -142,6 +142,8 @@ class Guardian:
         self._unpublished.append(_UnpublishedChange(event, change, bool(killed)))
         level = logging.WARNING if change.state in ("BACKOFF", "FATAL") or reason else logging.INFO
         log.log(level, "%s: %s → %s%s", change.process, change.before, change.state, f" ({reason})" if reason else "")
+        if change.state == "EXITED" and reason and not killed:
+            logs.owner_event("service ended", f"{change.process} {reason}; it is started again")
 
     def _update_state(self, name: str, state: str, pid: int, now: float) -> None:
         self._states[name] = state
@@ -192,7 +194,7 @@ class Guardian:
     def _kill(self, hung: HungService) -> None:
         text = f"{hung.service} hangs: {hung.reason}; killing it"
         log.error("%s", text)
-        logs.owner_log(text, level=logging.ERROR)
+        logs.owner_event("service hung", text)
         self._killed[hung.service] = f"killed by the guardian: {hung.reason}"
         try:
             self.supervisord.signal(hung.service, "KILL")
@@ -205,8 +207,9 @@ class Guardian:
                     os.kill(known.pid, signal.SIGKILL)
 
     def _restart(self, name: str) -> None:
-        log.warning("%s is FATAL: starting it again", name)
-        logs.owner_log(f"{name} is FATAL: starting it again", level=logging.WARNING)
+        text = f"{name} has failed repeatedly and is stopped (FATAL): starting it again; see log/{name}.log"
+        log.warning("%s", text)
+        logs.owner_event("service gave up", text)
         try:
             self.supervisord.start(name)
         except SupervisordFault as fault:
@@ -276,7 +279,7 @@ class Guardian:
 
     def _log_problem(self, text: str) -> None:
         log.warning("%s", text)
-        logs.owner_log(text, level=logging.WARNING)
+        logs.owner_event("group repaired", text)
 
     def _publish(self, now: float) -> None:
         """Commit the state changes, then publish them; while the disk is full they stay queued."""

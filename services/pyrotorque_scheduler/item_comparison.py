@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.events import TorrentCompleted, TorrentErased
+from pyrotorque.logs import owner_event
 from pyrotorque.rtorrent import Call, RTorrent, Value
 from pyrotorque.store import Store
 from pyrotorque.text import printable
@@ -125,6 +126,8 @@ class ItemComparison:
             self._items.delete(erased)
         for info_hash, name in completed.items():
             log.info("completed: %s (%s)", printable(name), info_hash)
+        owner_event("item completed", *(f"completed {name} ({info_hash})" for info_hash, name in completed.items()))
+        owner_event("item erased", *(f"erased {name} ({info_hash})" for info_hash, name in erased.items()))
 
     def _checked(self, names: Mapping[str, str]) -> frozenset[str]:
         """The items that are stored as complete and whose data rTorrent checks, or has checked since they were read."""

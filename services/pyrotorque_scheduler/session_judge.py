@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from pyrotorque.logs import owner_log
+from pyrotorque.logs import owner_event
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.recognition import (
     RECORD_NAME,
@@ -188,7 +188,7 @@ class SessionJudge:
     @staticmethod
     def _report(level: int, text: str) -> None:
         log.log(level, "%s", text)
-        owner_log(text, level=level)
+        owner_event("rtorrent changed" if level > logging.INFO else "rtorrent known", text)
 
 
 def _why_changed(known: SessionFacts, found: SessionFacts) -> str:

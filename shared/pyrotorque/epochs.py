@@ -171,7 +171,7 @@ class Epochs:
 
     def _log(self, text: str) -> None:
         log.error("%s", text)
-        logs.owner_log(f"failed: {text}", level=logging.ERROR)
+        logs.owner_event("state damaged", f"failed: {text}")
 
     def _record(self, older: OlderState) -> None:
         loss = _Loss(older.reason, older.until)

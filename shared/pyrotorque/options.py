@@ -15,6 +15,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     dry_run: bool = False
     log_level: str | None = None
+    log_format: str = "text"
+    """Of the configuration with which the group was started last; the guardian reads no configuration."""
     config_files: tuple[str, ...] = ()
     foreground: bool = False
     guard_file: str | None = None

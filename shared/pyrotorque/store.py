@@ -130,7 +130,7 @@ def open_store(path: Path, migrations: Sequence[str]) -> Store:
         raise
     if reason:
         log.error("%s", reason)
-        logs.owner_log(f"failed: {reason}", level=logging.ERROR)
+        logs.owner_event("state damaged", f"failed: {reason}")
     return Store(path, db, reason, lock)
 
 

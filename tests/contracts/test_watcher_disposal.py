@@ -277,10 +277,10 @@ def test_names_that_are_too_long_are_reported_in_the_owners_log(
 ) -> None:
     lines: list[str] = []
 
-    def owner_log(*texts: str, level: int = 0) -> None:
+    def owner_event(event: str, *texts: str) -> None:
         lines.extend(texts)
 
-    monkeypatch.setattr(logs, "owner_log", owner_log)
+    monkeypatch.setattr(logs, "owner_event", owner_event)
     watching.again(job(root, on_loaded="rename"))
     path = root / ("x" * 247 + ".torrent")
     watching.load(path, "x")

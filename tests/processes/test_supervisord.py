@@ -105,8 +105,8 @@ def test_the_group_starts_answers_by_plain_names_and_stops(group: Group) -> None
     with pytest.raises(AlreadyRunning, match="is already running"):
         group.start()
     assert "stopped" in group.ctl("stop", "watcher").stdout
-    log = (layout.log_dir / "torque.log").read_text()
-    assert "stopped: watcher (exit status 0)" in log
+    assert "stopped: watcher (exit status 0)" in (layout.log_dir / "supervisord.log").read_text()
+    assert not (layout.log_dir / "torque.log").exists()
     assert oct(layout.supervisor_socket.stat().st_mode)[-3:] == "700"
     processes = [process.pid for process in group.supervisord.processes() if process.pid]
     group.stop()

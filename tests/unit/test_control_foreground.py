@@ -1,6 +1,8 @@
 """`--fg` shows every line of every service once, marked with its name."""
 
 import io
+import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import TypeAlias
 
 import pytest
 
-from pyrotorque_control.foreground import LinePrinter, LogTail, is_protocol
+from pyrotorque_control.foreground import LinePrinter, LogTail, is_protocol, line_style
 
 Tails: TypeAlias = Callable[[Path], LogTail]
 
@@ -103,3 +105,52 @@ def test_a_terminal_gets_colours_unless_its_owner_wants_none(monkeypatch: pytest
 )
 def test_the_protocol_of_event_listeners_is_not_shown(line: str, hidden: bool) -> None:
     assert is_protocol(line) is hidden
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("2026-11-23 22:41:07 WARN  watcher: text", "<4>watcher: watcher: text"),
+        ("2026-11-23 22:41:07,123 INFO spawned: 'watcher'", "<6>watcher: spawned: 'watcher'"),
+        ("2026-11-23 22:41:07 ERROR x: failed", "<3>watcher: x: failed"),
+        ("2026-11-23 22:41:07,123 CRIT Server running", "<2>watcher: Server running"),
+        ("2026-11-23 22:41:07 DEBUG x: y", "<7>watcher: x: y"),
+        ("printed by a job", "<6>watcher: printed by a job"),
+    ],
+)
+def test_lines_for_the_journal_have_its_priority_and_no_time_of_their_own(line: str, shown: str) -> None:
+    output = io.StringIO()
+    LinePrinter(output, "journal").show("watcher", line)
+    assert output.getvalue() == f"{shown}\n"
+
+
+def test_a_traceback_in_the_journal_has_the_priority_of_its_line() -> None:
+    output = io.StringIO()
+    printer = LinePrinter(output, "journal")
+    printer.show("watcher", "2026-11-23 22:41:07 ERROR x: failed")
+    printer.show("scheduler", "2026-11-23 22:41:07 INFO  x: fine")
+    printer.show("watcher", "    Traceback")
+    assert output.getvalue().splitlines()[-1] == "<3>watcher:     Traceback"
+
+
+def test_json_lines_stay_and_those_of_supervisord_become_json() -> None:
+    output = io.StringIO()
+    printer = LinePrinter(output, "json")
+    printer.show("watcher", '{"level":"INFO","text":"a"}')
+    printer.show("group", "2026-11-23 22:41:07,123 WARN exited: watcher")
+    first, second = output.getvalue().splitlines()
+    assert first == '{"level":"INFO","text":"a"}'
+    found = json.loads(second)
+    assert (found["level"], found["service"], found["text"]) == ("WARN", "group", "exited: watcher")
+
+
+def test_the_stream_that_leads_to_the_journal_is_recognized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "out").open("w") as output:
+        found = os.fstat(output.fileno())
+        assert line_style(output, "text") == "text"
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        assert line_style(output, "text") == "journal"
+        assert line_style(output, "json") == "json"
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino + 1}")
+        assert line_style(output, "text") == "text"
+    assert line_style(io.StringIO(), "text") == "text"

@@ -1,10 +1,13 @@
 """Log lines: one each, whatever is in a name; and the owner's log, which several write."""
 
+import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +43,55 @@ def test_a_line_has_time_level_and_who_and_no_name_can_break_it(
     assert second[19:] == " INFO  bus: hello"
 
 
+def test_json_has_one_object_for_each_record(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO", "watcher", layout, log_format="json")
+    logging.getLogger("pyrotorque_watcher.service").warning("loaded %s", "a\nb\udcff")
+    try:
+        raise ValueError("a\nb")
+    except ValueError:
+        logging.getLogger("x").exception("failed")
+    logs.owner_event("metafile failed", "bad \x1b[2J")
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (first["level"], first["service"], first["text"]) == ("WARN", "watcher", r"loaded a\nb\xff")
+    assert second["traceback"][-1].startswith(("ValueError", "b"))
+    owners = json.loads((layout.log_dir / "torque.log").read_text())
+    assert {key: owners[key] for key in ("level", "service", "event", "text")} == {
+        "level": "WARN",
+        "service": "watcher",
+        "event": "metafile failed",
+        "text": r"bad \x1b[2J",
+    }
+    assert abs(owners["at"] - time.time()) < 60
+
+
+def test_the_format_can_change(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO", "watcher", layout)
+    logs.set_format("json")
+    logging.getLogger("x").warning("one")
+    logs.set_format("text")
+    logging.getLogger("x").warning("two")
+    one, two = capsys.readouterr().out.splitlines()
+    assert json.loads(one)["text"] == "one"
+    assert two.endswith("WARN  x: two")
+
+
+def test_a_search_for_trouble_finds_a_critical_line(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("INFO", "watcher", layout)
+    logging.getLogger("x").critical("lost")
+    assert re.search("WARN|ERROR|CRIT", capsys.readouterr().out)
+
+
+def test_a_burst_is_summed_up_when_it_has_ended(layout: Layout) -> None:
+    logs.configure("INFO", "watcher", layout)
+    for number in range(100):
+        logs.owner_event("metafile loaded", f"loaded {number}")
+    logs.write_folded()
+    path = layout.log_dir / "torque.log"
+    assert len(path.read_text().splitlines()) == 20
+    logs.write_folded(at_end=True)
+    assert path.read_text().splitlines()[-1].endswith("INFO watcher: 100 metafiles loaded in 1 s")
+
+
 def test_a_traceback_is_indented_below_its_line(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("INFO", "watcher", layout)
     try:
@@ -61,15 +113,15 @@ def test_the_level_can_change(layout: Layout, capsys: pytest.CaptureFixture[str]
 
 def test_the_owner_reads_one_line_for_what_matters(layout: Layout) -> None:
     logs.configure("INFO", "watcher", layout)
-    logs.owner_log("loaded a\nb")
+    logs.owner_event("metafile loaded", "loaded a\nb")
     line = (layout.log_dir / "torque.log").read_text()
     assert line.endswith("INFO watcher: loaded a\\nb\n")
 
 
 def test_the_owner_sees_which_line_is_a_warning(layout: Layout) -> None:
     logs.configure("INFO", "watcher", layout)
-    logs.owner_log("loaded a")
-    logs.owner_log("did not load b", level=logging.WARNING)
+    logs.owner_event("metafile loaded", "loaded a")
+    logs.owner_event("metafile failed", "did not load b")
     lines = (layout.log_dir / "torque.log").read_text().splitlines()
     assert [line.partition(",")[2].split(" ", 1)[1] for line in lines] == [
         "INFO watcher: loaded a",
@@ -79,17 +131,17 @@ def test_the_owner_sees_which_line_is_a_warning(layout: Layout) -> None:
 
 def test_a_log_renamed_by_its_rotation_is_created_again(layout: Layout) -> None:
     logs.configure("INFO", "watcher", layout)
-    logs.owner_log("first")
+    logs.owner_event("metafile loaded", "first")
     path = layout.log_dir / "torque.log"
     path.rename(path.with_suffix(".log.1"))
-    logs.owner_log("second")
+    logs.owner_event("metafile loaded", "second")
     assert ("first" in path.read_text(), "second" in path.read_text()) == (False, True)
 
 
 def test_an_unwritable_owners_log_stops_no_service(layout: Layout, capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("INFO", "watcher", layout)
     (layout.log_dir / "torque.log").mkdir()
-    logs.owner_log("loaded")
+    logs.owner_event("metafile loaded", "loaded")
     assert "cannot write" in capsys.readouterr().out
 
 
@@ -117,7 +169,7 @@ if sys.argv[2] == "supervisord":
 else:
     logs.configure("INFO", sys.argv[2], layout)
     for number in range(1000):
-        logs.owner_log(f"line {number} end")
+        logs.owner_event("cron", f"line {number} end")
 """
 
 

@@ -39,17 +39,41 @@ def test_its_absence_and_its_return_are_logged_once(
     ]
 
 
-def test_both_are_in_the_owners_log(availability: Availability, tmp_path: Path) -> None:
+def owners_lines(tmp_path: Path) -> list[str]:
+    path = Layout.below(tmp_path).log_dir / logs.OWNERS_LOG
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [line.partition(" ")[2].partition(" ")[2] for line in lines]
+
+
+@pytest.fixture
+def owners_log(tmp_path: Path) -> None:
     layout = Layout.below(tmp_path)
     layout.prepare()
     logs.configure("INFO", "watcher", layout)
-    availability.lost(RTorrentUnavailable("it hangs"), 0.0)
+
+
+@pytest.mark.usefixtures("owners_log")
+def test_a_long_absence_is_a_warning_to_the_owner_and_its_end_has_the_duration(
+    availability: Availability, tmp_path: Path
+) -> None:
+    for now in (0.0, 2.0, 29.0, 31.0, 33.0, 80.0):
+        availability.lost(RTorrentUnavailable("it hangs"), now)
     availability.answered(90.0)
-    lines = (layout.log_dir / logs.OWNERS_LOG).read_text().splitlines()
-    assert [line.partition(" ")[2].partition(" ")[2] for line in lines] == [
-        "WARN watcher: rTorrent is unavailable: it hangs",
+    assert owners_lines(tmp_path) == [
+        "WARN watcher: rTorrent is unavailable for 31 s: it hangs; waiting",
         "INFO watcher: rTorrent answers again after 90 s",
     ]
+
+
+@pytest.mark.usefixtures("owners_log")
+def test_a_restart_of_rtorrent_needs_no_owner(availability: Availability, tmp_path: Path) -> None:
+    for now in (0.0, 10.0):
+        availability.lost(RTorrentUnavailable("it restarts"), now)
+    availability.answered(12.0)
+    assert owners_lines(tmp_path) == ["INFO watcher: rTorrent answers again after 12 s"]
+    for now in (100.0, 131.0):
+        availability.lost(RTorrentUnavailable("gone"), now)
+    assert owners_lines(tmp_path)[-1] == "WARN watcher: rTorrent is unavailable for 31 s: gone; waiting"
 
 
 def test_pauses_between_calls_grow_to_two_seconds(availability: Availability) -> None:

@@ -323,3 +323,11 @@ def test_reading_settings_loads_nothing_heavy() -> None:
     heavy = "{'apscheduler', 'lark', 'jinja2', 'psutil', 'zmq', 'rich', 'click'}"
     code = f"import sys, pyrotorque.settings; sys.exit(len({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd="shared", check=False).returncode == 0
+
+
+def test_a_service_has_its_own_level(tmp_path: Path) -> None:
+    text = "[TORQUE]\nlog_level = warn\nlog_level.watcher = debug\nlog_format = json\n"
+    settings = configured(tmp_path, text).settings
+    assert (settings.level_of("watcher"), settings.level_of("scheduler")) == ("DEBUG", "WARNING")
+    assert settings.log_format == "json"
+    assert configured(tmp_path, text, Options(log_level="ERROR")).settings.level_of("watcher") == "ERROR"

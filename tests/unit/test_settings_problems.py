@@ -26,6 +26,12 @@ from tests.configured import configured, problems
         ("job.treewatch.path = watch", "expected an absolute path, got 'watch'"),
         ("job.treewatch.pth = /x", "unknown setting, did you mean path?"),
         ("job.treewatch.path_map = /here", "expected /path/here=/path/of/rtorrent, got '/here'"),
+        (
+            "log_level.watchr = debug",
+            "is no service with a level of its own, did you mean watcher? (scheduler, watcher, exporter)",
+        ),
+        ("log_level.watcher = LOUD", "expected one of DEBUG, INFO, WARNING, ERROR, CRITICAL, got 'LOUD'"),
+        ("log_format = xml", "expected one of text, json, got 'xml'"),
         ("job.exporter.port = http", "expected a whole number, got 'http'"),
         (
             "job.queue.scgi_url = scgi:///x",

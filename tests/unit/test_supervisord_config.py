@@ -57,7 +57,7 @@ def test_any_usable_path_comes_out_of_supervisord_as_it_went_in(short_folder: Pa
     assert words[-2:] == ["--config-dir", str(layout.config_dir)]
     assert processes["watcher"].stdout_logfile == str(layout.log_dir / "watcher.log")
     assert shlex.split(processes["guardian"].command)[-2:] == ["--guard-file", str(layout.guard_file)]
-    assert found.logfile == str(layout.log_dir / "torque.log")
+    assert found.logfile == str(layout.log_dir / "supervisord.log")
     assert found.pidfile == str(layout.pid_file)
     assert found.umask == 0o027
     assert [server["file"] for server in found.server_configs] == [str(layout.supervisor_socket)]
@@ -89,8 +89,9 @@ def test_all_logs_together_stay_below_100_mb(short_folder: Path) -> None:
         most += process.stdout_logfile_maxbytes * (process.stdout_logfile_backups + 1)
         if process.stderr_logfile:
             most += process.stderr_logfile_maxbytes * (process.stderr_logfile_backups + 1)
+    most += found.logfile_maxbytes * (found.logfile_backups + 1)
+    assert found.logfile_maxbytes > 0
     assert most < 100_000_000
-    assert found.logfile_maxbytes == 0
 
 
 def test_the_users_stub_is_used_extended_and_left_alone(short_folder: Path) -> None:

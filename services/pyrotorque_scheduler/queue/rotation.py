@@ -10,7 +10,7 @@ from pyrotorque.conditions import parse
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.humanize import duration
 from pyrotorque.items import Item, LazyItems
-from pyrotorque.logs import job_logger, owner_log
+from pyrotorque.logs import job_logger, owner_event
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.text import printable
 from pyrotorque_scheduler.metrics import SchedulerMetrics
@@ -186,7 +186,7 @@ class Rotation:
         level = logging.WARNING if wait == NEVER else logging.INFO
         self._log.log(level, "closed %s (%s): %s", name, info_hash, text)
         if wait == NEVER:
-            owner_log(f"{self._rules.name}: {name} ({info_hash}): {text}", level=logging.WARNING)
+            owner_event("item gave up", f"{self._rules.name}: {name} ({info_hash}): {text}")
         self.rows[info_hash] = closed
         return True
 

@@ -1,6 +1,5 @@
 """Starts one item with exactly one effect and one event: intent row first, then start, verification and event."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -8,7 +7,7 @@ from typing import Final, Protocol, TypeAlias
 
 from pyrotorque.errors import RTorrentError, RTorrentFault, SessionNotKnown
 from pyrotorque.events import StartFailed, TorrentStarted
-from pyrotorque.logs import job_logger, owner_log
+from pyrotorque.logs import job_logger, owner_event
 from pyrotorque.open_loads import OpenLoads, mark_of
 from pyrotorque.rtorrent import RTorrent, Value
 from pyrotorque.rtorrent.identity import INCARNATION
@@ -303,11 +302,11 @@ class Starter:
         elif result.failure is None:
             self._failures.pop(info_hash, None)
             job_logger(job).info("started %s (%s)", name, info_hash)
-            owner_log(f"{job}: started {name} ({info_hash})")
+            owner_event("item started", f"{job}: started {name} ({info_hash})")
         else:
             self._failures[info_hash] = next_failure(self._failures.get(info_hash), reason, at)
             job_logger(job).error("could not start %s (%s): %s", name, info_hash, reason)
-            owner_log(f"{job}: could not start {name} ({info_hash}): {reason}", level=logging.WARNING)
+            owner_event("item start failed", f"{job}: could not start {name} ({info_hash}): {reason}")
 
     def _count(self, event: TorrentStarted | StartFailed) -> None:
         """In the event's transaction, so that the totals equal the events."""

@@ -12,7 +12,7 @@ import msgspec
 from pyrotorque.errors import StateError
 from pyrotorque.events import JobReported, TorrentMoved
 from pyrotorque.limits import EVENT_BYTES, REPORT_BYTES, shortened
-from pyrotorque.logs import owner_log
+from pyrotorque.logs import owner_event
 from pyrotorque.settings.schema import CustomSettings
 from pyrotorque.text import encode_json, printable
 from pyrotorque.workers.messages import (
@@ -217,7 +217,7 @@ class JobWorker:
         if dropped := self._reports_dropped:
             text = f"dropped {dropped} reports of this run: at most {REPORTS_MAX} and {REPORT_BYTES >> 20} MiB are kept"
             log.error("job %s: %s", printable(self.settings.name), text)
-            owner_log(f"failed: job {self.settings.name}: {text}", level=logging.ERROR)
+            owner_event("job failed", f"failed: job {self.settings.name}: {text}")
             lost = JobReported(at=time.time(), job=self.settings.name, text=text, data={"dropped": dropped})
             reports = (*reports, lost)
         self._reports.clear()

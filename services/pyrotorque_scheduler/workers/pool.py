@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from pyrotorque import humanize
 from pyrotorque.bus import Bus, Gap, PendingRequest
-from pyrotorque.events import Delivery, Fact, JobFailed, JobFinished, Live
+from pyrotorque.events import Delivery, Fact, JobFailed, JobFinished, Live, TorrentMoved, TorrentRemoved, UniqueEvent
 from pyrotorque.job_order import EventOrder
 from pyrotorque.layout import Layout
-from pyrotorque.logs import owner_log
+from pyrotorque.logs import owner_event
 from pyrotorque.outbox import CursorTable
 from pyrotorque.requests import Answer, Request, RunJob
 from pyrotorque.settings.schema import CustomSettings, Settings
@@ -40,6 +41,8 @@ class _PooledJob:
     ticked: bool = False
     requests: list[PendingRequest] = field(default_factory=list[PendingRequest])
     failures: int = 0
+    failing_since: float = 0.0
+    """When the first of the last failures in a row ended (monotonic)."""
     not_before: float = 0.0
     last_error: str = ""
     """Empty if the last run succeeded."""
@@ -111,7 +114,7 @@ class WorkerPool:
                     self._runs.add(delivery.event, self._router.routes.get(type(delivery.event).__name__, ()))
         for gap in gaps:
             log.error("jobs miss events of the %s that can no longer be replayed: %s", gap.source, gap.reason)
-            owner_log(f"failed: jobs miss events of the {gap.source}: {gap.reason}", level=logging.ERROR)
+            owner_event("job failed", f"failed: jobs miss events of the {gap.source}: {gap.reason}")
 
     def accept(self, pending: PendingRequest) -> bool:
         """Whether the request is to run one of these jobs; it is answered when the run has ended."""
@@ -210,7 +213,7 @@ class WorkerPool:
             if dropped := self._runs.trim(name):
                 text = f"dropped the oldest {dropped} events: the queue of events is full"
                 log.error("job %s: %s", printable(name), text)
-                owner_log(f"failed: job {name}: {text}", level=logging.ERROR)
+                owner_event("job failed", f"failed: job {name}: {text}")
 
     def _drop_exhausted(self, name: str) -> None:
         """Drop the event whose run was interrupted too often, and publish the failure."""
@@ -226,6 +229,7 @@ class WorkerPool:
         repeat = run is not None and is_event and (result.interrupted or not result.started)
         if run is not None and is_event and not result.started:
             self._runs.put_back(run)
+        added: list[UniqueEvent] = []
         with self._store.transaction():
             cancelled: list[CancelledRun] = []
             if run is not None and is_event and not repeat:
@@ -237,6 +241,7 @@ class WorkerPool:
                 self._router.add(report)
             for unique in result.unique_events:
                 if self._router.add_once(unique.identity, unique.event):
+                    added.append(unique.event)
                     self._job_table.metrics.count(unique.event)
             if result.error:
                 # A failure in the handling of a failure starts no further jobs: they could go on indefinitely.
@@ -252,6 +257,8 @@ class WorkerPool:
                 self._job_table.last_runs.store(name, ended)
         if repeat:
             self._drop_exhausted(name)
+        for event in added:
+            _report(event)
         self._update(name, job, result, repeat)
         self._answer(name, job, result)
 
@@ -268,17 +275,22 @@ class WorkerPool:
         for run in cancelled:
             reason = f"not run for {printable(run.subject)}: job {printable(run.failed)}, which runs before it, failed"
             log.error("job %s: %s", printable(run.job), reason)
-            owner_log(f"failed: job {run.job}: {reason}", level=logging.ERROR)
+            owner_event("job failed", f"failed: job {run.job}: {reason}")
             self._publish_lost(run.job, reason, for_jobs=for_jobs)
 
     def _update(self, name: str, job: _PooledJob, result: RunResult, repeat: bool) -> None:
         if not result.error:
+            if job.last_error:
+                took = humanize.duration(time.monotonic() - job.failing_since)
+                owner_event("job recovered", f"job {name} succeeded again after {took}")
             job.failures, job.last_error, job.not_before = 0, "", 0.0
             self._publish_live(JobFinished(at=time.time(), job=name, seconds=result.seconds))
             return
         log.error("job %s failed after %.1f s: %s", printable(name), result.seconds, result.error)
+        if not job.last_error:
+            job.failing_since = time.monotonic()
         if result.error != job.last_error:
-            owner_log(f"failed: job {name}: {result.error}", level=logging.ERROR)
+            owner_event("job failed", f"failed: job {name}: {result.error}")
         job.last_error = result.error
         if repeat:
             job.not_before = time.monotonic() + _RETRY_DELAYS[min(job.failures, len(_RETRY_DELAYS) - 1)]
@@ -292,3 +304,14 @@ class WorkerPool:
         answered, job.requests = job.requests, []
         for pending in answered:
             pending.answer(Answer(ok=not result.error, text=text))
+
+
+def _report(event: UniqueEvent) -> None:
+    """Write what a job did to an item to the owner's log."""
+    match event:
+        case TorrentMoved():
+            owner_event("item moved", f"{event.job}: moved {event.name} to {event.new_path}")
+        case TorrentRemoved():
+            owner_event("item removed", f"{event.job}: removed {event.name}, data: {event.data} ({event.reason})")
+        case _:
+            pass

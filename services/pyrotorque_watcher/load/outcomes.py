@@ -10,6 +10,7 @@ import msgspec
 from pyrotorque import logs
 from pyrotorque.events import LoadFailed, LoadMode, TorrentLoaded
 from pyrotorque.outbox import Outbox
+from pyrotorque.owner_events import OwnerEvent
 from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.metrics import WatcherMetrics
@@ -45,7 +46,7 @@ class LoadOutcomes:
         ]
         for line in lines:
             log.info("%s", line)
-        logs.owner_log(*lines)
+        logs.owner_event("metafile loaded", *lines)
 
     def unchanged(self, row: Row, now: float) -> None:
         """The file was touched, or its times were set after the load; its item was never erased."""
@@ -96,7 +97,7 @@ class LoadOutcomes:
         self._reported[row.job, cause] = now
         text = f"{row.job}: {what}; trying again (`pyrotorque watched` shows all files that wait for this reason)"
         log.warning("%s", text)
-        logs.owner_log(text, level=logging.WARNING)
+        logs.owner_event("metafile waits", text)
 
     def _publish(self, row: Row, refused: LoadRefused, level: int, now: float) -> None:
         path = printable(row.path)
@@ -104,7 +105,10 @@ class LoadOutcomes:
         self.metrics.failed(refused.kind)
         text = f"{row.job}: did not load {path}: {refused.reason}"
         log.log(level, "%s", text)
-        logs.owner_log(text, level=level)
+        event: OwnerEvent = "metafile failed"
+        if refused.kind == "duplicate":
+            event = "metafile duplicate" if level == logging.INFO else "metafile ambiguous"
+        logs.owner_event(event, text)
 
 
 def _loaded(row: Row, now: float) -> list[TorrentLoaded]:

@@ -9,6 +9,7 @@ import msgspec
 from pyrotorque.errors import UserError
 from pyrotorque.layout import Layout
 from pyrotorque.linux.filesystems import is_within
+from pyrotorque.logs import owner_event
 from pyrotorque.settings.schema import Settings
 from pyrotorque.settings.serialization import to_json
 from pyrotorque.sha256 import hexdigest
@@ -30,6 +31,7 @@ def retry_after_ini_change(recipes: JobRecipes, folders: Iterable[bytes], ledger
         except UserError as error:
             for line in str(error).splitlines():
                 log.warning("%s: %s", job, line)
+            owner_event("watch.ini wrong", f"{job}: {error}")
             continue
         log.info("%s: watch.ini in %s is in force", job, printable(folder))
         failed = ledger.failed_by_settings(job)

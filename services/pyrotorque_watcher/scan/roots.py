@@ -11,8 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from pyrotorque.humanize import duration
 from pyrotorque.linux.filesystems import read_mounts
 from pyrotorque.linux.processes import process_stat
+from pyrotorque.logs import owner_event
 from pyrotorque.settings.schema import WatchSettings
 from pyrotorque.text import printable
 from pyrotorque.watchroots import WatchRoot, WatchRoots
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 
 _RESCAN: Final = 60.0
 _MISSING: Final = 1.0  # seconds between two checks for a missing root
+_MISSING_GRACE: Final = 10.0  # seconds until that needs the owner: a disk may be mounted again
 _POLL: Final = 2.0  # seconds between two walks of a polled tree, at least
 # After a walk that took t seconds of work the next one begins so many t later at the earliest: 1 % and 2 % of a core.
 _PAUSE_FACTOR: Final = 100
@@ -77,6 +80,9 @@ class WatchedRoot:
     """Why it is polled, if it is."""
     unreadable: str = ""
     """Which folders the last walk could not read, and why."""
+    missing_since: float = 0.0
+    reported_missing: bool = False
+    """Whether its absence is in the owner's log."""
     due: float = 0.0
     """When it is to be walked next (monotonic)."""
 
@@ -87,6 +93,10 @@ class WatchedRoot:
     def mark_missing(self, job: str, clock: float) -> None:
         if self.there:
             log.warning("%s: %s is not there; checking for it every second", job, printable(self.path))
+            self.missing_since = clock
+        elif not self.reported_missing and clock - self.missing_since >= _MISSING_GRACE:
+            self.reported_missing = True
+            owner_event("root missing", f"{job}: {printable(self.path)} is not there: nothing in it is loaded")
         self.there = False
         self.due = clock + _MISSING
 
@@ -205,7 +215,10 @@ class RootWalks:
         if os.path.isdir(root.path):
             if not root.there:
                 log.info("%s: %s is there now", self.job, printable(root.path))
-            root.there = True
+            if root.reported_missing:
+                away = duration(clock - root.missing_since)
+                owner_event("root back", f"{self.job}: {printable(root.path)} is there again after {away}")
+            root.there, root.reported_missing = True, False
             self.walk_root(root, "timer")
             return
         root.mark_missing(self.job, clock)
@@ -243,9 +256,10 @@ class RootWalks:
             ledger.complete_root(self.job, root.path)
         root.complete = True
         if done.baseline:
-            log.warning(
-                "%s: %d metafiles were in %s before it was watched and are not loaded; to load them: "
-                "pyrotorque retry --all",
-                *(self.job, done.baseline, printable(root.path)),
+            text = (
+                f"{self.job}: {done.baseline} metafiles were in {printable(root.path)} before it was watched and are "
+                "not loaded; to load them: pyrotorque retry --all"
             )
+            log.warning("%s", text)
+            owner_event("root baseline", text)
         log.info("%s: watching %s (%d folders)", self.job, printable(root.path), len(done.visited))

@@ -15,7 +15,7 @@ from pyrotorque.errors import StateError
 from pyrotorque.events import ActionTaken, Durable, Envelope, Live, encode, topic
 from pyrotorque.layout import Layout
 from pyrotorque.limits import LIVE_BYTES, PUBLISHED_BYTES, QUEUED_ANSWERS
-from pyrotorque.logs import owner_log
+from pyrotorque.logs import owner_event
 from pyrotorque.outbox import Cursor, Outbox
 from pyrotorque.requests import ActionRequest, Answer, Request
 from pyrotorque.text import printable
@@ -116,7 +116,7 @@ class Publisher:
         target, text = printable(request.target)[:_TEXT_MAX], printable(answer.text)[:_TEXT_MAX]
         by = printable(request.by)
         outcome = "" if answer.ok else "refused: "
-        owner_log(f"{by}: {request.action} {target}: {outcome}{text}")
+        owner_event("action", f"{by}: {request.action} {target}: {outcome}{text}")
         event = ActionTaken(at=time.time(), by=by, action=request.action, target=target, ok=answer.ok, text=text)
         try:
             self.store_event(event)

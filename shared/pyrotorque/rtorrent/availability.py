@@ -1,4 +1,4 @@
-"""Whether rTorrent answers: its absence and its return are logged once, in the service's and in the owner's log."""
+"""Whether rTorrent answers: its absence and its return are logged once, in the owner's log after a grace period."""
 
 import logging
 from collections.abc import Callable
@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pyrotorque.errors import RequestTooLarge, RTorrentError, RTorrentFault, SessionNotKnown, UserError
-from pyrotorque.logs import owner_log
+from pyrotorque.humanize import duration
+from pyrotorque.logs import owner_event
 
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE: Final = 0.25  # seconds
 _LONGEST_PAUSE: Final = 2.0
+GRACE: Final = 30.0
+"""Seconds that rTorrent may be away, for a restart, before that needs its owner."""
 
 
 @dataclass(slots=True)
@@ -25,6 +28,8 @@ class Availability:
     retry_at: float = 0.0
     """Not to be called before; 0 while it answers."""
     pause: float = _FIRST_PAUSE
+    _reported: bool = False
+    """Whether its absence is in the owner's log."""
     _reported_faults: set[str] = field(default_factory=set[str])
 
     def lost(self, error: RTorrentError, now: float) -> None:
@@ -32,8 +37,11 @@ class Availability:
         if not self.problem:
             self.since = now
             log.warning("rTorrent is unavailable: %s; %s", error, self.consequence)
-            owner_log(f"rTorrent is unavailable: {error}", level=logging.WARNING)
         self.problem = str(error)
+        if not self._reported and now - self.since >= GRACE:
+            self._reported = True
+            away = duration(now - self.since)
+            owner_event("rtorrent away", f"rTorrent is unavailable for {away}: {error}; {self.consequence}")
         self.retry_at = now + self.pause
         self.pause = min(_LONGEST_PAUSE, self.pause * 2)
 
@@ -42,7 +50,8 @@ class Availability:
         if self.problem:
             text = f"rTorrent answers again after {now - self.since:.0f} s"
             log.info("%s", text)
-            owner_log(text)
+            owner_event("rtorrent back", text)
+        self._reported = False
         self.problem, self.retry_at, self.pause = "", 0.0, _FIRST_PAUSE
 
     def clock_stepped(self, step: float) -> None:

@@ -82,6 +82,7 @@ class Lifecycle:
             yield
         finally:
             self._heartbeat.step = before
+            logs.write_folded()
 
     @contextmanager
     def as_user(self) -> Generator[None]:
@@ -104,8 +105,11 @@ def running(
         signal_on_parent_death(signal.SIGTERM)
         heartbeat = HeartbeatThread(layout, service, config_digest, outbox)
         life = Lifecycle(service, heartbeat, users_umask)
-        with _signals(life, heartbeat), heartbeat.running():
-            yield life
+        try:
+            with _signals(life, heartbeat), heartbeat.running():
+                yield life
+        finally:
+            logs.write_folded(at_end=True)
 
 
 @contextmanager
@@ -190,13 +194,13 @@ def _run_until_stopped(service: str, config_dir: Path, run: Callable[[ServiceSta
                 if str(error) != logged or time.monotonic() - began > _REPEAT_AFTER:
                     logged = str(error)
                     log.error("%s; retrying every %g s", logged, _RETRY_STATE_AFTER)
-                    logs.owner_log(f"failed: {logged}", level=logging.ERROR)
+                    logs.owner_event("state damaged", f"failed: {logged}")
                 if _stopped_within(_RETRY_STATE_AFTER, start):
                     return EX_OK
     except PyrotorqueError as error:
         for line in str(error).splitlines():
             log.error("%s", line)
-        logs.owner_log(f"failed: {error}", level=logging.ERROR)
+        logs.owner_event("group failed", f"failed: {error}")
         return exit_code(error)
     except Exception as error:
         return report_unexpected(error)
@@ -206,10 +210,10 @@ def report_unexpected(error: Exception) -> int:
     """Log an error in both logs, with a traceback if it may be a fault of this program; the exit code."""
     if (foreign := explain(error)) is not None:
         log.error("%s", foreign.text)
-        logs.owner_log(f"failed: {foreign.text}", level=logging.ERROR)
+        logs.owner_event("group failed", f"failed: {foreign.text}")
         return foreign.exit_code
     log.error("unexpected error, please report it", exc_info=error)
-    logs.owner_log("failed: unexpected error, see its log", level=logging.ERROR)
+    logs.owner_event("group failed", "failed: unexpected error, see its log")
     return EX_SOFTWARE
 
 
@@ -220,7 +224,8 @@ def _start(service: str, config_dir: Path) -> ServiceStart:
     configuration = load_or_last_good(config_dir)
     configuration.layout.prepare()
     quiet = configuration.options.log_level == "WARNING"
-    logs.configure(configuration.settings.log_level, service, configuration.layout, quiet=quiet)
+    settings, layout = configuration.settings, configuration.layout
+    logs.configure(settings.level_of(service), service, layout, quiet=quiet, log_format=settings.log_format)
     for warning in configuration.warnings:
         log.warning("%s", warning)
     if configuration.broken:
@@ -230,14 +235,14 @@ def _start(service: str, config_dir: Path) -> ServiceStart:
         ):
             log.error("%s", line)
         text = f"running on the last good configuration, the files are broken: {configuration.broken}"
-        logs.owner_log(text, level=logging.ERROR)
+        logs.owner_event("configuration wrong", text)
     if configuration.unreviewed:
         text = (
             "the configuration files differ from the configuration in force, which stays in force: "
             "`pyrotorque --restart` checks and applies them"
         )
         log.warning("%s", text)
-        logs.owner_log(text, level=logging.WARNING)
+        logs.owner_event("configuration differs", text)
     return ServiceStart(service, config_dir, configuration)
 
 

@@ -93,7 +93,8 @@ class ConfigurationReloader:
             found = (self._read_files() if life.take_reload() else None) or self._adopted(now)
         if found is not None:
             self.current = found
-            logs.set_level(found.settings.log_level)
+            logs.set_level(found.settings.level_of(logs.service()))
+            logs.set_format(found.settings.log_format)
             log.info("configuration reloaded")
         return found
 
@@ -106,9 +107,8 @@ class ConfigurationReloader:
             log.error(
                 "configuration not reloaded, the previous one stays in force: fix these problems and reload again"
             )
-            logs.owner_log(
-                f"failed: configuration not reloaded, the previous one stays in force: {error}", level=logging.ERROR
-            )
+            text = f"failed: configuration not reloaded, the previous one stays in force: {error}"
+            logs.owner_event("configuration wrong", text)
             return None
         self._watch.took(found)
         return found

@@ -48,7 +48,7 @@ def open_runtime_without_state(service: str, layout: Layout) -> Generator[Runtim
     except StateError as error:
         # Subscribers see a new epoch, and record a gap.
         log.error("%s; continuing without it: events are lost when this process ends", error)
-        logs.owner_log(f"failed: {error}", level=logging.ERROR)
+        logs.owner_event("state damaged", f"failed: {error}")
         store = open_in_memory([], str(error))
     with _opened(service, layout, store, lambda: "") as runtime:
         yield runtime

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from pyrotorque.layout import Layout
+from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.options import Options
 from pyrotorque.settings.discovery import address_in_files
 from pyrotorque.settings.ini import Entry
@@ -22,6 +22,7 @@ _GROUP_KEYS: Final[dict[str, Any]] = {
     "rtorrent_rc": str,
     "queue_startable_base": str,
     "log_level": str,
+    "log_format": Literal["text", "json"],
     "dry_run": bool,
     "run_dir": Path,
     "state_dir": Path,
@@ -31,6 +32,8 @@ _GROUP_KEYS: Final[dict[str, Any]] = {
 FOLDERS: Final = ("run_dir", "state_dir")
 # Settings of the scheduler and web server of pyrocore; ignored, so that old files load.
 _FOREIGN: Final = ("apscheduler.", "httpd.")
+_LOG_LEVEL: Final = "log_level."
+"""Before the name of a service."""
 _JOB_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 Jobs = dict[str, dict[str, Entry]]
@@ -46,6 +49,8 @@ def read_group(home: Path, merged: MergedSections, options: Options, report: Rep
         jobs=_read_jobs(jobs, merged.packaged_jobs, report),
         dry_run=bool(group.get("dry_run")) or options.dry_run,
         log_level=options.log_level or group.get("log_level") or "INFO",
+        log_levels={} if options.log_level else _log_levels(merged.torque, report),
+        log_format=group.get("log_format") or "text",
         queue_startable_base=group.get("queue_startable_base") or "",
         aliases=_aliases(merged.announce),
         traits_by_alias={alias: entry.value for alias, entry in merged.traits_by_alias.items()},
@@ -59,11 +64,30 @@ def read_layout(home: Path, torque: Mapping[str, Entry]) -> Layout:
     return Layout.below(home, **folders)
 
 
+def _log_levels(torque: Mapping[str, Entry], report: Report) -> dict[str, str]:
+    """The levels of single services; the guardian reads no settings."""
+    levels: dict[str, str] = {}
+    services = [service for service in SERVICES if service != "guardian"]
+    for key, entry in torque.items():
+        service = key.removeprefix(_LOG_LEVEL)
+        if service == key or not entry.value:
+            continue
+        if service not in services:
+            text = f"is no service with a level of its own{suggestion(service, services)} ({', '.join(services)})"
+            report.problems.append(Problem(entry.file, entry.line, key, text))
+            continue
+        try:
+            levels[service] = typed("log_level", entry.value, str)
+        except ValueError as error:
+            report.problems.append(Problem(entry.file, entry.line, key, str(error)))
+    return levels
+
+
 def _split_keys(torque: Mapping[str, Entry], report: Report) -> tuple[Jobs, dict[str, Entry]]:
     jobs: Jobs = {}
     plain: dict[str, Entry] = {}
     for key, entry in torque.items():
-        if key.startswith(_FOREIGN):
+        if key.startswith((*_FOREIGN, _LOG_LEVEL)):
             continue
         first, _, rest = key.partition(".")
         name, _, param = rest.partition(".")

@@ -162,10 +162,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     only: str = ""
     """Run this job only (`--run-once`); events for the others are stored meanwhile."""
     log_level: str = "INFO"
+    log_levels: dict[str, str] = {}
+    """Levels of single services, instead of `log_level`."""
+    log_format: Literal["text", "json"] = "text"
     queue_startable_base: str = "is_open=no is_active=no is_complete=no"
     aliases: dict[str, str] = {}
     """Host or domain of trackers, in lower case, to alias; `traits_by_alias` has aliases as in the file."""
     traits_by_alias: dict[str, str] = {}
+
+    def level_of(self, service: str) -> str:
+        """The log level of a service."""
+        return self.log_levels.get(service, self.log_level)
 
     def active_jobs(self, kind: type[JobT]) -> list[JobT]:
         """The active jobs of one kind; each has `dry_run` set when the whole group has it."""

@@ -227,7 +227,7 @@ def _wait_until_answers(layout: Layout, errors: Path) -> ProcessIdentity:
                 os.close(lock)
                 raise PyrotorqueError(f"supervisord did not start: {_cause(layout, errors)}") from error
             if time.monotonic() > deadline:
-                raise PyrotorqueError(f"{error}; see {layout.log_dir / 'torque.log'}") from error
+                raise PyrotorqueError(f"{error}; see {layout.log_dir / 'supervisord.log'}") from error
         time.sleep(_POLL_INTERVAL)
 
 

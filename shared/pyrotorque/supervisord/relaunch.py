@@ -33,7 +33,7 @@ def main(config_dir: Path) -> int:
     try:
         launch.start(layout, options)
     except PyrotorqueError as error:
-        logs.owner_log(f"failed: the group was not started again: {error}")
+        logs.owner_event("group failed", f"failed: the group was not started again: {error}")
         return 1
     return 0
 

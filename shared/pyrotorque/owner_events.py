@@ -1,0 +1,204 @@
+"""The events of the owner's log: the level of each, and how many of them in a short time become one line.
+
+WARNING and ERROR need the owner, INFO is what happened.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from pyrotorque.humanize import duration
+
+OwnerEvent: TypeAlias = Literal[
+    "started",
+    "rtorrent away",
+    "rtorrent back",
+    "rtorrent changed",
+    "rtorrent known",
+    "metafile loaded",
+    "metafile duplicate",
+    "metafile ambiguous",
+    "metafile failed",
+    "metafile waits",
+    "metafile kept",
+    "watch.ini wrong",
+    "root missing",
+    "root back",
+    "root baseline",
+    "item started",
+    "item start failed",
+    "item completed",
+    "item moved",
+    "item removed",
+    "item erased",
+    "item gave up",
+    "job failed",
+    "job recovered",
+    "service ended",
+    "service hung",
+    "service gave up",
+    "group repaired",
+    "group failed",
+    "configuration wrong",
+    "configuration differs",
+    "state damaged",
+    "port unavailable",
+    "port open",
+    "action",
+    "cron",
+]
+
+# Which event has which level, and nowhere else.
+LEVELS: Final[dict[OwnerEvent, int]] = {
+    "started": logging.INFO,
+    "rtorrent away": logging.WARNING,
+    "rtorrent back": logging.INFO,
+    "rtorrent changed": logging.WARNING,
+    "rtorrent known": logging.INFO,
+    "metafile loaded": logging.INFO,
+    "metafile duplicate": logging.INFO,
+    "metafile ambiguous": logging.WARNING,
+    "metafile failed": logging.WARNING,
+    "metafile waits": logging.WARNING,
+    "metafile kept": logging.WARNING,
+    "watch.ini wrong": logging.WARNING,
+    "root missing": logging.WARNING,
+    "root back": logging.INFO,
+    "root baseline": logging.WARNING,
+    "item started": logging.INFO,
+    "item start failed": logging.WARNING,
+    "item completed": logging.INFO,
+    "item moved": logging.INFO,
+    "item removed": logging.INFO,
+    "item erased": logging.INFO,
+    "item gave up": logging.WARNING,
+    "job failed": logging.ERROR,
+    "job recovered": logging.INFO,
+    "service ended": logging.WARNING,
+    "service hung": logging.ERROR,
+    "service gave up": logging.ERROR,
+    "group repaired": logging.WARNING,
+    "group failed": logging.ERROR,
+    "configuration wrong": logging.ERROR,
+    "configuration differs": logging.WARNING,
+    "state damaged": logging.ERROR,
+    "port unavailable": logging.ERROR,
+    "port open": logging.INFO,
+    "action": logging.INFO,
+    "cron": logging.INFO,
+}
+
+# Events that come by the thousand: what their number is called in one line, and which belong together.
+BURSTS: Final[dict[OwnerEvent, tuple[str, str]]] = {
+    "metafile loaded": ("loads", "metafiles loaded"),
+    "metafile duplicate": ("loads", "duplicates"),
+    "metafile failed": ("loads", "failed"),
+    "item started": ("starts", "items started"),
+    "item start failed": ("starts", "failed"),
+    "item completed": ("completions", "items completed"),
+    "item moved": ("moves", "items moved"),
+    "item removed": ("removals", "items removed"),
+    "item erased": ("erasures", "items erased"),
+}
+SHOWN: Final = 20
+"""Lines of one event that are written before the others of a burst are counted."""
+QUIET: Final = 5.0
+"""Seconds without an event after which a burst has ended."""
+LONGEST: Final = 60.0
+"""Seconds after which a burst that continues has a line."""
+_EXAMPLES: Final = 3
+_EXAMPLE_LENGTH: Final = 160
+
+
+@dataclass(slots=True)
+class _Burst:
+    began: float
+    last: float
+    counts: dict[OwnerEvent, int] = field(default_factory=dict[OwnerEvent, int])
+    shown: dict[OwnerEvent, int] = field(default_factory=dict[OwnerEvent, int])
+    hidden: int = 0
+    examples: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerLine:
+    """A line of the owner's log."""
+
+    event: OwnerEvent
+    level: int
+    text: str
+
+
+class BurstFolding:
+    """Lets the first lines of a burst pass, and sums up the others; times are those of any one clock, in seconds."""
+
+    def __init__(self) -> None:
+        self._bursts: dict[str, _Burst] = {}
+
+    def add(self, event: OwnerEvent, texts: Sequence[str], now: float) -> list[OwnerLine]:
+        """The lines to write now."""
+        level = LEVELS[event]
+        if event not in BURSTS:
+            return [OwnerLine(event, level, text) for text in texts]
+        name = BURSTS[event][0]
+        lines: list[OwnerLine] = []
+        burst = self._bursts.get(name)
+        if burst is not None and now - burst.last >= QUIET:
+            lines = list(self._end(name))
+            burst = None
+        if burst is None:
+            burst = self._bursts[name] = _Burst(now, now)
+        for text in texts:
+            burst.counts[event] = burst.counts.get(event, 0) + 1
+            if burst.shown.get(event, 0) < SHOWN:
+                burst.shown[event] = burst.shown.get(event, 0) + 1
+                lines.append(OwnerLine(event, level, text))
+                continue
+            burst.hidden += 1
+            if level > logging.INFO and len(burst.examples) < _EXAMPLES:
+                burst.examples.append(_shortened(text))
+        burst.last = now
+        return lines
+
+    def due(self, now: float) -> list[OwnerLine]:
+        """The lines of bursts that have ended, or continue for long."""
+        lines: list[OwnerLine] = []
+        for name, burst in list(self._bursts.items()):
+            if now - burst.last >= QUIET:
+                lines += self._end(name)
+            elif now - burst.began >= LONGEST:
+                lines += _summary(burst)
+                self._bursts[name] = _Burst(burst.last, burst.last, shown=burst.shown)
+        return lines
+
+    def end(self) -> list[OwnerLine]:
+        """The lines of all bursts: the process ends."""
+        return [line for name in list(self._bursts) for line in self._end(name)]
+
+    def _end(self, name: str) -> Iterator[OwnerLine]:
+        yield from _summary(self._bursts.pop(name))
+
+
+def _summary(burst: _Burst) -> Iterator[OwnerLine]:
+    if not burst.hidden:
+        return
+    counts: dict[OwnerEvent, int] = {event: count for event, count in burst.counts.items() if count}
+    # What succeeded first, in the order of the table.
+    order: list[OwnerEvent] = [event for event in LEVELS if event in counts]
+    first, *others = order
+    took = duration(max(burst.last - burst.began, 1.0))
+    text = f"{counts[first]:,} {BURSTS[first][1]} in {took}"
+    if first == "item start failed" or first == "metafile failed":
+        text = f"{counts[first]:,} {first.partition(' ')[0]}s failed in {took}"
+    text += "".join(f", {counts[event]:,} {BURSTS[event][1]}" for event in others)
+    if burst.examples:
+        text += f": {'; '.join(burst.examples)}"
+        if sum(counts[event] for event in order if LEVELS[event] > logging.INFO) > len(burst.examples):
+            text += "; …"
+    level = max(LEVELS[event] for event in order)
+    yield OwnerLine(order[-1] if level > logging.INFO else first, level, text)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _EXAMPLE_LENGTH else f"{text[: _EXAMPLE_LENGTH - 1]}…"
