@@ -180,29 +180,73 @@ def test_space_reserved_for_running_items_is_kept_and_explained(rtorrent: Privat
         assert whole.data["hold"]["numbers"]["left"] < whole.data["hold"]["numbers"]["min_free"]
 
 
-def close_on_full_disk(d: QueueScene, item: str) -> None:
+def close_on_full_disk(d: QueueScene, item: str, message: str | None) -> None:
     eventually(lambda: d.rtorrent.call("d.is_active", item) == 1)
     d.rtorrent.call("close_low_diskspace", "", 10**15)
     eventually(lambda: d.rtorrent.call("d.is_active", item) == 0)
+    if message is not None:
+        d.rtorrent.call("d.message.set", item, message)
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(None, id="nothing"),
+        pytest.param("Tracker: [Could not connect to server]", id="an error"),
+    ],
+)
 def test_items_closed_repeatedly_on_a_full_disk_are_started_less_and_less_often(
-    rtorrent: PrivateRTorrent, tmp_path: Path
+    rtorrent: PrivateRTorrent, tmp_path: Path, message: str | None
 ) -> None:
+    """Whatever its tracker answers to the announce that it is stopped, at whatever moment."""
     with queue_scene(rtorrent, tmp_path, FAST) as d:
         item = d.load("one")
         d.check(at=0)
-        close_on_full_disk(d, item)
+        close_on_full_disk(d, item, message)
         assert "it starts again" in explain_item(d.queue, item, moment(10)).text
         moments: list[int] = []
         for at in range(15, 901, 15):
             if d.check(at=at).started:
                 moments.append(at)
-                close_on_full_disk(d, item)
+                close_on_full_disk(d, item, message)
         waits = [after - before for before, after in pairwise(moments)]
         assert len(moments) >= 3
         assert waits == sorted(waits)
         assert waits[-1] >= 2 * waits[0]
+
+
+def test_an_item_closed_on_a_full_disk_waits_also_when_its_tracker_clears_the_message(
+    rtorrent: PrivateRTorrent, tmp_path: Path
+) -> None:
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
+        data = rtorrent.downloads / "one"
+        data.write_bytes(os.urandom(400_000))
+        item = d.load("one", content=data, announce="udp://127.0.0.1:1/announce")
+        with data.open("r+b") as file:
+            file.write(b"other")
+        d.check(at=0)
+        eventually(lambda: d.rtorrent.rows("main", ["d.is_active=", "d.completed_chunks="]) == [("1", "24")], 20)
+        moments: list[int] = []
+        close_on_full_disk(d, item, "")
+        for at in range(15, 901, 15):
+            if d.check(at=at).started:
+                moments.append(at)
+                close_on_full_disk(d, item, "")
+        waits = [after - before for before, after in pairwise(moments)]
+        assert len(moments) >= 3
+        assert waits[-1] >= 2 * waits[0]
+
+
+def test_an_item_that_others_started_and_whose_tracker_refuses_it_stays_closed(
+    rtorrent: PrivateRTorrent, tmp_path: Path
+) -> None:
+    """The message would have kept the queue from starting it."""
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
+        item = d.load("one")
+        d.rtorrent.call("d.start", item)
+        close_on_full_disk(d, item, "Tracker: [unregistered torrent]")
+        assert sum(d.check(at=at).started for at in range(0, 400, 15)) == 0
+        assert "it starts again" not in explain_item(d.queue, item, moment(400)).text
 
 
 def test_odd_names_do_not_block_the_whole_queue(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pyrotorque_scheduler.due_jobs import Cause
 from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_scheduler.queue.adoption import Adoption
 from pyrotorque_scheduler.queue.check_result import CheckResult, count_check
-from pyrotorque_scheduler.queue.disk_space import ClosedItems, candidates, reserved_bytes
+from pyrotorque_scheduler.queue.disk_space import ClosedCause, ClosedItems, candidates, reserved_bytes
 from pyrotorque_scheduler.queue.explain_text import hold_text
 from pyrotorque_scheduler.queue.forecast import Forecast, QueueFacts, forecast
 from pyrotorque_scheduler.queue.groups import GroupRoom, Turns
@@ -84,7 +84,7 @@ class Queue:
         self._latest_of_groups: dict[str, int] = {}
         self._history = history
         self._metrics = metrics
-        self._closed = ClosedItems(self.items.reader)
+        self._closed = ClosedItems(self.items.reader, self.items.started_by_us)
         self._log = job_logger(rules.name)
         metrics.introduce_queue(rules.settings)
 
@@ -120,6 +120,10 @@ class Queue:
         """The startable items and those that rTorrent closed by itself, in the order in which they are started."""
         items, closed = self.items.startable(now), self._closed.read(self.rules, now)
         return self.items.ordered([*items, *closed]) if closed else items
+
+    def closed_cause(self, item: Item, now: float) -> ClosedCause | None:
+        """Why rTorrent closed this item, if it is tried again."""
+        return self._closed.cause(item, self.rules, now)
 
     def room(self, running: Sequence[Item]) -> GroupRoom:
         """The slots of the groups, of which `running` take some."""

@@ -1,9 +1,9 @@
 """Disk space: what running items still need, and the return of items that rTorrent closed by itself."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.fields.converters import bytes_left
@@ -20,6 +20,9 @@ _EXACT_MAX: Final = 100
 _READ_EVERY: Final = 60.0
 _FIRST_WAIT: Final = 60.0
 _LAST_WAIT: Final = 3600.0
+_OF_TRACKER: Final = "Tracker: ["
+
+ClosedCause = Literal["low_disk", "check_failed"]
 
 
 def as_candidate(item: Item) -> Candidate:
@@ -83,11 +86,12 @@ class ClosedItems:
     """Items that rTorrent closed by itself are started again.
 
     One that was closed on a full disk waits longer each time; one whose data could not be checked, as after any start
-    that failed.
+    that failed. When it closes an item, rTorrent announces that to the trackers, and their answers replace its message:
+    they say nothing about an item that `started_by_us` has.
     """
 
-    def __init__(self, reader: ItemReader) -> None:
-        self._reader = reader
+    def __init__(self, reader: ItemReader, started_by_us: Callable[[], Collection[str]]) -> None:
+        self._reader, self._started_by_us = reader, started_by_us
         self._read_at = float("-inf")
         self._waits: dict[str, tuple[float, float]] = {}
 
@@ -102,11 +106,15 @@ class ClosedItems:
         """The items that may be tried again, read now."""
         fields = rules.fields | rules.startable.fields | rules.closed_by_rtorrent.fields | DISK_FIELDS
         found = self._reader.read(rules.settings.view, rules.closed_by_rtorrent, fields, now, table=rules.table)
-        return [
-            item
-            for item in found
-            if may_return(item, rules, now) and (item["message"] != LOW_DISK or self._is_due(item, now))
-        ]
+        if not found:
+            return []
+        ours = self._started_by_us()
+        causes = [(item, closed_cause(item, rules, now, is_ours=item["hash"] in ours)) for item in found]
+        return [item for item, cause in causes if cause and (cause != "low_disk" or self._is_due(item, now))]
+
+    def cause(self, item: Item, rules: QueueRules, now: float) -> ClosedCause | None:
+        """Why rTorrent closed this item, if it may be tried again, perhaps later."""
+        return closed_cause(item, rules, now, is_ours=item["hash"] in self._started_by_us())
 
     def started(self, info_hash: str, now: float) -> None:
         """The item was started again: if rTorrent closes it again, the wait doubles."""
@@ -119,19 +127,27 @@ class ClosedItems:
         return until <= now
 
 
-def may_return(item: Item, rules: QueueRules, now: float) -> bool:
-    """Whether rTorrent closed the item by itself, and that alone excludes it from `startable`."""
-    return (
+def closed_cause(item: Item, rules: QueueRules, now: float, *, is_ours: bool) -> ClosedCause | None:
+    """Why rTorrent closed the item by itself, if that alone excludes it from `startable`.
+
+    `is_ours`: the queue started it, so a message of its tracker did not exclude it then.
+    """
+    may_return = (
         rules.closed_by_rtorrent.matches(item, now)
         and not rules.startable.matches(item, now)
-        and rules.startable.matches(_before_start(item, rules), now)
+        and rules.startable.matches(_before_start(item, rules, is_ours=is_ours), now)
     )
+    if not may_return:
+        return None
+    message, runs = str(item["message"]), is_ours and item["is_started"]
+    return "low_disk" if message == LOW_DISK or (runs and not message.startswith(CHECK_FAILED)) else "check_failed"
 
 
-def _before_start(item: Item, rules: QueueRules) -> Mapping[str, Any]:
-    """An item as it was before its start, for the condition `startable`; the message of a tracker stays."""
+def _before_start(item: Item, rules: QueueRules, *, is_ours: bool) -> Mapping[str, Any]:
+    """An item as it was before its start, for the condition `startable`; other messages stay."""
     values: dict[str, Any] = {name: item[name] for name in rules.startable.fields}
-    if str(item["message"]).startswith((LOW_DISK, *CHECK_FAILED)):
+    removed = (LOW_DISK, *CHECK_FAILED, *([_OF_TRACKER] if is_ours and item["is_started"] else ()))
+    if str(item["message"]).startswith(removed):
         values["message"] = ""
     return values | {"done": 0.0} if item["is_started"] else values
 

@@ -9,7 +9,6 @@ from pyrotorque.items import Item
 from pyrotorque.requests import Answer
 from pyrotorque.text import printable
 from pyrotorque_scheduler.queue.check import Queue
-from pyrotorque_scheduler.queue.disk_space import may_return
 from pyrotorque_scheduler.queue.explain_groups import explain_groups, group_lines
 from pyrotorque_scheduler.queue.explain_text import (
     clause_data,
@@ -25,7 +24,6 @@ from pyrotorque_scheduler.queue.forecast import Forecast
 from pyrotorque_scheduler.queue.groups import GroupRoom
 from pyrotorque_scheduler.queue.model import Hold, Instant, QueueStart
 from pyrotorque_scheduler.queue.policy import group_hold
-from pyrotorque_scheduler.queue.rules import LOW_DISK
 from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord
 
 _SHOWN: Final = 20
@@ -218,9 +216,9 @@ def _not_startable(queue: Queue, item: Item, failed: Clause, now: Instant) -> tu
     if item["is_partial"]:
         return "not_startable", "not startable: all that is wanted of it is complete"
     again = ""
-    if may_return(item, queue.rules, now.wall):
+    if cause := queue.closed_cause(item, now.wall):
         again = "; rTorrent closed it because the disk is full, it starts again when there is space"
-        if item["message"] != LOW_DISK:
+        if cause == "check_failed":
             failure = queue.state.failures.get(str(item["hash"]))
             again = "; rTorrent could not check its data, it is tried again"
             again += f": {failure_text(failure)}" if failure else ""
