@@ -16,7 +16,7 @@ from pyrotorque.rtorrent.recognition import ItemCounts, Recognition, SessionFact
 from pyrotorque.store import Store
 from pyrotorque.text import counted
 from pyrotorque_scheduler.event_router import EventRouter
-from pyrotorque_scheduler.item_comparison import STATES, VIEW, ItemComparison, is_wanted_done
+from pyrotorque_scheduler.item_comparison import STATES, VIEW, ItemComparison, PartialItem, is_wanted_done
 from pyrotorque_scheduler.known_items import ALL, KnownItems, Row, parts
 from pyrotorque_scheduler.session_judge import SessionJudge
 
@@ -41,7 +41,7 @@ class CompletionDetector:
         self._comparison = ItemComparison(store, router, rtorrent, self)
         self._incarnation = ""
         self._sizes: Sequence[object] = ()
-        self._partial_items: frozenset[str] = frozenset()
+        self._partial_items: Mapping[str, PartialItem] = {}
         self._incomplete_compared_at = float("-inf")
         self._all_compared_at = float("-inf")
         self._recognized: tuple[Sequence[object], float] = ((), float("-inf"))
@@ -92,14 +92,16 @@ class CompletionDetector:
 
     def _compare(self, sizes: Sequence[Value | RTorrentFault], now: float, *, is_first: bool) -> None:
         partial = self._comparison.partial(sizes[1])
-        is_changed = sizes != self._sizes or partial != self._partial_items
+        is_changed = sizes != self._sizes or partial.keys() != self._partial_items.keys()
         self._check_absent(now, is_changed=is_changed)
         if is_changed or not 0 <= now - self._incomplete_compared_at < _COMPARE_INCOMPLETE_EVERY:
             self._comparison.compare_incomplete(now)
-            self._sizes, self._partial_items, self._incomplete_compared_at = sizes, partial, now
+            self._sizes, self._incomplete_compared_at = sizes, now
         if sizes[0] != self._items.count(ALL) or not 0 <= now - self._all_compared_at < _COMPARE_ALL_EVERY:
             self._comparison.compare_all(now, is_first=is_first)
             self._all_compared_at = now
+        self._comparison.compare_partial(self._partial_items, partial, now)
+        self._partial_items = partial
 
     def _check_absent(self, now: float, *, is_changed: bool) -> None:
         """Absent items that rTorrent has again are known; those whose session files were removed since are erased."""

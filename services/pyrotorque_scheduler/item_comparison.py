@@ -5,7 +5,7 @@ Only for an rTorrent that is recognized: see `pyrotorque_scheduler.completion`.
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.events import TorrentCompleted, TorrentErased
@@ -20,12 +20,26 @@ log = logging.getLogger(__name__)
 
 VIEW: Final = "main"
 STATES: Final = ("d.hash=", "d.name=", "d.complete=", "d.is_partially_done=", "d.completed_chunks=")
+_TRANSFERRED: Final = ("d.completed_chunks=", "d.down.total=")
 _PARTIAL_FILTER: Final = "d.is_partially_done="
 _INCOMPLETE_FILTER: Final = "not=$d.complete="
 # At the first comparison of a version that recognizes sessions: more is not taken for erased.
 MASS_ERASURE: Final = 20
 # rTorrent stores the time of completion in whole seconds, from a clock that it reads once per iteration of its loop.
 _FINISHED_PRECISION: Final = 2.0
+
+
+class PartialItem(NamedTuple):
+    """What of an item with deselected files is there, and how much was downloaded of it, as rTorrent prints it."""
+
+    name: str
+    chunks: str
+    downloaded: str
+
+    def follows(self, before: "PartialItem") -> bool:
+        """Whether more of it was downloaded since: a check finds chunks without a transfer, and the last blocks of a
+        transfer may come when their chunk is complete."""
+        return int(self.chunks) > int(before.chunks) and self.downloaded != before.downloaded
 
 
 class SameRTorrent(Protocol):
@@ -45,11 +59,28 @@ class ItemComparison:
         self._items = KnownItems(store)
         self.changed = False
 
-    def partial(self, size: object) -> frozenset[str]:
+    def partial(self, size: object) -> dict[str, PartialItem]:
         """The incomplete items of which all that is wanted is there: rTorrent has no event for these."""
         if not isinstance(size, int) or not self._rtorrent.known("d.multicall.filtered"):
-            return frozenset()
-        return frozenset(row[0] for row in self._rtorrent.scan_rows("incomplete", ("d.hash=",), where=_PARTIAL_FILTER))
+            return {}
+        rows = self._rtorrent.scan_rows("incomplete", ("d.hash=", "d.name=", *_TRANSFERRED), where=_PARTIAL_FILTER)
+        return {row[0]: PartialItem(*row[1:]) for row in rows}
+
+    def compare_partial(self, before: Mapping[str, PartialItem], now: Mapping[str, PartialItem], at: float) -> None:
+        """Items that were partial at the last look, and of which a file was selected and downloaded since."""
+        left = [info_hash for info_hash in before if info_hash not in now]
+        calls: list[Call] = [
+            (method, (h,)) for h in left for method in ("d.complete", *(name[:-1] for name in _TRANSFERRED))
+        ]
+        answers = list(map(str, self._same.answers(calls))) if left else []
+        complete = {
+            info_hash: PartialItem(before[info_hash].name, *answers[place + 1 : place + 3])
+            for place, info_hash in zip(range(0, len(answers), 3), left, strict=True)
+            if answers[place] == "1"
+        }
+        loaded = {h: item.name for h, item in {**now, **complete}.items() if h in before and item.follows(before[h])}
+        known = {h for part in parts((h,) for h in loaded) for h in self._items.among(part, COMPLETE)}
+        self.publish({info_hash: loaded[info_hash] for info_hash in known}, {}, at)
 
     def compare_incomplete(self, now: float) -> None:
         where = _INCOMPLETE_FILTER if self._rtorrent.known("d.multicall.filtered") else ""

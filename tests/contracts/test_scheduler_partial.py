@@ -12,6 +12,7 @@ from pyrotorque.fields import room_field
 from pyrotorque.items import ItemReader
 from pyrotorque.linux.filesystems import disk_space
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque_scheduler.item_comparison import PartialItem
 from pyrotorque_scheduler.queue.explain import explain_item
 from tests.contracts.test_scheduler_completion import detect
 from tests.partial_items import CHUNK, is_partial, load_without, select
@@ -139,6 +140,26 @@ def test_a_check_that_ends_between_two_readings_is_no_completion(
             patched.setattr(RTorrent, "scan_rows", in_check)
             assert detect(d, 100) == 0
         assert [detect(d, at) for at in (200, 300)] == [0, 0]
+
+
+def test_a_check_that_finds_a_deselected_file_is_no_completion(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path) as d:
+        detect(d)
+        item = load_without(d.rtorrent, rtorrent.downloads, "part", "b")
+        assert [detect(d, at) for at in (15, 30)] == [0, 0], "it was added with its data"
+        (rtorrent.downloads / "part/b").write_bytes(b"part b".ljust(2 * CHUNK, b"."))
+        d.rtorrent.call("d.check_hash", item)
+        eventually(lambda: d.rtorrent.call("d.complete", item) == 1)
+        assert [detect(d, at) for at in (45, 60, 400)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "downloaded", "follows"),
+    [("6", "200", True), ("4", "200", False), ("6", "100", False), ("6", "50", True), ("3", "100", False)],
+    ids=["loaded", "late blocks", "found by a check", "loaded, and restarted after a kill", "lost"],
+)
+def test_what_is_a_transfer_between_two_looks(chunks: str, downloaded: str, follows: bool) -> None:
+    assert PartialItem("x", chunks, downloaded).follows(PartialItem("x", "4", "100")) is follows
 
 
 @pytest.mark.parametrize("others", [True, False])
