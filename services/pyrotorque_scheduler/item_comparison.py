@@ -152,6 +152,7 @@ class ItemComparison:
             for info_hash, name in completed.items():
                 self._router.add(TorrentCompleted(at=now, info_hash=info_hash, name=printable(name)))
                 self._items.complete(info_hash)
+            db.executemany("DELETE FROM unsaved_starts WHERE info_hash = ?", [(info_hash,) for info_hash in erased])
             for info_hash, name in erased.items():
                 self._router.add(TorrentErased(at=now, info_hash=info_hash, name=printable(name)))
             self._items.delete(erased)

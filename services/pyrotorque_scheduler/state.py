@@ -93,6 +93,11 @@ MIGRATIONS: Final = (
         job TEXT PRIMARY KEY, at REAL NOT NULL, seconds REAL NOT NULL, ok INTEGER NOT NULL, reason TEXT NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    -- the load that an unsaved start belongs to, and the rTorrent that last had the item
+    ALTER TABLE unsaved_starts ADD COLUMN loaded REAL NOT NULL DEFAULT 0;
+    ALTER TABLE unsaved_starts ADD COLUMN incarnation TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 

@@ -118,7 +118,7 @@ def test_an_unsaved_start_is_not_forgotten_for_another_rtorrent(rtorrent: Privat
         item = loaded(d, rtorrent, 1)[0]
         detect(d)
         with d.store.transaction() as db:
-            db.execute("INSERT INTO unsaved_starts VALUES (?, ?)", (item, time.time()))
+            db.execute("INSERT INTO unsaved_starts (info_hash, at) VALUES (?, ?)", (item, time.time()))
     with queue_scene(rtorrent, short_folder) as d, other(rtorrent, short_folder):
         detect(d, at=15)
         assert d.job_table.starter is not None

@@ -10,6 +10,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.events import TorrentStarted
 from pyrotorque_scheduler.queue import starter, unsaved_starts
 from pyrotorque_scheduler.queue.check_result import CheckResult
+from tests.contracts.test_scheduler_completion import detect
 from tests.scheduling import QueueScene, moment, queue_job, queue_scene
 from tests.waiting import eventually
 
@@ -125,6 +126,79 @@ def test_a_start_is_published_once_if_the_item_itself_is_lost_and_loaded_again(
         time.sleep(0.05)
         verify(d)  # the item is not there
         assert loaded(d, rtorrent) == item
+        assert check(d, at=60).started == 1
+        eventually(lambda: verify(d))
+        assert published(d) == [False]
+
+
+def verify_all(d: QueueScene) -> None:
+    """Whatever waits is due."""
+    assert d.job_table.starter is not None
+    d.job_table.starter.verify(time.monotonic() + 60)
+
+
+def unsaved(d: QueueScene, rtorrent: PrivateRTorrent, loaded_at: int) -> tuple[str, Path]:
+    """An item whose start was published as not durable, and what obstructs its session file."""
+    item = d.load("one", f"d.custom.set=tm_loaded,{loaded_at}")
+    eventually(lambda: (rtorrent.session / f"{item}.torrent.rtorrent").exists())
+    detect(d, at=0)
+    obstacle = obstruct(rtorrent, item)
+    check(d, at=0)
+    eventually(lambda: verify(d) or published(d))
+    assert published(d) == [False]
+    return item, obstacle
+
+
+def add_again(d: QueueScene, rtorrent: PrivateRTorrent, item: str, obstacle: Path, loaded_at: int) -> None:
+    """As its owner does it; the session can be saved now."""
+    d.rtorrent.call("d.erase", item)
+    obstacle.rmdir()
+    eventually(lambda: not (rtorrent.session / f"{item}.torrent").exists())
+    assert d.load("one", f"d.custom.set=tm_loaded,{loaded_at}") == item
+    eventually(lambda: (rtorrent.session / f"{item}.torrent.rtorrent").exists())
+
+
+@pytest.mark.parametrize("seen", ["not at all", "as another load", "as absent", "as erased", "after a restart"])
+def test_the_start_of_an_item_that_its_owner_erased_and_added_again_is_published(
+    rtorrent: PrivateRTorrent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: str
+) -> None:
+    """Also if the start before was published, but never saved."""
+    monkeypatch.setattr(starter, "SAVED_WITHIN", 0.2)
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
+        item, obstacle = unsaved(d, rtorrent, loaded_at=1_700_000_000)
+        if seen in ("as absent", "as erased"):
+            d.rtorrent.call("d.erase", item)
+            eventually(lambda: verify(d)) if seen == "as absent" else detect(d, at=30)
+            d.load("one")
+        if seen == "after a restart":
+            restart_after_kill(rtorrent)
+            detect(d, at=30)  # it is known, and compared
+            verify_all(d)
+        add_again(d, rtorrent, item, obstacle, loaded_at=1_700_000_100)
+        if seen == "as another load":
+            verify_all(d)
+        assert check(d, at=60).started == 1
+        eventually(lambda: verify(d))
+        assert published(d) == [False, True]
+        assert d.store.db.execute("SELECT count(*) FROM unsaved_starts").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("loaded_at", [1_700_000_000, 0], ids=["now", "recorded by an earlier version"])
+def test_a_repeated_start_is_published_once_although_the_load_time_changed_with_rtorrent(
+    rtorrent: PrivateRTorrent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loaded_at: int
+) -> None:
+    """Without tm_loaded, rTorrent's own load time is that of its start."""
+    monkeypatch.setattr(starter, "SAVED_WITHIN", 0.2)
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
+        item, obstacle = unsaved(d, rtorrent, loaded_at=1_700_000_000)
+        with d.store.transaction() as db:
+            db.execute("UPDATE unsaved_starts SET loaded = ?", (loaded_at,))
+        rtorrent.kill()
+        obstacle.rmdir()
+        rtorrent.start()
+        d.rtorrent.call("d.custom.set", item, "tm_loaded", "")
+        detect(d, at=30)
+        verify_all(d)  # the rTorrent of now has it
         assert check(d, at=60).started == 1
         eventually(lambda: verify(d))
         assert published(d) == [False]

@@ -29,7 +29,7 @@ from pyrotorque_scheduler.queue.start_result import (
     start_result,
 )
 from pyrotorque_scheduler.queue.started_items import StartedItems
-from pyrotorque_scheduler.queue.unsaved_starts import UnsavedStarts
+from pyrotorque_scheduler.queue.unsaved_starts import UnsavedStarts, item_calls, items_now, load_time, load_times
 from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord
 
 # rTorrent checks the data of an item before it becomes active, usually within milliseconds. After this many seconds the
@@ -165,12 +165,10 @@ class Starter:
         if not hashes:
             return
         saves = [("d.save_full_session", (info_hash,)) for info_hash in hashes]
-        states = [("d.state", (info_hash,)) for info_hash in hashes]
-        *answers, incarnation = self._rtorrent.multicall([*saves, *states, (INCARNATION, ())])
+        *answers, incarnation = self._rtorrent.multicall([*saves, *item_calls(hashes), (INCARNATION, ())])
         self._locate_session(incarnation)
-        found = dict(zip(hashes, answers[len(saves) :], strict=True))
         if self._is_known():
-            self._unsaved.update(found, self._session, now)
+            self._unsaved.update(items_now(hashes, answers[len(saves) :]), self._session, now)
         else:
             self._unsaved.postpone(hashes, now)
 
@@ -223,12 +221,10 @@ class Starter:
     def item(self, info_hash: str) -> tuple[str, float, bool]:
         """Name, load time, and whether it is active. Raises RTorrentFault if there is no such item."""
         name = self._rtorrent.text(info_hash, "d.name=").text
-        commands = ("d.custom", "tm_loaded"), ("d.load_date",), ("d.is_active",)
-        calls = [(method, (info_hash, *arguments)) for method, *arguments in commands]
-        stamped, loaded, active = self._rtorrent.multicall(calls)
+        stamped, loaded, active = self._rtorrent.multicall([*load_times(info_hash), ("d.is_active", (info_hash,))])
         if isinstance(loaded, RTorrentFault):
             raise loaded
-        return name, float(str(stamped) if str(stamped).isdecimal() else str(loaded)), active == 1
+        return name, load_time(stamped, loaded), active == 1
 
     def _end_hash_check(self, intent: StartIntent, result: StartResult) -> None:
         with self._store.transaction() as db:
@@ -272,7 +268,7 @@ class Starter:
         waited = max(0.0, at - intent.loaded) if intent.loaded > 0 else None
         event: TorrentStarted | StartFailed
         durable = self._session.has_start(info_hash)
-        is_repeated = result.failure is None and info_hash in self._unsaved
+        is_repeated = result.failure is None and self._unsaved.has(info_hash, intent.loaded, self._session)
         if result.failure is None:
             event = TorrentStarted(at=at, job=job, info_hash=info_hash, name=name, waited=waited, durable=durable)
             verdict, text = "started", "started"
@@ -289,7 +285,7 @@ class Starter:
                 self._router.add(event)
                 self._count(event)
             if result.failure is None and durable is False:
-                self._unsaved.add(info_hash, at, self._session)
+                self._unsaved.add(info_hash, at, intent.loaded, self._session)
             elif result.failure is None:
                 self._unsaved.delete(info_hash)
             if result.failure is None:
