@@ -124,7 +124,7 @@ def _turn(driver: Driver, singles: int, burst: int, below: Path) -> Turn:
         watch.mkdir()
         with driver(folder, rtorrent, watch) as drop:
             warm_up(rtorrent, watch, drop)
-            return Turn(_single(rtorrent, watch, drop, singles), _burst(rtorrent, watch, drop, burst) / burst)
+            return Turn(_single(rtorrent, watch, drop, singles), burst_seconds(rtorrent, watch, drop, burst) / burst)
 
 
 @contextlib.contextmanager
@@ -172,11 +172,15 @@ def same_call(path: Path) -> tuple[str, tuple[bytes, ...]]:
     return load_command(plan.state, quiet=job.quiet), plan.torrents[0].commands
 
 
+def our_watcher(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> contextlib.AbstractContextManager[Drop]:
+    return watcher_with(OURS_INI, folder, rtorrent, watch)
+
+
 @contextlib.contextmanager
-def our_watcher(folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Generator[Drop]:
+def watcher_with(ini: str, folder: Path, rtorrent: PrivateRTorrent, watch: Path) -> Generator[Drop]:
     config_dir = folder / "pyroscope"
-    config_dir.mkdir()
-    (config_dir / "torque.ini").write_text(OURS_INI.format(url=rtorrent.url, watch=watch))
+    config_dir.mkdir(exist_ok=True)
+    (config_dir / "torque.ini").write_text(ini.format(url=rtorrent.url, watch=watch))
     command = [sys.executable, "-m", "pyrotorque_watcher", "--config-dir", str(config_dir)]
     with background(command, environment(), folder / "ours.log"):
         yield write
@@ -231,11 +235,11 @@ def _single(rtorrent: PrivateRTorrent, watch: Path, drop: Drop, count: int) -> l
         closed = time.time()
         drop(path, metafile)
         closed = max(closed, path.stat().st_mtime)
-        latencies.append(_seen(client, info_hash(metafile)) - closed)
+        latencies.append(inserted_at(client, info_hash(metafile)) - closed)
     return latencies
 
 
-def _burst(rtorrent: PrivateRTorrent, watch: Path, drop: Drop, count: int) -> float:
+def burst_seconds(rtorrent: PrivateRTorrent, watch: Path, drop: Drop, count: int) -> float:
     """Seconds from the first file close to the insertion of the last item."""
     client = RTorrent(rtorrent.url, read_timeout=60)
     before = len(client.rows("main", ["d.hash="]))
@@ -253,13 +257,13 @@ def _size(client: RTorrent) -> int:
     return int(str(client.call("view.size", "", "main")))
 
 
-def _seen(client: RTorrent, name: str) -> float:
+def inserted_at(client: RTorrent, name: str, timeout: float = 20) -> float:
     """When rTorrent inserted the item, in Unix seconds; polls every 50 ms."""
 
     def ask() -> bool:
         return name in str(client.call("download_list", "", "main"))
 
-    wait_until(ask, 20, lambda: f"{name} was not loaded")
+    wait_until(ask, timeout, lambda: f"{name} was not loaded")
     return int(str(client.call("d.custom", name, "bench_seen"))) / 1e6
 
 

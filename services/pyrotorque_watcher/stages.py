@@ -84,13 +84,13 @@ class RTorrentStages:
         """Repair ties after a restart of rTorrent, follow visible items until they are saved, and dispose of files."""
         if not self.instance.incarnation or now < self._held_until:
             return False
-        due = self.durability.due()
+        due, more = self.durability.due(), False
         try:
             self._check_commands()
             self.tie_repair.step(self.instance.incarnation)
             if due is not None and due <= now:
-                self.durability.step(now)
-            return self.disposer.step(now)
+                more = self.durability.step(now)
+            return self.disposer.step(now) or more
         except RTorrentError as error:
             self.loader.lost(error, now)
         except SessionNotKnown:  # the scheduler logs that

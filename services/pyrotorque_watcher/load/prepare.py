@@ -93,10 +93,10 @@ def _plan(row: Row, torrents: Torrents, job: LoadJob, rtorrent: RTorrentView) ->
     recipe = job.recipes.of(row)
     state = initial_state(recipe.policy, flags)
     theirs = mapped(row.path, settings.path_map)
-    # rTorrent deletes the metafile with a tied item, so a file of several torrents is tied to none of them.
-    tied = len(torrents) == 1 and (
-        settings.tie == "yes" or (settings.tie == "auto" and rtorrent.sees(row.path, theirs))
-    )
+    # rTorrent deletes the metafile with a tied item, so a file of several torrents is tied to none of them. A tie to a
+    # file that is deleted next would have to be cut, and that saved, before the file may go.
+    may_be_tied = len(torrents) == 1 and recipe.on_loaded != "delete"
+    tied = may_be_tied and (settings.tie == "yes" or (settings.tie == "auto" and rtorrent.sees(row.path, theirs)))
     tie = tie_command(theirs) if tied else None
 
     def with_commands(torrent: Metafile | Magnet, data: bytes) -> TorrentLoad:

@@ -76,12 +76,12 @@ class Durability:
         """End the pause between two checks."""
         self._next = 0.0
 
-    def step(self, now: float) -> None:
-        """Check the visible items that are due."""
+    def step(self, now: float) -> bool:
+        """Check some of the visible items that are due; whether there are more."""
         self._next = now + _PAUSE
         rows = self.ledger.rows("visible", now, _ROWS)
         if not rows:
-            return
+            return False
         identity = self.rtorrent.identity()
         self.recognize(identity)
         self.session.locate(self.rtorrent, identity)
@@ -92,6 +92,10 @@ class Durability:
             self.ledger.mark_loaded(saved, now, dispose)
             for row, what in fates:
                 self._record(row, what, identity, now)
+        if len(rows) < _ROWS:
+            return False
+        self._next = now
+        return True
 
     def _fates(self, rows: Sequence[Row], identity: Identity, now: float) -> list[tuple[Row, Fate]]:
         same = {row.turn for row in rows if row.progress.incarnation == identity.incarnation}
