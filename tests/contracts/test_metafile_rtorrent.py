@@ -7,6 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+from bencode2 import bdecode
 
 from demo.metafiles import Bencodable, bencode, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
@@ -203,3 +204,70 @@ def test_no_mutant_that_we_take_kills_rtorrent(rtorrent: PrivateRTorrent) -> Non
     assert loads(client, good, read(good).info_hash)
     assert rtorrent.running
     assert taken > 100
+
+
+def test_the_smallest_number_is_taken_where_rtorrent_hashes_it_correctly(
+    shared_rtorrent: PrivateRTorrent, rtorrent_program: Program
+) -> None:
+    data = with_info(name=b"smallest", zz=[{"z": -(2**63)}])
+    found = read(data)
+    assert bool(found.refusal(rtorrent_program.version)) == rtorrent_program.satisfies(">=0.16")
+    assert not found.refusal(rtorrent_program.version) or "info-hash" in found.refusal(rtorrent_program.version)
+    if not found.refusal(rtorrent_program.version):
+        assert loads(RTorrent(shared_rtorrent.url), data, found.info_hash)
+
+
+def test_the_smallest_number_in_a_name_is_no_number() -> None:
+    assert not read(with_info(name=b"i-9223372036854775808e")).limits
+
+
+DOCUMENTED = ("the name  cannot be the name", "is not a path inside the torrent", "is that of two files")
+"""docs/watch.md, "Not loaded, although a version of rTorrent would"."""
+
+
+def test_what_rtorrent_loads_is_taken_unless_it_is_documented(
+    rtorrent: PrivateRTorrent, rtorrent_program: Program
+) -> None:
+    """Each value of a metafile replaced by each odd one, a part of them."""
+    client, dice = RTorrent(rtorrent.url), random.Random(14)
+    whole = mutant(1, NoDice())
+    values: Any = bdecode(whole)
+    made = [(way, odd) for way in places(values) for odd in [*ODD, -(2**63), [b"", b""], b"x" * 300]]
+    for way, odd in dice.sample(made, 250):
+        values = bdecode(whole)
+        holder = values
+        for step in way[:-1]:
+            holder = holder[step]
+        holder[way[-1]] = deepcopy(odd)
+        data = bencode(values)
+        try:
+            refusal = read(data).refusal(rtorrent_program.version)
+        except MetafileError as error:
+            refusal = str(error)
+        if refusal:
+            assert not is_loaded(rtorrent, client, data) or any(part in refusal for part in DOCUMENTED), (way, odd)
+
+
+class NoDice(random.Random):
+    """Nothing is replaced."""
+
+    def randint(self, a: int, b: int) -> int:
+        return 0
+
+
+def is_loaded(rtorrent: PrivateRTorrent, client: RTorrent, data: bytes) -> bool:
+    """Whether rTorrent has an item of it that can be opened; it is erased. An rTorrent that ends is started again."""
+    try:
+        client.call("load.raw", "", data)
+        items = [info_hash for (info_hash,) in client.rows("main", ["d.hash="])]
+        opened = client.multicall([("d.open", (info_hash,)) for info_hash in items])
+        client.multicall([("d.erase", (info_hash,)) for info_hash in items])
+        client.call("system.pid")
+    except RTorrentError:
+        eventually(lambda: not rtorrent.running)
+        for file in rtorrent.session.glob("*.torrent*"):
+            file.unlink()
+        rtorrent.start()
+        return False
+    # 0.16 computes another hash of the smallest number.
+    return any(answer == 0 for answer in opened) and b"i-9223372036854775808e" not in data

@@ -5,6 +5,7 @@ rTorrent computes the info-hash from its own encoding of what it read, so `encod
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 from pyrotorque.errors import MetafileError, MetafileIncomplete
@@ -17,6 +18,7 @@ _LENGTH: Final = re.compile(rb"([0-9]{1,20}):")
 _LENGTH_BEGUN: Final = re.compile(rb"[0-9]{0,20}\Z")
 _LENGTH_MAX: Final = 2**32
 _MIN: Final = -(2**63)
+_MIN_ENCODED: Final = b"i%de" % _MIN
 
 
 class LenientDecoder:
@@ -118,8 +120,6 @@ def encoded(value: Any) -> bytes:
     """`value` as rTorrent writes it."""
     match value:
         case int():
-            if value == _MIN:  # rTorrent 0.16 does not write it correctly, so that its hash is another one
-                raise MetafileUnsupported(f"the number {value} in info is not supported")
             return b"i%de" % value
         case bytes():
             return b"%d:%b" % (len(value), value)
@@ -127,3 +127,16 @@ def encoded(value: Any) -> bytes:
             return b"d%be" % b"".join(encoded(key) + encoded(value[key]) for key in sorted(value))
         case _:
             return b"l%be" % b"".join(map(encoded, value))
+
+
+def has_smallest_number(value: Any, raw: bytes) -> bool:
+    """Whether a number in `value`, which is encoded as `raw`, is the smallest that has 64 bits."""
+    return _MIN_ENCODED in raw and any(number == _MIN for number in _numbers(value))
+
+
+def _numbers(value: Any) -> Iterator[int]:
+    if isinstance(value, int):
+        yield value
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for each in inner:
+        yield from _numbers(each)

@@ -13,10 +13,10 @@ from pyrotorque.metafile.bencode_scan import MetafileTooComplex, top_level
 from pyrotorque.metafile.bencode_values import Info, is_dictionary, is_path_element, shown, text_of
 from pyrotorque.metafile.file_kinds import failure_reason, kind_of_file
 from pyrotorque.metafile.file_list import file_list, length_of
-from pyrotorque.metafile.lenient import LenientDecoder, encoded
+from pyrotorque.metafile.lenient import LenientDecoder, encoded, has_smallest_number
 from pyrotorque.metafile.magnet import Magnet, magnet
 from pyrotorque.metafile.refusal import MetafileUnsupported
-from pyrotorque.metafile.version_limits import BEFORE_PADDING, VersionLimit, first_refusal
+from pyrotorque.metafile.version_limits import BEFORE_PADDING, SINCE_PADDING, VersionLimit, first_refusal
 from pyrotorque.text import printable
 
 MAX_SIZE = 16 * 1024 * 1024
@@ -177,6 +177,9 @@ def _metafile(info: object, raw: memoryview, outer: Info) -> Metafile:
     if info.get(b"private") == 1 and not has_tracker_key:
         reason = "the torrent is private and has no tracker, so it could not find peers"
         limits.append(VersionLimit(BEFORE_PADDING, reason))
+    if has_smallest_number(info, bytes(raw)):
+        reason = "it contains the number -2^63, which this rTorrent writes wrongly: its info-hash would be another one"
+        limits.append(VersionLimit(SINCE_PADDING, reason))
     import hashlib  # with OpenSSL, 1 MiB, which only a process that parses metafiles needs
 
     return Metafile(
