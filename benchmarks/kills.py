@@ -91,7 +91,7 @@ class Group:
         return {}
 
     def is_done(self) -> bool:
-        """Each metafile has its item, started, and is put away."""
+        """Each metafile has its item, started, and is disposed of."""
         states = self.states()
         published = self.published("scheduler", TorrentStarted)
         return (
