@@ -15,6 +15,7 @@ from pyrotorque.rtorrent.identity import INCARNATION
 from pyrotorque.rtorrent.recognition import ItemCounts, Recognition, SessionFacts
 from pyrotorque.store import Store
 from pyrotorque.text import counted
+from pyrotorque.totals import Counter
 from pyrotorque_scheduler.event_router import EventRouter
 from pyrotorque_scheduler.item_comparison import STATES, VIEW, ItemComparison, PartialItem, is_wanted_done
 from pyrotorque_scheduler.known_items import ALL, KnownItems, Row, parts
@@ -33,12 +34,19 @@ _RECOGNIZE_EVERY: Final = 60.0
 class CompletionDetector:
     """Publishes TorrentCompleted and TorrentErased once each; the very first comparison only stores the items."""
 
-    def __init__(self, store: Store, router: EventRouter, rtorrent: RTorrent, judge: SessionJudge) -> None:
+    def __init__(
+        self,
+        store: Store,
+        router: EventRouter,
+        rtorrent: RTorrent,
+        judge: SessionJudge,
+        completed: Counter | None = None,
+    ) -> None:
         self._store = store
         self._rtorrent = rtorrent
         self._judge = judge
         self._items = KnownItems(store)
-        self._comparison = ItemComparison(store, router, rtorrent, self)
+        self._comparison = ItemComparison(store, router, rtorrent, self, completed)
         self._incarnation = ""
         self._sizes: Sequence[object] = ()
         self._partial_items: Mapping[str, PartialItem] = {}

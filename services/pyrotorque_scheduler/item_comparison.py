@@ -13,6 +13,7 @@ from pyrotorque.logs import owner_event
 from pyrotorque.rtorrent import Call, RTorrent, Value
 from pyrotorque.store import Store
 from pyrotorque.text import printable
+from pyrotorque.totals import Counter
 from pyrotorque_scheduler.event_router import EventRouter
 from pyrotorque_scheduler.known_items import ALL, COMPLETE, INCOMPLETE, KnownItems, Row, parts
 
@@ -51,11 +52,14 @@ class SameRTorrent(Protocol):
 class ItemComparison:
     """`changed` is set when items were stored or deleted."""
 
-    def __init__(self, store: Store, router: EventRouter, rtorrent: RTorrent, same: SameRTorrent) -> None:
+    def __init__(
+        self, store: Store, router: EventRouter, rtorrent: RTorrent, same: SameRTorrent, counter: Counter | None = None
+    ) -> None:
         self._store = store
         self._router = router
         self._rtorrent = rtorrent
         self._same = same
+        self._completed = counter
         self._items = KnownItems(store)
         self.changed = False
 
@@ -149,6 +153,8 @@ class ItemComparison:
             ended = [(info_hash,) for info_hash in (*completed, *erased)]
             db.executemany("DELETE FROM started_items WHERE info_hash = ?", ended)
             db.executemany("DELETE FROM parked WHERE info_hash = ?", ended)
+            if self._completed is not None:
+                self._completed.inc(by=len(completed))
             for info_hash, name in completed.items():
                 self._router.add(TorrentCompleted(at=now, info_hash=info_hash, name=printable(name)))
                 self._items.complete(info_hash)

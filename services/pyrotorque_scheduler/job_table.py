@@ -99,7 +99,9 @@ def build_job_table(
         parking=Parking(rtorrent, parked, starter.is_known_now) if rtorrent and starter else None,
         metrics=metrics,
         starter=starter,
-        completion=CompletionDetector(store, router, rtorrent, judge) if rtorrent and judge else None,
+        completion=CompletionDetector(store, router, rtorrent, judge, metrics.completed)
+        if rtorrent and judge
+        else None,
         judge=judge,
         queues=_queues(queues, settings, rtorrent, starter, job_states, history, metrics, now, config_fields, parked),
         stats={job.name: ConnectionStats(job.name, rtorrent) for job in stats if rtorrent},

@@ -29,40 +29,82 @@ class SchedulerMetrics:
     def __init__(self, totals: Totals) -> None:
         self.totals = totals
         self.startable = totals.gauge(
-            "pyrotorque_queue_startable_items", "Items that match startable, as last read.", _JOB
+            "pyrotorque_queue_startable_items",
+            "Items that wait in the queue: stopped, and matching `startable` when they were last read.",
+            _JOB,
         )
         self.downloading = totals.gauge(
-            "pyrotorque_queue_downloading_items", "Items that take a slot, as last read.", _JOB
+            "pyrotorque_queue_downloading_items",
+            "Items that occupy a slot of the queue: started and incomplete, when they were last read.",
+            _JOB,
         )
-        self.slots = totals.gauge("pyrotorque_queue_slots", "downloading_max.", _JOB)
-        self.slots_min = totals.gauge("pyrotorque_queue_slots_min", "downloading_min.", _JOB)
+        self.slots = totals.gauge(
+            "pyrotorque_queue_slots", "Items that may download at the same time (downloading_max).", _JOB
+        )
+        self.slots_min = totals.gauge(
+            "pyrotorque_queue_slots_min",
+            "Items that are started without waiting for the schedule (downloading_min).",
+            _JOB,
+        )
         self.intermission = totals.gauge(
-            "pyrotorque_queue_intermission_seconds", "Least time between two batches.", _JOB
+            "pyrotorque_queue_intermission_seconds", "Shortest time between two batches of starts (intermission).", _JOB
         )
         self.intermission_end = totals.gauge(
-            "pyrotorque_queue_intermission_end_timestamp_seconds", "Last start plus intermission.", _JOB
+            "pyrotorque_queue_intermission_end_timestamp_seconds",
+            "When the next batch may be started at the earliest: last start plus intermission.",
+            _JOB,
         )
-        self.last_start = totals.gauge("pyrotorque_queue_last_start_timestamp_seconds", "Last start of an item.", _JOB)
-        self.last_run = totals.gauge("pyrotorque_queue_last_run_timestamp_seconds", "Last check of the queue.", _JOB)
+        self.last_start = totals.gauge(
+            "pyrotorque_queue_last_start_timestamp_seconds", "When the queue last started an item.", _JOB
+        )
+        self.last_run = totals.gauge(
+            "pyrotorque_queue_last_run_timestamp_seconds", "When the queue was last checked.", _JOB
+        )
         self.oldest = totals.gauge(
-            "pyrotorque_queue_oldest_startable_timestamp_seconds", "Load time of the oldest startable item.", _JOB
+            "pyrotorque_queue_oldest_startable_timestamp_seconds",
+            "When the item was loaded that has been waiting for longest; 0 if none waits.",
+            _JOB,
         )
-        self.stalled = totals.gauge("pyrotorque_queue_stalled_items", "Running items without progress.", _JOB)
-        self.parked = totals.gauge("pyrotorque_queue_parked_items", "Stalled items that gave up their slot.", _JOB)
+        self.stalled = totals.gauge(
+            "pyrotorque_queue_stalled_items",
+            "Items in a slot without progress for stall_after, or for 5 minutes where that is off.",
+            _JOB,
+        )
+        self.parked = totals.gauge(
+            "pyrotorque_queue_parked_items", "Stalled items that gave up their slot and wait for another attempt.", _JOB
+        )
         self.adopted = totals.counter(
             "pyrotorque_queue_adopted_total", "Items that others started above the limit, closed to wait.", _JOB
         )
         self.strikes = totals.counter("pyrotorque_queue_strikes_total", "Slots given up by stalled items.", _JOB)
         self.group_downloading = totals.gauge(
-            "pyrotorque_queue_group_downloading_items", "Items of a group that take a slot.", (*_JOB, "group")
+            "pyrotorque_queue_group_downloading_items",
+            "Items of a group (group_by) that occupy a slot.",
+            (*_JOB, "group"),
         )
-        self.starts = totals.counter("pyrotorque_queue_starts_total", "Items started.", _JOB)
+        self.completed = totals.counter(
+            "pyrotorque_queue_completed_total", "Items that got all of their wanted data, started by a queue or not."
+        )
+        self.completed.inc(by=0)
+        self.moved = totals.counter("pyrotorque_job_moved_items_total", "Items whose data a job has moved.", _JOB)
+        self.starts = totals.counter("pyrotorque_queue_starts_total", "Items that the queue has started.", _JOB)
         self.start_failures = totals.counter(
-            "pyrotorque_queue_start_failures_total", "Items that did not start.", (*_JOB, "reason")
+            "pyrotorque_queue_start_failures_total",
+            "Attempts to start an item that failed, by reason.",
+            (*_JOB, "reason"),
         )
-        self.skips = totals.counter("pyrotorque_queue_skips_total", "Checks that started nothing.", (*_JOB, "reason"))
-        self.checks = totals.counter("pyrotorque_queue_checks_total", "Checks by cause.", (*_JOB, "cause"))
-        self.wait = totals.histogram("pyrotorque_queue_wait_seconds", "From load to start.", _WAITS, _JOB)
+        self.skips = totals.counter(
+            "pyrotorque_queue_skips_total", "Checks of the queue that started nothing, by reason.", (*_JOB, "reason")
+        )
+        self.checks = totals.counter(
+            "pyrotorque_queue_checks_total", "Checks of the queue, by what caused them.", (*_JOB, "cause")
+        )
+        self.wait = totals.histogram(
+            "pyrotorque_queue_wait_seconds",
+            "Time that an item waited in the queue, from its load to its start.",
+            _WAITS,
+            _JOB,
+        )
         self.removed = totals.counter(
             "pyrotorque_cleanup_removed_items_total", "Items removed, by what happened to their data.", (*_JOB, "data")
         )
@@ -101,8 +143,8 @@ class SchedulerMetrics:
         self.unfinished_removals = totals.gauge(
             "pyrotorque_cleanup_unfinished_removals", "Removals that were begun and are not finished."
         )
-        self.runs = totals.counter("pyrotorque_job_runs_total", "Finished runs, successful or not.", _JOB)
-        self.failures = totals.counter("pyrotorque_job_failures_total", "Runs that failed.", _JOB)
+        self.runs = totals.counter("pyrotorque_job_runs_total", "Finished runs of the job, successful or not.", _JOB)
+        self.failures = totals.counter("pyrotorque_job_failures_total", "Runs of the job that failed.", _JOB)
         self.missed = totals.counter("pyrotorque_job_missed_total", "Runs that could not begin in time.", _JOB)
         self.skipped = totals.counter(
             "pyrotorque_job_skipped_total", "Runs skipped because the previous one was still running.", _JOB
@@ -110,17 +152,21 @@ class SchedulerMetrics:
         self.duration = totals.histogram("pyrotorque_job_duration_seconds", "Wall time of a run.", _DURATIONS, _JOB)
         self.running = totals.gauge("pyrotorque_job_running", "1 while a run is in progress.", _JOB)
         self.enabled = totals.gauge("pyrotorque_job_enabled", "1 if the job is active and not paused.", _JOB)
-        self.last_end = totals.gauge("pyrotorque_job_last_run_timestamp_seconds", "End of the last run.", _JOB)
+        self.last_end = totals.gauge(
+            "pyrotorque_job_last_run_timestamp_seconds", "When the last run of the job ended, successful or not.", _JOB
+        )
         self.last_success = totals.gauge(
-            "pyrotorque_job_last_success_timestamp_seconds", "End of the last successful run.", _JOB
+            "pyrotorque_job_last_success_timestamp_seconds", "When the last successful run of the job ended.", _JOB
         )
         self.next_run = totals.gauge(
-            "pyrotorque_job_next_run_timestamp_seconds", "Next fire time of the schedule.", _JOB
+            "pyrotorque_job_next_run_timestamp_seconds", "When the schedule starts the job next.", _JOB
         )
         self.failed_moves = totals.gauge(
             "pyrotorque_job_failed_moves", "Items whose last move failed, by cause.", (*_JOB, "cause")
         )
-        self.interval = totals.gauge("pyrotorque_job_schedule_interval_seconds", "Largest gap of the schedule.", _JOB)
+        self.interval = totals.gauge(
+            "pyrotorque_job_schedule_interval_seconds", "Longest time between two runs by the schedule.", _JOB
+        )
 
     def introduce_queue(self, settings: QueueSettings) -> None:
         """Initialize the metrics of a queue job, so that all series exist before its first check."""
@@ -168,7 +214,7 @@ class SchedulerMetrics:
             case OrphansMoved():
                 self.orphans_moved.inc(event.job, by=event.files)
             case TorrentMoved():
-                pass
+                self.moved.inc(event.job)
 
     def started(self, job: str, at: float, waited: float | None) -> None:
         self.starts.inc(job)

@@ -24,6 +24,8 @@ class FailedMoveCounts:
         self._movers = {job.name for job in jobs if job.handler == MOVER}
         self._versions: dict[str, _Version] = dict.fromkeys(self._folders, _UNREAD)
         self._gauge = metrics.failed_moves
+        for job in self._movers:
+            metrics.moved.inc(job, by=0)
 
     def update(self) -> None:
         """Read the files that changed since the last call."""

@@ -29,8 +29,12 @@ class WatcherMetrics:
 
     def __init__(self, totals: Totals) -> None:
         self.totals = totals
-        self._events = totals.counter("pyrotorque_watch_events_total", "inotify events received.", ("event",))
-        self._metafiles = totals.counter("pyrotorque_watch_metafiles_total", "Metafiles accepted for loading.")
+        self._events = totals.counter(
+            "pyrotorque_watch_events_total", "File system events received from the kernel (inotify).", ("event",)
+        )
+        self._metafiles = totals.counter(
+            "pyrotorque_watch_metafiles_total", "Metafiles that were accepted for loading."
+        )
         self._loads = totals.counter("pyrotorque_watch_loads_total", "Metafiles loaded, by mode.", ("mode",))
         self._failures = totals.counter(
             "pyrotorque_watch_load_failures_total", "Metafiles not loaded, by reason.", ("reason",)
@@ -38,16 +42,31 @@ class WatcherMetrics:
         self._seconds = totals.histogram(
             "pyrotorque_watch_load_duration_seconds", "From the close of a metafile to its item in rTorrent.", _SECONDS
         )
-        self._overflows = totals.counter("pyrotorque_watch_queue_overflows_total", "Times the kernel dropped events.")
-        self._rescans = totals.counter("pyrotorque_watch_rescans_total", "Walks of a whole tree, by cause.", ("cause",))
-        self._pending = totals.gauge("pyrotorque_watch_pending_metafiles", "Metafiles seen and not finished.")
-        self._failed = totals.gauge("pyrotorque_watch_failed_metafiles", "Metafiles whose load failed.")
+        self._overflows = totals.counter(
+            "pyrotorque_watch_queue_overflows_total",
+            "Times that the kernel dropped file system events; all trees are scanned again then.",
+        )
+        self._rescans = totals.counter("pyrotorque_watch_rescans_total", "Scans of a whole tree, by cause.", ("cause",))
+        self._pending = totals.gauge(
+            "pyrotorque_watch_pending_metafiles", "Metafiles that were found and are neither loaded nor refused yet."
+        )
+        self._failed = totals.gauge(
+            "pyrotorque_watch_failed_metafiles", "Metafiles that could not be loaded and wait for a change or a retry."
+        )
         self._oldest = totals.gauge(
             "pyrotorque_watch_oldest_pending_timestamp_seconds", "When the oldest pending metafile was seen.", ()
         )
-        self._folders = totals.gauge("pyrotorque_watch_directories", "inotify watches in use.")
-        self._limit = totals.gauge("pyrotorque_watch_directories_limit", "inotify watches this user may have.")
-        self._missing = totals.gauge("pyrotorque_watch_roots_missing", "Configured roots that are not there.")
+        self._folders = totals.gauge(
+            "pyrotorque_watch_directories", "Folders that are watched: inotify watches in use."
+        )
+        self._limit = totals.gauge(
+            "pyrotorque_watch_directories_limit",
+            "inotify watches that this user may have (fs.inotify.max_user_watches).",
+        )
+        self._missing = totals.gauge(
+            "pyrotorque_watch_roots_missing",
+            "Configured folders that do not exist, for example on a disk that is not mounted.",
+        )
         self._last = totals.gauge("pyrotorque_watch_last_event_timestamp_seconds", "When the last event was received.")
         _start_at_zero(self._events, _EVENTS)
         _start_at_zero(self._loads, _MODES)
@@ -75,6 +94,17 @@ class WatcherMetrics:
 
     def failed(self, kind: LoadFailure) -> None:
         self._failures.inc(kind)
+
+    @property
+    def pending(self) -> int:
+        """Metafiles seen and not finished, at the last update of the gauges."""
+        return int(self._pending.get())
+
+    @property
+    def finished(self) -> float:
+        """Metafiles that were ever loaded or refused."""
+        loads = sum(self._loads.get(mode) for mode in _MODES)
+        return loads + sum(self._failures.get(kind) for kind in _FAILURES)
 
     def update_gauges(self, ledger: Ledger, watches: int, missing: int) -> None:
         counts = ledger.counts()

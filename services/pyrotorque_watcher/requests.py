@@ -11,13 +11,20 @@ from pyrotorque.requests import Answer, DescribeService, ForgetMetafiles, ListMe
 from pyrotorque.text import counted, printable
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.loader import Loader
+from pyrotorque_watcher.progress import LoadProgress
 from pyrotorque_watcher.scan.files import is_metafile
 from pyrotorque_watcher.scan.scanner import TreeScanner
 
 _PAGE_MAX: Final = 200  # rows in one answer, which is limited to 1 MiB
 
 
-def answer(request: Request, ledger: Ledger, scanners: Sequence[TreeScanner], loader: Loader | None) -> Answer:
+def answer(
+    request: Request,
+    ledger: Ledger,
+    scanners: Sequence[TreeScanner],
+    loader: Loader | None,
+    progress: LoadProgress | None = None,
+) -> Answer:
     """Carry out the request."""
     try:
         match request:
@@ -28,7 +35,11 @@ def answer(request: Request, ledger: Ledger, scanners: Sequence[TreeScanner], lo
             case ListMetafiles():
                 return _list(ledger, request)
             case DescribeService():
-                return Answer(ok=True, text=_summary(ledger, scanners), data=_state(ledger, scanners, loader))
+                return Answer(
+                    ok=True,
+                    text=_summary(ledger, scanners),
+                    data={**_state(ledger, scanners, loader), "progress": progress.data() if progress else None},
+                )
             case other:
                 return Answer(ok=False, text=f"the watcher has no request {type(other).__name__}")
     except PyrotorqueError as error:

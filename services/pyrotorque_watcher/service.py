@@ -28,6 +28,7 @@ from pyrotorque_watcher.load.retries import (
     retry_after_unseen_change,
 )
 from pyrotorque_watcher.metrics import WatcherMetrics
+from pyrotorque_watcher.progress import LoadProgress
 from pyrotorque_watcher.requests import answer
 from pyrotorque_watcher.rows import MIGRATIONS
 from pyrotorque_watcher.scan.files import is_metafile
@@ -85,6 +86,7 @@ class Watcher:
         self.metrics = WatcherMetrics(self.totals)
         self.totals.load(self.store)
         self._totals_report = TotalsReport("watcher", self.totals, self.bus)
+        self._progress = LoadProgress()
         self._jobs: dict[str, LoadJob] = {}
         self.unseen_due = 0.0
 
@@ -177,7 +179,7 @@ class Watcher:
             fds = [each.fileno() for each in (*self.scanners, *([self.stages.instance] if self.stages else ()))]
             woken = self.bus.wait(timeout, *(fd for fd in fds if fd >= 0))
             for request in woken.requests:
-                request.answer(answer(request.request, self.ledger, self.scanners, self.loader))
+                request.answer(answer(request.request, self.ledger, self.scanners, self.loader, self._progress))
             self._reload()
 
     def turn(self, now: float, clock: float) -> bool:
@@ -272,4 +274,5 @@ class Watcher:
             return
         self._reported_changes = self.store.db.total_changes
         self.metrics.update_gauges(self.ledger, sum(each.watches for each in self.scanners), missing)
+        self._progress.update(self.metrics.pending, self.metrics.finished, time.time())
         self._totals_report.save_and_publish(self.store, clock)

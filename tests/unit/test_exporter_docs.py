@@ -65,6 +65,14 @@ def test_every_documented_metric_exists() -> None:
     assert sorted(documented() - shown()) == []
 
 
+def test_every_help_text_of_the_services_is_a_sentence_that_the_docs_repeat() -> None:
+    totals = Totals()
+    for metrics in (SchedulerMetrics, WatcherMetrics):
+        metrics(totals)
+    rows = dict(re.findall(r"^\| `(pyrotorque_[a-z_]+)` \|[^|]*\|[^|]*\| (.*) \|$", DOCS.read_text(), re.MULTILINE))
+    assert {family.name: family.help for family in totals.families() if rows[family.name] != family.help} == {}
+
+
 def test_every_metric_is_declared_with_its_full_name_in_one_place() -> None:
     """A search for a metric's name finds its declaration; the status page only reads metrics."""
     readers = {"page.py", "page_rows.py"}

@@ -15,11 +15,14 @@ from pyrotorque_control.cleanup_problems import cleanup_results, problem_lines
 from pyrotorque_control.exit_codes import EX_OK, EX_UNAVAILABLE
 from pyrotorque_control.failed_moves import failed_moves, failure_lines
 from pyrotorque_control.group import Group
+from pyrotorque_control.job_rows import job_rows
+from pyrotorque_control.load_progress import progress_line
 from pyrotorque_control.overview import Overview, ServiceView, overview
 from pyrotorque_control.rtorrent import rtorrent_of, settings_of
 
 if TYPE_CHECKING:
     from rich.console import Group as Lines
+    from rich.table import Table
     from rich.text import Text
 
 _REFRESH = 1.0  # seconds
@@ -33,8 +36,8 @@ _STYLES = {"RUNNING": "green", "STARTING": "yellow", "BACKOFF": "yellow", "FATAL
 @click.pass_obj
 def command(group: Group, as_json: bool, watch: bool) -> int:
     """Show each service, its uptime and what it is doing: queues and why they wait, watched trees, number of loaded
-    metafiles; rTorrent's transfer rates; moves that failed, with their reason and next attempt; and why a clean-up
-    removes nothing.
+    metafiles and the progress of many; each job with its last result and next run, failing ones first; rTorrent's
+    transfer rates; moves that failed, with their reason and next attempt; and why a clean-up removes nothing.
 
     For scripts, `pyrotorque --status` prints one line and sets the exit code.
 
@@ -92,7 +95,28 @@ def shown(found: Overview, now: float, rtorrent: str = "") -> "Lines":
         return Lines(Text(head), Text(found.problem, style="red"))
     rows = [_row(service, now) for service in found.services]
     table = terminal.table(("service", "state", "pid", "up", "activity"), rows)
-    return Lines(Text(head), table, *([Text(printable(rtorrent))] if rtorrent else []))
+    more = [rtorrent, *_page_lines(found)]
+    return Lines(Text(head), table, *_jobs_table(found, now), *(Text(printable(line)) for line in more if line))
+
+
+def _jobs_table(found: Overview, now: float) -> "Iterator[Table]":
+    """The jobs with their last results; none if the scheduler does not answer."""
+    data = next((service.data for service in found.services if service.name == "scheduler"), None)
+    rows = job_rows(data.get("jobs", ()), now) if isinstance(data, Mapping) else []
+    if rows:
+        yield terminal.table(("job", "last result", "when", "next run"), rows)
+
+
+def _page_lines(found: Overview) -> Iterator[str]:
+    """The address of the status page of each exporter job."""
+    data = next((service.data for service in found.services if service.name == "exporter"), None)
+    if not isinstance(data, Mapping):
+        return
+    for job in data.values():
+        if job.get("open"):
+            address = str(job["address"]).strip("[]")
+            shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(address, f"[{address}]" if ":" in address else address)
+            yield f"status page: http://{shown}:{job['port']}/"
 
 
 def _row(service: ServiceView, now: float) -> "tuple[str, Text, str, str, Text]":
@@ -150,6 +174,8 @@ def _watcher_lines(summary: str, data: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name}: {_folders(job)}"
     counts: Mapping[str, int] = data.get("metafiles", {})
     if counts:
+        if progress := data.get("progress"):
+            yield progress_line(progress, time.time())
         yield "metafiles: " + ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
     if data.get("rtorrent") == "away":
         yield "rTorrent is unavailable: new metafiles are loaded when it is back"
