@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from pyrotorque.events import Durable, Event, JobFailed, JobReported, TorrentMoved, UniqueEvent
+from pyrotorque.events import Durable, Event, JobFailed, JobRecovered, JobReported, TorrentMoved, UniqueEvent
 from pyrotorque.outbox import Outbox
 from pyrotorque.store import Store
 
@@ -50,7 +50,7 @@ class EventRouter:
 
     def _keep_for_jobs(self, event: Event) -> None:
         # A job that ran on its own events would run without end.
-        own = event.job if isinstance(event, JobFailed | JobReported | UniqueEvent) else None
+        own = event.job if isinstance(event, JobFailed | JobRecovered | JobReported | UniqueEvent) else None
         add_runs(self._store, event, [job for job in self.routes.get(type(event).__name__, ()) if job != own])
 
 

@@ -8,7 +8,8 @@ from typing import Final
 
 from pyrotorque import housekeeping
 from pyrotorque.bus import Wakeup
-from pyrotorque.events import TorrentLoaded
+from pyrotorque.errors import StateError
+from pyrotorque.events import RTorrentLost, RTorrentReturned, TorrentLoaded
 from pyrotorque.linux.processes import boot_id
 from pyrotorque.local_time import local_text
 from pyrotorque.requests import ResumeJob
@@ -91,7 +92,7 @@ class SchedulerService:
         self._ended = None if configuration.settings.only else self._job_table.job_states.take_end()
         self._fire_times = FireTimes(self._job_table.schedules, time.time(), time.monotonic(), self._ended)
         self._due_jobs = DueJobs()
-        self._availability = Availability("jobs that need it wait")
+        self._availability = Availability("jobs that need it wait", self._publish_availability)
         self._totals_report = TotalsReport(SERVICE, self._metrics.totals, bus)
         self._published_checks = PublishedChecks()
         self._completion_rate = TokenBucket()
@@ -164,6 +165,14 @@ class SchedulerService:
         self._verify_starts()
         self._detect_completions()
         self._publish_totals()
+
+    def _publish_availability(self, event: RTorrentLost | RTorrentReturned) -> None:
+        """In the event's own transaction; on a full disk it is in the log only."""
+        try:
+            self._router.commit(event)
+        except StateError as error:
+            log.warning("no event %s: %s", type(event).__name__, error)
+        self._bus.publish()
 
     def _recover(self) -> None:
         """Complete starts that were cut off by a kill or a lost connection, before anything is decided."""

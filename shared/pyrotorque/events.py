@@ -157,6 +157,27 @@ class JobFailed(Fact, frozen=True, kw_only=True, tag=True):
     seconds: float
 
 
+class JobRecovered(Fact, frozen=True, kw_only=True, tag=True):
+    """A run of a job succeeded after `failures` runs in a row had failed, the first of them `seconds` ago."""
+
+    job: str
+    failures: int
+    seconds: float
+
+
+class RTorrentLost(Fact, frozen=True, kw_only=True, tag=True):
+    """rTorrent has not answered for `seconds`; published once for each absence, after half a minute."""
+
+    reason: str
+    seconds: float
+
+
+class RTorrentReturned(Fact, frozen=True, kw_only=True, tag=True):
+    """rTorrent answers again, `seconds` after the first call that failed; only after RTorrentLost."""
+
+    seconds: float
+
+
 class JobReported(Fact, frozen=True, kw_only=True, tag=True):
     """A user job published a report (`Job.publish`): a text, and values by name."""
 
@@ -200,6 +221,9 @@ Durable = (
     | OrphansMoved
     | TorrentErased
     | JobFailed
+    | JobRecovered
+    | RTorrentLost
+    | RTorrentReturned
     | JobReported
     | ServiceStateChanged
     | ActionTaken

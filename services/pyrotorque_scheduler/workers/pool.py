@@ -8,7 +8,17 @@ from typing import Final
 
 from pyrotorque import humanize
 from pyrotorque.bus import Bus, Gap, PendingRequest
-from pyrotorque.events import Delivery, Fact, JobFailed, JobFinished, Live, TorrentMoved, TorrentRemoved, UniqueEvent
+from pyrotorque.events import (
+    Delivery,
+    Fact,
+    JobFailed,
+    JobFinished,
+    JobRecovered,
+    Live,
+    TorrentMoved,
+    TorrentRemoved,
+    UniqueEvent,
+)
 from pyrotorque.job_order import EventOrder
 from pyrotorque.layout import Layout
 from pyrotorque.logs import owner_event
@@ -281,8 +291,7 @@ class WorkerPool:
     def _update(self, name: str, job: _PooledJob, result: RunResult, repeat: bool) -> None:
         if not result.error:
             if job.last_error:
-                took = humanize.duration(time.monotonic() - job.failing_since)
-                owner_event("job recovered", f"job {name} succeeded again after {took}")
+                self._report_recovery(name, job)
             job.failures, job.last_error, job.not_before = 0, "", 0.0
             self._publish_live(JobFinished(at=time.time(), job=name, seconds=result.seconds))
             return
@@ -295,6 +304,11 @@ class WorkerPool:
         if repeat:
             job.not_before = time.monotonic() + _RETRY_DELAYS[min(job.failures, len(_RETRY_DELAYS) - 1)]
         job.failures += 1
+
+    def _report_recovery(self, name: str, job: _PooledJob) -> None:
+        seconds = time.monotonic() - job.failing_since
+        owner_event("job recovered", f"job {name} succeeded again after {humanize.duration(seconds)}")
+        self._router.commit(JobRecovered(at=time.time(), job=name, failures=job.failures, seconds=seconds))
 
     def _answer(self, name: str, job: _PooledJob, result: RunResult) -> None:
         if result.run is None or result.run.cause != "request":

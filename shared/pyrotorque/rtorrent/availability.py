@@ -1,13 +1,16 @@
 """Whether rTorrent answers: its absence and its return are logged once, in the owner's log after a grace period."""
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from pyrotorque.errors import RequestTooLarge, RTorrentError, RTorrentFault, SessionNotKnown, UserError
+from pyrotorque.events import RTorrentLost, RTorrentReturned
 from pyrotorque.humanize import duration
 from pyrotorque.logs import owner_event
+from pyrotorque.text import printable
 
 log = logging.getLogger(__name__)
 
@@ -17,12 +20,18 @@ GRACE: Final = 30.0
 """Seconds that rTorrent may be away, for a restart, before that needs its owner."""
 
 
+def _nowhere(_event: RTorrentLost | RTorrentReturned) -> None:
+    pass
+
+
 @dataclass(slots=True)
 class Availability:
     """`problem` is the reason why rTorrent is unavailable, or empty; times are those of any one clock, in seconds."""
 
     consequence: str
     """What its absence means for the service; part of the log line."""
+    publish: Callable[[RTorrentLost | RTorrentReturned], None] = _nowhere
+    """Gets an event for its absence and its return; one service publishes them."""
     problem: str = ""
     since: float = 0.0
     retry_at: float = 0.0
@@ -42,6 +51,7 @@ class Availability:
             self._reported = True
             away = duration(now - self.since)
             owner_event("rtorrent away", f"rTorrent is unavailable for {away}: {error}; {self.consequence}")
+            self.publish(RTorrentLost(at=time.time(), reason=printable(str(error)), seconds=now - self.since))
         self.retry_at = now + self.pause
         self.pause = min(_LONGEST_PAUSE, self.pause * 2)
 
@@ -51,6 +61,8 @@ class Availability:
             text = f"rTorrent answers again after {now - self.since:.0f} s"
             log.info("%s", text)
             owner_event("rtorrent back", text)
+            if self._reported:
+                self.publish(RTorrentReturned(at=time.time(), seconds=now - self.since))
         self._reported = False
         self.problem, self.retry_at, self.pause = "", 0.0, _FIRST_PAUSE
 

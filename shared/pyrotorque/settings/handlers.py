@@ -26,6 +26,12 @@ _BUILT_IN: Final[dict[str, tuple[Kind, str]]] = {
 }
 INJECTED: Final = "pyrotorque.jobs.injected:Injected"
 """Starts what it chooses itself: queues leave these items alone, as they do not look at files."""
+NOTIFY: Final = "pyrotorque.jobs.notify:Notify"
+NEEDS_OWNER: Final = (
+    *("LoadFailed", "StartFailed", "JobFailed", "JobRecovered", "RTorrentLost", "RTorrentReturned"),
+    "ServiceStateChanged",
+)
+"""The events of a notification without `on`."""
 _EARLIER_PACKAGES: Final = ("pyrocore", "pyrosimple")
 
 # Jobs of the earlier daemons without a successor: not run, with a warning.

@@ -8,6 +8,8 @@ import msgspec
 from pyrotorque.settings.handlers import (
     ALIASES,
     DROPPED,
+    NEEDS_OWNER,
+    NOTIFY,
     RETIRED,
     Kind,
     handler_class,
@@ -83,12 +85,23 @@ class _JobReader:
         return cast(AnyJob, self.kind(**self.values))
 
     def _finish_custom(self, handler: Entry) -> None:
+        if self.values["handler"] == NOTIFY:
+            self._finish_notify()
         self.values["params"] = self.params
         self.values["texts"] = self.texts
         if "schedule" not in self.values:
             if not self.values.get("on"):
                 self._add_problem(handler, "schedule", "is missing: set when the job runs, for example minute=*/5")
             self.values["schedule"] = ""
+
+    def _finish_notify(self) -> None:
+        """Without events: what needs the owner. With digests or quiet hours: a schedule that sends what waits."""
+        waits = any(self.params.get(name) for name in ("every", "quiet_hours"))
+        if not self.values.get("on") and "schedule" not in self.values:
+            self.values["on"] = NEEDS_OWNER
+            self.params["only_problems"] = True
+        if waits and "schedule" not in self.values:
+            self.values["schedule"] = "second=*/30"
 
     def _read_setting(self, key: str, entry: Entry) -> None:
         if self.kind is WatchSettings and key.startswith(("cmd.", "cmd_")) and key[4:]:
