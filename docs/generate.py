@@ -15,9 +15,10 @@ from typing import Any, Final, get_args
 import click
 import msgspec
 
-from docs.settings import COMMON, GROUP, INTRO, KINDS
+from docs.settings import COMMON, GROUP, INTRO, KINDS, PANEL
 from pyrotorque.events import Durable, Fact, Live
 from pyrotorque.settings.handlers import ALIASES, DROPPED
+from pyrotorque.settings.schema import PanelSettings
 from pyrotorque_control.cli import pyrotorque
 from pyrotorque_control.exit_codes import (
     EX_CONFIG,
@@ -54,6 +55,8 @@ def _settings() -> Iterator[str]:
     yield f"{INTRO}\n"
     yield "## The group\n"
     yield from _table((name, default, text) for name, (default, text) in GROUP.items())
+    yield "\n## The panel\n\nWritten `panel.SETTING`; see [The panel](panel.md).\n"
+    yield from _table((name, _panel_default(name), text) for name, text in PANEL.items())
     yield "\n## Every job\n\nWritten `job.NAME.SETTING`; NAME consists of letters, digits, `-` and `_`.\n"
     yield from _table((name, default, text) for name, (default, text) in COMMON.items())
     for kind, (title, intro, texts) in KINDS.items():
@@ -64,6 +67,10 @@ def _settings() -> Iterator[str]:
             yield f"\nAccepted earlier names: {names}."
         for old, instead in DROPPED.get(kind, {}).items():
             yield f"\n`{old}` of pyrosimple: {instead or 'no longer needed, ignored'}."
+
+
+def _panel_default(name: str) -> str:
+    return "0660" if name == "socket_mode" else _default(PanelSettings, name)
 
 
 def _opposite(name: str) -> str:

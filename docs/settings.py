@@ -49,6 +49,21 @@ GROUP: Final[dict[str, tuple[str, str]]] = {
     "state_dir": ("state", "private folder of the databases; use a local disk if the home is on a network filesystem"),
 }
 
+# Setting of `PanelSettings` to its meaning.
+PANEL: Final[dict[str, str]] = {
+    "active": "whether the panel runs",
+    "address": "address to listen on; another one than loopback is reachable from other machines, without encryption",
+    "port": "port to listen on; 0: the unix socket only",
+    "socket": "unix socket to listen on, beside the port or instead",
+    "socket_mode": "its mode: who may connect",
+    "base_path": "path below which a reverse proxy shows the panel",
+    "hosts": "names under which the panel is reached, beside those of this machine and addresses",
+    "trusted_proxies": "addresses of reverse proxies whose `X-Forwarded-*` and `auth_header` are believed; every local user has 127.0.0.1",
+    "auth_header": "header in which a trusted proxy, or one at the unix socket, names the user that it has logged in, such as `Remote-User`",
+    "name": "name of the group in the panel; by default from the configuration directory",
+    "actions": "whether callers may act; `False`: the panel only shows",
+}
+
 COMMON: Final[dict[str, tuple[str, str]]] = {
     "handler": ("", "the class of the job, `package.module:Class`; set by default for the jobs below"),
     "schedule": (

@@ -43,6 +43,7 @@ _COMMANDS: Final = (
     "expand",
     "backup",
     "restore",
+    "panel",
 )
 
 

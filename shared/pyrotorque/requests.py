@@ -5,7 +5,7 @@ A request is one JSON object tagged by `type`, an answer is an `Answer`; both tr
 `pyrotorque.bus.wire`.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -138,6 +138,41 @@ class ListMetafiles(RequestBase, frozen=True, kw_only=True, tag=True):
     """The newest first, those before `after` if it is given."""
 
 
+class MakeLoginLink(ActionRequest, frozen=True, kw_only=True, tag=True):
+    """Panel: a link that logs in a browser, once within ten minutes."""
+
+
+class SetPanelPassword(ActionRequest, frozen=True, kw_only=True, tag=True):
+    """Panel: the hash of a new password, empty for none; all sessions end."""
+
+    stored: str
+
+
+class MakePanelToken(ActionRequest, frozen=True, kw_only=True, tag=True):
+    """Panel: a new token of the API, instead of an earlier one of this name."""
+
+    name: str
+    scope: Literal["read", "act"]
+
+    @property
+    def target(self) -> str:
+        return self.name
+
+
+class RemovePanelToken(ActionRequest, frozen=True, kw_only=True, tag=True):
+    """Panel: this token is no longer valid."""
+
+    name: str
+
+    @property
+    def target(self) -> str:
+        return self.name
+
+
+class EndPanelSessions(ActionRequest, frozen=True, kw_only=True, tag=True):
+    """Panel: log out all browsers."""
+
+
 class DescribeService(RequestBase, frozen=True, kw_only=True, tag=True):
     """Any service: its current state, as a mapping for `pyrotorque status`."""
 
@@ -154,6 +189,11 @@ Request = (
     | RetryMetafiles
     | ForgetMetafiles
     | ListMetafiles
+    | MakeLoginLink
+    | SetPanelPassword
+    | MakePanelToken
+    | RemovePanelToken
+    | EndPanelSessions
     | DescribeService
 )
 
@@ -167,6 +207,11 @@ ACTIONS: dict[type[ActionRequest], str] = {
     StopTorrent: "stop",
     ParkTorrent: "park",
     ForgetMetafiles: "forget",
+    MakeLoginLink: "login-link",
+    SetPanelPassword: "password",
+    MakePanelToken: "token",
+    RemovePanelToken: "token-remove",
+    EndPanelSessions: "end-sessions",
 }
 
 

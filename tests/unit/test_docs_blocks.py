@@ -20,7 +20,7 @@ from pyrotorque_control.cli import pyrotorque
 from tests.docs_blocks import Block, blocks, fences, pages
 
 # What these languages are, and who executes them.
-EXECUTED = {"ini", "python", "condition", "sort", "toml", "rtorrent", "sh", "console", "nginx"}
+EXECUTED = {"ini", "python", "condition", "sort", "toml", "rtorrent", "sh", "console", "nginx", "yaml"}
 SHOWN_ONLY = {
     "text": "output of a program, or a picture",
     "mermaid": "a picture",
@@ -62,6 +62,7 @@ NOT_RUN = {
     "docs/howto.md": 3,
     "docs/logs.md": 1,
     "docs/migration.md": 1,
+    "docs/panel.md": 2,
     "docs/quickstart.md": 4,
 }
 

@@ -74,8 +74,12 @@ class Bus:
             self._poller.register(socket, zmq.POLLIN)
         return self
 
-    def subscribe(self, wanted: Subscriptions, cursors: CursorTable | None) -> None:
-        """Replace the subscriptions; requests to this service are not interrupted."""
+    def subscribe(self, wanted: Subscriptions, cursors: CursorTable | None, *, from_newest: bool | None = None) -> None:
+        """Replace the subscriptions; requests to this service are not interrupted.
+
+        With `from_newest`, a source without a cursor is followed from its newest event on.
+        """
+        self._from_newest = self._from_newest if from_newest is None else from_newest
         if (wanted, cursors) == (self._wanted, self._cursors):
             return
         self._save_skipped(0)

@@ -11,6 +11,8 @@ from pyrotorque.settings.discovery import address_in_files
 from pyrotorque.settings.ini import Entry
 from pyrotorque.settings.jobs import read_job
 from pyrotorque.settings.merge import MergedSections
+from pyrotorque.settings.panel import PREFIX as PANEL
+from pyrotorque.settings.panel import read_panel
 from pyrotorque.settings.problems import Problem, Report
 from pyrotorque.settings.schema import AnyJob, RTorrentSettings, Settings
 from pyrotorque.settings.values import typed
@@ -42,6 +44,7 @@ Jobs = dict[str, dict[str, Entry]]
 def read_group(home: Path, merged: MergedSections, options: Options, report: Report) -> tuple[Settings, Layout]:
     """The typed settings, with an empty digest, and the paths of the group; problems are added to `report`."""
     jobs, plain = _split_keys(merged.torque, report)
+    panel = {key.removeprefix(PANEL): entry for key, entry in merged.torque.items() if key.startswith(PANEL)}
     group = {key: _value(key, entry, report) for key, entry in plain.items() if entry.value}
     settings = Settings(
         digest="",
@@ -54,6 +57,7 @@ def read_group(home: Path, merged: MergedSections, options: Options, report: Rep
         queue_startable_base=group.get("queue_startable_base") or "",
         aliases=_aliases(merged.announce),
         traits_by_alias={alias: entry.value for alias, entry in merged.traits_by_alias.items()},
+        panel=read_panel(panel, report),
     )
     return settings, read_layout(home, merged.torque)
 
@@ -87,7 +91,7 @@ def _split_keys(torque: Mapping[str, Entry], report: Report) -> tuple[Jobs, dict
     jobs: Jobs = {}
     plain: dict[str, Entry] = {}
     for key, entry in torque.items():
-        if key.startswith((*_FOREIGN, _LOG_LEVEL)):
+        if key.startswith((*_FOREIGN, _LOG_LEVEL, PANEL)):
             continue
         first, _, rest = key.partition(".")
         name, _, param = rest.partition(".")

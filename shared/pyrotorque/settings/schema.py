@@ -152,6 +152,23 @@ class RTorrentSettings(msgspec.Struct, frozen=True, kw_only=True):
     read_timeout: float = 10.0
 
 
+class PanelSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings `panel.*`; the process of the panel runs only while it is active."""
+
+    active: bool = False
+    address: str = "127.0.0.1"
+    port: int = 9180
+    """0: the unix socket only."""
+    socket: Path | None = None
+    socket_mode: int = 0o660
+    base_path: str = "/"
+    hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    auth_header: str = ""
+    name: str = ""
+    actions: bool = True
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The complete typed configuration of a group; `digest` identifies it."""
 
@@ -169,6 +186,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     aliases: dict[str, str] = {}
     """Host or domain of trackers, in lower case, to alias; `traits_by_alias` has aliases as in the file."""
     traits_by_alias: dict[str, str] = {}
+    panel: PanelSettings = PanelSettings()
 
     def level_of(self, service: str) -> str:
         """The log level of a service."""

@@ -1,0 +1,337 @@
+"""The JSON API: `/api/v1`. Times are Unix seconds, sizes bytes, names as in docs/events.md."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from pyrotorque.errors import UserError
+from pyrotorque_panel.exchange import JSON, NotFound, PanelRequest, PanelResponse, PanelRoute
+from pyrotorque_panel.group_view import GroupView
+from pyrotorque_panel.panel_actions import PanelActions
+
+PREFIX: Final = "/api/v1"
+_EVENTS_MAX: Final = 200
+_HOURS_MAX: Final = 24.0
+_POINTS_MAX: Final = 360
+InfoHash = Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{40}$")]
+
+
+class GroupTile(msgspec.Struct, frozen=True, kw_only=True):
+    """The group in a few values, for a tile or a sensor; None is unknown."""
+
+    group: str
+    well: bool
+    needs: int
+    first_need: str
+    download_rate: int | None
+    upload_rate: int | None
+    downloading: int | None
+    seeding: int | None
+    waiting: int | None
+    items: int | None
+    failed_metafiles: int | None
+    failed_jobs: int | None
+    free_bytes: int | None
+    at: float
+
+
+class GroupList(msgspec.Struct, frozen=True, kw_only=True):
+    groups: list[GroupTile]
+
+
+class NeedList(msgspec.Struct, frozen=True, kw_only=True):
+    needs: list[dict[str, Any]]
+
+
+class JobList(msgspec.Struct, frozen=True, kw_only=True):
+    jobs: list[dict[str, Any]]
+
+
+class QueueList(msgspec.Struct, frozen=True, kw_only=True):
+    queues: list[dict[str, Any]]
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an item is started or not, for each queue that has it."""
+
+    text: str
+    queues: list[dict[str, Any]]
+
+
+class MetafilePage(msgspec.Struct, frozen=True, kw_only=True):
+    """`next` is the value of `after` for the following page, None at the end."""
+
+    metafiles: list[dict[str, Any]]
+    next: int | None
+
+
+class EventPage(msgspec.Struct, frozen=True, kw_only=True):
+    events: list[dict[str, Any]]
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """Transfer over time; None where rTorrent did not answer."""
+
+    points: list[dict[str, Any]]
+
+
+class ServiceList(msgspec.Struct, frozen=True, kw_only=True):
+    services: list[dict[str, Any]]
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done, as a sentence."""
+
+    text: str
+
+
+class Paths(msgspec.Struct, frozen=True, kw_only=True):
+    """Metafiles, or folders with metafiles, by their absolute paths."""
+
+    paths: Annotated[
+        list[Annotated[str, msgspec.Meta(pattern="^/", max_length=4096)]], msgspec.Meta(min_length=1, max_length=1000)
+    ]
+
+
+class ParkingTime(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the item stays closed, in seconds."""
+
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=366 * 86_400)]
+
+
+class ApiProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a request was not carried out: a sentence, and a word for programs."""
+
+    error: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class PanelApi:
+    """The handlers; each is called in a thread."""
+
+    view: GroupView
+    actions: PanelActions
+    document: Callable[[], bytes]
+
+    def routes(self) -> list[PanelRoute]:
+        group, jobs, items = f"{PREFIX}/groups/{{group}}", "jobs/{job}", "items/{info_hash}"
+        get, post = self._get, self._post
+        return [
+            get(f"{PREFIX}/groups", self._groups, "All groups of this panel", GroupList),
+            get(group, self._tile, "One group in a few values, for tiles and sensors", GroupTile),
+            get(f"{group}/needs", self._needs, "What needs a person, the worst first", NeedList),
+            get(f"{group}/jobs", self._jobs, "All jobs, with the end of the last run and the next one", JobList),
+            get(f"{group}/{jobs}", self._job, "One job", dict[str, Any]),
+            post(f"{group}/{jobs}/pause", lambda r: self.actions.pause(r.who, r.params["job"]), "Pause a job"),
+            post(f"{group}/{jobs}/resume", lambda r: self.actions.resume(r.who, r.params["job"]), "Resume a job"),
+            post(f"{group}/{jobs}/run", lambda r: self.actions.run(r.who, r.params["job"]), "Run a job now"),
+            get(f"{group}/queues", self._queues, "Slots, hold, running and next items of each queue", QueueList),
+            get(f"{group}/queues/{{job}}", self._queue, "One queue", dict[str, Any]),
+            get(
+                f"{group}/items",
+                self._explain_name,
+                "Why the item with this name is started or not",
+                Explanation,
+                query={"name": "its name, a part of it, or its info-hash"},
+            ),
+            get(f"{group}/{items}", self._explain_hash, "Why an item is started or not", Explanation),
+            post(f"{group}/{items}/start", lambda r: self.actions.start(r.who, _hash(r)), "Start an item now"),
+            post(f"{group}/{items}/stop", lambda r: self.actions.stop(r.who, _hash(r)), "Stop an item"),
+            post(
+                f"{group}/{items}/park",
+                lambda r: self.actions.park(r.who, _hash(r), _decoded(r, ParkingTime).seconds),
+                "Stop an item for some time",
+                ParkingTime,
+            ),
+            get(
+                f"{group}/metafiles",
+                self._metafiles,
+                "Metafiles, newest first, 200 a page",
+                MetafilePage,
+                query={"state": "only in this state, such as `failed`", "after": "`next` of the page before"},
+            ),
+            post(
+                f"{group}/metafiles/retry",
+                lambda r: self.actions.retry(r.who, _decoded(r, Paths).paths),
+                "Load metafiles again",
+                Paths,
+            ),
+            post(
+                f"{group}/metafiles/forget",
+                lambda r: self.actions.forget(r.who, _decoded(r, Paths).paths),
+                "No longer list metafiles as failed",
+                Paths,
+            ),
+            get(
+                f"{group}/events",
+                self._events,
+                "The newest events first; with `Accept: text/event-stream` new ones as they happen",
+                EventPage,
+                query={"since": "Unix seconds: those from then on, oldest first", "type": "types, separated by commas"},
+            ),
+            get(
+                f"{group}/series",
+                self._series,
+                "Speeds and counts of rTorrent over time",
+                Series,
+                query={"hours": "how far back, at most 24"},
+            ),
+            get(f"{group}/services", self._services, "The processes of the group", ServiceList),
+            post(
+                f"{group}/services/{{service}}/restart",
+                lambda r: self.actions.restart(r.who, r.params["service"]),
+                "Restart a service",
+            ),
+            PanelRoute(
+                "GET",
+                f"{PREFIX}/openapi.json",
+                "api",
+                "read",
+                self._openapi,
+                summary="This document",
+                answer=dict[str, Any],
+            ),
+        ]
+
+    def _get(
+        self,
+        path: str,
+        handler: Callable[[PanelRequest], Any],
+        summary: str,
+        answer: Any,
+        query: Mapping[str, str] | None = None,
+    ) -> PanelRoute:
+        checked = self._checked(handler)
+        return PanelRoute("GET", path, "api", "read", checked, summary=summary, answer=answer, query=query or {})
+
+    def _post(self, path: str, action: Callable[[PanelRequest], str], summary: str, body: Any = None) -> PanelRoute:
+        checked = self._checked(lambda request: Done(text=action(request)))
+        return PanelRoute("POST", path, "api", "act", checked, summary=summary, answer=Done, body=body)
+
+    def _checked(self, handler: Callable[[PanelRequest], Any]) -> Callable[[PanelRequest], PanelResponse]:
+        """The handler, for a group that this panel has."""
+
+        def respond(request: PanelRequest) -> PanelResponse:
+            if request.params.get("group", self.view.name) != self.view.name:
+                raise NotFound("there is no such group")
+            made = handler(request)
+            if isinstance(made, PanelResponse):
+                return made
+            return PanelResponse(msgspec.json.encode(made), content_type=JSON)
+
+        return respond
+
+    def _groups(self, request: PanelRequest) -> GroupList:
+        return GroupList(groups=[self._tile(request)])
+
+    def _tile(self, _: PanelRequest) -> GroupTile:
+        found = self.view.overview(time.time())
+        needs: Sequence[Mapping[str, Any]] = found["needs"]
+        first = f"{needs[0]['subject']}: {needs[0]['reason']}" if needs else ""
+        values = {name: found[name] for name in GroupTile.__struct_fields__ if name in found and name != "needs"}
+        return GroupTile(**values, needs=len(needs), first_need=first)
+
+    def _needs(self, _: PanelRequest) -> NeedList:
+        return NeedList(needs=self.view.overview(time.time())["needs"])
+
+    def _jobs(self, _: PanelRequest) -> JobList:
+        return JobList(jobs=self.view.jobs())
+
+    def _job(self, request: PanelRequest) -> dict[str, Any]:
+        return _named(self.view.jobs(), request.params["job"], "job")
+
+    def _queues(self, _: PanelRequest) -> QueueList:
+        return QueueList(queues=self.view.queues())
+
+    def _queue(self, request: PanelRequest) -> dict[str, Any]:
+        return _named(self.view.queues(), request.params["job"], "queue")
+
+    def _explain_name(self, request: PanelRequest) -> Explanation:
+        name = request.query.get("name", "")
+        if not name:
+            raise UserError("name is missing: the name of an item, a part of it, or its info-hash")
+        return self._explained(name)
+
+    def _explain_hash(self, request: PanelRequest) -> Explanation:
+        return self._explained(_hash(request))
+
+    def _explained(self, item: str) -> Explanation:
+        answer = self.view.explain(item)
+        if not answer.ok:
+            raise NotFound(answer.text)
+        return Explanation(text=answer.text, queues=list(answer.data or []))
+
+    def _metafiles(self, request: PanelRequest) -> MetafilePage:
+        after = _whole(request.query.get("after", "0"), "after")
+        found = self.view.metafiles(request.query.get("state", ""), after)
+        return MetafilePage(metafiles=found["metafiles"], next=found["next"])
+
+    def _events(self, request: PanelRequest) -> EventPage | PanelResponse:
+        types = tuple(each for each in request.query.get("type", "").split(",") if each)
+        if "text/event-stream" in request.headers.get("accept", ""):
+            last = request.headers.get("last-event-id", "")
+            since = int(last) if last.isdecimal() and len(last) < 18 else 0
+            return PanelResponse(stream="events", since=since, types=types)
+        if "since" in request.query:
+            return EventPage(
+                events=self.view.events.since(_number(request.query["since"], "since"), _EVENTS_MAX, types)
+            )
+        return EventPage(events=self.view.events.newest(_EVENTS_MAX, types))
+
+    def _series(self, request: PanelRequest) -> Series:
+        hours = min(_number(request.query.get("hours", "1"), "hours"), _HOURS_MAX)
+        return Series(
+            points=thinned(
+                [msgspec.to_builtins(each) for each in self.view.ring.since_time(time.time() - hours * 3600)]
+            )
+        )
+
+    def _services(self, _: PanelRequest) -> ServiceList:
+        return ServiceList(services=self.view.processes())
+
+    def _openapi(self, _: PanelRequest) -> PanelResponse:
+        return PanelResponse(self.document(), content_type=JSON)
+
+
+def thinned(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """At most a few hundred of them, evenly."""
+    step = max(1, -(-len(points) // _POINTS_MAX))
+    return list(points[::step])
+
+
+def _named(found: Sequence[dict[str, Any]], name: str, what: str) -> dict[str, Any]:
+    for each in found:
+        if each["job"] == name:
+            return each
+    raise NotFound(f"there is no {what} {name!r}")
+
+
+def _hash(request: PanelRequest) -> str:
+    return request.params["info_hash"]
+
+
+def _decoded(request: PanelRequest, kind: Any) -> Any:
+    try:
+        return msgspec.convert(request.body, kind)
+    except msgspec.ValidationError as error:
+        raise UserError(f"the body is not as documented: {error}") from error
+
+
+def _whole(text: str, name: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 18):
+        raise UserError(f"{name} is not a whole number")
+    return int(text)
+
+
+def _number(text: str, name: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < 1e12:
+        raise UserError(f"{name} is not a number that is 0 or more")
+    return found

@@ -1,0 +1,308 @@
+"""The panel as an ASGI application: route, gate, a body within limits, and the handler in a thread."""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import anyio.to_thread
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import compile_path
+
+from pyrotorque.errors import ActionRefused, PyrotorqueError, ServiceUnreachable, StateError, UserError
+from pyrotorque_panel.cleaning import cleaned_text
+from pyrotorque_panel.exchange import JSON, NotFound, PanelRequest, PanelResponse, PanelRoute, Upload, redirect
+from pyrotorque_panel.gate import Admission, Gate, Refusal, RequestFacts
+from pyrotorque_panel.recent_events import Event, RecentEvents, Streams
+
+log = logging.getLogger(__name__)
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS: Final = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_THREADS: Final = 8
+_UPLOADS_AT_ONCE: Final = 2
+_FILES_MAX: Final = 20
+_FIELDS_MAX: Final = 60
+_COMMENT_EVERY: Final = 15.0
+_URLENCODED: Final = "application/x-www-form-urlencoded"
+_MULTIPART: Final = "multipart/form-data"
+
+
+class _TooLarge(Exception):
+    """The body exceeds the limit of its route."""
+
+
+class PanelApp:
+    """`error_page` makes the page of an error for people; programs get JSON."""
+
+    def __init__(
+        self,
+        routes: Sequence[PanelRoute],
+        gate: Gate,
+        base_path: str,
+        events: RecentEvents,
+        streams: Streams,
+        error_page: Callable[[int, str], bytes],
+    ) -> None:
+        self.routes = tuple(routes)
+        self._compiled = [(compile_path(route.path), route) for route in routes]
+        self._gate = gate
+        self._base = base_path.rstrip("/")
+        self._events = events
+        self._streams = streams
+        self._error_page = error_page
+        self._limiter: anyio.CapacityLimiter | None = None
+        self._uploads = 0
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        response = await self._respond(scope, receive)
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        await response(scope, receive, send)
+
+    async def _respond(self, scope: Message, receive: Receive) -> Response:
+        request = Request(scope, receive)
+        path = self._local_path(str(scope["path"]))
+        route, params, allowed = self._match(request.method, path)
+        kind = route.kind if route else "api" if path.startswith("/api/") else "page"
+        try:
+            facts = RequestFacts(
+                method=request.method,
+                kind=kind,
+                scope=route.scope if route else "read",
+                peer=scope["client"][0] if scope.get("client") else "",
+                headers=dict(request.headers),
+                cookies=_cookies(request.headers.get("cookie", "")),
+                repeated=[name for name, count in Counter(request.headers.keys()).items() if count > 1],
+            )
+            admitted = self._gate.admit(facts, time.time())
+            if isinstance(admitted, Refusal):
+                return self._refused(kind, admitted)
+            if route is None:
+                status = 405 if allowed else 404
+                text = "this path has no such method" if allowed else "there is no such page"
+                return self._error(kind, status, text, "method" if allowed else "not_found")
+            return await self._handle(request, route, params, admitted)
+        except _TooLarge:
+            limit = route.body_max if route else 0
+            return self._error(kind, 413, f"the request is larger than {limit} bytes", "too_large")
+
+    async def _handle(
+        self, request: Request, route: PanelRoute, params: Mapping[str, str], admitted: Admission
+    ) -> Response:
+        is_upload = route.body_max > 1 << 20
+        if is_upload and self._uploads >= _UPLOADS_AT_ONCE:
+            return self._error(route.kind, 429, "other uploads are not complete yet", "busy")
+        self._uploads += is_upload
+        try:
+            read = await self._read(request, route, params, admitted)
+            if isinstance(read, Response):
+                return read
+            return await self._run(route, read)
+        finally:
+            self._uploads -= is_upload
+
+    async def _run(self, route: PanelRoute, request: PanelRequest) -> Response:
+        # Made in the loop that uses it.
+        self._limiter = self._limiter or anyio.CapacityLimiter(_THREADS)
+        kind = route.kind
+        try:
+            made = await anyio.to_thread.run_sync(route.handler, request, limiter=self._limiter)
+        except NotFound as error:
+            return self._error(kind, 404, str(error), "not_found")
+        except ActionRefused as error:
+            return self._error(kind, 409, str(error), "refused")
+        except (UserError, ValueError) as error:
+            return self._error(kind, 400, str(error), "invalid")
+        except (ServiceUnreachable, StateError) as error:
+            return self._error(kind, 503, str(error), "away")
+        except PyrotorqueError as error:
+            return self._error(kind, 409, str(error), "refused")
+        except Exception:
+            log.exception("unexpected error at %s %s", route.method, route.path)
+            return self._error(kind, 500, "unexpected error, see log/panel.log", "error")
+        if made.stream:
+            return self._stream(made, request)
+        return Response(made.body, made.status, dict(made.headers), made.content_type)
+
+    # -- reading
+
+    def _local_path(self, path: str) -> str:
+        """The path below the base path, which a proxy may have removed or not."""
+        if self._base and (path == self._base or path.startswith(f"{self._base}/")):
+            return path[len(self._base) :] or "/"
+        return path
+
+    def _match(self, method: str, path: str) -> tuple[PanelRoute | None, dict[str, str], bool]:
+        known = False
+        wanted = "GET" if method == "HEAD" else method
+        for (pattern, _, _), route in self._compiled:
+            if found := pattern.match(path):
+                known = True
+                if route.method == wanted:
+                    return route, found.groupdict(), True
+        return None, {}, known
+
+    async def _read(
+        self, request: Request, route: PanelRoute, params: Mapping[str, str], admitted: Admission
+    ) -> PanelRequest | Response:
+        form: dict[str, list[str]] = {}
+        files: list[Upload] = []
+        body: Any = None
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        limited = Request(request.scope, _limited(request.receive, route.body_max, request.headers))
+        if request.method not in ("GET", "HEAD"):
+            if route.kind == "api" and kind not in (JSON, "", _MULTIPART if route.body_max > 1 << 20 else ""):
+                return self._error("api", 415, "send JSON: Content-Type: application/json", "media_type")
+            try:
+                if kind == _MULTIPART:
+                    form, files = await _multipart(limited)
+                elif kind == _URLENCODED and route.kind != "api":
+                    text = (await limited.body()).decode("utf-8", "replace")
+                    form = parse_qs(text, keep_blank_values=True, max_num_fields=_FIELDS_MAX)
+                elif route.kind == "api" and (content := await limited.body()):
+                    body = msgspec.json.decode(content)
+            except (ValueError, KeyError) as error:
+                return self._error(route.kind, 400, f"the body cannot be read: {error}", "invalid")
+            who = admitted.identity
+            if route.kind == "page" and who and not self._gate.is_form_token(who, "".join(form.get("token", ()))):
+                return self._error("page", 403, "this form is too old: load the page again", "form_token")
+        return PanelRequest(
+            params=params,
+            query={name: values for name, values in request.query_params.items() if len(values) <= 2000},
+            headers=dict(request.headers),
+            identity=admitted.identity,
+            address=admitted.address,
+            is_https=admitted.is_https,
+            form=form,
+            body=body,
+            files=files,
+        )
+
+    # -- answers
+
+    def _refused(self, kind: str, refusal: Refusal) -> Response:
+        if kind == "page" and refusal.status == 401:
+            made = redirect(f"{self._base}/login")
+            return Response(status_code=made.status, headers=dict(made.headers))
+        return self._error(kind, refusal.status, refusal.text, refusal.kind)
+
+    def _error(self, kind: str, status: int, text: str, word: str) -> Response:
+        text = cleaned_text(text)
+        headers = {"Retry-After": "5"} if status in (429, 503) else {}
+        if status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        if kind == "api":
+            return Response(msgspec.json.encode({"error": text, "kind": word}), status, headers, JSON)
+        return Response(self._error_page(status, text), status, headers, "text/html; charset=utf-8")
+
+    def _stream(self, made: PanelResponse, request: PanelRequest) -> Response:
+        queue = self._streams.open(request.who.name)
+        if queue is None:
+            return self._error("api", 429, "too many streams are open", "busy")
+        headers = {"X-Accel-Buffering": "no"}
+        return StreamingResponse(self._messages(queue, made), headers=headers, media_type="text/event-stream")
+
+    async def _messages(self, queue: "asyncio.Queue[Event | None]", made: PanelResponse) -> AsyncIterator[bytes]:
+        last = made.since
+        try:
+            yield b"retry: 2000\n: open\n\n"
+            for event in self._events.after(last, _QUEUE_REPLAY, made.types) if made.since else ():
+                last = event["id"]
+                yield _message(event, made.stream)
+            while True:
+                try:
+                    event_or_end = await asyncio.wait_for(queue.get(), _COMMENT_EVERY)
+                except TimeoutError:
+                    yield b": still here\n\n"
+                    continue
+                if event_or_end is None:
+                    yield b"event: gap\ndata: {}\n\n"
+                    return
+                if event_or_end["id"] and event_or_end["id"] <= last:
+                    continue
+                if made.stream == "live" or not made.types or event_or_end["type"] in made.types:
+                    if made.stream == "events" and not event_or_end["id"]:
+                        continue
+                    yield _message(event_or_end, made.stream)
+        finally:
+            self._streams.close(queue)
+
+
+_QUEUE_REPLAY: Final = 500
+
+
+def _message(event: Event, stream: str) -> bytes:
+    """One message: for pages only which kind of thing has changed, for programs the event."""
+    data = {"type": event["type"]} if stream == "live" else event
+    head = f"id: {event['id']}\n".encode() if event["id"] else b""
+    return head + b"event: %b\ndata: %b\n\n" % (
+        (b"changed" if stream == "live" else event["type"].encode("ascii", "replace")),
+        msgspec.json.encode(data),
+    )
+
+
+def _cookies(header: str) -> dict[str, str]:
+    try:
+        return {name: morsel.value for name, morsel in SimpleCookie(header).items()}
+    except CookieError:
+        return {}
+
+
+def _limited(receive: Receive, most: int, headers: Mapping[str, str]) -> Receive:
+    """The body within its limit; a larger one is refused before it is read, or when it exceeds the limit."""
+    length = headers.get("content-length", "")
+    received = 0
+
+    async def read() -> Message:
+        nonlocal received
+        if length.isdecimal() and int(length) > most:
+            raise _TooLarge
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > most:
+            raise _TooLarge
+        return message
+
+    return read
+
+
+async def _multipart(request: Request) -> tuple[dict[str, list[str]], list[Upload]]:
+    from starlette.datastructures import UploadFile
+    from starlette.exceptions import HTTPException
+
+    form: dict[str, list[str]] = {}
+    files: list[Upload] = []
+    try:
+        async with request.form(max_files=_FILES_MAX, max_fields=_FIELDS_MAX) as parsed:
+            for name, value in parsed.multi_items():
+                if isinstance(value, UploadFile):
+                    if value.filename:
+                        files.append(Upload(value.filename[:300], await value.read()))
+                else:
+                    form.setdefault(name, []).append(value)
+    except HTTPException as error:
+        raise ValueError(error.detail) from error
+    return form, files

@@ -1,0 +1,125 @@
+"""Decides about each request before any of its code runs: host, origin, session or token, scope, form token."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from pyrotorque.hosts import host_of, is_own_host
+from pyrotorque.settings.schema import PanelSettings
+from pyrotorque_panel.access import Access, PanelIdentity
+
+Kind = Literal["page", "api", "public"]
+UNIX: Final = "unix"
+_SAFE: Final = frozenset(("GET", "HEAD"))
+
+
+@dataclass(frozen=True)
+class RequestFacts:
+    """What the gate needs of a request; header names are in lower case, `peer` is an address or `unix`."""
+
+    method: str
+    kind: Kind
+    scope: Literal["none", "read", "act"]
+    peer: str
+    headers: Mapping[str, str]
+    cookies: Mapping[str, str] = field(default_factory=dict[str, str])
+    repeated: Sequence[str] = ()
+    """Headers that arrived more than once."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a request is not served."""
+
+    status: int
+    text: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Admission:
+    """A request that may go on: `identity` is None for a route without login; `address` is the client's."""
+
+    identity: PanelIdentity | None
+    address: str
+    is_https: bool
+
+
+class Gate:
+    """One decision for all routes; what no rule allows is refused."""
+
+    def __init__(self, settings: PanelSettings, access: Access, cookie: str, secret: bytes) -> None:
+        self._settings = settings
+        self._access = access
+        self._cookie = cookie
+        self._secret = secret
+
+    def admit(self, facts: RequestFacts, now: float) -> Admission | Refusal:
+        if {"host", "authorization", "origin", "content-length"} & set(facts.repeated):
+            return Refusal(400, "a header was sent twice", "bad_request")
+        if not is_own_host(facts.headers.get("host", ""), self._settings.hosts):
+            host = host_of(facts.headers.get("host", "")) or "(none)"
+            return Refusal(
+                421, f"{host[:100]} is not a name of this panel: add it to panel.hosts in torque.ini", "host"
+            )
+        address, is_https = self._client(facts)
+        admission = Admission(self._identity(facts, address, now), address, is_https)
+        is_write = facts.method not in _SAFE
+        uses_token = facts.kind == "api" and "authorization" in facts.headers
+        if is_write and not uses_token and not _is_same_origin(facts.headers):
+            return Refusal(403, "the request came from another site", "origin")
+        if facts.kind == "public":
+            return admission
+        if admission.identity is None:
+            return Refusal(401, "log in first, or send a valid token", "login")
+        if facts.scope == "act":
+            if not self._settings.actions:
+                return Refusal(403, "panel.actions is False: this panel only shows", "actions")
+            if admission.identity.scope != "act":
+                return Refusal(403, f"{admission.identity.name} may only read", "scope")
+        return admission
+
+    def form_token(self, identity: PanelIdentity) -> str:
+        """A secret that only pages of this panel have: another site cannot send it along."""
+        who = identity.session or identity.name
+        return hmac.new(self._secret, who.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
+
+    def is_form_token(self, identity: PanelIdentity, given: str) -> bool:
+        return hmac.compare_digest(self.form_token(identity).encode(), given.encode("utf-8", "surrogatepass"))
+
+    def _identity(self, facts: RequestFacts, address: str, now: float) -> PanelIdentity | None:
+        given = facts.headers.get("authorization")
+        if facts.kind == "api" and given is not None:
+            word, _, secret = given.partition(" ")
+            token = self._access.token(secret.strip(), now) if word.lower() == "bearer" else None
+            return PanelIdentity(name=f"token {token.name}", scope=token.scope) if token else None
+        if facts.kind == "api":
+            return None  # never by cookie: a page of another site would send it along
+        if self._settings.auth_header and self._is_trusted(facts.peer):
+            name = facts.headers.get(self._settings.auth_header.lower(), "").strip()
+            if name and self._settings.auth_header.lower() not in facts.repeated:
+                return PanelIdentity(name=f"user {name[:100]} ({address})", scope="act")
+        session = self._access.session(facts.cookies.get(self._cookie, ""), now)
+        if session is None:
+            return None
+        return PanelIdentity(name=f"session {session.number} ({address})", scope="act", session=session.key)
+
+    def _is_trusted(self, peer: str) -> bool:
+        """The unix socket is reachable for those only whom its mode admits; loopback is every local user."""
+        return peer == UNIX or peer in self._settings.trusted_proxies
+
+    def _client(self, facts: RequestFacts) -> tuple[str, bool]:
+        if not self._is_trusted(facts.peer):
+            return facts.peer, False
+        forwarded = facts.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+        return forwarded[:100] or facts.peer, facts.headers.get("x-forwarded-proto", "").strip().lower() == "https"
+
+
+def _is_same_origin(headers: Mapping[str, str]) -> bool:
+    """Browsers send at least one of both headers with each POST; without them it is refused."""
+    if (site := headers.get("sec-fetch-site")) is not None:
+        return site == "same-origin"
+    scheme, separator, host = headers.get("origin", "").partition("://")
+    return bool(separator) and scheme in ("http", "https") and host.lower() == headers.get("host", "").lower()

@@ -1,0 +1,132 @@
+"""Sentences and figures of the pages: events, jobs, holds, times and sizes as people read them."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pyrotorque import humanize
+from pyrotorque_panel.transfer_ring import TransferSample
+
+_WIDTH: Final = 720
+_HEIGHT: Final = 120
+
+
+def verdict(needs: Sequence[Mapping[str, Any]]) -> str:
+    """The heading of the first page, and the title of its tab."""
+    if not needs:
+        return "All is well"
+    return "1 thing needs you" if len(needs) == 1 else f"{len(needs)} things need you"
+
+
+def age(at: float) -> str:
+    return humanize.age(at, time.time())
+
+
+def rate(number: float | None) -> str:
+    return "unknown" if number is None else humanize.rate(number)
+
+
+def size(number: float | None) -> str:
+    return "unknown" if number is None else humanize.size(number)
+
+
+def known(value: object) -> str:
+    return "unknown" if value is None else str(value)
+
+
+def job_state(job: Mapping[str, Any]) -> str:
+    """One word, which is also the class of its mark."""
+    if job.get("paused"):
+        return "paused"
+    run = job.get("last_run")
+    if run is None:
+        return "waiting"
+    return "well" if run.get("ok") else "failed"
+
+
+def job_runs(job: Mapping[str, Any]) -> str:
+    """The end of the last run, and when the next one is."""
+    parts: list[str] = []
+    run, now = job.get("last_run"), time.time()
+    if run:
+        how = "" if run.get("ok") else f" and failed: {run.get('reason') or 'see its log'}"
+        parts.append(f"ran {humanize.age(run['at'], now)}, {humanize.duration(run['seconds'])}{how}")
+    if job.get("next_fire"):
+        parts.append(f"next {humanize.coming_time(float(job['next_fire']), now)}")
+    if job.get("on"):
+        parts.append(f"on {', '.join(job['on'])}")
+    return "; ".join(parts) or "has not run yet"
+
+
+def hold_sentence(queue: Mapping[str, Any]) -> str:
+    """Why nothing more is started, or what is started next."""
+    hold = queue.get("hold")
+    parts = [f"{str(hold.get('text', ''))[:1].upper()}{str(hold.get('text', ''))[1:]}." if hold else ""]
+    if queue.get("next_fire"):
+        parts.append(f"Next check: {humanize.coming_time(float(queue['next_fire']), time.time())}.")
+    if queue.get("stalled"):
+        parts.append(f"{queue['stalled']}.")
+    return " ".join(part for part in parts if part)
+
+
+def clause_values(clause: Mapping[str, Any]) -> str:
+    """The value of the item that a clause was compared with."""
+    return "" if clause.get("value") is None else f"{clause.get('field', '')} = {clause['value']}"
+
+
+def event_row(event: Mapping[str, Any]) -> dict[str, Any]:
+    """An event as a title and a sentence."""
+    get = event.get
+    title = str(get("name") or get("metafile") or get("job") or get("service") or get("target") or get("type"))
+    match event["type"]:
+        case "TorrentLoaded":
+            text = f"loaded by {get('job')} in {humanize.duration(float(get('seconds', 0)))}"
+        case "TorrentStarted":
+            text = f"started by {get('job')}"
+        case "TorrentCompleted":
+            text = "complete"
+        case "TorrentErased":
+            text = "removed from rTorrent"
+        case "TorrentMoved":
+            text = f"moved to {get('new_path')}"
+        case "LoadFailed":
+            text = f"not loaded: {get('reason')}"
+        case "StartFailed":
+            text = f"did not start: {get('reason')}"
+        case "JobFailed":
+            text = f"failed: {get('reason')}"
+        case "JobReported":
+            text = str(get("text"))
+        case "ServiceStateChanged":
+            text = f"{get('before')} → {get('state')} {get('reason')}".strip()
+        case "ActionTaken":
+            title = f"{get('action')} {get('target')}".strip()
+            text = f"{get('by')}: {'' if get('ok') else 'refused: '}{get('text')}"
+        case _:
+            text = str(get("type"))
+    return {"title": title, "text": text, "at": event["at"]}
+
+
+def chart(samples: Sequence[TransferSample], begin: float, end: float) -> dict[str, Any] | None:
+    """Paths of a chart of both speeds; None without values. What is unknown is a gap."""
+    values = [value for each in samples for value in (each.down, each.up) if value is not None]
+    if len(samples) < 2 or not values:
+        return None
+    top = max(*values, 1)
+    label = f"Transfer of the last hour: download and upload up to {humanize.rate(top)}"
+    down = _path([(each.at, each.down) for each in samples], begin, end, top)
+    up = _path([(each.at, each.up) for each in samples], begin, end, top)
+    return {"down": down, "up": up, "top": top, "label": label}
+
+
+def _path(points: Sequence[tuple[float, int | None]], begin: float, end: float, top: int) -> str:
+    parts: list[str] = []
+    pen = "M"
+    for at, value in points:
+        if value is None:
+            pen = "M"
+            continue
+        x = (at - begin) / max(end - begin, 1.0) * _WIDTH
+        parts.append(f"{pen}{x:.0f} {_HEIGHT - value / top * (_HEIGHT - 4):.1f}")
+        pen = "L"
+    return "".join(parts)

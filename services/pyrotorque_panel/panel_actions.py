@@ -1,0 +1,93 @@
+"""The actions of pages and API, in the name of the caller: the same functions that the command uses."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pyrotorque import actions
+from pyrotorque.actions import Actor
+from pyrotorque.errors import ActionRefused, PyrotorqueError, ServiceUnreachable, UserError
+from pyrotorque.layout import Layout
+from pyrotorque.supervisord import Supervisord, SupervisordError
+from pyrotorque_panel.access import PanelIdentity
+from pyrotorque_panel.cleaning import cleaned_text
+
+# A run that takes longer continues; the page shows its end.
+_RUN_TIMEOUT: Final = 10.0
+
+Record = Callable[[str, str, str, bool, str], None]
+
+
+@dataclass(frozen=True)
+class PanelActions:
+    """`record` stores the event of an action that no service carries out; `changed` makes views ask again."""
+
+    layout: Layout
+    record: Record
+    changed: Callable[[], None]
+
+    def pause(self, who: PanelIdentity, job: str) -> str:
+        return self._done(actions.pause_job(self._actor(who), job).text)
+
+    def resume(self, who: PanelIdentity, job: str) -> str:
+        return self._done(actions.resume_job(self._actor(who), job).text)
+
+    def run(self, who: PanelIdentity, job: str) -> str:
+        try:
+            return self._done(actions.run_job(self._actor(who), job, _RUN_TIMEOUT).text)
+        except ServiceUnreachable as error:
+            if "did not answer within" not in str(error):
+                raise
+            return self._done(f"{job} was started, and still runs")
+
+    def start(self, who: PanelIdentity, info_hash: str) -> str:
+        return self._done(actions.start_item(self._actor(who), info_hash).text)
+
+    def stop(self, who: PanelIdentity, info_hash: str) -> str:
+        return self._done(actions.stop_item(self._actor(who), info_hash).text)
+
+    def park(self, who: PanelIdentity, info_hash: str, seconds: float) -> str:
+        return self._done(actions.park_item(self._actor(who), info_hash, seconds).text)
+
+    def retry(self, who: PanelIdentity, paths: Sequence[str]) -> str:
+        return self._done(actions.retry_metafiles(self._actor(who), paths).text)
+
+    def forget(self, who: PanelIdentity, paths: Sequence[str]) -> str:
+        return self._done(actions.forget_metafiles(self._actor(who), paths).text)
+
+    def restart(self, who: PanelIdentity, service: str) -> str:
+        """Restart a program of the group."""
+        supervisord = Supervisord(self.layout.supervisor_socket)
+        try:
+            known = {process.name: process for process in supervisord.processes()}
+            if service not in known:
+                raise UserError(f"there is no service {service!r}")
+            if service == "guardian":
+                raise UserError("the guardian is not restarted from the panel: pyrotorque ctl restart guardian")
+            if known[service].state in ("STARTING", "RUNNING", "BACKOFF"):
+                supervisord.signal(known[service].full_name, "TERM")  # supervisord starts it again
+            else:
+                supervisord.start(known[service].full_name)
+        except UserError:
+            raise
+        except SupervisordError as error:
+            self.record(self._actor(who).by, "restart", service, False, str(error))
+            raise ActionRefused(str(error)) from error
+        text = f"{service} is restarted"
+        self.record(self._actor(who).by, "restart", service, True, text)
+        return self._done(text)
+
+    def _actor(self, who: PanelIdentity) -> Actor:
+        return Actor(self.layout, f"panel, {who.name}", starting=0.0)
+
+    def _done(self, text: str) -> str:
+        self.changed()
+        return cleaned_text(text)
+
+
+def outcome(action: Callable[[], str]) -> tuple[bool, str]:
+    """For pages: the sentence about an action, and whether it was carried out."""
+    try:
+        return True, action()
+    except PyrotorqueError as error:
+        return False, cleaned_text(str(error))

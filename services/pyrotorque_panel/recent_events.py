@@ -1,0 +1,121 @@
+"""The newest durable events of all services, stored in the panel's database, and the streams that show new ones."""
+
+import asyncio
+import threading
+from collections import Counter, deque
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from pyrotorque.events import Delivery
+from pyrotorque.store import Connection, Store
+from pyrotorque_panel.cleaning import cleaned
+
+KEPT: Final = 2000
+STREAMS_MAX: Final = 50
+STREAMS_PER_CALLER: Final = 8
+_QUEUED: Final = 64
+
+Event = dict[str, Any]
+
+
+def event_fields(delivery: Delivery) -> Event:
+    """The event as a flat mapping, with the names of docs/events.md, without passkeys."""
+    event: dict[str, Any] = msgspec.to_builtins(delivery.event)
+    head = {"source": delivery.envelope.source, "seq": delivery.envelope.seq, "at": event.pop("at")}
+    found: Event = cleaned(head | {"type": event.pop("type")} | event)
+    return found
+
+
+class RecentEvents:
+    """Written by the service's loop, read by the threads of the web server."""
+
+    def __init__(self, store: Store) -> None:
+        self._lock = threading.Lock()
+        rows = store.db.execute("SELECT number, body FROM recent ORDER BY number DESC LIMIT ?", (KEPT,)).fetchall()
+        self._events: deque[Event] = deque(maxlen=KEPT)
+        self._events.extend(msgspec.json.decode(body) | {"id": number} for number, body in reversed(rows))
+
+    def add(self, db: Connection, event: Event) -> Event:
+        """Store an event in the caller's transaction, and return it with its number; `commit` makes it visible."""
+        number = db.execute("INSERT INTO recent (body) VALUES (?)", (msgspec.json.encode(event),)).lastrowid or 0
+        if number % 100 == 0:
+            db.execute("DELETE FROM recent WHERE number <= ?", (number - KEPT,))
+        return event | {"id": number}
+
+    def commit(self, event: Event) -> None:
+        with self._lock:
+            self._events.append(event)
+
+    def newest(self, limit: int, types: Sequence[str] = ()) -> list[Event]:
+        """The newest first."""
+        with self._lock:
+            found = [event for event in reversed(self._events) if not types or event["type"] in types]
+        return found[:limit]
+
+    def after(self, number: int, limit: int, types: Sequence[str] = ()) -> list[Event]:
+        """Those that follow event `number`, oldest first."""
+        with self._lock:
+            found = [event for event in self._events if event["id"] > number and (not types or event["type"] in types)]
+        return found[:limit]
+
+    def since(self, at: float, limit: int, types: Sequence[str] = ()) -> list[Event]:
+        """Those from Unix time `at` on, oldest first."""
+        with self._lock:
+            found = [event for event in self._events if event["at"] >= at and (not types or event["type"] in types)]
+        return found[:limit]
+
+
+class Streams:
+    """The open streams; each has a bounded queue, and ends when its client is too slow."""
+
+    def __init__(self) -> None:
+        self._queues: dict[asyncio.Queue[Event | None], str] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.is_ending = False
+
+    @property
+    def count(self) -> int:
+        return len(self._queues)
+
+    def open(self, caller: str) -> "asyncio.Queue[Event | None] | None":
+        """A queue of new events, None if there are too many streams; in the web server's loop."""
+        self._loop = asyncio.get_running_loop()
+        counts = Counter(self._queues.values())
+        if self.is_ending or len(self._queues) >= STREAMS_MAX or counts[caller] >= STREAMS_PER_CALLER:
+            return None
+        queue: asyncio.Queue[Event | None] = asyncio.Queue(_QUEUED)
+        self._queues[queue] = caller
+        return queue
+
+    def close(self, queue: "asyncio.Queue[Event | None]") -> None:
+        self._queues.pop(queue, None)
+
+    def publish(self, event: Event) -> None:
+        """From any thread."""
+        if self._queues and self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._spread, event)
+
+    def end(self) -> None:
+        """End all streams, before the server stops."""
+        self.is_ending = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._end)
+
+    def _spread(self, event: Event) -> None:
+        for queue in list(self._queues):
+            try:
+                queue.put_nowait(event)
+            except asyncio.QueueFull:
+                self._finish(queue)
+
+    def _end(self) -> None:
+        for queue in list(self._queues):
+            self._finish(queue)
+
+    def _finish(self, queue: "asyncio.Queue[Event | None]") -> None:
+        while queue.full():
+            queue.get_nowait()
+        queue.put_nowait(None)
+        self.close(queue)

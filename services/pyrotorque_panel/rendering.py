@@ -1,0 +1,42 @@
+"""Renders the templates of pages; everything that is inserted is escaped."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from pyrotorque_panel import page_texts
+
+_FOLDER: Final = Path(__file__).parent
+
+
+class Templates:
+    """The templates of the package, compiled when first used."""
+
+    def __init__(self, **common: Any) -> None:
+        self._environment = Environment(
+            loader=FileSystemLoader(_FOLDER / "templates"),
+            autoescape=select_autoescape(default=True),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+        )
+        self._environment.filters |= {
+            "age": page_texts.age,
+            "rate": page_texts.rate,
+            "size": page_texts.size,
+            "known": page_texts.known,
+            "job_state": page_texts.job_state,
+            "job_runs": page_texts.job_runs,
+            "hold": page_texts.hold_sentence,
+            "values": page_texts.clause_values,
+        }
+        self._environment.globals |= common
+
+    def render(self, name: str, **values: Any) -> bytes:
+        return self._environment.get_template(name).render(values).encode("utf-8", "backslashreplace")
+
+
+def static_files() -> dict[str, tuple[bytes, str]]:
+    """Content and type of each file of style, script and pictures."""
+    types = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+    return {path.name: (path.read_bytes(), types[path.suffix]) for path in sorted((_FOLDER / "static").iterdir())}

@@ -1,0 +1,307 @@
+"""The panel's loop: receives events, owns the database, reads rTorrent every ten seconds, keeps the port open."""
+
+import logging
+import secrets
+import threading
+import time
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import msgspec
+
+from pyrotorque import logs
+from pyrotorque.bus import PendingRequest, Wakeup
+from pyrotorque.errors import StateError
+from pyrotorque.events import ActionTaken, Durable, Fact, Heartbeat, JobFinished, QueueChecked
+from pyrotorque.layout import SERVICES
+from pyrotorque.listen_address import bare_address, is_loopback
+from pyrotorque.outbox import CursorTable
+from pyrotorque.requests import (
+    Answer,
+    DescribeService,
+    EndPanelSessions,
+    MakeLoginLink,
+    MakePanelToken,
+    RemovePanelToken,
+    SetPanelPassword,
+)
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.service.lifecycle import ServiceStart
+from pyrotorque.service.reload import ConfigurationReloader
+from pyrotorque.service.runtime import Runtime, open_runtime
+from pyrotorque.settings.schema import PanelSettings
+from pyrotorque.text import printable
+from pyrotorque_panel.access import Access, AccessState
+from pyrotorque_panel.app import PanelApp
+from pyrotorque_panel.composition import PanelParts, make_app
+from pyrotorque_panel.loop_calls import LoopCalls
+from pyrotorque_panel.recent_events import RecentEvents, Streams, event_fields
+from pyrotorque_panel.server import ListenError, PanelProtocol, WebServer, listen_tcp, listen_unix, remove_socket
+from pyrotorque_panel.transfer_ring import EVERY, TransferRing
+
+log = logging.getLogger(__name__)
+
+NAME: Final = "panel"
+_TURN: Final = 5.0
+_STEP: Final = 20.0
+_RETRY_PORT: Final = 5.0
+_FLUSH_EVERY: Final = 60.0
+_RING_HOURS: Final = 24
+_LIVE: Final[tuple[type[Fact], ...]] = (QueueChecked, JobFinished)
+_DURABLE: Final[tuple[type[Fact], ...]] = get_args(Durable)
+
+MIGRATIONS: Final = (
+    """
+    -- sessions, tokens and the hash of the password, as JSON
+    CREATE TABLE access (one INTEGER PRIMARY KEY CHECK (one = 1), body BLOB NOT NULL);
+    -- the newest events of all services
+    CREATE TABLE recent (number INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
+    """,
+)
+
+
+def run(start: ServiceStart) -> int:
+    """Serve until SIGTERM."""
+    reloader = ConfigurationReloader(start.configuration)
+    with open_runtime(NAME, start.layout, MIGRATIONS, config_digest=reloader.digest) as runtime:
+        sources: dict[str, tuple[type[Fact], ...]] = dict.fromkeys(SERVICES, (*_DURABLE, *_LIVE))
+        runtime.bus.subscribe(sources, CursorTable(runtime.store), from_newest=True)
+        panel = Panel(reloader, runtime)
+        panel.open()
+        try:
+            panel.loop()
+        finally:
+            panel.close()
+    return 0
+
+
+class Panel:
+    """The state of the service; the web server's threads reach it through `calls` only."""
+
+    def __init__(self, reloader: ConfigurationReloader, runtime: Runtime) -> None:
+        self._reloader, self._runtime = reloader, runtime
+        self._store, self._bus = runtime.store, runtime.bus
+        self._layout = reloader.current.layout
+        self.calls = LoopCalls(self._bus.wake)
+        self.access = Access(self._stored_access(), self._save_access)
+        self.events = RecentEvents(self._store)
+        self.ring = TransferRing(_RING_HOURS)
+        self._secret = secrets.token_bytes(32)
+        self._server: WebServer | None = None
+        self._streams = Streams()
+        self._next_try = self._next_flush = 0.0
+        self._logged = ""
+        self._sampling: threading.Thread | None = None
+        self._next_sample = 0.0
+        self._socket_open = ""
+
+    @property
+    def settings(self) -> PanelSettings:
+        return self._reloader.current.settings.panel
+
+    @property
+    def url(self) -> str:
+        address = bare_address(self.settings.address)
+        host = f"[{address}]" if ":" in address else address
+        host = "127.0.0.1" if host in ("0.0.0.0", "[::]") else host
+        return f"http://{host}:{self.settings.port}{self.settings.base_path.rstrip('/')}"
+
+    # -- configuration
+
+    def open(self) -> None:
+        """Serve with the configuration in force."""
+        self._rtorrent = RTorrent.from_settings(self._reloader.current.settings.rtorrent)
+        if not self.settings.active:
+            log.info("the panel is not active (panel.active in torque.ini): idling")
+        self._open_port(time.monotonic())
+
+    def close(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.stop()
+        if self._socket_open:
+            remove_socket(Path(self._socket_open))
+            self._socket_open = ""
+        self._flush(float("inf"))
+
+    def _open_port(self, now: float) -> None:
+        if self._server is not None and not self._server.is_serving:
+            self.close()
+        if self._server is not None or not self.settings.active or now < self._next_try:
+            return
+        self._next_try = now + _RETRY_PORT
+        settings = self.settings
+        sockets = []
+        try:
+            if settings.port:
+                sockets.append(listen_tcp(settings.address, settings.port))
+            if settings.socket is not None:
+                sockets.append(listen_unix(settings.socket, settings.socket_mode))
+                self._socket_open = str(settings.socket)
+        except ListenError as error:
+            for each in sockets:
+                each.close()
+            if str(error) != self._logged:
+                self._logged = str(error)
+                log.error("%s; retrying every %.0f s", error, _RETRY_PORT)
+                logs.owner_event("port unavailable", str(error))
+            return
+        self._logged = ""
+        self._streams = Streams()
+        self._server = WebServer(self._app(), sockets, self._streams.end, PanelProtocol)
+        self._server.start()
+        log.info("the panel is on %s; `pyrotorque panel` prints a login link", self.url)
+        if settings.port and not is_loopback(settings.address):
+            text = (
+                "the panel listens on %s, without encryption: a reverse proxy with TLS in front of 127.0.0.1 is safer"
+            )
+            log.warning(text, settings.address)
+
+    def _app(self) -> PanelApp:
+        return make_app(
+            PanelParts(
+                settings=self.settings,
+                layout=self._layout,
+                access=self.access,
+                ring=self.ring,
+                events=self.events,
+                streams=self._streams,
+                record=self._record,
+                secret=self._secret,
+            )
+        )
+
+    # -- the loop
+
+    def loop(self) -> None:
+        life = self._runtime.life
+        while not life.stopping:
+            now = time.monotonic()
+            wakeup = self._bus.wait(max(0.0, min(_TURN, self._next_sample - now)) if self.settings.active else _TURN)
+            now = time.monotonic()
+            with life.step("serving", now + _STEP):
+                self._receive(wakeup)
+                self.calls.run_all()
+                self._sample(now)
+                self._open_port(now)
+                self._flush(now)
+            if self._reloader.poll(life) is not None:
+                with life.step("applying the configuration", time.monotonic() + _STEP):
+                    self.close()
+                    self._next_try = 0.0
+                    self.open()
+
+    def _receive(self, wakeup: Wakeup) -> None:
+        for delivery in wakeup.deliveries:
+            event = event_fields(delivery)
+            if isinstance(delivery.event, Durable):
+                try:
+                    with self._bus.applying(delivery) as db:
+                        event = self.events.add(db, event)
+                except StateError as error:
+                    log.warning("%s", error)
+                    continue
+                self.events.commit(event)
+            elif isinstance(delivery.event, Heartbeat):
+                continue
+            else:
+                event["id"] = 0
+            self._streams.publish(event)
+        for pending in wakeup.requests:
+            pending.answer(self._answer(pending))
+
+    def _answer(self, pending: PendingRequest) -> Answer:
+        now = time.time()
+        match pending.request:
+            case MakeLoginLink():
+                if self._server is None:
+                    why = self._logged or "panel.active is not set in torque.ini"
+                    return Answer(ok=False, text=f"the panel does not listen: {why}")
+                link = f"{self.url}/login?link={self.access.make_link(now)}"
+                return Answer(ok=True, text="made a login link for ten minutes", data={"link": link, "url": self.url})
+            case SetPanelPassword(stored=stored):
+                self.access.set_password(stored)
+                return Answer(ok=True, text="the password is set; all sessions have ended" if stored else "no password")
+            case MakePanelToken(name=name, scope=scope):
+                try:
+                    secret = self.access.make_token(name, scope, now)
+                except ValueError as error:
+                    return Answer(ok=False, text=str(error))
+                return Answer(ok=True, text=f"made token {name} ({scope})", data={"token": secret})
+            case RemovePanelToken(name=name):
+                found = self.access.remove_token(name)
+                text = f"removed token {printable(name)}" if found else f"there is no token {printable(name)}"
+                return Answer(ok=found, text=text)
+            case EndPanelSessions():
+                sessions = self.access.sessions(now)
+                for session in sessions:
+                    self.access.end_session(session.number)
+                return Answer(ok=True, text=f"{len(sessions)} sessions have ended")
+            case DescribeService():
+                return self._describe()
+            case _:
+                return Answer(ok=False, text="the panel does not support this request")
+
+    def _describe(self) -> Answer:
+        if not self.settings.active:
+            return Answer(ok=True, text="idle: panel.active is not set")
+        where = self.url if self._server else f"port not open: {self._logged}"
+        data = {"url": self.url, "open": self._server is not None, "streams": self._streams.count}
+        return Answer(ok=True, text=where, data=data)
+
+    def _sample(self, now: float) -> None:
+        """In a thread: rTorrent may hang."""
+        if not self.settings.active or now < self._next_sample or (self._sampling and self._sampling.is_alive()):
+            return
+        self._next_sample = now + EVERY
+        self._sampling = threading.Thread(
+            target=self.ring.sample, args=(self._rtorrent, time.time()), name="ring", daemon=True
+        )
+        self._sampling.start()
+
+    # -- state
+
+    def _record(self, by: str, action: str, target: str, ok: bool, text: str) -> None:
+        """The event of an action that the panel itself carries out; from any thread."""
+        event = ActionTaken(at=time.time(), by=by, action=action, target=target, ok=ok, text=text)
+        logs.owner_event("action", f"{by}: {action} {target}: {'' if ok else 'refused: '}{text}")
+
+        def store() -> None:
+            with self._store.transaction() as db:
+                self._runtime.outbox.add(event)
+                found: dict[str, Any] = msgspec.to_builtins(event)
+                made = self.events.add(db, {"source": NAME, "seq": 0} | found)
+            self.events.commit(made)
+            self._streams.publish(made)
+            self._bus.publish()
+
+        self.calls.call(store)
+
+    def _stored_access(self) -> AccessState:
+        row = self._store.db.execute("SELECT body FROM access").fetchone()
+        try:
+            return msgspec.json.decode(row[0], type=AccessState) if row else AccessState()
+        except msgspec.DecodeError as error:
+            log.error("sessions and tokens cannot be read (%s): log in with a new link", error)
+            return AccessState()
+
+    def _save_access(self) -> None:
+        """Before a login or a token takes effect; from the loop and from threads."""
+        if threading.current_thread() is threading.main_thread():
+            self._write_access()
+        else:
+            self.calls.call(self._write_access)
+
+    def _write_access(self) -> None:
+        with self._store.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO access VALUES (1, ?)", (self.access.snapshot(),))
+
+    def _flush(self, now: float) -> None:
+        """Times of use are stored once a minute."""
+        if now < self._next_flush or not self.access.changed:
+            return
+        self._next_flush = now + _FLUSH_EVERY
+        try:
+            self._write_access()
+        except StateError as error:
+            log.warning("%s", error)

@@ -1,0 +1,217 @@
+"""Every route of the panel, as its own table names them, and every kind of caller: who gets what."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from pyrotorque.layout import Layout
+from pyrotorque_panel.exchange import PanelRoute
+from tests.panel_scene import PanelScene, Reply, panel_scene
+
+PARAMS = {"group": "main", "job": "queue", "info_hash": "A" * 40, "service": "watcher", "name": "panel.css"}
+EVIL = "http://evil.example"
+MADE = "made"  # the gate let it through: whatever the handler answered
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PanelScene]:
+    layout = Layout.below(tmp_path_factory.mktemp("p"))
+    layout.prepare()
+    with panel_scene(layout) as made:
+        yield made
+
+
+def path_of(route: PanelRoute) -> str:
+    return route.path.format(**PARAMS)
+
+
+def call(scene: PanelScene, route: PanelRoute, headers: dict[str, str], fields: str = "") -> Reply:
+    is_form = route.method != "GET" and route.kind != "api"
+    kind = {"Content-Type": "application/x-www-form-urlencoded"} if is_form else {}
+    if route.path.endswith("/live") and "Cookie" in headers and "Host" not in headers:
+        pytest.skip("a stream does not end")
+    return scene.request(route.method, path_of(route), kind | headers, fields if route.method != "GET" else None)
+
+
+def outcome(reply: Reply) -> str:
+    if reply.status in (401, 403, 421):
+        return str(reply.status)
+    if reply.status == 303 and reply.headers["location"].endswith("/login"):
+        return "login"
+    return MADE
+
+
+def expected(route: PanelRoute, caller: str) -> str:
+    """The rules, written a second time: see docs/panel.md."""
+    is_write = route.method != "GET"
+    if caller == "foreign host":
+        return "421"
+    if caller == "foreign origin, session":
+        if is_write:
+            return "403"
+        return {"api": "401"}.get(route.kind, MADE)
+    if route.kind == "public":
+        return MADE
+    if route.kind == "page":
+        match caller:
+            case "nobody" | "read token" | "act token":
+                return "login"
+            case "session without form token":
+                return "403" if is_write else MADE
+            case _:
+                return MADE
+    match caller:
+        case "read token":
+            return "403" if route.scope == "act" else MADE
+        case "act token":
+            return MADE
+        case _:
+            return "401"
+
+
+CALLERS = (
+    "nobody",
+    "read token",
+    "act token",
+    "session",
+    "session without form token",
+    "foreign origin, session",
+    "foreign host",
+)
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_every_route_follows_the_rules(scene: PanelScene, caller: str, layout: Layout) -> None:
+    problems: list[str] = []
+    for route in scene.app.routes:
+        if route.path in ("/login", "/logout") and caller == "session":
+            continue  # they end the session, or are tested below
+        cookie = scene.login()
+        headers = {"Origin": scene.origin}
+        fields = ""
+        match caller:
+            case "read token" | "act token":
+                headers |= scene.token(caller.partition(" ")[0])
+            case "session":
+                headers["Cookie"], fields = cookie, f"token={scene.form_token(cookie)}"
+            case "session without form token":
+                headers["Cookie"], fields = cookie, "token=wrong"
+            case "foreign origin, session":
+                headers |= {"Cookie": cookie, "Origin": EVIL}
+                fields = f"token={scene.form_token(cookie)}"
+            case "foreign host":
+                headers |= {"Cookie": cookie, "Host": "evil.example", "Origin": EVIL} | scene.token("act")
+                fields = f"token={scene.form_token(cookie)}"
+            case _:
+                pass
+        if route.path.endswith("/live") and caller not in ("nobody", "read token", "act token", "foreign host"):
+            continue  # a stream does not end
+        found = outcome(call(scene, route, headers, fields))
+        if found == "403" and route.path == "/login" and expected(route, caller) == MADE:
+            found = MADE  # a failed login
+        if found != expected(route, caller):
+            problems.append(f"{route.method} {route.path}: {found}, expected {expected(route, caller)}")
+    assert problems == []
+
+
+def test_the_table_has_every_kind_of_route(scene: PanelScene) -> None:
+    kinds = {(route.kind, route.scope, route.method) for route in scene.app.routes}
+    assert kinds >= {
+        ("public", "none", "GET"),
+        ("page", "read", "GET"),
+        ("page", "act", "POST"),
+        ("api", "read", "GET"),
+        ("api", "act", "POST"),
+    }
+    assert not [route for route in scene.app.routes if route.kind == "public" and not route.path.startswith("/-/")
+                and route.path not in ("/login", "/static/{name}")]  # fmt: skip
+    assert not [route for route in scene.app.routes if route.method != "GET" and route.scope == "read"
+                and route.path not in ("/logout", "/settings/theme")]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["PUT", "OPTIONS", "PATCH", "TRACE"])
+def test_other_methods_are_refused(scene: PanelScene, method: str) -> None:
+    for path in ("/", "/api/v1/groups", "/login"):
+        reply = scene.request(method, path, {"Origin": EVIL, "Access-Control-Request-Method": "POST"})
+        assert reply.status in (403, 405)
+        assert not [name for name in reply.headers if name.startswith("access-control")]
+
+
+def test_every_answer_has_the_policy(scene: PanelScene) -> None:
+    cookie = scene.login()
+    for path in ("/", "/login", "/static/panel.js", "/g/main/", "/nowhere", "/api/v1/groups", "/-/healthy"):
+        headers = scene.request("GET", path, {"Cookie": cookie}).headers
+        assert "script-src 'self'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "server" not in headers
+
+
+def test_a_login_without_an_origin_or_from_another_site_fails(scene: PanelScene) -> None:
+    link = scene.access.make_link(2e9)
+    for headers in ({}, {"Origin": EVIL}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site", "Origin": scene.origin}):
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        assert scene.request("POST", "/login", kind | headers, f"link={link}").status == 403
+
+
+def test_a_link_works_once(scene: PanelScene) -> None:
+    import time
+
+    link = scene.access.make_link(time.time())
+    assert scene.request("GET", f"/login?link={link}").status == 200, "a preview of it does not use it up"
+    reply = scene.form("/login", {"link": link})
+    assert reply.status == 303
+    assert "HttpOnly; SameSite=Lax" in reply.headers["set-cookie"]
+    assert "Secure" not in reply.headers["set-cookie"]
+    cookie = reply.headers["set-cookie"].partition(";")[0]
+    assert scene.request("GET", "/settings", {"Cookie": cookie}).status == 200
+    assert scene.form("/login", {"link": link}).status == 403
+    assert scene.form("/logout", {"token": scene.form_token(cookie)}, cookie).status == 303
+    assert scene.request("GET", "/settings", {"Cookie": cookie}).status == 303
+
+
+def test_failed_logins_are_limited(layout: Layout) -> None:
+    with panel_scene(layout) as scene:
+        assert [scene.form("/login", {"password": "x"}).status for _ in range(6)] == [403] * 5 + [429]
+
+
+def test_a_cookie_that_is_no_session_shows_the_login(scene: PanelScene) -> None:
+    for value in ("", "x", '"', "a=b; c", "\xff", "x" * 4000):
+        reply = scene.request("GET", "/g/main/", {"Cookie": f"{scene.parts.cookie}={value}"})
+        assert (reply.status, reply.headers["location"]) == (303, "/login")
+
+
+def test_a_read_token_cannot_act_with_another_header(scene: PanelScene) -> None:
+    headers = scene.token("read") | {"X-HTTP-Method-Override": "POST", "Cookie": scene.login()}
+    assert scene.request("POST", "/api/v1/groups/main/jobs/queue/pause", headers).status == 403
+
+
+def test_without_actions_no_caller_may_act(layout: Layout) -> None:
+    with panel_scene(layout, actions=False) as scene:
+        cookie = scene.login()
+        assert scene.request("POST", "/api/v1/groups/main/jobs/queue/pause", scene.token("act")).status == 403
+        assert scene.form("/g/main/jobs/queue/pause", {"token": scene.form_token(cookie)}, cookie).status == 403
+        assert scene.request("GET", "/api/v1/groups", scene.token("read")).status == 200
+
+
+def test_bodies_are_limited(scene: PanelScene) -> None:
+    path, act = "/api/v1/groups/main/metafiles/retry", scene.token("act")
+    json = {"Content-Type": "application/json"}
+    assert scene.request("POST", path, act | json, b"[" + b" " * 70_000).status == 413
+    assert scene.request("POST", path, act | {"Content-Type": "text/plain"}, b"{}").status == 415
+    assert scene.request("POST", path, act | json, b"{").status == 400
+    assert scene.request("POST", path, act | json, b'{"paths": []}').status == 400
+    assert scene.request("POST", path, act | json, b'{"paths": ["relative"]}').status == 400
+    assert scene.request("POST", path, act | json, b'{"paths": ["/w/x.torrent"]}').status == 503, "no watcher"
+
+
+def test_hosts_and_a_base_path(layout: Layout) -> None:
+    with panel_scene(layout, hosts=("box.example.org",), base_path="/torque/") as scene:
+        assert scene.request("GET", "/login", {"Host": "box.example.org"}).status == 200
+        assert scene.request("GET", "/login", {"Host": "other.example.org"}).status == 421
+        for path in ("/torque/g/main/", "/g/main/"):
+            assert scene.request("GET", path).headers["location"] == "/torque/login"
+        link = scene.access.make_link(2e9)
+        page = scene.request("GET", f"/torque/login?link={link}").text
+        assert 'action="/torque/login"' in page
+        assert 'href="/login' not in page

@@ -1,0 +1,269 @@
+"""The panel's web server against silent, slow and hostile clients; the unix socket; streams."""
+
+import http.client
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyrotorque.layout import Layout
+from pyrotorque_panel.recent_events import STREAMS_PER_CALLER
+from pyrotorque_panel.server import ListenError, PanelProtocol, listen_tcp, listen_unix
+from tests.panel_scene import PanelScene, panel_scene
+from tests.waiting import eventually
+
+
+class Hasty(PanelProtocol):
+    """The same deadlines, shorter."""
+
+    head_seconds = 0.4
+    body_seconds = 0.8
+    write_seconds = 0.8
+    connections_max = 60
+
+
+@pytest.fixture
+def hasty(layout: Layout) -> Iterator[PanelScene]:
+    layout.prepare()
+    with panel_scene(layout, protocol=Hasty) as scene:
+        yield scene
+
+
+def is_closed(client: socket.socket) -> bool:
+    """Whether the server has closed the connection, after what it may have sent."""
+    client.settimeout(0.01)
+    try:
+        while client.recv(65536):
+            pass
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def is_refused(client: socket.socket, more: bytes) -> bool:
+    """Whether the server has closed the connection, at the latest when more is sent."""
+    if is_closed(client):
+        return True
+    client.settimeout(20)
+    try:
+        client.sendall(more)
+    except OSError:
+        return True
+    return False
+
+
+def head(scene: PanelScene, more: str = "") -> bytes:
+    return f"POST /login HTTP/1.1\r\nHost: 127.0.0.1:{scene.port}\r\nOrigin: {scene.origin}\r\n{more}".encode()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET / HT",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: y\r\n",
+    ],
+    ids=["silent", "first line", "head"],
+)
+def test_a_client_that_does_not_complete_its_head_is_closed(hasty: PanelScene, sent: bytes) -> None:
+    clients = [hasty.connect() for _ in range(20)]
+    for client in clients:
+        client.sendall(sent)
+    eventually(lambda: all(is_closed(client) for client in clients))
+    assert hasty.request("GET", "/-/healthy").status == 200
+
+
+def test_a_dribbled_head_is_closed_too(hasty: PanelScene) -> None:
+    client = hasty.connect()
+    client.sendall(b"GET / HTTP/1.1\r\nX-Long: ")
+    begun = time.monotonic()
+    eventually(lambda: is_refused(client, b"x"))
+    assert time.monotonic() - begun < 10
+
+
+def test_a_dribbled_second_request_is_closed(hasty: PanelScene) -> None:
+    """uvicorn's own timer ends with the first byte of the next request."""
+    client = hasty.connect()
+    client.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    assert b"healthy" in eventually(lambda: client.recv(65536))
+    client.sendall(b"GET /-/hea")
+    eventually(lambda: is_closed(client))
+
+
+def test_a_body_that_does_not_arrive_is_closed(hasty: PanelScene) -> None:
+    client = hasty.connect()
+    client.sendall(head(hasty, "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nlink="))
+    eventually(lambda: is_closed(client))
+
+
+def test_a_head_that_is_too_large_is_refused(hasty: PanelScene) -> None:
+    client = hasty.connect()
+    client.sendall(b"GET / HTTP/1.1\r\n")
+    eventually(lambda: is_refused(client, b"X: " + b"x" * 8000 + b"\r\n"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\x00\xff\xfe\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET http://evil.example/ HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n\r\n",
+        b"GET /g/%00/%ff HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    ],
+)
+def test_hostile_requests_change_nothing_for_others(hasty: PanelScene, text: bytes) -> None:
+    client = hasty.connect()
+    client.sendall(text)
+    eventually(lambda: is_closed(client))
+    assert hasty.request("GET", "/-/healthy").status == 200
+
+
+def test_more_connections_than_allowed_close_the_oldest_silent_ones(layout: Layout) -> None:
+    class Few(PanelProtocol):
+        connections_max = 10
+
+    layout.prepare()
+    with panel_scene(layout, protocol=Few) as scene:
+        clients = [scene.connect() for _ in range(30)]
+        eventually(lambda: sum(is_closed(client) for client in clients) >= 20)
+        assert scene.request("GET", "/-/healthy").status == 200
+
+
+def test_the_unix_socket_has_its_mode_and_believes_the_proxy(layout: Layout, short_folder: Path) -> None:
+    layout.prepare()
+    path = short_folder / "p.sock"
+    with panel_scene(layout, socket_path=path, auth_header="Remote-User") as scene:
+        assert path.stat().st_mode & 0o777 == 0o660
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(20)
+            client.connect(str(path))
+            client.sendall(b"GET /settings HTTP/1.1\r\nHost: box\r\nRemote-User: ann\r\nConnection: close\r\n\r\n")
+            answer = b""
+            while part := client.recv(65536):
+                answer += part
+        assert answer.startswith(b"HTTP/1.1 200")
+        # Loopback is every local user: the header means nothing there.
+        assert scene.request("GET", "/settings", {"Remote-User": "ann"}).status == 303
+        forged = {"Remote-User": "ann", "X-Forwarded-For": "unix", "Forwarded": "for=unix"}
+        assert scene.request("GET", "/settings", forged).status == 303
+
+
+def test_a_proxy_that_is_trusted_names_user_and_address(layout: Layout) -> None:
+    layout.prepare()
+    with panel_scene(layout, auth_header="Remote-User", trusted_proxies=("127.0.0.1",)) as scene:
+        user = {"Remote-User": "ann", "X-Forwarded-For": "192.0.2.1, 198.51.100.7", "X-Forwarded-Proto": "https"}
+        assert scene.request("GET", "/settings", user).status == 200
+        assert scene.request("POST", "/settings/tokens", user | {"Origin": scene.origin}, "name=x").status == 403
+        link = scene.access.make_link(time.time())
+        kind = {"Content-Type": "application/x-www-form-urlencoded", "Origin": scene.origin}
+        reply = scene.request("POST", "/login", kind | user, f"link={link}")
+        assert "; Secure" in reply.headers["set-cookie"]
+        (session,) = scene.access.sessions(time.time())
+        assert session.address == "198.51.100.7"
+
+
+def test_a_socket_of_another_program_is_not_removed(short_folder: Path) -> None:
+    path = short_folder / "p.sock"
+    path.write_text("data")
+    with pytest.raises(ListenError, match="is not a socket"):
+        listen_unix(path, 0o660)
+    assert path.read_text() == "data"
+    path.unlink()
+    listener = listen_unix(path, 0o600)
+    try:
+        with pytest.raises(ListenError, match="another program listens"):
+            listen_unix(path, 0o600)
+    finally:
+        listener.close()
+    again = listen_unix(path, 0o600)
+    again.close()
+    os.unlink(path)
+
+
+def test_a_port_in_use_says_what_to_do() -> None:
+    listener = listen_tcp("127.0.0.1", 0)
+    try:
+        with pytest.raises(ListenError, match=r"set another panel\.port"):
+            listen_tcp("127.0.0.1", listener.getsockname()[1])
+    finally:
+        listener.close()
+
+
+class Stream:
+    """A client of the stream of events."""
+
+    def __init__(self, scene: PanelScene, headers: dict[str, str]) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", scene.port, timeout=20)
+        scene.clients.callback(self.close)
+        accept = {"Accept": "text/event-stream"}
+        self._connection.request("GET", "/api/v1/groups/main/events?type=TorrentLoaded", headers=accept | headers)
+        self._answer = self._connection.getresponse()
+        scene.clients.callback(self._answer.close)
+        self.status = self._answer.status
+
+    def lines(self, until: bytes) -> list[bytes]:
+        found: list[bytes] = []
+        while line := self._answer.readline():
+            found.append(line)
+            if until in line:
+                break
+        return found
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def test_a_stream_has_new_events_and_is_ended_with_the_server(layout: Layout) -> None:
+    layout.prepare()
+    with panel_scene(layout) as scene:
+        stream = Stream(scene, scene.token("read"))
+        assert b": open\n" in stream.lines(b": open")
+        for kind in ("TorrentErased", "TorrentLoaded"):
+            scene.streams.publish({"id": 7, "type": kind, "at": 1.0, "name": "one"})
+        lines = stream.lines(b'data: {"id"')
+        assert b"id: 7\n" in lines
+        assert b"event: TorrentLoaded\n" in lines
+        assert not [line for line in lines if b"Erased" in line]
+        Stream(scene, scene.token("act"))
+        scene.streams.end()
+        assert b"event: gap\n" in stream.lines(b"event: gap")
+
+
+def test_streams_are_limited_for_each_caller(layout: Layout) -> None:
+    layout.prepare()
+    with panel_scene(layout) as scene:
+        token = scene.token("read")
+        streams = [Stream(scene, token) for _ in range(STREAMS_PER_CALLER + 1)]
+        assert [stream.status for stream in streams] == [200] * STREAMS_PER_CALLER + [429]
+        assert Stream(scene, scene.token("act")).status == 200
+        scene.streams.end()
+        eventually(lambda: scene.streams.count == 0)
+
+
+def test_the_server_waits_for_no_stream(layout: Layout) -> None:
+    layout.prepare()
+    with panel_scene(layout) as scene:
+        tokens = [scene.token("read"), scene.token("act")]
+        streams = [Stream(scene, token) for token in tokens for _ in range(STREAMS_PER_CALLER)]
+        assert {stream.status for stream in streams} == {200}
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 2.0
+
+
+def test_the_stream_of_a_slow_reader_ends(layout: Layout) -> None:
+    layout.prepare()
+    with panel_scene(layout) as scene:
+        stream = Stream(scene, scene.token("read"))
+        stream.lines(b": open")
+        for number in range(1, 20_000):
+            scene.streams.publish({"id": number, "type": "TorrentLoaded", "at": 1.0, "name": "x" * 500})
+        eventually(lambda: scene.streams.count == 0)
+        assert b"event: gap\n" in stream.lines(b"event: gap")
