@@ -41,6 +41,7 @@ _COMMANDS: Final = (
     "retrack",
     "accept-rtorrent",
     "expand",
+    "fields",
     "backup",
     "restore",
     "panel",
