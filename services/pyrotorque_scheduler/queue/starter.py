@@ -2,21 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Final, Protocol, TypeAlias
 
 from pyrotorque.errors import RTorrentError, RTorrentFault, SessionNotKnown
-from pyrotorque.events import StartFailed, TorrentStarted
-from pyrotorque.logs import job_logger, owner_event
+from pyrotorque.logs import job_logger
 from pyrotorque.open_loads import OpenLoads, mark_of
 from pyrotorque.rtorrent import RTorrent, Value
 from pyrotorque.rtorrent.identity import INCARNATION
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.store import Store
-from pyrotorque.text import printable
 from pyrotorque_scheduler.event_router import EventRouter
 from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_scheduler.queue.model import Failure
+from pyrotorque_scheduler.queue.start_records import StartRecords
 from pyrotorque_scheduler.queue.start_result import (
     SAVED_WITHIN,
     STATE_COMMANDS,
@@ -24,13 +22,12 @@ from pyrotorque_scheduler.queue.start_result import (
     PendingStart,
     StartIntent,
     StartResult,
-    next_failure,
     start_calls,
     start_result,
 )
 from pyrotorque_scheduler.queue.started_items import StartedItems
-from pyrotorque_scheduler.queue.unsaved_starts import UnsavedStarts, item_calls, items_now, load_time, load_times
-from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord
+from pyrotorque_scheduler.queue.unsaved_starts import item_calls, items_now, load_time, load_times
+from pyrotorque_scheduler.state import DecisionHistory
 
 # rTorrent checks the data of an item before it becomes active, usually within milliseconds. After this many seconds the
 # item counts as started, and its hash check continues.
@@ -69,23 +66,21 @@ class Starter:
     ) -> None:
         self._rtorrent = rtorrent
         self._store = store
-        self._router = router
-        self._history = history
-        self._metrics = metrics
         self._gate = gate
         self._session = Session()
         self._open_loads = OpenLoads.below(store.path.parent)
-        self.started_items = StartedItems(store, rtorrent)
+        self._records = StartRecords(store, rtorrent, router, history, metrics)
         self._pending: dict[str, PendingStart] = {}
-        rows = store.db.execute("SELECT info_hash, job, name, loaded, at FROM checked_items")
-        self._hash_checking = {row[0]: StartIntent(*row) for row in rows}
-        self._unsaved = UnsavedStarts(store)
-        self._failures: dict[str, Failure] = {}
 
     @property
     def failures(self) -> Mapping[str, Failure]:
         """The items that did not start, by info-hash."""
-        return self._failures
+        return self._records.failures
+
+    @property
+    def started_items(self) -> StartedItems:
+        """The incomplete items that queues or the owner started."""
+        return self._records.started_items
 
     def start(self, intent: StartIntent, save_state: SaveState, now: float) -> StartResult:
         """Start and verify an item; `save_state(True)` joins the intent's transaction, `save_state(False)` reverts it.
@@ -95,10 +90,7 @@ class Starter:
         result is unknown; then `recover` completes it.
         """
         is_open = self._open_loads.has(intent.info_hash)
-        with self._store.transaction() as db:
-            row = (intent.info_hash, intent.job, printable(intent.name), intent.loaded, intent.at)
-            db.execute("INSERT OR REPLACE INTO intents VALUES (?, ?, ?, ?, ?)", row)
-            save_state(True)
+        self._records.add_intent(intent, save_state)
         marks = [mark_of(intent.info_hash)] if is_open else []
         begin = start_calls(intent.info_hash, if_marked=is_open)
         states = [(method, (intent.info_hash,)) for method in STATE_COMMANDS]
@@ -124,14 +116,14 @@ class Starter:
     def wait(self, now: float) -> float:
         """Seconds until `verify` is due."""
         due = [pending.due for pending in self._pending.values()]
-        return max(0.0, min(*due, self._unsaved.due(), now + 1e9) - now)
+        return max(0.0, min(*due, self._records.unsaved.due(), now + 1e9) - now)
 
     def verify(self, now: float) -> None:
         """Complete the pending starts, and have rTorrent save those that it could not save, as far as they are due."""
         due = [info_hash for info_hash, pending in self._pending.items() if pending.due <= now]
         for info_hash, result in zip(due, self._read_results(due), strict=True):
             self._verify(self._pending[info_hash], result, now)
-        self._save_again(self._unsaved.due_at(now), now)
+        self._save_again(self._records.unsaved.due_at(now), now)
 
     def _verify(self, pending: PendingStart, result: StartResult, now: float) -> None:
         intent = pending.intent
@@ -168,14 +160,14 @@ class Starter:
         *answers, incarnation = self._rtorrent.multicall([*saves, *item_calls(hashes), (INCARNATION, ())])
         self._locate_session(incarnation)
         if self._is_known():
-            self._unsaved.update(items_now(hashes, answers[len(saves) :]), self._session, now)
+            self._records.unsaved.update(items_now(hashes, answers[len(saves) :]), self._session, now)
         else:
-            self._unsaved.postpone(hashes, now)
+            self._records.unsaved.postpone(hashes, now)
 
     def is_hash_checking(self, info_hash: str) -> bool:
         """Whether the item was started and, as last read, is not active yet because rTorrent checks its data."""
         pending = self._pending.get(info_hash)
-        return info_hash in self._hash_checking or (pending is not None and not pending.has_run)
+        return info_hash in self._records.hash_checking or (pending is not None and not pending.has_run)
 
     def keep_running(self, info_hash: str, at: float) -> None:
         """An item that runs counts as started by its owner: no queue closes it."""
@@ -184,27 +176,26 @@ class Starter:
 
     def unfinished(self) -> set[str]:
         """The items whose start is not complete: rTorrent checks their data, or has not saved the start."""
-        return {*self._pending, *self._hash_checking}
+        return {*self._pending, *self._records.hash_checking}
 
     def hash_checking(self) -> list[str]:
         """The items that were started and are not active yet because rTorrent checks their data; read now."""
-        hashes = [*self._pending, *self._hash_checking]
+        hashes = [*self._pending, *self._records.hash_checking]
         still: list[str] = []
         for info_hash, result in zip(hashes, self._read_results(hashes), strict=True):
             still += [info_hash] if result.hash_checking else []
-            if not result.hash_checking and self._is_known() and (intent := self._hash_checking.pop(info_hash, None)):
+            checking = self._records.hash_checking
+            if not result.hash_checking and self._is_known() and (intent := checking.pop(info_hash, None)):
                 self._end_hash_check(intent, result)
         return still
 
     def has_open_intents(self) -> bool:
         """Whether `recover` has something to do."""
-        rows = self._store.db.execute("SELECT info_hash FROM intents")
-        return any(info_hash not in self._pending for (info_hash,) in rows)
+        return any(intent.info_hash not in self._pending for intent in self._records.intents())
 
     def recover(self, now: float) -> None:
         """Complete starts that were cut off by the end of this process or of the connection."""
-        rows = self._store.db.execute("SELECT info_hash, job, name, loaded, at FROM intents").fetchall()
-        intents = [StartIntent(*row) for row in rows if row[0] not in self._pending]
+        intents = [intent for intent in self._records.intents() if intent.info_hash not in self._pending]
         results = self._read_results([intent.info_hash for intent in intents])
         if intents and not self._is_known():
             raise SessionNotKnown("these starts belong to the known rTorrent")
@@ -239,8 +230,7 @@ class Starter:
 
     def clock_was_set(self, seconds: float) -> None:
         """Items that did not start are tried again after the same time as before."""
-        for info_hash, failure in self._failures.items():
-            self._failures[info_hash] = replace(failure, until=failure.until + seconds)
+        self._records.clock_was_set(seconds)
 
     def is_known_now(self) -> bool:
         """Whether the rTorrent that answers now is the known one. Raises RTorrentError."""
@@ -260,56 +250,10 @@ class Starter:
         return [start_result(answers[n * count : (n + 1) * count]) for n in range(len(hashes))]
 
     def _complete(self, intent: StartIntent, result: StartResult) -> None:
-        """Delete the intent and store event and decision in one transaction, then log."""
-        job, at, info_hash = intent.job, intent.at, intent.info_hash
+        """The start is over, or its hash check continues: publish it."""
         if result.stuck:
-            self._release(info_hash)
-        name, reason = printable(intent.name), printable(result.reason)
-        waited = max(0.0, at - intent.loaded) if intent.loaded > 0 else None
-        event: TorrentStarted | StartFailed
-        durable = self._session.has_start(info_hash)
-        is_repeated = result.failure is None and self._unsaved.has(info_hash, intent.loaded, self._session)
-        if result.failure is None:
-            event = TorrentStarted(at=at, job=job, info_hash=info_hash, name=name, waited=waited, durable=durable)
-            verdict, text = "started", "started"
-        else:
-            event = StartFailed(at=at, job=job, info_hash=info_hash, name=name, kind=result.failure, reason=reason)
-            verdict, text = "failed", reason
-        with self._store.transaction() as db:
-            self._delete_intent(intent)
-            if result.hash_checking:
-                row = (info_hash, job, name, intent.loaded, at)
-                db.execute("INSERT OR REPLACE INTO checked_items VALUES (?, ?, ?, ?, ?)", row)
-                self._hash_checking[info_hash] = intent
-            if not is_repeated:
-                self._router.add(event)
-                self._count(event)
-            if result.failure is None and durable is False:
-                self._unsaved.add(info_hash, at, intent.loaded, self._session)
-            elif result.failure is None:
-                self._unsaved.delete(info_hash)
-            if result.failure is None:
-                self.started_items.add(info_hash, job, at)
-            record = DecisionRecord(at=at, job=job, verdict=verdict, text=text, info_hash=info_hash, name=name)
-            self._history.record(record)
-        if is_repeated:
-            self._failures.pop(info_hash, None)
-            job_logger(job).info("started %s (%s) again: rTorrent had lost the start", name, info_hash)
-        elif result.failure is None:
-            self._failures.pop(info_hash, None)
-            job_logger(job).info("started %s (%s)", name, info_hash)
-            owner_event("item started", f"{job}: started {name} ({info_hash})")
-        else:
-            self._failures[info_hash] = next_failure(self._failures.get(info_hash), reason, at)
-            job_logger(job).error("could not start %s (%s): %s", name, info_hash, reason)
-            owner_event("item start failed", f"{job}: could not start {name} ({info_hash}): {reason}")
-
-    def _count(self, event: TorrentStarted | StartFailed) -> None:
-        """In the event's transaction, so that the totals equal the events."""
-        if isinstance(event, TorrentStarted):
-            self._metrics.started(event.job, event.at, event.waited)
-        else:
-            self._metrics.start_failures.inc(event.job, event.kind)
+            self._release(intent.info_hash)
+        self._records.complete(intent, result, self._session)
 
     def _release(self, info_hash: str) -> None:
         """Close an item that is stuck, like one whose data could not be checked: then it can be started again."""
@@ -318,8 +262,4 @@ class Starter:
 
     def _drop(self, intent: StartIntent) -> None:
         self._pending.pop(intent.info_hash, None)
-        self._delete_intent(intent)
-
-    def _delete_intent(self, intent: StartIntent) -> None:
-        with self._store.transaction() as db:
-            db.execute("DELETE FROM intents WHERE info_hash = ?", (intent.info_hash,))
+        self._records.delete_intent(intent)
