@@ -23,7 +23,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	touch $@
 
 packages:       ## install missing Debian packages that the tests need, and other rTorrents in .rtorrent
-	@sh tests/packages.sh rtorrent promtool prometheus opentracker nginx openssl patchelf mergerfs bindfs
+	@sh tests/packages.sh rtorrent promtool prometheus nats-server opentracker nginx openssl patchelf mergerfs bindfs
 	@$(if $(RTORRENT),,sh tests/newer_programs.sh rtorrent)
 	@sh tests/newer_programs.sh prometheus
 

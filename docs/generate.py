@@ -15,10 +15,10 @@ from typing import Any, Final, get_args
 import click
 import msgspec
 
-from docs.settings import COMMON, GROUP, INTRO, KINDS, PANEL
+from docs.settings import COMMON, FLEET, GROUP, INTRO, KINDS, PANEL
 from pyrotorque.events import Durable, Fact, Live
 from pyrotorque.settings.handlers import ALIASES, DROPPED
-from pyrotorque.settings.schema import PanelSettings
+from pyrotorque.settings.schema import FleetSettings, PanelSettings
 from pyrotorque_control.cli import pyrotorque
 from pyrotorque_control.exit_codes import (
     EX_CONFIG,
@@ -57,6 +57,8 @@ def _settings() -> Iterator[str]:
     yield from _table((name, default, text) for name, (default, text) in GROUP.items())
     yield "\n## The panel\n\nWritten `panel.SETTING`; see [The panel](panel.md).\n"
     yield from _table((name, _panel_default(name), text) for name, text in PANEL.items())
+    yield "\n## The fleet\n\nWritten `fleet.SETTING`; see [A fleet of groups](fleet.md).\n"
+    yield from _table((name, _default(FleetSettings, name), text) for name, text in FLEET.items())
     yield "\n## Every job\n\nWritten `job.NAME.SETTING`; NAME consists of letters, digits, `-` and `_`.\n"
     yield from _table((name, default, text) for name, (default, text) in COMMON.items())
     for kind, (title, intro, texts) in KINDS.items():

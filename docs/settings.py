@@ -64,6 +64,24 @@ PANEL: Final[dict[str, str]] = {
     "actions": "whether callers may act; `False`: the panel only shows",
 }
 
+# Setting of `FleetSettings` to its meaning.
+FLEET: Final[dict[str, str]] = {
+    "servers": "addresses of NATS servers, `nats://host:port` or `tls://host:port`, separated by spaces; without one this group belongs to no fleet",
+    "name": "name of this group, of a to z, 0 to 9 and `-`; by default `PYROTORQUE_FLEET_NAME`, else the name of the host; no other group may have it",
+    "realm": "prefix of all names at the servers: several fleets can use the same ones",
+    "credentials": "file with two lines `user = NAME` and `password = PASSWORD`, or with an nkey seed; only your user may read it",
+    "ca": "certificates of the authority of the servers, in PEM; by default those of the system",
+    "certificate": "client certificate in PEM",
+    "key": "its key in PEM",
+    "replicas": "copies of what is stored: 1, 3 or 5; by default 3 in a cluster, else 1",
+    "create": "create the bucket and the stream when they are missing; `False` where an operator does",
+    "beat": "interval of heartbeats",
+    "silent": "how long nothing must arrive from a group before it counts as gone",
+    "events": "forward the durable events of this group to the fleet's stream",
+    "metrics": "`host:port` under which Prometheus reaches the exporter of this group",
+    "file_sd": "file that is kept with the exporters of all groups, as targets for Prometheus",
+}
+
 COMMON: Final[dict[str, tuple[str, str]]] = {
     "handler": ("", "the class of the job, `package.module:Class`; set by default for the jobs below"),
     "schedule": (

@@ -41,10 +41,10 @@ _COMMANDS: Final = (
     "retrack",
     "accept-rtorrent",
     "expand",
-    "fields",
     "backup",
     "restore",
     "panel",
+    "fleet",
 )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, TextIO, TypeAlias
 
 from pyrotorque.configuration import Configuration
-from pyrotorque.layout import SERVICES, Layout
+from pyrotorque.layout import ALL_SERVICES, Layout
 from pyrotorque.linux.processes import parent_death_signal
 from pyrotorque.linux.signals import handled_ends
 from pyrotorque.supervisord import launch
@@ -39,7 +39,7 @@ def run(configuration: Configuration, directory: str = "") -> int:
     """Run supervisord until it exits; Ctrl-C, TERM and HUP stop it, HUP unless it is ignored (nohup)."""
     layout = configuration.layout
     tails = {name: LogTail(path) for name, path in logs(layout).items()}
-    start = launch.foreground_start(layout, configuration.options)
+    start = launch.foreground_start(layout, configuration.options, configuration.settings.optional_services)
     with (
         subprocess.Popen(
             start.command,
@@ -65,7 +65,7 @@ def run(configuration: Configuration, directory: str = "") -> int:
 
 def logs(layout: Layout) -> dict[str, Path]:
     """The log file of each service."""
-    return {service: layout.log_dir / f"{service}.log" for service in SERVICES}
+    return {service: layout.log_dir / f"{service}.log" for service in ALL_SERVICES}
 
 
 def reap_orphans(ours: int) -> None:
@@ -173,7 +173,7 @@ class LinePrinter:
             return f"<{priority}>{name}: {text}"
         mark = f"{name:<9} |"
         if self._colours:
-            names = ("group", *SERVICES)
+            names = ("group", *ALL_SERVICES)
             mark = f"\x1b[{_COLOURS[names.index(name) % len(_COLOURS)]}m{mark}\x1b[0m"
         return f"{mark} {line}"
 

@@ -12,7 +12,7 @@ import msgspec
 from pyrotorque import configuration
 from pyrotorque.configuration import Configuration
 from pyrotorque.errors import StateError
-from pyrotorque.layout import Layout
+from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.linux.processes import ProcessIdentity
 from pyrotorque.linux.signals import handled_ends
 from pyrotorque.options import Options, read_options, write_atomically, write_options
@@ -113,7 +113,7 @@ def _launch(prepared: "PreparedStart", *, verify: bool, report: Callable[[int], 
 
     When it fails or is interrupted, nothing is left running; once it has succeeded, it is not interrupted any more.
     """
-    answers = ServiceAnswers(prepared.layout)
+    answers = ServiceAnswers(prepared.layout, prepared.services)
     succeeded = False
 
     def verified(supervisord: ProcessIdentity) -> None:
@@ -130,13 +130,20 @@ def _launch(prepared: "PreparedStart", *, verify: bool, report: Callable[[int], 
             raise KeyboardInterrupt
 
     with handled_ends(interrupt):
-        report(launch.start(prepared.layout, prepared.options, directory=prepared.directory, verify=verified))
+        pid = launch.start(
+            prepared.layout,
+            prepared.options,
+            directory=prepared.directory,
+            optional=prepared.optional_services,
+            verify=verified,
+        )
+        report(pid)
 
 
 def _restart_programs(prepared: "PreparedStart", supervisord: ProcessIdentity, before: Mapping[str, int]) -> None:
     """Restart the programs of a supervisord that can be reached; those that answer go on when another one does not."""
-    answers = ServiceAnswers(prepared.layout)
-    launch.restart(prepared.layout, prepared.options)
+    answers = ServiceAnswers(prepared.layout, prepared.services)
+    launch.restart(prepared.layout, prepared.options, prepared.optional_services)
     try:
         _print_lines(answers.wait(supervisord, before))
     except CommandError as error:
@@ -161,6 +168,15 @@ class PreparedStart:
     @property
     def options(self) -> Options:
         return self.configuration.options
+
+    @property
+    def optional_services(self) -> tuple[str, ...]:
+        return self.configuration.settings.optional_services
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """All services that this configuration has."""
+        return (*SERVICES, *self.optional_services)
 
 
 def prepare_supervisord(group: Group, supervisord: int = 0) -> PreparedStart:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from pyrotorque.errors import PyrotorqueError
-from pyrotorque.layout import SERVICES, Layout
+from pyrotorque.layout import ALL_SERVICES, Layout
 from pyrotorque.linux.processes import ProcessIdentity
 from pyrotorque.requests import DescribeService
 from pyrotorque.supervisord import Process, Supervisord
@@ -52,7 +52,7 @@ def overview(group: Group) -> Overview:
         processes = Supervisord(group.layout.supervisor_socket).processes()
     except PyrotorqueError as error:
         return _with(config_dir, found, (), str(error))
-    running = {process.name: process for process in processes if process.pid and process.name in SERVICES}
+    running = {process.name: process for process in processes if process.pid and process.name in ALL_SERVICES}
     with ThreadPoolExecutor(max_workers=max(1, len(running))) as pool:
         answers = dict(zip(running, pool.map(partial(_describe, group.layout), running.values()), strict=True))
     views = tuple(_view(process, found.started, *answers.get(process.name, ("", None))) for process in processes)

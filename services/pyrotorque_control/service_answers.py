@@ -8,7 +8,7 @@ from typing import Final
 
 from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.events import Heartbeat
-from pyrotorque.layout import SERVICES, Layout
+from pyrotorque.layout import Layout
 from pyrotorque.linux.processes import ProcessIdentity
 from pyrotorque.requests import DescribeService
 from pyrotorque.supervisord import Process, Supervisord, SupervisordError
@@ -27,9 +27,9 @@ _LOG_TAIL: Final = 65536  # bytes
 class ServiceAnswers:
     """The answers of a group that is about to start; created before the start, so that only new lines of logs count."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, services: Iterable[str]) -> None:
         self._layout = layout
-        self._logs = {name: _size(_log(layout, name)) for name in SERVICES}
+        self._logs = {name: _size(_log(layout, name)) for name in services}
 
     def wait(self, supervisord: ProcessIdentity, before: Mapping[str, int] | None = None) -> list[str]:
         """Wait until each service answers, as another process than `before`; a line for each that works but is busy.
@@ -37,7 +37,7 @@ class ServiceAnswers:
         Raises CommandError with the cause for each service that does not start.
         """
         deadline = time.monotonic() + _ANSWER_TIMEOUT
-        missing: list[str] = list(SERVICES)
+        missing: list[str] = list(self._logs)
         found: dict[str, Process] = {}
         while missing and time.monotonic() < deadline and supervisord.is_running():
             found = processes(self._layout) or {}

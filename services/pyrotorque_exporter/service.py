@@ -3,14 +3,14 @@
 import logging
 import os
 import time
+from collections.abc import Iterable
 from typing import Final, get_args
 
 from pyrotorque import logs
 from pyrotorque.bus import Bus, Wakeup
-from pyrotorque.configuration import Configuration, stored_file
+from pyrotorque.configuration import Configuration
 from pyrotorque.errors import StateError
 from pyrotorque.events import Delivery, Durable, Fact, Heartbeat, QueueChecked, TotalsReported
-from pyrotorque.layout import SERVICES
 from pyrotorque.outbox import CursorTable
 from pyrotorque.requests import Answer, DescribeService
 from pyrotorque.rtorrent.recognition import SessionGate
@@ -18,6 +18,7 @@ from pyrotorque.service.lifecycle import ServiceStart
 from pyrotorque.service.reload import ConfigurationReloader
 from pyrotorque.service.runtime import Runtime, open_runtime
 from pyrotorque.settings.schema import ExporterSettings, Settings
+from pyrotorque.supervisord.config import table_services
 from pyrotorque.totals import Totals
 from pyrotorque.watchroots import active_roots
 from pyrotorque_exporter.collectors.processes import ProcessesCollector
@@ -30,7 +31,6 @@ from pyrotorque_exporter.tracker_totals import TrackerTotals
 log = logging.getLogger(__name__)
 
 NAME: Final = "exporter"
-OTHERS: Final = tuple(service for service in SERVICES if service != NAME)
 DURABLE: Final[tuple[type[Fact], ...]] = get_args(Durable)
 SUBSCRIBED: Final[tuple[type[Fact], ...]] = (*DURABLE, Heartbeat, TotalsReported, QueueChecked)
 TURN: Final = 5.0
@@ -40,16 +40,17 @@ STEP_SECONDS: Final = 10.0
 class Exporter:
     """The state of the service; the loop in `run` calls its methods."""
 
-    def __init__(self, configuration: Configuration, bus: Bus, state: ExporterState, totals: Totals) -> None:
+    def __init__(
+        self, configuration: Configuration, bus: Bus, state: ExporterState, totals: Totals, services: Iterable[str]
+    ) -> None:
         self._bus, self._state, self._totals = bus, state, totals
         self._services = ServiceStates(time.monotonic)
         self._unsaved_totals: dict[str, TotalsReported] = {}
         self._trackers = TrackerTotals(_trackers_max(configuration.settings))
         self._endpoints: list[Endpoint] = []
         self._state_dir = configuration.layout.state_dir
-        self._stored = stored_file(configuration.layout)
         self._explanations = QueueExplanations.from_scheduler(configuration.layout)
-        self._services.expect(SERVICES)
+        self._services.expect(services)
         self._services.restore(state.last_totals(), state.states(), state.event_counts())
         state.restore_trackers(self._trackers)
         bus.stats.count_into(totals)
@@ -69,7 +70,6 @@ class Exporter:
             page=StatusPage(states=self._services, recent=lambda: state.recent, queues=self._explanations),
             on_finished=self._bus.wake,
             gate=SessionGate(self._state_dir),
-            configuration=self._stored,
             roots=[os.fsdecode(root.path) for root in active_roots(settings).roots],
         )
         self._endpoints = [Endpoint(job, settings.rtorrent, shared) for job in jobs]
@@ -151,9 +151,11 @@ def run(start: ServiceStart) -> int:
     """Serve until SIGTERM."""
     reloader = ConfigurationReloader(start.configuration)
     with open_runtime(NAME, start.layout, MIGRATIONS, config_digest=reloader.digest) as runtime:
-        runtime.bus.subscribe(dict.fromkeys(OTHERS, SUBSCRIBED), CursorTable(runtime.store))
+        services = table_services(start.config_dir)
+        others = [name for name in services if name != NAME]
+        runtime.bus.subscribe(dict.fromkeys(others, SUBSCRIBED), CursorTable(runtime.store))
         totals = Totals()
-        exporter = Exporter(start.configuration, runtime.bus, ExporterState(runtime.store), totals)
+        exporter = Exporter(start.configuration, runtime.bus, ExporterState(runtime.store), totals, services)
         totals.load(runtime.store)
         exporter.configure(start.settings)
         logs.owner_event("started", "started")

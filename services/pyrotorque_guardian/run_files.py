@@ -46,7 +46,11 @@ class RunFiles:
                 contents[path] = path.read_bytes()
         # Swept before this guardian was started.
         if (path := programs_file(layout)) not in contents:
-            contents[path] = programs_text(layout, options, guard_file=guard_file).encode()
+            from pyrotorque.configuration import last_good
+
+            settings = last_good(layout)
+            optional = settings.optional_services if settings else ()
+            contents[path] = programs_text(layout, options, guard_file=guard_file, optional=optional).encode()
         return cls(layout, GuardFiles.of(layout, guard_file) if guard_file else None, contents)
 
     def state(self, now: float) -> GuardState:

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,7 +25,7 @@ from pyrotorque.requests import Answer, DescribeService
 from pyrotorque.service.runtime import Runtime, open_runtime_without_state
 from pyrotorque.service.totals_report import TotalsReport
 from pyrotorque.supervisord import ALREADY_STARTED, Supervisord, SupervisordError, SupervisordFault
-from pyrotorque.supervisord.config import programs_file
+from pyrotorque.supervisord.config import programs_file, table_services
 from pyrotorque.supervisord.validation import require_conf
 from pyrotorque.totals import Totals
 from pyrotorque_guardian.decisions import (
@@ -41,8 +41,6 @@ from pyrotorque_guardian.run_files import Restorer, RunFiles, start_again
 from pyrotorque_guardian.supervisord_events import HANDLED, READY, EventParser, ProcessStateChange
 
 log = logging.getLogger(__name__)
-
-GUARDED = ("scheduler", "watcher", "exporter")
 
 _TURN = 2.0
 _POLL_EVERY = 30.0
@@ -66,6 +64,7 @@ class Guardian:
     """The state of the service; `turn` is one turn of its loop."""
 
     runtime: Runtime
+    guarded: Collection[str]
     supervisord: Supervisord
     restorer: Restorer
     shared_logs: tuple[Path, ...]
@@ -147,7 +146,7 @@ class Guardian:
 
     def _update_state(self, name: str, state: str, pid: int, now: float) -> None:
         self._states[name] = state
-        if name not in GUARDED:
+        if name not in self.guarded:
             return
         self._backoff.state_changed(name, state, now)
         if state == "RUNNING":
@@ -182,7 +181,7 @@ class Guardian:
             log.warning("%s", error)
             return
         for process in processes:
-            if process.name in GUARDED and process.state == "UNKNOWN":
+            if process.name in self.guarded and process.state == "UNKNOWN":
                 log.error("%s is UNKNOWN to supervisord; if it stays so: pyrotorque --restart", process.name)
             self._update_state(process.name, process.state, process.pid, now)
 
@@ -316,7 +315,8 @@ def guard(layout: Layout, guard_file: Path | None, log_file: Path) -> None:
     files = RunFiles.of(layout, guard_file, parent)
     try:
         with open_runtime_without_state("guardian", layout) as runtime:
-            runtime.bus.subscribe({name: [Heartbeat] for name in GUARDED}, None)
+            guarded = [name for name in table_services(layout.config_dir) if name != "guardian"]
+            runtime.bus.subscribe({name: [Heartbeat] for name in guarded}, None)
             supervisord = Supervisord(layout.supervisor_socket, timeout=_SUPERVISORD_WITHIN)
             restorer = Restorer(
                 files,
@@ -325,7 +325,7 @@ def guard(layout: Layout, guard_file: Path | None, log_file: Path) -> None:
             )
             shared_logs = (layout.log_dir / logs.OWNERS_LOG, log_file)
             replace = partial(start_again, layout)
-            Guardian(runtime, supervisord, restorer, shared_logs, send, replace, Totals()).run()
+            Guardian(runtime, guarded, supervisord, restorer, shared_logs, send, replace, Totals()).run()
     finally:
         if files.directory_removed():
             # Without its log folder this guardian is not started again.

@@ -8,6 +8,12 @@ from pathlib import Path
 from pyrotorque.errors import LayoutError
 
 SERVICES = ("scheduler", "watcher", "exporter", "guardian")
+"""The services of each group."""
+
+OPTIONAL_SERVICES = ("fleet",)
+"""Further services that a group has when its settings ask for them (`Settings.optional_services`)."""
+
+ALL_SERVICES = (*SERVICES, *OPTIONAL_SERVICES)
 
 # The kernel's sun_path has 108 bytes, one of them for the closing NUL (unix(7)).
 _SOCKET_PATH_MAX = 107

@@ -45,6 +45,8 @@ OwnerEvent: TypeAlias = Literal[
     "state damaged",
     "port unavailable",
     "port open",
+    "fleet away",
+    "fleet back",
     "action",
     "cron",
 ]
@@ -85,6 +87,8 @@ LEVELS: Final[dict[OwnerEvent, int]] = {
     "state damaged": logging.ERROR,
     "port unavailable": logging.ERROR,
     "port open": logging.INFO,
+    "fleet away": logging.WARNING,
+    "fleet back": logging.INFO,
     "action": logging.INFO,
     "cron": logging.INFO,
 }

@@ -173,6 +173,12 @@ class EndPanelSessions(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Panel: log out all browsers."""
 
 
+class FindInFleet(RequestBase, frozen=True, kw_only=True, tag=True):
+    """Fleet: ask all groups of the fleet for items with this info-hash, or this text in their name."""
+
+    text: str
+
+
 class DescribeService(RequestBase, frozen=True, kw_only=True, tag=True):
     """Any service: its current state, as a mapping for `pyrotorque status`."""
 
@@ -194,6 +200,7 @@ Request = (
     | MakePanelToken
     | RemovePanelToken
     | EndPanelSessions
+    | FindInFleet
     | DescribeService
 )
 

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from pyrotorque.layout import SERVICES
+from pyrotorque.layout import ALL_SERVICES
 from pyrotorque.store import rows_of_other
 from pyrotorque.text import printable
 
@@ -105,7 +105,7 @@ class StateWitness:
         return OlderState("replaced", reason, None, 0)
 
     def _cursors(self, source: str) -> Iterator[tuple[str, int]]:
-        for service in () if self._in_memory else SERVICES:
+        for service in () if self._in_memory else ALL_SERVICES:
             path = self._database.with_name(f"{service}.sqlite3")
             if path == self._database:
                 continue

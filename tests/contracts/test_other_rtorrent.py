@@ -137,7 +137,7 @@ def test_a_move_that_was_cut_off_waits_for_the_known_rtorrent(
     def killed(*_: object) -> None:
         raise Killed
 
-    monkeypatch.setattr("pyrotorque.jobs.move_files.sync_folder", killed)
+    monkeypatch.setattr("pyrotorque.jobs.mover.sync_folder", killed)
     with pytest.raises(Killed):  # after the data was renamed, before rTorrent has its new path
         moving.run()
     monkeypatch.undo()

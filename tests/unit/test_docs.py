@@ -10,12 +10,12 @@ import pytest
 
 from demo.group import REPOSITORY
 from docs.generate import EXITS, HERE, PAGES, shown
-from docs.settings import COMMON, GROUP, KINDS
+from docs.settings import COMMON, FLEET, GROUP, KINDS
 from pyrotorque.events import Durable, Live
 from pyrotorque.settings import packaged_text
 from pyrotorque.settings.group import read_group
 from pyrotorque.settings.handlers import Kind
-from pyrotorque.settings.schema import CustomSettings, JobSettings, RTorrentSettings, Settings
+from pyrotorque.settings.schema import CustomSettings, FleetSettings, JobSettings, RTorrentSettings, Settings
 from pyrotorque_control import exit_codes
 from tests.docs_blocks import pages
 
@@ -51,6 +51,10 @@ def test_every_setting_of_the_group_is_documented_with_its_default() -> None:
     }
     for name in ("connect_timeout", "read_timeout", "queue_startable_base", "log_level", "dry_run"):
         assert GROUP[name][0] == defaults[name]
+
+
+def test_every_setting_of_the_fleet_is_documented() -> None:
+    assert list(FLEET) == [field.name for field in _fields(FleetSettings)]
 
 
 def _source(file: str) -> str:
@@ -147,6 +151,10 @@ def test_the_messages_in_the_quickstart_exist_in_the_code() -> None:
 def test_every_dependency_has_its_reason() -> None:
     project = (REPOSITORY / "pyproject.toml").read_text()
     (listed,) = re.findall(r"^dependencies = \[(.*?)^\]", project, re.MULTILINE | re.DOTALL)
+    (extras,) = re.findall(r"^\[project.optional-dependencies\]\n(.*?)\n\n", project, re.MULTILINE | re.DOTALL)
     names = re.findall(r'"([\w.-]+)', listed)
+    page = (HERE / "dependencies.md").read_text()
+    assert [name for name in re.findall(r'"([\w.-]+)', extras) if f"[{name}](" not in page.lower()] == []
+    names.append("nats-py")
     documented = re.findall(r"^\| \[([\w.-]+)\]\(", (HERE / "dependencies.md").read_text(), re.MULTILINE)
     assert sorted(documented) == sorted(names)

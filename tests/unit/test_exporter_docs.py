@@ -13,6 +13,7 @@ from pyrotorque.totals import Totals
 from pyrotorque_exporter.collectors import system, throttle
 from pyrotorque_exporter.collectors.services import PREFIXES, in_group_processes
 from pyrotorque_exporter.groups import DEFAULT, selected_groups
+from pyrotorque_fleet.metrics import FleetMetrics
 from pyrotorque_guardian.decisions import ProcessCounters
 from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_watcher.metrics import WatcherMetrics
@@ -23,7 +24,6 @@ GOLDEN = REPOSITORY / "tests" / "golden" / "exporter.prom"
 # What prometheus_client reports about the process, and what proc(5) has only for a real one.
 OF_OUR_PROCESS = {
     "pyrotorque_build_info",
-    "pyrotorque_configuration_timestamp_seconds",
     "pyrotorque_process_start_time_seconds",
     "pyrotorque_process_resident_memory_bytes",
     "pyrotorque_process_cpu_seconds_total",
@@ -39,7 +39,7 @@ def documented() -> set[str]:
 def of_services() -> Iterator[str]:
     """The names that scheduler, watcher and guardian report."""
     totals = Totals()
-    for metrics in (SchedulerMetrics, WatcherMetrics, ProcessCounters):
+    for metrics in (SchedulerMetrics, WatcherMetrics, ProcessCounters, FleetMetrics):
         metrics(totals)
     BusStats().count_into(totals)
     yield from (family.name for family in totals.families())

@@ -69,8 +69,8 @@ def guardian(layout: Layout, supervisord: ScriptedSupervisord) -> Iterator[Guard
         layout.supervisor_socket.touch()
         layout.group_lock.touch()
         yield Guardian(
-            runtime, supervisord, restorer, shared_logs, supervisord.signals.append,
-            lambda: supervisord.done.append("replaced"), Totals(),
+            runtime, ("scheduler", "watcher", "exporter"), supervisord, restorer, shared_logs,
+            supervisord.signals.append, lambda: supervisord.done.append("replaced"), Totals(),
         )  # fmt: skip
     store.close()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pyrotorque.layout import SERVICES, Layout
+from pyrotorque.layout import ALL_SERVICES, Layout
 from pyrotorque.snapshots import is_database
 from pyrotorque.text import printable
 from pyrotorque_control.backup.archive import PART_SUFFIX, is_archive
@@ -55,7 +55,7 @@ class Contents:
 
     def state(self) -> Iterator[SourceFile]:
         """All files below the state folder, except the services' databases and what belongs to a running group."""
-        databases = {str(self.layout.database(service)) for service in SERVICES}
+        databases = {str(self.layout.database(service)) for service in ALL_SERVICES}
         yield from self._walk(self.layout.state_dir, STATE, lambda path: path in databases)
 
     def _walk(self, top: Path, area: str, is_excluded: Callable[[str], bool]) -> Iterator[SourceFile]:

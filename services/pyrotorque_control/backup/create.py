@@ -22,7 +22,7 @@ import msgspec
 from pyrotorque.errors import SettingsError, StateError
 from pyrotorque.home import NO_HOME, home_folder
 from pyrotorque.humanize import size
-from pyrotorque.layout import SERVICES, Layout
+from pyrotorque.layout import ALL_SERVICES, Layout
 from pyrotorque.snapshots import is_database, snapshots
 from pyrotorque.supervisord.config import written_layout
 from pyrotorque.text import counted, printable
@@ -91,7 +91,7 @@ def layout_in_use(group: Group) -> Layout:
 def _add_databases(writer: ArchiveWriter, contents: Contents, work: Path) -> float:
     """All databases as of the returned time."""
     layout = contents.layout
-    with snapshots([layout.database(service) for service in SERVICES]) as found:
+    with snapshots([layout.database(service) for service in ALL_SERVICES]) as found:
         created = time.time()
         if not found:
             contents.left_out.append(f"the state: there is no database in {printable(str(layout.state_dir))}")
@@ -152,7 +152,7 @@ def _add_session(
 def _sizes(contents: Contents, layout: Layout, session: SessionSource | None) -> tuple[int, int]:
     """The bytes of all that is to be copied, and of the largest database."""
     files = [path for _, path in (*contents.configuration(), *contents.state())]
-    databases = [_file_size(layout.database(service)) for service in SERVICES]
+    databases = [_file_size(layout.database(service)) for service in ALL_SERVICES]
     if session is not None:
         files += [path for path in session.folder.iterdir() if ".torrent" in path.name]
     contents.left_out.clear()

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from pyrotorque.layout import SERVICES
+from pyrotorque.layout import ALL_SERVICES
 from pyrotorque_control.exit_codes import EX_IOERR
 from pyrotorque_control.group import CommandError
 
@@ -24,11 +24,11 @@ _FOLDERS_OF_GROUP: Final = frozenset(("run", "state", "log"))
 # What a backup contains of the state folder, which may have files of others; each new file belongs to one of the lists.
 JOURNAL_FOLDERS: Final = ("jobs", "housekeeping")
 KEPT_STATE: Final = frozenset(
-    (*JOURNAL_FOLDERS, "marks", "torque.ini.last-good", *(f"{service}.sqlite3" for service in SERVICES))
+    (*JOURNAL_FOLDERS, "marks", "torque.ini.last-good", *(f"{service}.sqlite3" for service in ALL_SERVICES))
 )
 # Belongs to the other files at their place, or is written at each start; locks stay at their place.
 REPLACED_STATE: Final = KEPT_STATE | {
-    *(f"{service}{suffix}" for service in SERVICES for suffix in (".head", ".sqlite3-wal", ".sqlite3-shm")),
+    *(f"{service}{suffix}" for service in ALL_SERVICES for suffix in (".head", ".sqlite3-wal", ".sqlite3-shm")),
     "options.json",
     "configuration.json",
     "rtorrent.json",

@@ -13,7 +13,7 @@ from pyrotorque.errors import AlreadyRunning, RTorrentError, SettingsError
 from pyrotorque.group_lock import open_lock
 from pyrotorque.home import NO_HOME, home_folder
 from pyrotorque.humanize import date_time
-from pyrotorque.layout import SERVICES, Layout
+from pyrotorque.layout import ALL_SERVICES, Layout
 from pyrotorque.local_time import local_text
 from pyrotorque.locks import hold
 from pyrotorque.text import counted, printable
@@ -242,7 +242,7 @@ def _all_locked(layout: Layout) -> Generator[None]:
         if group is None:
             raise CommandError(f"a group that uses {layout.state_dir} is running or starting: stop it", EX_TEMPFAIL)
         stack.callback(os.close, group)
-        for service in SERVICES:
+        for service in ALL_SERVICES:
             path = layout.database(service)
             try:
                 stack.callback(

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from pyrotorque.epochs import Epochs, RestoredFile
-from pyrotorque.layout import SERVICES
+from pyrotorque.layout import ALL_SERVICES
 from pyrotorque.linux.processes import boot_id
 from pyrotorque.rtorrent.recognition import RECORD_NAME, KnownSession, decode_record, encode_record
 from pyrotorque.rtorrent.session_mark import SessionMark, new_mark, read_mark, write_mark
@@ -18,6 +18,7 @@ from pyrotorque.store import Connection, Store, open_store
 from pyrotorque_control.backup.manifest import JOURNAL_FOLDERS, ArchiveError
 from pyrotorque_control.backup.moved_paths import MovedPaths, moved_journal, rewrite
 from pyrotorque_exporter.state import MIGRATIONS as EXPORTER_MIGRATIONS
+from pyrotorque_fleet.forward import MIGRATIONS as FLEET_MIGRATIONS
 from pyrotorque_scheduler.state import MIGRATIONS as SCHEDULER_MIGRATIONS
 from pyrotorque_watcher.rows import MIGRATIONS as WATCHER_MIGRATIONS
 
@@ -25,6 +26,7 @@ MIGRATIONS: Final[Mapping[str, Sequence[str]]] = {
     "scheduler": SCHEDULER_MIGRATIONS,
     "watcher": WATCHER_MIGRATIONS,
     "exporter": EXPORTER_MIGRATIONS,
+    "fleet": FLEET_MIGRATIONS,
     "guardian": (),
 }
 # An incarnation that no rTorrent has: one that runs on a restored session was started after the restore.
@@ -39,7 +41,7 @@ def prepare_state(folder: Path, reason: str, moved: MovedPaths, *, session: Path
     know and that are older than `seen_before_ns` may have been loaded since. Raises ArchiveError or StateError.
     """
     changed = 0
-    for service in SERVICES:
+    for service in ALL_SERVICES:
         path = folder / f"{service}.sqlite3"
         if not path.exists():
             continue

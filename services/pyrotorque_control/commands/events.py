@@ -11,7 +11,7 @@ import msgspec
 from pyrotorque.errors import UserError
 from pyrotorque.events import Delivery
 from pyrotorque.humanize import date_time
-from pyrotorque.layout import SERVICES
+from pyrotorque.layout import ALL_SERVICES, SERVICES
 from pyrotorque.text import printable
 from pyrotorque_control import terminal
 from pyrotorque_control.group import Group
@@ -41,7 +41,9 @@ def command(group: Group, follow: bool, since: str | None, as_json: bool) -> Non
     from pyrotorque.bus.client import follow as deliveries
 
     begin = moment(since, time.time()) if since else 0.0
-    for delivery in deliveries(group.layout, SERVICES, begin, forever=follow):
+    layout = group.layout
+    services = [name for name in ALL_SERVICES if name in SERVICES or layout.database(name).exists()]
+    for delivery in deliveries(layout, services, begin, forever=follow):
         if delivery is not None:
             click.echo(terminal.json_line(fields(delivery)) if as_json else line(delivery))
 

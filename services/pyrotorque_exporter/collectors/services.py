@@ -9,7 +9,12 @@ from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.families import from_services
 from pyrotorque_exporter.service_states import ServiceStates
 
-PREFIXES: Final = {"queue": "pyrotorque_queue_", "watch": "pyrotorque_watch_", "jobs": "pyrotorque_job_"}
+PREFIXES: Final = {
+    "queue": "pyrotorque_queue_",
+    "watch": "pyrotorque_watch_",
+    "jobs": "pyrotorque_job_",
+    "fleet": "pyrotorque_fleet_",
+}
 
 
 class ServiceTotalsCollector:

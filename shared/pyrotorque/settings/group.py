@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pyrotorque.layout import SERVICES, Layout
+from pyrotorque.layout import ALL_SERVICES, Layout
 from pyrotorque.options import Options
 from pyrotorque.settings.discovery import address_in_files
+from pyrotorque.settings.fleet import PREFIX as FLEET
+from pyrotorque.settings.fleet import read_fleet
 from pyrotorque.settings.ini import Entry
 from pyrotorque.settings.jobs import read_job
 from pyrotorque.settings.merge import MergedSections
@@ -45,6 +47,7 @@ def read_group(home: Path, merged: MergedSections, options: Options, report: Rep
     """The typed settings, with an empty digest, and the paths of the group; problems are added to `report`."""
     jobs, plain = _split_keys(merged.torque, report)
     panel = {key.removeprefix(PANEL): entry for key, entry in merged.torque.items() if key.startswith(PANEL)}
+    fleet = {key.removeprefix(FLEET): entry for key, entry in merged.torque.items() if key.startswith(FLEET)}
     group = {key: _value(key, entry, report) for key, entry in plain.items() if entry.value}
     settings = Settings(
         digest="",
@@ -56,6 +59,7 @@ def read_group(home: Path, merged: MergedSections, options: Options, report: Rep
         log_format=group.get("log_format") or "text",
         queue_startable_base=group.get("queue_startable_base") or "",
         aliases=_aliases(merged.announce),
+        fleet=read_fleet(home, fleet, report),
         traits_by_alias={alias: entry.value for alias, entry in merged.traits_by_alias.items()},
         panel=read_panel(panel, report),
     )
@@ -71,7 +75,7 @@ def read_layout(home: Path, torque: Mapping[str, Entry]) -> Layout:
 def _log_levels(torque: Mapping[str, Entry], report: Report) -> dict[str, str]:
     """The levels of single services; the guardian reads no settings."""
     levels: dict[str, str] = {}
-    services = [service for service in SERVICES if service != "guardian"]
+    services = [service for service in ALL_SERVICES if service != "guardian"]
     for key, entry in torque.items():
         service = key.removeprefix(_LOG_LEVEL)
         if service == key or not entry.value:
@@ -91,7 +95,7 @@ def _split_keys(torque: Mapping[str, Entry], report: Report) -> tuple[Jobs, dict
     jobs: Jobs = {}
     plain: dict[str, Entry] = {}
     for key, entry in torque.items():
-        if key.startswith((*_FOREIGN, _LOG_LEVEL, PANEL)):
+        if key.startswith((*_FOREIGN, _LOG_LEVEL, PANEL, FLEET)):
             continue
         first, _, rest = key.partition(".")
         name, _, param = rest.partition(".")

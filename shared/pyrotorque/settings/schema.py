@@ -95,6 +95,7 @@ METRIC_GROUPS: Final = (
     "queue",
     "watch",
     "jobs",
+    "fleet",
     "system",
     "throttle",
     "views",
@@ -169,6 +170,26 @@ class PanelSettings(msgspec.Struct, frozen=True, kw_only=True):
     actions: bool = True
 
 
+class FleetSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings `fleet.*`; a group without `servers` belongs to no fleet."""
+
+    servers: tuple[str, ...] = ()
+    name: str = ""
+    realm: str = "pyrotorque"
+    credentials: Path | None = None
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    replicas: int = 0
+    """0: three, or one if the server belongs to no cluster."""
+    create: bool = True
+    beat: float = 2.0
+    silent: float = 15.0
+    events: bool = True
+    metrics: str = ""
+    file_sd: Path | None = None
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The complete typed configuration of a group; `digest` identifies it."""
 
@@ -187,10 +208,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Host or domain of trackers, in lower case, to alias; `traits_by_alias` has aliases as in the file."""
     traits_by_alias: dict[str, str] = {}
     panel: PanelSettings = PanelSettings()
+    fleet: FleetSettings = FleetSettings()
 
     def level_of(self, service: str) -> str:
         """The log level of a service."""
         return self.log_levels.get(service, self.log_level)
+
+    @property
+    def optional_services(self) -> tuple[str, ...]:
+        """The services that this configuration has beside those of each group."""
+        return ("fleet",) if self.fleet.servers else ()
 
     def active_jobs(self, kind: type[JobT]) -> list[JobT]:
         """The active jobs of one kind; each has `dry_run` set when the whole group has it."""

@@ -3,18 +3,19 @@
 import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from pyrotorque.errors import LayoutError
 from pyrotorque.guard_file import permits_start
 from pyrotorque.interpreter import SERVICE_FLAGS
-from pyrotorque.layout import Layout
+from pyrotorque.layout import ALL_SERVICES, OPTIONAL_SERVICES, SERVICES, Layout
 from pyrotorque.linux.processes import current_umask
 from pyrotorque.options import Options, write_atomically
 from pyrotorque.text import printable
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_PROGRAM = re.compile(r"^\[(?:program|eventlistener):(\w+)\]", re.MULTILINE)
 _GUARDIAN = re.compile(r"^command = .* -m pyrotorque_guardian (.*)$", re.MULTILINE)
 GUARD_FILE_OPTION = "--guard-file"
 
@@ -45,6 +46,16 @@ def packaged() -> str:
         if path.is_file():
             return path.read_text(encoding="utf-8")
     raise LayoutError(f"supervisor.conf is missing beside {here}: install pyrotorque again")
+
+
+def with_services(text: str, optional: Collection[str]) -> str:
+    """The process table without the programs of those optional services that are not in `optional`."""
+    kept: list[str] = []
+    for paragraph in text.split("\n\n"):
+        found = _PROGRAM.search(paragraph)
+        if found is None or found[1] not in OPTIONAL_SERVICES or found[1] in optional:
+            kept.append(paragraph)
+    return "\n\n".join(kept)
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
@@ -108,6 +119,16 @@ def written_layout(config_dir: Path) -> Layout | None:
     return Layout.below(home, run_dir=folders["run"], state_dir=folders["state"])
 
 
+def table_services(config_dir: Path) -> tuple[str, ...]:
+    """The services of the process table with which the group was started last; those of each group if there is none."""
+    try:
+        table = programs_file(Layout.below(config_dir)).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return SERVICES
+    programs = set(_PROGRAM.findall(table))
+    return tuple(name for name in ALL_SERVICES if name in SERVICES or name in programs)
+
+
 def stub_file(layout: Layout) -> Path:
     return layout.config_dir / "supervisor.conf"
 
@@ -126,8 +147,13 @@ def active_guard_file(layout: Layout, options: Options) -> Path | None:
     return found if not options.foreground and permits_start(layout, found) else None
 
 
-def programs_text(layout: Layout, options: Options, *, guard_file: Path | None = None) -> str:
-    """The process table for this start; raises LayoutError when supervisord could not read it."""
+def programs_text(
+    layout: Layout, options: Options, *, guard_file: Path | None = None, optional: Collection[str] = ()
+) -> str:
+    """The process table for this start, with these optional services.
+
+    Raises LayoutError when supervisord could not read it.
+    """
     values = placeholder_values(layout, options, python=sys.executable, umask=current_umask(), guard_file=guard_file)
     own = stub_file(layout)
     if own.exists():
@@ -144,10 +170,12 @@ def programs_text(layout: Layout, options: Options, *, guard_file: Path | None =
             raise LayoutError(
                 f"{own} does not include run/programs.conf: add `[include]` with `files = run/programs.conf`"
             )
-    return filled(packaged(), values)
+    return filled(with_services(packaged(), optional), values)
 
 
-def write_programs(layout: Layout, options: Options, *, guard_file: Path | None) -> Path:
+def write_programs(
+    layout: Layout, options: Options, *, guard_file: Path | None, optional: Collection[str] = ()
+) -> Path:
     """Write the process table for this start, and return the file to start supervisord with.
 
     That is the user's own supervisor.conf, or the process table itself where `init` was never run.
@@ -155,7 +183,7 @@ def write_programs(layout: Layout, options: Options, *, guard_file: Path | None)
     layout.prepare()
     path = programs_file(layout)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_atomically(path, programs_text(layout, options, guard_file=guard_file).encode())
+    write_atomically(path, programs_text(layout, options, guard_file=guard_file, optional=optional).encode())
     return control_file(layout)
 
 

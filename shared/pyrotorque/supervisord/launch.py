@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -57,9 +57,12 @@ def start(
     options: Options,
     *,
     directory: str = "",
+    optional: Collection[str] = (),
     verify: Callable[[ProcessIdentity], None] = _accept,
 ) -> int:
-    """Start the group in the background, and return supervisord's pid once it answers and `verify` has returned.
+    """Start the group in the background, with these optional services.
+
+    Returns supervisord's pid once it answers and `verify` has returned.
 
     Raises AlreadyRunning, PyrotorqueError with the last line of supervisord's output, or what `verify` raises; then and
     when it is interrupted (Ctrl-C, TERM, HUP), nothing is left of the group.
@@ -68,9 +71,9 @@ def start(
     errors = layout.log_dir / "supervisord.stderr.log"
     with _undone_on_failure(layout, Path(options.pid_file) if options.pid_file else layout.pid_file):
         try:
-            command = _command(
-                write_programs(layout, options, guard_file=active_guard_file(layout, options)), "-n", "-s"
-            )
+            guard_file = active_guard_file(layout, options)
+            conf = write_programs(layout, options, guard_file=guard_file, optional=optional)
+            command = _command(conf, "-n", "-s")
             with errors.open("wb") as output:
                 done = subprocess.run(
                     holder_command(lock, layout, command, background=True),
@@ -88,21 +91,22 @@ def start(
         return found.pid
 
 
-def foreground_start(layout: Layout, options: Options) -> ForegroundStart:
+def foreground_start(layout: Layout, options: Options, optional: Collection[str] = ()) -> ForegroundStart:
     """A start of supervisord that stays in the foreground; the caller closes the lock after it."""
     lock = _begin(layout)
     try:
-        command = _command(write_programs(layout, options, guard_file=None), "-n")
+        command = _command(write_programs(layout, options, guard_file=None, optional=optional), "-n")
     except BaseException:
         os.close(lock)
         raise
     return ForegroundStart(holder_command(lock, layout, command, background=False), environment_of_supervisord(), lock)
 
 
-def restart(layout: Layout, options: Options) -> None:
+def restart(layout: Layout, options: Options, optional: Collection[str] = ()) -> None:
     """Restart all services in the same supervisord with a new process table; the guard file stays as it was."""
     was_guarded = GUARD_FILE_OPTION in programs_file(layout).read_text(encoding="utf-8", errors="replace")
-    write_programs(layout, options, guard_file=active_guard_file(layout, options) if was_guarded else None)
+    guard_file = active_guard_file(layout, options) if was_guarded else None
+    write_programs(layout, options, guard_file=guard_file, optional=optional)
     Supervisord(layout.supervisor_socket).restart()
 
 

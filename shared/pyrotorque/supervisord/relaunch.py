@@ -12,6 +12,7 @@ from pyrotorque.errors import PyrotorqueError
 from pyrotorque.options import read_options
 from pyrotorque.settings import layout_of
 from pyrotorque.supervisord import launch
+from pyrotorque.supervisord.config import table_services
 
 _STOP_TIMEOUT = 5.0  # seconds
 
@@ -20,6 +21,7 @@ def main(config_dir: Path) -> int:
     """End the group's supervisord; start it again with the same options unless it ran in the foreground."""
     layout = layout_of(config_dir)
     options = read_options(layout)
+    optional = table_services(config_dir)  # before the files of the group are removed
     logs.configure("INFO", "relaunch", layout)
     found = launch.find_running(layout, Path(options.pid_file) if options.pid_file else layout.pid_file)
     if found is None:
@@ -31,7 +33,7 @@ def main(config_dir: Path) -> int:
     for name in [name for name in os.environ if name.startswith("SUPERVISOR_")]:
         del os.environ[name]
     try:
-        launch.start(layout, options)
+        launch.start(layout, options, optional=optional)
     except PyrotorqueError as error:
         logs.owner_event("group failed", f"failed: the group was not started again: {error}")
         return 1

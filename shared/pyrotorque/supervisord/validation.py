@@ -14,7 +14,7 @@ import msgspec
 
 from pyrotorque.errors import LayoutError
 from pyrotorque.interpreter import import_path, module_command
-from pyrotorque.layout import Layout
+from pyrotorque.layout import OPTIONAL_SERVICES, Layout
 from pyrotorque.options import Options
 from pyrotorque.settings.problems import Problem, Report, SettingsProblems
 from pyrotorque.supervisord.config import programs_file, programs_text, stub_file
@@ -37,7 +37,7 @@ def check_conf(layout: Layout, options: Options, report: Report, *, supervisord:
     `supervisord` is the pid of the running one, whose environment and ports count; 0 if there is none.
     """
     try:
-        table = programs_text(layout, options)
+        table = programs_text(layout, options, optional=OPTIONAL_SERVICES)
     except LayoutError as error:
         report.problems.append(Problem("", 0, "", str(error)))
         return ""

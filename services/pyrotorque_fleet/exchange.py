@@ -1,0 +1,47 @@
+"""What crosses between the link's thread and the service's loop: plain data, and two kinds of failure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+class LinkError(Exception):
+    """Nothing is known about the effect: it may have been written."""
+
+
+class Conflict(Exception):
+    """It was not written: another value has been there."""
+
+
+@dataclass(frozen=True)
+class Connected:
+    server: str
+
+
+@dataclass(frozen=True)
+class Disconnected:
+    reason: str
+
+
+@dataclass(frozen=True)
+class Update:
+    """A value of the bucket of groups."""
+
+    key: str
+    value: bytes
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request of another group; `reply` may be called from any thread, once."""
+
+    payload: bytes
+    reply: Callable[[bytes], None]
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    sequence: int
+    body: bytes
+
+
+Received = Connected | Disconnected | Update | Asked

@@ -1,0 +1,412 @@
+"""The connection to NATS: the only module that imports it. It runs in a thread with an event loop of its own.
+
+The service's loop reads `received`; its calls return futures. Only plain data crosses. When a connection ends,
+however it ended, a new one is made, and everything is watched again from its beginning.
+"""
+
+import asyncio
+import logging
+import os
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js.api import DiscardPolicy, KeyValueConfig, StreamConfig
+
+import nats
+from pyrotorque.settings.schema import FleetSettings
+from pyrotorque_fleet.exchange import (
+    Asked,
+    Conflict,
+    Connected,
+    Disconnected,
+    LinkError,
+    Received,
+    StoredEvent,
+    Update,
+)
+from pyrotorque_fleet.messages import VALUE_MAX
+
+log = logging.getLogger(__name__)
+
+TIMEOUT: Final = 5.0
+"""Seconds for one call; an election takes up to 8."""
+_CONNECT_TIMEOUT: Final = 5.0
+_PAUSE: Final = 0.5
+_PAUSE_MAX: Final = 5.0
+_PING_INTERVAL: Final = 2
+_PINGS_MISSED: Final = 2
+_FAILING_FOR: Final = 10.0
+"""Seconds for which JetStream may fail on a connection that is up, before another server is tried."""
+_WATCH_AGAIN: Final = 60.0
+"""Seconds; a watch may be silent after its bucket was deleted and created again."""
+_DAY: Final = 86_400
+_GROUPS_BYTES: Final = 16 << 20
+_EVENTS_BYTES: Final = 1 << 30
+_EVENT_MAX: Final = 300 << 10
+_EVENTS_AGE: Final = 30 * _DAY
+_NO_CLUSTER: Final = 10074  # "replicas > 1 not supported in non-clustered mode"
+_WRONG_SEQUENCE: Final = 10071
+_LAST_SEQUENCE: Final = "Nats-Expected-Last-Subject-Sequence"
+
+
+class Link:
+    """`wake` is called, from the link's thread, after something was added to `received`."""
+
+    def __init__(self, settings: FleetSettings, wake: Callable[[], None]) -> None:
+        self.settings = settings
+        self.received: deque[Received] = deque(maxlen=100_000)
+        self.alive = time.monotonic()
+        """CLOCK_MONOTONIC seconds of the last sign of life of its thread."""
+        self._wake = wake
+        self._loop = asyncio.new_event_loop()
+        self._client: Client | None = None
+        self._js: JetStreamContext | None = None
+        self._reason = ""
+        self._failing_since: float | None = None
+        self._lost = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._thread = threading.Thread(target=self._thread_main, name="link", daemon=True)
+
+    # -- called by the service's loop
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self, timeout: float = 0.5) -> None:
+        """End the connection; what was not answered yet fails."""
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(timeout)
+
+    def put_facts(self, value: bytes) -> Future[None]:
+        """Write our own heartbeat."""
+        return self._submit(self._put_facts(value))
+
+    def append(self, source: str, body: bytes, last: int) -> Future[int]:
+        """Append an event of a service of this group, if the newest one has the sequence `last` (0: there is none).
+
+        The future has the new sequence, or raises Conflict or LinkError.
+        """
+        return self._submit(self._append(source, body, last))
+
+    def newest_event(self, source: str) -> Future[StoredEvent | None]:
+        """The newest stored event of a service of this group; raises LinkError."""
+        return self._submit(self._newest_event(source))
+
+    def ask_all(self, payload: bytes, timeout: float) -> Future[list[bytes]]:
+        """The answers of all groups that arrive within `timeout` seconds; raises LinkError."""
+        return self._submit(self._ask_all(payload, timeout))
+
+    def _submit(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    # -- the link's thread
+
+    def _thread_main(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._run())
+        finally:
+            for task in asyncio.all_tasks(self._loop):
+                task.cancel()
+            with suppress(RuntimeError):
+                self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+    async def _run(self) -> None:
+        pulse = asyncio.ensure_future(self._pulse())
+        pause = _PAUSE
+        while not self._stopping.is_set():
+            self._lost.clear()
+            try:
+                await asyncio.wait_for(self._connect(), _CONNECT_TIMEOUT)
+                await self._prepare()
+            except Exception as error:
+                self._put(Disconnected(self._reason or _text(error)))
+                await self._disconnect()
+                await self._wait(self._stopping, pause)
+                pause = min(2 * pause, _PAUSE_MAX)
+                continue
+            pause = _PAUSE
+            await self._until_lost()
+            if not self._stopping.is_set():
+                self._put(Disconnected(self._reason or "the connection was lost"))
+            await self._disconnect()
+        pulse.cancel()
+
+    async def _pulse(self) -> None:
+        while True:
+            self.alive = time.monotonic()
+            await asyncio.sleep(1.0)
+
+    async def _connect(self) -> None:
+        self._reason = ""
+        settings = self.settings
+        options: dict[str, Any] = dict(credentials(settings.credentials))
+        if settings.ca or settings.certificate or any(each.startswith("tls:") for each in settings.servers):
+            options["tls"] = _tls(settings)
+        self._client = Client()
+        await self._client.connect(
+            servers=list(settings.servers),
+            name=f"{settings.realm} {settings.name}",
+            inbox_prefix=f"_INBOX_{settings.name}".encode(),
+            allow_reconnect=False,
+            connect_timeout=2,
+            ping_interval=_PING_INTERVAL,
+            max_outstanding_pings=_PINGS_MISSED,
+            # By default it keeps what could not be sent, and writes it long after its caller has given up.
+            pending_size=0,
+            error_cb=self._on_error,
+            disconnected_cb=self._on_lost,
+            closed_cb=self._on_lost,
+            **options,
+        )
+
+    async def _on_error(self, error: Exception) -> None:
+        self._reason = _text(error)
+
+    async def _on_lost(self) -> None:
+        self._lost.set()
+
+    async def _disconnect(self) -> None:
+        client, self._client, self._js = self._client, None, None
+        if client is not None:
+            with suppress(Exception):
+                await asyncio.wait_for(client.close(), 0.3)
+
+    async def _prepare(self) -> None:
+        """Create what is missing, serve requests, and watch; raises what NATS raises."""
+        assert self._client is not None
+        js = self._client.jetstream(timeout=TIMEOUT)
+        await self._ensure_streams(js)
+        realm = self.settings.realm
+        for subject in (f"{realm}.ask.all", f"{realm}.ask.{self.settings.name}"):
+            await self._client.subscribe(subject, cb=self._on_request)
+        await self._watch(js)
+        self._js, self._failing_since = js, None
+        url = self._client.connected_url
+        self._put(Connected(url.netloc if url else ""))
+
+    async def _watch(self, js: JetStreamContext) -> None:
+        kv = await js.key_value(self.bucket)
+        watcher = await kv.watch(">")
+        self._watcher = watcher
+        self._watching = asyncio.ensure_future(self._read_updates(watcher))
+
+    async def _read_updates(self, watcher: Any) -> None:
+        while True:
+            try:
+                entry = await watcher.updates(timeout=2 * _WATCH_AGAIN)
+            except nats.errors.TimeoutError:
+                continue
+            # None: all values that were there have been read.
+            if entry is not None and entry.value is not None and entry.operation is None:
+                self._put(Update(entry.key, entry.value))
+
+    async def _until_lost(self) -> None:
+        watch_at = time.monotonic() + _WATCH_AGAIN
+        while not (self._lost.is_set() or self._stopping.is_set()):
+            await self._wait(self._lost, 1.0)
+            now = time.monotonic()
+            if self._failing_since is not None and now - self._failing_since > _FAILING_FOR:
+                self._reason = self._reason or "its JetStream does not answer"
+                return
+            if now >= watch_at and self._js is not None:
+                watch_at = now + _WATCH_AGAIN
+                try:
+                    before, watcher = self._watching, self._watcher
+                    await self._watch(self._js)
+                    before.cancel()
+                    await watcher.stop()  # type: ignore[no-untyped-call]
+                except Exception as error:
+                    self._reason = f"cannot watch {self.bucket}: {_text(error)}"
+                    return
+
+    async def _wait(self, event: asyncio.Event, seconds: float) -> None:
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        waiting = asyncio.ensure_future(event.wait())
+        await asyncio.wait((stopping, waiting), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        waiting.cancel()
+
+    # -- streams
+
+    @property
+    def bucket(self) -> str:
+        return f"{self.settings.realm}_groups"
+
+    @property
+    def events_stream(self) -> str:
+        return f"{self.settings.realm.upper()}_EVENTS"
+
+    def _event_subject(self, source: str) -> str:
+        return f"{self.settings.realm}.events.{self.settings.name}.{source}"
+
+    async def _ensure_streams(self, js: JetStreamContext) -> None:
+        if not await self._exists(js, f"KV_{self.bucket}"):
+            await self._with_replicas(
+                lambda replicas: js.create_key_value(
+                    KeyValueConfig(
+                        bucket=self.bucket, max_value_size=VALUE_MAX, history=1, ttl=_DAY, max_bytes=_GROUPS_BYTES,
+                        replicas=replicas,
+                    )
+                )
+            )  # fmt: skip
+        if self.settings.events and not await self._exists(js, self.events_stream):
+            await self._with_replicas(
+                lambda replicas: js.add_stream(
+                    StreamConfig(
+                        name=self.events_stream, subjects=[f"{self.settings.realm}.events.>"], max_bytes=_EVENTS_BYTES,
+                        max_age=_EVENTS_AGE, max_msg_size=_EVENT_MAX, discard=DiscardPolicy.OLD, num_replicas=replicas,
+                    )
+                )
+            )  # fmt: skip
+
+    async def _exists(self, js: JetStreamContext, stream: str) -> bool:
+        try:
+            await js.stream_info(stream)
+        except nats.js.errors.NotFoundError:
+            if not self.settings.create:
+                raise LinkError(f"there is no stream {stream}, and fleet.create is False") from None
+            return False
+        return True
+
+    async def _with_replicas(self, create: Callable[[int], Coroutine[Any, Any, Any]]) -> None:
+        try:
+            await create(self.settings.replicas or 3)
+        except nats.js.errors.APIError as error:
+            if self.settings.replicas or error.err_code != _NO_CLUSTER:
+                raise
+            await create(1)
+
+    # -- calls
+
+    async def _put_facts(self, value: bytes) -> None:
+        await self._call(lambda js: js.publish(f"$KV.{self.bucket}.{self.settings.name}", value, timeout=TIMEOUT))
+
+    async def _append(self, source: str, body: bytes, last: int) -> int:
+        headers = {_LAST_SEQUENCE: str(last)}
+        subject = self._event_subject(source)
+        answer = await self._call(lambda js: js.publish(subject, body, timeout=TIMEOUT, headers=headers))
+        return int(answer.seq)
+
+    async def _newest_event(self, source: str) -> StoredEvent | None:
+        subject = self._event_subject(source)
+        try:
+            found = await self._call(lambda js: js.get_last_msg(self.events_stream, subject))
+        except nats.js.errors.NotFoundError:
+            # Said for a missing stream as well.
+            await self._call(lambda js: js.stream_info(self.events_stream))
+            return None
+        return StoredEvent(found.seq or 0, found.data or b"")
+
+    async def _call(self, make: Callable[[JetStreamContext], Coroutine[Any, Any, Any]]) -> Any:
+        """Raises NotFoundError, Conflict if it was not written, else LinkError."""
+        js = self._js
+        if js is None:
+            raise LinkError("not connected")
+        try:
+            found = await make(js)
+        except nats.js.errors.NotFoundError:
+            raise
+        except nats.js.errors.APIError as error:
+            if error.err_code == _WRONG_SEQUENCE:
+                raise Conflict(error.description or "") from error
+            self._failed(error)
+            raise LinkError(_text(error)) from error
+        except (TimeoutError, nats.errors.Error, OSError) as error:
+            self._failed(error)
+            raise LinkError(_text(error)) from error
+        self._failing_since = None
+        return found
+
+    def _failed(self, error: BaseException) -> None:
+        if self._failing_since is None:
+            self._failing_since = time.monotonic()
+            self._reason = _text(error)
+
+    # -- requests between groups
+
+    async def _on_request(self, message: Msg) -> None:
+        subject, client = message.reply, self._client
+        if not subject or client is None:
+            return
+
+        def reply(body: bytes) -> None:
+            with suppress(RuntimeError):
+                asyncio.run_coroutine_threadsafe(_publish(client, subject, body), self._loop)
+
+        self._put(Asked(message.data, reply))
+
+    async def _ask_all(self, payload: bytes, timeout: float) -> list[bytes]:
+        client = self._client
+        if client is None or self._js is None:
+            raise LinkError("not connected")
+        answers: list[bytes] = []
+
+        async def collect(message: Msg) -> None:
+            answers.append(message.data)
+
+        try:
+            inbox = client.new_inbox()
+            subscription = await client.subscribe(inbox, cb=collect)
+            await client.publish(f"{self.settings.realm}.ask.all", payload, reply=inbox)
+            await asyncio.sleep(timeout)
+            await subscription.unsubscribe()
+        except (nats.errors.Error, OSError) as error:
+            raise LinkError(_text(error)) from error
+        return answers
+
+    def _put(self, found: Received) -> None:
+        self.received.append(found)
+        self._wake()
+
+
+async def _publish(client: Client, subject: str, body: bytes) -> None:
+    with suppress(nats.errors.Error, OSError):
+        await client.publish(subject, body)
+
+
+def credentials(path: Path | None) -> dict[str, str]:
+    """The options of a connection from a file with `user = …` and `password = …`, or with an nkey seed.
+
+    Raises LinkError when it cannot be read, or others may read it.
+    """
+    if path is None:
+        return {}
+    try:
+        with path.open(encoding="utf-8") as file:
+            if os.fstat(file.fileno()).st_mode & 0o077:
+                raise LinkError(f"others may read {path}: chmod 600 {path}")
+            lines = [line.strip() for line in file.read(65536).splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise LinkError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    if any(line.startswith("SU") and line.isalnum() for line in lines):
+        return {"nkeys_seed": str(path)}
+    pairs = {key.strip(): value.strip() for key, equals, value in (line.partition("=") for line in lines) if equals}
+    if not ("user" in pairs and "password" in pairs):
+        raise LinkError(f"{path} needs two lines: user = NAME and password = PASSWORD")
+    return {"user": pairs["user"], "password": pairs["password"]}
+
+
+def _tls(settings: FleetSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.ca)
+    if settings.certificate is not None:
+        context.load_cert_chain(settings.certificate, settings.key)
+    return context
+
+
+def _text(error: BaseException) -> str:
+    text = str(error).removeprefix("nats: ").strip()
+    return (text or type(error).__name__)[:200]

@@ -1,0 +1,77 @@
+"""Decides which groups are there: pure, without clocks of other machines.
+
+A group is gone when both hold: nothing arrived from it for `silent` seconds of our own clock, and five of our own
+heartbeats came back since. With the clock alone, an outage of all servers would make every group look dead; with the
+echoes alone, a burst of them after an outage would.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from pyrotorque_fleet.messages import GroupFacts
+
+ECHOES: Final = 5
+FORGOTTEN_AFTER: Final = 86_400.0
+"""Seconds after which a group that is gone is not shown any more."""
+
+
+class Echo(Enum):
+    """What the value under our own key says."""
+
+    OURS = "ours"
+    OLDER = "older"
+    """Of an earlier process of this group, or of a younger one with the same name, which will see ours."""
+    TAKEN = "taken"
+    """An older process uses our name: this one must end."""
+
+
+@dataclass
+class FleetMember:
+    """Another group; it was last `seen` at (CLOCK_MONOTONIC), `echo` is the number of our echoes then."""
+
+    facts: GroupFacts
+    seen: float
+    echo: int
+
+
+@dataclass
+class Membership:
+    """All other groups that are known, from the group `own` whose process has the identity `started`."""
+
+    own: str
+    started: int
+    silent: float
+    members: dict[str, FleetMember] = field(default_factory=dict[str, FleetMember])
+    echoes: int = 0
+    _competitor: tuple[int, int] | None = None
+
+    def receive(self, facts: GroupFacts, now: float) -> Echo | None:
+        """Record a heartbeat; what it means for our own name, None for another group's."""
+        if facts.name == self.own:
+            return self._receive_own(facts)
+        before = self.members.get(facts.name)
+        if before is not None and (before.facts.started, before.facts.number) == (facts.started, facts.number):
+            return None  # read again, not written again
+        self.members[facts.name] = FleetMember(facts, now, self.echoes)
+        return None
+
+    def _receive_own(self, facts: GroupFacts) -> Echo:
+        if facts.started == self.started:
+            self.echoes += 1
+            return Echo.OURS
+        # One value may be what an earlier process left; two different ones are of a process that lives.
+        seen = (facts.started, facts.number)
+        lives = self._competitor is not None and self._competitor[0] == facts.started and self._competitor != seen
+        self._competitor = seen
+        return Echo.TAKEN if lives and facts.started < self.started else Echo.OLDER
+
+    def is_gone(self, name: str, now: float) -> bool:
+        member = self.members[name]
+        return now - member.seen > self.silent and self.echoes - member.echo >= ECHOES
+
+    def forget(self, now: float) -> None:
+        """Drop groups that have been gone for a day."""
+        for name in [name for name, each in self.members.items() if now - each.seen > FORGOTTEN_AFTER]:
+            if self.is_gone(name, now):
+                del self.members[name]

@@ -1,0 +1,103 @@
+"""Reads the settings `fleet.*` of [TORQUE]."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, get_type_hints
+from urllib.parse import urlsplit
+
+from pyrotorque.settings.ini import Entry
+from pyrotorque.settings.problems import Problem, Report
+from pyrotorque.settings.schema import FleetSettings
+from pyrotorque.settings.values import duration, folder, truth
+from pyrotorque.suggestions import suggestion
+
+PREFIX: Final = "fleet."
+NAME_VARIABLE: Final = "PYROTORQUE_FLEET_NAME"
+_NAME: Final = re.compile(r"[a-z0-9-]{1,63}")
+_SCHEMES: Final = ("nats", "tls")
+_REPLICAS: Final = ("1", "3", "5")
+_DURATIONS: Final = {"beat": (0.1, 60.0), "silent": (1.0, 3600.0)}
+_ADDRESS: Final = re.compile(r"[^\s/@]+:[0-9]{1,5}")
+
+
+def read_fleet(home: Path, entries: Mapping[str, Entry], report: Report) -> FleetSettings:
+    """The settings in `entries`, by name without `fleet.`; problems are added to `report`."""
+    known = get_type_hints(FleetSettings)
+    values: dict[str, Any] = {}
+    for name, entry in entries.items():
+        if name not in known:
+            text = f"is not a setting of the fleet{suggestion(PREFIX + name, [PREFIX + each for each in known])}"
+            report.problems.append(Problem(entry.file, entry.line, PREFIX + name, text))
+        elif entry.value.strip():
+            try:
+                values[name] = _value(name, entry.value.strip(), known[name])
+            except ValueError as error:
+                report.problems.append(Problem(entry.file, entry.line, PREFIX + name, str(error)))
+    if values.get("servers") and "name" not in entries:
+        try:
+            values["name"] = fleet_name(os.environ.get(NAME_VARIABLE, "") or default_name(home))
+        except ValueError as error:
+            first = entries["servers"]
+            report.problems.append(Problem(first.file, first.line, "fleet.name", str(error)))
+    return FleetSettings(**values)
+
+
+def default_name(home: Path) -> str:
+    """The host's name; beside a configuration directory such as `.pyroscope-two` with its suffix."""
+    suffix = home.name.partition("-")[2]
+    text = "-".join(part for part in (os.uname().nodename.partition(".")[0], suffix) if part)
+    return re.sub(r"[^a-z0-9-]+", "-", text.lower()).strip("-")[:63]
+
+
+def fleet_name(text: str) -> str:
+    """Raises ValueError unless it can be a name of a group in a fleet."""
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"expected at most 63 of a to z, 0 to 9 and -, got {text!r}")
+    return text
+
+
+def _value(name: str, text: str, kind: Any) -> Any:
+    match name:
+        case "servers":
+            return tuple(_server(each) for each in text.replace(",", " ").split())
+        case "name" | "realm":
+            return fleet_name(text)
+        case "replicas":
+            if text not in _REPLICAS:
+                raise ValueError(f"expected one of {', '.join(_REPLICAS)}, got {text!r}")
+            return int(text)
+        case "metrics":
+            if not _ADDRESS.fullmatch(text):
+                raise ValueError(f"expected the host and port of this exporter, such as box1.lan:9135, got {text!r}")
+            return text
+        case _ if name in _DURATIONS:
+            return _bounded(text, *_DURATIONS[name])
+        case _ if kind is bool:
+            return truth(text)
+        case _ if kind is str:
+            return text
+        case _:
+            return folder(text)
+
+
+def _bounded(text: str, least: float, most: float) -> float:
+    found = duration(text)
+    if not least <= found <= most:
+        raise ValueError(f"expected {least:g} s to {most:g} s, got {text!r}")
+    return found
+
+
+def _server(text: str) -> str:
+    """Credentials in an address would be in logs."""
+    if "@" in text:
+        raise ValueError("an address must not contain a user or password: write them into the file fleet.credentials")
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in _SCHEMES and bool(parts.hostname) and not parts.path.strip("/") and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError(f"expected addresses such as nats://box1:4222 or tls://box1:4222, got {text!r}")
+    return text

@@ -1,0 +1,77 @@
+"""A real nats-server with JetStream, on a port of its own."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from types import TracebackType
+
+from nats.aio.client import Client
+
+import nats
+from demo.group import free_port
+from tests.waiting import eventually
+
+
+class NatsServer:
+    """`with NatsServer(folder):` starts it; `start`, `stop` and `kill` work in between, its data stays."""
+
+    def __init__(self, folder: Path, *, more: str = "") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.port = folder, free_port()
+        self._log = folder / "nats.log"
+        self._conf = folder / "nats.conf"
+        self._conf.write_text(
+            f'host: 127.0.0.1\nport: {self.port}\njetstream {{\n  store_dir: "{folder}/js"\n  max_file: 4GB\n}}\n{more}'
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        program = shutil.which("nats-server", path="/usr/sbin:/usr/bin:/usr/local/bin")
+        assert program, "nats-server is missing: run `make packages`"
+        before = self._log.stat().st_size if self._log.exists() else 0
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen([program, "-c", str(self._conf)], stdout=log, stderr=log)
+        eventually(lambda: b"Server is ready" in self._log.read_bytes()[before:], why="nats-server is ready")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(20)
+            self._process = None
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(20)
+            self._process = None
+
+    async def connect(self) -> Client:
+        return await nats.connect(self.url, connect_timeout=5)
+
+    def __enter__(self) -> "NatsServer":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+
+async def stored_events(server: NatsServer, stream: str = "PYROTORQUE_EVENTS") -> list[tuple[str, bytes]]:
+    """(subject, body) of all messages of a stream, in their order."""
+    client = await server.connect()
+    try:
+        js = client.jetstream(timeout=10)
+        info = await js.stream_info(stream)
+        found: list[tuple[str, bytes]] = []
+        for sequence in range(info.state.first_seq, info.state.last_seq + 1):
+            message = await js.get_msg(stream, sequence)
+            found.append((message.subject or "", message.data or b""))
+        return found
+    finally:
+        await client.close()

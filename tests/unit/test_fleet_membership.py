@@ -1,0 +1,129 @@
+"""Which groups are there, decided without clocks of other machines; and what other groups write."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyrotorque_fleet.membership import FORGOTTEN_AFTER, Echo, Membership
+from pyrotorque_fleet.messages import (
+    BadValue,
+    DiskRoom,
+    FoundItem,
+    GroupFacts,
+    decode_facts,
+    decode_found,
+    decode_question,
+    encode,
+)
+
+
+def facts(name: str = "two", started: int = 1, number: int = 1) -> GroupFacts:
+    return GroupFacts(name=name, started=started, number=number, version="1.0.0", beat=2)
+
+
+def echo(found: Membership, times: int) -> None:
+    for _ in range(times):
+        found.receive(facts("one", started=found.started, number=found.echoes + 1), 0)
+
+
+def test_a_group_is_gone_by_the_clock_and_by_echoes_only() -> None:
+    found = Membership("one", 5, silent=15)
+    found.receive(facts(), 100)
+    assert not found.is_gone("two", 1000)  # an outage of all servers: no echo came back
+    echo(found, 5)
+    assert not found.is_gone("two", 114)  # a burst of echoes after it
+    assert found.is_gone("two", 116)
+    found.receive(facts(number=2), 120)
+    assert not found.is_gone("two", 121)
+
+
+def test_the_same_value_read_again_is_no_sign_of_life() -> None:
+    found = Membership("one", 5, silent=15)
+    found.receive(facts(), 100)
+    echo(found, 5)
+    found.receive(facts(), 200)
+    assert found.is_gone("two", 200)
+
+
+def test_after_an_outage_no_group_is_gone() -> None:
+    found = Membership("one", 5, silent=15)
+    found.receive(facts(), 100)
+    echo(found, 4)
+    assert not found.is_gone("two", 10_000)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["other", "echo"]), st.floats(0, 30)), max_size=60))
+def test_a_group_whose_heartbeats_arrive_is_never_gone(steps: list[tuple[str, float]]) -> None:
+    found = Membership("one", 5, silent=15)
+    now, number = 0.0, 1
+    found.receive(facts(), now)
+    last = now
+    for kind, passed in steps:
+        now += passed
+        if kind == "other":
+            number += 1
+            found.receive(facts(number=number), now)
+            last = now
+        else:
+            echo(found, 1)
+        assert not (found.is_gone("two", now) and now - last <= 15)
+
+
+def test_an_older_process_that_lives_takes_our_name() -> None:
+    found = Membership("one", 5, silent=15)
+    assert found.receive(facts("one", started=5, number=1), 0) is Echo.OURS
+    assert found.receive(facts("one", started=4, number=7), 0) is Echo.OLDER  # left behind by an earlier process
+    assert found.receive(facts("one", started=4, number=7), 0) is Echo.OLDER  # the same value, read again
+    assert found.receive(facts("one", started=4, number=8), 0) is Echo.TAKEN
+
+
+def test_a_younger_process_with_our_name_does_not_end_us() -> None:
+    found = Membership("one", 5, silent=15)
+    for number in range(1, 5):
+        assert found.receive(facts("one", started=6, number=number), 0) is Echo.OLDER
+
+
+def test_groups_that_are_gone_are_forgotten_after_a_day() -> None:
+    found = Membership("one", 5, silent=15)
+    found.receive(facts(), 0)
+    found.forget(FORGOTTEN_AFTER + 1)
+    assert "two" in found.members
+    echo(found, 5)
+    found.forget(FORGOTTEN_AFTER - 1)
+    assert "two" in found.members
+    found.forget(FORGOTTEN_AFTER + 1)
+    assert found.members == {}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"", b"null", b"[]", b"{}", b'{"name":"two"}', b"\xff", b'{"name":"two"' * 1000, b"x" * 9000,
+        encode(facts("three")),
+        encode(facts(number=-1)),
+        encode(facts(started=2**60)),
+        encode(GroupFacts(name="two", started=1, number=1, version="x" * 65, beat=2)),
+        encode(GroupFacts(name="two", started=1, number=1, version="1", beat=0)),
+        encode(GroupFacts(name="two", started=1, number=1, version="1", beat=1, problems=("x",) * 9)),
+        encode(msgspec.structs.replace(facts(), rooms=(DiskRoom(path="/", free=-1, size=1),))),
+    ],
+)  # fmt: skip
+def test_what_is_no_heartbeat_of_this_group_is_refused(value: bytes) -> None:
+    with pytest.raises(BadValue):
+        decode_facts("two", value)
+
+
+def test_a_heartbeat_of_a_newer_version_is_read() -> None:
+    value = encode(facts()).replace(b'{"name"', b'{"something":[1,{}],"name"')
+    assert decode_facts("two", value) == facts()
+
+
+def test_requests_and_answers_are_bounded() -> None:
+    with pytest.raises(BadValue):
+        decode_question(b'{"text":""}')
+    with pytest.raises(BadValue):
+        decode_question(b'{"text":"%s"}' % (b"x" * 300))
+    item = FoundItem(info_hash="../../etc", name="a", size=1, left=0, is_active=True)
+    with pytest.raises(BadValue):
+        decode_found(b'{"group":"two","items":[%s]}' % msgspec.json.encode(item))

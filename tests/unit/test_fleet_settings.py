@@ -1,0 +1,91 @@
+"""The settings `fleet.*`, and which services a configuration has."""
+
+from pathlib import Path
+
+import pytest
+
+from pyrotorque.errors import SettingsError
+from pyrotorque.layout import SERVICES, Layout
+from pyrotorque.options import Options
+from pyrotorque.settings import load
+from pyrotorque.settings.fleet import default_name
+from pyrotorque.settings.schema import FleetSettings, Settings
+from pyrotorque.settings.serialization import from_json, to_json
+from pyrotorque.supervisord import config
+
+
+def read(folder: Path, *lines: str) -> Settings:
+    (folder / "torque.ini").write_text("\n".join(("[TORQUE]", "scgi_url = scgi://127.0.0.1:5000", *lines)) + "\n")
+    return load(folder, Options()).settings
+
+
+def test_without_servers_there_is_no_fleet(tmp_path: Path) -> None:
+    found = read(tmp_path)
+    assert found.fleet == FleetSettings()
+    assert found.optional_services == ()
+
+
+def test_all_settings_are_read(tmp_path: Path) -> None:
+    found = read(
+        tmp_path, "fleet.servers = nats://a:4222, tls://[::1]:4222", "fleet.name = box-1", "fleet.beat = 5s",
+        "fleet.silent = 1m", "fleet.replicas = 3", "fleet.create = no", f"fleet.credentials = {tmp_path}/nats.key",
+        "fleet.events = off", "fleet.metrics = box1.lan:9135",
+    )  # fmt: skip
+    assert found.fleet == FleetSettings(
+        servers=("nats://a:4222", "tls://[::1]:4222"), name="box-1", beat=5, silent=60, replicas=3, create=False,
+        credentials=tmp_path / "nats.key", events=False, metrics="box1.lan:9135",
+    )  # fmt: skip
+    assert found.optional_services == ("fleet",)
+    assert from_json(to_json(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("fleet.servers = nats://me:secret@a:4222", "must not contain a user or password"),
+        ("fleet.servers = http://a:4222", "expected addresses such as"),
+        ("fleet.servers = nats://", "expected addresses such as"),
+        ("fleet.servers = nats://a:99999", "expected addresses such as"),
+        ("fleet.servers = nats://a:4222/path", "expected addresses such as"),
+        ("fleet.name = Box 1", "a to z, 0 to 9"),
+        ("fleet.name = a.b", "a to z, 0 to 9"),
+        ("fleet.realm = *", "a to z, 0 to 9"),
+        ("fleet.replicas = 2", "expected one of 1, 3, 5"),
+        ("fleet.beat = 0", "expected 0.1 s to 60 s"),
+        ("fleet.silent = 2h", "expected 1 s to 3600 s"),
+        ("fleet.metrics = http://a:9135/", "host and port"),
+        ("fleet.credentials = nats.key", "absolute path"),
+        ("fleet.server = nats://a:4222", "did you mean fleet.servers"),
+        ("fleet.create = maybe", "True or False"),
+    ],
+)
+def test_a_wrong_setting_is_an_error(tmp_path: Path, line: str, text: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        read(tmp_path, line)
+    assert text in str(error.value)
+    assert "torque.ini:3" in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+def test_the_name_comes_from_the_environment_or_from_host_and_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYROTORQUE_FLEET_NAME", "pod-3")
+    assert read(tmp_path, "fleet.servers = nats://a:4222").fleet.name == "pod-3"
+    monkeypatch.setenv("PYROTORQUE_FLEET_NAME", "Pod 3")
+    with pytest.raises(SettingsError, match="a to z"):
+        read(tmp_path, "fleet.servers = nats://a:4222")
+    assert default_name(Path("/home/me/.pyroscope-Two")).endswith("-two")
+    assert default_name(Path("/home/me/.pyroscope")).isascii()
+
+
+@pytest.mark.parametrize("optional", [(), ("fleet",)])
+def test_the_process_table_has_the_services_of_the_configuration(tmp_path: Path, optional: tuple[str, ...]) -> None:
+    layout = Layout.below(tmp_path)
+    assert config.table_services(tmp_path) == SERVICES
+    config.write_programs(layout, Options(), guard_file=None, optional=optional)
+    assert config.table_services(tmp_path) == (*SERVICES, *optional)
+    text = config.programs_file(layout).read_text()
+    assert ("[program:fleet]" in text) == bool(optional)
+    assert "Only with `fleet.servers`" not in text or optional
+    assert text.count("[") == text.count("]")
