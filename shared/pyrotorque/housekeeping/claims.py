@@ -91,6 +91,24 @@ def look_at(content: ItemContent, look: Look = os.stat) -> tuple[OwnedFile, ...]
     return tuple(found)
 
 
+def look_again(content: ItemContent, before: tuple[OwnedFile, ...], look: Look = os.stat) -> tuple[OwnedFile, ...]:
+    """The same as `look_at`; `before` itself if nothing that counts has changed since."""
+    if any(file.others for file in content.files):
+        return look_at(content, look)
+    for each in before:
+        try:
+            found = look(each.path)
+        except OSError as error:
+            if each.found is None and not each.problem and error.errno in _ABSENT:
+                continue
+            return look_at(content, look)
+        except ValueError:
+            continue
+        if each.found is None or each.found != DiskFile.of(found):
+            return look_at(content, look)
+    return before
+
+
 def _owned(file: ContentFile, path: bytes, look: Look) -> OwnedFile:
     try:
         return OwnedFile(file, path, DiskFile.of(look(path)))
@@ -102,7 +120,7 @@ def _owned(file: ContentFile, path: bytes, look: Look) -> OwnedFile:
         return OwnedFile(file, path, None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Claims:
     """All items of all clients with their files."""
 
@@ -113,25 +131,45 @@ class Claims:
     quarantined: Sequence[bytes] = ()
     """Paths of files in quarantine: names of inodes that are neither an item's nor from elsewhere."""
 
+    def is_same(
+        self,
+        contents: Mapping[str, ItemContent],
+        files: Mapping[str, tuple[OwnedFile, ...]],
+        quarantined: Sequence[bytes],
+    ) -> bool:
+        """Whether these facts are the ones of these claims."""
+        return (
+            contents == self.contents
+            and list(quarantined) == list(self.quarantined)
+            and all(files[key] is found for key, found in self.files.items())
+            and all(self.folder_of(folder) == inode for folder, inode in self._folders.items())
+            and self._count_quarantined() == self._quarantined_names
+        )
+
     @cached_property
     def holders(self) -> Mapping[Inode, frozenset[str]]:
         """The items of each inode."""
-        made: defaultdict[Inode, set[str]] = defaultdict(set)
+        made: dict[Inode, frozenset[str]] = {}
         for key, files in self.files.items():
+            alone = frozenset((key,))  # one object for all files: nearly all have one item
             for each in files:
                 if each.found is not None:
-                    made[each.found.inode].add(key)
-        return {inode: frozenset(keys) for inode, keys in made.items()}
+                    inode = each.found.inode
+                    made[inode] = made[inode] | alone if inode in made else alone
+        return made
 
     @cached_property
     def names(self) -> Mapping[Inode, Mapping[NamedFile, frozenset[str]]]:
         """The distinct names of each inode that items have, and which items."""
-        made: defaultdict[Inode, defaultdict[NamedFile, set[str]]] = defaultdict(lambda: defaultdict(set))
+        made: dict[Inode, dict[NamedFile, frozenset[str]]] = {}
         for key, files in self.files.items():
+            alone = frozenset((key,))
             for each in files:
                 if each.found is not None:
-                    made[each.found.inode][self._name(each.path)].add(key)
-        return {inode: {name: frozenset(keys) for name, keys in names.items()} for inode, names in made.items()}
+                    names = made.setdefault(each.found.inode, {})
+                    name = self._name(each.path)
+                    names[name] = names[name] | alone if name in names else alone
+        return made
 
     @cached_property
     def _folders(self) -> dict[bytes, Inode | None]:
@@ -146,6 +184,9 @@ class Claims:
     @cached_property
     def _quarantined_names(self) -> Mapping[Inode, int]:
         """How many names each inode has in quarantine."""
+        return self._count_quarantined()
+
+    def _count_quarantined(self) -> Mapping[Inode, int]:
         made: defaultdict[Inode, set[NamedFile]] = defaultdict(set)
         for path in self.quarantined:
             try:
@@ -175,6 +216,10 @@ class Claims:
                     made[each.found.size, each.found.mtime_ns].add((each.found.inode.device, key))
         return {name: frozenset(keys) for name, keys in made.items()}
 
+    @cached_property
+    def _devices(self) -> frozenset[int]:
+        return frozenset(inode.device for inode in self.holders)
+
     def sharing(self, key: str, gone: Collection[str] = ()) -> frozenset[str]:
         """The other items, except those in `gone`, that have a file of this one, by path or by inode."""
         found: set[str] = set()
@@ -190,7 +235,7 @@ class Claims:
         """
         found: dict[bytes, frozenset[str]] = {}
         for each in self.files.get(key, ()):
-            if each.found is not None:
+            if each.found is not None and len(self.holders[each.found.inode]) > 1:
                 name = self._name(each.path)
                 unknown = self.holders[each.found.inode] if name[0] is None else frozenset[str]()
                 keys = (self.names[each.found.inode].get(name, frozenset()) | unknown) - {key} - set(gone)
@@ -206,8 +251,9 @@ class Claims:
         """
         found: set[str] = set()
         for each in self.files.get(key, ()):
-            found |= self.lost.get((os.path.basename(each.path), each.file.size), frozenset())
-            if each.found is not None:
+            if self.lost:
+                found |= self.lost.get((os.path.basename(each.path), each.file.size), frozenset())
+            if each.found is not None and len(self._devices) > 1:
                 twins = self.alike.get((each.found.size, each.found.mtime_ns), frozenset())
                 found |= {other for device, other in twins if device != each.found.inode.device}
         return frozenset(found - {key})
@@ -215,7 +261,8 @@ class Claims:
     def outside_links(self, key: str) -> int:
         """The number of files that have a name which no item has."""
         return sum(
-            each.found.links > len(self.names[each.found.inode]) + self._quarantined_names.get(each.found.inode, 0)
+            each.found.links > 1
+            and each.found.links > len(self.names[each.found.inode]) + self._quarantined_names.get(each.found.inode, 0)
             for each in self.files.get(key, ())
             if each.found is not None and stat.S_ISREG(each.found.kind)
         )
@@ -284,10 +331,23 @@ def used_below(claims: Claims, below: Sequence[os.PathLike[str]]) -> int:
     return sum(found.values())
 
 
-def claims_of(contents: Sequence[ItemContent], look: Look = os.stat, quarantined: Sequence[bytes] = ()) -> Claims:
-    """Look at the files of all items."""
+def claims_of(
+    contents: Sequence[ItemContent],
+    look: Look = os.stat,
+    quarantined: Sequence[bytes] = (),
+    before: "Claims | None" = None,
+) -> Claims:
+    """Look at the files of all items; `before` itself if all facts are the same, with what was derived from them."""
     keyed = {_key(content): content for content in contents}
-    files = {key: look_at(content, look) for key, content in keyed.items()}
+    known = before.contents if before else {}
+    files = {
+        key: look_again(content, before.files[key], look)
+        if before and known.get(key) == content
+        else look_at(content, look)
+        for key, content in keyed.items()
+    }
+    if before and before.is_same(keyed, files, quarantined):
+        return before
     return Claims(keyed, files, quarantined=quarantined)
 
 

@@ -84,6 +84,8 @@ class InventoryReader:
     clock: Callable[[], float] = time.monotonic
     session: Session = field(default_factory=Session)
     _saved: SessionItems = field(default_factory=lambda: SessionItems(b""))
+    _claims: Claims | None = None
+    """Those of the last reading: facts that have not changed are not derived again."""
 
     def read(self) -> Inventory:
         """Raises RemovalRefused with the reason, and RTorrentError."""
@@ -115,7 +117,9 @@ class InventoryReader:
             for info_hash, item in items.items()
         ]
         _refuse_other_views(identity.pid, set(directories.values()))
-        claims = claims_of([*contents, *self.others.read()], quarantined=self.quarantined())
+        contents += self.others.read()
+        claims = claims_of(contents, quarantined=self.quarantined(), before=self._claims)
+        self._claims = claims
         _refuse_unseen(claims)
         inexact = {info_hash: reason for info_hash in items if (reason := _inexact(saved[info_hash]))}
         if self.rtorrent.identity().incarnation != identity.incarnation:

@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -15,7 +15,8 @@ from pyrotorque.housekeeping.activity import Activity, sampled
 from pyrotorque.housekeeping.claims import claims_of, used_below
 from pyrotorque.housekeeping.cleanup_settings import CleanupSettings, private_below
 from pyrotorque.housekeeping.cleanup_state import CleanupState
-from pyrotorque.housekeeping.gate import DataRules, data_kept, read_file_rows
+from pyrotorque.housekeeping.data_verdicts import DataVerdicts
+from pyrotorque.housekeeping.gate import DataRules
 from pyrotorque.housekeeping.inventory import Inventory, InventoryReader, LiveItem
 from pyrotorque.housekeeping.limits import ItemFacts, Kept, RemovalLimits, reason_to_keep
 from pyrotorque.housekeeping.own_clock import OwnClock
@@ -91,8 +92,10 @@ class Surveyor:
     settings: CleanupSettings
     conditions: Conditions
     rules: DataRules
-    is_moving: Callable[[str], bool]
+    moving: Callable[[], Collection[str]]
+    """The items whose data a mover of this group is moving."""
     clock: OwnClock
+    _verdicts: DataVerdicts = field(default_factory=DataVerdicts)
 
     def survey(self, state: CleanupState, before: Activity) -> Survey:
         """Raises RemovalRefused, UserError or RTorrentError; then nothing may be removed.
@@ -112,8 +115,9 @@ class Surveyor:
         found = [item for item in matching if str(item["hash"]) in items]
         matched = {str(item["hash"]): min(own, state.matched.get(str(item["hash"]), own)) for item in found}
         alive = self._tracker_successes(found) if self.settings.tracker_alive else None
+        moving = self.moving()
         facts = {
-            str(item["hash"]): self._facts(item, items[str(item["hash"])], activity, state, (now, own), alive)
+            str(item["hash"]): self._facts(item, items[str(item["hash"])], activity, state, (now, own), alive, moving)
             for item in found
         }
         used = used_below(inventory.claims, self.settings.below) if inventory and self.settings.max_used else 0
@@ -152,6 +156,7 @@ class Surveyor:
         state: CleanupState,
         times: tuple[float, float],
         alive: Mapping[str, float] | None,
+        moving: Collection[str],
     ) -> ItemFacts:
         now, own = times
         info_hash = live.info_hash
@@ -169,7 +174,7 @@ class Surveyor:
             unknown=unknown,
             protected=is_match(self.conditions.protect, item, now) is not False,
             hashing=live.hashing,
-            moving=self.is_moving(info_hash),
+            moving=info_hash in moving,
             tracker_problem=f"no other item of {alias or 'its tracker'} had a success since" if is_down else "",
             matched_for=own - since if since is not None and since < own else None,
         )
@@ -231,16 +236,20 @@ class Surveyor:
         return Plan(made.removals, {**kept, **made.kept}, made.held, made.missing)
 
     def _with_data(
-        self, candidates: Sequence[RemovalCandidate], inventory: Inventory, kept: dict[str, Kept]
+        self,
+        candidates: Sequence[RemovalCandidate],
+        inventory: Inventory,
+        kept: dict[str, Kept],
     ) -> list[RemovalCandidate]:
         """The candidates whose data may go, as far as their own files say."""
+        self._verdicts.begin(inventory, self.rules)
         try:
-            rows = read_file_rows(self.rtorrent, [each.info_hash for each in candidates])
+            self._verdicts.read_rows(self.rtorrent, inventory, [each.info_hash for each in candidates])
         except RTorrentFault as fault:
             raise RemovalRefused(f"rTorrent does not list the files of items: {fault}") from fault
         found: list[RemovalCandidate] = []
         for each in candidates:
-            if reason := data_kept(inventory, each.info_hash, rows.get(each.info_hash, []), self.rules):
+            if reason := self._verdicts.kept(inventory, each.info_hash, self.rules):
                 kept[each.info_hash] = reason
             else:
                 found.append(each)

@@ -283,7 +283,7 @@ class Cleanup(HousekeepingJob):
     def surveyor(self) -> Surveyor:
         settings = self.settings
         rules = DataRules(settings.below, self.private, settings.quarantine, settings.shared, settings.linked)
-        return Surveyor(self, self.rtorrent, self.reader, settings, self.conditions, rules, self._is_moving, self.clock)
+        return Surveyor(self, self.rtorrent, self.reader, settings, self.conditions, rules, self._moving, self.clock)
 
     @cached_property
     def _table(self) -> Mapping[str, Field]:
@@ -296,9 +296,9 @@ class Cleanup(HousekeepingJob):
         gone = replace(FIELDS["is_unregistered"], convert=is_gone)
         return {**super()._table, **stored, "is_unregistered": gone}
 
-    def _is_moving(self, info_hash: str) -> bool:
-        """Whether a mover of this group has begun to move the item's data."""
-        return any(self.folder.parent.glob(f"jobs/*/{info_hash}.json"))
+    def _moving(self) -> frozenset[str]:
+        """The items whose data a mover of this group has begun to move."""
+        return frozenset(path.stem for path in self.folder.parent.glob("jobs/*/*.json"))
 
 
 def _order(text: str) -> Any:

@@ -1,0 +1,56 @@
+"""Keeps what the gate says about the data of items between two plans, as long as the facts are the same.
+
+Only plans use this: before a removal, the gate examines the item anew (`gate.verify`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from pyrotorque.housekeeping.claims import Claims
+from pyrotorque.housekeeping.gate import DataRules, FileRow, data_kept, read_file_rows
+from pyrotorque.housekeeping.inventory import Inventory
+from pyrotorque.housekeeping.limits import Kept
+from pyrotorque.linux.filesystems import Mount
+from pyrotorque.rtorrent import RTorrent
+
+# What changes when rTorrent has other rows for the files of an item.
+_Version: TypeAlias = tuple[str, float, int, int, bool]
+
+
+@dataclass
+class DataVerdicts:
+    """The rows of files that rTorrent has, and the reasons to keep data, by info-hash."""
+
+    _claims: Claims | None = None
+    _rules: DataRules | None = None
+    _mounts: Sequence[Mount] = ()
+    _rows: dict[str, tuple[_Version, list[FileRow]]] = field(default_factory=dict[str, tuple[_Version, list[FileRow]]])
+    _kept: dict[str, Kept | None] = field(default_factory=dict[str, "Kept | None"])
+
+    def begin(self, inventory: Inventory, rules: DataRules) -> None:
+        """Forget the reasons if a fact has changed."""
+        if (self._claims, self._rules, self._mounts) != (inventory.claims, rules, inventory.mounts):
+            self._kept.clear()
+            self._claims, self._rules, self._mounts = inventory.claims, rules, inventory.mounts
+
+    def read_rows(self, rtorrent: RTorrent, inventory: Inventory, hashes: Sequence[str]) -> None:
+        """Read the rows of items that have changed. Raises RTorrentFault."""
+        versions = {each: _version(inventory, each) for each in hashes}
+        wanted = [each for each in hashes if each not in self._rows or self._rows[each][0] != versions[each]]
+        found = read_file_rows(rtorrent, wanted)
+        for each in wanted:
+            self._rows[each] = versions[each], found.get(each, [])
+            self._kept.pop(each, None)
+        self._rows = {each: self._rows[each] for each in hashes}
+
+    def kept(self, inventory: Inventory, info_hash: str, rules: DataRules) -> Kept | None:
+        """Why the data of the item must stay; None if it may go."""
+        if info_hash not in self._kept:
+            self._kept[info_hash] = data_kept(inventory, info_hash, self._rows[info_hash][1], rules)
+        return self._kept[info_hash]
+
+
+def _version(inventory: Inventory, info_hash: str) -> _Version:
+    item = inventory.items[info_hash]
+    return inventory.incarnation, item.loaded, item.done, item.chunks_done, item.complete
