@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +176,31 @@ def test_a_removal_that_another_job_finishes_counts_for_the_one_that_began_it(
     for _ in range(3):
         scene.job(data="quarantine", max_items=2).run()
     assert sum(map(scene.has, found)) == 1
+
+
+@pytest.mark.parametrize("step", range(14))
+def test_a_restore_that_is_killed_while_it_ends_is_repeated(
+    rtorrent: PrivateRTorrent, short_folder: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """The metafile may be gone from the entry, and the entry still be listed."""
+    scene = CleanupScene(rtorrent, short_folder)
+    one = scene.item("One")
+    scene.job(data="quarantine").run()
+    entry = entry_of(scene, one)
+    unlink, count = os.unlink, 0
+
+    def killing_unlink(*args: Any, **keywords: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == step + 1:
+            raise KillNow
+        unlink(*args, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", killing_unlink)
+        with suppress(KillNow):
+            restore.restore(scene.client, entry)
+    for each in list(quarantine.entries(scene.downloads / quarantine.NAME)):
+        restore.restore(scene.client, each)
+    eventually(lambda: scene.seeds(one), 20)
+    assert not list(quarantine.entries(scene.downloads / quarantine.NAME))

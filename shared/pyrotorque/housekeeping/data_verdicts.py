@@ -1,6 +1,6 @@
 """Keeps what the gate says about the data of items between two plans, as long as the facts are the same.
 
-Only plans use this: before a removal, the gate examines the item anew (`gate.verify`).
+Only plans use this: before a removal, the gate examines the item again (`gate.verify`).
 """
 
 from collections.abc import Sequence

@@ -35,6 +35,9 @@ def restore(rtorrent: RTorrent, entry: QuarantineEntry, *, start: bool | None = 
         return
     saved = quarantine.saved_files(entry)
     metafile, attributes = saved.get(b"", b""), dictionary(saved.get(b".rtorrent", b"")) or {}
+    if not metafile and _is_restored(rtorrent, entry):
+        quarantine.discard(removal)  # an earlier restore was killed while it did that
+        return
     if not metafile:
         raise RemovalRefused(f"{printable(str(entry.folder))} has no metafile")
     if removal.phase != "erased":
@@ -55,6 +58,21 @@ def restore(rtorrent: RTorrent, entry: QuarantineEntry, *, start: bool | None = 
     if Session().save(rtorrent, removal.info_hash, {"state": int(wanted)}, _WITHIN) is False:
         raise RemovalRefused(f"rTorrent has not saved {removal.name}: its entry in quarantine is kept; repeat this")
     quarantine.discard(removal)
+
+
+def _is_restored(rtorrent: RTorrent, entry: QuarantineEntry) -> bool:
+    """Whether the item is in rTorrent, and nothing of its data in quarantine."""
+    removal = entry.removal
+    data = os.path.join(os.fsencode(entry.folder), quarantine.DATA)
+    if not _is_loaded(rtorrent, removal.info_hash) or not _has_directory(rtorrent, entry):
+        return False
+    if not os.path.isdir(data):
+        return True
+    source = moved_files.open_root(data)
+    try:
+        return not any(_exists(source, file.path) for file in removal.files)
+    finally:
+        os.close(source)
 
 
 def _move_back(entry: QuarantineEntry) -> None:
