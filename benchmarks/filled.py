@@ -24,8 +24,11 @@ def scratch() -> Generator[Path]:
         yield Path(folder)
 
 
-def fill(rtorrent: PrivateRTorrent, count: int, *, prefix: str = "item", load: str = "load.raw") -> None:
-    """Load `count` items, stopped unless `load` starts them, and wait until all are there."""
+def fill(
+    rtorrent: PrivateRTorrent, count: int, *, prefix: str = "item", load: str = "load.raw", files: int = 0
+) -> None:
+    """Load `count` items of `files` files (0: one), stopped unless `load` starts them; wait until all are there."""
+    inside = [(f"file {number}", 16_384) for number in range(files)] or None
     client = RTorrent(rtorrent.url, read_timeout=60)
 
     def size() -> int:
@@ -34,7 +37,7 @@ def fill(rtorrent: PrivateRTorrent, count: int, *, prefix: str = "item", load: s
     before = size()
     for start in range(0, count, _CHUNK):
         names = [f"{prefix} {number:06d}" for number in range(start, min(start + _CHUNK, count))]
-        client.multicall([(load, ["", make_metafile(name)]) for name in names])
+        client.multicall([(load, ["", make_metafile(name, files=inside)]) for name in names])
     # A load returns before its item is there.
     wait_until(lambda: size() - before >= count, 30, lambda: f"rTorrent took {size() - before} of {count} items")
 

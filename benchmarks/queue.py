@@ -13,6 +13,8 @@ from benchmarks.figures import Figure, processor_of, show
 from benchmarks.filled import fill, fill_complete, scratch
 from demo.group import REPOSITORY, wait_until
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.conditions import parse
+from pyrotorque.items import ItemReader
 from pyrotorque.rtorrent import RTorrent
 from tests.scheduling import moment, queue_job, queue_scene
 
@@ -23,6 +25,7 @@ FIELDS = (
     *("d.complete=", "d.ignore_commands=", "d.completed_chunks=", "d.size_chunks=", "d.message="),
 )
 PRIORITIES = "greater=d.priority=,value=3"
+_FILES = 5
 MATCHER = "is_complete=no is_ignored=no is_open=no prio>0"
 
 
@@ -40,6 +43,29 @@ def measure(count: int = 10_000, runs: int = 9) -> list[Figure]:
         fill_complete(rtorrent, count)
         fill(rtorrent, 20)
         figures.append(_mostly_complete(folder, rtorrent, runs, count))
+    with scratch() as folder, PrivateRTorrent(folder / "rt") as rtorrent:
+        fill(rtorrent, count, files=_FILES)
+        figures += _never_opened(folder, rtorrent, max(runs // 3, 1), count)
+    return figures
+
+
+def _never_opened(folder: Path, rtorrent: PrivateRTorrent, runs: int, count: int) -> list[Figure]:
+    """rTorrent 0.9.8 knows only from the files of such items what is wanted of them, a call for each item."""
+    client = RTorrent(rtorrent.url, read_timeout=60)
+    client.multicall([("f.priority.set", (f"{row[0]}:f0", 0)) for row in client.rows("main", ["d.hash="])[:1000]])
+    figures: list[Figure] = []
+    for what, more in (("", {}), (", min_free = 1g", {"min_free": 1 << 30})):
+        with _checking(folder, rtorrent, downloading_max=50_000, **more) as check:
+            (ours,) = _timed([check], runs, rtorrent.pid)
+        title = f"check with {count} startable items of {_FILES} files, never opened{what}"
+        figures.append(Figure(title, str(ours)))
+    with _checking(folder, rtorrent, downloading_max=50_000, startable="has_room=yes prio>0") as check:
+        (ours,) = _timed([check], runs, rtorrent.pid)
+    figures.append(Figure(f"the same, startable = has_room=yes: {count} lists of files are read", str(ours)))
+    reader = ItemReader(client)
+    with_left = _timed([lambda: reader.read("main", parse("left>0"), ("name",), time.time())], runs, rtorrent.pid)[0]
+    plain = _timed([lambda: reader.read("main", None, ("name", "size"), time.time())], runs, rtorrent.pid)[0]
+    figures.append(Figure(f"select left>0, {count} such items", str(with_left), f"without `left`: {plain}"))
     return figures
 
 
