@@ -16,6 +16,7 @@ from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.layout import Layout
 from pyrotorque.requests import Answer, RunJob
 from pyrotorque.service.lifecycle import ServiceStart
+from pyrotorque.settings.handlers import INJECTED
 from pyrotorque.settings.schema import CustomSettings, QueueSettings, StatsSettings
 from pyrotorque.suggestions import suggestion
 from pyrotorque_control.client import actor_of
@@ -65,8 +66,9 @@ def _restricted(configuration: Configuration, name: str) -> Configuration:
     if not isinstance(job, _RUNNABLE):
         raise CommandError(f"job {name} reacts to events and cannot be run once", EX_USAGE)
     only = msgspec.structs.replace(job, active=True, schedule=_NEVER)
-    # Other jobs do not run, but events for those with `on` are stored meanwhile.
-    others = [job for job in jobs.values() if isinstance(job, CustomSettings) and job.active and job.on]
+    # Other jobs do not run, but events for those with `on` are stored meanwhile, and queues leave the items of others.
+    customs = [job for job in jobs.values() if isinstance(job, CustomSettings) and job.active]
+    others = [job for job in customs if job.on or job.handler == INJECTED]
     stored = [msgspec.structs.replace(job, schedule="") for job in others]
     settings = msgspec.structs.replace(configuration.settings, jobs=(only, *stored), only=name)
     return Configuration(settings, configuration.layout, configuration.options)

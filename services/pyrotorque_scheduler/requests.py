@@ -130,6 +130,11 @@ class RequestHandler:
         except RTorrentFault:
             return Answer(ok=False, text=f"rTorrent has no item {printable(info_hash)}")
         queue = self._queue_of(info_hash, job)
+        if seconds is not None and queue is not None and queue.items.is_reserved(info_hash, now.wall):
+            text = (
+                f"no queue starts {printable(name)} again, as a job starts injected items: stop it, and start it later"
+            )
+            return Answer(ok=False, text=text)
         retry_at = NEVER if seconds is None else now.wall + seconds
         closed = parking.close_for_owner(info_hash, name, queue.name if queue else "", retry_at, now.wall)
         if not closed:

@@ -2,21 +2,28 @@
 
 import logging
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from demo.group import environment
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
 from pyrotorque.housekeeping.inventory import Inventory, InventoryReader
 from pyrotorque.jobs import JobConfig
 from pyrotorque.jobs.injected import Injected
+from pyrotorque.requests import Answer, ParkTorrent
+from pyrotorque.rtorrent.availability import Availability
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.settings.schema import CustomSettings, RTorrentSettings, Settings
+from pyrotorque_scheduler.fire_times import FireTimes
 from pyrotorque_scheduler.queue.explain import explain_item
+from pyrotorque_scheduler.requests import RequestHandler
 from tests.cleaning import SILENT, CleanupScene
 from tests.scheduling import moment, queue_job, queue_scene_of
 from tests.waiting import eventually
@@ -246,6 +253,64 @@ def test_queues_leave_the_items_of_the_job_alone(scene: CleanupScene, tmp_path: 
             d.check(at=at)
         assert state(scene, running) == (1, 1), "neither adopted nor closed as stalled"
         assert state(scene, item) == (0, 0)
+
+
+def with_queue(scene: CleanupScene, **settings: Any) -> Settings:
+    injected = CustomSettings(
+        name="injected", handler="pyrotorque.jobs.injected:Injected", schedule="second=*/30", active=True,
+        params={"condition": "custom_1=cross-seed"},
+    )  # fmt: skip
+    url = RTorrentSettings(url=scene.running.url, origin="test")
+    return Settings(digest="test", rtorrent=url, jobs=(queue_job(**settings), injected))
+
+
+def test_a_queue_continues_one_that_ran_when_rtorrent_closed_it(scene: CleanupScene, tmp_path: Path) -> None:
+    with queue_scene_of(with_queue(scene, schedule="second=*"), tmp_path) as d:
+        item, fresh = inject(scene, "half", "c"), inject(scene, "fresh", "c")
+        os.link(scene.downloads / "fresh/c", scene.downloads / "kept")
+        job().run()
+        assert started(scene, item)
+        for each in (item, fresh):
+            d.rtorrent.multicall([("d.close", (each,)), ("d.message.set", (each, "Low diskspace."))])
+        d.rtorrent.call("d.hashing_failed.set", item, 1)
+        d.rtorrent.call("d.hashing_failed.set", fresh, 1)
+        for at in (0, 100, 200):
+            d.check(at=at)
+        assert (state(scene, item)[0], state(scene, fresh)[0]) == (1, 0)
+        assert d.event_types() == ["TorrentStarted"]
+
+
+def no_check(*_: object) -> None:
+    pass
+
+
+def test_it_cannot_be_parked_as_no_queue_would_start_it(scene: CleanupScene, tmp_path: Path) -> None:
+    with queue_scene_of(with_queue(scene), tmp_path) as d:
+        item, plain = inject(scene, "half", "c"), d.load("plain")
+        handler = RequestHandler(d.job_table, FireTimes({}, 0.0, 0.0), Availability("jobs wait"))
+
+        def park(info_hash: str) -> Answer:
+            return handler.answer(ParkTorrent(info_hash=info_hash, seconds=60.0), moment(0), no_check)
+
+        assert "no queue starts half again" in park(item).text
+        assert park(plain).ok
+
+
+def test_a_single_run_of_a_queue_leaves_its_items_alone(scene: CleanupScene, tmp_path: Path) -> None:
+    inject(scene, "waits for its check", check=False)
+    ini = f"""[TORQUE]
+scgi_url = {scene.running.url}
+job.queue.active = True
+job.injected.handler = pyrotorque.jobs.injected:Injected
+job.injected.schedule = second=*/30
+job.injected.condition = custom_1=cross-seed
+"""
+    config = scene.folder / "config"
+    config.mkdir()
+    (config / "torque.ini").write_text(ini)
+    command = [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(config), "--run-once", "queue"]
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=60, check=False)
+    assert "started 0" in ended.stdout, ended.stderr
 
 
 def test_a_look_at_the_files_of_many_items_is_repeated_only_after_a_while(

@@ -47,9 +47,18 @@ class QueueItems:
 
     def untouchable(self, running: Sequence[Item], now: float) -> set[str]:
         """The items that no queue closes: started with `pyrotorque start`, or those of other jobs among `running`."""
-        found = self._starter.started_items.of(BY_HAND)
-        for condition in self._rules.reserved if running else ():
-            found |= {str(item["hash"]) for item in condition.select(running, now)}
+        return self._starter.started_items.of(BY_HAND) | self._reserved(running, now)
+
+    def is_reserved(self, info_hash: str, now: float) -> bool:
+        """Whether the item is that of another job, which no queue starts."""
+        fields = set[str]().union(*(condition.fields for condition in self._rules.reserved))
+        items = self.read(parse(f"hash={info_hash}"), fields, now) if self._rules.reserved else []
+        return bool(self._reserved(items, now))
+
+    def _reserved(self, items: Sequence[Item], now: float) -> set[str]:
+        found = set[str]()
+        for condition in self._rules.reserved if items else ():
+            found |= {str(item["hash"]) for item in condition.select(items, now)}
         return found
 
     def started_by_us(self) -> set[str]:

@@ -136,7 +136,9 @@ def _group_limits(settings: QueueSettings, table: Mapping[str, Field]) -> GroupL
 
 
 def _without(reserved: Sequence[str], condition: str) -> str:
-    return " ".join([f"[ {condition} ]", *(f"[ NOT {text} ]" for text in reserved)]) if reserved else condition
+    """Reserved items are left out, except those that run until rTorrent closes them by itself."""
+    parts = [f"[ {condition} ]", *(f"[ is_started=yes OR [ NOT {text} ] ]" for text in reserved)]
+    return " ".join(parts) if reserved else condition
 
 
 def _within(base: str, condition: str) -> str:
