@@ -76,10 +76,11 @@ class RTorrentCalls:
         with self._within_deadline(name, source):
             return source.multicall(calls, label=name)
 
-    def rows(self, name: str, view: str, commands: Sequence[str], *, where: str = "") -> Rows:
+    def rows(self, name: str, view: str, commands: Sequence[str], *, where: str = "", restricted: bool = True) -> Rows:
         """One tuple of texts for each item of `view` (that passes the filter command `where`)."""
-        with self._within_deadline(name, self._restricted):
-            return self._restricted.rows(view, commands, where=where, label=name)
+        source = self._restricted if restricted else self._full
+        with self._within_deadline(name, source):
+            return source.rows(view, commands, where=where, label=name)
 
     def known(self, command: str) -> bool:
         """Whether this rTorrent has `command`."""

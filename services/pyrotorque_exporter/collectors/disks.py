@@ -33,7 +33,8 @@ class DisksCollector:
         self._read_at = float("-inf")
 
     def collect(self, context: ScrapeContext) -> Iterator[Metric]:
-        started = context.calls.rows(self.name, "incomplete", _STARTED, where="d.is_active=")
+        # rTorrent 0.16 refuses d.wanted_chunks to untrusted clients.
+        started = context.calls.rows(self.name, "incomplete", _STARTED, where="d.is_active=", restricted=False)
         if self._clock() - self._read_at >= _FOLDERS_EVERY:
             rows = context.calls.rows(self.name, "main", ("d.directory=", "d.is_multi_file="))
             self._folders, self._read_at = frozenset(_folder(row) for row in rows), self._clock()
