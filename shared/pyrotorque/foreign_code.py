@@ -1,11 +1,13 @@
-"""Finds code in a configuration directory that belongs to another user than root, who would run it with root's rights.
+"""Finds code in a configuration directory that another user than root may write: root would run it with all rights.
 
-`check` and `select` as root refuse such code: `sudo pyrotorque check` must not run what a user wrote. A group that runs
-as root (its state folder is root's, as in many containers) runs it, with a warning.
+No command runs such code as root: `sudo pyrotorque check` must not run what a user wrote, nor must `--restart`, a start
+or `--run-once` of a group that belongs to another user. A group that runs as root (its state folder is root's, as in
+many containers), or that root starts for the first time, runs it, with a warning.
 """
 
 import os
 import pwd
+import stat
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -18,6 +20,7 @@ from pyrotorque.text import printable
 
 _FILES_MAX: Final = 1_000
 _SHIPPED: Final = "pyrotorque.jobs."
+_CODE: Final = (".py", ".pyc", ".so")
 
 
 def foreign_code(config_dir: Path, jobs: Iterable[AnyJob] = ()) -> str:
@@ -30,15 +33,18 @@ def _first_foreign(paths: Iterable[Path]) -> str:
         return ""
     for path in paths:
         try:
-            owner = path.stat().st_uid
+            found = path.stat()
         except OSError:
             continue
-        if owner != 0:
-            name = _user_name(owner)
+        shown = printable(str(path))
+        if found.st_uid != 0:
+            name = _user_name(found.st_uid)
             return (
-                f"{printable(str(path))} belongs to {name}, and root would run it with all rights: "
+                f"{shown} belongs to {name}, and root would run it with all rights: "
                 f"run this as {name} (runuser -u {name} -- pyrotorque …), or give the file to root"
             )
+        if found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid != 0):
+            return f"other users may write {shown}, and root would run it with all rights: chmod go-w {shown}"
     return ""
 
 
@@ -56,14 +62,23 @@ def runs_as_root(layout: Layout) -> bool:
         return False
 
 
+def is_of_another_user(layout: Layout) -> bool:
+    """Whether the group has run as another user than root."""
+    return layout.state_dir.exists() and not runs_as_root(layout)
+
+
 def _code_files(config_dir: Path, jobs: Iterable[AnyJob]) -> Iterator[Path]:
-    """config.py, the modules in `jobs`, and torque.ini if it names a class that is not shipped."""
-    yield config_dir / "config.py"
+    """config.py, all code in `jobs`, torque.ini if it names a class that is not shipped, and the folders of these."""
     folder = config_dir / "jobs"
-    yield from islice(sorted(folder.rglob("*.py")), _FILES_MAX)
+    found = [path for path in islice(sorted(folder.rglob("*")), _FILES_MAX) if path.suffix in _CODE]
+    if (config_dir / "config.py").exists():
+        found.insert(0, config_dir / "config.py")
     if any(isinstance(job, CustomSettings) and not job.handler.startswith(_SHIPPED) for job in jobs):
-        yield folder
-        yield config_dir / "torque.ini"
+        found += [folder, config_dir / "torque.ini"]
+    yield from found
+    # Who may write a folder may replace the files in it.
+    folders = {above for path in found for above in path.parents if above.is_relative_to(config_dir)}
+    yield from sorted(folders)
 
 
 def _user_name(uid: int) -> str:

@@ -35,15 +35,52 @@ def leaves_a_trace(home: Path) -> str:
     return f"open({str(home / 'trace')!r}, 'a').write('run as root')\n"
 
 
-@pytest.mark.parametrize("name", ["config.py", "jobs/mine.py", "jobs/other.py", "torque.ini"])
-def test_check_as_root_does_not_run_code_of_another_user(home: Path, name: str) -> None:
+@pytest.mark.parametrize("strict", [True, False], ids=["check", "restart"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "config.py", "jobs/mine.py", "jobs/other.py", "torque.ini", "jobs/other.so", "jobs/pkg/x.py",
+        "jobs/__pycache__/mine.cpython-311.pyc",
+    ],
+)  # fmt: skip
+def test_check_as_root_does_not_run_code_of_another_user(home: Path, name: str, strict: bool) -> None:
+    (home / "state").mkdir()
+    os.chown(home / "state", OTHER_USER, OTHER_USER)
     job = leaves_a_trace(home) + "class Job:\n    def __init__(self, config): pass\n    def run(self): pass\n"
     files = {"config.py": leaves_a_trace(home), "jobs/mine.py": job, "jobs/other.py": "", "torque.ini": CONFIG}
-    for each, text in files.items():
+    for each, text in {name: "", **files}.items():
+        (home / each).parent.mkdir(exist_ok=True)
         written(home / each, text, OTHER_USER if each == name else 0)
     with pytest.raises(SettingsProblems, match=f"{name} belongs to #54321, and root would run it"):
-        configuration.read(home, Options(), strict=True)
+        configuration.read(home, Options(), strict=strict)
     assert not (home / "trace").exists()
+
+
+@pytest.mark.parametrize("way", ["owner", "everyone", "group"])
+@pytest.mark.parametrize("folder", ["", "jobs", "jobs/pkg"])
+def test_who_may_write_a_folder_may_replace_the_code_in_it(home: Path, folder: str, way: str) -> None:
+    (home / "jobs/pkg").mkdir()
+    for name in ("config.py", "jobs/mine.py", "jobs/pkg/other.py"):
+        written(home / name, "", 0)
+    assert not foreign_code(home)
+    if way == "everyone":
+        (home / folder).chmod(0o777)
+    else:
+        os.chown(home / folder, OTHER_USER if way == "owner" else 0, OTHER_USER)
+        (home / folder).chmod(0o775)
+    assert foreign_code(home)
+
+
+def test_code_that_others_may_write_is_theirs(home: Path) -> None:
+    written(home / "config.py", "", 0).chmod(0o666)
+    assert "other users may write" in foreign_code(home)
+
+
+def test_a_folder_without_code_may_belong_to_anyone(home: Path) -> None:
+    os.chown(home, OTHER_USER, OTHER_USER)
+    os.chown(home / "jobs", OTHER_USER, OTHER_USER)
+    written(home / "jobs/notes.txt", "")
+    assert not foreign_code(home)
 
 
 def test_a_group_that_runs_as_root_is_checked_with_a_warning(home: Path) -> None:
