@@ -160,6 +160,10 @@ def pyrotorque(ctx: click.Context, /, **given: Any) -> int:
     ctx.obj = group
     if ctx.invoked_subcommand is not None:
         return EX_OK
+    if given["cron"] and not given["status"] and given["run_once"] is None:
+        from pyrotorque_control.cron import with_output_in_log
+
+        return with_output_in_log(group.layout, lambda: _act(group, given))
     return _act(group, given)
 
 

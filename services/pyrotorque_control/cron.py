@@ -2,14 +2,17 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from pyrotorque.group_lock import running_group
 from pyrotorque.home import expand_home
 from pyrotorque.interpreter import import_path, module_command
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
+
+if TYPE_CHECKING:
+    from pyrotorque.layout import Layout
 
 # Options that may be combined with a start; with any other, or a sub-command, the full command line is used.
 _FLAGS: Final = frozenset(("--cron", "-n", "--dry-run", "-v", "--verbose", "-q", "--quiet", "--debug"))
@@ -69,21 +72,28 @@ def _start(home: Path, given: dict[str, str], arguments: Sequence[str]) -> int:
 
 def start_detached(home: Path, arguments: Sequence[str]) -> int:
     """Run the command line and write its output to log/torque.log, each line with a timestamp."""
+    from pyrotorque.layout import Layout
+    from pyrotorque_control.cli import run
+
+    return with_output_in_log(Layout.below(home), lambda: run(arguments))
+
+
+def with_output_in_log(layout: "Layout", act: Callable[[], int]) -> int:
+    """Run `act`; what it prints goes to log/torque.log, because cron mails all output. Errors are still raised."""
     import io
     from contextlib import redirect_stderr, redirect_stdout
 
     from pyrotorque import logs
-    from pyrotorque.layout import Layout
     from pyrotorque.options import read_options
-    from pyrotorque_control.cli import run
 
-    layout = Layout.below(home)
-    logs.configure("INFO", "cron", layout, log_format=read_options(layout).log_format)
     output = io.StringIO()
-    with redirect_stdout(output), redirect_stderr(output):
-        code = run(arguments)
-    logs.owner_event("cron", *output.getvalue().splitlines())
-    return code
+    try:
+        with redirect_stdout(output), redirect_stderr(output):
+            return act()
+    finally:
+        if lines := output.getvalue().splitlines():
+            logs.configure("INFO", "cron", layout, log_format=read_options(layout).log_format)
+            logs.owner_event("cron", *lines)
 
 
 def _owners_log(home: Path) -> BinaryIO:

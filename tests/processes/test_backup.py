@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from chaos.counters import totals_and_events
-from demo.group import Group, environment, free_port
+from demo.group import SERVICES, Group, environment, free_port
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.events import TorrentCompleted, TorrentErased, TorrentLoaded, TorrentStarted, decode
@@ -227,6 +227,36 @@ def test_an_older_backup_over_newer_state_goes_back_to_it(homes: tuple[Home, Hom
     assert {"torque.ini", "later.ini"} <= {path.name for path in aside.iterdir()}
     assert not (home.config / "later.ini").exists()
     assert len(list(next(home.rtorrent.session.glob("before-restore-*")).glob("*.torrent"))) == 9
+
+
+def test_a_dry_run_verifies_a_backup_while_everything_runs(homes: tuple[Home, Home]) -> None:
+    home, _ = homes
+    home.rtorrent.start()
+    home.group.start()
+    home.drop(*names(0, 5))
+    home.wait_for("loaded", *names(0, 5))
+    archive = home.folder / "one.tar.gz"
+    home.run("backup", str(archive))
+    pids = {service: home.group.pid(service) for service in SERVICES}
+    session = ("--session", str(home.rtorrent.session), "--replace")
+    ended = home.run("restore", str(archive), *session, "--dry-run")
+    assert "complete, made by pyrotorque" in ended.stdout
+    assert f"would be restored to {home.config}" in ended.stdout
+    blocked = [line for line in ended.stdout.splitlines() if line.startswith("a restore is not possible now: ")]
+    assert ["the group in" in line for line in blocked] == [True, False]
+    assert "rTorrent uses the session" in blocked[1]
+    found = json.loads(home.run("restore", str(archive), *session, "--dry-run", "--json").stdout)
+    assert (found["dry_run"], len(found["blocked_by"])) == (True, 2)
+    home.run("restore", str(archive), *session, code=75)
+    damaged = home.folder / "damaged.tar.gz"
+    damaged.write_bytes(archive.read_bytes()[:-100])
+    home.run("restore", str(damaged), *session, "--dry-run", code=74)
+    for folder in (home.config, home.config / "state", home.rtorrent.session):
+        assert not [path.name for path in folder.iterdir() if "restore" in path.name], "nothing is left"
+    assert {service: home.group.pid(service) for service in SERVICES} == pids
+    home.drop(*names(5, 7))
+    home.wait_for("loaded", *names(5, 7))
+    assert home.items() == hashes(names(0, 7))
 
 
 def test_without_its_session_newer_metafiles_are_not_loaded_again(homes: tuple[Home, Home]) -> None:

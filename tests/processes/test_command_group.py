@@ -221,9 +221,27 @@ def test_a_good_one_is_taken_over_by_all_when_one_reads_it(group: Group) -> None
     assert {name: group.pid(name) for name in SERVICES} == pids
 
 
+def test_cron_prints_errors(group: Group) -> None:
+    ini = group.config_dir / "torque.ini"
+    good = ini.read_text()
+    ini.write_text(good + "job.queue.startable = no_such_field=2\n")
+    try:
+        ended = group.command("--cron", "--restart")
+    finally:
+        ini.write_text(good)
+    assert (ended.returncode, ended.stdout) == (78, "")
+    assert "job.queue.startable: there is no field" in ended.stderr
+
+
 def test_restart_restarts_all_services(group: Group) -> None:
     before = {name: group.pid(name) for name in SERVICES}
+    ini = group.config_dir / "torque.ini"
+    good = ini.read_text()
+    # Accepted as by 1.0.0, with a warning; as root, there is another one.
+    ini.write_text(good + "job.queue.startable = prio = 2\n")
     ended = group.command("--cron", "--restart")
-    assert (ended.returncode, ended.stdout) == (0, "")
+    ini.write_text(good)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert "cron: pyrotorque: warning: torque.ini:" in group.log("torque")
     eventually(group.running, timeout=20)
     assert not set(before.values()) & {group.pid(name) for name in SERVICES}

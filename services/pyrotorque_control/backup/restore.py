@@ -48,7 +48,7 @@ _ANSWERS_WITHIN: Final = 2.0  # seconds
 @dataclass
 class RestoreReport:
     """What was done, or would be: `aside` are the folders with the replaced files, `rewritten` counts changed paths,
-    `mentioned` are places that still name a folder of the old place."""
+    `mentioned` are places that still name a folder of the old place; `blocked_by` is what a dry run found running."""
 
     manifest: Manifest
     layout: Layout
@@ -57,25 +57,43 @@ class RestoreReport:
     rewritten: int = 0
     mentioned: list[str] = field(default_factory=list[str])
     old_folders: list[str] = field(default_factory=list[str])
+    blocked_by: list[str] = field(default_factory=list[str])
 
 
 def restore(group: Group, request: RestoreRequest, progress: Progress) -> RestoreReport:
-    """Raises CommandError, StateError or OSError; then the old files are where they were."""
-    config_dir = group.config_dir
-    _require_stopped(group)
+    """Raises CommandError, StateError or OSError; then the old files are where they were.
+
+    A dry run replaces nothing: it may run beside the group and rTorrent, and names them as what prevents the restore.
+    """
+    config_dir, blocked_by = group.config_dir, list[str]()
+    with _noted(blocked_by, request):
+        _require_stopped(group)
     _require_own(config_dir)
     with new_folders() as folders:
         staged = StagedFiles(config_dir, request, folders)
         try:
             staged.staging(CONFIG)
             if request.session is not None:
-                _require_free(request.session, group)
+                with _noted(blocked_by, request):
+                    _require_free(request.session, group)
             report = _restore_staged(group, staged, request, progress)
+            report.blocked_by = blocked_by
         finally:
             staged.remove()
         if not request.dry_run:
             folders.keep()
         return report
+
+
+@contextmanager
+def _noted(blocked_by: list[str], request: RestoreRequest) -> Generator[None]:
+    """In a dry run, what runs is a line of the report instead of an error."""
+    try:
+        yield
+    except CommandError as error:
+        if not request.dry_run or error.exit_code != EX_TEMPFAIL:
+            raise
+        blocked_by.append(str(error))
 
 
 def _restore_staged(group: Group, staged: StagedFiles, request: RestoreRequest, progress: Progress) -> RestoreReport:

@@ -25,7 +25,7 @@ _LINES_SHOWN = 20
 @click.command(short_help="Restore a backup.")
 @click.argument("archive", required=False)
 @click.option("--list", "list_", is_flag=True, help="Check the archive, and show what it contains.")
-@click.option("--dry-run", is_flag=True, help="Check everything, and show what would be done.")
+@click.option("--dry-run", is_flag=True, help="Check everything, also while the group runs; show what would be done.")
 @click.option("--session", metavar="DIR", help="Restore rTorrent's session to this folder; rTorrent must be stopped.")
 @click.option("--no-session", is_flag=True, help="Restore no session: rTorrent continues with the one that it has.")
 @click.option("--replace", is_flag=True, help="Replace existing files; they are kept in a folder beside.")
@@ -114,6 +114,7 @@ def _plain(report: RestoreReport, request: RestoreRequest) -> dict[str, object]:
         "rewritten": report.rewritten,
         "old_folders": report.old_folders,
         "mentioned": report.mentioned,
+        "blocked_by": report.blocked_by,
         "backup": as_json(report.manifest),
     }
 
@@ -137,6 +138,8 @@ def _print(report: RestoreReport, request: RestoreRequest) -> None:
             click.echo(f"  {line}")
         if len(report.mentioned) > _LINES_SHOWN:
             click.echo(f"  and {len(report.mentioned) - _LINES_SHOWN} more")
+    for line in report.blocked_by:
+        click.echo(f"a restore is not possible now: {line}")
     if not request.dry_run:
         if outdated := include_warning(report.layout.config_dir):
             click.echo(f"pyrotorque: warning: {outdated}", err=True)
