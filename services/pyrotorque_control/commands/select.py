@@ -54,7 +54,8 @@ def command(group: Group, words: tuple[str, ...], view: str, sort: str, fields: 
     refuse_foreign_config_py(group.layout)
     settings = settings_of(group)
     rtorrent = rtorrent_of(settings)
-    with closing(ConfigFields(group.config_dir / "config.py", _configured(settings, group.layout.state_dir))) as table:
+    known = _configured(settings, group.layout.state_dir, rtorrent)
+    with closing(ConfigFields(group.config_dir / "config.py", known)) as table:
         condition = parse(" ".join(words), custom=table)
         order = parse_sort(sort, custom=table) if sort else None
         extra = fields.replace(",", " ").split()
@@ -73,16 +74,20 @@ def command(group: Group, words: tuple[str, ...], view: str, sort: str, fields: 
     return EX_OK
 
 
-def _configured(settings: Settings, state_dir: Path) -> "dict[str, Field]":
+def _configured(settings: Settings, state_dir: Path, rtorrent: RTorrent) -> "dict[str, Field]":
     """The fields for these settings; `has_room` uses the largest `min_free` of all queues."""
     from pyrotorque.fields import configured
     from pyrotorque.housekeeping import FOLDER
     from pyrotorque.housekeeping.activity import activity_fields
+    from pyrotorque.housekeeping.inventory import InventoryReader
+    from pyrotorque.housekeeping.link_fields import link_fields, read_once
+    from pyrotorque.housekeeping.other_clients import OtherClients
     from pyrotorque.room import use_limits_of
 
     use_limits_of(state_dir / FOLDER)
     min_free = max((job.min_free for job in settings.jobs if isinstance(job, QueueSettings)), default=0)
-    return configured(settings.aliases, settings.traits_by_alias, min_free) | activity_fields(state_dir / FOLDER)
+    examined = activity_fields(state_dir / FOLDER) | link_fields(read_once(InventoryReader(rtorrent, OtherClients())))
+    return configured(settings.aliases, settings.traits_by_alias, min_free) | examined
 
 
 def _check_view(rtorrent: RTorrent, view: str) -> None:

@@ -198,6 +198,11 @@ def unknown() -> None:
     """The value of a field that is stored outside of rTorrent, where that is not read."""
 
 
+def unknown_links() -> frozenset[str]:
+    """Where the files of items are not examined."""
+    return Tags(("unknown",))
+
+
 def seeds(rows: Sequence[Sequence[str | int]]) -> int | None:
     """The largest number of seeds that an enabled tracker has given; None if it is not known."""
     return _largest(rows, 2)

@@ -120,6 +120,10 @@ _TABLE: Final = (
     Field(
         "idle", "duration", (), convert.unknown, "how long it has transferred nothing, as far as such a job has seen"
     ),
+    Field(
+        "links", "tags", (), convert.unknown_links, "links of its files: inside, outside, shared; or missing, unknown"
+    ),
+    Field("frees", "size", (), convert.unknown, "what the removal of this item alone would free"),
     Field("active", "time", ("d.timestamp.last_active=",), convert.number, "last time a peer was connected"),
     Field("stopped", "time or never", (_ACTIVATIONS,), convert.stopped, "when it was last stopped"),
     Field("tagged", "tags", ("d.custom=tags",), convert.words, "the user's tags"),

@@ -84,6 +84,7 @@ class InventoryReader:
     clock: Callable[[], float] = time.monotonic
     session: Session = field(default_factory=Session)
     _saved: SessionItems = field(default_factory=lambda: SessionItems(b""))
+    latest: Inventory | None = None
     _claims: Claims | None = None
     """Those of the last reading: facts that have not changed are not derived again."""
 
@@ -124,7 +125,8 @@ class InventoryReader:
         inexact = {info_hash: reason for info_hash in items if (reason := _inexact(saved[info_hash]))}
         if self.rtorrent.identity().incarnation != identity.incarnation:
             raise RemovalRefused("rTorrent was restarted while its items were read")
-        return Inventory(identity.pid, identity.incarnation, items, claims, read_mounts(), inexact)
+        self.latest = Inventory(identity.pid, identity.incarnation, items, claims, read_mounts(), inexact)
+        return self.latest
 
     def _matching(self) -> tuple[dict[str, LiveItem], dict[str, SessionItem]]:
         """The items and what is saved of each; an item that is just being saved, or erased, is awaited."""

@@ -19,6 +19,7 @@ from pyrotorque.housekeeping.data_verdicts import DataVerdicts
 from pyrotorque.housekeeping.gate import DataRules
 from pyrotorque.housekeeping.inventory import Inventory, InventoryReader, LiveItem
 from pyrotorque.housekeeping.limits import ItemFacts, Kept, RemovalLimits, reason_to_keep
+from pyrotorque.housekeeping.link_fields import NAMES, UNKNOWN
 from pyrotorque.housekeeping.own_clock import OwnClock
 from pyrotorque.housekeeping.plan import Plan, PlanRules, RemovalCandidate, SpaceGoal, plan
 from pyrotorque.humanize import duration
@@ -104,6 +105,8 @@ class Surveyor:
         """
         now, own = time.time(), self.clock.now()
         self.conditions.require_known_commands(self.rtorrent)
+        if self.settings.data == "keep" and self.conditions.fields & set(NAMES):
+            self.reader.read()  # for the fields
         inventory = self.reader.read() if self.settings.data != "keep" else None
         if inventory is not None:
             self._protect_session()
@@ -165,7 +168,7 @@ class Surveyor:
         # The time of a tracker's answer is the system's; one in the future says nothing.
         first = now - (own - since if since is not None else 0.0)
         is_down = alive is not None and not first <= alive.get(alias, 0.0) <= now + 1
-        unknown = tuple(name for name in sorted(self.conditions.fields) if item[name] is None)
+        unknown = tuple(name for name in sorted(self.conditions.fields) if item[name] in (None, UNKNOWN))
         return ItemFacts(
             ratio=float(item["ratio"]) if live.done else None,
             seedtime=activity.seeded(info_hash),

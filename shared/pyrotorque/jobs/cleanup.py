@@ -28,6 +28,7 @@ from pyrotorque.housekeeping.gate import DataRules, claimed_since, verify
 from pyrotorque.housekeeping.inventory import InventoryReader
 from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord
 from pyrotorque.housekeeping.last_run import LastRun, Problem
+from pyrotorque.housekeeping.link_fields import link_fields
 from pyrotorque.housekeeping.other_clients import OtherClients
 from pyrotorque.housekeeping.plan import PlannedRemoval
 from pyrotorque.housekeeping.removal import Remover, VerifiedItem
@@ -294,7 +295,8 @@ class Cleanup(HousekeepingJob):
             return verdict(message, phrases).verdict == "gone"
 
         gone = replace(FIELDS["is_unregistered"], convert=is_gone)
-        return {**super()._table, **stored, "is_unregistered": gone}
+        links = link_fields(lambda: self.reader.latest)
+        return {**super()._table, **stored, **links, "is_unregistered": gone}
 
     def _moving(self) -> frozenset[str]:
         """The items whose data a mover of this group has begun to move."""
