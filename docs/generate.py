@@ -172,7 +172,50 @@ def _help(name: str, command: click.Command, parent: click.Context | None = None
     return "\n".join(map(str.rstrip, command.get_help(context).rstrip().split("\n")))
 
 
-PAGES: Final = {"settings.md": settings_page, "events.md": events_page, "commands.md": commands_page}
+def man_page() -> str:
+    """The manual page, in the macros of man(7)."""
+    return "\n".join(_man()) + "\n"
+
+
+def _man() -> Iterator[str]:
+    yield '.TH PYROTORQUE 1 "" pyrotorque "User commands"'
+    yield ".SH NAME\npyrotorque \\- background jobs beside rTorrent: queue, tree watch, exporter, your own jobs"
+    yield ".SH SYNOPSIS\n.B pyrotorque\n[OPTIONS] [COMMAND [ARGUMENTS]]"
+    yield ".SH DESCRIPTION"
+    yield from _preformatted(_help("pyrotorque", pyrotorque))
+    yield ".SH COMMANDS"
+    context = click.Context(pyrotorque, info_name="pyrotorque")
+    for name in pyrotorque.list_commands(context):
+        command = pyrotorque.get_command(context, name)
+        if command is not None:
+            yield f".SS pyrotorque {_roff(name)}"
+            yield from _preformatted(_help(name, command, context))
+    yield ".SH EXIT STATUS"
+    for code, meaning in EXITS.items():
+        yield f".TP\n.B {code}\n{_roff(str(meaning))}"
+    yield ".SH FILES\n.TP\n.I ~/.pyroscope/torque.ini\nsettings; torque.ini.default has all of them"
+    yield ".TP\n.I ~/.pyroscope/log/torque.log\nwhat happened, and what needs you"
+    yield ".SH SEE ALSO\n.BR rtorrent (1),\n.BR supervisorctl (1)"
+
+
+def _preformatted(text: str) -> Iterator[str]:
+    yield ".nf"
+    yield from (_roff(line) for line in text.splitlines())
+    yield ".fi"
+
+
+def _roff(text: str) -> str:
+    """A line in which nothing is a request or an escape of roff."""
+    escaped = text.replace("\\", "\\e").replace("-", "\\-")
+    return f"\\&{escaped}" if escaped.startswith((".", "'")) else escaped
+
+
+PAGES: Final = {
+    "settings.md": settings_page,
+    "events.md": events_page,
+    "commands.md": commands_page,
+    "pyrotorque.1": man_page,
+}
 
 
 def main() -> int:

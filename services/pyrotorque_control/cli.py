@@ -15,6 +15,7 @@ from pyrotorque.home import expand_home
 from pyrotorque.humanize import duration
 from pyrotorque.options import Options
 from pyrotorque.settings import configuration_dir
+from pyrotorque_control.completion import complete_job
 from pyrotorque_control.exit_codes import EX_IOERR, EX_OK, EX_SOFTWARE, EX_UNAVAILABLE, EX_USAGE, INTERRUPTED, exit_code
 from pyrotorque_control.group import Group
 from pyrotorque_control.terminal import discard_output, print_error
@@ -121,7 +122,9 @@ def report_error(error: Exception, *, is_debug: bool = False) -> int:
 @click.option("--restart", is_flag=True, help="Check the configuration, and restart the group if it is valid.")
 @click.option("--status", "-?", "status", is_flag=True, help="Print whether the group runs (exit code 0 or 69).")
 @click.option("--cron", is_flag=True, help="Start the group unless it runs; quiet, reads files only.")
-@click.option("--run-once", metavar="JOB", help="Run one job now, wait for its result, and exit.")
+@click.option(
+    "--run-once", metavar="JOB", shell_complete=complete_job, help="Run one job now, wait for its result, and exit."
+)
 @click.option("-n", "--dry-run", is_flag=True, help="Jobs log what they would do, and do nothing.")
 @click.option("-v", "--verbose", is_flag=True, help="Log at level INFO; overrides torque.ini.")
 @click.option("-q", "--quiet", is_flag=True, help="Log only warnings and errors.")

@@ -26,9 +26,12 @@ def console() -> "Console":
 
 
 def print_error(text: str) -> None:
-    """Print lines to standard error, each prefixed with `pyrotorque: `."""
+    """Print lines to standard error, each prefixed with `pyrotorque: `; in red on a terminal."""
+    prefix = "pyrotorque: "
+    if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
+        prefix = "\x1b[31mpyrotorque: error:\x1b[0m "
     for line in text.split("\n"):
-        sys.stderr.write(f"pyrotorque: {line}\n")
+        sys.stderr.write(f"{prefix}{line}\n")
 
 
 def show_progress(text: str) -> None:

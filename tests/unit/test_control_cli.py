@@ -113,7 +113,8 @@ def test_status_as_json_is_one_object(pyrotorque: Command) -> None:
     [
         ("--nonsense",),
         ("nonsense",),
-        ("start", "xyz"),
+        ("start", "A" * 39),
+        ("stop", "A" * 41),
         ("retry",),
         ("retry", "--all", "/x"),
         ("events", "--since", "x"),

@@ -2,18 +2,20 @@
 
 import click
 
-from pyrotorque.actions import required_hash, start_item
+from pyrotorque.actions import start_item
 from pyrotorque_control.client import act
 from pyrotorque_control.group import Group
+from pyrotorque_control.item_choice import chosen_item
 
 
 @click.command(short_help="Start one item now, regardless of limits.")
-@click.argument("info_hash", metavar="HASH")
+@click.argument("item", metavar="HASH|NAME")
 @click.pass_obj
-def command(group: Group, info_hash: str) -> None:
+def command(group: Group, item: str) -> None:
     """Start one item now, regardless of the limits of the queue. It occupies a slot like any other item.
 
-    HASH is its info-hash, 40 hexadecimal digits, as `pyrotorque select` shows it.
+    The item is named by its info-hash, 40 hexadecimal digits as `pyrotorque select` shows it, by its name, or by a part
+    of the name that no other item has.
     """
-    chosen = required_hash(info_hash)  # wrong usage, also while the group is not running
+    chosen = chosen_item(group, item)
     act(group, lambda actor: start_item(actor, chosen))

@@ -1,0 +1,37 @@
+"""Finds the item that a user names: by its info-hash, its name, or a part of the name that no other item has."""
+
+import re
+from typing import Final
+
+from pyrotorque.actions import required_hash
+from pyrotorque.text import counted, printable
+from pyrotorque_control.exit_codes import EX_USAGE
+from pyrotorque_control.group import CommandError, Group
+from pyrotorque_control.rtorrent import rtorrent_of, settings_of
+
+_LISTED: Final = 5
+# This is no name: an info-hash with a typing error, or a part of one.
+_HASH_LIKE: Final = re.compile(r"[0-9A-Fa-f]{20,}", re.ASCII)
+
+
+def chosen_item(group: Group, text: str) -> str:
+    """The info-hash of the item. Raises UserError or CommandError if none or several are meant."""
+    if _HASH_LIKE.fullmatch(text):
+        return required_hash(text)
+    group.must_run()
+    rows = rtorrent_of(settings_of(group)).rows("main", ("d.hash=", "d.name="))
+    return matching_item([(row[0], row[1]) for row in rows], text)
+
+
+def matching_item(items: list[tuple[str, str]], text: str) -> str:
+    """The info-hash of the item with this name, else of the only one whose name contains it."""
+    wanted = text.casefold()
+    found = [(info_hash, name) for info_hash, name in items if name.casefold() == wanted]
+    found = found or [(info_hash, name) for info_hash, name in items if wanted in name.casefold()]
+    if not text.strip() or not found:
+        raise CommandError(f"no item has a name that contains {printable(text)!r} (see pyrotorque select)", EX_USAGE)
+    if len(found) > 1:
+        listed = "\n".join(f"  {info_hash}  {printable(name)}" for info_hash, name in found[:_LISTED])
+        more = f"\n  and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
+        raise CommandError(f"{counted(len(found), 'item')} match {printable(text)!r}:\n{listed}{more}", EX_USAGE)
+    return found[0][0]
