@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.listen_address import bare_address, is_loopback
@@ -69,6 +70,8 @@ class EndpointContext:
     gate: SessionGate
     roots: Sequence[str] = ()
     """The watched folders, whose disks are shown, too."""
+    configuration: Path | None = None
+    """The stored configuration."""
 
 
 class Endpoint:
@@ -128,7 +131,15 @@ class Endpoint:
         calls = RTorrentCalls(_client(rtorrent), _client(rtorrent, untrusted=True))
         names = TrackerNames(shared.aliases)
         collectors = collectors_for(
-            self.settings, calls, shared.states, shared.processes, shared.trackers, names, shared.gate, shared.roots
+            self.settings,
+            calls,
+            shared.states,
+            shared.processes,
+            shared.trackers,
+            names,
+            shared.gate,
+            shared.roots,
+            shared.configuration,
         )
         scraper = Scraper(collectors, calls, self.settings.prefix, clock=time.monotonic)
         self._scrapes = ScrapeThread(scraper, self._finished)

@@ -1,6 +1,7 @@
 """The groups of metrics that an exporter job shows, by its settings; groups that are cheap to collect come first."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from pyrotorque.item_stats import DEFAULT_LABELS, DEFAULT_STATS, parse_labels, parse_stats
@@ -44,13 +45,14 @@ def collectors_for(
     names: TrackerNames,
     gate: SessionGate | None = None,
     roots: Sequence[str] = (),
+    configuration: Path | None = None,
 ) -> list[Collector]:
     """The collectors of one exporter job, in the order in which they run."""
     exclude = tuple(word.strip() for word in settings.views_exclude.split(",") if word.strip())
     stats = parse_stats(settings.item_stats or DEFAULT_STATS)
     labels = parse_labels(settings.item_labels or DEFAULT_LABELS)
     available: tuple[Collector, ...] = (
-        ExporterCollector(),
+        ExporterCollector(configuration),
         processes,
         *(ServiceTotalsCollector(name, states) for name in ("queue", "watch", "jobs", "fleet")),
         SystemCollector(),

@@ -8,7 +8,7 @@ from typing import Final, get_args
 
 from pyrotorque import logs
 from pyrotorque.bus import Bus, Wakeup
-from pyrotorque.configuration import Configuration
+from pyrotorque.configuration import Configuration, stored_file
 from pyrotorque.errors import StateError
 from pyrotorque.events import Delivery, Durable, Fact, Heartbeat, QueueChecked, TotalsReported
 from pyrotorque.outbox import CursorTable
@@ -49,6 +49,7 @@ class Exporter:
         self._trackers = TrackerTotals(_trackers_max(configuration.settings))
         self._endpoints: list[Endpoint] = []
         self._state_dir = configuration.layout.state_dir
+        self._stored = stored_file(configuration.layout)
         self._explanations = QueueExplanations.from_scheduler(configuration.layout)
         self._services.expect(services)
         self._services.restore(state.last_totals(), state.states(), state.event_counts())
@@ -70,6 +71,7 @@ class Exporter:
             page=StatusPage(states=self._services, recent=lambda: state.recent, queues=self._explanations),
             on_finished=self._bus.wake,
             gate=SessionGate(self._state_dir),
+            configuration=self._stored,
             roots=[os.fsdecode(root.path) for root in active_roots(settings).roots],
         )
         self._endpoints = [Endpoint(job, settings.rtorrent, shared) for job in jobs]

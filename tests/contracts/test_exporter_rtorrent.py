@@ -13,6 +13,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.item_stats import KNOWN, parse_labels, parse_stats
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_exporter.collectors import Collector
+from pyrotorque_exporter.collectors.disks import DisksCollector
 from pyrotorque_exporter.collectors.items import ItemsCollector
 from pyrotorque_exporter.collectors.rpc import RpcCollector
 from pyrotorque_exporter.collectors.summary import SummaryCollector
@@ -71,6 +72,7 @@ def _scrape(rtorrent: PrivateRTorrent) -> Exposition:
         ThrottleCollector(("slow", "unknown")),
         ViewsCollector(),
         SummaryCollector(),
+        DisksCollector(()),
         TrackersCollector(names, TrackerTotals(10)),
         ItemsCollector(
             parse_stats([*(command.rstrip("=") for command in KNOWN), "custom:nothing", "unknown.thing"]),
@@ -126,6 +128,12 @@ def test_states_and_views_agree(seen: Exposition) -> None:
     assert seen.value("rtorrent_items_with_message") == 1.0
     assert seen.value("rtorrent_items_stalled") == 1.0
     assert seen.value("rtorrent_items_size_bytes") == len(NAMES) * 65536.0
+
+
+def test_the_disk_of_the_items_is_shown_with_what_the_started_item_needs(seen: Exposition) -> None:
+    assert list(seen.labelled("pyrotorque_disk_promised_bytes").values()) == [65536.0]
+    (free,), (size,) = (seen.labelled(f"pyrotorque_disk_{what}_bytes").values() for what in ("free", "size"))
+    assert 0 < free <= size
 
 
 def test_only_throttles_that_exist_are_shown(seen: Exposition) -> None:

@@ -24,6 +24,7 @@ GOLDEN = REPOSITORY / "tests" / "golden" / "exporter.prom"
 # What prometheus_client reports about the process, and what proc(5) has only for a real one.
 OF_OUR_PROCESS = {
     "pyrotorque_build_info",
+    "pyrotorque_configuration_timestamp_seconds",
     "pyrotorque_process_start_time_seconds",
     "pyrotorque_process_resident_memory_bytes",
     "pyrotorque_process_cpu_seconds_total",

@@ -33,7 +33,7 @@ class DisksCollector:
         self._read_at = float("-inf")
 
     def collect(self, context: ScrapeContext) -> Iterator[Metric]:
-        # rTorrent 0.16 refuses d.wanted_chunks to untrusted clients.
+        # rTorrent refuses d.wanted_chunks on a restricted connection.
         started = context.calls.rows(self.name, "incomplete", _STARTED, where="d.is_active=", restricted=False)
         if self._clock() - self._read_at >= _FOLDERS_EVERY:
             rows = context.calls.rows(self.name, "main", ("d.directory=", "d.is_multi_file="))

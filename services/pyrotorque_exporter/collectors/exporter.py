@@ -2,12 +2,14 @@
 
 import platform
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 from prometheus_client import PlatformCollector, ProcessCollector
 from prometheus_client.core import Metric
 
 from pyrotorque_exporter.collectors import ScrapeContext
-from pyrotorque_exporter.families import labelled
+from pyrotorque_exporter.families import labelled, single
 
 
 class ExporterCollector:
@@ -16,12 +18,22 @@ class ExporterCollector:
     name = "scrape"
     uses_rtorrent = False
 
-    def __init__(self) -> None:
+    def __init__(self, configuration: Path | None = None) -> None:
+        """`configuration` is the stored configuration, which is written when it changes."""
+        self._configuration = configuration
         self._sources = (ProcessCollector(registry=None), PlatformCollector(registry=None))
 
     def collect(self, context: ScrapeContext) -> Iterator[Metric]:
         values = {(_version(), platform.python_version()): 1.0}
         yield labelled("gauge", "pyrotorque_build_info", "Version of pyrotorque.", ("version", "python"), values)
+        if self._configuration is not None:
+            with suppress(OSError):
+                yield single(
+                    "gauge",
+                    "pyrotorque_configuration_timestamp_seconds",
+                    "When the configuration in force was stored: the last start, restart or reload that changed it.",
+                    self._configuration.stat().st_mtime,
+                )
         for source in self._sources:
             yield from source.collect()
 
