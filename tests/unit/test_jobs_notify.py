@@ -2,6 +2,7 @@
 
 import json
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -199,6 +200,27 @@ def test_templates_have_the_message_and_its_count(sent: Sent, at: Callable[[floa
         job(**templates).run(FAILED)
     assert sent[0][:2] == ("normal JobFailed", "mover: no such folder")
     assert sent[1][1].startswith("mover: no such folder")
+
+
+def test_a_template_with_the_message_has_its_count_once(sent: Sent) -> None:
+    for _ in range(3):
+        job(text="{{message}}").run(FAILED)
+    job(text="{{message}}").run(RECOVERED)
+    assert sent[1][1].count("reported 3 times") == 1
+
+
+def test_a_digest_for_a_webhook_has_lines(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[object] = []
+
+    def record(_job: Notify, request: urllib.request.Request) -> None:
+        requests.append(request.data)
+
+    monkeypatch.setattr(Notify, "_send", record)
+    made = Notify(JobConfig({"job_name": "x", "url": "http://127.0.0.1:1/", "text": "{{message}}", "every": "1m"}))
+    made.run(DONE)
+    made.run(None)
+    assert requests == [b"1 completed\ncompleted: Some Item"]
+    assert sent == []
 
 
 def test_a_dry_run_sends_and_stores_nothing(sent: Sent, tmp_path: Path) -> None:

@@ -115,9 +115,9 @@ class Notify(Job):
         if self._json:
             body = encode_json({key: template.render(names) for key, template in self._json.items()})
         elif self._text is not None:
-            kind, body = "text/plain; charset=utf-8", printable(self._rendered_text(event, about)).encode()
+            kind, body = "text/plain; charset=utf-8", _lines(self._rendered_text(event, about)).encode()
         elif self._for_people:
-            kind, body = "text/plain; charset=utf-8", printable(about.text).encode()
+            kind, body = "text/plain; charset=utf-8", _lines(about.text).encode()
         mark = hexdigest(event_json if event is not None or sent is None else body)[:32]
         headers = {name: _one_line(template.render(names)) for name, template in self._headers.items()}
         headers = {"Content-Type": kind, "User-Agent": "pyrotorque", "X-Pyrotorque-Event": mark, **headers}
@@ -195,7 +195,9 @@ class Notify(Job):
             return f"{about.title}\n{about.text}" if self._text is not None else about.text
         text = self._text.render(self._names(event, about))
         plain = message(event, private=self._private).text
-        return text + about.text.removeprefix(plain) if about.text.startswith(plain) else text
+        # How often it happened, which a template with `message` has already.
+        count = about.text.removeprefix(plain) if about.text.startswith(plain) else ""
+        return text if count in text else text + count
 
     def _names(self, event: Event | None, about: Message) -> dict[str, object]:
         """The values of templates: the fields of the event, and the message for people."""
@@ -281,6 +283,11 @@ def _as_json(event: Event | None, job: str) -> dict[str, object]:
     """The event as `pyrotorque events --json` prints it, and the job that sends it."""
     fields: dict[str, object] = msgspec.to_builtins(event) if event is not None else {"type": "Test"}
     return {**fields, "job_name": job}
+
+
+def _lines(text: str) -> str:
+    """Text for people: lines, without other control characters."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _one_line(text: str) -> str:

@@ -1,0 +1,372 @@
+"""A day of a group in twenty minutes: what its owner sees in the log, alerts, messages, and `status`.
+
+`PYTHONPATH=services:shared:. python -m demo.day --minutes 20 --keep FOLDER` needs rTorrent, Prometheus, Alertmanager;
+the disk that fills up is a tmpfs, which only root may mount. With fewer minutes, all of it is shorter and smaller.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from demo.group import REPOSITORY, Group, environment, free_port, wait_until
+from demo.metafiles import make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+
+PROMETHEUS = REPOSITORY / "deploy" / "prometheus"
+OUTAGE = 45.0
+"""Seconds; less is a restart, which needs no owner."""
+
+INI = """\
+[TORQUE]
+scgi_url = {url}
+job.queue.active          = True
+job.queue.schedule        = second=*/2
+job.queue.start_at_once   = 500
+job.queue.downloading_max = 10000
+job.queue.startable       = is_ignored=0 message= prio>0
+job.treewatch.active      = True
+job.treewatch.path        = {watch}:{disk}
+job.treewatch.load_mode   = start
+job.treewatch.queued      = True
+job.exporter.active       = True
+job.exporter.port         = {port}
+job.report.handler        = pyrotorque.jobs.command:Command
+job.report.schedule       = second=*/5
+job.report.command        = /bin/sh {script}
+job.phone.handler         = pyrotorque.jobs.notify:Notify
+job.phone.url             = http://127.0.0.1:{receiver}/phone
+job.phone.title           = {{{{title}}}}
+job.phone.text            = {{{{message}}}}
+job.digest.handler        = pyrotorque.jobs.notify:Notify
+job.digest.on             = TorrentCompleted, TorrentErased
+job.digest.every          = {every:.0f}s
+job.digest.url            = http://127.0.0.1:{receiver}/digest
+job.digest.text           = {{{{message}}}}
+"""
+
+ALERTMANAGER = """\
+route:
+  receiver: here
+  group_by: [alertname, instance]
+  group_wait: 1s
+  group_interval: 2s
+  repeat_interval: 12h
+receivers:
+  - name: here
+    webhook_configs:
+      - url: http://127.0.0.1:{receiver}/alerts
+        send_resolved: true
+"""
+
+
+class Receiver(ThreadingHTTPServer):
+    """Accepts and records every message and alert, with its time since the beginning."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.received: list[tuple[float, str, str]] = []
+        super().__init__(("127.0.0.1", 0), _Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+    def messages(self, path: str) -> list[tuple[float, str]]:
+        return [(at, body) for at, where, body in list(self.received) if where == path]
+
+    def alerts(self) -> Iterator[tuple[float, str, str, str]]:
+        """When each alert began or ended, its name, `firing` or `resolved`, and its summary; each once."""
+        seen: set[tuple[str, str, str]] = set()
+        for at, body in self.messages("/alerts"):
+            for alert in json.loads(body)["alerts"]:
+                one = (alert["labels"]["alertname"], alert["status"], alert["startsAt"])
+                if one not in seen:
+                    seen.add(one)
+                    yield at, one[0], one[1], alert["annotations"].get("summary", "")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode("utf-8", "replace")
+        server = self.server
+        assert isinstance(server, Receiver)
+        server.received.append((time.monotonic() - server.began, self.path, body))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class Day:
+    """The group, its surroundings, and the phases of the day."""
+
+    def __init__(self, folder: Path, scale: float) -> None:
+        self.folder, self.scale = folder, scale
+        self.watch, self.disk = folder / "watch", folder / "disk"
+        self.script = folder / "report.sh"
+        for path in (self.watch, self.disk):
+            path.mkdir(parents=True, exist_ok=True)
+        self.script.write_text("exit 0\n")
+        self.receiver = Receiver()
+        self.port = free_port()
+        self.timeline: list[tuple[float, str]] = []
+
+    def note(self, text: str) -> None:
+        at = time.monotonic() - self.receiver.began
+        self.timeline.append((at, text))
+        print(f"{at:6.0f} s  {text}", file=sys.stderr, flush=True)
+
+    def pause(self, seconds: float) -> None:
+        """A part of the day; shorter with fewer minutes."""
+        time.sleep(seconds * self.scale)
+
+    def ini(self, url: str) -> str:
+        paths = {"watch": self.watch, "disk": self.disk, "script": self.script}
+        every = max(10.0, 240 * self.scale)
+        return INI.format(url=url, port=self.port, receiver=self.receiver.port, every=every, **paths)
+
+    def run(self, group: Group, rtorrent: PrivateRTorrent) -> None:
+        """All phases, one after the other."""
+        self.loads(rtorrent, max(8, round(128 * self.scale)), round(117 * self.scale) or 7)
+        self.pause(60)
+        self.outage(rtorrent)
+        self.pause(60)
+        self.failing_job()
+        self.pause(60)
+        self.full_disk()
+        self.pause(60)
+        self.burst(group, max(200, round(5000 * self.scale)))
+        self.pause(240)
+
+    def loads(self, rtorrent: PrivateRTorrent, count: int, complete: int) -> None:
+        self.note(f"{count} metafiles, {complete} of them have their data")
+        for number in range(count):
+            name = f"Item {number}"
+            if number < complete:
+                (rtorrent.downloads / name).write_bytes(os.urandom(40_000))
+            content = rtorrent.downloads / name if number < complete else None
+            (self.watch / f"{name}.torrent").write_bytes(make_metafile(name, content=content))
+        (self.watch / "broken.torrent").write_bytes(b"no metafile")
+
+    def outage(self, rtorrent: PrivateRTorrent) -> None:
+        away = max(OUTAGE, 150 * self.scale)
+        self.note(f"rTorrent is away for {away:.0f} s")
+        rtorrent.stop()
+        time.sleep(away)
+        rtorrent.start()
+        self.note("rTorrent is back")
+
+    def failing_job(self) -> None:
+        failing = max(30.0, 180 * self.scale)
+        self.note(f"the job report fails for {failing:.0f} s")
+        self.script.write_text("echo the server is not there >&2; exit 3\n")
+        time.sleep(failing)
+        self.script.write_text("exit 0\n")
+        self.note("the job report succeeds again")
+
+    def full_disk(self) -> None:
+        if not os.path.ismount(self.disk):
+            self.note("no disk of its own could be mounted: no full disk")
+            return
+        self.note("the disk is full")
+        with contextlib.suppress(OSError), (self.disk / "filler").open("wb") as filler:
+            while True:
+                filler.write(b"x" * 65536)
+        time.sleep(max(30.0, 120 * self.scale))
+        (self.disk / "filler").unlink()
+        self.note("the disk has space again")
+
+    def burst(self, group: Group, count: int) -> None:
+        self.note(f"a burst of {count} metafiles, 3 of them broken")
+        for number in range(count):
+            content = make_metafile(f"Burst {number}") if number % (count // 3) != 1 else b"no metafile"
+            (self.watch / f"burst {number}.torrent").write_bytes(content)
+        answered: list[float] = []
+        end = time.monotonic() + max(60.0, 400 * self.scale)
+        while time.monotonic() < end:
+            began = time.monotonic()
+            data = json.loads(group.command("status", "--json").stdout or "{}")
+            answered.append(time.monotonic() - began)
+            watcher: dict[str, Any] = next((one for one in data.get("services", ()) if one["name"] == "watcher"), {})
+            counts = (watcher.get("data") or {}).get("metafiles", {})
+            if not counts.get("seen", 0) + counts.get("sent", 0) and counts.get("loaded", 0) > 0:
+                break
+            time.sleep(1)
+        self.note(f"the burst is loaded; status answered in at most {max(answered):.1f} s")
+
+
+def rules(scale: float) -> str:
+    """The rules of deploy/, with durations of this day."""
+    text = subprocess.run(
+        [sys.executable, str(PROMETHEUS / "rules.py")], capture_output=True, text=True, check=True
+    ).stdout
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+    def shorter(found: re.Match[str]) -> str:
+        return f"for: {max(2, round(int(found[1]) * units[found[2]] * scale / 15))}s"
+
+    return re.sub(r"for: (\d+)([smhd])", shorter, text)
+
+
+@contextmanager
+def monitoring(day: Day, prometheus: str, alertmanager: str) -> Generator[int]:
+    """A Prometheus and an Alertmanager; the port of the first."""
+    port, alerts = free_port(), free_port()
+    folder = day.folder
+    (folder / "rules.yml").write_text(rules(day.scale))
+    (folder / "alertmanager.yml").write_text(ALERTMANAGER.format(receiver=day.receiver.port))
+    target = {"targets": [f"127.0.0.1:{day.port}"], "labels": {"rtorrent": "seedbox"}}
+    scrape = {"job_name": "pyrotorque", "static_configs": [target], "sample_limit": 9000}
+    managers = {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{alerts}"]}]}]}
+    every = {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"}
+    configuration = {"global": every, "rule_files": ["rules.yml"], "alerting": managers, "scrape_configs": [scrape]}
+    (folder / "prometheus.yml").write_text(json.dumps(configuration))  # JSON is YAML
+    commands = (
+        [alertmanager, f"--config.file={folder}/alertmanager.yml", f"--storage.path={folder}/am",
+         f"--web.listen-address=127.0.0.1:{alerts}", "--cluster.listen-address="],
+        [prometheus, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/tsdb",
+         f"--web.listen-address=127.0.0.1:{port}"],
+    )  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        for command in commands:
+            log = stack.enter_context((folder / f"{Path(command[0]).name}.log").open("wb"))
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            stack.callback(_end, process)
+        yield port
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
+
+
+@contextmanager
+def small_disk(path: Path) -> Generator[None]:
+    """A tmpfs of 8 MB at `path`, where that is allowed."""
+    mounted = os.geteuid() == 0 and not subprocess.call(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(path)])
+    try:
+        yield
+    finally:
+        if mounted:
+            subprocess.call(["umount", "-l", str(path)])
+
+
+def report(day: Day, group: Group, port: int) -> Iterator[str]:
+    """What the owner has seen."""
+    yield "\n== the day"
+    yield from (f"{at:6.0f} s  {text}" for at, text in day.timeline)
+    lines = group.log("torque").splitlines()
+    trouble = [line for line in lines if re.search("WARN|ERROR|CRIT", line)]
+    yield f"\n== torque.log: {len(lines)} lines, {len(trouble)} of them WARN or ERROR"
+    yield from trouble
+    yield "-- recoveries, sums and the beginning"
+    yield from (line for line in lines if re.search(r"again after|succeeded again|there again| in \d", line))
+    yield from lines[:5]
+    yield "\n== alerts"
+    yield from (f"{at:6.0f} s  {status:8} {name}: {summary}" for at, name, status, summary in day.receiver.alerts())
+    for path in ("/phone", "/digest"):
+        yield f"\n== messages of {path[1:]}"
+        yield from (f"{at:6.0f} s  {body}" for at, body in day.receiver.messages(path))
+    for columns in (80, 140):
+        yield f"\n== status, {columns} columns"
+        yield status(group, columns)
+    query = urllib.parse.quote("max_over_time(sum(rtorrent_scrape_collector_duration_seconds)[1h:])")
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?query={query}", timeout=10) as answer:
+        result = json.load(answer)["data"]["result"]
+    yield f"\nlongest scrape: {float(result[0]['value'][1]) * 1000:.0f} ms" if result else "\nno scrape"
+    sizes = Counter({path.name: path.stat().st_size for path in (group.config_dir / "log").glob("*.log")})
+    yield "logs: " + ", ".join(f"{name} {size:,} B" for name, size in sizes.most_common())
+
+
+def status(group: Group, columns: int) -> str:
+    """As on a terminal of this width."""
+    words = [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(group.config_dir), "status"]
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    kept = {name: value for name, value in environment().items() if name != "COLUMNS"}
+    process = subprocess.Popen(
+        words, env=kept | {"TERM": "xterm", "NO_COLOR": "1"}, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # the end of the command
+        while piece := os.read(ours, 65536):
+            shown += piece
+    os.close(ours)
+    process.wait(30)
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", shown.decode("utf-8", "replace"))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="demo.day", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=20.0, help="how long the day takes, about")
+    parser.add_argument("--keep", type=Path, help="a new folder for all files; else they are removed")
+    parser.add_argument("--prometheus", default=shutil.which("prometheus") or "")
+    found = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager") or ""
+    parser.add_argument("--alertmanager", default=found)
+    given = parser.parse_args()
+    if not (given.prometheus and given.alertmanager):
+        print("needs prometheus and prometheus-alertmanager: apt-get install both", file=sys.stderr)
+        return 69
+    folder = given.keep or Path(tempfile.mkdtemp(prefix="pyrotorque-day-"))
+    folder.mkdir(exist_ok=True)
+    try:
+        _run(folder, given.minutes / 20, given.prometheus, given.alertmanager)
+    finally:
+        if not given.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def _run(folder: Path, scale: float, prometheus: str, alertmanager: str) -> None:
+    day = Day(folder, scale)
+    with small_disk(day.disk), PrivateRTorrent(folder / "rt") as rtorrent:
+        group = Group(folder / "c", day.ini(rtorrent.url))
+        with group, monitoring(day, prometheus, alertmanager) as port:
+            wait_until(lambda: _answers(port), 30, lambda: "Prometheus does not answer")
+            day.run(group, rtorrent)
+            text = "\n".join(report(day, group, port))
+    (folder / "report.txt").write_text(text + "\n")
+    print(text)
+
+
+def _answers(port: int) -> bool:
+    answered: Callable[[], Any] = lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=5)  # noqa: E731
+    try:
+        with answered():
+            return True
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
