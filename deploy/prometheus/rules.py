@@ -362,12 +362,14 @@ JOBS: Final = (
         "warning",
         "increase(pyrotorque_job_failures_total[1h]) > 0 and pyrotorque_job_enabled == 1 unless "
         "pyrotorque_job_last_success_timestamp_seconds >= pyrotorque_job_last_run_timestamp_seconds unless time() - "
-        "pyrotorque_job_last_success_timestamp_seconds <= 2 * pyrotorque_job_schedule_interval_seconds + 300",
+        "pyrotorque_job_last_success_timestamp_seconds <= 2 * pyrotorque_job_schedule_interval_seconds + 300 "
+        "unless on ({on}) rtorrent_up == 0",
         f"The job {{{{ $labels.job_name }}}} failed {WHOLE} time{S}",
         f"Job {{{{ $labels.job_name }}}} failed {WHOLE} time{S} within an hour and has not succeeded since. See "
         "log/scheduler.log.",
         "5m",
-        "A job that never succeeded has no last success, one that runs on events only no interval: neither may be required.",
+        "A job that never succeeded has no last success, one that runs on events only no interval: neither may be required. "
+        "While rTorrent is away, RtorrentDown is the alert.",
     ),
     Alert(
         "MovesFailing",

@@ -122,6 +122,8 @@ class _Burst:
     counts: dict[OwnerEvent, int] = field(default_factory=dict[OwnerEvent, int])
     shown: dict[OwnerEvent, int] = field(default_factory=dict[OwnerEvent, int])
     hidden: int = 0
+    level: int = logging.INFO
+    """Of the lines that were not written: failures that have lines of their own need no other warning."""
     examples: list[str] = field(default_factory=list[str])
 
 
@@ -155,13 +157,14 @@ class BurstFolding:
             burst = self._bursts[name] = _Burst(now, now)
         for text in texts:
             burst.counts[event] = burst.counts.get(event, 0) + 1
+            if level > logging.INFO and len(burst.examples) < _EXAMPLES:
+                burst.examples.append(_shortened(text))
             if burst.shown.get(event, 0) < SHOWN:
                 burst.shown[event] = burst.shown.get(event, 0) + 1
                 lines.append(OwnerLine(event, level, text))
                 continue
             burst.hidden += 1
-            if level > logging.INFO and len(burst.examples) < _EXAMPLES:
-                burst.examples.append(_shortened(text))
+            burst.level = max(burst.level, level)
         burst.last = now
         return lines
 
@@ -200,8 +203,7 @@ def _summary(burst: _Burst) -> Iterator[OwnerLine]:
         text += f": {'; '.join(burst.examples)}"
         if sum(counts[event] for event in order if LEVELS[event] > logging.INFO) > len(burst.examples):
             text += "; …"
-    level = max(LEVELS[event] for event in order)
-    yield OwnerLine(order[-1] if level > logging.INFO else first, level, text)
+    yield OwnerLine(order[-1] if burst.level > logging.INFO else first, burst.level, text)
 
 
 def _shortened(text: str) -> str:

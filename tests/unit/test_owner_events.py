@@ -56,10 +56,16 @@ def test_a_burst_becomes_a_sum_with_what_failed() -> None:
     assert (shown, len(shown_failures)) == (SHOWN, SHOWN)
     assert folding.due(50.0) == []
     assert texts(folding.due(54.0)) == [
-        f"WARNING 4,812 metafiles loaded in 48 s, {SHOWN + 3} failed: "
-        "did not load 20; did not load 21; did not load 22; …"
+        f"WARNING 4,812 metafiles loaded in 48 s, {SHOWN + 3} failed: did not load 0; did not load 1; did not load 2; …"
     ]
     assert folding.due(99.0) == []
+
+
+def test_failures_that_have_lines_of_their_own_are_no_second_warning() -> None:
+    folding = BurstFolding()
+    folding.add("metafile loaded", [str(number) for number in range(5000)], 0.0)
+    assert texts(folding.add("metafile failed", ["bad"], 61.0 - 56.1)) == ["WARNING bad"]
+    assert texts(folding.end()) == ["INFO 5,000 metafiles loaded in 5 s, 1 failed: bad"]
 
 
 def test_a_burst_that_continues_has_a_sum_each_minute() -> None:
@@ -84,7 +90,7 @@ def test_after_a_pause_single_lines_are_shown_again() -> None:
 def test_failures_alone_name_what_failed() -> None:
     folding = BurstFolding()
     folding.add("metafile failed", [f"bad {number}" for number in range(SHOWN + 2)], 0.0)
-    assert texts(folding.end()) == [f"WARNING {SHOWN + 2} metafiles failed in 1 s: bad 20; bad 21; …"]
+    assert texts(folding.end()) == [f"WARNING {SHOWN + 2} metafiles failed in 1 s: bad 0; bad 1; bad 2; …"]
 
 
 def test_what_needs_the_owner_is_never_folded_away() -> None:
@@ -98,4 +104,4 @@ def test_examples_are_short() -> None:
     folding = BurstFolding()
     folding.add("metafile failed", ["x" * 10_000 for _ in range(SHOWN + 1)], 0.0)
     (line,) = folding.end()
-    assert len(line.text) < 400
+    assert len(line.text) < 600
