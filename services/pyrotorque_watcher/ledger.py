@@ -19,6 +19,7 @@ from pyrotorque_watcher.rows import (
     row_of,
 )
 
+_URGENT = 64  # urgent rows at a time
 _NEXT_CHECK = 1.0  # seconds after which a row that was sent or became visible is checked
 _RETRY = (
     "UPDATE metafiles SET state = 'seen', attempts = 0, next_try = 0, kind = '', reason = '', gone = 0,"
@@ -53,7 +54,7 @@ class Ledger(FileLedger):
     def rows_to_load(self, now: float, limit: int) -> list[Row]:
         """Rows to load that are due: urgent ones, then half of the others those seen last, then those seen first. So a
         new file does not wait behind thousands of others, and these do not wait for an end of new ones."""
-        urgent = self._urgent_rows(now, limit // 2)
+        urgent = self._urgent_rows(now, min(_URGENT, limit // 2))
         turns = {row.turn for row in urgent}
         return urgent + [row for row in self._rows_in_turn(now, limit - len(urgent)) if row.turn not in turns]
 
@@ -137,8 +138,10 @@ class Ledger(FileLedger):
         change = f"{_LOAD}, state = 'failed', kind = ?, reason = ?, broken = ?, absence = ?, todo = ?"
         self._update(row, change, (*_columns(row.load), kind, refused.reason, broken, absence, todo), now)
 
-    def remove(self, row: Row) -> None:
-        self._db.execute(f"DELETE FROM metafiles {_THIS_ROW}", (row.turn, row.token))
+    def remove(self, row: Row) -> bool:
+        """The file is gone; False if it has another path now, by an event since the row was read."""
+        values = (row.turn, row.token, row.path)
+        return self._db.execute(f"DELETE FROM metafiles {_THIS_ROW} AND path = ?", values).rowcount == 1
 
     def retryable(self) -> list[tuple[int, bytes]]:
         """The turns and paths of the metafiles that `retry` loads again."""

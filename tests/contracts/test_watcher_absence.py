@@ -143,3 +143,37 @@ def test_an_item_that_was_there_is_no_evidence_for_another_in_its_batch(
         assert watching.states("duplicate") == len(metafiles[::3])
         proven = {info_hash(metafile): number % 3 != 0 for number, metafile in enumerate(metafiles)}
         assert requests.proven == proven
+
+
+@pytest.mark.parametrize("to", ["renamed.torrent", "sub/renamed.torrent"])
+def test_a_file_that_is_renamed_while_others_of_its_burst_are_loaded_is_loaded_from_its_new_path(
+    watching: Watching,
+    root: Path,
+    rtorrent: PrivateRTorrent,
+    client: RTorrent,
+    monkeypatch: pytest.MonkeyPatch,
+    to: str,
+) -> None:
+    """Some are prepared then, others are not read yet; the event is received while rTorrent works."""
+    (root / "sub").mkdir()
+    with watching:
+        watching.settle()
+        loader = watching.watcher.stages.loader  # type: ignore[union-attr]
+        hashes = {f"{number:02d}": drop(root / f"{number:02d}.torrent") for number in range(COUNT)}
+        renamed = {name: (root / to).with_name(f"{name}-{(root / to).name}") for name in ("03", "12", "20", "39")}
+        load = type(loader.items).load
+
+        def loading(*args: Any) -> Any:
+            for name, path in renamed.items():
+                if (root / f"{name}.torrent").exists():
+                    (root / f"{name}.torrent").rename(path)
+            return load(*args)
+
+        monkeypatch.setattr(type(loader.items), "load", loading)
+        watching.until(lambda: watching.states("loaded") == COUNT, 40)
+        watching.settle()
+        assert items(rtorrent) == set(hashes.values())
+        assert len(watching.loaded) == COUNT
+        paths = {name: renamed.get(name, root / f"{name}.torrent") for name in hashes}
+        ties = {name: client.call("d.tied_to_file", info) for name, info in hashes.items()}
+        assert ties == {name: str(path) for name, path in paths.items()}

@@ -39,11 +39,11 @@ from pyrotorque_watcher.scan.files import look
 
 log = logging.getLogger(__name__)
 
-_ROWS: Final = 128  # loads between two checks for their items: 60 to 250 ms of rTorrent's time
+_ROWS: Final = 512  # loads at most between two checks for their items
 # Requests with one metafile in them that got no answer, all but the first with nothing else in them. After one
 # more, rTorrent might crash again, and no other metafile would ever be loaded.
 _UNANSWERED_MAX: Final = 3
-_STEP: Final = 2.0  # seconds after which a step sends no more: what is left is checked, and sent again, later
+_STEP: Final = 0.25  # seconds after which a step sends no more: new files are first in the next one
 _SETTLE_PAUSE: Final = 0.5  # seconds until an unsettled file is read again, doubled each time
 _SETTLE_PAUSE_MAX: Final = 10.0
 _READ_PAUSE: Final = 1.0  # seconds until a file that could not be read is read again, doubled each time
@@ -80,10 +80,11 @@ class Loader:
         try:
             if not self.instance.incarnation:
                 self.instance.identify()
-            self.sent_rows.check(self.sent_rows.due(now, 4 * _ROWS), defer=False)
-            rows = self.ledger.rows_to_load(now, _ROWS)
-            more = len(rows) >= _ROWS // 2
+            self.sent_rows.check(self.sent_rows.due(now, _ROWS), defer=False)
+            rows = deque(self.ledger.rows_to_load(now, _ROWS))
+            more = len(rows) >= _ROWS // 4
             sent = self._send_all(rows)
+            more |= bool(rows)
             if not sent:
                 self.finish()  # no call to rTorrent gives time for it
             self.sent_rows.check(sent, defer=more)
@@ -113,9 +114,10 @@ class Loader:
 
     # -- seen → sent
 
-    def _send_all(self, rows: Sequence[Row]) -> list[Row]:
-        """Load `rows` in their order; while rTorrent works on one batch, those after the next are prepared."""
-        waiting, sent = deque(rows), list[Row]()
+    def _send_all(self, waiting: deque[Row]) -> list[Row]:
+        """Load `waiting` in their order; while rTorrent works on one batch, those after the next are prepared. Those
+        that are left remain in `waiting`."""
+        sent = list[Row]()
         until = time.monotonic() + _STEP
         ready: deque[ReadyLoad] = deque()
 
@@ -237,9 +239,10 @@ class Loader:
                 self._postpone(row, now + pause, f"cannot be read: {reason}", now, attempts=attempts + 1)
                 self.outcomes.unreadable(row, reason, now)
             case FileGone():
-                log.info("%s: %s was removed before it was loaded", row.job, printable(row.path))
                 with self.ledger.transaction():
-                    self.ledger.remove(row)
+                    is_removed = self.ledger.remove(row)
+                if is_removed:
+                    log.info("%s: %s was removed before it was loaded", row.job, printable(row.path))
             case FileRewritten():
                 self._see_again(row, now)
 

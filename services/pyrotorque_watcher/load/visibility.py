@@ -61,7 +61,9 @@ class FileVisibility:
     def has_ended(self) -> bool:
         """Whether the process has ended since it was attached."""
         if self.ended_fd >= 0:
-            return bool(select.select([self.ended_fd], [], [], 0)[0])
+            ended = select.poll()  # not select(), which takes no descriptors above 1,023
+            ended.register(self.ended_fd, select.POLLIN)
+            return bool(ended.poll(0))
         return bool(self.pid) and not runs_program(self.pid, "rtorrent")
 
     def sees(self, ours: bytes, theirs: bytes) -> bool:
