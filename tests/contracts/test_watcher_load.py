@@ -575,9 +575,12 @@ def test_a_burst_during_which_rtorrent_stalls_is_published_once(
 
 
 def test_a_new_metafile_does_not_wait_behind_thousands_that_are_wrong(watching: Watching, root: Path) -> None:
+    loader = watching.watcher.stages.loader  # type: ignore[union-attr]
+    loader.availability.retry_at = float("inf")
     for number in range(5000):
         (root / f"{number}.torrent").write_bytes(b"no metafile")
     watching.until(lambda: len(watching.rows) == 5000, 60)
+    loader.availability.retry_at = 0.0
     drop(root / "new.torrent")
     watching.until(lambda: watching.state(root / "new.torrent"))
     watching.until(visible(watching, root / "new.torrent"), 3)
