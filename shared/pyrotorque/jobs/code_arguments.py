@@ -14,6 +14,14 @@ from typing import Final, get_args
 
 from pyrotorque.errors import UserError
 from pyrotorque.events import Durable
+from pyrotorque.jobs.code_programs import (
+    CODE_MODULES,
+    CODE_VARIABLES,
+    COMMAND_OPTIONS,
+    NUMBER,
+    POSITIONS,
+    CommandOptions,
+)
 from pyrotorque.text import printable
 
 
@@ -43,22 +51,34 @@ class _Interpreter:
     script: bool = True
 
 
-_SHELL: Final = _Interpreter("c", ("--command", "--init-command"), "oO")
+_SHELL: Final = _Interpreter(
+    "cC", ("--command", "--init-command", "--rcfile", "--init-file", "-command", "-Command"), "oO"
+)
 _INTERPRETERS: Final = (
-    (re.compile(r"r?bash|(?:d?a|z|k|mk|lk|ya|fi|t?c|pw|elvi|xon)?sh|ksh93|nu"), _SHELL),
+    (re.compile(r"(?:static-)?(?:r?bash|(?:d?a|z|o?k|mk|lk|ya|fi|t?c|pw|elvi|xon|o|y|po|hu|sa)?sh|ksh93)"), _SHELL),
+    (re.compile(r"rc|es|nu|powershell(?:\.exe)?"), _SHELL),
     (re.compile(r"(?:python|pypy|ipython|jython)[\d.]*"), _Interpreter("c", (), "WXQ")),
     (re.compile(r"perl[\d.]*"), _Interpreter("eEmM", (), "I")),
     (re.compile(r"(?:j|m)?ruby[\d.]*"), _Interpreter("er", (), "I")),
     (re.compile(r"node(?:js)?|bun|deno"), _Interpreter("epr", ("--eval", "--print", "--require", "--import"))),
     (re.compile(r"php[\d.]*"), _Interpreter("rBRE", ("--run", "--process-code"), "dc")),
     (re.compile(r"lua(?:jit)?[\d.]*|Rscript|R|osascript|expect|julia|guile|groovy"), _Interpreter("ecl", ("--eval",))),
+    (re.compile(r"java"), _Interpreter("", ("-jar", "-cp", "-classpath", "--class-path", "-javaagent"))),
+    (re.compile(r"tclsh[\d.]*|wish[\d.]*|jshell|m4"), _Interpreter()),
+    (
+        re.compile(r"octave|gnuplot|ghc|scala|elixir|iex|erl|clojure|clj|racket|sbcl|swipl|janet|g?dc"),
+        _Interpreter("efg", ("--eval", "-eval", "--load", "--script", "--expression", "--file")),
+    ),
     (re.compile(r"[gmn]?awk|busybox-awk"), _Interpreter("fei", ("--file", "--source", "--include"), "vF", True, False)),
     (re.compile(r"g?sed"), _Interpreter("ef", ("--expression", "--file"), "l", True, False)),
     (re.compile(r"su|sg|runuser"), _Interpreter("c", ("--command", "--session-command"), "gGswTu", script=False)),
     (re.compile(r"script|flock"), _Interpreter("c", ("--command",), "wEoO", script=False)),
     (re.compile(r"env"), _Interpreter("S", ("--split-string",), "uC", script=False)),
     (re.compile(r"[a-z-]+-terminal(?:-emulator)?|xterm|u?rxvt"), _Interpreter("e", ("--command",), script=False)),
-    (re.compile(r"vim?|nvim|ex|emacs|gdb"), _Interpreter("cex", ("--eval", "--cmd", "--ex"), script=False)),
+    (
+        re.compile(r"vim?|nvim|ex|emacs|gdb"),
+        _Interpreter("cexl", ("--eval", "--cmd", "--ex", "--load", "--command"), script=False),
+    ),
 )  # fmt: skip
 # A shell parses all their words, here or on another host.
 _ALL_WORDS: Final = re.compile(
@@ -131,20 +151,26 @@ def _event_numbers() -> frozenset[str]:
 
 def _code_words(words: Sequence[Word]) -> Iterator[tuple[Word, str]]:
     """The words with unsafe values that are code, each with the program that runs it."""
+    yield from _variables(words)
     for number, word in enumerate(words):
         before, after = words[:number], words[number + 1 :]
-        if _is_first_word(before) and _is_unsafe(word) and _names_program(word):
+        if (_is_first_word(before) or _is_program(before)) and _is_unsafe(word) and _names_program(word):
             yield word, "the system"
         if _is_unsafe(word) and _ACTION.match(word.text):
             yield word, words[0].program
         starts = _starts_program(before)
         if word.fields:
             continue
+        for options in COMMAND_OPTIONS if starts else ():
+            if options.programs.fullmatch(word.program):
+                yield from ((each, word.program) for each in _commands_of(options, after) if _is_unsafe(each))
         if _ALL_WORDS.fullmatch(word.program) and starts and not (before and before[-1].text in _REMOTE_SHELL):
             yield from ((each, word.program) for each in after if _is_unsafe(each))
         for pattern, interpreter in _INTERPRETERS:
             if pattern.fullmatch(word.program) and (starts or not interpreter.first):
                 yield from ((each, word.program) for each in _code_of(interpreter, after) if _is_unsafe(each))
+                if after[1:] and after[0].text == "-m" and after[1].text in CODE_MODULES:
+                    yield from ((each, word.program) for each in after[2:] if _is_unsafe(each))
                 if interpreter.script:
                     return  # the other words are arguments of its code
 
@@ -155,6 +181,48 @@ def _starts_program(before: Sequence[Word]) -> bool:
 
 def _is_first_word(before: Sequence[Word]) -> bool:
     return not before or before[-1].text in _EXECUTING or _DIRECT.fullmatch(before[-1].program) is not None
+
+
+def _is_program(before: Sequence[Word]) -> bool:
+    """Whether the next word is the program of the last wrapper: only options and numbers are between."""
+    for number in range(len(before) - 1, -1, -1):
+        positions = POSITIONS.get(before[number].program)
+        if positions is not None and _starts_program(before[:number]):
+            between = [word.text for word in before[number + 1 :]]
+            if between and between[-1][:1] == "-" and not NUMBER.fullmatch(between[-1]):
+                return False  # perhaps the value of this option
+            return len([text for text in between if text[:1] != "-" and not NUMBER.fullmatch(text)]) == positions
+    return False
+
+
+def _variables(words: Sequence[Word]) -> Iterator[tuple[Word, str]]:
+    """The assignments before a program whose value would be a command."""
+    for word in words:
+        if CODE_VARIABLES.match(word.text):
+            if _is_unsafe(word):
+                yield word, word.text.partition("=")[0]
+        elif not (
+            "=" in word.text or word.text[:1] == "-" or NUMBER.fullmatch(word.text) or _WRAPPERS.fullmatch(word.program)
+        ):
+            return
+
+
+def _commands_of(options: CommandOptions, words: Sequence[Word]) -> Iterator[Word]:
+    """The words that are commands, or have one attached."""
+    is_rest, is_command = "*" in options.rest, False
+    for word in words:
+        literal = re.split(r"\{\{|%\(", word.text, maxsplit=1)[0]
+        name, equals, _ = literal.partition("=")
+        letters = literal[1:] if re.fullmatch(r"-[a-zA-Z]+=?", literal) else ""
+        is_attached = (name in options.words and (equals or len(name) <= 2)) or (
+            literal[:1] == "-" and literal[:2] != "--" and literal[1:2] in options.letters and len(literal) >= 2
+        )
+        if is_rest or is_command or (word.fields and is_attached):
+            yield word
+        is_command = not word.fields and (
+            word.text in options.words or (bool(letters) and letters[-1] in options.letters)
+        )
+        is_rest = is_rest or word.text in options.rest
 
 
 def _names_program(word: Word) -> bool:
@@ -170,7 +238,7 @@ def _is_unsafe(word: Word) -> bool:
 def _code_of(interpreter: _Interpreter, words: Sequence[Word]) -> Iterator[Word]:
     """The words among its arguments that it runs as code, or as the file with its code."""
     expects_code = is_value = False
-    ended = not interpreter.code and not interpreter.first
+    ended = not interpreter.code and not interpreter.long and not interpreter.first
     has_code = False
     for word in words:
         text = word.text
@@ -208,6 +276,8 @@ def _commands(text: str, depth: int = 0) -> Iterator[list[str]]:
     lexer.whitespace = " \t\r"
     lexer.commenters = ""
     lexer.wordchars += "".join(chr(code) for code in range(33, 127) if chr(code) not in ";&|()'\"\\")
+    # Without these, a value would end its word.
+    lexer.wordchars += "".join(char for char in set(text) if ord(char) > 126)
     words: list[str] = []
     try:
         for each in lexer:
