@@ -18,6 +18,10 @@ EVENT_RUN_BYTES: Final = 16 << 20
 """The events that wait for runs of one job; the oldest are dropped and logged."""
 REPORT_BYTES: Final = 8 << 20
 """All reports of one run of a job; further ones are dropped, and a last report has their number."""
+UNIQUE_EVENT_BYTES: Final = 8 << 10
+"""One event of what a job did, such as a move; they are counted, so 1,000 of them have 8 MiB."""
+IDENTITY_CHARACTERS: Final = 200
+"""The unique name of such an event, which is stored for a month."""
 RECENT_EVENT_BYTES: Final = 16 << 10
 """One event in the exporter's list of recent events."""
 PUBLISHED_BYTES: Final = 16 << 10

@@ -13,11 +13,13 @@ from pyrotorque.events import Durable, JobFailed, JobReported, TorrentErased, de
 from pyrotorque.limits import (
     EVENT_BYTES,
     EVENT_RUN_BYTES,
+    IDENTITY_CHARACTERS,
     LABEL_CHARACTERS,
     RECENT_EVENT_BYTES,
     REPLAY_BYTES,
     REPORT_BYTES,
     SERIES_MAX,
+    UNIQUE_EVENT_BYTES,
     shortened,
 )
 from pyrotorque.outbox import Cursor, Outbox
@@ -143,6 +145,26 @@ def test_reports_of_one_run_are_limited_and_the_rest_is_reported(tmp_path: Path)
         assert sum(len(encode_json(report)) for report in kept) <= REPORT_BYTES
         assert lost.data == {"dropped": 100 - len(kept)}
         assert made.run("loud").ok
+
+
+def test_what_a_job_publishes_once_is_limited_in_bytes_and_none_is_dropped(tmp_path: Path) -> None:
+    """Neither its events, of which 1,000 are accepted from a run, nor the names that are stored for a month."""
+    text = """
+def run(self, event=None):
+    from pyrotorque.events import TorrentMoved
+    path = '/' * 200_000
+    for n in range(60):
+        moved = TorrentMoved(at=1.0, info_hash='A' * 40, name='n', job='x', old_path=path, new_path=path)
+        self._context.publish_once(f'{n} ' + 'i' * 100_000, moved)
+"""
+    write_job(tmp_path, "mover", text)
+    with bench(tmp_path, custom("mover")) as made:
+        assert made.run("mover").ok
+        (count, size) = made.store.db.execute("SELECT count(*), max(length(body)) FROM bus_events").fetchone()
+        assert count == 60
+        assert size <= UNIQUE_EVENT_BYTES + 500
+        (names,) = made.store.db.execute("SELECT * FROM published_moves").fetchall()[:1]
+        assert all(len(str(each)) < IDENTITY_CHARACTERS + 100 for each in names)
 
 
 def test_a_report_larger_than_a_message_is_shortened_instead_of_dropped(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from pyrotorque.errors import StateError
 from pyrotorque.events import JobReported, TorrentMoved
-from pyrotorque.limits import EVENT_BYTES, REPORT_BYTES, shortened
+from pyrotorque.limits import EVENT_BYTES, IDENTITY_CHARACTERS, REPORT_BYTES, UNIQUE_EVENT_BYTES, shortened
 from pyrotorque.logs import owner_event
 from pyrotorque.settings.schema import CustomSettings
 from pyrotorque.text import encode_json, printable
@@ -185,7 +185,8 @@ class JobWorker:
                 if isinstance(event, TorrentMoved):
                     # A removal that another job began has the name of that one.
                     event = msgspec.structs.replace(event, job=self.settings.name)
-                self._unique_events.append(msgspec.structs.replace(message, event=shortened(event)))
+                identity, event = message.identity[:IDENTITY_CHARACTERS], shortened(event, UNIQUE_EVENT_BYTES)
+                self._unique_events.append(msgspec.structs.replace(message, identity=identity, event=event))
             case JobCreated() if not self._created:
                 self._created, self.deadline = True, NEVER
                 if self.run is not None:

@@ -23,7 +23,7 @@ from pyrotorque.errors import ConditionError, PyrotorqueError, UserError
 from pyrotorque.events import Event, JobReported, UniqueEvent
 from pyrotorque.jobs.context import JobContext, set_context
 from pyrotorque.jobs.params import with_texts
-from pyrotorque.limits import EVENT_BYTES, shortened
+from pyrotorque.limits import EVENT_BYTES, IDENTITY_CHARACTERS, UNIQUE_EVENT_BYTES, shortened
 from pyrotorque.linux.processes import die_with_parent
 from pyrotorque.room import use_limits_of
 from pyrotorque.text import printable
@@ -135,7 +135,8 @@ def create_job(create: CreateJob, channel: Channel) -> Any:
         channel.send(ReportPublished(report=sent))
 
     def publish_once(identity: str, event: UniqueEvent) -> None:
-        channel.send(UniqueEventPublished(identity=identity, event=event))
+        sent = shortened(event, UNIQUE_EVENT_BYTES)  # a message that is too long would end this process
+        channel.send(UniqueEventPublished(identity=identity[:IDENTITY_CHARACTERS], event=sent))
 
     set_context(
         JobContext(
