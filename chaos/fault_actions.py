@@ -157,7 +157,7 @@ def step_clock(days: int, scene: Scene, chance: random.Random) -> float:
 
 
 def _logged_clock_steps(scene: Scene) -> list[int]:
-    return [scene.log(name).count("system clock changed by") for name in ("watcher", "scheduler")]
+    return [scene.log(name).count("the system clock was set ") for name in ("watcher", "scheduler")]
 
 
 def corrupt(name: str, scene: Scene, chance: random.Random) -> float:

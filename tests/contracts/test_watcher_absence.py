@@ -177,3 +177,32 @@ def test_a_file_that_is_renamed_while_others_of_its_burst_are_loaded_is_loaded_f
         paths = {name: renamed.get(name, root / f"{name}.torrent") for name in hashes}
         ties = {name: client.call("d.tied_to_file", info) for name, info in hashes.items()}
         assert ties == {name: str(path) for name, path in paths.items()}
+
+
+def test_a_burst_survives_kills_of_rtorrent_right_before_and_after_loads(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = job(root, on_loaded="delete", commands=(("label", "d.custom1.set=tv"),))
+    with Watching(short_folder, settings, url=rtorrent.url) as watching:
+        loader = watching.watcher.stages.loader  # type: ignore[union-attr]
+        load, requests = type(loader.items).load, list[int]()
+
+        def loading(*args: Any) -> Any:
+            requests.append(len(requests))
+            if len(requests) == 2:
+                rtorrent.kill()
+                rtorrent.start()
+            answers = load(*args)
+            if len(requests) in (4, 6):
+                rtorrent.kill()
+                rtorrent.start()
+            return answers
+
+        monkeypatch.setattr(type(loader.items), "load", loading)
+        hashes = {drop(root / f"{number}.torrent") for number in range(COUNT)}
+        watching.until(lambda: not any(root.iterdir()), 60)
+        rtorrent.kill()
+        rtorrent.start()
+        assert items(rtorrent) == hashes
+        assert {client.call("d.custom1", info) for info in hashes} == {"tv"}
+        assert sorted(event.info_hash for event in watching.loaded) == sorted(hashes)

@@ -294,3 +294,26 @@ def test_a_tie_that_a_user_changed_stays(short_folder: Path, root: Path, rtorren
         (root / "a.torrent").touch()
         watching.until(lambda: not (root / "a.torrent").exists(), 20)
         assert RTorrent(rtorrent.url).call("d.tied_to_file", info) == str(own)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [("delete", "keep"), ("keep", "delete"), ("delete", "move"), ("move", "delete")]
+)
+def test_no_item_is_lost_if_the_setting_changes_between_load_and_disposal(
+    short_folder: Path, root: Path, untying: PrivateRTorrent, first: str, then: str
+) -> None:
+    """Only an item whose metafile is deleted next is loaded without a tie."""
+    done = root.parent / "done"
+    with Watching(short_folder, job(root, on_loaded=first, loaded_path=done), url=untying.url) as watching:
+        hashes = {drop(root / f"{number}.torrent") for number in range(5)}
+        watching.until(lambda: watching.states("visible") == 5)
+        assert ties(untying) == ({""} if first == "delete" else {str(path) for path in root.iterdir()})
+        watching.again(job(root, on_loaded=then, loaded_path=done))
+        watching.until(lambda: watching.states("loaded") == 5 and not watching.watcher.ledger.todo(1), 30)
+        assert len(list(root.glob("*.torrent"))) == (5 if then == "keep" else 0)
+        untied_ran(untying)
+        untying.kill()
+        untying.start()
+        untied_ran(untying)
+        assert items(untying) == hashes
+        assert len(watching.loaded) == 5
