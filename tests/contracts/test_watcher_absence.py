@@ -204,5 +204,5 @@ def test_a_burst_survives_kills_of_rtorrent_right_before_and_after_loads(
         rtorrent.kill()
         rtorrent.start()
         assert items(rtorrent) == hashes
-        assert {client.call("d.custom1", info) for info in hashes} == {"tv"}
+        assert {str(client.call("d.custom1", info)) for info in hashes} == {"tv"}
         assert sorted(event.info_hash for event in watching.loaded) == sorted(hashes)
