@@ -229,6 +229,21 @@ def test_a_dry_run_sends_and_stores_nothing(sent: Sent, tmp_path: Path) -> None:
     assert list(tmp_path.rglob("notify.json")) == []
 
 
+def test_on_a_full_disk_a_cause_is_still_one_message(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_folder: Path, _state: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    made = job()
+    with monkeypatch.context() as patched:
+        patched.setattr(notify, "write_state", full)
+        for _ in range(5):
+            made.run(FAILED)
+    made.run(FAILED)
+    job().run(RECOVERED)
+    assert [kind for *_, kind in sent] == ["warning", "success"]
+    assert "reported 6 times" in sent[1][1]
+
+
 def test_a_broken_state_file_costs_a_message_at_most(sent: Sent, tmp_path: Path) -> None:
     job().run(FAILED)
     (state,) = tmp_path.rglob("notify.json")

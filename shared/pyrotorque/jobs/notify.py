@@ -11,7 +11,7 @@ from typing import IO, Any, Final
 
 import msgspec
 
-from pyrotorque.errors import UserError
+from pyrotorque.errors import StateError, UserError
 from pyrotorque.events import Event
 from pyrotorque.hours import parse_hours
 from pyrotorque.jobs.apprise import MessageType, NotSent, require_apprise, send
@@ -91,6 +91,7 @@ class Notify(Job):
         self._every, self._repeat = self._duration("every", "0"), self._duration("repeat", "6h")
         quiet = get_text(config, "quiet_hours")
         self._quiet = parse_hours(quiet) if quiet else None
+        self._unsaved: NotifyState | None = None
         used = [one for one in (self._text, self._title, *self._json.values(), *self._headers.values()) if one]
         fields = frozenset[str]().union(*(template.fields for template in used)) - _MESSAGE_FIELDS
         if unknown := sorted((fields | (self._program.fields if self._program else frozenset())) - EVENT_FIELDS):
@@ -211,11 +212,22 @@ class Notify(Job):
         return self._quiet is not None and self._quiet.contain(now)
 
     def _state(self) -> NotifyState:
+        if self._unsaved is not None:
+            return self._unsaved
         return read_state(self.state_dir) if self._context.state_dir is not None else NotifyState()
 
     def _store(self, state: NotifyState) -> None:
-        if self._context.state_dir is not None and not self.dry_run:
+        """On a full disk it is kept in memory: a run that failed after its message would send it again and again."""
+        if self._context.state_dir is None or self.dry_run:
+            return
+        try:
             write_state(self.state_dir, state)
+        except (OSError, StateError) as error:
+            if self._unsaved is None:
+                self.log.warning("cannot store what was sent: %s", error)
+            self._unsaved = state
+        else:
+            self._unsaved = None
 
     def _addresses(self, text: str) -> tuple[str, list[str]]:
         """The webhook, or the addresses of Apprise."""
