@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import pytest
 from demo.group import environment
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.errors import UserError
+from pyrotorque.errors import RTorrentFault, UserError
 from pyrotorque.housekeeping.inventory import Inventory, InventoryReader
 from pyrotorque.jobs import JobConfig
 from pyrotorque.jobs.injected import Injected
 from pyrotorque.requests import Answer, ParkTorrent
+from pyrotorque.rtorrent import Call, RTorrent, Value
 from pyrotorque.rtorrent.availability import Availability
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.settings.schema import CustomSettings, RTorrentSettings, Settings
@@ -216,6 +218,23 @@ def test_what_its_owner_stopped_stays_stopped(scene: CleanupScene) -> None:
     ])  # fmt: skip
     job().run()
     assert [state(scene, item) for item in (stopped, off, ignored, other)] == [(0, 0)] * 4
+
+
+def test_items_that_stay_stopped_cost_no_calls(scene: CleanupScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        item = inject(scene, f"stopped {number}")
+        resume(scene, item)
+        scene.client.call("d.close", item)
+    calls: list[int] = []
+    multicall = RTorrent.multicall
+
+    def counted(self: RTorrent, calls_now: Sequence[Call]) -> list[Value | RTorrentFault]:
+        calls.append(len(calls_now))
+        return multicall(self, calls_now)
+
+    monkeypatch.setattr(RTorrent, "multicall", counted)
+    job().run()
+    assert sum(calls) <= 5, "the same for any number of items"
 
 
 def test_a_dry_run_starts_nothing(scene: CleanupScene, caplog: pytest.LogCaptureFixture) -> None:

@@ -27,7 +27,7 @@ _INVENTORY_AGAIN: Final = 60.0  # the same, where the files of all items could n
 class Injected(ItemJob):
     """`condition` names the items by what the other program marks them with, for example `custom_1=cross-seed`."""
 
-    needed = frozenset({"started"})
+    needed = frozenset({"started", "is_active"})
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
@@ -46,6 +46,8 @@ class Injected(ItemJob):
         super().run(event)
 
     def run_item(self, item: Item) -> None:
+        if item["started"] and not item["is_active"]:
+            return  # its owner stopped it: there may be thousands, so they cost no call each
         info_hash, name = str(item["hash"]), printable(str(item["name"]))
         found = self._state(info_hash, bool(item["started"]))
         reason = hold_reason(found)
