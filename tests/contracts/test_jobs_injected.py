@@ -85,6 +85,15 @@ def resume(scene: CleanupScene, item: str) -> None:
     eventually(lambda: state(scene, item) == (0, 1), 20)
 
 
+def save(scene: CleanupScene, item: str) -> None:
+    """Have rTorrent save the item with what was found of its data."""
+    chunks = scene.client.call("d.completed_chunks", item)
+    assert isinstance(chunks, int)
+    assert Session().save(scene.client, item, {"chunks_done": chunks}, 20.0)
+    resume_data = scene.running.session / f"{item}.torrent.libtorrent_resume"
+    eventually(lambda: b"8:bitfield" in resume_data.read_bytes(), 20)
+
+
 def test_a_resumed_item_runs_after_a_restart_of_rtorrent(scene: CleanupScene) -> None:
     treated = inject(scene, "treated")
     resume(scene, treated)
@@ -92,7 +101,8 @@ def test_a_resumed_item_runs_after_a_restart_of_rtorrent(scene: CleanupScene) ->
     assert state(scene, treated) == (1, 1)
     left_alone = inject(scene, "left alone")
     resume(scene, left_alone)
-    scene.running.stop(timeout=10)
+    save(scene, left_alone)
+    scene.running.kill()
     scene.running.start()
     eventually(lambda: state(scene, treated) == (1, 1), 20)
     assert state(scene, left_alone) == (0, 0), "that is why"
@@ -202,7 +212,9 @@ def test_a_refusal_ends_when_the_item_changes(scene: CleanupScene) -> None:
 def test_after_a_restart_of_rtorrent_all_of_its_files_count(scene: CleanupScene) -> None:
     linked, own = inject(scene, "linked", "c"), inject(scene, "own", "c")
     hard_link(scene, scene.downloads / "linked/a")  # this file is whole
-    scene.running.stop(timeout=10)
+    for item in (linked, own):
+        save(scene, item)
+    scene.running.kill()
     scene.running.start()
     eventually(lambda: scene.has(linked) and scene.has(own), 20)
     job().run()
