@@ -26,10 +26,10 @@ def test_what_cannot_backtrack_runs_without_a_deadline() -> None:
 @pytest.mark.parametrize("pattern", CATASTROPHIC)
 def test_a_catastrophic_pattern_costs_little_more_than_its_account_over_thousands_of_items(pattern: str) -> None:
     condition = parse(f"name='/{pattern}/'")
-    begin = time.monotonic()
+    begin = time.process_time()
     for number in range(3_000):
         condition.matches({"name": f"{BAD}{number}"}, now=0)
-    assert time.monotonic() - begin < 2 * (BUDGET + DEADLINE) + 1
+    assert time.process_time() - begin < 2 * (BUDGET + DEADLINE) + 1
 
 
 def test_an_undecided_item_does_not_match_even_under_not(caplog: pytest.LogCaptureFixture) -> None:
@@ -82,10 +82,10 @@ def test_a_search_within_its_time_is_decided() -> None:
 
 
 def test_a_single_search_is_cut_at_its_deadline() -> None:
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(RegexTimeout):
         compile_search(r"(c+)+$")("c" * 10_000 + "!")
-    assert time.monotonic() - begin < 10 * DEADLINE
+    assert time.process_time() - begin < 10 * DEADLINE
 
 
 @pytest.mark.parametrize("pattern", ["((((a{999}){999}){999}){999})", "(a{1,9999}){1,9999}", "a{99999999}"])
