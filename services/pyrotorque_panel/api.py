@@ -8,14 +8,19 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from pyrotorque.errors import UserError
-from pyrotorque_panel.exchange import JSON, NotFound, PanelRequest, PanelResponse, PanelRoute
+from pyrotorque_panel.exchange import JSON, NotFound, PanelRequest, PanelResponse, PanelRoute, QueryParameter
 from pyrotorque_panel.group_view import GroupView
 from pyrotorque_panel.panel_actions import PanelActions
 
 PREFIX: Final = "/api/v1"
 _EVENTS_MAX: Final = 200
-_HOURS_MAX: Final = 24.0
 _POINTS_MAX: Final = 360
+ItemName = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+Word = Annotated[str, msgspec.Meta(pattern="^[a-z_]{0,40}$")]
+Words = Annotated[str, msgspec.Meta(pattern="^[A-Za-z,]{0,1000}$")]
+Number = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+UnixTime = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
+Hours = Annotated[float, msgspec.Meta(ge=0, le=24)]
 InfoHash = Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{40}$")]
 
 
@@ -136,7 +141,7 @@ class PanelApi:
                 self._explain_name,
                 "Why the item with this name is started or not",
                 Explanation,
-                query={"name": "its name, a part of it, or its info-hash"},
+                query=[QueryParameter("name", "its name, a part of it, or its info-hash", ItemName, required=True)],
             ),
             get(f"{group}/{items}", self._explain_hash, "Why an item is started or not", Explanation),
             post(f"{group}/{items}/start", lambda r: self.actions.start(r.who, _hash(r)), "Start an item now"),
@@ -152,7 +157,10 @@ class PanelApi:
                 self._metafiles,
                 "Metafiles, newest first, 200 a page",
                 MetafilePage,
-                query={"state": "only in this state, such as `failed`", "after": "`next` of the page before"},
+                query=[
+                    QueryParameter("state", "only in this state, such as `failed`", Word),
+                    QueryParameter("after", "`next` of the page before", Number),
+                ],
             ),
             post(
                 f"{group}/metafiles/retry",
@@ -171,14 +179,17 @@ class PanelApi:
                 self._events,
                 "The newest events first; with `Accept: text/event-stream` new ones as they happen",
                 EventPage,
-                query={"since": "Unix seconds: those from then on, oldest first", "type": "types, separated by commas"},
+                query=[
+                    QueryParameter("since", "Unix seconds: those from then on, oldest first", UnixTime),
+                    QueryParameter("type", "types, separated by commas", Words),
+                ],
             ),
             get(
                 f"{group}/series",
                 self._series,
                 "Speeds and counts of rTorrent over time",
                 Series,
-                query={"hours": "how far back, at most 24"},
+                query=[QueryParameter("hours", "how far back", Hours)],
             ),
             get(f"{group}/services", self._services, "The processes of the group", ServiceList),
             post(
@@ -203,21 +214,25 @@ class PanelApi:
         handler: Callable[[PanelRequest], Any],
         summary: str,
         answer: Any,
-        query: Mapping[str, str] | None = None,
+        query: Sequence[QueryParameter] = (),
     ) -> PanelRoute:
-        checked = self._checked(handler)
-        return PanelRoute("GET", path, "api", "read", checked, summary=summary, answer=answer, query=query or {})
+        checked = self._checked(handler, query)
+        return PanelRoute("GET", path, "api", "read", checked, summary=summary, answer=answer, query=query)
 
     def _post(self, path: str, action: Callable[[PanelRequest], str], summary: str, body: Any = None) -> PanelRoute:
         checked = self._checked(lambda request: Done(text=action(request)))
         return PanelRoute("POST", path, "api", "act", checked, summary=summary, answer=Done, body=body)
 
-    def _checked(self, handler: Callable[[PanelRequest], Any]) -> Callable[[PanelRequest], PanelResponse]:
+    def _checked(
+        self, handler: Callable[[PanelRequest], Any], query: Sequence[QueryParameter] = ()
+    ) -> Callable[[PanelRequest], PanelResponse]:
         """The handler, for a group that this panel has."""
 
         def respond(request: PanelRequest) -> PanelResponse:
             if request.params.get("group", self.view.name) != self.view.name:
                 raise NotFound("there is no such group")
+            for each in query:
+                _checked_query(request, each)
             made = handler(request)
             if isinstance(made, PanelResponse):
                 return made
@@ -251,10 +266,7 @@ class PanelApi:
         return _named(self.view.queues(), request.params["job"], "queue")
 
     def _explain_name(self, request: PanelRequest) -> Explanation:
-        name = request.query.get("name", "")
-        if not name:
-            raise UserError("name is missing: the name of an item, a part of it, or its info-hash")
-        return self._explained(name)
+        return self._explained(request.query["name"])
 
     def _explain_hash(self, request: PanelRequest) -> Explanation:
         return self._explained(_hash(request))
@@ -266,7 +278,7 @@ class PanelApi:
         return Explanation(text=answer.text, queues=list(answer.data or []))
 
     def _metafiles(self, request: PanelRequest) -> MetafilePage:
-        after = _whole(request.query.get("after", "0"), "after")
+        after = int(request.query.get("after", "0"))
         found = self.view.metafiles(request.query.get("state", ""), after)
         return MetafilePage(metafiles=found["metafiles"], next=found["next"])
 
@@ -277,13 +289,11 @@ class PanelApi:
             since = int(last) if last.isdecimal() and len(last) < 18 else 0
             return PanelResponse(stream="events", since=since, types=types)
         if "since" in request.query:
-            return EventPage(
-                events=self.view.events.since(_number(request.query["since"], "since"), _EVENTS_MAX, types)
-            )
+            return EventPage(events=self.view.events.since(float(request.query["since"]), _EVENTS_MAX, types))
         return EventPage(events=self.view.events.newest(_EVENTS_MAX, types))
 
     def _series(self, request: PanelRequest) -> Series:
-        hours = min(_number(request.query.get("hours", "1"), "hours"), _HOURS_MAX)
+        hours = float(request.query.get("hours", "1"))
         return Series(
             points=thinned(
                 [msgspec.to_builtins(each) for each in self.view.ring.since_time(time.time() - hours * 3600)]
@@ -321,17 +331,14 @@ def _decoded(request: PanelRequest, kind: Any) -> Any:
         raise UserError(f"the body is not as documented: {error}") from error
 
 
-def _whole(text: str, name: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 18):
-        raise UserError(f"{name} is not a whole number")
-    return int(text)
-
-
-def _number(text: str, name: str) -> float:
+def _checked_query(request: PanelRequest, parameter: QueryParameter) -> None:
+    """Raises UserError unless it is as documented."""
+    text = request.query.get(parameter.name)
+    if text is None:
+        if parameter.required:
+            raise UserError(f"{parameter.name} is missing: {parameter.text}")
+        return
     try:
-        found = float(text)
-    except ValueError:
-        found = -1.0
-    if not 0 <= found < 1e12:
-        raise UserError(f"{name} is not a number that is 0 or more")
-    return found
+        msgspec.convert(text, parameter.kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{parameter.name} is not as documented: {error}") from error

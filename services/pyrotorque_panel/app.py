@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import compile_path
 
-from pyrotorque.errors import ActionRefused, PyrotorqueError, ServiceUnreachable, StateError, UserError
+from pyrotorque.errors import ActionRefused, PyrotorqueError, ServiceUnreachable, StateError, UnknownName, UserError
 from pyrotorque_panel.cleaning import cleaned_text
 from pyrotorque_panel.exchange import JSON, NotFound, PanelRequest, PanelResponse, PanelRoute, Upload, redirect
 from pyrotorque_panel.gate import Admission, Gate, Refusal, RequestFacts
@@ -101,9 +101,11 @@ class PanelApp:
             if isinstance(admitted, Refusal):
                 return self._refused(kind, admitted)
             if route is None:
-                status = 405 if allowed else 404
-                text = "this path has no such method" if allowed else "there is no such page"
-                return self._error(kind, status, text, "method" if allowed else "not_found")
+                if not allowed:
+                    return self._error(kind, 404, "there is no such page", "not_found")
+                made = self._error(kind, 405, "this path has no such method", "method")
+                made.headers["Allow"] = ", ".join(allowed)
+                return made
             return await self._handle(request, route, params, admitted)
         except _TooLarge:
             limit = route.body_max if route else 0
@@ -130,7 +132,7 @@ class PanelApp:
         kind = route.kind
         try:
             made = await anyio.to_thread.run_sync(route.handler, request, limiter=self._limiter)
-        except NotFound as error:
+        except (NotFound, UnknownName) as error:
             return self._error(kind, 404, str(error), "not_found")
         except ActionRefused as error:
             return self._error(kind, 409, str(error), "refused")
@@ -155,14 +157,15 @@ class PanelApp:
             return path[len(self._base) :] or "/"
         return path
 
-    def _match(self, method: str, path: str) -> tuple[PanelRoute | None, dict[str, str], bool]:
-        known = False
+    def _match(self, method: str, path: str) -> tuple[PanelRoute | None, dict[str, str], list[str]]:
+        """The route, its parameters, and the methods that the path has."""
+        known: list[str] = []
         wanted = "GET" if method == "HEAD" else method
         for (pattern, _, _), route in self._compiled:
             if found := pattern.match(path):
-                known = True
+                known.append(route.method)
                 if route.method == wanted:
-                    return route, found.groupdict(), True
+                    return route, found.groupdict(), known
         return None, {}, known
 
     async def _read(
@@ -191,7 +194,7 @@ class PanelApp:
                 return self._error("page", 403, "this form is too old: load the page again", "form_token")
         return PanelRequest(
             params=params,
-            query={name: values for name, values in request.query_params.items() if len(values) <= 2000},
+            query=dict(request.query_params),
             headers=dict(request.headers),
             identity=admitted.identity,
             address=admitted.address,

@@ -73,8 +73,17 @@ class PanelRoute:
     summary: str = ""
     answer: Any = None
     body: Any = None
-    query: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Parameters of the query, with their descriptions."""
+    query: Sequence["QueryParameter"] = ()
+
+
+@dataclass(frozen=True)
+class QueryParameter:
+    """A parameter of a query: `kind` is a type with its limits."""
+
+    name: str
+    text: str
+    kind: Any
+    required: bool = False
 
 
 class NotFound(Exception):

@@ -56,8 +56,14 @@ def _operation(route: PanelRoute, answer: Any, body: Any, problem: Any) -> dict[
         "parameters": [
             *(_path_parameter(each) for each in _PARAMETER.findall(route.path)),
             *(
-                {"name": each, "in": "query", "description": text, "schema": {"type": "string", "maxLength": 2000}}
-                for each, text in route.query.items()
+                {
+                    "name": each.name,
+                    "in": "query",
+                    "required": each.required,
+                    "description": each.text,
+                    "schema": msgspec.json.schema(each.kind),
+                }
+                for each in route.query
             ),
         ],
         "responses": {

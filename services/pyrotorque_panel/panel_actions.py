@@ -6,7 +6,7 @@ from typing import Final
 
 from pyrotorque import actions
 from pyrotorque.actions import Actor
-from pyrotorque.errors import ActionRefused, PyrotorqueError, ServiceUnreachable, UserError
+from pyrotorque.errors import ActionRefused, PyrotorqueError, ServiceUnreachable, UnknownName, UserError
 from pyrotorque.layout import Layout
 from pyrotorque.supervisord import Supervisord, SupervisordError
 from pyrotorque_panel.access import PanelIdentity
@@ -61,7 +61,7 @@ class PanelActions:
         try:
             known = {process.name: process for process in supervisord.processes()}
             if service not in known:
-                raise UserError(f"there is no service {service!r}")
+                raise UnknownName(f"there is no service {service!r}")
             if service == "guardian":
                 raise UserError("the guardian is not restarted from the panel: pyrotorque ctl restart guardian")
             if known[service].state in ("STARTING", "RUNNING", "BACKOFF"):

@@ -213,7 +213,7 @@ class WebServer:
             interface="asgi3",
             access_log=False,
             log_config=None,
-            log_level=logging.WARNING,
+            log_level=logging.ERROR,  # a client could fill the log with warnings
             server_header=False,
             date_header=False,
             proxy_headers=False,

@@ -9,6 +9,10 @@ class UserError(PyrotorqueError):
     """The settings of a job are wrong; raised by the constructor of a job."""
 
 
+class UnknownName(UserError):
+    """There is no job or service of this name."""
+
+
 class SettingsError(PyrotorqueError):
     """One or more errors in the configuration, one per line of the message."""
 

@@ -47,7 +47,7 @@ def expected(route: PanelRoute, caller: str) -> str:
     if caller == "foreign host":
         return "421"
     if caller == "foreign origin, session":
-        if is_write:
+        if is_write and route.kind != "api":
             return "403"
         return {"api": "401"}.get(route.kind, MADE)
     if route.kind == "public":
@@ -133,7 +133,7 @@ def test_the_table_has_every_kind_of_route(scene: PanelScene) -> None:
 def test_other_methods_are_refused(scene: PanelScene, method: str) -> None:
     for path in ("/", "/api/v1/groups", "/login"):
         reply = scene.request(method, path, {"Origin": EVIL, "Access-Control-Request-Method": "POST"})
-        assert reply.status in (403, 405)
+        assert reply.status in (401, 403, 405)
         assert not [name for name in reply.headers if name.startswith("access-control")]
 
 

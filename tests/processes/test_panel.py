@@ -151,7 +151,7 @@ def test_each_action_of_page_and_api_is_recorded_with_its_actor(group: PanelGrou
     fields = f"token={group.form_token(cookie)}&back=/jobs"
     assert group.form("/g/main/jobs/queue/resume", fields, cookie)[0] == 303
     assert b"queue runs again" in group.request("GET", "/g/main/jobs", cookie)[2]
-    assert api(group, "POST", "groups/main/jobs/nowhere/pause", token)[0] == 400
+    assert api(group, "POST", "groups/main/jobs/nowhere/pause", token)[0] == 404
     found = [(event.by, event.action, event.target, event.ok) for event in group.events("scheduler")]
     assert found[0] == ("panel, token act", "pause", "queue", True)
     assert found[1][1:] == ("resume", "queue", True)

@@ -2,7 +2,7 @@
 
 from pyrotorque.actions.delivery import Actor, ask_service
 from pyrotorque.configuration import last_good
-from pyrotorque.errors import UserError
+from pyrotorque.errors import UnknownName
 from pyrotorque.layout import Layout
 from pyrotorque.requests import AcceptRTorrent, Answer, PauseJob, ResumeJob, RunJob
 from pyrotorque.suggestions import suggestion
@@ -32,10 +32,10 @@ def accept_rtorrent(actor: Actor) -> Answer:
 
 
 def require_job(layout: Layout, job: str) -> None:
-    """Raises UserError, with the most similar name, if the configuration in force has no such job."""
+    """Raises UnknownName, with the most similar name, if the configuration in force has no such job."""
     settings = last_good(layout)
     if settings is None:
         return  # the scheduler decides
     names = [each.name for each in settings.jobs]
     if job not in names:
-        raise UserError(f"there is no job {job!r}{suggestion(job, names)}")
+        raise UnknownName(f"there is no job {job!r}{suggestion(job, names)}")
