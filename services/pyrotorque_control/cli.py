@@ -37,6 +37,7 @@ _COMMANDS: Final = (
     "watched",
     "retry",
     "forget",
+    "add",
     "cleanup",
     "quarantine",
     "retrack",

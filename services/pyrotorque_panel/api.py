@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from pyrotorque.actions import watched_folders
 from pyrotorque.errors import UserError
 from pyrotorque_panel.exchange import JSON, NotFound, PanelRequest, PanelResponse, PanelRoute, QueryParameter
 from pyrotorque_panel.group_view import GroupView
@@ -14,6 +15,8 @@ from pyrotorque_panel.panel_actions import PanelActions
 
 PREFIX: Final = "/api/v1"
 _EVENTS_MAX: Final = 200
+BODY_MAX: Final = 64 << 10
+UPLOAD_MAX: Final = 24 << 20  # base64
 _POINTS_MAX: Final = 360
 ItemName = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 Word = Annotated[str, msgspec.Meta(pattern="^[a-z_]{0,40}$")]
@@ -101,6 +104,18 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
+class Addition(msgspec.Struct, frozen=True, kw_only=True):
+    """Either of both: the content of a metafile, or a magnet link."""
+
+    metafile: bytes = b""
+    magnet: Annotated[str, msgspec.Meta(max_length=8192)] = ""
+    folder: Annotated[str, msgspec.Meta(max_length=4096)] = ""
+
+
+class FolderList(msgspec.Struct, frozen=True, kw_only=True):
+    folders: list[str]
+
+
 class ParkingTime(msgspec.Struct, frozen=True, kw_only=True):
     """How long the item stays closed, in seconds."""
 
@@ -163,6 +178,14 @@ class PanelApi:
                 ],
             ),
             post(
+                f"{group}/metafiles",
+                self._add,
+                "Add a metafile, as base64, or a magnet link to a watched folder, by default the first",
+                Addition,
+                body_max=UPLOAD_MAX,
+            ),
+            get(f"{group}/folders", self._folders, "The watched folders, where metafiles can be added", FolderList),
+            post(
                 f"{group}/metafiles/retry",
                 lambda r: self.actions.retry(r.who, _decoded(r, Paths).paths),
                 "Load metafiles again",
@@ -219,9 +242,18 @@ class PanelApi:
         checked = self._checked(handler, query)
         return PanelRoute("GET", path, "api", "read", checked, summary=summary, answer=answer, query=query)
 
-    def _post(self, path: str, action: Callable[[PanelRequest], str], summary: str, body: Any = None) -> PanelRoute:
+    def _post(
+        self,
+        path: str,
+        action: Callable[[PanelRequest], str],
+        summary: str,
+        body: Any = None,
+        body_max: int = BODY_MAX,
+    ) -> PanelRoute:
         checked = self._checked(lambda request: Done(text=action(request)))
-        return PanelRoute("POST", path, "api", "act", checked, summary=summary, answer=Done, body=body)
+        return PanelRoute(
+            "POST", path, "api", "act", checked, summary=summary, answer=Done, body=body, body_max=body_max
+        )
 
     def _checked(
         self, handler: Callable[[PanelRequest], Any], query: Sequence[QueryParameter] = ()
@@ -281,6 +313,16 @@ class PanelApi:
         after = int(request.query.get("after", "0"))
         found = self.view.metafiles(request.query.get("state", ""), after)
         return MetafilePage(metafiles=found["metafiles"], next=found["next"])
+
+    def _add(self, request: PanelRequest) -> str:
+        wanted = _decoded(request, Addition)
+        if bool(wanted.metafile) == bool(wanted.magnet):
+            raise UserError("give either metafile or magnet")
+        files = [wanted.metafile] if wanted.metafile else []
+        return self.actions.add(request.who, files, wanted.magnet, wanted.folder)
+
+    def _folders(self, _: PanelRequest) -> FolderList:
+        return FolderList(folders=watched_folders(self.view.layout))
 
     def _events(self, request: PanelRequest) -> EventPage | PanelResponse:
         types = tuple(each for each in request.query.get("type", "").split(",") if each)

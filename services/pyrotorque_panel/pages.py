@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from typing import Any, Final
 
+from pyrotorque.actions import watched_folders
 from pyrotorque.errors import PyrotorqueError, UserError
 from pyrotorque_panel import page_texts
 from pyrotorque_panel.access import Access, Scope
@@ -23,6 +24,8 @@ _HOUR: Final = 3600.0
 _PARKED: Final = 3600.0
 _NOTICES_MAX: Final = 500
 _THEME: Final = "pyrotorque_theme"
+FORM_MAX: Final = 64 << 10
+UPLOAD_MAX: Final = 17 << 20
 _BACK: Final = ("/", "/queue", "/metafiles", "/jobs", "/settings")
 
 
@@ -55,6 +58,12 @@ class Pages:
             page(f"{GROUP}/queue", self._queue),
             page(f"{GROUP}/items", self._item),
             page(f"{GROUP}/metafiles", self._metafiles),
+            page(f"{GROUP}/metafiles/add", self._add),
+            form(
+                f"{GROUP}/metafiles/add",
+                lambda r: act.add(r.who, [file.content for file in r.files], r.value("magnet"), r.value("folder")),
+                UPLOAD_MAX,
+            ),
             page(f"{GROUP}/jobs", self._jobs),
             page(f"{GROUP}/events", self._events),
             page(f"{GROUP}/live", lambda _: PanelResponse(stream="live")),
@@ -83,7 +92,7 @@ class Pages:
     def _page(self, path: str, handler: Callable[[PanelRequest], PanelResponse]) -> PanelRoute:
         return PanelRoute("GET", path, "page", "read", self._in_group(handler))
 
-    def _form(self, path: str, action: Callable[[PanelRequest], str]) -> PanelRoute:
+    def _form(self, path: str, action: Callable[[PanelRequest], str], body_max: int = FORM_MAX) -> PanelRoute:
         """A form carries out its action, and shows the page it is on with a sentence about it."""
 
         def respond(request: PanelRequest) -> PanelResponse:
@@ -92,7 +101,7 @@ class Pages:
             known = back if back in _BACK else "/"
             return redirect(f"{self.base}/settings" if known == "/settings" else f"{self._home}{known}")
 
-        return PanelRoute("POST", path, "page", "act", self._in_group(respond))
+        return PanelRoute("POST", path, "page", "act", self._in_group(respond), body_max=body_max)
 
     def _in_group(self, handler: Callable[[PanelRequest], PanelResponse]) -> Callable[[PanelRequest], PanelResponse]:
         def respond(request: PanelRequest) -> PanelResponse:
@@ -141,6 +150,10 @@ class Pages:
             request, "metafiles.html", "Metafiles", rows=found["metafiles"], next=found["next"], counts=counts,
             state=state, problem=problem, back="/metafiles", live=not number,
         )  # fmt: skip
+
+    def _add(self, request: PanelRequest) -> PanelResponse:
+        folders = watched_folders(self.view.layout)
+        return self._show(request, "add.html", "Metafiles", title="Add a metafile", folders=folders)
 
     def _jobs(self, request: PanelRequest) -> PanelResponse:
         return self._show(request, "jobs.html", "Jobs", jobs=self.view.jobs(), live=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from pyrotorque import actions
@@ -77,8 +78,18 @@ class PanelActions:
         self.record(self._actor(who).by, "restart", service, True, text)
         return self._done(text)
 
+    def add(self, who: PanelIdentity, files: Sequence[bytes], magnet: str, folder: str) -> str:
+        """Metafiles, and a magnet link if it is not empty."""
+        if not files and not magnet.strip():
+            raise UserError("choose a metafile, or paste a magnet link")
+        actor = self._actor(who)
+        added = [actions.add_metafile(actor, content, folder).text for content in files]
+        added += [actions.add_magnet(actor, magnet, folder).text] if magnet.strip() else []
+        return self._done("; ".join(added))
+
     def _actor(self, who: PanelIdentity) -> Actor:
-        return Actor(self.layout, f"panel, {who.name}", starting=0.0)
+        by = f"panel, {who.name}"
+        return Actor(self.layout, by, starting=0.0, record=partial(self.record, by))
 
     def _done(self, text: str) -> str:
         self.changed()

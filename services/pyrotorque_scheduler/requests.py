@@ -13,6 +13,7 @@ from pyrotorque.requests import (
     ExplainQueue,
     ParkTorrent,
     PauseJob,
+    RecordAction,
     Request,
     ResumeJob,
     RunJob,
@@ -65,6 +66,8 @@ class RequestHandler:
                 return self._close(info_hash.upper(), job, None, now)
             case ParkTorrent(info_hash=info_hash, job=job, seconds=seconds):
                 return self._close(info_hash.upper(), job, seconds, now)
+            case RecordAction(ok=ok, text=text):
+                return Answer(ok=ok, text=text)  # the bus stores the event with the answer
             case AcceptRTorrent():
                 return self._accept()
             case ExplainQueue():

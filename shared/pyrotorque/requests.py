@@ -138,6 +138,23 @@ class ListMetafiles(RequestBase, frozen=True, kw_only=True, tag=True):
     """The newest first, those before `after` if it is given."""
 
 
+class RecordAction(ActionRequest, frozen=True, kw_only=True, tag=True):
+    """Scheduler: store the event of an action that the sender has carried out."""
+
+    done: str
+    about: str
+    ok: bool
+    text: str
+
+    @property
+    def action(self) -> str:
+        return self.done
+
+    @property
+    def target(self) -> str:
+        return self.about
+
+
 class MakeLoginLink(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Panel: a link that logs in a browser, once within ten minutes."""
 
@@ -195,6 +212,7 @@ Request = (
     | RetryMetafiles
     | ForgetMetafiles
     | ListMetafiles
+    | RecordAction
     | MakeLoginLink
     | SetPanelPassword
     | MakePanelToken
@@ -214,6 +232,7 @@ ACTIONS: dict[type[ActionRequest], str] = {
     StopTorrent: "stop",
     ParkTorrent: "park",
     ForgetMetafiles: "forget",
+    RecordAction: "record",
     MakeLoginLink: "login-link",
     SetPanelPassword: "password",
     MakePanelToken: "token",

@@ -4,7 +4,8 @@ A function checks what it was given, has a service carry it out, and returns the
 `ActionTaken` with who did it, what, and the outcome, also when it refuses.
 """
 
-from pyrotorque.actions.delivery import Actor, ask_service
+from pyrotorque.actions.additions import add_magnet, add_metafile, watched_folders
+from pyrotorque.actions.delivery import Actor, ask_service, record_action
 from pyrotorque.actions.items import park_item, required_hash, start_item, stop_item
 from pyrotorque.actions.jobs import accept_rtorrent, pause_job, require_job, resume_job, run_job
 from pyrotorque.actions.metafiles import forget_metafiles, retry_all_metafiles, retry_metafiles
@@ -12,10 +13,13 @@ from pyrotorque.actions.metafiles import forget_metafiles, retry_all_metafiles, 
 __all__ = [
     "Actor",
     "accept_rtorrent",
+    "add_magnet",
+    "add_metafile",
     "ask_service",
     "forget_metafiles",
     "park_item",
     "pause_job",
+    "record_action",
     "require_job",
     "required_hash",
     "resume_job",
@@ -24,4 +28,5 @@ __all__ = [
     "run_job",
     "start_item",
     "stop_item",
+    "watched_folders",
 ]

@@ -1,6 +1,7 @@
 """Sends the requests of people to the services of a group, and waits for a service that is starting."""
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -8,7 +9,7 @@ from typing import Final
 from pyrotorque.bus.client import ask
 from pyrotorque.errors import ActionRefused, ServiceUnreachable
 from pyrotorque.layout import Layout
-from pyrotorque.requests import Answer, DescribeService, Request, RunJob
+from pyrotorque.requests import Answer, DescribeService, RecordAction, Request, RunJob
 from pyrotorque.supervisord import Supervisord, SupervisordError
 
 _FIRST_TIMEOUT: Final = 4.0  # seconds
@@ -22,6 +23,8 @@ class Actor:
     layout: Layout
     by: str
     starting: float = 20.0
+    record: Callable[[str, str, bool, str], None] | None = None
+    """Stores (action, target, ok, text) of an action that no service carries out; by default the scheduler does."""
 
 
 def ask_service(actor: Actor, service: str, request: Request, timeout: float = 15.0) -> Answer:
@@ -30,6 +33,16 @@ def ask_service(actor: Actor, service: str, request: Request, timeout: float = 1
     if not answer.ok:
         raise ActionRefused(answer.text or f"{service} refused the request")
     return answer
+
+
+def record_action(actor: Actor, action: str, target: str, ok: bool, text: str) -> None:
+    """Have the event of an action stored that was carried out by this process."""
+    if actor.record is not None:
+        actor.record(action, target, ok, text)
+        return
+    request = RecordAction(by=actor.by, done=action, about=target, ok=ok, text=text)
+    with suppress(ServiceUnreachable):
+        ask(actor.layout, "scheduler", request, _FIRST_TIMEOUT)
 
 
 def _send(actor: Actor, service: str, request: Request, timeout: float) -> Answer:
