@@ -18,9 +18,9 @@ from pyrotorque.store import open_in_memory
 from pyrotorque_panel.access import Access, AccessState
 from pyrotorque_panel.app import PanelApp
 from pyrotorque_panel.composition import PanelParts, make_app
+from pyrotorque_panel.migrations import MIGRATIONS
 from pyrotorque_panel.recent_events import RecentEvents, Streams
 from pyrotorque_panel.server import PanelProtocol, WebServer, listen_tcp, listen_unix
-from pyrotorque_panel.service import MIGRATIONS
 from pyrotorque_panel.transfer_ring import TransferRing
 
 

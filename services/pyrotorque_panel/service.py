@@ -13,7 +13,6 @@ from pyrotorque import logs
 from pyrotorque.bus import PendingRequest, Wakeup
 from pyrotorque.errors import StateError
 from pyrotorque.events import ActionTaken, Durable, Fact, Heartbeat, JobFinished, QueueChecked
-from pyrotorque.layout import SERVICES
 from pyrotorque.listen_address import bare_address, is_loopback
 from pyrotorque.outbox import CursorTable
 from pyrotorque.requests import (
@@ -30,11 +29,13 @@ from pyrotorque.service.lifecycle import ServiceStart
 from pyrotorque.service.reload import ConfigurationReloader
 from pyrotorque.service.runtime import Runtime, open_runtime
 from pyrotorque.settings.schema import PanelSettings
+from pyrotorque.supervisord.config import table_services
 from pyrotorque.text import printable
 from pyrotorque_panel.access import Access, AccessState
 from pyrotorque_panel.app import PanelApp
 from pyrotorque_panel.composition import PanelParts, make_app
 from pyrotorque_panel.loop_calls import LoopCalls
+from pyrotorque_panel.migrations import MIGRATIONS
 from pyrotorque_panel.recent_events import RecentEvents, Streams, event_fields
 from pyrotorque_panel.server import ListenError, PanelProtocol, WebServer, listen_tcp, listen_unix, remove_socket
 from pyrotorque_panel.transfer_ring import EVERY, TransferRing
@@ -50,21 +51,14 @@ _RING_HOURS: Final = 24
 _LIVE: Final[tuple[type[Fact], ...]] = (QueueChecked, JobFinished)
 _DURABLE: Final[tuple[type[Fact], ...]] = get_args(Durable)
 
-MIGRATIONS: Final = (
-    """
-    -- sessions, tokens and the hash of the password, as JSON
-    CREATE TABLE access (one INTEGER PRIMARY KEY CHECK (one = 1), body BLOB NOT NULL);
-    -- the newest events of all services
-    CREATE TABLE recent (number INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
-    """,
-)
-
 
 def run(start: ServiceStart) -> int:
     """Serve until SIGTERM."""
     reloader = ConfigurationReloader(start.configuration)
     with open_runtime(NAME, start.layout, MIGRATIONS, config_digest=reloader.digest) as runtime:
-        sources: dict[str, tuple[type[Fact], ...]] = dict.fromkeys(SERVICES, (*_DURABLE, *_LIVE))
+        sources: dict[str, tuple[type[Fact], ...]] = {
+            name: (*_DURABLE, *_LIVE) for name in table_services(start.config_dir) if name != NAME
+        }
         runtime.bus.subscribe(sources, CursorTable(runtime.store), from_newest=True)
         panel = Panel(reloader, runtime)
         panel.open()

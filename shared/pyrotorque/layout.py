@@ -10,7 +10,7 @@ from pyrotorque.errors import LayoutError
 SERVICES = ("scheduler", "watcher", "exporter", "guardian")
 """The services of each group."""
 
-OPTIONAL_SERVICES = ("fleet",)
+OPTIONAL_SERVICES = ("panel", "fleet")
 """Further services that a group has when its settings ask for them (`Settings.optional_services`)."""
 
 ALL_SERVICES = (*SERVICES, *OPTIONAL_SERVICES)

@@ -20,6 +20,10 @@ def in_force(layout: Layout, text: str) -> None:
     adopt(Configuration(configured(layout.config_dir, text).settings, layout, Options()))
 
 
+def ignore(*_: object) -> None:
+    pass
+
+
 class Adding:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
@@ -89,8 +93,8 @@ def test_a_full_or_protected_folder_leaves_nothing(adding: Adding, monkeypatch: 
     assert adding.files() == []
 
 
-def test_without_a_tree_watch_it_says_what_to_set(layout: Layout) -> None:
+def test_without_a_tree_watch_the_error_names_the_setting(layout: Layout) -> None:
     layout.prepare()
     in_force(layout, "[TORQUE]\n")
     with pytest.raises(ActionRefused, match=r"set job\.treewatch\.active"):
-        actions.add_magnet(Actor(layout, "ann", 0.0, lambda *_: None), MAGNET)
+        actions.add_magnet(Actor(layout, "ann", 0.0, ignore), MAGNET)

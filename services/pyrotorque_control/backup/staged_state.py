@@ -19,6 +19,7 @@ from pyrotorque_control.backup.manifest import JOURNAL_FOLDERS, ArchiveError
 from pyrotorque_control.backup.moved_paths import MovedPaths, moved_journal, rewrite
 from pyrotorque_exporter.state import MIGRATIONS as EXPORTER_MIGRATIONS
 from pyrotorque_fleet.forward import MIGRATIONS as FLEET_MIGRATIONS
+from pyrotorque_panel.migrations import MIGRATIONS as PANEL_MIGRATIONS
 from pyrotorque_scheduler.state import MIGRATIONS as SCHEDULER_MIGRATIONS
 from pyrotorque_watcher.rows import MIGRATIONS as WATCHER_MIGRATIONS
 
@@ -27,6 +28,7 @@ MIGRATIONS: Final[Mapping[str, Sequence[str]]] = {
     "watcher": WATCHER_MIGRATIONS,
     "exporter": EXPORTER_MIGRATIONS,
     "fleet": FLEET_MIGRATIONS,
+    "panel": PANEL_MIGRATIONS,
     "guardian": (),
 }
 # An incarnation that no rTorrent has: one that runs on a restored session was started after the restore.

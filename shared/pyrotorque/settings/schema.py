@@ -217,7 +217,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def optional_services(self) -> tuple[str, ...]:
         """The services that this configuration has beside those of each group."""
-        return ("fleet",) if self.fleet.servers else ()
+        wanted = {"panel": self.panel.active, "fleet": bool(self.fleet.servers)}
+        return tuple(name for name, is_wanted in wanted.items() if is_wanted)
 
     def active_jobs(self, kind: type[JobT]) -> list[JobT]:
         """The active jobs of one kind; each has `dry_run` set when the whole group has it."""
