@@ -1,6 +1,7 @@
 """The JSON API: `/api/v1`. Times are Unix seconds, sizes bytes, names as in docs/events.md."""
 
 import time
+from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -15,7 +16,9 @@ from pyrotorque_panel.panel_actions import PanelActions
 
 PREFIX: Final = "/api/v1"
 _EVENTS_MAX: Final = 200
-BODY_MAX: Final = 64 << 10
+BODY_MAX: Final = 256 << 10
+_BASE64: Final = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+_BASE64_MAX: Final = 23 << 20
 UPLOAD_MAX: Final = 24 << 20  # base64
 _POINTS_MAX: Final = 360
 ItemName = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
@@ -104,12 +107,21 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
-class Addition(msgspec.Struct, frozen=True, kw_only=True):
-    """Either of both: the content of a metafile, or a magnet link."""
+Folder = Annotated[str, msgspec.Meta(max_length=4096)]
 
-    metafile: bytes = b""
-    magnet: Annotated[str, msgspec.Meta(max_length=8192)] = ""
-    folder: Annotated[str, msgspec.Meta(max_length=4096)] = ""
+
+class MetafileAddition(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of a metafile in base64, and one of the watched folders."""
+
+    metafile: Annotated[str, msgspec.Meta(min_length=4, max_length=_BASE64_MAX, pattern=_BASE64)]
+    folder: Folder = ""
+
+
+class MagnetAddition(msgspec.Struct, frozen=True, kw_only=True):
+    """A magnet link, and one of the watched folders."""
+
+    magnet: Annotated[str, msgspec.Meta(pattern="^magnet:", max_length=8192)]
+    folder: Folder = ""
 
 
 class FolderList(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,10 +192,11 @@ class PanelApi:
             post(
                 f"{group}/metafiles",
                 self._add,
-                "Add a metafile, as base64, or a magnet link to a watched folder, by default the first",
-                Addition,
+                "Add a metafile, as base64, to a watched folder, by default the first root",
+                MetafileAddition,
                 body_max=UPLOAD_MAX,
             ),
+            post(f"{group}/magnets", self._add_magnet, "Add a magnet link to a watched folder", MagnetAddition),
             get(f"{group}/folders", self._folders, "The watched folders, where metafiles can be added", FolderList),
             post(
                 f"{group}/metafiles/retry",
@@ -315,11 +328,12 @@ class PanelApi:
         return MetafilePage(metafiles=found["metafiles"], next=found["next"])
 
     def _add(self, request: PanelRequest) -> str:
-        wanted = _decoded(request, Addition)
-        if bool(wanted.metafile) == bool(wanted.magnet):
-            raise UserError("give either metafile or magnet")
-        files = [wanted.metafile] if wanted.metafile else []
-        return self.actions.add(request.who, files, wanted.magnet, wanted.folder)
+        wanted: MetafileAddition = _decoded(request, MetafileAddition)
+        return self.actions.add(request.who, [b64decode(wanted.metafile)], "", wanted.folder)
+
+    def _add_magnet(self, request: PanelRequest) -> str:
+        wanted: MagnetAddition = _decoded(request, MagnetAddition)
+        return self.actions.add(request.who, [], wanted.magnet, wanted.folder)
 
     def _folders(self, _: PanelRequest) -> FolderList:
         return FolderList(folders=watched_folders(self.view.layout))

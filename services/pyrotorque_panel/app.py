@@ -177,10 +177,10 @@ class PanelApp:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         limited = Request(request.scope, _limited(request.receive, route.body_max, request.headers))
         if request.method not in ("GET", "HEAD"):
-            if route.kind == "api" and kind not in (JSON, "", _MULTIPART if route.body_max > 1 << 20 else ""):
+            if route.kind == "api" and kind not in (JSON, ""):
                 return self._error("api", 415, "send JSON: Content-Type: application/json", "media_type")
             try:
-                if kind == _MULTIPART:
+                if kind == _MULTIPART and route.kind != "api":
                     form, files = await _multipart(limited)
                 elif kind == _URLENCODED and route.kind != "api":
                     text = (await limited.body()).decode("utf-8", "replace")
@@ -295,6 +295,7 @@ def _limited(receive: Receive, most: int, headers: Mapping[str, str]) -> Receive
 async def _multipart(request: Request) -> tuple[dict[str, list[str]], list[Upload]]:
     from starlette.datastructures import UploadFile
     from starlette.exceptions import HTTPException
+    from starlette.formparsers import MultiPartException
 
     form: dict[str, list[str]] = {}
     files: list[Upload] = []
@@ -308,4 +309,6 @@ async def _multipart(request: Request) -> tuple[dict[str, list[str]], list[Uploa
                     form.setdefault(name, []).append(value)
     except HTTPException as error:
         raise ValueError(error.detail) from error
+    except MultiPartException as error:
+        raise ValueError(error.message) from error
     return form, files

@@ -8,7 +8,7 @@ from demo.metafiles import make_metafile
 from pyrotorque import actions
 from pyrotorque.actions import Actor
 from pyrotorque.configuration import Configuration, adopt
-from pyrotorque.errors import ActionRefused, MetafileError, UserError
+from pyrotorque.errors import ActionRefused, MetafileError, UnknownName, UserError
 from pyrotorque.layout import Layout
 from pyrotorque.options import Options
 from tests.configured import configured
@@ -50,7 +50,7 @@ def test_only_watched_folders_can_be_chosen(adding: Adding) -> None:
     root = str(adding.root)
     assert actions.watched_folders(adding.layout) == [root, f"{root}/tv"]
     for folder in ("/etc", f"{root}/..", f"{root}/link/etc", f"{root}/.hidden", "tv", f"{root}/tv/"):
-        with pytest.raises(UserError, match="is not a watched folder"):
+        with pytest.raises(UnknownName, match="is not a watched folder"):
             actions.add_magnet(adding.actor, MAGNET, folder)
     assert adding.files() == []
     assert adding.recorded[0][2] is False

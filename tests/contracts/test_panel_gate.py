@@ -197,7 +197,7 @@ def test_without_actions_no_caller_may_act(layout: Layout) -> None:
 def test_bodies_are_limited(scene: PanelScene) -> None:
     path, act = "/api/v1/groups/main/metafiles/retry", scene.token("act")
     json = {"Content-Type": "application/json"}
-    assert scene.request("POST", path, act | json, b"[" + b" " * 70_000).status == 413
+    assert scene.request("POST", path, act | json, b"[" + b" " * 300_000).status == 413
     assert scene.request("POST", path, act | {"Content-Type": "text/plain"}, b"{}").status == 415
     assert scene.request("POST", path, act | json, b"{").status == 400
     assert scene.request("POST", path, act | json, b'{"paths": []}').status == 400

@@ -103,6 +103,15 @@ def test_a_body_that_does_not_arrive_is_closed(hasty: PanelScene) -> None:
     eventually(lambda: is_closed(client))
 
 
+@pytest.mark.parametrize(
+    "kind", ["multipart/form-data", "multipart/form-data; boundary=x", "application/json", "text/x"]
+)
+def test_a_body_that_is_no_form_is_no_login(hasty: PanelScene, kind: str) -> None:
+    for body in (b"", b"--x\r\n", b"{", b"\xff" * 100):
+        headers = {"Content-Type": kind, "Origin": hasty.origin}
+        assert hasty.request("POST", "/login", headers, body).status in (400, 403, 429)
+
+
 def test_a_head_that_is_too_large_is_refused(hasty: PanelScene) -> None:
     client = hasty.connect()
     client.sendall(b"GET / HTTP/1.1\r\n")

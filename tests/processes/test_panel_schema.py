@@ -32,5 +32,5 @@ def test_every_answer_is_as_documented(group: PanelGroup, tmp_path: Path) -> Non
         [sys.executable, "-m", "schemathesis.cli", *words], capture_output=True, text=True, cwd=tmp_path, check=False
     )
     assert ended.returncode == 0, ended.stdout[-6000:] + ended.stderr[-2000:]
-    assert "Selected: 22/22" in ended.stdout or "Tested:" in ended.stdout
+    assert "Tested:" in ended.stdout
     assert "Traceback" not in group.log("panel") + group.log("scheduler") + group.log("watcher")

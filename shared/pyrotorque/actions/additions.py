@@ -11,7 +11,7 @@ from typing import Final
 
 from pyrotorque.actions.delivery import Actor, record_action
 from pyrotorque.configuration import last_good
-from pyrotorque.errors import ActionRefused, PyrotorqueError, UserError
+from pyrotorque.errors import ActionRefused, PyrotorqueError, UnknownName, UserError
 from pyrotorque.layout import Layout
 from pyrotorque.metafile.magnet import Magnet, magnet
 from pyrotorque.metafile.parser import torrent_in
@@ -75,7 +75,7 @@ def _chosen(layout: Layout, folder: str) -> Path:
     if not folders:
         raise ActionRefused("no tree watch is active: set job.treewatch.active and its path in torque.ini")
     if folder and folder not in folders:
-        raise UserError(f"{printable(folder)} is not a watched folder: {', '.join(folders[:5])}")
+        raise UnknownName(f"{printable(folder)} is not a watched folder: {', '.join(folders[:5])}")
     return Path(folder or folders[0])
 
 
