@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import SessionNotKnown
 from pyrotorque.events import TorrentStarted
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.recognition import RECORD_NAME, SessionGate
 from pyrotorque_scheduler.queue import unsaved_starts
+from pyrotorque_scheduler.queue.parked_items import ParkedItem, ParkedItems
+from pyrotorque_scheduler.queue.stall import NEVER
 from pyrotorque_scheduler.session_judge import SessionJudge
 from pyrotorque_watcher.settle.ties import TieChange, Ties
 from tests.contracts.test_jobs_mover import Killed, Scene
@@ -127,6 +130,44 @@ def test_an_unsaved_start_is_not_forgotten_for_another_rtorrent(rtorrent: Privat
         assert d.store.db.execute("SELECT count(*) FROM unsaved_starts").fetchone() == (1,)
 
 
+def test_rows_of_started_and_parked_items_are_left_to_the_known_rtorrent(
+    rtorrent: PrivateRTorrent, short_folder: Path
+) -> None:
+    """Another one may have the same items, in other states: a copy of the session, for example."""
+    settings = queue_job(schedule="second=*", startable="prio>0 name=/ed$/", start_at_once=9, downloading_min=9)
+    with queue_scene(rtorrent, short_folder, settings) as d:
+        loaded(d, rtorrent, 20)
+        parked, started = d.load("parked"), d.load("started")
+        detect(d)
+        assert d.check(at=0).started == 2
+        ParkedItems(d.store).put(ParkedItem(parked, "queue", "parked", 1, 10**6, 1.0, NEVER))
+        d.rtorrent.call("d.stop", parked)
+        d.rtorrent.call("d.close", parked)
+
+        def rows() -> list[tuple[object, ...]]:
+            tables = ("SELECT info_hash FROM started_items", "SELECT info_hash, strikes, parked FROM parked")
+            return [row for query in tables for row in d.store.db.execute(f"{query} ORDER BY 1")]
+
+        before = rows()
+        assert len(before) == 3
+        with other(rtorrent, short_folder):
+            client = RTorrent(rtorrent.url)
+            client.call("load.raw_start", "", make_metafile("parked"))
+            client.call("load.raw", "", make_metafile("started"), "d.priority.set=0")
+            eventually(lambda: (parked, "1") in client.rows("main", ["d.hash=", "d.is_active="]))
+            for at in (15, 30, 45):
+                detect(d, at=at)
+                d.check(at=at)
+                assert rows() == before
+            assert client.call("d.is_active", parked) == 1
+        detect(d, at=60)
+        client = RTorrent(rtorrent.url)
+        client.call("d.stop", started)
+        client.call("d.priority.set", started, 0)
+        d.check(at=75)
+        assert (started,) not in rows(), "stopped in the known one"
+
+
 def test_a_move_that_was_cut_off_waits_for_the_known_rtorrent(
     rtorrent: PrivateRTorrent, short_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -137,7 +178,7 @@ def test_a_move_that_was_cut_off_waits_for_the_known_rtorrent(
     def killed(*_: object) -> None:
         raise Killed
 
-    monkeypatch.setattr("pyrotorque.jobs.mover.sync_folder", killed)
+    monkeypatch.setattr("pyrotorque.jobs.move_files.sync_folder", killed)
     with pytest.raises(Killed):  # after the data was renamed, before rTorrent has its new path
         moving.run()
     monkeypatch.undo()

@@ -18,6 +18,10 @@ class Parking:
         self._parked = parked
         self._is_known = is_known
 
+    def is_known(self) -> bool:
+        """Whether the known rTorrent answers now: what another one runs says nothing about the rows."""
+        return self._is_known()
+
     def close(self, row: ParkedItem) -> ParkedItem | None:
         """The row as stored, if rTorrent has stopped and closed the item; None if it still runs."""
         if not self._is_known():

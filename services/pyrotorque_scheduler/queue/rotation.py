@@ -83,7 +83,8 @@ class Rotation:
         self._running = list(found.values())
         self._known = {h: progress(item, self._known.get(h), self._limits, now.awake) for h, item in found.items()}
         self.rows = self._parked.of(self._rules.name)
-        for info_hash in self.rows.keys() & found.keys():
+        changed = self.rows.keys() & found.keys()
+        for info_hash in changed if changed and self._parking.is_known() else ():
             self._review(self.rows[info_hash], found[info_hash])
         if self._limits.after:
             traffic = self._rtorrent.multicall(_TRAFFIC)

@@ -26,13 +26,19 @@ class StartRecords:
     """
 
     def __init__(
-        self, store: Store, rtorrent: RTorrent, router: EventRouter, history: DecisionHistory, metrics: SchedulerMetrics
+        self,
+        store: Store,
+        rtorrent: RTorrent,
+        router: EventRouter,
+        history: DecisionHistory,
+        metrics: SchedulerMetrics,
+        is_known: Callable[[], bool],
     ) -> None:
         self._store = store
         self._router = router
         self._history = history
         self._metrics = metrics
-        self.started_items = StartedItems(store, rtorrent)
+        self.started_items = StartedItems(store, rtorrent, is_known)
         self.unsaved = UnsavedStarts(store)
         rows = store.db.execute("SELECT info_hash, job, name, loaded, at FROM checked_items")
         self.hash_checking = {row[0]: StartIntent(*row) for row in rows}

@@ -1,6 +1,6 @@
 """The incomplete items that queues started: they keep their slot while rTorrent checks their data after its restart."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pyrotorque.rtorrent import RTorrent
@@ -10,11 +10,15 @@ _STATES: Final = ("d.state", "d.is_active", "d.hashing")
 
 
 class StartedItems:
-    """Written with each start; completed and erased items are deleted with their events."""
+    """Written with each start; completed and erased items are deleted with their events.
 
-    def __init__(self, store: Store, rtorrent: RTorrent) -> None:
+    That an item is stopped counts in the known rTorrent only: another one may have the same item.
+    """
+
+    def __init__(self, store: Store, rtorrent: RTorrent, is_known: Callable[[], bool]) -> None:
         self._store = store
         self._rtorrent = rtorrent
+        self._is_known = is_known
 
     def add(self, info_hash: str, job: str, at: float) -> None:
         """Join the caller's transaction."""
@@ -34,7 +38,7 @@ class StartedItems:
         answers = self._rtorrent.multicall([(state, (info_hash,)) for info_hash in hashes for state in _STATES])
         rows = dict(zip(hashes, zip(*[iter(answers)] * len(_STATES), strict=True), strict=True))
         stopped = [(info_hash,) for info_hash, (state, *_) in rows.items() if state == 0]
-        if stopped:
+        if stopped and self._is_known():
             with self._store.transaction() as db:
                 db.executemany("DELETE FROM started_items WHERE info_hash = ?", stopped)
         return [h for h, (state, active, hashing) in rows.items() if state == 1 and (active == 1 or hashing != 0)]

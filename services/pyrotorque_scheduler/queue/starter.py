@@ -69,7 +69,7 @@ class Starter:
         self._gate = gate
         self._session = Session()
         self._open_loads = OpenLoads.below(store.path.parent)
-        self._records = StartRecords(store, rtorrent, router, history, metrics)
+        self._records = StartRecords(store, rtorrent, router, history, metrics, self.is_known_now)
         self._pending: dict[str, PendingStart] = {}
 
     @property
