@@ -8,7 +8,20 @@ from typing import Final
 
 import msgspec
 
-from pyrotorque.events import JobFailed, LoadFailed, Sample, TorrentLoaded, TorrentStarted, decode
+from pyrotorque.events import (
+    JobFailed,
+    LoadFailed,
+    QuarantinePurged,
+    Sample,
+    StartFailed,
+    TorrentCompleted,
+    TorrentLoaded,
+    TorrentMoved,
+    TorrentRemoved,
+    TorrentRestored,
+    TorrentStarted,
+    decode,
+)
 from pyrotorque.outbox import stored_events
 from pyrotorque.store import open_readonly
 
@@ -18,6 +31,12 @@ COUNTED: Final[Mapping[str, type]] = {
     "pyrotorque_watch_load_duration_seconds": TorrentLoaded,
     "pyrotorque_watch_load_failures_total": LoadFailed,
     "pyrotorque_queue_starts_total": TorrentStarted,
+    "pyrotorque_queue_start_failures_total": StartFailed,
+    "pyrotorque_queue_completed_total": TorrentCompleted,
+    "pyrotorque_job_moved_items_total": TorrentMoved,
+    "pyrotorque_cleanup_removed_items_total": TorrentRemoved,
+    "pyrotorque_cleanup_restored_entries_total": TorrentRestored,
+    "pyrotorque_cleanup_purged_entries_total": QuarantinePurged,
     _FAILED_RUNS: JobFailed,
 }
 
