@@ -15,7 +15,6 @@ from pyrotorque.events import UniqueEvent
 from pyrotorque.housekeeping import own_clock
 from pyrotorque.jobs import JobConfig, context
 from pyrotorque.jobs.cleanup import Cleanup
-from pyrotorque.linux.processes import kernel_uptime
 from pyrotorque.rtorrent import RTorrent
 from tests.waiting import eventually
 
@@ -29,7 +28,7 @@ AT_ONCE = {
 
 def days_later(monkeypatch: pytest.MonkeyPatch, days: float) -> None:
     """Let both clocks run on: the system's, and the kernel's own count, which housekeeping uses."""
-    wall, uptime = time.time(), kernel_uptime()
+    wall, uptime = time.time(), vars(own_clock)["kernel_uptime"]()
     monkeypatch.setattr(time, "time", lambda: wall + days * 86_400)
     monkeypatch.setattr(own_clock, "kernel_uptime", lambda: uptime + days * 86_400)
 
