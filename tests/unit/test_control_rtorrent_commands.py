@@ -265,3 +265,28 @@ def test_an_unsafe_shell_command_is_found_in_an_imported_file(tmp_path: Path) ->
     (tmp_path / "torque.ini").write_text("[TORQUE]\n")
     (warning,) = unsafe_shell_commands(load(tmp_path, Options()).settings, tmp_path)
     assert warning.startswith(f"{tmp_path}/more.rc:1: ")
+
+
+def test_check_warns_of_remove_untied_beside_a_handler_that_runs_programs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both together remove the data of every item while only the watch folder is not mounted."""
+    fake_rtorrent(tmp_path, monkeypatch, "echo 'client version 0.9.8.'")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".rtorrent.rc").write_text("# remove_untied\nimport = ~/more.rc\n")
+    (tmp_path / "more.rc").write_text("schedule2 = untied,5,5,remove_untied=\n")
+    handlers: tuple[str, ...] = ("rm_data: execute=rm,-rf,$d.base_path=",)
+
+    def check_rtorrent(_settings: object, _config_dir: object) -> RTorrentCheck:
+        return RTorrentCheck(url="scgi:///x", answers=True, version="0.9.8", erased_handlers=handlers)
+
+    monkeypatch.setattr("pyrotorque_control.checks.report.check_rtorrent", check_rtorrent)
+    pyrotorque = Command(tmp_path / "home", capsys).configured("[TORQUE]\nscgi_url = scgi:///x\n")
+    warned = [line for line in pyrotorque("check").err.splitlines() if "remove_untied" in line]
+    assert len(warned) == 1
+    assert warned[0].startswith(
+        f"warning: {tmp_path}/more.rc:1: remove_untied erases each item whose metafile is missing"
+    )
+    assert "runs `rm_data: execute=rm,-rf,$d.base_path=`" in warned[0]
+    handlers = ()
+    assert "remove_untied" not in pyrotorque("check").err

@@ -60,13 +60,16 @@ class Action(ItemJob):
 
     def run(self, event: Event | None = None) -> None:
         self._announced = 0
+        self._require_kept_data()
+        super().run(event)
+
+    def _require_kept_data(self) -> None:
+        """`delete` promises to keep the data: raise UserError if rTorrent runs a program that may remove it."""
         if self.action == "delete" and not self._accepts_erased_handler:
-            # It promises to keep the data.
             from pyrotorque.housekeeping.erased_handlers import erased_handler_refusal
 
             if refusal := erased_handler_refusal(self.rtorrent):
                 raise UserError(f"no item is deleted: {refusal}")
-        super().run(event)
 
     def _is_too_early(self, item: Item) -> bool:
         """Whether the item's trackers do not allow another announce yet, which rTorrent itself would not prevent."""
@@ -87,6 +90,7 @@ class Action(ItemJob):
             return
         if self.action in ("tag", "untag") and self.rtorrent.text(item["hash"], _TAGS).form is not Form.EXACT:
             raise UserError("rTorrent prints its tags altered, so they cannot be written back")
+        self._require_kept_data()  # a handler may have been set since the run began
         self._announced += self.action == "reannounce"
         for method, params in self.calls(item, value):
             self.rtorrent.call(method, str(item["hash"]), *params)

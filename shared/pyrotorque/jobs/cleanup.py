@@ -179,6 +179,7 @@ class Cleanup(HousekeepingJob):
     def _verified(self, info_hash: str, planned: "set[Any]") -> VerifiedItem:
         """The gate, after the item was closed: all facts again, but those that closing it changes."""
         self.require_known_rtorrent()
+        self._require_no_erased_handler()
         this = self.items(f"hash={info_hash}", self.conditions.protect.fields)
         if any(is_match(self.conditions.protect, item, time.time()) is not False for item in this):
             raise RemovalRefused("it is protected now")
