@@ -343,3 +343,22 @@ def test_an_item_of_another_session_is_not_erased(
         watching.until(lambda: watching.state(path) == "duplicate")
         with pytest.raises(RTorrentFault):
             client.call("d.custom_throw", info_hash(metafile), "pyrotorque")
+
+
+def test_an_item_that_was_cut_off_stays_where_a_handler_removes_data(
+    short_folder: Path, root: Path, rtorrent: PrivateRTorrent, client: RTorrent, cutting: Cutting
+) -> None:
+    """Data may have been in its folder before; without the handler the item would be erased and loaded again."""
+    kept = short_folder / "of its owner"
+    kept.write_text("data")
+
+    def set_handler() -> None:
+        command = f'execute.nothrow=rm,-f,"{kept}"'
+        client.call("method.set_key", "", "event.download.erased", "rm_data", command)
+
+    with watching_with(short_folder, root, rtorrent) as watching:
+        cutting(then=set_handler)
+        info = drop(root / "x.torrent")
+        watching.until(lambda: watching.states("loaded") + len(watching.failed) >= 1)
+        assert info in items(rtorrent)
+        assert kept.exists()

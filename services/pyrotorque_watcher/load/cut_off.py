@@ -6,6 +6,7 @@ loaded again if it is provably ours: rTorrent did not have it right before the l
 same session by another process, and nothing about it was changed since. Any other item stays as it is.
 """
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from pyrotorque.open_loads import mark_of
 from pyrotorque.rtorrent import Call, RTorrent, Value
 from pyrotorque.rtorrent.identity import INCARNATION
 from pyrotorque_watcher.rows import Absence, Row
+
+log = logging.getLogger(__name__)
 
 _INCARNATION: Final[Call] = (INCARNATION, ())
 _CLOCK: Final[Call] = ("system.time", ("",))
@@ -86,7 +89,8 @@ def _still_holds(row: Row, absent: tuple[str, ...], now: int) -> bool:
 
 
 def find_cut_off(rtorrent: RTorrent, rows: Sequence[Row]) -> dict[int, tuple[str, ...]]:
-    """The items without our mark that a load of these rows left, by the turn of the row."""
+    """The items without our mark that a load of these rows left, by the turn of the row; none where erasing them may
+    remove data."""
     pairs = [(row, h) for row in rows if row.absence is not None for h in row.load.info_hashes]
     if not pairs:
         return {}
@@ -100,7 +104,8 @@ def find_cut_off(rtorrent: RTorrent, rows: Sequence[Row]) -> dict[int, tuple[str
         facts = dict(zip(_FACTS, islice(answers, len(_FACTS)), strict=True))
         if is_unmarked and row.absence and is_cut_off(row.absence, info_hash, process, facts):
             found[row.turn] = (*found.get(row.turn, ()), info_hash)
-    return found
+    # Such an item is erased, and its folder may have had data before.
+    return found if found and keeps_data(rtorrent) else {}
 
 
 def is_cut_off(absence: Absence, info_hash: str, process: Sequence[Answer], facts: Mapping[str, Answer]) -> bool:
@@ -129,6 +134,15 @@ def is_cut_off(absence: Absence, info_hash: str, process: Sequence[Answer], fact
 def erase_cut_off(rtorrent: RTorrent, hashes: Sequence[str]) -> None:
     """Erase items that `find_cut_off` found, unless one was started just now. They have no data and no metafile."""
     rtorrent.multicall([("branch", (info_hash, "d.state=", "cat=", "d.erase=")) for info_hash in hashes])
+
+
+def keeps_data(rtorrent: RTorrent) -> bool:
+    """Whether rTorrent removes no data when an item is erased; logs which handler may."""
+    from pyrotorque.housekeeping.erased_handlers import erased_handler_refusal
+
+    if refusal := erased_handler_refusal(rtorrent):
+        log.warning("an item that a load left without its commands stays so: %s", refusal)
+    return not refusal
 
 
 def _number(value: Answer) -> int:

@@ -15,7 +15,14 @@ from pyrotorque.errors import RequestTooLarge, RTorrentFault
 from pyrotorque.open_loads import MARK, mark_of
 from pyrotorque.rtorrent import Call, RTorrent
 from pyrotorque.text import printable
-from pyrotorque_watcher.load.cut_off import Absences, absence_calls, absences_in, erase_cut_off, find_cut_off
+from pyrotorque_watcher.load.cut_off import (
+    Absences,
+    absence_calls,
+    absences_in,
+    erase_cut_off,
+    find_cut_off,
+    keeps_data,
+)
 from pyrotorque_watcher.load.plan import LoadPlan, TorrentLoad, load_command
 from pyrotorque_watcher.load.prepare import ReadyLoad, RTorrentView
 from pyrotorque_watcher.load.visibility import is_pattern, mapped
@@ -197,7 +204,7 @@ class RTorrentItems:
         """Erase the items of an earlier load whose commands failed, but never the metafile with them."""
         for torrent in plan.torrents:
             mark = self.rtorrent.multicall([mark_of(torrent.info_hash)])[0]
-            if mark == f"{broken_token}.":
+            if mark == f"{broken_token}." and keeps_data(self.rtorrent):
                 with suppress(RTorrentFault):
                     self.ties.cut(torrent.info_hash)
                     self.rtorrent.call("d.erase", torrent.info_hash)
