@@ -6,7 +6,6 @@ however it ended, a new one is made, and everything is watched again from its be
 
 import asyncio
 import logging
-import os
 import ssl
 import threading
 import time
@@ -14,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Final
 
 import nats.errors
@@ -25,6 +23,7 @@ from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, KeyValueConfig, StreamConfig
 
 import nats
+from pyrotorque.settings.fleet import read_credentials
 from pyrotorque.settings.schema import FleetSettings
 from pyrotorque_fleet.exchange import (
     Asked,
@@ -51,6 +50,8 @@ _FAILING_FOR: Final = 10.0
 """Seconds for which JetStream may fail on a connection that is up, before another server is tried."""
 _WATCH_AGAIN: Final = 60.0
 """Seconds; a watch may be silent after its bucket was deleted and created again."""
+_ANSWERS_MAX: Final = 1000
+_ANSWER_BYTES: Final = 65_536
 _DAY: Final = 86_400
 _GROUPS_BYTES: Final = 16 << 20
 _EVENTS_BYTES: Final = 1 << 30
@@ -153,7 +154,7 @@ class Link:
     async def _connect(self) -> None:
         self._reason = ""
         settings = self.settings
-        options: dict[str, Any] = dict(credentials(settings.credentials))
+        options: dict[str, Any] = dict(read_credentials(settings.credentials)) if settings.credentials else {}
         if settings.ca or settings.certificate or any(each.startswith("tls:") for each in settings.servers):
             options["tls"] = _tls(settings)
         self._client = Client()
@@ -356,7 +357,8 @@ class Link:
         answers: list[bytes] = []
 
         async def collect(message: Msg) -> None:
-            answers.append(message.data)
+            if len(answers) < _ANSWERS_MAX and len(message.data) <= _ANSWER_BYTES:
+                answers.append(message.data)
 
         try:
             inbox = client.new_inbox()
@@ -376,28 +378,6 @@ class Link:
 async def _publish(client: Client, subject: str, body: bytes) -> None:
     with suppress(nats.errors.Error, OSError):
         await client.publish(subject, body)
-
-
-def credentials(path: Path | None) -> dict[str, str]:
-    """The options of a connection from a file with `user = …` and `password = …`, or with an nkey seed.
-
-    Raises LinkError when it cannot be read, or others may read it.
-    """
-    if path is None:
-        return {}
-    try:
-        with path.open(encoding="utf-8") as file:
-            if os.fstat(file.fileno()).st_mode & 0o077:
-                raise LinkError(f"others may read {path}: chmod 600 {path}")
-            lines = [line.strip() for line in file.read(65536).splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise LinkError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    if any(line.startswith("SU") and line.isalnum() for line in lines):
-        return {"nkeys_seed": str(path)}
-    pairs = {key.strip(): value.strip() for key, equals, value in (line.partition("=") for line in lines) if equals}
-    if not ("user" in pairs and "password" in pairs):
-        raise LinkError(f"{path} needs two lines: user = NAME and password = PASSWORD")
-    return {"user": pairs["user"], "password": pairs["password"]}
 
 
 def _tls(settings: FleetSettings) -> ssl.SSLContext:

@@ -18,11 +18,13 @@ from pyrotorque.item_stats import parse_labels, parse_stats
 from pyrotorque.job_order import order_problems, order_warnings
 from pyrotorque.listen_address import address_error
 from pyrotorque.settings import LoadedSettings, Problem
+from pyrotorque.settings.fleet import read_credentials
 from pyrotorque.settings.schema import (
     METRIC_GROUPS,
     AnyJob,
     CustomSettings,
     ExporterSettings,
+    FleetSettings,
     QueueSettings,
     Settings,
     WatchSettings,
@@ -83,8 +85,26 @@ def _config_py_warnings(config_fields: ConfigFields) -> Iterator[Problem]:
         yield Problem(file, int(line) if line.isdigit() else 0, "", prefix + (text if line.isdigit() else rest.strip()))
 
 
+def _fleet_errors(settings: FleetSettings) -> KeyedErrors:
+    if not settings.servers:
+        return
+    if find_spec("nats") is None:
+        yield "fleet.servers", "needs the package nats-py: pip install 'pyrotorque[fleet]'"
+    if settings.credentials is not None:
+        try:
+            read_credentials(settings.credentials)
+        except ValueError as error:
+            yield "fleet.credentials", str(error)
+    for name in ("ca", "certificate", "key"):
+        path = getattr(settings, name)
+        if path is not None and not os.access(path, os.R_OK):
+            yield f"fleet.{name}", f"cannot read {path}"
+
+
 def _group_errors(loaded: LoadedSettings) -> KeyedErrors:
     from pyrotorque.rtorrent import parse_url
+
+    yield from _fleet_errors(loaded.settings.fleet)
 
     if loaded.settings.rtorrent.url is not None:
         yield from _parse_errors("scgi_url", parse_url, loaded.settings.rtorrent.url)

@@ -8,10 +8,11 @@ from pyrotorque.errors import SettingsError
 from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.options import Options
 from pyrotorque.settings import load
-from pyrotorque.settings.fleet import default_name
+from pyrotorque.settings.fleet import default_name, read_credentials
 from pyrotorque.settings.schema import FleetSettings, Settings
 from pyrotorque.settings.serialization import from_json, to_json
 from pyrotorque.supervisord import config
+from pyrotorque.validation import check
 
 
 def read(folder: Path, *lines: str) -> Settings:
@@ -89,3 +90,39 @@ def test_the_process_table_has_the_services_of_the_configuration(tmp_path: Path,
     assert ("[program:fleet]" in text) == bool(optional)
     assert "Only with `fleet.servers`" not in text or optional
     assert text.count("[") == text.count("]")
+
+
+def test_credentials_are_read_from_a_private_file(tmp_path: Path) -> None:
+    file = tmp_path / "nats.key"
+    file.write_text("user = box1\npassword = a = b\n")
+    file.chmod(0o600)
+    assert read_credentials(file) == {"user": "box1", "password": "a = b"}
+    file.write_text("# comment\nSUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY\n")
+    assert read_credentials(file) == {"nkeys_seed": str(file)}
+    for text in ("", "user = box1", "password = x", "user =\npassword = x"):
+        file.write_text(text)
+        with pytest.raises(ValueError, match="needs two lines"):
+            read_credentials(file)
+    file.chmod(0o640)
+    with pytest.raises(ValueError, match="chmod 600"):
+        read_credentials(file)
+    with pytest.raises(ValueError, match="No such file"):
+        read_credentials(tmp_path / "missing")
+
+
+def test_check_names_what_can_only_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = (
+        "fleet.servers = nats://a:4222",
+        f"fleet.credentials = {tmp_path}/missing",
+        f"fleet.ca = {tmp_path}/ca.pem",
+    )
+    (tmp_path / "torque.ini").write_text("\n".join(("[TORQUE]", "scgi_url = scgi://127.0.0.1:5000", *lines)) + "\n")
+    found = {problem.key: problem.text for problem in check(load(tmp_path, Options()))[0]}
+    assert found.keys() == {"fleet.credentials", "fleet.ca"}
+
+    def missing(name: str) -> None:
+        assert name
+
+    monkeypatch.setattr("pyrotorque.validation.find_spec", missing)
+    found = {problem.key: problem.text for problem in check(load(tmp_path, Options()))[0]}
+    assert "pip install 'pyrotorque[fleet]'" in found["fleet.servers"]

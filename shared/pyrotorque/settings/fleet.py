@@ -58,6 +58,28 @@ def fleet_name(text: str) -> str:
     return text
 
 
+def read_credentials(path: Path) -> dict[str, str]:
+    """`user` and `password` of a file with these two lines, or `nkeys_seed` (its path) of a file with a seed.
+
+    Raises ValueError when it cannot be read, when others may read it, or when it has neither.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            if os.fstat(file.fileno()).st_mode & 0o077:
+                raise ValueError(f"others may read {path}: chmod 600 {path}")
+            lines = [line.strip() for line in file.read(65_536).splitlines()]
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not in UTF-8") from None
+    if any(line.startswith("SU") and line.isalnum() for line in lines):
+        return {"nkeys_seed": str(path)}
+    pairs = {key.strip(): value.strip() for key, equals, value in (line.partition("=") for line in lines) if equals}
+    if not (pairs.get("user") and pairs.get("password")):
+        raise ValueError(f"{path} needs two lines: user = NAME and password = PASSWORD")
+    return {"user": pairs["user"], "password": pairs["password"]}
+
+
 def _value(name: str, text: str, kind: Any) -> Any:
     match name:
         case "servers":
