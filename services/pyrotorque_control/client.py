@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import click
 
-from pyrotorque.actions import Actor
+from pyrotorque.actions import ACTOR, Actor, record_action
 from pyrotorque.configuration import last_good
+from pyrotorque.errors import PyrotorqueError
 from pyrotorque.requests import Answer
 from pyrotorque_control.exit_codes import EX_USAGE
 from pyrotorque_control.group import CommandError, Group
@@ -21,7 +22,28 @@ def actor_of(group: Group, *, changes: bool = True, job_may_run: bool = False) -
     group.must_run()
     if changes and group.options.dry_run:
         _require_dry_run(group, job_may_run=job_may_run)
-    return Actor(group.layout, f"command line ({_user()})")
+    return Actor(group.layout, who())
+
+
+def who() -> str:
+    """Who acts: the user of the command line, or of the panel that runs this command for them."""
+    return os.environ.get(ACTOR) or f"command line ({_user()})"
+
+
+def recorded(group: Group, action: str, target: str, carry_out: Callable[[], str]) -> str:
+    """Carry out an action in this process; a running scheduler stores its event."""
+    try:
+        text = carry_out()
+    except PyrotorqueError as error:
+        _record(group, action, target, False, str(error))
+        raise
+    _record(group, action, target, True, text)
+    return text
+
+
+def _record(group: Group, action: str, target: str, ok: bool, text: str) -> None:
+    if group.running() is not None:
+        record_action(Actor(group.layout, who()), action, target, ok, text)
 
 
 def act(group: Group, action: Callable[[Actor], Answer]) -> None:

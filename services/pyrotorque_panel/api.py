@@ -128,6 +128,20 @@ class FolderList(msgspec.Struct, frozen=True, kw_only=True):
     folders: list[str]
 
 
+class CleanupList(msgspec.Struct, frozen=True, kw_only=True):
+    plans: list[dict[str, Any]]
+
+
+class QuarantineList(msgspec.Struct, frozen=True, kw_only=True):
+    entries: list[dict[str, Any]]
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """`plan` as `cleanups` shows it."""
+
+    plan: Annotated[str, msgspec.Meta(pattern="^[0-9a-zA-Z]{1,64}$")]
+
+
 class ParkingTime(msgspec.Struct, frozen=True, kw_only=True):
     """How long the item stays closed, in seconds."""
 
@@ -226,6 +240,19 @@ class PanelApi:
                 "Speeds and counts of rTorrent over time",
                 Series,
                 query=[QueryParameter("hours", "how far back", Hours)],
+            ),
+            get(f"{group}/cleanups", self._cleanups, "What each clean-up job would remove now", CleanupList),
+            post(
+                f"{group}/cleanups/{{job}}/approve",
+                lambda r: self.actions.approve(r.who, r.params["job"], _decoded(r, Approval).plan),
+                "Let a clean-up job carry out the plan that waits",
+                Approval,
+            ),
+            get(f"{group}/quarantine", self._quarantine, "What clean-up jobs have moved to quarantine", QuarantineList),
+            post(
+                f"{group}/quarantine/{{entry}}/restore",
+                lambda r: self.actions.restore(r.who, r.params["entry"]),
+                "Restore an entry with its data",
             ),
             get(f"{group}/services", self._services, "The processes of the group", ServiceList),
             post(
@@ -358,6 +385,12 @@ class PanelApi:
 
     def _services(self, _: PanelRequest) -> ServiceList:
         return ServiceList(services=self.view.processes())
+
+    def _cleanups(self, _: PanelRequest) -> CleanupList:
+        return CleanupList(plans=self.view.cleanups())
+
+    def _quarantine(self, _: PanelRequest) -> QuarantineList:
+        return QuarantineList(entries=self.view.quarantine())
 
     def _openapi(self, _: PanelRequest) -> PanelResponse:
         return PanelResponse(self.document(), content_type=JSON)

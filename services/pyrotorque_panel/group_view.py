@@ -12,6 +12,7 @@ from pyrotorque.layout import Layout
 from pyrotorque.requests import Answer, DescribeService, ExplainQueue, ListMetafiles, Request
 from pyrotorque.supervisord import Supervisord
 from pyrotorque_panel.cleaning import cleaned
+from pyrotorque_panel.command_runner import CommandRunner
 from pyrotorque_panel.recent_events import RecentEvents
 from pyrotorque_panel.transfer_ring import TransferRing
 
@@ -65,6 +66,15 @@ class GroupView:
         if not answer.ok:
             raise ServiceUnreachable(answer.text)
         return dict(answer.data)
+
+    def cleanups(self) -> list[dict[str, Any]]:
+        """The plan of each clean-up job. Raises ActionRefused if there is none."""
+        return CommandRunner(self.layout).lines("cleanup", "--json")
+
+    def quarantine(self) -> list[dict[str, Any]]:
+        """What clean-up jobs have moved to quarantine; `entry` names one."""
+        found = CommandRunner(self.layout).lines("quarantine", "list", "--json")
+        return [each | {"entry": str(each["folder"]).rpartition("/")[2]} for each in found]
 
     def processes(self) -> list[dict[str, Any]]:
         """supervisord's view of each program; empty if it does not answer."""

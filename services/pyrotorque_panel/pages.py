@@ -26,7 +26,7 @@ _NOTICES_MAX: Final = 500
 _THEME: Final = "pyrotorque_theme"
 FORM_MAX: Final = 64 << 10
 UPLOAD_MAX: Final = 17 << 20
-_BACK: Final = ("/", "/queue", "/metafiles", "/jobs", "/settings")
+_BACK: Final = ("/", "/queue", "/metafiles", "/jobs", "/cleanup", "/settings")
 
 
 @dataclass
@@ -64,6 +64,9 @@ class Pages:
                 lambda r: act.add(r.who, [file.content for file in r.files], r.value("magnet"), r.value("folder")),
                 UPLOAD_MAX,
             ),
+            page(f"{GROUP}/cleanup", self._cleanup),
+            form(f"{GROUP}/cleanup/{{job}}/approve", lambda r: act.approve(r.who, r.params["job"], r.value("plan"))),
+            form(f"{GROUP}/quarantine/restore", lambda r: act.restore(r.who, r.value("entry"))),
             page(f"{GROUP}/jobs", self._jobs),
             page(f"{GROUP}/events", self._events),
             page(f"{GROUP}/live", lambda _: PanelResponse(stream="live")),
@@ -154,6 +157,19 @@ class Pages:
     def _add(self, request: PanelRequest) -> PanelResponse:
         folders = watched_folders(self.view.layout)
         return self._show(request, "add.html", "Metafiles", title="Add a metafile", folders=folders)
+
+    def _cleanup(self, request: PanelRequest) -> PanelResponse:
+        plans: list[Any] = []
+        problem = ""
+        try:
+            plans = self.view.cleanups()
+        except PyrotorqueError as error:
+            problem = str(error)
+        try:
+            entries = self.view.quarantine()
+        except PyrotorqueError:
+            entries = []
+        return self._show(request, "cleanup.html", "Clean-up", plans=plans, problem=problem, entries=entries)
 
     def _jobs(self, request: PanelRequest) -> PanelResponse:
         return self._show(request, "jobs.html", "Jobs", jobs=self.view.jobs(), live=True)

@@ -12,6 +12,7 @@ from pyrotorque.layout import Layout
 from pyrotorque.supervisord import Supervisord, SupervisordError
 from pyrotorque_panel.access import PanelIdentity
 from pyrotorque_panel.cleaning import cleaned_text
+from pyrotorque_panel.command_runner import CommandRunner
 
 # A run that takes longer continues; the page shows its end.
 _RUN_TIMEOUT: Final = 10.0
@@ -55,6 +56,23 @@ class PanelActions:
 
     def forget(self, who: PanelIdentity, paths: Sequence[str]) -> str:
         return self._done(actions.forget_metafiles(self._actor(who), paths).text)
+
+    def approve(self, who: PanelIdentity, job: str, plan: str) -> str:
+        """Let a clean-up job carry out this plan."""
+        actions.require_job(self.layout, job)
+        if not plan.isalnum():
+            raise UserError("this is no plan")
+        return self._done(self._runner.act(self._actor(who).by, "cleanup", "--approve", plan, "--", job))
+
+    def restore(self, who: PanelIdentity, entry: str) -> str:
+        """Restore an entry of the quarantine, named by its folder."""
+        if not entry or not entry.isprintable():
+            raise UserError("this is no entry of the quarantine")
+        return self._done(self._runner.act(self._actor(who).by, "quarantine", "restore", "--", entry))
+
+    @property
+    def _runner(self) -> CommandRunner:
+        return CommandRunner(self.layout)
 
     def restart(self, who: PanelIdentity, service: str) -> str:
         """Restart a program of the group."""

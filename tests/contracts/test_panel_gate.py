@@ -8,7 +8,9 @@ from pyrotorque.layout import Layout
 from pyrotorque_panel.exchange import PanelRoute
 from tests.panel_scene import PanelScene, Reply, panel_scene
 
-PARAMS = {"group": "main", "job": "queue", "info_hash": "A" * 40, "service": "watcher", "name": "panel.css"}
+PARAMS = {"group": "main", "job": "queue", "info_hash": "A" * 40, "service": "watcher", "name": "panel.css"} | {
+    "entry": "x"
+}
 EVIL = "http://evil.example"
 MADE = "made"  # the gate let it through: whatever the handler answered
 

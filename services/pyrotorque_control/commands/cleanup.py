@@ -11,6 +11,7 @@ from pyrotorque.errors import RemovalRefused
 from pyrotorque.humanize import age, duration, size
 from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
+from pyrotorque_control.client import recorded
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL, EX_USAGE
 from pyrotorque_control.group import CommandError, Group
 
@@ -52,7 +53,9 @@ def command(
     if approve is not None:
         if job is None or not isinstance(jobs[0], Cleanup):
             raise CommandError("name the clean-up job whose plan is approved", EX_USAGE)
-        return _approve(jobs[0], approve)
+        chosen = jobs[0]
+        click.echo(recorded(group, "approve", f"{chosen.name} {approve}", lambda: _approve(chosen, approve)))
+        return EX_OK
     code = EX_OK
     for each in jobs:
         try:
@@ -107,15 +110,14 @@ def _accept_items(jobs: "Sequence[Cleanup | Orphans]") -> int:
     return EX_OK
 
 
-def _approve(job: "Cleanup", plan: str) -> int:
+def _approve(job: "Cleanup", plan: str) -> str:
     stored = job.stored()
     pending = stored.state.pending
     if pending is None or pending.plan != plan:
         known = f"the plan that waits is {pending.plan}" if pending else "no plan waits"
         raise CommandError(f"{job.name} has no plan {plan} to approve: {known}", EX_USAGE)
     stored.approve(job.clock.now())
-    click.echo(f"approved: {job.name} may remove these {counted(len(pending.hashes), 'item')}, within its daily limits")
-    return EX_OK
+    return f"approved: {job.name} may remove these {counted(len(pending.hashes), 'item')}, within its daily limits"
 
 
 def as_data(job: "Cleanup", found: "Survey", item: str | None) -> dict[str, Any]:

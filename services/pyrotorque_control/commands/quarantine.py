@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ from pyrotorque.events import TorrentRestored
 from pyrotorque.humanize import date_time, size
 from pyrotorque.text import printable
 from pyrotorque_control import terminal
+from pyrotorque_control.client import recorded
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
 from pyrotorque_control.group import Group
 
@@ -87,7 +89,7 @@ def restore(group: Group, items: Sequence[str], start: bool | None) -> int:
         )
         job.events.add(f"restored-{entry.folder.name}", event)
 
-    return _each(group, items, restore_with_event, "restored")
+    return _each(group, items, restore_with_event, "restored", "restore")
 
 
 @command.command(short_help="Delete the data of entries now.")
@@ -106,7 +108,7 @@ def purge(group: Group, items: Sequence[str]) -> int:
         if stay:
             raise RemovalRefused(f"{printable(stay[0])} is another file now and stays")
 
-    return _each(group, items, purge_unused, "deleted the data of")
+    return _each(group, items, purge_unused, "deleted the data of", "purge")
 
 
 def _entries(group: Group) -> "list[tuple[Cleanup | Orphans, QuarantineEntry]]":
@@ -119,7 +121,11 @@ def _entries(group: Group) -> "list[tuple[Cleanup | Orphans, QuarantineEntry]]":
 
 
 def _each(
-    group: Group, items: Sequence[str], act: "Callable[[Cleanup | Orphans, QuarantineEntry], None]", done: str
+    group: Group,
+    items: Sequence[str],
+    act: "Callable[[Cleanup | Orphans, QuarantineEntry], None]",
+    done: str,
+    word: str,
 ) -> int:
     code = EX_OK
     found = _entries(group)
@@ -137,12 +143,27 @@ def _each(
             raise UserError(f"{printable(item)!r} matches several entries: use the name of the folder ({names})")
         job, entry = matching[0]
         lock = job.locked()
+        name = entry.removal.info_hash or entry.folder.name
         try:
-            act(job, entry)
-            click.echo(f"{done} {entry.removal.name} ({entry.removal.info_hash or entry.folder.name})")
-        except (PyrotorqueError, OSError) as error:
+            click.echo(
+                recorded(group, word, name, partial(_carry_out, act, job, entry, f"{done} {entry.removal.name}"))
+            )
+        except PyrotorqueError as error:
             code = EX_TEMPFAIL
             click.echo(f"pyrotorque: {entry.removal.name}: {error}", err=True)
         finally:
             os.close(lock)
     return code
+
+
+def _carry_out(
+    act: "Callable[[Cleanup | Orphans, QuarantineEntry], None]",
+    job: "Cleanup | Orphans",
+    entry: "QuarantineEntry",
+    done: str,
+) -> str:
+    try:
+        act(job, entry)
+    except OSError as error:
+        raise RemovalRefused(str(error)) from error
+    return f"{done} ({entry.removal.info_hash or entry.folder.name})"

@@ -5,12 +5,13 @@ A function checks what it was given, has a service carry it out, and returns the
 """
 
 from pyrotorque.actions.additions import add_magnet, add_metafile, watched_folders
-from pyrotorque.actions.delivery import Actor, ask_service, record_action
+from pyrotorque.actions.delivery import ACTOR, Actor, ask_service, record_action
 from pyrotorque.actions.items import park_item, required_hash, start_item, stop_item
 from pyrotorque.actions.jobs import accept_rtorrent, pause_job, require_job, resume_job, run_job
 from pyrotorque.actions.metafiles import forget_metafiles, retry_all_metafiles, retry_metafiles
 
 __all__ = [
+    "ACTOR",
     "Actor",
     "accept_rtorrent",
     "add_magnet",

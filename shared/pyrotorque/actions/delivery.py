@@ -16,6 +16,10 @@ _FIRST_TIMEOUT: Final = 4.0  # seconds
 _POLL_TIMEOUT: Final = 1.0  # seconds
 
 
+ACTOR: Final = "PYROTORQUE_ACTOR"
+"""Environment variable that names who acts, for a command that the panel runs."""
+
+
 @dataclass(frozen=True)
 class Actor:
     """Who acts on which group; `starting` is how many seconds to wait for a service that supervisord is starting."""
