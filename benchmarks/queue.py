@@ -113,8 +113,8 @@ def _rotation(folder: Path, rtorrent: PrivateRTorrent, runs: int) -> Figure:
     ):
         without, ours = _timed([off, on], runs, rtorrent.pid)
     client.multicall([(command, (each,)) for each in hashes for command in ("d.stop", "d.close")])
-    took = ours.wall - without.wall
-    what = "rotation: a look at 100 running items"
+    took = ours.processor - without.processor
+    what = "rotation: a look at 100 running items (processor: ours + rTorrent's)"
     return Figure(what, f"{took * 1e3:.1f} ms", f"check {without}, with rotation {ours}", "≤ 2 ms", took <= 0.002)
 
 
