@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 
 from demo.group import REPOSITORY
 
@@ -13,7 +14,8 @@ from demo.group import REPOSITORY
 #   <!-- files: NAME … -->     the block before is the file NAME of the configuration directory
 #   <!-- old: … -->            a file for an earlier daemon: warnings are in order
 _BLOCK = re.compile(
-    r"(?:^<!-- (?P<note>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"(?:^ *<!-- (?P<note>[^\n]*?) -->\n)?^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$",
+    re.MULTILINE | re.DOTALL,
 )
 
 
@@ -55,8 +57,8 @@ def _blocks_of(page: Path) -> Iterator[Block]:
     for found in _BLOCK.finditer(text):
         line = text.count("\n", 0, found.start()) + 1
         name = str(page.relative_to(REPOSITORY))
-        yield Block(name, line, found["language"], found["note"] or "", found["text"], before)
-        before = found["text"]
+        yield Block(name, line, found["language"], found["note"] or "", dedent(found["text"]), before)
+        before = dedent(found["text"])
 
 
 def fences() -> int:
