@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pyrotorque.housekeeping.claims import Claims, Inode, ItemContent
+from pyrotorque.housekeeping.claims import Claims
+from pyrotorque.housekeeping.item_files import Inode, ItemContent
 from pyrotorque.text import printable
 
 NOT_CHECKED: Final = "its data is not checked yet"

@@ -7,7 +7,8 @@ from typing import cast
 
 import pytest
 
-from pyrotorque.housekeeping.claims import Claims, ItemContent, claims_of
+from pyrotorque.housekeeping.claims import Claims, claims_of
+from pyrotorque.housekeeping.item_files import ItemContent
 from pyrotorque.housekeeping.session_items import ContentFile
 
 

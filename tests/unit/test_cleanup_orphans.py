@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pyrotorque.errors import RemovalRefused, UserError
-from pyrotorque.housekeeping.claims import ItemContent, claims_of
+from pyrotorque.housekeeping.claims import claims_of
+from pyrotorque.housekeeping.item_files import ItemContent
 from pyrotorque.housekeeping.orphans import OrphanSurvey, SeenFile, orphans, walk
 from pyrotorque.jobs import JobConfig
 from pyrotorque.jobs.orphans import Orphans

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyrotorque.housekeeping.claims import ItemContent, claims_of
+from pyrotorque.housekeeping.claims import claims_of
+from pyrotorque.housekeeping.item_files import ItemContent
 from pyrotorque.housekeeping.session_items import ContentFile
 from pyrotorque.injected_items import NOT_CHECKED, InjectedItem, hold_reason, link_refusal, written_files
 

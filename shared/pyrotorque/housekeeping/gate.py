@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pyrotorque.confinement import StorageLimits
 from pyrotorque.errors import RemovalRefused, RTorrentFault
-from pyrotorque.housekeeping.claims import OwnedFile
 from pyrotorque.housekeeping.inventory import Inventory
+from pyrotorque.housekeeping.item_files import OwnedFile
 from pyrotorque.housekeeping.journal import RemovalRecord, RemovedFile
 from pyrotorque.housekeeping.limits import Kept
 from pyrotorque.housekeeping.plan import SharedChoice

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pyrotorque.errors import RemovalRefused, RTorrentFault
-from pyrotorque.housekeeping.claims import Claims, ItemContent, claims_of
+from pyrotorque.housekeeping.claims import Claims, claims_of
+from pyrotorque.housekeeping.item_files import ItemContent
 from pyrotorque.housekeeping.other_clients import OtherClients
 from pyrotorque.housekeeping.session_items import SessionItem, SessionItems
 from pyrotorque.linux.filesystems import Mount, read_mounts

@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 
 from pyrotorque.errors import RemovalRefused
-from pyrotorque.housekeeping.claims import Inode
+from pyrotorque.housekeeping.item_files import Inode
 from pyrotorque.linux.processes import PROC
 
 

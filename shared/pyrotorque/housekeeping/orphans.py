@@ -15,7 +15,8 @@ from typing import Final
 import msgspec
 
 from pyrotorque.errors import RemovalRefused
-from pyrotorque.housekeeping.claims import Claims, Inode
+from pyrotorque.housekeeping.claims import Claims
+from pyrotorque.housekeeping.item_files import Inode
 from pyrotorque.housekeeping.quarantine import NAME as QUARANTINE
 from pyrotorque.linux.filesystems import read_mounts
 from pyrotorque.text import printable

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from pyrotorque.errors import RemovalRefused, UserError
-from pyrotorque.housekeeping.claims import ItemContent
+from pyrotorque.housekeeping.item_files import ItemContent
 from pyrotorque.housekeeping.session_items import ContentFile, SessionItems
 from pyrotorque.text import printable
 

@@ -8,9 +8,10 @@ from typing import Final
 
 import msgspec
 
-from pyrotorque.events import UniqueEvent
+from pyrotorque.events import TorrentRemoved, UniqueEvent
+from pyrotorque.housekeeping.journal import RemovalRecord
 from pyrotorque.options import write_atomically
-from pyrotorque.text import encode_json
+from pyrotorque.text import encode_json, printable
 
 FOLDER: Final = "events"
 _SUFFIX: Final = ".json"
@@ -53,3 +54,20 @@ class PendingEvents:
             if self.publish is not None:
                 self.publish(path.name.removesuffix(_SUFFIX), event)
                 self._sent.append(path)
+
+
+def removed_event(removal: RemovalRecord) -> TorrentRemoved:
+    """The event of a finished removal."""
+    return TorrentRemoved(
+        at=removal.at,
+        info_hash=removal.info_hash,
+        name=removal.name,
+        job=removal.job,
+        reason=removal.reason,
+        data=removal.data,
+        size=removal.frees,
+        freed=removal.frees if removal.data == "delete" else 0,
+        files=len(removal.files),
+        kept_files=removal.kept,
+        quarantine=printable(removal.entry) if removal.data == "quarantine" else "",
+    )

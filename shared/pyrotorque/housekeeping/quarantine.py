@@ -12,7 +12,8 @@ import msgspec
 
 from pyrotorque.errors import RemovalRefused
 from pyrotorque.housekeeping import moved_files
-from pyrotorque.housekeeping.claims import Claims, Inode
+from pyrotorque.housekeeping.claims import Claims
+from pyrotorque.housekeeping.item_files import Inode
 from pyrotorque.housekeeping.journal import RemovalRecord
 from pyrotorque.humanize import size
 from pyrotorque.linux.files import sync_folder

@@ -7,7 +7,7 @@ continues from the journal: the item is untouched, or gone with all of its files
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,11 +20,11 @@ from pyrotorque.errors import PyrotorqueError, RemovalRefused, RTorrentError, RT
 from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord, RemovedFile
 from pyrotorque.housekeeping.open_files import open_inodes
+from pyrotorque.housekeeping.stop_announcement import is_announced, tracker_counters
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.text import printable
 
-_TRACKERS: Final = ("t.is_enabled=", "t.is_busy=", "t.success_counter=", "t.failed_counter=")
 # The item is erased by the same command that finds it closed and stopped: a start in between prevents it.
 _ERASE: Final = ("d.is_open=", "cat=", "branch=d.state=,cat=,d.erase=")
 _WITHIN: Final = 10.0  # seconds for rTorrent to do what it was commanded
@@ -124,11 +124,11 @@ class Remover:
 
     def _stop(self, removal: RemovalRecord) -> None:
         info_hash = removal.info_hash
-        before = self._trackers(info_hash)
+        before = tracker_counters(self.rtorrent, info_hash)
         was_active = self.rtorrent.call("d.is_active", info_hash) == 1
         self.rtorrent.call("d.stop", info_hash)
         if was_active and self.announce:
-            _await(lambda: _is_announced(before, self._trackers(info_hash)), self.announce)
+            _await(lambda: is_announced(before, tracker_counters(self.rtorrent, info_hash)), self.announce)
         self.rtorrent.call("d.close", info_hash)
         if not _await(lambda: self.rtorrent.call("d.is_open", info_hash) == 0, _WITHIN):
             raise RemovalRefused("rTorrent has not closed it")
@@ -268,13 +268,6 @@ class Remover:
 
     # --- facts
 
-    def _trackers(self, info_hash: str) -> Mapping[int, tuple[int, ...]]:
-        rows = self.rtorrent.call("t.multicall", info_hash, "", *_TRACKERS)
-        if not isinstance(rows, list):
-            return {}
-        numbered = enumerate(tuple(int(str(each)) for each in row) for row in rows if isinstance(row, list))
-        return {number: row for number, row in numbered if row[0]}
-
     def _without_deletion(self, removal: RemovalRecord) -> RemovalRecord:
         if removal.data == "keep":
             return removal
@@ -301,13 +294,6 @@ class Remover:
             finally:
                 os.close(root)
         return False
-
-
-def _is_announced(before: Mapping[int, tuple[int, ...]], now: Mapping[int, tuple[int, ...]]) -> bool:
-    """Whether no tracker is busy, and one has answered, or failed, since `before`."""
-    if any(busy for _, busy, _, _ in now.values()):
-        return False
-    return not now or any(now[each][2:] != before[each][2:] for each in now if each in before)
 
 
 def _await(condition: Callable[[], bool], within: float) -> bool:

@@ -15,7 +15,6 @@ from pyrotorque.errors import (
     SessionNotKnown,
     UserError,
 )
-from pyrotorque.events import TorrentRemoved
 from pyrotorque.fields.field import Field
 from pyrotorque.fields.table import FIELDS
 from pyrotorque.housekeeping import quarantine
@@ -30,6 +29,7 @@ from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord
 from pyrotorque.housekeeping.last_run import LastRun, Problem
 from pyrotorque.housekeeping.link_fields import link_fields
 from pyrotorque.housekeeping.other_clients import OtherClients
+from pyrotorque.housekeeping.pending_events import removed_event
 from pyrotorque.housekeeping.plan import PlannedRemoval
 from pyrotorque.housekeeping.removal import Remover, VerifiedItem
 from pyrotorque.housekeeping.survey import Conditions, Survey, Surveyor, is_match
@@ -240,20 +240,7 @@ class Cleanup(HousekeepingJob):
         self._forget(removal)
         where = f", data in {printable(removal.entry)}" if removal.data == "quarantine" else f", data: {removal.data}"
         self.log.info("removed %s (%s)%s", removal.name, removal.reason, where)
-        event = TorrentRemoved(
-            at=removal.at,
-            info_hash=removal.info_hash,
-            name=removal.name,
-            job=removal.job,
-            reason=removal.reason,
-            data=removal.data,
-            size=removal.frees,
-            freed=removal.frees if removal.data == "delete" else 0,
-            files=len(removal.files),
-            kept_files=removal.kept,
-            quarantine=printable(removal.entry) if removal.data == "quarantine" else "",
-        )
-        self.events.add(f"removed-{removal.info_hash}-{removal.counted_at:.3f}", event)
+        self.events.add(f"removed-{removal.info_hash}-{removal.counted_at:.3f}", removed_event(removal))
 
     # --- parts
 

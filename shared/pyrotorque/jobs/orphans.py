@@ -14,10 +14,10 @@ from pyrotorque.errors import RemovalRefused, UserError
 from pyrotorque.events import OrphansMoved
 from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.activity import read_activity
-from pyrotorque.housekeeping.claims import Inode
 from pyrotorque.housekeeping.cleanup_settings import COMMON, private_below, refuse_broad
 from pyrotorque.housekeeping.cleanup_state import is_short, take_accepted
 from pyrotorque.housekeeping.inventory import Inventory, InventoryReader
+from pyrotorque.housekeeping.item_files import Inode
 from pyrotorque.housekeeping.journal import RemovalRecord, RemovedFile
 from pyrotorque.housekeeping.last_run import LastRun
 from pyrotorque.housekeeping.open_files import open_anywhere

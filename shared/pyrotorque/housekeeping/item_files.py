@@ -1,0 +1,113 @@
+"""What is on disk of the files of an item: which inode, how large, how many names; links are followed."""
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from pyrotorque.housekeeping.session_items import ContentFile
+
+_ABSENT: Final = (errno.ENOENT, errno.ENOTDIR)
+_BLOCK: Final = 512  # of st_blocks (stat(2))
+
+
+class Inode(NamedTuple):
+    """A file, under whatever names."""
+
+    device: int
+    number: int
+
+
+class DiskFile(NamedTuple):
+    """What a path leads to; `links` is the number of its names, `occupied` what its last name frees, in bytes."""
+
+    inode: Inode
+    kind: int
+    size: int
+    links: int
+    occupied: int
+    mtime_ns: int = 0
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> "DiskFile":
+        inode = Inode(found.st_dev, found.st_ino)
+        return cls(
+            inode,
+            stat.S_IFMT(found.st_mode),
+            found.st_size,
+            found.st_nlink,
+            found.st_blocks * _BLOCK,
+            found.st_mtime_ns,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ItemContent:
+    """The files of an item: absolute `directory`, and the files in it. `owner` is empty for an item of this rTorrent,
+    else it names the other client."""
+
+    info_hash: str
+    name: str
+    """The torrent's own name; bytes that are not UTF-8 are kept as surrogates."""
+    directory: bytes
+    files: tuple[ContentFile, ...]
+    multi_file: bool = True
+    owner: str = ""
+
+    def path(self, file: ContentFile) -> bytes:
+        return os.path.join(self.directory, file.path)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedFile:
+    """A file of an item and what is on disk: None if nothing is, or with `problem` if that cannot be seen."""
+
+    file: ContentFile
+    path: bytes
+    found: DiskFile | None
+    problem: str = ""
+
+
+Look = Callable[[bytes], os.stat_result]
+
+
+def look_at(content: ItemContent, look: Look = os.stat) -> tuple[OwnedFile, ...]:
+    """The files of an item on disk, links followed; names in other encodings count as further files."""
+    found: list[OwnedFile] = []
+    for file in content.files:
+        found.append(_owned(file, content.path(file), look))
+        for other in file.others:
+            alternative = _owned(file, os.path.join(content.directory, other), look)
+            found += [alternative] if alternative.found or alternative.problem else []
+    return tuple(found)
+
+
+def look_again(content: ItemContent, before: tuple[OwnedFile, ...], look: Look = os.stat) -> tuple[OwnedFile, ...]:
+    """The same as `look_at`; `before` itself if nothing that counts has changed since."""
+    if any(file.others for file in content.files):
+        return look_at(content, look)
+    for each in before:
+        try:
+            found = look(each.path)
+        except OSError as error:
+            if each.found is None and not each.problem and error.errno in _ABSENT:
+                continue
+            return look_at(content, look)
+        except ValueError:
+            continue
+        if each.found is None or each.found != DiskFile.of(found):
+            return look_at(content, look)
+    return before
+
+
+def _owned(file: ContentFile, path: bytes, look: Look) -> OwnedFile:
+    try:
+        return OwnedFile(file, path, DiskFile.of(look(path)))
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return OwnedFile(file, path, None)
+        return OwnedFile(file, path, None, error.strerror or str(error))
+    except ValueError:  # no kernel accepts this path
+        return OwnedFile(file, path, None)
