@@ -44,6 +44,9 @@ _ROWS: Final = 512  # loads at most between two checks for their items
 # more, rTorrent might crash again, and no other metafile would ever be loaded.
 _UNANSWERED_MAX: Final = 3
 _STEP: Final = 0.25  # seconds after which a step sends no more: new files are first in the next one
+# A check for their items passes over all items of rTorrent: so many loads share one, if that takes less than _STEP_MAX.
+_STEP_ROWS: Final = 128
+_STEP_MAX: Final = 2.0
 _SETTLE_PAUSE: Final = 0.5  # seconds until an unsettled file is read again, doubled each time
 _SETTLE_PAUSE_MAX: Final = 10.0
 _READ_PAUSE: Final = 1.0  # seconds until a file that could not be read is read again, doubled each time
@@ -118,11 +121,15 @@ class Loader:
         """Load `waiting` in their order; while rTorrent works on one batch, those after the next are prepared. Those
         that are left remain in `waiting`."""
         sent = list[Row]()
-        until = time.monotonic() + _STEP
+        began, enough = time.monotonic(), len(waiting) - _STEP_ROWS
         ready: deque[ReadyLoad] = deque()
 
+        def may_continue() -> bool:
+            limit = _STEP if len(waiting) <= enough else _STEP_MAX
+            return not self.stopping() and time.monotonic() - began < limit
+
         def prepare_some(count: int) -> None:
-            while waiting and not is_full(ready, count) and not self.stopping() and time.monotonic() < until:
+            while waiting and not is_full(ready, count) and may_continue():
                 prepared = self._prepare(waiting.popleft())
                 if prepared is not None:
                     ready.append(prepared)
