@@ -139,8 +139,8 @@ class Access:
         """The secret of a new session; None if the link is used up, too old, or never was."""
         with self._lock:
             if self._links.pop(_digest(secret), 0.0) <= now:
-                self._failed(address, now)
                 return None
+            self._succeeded(address)
             session = self._begin_session(address, browser, now)
         self._save()
         return session
@@ -154,24 +154,33 @@ class Access:
             is_right = password_matches(password[:PASSWORD_MAX], stored) and bool(stored)
         with self._lock:
             if not is_right or stored != self._state.password:
-                self._failed(address, now)
                 return None
+            self._succeeded(address)
             session = self._begin_session(address, browser, now)
         self._save()
         return session
 
-    def may_try(self, address: str, now: float) -> bool:
-        """False after five failed logins in a minute from one address, or twenty from all."""
+    def take_attempt(self, address: str, now: float) -> bool:
+        """Count an attempt to log in; False after five that failed in a minute from one address, or twenty from all.
+
+        Counted before it is checked: many at once must not pass together.
+        """
         with self._lock:
             recent = [at for at in self._failures.get(address, ()) if now - at < _WINDOW]
             everyone = [at for at in self._all_failures if now - at < _WINDOW]
-            return len(recent) < FAILURES_PER_ADDRESS and len(everyone) < FAILURES_IN_ALL
+            if len(recent) >= FAILURES_PER_ADDRESS or len(everyone) >= FAILURES_IN_ALL:
+                return False
+            if len(self._failures) >= _ADDRESSES_MAX:
+                del self._failures[next(iter(self._failures))]
+            self._failures.setdefault(address, deque(maxlen=FAILURES_PER_ADDRESS)).append(now)
+            self._all_failures.append(now)
+            return True
 
-    def _failed(self, address: str, now: float) -> None:
-        if len(self._failures) >= _ADDRESSES_MAX:
-            del self._failures[next(iter(self._failures))]
-        self._failures.setdefault(address, deque(maxlen=FAILURES_PER_ADDRESS)).append(now)
-        self._all_failures.append(now)
+    def _succeeded(self, address: str) -> None:
+        """The newest attempt from this address was no failure."""
+        for attempts in (self._failures.get(address), self._all_failures):
+            if attempts:
+                attempts.pop()
 
     @property
     def has_password(self) -> bool:

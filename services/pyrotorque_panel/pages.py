@@ -192,7 +192,7 @@ class Pages:
 
     def _login(self, request: PanelRequest) -> PanelResponse:
         now, browser = time.time(), request.headers.get("user-agent", "")
-        if not self.access.may_try(request.address, now):
+        if not self.access.take_attempt(request.address, now):
             return self._login_page(request, "Too many failed logins: try again in a minute.", 429)
         if link := request.value("link"):
             secret = self.access.login_by_link(link, request.address, browser, now)

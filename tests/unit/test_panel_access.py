@@ -61,10 +61,22 @@ def test_a_link_ends_after_its_time_and_with_its_use() -> None:
 def test_failures_from_many_addresses_are_limited_together() -> None:
     made = access()
     for number in range(20):
-        assert made.may_try(f"192.0.2.{number}", NOW)
+        assert made.take_attempt(f"192.0.2.{number}", NOW)
         assert made.login_by_link("wrong", f"192.0.2.{number}", "b", NOW) is None
-    assert not made.may_try("198.51.100.1", NOW)
-    assert made.may_try("198.51.100.1", NOW + 61)
+    assert not made.take_attempt("198.51.100.1", NOW)
+    assert made.take_attempt("198.51.100.1", NOW + 61)
+
+
+def test_attempts_at_the_same_time_are_counted_before_they_are_checked() -> None:
+    made = access()
+    assert [made.take_attempt("192.0.2.1", NOW) for _ in range(6)] == [True] * 5 + [False]
+
+
+def test_logins_that_succeed_are_no_failures() -> None:
+    made = access()
+    for _ in range(30):
+        assert made.take_attempt("192.0.2.1", NOW)
+        assert made.login_by_link(made.make_link(NOW), "192.0.2.1", "b", NOW) is not None
 
 
 def test_nothing_that_is_stored_is_a_secret() -> None:
