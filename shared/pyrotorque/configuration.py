@@ -20,6 +20,7 @@ from pyrotorque.errors import PyrotorqueError, RTorrentError, SettingsError, Sta
 from pyrotorque.foreign_code import foreign_code, is_of_another_user, runs_as_root
 from pyrotorque.interpreter import import_path, module_command
 from pyrotorque.layout import Layout
+from pyrotorque.linux.files import read_text_file
 from pyrotorque.local_time import zone_problem
 from pyrotorque.options import Options, read_options, write_atomically
 from pyrotorque.settings import (
@@ -137,7 +138,7 @@ def copy_file(layout: Layout) -> Path:
 
 def _keep_copy(layout: Layout) -> None:
     try:
-        content = (layout.config_dir / "torque.ini").read_bytes()
+        content = read_text_file(layout.config_dir / "torque.ini")
         if not copy_file(layout).exists() or copy_file(layout).read_bytes() != content:
             write_atomically(copy_file(layout), content)
     except (OSError, StateError):

@@ -3,9 +3,9 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from pyrotorque.home import NO_HOME, expand_home, home_folder
+from pyrotorque.linux.files import read_text_file
 from pyrotorque.linux.processes import process_stat
 from pyrotorque.settings.rtorrent_rc import address_in, usual_files
 
@@ -31,7 +31,7 @@ def address_in_files(rtorrent_rc: str | None) -> tuple[str | None, str]:
 
 def _text(name: str) -> str | None:
     try:
-        return Path(name).read_text(encoding="utf-8", errors="surrogateescape")
+        return read_text_file(name).decode("utf-8", "surrogateescape")
     except (OSError, ValueError):
         return None
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pyrotorque.linux.files import read_text_file
 from pyrotorque.settings.problems import Problem, Report
 
 _SECTION: Final = re.compile(r"\[(?P<name>[^\]]+)\]")
@@ -37,7 +38,7 @@ Sections = dict[str, dict[str, Entry]]
 def read_ini(path: Path, report: Report) -> Sections:
     """The sections of a file, with names in lower case; problems are added to `report`."""
     try:
-        data = path.read_bytes()
+        data = read_text_file(path)
     except OSError as error:
         report.problems.append(Problem(str(path), 0, "", f"cannot be read: {error.strerror}"))
         return {}

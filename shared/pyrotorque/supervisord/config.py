@@ -10,6 +10,7 @@ from pyrotorque.errors import LayoutError
 from pyrotorque.guard_file import permits_start
 from pyrotorque.interpreter import SERVICE_FLAGS
 from pyrotorque.layout import ALL_SERVICES, OPTIONAL_SERVICES, SERVICES, Layout
+from pyrotorque.linux.files import read_text_file
 from pyrotorque.linux.processes import current_umask
 from pyrotorque.options import Options, write_atomically
 from pyrotorque.text import printable
@@ -163,7 +164,7 @@ def programs_text(
                 "folder"
             )
         try:
-            text = own.read_text(encoding="utf-8", errors="replace")
+            text = read_text_file(own).decode("utf-8", "replace")
         except OSError as error:
             raise LayoutError(f"cannot read {own}: {error.strerror}") from error
         if "run/programs.conf" not in text:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyrotorque.layout import SERVICES
+from pyrotorque.linux.files import read_text_file
 
 _SECTION: Final = re.compile(r"\[([^\]]+)\]")
 _REPEATED: Final = ("program:", "eventlistener:", "group:", "fcgi-program:")
@@ -60,6 +61,8 @@ class ConfTrial:
                 if filenames == trial._programs:
                     self.read_file(io.StringIO(trial._table), filenames)
                     return [filenames]
+                if isinstance(filenames, str):
+                    read_text_file(filenames)  # a pipe would be waited for
                 return super().read(filenames, *rest, **more)
 
         class TrialOptions(module.ServerOptions):  # type: ignore[misc]
@@ -70,7 +73,10 @@ class ConfTrial:
                 return path == trial._programs or bool(super().exists(path))
 
             def open(self, path: str, mode: str = "r") -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-                return io.StringIO(trial._table) if path == trial._programs else super().open(path, mode)
+                if path == trial._programs:
+                    return io.StringIO(trial._table)
+                read_text_file(path)
+                return super().open(path, mode)
 
         is_folder = os.path.isdir
 
@@ -173,7 +179,7 @@ class ConfTrial:
     def _lines(self) -> Iterator[tuple[Place, str]]:
         for path in self._files:
             try:
-                lines = Path(path).read_bytes().decode("utf-8", "replace").splitlines()
+                lines = read_text_file(path).decode("utf-8", "replace").splitlines()
             except OSError:
                 continue
             for number, line in enumerate(lines, 1):
