@@ -11,7 +11,7 @@ WORKERS ?= 4
 # Tests that fail run again, one at a time. Those that pass then are unsteady: the end of the first run names them.
 RETRY   = $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(TESTS)
 
-.PHONY: help run test test-python314 check format bench chaos soak dist packages clean
+.PHONY: help run test test-python314 check format bench day chaos soak dist packages clean
 help:           ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
@@ -56,6 +56,10 @@ format: $(VENV)/ready ## format, and fix what ruff can fix
 
 bench: $(VENV)/ready packages .venv-pyrosimple/ready ## run the benchmarks, with pyrosimple and rTorrent alone for comparison
 	$(BIN)/python -m benchmarks
+
+day: $(VENV)/ready packages ## a day of a group in twenty minutes, with Prometheus and Alertmanager (DAY_MINUTES)
+	@sh tests/packages.sh prometheus-alertmanager
+	$(ENV) $(BIN)/python -m demo.day --minutes $(or $(DAY_MINUTES),20)
 
 chaos: $(VENV)/ready packages ## inject faults for ten minutes, then verify all state (CHAOS_SECONDS, CHAOS_SEED, CHAOS_FAULTS)
 	$(ENV) $(BIN)/python -m chaos
