@@ -28,7 +28,7 @@ from tests.configured import configured, problems
         ("job.treewatch.path_map = /here", "expected /path/here=/path/of/rtorrent, got '/here'"),
         (
             "log_level.watchr = debug",
-            "is no service with a level of its own, did you mean watcher? (scheduler, watcher, exporter)",
+            "is no service with a level of its own, did you mean watcher? (scheduler, watcher, exporter, panel, fleet)",
         ),
         ("log_level.watcher = LOUD", "expected one of DEBUG, INFO, WARNING, ERROR, CRITICAL, got 'LOUD'"),
         ("log_format = xml", "expected one of text, json, got 'xml'"),
