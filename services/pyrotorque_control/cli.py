@@ -43,6 +43,7 @@ _COMMANDS: Final = (
     "retrack",
     "accept-rtorrent",
     "expand",
+    "fields",
     "backup",
     "restore",
     "panel",

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.expressions import ALIKE, OTHERWISE
 from pyrotorque.conditions import parse, parse_sort
 from pyrotorque.errors import ConditionError
-from pyrotorque.fields import FIELDS
+from pyrotorque.fields import FAMILIES, FIELDS, field
 
 PAGE = (Path(__file__).parents[2] / "docs" / "conditions.md").read_text()
 
@@ -38,7 +38,16 @@ def test_each_example_of_a_sort_order_is_read(text: str) -> None:
 
 def test_the_table_lists_the_fields_of_the_program() -> None:
     rows = [f"| `{field.name}` | {field.kind} | {field.doc} |" for field in FIELDS.values()]
-    assert [line for line in PAGE.splitlines() if re.match(r"\| `[a-z_]+` \| [a-z ]+ \| ", line)] == rows
+    rows += [f"| `{name}` | {kind} | {doc} |" for name, kind, doc in FAMILIES]
+    assert [line for line in PAGE.splitlines() if re.match(r"\| `[a-zA-Z_]+` \| [a-z ]+ \| ", line)] == rows
+
+
+@pytest.mark.parametrize(
+    ("family", "member"), [("kind_N", "kind_25"), ("custom_KEY", "custom_x"), ("d_NAME", "d_name")]
+)
+def test_the_families_are_those_of_the_program(family: str, member: str) -> None:
+    assert [(name, kind) for name, kind, _ in FAMILIES if name == family] == [(family, field(member).kind)]  # type: ignore[union-attr]
+    assert len(FAMILIES) == 3
 
 
 def test_what_rtcontrol_reads_otherwise_is_listed() -> None:

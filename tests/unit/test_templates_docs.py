@@ -8,7 +8,7 @@ import pytest
 from pyrotorque import watchini
 from pyrotorque.errors import UserError
 from pyrotorque.loadcommands import compile_command
-from pyrotorque.loadcommands.namespace import NAMES, sample
+from pyrotorque.loadcommands.namespace import NAME_DOCS, NAMES, sample
 from pyrotorque.settings.ini import interpolate, parse_ini
 from pyrotorque.settings.problems import Report
 from pyrotorque.templates.functions import HELPERS
@@ -56,6 +56,19 @@ def test_what_is_listed_as_refused_is_refused(text: str) -> None:
 
 def test_the_list_of_refusals_was_found() -> None:
     assert len(REFUSED) == 11
+
+
+def test_the_table_lists_the_names_of_the_program() -> None:
+    rows = [f"| `{name}` | {kind} | {doc} |" for name, (kind, doc) in NAME_DOCS.items()]
+    section = DOCS.partition("\n## Names\n")[2].partition("\n## ")[0]
+    assert [line for line in section.splitlines() if line.startswith("| `")] == rows
+
+
+def test_the_kinds_of_the_names_are_those_of_their_values() -> None:
+    kinds = {"text": str, "bool": bool, "number": int, "set": (set, frozenset), "list": tuple, "object": object}
+    values = sample()
+    assert values.keys() == NAME_DOCS.keys()
+    assert [n for n, (kind, _) in NAME_DOCS.items() if not isinstance(values[n], kinds[kind])] == []  # type: ignore[arg-type]
 
 
 def test_every_name_and_helper_is_documented() -> None:

@@ -14,7 +14,9 @@ from pyrotorque.text import printable
 
 __all__ = [
     "DETAILS",
+    "FAMILIES",
     "FIELDS",
+    "GROUP_KINDS",
     "KINDS",
     "Detail",
     "Field",
@@ -27,6 +29,18 @@ __all__ = [
     "field",
     "room_field",
 ]
+
+FAMILIES: Final[tuple[tuple[str, Kind, str], ...]] = (
+    ("kind_N", "tags", "extensions of files that make up at least N percent of the size, N from 0 to 100"),
+    (
+        "custom_KEY",
+        "any",
+        "rTorrent's custom value KEY, with letters, digits, `_` and `-`: `custom_chk-state`; "
+        "`custom_1` to `custom_5` are the numbered ones",
+    ),
+    ("d_NAME", "any", "the answer of rTorrent's command `d.NAME`; write `_` for each dot: `d_up_rate`"),
+)
+"""Name, kind and meaning of fields whose name has a part of your own."""
 
 _CUSTOM: Final = re.compile(r"custom_([A-Za-z0-9_-]+)", re.ASCII)
 _KIND: Final = re.compile(r"kind_(\d{1,3})", re.ASCII)
@@ -79,7 +93,7 @@ def configured(
 
 
 # A group needs few values that many items share.
-_GROUP_KINDS: Final[frozenset[Kind]] = frozenset(("text", "any", "tags", "bool", "number"))
+GROUP_KINDS: Final[frozenset[Kind]] = frozenset(("text", "any", "tags", "bool", "number"))
 
 
 def check_group_field(name: str, table: Mapping[str, Field]) -> None:
@@ -87,7 +101,7 @@ def check_group_field(name: str, table: Mapping[str, Field]) -> None:
     found = table.get(name) or field(name)
     if found is None:
         raise ConditionError(f"there is no field `{printable(name)}`; all fields are listed in docs/conditions.md")
-    if found.kind not in _GROUP_KINDS:
+    if found.kind not in GROUP_KINDS:
         raise ConditionError(f"`{name}` is no field to group by: its values are of the kind {found.kind}")
 
 

@@ -9,31 +9,34 @@ from pyrotorque.metafile import Magnet, Metafile
 from pyrotorque.trackers import alias
 from pyrotorque.traits import dominant_kind, label, name_traits, traits_of
 
-NAMES: Final = frozenset(
-    {
-        "pathname",
-        "relpath",
-        "watch_path",
-        "watch_root",
-        "flags",
-        "job_name",
-        "info_hash",
-        "info_name",
-        "size",
-        "file_count",
-        "multi_file",
-        "private",
-        "comment",
-        "created_by",
-        "source",
-        "tracker",
-        "tracker_alias",
-        "filetype",
-        "traits",
-        "label",
-        "commands",
-    }
-)
+NAME_DOCS: Final[Mapping[str, tuple[str, str]]] = {
+    "pathname": ("text", "path of the metafile"),
+    "relpath": ("text", "its folder relative to the root of the tree; empty at the root"),
+    "watch_path": ("set", "all roots of the job"),
+    "watch_root": ("text", "the root that contains the metafile"),
+    "flags": ("set", "the flags in its path: `start`, `load`, `queue`"),
+    "job_name": ("text", "name of the job"),
+    "info_hash": ("text", "info-hash, in upper-case hex"),
+    "info_name": ("text", "name of the torrent, as in rTorrent"),
+    "size": ("number", "size of the whole torrent, in bytes"),
+    "file_count": ("number", "number of files"),
+    "multi_file": ("bool", "has a folder of files"),
+    "private": ("bool", "no DHT and no peer exchange"),
+    "comment": ("text", "this field of the metafile"),
+    "created_by": ("text", "this field of the metafile"),
+    "source": ("text", "this field of the metafile"),
+    "tracker": ("text", "the first announce URL"),
+    "tracker_alias": ("text", "its alias from `[ANNOUNCE]`, else its domain"),
+    "filetype": ("text", "extension of the largest file, with the dot"),
+    "traits": (
+        "object",
+        "parts of the name: `traits.kind`, `.show`, `.season`, `.episode`, `.title`, `.year`, `.codec`, …",
+    ),
+    "label": ("text", "its traits as folders: `tv/mkv`, `audio/flac`, `misc/other`"),
+    "commands": ("list", "the commands rendered so far"),
+}
+"""Kind and meaning of each name."""
+NAMES: Final = frozenset(NAME_DOCS)
 
 
 def namespace(
