@@ -94,11 +94,11 @@ def test_slot_event_mover_and_the_file_selected_again(transfers: Transfers) -> N
     eventually(lambda: t.value("d.is_partially_done", t.part) == 1, 60, why="the other files are transferred")
     assert t.value("d.complete", t.part) == 0, "rTorrent itself never completes it"
     eventually(lambda: t.value("d.complete", t.following) == 1, 60, why="the only slot was free for the next item")
-    eventually(lambda: sorted(t.events(TorrentCompleted)) == sorted([t.part, t.following]), 30)
+    eventually(lambda: sorted(t.events(TorrentCompleted)) == sorted([t.part, t.following]), 60)
     eventually(lambda: sorted(t.events(TorrentMoved)) == sorted([t.part, t.following]), 60)
     for file in ("a", "c"):
         assert (t.done / "part" / file).read_bytes() == (t.leecher.folder.parent / "data/part" / file).read_bytes()
-    eventually(lambda: t.value("d.is_active", t.part) == 1, 30, why="it seeds what it has")
+    eventually(lambda: t.value("d.is_active", t.part) == 1, 60, why="it seeds what it has")
 
     select(t, "b", 1)
     assert t.value("d.is_partially_done", t.part) == 0
@@ -106,7 +106,7 @@ def test_slot_event_mover_and_the_file_selected_again(transfers: Transfers) -> N
     t.leecher.stop(timeout=20)
     t.leecher.start()
     eventually(lambda: t.value("d.complete", t.part) == 1, 90, why="the file selected again is transferred")
-    eventually(lambda: t.events(TorrentCompleted).count(t.part) == 2, 30, why="that is another transition")
+    eventually(lambda: t.events(TorrentCompleted).count(t.part) == 2, 60, why="that is another transition")
     assert (t.done / "part/b").read_bytes() == (t.leecher.folder.parent / "data/part/b").read_bytes()
     assert t.events(TorrentMoved).count(t.part) == 1, "it is there already"
     assert t.events(TorrentCompleted).count(t.following) == 1

@@ -184,7 +184,7 @@ def test_a_stopped_service_exits_at_once_and_leaves_nothing_behind(rtorrent: Pri
             if number == 100:
                 for service in ("watcher", "scheduler", "exporter"):
                     assert "stopped" in group.command("ctl", "stop", service).stdout
-                    assert f"stopped: {service} (exit status 0)" in group.log("torque")
+                    assert f"stopped: {service} (exit status 0)" in group.log("supervisord")
                 group.command("ctl", "start", "watcher", "scheduler", "exporter")
         eventually(lambda: items(rtorrent.url) == wanted, 60, why=group.log("watcher")[-3000:])
         supervisord = group.supervisord_pid()
