@@ -67,6 +67,8 @@ _COLUMNS: Final[dict[str, list[Any]]] = {
     "is_replaced": [name == "c" for name in NAMES],
     "is_tracker_down": [name == "d" for name in NAMES],
     "seeds": [None, 0, 1, 5, 50, *[None] * 7],
+    "links": [None, {"inside"}, {"outside", "shared"}, {"missing"}, set[str](), *[None] * 7],
+    "frees": [None, 0, M, 700 * M, G, *[None] * 7],
     "leeches": [None, 3, 0, 0, 0, *[None] * 7],
     "scraped": _ago(0, 30, HOUR, DAY, WEEK, *[0] * 7),
     "seeded": [None, 0.0, HOUR, DAY, WEEK, *[None] * 7],

@@ -75,8 +75,10 @@ class TrackerTotals:
                     self._grow(self.label(trackers.get(info_hash, OTHER)), before, current)
                     self._items[info_hash] = self._unsaved.items[info_hash] = current
             self._mark_removed(gone, now)
-            for tracker in set(trackers.values()):
-                self._totals.setdefault(self.label(tracker), TrackerTraffic())
+            for label in map(self.label, sorted(set(trackers.values()))):
+                if label not in self._totals:
+                    # Stored without traffic, too: after a restart another tracker could take its label.
+                    self._totals[label] = self._unsaved.trackers[label] = TrackerTraffic()
             self._begun = True
             return dict(self._totals)
 

@@ -19,7 +19,7 @@ import pytest
 
 from pyrotorque.errors import UserError
 from pyrotorque.events import JobFailed
-from pyrotorque.jobs import JobConfig
+from pyrotorque.jobs import JobConfig, context
 from pyrotorque.jobs.notify import Notify
 from tests.exporter_process import REPOSITORY
 
@@ -133,6 +133,15 @@ EXPECTED = {
     "pover": "api.pushover.net",
     "matrixs": "matrix.example.org",
 }
+
+
+@pytest.fixture(autouse=True)
+def no_state() -> Iterator[None]:
+    """Messages are not folded with those of other tests."""
+    before = context.current_context()
+    context.set_context(context.JobContext())
+    yield
+    context.set_context(before)
 
 
 def job(url: str, **settings: object) -> Notify:

@@ -14,7 +14,8 @@ from tests.configured import settings_for
 from tests.scheduling import QueueScene, queue_scene_of
 
 PAGE = (REPOSITORY / "docs" / "queue.md").read_text(encoding="utf-8")
-RECIPES = dict(re.findall(r"^### (.+?)\n.*?^```ini\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+_SECTION = PAGE.partition("\n## Recipes\n")[2]
+RECIPES = dict(re.findall(r"^### (.+?)\n.*?^```ini\n(.*?)^```$", _SECTION, re.MULTILINE | re.DOTALL))
 SLOW, OTHER = "http://slow.example.org/announce", "http://other.example.com/announce"
 
 

@@ -129,6 +129,13 @@ def test_unwritten_changes_are_drained_again_unless_newer_ones_exist() -> None:
     assert changes.trackers == {"x": TrackerTraffic(4, 0)}
 
 
+def test_a_tracker_without_traffic_keeps_its_label_over_a_restart() -> None:
+    days = Days(limit=2)
+    days.scrape(a=("x", 0, 0))
+    days.scrape(a=("x", 0, 0), b=("y", 0, 0))
+    assert days.restart().scrape(a=("z", 5, 0)).keys() == {"x", "y", "other"}
+
+
 @given(
     st.lists(
         st.dictionaries(

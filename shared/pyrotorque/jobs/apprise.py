@@ -3,11 +3,11 @@
 import importlib.util
 import re
 import subprocess
-import sys
 from collections.abc import Sequence
 from typing import Final, Literal
 
 from pyrotorque.errors import UserError
+from pyrotorque.interpreter import module_command
 from pyrotorque.text import encode_json, printable
 
 MessageType = Literal["info", "success", "warning", "failure"]
@@ -31,7 +31,7 @@ def send(urls: Sequence[str], title: str, body: str, kind: MessageType, *, withi
     """Send one message to all of `urls`. Raises NotSent, without the addresses: they contain secrets."""
     given = encode_json({"urls": list(urls), "title": title, "body": body, "type": kind})
     names = ", ".join(dict.fromkeys(url.partition(":")[0] for url in urls))
-    command = [sys.executable, "-m", "pyrotorque.jobs.apprise_child"]
+    command = module_command("pyrotorque.jobs.apprise_child")
     try:
         ended = subprocess.run(
             command, input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=within, check=False
