@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from pyrotorque.errors import RTorrentFault
@@ -48,6 +49,14 @@ def test_an_untouched_item_of_the_restarted_rtorrent_is_ours() -> None:
     assert found(d__directory="/root/downloads/name", process=("second", "/session/", "~/downloads/"))
     assert found(d__is_meta=1, d__directory="/session")
     assert found(d__custom__keys=[])
+
+
+def test_a_process_without_an_incarnation_was_started_since() -> None:
+    """Nothing has asked it yet; seen with 0.16.17 right after a restart."""
+    undefined = RTorrentFault("pyrotorque.incarnation: Method 'pyrotorque.incarnation' not defined", -506)
+    assert found(process=(undefined, *PROCESS[1:]))
+    assert not found(process=(RTorrentFault("no permission", -506), *PROCESS[1:]))
+    assert not found(msgspec.structs.replace(BEFORE, incarnation=""), process=(undefined, *PROCESS[1:]))
 
 
 @pytest.mark.parametrize(

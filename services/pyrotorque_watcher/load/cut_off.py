@@ -114,7 +114,7 @@ def is_cut_off(absence: Absence, info_hash: str, process: Sequence[Answer], fact
     `process` has the answers for `_PROCESS`, `facts` those for `_FACTS`.
     """
     incarnation, session, default = process
-    if not isinstance(incarnation, str) or incarnation == absence.incarnation or session != absence.session:
+    if not _is_other_process(incarnation, absence.incarnation) or session != absence.session:
         return False
     keys = facts["d.custom.keys"]
     return (
@@ -129,6 +129,13 @@ def is_cut_off(absence: Absence, info_hash: str, process: Sequence[Answer], fact
         and _is_below(facts["d.loaded_file"], session)
         and (facts["d.is_meta"] == 1 or _is_default(facts["d.directory"], default))
     )
+
+
+def _is_other_process(incarnation: Answer, known: str) -> bool:
+    """An rTorrent that was restarted just now has no incarnation yet: it is not the one whose incarnation is known."""
+    if isinstance(incarnation, RTorrentFault):
+        return bool(known) and "not defined" in str(incarnation)
+    return isinstance(incarnation, str) and incarnation != known
 
 
 def erase_cut_off(rtorrent: RTorrent, hashes: Sequence[str]) -> None:
