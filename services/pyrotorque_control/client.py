@@ -10,7 +10,8 @@ from pyrotorque.actions import ACTOR, Actor, record_action
 from pyrotorque.configuration import last_good
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.requests import Answer
-from pyrotorque_control.exit_codes import EX_USAGE
+from pyrotorque.supervisord.config import table_services
+from pyrotorque_control.exit_codes import EX_UNAVAILABLE, EX_USAGE
 from pyrotorque_control.group import CommandError, Group
 
 
@@ -23,6 +24,13 @@ def actor_of(group: Group, *, changes: bool = True, job_may_run: bool = False) -
     if changes and group.options.dry_run:
         _require_dry_run(group, job_may_run=job_may_run)
     return Actor(group.layout, who())
+
+
+def require_service(group: Group, service: str, setting: str) -> None:
+    """Raise CommandError if the running group has no such optional service."""
+    if group.running() is not None and service not in table_services(group.config_dir):
+        text = f"this group has no {service}: set {setting} in torque.ini, then `pyrotorque --restart`"
+        raise CommandError(text, EX_UNAVAILABLE)
 
 
 def who() -> str:

@@ -198,6 +198,8 @@ def test_a_group_without_a_fleet_has_no_further_process(folder: Path) -> None:
         assert "fleet" not in group.command("ctl", "status").stdout
         asked = group.command("fleet")
         assert (asked.returncode, "fleet.servers" in asked.stderr) == (69, True)
+        asked = group.command("panel")
+        assert (asked.returncode, "panel.active" in asked.stderr) == (69, True)
         (group.config_dir / "torque.ini").write_text(f"{ini}fleet.servers = nats://127.0.0.1:{free_port()}\n")
         restarted = group.command("--restart")
         assert restarted.returncode == 0, restarted.stderr

@@ -158,3 +158,10 @@ def test_every_dependency_has_its_reason() -> None:
     names.append("nats-py")
     documented = re.findall(r"^\| \[([\w.-]+)\]\(", (HERE / "dependencies.md").read_text(), re.MULTILINE)
     assert sorted(documented) == sorted(names)
+
+
+def test_the_readme_names_the_packages_that_the_tests_install() -> None:
+    (listed,) = re.findall(r"packages\.sh (rtorrent promtool .*)", (REPOSITORY / "Makefile").read_text())
+    packages = {"promtool": "prometheus", "nginx": "nginx-light"}
+    (shown,) = re.findall(r"Debian packages \((.*?)\)", (REPOSITORY / "README.md").read_text(), re.DOTALL)
+    assert set(re.findall(r"`([\w-]+)`", shown)) == {packages.get(name, name) for name in listed.split()}

@@ -10,6 +10,7 @@ from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.requests import Answer, DescribeService, FindInFleet, Request
 from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
+from pyrotorque_control.client import require_service
 from pyrotorque_control.exit_codes import EX_OK, EX_UNAVAILABLE
 from pyrotorque_control.group import CommandError, Group
 
@@ -80,10 +81,11 @@ def find(group: Group, text: str, as_json: bool) -> int:
 def _ask(group: Group, request: Request, timeout: float) -> Answer:
     from pyrotorque.bus.client import ask
 
+    require_service(group, "fleet", "fleet.servers")
     try:
         return ask(group.layout, "fleet", request, timeout=timeout)
     except ServiceUnreachable as error:
-        raise CommandError(f"{error}; it runs only with fleet.servers in torque.ini", EX_UNAVAILABLE) from error
+        raise CommandError(str(error), EX_UNAVAILABLE) from error
 
 
 def _row(group: Mapping[str, Any]) -> tuple[object, ...]:

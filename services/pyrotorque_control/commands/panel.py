@@ -16,7 +16,7 @@ from pyrotorque.requests import (
     Request,
     SetPanelPassword,
 )
-from pyrotorque_control.client import actor_of
+from pyrotorque_control.client import actor_of, require_service
 from pyrotorque_control.group import Group
 
 _PASSWORD_MIN = 8
@@ -79,6 +79,7 @@ def _entered() -> str:
 
 
 def _ask(group: Group, request: Request) -> Answer:
+    require_service(group, "panel", "panel.active = True")
     return ask_service(actor_of(group), "panel", request)
 
 

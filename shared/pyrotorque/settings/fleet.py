@@ -4,14 +4,14 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, get_type_hints
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pyrotorque.settings.ini import Entry
+from pyrotorque.settings.prefixed import read_values
 from pyrotorque.settings.problems import Problem, Report
 from pyrotorque.settings.schema import FleetSettings
 from pyrotorque.settings.values import duration, folder, truth
-from pyrotorque.suggestions import suggestion
 
 PREFIX: Final = "fleet."
 NAME_VARIABLE: Final = "PYROTORQUE_FLEET_NAME"
@@ -24,17 +24,7 @@ _ADDRESS: Final = re.compile(r"[^\s/@]+:[0-9]{1,5}")
 
 def read_fleet(home: Path, entries: Mapping[str, Entry], report: Report) -> FleetSettings:
     """The settings in `entries`, by name without `fleet.`; problems are added to `report`."""
-    known = get_type_hints(FleetSettings)
-    values: dict[str, Any] = {}
-    for name, entry in entries.items():
-        if name not in known:
-            text = f"is not a setting of the fleet{suggestion(PREFIX + name, [PREFIX + each for each in known])}"
-            report.problems.append(Problem(entry.file, entry.line, PREFIX + name, text))
-        elif entry.value.strip():
-            try:
-                values[name] = _value(name, entry.value.strip(), known[name])
-            except ValueError as error:
-                report.problems.append(Problem(entry.file, entry.line, PREFIX + name, str(error)))
+    values = read_values(FleetSettings, PREFIX, entries, _value, report)
     if values.get("servers") and "name" not in entries:
         try:
             values["name"] = fleet_name(os.environ.get(NAME_VARIABLE, "") or default_name(home))

@@ -3,14 +3,14 @@
 import ipaddress
 import re
 from collections.abc import Mapping
-from typing import Any, Final, get_type_hints
+from typing import Any, Final
 
 from pyrotorque.listen_address import address_error, bare_address
 from pyrotorque.settings.ini import Entry
+from pyrotorque.settings.prefixed import read_values
 from pyrotorque.settings.problems import Problem, Report
 from pyrotorque.settings.schema import PanelSettings
 from pyrotorque.settings.values import folder, truth, words
-from pyrotorque.suggestions import suggestion
 
 PREFIX: Final = "panel."
 _PORT_MAX: Final = 65_535
@@ -22,17 +22,7 @@ _MODE: Final = re.compile(r"0?[0-7]{3}")
 
 def read_panel(entries: Mapping[str, Entry], report: Report) -> PanelSettings:
     """The settings in `entries`, by name without `panel.`; problems are added to `report`."""
-    known = get_type_hints(PanelSettings)
-    values: dict[str, Any] = {}
-    for name, entry in entries.items():
-        if name not in known:
-            text = f"is not a setting of the panel{suggestion(PREFIX + name, [PREFIX + each for each in known])}"
-            report.problems.append(Problem(entry.file, entry.line, PREFIX + name, text))
-        elif entry.value.strip():
-            try:
-                values[name] = _value(name, entry.value.strip(), known[name])
-            except ValueError as error:
-                report.problems.append(Problem(entry.file, entry.line, PREFIX + name, str(error)))
+    values = read_values(PanelSettings, PREFIX, entries, _value, report)
     made = PanelSettings(**values)
     if made.active and made.port == 0 and made.socket is None:
         _add(report, entries, "port", "is 0, and panel.socket is not set: nothing could reach the panel")
