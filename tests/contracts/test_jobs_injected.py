@@ -27,6 +27,7 @@ from pyrotorque_scheduler.fire_times import FireTimes
 from pyrotorque_scheduler.queue.explain import explain_item
 from pyrotorque_scheduler.requests import RequestHandler
 from tests.cleaning import SILENT, CleanupScene
+from tests.saving import save_progress
 from tests.scheduling import moment, queue_job, queue_scene_of
 from tests.waiting import eventually
 
@@ -90,8 +91,7 @@ def save(scene: CleanupScene, item: str) -> None:
     chunks = scene.client.call("d.completed_chunks", item)
     assert isinstance(chunks, int)
     assert Session().save(scene.client, item, {"chunks_done": chunks}, 20.0)
-    resume_data = scene.running.session / f"{item}.torrent.libtorrent_resume"
-    eventually(lambda: b"8:bitfield" in resume_data.read_bytes(), 20)
+    save_progress(scene.running, scene.client, item)
 
 
 def test_a_resumed_item_runs_after_a_restart_of_rtorrent(scene: CleanupScene) -> None:

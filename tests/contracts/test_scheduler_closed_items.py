@@ -1,7 +1,6 @@
 """Which of the items that rTorrent closed, or could not check, the queue starts again."""
 
 import os
-import re
 import shutil
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.rtorrent.session import Session
+from tests.saving import save_progress
 from tests.scheduling import QueueScene, queue_job, queue_scene
 from tests.waiting import eventually
 
@@ -81,9 +80,7 @@ def test_an_item_whose_files_are_missing_after_its_check_is_started(rtorrent: Pr
         item = d.load("one", f'd.directory.set="{disk}"')
         assert d.check(at=0).started == 1
         eventually(lambda: d.rtorrent.call("d.is_active", item) == 1)
-        assert Session().save(d.rtorrent, item, {"state": 1}, 20.0)
-        resume = rtorrent.session / f"{item}.torrent.libtorrent_resume"
-        eventually(lambda: b"8:bitfield" in resume.read_bytes(), why="its progress is saved")
+        save_progress(rtorrent, d.rtorrent, item)
         rtorrent.kill()
         shutil.rmtree(disk)
         disk.write_text("not mounted")
@@ -109,10 +106,7 @@ def test_an_item_whose_files_vanished_while_rtorrent_was_down_is_left_to_its_own
         client.call("load.raw_start", "", metafile)
         columns = ["d.is_active=", "d.completed_chunks="]
         eventually(lambda: client.rows("main", columns) == [("1", "24")], 20)
-        assert Session().save(client, item, {"state": 1}, 10.0) is not False
-        resume = rtorrent.session / f"{item}.torrent.libtorrent_resume"
-        # Without any chunk it is a number.
-        eventually(lambda: re.search(rb"8:bitfield\d+:", resume.read_bytes()), 20, why="its progress is saved")
+        save_progress(rtorrent, client, item, chunks=True)
         rtorrent.kill()
         data.rename(tmp_path / "kept")
         rtorrent.start()

@@ -218,7 +218,8 @@ def test_an_interrupted_start_leaves_nothing(
         if starting.returncode == 0 or b"has started" in output:
             assert group.command("--stop").returncode == 0
         assert_nothing_is_left(group)
-    assert set(codes) <= {0, 130, -number}
+    # CPython 3.11 ends by INT after an interruption in `exec` of a string (dataclasses), even if it was handled.
+    assert set(codes) <= {0, 130, -number, -signal.SIGINT}
 
 
 def test_an_interruption_that_is_repeated_leaves_nothing_either(short_folder: Path) -> None:
