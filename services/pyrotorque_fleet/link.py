@@ -1,7 +1,8 @@
-"""The connection to NATS: the only module that imports it. It runs in a thread with an event loop of its own.
+"""The connection to NATS: a thread with an event loop of its own, which keeps it, watches, and carries out calls.
 
 The service's loop reads `received`; its calls return futures. Only plain data crosses. When a connection ends,
-however it ended, a new one is made, and everything is watched again from its beginning.
+however it ended, a new one is made, and everything is watched again from its beginning. This module, `jetstream` and
+`streams` are the only ones that import NATS.
 """
 
 import asyncio
@@ -16,18 +17,14 @@ from contextlib import suppress
 from typing import Any, Final
 
 import nats.errors
-import nats.js.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, KeyValueConfig, StreamConfig
 
-import nats
 from pyrotorque.settings.fleet import read_credentials
 from pyrotorque.settings.schema import FleetSettings
 from pyrotorque_fleet.exchange import (
     Asked,
-    Conflict,
     Connected,
     Disconnected,
     LinkError,
@@ -35,12 +32,11 @@ from pyrotorque_fleet.exchange import (
     StoredEvent,
     Update,
 )
-from pyrotorque_fleet.messages import VALUE_MAX
+from pyrotorque_fleet.jetstream import TIMEOUT, JetStreamCalls, error_text
+from pyrotorque_fleet.streams import FleetStreams
 
 log = logging.getLogger(__name__)
 
-TIMEOUT: Final = 5.0
-"""Seconds for one call; an election takes up to 8."""
 _CONNECT_TIMEOUT: Final = 5.0
 _PAUSE: Final = 0.5
 _PAUSE_MAX: Final = 5.0
@@ -52,14 +48,6 @@ _WATCH_AGAIN: Final = 60.0
 """Seconds; a watch may be silent after its bucket was deleted and created again."""
 _ANSWERS_MAX: Final = 1000
 _ANSWER_BYTES: Final = 65_536
-_DAY: Final = 86_400
-_GROUPS_BYTES: Final = 16 << 20
-_EVENTS_BYTES: Final = 1 << 30
-_EVENT_MAX: Final = 300 << 10
-_EVENTS_AGE: Final = 30 * _DAY
-_NO_CLUSTER: Final = 10074  # "replicas > 1 not supported in non-clustered mode"
-_WRONG_SEQUENCE: Final = 10071
-_LAST_SEQUENCE: Final = "Nats-Expected-Last-Subject-Sequence"
 
 
 class Link:
@@ -73,9 +61,9 @@ class Link:
         self._wake = wake
         self._loop = asyncio.new_event_loop()
         self._client: Client | None = None
-        self._js: JetStreamContext | None = None
+        self._streams = FleetStreams(settings)
+        self._calls = JetStreamCalls(self._streams)
         self._reason = ""
-        self._failing_since: float | None = None
         self._lost = asyncio.Event()
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._thread_main, name="link", daemon=True)
@@ -92,18 +80,18 @@ class Link:
 
     def put_facts(self, value: bytes) -> Future[None]:
         """Write our own heartbeat."""
-        return self._submit(self._put_facts(value))
+        return self._submit(self._calls.put_facts(value))
 
     def append(self, source: str, body: bytes, last: int) -> Future[int]:
         """Append an event of a service of this group, if the newest one has the sequence `last` (0: there is none).
 
         The future has the new sequence, or raises Conflict or LinkError.
         """
-        return self._submit(self._append(source, body, last))
+        return self._submit(self._calls.append(source, body, last))
 
     def newest_event(self, source: str) -> Future[StoredEvent | None]:
         """The newest stored event of a service of this group; raises LinkError."""
-        return self._submit(self._newest_event(source))
+        return self._submit(self._calls.newest_event(source))
 
     def ask_all(self, payload: bytes, timeout: float) -> Future[list[bytes]]:
         """The answers of all groups that arrive within `timeout` seconds; raises LinkError."""
@@ -134,7 +122,7 @@ class Link:
                 await asyncio.wait_for(self._connect(), _CONNECT_TIMEOUT)
                 await self._prepare()
             except Exception as error:
-                self._put(Disconnected(self._reason or _text(error)))
+                self._put(Disconnected(self._reason or error_text(error)))
                 await self._disconnect()
                 await self._wait(self._stopping, pause)
                 pause = min(2 * pause, _PAUSE_MAX)
@@ -175,13 +163,14 @@ class Link:
         )
 
     async def _on_error(self, error: Exception) -> None:
-        self._reason = _text(error)
+        self._reason = error_text(error)
 
     async def _on_lost(self) -> None:
         self._lost.set()
 
     async def _disconnect(self) -> None:
-        client, self._client, self._js = self._client, None, None
+        client, self._client = self._client, None
+        self._calls.disconnected()
         if client is not None:
             with suppress(Exception):
                 await asyncio.wait_for(client.close(), 0.3)
@@ -190,17 +179,16 @@ class Link:
         """Create what is missing, serve requests, and watch; raises what NATS raises."""
         assert self._client is not None
         js = self._client.jetstream(timeout=TIMEOUT)
-        await self._ensure_streams(js)
-        realm = self.settings.realm
-        for subject in (f"{realm}.ask.all", f"{realm}.ask.{self.settings.name}"):
+        await self._streams.ensure(js)
+        for subject in (self._streams.ask_all, self._streams.ask_this):
             await self._client.subscribe(subject, cb=self._on_request)
         await self._watch(js)
-        self._js, self._failing_since = js, None
+        self._calls.connected(js)
         url = self._client.connected_url
         self._put(Connected(url.netloc if url else ""))
 
     async def _watch(self, js: JetStreamContext) -> None:
-        kv = await js.key_value(self.bucket)
+        kv = await js.key_value(self._streams.groups)
         watcher = await kv.watch(">")
         self._watcher = watcher
         self._watching = asyncio.ensure_future(self._read_updates(watcher))
@@ -220,18 +208,19 @@ class Link:
         while not (self._lost.is_set() or self._stopping.is_set()):
             await self._wait(self._lost, 1.0)
             now = time.monotonic()
-            if self._failing_since is not None and now - self._failing_since > _FAILING_FOR:
-                self._reason = self._reason or "its JetStream does not answer"
+            failing_since = self._calls.failing_since
+            if failing_since is not None and now - failing_since > _FAILING_FOR:
+                self._reason = self._calls.reason or "its JetStream does not answer"
                 return
-            if now >= watch_at and self._js is not None:
+            if now >= watch_at and self._calls.js is not None:
                 watch_at = now + _WATCH_AGAIN
                 try:
                     before, watcher = self._watching, self._watcher
-                    await self._watch(self._js)
+                    await self._watch(self._calls.js)
                     before.cancel()
                     await watcher.stop()  # type: ignore[no-untyped-call]
                 except Exception as error:
-                    self._reason = f"cannot watch {self.bucket}: {_text(error)}"
+                    self._reason = f"cannot watch {self._streams.groups}: {error_text(error)}"
                     return
 
     async def _wait(self, event: asyncio.Event, seconds: float) -> None:
@@ -240,102 +229,6 @@ class Link:
         await asyncio.wait((stopping, waiting), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         waiting.cancel()
-
-    # -- streams
-
-    @property
-    def bucket(self) -> str:
-        return f"{self.settings.realm}_groups"
-
-    @property
-    def events_stream(self) -> str:
-        return f"{self.settings.realm.upper()}_EVENTS"
-
-    def _event_subject(self, source: str) -> str:
-        return f"{self.settings.realm}.events.{self.settings.name}.{source}"
-
-    async def _ensure_streams(self, js: JetStreamContext) -> None:
-        if not await self._exists(js, f"KV_{self.bucket}"):
-            await self._with_replicas(
-                lambda replicas: js.create_key_value(
-                    KeyValueConfig(
-                        bucket=self.bucket, max_value_size=VALUE_MAX, history=1, ttl=_DAY, max_bytes=_GROUPS_BYTES,
-                        replicas=replicas,
-                    )
-                )
-            )  # fmt: skip
-        if self.settings.events and not await self._exists(js, self.events_stream):
-            await self._with_replicas(
-                lambda replicas: js.add_stream(
-                    StreamConfig(
-                        name=self.events_stream, subjects=[f"{self.settings.realm}.events.>"], max_bytes=_EVENTS_BYTES,
-                        max_age=_EVENTS_AGE, max_msg_size=_EVENT_MAX, discard=DiscardPolicy.OLD, num_replicas=replicas,
-                    )
-                )
-            )  # fmt: skip
-
-    async def _exists(self, js: JetStreamContext, stream: str) -> bool:
-        try:
-            await js.stream_info(stream)
-        except nats.js.errors.NotFoundError:
-            if not self.settings.create:
-                raise LinkError(f"there is no stream {stream}, and fleet.create is False") from None
-            return False
-        return True
-
-    async def _with_replicas(self, create: Callable[[int], Coroutine[Any, Any, Any]]) -> None:
-        try:
-            await create(self.settings.replicas or 3)
-        except nats.js.errors.APIError as error:
-            if self.settings.replicas or error.err_code != _NO_CLUSTER:
-                raise
-            await create(1)
-
-    # -- calls
-
-    async def _put_facts(self, value: bytes) -> None:
-        await self._call(lambda js: js.publish(f"$KV.{self.bucket}.{self.settings.name}", value, timeout=TIMEOUT))
-
-    async def _append(self, source: str, body: bytes, last: int) -> int:
-        headers = {_LAST_SEQUENCE: str(last)}
-        subject = self._event_subject(source)
-        answer = await self._call(lambda js: js.publish(subject, body, timeout=TIMEOUT, headers=headers))
-        return int(answer.seq)
-
-    async def _newest_event(self, source: str) -> StoredEvent | None:
-        subject = self._event_subject(source)
-        try:
-            found = await self._call(lambda js: js.get_last_msg(self.events_stream, subject))
-        except nats.js.errors.NotFoundError:
-            # Said for a missing stream as well.
-            await self._call(lambda js: js.stream_info(self.events_stream))
-            return None
-        return StoredEvent(found.seq or 0, found.data or b"")
-
-    async def _call(self, make: Callable[[JetStreamContext], Coroutine[Any, Any, Any]]) -> Any:
-        """Raises NotFoundError, Conflict if it was not written, else LinkError."""
-        js = self._js
-        if js is None:
-            raise LinkError("not connected")
-        try:
-            found = await make(js)
-        except nats.js.errors.NotFoundError:
-            raise
-        except nats.js.errors.APIError as error:
-            if error.err_code == _WRONG_SEQUENCE:
-                raise Conflict(error.description or "") from error
-            self._failed(error)
-            raise LinkError(_text(error)) from error
-        except (TimeoutError, nats.errors.Error, OSError) as error:
-            self._failed(error)
-            raise LinkError(_text(error)) from error
-        self._failing_since = None
-        return found
-
-    def _failed(self, error: BaseException) -> None:
-        if self._failing_since is None:
-            self._failing_since = time.monotonic()
-            self._reason = _text(error)
 
     # -- requests between groups
 
@@ -352,7 +245,7 @@ class Link:
 
     async def _ask_all(self, payload: bytes, timeout: float) -> list[bytes]:
         client = self._client
-        if client is None or self._js is None:
+        if client is None or self._calls.js is None:
             raise LinkError("not connected")
         answers: list[bytes] = []
 
@@ -363,11 +256,11 @@ class Link:
         try:
             inbox = client.new_inbox()
             subscription = await client.subscribe(inbox, cb=collect)
-            await client.publish(f"{self.settings.realm}.ask.all", payload, reply=inbox)
+            await client.publish(self._streams.ask_all, payload, reply=inbox)
             await asyncio.sleep(timeout)
             await subscription.unsubscribe()
         except (nats.errors.Error, OSError) as error:
-            raise LinkError(_text(error)) from error
+            raise LinkError(error_text(error)) from error
         return answers
 
     def _put(self, found: Received) -> None:
@@ -385,8 +278,3 @@ def _tls(settings: FleetSettings) -> ssl.SSLContext:
     if settings.certificate is not None:
         context.load_cert_chain(settings.certificate, settings.key)
     return context
-
-
-def _text(error: BaseException) -> str:
-    text = str(error).removeprefix("nats: ").strip()
-    return (text or type(error).__name__)[:200]

@@ -2,19 +2,15 @@
 
 import logging
 import time
-from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any, Final, get_args
 
 import msgspec
 
-from pyrotorque import logs
 from pyrotorque.bus import PendingRequest, Wakeup
-from pyrotorque.errors import AlreadyRunning, RTorrentError, StateError
+from pyrotorque.errors import AlreadyRunning, StateError
 from pyrotorque.events import Durable, Fact, ServiceStateChanged
-from pyrotorque.humanize import duration
 from pyrotorque.outbox import CursorTable
 from pyrotorque.requests import Answer, DescribeService, FindInFleet
 from pyrotorque.rtorrent import RTorrent
@@ -22,25 +18,20 @@ from pyrotorque.service.lifecycle import ServiceStart
 from pyrotorque.service.reload import ConfigurationReloader
 from pyrotorque.service.runtime import Runtime, open_runtime
 from pyrotorque.service.totals_report import TotalsReport
-from pyrotorque.settings.schema import FleetSettings, Settings
+from pyrotorque.settings.schema import FleetSettings
 from pyrotorque.supervisord.config import table_services
 from pyrotorque.text import counted, printable
 from pyrotorque.totals import Totals
-from pyrotorque_fleet.exchange import Asked, Connected, Disconnected, LinkError, Update
-from pyrotorque_fleet.facts import find, with_rtorrent
+from pyrotorque_fleet.availability import FleetAvailability
+from pyrotorque_fleet.exchange import Asked, Connected, Disconnected, Update
+from pyrotorque_fleet.facts import find
 from pyrotorque_fleet.forward import MIGRATIONS, Forwarder
+from pyrotorque_fleet.heartbeat import GroupHeartbeat
 from pyrotorque_fleet.link import Link
 from pyrotorque_fleet.membership import Echo, Membership
-from pyrotorque_fleet.messages import (
-    BadValue,
-    GroupFacts,
-    Question,
-    decode_facts,
-    decode_found,
-    decode_question,
-    encode,
-)
+from pyrotorque_fleet.messages import BadValue, decode_facts, decode_question, encode
 from pyrotorque_fleet.metrics import FleetMetrics
+from pyrotorque_fleet.searches import FleetSearches
 from pyrotorque_fleet.targets import write_targets
 
 log = logging.getLogger(__name__)
@@ -49,29 +40,14 @@ NAME: Final = "fleet"
 DURABLE: Final[tuple[type[Fact], ...]] = get_args(Durable)
 _TURN: Final = 1.0
 _STEP: Final = 20.0
-_FACTS_EVERY: Final = 10.0
-_RTORRENT_AGAIN: Final = 10.0
-_AWAY_AFTER: Final = 15.0
-"""Seconds without a connection after which it is in the log of the owner; an election takes up to 8."""
 _STUCK_AFTER: Final = 60.0
-_ANSWERS_WITHIN: Final = 2.0
 _ASKED_EVERY: Final = 0.5
 """Seconds between two requests of other groups that are answered; each costs a call of rTorrent."""
-_PROBLEMS_MAX: Final = 8
 _IGNORED_MAX: Final = 100
-_BROKEN: Final = frozenset(("FATAL", "BACKOFF"))
 
 
 class LinkStuck(StateError):
     """The link's thread gives no sign of life."""
-
-
-@dataclass
-class _Search:
-    """A request of this group's user, and the answers of all groups, which arrive later."""
-
-    request: PendingRequest
-    answers: "Future[list[bytes]]"
 
 
 @dataclass
@@ -83,21 +59,16 @@ class Fleet:
     totals: Totals = field(default_factory=Totals)
 
     def __post_init__(self) -> None:
-        self._started = time.time_ns() // 1000
-        self._number = 0
         self._metrics = FleetMetrics(self.totals)
         self.totals.load(self.runtime.store)
         self._report = TotalsReport(NAME, self.totals, self.runtime.bus)
-        self._broken: dict[str, str] = {}
-        self._searches: list[_Search] = []
+        self._states: dict[str, str] = {}
+        self._searches = FleetSearches(self.runtime.bus.wake, self._metrics.bad_values.inc)
         self._link: Link | None = None
         self._forwarder: Forwarder | None = None
-        self._away_since: float | None = None
-        self._is_reported = False
-        self._reason = ""
-        self._server = ""
-        self._beat_at = self._facts_at = self._asked_at = 0.0
-        self._beat: Future[None] | None = None
+        self._nats = FleetAvailability(time.monotonic())
+        self._started = time.time_ns() // 1000
+        self._asked_at = 0.0
         self._ignored: set[str] = set()
 
     # -- configuration
@@ -110,9 +81,9 @@ class Fleet:
         """Connect with the configuration in force."""
         settings = self.reloader.current.settings
         self._rtorrent = RTorrent.from_settings(settings.rtorrent)
+        self._heartbeat = GroupHeartbeat(settings, self._started, self._rtorrent, self._states)
         self.membership = Membership(settings.fleet.name, self._started, settings.fleet.silent)
-        self._facts = self._plain_facts()
-        self._away_since = time.monotonic()
+        self._nats = FleetAvailability(time.monotonic())
         if not settings.fleet.servers:
             log.info("no fleet is configured (fleet.servers in torque.ini): idling")
             return
@@ -155,7 +126,7 @@ class Fleet:
         return self.runtime.life.step(name, time.monotonic() + _STEP)
 
     def _timeout(self, now: float) -> float:
-        return max(0.0, min(_TURN, self._beat_at - now)) if self._server else _TURN
+        return max(0.0, min(_TURN, self._heartbeat.due - now)) if self._nats.server else _TURN
 
     def turn(self, wakeup: Wakeup, now: float) -> None:
         """Do everything that is due at `now` (CLOCK_MONOTONIC seconds)."""
@@ -163,23 +134,19 @@ class Fleet:
         for pending in wakeup.requests:
             self._answer(pending, now)
         self._receive(now)
-        self._finish_searches()
+        self._searches.finish(self._present_names)
         if self._link is not None:
             self._check_link(self._link, now)
-            if self._server and now >= self._beat_at:
-                self._write_facts(self._link, now)
-            if self._forwarder is not None and self._server and self.settings.events:
+            if self._nats.server and now >= self._heartbeat.due:
+                self._heartbeat.write(self._link, now)
+            if self._forwarder is not None and self._nats.server and self.settings.events:
                 self._forwarder.step(now)
         self._publish_metrics(now)
 
     def _check_link(self, link: Link, now: float) -> None:
         if now - link.alive > _STUCK_AFTER:
             raise LinkStuck(f"the connection to NATS gave no sign of life for {now - link.alive:.0f} s")
-        if not self._server and not self._is_reported and now - (self._away_since or now) > _AWAY_AFTER:
-            self._is_reported = True
-            text = f"the fleet is unavailable: {self._reason or 'no server answers'}; local jobs are not affected"
-            log.warning("%s", text)
-            logs.owner_event("fleet away", text)
+        self._nats.report(now)
 
     # -- events of this group
 
@@ -187,7 +154,7 @@ class Fleet:
         for delivery in wakeup.deliveries:
             event = delivery.event
             if isinstance(event, ServiceStateChanged):
-                self._broken[event.service] = event.state
+                self._states[event.service] = event.state
             if isinstance(event, Durable):
                 try:
                     with self.runtime.bus.applying(delivery) as db:
@@ -207,30 +174,17 @@ class Fleet:
                 case Connected(server):
                     self._connected(server, now)
                 case Disconnected(reason):
-                    self._disconnected(reason, now)
+                    self._nats.disconnected(reason, now)
                 case Update(key, value):
                     self._update(key, value, now)
                 case Asked(payload, reply):
                     self._reply(payload, reply, now)
 
     def _connected(self, server: str, now: float) -> None:
-        away, self._away_since, self._server, self._reason = now - (self._away_since or now), None, server, ""
-        log.info("connected to %s", printable(server))
-        if self._is_reported:
-            text = f"the fleet is available again, after {duration(away)}"
-            logs.owner_event("fleet back", text)
-            self._is_reported = False
-        self._beat_at = 0.0
+        self._nats.connected(server, now)
+        self._heartbeat.restart()
         if self._forwarder is not None:
             self._forwarder.connected()
-
-    def _disconnected(self, reason: str, now: float) -> None:
-        if self._server:
-            log.warning("lost the connection to %s: %s", printable(self._server), printable(reason))
-            self._away_since, self._server = now, ""
-        elif reason != self._reason:
-            log.info("cannot connect: %s", printable(reason))
-        self._reason = printable(reason)
 
     def _update(self, key: str, value: bytes, now: float) -> None:
         try:
@@ -245,36 +199,6 @@ class Fleet:
             raise AlreadyRunning(
                 f"another group of the fleet is called {self.settings.name}: set fleet.name to a name of its own"
             )
-
-    def _plain_facts(self) -> GroupFacts:
-        settings = self.settings
-        broken = [f"{name} is {state}" for name, state in sorted(self._broken.items()) if state in _BROKEN]
-        return GroupFacts(
-            name=settings.name or "none", started=self._started, number=self._number, version=version("pyrotorque"),
-            beat=settings.beat, problems=tuple(broken[:_PROBLEMS_MAX]), metrics=settings.metrics,
-        )  # fmt: skip
-
-    def _write_facts(self, link: Link, now: float) -> None:
-        self._beat_at = now + self.settings.beat
-        if self._beat is not None and not self._beat.done():
-            return  # JetStream does not answer
-        self._number += 1
-        if now >= self._facts_at:
-            self._facts = self._read_facts(self.reloader.current.settings)
-            self._facts_at = now + _FACTS_EVERY
-        facts = self._plain_facts()
-        self._facts = msgspec.structs.replace(self._facts, number=facts.number, problems=facts.problems)
-        self._beat = link.put_facts(encode(self._facts))
-
-    def _read_facts(self, settings: Settings) -> GroupFacts:
-        facts = self._plain_facts()
-        if self._rtorrent is None:
-            return facts
-        try:
-            return with_rtorrent(facts, self._rtorrent, settings)
-        except RTorrentError as error:
-            log.debug("%s", error)
-            return msgspec.structs.replace(facts, problems=("rTorrent does not answer", *facts.problems[:7]))
 
     def _reply(self, payload: bytes, reply: Any, now: float) -> None:
         """Answer another group, unless too many ask."""
@@ -300,36 +224,17 @@ class Fleet:
                 pending.answer(Answer(ok=False, text="the fleet process does not support this request"))
 
     def _search(self, pending: PendingRequest, text: str) -> None:
-        if self._link is None or not self._server:
-            pending.answer(Answer(ok=False, text=f"the fleet is unavailable: {self._reason or 'not connected'}"))
+        if self._link is None or not self._nats.server:
+            pending.answer(Answer(ok=False, text=f"the fleet is unavailable: {self._nats.reason or 'not connected'}"))
             return
-        answers = self._link.ask_all(encode(Question(text=text[:256])), _ANSWERS_WITHIN)
-        answers.add_done_callback(lambda _: self.runtime.bus.wake())
-        self._searches.append(_Search(pending, answers))
+        self._searches.begin(pending, text, self._link)
 
-    def _finish_searches(self) -> None:
-        for search in [each for each in self._searches if each.answers.done()]:
-            self._searches.remove(search)
-            try:
-                bodies = search.answers.result()
-            except LinkError as error:
-                search.request.answer(Answer(ok=False, text=f"the fleet is unavailable: {error}"))
-                continue
-            found = []
-            for body in bodies[:1000]:
-                try:
-                    found.append(msgspec.to_builtins(decode_found(body)))
-                except BadValue:
-                    self._metrics.bad_values.inc()
-            answered = {each["group"] for each in found}
-            now = time.monotonic()
-            silent = [each["name"] for each in self.view(now)["groups"] if each["state"] == "present"]
-            data = {"answers": found, "silent": sorted(set(silent) - answered)}
-            search.request.answer(Answer(ok=True, text="", data=data))
+    def _present_names(self) -> list[str]:
+        return [each["name"] for each in self.view(time.monotonic())["groups"] if each["state"] == "present"]
 
     def view(self, now: float) -> dict[str, Any]:
         """All groups, this one first, as plain values; `seen` is seconds ago."""
-        own = {**msgspec.to_builtins(self._facts), "state": "present", "seen": 0.0, "own": True}
+        own = {**msgspec.to_builtins(self._heartbeat.facts), "state": "present", "seen": 0.0, "own": True}
         others = [
             {
                 **msgspec.to_builtins(member.facts),
@@ -341,9 +246,9 @@ class Fleet:
         ]
         return {
             "configured": self._link is not None,
-            "connected": bool(self._server),
-            "server": self._server,
-            "reason": self._reason,
+            "connected": bool(self._nats.server),
+            "server": self._nats.server,
+            "reason": self._nats.reason,
             "waiting": self._forwarder.waiting if self._forwarder else 0,
             "groups": [own, *others],
         }
@@ -351,9 +256,9 @@ class Fleet:
     def _described(self, now: float) -> str:
         if self._link is None:
             return "idle: no fleet is configured"
-        if not self._server:
-            return f"the fleet is unavailable: {self._reason or 'connecting'}"
-        return f"connected to {printable(self._server)}, {counted(len(self.view(now)['groups']), 'group')}"
+        if not self._nats.server:
+            return f"the fleet is unavailable: {self._nats.reason or 'connecting'}"
+        return f"connected to {printable(self._nats.server)}, {counted(len(self.view(now)['groups']), 'group')}"
 
     # -- metrics
 
@@ -362,7 +267,7 @@ class Fleet:
             return
         self.membership.forget(now)
         view = self.view(now)
-        self._metrics.up.set(1 if self._server else 0)
+        self._metrics.up.set(1 if self._nats.server else 0)
         for state in ("present", "gone"):
             self._metrics.groups.set(sum(each["state"] == state for each in view["groups"]), state)
         self._metrics.waiting.set(view["waiting"])

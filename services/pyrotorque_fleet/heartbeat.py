@@ -1,0 +1,76 @@
+"""Writes the heartbeat of this group with its facts, which are read from rTorrent every ten seconds."""
+
+import logging
+from collections.abc import Mapping
+from concurrent.futures import Future
+from importlib.metadata import version
+from typing import Final, Protocol
+
+import msgspec
+
+from pyrotorque.errors import RTorrentError
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.settings.schema import Settings
+from pyrotorque_fleet.facts import with_rtorrent
+from pyrotorque_fleet.messages import GroupFacts, encode
+
+log = logging.getLogger(__name__)
+
+_FACTS_EVERY: Final = 10.0
+_PROBLEMS_MAX: Final = 8
+_BROKEN: Final = frozenset(("FATAL", "BACKOFF"))
+
+
+class FactsLink(Protocol):
+    """The part of the link that is needed here."""
+
+    def put_facts(self, value: bytes) -> Future[None]: ...
+
+
+class GroupHeartbeat:
+    """`states` has the states of this group's services; times are CLOCK_MONOTONIC."""
+
+    def __init__(self, settings: Settings, started: int, rtorrent: RTorrent | None, states: Mapping[str, str]) -> None:
+        self.started = started
+        """Identifies this process among those that use its name."""
+        self.due = 0.0
+        self._settings, self._rtorrent, self._states = settings, rtorrent, states
+        self._number = 0
+        self._read_at = 0.0
+        self._writing: Future[None] | None = None
+        self.facts = self._plain()
+
+    def restart(self) -> None:
+        """Write at once: a connection was made."""
+        self.due = 0.0
+
+    def write(self, link: FactsLink, now: float) -> None:
+        """Write it, unless JetStream has not answered the last one."""
+        self.due = now + self._settings.fleet.beat
+        if self._writing is not None and not self._writing.done():
+            return
+        self._number += 1
+        if now >= self._read_at:
+            self.facts = self._read()
+            self._read_at = now + _FACTS_EVERY
+        plain = self._plain()
+        self.facts = msgspec.structs.replace(self.facts, number=plain.number, problems=plain.problems)
+        self._writing = link.put_facts(encode(self.facts))
+
+    def _plain(self) -> GroupFacts:
+        settings = self._settings.fleet
+        broken = [f"{name} is {state}" for name, state in sorted(self._states.items()) if state in _BROKEN]
+        return GroupFacts(
+            name=settings.name or "none", started=self.started, number=self._number, version=version("pyrotorque"),
+            beat=settings.beat, problems=tuple(broken[:_PROBLEMS_MAX]), metrics=settings.metrics,
+        )  # fmt: skip
+
+    def _read(self) -> GroupFacts:
+        facts = self._plain()
+        if self._rtorrent is None:
+            return facts
+        try:
+            return with_rtorrent(facts, self._rtorrent, self._settings)
+        except RTorrentError as error:
+            log.debug("%s", error)
+            return msgspec.structs.replace(facts, problems=("rTorrent does not answer", *facts.problems[:7]))

@@ -1,0 +1,94 @@
+"""Calls of JetStream with conditions, whose failures are two: it was not written, or nothing is known about it."""
+
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import nats.errors
+import nats.js.errors
+from nats.js import JetStreamContext
+
+from pyrotorque_fleet.exchange import Conflict, LinkError, StoredEvent
+from pyrotorque_fleet.streams import FleetStreams
+
+TIMEOUT: Final = 5.0
+"""Seconds for one call; an election takes up to 8."""
+_WRONG_SEQUENCE: Final = 10071
+_LAST_SEQUENCE: Final = "Nats-Expected-Last-Subject-Sequence"
+
+Made = Callable[[JetStreamContext], Coroutine[Any, Any, Any]]
+
+
+class JetStreamCalls:
+    """Used in the link's thread; `js` is None while there is no connection."""
+
+    def __init__(self, streams: FleetStreams) -> None:
+        self.js: JetStreamContext | None = None
+        self.failing_since: float | None = None
+        """Since when (CLOCK_MONOTONIC) no call succeeded, and `reason` why."""
+        self.reason = ""
+        self._streams = streams
+
+    def connected(self, js: JetStreamContext) -> None:
+        self.js, self.failing_since = js, None
+
+    def disconnected(self) -> None:
+        self.js = None
+
+    async def put_facts(self, value: bytes) -> None:
+        """Write the value of this group."""
+        await self.call(lambda js: js.publish(self._streams.group_subject(), value, timeout=TIMEOUT))
+
+    async def append(self, source: str, body: bytes, last: int) -> int:
+        """Append an event after the one with the sequence `last`."""
+        return await self._publish(self._streams.event_subject(source), body, last)
+
+    async def newest_event(self, source: str) -> StoredEvent | None:
+        """The newest stored event of a service of this group."""
+        return await self._newest(self._streams.events, self._streams.event_subject(source))
+
+    async def _publish(self, subject: str, body: bytes, last: int) -> int:
+        """Store it if the newest message of the subject has the sequence `last` (0: there is none)."""
+        headers = {_LAST_SEQUENCE: str(last)}
+        answer = await self.call(lambda js: js.publish(subject, body, timeout=TIMEOUT, headers=headers))
+        return int(answer.seq)
+
+    async def _newest(self, stream: str, subject: str) -> StoredEvent | None:
+        try:
+            found = await self.call(lambda js: js.get_last_msg(stream, subject))
+        except nats.js.errors.NotFoundError:
+            # Said for a missing stream as well.
+            await self.call(lambda js: js.stream_info(stream))
+            return None
+        return StoredEvent(found.seq or 0, found.data or b"")
+
+    async def call(self, make: Made) -> Any:
+        """Raises NotFoundError, Conflict if it was not written, else LinkError."""
+        js = self.js
+        if js is None:
+            raise LinkError("not connected")
+        try:
+            found = await make(js)
+        except nats.js.errors.NotFoundError:
+            raise
+        except nats.js.errors.APIError as error:
+            if error.err_code == _WRONG_SEQUENCE:
+                raise Conflict(error.description or "") from error
+            self._failed(error)
+            raise LinkError(error_text(error)) from error
+        except (TimeoutError, nats.errors.Error, OSError) as error:
+            self._failed(error)
+            raise LinkError(error_text(error)) from error
+        self.failing_since = None
+        return found
+
+    def _failed(self, error: BaseException) -> None:
+        if self.failing_since is None:
+            self.failing_since = time.monotonic()
+            self.reason = error_text(error)
+
+
+def error_text(error: BaseException) -> str:
+    """In one line, at most 200 characters."""
+    text = str(error).removeprefix("nats: ").strip()
+    return (text or type(error).__name__)[:200]

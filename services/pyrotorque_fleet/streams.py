@@ -1,0 +1,82 @@
+"""The streams and buckets of a fleet: their names, subjects and limits; creates those that are missing."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import nats.js.errors
+from nats.js import JetStreamContext
+from nats.js.api import DiscardPolicy, KeyValueConfig, StreamConfig
+
+from pyrotorque.settings.schema import FleetSettings
+from pyrotorque_fleet.exchange import LinkError
+from pyrotorque_fleet.messages import VALUE_MAX
+
+_DAY: Final = 86_400
+_GROUPS_BYTES: Final = 16 << 20
+_EVENTS_BYTES: Final = 1 << 30
+_EVENT_MAX: Final = 300 << 10
+_EVENTS_AGE: Final = 30 * _DAY
+_NO_CLUSTER: Final = 10074  # "replicas > 1 not supported in non-clustered mode"
+
+
+class FleetStreams:
+    """Those of the fleet in `settings`."""
+
+    def __init__(self, settings: FleetSettings) -> None:
+        self._settings = settings
+        realm = settings.realm
+        self.groups = f"{realm}_groups"
+        self.events = f"{realm.upper()}_EVENTS"
+
+    def group_subject(self) -> str:
+        """Of this group's value in the bucket of groups."""
+        return f"$KV.{self.groups}.{self._settings.name}"
+
+    def event_subject(self, source: str) -> str:
+        return f"{self._settings.realm}.events.{self._settings.name}.{source}"
+
+    @property
+    def ask_all(self) -> str:
+        return f"{self._settings.realm}.ask.all"
+
+    @property
+    def ask_this(self) -> str:
+        return f"{self._settings.realm}.ask.{self._settings.name}"
+
+    async def ensure(self, js: JetStreamContext) -> None:
+        """Create what is missing; raises LinkError where an operator has to, or what NATS raises."""
+        if not await self._exists(js, f"KV_{self.groups}"):
+            await self._with_replicas(
+                lambda replicas: js.create_key_value(
+                    KeyValueConfig(
+                        bucket=self.groups, max_value_size=VALUE_MAX, history=1, ttl=_DAY, max_bytes=_GROUPS_BYTES,
+                        replicas=replicas,
+                    )
+                )
+            )  # fmt: skip
+        if self._settings.events and not await self._exists(js, self.events):
+            await self._with_replicas(
+                lambda replicas: js.add_stream(
+                    StreamConfig(
+                        name=self.events, subjects=[f"{self._settings.realm}.events.>"], max_bytes=_EVENTS_BYTES,
+                        max_age=_EVENTS_AGE, max_msg_size=_EVENT_MAX, discard=DiscardPolicy.OLD, num_replicas=replicas,
+                    )
+                )
+            )  # fmt: skip
+
+    async def _exists(self, js: JetStreamContext, stream: str) -> bool:
+        try:
+            await js.stream_info(stream)
+        except nats.js.errors.NotFoundError:
+            if not self._settings.create:
+                raise LinkError(f"there is no stream {stream}, and fleet.create is False") from None
+            return False
+        return True
+
+    async def _with_replicas(self, create: Callable[[int], Coroutine[Any, Any, Any]]) -> None:
+        try:
+            await create(self._settings.replicas or 3)
+        except nats.js.errors.APIError as error:
+            if self._settings.replicas or error.err_code != _NO_CLUSTER:
+                raise
+            await create(1)
