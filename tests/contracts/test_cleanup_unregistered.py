@@ -11,7 +11,10 @@ import pytest
 
 from demo.metafiles import Bencodable, bencode, info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.conditions import parse
 from pyrotorque.errors import UserError
+from pyrotorque.housekeeping.plan import Plan
+from pyrotorque.items import read_items
 from tests.cleaning import CleanupScene
 from tests.waiting import eventually
 
@@ -152,6 +155,19 @@ def test_stopped_is_announced_before_the_first_file_moves(
     job.run()
     assert before == [[one]]
     assert not scene.has(one)
+
+
+@pytest.mark.parametrize("text", ["seeds<5", "seeds>=5", "[ NOT seeds<5 ]", "seeds!=5", "seeds<5 OR seeds>=5"])
+def test_seeds_that_no_tracker_has_given_choose_nothing(scene: CleanupScene, text: str) -> None:
+    """In a list, in a clean-up and in the queue alike."""
+    one = scene.item("One", start=False)
+    job = scene.job(condition=text)
+    assert job.items(text) == []
+    assert job.preview().plan == Plan()
+    assert read_items(scene.client, "main", parse(text), ("seeds",), 0.0) == []
+    assert [item["seeds"] for item in job.items("is_open=no", ("seeds",))] == [None]
+    job.run()
+    assert scene.has(one)
 
 
 def test_seeds_are_those_that_the_tracker_counts(scene: CleanupScene, tracker: Tracker) -> None:

@@ -28,6 +28,7 @@ class Condition:
     def __init__(self, node: Node, table: Mapping[str, Field]) -> None:
         self._node = node
         self.table = {name: table[name] for name in {term.field for term in terms(node)}}
+        self._strict = frozenset(name for name, each in self.table.items() if each.strict)
         self._depends_on_time = predicates.depends_on_time(node)
         self._bound: tuple[float, Callable[[predicates.Items], bool]] | None = None
 
@@ -42,7 +43,7 @@ class Condition:
         The predicate raises `regexes.RegexTimeout` if a regular expression exceeds its time limit.
         """
         if self._bound is None or (self._depends_on_time and self._bound[0] != now):
-            self._bound = (now, predicates.bind(self._node, now, self._cost))
+            self._bound = (now, predicates.bind(self._node, now, self._cost, self._strict))
         return self._bound[1]
 
     def matches(self, item: Any, now: float) -> bool:
@@ -117,7 +118,7 @@ class Condition:
 
     def _clause(self, node: Node, values: Mapping[str, Any], now: float) -> Clause:
         # Each group is evaluated as a whole: with a regular expression over its limit it is false, even below NOT.
-        verdict = predicates.is_match(predicates.bind(node, now, self._cost), values)
+        verdict = predicates.is_match(predicates.bind(node, now, self._cost, self._strict), values)
         if isinstance(node, Term):
             return Clause(node.source or str(node), node.field, values[node.field], verdict)
         parts = (node.part,) if isinstance(node, Not) else node.parts

@@ -86,6 +86,19 @@ def disjunction(parts: list[Node]) -> Node:
     return flat[0] if len(flat) == 1 else Or(tuple(flat))
 
 
+def negations_inward(node: Node, negated: bool = False) -> Node:
+    """An equivalent tree with each NOT moved into the values of the terms."""
+    if isinstance(node, Not):
+        return negations_inward(node.part, not negated)
+    if isinstance(node, Term):
+        if not negated:
+            return node
+        turned = [Term(node.field, (Choice(choice.operand, not choice.negated),)) for choice in node.choices]
+        return conjunction(list(turned))
+    parts = [negations_inward(part, negated) for part in node.parts]
+    return conjunction(parts) if isinstance(node, And) != negated else disjunction(parts)
+
+
 def terms(node: Node) -> list[Term]:
     """All terms of a tree, from left to right."""
     if isinstance(node, Term):

@@ -1,10 +1,20 @@
 """Compiles trees to predicates, and derives weaker trees that need fewer fields and still never exclude a match."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from operator import itemgetter
 from typing import Any, TypeAlias
 
-from pyrotorque.conditions.nodes import And, Choice, Node, Not, Term, conjunction, disjunction, terms
+from pyrotorque.conditions.nodes import (
+    And,
+    Choice,
+    Node,
+    Not,
+    Term,
+    conjunction,
+    disjunction,
+    negations_inward,
+    terms,
+)
 from pyrotorque.conditions.operands import (
     AnyFile,
     HasTag,
@@ -17,20 +27,31 @@ from pyrotorque.conditions.operands import (
     lower_tags,
 )
 from pyrotorque.conditions.regexes import RegexTimeout
+from pyrotorque.fields.kinds import is_unknown
 
 Items: TypeAlias = Mapping[str, Any]
 Check: TypeAlias = Callable[[Items], bool]
 
 
-def bind(node: Node, now: float, cost: Callable[[str], int]) -> Check:
-    """One closure for the tree at the time `now`; in each group the cheap parts are evaluated first."""
+def bind(node: Node, now: float, cost: Callable[[str], int], strict: Collection[str] = ()) -> Check:
+    """One closure for the tree at the time `now`; in each group the cheap parts are evaluated first.
+
+    An unknown value of a field in `strict` makes each comparison with it false, and its negation as well: a NOT is
+    moved into the terms, where it can be tested (the three-valued logic of Kleene, with "unknown" as no match).
+    """
+    if strict and any(term.field in strict for term in terms(node)):
+        node = negations_inward(node)
+    return _bind(node, now, cost, strict)
+
+
+def _bind(node: Node, now: float, cost: Callable[[str], int], strict: Collection[str]) -> Check:
     if isinstance(node, Term):
-        return _bind_term(node, now)
+        return _bind_term(node, now, node.field in strict)
     if isinstance(node, Not):
-        part = bind(node.part, now, cost)
+        part = _bind(node.part, now, cost, strict)
         return lambda item: not part(item)
     ordered = sorted(node.parts, key=lambda part: cost_of(part, cost))
-    parts = tuple(bind(part, now, cost) for part in ordered)
+    parts = tuple(_bind(part, now, cost, strict) for part in ordered)
     return _joined(parts, isinstance(node, And))
 
 
@@ -97,9 +118,9 @@ def _is_search(choice: Choice) -> bool:
     return isinstance(choice.operand, (Regex, AnyFile))
 
 
-def _bind_term(term: Term, now: float) -> Check:
+def _bind_term(term: Term, now: float, is_strict: bool) -> Check:
     name = term.field
-    tests = [_bind_choice(choice, now) for choice in term.choices]
+    tests = [_bind_choice(choice, now, is_strict) for choice in term.choices]
     if len(tests) == 1:
         return _bind_single(name, tests[0])
     tags = {choice.operand.tag for choice in term.choices if isinstance(choice.operand, HasTag) and not choice.negated}
@@ -122,9 +143,13 @@ def _bind_single(name: str, test: Predicate) -> Check:
     return lambda item: test(item[name])
 
 
-def _bind_choice(choice: Choice, now: float) -> Predicate:
+def _bind_choice(choice: Choice, now: float, is_strict: bool) -> Predicate:
     test = choice.operand.bind(now)
-    return (lambda value: not test(value)) if choice.negated else test
+    if not choice.negated:
+        return test  # no comparison holds for None
+    if is_strict:
+        return lambda value: not is_unknown(value) and not test(value)
+    return lambda value: not test(value)
 
 
 def _joined(parts: tuple[Check, ...], every: bool) -> Check:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from pyrotorque.conditions import regexes
-from pyrotorque.conditions.nodes import And, Choice, Node, Not, Or, Term, conjunction, disjunction
+from pyrotorque.conditions.nodes import And, Choice, Node, Or, Term, negations_inward
 from pyrotorque.conditions.operands import Glob, Number, Operand, TimePoint
 from pyrotorque.fields.kinds import Tags
 
@@ -87,7 +87,7 @@ def filters(node: Node, now: float, known: Collection[str] = ()) -> tuple[str, .
 
     Terms on the fields in `known` are omitted: the caller has already ensured them.
     """
-    parts = _affordable([part for part in _parts(_push_negations(node, False), now) if part.field not in known])
+    parts = _affordable([part for part in _parts(negations_inward(node), now) if part.field not in known])
     if len(parts) < 2:
         return tuple(part.command for part in parts)
     return (_group("and", parts), *(part.command for part in parts))
@@ -95,7 +95,7 @@ def filters(node: Node, now: float, known: Collection[str] = ()) -> tuple[str, .
 
 def excludes(node: Node, field: str, value: object, now: float) -> bool:
     """Whether the node certainly holds for no item whose `field` has this value."""
-    turned = _push_negations(node, False)
+    turned = negations_inward(node)
     parts = turned.parts if isinstance(turned, And) else (turned,)
     return any(isinstance(part, Term) and part.field == field and not _holds(part, value, now) for part in parts)
 
@@ -214,19 +214,6 @@ def _hash_comparison(term: Term) -> str:
         return ""
     pattern = term.choices[0].operand.pattern.upper()
     return f"equal=d.hash=,cat={pattern}" if re.fullmatch(r"[0-9A-F]{40}", pattern) else ""
-
-
-def _push_negations(node: Node, negated: bool) -> Node:
-    """An equivalent tree with each NOT moved into the values of the terms."""
-    if isinstance(node, Not):
-        return _push_negations(node.part, not negated)
-    if isinstance(node, Term):
-        if not negated:
-            return node
-        turned = [Term(node.field, (Choice(choice.operand, not choice.negated),)) for choice in node.choices]
-        return conjunction(list(turned))
-    parts = [_push_negations(part, negated) for part in node.parts]
-    return conjunction(parts) if isinstance(node, And) != negated else disjunction(parts)
 
 
 def _group(name: str, parts: _FilterParts) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pyrotorque import trackers, traits
 from pyrotorque.fields.file_rows import once
-from pyrotorque.fields.kinds import Tags
+from pyrotorque.fields.kinds import UNKNOWN, Tags
 from pyrotorque.tracker_verdict import failure_reason, verdict
 
 # What a directory has that rTorrent could not print, also after it was decoded.
@@ -200,7 +200,7 @@ def unknown() -> None:
 
 def unknown_links() -> frozenset[str]:
     """Where the files of items are not examined."""
-    return Tags(("unknown",))
+    return UNKNOWN
 
 
 def seeds(rows: Sequence[Sequence[str | int]]) -> int | None:

@@ -25,6 +25,8 @@ class Field:
     `convert` gets the results of `commands` as texts in this order, then the rows of each of `details` (see DETAILS),
     then, if `clock` is set, the current time. `local` marks a field that reads the filesystem. `needs` names the fields
     that a field of a user's config.py reads; such a field has the detail "custom" and is computed in another process.
+    With `strict`, an unknown value satisfies no comparison and no negation of one; without it, it satisfies negations,
+    as in 1.0.0.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Field:
     clock: bool = False
     local: bool = False
     needs: tuple[str, ...] = ()
+    strict: bool = False
 
     @property
     def costly(self) -> bool:

@@ -5,6 +5,7 @@ rTorrent has neither: its own times are lost, or begin again, with a restart. On
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -124,6 +125,6 @@ def activity_fields(folder: Path) -> dict[str, Field]:
         return clock.now() - found.transferred_at if found.since < stored[0].at else None
 
     return {
-        name: Field(name, "duration", ("d.hash=",), partial(value, name), FIELDS[name].doc, local=True)
+        name: replace(FIELDS[name], commands=("d.hash=",), convert=partial(value, name), local=True)
         for name in ("seeded", "idle")
     }

@@ -1,17 +1,17 @@
 """The fields `links` and `frees`: which links the files of an item have, and what its removal alone would free."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from pyrotorque.errors import RemovalRefused, RTorrentError
 from pyrotorque.fields.field import Field
-from pyrotorque.fields.kinds import Tags, Value
+from pyrotorque.fields.kinds import UNKNOWN, Tags, Value
 from pyrotorque.fields.table import FIELDS
 from pyrotorque.housekeeping.inventory import Inventory, InventoryReader
 
 NAMES: Final = ("links", "frees")
-UNKNOWN: Final = Tags(("unknown",))
 
 
 def link_fields(inventory: Callable[[], Inventory | None]) -> dict[str, Field]:
@@ -25,8 +25,7 @@ def link_fields(inventory: Callable[[], Inventory | None]) -> dict[str, Field]:
         return facts.claims.frees((info_hash,)) if facts is not None and is_known else None
 
     return {
-        name: Field(name, FIELDS[name].kind, ("d.hash=",), partial(value, name), FIELDS[name].doc, local=True)
-        for name in NAMES
+        name: replace(FIELDS[name], commands=("d.hash=",), convert=partial(value, name), local=True) for name in NAMES
     }
 
 

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from pyrotorque.conditions import Condition, SortOrder
 from pyrotorque.conditions.regexes import RegexTimeout
 from pyrotorque.errors import RemovalRefused, RTorrentFault, UserError
+from pyrotorque.fields.kinds import is_unknown
 from pyrotorque.housekeeping.activity import Activity, sampled
 from pyrotorque.housekeeping.claims import claims_of, used_below
 from pyrotorque.housekeeping.cleanup_settings import CleanupSettings, private_below
@@ -19,7 +20,7 @@ from pyrotorque.housekeeping.data_verdicts import DataVerdicts
 from pyrotorque.housekeeping.gate import DataRules
 from pyrotorque.housekeeping.inventory import Inventory, InventoryReader, LiveItem
 from pyrotorque.housekeeping.limits import ItemFacts, Kept, RemovalLimits, reason_to_keep
-from pyrotorque.housekeeping.link_fields import NAMES, UNKNOWN
+from pyrotorque.housekeeping.link_fields import NAMES
 from pyrotorque.housekeeping.own_clock import OwnClock
 from pyrotorque.housekeeping.plan import Plan, PlanRules, RemovalCandidate, SpaceGoal, plan
 from pyrotorque.humanize import duration
@@ -168,7 +169,7 @@ class Surveyor:
         # The time of a tracker's answer is the system's; one in the future says nothing.
         first = now - (own - since if since is not None else 0.0)
         is_down = alive is not None and not first <= alive.get(alias, 0.0) <= now + 1
-        unknown = tuple(name for name in sorted(self.conditions.fields) if item[name] in (None, UNKNOWN))
+        unknown = tuple(name for name in sorted(self.conditions.fields) if is_unknown(item[name]))
         return ItemFacts(
             ratio=float(item["ratio"]) if live.done else None,
             seedtime=activity.seeded(info_hash),
