@@ -4,155 +4,47 @@ import time
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from pyrotorque.actions import watched_folders
-from pyrotorque.errors import UserError
+from pyrotorque_panel.api_parameters import decoded, hash_of, named, require_query, thinned
+from pyrotorque_panel.api_types import (
+    BODY_MAX,
+    UPLOAD_MAX,
+    Approval,
+    CleanupList,
+    Done,
+    EventPage,
+    Explanation,
+    FolderList,
+    GroupList,
+    GroupTile,
+    Hours,
+    ItemName,
+    JobList,
+    MagnetAddition,
+    MetafileAddition,
+    MetafilePage,
+    NeedList,
+    Number,
+    ParkingTime,
+    Paths,
+    QuarantineList,
+    QueueList,
+    Series,
+    ServiceList,
+    UnixTime,
+    Word,
+    Words,
+)
 from pyrotorque_panel.exchange import JSON, NotFound, PanelRequest, PanelResponse, PanelRoute, QueryParameter
 from pyrotorque_panel.group_view import GroupView
 from pyrotorque_panel.panel_actions import PanelActions
 
 PREFIX: Final = "/api/v1"
 _EVENTS_MAX: Final = 200
-BODY_MAX: Final = 256 << 10
-_BASE64: Final = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
-_BASE64_MAX: Final = 23 << 20
-UPLOAD_MAX: Final = 24 << 20  # base64
-_POINTS_MAX: Final = 360
-ItemName = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
-Word = Annotated[str, msgspec.Meta(pattern="^[a-z_]{0,40}$")]
-Words = Annotated[str, msgspec.Meta(pattern="^[A-Za-z,]{0,1000}$")]
-Number = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
-UnixTime = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
-Hours = Annotated[float, msgspec.Meta(ge=0, le=24)]
-InfoHash = Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{40}$")]
-
-
-class GroupTile(msgspec.Struct, frozen=True, kw_only=True):
-    """The group in a few values, for a tile or a sensor; None is unknown."""
-
-    group: str
-    well: bool
-    needs: int
-    first_need: str
-    download_rate: int | None
-    upload_rate: int | None
-    downloading: int | None
-    seeding: int | None
-    waiting: int | None
-    items: int | None
-    failed_metafiles: int | None
-    failed_jobs: int | None
-    free_bytes: int | None
-    at: float
-
-
-class GroupList(msgspec.Struct, frozen=True, kw_only=True):
-    groups: list[GroupTile]
-
-
-class NeedList(msgspec.Struct, frozen=True, kw_only=True):
-    needs: list[dict[str, Any]]
-
-
-class JobList(msgspec.Struct, frozen=True, kw_only=True):
-    jobs: list[dict[str, Any]]
-
-
-class QueueList(msgspec.Struct, frozen=True, kw_only=True):
-    queues: list[dict[str, Any]]
-
-
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """Why an item is started or not, for each queue that has it."""
-
-    text: str
-    queues: list[dict[str, Any]]
-
-
-class MetafilePage(msgspec.Struct, frozen=True, kw_only=True):
-    """`next` is the value of `after` for the following page, None at the end."""
-
-    metafiles: list[dict[str, Any]]
-    next: int | None
-
-
-class EventPage(msgspec.Struct, frozen=True, kw_only=True):
-    events: list[dict[str, Any]]
-
-
-class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """Transfer over time; None where rTorrent did not answer."""
-
-    points: list[dict[str, Any]]
-
-
-class ServiceList(msgspec.Struct, frozen=True, kw_only=True):
-    services: list[dict[str, Any]]
-
-
-class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """What was done, as a sentence."""
-
-    text: str
-
-
-class Paths(msgspec.Struct, frozen=True, kw_only=True):
-    """Metafiles, or folders with metafiles, by their absolute paths."""
-
-    paths: Annotated[
-        list[Annotated[str, msgspec.Meta(pattern="^/", max_length=4096)]], msgspec.Meta(min_length=1, max_length=1000)
-    ]
-
-
-Folder = Annotated[str, msgspec.Meta(max_length=4096)]
-
-
-class MetafileAddition(msgspec.Struct, frozen=True, kw_only=True):
-    """The content of a metafile in base64, and one of the watched folders."""
-
-    metafile: Annotated[str, msgspec.Meta(min_length=4, max_length=_BASE64_MAX, pattern=_BASE64)]
-    folder: Folder = ""
-
-
-class MagnetAddition(msgspec.Struct, frozen=True, kw_only=True):
-    """A magnet link, and one of the watched folders."""
-
-    magnet: Annotated[str, msgspec.Meta(pattern="^magnet:", max_length=8192)]
-    folder: Folder = ""
-
-
-class FolderList(msgspec.Struct, frozen=True, kw_only=True):
-    folders: list[str]
-
-
-class CleanupList(msgspec.Struct, frozen=True, kw_only=True):
-    plans: list[dict[str, Any]]
-
-
-class QuarantineList(msgspec.Struct, frozen=True, kw_only=True):
-    entries: list[dict[str, Any]]
-
-
-class Approval(msgspec.Struct, frozen=True, kw_only=True):
-    """`plan` as `cleanups` shows it."""
-
-    plan: Annotated[str, msgspec.Meta(pattern="^[0-9a-zA-Z]{1,64}$")]
-
-
-class ParkingTime(msgspec.Struct, frozen=True, kw_only=True):
-    """How long the item stays closed, in seconds."""
-
-    seconds: Annotated[float, msgspec.Meta(gt=0, le=366 * 86_400)]
-
-
-class ApiProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a request was not carried out: a sentence, and a word for programs."""
-
-    error: str
-    kind: str
 
 
 @dataclass(frozen=True)
@@ -185,11 +77,11 @@ class PanelApi:
                 query=[QueryParameter("name", "its name, a part of it, or its info-hash", ItemName, required=True)],
             ),
             get(f"{group}/{items}", self._explain_hash, "Why an item is started or not", Explanation),
-            post(f"{group}/{items}/start", lambda r: self.actions.start(r.who, _hash(r)), "Start an item now"),
-            post(f"{group}/{items}/stop", lambda r: self.actions.stop(r.who, _hash(r)), "Stop an item"),
+            post(f"{group}/{items}/start", lambda r: self.actions.start(r.who, hash_of(r)), "Start an item now"),
+            post(f"{group}/{items}/stop", lambda r: self.actions.stop(r.who, hash_of(r)), "Stop an item"),
             post(
                 f"{group}/{items}/park",
-                lambda r: self.actions.park(r.who, _hash(r), _decoded(r, ParkingTime).seconds),
+                lambda r: self.actions.park(r.who, hash_of(r), decoded(r, ParkingTime).seconds),
                 "Stop an item for some time",
                 ParkingTime,
             ),
@@ -214,13 +106,13 @@ class PanelApi:
             get(f"{group}/folders", self._folders, "The watched folders, where metafiles can be added", FolderList),
             post(
                 f"{group}/metafiles/retry",
-                lambda r: self.actions.retry(r.who, _decoded(r, Paths).paths),
+                lambda r: self.actions.retry(r.who, decoded(r, Paths).paths),
                 "Load metafiles again",
                 Paths,
             ),
             post(
                 f"{group}/metafiles/forget",
-                lambda r: self.actions.forget(r.who, _decoded(r, Paths).paths),
+                lambda r: self.actions.forget(r.who, decoded(r, Paths).paths),
                 "No longer list metafiles as failed",
                 Paths,
             ),
@@ -244,7 +136,7 @@ class PanelApi:
             get(f"{group}/cleanups", self._cleanups, "What each clean-up job would remove now", CleanupList),
             post(
                 f"{group}/cleanups/{{job}}/approve",
-                lambda r: self.actions.approve(r.who, r.params["job"], _decoded(r, Approval).plan),
+                lambda r: self.actions.approve(r.who, r.params["job"], decoded(r, Approval).plan),
                 "Let a clean-up job carry out the plan that waits",
                 Approval,
             ),
@@ -304,7 +196,7 @@ class PanelApi:
             if request.params.get("group", self.view.name) != self.view.name:
                 raise NotFound("there is no such group")
             for each in query:
-                _checked_query(request, each)
+                require_query(request, each)
             made = handler(request)
             if isinstance(made, PanelResponse):
                 return made
@@ -329,19 +221,19 @@ class PanelApi:
         return JobList(jobs=self.view.jobs())
 
     def _job(self, request: PanelRequest) -> dict[str, Any]:
-        return _named(self.view.jobs(), request.params["job"], "job")
+        return named(self.view.jobs(), request.params["job"], "job")
 
     def _queues(self, _: PanelRequest) -> QueueList:
         return QueueList(queues=self.view.queues())
 
     def _queue(self, request: PanelRequest) -> dict[str, Any]:
-        return _named(self.view.queues(), request.params["job"], "queue")
+        return named(self.view.queues(), request.params["job"], "queue")
 
     def _explain_name(self, request: PanelRequest) -> Explanation:
         return self._explained(request.query["name"])
 
     def _explain_hash(self, request: PanelRequest) -> Explanation:
-        return self._explained(_hash(request))
+        return self._explained(hash_of(request))
 
     def _explained(self, item: str) -> Explanation:
         answer = self.view.explain(item)
@@ -355,11 +247,11 @@ class PanelApi:
         return MetafilePage(metafiles=found["metafiles"], next=found["next"])
 
     def _add(self, request: PanelRequest) -> str:
-        wanted: MetafileAddition = _decoded(request, MetafileAddition)
+        wanted: MetafileAddition = decoded(request, MetafileAddition)
         return self.actions.add(request.who, [b64decode(wanted.metafile)], "", wanted.folder)
 
     def _add_magnet(self, request: PanelRequest) -> str:
-        wanted: MagnetAddition = _decoded(request, MagnetAddition)
+        wanted: MagnetAddition = decoded(request, MagnetAddition)
         return self.actions.add(request.who, [], wanted.magnet, wanted.folder)
 
     def _folders(self, _: PanelRequest) -> FolderList:
@@ -394,40 +286,3 @@ class PanelApi:
 
     def _openapi(self, _: PanelRequest) -> PanelResponse:
         return PanelResponse(self.document(), content_type=JSON)
-
-
-def thinned(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """At most a few hundred of them, evenly."""
-    step = max(1, -(-len(points) // _POINTS_MAX))
-    return list(points[::step])
-
-
-def _named(found: Sequence[dict[str, Any]], name: str, what: str) -> dict[str, Any]:
-    for each in found:
-        if each["job"] == name:
-            return each
-    raise NotFound(f"there is no {what} {name!r}")
-
-
-def _hash(request: PanelRequest) -> str:
-    return request.params["info_hash"]
-
-
-def _decoded(request: PanelRequest, kind: Any) -> Any:
-    try:
-        return msgspec.convert(request.body, kind)
-    except msgspec.ValidationError as error:
-        raise UserError(f"the body is not as documented: {error}") from error
-
-
-def _checked_query(request: PanelRequest, parameter: QueryParameter) -> None:
-    """Raises UserError unless it is as documented."""
-    text = request.query.get(parameter.name)
-    if text is None:
-        if parameter.required:
-            raise UserError(f"{parameter.name} is missing: {parameter.text}")
-        return
-    try:
-        msgspec.convert(text, parameter.kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise UserError(f"{parameter.name} is not as documented: {error}") from error

@@ -1,11 +1,9 @@
 """The panel as an ASGI application: route, gate, a body within limits, and the handler in a thread."""
 
-import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
-from http.cookies import CookieError, SimpleCookie
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -17,15 +15,22 @@ from starlette.routing import compile_path
 
 from pyrotorque.errors import ActionRefused, PyrotorqueError, ServiceUnreachable, StateError, UnknownName, UserError
 from pyrotorque_panel.cleaning import cleaned_text
+from pyrotorque_panel.event_stream import stream_messages
 from pyrotorque_panel.exchange import JSON, NotFound, PanelRequest, PanelResponse, PanelRoute, Upload, redirect
 from pyrotorque_panel.gate import Admission, Gate, Refusal, RequestFacts
-from pyrotorque_panel.recent_events import Event, RecentEvents, Streams
+from pyrotorque_panel.recent_events import RecentEvents, Streams
+from pyrotorque_panel.request_body import (
+    FIELDS_MAX,
+    BodyTooLarge,
+    Message,
+    Receive,
+    Send,
+    cookies_of,
+    limited_body,
+    multipart_form,
+)
 
 log = logging.getLogger(__name__)
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -41,15 +46,8 @@ _HEADERS: Final = {
 }
 _THREADS: Final = 8
 _UPLOADS_AT_ONCE: Final = 2
-_FILES_MAX: Final = 20
-_FIELDS_MAX: Final = 60
-_COMMENT_EVERY: Final = 15.0
 _URLENCODED: Final = "application/x-www-form-urlencoded"
 _MULTIPART: Final = "multipart/form-data"
-
-
-class _TooLarge(Exception):
-    """The body exceeds the limit of its route."""
 
 
 class PanelApp:
@@ -94,7 +92,7 @@ class PanelApp:
                 scope=route.scope if route else "read",
                 peer=scope["client"][0] if scope.get("client") else "",
                 headers=dict(request.headers),
-                cookies=_cookies(request.headers.get("cookie", "")),
+                cookies=cookies_of(request.headers.get("cookie", "")),
                 repeated=[name for name, count in Counter(request.headers.keys()).items() if count > 1],
             )
             admitted = self._gate.admit(facts, time.time())
@@ -107,7 +105,7 @@ class PanelApp:
                 made.headers["Allow"] = ", ".join(allowed)
                 return made
             return await self._handle(request, route, params, admitted)
-        except _TooLarge:
+        except BodyTooLarge:
             limit = route.body_max if route else 0
             return self._error(kind, 413, f"the request is larger than {limit} bytes", "too_large")
 
@@ -175,16 +173,16 @@ class PanelApp:
         files: list[Upload] = []
         body: Any = None
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        limited = Request(request.scope, _limited(request.receive, route.body_max, request.headers))
+        limited = Request(request.scope, limited_body(request.receive, route.body_max, request.headers))
         if request.method not in ("GET", "HEAD"):
             if route.kind == "api" and kind not in (JSON, ""):
                 return self._error("api", 415, "send JSON: Content-Type: application/json", "media_type")
             try:
                 if kind == _MULTIPART and route.kind != "api":
-                    form, files = await _multipart(limited)
+                    form, files = await multipart_form(limited)
                 elif kind == _URLENCODED and route.kind != "api":
                     text = (await limited.body()).decode("utf-8", "replace")
-                    form = parse_qs(text, keep_blank_values=True, max_num_fields=_FIELDS_MAX)
+                    form = parse_qs(text, keep_blank_values=True, max_num_fields=FIELDS_MAX)
                 elif route.kind == "api" and (content := await limited.body()):
                     body = msgspec.json.decode(content)
             except (ValueError, KeyError) as error:
@@ -226,89 +224,6 @@ class PanelApp:
         if queue is None:
             return self._error("api", 429, "too many streams are open", "busy")
         headers = {"X-Accel-Buffering": "no"}
-        return StreamingResponse(self._messages(queue, made), headers=headers, media_type="text/event-stream")
-
-    async def _messages(self, queue: "asyncio.Queue[Event | None]", made: PanelResponse) -> AsyncIterator[bytes]:
-        last = made.since
-        try:
-            yield b"retry: 2000\n: open\n\n"
-            for event in self._events.after(last, _QUEUE_REPLAY, made.types) if made.since else ():
-                last = event["id"]
-                yield _message(event, made.stream)
-            while True:
-                try:
-                    event_or_end = await asyncio.wait_for(queue.get(), _COMMENT_EVERY)
-                except TimeoutError:
-                    yield b": still here\n\n"
-                    continue
-                if event_or_end is None:
-                    yield b"event: gap\ndata: {}\n\n"
-                    return
-                if event_or_end["id"] and event_or_end["id"] <= last:
-                    continue
-                if made.stream == "live" or not made.types or event_or_end["type"] in made.types:
-                    if made.stream == "events" and not event_or_end["id"]:
-                        continue
-                    yield _message(event_or_end, made.stream)
-        finally:
-            self._streams.close(queue)
-
-
-_QUEUE_REPLAY: Final = 500
-
-
-def _message(event: Event, stream: str) -> bytes:
-    """One message: for pages only which kind of thing has changed, for programs the event."""
-    data = {"type": event["type"]} if stream == "live" else event
-    head = f"id: {event['id']}\n".encode() if event["id"] else b""
-    return head + b"event: %b\ndata: %b\n\n" % (
-        (b"changed" if stream == "live" else event["type"].encode("ascii", "replace")),
-        msgspec.json.encode(data),
-    )
-
-
-def _cookies(header: str) -> dict[str, str]:
-    try:
-        return {name: morsel.value for name, morsel in SimpleCookie(header).items()}
-    except CookieError:
-        return {}
-
-
-def _limited(receive: Receive, most: int, headers: Mapping[str, str]) -> Receive:
-    """The body within its limit; a larger one is refused before it is read, or when it exceeds the limit."""
-    length = headers.get("content-length", "")
-    received = 0
-
-    async def read() -> Message:
-        nonlocal received
-        if length.isdecimal() and int(length) > most:
-            raise _TooLarge
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > most:
-            raise _TooLarge
-        return message
-
-    return read
-
-
-async def _multipart(request: Request) -> tuple[dict[str, list[str]], list[Upload]]:
-    from starlette.datastructures import UploadFile
-    from starlette.exceptions import HTTPException
-    from starlette.formparsers import MultiPartException
-
-    form: dict[str, list[str]] = {}
-    files: list[Upload] = []
-    try:
-        async with request.form(max_files=_FILES_MAX, max_fields=_FIELDS_MAX) as parsed:
-            for name, value in parsed.multi_items():
-                if isinstance(value, UploadFile):
-                    if value.filename:
-                        files.append(Upload(value.filename[:300], await value.read()))
-                else:
-                    form.setdefault(name, []).append(value)
-    except HTTPException as error:
-        raise ValueError(error.detail) from error
-    except MultiPartException as error:
-        raise ValueError(error.message) from error
-    return form, files
+        return StreamingResponse(
+            stream_messages(self._events, self._streams, queue, made), headers=headers, media_type="text/event-stream"
+        )

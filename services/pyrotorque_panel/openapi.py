@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pyrotorque_panel.api import ApiProblem, InfoHash
+from pyrotorque_panel.api_types import ApiProblem, InfoHash
 from pyrotorque_panel.exchange import PanelRoute
 
 _TEMPLATE: Final = "#/components/schemas/{name}"

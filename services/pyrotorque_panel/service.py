@@ -4,40 +4,29 @@ import logging
 import secrets
 import threading
 import time
-from pathlib import Path
 from typing import Any, Final, get_args
 
 import msgspec
 
 from pyrotorque import logs
-from pyrotorque.bus import PendingRequest, Wakeup
+from pyrotorque.bus import Wakeup
 from pyrotorque.errors import StateError
 from pyrotorque.events import ActionTaken, Durable, Fact, Heartbeat, JobFinished, QueueChecked
-from pyrotorque.listen_address import bare_address, is_loopback
 from pyrotorque.outbox import CursorTable
-from pyrotorque.requests import (
-    Answer,
-    DescribeService,
-    EndPanelSessions,
-    MakeLoginLink,
-    MakePanelToken,
-    RemovePanelToken,
-    SetPanelPassword,
-)
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.service.lifecycle import ServiceStart
 from pyrotorque.service.reload import ConfigurationReloader
 from pyrotorque.service.runtime import Runtime, open_runtime
 from pyrotorque.settings.schema import PanelSettings
 from pyrotorque.supervisord.config import table_services
-from pyrotorque.text import printable
 from pyrotorque_panel.access import Access, AccessState
 from pyrotorque_panel.app import PanelApp
 from pyrotorque_panel.composition import PanelParts, make_app
 from pyrotorque_panel.loop_calls import LoopCalls
 from pyrotorque_panel.migrations import MIGRATIONS
+from pyrotorque_panel.panel_requests import PanelRequests
+from pyrotorque_panel.port import PanelPort
 from pyrotorque_panel.recent_events import RecentEvents, Streams, event_fields
-from pyrotorque_panel.server import ListenError, PanelProtocol, WebServer, listen_tcp, listen_unix, remove_socket
 from pyrotorque_panel.transfer_ring import EVERY, TransferRing
 
 log = logging.getLogger(__name__)
@@ -45,7 +34,6 @@ log = logging.getLogger(__name__)
 NAME: Final = "panel"
 _TURN: Final = 5.0
 _STEP: Final = 20.0
-_RETRY_PORT: Final = 5.0
 _FLUSH_EVERY: Final = 60.0
 _RING_HOURS: Final = 24
 _LIVE: Final[tuple[type[Fact], ...]] = (QueueChecked, JobFinished)
@@ -81,24 +69,15 @@ class Panel:
         self.events = RecentEvents(self._store)
         self.ring = TransferRing(_RING_HOURS)
         self._secret = secrets.token_bytes(32)
-        self._server: WebServer | None = None
-        self._streams = Streams()
-        self._next_try = self._next_flush = 0.0
-        self._logged = ""
+        self._port = PanelPort(self._app)
+        self._requests = PanelRequests(self.access, self._port)
+        self._next_flush = 0.0
         self._sampling: threading.Thread | None = None
         self._next_sample = 0.0
-        self._socket_open = ""
 
     @property
     def settings(self) -> PanelSettings:
         return self._reloader.current.settings.panel
-
-    @property
-    def url(self) -> str:
-        address = bare_address(self.settings.address)
-        host = f"[{address}]" if ":" in address else address
-        host = "127.0.0.1" if host in ("0.0.0.0", "[::]") else host
-        return f"http://{host}:{self.settings.port}{self.settings.base_path.rstrip('/')}"
 
     # -- configuration
 
@@ -107,51 +86,13 @@ class Panel:
         self._rtorrent = RTorrent.from_settings(self._reloader.current.settings.rtorrent)
         if not self.settings.active:
             log.info("the panel is not active (panel.active in torque.ini): idling")
-        self._open_port(time.monotonic())
+        self._port.open(self.settings, time.monotonic())
 
     def close(self) -> None:
-        server, self._server = self._server, None
-        if server is not None:
-            server.stop()
-        if self._socket_open:
-            remove_socket(Path(self._socket_open))
-            self._socket_open = ""
+        self._port.close()
         self._flush(float("inf"))
 
-    def _open_port(self, now: float) -> None:
-        if self._server is not None and not self._server.is_serving:
-            self.close()
-        if self._server is not None or not self.settings.active or now < self._next_try:
-            return
-        self._next_try = now + _RETRY_PORT
-        settings = self.settings
-        sockets = []
-        try:
-            if settings.port:
-                sockets.append(listen_tcp(settings.address, settings.port))
-            if settings.socket is not None:
-                sockets.append(listen_unix(settings.socket, settings.socket_mode))
-                self._socket_open = str(settings.socket)
-        except ListenError as error:
-            for each in sockets:
-                each.close()
-            if str(error) != self._logged:
-                self._logged = str(error)
-                log.error("%s; retrying every %.0f s", error, _RETRY_PORT)
-                logs.owner_event("port unavailable", str(error))
-            return
-        self._logged = ""
-        self._streams = Streams()
-        self._server = WebServer(self._app(), sockets, self._streams.end, PanelProtocol)
-        self._server.start()
-        log.info("the panel is on %s; `pyrotorque panel` prints a login link", self.url)
-        if settings.port and not is_loopback(settings.address):
-            text = (
-                "the panel listens on %s, without encryption: a reverse proxy with TLS in front of 127.0.0.1 is safer"
-            )
-            log.warning(text, settings.address)
-
-    def _app(self) -> PanelApp:
+    def _app(self, streams: Streams) -> PanelApp:
         return make_app(
             PanelParts(
                 settings=self.settings,
@@ -159,7 +100,7 @@ class Panel:
                 access=self.access,
                 ring=self.ring,
                 events=self.events,
-                streams=self._streams,
+                streams=streams,
                 record=self._record,
                 secret=self._secret,
             )
@@ -177,12 +118,11 @@ class Panel:
                 self._receive(wakeup)
                 self.calls.run_all()
                 self._sample(now)
-                self._open_port(now)
+                self._port.open(self.settings, now)
                 self._flush(now)
             if self._reloader.poll(life) is not None:
                 with life.step("applying the configuration", time.monotonic() + _STEP):
                     self.close()
-                    self._next_try = 0.0
                     self.open()
 
     def _receive(self, wakeup: Wakeup) -> None:
@@ -200,48 +140,9 @@ class Panel:
                 continue
             else:
                 event["id"] = 0
-            self._streams.publish(event)
+            self._port.streams.publish(event)
         for pending in wakeup.requests:
-            pending.answer(self._answer(pending))
-
-    def _answer(self, pending: PendingRequest) -> Answer:
-        now = time.time()
-        match pending.request:
-            case MakeLoginLink():
-                if self._server is None:
-                    why = self._logged or "panel.active is not set in torque.ini"
-                    return Answer(ok=False, text=f"the panel does not listen: {why}")
-                link = f"{self.url}/login?link={self.access.make_link(now)}"
-                return Answer(ok=True, text="made a login link for ten minutes", data={"link": link, "url": self.url})
-            case SetPanelPassword(stored=stored):
-                self.access.set_password(stored)
-                return Answer(ok=True, text="the password is set; all sessions have ended" if stored else "no password")
-            case MakePanelToken(name=name, scope=scope):
-                try:
-                    secret = self.access.make_token(name, scope, now)
-                except ValueError as error:
-                    return Answer(ok=False, text=str(error))
-                return Answer(ok=True, text=f"made token {name} ({scope})", data={"token": secret})
-            case RemovePanelToken(name=name):
-                found = self.access.remove_token(name)
-                text = f"removed token {printable(name)}" if found else f"there is no token {printable(name)}"
-                return Answer(ok=found, text=text)
-            case EndPanelSessions():
-                sessions = self.access.sessions(now)
-                for session in sessions:
-                    self.access.end_session(session.number)
-                return Answer(ok=True, text=f"{len(sessions)} sessions have ended")
-            case DescribeService():
-                return self._describe()
-            case _:
-                return Answer(ok=False, text="the panel does not support this request")
-
-    def _describe(self) -> Answer:
-        if not self.settings.active:
-            return Answer(ok=True, text="idle: panel.active is not set")
-        where = self.url if self._server else f"port not open: {self._logged}"
-        data = {"url": self.url, "open": self._server is not None, "streams": self._streams.count}
-        return Answer(ok=True, text=where, data=data)
+            pending.answer(self._requests.answer(pending.request, self.settings))
 
     def _sample(self, now: float) -> None:
         """In a thread: rTorrent may hang."""
@@ -266,7 +167,7 @@ class Panel:
                 found: dict[str, Any] = msgspec.to_builtins(event)
                 made = self.events.add(db, {"source": NAME, "seq": 0} | found)
             self.events.commit(made)
-            self._streams.publish(made)
+            self._port.streams.publish(made)
             self._bus.publish()
 
         self.calls.call(store)

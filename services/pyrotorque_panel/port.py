@@ -1,0 +1,85 @@
+"""The port of the panel: opened while it is active, tried again while it is in use, never a reason to restart."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from pyrotorque import logs
+from pyrotorque.listen_address import bare_address, is_loopback
+from pyrotorque.settings.schema import PanelSettings
+from pyrotorque_panel.app import PanelApp
+from pyrotorque_panel.recent_events import Streams
+from pyrotorque_panel.server import ListenError, PanelProtocol, WebServer, listen_tcp, listen_unix, remove_socket
+
+log = logging.getLogger(__name__)
+
+_RETRY: Final = 5.0
+
+
+class PanelPort:
+    """The web server with its sockets; `make_app` makes the application of one opening, with its streams."""
+
+    def __init__(self, make_app: Callable[[Streams], PanelApp]) -> None:
+        self._make_app = make_app
+        self._server: WebServer | None = None
+        self._next_try = 0.0
+        self._socket_open = ""
+        self.streams = Streams()
+        self.problem = ""
+        """Why it is not open, although the panel is active."""
+
+    @property
+    def is_open(self) -> bool:
+        return self._server is not None
+
+    def open(self, settings: PanelSettings, now: float) -> None:
+        """Open the port, unless it is open or the last attempt was just now."""
+        if self._server is not None and not self._server.is_serving:
+            self.close()
+        if self._server is not None or not settings.active or now < self._next_try:
+            return
+        self._next_try = now + _RETRY
+        sockets = []
+        try:
+            if settings.port:
+                sockets.append(listen_tcp(settings.address, settings.port))
+            if settings.socket is not None:
+                sockets.append(listen_unix(settings.socket, settings.socket_mode))
+                self._socket_open = str(settings.socket)
+        except ListenError as error:
+            for each in sockets:
+                each.close()
+            if str(error) != self.problem:
+                self.problem = str(error)
+                log.error("%s; retrying every %.0f s", error, _RETRY)
+                logs.owner_event("port unavailable", str(error))
+            return
+        self.problem = ""
+        self.streams = Streams()
+        self._server = WebServer(self._make_app(self.streams), sockets, self.streams.end, PanelProtocol)
+        self._server.start()
+        log.info("the panel is on %s; `pyrotorque panel` prints a login link", address_of(settings))
+        if settings.port and not is_loopback(settings.address):
+            text = (
+                "the panel listens on %s, without encryption: a reverse proxy with TLS in front of 127.0.0.1 is safer"
+            )
+            log.warning(text, settings.address)
+
+    def close(self) -> None:
+        """May be opened again at once."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.stop()
+        if self._socket_open:
+            remove_socket(Path(self._socket_open))
+            self._socket_open = ""
+        self._next_try = 0.0
+
+
+def address_of(settings: PanelSettings) -> str:
+    """The address of the first page, for a browser on this machine."""
+    address = bare_address(settings.address)
+    host = f"[{address}]" if ":" in address else address
+    host = "127.0.0.1" if host in ("0.0.0.0", "[::]") else host
+    return f"http://{host}:{settings.port}{settings.base_path.rstrip('/')}"

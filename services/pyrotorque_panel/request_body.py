@@ -1,0 +1,67 @@
+"""Reads a request: its cookies, its body within the limit of the route, and forms with files."""
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, Final
+
+from starlette.requests import Request
+
+from pyrotorque_panel.exchange import Upload
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_FILES_MAX: Final = 20
+FIELDS_MAX: Final = 60
+
+
+class BodyTooLarge(Exception):
+    """The body exceeds the limit of its route."""
+
+
+def cookies_of(header: str) -> dict[str, str]:
+    try:
+        return {name: morsel.value for name, morsel in SimpleCookie(header).items()}
+    except CookieError:
+        return {}
+
+
+def limited_body(receive: Receive, most: int, headers: Mapping[str, str]) -> Receive:
+    """The body within its limit; a larger one is refused before it is read, or when it exceeds the limit."""
+    length = headers.get("content-length", "")
+    received = 0
+
+    async def read() -> Message:
+        nonlocal received
+        if length.isdecimal() and int(length) > most:
+            raise BodyTooLarge
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > most:
+            raise BodyTooLarge
+        return message
+
+    return read
+
+
+async def multipart_form(request: Request) -> tuple[dict[str, list[str]], list[Upload]]:
+    from starlette.datastructures import UploadFile
+    from starlette.exceptions import HTTPException
+    from starlette.formparsers import MultiPartException
+
+    form: dict[str, list[str]] = {}
+    files: list[Upload] = []
+    try:
+        async with request.form(max_files=_FILES_MAX, max_fields=FIELDS_MAX) as parsed:
+            for name, value in parsed.multi_items():
+                if isinstance(value, UploadFile):
+                    if value.filename:
+                        files.append(Upload(value.filename[:300], await value.read()))
+                else:
+                    form.setdefault(name, []).append(value)
+    except HTTPException as error:
+        raise ValueError(error.detail) from error
+    except MultiPartException as error:
+        raise ValueError(error.message) from error
+    return form, files
