@@ -22,10 +22,11 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
 	touch $@
 
-packages:       ## install missing Debian packages that the tests need, and other rTorrents in .rtorrent
+packages:       ## install missing Debian packages that the tests need, and other versions beside them
 	@sh tests/packages.sh rtorrent promtool prometheus nats-server opentracker nginx openssl patchelf mergerfs bindfs
 	@$(if $(RTORRENT),,sh tests/newer_programs.sh rtorrent)
 	@sh tests/newer_programs.sh prometheus
+	@sh tests/newer_programs.sh nats-server
 
 run: $(VENV)/ready ## run the whole group with a private rTorrent in a scratch folder, until Ctrl-C
 	@sh tests/packages.sh rtorrent
@@ -76,4 +77,4 @@ dist: $(VENV)/ready ## build wheel and sdist in dist/
 	$(BIN)/python -m build
 
 clean:          ## remove environments and caches
-	rm -rf .venv .venv-* .rtorrent .prometheus .python dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* .rtorrent .prometheus .nats-server .python dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

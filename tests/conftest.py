@@ -14,7 +14,11 @@ from pyrotorque.owner_events import BurstFolding
 from tests import programs
 
 _PROGRAM = "rtorrent_program"
-_VERSIONS = {_PROGRAM: programs.rtorrents, "prometheus_program": programs.prometheuses}
+_VERSIONS = {
+    _PROGRAM: programs.rtorrents,
+    "prometheus_program": programs.prometheuses,
+    "nats_program": programs.nats_servers,
+}
 
 
 def pytest_configure() -> None:
@@ -24,7 +28,7 @@ def pytest_configure() -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test that needs a real rTorrent or Prometheus once with each version, which is then part of its id."""
+    """Run each test that needs one of these programs once with each version, which is then part of its id."""
     for name, versions in _VERSIONS.items():
         if name in metafunc.fixturenames:
             ids = [program.version for program in versions()]
@@ -37,18 +41,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if not isinstance(item, pytest.Function) or _PROGRAM not in item.fixturenames:
             continue
         item.add_marker(pytest.mark.rtorrent)
-        chosen = [item.callspec.params[name] for name in _VERSIONS if name in item.fixturenames]
-        if not _runs_with(item, *chosen):
+        if not _runs_with(item):
             unneeded.add(item)
     if unneeded:
         config.hook.pytest_deselected(items=list(unneeded))
         items[:] = [item for item in items if item not in unneeded]
 
 
-def _runs_with(item: pytest.Item, rtorrent: object, prometheus: object = None) -> bool:
-    """Whether a test is true for this version; of the pairs of programs, only both older and both newer ones run."""
+def _runs_with(item: pytest.Function) -> bool:
+    """Whether a test is true for this version; of several programs, only all the oldest and all the newer ones run."""
+    params = item.callspec.params
+    rtorrent = params[_PROGRAM]
     assert isinstance(rtorrent, programs.Program)
-    if prometheus and (rtorrent is programs.rtorrents()[0]) is not (prometheus is programs.prometheuses()[0]):
+    if len({params[name] is versions()[0] for name, versions in _VERSIONS.items() if name in params}) > 1:
         return False
     return all(rtorrent.satisfies(mark.args[0]) for mark in item.iter_markers("rtorrent_version"))
 
@@ -65,6 +70,13 @@ def prometheus_program(request: pytest.FixtureRequest) -> Iterator[programs.Prog
     """The Prometheus and the promtool of this test."""
     with programs.first_on_path(request.param) as program:
         yield program
+
+
+@pytest.fixture(scope="session")
+def nats_program(request: pytest.FixtureRequest) -> programs.Program:
+    """The nats-server of this test."""
+    program: programs.Program = request.param
+    return program
 
 
 @pytest.fixture(autouse=True)

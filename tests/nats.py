@@ -1,6 +1,5 @@
 """A real nats-server with JetStream, on a port of its own."""
 
-import shutil
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -9,15 +8,17 @@ from nats.aio.client import Client
 
 import nats
 from demo.group import free_port
+from tests.programs import nats_servers
 from tests.waiting import eventually
 
 
 class NatsServer:
     """`with NatsServer(folder):` starts it; `start`, `stop` and `kill` work in between, its data stays."""
 
-    def __init__(self, folder: Path, *, more: str = "") -> None:
+    def __init__(self, folder: Path, *, more: str = "", program: Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.port = folder, free_port()
+        self._program = program or nats_servers()[0].path
         self._log = folder / "nats.log"
         self._conf = folder / "nats.conf"
         self._conf.write_text(
@@ -30,11 +31,9 @@ class NatsServer:
         return f"nats://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        program = shutil.which("nats-server", path="/usr/sbin:/usr/bin:/usr/local/bin")
-        assert program, "nats-server is missing: run `make packages`"
         before = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen([program, "-c", str(self._conf)], stdout=log, stderr=log)
+            self._process = subprocess.Popen([self._program, "-c", str(self._conf)], stdout=log, stderr=log)
         eventually(lambda: b"Server is ready" in self._log.read_bytes()[before:], why="nats-server is ready")
 
     def stop(self) -> None:

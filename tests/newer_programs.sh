@@ -1,5 +1,5 @@
 #!/bin/sh
-# newer_programs.sh rtorrent|prometheus|python: a program of another Debian release beside the installed one, with all its
+# newer_programs.sh rtorrent|prometheus|nats-server|python: a program of another Debian release beside the installed one, with all its
 # libraries, in .PROGRAM/SUITE of this checkout. Changes nothing else on this machine. Prints nothing if it is there.
 #
 # Needs apt-get with Debian among its sources, dpkg-deb and patchelf.
@@ -82,6 +82,15 @@ prometheus)
     rm -rf "$target/root"
     runs "$target/bin/prometheus" --version || fail "the installed program does not run"
     ;;
+nats-server)
+    target="$top/.nats-server/$NEWER"
+    runs "$target/bin/nats-server" --version && exit
+    unpack "$NEWER" nats-server
+    cp "$target/root/usr/sbin/nats-server" "$target/bin/part"
+    relocate "$target/bin/part"
+    mv "$target/bin/part" "$target/bin/nats-server"
+    runs "$target/bin/nats-server" --version || fail "the installed program does not run"
+    ;;
 python)
     target="$top/.python/$NEWER"
     # Called by this path only: an environment made through a link would not find the standard library.
@@ -92,7 +101,7 @@ python)
     runs "$python" -c "import ssl, sqlite3, ctypes" || fail "the installed program does not run"
     ;;
 *)
-    echo "usage: newer_programs.sh rtorrent|prometheus|python" >&2
+    echo "usage: newer_programs.sh rtorrent|prometheus|nats-server|python" >&2
     exit 64
     ;;
 esac

@@ -66,6 +66,16 @@ def prometheuses() -> tuple[Program, ...]:
     return found
 
 
+@cache
+def nats_servers() -> tuple[Program, ...]:
+    """Debian's 2.9, which cannot sync each write, and a newer one. Raises RuntimeError where one is missing."""
+    found = _installed("nats-server", "--version")
+    if len(found) < 2 or not found[0].satisfies("<2.10"):
+        raise RuntimeError(f"the tests need nats-server 2.9 and a newer one, there is only {_versions(found)}: "
+                           "run `make packages`")  # fmt: skip
+    return found
+
+
 @contextmanager
 def first_on_path(program: Program) -> Generator[Program]:
     """This program is what tests and all their child processes start by its name."""
@@ -80,7 +90,7 @@ def first_on_path(program: Program) -> Generator[Program]:
 
 def _installed(name: str, option: str) -> tuple[Program, ...]:
     """The program on the PATH and those in the checkout, oldest first, one for each version."""
-    installed = shutil.which(name)
+    installed = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
     if installed is None:
         raise RuntimeError(f"the program {name} is not installed: run `make packages`")
     paths = [Path(installed), *sorted(REPOSITORY.glob(f".{name}/*/bin/{name}"))]
@@ -90,7 +100,7 @@ def _installed(name: str, option: str) -> tuple[Program, ...]:
 
 def _program(path: Path, option: str) -> Program:
     text = subprocess.run([path, option], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    found = re.search(r"version (\d+(?:\.\d+)+)", text.stdout)
+    found = re.search(r"(?:version |: v)(\d+(?:\.\d+)+)", text.stdout)
     if found is None:
         raise RuntimeError(f"{path} {option} prints no version: {text.stdout[:200]!r}")
     return Program(path, found[1])

@@ -1,13 +1,12 @@
 """The connection to NATS: a thread with an event loop of its own, which keeps it, watches, and carries out calls.
 
 The service's loop reads `received`; its calls return futures. Only plain data crosses. When a connection ends,
-however it ended, a new one is made, and everything is watched again from its beginning. This module, `jetstream` and
-`streams` are the only ones that import NATS.
+however it ended, a new one is made, and everything is watched again from its beginning. This module, `connection`,
+`jetstream` and `streams` are the only ones that import NATS.
 """
 
 import asyncio
 import logging
-import ssl
 import threading
 import time
 from collections import deque
@@ -21,8 +20,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
-from pyrotorque.settings.fleet import read_credentials
 from pyrotorque.settings.schema import FleetSettings
+from pyrotorque_fleet.connection import FleetClient, clear_reason
 from pyrotorque_fleet.exchange import (
     Asked,
     Connected,
@@ -40,8 +39,6 @@ log = logging.getLogger(__name__)
 _CONNECT_TIMEOUT: Final = 5.0
 _PAUSE: Final = 0.5
 _PAUSE_MAX: Final = 5.0
-_PING_INTERVAL: Final = 2
-_PINGS_MISSED: Final = 2
 _FAILING_FOR: Final = 10.0
 """Seconds for which JetStream may fail on a connection that is up, before another server is tried."""
 _WATCH_AGAIN: Final = 60.0
@@ -122,7 +119,7 @@ class Link:
                 await asyncio.wait_for(self._connect(), _CONNECT_TIMEOUT)
                 await self._prepare()
             except Exception as error:
-                self._put(Disconnected(self._reason or error_text(error)))
+                self._put(Disconnected(clear_reason(self._reason or error_text(error))))
                 await self._disconnect()
                 await self._wait(self._stopping, pause)
                 pause = min(2 * pause, _PAUSE_MAX)
@@ -130,7 +127,7 @@ class Link:
             pause = _PAUSE
             await self._until_lost()
             if not self._stopping.is_set():
-                self._put(Disconnected(self._reason or "the connection was lost"))
+                self._put(Disconnected(clear_reason(self._reason) or "the connection was lost"))
             await self._disconnect()
         pulse.cancel()
 
@@ -141,26 +138,8 @@ class Link:
 
     async def _connect(self) -> None:
         self._reason = ""
-        settings = self.settings
-        options: dict[str, Any] = dict(read_credentials(settings.credentials)) if settings.credentials else {}
-        if settings.ca or settings.certificate or any(each.startswith("tls:") for each in settings.servers):
-            options["tls"] = _tls(settings)
-        self._client = Client()
-        await self._client.connect(
-            servers=list(settings.servers),
-            name=f"{settings.realm} {settings.name}",
-            inbox_prefix=f"_INBOX_{settings.name}".encode(),
-            allow_reconnect=False,
-            connect_timeout=2,
-            ping_interval=_PING_INTERVAL,
-            max_outstanding_pings=_PINGS_MISSED,
-            # By default it keeps what could not be sent, and writes it long after its caller has given up.
-            pending_size=0,
-            error_cb=self._on_error,
-            disconnected_cb=self._on_lost,
-            closed_cb=self._on_lost,
-            **options,
-        )
+        self._client = FleetClient(self.settings)
+        await self._client.open(self._on_error, self._on_lost)
 
     async def _on_error(self, error: Exception) -> None:
         self._reason = error_text(error)
@@ -234,7 +213,8 @@ class Link:
 
     async def _on_request(self, message: Msg) -> None:
         subject, client = message.reply, self._client
-        if not subject or client is None:
+        # An answer goes to an inbox: what asks for another subject may not write there itself.
+        if not subject.startswith("_INBOX_") or client is None:
             return
 
         def reply(body: bytes) -> None:
@@ -271,10 +251,3 @@ class Link:
 async def _publish(client: Client, subject: str, body: bytes) -> None:
     with suppress(nats.errors.Error, OSError):
         await client.publish(subject, body)
-
-
-def _tls(settings: FleetSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=settings.ca)
-    if settings.certificate is not None:
-        context.load_cert_chain(settings.certificate, settings.key)
-    return context

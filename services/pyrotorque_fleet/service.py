@@ -281,6 +281,8 @@ class Fleet:
 
 def run(start: ServiceStart) -> int:
     """Follow the fleet until SIGTERM."""
+    # It warns of each connection over TLS that ends.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     reloader = ConfigurationReloader(start.configuration)
     with open_runtime(NAME, start.layout, MIGRATIONS, config_digest=reloader.digest) as runtime:
         others = [name for name in table_services(start.config_dir) if name != NAME]

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import nats.js.errors
 from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, KeyValueConfig, StreamConfig
+from nats.js.api import DiscardPolicy, StreamConfig
 
 from pyrotorque.settings.schema import FleetSettings
 from pyrotorque_fleet.exchange import LinkError
@@ -47,13 +47,8 @@ class FleetStreams:
         """Create what is missing; raises LinkError where an operator has to, or what NATS raises."""
         if not await self._exists(js, f"KV_{self.groups}"):
             await self._with_replicas(
-                lambda replicas: js.create_key_value(
-                    KeyValueConfig(
-                        bucket=self.groups, max_value_size=VALUE_MAX, history=1, ttl=_DAY, max_bytes=_GROUPS_BYTES,
-                        replicas=replicas,
-                    )
-                )
-            )  # fmt: skip
+                lambda replicas: js.add_stream(_bucket(self.groups, replicas, max_bytes=_GROUPS_BYTES, max_age=_DAY))
+            )
         if self._settings.events and not await self._exists(js, self.events):
             await self._with_replicas(
                 lambda replicas: js.add_stream(
@@ -80,3 +75,12 @@ class FleetStreams:
             if self._settings.replicas or error.err_code != _NO_CLUSTER:
                 raise
             await create(1)
+
+
+def _bucket(name: str, replicas: int, *, max_bytes: int, max_age: int = 0) -> StreamConfig:
+    """As `create_key_value` makes it, but without roll-ups: with them each group could erase the whole bucket."""
+    return StreamConfig(
+        name=f"KV_{name}", subjects=[f"$KV.{name}.>"], max_msgs_per_subject=1, max_msg_size=VALUE_MAX,
+        max_bytes=max_bytes, max_age=max_age, discard=DiscardPolicy.NEW, deny_delete=True, allow_rollup_hdrs=False,
+        num_replicas=replicas,
+    )  # fmt: skip

@@ -1,0 +1,167 @@
+"""Connections of a group to real nats-servers over TLS: what is refused, and the sentence that says why."""
+
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pyrotorque.settings.schema import FleetSettings
+from pyrotorque_fleet.connection import clear_reason
+from pyrotorque_fleet.exchange import Connected, Disconnected
+from pyrotorque_fleet.link import Link
+from tests.nats import NatsServer
+from tests.nats_cluster import NatsCluster
+from tests.programs import Program
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.xdist_group("nats"), pytest.mark.timeout(120)]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A server with TLS and the group box1, whose settings are right; an authority of others; a server without TLS."""
+
+    cluster: NatsCluster
+    settings: FleetSettings
+    foreign: Path
+    plain: NatsServer
+
+    @property
+    def url(self) -> str:
+        return self.cluster.urls[0]
+
+
+@pytest.fixture(scope="module")
+def scene(nats_program: Program) -> Iterator[Scene]:
+    with tempfile.TemporaryDirectory(prefix="nats-") as made:
+        folder = Path(made)
+        cluster = NatsCluster(folder / "nats", nats_program)
+        settings = FleetSettings(
+            servers=tuple(cluster.urls), name="box1", ca=cluster.folder / "ca.pem", credentials=cluster.group("box1")
+        )
+        other = NatsCluster(folder / "other", nats_program)
+        with cluster, NatsServer(folder / "plain", program=nats_program.path) as plain:
+            yield Scene(cluster, settings, other.folder, plain)
+
+
+def outcome(settings: FleetSettings) -> Connected | Disconnected:
+    """What the link says first."""
+    link = Link(settings, lambda: None)
+    link.start()
+    try:
+        return eventually(
+            lambda: next(each for each in list(link.received) if isinstance(each, Connected | Disconnected)), 40
+        )
+    finally:
+        link.close(5)
+
+
+def test_the_right_settings_connect(scene: Scene) -> None:
+    assert isinstance(outcome(scene.settings), Connected)
+    assert isinstance(
+        outcome(msgspec.structs.replace(scene.settings, servers=("tls://localhost:1", scene.url))), Connected
+    )
+
+
+def credentials(scene: Scene, text: str) -> Path:
+    path = scene.foreign / "credentials"
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+Change = Callable[[Scene], dict[str, Any]]
+REFUSED: dict[str, tuple[Change, str]] = {
+    "the authority of others": (lambda s: {"ca": s.foreign / "ca.pem"}, "is of no authority in fleet.ca"),
+    "the authorities of the system": (lambda s: {"ca": None}, "is of no authority in fleet.ca"),
+    "nats:// to a server that requires TLS": (
+        lambda s: {"ca": None, "servers": (s.url.replace("tls:", "nats:"),)},
+        "is of no authority in fleet.ca",
+    ),
+    "a name that is not in the certificate": (
+        lambda s: {"servers": (s.url.replace("localhost", "127.0.0.1"),)},
+        "the certificate of the server is not for 127.0.0.1",
+    ),
+    "the same with nats:// and an authority": (
+        lambda s: {"servers": (s.url.replace("tls://localhost", "nats://127.0.0.1"),)},
+        "the certificate of the server is not for 127.0.0.1",
+    ),
+    "no authority in the file": (
+        lambda s: {"ca": s.cluster.folder / "fleet.json"},
+        "no valid certificate or key in PEM",
+    ),
+    "no user": (lambda s: {"credentials": None}, "refused the user of this group: see fleet.credentials"),
+    "a wrong password": (
+        lambda s: {"credentials": credentials(s, "user = fleet.box1\npassword = wrong\n")},
+        "refused the user of this group: see fleet.credentials",
+    ),
+    "the name of another group": (lambda s: {"name": "box2"}, "for another fleet.name or fleet.realm"),
+    "a server without TLS": (
+        lambda s: {"servers": (s.plain.url.replace("nats:", "tls:"),)},
+        "the server offers no TLS, nothing was sent to it",
+    ),
+    "an authority for a server without TLS": (
+        lambda s: {"servers": (s.plain.url,)},
+        "the server offers no TLS, nothing was sent to it",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_wrong_setting_is_refused_in_one_sentence(scene: Scene, case: str) -> None:
+    change, expected = REFUSED[case]
+    found = outcome(msgspec.structs.replace(scene.settings, **change(scene)))
+    assert isinstance(found, Disconnected), case
+    assert expected in found.reason
+    assert "_ssl.c" not in found.reason
+
+
+def test_no_password_goes_to_a_server_that_offers_no_tls(scene: Scene) -> None:
+    """An attacker between both answers in place of the server."""
+    received: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
+
+        def serve() -> None:
+            sock, _ = listener.accept()
+            with sock:
+                sock.settimeout(30)
+                sock.sendall(
+                    b'INFO {"server_id":"x","version":"2.15.1","max_payload":1048576,"auth_required":true}\r\n'
+                )
+                while chunk := sock.recv(4096):
+                    received.append(chunk)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        port = listener.getsockname()[1]
+        found = outcome(msgspec.structs.replace(scene.settings, servers=(f"tls://localhost:{port}",)))
+        thread.join(30)
+    assert isinstance(found, Disconnected)
+    assert "offers no TLS" in found.reason
+    assert received == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired (_ssl.c:1006)",
+            "expired",
+        ),
+        ("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required", "see fleet.certificate"),
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)", "does not use TLS"),
+        ("[X509: KEY_VALUES_MISMATCH] key values mismatch (_ssl.c:4149)", "no valid certificate or key"),
+        ("[Errno -2] Name or service not known", "name of a server is not known"),
+        ("something else", "something else"),
+        ("", ""),
+    ],
+)
+def test_other_reasons_are_said_clearly_or_as_they_are(text: str, expected: str) -> None:
+    assert expected in clear_reason(text)
