@@ -16,7 +16,7 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentError, SessionNotKnown, UserError
 from pyrotorque.events import TorrentCompleted, TorrentMoved, UniqueEvent
-from pyrotorque.jobs import JobConfig, context, move_failures, move_files, move_journal, mover, tree_copy
+from pyrotorque.jobs import JobConfig, context, move_failures, move_files, move_journal, move_switch, mover, tree_copy
 from pyrotorque.linux import files
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.item_texts import equal_call
@@ -130,7 +130,7 @@ def test_copied_data_stays_while_rtorrent_cannot_save_its_new_path(
     rtorrent: PrivateRTorrent, short_folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = Scene(rtorrent, short_folder, target, multi=True)
-    monkeypatch.setattr(mover, "_SAVED_WITHIN", 0.5)
+    monkeypatch.setattr(move_switch, "_SAVED_WITHIN", 0.5)
     # rTorrent writes to this name first; it reports no failed save, as with a full disk.
     obstacle = rtorrent.session / f"{scene.hash}.torrent.rtorrent.new"
     saved = [rtorrent.session / f"{scene.hash}.torrent{suffix}" for suffix in ("", ".libtorrent_resume", ".rtorrent")]

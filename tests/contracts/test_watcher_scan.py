@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from demo.metafiles import info_hash, make_metafile
+from pyrotorque.housekeeping import quarantine, quarantine_mark
 from pyrotorque_watcher.rows import LoadRecord, LoadRefused
 from pyrotorque_watcher.scan.files import Listing, is_metafile, list_in_parts
 from pyrotorque_watcher.scan.inotify import ChangeKind, InotifyTree, WatchLimit
@@ -171,6 +172,31 @@ def test_companions_are_not_recorded(watching: Watching, root: Path) -> None:
     watching.rescan()
     watching.settle()
     assert len(watching.rows) == 1
+
+
+@pytest.mark.parametrize("name", [quarantine.NAME, "trash", "tv/removed"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_nothing_in_a_quarantine_is_recorded(watching: Watching, root: Path, name: str, is_first: bool) -> None:
+    """Removed items are not loaded again: of any job or group, made before or while the tree is watched."""
+    place = root / name
+    if not is_first:
+        watching.settle()
+    place.mkdir(parents=True)
+    (place / "README").write_bytes(quarantine_mark.TEXT)
+    dropped(place / "20261127T200000Z-AB" / "item.torrent", "removed")
+    dropped(place / "20261127T200000Z-AB" / "data" / "extras" / "b.torrent", "content")
+    kept = root / "elsewhere"
+    shutil.copytree(place, kept / "moved in")
+    (kept / "moved in").rename(root / "arrived")
+    inside = dropped(root / "README" / "a.torrent")
+    watching.until(lambda: watching.state(inside) == "seen")
+    late = dropped(place / "20261127T200001Z-CD" / "item.torrent", "later")
+    beside = dropped(root / "beside.torrent", "beside")
+    watching.until(lambda: watching.state(beside) == "seen")
+    watching.rescan()
+    watching.settle()
+    assert watching.state(late) == ""
+    assert len(watching.rows) == 2
 
 
 def test_files_are_found_after_the_kernel_dropped_events(watching: Watching, root: Path) -> None:

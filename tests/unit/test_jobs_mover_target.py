@@ -7,7 +7,8 @@ import pytest
 
 from pyrotorque.errors import UserError
 from pyrotorque.jobs import context
-from pyrotorque.jobs.move_journal import Move, MoveJournal, path_hex
+from pyrotorque.jobs.move_files import MoveFiles
+from pyrotorque.jobs.move_journal import Move, path_hex
 from pyrotorque.jobs.mover import Mover
 from pyrotorque.jobs.params import JobConfig
 from pyrotorque.linux import filesystems
@@ -95,12 +96,12 @@ def test_a_link_that_appeared_after_the_decision_stops_the_move(tmp_path: Path, 
         multi_file=False,
     )  # fmt: skip
     job = made(tmp_path, done)
-    job._journal = MoveJournal(job.state_dir)
+    files = MoveFiles(job.rules, lambda: None)
     job.rules.check_location(move.final)
     (done / "tv").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UserError, match="is not below"):
-        job._prepare(move)
+        files.prepare(move)
     with pytest.raises(UserError, match="is not below"):
-        job._rename(move)
+        files.rename(move)
     assert list((tmp_path / "elsewhere").iterdir()) == []
     assert source.exists()

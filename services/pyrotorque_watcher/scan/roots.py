@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from pyrotorque.housekeeping.quarantine_mark import is_in_quarantine
 from pyrotorque.humanize import duration
 from pyrotorque.linux.filesystems import read_mounts
 from pyrotorque.linux.processes import process_stat
@@ -170,7 +171,7 @@ class RootWalks:
             self.walk_root(root, "folder")
             return
         top = nearest_root(folder, self.roots)
-        if top is not None:
+        if top is not None and not is_in_quarantine(folder, top):
             situation = Situation(self.roots[top].baseline_before, arrived=True)
             self._walks.appendleft(self._new_walk(top, folder, "folder", situation))
 

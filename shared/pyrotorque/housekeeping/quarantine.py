@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from pyrotorque.errors import RemovalRefused
-from pyrotorque.housekeeping import moved_files
+from pyrotorque.housekeeping import moved_files, quarantine_mark
 from pyrotorque.housekeeping.claims import Claims
 from pyrotorque.housekeeping.item_files import Inode
 from pyrotorque.housekeeping.journal import RemovalRecord
@@ -26,8 +26,6 @@ DATA: Final = b"data"
 _DESCRIPTION: Final = b"entry.json"
 _SAVED: Final = ((b"item.torrent", b""), (b"item.rtorrent", b".rtorrent"),
                  (b"item.libtorrent_resume", b".libtorrent_resume"))  # fmt: skip
-_MARK: Final = b"README"
-_TEXT: Final = b"Data of removed items. Use `pyrotorque quarantine list`, `restore` and `purge`.\n"
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -89,7 +87,7 @@ def create(removal: RemovalRecord, session: bytes) -> int:
     parent = os.path.dirname(folder)
     with suppress(FileExistsError):
         os.mkdir(parent, 0o700)
-        _write_new(os.path.join(parent, _MARK), _TEXT)
+        _write_new(os.path.join(parent, quarantine_mark.NAME), quarantine_mark.TEXT)
     if os.path.islink(parent):
         raise RemovalRefused(f"the quarantine {printable(parent)} is a symbolic link")
     for each in (folder, os.path.join(folder, DATA)):

@@ -20,13 +20,13 @@ _ITEMS_MAX: Final = 10_000
 _FILE_MAX: Final = 64 << 20
 
 MoveCause = Literal[
-    "target", "exists", "missing", "full", "permission", "altered", "changing", "session", "io", "other"
+    "target", "exists", "missing", "shared", "full", "permission", "altered", "changing", "session", "io", "other"
 ]
 """Why a move fails, for the metric `pyrotorque_job_failed_moves`:
 
-the target is not allowed, or exists; the data is not there; the disk is full or its free space unknown; no permission,
-or a read-only disk; rTorrent prints a path or value altered; the data changes during the copy; rTorrent does not save
-its session; another error of the operating system; anything else.
+the target is not allowed, or exists; the data is not there, or is also that of others; the disk is full or its free
+space unknown; no permission, or a read-only disk; rTorrent prints a path or value altered; the data changes during the
+copy; rTorrent does not save its session; another error of the operating system; anything else.
 """
 MOVE_CAUSES: Final[tuple[MoveCause, ...]] = get_args(MoveCause)
 _CAUSES: Final[dict[int, MoveCause]] = {

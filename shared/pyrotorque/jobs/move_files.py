@@ -24,10 +24,14 @@ class MoveFiles:
     def prepare(self, move: Move) -> bool:
         """Copy the data to the target's disk, beside its final path; False, and no copy, on the same disk."""
         with self._rules.open_target(move.final, create=True) as final, place_of(move.source) as source:
-            by_copy = move.by_copy or source.stat().st_dev != os.fstat(final.at.folder).st_dev
+            by_copy = move.by_copy or self._is_on_other_disk(source, final)
             if by_copy:
                 copy_tree(source, _partial(move, final), self._check_deadline)
         return by_copy
+
+    @staticmethod
+    def _is_on_other_disk(source: TreePlace, final: TreePlace) -> bool:
+        return source.stat().st_dev != os.fstat(final.at.folder).st_dev
 
     def rename(self, move: Move) -> None:
         """Give the data, or its copy, the final path. FileExistsError if something is there."""

@@ -4,7 +4,6 @@ The item keeps seeding while its data is copied to another disk, and is closed o
 continues after a kill at any moment, which is why this job needs a schedule.
 """
 
-import errno
 import os
 import time
 from collections.abc import Mapping
@@ -12,24 +11,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from pyrotorque.errors import PyrotorqueError, RTorrentError, RTorrentFault, SessionNotKnown, UserError
 from pyrotorque.events import Event, TorrentCompleted
 from pyrotorque.items import Item, field_of
 from pyrotorque.jobs.arguments import compile_text
 from pyrotorque.jobs.item_job import ItemJob
 from pyrotorque.jobs.item_path import check_exact, exact_path
+from pyrotorque.jobs.move_claims import DataClaims
 from pyrotorque.jobs.move_failures import MoveFailures, MoveRefused, cause_of
 from pyrotorque.jobs.move_files import MoveFiles
 from pyrotorque.jobs.move_journal import FinishedMoves, Move, MoveJournal, path_hex
+from pyrotorque.jobs.move_switch import MoveSwitch
 from pyrotorque.jobs.move_target import TargetRules
 from pyrotorque.jobs.params import get_text, with_settings
 from pyrotorque.jobs.partial_items import EarlierPartialItems
 from pyrotorque.jobs.tree_copy import CopyDeadline
 from pyrotorque.linux.filesystems import is_within, location, read_mounts
-from pyrotorque.rtorrent.item_texts import equal_call
-from pyrotorque.rtorrent.session import SavedValue, Session
 from pyrotorque.text import printable
 
 _DONE: Final = "is_wanted_done=yes"
@@ -38,7 +35,6 @@ _PARTIAL: Final = f"is_complete=no {_DONE}"
 _TARGET: Final = "{{custom_targetdir}}"
 _SHARE_OF_TIMEOUT: Final = 0.8
 _ERRORS_SHOWN: Final = 5
-_SAVED_WITHIN: Final = 10.0  # seconds
 
 
 class Mover(ItemJob):
@@ -101,6 +97,8 @@ class Mover(ItemJob):
         self._files = MoveFiles(self.rules, self._check_deadline)
         self._deadline = time.monotonic() + self._time
         self._journal = MoveJournal(self.state_dir)
+        claims = DataClaims(self.rtorrent, self.rules.private)
+        self._switch = MoveSwitch(self.rtorrent, self._files, self._journal, claims)
         self._finished.begin_run()
         self._is_event = event is not None
         self._moved: set[str] = set()
@@ -190,6 +188,8 @@ class Mover(ItemJob):
         if os.path.lexists(final):
             raise MoveRefused(f"{printable(str(final))} exists already and is not overwritten", "exists")
         mounts = read_mounts()
+        # Again right before the switch; here so that no copy is made for nothing.
+        self._switch.claims.require_alone(info_hash, source, multi_file=bool(item["is_multi_file"]))
         if is_within(location(bytes(final.parent), mounts), location(bytes(source), mounts)):
             raise MoveRefused(f"the target {printable(str(final))} is inside of its own data", "target")
         if self.dry_run:
@@ -215,9 +215,9 @@ class Mover(ItemJob):
             self._abandon(move)
             return
         if move.phase == "copying":
-            move = self._prepare(move)
+            move = self._switch.prepare(move)
         if move.phase == "switching":
-            move = self._switch(move)
+            move = self._switch.switch(move)
         if move.phase == "cleaning":
             if move.by_copy and os.path.lexists(move.source):
                 for kept in self._files.clean(move):
@@ -225,90 +225,6 @@ class Mover(ItemJob):
             self._finished.add(move, self._journal)
             self._moved.add(move.info_hash)
             self.log.info("moved %s to %s", move.name, printable(str(move.final)))
-
-    def _prepare(self, move: Move) -> Move:
-        by_copy = self._files.prepare(move)
-        started = self.rtorrent.call("d.state", move.info_hash) == 1
-        move = msgspec.structs.replace(move, phase="switching", by_copy=by_copy, started=started)
-        self._journal.write(move)
-        return move
-
-    def _switch(self, move: Move) -> Move:
-        """Close the item, rename the data to its final path, set the path in rTorrent, start the item again.
-
-        It ends only when rTorrent's session has the new path: a killed rTorrent then comes back with it.
-        """
-        if not self._is_switched(move):
-            self.rtorrent.call("d.stop", move.info_hash)
-            self.rtorrent.call("d.close", move.info_hash)
-            # Saved and awaited before the next save: on rTorrent 0.16 two saves may end in either order.
-            try:
-                self._save(move, {"state": 0})
-            except UserError:
-                self._start_again(move)
-                raise
-            self._rename(move)
-            command = "d.directory_base.set" if move.multi_file else "d.directory.set"
-            self.rtorrent.call(command, move.info_hash, os.fsencode(move.directory))
-            if move.started:
-                self.rtorrent.call("d.start", move.info_hash)
-        self._save(move, {"state": int(move.started), "directory": os.fsencode(move.directory)})
-        move = msgspec.structs.replace(move, phase="cleaning")
-        self._journal.write(move)
-        return move
-
-    def _rename(self, move: Move) -> None:
-        origin = move.partial if move.by_copy else move.source
-        if os.path.lexists(origin):
-            try:
-                self._files.rename(move)
-            except (OSError, UserError) as error:
-                self._revert(move, error)
-                raise
-            self._files.sync(move)
-        elif not os.path.lexists(move.final):
-            text = f"its data is neither at {printable(str(origin))} nor at {printable(str(move.final))}"
-            raise MoveRefused(text, "missing")
-
-    def _is_switched(self, move: Move) -> bool:
-        """Whether an earlier run did all of the switch, except that rTorrent had not saved it."""
-        origin = move.partial if move.by_copy else move.source
-        # Compared by rTorrent, which may print another path than it has.
-        compared = equal_call(move.info_hash, "d.directory=", os.fsencode(move.directory))
-        state, is_equal = self.rtorrent.multicall([("d.state", (move.info_hash,)), compared])
-        return (
-            not os.path.lexists(origin) and os.path.lexists(move.final) and (state, is_equal) == (int(move.started), 1)
-        )
-
-    def _save(self, move: Move, wanted: Mapping[str, SavedValue]) -> None:
-        """Save the item to rTorrent's session and wait until these values are in it, where the session can be seen.
-
-        Raises UserError where they are not: the next run continues from here.
-        """
-        session = Session()
-        if session.save(self.rtorrent, move.info_hash, wanted, _SAVED_WITHIN) is False:
-            raise MoveRefused(
-                f"rTorrent has not saved {move.name} in its session {printable(session.folder)} within "
-                f"{_SAVED_WITHIN:.0f} s (is its disk full?); the next run continues the move",
-                "session",
-            )
-
-    def _revert(self, move: Move, error: Exception) -> None:
-        """The switch failed: start the item again where it was."""
-        self._start_again(move)
-        if isinstance(error, FileExistsError):
-            self._files.remove_partial(move)
-            self._journal.remove(move)
-        else:
-            other_disk = isinstance(error, OSError) and error.errno == errno.EXDEV
-            back = msgspec.structs.replace(move, phase="copying", by_copy=move.by_copy or other_disk)
-            self._journal.write(back)
-
-    def _start_again(self, move: Move) -> None:
-        """Start the item where its data still is."""
-        if move.started:
-            self.rtorrent.call("d.start", move.info_hash)
-            self.rtorrent.call("d.save_full_session", move.info_hash)
 
     def _is_loaded(self, move: Move) -> bool:
         try:

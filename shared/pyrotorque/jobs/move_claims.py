@@ -1,0 +1,118 @@
+"""Whether data may leave its place: no other item has any of it, and its folder holds nothing that must stay.
+
+A move takes a whole folder along. Other items whose files are in it would lose them without an error from rTorrent.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pyrotorque.errors import RTorrentFault
+from pyrotorque.fields.converters import path as path_of
+from pyrotorque.jobs.item_path import exact_path
+from pyrotorque.jobs.move_failures import MoveRefused
+from pyrotorque.linux.filesystems import Mount, is_within, location, mounts_below, read_mounts
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.text import printable
+
+_COLUMNS: Final = ("d.hash=", "d.base_path=", "d.directory=", "d.name=", "d.is_multi_file=")
+# What rTorrent may have put in the place of other characters.
+_ALTERED: Final = re.compile("[%?\ufffd\ud800-\udfff]")
+
+
+@dataclass
+class DataClaims:
+    """`private` are folders of pyrotorque and rTorrent."""
+
+    rtorrent: RTorrent
+    private: Sequence[Path]
+    _mounts: list[Mount] = field(default_factory=list[Mount])
+    _places: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+
+    def require_alone(self, info_hash: str, source: Path, *, multi_file: bool) -> None:
+        """Raise MoveRefused if `source`, the data of this item, may not be moved; RTorrentError.
+
+        One call to rTorrent for all items; and one for each item whose folder is around `source`.
+        """
+        self._mounts, self._places = read_mounts(), {}
+        there = self._place(bytes(source))
+        if multi_file:
+            self._require_plain_folder(source, there)
+        for other, path, is_folder in self._others(info_hash, source):
+            at = self._place(path)
+            if is_within(at, there):
+                raise _shared(source, self._name(other))
+            if is_folder and is_within(there, at) and self._has_file_at(other, there[len(at) :].strip(b"/")):
+                raise _shared(source, self._name(other))
+
+    def _require_plain_folder(self, source: Path, there: bytes) -> None:
+        default = os.fsencode(os.path.expanduser(str(self.rtorrent.call("directory.default", ""))))
+        if default and is_within(self._place(default), there):
+            raise MoveRefused(f"its folder {printable(str(source))} is rTorrent's folder for all downloads", "shared")
+        for folder in self.private:
+            if is_within(self._place(bytes(folder)), there):
+                raise MoveRefused(f"its folder {printable(str(source))} contains {printable(str(folder))}", "shared")
+        for mount in mounts_below(os.path.realpath(bytes(source)), self._mounts):
+            raise MoveRefused(f"in its folder another disk is mounted at {printable(mount.point)}", "shared")
+
+    def _others(self, info_hash: str, source: Path) -> Iterator[tuple[str, bytes, bool]]:
+        """The info-hash of each other item, the path of its data, and whether that is a folder."""
+        for other, base, directory, name, multi in self.rtorrent.rows("main", _COLUMNS):
+            if other == info_hash:
+                continue
+            printed = os.path.expanduser(path_of(base, directory, name, multi))
+            if _ALTERED.search(printed):
+                try:
+                    printed = str(exact_path(self.rtorrent, other, multi == "1"))
+                except (MoveRefused, RTorrentFault):
+                    if _may_be_related(printed, str(source)):
+                        raise MoveRefused(
+                            f"rTorrent prints the path of {printable(name)} altered, as {printable(printed)}: it may "
+                            "have the same data",
+                            "altered",
+                        ) from None
+                    continue
+            if printed:
+                yield other, os.fsencode(os.path.normpath(printed)), multi == "1"
+
+    def _place(self, path: bytes) -> bytes:
+        """As `location`, with one look at each folder: thousands of items are in a few folders."""
+        folder, name = os.path.split(path)
+        if not name or os.path.islink(path) or any(mount.point == path for mount in self._mounts):
+            return location(path, self._mounts)
+        if folder not in self._places:
+            self._places[folder] = location(folder, self._mounts)
+        return os.path.join(self._places[folder], name)
+
+    def _has_file_at(self, info_hash: str, relative: bytes) -> bool:
+        """Whether the item has files at or below this path in its folder; in doubt it has."""
+        try:
+            answer = self.rtorrent.call("f.multicall", info_hash, "", "f.path=")
+        except RTorrentFault:  # erased meanwhile
+            return False
+        paths = [str(row[0]) for row in answer if isinstance(row, list)] if isinstance(answer, list) else []
+        return any(
+            is_within(os.fsencode(path), relative)
+            or (_ALTERED.search(path) is not None and _may_be_related(path, os.fsdecode(relative)))
+            for path in paths
+        )
+
+    def _name(self, info_hash: str) -> str:
+        try:
+            return printable(self.rtorrent.text(info_hash, "d.name=").text)
+        except RTorrentFault:
+            return info_hash
+
+
+def _may_be_related(printed: str, path: str) -> bool:
+    """Whether an altered path and `path` agree as far as both are known."""
+    found = _ALTERED.search(printed)
+    known = printed[: found.start()] if found else printed
+    return path.startswith(known) or known.startswith(path)
+
+
+def _shared(source: Path, name: str) -> MoveRefused:
+    return MoveRefused(f"{name} has files at {printable(str(source))}, too: they would be moved away from it", "shared")

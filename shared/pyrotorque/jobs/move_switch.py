@@ -1,0 +1,113 @@
+"""The effects of a move on rTorrent: the item is closed, its data renamed, its path set, saved, and started again."""
+
+import errno
+import os
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from pyrotorque.errors import UserError
+from pyrotorque.jobs.move_claims import DataClaims
+from pyrotorque.jobs.move_failures import MoveRefused
+from pyrotorque.jobs.move_files import MoveFiles
+from pyrotorque.jobs.move_journal import Move, MoveJournal
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.item_texts import equal_call
+from pyrotorque.rtorrent.session import SavedValue, Session
+from pyrotorque.text import printable
+
+_SAVED_WITHIN: Final = 10.0  # seconds
+
+
+class MoveSwitch:
+    """Each step is idempotent, and recorded in the journal."""
+
+    def __init__(self, rtorrent: RTorrent, files: MoveFiles, journal: MoveJournal, claims: DataClaims) -> None:
+        self._rtorrent, self._files, self._journal, self.claims = rtorrent, files, journal, claims
+
+    def prepare(self, move: Move) -> Move:
+        by_copy = self._files.prepare(move)
+        started = self._rtorrent.call("d.state", move.info_hash) == 1
+        move = msgspec.structs.replace(move, phase="switching", by_copy=by_copy, started=started)
+        self._journal.write(move)
+        return move
+
+    def switch(self, move: Move) -> Move:
+        """Close the item, rename the data to its final path, set the path in rTorrent, start the item again.
+
+        It ends only when rTorrent's session has the new path: a killed rTorrent then comes back with it.
+        """
+        if not self._is_switched(move):
+            if os.path.lexists(move.source):
+                self.claims.require_alone(move.info_hash, move.source, multi_file=move.multi_file)
+            self._rtorrent.call("d.stop", move.info_hash)
+            self._rtorrent.call("d.close", move.info_hash)
+            # Saved and awaited before the next save: on rTorrent 0.16 two saves may end in either order.
+            try:
+                self._save(move, {"state": 0})
+            except UserError:
+                self._start_again(move)
+                raise
+            self._rename(move)
+            command = "d.directory_base.set" if move.multi_file else "d.directory.set"
+            self._rtorrent.call(command, move.info_hash, os.fsencode(move.directory))
+            if move.started:
+                self._rtorrent.call("d.start", move.info_hash)
+        self._save(move, {"state": int(move.started), "directory": os.fsencode(move.directory)})
+        move = msgspec.structs.replace(move, phase="cleaning")
+        self._journal.write(move)
+        return move
+
+    def _rename(self, move: Move) -> None:
+        origin = move.partial if move.by_copy else move.source
+        if os.path.lexists(origin):
+            try:
+                self._files.rename(move)
+            except (OSError, UserError) as error:
+                self._revert(move, error)
+                raise
+            self._files.sync(move)
+        elif not os.path.lexists(move.final):
+            text = f"its data is neither at {printable(str(origin))} nor at {printable(str(move.final))}"
+            raise MoveRefused(text, "missing")
+
+    def _is_switched(self, move: Move) -> bool:
+        """Whether an earlier run did all of the switch, except that rTorrent had not saved it."""
+        origin = move.partial if move.by_copy else move.source
+        # Compared by rTorrent, which may print another path than it has.
+        compared = equal_call(move.info_hash, "d.directory=", os.fsencode(move.directory))
+        state, is_equal = self._rtorrent.multicall([("d.state", (move.info_hash,)), compared])
+        return (
+            not os.path.lexists(origin) and os.path.lexists(move.final) and (state, is_equal) == (int(move.started), 1)
+        )
+
+    def _save(self, move: Move, wanted: Mapping[str, SavedValue]) -> None:
+        """Save the item to rTorrent's session and wait until these values are in it, where the session can be seen.
+
+        Raises UserError where they are not: the next run continues from here.
+        """
+        session = Session()
+        if session.save(self._rtorrent, move.info_hash, wanted, _SAVED_WITHIN) is False:
+            raise MoveRefused(
+                f"rTorrent has not saved {move.name} in its session {printable(session.folder)} within "
+                f"{_SAVED_WITHIN:.0f} s (is its disk full?); the next run continues the move",
+                "session",
+            )
+
+    def _revert(self, move: Move, error: Exception) -> None:
+        """The switch failed: start the item again where it was."""
+        self._start_again(move)
+        if isinstance(error, FileExistsError):
+            self._files.remove_partial(move)
+            self._journal.remove(move)
+        else:
+            other_disk = isinstance(error, OSError) and error.errno == errno.EXDEV
+            back = msgspec.structs.replace(move, phase="copying", by_copy=move.by_copy or other_disk)
+            self._journal.write(back)
+
+    def _start_again(self, move: Move) -> None:
+        """Start the item where its data still is."""
+        if move.started:
+            self._rtorrent.call("d.start", move.info_hash)
+            self._rtorrent.call("d.save_full_session", move.info_hash)
