@@ -36,6 +36,9 @@ job.treewatch.queued      = True
 job.exporter.handler      = pyrocore.daemon.exporter:RtorrentExporter
 job.exporter.active       = True
 job.exporter.port         = {port}
+
+panel.active              = True
+panel.port                = {panel}
 """
 
 STARTED = 'pyrotorque_queue_starts_total{job_name="queue"} 1.0'
@@ -79,10 +82,10 @@ def show(console: Console, scratch: Path, ending: contextlib.ExitStack, stop: th
 
     console.print(f"[bold]1[/] a private rTorrent in {scratch}")
     rtorrent = ending.enter_context(PrivateRTorrent(scratch / "rtorrent"))
-    watch, port = scratch / "watch", free_port()
+    watch, port, panel = scratch / "watch", free_port(), free_port()
     watch.mkdir()
-    console.print("[bold]2[/] pyrotorque's group: supervisord, scheduler, watcher, exporter, guardian")
-    group = Group(scratch / "pyroscope", TORQUE_INI.format(url=rtorrent.url, watch=watch, port=port))
+    console.print("[bold]2[/] pyrotorque's group: supervisord, scheduler, watcher, exporter, panel, guardian")
+    group = Group(scratch / "pyroscope", TORQUE_INI.format(url=rtorrent.url, watch=watch, port=port, panel=panel))
     ending.enter_context(group)
     console.print(group.command("ctl", "status").stdout.rstrip(), style="dim")
 
@@ -105,7 +108,14 @@ def show(console: Console, scratch: Path, ending: contextlib.ExitStack, stop: th
     for line in _scraped(url):
         if line.startswith(SHOWN):
             console.print(f"  {line}", style="dim", markup=False, soft_wrap=True)
+    console.print(f"[bold]5[/] the panel, for one browser: {login_link(group)}", soft_wrap=True)
     console.print(_look_around(group.config_dir, url), soft_wrap=True)
+
+
+def login_link(group: Group) -> str:
+    """A new link that logs in one browser."""
+    answer = group.command("panel")
+    return answer.stdout.strip() or answer.stderr.strip()
 
 
 def _scraped(url: str) -> list[str]:
@@ -115,12 +125,13 @@ def _scraped(url: str) -> list[str]:
 
 def _look_around(config_dir: Path, url: str) -> str:
     command = f"{sys.executable} -m pyrotorque_control --config-dir {config_dir}"
-    return f"""[bold]5[/] try these commands in another terminal:
+    return f"""[bold]6[/] try these commands in another terminal:
   P="{command}"
   $P status                the group, the queue, the last loads
   $P ctl tail -f watcher   the log of one service
   $P events -f             new events
   $P explain               the state of the queue
+  $P panel                 another login link
   curl {url}
 [bold]Press Ctrl-C to stop.[/]"""
 

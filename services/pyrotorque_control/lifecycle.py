@@ -21,6 +21,7 @@ from pyrotorque.supervisord import launch
 from pyrotorque.supervisord.validation import check_conf
 from pyrotorque_control.backup.swap import require_no_unfinished_restore
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
+from pyrotorque_control.first_login import print_first_login, print_first_login_later
 from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.rtorrent_include import include_file, include_text
 from pyrotorque_control.service_answers import ServiceAnswers, processes
@@ -52,6 +53,8 @@ def start(group: Group, *, quiet: bool) -> int:
             click.echo(f"pyrotorque has started, pid {pid}; its log is {prepared.layout.log_dir / 'torque.log'}")
 
     _launch(prepared, verify=not quiet, report=report)
+    if not quiet:
+        print_first_login(group, prepared.services)
     return EX_OK
 
 
@@ -62,6 +65,7 @@ def run_in_foreground(group: Group) -> int:
     if found := group.running():
         raise CommandError(f"already running, pid {found.pid}: `pyrotorque --stop` stops it", EX_TEMPFAIL)
     prepared = prepare_supervisord(group)
+    print_first_login_later(group, prepared.services)
     return run(prepared.configuration, prepared.directory)
 
 
@@ -90,6 +94,8 @@ def restart(group: Group, *, quiet: bool = False) -> int:
         # It cannot be reached: its socket was removed, or it hangs.
         launch.end(found)
         _launch(prepared, verify=True, report=report)
+    if not quiet:
+        print_first_login(group, prepared.services)
     return EX_OK
 
 

@@ -183,6 +183,11 @@ class Access:
                 attempts.pop()
 
     @property
+    def is_unused(self) -> bool:
+        """Whether no one has logged in, and there is no password."""
+        return self._state.next_number == 1 and not self._state.password
+
+    @property
     def has_password(self) -> bool:
         return bool(self._state.password)
 

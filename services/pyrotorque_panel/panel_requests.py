@@ -63,5 +63,10 @@ class PanelRequests:
             return Answer(ok=True, text="idle: panel.active is not set")
         url = address_of(settings)
         where = url if self.port.is_open else f"port not open: {self.port.problem}"
-        data = {"url": url, "open": self.port.is_open, "streams": self.port.streams.count}
+        data = {
+            "url": url,
+            "open": self.port.is_open,
+            "streams": self.port.streams.count,
+            "unused": self.access.is_unused,
+        }
         return Answer(ok=True, text=where, data=data)

@@ -41,7 +41,14 @@ def test_it_shows_a_metafile_loaded_and_started() -> None:
     with demonstration("--once") as running:
         output, _ = running.communicate(timeout=90)
     assert running.returncode == 0, output
-    for said in ("loaded", "started", "rtorrent_up 1.0", "Press Ctrl-C to stop", "nothing is left running"):
+    for said in (
+        "loaded",
+        "started",
+        "rtorrent_up 1.0",
+        "/login?link=",
+        "Press Ctrl-C to stop",
+        "nothing is left running",
+    ):
         assert said in output
     assert not left_of(output)
 

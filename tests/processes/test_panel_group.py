@@ -2,16 +2,20 @@
 
 import http.client
 import os
+import pty
 import re
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from demo.group import Group, free_port
+from demo.group import Group, environment, free_port
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
@@ -77,3 +81,47 @@ def test_a_port_in_use_delays_no_start(folder: Path) -> None:
         assert shown.returncode == 75
         assert "set another panel.port in torque.ini" in shown.stderr
         assert group.pid("panel") == pid, "reported, never a restart loop"
+
+
+def on_terminal(group: Group, *words: str) -> str:
+    """What a command prints to a terminal."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(group.config_dir), *words]
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment(), start_new_session=True
+    )
+    os.close(theirs)
+    found = b""
+    with suppress(OSError):  # the terminal is closed
+        while part := os.read(ours, 4096):
+            found += part
+    os.close(ours)
+    process.wait(60)
+    return found.decode()
+
+
+def test_only_the_first_start_on_a_terminal_prints_a_login_link(folder: Path) -> None:
+    port = free_port()
+    group = Group(folder / "g", ini(port, "panel.active = True"))
+    try:
+        first = re.search(rf"http://127\.0\.0\.1:{port}/login\?link=(\S+)", on_terminal(group))
+        assert first is not None
+        origin = {"Origin": f"http://127.0.0.1:{port}", "Content-Type": "application/x-www-form-urlencoded"}
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request("POST", "/login", f"link={first[1]}", origin)
+        assert connection.getresponse().status == 303
+        connection.close()
+        assert "login?link" not in on_terminal(group, "--restart"), "somebody has logged in"
+        assert "link=" not in group.log("torque") + group.log("panel")
+    finally:
+        group.stop()
+
+
+def test_a_start_without_a_terminal_prints_no_secret(folder: Path) -> None:
+    group = Group(folder / "g", ini(free_port(), "panel.active = True"))
+    try:
+        started = group.command()
+        assert started.returncode == 0, started.stderr
+        assert "link=" not in started.stdout + started.stderr
+    finally:
+        group.stop()

@@ -8,6 +8,7 @@ from pyrotorque.options import Options
 from pyrotorque.settings import load, packaged_text
 from pyrotorque.settings.discovery import ListeningAddress, listening_rtorrents
 from pyrotorque_control.lifecycle import update_generated_files
+from pyrotorque_control.panel_groups import panel_of_another
 from pyrotorque_control.rtorrent_include import import_path, include_text
 from tests.commanding import Command
 
@@ -57,6 +58,36 @@ def test_init_writes_the_socket_of_the_running_rtorrent_where_no_file_names_it(
     monkeypatch.setattr("pyrotorque.settings.discovery.listening_rtorrents", lambda: iter(seen))
     assert "rTorrent: listens at scgi:///s/50%.sock (from process 77)" in pyrotorque("init").out
     assert load(pyrotorque.home, Options()).settings.rtorrent.url == "scgi:///s/50%.sock"
+
+
+def test_the_first_group_of_a_user_gets_a_panel_and_the_second_is_named_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("pyrotorque_control.panel_groups.PROC", tmp_path / "proc")
+    (tmp_path / "proc").mkdir()
+    first = Command(tmp_path / ".pyroscope", capsys)
+    assert first("init").code == 0
+    assert load(first.home, Options()).settings.panel.active
+    second = Command(tmp_path / ".pyroscope-50%", capsys)
+    assert second("init").code == 0
+    text = (second.home / "torque.ini").read_text()
+    assert f"# The panel of {first.home} can show this group, too" in text
+    assert not load(second.home, Options()).settings.panel.active
+    assert second("check").code == 0
+
+
+def test_a_running_panel_elsewhere_counts_unless_it_is_of_another_program(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    (tmp_path / "proc/7").mkdir(parents=True)
+    words = tmp_path / "proc/7/cmdline"
+    words.write_bytes(b"python\0-m\0pyrotorque_panel\0--config-dir\0" + bytes(there) + b"\0")
+    assert panel_of_another(here, tmp_path / "proc") == there
+    assert panel_of_another(there, tmp_path / "proc") is None
+    words.write_bytes(b"vi\0pyrotorque_panel.py\0--config-dir\0" + bytes(there) + b"\0")
+    assert panel_of_another(here, tmp_path / "proc") is None
+    words.write_bytes(b"python\0-m\0pyrotorque_panel\0--config-dir")
+    assert panel_of_another(here, tmp_path / "proc") is None
 
 
 def test_the_line_for_rtorrent_is_quoted_where_its_path_needs_that(tmp_path: Path) -> None:

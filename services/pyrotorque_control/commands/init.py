@@ -17,6 +17,7 @@ from pyrotorque.text import printable
 from pyrotorque_control.checks.rtorrent import OPEN_LOCAL, unknown_address
 from pyrotorque_control.exit_codes import EX_CONFIG, EX_OK
 from pyrotorque_control.group import Group
+from pyrotorque_control.panel_groups import panel_of_another
 from pyrotorque_control.rtorrent_include import (
     IncludeState,
     check_include,
@@ -46,6 +47,14 @@ job.treewatch.queued        = True
 # Exporter: http://127.0.0.1:9135/metrics for Prometheus. Other users of this machine can read it.
 job.exporter.active         = True
 """
+_PANEL = """
+# The panel: pages and a JSON API on http://127.0.0.1:9180, behind a login; `pyrotorque panel` prints a login link.
+panel.active                = True
+"""
+_OTHER_PANEL = """
+# The panel of {other} can show this group, too: add this folder to its panel.groups.
+# panel.active              = True
+"""
 _ADDRESS = """
 # rTorrent's address, detected from its running process.
 scgi_url                    = {url}
@@ -59,7 +68,7 @@ def command(group: Group, refresh_include: bool) -> int:
     """Write a first configuration to ~/.pyroscope, or to the folder given with --config-dir. Existing files are kept.
 
     \b
-      torque.ini                     settings: queue and exporter are active
+      torque.ini                     settings: queue, exporter and panel are active
       torque.ini.default             all settings and their defaults, to read
       rtorrent.d/torque.rc.default   for rTorrent: timestamps, bell, watchdog
       supervisor.conf                for supervisorctl and programs of your own
@@ -77,7 +86,7 @@ def command(group: Group, refresh_include: bool) -> int:
     layout = group.layout
     layout.prepare()
     address = _detect_address()
-    _write(group.config_dir / "torque.ini", lambda: minimal(address))
+    _write(group.config_dir / "torque.ini", lambda: minimal(address, panel_of_another(group.config_dir)))
     _write(group.config_dir / "torque.ini.default", packaged_text)
     _write(include_file(group.config_dir), lambda: include_text(group.config_dir))
     _write(config.stub_file(layout), lambda: config.stub(layout))
@@ -156,9 +165,13 @@ def _detect_address() -> DetectedAddress:
     return DetectedAddress(unknown_address(), known=bool(found))
 
 
-def minimal(address: DetectedAddress) -> str:
-    """A minimal torque.ini; with rTorrent's address if it is in no configuration file."""
-    return MINIMAL + (_ADDRESS.format(url=address.scgi_url.replace("%", "%%")) if address.scgi_url else "")
+def minimal(address: DetectedAddress, panel: Path | None = None) -> str:
+    """A minimal torque.ini; with rTorrent's address if it is in no configuration file.
+
+    `panel` is another group of this user that has a panel: one panel shows all of them.
+    """
+    shown = _OTHER_PANEL.format(other=printable(str(panel)).replace("%", "%%")) if panel else _PANEL
+    return MINIMAL + shown + (_ADDRESS.format(url=address.scgi_url.replace("%", "%%")) if address.scgi_url else "")
 
 
 def _rtorrent_rc() -> str:
