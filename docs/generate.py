@@ -17,7 +17,7 @@ import msgspec
 
 from docs.settings import COMMON, FLEET, GROUP, INTRO, KINDS, PANEL
 from pyrotorque.events import Durable, Fact, Live
-from pyrotorque.settings.handlers import ALIASES, DROPPED
+from pyrotorque.settings.handlers import ALIASES, DROPPED, IGNORED
 from pyrotorque.settings.schema import FleetSettings, PanelSettings
 from pyrotorque_control.cli import pyrotorque
 from pyrotorque_control.exit_codes import (
@@ -68,7 +68,10 @@ def _settings() -> Iterator[str]:
             names = ", ".join(f"`{old}` ({_opposite(new)})" for old, new in aliases.items())
             yield f"\nAccepted earlier names: {names}."
         for old, instead in DROPPED.get(kind, {}).items():
-            yield f"\n`{old}` of pyrosimple: {instead or 'no longer needed, ignored'}."
+            if old in IGNORED:
+                yield f"\n`{old}` of earlier versions {IGNORED[old]}."
+            else:
+                yield f"\n`{old}` of pyrosimple: {instead or 'no longer needed, ignored'}."
 
 
 def _panel_default(name: str) -> str:

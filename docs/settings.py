@@ -149,8 +149,6 @@ EXPORTER: Final = {
     "trackers_max": "maximum number of trackers with their own label",
     "views_exclude": "views whose names begin with this are excluded",
     "throttles": "named throttles to export",
-    "page_names": "whether the status page `/` contains names of torrents",
-    "page_hosts": "host names of reverse proxies under which it contains them, besides addresses and names without a domain",
 }
 
 CUSTOM: Final = {

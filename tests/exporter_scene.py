@@ -1,19 +1,13 @@
-"""A scene for page and golden tests: four services, a queue, loads and failures, with odd names."""
+"""A scene for tests of the exporter: four services and a queue."""
 
 from pyrotorque.events import (
     Delivery,
-    Durable,
     Envelope,
     Event,
     Family,
     Heartbeat,
-    JobFailed,
-    LoadFailed,
-    QueueChecked,
     Sample,
     ServiceStateChanged,
-    TorrentLoaded,
-    TorrentStarted,
     TotalsReported,
 )
 from pyrotorque_exporter.service_states import ServiceStates
@@ -59,36 +53,6 @@ def families() -> tuple[Family, ...]:
     )
 
 
-def recent() -> list[Durable]:
-    """Recent events, oldest first."""
-    loaded = [
-        TorrentLoaded(
-            at=NOW - 60 * age,
-            info_hash=HASH,
-            name=name,
-            metafile=f"/watch/{age}.torrent",
-            job="treewatch",
-            mode="queued",
-            seconds=0.012 * age,
-        )
-        for age, name in ((90, "A plain name"), (5, ODD), (1, "x" * 180))
-    ]
-    return [
-        LoadFailed(
-            at=NOW - 7000,
-            metafile="/watch/a.torrent",
-            job="treewatch",
-            kind="invalid",
-            reason="not a metafile: ends early",
-        ),
-        *loaded,
-        TorrentStarted(at=NOW - 42, info_hash=HASH, name=ODD, job="queue", waited=258.0),
-        JobFailed(at=NOW - 30, job="mover", reason=f"no space for {ODD}", seconds=1.0),
-        ServiceStateChanged(at=NOW - 20, service="watcher", state="EXITED", before="RUNNING", reason=""),
-        LoadFailed(at=NOW - 10, metafile=f"/watch/{ODD}", job="treewatch", kind="too_large", reason=f"{ODD} is large"),
-    ]
-
-
 def service_states(*, clock: float = 50.0) -> ServiceStates:
     """The states of the services at NOW; the guardian sends no heartbeats."""
     known = ServiceStates(lambda: clock)
@@ -97,21 +61,6 @@ def service_states(*, clock: float = 50.0) -> ServiceStates:
         known.receive(live(service, beat(service)))
         known.receive(live(service, ServiceStateChanged(at=NOW, service=service, state="RUNNING", before="STARTING")))
     known.receive(live("scheduler", TotalsReported(at=NOW, service="scheduler", families=families())))
-    known.receive(
-        live(
-            "scheduler",
-            QueueChecked(
-                at=NOW - 1,
-                job="queue",
-                startable=None,
-                downloading=2,
-                slots=3,
-                started=0,
-                reason="intermission: 18 s until the next batch",
-                summary="intermission: 18 s until the next batch",
-            ),
-        )
-    )
     return known
 
 

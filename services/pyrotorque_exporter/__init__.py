@@ -1,4 +1,4 @@
-"""The exporter: serves the metrics of rTorrent and pyrotorque to Prometheus, and a status page."""
+"""The exporter: serves the metrics of rTorrent and pyrotorque to Prometheus."""
 
 from pyrotorque.light_imports import placeholders
 

@@ -17,7 +17,6 @@ from pyrotorque.settings.schema import ExporterSettings, RTorrentSettings
 from pyrotorque_exporter.collectors import Collector
 from pyrotorque_exporter.groups import collectors_for
 from pyrotorque_exporter.http import HttpServer
-from pyrotorque_exporter.page import StatusPage
 from pyrotorque_exporter.routes import Routes
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 from pyrotorque_exporter.scrape import Scraper, ScrapeThread
@@ -65,7 +64,8 @@ class EndpointContext:
     processes: Collector
     trackers: TrackerTotals
     aliases: Mapping[str, str]
-    page: StatusPage
+    landing: bytes
+    """The page on `/`."""
     on_finished: Callable[[], None]
     gate: SessionGate
     roots: Sequence[str] = ()
@@ -144,7 +144,7 @@ class Endpoint:
         scraper = Scraper(collectors, calls, self.settings.prefix, clock=time.monotonic)
         self._scrapes = ScrapeThread(scraper, self._finished)
         self._scrapes.start()
-        return Routes(scraper, self._scrapes, shared.page.for_job(self.settings))
+        return Routes(scraper, self._scrapes, shared.landing)
 
     def _finished(self) -> None:
         server = self._server

@@ -1,11 +1,12 @@
-"""The paths of an endpoint: /metrics, the status page on /, and /-/healthy."""
+"""The paths of an endpoint: /metrics, the landing page on /, and /-/healthy."""
 
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from pyrotorque_exporter.exposition import CONTENT_TYPE, Exposition
 from pyrotorque_exporter.http import HttpRequest, HttpResponse, PendingResponse, accepts_gzip
+from pyrotorque_exporter.landing import PAGE_HEADERS
 from pyrotorque_exporter.scrape import FRESH, Scraper, ScrapeThread, SharedScrape
 
 TIMEOUT_HEADER: Final = "x-prometheus-scrape-timeout-seconds"
@@ -14,41 +15,24 @@ TIMEOUT_MAX: Final = 60.0
 MARGIN: Final = 0.5
 """Seconds reserved for rendering, compressing and sending."""
 GZIP_FROM: Final = 1024
-PAGE_TIMEOUT: Final = 2.0
-
-_PAGE_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
-    "Referrer-Policy": "no-referrer",
-}
-
-
-class Page(Protocol):
-    """The status page; `groups` are the groups of metrics that it shows."""
-
-    @property
-    def groups(self) -> frozenset[str]: ...
-
-    def refresh(self) -> None: ...
-    def for_host(self, authority: str | None) -> "Page": ...
-    def html(self, exposition: Exposition) -> bytes: ...
 
 
 class Routes:
-    """Responds to requests; /metrics and the page wait for a scrape, at most until their deadline."""
+    """Responds to requests; /metrics waits for a scrape, at most until its deadline."""
 
     def __init__(
         self,
         scraper: Scraper,
         scrapes: ScrapeThread,
-        page: Page,
+        landing: bytes,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._scraper, self._scrapes, self._page, self._clock = scraper, scrapes, page, clock
+        self._scraper, self._scrapes, self._landing, self._clock = scraper, scrapes, landing, clock
         self._late: tuple[frozenset[str], float, Exposition] | None = None
 
     def __call__(self, request: HttpRequest) -> HttpResponse | PendingResponse:
-        routes = {"/metrics": self._metrics, "/": self._status_page, "/-/healthy": _healthy}
+        routes = {"/metrics": self._metrics, "/": self._landing_page, "/-/healthy": _healthy}
         route = routes.get(request.path)
         if route is None:
             return HttpResponse(404, b"Not Found: use / or /metrics\n")
@@ -80,21 +64,8 @@ class Routes:
             self._late = groups, now, self._scraper.without_rtorrent(groups)
         return self._late[2]
 
-    def _status_page(self, request: HttpRequest) -> HttpResponse | PendingResponse:
-        shown = self._page.for_host(request.headers.get("host"))
-
-        def page(exposition: Exposition) -> HttpResponse:
-            return HttpResponse(200, shown.html(exposition), "text/html; charset=utf-8", _PAGE_HEADERS)
-
-        self._page.refresh()
-        deadline = self._clock() + PAGE_TIMEOUT
-        groups = self._page.groups & set(self._scraper.names)
-        if not groups:
-            return page(Exposition(b""))
-        scrape = self._scrapes.request(groups, deadline)
-        if scrape is None:
-            return page(self._without_rtorrent(groups))
-        return _ScrapeResponse(scrape, deadline, page, lambda: page(self._without_rtorrent(groups)))
+    def _landing_page(self, _: HttpRequest) -> HttpResponse:
+        return HttpResponse(200, self._landing, "text/html; charset=utf-8", PAGE_HEADERS)
 
 
 def scrape_timeout(request: HttpRequest) -> float:

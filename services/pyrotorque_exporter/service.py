@@ -10,7 +10,7 @@ from pyrotorque import logs
 from pyrotorque.bus import Bus, Wakeup
 from pyrotorque.configuration import Configuration, stored_file
 from pyrotorque.errors import StateError
-from pyrotorque.events import Delivery, Durable, Fact, Heartbeat, QueueChecked, TotalsReported
+from pyrotorque.events import Delivery, Durable, Fact, Heartbeat, TotalsReported
 from pyrotorque.outbox import CursorTable
 from pyrotorque.requests import Answer, DescribeService
 from pyrotorque.rtorrent.recognition import SessionGate
@@ -23,7 +23,7 @@ from pyrotorque.totals import Totals
 from pyrotorque.watchroots import active_roots
 from pyrotorque_exporter.collectors.processes import ProcessesCollector
 from pyrotorque_exporter.endpoint import Endpoint, EndpointContext
-from pyrotorque_exporter.page import QueueExplanations, StatusPage
+from pyrotorque_exporter.landing import landing_page
 from pyrotorque_exporter.service_states import ServiceStates
 from pyrotorque_exporter.state import MIGRATIONS, ExporterState
 from pyrotorque_exporter.tracker_totals import TrackerTotals
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 NAME: Final = "exporter"
 DURABLE: Final[tuple[type[Fact], ...]] = get_args(Durable)
-SUBSCRIBED: Final[tuple[type[Fact], ...]] = (*DURABLE, Heartbeat, TotalsReported, QueueChecked)
+SUBSCRIBED: Final[tuple[type[Fact], ...]] = (*DURABLE, Heartbeat, TotalsReported)
 TURN: Final = 5.0
 STEP_SECONDS: Final = 10.0
 
@@ -50,7 +50,6 @@ class Exporter:
         self._endpoints: list[Endpoint] = []
         self._state_dir = configuration.layout.state_dir
         self._stored = stored_file(configuration.layout)
-        self._explanations = QueueExplanations.from_scheduler(configuration.layout)
         self._services.expect(services)
         self._services.restore(state.last_totals(), state.states(), state.event_counts())
         state.restore_trackers(self._trackers)
@@ -62,13 +61,12 @@ class Exporter:
         self._trackers.limit = _trackers_max(settings)
         jobs = settings.active_jobs(ExporterSettings)
         supervisor = os.getppid() if "SUPERVISOR_ENABLED" in os.environ else None
-        state = self._state
         shared = EndpointContext(
             states=self._services,
             processes=ProcessesCollector(self._services, self._totals.families, supervisor=supervisor),
             trackers=self._trackers,
             aliases=settings.aliases,
-            page=StatusPage(states=self._services, recent=lambda: state.recent, queues=self._explanations),
+            landing=landing_page(settings.panel),
             on_finished=self._bus.wake,
             gate=SessionGate(self._state_dir),
             configuration=self._stored,

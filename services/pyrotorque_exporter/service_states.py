@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from pyrotorque.events import Delivery, Family, Heartbeat, QueueChecked, ServiceStateChanged, TotalsReported
+from pyrotorque.events import Delivery, Family, Heartbeat, ServiceStateChanged, TotalsReported
 
 EXPORTER: Final = "exporter"
 SILENT_AFTER: Final = 5.0
@@ -35,7 +35,6 @@ class ServiceStates:
     services: dict[str, ServiceState] = field(default_factory=dict[str, ServiceState])
     events: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     """Durable events by (source, type), including those of earlier runs of the exporter."""
-    queues: dict[str, QueueChecked] = field(default_factory=dict[str, QueueChecked])
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def expect(self, services: Iterable[str]) -> None:
@@ -58,8 +57,6 @@ class ServiceStates:
                     self._service(totals.service).totals = _bounded(totals)
                 case ServiceStateChanged() as change:
                     self._service(change.service).state = change.state
-                case QueueChecked() as check:
-                    self.queues[check.job] = check
                 case _:
                     pass
 
@@ -104,11 +101,6 @@ class ServiceStates:
         """Durable events by (source, type)."""
         with self._lock:
             return {key: float(count) for key, count in self.events.items()}
-
-    def last_checks(self) -> dict[str, QueueChecked]:
-        """The last check of each queue."""
-        with self._lock:
-            return dict(self.queues)
 
     def _service(self, name: str) -> ServiceState:
         return self.services.setdefault(name, ServiceState())

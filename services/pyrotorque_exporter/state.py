@@ -7,9 +7,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from pyrotorque.events import Delivery, Durable, ServiceStateChanged, TotalsReported
-from pyrotorque.limits import RECENT_EVENT_BYTES, shortened
 from pyrotorque.store import Connection, Store
-from pyrotorque.text import encode_json
 from pyrotorque_exporter.tracker_totals import ItemTraffic, TrackerTotals, TrackerTraffic, UnsavedTraffic
 
 MIGRATIONS: Final = (
@@ -26,13 +24,10 @@ MIGRATIONS: Final = (
     ) WITHOUT ROWID;
     """,
 )
-RECENT_MAX: Final = 200
 
 _COUNT_EVENT = "INSERT INTO event_counts VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1"
-_FORGET_RECENT = "DELETE FROM recent_events WHERE number <= (SELECT max(number) FROM recent_events) - ?"
 
 _totals = msgspec.json.Decoder(TotalsReported)
-_events = msgspec.json.Decoder(Durable)
 
 
 class EventTransactions(Protocol):
@@ -47,23 +42,16 @@ class ExporterState:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.recent: list[Durable] = [
-            shortened(_events.decode(body), RECENT_EVENT_BYTES)
-            for (body,) in store.db.execute("SELECT body FROM recent_events ORDER BY number")
-        ]
+        with store.transaction() as db:
+            db.execute("DELETE FROM recent_events")  # of the status page of 1.0.0, with names of torrents
 
     def apply(self, bus: EventTransactions, delivery: Delivery, event: Durable) -> None:
-        """Count and store a durable event, in one transaction with its cursor."""
+        """Count a durable event, in one transaction with its cursor."""
         kind = type(event).__name__
-        recent = shortened(event, RECENT_EVENT_BYTES)
         with bus.applying(delivery) as db:
             db.execute(_COUNT_EVENT, (delivery.envelope.source, kind))
-            db.execute("INSERT INTO recent_events (type, body) VALUES (?, ?)", (kind, encode_json(recent)))
-            db.execute(_FORGET_RECENT, (RECENT_MAX,))
             if isinstance(event, ServiceStateChanged):
                 db.execute("INSERT OR REPLACE INTO last_states VALUES (?, ?)", (event.service, event.state))
-        # A new list each time: the status page reads the old one in another thread.
-        self.recent = [*self.recent[-RECENT_MAX + 1 :], recent]
 
     def event_counts(self) -> dict[tuple[str, str], int]:
         return {(source, kind): count for source, kind, count in self._rows("event_counts")}

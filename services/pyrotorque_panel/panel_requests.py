@@ -16,7 +16,7 @@ from pyrotorque.requests import (
 from pyrotorque.settings.schema import PanelSettings
 from pyrotorque.text import printable
 from pyrotorque_panel.access import Access
-from pyrotorque_panel.port import PanelPort, address_of
+from pyrotorque_panel.port import PanelPort
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class PanelRequests:
     port: PanelPort
 
     def answer(self, request: Request, settings: PanelSettings) -> Answer:
-        now, url = time.time(), address_of(settings)
+        now, url = time.time(), settings.url
         match request:
             case MakeLoginLink():
                 if not self.port.is_open:
@@ -61,7 +61,7 @@ class PanelRequests:
     def _described(self, settings: PanelSettings) -> Answer:
         if not settings.active:
             return Answer(ok=True, text="idle: panel.active is not set")
-        url = address_of(settings)
+        url = settings.url
         where = url if self.port.is_open else f"port not open: {self.port.problem}"
         data = {
             "url": url,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from pyrotorque import logs
-from pyrotorque.listen_address import bare_address, is_loopback
+from pyrotorque.listen_address import is_loopback
 from pyrotorque.settings.schema import PanelSettings
 from pyrotorque_panel.app import PanelApp
 from pyrotorque_panel.recent_events import Streams
@@ -59,7 +59,7 @@ class PanelPort:
         self.streams = Streams()
         self._server = WebServer(self._make_app(self.streams), sockets, self.streams.end, PanelProtocol)
         self._server.start()
-        log.info("the panel is on %s; `pyrotorque panel` prints a login link", address_of(settings))
+        log.info("the panel is on %s; `pyrotorque panel` prints a login link", settings.url)
         if settings.port and not is_loopback(settings.address):
             text = (
                 "the panel listens on %s, without encryption: a reverse proxy with TLS in front of 127.0.0.1 is safer"
@@ -75,11 +75,3 @@ class PanelPort:
             remove_socket(Path(self._socket_open))
             self._socket_open = ""
         self._next_try = 0.0
-
-
-def address_of(settings: PanelSettings) -> str:
-    """The address of the first page, for a browser on this machine."""
-    address = bare_address(settings.address)
-    host = f"[{address}]" if ":" in address else address
-    host = "127.0.0.1" if host in ("0.0.0.0", "[::]") else host
-    return f"http://{host}:{settings.port}{settings.base_path.rstrip('/')}"

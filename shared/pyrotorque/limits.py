@@ -22,8 +22,6 @@ UNIQUE_EVENT_BYTES: Final = 8 << 10
 """One event of what a job did, such as a move; they are counted, so 1,000 of them have 8 MiB."""
 IDENTITY_CHARACTERS: Final = 200
 """The unique name of such an event, which is stored for a month."""
-RECENT_EVENT_BYTES: Final = 16 << 10
-"""One event in the exporter's list of recent events."""
 PUBLISHED_BYTES: Final = 16 << 10
 """A larger durable event is not sent to subscribers: its seq is missing, so they request a replay.
 

@@ -150,6 +150,7 @@ def test_only_three_paths_exist(shared_rtorrent: PrivateRTorrent, short_folder: 
         assert exporter.get("/-/healthy").text == "healthy\n"
         assert exporter.get("/").headers["content-type"] == "text/html; charset=utf-8"
         assert "default-src 'none'" in exporter.get("/").headers["content-security-policy"]
+        assert "panel.active = True" in exporter.get("/").text
         assert exporter.get("/favicon.ico").status == exporter.get("/metrics/").status == 404
         assert exporter.get("/metrics?collect[]=nonsense").status == 400
         only = exporter.get("/metrics?collect[]=views", compressed=True)
@@ -223,10 +224,3 @@ def test_it_stops_immediately_during_a_scrape(short_folder: Path) -> None:
         began = time.monotonic()
         assert exporter.stop() == 0
         assert time.monotonic() - began < 1.0
-
-
-def test_the_page_reports_no_service_as_down_while_rtorrent_hangs(short_folder: Path) -> None:
-    with _exporter_of(short_folder, _hang) as exporter:
-        page = exporter.get("/").text
-        assert "rTorrent does not answer" in page
-        assert "exporter is" not in page

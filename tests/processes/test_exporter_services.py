@@ -10,10 +10,9 @@ import pytest
 from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.bus import Bus
-from pyrotorque.events import QueueChecked, TorrentLoaded, TotalsReported
+from pyrotorque.events import TorrentLoaded, TotalsReported
 from pyrotorque.layout import Layout
 from pyrotorque.outbox import Outbox
-from pyrotorque.requests import Answer, ExplainQueue
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.service.lifecycle import running
 from pyrotorque.store import Store, open_store
@@ -74,23 +73,6 @@ def test_events_and_totals_of_services_are_counted_once_over_kills(short_folder:
 
 def _loaded(number: int) -> TorrentLoaded:
     return TorrentLoaded(at=NOW, info_hash=HASH, name=f"item {number}", metafile="", job="", mode="normal", seconds=0.0)
-
-
-def test_the_page_shows_the_explanation_of_the_scheduler(short_folder: Path) -> None:
-    explained = [{"job": "queue", "running": [], "order": [{"hash": HASH, "name": "next"}], "hold": None}]
-    checked = QueueChecked(
-        at=NOW, job="queue", startable=1, downloading=0, slots=3, started=0, reason="", summary="held back"
-    )
-    with beside(short_folder, "scheduler") as scheduler:
-
-        def page() -> str:
-            scheduler.bus.publish_live(checked)
-            for asked in scheduler.bus.wait(0.05).requests:
-                asked.answer(Answer(ok=isinstance(asked.request, ExplainQueue), data=explained))
-            return scheduler.exporter.get("/").text
-
-        eventually(lambda: "held back" in page(), 20)
-        eventually(lambda: f"{HASH[:8]}…" in page(), 20)
 
 
 def test_tracker_totals_survive_erased_items_and_a_killed_exporter(

@@ -111,7 +111,7 @@ def test_only_the_first_start_on_a_terminal_prints_a_login_link(folder: Path) ->
         connection.request("POST", "/login", f"link={first[1]}", origin)
         assert connection.getresponse().status == 303
         connection.close()
-        assert "login?link" not in on_terminal(group, "--restart"), "somebody has logged in"
+        assert "login?link" not in on_terminal(group, "--restart"), "a browser has logged in"
         assert "link=" not in group.log("torque") + group.log("panel")
     finally:
         group.stop()

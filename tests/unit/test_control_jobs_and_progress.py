@@ -63,10 +63,14 @@ def test_status_shows_jobs_and_the_address_of_the_page() -> None:
             since=1.0,
             data={"e": {"address": "::", "port": 9135, "open": True}},
         ),
+        ServiceView(
+            name="panel", state="RUNNING", pid=1, since=1.0, data={"open": True, "url": "http://127.0.0.1:9180"}
+        ),
     )
     table = text[text.index("last result") :]
     assert table.index("bad") < table.index("good")
-    assert "status page: http://[::1]:9135/" in text
+    assert "metrics: http://[::1]:9135/metrics" in text
+    assert "panel: http://127.0.0.1:9180/" in text
 
 
 def test_a_port_that_is_not_open_has_no_address() -> None:

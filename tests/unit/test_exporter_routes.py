@@ -1,19 +1,19 @@
-"""Requests share scrapes, meet Prometheus' deadline, and never wait for the scheduler."""
+"""Requests share scrapes and meet Prometheus' deadline."""
 
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from prometheus_client.core import Metric
 
-from pyrotorque.errors import ServiceUnreachable
-from pyrotorque.requests import Answer
+from pyrotorque.settings.schema import PanelSettings
 from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.exposition import Exposition
 from pyrotorque_exporter.families import single
 from pyrotorque_exporter.http import HttpRequest, HttpResponse, PendingResponse, accepts_gzip
-from pyrotorque_exporter.page import ANSWER_FRESH, REQUEST_EVERY, QueueExplanations
+from pyrotorque_exporter.landing import landing_page
 from pyrotorque_exporter.routes import MARGIN, TIMEOUT, TIMEOUT_HEADER, TIMEOUT_MAX, Routes, scrape_timeout
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 from pyrotorque_exporter.scrape import FRESH, PENDING_MAX, Scraper, ScrapeThread
@@ -36,24 +36,6 @@ class Gate:
         yield single("gauge", "passed", "…", float(self.passed))
 
 
-@dataclass
-class PlainPage:
-    """A page whose document is the exposition."""
-
-    groups: frozenset[str] = frozenset(("queue", "summary"))
-
-    refreshes: int = 0
-
-    def refresh(self) -> None:
-        self.refreshes += 1
-
-    def for_host(self, authority: str | None) -> "PlainPage":
-        return self
-
-    def html(self, exposition: Exposition) -> bytes:
-        return exposition.plain
-
-
 class Station:
     """Routes with a scrape thread that runs one `Gate`."""
 
@@ -61,7 +43,7 @@ class Station:
         self.gate, self.clock, fake = Gate(), Clock(now=0.0), FakeRTorrent()
         scraper = Scraper([self.gate], RTorrentCalls(fake, fake), "rtorrent_")
         self.scrapes = ScrapeThread(scraper, lambda: None, clock=self.clock)
-        self.routes = Routes(scraper, self.scrapes, PlainPage(), clock=self.clock)
+        self.routes = Routes(scraper, self.scrapes, b"page", clock=self.clock)
         self.scrapes.start()
 
     def get(self, path: str, method: str = "GET", *, collect: tuple[str, ...] = ()) -> HttpResponse:
@@ -211,75 +193,27 @@ def test_other_paths_and_methods_are_rejected(station: Station) -> None:
     assert (refused.status, refused.headers) == (405, {"Allow": "GET, HEAD"})
 
 
-def test_the_page_is_served_without_rtorrent_at_its_deadline() -> None:
-    fake, hung = FakeRTorrent(), Gate("summary", uses_rtorrent=True)
-    scraper = Scraper([Gate(open=_opened()), hung], RTorrentCalls(fake, fake), "rtorrent_")
-    scrapes, page = ScrapeThread(scraper, lambda: None), PlainPage()
-    scrapes.start()
-    answer = Routes(scraper, scrapes, page)(HttpRequest("GET", "/", {}, {}))
-    assert not isinstance(answer, HttpResponse)
-    assert page.refreshes == 1
-    assert answer.poll() is None
-    late = answer.timeout_response().body
-    assert b"passed" in late
-    assert b"rtorrent_up 0.0" in late
-    hung.open.set()
-    assert b"rtorrent_up 1.0" in _finished(answer).body
-    scrapes.stop()
+def test_the_landing_page_needs_no_rtorrent_and_names_the_panel() -> None:
+    fake = FakeRTorrent()
+    scraper = Scraper([Gate("summary", uses_rtorrent=True)], RTorrentCalls(fake, fake), "rtorrent_")
+    scrapes = ScrapeThread(scraper, lambda: None)
+    made = landing_page(PanelSettings(active=True, port=9999, base_path="/torque/"))
+    answer = Routes(scraper, scrapes, made)(HttpRequest("GET", "/", {}, {}))
+    assert isinstance(answer, HttpResponse)
+    assert answer.status == 200
+    assert b'<a href="http://127.0.0.1:9999/torque">' in answer.body
+    assert b'<a href="metrics">' in answer.body
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
 
 
-def _opened() -> threading.Event:
-    event = threading.Event()
-    event.set()
-    return event
-
-
-def test_explanations_are_requested_in_the_background() -> None:
-    clock, asked = Clock(now=0.0), list[float]()
-
-    def explain() -> Answer:
-        asked.append(clock.now)
-        return Answer(ok=True, data=[{"job": "queue", "order": []}])
-
-    explanations = QueueExplanations(explain, clock=clock)
-    assert explanations.queues() == {}
-    explanations.refresh()
-    eventually(explanations.queues)
-    assert asked == [0.0]
-    explanations.refresh()
-    clock.now = REQUEST_EVERY
-    explanations.refresh()
-    assert explanations.queues() == {"queue": {"job": "queue", "order": []}}
-    eventually(lambda: asked == [0.0, REQUEST_EVERY])
-
-
-def test_explanations_are_none_while_they_are_requested() -> None:
-    gate = threading.Event()
-
-    def explain() -> Answer:
-        gate.wait(10)
-        return Answer(ok=False, text="rTorrent is away")
-
-    explanations = QueueExplanations(explain)
-    explanations.refresh()
-    assert explanations.queues() is None
-    gate.set()
-    eventually(lambda: explanations.queues() == {})
-
-
-def test_old_explanations_are_not_shown() -> None:
-    clock, alive = Clock(now=0.0), [True]
-
-    def explain() -> Answer:
-        if not alive[0]:
-            raise ServiceUnreachable("scheduler is away")
-        return Answer(ok=True, data=[{"job": "queue"}])
-
-    explanations = QueueExplanations(explain, clock=clock)
-    explanations.refresh()
-    eventually(explanations.queues)
-    alive[0] = False
-    clock.now = ANSWER_FRESH + 1
-    assert explanations.queues() == {}
-    explanations.refresh()
-    eventually(lambda: explanations.queues() == {})
+@pytest.mark.parametrize(
+    ("panel", "text"),
+    [
+        pytest.param(PanelSettings(), b"set <code>panel.active = True</code>", id="no panel"),
+        pytest.param(PanelSettings(active=True), b"http://127.0.0.1:9180", id="on loopback"),
+        pytest.param(PanelSettings(active=True, address="::"), b"http://[::1]:9180", id="on all addresses"),
+        pytest.param(PanelSettings(active=True, port=0, socket=Path("/run/p")), b"on its unix socket", id="a socket"),
+    ],
+)
+def test_the_landing_page_shows_where_the_panel_is(panel: PanelSettings, text: bytes) -> None:
+    assert text in landing_page(panel)

@@ -9,9 +9,9 @@ import pytest
 
 from pyrotorque.events import Delivery, Durable, Envelope, ServiceStateChanged, TorrentLoaded, TotalsReported
 from pyrotorque.store import Connection, Store, open_store
-from pyrotorque_exporter.state import MIGRATIONS, RECENT_MAX, ExporterState
+from pyrotorque_exporter.state import MIGRATIONS, ExporterState
 from pyrotorque_exporter.tracker_totals import ItemTraffic, TrackerTotals, TrackerTraffic
-from tests.exporter_scene import HASH, families, recent
+from tests.exporter_scene import HASH, families
 
 
 @dataclass
@@ -51,17 +51,10 @@ def test_events_are_counted_over_restarts(store: Store) -> None:
     assert ExporterState(store).event_counts() == {("watcher", "TorrentLoaded"): 4}
 
 
-def test_recent_events_are_stored_and_bounded(store: Store) -> None:
-    state = ExporterState(store)
-    _apply(store, state, *(_loaded(number) for number in range(RECENT_MAX + 20)))
-    assert len(state.recent) == RECENT_MAX
-    assert ExporterState(store).recent == state.recent
-    assert state.recent[-1] == _loaded(RECENT_MAX + 19)
-
-
-def test_every_kind_of_event_is_restored_unchanged(store: Store) -> None:
-    _apply(store, ExporterState(store), *recent())
-    assert ExporterState(store).recent == recent()
+def test_names_that_an_earlier_version_stored_for_its_page_are_removed(store: Store) -> None:
+    store.db.execute("INSERT INTO recent_events (type, body) VALUES ('TorrentLoaded', ?)", (b"{}",))
+    ExporterState(store)
+    assert store.db.execute("SELECT count(*) FROM recent_events").fetchone() == (0,)
 
 
 def test_the_last_state_of_each_process_is_stored(store: Store) -> None:

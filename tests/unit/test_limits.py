@@ -15,7 +15,6 @@ from pyrotorque.limits import (
     EVENT_RUN_BYTES,
     IDENTITY_CHARACTERS,
     LABEL_CHARACTERS,
-    RECENT_EVENT_BYTES,
     REPLAY_BYTES,
     REPORT_BYTES,
     SERIES_MAX,
@@ -74,7 +73,7 @@ def reports_in(outbox: Outbox) -> list[JobReported]:
     ],
     ids=["a text", "a value", "many values", "escaped characters and a long key", "a name"],
 )
-@pytest.mark.parametrize("limit", [EVENT_BYTES, RECENT_EVENT_BYTES])
+@pytest.mark.parametrize("limit", [EVENT_BYTES, EVENT_BYTES // 2])
 def test_an_event_is_shortened_to_its_limit_and_keeps_its_identity(event: Durable, limit: int) -> None:
     found = shortened(event, limit)
     assert len(encode_json(found)) <= limit

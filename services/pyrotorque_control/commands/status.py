@@ -95,7 +95,7 @@ def shown(found: Overview, now: float, rtorrent: str = "") -> "Lines":
         return Lines(Text(head), Text(found.problem, style="red"))
     rows = [_row(service, now) for service in found.services]
     table = terminal.table(("service", "state", "pid", "up", "activity"), rows)
-    more = [rtorrent, *_page_lines(found)]
+    more = [rtorrent, *_address_lines(found)]
     return Lines(Text(head), table, *_jobs_table(found, now), *(Text(printable(line)) for line in more if line))
 
 
@@ -107,16 +107,16 @@ def _jobs_table(found: Overview, now: float) -> "Iterator[Table]":
         yield terminal.table(("job", "last result", "when", "next run"), rows)
 
 
-def _page_lines(found: Overview) -> Iterator[str]:
-    """The address of the status page of each exporter job."""
-    data = next((service.data for service in found.services if service.name == "exporter"), None)
-    if not isinstance(data, Mapping):
-        return
-    for job in data.values():
+def _address_lines(found: Overview) -> Iterator[str]:
+    """Where the panel and the metrics of each exporter job are, if they listen."""
+    data = {service.name: service.data for service in found.services if isinstance(service.data, Mapping)}
+    if (panel := data.get("panel", {})).get("open"):
+        yield f"panel: {panel['url']}/"
+    for job in data.get("exporter", {}).values():
         if job.get("open"):
             address = str(job["address"]).strip("[]")
             shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(address, f"[{address}]" if ":" in address else address)
-            yield f"status page: http://{shown}:{job['port']}/"
+            yield f"metrics: http://{shown}:{job['port']}/metrics"
 
 
 def _row(service: ServiceView, now: float) -> "tuple[str, Text, str, str, Text]":

@@ -65,8 +65,14 @@ DROPPED: Final[dict[Kind, dict[str, str | None]]] = {
         "started": "set load_mode = start instead",
     },
     StatsSettings: {},
-    ExporterSettings: {},
+    ExporterSettings: {"page_names": None, "page_hosts": None},
 }
+
+IGNORED: Final[dict[str, str]] = dict.fromkeys(
+    ("page_names", "page_hosts"),
+    "is ignored: the exporter has no status page any more; the panel shows names, behind a login",
+)
+"""Dropped settings of this project, with the warning for a file that sets one."""
 
 
 def current_key(key: str) -> str:

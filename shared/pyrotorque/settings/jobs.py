@@ -8,6 +8,7 @@ import msgspec
 from pyrotorque.settings.handlers import (
     ALIASES,
     DROPPED,
+    IGNORED,
     NEEDS_OWNER,
     NOTIFY,
     RETIRED,
@@ -157,6 +158,8 @@ class _JobReader:
         instead = DROPPED[self.kind][key]
         if instead and entry.value.strip().lower() not in ("", "false", "no", "0", "off"):
             self._add_problem(entry, key, instead)
+        if key in IGNORED:
+            self.report.warnings.append(Problem(entry.file, entry.line, f"job.{self.name}.{key}", IGNORED[key]))
 
     def _nearest(self, key: str) -> str:
         known = [*self.types, *ALIASES.get(self.kind, {}), "handler"]

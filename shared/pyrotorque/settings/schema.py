@@ -5,6 +5,8 @@ from typing import Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from pyrotorque.listen_address import bare_address
+
 Disposal: TypeAlias = Literal["keep", "rename", "move", "delete"]
 Tie: TypeAlias = Literal["auto", "yes", "no"]
 
@@ -122,8 +124,6 @@ class ExporterSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind",
     trackers_max: int = 100
     views_exclude: str = "rtcontrol"
     throttles: tuple[str, ...] = ()
-    page_names: bool = False
-    page_hosts: tuple[str, ...] = ()
 
 
 class CustomSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", tag="custom"):
@@ -168,6 +168,14 @@ class PanelSettings(msgspec.Struct, frozen=True, kw_only=True):
     auth_header: str = ""
     name: str = ""
     actions: bool = True
+
+    @property
+    def url(self) -> str:
+        """The address of the first page, for a browser on this machine."""
+        address = bare_address(self.address)
+        host = f"[{address}]" if ":" in address else address
+        host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
+        return f"http://{host}:{self.port}{self.base_path.rstrip('/')}"
 
 
 class FleetSettings(msgspec.Struct, frozen=True, kw_only=True):
