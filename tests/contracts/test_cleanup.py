@@ -41,7 +41,7 @@ def test_data_goes_to_quarantine_with_the_metafile(scene: CleanupScene, files: t
     assert scene.quarantined() == {one: sorted(files) or ["One"]}
     assert scene.is_intact(other)
     (entry,) = (scene.downloads / ".pyrotorque-quarantine").glob(f"*-{one}")
-    assert {path.name for path in entry.iterdir()} >= {"item.torrent", "item.rtorrent", "entry.json", "data"}
+    assert {path.name for path in entry.iterdir()} >= {"item.metafile", "item.rtorrent", "entry.json", "data"}
 
 
 def test_data_is_deleted_and_nothing_is_left_over(scene: CleanupScene) -> None:

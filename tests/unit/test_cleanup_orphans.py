@@ -1,5 +1,6 @@
 """A file is an orphan if no item has it by path or inode, it is older by our clock, and all folders could be read."""
 
+import ctypes
 import os
 import time
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 
 from pyrotorque.errors import RemovalRefused, UserError
 from pyrotorque.housekeeping.claims import claims_of
-from pyrotorque.housekeeping.item_files import ItemContent
+from pyrotorque.housekeeping.item_files import Inode, ItemContent
+from pyrotorque.housekeeping.open_files import open_anywhere
 from pyrotorque.housekeeping.orphans import OrphanSurvey, SeenFile, orphans, walk
 from pyrotorque.jobs import JobConfig
 from pyrotorque.jobs.orphans import Orphans
@@ -106,3 +108,33 @@ def test_wrong_settings_are_named(changes: dict[str, str], message: str) -> None
     settings = {"job_name": "o", "below": "/srv/torrents", "others": "none"}
     with pytest.raises(UserError, match=message):
         Orphans(JobConfig({**settings, **changes}))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("x.magnet.loaded", "x.torrent.loaded", "d.aria2", "e.crdownload", ".x.mkv.Ab12Cd", ".mergerfs"),
+        *("aquota.user", "aquota.group", ".autorelabel", ".nomedia", "pyrotorque.mark", "X.!BT"),
+    ],
+)
+def test_files_of_programs_that_work_here_are_no_orphans(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("x")
+    (tmp_path / "other.mkv").write_text("x")
+    assert [file.path for file in walk([tmp_path], (), ())] == [b"other.mkv"]
+
+
+def test_a_mapped_file_is_in_use(tmp_path: Path) -> None:
+    path = tmp_path / "mapped file"
+    path.write_bytes(bytes(4096))
+    library = ctypes.CDLL(None)
+    library.mmap.restype, library.munmap.argtypes = ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_size_t)
+    fd = os.open(path, os.O_RDONLY)
+    # Python's own mmap keeps the descriptor open.
+    address = library.mmap(None, ctypes.c_size_t(4096), 1, 1, fd, ctypes.c_long(0))
+    os.close(fd)
+    found = os.stat(path)
+    try:
+        assert Inode(found.st_dev, found.st_ino) in open_anywhere()
+    finally:
+        library.munmap(address, 4096)
+    assert Inode(found.st_dev, found.st_ino) not in open_anywhere()

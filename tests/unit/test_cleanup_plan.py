@@ -63,11 +63,17 @@ def test_a_large_plan_is_held_as_a_whole_and_a_small_one_is_not(claims: Claims) 
     assert found.held.startswith("6 items of 100 would be removed")
     assert chosen(found) == "ABCDEF", "what is to be approved is all of it"
     assert made(claims, "ABCDEF", caps, items=200).held == ""
-    assert made(claims, "ABCDEF", caps, approved=frozenset("F")).held == ""
+    effects = {each.candidate.info_hash: each.effect for each in found.removals}
+    assert made(claims, "ABCDEF", caps, approved={"F": effects["F"]}).held == ""
+    assert made(claims, "ABCDEF", caps, approved={"F": effects["E"]}).held
+    assert made(claims, "ABCDEF", caps, approved=effects, disposal="another one").held
 
 
-def test_an_approved_plan_has_the_same_id_in_any_order(claims: Claims) -> None:
+def test_a_plan_has_the_same_id_in_any_order_and_another_one_for_other_effects(claims: Claims) -> None:
     assert made(claims, "ABC").id == made(claims, "CBA").id != made(claims, "AB").id
+    assert made(claims, "ABC").id != made(claims, "ABC", disposal="quarantine /trash").id
+    assert made(claims, "ABC").id != made(claims, "ABC", data="keep").id
+    assert made(claims, "GA", shared="keep").id == made(claims, "GA", shared="keep").id
 
 
 def test_items_that_share_files(claims: Claims) -> None:

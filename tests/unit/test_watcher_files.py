@@ -77,7 +77,8 @@ def test_companions_of_metafiles_are_none(name: bytes) -> None:
 
 
 def test_folders_with_copies_of_other_programs_are_not_entered(tmp_path: Path) -> None:
-    for name in (".AppleDouble", "__MACOSX", "@eaDir", ".stversions", ".rsync-partial", ".Trash-1000", "tv", ".hidden"):
+    names = (".AppleDouble", "__MACOSX", "@eaDir", ".stversions", ".rsync-partial", ".Trash-1000")
+    for name in (*names, ".pyrotorque-quarantine", "tv", ".hidden"):
         (tmp_path / name).mkdir()
     found = listing(bytes(tmp_path), follow=False)
     assert [os.path.basename(path) for path in found.folders] == [b".hidden", b"tv"]

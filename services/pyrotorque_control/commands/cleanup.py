@@ -117,7 +117,7 @@ def _approve(job: "Cleanup", plan: str) -> str:
         known = f"the plan that waits is {pending.plan}" if pending else "no plan waits"
         raise CommandError(f"{job.name} has no plan {plan} to approve: {known}", EX_USAGE)
     stored.approve(job.clock.now())
-    return f"approved: {job.name} may remove these {counted(len(pending.hashes), 'item')}, within its daily limits"
+    return f"approved: {job.name} may remove these {counted(len(pending.effects), 'item')}, within its daily limits"
 
 
 def as_data(job: "Cleanup", found: "Survey", item: str | None) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class Claims:
             for each in files:
                 if each.found is not None:
                     names = made.setdefault(each.found.inode, {})
-                    name = self._name(each.path)
+                    name = self.name(each.path)
                     names[name] = names[name] | alone if name in names else alone
         return made
 
@@ -72,7 +72,8 @@ class Claims:
     def _folders(self) -> dict[bytes, Inode | None]:
         return {}
 
-    def _name(self, path: bytes) -> NamedFile:
+    def name(self, path: bytes) -> NamedFile:
+        """What a name of a file consists of: two paths through links or bind mounts are one name."""
         folder, base = os.path.split(path)
         if folder not in self._folders:
             self._folders[folder] = self.folder_of(folder)
@@ -90,16 +91,20 @@ class Claims:
                 found = os.lstat(path)
             except OSError:
                 continue
-            made[Inode(found.st_dev, found.st_ino)].add(self._name(path))
+            made[Inode(found.st_dev, found.st_ino)].add(self.name(path))
         return {inode: len(names) for inode, names in made.items()}
 
     @cached_property
     def lost(self) -> Mapping[tuple[bytes, int], frozenset[str]]:
-        """Items with missing files, by base name and size: their data may be on a disk that is not mounted here."""
+        """Items whose files are not here, by base name and size: their data may be on a disk that is not mounted.
+
+        A file of another client that has another size here is not the one that it has: it may see other folders.
+        """
         made: defaultdict[tuple[bytes, int], set[str]] = defaultdict(set)
         for key, files in self.files.items():
+            is_other = bool(self.contents[key].owner)
             for each in files:
-                if each.found is None and each.file.size:
+                if each.file.size and (each.found is None or (is_other and each.found.size != each.file.size)):
                     made[os.path.basename(each.path), each.file.size].add(key)
         return {name: frozenset(keys) for name, keys in made.items()}
 
@@ -117,6 +122,11 @@ class Claims:
     def _devices(self) -> frozenset[int]:
         return frozenset(inode.device for inode in self.holders)
 
+    @cached_property
+    def unresolved(self) -> str:
+        """The name of an item whose files are not known; empty if there is none."""
+        return next((content.name for content in self.contents.values() if not content.is_known), "")
+
     def sharing(self, key: str, gone: Collection[str] = ()) -> frozenset[str]:
         """The other items, except those in `gone`, that have a file of this one, by path or by inode."""
         found: set[str] = set()
@@ -133,7 +143,7 @@ class Claims:
         found: dict[bytes, frozenset[str]] = {}
         for each in self.files.get(key, ()):
             if each.found is not None and len(self.holders[each.found.inode]) > 1:
-                name = self._name(each.path)
+                name = self.name(each.path)
                 unknown = self.holders[each.found.inode] if name[0] is None else frozenset[str]()
                 keys = (self.names[each.found.inode].get(name, frozenset()) | unknown) - {key} - set(gone)
                 if keys:

@@ -71,6 +71,11 @@ class CleanupSettings:
     limits: RemovalLimits
     rules: tuple[RuleSettings, ...]
 
+    @property
+    def disposal(self) -> str:
+        """What is done with the files of an item, as far as settings decide it."""
+        return f"{self.data} {self.quarantine or ''} {self.keep_for:.0f}" if self.data != "keep" else self.data
+
 
 def read_cleanup(config: Mapping[str, Any]) -> CleanupSettings:
     """The settings of a job. Raises UserError with the setting and what to do."""

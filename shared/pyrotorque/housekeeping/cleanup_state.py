@@ -1,6 +1,7 @@
 """What a clean-up job keeps between its runs: since when conditions match, what it removed, and approved plans."""
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -27,11 +28,11 @@ class StoredRemoval(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PlanOfItems(msgspec.Struct, frozen=True):
-    """The items of a plan by info-hash, and when it was made or approved."""
+    """The effects of a plan by info-hash, and when it was made or approved."""
 
     plan: str
     at: float
-    hashes: frozenset[str]
+    effects: dict[str, str] = {}
 
 
 class CleanupState(msgspec.Struct, frozen=True):
@@ -48,11 +49,11 @@ class CleanupState(msgspec.Struct, frozen=True):
             SpentRemoval(each.at, each.info_hash, each.tracker, each.size) for each in self.spent if each.at > now - DAY
         ]
 
-    def approved_hashes(self, now: float) -> frozenset[str]:
-        """The items that the owner approved."""
+    def approved_effects(self, now: float) -> Mapping[str, str]:
+        """What the owner approved, by info-hash: other settings or other files have another effect."""
         approved = self.approved
         is_valid = approved is not None and now - approved.at < _APPROVED_FOR
-        return approved.hashes if approved is not None and is_valid else frozenset()
+        return approved.effects if approved is not None and is_valid else {}
 
 
 class StoredCleanup:

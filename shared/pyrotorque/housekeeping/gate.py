@@ -58,6 +58,9 @@ def data_kept(
     if reason := inventory.inexact.get(info_hash):
         return Kept("names", f"its paths are not known exactly: {reason}")
     claims = inventory.claims
+    if claims.unresolved:
+        name = printable(claims.unresolved)
+        return Kept("unknown", f"{name} is a magnet link without metadata: it may have the same files")
     content, files = claims.contents[info_hash], claims.files[info_hash]
     if len(rows) != len(files) or any(row[0] != each.file.size for row, each in zip(rows, files, strict=True)):
         return Kept("names", "rTorrent has other files than its session")
@@ -181,12 +184,18 @@ def _kept_folders(inventory: Inventory, info_hash: str, rules: DataRules) -> Ite
 
 
 def claimed_since(inventory: Inventory, removed: RemovalRecord) -> str:
-    """The name of an item that misses what was just moved to quarantine, as it was loaded meanwhile; empty if none."""
+    """The name of an item that claims what was just moved to quarantine, as it was loaded meanwhile; empty if none.
+
+    It has a file under one of these names, which rTorrent may have just created, or misses a file like one of them.
+    """
+    claims = inventory.claims
     paths = {os.path.join(removed.directory, file.path) for file in removed.files}
-    names = {(os.path.basename(file.path), file.size) for file in removed.files}
-    for key, files in inventory.claims.files.items():
+    named = {claims.name(path) for path in paths}
+    alike = {(os.path.basename(file.path), file.size) for file in removed.files}
+    for key, files in claims.files.items():
         for each in files:
-            is_alike = (os.path.basename(each.path), each.file.size) in names
-            if each.found is None and (each.path in paths or is_alike):
-                return inventory.claims.contents[key].name
+            is_alike = each.found is None and (os.path.basename(each.path), each.file.size) in alike
+            is_named = each.path in paths or (each.found is not None and claims.name(each.path) in named)
+            if is_alike or is_named:
+                return claims.contents[key].name
     return ""

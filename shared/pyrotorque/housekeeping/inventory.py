@@ -115,6 +115,7 @@ class InventoryReader:
                 directories[info_hash],
                 saved[info_hash].files,
                 item.multi_file,
+                is_known=not saved[info_hash].is_magnet,
             )
             for info_hash, item in items.items()
         ]

@@ -46,7 +46,7 @@ class DiskFile(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class ItemContent:
     """The files of an item: absolute `directory`, and the files in it. `owner` is empty for an item of this rTorrent,
-    else it names the other client."""
+    else it names the other client. `is_known` is false for a magnet link without metadata: it may have any files."""
 
     info_hash: str
     name: str
@@ -55,6 +55,7 @@ class ItemContent:
     files: tuple[ContentFile, ...]
     multi_file: bool = True
     owner: str = ""
+    is_known: bool = True
 
     def path(self, file: ContentFile) -> bytes:
         return os.path.join(self.directory, file.path)

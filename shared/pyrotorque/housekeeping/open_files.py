@@ -1,7 +1,10 @@
 """Which files processes have open: one that is moved is still written, and one that is removed frees nothing."""
 
 import os
+import re
+from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 from pyrotorque.errors import RemovalRefused
 from pyrotorque.housekeeping.item_files import Inode
@@ -30,8 +33,8 @@ def open_inodes(pid: int) -> frozenset[Inode]:
 
 
 def open_anywhere() -> frozenset[Inode]:
-    """The files that processes have open, as far as that can be seen."""
-    found: set[Inode] = set()
+    """The files that are in use, as far as that can be seen: open or mapped by processes, behind loop devices, swap."""
+    found = _of_paths(_mapped_paths() | _kernel_paths())
     for pid in os.listdir(PROC):
         if not pid.isdecimal():
             continue
@@ -46,3 +49,39 @@ def open_anywhere() -> frozenset[Inode]:
                 continue
             found.add(Inode(status.st_dev, status.st_ino))
     return frozenset(found)
+
+
+def _mapped_paths() -> set[bytes]:
+    """The paths of mapped files: their numbers of devices are not those of stat on each filesystem (btrfs, overlay)."""
+    found: set[bytes] = set()
+    for pid in os.listdir(PROC):
+        if pid.isdecimal():
+            with suppress(OSError):
+                lines = (PROC / pid / "maps").read_bytes().splitlines()
+                found.update(parts[5].lstrip() for line in lines if len(parts := line.split(b" ", 5)) == 6)
+    return {_unescaped(path) for path in found if path.startswith(b"/")}
+
+
+def _kernel_paths() -> set[bytes]:
+    """The files behind loop devices, and those that are swap space."""
+    found: set[bytes] = set()
+    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with suppress(OSError):
+            found.add(path.read_bytes().rstrip(b"\n"))
+    with suppress(OSError):
+        found.update(_unescaped(line.split()[0]) for line in (PROC / "swaps").read_bytes().splitlines()[1:])
+    return found
+
+
+def _unescaped(path: bytes) -> bytes:
+    """The kernel writes some characters as a backslash and three octal digits."""
+    return re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), path)
+
+
+def _of_paths(paths: Iterable[bytes]) -> set[Inode]:
+    found: set[Inode] = set()
+    for path in paths:
+        with suppress(OSError, ValueError):
+            status = os.stat(path)
+            found.add(Inode(status.st_dev, status.st_ino))
+    return found

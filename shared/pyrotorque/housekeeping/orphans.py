@@ -18,6 +18,7 @@ from pyrotorque.errors import RemovalRefused
 from pyrotorque.housekeeping.claims import Claims
 from pyrotorque.housekeeping.item_files import Inode
 from pyrotorque.housekeeping.quarantine import NAME as QUARANTINE
+from pyrotorque.housekeeping.quarantine import is_quarantine
 from pyrotorque.linux.filesystems import read_mounts
 from pyrotorque.text import printable
 
@@ -25,8 +26,10 @@ from pyrotorque.text import printable
 IGNORED: Final = (
     *(".nfs*", ".fuse_hidden*", ".smbdelete*", "lost+found", ".trash*", "$recycle.bin", "#recycle", "@eadir", "@*"),
     *(".ds_store", "._*", "thumbs.db", "desktop.ini", ".stfolder", ".stversions", ".snapshots", ".snapshot", ".zfs"),
-    *("*.torrent", "*.torrent.*", "*.magnet", "watch.ini", "*.part", "*.partial", "*.!qb", "*.!ut", "*.tmp", "*.meta"),
-    *(".pyrotorque*", "rtorrent.lock", "rpc.socket"),
+    *("*.torrent", "*.torrent.*", "*.magnet", "*.magnet.*", "watch.ini", "*.meta", ".pyrotorque*", "pyrotorque.mark"),
+    *("*.part", "*.partial", "*.!qb", "*.!ut", "*.!bt", "*.bc!", "*.tmp", "*.aria2", "*.crdownload", "*.download"),
+    *(".*.??????", ".mergerfs", "aquota.user", "aquota.group", ".autorelabel", ".nomedia", "rtorrent.lock"),
+    *("rpc.socket", ".syncthing.*", ".~tmp~"),
 )
 _FILES_MAX: Final = 2_000_000
 
@@ -86,7 +89,10 @@ def walk(folders: Sequence[Path], private: Sequence[Path], ignore: Sequence[str]
         while pending:
             inside = pending.pop()
             current = os.path.join(root, inside) if inside else root
-            for name, status in _listed(current):
+            listed = list(_listed(current))
+            if inside and is_quarantine(current, {name for name, _ in listed}):
+                continue
+            for name, status in listed:
                 path = os.path.join(inside, name)
                 if _is_ignored(name, patterns) or os.path.join(root, path) in excluded:
                     continue

@@ -12,7 +12,7 @@ from typing import Final
 
 from pyrotorque.errors import RemovalRefused, UserError
 from pyrotorque.housekeeping.item_files import ItemContent
-from pyrotorque.housekeeping.session_items import ContentFile, SessionItems
+from pyrotorque.housekeeping.session_items import ContentFile, SessionItems, is_session_file
 from pyrotorque.text import printable
 
 NONE: Final = "none"
@@ -36,7 +36,8 @@ class OtherClients:
                 names = os.listdir(folder)
                 if not names:
                     raise RemovalRefused(f"{printable(folder)} (others) is empty: is its disk mounted?")
-                is_session = _LOCK in names or any(name.endswith(b".torrent.rtorrent") for name in names)
+                # Also of a session that ended between the files of its only item.
+                is_session = _LOCK in names or any(map(is_session_file, names))
                 found += self._session(folder, owner) if is_session else [_folder(folder, owner)]
             except OSError as error:
                 raise RemovalRefused(f"{printable(folder)} (others) cannot be read: {error.strerror}") from None
@@ -55,7 +56,8 @@ class OtherClients:
                     f"{printable(directory)}: name its data folder in `others` as well, and give it an absolute one"
                 )
             name = item.name.decode("utf-8", "surrogateescape")
-            contents.append(ItemContent(item.info_hash, name, directory, item.files, item.multi_file, owner))
+            is_known = not item.is_magnet
+            contents.append(ItemContent(item.info_hash, name, directory, item.files, item.multi_file, owner, is_known))
         return contents
 
 

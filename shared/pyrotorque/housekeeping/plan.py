@@ -2,11 +2,12 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from pyrotorque.housekeeping.claims import Claims, FreedSpace
+from pyrotorque.housekeeping.item_files import OwnedFile
 from pyrotorque.housekeeping.limits import Kept
 from pyrotorque.humanize import size
 from pyrotorque.text import counted
@@ -39,6 +40,20 @@ class PlannedRemoval:
     """The same if its data is deleted, whatever is done with it: it counts for `max_bytes`."""
     kept_files: Mapping[bytes, frozenset[str]] = field(default_factory=dict[bytes, frozenset[str]])
     """Files that stay because other items have them, and which items."""
+    files: Sequence[OwnedFile] = ()
+    disposal: str = ""
+    """What decides about the data besides the files: the settings `data`, `quarantine`, `keep_for`."""
+
+    @property
+    def effect(self) -> str:
+        """Identifies what the removal does, to which files. An approval is for this only."""
+        parts = [self.candidate.info_hash, self.disposal]
+        parts += [
+            f"{each.path.hex()}:{each.found.inode.device}:{each.found.inode.number}"
+            for each in self.files
+            if each.found is not None and each.path not in self.kept_files
+        ]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +99,9 @@ class Plan:
 
     @property
     def id(self) -> str:
-        """Identifies what the plan removes, whatever the order."""
-        hashes = sorted(removal.candidate.info_hash for removal in self.removals)
-        return hashlib.sha256("".join(hashes).encode()).hexdigest()[:8]
+        """Identifies the effects of the plan, whatever their order."""
+        effects = sorted(removal.effect for removal in self.removals)
+        return hashlib.sha256("".join(effects).encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +114,10 @@ class PlanRules:
     spent: Sequence[SpentRemoval] = ()
     items: int = 0
     """The number of all items, for `max_percent`."""
-    approved: Collection[str] = ()
+    approved: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The effects that the owner approved, by info-hash."""
+    disposal: str = ""
+    """See `PlannedRemoval.disposal`."""
     goal: SpaceGoal | None = None
 
 
@@ -125,7 +143,9 @@ def plan(candidates: Sequence[RemovalCandidate], claims: Claims, rules: PlanRule
             gone.add(each.info_hash)
             taken = space.add(each.info_hash) if rules.data != "keep" else 0
             stays = claims.shared_files(each.info_hash, gone) if rules.data != "keep" else {}
-            chosen.append(PlannedRemoval(each, taken if rules.data == "delete" else 0, taken, stays))
+            files = claims.files[each.info_hash] if rules.data != "keep" else ()
+            frees = taken if rules.data == "delete" else 0
+            chosen.append(PlannedRemoval(each, frees, taken, stays, files, rules.disposal))
     held = _held(chosen, rules)
     within = _within_caps(chosen, rules, kept)
     return Plan(tuple(chosen if held else within), kept, held, max(0, missing))
@@ -173,8 +193,10 @@ def _keep(kept: dict[str, Kept], group: Sequence[RemovalCandidate], reason: Kept
 
 
 def _held(chosen: Sequence[PlannedRemoval], rules: PlanRules) -> str:
-    """Why the plan needs approval; items that were approved do not count."""
-    count = sum(each.candidate.info_hash not in rules.approved for each in chosen)
+    """Why the plan needs approval; removals that were approved as they are do not count."""
+    approved = rules.approved
+    known = [each for each in chosen if each.candidate.info_hash in approved]
+    count = len(chosen) - sum(approved[each.candidate.info_hash] == each.effect for each in known)
     most = max(_FLOOR, int(rules.items * rules.caps.max_percent / 100))
     if count <= most:
         return ""

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,10 @@ from pyrotorque.text import encode_json, printable
 NAME: Final = ".pyrotorque-quarantine"
 DATA: Final = b"data"
 _DESCRIPTION: Final = b"entry.json"
-_SAVED: Final = ((b"item.torrent", b""), (b"item.rtorrent", b".rtorrent"),
+# Not named .torrent: a tree watch above would load it.
+_SAVED: Final = ((b"item.metafile", b""), (b"item.rtorrent", b".rtorrent"),
                  (b"item.libtorrent_resume", b".libtorrent_resume"))  # fmt: skip
+_EARLIER_METAFILE: Final = b"item.torrent"
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -54,18 +56,21 @@ def quarantine_of(
     """
     mounts = read_mounts() if known is None else known
     there = location(directory, mounts)
-    nearest = [folder for folder in below if is_within(there, location(os.fsencode(folder), mounts))]
-    if not nearest:
+    lengths = {folder: len(found) for folder in below if is_within(there, found := location(bytes(folder), mounts))}
+    if not lengths:
         raise RemovalRefused(f"{printable(directory)} is not below {', '.join(map(str, below))}")
-    folder = chosen or max(nearest, key=lambda each: len(location(os.fsencode(each), mounts))) / NAME
-    above = os.path.realpath(folder if folder.exists() else folder.parent)
-    own, other = mount_of(os.fsencode(above), mounts), mount_of(os.path.realpath(directory), mounts)
-    if own is None or other is None or own.number != other.number:
-        raise RemovalRefused(
-            f"{printable(directory)} and the quarantine {printable(str(folder))} are on different mounts: "
-            "add the mount's own folder to `below`"
-        )
-    return folder
+    nearest = sorted(lengths, key=lambda folder: -lengths[folder])
+    folders = [chosen] if chosen else [folder / NAME for folder in nearest]
+    own = mount_of(os.path.realpath(directory), mounts)
+    for folder in folders:  # a folder and its bind mount are equally near
+        above = os.path.realpath(folder if folder.exists() else folder.parent)
+        other = mount_of(os.fsencode(above), mounts)
+        if own is not None and other is not None and own.number == other.number:
+            return folder
+    raise RemovalRefused(
+        f"{printable(directory)} and the quarantine {printable(str(folders[0]))} are on different mounts: "
+        "add the mount's own folder to `below`"
+    )
 
 
 def make_entry(quarantine: Path, removal: RemovalRecord) -> Path:
@@ -129,6 +134,13 @@ def discard(removal: RemovalRecord) -> None:
     for folder in (data, removal.entry):
         with suppress(OSError):
             os.rmdir(folder)
+
+
+def is_quarantine(folder: bytes, names: Collection[bytes]) -> bool:
+    """Whether a folder with these names is a quarantine of any group, or an entry of one."""
+    return (_DESCRIPTION in names and DATA in names) or (
+        quarantine_mark.NAME in names and quarantine_mark.is_quarantine(folder)
+    )
 
 
 def entries(quarantine: Path) -> Iterator[QuarantineEntry]:
@@ -215,14 +227,14 @@ def used_by(entry: QuarantineEntry, claims: Claims) -> str:
 def saved_files(entry: QuarantineEntry) -> Mapping[bytes, bytes]:
     """The content of the item's session files, by suffix."""
     found: dict[bytes, bytes] = {}
-    for name, suffix in _SAVED:
+    for name, suffix in ((_EARLIER_METAFILE, b""), *_SAVED):
         with suppress(FileNotFoundError):
             found[suffix] = (entry.folder / os.fsdecode(name)).read_bytes()
     return found
 
 
 def _remove_own_files(folder: bytes) -> None:
-    for name in (*(name for name, _ in _SAVED), _DESCRIPTION):
+    for name in (*(name for name, _ in _SAVED), _EARLIER_METAFILE, _DESCRIPTION):
         for written in (name, name + b".new"):
             with suppress(FileNotFoundError, NotADirectoryError):
                 os.unlink(os.path.join(folder, written))

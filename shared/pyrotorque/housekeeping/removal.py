@@ -92,7 +92,9 @@ class Remover:
             if self._is_loaded(removal):
                 self._undo(removal, error)
                 raise RemovalRefused(str(error)) if isinstance(error, OSError) else error from error
-            self.log.warning("%s: erased, although: %s", removal.name, error)
+            # Erased by another program, or by a command whose answer was lost: this run does not delete for that.
+            self.log.warning("%s: erased, although: %s; its data stays in quarantine", removal.name, error)
+            return self._finish(self._without_deletion(removal), None)
         return self._finish(removal, folders)
 
     def recover(self, folders: frozenset[tuple[int, int]] = frozenset()) -> None:

@@ -72,6 +72,11 @@ class SessionItems:
         return item
 
 
+def is_session_file(name: bytes) -> bool:
+    """Whether rTorrent names a file of its session so."""
+    return name.endswith(_ATTRIBUTES) or _NAME.fullmatch(name) is not None
+
+
 def session_item(info_hash: str, metafile: bytes, attributes: bytes) -> SessionItem:
     """The item in its two session files. Raises ValueError or MetafileError if they are not complete."""
     saved = dictionary(attributes)

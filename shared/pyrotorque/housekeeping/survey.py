@@ -233,7 +233,8 @@ class Surveyor:
             caps=self.settings.caps,
             spent=state.spent_since(own),
             items=count,
-            approved=state.approved_hashes(own),
+            approved=state.approved_effects(own),
+            disposal=self.settings.disposal,
             goal=self._goal(used),
         )
         made = plan(candidates, claims, rules)

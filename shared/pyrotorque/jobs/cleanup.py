@@ -221,8 +221,8 @@ class Cleanup(HousekeepingJob):
 
     def _held(self, found: Survey) -> str:
         made = found.plan
-        hashes = frozenset(each.candidate.info_hash for each in made.removals)
-        self._stored.update(pending=PlanOfItems(made.id, found.now, hashes))
+        effects = {each.candidate.info_hash: each.effect for each in made.removals}
+        self._stored.update(pending=PlanOfItems(made.id, found.now, effects))
         return (
             f"{made.held}; look at `pyrotorque cleanup {self.name}`, and if it is right, approve it with "
             f"`pyrotorque cleanup {self.name} --approve {made.id}`"

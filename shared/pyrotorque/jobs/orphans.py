@@ -103,6 +103,8 @@ class Orphans(HousekeepingJob):
             )
         if not inventory.items:
             raise RemovalRefused("rTorrent has no items, so each file would belong to none")
+        if name := inventory.claims.unresolved:
+            raise RemovalRefused(f"{printable(name)} is a magnet link without metadata: it may have these files")
         count = len(inventory.items)
         if is_short(before, count) and not (accept and take_accepted(self.state_dir, count)):
             raise RemovalRefused(
