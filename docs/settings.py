@@ -44,6 +44,11 @@ GROUP: Final[dict[str, tuple[str, str]]] = {
         "text",
         "`text`, or `json` for one JSON object per line, in all logs and with `--fg` ([logs](logs.md))",
     ),
+    "disk_free_percent": (
+        "5",
+        "a disk of items, watched folders or state with a smaller share free is nearly full: `DiskLow` is published, and `torque.log` has it; 0: never",
+    ),
+    "disk_free_bytes": ("20g", "but only below this many free bytes"),
     "dry_run": ("False", "all jobs log what they would do, and do nothing"),
     "run_dir": ("run", "private folder of sockets and pid file; use a short path if paths of sockets become too long"),
     "state_dir": ("state", "private folder of the databases; use a local disk if the home is on a network filesystem"),
@@ -118,6 +123,7 @@ QUEUE: Final = {
     "stall_retry_max": "the longest time until it is tried again",
     "stall_strikes": "after so many times in a row it is not tried again; 0: no limit",
     "stall_reset": "bytes of progress after which earlier times do not count",
+    "stall_report": "time after which `QueueStalled` reports that all slots stand still while others wait; 0: never",
     "group_max.NAME": "slots of one group instead of `group_max`; `none` is the group of the empty value",
 }
 

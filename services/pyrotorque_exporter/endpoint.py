@@ -101,10 +101,11 @@ class Endpoint:
             if self._logged_error != str(error):
                 self._logged_error = str(error)
                 log.error("%s; retrying every %.0f s", error, RETRY_AFTER)
-                owner_event("port unavailable", f"{self.settings.name}: {error}")
+                owner_event("port unavailable", f"{self.settings.name}: {error}", subject=self.settings.name)
             return
         if self._logged_error:
-            owner_event("port open", f"{self.settings.name}: listens on {address}:{port}")
+            text = f"{self.settings.name}: listens on {address}:{port}"
+            owner_event("port open", text, subject=self.settings.name)
         self._logged_error = ""
         routes = self._routes()
         self._server = HttpServer(listener, routes)

@@ -193,7 +193,7 @@ class Guardian:
     def _kill(self, hung: HungService) -> None:
         text = f"{hung.service} hangs: {hung.reason}; killing it"
         log.error("%s", text)
-        logs.owner_event("service hung", text)
+        logs.owner_event("service hung", text, subject=hung.service)
         self._killed[hung.service] = f"killed by the guardian: {hung.reason}"
         try:
             self.supervisord.signal(hung.service, "KILL")

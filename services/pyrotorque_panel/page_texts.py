@@ -97,6 +97,22 @@ def event_row(event: Mapping[str, Any]) -> dict[str, Any]:
             text = f"failed: {get('reason')}"
         case "JobReported":
             text = str(get("text"))
+        case "DiskLow" | "DiskRecovered":
+            title = f"disk {get('mountpoint')}"
+            room = f"{humanize.size(float(get('free', 0)))} of {humanize.size(float(get('size', 0)))} free"
+            text = f"{'nearly full' if event['type'] == 'DiskLow' else 'has room again'}: {room}"
+        case "QueueStalled":
+            text = f"all {get('slots')} slots stand still for {humanize.duration(float(get('seconds', 0)))}"
+        case "QueueResumed":
+            text = f"moves again after {humanize.duration(float(get('seconds', 0)))}"
+        case "RTorrentLost":
+            title, text = "rTorrent", f"does not answer: {get('reason')}"
+        case "RTorrentReturned":
+            title, text = "rTorrent", f"answers again after {humanize.duration(float(get('seconds', 0)))}"
+        case "JobRecovered":
+            text = f"succeeded again after {humanize.duration(float(get('seconds', 0)))}"
+        case "ProblemReported" | "ProblemEnded":
+            title, text = str(get("problem")), str(get("text"))
         case "ServiceStateChanged":
             text = f"{get('before')} → {get('state')} {get('reason')}".strip()
         case "ActionTaken":

@@ -53,8 +53,10 @@ class PanelPort:
             if str(error) != self.problem:
                 self.problem = str(error)
                 log.error("%s; retrying every %.0f s", error, _RETRY)
-                logs.owner_event("port unavailable", str(error))
+                logs.owner_event("port unavailable", str(error), subject="panel")
             return
+        if self.problem:
+            logs.owner_event("port open", f"the panel is on {address_of(settings)}", subject="panel")
         self.problem = ""
         self.streams = Streams()
         self._server = WebServer(self._make_app(self.streams), sockets, self.streams.end, PanelProtocol)

@@ -23,15 +23,18 @@ from pyrotorque.service.totals_report import TotalsReport
 from pyrotorque.totals import Totals
 from pyrotorque_scheduler.bell import Bell
 from pyrotorque_scheduler.cleanup_metrics import CleanupGauges
+from pyrotorque_scheduler.disk_watch import DiskWatch
 from pyrotorque_scheduler.due_jobs import Cause, DueJobs, TokenBucket
 from pyrotorque_scheduler.event_router import EventRouter
 from pyrotorque_scheduler.fire_times import FiredJobs, FireTimes
 from pyrotorque_scheduler.job_table import build_job_table
 from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_scheduler.move_metrics import FailedMoveCounts
+from pyrotorque_scheduler.open_problems import OpenProblems
 from pyrotorque_scheduler.queue.check import Queue
 from pyrotorque_scheduler.queue.check_result import CheckResult, PublishedChecks
 from pyrotorque_scheduler.queue.model import Instant, current_instant
+from pyrotorque_scheduler.queue.stall_report import StallReports
 from pyrotorque_scheduler.requests import RequestHandler
 from pyrotorque_scheduler.state import MIGRATIONS, EndedRun
 from pyrotorque_scheduler.workers.pool import WorkerPool
@@ -85,6 +88,9 @@ class SchedulerService:
         self._failed_moves = FailedMoveCounts(customs, configuration.layout.state_dir, self._metrics)
         use_limits_of(configuration.layout.state_dir / housekeeping.FOLDER)
         self._cleanups = CleanupGauges(customs, configuration.layout.state_dir, self._metrics)
+        problems = OpenProblems(store, self._router)
+        self._stalls = StallReports(problems)
+        self._disks = DiskWatch(configuration, problems)
         self._workers = workers
         workers.configure(self._job_table, self._router, bus.publish_live)
         bus.subscribe(*workers.subscriptions({"watcher": (TorrentLoaded,)}))
@@ -164,6 +170,7 @@ class SchedulerService:
             self._bus.publish()
         self._verify_starts()
         self._detect_completions()
+        self._watch_disks()
         self._publish_totals()
 
     def _publish_availability(self, event: RTorrentLost | RTorrentReturned) -> None:
@@ -243,6 +250,8 @@ class SchedulerService:
         def check() -> bool:
             nonlocal result
             result = queue.check(self.now(), cause)
+            if result.called_rtorrent:
+                self._stalls.checked(queue, result, self.now())
             return result.called_rtorrent
 
         if not self._attempt(queue.name, check):
@@ -284,6 +293,16 @@ class SchedulerService:
         with self._life.step("detecting completed items", now + _CHECK_DEADLINE):
             self._attempt("completion", lambda: completion.detect(time.time()))
         self._bus.publish()
+
+    def _watch_disks(self) -> None:
+        now = time.monotonic()
+        self._disks.report(time.time())
+        if not self._disks.is_due(now) or self._configuration.settings.only:
+            return
+        judge = self._job_table.judge
+        if judge is not None and not self._availability.problem:
+            self._attempt("disks", lambda: self._disks.read_items(judge.session.folder, now))
+        self._disks.begin(now)
 
     def _publish_totals(self) -> None:
         now = time.monotonic()

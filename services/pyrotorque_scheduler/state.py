@@ -98,6 +98,12 @@ MIGRATIONS: Final = (
     ALTER TABLE unsaved_starts ADD COLUMN loaded REAL NOT NULL DEFAULT 0;
     ALTER TABLE unsaved_starts ADD COLUMN incarnation TEXT NOT NULL DEFAULT '';
     """,
+    """
+    -- problems that were reported and last: a disk that is nearly full, a queue that stands still
+    CREATE TABLE open_problems (
+        kind TEXT NOT NULL, subject TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (kind, subject)
+    ) WITHOUT ROWID;
+    """,
 )
 
 

@@ -6,11 +6,13 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 
+from pyrotorque.events import ProblemEnded, ProblemReported
 from pyrotorque.humanize import date_time
 from pyrotorque.interpreter import use_utf8
 from pyrotorque.layout import Layout
-from pyrotorque.owner_events import BurstFolding, OwnerEvent, OwnerLine
+from pyrotorque.owner_events import BurstFolding, OwnerEvent, OwnerLine, problem_events
 from pyrotorque.text import encode_json, printable
 
 log = logging.getLogger(__name__)
@@ -21,6 +23,8 @@ _LEVELS = {"DEBUG": "DEBUG", "INFO": "INFO ", "WARNING": "WARN ", "ERROR": "ERRO
 _owners: dict[str, str] = {}
 _folding = BurstFolding()
 _folding_lock = threading.Lock()
+# Those of a process that publishes none, such as a command, are dropped.
+_problems: deque[ProblemReported | ProblemEnded] = deque(maxlen=100)
 
 
 class OneLine(logging.Formatter):
@@ -107,11 +111,23 @@ def is_json() -> bool:
     return _owners.get("format") == "json"
 
 
-def owner_event(event: OwnerEvent, *texts: str) -> None:
-    """Append one line for each text to the owner's log at the level of the event; bursts become one line."""
+def owner_event(event: OwnerEvent, *texts: str, subject: str = "") -> None:
+    """Append one line for each text to the owner's log at the level of the event; bursts become one line.
+
+    Of PROBLEMS, an event is published in the next turn of the service; `subject` is what it is about.
+    """
     with _folding_lock:
         lines = _folding.add(event, texts, time.monotonic())
+        _problems.extend(problem_events(event, texts, service(), subject, time.time()))
     _append(lines)
+
+
+def take_problems() -> list[ProblemReported | ProblemEnded]:
+    """The events of PROBLEMS since the last call, which the caller publishes."""
+    with _folding_lock:
+        found = list(_problems)
+        _problems.clear()
+    return found
 
 
 def write_folded(*, at_end: bool = False) -> None:

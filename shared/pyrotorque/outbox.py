@@ -58,6 +58,10 @@ class Outbox:
     def epoch(self) -> str:
         return self._epochs.epoch
 
+    @property
+    def is_in_transaction(self) -> bool:
+        return self._store.db.in_transaction
+
     def add(self, event: Durable) -> int:
         """Add `event` inside the caller's transaction; it is published after the commit. Returns its seq."""
         return self.add_all([event])

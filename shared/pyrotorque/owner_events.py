@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
+from pyrotorque.events import ProblemEnded, ProblemReported
 from pyrotorque.humanize import duration
+from pyrotorque.text import printable
 
 OwnerEvent: TypeAlias = Literal[
     "started",
@@ -16,6 +18,10 @@ OwnerEvent: TypeAlias = Literal[
     "rtorrent back",
     "rtorrent changed",
     "rtorrent known",
+    "disk low",
+    "disk recovered",
+    "queue stalled",
+    "queue resumed",
     "metafile loaded",
     "metafile duplicate",
     "metafile ambiguous",
@@ -23,6 +29,7 @@ OwnerEvent: TypeAlias = Literal[
     "metafile waits",
     "metafile kept",
     "watch.ini wrong",
+    "watch.ini valid",
     "root missing",
     "root back",
     "root baseline",
@@ -41,6 +48,7 @@ OwnerEvent: TypeAlias = Literal[
     "group repaired",
     "group failed",
     "configuration wrong",
+    "configuration valid",
     "configuration differs",
     "state damaged",
     "port unavailable",
@@ -58,6 +66,10 @@ LEVELS: Final[dict[OwnerEvent, int]] = {
     "rtorrent back": logging.INFO,
     "rtorrent changed": logging.WARNING,
     "rtorrent known": logging.INFO,
+    "disk low": logging.WARNING,
+    "disk recovered": logging.INFO,
+    "queue stalled": logging.WARNING,
+    "queue resumed": logging.INFO,
     "metafile loaded": logging.INFO,
     "metafile duplicate": logging.INFO,
     "metafile ambiguous": logging.WARNING,
@@ -65,6 +77,7 @@ LEVELS: Final[dict[OwnerEvent, int]] = {
     "metafile waits": logging.WARNING,
     "metafile kept": logging.WARNING,
     "watch.ini wrong": logging.WARNING,
+    "watch.ini valid": logging.INFO,
     "root missing": logging.WARNING,
     "root back": logging.INFO,
     "root baseline": logging.WARNING,
@@ -83,6 +96,7 @@ LEVELS: Final[dict[OwnerEvent, int]] = {
     "group repaired": logging.WARNING,
     "group failed": logging.ERROR,
     "configuration wrong": logging.ERROR,
+    "configuration valid": logging.INFO,
     "configuration differs": logging.WARNING,
     "state damaged": logging.ERROR,
     "port unavailable": logging.ERROR,
@@ -91,6 +105,24 @@ LEVELS: Final[dict[OwnerEvent, int]] = {
     "fleet back": logging.INFO,
     "action": logging.INFO,
     "cron": logging.INFO,
+}
+
+# Warnings and errors that are published as ProblemReported, because they have no event of their own, and the event that
+# ends each (empty: nothing does).
+PROBLEMS: Final[dict[OwnerEvent, OwnerEvent | Literal[""]]] = {
+    "rtorrent changed": "rtorrent known",
+    "metafile ambiguous": "",
+    "metafile waits": "",
+    "metafile kept": "",
+    "watch.ini wrong": "watch.ini valid",
+    "root missing": "root back",
+    "root baseline": "",
+    "item gave up": "",
+    "service hung": "",
+    "group repaired": "",
+    "configuration wrong": "configuration valid",
+    "state damaged": "",
+    "port unavailable": "port open",
 }
 
 # Events that come by the thousand: what their number is called in one line, and which belong together.
@@ -113,6 +145,19 @@ LONGEST: Final = 60.0
 """Seconds after which a burst that continues has a line."""
 _EXAMPLES: Final = 3
 _EXAMPLE_LENGTH: Final = 160
+
+
+_BEGINNINGS: Final = {end: begin for begin, end in PROBLEMS.items() if end}
+
+
+def problem_events(
+    event: OwnerEvent, texts: Sequence[str], service: str, subject: str, at: float
+) -> Iterator[ProblemReported | ProblemEnded]:
+    """What is published for lines of the owner's log; nothing for most."""
+    kind: type[ProblemReported | ProblemEnded] = ProblemReported if event in PROBLEMS else ProblemEnded
+    problem = event if event in PROBLEMS else _BEGINNINGS.get(event)
+    for text in texts if problem else ():
+        yield kind(at=at, service=service, problem=str(problem), subject=printable(subject), text=printable(text))
 
 
 @dataclass(slots=True)

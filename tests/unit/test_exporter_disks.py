@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from pyrotorque import disk_usage
+from pyrotorque.disk_usage import DiskUsage
 from pyrotorque.linux.filesystems import disk_space
-from pyrotorque_exporter import disk_usage
 from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.collectors.disks import DisksCollector
-from pyrotorque_exporter.disk_usage import DiskUsage
 from pyrotorque_exporter.exposition import PREFIX
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 from pyrotorque_exporter.scrape import Scraper

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pyrotorque.disk_usage import Disk, DiskUsage
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.item_stats import KNOWN, parse_labels, parse_stats
 from pyrotorque.rtorrent import Value
@@ -26,7 +27,6 @@ from pyrotorque_exporter.collectors.system import SystemCollector
 from pyrotorque_exporter.collectors.throttle import ThrottleCollector
 from pyrotorque_exporter.collectors.trackers import TrackersCollector
 from pyrotorque_exporter.collectors.views import ViewsCollector
-from pyrotorque_exporter.disk_usage import Disk, DiskUsage
 from pyrotorque_exporter.exposition import PREFIX
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
 from pyrotorque_exporter.scrape import Scraper

@@ -148,17 +148,19 @@ def test_private_messages_name_nothing(sent: Sent) -> None:
 
 
 def test_every_event_has_a_private_message_without_names() -> None:
-    names = ("name", "metafile", "reason", "text", "old_path", "new_path", "target", "quarantine")
+    names = ("name", "metafile", "reason", "text", "old_path", "new_path", "target", "quarantine", "mountpoint", "subject")
     samples: dict[str, Any] = dict.fromkeys(names, "/SECRET")
     plain: dict[str, Any] = {"info_hash": "A" * 40, "seconds": 1.0, "data": "keep", "state": "FATAL", "ok": True}
-    plain |= dict.fromkeys(("job", "mode", "kind", "service", "before", "by", "action"), "x")
-    plain |= dict.fromkeys(("files", "size", "freed", "kept_files", "failures"), 1)
+    plain |= dict.fromkeys(("job", "mode", "kind", "service", "before", "by", "action", "problem"), "x")
+    plain |= dict.fromkeys(("files", "size", "freed", "kept_files", "failures", "free", "slots"), 1)
     for kind in get_args(Durable):
         values = {name: {**plain, **samples}[name] for name in kind.__struct_fields__ if name in {**plain, **samples}}
         if kind.__name__ == "JobReported":
             values["data"] = {}
         event: Event = kind(at=1.0, **values)
-        assert "SECRET" not in repr(message(event, private=True)) or kind.__name__ == "ServiceStateChanged", kind
+        sent = message(event, private=True)
+        hidden = repr((sent.title, sent.text, sent.subject))
+        assert "SECRET" not in hidden or kind.__name__ == "ServiceStateChanged", kind
         assert message(event).title, kind
 
 

@@ -8,9 +8,9 @@ from typing import Final
 
 from prometheus_client.core import Metric
 
+from pyrotorque.disk_usage import Disk, DiskUsage
 from pyrotorque.fields.converters import bytes_left
 from pyrotorque_exporter.collectors import ScrapeContext
-from pyrotorque_exporter.disk_usage import Disk, DiskUsage
 from pyrotorque_exporter.families import by_label
 
 _FOLDERS_EVERY: Final = 600.0

@@ -187,7 +187,7 @@ class Rotation:
         level = logging.WARNING if wait == NEVER else logging.INFO
         self._log.log(level, "closed %s (%s): %s", name, info_hash, text)
         if wait == NEVER:
-            owner_event("item gave up", f"{self._rules.name}: {name} ({info_hash}): {text}")
+            owner_event("item gave up", f"{self._rules.name}: {name} ({info_hash}): {text}", subject=name)
         self.rows[info_hash] = closed
         return True
 
@@ -239,6 +239,29 @@ class Rotation:
             return f"{text}rotation is off: job.{self._rules.name}.stall_after = 20m gives them to waiting items"
         why = f"; {self.waits_for}" if self.waits_for else ""
         return f"{text}each gives up its slot to a waiting item after {duration(self._limits.after)}{why}"
+
+    def stalled_for(self, now: Instant) -> float:
+        """For how long all slots have been taken by items without progress, as far as they were observed."""
+        if len(self._running) < max(1, self._rules.limits.downloading_max):
+            return 0.0
+        return min(now.awake - self._known[item.info_hash].at for item in self._running)
+
+    def moves_since(self, at: float, now: Instant) -> bool:
+        """Whether there is evidence that the queue moves since `at` (Unix seconds): progress, a start, or a free slot.
+
+        The first look after a restart of the service is none.
+        """
+        if len(self._running) < max(1, self._rules.limits.downloading_max):
+            return True
+        passed = now.wall - at
+        return any(
+            item.started > at
+            or (
+                self._known[item.info_hash].at > self._known[item.info_hash].seen
+                and now.awake - self._known[item.info_hash].at < passed
+            )
+            for item in self._running
+        )
 
     def _standing(self, now: Instant, least: float) -> list[RunningItem]:
         return [item for item in self._running if now.awake - self._known[item.info_hash].at >= least]

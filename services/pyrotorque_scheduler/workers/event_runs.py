@@ -31,7 +31,7 @@ _TRIM_EVERY: Final = 100
 _SUBJECTS: Final = ("name", "info_hash", "metafile", "job", "service")
 _RETENTION: Final = 7 * 86_400.0
 # The other publishers of durable events; our own are stored when they are published.
-_PUBLISHERS: Final = ("watcher", "guardian")
+_PUBLISHERS: Final = ("watcher", "guardian", "exporter")
 _DURABLE_TYPES: Final[Mapping[str, type[Fact]]] = {kind.__name__: kind for kind in get_args(Durable)}
 
 _fields = msgspec.json.Decoder(dict[str, Any])

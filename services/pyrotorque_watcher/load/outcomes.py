@@ -97,7 +97,7 @@ class LoadOutcomes:
         self._reported[row.job, cause] = now
         text = f"{row.job}: {what}; trying again (`pyrotorque watched` shows all files that wait for this reason)"
         log.warning("%s", text)
-        logs.owner_event("metafile waits", text)
+        logs.owner_event("metafile waits", text, subject=row.job)
 
     def _publish(self, row: Row, refused: LoadRefused, level: int, now: float) -> None:
         path = printable(row.path)
@@ -108,7 +108,7 @@ class LoadOutcomes:
         event: OwnerEvent = "metafile failed"
         if refused.kind == "duplicate":
             event = "metafile duplicate" if level == logging.INFO else "metafile ambiguous"
-        logs.owner_event(event, text)
+        logs.owner_event(event, text, subject=row.job)
 
 
 def _loaded(row: Row, now: float) -> list[TorrentLoaded]:

@@ -31,8 +31,13 @@ def retry_after_ini_change(recipes: JobRecipes, folders: Iterable[bytes], ledger
         except UserError as error:
             for line in str(error).splitlines():
                 log.warning("%s: %s", job, line)
-            owner_event("watch.ini wrong", f"{job}: {error}")
+            owner_event("watch.ini wrong", f"{job}: {error}", subject=printable(folder))
+            recipes.reported_ini.add(folder)
             continue
+        if folder in recipes.reported_ini:
+            recipes.reported_ini.discard(folder)
+            text = f"{job}: watch.ini in {printable(folder)} is valid again"
+            owner_event("watch.ini valid", text, subject=printable(folder))
         log.info("%s: watch.ini in %s is in force", job, printable(folder))
         failed = ledger.failed_by_settings(job)
         below = [each for each in failed if is_within(folder, each.root) and is_within(each.path, folder)]

@@ -97,7 +97,8 @@ class WatchedRoot:
             self.missing_since = clock
         elif not self.reported_missing and clock - self.missing_since >= _MISSING_GRACE:
             self.reported_missing = True
-            owner_event("root missing", f"{job}: {printable(self.path)} is not there: nothing in it is loaded")
+            text = f"{job}: {printable(self.path)} is not there: nothing in it is loaded"
+            owner_event("root missing", text, subject=printable(self.path))
         self.there = False
         self.due = clock + _MISSING
 
@@ -218,7 +219,8 @@ class RootWalks:
                 log.info("%s: %s is there now", self.job, printable(root.path))
             if root.reported_missing:
                 away = duration(clock - root.missing_since)
-                owner_event("root back", f"{self.job}: {printable(root.path)} is there again after {away}")
+                text = f"{self.job}: {printable(root.path)} is there again after {away}"
+                owner_event("root back", text, subject=printable(root.path))
             root.there, root.reported_missing = True, False
             self.walk_root(root, "timer")
             return
@@ -262,5 +264,5 @@ class RootWalks:
                 "not loaded; to load them: pyrotorque retry --all"
             )
             log.warning("%s", text)
-            owner_event("root baseline", text)
+            owner_event("root baseline", text, subject=printable(root.path))
         log.info("%s: watching %s (%d folders)", self.job, printable(root.path), len(done.visited))

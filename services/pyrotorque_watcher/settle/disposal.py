@@ -140,7 +140,7 @@ class Disposer:
                     "to what is no metafile, not to one that failed for another reason (`pyrotorque watched`)"
                 )
                 log.warning("%s", text)
-                logs.owner_event("metafile kept", text)
+                logs.owner_event("metafile kept", text, subject=row.job)
 
     def _how(self, todo: Todo, row: Row, job: LoadJob) -> Disposal:
         if todo == "failed":
@@ -255,7 +255,7 @@ class Disposer:
         text = f"{row.job}: {what} {printable(row.path)}: {error.strerror}; trying again"
         log.warning("%s", text)
         if error.errno == errno.ENAMETOOLONG:
-            logs.owner_event("metafile kept", text)
+            logs.owner_event("metafile kept", text, subject=row.job)
 
     def _wait_for_session(self, row: Row, now: float) -> None:
         if not self._wait(row, now) and self.ties.session.folder:

@@ -109,7 +109,7 @@ class Bus:
         self.close()
 
     def store_actions(self, store: Callable[[Durable], None]) -> None:
-        """Store the events of answered actions with `store`, which raises StateError, instead of in the outbox only."""
+        """Store the events of answered actions and problems with `store`, which may raise StateError."""
         self._publisher.store_event = store
 
     def publish(self) -> None:

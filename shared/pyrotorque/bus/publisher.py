@@ -15,7 +15,7 @@ from pyrotorque.errors import StateError
 from pyrotorque.events import ActionTaken, Durable, Envelope, Live, encode, topic
 from pyrotorque.layout import Layout
 from pyrotorque.limits import LIVE_BYTES, PUBLISHED_BYTES, QUEUED_ANSWERS
-from pyrotorque.logs import owner_event
+from pyrotorque.logs import owner_event, take_problems
 from pyrotorque.outbox import Cursor, Outbox
 from pyrotorque.requests import ActionRequest, Answer, Request
 from pyrotorque.text import printable
@@ -55,14 +55,15 @@ class Publisher:
         self._service = service
         self._published = outbox.refresh()
         self.store_event: Callable[[Durable], None] = outbox.commit
-        """Stores the event of an action; a service that routes its own events to jobs replaces it."""
+        """Stores the event of an action or a problem; a service that routes its own events to jobs replaces it."""
         self._events = wire.socket(context, zmq.PUB)
         self.requests = wire.socket(context, zmq.ROUTER, QUEUED_ANSWERS)
         wire.bind(self._events, layout.events_endpoint(service))
         wire.bind(self.requests, layout.requests_endpoint(service))
 
     def publish(self) -> None:
-        """Publish the durable events committed since the last call."""
+        """Publish the durable events committed since the last call, and the problems that were logged since."""
+        self._store_problems()
         head = self._outbox.refresh()
         while self._published < head:
             bodies = self._outbox.since(self._published)
@@ -122,6 +123,16 @@ class Publisher:
             self.store_event(event)
         except StateError as error:
             log.warning("no event for %s %s by %s: %s", request.action, target, by, error)
+
+    def _store_problems(self) -> None:
+        """Without a writable state they are in the log only."""
+        if self._outbox.is_in_transaction:
+            return
+        for event in take_problems():
+            try:
+                self.store_event(event)
+            except StateError as error:
+                log.warning("no event for %s: %s", event.problem, error)
 
     def _replier(self, address: list[bytes]) -> Callable[[bytes], bool]:
         return lambda body: not self.requests.closed and wire.send(self.requests, [*address, body])

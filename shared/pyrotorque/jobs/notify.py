@@ -42,7 +42,19 @@ _NO_SERVICES: Final = frozenset(("ftp", "ftps", "file", "scgi", "http", "https")
 # What templates may use besides the fields of events.
 _MESSAGE_FIELDS: Final = frozenset(("title", "message", "priority"))
 # Fields of events that name an item or a path.
-_PRIVATE: Final = ("name", "metafile", "reason", "old_path", "new_path", "quarantine", "target", "text", "info_hash")
+_PRIVATE: Final = (
+    "name",
+    "metafile",
+    "reason",
+    "old_path",
+    "new_path",
+    "quarantine",
+    "target",
+    "text",
+    "info_hash",
+    "mountpoint",
+    "subject",
+)
 # Names or numbers of the priorities low, normal and high.
 _APPRISE_PRIORITIES: Final = {
     **dict.fromkeys(("ntfy", "ntfys"), ("low", "default", "high")),

@@ -10,13 +10,19 @@ from pyrotorque import humanize
 from pyrotorque.errors import UserError
 from pyrotorque.events import (
     ActionTaken,
+    DiskLow,
+    DiskRecovered,
     Event,
     JobFailed,
     JobRecovered,
     JobReported,
     LoadFailed,
     OrphansMoved,
+    ProblemEnded,
+    ProblemReported,
     QuarantinePurged,
+    QueueResumed,
+    QueueStalled,
     RTorrentLost,
     RTorrentReturned,
     ServiceStateChanged,
@@ -56,6 +62,29 @@ _PLURALS: Final = {
     "StartFailed": "not started",
     "JobFailed": "failures of jobs",
 }
+PROBLEM_TITLES: Final[dict[str, str]] = {
+    "rtorrent changed": "Another rTorrent answers",
+    "metafile ambiguous": "A torrent was loaded without its settings",
+    "metafile waits": "A metafile cannot be loaded yet",
+    "metafile kept": "A metafile stays where it is",
+    "watch.ini wrong": "A watch.ini has errors",
+    "root missing": "A watched folder is missing",
+    "root baseline": "Metafiles wait for your decision",
+    "item gave up": "An item is not tried again",
+    "service hung": "A service hung and was killed",
+    "group repaired": "The group was repaired",
+    "configuration wrong": "The configuration has errors",
+    "state damaged": "A database is damaged",
+    "port unavailable": "A port cannot be opened",
+}
+PROBLEM_ENDS: Final[dict[str, str]] = {
+    "rtorrent changed": "The known rTorrent is back",
+    "watch.ini wrong": "A watch.ini is valid again",
+    "root missing": "A watched folder is there again",
+    "configuration wrong": "The configuration is valid again",
+    "port unavailable": "A port is open again",
+}
+_URGENT_PROBLEMS: Final = ("state damaged",)
 _NAMED: Final = 5
 _FAILED_STATES: Final = ("FATAL", "BACKOFF")
 
@@ -119,13 +148,35 @@ def _parts(event: Event | None, hidden: str, kind: str) -> dict[str, Any]:
             return _problem(f"The job {job} failed", text, f"job {job}", subject=job)
         case JobRecovered(job=job, failures=failures, seconds=seconds):
             text = f"after {humanize.duration(seconds)} and {failures} failed runs"
-            return {"title": f"The job {job} succeeded again", "text": text, "ends": f"job {job}", "subject": job}
+            return _end(f"The job {job} succeeded again", text, f"job {job}", subject=job)
         case RTorrentLost(reason=reason, seconds=seconds):
             text = f"for {humanize.duration(seconds)}" + ("" if hidden else f": {reason}")
             return _problem("rTorrent does not answer", text, "rtorrent", priority="high")
         case RTorrentReturned(seconds=seconds):
             text = f"after {humanize.duration(seconds)}"
-            return {"title": "rTorrent answers again", "text": text, "ends": "rtorrent", "subject": "rTorrent"}
+            return _end("rTorrent answers again", text, "rtorrent", subject="rTorrent")
+        case DiskLow(mountpoint=point):
+            what = "A disk" if hidden else f"The disk at {point}"
+            return _problem(f"{what} is nearly full", _room(event), f"disk {point}", subject="" if hidden else point)
+        case DiskRecovered(mountpoint=point, seconds=seconds):
+            what = "A disk" if hidden else f"The disk at {point}"
+            text = f"after {humanize.duration(seconds)}: {_room(event)}"
+            return _end(f"{what} has room again", text, f"disk {point}", subject="" if hidden else point)
+        case QueueStalled(job=job, slots=slots, seconds=seconds):
+            text = f"all {slots} slots stand still for {humanize.duration(seconds)} while others wait"
+            return _problem(f"The queue {job} stands still", text, f"queue {job}", subject=job)
+        case QueueResumed(job=job, seconds=seconds):
+            text = f"after {humanize.duration(seconds)}"
+            return _end(f"The queue {job} moves again", text, f"queue {job}", subject=job)
+        case ProblemReported(service=service, problem=problem, subject=subject, text=text):
+            text = f"see torque.log on its machine ({service})" if hidden else text
+            priority: Priority = "high" if problem in _URGENT_PROBLEMS else "normal"
+            title = PROBLEM_TITLES.get(problem, problem)
+            return _problem(title, text, f"problem {problem} {subject}", subject=title, priority=priority)
+        case ProblemEnded(problem=problem, subject=subject, text=text):
+            text = "it is over" if hidden else text
+            title = PROBLEM_ENDS.get(problem, f"Over: {problem}")
+            return _end(title, text, f"problem {problem} {subject}", subject=title)
         case ServiceStateChanged(service=service, state=state, reason=reason):
             return _service(service, state, reason)
         case _:
@@ -138,6 +189,15 @@ def _about(what: str, name: str, more: str = "") -> dict[str, Any]:
 
 def _problem(title: str, text: str, cause: str, *, subject: str = "", priority: Priority = "normal") -> dict[str, Any]:
     return {"title": title, "text": text, "cause": cause, "subject": subject or title, "priority": priority}
+
+
+def _end(title: str, text: str, cause: str, *, subject: str) -> dict[str, Any]:
+    return {"title": title, "text": text, "ends": cause, "subject": subject}
+
+
+def _room(disk: DiskLow | DiskRecovered) -> str:
+    share = 100 * disk.free / disk.size if disk.size else 0.0
+    return f"{humanize.size(disk.free)} of {humanize.size(disk.size)} are free ({share:.1f} %)"
 
 
 def _service(service: str, state: str, reason: str) -> dict[str, Any]:

@@ -80,6 +80,7 @@ class ConfigurationReloader:
 
     def __init__(self, configuration: Configuration) -> None:
         self.current = configuration
+        self._reported_broken = bool(configuration.broken)
         self._watch = ConfigurationWatch(configuration)
 
     def digest(self) -> str:
@@ -93,6 +94,9 @@ class ConfigurationReloader:
             found = (self._read_files() if life.take_reload() else None) or self._adopted(now)
         if found is not None:
             self.current = found
+            if self._reported_broken:
+                self._reported_broken = False
+                logs.owner_event("configuration valid", "the configuration files are valid again, and are in force")
             logs.set_level(found.settings.level_of(logs.service()))
             logs.set_format(found.settings.log_format)
             log.info("configuration reloaded")
@@ -109,6 +113,7 @@ class ConfigurationReloader:
             )
             text = f"failed: configuration not reloaded, the previous one stays in force: {error}"
             logs.owner_event("configuration wrong", text)
+            self._reported_broken = True
             return None
         self._watch.took(found)
         return found

@@ -16,7 +16,7 @@ from pyrotorque.settings.merge import MergedSections
 from pyrotorque.settings.panel import PREFIX as PANEL
 from pyrotorque.settings.panel import read_panel
 from pyrotorque.settings.problems import Problem, Report
-from pyrotorque.settings.schema import AnyJob, RTorrentSettings, Settings
+from pyrotorque.settings.schema import DISK_FREE_BYTES, DISK_FREE_PERCENT, AnyJob, RTorrentSettings, Settings
 from pyrotorque.settings.values import typed
 from pyrotorque.suggestions import suggestion
 from pyrotorque.trackers import host_of
@@ -28,6 +28,8 @@ _GROUP_KEYS: Final[dict[str, Any]] = {
     "log_level": str,
     "log_format": Literal["text", "json"],
     "dry_run": bool,
+    "disk_free_percent": float,
+    "disk_free_bytes": int,
     "run_dir": Path,
     "state_dir": Path,
     "connect_timeout": float,
@@ -57,6 +59,8 @@ def read_group(home: Path, merged: MergedSections, options: Options, report: Rep
         log_level=options.log_level or group.get("log_level") or "INFO",
         log_levels={} if options.log_level else _log_levels(merged.torque, report),
         log_format=group.get("log_format") or "text",
+        disk_free_percent=group.get("disk_free_percent", DISK_FREE_PERCENT),
+        disk_free_bytes=group.get("disk_free_bytes", DISK_FREE_BYTES),
         queue_startable_base=group.get("queue_startable_base") or "",
         aliases=_aliases(merged.announce),
         fleet=read_fleet(home, fleet, report),

@@ -29,9 +29,11 @@ INJECTED: Final = "pyrotorque.jobs.injected:Injected"
 NOTIFY: Final = "pyrotorque.jobs.notify:Notify"
 NEEDS_OWNER: Final = (
     *("LoadFailed", "StartFailed", "JobFailed", "JobRecovered", "RTorrentLost", "RTorrentReturned"),
-    "ServiceStateChanged",
+    *("ServiceStateChanged", "DiskLow", "DiskRecovered", "QueueStalled", "QueueResumed"),
+    *("ProblemReported", "ProblemEnded"),
 )
-"""The events of a notification without `on`."""
+"""The events of a notification without `on`, or with PROBLEMS in it."""
+PROBLEMS: Final = "problems"
 _EARLIER_PACKAGES: Final = ("pyrocore", "pyrosimple")
 
 # Jobs of the earlier daemons without a successor: not run, with a warning.

@@ -11,6 +11,7 @@ from pyrotorque.settings.handlers import (
     IGNORED,
     NEEDS_OWNER,
     NOTIFY,
+    PROBLEMS,
     RETIRED,
     Kind,
     handler_class,
@@ -96,11 +97,12 @@ class _JobReader:
             self.values["schedule"] = ""
 
     def _finish_notify(self) -> None:
-        """Without events: what needs the owner. With digests or quiet hours: a schedule that sends what waits."""
+        """Without events, or with `problems`: what needs the owner. With digests or quiet hours: a schedule."""
         waits = any(self.params.get(name) for name in ("every", "quiet_hours"))
-        if not self.values.get("on") and "schedule" not in self.values:
-            self.values["on"] = NEEDS_OWNER
-            self.params["only_problems"] = True
+        on = self.values.get("on", ())
+        if (not on and "schedule" not in self.values) or PROBLEMS in on:
+            self.values["on"] = tuple(dict.fromkeys((*NEEDS_OWNER, *(event for event in on if event != PROBLEMS))))
+            self.params.setdefault("only_problems", True)
         if waits and "schedule" not in self.values:
             self.values["schedule"] = "second=*/30"
 

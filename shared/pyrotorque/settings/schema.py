@@ -50,6 +50,7 @@ class QueueSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", ta
     stall_retry_max: float = 86_400.0
     stall_strikes: int = 0
     stall_reset: int = 50 << 20
+    stall_report: float = 1800.0
     adopt: str = ""
 
     def conditions(self, base: str) -> list[tuple[str, str]]:
@@ -198,6 +199,10 @@ class FleetSettings(msgspec.Struct, frozen=True, kw_only=True):
     file_sd: Path | None = None
 
 
+DISK_FREE_PERCENT: Final = 5.0
+DISK_FREE_BYTES: Final = 20 << 30
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The complete typed configuration of a group; `digest` identifies it."""
 
@@ -211,6 +216,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_levels: dict[str, str] = {}
     """Levels of single services, instead of `log_level`."""
     log_format: Literal["text", "json"] = "text"
+    disk_free_percent: float = DISK_FREE_PERCENT
+    disk_free_bytes: int = DISK_FREE_BYTES
     queue_startable_base: str = "is_open=no is_active=no is_complete=no"
     aliases: dict[str, str] = {}
     """Host or domain of trackers, in lower case, to alias; `traits_by_alias` has aliases as in the file."""

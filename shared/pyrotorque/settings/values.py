@@ -126,6 +126,8 @@ _BY_NAME: Final[dict[str, Callable[[str], Any]]] = {
     "stall_retry": duration,
     "stall_retry_max": duration,
     "stall_reset": size,
+    "stall_report": duration,
+    "disk_free_bytes": size,
 }
 _BY_TYPE: Final[dict[Any, Callable[[str], Any]]] = {
     bool: truth,

@@ -37,18 +37,25 @@ class DiskUsage:
     def measure(self, folders: Iterable[str]) -> list[Disk]:
         """The disks of `folders` that answered; folders that are not on this machine are left out."""
         wanted = list(dict.fromkeys(folders))
+        if self.start(wanted) and self._thread is not None:
+            self._thread.join(_ANSWER_WITHIN)
+        return self.results(wanted)
+
+    def start(self, folders: Iterable[str]) -> bool:
+        """Begin a measurement, unless one is not finished; returns whether it was begun."""
         with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                # A daemon: a disk that hangs must not delay the end of the service.
-                self._thread = threading.Thread(target=self._measure, args=(wanted,), name="disks", daemon=True)
-                self._thread.start()
-                wait = _ANSWER_WITHIN
-            else:
-                wait = 0.0
-            thread = self._thread
-        thread.join(wait)
+            if self.is_measuring:
+                return False
+            # A daemon: a disk that hangs must not delay the end of the service.
+            thread = threading.Thread(target=self._measure, args=(list(folders),), name="disks", daemon=True)
+            self._thread = thread
+            thread.start()
+        return True
+
+    def results(self, folders: Iterable[str]) -> list[Disk]:
+        """The disks of `folders` as measured last."""
         found: dict[int, Disk] = {}
-        for folder in wanted:
+        for folder in folders:
             space = self._spaces.get(folder)
             if space is not None and space.device not in found:
                 point = self._points.get(space.device, str(space.folder))
