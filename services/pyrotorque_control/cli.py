@@ -76,9 +76,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as exit:
         return exit.exit_code
     except click.UsageError as error:
-        error.show()
-        if isinstance(error, click.NoSuchOption) and any(error.option_name in each.opts for each in pyrotorque.params):
-            print_error(f"{error.option_name} must precede the sub-command: pyrotorque {error.option_name} … COMMAND")
+        _show_usage_error(error)
         return EX_USAGE
     except click.ClickException as error:
         error.show()
@@ -92,10 +90,28 @@ def run(arguments: Sequence[str]) -> int:
         return report_error(error, is_debug="--debug" in arguments)
 
 
+def _show_usage_error(error: click.UsageError) -> None:
+    """As click does in a pipe; on a terminal as every other error."""
+    hint = ""
+    if isinstance(error, click.NoSuchOption) and any(error.option_name in each.opts for each in pyrotorque.params):
+        hint = f"{error.option_name} must precede the sub-command: pyrotorque {error.option_name} … COMMAND"
+    if sys.stderr is None or not sys.stderr.isatty():
+        error.show()
+        if hint:
+            print_error(hint)
+        return
+    if error.ctx is not None:
+        click.echo(error.ctx.get_usage(), err=True)
+        hint = hint or f"`{error.ctx.command_path} --help` shows the options"
+    print_error(error.format_message(), hint)
+
+
 def report_error(error: Exception, *, is_debug: bool = False) -> int:
     """Print cause and cure, and return the exit code; the traceback of a fault of this program with `is_debug` only."""
     if isinstance(error, PyrotorqueError):
-        print_error(str(error))
+        from pyrotorque_control.hints import general_hint
+
+        print_error(error.cause, error.hint, further=general_hint(error))
         return exit_code(error)
     if (foreign := explain(error)) is not None:
         if isinstance(error, OSError) and error.filename is None:

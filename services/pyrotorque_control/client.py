@@ -29,8 +29,8 @@ def actor_of(group: Group, *, changes: bool = True, job_may_run: bool = False) -
 def require_service(group: Group, service: str, setting: str) -> None:
     """Raise CommandError if the running group has no such optional service."""
     if group.running() is not None and service not in table_services(group.config_dir):
-        text = f"this group has no {service}: set {setting} in torque.ini, then `pyrotorque --restart`"
-        raise CommandError(text, EX_UNAVAILABLE)
+        hint = f"set {setting} in torque.ini, then `pyrotorque --restart`"
+        raise CommandError(f"this group has no {service}", EX_UNAVAILABLE, hint=hint)
 
 
 def who() -> str:
@@ -66,9 +66,9 @@ def _require_dry_run(group: Group, *, job_may_run: bool) -> None:
     settings = last_good(group.layout)
     if not (job_may_run and settings is not None and settings.dry_run):
         raise CommandError(
-            "the group runs without --dry-run and would do that for real: "
-            "leave out --dry-run, or start the group with it",
+            "the group runs without --dry-run and would do that for real",
             EX_USAGE,
+            hint="leave out --dry-run, or start the group with it",
         )
 
 

@@ -19,7 +19,7 @@ from pyrotorque.linux.signals import handled_ends
 from pyrotorque.supervisord import launch
 from pyrotorque.text import encode_json
 from pyrotorque_control.exit_codes import EX_OK
-from pyrotorque_control.terminal import discard_output
+from pyrotorque_control.terminal import discard_output, has_colour
 
 LineStyle: TypeAlias = Literal["text", "journal", "json"]
 
@@ -150,7 +150,7 @@ class LinePrinter:
     def __init__(self, output: TextIO, style: LineStyle = "text") -> None:
         self._output, self._style = output, style
         self._priorities: dict[str, int] = {}
-        self._colours = output.isatty() and "NO_COLOR" not in os.environ
+        self._colours = has_colour(output)
         self._lock = threading.Lock()
         self._open = True
 

@@ -17,9 +17,13 @@ from pyrotorque_control.exit_codes import EX_UNAVAILABLE
 class CommandError(PyrotorqueError):
     """The command cannot be carried out now; it ends with `exit_code`."""
 
-    def __init__(self, text: str, exit_code: int) -> None:
-        super().__init__(text)
+    def __init__(self, text: str, exit_code: int, *, hint: str = "") -> None:
+        super().__init__(text, hint=hint)
         self.exit_code = exit_code
+
+
+class NotRunning(CommandError):
+    """The group does not run."""
 
 
 @dataclass(frozen=True)
@@ -59,5 +63,5 @@ class Group:
         """Raises CommandError (69) when the group is not running."""
         found = self.running()
         if found is None:
-            raise CommandError(f"not running ({self.config_dir})", EX_UNAVAILABLE)
+            raise NotRunning(f"not running ({self.config_dir})", EX_UNAVAILABLE)
         return found

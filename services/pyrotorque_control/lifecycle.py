@@ -36,13 +36,15 @@ def start(group: Group, *, quiet: bool) -> int:
         if quiet:
             return EX_OK
         raise CommandError(
-            f"already running, pid {found.pid}: `pyrotorque --restart` applies a changed configuration", EX_TEMPFAIL
+            f"already running, pid {found.pid}",
+            EX_TEMPFAIL,
+            hint="`pyrotorque --restart` applies a changed configuration",
         )
     if not group.may_start() and group.config_dir.is_dir():
         raise CommandError(
-            f"the guard file {group.guard_file} is missing: "
-            "`touch` it to let the group run in the background, or use --fg",
+            f"the guard file {group.guard_file} is missing",
             EX_TEMPFAIL,
+            hint="`touch` it to let the group run in the background, or use --fg",
         )
     # The guardian stops the group when this file is removed.
     guarded = msgspec.structs.replace(group.options, guard_file=str(group.guard_file))
@@ -63,7 +65,7 @@ def run_in_foreground(group: Group) -> int:
     from pyrotorque_control.foreground import run
 
     if found := group.running():
-        raise CommandError(f"already running, pid {found.pid}: `pyrotorque --stop` stops it", EX_TEMPFAIL)
+        raise CommandError(f"already running, pid {found.pid}", EX_TEMPFAIL, hint="`pyrotorque --stop` stops it")
     prepared = prepare_supervisord(group)
     print_first_login_later(group, prepared.services)
     return run(prepared.configuration, prepared.directory)

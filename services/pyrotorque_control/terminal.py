@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Used when the output is not a terminal.
 _PIPE_WIDTH = 200
+_RED, _CYAN = "\x1b[31m", "\x1b[36m"
 
 
 def console() -> "Console":
@@ -25,13 +26,28 @@ def console() -> "Console":
     return Console(width=None if on_terminal else _PIPE_WIDTH, highlight=False, soft_wrap=False)
 
 
-def print_error(text: str) -> None:
-    """Print lines to standard error, each prefixed with `pyrotorque: `; in red on a terminal."""
-    prefix = "pyrotorque: "
-    if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
-        prefix = "\x1b[31mpyrotorque: error:\x1b[0m "
-    for line in text.split("\n"):
-        sys.stderr.write(f"{prefix}{line}\n")
+def print_error(cause: str, hint: str = "", *, further: str = "") -> None:
+    """Print cause and cure to standard error: on a terminal after `error:` and `hint:`, else in one line.
+
+    `further` is advice that only people read: it is not printed to a pipe.
+    """
+    if not sys.stderr.isatty():
+        for line in (f"{cause}: {hint}" if hint else cause).split("\n"):
+            sys.stderr.write(f"pyrotorque: {line}\n")
+        return
+    for line in cause.split("\n"):
+        sys.stderr.write(f"{_marked('pyrotorque: error:', _RED)} {line}\n")
+    if advice := hint or further:
+        sys.stderr.write(f"{_marked('hint:', _CYAN)} {advice}\n")
+
+
+def has_colour(output: TextIO) -> bool:
+    """Whether to print in colour: on a terminal that can, unless NO_COLOR is set (https://no-color.org)."""
+    return output.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _marked(text: str, colour: str) -> str:
+    return f"{colour}{text}\x1b[0m" if has_colour(sys.stderr) else text
 
 
 def show_progress(text: str) -> None:

@@ -2,7 +2,22 @@
 
 
 class PyrotorqueError(Exception):
-    """Base of all errors that are shown as a message, without a traceback."""
+    """Base of all errors that are shown as a message, without a traceback.
+
+    `hint` is what to do; it is the end of the message, and a line of its own on a terminal.
+    """
+
+    hint: str = ""
+
+    def __init__(self, text: str = "", *, hint: str = "") -> None:
+        super().__init__(f"{text}: {hint}" if hint else text)
+        if hint:
+            self.hint = hint
+
+    @property
+    def cause(self) -> str:
+        """The message without its hint."""
+        return str(self).removesuffix(f": {self.hint}") if self.hint else str(self)
 
 
 class UserError(PyrotorqueError):

@@ -94,10 +94,10 @@ class Layout:
         # supervisord binds a temporary name first: the socket's, a dot and its pid.
         longest = f"{self.supervisor_socket}.4194304"
         if len(os.fsencode(longest)) > _SOCKET_PATH_MAX:
+            size = len(os.fsencode(longest))
             raise LayoutError(
-                f"the socket path {longest} has {len(os.fsencode(longest))} bytes, the kernel allows "
-                f"{_SOCKET_PATH_MAX}: "
-                "set run_dir in [TORQUE] to a shorter private folder, for example /run/user/1000/pyrotorque"
+                f"the socket path {longest} has {size} bytes, the kernel allows {_SOCKET_PATH_MAX}",
+                hint="set run_dir in [TORQUE] to a shorter private folder, for example /run/user/1000/pyrotorque",
             )
         for folder in (self.run_dir, self.state_dir):
             _make_private(folder)

@@ -22,7 +22,7 @@ def hold(path: Path, refusal: str, advice: str) -> int:
     try:
         if not _locked(fd):
             holder = os.pread(fd, 20, 0).decode("ascii", "replace").strip()
-            raise AlreadyRunning(f"{refusal} (pid {printable(holder)} holds {printable(str(path))}): {advice}")
+            raise AlreadyRunning(f"{refusal} (pid {printable(holder)} holds {printable(str(path))})", hint=advice)
         # On a full disk the pid is missing; the lock holds nevertheless.
         with suppress(OSError):
             os.ftruncate(fd, 0)

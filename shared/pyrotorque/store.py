@@ -204,7 +204,8 @@ def _refuse_network(path: Path) -> None:
     if is_network(kind):
         raise StateError(
             f"the state folder {printable(str(path.parent))} is on a network filesystem ({kind}), where SQLite "
-            "files get damaged: set state_dir in [TORQUE] to a folder on a local disk"
+            "files get damaged",
+            hint="set state_dir in [TORQUE] to a folder on a local disk",
         )
 
 
@@ -226,7 +227,7 @@ def _prepare(path: Path, db: sqlite3.Connection, migrations: Sequence[str]) -> N
     (mode,) = db.execute("PRAGMA journal_mode = wal").fetchone()
     if mode != "wal":
         raise StateError(
-            f"{printable(str(path))} cannot use a write-ahead log: set state_dir in [TORQUE] to a local disk"
+            f"{printable(str(path))} cannot use a write-ahead log", hint="set state_dir in [TORQUE] to a local disk"
         )
     db.execute("PRAGMA synchronous = normal")
     db.execute("PRAGMA journal_size_limit = 4194304")
@@ -239,7 +240,8 @@ def _prepare(path: Path, db: sqlite3.Connection, migrations: Sequence[str]) -> N
     if own > len(migrations) or common > len(COMMON_MIGRATIONS):
         raise StateError(
             f"{printable(str(path))} was written by a newer pyrotorque (schema {own}, this version supports"
-            f" {len(migrations)}): upgrade again, or move the file away"
+            f" {len(migrations)})",
+            hint="upgrade again, or move the file away",
         )
     _migrate(db, "application_id", common, COMMON_MIGRATIONS)
     _migrate(db, "user_version", own, migrations)

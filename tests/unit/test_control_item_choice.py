@@ -1,7 +1,6 @@
 """Names where hashes are accepted, completion of the names of jobs, the man page, and colours of errors."""
 
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -80,18 +79,3 @@ def test_the_man_page_is_made_of_known_macros_and_has_every_command() -> None:
     for name in ("status", "retry", "explain", "park"):
         assert f".SS pyrotorque {name}" in text
     assert not re.search(r"(?<!\\)-", re.sub(r"^\.TH.*$", "", text, flags=re.MULTILINE).replace("\\-", ""))
-
-
-def test_errors_are_red_on_a_terminal_and_plain_in_a_pipe(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(tmp_path), "--stop"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    environment.pop("NO_COLOR", None)
-    plain = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-    assert plain.stderr.startswith("pyrotorque: ")
-    assert "\x1b" not in plain.stderr
-    ours, theirs = pty.openpty()
-    subprocess.run(words, env=environment, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, check=False)
-    os.close(theirs)
-    shown = os.read(ours, 65536)
-    os.close(ours)
-    assert b"\x1b[31mpyrotorque: error:\x1b[0m" in shown

@@ -22,8 +22,9 @@ from pyrotorque.events import (
     TorrentCompleted,
 )
 from pyrotorque.jobs import JobConfig, context, notify
-from pyrotorque.jobs.notify import Notify, with_priority
+from pyrotorque.jobs.notify import Notify
 from pyrotorque.jobs.notify_message import again, digest, message
+from pyrotorque.jobs.notify_services import with_priority
 from pyrotorque.options import Options
 from pyrotorque.settings import load
 from pyrotorque.settings.schema import CustomSettings
@@ -148,7 +149,18 @@ def test_private_messages_name_nothing(sent: Sent) -> None:
 
 
 def test_every_event_has_a_private_message_without_names() -> None:
-    names = ("name", "metafile", "reason", "text", "old_path", "new_path", "target", "quarantine", "mountpoint", "subject")
+    names = (
+        "name",
+        "metafile",
+        "reason",
+        "text",
+        "old_path",
+        "new_path",
+        "target",
+        "quarantine",
+        "mountpoint",
+        "subject",
+    )
     samples: dict[str, Any] = dict.fromkeys(names, "/SECRET")
     plain: dict[str, Any] = {"info_hash": "A" * 40, "seconds": 1.0, "data": "keep", "state": "FATAL", "ok": True}
     plain |= dict.fromkeys(("job", "mode", "kind", "service", "before", "by", "action", "problem"), "x")

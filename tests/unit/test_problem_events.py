@@ -40,7 +40,7 @@ OWN_EVENTS: dict[OwnerEvent, str] = {
     "service gave up": "ServiceStateChanged",
 }
 # A service that ends publishes nothing (the guardian publishes its state), without the fleet everything local works,
-# and who edits a file knows that it waits for `pyrotorque --restart`.
+# and files that were edited wait for `pyrotorque --restart` as documented.
 NOT_SENT: set[OwnerEvent] = {"group failed", "configuration differs", "fleet away"}
 
 
@@ -51,7 +51,7 @@ def test_every_warning_and_error_is_an_event_or_has_a_reason_not_to_be() -> None
     assert set(OWN_EVENTS.values()) <= set(NEEDS_OWNER)
 
 
-def test_every_end_is_a_line_that_needs_nobody() -> None:
+def test_every_end_is_an_info_line() -> None:
     assert {LEVELS[end] for end in PROBLEMS.values() if end} == {logging.INFO}
 
 

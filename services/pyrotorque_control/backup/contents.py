@@ -97,7 +97,9 @@ class Contents:
 def require_state_apart(layout: Layout) -> None:
     """Raises CommandError if the state is in the configuration directory itself: what is what cannot be said then."""
     if os.path.realpath(layout.state_dir) == os.path.realpath(layout.config_dir):
-        raise CommandError("state_dir is the configuration directory: set a folder of its own in [TORQUE]", EX_CONFIG)
+        raise CommandError(
+            "state_dir is the configuration directory", EX_CONFIG, hint="set a folder of its own in [TORQUE]"
+        )
 
 
 def _has_no_place(name: str, area: str, folder: str) -> bool:

@@ -149,12 +149,14 @@ def undo_restore(group: Group) -> None:
 
 def _require_stopped(group: Group) -> None:
     if group.running() is not None:
-        raise CommandError(f"the group in {group.config_dir} is running: `pyrotorque --stop` stops it", EX_TEMPFAIL)
+        raise CommandError(
+            f"the group in {group.config_dir} is running", EX_TEMPFAIL, hint="`pyrotorque --stop` stops it"
+        )
 
 
 def _require_choice(manifest: Manifest, request: RestoreRequest) -> None:
     if manifest.session is None and request.session is not None:
-        raise CommandError("the archive does not contain rTorrent's session: leave out --session", EX_USAGE)
+        raise CommandError("the archive does not contain rTorrent's session", EX_USAGE, hint="leave out --session")
     if manifest.session is not None and request.session is None and not request.without_session:
         raise CommandError(
             f"the archive contains rTorrent's session ({counted(manifest.session.items, 'item')}, from "
@@ -223,7 +225,7 @@ def _require_own(config_dir: Path) -> None:
     with suppress(FileNotFoundError):
         owner = config_dir.stat().st_uid
         if owner != os.geteuid():
-            raise CommandError(f"{config_dir} belongs to user {owner}: restore it as that user", EX_USAGE)
+            raise CommandError(f"{config_dir} belongs to user {owner}", EX_USAGE, hint="restore it as that user")
 
 
 def _require_free(session: Path, group: Group) -> None:
@@ -258,7 +260,9 @@ def _all_locked(layout: Layout) -> Generator[None]:
     with ExitStack() as stack:
         group = open_lock(layout.group_lock)
         if group is None:
-            raise CommandError(f"a group that uses {layout.state_dir} is running or starting: stop it", EX_TEMPFAIL)
+            raise CommandError(
+                f"a group that uses {layout.state_dir} is running or starting", EX_TEMPFAIL, hint="stop it"
+            )
         stack.callback(os.close, group)
         for service in ALL_SERVICES:
             path = layout.database(service)

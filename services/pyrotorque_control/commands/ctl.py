@@ -38,7 +38,7 @@ def command(group: Group, words: tuple[str, ...]) -> None:
     if not conf.exists():
         raise CommandError(f"the group in {group.config_dir} was never started: there is no {conf}", EX_UNAVAILABLE)
     if not Supervisord(group.layout.supervisor_socket).listens():
-        print_error(_why_not_reachable(group))
+        print_error(*_why_not_reachable(group))
     elif words[:1] in _READS_FILES:
         # supervisord would exit with all services if its files were broken.
         running = group.running()
@@ -48,9 +48,11 @@ def command(group: Group, words: tuple[str, ...]) -> None:
     os.execve(sys.executable, module_command("supervisor.supervisorctl", "-c", str(conf), *words), environment)
 
 
-def _why_not_reachable(group: Group) -> str:
+def _why_not_reachable(group: Group) -> tuple[str, str]:
+    """The cause and the cure."""
     if found := group.running():
         return (
-            f"pid {found.pid} runs, but its socket was removed: the guardian opens it again, or `pyrotorque --restart`"
+            f"pid {found.pid} runs, but its socket was removed",
+            "the guardian opens it again, or `pyrotorque --restart`",
         )
-    return f"the group in {group.config_dir} is not running: `pyrotorque` starts it"
+    return f"the group in {group.config_dir} is not running", "`pyrotorque` starts it"

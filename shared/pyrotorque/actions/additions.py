@@ -73,7 +73,7 @@ def _added(actor: Actor, content: bytes, suffix: str, name: str, info_hash: str,
 def _chosen(layout: Layout, folder: str) -> Path:
     folders = watched_folders(layout)
     if not folders:
-        raise ActionRefused("no tree watch is active: set job.treewatch.active and its path in torque.ini")
+        raise ActionRefused("no tree watch is active", hint="set job.treewatch.active and its path in torque.ini")
     if folder and folder not in folders:
         raise UnknownName(f"{printable(folder)} is not a watched folder: {', '.join(folders[:5])}")
     return Path(folder or folders[0])

@@ -84,8 +84,9 @@ def bind(made: Socket, endpoint: str) -> None:
     except zmq.ZMQError as error:
         path = printable(endpoint.removeprefix("ipc://"))
         raise LayoutError(
-            f"cannot create the socket {path}: {error.strerror}: check that its folder is writable and not full, and "
-            "remove what has this name, or set another run_dir in [TORQUE]"
+            f"cannot create the socket {path}: {error.strerror}",
+            hint="check that its folder is writable and not full, and remove what has this name, or set another "
+            "run_dir in [TORQUE]",
         ) from error
 
 

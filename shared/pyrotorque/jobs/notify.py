@@ -1,13 +1,10 @@
 """Sends notifications: to a webhook, to services of Apprise, or by running a command."""
 
-import http.client
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from email.message import Message as HttpHeaders
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -20,25 +17,22 @@ from pyrotorque.jobs.base import Job
 from pyrotorque.jobs.command import EVENT_FIELDS, ConfiguredProgram, event_namespace
 from pyrotorque.jobs.notify_message import (
     DIGESTED,
-    PRIORITIES,
     Message,
-    Priority,
     again,
     digest,
     message,
     needs_owner,
     parse_priorities,
 )
+from pyrotorque.jobs.notify_services import split_addresses, with_priority
 from pyrotorque.jobs.notify_state import NotifyState, read_state, write_state
 from pyrotorque.jobs.params import get_bool, get_count, get_seconds, get_text, texts_below
+from pyrotorque.jobs.webhook import WebhookUnavailable, post
 from pyrotorque.settings.values import duration
 from pyrotorque.sha256 import hexdigest
 from pyrotorque.text import encode_json, printable
 
 _RETRY_PAUSES: Final = (0.5, 2.0, 5.0)
-_RESPONSE_MAX: Final = 64 << 10
-_ERROR_TEXT_MAX: Final = 200
-_NO_SERVICES: Final = frozenset(("ftp", "ftps", "file", "scgi", "http", "https"))
 # What templates may use besides the fields of events.
 _MESSAGE_FIELDS: Final = frozenset(("title", "message", "priority"))
 # Fields of events that name an item or a path.
@@ -55,23 +49,6 @@ _PRIVATE: Final = (
     "mountpoint",
     "subject",
 )
-# Names or numbers of the priorities low, normal and high.
-_APPRISE_PRIORITIES: Final = {
-    **dict.fromkeys(("ntfy", "ntfys"), ("low", "default", "high")),
-    **dict.fromkeys(("gotify", "gotifys"), ("low", "normal", "high")),
-    **dict.fromkeys(("pover", "prowl"), ("low", "normal", "high")),
-}
-
-
-class WebhookUnavailable(UserError):
-    """The webhook did not accept the message; a retry may succeed."""
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HttpHeaders, newurl: str
-    ) -> None:
-        """Do not follow: the message is for this server only."""
 
 
 class Notify(Job):
@@ -87,7 +64,9 @@ class Notify(Job):
         url, command = get_text(config, "url"), get_text(config, "command", "args")
         if bool(url) == bool(command):
             raise UserError(f"job.{self.name} needs either url (a webhook) or command (a program), not both")
-        self._url, self._services = self._addresses(url)
+        self._url, self._services = split_addresses(url, self.name)
+        if self._services:
+            require_apprise(self.name)
         self._program = ConfiguredProgram(config, log=self.log, dry_run=self.dry_run) if command else None
         self._within = get_seconds(config, "within", 30.0 if self._services else 10.0)
         self._attempts = max(1, get_count(config, "attempts", 3))
@@ -241,23 +220,6 @@ class Notify(Job):
         else:
             self._unsaved = None
 
-    def _addresses(self, text: str) -> tuple[str, list[str]]:
-        """The webhook, or the addresses of Apprise."""
-        urls = text.split()
-        if len(urls) == 1 and text.startswith(("http://", "https://")):
-            return text, []
-        for url in urls:
-            scheme, separator, rest = url.partition(":")
-            known = separator and rest and scheme.isalnum() and scheme.lower() not in _NO_SERVICES
-            if not known:
-                raise UserError(
-                    f"job.{self.name}.url: expected http:// or https:// (one webhook), or addresses of Apprise such as "
-                    f"ntfy://topic, got {printable(scheme)}:"
-                )
-        if urls:
-            require_apprise(self.name)
-        return "", urls
-
     def _duration(self, name: str, default: str) -> float:
         text = get_text(self.config, name) or default
         try:
@@ -271,7 +233,7 @@ class Notify(Job):
         if self.dry_run:
             self.log.info("would send %d bytes to %s", len(request.data or b""), request.host)  # type: ignore[arg-type]
             return
-        self._attempt(lambda: self._send(request))
+        self._attempt(lambda: post(request, within=self._within))
 
     def _attempt(self, call: Callable[[], None]) -> None:
         for attempt in range(self._attempts):
@@ -284,23 +246,6 @@ class Notify(Job):
                 time.sleep(_RETRY_PAUSES[min(attempt, len(_RETRY_PAUSES) - 1)])
             else:
                 return
-
-    def _send(self, request: urllib.request.Request) -> None:
-        opener = urllib.request.build_opener(_NoRedirects)
-        try:
-            with opener.open(request, timeout=self._within) as response:
-                response.read(_RESPONSE_MAX)
-        except urllib.error.HTTPError as error:
-            body = printable(error.read(_ERROR_TEXT_MAX))
-            text = f"{request.host} answered {error.code} {printable(str(error.reason))}: {body}"
-            error.close()
-            # A message that the server rejects (4xx) would be rejected again.
-            raise (WebhookUnavailable if error.code >= 500 or error.code == 429 else UserError)(text) from None
-        except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", None) or error
-            raise WebhookUnavailable(
-                f"{request.host} did not respond (deadline {self._within:g} s): {printable(str(reason))}"
-            ) from None
 
 
 def _as_json(event: Event | None, job: str) -> dict[str, object]:
@@ -317,11 +262,3 @@ def _lines(text: str) -> str:
 def _one_line(text: str) -> str:
     """A header or a title: no line break of a name may begin another header."""
     return printable(" ".join(text.split()))
-
-
-def with_priority(url: str, priority: Priority) -> str:
-    """The address with a priority, for services that have one and unless it has one."""
-    values = _APPRISE_PRIORITIES.get(url.partition("://")[0].lower())
-    if values is None or "priority=" in url:
-        return url
-    return f"{url}{'&' if '?' in url else '?'}priority={values[PRIORITIES.index(priority)]}"

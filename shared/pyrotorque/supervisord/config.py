@@ -46,7 +46,7 @@ def packaged() -> str:
     for path in (here / "supervisor.conf", here.parents[1] / "supervisor.conf"):
         if path.is_file():
             return path.read_text(encoding="utf-8")
-    raise LayoutError(f"supervisor.conf is missing beside {here}: install pyrotorque again")
+    raise LayoutError(f"supervisor.conf is missing beside {here}", hint="install pyrotorque again")
 
 
 def with_services(text: str, optional: Collection[str]) -> str:
@@ -169,7 +169,7 @@ def programs_text(
             raise LayoutError(f"cannot read {own}: {error.strerror}") from error
         if "run/programs.conf" not in text:
             raise LayoutError(
-                f"{own} does not include run/programs.conf: add `[include]` with `files = run/programs.conf`"
+                f"{own} does not include run/programs.conf", hint="add `[include]` with `files = run/programs.conf`"
             )
     return filled(with_services(packaged(), optional), values)
 
