@@ -226,10 +226,10 @@ def test_a_template_with_the_message_has_its_count_once(sent: Sent) -> None:
 def test_a_digest_for_a_webhook_has_lines(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
     requests: list[object] = []
 
-    def record(_job: Notify, request: urllib.request.Request) -> None:
+    def record(request: urllib.request.Request, *, within: float) -> None:
         requests.append(request.data)
 
-    monkeypatch.setattr(Notify, "_send", record)
+    monkeypatch.setattr(notify, "post", record)
     made = Notify(JobConfig({"job_name": "x", "url": "http://127.0.0.1:1/", "text": "{{message}}", "every": "1m"}))
     made.run(DONE)
     made.run(None)
