@@ -56,7 +56,7 @@ class PanelPort:
                 logs.owner_event("port unavailable", str(error), subject="panel")
             return
         if self.problem:
-            logs.owner_event("port open", f"the panel is on {address_of(settings)}", subject="panel")
+            logs.owner_event("port open", f"the panel is on {settings.url}", subject="panel")
         self.problem = ""
         self.streams = Streams()
         self._server = WebServer(self._make_app(self.streams), sockets, self.streams.end, PanelProtocol)
