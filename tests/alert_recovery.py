@@ -225,6 +225,17 @@ CASES: Final = (
     Recovery("ProcessFlapping", 10, 70, {'pyrotorque_process_restarts_total{process="watcher"}': "0+1x12 12x80"}),
     Recovery("EventsLost", 8, 40, {'pyrotorque_bus_gaps_total{source="watcher"}': "0x4 1x60"}),
     Recovery("ConfigInvalid", 10, 30, {"pyrotorque_configurations": "2x20 1x20"}),
+    Recovery(
+        "FleetHostDown",
+        10,
+        30,
+        {'up{host="a",rtorrent="one"}': "0x20 1x20", 'up{host="a",rtorrent="two"}': "0x40"},
+    ),
+    Recovery("FleetUnavailable", 10, 30, {"pyrotorque_fleet_up": "0x20 1x20"}),
+    Recovery(
+        "FleetEventsWaiting", 20, 45, {"pyrotorque_fleet_events_waiting": "2000x30 0x30", "pyrotorque_fleet_up": "1x60"}
+    ),
+    Recovery("FleetBadValues", 8, 40, {"pyrotorque_fleet_bad_values_total": "0x4 1x60"}),
 )
 
 

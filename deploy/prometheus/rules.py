@@ -58,6 +58,8 @@ THRESHOLDS: Final[dict[str, tuple[str, str]]] = {
     "space_short_for": ("30m", "a clean-up may free less than needed for this long"),
     "removal_unfinished_for": ("1h", "a removal may be unfinished for this long"),
     "process_down_for": ("2m", "a service may be down for this long"),
+    "fleet_away_for": ("5m", "a group may be without the servers of its fleet for this long"),
+    "fleet_events_waiting": ("1000", "so many events of a group may wait for the stream of the fleet"),
     "process_restarts": ("3", "more restarts of a service within 30 minutes are a loop"),
 }
 
@@ -459,6 +461,42 @@ PROCESSES: Final = (
     ),
 )
 
+# Presence is `up == 0` of a target that is still in the list, not `absent()`: the fleet's list keeps groups that are gone.
+FLEET: Final = (
+    Alert(
+        "FleetHostDown",
+        "critical",
+        'max by (cluster, host) (up{{host!=""}}) == 0 and count by (cluster, host) (up{{host!=""}}) > 1',
+        "No group of the host {{ $labels.host }} can be scraped",
+        "All exporters of {{ $labels.host }} are down: the host or its network, more likely than each of its groups.",
+        "{down_for}",
+    ),
+    Alert(
+        "FleetUnavailable",
+        "warning",
+        "pyrotorque_fleet_up == 0",
+        "The group is without its fleet",
+        "{{ $labels.instance }} reaches no NATS server. Local jobs are not affected; metafiles of the fleet wait. See "
+        "log/fleet.log.",
+        "{fleet_away_for}",
+    ),
+    Alert(
+        "FleetEventsWaiting",
+        "warning",
+        "pyrotorque_fleet_events_waiting > {fleet_events_waiting} and pyrotorque_fleet_up == 1",
+        f"{WHOLE} events wait for the stream of the fleet",
+        f"{WHOLE} events of {{{{ $labels.instance }}}} are not in the stream although NATS is there. See log/fleet.log.",
+        "15m",
+    ),
+    Alert(
+        "FleetBadValues",
+        "warning",
+        "increase(pyrotorque_fleet_bad_values_total[15m]) > 0",
+        "Values of another group were ignored",
+        "Another group of the fleet writes what is not valid: a newer version, or a foreign program. See log/fleet.log.",
+    ),
+)
+
 GROUPS: Final = {
     "exporter": EXPORTER,
     "rtorrent": RTORRENT,
@@ -467,8 +505,14 @@ GROUPS: Final = {
     "watch": WATCH,
     "jobs": JOBS,
     "processes": PROCESSES,
+    "fleet": FLEET,
 }
 ALERTS: Final = tuple(alert for group in GROUPS.values() for alert in group)
+# What a summary names where the labels of a target are missing.
+_WITHOUT_TARGET: Final = {
+    "PyrotorqueExporterAbsent": '{{ or $labels.rtorrent $labels.instance "pyrotorque" }}',
+    "FleetHostDown": '{{ or $labels.rtorrent $labels.instance $labels.cluster "fleet" }}',
+}
 # A metric with its braces, if it has any; not the names of recording rules, nor what stands in braces.
 _METRIC: Final = re.compile(r"\b(up|(?:rtorrent|pyrotorque)_[a-z0-9_]+)\b(?![:(])(\{[^}]*\})?")
 
@@ -526,9 +570,7 @@ def _alert(alert: Alert, choices: Choices) -> Iterator[str]:
     for name, value in choices.labels.items():
         yield f"          {name}: {_quoted(value)}"
     yield "        annotations:"
-    group = (
-        GROUP if alert.name != "PyrotorqueExporterAbsent" else '{{ or $labels.rtorrent $labels.instance "pyrotorque" }}'
-    )
+    group = _WITHOUT_TARGET.get(alert.name, GROUP)
     yield f"          summary: {_quoted(f'{group}: ' + _text(alert.summary, values))}"
     yield f"          description: {_quoted(_text(alert.description, values))}"
     yield f"          runbook_url: {_quoted(f'{choices.runbook}#{alert.name.lower()}')}"

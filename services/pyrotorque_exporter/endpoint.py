@@ -72,6 +72,8 @@ class EndpointContext:
     """The watched folders, whose disks are shown, too."""
     configuration: Path | None = None
     """The stored configuration."""
+    targets: Path | None = None
+    """The exporters of the fleet that this group belongs to."""
 
 
 class Endpoint:
@@ -145,7 +147,7 @@ class Endpoint:
         scraper = Scraper(collectors, calls, self.settings.prefix, clock=time.monotonic)
         self._scrapes = ScrapeThread(scraper, self._finished)
         self._scrapes.start()
-        return Routes(scraper, self._scrapes, shared.landing)
+        return Routes(scraper, self._scrapes, shared.landing, targets=shared.targets)
 
     def _finished(self) -> None:
         server = self._server

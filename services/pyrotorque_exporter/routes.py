@@ -1,7 +1,8 @@
-"""The paths of an endpoint: /metrics, the landing page on /, and /-/healthy."""
+"""The paths of an endpoint: /metrics, the landing page on /, /-/healthy, and in a fleet /fleet/targets."""
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from pyrotorque_exporter.exposition import CONTENT_TYPE, Exposition
@@ -17,6 +18,9 @@ MARGIN: Final = 0.5
 GZIP_FROM: Final = 1024
 
 
+Route = Callable[[HttpRequest], HttpResponse | PendingResponse]
+
+
 class Routes:
     """Responds to requests; /metrics waits for a scrape, at most until its deadline."""
 
@@ -26,13 +30,17 @@ class Routes:
         scrapes: ScrapeThread,
         landing: bytes,
         *,
+        targets: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._targets = targets
         self._scraper, self._scrapes, self._landing, self._clock = scraper, scrapes, landing, clock
         self._late: tuple[frozenset[str], float, Exposition] | None = None
 
     def __call__(self, request: HttpRequest) -> HttpResponse | PendingResponse:
-        routes = {"/metrics": self._metrics, "/": self._landing_page, "/-/healthy": _healthy}
+        routes: dict[str, Route] = {"/metrics": self._metrics, "/": self._landing_page, "/-/healthy": _healthy}
+        if self._targets is not None:
+            routes["/fleet/targets"] = self._fleet_targets
         route = routes.get(request.path)
         if route is None:
             return HttpResponse(404, b"Not Found: use / or /metrics\n")
@@ -66,6 +74,14 @@ class Routes:
 
     def _landing_page(self, _: HttpRequest) -> HttpResponse:
         return HttpResponse(200, self._landing, "text/html; charset=utf-8", PAGE_HEADERS)
+
+    def _fleet_targets(self, request: HttpRequest) -> HttpResponse:
+        """Service discovery by HTTP: at any other status than 200, Prometheus keeps the targets that it has."""
+        assert self._targets is not None
+        try:
+            return HttpResponse(200, self._targets.read_bytes(), "application/json")
+        except OSError:
+            return HttpResponse(503, b"the groups of the fleet are not known yet\n")
 
 
 def scrape_timeout(request: HttpRequest) -> float:

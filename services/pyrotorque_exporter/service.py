@@ -50,6 +50,7 @@ class Exporter:
         self._endpoints: list[Endpoint] = []
         self._state_dir = configuration.layout.state_dir
         self._stored = stored_file(configuration.layout)
+        self._targets = configuration.layout.fleet_targets
         self._services.expect(services)
         self._services.restore(state.last_totals(), state.states(), state.event_counts())
         state.restore_trackers(self._trackers)
@@ -70,6 +71,7 @@ class Exporter:
             on_finished=self._bus.wake,
             gate=SessionGate(self._state_dir),
             configuration=self._stored,
+            targets=self._targets if settings.fleet.servers else None,
             roots=[os.fsdecode(root.path) for root in active_roots(settings).roots],
         )
         self._endpoints = [Endpoint(job, settings.rtorrent, shared) for job in jobs]

@@ -32,7 +32,7 @@ from pyrotorque_fleet.membership import Echo, Membership
 from pyrotorque_fleet.messages import BadValue, decode_facts, decode_question, encode
 from pyrotorque_fleet.metrics import FleetMetrics
 from pyrotorque_fleet.searches import FleetSearches
-from pyrotorque_fleet.targets import write_targets
+from pyrotorque_fleet.targets import TargetFiles
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ class Fleet:
         self._metrics = FleetMetrics(self.totals)
         self.totals.load(self.runtime.store)
         self._report = TotalsReport(NAME, self.totals, self.runtime.bus)
+        self._targets = TargetFiles(self.reloader.current.layout)
         self._states: dict[str, str] = {}
         self._searches = FleetSearches(self.runtime.bus.wake, self._metrics.bad_values.inc)
         self._link: Link | None = None
@@ -275,8 +276,7 @@ class Fleet:
             self._metrics.forwarded.inc(by=self._forwarder.forwarded)
             self._forwarder.forwarded = 0
         self._report.save_and_publish(self.runtime.store, now)
-        if self.settings.file_sd is not None and (error := write_targets(self.settings.file_sd, view["groups"])):
-            log.warning("%s", error)
+        self._targets.write(self.settings, view["groups"], bool(self._nats.server), now)
 
 
 def run(start: ServiceStart) -> int:

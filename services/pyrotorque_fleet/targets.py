@@ -1,23 +1,65 @@
-"""Targets of the fleet's exporters for Prometheus, as `file_sd` and `http_sd` read them."""
+"""Targets of the fleet's exporters for Prometheus, as `file_sd` and the exporter's `/fleet/targets` give them."""
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from pyrotorque.layout import Layout
+from pyrotorque.settings.fleet import is_address
+from pyrotorque.settings.schema import FleetSettings
+
+log = logging.getLogger(__name__)
+
+_SETTLED_AFTER: Final = 5.0
+"""Seconds after connecting until the values of all groups have arrived."""
 
 
-def targets(groups: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One entry for each group that has an exporter, gone ones included: then Prometheus shows them as down."""
+def targets(groups: Iterable[Mapping[str, Any]], realm: str) -> list[dict[str, Any]]:
+    """One entry for each group that has an exporter, gone ones included: then Prometheus shows them as down.
+
+    The labels are those of the shipped rules and dashboard; what another group wrote is only in its own entry.
+    """
     return [
-        {"targets": [group["metrics"]], "labels": {"group": group["name"]}} for group in groups if group.get("metrics")
+        {
+            "targets": [group["metrics"]],
+            "labels": {"cluster": realm, "host": group["metrics"].rpartition(":")[0], "rtorrent": group["name"]},
+        }
+        for group in groups
+        if is_address(str(group.get("metrics") or ""))
     ]
 
 
-def write_targets(path: Path, groups: Iterable[Mapping[str, Any]]) -> str:
+class TargetFiles:
+    """Keeps the file of the exporter, and that of `fleet.file_sd`. Nothing is written before all groups are known."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._own = layout.fleet_targets
+        self._connected_at: float | None = None
+        self._logged = ""
+
+    def write(self, settings: FleetSettings, groups: Iterable[Mapping[str, Any]], connected: bool, now: float) -> None:
+        """`now` is CLOCK_MONOTONIC. An outage changes nothing: the groups that were known last stay targets."""
+        if not connected:
+            self._connected_at = None
+            return
+        self._connected_at = now if self._connected_at is None else self._connected_at
+        if now - self._connected_at < _SETTLED_AFTER:
+            return
+        found = targets(groups, settings.realm)
+        for path in filter(None, (self._own, settings.file_sd)):
+            error = write_targets(path, found)
+            if error and error != self._logged:
+                self._logged = error
+                log.warning("%s", error)
+
+
+def write_targets(path: Path, found: list[dict[str, Any]]) -> str:
     """Replace the file if it differs; the error in one line, or an empty text."""
-    content = json.dumps(targets(groups), indent=1).encode() + b"\n"
+    content = json.dumps(found, indent=1).encode() + b"\n"
     try:
         if path.exists() and path.read_bytes() == content:
             return ""

@@ -64,6 +64,11 @@ class Layout:
         return self.run_dir / "options.json"
 
     @property
+    def fleet_targets(self) -> Path:
+        """The exporters of the fleet, written by the fleet process and served by the exporter."""
+        return self.state_dir / "fleet-targets.json"
+
+    @property
     def supervisor_socket(self) -> Path:
         return self.run_dir / "supervisor.sock"
 

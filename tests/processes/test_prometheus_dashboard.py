@@ -22,6 +22,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.settings.schema import METRIC_GROUPS
 from tests.exporter_process import REPOSITORY, free_port
 from tests.grouping import torque_ini
+from tests.nats import NatsServer
 from tests.programs import Program
 from tests.waiting import eventually
 
@@ -138,8 +139,9 @@ def prometheus(
     folder, port = tmp_path_factory.mktemp("p"), free_port()
     watch = folder / "watch"
     watch.mkdir()
-    with PrivateRTorrent(folder / "rt") as rtorrent:
-        ini = torque_ini(rtorrent.url, watch, *EVERYTHING, f"job.exporter.port = {port}")
+    with PrivateRTorrent(folder / "rt") as rtorrent, NatsServer(folder / "nats") as nats:
+        fleet = (f"fleet.servers = {nats.url}", "fleet.name = one")
+        ini = torque_ini(rtorrent.url, watch, *EVERYTHING, *fleet, f"job.exporter.port = {port}")
         with Group(folder / "c", ini):
             server = Prometheus(folder / "prometheus", port)
             try:
@@ -151,6 +153,7 @@ def prometheus(
                     (watch / f"sample {number}.torrent").write_bytes(metafile)
                 eventually(lambda: server.ask("sum(pyrotorque_queue_starts_total) >= 6"), 30)
                 eventually(lambda: server.ask("pyrotorque_cleanup_missing_bytes"), 60)
+                eventually(lambda: server.ask("pyrotorque_fleet_up == 1"), 60)
                 settled = time.monotonic() + 6
                 eventually(lambda: time.monotonic() > settled, 20, why="enough scrapes for rates")
                 yield server
@@ -204,13 +207,13 @@ def test_every_panel_has_a_unit() -> None:
 def test_rows_whose_groups_are_off_by_default_are_closed_and_name_them() -> None:
     rows = [panel for panel in json.loads(DASHBOARD.read_text())["panels"] if panel["type"] == "row"]
     needs = {row["title"] for row in rows if "(only with" in row["title"]}
-    assert {title.partition(" (")[0] for title in needs} == {"Trackers", "Items", "Clean-up"}
+    assert {title.partition(" (")[0] for title in needs} == {"Trackers", "Items", "Clean-up", "Fleet"}
     assert all(row["collapsed"] and row["panels"] for row in rows if row["title"] in needs)
     text = "".join(target["expr"] for row in rows if row["title"] not in needs for panel in row.get("panels", ())
                    for target in panel["targets"])  # fmt: skip
     text += "".join(target["expr"] for panel in json.loads(DASHBOARD.read_text())["panels"] if panel["type"] != "row"
                     for target in panel["targets"])  # fmt: skip
-    assert not re.search(r"rtorrent_(tracker|item)_|pyrotorque_cleanup_", text)
+    assert not re.search(r"rtorrent_(tracker|item)_|pyrotorque_(cleanup|fleet)_", text)
 
 
 def test_the_dashboard_is_one_of_grafanas_schema() -> None:

@@ -81,7 +81,7 @@ def _value(name: str, text: str, kind: Any) -> Any:
                 raise ValueError(f"expected one of {', '.join(_REPLICAS)}, got {text!r}")
             return int(text)
         case "metrics":
-            if not _ADDRESS.fullmatch(text):
+            if not is_address(text):
                 raise ValueError(f"expected the host and port of this exporter, such as box1.lan:9135, got {text!r}")
             return text
         case _ if name in _DURATIONS:
@@ -92,6 +92,11 @@ def _value(name: str, text: str, kind: Any) -> Any:
             return text
         case _:
             return folder(text)
+
+
+def is_address(text: str) -> bool:
+    """Whether it is `host:port`, which Prometheus can scrape."""
+    return bool(_ADDRESS.fullmatch(text))
 
 
 def _bounded(text: str, least: float, most: float) -> float:
