@@ -5,7 +5,7 @@ else is transport: a page of a proxy, a status such as 404 or 503, an unreachabl
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -17,35 +17,22 @@ _LINK: Final = re.compile(r"\S*(?:://|www\.)\S*")
 _SPACES: Final = re.compile(r"[\s_]+")
 _LENGTH_MAX: Final = 4000
 
-# These are about the tracker, not about the torrent, and win over all others.
+# These are about the tracker or its database, not about the torrent, and win over all others.
 _DOWN: Final = (
-    *(
-        "maintenance",
-        "unavailable",
-        "timeout",
-        "timed out",
-        "time out",
-        "bad gateway",
-        "gateway time",
-        "internal server",
-    ),
-    *("server error", "database", "too many requests", "rate limit", "slow down", "try again", "overload", "busy"),
+    *("maintenance", "unavailable", "timeout", "timed out", "time out", "bad gateway", "gateway time", "error", "sql"),
+    *("database", "too many requests", "rate limit", "slow down", "try again", "overload", "busy", "restart", "cache"),
     *("refused", "unreachable", "could not parse", "postponed", "offline", "is down", "down for", "temporar", "migrat"),
-    *("wartung", "später", "spaeter", "mantenimiento", "en panne", "502", "503", "504", "500 "),
+    *("warming up", "ddos", "attack", "issues", "problem", "read-only", "read only", " yet", "node", "backup", "sync"),
+    *("wartung", "später", "spaeter", "mantenimiento", "en panne", "fehler", "erreur"),
 )
+# A status of a server: 500 to 599.
+_STATUS: Final = re.compile(r"(?<!\d)5\d\d(?!\d)")
 # These are about the user: the account, its client, its limits.
 _USER: Final = (
     *("passkey", "pass key", "authkey", "auth key", "account", "client", "user", "your ip", "ip address", "ratio"),
     *("not authorized", "unauthorized", "unauthorised", "forbidden", "access denied", "connection limit", "slots"),
-    *(
-        "already",
-        "missing info_hash",
-        "missing info hash",
-        "invalid info_hash",
-        "invalid request",
-        "port ",
-        "banned client",
-    ),
+    *("already", "missing info_hash", "missing info hash", "invalid info_hash", "invalid request", "port "),
+    *("torrent pass", "torrent_pass", " ip", "your class", "vip", "freeleech", "your rank", "permission", "member"),
 )
 # What mentions the torrent itself, although it may contain a word of the user's list.
 _TORRENT_NOT_AUTHORIZED: Final = ("torrent not authorized", "torrent is not authorized", "torrent nicht autorisiert",
@@ -97,6 +84,18 @@ class TrackerVerdict:
     reason: str = ""
 
 
+def is_announced(rows: Sequence[Sequence[object]]) -> bool:
+    """Whether a tracker has the torrent: its last answer was no failure. DHT is none.
+
+    `rows` have the address, whether it is used, and the Unix times of the last success and the last failure.
+    """
+    for row in rows:
+        address, is_enabled, succeeded, failed = (str(each) for each in row)
+        if is_enabled != "0" and not address.startswith("dht://") and int(succeeded) > int(failed):
+            return True
+    return False
+
+
 def failure_reason(message: str) -> str:
     """The tracker's own words in rTorrent's message; empty if there are none."""
     if not _TRACKER.match(message[:_LENGTH_MAX]):
@@ -122,6 +121,8 @@ def verdict(message: str, phrases: Iterable[str] = ()) -> TrackerVerdict:
         ("gone", _GONE),
     )
     for kind, known in lists:
+        if kind == "down" and (status := _STATUS.search(plain)):
+            return TrackerVerdict("down", status[0], reason)
         for phrase in known:
             if phrase in plain:
                 return TrackerVerdict(kind, phrase, reason)

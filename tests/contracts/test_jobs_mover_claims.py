@@ -1,6 +1,7 @@
 """The mover leaves data alone that another item has, under whatever path, and folders that hold more than the item."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
 from pyrotorque.jobs import JobConfig, move_failures, move_files, mover, tree_copy
+from pyrotorque.jobs.move_journal import Move
+from pyrotorque.jobs.move_switch import MoveSwitch
 from tests.cleaning import CleanupScene
 from tests.waiting import eventually
 
@@ -129,3 +132,82 @@ def test_an_item_that_is_loaded_during_the_copy(scene: CleanupScene, monkeypatch
     move(scene)
     assert not path.exists()
     assert scene.is_intact(item)
+
+
+def test_the_path_is_that_of_the_kernel(scene: CleanupScene) -> None:
+    """`..` after a link leads to the folder around its target, whatever the path looks like."""
+    (scene.folder / "out" / "dir").mkdir(parents=True)
+    (scene.downloads / "link").symlink_to(scene.folder / "out" / "dir")
+    (scene.downloads / "y").mkdir()
+    decoy = scene.add(scene.write("y/One"))
+    real = scene.folder / "out" / "y" / "One"
+    real.parent.mkdir()
+    (scene.write("One")).rename(real)
+    item = scene.add(real, f"d.directory.set={scene.downloads}/link/../y", to_target(scene))
+    move(scene)
+    assert not real.exists()
+    assert all(scene.is_intact(each) for each in (item, decoy))
+
+
+def test_a_relative_folder_of_rtorrent_is_not_looked_up_here(
+    scene: CleanupScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = scene.add(scene.write("One"), to_target(scene))
+    decoy = scene.folder / "here" / "rel" / "One"
+    decoy.mkdir(parents=True)
+    monkeypatch.chdir(scene.folder / "here")
+    for command, *value in (("d.stop",), ("d.close",), ("d.directory.set", "rel")):
+        scene.client.call(command, item, *value)
+    with suppress(UserError):
+        move(scene)
+    assert decoy.exists()
+    assert list((scene.folder / "target").iterdir()) == []
+
+
+@pytest.mark.parametrize("phase", ["copying", "switching"])
+@pytest.mark.parametrize("by_copy", [True, False])
+def test_an_interrupted_move_ends_when_others_have_moved_the_item(
+    scene: CleanupScene, monkeypatch: pytest.MonkeyPatch, phase: str, by_copy: bool
+) -> None:
+    path = scene.write("One")
+    item = scene.add(path, to_target(scene))
+    monkeypatch.setattr(move_files.MoveFiles, "_is_on_other_disk", lambda *_: by_copy)  # pyright: ignore[reportUnknownLambdaType]
+    at = move_files.MoveFiles.prepare if phase == "copying" else move_files.MoveFiles.rename
+
+    def killed(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(move_files.MoveFiles, at.__name__, killed)
+        with pytest.raises(KeyboardInterrupt):
+            move(scene)
+    elsewhere = scene.folder / "elsewhere"
+    elsewhere.mkdir()
+    for command in ("d.stop", "d.close"):
+        scene.client.call(command, item)
+    path.rename(elsewhere / "One")
+    scene.client.call("d.directory.set", item, str(elsewhere))
+    scene.client.call("d.start", item)
+    eventually(lambda: scene.seeds(item), 20)
+    other = scene.add(scene.write("One"), salt="other data")
+    move(scene)
+    assert all(scene.is_intact(each) for each in (item, other))
+    # Ended, and moved from where it is now.
+    assert scene.client.call("d.directory", item) == str(scene.folder / "target" / "One")
+
+
+def test_old_data_that_another_item_has_by_now_is_kept(scene: CleanupScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = scene.write("One")
+    item = scene.add(path, to_target(scene))
+    monkeypatch.setattr(move_files.MoveFiles, "_is_on_other_disk", lambda *_: True)  # pyright: ignore[reportUnknownLambdaType]
+    loaded: list[str] = []
+    switch = MoveSwitch.switch
+
+    def switching(own: MoveSwitch, moved: Move) -> Move:
+        done = switch(own, moved)
+        loaded.append(scene.add(path, salt="cross-seed"))
+        return done
+
+    monkeypatch.setattr(MoveSwitch, "switch", switching)
+    move(scene)
+    assert all(scene.is_intact(each) for each in (item, *loaded))

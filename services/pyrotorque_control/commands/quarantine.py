@@ -96,7 +96,8 @@ def restore(group: Group, items: Sequence[str], start: bool | None) -> int:
 @click.argument("items", nargs=-1, required=True, metavar="HASH|NAME…")
 @click.pass_obj
 def purge(group: Group, items: Sequence[str]) -> int:
-    """Delete the data of these entries before their time is over. It cannot be undone."""
+    """Delete the data of these entries before their time is over. It cannot be undone, so the hash, the name of the
+    folder or the name of the item must be whole."""
     from pyrotorque.housekeeping.quarantine import purge as purge_entry
     from pyrotorque.housekeeping.quarantine import used_by
 
@@ -120,6 +121,14 @@ def _entries(group: Group) -> "list[tuple[Cleanup | Orphans, QuarantineEntry]]":
     return sorted(found, key=lambda each: each[1].removal.at)
 
 
+def _is_named(entry: "QuarantineEntry", word: str, *, whole: bool) -> bool:
+    """Whether `word` is the info-hash, the folder or the name of the entry or, unless `whole`, a part of the name."""
+    name, word = entry.removal.name.casefold(), word.casefold()
+    return word in (entry.removal.info_hash.casefold(), entry.folder.name.casefold(), name) or (
+        not whole and word in name
+    )
+
+
 def _each(
     group: Group,
     items: Sequence[str],
@@ -127,15 +136,12 @@ def _each(
     done: str,
     word: str,
 ) -> int:
+    if not all(item.strip() for item in items):
+        raise click.UsageError("an empty word names no entry")
     code = EX_OK
     found = _entries(group)
     for item in items:
-        matching = [
-            (job, entry)
-            for job, entry in found
-            if item.upper() in (entry.removal.info_hash, entry.folder.name.upper())
-            or item.casefold() in entry.removal.name.casefold()
-        ]
+        matching = [(job, entry) for job, entry in found if _is_named(entry, item, whole=word == "purge")]
         if not matching:
             raise UserError(f"there is no entry {printable(item)!r}: `pyrotorque quarantine list` shows all")
         if len(matching) > 1:

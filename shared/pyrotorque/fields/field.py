@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from pyrotorque.fields.kinds import Kind, Value
 
-Detail: TypeAlias = Literal["files", "trackers", "views", "priorities", "swarm", "custom"]
+Detail: TypeAlias = Literal["files", "trackers", "views", "priorities", "announces", "swarm", "custom"]
 Rows: TypeAlias = Sequence[Sequence[Any]]
 # Requested for each item, and only for items that match the cheap clauses of a condition.
 DETAILS: Final[dict[Detail, tuple[str, tuple[str, ...]]]] = {
@@ -14,6 +14,7 @@ DETAILS: Final[dict[Detail, tuple[str, tuple[str, ...]]]] = {
     "trackers": ("t.multicall", ("t.url=", "t.is_enabled=")),
     "views": ("d.views", ()),
     "priorities": ("f.multicall", ("f.priority=", "f.size_bytes=")),
+    "announces": ("t.multicall", ("t.url=", "t.is_enabled=", "t.success_time_last=", "t.failed_time_last=")),
     "swarm": ("t.multicall", ("t.is_enabled=", "t.scrape_time_last=", "t.scrape_complete=", "t.scrape_incomplete=")),
 }
 

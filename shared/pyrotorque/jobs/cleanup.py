@@ -15,7 +15,7 @@ from pyrotorque.errors import (
     SessionNotKnown,
     UserError,
 )
-from pyrotorque.fields.field import Field
+from pyrotorque.fields.field import Field, Rows
 from pyrotorque.fields.table import FIELDS
 from pyrotorque.housekeeping import quarantine
 from pyrotorque.housekeeping.activity import Activity, activity_fields, read_activity, write_activity
@@ -37,7 +37,7 @@ from pyrotorque.humanize import size
 from pyrotorque.jobs.housekeeping_job import HousekeepingJob
 from pyrotorque.room import store_used
 from pyrotorque.text import counted, printable
-from pyrotorque.tracker_verdict import verdict
+from pyrotorque.tracker_verdict import is_announced, verdict
 
 _SHARE_OF_TIMEOUT: Final = 0.6
 _SHOWN_MAX: Final = 3
@@ -279,10 +279,10 @@ class Cleanup(HousekeepingJob):
         stored = activity_fields(self.folder) if self._context.state_dir else {}
         phrases = self.settings.phrases
 
-        def is_gone(message: str) -> bool:
-            return verdict(message, phrases).verdict == "gone"
+        def is_gone(message: str, announces: Rows) -> bool:
+            return verdict(message, phrases).verdict == "gone" and not is_announced(announces)
 
-        gone = replace(FIELDS["is_unregistered"], convert=is_gone)
+        gone = replace(FIELDS["is_unregistered"], convert=is_gone, details=("announces",))
         links = link_fields(lambda: self.reader.latest)
         return {**super()._table, **stored, **links, "is_unregistered": gone}
 

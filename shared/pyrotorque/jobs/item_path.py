@@ -22,19 +22,21 @@ _ADVICE: Final = "rTorrent 0.16.13 and later offer exact paths, others only in a
 
 
 def exact_path(rtorrent: RTorrent, info_hash: str, multi_file: bool) -> Path:
-    """The normalized path of the item's data; empty if it has none.
+    """The path of the item's data; empty if it has none.
 
     A text that rTorrent altered is looked up in its session, and used only if rTorrent confirms it. Raises MoveRefused
-    where it does not, and RTorrentError.
+    where it does not, and for a path that is not absolute; RTorrentError.
     """
     base, directory, name = (rtorrent.text(info_hash, command) for command in (_BASE, _DIRECTORY, _NAME))
     printed = path_of(base.text, directory.text, name.text, str(int(multi_file)))
+    _require_absolute(directory.text or printed)
     if is_stale(base.text, directory.text, str(int(multi_file))):
         used = (directory,) if multi_file else (directory, base)
     else:
         used = (base,) if base.text else (directory,) if multi_file else (directory, name)
     if all(each.form is Form.EXACT for each in used):
-        return Path(os.path.normpath(printed)) if printed else Path()
+        _require_absolute(printed)
+        return plain_path(printed) if printed else Path()
     session = Session()
     session.locate(rtorrent, rtorrent.identity())
     folder, own_name = (session.values(info_hash) or {}).get("directory"), _name_in(session, info_hash)
@@ -44,8 +46,23 @@ def exact_path(rtorrent: RTorrent, info_hash: str, multi_file: bool) -> Path:
         if not base.text and not multi_file:
             compared.append((_NAME, own_name))
         if all(_is_equal(rtorrent, info_hash, command, value) for command, value in compared):
-            return Path(os.path.normpath(os.fsdecode(found)))
+            return plain_path(os.fsdecode(found))
     raise MoveRefused(f"rTorrent prints its path altered, as {printable(printed)}: {_ADVICE}", "altered")
+
+
+def plain_path(path: str) -> Path:
+    """`path` without `.`, `..` and doubled slashes, and still what the kernel finds there: `..` after a link leads to
+    the folder around its target."""
+    if ".." not in path.split("/"):
+        return Path(os.path.normpath(path))
+    folder, name = os.path.split(path.rstrip("/"))
+    return Path(os.path.realpath(path) if name in ("", ".", "..") else os.path.join(os.path.realpath(folder), name))
+
+
+def _require_absolute(path: str) -> None:
+    if path and not path.startswith("/"):
+        text = f"its path {printable(path)} is relative to the working directory of rTorrent: set an absolute one"
+        raise MoveRefused(text, "missing")
 
 
 def check_exact(rtorrent: RTorrent, info_hash: str, fields: Iterable[Field]) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from pyrotorque.errors import RTorrentFault
 from pyrotorque.fields.converters import path as path_of
-from pyrotorque.jobs.item_path import exact_path
+from pyrotorque.jobs.item_path import exact_path, plain_path
 from pyrotorque.jobs.move_failures import MoveRefused
 from pyrotorque.linux.filesystems import Mount, is_within, location, mounts_below, read_mounts
 from pyrotorque.rtorrent import RTorrent
@@ -75,8 +75,21 @@ class DataClaims:
                             "altered",
                         ) from None
                     continue
+            if printed and not printed.startswith("/"):
+                printed = os.path.join(self._working_folder(name), printed)
             if printed:
-                yield other, os.fsencode(os.path.normpath(printed)), multi == "1"
+                yield other, bytes(plain_path(printed)), multi == "1"
+
+    def _working_folder(self, name: str) -> str:
+        """Where rTorrent looks up relative paths."""
+        try:
+            return os.readlink(f"/proc/{self.rtorrent.call('system.pid', '')!s}/cwd")
+        except OSError:
+            raise MoveRefused(
+                f"the path of {printable(name)} is relative to the working directory of rTorrent, which is not known: "
+                "it may have the same data",
+                "shared",
+            ) from None
 
     def _place(self, path: bytes) -> bytes:
         """As `location`, with one look at each folder: thousands of items are in a few folders."""

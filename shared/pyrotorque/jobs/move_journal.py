@@ -32,6 +32,9 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     started: bool = False
     identity: str = ""
     """Differs between two moves of one item; empty in the journal of an earlier version."""
+    found: tuple[int, int] = (0, 0)
+    """The inode of `source` and its time of modification (ns), so that other data at its place is not moved; 0 in the
+    journal of an earlier version."""
 
     @property
     def source(self) -> Path:
@@ -50,6 +53,15 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     def partial(self) -> Path:
         """The copy in progress, beside its final path."""
         return self.final.parent / f".pyrotorque-{self.info_hash}.part"
+
+
+def found_at(path: Path) -> tuple[int, int]:
+    """What `Move.found` has of the data at `path`; zeros if there is none."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0, 0
+    return found.st_ino, found.st_mtime_ns
 
 
 def path_hex(path: Path) -> str:

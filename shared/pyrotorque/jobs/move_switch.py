@@ -8,10 +8,11 @@ from typing import Final
 import msgspec
 
 from pyrotorque.errors import UserError
+from pyrotorque.jobs.item_path import exact_path
 from pyrotorque.jobs.move_claims import DataClaims
 from pyrotorque.jobs.move_failures import MoveRefused
 from pyrotorque.jobs.move_files import MoveFiles
-from pyrotorque.jobs.move_journal import Move, MoveJournal
+from pyrotorque.jobs.move_journal import Move, MoveJournal, found_at
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.item_texts import equal_call
 from pyrotorque.rtorrent.session import SavedValue, Session
@@ -26,6 +27,18 @@ class MoveSwitch:
     def __init__(self, rtorrent: RTorrent, files: MoveFiles, journal: MoveJournal, claims: DataClaims) -> None:
         self._rtorrent, self._files, self._journal, self.claims = rtorrent, files, journal, claims
 
+    def moved_by_others(self, move: Move) -> str:
+        """Why this is no longer the item's move: others have moved the item, or put other data in its place; empty if
+        it is. Raises MoveRefused if rTorrent does not print the path, RTorrentError."""
+        path = exact_path(self._rtorrent, move.info_hash, move.multi_file)
+        if path not in (move.source, move.final):
+            return f"was moved to {printable(str(path))} by others"
+        here = found_at(move.source)
+        # Some filesystems (FUSE) give a file another inode after a mount: so both must differ.
+        if move.found[0] and here[0] not in (0, move.found[0]) and here[1] != move.found[1] and not _is_renamed(move):
+            return f"has other data at {printable(str(move.source))} now"
+        return ""
+
     def prepare(self, move: Move) -> Move:
         by_copy = self._files.prepare(move)
         started = self._rtorrent.call("d.state", move.info_hash) == 1
@@ -39,7 +52,7 @@ class MoveSwitch:
         It ends only when rTorrent's session has the new path: a killed rTorrent then comes back with it.
         """
         if not self._is_switched(move):
-            if os.path.lexists(move.source):
+            if not _is_renamed(move) and os.path.lexists(move.source):
                 self.claims.require_alone(move.info_hash, move.source, multi_file=move.multi_file)
             self._rtorrent.call("d.stop", move.info_hash)
             self._rtorrent.call("d.close", move.info_hash)
@@ -61,6 +74,8 @@ class MoveSwitch:
 
     def _rename(self, move: Move) -> None:
         origin = move.partial if move.by_copy else move.source
+        if _is_renamed(move):
+            return
         if os.path.lexists(origin):
             try:
                 self._files.rename(move)
@@ -68,19 +83,16 @@ class MoveSwitch:
                 self._revert(move, error)
                 raise
             self._files.sync(move)
-        elif not os.path.lexists(move.final):
+        else:
             text = f"its data is neither at {printable(str(origin))} nor at {printable(str(move.final))}"
             raise MoveRefused(text, "missing")
 
     def _is_switched(self, move: Move) -> bool:
         """Whether an earlier run did all of the switch, except that rTorrent had not saved it."""
-        origin = move.partial if move.by_copy else move.source
         # Compared by rTorrent, which may print another path than it has.
         compared = equal_call(move.info_hash, "d.directory=", os.fsencode(move.directory))
         state, is_equal = self._rtorrent.multicall([("d.state", (move.info_hash,)), compared])
-        return (
-            not os.path.lexists(origin) and os.path.lexists(move.final) and (state, is_equal) == (int(move.started), 1)
-        )
+        return _is_renamed(move) and (state, is_equal) == (int(move.started), 1)
 
     def _save(self, move: Move, wanted: Mapping[str, SavedValue]) -> None:
         """Save the item to rTorrent's session and wait until these values are in it, where the session can be seen.
@@ -111,3 +123,10 @@ class MoveSwitch:
         if move.started:
             self._rtorrent.call("d.start", move.info_hash)
             self._rtorrent.call("d.save_full_session", move.info_hash)
+
+
+def _is_renamed(move: Move) -> bool:
+    """Whether the data has its final path. Other data may have come to the old one since."""
+    origin = move.partial if move.by_copy else move.source
+    final = found_at(move.final)
+    return final[0] != 0 and (not os.path.lexists(origin) or (not move.by_copy and final == move.found))

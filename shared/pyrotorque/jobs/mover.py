@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final
 
 from pyrotorque.errors import PyrotorqueError, RTorrentError, RTorrentFault, SessionNotKnown, UserError
@@ -16,11 +15,11 @@ from pyrotorque.events import Event, TorrentCompleted
 from pyrotorque.items import Item, field_of
 from pyrotorque.jobs.arguments import compile_text
 from pyrotorque.jobs.item_job import ItemJob
-from pyrotorque.jobs.item_path import check_exact, exact_path
+from pyrotorque.jobs.item_path import check_exact, exact_path, plain_path
 from pyrotorque.jobs.move_claims import DataClaims
 from pyrotorque.jobs.move_failures import MoveFailures, MoveRefused, cause_of
 from pyrotorque.jobs.move_files import MoveFiles
-from pyrotorque.jobs.move_journal import FinishedMoves, Move, MoveJournal, path_hex
+from pyrotorque.jobs.move_journal import FinishedMoves, Move, MoveJournal, found_at, path_hex
 from pyrotorque.jobs.move_switch import MoveSwitch
 from pyrotorque.jobs.move_target import TargetRules
 from pyrotorque.jobs.params import get_text, with_settings
@@ -171,7 +170,7 @@ class Mover(ItemJob):
         # rTorrent shows the path of before until it has opened a moved item again.
         if not target or info_hash in self._moved or self._journal.has(info_hash):
             return
-        source = Path(os.path.normpath(str(item["path"])))
+        source = plain_path(str(item["path"]))
         if not item["is_wanted_done"] or source == self.rules.folder(target) / source.name:
             return
         is_earlier = self._leaves_earlier_partial and info_hash in self._earlier_partial
@@ -202,6 +201,7 @@ class Mover(ItemJob):
             final_hex=path_hex(final),
             multi_file=bool(item["is_multi_file"]),
             identity=os.urandom(8).hex(),
+            found=found_at(source),
         )
         self._journal.write(move)
         try:
@@ -212,7 +212,10 @@ class Mover(ItemJob):
     def _resume(self, move: Move) -> None:
         """Continue a move from its phase; each step is idempotent."""
         if not self._is_loaded(move):
-            self._abandon(move)
+            self._abandon(move, "is no longer in rTorrent")
+            return
+        if move.phase != "cleaning" and (elsewhere := self._switch.moved_by_others(move)):
+            self._abandon(move, elsewhere)
             return
         if move.phase == "copying":
             move = self._switch.prepare(move)
@@ -220,11 +223,20 @@ class Mover(ItemJob):
             move = self._switch.switch(move)
         if move.phase == "cleaning":
             if move.by_copy and os.path.lexists(move.source):
-                for kept in self._files.clean(move):
-                    self.log.warning("kept %s: the copy does not have it", printable(str(kept)))
+                self._remove_old(move)
             self._finished.add(move, self._journal)
             self._moved.add(move.info_hash)
             self.log.info("moved %s to %s", move.name, printable(str(move.final)))
+
+    def _remove_old(self, move: Move) -> None:
+        """Remove the data at the old place, unless another item has it by now."""
+        try:
+            self._switch.claims.require_alone(move.info_hash, move.source, multi_file=move.multi_file)
+        except MoveRefused as error:
+            self.log.warning("kept the old data of %s: %s", move.name, error)
+            return
+        for kept in self._files.clean(move):
+            self.log.warning("kept %s: the copy does not have it", printable(str(kept)))
 
     def _is_loaded(self, move: Move) -> bool:
         try:
@@ -232,12 +244,12 @@ class Mover(ItemJob):
         except RTorrentFault:
             return False
 
-    def _abandon(self, move: Move) -> None:
-        """The item was erased meanwhile: keep its data, remove only an unfinished copy."""
+    def _abandon(self, move: Move, why: str) -> None:
+        """The item was erased or moved meanwhile: keep all data, remove only an unfinished copy."""
         if os.path.lexists(move.source):
             self._files.remove_partial(move)
         self._journal.remove(move)
-        self.log.warning("%s is no longer in rTorrent: its data stays where it is", move.name)
+        self.log.warning("%s %s: its move ends, and all data stays where it is", move.name, why)
 
     def _check_deadline(self) -> None:
         if time.monotonic() > self._deadline:
