@@ -201,8 +201,12 @@ class SchedulerService:
         if self._bell.fd in woken.fds:
             self._bell.drain()
             self._hint()
-        if any(isinstance(d.event, TorrentLoaded) and d.event.mode != "start" for d in woken.deliveries):
+        loaded = [d.event for d in woken.deliveries if isinstance(d.event, TorrentLoaded) and d.event.mode != "start"]
+        if loaded:
             self._hint()
+        if self._job_table.starter is not None:
+            for event in loaded:
+                self._job_table.starter.loaded(event.info_hash)
         self._bell.watch()
 
     def _hint(self) -> None:

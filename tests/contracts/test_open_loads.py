@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.events import TorrentLoaded
+from pyrotorque.events import TorrentLoaded, TorrentStarted
 from pyrotorque.jobs.action import Action
 from pyrotorque.jobs.context import JobContext, current_context, set_context
 from pyrotorque.open_loads import MARK, OpenLoads
@@ -144,6 +144,38 @@ def test_a_start_that_meets_an_rtorrent_that_was_just_restarted_does_nothing(
     assert starter.failures == {}
     assert not is_started(rtorrent, info)
     assert scene.events() == []
+
+
+def test_an_item_that_was_loaded_just_now_starts_without_a_look_into_the_ledger(
+    watching: Watching, root: Path, scene: QueueScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = drop(root / "x.torrent")
+    watching.until(lambda: watching.state(root / "x.torrent") == "visible")
+    starter = scene.job_table.starter
+    assert starter is not None
+
+    def has(reader: OpenLoads, info_hash: str) -> bool:
+        pytest.fail(f"{reader.ledger} was read for {info_hash}")
+
+    monkeypatch.setattr(OpenLoads, "has", has)
+    starter.loaded(info)
+    assert scene.check(0).started == 1
+
+
+def test_an_item_that_lost_its_mark_after_it_was_loaded_starts_at_the_next_check(
+    watching: Watching, root: Path, rtorrent: PrivateRTorrent, scene: QueueScene
+) -> None:
+    """Its owner erased it and added it again, or removed the mark: its load is not open."""
+    info = drop(root / "x.torrent")
+    watching.until(lambda: watching.states("loaded") == 1)
+    RTorrent(rtorrent.url).call("d.custom.set", info, MARK, "")
+    starter = scene.job_table.starter
+    assert starter is not None
+    starter.loaded(info)
+    assert scene.check(0).started == 0
+    assert not is_started(rtorrent, info)
+    assert scene.check(15).started == 1
+    assert [type(event) for event in scene.events()] == [TorrentStarted]
 
 
 def test_every_link_of_a_magnet_file_has_an_open_load(

@@ -1,5 +1,6 @@
 """Starts one item with exactly one effect and one event: intent row first, then start, verification and event."""
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Protocol, TypeAlias
@@ -33,6 +34,7 @@ from pyrotorque_scheduler.state import DecisionHistory
 # item counts as started, and its hash check continues.
 _HASH_CHECK_SECONDS: Final = 1.0
 _SAVE_AGAIN_FROM: Final = 3  # readings: an earlier save is still under way
+_JUST_LOADED_MAX: Final = 64
 _UNKNOWN_AGAIN: Final = 1.0  # until the items of a restarted rTorrent are compared, or while another one answers
 
 SaveState: TypeAlias = Callable[[bool], None]
@@ -71,6 +73,11 @@ class Starter:
         self._open_loads = OpenLoads.below(store.path.parent)
         self._records = StartRecords(store, rtorrent, router, history, metrics, self.is_known_now)
         self._pending: dict[str, PendingStart] = {}
+        self._just_loaded: deque[str] = deque(maxlen=_JUST_LOADED_MAX)
+
+    def loaded(self, info_hash: str) -> None:
+        """The watcher published the load of this item: it is open, usually until rTorrent has saved the item."""
+        self._just_loaded.append(info_hash)
 
     @property
     def failures(self) -> Mapping[str, Failure]:
@@ -89,7 +96,7 @@ class Starter:
         withheld, without an event, while the item is without its load commands. Raises RTorrentUnavailable if the
         result is unknown; then `recover` completes it.
         """
-        is_open = self._open_loads.has(intent.info_hash)
+        is_open = self._is_open(intent.info_hash)
         self._records.add_intent(intent, save_state)
         marks = [mark_of(intent.info_hash)] if is_open else []
         begin = start_calls(intent.info_hash, if_marked=is_open)
@@ -112,6 +119,17 @@ class Starter:
             save_state(False)
         self._complete(intent, result)
         return result
+
+    def _is_open(self, info_hash: str) -> bool:
+        """Whether the item is started only with the watcher's mark.
+
+        One that was loaded just now has it, whether its load is still open or not: without a look into the ledger. If
+        it has lost the mark, the next check looks there.
+        """
+        if info_hash in self._just_loaded:
+            self._just_loaded.remove(info_hash)
+            return True
+        return self._open_loads.has(info_hash)
 
     def wait(self, now: float) -> float:
         """Seconds until `verify` is due."""

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from pyrotorque.conditions import Condition
 
-MANY: Final = 500
+MANY: Final = 100
 _TRUSTED_FOR: Final = 600.0  # seconds
 _DOUBTED_FOR: Final = 60.0
 _COUNTED_FOR: Final = 60.0
