@@ -111,7 +111,7 @@ def report_error(error: Exception, *, is_debug: bool = False) -> int:
     if isinstance(error, PyrotorqueError):
         from pyrotorque_control.hints import general_hint
 
-        print_error(error.cause, error.hint, further=general_hint(error))
+        print_error(error.without_hint, error.hint, further=general_hint(error))
         return exit_code(error)
     if (foreign := explain(error)) is not None:
         if isinstance(error, OSError) and error.filename is None:

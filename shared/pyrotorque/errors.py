@@ -15,7 +15,7 @@ class PyrotorqueError(Exception):
             self.hint = hint
 
     @property
-    def cause(self) -> str:
+    def without_hint(self) -> str:
         """The message without its hint."""
         return str(self).removesuffix(f": {self.hint}") if self.hint else str(self)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from pyrotorque import errors
+from pyrotorque.jobs.move_failures import MoveRefused
+from pyrotorque.rtorrent.scgi import ExchangeFailed
 from pyrotorque_control.exit_codes import EX_TEMPFAIL
 from pyrotorque_control.group import CommandError, NotRunning
 from pyrotorque_control.hints import general_hint
@@ -79,11 +81,16 @@ def test_wrong_usage_is_an_error_with_a_hint_too(tmp_path: Path) -> None:
 def test_the_message_of_an_error_ends_with_its_hint() -> None:
     error = CommandError("already running, pid 7", EX_TEMPFAIL, hint="`pyrotorque --stop` stops it")
     assert str(error) == "already running, pid 7: `pyrotorque --stop` stops it"
-    assert (error.cause, error.hint) == ("already running, pid 7", "`pyrotorque --stop` stops it")
-    assert (errors.UserError("x").cause, errors.UserError("x").hint) == ("x", "")
+    assert (error.without_hint, error.hint) == ("already running, pid 7", "`pyrotorque --stop` stops it")
+    assert (errors.UserError("x").without_hint, errors.UserError("x").hint) == ("x", "")
 
 
 def test_the_most_specific_class_decides_about_the_general_hint() -> None:
     assert "starts the group" in general_hint(NotRunning("not running", 69))
     assert general_hint(CommandError("x", 64)) == ""
     assert "fields" in general_hint(errors.ConditionError("x"))
+
+
+def test_the_base_class_hides_no_attribute_of_an_error() -> None:
+    assert MoveRefused("x", "full").cause == "full"
+    assert ExchangeFailed("x", "connect").without_hint == "x"
