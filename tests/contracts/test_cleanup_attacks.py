@@ -1,22 +1,28 @@
 """What attacks on the clean-up have found, on a real rTorrent: each with the rule that was missing."""
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from demo.metafiles import bencode, info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.errors import UserError
-from pyrotorque.housekeeping import quarantine
+from pyrotorque.confinement import StorageLimits
+from pyrotorque.errors import AlreadyRunning, RemovalRefused, UserError
+from pyrotorque.housekeeping import moved_files, quarantine
+from pyrotorque.housekeeping.activity import read_activity
+from pyrotorque.housekeeping.cleanup_state import accept_items
 from pyrotorque.housekeeping.restore import restore
-from pyrotorque.jobs import JobConfig
+from pyrotorque.jobs import JobConfig, context
 from pyrotorque.jobs.cleanup import Cleanup
 from pyrotorque.jobs.orphans import Orphans
 from pyrotorque.metafile.parser import dictionary
+from pyrotorque.text import encode_json
 from pyrotorque_watcher.scan.files import is_metafile
 from tests.cleaning import SILENT, CleanupScene, days_later
 from tests.waiting import eventually
@@ -214,3 +220,239 @@ def test_no_name_in_a_quarantine_is_one_that_a_tree_watch_loads(scene: CleanupSc
     restore(scene.client, entry)
     eventually(lambda: scene.seeds(entry.removal.info_hash), 20)
     assert not entry.folder.exists()
+
+
+def test_a_restore_follows_no_link_out_of_the_folders(scene: CleanupScene) -> None:
+    path = scene.write("tv/One")
+    one = scene.add(path)
+    scene.job(data="quarantine").run()
+    (entry,) = quarantine.entries(scene.downloads / quarantine.NAME)
+    elsewhere = scene.folder / "elsewhere"
+    elsewhere.mkdir()
+    (scene.downloads / "tv").rmdir()
+    (scene.downloads / "tv").symlink_to(elsewhere)
+    with pytest.raises(RemovalRefused, match="is not below"):
+        restore(scene.client, entry, limits=StorageLimits((scene.downloads,), ()))
+    assert list(elsewhere.iterdir()) == []
+    assert scene.quarantined() == {one: ["a", "sub/b"]}
+
+
+@pytest.mark.parametrize("act", ["restore", "purge"])
+def test_a_disk_that_comes_back_with_another_number_is_the_same(scene: CleanupScene, act: str) -> None:
+    one = scene.item("One")
+    scene.job(data="quarantine").run()
+    (entry,) = quarantine.entries(scene.downloads / quarantine.NAME)
+    files = tuple(msgspec.structs.replace(file, device=file.device + 1) for file in entry.removal.files)
+    (entry.folder / "entry.json").write_bytes(encode_json(msgspec.structs.replace(entry.removal, files=files)))
+    (entry,) = quarantine.entries(scene.downloads / quarantine.NAME)
+    if act == "purge":
+        freed, stay = quarantine.purge(entry)
+        assert (freed >= 80_000, stay) == (True, [])
+    else:
+        restore(scene.client, entry)
+        eventually(lambda: scene.seeds(one), 20)
+    assert not entry.folder.exists()
+
+
+def test_a_file_that_another_process_has_open_keeps_the_item_running(scene: CleanupScene) -> None:
+    one = scene.item("One")
+    started = scene.client.call("d.state_counter", one)
+    with open(scene.downloads / "One/a", "rb"), pytest.raises(UserError, match="another process has one of its files"):
+        scene.job(data="quarantine").run()
+    assert scene.seeds(one)
+    assert scene.client.call("d.state_counter", one) == started, "it was not stopped"
+    scene.job(data="quarantine").run()
+    assert not scene.has(one)
+
+
+@pytest.mark.parametrize("names", [("A.fastresume",), ("x.resume",), ("torrents.state",), ("torrents", "resume")])
+def test_the_session_of_another_client_is_no_folder_of_data(scene: CleanupScene, names: tuple[str, ...]) -> None:
+    one = scene.item("One")
+    folder = scene.folder / "client"
+    folder.mkdir()
+    for name in names:
+        (folder / name).mkdir() if len(names) > 1 else (folder / name).write_text("x")
+    with pytest.raises(UserError, match="is the session of another client than rTorrent"):
+        scene.job(data="delete", others=str(folder)).run()
+    assert scene.seeds(one)
+
+
+def test_what_an_item_misses_is_not_purged(scene: CleanupScene) -> None:
+    path = scene.write("One")
+    metafile = make_metafile("One", content=path, announce=SILENT)
+    one = scene.add(path)
+    scene.job(data="quarantine", keep_for="1s").run()
+    scene.client.call("load.raw", "", metafile)
+    eventually(lambda: scene.has(one), 20)
+    job = scene.job(data="quarantine", condition="name=None", keep_for="1s")
+    eventually(
+        lambda: job.clock.now() > next(iter(quarantine.entries(scene.downloads / quarantine.NAME))).removal.purge_at
+    )
+    job.run()
+    assert scene.quarantined() == {one: ["a", "sub/b"]}
+
+
+def test_a_confirmation_is_for_the_next_run_only(scene: CleanupScene) -> None:
+    found = [scene.item(f"Item-{number}", ()) for number in range(4)]
+    job = scene.job(condition="name=None", data="delete")
+    job.run()
+    accept_items(job.folder, 2, job.clock.now())
+    job.run()  # it was not needed
+    for each in found[:2]:
+        scene.client.call("d.erase", each)
+    with pytest.raises(UserError, match="has 2 items, 4 at the last time"):
+        job.run()
+    accept_items(job.folder, 2, job.clock.now() - 2 * 86_400)
+    job.run()  # reported before, and still refused
+    assert len(read_activity(job.folder).items) == 4
+    accept_items(job.folder, 2, job.clock.now())
+    job.run()
+    assert len(read_activity(job.folder).items) == 2
+
+
+def write_deselected(path: Path, kind: str, original: bytes) -> None:
+    """The second file of two, as its owner or rTorrent may have left it; 9152 of 40,000 bytes share a chunk."""
+    content = {
+        "10 bytes": b"0123456789",
+        "other size": os.urandom(39_000),
+        "same size": os.urandom(len(original)),
+        "larger": os.urandom(len(original) + 100),
+        "empty": b"",
+        "hole": b"",
+    }
+    path.write_bytes(content.get(kind, original[:9152]))
+    if "hole" in kind:
+        os.truncate(path, len(original))
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "is_foreign"),
+    [
+        *((kind, 65_536, True) for kind in ("10 bytes", "other size", "same size", "larger")),
+        *((kind, 65_536, False) for kind in ("empty", "hole")),
+        *((kind, 40_000, False) for kind in ("shared chunk", "shared chunk and hole")),
+    ],
+)
+def test_a_deselected_file_that_rtorrent_has_not_written_keeps_the_item(
+    scene: CleanupScene, kind: str, size: int, is_foreign: bool
+) -> None:
+    path = scene.write("One", ("a", "b"), size=size)
+    original = (path / "b").read_bytes()
+    one = scene.add(path, start=False)
+    write_deselected(path / "b", kind, original)
+    before = (path / "b").read_bytes()
+    scene.client.call("f.priority.set", f"{one}:f1", 0)
+    scene.client.call("d.update_priorities", one)
+    scene.client.call("d.check_hash", one)
+    eventually(lambda: scene.client.call("d.is_hash_checked", one) == 1, 20, why="it is checked")
+    eventually(lambda: scene.client.call("d.is_partially_done", one) == 1, 20, why="what is wanted is there")
+    assert (path / "b").read_bytes().startswith(before)
+    job = scene.job(condition="is_wanted_done=yes", data="delete")
+    kept = job.preview().plan.kept
+    assert [each.reason for each in kept.values()] == (["changed"] if is_foreign else [])
+    job.run()
+    assert scene.has(one) == is_foreign
+
+
+def test_a_magnet_link_that_is_loaded_during_the_removal_keeps_the_data_in_quarantine(
+    scene: CleanupScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = scene.item("One")
+    pending = "A" * 40
+
+    def load() -> None:
+        scene.client.call("load.normal", "", MAGNET.format(pending))
+        eventually(lambda: scene.client.call("d.is_meta", pending) == 1, 20)
+
+    job = scene.job(data="delete")
+    before_erase(job, monkeypatch, load, after=True)
+    job.run()
+    assert scene.quarantined() == {one: ["a", "sub/b"]}
+
+
+def test_two_groups_do_not_clean_the_same_folders_at_once(scene: CleanupScene) -> None:
+    one = scene.item("One")
+    first = scene.job(data="quarantine")
+    own = context.current_context()
+    context.set_context(context.JobContext(state_dir=scene.folder / "another state", url=scene.running.url))
+    second = scene.job(data="quarantine")
+    context.set_context(own)
+    with first.locked():
+        second.run()
+        assert scene.seeds(one)
+        with pytest.raises(AlreadyRunning, match="another clean-up is running in"), second.locked():
+            pass
+    second.run()
+    assert not scene.has(one)
+
+
+def test_an_item_that_is_loaded_while_orphans_are_moved_has_its_files_back(
+    scene: CleanupScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.item("Other")
+    path = scene.write("Late", ())
+    metafile = make_metafile("Late", content=path, announce=SILENT)
+    orphans(scene).run()
+    days_later(monkeypatch, 4)
+    job = orphans(scene)
+    move = moved_files.move
+
+    def load_after(*parts: Any) -> None:
+        move(*parts)
+        monkeypatch.setattr(moved_files, "move", move)
+        scene.client.call("load.raw", "", metafile)
+        eventually(lambda: scene.has(info_hash(metafile)), 20)
+
+    monkeypatch.setattr(moved_files, "move", load_after)
+    with pytest.raises(UserError, match="Late was loaded meanwhile"):
+        job.run()
+    assert scene.quarantined() == {}
+    assert scene.is_intact(info_hash(metafile))
+
+
+@pytest.mark.parametrize(("name", "is_kept"), [("Two", True), ("watched.torrent.loaded", False), ("x.TORRENT", False)])
+def test_a_file_that_an_item_is_tied_to_goes_only_if_it_is_a_metafile(
+    scene: CleanupScene, name: str, is_kept: bool
+) -> None:
+    one, tied = scene.item("One"), scene.downloads / name
+    tied.write_text("tied")
+    scene.client.call("d.tied_to_file.set", one, str(tied))
+    scene.job(condition=f"hash={one}", data="keep").run()
+    assert not scene.has(one)
+    assert tied.exists() == is_kept
+
+
+@pytest.mark.parametrize("where", ["describe", "purge"])
+def test_an_error_of_the_disk_ends_one_removal_and_not_all_runs(
+    scene: CleanupScene, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    one = scene.item("One")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    data = "quarantine" if where == "describe" else "delete"
+    with monkeypatch.context() as patch:
+        patch.setattr(quarantine, where, fail)
+        with pytest.raises(UserError, match=r"One stays: .*No space left on device"):
+            scene.job(data=data).run()
+        if where == "describe":
+            with pytest.raises(UserError, match=r"an interrupted removal cannot be finished: .*No space"):
+                scene.job(data=data).run()
+    scene.job(data=data).run()
+    assert not scene.has(one)
+    assert scene.quarantined() == {one: ["a", "sub/b"]}
+    assert not list((scene.state / "housekeeping/removals").iterdir())
+
+
+def test_an_entry_whose_restore_has_begun_is_kept(scene: CleanupScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = scene.item("One")
+    job = scene.job(data="quarantine", keep_for="1s")
+    job.run()
+    (entry,) = quarantine.entries(scene.downloads / quarantine.NAME)
+    scene.write("One", ("sub/b",))  # in the way
+    with pytest.raises(RemovalRefused, match="exists and is not overwritten"):
+        restore(scene.client, entry, now=job.clock.now())
+    days_later(monkeypatch, 6)
+    scene.job(data="quarantine", condition="name=None").run()
+    assert list(scene.quarantined()) == [one]

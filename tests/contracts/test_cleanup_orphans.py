@@ -97,7 +97,7 @@ def test_a_shorter_list_moves_nothing_until_its_owner_confirms(
     scene.write("another", ())
     with pytest.raises(UserError, match=r"has 3 items, 4 at the last time: .*, confirm it"):
         job(scene).run()
-    accept_items(job(scene).state_dir, 2)
+    accept_items(job(scene).state_dir, 2, job(scene).clock.now())
     job(scene).run()  # nothing else is reported: three items are not fewer than two
     assert job(scene).state().items == 3
     days_later(monkeypatch, 4)

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from pyrotorque.housekeeping.activity import Activity, write_activity
 from pyrotorque.housekeeping.own_clock import FILE, OwnClock
 
 
@@ -15,9 +18,11 @@ class Machine:
     boot: str = "first"
     uptime: float = 50.0
 
+    machine: str = "one"
+
     @property
     def clock(self) -> OwnClock:
-        return OwnClock(self.folder, lambda: self.wall, lambda: self.boot, lambda: self.uptime)
+        return OwnClock(self.folder, lambda: self.wall, lambda: self.boot, lambda: self.uptime, lambda: self.machine)
 
 
 def test_it_begins_with_the_system_clock_and_follows_the_uptime(tmp_path: Path) -> None:
@@ -54,7 +59,38 @@ def test_where_no_boot_is_known_no_time_passes(tmp_path: Path) -> None:
     assert machine.clock.now() == 1_000_000.0
 
 
-def test_a_damaged_file_begins_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged", [True, False])
+def test_a_lost_file_continues_at_the_last_reading_of_the_items(tmp_path: Path, damaged: bool) -> None:
     machine = Machine(tmp_path)
-    (tmp_path / FILE).write_text("{")
-    assert machine.clock.store() == 1_000_000.0
+    if damaged:
+        (tmp_path / FILE).write_text("{")
+    assert machine.clock.now() == 1_000_000.0, "nothing else is known"
+    write_activity(tmp_path, Activity(at=900_000.0))
+    machine.wall = 9e9
+    assert machine.clock.store() == 900_000.0
+    machine.uptime += 5
+    assert machine.clock.now() == 900_005.0
+
+
+def test_the_uptime_of_another_machine_does_not_count(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    machine.clock.store()
+    machine.boot, machine.uptime, machine.wall, machine.machine = "of a server", 2e7, 1_086_400.0, "other"
+    assert machine.clock.now() == 1_000_000.0
+    machine.clock.store()
+    machine.uptime += 60
+    assert machine.clock.now() == 1_000_060.0
+
+
+def test_a_state_of_earlier_does_not_make_all_of_the_uptime_count(tmp_path: Path) -> None:
+    """An older clock file comes back, of a boot that another one followed."""
+    machine = Machine(tmp_path)
+    machine.clock.store()
+    machine.boot, machine.uptime, machine.wall = "second", 2e7, 1_086_400.0
+    assert machine.clock.now() == 1_086_400.0, "the system's clock has only seen a day"
+
+
+def test_the_fields_of_a_file_of_before_are_not_needed(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    (tmp_path / FILE).write_text('{"time":1000000.0,"boot":"zero","uptime":5.0}')
+    assert machine.clock.now() == 1_000_050.0

@@ -105,7 +105,7 @@ def _accept_items(jobs: "Sequence[Cleanup | Orphans]") -> int:
 
     count = len(jobs[0].reader.live_items())
     for folder in {job.state_dir if isinstance(job, Orphans) else job.folder for job in jobs}:
-        accept_items(folder, count)
+        accept_items(folder, count, jobs[0].clock.now())
     click.echo(f"the next run accepts a list of {counted(count, 'item')}")
     return EX_OK
 

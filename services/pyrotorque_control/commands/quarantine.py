@@ -1,6 +1,5 @@
 """`pyrotorque quarantine`: lists, restores and purges what clean-up jobs have moved to quarantine."""
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -79,10 +78,12 @@ def list_entries(group: Group, as_json: bool) -> int:
 def restore(group: Group, items: Sequence[str], start: bool | None) -> int:
     """Move the files back to where they were, never over another file, and load the item with its labels, custom
     values and folder. It is started if it was started before; rTorrent checks its data first."""
+    from pyrotorque.confinement import StorageLimits
     from pyrotorque.housekeeping.restore import restore as restore_entry
 
     def restore_with_event(job: "Cleanup | Orphans", entry: "QuarantineEntry") -> None:
-        restore_entry(job.rtorrent, entry, start=start)
+        limits = StorageLimits(job.below, job.private)
+        restore_entry(job.rtorrent, entry, now=job.clock.now(), start=start, limits=limits)
         removal = entry.removal
         event = TorrentRestored(
             at=time.time(), info_hash=removal.info_hash, name=removal.name, job=removal.job, files=len(removal.files)
@@ -148,17 +149,15 @@ def _each(
             names = ", ".join(printable(entry.folder.name) for _, entry in matching)
             raise UserError(f"{printable(item)!r} matches several entries: use the name of the folder ({names})")
         job, entry = matching[0]
-        lock = job.locked()
         name = entry.removal.info_hash or entry.folder.name
-        try:
-            click.echo(
-                recorded(group, word, name, partial(_carry_out, act, job, entry, f"{done} {entry.removal.name}"))
-            )
-        except PyrotorqueError as error:
-            code = EX_TEMPFAIL
-            click.echo(f"pyrotorque: {entry.removal.name}: {error}", err=True)
-        finally:
-            os.close(lock)
+        with job.locked():
+            try:
+                click.echo(
+                    recorded(group, word, name, partial(_carry_out, act, job, entry, f"{done} {entry.removal.name}"))
+                )
+            except PyrotorqueError as error:
+                code = EX_TEMPFAIL
+                click.echo(f"pyrotorque: {entry.removal.name}: {error}", err=True)
     return code
 
 

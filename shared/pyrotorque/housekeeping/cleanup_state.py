@@ -92,22 +92,26 @@ class StoredCleanup:
             write_atomically(self._folder / _APPROVAL, encode_json(msgspec.structs.replace(self.state.pending, at=now)))
 
 
-def accept_items(folder: Path, count: int) -> None:
-    """The owner confirms that there are only so many items."""
+def accept_items(folder: Path, count: int, now: float) -> None:
+    """The owner confirms that there are only so many items, at `now` of the own clock."""
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    write_atomically(folder / _ACCEPTED, str(count).encode())
+    write_atomically(folder / _ACCEPTED, f"{count} {now}".encode())
 
 
-def take_accepted(folder: Path, count: int) -> bool:
-    """Whether the owner has confirmed a list of `count` items; it counts once, and not for an even shorter list."""
+def take_accepted(folder: Path, now: float) -> int | None:
+    """How many items the owner has confirmed within a day; None if he has not.
+
+    It is for the next run only, whether that needs it or not: a later list that is short may be another one.
+    """
+    path = folder / _ACCEPTED
     try:
-        accepted = int((folder / _ACCEPTED).read_text())
+        count, at = path.read_text().split()
+        accepted, age = int(count), now - float(at)
     except (OSError, ValueError):
-        return False
-    if count < accepted:
-        return False
-    (folder / _ACCEPTED).unlink(missing_ok=True)
-    return True
+        return None
+    finally:
+        path.unlink(missing_ok=True)
+    return accepted if age < DAY else None
 
 
 def is_short(before: int, now: int) -> bool:

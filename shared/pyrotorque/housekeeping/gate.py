@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pyrotorque.confinement import StorageLimits
 from pyrotorque.errors import RemovalRefused, RTorrentFault
+from pyrotorque.housekeeping.deselected_files import DeselectedFile, is_foreign
 from pyrotorque.housekeeping.inventory import Inventory
 from pyrotorque.housekeeping.item_files import OwnedFile
 from pyrotorque.housekeeping.journal import RemovalRecord, RemovedFile
@@ -20,6 +21,8 @@ from pyrotorque.text import counted, printable
 
 _ROWS = ("f.size_bytes=", "f.completed_chunks=", "f.size_chunks=", "f.priority=")
 _BATCH = 100
+# Those at both ends of a file; rTorrent counts one of a neighbor, too.
+_SHARED_CHUNKS = 3
 
 FileRow = tuple[int, int, int, int]
 
@@ -64,9 +67,11 @@ def data_kept(
     content, files = claims.contents[info_hash], claims.files[info_hash]
     if len(rows) != len(files) or any(row[0] != each.file.size for row, each in zip(rows, files, strict=True)):
         return Kept("names", "rTorrent has other files than its session")
+    offset, is_wanted_done = 0, inventory.items[info_hash].complete if info_hash in inventory.items else False
     for row, each in zip(rows, files, strict=True):
-        if found := _file_kept(each, row):
+        if found := _file_kept(each, row) or _deselected_kept(each, row, offset, content.piece_length, is_wanted_done):
             return found
+        offset += each.file.size
     if maybe := claims.possibly_sharing(info_hash):
         name = printable(claims.contents[min(maybe)].name)
         return Kept("unknown", f"{name} may have the same files, which are missing or on another mount")
@@ -99,6 +104,20 @@ def _file_kept(each: OwnedFile, row: FileRow) -> Kept | None:
     if completed == chunks and chunks and each.found.size != size:
         return Kept("changed", f"{shown} has {each.found.size} bytes instead of {size}")
     return None
+
+
+def _deselected_kept(each: OwnedFile, row: FileRow, offset: int, piece_length: int, wanted_done: bool) -> Kept | None:
+    size, completed, chunks, priority = row
+    is_written = completed == chunks or completed > _SHARED_CHUNKS
+    if priority or is_written or each.found is None or not each.found.size:
+        return None
+    file = DeselectedFile(each.path, offset, size, each.found.size, piece_length, wanted_done)
+    try:
+        is_other = is_foreign(file)
+    except OSError as error:
+        return Kept("unknown", f"{printable(each.path)} cannot be read: {error.strerror}")
+    shown = printable(each.file.path)
+    return Kept("changed", f"{shown} is deselected, and not what rTorrent has written") if is_other else None
 
 
 def _require_plain(directory: bytes, files: Sequence[bytes]) -> None:
@@ -189,6 +208,8 @@ def claimed_since(inventory: Inventory, removed: RemovalRecord) -> str:
     It has a file under one of these names, which rTorrent may have just created, or misses a file like one of them.
     """
     claims = inventory.claims
+    if claims.unresolved:
+        return claims.unresolved
     paths = {os.path.join(removed.directory, file.path) for file in removed.files}
     named = {claims.name(path) for path in paths}
     alike = {(os.path.basename(file.path), file.size) for file in removed.files}

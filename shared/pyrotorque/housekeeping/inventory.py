@@ -116,6 +116,7 @@ class InventoryReader:
                 saved[info_hash].files,
                 item.multi_file,
                 is_known=not saved[info_hash].is_magnet,
+                piece_length=saved[info_hash].piece_length,
             )
             for info_hash, item in items.items()
         ]

@@ -56,6 +56,7 @@ class ItemContent:
     multi_file: bool = True
     owner: str = ""
     is_known: bool = True
+    piece_length: int = 0
 
     def path(self, file: ContentFile) -> bytes:
         return os.path.join(self.directory, file.path)

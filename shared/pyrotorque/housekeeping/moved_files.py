@@ -11,7 +11,15 @@ from contextlib import contextmanager, suppress
 
 from pyrotorque.errors import RemovalRefused
 from pyrotorque.housekeeping.journal import RemovedFile
-from pyrotorque.linux.files import FileName, OtherFile, entry_at, remove_exactly, rename_noreplace, sync_folder
+from pyrotorque.linux.files import (
+    FileEntry,
+    FileName,
+    OtherFile,
+    entry_at,
+    remove_exactly,
+    rename_noreplace,
+    sync_folder,
+)
 from pyrotorque.text import printable
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -59,7 +67,7 @@ def is_at(root: int, file: RemovedFile) -> bool:
             found = entry_at(at)
     except (FileNotFoundError, NotADirectoryError):
         return False
-    return found is not None and (found.device, found.inode) == (file.device, file.inode)
+    return found is not None and _is(found, file, root)
 
 
 def move(source: int, target: int, files: Iterable[RemovedFile]) -> None:
@@ -73,13 +81,13 @@ def move(source: int, target: int, files: Iterable[RemovedFile]) -> None:
             continue
         with parent_of(source, file.path) as at, parent_of(target, file.path, make=True) as to:
             found = entry_at(at)
-            if found is None or not _is(found, file):
+            if found is None or not _is(found, file, source):
                 raise RemovalRefused(f"{printable(file.path)} is not the file that was planned")
             if found.kind != stat.S_IFREG:
                 raise RemovalRefused(f"{printable(file.path)} is not a regular file")
             rename_noreplace(at, to)
             moved = entry_at(to)
-            if moved is None or not _is(moved, file):
+            if moved is None or not _is(moved, file, target):
                 rename_noreplace(to, at)
                 raise RemovalRefused(f"{printable(file.path)} was replaced while it was moved")
             sync_folder(to.folder)
@@ -117,8 +125,9 @@ def _has_no_data(at: FileName, found: os.stat_result) -> bool:
         os.close(fd)
 
 
-def _is(found: "object", file: RemovedFile) -> bool:
-    return (getattr(found, "device", 0), getattr(found, "inode", 0)) == (file.device, file.inode)
+def _is(found: FileEntry, file: RemovedFile, root: int) -> bool:
+    """Whether it is this very file. The same disk may have another device number since it was mounted again."""
+    return found.inode == file.inode and found.device in (file.device, os.fstat(root).st_dev)
 
 
 def missing(root: int, files: Sequence[RemovedFile]) -> list[RemovedFile]:
@@ -136,7 +145,7 @@ def remove(root: int, files: Iterable[RemovedFile]) -> list[RemovedFile]:
                 entry = entry_at(at) or entry_at(FileName(at.folder, temporary))
                 if entry is None:
                     continue
-                if not _is(entry, file):
+                if not _is(entry, file, root):
                     stay.append(file)
                     continue
                 remove_exactly(at, entry, temporary)

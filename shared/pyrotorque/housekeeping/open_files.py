@@ -32,11 +32,14 @@ def open_inodes(pid: int) -> frozenset[Inode]:
     return frozenset(found)
 
 
-def open_anywhere() -> frozenset[Inode]:
-    """The files that are in use, as far as that can be seen: open or mapped by processes, behind loop devices, swap."""
-    found = _of_paths(_mapped_paths() | _kernel_paths())
+def open_anywhere(without: int = 0) -> frozenset[Inode]:
+    """The files that are in use, as far as that can be seen: open or mapped by processes, behind loop devices, swap.
+
+    The process `without` does not count.
+    """
+    found = _of_paths(_mapped_paths(without) | _kernel_paths())
     for pid in os.listdir(PROC):
-        if not pid.isdecimal():
+        if not pid.isdecimal() or int(pid) == without:
             continue
         try:
             names = os.listdir(PROC / pid / "fd")
@@ -51,11 +54,11 @@ def open_anywhere() -> frozenset[Inode]:
     return frozenset(found)
 
 
-def _mapped_paths() -> set[bytes]:
+def _mapped_paths(without: int) -> set[bytes]:
     """The paths of mapped files: their numbers of devices are not those of stat on each filesystem (btrfs, overlay)."""
     found: set[bytes] = set()
     for pid in os.listdir(PROC):
-        if pid.isdecimal():
+        if pid.isdecimal() and int(pid) != without:
             with suppress(OSError):
                 lines = (PROC / pid / "maps").read_bytes().splitlines()
                 found.update(parts[5].lstrip() for line in lines if len(parts := line.split(b" ", 5)) == 6)

@@ -17,6 +17,8 @@ from pyrotorque.text import printable
 
 NONE: Final = "none"
 _LOCK: Final = b"rtorrent.lock"
+_OF_OTHERS: Final = (b".fastresume", b".resume", b"torrents.state", b"resume.dat")
+_TRANSMISSION: Final = {b"torrents", b"resume"}
 _FOLDERS_MAX: Final = 100_000
 
 
@@ -36,6 +38,11 @@ class OtherClients:
                 names = os.listdir(folder)
                 if not names:
                     raise RemovalRefused(f"{printable(folder)} (others) is empty: is its disk mounted?")
+                if any(name.endswith(_OF_OTHERS) for name in names) or set(names) >= _TRANSMISSION:
+                    raise RemovalRefused(
+                        f"{printable(folder)} (others) is the session of another client than rTorrent: name the "
+                        "folders with its data instead"
+                    )
                 # Also of a session that ended between the files of its only item.
                 is_session = _LOCK in names or any(map(is_session_file, names))
                 found += self._session(folder, owner) if is_session else [_folder(folder, owner)]

@@ -18,6 +18,7 @@ from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json
 
 FILE: Final = "clock.json"
+_ACTIVITY: Final = "activity.json"
 
 
 class ClockReading(msgspec.Struct, frozen=True):
@@ -26,6 +27,9 @@ class ClockReading(msgspec.Struct, frozen=True):
     time: float
     boot: str
     uptime: float
+    wall: float = 0.0
+    """The system's time then: how much of the uptime of a later boot may have passed since, at most."""
+    machine: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class OwnClock:
     wall: Callable[[], float] = time.time
     boot: Callable[[], str] = boot_id
     uptime: Callable[[], float] = field(default=lambda: kernel_uptime())
+    machine: Callable[[], str] = field(default=lambda: _machine_id())
 
     def now(self) -> float:
         """Own time, in seconds that are comparable with Unix seconds, but never run ahead."""
@@ -53,11 +58,36 @@ class OwnClock:
         return reading.time
 
     def _read(self) -> ClockReading:
-        boot, uptime = self.boot(), self.uptime()
+        boot, uptime, wall, machine = self.boot(), self.uptime(), self.wall(), self.machine()
         try:
             before = msgspec.json.decode((self.folder / FILE).read_bytes(), type=ClockReading)
         except (OSError, msgspec.DecodeError):
-            return ClockReading(self.wall(), boot, uptime)
-        # Since a reading in an earlier boot, at least the time since this boot has passed.
-        passed = uptime - before.uptime if boot == before.boot else uptime
-        return ClockReading(before.time + max(0.0, passed if boot else 0.0), boot, uptime)
+            return ClockReading(self._last_known(wall), boot, uptime, wall, machine)
+        if boot == before.boot:
+            passed = uptime - before.uptime
+        else:
+            # Since a reading in an earlier boot, at least the time since this boot has passed: unless the state came
+            # from another machine, or this one was running already.
+            passed = min(uptime, wall - before.wall) if before.wall else uptime
+            passed = passed if before.machine in ("", machine) else 0.0
+        return ClockReading(before.time + max(0.0, passed if boot else 0.0), boot, uptime, wall, machine)
+
+    def _last_known(self, wall: float) -> float:
+        """Where the clock continues if its file is lost: at the last reading of items, else at the system's time."""
+        try:
+            return msgspec.json.decode((self.folder / _ACTIVITY).read_bytes(), type=_LastReading).at or wall
+        except (OSError, msgspec.DecodeError):
+            return wall
+
+
+class _LastReading(msgspec.Struct, frozen=True):
+    """The part of the stored activity that is needed here."""
+
+    at: float = 0.0
+
+
+def _machine_id() -> str:
+    try:
+        return Path("/etc/machine-id").read_text().strip()
+    except OSError:
+        return ""

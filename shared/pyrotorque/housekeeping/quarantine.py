@@ -208,6 +208,10 @@ def purge_expired(folder: Path, claims: Claims, now: float) -> Iterator[PurgedEn
             text = f"{entry.removal.name} in quarantine is kept: {printable(used)} uses it there"
             yield PurgedEntry(entry, None, text)
             continue
+        if missed := missed_by(entry, claims):
+            text = f"{entry.removal.name} in quarantine is kept: {printable(missed)} misses a file like one of its own"
+            yield PurgedEntry(entry, None, text)
+            continue
         freed, stay = purge(entry)
         others = f"; {printable(stay[0])} is another file now and stays" if stay else ""
         yield PurgedEntry(entry, freed, f"purged {entry.removal.name} from quarantine: {size(freed)} free{others}")
@@ -217,10 +221,20 @@ def used_by(entry: QuarantineEntry, claims: Claims) -> str:
     """The name of an item that has a file of the entry by its name in the quarantine; empty if none does."""
     data = os.path.join(os.fsencode(entry.folder), DATA)
     for file in entry.removal.files:
-        folder, base = os.path.split(os.path.join(data, file.path))
-        inode = Inode(file.device, file.inode)
-        if (claims.folder_of(folder), base) in claims.names.get(inode, frozenset()):
-            return claims.contents[min(claims.holders[inode])].name
+        path = os.path.join(data, file.path)
+        with suppress(OSError):
+            found = os.lstat(path)
+            inode = Inode(found.st_dev, found.st_ino)
+            if claims.name(path) in claims.names.get(inode, frozenset()):
+                return claims.contents[min(claims.holders[inode])].name
+    return ""
+
+
+def missed_by(entry: QuarantineEntry, claims: Claims) -> str:
+    """The name of an item that misses a file like one of the entry; empty if none does."""
+    for file in entry.removal.files:
+        if file.size and (keys := claims.lost.get((os.path.basename(file.path), file.size))):
+            return claims.contents[min(keys)].name
     return ""
 
 

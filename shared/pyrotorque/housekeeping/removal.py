@@ -21,6 +21,7 @@ from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord, RemovedFile
 from pyrotorque.housekeeping.open_files import open_inodes
 from pyrotorque.housekeeping.stop_announcement import is_announced, tracker_counters
+from pyrotorque.housekeeping.tied_files import cut_foreign_tie
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.text import printable
@@ -182,6 +183,7 @@ class Remover:
     def _erase(self, removal: RemovalRecord) -> None:
         self.spend(removal)
         self.session.locate(self.rtorrent, self.rtorrent.identity())
+        cut_foreign_tie(self.rtorrent, removal.info_hash)
         self.rtorrent.call("branch", removal.info_hash, *_ERASE)
         if self._is_loaded(removal):  # erased within that call, or not at all
             raise RemovalRefused("it was started in the meantime")
@@ -195,7 +197,7 @@ class Remover:
             removal = self._without_deletion(removal)
             self.log.warning("%s: its data stays in quarantine, as %s needs it now", removal.name, printable(name))
         removal = self.journal.write(msgspec.structs.replace(removal, phase="erased"))
-        if removal.entry:
+        if removal.entry and removal.data != "delete":  # on a full disk, it could not be written
             quarantine.describe(removal)
         if removal.files and removal.data != "keep" and folders is not None:
             self._remove_folders(removal, folders)

@@ -8,9 +8,13 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
+from pyrotorque.confinement import StorageLimits
 from pyrotorque.errors import RemovalRefused, RTorrentFault
 from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.quarantine import QuarantineEntry
+from pyrotorque.linux.files import real_path
 from pyrotorque.metafile.parser import dictionary
 from pyrotorque.metafile.parser import read as read_metafile
 from pyrotorque.rtorrent import RTorrent
@@ -20,17 +24,30 @@ from pyrotorque.text import printable
 
 _WITHIN: Final = 10.0  # seconds
 _POLL: Final = 0.02
+_KEPT: Final = 7 * 86_400.0
+"""How long an entry stays at least after its restore was begun."""
 _CUSTOMS: Final = tuple(f"custom{number}" for number in range(1, 6))
 
 
-def restore(rtorrent: RTorrent, entry: QuarantineEntry, *, start: bool | None = None) -> None:
+def restore(
+    rtorrent: RTorrent,
+    entry: QuarantineEntry,
+    *,
+    now: float = 0.0,
+    start: bool | None = None,
+    limits: StorageLimits | None = None,
+) -> None:
     """Restore orphaned files, or an item: started if it was before (or as `start` says), else its data is checked.
 
-    Raises RemovalRefused or OSError, and everything stays in quarantine; or RTorrentError.
+    `now` is by the own clock. Its folder must be within `limits`, also if a link has replaced one of the folders on the
+    way. Raises RemovalRefused or OSError, and everything stays in quarantine; or RTorrentError.
     """
-    removal = entry.removal
+    # Durable before the first file is back: if this is killed, no purge deletes the others meanwhile.
+    removal = msgspec.structs.replace(entry.removal, purge_at=max(entry.removal.purge_at, now + _KEPT))
+    if now:
+        quarantine.describe(removal)
     if not removal.info_hash:
-        _move_back(entry)
+        _move_back(entry, limits)
         quarantine.discard(removal)
         return
     saved = quarantine.saved_files(entry)
@@ -45,12 +62,12 @@ def restore(rtorrent: RTorrent, entry: QuarantineEntry, *, start: bool | None = 
     if removal.kept:
         _require_shared_files(entry, metafile)
     if not _is_loaded(rtorrent, removal.info_hash):
-        _move_back(entry)
+        _move_back(entry, limits)
         _load(rtorrent, entry, metafile)
     elif not _has_directory(rtorrent, entry):
         raise RemovalRefused(f"{removal.name} is in rTorrent, with another folder: erase it there first")
     else:
-        _move_back(entry)
+        _move_back(entry, limits)
     _set_attributes(rtorrent, removal.info_hash, attributes)
     wanted = removal.started if start is None else start
     rtorrent.call("d.start" if wanted else "d.check_hash", removal.info_hash)
@@ -75,11 +92,17 @@ def _is_restored(rtorrent: RTorrent, entry: QuarantineEntry) -> bool:
         os.close(source)
 
 
-def _move_back(entry: QuarantineEntry) -> None:
+def _require_allowed(folder: bytes, limits: StorageLimits | None) -> None:
+    if limits is not None and (refusal := limits.refusal(folder, ())):
+        raise RemovalRefused(refusal)
+
+
+def _move_back(entry: QuarantineEntry, limits: StorageLimits | None) -> None:
     removal = entry.removal
     if not removal.files:
         return
     directory = removal.directory
+    _require_allowed(directory, limits)
     above = os.path.dirname(directory)
     if not os.path.isdir(directory):
         if not os.path.isdir(above):
@@ -88,6 +111,7 @@ def _move_back(entry: QuarantineEntry) -> None:
     source = moved_files.open_root(os.path.join(os.fsencode(entry.folder), quarantine.DATA))
     target = moved_files.open_root(directory)
     try:
+        _require_allowed(real_path(target), limits)  # the folder that is open now, whatever its name leads to
         taken = [file for file in removal.files if not moved_files.is_at(target, file) and _exists(target, file.path)]
         if taken:
             raise RemovalRefused(f"{printable(os.path.join(directory, taken[0].path))} exists and is not overwritten")

@@ -39,6 +39,7 @@ class SessionItem:
     multi_file: bool
     files: tuple[ContentFile, ...]
     is_magnet: bool = False
+    piece_length: int = 0
 
 
 @dataclass
@@ -100,7 +101,9 @@ def session_item(info_hash: str, metafile: bytes, attributes: bytes) -> SessionI
         if any(mark in metafile for mark in _ENCODED):
             raise ValueError("its files have names in several encodings, which cannot be read")
     files = tuple(ContentFile(path, size, *more) for (path, size), more in zip(paths, details, strict=True))
-    return SessionItem(info_hash, directory, torrent.name_bytes, torrent.multi_file, files)
+    return SessionItem(
+        info_hash, directory, torrent.name_bytes, torrent.multi_file, files, piece_length=torrent.piece_length
+    )
 
 
 def _details(info: Mapping[bytes, Any]) -> list[tuple[tuple[bytes, ...], bool]]:

@@ -92,6 +92,10 @@ class Action(ItemJob):
             raise UserError("rTorrent prints its tags altered, so they cannot be written back")
         self._require_kept_data()  # a handler may have been set since the run began
         self._announced += self.action == "reannounce"
+        if self.action == "delete":
+            from pyrotorque.housekeeping.tied_files import cut_foreign_tie
+
+            cut_foreign_tie(self.rtorrent, str(item["hash"]))
         for method, params in self.calls(item, value):
             self.rtorrent.call(method, str(item["hash"]), *params)
         self.log.info("%s: %s", printable(shown), printable(str(item["name"])))

@@ -28,6 +28,7 @@ from pyrotorque.housekeeping.inventory import InventoryReader
 from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord
 from pyrotorque.housekeeping.last_run import LastRun, Problem
 from pyrotorque.housekeeping.link_fields import link_fields
+from pyrotorque.housekeeping.open_files import open_anywhere
 from pyrotorque.housekeeping.other_clients import OtherClients
 from pyrotorque.housekeeping.pending_events import removed_event
 from pyrotorque.housekeeping.plan import PlannedRemoval
@@ -94,7 +95,10 @@ class Cleanup(HousekeepingJob):
         self._require_no_erased_handler()
         self._stored = self.stored()
         if not self.dry_run:
-            self.remover.recover()
+            try:
+                self.remover.recover()
+            except OSError as error:
+                raise RemovalRefused(f"an interrupted removal cannot be finished: {error}") from error
         before = read_activity(self.folder)
         found = self.surveyor.survey(self._stored.state, before)
         self._require_complete_list(before, found.items, accept=not self.dry_run)
@@ -134,7 +138,7 @@ class Cleanup(HousekeepingJob):
                 break
             try:
                 self._remove(planned)
-            except PyrotorqueError as error:
+            except (PyrotorqueError, OSError) as error:
                 if isinstance(error, SessionNotKnown):
                     raise
                 failed.append(f"{printable(planned.candidate.name)} stays: {error}")
@@ -174,6 +178,8 @@ class Cleanup(HousekeepingJob):
         )
         files = again.inventory.claims.files[info_hash] if again.inventory else ()
         inodes = {each.found.inode for each in files if each.found is not None}
+        if again.inventory and inodes & open_anywhere(without=again.inventory.pid):
+            raise RemovalRefused("another process has one of its files open")  # before the item is stopped
         self.remover.remove(removal, lambda: self._verified(info_hash, inodes))
 
     def _verified(self, info_hash: str, planned: "set[Any]") -> VerifiedItem:
@@ -212,7 +218,8 @@ class Cleanup(HousekeepingJob):
 
     def _require_complete_list(self, before: Activity, items: Mapping[str, Any], *, accept: bool) -> None:
         """A list that is much shorter than at the last time may be incomplete."""
-        if not is_short(len(before.items), len(items)) or (accept and take_accepted(self.folder, len(items))):
+        accepted = take_accepted(self.folder, self.clock.now()) if accept else None
+        if not is_short(len(before.items), len(items)) or (accepted is not None and len(items) >= accepted):
             return
         raise RemovalRefused(
             f"rTorrent has {counted(len(items), 'item')}, {len(before.items)} at the last time: if that is right, "

@@ -1,7 +1,10 @@
 """Base of jobs that remove items or files: one acts at a time, its problems are reported once, its events survive."""
 
+import fcntl
 import os
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -17,8 +20,27 @@ from pyrotorque.housekeeping.own_clock import OwnClock
 from pyrotorque.housekeeping.quarantine import QuarantineEntry
 from pyrotorque.jobs.base import Job
 from pyrotorque.locks import hold
+from pyrotorque.text import printable
 
 _LOCK: Final = "lock"
+_RUNNING: Final = "another clean-up is running"
+_REPEATED: Final = "it is repeated at the next time"
+
+
+def _folder_lock(folder: str) -> list[int]:
+    """The descriptor of a locked folder; none if it cannot be opened. Raises AlreadyRunning."""
+    try:
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return []
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(opened)
+        raise AlreadyRunning(f"{_RUNNING} in {printable(folder)}: {_REPEATED}") from None
+    except OSError:  # no locks on this filesystem
+        pass
+    return [opened]
 
 
 class HousekeepingJob(Job):
@@ -34,10 +56,12 @@ class HousekeepingJob(Job):
 
     def run(self, event: Event | None = None) -> None:
         try:
-            lock = self.locked()
+            with self.locked():
+                self._run()
         except AlreadyRunning as error:
             self.log.info("skipped: %s", error)
-            return
+
+    def _run(self) -> None:
         self.events.begin_run()
         try:
             self._report(self._outcome())
@@ -45,7 +69,6 @@ class HousekeepingJob(Job):
             self.log.warning("%s: %s", self.refusal, error)
         finally:
             self.events.send()
-            os.close(lock)
 
     def _outcome(self) -> LastRun:
         try:
@@ -99,10 +122,18 @@ class HousekeepingJob(Job):
         """What all times that must pass before something goes are counted by."""
         return OwnClock(self.folder)
 
-    def locked(self) -> int:
-        """The descriptor of the lock, to be closed. Raises AlreadyRunning."""
+    @contextmanager
+    def locked(self) -> Generator[None]:
+        """No other clean-up, restore or purge of this group, or of another one in the same folders. AlreadyRunning."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return hold(self.folder / _LOCK, "another clean-up is running", "it is repeated at the next time")
+        locks = [hold(self.folder / _LOCK, _RUNNING, _REPEATED)]
+        try:
+            for folder in sorted({os.path.realpath(quarantine.parent) for quarantine in self.quarantines()}):
+                locks += _folder_lock(folder)
+            yield
+        finally:
+            for lock in locks:
+                os.close(lock)
 
     def quarantines(self) -> list[Path]:
         """The quarantine folders of this job."""

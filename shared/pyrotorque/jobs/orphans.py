@@ -16,6 +16,7 @@ from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.activity import read_activity
 from pyrotorque.housekeeping.cleanup_settings import COMMON, private_below, refuse_broad
 from pyrotorque.housekeeping.cleanup_state import is_short, take_accepted
+from pyrotorque.housekeeping.gate import claimed_since
 from pyrotorque.housekeeping.inventory import Inventory, InventoryReader
 from pyrotorque.housekeeping.item_files import Inode
 from pyrotorque.housekeeping.journal import RemovalRecord, RemovedFile
@@ -23,6 +24,8 @@ from pyrotorque.housekeeping.last_run import LastRun
 from pyrotorque.housekeeping.open_files import open_anywhere
 from pyrotorque.housekeeping.orphans import OrphanCandidate, OrphanSurvey, SeenFile, orphans, walk
 from pyrotorque.housekeeping.other_clients import OtherClients, parse_others
+from pyrotorque.housekeeping.quarantine import QuarantineEntry
+from pyrotorque.housekeeping.restore import restore
 from pyrotorque.humanize import size
 from pyrotorque.jobs.housekeeping_job import HousekeepingJob
 from pyrotorque.jobs.params import get_count, get_text
@@ -106,7 +109,8 @@ class Orphans(HousekeepingJob):
         if name := inventory.claims.unresolved:
             raise RemovalRefused(f"{printable(name)} is a magnet link without metadata: it may have these files")
         count = len(inventory.items)
-        if is_short(before, count) and not (accept and take_accepted(self.state_dir, count)):
+        accepted = take_accepted(self.state_dir, self.clock.now()) if accept else None
+        if is_short(before, count) and (accepted is None or count < accepted):
             raise RemovalRefused(
                 f"rTorrent has {counted(count, 'item')}, {before} at the last time: if that is right, "
                 f"confirm it with `pyrotorque cleanup {self.name} --accept-items`"
@@ -198,6 +202,9 @@ class Orphans(HousekeepingJob):
         finally:
             os.close(source)
             os.close(target)
+        if name := claimed_since(self.reader.read(), record):
+            restore(self.rtorrent, QuarantineEntry(entry, record))
+            raise RemovalRefused(f"{printable(name)} was loaded meanwhile, and may have one of the files: all are back")
         self.log.info("moved %s to %s", counted(len(files), "orphaned file"), printable(str(entry)))
         event = OrphansMoved(
             at=record.at,
