@@ -143,6 +143,7 @@ def test_copied_data_stays_while_rtorrent_cannot_save_its_new_path(
     other_disk = target.stat().st_dev != short_folder.stat().st_dev
     assert scene.source.exists() or not other_disk
     obstacle.rmdir()
+    monkeypatch.setattr(move_switch, "_SAVED_WITHIN", 20.0)
     scene.job().run()
     eventually(scene.has_moved, 20)
 

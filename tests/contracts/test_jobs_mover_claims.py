@@ -1,6 +1,7 @@
 """The mover leaves data alone that another item has, under whatever path, and folders that hold more than the item."""
 
 import os
+import subprocess
 from contextlib import suppress
 from pathlib import Path
 
@@ -211,3 +212,69 @@ def test_old_data_that_another_item_has_by_now_is_kept(scene: CleanupScene, monk
     monkeypatch.setattr(MoveSwitch, "switch", switching)
     move(scene)
     assert all(scene.is_intact(each) for each in (item, *loaded))
+
+
+def test_a_folder_of_a_category_is_not_moved_with_the_files_of_others(scene: CleanupScene) -> None:
+    path = scene.write("Show")
+    item = scene.add(path, to_target(scene), start=False)
+    category = scene.downloads / "tv"
+    (category / "other show").mkdir(parents=True)
+    (category / "other show" / "e1").write_text("its owner's")
+    for name in ("a", "sub"):
+        (path / name).rename(category / name)
+    scene.client.call("d.directory_base.set", item, str(category))
+    scene.client.call("d.start", item)
+    eventually(lambda: scene.seeds(item), 20)
+    assert_refused(scene, item, "not named as the torrent and holds other files", [])
+    (category / "other show" / "e1").unlink()
+    move(scene)
+    assert scene.is_intact(item)
+    assert (scene.folder / "target" / "tv" / "a").exists()
+
+
+@pytest.mark.parametrize("inside", ["One", "One/sub", ""])
+def test_data_that_another_filesystem_shows(scene: CleanupScene, inside: str) -> None:
+    """As mergerfs and bindfs do; the other item may also have a part of it, or more."""
+    seen = scene.folder / "seen"
+    seen.mkdir()
+    path = scene.write("pack/One")
+    subprocess.run(["bindfs", str(scene.downloads), str(seen)], check=True)
+    try:
+        twin = scene.add(seen / "pack" / inside, salt="cross-seed")
+        item = scene.add(path, to_target(scene))
+        assert_refused(scene, item, "has files at", [twin])
+    finally:
+        subprocess.run(["fusermount", "-uz", str(seen)], check=True)
+
+
+@pytest.mark.parametrize("moment", ["save", "rename"])
+def test_an_item_that_is_loaded_during_the_switch(
+    scene: CleanupScene, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    path = scene.write("One")
+    item = scene.add(path, to_target(scene))
+    loaded: list[str] = []
+
+    def load() -> None:
+        if not loaded:
+            loaded.append(scene.add(path, salt="cross-seed", start=False))
+
+    save, rename = vars(MoveSwitch)["_save"], move_files.MoveFiles.rename
+
+    def saving(own: MoveSwitch, moved: Move, wanted: dict[str, object]) -> None:
+        save(own, moved, wanted)
+        load()
+
+    def renaming(own: move_files.MoveFiles, moved: Move) -> None:
+        load()
+        rename(own, moved)
+
+    if moment == "save":
+        monkeypatch.setattr(MoveSwitch, "_save", saving)
+    else:
+        monkeypatch.setattr(move_files.MoveFiles, "rename", renaming)
+    with pytest.raises(UserError, match="has files at"):
+        move(scene)
+    eventually(lambda: scene.client.call("d.is_active", item) == 1, 20, why="it is active")
+    assert all(scene.is_intact(each) for each in (item, *loaded))
+    assert path.exists()

@@ -5,6 +5,7 @@ A move takes a whole folder along. Other items whose files are in it would lose 
 
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,12 +42,29 @@ class DataClaims:
         there = self._place(bytes(source))
         if multi_file:
             self._require_plain_folder(source, there)
+            self._require_own_files(info_hash, source)
+        seen = os.lstat(source) if os.path.lexists(source) else None
         for other, path, is_folder in self._others(info_hash, source):
             at = self._place(path)
-            if is_within(at, there):
+            if is_within(at, there) or (seen and _may_show(path, bytes(source), seen)):
                 raise _shared(source, self._name(other))
-            if is_folder and is_within(there, at) and self._has_file_at(other, there[len(at) :].strip(b"/")):
+            inside = there[len(at) :] if is_within(there, at) else seen and _shown_inside(bytes(source), path)
+            if is_folder and inside and self._has_file_at(other, inside.strip(b"/")):
                 raise _shared(source, self._name(other))
+
+    def _require_own_files(self, info_hash: str, source: Path) -> None:
+        """A folder that is not named as the torrent may hold more than its files, for example a whole category."""
+        if self.rtorrent.text(info_hash, "d.name=").text == source.name or not source.is_dir():
+            return
+        own = {bytes(source / path) for path in self._files(info_hash)}
+        for folder, _, names in os.walk(bytes(source)):
+            for name in names:
+                if (path := os.path.join(folder, name)) not in own and not _ALTERED.search(os.fsdecode(path)):
+                    raise MoveRefused(
+                        f"its folder {printable(str(source))} is not named as the torrent and holds other files, such "
+                        f"as {printable(path)}: they would be moved, too",
+                        "shared",
+                    )
 
     def _require_plain_folder(self, source: Path, there: bytes) -> None:
         default = os.fsencode(os.path.expanduser(str(self.rtorrent.call("directory.default", ""))))
@@ -102,22 +120,52 @@ class DataClaims:
 
     def _has_file_at(self, info_hash: str, relative: bytes) -> bool:
         """Whether the item has files at or below this path in its folder; in doubt it has."""
-        try:
-            answer = self.rtorrent.call("f.multicall", info_hash, "", "f.path=")
-        except RTorrentFault:  # erased meanwhile
-            return False
-        paths = [str(row[0]) for row in answer if isinstance(row, list)] if isinstance(answer, list) else []
         return any(
             is_within(os.fsencode(path), relative)
             or (_ALTERED.search(path) is not None and _may_be_related(path, os.fsdecode(relative)))
-            for path in paths
+            for path in self._files(info_hash)
         )
+
+    def _files(self, info_hash: str) -> list[str]:
+        """The paths of the files of an item in its folder; none if it was erased meanwhile."""
+        try:
+            answer = self.rtorrent.call("f.multicall", info_hash, "", "f.path=")
+        except RTorrentFault:
+            return []
+        return [str(row[0]) for row in answer if isinstance(row, list)] if isinstance(answer, list) else []
 
     def _name(self, info_hash: str) -> str:
         try:
             return printable(self.rtorrent.text(info_hash, "d.name=").text)
         except RTorrentFault:
             return info_hash
+
+
+def _may_show(path: bytes, source: bytes, seen: os.stat_result) -> bool:
+    """Whether `path` is, or is in, the data at `source` as another filesystem shows it (mergerfs, bindfs, a share): it
+    has the same name, size and time of modification there."""
+    name, parts = os.path.basename(source), path.split(b"/")
+    return any(_is_alike(b"/".join(parts[: at + 1]), seen) for at, part in enumerate(parts) if part == name and part)
+
+
+def _shown_inside(source: bytes, path: bytes) -> bytes:
+    """The path of `source` in the folder `path` if another filesystem shows a folder around `source` there."""
+    name, parts = os.path.basename(path), source.split(b"/")
+    for at, part in enumerate(parts[:-1]):
+        if part == name and part:
+            around = b"/".join(parts[: at + 1])
+            if os.path.lexists(around) and _is_alike(path, os.lstat(around)):
+                return b"/".join(parts[at + 1 :])
+    return b""
+
+
+def _is_alike(path: bytes, seen: os.stat_result) -> bool:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    same = (stat.S_IFMT(found.st_mode), found.st_mtime_ns) == (stat.S_IFMT(seen.st_mode), seen.st_mtime_ns)
+    return found.st_dev != seen.st_dev and same and (stat.S_ISDIR(seen.st_mode) or found.st_size == seen.st_size)
 
 
 def _may_be_related(printed: str, path: str) -> bool:

@@ -41,6 +41,11 @@ class MoveFiles:
                 raise MoveRefused("its data changed after the copy; copying it again", "changing")
             rename_noreplace(origin.at, final.at)
 
+    def rename_back(self, move: Move) -> None:
+        """Give data that was renamed its old path. FileExistsError if something is there."""
+        with self._rules.open_target(move.final) as final, place_of(move.source) as source:
+            rename_noreplace(final.at, source.at)
+
     def clean(self, move: Move) -> list[Path]:
         """Remove from the old place what the new one has; returns the paths that were kept."""
         with ExitStack() as stack:

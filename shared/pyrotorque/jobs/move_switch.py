@@ -52,13 +52,13 @@ class MoveSwitch:
         It ends only when rTorrent's session has the new path: a killed rTorrent then comes back with it.
         """
         if not self._is_switched(move):
-            if not _is_renamed(move) and os.path.lexists(move.source):
-                self.claims.require_alone(move.info_hash, move.source, multi_file=move.multi_file)
+            self._require_alone(move)
             self._rtorrent.call("d.stop", move.info_hash)
             self._rtorrent.call("d.close", move.info_hash)
             # Saved and awaited before the next save: on rTorrent 0.16 two saves may end in either order.
             try:
                 self._save(move, {"state": 0})
+                self._require_alone(move)  # saving may take seconds
             except UserError:
                 self._start_again(move)
                 raise
@@ -72,6 +72,21 @@ class MoveSwitch:
         self._journal.write(move)
         return move
 
+    def _require_alone(self, move: Move) -> None:
+        if not _is_renamed(move) and os.path.lexists(move.source):
+            self.claims.require_alone(move.info_hash, move.source, multi_file=move.multi_file)
+
+    def _undo_if_shared(self, move: Move) -> None:
+        """Put the data back if an item that has it was loaded right before the rename."""
+        if move.by_copy:  # the old data is still there
+            return
+        try:
+            self.claims.require_alone(move.info_hash, move.source, multi_file=False)
+        except MoveRefused as error:
+            self._files.rename_back(move)
+            self._revert(move, error)
+            raise
+
     def _rename(self, move: Move) -> None:
         origin = move.partial if move.by_copy else move.source
         if _is_renamed(move):
@@ -83,6 +98,7 @@ class MoveSwitch:
                 self._revert(move, error)
                 raise
             self._files.sync(move)
+            self._undo_if_shared(move)
         else:
             text = f"its data is neither at {printable(str(origin))} nor at {printable(str(move.final))}"
             raise MoveRefused(text, "missing")
