@@ -40,6 +40,7 @@ from pyrotorque_panel.api_types import (
     Words,
 )
 from pyrotorque_panel.exchange import JSON, NotFound, PanelRequest, PanelResponse, PanelRoute, QueryParameter
+from pyrotorque_panel.fleet_routes import fleet_api
 from pyrotorque_panel.group_view import GroupView
 from pyrotorque_panel.panel_actions import PanelActions
 
@@ -146,6 +147,7 @@ class PanelApi:
                 lambda r: self.actions.restore(r.who, r.params["entry"]),
                 "Restore an entry with its data",
             ),
+            *fleet_api(self.view.fleet, group, get),
             get(f"{group}/services", self._services, "The processes of the group", ServiceList),
             post(
                 f"{group}/services/{{service}}/restart",

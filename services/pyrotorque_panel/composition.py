@@ -10,6 +10,7 @@ from pyrotorque.settings.schema import PanelSettings
 from pyrotorque_panel.access import Access
 from pyrotorque_panel.api import PanelApi
 from pyrotorque_panel.app import PanelApp
+from pyrotorque_panel.fleet_routes import has_fleet
 from pyrotorque_panel.gate import Gate
 from pyrotorque_panel.group_view import GroupView
 from pyrotorque_panel.openapi import document
@@ -51,7 +52,13 @@ def make_app(parts: PanelParts) -> PanelApp:
     view = GroupView(parts.name, parts.layout, parts.ring, parts.events)
     actions = PanelActions(parts.layout, parts.record, view.forget)
     api = PanelApi(view, actions, lambda: document(app.routes, number, base))
-    templates = Templates(base=base, home=f"{base}/g/{parts.name}", group=parts.name, version=number)
+    templates = Templates(
+        base=base,
+        home=f"{base}/g/{parts.name}",
+        group=parts.name,
+        version=number,
+        has_fleet=has_fleet(parts.layout),
+    )
     pages = Pages(view, actions, parts.access, gate, templates, base, parts.cookie, api.routes())
     app = PanelApp([*pages.routes(), *api.routes()], gate, base, parts.events, parts.streams, pages.error_page)
     return app

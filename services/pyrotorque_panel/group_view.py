@@ -13,6 +13,7 @@ from pyrotorque.requests import Answer, DescribeService, ExplainQueue, ListMetaf
 from pyrotorque.supervisord import Supervisord
 from pyrotorque_panel.cleaning import cleaned
 from pyrotorque_panel.command_runner import CommandRunner
+from pyrotorque_panel.fleet_routes import FleetView
 from pyrotorque_panel.recent_events import RecentEvents
 from pyrotorque_panel.transfer_ring import TransferRing
 
@@ -34,6 +35,7 @@ class GroupView:
         self._kept: dict[str, tuple[float, Any]] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
+        self.fleet = FleetView(layout, ask)
 
     def forget(self) -> None:
         """Something was changed: ask again."""

@@ -12,6 +12,7 @@ from pyrotorque.errors import PyrotorqueError, UserError
 from pyrotorque_panel import page_texts
 from pyrotorque_panel.access import Access, Scope
 from pyrotorque_panel.exchange import NotFound, PanelRequest, PanelResponse, PanelRoute, redirect
+from pyrotorque_panel.fleet_routes import fleet_pages
 from pyrotorque_panel.gate import Gate
 from pyrotorque_panel.group_view import GroupView
 from pyrotorque_panel.panel_actions import PanelActions, outcome
@@ -69,6 +70,7 @@ class Pages:
             form(f"{GROUP}/quarantine/restore", lambda r: act.restore(r.who, r.value("entry"))),
             page(f"{GROUP}/jobs", self._jobs),
             page(f"{GROUP}/events", self._events),
+            *fleet_pages(self.view.fleet, GROUP, page, self._show),
             page(f"{GROUP}/live", lambda _: PanelResponse(stream="live")),
             page("/api", self._api),
             form(f"{job}/pause", lambda r: act.pause(r.who, r.params["job"])),

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from pyrotorque import humanize
 from pyrotorque_panel import page_texts
 
 _FOLDER: Final = Path(__file__).parent
@@ -24,6 +25,7 @@ class Templates:
             "age": page_texts.age,
             "rate": page_texts.rate,
             "size": page_texts.size,
+            "duration": humanize.duration,
             "known": page_texts.known,
             "job_state": page_texts.job_state,
             "job_runs": page_texts.job_runs,
