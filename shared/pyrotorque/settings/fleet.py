@@ -55,8 +55,10 @@ def read_credentials(path: Path) -> dict[str, str]:
     """
     try:
         with path.open(encoding="utf-8") as file:
-            if os.fstat(file.fileno()).st_mode & 0o077:
-                raise ValueError(f"others may read {path}: chmod 600 {path}")
+            found = os.fstat(file.fileno())
+            # Kubernetes gives a Secret to root, and to the group of the pod, which may read it.
+            if found.st_mode & (0o077 if found.st_uid == os.geteuid() else 0o037):
+                raise ValueError(f"others may read or change {path}: chmod 600 {path}")
             lines = [line.strip() for line in file.read(65_536).splitlines()]
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from error
