@@ -10,7 +10,7 @@ from pyrotorque.configuration import last_good
 from pyrotorque.humanize import coming_time
 from pyrotorque.jobs.move_failures import stored_failures
 from pyrotorque.layout import Layout
-from pyrotorque.text import printable
+from pyrotorque.text import is_hash_of, printable
 
 _SHOWN: Final = 10
 
@@ -53,7 +53,7 @@ def failed_moves(layout: Layout) -> list[FailedMove]:
 
 def is_chosen(move: FailedMove, item: str) -> bool:
     """Whether `item` is its info-hash or part of its name, as `explain` reads it."""
-    return move.info_hash == item.upper() or item.casefold() in move.name.casefold()
+    return is_hash_of(move.info_hash, item) or item.casefold() in move.name.casefold()
 
 
 def failure_lines(moves: Sequence[FailedMove], now: float) -> Iterator[str]:

@@ -1,16 +1,16 @@
-"""Finds the item that a user names: by its info-hash, its name, or a part of the name that no other item has."""
+"""Finds the item that a user names: by its info-hash or the beginning of it, its name, or a part of its name."""
 
 import re
 from typing import Final
 
 from pyrotorque.actions import required_hash
-from pyrotorque.text import counted, printable
+from pyrotorque.text import counted, is_hash_of, printable
 from pyrotorque_control.exit_codes import EX_USAGE
 from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.rtorrent import rtorrent_of, settings_of
 
 _LISTED: Final = 5
-# This is no name: an info-hash with a typing error, or a part of one.
+# This is no name: an info-hash with a typing error, or a long part of one.
 _HASH_LIKE: Final = re.compile(r"[0-9A-Fa-f]{20,}", re.ASCII)
 
 
@@ -24,12 +24,17 @@ def chosen_item(group: Group, text: str) -> str:
 
 
 def matching_item(items: list[tuple[str, str]], text: str) -> str:
-    """The info-hash of the item with this name, else of the only one whose name contains it."""
+    """The info-hash of the item with this name, else of the only one whose name contains it, or with this hash."""
     wanted = text.casefold()
     found = [(info_hash, name) for info_hash, name in items if name.casefold() == wanted]
     found = found or [(info_hash, name) for info_hash, name in items if wanted in name.casefold()]
+    found = found or [(info_hash, name) for info_hash, name in items if is_hash_of(info_hash, text)]
     if not text.strip() or not found:
-        raise CommandError(f"no item has a name that contains {printable(text)!r} (see pyrotorque select)", EX_USAGE)
+        raise CommandError(
+            f"no item has a name that contains {printable(text)!r}, or a hash that begins with it",
+            EX_USAGE,
+            hint="`pyrotorque select` lists the items",
+        )
     if len(found) > 1:
         listed = "\n".join(f"  {info_hash}  {printable(name)}" for info_hash, name in found[:_LISTED])
         more = f"\n  and {len(found) - _LISTED} more" if len(found) > _LISTED else ""

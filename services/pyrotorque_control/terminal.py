@@ -1,6 +1,7 @@
 """Output of results: tables, in colour on a terminal; aligned lines; JSON with one object per line."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 # Used when the output is not a terminal.
 _PIPE_WIDTH = 200
-_RED, _CYAN = "\x1b[31m", "\x1b[36m"
+_WIDE, _HASH_SHOWN = 120, 10
+_RED, _YELLOW, _CYAN = "\x1b[31m", "\x1b[33m", "\x1b[36m"
 
 
 def console() -> "Console":
@@ -36,9 +38,14 @@ def print_error(cause: str, hint: str = "", *, further: str = "") -> None:
             sys.stderr.write(f"pyrotorque: {line}\n")
         return
     for line in cause.split("\n"):
-        sys.stderr.write(f"{_marked('pyrotorque: error:', _RED)} {line}\n")
+        _print_marked("pyrotorque: error:", _RED, line)
     if advice := hint or further:
-        sys.stderr.write(f"{_marked('hint:', _CYAN)} {advice}\n")
+        _print_marked("hint:", _CYAN, advice)
+
+
+def print_warning(text: str) -> None:
+    """Print a warning to standard error."""
+    _print_marked("warning:", _YELLOW, text)
 
 
 def has_colour(output: TextIO) -> bool:
@@ -46,8 +53,16 @@ def has_colour(output: TextIO) -> bool:
     return output.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def _marked(text: str, colour: str) -> str:
-    return f"{colour}{text}\x1b[0m" if has_colour(sys.stderr) else text
+def _print_marked(mark: str, colour: str, text: str) -> None:
+    """To standard error; on a terminal, long lines are broken, except those that show a place by a caret."""
+    line = f"{mark} {text}"
+    if sys.stderr.isatty() and not text.startswith(" "):
+        from pyrotorque_control.line_breaks import broken
+
+        line = "\n".join(broken(line, shutil.get_terminal_size().columns, "  "))
+    if has_colour(sys.stderr):
+        line = f"{colour}{mark}\x1b[0m{line.removeprefix(mark)}"
+    sys.stderr.write(f"{line}\n")
 
 
 def show_progress(text: str) -> None:
@@ -75,23 +90,60 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
+    from pyrotorque_control.cells import TableCell
+
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         made.add_column(column, overflow="fold")
     for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(printable(str(cell))) for cell in row))
+        made.add_row(
+            *(
+                TableCell(cell.plain, style=cell.style) if isinstance(cell, Text) else TableCell(printable(str(cell)))
+                for cell in row
+            )
+        )
     return made
 
 
-def aligned(rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    """Lines with aligned columns; cells are never folded, so that they can be copied and searched."""
+def width() -> int | None:
+    """The columns of the terminal; None where the output is a pipe or file, whose lines are never broken."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def hash_text(info_hash: str) -> str:
+    """An info-hash; on a narrow terminal its first digits, which commands accept in its place."""
+    columns = width()
+    return info_hash if columns is None or columns >= _WIDE else info_hash[:_HASH_SHOWN]
+
+
+def echo(text: str) -> None:
+    """Print lines; on a terminal those that are too long are broken between words, and indented."""
+    from pyrotorque_control.line_breaks import broken
+
+    columns = width()
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip(" ")) + 2)
+        for each in [line] if columns is None else broken(line, columns, indent):
+            sys.stdout.write(f"{each}\n")
+
+
+def aligned(rows: Iterable[Sequence[object]], *, is_cut: bool = False) -> Iterator[str]:
+    """Lines with aligned columns; cells are never folded, so that they can be copied and searched.
+
+    With `is_cut`, lines that are too long for a terminal end with an ellipsis.
+    """
     from rich.cells import cell_len
+
+    from pyrotorque_control.line_breaks import cut
+
+    columns = width() if is_cut else None
 
     texts = [[printable(str(cell)) for cell in row] for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
     for row in texts:
         padded = (text + " " * (width - cell_len(text)) for text, width in zip(row[:-1], widths, strict=False))
-        yield "  ".join((*padded, row[-1]))
+        line = "  ".join((*padded, row[-1]))
+        yield line if columns is None else cut(line, columns)
 
 
 def json_line(value: Any) -> str:

@@ -8,7 +8,7 @@ from pyrotorque.errors import RTorrentError, RTorrentFault
 from pyrotorque.rtorrent import RTorrent, Value
 from pyrotorque.rtorrent.client import Call
 from pyrotorque.settings.schema import QueueSettings, Settings
-from pyrotorque.text import printable
+from pyrotorque.text import is_hash_of, printable
 from pyrotorque_fleet.messages import DiskRoom, Found, FoundItem, GroupFacts, Question
 
 _CALLS: Final[tuple[Call, ...]] = (
@@ -63,7 +63,7 @@ def _rooms(folders: Sequence[str]) -> list[DiskRoom]:
 
 
 def find(question: Question, group: str, rtorrent: RTorrent | None) -> Found:
-    """The items of this group with that info-hash, or with that text in their name, ignoring case."""
+    """The items of this group with that info-hash or the beginning of one, or with that text in their name."""
     if rtorrent is None:
         return Found(group=group, problem="the address of its rTorrent is not known")
     text = question.text
@@ -72,7 +72,11 @@ def find(question: Question, group: str, rtorrent: RTorrent | None) -> Found:
             rows = _one(rtorrent, text.upper())
         else:
             wanted = text.casefold()
-            rows = [row for row in rtorrent.rows("main", _ITEM, label="fleet") if wanted in row[1].casefold()]
+            rows = [
+                row
+                for row in rtorrent.rows("main", _ITEM, label="fleet")
+                if wanted in row[1].casefold() or is_hash_of(row[0], text)
+            ]
     except RTorrentError as error:
         return Found(group=group, problem=printable(str(error))[:_LINE_MAX])
     items = tuple(map(_item, rows[:_FOUND_MAX]))

@@ -242,7 +242,8 @@ class DecisionHistory:
         rows = self._store.db.execute(
             "SELECT at, job, verdict, text, info_hash, name FROM decisions"
             " WHERE (:job IS NULL OR job = :job)"
-            " AND (:item IS NULL OR info_hash = upper(:item) OR instr(lower(name), lower(:item)))"
+            " AND (:item IS NULL OR info_hash = upper(:item) OR instr(lower(name), lower(:item))"
+            " OR (length(:item) >= 8 AND substr(info_hash, 1, length(:item)) = upper(:item)))"
             " ORDER BY number DESC LIMIT :count",
             {"job": job, "item": item, "count": count},
         )

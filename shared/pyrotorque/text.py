@@ -1,8 +1,10 @@
 """Makes text from torrents, files and the network safe for log lines, terminals and JSON."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+_HASH_PREFIX: Final = 8
 
 
 def printable(text: str | bytes) -> str:
@@ -40,3 +42,8 @@ def _printables(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_printables(inner) for inner in value]
     return value
+
+
+def is_hash_of(info_hash: str, text: str) -> bool:
+    """Whether `text` is this info-hash, or its first digits, at least eight."""
+    return len(text) >= _HASH_PREFIX and info_hash.startswith(text.upper())

@@ -47,7 +47,7 @@ def on_terminal(home: Path, *words: str, **more: str) -> str:
 
 def test_cause_and_cure_are_lines_of_their_own_in_colour_on_a_terminal(tmp_path: Path) -> None:
     shown = on_terminal(tmp_path, "pause", "queue")
-    assert f"\x1b[31mpyrotorque: error:\x1b[0m not running ({tmp_path})\n" in shown
+    assert f"\x1b[31mpyrotorque: error:\x1b[0m not running ({tmp_path})" in shown.replace("\n  ", " ")
     assert "\x1b[36mhint:\x1b[0m `pyrotorque` starts the group, `pyrotorque --fg` in this terminal\n" in shown
 
 

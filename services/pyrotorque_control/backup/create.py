@@ -33,11 +33,11 @@ from pyrotorque_control.backup.manifest import MARK_NAME, SESSION, STATE, Archiv
 from pyrotorque_control.backup.session_files import SessionSource
 from pyrotorque_control.backup.swap import require_no_unfinished_restore
 from pyrotorque_control.group import Group
+from pyrotorque_control.progress import ShownProgress
 
 Progress = Callable[[str], None]
 _WORK_PREFIX: Final = ".pyrotorque-backup-"
 _ABANDONED_AFTER: Final = 86_400.0
-_REPORT_EVERY: Final = 2.0  # seconds
 
 
 def make_backup(layout: Layout, archive: Path, session: SessionSource | None, progress: Progress) -> Manifest:
@@ -65,7 +65,7 @@ def make_backup(layout: Layout, archive: Path, session: SessionSource | None, pr
         created = _add_databases(writer, contents, Path(work))
         # After the databases: a run that they have as unfinished may have ended, never the other way round.
         _add_files(writer, contents, contents.state(), Path(work))
-        found = _add_session(writer, contents, session, progress) if session is not None else None
+        found = _add_session(writer, contents, session) if session is not None else None
         manifest = Manifest(
             pyrotorque=version("pyrotorque"),
             created=created,
@@ -128,21 +128,17 @@ def _copied_database(path: Path, work: Path) -> Generator[Path]:
     copy.unlink()
 
 
-def _add_session(
-    writer: ArchiveWriter, contents: Contents, session: SessionSource, progress: Progress
-) -> ArchivedSession:
+def _add_session(writer: ArchiveWriter, contents: Contents, session: SessionSource) -> ArchivedSession:
     total, items, incomplete = len(session.hashes()), 0, list[str]()
-    reported = time.monotonic()
-    for item in session.items():
-        for name, content in item.files.items():
-            writer.add(name, content.data, mtime=content.mtime, mode=content.mode)
-        items += bool(item.files)
-        if not item.files:
-            incomplete.append(item.info_hash)
-            contents.left_out.append(f"{item.info_hash}: rTorrent has not saved this item completely")
-        if time.monotonic() - reported > _REPORT_EVERY:
-            reported = time.monotonic()
-            progress(f"copied {items} of {counted(total, 'item')}")
+    with ShownProgress(contents.layout.run_dir, "backup", total) as progress:
+        for item in session.items():
+            for name, content in item.files.items():
+                writer.add(name, content.data, mtime=content.mtime, mode=content.mode)
+            items += bool(item.files)
+            if not item.files:
+                incomplete.append(item.info_hash)
+                contents.left_out.append(f"{item.info_hash}: rTorrent has not saved this item completely")
+            progress.advance()
     if (mark := session.mark()) is not None:
         writer.add(f"{SESSION}/{MARK_NAME}", mark.data, mtime=mark.mtime)
     session.check_unchanged()

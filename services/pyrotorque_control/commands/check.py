@@ -46,21 +46,21 @@ def command(group: Group, as_json: bool, paths: tuple[Path, ...]) -> int:
         click.echo(terminal.json_line(msgspec.to_builtins(found)))
         return EX_OK if found.good else EX_CONFIG
     for warning in found.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        terminal.print_warning(warning)
     for problem in found.problems:
         terminal.print_error(problem)
     if not found.jobs:
         return EX_CONFIG
     for line in shown(found):
-        terminal.show(line) if not isinstance(line, str) else click.echo(line)
+        terminal.show(line) if not isinstance(line, str) else terminal.echo(line)
     return EX_OK if found.good else EX_CONFIG
 
 
 def shown(found: CheckReport) -> Iterator[object]:
     """Tables and lines, in order."""
     now = time.time()
-    rows = [(job.name, "yes" if job.active else "no", job.handler, runs(job, now)) for job in found.jobs]
-    yield terminal.table(("job", "active", "handler", "next runs"), rows)
+    rows = [(job.name, job.handler, runs(job, now) if job.active else "not active") for job in found.jobs]
+    yield terminal.table(("job", "handler", "next runs"), rows)
     yield f"Local time: {date_time(now)} {zone_text(now)}"
     if found.conditions:
         yield terminal.table(("condition or order", "normal form"), found.conditions.items())

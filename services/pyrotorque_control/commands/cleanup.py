@@ -9,7 +9,7 @@ import click
 
 from pyrotorque.errors import RemovalRefused
 from pyrotorque.humanize import age, duration, size
-from pyrotorque.text import counted, printable
+from pyrotorque.text import counted, is_hash_of, printable
 from pyrotorque_control import terminal
 from pyrotorque_control.client import recorded
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL, EX_USAGE
@@ -62,18 +62,21 @@ def command(
             if isinstance(each, Orphans):
                 _show_orphans(each, as_json)
                 continue
+            terminal.show_progress(f"{each.name}: reading the items of rTorrent")
             found = each.preview()
         except RemovalRefused as error:
             code = EX_TEMPFAIL
-            click.echo(
-                terminal.json_line({"job": each.name, "refused": str(error)})
-                if as_json
-                else f"{each.name}: would remove nothing: {error}"
-            )
-            for note in each.notes() if isinstance(each, Cleanup) and not as_json else ():
-                click.echo(f"  note: {note}")
+            if as_json:
+                click.echo(terminal.json_line({"job": each.name, "refused": str(error)}))
+                continue
+            terminal.echo(f"{each.name}: would remove nothing: {error}")
+            for note in each.notes() if isinstance(each, Cleanup) else ():
+                terminal.echo(f"  note: {note}")
             continue
-        click.echo(terminal.json_line(as_data(each, found, item)) if as_json else "\n".join(lines(each, found, item)))
+        if as_json:
+            click.echo(terminal.json_line(as_data(each, found, item)))
+        else:
+            terminal.echo("\n".join(lines(each, found, item)))
     return code
 
 
@@ -92,10 +95,10 @@ def _show_orphans(job: "Orphans", as_json: bool) -> None:
     if as_json:
         click.echo(terminal.json_line({"job": job.name, "files": found.files, "orphans": files}))
         return
-    click.echo(f"{job.name}: {len(files)} of {counted(found.files, 'file')} belong to no item, "
+    terminal.echo(f"{job.name}: {len(files)} of {counted(found.files, 'file')} belong to no item, "
                f"{len(found.old)} of them for {duration(job.seen_for)}")  # fmt: skip
     for file in files:
-        click.echo(f"  {file['path']}  {size(float(str(file['size'])))}  seen {age(float(str(file['since'])), now)}")
+        terminal.echo(f"  {file['path']}  {size(float(str(file['size'])))}  seen {age(float(str(file['since'])), now)}")
 
 
 def _accept_items(jobs: "Sequence[Cleanup | Orphans]") -> int:
@@ -171,7 +174,7 @@ def _files(found: "Survey", info_hash: str, kept: Any) -> list[dict[str, Any]]:
 
 
 def _is_chosen(info_hash: str, name: str, item: str | None) -> bool:
-    return item is None or info_hash == item.upper() or item.casefold() in name.casefold()
+    return item is None or is_hash_of(info_hash, item) or item.casefold() in name.casefold()
 
 
 def item_lines(job: "Cleanup", found: "Survey", item: str) -> list[str]:

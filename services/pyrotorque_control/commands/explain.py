@@ -43,7 +43,7 @@ def command(group: Group, item: str | None, job: str | None, history: bool, as_j
         if item is not None and not as_json and not history:
             _explain_moves(group, item)
         raise
-    click.echo(terminal.json_line(answer.data) if as_json else answer.text)
+    click.echo(terminal.json_line(answer.data)) if as_json else terminal.echo(answer.text)
     if item is not None and not as_json and not history:
         _explain_moves(group, item)
         _explain_cleanups(group, item)
@@ -56,7 +56,7 @@ def _explain_moves(group: Group, item: str) -> None:
     if found:
         click.echo()
     for line in failure_lines(found, time.time()):
-        click.echo(line)
+        terminal.echo(line)
 
 
 def _explain_cleanups(group: Group, item: str) -> None:
@@ -68,7 +68,7 @@ def _explain_cleanups(group: Group, item: str) -> None:
         try:
             found = job.preview()
         except PyrotorqueError as error:
-            click.echo(f"\n{job.name}: would remove nothing: {error}")
+            terminal.echo(f"\n{job.name}: would remove nothing: {error}")
             continue
         for line in item_lines(job, found, item):
-            click.echo(line)
+            terminal.echo(line)

@@ -67,11 +67,19 @@ def find(group: Group, text: str, as_json: bool) -> int:
         for item in found.get("items", ()):
             if as_json:
                 click.echo(terminal.json_line({"group": found["group"], **item}))
-            rows.append((found["group"], item["info_hash"], _state(item), humanize.size(item["size"]), item["name"]))
+            rows.append(
+                (
+                    found["group"],
+                    terminal.hash_text(item["info_hash"]),
+                    _state(item),
+                    humanize.size(item["size"]),
+                    item["name"],
+                )
+            )
         if found.get("more"):
             terminal.print_error(f"{printable(found['group'])} has {counted(found['more'], 'further item')}")
     if not as_json:
-        for line in terminal.aligned(rows) if rows else ("no group has such an item",):
+        for line in terminal.aligned(rows, is_cut=True) if rows else ("no group has such an item",):
             click.echo(line)
     for name in answer.data["silent"]:
         terminal.print_error(f"{printable(name)} did not answer")

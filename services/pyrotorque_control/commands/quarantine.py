@@ -10,7 +10,7 @@ import click
 from pyrotorque.errors import PyrotorqueError, RemovalRefused, UserError
 from pyrotorque.events import TorrentRestored
 from pyrotorque.humanize import date_time, size
-from pyrotorque.text import printable
+from pyrotorque.text import is_hash_of, printable
 from pyrotorque_control import terminal
 from pyrotorque_control.client import recorded
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
@@ -61,11 +61,13 @@ def list_entries(group: Group, as_json: bool) -> int:
         return EX_OK
     rows = [
         (date_time(each.removal.at), date_time(job.clock.shown(each.removal.purge_at)),
-         each.removal.info_hash or each.folder.name,
+         terminal.hash_text(each.removal.info_hash) or each.folder.name,
          size(each.size), each.removal.name)
         for job, each in found
     ]  # fmt: skip
-    for line in terminal.aligned([("removed", "purged after", "hash", "size", "name"), *rows]) if rows else ():
+    for line in (
+        terminal.aligned([("removed", "purged after", "hash", "size", "name"), *rows], is_cut=True) if rows else ()
+    ):
         click.echo(line)
     click.echo(f"{len(rows)} {'entry' if len(rows) == 1 else 'entries'}")
     return EX_OK
@@ -123,11 +125,11 @@ def _entries(group: Group) -> "list[tuple[Cleanup | Orphans, QuarantineEntry]]":
 
 
 def _is_named(entry: "QuarantineEntry", word: str, *, whole: bool) -> bool:
-    """Whether `word` is the info-hash, the folder or the name of the entry or, unless `whole`, a part of the name."""
-    name, word = entry.removal.name.casefold(), word.casefold()
-    return word in (entry.removal.info_hash.casefold(), entry.folder.name.casefold(), name) or (
-        not whole and word in name
-    )
+    """Whether `word` is the info-hash or its beginning, the folder or the name of the entry or, unless `whole`, a part
+    of the name."""
+    name, wanted = entry.removal.name.casefold(), word.casefold()
+    is_whole = wanted in (entry.folder.name.casefold(), name) or is_hash_of(entry.removal.info_hash, word)
+    return is_whole or (not whole and wanted in name)
 
 
 def _each(

@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,7 +11,13 @@ from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL, EX_USAGE
 from pyrotorque_control.group import CommandError, Group
+from pyrotorque_control.progress import ShownProgress
 from pyrotorque_control.rtorrent import rtorrent_of, settings_of
+
+if TYPE_CHECKING:
+    from pyrotorque.rtorrent import RTorrent
+    from pyrotorque.rtorrent.session import Session
+    from pyrotorque.tracker_change import TrackerChange
 
 
 @click.command(short_help="Replace an announce address or passkey.")
@@ -32,7 +39,7 @@ def command(group: Group, old: str | None, new: str | None, from_stdin: bool, is
     Addresses are shown without their paths, which may contain keys. The metafile in the session keeps the old address.
     """
     from pyrotorque.rtorrent.session import Session
-    from pyrotorque.tracker_change import apply_change, find_changes
+    from pyrotorque.tracker_change import find_changes
 
     if from_stdin:
         lines = sys.stdin.read().splitlines()
@@ -42,19 +49,24 @@ def command(group: Group, old: str | None, new: str | None, from_stdin: bool, is
     rtorrent = rtorrent_of(settings_of(group))
     changes = find_changes(rtorrent, old, new)
     session, failed = Session(), 0
-    for change in changes:
-        state = "would change"
-        if is_applied:
-            try:
-                saved = apply_change(rtorrent, session, change)
-                state = "changed" if saved else "changed, but not seen to be saved"
-                failed += saved is False
-            except RTorrentError as error:
-                # A fault of rTorrent may contain the address.
-                state = f"failed ({type(error).__name__})"
-                failed += 1
-        shown = {"hash": change.info_hash, "name": printable(change.name), "change": change.shown, "state": state}
-        click.echo(terminal.json_line(shown) if as_json else f"{state}: {shown['name']}  {shown['change']}")
+    waiting: list[str] = []
+    is_shown_later = is_applied and terminal.width() is not None
+    try:
+        with ShownProgress(group.layout.run_dir, "retrack", len(changes) if is_applied else 0) as progress:
+            for change in changes:
+                state = "would change"
+                if is_applied:
+                    state, has_failed = _applied(rtorrent, session, change)
+                    failed += has_failed
+                shown = {"hash": change.info_hash, "name": printable(change.name), "change": change.shown,
+                         "state": state}  # fmt: skip
+                line = terminal.json_line(shown) if as_json else f"{state}: {shown['name']}  {shown['change']}"
+                waiting.append(line) if is_shown_later else click.echo(line)
+                progress.advance()
+    finally:
+        # Beside a bar, also when Ctrl-C ends it: these were changed.
+        for line in waiting:
+            click.echo(line)
     if not as_json:
         items = counted(len({change.info_hash for change in changes}), "item")
         hosts = ", ".join(f"{text} ({number})" for text, number in Counter(each.shown for each in changes).items())
@@ -62,3 +74,15 @@ def command(group: Group, old: str | None, new: str | None, from_stdin: bool, is
         if changes and not is_applied:
             click.echo("nothing was changed; repeat it with --apply")
     return EX_TEMPFAIL if failed else EX_OK
+
+
+def _applied(rtorrent: "RTorrent", session: "Session", change: "TrackerChange") -> tuple[str, bool]:
+    """Make a change; its state, and whether it has failed."""
+    from pyrotorque.tracker_change import apply_change
+
+    try:
+        saved = apply_change(rtorrent, session, change)
+    except RTorrentError as error:
+        # A fault of rTorrent may contain the address.
+        return f"failed ({type(error).__name__})", True
+    return "changed" if saved else "changed, but not seen to be saved", saved is False

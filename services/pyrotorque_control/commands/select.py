@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pyrotorque import humanize
 from pyrotorque.errors import UserError
 from pyrotorque.humanize import date_time
 from pyrotorque.rtorrent import RTorrent
@@ -103,14 +104,23 @@ def _check_view(rtorrent: RTorrent, view: str) -> None:
 def _show(items: Sequence[Any], fields: "Mapping[str, Kind]") -> None:
     # Names are long, so they are the last column.
     columns = [*(name for name in fields if name != "name"), "name"]
-    rows = [(item["hash"], *(shown(item[name], fields[name]) for name in columns)) for item in items]
-    for line in terminal.aligned([("hash", *columns), *rows]) if rows else ():
+    for_people = terminal.width() is not None
+    rows = [
+        (
+            terminal.hash_text(item["hash"]),
+            *(shown(item[name], fields[name], for_people=for_people) for name in columns),
+        )
+        for item in items
+    ]
+    for line in terminal.aligned([("hash", *columns), *rows], is_cut=True) if rows else ():
         click.echo(line)
     click.echo(counted(len(items), "item"))
 
 
-def shown(value: object, kind: "Kind") -> str:
-    """A value as shown in a table."""
+def shown(value: object, kind: "Kind", *, for_people: bool = False) -> str:
+    """A value as shown in a table; sizes, rates and durations `for_people` have units."""
+    if for_people and isinstance(value, int | float) and kind in ("size", "duration"):
+        return humanize.size(value) if kind == "size" else humanize.duration(value)
     if kind in ("time", "time or never") and isinstance(value, int | float):
         return date_time(value) if value else "never"
     if isinstance(value, bool):

@@ -9,6 +9,7 @@ import msgspec
 
 from pyrotorque import humanize
 from pyrotorque.errors import PyrotorqueError, SettingsError
+from pyrotorque.long_work import running_work
 from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
 from pyrotorque_control.cleanup_problems import cleanup_results, problem_lines
@@ -37,7 +38,8 @@ _STYLES = {"RUNNING": "green", "STARTING": "yellow", "BACKOFF": "yellow", "FATAL
 def command(group: Group, as_json: bool, watch: bool) -> int:
     """Show each service, its uptime and what it is doing: queues and why they wait, watched trees, number of loaded
     metafiles and the progress of many; each job with its last result and next run, failing ones first; rTorrent's
-    transfer rates; moves that failed, with their reason and next attempt; and why a clean-up removes nothing.
+    transfer rates; long work, such as a copy to another disk, a backup or a clean-up; moves that failed, with their
+    reason and next attempt; and why a clean-up removes nothing.
 
     For scripts, `pyrotorque --status` prints one line and sets the exit code.
 
@@ -51,13 +53,20 @@ def command(group: Group, as_json: bool, watch: bool) -> int:
     if as_json:
         moves = msgspec.to_builtins(failed_moves(group.layout))
         cleanups = [{"job": each.job, **msgspec.to_builtins(each.run)} for each in cleanup_results(group.layout)]
-        click.echo(terminal.json_line({**msgspec.to_builtins(found), "failed_moves": moves, "cleanups": cleanups}))
+        work = msgspec.to_builtins(running_work(group.layout.run_dir))
+        click.echo(
+            terminal.json_line(
+                {**msgspec.to_builtins(found), "failed_moves": moves, "cleanups": cleanups, "running_work": work}
+            )
+        )
     else:
         terminal.show(shown(found, time.time(), rtorrent_line(group)))
+        for work in running_work(group.layout.run_dir):
+            terminal.echo(work.sentence(time.time()))
         for line in failure_lines(failed_moves(group.layout), time.time()):
-            click.echo(line)
+            terminal.echo(line)
         for line in problem_lines(cleanup_results(group.layout), time.time()):
-            click.echo(line)
+            terminal.echo(line)
     return EX_OK if found.running else EX_UNAVAILABLE
 
 

@@ -7,7 +7,7 @@ from pyrotorque.conditions import Clause, parse
 from pyrotorque.humanize import coming_time, date_time, rate, size
 from pyrotorque.items import Item
 from pyrotorque.requests import Answer
-from pyrotorque.text import printable
+from pyrotorque.text import is_hash_of, printable
 from pyrotorque_scheduler.queue.check import Queue
 from pyrotorque_scheduler.queue.explain_groups import explain_groups, group_lines
 from pyrotorque_scheduler.queue.explain_text import (
@@ -226,7 +226,7 @@ def _not_startable(queue: Queue, item: Item, failed: Clause, now: Instant) -> tu
 
 
 def _find(queue: Queue, wanted: str, now: float) -> list[Item]:
-    """The item with this info-hash, or those with this name, else those whose name contains it."""
+    """The item with this info-hash, or those with this name, else those whose name contains it, or by their hash."""
     rules = queue.rules
     conditions = rules.startable.fields | rules.downloading.fields | rules.closed_by_rtorrent.fields
     is_hash = len(wanted) == _HASH_DIGITS and all(char in "0123456789abcdefABCDEF" for char in wanted)
@@ -234,6 +234,7 @@ def _find(queue: Queue, wanted: str, now: float) -> list[Item]:
         names = queue.items.read(None, {"hash", "name"}, now)
         same = [item for item in names if printable(str(item["name"])) == wanted]
         close = same or [item for item in names if wanted.lower() in printable(str(item["name"])).lower()]
+        close = close or [item for item in names if is_hash_of(str(item["hash"]), wanted)]
         if len(close) != 1:
             return close
         wanted = str(close[0]["hash"])

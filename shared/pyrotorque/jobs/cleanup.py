@@ -36,6 +36,7 @@ from pyrotorque.housekeeping.removal import Remover, VerifiedItem
 from pyrotorque.housekeeping.survey import Conditions, Survey, Surveyor, is_match
 from pyrotorque.humanize import size
 from pyrotorque.jobs.housekeeping_job import HousekeepingJob
+from pyrotorque.long_work import WorkReport
 from pyrotorque.room import store_used
 from pyrotorque.text import counted, printable
 from pyrotorque.tracker_verdict import is_announced, verdict
@@ -132,17 +133,21 @@ class Cleanup(HousekeepingJob):
 
     def _remove_all(self, found: Survey, deadline: float) -> list[str]:
         failed: list[str] = []
-        for planned in found.plan.removals:
-            if time.monotonic() > deadline:
-                self.log.info("the time of this run is used up; the next one continues (see job.%s.timeout)", self.name)
-                break
-            try:
-                self._remove(planned)
-            except (PyrotorqueError, OSError) as error:
-                if isinstance(error, SessionNotKnown):
-                    raise
-                failed.append(f"{printable(planned.candidate.name)} stays: {error}")
-                self.log.warning("%s", failed[-1])
+        removals = found.plan.removals
+        with WorkReport(self._context.run_dir, f"{self.name}: removing", len(removals)) as work:
+            for planned in work.each(removals):
+                if time.monotonic() > deadline:
+                    self.log.info(
+                        "the time of this run is used up; the next one continues (see job.%s.timeout)", self.name
+                    )
+                    break
+                try:
+                    self._remove(planned)
+                except (PyrotorqueError, OSError) as error:
+                    if isinstance(error, SessionNotKnown):
+                        raise
+                    failed.append(f"{printable(planned.candidate.name)} stays: {error}")
+                    self.log.warning("%s", failed[-1])
         return failed
 
     def _forget(self, removal: RemovalRecord) -> None:

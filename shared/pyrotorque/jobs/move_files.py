@@ -11,22 +11,35 @@ from pathlib import Path
 from pyrotorque.jobs.move_failures import MoveRefused
 from pyrotorque.jobs.move_journal import Move
 from pyrotorque.jobs.move_target import TargetRules
-from pyrotorque.jobs.tree_copy import TreePlace, copy_tree, is_copied, place_of, remove_copied, remove_tree
+from pyrotorque.jobs.tree_copy import (
+    CopyHooks,
+    TreePlace,
+    copy_tree,
+    is_copied,
+    place_of,
+    remove_copied,
+    remove_tree,
+    tree_size,
+)
 from pyrotorque.linux.files import rename_noreplace, sync_folder
+from pyrotorque.long_work import WorkReport
+from pyrotorque.text import printable
 
 
 class MoveFiles:
-    """`check_deadline` is called between blocks of a copy, and may raise."""
+    """`check_deadline` is called between blocks of a copy, and may raise; the progress of copies is in `run_dir`."""
 
-    def __init__(self, rules: TargetRules, check_deadline: Callable[[], None]) -> None:
-        self._rules, self._check_deadline = rules, check_deadline
+    def __init__(self, rules: TargetRules, check_deadline: Callable[[], None], run_dir: Path | None = None) -> None:
+        self._rules, self._check_deadline, self._run_dir = rules, check_deadline, run_dir
 
     def prepare(self, move: Move) -> bool:
         """Copy the data to the target's disk, beside its final path; False, and no copy, on the same disk."""
         with self._rules.open_target(move.final, create=True) as final, place_of(move.source) as source:
             by_copy = move.by_copy or self._is_on_other_disk(source, final)
             if by_copy:
-                copy_tree(source, _partial(move, final), self._check_deadline)
+                what = f"copying {printable(move.source.name)}"
+                with WorkReport(self._run_dir, what, tree_size(source), "bytes") as work:
+                    copy_tree(source, _partial(move, final), CopyHooks(self._check_deadline, work.advance))
         return by_copy
 
     @staticmethod

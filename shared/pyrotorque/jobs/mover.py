@@ -62,7 +62,7 @@ class Mover(ItemJob):
         self.rules = TargetRules.read(self._below, self._context.private_folders())
         self._time = float(config.get("timeout", 0.0) or 0.0) * _SHARE_OF_TIMEOUT or float("inf")
         self._deadline = float("inf")
-        self._files = MoveFiles(self.rules, self._check_deadline)
+        self._files = MoveFiles(self.rules, self._check_deadline, self._context.run_dir)
 
     def due(self, event: Event | None) -> list[Item]:
         """With `after`, a run without an event only tries again what failed: other items may wait for their jobs."""
@@ -93,7 +93,7 @@ class Mover(ItemJob):
         # A file in rTorrent's session is an item at its next start.
         session = os.fsencode(str(self.rtorrent.call("session.path", "")))
         self.rules = TargetRules.read(self._below, self._context.private_folders(session))
-        self._files = MoveFiles(self.rules, self._check_deadline)
+        self._files = MoveFiles(self.rules, self._check_deadline, self._context.run_dir)
         self._deadline = time.monotonic() + self._time
         self._journal = MoveJournal(self.state_dir)
         claims = DataClaims(self.rtorrent, self.rules.private)

@@ -63,13 +63,20 @@ def place_of(path: Path) -> Generator[TreePlace]:
         os.close(folder)
 
 
-def copy_tree(source: TreePlace, target: TreePlace, check_deadline: Callable[[], None]) -> None:
+class CopyHooks(NamedTuple):
+    """`check_deadline` is called between blocks, and may raise; `copied` gets the bytes that were copied since."""
+
+    check_deadline: Callable[[], None]
+    copied: Callable[[int], None]
+
+
+def copy_tree(source: TreePlace, target: TreePlace, hooks: CopyHooks) -> None:
     """Make `target` a copy of `source` (a file or a folder), synced and compared; continues an interrupted copy.
 
-    `check_deadline` is called between blocks, and may raise. Raises MoveRefused for what cannot be copied, OSError.
+    Raises MoveRefused for what cannot be copied, OSError.
     """
     _check_free_space(source, target)
-    _copy(source, target, check_deadline)
+    _copy(source, target, hooks)
 
 
 def is_copied(source: TreePlace, target: TreePlace) -> bool:
@@ -101,13 +108,13 @@ def remove_tree(place: TreePlace) -> None:
         os.unlink(place.at.name, dir_fd=place.at.folder)
 
 
-def _copy(source: TreePlace, target: TreePlace, check_deadline: Callable[[], None], depth: int = 0) -> None:
+def _copy(source: TreePlace, target: TreePlace, hooks: CopyHooks, depth: int = 0) -> None:
     found = source.stat()
     if stat.S_ISDIR(found.st_mode):
         make_own_folder(target.at)
         with _names(source, depth) as (names, reading), open_same_folder(target.at) as writing:
             for name in names:
-                _copy(source.inside(reading, name), target.inside(writing, name), check_deadline, depth + 1)
+                _copy(source.inside(reading, name), target.inside(writing, name), hooks, depth + 1)
             _set_mode(writing, stat.S_IMODE(found.st_mode) | stat.S_IRWXU)
             sync_folder(writing)
     elif stat.S_ISLNK(found.st_mode):
@@ -115,7 +122,7 @@ def _copy(source: TreePlace, target: TreePlace, check_deadline: Callable[[], Non
             text = os.readlink(source.at.name, dir_fd=source.at.folder)
             os.symlink(text, target.at.name, dir_fd=target.at.folder)
     elif stat.S_ISREG(found.st_mode):
-        _copy_file(source, target, check_deadline)
+        _copy_file(source, target, hooks)
     else:
         kinds = "a file, folder or symbolic link"
         raise MoveRefused(f"{printable(str(source.path))} is not {kinds}: it cannot be moved to another disk", "other")
@@ -186,25 +193,27 @@ def _same(source: os.stat_result, copy: os.stat_result) -> bool:
     return source.st_size == copy.st_size and copy.st_mtime_ns in truncated
 
 
-def _copy_file(source: TreePlace, target: TreePlace, check_deadline: Callable[[], None]) -> None:
+def _copy_file(source: TreePlace, target: TreePlace, hooks: CopyHooks) -> None:
     with _reading(source) as reading:
         found = os.fstat(reading.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.ESTALE, "another file has this name now", str(source.path))
         copy = target.found()
         if copy is not None and _same(found, copy):
+            hooks.copied(found.st_size)
             return
         for attempt in ("continue", "restart"):
             with open(open_own(target.at), "ab") as writing:
                 begin = min(os.fstat(writing.fileno()).st_size, found.st_size) if attempt == "continue" else 0
                 writing.truncate(begin)
                 reading.seek(begin)
-                _copy_blocks(reading, writing, check_deadline)
+                hooks.copied(begin)
+                _copy_blocks(reading, writing, hooks)
                 writing.flush()
                 os.fsync(writing.fileno())
                 # Compare what is on the disk, not what is still in the page cache.
                 os.posix_fadvise(writing.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-                if _equal(reading, target, writing, check_deadline):
+                if _equal(reading, target, writing, hooks.check_deadline):
                     _set_mode(writing.fileno(), stat.S_IMODE(found.st_mode))
                     os.utime(writing.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
                     return
@@ -218,10 +227,11 @@ def _reading(place: TreePlace) -> IO[bytes]:
     return open(os.open(place.at.name, _READ, dir_fd=place.at.folder), "rb")
 
 
-def _copy_blocks(reading: IO[bytes], writing: IO[bytes], check_deadline: Callable[[], None]) -> None:
+def _copy_blocks(reading: IO[bytes], writing: IO[bytes], hooks: CopyHooks) -> None:
     while block := reading.read(_BLOCK):
         writing.write(block)
-        check_deadline()
+        hooks.copied(len(block))
+        hooks.check_deadline()
 
 
 def _equal(first: IO[bytes], copy: TreePlace, written: IO[bytes], check_deadline: Callable[[], None]) -> bool:
@@ -245,7 +255,7 @@ def _set_mode(fd: int, mode: int) -> None:
 
 
 def _check_free_space(source: TreePlace, target: TreePlace) -> None:
-    needed = _size(source) - _size(target)
+    needed = tree_size(source) - tree_size(target)
     folder = target.path.parent
     space = room(f"/proc/self/fd/{target.at.folder}")
     if space is None:
@@ -254,10 +264,10 @@ def _check_free_space(source: TreePlace, target: TreePlace) -> None:
         raise MoveRefused(f"{printable(str(folder))} has {space.free} bytes free, {needed} are needed", "full")
 
 
-def _size(place: TreePlace, depth: int = 0) -> int:
+def tree_size(place: TreePlace, depth: int = 0) -> int:
     """0 if nothing is there."""
     found = place.found()
     if found is None or not stat.S_ISDIR(found.st_mode):
         return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else 0
     with _names(place, depth) as (names, folder):
-        return sum(_size(place.inside(folder, name), depth + 1) for name in names)
+        return sum(tree_size(place.inside(folder, name), depth + 1) for name in names)
