@@ -68,7 +68,7 @@ def command(group: Group, refresh_include: bool) -> int:
     """Write a first configuration to ~/.pyroscope, or to the folder given with --config-dir. Existing files are kept.
 
     \b
-      torque.ini                     settings: queue, exporter and panel are active
+      torque.ini                     settings: queue, exporter, panel are active
       torque.ini.default             all settings and their defaults, to read
       rtorrent.d/torque.rc.default   for rTorrent: timestamps, bell, watchdog
       supervisor.conf                for supervisorctl and programs of your own
