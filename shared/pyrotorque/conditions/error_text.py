@@ -1,10 +1,17 @@
 """Error messages of conditions: one sentence, a caret at the position, and a hint."""
 
+from typing import Final, TypeAlias
+
+from pyrotorque.conditions.words import quoted
 from pyrotorque.errors import ConditionError
 from pyrotorque.text import printable
 
+Problem: TypeAlias = tuple[str, str] | None
+"""An error and a hint with the right spelling."""
+
 _BEFORE, _AFTER = 60, 40
 _TEXT_MAX = 600
+_SHOWN: Final = 120
 
 
 def condition_error(text: str, at: int, problem: str, hint: str = "") -> ConditionError:
@@ -23,3 +30,17 @@ def condition_error(text: str, at: int, problem: str, hint: str = "") -> Conditi
 
 def _cut(text: str) -> str:
     return text if len(text) <= _TEXT_MAX else f"{text[:_TEXT_MAX]}…"
+
+
+def spelling(right: str, word: str = "") -> str:
+    """A hint with the right spelling, and with that of a name that looks like `word`."""
+    return f"write `{shown(right)}`" + (for_name(word) if word else "")
+
+
+def for_name(word: str) -> str:
+    """The spelling of a term for an item with this name."""
+    return f"; for an item of that name: `{shown(f'name={quoted(word)}')}`"
+
+
+def shown(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

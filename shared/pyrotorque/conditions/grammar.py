@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Final, TypeAlias
 
-from pyrotorque.conditions import mistakes, words
+from pyrotorque.conditions import mistakes, value_mistakes, words
 from pyrotorque.conditions.error_text import condition_error
 from pyrotorque.conditions.nodes import Choice, Node, Not, Term, conjunction, disjunction
 from pyrotorque.conditions.operands import Flag, Relation
@@ -146,7 +146,7 @@ def _term(token: Token, source: _Source) -> Term:
         choices[choice] = None
     if head and operator != "~" and not words.is_quoted(str(token)):
         texts = ["" if words.regex_end(value, words.bangs(value)) else words.plain_text(value) for value in values]
-        if problem := mistakes.misread_values(name, kind, operator, texts, tuple(choices)):
+        if problem := value_mistakes.misread_values(name, kind, operator, texts, tuple(choices)):
             source.mistake(condition_error(text, begin, *problem))
     return Term(name, tuple(choices), str(token))
 

@@ -2,25 +2,19 @@
 
 The rule: without quotes or backslashes, a word is no pattern for names if it is a part of a comparison. That is an
 operator on its own or split from its field or value by a space, a field and an operator behind a bracket, `!` or `-`
-or with another spelling, a field of the kind bool without a value, and a bracket that opens no group. A value is no
-value if it contains a second comparison, or is a number with a decimal comma.
+or with another spelling, a field of the kind bool without a value, a bracket that opens no group, and a term as other
+languages write it (`foreign_terms`). Values are judged in `value_mistakes`.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
-from pyrotorque.conditions import words
-from pyrotorque.conditions.error_text import condition_error
-from pyrotorque.conditions.nodes import Choice
-from pyrotorque.conditions.operands import Number, UntypedComparison
+from pyrotorque.conditions import foreign_terms, words
+from pyrotorque.conditions.error_text import Problem, condition_error, for_name, shown, spelling
 from pyrotorque.errors import ConditionError
 from pyrotorque.fields import field
 from pyrotorque.fields.kinds import Kind
-
-Lookup: TypeAlias = Callable[[str], Kind | None]
-Problem: TypeAlias = tuple[str, str] | None
-"""An error and a hint with the right spelling."""
 
 _OPERATOR: Final = r"<=|>=|=>|=<|<>|!=|==|=|<|>|~"
 _LIKE_OPERATOR: Final = {
@@ -34,6 +28,7 @@ _LIKE_OPERATOR: Final = {
     "＜": "<",
     "＞": ">",
 }
+_MARKS: Final = re.compile(r"#+|--+|[-+./]")
 # A comparison in a word: punctuation that is no syntax, a field, an operator.
 _COMPARISON: Final = re.compile(
     rf"(?P<lead>(?:NOT|OR|AND)?[\[({{!+&|-]*)(?P<field>[A-Za-z_][\w.-]*)(?P<operator>{_OPERATOR}|[:≤≥≠＝＜＞])(?P<value>.*)",
@@ -44,13 +39,6 @@ _PUNCTUATION: Final = re.compile(r"[=<>!~&|(){},;≤≥≠＝＜＞]+")
 _QUANTITY: Final = re.compile(r"[+-]?[\d.]+[a-zA-Z]?", re.ASCII)
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _WILD: Final = re.compile(r"[*?\[\]]")
-# A comparison at the beginning of a value, or after another one.
-_SECOND: Final = re.compile(rf"(^|[;&|])([a-z][a-z_0-9]*)({_OPERATOR})", re.ASCII)
-_DECIMAL: Final = re.compile(r"\d+,\d+", re.ASCII)
-_DECIMAL_UNIT: Final = re.compile(r"\d+,\d+[a-zA-Z]", re.ASCII)
-_FRACTION: Final = re.compile(r"\d+[kmgt]?", re.ASCII)
-_THOUSANDS: Final = re.compile(r"\d{1,3}(,\d{3})*,0\d\d(,\d{3})*[a-zA-Z]?", re.ASCII)
-_SHOWN: Final = 120
 _IN_QUOTES: Final = re.compile(rf"(^|\s)([!(\[]*)([a-z][a-z_0-9]*)(\s*)({_OPERATOR})", re.ASCII)
 _OTHER_OPERATORS: Final = {
     "&": "leave it out: terms are joined by AND",
@@ -73,7 +61,7 @@ class ConditionWord(NamedTuple):
     follows: bool
 
 
-def misread_words(text: str, found: Sequence[ConditionWord], kind_of: Lookup) -> Iterator[ConditionError]:
+def misread_words(text: str, found: Sequence[ConditionWord], kind_of: foreign_terms.Lookup) -> Iterator[ConditionError]:
     """The errors for words that cannot mean what was typed; `kind_of` is None for a name that is no field."""
     for index, word in enumerate(found):
         before = found[index - 1].text if index and word.follows else ""
@@ -83,88 +71,37 @@ def misread_words(text: str, found: Sequence[ConditionWord], kind_of: Lookup) ->
             yield condition_error(text, word.at, *problem)
 
 
-def misread_values(name: str, kind: Kind, operator: str, values: Sequence[str], choices: Sequence[Choice]) -> Problem:
-    """The problem of the comma-separated values of a comparison, with a hint; regular expressions are not in `values`.
-
-    It is a second comparison in a value, or a number with a decimal comma or with thousands separators.
-    """
-    for index, value in enumerate(values):
-        for found in _SECOND.finditer(value):
-            if field(found[2]) is not None and (found[1] or index) and not (found[1] == "&" and name == "tracker"):
-                join = " OR " if found[1] == "|" else " "
-                right = f"{name}{operator}{','.join((*values[:index], value[: found.start()])).rstrip(',;&|')}{join}"
-                return (
-                    f"a second comparison in the value of {name}",
-                    f"write `{_short(right + value[found.start() + len(found[1]) :])}`, or the value in quotes",
-                )
-    return _misread_number(name, kind, operator, ",".join(values), choices) if len(values) > 1 else None
-
-
-def _misread_number(name: str, kind: Kind, operator: str, raw: str, choices: Sequence[Choice]) -> Problem:
-    if operator not in ("<", ">", "<=", ">="):
-        return None
-    if kind == "any":
-        number = _any_decimal(choices)
-    elif kind == "number" and name not in ("prio", "fno"):
-        number = raw.replace(",", ".") if _DECIMAL.fullmatch(raw) else ""
-    else:
-        number = raw.replace(",", ".") if kind in ("size", "duration") and _DECIMAL_UNIT.fullmatch(raw) else ""
-    if not number and kind in ("number", "size") and len(raw) <= 40 and _THOUSANDS.fullmatch(raw):
-        number = raw.replace(",", "")
-    if not number:
-        return None
-    if kind != "any" and number == raw.replace(",", ""):
-        return f"{name}: a comma separates values", _write(f"{name}{operator}{number}")
-    first, *others = raw.split(",")
-    listed = " OR ".join((f"{name}{operator}{first}", *(f"{name}={other}" for other in others)))
-    right = "a duration has no fraction: write 1w3d" if kind == "duration" else _write(f"{name}{operator}{number}")
-    hint = f"{right}, or for a list `{_short(f'[ {listed} ]')}`"
-    return f"{name}: a comma separates values, and this looks like one number", hint
-
-
-def _any_decimal(choices: Sequence[Choice]) -> str:
-    """The number if the choices of a field without a kind are a whole number and the digits of its fraction."""
-    if len(choices) != 2 or not isinstance(first := choices[0].operand, UntypedComparison):
-        return ""
-    number, fraction = first.operand, choices[1].operand.text
-    if not isinstance(number, Number) or number.value != int(number.value) or choices[1].negated:
-        return ""
-    return f"{int(number.value)}.{fraction}" if _FRACTION.fullmatch(fraction) and fraction != "0" else ""
-
-
-def _problem(word: str, before: str, after: str, kind_of: Lookup) -> Problem:
+def _problem(word: str, before: str, after: str, kind_of: foreign_terms.Lookup) -> Problem:
     if words.is_quoted(word):
         return _in_quotes(word)
-    if is_comparison(word):
+    if words.is_comparison(word):
         return _in_comparison(word, after)
     return (
         _operator_alone(word, before, after)
         or _split_comparison(word, before)
         or _misspelt_comparison(word, kind_of)
+        or foreign_terms.problem(word, before, after, kind_of)
         or _bare_field(word, after, kind_of)
         or _bracket(word)
     )
 
 
-def is_comparison(word: str) -> bool:
-    """Whether the grammar reads a word without quotes as a field and an operator."""
-    return words.OPERATOR.match(word) is not None
-
-
 def _operator_alone(word: str, before: str, after: str) -> Problem:
+    if _MARKS.fullmatch(word) and (before or after):
+        return f"`{word}` stands alone", f"leave it out{for_name(word)}"
     if not _PUNCTUATION.fullmatch(word):
         return None
     operator = _LIKE_OPERATOR.get(word, word)
     if not re.fullmatch(_OPERATOR, operator):
-        return f"`{_short(word)}` is not an operator", _OTHER_OPERATORS.get(word[0], "leave it out") + _escape(word)
+        return f"`{shown(word)}` is not an operator", _OTHER_OPERATORS.get(word[0], "leave it out") + for_name(word)
     value = after if after and not _PUNCTUATION.fullmatch(after) else "…"
     name = before if _IDENTIFIER.fullmatch(before) else "FIELD"
-    return f"`{_short(word)}` stands alone", _write(f"{name}{operator}{value}", word)
+    return f"`{shown(word)}` stands alone", spelling(f"{name}{operator}{value}", word)
 
 
 def _split_comparison(word: str, before: str) -> Problem:
     if word.startswith(",") and before:
-        return "a list has no spaces", _write(before + word, word)
+        return "a list has no spaces", spelling(before + word, word)
     found = _SPLIT.match(word)
     if not found:
         return None
@@ -177,15 +114,15 @@ def _split_comparison(word: str, before: str) -> Problem:
     ):
         return None
     name = before if is_name else "FIELD"
-    return "a comparison has no spaces", _write(f"{name}{operator}{found['value']}", word)
+    return "a comparison has no spaces", spelling(f"{name}{operator}{found['value']}", word)
 
 
-def _misspelt_comparison(word: str, kind_of: Lookup) -> Problem:
+def _misspelt_comparison(word: str, kind_of: foreign_terms.Lookup) -> Problem:
     found = _COMPARISON.fullmatch(word)
     if not found:
         return _unbalanced(word)
     if found["field"].startswith("custom_") and field(found["field"]) is None:
-        return f"`{_short(found['field'])}` is not a field", "a key has letters, digits, _ and -" + _escape(word)
+        return f"`{shown(found['field'])}` is not a field", "a key has letters, digits, _ and -" + for_name(word)
     name = _field_meant(found["field"], found["operator"], found["lead"], kind_of)
     if not name:
         return _unbalanced(word)
@@ -198,10 +135,10 @@ def _misspelt_comparison(word: str, kind_of: Lookup) -> Problem:
         right = f"[ NOT {right} ]"
     elif set(lead) & set("[({"):
         right = f"[ {right} ]"
-    return f"`{_short(word)}` is not a comparison", _write(right, word)
+    return f"`{shown(word)}` is not a comparison", spelling(right, word)
 
 
-def _field_meant(name: str, operator: str, lead: str, kind_of: Lookup) -> str:
+def _field_meant(name: str, operator: str, lead: str, kind_of: foreign_terms.Lookup) -> str:
     """The field that a name before an operator is, or was meant to be; empty if it is a part of a pattern."""
     if lead and operator != ":" and _IDENTIFIER.fullmatch(name):
         lower = name.lower()
@@ -219,25 +156,33 @@ def _unbalanced(word: str) -> Problem:
     found = re.match(r"(?:NOT|OR|AND)?!*[({]", word)
     if not found or word.count("(") + word.count("{") == word.count(")") + word.count("}"):
         return None
-    return f"`{_short(word)}` opens no group", "groups are written [ … ], with spaces" + _escape(word)
+    return f"`{shown(word)}` opens no group", "groups are written [ … ], with spaces" + for_name(word)
 
 
-def _bare_field(word: str, after: str, kind_of: Lookup) -> Problem:
+def _bare_field(word: str, after: str, kind_of: foreign_terms.Lookup) -> Problem:
     negated = word.startswith("!")
     inner = word.lstrip("![(").rstrip("])")
     kind = _kind_of_bare(inner, kind_of) if _IDENTIFIER.fullmatch(inner) else None
     if kind is None:
         return None
+    if inner.startswith("custom_") and not after:
+        return f"`{shown(word)}` has no operator", spelling(f"{inner}=!", word)
     if after and (_COMPARISON.fullmatch(after) or _SPLIT.match(after) or after.startswith(",")):
         return None  # an error of the next word
-    if inner == word and after and not words.is_quoted(after) and not _WILD.search(after) and not is_comparison(after):
-        return f"`{_short(word)}` has no operator", _write(f"{word}={after}", word)
+    if (
+        inner == word
+        and after
+        and not words.is_quoted(after)
+        and not _WILD.search(after)
+        and not words.is_comparison(after)
+    ):
+        return f"`{shown(word)}` has no operator", spelling(f"{word}={after}", word)
     if kind == "bool":
-        return f"`{_short(word)}` has no value", _write(f"{inner}={'no' if negated else 'yes'}", word)
+        return f"`{shown(word)}` has no value", spelling(f"{inner}={'no' if negated else 'yes'}", word)
     return None
 
 
-def _kind_of_bare(word: str, kind_of: Lookup) -> Kind | None:
+def _kind_of_bare(word: str, kind_of: foreign_terms.Lookup) -> Kind | None:
     """The kind of a field; config.py, which may define more, is only run for a name like those of the kind bool."""
     if word.startswith(("is_", "has_")):
         return kind_of(word)
@@ -246,11 +191,15 @@ def _kind_of_bare(word: str, kind_of: Lookup) -> Kind | None:
 
 
 def _bracket(word: str) -> Problem:
+    if re.fullmatch(r"[\[\]]+", word):
+        return "a bracket needs spaces around it", f"write {' '.join(word)}, with a condition in it" + for_name(word)
+    if re.search(r"\*\||\|\*", word):
+        return "`|` separates no patterns", spelling(word.replace("|", ","), word)
     if not re.fullmatch(r"!?\[[^\[\]]*\]", word) or not re.search("[*?]", word):
         return None
     inner = word.strip("![]")
     right = f"[ NOT {inner} ]" if word.startswith("!") else f"[ {inner} ]"
-    return "a bracket needs spaces around it", _write(right, word)
+    return "a bracket needs spaces around it", spelling(right, word)
 
 
 def _in_comparison(word: str, after: str) -> Problem:
@@ -258,17 +207,17 @@ def _in_comparison(word: str, after: str) -> Problem:
     if head is None:
         return None
     name, operator, value = head[1], head[2], word[head.end() :]
-    if after and not words.is_quoted(after) and not is_comparison(after):
+    if after and not words.is_quoted(after) and not words.is_comparison(after):
         if value.endswith(","):
             return "a list has no spaces", f'write `{word}{after}`, or `{word}""` for a list with the empty text'
         is_text = not (_WILD.search(after) or _COMPARISON.fullmatch(after) or _SPLIT.match(after))
         if not value and is_text and not after.startswith(","):
             empty = f', or `{word}""` for the empty text' if operator != "~" else ""
-            return "a comparison has no spaces", _write(word + after) + empty
+            return "a comparison has no spaces", spelling(word + after) + empty
     if not value and operator == "~":
         return "a value is missing here", f"write `{name}~TEXT`"
     if value.startswith(("“", "„", "«")) and not re.search("[”“»]", value[1:]):
-        return f"`{value[0]}` does not quote", f'write `{name}{operator}"…"`' + _escape(value)
+        return f"`{value[0]}` does not quote", f'write `{name}{operator}"…"`' + for_name(value)
     return None
 
 
@@ -280,18 +229,5 @@ def _in_quotes(word: str) -> Problem:
     for found in _IN_QUOTES.finditer(inner):
         is_term = not found[1] and not found[2] and not found[4]
         if not is_term and field(found[3]) is not None:
-            return "a comparison in quotes is a name", "remove the quotes" + _escape(inner)
+            return "a comparison in quotes is a name", "remove the quotes" + for_name(inner)
     return None
-
-
-def _write(right: str, word: str = "") -> str:
-    """A hint with the right spelling, and with that of a name that looks like `word`."""
-    return f"write `{_short(right)}`" + (_escape(word) if word else "")
-
-
-def _escape(word: str) -> str:
-    return f"; for an item of that name: `{_short(f'name={words.quoted(word)}')}`"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -55,6 +55,11 @@ def is_quoted(word: str) -> bool:
     return any(char in "\"'\\" for char in word)
 
 
+def is_comparison(word: str) -> bool:
+    """Whether the grammar reads a word without quotes as a field and an operator."""
+    return OPERATOR.match(word) is not None
+
+
 def split_values(found: list[Cell]) -> list[list[Cell]]:
     """The comma-separated values of a list; a comma in `/…/` or after a backslash does not separate."""
     values: list[list[Cell]] = []
