@@ -17,6 +17,7 @@ from pyrotorque.errors import AlreadyRunning, RemovalRefused, UserError
 from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.activity import read_activity
 from pyrotorque.housekeeping.cleanup_state import accept_items
+from pyrotorque.housekeeping.journal import RemovalRecord
 from pyrotorque.housekeeping.restore import restore
 from pyrotorque.jobs import JobConfig, context
 from pyrotorque.jobs.cleanup import Cleanup
@@ -456,3 +457,32 @@ def test_an_entry_whose_restore_has_begun_is_kept(scene: CleanupScene, monkeypat
     days_later(monkeypatch, 6)
     scene.job(data="quarantine", condition="name=None").run()
     assert list(scene.quarantined()) == [one]
+
+
+def test_entries_that_a_torrent_planted_are_none(scene: CleanupScene) -> None:
+    """rTorrent stores a torrent of this name where the quarantine is: nothing of it is restored or purged."""
+    place, home = scene.downloads / quarantine.NAME, scene.folder / "home"
+    home.mkdir()
+    planted = make_metafile("authorized_keys", size=100, announce=SILENT)
+    for number, purge_at in enumerate((0.0, 1e12)):
+        entry = place / f"20200101T00000{number}Z-{info_hash(planted)}"
+        (entry / "data").mkdir(parents=True)
+        record = RemovalRecord(
+            info_hash=info_hash(planted), name="Ubuntu", job="tidy", reason="", data="quarantine", at=1.0,
+            phase="erased", directory_hex=os.fsencode(home).hex(), purge_at=purge_at, seal="a" * 64 + ":" + "b" * 64,
+        )  # fmt: skip
+        (entry / "entry.json").write_bytes(encode_json(record))
+        (entry / "item.metafile").write_bytes(planted)
+    (place / "README").write_bytes(b"Data of removed items. Use `pyrotorque quarantine list`, `restore` and `purge`.\n")
+    evil = scene.add(place)
+    job = scene.job(condition="name=none")
+    assert list(quarantine.entries(place, job.seals)) == []
+    job.run()
+    assert scene.is_intact(evil)
+    # Entries of this group are beside them.
+    own = scene.item("Own")
+    scene.job(condition="name=Own", data="quarantine").run()
+    (found,) = quarantine.entries(place, scene.job().seals)
+    assert (found.removal.info_hash, scene.has(own)) == (own, False)
+    restore(scene.client, found)
+    assert scene.is_intact(own)

@@ -120,7 +120,7 @@ def _entries(group: Group) -> "list[tuple[Cleanup | Orphans, QuarantineEntry]]":
     from pyrotorque_control.cleanup_jobs import cleanup_jobs
 
     folders = {folder: job for job in cleanup_jobs(group, None, required=False) for folder in job.quarantines()}
-    found = [(job, entry) for folder, job in folders.items() for entry in quarantine.entries(folder)]
+    found = [(job, entry) for folder, job in folders.items() for entry in quarantine.entries(folder, job.seals)]
     return sorted(found, key=lambda each: each[1].removal.at)
 
 

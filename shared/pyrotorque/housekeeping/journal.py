@@ -59,6 +59,8 @@ class RemovalRecord(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[RemovedFile, ...] = ()
     kept: int = 0
     """Files that stay because other items have them."""
+    seal: str = ""
+    """Proves that this group made its entry, see `entry_seals`."""
 
     @property
     def directory(self) -> bytes:

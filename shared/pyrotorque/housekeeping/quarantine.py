@@ -13,6 +13,7 @@ import msgspec
 from pyrotorque.errors import RemovalRefused
 from pyrotorque.housekeeping import moved_files, quarantine_mark
 from pyrotorque.housekeeping.claims import Claims
+from pyrotorque.housekeeping.entry_seals import EntrySeals
 from pyrotorque.housekeeping.item_files import Inode
 from pyrotorque.housekeeping.journal import RemovalRecord
 from pyrotorque.humanize import size
@@ -143,8 +144,8 @@ def is_quarantine(folder: bytes, names: Collection[bytes]) -> bool:
     )
 
 
-def entries(quarantine: Path) -> Iterator[QuarantineEntry]:
-    """The entries, oldest first; folders without a description are no entries."""
+def entries(quarantine: Path, seals: EntrySeals | None = None) -> Iterator[QuarantineEntry]:
+    """The entries, oldest first: with `seals` those of this group. Folders without a description are no entries."""
     try:
         names = sorted(os.listdir(quarantine))
     except OSError:
@@ -153,14 +154,16 @@ def entries(quarantine: Path) -> Iterator[QuarantineEntry]:
         folder = quarantine / name
         with suppress(OSError, msgspec.DecodeError):
             removal = msgspec.json.decode((folder / os.fsdecode(_DESCRIPTION)).read_bytes(), type=RemovalRecord)
+            if seals is not None and not seals.is_valid(removal.seal):
+                continue
             # The folder may have been renamed, or the disk mounted elsewhere.
             moved = msgspec.structs.replace(removal, entry_hex=os.fsencode(folder).hex())
             yield QuarantineEntry(folder, moved)
 
 
-def quarantined_files(folders: Sequence[Path]) -> list[bytes]:
+def quarantined_files(folders: Sequence[Path], seals: EntrySeals) -> list[bytes]:
     """The paths of all files in these quarantines."""
-    found = (entry for folder in folders for entry in entries(folder))
+    found = (entry for folder in folders for entry in entries(folder, seals))
     return [os.path.join(os.fsencode(entry.folder), DATA, file.path) for entry in found for file in entry.removal.files]
 
 
@@ -199,9 +202,9 @@ class PurgedEntry(NamedTuple):
     text: str
 
 
-def purge_expired(folder: Path, claims: Claims, now: float) -> Iterator[PurgedEntry]:
+def purge_expired(folder: Path, seals: EntrySeals, claims: Claims, now: float) -> Iterator[PurgedEntry]:
     """Delete the data of entries whose time is over, unless an item uses it where it is."""
-    for entry in entries(folder):
+    for entry in entries(folder, seals):
         if not entry.is_expired(now) or entry.removal.phase != "erased":
             continue
         if used := used_by(entry, claims):

@@ -176,6 +176,7 @@ class Cleanup(HousekeepingJob):
             reason=planned.candidate.text,
             data=self.settings.data,
             at=time.time(),
+            seal=self.seals.new(),
             counted_at=again.now,
             tracker=planned.candidate.tracker,
             purge_at=again.now + self.settings.keep_for,
@@ -259,7 +260,9 @@ class Cleanup(HousekeepingJob):
     @cached_property
     def reader(self) -> InventoryReader:
         others = self.settings.others or OtherClients()
-        return InventoryReader(self.rtorrent, others, lambda: quarantine.quarantined_files(self.quarantines()))
+        return InventoryReader(
+            self.rtorrent, others, lambda: quarantine.quarantined_files(self.quarantines(), self.seals)
+        )
 
     @cached_property
     def remover(self) -> Remover:

@@ -15,6 +15,7 @@ from pyrotorque.errors import AlreadyRunning, RemovalRefused, SessionNotKnown, U
 from pyrotorque.events import Event, QuarantinePurged
 from pyrotorque.housekeeping import FOLDER, pending_events, quarantine
 from pyrotorque.housekeeping.claims import Claims
+from pyrotorque.housekeeping.entry_seals import EntrySeals
 from pyrotorque.housekeeping.last_run import LastRun, read_last_run, write_last_run
 from pyrotorque.housekeeping.own_clock import OwnClock
 from pyrotorque.housekeeping.quarantine import QuarantineEntry
@@ -89,13 +90,13 @@ class HousekeepingJob(Job):
             raise UserError(found.text)
 
     def _own_entries(self) -> list[QuarantineEntry]:
-        found = (entry for folder in self.quarantines() for entry in quarantine.entries(folder))
+        found = (entry for folder in self.quarantines() for entry in quarantine.entries(folder, self.seals))
         return [entry for entry in found if entry.removal.job == self.name]
 
     def purge_expired(self, claims: Claims) -> None:
         """Delete the data of entries whose time is over, unless an item uses it where it is."""
         for folder in self.quarantines():
-            for purged in quarantine.purge_expired(folder, claims, self.clock.now()):
+            for purged in quarantine.purge_expired(folder, self.seals, claims, self.clock.now()):
                 self.log.info("%s", purged.text)
                 if purged.freed is not None:
                     self.add_purged(purged.entry, purged.freed)
@@ -116,6 +117,10 @@ class HousekeepingJob(Job):
     def folder(self) -> Path:
         """The private folder that all housekeeping of the group shares."""
         return self.state_dir.parents[1] / FOLDER
+
+    @cached_property
+    def seals(self) -> EntrySeals:
+        return EntrySeals(self.folder)
 
     @property
     def clock(self) -> OwnClock:

@@ -184,6 +184,7 @@ class Orphans(HousekeepingJob):
             reason="belong to no item",
             data="quarantine",
             at=time.time(),
+            seal=self.seals.new(),
             phase="erased",
             directory_hex=root.hex(),
             purge_at=self.clock.now() + self.keep_for,
