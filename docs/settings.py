@@ -82,6 +82,10 @@ FLEET: Final[dict[str, str]] = {
     "create": "create the bucket and the stream when they are missing; `False` where an operator does",
     "beat": "interval of heartbeats",
     "silent": "how long nothing must arrive from a group before it counts as gone",
+    "accepts": "condition for the metafiles that this group takes, over the metafile and the facts of this group; empty: all ([fields](fleet.md#which-group-takes-it))",
+    "prefer": "order of the groups: fields of their facts, `-` for descending ([fields](fleet.md#which-group-takes-it))",
+    "turn": "how long a group waits for each one before it in the order",
+    "pending_max": "how many metafiles a group may have that it was given and has not released yet",
     "events": "forward the durable events of this group to the fleet's stream",
     "metrics": "`host:port` under which Prometheus reaches the exporter of this group",
     "file_sd": "file that is kept with the exporters of all groups, as targets for Prometheus",
@@ -142,6 +146,7 @@ WATCH: Final = {
     "on_failed": "the same for a file that is proven to be no metafile: `keep`, `rename` (to NAME.failed), `move`, `delete`",
     "loaded_path": "target folder of `on_loaded = move`",
     "failed_path": "target folder of `on_failed = move`",
+    "place": "`local` loads metafiles in this group; `fleet` in a group of the [fleet](fleet.md#placing-metafiles), which may be this one",
 }
 
 EXPORTER: Final = {

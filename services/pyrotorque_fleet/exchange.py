@@ -31,6 +31,23 @@ class Update:
 
 
 @dataclass(frozen=True)
+class ClaimUpdate:
+    """A value of the bucket of claims, written as `revision`."""
+
+    info_hash: str
+    revision: int
+    value: bytes
+
+
+@dataclass(frozen=True)
+class ClaimsState:
+    """The bucket of claims: its `identity` changes when it is created again, `newest` is its newest revision."""
+
+    identity: str
+    newest: int
+
+
+@dataclass(frozen=True)
 class Asked:
     """A request of another group; `reply` may be called from any thread, once."""
 
@@ -42,6 +59,13 @@ class Asked:
 class StoredEvent:
     sequence: int
     body: bytes
+    subject: str = ""
 
 
-Received = Connected | Disconnected | Update | Asked
+@dataclass(frozen=True)
+class StoredClaim:
+    revision: int
+    value: bytes
+
+
+Received = Connected | Disconnected | Update | ClaimUpdate | ClaimsState | Asked

@@ -35,7 +35,7 @@ def with_rtorrent(facts: GroupFacts, rtorrent: RTorrent, settings: Settings) -> 
     queues = settings.active_jobs(QueueSettings)
     return GroupFacts(
         name=facts.name, started=facts.started, number=facts.number, version=facts.version, beat=facts.beat,
-        problems=facts.problems, metrics=facts.metrics,
+        problems=facts.problems, metrics=facts.metrics, jobs=facts.jobs,
         rtorrent=printable(str(version))[:64], items=_count(items), downloading=_count(downloading),
         seeding=_count(seeding), down_rate=_count(down), up_rate=_count(up),
         slots=sum(queue.downloading_max for queue in queues) if queues else None,

@@ -17,6 +17,7 @@ import msgspec
 
 from pyrotorque.events import Delivery, encode
 from pyrotorque.store import Connection, Store
+from pyrotorque_fleet.claim_table import TABLES
 from pyrotorque_fleet.exchange import Conflict, LinkError, StoredEvent
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ MIGRATIONS: Final = (
     );
     CREATE INDEX forwards_by_source ON forwards (source, number);
     """,
+    TABLES,
 )
 KEEP_MAX: Final = 100_000
 KEEP_BYTES: Final = 64 << 20

@@ -10,7 +10,7 @@ import msgspec
 
 from pyrotorque.errors import RTorrentError
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.settings.schema import Settings
+from pyrotorque.settings.schema import Settings, WatchSettings
 from pyrotorque_fleet.facts import with_rtorrent
 from pyrotorque_fleet.messages import GroupFacts, encode
 
@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 _FACTS_EVERY: Final = 10.0
 _PROBLEMS_MAX: Final = 8
+_JOBS_MAX: Final = 16
+_JOB_MAX: Final = 64
 _BROKEN: Final = frozenset(("FATAL", "BACKOFF"))
 
 
@@ -36,6 +38,8 @@ class GroupHeartbeat:
         self.due = 0.0
         self._settings, self._rtorrent, self._states = settings, rtorrent, states
         self._number = 0
+        takes = [job for job in settings.active_jobs(WatchSettings) if job.place == "fleet" and not job.dry_run]
+        self._jobs = tuple(job.name for job in takes if len(job.name) <= _JOB_MAX)[:_JOBS_MAX]
         self._read_at = 0.0
         self._writing: Future[None] | None = None
         self.facts = self._plain()
@@ -63,6 +67,7 @@ class GroupHeartbeat:
         return GroupFacts(
             name=settings.name or "none", started=self.started, number=self._number, version=version("pyrotorque"),
             beat=settings.beat, problems=tuple(broken[:_PROBLEMS_MAX]), metrics=settings.metrics,
+            jobs=self._jobs,
         )  # fmt: skip
 
     def _read(self) -> GroupFacts:

@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 import nats.errors
 import nats.js.errors
 from nats.js import JetStreamContext
 
-from pyrotorque_fleet.exchange import Conflict, LinkError, StoredEvent
+from pyrotorque_fleet.claims import CHUNK, chunks_of
+from pyrotorque_fleet.exchange import ClaimsState, Conflict, LinkError, StoredClaim, StoredEvent
 from pyrotorque_fleet.streams import FleetStreams
 
 TIMEOUT: Final = 5.0
@@ -46,6 +48,52 @@ class JetStreamCalls:
     async def newest_event(self, source: str) -> StoredEvent | None:
         """The newest stored event of a service of this group."""
         return await self._newest(self._streams.events, self._streams.event_subject(source))
+
+    async def swap(self, info_hash: str, value: bytes, revision: int) -> int:
+        """Write a claim, if its present revision is this one (0: there is none); the new revision."""
+        return await self._publish(self._streams.claim_subject(info_hash), value, revision)
+
+    async def read_claim(self, info_hash: str) -> StoredClaim | None:
+        """As the leader has it, which may be an old value: a read proves nothing."""
+        found = await self._newest(f"KV_{self._streams.claims}", self._streams.claim_subject(info_hash))
+        return None if found is None else StoredClaim(found.sequence, found.body)
+
+    async def claims_state(self) -> ClaimsState:
+        found = await self.call(lambda js: js.stream_info(f"KV_{self._streams.claims}"))
+        return ClaimsState(str(found.created or ""), found.state.last_seq)
+
+    async def events_after(self, sequence: int, limit: int) -> list[StoredEvent]:
+        """Events of all groups after this sequence; negative: so many of the newest."""
+        info = await self.call(lambda js: js.stream_info(self._streams.events))
+        first, last = int(info.state.first_seq), int(info.state.last_seq)
+        at = max(first, last + 1 + sequence if sequence < 0 else sequence + 1)
+        found: list[StoredEvent] = []
+        while at <= last and len(found) < limit:
+            try:
+                message = await self.call(partial(_stored_message, self._streams.events, at))
+            except nats.js.errors.NotFoundError:
+                at += 1  # it was trimmed
+                continue
+            found.append(StoredEvent(message.seq or at, message.data or b"", message.subject or ""))
+            at += 1
+        return found
+
+    async def store(self, info_hash: str, sha256: str, content: bytes) -> None:
+        """Store the content of a metafile in chunks."""
+        for number in range(chunks_of(len(content))):
+            subject = self._streams.chunk_subject(info_hash, sha256, number)
+            chunk = content[number * CHUNK : (number + 1) * CHUNK]
+            await self.call(partial(_publish, subject, chunk))
+
+    async def fetch(self, info_hash: str, sha256: str, length: int) -> bytes | None:
+        """The content of a metafile, not checked; None if a chunk of it is not stored (any more)."""
+        found: list[bytes] = []
+        for number in range(chunks_of(length)):
+            chunk = await self._newest(self._streams.metafiles, self._streams.chunk_subject(info_hash, sha256, number))
+            if chunk is None:
+                return None
+            found.append(chunk.body[:CHUNK])
+        return b"".join(found)
 
     async def _publish(self, subject: str, body: bytes, last: int) -> int:
         """Store it if the newest message of the subject has the sequence `last` (0: there is none)."""
@@ -86,6 +134,14 @@ class JetStreamCalls:
         if self.failing_since is None:
             self.failing_since = time.monotonic()
             self.reason = error_text(error)
+
+
+async def _stored_message(stream: str, sequence: int, js: JetStreamContext) -> Any:
+    return await js.get_msg(stream, sequence)
+
+
+async def _publish(subject: str, body: bytes, js: JetStreamContext) -> None:
+    await js.publish(subject, body, timeout=TIMEOUT)
 
 
 def error_text(error: BaseException) -> str:

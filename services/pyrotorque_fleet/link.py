@@ -21,13 +21,17 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
 from pyrotorque.settings.schema import FleetSettings
+from pyrotorque_fleet.asking import ANSWERS_MAX, ask_groups, send_answer
+from pyrotorque_fleet.claim_watch import CHECK_EVERY, ClaimWatch
 from pyrotorque_fleet.connection import FleetClient, clear_reason
 from pyrotorque_fleet.exchange import (
     Asked,
+    ClaimsState,
     Connected,
     Disconnected,
     LinkError,
     Received,
+    StoredClaim,
     StoredEvent,
     Update,
 )
@@ -43,8 +47,6 @@ _FAILING_FOR: Final = 10.0
 """Seconds for which JetStream may fail on a connection that is up, before another server is tried."""
 _WATCH_AGAIN: Final = 60.0
 """Seconds; a watch may be silent after its bucket was deleted and created again."""
-_ANSWERS_MAX: Final = 1000
-_ANSWER_BYTES: Final = 65_536
 
 
 class Link:
@@ -60,6 +62,9 @@ class Link:
         self._client: Client | None = None
         self._streams = FleetStreams(settings)
         self._calls = JetStreamCalls(self._streams)
+        self._claim_watch = ClaimWatch(self._streams, self._calls, self._put)
+        self.known_claims = ClaimsState("", 0)
+        """What the service has of the bucket of claims; a new connection follows from there on."""
         self._reason = ""
         self._lost = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -90,9 +95,29 @@ class Link:
         """The newest stored event of a service of this group; raises LinkError."""
         return self._submit(self._calls.newest_event(source))
 
-    def ask_all(self, payload: bytes, timeout: float) -> Future[list[bytes]]:
-        """The answers of all groups that arrive within `timeout` seconds; raises LinkError."""
-        return self._submit(self._ask_all(payload, timeout))
+    def swap(self, info_hash: str, value: bytes, revision: int) -> Future[int]:
+        """Write a claim, if its present revision is this one (0: there is none); raises Conflict or LinkError."""
+        return self._submit(self._calls.swap(info_hash, value, revision))
+
+    def read_claim(self, info_hash: str) -> Future[StoredClaim | None]:
+        """A claim as the servers have it, perhaps an old value; raises LinkError."""
+        return self._submit(self._calls.read_claim(info_hash))
+
+    def store(self, info_hash: str, sha256: str, content: bytes) -> Future[None]:
+        """Store the content of a metafile; raises LinkError."""
+        return self._submit(self._calls.store(info_hash, sha256, content))
+
+    def fetch(self, info_hash: str, sha256: str, length: int) -> Future[bytes | None]:
+        """The content of a metafile, None if it is not stored; raises LinkError."""
+        return self._submit(self._calls.fetch(info_hash, sha256, length))
+
+    def events_after(self, sequence: int, limit: int) -> Future[list[StoredEvent]]:
+        """Events of all groups in the fleet's stream, after this sequence; negative: so many of the newest."""
+        return self._submit(self._calls.events_after(sequence, limit))
+
+    def ask_all(self, payload: bytes, timeout: float, expected: int = ANSWERS_MAX) -> Future[list[bytes]]:
+        """The answers of all groups that arrive within `timeout` seconds, or the first `expected`; raises LinkError."""
+        return self._submit(self._ask_all(payload, timeout, expected))
 
     def _submit(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
@@ -163,6 +188,7 @@ class Link:
             await self._client.subscribe(subject, cb=self._on_request)
         await self._watch(js)
         self._calls.connected(js)
+        await self._claim_watch.begin(js, self.known_claims)
         url = self._client.connected_url
         self._put(Connected(url.netloc if url else ""))
 
@@ -184,6 +210,7 @@ class Link:
 
     async def _until_lost(self) -> None:
         watch_at = time.monotonic() + _WATCH_AGAIN
+        check_at = time.monotonic() + CHECK_EVERY
         while not (self._lost.is_set() or self._stopping.is_set()):
             await self._wait(self._lost, 1.0)
             now = time.monotonic()
@@ -191,6 +218,15 @@ class Link:
             if failing_since is not None and now - failing_since > _FAILING_FOR:
                 self._reason = self._calls.reason or "its JetStream does not answer"
                 return
+            if now >= check_at and self._calls.js is not None:
+                check_at = now + CHECK_EVERY
+                try:
+                    await self._claim_watch.check(self._calls.js)
+                except LinkError:
+                    continue
+                except Exception as error:
+                    self._reason = f"cannot watch {self._streams.claims}: {error_text(error)}"
+                    return
             if now >= watch_at and self._calls.js is not None:
                 watch_at = now + _WATCH_AGAIN
                 try:
@@ -219,35 +255,19 @@ class Link:
 
         def reply(body: bytes) -> None:
             with suppress(RuntimeError):
-                asyncio.run_coroutine_threadsafe(_publish(client, subject, body), self._loop)
+                asyncio.run_coroutine_threadsafe(send_answer(client, subject, body), self._loop)
 
         self._put(Asked(message.data, reply))
 
-    async def _ask_all(self, payload: bytes, timeout: float) -> list[bytes]:
+    async def _ask_all(self, payload: bytes, timeout: float, expected: int) -> list[bytes]:
         client = self._client
         if client is None or self._calls.js is None:
             raise LinkError("not connected")
-        answers: list[bytes] = []
-
-        async def collect(message: Msg) -> None:
-            if len(answers) < _ANSWERS_MAX and len(message.data) <= _ANSWER_BYTES:
-                answers.append(message.data)
-
         try:
-            inbox = client.new_inbox()
-            subscription = await client.subscribe(inbox, cb=collect)
-            await client.publish(self._streams.ask_all, payload, reply=inbox)
-            await asyncio.sleep(timeout)
-            await subscription.unsubscribe()
+            return await ask_groups(client, self._streams.ask_all, payload, timeout, expected)
         except (nats.errors.Error, OSError) as error:
             raise LinkError(error_text(error)) from error
-        return answers
 
     def _put(self, found: Received) -> None:
         self.received.append(found)
         self._wake()
-
-
-async def _publish(client: Client, subject: str, body: bytes) -> None:
-    with suppress(nats.errors.Error, OSError):
-        await client.publish(subject, body)

@@ -1,9 +1,11 @@
 """What groups write for each other: facts about themselves, decoded strictly and bounded in size."""
 
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
+
+from pyrotorque_fleet.claims import Claim, InfoHash, folder_error
 
 VALUE_MAX: Final = 8192
 """Bytes of a value in a bucket."""
@@ -44,12 +46,25 @@ class GroupFacts(msgspec.Struct, frozen=True, kw_only=True):
     problems: Annotated[tuple[_Line, ...], Meta(max_length=8)] = ()
     metrics: _Line = ""
     """Where Prometheus reaches this group's exporter, as host:port."""
+    jobs: Annotated[tuple[_Word, ...], Meta(max_length=16)] = ()
+    """The active tree watches that take metafiles of the fleet."""
+
+
+class SoughtItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An item that may be in other groups, or that has siblings there: items of this name and size."""
+
+    info_hash: InfoHash
+    name: Annotated[str, Meta(max_length=512)] = ""
+    size: _Count = 0
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to all groups: which items have this info-hash, or this text in their name."""
+    """A request to all groups. find: which items have this info-hash, or this text in their name; holds: who has the
+    items in `sought`, or their siblings; why: why a group does not take the claim on the info-hash in `text`."""
 
-    text: Annotated[str, Meta(min_length=1, max_length=256)]
+    kind: Literal["find", "holds", "why"] = "find"
+    text: Annotated[str, Meta(max_length=256)] = ""
+    sought: Annotated[tuple[SoughtItem, ...], Meta(max_length=64)] = ()
 
 
 class FoundItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +84,22 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     problem: _Line = ""
 
 
-def encode(message: GroupFacts | Question | Found) -> bytes:
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of one group to `holds`: of which of the sought items it has the item, and of which a sibling."""
+
+    group: _Word
+    items: Annotated[tuple[InfoHash, ...], Meta(max_length=64)] = ()
+    siblings: Annotated[tuple[InfoHash, ...], Meta(max_length=64)] = ()
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of one group to `why`; an empty reason: it takes the metafile when its turn has come."""
+
+    group: _Word
+    reason: Annotated[str, Meta(max_length=600)] = ""
+
+
+def encode(message: GroupFacts | Question | Found | Held | Refusal) -> bytes:
     return msgspec.json.encode(message)
 
 
@@ -77,7 +107,7 @@ class BadValue(Exception):
     """What another group wrote is not valid."""
 
 
-T = TypeVar("T", GroupFacts, Question, Found)
+T = TypeVar("T", GroupFacts, Question, Found, Held, Refusal, Claim)
 
 
 def decode_facts(group: str, value: bytes) -> GroupFacts:
@@ -90,9 +120,36 @@ def decode_facts(group: str, value: bytes) -> GroupFacts:
     return facts
 
 
+def decode_claim(info_hash: str, value: bytes) -> Claim:
+    """The claim stored under the key `info_hash`; raises BadValue for anything else."""
+    if len(value) > VALUE_MAX:
+        raise BadValue(f"{len(value)} bytes")
+    claim = _decoded(value, Claim)
+    if claim.info_hash != info_hash:
+        raise BadValue("it is about another item")
+    if reason := folder_error(claim.folder):
+        raise BadValue(reason)
+    if claim.state in ("assigned", "granted") and not claim.owner:
+        raise BadValue("it has no owner")
+    return claim
+
+
 def decode_question(value: bytes) -> Question:
     """Raises BadValue for anything else."""
-    return _decoded(value, Question)
+    found = _decoded(value, Question)
+    if found.kind != "holds" and not found.text:
+        raise BadValue("it has no text")
+    return found
+
+
+def decode_held(value: bytes) -> Held:
+    """Raises BadValue for anything else."""
+    return _decoded(value, Held)
+
+
+def decode_refusal(value: bytes) -> Refusal:
+    """Raises BadValue for anything else."""
+    return _decoded(value, Refusal)
 
 
 def decode_found(value: bytes) -> Found:

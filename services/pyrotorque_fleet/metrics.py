@@ -18,6 +18,10 @@ class FleetMetrics:
         self.waiting = totals.gauge(
             "pyrotorque_fleet_events_waiting", "Events of this group that are not yet in the fleet's stream."
         )
+        self.placed = totals.counter(
+            "pyrotorque_fleet_placed_total", "Metafiles of the fleet that this group was given and released."
+        )
+        self.claims = totals.gauge("pyrotorque_fleet_claims", "Claims of the fleet that this group knows.", ("state",))
         self.bad_values = totals.counter(
             "pyrotorque_fleet_bad_values_total", "Values of other groups that were ignored because they are not valid."
         )
@@ -25,3 +29,4 @@ class FleetMetrics:
         self.waiting.set(0)
         self.forwarded.inc(by=0)
         self.bad_values.inc(by=0)
+        self.placed.inc(by=0)

@@ -6,33 +6,36 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
-import msgspec
-
 from pyrotorque.bus import PendingRequest, Wakeup
 from pyrotorque.errors import AlreadyRunning, StateError
-from pyrotorque.events import Durable, Fact, ServiceStateChanged
+from pyrotorque.events import Durable, Fact, MetafileOffered, ServiceStateChanged
 from pyrotorque.outbox import CursorTable
-from pyrotorque.requests import Answer, DescribeService, FindInFleet
+from pyrotorque.requests import Answer, DescribeService
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.service.lifecycle import ServiceStart
 from pyrotorque.service.reload import ConfigurationReloader
 from pyrotorque.service.runtime import Runtime, open_runtime
 from pyrotorque.service.totals_report import TotalsReport
-from pyrotorque.settings.schema import FleetSettings
+from pyrotorque.settings.schema import FleetSettings, WatchSettings
 from pyrotorque.supervisord.config import table_services
 from pyrotorque.text import counted, printable
 from pyrotorque.totals import Totals
 from pyrotorque_fleet.availability import FleetAvailability
-from pyrotorque_fleet.exchange import Asked, Connected, Disconnected, Update
-from pyrotorque_fleet.facts import find
+from pyrotorque_fleet.claim_table import ClaimTable
+from pyrotorque_fleet.claims import ClaimState
+from pyrotorque_fleet.exchange import Asked, ClaimsState, ClaimUpdate, Connected, Disconnected, Update
 from pyrotorque_fleet.forward import MIGRATIONS, Forwarder
 from pyrotorque_fleet.heartbeat import GroupHeartbeat
+from pyrotorque_fleet.holders import ItemHolders
 from pyrotorque_fleet.link import Link
 from pyrotorque_fleet.membership import Echo, Membership
-from pyrotorque_fleet.messages import BadValue, decode_facts, decode_question, encode
+from pyrotorque_fleet.messages import BadValue, GroupFacts, decode_facts
 from pyrotorque_fleet.metrics import FleetMetrics
-from pyrotorque_fleet.searches import FleetSearches
+from pyrotorque_fleet.placement import Placement
+from pyrotorque_fleet.questions import GroupQuestions
 from pyrotorque_fleet.targets import TargetFiles
+from pyrotorque_fleet.user_requests import UserRequests
+from pyrotorque_fleet.view import fleet_view
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +44,7 @@ DURABLE: Final[tuple[type[Fact], ...]] = get_args(Durable)
 _TURN: Final = 1.0
 _STEP: Final = 20.0
 _STUCK_AFTER: Final = 60.0
-_ASKED_EVERY: Final = 0.5
-"""Seconds between two requests of other groups that are answered; each costs a call of rTorrent."""
+_UPDATES_MAX: Final = 1000
 _IGNORED_MAX: Final = 100
 
 
@@ -64,12 +66,13 @@ class Fleet:
         self._report = TotalsReport(NAME, self.totals, self.runtime.bus)
         self._targets = TargetFiles(self.reloader.current.layout)
         self._states: dict[str, str] = {}
-        self._searches = FleetSearches(self.runtime.bus.wake, self._metrics.bad_values.inc)
+        self._claims = ClaimTable(self.runtime.store)
+        self._user_requests = UserRequests(self.runtime.bus.wake, self._metrics.bad_values.inc, self._claims)
         self._link: Link | None = None
         self._forwarder: Forwarder | None = None
+        self._placement: Placement | None = None
         self._nats = FleetAvailability(time.monotonic())
         self._started = time.time_ns() // 1000
-        self._asked_at = 0.0
         self._ignored: set[str] = set()
 
     # -- configuration
@@ -90,20 +93,49 @@ class Fleet:
             return
         link = Link(settings.fleet, self.runtime.bus.wake)
         self._link = link
+        self._placement = self._new_placement(link)
+        link.known_claims = self._claims.known()
         self._forwarder = Forwarder(self.runtime.store, link, self.runtime.bus.wake)
         link.start()
 
     def close(self) -> None:
         if self._link is not None:
             self._link.close()
-            self._link = self._forwarder = None
+            self._link = self._forwarder = self._placement = None
         self._metrics.up.set(0)
+
+    def _new_placement(self, link: Link) -> Placement:
+        ledger = self.runtime.store.path.with_name("watcher.sqlite3")
+        holders = ItemHolders(self.settings.name, ledger, self._rtorrent)
+        bad_value = self._metrics.bad_values.inc
+        placement = Placement(
+            self.settings, self.reloader.current.layout, self._claims, link, self, self._rtorrent,
+            self.runtime.bus.wake, bad_value, self._metrics.placed.inc, holders,
+        )  # fmt: skip
+        self._questions = GroupQuestions(self.settings.name, self._rtorrent, holders, placement.refusal, bad_value)
+        return placement
+
+    def candidates(self) -> list[GroupFacts]:
+        """This group and all that are present."""
+        now = time.monotonic()
+        others = [
+            each.facts for name, each in self.membership.members.items() if not self.membership.is_gone(name, now)
+        ]
+        return [self._heartbeat.facts, *others]
+
+    def gone(self) -> list[str]:
+        """The groups that are gone."""
+        now = time.monotonic()
+        return [name for name in self.membership.members if self.membership.is_gone(name, now)]
 
     def _reload(self) -> None:
         before = self.reloader.current.settings
         if (found := self.reloader.poll(self.runtime.life)) is None:
             return
-        if (found.settings.fleet, found.settings.rtorrent) != (before.fleet, before.rtorrent):
+        watches = found.settings.active_jobs(WatchSettings)
+        if (found.settings.fleet, found.settings.rtorrent) != (before.fleet, before.rtorrent) or (
+            watches != before.active_jobs(WatchSettings)
+        ):
             self.close()
             self.open()
 
@@ -127,7 +159,10 @@ class Fleet:
         return self.runtime.life.step(name, time.monotonic() + _STEP)
 
     def _timeout(self, now: float) -> float:
-        return max(0.0, min(_TURN, self._heartbeat.due - now)) if self._nats.server else _TURN
+        if not self._nats.server:
+            return _TURN
+        due = self._heartbeat.due - now
+        return max(0.0, min(_TURN, due, self._placement.timeout(now) if self._placement else _TURN))
 
     def turn(self, wakeup: Wakeup, now: float) -> None:
         """Do everything that is due at `now` (CLOCK_MONOTONIC seconds)."""
@@ -135,13 +170,16 @@ class Fleet:
         for pending in wakeup.requests:
             self._answer(pending, now)
         self._receive(now)
-        self._searches.finish(self._present_names)
+        self._user_requests.finish(self._present_names)
         if self._link is not None:
             self._check_link(self._link, now)
             if self._nats.server and now >= self._heartbeat.due:
                 self._heartbeat.write(self._link, now)
             if self._forwarder is not None and self._nats.server and self.settings.events:
                 self._forwarder.step(now)
+            if self._placement is not None and self._nats.server:
+                self._placement.step(now)
+                self._link.known_claims = self._claims.known()
         self._publish_metrics(now)
 
     def _check_link(self, link: Link, now: float) -> None:
@@ -156,6 +194,8 @@ class Fleet:
             event = delivery.event
             if isinstance(event, ServiceStateChanged):
                 self._states[event.service] = event.state
+            if isinstance(event, MetafileOffered) and self._placement is not None:
+                self._placement.sender.notice()
             if isinstance(event, Durable):
                 try:
                     with self.runtime.bus.applying(delivery) as db:
@@ -170,16 +210,30 @@ class Fleet:
     # -- the fleet
 
     def _receive(self, now: float) -> None:
-        while self._link is not None and self._link.received:
+        updates: list[ClaimUpdate] = []
+        while self._link is not None and self._link.received and len(updates) < _UPDATES_MAX:
             match self._link.received.popleft():
                 case Connected(server):
                     self._connected(server, now)
                 case Disconnected(reason):
                     self._nats.disconnected(reason, now)
+                    if self._placement is not None:
+                        self._placement.disconnected()
+                case ClaimsState() as state:
+                    if self._placement is not None:
+                        self._placement.update(updates)
+                        updates = []
+                        self._placement.follow(state)
+                case ClaimUpdate() as update:
+                    updates.append(update)
                 case Update(key, value):
                     self._update(key, value, now)
                 case Asked(payload, reply):
-                    self._reply(payload, reply, now)
+                    self._questions.answer(payload, reply, now)
+        if self._placement is not None and updates:
+            self._placement.update(updates)
+        if self._link is not None and self._link.received:
+            self.runtime.bus.wake()
 
     def _connected(self, server: str, now: float) -> None:
         self._nats.connected(server, now)
@@ -201,57 +255,24 @@ class Fleet:
                 f"another group of the fleet is called {self.settings.name}: set fleet.name to a name of its own"
             )
 
-    def _reply(self, payload: bytes, reply: Any, now: float) -> None:
-        """Answer another group, unless too many ask."""
-        if now < self._asked_at:
-            return
-        self._asked_at = now + _ASKED_EVERY
-        try:
-            question = decode_question(payload)
-        except BadValue:
-            self._metrics.bad_values.inc()
-            return
-        reply(encode(find(question, self.settings.name, self._rtorrent)))
-
     # -- requests of this group's user
 
     def _answer(self, pending: PendingRequest, now: float) -> None:
-        match pending.request:
-            case DescribeService():
-                pending.answer(Answer(ok=True, text=self._described(now), data=self.view(now)))
-            case FindInFleet(text=text):
-                self._search(pending, text)
-            case _:
-                pending.answer(Answer(ok=False, text="the fleet process does not support this request"))
-
-    def _search(self, pending: PendingRequest, text: str) -> None:
-        if self._link is None or not self._nats.server:
-            pending.answer(Answer(ok=False, text=f"the fleet is unavailable: {self._nats.reason or 'not connected'}"))
+        if isinstance(pending.request, DescribeService):
+            pending.answer(Answer(ok=True, text=self._described(now), data=self.view(now)))
             return
-        self._searches.begin(pending, text, self._link)
+        self._user_requests.answer(pending, self._link, self._placement, self._nats, now)
 
     def _present_names(self) -> list[str]:
-        return [each["name"] for each in self.view(time.monotonic())["groups"] if each["state"] == "present"]
+        return [facts.name for facts in self.candidates()]
 
     def view(self, now: float) -> dict[str, Any]:
-        """All groups, this one first, as plain values; `seen` is seconds ago."""
-        own = {**msgspec.to_builtins(self._heartbeat.facts), "state": "present", "seen": 0.0, "own": True}
-        others = [
-            {
-                **msgspec.to_builtins(member.facts),
-                "state": "gone" if self.membership.is_gone(name, now) else "present",
-                "seen": now - member.seen,
-                "own": False,
-            }
-            for name, member in sorted(self.membership.members.items())
-        ]
-        return {
+        """The fleet as this group sees it, as plain values."""
+        counts = self._claims.open_counts()
+        return fleet_view(self._heartbeat.facts, self.membership, self._nats, counts, now) | {
             "configured": self._link is not None,
-            "connected": bool(self._nats.server),
-            "server": self._nats.server,
-            "reason": self._nats.reason,
             "waiting": self._forwarder.waiting if self._forwarder else 0,
-            "groups": [own, *others],
+            "claims": self._claims.counts(),
         }
 
     def _described(self, now: float) -> str:
@@ -272,6 +293,9 @@ class Fleet:
         for state in ("present", "gone"):
             self._metrics.groups.set(sum(each["state"] == state for each in view["groups"]), state)
         self._metrics.waiting.set(view["waiting"])
+        counts = self._claims.counts()
+        for state in get_args(ClaimState):
+            self._metrics.claims.set(counts.get(state, 0), state)
         if self._forwarder is not None:
             self._metrics.forwarded.inc(by=self._forwarder.forwarded)
             self._forwarder.forwarded = 0

@@ -8,6 +8,7 @@ from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, StreamConfig
 
 from pyrotorque.settings.schema import FleetSettings
+from pyrotorque_fleet.claims import CHUNK
 from pyrotorque_fleet.exchange import LinkError
 from pyrotorque_fleet.messages import VALUE_MAX
 
@@ -16,6 +17,9 @@ _GROUPS_BYTES: Final = 16 << 20
 _EVENTS_BYTES: Final = 1 << 30
 _EVENT_MAX: Final = 300 << 10
 _EVENTS_AGE: Final = 30 * _DAY
+_CLAIMS_BYTES: Final = 256 << 20
+_METAFILES_BYTES: Final = 2 << 30
+_METAFILES_AGE: Final = 7 * _DAY
 _NO_CLUSTER: Final = 10074  # "replicas > 1 not supported in non-clustered mode"
 
 
@@ -26,11 +30,20 @@ class FleetStreams:
         self._settings = settings
         realm = settings.realm
         self.groups = f"{realm}_groups"
+        self.claims = f"{realm}_claims"
+        self.metafiles = f"{realm.upper()}_METAFILES"
         self.events = f"{realm.upper()}_EVENTS"
 
     def group_subject(self) -> str:
         """Of this group's value in the bucket of groups."""
         return f"$KV.{self.groups}.{self._settings.name}"
+
+    def claim_subject(self, info_hash: str) -> str:
+        return f"$KV.{self.claims}.{info_hash}"
+
+    def chunk_subject(self, info_hash: str, sha256: str, number: int) -> str:
+        """The subject names the content, so that storing it again changes nothing."""
+        return f"{self._settings.realm}.metafile.{info_hash}.{sha256}.{number}"
 
     def event_subject(self, source: str) -> str:
         return f"{self._settings.realm}.events.{self._settings.name}.{source}"
@@ -49,6 +62,20 @@ class FleetStreams:
             await self._with_replicas(
                 lambda replicas: js.add_stream(_bucket(self.groups, replicas, max_bytes=_GROUPS_BYTES, max_age=_DAY))
             )
+        if not await self._exists(js, f"KV_{self.claims}"):
+            await self._with_replicas(
+                lambda replicas: js.add_stream(_bucket(self.claims, replicas, max_bytes=_CLAIMS_BYTES))
+            )
+        if not await self._exists(js, self.metafiles):
+            await self._with_replicas(
+                lambda replicas: js.add_stream(
+                    StreamConfig(
+                        name=self.metafiles, subjects=[f"{self._settings.realm}.metafile.>"], max_age=_METAFILES_AGE,
+                        max_bytes=_METAFILES_BYTES, max_msg_size=CHUNK + 1024, max_msgs_per_subject=1,
+                        discard=DiscardPolicy.NEW, num_replicas=replicas,
+                    )
+                )
+            )  # fmt: skip
         if self._settings.events and not await self._exists(js, self.events):
             await self._with_replicas(
                 lambda replicas: js.add_stream(

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from pyrotorque.fleet_inbox import Hold
 from pyrotorque.linux.filesystems import is_within
 from pyrotorque.store import Store
 from pyrotorque_watcher.rows import KNOWN_COLUMNS, FoundFile, KnownFile, Row, Sighting
@@ -23,8 +24,14 @@ class FileLedger:
         self._db = store.db
         (last,) = self._db.execute("SELECT max(turn) FROM metafiles").fetchone()
         self._turn = int(last or 0)
+        self.inboxes: frozenset[bytes] = frozenset()
+        """The roots of metafiles of the fleet: what is loaded from them is held."""
         self._urgent: deque[int] = deque(maxlen=_URGENT_MAX)
         """The turns of the newest files of a burst: others that are older may be recorded after them."""
+
+    @property
+    def store(self) -> Store:
+        return self._store
 
     def transaction(self) -> AbstractContextManager[sqlite3.Connection]:
         return self._store.transaction()
@@ -126,14 +133,15 @@ class FileLedger:
         token = os.urandom(4).hex()
         folder = found.path.rpartition(b"/")[0]
         where = (self._turn, job, found.path, folder, root, found.size, found.mtime_ns, found.ctime_ns)
+        hold = int(Hold.HELD if root in self.inboxes else Hold.LOCAL)
         how = (sighting.state, sighting.reason, now, now, sighting.closed, sighting.settled, sighting.next_try)
         self._db.execute(
             "INSERT OR REPLACE INTO metafiles (turn, job, path, folder, root, size, mtime_ns, ctime_ns, device, inode,"
-            " state, reason, first_seen, changed, closed, settled, next_try, token, broken, was)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+            " state, reason, first_seen, changed, closed, settled, next_try, token, hold, broken, was)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
             " coalesce((SELECT broken FROM metafiles WHERE job = ? AND path = ?), ''),"
             " coalesce((SELECT iif(info_hash = '', was, info_hash) FROM metafiles WHERE job = ? AND path = ?), ''))",
-            (*where, found.device, found.inode, *how, token, job, found.path, job, found.path),
+            (*where, found.device, found.inode, *how, token, hold, job, found.path, job, found.path),
         )
 
     def move(self, job: str, origin: bytes, root: bytes, found: FoundFile, *, retie: bool = True) -> None:

@@ -111,8 +111,8 @@ class Ledger(FileLedger):
     def mark_visible(self, rows: Iterable[Row], incarnation: str, now: float) -> None:
         """This rTorrent shows their items; a second later it is checked whether its session has them."""
         self._db.executemany(
-            f"UPDATE metafiles SET {_LOAD}, state = 'visible', incarnation = ?, next_try = ?, {PUBLISHED} = 1,"
-            f" reason = '', kind = '', changed = ? {_THIS_ROW}",
+            f"UPDATE metafiles SET {_LOAD}, state = 'visible', incarnation = ?, next_try = ?,"
+            f" {PUBLISHED} = iif(hold = 1, 0, 1), reason = '', kind = '', changed = ? {_THIS_ROW}",
             [(*_columns(row.load), incarnation, now + _NEXT_CHECK, now, row.turn, row.token) for row in rows],
         )
 
@@ -227,7 +227,7 @@ class Ledger(FileLedger):
             # Version 1.0.0 recorded that it disposes of all that failed.
             "SELECT iif(todo = 'failed' AND kind != 'invalid', 'failed_kept', todo),"
             f" {ROW_COLUMNS} FROM metafiles WHERE todo != '' AND state IN"
-            " ('visible', 'loaded', 'duplicate', 'failed') ORDER BY turn LIMIT ?"
+            " ('visible', 'loaded', 'duplicate', 'failed', 'placed') ORDER BY turn LIMIT ?"
         )
         return [(todo, row_of(row)) for todo, *row in self._db.execute(query, (limit,))]
 

@@ -7,11 +7,25 @@ from typing import Final
 
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.linux.filesystems import is_within
-from pyrotorque.requests import Answer, DescribeService, ForgetMetafiles, ListMetafiles, Request, RetryMetafiles
+from pyrotorque.requests import (
+    Answer,
+    DescribeService,
+    DiscardLoads,
+    ForgetMetafiles,
+    ListMetafiles,
+    PermitLoads,
+    Request,
+    RetryMetafiles,
+    SettledOffer,
+    SettleOffers,
+)
 from pyrotorque.text import counted, printable
+from pyrotorque_watcher.fleet.fleet_rows import FleetRows
+from pyrotorque_watcher.fleet.releases import HeldReleases
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.loader import Loader
 from pyrotorque_watcher.progress import LoadProgress
+from pyrotorque_watcher.rows import LoadRefused
 from pyrotorque_watcher.scan.files import is_metafile
 from pyrotorque_watcher.scan.scanner import TreeScanner
 
@@ -24,6 +38,7 @@ def answer(
     scanners: Sequence[TreeScanner],
     loader: Loader | None,
     progress: LoadProgress | None = None,
+    releases: HeldReleases | None = None,
 ) -> Answer:
     """Carry out the request."""
     try:
@@ -34,6 +49,12 @@ def answer(
                 return _forget(ledger, paths)
             case ListMetafiles():
                 return _list(ledger, request)
+            case SettleOffers(offers=offers) if loader is not None:
+                return _settle(ledger, loader, offers)
+            case PermitLoads(info_hashes=hashes) if releases is not None:
+                return _permit(ledger, releases, hashes)
+            case DiscardLoads(info_hashes=hashes) if releases is not None:
+                return Answer(ok=True, data={each: why for each in hashes if (why := releases.discard(each))})
             case DescribeService():
                 return Answer(
                     ok=True,
@@ -79,6 +100,31 @@ def _forget(ledger: Ledger, paths: tuple[str, ...]) -> Answer:
         shown = ", ".join(printable(path) for path in paths)
         return Answer(ok=False, text=f"no failed metafile is known as {shown or 'nothing'}", data={"count": 0})
     return Answer(ok=True, text=f"{counted(count, 'metafile')} forgotten until changed", data={"count": count})
+
+
+def _settle(ledger: Ledger, loader: Loader, offers: Sequence[SettledOffer]) -> Answer:
+    """Those that are no offers any more are left as they are: they were settled, or their files changed."""
+    rows, now, count = FleetRows(ledger), time.time(), 0
+    with ledger.transaction():
+        for offer in offers:
+            if (row := rows.offered(offer.turn, offer.token)) is None:
+                continue
+            count += 1
+            if offer.state == "placed":
+                loader.outcomes.placed(row, offer.group, offer.reason, now)
+            elif offer.state == "duplicate":
+                loader.outcomes.duplicate(row, now, f"the fleet has this torrent already: {offer.reason}")
+            else:
+                loader.outcomes.failed(row, LoadRefused("refused", offer.reason), now)
+    return Answer(ok=True, data={"settled": count})
+
+
+def _permit(ledger: Ledger, releases: HeldReleases, hashes: Sequence[str]) -> Answer:
+    now = time.time()
+    with ledger.transaction():
+        missing = [each for each in hashes if not releases.rows.permit(each, now)]
+    releases.notice()
+    return Answer(ok=True, data={"missing": missing})
 
 
 def _list(ledger: Ledger, request: ListMetafiles) -> Answer:

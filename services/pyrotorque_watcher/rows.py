@@ -6,10 +6,12 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from pyrotorque.events import LoadFailure, LoadMode
+from pyrotorque.fleet_inbox import Hold
 
-State = Literal["seen", "sent", "visible", "loaded", "duplicate", "failed", "baseline"]
+State = Literal["seen", "sent", "visible", "loaded", "duplicate", "failed", "baseline", "offered", "placed"]
 """seen: to load; sent: rTorrent got the load command; visible: rTorrent has the item; loaded: its session has it, too;
-duplicate: rTorrent had this torrent before; failed: not loaded; baseline: older than the watch of its root."""
+duplicate: rTorrent had this torrent before; failed: not loaded; baseline: older than the watch of its root; offered:
+the fleet is to place it; placed: a group of the fleet has it."""
 
 PENDING: Final[tuple[State, ...]] = ("seen", "sent", "visible")
 
@@ -154,6 +156,8 @@ class Row(msgspec.Struct, frozen=True):
     earlier: EarlierLoad
     absence: Absence | None = None
     """That its items were not in rTorrent before the load; None after the load is over, or if it is not known."""
+    hold: int = Hold.LOCAL
+    """Of a metafile in the inbox of the fleet."""
 
     @property
     def path(self) -> bytes:
@@ -166,7 +170,7 @@ KNOWN_COLUMNS: Final = "path, size, mtime_ns, ctime_ns, device, inode, state, ki
 ROW_COLUMNS: Final = (
     "turn, token, job, root, path, size, mtime_ns, ctime_ns, device, inode, first_seen, closed, settled,"
     " info_hash, others, name, mode, tied, attempts, state, reason, changed, incarnation,"
-    f" {PUBLISHED}, was, broken, absence"
+    f" {PUBLISHED}, was, broken, absence, hold"
 )
 
 
@@ -186,6 +190,7 @@ def row_of(columns: Sequence[Any]) -> Row:
         Progress(state, reason, changed, incarnation, bool(published)),
         EarlierLoad(*columns[24:26]),
         msgspec.json.decode(columns[26], type=Absence) if columns[26] else None,
+        columns[27],
     )
 
 
@@ -248,5 +253,10 @@ MIGRATIONS: Final = (
     """
     -- the loads that are open, which the scheduler and jobs look up (pyrotorque.open_loads)
     CREATE INDEX metafiles_open ON metafiles (others) WHERE absence != '';
+    """,
+    """
+    -- of a metafile in the inbox of the fleet (pyrotorque.fleet_inbox): 1 held, 2 permitted, 3 released
+    ALTER TABLE metafiles ADD COLUMN hold INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX metafiles_hold ON metafiles (hold) WHERE hold != 0;
     """,
 )

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pyrotorque.epochs import take_seen_before
+from pyrotorque.fleet_inbox import root_bytes
 from pyrotorque.layout import Layout
+from pyrotorque.requests import Answer, Request
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.service.clock_step import ClockStepDetector
 from pyrotorque.service.lifecycle import ServiceStart
@@ -17,7 +19,8 @@ from pyrotorque.service.totals_report import TotalsReport
 from pyrotorque.settings.schema import Settings, WatchSettings
 from pyrotorque.totals import Totals
 from pyrotorque.watch_checks import failing_settings
-from pyrotorque.watchroots import active_roots
+from pyrotorque.watchroots import WatchRoots, roots_of
+from pyrotorque_watcher.fleet.inbox import with_inbox
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.loader import Loader
 from pyrotorque_watcher.load.prepare import LoadJob
@@ -95,7 +98,7 @@ class Watcher:
     def open(self) -> None:
         """Begin to watch and to load with the configuration in force."""
         settings, layout = self.reloader.current.settings, self.reloader.current.layout
-        active = settings.active_jobs(WatchSettings)
+        active = [with_inbox(job, settings, layout) for job in settings.active_jobs(WatchSettings)]
         if not active:
             log.info("no tree watch is active: nothing to do (job.treewatch.active in torque.ini)")
         self._jobs = {job.name: LoadJob(job, JobRecipes(job, settings, layout)) for job in active}
@@ -103,7 +106,8 @@ class Watcher:
         since_ns = baseline_ns(self.ledger, self.group_started, layout.config_dir / "torque.ini")
         for key, text in failing_settings(settings):
             log.warning("%s: %s", key, text)
-        roots = active_roots(settings)
+        self.ledger.inboxes = frozenset(root_bytes(layout.state_dir, job.name) for job in active)
+        roots = WatchRoots([root for job in active for root in roots_of(job)])
         if len(roots.roots) > 1:
             with self.store.transaction():
                 self.ledger.hand_over(roots.owner)
@@ -179,8 +183,12 @@ class Watcher:
             fds = [each.fileno() for each in (*self.scanners, *([self.stages.instance] if self.stages else ()))]
             woken = self.bus.wait(timeout, *(fd for fd in fds if fd >= 0))
             for request in woken.requests:
-                request.answer(answer(request.request, self.ledger, self.scanners, self.loader, self._progress))
+                request.answer(self._answer(request.request))
             self._reload()
+
+    def _answer(self, request: Request) -> Answer:
+        releases = self.stages.releases if self.stages else None
+        return answer(request, self.ledger, self.scanners, self.loader, self._progress, releases)
 
     def turn(self, now: float, clock: float) -> bool:
         """One step of everything that is due; whether there is more to do at once."""

@@ -10,6 +10,8 @@ from pyrotorque.rtorrent import Identity, RTorrent
 from pyrotorque.rtorrent.recognition import SessionGate
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.service.runtime import Runtime
+from pyrotorque_watcher.fleet.fleet_rows import FleetRows
+from pyrotorque_watcher.fleet.releases import HeldReleases
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.loader import Loader
 from pyrotorque_watcher.load.outcomes import LoadOutcomes
@@ -36,6 +38,7 @@ class RTorrentStages:
     durability: Durability
     disposer: Disposer
     tie_repair: TieRepair
+    releases: HeldReleases
     _commands_checked: str = field(default="", init=False)
     """The incarnation of rTorrent for which the commands of the settings were looked up."""
     _held_until: float = field(default=0.0, init=False)
@@ -71,9 +74,10 @@ class RTorrentStages:
         )
         disposer = Disposer(ledger, jobs, ties, runtime.life.as_user)
         durability = Durability(ledger, rtorrent, disposer.disposes, loader.outcomes.cut_off, session, recognize)
-        return cls(
-            jobs, instance, loader, durability, disposer, TieRepair(ledger, rtorrent, ties, instance.files, jobs)
-        )
+        releases = HeldReleases(FleetRows(ledger), ledger, rtorrent, instance, jobs, loader.outcomes)
+        releases.notice()
+        tie_repair = TieRepair(ledger, rtorrent, ties, instance.files, jobs)
+        return cls(jobs, instance, loader, durability, disposer, tie_repair, releases)
 
     def load(self, now: float) -> bool:
         """Send some of what was seen; whether there is more to do at once."""
@@ -88,6 +92,7 @@ class RTorrentStages:
         try:
             self._check_commands()
             self.tie_repair.step(self.instance.incarnation)
+            self.releases.step(now)
             if due is not None and due <= now:
                 more = self.durability.step(now)
             return self.disposer.step(now) or more
@@ -105,7 +110,7 @@ class RTorrentStages:
     def until_due(self) -> float:
         """Seconds until something is due."""
         now, retry_at = time.time(), max(self.loader.availability.retry_at, self._held_until)
-        due = [each for each in (self.durability.due(), self.disposer.due()) if each is not None]
+        due = [each for each in (self.durability.due(), self.disposer.due(), self.releases.due()) if each is not None]
         times = [self.loader.due(), *(max(each, retry_at) for each in due)]
         if not self.instance.incarnation:
             times.append(retry_at)

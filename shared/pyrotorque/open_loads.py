@@ -5,11 +5,13 @@ the watcher's mark is complete, also if it is not saved yet. One without it is n
 watcher erases it and loads it again, which it does not do once the item was started or changed.
 """
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pyrotorque.fleet_inbox import FOLDER
 from pyrotorque.rtorrent import Call, RTorrent
 from pyrotorque.store import rows_of_other
 
@@ -30,9 +32,14 @@ def mark_of(info_hash: str) -> Call:
     return "d.custom", (info_hash, MARK)
 
 
+_HELD: Final = "info_hash = ? AND hold = 1 AND gone = 0 AND state IN ('sent', 'visible', 'loaded')"
+_ONE_HELD: Final = f"SELECT 1 FROM metafiles WHERE {_HELD}"
+_ALL_HELD: Final = f"SELECT info_hash FROM metafiles WHERE {_HELD.replace('info_hash = ? AND ', '')}"
+
+
 @dataclass(frozen=True, slots=True)
 class OpenLoads:
-    """Reads the watcher's ledger; without one, no load is open."""
+    """Reads the watcher's ledger; without one, no load is open, and nothing is held for the fleet."""
 
     ledger: Path
 
@@ -45,8 +52,22 @@ class OpenLoads:
         """Whether the load of this item is open."""
         return bool(rows_of_other(self.ledger, _ONE, info_hash, info_hash))
 
+    def is_held(self, info_hash: str) -> bool:
+        """Whether the item waits for the permission of the fleet: nothing starts it before."""
+        return self._has_inbox and bool(rows_of_other(self.ledger, _ONE_HELD, info_hash))
+
+    @property
+    def _has_inbox(self) -> bool:
+        return os.path.isdir(self.ledger.parent / FOLDER)
+
     def incomplete(self, hashes: Iterable[str], rtorrent: RTorrent) -> set[str]:
-        """Those of these items whose load is open and that are without a mark now. Raises RTorrentError."""
+        """Those of these items whose load is open and that are without a mark now, or that wait for the permission of
+        the fleet. Raises RTorrentError."""
+        hashes = set(hashes)
+        held = {info_hash for (info_hash,) in rows_of_other(self.ledger, _ALL_HELD)} if self._has_inbox else set()
+        return self._without_mark(hashes, rtorrent) | (held & hashes)
+
+    def _without_mark(self, hashes: set[str], rtorrent: RTorrent) -> set[str]:
         rows = rows_of_other(self.ledger, _ALL)
         candidates = sorted({h for first, others in rows for h in (first, *others.split())}.intersection(hashes))
         marks = rtorrent.multicall([mark_of(info_hash) for info_hash in candidates])

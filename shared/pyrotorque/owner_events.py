@@ -23,6 +23,7 @@ OwnerEvent: TypeAlias = Literal[
     "queue stalled",
     "queue resumed",
     "metafile loaded",
+    "metafile placed",
     "metafile duplicate",
     "metafile ambiguous",
     "metafile failed",
@@ -55,6 +56,8 @@ OwnerEvent: TypeAlias = Literal[
     "port open",
     "fleet away",
     "fleet back",
+    "fleet rebuilt",
+    "fleet conflict",
     "action",
     "cron",
 ]
@@ -71,6 +74,7 @@ LEVELS: Final[dict[OwnerEvent, int]] = {
     "queue stalled": logging.WARNING,
     "queue resumed": logging.INFO,
     "metafile loaded": logging.INFO,
+    "metafile placed": logging.INFO,
     "metafile duplicate": logging.INFO,
     "metafile ambiguous": logging.WARNING,
     "metafile failed": logging.WARNING,
@@ -103,6 +107,8 @@ LEVELS: Final[dict[OwnerEvent, int]] = {
     "port open": logging.INFO,
     "fleet away": logging.WARNING,
     "fleet back": logging.INFO,
+    "fleet rebuilt": logging.WARNING,
+    "fleet conflict": logging.ERROR,
     "action": logging.INFO,
     "cron": logging.INFO,
 }
@@ -128,6 +134,7 @@ PROBLEMS: Final[dict[OwnerEvent, OwnerEvent | Literal[""]]] = {
 # Events that come by the thousand: what their number is called in one line, and which belong together.
 BURSTS: Final[dict[OwnerEvent, tuple[str, str]]] = {
     "metafile loaded": ("loads", "metafiles loaded"),
+    "metafile placed": ("placements", "metafiles placed on groups of the fleet"),
     "metafile duplicate": ("loads", "duplicates"),
     "metafile failed": ("loads", "failed"),
     "item started": ("starts", "items started"),

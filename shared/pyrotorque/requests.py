@@ -190,10 +190,68 @@ class EndPanelSessions(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Panel: log out all browsers."""
 
 
+class SettledOffer(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a metafile that was offered to the fleet, named by its row in the ledger."""
+
+    turn: int
+    token: str
+    state: Literal["placed", "duplicate", "failed"]
+    group: str = ""
+    reason: str = ""
+
+
+class SettleOffers(RequestBase, frozen=True, kw_only=True, tag=True):
+    """Watcher: record what became of these; the answer has in `settled` how many were offers."""
+
+    offers: tuple[SettledOffer, ...]
+
+
+class PermitLoads(RequestBase, frozen=True, kw_only=True, tag=True):
+    """Watcher: the fleet gave these items of the inbox to this group; the answer has the info-hashes without a row."""
+
+    info_hashes: tuple[str, ...]
+
+
+class DiscardLoads(RequestBase, frozen=True, kw_only=True, tag=True):
+    """Watcher: erase these items of the inbox if they are still held; the answer has, by info-hash, why one is not."""
+
+    info_hashes: tuple[str, ...]
+
+
 class FindInFleet(RequestBase, frozen=True, kw_only=True, tag=True):
     """Fleet: ask all groups of the fleet for items with this info-hash, or this text in their name."""
 
     text: str
+
+
+class ListClaims(RequestBase, frozen=True, kw_only=True, tag=True):
+    """Fleet: the claims on metafiles, the newest change first; those in `state`, if it is not empty."""
+
+    state: str = ""
+    limit: int = 100
+
+
+class WhyClaim(RequestBase, frozen=True, kw_only=True, tag=True):
+    """Fleet: ask all groups why they do not take the metafile with this info-hash."""
+
+    info_hash: str
+
+
+class ListFleetEvents(RequestBase, frozen=True, kw_only=True, tag=True):
+    """Fleet: events of all groups after this number of the stream; negative: so many of the newest."""
+
+    after: int = -20
+    limit: int = 100
+
+
+class ReleaseClaim(ActionRequest, frozen=True, kw_only=True, tag=True):
+    """Fleet: take the metafile with this info-hash from its group, although that may have started it."""
+
+    info_hash: str
+
+    @property
+    def target(self) -> str:
+        return self.info_hash
 
 
 class DescribeService(RequestBase, frozen=True, kw_only=True, tag=True):
@@ -218,7 +276,14 @@ Request = (
     | MakePanelToken
     | RemovePanelToken
     | EndPanelSessions
+    | SettleOffers
+    | PermitLoads
+    | DiscardLoads
     | FindInFleet
+    | ListClaims
+    | WhyClaim
+    | ListFleetEvents
+    | ReleaseClaim
     | DescribeService
 )
 
@@ -233,6 +298,7 @@ ACTIONS: dict[type[ActionRequest], str] = {
     ParkTorrent: "park",
     ForgetMetafiles: "forget",
     RecordAction: "record",
+    ReleaseClaim: "fleet-release",
     MakeLoginLink: "login-link",
     SetPanelPassword: "password",
     MakePanelToken: "token",

@@ -198,6 +198,15 @@ def rows_of_other(path: Path, query: str, *values: object) -> list[tuple[Any, ..
     return []
 
 
+def read_rows_of_other(path: Path, query: str, *values: object) -> list[tuple[Any, ...]]:
+    """The rows in the file of another service; raises StateError if it cannot be read, or has no such table."""
+    with closing(open_readonly(path)) as db:
+        try:
+            return db.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise _state_error(path, error) from error
+
+
 def _refuse_network(path: Path) -> None:
     """A write-ahead log needs shared memory and file locks, which a network filesystem does not provide."""
     kind = filesystem_type(os.fsencode(os.path.realpath(path.parent)), read_mounts())

@@ -17,6 +17,7 @@ from pyrotorque.errors import ConditionError, PyrotorqueError
 from pyrotorque.item_stats import parse_labels, parse_stats
 from pyrotorque.job_order import order_problems, order_warnings
 from pyrotorque.listen_address import address_error
+from pyrotorque.placement_rules import parse_accepts, parse_prefer
 from pyrotorque.settings import LoadedSettings, Problem
 from pyrotorque.settings.fleet import read_credentials
 from pyrotorque.settings.schema import (
@@ -35,6 +36,8 @@ from pyrotorque.watch_checks import failing_settings
 # An empty prefix would make `up`, a metric of Prometheus itself.
 _PREFIX: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _PORT_MAX: Final = 65_535
+# Programs that expect their downloads in one client.
+_ONE_CLIENT: Final = re.compile(r"sonarr|radarr|lidarr|readarr|whisparr|mylar|medusa|sickchill", re.IGNORECASE)
 
 KeyedErrors = Iterator[tuple[str, str]]
 
@@ -71,9 +74,25 @@ def check(loaded: LoadedSettings, *, strict: bool = False) -> tuple[list[Problem
         (problems if is_error else warnings).append(problem)
     warnings.extend(loaded.problem(f"job.{name}.after", text) for name, text in order_warnings(loaded.settings.jobs))
     warnings.extend(_missing_roots(loaded))
+    warnings.extend(loaded.problem(f"job.{name}.place", text) for name, text in _placement_warnings(loaded.settings))
     warnings.extend(_config_py_warnings(config_fields))
     config_fields.close()
     return problems, warnings
+
+
+def _placement_warnings(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Settings of trees of the fleet that surprise their owner."""
+    for job in settings.active_jobs(WatchSettings):
+        texts = [*(str(path) for path in job.path), *(text for _, text in job.commands)]
+        found = next((each[0] for text in texts if (each := _ONE_CLIENT.search(text))), "")
+        if job.place == "fleet" and found:
+            yield (
+                job.name,
+                (
+                    f"the fleet may load these metafiles in any group, and {found} looks for them in one client: use "
+                    "place = local for what Sonarr, Radarr and the like download"
+                ),
+            )
 
 
 def _config_py_warnings(config_fields: ConfigFields) -> Iterator[Problem]:
@@ -95,6 +114,8 @@ def _fleet_errors(settings: FleetSettings) -> KeyedErrors:
             read_credentials(settings.credentials)
         except ValueError as error:
             yield "fleet.credentials", str(error)
+    yield from _parse_errors("fleet.accepts", parse_accepts, settings.accepts)
+    yield from _parse_errors("fleet.prefer", parse_prefer, settings.prefer)
     for name in ("ca", "certificate", "key"):
         path = getattr(settings, name)
         if path is not None and not os.access(path, os.R_OK):
@@ -119,6 +140,8 @@ def _job_errors(job: AnyJob, loaded: LoadedSettings, config_fields: ConfigFields
         yield from _queue_errors(job, loaded.settings, config_fields)
     elif isinstance(job, WatchSettings):
         yield from _watch_errors(job, loaded.layout.config_dir / "templates")
+        if job.place == "fleet" and not loaded.settings.fleet.servers:
+            yield "place", "is fleet, but this group belongs to no fleet: set fleet.servers, or place = local"
     elif isinstance(job, ExporterSettings):
         yield from _exporter_errors(job, loaded)
     elif isinstance(job, CustomSettings):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
-from typing import Final, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, get_args
 
 from pyrotorque.errors import UserError
 from pyrotorque.loadcommands import LoadCommand, ValueCommand, compile_command, compile_value
@@ -21,12 +21,17 @@ from pyrotorque.suggestions import suggestion
 
 SIZE_MAX: Final = 65_536
 
+# Equal to `settings.schema.Place`, which a running watcher of 1.0.0 does not have when it imports this module.
+Place: TypeAlias = Literal["local", "fleet"]
 _HEADER: Final = re.compile(r"^\[[^\]\n]+\]", re.MULTILINE)
 _DEFAULT_HEADER: Final = "[watch]\n"
 _PRIORITIES: Final = {"off": "0", "low": "1", "normal": "2", "high": "3"}
 _CUSTOM: Final = re.compile(r"custom(?:([1-5])|\.([A-Za-z0-9_.-]+))")
 _COMMAND: Final = re.compile(r"cmd\.([A-Za-z0-9_.-]+)")
-_KEYS: Final = ("load_mode", "queued", "priority", "target", "on_loaded", "cmd.NAME", "custom.KEY", "custom1")
+_KEYS: Final = (
+    *("load_mode", "queued", "priority", "target", "on_loaded", "place"),
+    *("cmd.NAME", "custom.KEY", "custom1"),
+)
 # What others may choose for the metafiles in a folder; custom1 is the label.
 _UNTRUSTED_KEYS: Final = ("load_mode", "queued", "priority", "custom1")
 
@@ -44,6 +49,7 @@ class Overrides:
     load_mode: str | None = None
     queued: bool | None = None
     on_loaded: Disposal | None = None
+    place: Place | None = None
     commands: Mapping[str, str] = field(default_factory=dict[str, str])
     values: Mapping[str, FolderCommand] = field(default_factory=dict[str, FolderCommand])
 
@@ -53,6 +59,7 @@ class Overrides:
             load_mode=outer.load_mode if self.load_mode is None else self.load_mode,
             queued=outer.queued if self.queued is None else self.queued,
             on_loaded=outer.on_loaded if self.on_loaded is None else self.on_loaded,
+            place=outer.place if self.place is None else self.place,
             commands={**outer.commands, **self.commands},
             values={**outer.values, **self.values},
         )
@@ -140,8 +147,16 @@ def _set_on_loaded(found: Overrides, text: str) -> Overrides:
     raise ValueError(f"expected one of {', '.join(get_args(Disposal))}, got {text!r}")
 
 
+def _set_place(found: Overrides, text: str) -> Overrides:
+    for place in get_args(Place):
+        if text.lower() == place:
+            return replace(found, place=place)
+    raise ValueError(f"expected one of {', '.join(get_args(Place))}, got {text!r}")
+
+
 _SETTERS: Final[Mapping[str, Callable[[Overrides, str], Overrides]]] = {
     "load_mode": lambda found, text: replace(found, load_mode=load_mode(text)),
     "queued": lambda found, text: replace(found, queued=truth(text)),
     "on_loaded": _set_on_loaded,
+    "place": _set_place,
 }

@@ -1,5 +1,6 @@
 """`pyrotorque fleet`: the groups of the fleet, and where an item is."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,14 +8,26 @@ import click
 
 from pyrotorque import humanize
 from pyrotorque.errors import ServiceUnreachable
-from pyrotorque.requests import Answer, DescribeService, FindInFleet, Request
+from pyrotorque.requests import (
+    Answer,
+    DescribeService,
+    FindInFleet,
+    ListClaims,
+    ListFleetEvents,
+    ReleaseClaim,
+    Request,
+    WhyClaim,
+)
 from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
-from pyrotorque_control.client import require_service
+from pyrotorque_control.client import actor_of, require_service
 from pyrotorque_control.exit_codes import EX_OK, EX_UNAVAILABLE
 from pyrotorque_control.group import CommandError, Group
 
 _SEARCH_TIMEOUT = 6.0  # seconds; groups have two to answer
+_FOLLOW_EVERY = 1.0
+_EVENTS_AT_A_TIME = 200
+_CLAIM_STATES = ("offered", "assigned", "granted", "done", "failed", "withdrawn")
 _COLUMNS = ("group", "state", "items", "loading", "down", "up", "free", "rTorrent", "problems")
 
 
@@ -28,6 +41,9 @@ def command(context: click.Context, as_json: bool) -> int:
       pyrotorque fleet
       pyrotorque fleet --json | jq -r 'select(.state == "gone").name'
       pyrotorque fleet find debian
+      pyrotorque fleet claims --state offered
+      pyrotorque fleet why INFO-HASH
+      pyrotorque fleet events -f
 
     A group belongs to a fleet when fleet.servers is set. The exit code is 69 while the fleet is unavailable; then the
     groups are shown as they were last seen.
@@ -84,6 +100,116 @@ def find(group: Group, text: str, as_json: bool) -> int:
     for name in answer.data["silent"]:
         terminal.print_error(f"{printable(name)} did not answer")
     return EX_OK if not answer.data["silent"] else EX_UNAVAILABLE
+
+
+@command.command(short_help="List the claims on metafiles.")
+@click.option("--state", type=click.Choice(_CLAIM_STATES), help="Only claims in this state.")
+@click.option("--limit", type=click.IntRange(1, 500), default=100, show_default=True, help="The newest so many.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per claim.")
+@click.pass_obj
+def claims(group: Group, state: str | None, limit: int, as_json: bool) -> int:
+    """Show which group has which metafile of the fleet, the newest change first, as this group knows it.
+
+    \b
+      offered     no group has taken it yet: `pyrotorque fleet why INFO-HASH`
+      assigned    a group loads it, held
+      granted     the group may start it; only `pyrotorque fleet release` takes it away
+      done        the group has it
+      failed      it cannot be loaded
+      withdrawn   its file was removed before a group took it, or it was released
+    """
+    data = _ask(group, ListClaims(state=state or "", limit=limit), 5.0).data
+    rows = [
+        (claim["state"], claim["owner"] or "-", claim["info_hash"], claim["facts"]["name"], claim["reason"])
+        for claim in data["claims"]
+    ]
+    if as_json:
+        for claim in data["claims"]:
+            click.echo(terminal.json_line(claim))
+        return EX_OK
+    for line in terminal.aligned(rows):
+        click.echo(line)
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(data["counts"].items()))
+    click.echo(counts or "no claims")
+    return EX_OK
+
+
+@command.command(short_help="Explain why no group has taken a metafile.")
+@click.argument("info_hash")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def why(group: Group, info_hash: str, as_json: bool) -> int:
+    """Ask all groups why they do not take the metafile with this info-hash.
+
+    Groups that did not answer are listed on standard error; the exit code is 69 then.
+    """
+    answer = _ask(group, WhyClaim(info_hash=info_hash), _SEARCH_TIMEOUT)
+    if not answer.ok:
+        raise CommandError(answer.text, EX_UNAVAILABLE)
+    claim, reasons, silent = answer.data["claim"], answer.data["reasons"], answer.data["silent"]
+    if as_json:
+        click.echo(terminal.json_line({"claim": claim, "reasons": reasons, "silent": silent}))
+    elif claim is None:
+        click.echo("this group knows no claim on it")
+    else:
+        owner = f" to {claim['owner']}" if claim["owner"] else ""
+        click.echo(f"{printable(claim['facts']['name'])}: {claim['state']}{owner}, offered by {claim['sender']}")
+    if not as_json:
+        rows = [(name, reason or "takes it when its turn has come") for name, reason in sorted(reasons.items())]
+        for line in terminal.aligned(rows):
+            click.echo(line)
+    for name in silent:
+        terminal.print_error(f"{printable(name)} did not answer")
+    return EX_OK if not silent else EX_UNAVAILABLE
+
+
+@command.command(short_help="Take a metafile from a group, such as a dead host's.")
+@click.argument("info_hash")
+@click.pass_obj
+def release(group: Group, info_hash: str) -> int:
+    """Offer a metafile again that a group was permitted to start, although that group may have started it.
+
+    For a host that does not come back. If it does, the item runs in two groups: both report that. A claim that is done
+    or failed is withdrawn, so that the metafile can be dropped again.
+    """
+    answer = _ask(group, ReleaseClaim(info_hash=info_hash, by=actor_of(group).by), _SEARCH_TIMEOUT)
+    if not answer.ok:
+        raise CommandError(answer.text, EX_UNAVAILABLE)
+    click.echo(answer.text)
+    return EX_OK
+
+
+@command.command(short_help="Print the events of all groups.")
+@click.option("--follow", "-f", is_flag=True, help="Wait for new events.")
+@click.option("--lines", "-n", type=click.IntRange(1, 200), default=20, show_default=True, help="The newest so many.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per event.")
+@click.pass_obj
+def events(group: Group, follow: bool, lines: int, as_json: bool) -> int:
+    """Print the newest events of all groups of the fleet, from its stream, and with -f each new one."""
+    after, count = -lines, lines
+    while True:
+        answer = _ask(group, ListFleetEvents(after=after, limit=count), _SEARCH_TIMEOUT)
+        if not answer.ok and not follow:
+            raise CommandError(answer.text, EX_UNAVAILABLE)
+        data = answer.data or {"events": [], "last": None}
+        for event in data["events"]:
+            click.echo(terminal.json_line(event) if as_json else _event_line(event))
+        if data["last"] is not None:
+            after = data["last"]
+        count = _EVENTS_AT_A_TIME
+        if not follow:
+            return EX_OK
+        if len(data["events"]) < count:
+            time.sleep(_FOLLOW_EVERY)
+
+
+def _event_line(event: Mapping[str, Any]) -> str:
+    hidden = ("v", "source", "epoch", "seq", "at", "type", "from")
+    values = " ".join(f"{key}={printable(str(value))}" for key, value in event.items() if key not in hidden)
+    at = event.get("at")
+    shown = humanize.date_time(at) if isinstance(at, int | float) else ""
+    where = f"{printable(str(event.get('from', '')))} {printable(str(event.get('source', '')))}".strip()
+    return f"{shown}  {where}  {printable(str(event.get('type', '')))}  {values}"
 
 
 def _ask(group: Group, request: Request, timeout: float) -> Answer:

@@ -12,7 +12,7 @@ from pyrotorque_control import terminal
 from pyrotorque_control.exit_codes import EX_OK
 from pyrotorque_control.group import Group
 
-STATES: Final = ("seen", "sent", "visible", "loaded", "duplicate", "failed", "baseline")
+STATES: Final = ("seen", "sent", "visible", "loaded", "duplicate", "failed", "baseline", "offered", "placed")
 _COLUMNS: Final = ("path", "state", "job", "info_hash", "name", "mode", "attempts", "kind", "reason", "changed", "size")
 
 
@@ -29,6 +29,7 @@ def command(group: Group, state: str | None, as_json: bool) -> int:
       duplicate             the item was in rTorrent already
       failed                not loaded; `pyrotorque retry` tries again
       baseline              existed before the first start; not loaded
+      offered, placed       the fleet is to place it; a group of the fleet has it
     """
     found = list(metafiles(group, state))
     if as_json:

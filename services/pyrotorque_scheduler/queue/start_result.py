@@ -88,6 +88,8 @@ WITHHELD: Final = StartResult(
     "rejected", "rTorrent has lost the settings of its load; the watcher loads it again", withheld=True
 )
 
+HELD: Final = StartResult("rejected", "the fleet has not given it to this group yet (pyrotorque fleet)", withheld=True)
+
 
 def start_calls(info_hash: str, *, if_marked: bool) -> list[Call]:
     """The calls that start an item; `if_marked` if it has the watcher's mark."""

@@ -17,6 +17,7 @@ from pyrotorque_scheduler.metrics import SchedulerMetrics
 from pyrotorque_scheduler.queue.model import Failure
 from pyrotorque_scheduler.queue.start_records import StartRecords
 from pyrotorque_scheduler.queue.start_result import (
+    HELD,
     SAVED_WITHIN,
     STATE_COMMANDS,
     WITHHELD,
@@ -96,6 +97,8 @@ class Starter:
         withheld, without an event, while the item is without its load commands. Raises RTorrentUnavailable if the
         result is unknown; then `recover` completes it.
         """
+        if self._open_loads.is_held(intent.info_hash):
+            return HELD
         is_open = self._is_open(intent.info_hash)
         self._records.add_intent(intent, save_state)
         marks = [mark_of(intent.info_hash)] if is_open else []

@@ -22,7 +22,7 @@ from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.cut_off import Absences
 from pyrotorque_watcher.load.outcomes import LoadOutcomes
 from pyrotorque_watcher.load.plan import LoadPlan
-from pyrotorque_watcher.load.prepare import LoadJob, ReadyLoad, prepare
+from pyrotorque_watcher.load.prepare import ForFleet, LoadJob, ReadyLoad, prepare
 from pyrotorque_watcher.load.renames import follow_rename
 from pyrotorque_watcher.load.rtorrent_items import BATCH_LOADS, RTorrentItems, is_full, take_batch
 from pyrotorque_watcher.load.sent_rows import LoadAttempts, SentRows
@@ -165,6 +165,9 @@ class Loader:
             self._fail(row, LoadRefused("timeout", _crash_suspicion(self.attempts.unanswered.pop(row.turn))))
             return None
         plan = prepare(row, job, self.instance, now)
+        if isinstance(plan, ForFleet):
+            self._offer(row, plan, now, dry_run=job.settings.dry_run)
+            return None
         if not isinstance(plan, LoadPlan):
             self._not_loadable(row, plan, now)
             return None
@@ -229,6 +232,14 @@ class Loader:
         # What an event reported is loaded again if rTorrent does not have its item any more.
         planned = msgspec.structs.replace(row, load=_record_of(plan, row.load.attempts))
         return not row.arrival.settled and follow_rename(self.ledger, planned)
+
+    def _offer(self, row: Row, found: ForFleet, now: float, *, dry_run: bool) -> None:
+        if dry_run:
+            log.info("%s: WOULD offer %s to the fleet", row.job, printable(row.path))
+            self._postpone(row, _NEVER, "dry run", now)
+            return
+        with self.ledger.transaction():
+            self.outcomes.offered(row, found.info_hash, printable(found.name), now)
 
     def _not_loadable(self, row: Row, why: NotLoadable, now: float) -> None:
         match why:

@@ -8,10 +8,12 @@ from typing import Final, cast
 import msgspec
 
 from pyrotorque import logs
-from pyrotorque.events import LoadFailed, LoadMode, TorrentLoaded
+from pyrotorque.events import LoadFailed, LoadMode, MetafileOffered, MetafilePlaced, TorrentLoaded
+from pyrotorque.fleet_inbox import Hold
 from pyrotorque.outbox import Outbox
 from pyrotorque.owner_events import OwnerEvent
 from pyrotorque.text import printable
+from pyrotorque_watcher.fleet.fleet_rows import FleetRows
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.metrics import WatcherMetrics
 from pyrotorque_watcher.rows import LoadRefused, Row
@@ -28,14 +30,45 @@ class LoadOutcomes:
     ledger: Ledger
     outbox: Outbox
     metrics: WatcherMetrics
+    fleet_rows: FleetRows = field(init=False)
     _reported: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
     """When each job reported each cause for which files cannot be read."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fleet_rows", FleetRows(self.ledger))
 
     def visible(self, rows: Sequence[Row], incarnation: str, now: float) -> None:
         """rTorrent has their items, and all load commands have run. Each is published once, also if it is lost with
         rTorrent and loaded again."""
         self.ledger.mark_visible(rows, incarnation, now)
-        fresh = [row for row in rows if not row.progress.published]
+        fresh = [row for row in rows if not row.progress.published and row.hold != Hold.HELD]
+        self._publish_loads(fresh, now)
+
+    def released(self, rows: Sequence[Row], now: float) -> None:
+        """The fleet gave them to this group: they count as loaded now."""
+        self._publish_loads([row for row in rows if not row.progress.published], now)
+
+    def offered(self, row: Row, info_hash: str, name: str, now: float) -> None:
+        """The fleet is to place it."""
+        self.fleet_rows.mark_offered(row, info_hash, name, now)
+        self.outbox.add(
+            MetafileOffered(at=now, info_hash=info_hash, name=name, metafile=printable(row.path), job=row.job)
+        )
+        log.info("%s: offering %s to the fleet", row.job, printable(row.path))
+
+    def placed(self, row: Row, group: str, reason: str, now: float) -> None:
+        """A group of the fleet has it."""
+        self.fleet_rows.mark_placed(row, f"{group} has it{reason and f': {reason}'}", now)
+        event = MetafilePlaced(
+            at=now, info_hash=row.load.info_hash, name=row.load.name, metafile=printable(row.path), job=row.job,
+            group=group, seconds=_seconds(row, now),
+        )  # fmt: skip
+        self.outbox.add(event)
+        line = f"{row.job}: placed {row.load.name} on {group} from {event.metafile} after {event.seconds:.3f} s"
+        log.info("%s", line)
+        logs.owner_event("metafile placed", line)
+
+    def _publish_loads(self, fresh: Sequence[Row], now: float) -> None:
         events = [event for row in fresh for event in _loaded(row, now)]
         self.outbox.add_all(events)
         for row in fresh:
@@ -53,9 +86,8 @@ class LoadOutcomes:
         self.ledger.mark_unchanged(row, now)
         log.info("%s: %s is already in rTorrent", row.job, printable(row.path))
 
-    def duplicate(self, row: Row, now: float) -> None:
-        """rTorrent has this torrent from elsewhere: nothing is wrong with the metafile."""
-        reason = "rTorrent has this torrent already"
+    def duplicate(self, row: Row, now: float, reason: str = "rTorrent has this torrent already") -> None:
+        """rTorrent, or the fleet, has this torrent from elsewhere: nothing is wrong with the metafile."""
         self.ledger.mark_duplicate(row, reason, now)
         self._publish(row, LoadRefused("duplicate", reason), logging.INFO, now)
 

@@ -11,6 +11,7 @@ from pyrotorque.open_loads import MARK
 from pyrotorque.text import printable
 
 FLAGS: Final = frozenset({b"start", b"load", b"queue", b"queued"})
+_PRIORITY: Final = b"d.priority.set"
 _NORMAL_PRIORITY: Final = b"d.priority.set=2"
 _OFF: Final = b"d.priority.set=0"
 
@@ -96,9 +97,13 @@ def commands_for(
     held = (_OFF,) if state is InitialState.HOLD else ()
     if not users:
         return (*ties, *held, *last)
-    priorities = [command for command in users if b"d.priority.set" in command]
-    others = [command for command in users if command not in priorities]
-    return (mark + b".", *ties, _OFF, *others, *(held or priorities or (_NORMAL_PRIORITY,)), *last)
+    others = [command for command in users if _PRIORITY not in command]
+    return (mark + b".", *ties, _OFF, *others, *(held or priority_commands(users)), *last)
+
+
+def priority_commands(users: Sequence[bytes]) -> tuple[bytes, ...]:
+    """The commands that set the priority of an item that is not held."""
+    return tuple(command for command in users if _PRIORITY in command) or (_NORMAL_PRIORITY,)
 
 
 def load_command(state: InitialState, *, quiet: bool, by_path: bool = False) -> str:

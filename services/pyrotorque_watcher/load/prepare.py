@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pyrotorque.errors import UserError
+from pyrotorque.fleet_inbox import Hold
 from pyrotorque.loadcommands import tie as tie_command
 from pyrotorque.metafile import Magnet, Metafile
 from pyrotorque.settings.schema import WatchSettings
 from pyrotorque_watcher.load.plan import (
+    InitialState,
     LoadPlan,
     TorrentLoad,
     commands_for,
@@ -67,7 +69,18 @@ class RTorrentView(Protocol):
     def known(self, command: str) -> bool: ...
 
 
-def prepare(row: Row, job: LoadJob, rtorrent: RTorrentView, now: float) -> LoadPlan | NotLoadable:
+@dataclass(frozen=True, slots=True)
+class ForFleet:
+    """The fleet is to place it."""
+
+    info_hash: str
+    name: str
+
+
+_NO_METAFILE = "the fleet places metafiles, not magnet links: put the file into a tree with place = local"
+
+
+def prepare(row: Row, job: LoadJob, rtorrent: RTorrentView, now: float) -> LoadPlan | ForFleet | NotLoadable:
     """How `row` is loaded, or why it is not."""
     content = read_metafile(row, now, job.settings.settle_time, job.reader)
     if not isinstance(content, MetafileContent):
@@ -88,10 +101,14 @@ def prepare(row: Row, job: LoadJob, rtorrent: RTorrentView, now: float) -> LoadP
         return LoadRefused("template", f"{first} (and {len(more)} more in it)" if more else first)
 
 
-def _plan(row: Row, torrents: Torrents, job: LoadJob, rtorrent: RTorrentView) -> LoadPlan:
+def _plan(row: Row, torrents: Torrents, job: LoadJob, rtorrent: RTorrentView) -> LoadPlan | ForFleet | LoadRefused:
     settings, flags = job.settings, path_flags(row.path, row.root)
     recipe = job.recipes.of(row)
-    state = initial_state(recipe.policy, flags)
+    if recipe.is_for_fleet:
+        torrent, _ = torrents[0]
+        is_metafile = len(torrents) == 1 and isinstance(torrent, Metafile)
+        return ForFleet(torrent.info_hash, torrent.name) if is_metafile else LoadRefused("refused", _NO_METAFILE)
+    state = InitialState.HOLD if row.hold == Hold.HELD else initial_state(recipe.policy, flags)
     theirs = mapped(row.path, settings.path_map)
     # rTorrent deletes the metafile with a tied item, so a file of several torrents is tied to none of them. A tie to a
     # file that is deleted next would have to be cut, and that saved, before the file may go.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from pyrotorque.errors import CommandRefused
+from pyrotorque.fleet_inbox import root_bytes
 from pyrotorque.layout import Layout
 from pyrotorque.metafile import Magnet, Metafile
 from pyrotorque.settings.schema import Disposal, Settings, WatchSettings
@@ -61,6 +62,8 @@ class JobRecipes:
         self._aliases, self._traits = settings.aliases, settings.traits_by_alias
         self._templates = templates
         self._roots = tuple(path.expanduser().absolute() for path in job.path)
+        self.inbox = root_bytes(layout.state_dir, job.name)
+        """The root of metafiles that the fleet gave to this group."""
         self._inis = WatchIniFiles(templates, can_move=job.loaded_path is not None)
         self._compiled: dict[tuple[str, str, bool], LoadCommand] = {}
         for name, text in job.commands:
@@ -159,9 +162,23 @@ class LoadRecipe:
 
     @property
     def on_loaded(self) -> Disposal:
-        """What is done with the metafile after the load."""
+        """What is done with the metafile after the load; the inbox is not the owner's folder."""
+        if self.is_inbox:
+            return "keep"
         nearer = self.overrides
         return self.recipes.job.on_loaded if nearer is None or nearer.on_loaded is None else nearer.on_loaded
+
+    @property
+    def is_inbox(self) -> bool:
+        """Whether the fleet gave the metafile to this group."""
+        return self.place.root == self.recipes.inbox
+
+    @property
+    def is_for_fleet(self) -> bool:
+        """Whether the fleet is to place the metafile."""
+        nearer = self.overrides
+        place = self.recipes.job.place if nearer is None or nearer.place is None else nearer.place
+        return place == "fleet" and not self.is_inbox
 
     def commands(
         self, torrent: Metafile | Magnet, flags: frozenset[str], known: Callable[[str], bool], session: bytes = b""

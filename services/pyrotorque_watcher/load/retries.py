@@ -14,6 +14,7 @@ from pyrotorque.settings.schema import Settings
 from pyrotorque.settings.serialization import to_json
 from pyrotorque.sha256 import hexdigest
 from pyrotorque.text import counted, printable
+from pyrotorque_watcher.fleet.fleet_rows import FleetRows
 from pyrotorque_watcher.ledger import FailedFile, Ledger
 from pyrotorque_watcher.load.recipes import JobRecipes
 from pyrotorque_watcher.load.watch_ini import folders_between
@@ -67,6 +68,7 @@ def retry_after_settings_change(
     with ledger.transaction():
         changed = ledger.replace_settings(job.name, hexdigest(b"\0".join(parts))[:16])
     if changed:
+        FleetRows(ledger).look_again(job.name)
         _retry(job.name, ledger.failed_by_settings(job.name), ledger, now)
 
 

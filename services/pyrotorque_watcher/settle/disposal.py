@@ -143,6 +143,8 @@ class Disposer:
                 logs.owner_event("metafile kept", text, subject=row.job)
 
     def _how(self, todo: Todo, row: Row, job: LoadJob) -> Disposal:
+        if row.hold:
+            return "keep"
         if todo == "failed":
             return job.settings.on_failed
         try:

@@ -36,6 +36,8 @@ from pyrotorque.events.items import (
     LoadFailed,
     LoadFailure,
     LoadMode,
+    MetafileOffered,
+    MetafilePlaced,
     OrphansMoved,
     QuarantinePurged,
     RemovedData,
@@ -79,6 +81,8 @@ __all__ = [
     "LoadFailed",
     "LoadFailure",
     "LoadMode",
+    "MetafileOffered",
+    "MetafilePlaced",
     "OrphansMoved",
     "ProblemEnded",
     "ProblemReported",
@@ -112,6 +116,8 @@ VERSION: Final = 1
 Durable = (
     TorrentLoaded
     | LoadFailed
+    | MetafileOffered
+    | MetafilePlaced
     | TorrentStarted
     | StartFailed
     | TorrentCompleted

@@ -34,6 +34,26 @@ class LoadFailed(Fact, frozen=True, kw_only=True, tag=True):
     reason: str
 
 
+class MetafileOffered(Fact, frozen=True, kw_only=True, tag=True):
+    """A metafile is in a tree with `place = fleet`: the fleet is to place it on one of its groups."""
+
+    info_hash: str
+    name: str
+    metafile: str
+    job: str
+
+
+class MetafilePlaced(Fact, frozen=True, kw_only=True, tag=True):
+    """A group of the fleet has the item of a metafile that was offered here; `seconds` from file close until then."""
+
+    info_hash: str
+    name: str
+    metafile: str
+    job: str
+    group: str
+    seconds: float
+
+
 class TorrentStarted(Fact, frozen=True, kw_only=True, tag=True):
     """The queue (or `pyrotorque start`) started an item; `waited` from load to start, None when unknown.
 

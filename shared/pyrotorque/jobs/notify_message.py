@@ -17,6 +17,8 @@ from pyrotorque.events import (
     JobRecovered,
     JobReported,
     LoadFailed,
+    MetafileOffered,
+    MetafilePlaced,
     OrphansMoved,
     ProblemEnded,
     ProblemReported,
@@ -44,6 +46,7 @@ DIGESTED: Final = frozenset(
     (
         *("TorrentLoaded", "TorrentStarted", "TorrentCompleted", "TorrentMoved", "TorrentRemoved", "TorrentErased"),
         *("TorrentRestored", "QuarantinePurged", "OrphansMoved", "JobReported", "ActionTaken"),
+        *("MetafileOffered", "MetafilePlaced"),
     )
 )
 _PLURALS: Final = {
@@ -58,6 +61,8 @@ _PLURALS: Final = {
     "OrphansMoved": "moves of orphaned files",
     "JobReported": "reports",
     "ActionTaken": "actions",
+    "MetafileOffered": "offered to the fleet",
+    "MetafilePlaced": "placed by the fleet",
     "LoadFailed": "not loaded",
     "StartFailed": "not started",
     "JobFailed": "failures of jobs",
@@ -116,6 +121,10 @@ def _parts(event: Event | None, hidden: str, kind: str) -> dict[str, Any]:
             return {"title": "Test", "text": "A test message of pyrotorque."}
         case TorrentLoaded(name=name):
             return _about("Loaded", hidden or name)
+        case MetafileOffered(name=name):
+            return _about("Offered to the fleet", hidden or name)
+        case MetafilePlaced(name=name, group=group):
+            return _about("Placed", hidden or name, f" on {group}")
         case TorrentStarted(name=name):
             return _about("Started", hidden or name)
         case TorrentCompleted(name=name):

@@ -18,7 +18,8 @@ NAME_VARIABLE: Final = "PYROTORQUE_FLEET_NAME"
 _NAME: Final = re.compile(r"[a-z0-9-]{1,63}")
 _SCHEMES: Final = ("nats", "tls")
 _REPLICAS: Final = ("1", "3", "5")
-_DURATIONS: Final = {"beat": (0.1, 60.0), "silent": (1.0, 3600.0)}
+_DURATIONS: Final = {"beat": (0.1, 60.0), "silent": (1.0, 3600.0), "turn": (0.0, 10.0)}
+_PENDING_MAX: Final = 1000
 _ADDRESS: Final = re.compile(r"[^\s/@]+:[0-9]{1,5}")
 
 
@@ -81,6 +82,10 @@ def _value(name: str, text: str, kind: Any) -> Any:
         case "replicas":
             if text not in _REPLICAS:
                 raise ValueError(f"expected one of {', '.join(_REPLICAS)}, got {text!r}")
+            return int(text)
+        case "pending_max":
+            if not (text.isdecimal() and 1 <= int(text) <= _PENDING_MAX):
+                raise ValueError(f"expected a number from 1 to {_PENDING_MAX}, got {text!r}")
             return int(text)
         case "metrics":
             if not is_address(text):

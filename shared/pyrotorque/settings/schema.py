@@ -9,6 +9,8 @@ from pyrotorque.listen_address import bare_address
 
 Disposal: TypeAlias = Literal["keep", "rename", "move", "delete"]
 Tie: TypeAlias = Literal["auto", "yes", "no"]
+Place: TypeAlias = Literal["local", "fleet"]
+"""Where the metafiles of a tree are loaded: in this group, or in a group of the fleet."""
 
 
 class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +85,7 @@ class WatchSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", ta
     on_failed: Disposal = "keep"
     loaded_path: Path | None = None
     failed_path: Path | None = None
+    place: Place = "local"
 
 
 class StatsSettings(JobSettings, frozen=True, kw_only=True, tag_field="kind", tag="stats"):
@@ -194,6 +197,10 @@ class FleetSettings(msgspec.Struct, frozen=True, kw_only=True):
     create: bool = True
     beat: float = 2.0
     silent: float = 15.0
+    accepts: str = ""
+    prefer: str = "-free_slots, -free_share"
+    turn: float = 0.5
+    pending_max: int = 20
     events: bool = True
     metrics: str = ""
     file_sd: Path | None = None

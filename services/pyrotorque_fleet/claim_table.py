@@ -1,0 +1,180 @@
+"""The claims of the fleet as this group knows them, and its own records: in its file, not in memory."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from pyrotorque.store import Connection, Store
+from pyrotorque_fleet.claims import Claim
+from pyrotorque_fleet.exchange import ClaimsState
+from pyrotorque_fleet.handovers import HandOver, Stage
+from pyrotorque_fleet.messages import BadValue, decode_claim
+
+TABLES: Final = """
+    CREATE TABLE claims (
+        info_hash TEXT PRIMARY KEY, revision INTEGER NOT NULL, state TEXT NOT NULL, owner TEXT NOT NULL,
+        sender TEXT NOT NULL, value BLOB NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX claims_by_state ON claims (state, revision);
+    CREATE INDEX claims_by_revision ON claims (revision);
+    -- claims of a bucket that was lost, which are to be created again
+    CREATE TABLE lost_claims (info_hash TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE claims_bucket (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), identity TEXT NOT NULL);
+    CREATE TABLE handovers (
+        info_hash TEXT PRIMARY KEY, generation INTEGER NOT NULL, stage TEXT NOT NULL, job TEXT NOT NULL,
+        path BLOB NOT NULL
+    ) WITHOUT ROWID;
+    -- metafiles in the trees of this group, by their rows in the watcher's ledger
+    CREATE TABLE offers (
+        turn INTEGER PRIMARY KEY, token TEXT NOT NULL, info_hash TEXT NOT NULL, path BLOB NOT NULL, value BLOB NOT NULL,
+        stored INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX offers_by_hash ON offers (info_hash);
+    """
+
+
+class ClaimTable:
+    """`bad_value` is called for values that are not valid."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._db: Connection = store.db
+        self.changes = 0
+        """Grows with each change."""
+
+    # -- the bucket
+
+    def known(self) -> ClaimsState:
+        """The bucket whose claims are known, and the newest revision of them."""
+        found = self._db.execute("SELECT identity FROM claims_bucket").fetchone()
+        (newest,) = self._db.execute("SELECT max(revision) FROM claims").fetchone()
+        return ClaimsState(found[0] if found else "", newest or 0)
+
+    def enter(self, identity: str) -> bool:
+        """The bucket that is followed from now on; whether it replaces another one."""
+        before = self._db.execute("SELECT identity FROM claims_bucket").fetchone()
+        if before is not None and before[0] == identity:
+            return False
+        with self._store.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO claims_bucket (only_one, identity) VALUES (1, ?)", (identity,))
+            db.execute("INSERT OR REPLACE INTO lost_claims (info_hash, value) SELECT info_hash, value FROM claims")
+            db.execute("DELETE FROM claims")
+            if before is not None:
+                # What was not released is fetched again, for another assignment.
+                db.execute("UPDATE handovers SET generation = 0 WHERE stage != 'released'")
+        self.changes += 1
+        return before is not None
+
+    def lost(self, limit: int) -> list[Claim]:
+        """Claims of a bucket that was lost."""
+        rows = self._db.execute("SELECT info_hash, value FROM lost_claims LIMIT ?", (limit,)).fetchall()
+        return [claim for row in rows if (claim := _decoded(*row)) is not None]
+
+    def lost_generation(self, info_hash: str) -> int:
+        """The generation that the claim had in a bucket that was lost."""
+        row = self._db.execute("SELECT info_hash, value FROM lost_claims WHERE info_hash = ?", (info_hash,)).fetchone()
+        claim = None if row is None else _decoded(*row)
+        return 0 if claim is None else claim.generation
+
+    def forget_lost(self, hashes: Iterable[str]) -> None:
+        with self._store.transaction() as db:
+            db.executemany("DELETE FROM lost_claims WHERE info_hash = ?", [(each,) for each in hashes])
+
+    # -- claims
+
+    def apply(self, updates: Iterable[tuple[int, Claim, bytes]]) -> None:
+        """Record values with their revisions; an older one changes nothing."""
+        with self._store.transaction() as db:
+            for revision, claim, value in updates:
+                db.execute(
+                    "INSERT INTO claims (info_hash, revision, state, owner, sender, value) VALUES (?, ?, ?, ?, ?, ?)"
+                    " ON CONFLICT (info_hash) DO UPDATE SET revision = excluded.revision, state = excluded.state,"
+                    " owner = excluded.owner, sender = excluded.sender, value = excluded.value"
+                    " WHERE excluded.revision > claims.revision",
+                    (claim.info_hash, revision, claim.state, claim.owner, claim.sender, value.rstrip()),
+                )
+        self.changes += 1
+
+    def get(self, info_hash: str) -> tuple[int, Claim] | None:
+        rows = self._claims("info_hash = ?", info_hash)
+        return rows[0] if rows else None
+
+    def in_state(self, state: str, limit: int, after: int = 0) -> list[tuple[int, Claim]]:
+        """The claims in this state, the oldest change first."""
+        return self._claims("state = ? AND revision > ? ORDER BY revision LIMIT ?", state, after, limit)
+
+    def newest(self, state: str, limit: int) -> list[tuple[int, Claim]]:
+        """The claims (in this state, if it is not empty), the newest change first."""
+        where = "state = ?" if state else "? = ''"
+        return self._claims(f"{where} ORDER BY revision DESC LIMIT ?", state, limit)
+
+    def open_of(self, owner: str) -> list[tuple[int, Claim]]:
+        """The claims that this group has and has not finished."""
+        return self._claims("state IN ('assigned', 'granted') AND owner = ? ORDER BY revision", owner)
+
+    def open_counts(self) -> dict[str, int]:
+        """The open claims of each group."""
+        query = "SELECT owner, count(*) FROM claims WHERE state IN ('assigned', 'granted') GROUP BY owner"
+        return dict(self._db.execute(query).fetchall())
+
+    def counts(self) -> dict[str, int]:
+        """How many claims are in each state."""
+        return dict(self._db.execute("SELECT state, count(*) FROM claims GROUP BY state").fetchall())
+
+    def _claims(self, where: str, *values: object) -> list[tuple[int, Claim]]:
+        rows = self._db.execute(f"SELECT revision, info_hash, value FROM claims WHERE {where}", values).fetchall()
+        return [(row[0], claim) for row in rows if (claim := _decoded(row[1], row[2])) is not None]
+
+    # -- what this group took
+
+    def handovers(self) -> dict[str, tuple[HandOver, str, bytes]]:
+        """By info-hash: the record, the job, and the path in the inbox."""
+        rows = self._db.execute("SELECT info_hash, generation, stage, job, path FROM handovers").fetchall()
+        return {row[0]: (HandOver(row[0], row[1], row[2]), row[3], row[4]) for row in rows}
+
+    def record(self, claim: Claim, stage: Stage, path: bytes) -> None:
+        with self._store.transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO handovers (info_hash, generation, stage, job, path) VALUES (?, ?, ?, ?, ?)",
+                (claim.info_hash, claim.generation, stage, claim.job, path),
+            )
+        self.changes += 1
+
+    def forget(self, info_hash: str) -> None:
+        with self._store.transaction() as db:
+            db.execute("DELETE FROM handovers WHERE info_hash = ?", (info_hash,))
+        self.changes += 1
+
+    # -- what this group offers
+
+    def offers(self) -> list[tuple[int, str, Claim, bool]]:
+        """Turn, token, the claim as it is offered, and whether its content is stored."""
+        rows = self._db.execute("SELECT turn, token, info_hash, value, stored FROM offers ORDER BY turn").fetchall()
+        return [(row[0], row[1], claim, bool(row[4])) for row in rows if (claim := _decoded(*row[2:4])) is not None]
+
+    def add_offer(self, turn: int, token: str, path: bytes, claim: Claim, value: bytes) -> None:
+        with self._store.transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO offers (turn, token, info_hash, path, value) VALUES (?, ?, ?, ?, ?)",
+                (turn, token, claim.info_hash, path, value.rstrip()),
+            )
+        self.changes += 1
+
+    def offer_path(self, turn: int) -> bytes:
+        found = self._db.execute("SELECT path FROM offers WHERE turn = ?", (turn,)).fetchone()
+        return found[0] if found else b""
+
+    def mark_stored(self, turn: int, *, stored: bool = True) -> None:
+        with self._store.transaction() as db:
+            db.execute("UPDATE offers SET stored = ? WHERE turn = ?", (stored, turn))
+
+    def forget_offers(self, turns: Iterable[int]) -> None:
+        with self._store.transaction() as db:
+            db.executemany("DELETE FROM offers WHERE turn = ?", [(turn,) for turn in turns])
+        self.changes += 1
+
+
+def _decoded(info_hash: str, value: bytes) -> Claim | None:
+    try:
+        return decode_claim(info_hash, value)
+    except BadValue:
+        return None

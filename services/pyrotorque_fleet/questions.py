@@ -1,0 +1,54 @@
+"""Answers the questions of other groups: so many a second, whatever arrives."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from pyrotorque.rtorrent import RTorrent
+from pyrotorque.text import printable
+from pyrotorque_fleet.facts import find
+from pyrotorque_fleet.holders import ItemHolders
+from pyrotorque_fleet.messages import BadValue, Refusal, decode_question, encode
+
+_EVERY: Final = {"find": 0.5, "holds": 0.02, "why": 0.1}
+"""Seconds between two questions of a kind that are answered; most cost a call of rTorrent."""
+_BURST: Final = {"find": 1, "holds": 20, "why": 5}
+"""So many that arrive together are answered."""
+
+
+@dataclass
+class GroupQuestions:
+    """`refusal(info_hash, now)` is why this group does not take a claim; `bad_value` counts what is not valid."""
+
+    group: str
+    rtorrent: RTorrent | None
+    holders: ItemHolders
+    refusal: Callable[[str, float], str]
+    bad_value: Callable[[], None]
+    _answered: dict[str, float] = field(default_factory=dict[str, float])
+
+    def answer(self, payload: bytes, reply: Callable[[bytes], None], now: float) -> None:
+        """Answer, unless too many ask. `now` is CLOCK_MONOTONIC."""
+        try:
+            question = decode_question(payload)
+        except BadValue:
+            self.bad_value()
+            return
+        if not self._may_answer(question.kind, now):
+            return
+        match question.kind:
+            case "find":
+                reply(encode(find(question, self.group, self.rtorrent)))
+            case "holds":
+                reply(encode(self.holders.answer(question.sought)))
+            case "why":
+                reason = printable(self.refusal(question.text.upper(), now))[:600]
+                reply(encode(Refusal(group=self.group, reason=reason)))
+
+    def _may_answer(self, kind: str, now: float) -> bool:
+        every = _EVERY[kind]
+        at = max(self._answered.get(kind, -1e9), now - _BURST[kind] * every)
+        if at + every > now:
+            return False
+        self._answered[kind] = at + every
+        return True

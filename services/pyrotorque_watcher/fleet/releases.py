@@ -1,0 +1,167 @@
+"""Releases items of the inbox that the fleet permitted, and erases those that it gave to another group.
+
+A held item is stopped, its priority is off, and it never ran. It is released by the commands that its load would have
+had; the ledger has it as released when rTorrent has saved that. It is erased only while it is as it was loaded.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from pyrotorque.errors import RTorrentError, RTorrentFault, UserError
+from pyrotorque.open_loads import mark_of
+from pyrotorque.rtorrent import Call, RTorrent
+from pyrotorque.rtorrent.session import Session
+from pyrotorque.text import printable
+from pyrotorque_watcher.fleet.fleet_rows import FleetRows
+from pyrotorque_watcher.ledger import Ledger
+from pyrotorque_watcher.load.cut_off import keeps_data
+from pyrotorque_watcher.load.outcomes import LoadOutcomes
+from pyrotorque_watcher.load.plan import InitialState, initial_state, path_flags, priority_commands
+from pyrotorque_watcher.load.prepare import LoadJob
+from pyrotorque_watcher.load.visibility import RTorrentInstance
+from pyrotorque_watcher.rows import Row
+from pyrotorque_watcher.scan.content import MetafileContent, read_metafile
+from pyrotorque_watcher.scan.open_file import FileReader
+
+log = logging.getLogger(__name__)
+
+_ROWS: Final = 64
+_AGAIN: Final = 0.02
+_AGAIN_MAX: Final = 5.0
+_TRIES_MAX: Final = 30
+"""After so many saves that rTorrent did not make (a full disk) the item counts as released."""
+_FACTS: Final = ("d.state", "d.is_active", "d.completed_bytes", "d.timestamp.started")
+
+
+@dataclass
+class HeldReleases:
+    """Used by the settle stage and by requests; `step` raises RTorrentError."""
+
+    rows: FleetRows
+    ledger: Ledger
+    rtorrent: RTorrent
+    instance: RTorrentInstance
+    jobs: Mapping[str, LoadJob]
+    outcomes: LoadOutcomes
+    session: Session = field(default_factory=Session)
+    _due: float = 0.0
+    _pause: float = _AGAIN
+    _waits: bool = False
+    _tries: dict[int, int] = field(default_factory=dict[int, int])
+
+    def notice(self) -> None:
+        """Something was permitted."""
+        self._due, self._pause, self._waits = 0.0, _AGAIN, True
+
+    def due(self) -> float | None:
+        """When (Unix time) there is something to do."""
+        return self._due if self._waits else None
+
+    def step(self, now: float) -> None:
+        """Release what is permitted, as far as rTorrent has saved it."""
+        if now < self._due:
+            return
+        rows = self.rows.permitted(_ROWS)
+        self._waits = bool(rows)
+        if not rows:
+            self._due, self._pause = 0.0, _AGAIN
+            return
+        self.session.locate(self.rtorrent, self.rtorrent.identity())
+        released = [done for row in rows if (done := self._released(row)) is not None]
+        if released:
+            with self.ledger.transaction():
+                self.rows.mark_released(released)
+                self.outcomes.released(released, time.time())
+        self._waits = len(released) < len(rows) or len(rows) == _ROWS
+        self._due = now if released else now + self._pause
+        self._pause = _AGAIN if released else min(_AGAIN_MAX, 2 * self._pause)
+
+    def _released(self, row: Row) -> Row | None:
+        """The row as it is now; None while that is not done or not saved."""
+        job = self.jobs.get(row.job)
+        if job is None:
+            return None
+        info_hash = row.load.info_hash
+        state, commands = self._state_of(row, job)
+        # With several commands, the first one may have raised it already.
+        otherwise = [command if len(commands) > 1 else b"cat=" for command in commands]
+        starts = ("d.open=", "d.start=") if state is InitialState.START else ()
+        calls: list[Call] = [
+            *(("branch", (info_hash, "d.priority=", *both)) for both in zip(otherwise, commands, strict=True)),
+            *(("branch", (info_hash, "d.state=", "cat=", command)) for command in starts),
+            ("d.save_full_session", (info_hash,)),
+        ]
+        answers = self.rtorrent.multicall([mark_of(info_hash), *calls, ("d.priority", (info_hash,))])
+        mark, priority = answers[0], answers[-1]
+        if isinstance(mark, RTorrentFault):
+            log.info("%s: %s was erased before it was permitted", row.job, printable(row.load.name))
+            return msgspec.structs.replace(row, load=msgspec.structs.replace(row.load, mode=state.mode))
+        is_started = state is InitialState.START
+        if mark == row.token and isinstance(priority, int) and not self._is_saved(row, priority, is_started):
+            return None
+        self._tries.pop(row.turn, None)
+        return msgspec.structs.replace(row, load=msgspec.structs.replace(row.load, mode=state.mode))
+
+    def _is_saved(self, row: Row, priority: int, is_started: bool) -> bool:
+        if not self.session.folder:
+            return True
+        saved = self.session.values(row.load.info_hash) or {}
+        if saved.get("priority") == priority and (not is_started or saved.get("state") == 1):
+            return True
+        self._tries[row.turn] = self._tries.get(row.turn, 0) + 1
+        return self._tries[row.turn] > _TRIES_MAX
+
+    def _state_of(self, row: Row, job: LoadJob) -> tuple[InitialState, list[bytes]]:
+        """The state that its settings give to the item, and the commands for its priority."""
+        try:
+            recipe = job.recipes.of(row)
+            flags = path_flags(row.path, row.root)
+            state = initial_state(recipe.policy, flags)
+            if state is InitialState.HOLD:
+                return state, []
+            content = read_metafile(row, time.time(), 0.0, FileReader())
+            if isinstance(content, MetafileContent):
+                rtorrent = self.instance
+                torrent, _ = content.torrents[0]
+                users = recipe.commands(torrent, flags, rtorrent.known, rtorrent.session_folder)
+                return state, list(priority_commands(tuple(users.values())))
+            return state, list(priority_commands(()))
+        except (UserError, OSError) as error:
+            log.warning("%s: %s gets the normal priority: %s", row.job, printable(row.load.name), error)
+            return InitialState.QUEUE, list(priority_commands(()))
+
+    def discard(self, info_hash: str) -> str:
+        """Erase a held item and its metafile: another group has it. Empty when that is done, else why it is not."""
+        for row in self.rows.held(info_hash):
+            if row.progress.state == "sent":
+                return "its load is in progress"
+            if row.progress.state in ("visible", "loaded") and (reason := self._erase(row)):
+                return reason
+            with suppress(FileNotFoundError):
+                os.unlink(row.path)
+            with self.ledger.transaction():
+                self.ledger.remove(row)
+            log.info("%s: erased %s: another group of the fleet has it", row.job, printable(row.load.name))
+        return ""
+
+    def _erase(self, row: Row) -> str:
+        info_hash = row.load.info_hash
+        try:
+            mark, *facts = self.rtorrent.multicall([mark_of(info_hash), *((name, (info_hash,)) for name in _FACTS)])
+            if isinstance(mark, RTorrentFault) or mark != row.token:
+                return ""  # it is gone, or another program's
+            if any(facts):
+                return "it was started by hand, and has data: it stays"
+            if not keeps_data(self.rtorrent):
+                return "rTorrent deletes data with erased items: it stays, stopped"
+            self.rtorrent.multicall([("branch", (info_hash, "d.state=", "cat=", "d.erase="))])
+        except RTorrentError as error:
+            return str(error)
+        return ""

@@ -1,0 +1,252 @@
+"""Metafiles are placed on one of three groups, with real rTorrents and nats-servers, whatever is killed or stopped."""
+
+import json
+import os
+import random
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.group import Group
+from demo.metafiles import info_hash, make_metafile
+from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.errors import RTorrentError
+from pyrotorque.rtorrent import RTorrent
+from tests.nats import NatsCluster, NatsServer
+from tests.programs import Program
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("fleet"), pytest.mark.timeout(300)]
+
+NAMES = ("one", "two", "three")
+one_rtorrent = pytest.mark.rtorrent_version(">=0.10", reason="it is about the fleet: loads are tested with both")
+# Blocks the fleet process of a group for a while before it asks for the permission, or before it uses it.
+SLOW = """
+import sys
+if any("pyrotorque_fleet" in word for word in sys.orig_argv):
+    import time
+    from pyrotorque_fleet import handovers, receiver
+    def slowly(method, done=[]):
+        def call(self, entries, now):
+            if not done:
+                done.append(1)
+                time.sleep(9)
+            return method(self, entries, now)
+        return call
+    receiver.ClaimReceiver._grant = slowly(receiver.ClaimReceiver._grant)
+    receiver.ClaimReceiver._release = slowly(receiver.ClaimReceiver._release)
+"""
+NO_FENCE = """
+    handovers.next_step.__kwdefaults__["fence"] = False
+"""
+
+
+class Site:
+    """One group with its rTorrent and tree."""
+
+    def __init__(self, folder: Path, name: str, servers: str, lines: tuple[str, ...], patch: Path | None) -> None:
+        self.name, self.tree = name, folder / f"{name}-watch"
+        self.tree.mkdir()
+        self.rtorrent = PrivateRTorrent(folder / f"{name}-rt").start()
+        ini = (
+            "[TORQUE]",
+            f"scgi_url = {self.rtorrent.url}",
+            "job.treewatch.active = True",
+            "job.treewatch.place = fleet",
+            "job.treewatch.load_mode = start",
+            f"job.treewatch.path = {self.tree}",
+            f"fleet.servers = {servers}",
+            f"fleet.name = {name}",
+            "fleet.beat = 0.3",
+            "fleet.silent = 3",
+            "fleet.turn = 0.2",
+            *lines,
+        )
+        self.group = Group(folder / name, "\n".join(ini) + "\n", first_on_path=patch)
+
+    def drop(self, name: str) -> str:
+        content = make_metafile(name)
+        (self.tree / f"{name}.part").write_bytes(content)
+        (self.tree / f"{name}.part").rename(self.tree / f"{name}.torrent")
+        return info_hash(content)
+
+    def items(self) -> dict[str, bool]:
+        """Whether each item is started; nothing while rTorrent does not answer."""
+        try:
+            rows = RTorrent(self.rtorrent.url).rows("main", ("d.hash=", "d.state="))
+        except RTorrentError:
+            return {}
+        return {row[0]: row[1] == "1" for row in rows}
+
+    def knows(self) -> set[str]:
+        """The groups whose facts are there."""
+        found = map(json.loads, self.group.command("fleet", "--json").stdout.splitlines())
+        return {each["name"] for each in found if each.get("items") is not None}
+
+    def claims(self) -> dict[str, dict[str, Any]]:
+        lines = self.group.command("fleet", "claims", "--limit", "500", "--json").stdout.splitlines()
+        return {each["info_hash"]: each for each in map(json.loads, lines)}
+
+    def states(self) -> dict[str, str]:
+        """The states of the metafiles in its tree, by name."""
+        lines = map(json.loads, self.group.command("watched", "--json").stdout.splitlines())
+        return {
+            Path(each["path"]).name.partition(".")[0]: each["state"] for each in lines if str(self.tree) in each["path"]
+        }
+
+    def signal(self, service: str, number: signal.Signals) -> int:
+        with suppress(ProcessLookupError, ValueError):
+            if pid := self.group.pid(service):
+                os.kill(pid, number)
+                return pid
+        return 0
+
+
+FleetMaker = Callable[..., list[Site]]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="pfp-", ignore_cleanup_errors=True) as made:
+        yield Path(made)
+
+
+@pytest.fixture
+def make_fleet(folder: Path, rtorrent_program: Program) -> Iterator[FleetMaker]:
+    with ExitStack() as stack:
+
+        def make(servers: str, *lines: str, names: tuple[str, ...] = NAMES, patch: str = "") -> list[Site]:
+            """`patch` is a sitecustomize for the first group."""
+            patched = folder / "patch"
+            patched.mkdir()
+            (patched / "sitecustomize.py").write_text(patch)
+            sites: list[Site] = []
+            for name in names:
+                site = Site(folder, name, servers, lines, patched if patch and name == names[0] else None)
+                stack.callback(site.rtorrent.kill)
+                sites.append(site)
+            with ThreadPoolExecutor(len(sites)) as pool:
+                list(pool.map(lambda site: stack.enter_context(site.group), sites))
+            eventually(lambda: all(site.knows() == set(names) for site in sites), 60, why="all groups are there")
+            return sites
+
+        yield make
+
+
+def placed(sites: list[Site], hashes: set[str]) -> bool:
+    """Whether each is started in exactly one rTorrent, and is in no other."""
+    where = [site.items() for site in sites]
+    return all([found[each] for found in where if each in found] == [True] for each in hashes)
+
+
+def assert_never_twice(sites: list[Site], hashes: set[str]) -> None:
+    where = [site.items() for site in sites]
+    for each in hashes:
+        assert sum(found.get(each, False) for found in where) <= 1, each
+
+
+def test_metafiles_are_started_in_one_group_each_and_their_files_put_away(make_fleet: FleetMaker, folder: Path) -> None:
+    with NatsCluster(folder / "nats") as cluster:
+        sites = make_fleet(cluster.url, "job.treewatch.on_loaded = rename")
+        hashes = {site.drop(f"from-{site.name}-{number}") for site in sites for number in range(5)}
+        eventually(lambda: placed(sites, hashes), 60, why="each is started in one group")
+        assert all(site.items() for site in sites), "they are spread over all groups"
+        eventually(lambda: all(set(site.states().values()) == {"placed"} for site in sites), 60, why="senders know")
+        put_away = lambda: all(len(list(site.tree.glob("*.torrent.loaded"))) == 5 for site in sites)  # noqa: E731
+        eventually(put_away, 60, why="files are put away")
+        eventually(lambda: {each["state"] for each in sites[1].claims().values()} == {"done"}, 60, why="all done")
+        claims = sites[0].claims()
+        for site in sites:
+            assert {each for each, claim in claims.items() if claim["owner"] == site.name} == site.items().keys()
+
+        # The same torrent again, in another tree.
+        again = sites[1].drop("from-one-0")
+        eventually(lambda: sites[1].states().get("from-one-0") == "duplicate", 60, why="it is known")
+        assert placed(sites, {again})
+        events = sites[2].group.command("fleet", "events", "-n", "200", "--json").stdout
+        kinds = {(each["from"], each["type"]) for each in map(json.loads, events.splitlines())}
+        assert {("one", "MetafileOffered"), ("one", "MetafilePlaced"), ("two", "TorrentLoaded")} <= kinds
+
+
+@one_rtorrent
+def test_what_no_group_accepts_waits_and_says_why(make_fleet: FleetMaker, folder: Path) -> None:
+    with NatsServer(folder / "nats") as server:
+        (one, two) = make_fleet(server.url, "fleet.accepts = name=*yes* size<1g", names=NAMES[:2])
+        wanted = one.drop("no-thanks")
+        eventually(lambda: one.claims().get(wanted, {}).get("state") == "offered", 60, why="it is offered")
+        why = one.group.command("fleet", "why", wanted)
+        assert why.returncode == 0
+        assert why.stdout.count("fleet.accepts does not match") == 2
+        (one.tree / "no-thanks.torrent").unlink()
+        eventually(lambda: two.claims().get(wanted, {}).get("state") == "withdrawn", 60, why="its file is gone")
+        wanted = one.drop("yes-please")
+        eventually(lambda: placed([one, two], {wanted}), 60, why="it is started")
+        released = two.group.command("fleet", "release", wanted)
+        assert "can be dropped again" in released.stdout, released.stderr
+        assert two.group.command("fleet", "release", wanted).returncode == 69
+
+
+@one_rtorrent
+@pytest.mark.parametrize("fence", [True, False])
+def test_a_group_that_was_slow_starts_nothing_that_another_one_has(
+    make_fleet: FleetMaker, folder: Path, fence: bool
+) -> None:
+    with NatsServer(folder / "nats") as server:
+        sites = make_fleet(server.url, "fleet.prefer = group", patch=SLOW + ("" if fence else NO_FENCE))
+        wanted = sites[1].drop("wanted")
+        eventually(lambda: wanted in sites[0].items(), 60, why="the first group loads it")
+        assert not sites[0].items()[wanted]
+        assert sites[0].group.command("start", wanted).returncode != 0, "nothing starts it before it is permitted"
+        assert not sites[0].items()[wanted]
+        eventually(lambda: any(site.items().get(wanted) for site in sites[1:]), 60, why="another group starts it")
+        if fence:
+            eventually(lambda: wanted not in sites[0].items(), 60, why="it is erased where it was held")
+            assert placed(sites, {wanted})
+        else:
+            eventually(lambda: sites[0].items().get(wanted), 60, why="without the fence it runs in two groups")
+
+
+@one_rtorrent
+def test_nothing_is_lost_or_started_twice_by_kills(make_fleet: FleetMaker, folder: Path) -> None:
+    chance = random.Random(20)
+    with NatsCluster(folder / "nats") as cluster:
+        sites = make_fleet(cluster.url)
+        hashes: set[str] = set()
+        for number in range(30):
+            hashes.add(chance.choice(sites).drop(f"item-{number}"))
+            if number % 3 == 1:
+                chance.choice(sites).signal(chance.choice(("fleet", "fleet", "watcher")), signal.SIGKILL)
+            if number % 10 == 5:
+                server = chance.choice(cluster.servers)
+                server.kill()
+                server.start()
+            assert_never_twice(sites, hashes)
+        eventually(lambda: placed(sites, hashes), 150, why="each is started in one group")
+        eventually(lambda: all(set(site.states().values()) <= {"placed"} for site in sites), 60, why="senders know")
+
+
+@one_rtorrent
+def test_claims_of_a_lost_bucket_are_created_again_from_the_groups(make_fleet: FleetMaker, folder: Path) -> None:
+    with NatsServer(folder / "nats") as server:
+        sites = make_fleet(server.url, names=NAMES[:2])
+        hashes = {sites[0].drop(f"item-{number}") for number in range(4)}
+        eventually(lambda: placed(sites, hashes), 60, why="they are started")
+        eventually(lambda: {each["state"] for each in sites[0].claims().values()} == {"done"}, 60, why="all done")
+        server.kill()
+        for path in sorted((folder / "nats" / "js").rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        server.start()
+
+        def created() -> bool:
+            text = sites[0].group.log("fleet") + sites[1].group.log("fleet")
+            return "creates its own again" in text and sites[0].claims().keys() == hashes
+
+        eventually(created, 90, why="the claims are there again")
+        assert {claim["state"] for claim in sites[1].claims().values()} == {"done"}
+        assert placed(sites, hashes)
