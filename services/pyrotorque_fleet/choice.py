@@ -20,7 +20,7 @@ _WAIT_MAX: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class CandidateGroup:
     """A group that may take metafiles, with its open claims."""
 
     facts: GroupFacts
@@ -56,7 +56,7 @@ class PlacementRules:
     turn: float
     pending_max: int
 
-    def refusal(self, claim: Claim, own: Candidate, now: float) -> str:
+    def refusal(self, claim: Claim, own: CandidateGroup, now: float) -> str:
         """Why this group does not take it; empty if it does."""
         if reason := unfit(claim, own, self.pending_max):
             return reason
@@ -67,7 +67,7 @@ class PlacementRules:
             return f"fleet.accepts does not match: {self.accepts}"
         return ""
 
-    def order(self, claim: Claim, candidates: Sequence[Candidate]) -> list[str]:
+    def order(self, claim: Claim, candidates: Sequence[CandidateGroup]) -> list[str]:
         """The groups that may take it, the first one first: those with a sibling, then as preferred, then by a number
         that differs for each metafile."""
         fit = [each for each in candidates if not unfit(claim, each, self.pending_max)]
@@ -81,7 +81,7 @@ class PlacementRules:
         return min(_WAIT_MAX, place * self.turn)
 
 
-def unfit(claim: Claim, candidate: Candidate, pending_max: int) -> str:
+def unfit(claim: Claim, candidate: CandidateGroup, pending_max: int) -> str:
     """Why a group cannot take it, as far as each group can see that; empty if it can."""
     facts = candidate.facts
     if claim.job not in facts.jobs:
@@ -95,7 +95,7 @@ def unfit(claim: Claim, candidate: Candidate, pending_max: int) -> str:
     return ""
 
 
-def _item(claim: Claim, own: Candidate) -> dict[str, Any]:
+def _item(claim: Claim, own: CandidateGroup) -> dict[str, Any]:
     facts = claim.facts
     return own.values() | {
         "name": facts.name,
@@ -114,7 +114,7 @@ def _spread(info_hash: str, group: str) -> int:
 
 
 @dataclass
-class Turns:
+class OfferTurns:
     """Since when (CLOCK_MONOTONIC) each offer is seen as it is; `revision` changes with each write."""
 
     _seen: dict[str, tuple[int, float]] = field(default_factory=dict[str, tuple[int, float]])
@@ -132,7 +132,7 @@ class Turns:
 
 
 def bids(
-    rules: PlacementRules, offers: Iterable[tuple[Claim, float]], candidates: Sequence[Candidate], now: float
+    rules: PlacementRules, offers: Iterable[tuple[Claim, float]], candidates: Sequence[CandidateGroup], now: float
 ) -> list[Claim]:
     """The offers that this group bids for now, of those with the seconds that they have waited, the oldest first.
 
@@ -148,9 +148,9 @@ def bids(
             own = by_name[rules.group]
             if not rules.refusal(claim, own, now):
                 found.append(claim)
-                by_name[rules.group] = Candidate(own.facts, own.open_claims + 1)
+                by_name[rules.group] = CandidateGroup(own.facts, own.open_claims + 1)
                 continue
         first = by_name[order[0]]
         if order[0] != rules.group:
-            by_name[order[0]] = Candidate(first.facts, first.open_claims + 1)
+            by_name[order[0]] = CandidateGroup(first.facts, first.open_claims + 1)
     return found

@@ -28,7 +28,7 @@ class HandOver:
     stage: Stage
 
 
-class Step(Enum):
+class HandOverStep(Enum):
     """The next thing to do."""
 
     NOTHING = "nothing"
@@ -45,15 +45,17 @@ class Step(Enum):
     CONFLICT = "report that another group was given an item which this group may have started"
 
 
-def next_step(claim: Claim | None, mine: HandOver | None, load: Load, group: str, *, fence: bool = True) -> Step:
+def next_step(
+    claim: Claim | None, mine: HandOver | None, load: Load, group: str, *, fence: bool = True
+) -> HandOverStep:
     """`claim` is what is stored, None if there is none; `fence` is off in tests only."""
     if claim is None:
-        return Step.NOTHING  # a bucket that was lost is built again from `mine`
+        return HandOverStep.NOTHING  # a bucket that was lost is built again from `mine`
     is_ours = claim.owner == group and claim.state in ("assigned", "granted", "done")
     if mine is None:
-        return Step.RECORD if is_ours and claim.state in ("assigned", "granted") else Step.NOTHING
+        return HandOverStep.RECORD if is_ours and claim.state in ("assigned", "granted") else HandOverStep.NOTHING
     if claim.generation < mine.generation:
-        return Step.NOTHING  # an old value: a read proves nothing
+        return HandOverStep.NOTHING  # an old value: a read proves nothing
     if not is_ours or claim.generation != mine.generation:
         return _lost(mine, load)
     if claim.state == "assigned":
@@ -61,43 +63,43 @@ def next_step(claim: Claim | None, mine: HandOver | None, load: Load, group: str
     return _granted(claim, mine, load, group)
 
 
-def _assigned(mine: HandOver, load: Load, *, fence: bool) -> Step:
+def _assigned(mine: HandOver, load: Load, *, fence: bool) -> HandOverStep:
     match load:
         case "none":
-            return Step.FETCH
+            return HandOverStep.FETCH
         case "pending":
-            return Step.NOTHING
+            return HandOverStep.NOTHING
         case "held":
-            return Step.GRANT if fence or mine.stage == "released" else Step.RELEASE
+            return HandOverStep.GRANT if fence or mine.stage == "released" else HandOverStep.RELEASE
         case "foreign":
-            return Step.REPORT_FOREIGN
+            return HandOverStep.REPORT_FOREIGN
         case "failed":
-            return Step.GIVE_BACK
+            return HandOverStep.GIVE_BACK
         case "bad":
-            return Step.GIVE_UP
+            return HandOverStep.GIVE_UP
         case "open":
-            return Step.GRANT  # only without the fence
+            return HandOverStep.GRANT  # only without the fence
 
 
-def _granted(claim: Claim, mine: HandOver, load: Load, group: str) -> Step:
+def _granted(claim: Claim, mine: HandOver, load: Load, group: str) -> HandOverStep:
     if mine.stage == "released" and load in ("open", "foreign"):
-        return Step.REPORT if claim.state == "granted" else Step.FORGET
+        return HandOverStep.REPORT if claim.state == "granted" else HandOverStep.FORGET
     match load:
         case "none":
             # Its ledger was lost, or the item was erased by its owner after it was released.
             if mine.stage == "released":
-                return Step.REPORT if claim.state == "granted" else Step.FORGET
-            return Step.FETCH
+                return HandOverStep.REPORT if claim.state == "granted" else HandOverStep.FORGET
+            return HandOverStep.FETCH
         case "held" | "open":
-            return Step.RELEASE if may_start(claim, group, mine.generation) else Step.NOTHING
+            return HandOverStep.RELEASE if may_start(claim, group, mine.generation) else HandOverStep.NOTHING
         case "foreign":
-            return Step.REPORT if claim.state == "granted" else Step.FORGET
+            return HandOverStep.REPORT if claim.state == "granted" else HandOverStep.FORGET
         case "pending" | "failed" | "bad":
-            return Step.NOTHING
+            return HandOverStep.NOTHING
 
 
-def _lost(mine: HandOver, load: Load) -> Step:
+def _lost(mine: HandOver, load: Load) -> HandOverStep:
     """Another group has it, or none: what was not released never ran, and has no data."""
     if mine.stage == "released":
-        return Step.CONFLICT
-    return Step.FORGET if load in ("open", "foreign") else Step.DISCARD
+        return HandOverStep.CONFLICT
+    return HandOverStep.FORGET if load in ("open", "foreign") else HandOverStep.DISCARD

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pyrotorque.errors import MetafileError, StateError
-from pyrotorque.fleet_inbox import Hold, inbox_of, inbox_path
+from pyrotorque.fleet_inbox import FleetHold, inbox_of, inbox_path
 from pyrotorque.metafile import Metafile, take
 from pyrotorque.metafile import read as read_metafile
 from pyrotorque.sha256 import hexdigest
@@ -132,7 +132,7 @@ class Inbox:
 
 def _load(state: str, kind: str, hold: int) -> Load:
     if state in ("visible", "loaded"):
-        return {Hold.HELD: "held", Hold.PERMITTED: "pending"}.get(Hold(hold), "open")  # type: ignore[return-value]
+        return {FleetHold.HELD: "held", FleetHold.PERMITTED: "pending"}.get(FleetHold(hold), "open")  # type: ignore[return-value]
     if state == "failed":
         return "bad" if kind == "invalid" else "failed"
     return _LOADS.get(state, "none")

@@ -92,14 +92,14 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     siblings: Annotated[tuple[InfoHash, ...], Meta(max_length=64)] = ()
 
 
-class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+class BidRefusal(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of one group to `why`; an empty reason: it takes the metafile when its turn has come."""
 
     group: _Word
     reason: Annotated[str, Meta(max_length=600)] = ""
 
 
-def encode(message: GroupFacts | Question | Found | Held | Refusal) -> bytes:
+def encode(message: GroupFacts | Question | Found | Held | BidRefusal) -> bytes:
     return msgspec.json.encode(message)
 
 
@@ -107,7 +107,7 @@ class BadValue(Exception):
     """What another group wrote is not valid."""
 
 
-T = TypeVar("T", GroupFacts, Question, Found, Held, Refusal, Claim)
+T = TypeVar("T", GroupFacts, Question, Found, Held, BidRefusal, Claim)
 
 
 def decode_facts(group: str, value: bytes) -> GroupFacts:
@@ -147,9 +147,9 @@ def decode_held(value: bytes) -> Held:
     return _decoded(value, Held)
 
 
-def decode_refusal(value: bytes) -> Refusal:
+def decode_refusal(value: bytes) -> BidRefusal:
     """Raises BadValue for anything else."""
-    return _decoded(value, Refusal)
+    return _decoded(value, BidRefusal)
 
 
 def decode_found(value: bytes) -> Found:

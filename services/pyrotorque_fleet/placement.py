@@ -14,7 +14,7 @@ from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import FleetSettings
 from pyrotorque.text import printable
 from pyrotorque_fleet import claims
-from pyrotorque_fleet.choice import Candidate, PlacementRules, Turns, bids
+from pyrotorque_fleet.choice import CandidateGroup, OfferTurns, PlacementRules, bids
 from pyrotorque_fleet.claim_table import ClaimTable
 from pyrotorque_fleet.claims import Claim
 from pyrotorque_fleet.exchange import ClaimsState, ClaimUpdate
@@ -64,8 +64,8 @@ class Placement:
     placed: Callable[[], None]
     holders: ItemHolders
     rebuild: float = REBUILD
-    _turns: Turns = field(default_factory=Turns)
-    _stands: Turns = field(default_factory=Turns)
+    _turns: OfferTurns = field(default_factory=OfferTurns)
+    _stands: OfferTurns = field(default_factory=OfferTurns)
     _claims_seen: int = 0
     _wanted_at: float = 0.0
     _wanted: ClaimsState | None = None
@@ -166,9 +166,9 @@ class Placement:
     def _present(self) -> int:
         return len(self.groups.candidates())
 
-    def _candidates(self) -> list[Candidate]:
+    def _candidates(self) -> list[CandidateGroup]:
         counts = self.table.open_counts()
-        return [Candidate(facts, counts.get(facts.name, 0)) for facts in self.groups.candidates()]
+        return [CandidateGroup(facts, counts.get(facts.name, 0)) for facts in self.groups.candidates()]
 
     # -- bids
 

@@ -8,7 +8,7 @@ from pyrotorque.rtorrent import RTorrent
 from pyrotorque.text import printable
 from pyrotorque_fleet.facts import find
 from pyrotorque_fleet.holders import ItemHolders
-from pyrotorque_fleet.messages import BadValue, Refusal, decode_question, encode
+from pyrotorque_fleet.messages import BadValue, BidRefusal, decode_question, encode
 
 _EVERY: Final = {"find": 0.5, "holds": 0.02, "why": 0.1}
 """Seconds between two questions of a kind that are answered; most cost a call of rTorrent."""
@@ -43,7 +43,7 @@ class GroupQuestions:
                 reply(encode(self.holders.answer(question.sought)))
             case "why":
                 reason = printable(self.refusal(question.text.upper(), now))[:600]
-                reply(encode(Refusal(group=self.group, reason=reason)))
+                reply(encode(BidRefusal(group=self.group, reason=reason)))
 
     def _may_answer(self, kind: str, now: float) -> bool:
         every = _EVERY[kind]

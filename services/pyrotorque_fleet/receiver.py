@@ -1,6 +1,6 @@
 """The receiver's part of placement: takes each claim of this group one step further, as `handovers` decides.
 
-The fence: an item is loaded held, and its permission is given to the watcher only by `Step.RELEASE`, which needs the
+The fence: an item is loaded held, and its permission is given to the watcher only by `RELEASE`, which needs the
 stored claim to be granted to this group for the assignment that the item was loaded for.
 """
 
@@ -16,7 +16,7 @@ from pyrotorque.text import printable
 from pyrotorque_fleet import claims, handovers
 from pyrotorque_fleet.claim_table import ClaimTable
 from pyrotorque_fleet.claims import Claim
-from pyrotorque_fleet.handovers import HandOver, Load, Step
+from pyrotorque_fleet.handovers import HandOver, HandOverStep, Load
 from pyrotorque_fleet.inbox import BadContent, Inbox
 from pyrotorque_fleet.local_group import LocalWatcher
 from pyrotorque_fleet.messages import BadValue, Question, SoughtItem, decode_held, encode
@@ -59,7 +59,7 @@ class ClaimReceiver:
             return False
         hashes = [*records, *(each for each in mine if each not in records)]
         loads = self.inbox.loads({each: record[1:] for each, record in records.items()})
-        steps: dict[Step, list[tuple[int, Claim, HandOver | None]]] = {}
+        steps: dict[HandOverStep, list[tuple[int, Claim, HandOver | None]]] = {}
         for info_hash in hashes:
             found = mine.get(info_hash) or self.table.get(info_hash)
             record = records[info_hash][0] if info_hash in records else None
@@ -67,7 +67,7 @@ class ClaimReceiver:
                 continue
             step = self._next(found[1], record, loads.get(info_hash, "none"))
             if (
-                step is Step.FETCH
+                step is HandOverStep.FETCH
                 and record is not None
                 and record.stage == "handed"
                 and not self._is_due(info_hash, now)
@@ -78,39 +78,39 @@ class ClaimReceiver:
             self._do(step, entries, now)
         return True
 
-    def _next(self, claim: Claim, record: HandOver | None, load: Load) -> Step:
+    def _next(self, claim: Claim, record: HandOver | None, load: Load) -> HandOverStep:
         return handovers.next_step(claim, record, load, self.group)
 
     def _is_due(self, info_hash: str, now: float) -> bool:
         """The watcher finds a new file at once; without a row after a while, it is put there again."""
         return now - self._put_at.setdefault(info_hash, now) >= _LOOK_AGAIN
 
-    def _do(self, step: Step, entries: list[tuple[int, Claim, HandOver | None]], now: float) -> None:
+    def _do(self, step: HandOverStep, entries: list[tuple[int, Claim, HandOver | None]], now: float) -> None:
         match step:
-            case Step.NOTHING:
+            case HandOverStep.NOTHING:
                 pass
-            case Step.RECORD:
+            case HandOverStep.RECORD:
                 for _, claim, _ in entries:
                     self.table.record(claim, "taken", b"")
-            case Step.FETCH:
+            case HandOverStep.FETCH:
                 for revision, claim, _ in entries:
                     self._fetch(revision, claim)
-            case Step.GRANT:
+            case HandOverStep.GRANT:
                 self._grant(entries, now)
-            case Step.RELEASE:
+            case HandOverStep.RELEASE:
                 self._release(entries, now)
-            case Step.REPORT | Step.REPORT_FOREIGN:
+            case HandOverStep.REPORT | HandOverStep.REPORT_FOREIGN:
                 for revision, claim, _ in entries:
-                    self._report(revision, claim, is_foreign=step is Step.REPORT_FOREIGN)
-            case Step.GIVE_BACK | Step.GIVE_UP:
+                    self._report(revision, claim, is_foreign=step is HandOverStep.REPORT_FOREIGN)
+            case HandOverStep.GIVE_BACK | HandOverStep.GIVE_UP:
                 for revision, claim, _ in entries:
-                    self._give_back(revision, claim, is_bad=step is Step.GIVE_UP)
-            case Step.DISCARD:
+                    self._give_back(revision, claim, is_bad=step is HandOverStep.GIVE_UP)
+            case HandOverStep.DISCARD:
                 self._discard(entries, now)
-            case Step.FORGET:
+            case HandOverStep.FORGET:
                 for _, claim, _ in entries:
                     self.table.forget(claim.info_hash)
-            case Step.CONFLICT:
+            case HandOverStep.CONFLICT:
                 for _, claim, _ in entries:
                     self._report_conflict(claim)
 

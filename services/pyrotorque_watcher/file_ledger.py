@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from pyrotorque.fleet_inbox import Hold
+from pyrotorque.fleet_inbox import FleetHold
 from pyrotorque.linux.filesystems import is_within
 from pyrotorque.store import Store
 from pyrotorque_watcher.rows import KNOWN_COLUMNS, FoundFile, KnownFile, Row, Sighting
@@ -133,7 +133,7 @@ class FileLedger:
         token = os.urandom(4).hex()
         folder = found.path.rpartition(b"/")[0]
         where = (self._turn, job, found.path, folder, root, found.size, found.mtime_ns, found.ctime_ns)
-        hold = int(Hold.HELD if root in self.inboxes else Hold.LOCAL)
+        hold = int(FleetHold.HELD if root in self.inboxes else FleetHold.LOCAL)
         how = (sighting.state, sighting.reason, now, now, sighting.closed, sighting.settled, sighting.next_try)
         self._db.execute(
             "INSERT OR REPLACE INTO metafiles (turn, job, path, folder, root, size, mtime_ns, ctime_ns, device, inode,"

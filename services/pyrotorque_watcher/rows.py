@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from pyrotorque.events import LoadFailure, LoadMode
-from pyrotorque.fleet_inbox import Hold
+from pyrotorque.fleet_inbox import FleetHold
 
 State = Literal["seen", "sent", "visible", "loaded", "duplicate", "failed", "baseline", "offered", "placed"]
 """seen: to load; sent: rTorrent got the load command; visible: rTorrent has the item; loaded: its session has it, too;
@@ -156,7 +156,7 @@ class Row(msgspec.Struct, frozen=True):
     earlier: EarlierLoad
     absence: Absence | None = None
     """That its items were not in rTorrent before the load; None after the load is over, or if it is not known."""
-    hold: int = Hold.LOCAL
+    hold: int = FleetHold.LOCAL
     """Of a metafile in the inbox of the fleet."""
 
     @property

@@ -11,7 +11,7 @@ from typing import Final
 FOLDER: Final = "fleet_inbox"
 
 
-class Hold(IntEnum):
+class FleetHold(IntEnum):
     """The column `hold` of the ledger."""
 
     LOCAL = 0

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.process, pytest.mark.xdist_group("fleet"), pytest.mark
 
 NAMES = ("one", "two", "three")
 one_rtorrent = pytest.mark.rtorrent_version(">=0.10", reason="it is about the fleet: loads are tested with both")
-# Blocks the fleet process of a group for a while before it asks for the permission, or before it uses it.
+# Blocks the fleet process of a group for a while before it requests the permission, or before it uses it.
 SLOW = """
 import sys
 if any("pyrotorque_fleet" in word for word in sys.orig_argv):
@@ -151,15 +151,15 @@ def assert_never_twice(sites: list[Site], hashes: set[str]) -> None:
         assert sum(found.get(each, False) for found in where) <= 1, each
 
 
-def test_metafiles_are_started_in_one_group_each_and_their_files_put_away(make_fleet: FleetMaker, folder: Path) -> None:
+def test_metafiles_are_started_in_one_group_and_files_disposed_of(make_fleet: FleetMaker, folder: Path) -> None:
     with NatsCluster(folder / "nats") as cluster:
         sites = make_fleet(cluster.url, "job.treewatch.on_loaded = rename")
         hashes = {site.drop(f"from-{site.name}-{number}") for site in sites for number in range(5)}
         eventually(lambda: placed(sites, hashes), 60, why="each is started in one group")
         assert all(site.items() for site in sites), "they are spread over all groups"
         eventually(lambda: all(set(site.states().values()) == {"placed"} for site in sites), 60, why="senders know")
-        put_away = lambda: all(len(list(site.tree.glob("*.torrent.loaded"))) == 5 for site in sites)  # noqa: E731
-        eventually(put_away, 60, why="files are put away")
+        disposed = lambda: all(len(list(site.tree.glob("*.torrent.loaded"))) == 5 for site in sites)  # noqa: E731
+        eventually(disposed, 60, why="files are disposed of")
         eventually(lambda: {each["state"] for each in sites[1].claims().values()} == {"done"}, 60, why="all done")
         claims = sites[0].claims()
         for site in sites:

@@ -26,7 +26,7 @@ from pyrotorque_fleet.claims import (
     take_back,
     withdraw,
 )
-from pyrotorque_fleet.handovers import HandOver, Load, Step, next_step
+from pyrotorque_fleet.handovers import HandOver, HandOverStep, Load, next_step
 from pyrotorque_fleet.messages import BadValue, decode_claim
 
 HASH = "A" * 40
@@ -266,47 +266,47 @@ class SimulatedGroup:
         claim = self.known[1]
         mine = self.mine
         match next_step(claim, mine, self.load, self.name, fence=self.fence):
-            case Step.RECORD:
+            case HandOverStep.RECORD:
                 self.mine = HandOver(HASH, claim.generation, "taken")
-            case Step.FETCH:
+            case HandOverStep.FETCH:
                 assert mine is not None
                 self.mine = HandOver(HASH, mine.generation, "handed")
                 if self.chance.random() < 0.1:
                     self.kill()
                     return
                 self.load = "pending"
-            case Step.GRANT:
+            case HandOverStep.GRANT:
                 assert mine is not None
                 self.swap(grant(claim, self.name, mine.generation))
-            case Step.RELEASE:
+            case HandOverStep.RELEASE:
                 assert mine is not None
                 self.mine = HandOver(HASH, mine.generation, "released")
                 if self.chance.random() < 0.1:
                     self.kill()
                     return
                 self.load = "open"
-            case Step.REPORT:
+            case HandOverStep.REPORT:
                 assert mine is not None
                 self.swap(report(claim, self.name, mine.generation))
-            case Step.REPORT_FOREIGN:
+            case HandOverStep.REPORT_FOREIGN:
                 self.swap(has_item(claim, self.name))
-            case Step.GIVE_BACK | Step.GIVE_UP:
+            case HandOverStep.GIVE_BACK | HandOverStep.GIVE_UP:
                 assert mine is not None
                 if self.swap(give_back(claim, self.name, mine.generation, "no", is_bad=False)):
                     self.mine, self.load = None, "none"
-            case Step.DISCARD:
+            case HandOverStep.DISCARD:
                 assert not self.started
                 self.load = "none"
                 if self.chance.random() < 0.1:
                     self.kill()
                     return
                 self.mine = None
-            case Step.FORGET:
+            case HandOverStep.FORGET:
                 self.mine = None
-            case Step.CONFLICT:
+            case HandOverStep.CONFLICT:
                 self.conflicts += 1
                 self.mine = None
-            case Step.NOTHING:
+            case HandOverStep.NOTHING:
                 pass
 
 

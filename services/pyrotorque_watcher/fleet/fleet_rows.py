@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from pyrotorque.fleet_inbox import Hold
+from pyrotorque.fleet_inbox import FleetHold
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.rows import PUBLISHED, ROW_COLUMNS, Row, row_of
 
@@ -57,7 +57,7 @@ class FleetRows:
             return ""
         self._db.execute(
             "UPDATE metafiles SET hold = ?, changed = ? WHERE turn = ? AND hold = ?",
-            (int(Hold.PERMITTED), now, row[0], int(Hold.HELD)),
+            (int(FleetHold.PERMITTED), now, row[0], int(FleetHold.HELD)),
         )
         return str(row[1])
 
@@ -74,7 +74,7 @@ class FleetRows:
         for row in rows:
             self._db.execute(
                 f"UPDATE metafiles SET hold = ?, mode = ?, {PUBLISHED} = 1 {_THIS_ROW}",
-                (int(Hold.RELEASED), row.load.mode, row.turn, row.token),
+                (int(FleetHold.RELEASED), row.load.mode, row.turn, row.token),
             )
 
     def _one(self, where: str, *values: object) -> Row | None:

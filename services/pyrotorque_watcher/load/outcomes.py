@@ -9,7 +9,7 @@ import msgspec
 
 from pyrotorque import logs
 from pyrotorque.events import LoadFailed, LoadMode, MetafileOffered, MetafilePlaced, TorrentLoaded
-from pyrotorque.fleet_inbox import Hold
+from pyrotorque.fleet_inbox import FleetHold
 from pyrotorque.outbox import Outbox
 from pyrotorque.owner_events import OwnerEvent
 from pyrotorque.text import printable
@@ -41,7 +41,7 @@ class LoadOutcomes:
         """rTorrent has their items, and all load commands have run. Each is published once, also if it is lost with
         rTorrent and loaded again."""
         self.ledger.mark_visible(rows, incarnation, now)
-        fresh = [row for row in rows if not row.progress.published and row.hold != Hold.HELD]
+        fresh = [row for row in rows if not row.progress.published and row.hold != FleetHold.HELD]
         self._publish_loads(fresh, now)
 
     def released(self, rows: Sequence[Row], now: float) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pyrotorque.errors import UserError
-from pyrotorque.fleet_inbox import Hold
+from pyrotorque.fleet_inbox import FleetHold
 from pyrotorque.loadcommands import tie as tie_command
 from pyrotorque.metafile import Magnet, Metafile
 from pyrotorque.settings.schema import WatchSettings
@@ -108,7 +108,7 @@ def _plan(row: Row, torrents: Torrents, job: LoadJob, rtorrent: RTorrentView) ->
         torrent, _ = torrents[0]
         is_metafile = len(torrents) == 1 and isinstance(torrent, Metafile)
         return ForFleet(torrent.info_hash, torrent.name) if is_metafile else LoadRefused("refused", _NO_METAFILE)
-    state = InitialState.HOLD if row.hold == Hold.HELD else initial_state(recipe.policy, flags)
+    state = InitialState.HOLD if row.hold == FleetHold.HELD else initial_state(recipe.policy, flags)
     theirs = mapped(row.path, settings.path_map)
     # rTorrent deletes the metafile with a tied item, so a file of several torrents is tied to none of them. A tie to a
     # file that is deleted next would have to be cut, and that saved, before the file may go.
