@@ -163,7 +163,7 @@ def test_every_event_has_a_private_message_without_names() -> None:
     )
     samples: dict[str, Any] = dict.fromkeys(names, "/SECRET")
     plain: dict[str, Any] = {"info_hash": "A" * 40, "seconds": 1.0, "data": "keep", "state": "FATAL", "ok": True}
-    plain |= dict.fromkeys(("job", "mode", "kind", "service", "before", "by", "action", "problem"), "x")
+    plain |= dict.fromkeys(("job", "mode", "kind", "service", "before", "by", "action", "problem", "group"), "x")
     plain |= dict.fromkeys(("files", "size", "freed", "kept_files", "failures", "free", "slots"), 1)
     for kind in get_args(Durable):
         values = {name: {**plain, **samples}[name] for name in kind.__struct_fields__ if name in {**plain, **samples}}
