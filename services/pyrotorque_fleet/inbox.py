@@ -143,14 +143,14 @@ def _place(file: OfferedFile) -> tuple[str, tuple[Flag, ...]]:
     relative = file.path[len(file.root.rstrip(b"/")) + 1 :]
     folder, _, name = relative.rpartition(b"/")
     words = [part.decode("utf-8", "replace") for part in name.split(b".")]
-    flags = tuple(flag for flag in FLAGS if flag in words)
+    flags: tuple[Flag, ...] = tuple(flag for flag in FLAGS if flag in words)
     text = folder.decode("utf-8", "replace")
     if not folder_error(text):
         return text, flags
     # The flags in its folders remain.
     parts = text.split("/")
-    kept = [flag for flag in FLAGS if flag in parts]
-    return "", tuple(dict.fromkeys((*flags, *kept)))
+    kept: list[Flag] = [flag for flag in FLAGS if flag in parts or flag in flags]
+    return "", tuple(kept)
 
 
 def _facts(torrent: Metafile) -> Metafacts:

@@ -132,7 +132,8 @@ def make_fleet(folder: Path, rtorrent_program: Program) -> Iterator[FleetMaker]:
                 stack.callback(site.rtorrent.kill)
                 sites.append(site)
             with ThreadPoolExecutor(len(sites)) as pool:
-                list(pool.map(lambda site: stack.enter_context(site.group), sites))
+                groups = [site.group for site in sites]
+                list(pool.map(stack.enter_context, groups))
             eventually(lambda: all(site.knows() == set(names) for site in sites), 60, why="all groups are there")
             return sites
 

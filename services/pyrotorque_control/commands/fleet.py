@@ -191,7 +191,7 @@ def events(group: Group, follow: bool, lines: int, as_json: bool) -> int:
         answer = _ask(group, ListFleetEvents(after=after, limit=count), _SEARCH_TIMEOUT)
         if not answer.ok and not follow:
             raise CommandError(answer.text, EX_UNAVAILABLE)
-        data = answer.data or {"events": [], "last": None}
+        data: dict[str, Any] = answer.data or {"events": [], "last": None}
         for event in data["events"]:
             click.echo(terminal.json_line(event) if as_json else _event_line(event))
         if data["last"] is not None:
