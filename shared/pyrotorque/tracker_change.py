@@ -4,6 +4,7 @@ Repeating it continues after a kill. What is shown never contains more of an add
 """
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ _ROWS: Final = ("t.url=", "t.is_enabled=", "t.group=")
 _BATCH: Final = 100
 _SCHEMES: Final = ("http", "https", "udp")
 _OLD_MIN: Final = 8
+_DELIMITERS: Final = r"([/?&=:;])"
+_COMMON: Final = frozenset(("announce", "announce.php", "scrape", "scrape.php", "passkey", "torrent_pass", "authkey"))
+"""Parts of addresses that are no keys."""
 _SAVED_WITHIN: Final = 10.0  # seconds
 _POLL: Final = 0.02
 _RESUME: Final = b".libtorrent_resume"
@@ -60,6 +64,8 @@ def check_texts(old: str, new: str) -> None:
         raise UserError(f"the old address or key has fewer than {_OLD_MIN} characters: it could be a part of others")
     if not new or any(char.isspace() or not char.isprintable() for char in new + old):
         raise UserError("an address or key is empty, or has spaces")
+    if old.casefold() in _COMMON:
+        raise UserError(f"{old!r} is a part of many addresses, not a key")
     if old == new or ("://" in old) != ("://" in new):
         raise UserError("both must be addresses (with ://), or both keys, and differ")
 
@@ -95,11 +101,22 @@ def _of_item(
 
 
 def _replaced(url: str, old: str, new: str) -> str:
-    """The address with the old part replaced; an address must be equal, or be followed by a part of the path."""
+    """The address with the old part replaced; an address must be equal, or be followed by a part of the path.
+
+    A key is a whole part of the path, the query or the login: nothing of a host, and no part of another word.
+    """
     if "://" not in old:
-        return url.replace(old, new)
+        scheme, between, rest = url.partition("://")
+        end = next((at for at, char in enumerate(rest) if char in "/?"), len(rest))
+        login, at, host = rest[:end].rpartition("@")
+        return f"{scheme}{between}{_with_key(login, old, new)}{at}{host}{_with_key(rest[end:], old, new)}"
     is_same = url == old or url.startswith((old.rstrip("/") + "/", old + "?"))
     return new + url[len(old) :] if is_same else url
+
+
+def _with_key(text: str, old: str, new: str) -> str:
+    parts = re.split(_DELIMITERS, text)
+    return "".join(new if part == old else part for part in parts)
 
 
 def apply_change(rtorrent: RTorrent, session: Session, change: TrackerChange) -> bool | None:
