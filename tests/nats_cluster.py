@@ -32,7 +32,7 @@ class NatsCluster:
         pairs = zip(self.ports, self.monitor_ports, strict=True)
         self._servers = [f"localhost:{port}:{free_port()}:{monitor}" for port, monitor in pairs]
         store = ("--store-dir", str(folder / "js"))
-        self.torque_lines = self.script("servers", *self._servers, *store, *self._old).splitlines()
+        self.script("servers", *self._servers, *store, *self._old)
 
     @property
     def urls(self) -> list[str]:

@@ -1,7 +1,7 @@
 """Writes the configuration of the NATS servers of a fleet: TLS, and a user with least permissions for each group.
 
     python3 cluster.py servers FOLDER nats1.example.org nats2.example.org nats3.example.org
-    python3 cluster.py group FOLDER box1
+    python3 cluster.py group FOLDER box1 >>torque.ini
     python3 cluster.py remove FOLDER box1
     python3 cluster.py operator FOLDER
 
@@ -28,6 +28,7 @@ CLIENT_PORT: Final = 4222
 ROUTE_PORT: Final = 6222
 MONITOR_PORT: Final = 8222
 OPERATOR: Final = "operator"
+REALM: Final = "pyrotorque"
 _GROUP: Final = re.compile(r"[a-z0-9-]{1,63}")
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?")
 
@@ -199,6 +200,8 @@ class Fleet:
         yield f"server_name: {_quoted(server.name)}"
         yield f"port: {server.port}"
         yield f'http: "127.0.0.1:{server.monitor_port}"'
+        if not choices.conf_dir:
+            yield f"pid_file: {_quoted(f'{place}/nats.pid')}"
         yield "max_payload: 1MB"
         yield "jetstream {"
         yield f"  store_dir: {_quoted(store)}"
@@ -298,8 +301,7 @@ def _servers(fleet: Fleet, given: argparse.Namespace) -> str:
     fleet.data["choices"] = vars(choices)
     fleet.account(given.account)
     fleet.save()
-    addresses = " ".join(f"tls://{server.host}:{server.port}" for server in found)
-    return f"fleet.servers     = {addresses}\nfleet.ca          = {fleet.folder.resolve()}/ca.pem"
+    return f"wrote {', '.join(str(fleet.folder / server.name) for server in found)}"
 
 
 def _add(fleet: Fleet, account: str, name: str, user: Mapping[str, Any]) -> Path:
@@ -324,8 +326,11 @@ def _group(fleet: Fleet, given: argparse.Namespace) -> str:
     if before != given.realm:
         raise SystemExit(f"cluster.py: {name} is a group of the realm {before}: give another --account")
     path = _add(fleet, given.account, name, {"realm": _valid(given.realm), "create": not given.no_create})
-    create = "\nfleet.create      = False" if given.no_create else ""
-    return f"fleet.name        = {name}\nfleet.credentials = {path}{create}"
+    addresses = " ".join(f"tls://{server.host}:{server.port}" for server in fleet.servers)
+    lines = {"servers": addresses, "ca": fleet.folder.resolve() / "ca.pem", "name": name, "credentials": path}
+    lines |= {"realm": given.realm} if given.realm != REALM else {}
+    lines |= {"create": False} if given.no_create else {}
+    return "\n".join(f"{f'fleet.{key}':17} = {value}" for key, value in lines.items())
 
 
 def _operator(fleet: Fleet, given: argparse.Namespace) -> str:
@@ -366,7 +371,7 @@ def main(arguments: list[str]) -> str:
     made.add_argument("--nats-2.9", dest="nats_2_9", action="store_true", help="without sync_interval: always")
     made = command("group", _group, "Add a user for a group, or write its permissions again.")
     made.add_argument("name", metavar="GROUP", help="its fleet.name")
-    made.add_argument("--realm", default="pyrotorque", help="its fleet.realm (default: pyrotorque)")
+    made.add_argument("--realm", default=REALM, help="its fleet.realm (default: pyrotorque)")
     made.add_argument("--no-create", action="store_true", help="it may not create the streams")
     made = command("remove", _remove, "Remove the user of a group.")
     made.add_argument("name", metavar="GROUP")

@@ -14,9 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from demo.group import REPOSITORY, free_port
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.options import Options
+from pyrotorque.rtorrent import parse_url
+from pyrotorque.settings import load
+from pyrotorque.validation import check
 from tests.programs import Program, prometheuses
 
 pytestmark = [
@@ -191,3 +196,20 @@ def _is_a_list_of_targets(path: Path) -> None:
         [promtool, "check", "config", path.parent / "prometheus.yml"], capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_settings_of_the_example_are_valid(tmp_path: Path) -> None:
+    (example,) = YAML(typ="safe").load_all(ANSIBLE / "inventory.example.yml")
+    hosts = example["rtorrents"]["hosts"]
+    settings = [example["rtorrents"]["vars"]["pyrotorque_settings"]]
+    settings += [each["pyrotorque_settings"] for each in hosts.values() if each and "pyrotorque_settings" in each]
+    assert len(settings) == 2
+    for number, values in enumerate(settings):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        lines = [f"{name} = {value}" for name, value in values.items()]
+        (folder / "torque.ini").write_text("\n".join(["[TORQUE]", *lines, "fleet.name = box1"]) + "\n")
+        loaded = load(folder, Options())
+        problems, _ = check(loaded)
+        assert [str(each) for each in problems] == []
+        assert parse_url(str(loaded.settings.rtorrent.url))

@@ -24,7 +24,7 @@ def folder() -> Iterator[Path]:
 
 def test_a_group_stays_in_the_fleet_when_a_server_dies_and_trusts_no_other_one(folder: Path) -> None:
     cluster = NatsCluster(folder / "nats", nats_servers()[-1], servers=3)
-    fleet = [*cluster.torque_lines, *cluster.script("group", "box1").splitlines(), "fleet.beat = 0.3"]
+    fleet = [*cluster.script("group", "box1").splitlines(), "fleet.beat = 0.3"]
     settings = ["[TORQUE]", f"scgi_url = scgi://127.0.0.1:{free_port()}", *fleet]
     with cluster, Group(folder / "box1", "\n".join(settings) + "\n") as group:
 

@@ -55,6 +55,7 @@ def test_what_is_not_run_is_this_and_nothing_more() -> None:
 
 # Number of blocks by page that are not run and give a reason; update it when you add one.
 NOT_RUN = {
+    "docs/fleet-setup.md": 4,
     "README.md": 3,
     "deploy/docker/README.md": 1,
     "docs/alerts.md": 1,

@@ -1,0 +1,64 @@
+"""The commands of docs/fleet-setup.md, from one group to three, executed as a newcomer types them."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from demo.group import REPOSITORY, free_port
+from demo.private_rtorrent import PrivateRTorrent
+from tests.docs_blocks import blocks
+from tests.docs_home import Home
+from tests.programs import Program, nats_servers
+from tests.waiting import eventually
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.timeout(420),
+    pytest.mark.xdist_group("docs"),
+    pytest.mark.rtorrent_version(">=0.10", reason="it is about NATS: the part of rTorrent is tested with both"),
+]
+
+PAGE = "docs/fleet-setup.md"
+
+
+@pytest.fixture
+def home(rtorrent_program: Program, short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A user with a running group, two more rTorrents, the checkout, and a newer nats-server."""
+    monkeypatch.setenv("PATH", f"{nats_servers()[-1].path.parent}{os.pathsep}{os.environ['PATH']}")
+    folder = short_folder / "me"
+    with ExitStack() as stack:
+        home = stack.enter_context(Home(folder))
+        (folder / "deploy").symlink_to(REPOSITORY / "deploy")
+        for name in ("two", "three"):
+            rtorrent = PrivateRTorrent(short_folder / name).start()
+            stack.callback(rtorrent.kill)
+            socket = folder / "rtorrent" / name / "rpc.socket"
+            socket.parent.mkdir(parents=True)
+            socket.symlink_to(rtorrent.url.removeprefix("scgi://"))
+            stack.callback(home.sh, f"pyrotorque --config-dir ~/.pyroscope-{name} --stop")
+        stack.callback(home.sh, "kill $(cat ~/nats/localhost*/nats.pid)")
+        assert home.sh("pyrotorque").returncode == 0
+        eventually(lambda: home.sh("pyrotorque ctl status").stdout.count("RUNNING") >= 4, 60)
+        yield home
+
+
+def test_a_newcomer_gets_from_one_group_to_three(home: Home) -> None:
+    ports = f"localhost:{free_port()}:{free_port()}:{free_port()}"
+    found = [block for block in blocks("sh") if block.page == PAGE and not block.not_run]
+    assert len(found) >= 7
+    for block in found:
+        text = block.text.replace("servers ~/nats localhost ", f"servers ~/nats {ports} ")
+        text = text.replace("~/nats/localhost/", "~/nats/localhost-*/")
+        lines = [line for line in text.splitlines() if line]
+        if all(" fleet" in line for line in lines):
+            for line in lines:
+                eventually(lambda line=line: home.sh(line).returncode == 0, 90)  # type: ignore[misc]
+            continue
+        ended = home.sh(text)
+        assert ended.returncode == 0, f"{block.name}: {text}{ended.stdout}{ended.stderr}"
+        assert "Traceback" not in ended.stdout + ended.stderr
+    shown = home.sh("pyrotorque --config-dir ~/.pyroscope-two fleet --json").stdout
+    assert all(f'"name": "{name}"' in shown or f'"name":"{name}"' in shown for name in ("one", "two", "three"))
