@@ -18,6 +18,7 @@ from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.activity import read_activity
 from pyrotorque.housekeeping.cleanup_state import accept_items
 from pyrotorque.housekeeping.journal import RemovalRecord
+from pyrotorque.housekeeping.quarantine_mark import is_quarantine as is_marked
 from pyrotorque.housekeeping.restore import restore
 from pyrotorque.jobs import JobConfig, context
 from pyrotorque.jobs.cleanup import Cleanup
@@ -486,3 +487,11 @@ def test_entries_that_a_torrent_planted_are_none(scene: CleanupScene) -> None:
     assert (found.removal.info_hash, scene.has(own)) == (own, False)
     restore(scene.client, found)
     assert scene.is_intact(own)
+
+
+def test_a_quarantine_that_its_owner_made_has_the_mark_too(scene: CleanupScene) -> None:
+    trash = scene.downloads / "trash"
+    trash.mkdir()
+    scene.item("One")
+    scene.job(data="quarantine", quarantine=str(trash)).run()
+    assert is_marked(os.fsencode(trash))

@@ -93,9 +93,10 @@ def create(removal: RemovalRecord, session: bytes) -> int:
     parent = os.path.dirname(folder)
     with suppress(FileExistsError):
         os.mkdir(parent, 0o700)
-        _write_new(os.path.join(parent, quarantine_mark.NAME), quarantine_mark.TEXT)
     if os.path.islink(parent):
         raise RemovalRefused(f"the quarantine {printable(parent)} is a symbolic link")
+    with suppress(FileExistsError):  # also in a folder that its owner made
+        _write_new(os.path.join(parent, quarantine_mark.NAME), quarantine_mark.TEXT)
     for each in (folder, os.path.join(folder, DATA)):
         with suppress(FileExistsError):
             os.mkdir(each, 0o700)

@@ -42,6 +42,7 @@ def restore(
     `now` is by the own clock. Its folder must be within `limits`, also if a link has replaced one of the folders on the
     way. Raises RemovalRefused or OSError, and everything stays in quarantine; or RTorrentError.
     """
+    _require_allowed(entry.removal.directory, limits)
     # Durable before the first file is back: if this is killed, no purge deletes the others meanwhile.
     removal = msgspec.structs.replace(entry.removal, purge_at=max(entry.removal.purge_at, now + _KEPT))
     if now:
