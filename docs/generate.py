@@ -191,14 +191,24 @@ def _man() -> Iterator[str]:
     for name in pyrotorque.list_commands(context):
         command = pyrotorque.get_command(context, name)
         if command is not None:
-            yield f".SS pyrotorque {_roff(name)}"
-            yield from _preformatted(_help(name, command, context))
+            yield from _man_command(name, command, context)
     yield ".SH EXIT STATUS"
     for code, meaning in EXITS.items():
         yield f".TP\n.B {code}\n{_roff(str(meaning))}"
     yield ".SH FILES\n.TP\n.I ~/.pyroscope/torque.ini\nsettings; torque.ini.default has all of them"
     yield ".TP\n.I ~/.pyroscope/log/torque.log\nwhat happened, and what needs you"
     yield ".SH SEE ALSO\n.BR rtorrent (1),\n.BR supervisorctl (1)"
+
+
+def _man_command(name: str, command: click.Command, above: click.Context) -> Iterator[str]:
+    """A section for the command, and one for each of its own sub-commands."""
+    context = click.Context(command, info_name=name, parent=above)
+    yield f".SS {_roff(context.command_path)}"
+    yield from _preformatted(_help(name, command, above))
+    if isinstance(command, click.Group):
+        for below in command.list_commands(context):
+            if (found := command.get_command(context, below)) is not None:
+                yield from _man_command(below, found, context)
 
 
 def _preformatted(text: str) -> Iterator[str]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from pyrotorque_exporter.exposition import CONTENT_TYPE, Exposition
-from pyrotorque_exporter.http import HttpRequest, HttpResponse, PendingResponse, accepts_gzip
+from pyrotorque_exporter.http import PendingResponse
+from pyrotorque_exporter.http_messages import HttpRequest, HttpResponse, accepts_gzip
 from pyrotorque_exporter.landing import PAGE_HEADERS
 from pyrotorque_exporter.scrape import FRESH, Scraper, ScrapeThread, SharedScrape
 

@@ -106,7 +106,9 @@ class SchedulerMetrics:
             _JOB,
         )
         self.removed = totals.counter(
-            "pyrotorque_cleanup_removed_items_total", "Items removed, by what happened to their data.", (*_JOB, "data")
+            "pyrotorque_cleanup_removed_items_total",
+            "Items that a clean-up removed from rTorrent, by what happened to their data.",
+            (*_JOB, "data"),
         )
         self.freed = totals.counter(
             "pyrotorque_cleanup_freed_bytes_total", "Bytes freed by deletions, at once or from quarantine.", _JOB
@@ -121,27 +123,47 @@ class SchedulerMetrics:
             "pyrotorque_cleanup_moved_orphans_total", "Orphaned files moved to quarantine.", _JOB
         )
         self.cleanup_kept = totals.gauge(
-            "pyrotorque_cleanup_kept_items", "Items that the condition chose and that stay, by reason.",
+            "pyrotorque_cleanup_kept_items",
+            "Items that the condition of the clean-up chose and that stay nevertheless, by reason.",
             (*_JOB, "reason"),
         )  # fmt: skip
         self.cleanup_problem = totals.gauge(
-            "pyrotorque_cleanup_problem", "1 if the last run had this problem.", (*_JOB, "problem")
+            "pyrotorque_cleanup_problem",
+            "1 if the last run of the clean-up had this problem: refused, waiting, space or failed.",
+            (*_JOB, "problem"),
         )
         self.cleanup_missing = totals.gauge(
-            "pyrotorque_cleanup_missing_bytes", "Less than needed can be freed by this.", _JOB
+            "pyrotorque_cleanup_missing_bytes",
+            "Bytes that min_free or max_used needs and that no item may free; 0 if the goal can be reached.",
+            _JOB,
         )
         self.cleanup_used = totals.gauge(
-            "pyrotorque_cleanup_used_bytes", "What own data below its folders occupies, if max_used is set.", _JOB
+            "pyrotorque_cleanup_used_bytes",
+            "Bytes that the data of items occupies below the job's folders, measured for max_used.",
+            _JOB,
         )
-        self.cleanup_max_used = totals.gauge("pyrotorque_cleanup_max_used_bytes", "max_used.", _JOB)
-        self.orphan_files = totals.gauge("pyrotorque_cleanup_orphan_files", "Files that belong to no item.", _JOB)
-        self.orphan_bytes = totals.gauge("pyrotorque_cleanup_orphan_bytes", "Their bytes.", _JOB)
+        self.cleanup_max_used = totals.gauge(
+            "pyrotorque_cleanup_max_used_bytes",
+            "Bytes that the data of items may occupy below the job's folders (max_used).",
+            _JOB,
+        )
+        self.orphan_files = totals.gauge(
+            "pyrotorque_cleanup_orphan_files", "Files below the job's folders that belong to no item of rTorrent.", _JOB
+        )
+        self.orphan_bytes = totals.gauge(
+            "pyrotorque_cleanup_orphan_bytes", "Bytes of the files that belong to no item.", _JOB
+        )
         self.quarantine_entries = totals.gauge(
-            "pyrotorque_quarantine_entries", "Entries of the job in quarantine.", _JOB
+            "pyrotorque_quarantine_entries",
+            "Removed items and sets of orphaned files whose data is kept in quarantine.",
+            _JOB,
         )
-        self.quarantine_bytes = totals.gauge("pyrotorque_quarantine_bytes", "Their bytes.", _JOB)
+        self.quarantine_bytes = totals.gauge(
+            "pyrotorque_quarantine_bytes", "Bytes of removed data that is kept in quarantine until it is purged.", _JOB
+        )
         self.unfinished_removals = totals.gauge(
-            "pyrotorque_cleanup_unfinished_removals", "Removals that were begun and are not finished."
+            "pyrotorque_cleanup_unfinished_removals",
+            "Removals of items that were interrupted and are neither finished nor undone.",
         )
         self.runs = totals.counter("pyrotorque_job_runs_total", "Finished runs of the job, successful or not.", _JOB)
         self.failures = totals.counter("pyrotorque_job_failures_total", "Runs of the job that failed.", _JOB)

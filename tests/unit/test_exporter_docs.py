@@ -75,6 +75,16 @@ def test_every_help_text_of_the_services_is_a_sentence_that_the_docs_repeat() ->
     assert {family.name: family.help for family in totals.families() if rows[family.name] != family.help} == {}
 
 
+def test_a_help_text_can_be_understood_alone() -> None:
+    """Prometheus shows it without this page."""
+    rows = dict(
+        re.findall(r"^\| `((?:rtorrent|pyrotorque)_[a-z_]+)` \|[^|]*\|[^|]*\| (.*) \|$", DOCS.read_text(), re.MULTILINE)
+    )
+    assert {name: text for name, text in rows.items() if len(text.split()) < 3 or not text.endswith(".")} == {}
+    assert {name: text for name, text in rows.items() if re.match(r"Their |The same|See ", text)} == {}
+    assert len(set(rows.values())) == len(rows)
+
+
 def test_every_metric_is_declared_with_its_full_name_in_one_place() -> None:
     """A search for a metric's name finds its declaration."""
     files = [path for top in ("services", "shared") for path in (REPOSITORY / top).rglob("*.py")]

@@ -14,7 +14,8 @@ from pyrotorque.hosts import is_own_host
 from pyrotorque.listen_address import is_loopback
 from pyrotorque_exporter import http
 from pyrotorque_exporter.endpoint import PortUnavailable, listen
-from pyrotorque_exporter.http import BadRequest, HttpRequest, HttpResponse, HttpServer, PendingResponse, parse_head
+from pyrotorque_exporter.http import HttpServer, PendingResponse
+from pyrotorque_exporter.http_messages import BadRequest, HttpRequest, HttpResponse, parse_head
 from tests.threads import side_by_side
 from tests.waiting import eventually
 

@@ -12,7 +12,8 @@ from pyrotorque.settings.schema import PanelSettings
 from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.exposition import Exposition
 from pyrotorque_exporter.families import single
-from pyrotorque_exporter.http import HttpRequest, HttpResponse, PendingResponse, accepts_gzip
+from pyrotorque_exporter.http import PendingResponse
+from pyrotorque_exporter.http_messages import HttpRequest, HttpResponse, accepts_gzip
 from pyrotorque_exporter.landing import landing_page
 from pyrotorque_exporter.routes import MARGIN, TIMEOUT, TIMEOUT_HEADER, TIMEOUT_MAX, Routes, scrape_timeout
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls

@@ -7,7 +7,7 @@ import pytest
 
 from pyrotorque.layout import Layout
 from pyrotorque.settings.schema import FleetSettings
-from pyrotorque_exporter.http import HttpRequest, HttpResponse
+from pyrotorque_exporter.http_messages import HttpRequest, HttpResponse
 from pyrotorque_exporter.routes import Routes
 from pyrotorque_fleet.targets import TargetFiles, targets
 

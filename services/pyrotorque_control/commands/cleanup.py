@@ -12,6 +12,7 @@ from pyrotorque.humanize import age, duration, size
 from pyrotorque.text import counted, is_hash_of, printable
 from pyrotorque_control import terminal
 from pyrotorque_control.client import recorded
+from pyrotorque_control.completion import complete_job
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL, EX_USAGE
 from pyrotorque_control.group import CommandError, Group
 
@@ -24,7 +25,7 @@ _FILES_MAX = 10
 
 
 @click.command(short_help="Show what clean-up jobs would remove, and why the rest stays.")
-@click.argument("job", required=False, metavar="[JOB]")
+@click.argument("job", required=False, metavar="[JOB]", shell_complete=complete_job)
 @click.option("--item", metavar="HASH|NAME", help="Only items with this hash or part of a name: why they go or stay.")
 @click.option("--approve", metavar="PLAN", help="Let the job carry out this plan, which exceeds max_percent.")
 @click.option("--accept-items", is_flag=True, help="Confirm that rTorrent's list of items is shorter than it was.")

@@ -14,6 +14,7 @@ from pyrotorque.settings.schema import Settings, WatchSettings
 from pyrotorque.text import printable
 from pyrotorque.watchroots import WatchRoots, roots_of
 from pyrotorque_control import terminal
+from pyrotorque_control.completion import complete_job
 from pyrotorque_control.exit_codes import EX_CONFIG, EX_OK
 from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.rtorrent import rtorrent_of, settings_of
@@ -55,7 +56,11 @@ class RTorrentFacts:
 
 @click.command(short_help="Show how a metafile would be loaded.")
 @click.argument("metafile", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--job", help="The tree watch to load it as; by default the one whose tree contains it.")
+@click.option(
+    "--job",
+    shell_complete=complete_job,
+    help="The tree watch to load it as; by default the one whose tree contains it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def command(group: Group, metafile: Path, job: str | None, as_json: bool) -> int:

@@ -5,6 +5,7 @@ import click
 from pyrotorque.actions import park_item
 from pyrotorque.settings.values import duration
 from pyrotorque_control.client import act
+from pyrotorque_control.completion import complete_job
 from pyrotorque_control.group import Group
 from pyrotorque_control.item_choice import chosen_item
 
@@ -12,7 +13,9 @@ from pyrotorque_control.item_choice import chosen_item
 @click.command(short_help="Stop one item for some time.")
 @click.argument("item", metavar="HASH|NAME")
 @click.option("--for", "period", default="1h", show_default=True, help="How long: 30m, 2h, 1d.")
-@click.option("--job", help="The queue that starts it again; by default the one that started it.")
+@click.option(
+    "--job", shell_complete=complete_job, help="The queue that starts it again; by default the one that started it."
+)
 @click.pass_obj
 def command(group: Group, item: str, period: str, job: str | None) -> None:
     """Stop one item, which gives up its slot. After the time is over, its queue may start it again, in its order.

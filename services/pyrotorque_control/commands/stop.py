@@ -4,13 +4,18 @@ import click
 
 from pyrotorque.actions import stop_item
 from pyrotorque_control.client import act
+from pyrotorque_control.completion import complete_job
 from pyrotorque_control.group import Group
 from pyrotorque_control.item_choice import chosen_item
 
 
 @click.command(short_help="Stop one item until it is started.")
 @click.argument("item", metavar="HASH|NAME")
-@click.option("--job", help="The queue that would start it again; by default the one that started it.")
+@click.option(
+    "--job",
+    shell_complete=complete_job,
+    help="The queue that would start it again; by default the one that started it.",
+)
 @click.pass_obj
 def command(group: Group, item: str, job: str | None) -> None:
     """Stop one item. No queue starts it again; `pyrotorque start HASH` does. (`pyrotorque --stop` stops the group.)

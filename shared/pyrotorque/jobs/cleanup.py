@@ -137,9 +137,8 @@ class Cleanup(HousekeepingJob):
         with WorkReport(self._context.run_dir, f"{self.name}: removing", len(removals)) as work:
             for planned in work.each(removals):
                 if time.monotonic() > deadline:
-                    self.log.info(
-                        "the time of this run is used up; the next one continues (see job.%s.timeout)", self.name
-                    )
+                    text = "the time of this run is used up; the next one continues (see job.%s.timeout)"
+                    self.log.info(text, self.name)
                     break
                 try:
                     self._remove(planned)
