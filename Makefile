@@ -11,7 +11,7 @@ WORKERS ?= 4
 # Tests that fail run again, one at a time. Those that pass then are unsteady: the end of the first run names them.
 RETRY   = $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(TESTS)
 
-.PHONY: help run test test-python314 check format bench day chaos soak dist packages clean
+.PHONY: help run test test-python314 check format bench day chaos chaos-fleet soak dist packages clean
 help:           ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
@@ -65,6 +65,9 @@ day: $(VENV)/ready packages ## a day of a group in twenty minutes, with Promethe
 
 chaos: $(VENV)/ready packages ## inject faults for ten minutes, then verify all state (CHAOS_SECONDS, CHAOS_SEED, CHAOS_FAULTS)
 	$(ENV) $(BIN)/python -m chaos
+
+chaos-fleet: $(VENV)/ready packages ## the same for a fleet of three groups over three nats-servers (CHAOS_METAFILES, CHAOS_FENCE=off)
+	$(ENV) $(BIN)/python -m chaos.fleet
 
 soak: $(VENV)/ready packages ## load and kill for half an hour, then check for growth (SOAK_MINUTES, CHAOS_SEED)
 	$(ENV) $(BIN)/python -m chaos.soak

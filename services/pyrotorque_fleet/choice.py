@@ -63,6 +63,12 @@ class PlacementRules:
         room = min((each.free for each in own.facts.rooms), default=None)
         if room is not None and room < claim.facts.size:
             return "its disk has no room for it"
+        return self.unwanted(claim, own, now)
+
+    def unwanted(self, claim: Claim, own: CandidateGroup, now: float) -> str:
+        """Why this group never takes such a metafile, also if another group assigned it; empty if it does."""
+        if claim.job not in own.facts.jobs:
+            return _no_job(claim)
         if self.accepts is not None and not self.accepts.matches(_item(claim, own), now):
             return f"fleet.accepts does not match: {self.accepts}"
         return ""
@@ -85,7 +91,7 @@ def unfit(claim: Claim, candidate: CandidateGroup, pending_max: int) -> str:
     """Why a group cannot take it, as far as each group can see that; empty if it can."""
     facts = candidate.facts
     if claim.job not in facts.jobs:
-        return f"it has no active job {claim.job} with place = fleet"
+        return _no_job(claim)
     if facts.name in claim.tried:
         return f"it could not load it before: {claim.reason}"
     if facts.items is None:
@@ -93,6 +99,10 @@ def unfit(claim: Claim, candidate: CandidateGroup, pending_max: int) -> str:
     if candidate.open_claims >= pending_max:
         return f"it has {candidate.open_claims} open claims (fleet.pending_max)"
     return ""
+
+
+def _no_job(claim: Claim) -> str:
+    return f"it has no active job {claim.job} with place = fleet"
 
 
 def _item(claim: Claim, own: CandidateGroup) -> dict[str, Any]:

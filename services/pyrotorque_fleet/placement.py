@@ -82,7 +82,7 @@ class Placement:
         watcher = LocalWatcher(self.layout)
         shared = (self.settings.name, self.table, self.swaps, self.inbox, watcher, self._present, self.bad_value)
         self.sender = OfferSender(*shared)
-        self.receiver = ClaimReceiver(*shared, self.placed)
+        self.receiver = ClaimReceiver(*shared, self.placed, self._unwanted)
         self.rules = PlacementRules(
             self.settings.name,
             parse_accepts(self.settings.accepts),
@@ -211,6 +211,10 @@ class Placement:
             return None
         found = {each for each, answer in zip(hashes, answers, strict=True) if not isinstance(answer, RTorrentFault)}
         return found - self.holders.held()
+
+    def _unwanted(self, claim: Claim) -> str:
+        own = next((each for each in self._candidates() if each.facts.name == self.settings.name), None)
+        return "it is not ready" if own is None else self.rules.unwanted(claim, own, time.time())
 
     def refusal(self, info_hash: str, now: float) -> str:
         """Why this group does not take this claim; empty if it does, when its turn has come."""

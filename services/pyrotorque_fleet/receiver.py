@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 _ANSWERS_WITHIN: Final = 2.0
 _RETRY: Final = 2.0
 _ASK_AGAIN: Final = 60.0
+_RECORDS_MAX: Final = 2000
 _LOOK_AGAIN: Final = 300.0
 """Seconds after which a metafile without a row in the ledger is put into the inbox again."""
 
@@ -44,6 +45,8 @@ class ClaimReceiver:
     present: Callable[[], int]
     bad_value: Callable[[], None]
     placed: Callable[[], None] = lambda: None
+    unwanted: Callable[[Claim], str] = lambda _: ""
+    """Why this group takes no such metafile: any group can write a claim that assigns one to it."""
     _put_at: dict[str, float] = field(default_factory=dict[str, float])
     _free: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
     """By info-hash: the generation for which the answers of all groups are there, and which one has the item."""
@@ -90,8 +93,8 @@ class ClaimReceiver:
             case HandOverStep.NOTHING:
                 pass
             case HandOverStep.RECORD:
-                for _, claim, _ in entries:
-                    self.table.record(claim, "taken", b"")
+                for revision, claim, _ in entries:
+                    self._record(revision, claim, now)
             case HandOverStep.FETCH:
                 for revision, claim, _ in entries:
                     self._fetch(revision, claim)
@@ -113,6 +116,17 @@ class ClaimReceiver:
             case HandOverStep.CONFLICT:
                 for _, claim, _ in entries:
                     self._report_conflict(claim)
+
+    def _record(self, revision: int, claim: Claim, now: float) -> None:
+        if not (reason := self.unwanted(claim)):
+            if len(self.table.handovers()) < _RECORDS_MAX:
+                self.table.record(claim, "taken", b"")
+            return
+        self.swaps.pause(claim.info_hash, _ASK_AGAIN)
+        if claim.state == "assigned":
+            log.warning("gave back %s: %s", printable(claim.facts.name), reason)
+            back = claims.give_back(claim, self.group, claim.generation, reason, is_bad=False)
+            self.swaps.swap(back, revision)
 
     def _fetch(self, revision: int, claim: Claim) -> None:
         if not self.inbox.is_ready(claim.job):

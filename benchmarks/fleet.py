@@ -1,0 +1,159 @@
+"""A fleet of three groups: from a dropped metafile to its held and started item, a burst, and what a process costs."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from benchmarks.figures import Figure, milliseconds, processor_of, show
+from benchmarks.filled import scratch
+from chaos.fleet import NAMES, ChaosGroup
+from demo.group import wait_until
+from pyrotorque_fleet.claims import Claim, Metafacts, encode_claim
+from pyrotorque_fleet.messages import GroupFacts, encode
+from tests.nats import NatsCluster
+
+_SINGLE = 20
+_WAIT = 60.0
+
+
+def measure(burst: int = 300, claims: int = 20_000, groups: int = 100) -> list[Figure]:
+    """Latencies with all groups answering, the burst, then memory and processor with many claims and groups."""
+    with scratch() as folder, NatsCluster(folder / "nats") as cluster, _running(folder, cluster.url) as sites:
+        held, started = _single(sites)
+        rate = _burst(sites, burst)
+        memory, processor = asyncio.run(_filled(cluster, sites[0], claims, groups))
+    return [
+        Figure("dropped to held on the chosen group (median, p95)", milliseconds(held), "", "≤ 100 ms", _median(held)),
+        Figure("held to started: permission and start", milliseconds(started), "", "≤ 100 ms", _median(started)),
+        Figure(f"burst of {burst}, dropped to started", f"{rate:.0f} metafiles/s", "", "≥ 50/s", rate >= 50),
+        Figure(
+            f"memory (PSS) of the process, {groups} groups, {claims} claims",
+            f"{memory:.1f} MiB",
+            "",
+            "≤ 30 MiB",
+            memory <= 30,
+        ),
+        Figure("processor of the process, idle", f"{processor:.2f} % of a core", "", "≤ 0.3 %", processor <= 0.3),
+    ]
+
+
+def _median(samples: list[float]) -> bool:
+    return statistics.median(samples) <= 0.1
+
+
+@contextmanager
+def _running(folder: Path, servers: str) -> Generator[list[ChaosGroup]]:
+    with ExitStack() as stack:
+        sites = [ChaosGroup(folder, name, servers, folder) for name in NAMES]
+        for site in sites:
+            stack.callback(site.rtorrent.kill)
+        with ThreadPoolExecutor(len(sites)) as pool:
+            list(pool.map(stack.enter_context, [site.group for site in sites]))
+
+        def knows_all() -> bool:
+            return all(
+                site.group.command("fleet", "--json").stdout.count('"treewatch"') == len(sites) for site in sites
+            )
+
+        wait_until(knows_all, _WAIT, lambda: "not all groups are there")
+        yield sites
+
+
+def _states(sites: list[ChaosGroup]) -> dict[str, bool]:
+    found: dict[str, bool] = {}
+    for site in sites:
+        found |= site.items() or {}
+    return found
+
+
+def _single(sites: list[ChaosGroup]) -> tuple[list[float], list[float]]:
+    """Seconds from the close of a file to its item, and from there to its start."""
+    held: list[float] = []
+    started: list[float] = []
+    for number in range(_SINGLE):
+        began = time.monotonic()
+        wanted = sites[number % 3].drop(f"single-{number}")
+        there = 0.0
+        while True:
+            state = _states(sites).get(wanted)
+            now = time.monotonic()
+            if state is not None and not there:
+                there = now
+                held.append(now - began)
+            if state:
+                started.append(now - there)
+                break
+            if now - began > _WAIT:
+                raise TimeoutError(f"{wanted} was not started")
+            time.sleep(0.001)
+        time.sleep(0.2)
+    return held, started
+
+
+def _burst(sites: list[ChaosGroup], count: int) -> float:
+    began = time.monotonic()
+    wanted = {sites[number % 3].drop(f"burst-{number}") for number in range(count)}
+
+    def done() -> bool:
+        states = _states(sites)
+        return all(states.get(each) for each in wanted)
+
+    wait_until(done, 300.0, lambda: "the burst was not started", every=0.1)
+    return count / (time.monotonic() - began)
+
+
+async def _filled(cluster: NatsCluster, site: ChaosGroup, claims: int, groups: int) -> tuple[float, float]:
+    """MiB and percent of a core of the fleet process of `site`."""
+    client = await cluster.servers[0].connect()
+    js = client.jetstream(timeout=10)
+    for first in range(0, claims, 500):
+        writes = [
+            js.publish(f"$KV.pyrotorque_claims.{i:040X}", _claim(i)) for i in range(first, min(claims, first + 500))
+        ]
+        await asyncio.gather(*writes)
+
+    async def beat() -> None:
+        number = 0
+        while True:
+            number += 1
+            for each in range(groups):
+                facts = GroupFacts(name=f"group-{each}", started=1, number=number, version="1", beat=2.0, items=10)
+                await js.publish(f"$KV.pyrotorque_groups.group-{each}", encode(facts))
+            await asyncio.sleep(2.0)
+
+    beating = asyncio.ensure_future(beat())
+    pid = site.pid("fleet")
+    end = time.monotonic() + _WAIT
+    while len(site.claims()) < claims and time.monotonic() < end:
+        await asyncio.sleep(0.5)
+    await asyncio.sleep(10.0)
+    memory = _share(pid)
+    beating.cancel()
+    await asyncio.sleep(15.0)
+    before, began = processor_of(pid), time.monotonic()
+    await asyncio.sleep(30.0)
+    spent = processor_of(pid) - before
+    await client.close()
+    return memory, 100 * spent / (time.monotonic() - began)
+
+
+def _claim(number: int) -> bytes:
+    claim = Claim(
+        info_hash=f"{number:040X}", sha256="0" * 64, length=30_000, job="treewatch", folder="tv", sender="one",
+        facts=Metafacts(name=f"Some.Name.Of.A.Torrent.{number}", size=10**9), offered=1.0, offer=str(number),
+        state="done", owner="two", generation=1,
+    )  # fmt: skip
+    return encode_claim(claim)
+
+
+def _share(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+if __name__ == "__main__":
+    show("fleet", measure())
