@@ -1,9 +1,10 @@
 """The jobs of the group for `pyrotorque status`: the last result of each, and when it runs next; failing ones first."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyrotorque import humanize
+from pyrotorque.settings.handlers import NEEDS_OWNER, PROBLEMS
 from pyrotorque.text import counted, printable
 
 if TYPE_CHECKING:
@@ -40,6 +41,13 @@ def _result(last: Mapping[str, Any] | None) -> str:
     return f"failed: {reason if len(reason) <= _REASON_MAX else reason[: _REASON_MAX - 1] + '…'}"
 
 
+def _events(names: Sequence[str]) -> list[str]:
+    """The events that a job runs on; those of a notification by their common name."""
+    if not set(NEEDS_OWNER) <= set(names):
+        return list(names)
+    return [PROBLEMS, *(name for name in names if name not in NEEDS_OWNER)]
+
+
 def _next(job: Mapping[str, Any], now: float) -> str:
     if job.get("paused"):
         return "paused"
@@ -47,7 +55,7 @@ def _next(job: Mapping[str, Any], now: float) -> str:
     if job.get("next_fire") is not None:
         parts.append(f"in {humanize.duration(job['next_fire'] - now)}")
     if job.get("on"):
-        parts.append(f"on {', '.join(job['on'])}")
+        parts.append(f"on {', '.join(_events(job['on']))}")
     if job.get("events"):
         parts.append(f"{counted(job['events'], 'event')} queued")
     return "; ".join(parts)

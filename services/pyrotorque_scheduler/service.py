@@ -98,7 +98,7 @@ class SchedulerService:
         self._ended = None if configuration.settings.only else self._job_table.job_states.take_end()
         self._fire_times = FireTimes(self._job_table.schedules, time.time(), time.monotonic(), self._ended)
         self._due_jobs = DueJobs()
-        self._availability = Availability("jobs that need it wait", self._publish_availability)
+        self._availability = Availability("jobs that need it and new metafiles wait", self._publish_availability)
         self._totals_report = TotalsReport(SERVICE, self._metrics.totals, bus)
         self._published_checks = PublishedChecks()
         self._completion_rate = TokenBucket()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pyrotorque.layout import Layout
+from pyrotorque.settings.handlers import NEEDS_OWNER
 from pyrotorque_control import load_progress
 from pyrotorque_control.commands.status import activity_lines, shown
 from pyrotorque_control.job_rows import job_rows
@@ -34,6 +35,11 @@ def test_failing_jobs_are_first_with_their_reason() -> None:
         ("z", "failed: no such\\nhost", "1 min 5 s ago", "on TorrentCompleted; 2 events queued"),
         ("a", "ok, 200 ms", "1 min 5 s ago", "in 15 s"),
     ]
+
+
+def test_what_a_notification_runs_on_is_one_word() -> None:
+    found = rows(ran("phone", on=[*NEEDS_OWNER, "TorrentCompleted"]))
+    assert found[0][3] == "on problems, TorrentCompleted"
 
 
 def test_a_job_that_has_not_run_or_is_paused() -> None:

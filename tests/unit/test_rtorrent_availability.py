@@ -118,3 +118,12 @@ def test_a_client_has_the_address_and_the_deadlines_of_the_configuration() -> No
     assert client is not None
     assert (str(client.address), client.read_timeout) == ("scgi://127.0.0.1:5000", 7.0)
     assert RTorrent.from_settings(RTorrentSettings(url=None, origin="nowhere")) is None
+
+
+@pytest.mark.usefixtures("owners_log")
+def test_one_service_reports_an_outage_to_the_owner(tmp_path: Path) -> None:
+    watcher = Availability("waiting", is_in_owners_log=False)
+    for now in (0.0, 31.0):
+        watcher.lost(RTorrentUnavailable("gone"), now)
+    watcher.answered(90.0)
+    assert owners_lines(tmp_path) == []

@@ -66,7 +66,9 @@ class Loader:
     jobs: Mapping[str, LoadJob]
     stopping: Callable[[], bool] = lambda: False
     availability: Availability = field(
-        default_factory=lambda: Availability("metafiles written meanwhile are loaded when it is back")
+        default_factory=lambda: Availability(
+            "metafiles written meanwhile are loaded when it is back", is_in_owners_log=False
+        )
     )
     idle: Callable[[], object] = lambda: None
     """Called while rTorrent works and there is nothing else to do; short."""

@@ -32,6 +32,8 @@ class Availability:
     """What its absence means for the service; part of the log line."""
     publish: Callable[[RTorrentLost | RTorrentReturned], None] = _nowhere
     """Gets an event for its absence and its return; one service publishes them."""
+    is_in_owners_log: bool = True
+    """One service writes an outage to the owner's log, not each."""
     problem: str = ""
     since: float = 0.0
     retry_at: float = 0.0
@@ -50,7 +52,8 @@ class Availability:
         if not self._reported and now - self.since >= GRACE:
             self._reported = True
             away = duration(now - self.since)
-            owner_event("rtorrent away", f"rTorrent is unavailable for {away}: {error}; {self.consequence}")
+            if self.is_in_owners_log:
+                owner_event("rtorrent away", f"rTorrent is unavailable for {away}: {error}; {self.consequence}")
             self.publish(RTorrentLost(at=time.time(), reason=printable(str(error)), seconds=now - self.since))
         self.retry_at = now + self.pause
         self.pause = min(_LONGEST_PAUSE, self.pause * 2)
@@ -60,7 +63,8 @@ class Availability:
         if self.problem:
             text = f"rTorrent answers again after {now - self.since:.0f} s"
             log.info("%s", text)
-            owner_event("rtorrent back", text)
+            if self.is_in_owners_log:
+                owner_event("rtorrent back", text)
             if self._reported:
                 self.publish(RTorrentReturned(at=time.time(), seconds=now - self.since))
         self._reported = False
