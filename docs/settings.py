@@ -66,6 +66,7 @@ PANEL: Final[dict[str, str]] = {
     "trusted_proxies": "addresses of reverse proxies whose `X-Forwarded-*` and `auth_header` are believed; every local user has 127.0.0.1",
     "auth_header": "header in which a trusted proxy, or one at the unix socket, names the user that it has logged in, such as `Remote-User`",
     "name": "name of the group in the panel; by default from the configuration directory",
+    "groups": "configuration directories of your other groups, separated by commas, which this panel shows, too",
     "actions": "whether callers may act; `False`: the panel only shows",
 }
 

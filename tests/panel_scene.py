@@ -19,9 +19,9 @@ from pyrotorque_panel.access import Access, AccessState
 from pyrotorque_panel.app import PanelApp
 from pyrotorque_panel.composition import PanelParts, make_app
 from pyrotorque_panel.migrations import MIGRATIONS
-from pyrotorque_panel.recent_events import RecentEvents, Streams
+from pyrotorque_panel.recent_events import Streams
 from pyrotorque_panel.server import PanelProtocol, WebServer, listen_tcp, listen_unix
-from pyrotorque_panel.transfer_ring import TransferRing
+from pyrotorque_panel.watched_groups import WatchedGroup
 
 
 @dataclass(frozen=True)
@@ -97,19 +97,24 @@ class PanelScene:
 
 @contextmanager
 def panel_scene(
-    layout: Layout, *, protocol: type[PanelProtocol] = PanelProtocol, socket_path: Path | None = None, **settings: Any
+    layout: Layout,
+    *,
+    protocol: type[PanelProtocol] = PanelProtocol,
+    socket_path: Path | None = None,
+    others: Mapping[str, Layout] | None = None,
+    **settings: Any,
 ) -> Generator[PanelScene]:
-    """Serve until the block ends."""
+    """Serve until the block ends; `others` are further groups by their names."""
     store = open_in_memory(MIGRATIONS, "test")
     recorded: list[tuple[str, str, str, bool]] = []
     streams = Streams()
     access = Access(AccessState(), lambda: None)
+    groups = [WatchedGroup("main", layout, store, None, is_own=True)]
+    groups += [WatchedGroup(name, other, store, None, is_own=False) for name, other in (others or {}).items()]
     parts = PanelParts(
         settings=PanelSettings(active=True, name="main", socket=socket_path, **settings),
-        layout=layout,
+        groups=groups,
         access=access,
-        ring=TransferRing(1),
-        events=RecentEvents(store),
         streams=streams,
         record=lambda by, action, target, ok, text: recorded.append((by, action, target, ok)),
         secret=b"secret of the test",

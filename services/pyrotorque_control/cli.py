@@ -38,6 +38,7 @@ _COMMANDS: Final = (
     "retry",
     "forget",
     "add",
+    "restart",
     "cleanup",
     "quarantine",
     "retrack",

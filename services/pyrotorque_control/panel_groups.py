@@ -24,9 +24,11 @@ def panel_of_another(config_dir: Path, proc: Path | None = None) -> Path | None:
 
 
 def _running(proc: Path) -> Iterator[Path]:
-    for entry in sorted(proc.iterdir()):
-        if not entry.name.isdecimal():
-            continue
+    try:
+        entries = sorted(entry for entry in proc.iterdir() if entry.name.isdecimal())
+    except OSError:
+        return
+    for entry in entries:
         try:
             words = (entry / "cmdline").read_bytes().split(b"\0")
             is_ours = entry.stat().st_uid == os.geteuid()

@@ -1,11 +1,12 @@
 """The exporter's database: events counted exactly once, last totals, traffic by tracker."""
 
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, Protocol
 
 import msgspec
 
+from pyrotorque.errors import StateError
 from pyrotorque.events import Delivery, Durable, ServiceStateChanged, TotalsReported
 from pyrotorque.store import Connection, Store
 from pyrotorque_exporter.tracker_totals import ItemTraffic, TrackerTotals, TrackerTraffic, UnsavedTraffic
@@ -42,7 +43,7 @@ class ExporterState:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        with store.transaction() as db:
+        with suppress(StateError), store.transaction() as db:  # on a full disk, at a later start
             db.execute("DELETE FROM recent_events")  # of the status page of 1.0.0, with names of torrents
 
     def apply(self, bus: EventTransactions, delivery: Delivery, event: Durable) -> None:

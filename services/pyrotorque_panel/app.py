@@ -18,6 +18,7 @@ from pyrotorque_panel.cleaning import cleaned_text
 from pyrotorque_panel.event_stream import stream_messages
 from pyrotorque_panel.exchange import JSON, NotFound, PanelRequest, PanelResponse, PanelRoute, Upload, redirect
 from pyrotorque_panel.gate import Admission, Gate, Refusal, RequestFacts
+from pyrotorque_panel.page_renderer import PageRenderer
 from pyrotorque_panel.recent_events import RecentEvents, Streams
 from pyrotorque_panel.request_body import (
     FIELDS_MAX,
@@ -51,24 +52,27 @@ _MULTIPART: Final = "multipart/form-data"
 
 
 class PanelApp:
-    """`error_page` makes the page of an error for people; programs get JSON."""
+    """`events` are those of each group by its name. People get errors as pages, programs as JSON."""
 
     def __init__(
         self,
         routes: Sequence[PanelRoute],
         gate: Gate,
         base_path: str,
-        events: RecentEvents,
+        events: Mapping[str, RecentEvents],
+        changed: Callable[[str], None],
         streams: Streams,
-        error_page: Callable[[int, str], bytes],
+        renderer: PageRenderer,
     ) -> None:
         self.routes = tuple(routes)
         self._compiled = [(compile_path(route.path), route) for route in routes]
         self._gate = gate
         self._base = base_path.rstrip("/")
         self._events = events
+        self.changed = changed
+        """Something has happened in a group: what is shown of it is out of date."""
         self._streams = streams
-        self._error_page = error_page
+        self._error_page = renderer.error_page
         self._limiter: anyio.CapacityLimiter | None = None
         self._uploads = 0
 
@@ -220,10 +224,13 @@ class PanelApp:
         return Response(self._error_page(status, text), status, headers, "text/html; charset=utf-8")
 
     def _stream(self, made: PanelResponse, request: PanelRequest) -> Response:
-        queue = self._streams.open(request.who.name)
+        group = request.params["group"]
+        queue = self._streams.open(request.who.name, group)
         if queue is None:
             return self._error("api", 429, "too many streams are open", "busy")
         headers = {"X-Accel-Buffering": "no"}
         return StreamingResponse(
-            stream_messages(self._events, self._streams, queue, made), headers=headers, media_type="text/event-stream"
+            stream_messages(self._events[group], self._streams, queue, made),
+            headers=headers,
+            media_type="text/event-stream",
         )

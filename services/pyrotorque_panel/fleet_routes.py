@@ -74,17 +74,19 @@ class FleetView:
         return data if isinstance(data, dict) else {}
 
 
+ViewOf = Callable[[PanelRequest], FleetView]
+"""The fleet of the group in the address of a request."""
 Show = Callable[..., PanelResponse]
 """Renders a template: the request, its name, the title of the page, values."""
 MakePage = Callable[[str, Callable[[PanelRequest], PanelResponse]], PanelRoute]
 MakeCall = Callable[[str, Callable[[PanelRequest], Any], str, Any, Sequence[QueryParameter]], PanelRoute]
 
 
-def fleet_pages(view: FleetView, group: str, page: MakePage, show: Show) -> list[PanelRoute]:
+def fleet_pages(view_of: ViewOf, group: str, page: MakePage, show: Show) -> list[PanelRoute]:
     """The page, below the path of the group."""
 
     def respond(request: PanelRequest) -> PanelResponse:
-        text = request.query.get("find", "").strip()
+        view, text = view_of(request), request.query.get("find", "").strip()
         groups = FleetGroups(connected=False, reason="", groups=[])
         found = FleetItems(answers=[], silent=[])
         problem = ""
@@ -104,14 +106,14 @@ def fleet_pages(view: FleetView, group: str, page: MakePage, show: Show) -> list
     return [page(f"{group}/fleet", respond)]
 
 
-def fleet_api(view: FleetView, group: str, call: MakeCall) -> list[PanelRoute]:
+def fleet_api(view_of: ViewOf, group: str, call: MakeCall) -> list[PanelRoute]:
     """The same as JSON."""
     name = QueryParameter("name", "its name, a part of it, or its info-hash", ItemName, required=True)
     return [
-        call(f"{group}/fleet", lambda _: view.groups(), "The groups of the fleet", FleetGroups, ()),
+        call(f"{group}/fleet", lambda request: view_of(request).groups(), "The groups of the fleet", FleetGroups, ()),
         call(
             f"{group}/fleet/items",
-            lambda request: view.find(request.query["name"]),
+            lambda request: view_of(request).find(request.query["name"]),
             "Items of all groups of the fleet",
             FleetItems,
             [name],

@@ -1,23 +1,25 @@
 """What the panel shows of its group, as plain values: asked of the services, for a second, by all viewers together."""
 
-import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 from pyrotorque.bus.client import ask
+from pyrotorque.disk_usage import Disk
 from pyrotorque.errors import PyrotorqueError, ServiceUnreachable
 from pyrotorque.layout import Layout
+from pyrotorque.linux.processes import process_stat
 from pyrotorque.requests import Answer, DescribeService, ExplainQueue, ListMetafiles, Request
-from pyrotorque.supervisord import Supervisord
+from pyrotorque.supervisord import Process, Supervisord
+from pyrotorque.text import printable
+from pyrotorque_panel.answer_cache import AnswerCache
 from pyrotorque_panel.cleaning import cleaned
 from pyrotorque_panel.command_runner import CommandRunner
-from pyrotorque_panel.fleet_routes import FleetView
+from pyrotorque_panel.fleet_routes import FleetView, has_fleet
 from pyrotorque_panel.recent_events import RecentEvents
 from pyrotorque_panel.transfer_ring import TransferRing
 
-_FRESH: Final = 1.0
 _TIMEOUT: Final = 3.0
 _EXPLAIN_TIMEOUT: Final = 8.0
 _SILENT: Final = "it does not answer"
@@ -32,15 +34,9 @@ class GroupView:
         self.layout = layout
         self.ring = ring
         self.events = events
-        self._kept: dict[str, tuple[float, Any]] = {}
-        self._locks: dict[str, threading.Lock] = {}
-        self._lock = threading.Lock()
+        self.answers = AnswerCache()
         self.fleet = FleetView(layout, ask)
-
-    def forget(self) -> None:
-        """Something was changed: ask again."""
-        with self._lock:
-            self._kept.clear()
+        self.has_fleet = has_fleet(layout)
 
     # -- answers of the services
 
@@ -54,8 +50,18 @@ class GroupView:
 
     def queues(self) -> list[dict[str, Any]]:
         """What `pyrotorque explain --json` shows; empty if there is no queue. Raises ServiceUnreachable."""
-        answer: Answer = self._fetched("queues", lambda: self._ask("scheduler", ExplainQueue(), _EXPLAIN_TIMEOUT))
-        return list(answer.data) if answer.ok and isinstance(answer.data, list) else []
+        return _listed(self.answers.get("queues", self._explain_queues))
+
+    def queues_soon(self, seconds: float) -> list[dict[str, Any]] | None:
+        """As `queues`, or what they were some seconds ago, or None while their explanation takes longer than `seconds`.
+
+        With many items it takes rTorrent a while.
+        """
+        answer = self.answers.get_within("queues", self._explain_queues, seconds)
+        return None if answer is None else _listed(answer)
+
+    def _explain_queues(self) -> Answer:
+        return self._ask("scheduler", ExplainQueue(), _EXPLAIN_TIMEOUT)
 
     def explain(self, item: str) -> Answer:
         """Why an item is started or not."""
@@ -83,16 +89,21 @@ class GroupView:
 
         def read() -> list[dict[str, Any]]:
             found = Supervisord(self.layout.supervisor_socket, timeout=_TIMEOUT).processes()
-            return [{"name": each.name, "state": each.state, "since": each.started, "pid": each.pid} for each in found]
+            return [_process(each) for each in found]
 
         try:
-            found: list[dict[str, Any]] = self._fetched("processes", read)
+            found: list[dict[str, Any]] = self.answers.get("processes", read)
         except PyrotorqueError:
             return []
         return found
 
+    def is_away(self) -> bool:
+        """Whether the group does not run: neither supervisord nor a service listens."""
+        found: bool = self.answers.get("away", lambda: not Supervisord(self.layout.supervisor_socket).listens())
+        return found
+
     def _data(self, key: str, fetch: Callable[[], Answer]) -> Mapping[str, Any]:
-        answer: Answer = self._fetched(key, fetch)
+        answer: Answer = self.answers.get(key, fetch)
         return answer.data if isinstance(answer.data, dict) else {}
 
     def _ask(self, service: str, request: Request, timeout: float) -> Answer:
@@ -100,39 +111,38 @@ class GroupView:
         found: Any = cleaned(answer.data)
         return Answer(ok=answer.ok, text=str(cleaned(answer.text)), data=found)
 
-    def _fetched(self, key: str, fetch: Callable[[], Any]) -> Any:
-        with self._lock:
-            lock = self._locks.setdefault(key, threading.Lock())
-        with lock:
-            at, value = self._kept.get(key, (0.0, None))
-            if time.monotonic() - at > _FRESH:
-                try:
-                    value = fetch()
-                except PyrotorqueError as error:
-                    value = error
-                self._kept[key] = (time.monotonic(), value)
-        if isinstance(value, PyrotorqueError):
-            raise value
-        return value
-
     # -- what follows from them
 
     def jobs(self) -> list[dict[str, Any]]:
         """Raises ServiceUnreachable."""
         return [dict(job) for job in self.scheduler().get("jobs", [])]
 
-    def overview(self, now: float) -> dict[str, Any]:
-        """Everything on the first page; what is unknown is None, and is among the needs."""
-        with ThreadPoolExecutor(4) as pool:
-            futures = [pool.submit(_attempt, call) for call in (self.jobs, self.watcher, self.queues, self.processes)]
-            (jobs, jobs_error), (watcher, watcher_error), (queues, _), (processes, _) = [f.result() for f in futures]
+    def overview(self, now: float, *, queues_within: float | None = None) -> dict[str, Any]:
+        """Everything on the first page; what is unknown is None, and is among the needs.
+
+        With `queues_within`, the explanation of the queues is waited for so many seconds: if it takes longer,
+        `queues_pending` is set.
+        """
+        with ThreadPoolExecutor(3) as pool:
+            futures = [pool.submit(_attempt, call) for call in (self.jobs, self.watcher, self.processes)]
+            (jobs, jobs_error), (watcher, watcher_error), (processes, _) = [f.result() for f in futures]
+        # After the other questions: the scheduler answers one at a time.
+        if queues_within is None:
+            queues, queues_error = _attempt(self.queues)
+        else:
+            queues, queues_error = _attempt(partial(self.queues_soon, queues_within))
         sample = self.ring.latest()
         metafiles = (watcher or {}).get("metafiles", {})
         failed_jobs = [job for job in jobs or () if (job.get("last_run") or {}).get("ok") is False]
         failed = self._failed_metafiles(metafiles)
+        away = bool(jobs_error and watcher_error and not processes and self.is_away())
         needs = self._needs(jobs_error, watcher_error, processes or [], failed_jobs, failed, metafiles)
+        if away:
+            text = f"it does not run: `pyrotorque --config-dir {printable(str(self.layout.config_dir))}` starts it"
+            needs = [_need("group", f"group {self.name}", text, 0.0)]
         return {
             "group": self.name,
+            "away": away,
             "well": not needs,
             "needs": needs,
             "download_rate": sample.down if sample else None,
@@ -144,10 +154,12 @@ class GroupView:
             "failed_metafiles": None if watcher is None else int(metafiles.get("failed", 0)),
             "failed_jobs": None if jobs is None else len(failed_jobs),
             "free_bytes": self.ring.free_bytes,
+            "disks": [_disk(each) for each in self.ring.disks],
             "at": now,
             "jobs": jobs,
             "watcher": watcher,
             "queues": queues,
+            "queues_pending": queues is None and not queues_error,
             "processes": processes,
             "rtorrent": {"version": self.ring.version, "problem": cleaned(self.ring.problem), "since": self.ring.since},
         }
@@ -191,6 +203,10 @@ class GroupView:
         return needs
 
 
+def _listed(answer: Answer) -> list[dict[str, Any]]:
+    return list(answer.data) if answer.ok and isinstance(answer.data, list) else []
+
+
 def _need(kind: str, subject: str, reason: str, since: float) -> dict[str, Any]:
     return {"kind": kind, "subject": subject, "reason": reason, "since": since}
 
@@ -200,3 +216,19 @@ def _attempt(call: Callable[[], Any]) -> tuple[Any, str]:
         return call(), ""
     except PyrotorqueError as error:
         return None, str(error) or _SILENT
+
+
+def _process(process: Process) -> dict[str, Any]:
+    found = process_stat(process.pid) if process.pid else None
+    return {
+        "name": process.name,
+        "state": process.state,
+        "since": process.started,
+        "pid": process.pid,
+        "memory": found.resident_bytes if found else 0,
+    }
+
+
+def _disk(disk: Disk) -> dict[str, Any]:
+    used = 100 * (disk.size - disk.free) / disk.size if disk.size else 0.0
+    return {"mountpoint": printable(disk.mountpoint), "free": disk.free, "size": disk.size, "used": round(used, 1)}

@@ -9,4 +9,10 @@ MIGRATIONS: Final = (
     -- the newest events of all services
     CREATE TABLE recent (number INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
     """,
+    """
+    -- which group an event is of; empty: the group of this panel, else a configuration directory
+    ALTER TABLE recent ADD COLUMN config_dir TEXT NOT NULL DEFAULT '';
+    -- samples of rTorrent's transfer, a JSON list for each time they were stored
+    CREATE TABLE transfer (number INTEGER PRIMARY KEY, config_dir TEXT NOT NULL, at REAL NOT NULL, body BLOB NOT NULL);
+    """,
 )

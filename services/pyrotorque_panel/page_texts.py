@@ -2,13 +2,24 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any, Final
 
 from pyrotorque import humanize
-from pyrotorque_panel.transfer_ring import TransferSample
 
-_WIDTH: Final = 720
-_HEIGHT: Final = 120
+_ICONS: Final = {
+    "TorrentLoaded": "in",
+    "TorrentStarted": "play",
+    "TorrentCompleted": "check",
+    "TorrentErased": "out",
+    "TorrentRemoved": "out",
+    "LoadFailed": "alert",
+    "StartFailed": "alert",
+    "JobFailed": "alert",
+    "JobReported": "clock",
+    "ServiceStateChanged": "again",
+    "ActionTaken": "check",
+}
 
 
 def verdict(needs: Sequence[Mapping[str, Any]]) -> str:
@@ -16,6 +27,33 @@ def verdict(needs: Sequence[Mapping[str, Any]]) -> str:
     if not needs:
         return "All is well"
     return "1 thing needs you" if len(needs) == 1 else f"{len(needs)} things need you"
+
+
+def what_is_well(found: Mapping[str, Any]) -> str:
+    """The sentence below the heading: what needs no one."""
+    if found.get("away"):
+        return "Its last figures are below."
+    kinds = {need["kind"] for need in found["needs"]}
+    parts = [] if "rtorrent" in kinds else ["rTorrent answers"]
+    if "service" not in kinds and found.get("processes"):
+        parts.append("all processes run")
+    queues = found.get("queues") or []
+    if queues and not any(queue.get("paused") for queue in queues):
+        parts.append("the queue is at work" if len(queues) == 1 else f"{len(queues)} queues are at work")
+    if not parts:
+        return ""
+    text = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+    return f"{'Everything else is well: ' if kinds else ''}{text[0].upper() if not kinds else text[0]}{text[1:]}."
+
+
+def event_icon(kind: str) -> str:
+    """The name of the picture beside an event."""
+    return _ICONS.get(kind, "list")
+
+
+def event_tone(kind: str) -> str:
+    """The class that colours it: `no` for a failure, `ok` for an end, `go` for a beginning."""
+    return "no" if kind.endswith("Failed") else {"TorrentCompleted": "ok", "TorrentStarted": "go"}.get(kind, "")
 
 
 def age(at: float) -> str:
@@ -120,29 +158,21 @@ def event_row(event: Mapping[str, Any]) -> dict[str, Any]:
             text = f"{get('by')}: {'' if get('ok') else 'refused: '}{get('text')}"
         case _:
             text = str(get("type"))
-    return {"title": title, "text": text, "at": event["at"]}
+    return {"title": title, "text": text, "at": event["at"], "type": event["type"], "id": event.get("id", 0)}
 
 
-def chart(samples: Sequence[TransferSample], begin: float, end: float) -> dict[str, Any] | None:
-    """Paths of a chart of both speeds; None without values. What is unknown is a gap."""
-    values = [value for each in samples for value in (each.down, each.up) if value is not None]
-    if len(samples) < 2 or not values:
-        return None
-    top = max(*values, 1)
-    label = f"Transfer of the last hour: download and upload up to {humanize.rate(top)}"
-    down = _path([(each.at, each.down) for each in samples], begin, end, top)
-    up = _path([(each.at, each.up) for each in samples], begin, end, top)
-    return {"down": down, "up": up, "top": top, "label": label}
-
-
-def _path(points: Sequence[tuple[float, int | None]], begin: float, end: float, top: int) -> str:
+def progress(item: Mapping[str, Any]) -> str:
+    """How far a running item is, how fast, and how long it takes; what is unknown is left out."""
     parts: list[str] = []
-    pen = "M"
-    for at, value in points:
-        if value is None:
-            pen = "M"
-            continue
-        x = (at - begin) / max(end - begin, 1.0) * _WIDTH
-        parts.append(f"{pen}{x:.0f} {_HEIGHT - value / top * (_HEIGHT - 4):.1f}")
-        pen = "L"
-    return "".join(parts)
+    if item.get("size"):
+        parts.append(f"{float(item.get('done') or 0):.0f} % of {humanize.size(item['size'])}")
+    if item.get("down") is not None:
+        parts.append(humanize.rate(item["down"]))
+    if item.get("down") and item.get("left"):
+        parts.append(f"{humanize.duration(item['left'] / item['down'])} left")
+    return ", ".join(parts)
+
+
+def key(*words: object) -> str:
+    """An identifier of an element, from what it shows: a page that is replaced under a person keeps the focus there."""
+    return sha256("\n".join(map(str, words)).encode("utf-8", "surrogatepass")).hexdigest()[:16]

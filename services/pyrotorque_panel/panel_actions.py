@@ -7,9 +7,8 @@ from typing import Final
 
 from pyrotorque import actions
 from pyrotorque.actions import Actor
-from pyrotorque.errors import ActionRefused, PyrotorqueError, ServiceUnreachable, UnknownName, UserError
+from pyrotorque.errors import PyrotorqueError, ServiceUnreachable, UserError
 from pyrotorque.layout import Layout
-from pyrotorque.supervisord import Supervisord, SupervisordError
 from pyrotorque_panel.access import PanelIdentity
 from pyrotorque_panel.cleaning import cleaned_text
 from pyrotorque_panel.command_runner import CommandRunner
@@ -22,10 +21,12 @@ Record = Callable[[str, str, str, bool, str], None]
 
 @dataclass(frozen=True)
 class PanelActions:
-    """`record` stores the event of an action that no service carries out; `changed` makes views ask again."""
+    """`record` stores the event of an action that no service carries out, by default the scheduler of the group does;
+    `changed` makes views ask again.
+    """
 
     layout: Layout
-    record: Record
+    record: Record | None
     changed: Callable[[], None]
 
     def pause(self, who: PanelIdentity, job: str) -> str:
@@ -75,26 +76,8 @@ class PanelActions:
         return CommandRunner(self.layout)
 
     def restart(self, who: PanelIdentity, service: str) -> str:
-        """Restart a program of the group."""
-        supervisord = Supervisord(self.layout.supervisor_socket)
-        try:
-            known = {process.name: process for process in supervisord.processes()}
-            if service not in known:
-                raise UnknownName(f"there is no service {service!r}")
-            if service == "guardian":
-                raise UserError("the guardian is not restarted from the panel: pyrotorque ctl restart guardian")
-            if known[service].state in ("STARTING", "RUNNING", "BACKOFF"):
-                supervisord.signal(known[service].full_name, "TERM")  # supervisord starts it again
-            else:
-                supervisord.start(known[service].full_name)
-        except UserError:
-            raise
-        except SupervisordError as error:
-            self.record(self._actor(who).by, "restart", service, False, str(error))
-            raise ActionRefused(str(error)) from error
-        text = f"{service} is restarted"
-        self.record(self._actor(who).by, "restart", service, True, text)
-        return self._done(text)
+        """Restart a service of the group."""
+        return self._done(actions.restart_service(self._actor(who), service).text)
 
     def add(self, who: PanelIdentity, files: Sequence[bytes], magnet: str, folder: str) -> str:
         """Metafiles, and a magnet link if it is not empty."""
@@ -105,9 +88,13 @@ class PanelActions:
         added += [actions.add_magnet(actor, magnet, folder).text] if magnet.strip() else []
         return self._done("; ".join(added))
 
+    def note(self, who: PanelIdentity, action: str, target: str, text: str) -> None:
+        """Store the event of an action of the panel itself, such as a new token."""
+        actions.record_action(self._actor(who), action, target, True, text)
+
     def _actor(self, who: PanelIdentity) -> Actor:
         by = f"panel, {who.name}"
-        return Actor(self.layout, by, starting=0.0, record=partial(self.record, by))
+        return Actor(self.layout, by, starting=0.0, record=partial(self.record, by) if self.record else None)
 
     def _done(self, text: str) -> str:
         self.changed()

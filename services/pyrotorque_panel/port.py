@@ -9,7 +9,7 @@ from pyrotorque import logs
 from pyrotorque.listen_address import is_loopback
 from pyrotorque.settings.schema import PanelSettings
 from pyrotorque_panel.app import PanelApp
-from pyrotorque_panel.recent_events import Streams
+from pyrotorque_panel.recent_events import Event, Streams
 from pyrotorque_panel.server import ListenError, PanelProtocol, WebServer, listen_tcp, listen_unix, remove_socket
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ class PanelPort:
     def __init__(self, make_app: Callable[[Streams], PanelApp]) -> None:
         self._make_app = make_app
         self._server: WebServer | None = None
+        self._app: PanelApp | None = None
         self._next_try = 0.0
         self._socket_open = ""
         self.streams = Streams()
@@ -59,7 +60,8 @@ class PanelPort:
             logs.owner_event("port open", f"the panel is on {settings.url}", subject="panel")
         self.problem = ""
         self.streams = Streams()
-        self._server = WebServer(self._make_app(self.streams), sockets, self.streams.end, PanelProtocol)
+        self._app = self._make_app(self.streams)
+        self._server = WebServer(self._app, sockets, self.streams.end, PanelProtocol)
         self._server.start()
         log.info("the panel is on %s; `pyrotorque panel` prints a login link", settings.url)
         if settings.port and not is_loopback(settings.address):
@@ -68,8 +70,16 @@ class PanelPort:
             )
             log.warning(text, settings.address)
 
+    def publish(self, group: str, event: Event) -> None:
+        """Into the open streams of a group; from any thread."""
+        app = self._app
+        if app is not None and event["type"] != "Sampled":
+            app.changed(group)
+        self.streams.publish(group, event)
+
     def close(self) -> None:
         """May be opened again at once."""
+        self._app = None
         server, self._server = self._server, None
         if server is not None:
             server.stop()

@@ -29,19 +29,23 @@ def event_fields(delivery: Delivery) -> Event:
 
 
 class RecentEvents:
-    """Written by the service's loop, read by the threads of the web server."""
+    """Those of one group: written by the service's loop, read by the threads of the web server."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, config_dir: str = "") -> None:
         self._lock = threading.Lock()
-        rows = store.db.execute("SELECT number, body FROM recent ORDER BY number DESC LIMIT ?", (KEPT,)).fetchall()
+        self._config_dir = config_dir
+        query = "SELECT number, body FROM recent WHERE config_dir = ? ORDER BY number DESC LIMIT ?"
+        rows = store.db.execute(query, (config_dir, KEPT)).fetchall()
         self._events: deque[Event] = deque(maxlen=KEPT)
         self._events.extend(msgspec.json.decode(body) | {"id": number} for number, body in reversed(rows))
 
     def add(self, db: Connection, event: Event) -> Event:
         """Store an event in the caller's transaction, and return it with its number; `commit` makes it visible."""
-        number = db.execute("INSERT INTO recent (body) VALUES (?)", (msgspec.json.encode(event),)).lastrowid or 0
+        values = (msgspec.json.encode(event), self._config_dir)
+        number = db.execute("INSERT INTO recent (body, config_dir) VALUES (?, ?)", values).lastrowid or 0
         if number % 100 == 0:
-            db.execute("DELETE FROM recent WHERE number <= ?", (number - KEPT,))
+            old = "SELECT number FROM recent WHERE config_dir = ? ORDER BY number DESC LIMIT -1 OFFSET ?"
+            db.execute(f"DELETE FROM recent WHERE number IN ({old})", (self._config_dir, KEPT))
         return event | {"id": number}
 
     def commit(self, event: Event) -> None:
@@ -71,7 +75,7 @@ class Streams:
     """The open streams; each has a bounded queue, and ends when its client is too slow."""
 
     def __init__(self) -> None:
-        self._queues: dict[asyncio.Queue[Event | None], str] = {}
+        self._queues: dict[asyncio.Queue[Event | None], tuple[str, str]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self.is_ending = False
 
@@ -79,23 +83,23 @@ class Streams:
     def count(self) -> int:
         return len(self._queues)
 
-    def open(self, caller: str) -> "asyncio.Queue[Event | None] | None":
-        """A queue of new events, None if there are too many streams; in the web server's loop."""
+    def open(self, caller: str, group: str) -> "asyncio.Queue[Event | None] | None":
+        """A queue of new events of a group, None if there are too many streams; in the web server's loop."""
         self._loop = asyncio.get_running_loop()
-        counts = Counter(self._queues.values())
+        counts = Counter(name for name, _ in self._queues.values())
         if self.is_ending or len(self._queues) >= STREAMS_MAX or counts[caller] >= STREAMS_PER_CALLER:
             return None
         queue: asyncio.Queue[Event | None] = asyncio.Queue(_QUEUED)
-        self._queues[queue] = caller
+        self._queues[queue] = (caller, group)
         return queue
 
     def close(self, queue: "asyncio.Queue[Event | None]") -> None:
         self._queues.pop(queue, None)
 
-    def publish(self, event: Event) -> None:
+    def publish(self, group: str, event: Event) -> None:
         """From any thread."""
         if self._queues and self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._spread, event)
+            self._loop.call_soon_threadsafe(self._spread, group, event)
 
     def end(self) -> None:
         """End all streams, before the server stops."""
@@ -103,8 +107,8 @@ class Streams:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._end)
 
-    def _spread(self, event: Event) -> None:
-        for queue in list(self._queues):
+    def _spread(self, group: str, event: Event) -> None:
+        for queue in [queue for queue, (_, wanted) in self._queues.items() if wanted == group]:
             try:
                 queue.put_nowait(event)
             except asyncio.QueueFull:

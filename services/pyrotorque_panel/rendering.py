@@ -31,8 +31,13 @@ class Templates:
             "job_runs": page_texts.job_runs,
             "hold": page_texts.hold_sentence,
             "values": page_texts.clause_values,
+            "progress": page_texts.progress,
+            "well": page_texts.what_is_well,
+            "event_icon": page_texts.event_icon,
+            "event_tone": page_texts.event_tone,
         }
-        self._environment.globals |= common
+        names: dict[str, Any] = self._environment.globals
+        names |= common | {"key": page_texts.key}
 
     def render(self, name: str, **values: Any) -> bytes:
         return self._environment.get_template(name).render(values).encode("utf-8", "backslashreplace")

@@ -1,9 +1,10 @@
-"""The panel's loop: receives events, owns the database, reads rTorrent every ten seconds, keeps the port open."""
+"""The panel's loop: receives events, owns the database, samples rTorrent every ten seconds, keeps the port open."""
 
 import logging
 import secrets
 import threading
 import time
+from functools import partial
 from typing import Any, Final, get_args
 
 import msgspec
@@ -11,9 +12,8 @@ import msgspec
 from pyrotorque import logs
 from pyrotorque.bus import Wakeup
 from pyrotorque.errors import StateError
-from pyrotorque.events import ActionTaken, Durable, Fact, Heartbeat, JobFinished, QueueChecked
+from pyrotorque.events import ActionTaken, Delivery, Durable, Fact, Heartbeat, JobFinished, QueueChecked
 from pyrotorque.outbox import CursorTable
-from pyrotorque.rtorrent import RTorrent
 from pyrotorque.service.lifecycle import ServiceStart
 from pyrotorque.service.reload import ConfigurationReloader
 from pyrotorque.service.runtime import Runtime, open_runtime
@@ -21,13 +21,15 @@ from pyrotorque.settings.schema import PanelSettings
 from pyrotorque.supervisord.config import table_services
 from pyrotorque_panel.access import Access, AccessState
 from pyrotorque_panel.app import PanelApp
+from pyrotorque_panel.cleaning import cleaned
 from pyrotorque_panel.composition import PanelParts, make_app
 from pyrotorque_panel.loop_calls import LoopCalls
 from pyrotorque_panel.migrations import MIGRATIONS
 from pyrotorque_panel.panel_requests import PanelRequests
 from pyrotorque_panel.port import PanelPort
-from pyrotorque_panel.recent_events import RecentEvents, Streams, event_fields
-from pyrotorque_panel.transfer_ring import EVERY, TransferRing
+from pyrotorque_panel.recent_events import Streams, event_fields
+from pyrotorque_panel.transfer_ring import EVERY
+from pyrotorque_panel.watched_groups import GroupFollower, WatchedGroup, watched_groups
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,6 @@ NAME: Final = "panel"
 _TURN: Final = 5.0
 _STEP: Final = 20.0
 _FLUSH_EVERY: Final = 60.0
-_RING_HOURS: Final = 24
 _LIVE: Final[tuple[type[Fact], ...]] = (QueueChecked, JobFinished)
 _DURABLE: Final[tuple[type[Fact], ...]] = get_args(Durable)
 
@@ -66,13 +67,12 @@ class Panel:
         self._layout = reloader.current.layout
         self.calls = LoopCalls(self._bus.wake)
         self.access = Access(self._stored_access(), self._save_access)
-        self.events = RecentEvents(self._store)
-        self.ring = TransferRing(_RING_HOURS)
+        self._groups: list[WatchedGroup] = []
+        self._followers: list[GroupFollower] = []
         self._secret = secrets.token_bytes(32)
         self._port = PanelPort(self._app)
         self._requests = PanelRequests(self.access, self._port)
         self._next_flush = 0.0
-        self._sampling: threading.Thread | None = None
         self._next_sample = 0.0
 
     @property
@@ -83,23 +83,28 @@ class Panel:
 
     def open(self) -> None:
         """Serve with the configuration in force."""
-        self._rtorrent = RTorrent.from_settings(self._reloader.current.settings.rtorrent)
+        self._groups = watched_groups(self._layout, self._reloader.current.settings, self._store)
         if not self.settings.active:
             log.info("the panel is not active (panel.active in torque.ini): idling")
+        else:
+            self._followers = [GroupFollower(each, self._receive_of_other) for each in self._groups[1:]]
+            for follower in self._followers:
+                follower.start()
         self._port.open(self.settings, time.monotonic())
 
     def close(self) -> None:
         self._port.close()
+        for follower in self._followers:
+            follower.stop()
+        self._followers = []
         self._flush(float("inf"))
 
     def _app(self, streams: Streams) -> PanelApp:
         return make_app(
             PanelParts(
                 settings=self.settings,
-                layout=self._layout,
+                groups=self._groups,
                 access=self.access,
-                ring=self.ring,
-                events=self.events,
                 streams=streams,
                 record=self._record,
                 secret=self._secret,
@@ -127,47 +132,57 @@ class Panel:
 
     def _receive(self, wakeup: Wakeup) -> None:
         for delivery in wakeup.deliveries:
-            event = event_fields(delivery)
+            event, own = event_fields(delivery), self._groups[0]
             if isinstance(delivery.event, Durable):
                 try:
                     with self._bus.applying(delivery) as db:
-                        event = self.events.add(db, event)
+                        event = own.events.add(db, event)
                 except StateError as error:
                     log.warning("%s", error)
                     continue
-                self.events.commit(event)
+                own.events.commit(event)
             elif isinstance(delivery.event, Heartbeat):
                 continue
             else:
                 event["id"] = 0
-            self._port.streams.publish(event)
+            self._port.publish(own.name, event)
         for pending in wakeup.requests:
             pending.answer(self._requests.answer(pending.request, self.settings))
 
+    def _receive_of_other(self, group: WatchedGroup, delivery: Delivery) -> None:
+        """In the thread that follows another group."""
+        event = event_fields(delivery)
+
+        def store() -> None:
+            with self._store.transaction() as db:
+                made = group.events.add(db, event)
+            group.events.commit(made)
+            self._port.publish(group.name, made)
+
+        self.calls.call(store)
+
     def _sample(self, now: float) -> None:
-        """In a thread: rTorrent may hang."""
-        if not self.settings.active or now < self._next_sample or (self._sampling and self._sampling.is_alive()):
+        if not self.settings.active or now < self._next_sample:
             return
         self._next_sample = now + EVERY
-        self._sampling = threading.Thread(
-            target=self.ring.sample, args=(self._rtorrent, time.time()), name="ring", daemon=True
-        )
-        self._sampling.start()
+        for group in self._groups:
+            group.sample(partial(self._port.publish, group.name, {"id": 0, "type": "Sampled"}))
 
     # -- state
 
     def _record(self, by: str, action: str, target: str, ok: bool, text: str) -> None:
         """The event of an action that the panel itself carries out; from any thread."""
         event = ActionTaken(at=time.time(), by=by, action=action, target=target, ok=ok, text=text)
+        own = self._groups[0]
         logs.owner_event("action", f"{by}: {action} {target}: {'' if ok else 'refused: '}{text}")
 
         def store() -> None:
             with self._store.transaction() as db:
                 self._runtime.outbox.add(event)
                 found: dict[str, Any] = msgspec.to_builtins(event)
-                made = self.events.add(db, {"source": NAME, "seq": 0} | found)
-            self.events.commit(made)
-            self._port.streams.publish(made)
+                made = own.events.add(db, cleaned({"source": NAME, "seq": 0} | found))
+            own.events.commit(made)
+            self._port.publish(own.name, made)
             self._bus.publish()
 
         self.calls.call(store)
@@ -192,11 +207,15 @@ class Panel:
             db.execute("INSERT OR REPLACE INTO access VALUES (1, ?)", (self.access.snapshot(),))
 
     def _flush(self, now: float) -> None:
-        """Times of use are stored once a minute."""
-        if now < self._next_flush or not self.access.changed:
+        """Times of use, and the curves, are stored once a minute."""
+        if now < self._next_flush:
             return
         self._next_flush = now + _FLUSH_EVERY
         try:
-            self._write_access()
+            if self.access.changed:
+                self._write_access()
+            with self._store.transaction() as db:
+                for group in self._groups:
+                    group.ring.save(db, time.time())
         except StateError as error:
             log.warning("%s", error)

@@ -1,14 +1,17 @@
-"""The last day of rTorrent's transfer: one call each ten seconds, in memory; what it did not answer is a gap."""
+"""The last day of rTorrent's transfer: one call each ten seconds; what it did not answer is a gap."""
 
+import os
 import threading
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
+from pyrotorque.disk_usage import Disk, DiskUsage
 from pyrotorque.errors import RTorrentError, RTorrentFault
-from pyrotorque.linux.filesystems import disk_space
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.store import Connection
 
 EVERY: Final = 10.0
 _CALLS: Final = (
@@ -20,6 +23,9 @@ _CALLS: Final = (
     ("system.client_version", ()),
     ("directory.default", ()),
 )
+_FOLDERS: Final = ("d.multicall2", ("", "main", "d.directory=", "d.is_multi_file="))
+_FOLDERS_EVERY: Final = 600.0
+_KEPT: Final = 86_400.0
 
 
 class TransferSample(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,40 +40,67 @@ class TransferSample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TransferRing:
-    """Written by a thread of its own, so that an rTorrent that hangs delays nothing else."""
+    """Written by a thread of its own, so that an rTorrent that hangs delays nothing else.
 
-    def __init__(self, hours: int) -> None:
+    `config_dir` names the group in the database: empty for the group of this panel.
+    """
+
+    def __init__(self, hours: int, roots: Sequence[str] = (), config_dir: str = "") -> None:
         self._samples: deque[TransferSample] = deque(maxlen=int(hours * 3600 / EVERY))
+        self._unsaved: list[TransferSample] = []
         self._lock = threading.Lock()
+        self._config_dir = config_dir
+        self._roots = tuple(roots)
+        self._folders: frozenset[str] = frozenset()
+        self._usage = DiskUsage()
+        self._next_folders = 0.0
         self.problem = ""
         self.since = 0.0
         self.version = ""
         self.free_bytes: int | None = None
         """Room on the disk of rTorrent's default folder; read here, because a file server may hang."""
+        self.folders: dict[str, str] = {}
+        """The folders in which metafiles can be added, with the labels of their items."""
+        self.disks: list[Disk] = []
+        """The disks of the watched folders, of rTorrent's default folder, and of all items."""
 
     def sample(self, rtorrent: RTorrent | None, now: float) -> None:
-        """Ask rTorrent once."""
+        """Ask rTorrent once; every ten minutes also for the folders of all items."""
         answers: list[Any] = []
         problem = "the address of rTorrent is unknown: set scgi_url in [TORQUE]"
+        with_folders = now >= self._next_folders
         if rtorrent is not None:
             try:
-                answers, problem = list(rtorrent.multicall(_CALLS)), ""
+                calls = (*_CALLS, _FOLDERS) if with_folders else _CALLS
+                answers, problem = list(rtorrent.multicall(calls)), ""
             except RTorrentError as error:
                 problem = str(error)
         if bool(problem) != bool(self.problem) or not self.since:
             self.since = now
         self.problem = problem
         numbers = [_number(answer) for answer in answers[:5]] or [None] * 5
+        made = TransferSample(
+            at=now, down=numbers[0], up=numbers[1], downloading=numbers[2], seeding=numbers[3], items=numbers[4]
+        )
+        with self._lock:
+            self._samples.append(made)
+            self._unsaved.append(made)
         if answers:
             self.version = _text(answers[5]) or self.version
-            space = disk_space(_text(answers[6]))
-            self.free_bytes = None if space is None else space.free
-        with self._lock:
-            self._samples.append(
-                TransferSample(
-                    at=now, down=numbers[0], up=numbers[1], downloading=numbers[2], seeding=numbers[3], items=numbers[4]
-                )
-            )
+            self._measure(_text(answers[6]))
+            if with_folders:
+                self._folders, self._next_folders = _item_folders(answers[7]), now + _FOLDERS_EVERY
+        else:
+            self._measure("")
+
+    def _measure(self, default: str) -> None:
+        """Last, because a disk may not answer for a while."""
+        self.disks = self._usage.measure((*self._roots, *((default,) if default else ()), *sorted(self._folders)))
+        if not self._usage.is_measuring:
+            self._folders = frozenset(self._usage.one_of_each(sorted(self._folders)))
+        if default:
+            device = self._usage.device(default)
+            self.free_bytes = next((disk.free for disk in self.disks if disk.device == device), None)
 
     def latest(self) -> TransferSample | None:
         with self._lock:
@@ -76,6 +109,38 @@ class TransferRing:
     def since_time(self, at: float) -> list[TransferSample]:
         with self._lock:
             return [sample for sample in self._samples if sample.at >= at]
+
+    # -- over a restart
+
+    def load(self, db: Connection, now: float) -> None:
+        """Continue the curve; samples from the future are of a clock that was set back."""
+        query = "SELECT body FROM transfer WHERE config_dir = ? AND at > ? ORDER BY number"
+        rows = db.execute(query, (self._config_dir, now - _KEPT)).fetchall()
+        found = [sample for (body,) in rows for sample in _decoded(body) if now - _KEPT < sample.at <= now]
+        with self._lock:
+            self._samples.extendleft(reversed(found))
+
+    def save(self, db: Connection, now: float) -> None:
+        """Store what was added since the last call, in the caller's transaction."""
+        with self._lock:
+            unsaved, self._unsaved = self._unsaved, []
+        if unsaved:
+            values = (self._config_dir, now, msgspec.json.encode(unsaved))
+            db.execute("INSERT INTO transfer (config_dir, at, body) VALUES (?, ?, ?)", values)
+            db.execute("DELETE FROM transfer WHERE at <= ?", (now - _KEPT,))
+
+
+def _decoded(body: bytes) -> list[TransferSample]:
+    try:
+        return msgspec.json.decode(body, type=list[TransferSample])
+    except msgspec.DecodeError:
+        return []
+
+
+def _item_folders(rows: Any) -> frozenset[str]:
+    """The folders that items share; one of several files has a folder of its own, on the same disk."""
+    pairs = [row for row in rows if isinstance(row, list) and len(row) == 2] if isinstance(rows, list) else []
+    return frozenset(os.path.dirname(str(folder)) if multi else str(folder) for folder, multi in pairs if folder)
 
 
 def _number(value: Any) -> int | None:

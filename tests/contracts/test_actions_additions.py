@@ -56,6 +56,20 @@ def test_only_watched_folders_can_be_chosen(adding: Adding) -> None:
     assert adding.recorded[0][2] is False
 
 
+def test_folders_have_the_label_of_the_nearest_watch_ini(adding: Adding) -> None:
+    root = str(adding.root)
+    assert actions.folder_labels(adding.layout) == {root: "", f"{root}/tv": ""}
+    (adding.root / "watch.ini").write_text("queued = yes\ncustom1 = films\n")
+    assert actions.folder_labels(adding.layout) == {root: "films", f"{root}/tv": "films"}
+    (adding.root / "tv" / "watch.ini").write_bytes(b"[watch]\ncustom1: tv \xff\x1b[2J\n")
+    found = actions.folder_labels(adding.layout)[f"{root}/tv"]
+    assert found.startswith("tv ")
+    assert "\x1b" not in found
+    (adding.root / "watch.ini").unlink()
+    (adding.root / "watch.ini").mkdir()
+    assert actions.folder_labels(adding.layout)[root] == ""
+
+
 def test_a_magnet_link_gets_a_harmless_name(adding: Adding) -> None:
     actions.add_magnet(adding.actor, MAGNET, f"{adding.root}/tv")
     (name,) = adding.files()

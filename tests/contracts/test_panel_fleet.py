@@ -84,7 +84,7 @@ def page(scene: PanelScene) -> Callable[[str], str]:
 
 def test_the_page_shows_each_group(page: Callable[[str], str]) -> None:
     text = page("/g/main/fleet")
-    assert '<a href="/g/main/fleet" aria-current="page">Fleet</a>' in text
+    assert '<a href="/g/main/fleet" aria-current="page">' in text
     assert "one</bdi> (this)" in text
     assert "seen 2 h ago" in text
     assert "1/5" in text

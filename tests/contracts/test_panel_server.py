@@ -238,7 +238,7 @@ def test_a_stream_has_new_events_and_is_ended_with_the_server(layout: Layout) ->
         stream = Stream(scene, scene.token("read"))
         assert b": open\n" in stream.lines(b": open")
         for kind in ("TorrentErased", "TorrentLoaded"):
-            scene.streams.publish({"id": 7, "type": kind, "at": 1.0, "name": "one"})
+            scene.streams.publish("main", {"id": 7, "type": kind, "at": 1.0, "name": "one"})
         lines = stream.lines(b'data: {"id"')
         assert b"id: 7\n" in lines
         assert b"event: TorrentLoaded\n" in lines
@@ -275,6 +275,6 @@ def test_the_stream_of_a_slow_reader_ends(layout: Layout) -> None:
         stream = Stream(scene, scene.token("read"))
         stream.lines(b": open")
         for number in range(1, 20_000):
-            scene.streams.publish({"id": number, "type": "TorrentLoaded", "at": 1.0, "name": "x" * 500})
+            scene.streams.publish("main", {"id": number, "type": "TorrentLoaded", "at": 1.0, "name": "x" * 500})
         eventually(lambda: scene.streams.count == 0)
         assert b"event: gap\n" in stream.lines(b"event: gap")

@@ -7,8 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
 IDLE_MIB = 45.0
+JSON_BODY = {"Content-Type": "application/json"}
 
 
 @dataclass
@@ -88,6 +91,11 @@ class PanelGroup:
     @property
     def origin(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def json(self, path: str, headers: dict[str, str]) -> Any:
+        """The answer of the API; an error has no such keys, and an empty list tolerates that."""
+        status, _, body = self.request("GET", path, headers)
+        return json.loads(body) if status == 200 else {"groups": [], "events": []}
 
     def token(self, scope: Any = "act") -> dict[str, str]:
         found = self.ask("panel", MakePanelToken(name=scope, scope=scope, by="test"))
@@ -274,3 +282,106 @@ def test_it_is_small_without_viewers(group: PanelGroup) -> None:
     found = re.search(r"^Pss: +(\d+) kB", rollup, re.MULTILINE)
     assert found is not None
     assert int(found[1]) / 1024 <= IDLE_MIB
+
+
+def test_one_call_in_ten_seconds_goes_to_rtorrent_while_no_page_is_open(
+    short_folder: Path, rtorrent: PrivateRTorrent
+) -> None:
+    with CallCounter(rtorrent.url) as counter:
+        made = PanelGroup(short_folder / "c", counter.url)
+        try:
+            made.start("panel")
+            eventually(lambda: len(counter.calls) >= 1, 40)
+            begun, before = time.monotonic(), len(counter.calls)
+            eventually(lambda: len(counter.calls) >= before + 2, 60)
+            asked, seconds = len(counter.calls) - before, time.monotonic() - begun
+            assert asked <= seconds / 10 + 1, f"{asked} calls in {seconds:.0f} s"
+            assert all("system.multicall" in call for call in counter.calls)
+            cookie = made.login()
+            for path in ("/g/main/", "/g/main/queue", "/g/main/events", "/g/main/jobs"):
+                made.request("GET", path, cookie)
+            assert len(counter.calls) <= before + asked + 1, "the panel itself asks nothing for a page"
+        finally:
+            for service in list(made.running):
+                made.stop(service, signal.SIGKILL)
+
+
+def test_another_group_is_followed_acted_on_and_away_when_it_ends(
+    short_folder: Path, group: PanelGroup, rtorrent: PrivateRTorrent
+) -> None:
+    other = PanelGroup(short_folder / "two", rtorrent.url)
+    text = (group.folder / "torque.ini").read_text()
+    (group.folder / "torque.ini").write_text(text + f"panel.groups = {other.folder}\n")
+    try:
+        for service in ("scheduler", "watcher"):
+            other.start(service)
+        group.start("panel")
+        token = group.token()
+        eventually(lambda: len(group.json("/api/v1/groups", token)["groups"]) == 2, 30)
+        name = group.json("/api/v1/groups", token)["groups"][1]["group"]
+        drop(other.watched / "e.torrent", "elsewhere")
+        path = f"/api/v1/groups/{name}/events?type=TorrentLoaded"
+        eventually(lambda: [each["name"] for each in group.json(path, token)["events"]] == ["elsewhere"], 40)
+        assert group.json("/api/v1/groups/main/events?type=TorrentLoaded", token)["events"] == []
+        status, _, body = group.request("POST", f"/api/v1/groups/{name}/jobs/queue/pause", token | JSON_BODY)
+        assert status == 200, body
+        (event,) = other.events("scheduler")
+        assert (event.action, event.target, event.ok, event.by) == ("pause", "queue", True, "panel, token act")
+        for service in list(other.running):
+            other.stop(service)
+        eventually(lambda: "starts it" in group.json("/api/v1/groups", token)["groups"][1]["first_need"], 30)
+        page = group.request("GET", f"/g/{name}/", group.login())[2].decode()
+        assert ">away</span>" in page
+        assert "elsewhere" in page, "its last events stay"
+    finally:
+        for service in list(other.running):
+            other.stop(service, signal.SIGKILL)
+
+
+class CallCounter:
+    """A proxy in front of rTorrent's socket that keeps each request."""
+
+    def __init__(self, url: str) -> None:
+        self._target = url.removeprefix("scgi://")
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"scgi://127.0.0.1:{self._server.getsockname()[1]}"
+        self.calls: list[str] = []
+
+    def __enter__(self) -> "CallCounter":
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._pass, args=(client,), daemon=True).start()
+
+    def _pass(self, client: socket.socket) -> None:
+        with client, self._connected() as server:
+            request = b""
+            client.settimeout(20)
+            server.settimeout(20)
+            with suppress(OSError):
+                while b"</methodCall>" not in request:
+                    part = client.recv(65536)
+                    if not part:
+                        return
+                    request += part
+                    server.sendall(part)
+                self.calls.append(request.decode("utf-8", "replace"))
+                while part := server.recv(65536):
+                    client.sendall(part)
+
+    def _connected(self) -> socket.socket:
+        if self._target.startswith("/"):
+            made = socket.socket(socket.AF_UNIX)
+            made.connect(self._target)
+            return made
+        host, _, port = self._target.partition(":")
+        return socket.create_connection((host, int(port)))

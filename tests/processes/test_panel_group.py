@@ -1,6 +1,7 @@
 """The panel in a whole group under supervisord: started only when it is active, guarded, restarted, backed up."""
 
 import http.client
+import json
 import os
 import pty
 import re
@@ -32,10 +33,10 @@ def ini(port: int, *lines: str) -> str:
     return "\n".join((*first, "job.queue.active = True", *lines)) + "\n"
 
 
-def status_of(port: int, path: str, headers: dict[str, str]) -> int:
+def status_of(port: int, path: str, headers: dict[str, str], method: str = "GET") -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
-        connection.request("GET", path, headers=headers)
+        connection.request(method, path, headers=headers)
         return connection.getresponse().status
     finally:
         connection.close()
@@ -56,6 +57,23 @@ def test_a_panel_runs_only_when_it_is_active(folder: Path) -> None:
         token = group.command("panel", "token", "homepage").stdout.strip()
         bearer = {"Authorization": f"Bearer {token}"}
         assert status_of(port, "/api/v1/groups/main/services", bearer) == 200
+
+        # One service, by the command and by the API; each is recorded.
+        act = {"Authorization": f"Bearer {group.command('panel', 'token', 'phone', '--scope', 'act').stdout.strip()}"}
+        for path, words in (("", ("restart", "exporter")), ("/api/v1/groups/main/services/exporter/restart", ())):
+            before = group.pid("exporter")
+            if words:
+                ended = group.command(*words)
+                assert (ended.returncode, ended.stdout) == (0, "exporter is restarted\n"), ended.stderr
+            else:
+                assert status_of(port, path, act, "POST") == 200
+            eventually(lambda: group.pid("exporter") not in (0, before), 60)  # noqa: B023 - it ends before the next turn
+        assert group.command("restart", "guardian").returncode == 64
+        assert group.command("restart", "scheduler").returncode == 0
+        eventually(lambda: group.running(), 60)
+        restarts = [line for line in group.command("events", "--json").stdout.splitlines() if '"restart"' in line]
+        assert [json.loads(line)["target"] for line in restarts].count("exporter") == 2
+        eventually(lambda: '"target":"scheduler"' in group.command("events", "--json").stdout.replace(" ", ""), 60)
 
         # A kill: the guardian or supervisord starts it again, and the token is still valid.
         os.kill(group.pid("panel"), signal.SIGKILL)

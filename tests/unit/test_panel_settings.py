@@ -18,6 +18,7 @@ WRONG = {
     "panel.name = a/b": "expected letters",
     "panel.actions_on = True": "did you mean panel.actions?",
     "panel.active = maybe": "expected True or False",
+    "panel.groups = here, ~/there": "expected an absolute path",
     "panel.active = True\npanel.port = 0": "nothing could reach the panel",
 }
 

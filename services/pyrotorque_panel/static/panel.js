@@ -1,55 +1,63 @@
-// Keeps the cards of the page current: a message says that something changed, then the page is fetched again and each
-// changed card replaced, unless somebody types in it. Without this script the page is the same, as of its loading.
+// Keeps a page current: a message says that something changed, then htmx fetches the page again and morphs it in place, so that
+// what a person types and where the focus is stay. Without scripts a page is the same, as of its loading.
 "use strict";
-const source = document.body.dataset.live;
-const status = document.getElementById("live");
-let timer = 0;
+const EVERY = 400; // milliseconds between two refreshes
+const live = document.getElementById("live");
+const stream = document.getElementById("stream");
+let busy = false;
+let again = false;
 
-function isUsed(card) {
-  const active = document.activeElement;
-  return card.contains(active) && (active.tagName === "INPUT" || active.tagName === "SELECT");
-}
-
-function replaceCards(page) {
-  document.title = page.title;
-  for (const card of page.querySelectorAll("[id^=card-]")) {
-    const old = document.getElementById(card.id);
-    if (!old) { location.reload(); return; }
-    if (old.outerHTML === card.outerHTML || isUsed(old)) continue;
-    const focused = old.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
-    const next = document.importNode(card, true);
-    old.replaceWith(next);
-    if (focused) {
-      const again = [...next.querySelectorAll("[aria-label]")].find((each) => each.getAttribute("aria-label") === focused);
-      if (again) again.focus();
-    }
+// A button that its own action has removed leaves the focus nowhere: the content gets it.
+let focused = null;
+document.addEventListener("focusin", (event) => { focused = event.target; });
+document.addEventListener("htmx:after:swap", () => {
+  if (focused && !focused.isConnected && document.activeElement === document.body) {
+    document.getElementById("main").focus({preventScroll: true});
   }
-}
+});
 
 async function refresh() {
-  timer = 0;
-  const answer = await fetch(location.href, {headers: {"Accept": "text/html"}, redirect: "manual"}).catch(() => null);
-  if (!answer || !answer.ok) { if (answer && answer.type === "opaqueredirect") location.reload(); return; }
-  replaceCards(new DOMParser().parseFromString(await answer.text(), "text/html"));
+  if (busy) { again = true; return; }
+  busy = true;
+  try {
+    await htmx.ajax("GET", location.href, {source: "#stream", target: "#page", select: "#page", swap: "outerMorph"});
+  } catch { /* the next message tries again */ }
+  setTimeout(() => { busy = false; if (again) { again = false; refresh(); } }, EVERY);
 }
 
-function soon() {
-  if (!timer) timer = setTimeout(refresh, 150);
+function show(text) {
+  if (live && live.textContent !== text) live.textContent = text;
 }
 
-function follow() {
-  const stream = new EventSource(source);
-  stream.addEventListener("open", () => { status.textContent = "live"; soon(); });
-  stream.addEventListener("changed", soon);
-  stream.addEventListener("gap", soon);
-  stream.addEventListener("error", () => { status.textContent = "connection lost, trying again"; });
-  return stream;
+// What is asked of the services may be a second old when something happens: look once more.
+let later = 0;
+function changed(event) {
+  const data = event.detail?.data || "";
+  if (!data.includes("Answered") && !data.includes("Sampled")) {
+    clearTimeout(later);
+    later = setTimeout(refresh, 1200);
+  }
+  refresh();
 }
 
-if (source) {
-  let stream = follow();
-  // A browser opens six connections to one host: a page that is not seen gives its own back.
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden) { stream.close(); status.textContent = ""; } else if (stream.readyState === EventSource.CLOSED) { stream = follow(); }
+if (stream) {
+  stream.addEventListener("changed", changed);
+  stream.addEventListener("gap", refresh);
+  document.addEventListener("htmx:sse:after:connection", () => { show("live"); refresh(); });
+  document.addEventListener("htmx:sse:error", () => show("connection lost, trying again"));
+  document.addEventListener("htmx:sse:before:connection", (event) => {
+    if (event.detail.connection.attempt > 0) show("connection lost, trying again");
   });
 }
+
+// Metafiles that are dropped anywhere on a page with a form for them go into that form, which then is sent.
+document.addEventListener("dragover", (event) => {
+  if (document.querySelector("form.drop") && event.dataTransfer.types.includes("Files")) event.preventDefault();
+});
+document.addEventListener("drop", (event) => {
+  const form = document.querySelector("form.drop");
+  if (!form || !event.dataTransfer.files.length) return;
+  event.preventDefault();
+  form.querySelector("input[type=file]").files = event.dataTransfer.files;
+  form.requestSubmit();
+});

@@ -43,7 +43,7 @@ def explain_queue(queue: Queue, now: Instant) -> Answer:
     """Slots, order, what starts next and when; `data` is described in docs/queue.md. Raises RTorrentError."""
     limits, settings = queue.rules.limits, queue.rules.settings
     slots = queue.items.running(now.wall)
-    running = queue.items.read(queue.rules.downloading, {"hash", "name", "done"}, now.wall)
+    running = queue.items.read(queue.rules.downloading, {"hash", "name", "done", "down", "left", "size"}, now.wall)
     startable = queue.waiting(now.wall)
     taken = len(slots)
     forecast, granted = queue.forecast(startable, slots, now), queue.granted(now)
@@ -80,7 +80,7 @@ def explain_queue(queue: Queue, now: Instant) -> Answer:
         "stalled": stall or None,
         "parked": queue.rotation.held_until,
         "hold": hold_data(forecast.hold, now.wall) if forecast.hold else None,
-        "running": [_brief(item) for item in running[:_SHOWN]],
+        "running": [_progress(item) for item in running[:_SHOWN]],
         "order": [_brief(item) for item in listed],
     }
     return Answer(ok=True, text="\n".join(lines), data=data)
@@ -261,6 +261,10 @@ def _named(item: Item) -> str:
 
 def _brief(item: Item) -> dict[str, Any]:
     return {"hash": item["hash"], "name": printable(str(item["name"]))}
+
+
+def _progress(item: Item) -> dict[str, Any]:
+    return _brief(item) | {name: item[name] for name in ("done", "down", "left", "size")}
 
 
 def _decision_text(record: DecisionRecord) -> str:

@@ -23,6 +23,8 @@ METAFILE_MAX: Final = 16 << 20
 MAGNET_MAX: Final = 8 << 10
 _FOLDERS_MAX: Final = 500
 _DEPTH_MAX: Final = 3
+_WATCH_INI_MAX: Final = 64 << 10
+_LABEL: Final = re.compile(r"^custom1[ \t]*[=:](.*)$", re.MULTILINE)
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -37,6 +39,26 @@ def watched_folders(layout: Layout) -> list[str]:
             if len(found) < _FOLDERS_MAX and printable(text) == text and text not in found:
                 found.append(text)
     return found
+
+
+def folder_labels(layout: Layout) -> dict[str, str]:
+    """Each of `watched_folders` with the label that the nearest watch.ini gives its items; empty without one."""
+    folders = watched_folders(layout)
+    found: dict[str, str] = {}
+    for folder in folders:  # those above come first
+        above = folder.rpartition("/")[0]
+        found[folder] = _label(folder) or found.get(above, "")
+    return found
+
+
+def _label(folder: str) -> str:
+    """For a person who chooses a folder: what the label of a template will be is not known here."""
+    try:
+        with open(os.path.join(folder, "watch.ini"), encoding="utf-8", errors="replace") as file:
+            line = _LABEL.search(file.read(_WATCH_INI_MAX))
+    except OSError:
+        return ""
+    return printable(line[1].strip())[:80] if line else ""
 
 
 def add_metafile(actor: Actor, content: bytes, folder: str = "") -> Answer:

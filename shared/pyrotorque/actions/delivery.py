@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pyrotorque.bus.client import ask
@@ -14,6 +14,7 @@ from pyrotorque.supervisord import Supervisord, SupervisordError
 
 _FIRST_TIMEOUT: Final = 4.0  # seconds
 _POLL_TIMEOUT: Final = 1.0  # seconds
+_RECORD_WITHIN: Final = 10.0  # seconds
 
 
 ACTOR: Final = "PYROTORQUE_ACTOR"
@@ -46,7 +47,8 @@ def record_action(actor: Actor, action: str, target: str, ok: bool, text: str) -
         return
     request = RecordAction(by=actor.by, done=action, about=target, ok=ok, text=text)
     with suppress(ServiceUnreachable):
-        ask(actor.layout, "scheduler", request, _FIRST_TIMEOUT)
+        # The scheduler itself may be restarting, by this very action.
+        _send(replace(actor, starting=max(actor.starting, _RECORD_WITHIN)), "scheduler", request, _RECORD_WITHIN)
 
 
 def _send(actor: Actor, service: str, request: Request, timeout: float) -> Answer:

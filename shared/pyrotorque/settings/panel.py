@@ -61,6 +61,8 @@ def _value(name: str, text: str, kind: Any) -> Any:
             return tuple(_address(each) for each in words(text))
         case "hosts":
             return words(text)
+        case "groups":
+            return tuple(folder(each.strip()) for each in text.split(",") if each.strip())
         case _ if kind is bool:
             return truth(text)
         case _:

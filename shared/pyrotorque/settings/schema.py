@@ -171,6 +171,8 @@ class PanelSettings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...] = ()
     auth_header: str = ""
     name: str = ""
+    groups: tuple[Path, ...] = ()
+    """Configuration directories of further groups of this user, which this panel shows, too."""
     actions: bool = True
 
     @property
