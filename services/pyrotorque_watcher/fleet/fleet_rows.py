@@ -69,12 +69,18 @@ class FleetRows:
         """The rows of the inbox for this item that are not permitted."""
         return self._rows("hold = 1 AND (info_hash = ? OR instr(path, ?))", 10, info_hash, info_hash.encode())
 
-    def mark_released(self, rows: Iterable[Row]) -> None:
-        """Their items have their priority, which is saved; their load is published."""
+    def mark_published(self, rows: Iterable[Row]) -> None:
+        """Their items have their priority; their load is published."""
         for row in rows:
             self._db.execute(
-                f"UPDATE metafiles SET hold = ?, mode = ?, {PUBLISHED} = 1 {_THIS_ROW}",
-                (int(FleetHold.RELEASED), row.load.mode, row.turn, row.token),
+                f"UPDATE metafiles SET mode = ?, {PUBLISHED} = 1 {_THIS_ROW}", (row.load.mode, row.turn, row.token)
+            )
+
+    def mark_released(self, rows: Iterable[Row]) -> None:
+        """That is saved in rTorrent's session."""
+        for row in rows:
+            self._db.execute(
+                f"UPDATE metafiles SET hold = ? {_THIS_ROW}", (int(FleetHold.RELEASED), row.turn, row.token)
             )
 
     def _one(self, where: str, *values: object) -> Row | None:

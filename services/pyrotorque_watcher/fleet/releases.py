@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 _ROWS: Final = 64
 _AGAIN: Final = 0.02
+_SECOND_LOOK: Final = 0.3
 _AGAIN_MAX: Final = 5.0
 _TRIES_MAX: Final = 30
 """After so many saves that rTorrent did not make (a full disk) the item counts as released."""
@@ -55,6 +56,8 @@ class HeldReleases:
     _pause: float = _AGAIN
     _waits: bool = False
     _tries: dict[int, int] = field(default_factory=dict[int, int])
+    _saved: dict[int, tuple[float, dict[str, int]]] = field(default_factory=dict[int, tuple[float, dict[str, int]]])
+    """By turn: when (Unix time) the session had what was wanted, and what that is."""
 
     def notice(self) -> None:
         """Something was permitted."""
@@ -74,17 +77,18 @@ class HeldReleases:
             self._due, self._pause = 0.0, _AGAIN
             return
         self.session.locate(self.rtorrent, self.rtorrent.identity())
-        released = [done for row in rows if (done := self._released(row)) is not None]
-        if released:
-            with self.ledger.transaction():
-                self.rows.mark_released(released)
-                self.outcomes.released(released, time.time())
+        applied = [done for row in rows if row.turn not in self._saved and (done := self._applied(row)) is not None]
+        released = [row for row in rows if row.turn in self._saved and self._stays_saved(row, now)]
+        with self.ledger.transaction():
+            self.rows.mark_published(applied)
+            self.outcomes.released(applied, time.time())
+            self.rows.mark_released(released)
         self._waits = len(released) < len(rows) or len(rows) == _ROWS
-        self._due = now if released else now + self._pause
-        self._pause = _AGAIN if released else min(_AGAIN_MAX, 2 * self._pause)
+        self._due = now + self._pause
+        self._pause = _AGAIN if applied or released else min(_AGAIN_MAX, 2 * self._pause)
 
-    def _released(self, row: Row) -> Row | None:
-        """The row as it is now; None while that is not done or not saved."""
+    def _applied(self, row: Row) -> Row | None:
+        """Give the item what its settings say; the row as it is now, None without a job."""
         job = self.jobs.get(row.job)
         if job is None:
             return None
@@ -100,20 +104,30 @@ class HeldReleases:
         ]
         answers = self.rtorrent.multicall([mark_of(info_hash), *calls, ("d.priority", (info_hash,))])
         mark, priority = answers[0], answers[-1]
-        if isinstance(mark, RTorrentFault):
+        is_ours = mark == row.token and isinstance(priority, int)
+        wanted = {"priority": priority} if is_ours and isinstance(priority, int) else {}
+        if wanted and state is InitialState.START:
+            wanted["state"] = 1
+        if not wanted:
             log.info("%s: %s was erased before it was permitted", row.job, printable(row.load.name))
-            return msgspec.structs.replace(row, load=msgspec.structs.replace(row.load, mode=state.mode))
-        is_started = state is InitialState.START
-        if mark == row.token and isinstance(priority, int) and not self._is_saved(row, priority, is_started):
-            return None
-        self._tries.pop(row.turn, None)
+        if self._is_saved(row, wanted):
+            self._saved[row.turn] = (time.time(), wanted)
         return msgspec.structs.replace(row, load=msgspec.structs.replace(row.load, mode=state.mode))
 
-    def _is_saved(self, row: Row, priority: int, is_started: bool) -> bool:
-        if not self.session.folder:
+    def _stays_saved(self, row: Row, now: float) -> bool:
+        """On rTorrent 0.16 an earlier save that is still in progress may end after ours, and overwrite it."""
+        at, wanted = self._saved[row.turn]
+        if 0 <= now - at < _SECOND_LOOK:
+            return False
+        del self._saved[row.turn]
+        return self._is_saved(row, wanted) and not (self.session.folder and self.session.is_saving(row.load.info_hash))
+
+    def _is_saved(self, row: Row, wanted: Mapping[str, int]) -> bool:
+        if not (self.session.folder and wanted):
             return True
         saved = self.session.values(row.load.info_hash) or {}
-        if saved.get("priority") == priority and (not is_started or saved.get("state") == 1):
+        if all(saved.get(key) == value for key, value in wanted.items()):
+            self._tries.pop(row.turn, None)
             return True
         self._tries[row.turn] = self._tries.get(row.turn, 0) + 1
         return self._tries[row.turn] > _TRIES_MAX
