@@ -1,5 +1,6 @@
 """One connection to NATS: always over TLS where the settings ask for it, and why there is none, in one sentence."""
 
+import logging
 import re
 import ssl
 from collections.abc import Awaitable, Callable
@@ -11,6 +12,9 @@ from pyrotorque.settings.fleet import read_credentials
 from pyrotorque.settings.schema import FleetSettings
 from pyrotorque_fleet.exchange import LinkError
 
+log = logging.getLogger(__name__)
+
+_SYNCS_SINCE: Final = (2, 10)
 _CONNECT_TIMEOUT: Final = 2
 _PING_INTERVAL: Final = 2
 _PINGS_MISSED: Final = 2
@@ -73,6 +77,14 @@ class FleetClient(Client):
             closed_cb=on_lost,
             **options,
         )
+        found = self.connected_server_version
+        if (found.major, found.minor) < _SYNCS_SINCE:
+            log.warning(
+                "nats-server %d.%d acknowledges what it loses with the power for up to two minutes: 2.10 and newer can "
+                "be set to sync_interval: always",
+                found.major,
+                found.minor,
+            )
 
     def _connect_command(self) -> bytes:
         """The first line to the server, with the password: nats-py sends it unencrypted to one that offers no TLS."""

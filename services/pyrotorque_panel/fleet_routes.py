@@ -8,8 +8,8 @@ import msgspec
 from pyrotorque.configuration import last_good
 from pyrotorque.errors import PyrotorqueError, ServiceUnreachable
 from pyrotorque.layout import Layout
-from pyrotorque.requests import Answer, DescribeService, FindInFleet, Request
-from pyrotorque_panel.api_types import ItemName
+from pyrotorque.requests import Answer, DescribeService, FindInFleet, ListClaims, Request
+from pyrotorque_panel.api_types import ItemName, Word
 from pyrotorque_panel.cleaning import cleaned
 from pyrotorque_panel.exchange import NotFound, PanelRequest, PanelResponse, PanelRoute, QueryParameter
 
@@ -17,6 +17,9 @@ _TIMEOUT: Final = 3.0
 _SEARCH_TIMEOUT: Final = 6.0
 """Seconds; groups have two to answer."""
 _TEXT_MAX: Final = 256
+CLAIM_STATES: Final = ("offered", "assigned", "granted", "done", "failed", "withdrawn")
+_CLAIMS_SHOWN: Final = 50
+_CLAIMS_MAX: Final = 500
 
 
 class FleetGroups(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +35,13 @@ class FleetItems(msgspec.Struct, frozen=True, kw_only=True):
 
     answers: list[dict[str, Any]]
     silent: list[str]
+
+
+class FleetClaims(msgspec.Struct, frozen=True, kw_only=True):
+    """Which group has which metafile, the newest change first, and the number of claims in each state."""
+
+    claims: list[dict[str, Any]]
+    counts: dict[str, int]
 
 
 Ask = Callable[[Layout, str, Request, float], Answer]
@@ -64,6 +74,11 @@ class FleetView:
         answers = sorted(found.get("answers", []), key=lambda each: str(each.get("group")))
         return FleetItems(answers=answers, silent=found.get("silent", []))
 
+    def claims(self, state: str, limit: int) -> FleetClaims:
+        """Those in `state`; all for an empty one."""
+        found = self._answer(ListClaims(state=state, limit=limit), _TIMEOUT)
+        return FleetClaims(claims=found.get("claims", []), counts=found.get("counts", {}))
+
     def _answer(self, request: Request, timeout: float) -> Mapping[str, Any]:
         if not has_fleet(self._layout):
             raise NotFound("this group belongs to no fleet: see fleet.servers")
@@ -89,9 +104,12 @@ def fleet_pages(view_of: ViewOf, group: str, page: MakePage, show: Show) -> list
         view, text = view_of(request), request.query.get("find", "").strip()
         groups = FleetGroups(connected=False, reason="", groups=[])
         found = FleetItems(answers=[], silent=[])
+        claims = FleetClaims(claims=[], counts={})
+        state = request.query.get("state", "")
         problem = ""
         try:
             groups = view.groups()
+            claims = view.claims(state if state in CLAIM_STATES else "", _CLAIMS_SHOWN)
             if not groups.connected:
                 problem = f"The fleet is unavailable: {groups.reason or 'connecting'}"
             elif text:
@@ -100,6 +118,7 @@ def fleet_pages(view_of: ViewOf, group: str, page: MakePage, show: Show) -> list
             problem = str(error)
         return show(
             request, "fleet.html", "Fleet", groups=groups.groups, problem=problem, text=text, found=found,
+            claims=claims,
             live=not text,
         )  # fmt: skip
 
@@ -117,5 +136,12 @@ def fleet_api(view_of: ViewOf, group: str, call: MakeCall) -> list[PanelRoute]:
             "Items of all groups of the fleet",
             FleetItems,
             [name],
+        ),
+        call(
+            f"{group}/fleet/claims",
+            lambda request: view_of(request).claims(request.query.get("state", ""), _CLAIMS_MAX),
+            "Which group has which metafile of the fleet, the newest change first",
+            FleetClaims,
+            [QueryParameter("state", "only in this state, such as `offered`", Word)],
         ),
     ]

@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
 from pyrotorque.settings.schema import FleetSettings
-from pyrotorque_fleet.exchange import Asked, Connected, Update
+from pyrotorque_fleet.exchange import Asked, Conflict, Connected, Update
 from pyrotorque_fleet.link import Link
 from pyrotorque_fleet.streams import FleetStreams
 from tests.nats_cluster import NatsCluster
@@ -191,6 +191,13 @@ def test_the_link_works_as_such_a_user(server: Server) -> None:
         link.put_facts(b"facts").result(20)
         newest = link.newest_event("watcher").result(20)
         link.append("watcher", b"event", newest.sequence if newest else 0).result(20)
+        revision = link.swap("C" * 40, b"claim", 0).result(20)
+        link.swap("C" * 40, b"claim again", revision).result(20)
+        with pytest.raises(Conflict):
+            link.swap("C" * 40, b"too late", revision).result(20)
+        content = b"metafile" * 100_000
+        link.store("C" * 40, SHA256, content).result(20)
+        assert link.fetch("C" * 40, SHA256, len(content)).result(20) == content
         asking = link.ask_all(b"question", 1.0)
         eventually(lambda: [each for each in arrived(Update) if (each.key, each.value) == ("box2", b"facts")])
         for asked in eventually(lambda: arrived(Asked)):

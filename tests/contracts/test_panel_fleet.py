@@ -9,7 +9,7 @@ import pytest
 from pyrotorque.configuration import stored_file
 from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.layout import Layout
-from pyrotorque.requests import Answer, FindInFleet, Request
+from pyrotorque.requests import Answer, FindInFleet, ListClaims, Request
 from pyrotorque.settings.schema import FleetSettings, RTorrentSettings, Settings
 from pyrotorque.settings.serialization import to_json
 from pyrotorque_panel import group_view
@@ -28,6 +28,10 @@ TWO = ONE | {
 }  # fmt: skip
 ITEM = {"info_hash": "A" * 40, "name": f"Debian {EVIL}", "size": 4096, "left": 1024, "is_active": False}
 
+CLAIM = {
+    "info_hash": "B" * 40, "state": "granted", "owner": "two", "sender": "one", "reason": "", "facts": {"name": EVIL}
+}  # fmt: skip
+
 
 @dataclass
 class FakeFleet:
@@ -45,6 +49,9 @@ class FakeFleet:
         if service != "fleet" or not self.is_running:
             raise ServiceUnreachable(f"the {service} does not answer")
         self.asked.append(request)
+        if isinstance(request, ListClaims):
+            claims = [CLAIM] if request.state in ("", "granted") else []
+            return Answer(ok=True, text="", data={"claims": claims, "counts": {"granted": 1}})
         if isinstance(request, FindInFleet):
             return Answer(ok=True, text="", data={"answers": self.answers, "silent": ["three"]})
         return Answer(ok=True, text="", data={"connected": self.connected, "reason": self.reason, "groups": [ONE, TWO]})
@@ -107,6 +114,19 @@ def test_a_search_shows_items_and_who_did_not_answer(page: Callable[[str], str],
     assert len(fake.asked[-1].text) == 256
 
 
+def test_claims_are_listed_by_state(page: Callable[[str], str], scene: PanelScene, fake: FakeFleet) -> None:
+    text = page("/g/main/fleet")
+    assert "granted 1</a>" in text
+    assert "two, from one" in text
+    assert EVIL not in text
+    assert "No metafile was placed by the fleet." in page("/g/main/fleet?state=done")
+    page(f"/g/main/fleet?state={EVIL}")
+    assert {each.state for each in fake.asked if isinstance(each, ListClaims)} == {"", "done"}
+    found = scene.request("GET", f"{API}/claims?state=granted", scene.token("read")).json
+    assert (found["claims"][0]["owner"], found["counts"]) == ("two", {"granted": 1})
+    assert scene.request("GET", f"{API}/claims?state=x-y", scene.token("read")).status == 400
+
+
 def test_an_outage_shows_the_groups_as_they_were(page: Callable[[str], str], fake: FakeFleet) -> None:
     fake.connected, fake.reason = False, "nothing listens on 127.0.0.1 port 4222"
     text = page("/g/main/fleet?find=Debian")
@@ -133,4 +153,6 @@ def test_a_group_without_a_fleet_has_no_link_to_it(layout: Layout, fake: FakeFle
         cookie, read = {"Cookie": scene.login()}, scene.token("read")
         assert "/g/main/fleet" not in scene.request("GET", "/g/main/", cookie).text
         assert scene.request("GET", "/g/main/fleet", cookie).status == 404
-        assert [scene.request("GET", f"{API}{path}", read).status for path in ("", "/items?name=x")] == [404, 404]
+        assert [scene.request("GET", f"{API}{path}", read).status for path in ("", "/items?name=x", "/claims")] == [
+            404
+        ] * 3

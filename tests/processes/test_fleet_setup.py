@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from demo.group import REPOSITORY, free_port
+from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from tests.docs_blocks import blocks
 from tests.docs_home import Home
@@ -39,10 +40,18 @@ def home(rtorrent_program: Program, short_folder: Path, monkeypatch: pytest.Monk
             socket.parent.mkdir(parents=True)
             socket.symlink_to(rtorrent.url.removeprefix("scgi://"))
             stack.callback(home.sh, f"pyrotorque --config-dir ~/.pyroscope-{name} --stop")
+        (folder / "debian.torrent").write_bytes(make_metafile("debian"))
         stack.callback(home.sh, "kill $(cat ~/nats/localhost*/nats.pid)")
         assert home.sh("pyrotorque").returncode == 0
         eventually(lambda: home.sh("pyrotorque ctl status").stdout.count("RUNNING") >= 4, 60)
         yield home
+
+
+def _has_result(home: Home, line: str) -> bool:
+    """What the line shows arrives after a moment."""
+    ended = home.sh(line)
+    wanted = line.split()[-1] if " find " in line else "debian" if " claims " in line else ""
+    return ended.returncode == 0 and wanted in ended.stdout
 
 
 def test_a_newcomer_gets_from_one_group_to_three(home: Home) -> None:
@@ -55,10 +64,13 @@ def test_a_newcomer_gets_from_one_group_to_three(home: Home) -> None:
         lines = [line for line in text.splitlines() if line]
         if all(" fleet" in line for line in lines):
             for line in lines:
-                eventually(lambda line=line: home.sh(line).returncode == 0, 90)  # type: ignore[misc]
+                eventually(lambda line=line: _has_result(home, line), 120)  # type: ignore[misc]
             continue
         ended = home.sh(text)
         assert ended.returncode == 0, f"{block.name}: {text}{ended.stdout}{ended.stderr}"
         assert "Traceback" not in ended.stdout + ended.stderr
+    claims = home.sh("pyrotorque fleet claims --json").stdout
+    assert '"done"' in claims
+    assert "debian" in claims
     shown = home.sh("pyrotorque --config-dir ~/.pyroscope-two fleet --json").stdout
     assert all(f'"name": "{name}"' in shown or f'"name":"{name}"' in shown for name in ("one", "two", "three"))
