@@ -161,6 +161,15 @@ def prometheus(
                 server.stop()
 
 
+def test_every_label_of_a_legend_survives_the_aggregation_of_its_query() -> None:
+    """Otherwise the series of two rTorrents have one name."""
+    for panel in panels():
+        for target in panel.get("targets", ()):
+            labels = set(re.findall(r"{{\s*(\w+)\s*}}", target.get("legendFormat", "")))
+            if kept := re.search(r"\bsum by \(([^)]*)\)", target["expr"]):
+                assert labels <= {label.strip() for label in kept[1].split(",")}, panel["title"]
+
+
 def test_every_query_of_every_panel_has_data(prometheus: Prometheus) -> None:
     asked = queries()
     assert len(asked) > 50
