@@ -1,46 +1,137 @@
-"""Processor time of a clean-up's plan for 2,000 items of 20 files that all qualify: the first time, and repeated."""
+"""A clean-up's plan for 2,000 items of 20 files that all qualify: processor time, and how long rTorrent is blocked.
+
+rTorrent does one thing at a time: while it answers a call it transfers nothing. What a call costs it is its own
+processor time, so that other programs do not count.
+"""
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from benchmarks.figures import Figure
-from benchmarks.filled import scratch
+from benchmarks.figures import Figure, processor_of
+from benchmarks.filled import fill, scratch
 from demo.group import wait_until
 from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.jobs import JobConfig, context
 from pyrotorque.jobs.cleanup import Cleanup
+from pyrotorque.jobs.orphans import Orphans
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.transport import RequestOptions
+from pyrotorque.rtorrent.xml import Param
 
-ITEMS, FILES = 2_000, 20
+T = TypeVar("T")
+ITEMS, FILES, MANY = 2_000, 20, 10_000
 FIRST, AGAIN = 2.0, 0.3  # seconds
+BLOCKED, BLOCKED_MANY = 0.05, 0.15
 _BATCH = 50
+_REMOVED = 3
 _SETTINGS = {
     "job_name": "tidy", "schedule": "hour=4", "condition": "is_complete=yes", "data": "delete", "others": "none",
     "min_ratio": "0", "min_seedtime": "0", "matched_for": "0", "max_percent": "100", "per_tracker": "0",
-    "max_items": "0", "max_bytes": "0",
+    "max_items": "0", "max_bytes": "0", "announce": "0",
 }  # fmt: skip
+# What needs details of items, with all details that a condition can need.
+_DETAILED = "name=* [ seeds>=0 OR kind=mkv OR files=*x* OR alias=x OR views=x OR left>1 OR ratio>=0 OR completed<1h ]"
+
+
+class MeasuredRTorrent(RTorrent):
+    """Notes what each request costs rTorrent."""
+
+    def __init__(self, url: str, pid: int) -> None:
+        super().__init__(url, read_timeout=120)
+        self._pid = pid
+        self.spent: list[tuple[float, str]] = []
+
+    def _request(self, method: str, params: Sequence[Param], read: Callable[[bytes], T], options: RequestOptions) -> T:
+        began = processor_of(self._pid)
+        try:
+            return super()._request(method, params, read, options)
+        finally:
+            self.spent.append((processor_of(self._pid) - began, options.label))
+
+    def longest(self) -> tuple[float, str]:
+        """The most expensive request since the last time."""
+        found, self.spent = max(self.spent), []
+        return found
 
 
 def measure() -> Iterator[Figure]:
+    yield from _of_complete_items()
+    yield from _of_many_items()
+
+
+def _of_complete_items() -> Iterator[Figure]:
     with scratch() as folder, PrivateRTorrent(folder / "rt") as rtorrent:
         _fill(rtorrent)
         context.set_context(context.JobContext(state_dir=folder / "state", url=rtorrent.url))
-        job = Cleanup(JobConfig({**_SETTINGS, "below": str(rtorrent.downloads)}))
-        seconds = [_preview(job) for _ in range(4)]
+        client = MeasuredRTorrent(rtorrent.url, rtorrent.pid)
+        job = _job(rtorrent, client)
+        first, again = _preview(job), sorted(_preview(job) for _ in range(3))[1]
+        changed: list[float] = []
+        for number in range(3):
+            (rtorrent.downloads / f"item {number:05d}" / "00").write_bytes(os.urandom(601))
+            changed.append(_preview(job, ITEMS - number - 1))
+        blocked = {"a preview": client.longest()}
+        _job(rtorrent, client, condition=_DETAILED).preview()
+        blocked["a preview with details"] = client.longest()
+        _job(rtorrent, client, max_items=str(_REMOVED)).run()
+        blocked[f"a run that removes {_REMOVED}"] = client.longest()
+        _orphans(rtorrent, client).survey()
+        blocked["a look for orphans"] = client.longest()
     what = f"plan for {ITEMS:,} items of {FILES} files, processor time"
-    yield Figure(f"{what}, first", f"{seconds[0]:.2f} s", "", f"{FIRST:g} s", seconds[0] <= FIRST)
-    again = sorted(seconds[1:])[1]
-    yield Figure(f"{what}, nothing changed", f"{again:.2f} s", "", f"{AGAIN:g} s", again <= AGAIN)
+    yield _figure(f"{what}, first", first, FIRST)
+    yield _figure(f"{what}, nothing changed", again, AGAIN)
+    yield _figure(f"{what}, one item changed", sorted(changed)[1], AGAIN)
+    yield from _blocked(blocked, ITEMS, BLOCKED)
 
 
-def _preview(job: Cleanup) -> float:
+def _of_many_items() -> Iterator[Figure]:
+    with scratch() as folder, PrivateRTorrent(folder / "rt") as rtorrent:
+        fill(rtorrent, MANY, files=FILES)
+        context.set_context(context.JobContext(state_dir=folder / "state", url=rtorrent.url))
+        client = MeasuredRTorrent(rtorrent.url, rtorrent.pid)
+        _job(rtorrent, client, condition="name=*").preview()
+        blocked = {"a preview": client.longest()}
+        _job(rtorrent, client, condition=_DETAILED).preview()
+        blocked["a preview with details"] = client.longest()
+        _orphans(rtorrent, client).survey()
+        blocked["a look for orphans"] = client.longest()
+    yield from _blocked(blocked, MANY, BLOCKED_MANY)
+
+
+def _figure(what: str, seconds: float, goal: float) -> Figure:
+    return Figure(what, f"{seconds:.2f} s", "", f"{goal:g} s", seconds <= goal)
+
+
+def _blocked(found: dict[str, tuple[float, str]], items: int, goal: float) -> Iterator[Figure]:
+    for what, (seconds, label) in found.items():
+        shown, limit = f"{seconds * 1e3:.1f} ms ({label})", f"{goal * 1e3:.0f} ms"
+        yield Figure(
+            f"rTorrent's longest call in {what}, {items:,} items of {FILES} files", shown, "", limit, seconds <= goal
+        )
+
+
+def _job(rtorrent: PrivateRTorrent, client: RTorrent, **more: str) -> Cleanup:
+    job = Cleanup(JobConfig({**_SETTINGS, "below": str(rtorrent.downloads), **more}))
+    job.__dict__["rtorrent"] = client  # in place of the cached property
+    return job
+
+
+def _orphans(rtorrent: PrivateRTorrent, client: RTorrent) -> Orphans:
+    settings = {"job_name": "orphans", "schedule": "hour=5", "below": str(rtorrent.downloads), "others": "none"}
+    job = Orphans(JobConfig(settings))
+    job.__dict__["rtorrent"] = client
+    return job
+
+
+def _preview(job: Cleanup, expected: int = ITEMS) -> float:
     began = time.process_time()
     found = job.preview()
     spent = time.process_time() - began
-    assert len(found.plan.removals) == ITEMS
+    assert len(found.plan.removals) == expected
     return spent
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from pyrotorque.layout import Layout
-from pyrotorque.linux.filesystems import Mount, is_within, location, read_mounts
+from pyrotorque.linux.filesystems import Locations, is_within, read_mounts
 from pyrotorque.text import printable
 
 _FILES_MAX: Final = 100_000
@@ -88,28 +88,27 @@ class StorageLimits:
 
     below: Sequence[Path]
     private: Sequence[Path]
-    mounts: Sequence[Mount] | None = None
-    """Those to use instead of reading them each time."""
+    locations: Locations | None = None
+    """What was looked at before, to be used instead of reading the mounts each time."""
 
     def refusal(self, folder: bytes, files: Iterable[bytes] | None) -> str:
         """Why content must not be stored in `folder`; empty if it may.
 
         `files` are the paths of the content in it; None if they are not known yet.
         """
-        mounts = read_mounts() if self.mounts is None else self.mounts
-        allowed = [location(bytes(path), mounts) for path in self.below]
-        private = [location(bytes(path), mounts) for path in self.private]
+        locations = self.locations or Locations(read_mounts())
+        allowed = [locations.of(bytes(path)) for path in self.below]
+        private = [locations.of(bytes(path)) for path in self.private]
         for path in self._paths(folder, files):
-            there = location(path, mounts)
+            there = locations.of(path)
             if allowed and not any(is_within(there, each) for each in allowed):
                 return f"{printable(path)} is not below {', '.join(map(str, self.below))} (job.NAME.below)"
             for number, each in enumerate(private):
                 if is_within(there, each):
                     return f"{printable(path)} is in {self.private[number]}, where no content of torrents may be stored"
-        return self._unknown_name(folder, private, mounts) if files is None else ""
+        return self._unknown_name(folder, private, locations.of(folder)) if files is None else ""
 
-    def _unknown_name(self, folder: bytes, private: Sequence[bytes], mounts: Sequence[Mount]) -> str:
-        there = location(folder, mounts)
+    def _unknown_name(self, folder: bytes, private: Sequence[bytes], there: bytes) -> str:
         for number, each in enumerate(private):
             if is_within(each, there):
                 return f"{printable(folder)} contains {self.private[number]}, and {UNKNOWN_FILES}"

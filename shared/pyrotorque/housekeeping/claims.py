@@ -6,15 +6,21 @@ Two spellings of one path, linked folders, bind mounts and hard links lead to on
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TypeAlias
 
-from pyrotorque.housekeeping.item_files import DiskFile, Inode, ItemContent, Look, OwnedFile, look_again, look_at
+from pyrotorque.housekeeping.claim_index import (
+    ClaimIndex,
+    FilesByItem,
+    FolderInodes,
+    NamedFile,
+    Names,
+    index_of,
+    updated,
+)
+from pyrotorque.housekeeping.item_files import DiskFile, Inode, ItemContent, Look, look_again, look_at
 from pyrotorque.linux.filesystems import is_within
-
-NamedFile: TypeAlias = "tuple[Inode | None, bytes]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,69 +28,56 @@ class Claims:
     """All items of all clients with their files."""
 
     contents: Mapping[str, ItemContent]
-    files: Mapping[str, tuple[OwnedFile, ...]]
-    folder_of: Callable[[bytes], Inode | None] = field(default=lambda path: _folder_inode(path))
-    """The inode of a folder; two names of a file are distinct if folder or base name differ."""
+    files: FilesByItem
     quarantined: Sequence[bytes] = ()
     """Paths of files in quarantine: names of inodes that are neither an item's nor from elsewhere."""
-
-    def is_same(
-        self,
-        contents: Mapping[str, ItemContent],
-        files: Mapping[str, tuple[OwnedFile, ...]],
-        quarantined: Sequence[bytes],
-    ) -> bool:
-        """Whether these facts are the ones of these claims."""
-        return (
-            contents == self.contents
-            and list(quarantined) == list(self.quarantined)
-            and all(files[key] is found for key, found in self.files.items())
-            and all(self.folder_of(folder) == inode for folder, inode in self._folders.items())
-            and self._count_quarantined() == self._quarantined_names
-        )
+    folders: FolderInodes = field(default_factory=lambda: FolderInodes(_folder_inode))
+    updated_index: ClaimIndex | None = None
+    """The index, if it follows from that of earlier claims."""
+    before: object = None
+    """Identifies these earlier claims, see `token`."""
+    earlier_quarantined: Mapping[Inode, int] = field(default_factory=dict[Inode, int])
+    token: object = field(default_factory=object)
 
     @cached_property
+    def affected(self) -> frozenset[str]:
+        """The items about whose files something has changed since the earlier claims."""
+        before, now = self.earlier_quarantined, self.quarantined_names
+        moved = {inode for inode in before.keys() | now.keys() if before.get(inode) != now.get(inode)}
+        holders = frozenset(key for inode in moved for key in self.holders.get(inode, ()))
+        return self.index.affected | holders
+
+    def has_same_folders(self, files: FilesByItem) -> bool:
+        """Whether the folders of those files that are as they were are the same folders."""
+        if changed := self.folders.changed():
+            kept = (owned for key, owned in files.items() if self.files.get(key) is owned)
+            if any(os.path.dirname(each.path) in changed for owned in kept for each in owned):
+                return False
+            for folder in changed:
+                del self.folders.known[folder]
+        return True
+
+    @cached_property
+    def index(self) -> ClaimIndex:
+        return self.updated_index or index_of(self.files, self.folders)
+
+    @property
     def holders(self) -> Mapping[Inode, frozenset[str]]:
         """The items of each inode."""
-        made: dict[Inode, frozenset[str]] = {}
-        for key, files in self.files.items():
-            alone = frozenset((key,))  # one object for all files: nearly all have one item
-            for each in files:
-                if each.found is not None:
-                    inode = each.found.inode
-                    made[inode] = made[inode] | alone if inode in made else alone
-        return made
+        return self.index.holders
 
-    @cached_property
-    def names(self) -> Mapping[Inode, Mapping[NamedFile, frozenset[str]]]:
+    @property
+    def names(self) -> Mapping[Inode, Names]:
         """The distinct names of each inode that items have, and which items."""
-        made: dict[Inode, dict[NamedFile, frozenset[str]]] = {}
-        for key, files in self.files.items():
-            alone = frozenset((key,))
-            for each in files:
-                if each.found is not None:
-                    names = made.setdefault(each.found.inode, {})
-                    name = self.name(each.path)
-                    names[name] = names[name] | alone if name in names else alone
-        return made
-
-    @cached_property
-    def _folders(self) -> dict[bytes, Inode | None]:
-        return {}
+        return self.index.names
 
     def name(self, path: bytes) -> NamedFile:
         """What a name of a file consists of: two paths through links or bind mounts are one name."""
-        folder, base = os.path.split(path)
-        if folder not in self._folders:
-            self._folders[folder] = self.folder_of(folder)
-        return self._folders[folder], base
+        return self.folders.name(path)
 
     @cached_property
-    def _quarantined_names(self) -> Mapping[Inode, int]:
+    def quarantined_names(self) -> Mapping[Inode, int]:
         """How many names each inode has in quarantine."""
-        return self._count_quarantined()
-
-    def _count_quarantined(self) -> Mapping[Inode, int]:
         made: defaultdict[Inode, set[NamedFile]] = defaultdict(set)
         for path in self.quarantined:
             try:
@@ -119,7 +112,7 @@ class Claims:
         return {name: frozenset(keys) for name, keys in made.items()}
 
     @cached_property
-    def _devices(self) -> frozenset[int]:
+    def devices(self) -> frozenset[int]:
         return frozenset(inode.device for inode in self.holders)
 
     @cached_property
@@ -160,7 +153,7 @@ class Claims:
         for each in self.files.get(key, ()):
             if self.lost:
                 found |= self.lost.get((os.path.basename(each.path), each.file.size), frozenset())
-            if each.found is not None and len(self._devices) > 1:
+            if each.found is not None and len(self.devices) > 1:
                 twins = self.alike.get((each.found.size, each.found.mtime_ns), frozenset())
                 found |= {other for device, other in twins if device != each.found.inode.device}
         return frozenset(found - {key})
@@ -169,7 +162,7 @@ class Claims:
         """The number of files that have a name which no item has."""
         return sum(
             each.found.links > 1
-            and each.found.links > len(self.names[each.found.inode]) + self._quarantined_names.get(each.found.inode, 0)
+            and each.found.links > len(self.names[each.found.inode]) + self.quarantined_names.get(each.found.inode, 0)
             for each in self.files.get(key, ())
             if each.found is not None and stat.S_ISREG(each.found.kind)
         )
@@ -253,9 +246,21 @@ def claims_of(
         else look_at(content, look)
         for key, content in keyed.items()
     }
-    if before and before.is_same(keyed, files, quarantined):
-        return before
-    return Claims(keyed, files, quarantined=quarantined)
+    if before and before.has_same_folders(files):
+        found = _updated(before, keyed, files, quarantined)
+        is_same = not found.affected and list(quarantined) == list(before.quarantined) and keyed == before.contents
+        return before if is_same else found
+    return Claims(keyed, files, quarantined)
+
+
+def _updated(
+    before: Claims, contents: Mapping[str, ItemContent], files: FilesByItem, quarantined: Sequence[bytes]
+) -> Claims:
+    """The claims after some items have changed; what the others say about themselves is not derived again."""
+    gone = {key: found for key, found in before.files.items() if files.get(key) is not found}
+    new = {key: found for key, found in files.items() if before.files.get(key) is not found}
+    index = updated(before.index, gone, new) if gone or new else replace(before.index, affected=frozenset())
+    return Claims(contents, files, quarantined, before.folders, index, before.token, before.quarantined_names)
 
 
 def _key(content: ItemContent) -> str:

@@ -29,10 +29,27 @@ class DataVerdicts:
     _kept: dict[str, Kept | None] = field(default_factory=dict[str, "Kept | None"])
 
     def begin(self, inventory: Inventory, rules: DataRules) -> None:
-        """Forget the reasons if a fact has changed."""
-        if (self._claims, self._rules, self._mounts) != (inventory.claims, rules, inventory.mounts):
+        """Forget the reasons that may have changed: of items whose files, or whose files' other names, have."""
+        claims = inventory.claims
+        if (self._rules, self._mounts) != (rules, inventory.locations.mounts) or not self._follow(claims):
             self._kept.clear()
-            self._claims, self._rules, self._mounts = inventory.claims, rules, inventory.mounts
+        self._claims, self._rules, self._mounts = claims, rules, inventory.locations.mounts
+
+    def _follow(self, claims: Claims) -> bool:
+        """Whether all reasons that remain still hold with these claims."""
+        known = self._claims
+        if known is None or claims is known:
+            return known is not None
+        if claims.before is not known.token or claims.updated_index is None:
+            return False
+        # These are facts about all items: what may be missing, or be on several disks.
+        if (claims.lost, claims.devices, claims.unresolved) != (known.lost, known.devices, known.unresolved):
+            return False
+        if len(claims.devices) > 1:
+            return False
+        for key in claims.affected:
+            self._kept.pop(key, None)
+        return True
 
     def read_rows(self, rtorrent: RTorrent, inventory: Inventory, hashes: Sequence[str]) -> None:
         """Read the rows of items that have changed. Raises RTorrentFault."""

@@ -15,7 +15,7 @@ from pyrotorque.housekeeping.claims import Claims, claims_of
 from pyrotorque.housekeeping.item_files import ItemContent
 from pyrotorque.housekeeping.other_clients import OtherClients
 from pyrotorque.housekeeping.session_items import SessionItem, SessionItems
-from pyrotorque.linux.filesystems import Mount, read_mounts
+from pyrotorque.linux.filesystems import Locations, read_mounts
 from pyrotorque.linux.processes import PROC
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.item_texts import equal_call
@@ -65,7 +65,7 @@ class Inventory:
     incarnation: str
     items: Mapping[str, LiveItem]
     claims: Claims
-    mounts: Sequence[Mount]
+    locations: Locations
     inexact: Mapping[str, str]
     """Items of which rTorrent may use other paths than these, and why: never removed."""
 
@@ -128,7 +128,7 @@ class InventoryReader:
         inexact = {info_hash: reason for info_hash in items if (reason := _inexact(saved[info_hash]))}
         if self.rtorrent.identity().incarnation != identity.incarnation:
             raise RemovalRefused("rTorrent was restarted while its items were read")
-        self.latest = Inventory(identity.pid, identity.incarnation, items, claims, read_mounts(), inexact)
+        self.latest = Inventory(identity.pid, identity.incarnation, items, claims, Locations(read_mounts()), inexact)
         return self.latest
 
     def _matching(self) -> tuple[dict[str, LiveItem], dict[str, SessionItem]]:

@@ -42,6 +42,18 @@ class DiskFile(NamedTuple):
             found.st_mtime_ns,
         )
 
+    def is_still(self, found: os.stat_result) -> bool:
+        """Whether `of(found)` is equal to this; without making it, because that is done for all files."""
+        return (
+            self.inode.number == found.st_ino
+            and self.inode.device == found.st_dev
+            and self.size == found.st_size
+            and self.links == found.st_nlink
+            and self.mtime_ns == found.st_mtime_ns
+            and self.occupied == found.st_blocks * _BLOCK
+            and self.kind == stat.S_IFMT(found.st_mode)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ItemContent:
@@ -99,7 +111,7 @@ def look_again(content: ItemContent, before: tuple[OwnedFile, ...], look: Look =
             return look_at(content, look)
         except ValueError:
             continue
-        if each.found is None or each.found != DiskFile.of(found):
+        if each.found is None or not each.found.is_still(found):
             return look_at(content, look)
     return before
 

@@ -18,7 +18,7 @@ from pyrotorque.housekeeping.item_files import Inode
 from pyrotorque.housekeeping.journal import RemovalRecord
 from pyrotorque.humanize import size
 from pyrotorque.linux.files import sync_folder
-from pyrotorque.linux.filesystems import Mount, is_within, location, mount_of, read_mounts
+from pyrotorque.linux.filesystems import Locations, is_within, mount_of, read_mounts
 from pyrotorque.local_time import utc_stamp
 from pyrotorque.text import encode_json, printable
 
@@ -49,15 +49,15 @@ class QuarantineEntry:
 
 
 def quarantine_of(
-    directory: bytes, below: tuple[Path, ...], chosen: Path | None, known: Sequence[Mount] | None = None
+    directory: bytes, below: tuple[Path, ...], chosen: Path | None, known: Locations | None = None
 ) -> Path:
     """The quarantine for the files of `directory`: in the nearest folder of `below`, or the chosen one.
 
     Raises RemovalRefused if it is on another mount: files are renamed, never copied.
     """
-    mounts = read_mounts() if known is None else known
-    there = location(directory, mounts)
-    lengths = {folder: len(found) for folder in below if is_within(there, found := location(bytes(folder), mounts))}
+    locations = known or Locations(read_mounts())
+    there, mounts = locations.of(directory), locations.mounts
+    lengths = {folder: len(found) for folder in below if is_within(there, found := locations.of(bytes(folder)))}
     if not lengths:
         raise RemovalRefused(f"{printable(directory)} is not below {', '.join(map(str, below))}")
     nearest = sorted(lengths, key=lambda folder: -lengths[folder])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pyrotorque.errors import MetafileError
-from pyrotorque.metafile.parser import dictionary
+from pyrotorque.metafile.parser import dictionary, read_saved
 from pyrotorque.metafile.parser import read as read_metafile
 
 _NAME: Final = re.compile(rb"([0-9A-Fa-f]{40})\.torrent")
@@ -89,7 +89,7 @@ def session_item(info_hash: str, metafile: bytes, attributes: bytes) -> SessionI
     if outer is not None and (info is None or (isinstance(info, dict) and info.get(b"meta_download"))):
         name = f"{info_hash}.meta".encode()
         return SessionItem(info_hash, directory, name, False, (ContentFile(name, 0),), is_magnet=True)
-    torrent = read_metafile(metafile)
+    torrent = read_metafile(metafile) if outer is None else read_saved(outer, metafile, info_hash)
     if torrent.info_hash != info_hash:
         raise ValueError(f"its metafile is that of {torrent.info_hash}")
     paths = [(os.fsencode(path), size) for path, size in torrent.files]
@@ -115,6 +115,8 @@ def _details(info: Mapping[bytes, Any]) -> list[tuple[tuple[bytes, ...], bool]]:
 
 
 def _of_entry(entry: Mapping[bytes, Any]) -> tuple[tuple[bytes, ...], bool]:
+    if len(entry) == 2:  # a path and a length
+        return (), False
     lists = (value for key, value in entry.items() if key.startswith(b"path.") and isinstance(value, list))
     others = tuple(b"/".join(part for part in parts if isinstance(part, bytes)) for parts in lists)
     plain = entry.get(b"path")

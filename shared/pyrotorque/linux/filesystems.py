@@ -107,6 +107,27 @@ def location(path: bytes, mounts: Sequence[Mount]) -> bytes:
     return b"%b:%b" % (mount.device, (mount.root.rstrip(b"/") + rest) or b"/")
 
 
+class Locations:
+    """`location` for many paths in a few folders, at one time: each folder is looked at once."""
+
+    def __init__(self, mounts: Sequence[Mount]) -> None:
+        self.mounts = mounts
+        self._points = {mount.point for mount in mounts}
+        self._folders: dict[bytes, tuple[bytes, bytes]] = {}
+
+    def of(self, path: bytes) -> bytes:
+        """Where `path` is."""
+        folder, name = os.path.split(path)
+        if name in (b"", b".", b"..") or os.path.islink(path):
+            return location(path, self.mounts)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder), location(folder, self.mounts)
+        real, there = self._folders[folder]
+        if os.path.join(real, name) in self._points:
+            return location(path, self.mounts)
+        return os.path.join(there, name)
+
+
 def mounts_below(path: bytes, mounts: Sequence[Mount]) -> Iterator[Mount]:
     """The mounts in the tree at `path` which are not mounted over."""
     for mount in mounts:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bencode2 import BencodeDecodeError, bdecode
+from bencode2 import BencodeDecodeError, bdecode, bencode
 
 from pyrotorque.errors import MetafileError, MetafileIncomplete
 from pyrotorque.metafile.bencode_scan import MetafileTooComplex, top_level
@@ -79,6 +79,22 @@ def read(data: bytes) -> Metafile:
     if info is None:
         raise MetafileError("this is a magnet link in the form of a metafile")
     return _metafile(info, raw, outer)
+
+
+def read_saved(outer: Info, data: bytes, info_hash: str) -> Metafile:
+    """The torrent in a metafile that rTorrent has saved; `outer` is `dictionary(data)`. Raises like `read`.
+
+    Its info dictionary, encoded again, has this hash if it is the one in the file: `data` is not scanned for it, which
+    takes most of the time.
+    """
+    info = outer.get(b"info")
+    if is_dictionary(info):
+        raw = bencode(info)
+        import hashlib
+
+        if hashlib.sha1(raw, usedforsecurity=False).hexdigest().upper() == info_hash:
+            return _metafile(info, memoryview(raw), {key: outer[key] for key in _OUTER & outer.keys()})
+    return read(data)
 
 
 def torrent_in(data: bytes) -> tuple[Metafile | Magnet, bytes]:
