@@ -90,7 +90,7 @@ def _of_complete_items() -> Iterator[Figure]:
 
 def _of_many_items() -> Iterator[Figure]:
     with scratch() as folder, PrivateRTorrent(folder / "rt") as rtorrent:
-        fill(rtorrent, MANY, files=FILES)
+        fill(rtorrent, MANY)
         context.set_context(context.JobContext(state_dir=folder / "state", url=rtorrent.url))
         client = MeasuredRTorrent(rtorrent.url, rtorrent.pid)
         _job(rtorrent, client, condition="name=*").preview()
@@ -99,18 +99,20 @@ def _of_many_items() -> Iterator[Figure]:
         blocked["a preview with details"] = client.longest()
         _orphans(rtorrent, client).survey()
         blocked["a look for orphans"] = client.longest()
-    yield from _blocked(blocked, MANY, BLOCKED_MANY)
+    yield from _blocked(blocked, MANY, BLOCKED_MANY, "one file")
 
 
 def _figure(what: str, seconds: float, goal: float) -> Figure:
     return Figure(what, f"{seconds:.2f} s", "", f"{goal:g} s", seconds <= goal)
 
 
-def _blocked(found: dict[str, tuple[float, str]], items: int, goal: float) -> Iterator[Figure]:
+def _blocked(
+    found: dict[str, tuple[float, str]], items: int, goal: float, files: str = f"{FILES} files"
+) -> Iterator[Figure]:
     for what, (seconds, label) in found.items():
         shown, limit = f"{seconds * 1e3:.1f} ms ({label})", f"{goal * 1e3:.0f} ms"
         yield Figure(
-            f"rTorrent's longest call in {what}, {items:,} items of {FILES} files", shown, "", limit, seconds <= goal
+            f"rTorrent's longest call in {what}, {items:,} items of {files}", shown, "", limit, seconds <= goal
         )
 
 

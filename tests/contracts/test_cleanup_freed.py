@@ -168,12 +168,13 @@ def quarantine_on_another_disk(case: Case) -> int:
 
 def deselected(case: Case) -> int:
     """One of two files was never wanted: rTorrent has made it as far as it shares pieces with the other."""
-    path = case.scene.write("One", ("a", "b"), size=SIZE)
+    shared = 7_232  # bytes of its first piece, which begins in the other file
+    path = case.scene.write("One", ("a", "b"), size=SIZE - shared)
     one = case.scene.add(path, start=False)
     content = (path / "b").read_bytes()
     with (path / "b").open("wb") as file:
-        file.write(content[:BLOCK])
-        file.truncate(SIZE)
+        file.write(content[:shared])
+        file.truncate(SIZE - shared)
     case.scene.client.call("f.priority.set", f"{one}:f1", 0)
     case.scene.client.call("d.update_priorities", one)
     case.scene.client.call("d.check_hash", one)

@@ -125,7 +125,7 @@ def test_an_empty_rtorrent_on_the_socket_moves_and_removes_nothing(
     assert all(map(scene.is_intact, found))
 
 
-@pytest.mark.parametrize("method", ["f.multicall", "d.stop", "d.close"])
+@pytest.mark.parametrize("method", ["branch", "d.stop", "d.close"])
 def test_an_rtorrent_that_ends_between_two_calls_loses_nothing(
     scene: CleanupScene, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:

@@ -1,6 +1,8 @@
 """Which files items share, and what their removal frees, by inode."""
 
 import os
+import random
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -108,3 +110,48 @@ def test_a_union_filesystem_has_other_inodes_for_the_same_file(tmp_path: Path) -
     claims = claims_of([one, ItemContent("B", "B", os.fsencode(tmp_path / "B"), one.files)], look)
     assert claims.sharing("A") == set()
     assert claims.possibly_sharing("A") == {"B"}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_claims_that_follow_from_earlier_ones_are_those_of_a_new_look(tmp_path: Path, seed: int) -> None:
+    """Files replaced, removed, linked and shared, items gone and new, folders renamed, files in quarantine."""
+    chance = random.Random(seed)
+    items = [item(tmp_path, f"i{number}", *chance.sample("abcd", 3)) for number in range(8)]
+    items += [replace(items[0], info_hash="TWIN"), replace(items[1], info_hash="OTHER", owner="client")]
+    claims = claims_of(items)
+    for step in range(6):
+        before = claims
+        path = Path(os.fsdecode(chance.choice(items).directory))
+        what = chance.choice(("replace", "remove", "link", "gone", "new", "rename", "quarantine", "nothing"))
+        files = [each for each in path.rglob("*") if each.is_file()] if path.exists() else []
+        if what == "replace" and files:
+            files[0].write_bytes(os.urandom(9000))
+        elif what == "remove" and files:
+            files[0].unlink()
+        elif what == "link" and files:
+            target = chance.choice(items)
+            name = Path(os.fsdecode(target.path(target.files[0])))
+            name.unlink(missing_ok=True)
+            name.parent.mkdir(exist_ok=True)
+            os.link(files[0], name) if files[0].exists() else None
+        elif what == "gone":
+            items.remove(chance.choice(items))
+        elif what == "new":
+            items.append(item(tmp_path, f"n{step}", "x", "y"))
+        elif what == "rename" and path.exists():
+            os.rename(path, path.with_name(f"{path.name}-{step}"))
+            path.mkdir()
+        quarantined = [os.fsencode(each) for each in files[:1]] if what == "quarantine" else list(before.quarantined)
+        claims = claims_of(items, quarantined=quarantined, before=before)
+        fresh = claims_of(items, quarantined=quarantined)
+        assert claims.files == fresh.files, what
+        assert claims.holders == fresh.holders, what
+        assert claims.names == fresh.names, what
+        assert (claims.lost, claims.alike, claims.devices) == (fresh.lost, fresh.alike, fresh.devices)
+        for key in claims.files:
+            facts = [(each.sharing(key), each.shared_files(key), each.outside_links(key), each.frees([key]))
+                     for each in (claims, fresh)]  # fmt: skip
+            assert facts[0] == facts[1], what
+            if claims is not before and claims.before is before.token and key not in claims.affected:
+                assert before.outside_links(key) == claims.outside_links(key), what
+                assert before.sharing(key) == claims.sharing(key), what

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -28,20 +28,28 @@ _RUNNING: Final = "another clean-up is running"
 _REPEATED: Final = "it is repeated at the next time"
 
 
-def _folder_lock(folder: str) -> list[int]:
-    """The descriptor of a locked folder; none if it cannot be opened. Raises AlreadyRunning."""
-    try:
-        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return []
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(opened)
-        raise AlreadyRunning(f"{_RUNNING} in {printable(folder)}: {_REPEATED}") from None
-    except OSError:  # no locks on this filesystem
-        pass
-    return [opened]
+def _folder_locks(folders: Sequence[str]) -> list[int]:
+    """The descriptors of the locked folders; none of those that cannot be opened. Raises AlreadyRunning."""
+    found: dict[tuple[int, int], int] = {}
+    for folder in folders:
+        try:
+            opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        status = os.fstat(opened)
+        if (status.st_dev, status.st_ino) in found:  # a bind mount of a folder that is locked already
+            os.close(opened)
+            continue
+        found[status.st_dev, status.st_ino] = opened
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            for each in found.values():
+                os.close(each)
+            raise AlreadyRunning(f"{_RUNNING} in {printable(folder)}: {_REPEATED}") from None
+        except OSError:  # no locks on this filesystem
+            pass
+    return list(found.values())
 
 
 class HousekeepingJob(Job):
@@ -133,8 +141,7 @@ class HousekeepingJob(Job):
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         locks = [hold(self.folder / _LOCK, _RUNNING, _REPEATED)]
         try:
-            for folder in sorted({os.path.realpath(quarantine.parent) for quarantine in self.quarantines()}):
-                locks += _folder_lock(folder)
+            locks += _folder_locks(sorted({os.path.realpath(each.parent) for each in self.quarantines()}))
             yield
         finally:
             for lock in locks:
