@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from http.cookies import SimpleCookie
 from typing import Any, Final
 
@@ -14,7 +15,19 @@ from pyrotorque_panel.rendering import Templates
 THEME: Final = "pyrotorque_theme"
 _NOTICES_MAX: Final = 500
 _NOTICE_SECONDS: Final = 8.0
+_NOTICE_WAITS: Final = 60.0
+"""Seconds until the page after a form is loaded."""
 _BACK: Final = ("/", "/queue", "/metafiles", "/jobs", "/cleanup", "/settings")
+
+
+@dataclass(frozen=True)
+class PageNotice:
+    """A sentence about the last action of a person; `is_shown` on a page that was loaded."""
+
+    at: float
+    ok: bool
+    text: str
+    is_shown: bool = False
 
 
 class PageRenderer:
@@ -23,7 +36,7 @@ class PageRenderer:
     def __init__(self, templates: Templates, gate: Gate, base: str, groups: GroupChoice) -> None:
         self._templates, self._gate, self._groups = templates, gate, groups
         self.base = base
-        self._notices: dict[str, tuple[float, bool, str]] = {}
+        self._notices: dict[str, PageNotice] = {}
         self._lock = threading.Lock()
 
     def home(self, request: PanelRequest) -> str:
@@ -63,19 +76,24 @@ class PageRenderer:
         with self._lock:
             while len(self._notices) >= _NOTICES_MAX:
                 del self._notices[next(iter(self._notices))]
-            self._notices[_caller(request)] = (time.monotonic(), ok, text)
+            self._notices[_caller(request)] = PageNotice(time.monotonic(), ok, text)
 
     def _notice(self, request: PanelRequest) -> tuple[bool, str] | None:
-        """Once, or for some seconds on a page that a script keeps current."""
+        """On one page, and for some seconds also when a script fetches it again; never on the page after it."""
         is_refresh = "hx-request" in request.headers
         with self._lock:
             found = self._notices.get(_caller(request))
             if found is None:
                 return None
-            is_old = time.monotonic() - found[0] > _NOTICE_SECONDS
-            if is_old or not is_refresh:
+            age = time.monotonic() - found.at
+            if is_refresh:
+                # The page that comes after a form, or a refresh of one that shows it: neither uses it up.
+                return (found.ok, found.text) if age <= _NOTICE_SECONDS else None
+            if found.is_shown or age > _NOTICE_WAITS:
                 del self._notices[_caller(request)]
-        return None if is_old and is_refresh else found[1:]
+                return None
+            self._notices[_caller(request)] = replace(found, is_shown=True)
+            return found.ok, found.text
 
     def _states(self) -> list[dict[str, Any]]:
         if len(self._groups.by_name) < 2:

@@ -99,3 +99,21 @@ def test_events_of_each_group_are_stored_apart(short_folder: Path) -> None:
 )
 def test_the_name_of_a_group_is_that_of_its_folder(folder: str, name: str) -> None:
     assert group_name(folder) == name
+
+
+def test_the_sentence_about_an_action_stays_for_the_page_after_it_and_its_refreshes(scene: PanelScene) -> None:
+    cookie = {"Cookie": scene.login()}
+    refresh = cookie | {"HX-Request": "true"}
+    text = "choose a metafile, or paste a magnet link"
+
+    def shows(headers: dict[str, str]) -> bool:
+        return text in scene.request("GET", "/g/main/metafiles/add", headers).text
+
+    fields = {"token": scene.form_token(cookie["Cookie"])}
+    for _ in range(2):
+        assert scene.form("/g/main/metafiles/add", fields, cookie["Cookie"]).status == 303
+        # A refresh of the page that the form was on must not use it up.
+        assert [shows(refresh), shows(cookie), shows(refresh), shows(refresh)] == [True] * 4
+        assert [shows(cookie), shows(cookie), shows(refresh)] == [False] * 3
+    assert scene.form("/g/main/metafiles/add", fields, cookie["Cookie"]).status == 303
+    assert shows(refresh), "the page after a form that htmx sent"
