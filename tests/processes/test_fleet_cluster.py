@@ -5,6 +5,7 @@ import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,9 @@ def test_a_group_stays_in_the_fleet_when_a_server_dies_and_trusts_no_other_one(f
             assert group.command("ctl", "signal", "HUP", "fleet").returncode == 0
 
         first = eventually(server, 90)
-        assert "R3" in _replicas(cluster)
+        found = _jetstream(cluster)
+        assert found["config"].get("sync_always") is True
+        assert _replicas(found) == {3}
         cluster.kill(first)
         second = eventually(lambda: server() not in (0, first) and server(), 90)
         assert second != first
@@ -60,11 +63,14 @@ def test_a_group_stays_in_the_fleet_when_a_server_dies_and_trusts_no_other_one(f
         assert "eof_received" not in group.log("fleet")
 
 
-def _replicas(cluster: NatsCluster) -> str:
+def _jetstream(cluster: NatsCluster) -> dict[str, Any]:
+    """What a server reports about its JetStream."""
+    url = f"http://127.0.0.1:{cluster.monitor_ports[0]}/jsz?streams=1&config=1"
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
 
-    with urllib.request.urlopen(
-        f"http://127.0.0.1:{cluster.monitor_ports[0]}/jsz?streams=1&config=1", timeout=20
-    ) as answer:
-        accounts = json.load(answer)["account_details"]
-    found = [stream["config"]["num_replicas"] for each in accounts for stream in each.get("stream_detail", ())]
-    return " ".join(f"R{number}" for number in found)
+
+def _replicas(found: dict[str, Any]) -> set[int]:
+    accounts = found["account_details"]
+    return {stream["config"]["num_replicas"] for each in accounts for stream in each.get("stream_detail", ())}
