@@ -40,11 +40,18 @@ class ClaimTable:
         self._db: Connection = store.db
         self.changes = 0
         """Grows with each change."""
+        self._known = (-1, ClaimsState("", 0))
+        self._counts: tuple[int, dict[str, int]] = (-1, {})
 
     # -- the bucket
 
     def known(self) -> ClaimsState:
         """The bucket whose claims are known, and the newest revision of them."""
+        if self._known[0] != self.changes:
+            self._known = (self.changes, self._read_known())
+        return self._known[1]
+
+    def _read_known(self) -> ClaimsState:
         found = self._db.execute("SELECT identity FROM claims_bucket").fetchone()
         (newest,) = self._db.execute("SELECT max(revision) FROM claims").fetchone()
         return ClaimsState(found[0] if found else "", newest or 0)
@@ -118,7 +125,10 @@ class ClaimTable:
 
     def counts(self) -> dict[str, int]:
         """How many claims are in each state."""
-        return dict(self._db.execute("SELECT state, count(*) FROM claims GROUP BY state").fetchall())
+        if self._counts[0] != self.changes:
+            rows = self._db.execute("SELECT state, count(*) FROM claims GROUP BY state").fetchall()
+            self._counts = (self.changes, dict(rows))
+        return self._counts[1]
 
     def _claims(self, where: str, *values: object) -> list[tuple[int, Claim]]:
         rows = self._db.execute(f"SELECT revision, info_hash, value FROM claims WHERE {where}", values).fetchall()

@@ -21,6 +21,7 @@ from pyrotorque_fleet.exchange import ClaimsState, ClaimUpdate
 from pyrotorque_fleet.holders import ItemHolders
 from pyrotorque_fleet.inbox import Inbox
 from pyrotorque_fleet.local_group import LocalWatcher
+from pyrotorque_fleet.lost_claims import LostClaims
 from pyrotorque_fleet.messages import BadValue, GroupFacts, decode_claim
 from pyrotorque_fleet.receiver import ClaimReceiver
 from pyrotorque_fleet.sender import OfferSender
@@ -66,6 +67,8 @@ class Placement:
     rebuild: float = REBUILD
     _turns: OfferTurns = field(default_factory=OfferTurns)
     _stands: OfferTurns = field(default_factory=OfferTurns)
+    _step_at: float = 0.0
+    _step_changes: int = -1
     _claims_seen: int = 0
     _wanted_at: float = 0.0
     _wanted: ClaimsState | None = None
@@ -81,6 +84,7 @@ class Placement:
         self.inbox = Inbox(self.layout.state_dir)
         watcher = LocalWatcher(self.layout)
         shared = (self.settings.name, self.table, self.swaps, self.inbox, watcher, self._present, self.bad_value)
+        self.lost = LostClaims(self.settings.name, self.table, self.swaps)
         self.sender = OfferSender(*shared)
         self.receiver = ClaimReceiver(*shared, self.placed, self._unwanted)
         self.rules = PlacementRules(
@@ -144,11 +148,12 @@ class Placement:
     def step(self, now: float) -> None:
         """Do what can be done without waiting."""
         self.swaps.finish(now)
-        if not self.is_current:
+        if not self.is_current or not self._is_due(now):
             return
+        self._step_at, self._step_changes = now + _EACH, self.table.changes
         if self._no_bids_until == float("inf"):
             self._no_bids_until = now + self.rebuild
-        self._restore(now)
+        self.lost.restore(now, may_bid=now >= self._no_bids_until)
         try:
             if now >= self._no_bids_until:
                 self.sender.step(now)
@@ -162,6 +167,17 @@ class Placement:
             if str(error) != self._problem:
                 self._problem = str(error)
                 log.warning("%s", error)
+
+    def _is_due(self, now: float) -> bool:
+        """Whether something changed or is due: heartbeats of other groups alone cost nothing."""
+        return (
+            self._waits
+            or self.swaps.is_busy
+            or self.sender.has_news
+            or self.table.changes != self._step_changes
+            or now >= self._step_at
+            or 0.0 < self._bid_at <= now
+        )
 
     def _present(self) -> int:
         return len(self.groups.candidates())
@@ -245,39 +261,6 @@ class Placement:
             if reason:
                 log.info("taking back %s: %s", printable(claim.facts.name), reason)
                 self.swaps.swap(claims.take_back(claim, reason), revision)
-
-    # -- a bucket that was lost
-
-    def _restore(self, now: float) -> None:
-        lost = self.table.lost(_OFFERS_MAX)
-        if not lost:
-            return
-        finished: list[str] = []
-        for claim in lost:
-            known = self.table.get(claim.info_hash)
-            is_ours = claim.owner == self.settings.name and claim.state in ("granted", "done")
-            if known is not None:
-                finished.append(claim.info_hash)
-                if is_ours and known[1].owner != self.settings.name:
-                    self._report_conflict(claim, known[1])
-            elif is_ours:
-                if not self.swaps.is_full and self.swaps.is_free(claim.info_hash, now):
-                    self.swaps.swap(claim, 0)
-            elif now >= self._no_bids_until and claim.state not in ("offered", "assigned"):
-                finished.append(claim.info_hash)
-        waits = [claim for claim in lost if claim.state in ("offered", "assigned")]
-        if len(waits) > _OFFERS_MAX // 2 and now >= self._no_bids_until:
-            finished += [claim.info_hash for claim in waits[: _OFFERS_MAX // 4]]
-        if finished:
-            self.table.forget_lost(finished)
-
-    def _report_conflict(self, mine: Claim, other: Claim) -> None:
-        text = (
-            f"{printable(mine.facts.name)} ({mine.info_hash}) is in this group, and {other.owner or other.sender} has "
-            "its claim: erase the item in one of them"
-        )
-        log.error("%s", text)
-        logs.owner_event("fleet conflict", text)
 
     # -- requests of the owner
 

@@ -54,6 +54,10 @@ class OfferSender:
         """The watcher has something to offer."""
         self._look_at = 0.0
 
+    @property
+    def has_news(self) -> bool:
+        return not self._look_at
+
     def step(self, now: float) -> None:
         """Do what can be done without waiting for the fleet; raises StateError if the ledger cannot be read."""
         if now >= self._look_at:
