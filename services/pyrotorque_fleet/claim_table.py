@@ -17,7 +17,8 @@ TABLES: Final = """
     CREATE INDEX claims_by_state ON claims (state, revision);
     CREATE INDEX claims_by_revision ON claims (revision);
     -- claims of a bucket that was lost, which are to be created again
-    CREATE TABLE lost_claims (info_hash TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE lost_claims (info_hash TEXT PRIMARY KEY, mine INTEGER NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE INDEX lost_claims_mine ON lost_claims (mine);
     CREATE TABLE claims_bucket (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), identity TEXT NOT NULL);
     CREATE TABLE handovers (
         info_hash TEXT PRIMARY KEY, generation INTEGER NOT NULL, stage TEXT NOT NULL, job TEXT NOT NULL,
@@ -56,14 +57,22 @@ class ClaimTable:
         (newest,) = self._db.execute("SELECT max(revision) FROM claims").fetchone()
         return ClaimsState(found[0] if found else "", newest or 0)
 
-    def enter(self, identity: str) -> bool:
-        """The bucket that is followed from now on; whether it replaces another one."""
+    def enter(self, identity: str, group: str) -> bool:
+        """The bucket that is followed from now on; whether it replaces another one.
+
+        What `group`, which is this one, has is created again; of what was open, the generation is remembered.
+        """
         before = self._db.execute("SELECT identity FROM claims_bucket").fetchone()
         if before is not None and before[0] == identity:
             return False
         with self._store.transaction() as db:
             db.execute("INSERT OR REPLACE INTO claims_bucket (only_one, identity) VALUES (1, ?)", (identity,))
-            db.execute("INSERT OR REPLACE INTO lost_claims (info_hash, value) SELECT info_hash, value FROM claims")
+            db.execute(
+                "INSERT OR REPLACE INTO lost_claims (info_hash, mine, value)"
+                " SELECT info_hash, owner = ? AND state IN ('granted', 'done'), value FROM claims"
+                " WHERE (owner = ? AND state IN ('granted', 'done')) OR state IN ('offered', 'assigned')",
+                (group, group),
+            )
             db.execute("DELETE FROM claims")
             if before is not None:
                 # What was not released is fetched again, for another assignment.
@@ -72,8 +81,10 @@ class ClaimTable:
         return before is not None
 
     def lost(self, limit: int) -> list[Claim]:
-        """Claims of a bucket that was lost."""
-        rows = self._db.execute("SELECT info_hash, value FROM lost_claims LIMIT ?", (limit,)).fetchall()
+        """Claims of a bucket that was lost, those of this group first."""
+        rows = self._db.execute(
+            "SELECT info_hash, value FROM lost_claims ORDER BY mine DESC LIMIT ?", (limit,)
+        ).fetchall()
         return [claim for row in rows if (claim := _decoded(*row)) is not None]
 
     def lost_generation(self, info_hash: str) -> int:

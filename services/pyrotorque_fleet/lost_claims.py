@@ -1,4 +1,4 @@
-"""Creates the claims of this group again after their bucket was lost: its own file is the truth, the bucket an index."""
+"""Creates the claims of this group again after their bucket was lost: its file is the truth, the bucket an index."""
 
 import logging
 from dataclasses import dataclass

@@ -99,7 +99,7 @@ class Placement:
 
     def follow(self, state: ClaimsState) -> None:
         """The bucket as it is now."""
-        if self.table.enter(state.identity):
+        if self.table.enter(state.identity, self.settings.name):
             self._no_bids_until = float("inf")  # set by the next step
             text = "the claims of the fleet were lost at the servers; this group creates its own again"
             log.warning("%s", text)
