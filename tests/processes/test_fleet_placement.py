@@ -22,7 +22,7 @@ from tests.nats import NatsCluster, NatsServer
 from tests.programs import Program
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.process, pytest.mark.xdist_group("fleet"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("fleet placement"), pytest.mark.timeout(400)]
 
 NAMES = ("one", "two", "three")
 one_rtorrent = pytest.mark.rtorrent_version(">=0.10", reason="it is about the fleet: loads are tested with both")
