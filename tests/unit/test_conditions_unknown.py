@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pyrotorque.conditions import parse
 from pyrotorque.fields import FIELDS
-from pyrotorque.fields.kinds import UNKNOWN
+from pyrotorque.fields.unknown import UNKNOWN
 from tests.made_conditions import DURATIONS, NOW
 from tests.released import WHEEL
 

@@ -27,7 +27,7 @@ from pyrotorque.conditions.operands import (
     lower_tags,
 )
 from pyrotorque.conditions.regexes import RegexTimeout
-from pyrotorque.fields.kinds import is_unknown
+from pyrotorque.fields.unknown import is_unknown
 
 Items: TypeAlias = Mapping[str, Any]
 Check: TypeAlias = Callable[[Items], bool]

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from pyrotorque import trackers, traits
 from pyrotorque.fields.file_rows import once
-from pyrotorque.fields.kinds import UNKNOWN, Tags
+from pyrotorque.fields.kinds import Tags
+from pyrotorque.fields.unknown import UNKNOWN
 from pyrotorque.tracker_verdict import failure_reason, verdict
 
 # What a directory has that rTorrent could not print, also after it was decoded.

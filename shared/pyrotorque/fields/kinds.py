@@ -22,12 +22,3 @@ class Tags(frozenset[str]):
     """A set of lower-case words; matching does not convert them again."""
 
     __slots__ = ()
-
-
-UNKNOWN: Final = Tags(("unknown",))
-"""The value of a set that is not known; None is that of all other kinds."""
-
-
-def is_unknown(value: object) -> bool:
-    """Whether this is the value of a field that is not known for an item."""
-    return value is None or value == UNKNOWN

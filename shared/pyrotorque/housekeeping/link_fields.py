@@ -7,8 +7,9 @@ from typing import Final
 
 from pyrotorque.errors import RemovalRefused, RTorrentError
 from pyrotorque.fields.field import Field
-from pyrotorque.fields.kinds import UNKNOWN, Tags, Value
+from pyrotorque.fields.kinds import Tags, Value
 from pyrotorque.fields.table import FIELDS
+from pyrotorque.fields.unknown import UNKNOWN
 from pyrotorque.housekeeping.inventory import Inventory, InventoryReader
 
 NAMES: Final = ("links", "frees")

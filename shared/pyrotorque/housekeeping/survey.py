@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from pyrotorque.conditions import Condition, SortOrder
 from pyrotorque.conditions.regexes import RegexTimeout
 from pyrotorque.errors import RemovalRefused, RTorrentFault, UserError
-from pyrotorque.fields.kinds import is_unknown
+from pyrotorque.fields.unknown import is_unknown
 from pyrotorque.housekeeping.activity import Activity, sampled
 from pyrotorque.housekeeping.claims import claims_of, used_below
 from pyrotorque.housekeeping.cleanup_settings import CleanupSettings, private_below
