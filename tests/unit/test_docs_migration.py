@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from demo.group import REPOSITORY
 from pyrotorque.conditions import parse
@@ -134,3 +135,20 @@ def test_a_condition_that_ends_in_a_flag_of_case_is_not_what_it_was() -> None:
     item = {"name": "some X"}
     assert parse("name=/x/").matches(item, 0.0)
     assert not parse("name=/x/i").matches(item, 0.0)
+
+
+def test_the_limits_of_qbit_manage_have_the_same_numbers_here() -> None:
+    (shown,) = (block for block in blocks("yaml") if block.page == "docs/migration.md")
+    limits = YAML(typ="safe").load(shown.text)
+    rule = limits["share_limits"]["noHL"]
+    (ini,) = (block.text for block in blocks("ini") if "job.limits.handler" in block.text)
+    here = dict(re.findall(r"^job\.(\S+)\s+= (.*)$", ini, re.MULTILINE))
+    assert float(here["limits.rule.1.min_ratio"]) == rule["max_ratio"]
+    assert here["limits.rule.1.min_seedtime"] == rule["max_seeding_time"]
+    assert int(here["limits.rule.1.min_seeds"]) == rule["min_num_seeds"]
+    assert f"seeded>={rule['min_seeding_time']}" in here["limits.rule.1.condition"]
+    assert here["limits.keep_for"] == f"{limits['recyclebin']['empty_after_x_days']}d"
+    orphaned = limits["orphaned"]
+    assert here["loose.keep_for"] == f"{orphaned['empty_after_x_days']}d"
+    assert here["loose.seen_for"] == f"{orphaned['min_file_age_minutes'] // 1440}d"
+    assert int(here["loose.max_files"]) == orphaned["max_orphaned_files_to_delete"]
