@@ -17,7 +17,7 @@ from pyrotorque.errors import AlreadyRunning, RemovalRefused, UserError
 from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.activity import read_activity
 from pyrotorque.housekeeping.cleanup_state import accept_items
-from pyrotorque.housekeeping.journal import RemovalRecord
+from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord
 from pyrotorque.housekeeping.quarantine_mark import is_quarantine as is_marked
 from pyrotorque.housekeeping.restore import restore
 from pyrotorque.jobs import JobConfig, context
@@ -354,6 +354,41 @@ def test_a_deselected_file_that_rtorrent_has_not_written_keeps_the_item(
     assert [each.reason for each in kept.values()] == (["changed"] if is_foreign else [])
     job.run()
     assert scene.has(one) == is_foreign
+
+
+@pytest.mark.parametrize("what", ["handler", "protected"])
+@pytest.mark.parametrize("data", ["keep", "quarantine"])
+def test_what_changes_while_files_are_moved_keeps_the_item(
+    scene: CleanupScene, monkeypatch: pytest.MonkeyPatch, what: str, data: str
+) -> None:
+    one = scene.item("One")
+    job = scene.job(data=data)
+    write = RemovalJournal.write
+
+    def changing(self: RemovalJournal, removal: RemovalRecord) -> RemovalRecord:
+        if removal.phase == "erasing":
+            if what == "handler":
+                words = ("event.download.erased", "late", "execute.nothrow=rm,-rf,$d.base_path=")
+                scene.client.call("method.set_key", "", *words)
+            else:
+                scene.client.call("d.custom.set", one, "tags", "keep")
+        return write(self, removal)
+
+    monkeypatch.setattr(RemovalJournal, "write", changing)
+    with pytest.raises(UserError, match="One stays"):
+        job.run()
+    eventually(lambda: scene.seeds(one), 20)
+    assert scene.is_intact(one)
+    assert scene.quarantined() == {}
+
+
+def test_a_name_that_is_too_long_for_the_disk_stops_no_clean_up(scene: CleanupScene) -> None:
+    one = scene.item("One")
+    long = make_metafile("x" * 300, announce=SILENT)
+    scene.client.call("load.raw", "", long)
+    eventually(lambda: scene.has(info_hash(long)), 20)
+    scene.job(condition="name=One", data="delete").run()
+    assert not scene.has(one)
 
 
 def test_a_magnet_link_that_is_loaded_during_the_removal_keeps_the_data_in_quarantine(

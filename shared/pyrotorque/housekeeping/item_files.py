@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 
 from pyrotorque.housekeeping.session_items import ContentFile
 
-_ABSENT: Final = (errno.ENOENT, errno.ENOTDIR)
+# No file has a name that is too long.
+_ABSENT: Final = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 _BLOCK: Final = 512  # of st_blocks (stat(2))
 
 

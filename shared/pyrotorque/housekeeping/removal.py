@@ -72,6 +72,8 @@ class Remover:
     clock: Callable[[], float]
     """The own clock: until when data stays in quarantine."""
     announce: float = 30.0
+    last_look: Callable[[RemovalRecord], None] = lambda _: None
+    """Raises RemovalRefused right before the erasure: until then everything can be undone."""
 
     def remove(self, removal: RemovalRecord, verify: Verify) -> RemovalRecord:
         """Remove the item; returns what was done. Raises RemovalRefused or RTorrentError, and the item is as before."""
@@ -88,6 +90,7 @@ class Remover:
                 removal = self.journal.write(msgspec.structs.replace(removal, phase="moving"))
                 self._move(removal)
             removal = self.journal.write(msgspec.structs.replace(removal, phase="erasing"))
+            self.last_look(removal)
             self._erase(removal)
         except (PyrotorqueError, OSError) as error:
             if self._is_loaded(removal):

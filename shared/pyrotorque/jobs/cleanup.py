@@ -203,6 +203,13 @@ class Cleanup(HousekeepingJob):
             rules = DataRules(rules.below, rules.private, rules.quarantine, "keep", rules.linked)
         return verify(self.rtorrent, inventory, info_hash, rules, planned)
 
+    def _look_again(self, removal: RemovalRecord) -> None:
+        """What may have changed while the files were moved."""
+        self._require_no_erased_handler()
+        this = self.items(f"hash={removal.info_hash}", self.conditions.protect.fields)
+        if any(is_match(self.conditions.protect, item, time.time()) is not False for item in this):
+            raise RemovalRefused("it is protected now")
+
     def _claimed(self, removal: RemovalRecord) -> str:
         try:
             return claimed_since(self.reader.read(), removal)
@@ -280,6 +287,7 @@ class Cleanup(HousekeepingJob):
             self._claimed,
             self.clock.now,
             self.settings.announce,
+            self._look_again,
         )
 
     @cached_property
