@@ -48,7 +48,7 @@ def _median(samples: list[float]) -> bool:
 @contextmanager
 def _running(folder: Path, servers: str) -> Generator[list[ChaosGroup]]:
     with ExitStack() as stack:
-        sites = [ChaosGroup(folder, name, servers, folder) for name in NAMES]
+        sites = [ChaosGroup(folder, name, servers, folder, beat=2.0) for name in NAMES]
         for site in sites:
             stack.callback(site.rtorrent.kill)
         with ThreadPoolExecutor(len(sites)) as pool:

@@ -59,7 +59,7 @@ if any("pyrotorque_fleet" in word for word in sys.orig_argv):
 class ChaosGroup:
     """One group with its rTorrent and tree."""
 
-    def __init__(self, folder: Path, name: str, servers: str, patch: Path) -> None:
+    def __init__(self, folder: Path, name: str, servers: str, patch: Path, *, beat: float = 0.5) -> None:
         self.name, self.tree = name, folder / f"{name}-watch"
         self.tree.mkdir()
         self.rtorrent = PrivateRTorrent(folder / f"{name}-rt")
@@ -73,8 +73,8 @@ class ChaosGroup:
             f"job.treewatch.path = {self.tree}",
             f"fleet.servers = {servers}",
             f"fleet.name = {name}",
-            "fleet.beat = 0.5",
-            "fleet.silent = 3",
+            f"fleet.beat = {beat}",
+            f"fleet.silent = {6 * beat}",
             "fleet.turn = 0.3",
         )
         self.group = Group(folder / name, "\n".join(lines) + "\n", first_on_path=patch)
