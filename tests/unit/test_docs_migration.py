@@ -131,10 +131,11 @@ def test_what_the_table_says_does_not_exist_is_refused(text: str) -> None:
         parse(text)
 
 
-def test_a_condition_that_ends_in_a_flag_of_case_is_not_what_it_was() -> None:
+def test_a_flag_of_case_behind_a_condition_is_refused() -> None:
     item = {"name": "some X"}
     assert parse("name=/x/").matches(item, 0.0)
-    assert not parse("name=/x/i").matches(item, 0.0)
+    with pytest.raises(ConditionError, match="between slashes only"):
+        parse("name=/x/i")
 
 
 def test_the_limits_of_qbit_manage_have_the_same_numbers_here() -> None:
