@@ -39,6 +39,8 @@ FORMATS: dict[str, Any] = {
 
 # Values that 1.0.0 declared, but that no line of its code could produce.
 NEVER_WRITTEN = {".StartFailed.kind may no longer be ['rpc']"}
+# Removed on purpose: 1.0.0 reads its default instead, with which its page shows no names.
+REMOVED = {".jobs[].exporter.page_names is gone"}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Format]:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_1_0_0_and_this_version_read_each_other(name: str, released: dict[str, Format]) -> None:
-    assert set(differences(released[name], format_of(FORMATS[name]))) <= NEVER_WRITTEN
+    assert set(differences(released[name], format_of(FORMATS[name]))) <= NEVER_WRITTEN | REMOVED
 
 
 class Before(msgspec.Struct, tag="Same"):
