@@ -278,3 +278,15 @@ def test_the_stream_of_a_slow_reader_ends(layout: Layout) -> None:
             scene.streams.publish("main", {"id": number, "type": "TorrentLoaded", "at": 1.0, "name": "x" * 500})
         eventually(lambda: scene.streams.count == 0)
         assert b"event: gap\n" in stream.lines(b"event: gap")
+
+
+def test_a_refresh_in_the_background_takes_no_sentence_about_an_action(layout: Layout) -> None:
+    layout.prepare()
+    with panel_scene(layout) as scene:
+        cookie = scene.login()
+        fields = {"token": scene.form_token(cookie), "name": "none", "back": "/settings"}
+        assert scene.form("/settings/tokens/remove", fields, cookie).status == 303
+        headers = {"Cookie": cookie}
+        assert "there is no such token" not in scene.request("GET", "/settings", headers | {"HX-Request": "true"}).text
+        assert "there is no such token" in scene.request("GET", "/settings", headers).text
+        assert "there is no such token" not in scene.request("GET", "/settings", headers).text

@@ -1,0 +1,74 @@
+"""Each action of the panel by mouse, by keyboard, without script and by API, in a real group with a real rTorrent."""
+
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser
+
+from pyrotorque.bus.client import ask
+from pyrotorque.layout import Layout
+from pyrotorque.passwords import password_hash
+from pyrotorque.requests import SetPanelPassword
+from tests.browser import WAYS, Way, visitor
+from tests.live_panel import LivePanel
+from tests.panel_scene import panel_scene
+from tests.panel_tasks import TASKS
+from tests.waiting import eventually
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.timeout(240, method="thread"),  # a signal would not end Playwright's loop
+    pytest.mark.xdist_group("panel"),
+    pytest.mark.rtorrent_version(">=0.16", reason="one version is enough for pages; actions are tested with both"),
+]
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("way", WAYS)
+def test_an_action_of_a_page(panel: LivePanel, browser: Browser, way: Way, name: str) -> None:
+    task = TASKS[name]
+    target = task.prepare(panel, f"{way}")
+    width = 390 if way == "without script" else 1280
+    with visitor(browser, panel.origin, panel.cookie(), way, width) as person:
+        person.open(task.page.format(**{key: quote(str(value)) for key, value in target.items()}))
+        task.steps(person, target)
+        person.page.locator(task.answer).first.wait_for()
+        assert person.page.locator(".notice.bad").count() == 0, person.page.locator(".notice.bad").inner_text()
+    eventually(lambda: task.done(panel, target), 60, why=f"{name} by {way}")
+
+
+@pytest.mark.parametrize("name", [name for name, task in TASKS.items() if task.call])
+def test_an_action_of_the_api(panel: LivePanel, name: str) -> None:
+    task = TASKS[name]
+    assert task.call is not None
+    target = task.prepare(panel, "API")
+    path, body = task.call(target)
+    assert panel.act(path, body)
+    eventually(lambda: task.done(panel, target), 60, why=f"{name} by API")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_login_and_a_logout(panel: LivePanel, browser: Browser, way: Way) -> None:
+    ask(panel.layout, "panel", SetPanelPassword(stored=password_hash("correct horse"), by="test"), timeout=30)
+    with visitor(browser, panel.origin, "", way) as person:
+        person.open(panel.link())
+        person.press("Log in on this browser")
+        person.page.get_by_role("link", name="Settings", exact=True).wait_for()
+        person.open("/settings")
+        person.press("Log out")
+        person.page.get_by_label("Password").wait_for()
+        person.fill("Password", "wrong")
+        person.press("Log in")
+        person.page.get_by_role("alert").wait_for()
+        person.fill("Password", "correct horse")
+        person.press("Log in")
+        person.page.get_by_role("link", name="Settings", exact=True).wait_for()
+        person.problems = [each for each in person.problems if "403" not in each]  # the wrong password
+
+
+def test_each_form_of_the_panel_has_a_task(layout: Layout) -> None:
+    with panel_scene(layout) as scene:
+        forms = {route.path for route in scene.app.routes if route.method == "POST" and route.kind != "api"}
+        calls = {route.path for route in scene.app.routes if route.method == "POST" and route.kind == "api"}
+    assert forms - {"/login", "/logout"} == {task.route for task in TASKS.values()}
+    assert len(calls) == len({name for name, task in TASKS.items() if task.call})
