@@ -40,7 +40,7 @@ def made_local(text: str, folder: Path, port: int, exporter: int) -> str:
 @pytest.fixture
 def proxy(short_folder: Path) -> Generator[int]:
     """The port of an nginx before an exporter whose rTorrent is away."""
-    (block,) = blocks("nginx")
+    (block,) = [found for found in blocks("nginx") if found.page == "docs/metrics.md"]
     port, nginx = free_port(), shutil.which("nginx", path=PATH)
     assert nginx, "nginx is missing: apt-get install nginx-light"
     with ExporterProcess(short_folder / "x", f"scgi://{short_folder}/none.sock") as exporter:
