@@ -9,7 +9,7 @@ from tests.programs import first_on_path, rtorrents
 
 ALL = (
     *("loading", "burst", "backlog", "kills", "starting", "queue", "bell"),
-    *("conditions", "exporter", "idle", "injection", "cleanup", "fleet"),
+    *("conditions", "exporter", "idle", "injection", "cleanup", "fleet", "panel"),
 )
 
 
