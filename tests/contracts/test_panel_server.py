@@ -280,13 +280,19 @@ def test_the_stream_of_a_slow_reader_ends(layout: Layout) -> None:
         assert b"event: gap\n" in stream.lines(b"event: gap")
 
 
-def test_a_refresh_in_the_background_takes_no_sentence_about_an_action(layout: Layout) -> None:
+def test_a_sentence_about_an_action_is_shown_until_the_next_page(layout: Layout) -> None:
     layout.prepare()
     with panel_scene(layout) as scene:
         cookie = scene.login()
+
+        def is_shown(**more: str) -> bool:
+            return "there is no such token" in scene.request("GET", "/settings", {"Cookie": cookie, **more}).text
+
         fields = {"token": scene.form_token(cookie), "name": "none", "back": "/settings"}
         assert scene.form("/settings/tokens/remove", fields, cookie).status == 303
-        headers = {"Cookie": cookie}
-        assert "there is no such token" not in scene.request("GET", "/settings", headers | {"HX-Request": "true"}).text
-        assert "there is no such token" in scene.request("GET", "/settings", headers).text
-        assert "there is no such token" not in scene.request("GET", "/settings", headers).text
+        refresh = {"HX-Request": "true"}
+        assert is_shown(**refresh), "of the page before, while the form is posted"
+        assert is_shown(), "the page that follows"
+        assert is_shown(**refresh)
+        assert not is_shown()
+        assert not is_shown(**refresh)

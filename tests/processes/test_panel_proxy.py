@@ -34,6 +34,7 @@ class Proxied:
     scene: PanelScene
     port: int
     socket: Path
+    layout: Layout
 
     def request(self, method: str, path: str, headers: dict[str, str] | None = None, body: str | None = None) -> Reply:
         """Through nginx, as a browser that shows its name."""
@@ -78,7 +79,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
         (folder / "nginx.conf").write_text(configuration(folder, port, path))
         words = ["-e", "stderr", "-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
         with subprocess.Popen([nginx, *words]) as running:
-            made = Proxied(scene, port, path)
+            made = Proxied(scene, port, path, layout)
             try:
                 eventually(lambda: made.request("GET", "/torque/login").status == 200)
                 yield made
@@ -111,7 +112,7 @@ def test_a_stream_passes_the_proxy_at_once(proxied: Proxied) -> None:
         while answer.readline().strip():
             pass
         began = time.monotonic()
-        proxied.scene.streams.publish({"id": 1, "type": "TorrentLoaded", "at": 1.0})
+        proxied.scene.streams.publish("main", {"id": 1, "type": "TorrentLoaded", "at": 1.0})
         while not (line := answer.readline()).startswith(b"data"):
             assert line
         assert time.monotonic() - began < 5.0
@@ -212,6 +213,6 @@ def test_another_local_user_gets_nothing(proxied: Proxied) -> None:
     assert as_other_user(*shown, f"http://127.0.0.1:{proxied.scene.port}/torque/g/main/").stdout == "303"
     api = f"http://127.0.0.1:{proxied.scene.port}/torque/api/v1/groups"
     assert as_other_user(*shown, api).stdout == "401"
-    state = proxied.scene.parts.layout.state_dir
+    state = proxied.layout.state_dir
     assert as_other_user("ls", str(state)).returncode != 0
-    assert as_other_user("ls", str(proxied.scene.parts.layout.run_dir)).returncode != 0
+    assert as_other_user("ls", str(proxied.layout.run_dir)).returncode != 0
