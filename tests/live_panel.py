@@ -27,7 +27,8 @@ _CLEANUP = AT_ONCE | {"data": "quarantine", "max_items": "500", "max_bytes": "10
 def _torque_ini(url: str, watch: Path, downloads: Path, port: int, exporter: int) -> str:
     """Nothing is started or removed by itself: each schedule fires at night."""
     lines = [
-        *("[TORQUE]", f"scgi_url = {url}", f"job.exporter.port = {exporter}"),
+        *("[TORQUE]", f"scgi_url = {url}", "job.exporter.active = True", f"job.exporter.port = {exporter}"),
+        "job.exporter.handler = pyrocore.daemon.exporter:RtorrentExporter",
         *("job.queue.active = True", "job.queue.schedule = hour=4", "job.queue.startable = is_ignored=0"),
         *("job.treewatch.active = True", f"job.treewatch.path = {watch}", "job.treewatch.settle_time = 1"),
         *("panel.active = True", "panel.name = main", f"panel.port = {port}"),

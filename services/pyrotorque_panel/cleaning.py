@@ -35,5 +35,5 @@ def _host(text: str) -> str:
     host, colon, port = text.partition(":")
     labels = host.split(".")
     if any(len(label) >= 20 for label in labels):
-        labels = ["…", *labels[-2:]]
+        labels = ["…", *(label for label in labels[-2:] if len(label) < 20)]
     return ".".join(labels) + colon + port

@@ -21,7 +21,7 @@ from pyrotorque.settings.schema import PanelSettings
 from pyrotorque.supervisord.config import table_services
 from pyrotorque_panel.access import Access, AccessState
 from pyrotorque_panel.app import PanelApp
-from pyrotorque_panel.cleaning import cleaned
+from pyrotorque_panel.cleaning import cleaned, cleaned_text
 from pyrotorque_panel.composition import PanelParts, make_app
 from pyrotorque_panel.loop_calls import LoopCalls
 from pyrotorque_panel.migrations import MIGRATIONS
@@ -171,7 +171,8 @@ class Panel:
     # -- state
 
     def _record(self, by: str, action: str, target: str, ok: bool, text: str) -> None:
-        """The event of an action that the panel itself carries out; from any thread."""
+        """The event of an action that the panel itself carries out, without passkeys; from any thread."""
+        target, text = cleaned_text(target), cleaned_text(text)
         event = ActionTaken(at=time.time(), by=by, action=action, target=target, ok=ok, text=text)
         own = self._groups[0]
         logs.owner_event("action", f"{by}: {action} {target}: {'' if ok else 'refused: '}{text}")
