@@ -147,8 +147,8 @@ class Placement:
 
     def step(self, now: float) -> None:
         """Do what can be done without waiting."""
-        self.swaps.finish(now)
-        if not self.is_current or not self._is_due(now):
+        has_finished = self.swaps.finish(now)
+        if not self.is_current or not (has_finished or self._is_due(now)):
             return
         self._step_at, self._step_changes = now + _EACH, self.table.changes
         if self._no_bids_until == float("inf"):

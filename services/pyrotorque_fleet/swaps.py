@@ -62,9 +62,10 @@ class ClaimSwaps:
         self._running[key] = (future, then)
         future.add_done_callback(lambda _: self.wake())
 
-    def finish(self, now: float) -> None:
-        """Take what is done."""
-        for key in [key for key, (future, _) in self._running.items() if future.done()]:
+    def finish(self, now: float) -> bool:
+        """Take what is done; whether there was something."""
+        done = [key for key, (future, _) in self._running.items() if future.done()]
+        for key in done:
             future, then = self._running.pop(key)
             try:
                 result, error = future.result(), None
@@ -78,6 +79,7 @@ class ClaimSwaps:
             then(result, error)
         if len(self._not_before) > 10_000:
             self._not_before = {key: at for key, at in self._not_before.items() if at > now}
+        return bool(done)
 
     def swap(self, claim: Claim | None, revision: int, then: Callable[[], None] | None = None) -> bool:
         """Write the claim if its revision is still this one; `then` is called if that is certain."""
