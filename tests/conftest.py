@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
@@ -19,6 +20,10 @@ _VERSIONS = {
     "prometheus_program": programs.prometheuses,
     "nats_program": programs.nats_servers,
 }
+
+# The time limit of an example says nothing on a busy machine.
+hypothesis.settings.register_profile("steady", deadline=None)
+hypothesis.settings.load_profile("steady")
 
 
 def pytest_configure() -> None:

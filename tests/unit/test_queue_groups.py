@@ -208,3 +208,8 @@ def test_an_item_that_gave_up_its_slot_is_held_until_its_time() -> None:
     assert isinstance(hold, Hold)
     assert (hold.reason, hold.until, hold_text(hold, 0.0)) == ("parked", 100.5, "made no progress and gave up its slot")
     assert isinstance(batch.decide(Candidate("BB", "y")), QueueStart)
+
+
+def test_without_settings_no_group_has_a_limit() -> None:
+    assert GroupLimits().of("a") == 0
+    assert not GroupRoom(GroupLimits(), "aaa").is_full("a")

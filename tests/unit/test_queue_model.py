@@ -5,7 +5,8 @@ from datetime import datetime
 import pytest
 
 from pyrotorque.schedule import parse_schedule
-from pyrotorque_scheduler.queue.model import Grant, GrantUse, Instant, elapsed, grant, rebased
+from pyrotorque_scheduler.queue.model import Candidate, Grant, GrantUse, Instant, Limits, elapsed, grant, rebased
+from tests.histories import Every
 
 
 def at(text: str) -> float:
@@ -63,3 +64,26 @@ def test_a_time_of_an_earlier_boot_survives_a_clock_that_is_set_back() -> None:
     now = Instant(4000.0, 7.0, "another")
     moved = rebased(Instant(5000.0, 100.0, "a boot"), now)
     assert elapsed(moved, Instant(4060.0, 67.0, "another")) == 60.0
+
+
+DAY = 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "gap"),
+    [
+        pytest.param(365 * DAY, 365 * DAY, id="each year"),
+        pytest.param(366 * DAY - 1, 366 * DAY - 1, id="each leap year"),
+        pytest.param(366 * DAY, DAY, id="once"),
+    ],
+)
+def test_a_gap_of_a_leap_year_or_more_is_that_of_a_schedule_that_fires_once(seconds: float, gap: float) -> None:
+    assert grant(Every(seconds), 1, GrantUse(), 1.0).gap == gap
+
+
+def test_limits_candidates_and_instants_are_as_documented_by_default() -> None:
+    assert Limits() == Limits(
+        downloading_max=9, downloading_min=1, start_at_once=1, intermission=0.0, max_down_rate=0, min_free=0
+    )
+    assert Candidate("a", "a") == Candidate("a", "a", loaded=0.0, need=0, free=None, disk=0, group="", rank=0)
+    assert Instant(1.0, 2.0, "boot").awake == 2.0

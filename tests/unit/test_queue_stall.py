@@ -246,3 +246,12 @@ def test_no_item_is_tried_twice_within_stall_retry_or_the_interval_of_its_tracke
     wait = retry_delay(strikes, limits, interval)
     assert wait >= max(retry, interval)
     assert wait <= max(limits.retry_max, interval)
+
+
+def test_high_is_the_highest_priority_of_rtorrent() -> None:
+    assert HIGH_PRIORITY == 3
+
+
+def test_no_more_slots_are_given_up_for_a_group_than_it_may_use() -> None:
+    room = GroupRoom(GroupLimits("alias", 0, {"a": 1}), ["b", "b"])
+    assert swap([item("x", group="b"), item("y", group="b")], ["a", "a"], room, 0, 9) == [item("x", group="b")]
