@@ -16,6 +16,7 @@ from pyrotorque.rtorrent.recognition import ItemCounts, Recognition, SessionFact
 from pyrotorque.store import Store
 from pyrotorque.text import counted
 from pyrotorque.totals import Counter
+from pyrotorque_scheduler.due_jobs import NEVER, TokenBucket
 from pyrotorque_scheduler.event_router import EventRouter
 from pyrotorque_scheduler.item_comparison import STATES, VIEW, ItemComparison, PartialItem, is_wanted_done
 from pyrotorque_scheduler.known_items import ALL, KnownItems, Row, parts
@@ -29,6 +30,35 @@ _COMPARE_ALL_EVERY: Final = 300.0
 _COMPARE_INCOMPLETE_EVERY: Final = 60.0
 # Another rTorrent is compared again when its number of items changes, and after as many seconds.
 _RECOGNIZE_EVERY: Final = 60.0
+
+
+# Without a hint, it is looked for completed items after so many seconds.
+_LOOK_EVERY: Final = 15.0
+
+
+class CompletionLooks:
+    """When to look for completed items: every 15 seconds, and after hints at a limited rate (CLOCK_MONOTONIC)."""
+
+    def __init__(self) -> None:
+        self._rate = TokenBucket()
+        self._due = 0.0
+        self._hinted = False
+
+    def hint(self) -> None:
+        """An event may have completed an item."""
+        self._hinted = True
+
+    def wait(self, now: float) -> float:
+        """Seconds until a hint leads to a look; infinite without one."""
+        return self._rate.wait(now) if self._hinted else NEVER
+
+    def take(self, now: float) -> bool:
+        """Whether to look now; counts as done then."""
+        if now < self._due and not (self._hinted and self._rate.wait(now) <= 0):
+            return False
+        self._due, self._hinted = now + _LOOK_EVERY, False
+        self._rate.take(now)
+        return True
 
 
 class CompletionDetector:

@@ -11,7 +11,6 @@ from pyrotorque.bus import Wakeup
 from pyrotorque.errors import StateError
 from pyrotorque.events import RTorrentLost, RTorrentReturned, TorrentLoaded
 from pyrotorque.linux.processes import boot_id
-from pyrotorque.local_time import local_text
 from pyrotorque.requests import ResumeJob
 from pyrotorque.room import use_limits_of
 from pyrotorque.rtorrent.availability import Availability
@@ -23,30 +22,27 @@ from pyrotorque.service.totals_report import TotalsReport
 from pyrotorque.totals import Totals
 from pyrotorque_scheduler.bell import Bell
 from pyrotorque_scheduler.cleanup_metrics import CleanupGauges
+from pyrotorque_scheduler.completion import CompletionLooks
 from pyrotorque_scheduler.disk_watch import DiskWatch
-from pyrotorque_scheduler.due_jobs import Cause, DueJobs, TokenBucket
+from pyrotorque_scheduler.due_jobs import DueJobs
 from pyrotorque_scheduler.event_router import EventRouter
-from pyrotorque_scheduler.fire_times import FiredJobs, FireTimes
+from pyrotorque_scheduler.fire_times import FireTimes
 from pyrotorque_scheduler.job_table import build_job_table
 from pyrotorque_scheduler.metrics import SchedulerMetrics
+from pyrotorque_scheduler.missed_runs import MissedRuns
 from pyrotorque_scheduler.move_metrics import FailedMoveCounts
 from pyrotorque_scheduler.open_problems import OpenProblems
-from pyrotorque_scheduler.queue.check import Queue
-from pyrotorque_scheduler.queue.check_result import CheckResult, PublishedChecks
 from pyrotorque_scheduler.queue.model import Instant, current_instant
 from pyrotorque_scheduler.queue.stall_report import StallReports
+from pyrotorque_scheduler.queue_runs import CHECK_DEADLINE, QueueRuns
 from pyrotorque_scheduler.requests import RequestHandler
-from pyrotorque_scheduler.state import MIGRATIONS, EndedRun
+from pyrotorque_scheduler.state import MIGRATIONS
 from pyrotorque_scheduler.workers.pool import WorkerPool
 
 log = logging.getLogger(__name__)
 
 SERVICE: Final = "scheduler"
 _LONGEST_WAIT: Final = 5.0
-_DETECT_COMPLETIONS_EVERY: Final = 15.0
-_RETRY_AFTER: Final = 5.0
-# A check makes a few calls with a deadline of ten seconds each, and ends at the first that fails.
-_CHECK_DEADLINE: Final = 60.0
 # Long steps of a turn have their own deadlines; this one is for a turn that is stuck.
 _TURN_DEADLINE: Final = 300.0
 
@@ -89,22 +85,22 @@ class SchedulerService:
         use_limits_of(configuration.layout.state_dir / housekeeping.FOLDER)
         self._cleanups = CleanupGauges(customs, configuration.layout.state_dir, self._metrics)
         problems = OpenProblems(store, self._router)
-        self._stalls = StallReports(problems)
         self._disks = DiskWatch(configuration, problems)
         self._workers = workers
         workers.configure(self._job_table, self._router, bus.publish_live)
         bus.subscribe(*workers.subscriptions({"watcher": (TorrentLoaded,)}))
         # Fire times that pass while services or configurations replace each other are not lost.
-        self._ended = None if configuration.settings.only else self._job_table.job_states.take_end()
-        self._fire_times = FireTimes(self._job_table.schedules, time.time(), time.monotonic(), self._ended)
+        ended = None if configuration.settings.only else self._job_table.job_states.take_end()
+        self._fire_times = FireTimes(self._job_table.schedules, time.time(), time.monotonic(), ended)
+        self._missed_runs = MissedRuns(self._job_table.job_states, self._metrics, ended)
         self._due_jobs = DueJobs()
         self._availability = Availability("jobs that need it and new metafiles wait", self._publish_availability)
+        self._runs = QueueRuns(
+            *(runtime, self._job_table, self._due_jobs, self._availability, self._metrics),
+            *(StallReports(problems), self.now),
+        )
         self._totals_report = TotalsReport(SERVICE, self._metrics.totals, bus)
-        self._published_checks = PublishedChecks()
-        self._completion_rate = TokenBucket()
-        self._completion_due = 0.0
-        self._completion_hinted = False
-        self._recovery_pending = True
+        self._completion_looks = CompletionLooks()
         self._clock_steps = ClockStepDetector()
 
     @contextmanager
@@ -138,11 +134,11 @@ class SchedulerService:
             self._job_table.job_states.store_end(time.time())
 
     def _wait_seconds(self) -> float:
-        detecting = self._completion_rate.wait(time.monotonic()) if self._completion_hinted else _LONGEST_WAIT
         starter = self._job_table.starter
         verifying = starter.wait(time.monotonic()) if starter and not self._availability.problem else _LONGEST_WAIT
         working = self._workers.wait(time.monotonic())
         ticking = self._fire_times.wait(time.time())
+        detecting = self._completion_looks.wait(time.monotonic())
         return min(_LONGEST_WAIT, ticking, self._due_jobs.wait(time.monotonic()), detecting, verifying, working)
 
     def _turn(self, woken: Wakeup) -> None:
@@ -150,25 +146,25 @@ class SchedulerService:
         changed = self._detect_clock_change()
         self._receive(woken)
         fired = self._fire_times.step(time.time(), time.monotonic())
-        self._report_missed(fired, changed)
+        self._missed_runs.report(fired, changed)
         for name in fired.due:
             self._tick(name)
         self._workers.step()
-        self._recover()
+        self._runs.recover()
         for name, cause in self._due_jobs.due(time.monotonic()):
             if self._life.stopping:
                 return
-            if cause == "tick" or not self._is_held(name):
-                self._run(name, cause)
+            if cause == "tick" or not self._runs.is_held(name):
+                self._runs.run(name, cause)
         for pending in woken.requests:
             if self._workers.accept(pending):
                 continue
-            with self._life.step(f"answering {type(pending.request).__name__}", time.monotonic() + _CHECK_DEADLINE):
-                pending.answer(self._requests.answer(pending.request, self.now(), self._run))
+            with self._life.step(f"answering {type(pending.request).__name__}", time.monotonic() + CHECK_DEADLINE):
+                pending.answer(self._requests.answer(pending.request, self.now(), self._runs.run))
             if isinstance(pending.request, ResumeJob) and pending.request.job in self._job_table.queues:
                 self._due_jobs.hint(pending.request.job)
             self._bus.publish()
-        self._verify_starts()
+        self._runs.verify_starts()
         self._detect_completions()
         self._watch_disks()
         self._publish_totals()
@@ -180,15 +176,6 @@ class SchedulerService:
         except StateError as error:
             log.warning("no event %s: %s", type(event).__name__, error)
         self._bus.publish()
-
-    def _recover(self) -> None:
-        """Complete starts that were cut off by a kill or a lost connection, before anything is decided."""
-        starter = self._job_table.starter
-        if self._recovery_pending and starter is not None:
-            # Without open intents there is no call, and so no news about the availability of rTorrent.
-            self._recovery_pending = starter.has_open_intents() and not self._attempt(
-                "start", lambda: starter.recover(time.monotonic())
-            )
 
     def _tick(self, name: str) -> None:
         if name in self._job_table.customs:
@@ -210,91 +197,16 @@ class SchedulerService:
         self._bell.watch()
 
     def _hint(self) -> None:
-        self._completion_hinted = True
+        self._completion_looks.hint()
         for name in self._job_table.queues:
             self._due_jobs.hint(name)
-
-    def _is_held(self, name: str) -> bool:
-        """Whether the queue can start nothing, whatever the event was: thousands of events then cause no check."""
-        queue = self._job_table.queues.get(name)
-        # The first check always runs: its result is published and shown.
-        hold = queue.schedule_hold(self.now()) if queue is not None and queue.last is not None else None
-        if hold is not None and hold.until is not None:
-            self._recheck(name, hold.until)
-        return hold is not None
-
-    def _recheck(self, name: str, at: float) -> None:
-        wait = at - time.time()
-        # A time that has passed already must not cause one check after the other.
-        self._due_jobs.recheck(name, time.monotonic() + (wait if wait > 0 else _RETRY_AFTER))
-
-    def _run(self, name: str, cause: Cause) -> CheckResult | None:
-        """Run a job now; returns the result of a queue's check."""
-        began = time.monotonic()
-        result: CheckResult | None = None
-        failed = False
-        self._metrics.running.set(1, name)
-        with self._life.step(f"job {name}", began + _CHECK_DEADLINE):
-            if (queue := self._job_table.queues.get(name)) is not None:
-                result = self._check(queue, cause)
-                failed = result is None
-            elif (stats := self._job_table.stats.get(name)) is not None:
-                failed = not self._attempt("connstats", lambda: stats.run(time.time()))
-        seconds = time.monotonic() - began
-        self._metrics.finished(name, time.time(), seconds, failed)
-        reason = self._availability.problem if failed else ""
-        self._job_table.last_runs.put(name, EndedRun(at=time.time(), seconds=seconds, ok=not failed, reason=reason))
-        if failed and self._availability.problem:
-            self._due_jobs.recheck(name, time.monotonic() + _RETRY_AFTER)
-        return result
-
-    def _check(self, queue: Queue, cause: Cause) -> CheckResult | None:
-        result: CheckResult | None = None
-
-        def check() -> bool:
-            nonlocal result
-            result = queue.check(self.now(), cause)
-            if result.called_rtorrent:
-                self._stalls.checked(queue, result, self.now())
-            return result.called_rtorrent
-
-        if not self._attempt(queue.name, check):
-            self._recovery_pending = True
-            self._metrics.skips.inc(queue.name, "rpc")
-        self._bus.publish()
-        if result is not None:
-            self._after_check(queue, cause, result)
-        return result
-
-    def _verify_starts(self) -> None:
-        """Complete starts whose items rTorrent was still checking."""
-        starter = self._job_table.starter
-        if starter is not None and starter.wait(time.monotonic()) <= 0:
-            self._attempt("start", lambda: starter.verify(time.monotonic()))
-            self._bus.publish()
-
-    def _after_check(self, queue: Queue, cause: Cause, result: CheckResult) -> None:
-        if result.called_rtorrent and cause != "request":
-            self._due_jobs.charge(queue.name, time.monotonic())
-        if result.hold.until is not None and not result.started:
-            self._recheck(queue.name, result.hold.until)
-        if (
-            event := self._published_checks.event(
-                queue.name, queue.rules.limits.downloading_max, result, time.monotonic()
-            )
-        ) is not None:
-            self._bus.publish_live(event)
 
     def _detect_completions(self) -> None:
         now = time.monotonic()
         completion = self._job_table.completion
-        if completion is None or not (
-            now >= self._completion_due or (self._completion_hinted and self._completion_rate.wait(now) <= 0)
-        ):
+        if completion is None or not self._completion_looks.take(now):
             return
-        self._completion_due, self._completion_hinted = now + _DETECT_COMPLETIONS_EVERY, False
-        self._completion_rate.take(now)
-        with self._life.step("detecting completed items", now + _CHECK_DEADLINE):
+        with self._life.step("detecting completed items", now + CHECK_DEADLINE):
             self._attempt("completion", lambda: completion.detect(time.time()))
         self._bus.publish()
 
@@ -329,24 +241,6 @@ class SchedulerService:
         if changed:
             self._hint()  # a fire time that was skipped may still grant starts
         return changed
-
-    def _report_missed(self, fired: FiredJobs, changed: ClockChange) -> None:
-        """Log the runs that could not begin in time, once, with the cause if it is known."""
-        ended, self._ended = self._ended, None
-        missed = [
-            f"{name} ({local_text(at, '%Y-%m-%d %H:%M:%S')})"
-            for name, at in zip(fired.missed, fired.missed_at, strict=True)
-            if not self._job_table.job_states.is_paused(name)
-        ]
-        for name in fired.missed if ended is None else ():
-            self._metrics.missed.inc(name)
-        if not missed:
-            return
-        if ended is not None:
-            cause = f"the scheduler did not run since {local_text(ended, '%Y-%m-%d %H:%M:%S')}"
-            log.info("missed runs: %s: %s", ", ".join(missed), cause)
-        else:
-            log.warning("missed runs: %s: %s", ", ".join(missed), changed or "the scheduler was not executed in time")
 
     def _attempt(self, what: str, call: Callable[[], object]) -> bool:
         """Whether a call to rTorrent succeeded; errors are logged once."""

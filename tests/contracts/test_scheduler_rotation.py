@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque_scheduler.queue import rotation
+from pyrotorque_scheduler.queue import line
 from pyrotorque_scheduler.queue.explain import explain_queue
 from pyrotorque_scheduler.queue.model import Instant
 from tests.scheduling import QueueScene, moment, queue_job, queue_scene
@@ -21,10 +21,10 @@ def line_is_up(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     """Nothing is transferred here, and no tracker answers: that would count as a line that is down."""
 
     def let(up: bool) -> None:
-        def line(*_: object) -> bool:
+        def answer(*_: object) -> bool:
             return up
 
-        monkeypatch.setattr(rotation, "line_is_up", line)
+        monkeypatch.setattr(line, "line_is_up", answer)
 
     let(True)
     return let

@@ -7,15 +7,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from pyrotorque.conditions import parse
-from pyrotorque.errors import RTorrentFault
 from pyrotorque.humanize import duration
 from pyrotorque.items import Item, LazyItems
 from pyrotorque.logs import job_logger, owner_event
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.text import printable
 from pyrotorque_scheduler.metrics import SchedulerMetrics
-from pyrotorque_scheduler.queue.disk_space import disk_of
 from pyrotorque_scheduler.queue.groups import GroupRoom
+from pyrotorque_scheduler.queue.line import Line, announce_interval, on_checked_disks
 from pyrotorque_scheduler.queue.model import Instant
 from pyrotorque_scheduler.queue.parked_items import ParkedItem, ParkedItems
 from pyrotorque_scheduler.queue.parking import Parking
@@ -26,7 +25,6 @@ from pyrotorque_scheduler.queue.stall import (
     ItemProgress,
     RunningItem,
     is_forgiven,
-    line_is_up,
     progress,
     retry_delay,
     stalled,
@@ -38,9 +36,6 @@ from pyrotorque_scheduler.state import DecisionHistory, DecisionRecord
 _SHOWN_AFTER: Final = 300.0
 # Nothing could be swapped: the waiting items are read again after this many seconds.
 _READ_WAITING_EVERY: Final = 60.0
-_ASKED_TRACKERS: Final = 200
-_ANSWER: Final = 'Tracker: [Failure reason "'
-_TRAFFIC: Final = (("throttle.global_up.total", ("",)), ("throttle.global_down.total", ("",)))
 
 
 class Rotation:
@@ -68,9 +63,7 @@ class Rotation:
         self._known: dict[str, ItemProgress] = {}
         self._running: list[RunningItem] = []
         self.rows: dict[str, ParkedItem] = {}
-        self._traffic: Sequence[Any] = ()
-        self._moved_at = self._looked_at = float("-inf")
-        self._gap = 0.0
+        self._line = Line(rtorrent)
         self._useless_until = float("-inf")
         self.waits_for = ""
         self._counted: set[str] = set()
@@ -87,11 +80,7 @@ class Rotation:
         for info_hash in changed if changed and self._parking.is_known() else ():
             self._review(self.rows[info_hash], found[info_hash])
         if self._limits.after:
-            traffic = self._rtorrent.multicall(_TRAFFIC)
-            if traffic != self._traffic:
-                self._traffic, self._moved_at = traffic, now.awake
-            self._gap = max(now.awake - self._looked_at, 0.0) if self._looked_at > 0 else 0.0
-            self._looked_at = now.awake
+            self._line.look(now)
         if self._rules.groups.field:
             self._count_groups(groups)
         self._metrics.stalled.set(len(self._standing(now, self._limits.after or _SHOWN_AFTER)), self._rules.name)
@@ -148,13 +137,13 @@ class Rotation:
         if not chosen:
             self.waits_for = "no item waits that could start"
         else:
-            exempt = self._on_checked_disks(found)
+            exempt = on_checked_disks(self._rtorrent, found)
             for info_hash in exempt:
                 self._known[info_hash] = replace(self._known[info_hash], at=now.awake)
             allowed = [item for item in found if item.info_hash not in exempt]
             chosen = swap(allowed, waiting, room, free, starts)
             self.waits_for = "" if chosen else "a hash check runs on their disk"
-        if chosen and not self._line_is_up(now):
+        if chosen and not self._line.is_up(self._running, self._limits.after, now):
             self.waits_for = "the line seems down: no byte moved and no tracker answered"
             chosen = []
         if not chosen:
@@ -171,7 +160,7 @@ class Rotation:
             return False
         before = self.rows.get(info_hash)
         strikes = (before.strikes if before else 0) + 1
-        wait = retry_delay(strikes, self._limits, self._announce_interval(info_hash))
+        wait = retry_delay(strikes, self._limits, announce_interval(self._rtorrent, info_hash))
         retry_at = NEVER if wait == NEVER else now.wall + wait
         row = ParkedItem(info_hash, self._rules.name, item.name, strikes, item.bytes_done, now.wall, retry_at)
         closed = self._parking.close(row)
@@ -265,41 +254,6 @@ class Rotation:
 
     def _standing(self, now: Instant, least: float) -> list[RunningItem]:
         return [item for item in self._running if now.awake - self._known[item.info_hash].at >= least]
-
-    def _announce_interval(self, info_hash: str) -> float:
-        rows = self._rtorrent.call("t.multicall", info_hash, "", "t.is_enabled=", "t.min_interval=")
-        pairs = [row for row in rows if isinstance(row, list)] if isinstance(rows, list) else []
-        return float(max((int(str(least)) for enabled, least in pairs if enabled not in (0, "0")), default=0))
-
-    def _on_checked_disks(self, found: Sequence[RunningItem]) -> set[str]:
-        """The items on whose disk rTorrent checks data."""
-        try:
-            checked = self._rtorrent.rows("hashing", ("d.directory=",))
-        except RTorrentFault:  # a user removed this view
-            return set()
-        disks = {disk_of(directory)[0] for (directory,) in checked} - {0}
-        if not disks:
-            return set()
-        answers = self._rtorrent.multicall([("d.directory", (item.info_hash,)) for item in found])
-        pairs = zip(found, answers, strict=True)
-        return {item.info_hash for item, directory in pairs if disk_of(str(directory))[0] in disks}
-
-    def _line_is_up(self, now: Instant) -> bool:
-        # Two looks may lie between the start of an item, which asks its tracker, and the first look at it.
-        window = self._limits.after + 2 * self._gap + 5.0
-        if line_is_up(self._moved_at, (), window, now.awake, now.wall):
-            return True
-        active = [item.info_hash for item in self._running]
-        active += [h for (h,) in self._rtorrent.rows("active", ("d.hash=",))[:_ASKED_TRACKERS] if h not in set(active)]
-        times = ("t.success_time_last=", "t.failed_time_last=")
-        calls = [(("t.multicall", (h, "", *times)), ("d.message", (h,))) for h in active[:_ASKED_TRACKERS]]
-        answers = self._rtorrent.multicall([call for pair in calls for call in pair])
-        answered: list[float] = []
-        for rows, message in zip(answers[::2], answers[1::2], strict=True):
-            for row in rows if isinstance(rows, list) else ():
-                success, failed = row if isinstance(row, list) else (0, 0)
-                answered += [float(str(success)), float(str(failed)) if str(message).startswith(_ANSWER) else 0.0]
-        return line_is_up(self._moved_at, answered, window, now.awake, now.wall)
 
 
 def _running(item: Item, group: str, forced: Collection[str]) -> RunningItem:

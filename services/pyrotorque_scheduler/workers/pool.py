@@ -2,22 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Final
 
-from pyrotorque import humanize
 from pyrotorque.bus import Bus, Gap, PendingRequest
 from pyrotorque.events import (
     Delivery,
     Fact,
-    JobFailed,
-    JobFinished,
-    JobRecovered,
     Live,
-    TorrentMoved,
-    TorrentRemoved,
-    UniqueEvent,
 )
 from pyrotorque.job_order import EventOrder
 from pyrotorque.layout import Layout
@@ -27,35 +19,17 @@ from pyrotorque.requests import Answer, Request, RunJob
 from pyrotorque.settings.schema import CustomSettings, Settings
 from pyrotorque.store import Store
 from pyrotorque.text import printable
-from pyrotorque.workers.preparation import SourceStamp, create_message, source_stamp
+from pyrotorque.workers.preparation import create_message, source_stamp
 from pyrotorque_scheduler.due_jobs import NEVER
 from pyrotorque_scheduler.event_router import EventRouter
 from pyrotorque_scheduler.job_table import JobTable
-from pyrotorque_scheduler.state import EndedRun
-from pyrotorque_scheduler.workers.event_runs import CancelledRun, EventRuns, event_subscriptions
-from pyrotorque_scheduler.workers.job_worker import JobRun, JobWorker, RunResult
+from pyrotorque_scheduler.workers.event_runs import EventRuns, event_subscriptions
+from pyrotorque_scheduler.workers.job_worker import JobRun, JobWorker
+from pyrotorque_scheduler.workers.run_records import PooledJob, RunRecords
 
 log = logging.getLogger("pyrotorque_scheduler.jobs")
 
 _EXIT_DEADLINE: Final = 0.4
-_RETRY_DELAYS: Final = (1.0, 5.0, 30.0, 120.0, 300.0)
-"""Seconds until a queued event is tried again after its job could not be created or was interrupted."""
-
-
-@dataclass
-class _PooledJob:
-    """One job: its worker, what requests its next run, and its failures."""
-
-    worker: JobWorker
-    stamp: SourceStamp
-    ticked: bool = False
-    requests: list[PendingRequest] = field(default_factory=list[PendingRequest])
-    failures: int = 0
-    failing_since: float = 0.0
-    """When the first of the last failures in a row ended (monotonic)."""
-    not_before: float = 0.0
-    last_error: str = ""
-    """Empty if the last run succeeded."""
 
 
 class WorkerPool:
@@ -67,12 +41,13 @@ class WorkerPool:
         self._umask = umask
         self._runs = EventRuns(store, layout.state_dir / "marks")
         self._cursors = CursorTable(store)
-        self._jobs: dict[str, _PooledJob] = {}
+        self._jobs: dict[str, PooledJob] = {}
         self._recovered = False
 
     def configure(self, job_table: JobTable, router: EventRouter, publish_live: Callable[[Live], None]) -> None:
         """Run these jobs from now on; `publish_live` publishes events that are not durable."""
-        self._job_table, self._router, self._publish_live = job_table, router, publish_live
+        self._job_table, self._router = job_table, router
+        self._records = RunRecords(self._store, self._runs, job_table, router, publish_live)
         settings = job_table.settings
         self._runs.set_routes(router.routes, EventOrder(settings.jobs), time.time(), forget=not settings.only)
         wanted = {name: job for name, job in job_table.customs.items() if settings.only in ("", name)}
@@ -81,7 +56,7 @@ class WorkerPool:
         stamp = source_stamp(self._layout.config_dir / "jobs")
         for name, job in wanted.items():
             if name not in self._jobs:
-                self._jobs[name] = _PooledJob(self._worker(job, settings), stamp)
+                self._jobs[name] = PooledJob(self._worker(job, settings), stamp)
         if not self._recovered:
             for name in self._jobs:
                 self._recover_marked(name)
@@ -92,8 +67,8 @@ class WorkerPool:
         with self._store.transaction():
             cancelled = self._runs.delete_marked(name)
             if cancelled is not None:
-                self._publish_lost(name, "its run failed when the scheduler was killed: see its log")
-                self._publish_cancelled(cancelled)
+                self._records.publish_lost(name, "its run failed when the scheduler was killed: see its log")
+                self._records.publish_cancelled(cancelled)
 
     def create_jobs(self) -> None:
         """Create all jobs now, so that their errors are reported at the start."""
@@ -151,7 +126,7 @@ class WorkerPool:
             self._trim_events()
         for name, job in self._jobs.items():
             for result in job.worker.step(time.monotonic()):
-                self._record(name, job, result)
+                self._records.record(name, job, result)
             self._begin(name, job, time.monotonic())
 
     def close(self) -> None:
@@ -173,7 +148,7 @@ class WorkerPool:
         create = create_message(job, settings, self._layout)
         return JobWorker(job, create, self._umask, self._runs.mark_file(job.name))
 
-    def _is_unchanged(self, job: _PooledJob, settings: CustomSettings | None) -> bool:
+    def _is_unchanged(self, job: PooledJob, settings: CustomSettings | None) -> bool:
         if settings is None or job.stamp != source_stamp(self._layout.config_dir / "jobs"):
             return False
         create = create_message(settings, self._job_table.settings, self._layout)
@@ -188,18 +163,18 @@ class WorkerPool:
         for pending in job.requests:
             pending.answer(Answer(ok=False, text=f"{printable(name)} was stopped before its run ended"))
 
-    def _due_at(self, name: str, job: _PooledJob) -> float:
+    def _due_at(self, name: str, job: PooledJob) -> float:
         if not job.worker.is_idle:
             return NEVER
         if job.ticked or job.requests:
             return 0.0
         return job.not_before if self._has_event(name, job) else NEVER
 
-    def _has_event(self, name: str, job: _PooledJob) -> bool:
+    def _has_event(self, name: str, job: PooledJob) -> bool:
         settings = job.worker.settings
         return bool(settings.on) and not self._job_table.job_states.is_paused(name) and self._runs.is_pending(name)
 
-    def _begin(self, name: str, job: _PooledJob, now: float) -> None:
+    def _begin(self, name: str, job: PooledJob, now: float) -> None:
         if not job.worker.is_idle:
             return
         run: JobRun | None = None
@@ -214,7 +189,7 @@ class WorkerPool:
             job.worker.begin(run, now)
 
     def _next_event(self, name: str) -> JobRun | None:
-        self._drop_exhausted(name)
+        self._records.drop_exhausted(name)
         return self._runs.take(name)
 
     def _trim_events(self) -> None:
@@ -224,108 +199,3 @@ class WorkerPool:
                 text = f"dropped the oldest {dropped} events: the queue of events is full"
                 log.error("job %s: %s", printable(name), text)
                 owner_event("job failed", f"failed: job {name}: {text}")
-
-    def _drop_exhausted(self, name: str) -> None:
-        """Drop the event whose run was interrupted too often, and publish the failure."""
-        if (number := self._runs.exhausted(name)) is not None:
-            with self._store.transaction():
-                cancelled = self._runs.fail(name, number)
-                self._publish_lost(name, "its run for one event was interrupted three times")
-                self._publish_cancelled(cancelled)
-
-    def _record(self, name: str, job: _PooledJob, result: RunResult) -> None:
-        run = result.run
-        is_event = run is not None and run.cause == "event"
-        repeat = run is not None and is_event and (result.interrupted or not result.started)
-        if run is not None and is_event and not result.started:
-            self._runs.put_back(run)
-        added: list[UniqueEvent] = []
-        with self._store.transaction():
-            cancelled: list[CancelledRun] = []
-            if run is not None and is_event and not repeat:
-                if result.error:
-                    cancelled = self._runs.fail(name, run.number)
-                else:
-                    self._runs.delete(run.number)
-            for report in result.reports:
-                self._router.add(report)
-            for unique in result.unique_events:
-                if self._router.add_once(unique.identity, unique.event):
-                    added.append(unique.event)
-                    self._job_table.metrics.count(unique.event)
-            if result.error:
-                # A failure in the handling of a failure starts no further jobs: they could go on indefinitely.
-                for_jobs = run is None or run.event_type != "JobFailed"
-                self._publish_failure(name, result.error, result.seconds, for_jobs=for_jobs)
-                self._publish_cancelled(cancelled, for_jobs=for_jobs)
-            if run is not None:
-                self._job_table.metrics.finished(name, time.time(), result.seconds, bool(result.error))
-            if run is not None or result.error:
-                ended = EndedRun(
-                    at=time.time(), seconds=result.seconds, ok=not result.error, reason=printable(result.error)
-                )
-                self._job_table.last_runs.store(name, ended)
-        if repeat:
-            self._drop_exhausted(name)
-        for event in added:
-            _report(event)
-        self._update(name, job, result, repeat)
-        self._answer(name, job, result)
-
-    def _publish_failure(self, name: str, reason: str, seconds: float, *, for_jobs: bool = True) -> None:
-        event = JobFailed(at=time.time(), job=name, reason=printable(reason), seconds=seconds)
-        self._router.add(event, for_jobs=for_jobs)
-
-    def _publish_lost(self, name: str, reason: str, *, for_jobs: bool = True) -> None:
-        """Publish and count the failure of a run that has no result."""
-        self._job_table.metrics.failures.inc(name)
-        self._publish_failure(name, reason, 0.0, for_jobs=for_jobs)
-
-    def _publish_cancelled(self, cancelled: Sequence[CancelledRun], *, for_jobs: bool = True) -> None:
-        for run in cancelled:
-            reason = f"not run for {printable(run.subject)}: job {printable(run.failed)}, which runs before it, failed"
-            log.error("job %s: %s", printable(run.job), reason)
-            owner_event("job failed", f"failed: job {run.job}: {reason}")
-            self._publish_lost(run.job, reason, for_jobs=for_jobs)
-
-    def _update(self, name: str, job: _PooledJob, result: RunResult, repeat: bool) -> None:
-        if not result.error:
-            if job.last_error:
-                self._report_recovery(name, job)
-            job.failures, job.last_error, job.not_before = 0, "", 0.0
-            self._publish_live(JobFinished(at=time.time(), job=name, seconds=result.seconds))
-            return
-        log.error("job %s failed after %.1f s: %s", printable(name), result.seconds, result.error)
-        if not job.last_error:
-            job.failing_since = time.monotonic()
-        if result.error != job.last_error:
-            owner_event("job failed", f"failed: job {name}: {result.error}")
-        job.last_error = result.error
-        if repeat:
-            job.not_before = time.monotonic() + _RETRY_DELAYS[min(job.failures, len(_RETRY_DELAYS) - 1)]
-        job.failures += 1
-
-    def _report_recovery(self, name: str, job: _PooledJob) -> None:
-        seconds = time.monotonic() - job.failing_since
-        owner_event("job recovered", f"job {name} succeeded again after {humanize.duration(seconds)}")
-        self._router.commit(JobRecovered(at=time.time(), job=name, failures=job.failures, seconds=seconds))
-
-    def _answer(self, name: str, job: _PooledJob, result: RunResult) -> None:
-        if result.run is None or result.run.cause != "request":
-            return
-        shown = printable(name)
-        text = f"{shown} failed: {result.error}" if result.error else f"{shown} was run, {result.seconds:.1f} s"
-        answered, job.requests = job.requests, []
-        for pending in answered:
-            pending.answer(Answer(ok=not result.error, text=text))
-
-
-def _report(event: UniqueEvent) -> None:
-    """Write what a job did to an item to the owner's log."""
-    match event:
-        case TorrentMoved():
-            owner_event("item moved", f"{event.job}: moved {event.name} to {event.new_path}")
-        case TorrentRemoved():
-            owner_event("item removed", f"{event.job}: removed {event.name}, data: {event.data} ({event.reason})")
-        case _:
-            pass

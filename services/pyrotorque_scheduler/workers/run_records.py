@@ -1,0 +1,165 @@
+"""Stores what became of each run of a custom job: events, totals, log lines, answers, and when it is tried again."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from pyrotorque import humanize
+from pyrotorque.bus import PendingRequest
+from pyrotorque.events import JobFailed, JobFinished, JobRecovered, Live, TorrentMoved, TorrentRemoved, UniqueEvent
+from pyrotorque.logs import owner_event
+from pyrotorque.requests import Answer
+from pyrotorque.store import Store
+from pyrotorque.text import printable
+from pyrotorque.workers.preparation import SourceStamp
+from pyrotorque_scheduler.event_router import EventRouter
+from pyrotorque_scheduler.job_table import JobTable
+from pyrotorque_scheduler.state import EndedRun
+from pyrotorque_scheduler.workers.event_runs import CancelledRun, EventRuns
+from pyrotorque_scheduler.workers.job_worker import JobWorker, RunResult
+
+log = logging.getLogger("pyrotorque_scheduler.jobs")
+
+_RETRY_DELAYS: Final = (1.0, 5.0, 30.0, 120.0, 300.0)
+"""Seconds until a queued event is tried again after its job could not be created or was interrupted."""
+
+
+@dataclass
+class PooledJob:
+    """One job: its worker, what requests its next run, and its failures."""
+
+    worker: JobWorker
+    stamp: SourceStamp
+    ticked: bool = False
+    requests: list[PendingRequest] = field(default_factory=list[PendingRequest])
+    failures: int = 0
+    failing_since: float = 0.0
+    """When the first of the last failures in a row ended (monotonic)."""
+    not_before: float = 0.0
+    last_error: str = ""
+    """Empty if the last run succeeded."""
+
+
+class RunRecords:
+    """Under one configuration; each result is stored in one transaction, then logged."""
+
+    def __init__(
+        self,
+        store: Store,
+        runs: EventRuns,
+        job_table: JobTable,
+        router: EventRouter,
+        publish_live: Callable[[Live], None],
+    ) -> None:
+        self._store = store
+        self._runs = runs
+        self._job_table = job_table
+        self._router = router
+        self._publish_live = publish_live
+
+    def drop_exhausted(self, name: str) -> None:
+        """Drop the event whose run was interrupted too often, and publish the failure."""
+        if (number := self._runs.exhausted(name)) is not None:
+            with self._store.transaction():
+                cancelled = self._runs.fail(name, number)
+                self.publish_lost(name, "its run for one event was interrupted three times")
+                self.publish_cancelled(cancelled)
+
+    def record(self, name: str, job: PooledJob, result: RunResult) -> None:
+        run = result.run
+        is_event = run is not None and run.cause == "event"
+        repeat = run is not None and is_event and (result.interrupted or not result.started)
+        if run is not None and is_event and not result.started:
+            self._runs.put_back(run)
+        added: list[UniqueEvent] = []
+        with self._store.transaction():
+            cancelled: list[CancelledRun] = []
+            if run is not None and is_event and not repeat:
+                if result.error:
+                    cancelled = self._runs.fail(name, run.number)
+                else:
+                    self._runs.delete(run.number)
+            for report in result.reports:
+                self._router.add(report)
+            for unique in result.unique_events:
+                if self._router.add_once(unique.identity, unique.event):
+                    added.append(unique.event)
+                    self._job_table.metrics.count(unique.event)
+            if result.error:
+                # A failure in the handling of a failure starts no further jobs: they could go on indefinitely.
+                for_jobs = run is None or run.event_type != "JobFailed"
+                self._publish_failure(name, result.error, result.seconds, for_jobs=for_jobs)
+                self.publish_cancelled(cancelled, for_jobs=for_jobs)
+            if run is not None:
+                self._job_table.metrics.finished(name, time.time(), result.seconds, bool(result.error))
+            if run is not None or result.error:
+                ended = EndedRun(
+                    at=time.time(), seconds=result.seconds, ok=not result.error, reason=printable(result.error)
+                )
+                self._job_table.last_runs.store(name, ended)
+        if repeat:
+            self.drop_exhausted(name)
+        for event in added:
+            _report(event)
+        self._update(name, job, result, repeat)
+        self._answer(name, job, result)
+
+    def _publish_failure(self, name: str, reason: str, seconds: float, *, for_jobs: bool = True) -> None:
+        event = JobFailed(at=time.time(), job=name, reason=printable(reason), seconds=seconds)
+        self._router.add(event, for_jobs=for_jobs)
+
+    def publish_lost(self, name: str, reason: str, *, for_jobs: bool = True) -> None:
+        """Publish and count the failure of a run that has no result."""
+        self._job_table.metrics.failures.inc(name)
+        self._publish_failure(name, reason, 0.0, for_jobs=for_jobs)
+
+    def publish_cancelled(self, cancelled: Sequence[CancelledRun], *, for_jobs: bool = True) -> None:
+        for run in cancelled:
+            reason = f"not run for {printable(run.subject)}: job {printable(run.failed)}, which runs before it, failed"
+            log.error("job %s: %s", printable(run.job), reason)
+            owner_event("job failed", f"failed: job {run.job}: {reason}")
+            self.publish_lost(run.job, reason, for_jobs=for_jobs)
+
+    def _update(self, name: str, job: PooledJob, result: RunResult, repeat: bool) -> None:
+        if not result.error:
+            if job.last_error:
+                self._report_recovery(name, job)
+            job.failures, job.last_error, job.not_before = 0, "", 0.0
+            self._publish_live(JobFinished(at=time.time(), job=name, seconds=result.seconds))
+            return
+        log.error("job %s failed after %.1f s: %s", printable(name), result.seconds, result.error)
+        if not job.last_error:
+            job.failing_since = time.monotonic()
+        if result.error != job.last_error:
+            owner_event("job failed", f"failed: job {name}: {result.error}")
+        job.last_error = result.error
+        if repeat:
+            job.not_before = time.monotonic() + _RETRY_DELAYS[min(job.failures, len(_RETRY_DELAYS) - 1)]
+        job.failures += 1
+
+    def _report_recovery(self, name: str, job: PooledJob) -> None:
+        seconds = time.monotonic() - job.failing_since
+        owner_event("job recovered", f"job {name} succeeded again after {humanize.duration(seconds)}")
+        self._router.commit(JobRecovered(at=time.time(), job=name, failures=job.failures, seconds=seconds))
+
+    def _answer(self, name: str, job: PooledJob, result: RunResult) -> None:
+        if result.run is None or result.run.cause != "request":
+            return
+        shown = printable(name)
+        text = f"{shown} failed: {result.error}" if result.error else f"{shown} was run, {result.seconds:.1f} s"
+        answered, job.requests = job.requests, []
+        for pending in answered:
+            pending.answer(Answer(ok=not result.error, text=text))
+
+
+def _report(event: UniqueEvent) -> None:
+    """Write what a job did to an item to the owner's log."""
+    match event:
+        case TorrentMoved():
+            owner_event("item moved", f"{event.job}: moved {event.name} to {event.new_path}")
+        case TorrentRemoved():
+            owner_event("item removed", f"{event.job}: removed {event.name}, data: {event.data} ({event.reason})")
+        case _:
+            pass
