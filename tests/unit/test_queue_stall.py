@@ -48,6 +48,13 @@ def test_fewer_bytes_are_no_progress_and_the_next_ones_count_from_there() -> Non
     assert progress(item(done=3 * M), fallen, LIMITS, 90.0).at == 90.0
 
 
+def test_files_that_were_deselected_do_not_count_as_left() -> None:
+    known = ItemProgress(5, 100 * M, 0.0, 0.0)
+    assert progress(item(done=6, left=1000), known, LIMITS, 60.0).at == 60.0
+    assert progress(item(done=5, left=1000), known, LIMITS, 60.0).at == 0.0
+    assert progress(item(done=6, left=100 * M), ItemProgress(5, 1000, 0.0, 0.0), LIMITS, 60.0).at == 60.0
+
+
 def test_slow_progress_adds_up() -> None:
     known = progress(item(), None, LIMITS, 0.0)
     for minute in range(1, 20):
@@ -121,6 +128,10 @@ A, B, C = (item(name, group=group) for name, group in (("a", "x"), ("b", "x"), (
 )
 def test_who_gives_up_a_slot(waiting: str, free: int, starts: int, limit: int, expected: str) -> None:
     assert names(swap([A, B, C], waiting, room("xxy", limit), free, starts)) == expected
+
+
+def test_a_full_group_does_not_block_those_after_it() -> None:
+    assert names(swap([A, B, C], "wz", room("xxyw", 1), 0, 9)) == "a"
 
 
 def test_more_in_a_group_than_may_be_give_up_nothing_for_one_more() -> None:

@@ -56,14 +56,16 @@ class ItemProgress:
 def progress(item: RunningItem, before: ItemProgress | None, limits: StallLimits, now: float) -> ItemProgress:
     """The progress of an item after another look.
 
-    Fewer bytes are no progress: a chunk failed its check. Less than `stall_bytes` counts where less is left.
+    Fewer bytes are no progress: a chunk failed its check. Less than `stall_bytes` counts where less is left of the
+    files that are selected now.
     """
     if before is None:
         return ItemProgress(item.bytes_done, item.left, now, now)
     if item.bytes_done < before.bytes_done:
         return ItemProgress(item.bytes_done, item.left, before.at, before.seen)
-    needed = limits.bytes if before.left >= limits.bytes else 1
-    if item.bytes_done - before.bytes_done >= max(needed, 1):
+    gained = item.bytes_done - before.bytes_done
+    needed = limits.bytes if min(before.left, item.left + gained) >= limits.bytes else 1
+    if gained >= max(needed, 1):
         return ItemProgress(item.bytes_done, item.left, now, before.seen)
     return before
 
