@@ -29,6 +29,7 @@ CASES: dict[str, tuple[str, Callable[[Actor], Answer], str, str]] = {
     "forget": ("watcher", lambda actor: actions.forget_metafiles(actor, ["/w/a.torrent"]), "forget", "/w/a.torrent"),
     "accept": ("scheduler", actions.accept_rtorrent, "accept-rtorrent", ""),
     "retry": ("watcher", lambda actor: actions.retry_metafiles(actor, ["/w/a.torrent"]), "retry", "/w/a.torrent"),
+    "release": ("fleet", lambda actor: actions.release_claim(actor, HASH), "fleet-release", HASH.upper()),
     "retry all": ("watcher", actions.retry_all_metafiles, "retry", "all"),
 }
 

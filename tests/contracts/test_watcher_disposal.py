@@ -277,7 +277,7 @@ def test_names_that_are_too_long_are_reported_in_the_owners_log(
 ) -> None:
     lines: list[str] = []
 
-    def owner_event(event: str, *texts: str) -> None:
+    def owner_event(event: str, *texts: str, subject: str = "") -> None:
         lines.extend(texts)
 
     monkeypatch.setattr(logs, "owner_event", owner_event)

@@ -7,14 +7,14 @@ from typing import Any
 import click
 
 from pyrotorque import humanize
-from pyrotorque.errors import ServiceUnreachable
+from pyrotorque.actions import release_claim
+from pyrotorque.errors import ActionRefused, ServiceUnreachable
 from pyrotorque.requests import (
     Answer,
     DescribeService,
     FindInFleet,
     ListClaims,
     ListFleetEvents,
-    ReleaseClaim,
     Request,
     WhyClaim,
 )
@@ -172,9 +172,11 @@ def release(group: Group, info_hash: str) -> int:
     For a host that does not come back. If it does, the item runs in two groups: both report that. A claim that is done
     or failed is withdrawn, so that the metafile can be dropped again.
     """
-    answer = _ask(group, ReleaseClaim(info_hash=info_hash, by=actor_of(group).by), _SEARCH_TIMEOUT)
-    if not answer.ok:
-        raise CommandError(answer.text, EX_UNAVAILABLE)
+    require_service(group, "fleet", "fleet.servers")
+    try:
+        answer = release_claim(actor_of(group), info_hash)
+    except ActionRefused as refused:
+        raise CommandError(str(refused), EX_UNAVAILABLE) from refused
     click.echo(answer.text)
     return EX_OK
 

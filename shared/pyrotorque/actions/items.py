@@ -5,7 +5,7 @@ from typing import Final
 
 from pyrotorque.actions.delivery import Actor, ask_service
 from pyrotorque.errors import UserError
-from pyrotorque.requests import Answer, ParkTorrent, StartTorrent, StopTorrent
+from pyrotorque.requests import Answer, ParkTorrent, ReleaseClaim, StartTorrent, StopTorrent
 from pyrotorque.text import printable
 
 _INFO_HASH: Final = re.compile(r"[0-9A-Fa-f]{40}", re.ASCII)
@@ -25,6 +25,11 @@ def park_item(actor: Actor, info_hash: str, seconds: float, job: str | None = No
     """Stop the item for so long; after that its queue may start it again."""
     request = ParkTorrent(info_hash=required_hash(info_hash), seconds=seconds, job=job, by=actor.by)
     return ask_service(actor, "scheduler", request)
+
+
+def release_claim(actor: Actor, info_hash: str) -> Answer:
+    """Have the fleet offer the metafile again that one of its groups was permitted to start."""
+    return ask_service(actor, "fleet", ReleaseClaim(info_hash=required_hash(info_hash), by=actor.by))
 
 
 def required_hash(text: str) -> str:
