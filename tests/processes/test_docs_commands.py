@@ -16,7 +16,7 @@ pytestmark = [
 ]
 
 
-ELSEWHERE = ("docs/fleet-setup.md",)
+ELSEWHERE = ("docs/fleet-setup.md", "docs/fleet.md")
 """Pages whose commands another test executes (test_fleet_setup.py): they need more than one rTorrent."""
 
 

@@ -69,6 +69,8 @@ def test_a_newcomer_gets_from_one_group_to_three(home: Home) -> None:
         ended = home.sh(text)
         assert ended.returncode == 0, f"{block.name}: {text}{ended.stdout}{ended.stderr}"
         assert "Traceback" not in ended.stdout + ended.stderr
+    for block in [block for block in blocks("sh", "console") if block.page == "docs/fleet.md" and not block.not_run]:
+        eventually(lambda text=block.text: home.sh(text).returncode == 0, 60, why=block.name)  # type: ignore[misc]
     claims = home.sh("pyrotorque fleet claims --json").stdout
     assert '"done"' in claims
     assert "debian" in claims
