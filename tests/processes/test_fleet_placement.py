@@ -188,6 +188,7 @@ def test_what_no_group_accepts_waits_and_says_why(make_fleet: FleetMaker, folder
         eventually(lambda: two.claims().get(wanted, {}).get("state") == "withdrawn", 60, why="its file is gone")
         wanted = one.drop("yes-please")
         eventually(lambda: placed([one, two], {wanted}), 60, why="it is started")
+        eventually(lambda: two.claims().get(wanted, {}).get("state") == "done", 60, why="its start is reported")
         released = two.group.command("fleet", "release", wanted)
         assert "can be dropped again" in released.stdout, released.stderr
         assert two.group.command("fleet", "release", wanted).returncode == 69
