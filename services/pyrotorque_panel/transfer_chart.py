@@ -1,10 +1,10 @@
 """The curve of the last hours: both speeds as paths of an SVG."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final
 
 from pyrotorque import humanize
+from pyrotorque.local_time import local_text
 from pyrotorque_panel.transfer_ring import TransferSample
 
 _WIDTH: Final = 720
@@ -25,7 +25,7 @@ def chart(samples: Sequence[TransferSample], begin: float, end: float) -> dict[s
     top = max(*values, 1)
     hours = (end - begin) / 3600
     label = f"Transfer of the last {hours:.0f} hours: download and upload up to {humanize.rate(top)}"
-    times = [datetime.fromtimestamp(begin + (end - begin) * n / (_TIMES - 1)).strftime("%H:%M") for n in range(_TIMES)]
+    times = [local_text(begin + (end - begin) * n / (_TIMES - 1), "%H:%M") for n in range(_TIMES)]
     paths = {"down": _path(down, begin, end, top), "up": _path(up, begin, end, top)}
     return paths | {"top": top, "label": label, "times": times}
 

@@ -129,6 +129,8 @@ PROBLEMS: Final[dict[OwnerEvent, OwnerEvent | Literal[""]]] = {
     "configuration wrong": "configuration valid",
     "state damaged": "",
     "port unavailable": "port open",
+    "fleet rebuilt": "",
+    "fleet conflict": "",
 }
 
 # Events that come by the thousand: what their number is called in one line, and which belong together.

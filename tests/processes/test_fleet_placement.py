@@ -185,6 +185,7 @@ def test_what_no_group_accepts_waits_and_says_why(make_fleet: FleetMaker, folder
         assert why.returncode == 0
         assert why.stdout.count("fleet.accepts does not match") == 2
         (one.tree / "no-thanks.torrent").unlink()
+        one.group.command("retry", str(one.tree))  # else the next walk of the tree finds that out, within a minute
         eventually(lambda: two.claims().get(wanted, {}).get("state") == "withdrawn", 60, why="its file is gone")
         wanted = one.drop("yes-please")
         eventually(lambda: placed([one, two], {wanted}), 60, why="it is started")

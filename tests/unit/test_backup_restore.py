@@ -407,7 +407,7 @@ def test_each_file_of_the_state_folder_is_known_to_backups() -> None:
     """Names that code puts into the state folder: add a new one to KEPT_STATE or REPLACED_STATE."""
     places = re.compile(r"state_dir(?:\.parents\[1\]|\))? / (f?\"[^\"]+\"|\w+)")
     found = {
-        (path.name, name.strip('f"'))
+        (path.name, name.removeprefix("f").strip('"') if '"' in name else name)
         for part in ("services", "shared")
         for path in (REPOSITORY / part).rglob("*.py")
         if path.parent.name != "backup"

@@ -61,15 +61,15 @@ def test_init_writes_the_socket_of_the_running_rtorrent_where_no_file_names_it(
 
 
 def test_the_first_group_of_a_user_gets_a_panel_and_the_second_is_named_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    short_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("pyrotorque_control.panel_groups.PROC", tmp_path / "proc")
-    (tmp_path / "proc").mkdir()
-    first = Command(tmp_path / ".pyroscope", capsys)
+    monkeypatch.setenv("HOME", str(short_folder))
+    monkeypatch.setattr("pyrotorque_control.panel_groups.PROC", short_folder / "proc")
+    (short_folder / "proc").mkdir()
+    first = Command(short_folder / ".pyroscope", capsys)
     assert first("init").code == 0
     assert load(first.home, Options()).settings.panel.active
-    second = Command(tmp_path / ".pyroscope-50%", capsys)
+    second = Command(short_folder / ".pyroscope-50%", capsys)
     assert second("init").code == 0
     text = (second.home / "torque.ini").read_text()
     assert f"# The panel of {first.home} can show this group, too" in text

@@ -80,6 +80,8 @@ PROBLEM_TITLES: Final[dict[str, str]] = {
     "group repaired": "The group was repaired",
     "configuration wrong": "The configuration has errors",
     "state damaged": "A database is damaged",
+    "fleet rebuilt": "The claims of the fleet were lost at the servers",
+    "fleet conflict": "An item is in two groups of the fleet",
     "port unavailable": "A port cannot be opened",
 }
 PROBLEM_ENDS: Final[dict[str, str]] = {
