@@ -183,6 +183,7 @@ def test_nothing_in_a_quarantine_is_recorded(watching: Watching, root: Path, nam
         watching.settle()
     place.mkdir(parents=True)
     (place / "README").write_bytes(quarantine_mark.TEXT)
+    (place / "README").chmod(0o600)
     dropped(place / "20261127T200000Z-AB" / "item.torrent", "removed")
     dropped(place / "20261127T200000Z-AB" / "data" / "extras" / "b.torrent", "content")
     kept = root / "elsewhere"
@@ -196,6 +197,19 @@ def test_nothing_in_a_quarantine_is_recorded(watching: Watching, root: Path, nam
     watching.rescan()
     watching.settle()
     assert watching.state(late) == ""
+    assert len(watching.rows) == 2
+
+
+def test_a_file_that_a_torrent_stored_makes_no_quarantine(watching: Watching, root: Path) -> None:
+    """rTorrent may download into the tree: a torrent with such a file must not stop the watch."""
+    for folder in (root, root / "tv"):
+        folder.mkdir(exist_ok=True)
+        (folder / "README").write_bytes(quarantine_mark.TEXT)
+    (root / "README").chmod(0o600)
+    paths = [dropped(root / "a.torrent"), dropped(root / "tv" / "b.torrent")]
+    watching.until(lambda: all(watching.state(path) == "seen" for path in paths))
+    watching.rescan()
+    watching.settle()
     assert len(watching.rows) == 2
 
 

@@ -7,7 +7,6 @@ from collections.abc import Generator, Iterable, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from pyrotorque.housekeeping.quarantine_mark import is_quarantine
 from pyrotorque.linux.filesystems import Mount, filesystem_type, is_watchable, is_within, mounts_below
 from pyrotorque.text import printable
 from pyrotorque_watcher.rows import FoundFile
@@ -34,10 +33,7 @@ _LASTING: Final = frozenset((errno.EACCES, errno.EPERM))
 
 
 class Listing(NamedTuple):
-    """One folder: its metafiles in the order of their names, its sub-folders, and why it could not be read, if so.
-
-    A quarantine of removed items has none: what is in it was removed.
-    """
+    """One folder: its metafiles in the order of their names, its sub-folders, and why it could not be read, if so."""
 
     files: list[FoundFile]
     folders: list[bytes]
@@ -128,8 +124,6 @@ def list_in_parts(folder: bytes, *, follow: bool) -> Generator[None, None, Listi
     files: list[FoundFile] = []
     folders: list[bytes] = []
     error: OSError | None = None
-    if is_quarantine(folder):
-        return Listing([], [])
     try:
         with os.scandir(folder) as entries:
             for number, entry in enumerate(entries):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final, Literal
 
+from pyrotorque.housekeeping.quarantine_mark import is_in_quarantine
 from pyrotorque.linux.filesystems import is_within
 from pyrotorque.text import counted, printable
 from pyrotorque_watcher.rows import KnownFile
@@ -84,6 +85,8 @@ class TreeWalk:
         except WatchLimit as error:
             self.limit = str(error)
         self.visited.add(folder)
+        if is_in_quarantine(folder, self.root):  # what is in it was removed
+            return
         found = yield from list_in_parts(folder, follow=self.follow)
         if found.error is not None:
             self.unreadable[folder] = found.error

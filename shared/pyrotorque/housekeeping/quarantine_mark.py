@@ -10,21 +10,25 @@ _BEGINNING: Final = b"Data of removed items. Use `pyrotorque quarantine "
 
 
 def is_quarantine(folder: bytes) -> bool:
-    """Whether `folder` has the mark of a quarantine; False if it cannot be read."""
+    """Whether `folder` has the mark of a quarantine; False if it cannot be read.
+
+    Other users must not have access to it: rTorrent, which may store a torrent with such a file, does not write so.
+    """
     with suppress(OSError):
         mark = os.open(os.path.join(folder, NAME), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            return os.read(mark, len(_BEGINNING)) == _BEGINNING
+            is_private = not os.fstat(mark).st_mode & 0o077
+            return is_private and os.read(mark, len(_BEGINNING)) == _BEGINNING
         finally:
             os.close(mark)
     return False
 
 
 def is_in_quarantine(path: bytes, root: bytes) -> bool:
-    """Whether a folder between `root` and `path`, both included, has the mark. `path` is `root` or below it."""
+    """Whether `path`, which is below `root`, or a folder between them has the mark. The owner chose `root` itself."""
     folder = path
-    while not is_quarantine(folder):
-        if len(folder) <= len(root) or folder == os.path.dirname(folder):
-            return False
+    while len(folder) > len(root):
+        if is_quarantine(folder):
+            return True
         folder = os.path.dirname(folder)
-    return True
+    return False
