@@ -12,7 +12,7 @@ _BEGINNING: Final = b"Data of removed items. Use `pyrotorque quarantine "
 def is_quarantine(folder: bytes) -> bool:
     """Whether `folder` has the mark of a quarantine; False if it cannot be read.
 
-    Other users must not have access to it: rTorrent, which may store a torrent with such a file, does not write so.
+    Other users must not have access to the mark: what rTorrent stores is readable for them, unless its umask is 077.
     """
     with suppress(OSError):
         mark = os.open(os.path.join(folder, NAME), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
