@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from pyrotorque.jobs.compared_files import ComparedFiles
 from pyrotorque.jobs.move_failures import MoveRefused
 from pyrotorque.jobs.move_journal import Move
 from pyrotorque.jobs.move_target import TargetRules
@@ -27,10 +28,23 @@ from pyrotorque.text import printable
 
 
 class MoveFiles:
-    """`check_deadline` is called between blocks of a copy, and may raise; the progress of copies is in `run_dir`."""
+    """`check_deadline` is called between blocks of a copy, and may raise.
 
-    def __init__(self, rules: TargetRules, check_deadline: Callable[[], None], run_dir: Path | None = None) -> None:
-        self._rules, self._check_deadline, self._run_dir = rules, check_deadline, run_dir
+    The progress of copies is in `run_dir`, what was compared in `records`, the folder of the journal.
+    """
+
+    def __init__(
+        self,
+        rules: TargetRules,
+        check_deadline: Callable[[], None],
+        run_dir: Path | None = None,
+        records: Path | None = None,
+    ) -> None:
+        self._rules, self._check_deadline, self._run_dir, self._records = rules, check_deadline, run_dir, records
+        self._compared: dict[str, ComparedFiles] = {}
+
+    def _compared_of(self, move: Move) -> ComparedFiles:
+        return self._compared.setdefault(move.info_hash, ComparedFiles(self._records, move.info_hash))
 
     def prepare(self, move: Move) -> bool:
         """Copy the data to the target's disk, beside its final path; False, and no copy, on the same disk."""
@@ -39,7 +53,8 @@ class MoveFiles:
             if by_copy:
                 what = f"copying {printable(move.source.name)}"
                 with WorkReport(self._run_dir, what, tree_size(source), "bytes") as work:
-                    copy_tree(source, _partial(move, final), CopyHooks(self._check_deadline, work.advance))
+                    hooks = CopyHooks(self._check_deadline, work.advance, self._compared_of(move))
+                    copy_tree(source, _partial(move, final), hooks)
         return by_copy
 
     @staticmethod
@@ -50,7 +65,7 @@ class MoveFiles:
         """Give the data, or its copy, the final path. FileExistsError if something is there."""
         with self._rules.open_target(move.final) as final, place_of(move.source) as source:
             origin = _partial(move, final) if move.by_copy else source
-            if move.by_copy and not is_copied(source, origin):
+            if move.by_copy and not is_copied(source, origin, self._compared_of(move)):
                 raise MoveRefused("its data changed after the copy; copying it again", "changing")
             rename_noreplace(origin.at, final.at)
 
@@ -67,7 +82,7 @@ class MoveFiles:
                 final = stack.enter_context(self._rules.open_target(move.final))
             except (FileNotFoundError, NotADirectoryError):  # another program has moved the data on
                 final = None
-            return remove_copied(source, final)
+            return remove_copied(source, final, self._compared_of(move))
 
     def remove_partial(self, move: Move) -> None:
         """Remove the copy in progress, if there is one."""

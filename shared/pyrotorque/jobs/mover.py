@@ -14,6 +14,7 @@ from pyrotorque.errors import PyrotorqueError, RTorrentError, RTorrentFault, Ses
 from pyrotorque.events import Event, TorrentCompleted
 from pyrotorque.items import Item, field_of
 from pyrotorque.jobs.arguments import compile_text
+from pyrotorque.jobs.compared_files import remove_records
 from pyrotorque.jobs.item_job import ItemJob
 from pyrotorque.jobs.item_path import check_exact, exact_path, plain_path
 from pyrotorque.jobs.move_claims import DataClaims
@@ -93,9 +94,10 @@ class Mover(ItemJob):
         # A file in rTorrent's session is an item at its next start.
         session = os.fsencode(str(self.rtorrent.call("session.path", "")))
         self.rules = TargetRules.read(self._below, self._context.private_folders(session))
-        self._files = MoveFiles(self.rules, self._check_deadline, self._context.run_dir)
+        self._files = MoveFiles(self.rules, self._check_deadline, self._context.run_dir, self.state_dir)
         self._deadline = time.monotonic() + self._time
         self._journal = MoveJournal(self.state_dir)
+        remove_records(self.state_dir, frozenset(self._journal.hashes()))
         claims = DataClaims(self.rtorrent, self.rules.private)
         self._switch = MoveSwitch(self.rtorrent, self._files, self._journal, claims)
         self._finished.begin_run()

@@ -1,8 +1,8 @@
 """Copies a file tree so that any interruption is safe: a file counts as copied after a byte-by-byte comparison.
 
-The marker for that is the modification time: the copy gets the source's, as precisely as its disk can store it, only
-after the comparison. Both trees are read and written through open folders: a link that replaces one of them meanwhile
-leads nowhere.
+The markers for that are the modification time of the copy, which gets the source's, as precisely as its disk can store
+it, only after the comparison, and a record of the source's state. A file without them is compared again. Both trees are
+read and written through open folders: a link that replaces one of them meanwhile leads nowhere.
 """
 
 import errno
@@ -14,12 +14,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
+from pyrotorque.jobs.compared_files import ComparedFiles, file_state, now_ns
 from pyrotorque.jobs.move_failures import MoveRefused
 from pyrotorque.linux.files import FileName, make_own_folder, open_own, open_same_folder, sync_folder
 from pyrotorque.room import room
 from pyrotorque.text import printable
 
 _BLOCK: Final = 4 << 20
+_SMALL: Final = 64 << 20
+"""Files up to this size are compared while their item is stopped; larger ones in the next run, while it is active."""
 _DEPTH_MAX: Final = 100
 """Folders within each other: each has two open descriptors."""
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -68,6 +71,7 @@ class CopyHooks(NamedTuple):
 
     check_deadline: Callable[[], None]
     copied: Callable[[int], None]
+    compared: ComparedFiles
 
 
 def copy_tree(source: TreePlace, target: TreePlace, hooks: CopyHooks) -> None:
@@ -79,21 +83,20 @@ def copy_tree(source: TreePlace, target: TreePlace, hooks: CopyHooks) -> None:
     _copy(source, target, hooks)
 
 
-def is_copied(source: TreePlace, target: TreePlace) -> bool:
+def is_copied(source: TreePlace, target: TreePlace, compared: ComparedFiles) -> bool:
     """Whether `target` is still a compared copy of everything that `source` holds now."""
     try:
-        return all(_same(found, copy.stat()) for found, copy in _pairs(source, target))
+        return all(_is_copied(each, copy, compared, _SMALL) for each, copy in _pairs(source, target))
     except (FileNotFoundError, NotADirectoryError):
         return False
 
 
-def remove_copied(source: TreePlace, target: TreePlace | None) -> list[Path]:
+def remove_copied(source: TreePlace, target: TreePlace | None, compared: ComparedFiles) -> list[Path]:
     """Remove from `source` what `target` has a compared copy of; returns the paths that were kept."""
     found = source.stat()
     if stat.S_ISDIR(found.st_mode):
-        return _remove_copied_folder(source, target)
-    copy = target.found() if target else None
-    if copy is None or not _same(found, copy):
+        return _remove_copied_folder(source, target, compared)
+    if target is None or target.found() is None or not _is_copied(source, target, compared):
         return [source.path]
     os.unlink(source.at.name, dir_fd=source.at.folder)
     return []
@@ -118,8 +121,11 @@ def _copy(source: TreePlace, target: TreePlace, hooks: CopyHooks, depth: int = 0
             _set_mode(writing, stat.S_IMODE(found.st_mode) | stat.S_IRWXU)
             sync_folder(writing)
     elif stat.S_ISLNK(found.st_mode):
-        if (copy := target.found()) is None or not stat.S_ISLNK(copy.st_mode):
-            text = os.readlink(source.at.name, dir_fd=source.at.folder)
+        text = os.readlink(source.at.name, dir_fd=source.at.folder)
+        if (copy := target.found()) is not None and stat.S_ISLNK(copy.st_mode) and not _is_same_link(source, target):
+            os.unlink(target.at.name, dir_fd=target.at.folder)
+            copy = None
+        if copy is None or not stat.S_ISLNK(copy.st_mode):
             os.symlink(text, target.at.name, dir_fd=target.at.folder)
     elif stat.S_ISREG(found.st_mode):
         _copy_file(source, target, hooks)
@@ -138,26 +144,27 @@ def _names(place: TreePlace, depth: int) -> Generator[tuple[list[str], int]]:
         yield sorted(os.listdir(folder)), folder
 
 
-def _pairs(source: TreePlace, target: TreePlace, depth: int = 0) -> Iterator[tuple[os.stat_result, TreePlace]]:
+def _pairs(source: TreePlace, target: TreePlace, depth: int = 0) -> Iterator[tuple[TreePlace, TreePlace]]:
     """What `source` holds, folders before their content, and the place of each copy."""
-    found = source.stat()
-    yield found, target
-    if stat.S_ISDIR(found.st_mode):
+    yield source, target
+    if stat.S_ISDIR(source.stat().st_mode):
         with _names(source, depth) as (names, reading), open_same_folder(target.at) as writing:
             for name in names:
                 yield from _pairs(source.inside(reading, name), target.inside(writing, name), depth + 1)
 
 
-def _remove_copied_folder(source: TreePlace, target: TreePlace | None, depth: int = 0) -> list[Path]:
+def _remove_copied_folder(
+    source: TreePlace, target: TreePlace | None, compared: ComparedFiles, depth: int = 0
+) -> list[Path]:
     kept: list[Path] = []
     with _names(source, depth) as (names, reading), _open_copy(target) as writing:
         for name in names:
             inside = source.inside(reading, name)
             copy = target.inside(writing, name) if target and writing is not None else None
             if stat.S_ISDIR(inside.stat().st_mode):
-                kept += _remove_copied_folder(inside, copy, depth + 1)
+                kept += _remove_copied_folder(inside, copy, compared, depth + 1)
             else:
-                kept += remove_copied(inside, copy)
+                kept += remove_copied(inside, copy, compared)
     try:
         os.rmdir(source.at.name, dir_fd=source.at.folder)
     except OSError:
@@ -183,14 +190,40 @@ def _open_copy(target: TreePlace | None) -> Generator[int | None]:
         opened.__exit__(None, None, None)
 
 
-def _same(source: os.stat_result, copy: os.stat_result) -> bool:
-    if stat.S_IFMT(source.st_mode) != stat.S_IFMT(copy.st_mode):
+def _is_copied(source: TreePlace, copy: TreePlace, compared: ComparedFiles, largest: float = float("inf")) -> bool:
+    """Whether the copy is what `source` is now. A file without a record is compared if it is not larger than that."""
+    found, made = source.stat(), copy.stat()
+    if stat.S_IFMT(found.st_mode) != stat.S_IFMT(made.st_mode):
         return False
-    if not stat.S_ISREG(source.st_mode):
+    if stat.S_ISLNK(found.st_mode):
+        return _is_same_link(source, copy)
+    if not stat.S_ISREG(found.st_mode):
         return True
+    if not _has_mark(found, made):
+        return False
+    return compared.has(source.path, found) or (found.st_size <= largest and _is_equal_now(source, copy, found))
+
+
+def _is_same_link(source: TreePlace, copy: TreePlace) -> bool:
+    texts = [os.readlink(each.at.name, dir_fd=each.at.folder) for each in (source, copy)]
+    return texts[0] == texts[1]
+
+
+def _has_mark(source: os.stat_result, copy: os.stat_result) -> bool:
+    """Whether the copy has the size and the time that it gets after its comparison."""
     changed = source.st_mtime_ns
     truncated = (changed - changed % precision for precision in _TIME_PRECISIONS)
     return source.st_size == copy.st_size and copy.st_mtime_ns in truncated
+
+
+def _is_equal_now(source: TreePlace, copy: TreePlace, found: os.stat_result) -> bool:
+    """Whether both have the same bytes, and the source is still in the state `found`."""
+    try:
+        with _reading(source) as reading, _reading(copy) as other:
+            is_equal = _is_equal(reading, other, lambda: None)
+            return is_equal and file_state(os.fstat(reading.fileno())) == file_state(found) == file_state(source.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _copy_file(source: TreePlace, target: TreePlace, hooks: CopyHooks) -> None:
@@ -199,7 +232,7 @@ def _copy_file(source: TreePlace, target: TreePlace, hooks: CopyHooks) -> None:
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.ESTALE, "another file has this name now", str(source.path))
         copy = target.found()
-        if copy is not None and _same(found, copy):
+        if copy is not None and _has_mark(found, copy) and hooks.compared.has(source.path, found):
             hooks.copied(found.st_size)
             return
         for attempt in ("continue", "restart"):
@@ -213,14 +246,34 @@ def _copy_file(source: TreePlace, target: TreePlace, hooks: CopyHooks) -> None:
                 os.fsync(writing.fileno())
                 # Compare what is on the disk, not what is still in the page cache.
                 os.posix_fadvise(writing.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-                if _equal(reading, target, writing, hooks.check_deadline):
-                    _set_mode(writing.fileno(), stat.S_IMODE(found.st_mode))
-                    os.utime(writing.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
+                state = _compared_state(source, reading, target, writing, hooks)
+                if state is not None:
+                    _set_mode(writing.fileno(), stat.S_IMODE(state.st_mode))
+                    os.utime(writing.fileno(), ns=(state.st_atime_ns, state.st_mtime_ns))
                     return
     raise MoveRefused(
         f"{printable(str(source.path))} and its copy differ: the file changes during the copy, or a disk is failing",
         "changing",
     )
+
+
+def _compared_state(
+    source: TreePlace, reading: IO[bytes], copy: TreePlace, written: IO[bytes], hooks: CopyHooks
+) -> os.stat_result | None:
+    """The state of the source in which it is equal to its copy, recorded; None if they differ, or it changes."""
+    began = now_ns()
+    # A mapped page that was written before changes the file's times again only after it is on the disk.
+    os.fsync(reading.fileno())
+    found = os.fstat(reading.fileno())
+    with _reading(copy) as second:
+        if not os.path.samestat(os.fstat(second.fileno()), os.fstat(written.fileno())):
+            raise OSError(errno.ESTALE, "another file has this name now", str(copy.path))
+        if not _is_equal(reading, second, hooks.check_deadline):
+            return None
+    if file_state(os.fstat(reading.fileno())) != file_state(found):
+        return None
+    hooks.compared.add(source.path, found, began)
+    return found
 
 
 def _reading(place: TreePlace) -> IO[bytes]:
@@ -234,18 +287,15 @@ def _copy_blocks(reading: IO[bytes], writing: IO[bytes], hooks: CopyHooks) -> No
         hooks.check_deadline()
 
 
-def _equal(first: IO[bytes], copy: TreePlace, written: IO[bytes], check_deadline: Callable[[], None]) -> bool:
+def _is_equal(first: IO[bytes], second: IO[bytes], check_deadline: Callable[[], None]) -> bool:
     first.seek(0)
-    with _reading(copy) as second:
-        if not os.path.samestat(os.fstat(second.fileno()), os.fstat(written.fileno())):
-            raise OSError(errno.ESTALE, "another file has this name now", str(copy.path))
-        while True:
-            left, right = first.read(_BLOCK), second.read(_BLOCK)
-            if left != right:
-                return False
-            if not left:
-                return True
-            check_deadline()
+    while True:
+        left, right = first.read(_BLOCK), second.read(_BLOCK)
+        if left != right:
+            return False
+        if not left:
+            return True
+        check_deadline()
 
 
 def _set_mode(fd: int, mode: int) -> None:

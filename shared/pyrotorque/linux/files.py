@@ -262,7 +262,8 @@ def _copy(at: FileName, entry: FileEntry, to: FileName, temporary: bytes) -> Non
 
 
 def _copy_content(reading: int, entry: FileEntry, at: FileName, part: FileName) -> None:
-    if FileEntry.of(os.fstat(reading)) != entry:
+    before = os.fstat(reading)
+    if FileEntry.of(before) != entry:
         raise OtherFile(at.name)
     writing = os.open(part.name, _CREATE, 0o600, dir_fd=part.folder)
     try:
@@ -271,7 +272,8 @@ def _copy_content(reading: int, entry: FileEntry, at: FileName, part: FileName) 
             while left:
                 left = left[os.write(writing, left) :]
         found = os.fstat(reading)
-        if FileEntry.of(found) != entry:
+        # Size and times can be set to what they were, but not the time of the last change of the inode.
+        if FileEntry.of(found) != entry or found.st_ctime_ns != before.st_ctime_ns:
             raise OtherFile(at.name)
         # Filesystems without modes refuse this.
         with suppress(PermissionError):

@@ -1,0 +1,65 @@
+"""Records which files of a tree were equal to their copies, and how each was then: also in the next run, after a kill.
+
+A program can set the size of a file and its time of modification to what they were, but not the time at which the
+kernel last changed its inode (`ctime`). A record that is lost, or that does not match, only costs another comparison.
+"""
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+_SUFFIX: Final = ".compared"
+# The kernel's times advance in steps: a file that changed less than this before it was compared may have the same times
+# after a further change.
+_STEP_NS: Final = 2_000_000_000
+
+
+def file_state(found: os.stat_result) -> tuple[int, int, int, int]:
+    """What differs after each change of a file: which one it is, its size and both of its times."""
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+class ComparedFiles:
+    """The files of one move; without a folder they are only kept in memory."""
+
+    def __init__(self, folder: Path | None = None, info_hash: str = "") -> None:
+        self._path = folder / f"{info_hash}{_SUFFIX}" if folder else None
+        self._known: dict[bytes, tuple[int, int, int, int]] | None = None
+
+    def add(self, path: Path, found: os.stat_result, at_ns: int) -> None:
+        """Record that the file was equal to its copy in this state; the comparison began at `at_ns`, in Unix time."""
+        if at_ns - found.st_ctime_ns < _STEP_NS:
+            return
+        key, state = os.fsencode(path), file_state(found)
+        self._read()[key] = state
+        if self._path is not None:
+            with self._path.open("ab") as file:
+                file.write(b" ".join((key.hex().encode(), *(b"%d" % number for number in state))) + b"\n")
+
+    def has(self, path: Path, found: os.stat_result) -> bool:
+        """Whether the file was compared, and has not changed since."""
+        return self._read().get(os.fsencode(path)) == file_state(found)
+
+    def _read(self) -> dict[bytes, tuple[int, int, int, int]]:
+        if self._known is None:
+            self._known = {}
+            with suppress(OSError):
+                for line in self._path.read_bytes().splitlines() if self._path else ():
+                    with suppress(ValueError):  # cut by a crash
+                        key, inode, size, changed, ctime = line.split(b" ")
+                        self._known[bytes.fromhex(key.decode())] = int(inode), int(size), int(changed), int(ctime)
+        return self._known
+
+
+def remove_records(folder: Path, keep: "set[str] | frozenset[str]") -> None:
+    """Remove the records of all moves but these."""
+    for path in folder.glob(f"*{_SUFFIX}"):
+        if path.stem not in keep:
+            path.unlink(missing_ok=True)
+
+
+def now_ns() -> int:
+    """The system's time, as files have it."""
+    return time.time_ns()
