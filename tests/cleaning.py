@@ -28,9 +28,9 @@ AT_ONCE = {
 
 def days_later(monkeypatch: pytest.MonkeyPatch, days: float) -> None:
     """Let both clocks run on: the system's, and the kernel's own count, which housekeeping uses."""
-    wall, uptime = time.time(), vars(own_clock)["kernel_uptime"]()
+    wall, awake = time.time(), vars(own_clock)["awake_time"]()
     monkeypatch.setattr(time, "time", lambda: wall + days * 86_400)
-    monkeypatch.setattr(own_clock, "kernel_uptime", lambda: uptime + days * 86_400)
+    monkeypatch.setattr(own_clock, "awake_time", lambda: awake + days * 86_400)
 
 
 class CleanupScene:

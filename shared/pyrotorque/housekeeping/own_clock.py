@@ -1,7 +1,8 @@
 """The clock of housekeeping: it advances only by time that the kernel proves, whatever the system's clock is set to.
 
 Data is deleted after its time in quarantine, and files and items go after they were seen for long enough: setting the
-system's clock forward must not make that happen at once. Time while the machine is off is not counted.
+system's clock forward must not make that happen at once. Time while the machine is off, or suspended, is not counted:
+nothing was seeding then.
 """
 
 import os
@@ -13,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from pyrotorque.linux.processes import boot_id, kernel_uptime
+from pyrotorque.linux.processes import awake_time, boot_id
 from pyrotorque.options import write_atomically
 from pyrotorque.text import encode_json
 
@@ -22,13 +23,14 @@ _ACTIVITY: Final = "activity.json"
 
 
 class ClockReading(msgspec.Struct, frozen=True):
-    """The own time, and the uptime of this boot of the kernel, which no setting changes."""
+    """The own time, and for how long this boot of the kernel was awake, which no setting changes."""
 
     time: float
     boot: str
-    uptime: float
+    awake: float | None = None
+    """None in a file of before: then nothing is known to have passed in this boot."""
     wall: float = 0.0
-    """The system's time then: how much of the uptime of a later boot may have passed since, at most."""
+    """The system's time then: how much of the time of a later boot may have passed since, at most."""
     machine: str = ""
 
 
@@ -39,7 +41,7 @@ class OwnClock:
     folder: Path
     wall: Callable[[], float] = time.time
     boot: Callable[[], str] = boot_id
-    uptime: Callable[[], float] = field(default=lambda: kernel_uptime())
+    awake: Callable[[], float] = field(default=lambda: awake_time())
     machine: Callable[[], str] = field(default=lambda: _machine_id())
 
     def now(self) -> float:
@@ -58,19 +60,19 @@ class OwnClock:
         return reading.time
 
     def _read(self) -> ClockReading:
-        boot, uptime, wall, machine = self.boot(), self.uptime(), self.wall(), self.machine()
+        boot, awake, wall, machine = self.boot(), self.awake(), self.wall(), self.machine()
         try:
             before = msgspec.json.decode((self.folder / FILE).read_bytes(), type=ClockReading)
         except (OSError, msgspec.DecodeError):
-            return ClockReading(self._last_known(wall), boot, uptime, wall, machine)
+            return ClockReading(self._last_known(wall), boot, awake, wall, machine)
         if boot == before.boot:
-            passed = uptime - before.uptime
+            passed = awake - (awake if before.awake is None else before.awake)
         else:
             # Since a reading in an earlier boot, at least the time since this boot has passed: unless the state came
             # from another machine, or this one was running already.
-            passed = min(uptime, wall - before.wall) if before.wall else uptime
+            passed = min(awake, wall - before.wall) if before.wall else awake
             passed = passed if before.machine in ("", machine) else 0.0
-        return ClockReading(before.time + max(0.0, passed if boot else 0.0), boot, uptime, wall, machine)
+        return ClockReading(before.time + max(0.0, passed if boot else 0.0), boot, awake, wall, machine)
 
     def _last_known(self, wall: float) -> float:
         """Where the clock continues if its file is lost: at the last reading of items, else at the system's time."""

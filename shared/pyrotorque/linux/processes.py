@@ -122,6 +122,11 @@ def kernel_uptime() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def awake_time() -> float:
+    """Seconds since the boot of the kernel without suspended ones; no setting of the system clock changes them."""
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
 def parent_death_signal(number: int) -> Callable[[], None]:
     """A function for `preexec_fn`: the kernel sends `number` to the process that calls it when the parent thread ends.
 
