@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.errors import UserError
 from pyrotorque.housekeeping.plan import Plan
 from tests.cleaning import CleanupScene, days_later
 from tests.contracts.test_cleanup_recipes import HANDLERS, made
@@ -16,7 +17,7 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(120)
 __all__ = ["tracker"]  # a fixture
-EXECUTED = {"ratio", "limits", "unregistered", "loose", "seeded"}
+EXECUTED = {"ratio", "limits", "unregistered", "loose", "seeded", "oldest", "reached"}
 PAGE = "docs/migration.md"
 
 
@@ -162,3 +163,35 @@ def test_the_min_seed_time_of_cleanuparr_is_a_part_of_the_condition(
     made(scene, targets()["seeded"], **reached).run()
     job = made(scene, targets()["seeded"], **reached)
     assert job.preview().plan == Plan(), "24 hours are needed, whatever the ratio"
+
+
+def test_free_space_of_autoremove_torrents(scene: CleanupScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, young, kept, other = (scene.item(name) for name in ("Old", "Young", "Kept", "Other"))
+    for each, label in ((old, "movies"), (young, "movies"), (kept, "keep")):
+        scene.client.call("d.custom1.set", each, label)
+    scene.client.call("d.custom.set", old, "tm_completed", "1")
+    settings = targets()["oldest"]
+    roomy = {"min_free": "1", "until_free": "1"}
+    made(scene, settings, **roomy).run()
+    days_later(monkeypatch, 0.5)
+    full = {"min_free": "1000t", "until_free": "1000t"}
+    with pytest.raises(UserError, match="less than needed"):
+        made(scene, settings, **full).run()
+    days_later(monkeypatch, 1)
+    assert not made(scene, settings, **roomy).preview().plan.removals, "there is enough room"
+    plan = made(scene, settings, **full).preview().plan
+    assert [each.candidate.info_hash for each in plan.removals] == [old, young], "the oldest one first"
+    made(scene, settings, **full, max_items="1").run()
+    assert [scene.has(each) for each in (old, young, kept, other)] == [False, True, True, True]
+    assert not (scene.downloads / "Old").exists()
+
+
+def test_one_of_two_minima_of_autoremove_torrents(scene: CleanupScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = scene.item("One")
+    settings = targets()["reached"]
+    made(scene, settings, min_ratio="2.0").run()
+    days_later(monkeypatch, 13)
+    assert made(scene, settings, min_ratio="2.0").preview().plan.kept[one].reason == "ratio"
+    days_later(monkeypatch, 2)
+    made(scene, settings, min_ratio="2.0").run()
+    assert list(scene.quarantined()) == [one]
