@@ -5,6 +5,9 @@
 A child process carries out a clean-up job, or a restore, on a real rTorrent, and kills itself with SIGKILL before or
 after one of its effects: a write of the journal, a rename, a call to rTorrent. In one of eight cases rTorrent is killed
 as well. After some kills everything is finished, restored, and compared byte for byte; rTorrent checks each item.
+
+Each third round deletes data: then an item may only be gone without an entry if its deletion had begun, after it was
+verified and erased.
 """
 
 import contextlib
@@ -39,6 +42,7 @@ _EFFECTS: Final[tuple[tuple[Any, str], ...]] = (
     (RemovalJournal, "remove"),
     (moved_files, "rename_noreplace"),
     (moved_files, "sync_folder"),
+    (moved_files, "remove_exactly"),
     (quarantine, "_write_new"),
     (os, "mkdir"),
     (os, "rmdir"),
@@ -71,7 +75,7 @@ def main(words: list[str]) -> int:
             chaos.play()
         print(
             f"{chaos.kills} kills ({chaos.rtorrent_kills} with rTorrent) in {chaos.rounds} rounds: {chaos.removed} "
-            f"removals, {chaos.restored} restored; after {dict(chaos.steps.most_common())}; "
+            f"removals, {chaos.restored} restored, {chaos.deleted} deleted; after {dict(chaos.steps.most_common())}; "
             "0 bytes lost, 0 items doubled, the limit held in each round",
             flush=True,
         )
@@ -84,7 +88,10 @@ class _Chaos:
     def __init__(self, rtorrent: PrivateRTorrent, folder: Path, chance: random.Random) -> None:
         self.rtorrent, self.folder, self.chance = rtorrent, folder, chance
         self.client = RTorrent(rtorrent.url)
-        self.kills = self.rtorrent_kills = self.rounds = self.removed = self.restored = 0
+        self.kills = self.rtorrent_kills = self.rounds = self.removed = self.restored = self.deleted = 0
+        self.deleting: set[str] = set()
+        """The items whose deletion a child has begun."""
+        self.metafiles: list[bytes] = []
         self.steps: Counter[str] = Counter()
         self.items = [self._load(number) for number in range(ITEMS)]
         wait_until(lambda: all(map(self._seeds, self.items)), 60, lambda: "the items do not seed")
@@ -93,19 +100,23 @@ class _Chaos:
     def play(self) -> None:
         state = self.folder / f"state-{self.rounds}"
         self.rounds += 1
+        what = "clean" if self.rounds % 3 else "delete"
+        self.deleting.clear()
         killed = 0
         while killed < KILLS_A_ROUND // 2 and self._loaded() > ITEMS - CAP:
-            killed += self._run("clean", state, self.chance.randrange(0, 160))
-        self._finish("clean", state)
+            killed += self._run(what, state, self.chance.randrange(0, 160))
+        self._finish("clean" if what == "clean" else "recover", state)
         gone = ITEMS - self._loaded()
         assert gone <= CAP, f"{gone} removals, although the limit of a day is {CAP}"
         events = [path for path in (state / "housekeeping/events").glob("removed-*.json") if path.is_file()]
         assert len(events) == gone, f"{len(events)} events for {gone} removals"
         self.removed += gone
+        deleted = self._recreate_deleted()
+        self.deleted += deleted
         while killed < KILLS_A_ROUND and self._entries():
             killed += self._run("restore", state, self.chance.randrange(0, 60))
         self._finish("restore", state)
-        self.restored += gone
+        self.restored += gone - deleted
         self.kills += killed
         self._verify(state)
 
@@ -117,8 +128,11 @@ class _Chaos:
         ended = subprocess.run([*words, str(self.rtorrent.downloads), str(step)], check=False, capture_output=True)
         if ended.returncode != -signal.SIGKILL:
             assert ended.returncode == 0, ended.stderr.decode()
+            self.deleting.update(ended.stdout.decode().split())
             return 0
-        self.steps[f"{what} {ended.stdout.decode().split()[-1]}"] += 1
+        *deleting, last = ended.stdout.decode().split()
+        self.deleting.update(deleting)
+        self.steps[f"{what} {last}"] += 1
         if self.chance.random() < 1 / 8:
             self.rtorrent_kills += 1
             self.rtorrent.kill()
@@ -142,8 +156,40 @@ class _Chaos:
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             (path / name).write_bytes(os.urandom(self.chance.randrange(1, 60_000)))
         metafile = make_metafile(path.name, content=path, announce=_SILENT)
+        self.metafiles.append(metafile)
         self.client.call("load.raw_start", "", metafile, f"d.custom1.set=label-{number}")
         return info_hash(metafile)
+
+    def _recreate_deleted(self) -> int:
+        """Load the items again whose data was deleted as it should be; returns how many these are."""
+        loaded = {row[0] for row in self.client.rows("main", ["d.hash="])}
+        entries = {entry.removal.info_hash: entry for entry in quarantine.entries(self.downloads / quarantine.NAME)}
+        lacking = 0
+        for number, item in enumerate(self.items):
+            entry = entries.get(item)
+            if item in loaded or (entry is not None and self._is_whole(entry)):
+                continue
+            assert item in self.deleting, f"{item} is lost: {entry and entry.removal}"
+            lacking += 1
+            if entry is not None:
+                shutil.rmtree(entry.folder)
+            top = f"Item {number} "
+            for name, content in self.content.items():
+                if name.startswith(top):
+                    path = self.downloads / name
+                    assert not path.exists(), f"{name} was left behind"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(content)
+            self.client.call("load.raw_start", "", self.metafiles[number], f"d.custom1.set=label-{number}")
+        return lacking
+
+    @staticmethod
+    def _is_whole(entry: quarantine.QuarantineEntry) -> bool:
+        return all((entry.folder / "data" / os.fsdecode(file.path)).exists() for file in entry.removal.files)
+
+    @property
+    def downloads(self) -> Path:
+        return self.rtorrent.downloads
 
     def _loaded(self) -> int:
         return int(str(self.client.call("view.size", "", "main")))
@@ -182,7 +228,15 @@ class _Chaos:
 def _child(what: str, state: Path, url: str, downloads: Path, step: int) -> int:
     """Carry out one run, and be killed before (even) or after (odd) the effect number `step / 2`; negative: never."""
     context.set_context(context.JobContext(state_dir=state, url=url))
-    job = Cleanup(JobConfig({**_SETTINGS, "below": str(downloads)}))
+    more = {"delete": {"data": "delete"}, "recover": {"condition": "name=Nothing"}}.get(what, {})
+    job = Cleanup(JobConfig({**_SETTINGS, "below": str(downloads), **more}))
+    purge = quarantine.purge
+
+    def purging(entry: quarantine.QuarantineEntry) -> Any:
+        print(entry.removal.info_hash, flush=True)
+        return purge(entry)
+
+    quarantine.purge = purging
     if what == "restore" and not list(quarantine.entries(downloads / quarantine.NAME)):
         return 0
     _kill_at(step)
