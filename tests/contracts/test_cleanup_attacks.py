@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.activity import read_activity
 from pyrotorque.housekeeping.cleanup_state import accept_items
 from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord
+from pyrotorque.housekeeping.pending_magnets import accept_magnets
 from pyrotorque.housekeeping.quarantine_mark import is_quarantine as is_marked
 from pyrotorque.housekeeping.restore import restore
 from pyrotorque.jobs import JobConfig, context
@@ -86,11 +88,35 @@ def test_a_magnet_link_without_metadata_may_have_any_files(
     eventually(lambda: scene.client.call("d.is_meta", pending) == 1, 20)
     days_later(monkeypatch, 4)
     kept = scene.job(condition=f"hash={one}", data="delete").preview().plan.kept
-    assert "is a magnet link without metadata" in kept[one].text
-    with pytest.raises(UserError, match="is a magnet link without metadata"):
-        orphans(scene).run()
-    scene.job(condition=f"hash={one}", data="delete").run()
+    assert (kept[one].reason, pending in kept[one].text) == ("magnet", True)
+    for job in (orphans(scene), scene.job(condition=f"hash={one}", data="delete")):
+        with pytest.raises(UserError, match=f"{pending}.* is a magnet link without metadata.* --accept-magnets"):
+            job.run()
     assert scene.seeds(one)
+
+
+def test_an_owner_confirms_that_no_data_is_kept_for_magnet_links(
+    scene: CleanupScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = scene.item("One"), scene.item("Two")
+    (scene.downloads / "loose").write_text("of no item")
+    orphans(scene).run()
+    first, second = ("1" * 40, "2" * 40)
+    scene.client.call("load.start", "", MAGNET.format(first))
+    eventually(lambda: scene.client.call("d.is_meta", first) == 1, 20)
+    job = scene.job(condition=f"hash={one},{two}", data="delete", max_items=1)
+    assert job.reader.read().claims.magnets == {first}
+    accept_magnets(job.folder, {first})
+    job.run()
+    assert [scene.has(each) for each in (one, two)].count(True) == 1
+    days_later(monkeypatch, 4)
+    orphans(scene).run()
+    assert not (scene.downloads / "loose").exists()
+    scene.client.call("load.start", "", MAGNET.format(second))
+    eventually(lambda: scene.client.call("d.is_meta", second) == 1, 20)
+    with pytest.raises(UserError, match=f"{second}.* is a magnet link"):
+        scene.job(condition=f"hash={one},{two}", data="delete", max_items=2).run()
+    assert [scene.has(each) for each in (one, two)].count(True) == 1, "the confirmation was not for this one"
 
 
 class OtherSession:
@@ -137,8 +163,9 @@ def test_an_item_of_another_session_that_is_not_known_keeps_the_data(scene: Clea
         with pytest.raises(UserError, match=r"\(others\) cannot be read"):
             job.run()
     else:
-        assert {each.reason for each in job.preview().plan.kept.values()} <= {"unknown", "shared"}
-        job.run()
+        assert {each.reason for each in job.preview().plan.kept.values()} <= {"unknown", "shared", "magnet"}
+        with pytest.raises(UserError, match="is a magnet link") if kind == "magnet" else nullcontext():
+            job.run()
     assert scene.is_intact(one)
 
 

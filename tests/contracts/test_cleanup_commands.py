@@ -92,6 +92,27 @@ def test_a_shorter_list_is_accepted(scene: CleanupScene, command: Command) -> No
     assert command("cleanup").code == 0
 
 
+def test_a_magnet_link_is_confirmed(scene: CleanupScene, command: Command) -> None:
+    one = scene.item("One")
+    pending = "A" * 40
+    assert command("cleanup", "--accept-magnets").out == "no magnet link without metadata keeps data\n"
+    scene.client.call("load.start", "", f"magnet:?xt=urn:btih:{pending}&tr=udp://127.0.0.1:1/announce")
+    eventually(lambda: scene.client.call("d.is_meta", pending) == 1, 20)
+    why = f"{pending}.meta is a magnet link without metadata"
+    shown = command("cleanup", "tidy")
+    assert (shown.code, f"no data is removed: {why}" in shown.out) == (75, True)
+    assert "`pyrotorque cleanup --accept-magnets`" in shown.out
+    assert json.loads(command("cleanup", "tidy", "--json").out)["held_back"].startswith(why)
+    ran = command("--run-once", "tidy")
+    assert (ran.code, why in ran.err + ran.out) == (75, True)
+    (job,) = active_cleanups(Group(command.home))
+    assert f"  One: stays: {why}" in "\n".join(item_lines(job, job.preview(), one))
+    accepted = command("cleanup", "--accept-magnets").out
+    assert accepted == f"no data is kept for {pending}.meta until it has its metadata\n"
+    assert command("--run-once", "tidy").code == 0
+    assert list(scene.quarantined()) == [one]
+
+
 def test_an_explanation_has_the_reason_of_the_clean_up(scene: CleanupScene, command: Command) -> None:
     one, kept, other = scene.item("One"), scene.item("Only", ()), scene.item("Stays")
     scene.client.call("d.custom.set", kept, "tags", "keep")

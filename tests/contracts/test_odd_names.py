@@ -15,8 +15,8 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.conditions import parse
 from pyrotorque.events import TorrentStarted
 from pyrotorque.item_stats import parse_labels
-from pyrotorque.items import ItemReader, details
-from pyrotorque.rtorrent import RTorrent
+from pyrotorque.items import ItemReader
+from pyrotorque.rtorrent import RTorrent, file_values
 from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.collectors.items import ItemsCollector
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
@@ -106,11 +106,12 @@ def test_an_odd_text_leaves_the_others_of_its_item_as_they_are(client: RTorrent,
     assert found["custom_1"] == "Gr%C3%BC%C3%9Fe ü"
 
 
-@pytest.mark.parametrize("bulk", [False, True], ids=["of each item", "of all items"])
+@pytest.mark.parametrize("largest", [file_values.FILES_MAX, 2], ids=["of many items", "file by file"])
 def test_the_files_of_an_item_are_seen_as_they_are(
-    client: RTorrent, bulk: bool, monkeypatch: pytest.MonkeyPatch
+    client: RTorrent, largest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(details, "_ONE_BY_ONE_MAX", 0 if bulk else 100)
+    monkeypatch.setattr(file_values, "FILES_MAX", largest)
+    monkeypatch.setattr(file_values, "SINGLE_MAX", 2)
     found = _select(client, "size>0", "files")
     assert len(found) == len(NAMES)
     first = "Größe/a.mkv"
@@ -118,8 +119,6 @@ def test_the_files_of_an_item_are_seen_as_they_are(
         if _is_exact(client):
             # Printed as `Gr%FC %FC.txt`, which is ambiguous.
             assert item["files"] == [first, "emoji 😀.nfo", "Gr\udcfc \udcfc.txt"]
-        elif bulk:
-            assert item["files"] == ["Gr????e/a.mkv", "emoji ????.nfo", "Gr? %FC.txt"]
         else:
             assert item["files"] == [first, "emoji ????.nfo", "Gr? %FC.txt"]
 

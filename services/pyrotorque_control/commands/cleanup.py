@@ -29,10 +29,17 @@ _FILES_MAX = 10
 @click.option("--item", metavar="HASH|NAME", help="Only items with this hash or part of a name: why they go or stay.")
 @click.option("--approve", metavar="PLAN", help="Let the job carry out this plan, which exceeds max_percent.")
 @click.option("--accept-items", is_flag=True, help="Confirm that rTorrent's list of items is shorter than it was.")
+@click.option("--accept-magnets", is_flag=True, help="Confirm that no data is kept for magnet links without metadata.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per job.")
 @click.pass_obj
 def command(
-    group: Group, job: str | None, item: str | None, approve: str | None, accept_items: bool, as_json: bool
+    group: Group,
+    job: str | None,
+    item: str | None,
+    approve: str | None,
+    accept_items: bool,
+    accept_magnets: bool,
+    as_json: bool,
 ) -> int:
     """Show the plan of each clean-up job: the items that it would remove now, with the files that stay, the bytes that
     become free, and the reasons why other items stay. Nothing is changed. A run carries out the same plan.
@@ -51,6 +58,8 @@ def command(
     jobs = cleanup_jobs(group, job)
     if accept_items:
         return _accept_items(jobs)
+    if accept_magnets:
+        return _accept_magnets(jobs)
     if approve is not None:
         if job is None or not isinstance(jobs[0], Cleanup):
             raise CommandError("name the clean-up job whose plan is approved", EX_USAGE)
@@ -74,6 +83,8 @@ def command(
             for note in each.notes() if isinstance(each, Cleanup) else ():
                 terminal.echo(f"  note: {note}")
             continue
+        if found.plan.held_back:
+            code = EX_TEMPFAIL
         if as_json:
             click.echo(terminal.json_line(as_data(each, found, item)))
         else:
@@ -114,6 +125,26 @@ def _accept_items(jobs: "Sequence[Cleanup | Orphans]") -> int:
     return EX_OK
 
 
+def _accept_magnets(jobs: "Sequence[Cleanup | Orphans]") -> int:
+    """Confirm all magnet links that have no metadata now, for all clean-up jobs."""
+    from pyrotorque.housekeeping.pending_magnets import accept_magnets, accepted_magnets
+
+    try:
+        claims = [job.reader.read().claims for job in jobs]
+    except RemovalRefused as error:
+        raise CommandError(f"the items cannot be read: {error}", EX_TEMPFAIL) from error
+    names = {content.info_hash: content.name for each in claims for content in each.contents.values()}
+    found = sorted(frozenset[str]().union(*(each.magnets for each in claims)))
+    if not found:
+        click.echo("no magnet link without metadata keeps data")
+        return EX_OK
+    folder = jobs[0].folder
+    accept_magnets(folder, (accepted_magnets(folder) & names.keys()) | set(found))
+    for info_hash in found:
+        terminal.echo(f"no data is kept for {printable(names[info_hash])} until it has its metadata")
+    return EX_OK
+
+
 def _approve(job: "Cleanup", plan: str) -> str:
     stored = job.stored()
     pending = stored.state.pending
@@ -138,6 +169,7 @@ def as_data(job: "Cleanup", found: "Survey", item: str | None) -> dict[str, Any]
         "frees": plan.frees,
         "missing": plan.missing,
         "used": found.used,
+        "held_back": plan.held_back or None,
         "notes": job.notes(),
         "removals": [
             {
@@ -200,6 +232,8 @@ def lines(job: "Cleanup", found: "Survey", item: str | None) -> list[str]:
         shown.append(f"  waits: {plan.held}; approve it with `pyrotorque cleanup {job.name} --approve {plan.id}`")
     if plan.missing:
         shown.append(f"  {size(plan.missing)} less than needed can be freed: nothing else may be removed")
+    if plan.held_back:
+        shown.append(f"  no data is removed: {printable(plan.held_back)}")
     shown += [f"  note: {note}" for note in data["notes"]]
     if job.settings.max_used:
         shown.append(f"  {size(found.used)} of {size(job.settings.max_used)} used (max_used)")

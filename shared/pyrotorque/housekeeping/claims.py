@@ -120,6 +120,11 @@ class Claims:
         """The name of an item whose files are not known; empty if there is none."""
         return next((content.name for content in self.contents.values() if not content.is_known), "")
 
+    @property
+    def magnets(self) -> frozenset[str]:
+        """The info-hashes of items whose files are not known."""
+        return frozenset(content.info_hash for content in self.contents.values() if not content.is_known)
+
     def sharing(self, key: str, gone: Collection[str] = ()) -> frozenset[str]:
         """The other items, except those in `gone`, that have a file of this one, by path or by inode."""
         found: set[str] = set()

@@ -55,7 +55,7 @@ class DataVerdicts:
         """Read the rows of items that have changed. Raises RTorrentFault."""
         versions = {each: _version(inventory, each) for each in hashes}
         wanted = [each for each in hashes if each not in self._rows or self._rows[each][0] != versions[each]]
-        found = read_file_rows(rtorrent, wanted)
+        found = read_file_rows(rtorrent, inventory, wanted)
         for each in wanted:
             self._rows[each] = versions[each], found.get(each, [])
             self._kept.pop(each, None)

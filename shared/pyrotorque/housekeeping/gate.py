@@ -13,16 +13,15 @@ from pyrotorque.housekeeping.inventory import Inventory
 from pyrotorque.housekeeping.item_files import OwnedFile
 from pyrotorque.housekeeping.journal import RemovalRecord, RemovedFile
 from pyrotorque.housekeeping.limits import Kept
+from pyrotorque.housekeeping.pending_magnets import magnet_refusal
 from pyrotorque.housekeeping.plan import SharedChoice
 from pyrotorque.housekeeping.quarantine import quarantine_of
 from pyrotorque.housekeeping.removal import VerifiedItem
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.file_values import file_numbers
 from pyrotorque.text import counted, printable
 
-# All numbers of all files of an item as one string: a tenth of the XML.
-_ROWS = "cat=$f.size_bytes=,s,$f.completed_chunks=,s,$f.size_chunks=,s,$f.priority=,e"
-_COMMAND = f'cat="$f.multicall=,\\"{_ROWS}\\""'
-_BATCH = 100
+_COMMANDS = ("f.size_bytes=", "f.completed_chunks=", "f.size_chunks=", "f.priority=")
 # Those at both ends of a file; rTorrent counts one of a neighbor, too.
 _SHARED_CHUNKS = 3
 
@@ -40,21 +39,11 @@ class DataRules:
     linked: str = "skip"
 
 
-def read_file_rows(rtorrent: RTorrent, hashes: Sequence[str]) -> dict[str, list[FileRow]]:
-    """Size, completed chunks, chunks and priority of each file, as rTorrent has them, in batches."""
-    found: dict[str, list[FileRow]] = {}
-    for at in range(0, len(hashes), _BATCH):
-        batch = hashes[at : at + _BATCH]
-        answers = rtorrent.multicall([("branch", (info_hash, "d.hash=", _COMMAND)) for info_hash in batch])
-        for info_hash, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, str):
-                found[info_hash] = [_row(text) for text in answer.split("e")[:-1]]
-    return found
-
-
-def _row(text: str) -> FileRow:
-    size, completed, chunks, priority = map(int, text.split("s"))
-    return size, completed, chunks, priority
+def read_file_rows(rtorrent: RTorrent, inventory: Inventory, hashes: Sequence[str]) -> dict[str, list[FileRow]]:
+    """Size, completed chunks, chunks and priority of each file, as rTorrent has them."""
+    contents = inventory.claims.contents
+    found = file_numbers(rtorrent, {each: len(contents[each].files) for each in hashes if each in contents}, _COMMANDS)
+    return {info_hash: [(row[0], row[1], row[2], row[3]) for row in rows] for info_hash, rows in found.items()}
 
 
 def data_kept(
@@ -68,8 +57,7 @@ def data_kept(
         return Kept("names", f"its paths are not known exactly: {reason}")
     claims = inventory.claims
     if claims.unresolved:
-        name = printable(claims.unresolved)
-        return Kept("unknown", f"{name} is a magnet link without metadata: it may have the same files")
+        return Kept("magnet", magnet_refusal(claims.unresolved))
     content, files = claims.contents[info_hash], claims.files[info_hash]
     if len(rows) != len(files) or any(row[0] != each.file.size for row, each in zip(rows, files, strict=True)):
         return Kept("names", "rTorrent has other files than its session")
@@ -157,7 +145,7 @@ def verify(
     if item.started or item.is_open or item.hashing:
         raise RemovalRefused("it was started in the meantime")
     try:
-        rows = read_file_rows(rtorrent, [info_hash]).get(info_hash, [])
+        rows = read_file_rows(rtorrent, inventory, [info_hash]).get(info_hash, [])
     except RTorrentFault as fault:
         raise RemovalRefused(str(fault)) from fault
     if kept := data_kept(inventory, info_hash, rows, rules, gone):

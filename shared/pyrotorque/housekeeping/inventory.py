@@ -5,7 +5,7 @@ A path counts if rTorrent itself confirms its bytes, and if it leads rTorrent an
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,6 +14,7 @@ from pyrotorque.errors import RemovalRefused, RTorrentFault
 from pyrotorque.housekeeping.claims import Claims, claims_of
 from pyrotorque.housekeeping.item_files import ItemContent
 from pyrotorque.housekeeping.other_clients import OtherClients
+from pyrotorque.housekeeping.pending_magnets import without_accepted
 from pyrotorque.housekeeping.session_items import SessionItem, SessionItems
 from pyrotorque.linux.filesystems import Locations, read_mounts
 from pyrotorque.linux.processes import PROC
@@ -82,6 +83,8 @@ class InventoryReader:
     others: OtherClients
     quarantined: Callable[[], Sequence[bytes]] = tuple
     """The paths of the files in quarantine."""
+    accepted: Callable[[], Collection[str]] = frozenset
+    """The magnet links without metadata for which no data is kept."""
     clock: Callable[[], float] = time.monotonic
     session: Session = field(default_factory=Session)
     _saved: SessionItems = field(default_factory=lambda: SessionItems(b""))
@@ -121,7 +124,7 @@ class InventoryReader:
             for info_hash, item in items.items()
         ]
         _refuse_other_views(identity.pid, set(directories.values()))
-        contents += self.others.read()
+        contents = without_accepted([*contents, *self.others.read()], self.accepted())
         claims = claims_of(contents, quarantined=self.quarantined(), before=self._claims)
         self._claims = claims
         _refuse_unseen(claims)

@@ -8,7 +8,7 @@ from pyrotorque.humanize import duration
 
 Reason: TypeAlias = Literal[
     "protected", "never", "unknown", "checking", "moving", "ratio", "seedtime", "seeds", "idle", "fresh", "tracker",
-    "names", "outside", "missing", "changed", "special", "shared", "linked", "cap", "space",
+    "magnet", "names", "outside", "missing", "changed", "special", "shared", "linked", "cap", "space",
 ]  # fmt: skip
 
 

@@ -98,6 +98,11 @@ class Plan:
         return sum(removal.frees for removal in self.removals)
 
     @property
+    def held_back(self) -> str:
+        """Which fact about all items keeps data that could go otherwise; empty if there is none."""
+        return next((kept.text for kept in self.kept.values() if kept.reason == "magnet"), "")
+
+    @property
     def id(self) -> str:
         """Identifies the effects of the plan, whatever their order."""
         effects = sorted(removal.effect for removal in self.removals)

@@ -20,6 +20,7 @@ from pyrotorque.errors import PyrotorqueError, RemovalRefused, RTorrentError, RT
 from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord, RemovedFile
 from pyrotorque.housekeeping.open_files import open_inodes
+from pyrotorque.housekeeping.returned_files import move_back
 from pyrotorque.housekeeping.stop_announcement import is_announced, tracker_counters
 from pyrotorque.housekeeping.tied_files import cut_foreign_tie
 from pyrotorque.rtorrent import RTorrent
@@ -233,7 +234,7 @@ class Remover:
         try:
             if removal.phase in ("moving", "erasing") and removal.entry:
                 self.rtorrent.multicall([("d.stop", (removal.info_hash,)), ("d.close", (removal.info_hash,))])
-                self._move_back(removal)
+                move_back(removal)
             if removal.started:
                 self.rtorrent.call("d.start", removal.info_hash)
                 self.rtorrent.call("d.save_full_session", removal.info_hash)
@@ -245,33 +246,6 @@ class Remover:
             return
         self.journal.remove(removal)
         self.log.warning("%s: not removed: %s", removal.name, error)
-
-    def _move_back(self, removal: RemovalRecord) -> None:
-        """Move the files back; raises RemovalRefused unless all of them are at their old names then."""
-        if removal.files:
-            # Its folder was not removed before the item was erased, but another program may have.
-            os.makedirs(removal.directory, exist_ok=True)
-            target = moved_files.open_root(removal.directory)
-            try:
-                self._move_back_to(target, removal)
-                if lacking := moved_files.missing(target, removal.files):
-                    raise RemovalRefused(f"{printable(lacking[0].path)} is neither there nor in quarantine")
-            finally:
-                os.close(target)
-        quarantine.discard(removal)
-
-    def _move_back_to(self, target: int, removal: RemovalRecord) -> None:
-        data = os.path.join(removal.entry, quarantine.DATA)
-        if not os.path.isdir(data):
-            return
-        source = moved_files.open_root(data)
-        try:
-            present = [file for file in removal.files if moved_files.is_at(source, file)]
-            aside = moved_files.move_empty_aside(target, source, present)
-            moved_files.move(source, target, present)
-            moved_files.remove(source, aside)
-        finally:
-            os.close(source)
 
     # --- facts
 

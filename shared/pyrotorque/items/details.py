@@ -1,19 +1,19 @@
 """Reads files, trackers and views of single items; files are cached, as those of a torrent never change."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from pyrotorque.fields.field import DETAILS, Detail, Rows
 from pyrotorque.fields.file_rows import FileRows
 from pyrotorque.items.item import Item
-from pyrotorque.rtorrent.item_texts import unmarked
-from pyrotorque.rtorrent.packed_rows import marked_command, separator
+from pyrotorque.rtorrent.file_values import file_texts
 
 # One call for all items of a view costs rTorrent 7 µs an item, a call for each item 360 µs.
 _ONE_BY_ONE_MAX: Final = 100
 # rTorrent does nothing else during a call.
 _BATCH: Final = 100
+_OF_FILES: Final = ("files", "priorities")
 _REMEMBERED_MAX: Final = 50_000
 FRESH: Final = ("is_open", "done", "fno")
 # A command that 0.9.8 does not have yet.
@@ -45,18 +45,22 @@ class DetailReader:
             lacking = self._with_unknown_wanted(lacking)
         if not lacking:
             return
-        bulky = len(lacking) > _ONE_BY_ONE_MAX and DETAILS[detail][1]
-        found = self._of_all(detail, view, where) if bulky else self._of_each(lacking, detail)
+        found = self._found(lacking, detail, view, where)
         for item in lacking:
             rows = found.get(item["hash"])
             if rows is not None:
                 item.add(detail, self._remembered(item, rows) if detail == "files" and rows else rows)
 
+    def _found(self, items: Sequence[Item], detail: Detail, view: str, where: str) -> Mapping[str, Rows]:
+        commands = DETAILS[detail][1]
+        if detail in _OF_FILES:
+            return file_texts(self._rtorrent, {str(item["hash"]): int(item["fno"]) for item in items}, commands)
+        if len(items) > _ONE_BY_ONE_MAX and commands:
+            return self._of_all(detail, view, where)
+        return self._of_each(items, detail)
+
     def _of_each(self, items: Sequence[Item], detail: Detail) -> dict[str, Rows]:
         method, commands = DETAILS[detail]
-        mark = separator()
-        if detail == "files":
-            commands = (marked_command(commands[0], mark), *commands[1:])
         arguments = ("", *commands) if commands else ()
         hashes = [str(item["hash"]) for item in items]
         calls = [(method, (info_hash, *arguments)) for info_hash in hashes]
@@ -64,12 +68,7 @@ class DetailReader:
         for at in range(0, len(calls), _BATCH):
             answers += self._rtorrent.multicall(calls[at : at + _BATCH])
         # An item that was erased meanwhile results in a fault.
-        found: dict[str, Rows] = {
-            name: answer for name, answer in zip(hashes, answers, strict=True) if isinstance(answer, list)
-        }
-        if detail == "files":
-            return {name: [(unmarked(str(path), mark), size) for path, size in rows] for name, rows in found.items()}
-        return found
+        return {name: answer for name, answer in zip(hashes, answers, strict=True) if isinstance(answer, list)}
 
     def _of_all(self, detail: Detail, view: str, where: str) -> dict[str, Rows]:
         """The same in one call; rTorrent joins the parts of a list, so each part ends with a random separator."""

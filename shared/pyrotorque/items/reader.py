@@ -129,7 +129,7 @@ class ItemReader:
     ) -> Columns:
         needed = dict(fields)
         if any("files" in field.details for field in needed.values()):
-            needed["size"] = field_of("size", table)
+            needed |= {name: field_of(name, table) for name in ("size", "fno")}
         if any("priorities" in field.details for field in needed.values()):
             needed |= {name: field_of(name, table) for name in FRESH}
         return Columns(needed.values(), now, self._command, known)

@@ -24,6 +24,7 @@ from pyrotorque.housekeeping.last_run import LastRun
 from pyrotorque.housekeeping.open_files import open_anywhere
 from pyrotorque.housekeeping.orphans import OrphanCandidate, OrphanSurvey, SeenFile, orphans, walk
 from pyrotorque.housekeeping.other_clients import OtherClients, parse_others
+from pyrotorque.housekeeping.pending_magnets import accepted_magnets, magnet_refusal
 from pyrotorque.housekeeping.quarantine import QuarantineEntry
 from pyrotorque.housekeeping.restore import restore
 from pyrotorque.humanize import size
@@ -107,7 +108,7 @@ class Orphans(HousekeepingJob):
         if not inventory.items:
             raise RemovalRefused("rTorrent has no items, so each file would belong to none")
         if name := inventory.claims.unresolved:
-            raise RemovalRefused(f"{printable(name)} is a magnet link without metadata: it may have these files")
+            raise RemovalRefused(magnet_refusal(name))
         count = len(inventory.items)
         accepted = take_accepted(self.state_dir, self.clock.now()) if accept else None
         if is_short(before, count) and (accepted is None or count < accepted):
@@ -228,4 +229,4 @@ class Orphans(HousekeepingJob):
 
     @cached_property
     def reader(self) -> InventoryReader:
-        return InventoryReader(self.rtorrent, self.others)
+        return InventoryReader(self.rtorrent, self.others, accepted=lambda: accepted_magnets(self.folder))
