@@ -10,13 +10,17 @@ _PREFIX = "PROCESS_STATE_"
 
 @dataclass(frozen=True, slots=True)
 class ProcessStateChange:
-    """A program changed from one of supervisord's states to another; `expected` is meaningful for EXITED only."""
+    """A program changed from one of supervisord's states to another; `expected` is meaningful for EXITED only.
+
+    `group` is its group in supervisord: its name, unless the owner has set another.
+    """
 
     process: str
     state: str
     before: str
     expected: bool
     pid: int
+    group: str = ""
 
 
 class EventParser:
@@ -53,4 +57,5 @@ def _state_change(event: str, payload: dict[str, str]) -> ProcessStateChange | N
         before=payload.get("from_state", ""),
         expected=payload.get("expected", "1") == "1",
         pid=int(payload.get("pid", "0")),
+        group=payload.get("groupname", ""),
     )

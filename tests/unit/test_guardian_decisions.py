@@ -18,7 +18,7 @@ EVENT = (
     b"processname:watcher groupname:watcher from_state:RUNNING expected:0 pid:12"
 )
 TICK = b"ver:3.0 server:pyrotorque serial:22 pool:guardian poolserial:11 eventname:TICK_5 len:15\nwhen:1201063880"
-EXITED = ProcessStateChange("watcher", "EXITED", "RUNNING", expected=False, pid=12)
+EXITED = ProcessStateChange("watcher", "EXITED", "RUNNING", expected=False, pid=12, group="watcher")
 
 
 @pytest.mark.parametrize("size", [1, 7, 50, 1000])
