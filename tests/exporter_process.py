@@ -92,7 +92,7 @@ class ExporterProcess:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.kill() if kill else self.process.terminate()
-        return self.process.wait(10)
+        return self.process.wait(30)
 
     def __enter__(self) -> "ExporterProcess":
         return self.start()

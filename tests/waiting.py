@@ -1,5 +1,6 @@
 """Waiting in tests: for a condition, with a bound, and nowhere else."""
 
+import os
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -34,3 +35,8 @@ def eventually(predicate: Callable[[], T], timeout: float = _TIMEOUT, *, interva
             last = f"last value: {value!r}" if error is None else f"last exception: {error!r}"
             raise AssertionError(f"not within {timeout} s{': ' if why else ''}{why} ({last})") from error
         time.sleep(min(interval, 0.01))
+
+
+def bound(seconds: float) -> float:
+    """The time limit for what must be done within `seconds` on an idle machine: longer while the machine is busy."""
+    return seconds * (1.0 + os.getloadavg()[0] / (os.cpu_count() or 1))

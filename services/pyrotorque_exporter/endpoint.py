@@ -19,7 +19,8 @@ from pyrotorque_exporter.groups import collectors_for
 from pyrotorque_exporter.http import HttpServer
 from pyrotorque_exporter.routes import Routes
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
-from pyrotorque_exporter.scrape import Scraper, ScrapeThread
+from pyrotorque_exporter.scrape import Scraper
+from pyrotorque_exporter.scrape_thread import ScrapeThread
 from pyrotorque_exporter.service_states import ServiceStates
 from pyrotorque_exporter.tracker_names import TrackerNames
 from pyrotorque_exporter.tracker_totals import TrackerTotals

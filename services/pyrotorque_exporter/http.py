@@ -11,10 +11,12 @@ import selectors
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from pyrotorque.text import printable
+from pyrotorque_exporter.admission import client_of
 from pyrotorque_exporter.http_messages import BadRequest, HttpRequest, HttpResponse, error_response, parse_head
 
 log = logging.getLogger(__name__)
@@ -38,8 +40,8 @@ Respond = Callable[[HttpRequest], HttpResponse | PendingResponse]
 
 
 class _Connection:
-    def __init__(self, sock: socket.socket, now: float) -> None:
-        self.sock = sock
+    def __init__(self, sock: socket.socket, client: str, now: float) -> None:
+        self.sock, self.client = sock, client
         self.received = b""
         self.deadline = now + READ_SECONDS
         self.head_only = False
@@ -108,7 +110,7 @@ class HttpServer:
     def _accept(self) -> None:
         while True:
             try:
-                sock, _ = self._listener.accept()
+                sock, address = self._listener.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -119,15 +121,19 @@ class HttpServer:
             if len(self._connections) >= CONNECTIONS_MAX:
                 self._drop_oldest()
             sock.setblocking(False)
-            self._connections[sock.fileno()] = connection = _Connection(sock, self._clock())
+            connection = _Connection(sock, client_of(address[0]), self._clock())
+            self._connections[sock.fileno()] = connection
             self._selector.register(sock, selectors.EVENT_READ)
             self._serve(connection)
 
     def _drop_oldest(self) -> None:
-        """Drop the oldest connection without a complete request, else the oldest that does not read its response."""
+        """Of the client with the most connections, drop the oldest without a complete request, else the oldest that
+        does not read its response.
+        """
+        counts = Counter(one.client for one in self._connections.values())
 
-        def rank(one: _Connection) -> tuple[bool, bool, float]:
-            return one.pending is not None, one.unsent is not None, one.deadline
+        def rank(one: _Connection) -> tuple[int, bool, bool, float]:
+            return -counts[one.client], one.pending is not None, one.unsent is not None, one.deadline
 
         if oldest := min(self._connections.values(), key=rank, default=None):
             self._drop(oldest)
@@ -160,7 +166,7 @@ class HttpServer:
     def _respond_to(self, connection: _Connection, head: bytes) -> None:
         connection.received = b""
         try:
-            request = parse_head(head)
+            request = parse_head(head, connection.client)
         except BadRequest as error:
             self._send(connection, error_response(error.status))
             return

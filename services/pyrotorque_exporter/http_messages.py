@@ -19,12 +19,13 @@ _REASONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """The head of a request; header names are lower case."""
+    """The head of a request; header names are lower case, `client` is whose it is."""
 
     method: str
     path: str
     query: dict[str, list[str]]
     headers: dict[str, str]
+    client: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,8 @@ class BadRequest(Exception):
         self.status = status
 
 
-def parse_head(head: bytes) -> HttpRequest:
-    """The request in `head` (without the empty line).
+def parse_head(head: bytes, client: str = "") -> HttpRequest:
+    """The request of `client` in `head` (without the empty line).
 
     Raises BadRequest for anything that is not HTTP/1.
     """
@@ -78,7 +79,7 @@ def parse_head(head: bytes) -> HttpRequest:
         query = parse_qs(query_text, max_num_fields=64)
     except ValueError as error:
         raise BadRequest(400) from error
-    return HttpRequest(parts[0], path, query, headers)
+    return HttpRequest(parts[0], path, query, headers, client)
 
 
 def accepts_gzip(header: str) -> bool:

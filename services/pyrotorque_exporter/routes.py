@@ -9,7 +9,8 @@ from pyrotorque_exporter.exposition import CONTENT_TYPE, Exposition
 from pyrotorque_exporter.http import PendingResponse
 from pyrotorque_exporter.http_messages import HttpRequest, HttpResponse, accepts_gzip
 from pyrotorque_exporter.landing import PAGE_HEADERS
-from pyrotorque_exporter.scrape import FRESH, Scraper, ScrapeThread, SharedScrape
+from pyrotorque_exporter.scrape import Scraper
+from pyrotorque_exporter.scrape_thread import FRESH, ScrapeThread, SharedScrape
 
 TIMEOUT_HEADER: Final = "x-prometheus-scrape-timeout-seconds"
 TIMEOUT: Final = 10.0
@@ -18,6 +19,7 @@ MARGIN: Final = 0.5
 """Seconds reserved for rendering, compressing and sending."""
 GZIP_FROM: Final = 1024
 
+_TOO_MANY: Final = HttpResponse(503, b"too many different scrapes are pending\n")
 
 Route = Callable[[HttpRequest], HttpResponse | PendingResponse]
 
@@ -55,9 +57,9 @@ class Routes:
             names = ", ".join(self._scraper.names)
             return HttpResponse(400, f"no such group: {sorted(unknown)[0][:40]!a}; available: {names}\n".encode())
         deadline = self._clock() + scrape_timeout(request)
-        scrape = self._scrapes.request(groups, deadline)
+        scrape = self._scrapes.request(groups, deadline, request.client)
         if scrape is None:
-            return HttpResponse(503, b"too many different scrapes are pending\n")
+            return _TOO_MANY
         gzip = accepts_gzip(request.headers.get("accept-encoding", ""))
         return _ScrapeResponse(
             scrape,
@@ -110,6 +112,8 @@ class _ScrapeResponse:
         self._scrape, self._respond, self._respond_late = scrape, respond, respond_late
 
     def poll(self) -> HttpResponse | None:
+        if self._scrape.is_refused:
+            return _TOO_MANY
         result = self._scrape.result
         return None if result is None else self._respond(result)
 

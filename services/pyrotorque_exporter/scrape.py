@@ -1,15 +1,10 @@
-"""One scrape: each group in an error boundary, cheap ones first, within a deadline; concurrent requests share it."""
+"""One scrape: each group in an error boundary, cheap ones first, within a deadline."""
 
-import itertools
 import logging
-import queue
 import re
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
 
 from prometheus_client.core import Metric
 
@@ -21,11 +16,6 @@ from pyrotorque_exporter.families import by_label, single
 from pyrotorque_exporter.rtorrent_calls import DeadlinePassed, RTorrentCalls
 
 log = logging.getLogger(__name__)
-
-FRESH: Final = 1.0
-"""Seconds for which a finished scrape is reused."""
-PENDING_MAX: Final = 8
-LARGE: Final = 1 << 20
 
 
 @dataclass(slots=True)
@@ -165,93 +155,3 @@ class Scraper:
     def _log_recovery(self, name: str, line: str) -> None:
         if self._problems.pop(name, None) is not None:
             log.info("%s", line)
-
-
-class SharedScrape:
-    """A scrape that all requests for the same groups wait for; `result` is None until it has finished."""
-
-    def __init__(self, groups: frozenset[str], deadline: float) -> None:
-        self.groups, self.deadline = groups, deadline
-        self.result: Exposition | None = None
-        self.has_begun = False
-        self.finished_at = 0.0
-
-    def serves(self, deadline: float, now: float) -> bool:
-        """Whether it has the time that a request with this deadline gives it: one with a short deadline is cut off."""
-        if self.result is not None and self.finished_at < self.deadline:
-            return True
-        return self.deadline - now >= (deadline - now) / 2
-
-
-class ScrapeThread:
-    """Runs one scrape after another; calls `on_finished` from its thread after each."""
-
-    def __init__(
-        self, scraper: Scraper, on_finished: Callable[[], None], *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._scraper, self._on_finished, self._clock = scraper, on_finished, clock
-        self._lock = threading.Lock()
-        self._scrapes: dict[frozenset[str], SharedScrape] = {}
-        # The scrape of all groups goes first: many requests for different groups must not delay that of Prometheus.
-        self._pending: queue.PriorityQueue[tuple[int, int, SharedScrape | None]] = queue.PriorityQueue()
-        self._numbers = itertools.count()
-        # A daemon: a call to an rTorrent that hangs must not delay the end of the service.
-        self._thread = threading.Thread(target=self._run, name="scrape", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._put(None)
-
-    def request(self, groups: frozenset[str], deadline: float) -> SharedScrape | None:
-        """The pending or fresh scrape of `groups`, else a new one; None if too many are pending.
-
-        The scrape of all groups (none given) is always accepted. A scrape that another client's short deadline cuts
-        off is not shared: in it rTorrent counts as unavailable. At most one waits for each choice of groups.
-        """
-        with self._lock:
-            now = self._clock()
-            self._scrapes = {
-                key: scrape
-                for key, scrape in self._scrapes.items()
-                if scrape.result is None or now - scrape.finished_at < FRESH
-            }
-            shared = self._scrapes.get(groups)
-            if shared is not None and not shared.has_begun:
-                shared.deadline = max(shared.deadline, deadline)
-            if shared is not None and shared.serves(deadline, now):
-                return shared
-            pending = sum(scrape.result is None for key, scrape in self._scrapes.items() if key)
-            if groups and shared is None and pending >= PENDING_MAX:
-                return None
-            scrape = self._scrapes[groups] = SharedScrape(groups, deadline)
-            self._put(scrape)
-            return scrape
-
-    def _put(self, scrape: SharedScrape | None) -> None:
-        self._pending.put((1 if scrape is not None and scrape.groups else 0, next(self._numbers), scrape))
-
-    def _run(self) -> None:
-        while (scrape := self._pending.get()[2]) is not None:
-            with self._lock:
-                scrape.has_begun = True
-            try:
-                result = self._scraper.scrape(scrape.groups, scrape.deadline)
-            except Exception:
-                # This thread must survive; an empty exposition is answered with status 500.
-                log.exception("unexpected error: a scrape could not be rendered")
-                result = Exposition(b"")
-            with self._lock:
-                scrape.finished_at, scrape.result = self._clock(), result
-            self._on_finished()
-            if len(result.plain) > LARGE:
-                _return_freed_memory()
-
-
-def _return_freed_memory() -> None:
-    """Return freed memory to the kernel (malloc_trim(3)): a scrape of 10,000 items leaves 30 MB behind."""
-    with suppress(OSError, AttributeError):
-        import ctypes
-
-        ctypes.CDLL(None).malloc_trim(0)

@@ -1,12 +1,16 @@
 """The exporter responds within its deadline whatever rTorrent and clients do."""
 
 import contextlib
+import http.client
+import itertools
 import os
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +18,7 @@ import pytest
 from demo.private_rtorrent import PrivateRTorrent
 from tests.exporter_process import ExporterProcess, Page
 from tests.threads import side_by_side
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 pytestmark = pytest.mark.process
 
@@ -79,7 +83,7 @@ def test_without_rtorrent_everything_else_is_shown_immediately(short_folder: Pat
     with ExporterProcess(short_folder / "c", f"scgi://{short_folder}/none.sock") as exporter:
         page, seconds = _timed(exporter, 10)
         assert _down_but_complete(page)
-        assert seconds < 1.0
+        assert seconds < bound(1.0)
         assert exporter.log.count("rTorrent does not answer") == 1
 
 
@@ -88,7 +92,34 @@ def test_with_a_hung_rtorrent_scrapes_meet_their_deadline(short_folder: Path) ->
         for scrape_timeout in (1.0, 2.0):
             page, seconds = _timed(exporter, scrape_timeout)
             assert _down_but_complete(page)
-            assert seconds < scrape_timeout
+            assert seconds < bound(scrape_timeout)
+
+
+def test_a_flood_of_choices_does_not_keep_another_client_out(short_folder: Path) -> None:
+    """While rTorrent hangs, each scrape lasts until its deadline."""
+    names = ("throttle", "views", "system", "summary", "rpc", "processes")
+    choices = [pair for size in (1, 2, 3) for pair in itertools.combinations(names, size)]
+    statuses: list[int] = []
+
+    def flood(choice: tuple[str, ...]) -> None:
+        statuses.append(_status(exporter.port, choice, "127.0.0.2"))
+
+    with _exporter_of(short_folder, _hang) as exporter, ThreadPoolExecutor(len(choices)) as pool:
+        running = [pool.submit(flood, choice) for choice in choices]
+        eventually(lambda: len(statuses) >= len(choices) - 8, why="the others wait")
+        assert _status(exporter.port, ("throttle", "scrape"), "127.0.0.1") == 200
+        assert _status(exporter.port, (), "127.0.0.2") == 200
+        wait(running)
+    assert statuses.count(503) > len(choices) // 2
+
+
+def _status(port: int, choice: tuple[str, ...], source: str) -> int:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, 20, source_address=(source, 0))) as connection:
+        query = "&".join(f"collect[]={name}" for name in choice)
+        connection.request("GET", f"/metrics?{query}", headers={"X-Prometheus-Scrape-Timeout-Seconds": "3"})
+        response = connection.getresponse()
+        response.read()
+        return response.status
 
 
 def test_a_short_deadline_is_met_during_a_longer_scrape(short_folder: Path) -> None:
@@ -97,7 +128,7 @@ def test_a_short_deadline_is_met_during_a_longer_scrape(short_folder: Path) -> N
         long.start()
         page, seconds = _timed(exporter, 1.0)
         assert _down_but_complete(page)
-        assert seconds < 1.0
+        assert seconds < bound(1.0)
         long.join()
 
 
@@ -114,7 +145,7 @@ def test_an_invalid_response_counts_as_unavailable(short_folder: Path, garbage: 
     with _exporter_of(short_folder, _say(garbage)) as exporter:
         page, seconds = _timed(exporter, 3)
         assert _down_but_complete(page)
-        assert seconds < 3
+        assert seconds < bound(3)
 
 
 def test_a_restarted_rtorrent_is_shown_again(rtorrent: PrivateRTorrent, short_folder: Path) -> None:
@@ -142,7 +173,7 @@ def test_300_partial_and_300_silent_connections_block_no_scrape(
                 client.sendall(b"GET /metrics HTTP/1.1\r\nHost:")
         page, seconds = _timed(exporter, 5)
         assert page.value("rtorrent_up") == 1.0
-        assert seconds < 2
+        assert seconds < bound(2)
 
 
 def test_only_three_paths_exist(shared_rtorrent: PrivateRTorrent, short_folder: Path) -> None:
@@ -223,4 +254,4 @@ def test_it_stops_immediately_during_a_scrape(short_folder: Path) -> None:
         eventually(exporter.answers)
         began = time.monotonic()
         assert exporter.stop() == 0
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < bound(1.0)

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client.core import Metric
 
 from pyrotorque.settings.schema import PanelSettings
+from pyrotorque_exporter.admission import PENDING_MAX, REGULAR_AFTER
 from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.exposition import Exposition
 from pyrotorque_exporter.families import single
@@ -17,7 +18,8 @@ from pyrotorque_exporter.http_messages import HttpRequest, HttpResponse, accepts
 from pyrotorque_exporter.landing import landing_page
 from pyrotorque_exporter.routes import MARGIN, TIMEOUT, TIMEOUT_HEADER, TIMEOUT_MAX, Routes, scrape_timeout
 from pyrotorque_exporter.rtorrent_calls import RTorrentCalls
-from pyrotorque_exporter.scrape import FRESH, PENDING_MAX, Scraper, ScrapeThread
+from pyrotorque_exporter.scrape import Scraper
+from pyrotorque_exporter.scrape_thread import FRESH, ScrapeThread
 from tests.exporter_fakes import Clock, FakeRTorrent
 from tests.waiting import eventually
 
@@ -47,8 +49,8 @@ class Station:
         self.routes = Routes(scraper, self.scrapes, b"page", clock=self.clock)
         self.scrapes.start()
 
-    def get(self, path: str, method: str = "GET", *, collect: tuple[str, ...] = ()) -> HttpResponse:
-        answer = self.routes(HttpRequest(method, path, {"collect[]": list(collect)}, {}))
+    def get(self, path: str, method: str = "GET", *, collect: tuple[str, ...] = (), client: str = "") -> HttpResponse:
+        answer = self.routes(HttpRequest(method, path, {"collect[]": list(collect)}, {}, client))
         return answer if isinstance(answer, HttpResponse) else _finished(answer)
 
 
@@ -166,6 +168,63 @@ def test_the_scrape_of_all_groups_goes_before_others(station: Station, monkeypat
     opened.set()
     eventually(lambda: len(order) == 5)
     assert order[1] == frozenset()
+
+
+def test_a_flood_of_one_client_leaves_places_for_another(station: Station) -> None:
+    flood = [station.scrapes.request(frozenset({str(number)}), 10.0, "stranger") for number in range(3 * PENDING_MAX)]
+    owner = [station.scrapes.request(frozenset({name}), 10.0, "owner") for name in ("queue", "a", "b")]
+    assert None not in owner
+    refused = [scrape for scrape in flood if scrape is not None and scrape.is_refused]
+    assert refused == flood[PENDING_MAX - 3 : PENDING_MAX]
+    station.gate.open.set()
+    assert station.get("/metrics", collect=("queue",), client="owner").status == 200
+
+
+def test_a_request_whose_place_was_given_away_gets_503_at_once(station: Station) -> None:
+    for number in range(PENDING_MAX - 1):
+        station.scrapes.request(frozenset({str(number)}), 10.0, "stranger")
+    answer = station.routes(HttpRequest("GET", "/metrics", {"collect[]": ["queue"]}, {}, "stranger"))
+    assert not isinstance(answer, HttpResponse)
+    assert answer.poll() is None
+    station.scrapes.request(frozenset({"mine"}), 10.0, "owner")
+    assert _finished(answer).status == 503
+
+
+def test_a_regular_choice_is_accepted_although_the_same_client_floods(station: Station) -> None:
+    """Behind a proxy all clients have one address."""
+    station.gate.open.set()
+    for _ in range(REGULAR_AFTER):
+        assert station.get("/metrics", collect=("queue",)).status == 200
+        station.clock.now += 60.0
+    station.gate.open.clear()
+    deadline = station.clock.now + 10.0
+    flood = [station.scrapes.request(frozenset({str(number)}), deadline) for number in range(3 * PENDING_MAX)]
+    assert flood.count(None) == 2 * PENDING_MAX
+    assert station.scrapes.request(frozenset({"queue"}), deadline) is not None
+
+
+def test_clients_take_turns_and_regular_choices_go_first(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    opened = threading.Event()
+
+    def scrape(_: Scraper, groups: frozenset[str], deadline: float) -> Exposition:
+        order.extend(groups)
+        opened.wait(10)
+        return Exposition(b"x")
+
+    for _ in range(REGULAR_AFTER):
+        station.gate.open.set()
+        station.get("/metrics", collect=("queue",))
+        station.clock.now += 60.0
+    monkeypatch.setattr(Scraper, "scrape", scrape)
+    deadline = station.clock.now + 10.0
+    station.scrapes.request(frozenset({"first"}), deadline, "a")
+    eventually(lambda: order == ["first"])
+    for client, name in (("a", "a2"), ("a", "a3"), ("b", "b1"), ("b", "b2"), ("c", "c1"), ("b", "queue")):
+        station.scrapes.request(frozenset({name}), deadline, client)
+    opened.set()
+    eventually(lambda: len(order) == 7)
+    assert order == ["first", "queue", "b1", "c1", "a2", "b2", "a3"]
 
 
 def test_groups_that_are_rejected_are_accepted_again_later(station: Station) -> None:
