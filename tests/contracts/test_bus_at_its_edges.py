@@ -21,7 +21,7 @@ from pyrotorque.outbox import Cursor, CursorTable, Outbox
 from pyrotorque.requests import Answer, DescribeService
 from pyrotorque.store import Store, open_store
 from pyrotorque.totals import Totals
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_wait_ends_at_once_for_a_wake_from_anywhere(bus: Bus) -> None:
     threading.Timer(0.05, bus.wake).start()
     began = time.monotonic()
     assert not bus.wait(5.0)
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < bound(1.0)
 
 
 def test_a_wait_ends_at_once_for_a_signal_whose_handler_wakes(bus: Bus) -> None:
@@ -64,7 +64,7 @@ def test_a_wait_ends_at_once_for_a_signal_whose_handler_wakes(bus: Bus) -> None:
         threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)).start()
         began = time.monotonic()
         bus.wait(5.0)
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < bound(1.0)
     finally:
         signal.signal(signal.SIGUSR1, before)
 
@@ -81,7 +81,7 @@ def test_a_wait_ends_for_a_readable_fd_and_names_it(bus: Bus) -> None:
 def test_a_wait_ends_when_its_time_is_up(bus: Bus) -> None:
     began = time.monotonic()
     assert not bus.wait(0.05)
-    assert 0.04 < time.monotonic() - began < 0.5
+    assert 0.04 < time.monotonic() - began < bound(0.5)
 
 
 def name_of(delivery: Delivery | None) -> str:
@@ -224,7 +224,7 @@ def test_a_stopped_subscriber_blocks_no_publisher(layout: Layout, store: Store, 
         began = time.monotonic()
         for _ in range(20_000):
             bus.publish_live(JobFinished(at=0.0, job="w" * 100, seconds=1.0))
-        assert time.monotonic() - began < 3.0
+        assert time.monotonic() - began < bound(3.0)
         subscriber.kill()
 
 

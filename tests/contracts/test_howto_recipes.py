@@ -294,7 +294,7 @@ def test_a_webhook_receives_each_event(home: Path) -> None:
         url = {"https://ntfy.example.org/my-torrents": f"http://127.0.0.1:{server.server_port}/"}
         job = job_of(settings_of("Get notified 9", home, "scgi:///nowhere", **url), "notify", home)
         job.run(TorrentCompleted(at=1.0, info_hash="A" * 40, name="some film"))
-        listening.join(10)
+        listening.join(30)
     assert _Hook.received == [b"TorrentCompleted: some film "]
 
 

@@ -53,11 +53,11 @@ def load_cut_off(watching: Watching, rtorrent: PrivateRTorrent, path: Path) -> s
     info = drop(path)
     watching.until(lambda: watching.state(path) == "visible")
     attributes = rtorrent.session / f"{info}.torrent.rtorrent"
-    eventually(attributes.exists, 10)
+    eventually(attributes.exists)
     rtorrent.kill()
     attributes.unlink()
     rtorrent.start()
-    eventually(lambda: info in items(rtorrent), 10)
+    eventually(lambda: info in items(rtorrent))
     return info
 
 
@@ -73,10 +73,10 @@ def test_the_queue_starts_a_cut_off_item_only_after_it_was_loaded_again(
     watching: Watching, root: Path, rtorrent: PrivateRTorrent, scene: QueueScene
 ) -> None:
     other = scene.load("added by its owner")
-    eventually((rtorrent.session / f"{other}.torrent.rtorrent").exists, 10)
+    eventually((rtorrent.session / f"{other}.torrent.rtorrent").exists)
     info = load_cut_off(watching, rtorrent, root / "x.torrent")
     assert scene.queue.check(moment(0), "tick").hold.reason == "loading"
-    eventually(lambda: is_started(rtorrent, other), 10)
+    eventually(lambda: is_started(rtorrent, other))
     assert not is_started(rtorrent, info)
     assert "StartFailed" not in scene.event_types()
     assert scene.queue.last is not None

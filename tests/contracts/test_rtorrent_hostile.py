@@ -30,6 +30,7 @@ from tests.fake_rtorrent import (
     sends,
     strings,
 )
+from tests.waiting import bound
 
 Fake = Callable[..., FakeRTorrent]
 
@@ -121,7 +122,7 @@ def test_half_an_answer_is_never_repeated(fake: Fake) -> None:
 def within_a_second() -> Generator[None]:
     began = time.monotonic()
     yield
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < bound(1.0)
 
 
 def test_silence_ends_with_the_deadline(fake: Fake) -> None:
@@ -198,7 +199,7 @@ def test_a_full_queue_of_connections_is_waited_for_and_then_reported(short_folde
         began = time.monotonic()
         with pytest.raises(RTorrentUnavailable, match="accepts no more connections"):
             client.call("system.pid")
-        assert 0.05 < time.monotonic() - began < 1.0
+        assert 0.05 < time.monotonic() - began < bound(1.0)
         assert client.stats.failures["connect"] == 1
 
 
@@ -236,7 +237,7 @@ def name_server(monkeypatch: pytest.MonkeyPatch) -> Generator[threading.Event]:
     answers_again, look_up = threading.Event(), socket.getaddrinfo
 
     def late(host: str, *more: Any) -> Any:
-        answers_again.wait(10)
+        answers_again.wait(30)
         return look_up("127.0.0.1", *more)
 
     monkeypatch.setattr(socket, "getaddrinfo", late)
@@ -250,7 +251,7 @@ def test_a_name_server_that_is_silent_takes_no_longer_than_a_connect_may(name_se
         began = time.monotonic()
         with pytest.raises(RTorrentUnavailable, match=r"no connection .* within 0\.2 s"):
             client.call("system.pid")
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < bound(1.0)
         name_server.set()
         late, _ = listener.accept()
         with late:
@@ -299,7 +300,7 @@ def test_something_can_be_done_while_rtorrent_works(fake: Fake) -> None:
     done = threading.Event()
 
     def answers_when_it_is_done(connection: socket.socket) -> None:
-        assert done.wait(5)
+        assert done.wait(30)
         answers(OK)(connection)
 
     assert RTorrent(fake(answers_when_it_is_done).url).call("system.pid", meanwhile=done.set) == 7

@@ -41,7 +41,7 @@ def test_what_is_visible_is_still_checked_after_the_clock_was_set_back(
     drop(path)
     watching.until(lambda: watching.state(path) == "visible")
     set_clock(0.0)
-    watching.until(lambda: watching.state(path) == "loaded", timeout=5.0)
+    watching.until(lambda: watching.state(path) == "loaded", timeout=20.0)
 
 
 def test_an_absent_rtorrent_is_called_again_soon_after_the_clock_was_set_back(
@@ -54,7 +54,7 @@ def test_an_absent_rtorrent_is_called_again_soon_after_the_clock_was_set_back(
     watching.until(lambda: loader.availability.problem)
     set_clock(0.0)
     rtorrent.start()
-    watching.until(lambda: watching.state(path) in ("visible", "loaded"), timeout=10.0)
+    watching.until(lambda: watching.state(path) in ("visible", "loaded"), timeout=20.0)
 
 
 def test_a_clock_set_forward_loads_nothing_twice(watching: Watching, path: Path, set_clock: SetClock) -> None:

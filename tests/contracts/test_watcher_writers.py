@@ -13,6 +13,7 @@ from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque_watcher.scan.open_file import FileReader, Writers
 from tests.dropping import items
+from tests.waiting import bound
 from tests.watching import Watching, job
 
 pytestmark = pytest.mark.usefixtures("rtorrent_program")
@@ -227,7 +228,7 @@ def test_a_file_of_another_user_without_an_event_waits_until_it_is_stable(
     with Watching(short_folder, job(root, settle_time=2.0), url=rtorrent.url) as watching:
         began = time.monotonic()
         watching.until(is_loaded(watching, path))
-        assert 1.5 < time.monotonic() - began < 4
+        assert 1.5 < time.monotonic() - began < bound(4)
 
 
 def test_what_is_no_regular_file_is_not_opened(root: Path) -> None:

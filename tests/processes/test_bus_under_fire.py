@@ -79,7 +79,7 @@ class Fire:
         for process in self._running.values():
             process.send_signal(signal.SIGCONT)
             process.kill()
-            process.wait(5)
+            process.wait(30)
 
 
 @pytest.mark.timeout(SECONDS + 100)

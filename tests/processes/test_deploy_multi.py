@@ -40,7 +40,7 @@ class Both:
         return [row[0] for row in RTorrent(self.rtorrents[name].url).rows("main", ["d.hash="])]
 
     def scraped(self, name: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[name]}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[name]}/metrics", timeout=20) as answer:
             return str(answer.read(), "utf-8")
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:

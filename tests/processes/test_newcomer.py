@@ -97,7 +97,7 @@ class Newcomer:
         if self.rtorrent is not None:
             self.rtorrent.send_signal(signal.SIGTERM)
             try:
-                self.rtorrent.wait(10)
+                self.rtorrent.wait(30)
             except subprocess.TimeoutExpired:
                 self.rtorrent.kill()
                 self.rtorrent.wait()

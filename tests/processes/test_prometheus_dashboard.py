@@ -128,7 +128,7 @@ class Prometheus:
 
     def stop(self) -> None:
         os.kill(self.process.pid, signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(30)
 
 
 @pytest.fixture(scope="module")

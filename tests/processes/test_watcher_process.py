@@ -17,7 +17,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.events import TorrentLoaded, decode
 from pyrotorque.outbox import stored_events
 from tests.dropping import drop, items
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 pytestmark = [pytest.mark.usefixtures("rtorrent_program"), pytest.mark.process]
 
@@ -124,7 +124,7 @@ def test_term_in_the_middle_of_a_burst_ends_it_within_a_second_and_loses_nothing
     eventually(lambda: items(rtorrent), 20)
     began = time.monotonic()
     assert process.end(signal.SIGTERM) == 0
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < bound(1.0)
     assert items(rtorrent) < wanted
     process.start()
     eventually(lambda: items(rtorrent) == wanted, 20)
@@ -145,7 +145,7 @@ def test_term_while_rtorrent_hangs(process: Process, rtorrent: PrivateRTorrent) 
         eventually(lambda: _waiting_connections(rtorrent), 20)
         began = time.monotonic()
         assert process.end(signal.SIGTERM) == 0
-        assert time.monotonic() - began < 1.2
+        assert time.monotonic() - began < bound(1.2)
     finally:
         os.kill(rtorrent.pid, signal.SIGCONT)
     process.start()
@@ -211,7 +211,7 @@ def test_a_second_one_on_the_same_state_is_refused_wherever_its_run_folder_is(
     second, process.running = process.start().running, first
     assert second is not None
     try:
-        assert (second.wait(10), first.poll()) == (75, None)
+        assert (second.wait(30), first.poll()) == (75, None)
         assert f"is in use (pid {first.pid} holds" in process.log.read_text()
     finally:
         second.kill()

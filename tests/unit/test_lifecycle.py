@@ -18,7 +18,7 @@ from pyrotorque.errors import AlreadyRunning
 from pyrotorque.events import Heartbeat, decode
 from pyrotorque.layout import Layout
 from pyrotorque.service.lifecycle import Lifecycle, running
-from tests.waiting import eventually
+from tests.waiting import bound, eventually
 
 BODY = """
 import os, select, sys, time
@@ -71,7 +71,7 @@ class Child:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.wait(5)
+        self._process.wait(30)
         self.output.close()
 
 
@@ -107,7 +107,7 @@ def beats(layout: Layout, count: int) -> list[Heartbeat]:
         socket.connect(layout.heartbeat_endpoint("watcher"))
         found: list[Heartbeat] = []
         while len(found) < count:
-            assert socket.poll(4000), "no heartbeat"
+            assert socket.poll(20_000), "no heartbeat"
             event = decode(socket.recv_multipart()[1]).event
             assert isinstance(event, Heartbeat)
             found.append(event)
@@ -121,7 +121,7 @@ def beats(layout: Layout, count: int) -> list[Heartbeat]:
 def test_a_polite_loop_ends_at_once_with_exit_code_0(child: Callable[..., Child], number: signal.Signals) -> None:
     one = child(POLITE)
     one.send(number)
-    assert one.wait(1.0) == (0, "done\n")
+    assert one.wait(bound(1.0)) == (0, "done\n")
 
 
 @pytest.mark.parametrize("loop", [BUSY, DEEP_IN_C], ids=["busy in Python", "waiting in C"])
@@ -131,7 +131,7 @@ def test_a_loop_that_does_not_listen_is_ended_within_a_second_all_the_same(
     one = child(loop)
     one.send(signal.SIGTERM)
     # supervisord kills it after 5 s, with what it has started.
-    code, said = one.wait(4.5)
+    code, said = one.wait(bound(4.5))
     assert code == 0
     assert re.search(r"exiting during step '(digging|deep in C)', which the next start continues", said)
 
@@ -234,7 +234,7 @@ def test_a_service_goes_when_its_parent_is_killed(short_folder: Path, loop: str)
     pid = int(parent.stdout.readline())
     assert parent.stdout.readline() == b"up\n"
     parent.kill()
-    parent.wait(5)
+    parent.wait(30)
     eventually(
         lambda: not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes(), timeout=20
     )

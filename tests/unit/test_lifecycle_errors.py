@@ -16,6 +16,7 @@ from pyrotorque.layout import Layout
 from pyrotorque.outbox import Outbox
 from pyrotorque.service import lifecycle
 from pyrotorque.service.lifecycle import Lifecycle, ServiceStart, exit_code, running, service_main
+from tests.waiting import bound
 
 INI = "[TORQUE]\nscgi_url = scgi:///nowhere/rtorrent.sock\n"
 
@@ -141,7 +142,7 @@ def test_term_before_there_is_a_loop_is_as_good_an_end_as_later(short_folder: Pa
         assert service.stdout is not None
         assert service.stdout.readline() == b"no loop yet\n"
         service.terminate()
-        assert service.wait(1.0) == 0
+        assert service.wait(bound(1.0)) == 0
 
 
 @contextmanager
