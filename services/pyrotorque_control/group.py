@@ -11,6 +11,7 @@ from pyrotorque.layout import Layout
 from pyrotorque.linux.processes import ProcessIdentity
 from pyrotorque.options import Options, read_options
 from pyrotorque.settings import layout_of
+from pyrotorque.supervisord.config import written_layout
 from pyrotorque_control.exit_codes import EX_UNAVAILABLE
 
 
@@ -35,7 +36,16 @@ class Group:
 
     @cached_property
     def layout(self) -> Layout:
-        return layout_of(self.config_dir)
+        """The folders of the running group; of one that does not run, those in its files.
+
+        torque.ini may have been changed since the start, or lost.
+        """
+        files, started = layout_of(self.config_dir), written_layout(self.config_dir)
+        if started is None or started == files:
+            return files
+        pid_file = read_options(started).pid_file
+        running = running_group(started.group_lock, self.config_dir, Path(pid_file) if pid_file else started.pid_file)
+        return files if running is None else started
 
     @cached_property
     def pid_file(self) -> Path:

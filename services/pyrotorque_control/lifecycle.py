@@ -12,12 +12,14 @@ import msgspec
 from pyrotorque import configuration
 from pyrotorque.configuration import Configuration
 from pyrotorque.errors import StateError
+from pyrotorque.group_lock import reads_file
 from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.linux.processes import ProcessIdentity
 from pyrotorque.linux.signals import handled_ends
 from pyrotorque.options import Options, read_options, write_atomically, write_options
-from pyrotorque.settings import Problem, Report, SettingsProblems, packaged_text
+from pyrotorque.settings import Problem, Report, SettingsProblems, layout_of, packaged_text
 from pyrotorque.supervisord import launch
+from pyrotorque.supervisord.config import control_file
 from pyrotorque.supervisord.validation import check_conf
 from pyrotorque_control.backup.swap import require_no_unfinished_restore
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
@@ -89,11 +91,13 @@ def restart(group: Group, *, quiet: bool = False) -> int:
         if not quiet:
             click.echo("pyrotorque has restarted")
 
-    if (running := processes(prepared.layout)) is not None:
+    running = processes(prepared.layout)
+    if running is not None and reads_file(found.pid, control_file(prepared.layout)):
         _restart_programs(prepared, found, {name: process.pid for name, process in running.items()})
         report(found.pid)
     else:
-        # It cannot be reached: its socket was removed, or it hangs.
+        # It cannot be reached: its socket was removed, or it hangs. Or it would read another file than it was started
+        # with: supervisor.conf was removed, or written by `init`.
         launch.end(found)
         _launch(prepared, verify=True, report=report)
     if not quiet:
@@ -191,7 +195,7 @@ def prepare_supervisord(group: Group, supervisord: int = 0) -> PreparedStart:
     """As `prepare`; also checks the files that supervisord reads. `supervisord` is the pid of the running one."""
     require_no_unfinished_restore(group.config_dir)
     report = Report()
-    directory = check_conf(group.layout, group.options, report, supervisord=supervisord)
+    directory = check_conf(layout_of(group.config_dir), group.options, report, supervisord=supervisord)
     try:
         configuration = prepare(group, allowed=not report.problems)
     except SettingsProblems as error:

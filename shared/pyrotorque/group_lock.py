@@ -96,17 +96,28 @@ def running_group(lock: Path, config_dir: Path, pid_file: Path) -> ProcessIdenti
     return _in_pid_file(pid_file, config_dir)
 
 
-def is_group_process(pid: int, config_dir: Path) -> bool:
-    """Whether the process is a supervisord that was started for the group in `config_dir`."""
+def conf_file(pid: int) -> Path | None:
+    """The file that a supervisord was started with, and reads at each restart; None if the process is none."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
-        return False
+        return None
     program = next((place for place, word in enumerate(words) if word.rpartition(b"/")[2] in _NAMES), len(words))
     options = words[program:]
-    if b"-c" not in options[:-1]:
+    return Path(os.fsdecode(options[options.index(b"-c") + 1])) if b"-c" in options[:-1] else None
+
+
+def reads_file(pid: int, conf: Path) -> bool:
+    """Whether this supervisord reads `conf` at each restart."""
+    found = conf_file(pid)
+    return found is not None and os.path.realpath(found) == os.path.realpath(conf)
+
+
+def is_group_process(pid: int, config_dir: Path) -> bool:
+    """Whether the process is a supervisord that was started for the group in `config_dir`."""
+    conf = conf_file(pid)
+    if conf is None:
         return False
-    conf = Path(os.fsdecode(options[options.index(b"-c") + 1]))
     folder = conf.parent.parent if conf.name == "programs.conf" else conf.parent
     return folder == config_dir or os.path.realpath(folder) == os.path.realpath(config_dir)
 

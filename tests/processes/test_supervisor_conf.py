@@ -1,15 +1,19 @@
 """A broken supervisor.conf never reaches a running supervisord: it is refused by `check`, `--restart` and a start."""
 
+import os
+import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from demo.group import Group
+from demo.group import Group, environment
 from pyrotorque.layout import Layout
 from pyrotorque.supervisord import config
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("supervisor_conf")]
 
@@ -50,8 +54,44 @@ GOOD = {
         "makes one program of both",
     ),
     "a section without its end": ("[program:mine\ncommand = x\n", "begins like a section"),
-    "a service in a group": ("[group:all]\nprograms = watcher\n", "leave it out"),
-}
+    "services in a group": ("[group:all]\nprograms = watcher,scheduler\n", ""),
+    "another command of a service": (
+        "[include]\nfiles = run/programs.conf command.conf\n", "which must run pyrotorque_exporter in the end"
+    ),
+    "a setting of a service": ("[program:scheduler]\nenvironment = A=1\npriority = 5\n", ""),
+    "a service of another group": (
+        "[program:other]\ncommand = python3 -m pyrotorque_scheduler --config-dir /elsewhere\nautostart = false\n", ""
+    ),
+}  # fmt: skip
+
+COPY = "command = python3 -m pyrotorque_scheduler --config-dir {here}\n"
+
+COPIES = {
+    "a second scheduler": (f"[program:second]\n{COPY}", "[program:second] runs the service scheduler a second time"),
+    "one behind a shell": (
+        "[program:second]\ncommand = sh -c 'exec python3 -m pyrotorque_watcher --config-dir \"{here}\"'\n",
+        "[program:second] runs the service watcher a second time",
+    ),
+    "a second guardian": (
+        "[eventlistener:second]\nevents = TICK_5\ncommand = python3 -m pyrotorque_guardian --config-dir {here}\n",
+        "[eventlistener:second] runs the service guardian a second time",
+    ),
+    "a second one by a wrapper of numbers": (
+        f"[program:more]\nnumprocs = 2\nprocess_name = more%(process_num)d\n{COPY}",
+        "[program:more] runs the service scheduler a second time",
+    ),
+    "a service twice": (
+        "[program:scheduler]\nnumprocs = 2\nprocess_name = s%(process_num)d\n", "under another name (s0, s1)"
+    ),
+    "a renamed service": ("[program:exporter]\nprocess_name = metrics\n", "under another name (metrics)"),
+    "the name of a service": (
+        "[program:mine]\ncommand = sleep 1\nprocess_name = scheduler\n", "the name of a service: choose another one"
+    ),
+    "a group with the name of a service": (
+        "[program:mine]\ncommand = sleep 1\n[group:scheduler]\nprograms = mine\n", "supervisord keeps only one"
+    ),
+    "a service that is not started": ("[program:watcher]\nautostart = false\n", "the service watcher does not run"),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +109,7 @@ def group(folder: Path) -> Iterator[Group]:
     config.stub_file(layout).write_text(config.stub(layout))
     (folder / "c" / "other.conf").write_text("[supervisord]\n")
     (folder / "c" / "broken.conf").write_text("[program:included]\nstartsecs = 1\n")
+    (folder / "c" / "command.conf").write_text("[program:exporter]\ncommand = nice start-exporter\n")
     with made:
         yield made
 
@@ -78,12 +119,15 @@ def conf(group: Group) -> Iterator[Path]:
     path = group.config_dir / "supervisor.conf"
     good = path.read_text()
     yield path
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
     path.write_text(good)
 
 
 def write(conf: Path, text: str) -> None:
-    """Replace the include of the stub if `text` has its own."""
-    stub = conf.read_text()
+    """Replace the include of the stub if `text` has its own, and `{here}` by its folder."""
+    stub, text = conf.read_text(), text.replace("{here}", str(conf.parent))
     if "[include]" in text:
         stub = stub.replace("[include]\nfiles = run/programs.conf\n", "")
     conf.write_text(stub + text, encoding="utf-8", errors="surrogateescape")
@@ -111,6 +155,117 @@ def test_check_accepts_what_supervisord_accepts_and_warns(group: Group, conf: Pa
     ended = group.command("check")
     assert ended.returncode == 0, ended.stderr
     assert warning in ended.stderr
+
+
+@pytest.mark.parametrize(("text", "expected"), COPIES.values(), ids=COPIES)
+def test_check_refuses_what_runs_a_service_twice_or_under_another_name(
+    group: Group, conf: Path, text: str, expected: str
+) -> None:
+    write(conf, text)
+    ended = group.command("check")
+    assert ended.returncode == 78
+    assert len([line for line in ended.stderr.splitlines() if expected in line]) >= 1, ended.stderr
+    assert "supervisor.conf" in ended.stderr
+
+
+def _directory(path: Path) -> None:
+    path.mkdir()
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _link_to_nowhere(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+def _text(content: bytes) -> Callable[[Path], None]:
+    def write_content(path: Path) -> None:
+        path.write_bytes(content)
+
+    return write_content
+
+
+INCLUDE = b"[include]\nfiles = run/programs.conf\n"
+UNREADABLE: dict[str, Callable[[Path], None]] = {
+    "a folder": _directory,
+    "a pipe": _pipe,
+    "a link to nowhere": _link_to_nowhere,
+    "nothing": _text(b""),
+    "no section": _text(b"files = run/programs.conf\n"),
+    "no section for supervisorctl": _text(INCLUDE),
+    "bytes that are not UTF-8": _text(INCLUDE + b"[supervisorctl]\nprompt = \xff\n"),
+    "NULs, as after a power cut": _text(b"\0" * 512),
+    "a variable that is not set": _text(INCLUDE + b"[supervisorctl]\nserverurl = %(ENV_NOPE)s\n"),
+    "the socket of another run_dir": _text(INCLUDE + b"[supervisorctl]\nserverurl = unix:///nowhere/supervisor.sock\n"),
+    "a plugin that is missing": _text(
+        INCLUDE + b"[supervisorctl]\n[ctlplugin:x]\nsupervisor.ctl_factory = no.where:x\n"
+    ),
+    "a byte order mark": _text(b"\xef\xbb\xbf" + INCLUDE + b"[supervisorctl]\n"),
+}
+
+
+@pytest.mark.parametrize("make", UNREADABLE.values(), ids=UNREADABLE)
+def test_a_running_group_is_controlled_whatever_its_file_is(
+    group: Group, conf: Path, make: Callable[[Path], None]
+) -> None:
+    conf.unlink()
+    make(conf)
+    supervisord = group.supervisord_pid()
+    status = group.command("ctl", "status")
+    assert status.returncode == 0, status.stderr
+    assert status.stdout.count("RUNNING") >= 4
+    assert "Traceback" not in status.stderr
+    assert len(status.stderr.splitlines()) <= 1, "what is wrong, and how to go on"
+    assert int(group.command("ctl", "pid", "scheduler").stdout) > 1
+    for words in (("--status",), ("status",), ("pause", "queue"), ("resume", "queue")):
+        assert group.command(*words).returncode == 0, words
+    assert group.supervisord_pid() == supervisord
+
+
+def test_the_interactive_shell_refuses_what_would_end_supervisord(group: Group, conf: Path) -> None:
+    write(conf, "[program:mine]\n")
+    supervisord = group.supervisord_pid()
+    typed = "reread\nupdate\nreload\ny\nstatus\n"
+    words = [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(group.config_dir), "ctl"]
+    ended = subprocess.run(
+        words, input=typed, capture_output=True, text=True, timeout=60, env=environment(), check=False
+    )
+    assert len(ended.stderr.splitlines()) == 3, ended.stderr
+    assert ended.stdout.count("RUNNING") >= 8, "at the beginning and at the end"
+    assert group.supervisord_pid() == supervisord
+    assert group.command("--status").returncode == 0
+
+
+def test_a_restart_reads_another_file_than_the_start_did(group: Group, conf: Path) -> None:
+    """supervisord itself would end without the file of its start, and not read one that was written since."""
+    own = conf.read_text()
+    conf.unlink()
+    assert group.command("ctl", "reload").returncode == 78
+    assert group.command("--status").returncode == 0
+    assert group.command("--restart").returncode == 0
+    conf.write_text(own + "[program:mine]\ncommand = sleep 1000\n")
+    assert group.command("ctl", "reload").returncode == 78, "supervisord would not read it"
+    assert group.command("--restart").returncode == 0
+    assert "mine" in group.command("ctl", "status").stdout
+    conf.write_text(own)
+    assert group.command("--restart").returncode == 0
+
+
+def test_a_running_group_is_controlled_although_its_folders_have_changed(group: Group, folder: Path) -> None:
+    torque = group.config_dir / "torque.ini"
+    for text in (f"{TORQUE}run_dir = {folder}/other\nstate_dir = {folder}/state\n", "", TORQUE[:30], "[TORQUE"):
+        torque.write_text(text)
+        for words in (("--status",), ("status",), ("ctl", "status"), ("pause", "queue"), ("resume", "queue")):
+            ended = group.command(*words)
+            assert ended.returncode == 0, (text, words, ended.stderr)
+    torque.write_text(f"{TORQUE}run_dir = {folder}/other\n")
+    assert group.command("--restart").returncode == 0
+    assert group.command("ctl", "status").stdout.count("RUNNING") >= 4
+    assert (folder / "other" / "supervisor.sock").exists()
+    torque.write_text(TORQUE)
+    assert group.command("--restart").returncode == 0
 
 
 def test_a_port_that_another_process_has_is_refused_and_our_own_is_not(group: Group, conf: Path) -> None:
@@ -144,3 +299,33 @@ def test_a_start_with_a_broken_file_starts_nothing(folder: Path) -> None:
         assert "supervisor.conf:" in ended.stderr
     found = subprocess.run(["pgrep", "-f", str(folder / "other")], capture_output=True, text=True, check=False)
     assert found.stdout == ""
+
+
+def test_a_second_copy_of_a_service_ends_and_the_service_itself_works(folder: Path) -> None:
+    """Whichever of them starts first: otherwise the copy could hold the locks, unguarded."""
+    made = Group(folder / "twice", TORQUE)
+    layout = Layout.below(folder / "twice")
+    command = f"{sys.executable} -m pyrotorque_scheduler --config-dir {folder}/twice"
+    config.stub_file(layout).write_text(
+        config.stub(layout)
+        + f"[program:second]\ncommand = {command}\npriority = 1\nstartsecs = 0\nautorestart = false\n"
+        "[group:ours]\nprograms = watcher,exporter\n"
+    )
+    ended = made.command()
+    try:
+        assert ended.returncode == 0, ended.stderr
+        assert "warning: supervisor.conf" in ended.stderr
+        assert "a second time" in ended.stderr
+        eventually(lambda: "EXITED" in made.command("ctl", "status", "second").stdout)
+        lines = made.command("ctl", "status").stdout.splitlines()
+        states = {line.split()[0]: line.split()[1] for line in lines}
+        assert states["second"] == "EXITED"
+        assert states["ours:watcher"] == states["ours:exporter"] == states["scheduler"] == "RUNNING"
+        assert "supervisord runs scheduler a second time, as the program second" in made.log("torque")
+        holder = layout.database("scheduler").with_name("scheduler.sqlite3.lock").read_text()
+        assert int(holder) == made.pid("scheduler")
+        for service in ("watcher", "exporter"):
+            assert made.command("restart", service).returncode == 0
+        eventually(lambda: made.command("ctl", "status").stdout.count("RUNNING") == 4)
+    finally:
+        made.stop()

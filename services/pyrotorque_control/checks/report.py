@@ -13,7 +13,7 @@ from pyrotorque.configuration import Configuration
 from pyrotorque.errors import RTorrentError, UserError
 from pyrotorque.home import NO_HOME, home_folder
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.settings import Report, SettingsProblems
+from pyrotorque.settings import Report, SettingsProblems, layout_of
 from pyrotorque.settings.schema import AnyJob, CustomSettings, ExporterSettings, QueueSettings, Settings, WatchSettings
 from pyrotorque.supervisord.validation import check_conf
 from pyrotorque.text import printable
@@ -75,7 +75,8 @@ def check_group(group: Group, paths: Sequence[Path] = ()) -> CheckReport:
     """Read the configuration and query rTorrent; changes nothing."""
     conf = Report()
     running = group.running()
-    check_conf(group.layout, group.options, conf, supervisord=running.pid if running else 0)
+    pid = running.pid if running else 0
+    check_conf(layout_of(group.config_dir), group.options, conf, supervisord=pid, strict=True)
     try:
         found = configuration.read(group.config_dir, group.options, seek=True, strict=True)
         conf.raise_if_any()

@@ -5,15 +5,11 @@ import sys
 
 import click
 
-from pyrotorque.interpreter import module_command
-from pyrotorque.options import read_options
+from pyrotorque.interpreter import import_path, module_command
 from pyrotorque.supervisord import Supervisord, config
-from pyrotorque.supervisord.validation import require_conf
 from pyrotorque_control.exit_codes import EX_UNAVAILABLE
 from pyrotorque_control.group import CommandError, Group
 from pyrotorque_control.terminal import print_error
-
-_READS_FILES = (("reload",), ("update",), ("reread",))
 
 
 @click.command(
@@ -32,20 +28,18 @@ def command(group: Group, words: tuple[str, ...]) -> None:
       pyrotorque ctl signal HUP scheduler   reload the configuration
       pyrotorque ctl help                   all commands of supervisorctl
 
-    The services are exporter, guardian, scheduler and watcher. Exit codes are supervisorctl's.
+    The services are exporter, guardian, scheduler and watcher. Exit codes are supervisorctl's, and 78 if `reload`,
+    `reread` or `update` is refused because supervisor.conf is broken. All other commands work nevertheless.
     """
     conf = config.control_file(group.layout)
     if not conf.exists():
         raise CommandError(f"the group in {group.config_dir} was never started: there is no {conf}", EX_UNAVAILABLE)
     if not Supervisord(group.layout.supervisor_socket).listens():
         print_error(*_why_not_reachable(group))
-    elif words[:1] in _READS_FILES:
-        # supervisord would exit with all services if its files were broken.
-        running = group.running()
-        require_conf(group.layout, read_options(group.layout), supervisord=running.pid if running else 0)
     sys.stdout.flush()
-    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:backslashreplace"}
-    os.execve(sys.executable, module_command("supervisor.supervisorctl", "-c", str(conf), *words), environment)
+    environment = {**os.environ, "PYTHONPATH": import_path(), "PYTHONIOENCODING": "utf-8:backslashreplace"}
+    command = module_command("pyrotorque_control.supervisorctl", str(group.config_dir), *words)
+    os.execve(sys.executable, command, environment)
 
 
 def _why_not_reachable(group: Group) -> tuple[str, str]:

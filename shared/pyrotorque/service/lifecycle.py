@@ -23,6 +23,7 @@ from pyrotorque.locks import hold
 from pyrotorque.outbox import Outbox
 from pyrotorque.service.arguments import path_arguments
 from pyrotorque.service.heartbeat import HeartbeatThread, Step
+from pyrotorque.service.own_name import require_own_name
 
 if TYPE_CHECKING:
     from pyrotorque.configuration import Configuration
@@ -185,6 +186,7 @@ def _exit(_number: int, _frame: FrameType | None) -> None:
 def _run_until_stopped(service: str, config_dir: Path, run: Callable[[ServiceStart], int]) -> int:
     try:
         start = _start(service, config_dir)
+        require_own_name(service, start.layout)
         logged = ""
         while True:
             began = time.monotonic()

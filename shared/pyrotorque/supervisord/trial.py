@@ -12,13 +12,14 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final
 
-from pyrotorque.layout import SERVICES
+from pyrotorque.layout import ALL_SERVICES
 from pyrotorque.linux.files import read_text_file
+from pyrotorque.supervisord.service_programs import SupervisedProgram, check_programs
 
 _SECTION: Final = re.compile(r"\[([^\]]+)\]")
 _REPEATED: Final = ("program:", "eventlistener:", "group:", "fcgi-program:")
@@ -29,12 +30,15 @@ Found = tuple[str, int, str]
 
 
 class ConfTrial:
-    """One reading of the files; `problems` would end supervisord, `warnings` would not."""
+    """One reading of the files: `problems` would end supervisord, with `failing` a program fails, `warnings` may be
+    intended.
+    """
 
     def __init__(self, conf: str, programs: str, table: str, folders: Sequence[str], supervisord: int) -> None:
         self._conf, self._programs, self._table, self._supervisord = conf, programs, table, supervisord
         self._folders = frozenset(map(os.path.normpath, folders))
         self.problems: list[Found] = []
+        self.failing: list[Found] = []
         self.warnings: list[Found] = []
         self.directory = ""
         self._files = [conf]
@@ -118,18 +122,26 @@ class ConfTrial:
                 self.problems.append((file, line, f"[include] files: there is no {pattern}"))
 
     def _check_programs(self, options: Any) -> None:
-        groups = {group.name: {process.name for process in group.process_configs}
-                  for group in options.process_group_configs}  # fmt: skip
-        for service in SERVICES:
-            if service in groups.get(service, ()):
-                continue
-            inside = next((name for name, members in groups.items() if service in members), "")
-            if inside:
-                text = f"[group:{inside}] contains {service}, which the guardian then cannot start again: leave it out"
-                self.warnings.append((*self._place(f"group:{inside}"), text))
-            else:
-                text = f"the program {service} is missing: [include] must read run/programs.conf"
-                self.problems.append((*self._place("include"), text))
+        sections = {name for name, _ in self._sections()}
+        programs = [
+            SupervisedProgram(
+                _section_of(process.name, group.name, sections),
+                group.name,
+                process.name,
+                process.command,
+                bool(process.autostart),
+            )
+            for group in options.process_group_configs
+            for process in group.process_configs
+        ]
+        groups = [group.name for group in options.process_group_configs]
+        faults = check_programs(programs, groups, ALL_SERVICES, os.path.dirname(os.path.dirname(self._programs)))
+        for found, into in (
+            (faults.problems, self.problems),
+            (faults.failing, self.failing),
+            (faults.warnings, self.warnings),
+        ):
+            into.extend((*self._place(section), text) for section, text in found)
 
     def _check_servers(self, options: Any) -> None:
         for server in options.server_configs:
@@ -208,6 +220,12 @@ class _Glob:
         ]
 
 
+def _section_of(process: str, group: str, sections: Collection[str]) -> str:
+    """The section that defines a process: `group` is the program's name, unless it is a member of a [group:x]."""
+    names = (f"{kind}:{name}" for name in (process, group) for kind in ("program", "eventlistener", "fcgi-program"))
+    return next((name for name in names if name in sections), f"program:{group}")
+
+
 def _listens(pid: int, port: int) -> bool:
     """Whether this process listens at the TCP port: then it closes it before it listens again."""
     inodes: set[str] = set()
@@ -225,7 +243,12 @@ def main() -> None:
     """Answer the question."""
     trial = ConfTrial(**json.loads(sys.stdin.read()))
     trial.run()
-    answer = {"problems": trial.problems, "warnings": trial.warnings, "directory": trial.directory}
+    answer = {
+        "problems": trial.problems,
+        "failing": trial.failing,
+        "warnings": trial.warnings,
+        "directory": trial.directory,
+    }
     sys.stdout.write(json.dumps(answer))
 
 

@@ -13,28 +13,34 @@ from typing import Any, Final
 import msgspec
 
 from pyrotorque.errors import LayoutError
+from pyrotorque.group_lock import conf_file, reads_file
 from pyrotorque.interpreter import import_path, module_command
 from pyrotorque.layout import OPTIONAL_SERVICES, Layout
 from pyrotorque.options import Options
 from pyrotorque.settings.problems import Problem, Report, SettingsProblems
-from pyrotorque.supervisord.config import programs_file, programs_text, stub_file
+from pyrotorque.supervisord.config import control_file, programs_file, programs_text, stub_file
 from pyrotorque.supervisord.launch import environment_of_supervisord
 
 _TIMEOUT: Final = 20.0  # seconds
 
 
 class ConfCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """What supervisord would do with the files; `directory` is the working directory that they set."""
+    """What supervisord would do with the files; `directory` is the working directory that they set.
+
+    It starts with what is `failing`, such as a second copy of a service, which fails then.
+    """
 
     problems: tuple[tuple[str, int, str], ...] = ()
+    failing: tuple[tuple[str, int, str], ...] = ()
     warnings: tuple[tuple[str, int, str], ...] = ()
     directory: str = ""
 
 
-def check_conf(layout: Layout, options: Options, report: Report, *, supervisord: int = 0) -> str:
+def check_conf(layout: Layout, options: Options, report: Report, *, supervisord: int = 0, strict: bool = False) -> str:
     """Add the problems of supervisor.conf to `report`; the working directory that it sets.
 
-    `supervisord` is the pid of the running one, whose environment and ports count; 0 if there is none.
+    `supervisord` is the pid of the running one, whose environment and ports count; 0 if there is none. What fails later
+    is a warning, or a problem if `strict`.
     """
     try:
         table = programs_text(layout, options, optional=OPTIONAL_SERVICES)
@@ -43,14 +49,23 @@ def check_conf(layout: Layout, options: Options, report: Report, *, supervisord:
         return ""
     found = _checked(layout, table, supervisord)
     report.problems.extend(Problem(file, line, "", text) for file, line, text in found.problems)
+    (report.problems if strict else report.warnings).extend(
+        Problem(file, line, "", text) for file, line, text in found.failing
+    )
     report.warnings.extend(Problem(file, line, "", text) for file, line, text in found.warnings)
     return found.directory
 
 
 def require_conf(layout: Layout, options: Options, *, supervisord: int = 0) -> Report:
-    """The warnings; raises SettingsProblems when supervisord would not start with these files."""
+    """The warnings; raises SettingsProblems when the running supervisord would not restart with these files."""
     report = Report()
     check_conf(layout, options, report, supervisord=supervisord)
+    if supervisord and conf_file(supervisord) and not reads_file(supervisord, control_file(layout)):
+        text = (
+            f"the running supervisord reads {conf_file(supervisord)}, a start would read {control_file(layout)}: "
+            "`pyrotorque --restart`"
+        )
+        report.problems.append(Problem("", 0, "", text))
     if report.problems:
         raise SettingsProblems(report.problems)
     return report
