@@ -56,7 +56,7 @@ def test_who_has_the_most_gives_its_newest_to_who_has_fewer(pending: str, client
     assert displaced(scrapes, client) == (None if loser is None else scrapes[loser])
 
 
-def test_a_scrape_that_has_begun_goes_on() -> None:
+def test_a_scrape_that_has_begun_continues() -> None:
     scrapes = [Waiting("a", has_begun=True, number=number) for number in range(3)]
     assert displaced(scrapes, "b") is None
     assert displaced([*scrapes, Waiting("a", number=4)], "b") == Waiting("a", number=4)

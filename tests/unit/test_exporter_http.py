@@ -333,8 +333,8 @@ def test_a_client_with_many_connections_loses_its_own(site: Site, monkeypatch: p
         owner.sendall(GET)
         eventually(lambda: len(site.requests) == 1)
         for number in range(20):
-            stranger = socket.create_connection(("127.0.0.1", site.port), 10, source_address=("127.0.0.2", 0))
-            clients.enter_context(stranger).sendall(GET)
+            visitor = socket.create_connection(("127.0.0.1", site.port), 10, source_address=("127.0.0.2", 0))
+            clients.enter_context(visitor).sendall(GET)
             eventually(partial(_has_received, site, number + 2))
         assert {request.client for request in site.requests} == {"127.0.0.1", "127.0.0.2"}
         later.ready = HttpResponse(200, b"ready\n")

@@ -171,7 +171,7 @@ def test_the_scrape_of_all_groups_goes_before_others(station: Station, monkeypat
 
 
 def test_a_flood_of_one_client_leaves_places_for_another(station: Station) -> None:
-    flood = [station.scrapes.request(frozenset({str(number)}), 10.0, "stranger") for number in range(3 * PENDING_MAX)]
+    flood = [station.scrapes.request(frozenset({str(number)}), 10.0, "visitor") for number in range(3 * PENDING_MAX)]
     owner = [station.scrapes.request(frozenset({name}), 10.0, "owner") for name in ("queue", "a", "b")]
     assert None not in owner
     refused = [scrape for scrape in flood if scrape is not None and scrape.is_refused]
@@ -182,8 +182,8 @@ def test_a_flood_of_one_client_leaves_places_for_another(station: Station) -> No
 
 def test_a_request_whose_place_was_given_away_gets_503_at_once(station: Station) -> None:
     for number in range(PENDING_MAX - 1):
-        station.scrapes.request(frozenset({str(number)}), 10.0, "stranger")
-    answer = station.routes(HttpRequest("GET", "/metrics", {"collect[]": ["queue"]}, {}, "stranger"))
+        station.scrapes.request(frozenset({str(number)}), 10.0, "visitor")
+    answer = station.routes(HttpRequest("GET", "/metrics", {"collect[]": ["queue"]}, {}, "visitor"))
     assert not isinstance(answer, HttpResponse)
     assert answer.poll() is None
     station.scrapes.request(frozenset({"mine"}), 10.0, "owner")
