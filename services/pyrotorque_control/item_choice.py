@@ -16,14 +16,19 @@ _HASH_LIKE: Final = re.compile(r"[0-9A-Fa-f]{20,}", re.ASCII)
 
 def chosen_item(group: Group, text: str) -> str:
     """The info-hash of the item. Raises UserError or CommandError if none or several are meant."""
-    if _HASH_LIKE.fullmatch(text):
+    if looks_like_hash(text):
         return required_hash(text)
     group.must_run()
     rows = rtorrent_of(settings_of(group)).rows("main", ("d.hash=", "d.name="))
     return matching_item([(row[0], row[1]) for row in rows], text)
 
 
-def matching_item(items: list[tuple[str, str]], text: str) -> str:
+def looks_like_hash(text: str) -> bool:
+    """Whether it is meant as an info-hash, complete or with a mistake."""
+    return _HASH_LIKE.fullmatch(text) is not None
+
+
+def matching_item(items: list[tuple[str, str]], text: str, *, hint: str = "`pyrotorque select` lists the items") -> str:
     """The info-hash of the item with this name, else of the only one whose name contains it, or with this hash."""
     wanted = text.casefold()
     found = [(info_hash, name) for info_hash, name in items if name.casefold() == wanted]
@@ -33,7 +38,7 @@ def matching_item(items: list[tuple[str, str]], text: str) -> str:
         raise CommandError(
             f"no item has a name that contains {printable(text)!r}, or a hash that begins with it",
             EX_USAGE,
-            hint="`pyrotorque select` lists the items",
+            hint=hint,
         )
     if len(found) > 1:
         listed = "\n".join(f"  {info_hash}  {printable(name)}" for info_hash, name in found[:_LISTED])

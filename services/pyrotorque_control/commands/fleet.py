@@ -1,13 +1,13 @@
 """`pyrotorque fleet`: the groups of the fleet, and where an item is."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from pyrotorque import humanize
-from pyrotorque.actions import release_claim
+from pyrotorque.actions import release_claim, required_hash
 from pyrotorque.errors import ActionRefused, ServiceUnreachable
 from pyrotorque.requests import (
     Answer,
@@ -23,12 +23,16 @@ from pyrotorque_control import terminal
 from pyrotorque_control.client import actor_of, require_service
 from pyrotorque_control.exit_codes import EX_OK, EX_UNAVAILABLE
 from pyrotorque_control.group import CommandError, Group
+from pyrotorque_control.item_choice import looks_like_hash, matching_item
 
 _SEARCH_TIMEOUT = 6.0  # seconds; groups have two to answer
 _FOLLOW_EVERY = 1.0
 _EVENTS_AT_A_TIME = 200
+_CLAIMS_MAX = 500
 _CLAIM_STATES = ("offered", "assigned", "granted", "done", "failed", "withdrawn")
-_COLUMNS = ("group", "state", "items", "loading", "down", "up", "free", "rTorrent", "problems")
+_COLUMNS = ("group", "state", "items", "loading", "down", "up", "free", "rTorrent")
+_NARROW = 110
+"""Columns of a terminal; below, the last ones of the table share one."""
 
 
 @click.group(invoke_without_command=True, short_help="Show the groups of the fleet.")
@@ -42,7 +46,7 @@ def command(context: click.Context, as_json: bool) -> int:
       pyrotorque fleet --json | jq -r 'select(.state == "gone").name'
       pyrotorque fleet find debian
       pyrotorque fleet claims --state offered
-      pyrotorque fleet why INFO-HASH
+      pyrotorque fleet why debian
       pyrotorque fleet events -f
 
     A group belongs to a fleet when fleet.servers is set. The exit code is 69 while the fleet is unavailable; then the
@@ -57,7 +61,7 @@ def command(context: click.Context, as_json: bool) -> int:
         for each in data["groups"]:
             click.echo(terminal.json_line(each))
     else:
-        terminal.show(terminal.table(_COLUMNS, [_row(each) for each in data["groups"]]))
+        _show_groups(data["groups"])
     if data["connected"]:
         return EX_OK
     terminal.print_error(f"the fleet is unavailable: {printable(data['reason'] or 'connecting')}")
@@ -104,14 +108,16 @@ def find(group: Group, text: str, as_json: bool) -> int:
 
 @command.command(short_help="List the claims on metafiles.")
 @click.option("--state", type=click.Choice(_CLAIM_STATES), help="Only claims in this state.")
-@click.option("--limit", type=click.IntRange(1, 500), default=100, show_default=True, help="The newest so many.")
+@click.option(
+    "--limit", type=click.IntRange(1, _CLAIMS_MAX), default=100, show_default=True, help="The newest so many."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per claim.")
 @click.pass_obj
 def claims(group: Group, state: str | None, limit: int, as_json: bool) -> int:
     """Show which group has which metafile of the fleet, the newest change first, as this group knows it.
 
     \b
-      offered     no group has taken it yet: `pyrotorque fleet why INFO-HASH`
+      offered     no group has taken it yet: `pyrotorque fleet why HASH`
       assigned    a group loads it, held
       granted     the group may start it; only `pyrotorque fleet release` takes it away
       done        the group has it
@@ -120,53 +126,54 @@ def claims(group: Group, state: str | None, limit: int, as_json: bool) -> int:
     """
     data = _ask(group, ListClaims(state=state or "", limit=limit), 5.0).data
     rows = [
-        (claim["state"], claim["owner"] or "-", claim["info_hash"], claim["facts"]["name"], claim["reason"])
+        (claim["state"], claim["owner"] or "-", terminal.hash_text(claim["info_hash"]), claim["facts"]["name"])
         for claim in data["claims"]
     ]
     if as_json:
         for claim in data["claims"]:
             click.echo(terminal.json_line(claim))
         return EX_OK
-    for line in terminal.aligned(rows):
+    for claim, line in zip(data["claims"], terminal.aligned(rows, is_cut=True), strict=True):
         click.echo(line)
+        if claim["reason"]:
+            terminal.echo(f"    {printable(claim['reason'])}")
     counts = ", ".join(f"{count} {name}" for name, count in sorted(data["counts"].items()))
     click.echo(counts or "no claims")
     return EX_OK
 
 
 @command.command(short_help="Explain why no group has taken a metafile.")
-@click.argument("info_hash")
+@click.argument("claim", metavar="HASH|NAME")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
-def why(group: Group, info_hash: str, as_json: bool) -> int:
-    """Ask all groups why they do not take the metafile with this info-hash.
+def why(group: Group, claim: str, as_json: bool) -> int:
+    """Ask all groups why they do not take this metafile, named by its info-hash, or by a part of its name.
 
     Groups that did not answer are listed on standard error; the exit code is 69 then.
     """
-    answer = _ask(group, WhyClaim(info_hash=info_hash), _SEARCH_TIMEOUT)
+    answer = _ask(group, WhyClaim(info_hash=_chosen_claim(group, claim)), _SEARCH_TIMEOUT)
     if not answer.ok:
         raise CommandError(answer.text, EX_UNAVAILABLE)
-    claim, reasons, silent = answer.data["claim"], answer.data["reasons"], answer.data["silent"]
+    found, reasons, silent = answer.data["claim"], answer.data["reasons"], answer.data["silent"]
     if as_json:
-        click.echo(terminal.json_line({"claim": claim, "reasons": reasons, "silent": silent}))
-    elif claim is None:
+        click.echo(terminal.json_line({"claim": found, "reasons": reasons, "silent": silent}))
+    elif found is None:
         click.echo("this group knows no claim on it")
     else:
-        owner = f" to {claim['owner']}" if claim["owner"] else ""
-        click.echo(f"{printable(claim['facts']['name'])}: {claim['state']}{owner}, offered by {claim['sender']}")
+        owner = f" to {found['owner']}" if found["owner"] else ""
+        terminal.echo(f"{printable(found['facts']['name'])}: {found['state']}{owner}, offered by {found['sender']}")
     if not as_json:
-        rows = [(name, reason or "takes it when its turn has come") for name, reason in sorted(reasons.items())]
-        for line in terminal.aligned(rows):
-            click.echo(line)
+        for name, reason in sorted(reasons.items()):
+            terminal.echo(printable(f"{name}: {reason or 'takes it when its turn has come'}"))
     for name in silent:
         terminal.print_error(f"{printable(name)} did not answer")
     return EX_OK if not silent else EX_UNAVAILABLE
 
 
 @command.command(short_help="Take a metafile from a group, such as a dead host's.")
-@click.argument("info_hash")
+@click.argument("claim", metavar="HASH|NAME")
 @click.pass_obj
-def release(group: Group, info_hash: str) -> int:
+def release(group: Group, claim: str) -> int:
     """Offer a metafile again that a group was permitted to start, although that group may have started it.
 
     For a host that does not come back. If it does, the item runs in two groups: both report that. A claim that is done
@@ -174,7 +181,7 @@ def release(group: Group, info_hash: str) -> int:
     """
     require_service(group, "fleet", "fleet.servers")
     try:
-        answer = release_claim(actor_of(group), info_hash)
+        answer = release_claim(actor_of(group), _chosen_claim(group, claim))
     except ActionRefused as refused:
         raise CommandError(str(refused), EX_UNAVAILABLE) from refused
     click.echo(answer.text)
@@ -195,7 +202,7 @@ def events(group: Group, follow: bool, lines: int, as_json: bool) -> int:
             raise CommandError(answer.text, EX_UNAVAILABLE)
         data: dict[str, Any] = answer.data or {"events": [], "last": None}
         for event in data["events"]:
-            click.echo(terminal.json_line(event) if as_json else _event_line(event))
+            click.echo(terminal.json_line(event)) if as_json else terminal.echo(_event_line(event))
         if data["last"] is not None:
             after = data["last"]
         count = _EVENTS_AT_A_TIME
@@ -203,6 +210,15 @@ def events(group: Group, follow: bool, lines: int, as_json: bool) -> int:
             return EX_OK
         if len(data["events"]) < count:
             time.sleep(_FOLLOW_EVERY)
+
+
+def _chosen_claim(group: Group, text: str) -> str:
+    """The info-hash of the claim that a user names, as in `pyrotorque fleet claims`."""
+    if looks_like_hash(text):
+        return required_hash(text)
+    claims = _ask(group, ListClaims(limit=_CLAIMS_MAX), 5.0).data["claims"]
+    items = [(claim["info_hash"], claim["facts"]["name"]) for claim in claims]
+    return matching_item(items, text, hint="`pyrotorque fleet claims` lists the claims")
 
 
 def _event_line(event: Mapping[str, Any]) -> str:
@@ -224,7 +240,27 @@ def _ask(group: Group, request: Request, timeout: float) -> Answer:
         raise CommandError(str(error), EX_UNAVAILABLE) from error
 
 
-def _row(group: Mapping[str, Any]) -> tuple[object, ...]:
+def _show_groups(groups: Sequence[Mapping[str, Any]]) -> None:
+    """A table of the groups, and a line for each problem."""
+    rows = [_row(each) for each in groups]
+    width = terminal.width()
+    if width is None or width >= _NARROW:
+        terminal.show(terminal.table(_COLUMNS, rows))
+    else:
+        terminal.show(terminal.table((*_COLUMNS[:4], "activity"), [(*row[:4], _activity(row)) for row in rows]))
+    for each in groups:
+        for problem in each.get("problems", ()):
+            terminal.echo(printable(f"{each['name']}: {problem}"))
+
+
+def _activity(row: Sequence[str]) -> str:
+    """The last columns in one."""
+    down, up, free, rtorrent = row[4:]
+    parts = (f"{down} down", f"{up} up", free and f"{free} free", rtorrent and f"rTorrent {rtorrent}")
+    return ", ".join(part for part in parts if part)
+
+
+def _row(group: Mapping[str, Any]) -> tuple[str, ...]:
     seen = "" if group["state"] == "present" else f", seen {humanize.duration(group['seen'])} ago"
     slots = "" if group.get("slots") is None else f"/{group['slots']}"
     rooms = [f"{humanize.size(room['free'])}" for room in group.get("rooms", ())]
@@ -236,8 +272,7 @@ def _row(group: Mapping[str, Any]) -> tuple[object, ...]:
         _rate(group.get("down_rate")),
         _rate(group.get("up_rate")),
         ", ".join(rooms),
-        group.get("rtorrent", ""),
-        "; ".join(group.get("problems", ())),
+        str(group.get("rtorrent", "")),
     )
 
 
