@@ -23,7 +23,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	touch $@
 
 packages:       ## install missing Debian packages that the tests need, and other versions beside them
-	@sh tests/packages.sh rtorrent promtool prometheus nats-server opentracker nginx openssl patchelf mergerfs bindfs chromium
+	@sh tests/packages.sh rtorrent promtool prometheus nats-server opentracker nginx openssl patchelf mergerfs bindfs chromium zsh fish
 	@sh tests/packages.sh linux.uml || echo "without it, real quotas are not tested" >&2
 	@$(if $(RTORRENT),,sh tests/newer_programs.sh rtorrent)
 	@sh tests/newer_programs.sh prometheus
