@@ -38,6 +38,7 @@ log = logging.getLogger("pyrotorque_scheduler.jobs")
 CREATION_DEADLINE: Final = 30.0
 # Reads of what a process printed before it ended.
 _FINAL_READS: Final = 64
+_PRINTED_MAX: Final = 200
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class RunResult:
     """The result of a run, or of a process start without one (`run` is None).
 
     `started` is false if the job could not be created; `interrupted` is true if the process was killed from outside.
+    `printed` is the last line that it, or a program of it, has printed.
     """
 
     run: JobRun | None
@@ -65,6 +67,13 @@ class RunResult:
     interrupted: bool = False
     reports: tuple[JobReported, ...] = ()
     unique_events: tuple[UniqueEventPublished, ...] = ()
+    printed: str = ""
+
+    @property
+    def explanation(self) -> str:
+        """The error, and what was printed last: for files of this machine only, because it may have secrets."""
+        has_more = self.printed and self.printed not in self.error
+        return f"{self.error} ({printable(self.printed)})" if has_more else self.error
 
 
 @dataclass
@@ -86,6 +95,7 @@ class JobWorker:
     _unique_events: list[UniqueEventPublished] = field(default_factory=list[UniqueEventPublished])
     _report_bytes: int = 0
     _reports_dropped: int = 0
+    _printed: str = ""
     _results: list[RunResult] = field(default_factory=list[RunResult])
 
     def __post_init__(self) -> None:
@@ -170,6 +180,7 @@ class JobWorker:
     def _handle_output(self, output: WorkerOutput, now: float) -> None:
         for line in output.printed:
             self._log.write(logging.INFO, line, now)
+            self._printed = line.strip()[:_PRINTED_MAX] or self._printed
         self._log.count_dropped(output.dropped)
         for message in output.messages:
             self._handle_message(message, now)
@@ -259,8 +270,10 @@ class JobWorker:
         self._created = False
 
     def _finish(self, result: RunResult) -> None:
-        self._results.append(replace(result, reports=self._take_reports(), unique_events=tuple(self._unique_events)))
+        unique, printed = tuple(self._unique_events), self._printed
+        self._results.append(replace(result, reports=self._take_reports(), unique_events=unique, printed=printed))
         self._unique_events.clear()
+        self._printed = ""
         self.run, self.deadline = None, NEVER
         self._log.end_run()
 

@@ -96,7 +96,7 @@ class RunRecords:
                 self._job_table.metrics.finished(name, time.time(), result.seconds, bool(result.error))
             if run is not None or result.error:
                 ended = EndedRun(
-                    at=time.time(), seconds=result.seconds, ok=not result.error, reason=printable(result.error)
+                    at=time.time(), seconds=result.seconds, ok=not result.error, reason=printable(result.explanation)
                 )
                 self._job_table.last_runs.store(name, ended)
         if repeat:
@@ -133,7 +133,8 @@ class RunRecords:
         if not job.last_error:
             job.failing_since = time.monotonic()
         if result.error != job.last_error:
-            owner_event("job failed", f"failed: job {name}: {result.error}")
+            where = "; all of its output is in log/scheduler.log" if result.printed else ""
+            owner_event("job failed", f"failed: job {name}: {result.explanation}{where}")
         job.last_error = result.error
         if repeat:
             job.not_before = time.monotonic() + _RETRY_DELAYS[min(job.failures, len(_RETRY_DELAYS) - 1)]
@@ -148,7 +149,7 @@ class RunRecords:
         if result.run is None or result.run.cause != "request":
             return
         shown = printable(name)
-        text = f"{shown} failed: {result.error}" if result.error else f"{shown} was run, {result.seconds:.1f} s"
+        text = f"{shown} failed: {result.explanation}" if result.error else f"{shown} was run, {result.seconds:.1f} s"
         answered, job.requests = job.requests, []
         for pending in answered:
             pending.answer(Answer(ok=not result.error, text=text))
