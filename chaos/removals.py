@@ -31,6 +31,7 @@ from pyrotorque.housekeeping.journal import RemovalJournal
 from pyrotorque.housekeeping.restore import restore
 from pyrotorque.jobs import JobConfig, context
 from pyrotorque.jobs.cleanup import Cleanup
+from pyrotorque.long_work import WorkReport
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.session import Session
 
@@ -232,9 +233,9 @@ def _child(what: str, state: Path, url: str, downloads: Path, step: int) -> int:
     job = Cleanup(JobConfig({**_SETTINGS, "below": str(downloads), **more}))
     purge = quarantine.purge
 
-    def purging(entry: quarantine.QuarantineEntry) -> Any:
+    def purging(entry: quarantine.QuarantineEntry, work: WorkReport | None = None) -> Any:
         print(entry.removal.info_hash, flush=True)
-        return purge(entry)
+        return purge(entry, work)
 
     quarantine.purge = purging
     if what == "restore" and not list(quarantine.entries(downloads / quarantine.NAME)):

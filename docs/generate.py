@@ -154,6 +154,10 @@ def commands_page() -> str:
 def _commands() -> Iterator[str]:
     yield f"# The command\n\n{NOTICE}"
     yield "Options of `pyrotorque` itself precede the sub-command.\n"
+    yield (
+        "What takes long shows how far it is, on standard error: a bar on a terminal, a line every five seconds in a "
+        "pipe. `pyrotorque status` shows it, too.\n"
+    )
     yield f"```text\n{_help('pyrotorque', pyrotorque)}\n```\n"
     context = click.Context(pyrotorque, info_name="pyrotorque")
     for name in pyrotorque.list_commands(context):

@@ -11,10 +11,11 @@ from pyrotorque import humanize
 from pyrotorque.bus.client import ask
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.layout import Layout
+from pyrotorque.long_work import share_text
 from pyrotorque.requests import DescribeService
+from pyrotorque_control.progress import ProgressDisplay
 
 _POLL = 0.5  # seconds
-_LINE_EVERY = 5.0
 _APPEARS_WITHIN = 3.0
 _DESCRIBE_TIMEOUT = 5.0
 
@@ -24,12 +25,7 @@ Progress = Mapping[str, float]
 def progress_line(progress: Progress, now: float) -> str:
     """`loading 1,234 of 5,000 metafiles (24 %), about 40 s left`."""
     done, total = int(progress["done"]), int(progress["total"])
-    share = 100 * done // total if total else 100
-    text = f"loading {done:,} of {total:,} metafiles ({share} %)"
-    elapsed = now - progress["began"]
-    if done and elapsed > 1:
-        text += f", about {humanize.duration(elapsed / done * (total - done))} left"
-    return text
+    return f"loading {done:,} of {total:,} metafiles{share_text(done, total, now - progress['began'])}"
 
 
 def read_progress(layout: Layout) -> Progress | None:
@@ -43,10 +39,25 @@ def follow(layout: Layout, *, read: Callable[[Layout], Progress | None] = read_p
     first = _first(layout, read)
     if first is None:
         return
+    display = ProgressDisplay("loading", int(first["total"]), sys.stdout)
+    last = first
+    is_complete = False
     try:
-        _show_bar(layout, first, read) if sys.stdout.isatty() else _print_lines(layout, first, read)
+        found: Progress | None = first
+        while found is not None:
+            last = found
+            line = progress_line(found, time.time())
+            display.show(int(found["done"]), int(found["total"]), line.__str__, at_once=found is first)
+            time.sleep(_POLL)
+            found = read(layout)
+        is_complete = True
     except PyrotorqueError as error:
         click.echo(f"the progress cannot be read any more: {error}", err=True)
+    finally:
+        is_bar = display.is_bar
+        display.close(is_complete=is_complete)
+    if is_complete and not is_bar:
+        click.echo(f"finished {int(last['total']):,} metafiles in {humanize.duration(time.time() - last['began'])}")
 
 
 def _first(layout: Layout, read: Callable[[Layout], Progress | None]) -> Progress | None:
@@ -56,29 +67,3 @@ def _first(layout: Layout, read: Callable[[Layout], Progress | None]) -> Progres
             return found
         time.sleep(_POLL)
     return None
-
-
-def _show_bar(layout: Layout, first: Progress, read: Callable[[Layout], Progress | None]) -> None:
-    with click.progressbar(length=int(first["total"]), label="loading", show_pos=True) as bar:
-        found: Progress | None = first
-        while found is not None:
-            bar.length = int(found["total"])
-            bar.update(int(found["done"]) - bar.pos)
-            time.sleep(_POLL)
-            found = read(layout)
-        bar.update((bar.length or 0) - bar.pos)
-
-
-def _print_lines(layout: Layout, first: Progress, read: Callable[[Layout], Progress | None]) -> None:
-    found: Progress | None = first
-    last = first
-    printed = float("-inf")
-    while found is not None:
-        last = found
-        if time.monotonic() - printed >= _LINE_EVERY:
-            printed = time.monotonic()
-            click.echo(progress_line(found, time.time()))
-            sys.stdout.flush()
-        time.sleep(_POLL)
-        found = read(layout)
-    click.echo(f"finished {int(last['total']):,} metafiles in {humanize.duration(time.time() - last['began'])}")

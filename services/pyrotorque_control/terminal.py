@@ -65,9 +65,17 @@ def _print_marked(mark: str, colour: str, text: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
+def is_terminal(output: TextIO | None) -> bool:
+    """Whether people read it at once; False for one that was closed."""
+    try:
+        return output is not None and output.isatty()
+    except ValueError:
+        return False
+
+
 def show_progress(text: str) -> None:
     """Print a line to standard error if that is a terminal."""
-    if sys.stderr is not None and sys.stderr.isatty():
+    if is_terminal(sys.stderr):
         sys.stderr.write(f"{text} …\n")
 
 

@@ -6,11 +6,11 @@ Work that ends within a second leaves no file. Without a writable run folder it 
 import itertools
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, Self, TypeVar
 
 import msgspec
 
@@ -25,12 +25,12 @@ _SHOWN_MAX: Final = 50
 _SIZE_MAX: Final = 8192
 _numbers = itertools.count()
 
-Unit = Literal["item", "bytes"]
+Unit = Literal["item", "file", "bytes"]
 T = TypeVar("T")
 
 
 class LongWork(msgspec.Struct, frozen=True, kw_only=True):
-    """`what` is done with `total` items or bytes since `began` (Unix seconds); `total` 0: not known."""
+    """`what` is done with `total` items, files or bytes since `began` (Unix seconds); `total` 0: not known."""
 
     what: str
     unit: Unit
@@ -43,29 +43,33 @@ class LongWork(msgspec.Struct, frozen=True, kw_only=True):
     def sentence(self, now: float) -> str:
         """`copying Some Item: 1.5 GiB of 6.0 GiB (25 %), about 2 min left`."""
         done, total = humanize.size(self.done), humanize.size(self.total)
-        if self.unit == "item":
-            done, total = f"{self.done:,}", counted(self.total, "item")
-        text = f"{printable(self.what)}: {done} of {total}" if self.total else f"{printable(self.what)}: {done}"
-        if self.total:
-            text += f" ({min(100, 100 * self.done // self.total)} %)"
-        elapsed = now - self.began
-        if 0 < self.done < self.total and elapsed > 1:
-            text += f", about {humanize.duration(elapsed / self.done * (self.total - self.done))} left"
-        return text
+        if self.unit != "bytes":
+            done, total = f"{self.done:,}", counted(self.total, self.unit)
+        if not self.total:
+            return f"{printable(self.what)}: {done}"
+        return f"{printable(self.what)}: {done} of {total}{share_text(self.done, self.total, now - self.began)}"
+
+
+def share_text(done: int, total: int, elapsed: float) -> str:
+    """` (25 %), about 2 min left`, after so many seconds."""
+    text = f" ({min(100, 100 * done // total) if total else 100} %)"
+    if 0 < done < total and elapsed > 1:
+        text += f", about {humanize.duration(elapsed / done * (total - done))} left"
+    return text
 
 
 class WorkReport:
     """`with WorkReport(run_dir, what, total) as work: … work.advance()`; cheap: a file at most once a second."""
 
     def __init__(self, run_dir: Path | None, what: str, total: int, unit: Unit = "item") -> None:
-        self.work = LongWork(
-            what=what, unit=unit, done=0, total=total, began=time.time(), pid=os.getpid(), boot=boot_id()
-        )
+        self.what, self.total, self.done = what, total, 0
+        self.unit: Unit = unit
+        self._began = time.time()
         self._path = run_dir / FOLDER / f"{os.getpid()}-{next(_numbers)}.json" if run_dir is not None else None
         self._due = time.monotonic() + _SHOWN_AFTER
         self._written = False
 
-    def __enter__(self) -> "WorkReport":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -75,6 +79,23 @@ class WorkReport:
             with suppress(OSError):
                 self._path.unlink()
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether anything shows it."""
+        return self._path is not None
+
+    @property
+    def work(self) -> LongWork:
+        return LongWork(
+            what=self.what,
+            unit=self.unit,
+            done=self.done,
+            total=self.total,
+            began=self._began,
+            pid=os.getpid(),
+            boot=boot_id(),
+        )
+
     def each(self, items: Iterable[T]) -> Iterator[T]:
         """The items, each of which counts as done when the next one is taken."""
         for item in items:
@@ -83,7 +104,7 @@ class WorkReport:
 
     def advance(self, count: int = 1) -> None:
         """So many more are done."""
-        self.work = msgspec.structs.replace(self.work, done=self.work.done + count)
+        self.done += count
         if self._path is not None and (now := time.monotonic()) >= self._due:
             self._due = now + _EVERY
             self._write(self._path)
@@ -97,6 +118,15 @@ class WorkReport:
                 file.write(encode_json(self.work))
             os.replace(fresh, path)
             self._written = True
+
+
+WorkReports = Callable[[str, int, Unit], WorkReport]
+"""Makes the report of a part of some work, from what is done, with how much of it."""
+
+
+def unseen_work(what: str, total: int, unit: Unit) -> WorkReport:
+    """A report that nothing shows."""
+    return WorkReport(None, what, total, unit)
 
 
 def running_work(run_dir: Path) -> list[LongWork]:

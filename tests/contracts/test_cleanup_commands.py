@@ -1,11 +1,14 @@
 """`pyrotorque cleanup` and `quarantine` on a real rTorrent."""
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque_control import progress
 from pyrotorque_control.cleanup_jobs import active_cleanups
 from pyrotorque_control.commands.cleanup import item_lines
 from pyrotorque_control.group import Group
@@ -147,3 +150,39 @@ def test_check_refuses_settings_that_cannot_work(command: Command, setting: str,
     checked = command("check")
     assert checked.code == 78
     assert message in checked.out + checked.err
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_long_commands_show_how_far_they_are(
+    scene: CleanupScene, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_LATE", "_BAR_EVERY", "_LINE_EVERY"):
+        monkeypatch.setattr(progress, name, 0.0)
+    one = scene.item("One", ("a", "sub/b", "c"))
+    monkeypatch.setattr(sys, "stderr", screen := Screen())
+    assert command("cleanup", "tidy").code == 0
+    for part in ("session of rTorrent", "files on the disks", "files in rTorrent", "data of items"):
+        assert f"tidy: {part}" in screen.getvalue()
+    assert "3/3" in screen.getvalue()
+    assert command("--run-once", "tidy").code == 0
+    monkeypatch.setattr(sys, "stderr", screen := Screen())
+    assert command("quarantine", "restore", one).code == 0
+    assert "restoring files" in screen.getvalue()
+    assert "3/3" in screen.getvalue()
+    monkeypatch.setattr(sys, "stderr", pipe := io.StringIO())
+    assert command("cleanup", "tidy").code == 0
+    assert "tidy: files on the disks: 3 of 3 files (100 %)" in pipe.getvalue().splitlines()
+
+
+def test_one_unknown_word_restores_nothing(scene: CleanupScene, command: Command) -> None:
+    one = scene.item("One")
+    assert command("--run-once", "tidy").code == 0
+    refused = command("quarantine", "restore", "one", "nosuch")
+    assert refused.code == 64
+    assert "there is no entry 'nosuch'" in refused.err
+    assert not scene.has(one)
+    assert command("quarantine", "restore", "one", one).out == f"restored One ({one})\n"

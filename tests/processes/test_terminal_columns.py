@@ -102,3 +102,24 @@ def test_no_line_is_wider_than_the_terminal_and_hashes_that_are_shown_are_accept
         for word in (hashes[3][:10], hashes[3][:10].lower(), "short"):
             assert "short" in group.command("explain", word).stdout
             assert group.command("start", word).returncode in (0, 75), word
+
+
+def test_a_backup_and_its_restore_have_bars_that_fit(rtorrent: PrivateRTorrent, short_folder: Path) -> None:
+    watch = short_folder / "watch"
+    watch.mkdir()
+    with Group(short_folder / "conf", torque_ini(rtorrent.url, watch)) as group:
+        (watch / "one.torrent").write_bytes(make_metafile("One"))
+        eventually(lambda: "1 item" in group.command("select", "size>0").stdout, 60)
+        made = on_terminal(group, 80, "backup", str(short_folder))
+    (archive,) = short_folder.glob("*.tar.gz")
+    new = Group(short_folder / "new", "")
+    listed = on_terminal(new, 80, "restore", str(archive), "--list")
+    restored = on_terminal(new, 80, "restore", str(archive), "--no-session", "--replace")
+    for shown, what in ((made, "backup"), (listed, "checking the archive"), (restored, "checking the archive")):
+        bars = [line for line in shown.replace("\r", "\n").split("\n") if line.startswith(what)]
+        assert bars, shown
+        assert "100%" in bars[-1]
+        assert max(map(cell_len, bars)) <= 80
+    assert "written" in made
+    assert "restored to" in restored
+    assert (short_folder / "new" / "torque.ini").read_text() == (short_folder / "conf" / "torque.ini").read_text()

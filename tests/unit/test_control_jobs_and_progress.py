@@ -8,7 +8,7 @@ import pytest
 
 from pyrotorque.layout import Layout
 from pyrotorque.settings.handlers import NEEDS_OWNER
-from pyrotorque_control import load_progress
+from pyrotorque_control import load_progress, progress
 from pyrotorque_control.commands.status import activity_lines, shown
 from pyrotorque_control.job_rows import job_rows
 from pyrotorque_control.load_progress import Progress, follow, progress_line
@@ -113,7 +113,7 @@ def test_in_a_pipe_progress_is_lines(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(load_progress, "_POLL", 0.0)
-    monkeypatch.setattr(load_progress, "_LINE_EVERY", 0.0)
+    monkeypatch.setattr(progress, "_LINE_EVERY", 0.0)
     steps: list[Progress | None] = [
         None,
         {"done": 10, "total": 100, "began": 0.0},

@@ -8,7 +8,7 @@ import hashlib
 import os
 import tarfile
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Final, NamedTuple, Protocol
 
 from pyrotorque.linux.files import sync_folder
+from pyrotorque.long_work import WorkReport
 from pyrotorque.text import printable
 from pyrotorque_control.backup.manifest import (
     AREAS,
@@ -66,6 +67,7 @@ class ArchiveWriter:
     """Adds files; `files` are those that were added."""
 
     _tar: tarfile.TarFile
+    _work: WorkReport | None = None
     files: dict[str, ArchivedFile] = field(default_factory=dict[str, ArchivedFile])
 
     def add(self, name: str, data: bytes, *, mtime: float, mode: int = 0o600) -> None:
@@ -82,7 +84,7 @@ class ArchiveWriter:
         self._tar.addfile(_header(Member(MANIFEST, len(data), manifest.created, 0o600)), BytesIO(data))
 
     def _add(self, member: Member, content: IO[bytes]) -> None:
-        hashing = _HashingReader(content)
+        hashing = _HashingReader(content, self._work)
         self._tar.addfile(_header(member), hashing)
         self.files[member.name] = ArchivedFile(member.size, hashing.digest.hexdigest())
 
@@ -90,13 +92,15 @@ class ArchiveWriter:
 class _HashingReader:
     """Computes the checksum of what tarfile reads."""
 
-    def __init__(self, content: IO[bytes]) -> None:
-        self._content = content
+    def __init__(self, content: IO[bytes], work: WorkReport | None) -> None:
+        self._content, self._work = content, work
         self.digest = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
         data = self._content.read(size)
         self.digest.update(data)
+        if self._work is not None:
+            self._work.advance(len(data))
         return data
 
 
@@ -107,8 +111,11 @@ def _header(member: Member) -> tarfile.TarInfo:
 
 
 @contextmanager
-def written_archive(path: Path) -> Generator[ArchiveWriter]:
-    """Write the archive to `path`, private, synced, and complete or not at all. Raises FileExistsError, OSError."""
+def written_archive(path: Path, work: WorkReport | None = None) -> Generator[ArchiveWriter]:
+    """Write the archive to `path`, private, synced, and complete or not at all. Raises FileExistsError, OSError.
+
+    `work` counts the bytes of the files.
+    """
     if os.path.lexists(path):
         raise FileExistsError(17, "exists already", str(path))
     part = path.with_name(f".{path.name}.{os.getpid()}{PART_SUFFIX}")
@@ -119,7 +126,7 @@ def written_archive(path: Path) -> Generator[ArchiveWriter]:
                 gzip.GzipFile(filename=_ORIGINAL_NAME, mode="wb", compresslevel=_LEVEL, fileobj=file) as packed,
                 tarfile.open(fileobj=packed, mode="w|", format=tarfile.GNU_FORMAT, encoding="utf-8") as tar,
             ):
-                yield ArchiveWriter(tar)
+                yield ArchiveWriter(tar, work)
             file.flush()
             os.fsync(file.fileno())
         # A hard link replaces nothing.
@@ -145,17 +152,17 @@ def is_archive(path: Path) -> bool:
     return begin[:4] == _BEGIN[0] and begin[10:] == _BEGIN[1]
 
 
-def read_archive(path: Path, target: ArchiveTarget | None = None) -> Manifest:
+def read_archive(path: Path, target: ArchiveTarget | None = None, work: WorkReport | None = None) -> Manifest:
     """Check all of an archive, and give each file to `target` as it is read.
 
-    Raises ArchiveError if anything in it is not as it was written, and OSError. Until this returns, nothing that the
-    target received may be used.
+    `work` counts the bytes of the archive that were read. Raises ArchiveError if anything in it is not as it was
+    written, and OSError. Until this returns, nothing that the target received may be used.
     """
     try:
         with path.open("rb") as raw:
             limit = _SMALL + _RATIO_MAX * os.fstat(raw.fileno()).st_size
             with gzip.GzipFile(fileobj=raw, mode="rb") as packed:
-                return _Reader(packed, limit, target).read()
+                return _Reader(packed, limit, target, lambda: _count_to(work, raw.tell())).read()
     except ArchiveError as error:
         raise ArchiveError(f"{printable(str(path))} is refused: {error}") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -167,6 +174,8 @@ class _Reader:
     packed: gzip.GzipFile
     limit: int
     target: ArchiveTarget | None
+    report: Callable[[], None]
+    """Is called as reading proceeds."""
     files: dict[str, ArchivedFile] = field(default_factory=dict[str, ArchivedFile])
     total: int = 0
 
@@ -253,8 +262,14 @@ class _Reader:
 
     def _count(self, size: int) -> None:
         self.total += size
+        self.report()
         if self.total > self.limit:
             raise ArchiveError(f"it unpacks to more than {_RATIO_MAX} times its size")
+
+
+def _count_to(work: WorkReport | None, read: int) -> None:
+    if work is not None and read > work.done:
+        work.advance(read - work.done)
 
 
 def _difference(manifest: Manifest, files: dict[str, ArchivedFile]) -> str:

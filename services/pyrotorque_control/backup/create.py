@@ -58,10 +58,10 @@ def make_backup(layout: Layout, archive: Path, session: SessionSource | None, pr
     with (
         # On the disk of the databases: others, as network filesystems, may not support them.
         tempfile.TemporaryDirectory(prefix=_WORK_PREFIX, dir=layout.state_dir) as work,
-        written_archive(archive) as writer,
+        ShownProgress(layout.run_dir, "backup", total, "bytes") as work_done,
+        written_archive(archive, work_done) as writer,
     ):
         _add_files(writer, contents, contents.configuration(), Path(work))
-        progress("copying the databases")
         created = _add_databases(writer, contents, Path(work))
         # After the databases: a run that they have as unfinished may have ended, never the other way round.
         _add_files(writer, contents, contents.state(), Path(work))
@@ -129,16 +129,14 @@ def _copied_database(path: Path, work: Path) -> Generator[Path]:
 
 
 def _add_session(writer: ArchiveWriter, contents: Contents, session: SessionSource) -> ArchivedSession:
-    total, items, incomplete = len(session.hashes()), 0, list[str]()
-    with ShownProgress(contents.layout.run_dir, "backup", total) as progress:
-        for item in session.items():
-            for name, content in item.files.items():
-                writer.add(name, content.data, mtime=content.mtime, mode=content.mode)
-            items += bool(item.files)
-            if not item.files:
-                incomplete.append(item.info_hash)
-                contents.left_out.append(f"{item.info_hash}: rTorrent has not saved this item completely")
-            progress.advance()
+    items, incomplete = 0, list[str]()
+    for item in session.items():
+        for name, content in item.files.items():
+            writer.add(name, content.data, mtime=content.mtime, mode=content.mode)
+        items += bool(item.files)
+        if not item.files:
+            incomplete.append(item.info_hash)
+            contents.left_out.append(f"{item.info_hash}: rTorrent has not saved this item completely")
     if (mark := session.mark()) is not None:
         writer.add(f"{SESSION}/{MARK_NAME}", mark.data, mtime=mark.mtime)
     session.check_unchanged()

@@ -17,7 +17,7 @@ from pyrotorque.layout import ALL_SERVICES, Layout
 from pyrotorque.local_time import local_text
 from pyrotorque.locks import hold
 from pyrotorque.text import counted, printable
-from pyrotorque_control.backup.archive import read_archive
+from pyrotorque_control.backup.archive import ArchiveTarget, read_archive
 from pyrotorque_control.backup.contents import Contents
 from pyrotorque_control.backup.manifest import (
     ASIDE_PREFIX,
@@ -37,6 +37,7 @@ from pyrotorque_control.backup.staged_state import prepare_state
 from pyrotorque_control.backup.swap import FolderSwap, carry_out, undo, unfinished
 from pyrotorque_control.exit_codes import EX_TEMPFAIL, EX_USAGE
 from pyrotorque_control.group import CommandError, Group
+from pyrotorque_control.progress import ShownProgress
 from pyrotorque_control.rtorrent import rtorrent_of, settings_of
 
 Progress = Callable[[str], None]
@@ -85,6 +86,12 @@ def restore(group: Group, request: RestoreRequest, progress: Progress) -> Restor
         return report
 
 
+def checked_archive(group: Group, archive: Path, target: ArchiveTarget | None = None) -> Manifest:
+    """Read and check all of an archive; raises ArchiveError or OSError."""
+    with ShownProgress(group.layout.run_dir, "checking the archive", archive.stat().st_size, "bytes") as work:
+        return read_archive(archive, target, work)
+
+
 @contextmanager
 def _noted(blocked_by: list[str], request: RestoreRequest) -> Generator[None]:
     """In a dry run, what runs is a line of the report instead of an error."""
@@ -97,8 +104,7 @@ def _noted(blocked_by: list[str], request: RestoreRequest) -> Generator[None]:
 
 
 def _restore_staged(group: Group, staged: StagedFiles, request: RestoreRequest, progress: Progress) -> RestoreReport:
-    progress("checking the archive")
-    manifest = read_archive(request.archive, staged)
+    manifest = checked_archive(group, request.archive, staged)
     _require_choice(manifest, request)
     config, state = staged.staging(CONFIG), staged.staging(STATE)
     session = staged.staging(SESSION) if request.session is not None else None
@@ -110,8 +116,8 @@ def _restore_staged(group: Group, staged: StagedFiles, request: RestoreRequest, 
     report.rewritten = staged.rewritten + prepare_state(
         state, reason, request.moved, session=session, seen_before_ns=int(now * 1e9)
     )
-    if session is not None:
-        report.rewritten += _move_session(session, request.moved)
+    if session is not None and request.moved:
+        report.rewritten += _move_session(group, session, request.moved)
     _find_old_paths(report, config, session, request.moved)
     swaps = _swaps(staged, request, _aside_name(staged, now))
     report.aside = [swap.aside for swap in swaps if swap.old]
@@ -129,7 +135,9 @@ def _restore_staged(group: Group, staged: StagedFiles, request: RestoreRequest, 
         if request.session is not None:
             _require_free(request.session, group)
             _require_free(request.session, Group(config))
-        carry_out(staged.config_dir, swaps, request.session)
+        names = sum(len(swap.old) + len(swap.new) for swap in swaps)
+        with ShownProgress(group.layout.run_dir, "replacing files", names, "file", is_late=True) as work:
+            carry_out(staged.config_dir, swaps, request.session, work)
     return report
 
 
@@ -196,11 +204,11 @@ def _is_session_file(name: str) -> bool:
     return name == MARK_NAME or SESSION_FILE.fullmatch(name.removesuffix(".new")) is not None
 
 
-def _move_session(session: Path, moved: MovedPaths) -> int:
+def _move_session(group: Group, session: Path, moved: MovedPaths) -> int:
     """Paths of data and metafiles in the attributes of the items."""
-    if not moved:
-        return 0
-    return sum(rewrite(path, moved_attributes(path.read_bytes(), moved)) for path in session.glob("*.rtorrent"))
+    saved = list(session.glob("*.rtorrent"))
+    with ShownProgress(group.layout.run_dir, "moving paths of items", len(saved), is_late=True) as work:
+        return sum(rewrite(path, moved_attributes(path.read_bytes(), moved)) for path in work.each(saved))
 
 
 def _find_old_paths(report: RestoreReport, config: Path, session: Path | None, moved: MovedPaths) -> None:

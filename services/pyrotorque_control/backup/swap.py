@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from pyrotorque.linux.files import path_name, rename_noreplace, sync_folder
+from pyrotorque.long_work import WorkReport
 from pyrotorque.options import write_atomically
 from pyrotorque_control.backup.manifest import JOURNAL, STAGING, ArchiveError
 from pyrotorque_control.exit_codes import EX_TEMPFAIL
@@ -68,14 +69,16 @@ class RestoreJournal(msgspec.Struct, frozen=True):
         return Path(_text(self.session_hex)) if self.session_hex else None
 
 
-def carry_out(config_dir: Path, swaps: Sequence[FolderSwap], session: Path | None) -> None:
-    """Do all swaps, or undo those that were done and raise the error."""
+def carry_out(
+    config_dir: Path, swaps: Sequence[FolderSwap], session: Path | None, work: WorkReport | None = None
+) -> None:
+    """Do all swaps, or undo those that were done and raise the error; `work` counts the renames."""
     journal = RestoreJournal(swaps, os.fsencode(session).hex() if session else "")
     write_atomically(config_dir / JOURNAL, msgspec.json.encode(journal))
     sync_folder(config_dir)
     try:
         for swap in swaps:
-            _swap(swap)
+            _swap(swap, work or WorkReport(None, "", 0))
     except BaseException:
         undo(config_dir, journal)
         raise
@@ -118,12 +121,12 @@ def require_no_unfinished_restore(config_dir: Path) -> None:
         )
 
 
-def _swap(swap: FolderSwap) -> None:
+def _swap(swap: FolderSwap, work: WorkReport) -> None:
     if swap.old:
         swap.aside.mkdir(mode=0o700)
-    for name in swap.old:
+    for name in work.each(swap.old):
         _rename(swap.folder / name, swap.aside / name)
-    for name in swap.new:
+    for name in work.each(swap.new):
         _rename(swap.staging / name, swap.folder / name)
     sync_folder(swap.folder)
 

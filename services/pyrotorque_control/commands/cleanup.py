@@ -3,18 +3,21 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pyrotorque.errors import RemovalRefused
 from pyrotorque.humanize import age, duration, size
+from pyrotorque.long_work import Unit
 from pyrotorque.text import counted, is_hash_of, printable
 from pyrotorque_control import terminal
 from pyrotorque_control.client import recorded
 from pyrotorque_control.completion import complete_job
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL, EX_USAGE
 from pyrotorque_control.group import CommandError, Group
+from pyrotorque_control.progress import ShownProgress
 
 if TYPE_CHECKING:
     from pyrotorque.housekeeping.survey import Survey
@@ -68,11 +71,11 @@ def command(
         return EX_OK
     code = EX_OK
     for each in jobs:
+        each.reader.working = partial(_working, group, each.name)
         try:
             if isinstance(each, Orphans):
                 _show_orphans(each, as_json)
                 continue
-            terminal.show_progress(f"{each.name}: reading the items of rTorrent")
             found = each.preview()
         except RemovalRefused as error:
             code = EX_TEMPFAIL
@@ -90,6 +93,10 @@ def command(
         else:
             terminal.echo("\n".join(lines(each, found, item)))
     return code
+
+
+def _working(group: Group, job: str, what: str, total: int, unit: Unit) -> ShownProgress:
+    return ShownProgress(group.layout.run_dir, f"{job}: {what}", total, unit, is_late=True)
 
 
 def _show_orphans(job: "Orphans", as_json: bool) -> None:

@@ -10,11 +10,13 @@ import click
 from pyrotorque.errors import PyrotorqueError, RemovalRefused, UserError
 from pyrotorque.events import TorrentRestored
 from pyrotorque.humanize import date_time, size
+from pyrotorque.long_work import WorkReport
 from pyrotorque.text import is_hash_of, printable
 from pyrotorque_control import terminal
 from pyrotorque_control.client import recorded
 from pyrotorque_control.exit_codes import EX_OK, EX_TEMPFAIL
 from pyrotorque_control.group import Group
+from pyrotorque_control.progress import ShownProgress
 
 if TYPE_CHECKING:
     from pyrotorque.housekeeping.quarantine import QuarantineEntry
@@ -83,9 +85,9 @@ def restore(group: Group, items: Sequence[str], start: bool | None) -> int:
     from pyrotorque.confinement import StorageLimits
     from pyrotorque.housekeeping.restore import restore as restore_entry
 
-    def restore_with_event(job: "Cleanup | Orphans", entry: "QuarantineEntry") -> None:
+    def restore_with_event(job: "Cleanup | Orphans", entry: "QuarantineEntry", work: WorkReport) -> None:
         limits = StorageLimits(job.below, job.private)
-        restore_entry(job.rtorrent, entry, now=job.clock.now(), start=start, limits=limits)
+        restore_entry(job.rtorrent, entry, now=job.clock.now(), start=start, limits=limits, work=work)
         removal = entry.removal
         event = TorrentRestored(
             at=time.time(), info_hash=removal.info_hash, name=removal.name, job=removal.job, files=len(removal.files)
@@ -104,10 +106,10 @@ def purge(group: Group, items: Sequence[str]) -> int:
     from pyrotorque.housekeeping.quarantine import purge as purge_entry
     from pyrotorque.housekeeping.quarantine import used_by
 
-    def purge_unused(job: "Cleanup | Orphans", entry: "QuarantineEntry") -> None:
+    def purge_unused(job: "Cleanup | Orphans", entry: "QuarantineEntry", work: WorkReport) -> None:
         if name := used_by(entry, job.reader.read().claims):
             raise RemovalRefused(f"{printable(name)} uses its data in quarantine")
-        freed, stay = purge_entry(entry)
+        freed, stay = purge_entry(entry, work)
         job.add_purged(entry, freed)
         if stay:
             raise RemovalRefused(f"{printable(stay[0])} is another file now and stays")
@@ -135,7 +137,7 @@ def _is_named(entry: "QuarantineEntry", word: str, *, whole: bool) -> bool:
 def _each(
     group: Group,
     items: Sequence[str],
-    act: "Callable[[Cleanup | Orphans, QuarantineEntry], None]",
+    act: "Callable[[Cleanup | Orphans, QuarantineEntry, WorkReport], None]",
     done: str,
     word: str,
 ) -> int:
@@ -143,34 +145,39 @@ def _each(
         raise click.UsageError("an empty word names no entry")
     code = EX_OK
     found = _entries(group)
-    for item in items:
-        matching = [(job, entry) for job, entry in found if _is_named(entry, item, whole=word == "purge")]
-        if not matching:
-            raise UserError(f"there is no entry {printable(item)!r}: `pyrotorque quarantine list` shows all")
-        if len(matching) > 1:
-            names = ", ".join(printable(entry.folder.name) for _, entry in matching)
-            raise UserError(f"{printable(item)!r} matches several entries: use the name of the folder ({names})")
-        job, entry = matching[0]
-        name = entry.removal.info_hash or entry.folder.name
-        with job.locked():
-            try:
-                click.echo(
-                    recorded(group, word, name, partial(_carry_out, act, job, entry, f"{done} {entry.removal.name}"))
-                )
-            except PyrotorqueError as error:
-                code = EX_TEMPFAIL
-                click.echo(f"pyrotorque: {entry.removal.name}: {error}", err=True)
+    named = [_chosen(found, item, whole=word == "purge") for item in items]
+    chosen = {entry.folder: (job, entry) for job, entry in named}
+    files = sum(len(entry.removal.files) for _, entry in chosen.values())
+    what = "restoring files" if word == "restore" else "deleting files"
+    with ShownProgress(group.layout.run_dir, what, files, "file") as work:
+        for job, entry in chosen.values():
+            name = entry.removal.info_hash or entry.folder.name
+            carry_out = partial(_carry_out, partial(act, job, entry, work), entry, f"{done} {entry.removal.name}")
+            with job.locked():
+                try:
+                    work.echo(recorded(group, word, name, carry_out))
+                except PyrotorqueError as error:
+                    code = EX_TEMPFAIL
+                    work.echo(f"pyrotorque: {entry.removal.name}: {error}", is_error=True)
     return code
 
 
-def _carry_out(
-    act: "Callable[[Cleanup | Orphans, QuarantineEntry], None]",
-    job: "Cleanup | Orphans",
-    entry: "QuarantineEntry",
-    done: str,
-) -> str:
+def _chosen(
+    found: "Sequence[tuple[Cleanup | Orphans, QuarantineEntry]]", word: str, *, whole: bool
+) -> "tuple[Cleanup | Orphans, QuarantineEntry]":
+    """The one entry that the word names. Raises UserError."""
+    matching = [(job, entry) for job, entry in found if _is_named(entry, word, whole=whole)]
+    if not matching:
+        raise UserError(f"there is no entry {printable(word)!r}: `pyrotorque quarantine list` shows all")
+    if len(matching) > 1:
+        names = ", ".join(printable(entry.folder.name) for _, entry in matching)
+        raise UserError(f"{printable(word)!r} matches several entries: use the name of the folder ({names})")
+    return matching[0]
+
+
+def _carry_out(act: Callable[[], None], entry: "QuarantineEntry", done: str) -> str:
     try:
-        act(job, entry)
+        act()
     except OSError as error:
         raise RemovalRefused(str(error)) from error
     return f"{done} ({entry.removal.info_hash or entry.folder.name})"

@@ -9,11 +9,10 @@ from pyrotorque.home import expand_home
 from pyrotorque.humanize import age, date_time
 from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
-from pyrotorque_control.backup.archive import read_archive
 from pyrotorque_control.backup.create import as_json, summary
 from pyrotorque_control.backup.manifest import Manifest
 from pyrotorque_control.backup.moved_paths import parse_moves
-from pyrotorque_control.backup.restore import RestoreReport, restore, undo_restore
+from pyrotorque_control.backup.restore import RestoreReport, checked_archive, restore, undo_restore
 from pyrotorque_control.backup.staged_files import RestoreRequest
 from pyrotorque_control.exit_codes import EX_OK, EX_USAGE
 from pyrotorque_control.group import CommandError, Group
@@ -65,7 +64,7 @@ def command(
         raise CommandError("either --session or --no-session", EX_USAGE)
     path = expand_home(archive).absolute()
     if list_:
-        return _list(path, as_json_=json_)
+        return _list(group, path, as_json_=json_)
     request = RestoreRequest(
         archive=path,
         session=expand_home(session).absolute() if session else None,
@@ -82,8 +81,8 @@ def command(
     return EX_OK
 
 
-def _list(path: Path, *, as_json_: bool) -> int:
-    manifest = read_archive(path)
+def _list(group: Group, path: Path, *, as_json_: bool) -> int:
+    manifest = checked_archive(group, path)
     if as_json_:
         files = {name: file.size for name, file in manifest.files.items()}
         click.echo(terminal.json_line(as_json(manifest) | {"files": files}))

@@ -49,24 +49,16 @@ def command(group: Group, old: str | None, new: str | None, from_stdin: bool, is
     rtorrent = rtorrent_of(settings_of(group))
     changes = find_changes(rtorrent, old, new)
     session, failed = Session(), 0
-    waiting: list[str] = []
-    is_shown_later = is_applied and terminal.width() is not None
-    try:
-        with ShownProgress(group.layout.run_dir, "retrack", len(changes) if is_applied else 0) as progress:
-            for change in changes:
-                state = "would change"
-                if is_applied:
-                    state, has_failed = _applied(rtorrent, session, change)
-                    failed += has_failed
-                shown = {"hash": change.info_hash, "name": printable(change.name), "change": change.shown,
-                         "state": state}  # fmt: skip
-                line = terminal.json_line(shown) if as_json else f"{state}: {shown['name']}  {shown['change']}"
-                waiting.append(line) if is_shown_later else click.echo(line)
-                progress.advance()
-    finally:
-        # Beside a bar, also when Ctrl-C ends it: these were changed.
-        for line in waiting:
-            click.echo(line)
+    with ShownProgress(group.layout.run_dir, "retrack", len(changes) if is_applied else 0) as progress:
+        for change in changes:
+            state = "would change"
+            if is_applied:
+                state, has_failed = _applied(rtorrent, session, change)
+                failed += has_failed
+            shown = {"hash": change.info_hash, "name": printable(change.name), "change": change.shown,
+                     "state": state}  # fmt: skip
+            progress.echo(terminal.json_line(shown) if as_json else f"{state}: {shown['name']}  {shown['change']}")
+            progress.advance()
     if not as_json:
         items = counted(len({change.info_hash for change in changes}), "item")
         hosts = ", ".join(f"{text} ({number})" for text, number in Counter(each.shown for each in changes).items())

@@ -12,7 +12,9 @@ from pyrotorque.housekeeping.gate import DataRules, FileRow, data_kept, read_fil
 from pyrotorque.housekeeping.inventory import Inventory
 from pyrotorque.housekeeping.limits import Kept
 from pyrotorque.linux.filesystems import Mount
+from pyrotorque.long_work import WorkReports, unseen_work
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.file_values import ITEMS_MAX
 
 # What changes when rTorrent has other rows for the files of an item.
 _Version: TypeAlias = tuple[str, float, int, int, bool]
@@ -51,11 +53,18 @@ class DataVerdicts:
             self._kept.pop(key, None)
         return True
 
-    def read_rows(self, rtorrent: RTorrent, inventory: Inventory, hashes: Sequence[str]) -> None:
+    def read_rows(
+        self, rtorrent: RTorrent, inventory: Inventory, hashes: Sequence[str], working: WorkReports = unseen_work
+    ) -> None:
         """Read the rows of items that have changed. Raises RTorrentFault."""
         versions = {each: _version(inventory, each) for each in hashes}
         wanted = [each for each in hashes if each not in self._rows or self._rows[each][0] != versions[each]]
-        found = read_file_rows(rtorrent, inventory, wanted)
+        found: dict[str, list[FileRow]] = {}
+        with working("files in rTorrent", len(wanted), "item") as work:
+            for at in range(0, len(wanted), ITEMS_MAX):
+                batch = wanted[at : at + ITEMS_MAX]
+                found |= read_file_rows(rtorrent, inventory, batch)
+                work.advance(len(batch))
         for each in wanted:
             self._rows[each] = versions[each], found.get(each, [])
             self._kept.pop(each, None)

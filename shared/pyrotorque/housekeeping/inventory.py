@@ -12,12 +12,13 @@ from typing import Final
 
 from pyrotorque.errors import RemovalRefused, RTorrentFault
 from pyrotorque.housekeeping.claims import Claims, claims_of
-from pyrotorque.housekeeping.item_files import ItemContent
+from pyrotorque.housekeeping.item_files import ItemContent, counted_look
 from pyrotorque.housekeeping.other_clients import OtherClients
 from pyrotorque.housekeeping.pending_magnets import without_accepted
 from pyrotorque.housekeeping.session_items import SessionItem, SessionItems
 from pyrotorque.linux.filesystems import Locations, read_mounts
 from pyrotorque.linux.processes import PROC
+from pyrotorque.long_work import WorkReports, unseen_work
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.item_texts import equal_call
 from pyrotorque.rtorrent.session import Session
@@ -86,6 +87,7 @@ class InventoryReader:
     accepted: Callable[[], Collection[str]] = frozenset
     """The magnet links without metadata for which no data is kept."""
     clock: Callable[[], float] = time.monotonic
+    working: WorkReports = unseen_work
     session: Session = field(default_factory=Session)
     _saved: SessionItems = field(default_factory=lambda: SessionItems(b""))
     latest: Inventory | None = None
@@ -125,7 +127,8 @@ class InventoryReader:
         ]
         _refuse_other_views(identity.pid, set(directories.values()))
         contents = without_accepted([*contents, *self.others.read()], self.accepted())
-        claims = claims_of(contents, quarantined=self.quarantined(), before=self._claims)
+        with self.working("files on the disks", sum(len(each.files) for each in contents), "file") as work:
+            claims = claims_of(contents, counted_look(work), quarantined=self.quarantined(), before=self._claims)
         self._claims = claims
         _refuse_unseen(claims)
         inexact = {info_hash: reason for info_hash in items if (reason := _inexact(saved[info_hash]))}
@@ -140,7 +143,7 @@ class InventoryReader:
         save_at = 0.0
         while True:
             items = self.live_items()
-            saved, problems = self._saved.read()
+            saved, problems = self._saved.read(self.working)
             unsaved = items.keys() - saved.keys()
             unloaded = (saved.keys() | problems.keys()) - items.keys()
             if not unsaved and not unloaded:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from pyrotorque.housekeeping.session_items import ContentFile
+from pyrotorque.long_work import WorkReport
 
 # No file has a name that is too long.
 _ABSENT: Final = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
@@ -86,6 +87,16 @@ class OwnedFile:
 
 
 Look = Callable[[bytes], os.stat_result]
+
+
+def counted_look(work: WorkReport) -> Look:
+    """`os.stat`, whose calls `work` counts."""
+
+    def look(path: bytes) -> os.stat_result:
+        work.advance()
+        return os.stat(path)
+
+    return look if work.is_shown else os.stat
 
 
 def look_at(content: ItemContent, look: Look = os.stat) -> tuple[OwnedFile, ...]:

@@ -20,6 +20,7 @@ from pyrotorque.humanize import size
 from pyrotorque.linux.files import sync_folder
 from pyrotorque.linux.filesystems import Locations, is_within, mount_of, read_mounts
 from pyrotorque.local_time import utc_stamp
+from pyrotorque.long_work import WorkReport
 from pyrotorque.text import encode_json, printable
 
 NAME: Final = ".pyrotorque-quarantine"
@@ -168,8 +169,8 @@ def quarantined_files(folders: Sequence[Path], seals: EntrySeals) -> list[bytes]
     return [os.path.join(os.fsencode(entry.folder), DATA, file.path) for entry in found for file in entry.removal.files]
 
 
-def purge(entry: QuarantineEntry) -> tuple[int, list[bytes]]:
-    """Delete the data of an entry: exactly the files that were moved to it.
+def purge(entry: QuarantineEntry, work: WorkReport | None = None) -> tuple[int, list[bytes]]:
+    """Delete the data of an entry: exactly the files that were moved to it; `work` counts them.
 
     Returns the bytes whose last name was removed, and the paths of what stays. Raises OSError.
     """
@@ -185,7 +186,7 @@ def purge(entry: QuarantineEntry) -> tuple[int, list[bytes]]:
             with suppress(FileNotFoundError, NotADirectoryError), moved_files.parent_of(root, file.path) as at:
                 found = os.stat(at.name, dir_fd=at.folder, follow_symlinks=False)
                 freed += found.st_blocks * 512 if found.st_nlink == 1 and found.st_ino == file.inode else 0
-        stay = moved_files.remove(root, removal.files)
+        stay = moved_files.remove(root, work.each(removal.files) if work else removal.files)
         moved_files.remove_empty_folders(root, removal.files)
         sync_folder(root)
     finally:

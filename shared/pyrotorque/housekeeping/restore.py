@@ -15,6 +15,7 @@ from pyrotorque.errors import RemovalRefused, RTorrentFault
 from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.quarantine import QuarantineEntry
 from pyrotorque.linux.files import real_path
+from pyrotorque.long_work import WorkReport
 from pyrotorque.metafile.parser import dictionary
 from pyrotorque.metafile.parser import read as read_metafile
 from pyrotorque.rtorrent import RTorrent
@@ -36,19 +37,23 @@ def restore(
     now: float = 0.0,
     start: bool | None = None,
     limits: StorageLimits | None = None,
+    work: WorkReport | None = None,
 ) -> None:
     """Restore orphaned files, or an item: started if it was before (or as `start` says), else its data is checked.
 
     `now` is by the own clock. Its folder must be within `limits`, also if a link has replaced one of the folders on the
-    way. Raises RemovalRefused or OSError, and everything stays in quarantine; or RTorrentError.
+    way. `work` counts the files.
+
+    Raises RemovalRefused or OSError, and everything stays in quarantine; or RTorrentError.
     """
+    work = work or WorkReport(None, "", 0)
     _require_allowed(entry.removal.directory, limits)
     # Durable before the first file is back: if this is killed, no purge deletes the others meanwhile.
     removal = msgspec.structs.replace(entry.removal, purge_at=max(entry.removal.purge_at, now + _KEPT))
     if now:
         quarantine.describe(removal)
     if not removal.info_hash:
-        _move_back(entry, limits)
+        _move_back(entry, limits, work)
         quarantine.discard(removal)
         return
     saved = quarantine.saved_files(entry)
@@ -63,12 +68,12 @@ def restore(
     if removal.kept:
         _require_shared_files(entry, metafile)
     if not _is_loaded(rtorrent, removal.info_hash):
-        _move_back(entry, limits)
+        _move_back(entry, limits, work)
         _load(rtorrent, entry, metafile)
     elif not _has_directory(rtorrent, entry):
         raise RemovalRefused(f"{removal.name} is in rTorrent, with another folder: erase it there first")
     else:
-        _move_back(entry, limits)
+        _move_back(entry, limits, work)
     _set_attributes(rtorrent, removal.info_hash, attributes)
     wanted = removal.started if start is None else start
     rtorrent.call("d.start" if wanted else "d.check_hash", removal.info_hash)
@@ -98,7 +103,7 @@ def _require_allowed(folder: bytes, limits: StorageLimits | None) -> None:
         raise RemovalRefused(refusal)
 
 
-def _move_back(entry: QuarantineEntry, limits: StorageLimits | None) -> None:
+def _move_back(entry: QuarantineEntry, limits: StorageLimits | None, work: WorkReport) -> None:
     removal = entry.removal
     if not removal.files:
         return
@@ -120,7 +125,7 @@ def _move_back(entry: QuarantineEntry, limits: StorageLimits | None) -> None:
         lacking = [file for file in moved_files.missing(target, removal.files) if file not in present]
         if lacking:
             raise RemovalRefused(f"{printable(lacking[0].path)} is not in {printable(str(entry.folder))} any more")
-        moved_files.move(source, target, present)
+        moved_files.move(source, target, work.each(present))
     finally:
         os.close(source)
         os.close(target)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pyrotorque.errors import MetafileError
+from pyrotorque.long_work import WorkReports, unseen_work
 from pyrotorque.metafile.parser import dictionary, read_saved
 from pyrotorque.metafile.parser import read as read_metafile
 
@@ -49,18 +50,18 @@ class SessionItems:
     folder: bytes
     _cache: dict[str, tuple[Stamp, SessionItem]] = field(default_factory=dict[str, tuple[Stamp, SessionItem]])
 
-    def read(self) -> tuple[dict[str, SessionItem], dict[str, str]]:
+    def read(self, working: WorkReports = unseen_work) -> tuple[dict[str, SessionItem], dict[str, str]]:
         """The items by info-hash, and why others cannot be read. Raises OSError if the folder cannot be read."""
         items: dict[str, SessionItem] = {}
         problems: dict[str, str] = {}
-        for name in os.listdir(self.folder):
-            if not (found := _NAME.fullmatch(name)):
-                continue
-            info_hash = found[1].decode().upper()
-            try:
-                items[info_hash] = self._item(info_hash, os.path.join(self.folder, name))
-            except (OSError, ValueError, MetafileError) as error:
-                problems[info_hash] = str(error)
+        names = [(name, found[1]) for name in os.listdir(self.folder) if (found := _NAME.fullmatch(name))]
+        with working("session of rTorrent", len(names), "item") as work:
+            for name, digits in work.each(names):
+                info_hash = digits.decode().upper()
+                try:
+                    items[info_hash] = self._item(info_hash, os.path.join(self.folder, name))
+                except (OSError, ValueError, MetafileError) as error:
+                    problems[info_hash] = str(error)
         self._cache = {info_hash: self._cache[info_hash] for info_hash in items}
         return items, problems
 

@@ -249,15 +249,17 @@ class Surveyor:
         """The candidates whose data may go, as far as their own files say."""
         self._verdicts.begin(inventory, self.rules)
         try:
-            self._verdicts.read_rows(self.rtorrent, inventory, [each.info_hash for each in candidates])
+            hashes = [each.info_hash for each in candidates]
+            self._verdicts.read_rows(self.rtorrent, inventory, hashes, self.reader.working)
         except RTorrentFault as fault:
             raise RemovalRefused(f"rTorrent does not list the files of items: {fault}") from fault
         found: list[RemovalCandidate] = []
-        for each in candidates:
-            if reason := self._verdicts.kept(inventory, each.info_hash, self.rules):
-                kept[each.info_hash] = reason
-            else:
-                found.append(each)
+        with self.reader.working("data of items", len(candidates), "item") as work:
+            for each in work.each(candidates):
+                if reason := self._verdicts.kept(inventory, each.info_hash, self.rules):
+                    kept[each.info_hash] = reason
+                else:
+                    found.append(each)
         return found
 
     def _goal(self, used: int) -> SpaceGoal | None:

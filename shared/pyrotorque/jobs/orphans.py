@@ -119,7 +119,8 @@ class Orphans(HousekeepingJob):
         session = Path(os.fsdecode(self.reader.session.folder))
         if refusal := private_below(self.below, (session,)):
             raise RemovalRefused(f"below: {refusal}")
-        found = list(walk(self.below, (*self.private, session, *self.quarantines()), self.ignore))
+        with self.reader.working("looking for files", 0, "file") as work:
+            found = list(work.each(walk(self.below, (*self.private, session, *self.quarantines()), self.ignore)))
         return orphans(found, inventory.claims, state.seen, self.clock.now(), self.seen_for), inventory
 
     def carry_out(self) -> LastRun:
