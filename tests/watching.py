@@ -110,11 +110,11 @@ class Watching:
                 root.due = 0.0
 
     def until(self, condition: Callable[[], object], timeout: float = 20.0) -> None:
-        """Turn until `condition` holds; AssertionError with the ledger after `timeout` seconds."""
+        """Turn until `condition` holds; AssertionError with the first 20 rows after `timeout` seconds."""
         end = time.monotonic() + timeout
         while not (result := attempt(condition))[0]:
             if time.monotonic() > end:
-                ledger = [(row.path, row.progress.state, row.progress.reason) for row in self.rows]
+                ledger = [(row.path, row.progress.state, row.progress.reason) for row in self.rows[:20]]
                 raise AssertionError(f"not within {timeout} s; the ledger: {ledger}") from result[1]
             if not self.turn():
                 fds = [each.fileno() for each in self.watcher.scanners if each.fileno() >= 0]
