@@ -33,6 +33,7 @@ from pyrotorque.settings import (
     layout_of,
     load,
 )
+from pyrotorque.settings.ini import read_ini
 from pyrotorque.settings.schema import RTorrentSettings, Settings
 from pyrotorque.settings.serialization import from_json, to_json
 from pyrotorque.supervisord.config import written_layout
@@ -117,18 +118,33 @@ def _lost_jobs(loaded: LoadedSettings) -> Iterator[Problem]:
     layout = written_layout(loaded.layout.config_dir) or loaded.layout
     stored = stored_file(layout)
     before = last_good(layout) or last_good(loaded.layout)
-    active = {job.name for job in before.jobs if job.active} if before is not None else set[str]()
+    witness = stored if before is not None else copy_file(layout)
+    active = {job.name for job in before.jobs if job.active} if before is not None else _jobs_in_copy(witness)
     if lost := sorted(active - {job.name for job in loaded.settings.jobs if job.active}):
         yield Problem(
             "torque.ini", 0, "",
-            f"sets no job, but these are active in the last good configuration ({stored}): {', '.join(lost)}. "
+            f"sets no job, but these are active in the last good configuration ({witness}): {', '.join(lost)}. "
             f"Was the file truncated? {_copy_hint(layout)}To switch a job off, set job.NAME.active = False",
         )  # fmt: skip
+
+
+def _jobs_in_copy(copy: Path) -> set[str]:
+    """The jobs that the copy of torque.ini sets: a witness if the stored configuration is lost as well."""
+    settings = read_ini(copy, Report()).get("torque", {}) if copy.exists() else {}
+    return {key.split(".")[1] for key in settings if key.startswith("job.")}
 
 
 def _copy_hint(layout: Layout) -> str:
     copy = copy_file(layout)
     return f"Its last good content is in {copy}. " if copy.exists() else ""
+
+
+def _unreviewed_changes(layout: Layout) -> Iterator[Problem]:
+    """A warning if torque.ini differs from its last good copy, while the stored configuration is lost."""
+    copy, torque = copy_file(layout), layout.config_dir / "torque.ini"
+    if copy.exists() and torque.exists() and copy.read_bytes() != read_text_file(torque):
+        text = f"{stored_file(layout)} was lost, so that changes since {copy} are in force that were not reviewed"
+        yield Problem(torque.name, 0, "", text)
 
 
 def copy_file(layout: Layout) -> Path:
@@ -200,7 +216,9 @@ def load_or_last_good(config_dir: Path) -> Configuration:
     options = read_options(layout)
     stored = last_good(layout)
     if stored is None:
-        return _validated(config_dir, layout, options)
+        changes = tuple(_unreviewed_changes(layout))  # before the copy is replaced
+        found = _validated(config_dir, layout, options)
+        return dataclasses.replace(found, warnings=(*found.warnings, *changes))
     try:
         loaded = load(config_dir, options)
         problems = tuple(_lost_jobs(loaded))

@@ -222,6 +222,24 @@ def test_a_file_that_lost_all_jobs_is_an_error_that_names_the_last_good_configur
         configuration.reload(before)
 
 
+@pytest.mark.parametrize("content", [None, b"", b'{"digest": "'], ids=["removed", "empty", "truncated"])
+def test_without_the_stored_configuration_its_copy_is_the_witness(home: Path, content: bytes | None) -> None:
+    write(home, ACTIVE)
+    stored = configuration.stored_file(adopted(home).layout)
+    for torque, warned in (("", 0), (ACTIVE.replace("3", "4"), 1), (ACTIVE.replace("3", "4"), 0)):
+        stored.unlink(missing_ok=True)
+        if content is not None:
+            stored.write_bytes(content)
+        write(home, torque)
+        if not torque:
+            with pytest.raises(SettingsProblems, match=r"sets no job.*torque\.ini\.last-good"):
+                configuration.load_or_last_good(home)
+            continue
+        found = configuration.load_or_last_good(home)
+        assert slots(found.settings) == 4
+        assert sum("not reviewed" in str(warning) for warning in found.warnings) == warned
+
+
 def test_jobs_that_are_switched_off_explicitly_are_no_error(home: Path) -> None:
     write(home, ACTIVE)
     adopted(home)
