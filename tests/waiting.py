@@ -1,8 +1,10 @@
 """Waiting in tests: for a condition, with a bound, and nowhere else."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, TypeVar
 
 T = TypeVar("T")
@@ -40,3 +42,13 @@ def eventually(predicate: Callable[[], T], timeout: float = _TIMEOUT, *, interva
 def bound(seconds: float) -> float:
     """The time limit for what must be done within `seconds` on an idle machine: longer while the machine is busy."""
     return seconds * (1.0 + os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder in which running processes may create files meanwhile."""
+
+    def removed() -> bool:
+        shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+
+    eventually(removed)

@@ -1,7 +1,6 @@
 """The group under a real supervisord: started, killed, hung, given up on and stopped; the services are stand-ins."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from pyrotorque.options import Options
 from pyrotorque.outbox import stored_events
 from pyrotorque.supervisord import Process, Supervisord, SupervisordError, config, launch
 from tests.processes import standins
-from tests.waiting import eventually
+from tests.waiting import eventually, remove_tree
 
 pytestmark = pytest.mark.process
 
@@ -213,7 +212,7 @@ def test_the_group_ends_when_its_configuration_directory_is_removed(group: Group
     group.layout.guard_file.touch()
     pid = group.start()
     eventually(lambda: group.runs(*SERVICES), timeout=20)
-    shutil.rmtree(group.layout.config_dir)
+    remove_tree(group.layout.config_dir)
     eventually(lambda: not _lives(pid), timeout=20)
 
 
