@@ -1,6 +1,6 @@
-"""Restores what a cleaner removed from the run folder; its decisions are in `RunFiles.due`, its effects in `Restorer`.
+"""Restores what was removed below a running group; its decisions are in `RunFiles.state`, its effects in `Restorer`.
 
-systemd-tmpfiles, a logout (/run/user) and cleaners of /tmp remove sockets, pid file and locks of a running group.
+systemd-tmpfiles, a logout (/run/user) and cleaners of /tmp remove sockets, pid file and locks; people remove databases.
 """
 
 import logging
@@ -16,7 +16,7 @@ from pyrotorque import logs
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.guard_file import GuardFiles, GuardState
 from pyrotorque.interpreter import import_path, module_command
-from pyrotorque.layout import Layout
+from pyrotorque.layout import ALL_SERVICES, Layout
 from pyrotorque.options import read_options, write_atomically
 from pyrotorque.supervisord.config import programs_file, programs_text
 
@@ -34,6 +34,7 @@ class RunFiles:
     guard: GuardFiles | None
     contents: Mapping[Path, bytes]
     _missing_since: float | None = None
+    _databases: set[Path] = field(default_factory=set[Path])
 
     @classmethod
     def of(cls, layout: Layout, guard_file: Path | None, supervisord: int) -> "RunFiles":
@@ -41,7 +42,7 @@ class RunFiles:
         options = read_options(layout)
         pid_file = Path(options.pid_file) if options.pid_file else layout.pid_file
         contents = {pid_file: b"%d\n" % supervisord}
-        for path in (layout.options_file, layout.earlier_options_file, programs_file(layout)):
+        for path in (layout.options_file, layout.earlier_options_file, programs_file(layout), layout.group_lock):
             with suppress(OSError):
                 contents[path] = path.read_bytes()
         # Swept before this guardian was started.
@@ -68,12 +69,19 @@ class RunFiles:
     def directory_removed(self) -> bool:
         """Whether the whole configuration directory of a guarded group is gone.
 
-        Services that restart create folders again, but not the lock.
+        Services that restart create folders again, but neither the lock nor torque.ini.
         """
-        return self.guard is not None and not (self.layout.config_dir.is_dir() and self.layout.group_lock.exists())
+        left = (self.layout.group_lock, self.layout.config_dir / "torque.ini")
+        return self.guard is not None and not any(os.path.lexists(path) for path in left)
 
     def socket_missing(self) -> bool:
         return not self.layout.supervisor_socket.exists()
+
+    def lost_databases(self) -> list[Path]:
+        """Databases that were removed since the guardian saw them: their services write to files without a name."""
+        there = {path for name in ALL_SERVICES if (path := self.layout.database(name)).exists()}
+        self._databases |= there
+        return sorted(self._databases - there)
 
     def restore(self) -> None:
         """Create the folders, the guard file, and the files with known content. Raises PyrotorqueError."""
@@ -89,12 +97,13 @@ class RunFiles:
         run_files = (*self.contents, self.layout.supervisor_socket)
         if self.guard is not None and (state := self.guard.state(run_files)) is not GuardState.KEPT:
             return state
-        return GuardState.KEPT if all(path.exists() for path in run_files) else GuardState.SWEPT
+        complete = all(path.exists() for path in run_files) and not self.lost_databases()
+        return GuardState.KEPT if complete else GuardState.SWEPT
 
 
 @dataclass
 class Restorer:
-    """Puts swept files back, and lets supervisord open its socket again by a restart of the group."""
+    """Puts swept files back, and restarts the group where supervisord must open its socket, or services databases."""
 
     files: RunFiles
     check: Callable[[], object]
@@ -105,14 +114,19 @@ class Restorer:
         """supervisord opens its socket again only when it restarts, which it must survive: its files are checked."""
         try:
             self.files.restore()
-            if self.files.socket_missing():
+            if lost := self.files.lost_databases():
+                self.check()
+                names = ", ".join(path.name for path in lost)
+                self._log(f"{names} in {lost[0].parent} was removed: restarting the services, which create it again")
+                self.restart()
+            elif self.files.socket_missing():
                 self.check()
                 self._log("supervisor.sock was removed: restarting the services to open it again")
                 self.restart()
             else:
-                self._log("files in the run folder were removed; they were restored")
+                self._log("files of the running group were removed; they were restored")
         except (PyrotorqueError, OSError) as error:
-            self._log(f"files in the run folder were removed and cannot be restored: {error}")
+            self._log(f"files of the running group were removed and cannot be restored: {error}")
 
     def _log(self, text: str) -> None:
         if text != self._logged:

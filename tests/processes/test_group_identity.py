@@ -16,7 +16,7 @@ from pyrotorque.group_lock import read_identity
 from pyrotorque.layout import Layout
 from pyrotorque.linux.processes import running_process
 from pyrotorque.supervisord import Supervisord
-from tests.waiting import eventually
+from tests.waiting import eventually, remove_tree
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("group_identity")]
 
@@ -110,6 +110,26 @@ def test_what_was_removed_of_supervisord_is_put_back(made: Callable[..., Identif
     eventually(lambda: group.layout.supervisor_socket.exists() and group.layout.pid_file.exists(), 30)
     eventually(group.answers, 60)
     assert group.supervisord_pid() == pid
+
+
+@pytest.mark.parametrize("removed", ["group.lock", "watcher.sqlite3", "all"])
+def test_what_was_removed_of_the_state_is_there_again(made: Callable[..., IdentifiedGroup], removed: str) -> None:
+    group = made("c")
+    group.start()
+    state, pid, watcher = group.layout.state_dir, group.supervisord_pid(), group.pid("watcher")
+    if removed == "all":
+        remove_tree(state)
+    else:
+        (state / removed).unlink()
+    names = ("group.lock", "watcher.sqlite3", "scheduler.sqlite3", "options.json")
+    eventually(lambda: all((state / name).exists() for name in names), 60)
+    if removed != "group.lock":
+        eventually(lambda: group.pid("watcher") not in (0, watcher), 60)
+    eventually(group.answers, 60)
+    eventually(lambda: group.command("status").returncode == 0, 60)
+    assert group.supervisord_pid() == pid
+    assert group.command().returncode == 75, "a second one is refused"
+    assert group.command("--stop").returncode == 0
 
 
 @pytest.mark.parametrize("which", ["new", "earlier"])

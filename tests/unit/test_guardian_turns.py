@@ -175,6 +175,44 @@ def test_a_swept_run_folder_is_restored_and_stops_nothing(
     assert supervisord.signals == ([signal.SIGHUP] if how in ("folder", "contents", "socket") else [])
 
 
+def test_a_removed_database_restarts_the_services_once_it_is_gone_for_good(
+    guardian: Guardian, supervisord: ScriptedSupervisord, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Otherwise a service writes on, to a file that has no name any more, and all of that is lost at its end."""
+    layout = guardian.restorer.files.layout
+    guarded(guardian, layout.guard_file)
+    database = layout.database("watcher")
+    database.touch()
+    guardian.turn(Wakeup(), 2.0)
+    database.rename(database.with_suffix(".damaged"))
+    guardian.turn(Wakeup(), 3.0)
+    database.touch()  # a service has replaced a damaged one
+    guardian.turn(Wakeup(), 5.0)
+    assert supervisord.signals == []
+    database.unlink()
+    guardian.turn(Wakeup(), 6.0)
+    guardian.turn(Wakeup(), 7.1)
+    assert supervisord.signals == [signal.SIGHUP]
+    assert f"watcher.sqlite3 in {layout.state_dir} was removed" in caplog.text
+
+
+@pytest.mark.parametrize(("left", "stops"), [("torque.ini", False), ("", True)])
+def test_without_the_lock_the_group_stops_only_if_its_folder_was_removed(
+    guardian: Guardian, supervisord: ScriptedSupervisord, left: str, stops: bool
+) -> None:
+    layout = guardian.restorer.files.layout
+    files = guarded(guardian, layout.guard_file)
+    files.contents = {**files.contents, layout.group_lock: b"7\n"}
+    if left:
+        (layout.config_dir / left).touch()
+    layout.group_lock.unlink()
+    for second in (2.0, 3.0, 4.0):
+        guardian.turn(Wakeup(), second)
+    assert ("shutdown" in supervisord.done) is stops
+    if not stops:
+        assert layout.group_lock.read_bytes() == b"7\n"
+
+
 def test_supervisord_is_not_restarted_with_a_broken_configuration(
     guardian: Guardian, supervisord: ScriptedSupervisord, caplog: pytest.LogCaptureFixture
 ) -> None:
