@@ -175,7 +175,7 @@ def test_a_swept_run_folder_is_restored_and_stops_nothing(
     assert supervisord.signals == ([signal.SIGHUP] if how in ("folder", "contents", "socket") else [])
 
 
-def test_a_removed_database_restarts_the_services_once_it_is_gone_for_good(
+def test_a_removed_database_restarts_the_services_once_it_is_gone_for_a_second(
     guardian: Guardian, supervisord: ScriptedSupervisord, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Otherwise a service writes on, to a file that has no name any more, and all of that is lost at its end."""
