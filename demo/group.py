@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -17,9 +17,13 @@ SERVICES = ("scheduler", "watcher", "exporter", "guardian")
 class Group:
     """`with Group(folder, torque_ini):` starts supervisord with the four services, and stops all of them at the end."""
 
-    def __init__(self, config_dir: Path, torque_ini: str, *, first_on_path: Path | None = None) -> None:
+    def __init__(
+        self, config_dir: Path, torque_ini: str, *, first_on_path: Path | None = None, within: Sequence[str] = ()
+    ) -> None:
         self.config_dir = config_dir
         self._first_on_path = first_on_path
+        self._within = tuple(within)
+        """The words before each command, such as those of nsenter: its processes run in that network."""
         config_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         (config_dir / "torque.ini").write_text(torque_ini)
         (config_dir / "run").mkdir(mode=0o700, exist_ok=True)
@@ -28,7 +32,7 @@ class Group:
     def command(self, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run `pyrotorque --config-dir … WORDS` as a user does."""
         return subprocess.run(
-            [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(self.config_dir), *words],
+            [*self._within, sys.executable, "-m", "pyrotorque_control", "--config-dir", str(self.config_dir), *words],
             capture_output=True,
             text=True,
             timeout=timeout,

@@ -1,7 +1,9 @@
 """A real nats-server with JetStream, on a port of its own."""
 
 import asyncio
+import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -13,25 +15,32 @@ from demo.group import free_port
 from tests.programs import nats_servers
 from tests.waiting import eventually
 
+SERVER_NAMES = ("n0", "n1", "n2")
+
 
 class NatsServer:
-    """`with NatsServer(folder):` starts it; `start`, `stop` and `kill` work in between, its data stays."""
+    """`with NatsServer(folder):` starts it; `start`, `stop`, `kill`, `pause` and `resume` work in between, its data
+    stays. `within` are the words before its command, such as those of nsenter."""
 
-    def __init__(self, folder: Path, *, more: str = "", program: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, more: str = "", program: Path | None = None, host: str = "127.0.0.1",
+        within: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.port = folder, free_port()
-        self._program = program or nats_servers()[0].path
+        self.folder, self.host, self.port = folder, host, free_port()
+        self._within = tuple(within)
+        self.program = program or nats_servers()[0].path
         self._before = 0
         self._log = folder / "nats.log"
         self._conf = folder / "nats.conf"
         self._conf.write_text(
-            f'host: 127.0.0.1\nport: {self.port}\njetstream {{\n  store_dir: "{folder}/js"\n  max_file: 4GB\n}}\n{more}'
+            f'host: {host}\nport: {self.port}\njetstream {{\n  store_dir: "{folder}/js"\n  max_file: 4GB\n}}\n{more}'
         )
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"nats://127.0.0.1:{self.port}"
+        return f"nats://{self.host}:{self.port}"
 
     def start(self) -> None:
         self.begin()
@@ -40,7 +49,8 @@ class NatsServer:
     def begin(self) -> None:
         self._before = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen([self._program, "-c", str(self._conf)], stdout=log, stderr=log)
+            command: list[str | Path] = [*self._within, self.program, "-c", str(self._conf)]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def await_ready(self) -> None:
         eventually(lambda: b"Server is ready" in self._log.read_bytes()[self._before :], 60, why="nats-server is ready")
@@ -57,6 +67,22 @@ class NatsServer:
             self._process.wait(20)
             self._process = None
 
+    def pause(self) -> None:
+        """Let it hang: connections stay, answers never come."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
+    def lose_data(self) -> None:
+        """Kill it, delete all that it stored, and start it again."""
+        self.kill()
+        for path in sorted((self.folder / "js").rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        self.start()
+
     async def connect(self) -> Client:
         return await nats.connect(self.url, connect_timeout=5)
 
@@ -71,18 +97,27 @@ class NatsServer:
 
 
 class NatsCluster:
-    """Three servers; `with NatsCluster(folder):` waits until their JetStream has a leader."""
+    """Three servers; `with NatsCluster(folder):` waits until their JetStream has a leader.
 
-    def __init__(self, folder: Path) -> None:
-        names, ports = ("n0", "n1", "n2"), [free_port() for _ in range(3)]
-        routes = ", ".join(f"nats-route://127.0.0.1:{port}" for port in ports)
+    `places` are the address of each and the words before its command; `program` is the one of all.
+    """
+
+    def __init__(
+        self, folder: Path, places: Sequence[tuple[str, Sequence[str]]] = (), *, program: Path | None = None
+    ) -> None:
+        places = places or (("127.0.0.1", ()),) * len(SERVER_NAMES)
+        ports = [free_port() for _ in SERVER_NAMES]
+        routes = ", ".join(f"nats-route://{host}:{port}" for (host, _), port in zip(places, ports, strict=True))
         self.servers = [
             NatsServer(
                 folder / name,
-                more=f"server_name: {name}\ncluster {{\n  name: fleet\n  host: 127.0.0.1\n  port: {port}\n"
+                more=f"server_name: {name}\ncluster {{\n  name: fleet\n  host: {host}\n  port: {port}\n"
                 f"  routes: [{routes}]\n}}\n",
+                program=program,
+                host=host,
+                within=within,
             )
-            for name, port in zip(names, ports, strict=True)
+            for name, port, (host, within) in zip(SERVER_NAMES, ports, places, strict=True)
         ]
 
     @property
@@ -90,12 +125,23 @@ class NatsCluster:
         return " ".join(server.url for server in self.servers)
 
     def __enter__(self) -> "NatsCluster":
-        for server in self.servers:
-            server.begin()
-        for server in self.servers:
-            server.await_ready()
-        eventually(lambda: asyncio.run(self._has_leader()), 60, why="the cluster has a leader")
+        try:
+            for server in self.servers:
+                server.begin()
+            for server in self.servers:
+                server.await_ready()
+            eventually(lambda: asyncio.run(self._has_leader()), 60, why="the cluster has a leader")
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
+
+    def update(self, program: Path) -> None:
+        """Stop all servers, and start this program with their data."""
+        for server in self.servers:
+            server.stop()
+            server.program = program
+        self.__enter__()
 
     async def _has_leader(self) -> bool:
         try:

@@ -1,30 +1,22 @@
 """Metafiles are placed on one of three groups, with real rTorrents and nats-servers, whatever is killed or stopped."""
 
 import json
-import os
 import random
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from demo.group import Group
-from demo.metafiles import info_hash, make_metafile
-from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.errors import RTorrentError
-from pyrotorque.rtorrent import RTorrent
+from demo.fleet_site import NAMES, FleetSite
+from tests.fleets import FleetMaker, fleets, placed
 from tests.nats import NatsCluster, NatsServer
 from tests.programs import Program
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("fleet placement"), pytest.mark.timeout(400)]
 
-NAMES = ("one", "two", "three")
 one_rtorrent = pytest.mark.rtorrent_version(">=0.10", reason="it is about the fleet: loads are tested with both")
 # Blocks the fleet process of a group for a while before it requests the permission, or before it uses it.
 SLOW = """
@@ -47,70 +39,6 @@ NO_FENCE = """
 """
 
 
-class Site:
-    """One group with its rTorrent and tree."""
-
-    def __init__(self, folder: Path, name: str, servers: str, lines: tuple[str, ...], patch: Path | None) -> None:
-        self.name, self.tree = name, folder / f"{name}-watch"
-        self.tree.mkdir()
-        self.rtorrent = PrivateRTorrent(folder / f"{name}-rt").start()
-        ini = (
-            "[TORQUE]",
-            f"scgi_url = {self.rtorrent.url}",
-            "job.treewatch.active = True",
-            "job.treewatch.place = fleet",
-            "job.treewatch.load_mode = start",
-            f"job.treewatch.path = {self.tree}",
-            f"fleet.servers = {servers}",
-            f"fleet.name = {name}",
-            "fleet.beat = 0.3",
-            "fleet.silent = 3",
-            "fleet.turn = 0.2",
-            *lines,
-        )
-        self.group = Group(folder / name, "\n".join(ini) + "\n", first_on_path=patch)
-
-    def drop(self, name: str) -> str:
-        content = make_metafile(name)
-        (self.tree / f"{name}.part").write_bytes(content)
-        (self.tree / f"{name}.part").rename(self.tree / f"{name}.torrent")
-        return info_hash(content)
-
-    def items(self) -> dict[str, bool]:
-        """Whether each item is started; nothing while rTorrent does not answer."""
-        try:
-            rows = RTorrent(self.rtorrent.url).rows("main", ("d.hash=", "d.state="))
-        except RTorrentError:
-            return {}
-        return {row[0]: row[1] == "1" for row in rows}
-
-    def knows(self) -> set[str]:
-        """The groups whose facts are there."""
-        found = map(json.loads, self.group.command("fleet", "--json").stdout.splitlines())
-        return {each["name"] for each in found if each.get("items") is not None}
-
-    def claims(self) -> dict[str, dict[str, Any]]:
-        lines = self.group.command("fleet", "claims", "--limit", "500", "--json").stdout.splitlines()
-        return {each["info_hash"]: each for each in map(json.loads, lines)}
-
-    def states(self) -> dict[str, str]:
-        """The states of the metafiles in its tree, by name."""
-        lines = map(json.loads, self.group.command("watched", "--json").stdout.splitlines())
-        return {
-            Path(each["path"]).name.partition(".")[0]: each["state"] for each in lines if str(self.tree) in each["path"]
-        }
-
-    def signal(self, service: str, number: signal.Signals) -> int:
-        with suppress(ProcessLookupError, ValueError):
-            if pid := self.group.pid(service):
-                os.kill(pid, number)
-                return pid
-        return 0
-
-
-FleetMaker = Callable[..., list[Site]]
-
-
 @pytest.fixture
 def folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="pfp-", ignore_cleanup_errors=True) as made:
@@ -119,34 +47,11 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def make_fleet(folder: Path, rtorrent_program: Program) -> Iterator[FleetMaker]:
-    with ExitStack() as stack:
-
-        def make(servers: str, *lines: str, names: tuple[str, ...] = NAMES, patch: str = "") -> list[Site]:
-            """`patch` is a sitecustomize for the first group."""
-            patched = folder / "patch"
-            patched.mkdir()
-            (patched / "sitecustomize.py").write_text(patch)
-            sites: list[Site] = []
-            for name in names:
-                site = Site(folder, name, servers, lines, patched if patch and name == names[0] else None)
-                stack.callback(site.rtorrent.kill)
-                sites.append(site)
-            with ThreadPoolExecutor(len(sites)) as pool:
-                groups = [site.group for site in sites]
-                list(pool.map(stack.enter_context, groups))
-            eventually(lambda: all(site.knows() == set(names) for site in sites), 60, why="all groups are there")
-            return sites
-
+    with fleets(folder) as make:
         yield make
 
 
-def placed(sites: list[Site], hashes: set[str]) -> bool:
-    """Whether each is started in exactly one rTorrent, and is in no other."""
-    where = [site.items() for site in sites]
-    return all([found[each] for found in where if each in found] == [True] for each in hashes)
-
-
-def assert_never_twice(sites: list[Site], hashes: set[str]) -> None:
+def assert_never_twice(sites: list[FleetSite], hashes: set[str]) -> None:
     where = [site.items() for site in sites]
     for each in hashes:
         assert sum(found.get(each, False) for found in where) <= 1, each
@@ -215,7 +120,6 @@ def test_a_group_that_was_slow_starts_nothing_that_another_one_has(
             eventually(lambda: sites[0].items().get(wanted), 60, why="without the fence it runs in two groups")
 
 
-@one_rtorrent
 def test_nothing_is_lost_or_started_twice_by_kills(make_fleet: FleetMaker, folder: Path) -> None:
     chance = random.Random(20)
     with NatsCluster(folder / "nats") as cluster:
@@ -241,10 +145,7 @@ def test_claims_of_a_lost_bucket_are_created_again_from_the_groups(make_fleet: F
         hashes = {sites[0].drop(f"item-{number}") for number in range(4)}
         eventually(lambda: placed(sites, hashes), 60, why="they are started")
         eventually(lambda: {each["state"] for each in sites[0].claims().values()} == {"done"}, 60, why="all done")
-        server.kill()
-        for path in sorted((folder / "nats" / "js").rglob("*"), reverse=True):
-            path.rmdir() if path.is_dir() else path.unlink()
-        server.start()
+        server.lose_data()
 
         def created() -> bool:
             text = sites[0].group.log("fleet") + sites[1].group.log("fleet")
