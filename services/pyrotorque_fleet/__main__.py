@@ -2,6 +2,7 @@
 
 import sys
 
+from pyrotorque.errors import SettingsError
 from pyrotorque.service.lifecycle import ServiceStart, service_main
 
 
@@ -11,8 +12,12 @@ def main() -> int:
 
 
 def _run(start: ServiceStart) -> int:
-    from pyrotorque_fleet.service import run  # after the SIGTERM handler is installed
-
+    try:
+        from pyrotorque_fleet.service import run  # after the SIGTERM handler is installed
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "nats":
+            raise
+        raise SettingsError("fleet.servers needs the package nats-py: pip install 'pyrotorque[fleet]'") from error
     return run(start)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from pyrotorque_fleet.claims import Claim
+from pyrotorque_fleet.claims import Claim, is_missing
 from pyrotorque_fleet.messages import GroupFacts
 
 if TYPE_CHECKING:
@@ -82,6 +82,11 @@ class PlacementRules:
         ordered = [str(each["group"]) for each in self.prefer.sorted(values)]
         return sorted(ordered, key=lambda name: name not in claim.siblings)
 
+    @property
+    def wait_max(self) -> float:
+        """After so many seconds the turn of each group has come, also by a clock that is a little late."""
+        return _WAIT_MAX + 2.0
+
     def wait(self, place: int) -> float:
         """How long the group at `place` waits for those before it."""
         return min(_WAIT_MAX, place * self.turn)
@@ -90,6 +95,8 @@ class PlacementRules:
 def unfit(claim: Claim, candidate: CandidateGroup, pending_max: int) -> str:
     """Why a group cannot take it, as far as each group can see that; empty if it can."""
     facts = candidate.facts
+    if is_missing(claim):
+        return f"{claim.reason} any more: {claim.sender} stores it again, or drop the metafile in another group"
     if claim.job not in facts.jobs:
         return _no_job(claim)
     if facts.name in claim.tried:

@@ -5,7 +5,7 @@ from typing import Final
 
 from pyrotorque.store import Connection, Store
 from pyrotorque_fleet.claims import Claim
-from pyrotorque_fleet.exchange import ClaimsState
+from pyrotorque_fleet.exchange import BucketState
 from pyrotorque_fleet.handovers import HandOver, Stage
 from pyrotorque_fleet.messages import BadValue, decode_claim
 
@@ -32,6 +32,10 @@ TABLES: Final = """
     CREATE INDEX offers_by_hash ON offers (info_hash);
     """
 
+_HAS_OPEN: Final = (
+    "SELECT EXISTS (SELECT 1 FROM offers) OR EXISTS (SELECT 1 FROM handovers) OR EXISTS (SELECT 1 FROM lost_claims)"
+)
+
 
 class ClaimTable:
     """`bad_value` is called for values that are not valid."""
@@ -41,21 +45,21 @@ class ClaimTable:
         self._db: Connection = store.db
         self.changes = 0
         """Grows with each change."""
-        self._known = (-1, ClaimsState("", 0))
+        self._known = (-1, BucketState("", 0))
         self._counts: tuple[int, dict[str, int]] = (-1, {})
 
     # -- the bucket
 
-    def known(self) -> ClaimsState:
+    def known(self) -> BucketState:
         """The bucket whose claims are known, and the newest revision of them."""
         if self._known[0] != self.changes:
             self._known = (self.changes, self._read_known())
         return self._known[1]
 
-    def _read_known(self) -> ClaimsState:
+    def _read_known(self) -> BucketState:
         found = self._db.execute("SELECT identity FROM claims_bucket").fetchone()
         (newest,) = self._db.execute("SELECT max(revision) FROM claims").fetchone()
-        return ClaimsState(found[0] if found else "", newest or 0)
+        return BucketState(found[0] if found else "", newest or 0)
 
     def enter(self, identity: str, group: str) -> bool:
         """The bucket that is followed from now on; whether it replaces another one.
@@ -116,6 +120,18 @@ class ClaimTable:
         rows = self._claims("info_hash = ?", info_hash)
         return rows[0] if rows else None
 
+    def taken_from(self, owner: str, updates: Iterable[Claim]) -> list[Claim]:
+        """Those of these new values that say of what this group has started or finished that another one has it."""
+        others = {claim.info_hash: claim for claim in updates if claim.owner not in ("", owner)}
+        if not others:
+            return []
+        marks = ", ".join("?" * len(others))
+        query = (
+            f"SELECT info_hash FROM claims WHERE owner = ? AND state IN ('granted', 'done') AND info_hash IN ({marks})"
+            " AND info_hash NOT IN (SELECT info_hash FROM handovers)"
+        )
+        return [others[info_hash] for (info_hash,) in self._db.execute(query, (owner, *others))]
+
     def in_state(self, state: str, limit: int, after: int = 0) -> list[tuple[int, Claim]]:
         """The claims in this state, the oldest change first."""
         return self._claims("state = ? AND revision > ? ORDER BY revision LIMIT ?", state, after, limit)
@@ -133,6 +149,13 @@ class ClaimTable:
         """The open claims of each group."""
         query = "SELECT owner, count(*) FROM claims WHERE state IN ('assigned', 'granted') GROUP BY owner"
         return dict(self._db.execute(query).fetchall())
+
+    def has_open(self) -> bool:
+        """Whether a claim is not finished, or something of this group is not."""
+        counts = self.counts()
+        if any(counts.get(state) for state in ("offered", "assigned", "granted")):
+            return True
+        return bool(self._db.execute(_HAS_OPEN).fetchone()[0])
 
     def counts(self) -> dict[str, int]:
         """How many claims are in each state."""

@@ -19,6 +19,8 @@ TRIED_MAX: Final = 32
 FOLDERS_MAX: Final = 4
 _PAD: Final = 512
 Flag: TypeAlias = Literal["start", "load", "queue", "queued"]
+MISSING: Final = "its content is not stored"
+"""The reason of an offer that no group can load until its content is stored again, by its sender or another one."""
 FLAGS: Final[tuple[Flag, ...]] = ("start", "load", "queue", "queued")
 
 GroupName = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,63}$")]
@@ -99,9 +101,14 @@ def offer(new: Claim, known: Claim | None) -> Claim | KnownClaim:
     """The claim to write for a metafile that was dropped. `known` is what is stored."""
     if known is None:
         return new
-    if known.state in ("withdrawn", "failed"):
+    if known.state in ("withdrawn", "failed") or is_missing(known):
         return replace(new, generation=known.generation)
     return KnownClaim(known)
+
+
+def is_missing(claim: Claim) -> bool:
+    """Whether it is offered, and its content is gone."""
+    return claim.state == "offered" and claim.reason == MISSING
 
 
 def is_same_offer(claim: Claim, sender: str, number: str) -> bool:

@@ -15,6 +15,8 @@ from pyrotorque_fleet.exchange import LinkError
 log = logging.getLogger(__name__)
 
 _SYNCS_SINCE: Final = (2, 10)
+_PAYLOAD_MIN: Final = 320 << 10
+"""Bytes; events have up to 300 KiB, chunks of metafiles 256 KiB, headers included."""
 _CONNECT_TIMEOUT: Final = 2
 _PING_INTERVAL: Final = 2
 _PINGS_MISSED: Final = 2
@@ -77,6 +79,11 @@ class FleetClient(Client):
             closed_cb=on_lost,
             **options,
         )
+        if self.max_payload < _PAYLOAD_MIN:
+            raise LinkError(
+                f"the server takes messages of {self.max_payload} bytes, and the fleet has some of {_PAYLOAD_MIN}: "
+                "raise max_payload in its configuration"
+            )
         found = self.connected_server_version
         if (found.major, found.minor) < _SYNCS_SINCE:
             log.warning(

@@ -24,10 +24,11 @@ class Disconnected:
 
 @dataclass(frozen=True)
 class Update:
-    """A value of the bucket of groups."""
+    """A value of the bucket of groups, which arrived `at` (CLOCK_MONOTONIC seconds)."""
 
     key: str
     value: bytes
+    at: float
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class ClaimUpdate:
 
 
 @dataclass(frozen=True)
-class ClaimsState:
-    """The bucket of claims: its `identity` changes when it is created again, `newest` is its newest revision."""
+class BucketState:
+    """A bucket: its `identity` changes when it is created again, `newest` is its newest revision."""
 
     identity: str
     newest: int
@@ -68,4 +69,4 @@ class StoredClaim:
     value: bytes
 
 
-Received = Connected | Disconnected | Update | ClaimUpdate | ClaimsState | Asked
+Received = Connected | Disconnected | Update | ClaimUpdate | BucketState | Asked

@@ -130,6 +130,8 @@ class Forwarder:
 
     def step(self, now: float) -> None:
         """Do what can be done without waiting."""
+        if not self.waiting:
+            return
         for name, source in self._sources.items():
             self._step(name, source, now)
 

@@ -41,7 +41,11 @@ class OfferedFile:
 
 
 class BadContent(Exception):
-    """The content of a metafile is not what its claim says."""
+    """The stored content of a metafile is not what was offered."""
+
+
+class BadOffer(Exception):
+    """The content of a metafile is what was offered, and no group can load it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +96,21 @@ class Inbox:
         return claim, content
 
     def put(self, claim: Claim, content: bytes) -> bytes:
-        """Check the content of a claim, and put it into the inbox; its path. Raises BadContent and OSError."""
+        """Check the content of a claim, and put it into the inbox; its path.
+
+        Raises BadContent, BadOffer and OSError.
+        """
         if len(content) != claim.length or hexdigest(content) != claim.sha256:
             raise BadContent("its content is not what was offered")
         try:
             torrent = read_metafile(content)
         except MetafileError as error:
-            raise BadContent(str(error)) from error
+            raise BadOffer(str(error)) from error
         if torrent.info_hash != claim.info_hash:
-            raise BadContent("its content has another info-hash")
+            raise BadOffer("its content has another info-hash")
         path = self.path_of(claim)
         if reason := folder_error(claim.folder):
-            raise BadContent(reason)
+            raise BadOffer(reason)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = path.with_name(f".{claim.info_hash}.part")
         with suppress(FileNotFoundError):
@@ -161,4 +168,4 @@ def _facts(torrent: Metafile) -> Metafacts:
     )  # fmt: skip
 
 
-__all__ = ["BadContent", "Inbox", "OfferedFile", "StateError"]
+__all__ = ["BadContent", "BadOffer", "Inbox", "OfferedFile", "StateError"]

@@ -10,7 +10,7 @@ import nats.js.errors
 from nats.js import JetStreamContext
 
 from pyrotorque_fleet.claims import CHUNK, chunks_of
-from pyrotorque_fleet.exchange import ClaimsState, Conflict, LinkError, StoredClaim, StoredEvent
+from pyrotorque_fleet.exchange import BucketState, Conflict, LinkError, StoredClaim, StoredEvent
 from pyrotorque_fleet.streams import FleetStreams
 
 TIMEOUT: Final = 5.0
@@ -58,14 +58,16 @@ class JetStreamCalls:
         found = await self._newest(f"KV_{self._streams.claims}", self._streams.claim_subject(info_hash))
         return None if found is None else StoredClaim(found.sequence, found.body)
 
-    async def claims_state(self) -> ClaimsState:
-        found = await self.call(lambda js: js.stream_info(f"KV_{self._streams.claims}"))
-        return ClaimsState(str(found.created or ""), found.state.last_seq)
+    async def bucket_state(self, stream: str) -> BucketState:
+        found = await self.call(lambda js: js.stream_info(stream))
+        return BucketState(str(found.created or ""), found.state.last_seq)
 
     async def events_after(self, sequence: int, limit: int) -> list[StoredEvent]:
         """Events of all groups after this sequence; negative: so many of the newest."""
         info = await self.call(lambda js: js.stream_info(self._streams.events))
         first, last = int(info.state.first_seq), int(info.state.last_seq)
+        if sequence > last:
+            sequence = 0  # the stream was lost, and begins again
         at = max(first, last + 1 + sequence if sequence < 0 else sequence + 1)
         found: list[StoredEvent] = []
         while at <= last and len(found) < limit:

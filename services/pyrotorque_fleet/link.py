@@ -2,7 +2,7 @@
 
 The service's loop reads `received`; its calls return futures. Only plain data crosses. When a connection ends,
 however it ended, a new one is made, and everything is watched again from its beginning. This module, `connection`,
-`jetstream` and `streams` are the only ones that import NATS.
+`jetstream`, `streams`, `bucket_watch` and `asking` are the only ones that import NATS.
 """
 
 import asyncio
@@ -18,15 +18,16 @@ from typing import Any, Final
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js import JetStreamContext
 
 from pyrotorque.settings.schema import FleetSettings
+from pyrotorque.text import printable
 from pyrotorque_fleet.asking import ANSWERS_MAX, ask_groups, send_answer
-from pyrotorque_fleet.claim_watch import CHECK_EVERY, ClaimWatch
+from pyrotorque_fleet.bucket_watch import BucketWatch
 from pyrotorque_fleet.connection import FleetClient, clear_reason
 from pyrotorque_fleet.exchange import (
     Asked,
-    ClaimsState,
+    BucketState,
+    ClaimUpdate,
     Connected,
     Disconnected,
     LinkError,
@@ -45,12 +46,16 @@ _PAUSE: Final = 0.5
 _PAUSE_MAX: Final = 5.0
 _FAILING_FOR: Final = 10.0
 """Seconds for which JetStream may fail on a connection that is up, before another server is tried."""
-_WATCH_AGAIN: Final = 60.0
-"""Seconds; a watch may be silent after its bucket was deleted and created again."""
+_LOOK_EVERY: Final = 2.0
+_CHECK_CLAIMS_EVERY: Final = 10.0
+_CHECK_GROUPS_EVERY: Final = 30.0
+"""Seconds; a bucket may have been deleted and created again."""
+_PULSE: Final = 5.0
+_REFUSED_MAX: Final = 20
 
 
 class Link:
-    """`wake` is called, from the link's thread, after something was added to `received`."""
+    """`wake` is called, from the link's thread, after something but a heartbeat was added to `received`."""
 
     def __init__(self, settings: FleetSettings, wake: Callable[[], None]) -> None:
         self.settings = settings
@@ -62,10 +67,12 @@ class Link:
         self._client: Client | None = None
         self._streams = FleetStreams(settings)
         self._calls = JetStreamCalls(self._streams)
-        self._claim_watch = ClaimWatch(self._streams, self._calls, self._put)
-        self.known_claims = ClaimsState("", 0)
+        self._claim_watch = BucketWatch(self._streams.claims, self._calls, self._put_claim, self._put)
+        self._group_watch = BucketWatch(self._streams.groups, self._calls, self._put_group)
+        self.known_claims = BucketState("", 0)
         """What the service has of the bucket of claims; a new connection follows from there on."""
         self._reason = ""
+        self._refused: set[str] = set()
         self._lost = asyncio.Event()
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._thread_main, name="link", daemon=True)
@@ -159,7 +166,7 @@ class Link:
     async def _pulse(self) -> None:
         while True:
             self.alive = time.monotonic()
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(_PULSE)
 
     async def _connect(self) -> None:
         self._reason = ""
@@ -168,6 +175,12 @@ class Link:
 
     async def _on_error(self, error: Exception) -> None:
         self._reason = error_text(error)
+        reason = clear_reason(self._reason)
+        # Its calls end by a timeout, while others work.
+        is_new = reason not in self._refused and len(self._refused) < _REFUSED_MAX
+        if is_new and "permissions violation" in self._reason.lower():
+            self._refused.add(reason)
+            log.warning("%s", printable(reason))
 
     async def _on_lost(self) -> None:
         self._lost.set()
@@ -186,57 +199,35 @@ class Link:
         await self._streams.ensure(js)
         for subject in (self._streams.ask_all, self._streams.ask_this):
             await self._client.subscribe(subject, cb=self._on_request)
-        await self._watch(js)
         self._calls.connected(js)
-        await self._claim_watch.begin(js, self.known_claims)
+        await self._group_watch.begin(self._client, BucketState("", 0))
+        await self._claim_watch.begin(self._client, self.known_claims)
         url = self._client.connected_url
         self._put(Connected(url.netloc if url else ""))
 
-    async def _watch(self, js: JetStreamContext) -> None:
-        kv = await js.key_value(self._streams.groups)
-        watcher = await kv.watch(">")
-        self._watcher = watcher
-        self._watching = asyncio.ensure_future(self._read_updates(watcher))
-
-    async def _read_updates(self, watcher: Any) -> None:
-        while True:
-            try:
-                entry = await watcher.updates(timeout=2 * _WATCH_AGAIN)
-            except nats.errors.TimeoutError:
-                continue
-            # None: all values that were there have been read.
-            if entry is not None and entry.value is not None and entry.operation is None:
-                self._put(Update(entry.key, entry.value))
-
     async def _until_lost(self) -> None:
-        watch_at = time.monotonic() + _WATCH_AGAIN
-        check_at = time.monotonic() + CHECK_EVERY
+        began = time.monotonic()
+        checks = {self._claim_watch: _CHECK_CLAIMS_EVERY, self._group_watch: _CHECK_GROUPS_EVERY}
+        due = {watch: began + every for watch, every in checks.items()}
         while not (self._lost.is_set() or self._stopping.is_set()):
-            await self._wait(self._lost, 1.0)
+            await self._wait(self._lost, _LOOK_EVERY)
             now = time.monotonic()
             failing_since = self._calls.failing_since
             if failing_since is not None and now - failing_since > _FAILING_FOR:
                 self._reason = self._calls.reason or "its JetStream does not answer"
                 return
-            if now >= check_at and self._calls.js is not None:
-                check_at = now + CHECK_EVERY
-                try:
-                    await self._claim_watch.check(self._calls.js)
-                except LinkError:
-                    continue
-                except Exception as error:
-                    self._reason = f"cannot watch {self._streams.claims}: {error_text(error)}"
-                    return
-            if now >= watch_at and self._calls.js is not None:
-                watch_at = now + _WATCH_AGAIN
-                try:
-                    before, watcher = self._watching, self._watcher
-                    await self._watch(self._calls.js)
-                    before.cancel()
-                    await watcher.stop()  # type: ignore[no-untyped-call]
-                except Exception as error:
-                    self._reason = f"cannot watch {self._streams.groups}: {error_text(error)}"
-                    return
+            try:
+                for watch, every in checks.items():
+                    if now >= due[watch]:
+                        due[watch] = now + every
+                        await watch.check()
+                    elif watch.is_broken:
+                        await watch.mend()
+            except LinkError:
+                continue
+            except Exception as error:
+                self._reason = f"cannot watch the fleet's buckets: {error_text(error)}"
+                return
 
     async def _wait(self, event: asyncio.Event, seconds: float) -> None:
         stopping = asyncio.ensure_future(self._stopping.wait())
@@ -271,3 +262,11 @@ class Link:
     def _put(self, found: Received) -> None:
         self.received.append(found)
         self._wake()
+
+    def _put_claim(self, key: str, revision: int, value: bytes) -> None:
+        self._put(ClaimUpdate(key, revision, value))
+
+    def _put_group(self, key: str, _revision: int, value: bytes) -> None:
+        """Heartbeats wake nothing: they are read with the next own one."""
+        if value:
+            self.received.append(Update(key, value, time.monotonic()))

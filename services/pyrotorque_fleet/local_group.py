@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from pyrotorque.bus import ask
 from pyrotorque.errors import ServiceUnreachable
+from pyrotorque.fleet_requests import DiscardLoads, PermitLoads, SettledOffer, SettleOffers
 from pyrotorque.layout import Layout
-from pyrotorque.requests import DiscardLoads, PermitLoads, Request, SettledOffer, SettleOffers
+from pyrotorque.requests import Request
 
 log = logging.getLogger(__name__)
 

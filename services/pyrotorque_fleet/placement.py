@@ -7,17 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from pyrotorque import logs
-from pyrotorque.errors import RTorrentError, RTorrentFault, StateError
+from pyrotorque.errors import StateError
 from pyrotorque.layout import Layout
 from pyrotorque.placement_rules import parse_accepts, parse_prefer
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import FleetSettings
 from pyrotorque.text import printable
 from pyrotorque_fleet import claims
-from pyrotorque_fleet.choice import CandidateGroup, OfferTurns, PlacementRules, bids
+from pyrotorque_fleet.bidding import OFFERS_MAX, ClaimBidder
+from pyrotorque_fleet.choice import OfferTurns, PlacementRules
 from pyrotorque_fleet.claim_table import ClaimTable
 from pyrotorque_fleet.claims import Claim
-from pyrotorque_fleet.exchange import ClaimsState, ClaimUpdate
+from pyrotorque_fleet.exchange import BucketState, ClaimUpdate
 from pyrotorque_fleet.holders import ItemHolders
 from pyrotorque_fleet.inbox import Inbox
 from pyrotorque_fleet.local_group import LocalWatcher
@@ -32,11 +33,12 @@ log = logging.getLogger(__name__)
 REBUILD: Final = 60.0
 """Seconds without bids after a bucket was replaced: each group first creates the claims that it has."""
 _NO_PROGRESS: Final = 600.0
-_OFFERS_MAX: Final = 256
 _EACH: Final = 1.0
+_IDLE: Final = 5.0
+"""Seconds between two steps while no claim is open: what arrives or is dropped wakes this process."""
 _SOON: Final = 0.03
-"""Seconds between two looks at the ledger while a claim waits for the watcher."""
-_TIMEOUT: Final = 2.0
+_SOON_SHARE: Final = 0.1
+"""Between two looks at the ledger while a claim waits for the watcher: 30 ms, and up to a second if nothing changes."""
 _READ_WITHIN: Final = 5.0
 
 
@@ -65,18 +67,17 @@ class Placement:
     placed: Callable[[], None]
     holders: ItemHolders
     rebuild: float = REBUILD
-    _turns: OfferTurns = field(default_factory=OfferTurns)
     _stands: OfferTurns = field(default_factory=OfferTurns)
     _step_at: float = 0.0
+    _ledger_at: float = 0.0
     _step_changes: int = -1
     _claims_seen: int = 0
     _wanted_at: float = 0.0
-    _wanted: ClaimsState | None = None
+    _wanted: BucketState | None = None
     _no_bids_until: float = 0.0
-    _bid_at: float = 0.0
     _watch_at: float = 0.0
-    _changes: int = -1
     _waits: bool = False
+    _changed: tuple[int, float] = (-1, 0.0)
     _problem: str = ""
 
     def __post_init__(self) -> None:
@@ -86,18 +87,21 @@ class Placement:
         shared = (self.settings.name, self.table, self.swaps, self.inbox, watcher, self._present, self.bad_value)
         self.lost = LostClaims(self.settings.name, self.table, self.swaps)
         self.sender = OfferSender(*shared)
-        self.receiver = ClaimReceiver(*shared, self.placed, self._unwanted)
-        self.rules = PlacementRules(
+        rules = PlacementRules(
             self.settings.name,
             parse_accepts(self.settings.accepts),
             parse_prefer(self.settings.prefer),
             self.settings.turn,
             self.settings.pending_max,
         )
+        self.bidder = ClaimBidder(
+            rules, self.table, self.swaps, self.groups.candidates, self.rtorrent, self.holders, self.placed
+        )
+        self.receiver = ClaimReceiver(*shared, self.placed, self.bidder.unwanted)
 
     # -- what arrives
 
-    def follow(self, state: ClaimsState) -> None:
+    def follow(self, state: BucketState) -> None:
         """The bucket as it is now."""
         if self.table.enter(state.identity, self.settings.name):
             self._no_bids_until = float("inf")  # set by the next step
@@ -124,7 +128,18 @@ class Placement:
                 self.bad_value()
                 log.debug("ignored the claim %s: %s", printable(each.info_hash)[:80], error)
         if found:
+            for claim in self.table.taken_from(self.settings.name, (claim for _, claim, _ in found)):
+                self._report_taken(claim)
             self.table.apply(found)
+
+    def _report_taken(self, claim: Claim) -> None:
+        """It was released by hand while this group was away: afterwards it would see both steps."""
+        text = (
+            f"{printable(claim.facts.name)} ({claim.info_hash}) was released by hand while this group was away, and "
+            f"{claim.owner} has it now: if its item is still here, erase it in one of them"
+        )
+        log.error("%s", text)
+        logs.owner_event("fleet conflict", text)
 
     @property
     def is_current(self) -> bool:
@@ -140,24 +155,27 @@ class Placement:
     # -- the loop
 
     def timeout(self, now: float) -> float:
-        """Seconds until `step` has something to do."""
-        if self._waits or self.swaps.is_busy:
-            return _SOON
-        return max(0.0, self._bid_at - now) if self._bid_at else _EACH
+        """Seconds until `step` has something to do; the end of a call wakes this process."""
+        if not self.is_current:
+            return _EACH
+        if self.table.changes != self._step_changes or (self.sender.has_news and now >= self._no_bids_until):
+            return 0.0
+        due = min(self._step_at, self.bidder.due or self._step_at, self._ledger_at if self._waits else self._step_at)
+        return max(0.0, due - now)
 
     def step(self, now: float) -> None:
         """Do what can be done without waiting."""
         has_finished = self.swaps.finish(now)
         if not self.is_current or not (has_finished or self._is_due(now)):
             return
-        self._step_at, self._step_changes = now + _EACH, self.table.changes
         if self._no_bids_until == float("inf"):
             self._no_bids_until = now + self.rebuild
+        self._step_changes = self.table.changes
         self.lost.restore(now, may_bid=now >= self._no_bids_until)
         try:
             if now >= self._no_bids_until:
                 self.sender.step(now)
-                self._bid(now)
+                self.bidder.step(now)
                 if now >= self._watch_at:
                     self._watch_at = now + _EACH
                     self._take_back(now)
@@ -167,70 +185,29 @@ class Placement:
             if str(error) != self._problem:
                 self._problem = str(error)
                 log.warning("%s", error)
+        self._plan(now)
+
+    def _plan(self, now: float) -> None:
+        """When the next step is due."""
+        if self._changed[0] != self.table.changes:
+            self._changed = (self.table.changes, now)
+        since = now - self._changed[1]
+        self._ledger_at = now + min(_EACH, max(_SOON, _SOON_SHARE * since))
+        is_open = self._waits or self._problem or now < self._no_bids_until or self.table.has_open()
+        self._step_at = now + (_EACH if is_open else _IDLE)
 
     def _is_due(self, now: float) -> bool:
         """Whether something changed or is due: heartbeats of other groups alone cost nothing."""
         return (
-            self._waits
-            or self.swaps.is_busy
+            (self._waits and now >= self._ledger_at)
             or self.sender.has_news
             or self.table.changes != self._step_changes
             or now >= self._step_at
-            or 0.0 < self._bid_at <= now
+            or 0.0 < self.bidder.due <= now
         )
 
     def _present(self) -> int:
         return len(self.groups.candidates())
-
-    def _candidates(self) -> list[CandidateGroup]:
-        counts = self.table.open_counts()
-        return [CandidateGroup(facts, counts.get(facts.name, 0)) for facts in self.groups.candidates()]
-
-    # -- bids
-
-    def _bid(self, now: float) -> None:
-        if now < self._bid_at and self.table.changes == self._changes:
-            return
-        self._changes, self._bid_at = self.table.changes, 0.0
-        offers = self.table.in_state("offered", _OFFERS_MAX)
-        self._turns.keep(claim.info_hash for _, claim in offers)
-        if not offers:
-            return
-        revisions = {claim.info_hash: revision for revision, claim in offers}
-        waiting = [
-            (claim, self._turns.waited(claim.info_hash, revision, now))
-            for revision, claim in offers
-            if self.swaps.is_free(claim.info_hash, now)
-        ]
-        self._bid_at = now + min(_EACH, max(0.05, self.settings.turn / 2))
-        wanted = bids(self.rules, waiting, self._candidates(), now)
-        if not wanted:
-            return
-        there = self._there([claim.info_hash for claim in wanted])
-        if there is None:
-            return
-        for claim in wanted:
-            revision = revisions[claim.info_hash]
-            if claim.info_hash in there:
-                self.swaps.swap(claims.has_item(claim, self.settings.name), revision, self.placed)
-            else:
-                self.swaps.swap(claims.assign(claim, self.settings.name), revision)
-
-    def _there(self, hashes: Sequence[str]) -> set[str] | None:
-        """Those of these items that rTorrent has; None if it does not answer."""
-        if self.rtorrent is None:
-            return None
-        try:
-            answers = self.rtorrent.multicall([("d.hash", (each,)) for each in hashes], timeout=_TIMEOUT, label="fleet")
-        except RTorrentError as error:
-            log.debug("%s", error)
-            return None
-        found = {each for each, answer in zip(hashes, answers, strict=True) if not isinstance(answer, RTorrentFault)}
-        return found - self.holders.held()
-
-    def _unwanted(self, claim: Claim) -> str:
-        own = next((each for each in self._candidates() if each.facts.name == self.settings.name), None)
-        return "it is not ready" if own is None else self.rules.unwanted(claim, own, time.time())
 
     def refusal(self, info_hash: str, now: float) -> str:
         """Why this group does not take this claim; empty if it does, when its turn has come."""
@@ -240,18 +217,15 @@ class Placement:
         claim = found[1]
         if claim.state != "offered":
             return f"the claim is {claim.state}{claim.owner and f' to {claim.owner}'}"
-        own = next((each for each in self._candidates() if each.facts.name == self.settings.name), None)
-        if own is None:
-            return "it is not ready"
         if now < self._no_bids_until:
             return "the claims were lost and are created again: it waits a minute"
-        return self.rules.refusal(claim, own, now)
+        return self.bidder.refusal(claim, now)
 
     # -- what others do not finish
 
     def _take_back(self, now: float) -> None:
         gone = frozenset(self.groups.gone())
-        for revision, claim in self.table.in_state("assigned", _OFFERS_MAX):
+        for revision, claim in self.table.in_state("assigned", OFFERS_MAX):
             if claim.owner == self.settings.name or not self.swaps.is_free(claim.info_hash, now):
                 continue
             waited = self._stands.waited(claim.info_hash, revision, now)

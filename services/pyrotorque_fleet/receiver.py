@@ -15,12 +15,11 @@ from pyrotorque import logs
 from pyrotorque.text import printable
 from pyrotorque_fleet import claims, handovers
 from pyrotorque_fleet.claim_table import ClaimTable
-from pyrotorque_fleet.claims import Claim
+from pyrotorque_fleet.claims import MISSING, Claim
 from pyrotorque_fleet.handovers import HandOver, HandOverStep, Load
-from pyrotorque_fleet.inbox import BadContent, Inbox
+from pyrotorque_fleet.inbox import BadContent, BadOffer, Inbox
 from pyrotorque_fleet.local_group import LocalWatcher
 from pyrotorque_fleet.messages import BadValue, Question, SoughtItem, decode_held, encode
-from pyrotorque_fleet.sender import MISSING
 from pyrotorque_fleet.swaps import ClaimSwaps
 
 log = logging.getLogger(__name__)
@@ -29,6 +28,7 @@ _ANSWERS_WITHIN: Final = 2.0
 _RETRY: Final = 2.0
 _ASK_AGAIN: Final = 60.0
 _RECORDS_MAX: Final = 2000
+_CONFLICTS_MAX: Final = 10_000
 _LOOK_AGAIN: Final = 300.0
 """Seconds after which a metafile without a row in the ledger is put into the inbox again."""
 
@@ -148,6 +148,12 @@ class ClaimReceiver:
                 log.warning("%s is not loaded: %s", printable(claim.facts.name), bad)
                 self.bad_value()
                 self._return(revision, claim, MISSING)
+            except BadOffer as bad:
+                log.warning("%s is loaded by no group: %s", printable(claim.facts.name), bad)
+                self.bad_value()
+                back = claims.give_back(claim, self.group, claim.generation, str(bad), is_bad=True)
+                if not self.swaps.swap(back, revision):
+                    self._report_stuck(claim, str(bad))
             except OSError as failed:
                 log.warning("cannot write into the inbox of %s: %s", claim.job, failed.strerror)
                 self.swaps.pause(claim.info_hash, _RETRY)
@@ -158,7 +164,18 @@ class ClaimReceiver:
 
     def _return(self, revision: int, claim: Claim, reason: str) -> None:
         """Offer it again, also to this group; its sender stores its content again."""
-        self.swaps.swap(claims.take_back(claim, reason), revision)
+        if not self.swaps.swap(claims.take_back(claim, reason), revision):
+            self._report_stuck(claim, reason)
+
+    def _report_stuck(self, claim: Claim, reason: str) -> None:
+        """It was granted, so nothing but a request of the owner takes it from this group."""
+        self.swaps.pause(claim.info_hash, _ASK_AGAIN)
+        if claim.info_hash not in self._conflicts and len(self._conflicts) < _CONFLICTS_MAX:
+            self._conflicts.add(claim.info_hash)
+            log.warning(
+                "%s was granted to this group and cannot be loaded: %s; `pyrotorque fleet release %s` offers it again",
+                printable(claim.facts.name), reason, claim.info_hash,
+            )  # fmt: skip
 
     def _grant(self, entries: list[tuple[int, Claim, HandOver | None]], now: float) -> None:
         """Ask all groups whether one of them has the item, then ask for the permission."""
@@ -227,7 +244,7 @@ class ClaimReceiver:
         for _, claim, _ in entries:
             if reason := found.get(claim.info_hash, ""):
                 self.swaps.pause(claim.info_hash, _ASK_AGAIN if "by hand" in reason else _RETRY)
-                if claim.info_hash not in self._conflicts and len(self._conflicts) < 10_000:
+                if claim.info_hash not in self._conflicts and len(self._conflicts) < _CONFLICTS_MAX:
                     self._conflicts.add(claim.info_hash)
                     log.warning(
                         "%s, which %s has now: %s", printable(claim.facts.name), claim.owner or "no group", reason

@@ -13,10 +13,10 @@ from typing import Any, Final
 import msgspec
 
 from pyrotorque.errors import MetafileError, StateError
-from pyrotorque.requests import SettledOffer
+from pyrotorque.fleet_requests import SettledOffer
 from pyrotorque.text import printable
 from pyrotorque_fleet.claim_table import ClaimTable
-from pyrotorque_fleet.claims import Claim, KnownClaim, encode_claim, is_same_offer, offer, withdraw
+from pyrotorque_fleet.claims import Claim, KnownClaim, encode_claim, is_missing, is_same_offer, offer, withdraw
 from pyrotorque_fleet.inbox import Inbox, OfferedFile
 from pyrotorque_fleet.local_group import LocalWatcher
 from pyrotorque_fleet.messages import BadValue, Question, SoughtItem, decode_held, encode
@@ -24,7 +24,6 @@ from pyrotorque_fleet.swaps import ClaimSwaps
 
 log = logging.getLogger(__name__)
 
-MISSING: Final = "its content is not stored"
 _LOOK_EVERY: Final = 5.0
 _NEW_MAX: Final = 64
 _WORK_MAX: Final = 256
@@ -163,7 +162,7 @@ class OfferSender:
         found = self.table.get(mine.info_hash)
         known = None if found is None else found[1]
         if known is not None and is_same_offer(known, self.group, mine.offer):
-            if known.state == "offered" and known.reason == MISSING:
+            if is_missing(known):
                 self._store(turn, mine, lambda: self._offer_again(mine.info_hash))
                 return None
             return _outcome(turn, token, known)
@@ -232,4 +231,4 @@ def _known_text(claim: Claim) -> str:
     return f"{claim.sender} offered it"
 
 
-__all__ = ["MISSING", "OfferSender", "StateError"]
+__all__ = ["OfferSender", "StateError"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
 from pyrotorque.bus import PendingRequest, Wakeup
-from pyrotorque.errors import AlreadyRunning, StateError
+from pyrotorque.errors import StateError
 from pyrotorque.events import Durable, Fact, MetafileOffered, ServiceStateChanged
 from pyrotorque.outbox import CursorTable
 from pyrotorque.requests import Answer, DescribeService
@@ -23,13 +23,13 @@ from pyrotorque.totals import Totals
 from pyrotorque_fleet.availability import FleetAvailability
 from pyrotorque_fleet.claim_table import ClaimTable
 from pyrotorque_fleet.claims import ClaimState
-from pyrotorque_fleet.exchange import Asked, ClaimsState, ClaimUpdate, Connected, Disconnected, Update
+from pyrotorque_fleet.exchange import Asked, BucketState, ClaimUpdate, Connected, Disconnected, Update
 from pyrotorque_fleet.forward import MIGRATIONS, Forwarder
 from pyrotorque_fleet.heartbeat import GroupHeartbeat
 from pyrotorque_fleet.holders import ItemHolders
+from pyrotorque_fleet.known_groups import KnownGroups
 from pyrotorque_fleet.link import Link
-from pyrotorque_fleet.membership import Echo, Membership
-from pyrotorque_fleet.messages import BadValue, GroupFacts, decode_facts
+from pyrotorque_fleet.membership import Membership
 from pyrotorque_fleet.metrics import FleetMetrics
 from pyrotorque_fleet.placement import Placement
 from pyrotorque_fleet.questions import GroupQuestions
@@ -41,11 +41,11 @@ log = logging.getLogger(__name__)
 
 NAME: Final = "fleet"
 DURABLE: Final[tuple[type[Fact], ...]] = get_args(Durable)
-_TURN: Final = 1.0
+_TURN: Final = 2.0
+"""Seconds between two looks at the configuration."""
 _STEP: Final = 20.0
 _STUCK_AFTER: Final = 60.0
 _UPDATES_MAX: Final = 1000
-_IGNORED_MAX: Final = 100
 
 
 class LinkStuck(StateError):
@@ -73,7 +73,6 @@ class Fleet:
         self._placement: Placement | None = None
         self._nats = FleetAvailability(time.monotonic())
         self._started = time.time_ns() // 1000
-        self._ignored: set[str] = set()
 
     # -- configuration
 
@@ -86,7 +85,8 @@ class Fleet:
         settings = self.reloader.current.settings
         self._rtorrent = RTorrent.from_settings(settings.rtorrent)
         self._heartbeat = GroupHeartbeat(settings, self._started, self._rtorrent, self._states)
-        self.membership = Membership(settings.fleet.name, self._started, settings.fleet.silent)
+        membership = Membership(settings.fleet.name, self._started, settings.fleet.silent)
+        self.groups = KnownGroups(self._heartbeat, membership, self._metrics)
         self._nats = FleetAvailability(time.monotonic())
         if not settings.fleet.servers:
             log.info("no fleet is configured (fleet.servers in torque.ini): idling")
@@ -109,24 +109,11 @@ class Fleet:
         holders = ItemHolders(self.settings.name, ledger, self._rtorrent)
         bad_value = self._metrics.bad_values.inc
         placement = Placement(
-            self.settings, self.reloader.current.layout, self._claims, link, self, self._rtorrent,
+            self.settings, self.reloader.current.layout, self._claims, link, self.groups, self._rtorrent,
             self.runtime.bus.wake, bad_value, self._metrics.placed.inc, holders,
         )  # fmt: skip
         self._questions = GroupQuestions(self.settings.name, self._rtorrent, holders, placement.refusal, bad_value)
         return placement
-
-    def candidates(self) -> list[GroupFacts]:
-        """This group and all that are present."""
-        now = time.monotonic()
-        others = [
-            each.facts for name, each in self.membership.members.items() if not self.membership.is_gone(name, now)
-        ]
-        return [self._heartbeat.facts, *others]
-
-    def gone(self) -> list[str]:
-        """The groups that are gone."""
-        now = time.monotonic()
-        return [name for name in self.membership.members if self.membership.is_gone(name, now)]
 
     def _reload(self) -> None:
         before = self.reloader.current.settings
@@ -167,10 +154,10 @@ class Fleet:
     def turn(self, wakeup: Wakeup, now: float) -> None:
         """Do everything that is due at `now` (CLOCK_MONOTONIC seconds)."""
         self._apply(wakeup)
+        self._receive(now)
         for pending in wakeup.requests:
             self._answer(pending, now)
-        self._receive(now)
-        self._user_requests.finish(self._present_names)
+        self._user_requests.finish(self.groups.names)
         if self._link is not None:
             self._check_link(self._link, now)
             if self._nats.server and now >= self._heartbeat.due:
@@ -219,15 +206,15 @@ class Fleet:
                     self._nats.disconnected(reason, now)
                     if self._placement is not None:
                         self._placement.disconnected()
-                case ClaimsState() as state:
+                case BucketState() as state:
                     if self._placement is not None:
                         self._placement.update(updates)
                         updates = []
                         self._placement.follow(state)
                 case ClaimUpdate() as update:
                     updates.append(update)
-                case Update(key, value):
-                    self._update(key, value, now)
+                case Update() as update:
+                    self.groups.receive(update)
                 case Asked(payload, reply):
                     self._questions.answer(payload, reply, now)
         if self._placement is not None and updates:
@@ -241,20 +228,6 @@ class Fleet:
         if self._forwarder is not None:
             self._forwarder.connected()
 
-    def _update(self, key: str, value: bytes, now: float) -> None:
-        try:
-            facts = decode_facts(key, value)
-        except BadValue as error:
-            self._metrics.bad_values.inc()
-            if key not in self._ignored and len(self._ignored) < _IGNORED_MAX:
-                self._ignored.add(key)
-                log.warning("ignored the value of the group %s: %s", printable(key)[:80], printable(str(error)))
-            return
-        if self.membership.receive(facts, now) is Echo.TAKEN:
-            raise AlreadyRunning(
-                f"another group of the fleet is called {self.settings.name}: set fleet.name to a name of its own"
-            )
-
     # -- requests of this group's user
 
     def _answer(self, pending: PendingRequest, now: float) -> None:
@@ -263,13 +236,10 @@ class Fleet:
             return
         self._user_requests.answer(pending, self._link, self._placement, self._nats, now)
 
-    def _present_names(self) -> list[str]:
-        return [facts.name for facts in self.candidates()]
-
     def view(self, now: float) -> dict[str, Any]:
         """The fleet as this group sees it, as plain values."""
         counts = self._claims.open_counts()
-        return fleet_view(self._heartbeat.facts, self.membership, self._nats, counts, now) | {
+        return fleet_view(self.groups.own, self.groups.membership, self._nats, counts, now) | {
             "configured": self._link is not None,
             "waiting": self._forwarder.waiting if self._forwarder else 0,
             "claims": self._claims.counts(),
@@ -280,19 +250,18 @@ class Fleet:
             return "idle: no fleet is configured"
         if not self._nats.server:
             return f"the fleet is unavailable: {self._nats.reason or 'connecting'}"
-        return f"connected to {printable(self._nats.server)}, {counted(len(self.view(now)['groups']), 'group')}"
+        return f"connected to {printable(self._nats.server)}, {counted(self.groups.count(now).total(), 'group')}"
 
     # -- metrics
 
     def _publish_metrics(self, now: float) -> None:
         if not self._report.is_due(now):
             return
-        self.membership.forget(now)
-        view = self.view(now)
         self._metrics.up.set(1 if self._nats.server else 0)
+        groups = self.groups.count(now)
         for state in ("present", "gone"):
-            self._metrics.groups.set(sum(each["state"] == state for each in view["groups"]), state)
-        self._metrics.waiting.set(view["waiting"])
+            self._metrics.groups.set(groups[state], state)
+        self._metrics.waiting.set(self._forwarder.waiting if self._forwarder else 0)
         counts = self._claims.counts()
         for state in get_args(ClaimState):
             self._metrics.claims.set(counts.get(state, 0), state)
@@ -300,7 +269,7 @@ class Fleet:
             self._metrics.forwarded.inc(by=self._forwarder.forwarded)
             self._forwarder.forwarded = 0
         self._report.save_and_publish(self.runtime.store, now)
-        self._targets.write(self.settings, view["groups"], bool(self._nats.server), now)
+        self._targets.write(self.settings, self.groups.addresses(), bool(self._nats.server), now)
 
 
 def run(start: ServiceStart) -> int:

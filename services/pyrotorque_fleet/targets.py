@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -16,20 +16,21 @@ log = logging.getLogger(__name__)
 
 _SETTLED_AFTER: Final = 5.0
 """Seconds after connecting until the values of all groups have arrived."""
+_LOOK_EVERY: Final = 10.0
 
 
-def targets(groups: Iterable[Mapping[str, Any]], realm: str) -> list[dict[str, Any]]:
+def targets(addresses: Mapping[str, str], realm: str) -> list[dict[str, Any]]:
     """One entry for each group that has an exporter, gone ones included: then Prometheus shows them as down.
 
     The labels are those of the shipped rules and dashboard; what another group wrote is only in its own entry.
     """
     return [
         {
-            "targets": [group["metrics"]],
-            "labels": {"cluster": realm, "host": group["metrics"].rpartition(":")[0], "rtorrent": group["name"]},
+            "targets": [address],
+            "labels": {"cluster": realm, "host": address.rpartition(":")[0], "rtorrent": name},
         }
-        for group in groups
-        if is_address(str(group.get("metrics") or ""))
+        for name, address in sorted(addresses.items())
+        if is_address(address)
     ]
 
 
@@ -39,17 +40,19 @@ class TargetFiles:
     def __init__(self, layout: Layout) -> None:
         self._own = layout.fleet_targets
         self._connected_at: float | None = None
+        self._look_at = 0.0
         self._logged = ""
 
-    def write(self, settings: FleetSettings, groups: Iterable[Mapping[str, Any]], connected: bool, now: float) -> None:
+    def write(self, settings: FleetSettings, addresses: Mapping[str, str], connected: bool, now: float) -> None:
         """`now` is CLOCK_MONOTONIC. An outage changes nothing: the groups that were known last stay targets."""
         if not connected:
             self._connected_at = None
             return
         self._connected_at = now if self._connected_at is None else self._connected_at
-        if now - self._connected_at < _SETTLED_AFTER:
+        if now - self._connected_at < _SETTLED_AFTER or now < self._look_at:
             return
-        found = targets(groups, settings.realm)
+        self._look_at = now + _LOOK_EVERY
+        found = targets(addresses, settings.realm)
         for path in filter(None, (self._own, settings.file_sd)):
             error = write_targets(path, found)
             if error and error != self._logged:

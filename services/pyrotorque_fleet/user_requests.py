@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from pyrotorque.bus import PendingRequest
-from pyrotorque.requests import Answer, FindInFleet, ListClaims, ListFleetEvents, ReleaseClaim, WhyClaim
+from pyrotorque.fleet_requests import FindInFleet, ListClaims, ListFleetEvents, ReleaseClaim, WhyClaim
+from pyrotorque.requests import Answer
 from pyrotorque.text import counted
 from pyrotorque_fleet.availability import FleetAvailability
 from pyrotorque_fleet.claim_table import ClaimTable

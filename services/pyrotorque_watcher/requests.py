@@ -6,19 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from pyrotorque.errors import PyrotorqueError
+from pyrotorque.fleet_requests import DiscardLoads, PermitLoads, SettledOffer, SettleOffers
 from pyrotorque.linux.filesystems import is_within
-from pyrotorque.requests import (
-    Answer,
-    DescribeService,
-    DiscardLoads,
-    ForgetMetafiles,
-    ListMetafiles,
-    PermitLoads,
-    Request,
-    RetryMetafiles,
-    SettledOffer,
-    SettleOffers,
-)
+from pyrotorque.requests import Answer, DescribeService, ForgetMetafiles, ListMetafiles, Request, RetryMetafiles
 from pyrotorque.text import counted, printable
 from pyrotorque_watcher.fleet.fleet_rows import FleetRows
 from pyrotorque_watcher.fleet.releases import HeldReleases

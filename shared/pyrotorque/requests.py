@@ -5,36 +5,28 @@ A request is one JSON object tagged by `type`, an answer is an `Answer`; both tr
 `pyrotorque.bus.wire`.
 """
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Final, Literal, get_args
 
 import msgspec
 
+from pyrotorque.fleet_requests import (
+    DiscardLoads,
+    FindInFleet,
+    ListClaims,
+    ListFleetEvents,
+    PermitLoads,
+    ReleaseClaim,
+    SettleOffers,
+    WhyClaim,
+)
+from pyrotorque.request_base import ActionRequest, RequestBase
 from pyrotorque.text import encode_json
-
-
-class RequestBase(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Base of all requests."""
-
-
-class ActionRequest(RequestBase, frozen=True, kw_only=True, tag=True):
-    """Base of the requests that change something: `by` is who sent it, for the event `ActionTaken`."""
-
-    by: str = ""
-
-    @property
-    def action(self) -> str:
-        """The word for it in the event."""
-        return ACTIONS[type(self)]
-
-    @property
-    def target(self) -> str:
-        """What it is about: a job, an info-hash, or paths."""
-        return ""
 
 
 class PauseJob(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Scheduler: do not run this job until it is resumed; kept over restarts."""
 
+    word: ClassVar[str] = "pause"
     job: str
 
     @property
@@ -45,6 +37,7 @@ class PauseJob(ActionRequest, frozen=True, kw_only=True, tag=True):
 class ResumeJob(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Scheduler: resume a paused job."""
 
+    word: ClassVar[str] = "resume"
     job: str
 
     @property
@@ -55,6 +48,7 @@ class ResumeJob(ActionRequest, frozen=True, kw_only=True, tag=True):
 class RunJob(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Scheduler: run this job now, once."""
 
+    word: ClassVar[str] = "run"
     job: str
 
     @property
@@ -65,6 +59,7 @@ class RunJob(ActionRequest, frozen=True, kw_only=True, tag=True):
 class StartTorrent(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Scheduler: start this item now, regardless of the queue's limits."""
 
+    word: ClassVar[str] = "start"
     info_hash: str
 
     @property
@@ -75,6 +70,7 @@ class StartTorrent(ActionRequest, frozen=True, kw_only=True, tag=True):
 class StopTorrent(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Scheduler: stop and close this item; no queue starts it again before its owner does."""
 
+    word: ClassVar[str] = "stop"
     info_hash: str
     job: str | None = None
     """The queue that would start it again; by default the one that started it, else the first."""
@@ -87,6 +83,7 @@ class StopTorrent(ActionRequest, frozen=True, kw_only=True, tag=True):
 class ParkTorrent(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Scheduler: stop and close this item; its queue may start it again after `seconds`."""
 
+    word: ClassVar[str] = "park"
     info_hash: str
     seconds: float
     job: str | None = None
@@ -107,10 +104,13 @@ class ExplainQueue(RequestBase, frozen=True, kw_only=True, tag=True):
 class AcceptRTorrent(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Scheduler: the rTorrent that answers now is the right one, although it is not the known one."""
 
+    word: ClassVar[str] = "accept-rtorrent"
+
 
 class RetryMetafiles(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Watcher: load these failed or baseline metafiles; no paths means all of them."""
 
+    word: ClassVar[str] = "retry"
     paths: tuple[str, ...] = ()
 
     @property
@@ -121,6 +121,7 @@ class RetryMetafiles(ActionRequest, frozen=True, kw_only=True, tag=True):
 class ForgetMetafiles(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Watcher: these failed metafiles count as known, and are loaded only when they change or are retried."""
 
+    word: ClassVar[str] = "forget"
     paths: tuple[str, ...]
 
     @property
@@ -141,6 +142,7 @@ class ListMetafiles(RequestBase, frozen=True, kw_only=True, tag=True):
 class RecordAction(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Scheduler: store the event of an action that the sender has carried out."""
 
+    word: ClassVar[str] = "record"
     done: str
     about: str
     ok: bool
@@ -158,16 +160,20 @@ class RecordAction(ActionRequest, frozen=True, kw_only=True, tag=True):
 class MakeLoginLink(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Panel: a link that logs in a browser, once within ten minutes."""
 
+    word: ClassVar[str] = "login-link"
+
 
 class SetPanelPassword(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Panel: the hash of a new password, empty for none; all sessions end."""
 
+    word: ClassVar[str] = "password"
     stored: str
 
 
 class MakePanelToken(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Panel: a new token of the API, instead of an earlier one of this name."""
 
+    word: ClassVar[str] = "token"
     name: str
     scope: Literal["read", "act"]
 
@@ -179,6 +185,7 @@ class MakePanelToken(ActionRequest, frozen=True, kw_only=True, tag=True):
 class RemovePanelToken(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Panel: this token is no longer valid."""
 
+    word: ClassVar[str] = "token-remove"
     name: str
 
     @property
@@ -189,69 +196,7 @@ class RemovePanelToken(ActionRequest, frozen=True, kw_only=True, tag=True):
 class EndPanelSessions(ActionRequest, frozen=True, kw_only=True, tag=True):
     """Panel: log out all browsers."""
 
-
-class SettledOffer(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a metafile that was offered to the fleet, named by its row in the ledger."""
-
-    turn: int
-    token: str
-    state: Literal["placed", "duplicate", "failed"]
-    group: str = ""
-    reason: str = ""
-
-
-class SettleOffers(RequestBase, frozen=True, kw_only=True, tag=True):
-    """Watcher: record what became of these; the answer has in `settled` how many were offers."""
-
-    offers: tuple[SettledOffer, ...]
-
-
-class PermitLoads(RequestBase, frozen=True, kw_only=True, tag=True):
-    """Watcher: the fleet gave these items of the inbox to this group; the answer has the info-hashes without a row."""
-
-    info_hashes: tuple[str, ...]
-
-
-class DiscardLoads(RequestBase, frozen=True, kw_only=True, tag=True):
-    """Watcher: erase these items of the inbox if they are still held; the answer has, by info-hash, why one is not."""
-
-    info_hashes: tuple[str, ...]
-
-
-class FindInFleet(RequestBase, frozen=True, kw_only=True, tag=True):
-    """Fleet: ask all groups of the fleet for items with this info-hash, or this text in their name."""
-
-    text: str
-
-
-class ListClaims(RequestBase, frozen=True, kw_only=True, tag=True):
-    """Fleet: the claims on metafiles, the newest change first; those in `state`, if it is not empty."""
-
-    state: str = ""
-    limit: int = 100
-
-
-class WhyClaim(RequestBase, frozen=True, kw_only=True, tag=True):
-    """Fleet: ask all groups why they do not take the metafile with this info-hash."""
-
-    info_hash: str
-
-
-class ListFleetEvents(RequestBase, frozen=True, kw_only=True, tag=True):
-    """Fleet: events of all groups after this number of the stream; negative: so many of the newest."""
-
-    after: int = -20
-    limit: int = 100
-
-
-class ReleaseClaim(ActionRequest, frozen=True, kw_only=True, tag=True):
-    """Fleet: take the metafile with this info-hash from its group, although that may have started it."""
-
-    info_hash: str
-
-    @property
-    def target(self) -> str:
-        return self.info_hash
+    word: ClassVar[str] = "end-sessions"
 
 
 class DescribeService(RequestBase, frozen=True, kw_only=True, tag=True):
@@ -287,24 +232,10 @@ Request = (
     | DescribeService
 )
 
-ACTIONS: dict[type[ActionRequest], str] = {
-    PauseJob: "pause",
-    ResumeJob: "resume",
-    RunJob: "run",
-    StartTorrent: "start",
-    AcceptRTorrent: "accept-rtorrent",
-    RetryMetafiles: "retry",
-    StopTorrent: "stop",
-    ParkTorrent: "park",
-    ForgetMetafiles: "forget",
-    RecordAction: "record",
-    ReleaseClaim: "fleet-release",
-    MakeLoginLink: "login-link",
-    SetPanelPassword: "password",
-    MakePanelToken: "token",
-    RemovePanelToken: "token-remove",
-    EndPanelSessions: "end-sessions",
+ACTIONS: Final[dict[type[ActionRequest], str]] = {
+    kind: kind.word for kind in get_args(Request) if issubclass(kind, ActionRequest)
 }
+"""All requests that change something, with the name of the action."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,8 @@ from pyrotorque.errors import ActionRefused, ServiceUnreachable, UserError
 from pyrotorque.events import ActionTaken, decode
 from pyrotorque.layout import Layout
 from pyrotorque.outbox import Outbox, stored_events
-from pyrotorque.requests import ACTIONS, ActionRequest, Answer, DescribeService, PauseJob, Request
+from pyrotorque.request_base import ActionRequest
+from pyrotorque.requests import ACTIONS, Answer, DescribeService, PauseJob, Request
 from pyrotorque.store import open_store
 
 HASH = "0123456789abcdef0123456789ABCDEF01234567"

@@ -122,6 +122,13 @@ def test_a_wrong_setting_is_refused_in_one_sentence(scene: Scene, case: str) -> 
     assert "_ssl.c" not in found.reason
 
 
+def test_a_server_that_takes_small_messages_only_is_refused(scene: Scene, tmp_path: Path) -> None:
+    with NatsServer(tmp_path / "small", more="max_payload: 65536\n") as server:
+        found = outcome(FleetSettings(servers=(server.url,), name="box1"))
+    assert isinstance(found, Disconnected)
+    assert "raise max_payload in its configuration" in found.reason
+
+
 def test_no_password_goes_to_a_server_that_offers_no_tls(scene: Scene) -> None:
     """An attacker between both answers in place of the server."""
     received: list[bytes] = []

@@ -8,8 +8,9 @@ import pytest
 
 from pyrotorque.configuration import stored_file
 from pyrotorque.errors import ServiceUnreachable
+from pyrotorque.fleet_requests import FindInFleet, ListClaims
 from pyrotorque.layout import Layout
-from pyrotorque.requests import Answer, FindInFleet, ListClaims, Request
+from pyrotorque.requests import Answer, Request
 from pyrotorque.settings.schema import FleetSettings, RTorrentSettings, Settings
 from pyrotorque.settings.serialization import to_json
 from pyrotorque_panel import group_view

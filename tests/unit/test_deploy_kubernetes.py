@@ -1,7 +1,10 @@
 """The manifests of deploy/kubernetes: valid for each supported version, consistent, with a valid torque.ini."""
 
 import os
+import re
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from pyrotorque.validation import check
 from tests.programs import nats_servers
 
 FOLDER = REPOSITORY / "deploy" / "kubernetes"
+CLUSTER = REPOSITORY / "deploy" / "nats" / "cluster.py"
 VERSIONS = ("1.29", "1.31", "1.33", "1.37")
 
 
@@ -156,10 +160,23 @@ def test_the_pod_monitor_selects_the_pods_and_their_port() -> None:
     ports = {port["name"] for _, container in containers() for port in container.get("ports", ())}
     assert endpoint["port"] in ports
     assert [each["targetLabel"] for each in endpoint["relabelings"]] == ["rtorrent", "host", "cluster"]
+    # Names and forms in the definition of the operator's version 0.93.
+    assert set(monitor["spec"]) <= {
+        "jobLabel",
+        "selector",
+        "podMetricsEndpoints",
+        "namespaceSelector",
+        "podTargetLabels",
+    }
+    assert set(endpoint) <= {"port", "interval", "scrapeTimeout", "relabelings", "path", "scheme"}
+    assert all(re.fullmatch(r"\d+s", endpoint[name]) for name in ("interval", "scrapeTimeout"))
+    for each in endpoint["relabelings"]:
+        assert set(each) <= {"sourceLabels", "targetLabel", "replacement", "action", "regex", "separator"}
+        assert isinstance(each.get("sourceLabels", []), list)
 
 
 def test_the_values_for_nats_make_servers_that_start(tmp_path: Path) -> None:
-    """The chart is not rendered here; what it writes for these values is given to a real nats-server."""
+    """The chart is not rendered here; what version 2.14.2 writes for these values is given to a real nats-server."""
     (values,) = documents("nats-values.yaml")
     config = values["config"]
     assert (config["cluster"]["enabled"], config["cluster"]["replicas"]) == (True, 3)
@@ -170,13 +187,30 @@ def test_the_values_for_nats_make_servers_that_start(tmp_path: Path) -> None:
     (tmp_path / "nats-config").mkdir()
     users = tmp_path / Path(mount["mountPath"]).name
     users.mkdir()
-    (users / "users.conf").write_text("accounts { fleet: { jetstream: enabled, users: [{user: a, password: b}] } }\n")
+    files = tmp_path / "files"
+    for words in (("servers", files, "nats"), ("group", files, "pyrotorque-0")):
+        subprocess.run([sys.executable, CLUSTER, *words], check=True, stdout=subprocess.DEVNULL)
+    shutil.copy(files / "nats" / "users.conf", users)
     conf = tmp_path / "nats-config" / "nats.conf"
     conf.write_text(
-        f'jetstream {{ store_dir: "{tmp_path}/js", max_file: 10Gi, sync_interval: always }}\n'
-        f"include {config['merge']['$include']};\n"
+        f"""{{
+          include {config["merge"]["$include"]};
+          "cluster": {{"name": "nats", "no_advertise": true, "port": 6222,
+            "routes": ["nats://nats-0.nats-headless:6222", "nats://nats-1.nats-headless:6222"]}},
+          "http_port": 8222,
+          "jetstream": {{"max_file_store": {config["jetstream"]["fileStore"]["pvc"]["size"]}, "max_memory_store": 0,
+            "store_dir": "{tmp_path}/js", "sync_interval": "{config["jetstream"]["merge"]["sync_interval"]}"}},
+          "lame_duck_duration": "30s", "lame_duck_grace_period": "10s",
+          "pid_file": "{tmp_path}/nats.pid", "port": 4222, "server_name": $SERVER_NAME,
+          "tls": {{"cert_file": "{files}/nats/server.pem", "key_file": "{files}/nats/server.key"}}
+        }}"""
     )
     checked = subprocess.run(
-        [nats_servers()[-1].path, "-t", "-c", conf], capture_output=True, text=True, check=False, timeout=60
+        [nats_servers()[-1].path, "-t", "-c", conf],
+        env={**os.environ, "SERVER_NAME": "nats-0"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from pyrotorque.errors import ConditionError
 from pyrotorque.placement_rules import PREFER, parse_accepts, parse_prefer
 from pyrotorque_fleet.choice import CandidateGroup, OfferTurns, PlacementRules, bids
-from pyrotorque_fleet.claims import Claim, Metafacts
+from pyrotorque_fleet.claims import MISSING, Claim, Metafacts
 from pyrotorque_fleet.messages import DiskRoom, GroupFacts
 from tests.unit.test_fleet_claims import a_claim
 
@@ -57,6 +57,7 @@ def test_the_order_can_be_set() -> None:
         (group("one", jobs=()), a_claim(), "no active job treewatch"),
         (group("one"), a_claim(tried=("one",), reason="disk full"), "disk full"),
         (group("one", items=None), a_claim(), "rTorrent does not answer"),
+        (group("one"), a_claim(reason=MISSING), "its content is not stored any more: one stores it again"),
         (group("one", open_claims=20), a_claim(), "20 open claims"),
         (group("one", free=4), a_claim(), "no room"),
     ],

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from pyrotorque_fleet.claims import (
+    MISSING,
     Claim,
     KnownClaim,
     Metafacts,
@@ -106,6 +107,14 @@ def test_what_is_known_is_not_offered_again() -> None:
         again = offer(a_claim(), a_claim(state=state, generation=6))
         assert isinstance(again, Claim)
         assert (again.state, again.generation) == ("offered", 6)
+
+
+def test_an_offer_whose_content_is_gone_may_be_offered_by_another_group() -> None:
+    gone = a_claim(reason=MISSING, generation=4)
+    again = offer(a_claim(sender="two", offer="9"), gone)
+    assert isinstance(again, Claim)
+    assert (again.sender, again.generation, again.reason) == ("two", 4, "")
+    assert isinstance(offer(a_claim(sender="two"), a_claim()), KnownClaim)
 
 
 def test_only_the_sender_withdraws_and_only_an_offer() -> None:

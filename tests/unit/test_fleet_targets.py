@@ -11,12 +11,12 @@ from pyrotorque_exporter.http_messages import HttpRequest, HttpResponse
 from pyrotorque_exporter.routes import Routes
 from pyrotorque_fleet.targets import TargetFiles, targets
 
-ONE = {"name": "one", "metrics": "box1.lan:9135"}
+ONE = {"one": "box1.lan:9135"}
 SETTINGS = FleetSettings(servers=("nats://x:4222",), name="one", realm="home")
 
 
 def test_a_target_has_the_labels_of_the_shipped_rules() -> None:
-    (found,) = targets([ONE], "home")
+    (found,) = targets(ONE, "home")
     assert found == {
         "targets": ["box1.lan:9135"],
         "labels": {"cluster": "home", "host": "box1.lan", "rtorrent": "one"},
@@ -27,20 +27,20 @@ def test_a_target_has_the_labels_of_the_shipped_rules() -> None:
     "metrics", ["", "box1", "http://box1:9135/x", "a b:1", "user@box:1", "box:port", "box:1/x", "x\n:1"]
 )
 def test_what_is_no_address_is_no_target(metrics: str) -> None:
-    assert targets([{"name": "two", "metrics": metrics}], "home") == []
+    assert targets({"two": metrics}, "home") == []
 
 
 def test_nothing_is_written_before_the_groups_are_known_nor_in_an_outage(layout: Layout) -> None:
     files, path = TargetFiles(layout), layout.fleet_targets
-    files.write(SETTINGS, [ONE], False, 0.0)
-    files.write(SETTINGS, [ONE], True, 100.0)
+    files.write(SETTINGS, ONE, False, 0.0)
+    files.write(SETTINGS, ONE, True, 100.0)
     assert not path.exists()
-    files.write(SETTINGS, [ONE], True, 106.0)
+    files.write(SETTINGS, ONE, True, 106.0)
     assert len(json.loads(path.read_text())) == 1
-    files.write(SETTINGS, [], False, 107.0)
-    files.write(SETTINGS, [], True, 108.0)
+    files.write(SETTINGS, {}, False, 107.0)
+    files.write(SETTINGS, {}, True, 108.0)
     assert len(json.loads(path.read_text())) == 1
-    files.write(SETTINGS, [], True, 114.0)
+    files.write(SETTINGS, {}, True, 120.0)
     assert json.loads(path.read_text()) == []
 
 

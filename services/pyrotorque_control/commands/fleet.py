@@ -9,15 +9,8 @@ import click
 from pyrotorque import humanize
 from pyrotorque.actions import release_claim, required_hash
 from pyrotorque.errors import ActionRefused, ServiceUnreachable
-from pyrotorque.requests import (
-    Answer,
-    DescribeService,
-    FindInFleet,
-    ListClaims,
-    ListFleetEvents,
-    Request,
-    WhyClaim,
-)
+from pyrotorque.fleet_requests import FindInFleet, ListClaims, ListFleetEvents, WhyClaim
+from pyrotorque.requests import Answer, DescribeService, Request
 from pyrotorque.text import counted, printable
 from pyrotorque_control import terminal
 from pyrotorque_control.client import actor_of, require_service
@@ -176,8 +169,8 @@ def why(group: Group, claim: str, as_json: bool) -> int:
 def release(group: Group, claim: str) -> int:
     """Offer a metafile again that a group was permitted to start, although that group may have started it.
 
-    For a host that does not come back. If it does, the item runs in two groups: both report that. A claim that is done
-    or failed is withdrawn, so that the metafile can be dropped again.
+    For a host that does not come back. If it does, the item runs in two groups; the one that came back reports that. A
+    claim that is done or failed is withdrawn, so that the metafile can be dropped again.
     """
     require_service(group, "fleet", "fleet.servers")
     try:

@@ -5,7 +5,8 @@ from typing import Final
 
 from pyrotorque.actions.delivery import Actor, ask_service
 from pyrotorque.errors import UserError
-from pyrotorque.requests import Answer, ParkTorrent, ReleaseClaim, StartTorrent, StopTorrent
+from pyrotorque.fleet_requests import ReleaseClaim
+from pyrotorque.requests import Answer, ParkTorrent, StartTorrent, StopTorrent
 from pyrotorque.text import printable
 
 _INFO_HASH: Final = re.compile(r"[0-9A-Fa-f]{40}", re.ASCII)

@@ -17,7 +17,8 @@ from pyrotorque.layout import Layout
 from pyrotorque.limits import LIVE_BYTES, PUBLISHED_BYTES, QUEUED_ANSWERS
 from pyrotorque.logs import owner_event, take_problems
 from pyrotorque.outbox import Cursor, Outbox
-from pyrotorque.requests import ActionRequest, Answer, Request
+from pyrotorque.request_base import ActionRequest
+from pyrotorque.requests import Answer, Request
 from pyrotorque.text import printable
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,127 @@
+"""Follows a bucket from a revision on, without a gap, and finds when it fell behind or the bucket was replaced.
+
+A push consumer of our own: the ordered consumer of nats-py polls four times a second.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from pyrotorque_fleet.exchange import BucketState
+from pyrotorque_fleet.jetstream import JetStreamCalls
+
+_HEARTBEAT: Final = 5.0
+_SILENT_AFTER: Final = 2 * _HEARTBEAT + 1
+"""Seconds; a consumer ends with its server, and permanently after its bucket was created again."""
+_ACK_WAIT: Final = 22 * 3600.0
+_CONTROL: Final = "100"
+
+
+class BucketWatch:
+    """Used in the link's thread. `entered` gets the state of the bucket, then `receive` each key with its revision and
+    value (empty for a marker), if it is newer than those known."""
+
+    def __init__(
+        self, bucket: str, calls: JetStreamCalls, receive: Callable[[str, int, bytes], None],
+        entered: Callable[[BucketState], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        self._stream, self._subject = f"KV_{bucket}", f"$KV.{bucket}.>"
+        self._calls, self._receive, self._entered = calls, receive, entered
+        self._client: Client | None = None
+        self._subscription: Any = None
+        self._state = BucketState("", 0)
+        self._seen = self._before = 0
+        self._delivered = 0
+        """The number of the consumer's last message: without a gap, the next one has the next number."""
+        self._has_gap = False
+        self._arrived = 0.0
+
+    async def begin(self, client: Client, known: BucketState) -> None:
+        """Follow what is newer than `known`; all, if it is another bucket than that of `known`."""
+        await self._unsubscribe()
+        self._client, self._has_gap = client, True  # until it is followed
+        state = await self._calls.bucket_state(self._stream)
+        is_same = state.identity == known.identity and state.newest >= known.newest
+        self._seen = self._before = known.newest if is_same else 0
+        self._state, self._delivered, self._arrived = state, 0, time.monotonic()
+        self._entered(state)
+        inbox = client.new_inbox()
+        self._subscription = await client.subscribe(
+            inbox, cb=self._on_message, pending_msgs_limit=-1, pending_bytes_limit=-1
+        )
+        config = ConsumerConfig(
+            deliver_subject=inbox, filter_subject=self._subject, deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=self._seen + 1, ack_policy=AckPolicy.NONE, max_deliver=1, ack_wait=_ACK_WAIT,
+            flow_control=True, idle_heartbeat=_HEARTBEAT, num_replicas=1, mem_storage=True,
+        )  # fmt: skip
+        self._has_gap = False
+        try:
+            await self._calls.call(lambda js: js.add_consumer(self._stream, config=config))
+        except BaseException:
+            self._has_gap = True
+            raise
+
+    async def _on_message(self, message: Msg) -> None:
+        self._arrived = time.monotonic()
+        headers = message.headers or {}
+        if headers.get("Status") == _CONTROL:
+            await self._on_control(message, headers)
+            return
+        revision, delivered = _sequences(message.reply)
+        self._has_gap = self._has_gap or delivered != self._delivered + 1
+        self._delivered = delivered
+        if self._has_gap or revision <= self._seen:
+            return
+        self._seen = revision
+        value = b"" if "KV-Operation" in headers else message.data
+        self._receive(message.subject.rpartition(".")[2], revision, value)
+
+    async def _on_control(self, message: Msg, headers: dict[str, str]) -> None:
+        """Let the server go on, which waits for an answer after each batch; or find that a message is missing."""
+        last = headers.get("Nats-Last-Consumer", "")
+        if last.isdecimal() and int(last) > self._delivered:
+            self._has_gap = True
+        subject = message.reply or headers.get("Nats-Consumer-Stalled", "")
+        if subject and self._client is not None:
+            await self._client.publish(subject)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether nothing more may arrive, or something did not."""
+        return self._has_gap or time.monotonic() - self._arrived > _SILENT_AFTER
+
+    async def mend(self) -> None:
+        """Begin again from the newest revision that arrived."""
+        if self._client is not None:
+            await self.begin(self._client, BucketState(self._state.identity, self._seen))
+
+    async def check(self) -> None:
+        """Begin again if nothing arrived although there is more, or if the bucket was replaced."""
+        state = await self._calls.bucket_state(self._stream)
+        if self._client is None:
+            return
+        if state.identity != self._state.identity or state.newest < self._seen:
+            await self.begin(self._client, BucketState("", 0))
+        elif self._seen == self._before and self._seen < state.newest:
+            await self.mend()
+        else:
+            self._before, self._state = self._seen, state
+            self._entered(state)
+
+    async def _unsubscribe(self) -> None:
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            with suppress(Exception):
+                await subscription.unsubscribe()
+
+
+def _sequences(reply: str) -> tuple[int, int]:
+    """The revision and the consumer's number in the subject of an acknowledgement, which may begin with a domain."""
+    parts = reply.split(".")
+    at = 5 if len(parts) == 9 else 7
+    return int(parts[at]), int(parts[at + 1])

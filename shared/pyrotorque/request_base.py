@@ -1,0 +1,27 @@
+"""The bases of all requests to services: see `pyrotorque.requests`."""
+
+from typing import ClassVar
+
+import msgspec
+
+
+class RequestBase(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of all requests."""
+
+
+class ActionRequest(RequestBase, frozen=True, kw_only=True, tag=True):
+    """Base of the requests that change something: `by` is who sent it, for the event `ActionTaken`."""
+
+    by: str = ""
+    word: ClassVar[str] = ""
+    """The name of the action."""
+
+    @property
+    def action(self) -> str:
+        """The word for it in the event."""
+        return self.word
+
+    @property
+    def target(self) -> str:
+        """What it is about: a job, an info-hash, or paths."""
+        return ""
