@@ -5,12 +5,14 @@ Only this module decides about encodings of streams: paths and texts are UTF-8, 
 
 import os
 import sys
+import time
 from typing import IO, Final
 
 # -P: never import from the working directory. utf8: independent of the locale, and of PYTHONUTF8.
 UTF8: Final = ("-X", "utf8")
 FLAGS: Final = ("-P", *UTF8)
 # no_debug_ranges: saves about a tenth of the memory that our code takes.
+_FULL_MINUTE: Final = 1_800_000_000  # Unix seconds
 SERVICE_FLAGS: Final = (*FLAGS, "-X", "no_debug_ranges")
 
 
@@ -32,6 +34,7 @@ def prepare_command() -> None:
     _open_standard_streams()
     # A umask that takes rights from the owner, such as 777, would make our own files unreadable.
     os.umask(os.umask(0o077) & 0o077)
+    _ignore_leap_seconds()
     if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode:
         program, *words = sys.orig_argv
         os.execv(sys.executable, [os.fsencode(word) for word in (program, "-X", "utf8", *words)])
@@ -44,6 +47,17 @@ def use_utf8(stream: IO[str] | None) -> None:
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _ignore_leap_seconds() -> None:
+    """Zones below `right/` count leap seconds, and Unix time has none: Python's own conversions would disagree, and a
+    fire time would never be reached. For this process and all that it starts.
+    """
+    if time.gmtime(_FULL_MINUTE).tm_sec:
+        from pyrotorque.local_time import zone_without_leap_seconds
+
+        os.environ["TZ"] = zone_without_leap_seconds(os.environ)
+        time.tzset()
 
 
 def _open_standard_streams() -> None:

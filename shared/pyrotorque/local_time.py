@@ -17,6 +17,7 @@ MACHINE_ZONE: Final = Path("/etc/localtime")
 _POSIX_NAME: Final = r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)"
 # A rule as in tzset(3), such as EST5EDT,M3.2.0,M11.1.0 or <+03>-3.
 _POSIX: Final = re.compile(rf"{_POSIX_NAME}[+-]?\d{{1,2}}(?::\d\d){{0,2}}(?:{_POSIX_NAME}[^/]*(?:/.*)?)?", re.ASCII)
+_LEAP_FOLDERS: Final = {"/right/": "/", "/zoneinfo-leaps/": "/zoneinfo/"}
 _UNIX_EPOCH: Final = datetime(1970, 1, 1)
 
 
@@ -85,6 +86,16 @@ def zone_problem(environ: Mapping[str, str] = os.environ) -> str:
         f"the time zone TZ={given!r} of the environment does not exist, so local time is UTC: correct its name, write "
         "a rule such as CET-1CEST,M3.5.0,M10.5.0/3, or install the package tzdata"
     )
+
+
+def zone_without_leap_seconds(environ: Mapping[str, str]) -> str:
+    """A value for `TZ`: the zone of the same name beside `right/`, else a rule with the offset that is in force now."""
+    path = os.path.realpath(zone_file(environ))
+    for part, plain in _LEAP_FOLDERS.items():
+        if part in path and os.path.isfile(found := path.replace(part, plain)):
+            return found
+    sign, minutes = ("-", "+")[(offset := time.localtime().tm_gmtoff) < 0], abs(offset) // 60
+    return f"<LOC>{sign}{minutes // 60:02d}:{minutes % 60:02d}"
 
 
 def _offset(dt: datetime) -> timedelta:

@@ -36,6 +36,10 @@ ENVIRONMENTS = {
     "TZ is a rule": Environment({"TZ": "CET-1CEST,M3.5.0,M10.5.0/3"}),
     "TZ with a colon": Environment({"TZ": ":Europe/Berlin"}),
     "TZ is a path": Environment({"TZ": "/usr/share/zoneinfo/Asia/Tokyo"}),
+    "TZ counts leap seconds": Environment({"TZ": "right/Europe/Berlin"}),
+    "the machine's zone counts leap seconds": Environment(
+        {"TZ": None}, script="mount --bind /usr/share/zoneinfo/right/Asia/Tokyo $(readlink -f /etc/localtime)"
+    ),
     "TZ is unknown": Environment({"TZ": "Europe/Berln"}),
     "TZ is a folder": Environment({"TZ": "Europe"}),
     "no tzdata": Environment({"TZ": "Europe/Berlin"}, script="mount -t tmpfs none /usr/share/zoneinfo"),
@@ -76,7 +80,16 @@ ENVIRONMENTS = {
     "inside of supervisord": Environment({"SUPERVISOR_ENABLED": "1", "SUPERVISOR_SERVER_URL": "unix:///x"}),
 }
 BERLIN, TOKYO = 1, 9
-OFFSETS = {"TZ is a rule": BERLIN, "TZ with a colon": BERLIN, "TZ is a path": TOKYO}
+OFFSETS = {
+    "TZ is a rule": BERLIN,
+    "TZ with a colon": BERLIN,
+    "TZ is a path": TOKYO,
+    "TZ counts leap seconds": BERLIN,
+    "the machine's zone counts leap seconds": TOKYO,
+}
+if not Path("/usr/share/zoneinfo/right").is_dir():
+    for name in [name for name in ENVIRONMENTS if "leap seconds" in name]:
+        del ENVIRONMENTS[name]
 ALL_COMMANDS = ("TZ is a rule", "unknown user, no HOME", "ASCII", "all closed", "no /proc", "one column")
 FAILING = {
     "no files": (Environment(before=limits(NOFILE=10)), 75, "file can be opened: raise the limit (`ulimit -n` is 10)"),
@@ -215,6 +228,7 @@ def test_a_configuration_directory_below_an_unknown_home_names_the_cure(home: Ho
     "name",
     [
         "TZ is a rule",
+        "TZ counts leap seconds",
         "ASCII",
         "unknown user, no HOME",
         "all closed",
@@ -234,7 +248,7 @@ def test_the_group_runs_in_the_foreground(home: Home, name: str) -> None:
         stamp = eventually(lambda: _first_stamp(home.config_dir / "log/torque.log"), timeout=20, why=home.logs())
         assert stamp is not None
         expected = time.gmtime(time.time() + 3600 * OFFSETS.get(name, 0))
-        assert abs(timegm(stamp) - timegm(expected)) < (3900 if name == "TZ is a rule" else 300)
+        assert abs(timegm(stamp) - timegm(expected)) < (3900 if OFFSETS.get(name) == BERLIN else 300)
         os.killpg(running.pid, signal.SIGTERM)
         code, output, errors = ended(running)
     finally:

@@ -13,7 +13,7 @@ import pytest
 from pyrotorque.conditions.dates import parse_date
 from pyrotorque.hours import parse_hours
 from pyrotorque.humanize import date_time
-from pyrotorque.local_time import LOCAL, local_datetime, zone_problem, zone_text
+from pyrotorque.local_time import LOCAL, local_datetime, zone_problem, zone_text, zone_without_leap_seconds
 from pyrotorque.schedule import parse_schedule
 from pyrotorque.templates.functions import iso
 from tests.programs import REPOSITORY
@@ -133,3 +133,27 @@ def test_a_zone_that_does_not_exist_is_named_with_the_cure(name: str) -> None:
 
 def test_missing_zones_are_a_problem(tmp_path: Path) -> None:
     assert "install the package tzdata" in zone_problem({"TZ": "Europe/Berlin", "TZDIR": str(tmp_path)})
+
+
+@pytest.mark.skipif(not Path("/usr/share/zoneinfo/right").is_dir(), reason="this machine has no such zones")
+@pytest.mark.parametrize(
+    ("name", "offset"),
+    [("right/Europe/Berlin", 3600), (":right/UTC", 0), ("/usr/share/zoneinfo/right/Asia/Kolkata", 19800)],
+)
+def test_a_zone_that_counts_leap_seconds_is_replaced(zone: SetZone, name: str, offset: int) -> None:
+    zone(name)
+    assert time.gmtime(NOVEMBER).tm_sec != 0
+    zone(zone_without_leap_seconds({"TZ": name}))
+    assert zone_problem() == ""
+    assert (time.gmtime(NOVEMBER).tm_sec, time.localtime(NOVEMBER).tm_gmtoff) == (0, offset)
+    every_second = parse_schedule("second=*/1")
+    assert every_second.fires(NOVEMBER, 3) == [NOVEMBER + 1, NOVEMBER + 2, NOVEMBER + 3]
+
+
+def test_of_an_unknown_zone_the_offset_is_kept(zone: SetZone, tmp_path: Path) -> None:
+    zone("<XYZ>-05:30")
+    zone(zone_without_leap_seconds({"TZ": str(tmp_path / "copy")}))
+    assert zone_text(NOVEMBER) == "LOC (+05:30)"
+    zone("<XYZ>+03:00")
+    zone(zone_without_leap_seconds({"TZ": str(tmp_path / "copy")}))
+    assert zone_text(NOVEMBER) == "LOC (-03:00)"
