@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pyrotorque.conditions import Condition, parse
 from pyrotorque.errors import ConditionError
 from tests.made_conditions import NOISE, NOW, TEXT, items
+from tests.waiting import bound
 
 
 @given(text=TEXT)
@@ -98,7 +99,7 @@ def test_too_much_is_refused_in_under_a_second(text: str) -> None:
     begin = time.process_time()
     with pytest.raises(ConditionError):
         parse(text)
-    assert time.process_time() - begin < 1
+    assert time.process_time() - begin < bound(1)
 
 
 ALLOWED = {
@@ -119,4 +120,4 @@ def test_much_is_read_in_time_that_grows_with_its_length_only(text: str) -> None
     assert condition.matches({"name": "foo", "prio": 1, "hash": "AA", "path": "/a"}, NOW) in (True, False)
     assert len(str(condition)) > 0
     assert all(condition.filters(NOW))
-    assert time.process_time() - begin < 3
+    assert time.process_time() - begin < bound(3)

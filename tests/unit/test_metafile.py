@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from demo.metafiles import Bencodable, bencode, info_hash, make_metafile
 from pyrotorque.errors import MetafileError, MetafileIncomplete
 from pyrotorque.metafile import MAX_SIZE, Magnet, magnet, magnet_links, read, take, torrent_in
+from tests.waiting import bound
 
 PIECES = b"x" * 20
 V2_FILE: dict[str, Bencodable] = {"length": 100, "pieces root": b"r" * 32}
@@ -195,7 +196,7 @@ def test_hostile_bytes_are_rejected_fast_and_in_bounded_memory(data: bytes) -> N
     begin = time.process_time()
     with pytest.raises(MetafileError):
         read(data)
-    assert time.process_time() - begin < 1.0  # promised are 100 ms; a busy machine gets some more
+    assert time.process_time() - begin < bound(1.0)  # promised are 100 ms; a busy machine gets some more
     tracemalloc.start()
     with pytest.raises(MetafileError):
         read(data)
