@@ -24,6 +24,7 @@ from pyrotorque.rtorrent.xml import Param
 
 T = TypeVar("T")
 ITEMS, FILES, MANY = 2_000, 20, 10_000
+FULL_ITEMS, FULL_FILES, HUGE = 20, 2_000, 30_000
 FIRST, AGAIN = 2.0, 0.3  # seconds
 BLOCKED, BLOCKED_MANY = 0.05, 0.15
 _BATCH = 50
@@ -61,11 +62,13 @@ class MeasuredRTorrent(RTorrent):
 def measure() -> Iterator[Figure]:
     yield from _of_complete_items()
     yield from _of_many_items()
+    yield from _of_many_files()
 
 
 def _of_complete_items() -> Iterator[Figure]:
     with scratch() as folder, PrivateRTorrent(folder / "rt") as rtorrent:
         _fill(rtorrent)
+        _without_sorting(rtorrent)
         context.set_context(context.JobContext(state_dir=folder / "state", url=rtorrent.url))
         client = MeasuredRTorrent(rtorrent.url, rtorrent.pid)
         job = _job(rtorrent, client)
@@ -90,7 +93,8 @@ def _of_complete_items() -> Iterator[Figure]:
 
 def _of_many_items() -> Iterator[Figure]:
     with scratch() as folder, PrivateRTorrent(folder / "rt") as rtorrent:
-        fill(rtorrent, MANY)
+        fill(rtorrent, MANY, last_first=True)
+        _without_sorting(rtorrent)
         context.set_context(context.JobContext(state_dir=folder / "state", url=rtorrent.url))
         client = MeasuredRTorrent(rtorrent.url, rtorrent.pid)
         _job(rtorrent, client, condition="name=*").preview()
@@ -100,6 +104,25 @@ def _of_many_items() -> Iterator[Figure]:
         _orphans(rtorrent, client).survey()
         blocked["a look for orphans"] = client.longest()
     yield from _blocked(blocked, MANY, BLOCKED_MANY, "one file")
+
+
+def _of_many_files() -> Iterator[Figure]:
+    """A few items whose files are more than one call may read."""
+    with scratch() as folder, PrivateRTorrent(folder / "rt") as rtorrent:
+        fill(rtorrent, FULL_ITEMS, files=FULL_FILES)
+        metafile = folder / "huge.torrent"
+        metafile.write_bytes(make_metafile("huge", files=[(f"file {number}", 16_384) for number in range(HUGE)]))
+        plain = RTorrent(rtorrent.url, read_timeout=60)
+        plain.call("load.normal", "", str(metafile))
+        wait_until(
+            lambda: plain.call("view.size", "", "main") == FULL_ITEMS + 1, 60, lambda: "the huge one is not there"
+        )
+        _without_sorting(rtorrent)
+        context.set_context(context.JobContext(state_dir=folder / "state", url=rtorrent.url))
+        client = MeasuredRTorrent(rtorrent.url, rtorrent.pid)
+        _job(rtorrent, client, condition=_DETAILED).preview()
+        blocked = {"a preview with details": client.longest()}
+    yield from _blocked(blocked, FULL_ITEMS, BLOCKED, f"{FULL_FILES:,} files and one of {HUGE:,}")
 
 
 def _figure(what: str, seconds: float, goal: float) -> Figure:
@@ -114,6 +137,14 @@ def _blocked(
         yield Figure(
             f"rTorrent's longest call in {what}, {items:,} items of {files}", shown, "", limit, seconds <= goal
         )
+
+
+def _without_sorting(rtorrent: PrivateRTorrent) -> None:
+    """rTorrent sorts two views every ten seconds, which would count for the call that it happens to answer then."""
+    client = RTorrent(rtorrent.url, read_timeout=60)
+    command = "schedule_remove2" if client.known("schedule_remove2") else "schedule_remove"
+    for view in ("view.main", "view.name"):
+        client.call(command, "", view)
 
 
 def _job(rtorrent: PrivateRTorrent, client: RTorrent, **more: str) -> Cleanup:
@@ -139,8 +170,8 @@ def _preview(job: Cleanup, expected: int = ITEMS) -> float:
 
 def _fill(rtorrent: PrivateRTorrent) -> None:
     client = RTorrent(rtorrent.url, read_timeout=60)
-    for start in range(0, ITEMS, _BATCH):
-        paths = [rtorrent.downloads / f"item {number:05d}" for number in range(start, start + _BATCH)]
+    for end in range(ITEMS, 0, -_BATCH):  # the last names first: rTorrent inserts them faster
+        paths = [rtorrent.downloads / f"item {number:05d}" for number in range(end - _BATCH, end)][::-1]
         client.multicall([("load.raw_start", ["", _metafile(path)]) for path in paths])
     wait_until(lambda: client.call("view.size", "", "seeding") == ITEMS, 60, lambda: "rTorrent took not all items")
 

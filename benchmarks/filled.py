@@ -25,9 +25,18 @@ def scratch() -> Generator[Path]:
 
 
 def fill(
-    rtorrent: PrivateRTorrent, count: int, *, prefix: str = "item", load: str = "load.raw", files: int = 0
+    rtorrent: PrivateRTorrent,
+    count: int,
+    *,
+    prefix: str = "item",
+    load: str = "load.raw",
+    files: int = 0,
+    last_first: bool = False,
 ) -> None:
-    """Load `count` items of `files` files (0: one), stopped unless `load` starts them; wait until all are there."""
+    """Load `count` items of `files` files (0: one), stopped unless `load` starts them; wait until all are there.
+
+    `last_first`: in the reverse order of their names, which rTorrent inserts five times faster into its sorted view.
+    """
     inside = [(f"file {number}", 16_384) for number in range(files)] or None
     client = RTorrent(rtorrent.url, read_timeout=60)
 
@@ -35,8 +44,9 @@ def fill(
         return int(str(client.call("view.size", "", "main")))
 
     before = size()
+    numbers = range(count)[::-1] if last_first else range(count)
     for start in range(0, count, _CHUNK):
-        names = [f"{prefix} {number:06d}" for number in range(start, min(start + _CHUNK, count))]
+        names = [f"{prefix} {number:06d}" for number in numbers[start : start + _CHUNK]]
         client.multicall([(load, ["", make_metafile(name, files=inside)]) for name in names])
     # A load returns before its item is there.
     wait_until(lambda: size() - before >= count, 30, lambda: f"rTorrent took {size() - before} of {count} items")

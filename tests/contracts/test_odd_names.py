@@ -15,7 +15,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.conditions import parse
 from pyrotorque.events import TorrentStarted
 from pyrotorque.item_stats import parse_labels
-from pyrotorque.items import ItemReader
+from pyrotorque.items import ItemReader, details
 from pyrotorque.rtorrent import RTorrent, file_values
 from pyrotorque_exporter.collectors import ScrapeContext
 from pyrotorque_exporter.collectors.items import ItemsCollector
@@ -106,10 +106,15 @@ def test_an_odd_text_leaves_the_others_of_its_item_as_they_are(client: RTorrent,
     assert found["custom_1"] == "Gr%C3%BC%C3%9Fe ü"
 
 
-@pytest.mark.parametrize("largest", [file_values.FILES_MAX, 2], ids=["of many items", "file by file"])
+@pytest.mark.parametrize(
+    ("bulk", "largest"),
+    [(100, file_values.FILES_MAX), (100, 2), (0, file_values.FILES_MAX)],
+    ids=["of each item", "file by file", "of all items"],
+)
 def test_the_files_of_an_item_are_seen_as_they_are(
-    client: RTorrent, largest: int, monkeypatch: pytest.MonkeyPatch
+    client: RTorrent, bulk: int, largest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(details, "_ONE_BY_ONE_MAX", bulk)
     monkeypatch.setattr(file_values, "FILES_MAX", largest)
     monkeypatch.setattr(file_values, "SINGLE_MAX", 2)
     found = _select(client, "size>0", "files")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyrotorque.jobs import compared_files, tree_copy
+from pyrotorque.jobs import tree_copy
 from pyrotorque.jobs.compared_files import ComparedFiles, remove_records
 from pyrotorque.jobs.tree_copy import CopyHooks, copy_tree, is_copied, place_of, remove_copied
 
@@ -22,9 +22,8 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("a", "sub/b"):
         (path / name).write_bytes(os.urandom(SIZE))
     (path / "link").symlink_to("a")
-    later = time.time_ns() + 60_000_000_000
-    monkeypatch.setattr(compared_files, "now_ns", lambda: later)
-    monkeypatch.setattr(tree_copy, "now_ns", lambda: later)
+    later = time.time() + 60
+    monkeypatch.setattr(time, "time", lambda: later)
     return path
 
 
@@ -147,3 +146,16 @@ def test_a_link_that_leads_elsewhere_now_is_copied_again(source: Path, tmp_path:
         assert not is_copied(at, to, compared)
     copied(source, None, folder=tmp_path / "target")
     assert os.readlink(tmp_path / "target/Name/link") == "sub/b"
+
+
+def test_a_large_file_that_was_just_written_settles_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its item is stopped while small files are compared again, but not as long as that takes for a large one."""
+    monkeypatch.setattr(tree_copy, "_SMALL", SIZE - 1)
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    source = tmp_path / "source/Name"
+    source.mkdir(parents=True)
+    (source / "a").write_bytes(os.urandom(SIZE))
+    compared = copied(source, None, folder=tmp_path / "target")
+    assert compared.has(source / "a", (source / "a").stat())
+    assert [0 < each <= 2 for each in slept] == [True]

@@ -1,6 +1,7 @@
 """Reads files, trackers and views of single items; files are cached, as those of a torrent never change."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -9,8 +10,13 @@ from pyrotorque.fields.file_rows import FileRows
 from pyrotorque.items.item import Item
 from pyrotorque.rtorrent.file_values import file_texts
 
-# One call for all items of a view costs rTorrent 7 µs an item, a call for each item 360 µs.
+# One call for all items of a view costs rTorrent 7 µs an item; one that names an item costs more the more items there
+# are, as 0.9.8 looks for each from the beginning of its list: 50 µs of 2,000, 300 µs of 10,000.
 _ONE_BY_ONE_MAX: Final = 100
+# Of all items of a view, to read them in one call: 1.3 µs each.
+_FILES_MAX: Final = 15_000
+# What rTorrent may have put in the place of other characters.
+_ALTERED: Final = re.compile("[%?\ufffd\ud800-\udfff]")
 # rTorrent does nothing else during a call.
 _BATCH: Final = 100
 _OF_FILES: Final = ("files", "priorities")
@@ -53,11 +59,20 @@ class DetailReader:
 
     def _found(self, items: Sequence[Item], detail: Detail, view: str, where: str) -> Mapping[str, Rows]:
         commands = DETAILS[detail][1]
+        is_bulky = len(items) > _ONE_BY_ONE_MAX
         if detail in _OF_FILES:
-            return file_texts(self._rtorrent, {str(item["hash"]): int(item["fno"]) for item in items}, commands)
-        if len(items) > _ONE_BY_ONE_MAX and commands:
-            return self._of_all(detail, view, where)
-        return self._of_each(items, detail)
+            counts = {str(item["hash"]): int(item["fno"]) for item in items}
+            if not is_bulky or self._files_of_all(view, where) > _FILES_MAX:
+                return file_texts(self._rtorrent, counts, commands)
+            found = self._of_all(detail, view, where)
+            altered = [name for name, rows in found.items() if any(_ALTERED.search(row[0]) for row in rows)]
+            return found | file_texts(
+                self._rtorrent, {each: counts[each] for each in altered if each in counts}, commands
+            )
+        return self._of_all(detail, view, where) if is_bulky and commands else self._of_each(items, detail)
+
+    def _files_of_all(self, view: str, where: str) -> int:
+        return sum(int(row[0] or 0) for row in self._rtorrent.rows(view, ["d.size_files="], where=where))
 
     def _of_each(self, items: Sequence[Item], detail: Detail) -> dict[str, Rows]:
         method, commands = DETAILS[detail]

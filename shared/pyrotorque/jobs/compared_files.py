@@ -5,20 +5,23 @@ kernel last changed its inode (`ctime`). A record that is lost, or that does not
 """
 
 import os
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 _SUFFIX: Final = ".compared"
-# The kernel's times advance in steps: a file that changed less than this before it was compared may have the same times
-# after a further change.
-_STEP_NS: Final = 2_000_000_000
+_STEP: Final = 2.0  # seconds
 
 
-def file_state(found: os.stat_result) -> tuple[int, int, int, int]:
-    """What differs after each change of a file: which one it is, its size and both of its times."""
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+def file_state(found: os.stat_result) -> tuple[int, int, int]:
+    """What differs after each change of a file. Not its inode number, which some filesystems give anew."""
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def time_to_settle(found: os.stat_result, now: float) -> float:
+    """Seconds after which a further change of the file must be seen in its times, which advance in steps."""
+    age = now - found.st_ctime_ns / 1e9
+    return max(0.0, _STEP - max(0.0, age))
 
 
 class ComparedFiles:
@@ -26,12 +29,10 @@ class ComparedFiles:
 
     def __init__(self, folder: Path | None = None, info_hash: str = "") -> None:
         self._path = folder / f"{info_hash}{_SUFFIX}" if folder else None
-        self._known: dict[bytes, tuple[int, int, int, int]] | None = None
+        self._known: dict[bytes, tuple[int, int, int]] | None = None
 
-    def add(self, path: Path, found: os.stat_result, at_ns: int) -> None:
-        """Record that the file was equal to its copy in this state; the comparison began at `at_ns`, in Unix time."""
-        if at_ns - found.st_ctime_ns < _STEP_NS:
-            return
+    def add(self, path: Path, found: os.stat_result) -> None:
+        """Record that the file was equal to its copy in this state, which had settled before it was compared."""
         key, state = os.fsencode(path), file_state(found)
         self._read()[key] = state
         if self._path is not None:
@@ -42,14 +43,14 @@ class ComparedFiles:
         """Whether the file was compared, and has not changed since."""
         return self._read().get(os.fsencode(path)) == file_state(found)
 
-    def _read(self) -> dict[bytes, tuple[int, int, int, int]]:
+    def _read(self) -> dict[bytes, tuple[int, int, int]]:
         if self._known is None:
             self._known = {}
             with suppress(OSError):
                 for line in self._path.read_bytes().splitlines() if self._path else ():
                     with suppress(ValueError):  # cut by a crash
-                        key, inode, size, changed, ctime = line.split(b" ")
-                        self._known[bytes.fromhex(key.decode())] = int(inode), int(size), int(changed), int(ctime)
+                        key, size, changed, ctime = line.split(b" ")
+                        self._known[bytes.fromhex(key.decode())] = int(size), int(changed), int(ctime)
         return self._known
 
 
@@ -58,8 +59,3 @@ def remove_records(folder: Path, keep: "set[str] | frozenset[str]") -> None:
     for path in folder.glob(f"*{_SUFFIX}"):
         if path.stem not in keep:
             path.unlink(missing_ok=True)
-
-
-def now_ns() -> int:
-    """The system's time, as files have it."""
-    return time.time_ns()

@@ -9,12 +9,13 @@ import errno
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
-from pyrotorque.jobs.compared_files import ComparedFiles, file_state, now_ns
+from pyrotorque.jobs.compared_files import ComparedFiles, file_state, time_to_settle
 from pyrotorque.jobs.move_failures import MoveRefused
 from pyrotorque.linux.files import FileName, make_own_folder, open_own, open_same_folder, sync_folder
 from pyrotorque.room import room
@@ -261,9 +262,14 @@ def _compared_state(
     source: TreePlace, reading: IO[bytes], copy: TreePlace, written: IO[bytes], hooks: CopyHooks
 ) -> os.stat_result | None:
     """The state of the source in which it is equal to its copy, recorded; None if they differ, or it changes."""
-    began = now_ns()
+    found = os.fstat(reading.fileno())
+    unsettled = time_to_settle(found, time.time())
+    if unsettled and found.st_size > _SMALL:
+        time.sleep(unsettled)
+        unsettled = 0.0
     # A mapped page that was written before changes the file's times again only after it is on the disk.
-    os.fsync(reading.fileno())
+    with suppress(OSError):
+        os.fsync(reading.fileno())
     found = os.fstat(reading.fileno())
     with _reading(copy) as second:
         if not os.path.samestat(os.fstat(second.fileno()), os.fstat(written.fileno())):
@@ -272,7 +278,8 @@ def _compared_state(
             return None
     if file_state(os.fstat(reading.fileno())) != file_state(found):
         return None
-    hooks.compared.add(source.path, found, began)
+    if not unsettled:
+        hooks.compared.add(source.path, found)
     return found
 
 
