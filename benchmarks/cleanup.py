@@ -28,6 +28,7 @@ FULL_ITEMS, FULL_FILES, HUGE = 20, 2_000, 30_000
 FIRST, AGAIN = 2.0, 0.3  # seconds
 BLOCKED, BLOCKED_MANY = 0.05, 0.15
 _BATCH = 50
+_IDLE_FOR = 0.5  # seconds
 _REMOVED = 3
 _SETTINGS = {
     "job_name": "tidy", "schedule": "hour=4", "condition": "is_complete=yes", "data": "delete", "others": "none",
@@ -140,11 +141,19 @@ def _blocked(
 
 
 def _without_sorting(rtorrent: PrivateRTorrent) -> None:
-    """rTorrent sorts two views every ten seconds, which would count for the call that it happens to answer then."""
+    """rTorrent sorts two views every ten seconds, which would count for the call that it happens to answer."""
     client = RTorrent(rtorrent.url, read_timeout=60)
-    command = "schedule_remove2" if client.known("schedule_remove2") else "schedule_remove"
+    command = "schedule_remove2" if client.known("schedule_remove2") else "schedule.remove"
     for view in ("view.main", "view.name"):
         client.call(command, "", view)
+
+    def is_idle() -> bool:
+        """Loading has ended, too: items are saved and sorted after they are there."""
+        before = processor_of(rtorrent.pid)
+        time.sleep(_IDLE_FOR)
+        return processor_of(rtorrent.pid) - before < _IDLE_FOR / 50
+
+    wait_until(is_idle, 60, lambda: "rTorrent does not become idle")
 
 
 def _job(rtorrent: PrivateRTorrent, client: RTorrent, **more: str) -> Cleanup:

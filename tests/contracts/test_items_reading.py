@@ -1,6 +1,7 @@
 """Reading items: over a client that plays answers, and from a real rTorrent, cheap clauses come first."""
 
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.conditions import parse, parse_sort
-from pyrotorque.errors import ConditionError
+from pyrotorque.errors import ConditionError, RTorrentFault
 from pyrotorque.fields import FIELDS, Field
 from pyrotorque.items import ItemReader, read_items
 from pyrotorque.rtorrent import RTorrent
@@ -41,13 +42,23 @@ class Playing:
         if all(name == "view.size" for name, _ in calls):
             return [self.count for _ in calls]
         self.singles += [str(params[0]) for _, params in calls]
-        return [[["a.mkv", 90], ["b.jpg", 10]] if name == "f.multicall" else [] for name, _ in calls]
+        return [_files(str(params[-1])) if name == "branch" else [] for name, params in calls]
 
     def known(self, command: str) -> bool:
         return command.partition("=")[0] not in self.unknown
 
     def _answer(self, command: str, number: int) -> str:
-        return {"d.hash=": f"{number:040X}", "d.priority=": str(number % 4), "d.name=": f"n{number}"}.get(command, "0")
+        known = {"d.hash=": f"{number:040X}", "d.priority=": str(number % 4), "d.name=": f"n{number}"}
+        if command.startswith("f.multicall="):  # each value with the separator of the command
+            first, last = re.findall(",([0-9a-f]{8})", command)
+            return f"a.mkv{first}90{last}b.jpg{first}10{last}"
+        return {**known, "d.size_files=": "2"}.get(command, "0")
+
+
+def _files(command: str) -> str:
+    """What a packed command prints for two files: each value is followed by its separator."""
+    between: str = re.findall("é[-_A-Za-z0-9]{8}", command)[0]
+    return between.join(("a.mkv", "90", "b.jpg", "10", ""))
 
 
 def test_only_the_needed_commands_are_read_each_once() -> None:
@@ -141,7 +152,8 @@ class Changing(Playing):
     def multicall(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> Sequence[Any]:
         gone = f"{2:040X}"
         found = super().multicall(calls)
-        return ["a fault" if params[0] < gone else found for (_, params), found in zip(calls, found, strict=True)]
+        fault = RTorrentFault("erased")
+        return [fault if params[0] < gone else found for (_, params), found in zip(calls, found, strict=True)]
 
     def rows(self, view: str, commands: Sequence[str], *, where: str = "") -> list[tuple[str, ...]]:
         rows = super().rows(view, commands, where=where)

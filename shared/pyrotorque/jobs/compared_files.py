@@ -14,7 +14,7 @@ _STEP: Final = 2.0  # seconds
 
 
 def file_state(found: os.stat_result) -> tuple[int, int, int]:
-    """What differs after each change of a file. Not its inode number, which some filesystems give anew."""
+    """What differs after each change of a file. Not its inode number, which some filesystems change."""
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
