@@ -153,10 +153,11 @@ RTORRENT: Final = (
     Alert(
         "RtorrentRestartLoop",
         "critical",
-        "changes(rtorrent_start_time_seconds[1h]) > {restart_loop} or resets(rtorrent_up[1h]) > {restart_loop}",
-        f"rTorrent ended {WHOLE} times within an hour",
+        "changes(rtorrent_start_time_seconds[1h]) > {restart_loop} or "
+        "resets(max_over_time(rtorrent_up[2m])[1h:1m]) > {restart_loop}",
+        f"rTorrent was restarted or away {WHOLE} times within an hour",
         f"rTorrent behind {{{{ $labels.instance }}}} was restarted or away {WHOLE} times within an hour.",
-        comment="An rTorrent that ends before it is scraped shows no start, but was away.",
+        comment="An rTorrent that ends before it is scraped shows no start, but was away. A call that takes too long is no end.",
     ),
     Alert(
         "RtorrentRpcSlow",
@@ -362,7 +363,8 @@ JOBS: Final = (
     Alert(
         "JobFailing",
         "warning",
-        "increase(pyrotorque_job_failures_total[1h]) > 0 and pyrotorque_job_enabled == 1 unless "
+        "increase(pyrotorque_job_failures_total[1h]) > 0 and pyrotorque_job_enabled == 1 and "
+        "pyrotorque_job_last_run_timestamp_seconds > 0 unless "
         "pyrotorque_job_last_success_timestamp_seconds >= pyrotorque_job_last_run_timestamp_seconds unless time() - "
         "pyrotorque_job_last_success_timestamp_seconds <= 2 * pyrotorque_job_schedule_interval_seconds + 300 "
         "unless on ({on}) rtorrent_up == 0",
@@ -371,7 +373,7 @@ JOBS: Final = (
         "log/scheduler.log.",
         "5m",
         "A job that never succeeded has no last success, one that runs on events only no interval: neither may be required. "
-        "While rTorrent is away, RtorrentDown is the alert.",
+        "A job without a run since a restart of the scheduler is not counted. While rTorrent is away, RtorrentDown is the alert.",
     ),
     Alert(
         "MovesFailing",

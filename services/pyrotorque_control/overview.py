@@ -2,11 +2,13 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from typing import Any
 
 import msgspec
 
+from pyrotorque import humanize
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.layout import ALL_SERVICES, Layout
 from pyrotorque.linux.processes import ProcessIdentity
@@ -16,6 +18,8 @@ from pyrotorque_control.group import Group
 
 # A service that hangs must not delay the overview.
 _DESCRIBE_TIMEOUT = 1.0  # seconds
+_HEARTBEAT_TIMEOUT = 1.3  # seconds; one is published each second
+_HEARTBEAT_POLL = 0.05
 _STARTING_FOR = 20.0  # seconds
 _STARTING_TIMEOUT = 8.0  # seconds
 
@@ -77,6 +81,22 @@ def _view(process: Process, group_since: float, says: str, data: Any) -> Service
     )
 
 
+def _step(layout: Layout, process: Process) -> str:
+    """What a service is doing that does not answer, such as waiting for rTorrent; empty without a heartbeat."""
+    from pyrotorque.bus.heartbeats import HeartbeatSubscriber
+
+    end = time.monotonic() + _HEARTBEAT_TIMEOUT
+    with closing(HeartbeatSubscriber(layout, process.name)) as subscriber:
+        while time.monotonic() < end:
+            for beat in subscriber.receive():
+                now = time.monotonic()
+                if beat.pid == process.pid and beat.step_since <= now:
+                    hangs = " and hangs" if now > beat.deadline else ""
+                    return f"is busy{hangs}: {beat.step}, for {humanize.duration(now - beat.step_since)}"
+            time.sleep(_HEARTBEAT_POLL)
+    return ""
+
+
 def _describe(layout: Layout, process: Process) -> tuple[str, Any]:
     from pyrotorque.bus.client import ask
 
@@ -89,5 +109,5 @@ def _describe(layout: Layout, process: Process) -> tuple[str, Any]:
         except PyrotorqueError as error:
             if time.monotonic() < deadline:
                 continue
-            return str(error), None
+            return _step(layout, process) or error.without_hint, None
         return answer.text, answer.data

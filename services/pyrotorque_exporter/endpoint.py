@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyrotorque.errors import PyrotorqueError
+from pyrotorque.humanize import duration
 from pyrotorque.listen_address import bare_address, is_loopback
 from pyrotorque.logs import owner_event
 from pyrotorque.rtorrent import RTorrent
@@ -87,6 +88,7 @@ class Endpoint:
         self._scrapes: ScrapeThread | None = None
         self._next_try = float("-inf")
         self._logged_error = ""
+        self._failing_since = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -101,13 +103,15 @@ class Endpoint:
         try:
             listener = listen(address, port)
         except PortUnavailable as error:
+            if not self._logged_error:
+                self._failing_since = now
             if self._logged_error != str(error):
                 self._logged_error = str(error)
                 log.error("%s; retrying every %.0f s", error, RETRY_AFTER)
                 owner_event("port unavailable", f"{self.settings.name}: {error}", subject=self.settings.name)
             return
         if self._logged_error:
-            text = f"{self.settings.name}: listens on {address}:{port}"
+            text = f"{self.settings.name}: listens on {address}:{port} after {duration(now - self._failing_since)}"
             owner_event("port open", text, subject=self.settings.name)
         self._logged_error = ""
         routes = self._routes()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from pyrotorque import logs
+from pyrotorque.humanize import duration
 from pyrotorque.listen_address import is_loopback
 from pyrotorque.settings.schema import PanelSettings
 from pyrotorque_panel.app import PanelApp
@@ -29,6 +30,7 @@ class PanelPort:
         self.streams = Streams()
         self.problem = ""
         """Why it is not open, although the panel is active."""
+        self._failing_since = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -51,13 +53,16 @@ class PanelPort:
         except ListenError as error:
             for each in sockets:
                 each.close()
+            if not self.problem:
+                self._failing_since = now
             if str(error) != self.problem:
                 self.problem = str(error)
                 log.error("%s; retrying every %.0f s", error, _RETRY)
                 logs.owner_event("port unavailable", str(error), subject="panel")
             return
         if self.problem:
-            logs.owner_event("port open", f"the panel is on {settings.url}", subject="panel")
+            text = f"the panel is on {settings.url} after {duration(now - self._failing_since)}"
+            logs.owner_event("port open", text, subject="panel")
         self.problem = ""
         self.streams = Streams()
         self._app = self._make_app(self.streams)

@@ -82,7 +82,8 @@ class DiskWatch:
         room = f"{size(disk.free)} of {size(disk.size)} are free"
         if began is None and self._limits.is_low(disk):
             event = DiskLow(at=at, mountpoint=point, free=disk.free, size=disk.size)
-            self._problems.begin(KIND, point, at, event, "disk low", f"the disk at {point} is nearly full: {room}")
+            text = f"the disk at {point} is nearly full: {room}; make room"
+            self._problems.begin(KIND, point, at, event, "disk low", text)
         elif began is not None and not self._limits.is_low(disk, _RECOVERED):
             seconds = max(0.0, at - began)
             back = DiskRecovered(at=at, mountpoint=point, free=disk.free, size=disk.size, seconds=seconds)

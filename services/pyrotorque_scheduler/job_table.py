@@ -60,6 +60,14 @@ class JobTable:
         if self.starter is not None:
             self.starter.clock_was_set(seconds)
 
+    def restore_metrics(self) -> None:
+        """When jobs ran last, as stored: a job that has not run since a restart is neither new nor failing."""
+        for name in self.customs:
+            if (run := self.last_runs.get(name)) is not None:
+                self.metrics.last_end.set(run.at, name)
+                if run.ok:
+                    self.metrics.last_success.set(run.at, name)
+
     def close(self) -> None:
         """End the process that computes the fields of config.py."""
         self.config_fields.close()

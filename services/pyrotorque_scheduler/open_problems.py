@@ -38,6 +38,18 @@ class OpenProblems:
         self._change(event, owner, text, "DELETE FROM open_problems WHERE kind = ? AND subject = ?", (kind, subject))
         self._open.pop((kind, subject), None)
 
+    def note(self, kind: str, subject: str, at: float) -> None:
+        """Keep that a problem began whose events have their own publisher."""
+        with self._store.transaction() as db:
+            db.execute("INSERT OR IGNORE INTO open_problems VALUES (?, ?, ?)", (kind, subject, at))
+        self._open.setdefault((kind, subject), at)
+
+    def forget(self, kind: str, subject: str) -> None:
+        """Such a problem has ended."""
+        with self._store.transaction() as db:
+            db.execute("DELETE FROM open_problems WHERE kind = ? AND subject = ?", (kind, subject))
+        self._open.pop((kind, subject), None)
+
     def _change(self, event: Durable, owner: OwnerEvent, text: str, sql: str, row: tuple[object, ...]) -> None:
         log.log(logging.INFO, "%s", text)
         owner_event(owner, text)

@@ -15,7 +15,8 @@ from pyrotorque_scheduler.queue.model import Instant
 from pyrotorque_scheduler.queue.stall_report import StallReports
 from pyrotorque_scheduler.state import EndedRun
 
-# A check makes a few calls with a deadline of ten seconds each, and ends at the first that fails.
+# A check makes a few calls with a deadline of ten seconds each, and ends at the first that fails. Each start of a batch
+# begins it again: hundreds of starts take long where rTorrent is busy.
 CHECK_DEADLINE: Final = 60.0
 _RETRY_AFTER: Final = 5.0
 
@@ -92,6 +93,7 @@ class QueueRuns:
 
         def check() -> bool:
             nonlocal result
+            queue.progressed = self._extend
             result = queue.check(self._now(), cause)
             if result.called_rtorrent:
                 self._stalls.checked(queue, result, self._now())
@@ -104,6 +106,9 @@ class QueueRuns:
         if result is not None:
             self._after_check(queue, cause, result)
         return result
+
+    def _extend(self) -> None:
+        self._life.extend(time.monotonic() + CHECK_DEADLINE)
 
     def verify_starts(self) -> None:
         """Complete starts whose items rTorrent was still checking."""

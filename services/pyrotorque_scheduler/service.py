@@ -80,6 +80,7 @@ class SchedulerService:
             configuration.settings, store, self._router, self._metrics, self.now(), config_py
         )
         self._metrics.totals.load(store)
+        self._job_table.restore_metrics()
         customs = self._job_table.customs.values()
         self._failed_moves = FailedMoveCounts(customs, configuration.layout.state_dir, self._metrics)
         use_limits_of(configuration.layout.state_dir / housekeeping.FOLDER)

@@ -44,6 +44,11 @@ def _printables(value: Any) -> Any:
     return value
 
 
+def one_line(text: object) -> str:
+    """Several lines, one for each problem, as one; `printable` would show the ends of the others as escapes."""
+    return "; ".join(line.strip() for line in str(text).splitlines() if line.strip())
+
+
 def is_hash_of(info_hash: str, text: str) -> bool:
     """Whether `text` is this info-hash, or its first digits, at least eight."""
     return len(text) >= _HASH_PREFIX and info_hash.startswith(text.upper())

@@ -259,3 +259,15 @@ def test_an_interrupted_start_is_published_after_recovery(rtorrent: PrivateRTorr
         eventually(lambda: has_published(d), why="rTorrent saves the start")
         assert not d.job_table.starter.has_open_intents()
         assert (d.event_types(), d.running()) == (["TorrentStarted"], {begun})
+
+
+def test_each_start_of_a_batch_is_progress_so_that_a_long_one_is_no_hang(
+    rtorrent: PrivateRTorrent, tmp_path: Path
+) -> None:
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
+        for name in "abc":
+            d.load(name)
+        running: list[int] = []
+        d.queue.progressed = lambda: running.append(len(d.running()))
+        assert d.check(at=0).started == 3
+        assert running == [1, 2, 3]

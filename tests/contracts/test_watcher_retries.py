@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque_watcher.load import retries
 from tests.dropping import drop
 from tests.watching import Watching, job
 
@@ -87,3 +88,26 @@ def test_a_watch_ini_that_was_corrected_while_the_watcher_was_down(watching: Wat
     (root / "watch.ini").write_text("custom1 = x\n")
     watching.again()
     watching.until(lambda: watching.state(path) == "loaded")
+
+
+def test_a_reported_watch_ini_that_is_corrected_or_removed_is_reported_as_over(
+    watching: Watching, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[tuple[str, str]] = []
+
+    def owner_event(event: str, text: str, *, subject: str) -> None:
+        assert subject == str(root)
+        lines.append((event, text))
+
+    monkeypatch.setattr(retries, "owner_event", owner_event)
+    for is_removed in (False, True):
+        lines.clear()
+        (root / "watch.ini").write_text("nonsense = 1\nqueued = perhaps\n")
+        watching.until(lambda: [event for event, _ in lines] == ["watch.ini wrong"])
+        assert "\n" not in lines[0][1]
+        assert "nonsense" in lines[0][1]
+        assert "perhaps" in lines[0][1]
+        (root / "watch.ini").unlink() if is_removed else (root / "watch.ini").write_text("custom1 = x\n")
+        check_unseen(watching)
+        watching.until(lambda: [event for event, _ in lines][1:] == ["watch.ini valid"])
+        assert " after " in lines[1][1]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pyrotorque.events import JobRecovered
 from tests.waiting import eventually
 from tests.worker_bench import appending, bench, custom, lines_in, write_job
 
@@ -226,3 +227,57 @@ def test_a_condition_that_cannot_mean_what_was_typed_is_used_as_before_with_one_
         "job.old.chosen is used as 1.0.0 read it, but cannot mean what was typed: `=` stands alone: "
         r"write `prio=2`; for an item of that name: `name=\=`"
     ]
+
+
+FAILS_ONCE = """
+def run(self):
+    import os, pathlib
+    if not pathlib.Path({path!r}).exists():
+        print("the server is not there", flush=True)
+        raise ValueError("no answer")
+"""
+
+
+def test_a_recovery_is_reported_also_when_the_scheduler_was_restarted_since_the_failure(tmp_path: Path) -> None:
+    path = tmp_path / "there"
+    write_job(tmp_path, "report", FAILS_ONCE.format(path=str(path)))
+    with bench(tmp_path, custom("report")) as made:
+        assert not made.run("report").ok
+    with bench(tmp_path, custom("report")) as made:
+        made.job_table.restore_metrics()
+        assert made.job_table.metrics.last_end.get("report")
+        assert not made.run("report").ok
+    path.touch()
+    with bench(tmp_path, custom("report")) as made:
+        assert made.run("report").ok
+        assert made.run("report").ok
+        recovered = [event for event in made.events() if isinstance(event, JobRecovered)]
+        assert len(recovered) == 1
+        assert recovered[0].job == "report"
+    with bench(tmp_path, custom("report")) as made:
+        assert made.run("report").ok
+        assert len([event for event in made.events() if isinstance(event, JobRecovered)]) == 1
+
+
+def test_a_failing_job_that_was_removed_does_not_recover(tmp_path: Path) -> None:
+    write_job(tmp_path, "gone", "def run(self):\n    raise ValueError('x')\n")
+    with bench(tmp_path, custom("gone")) as made:
+        assert not made.run("gone").ok
+    with bench(tmp_path):
+        pass
+    write_job(tmp_path, "gone", "def run(self):\n    pass\n")
+    with bench(tmp_path, custom("gone")) as made:
+        assert made.run("gone").ok
+        assert [event for event in made.events() if isinstance(event, JobRecovered)] == []
+
+
+def test_what_a_failed_program_printed_last_is_shown_here_and_not_published(tmp_path: Path) -> None:
+    command = {"command": "/bin/sh -c 'echo the server is not there >&2; echo; exit 3'"}
+    job = custom("report", "pyrotorque.jobs.command:Command", params=command)
+    with bench(tmp_path, job) as made:
+        answer = made.run("report")
+        assert answer.text == "report failed: /bin/sh exited with status 3 (the server is not there)"
+        stored = made.job_table.last_runs.get("report")
+        assert stored is not None
+        assert stored.reason == "/bin/sh exited with status 3 (the server is not there)"
+        assert made.failures() == ["/bin/sh exited with status 3"]

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
@@ -74,6 +74,8 @@ class Queue:
         self.name = rules.name
         self.state = QueueState()
         self.last: CheckResult | None = None
+        self.progressed: Callable[[], None] = lambda: None
+        """Is called after each start of a batch, which may be long."""
         self._rtorrent = rtorrent
         self.items = QueueItems(rules, rtorrent, starter)
         self._starter = starter
@@ -253,6 +255,7 @@ class Queue:
             if not self.items.is_in_group(item, candidate.group):
                 continue  # it was moved to another group, and is decided on at the next check
             result = self._start(candidate, check)
+            self.progressed()
             if result.withheld:
                 hold = Hold("loading", info_hash=candidate.info_hash, name=candidate.name)
                 batch.note(hold)

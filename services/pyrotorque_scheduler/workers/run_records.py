@@ -16,12 +16,14 @@ from pyrotorque.text import printable
 from pyrotorque.workers.preparation import SourceStamp
 from pyrotorque_scheduler.event_router import EventRouter
 from pyrotorque_scheduler.job_table import JobTable
+from pyrotorque_scheduler.open_problems import OpenProblems
 from pyrotorque_scheduler.state import EndedRun
 from pyrotorque_scheduler.workers.event_runs import CancelledRun, EventRuns
 from pyrotorque_scheduler.workers.job_worker import JobWorker, RunResult
 
 log = logging.getLogger("pyrotorque_scheduler.jobs")
 
+_FAILING: Final = "job failing"
 _RETRY_DELAYS: Final = (1.0, 5.0, 30.0, 120.0, 300.0)
 """Seconds until a queued event is tried again after its job could not be created or was interrupted."""
 
@@ -58,6 +60,11 @@ class RunRecords:
         self._job_table = job_table
         self._router = router
         self._publish_live = publish_live
+        # Over restarts and reloads: a failure that was reported has a recovery.
+        self._problems = OpenProblems(store, router)
+        for name in self._problems.subjects(_FAILING):
+            if name not in job_table.customs and not job_table.settings.only:
+                self._problems.forget(_FAILING, name)
 
     def drop_exhausted(self, name: str) -> None:
         """Drop the event whose run was interrupted too often, and publish the failure."""
@@ -123,27 +130,32 @@ class RunRecords:
             self.publish_lost(run.job, reason, for_jobs=for_jobs)
 
     def _update(self, name: str, job: PooledJob, result: RunResult, repeat: bool) -> None:
+        now = time.monotonic()
+        if not job.last_error and (began := self._problems.began(_FAILING, name)) is not None:
+            job.failing_since = now - max(0.0, time.time() - began)
         if not result.error:
-            if job.last_error:
-                self._report_recovery(name, job)
+            if job.last_error or self._problems.began(_FAILING, name) is not None:
+                self._report_recovery(name, job, now - job.failing_since)
             job.failures, job.last_error, job.not_before = 0, "", 0.0
             self._publish_live(JobFinished(at=time.time(), job=name, seconds=result.seconds))
             return
         log.error("job %s failed after %.1f s: %s", printable(name), result.seconds, result.error)
-        if not job.last_error:
-            job.failing_since = time.monotonic()
+        if not job.last_error and self._problems.began(_FAILING, name) is None:
+            job.failing_since = now
+            self._problems.note(_FAILING, name, time.time())
         if result.error != job.last_error:
             where = "; all of its output is in log/scheduler.log" if result.printed else ""
             owner_event("job failed", f"failed: job {name}: {result.explanation}{where}")
         job.last_error = result.error
         if repeat:
-            job.not_before = time.monotonic() + _RETRY_DELAYS[min(job.failures, len(_RETRY_DELAYS) - 1)]
+            job.not_before = now + _RETRY_DELAYS[min(job.failures, len(_RETRY_DELAYS) - 1)]
         job.failures += 1
 
-    def _report_recovery(self, name: str, job: PooledJob) -> None:
-        seconds = time.monotonic() - job.failing_since
+    def _report_recovery(self, name: str, job: PooledJob, seconds: float) -> None:
         owner_event("job recovered", f"job {name} succeeded again after {humanize.duration(seconds)}")
-        self._router.commit(JobRecovered(at=time.time(), job=name, failures=job.failures, seconds=seconds))
+        with self._store.transaction():
+            self._problems.forget(_FAILING, name)
+            self._router.add(JobRecovered(at=time.time(), job=name, failures=max(1, job.failures), seconds=seconds))
 
     def _answer(self, name: str, job: PooledJob, result: RunResult) -> None:
         if result.run is None or result.run.cause != "request":

@@ -55,8 +55,8 @@ class JobRecipes:
 
     def __init__(self, job: WatchSettings, settings: Settings, layout: Layout) -> None:
         self.job = job
-        self.reported_ini: set[bytes] = set()
-        """Folders whose watch.ini is reported as invalid in the owner's log."""
+        self.reported_ini: dict[bytes, float] = {}
+        """Folders whose watch.ini is reported as invalid in the owner's log, and since when (CLOCK_MONOTONIC)."""
         self._layout = layout
         templates = layout.config_dir / "templates"
         self._aliases, self._traits = settings.aliases, settings.traits_by_alias

@@ -2,18 +2,20 @@
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
 from pyrotorque.errors import UserError
+from pyrotorque.humanize import duration
 from pyrotorque.layout import Layout
 from pyrotorque.linux.filesystems import is_within
 from pyrotorque.logs import owner_event
 from pyrotorque.settings.schema import Settings
 from pyrotorque.settings.serialization import to_json
 from pyrotorque.sha256 import hexdigest
-from pyrotorque.text import counted, printable
+from pyrotorque.text import counted, one_line, printable
 from pyrotorque_watcher.fleet.fleet_rows import FleetRows
 from pyrotorque_watcher.ledger import FailedFile, Ledger
 from pyrotorque_watcher.load.recipes import JobRecipes
@@ -32,13 +34,11 @@ def retry_after_ini_change(recipes: JobRecipes, folders: Iterable[bytes], ledger
         except UserError as error:
             for line in str(error).splitlines():
                 log.warning("%s: %s", job, line)
-            owner_event("watch.ini wrong", f"{job}: {error}", subject=printable(folder))
-            recipes.reported_ini.add(folder)
+            owner_event("watch.ini wrong", f"{job}: {one_line(error)}", subject=printable(folder))
+            recipes.reported_ini.setdefault(folder, time.monotonic())
             continue
         if folder in recipes.reported_ini:
-            recipes.reported_ini.discard(folder)
-            text = f"{job}: watch.ini in {printable(folder)} is valid again"
-            owner_event("watch.ini valid", text, subject=printable(folder))
+            _end_report(recipes, folder, "is valid again")
         log.info("%s: watch.ini in %s is in force", job, printable(folder))
         failed = ledger.failed_by_settings(job)
         below = [each for each in failed if is_within(folder, each.root) and is_within(each.path, folder)]
@@ -47,6 +47,8 @@ def retry_after_ini_change(recipes: JobRecipes, folders: Iterable[bytes], ledger
 
 def retry_after_unseen_change(recipes: JobRecipes, ledger: Ledger, now: float) -> None:
     """Retry what failed before a watch.ini was changed or removed, where no event reported that."""
+    for folder in [each for each in recipes.reported_ini if not os.path.lexists(each + b"/" + WATCH_INI)]:
+        _end_report(recipes, folder, "was removed")
     newest: dict[bytes, float] = {}
     changed: list[FailedFile] = []
     for each in ledger.failed_by_settings(recipes.job.name):
@@ -77,6 +79,12 @@ def warn_of_unknown_commands(jobs: Iterable[JobRecipes], known: Callable[[str], 
     for recipes in jobs:
         for key, command in recipes.unknown_commands(known):
             log.warning("%s: this rTorrent has no command %s: nothing is loaded until that is corrected", key, command)
+
+
+def _end_report(recipes: JobRecipes, folder: bytes, how: str) -> None:
+    took = duration(time.monotonic() - recipes.reported_ini.pop(folder))
+    text = f"{recipes.job.name}: watch.ini in {printable(folder)} {how} after {took}"
+    owner_event("watch.ini valid", text, subject=printable(folder))
 
 
 def _stamps(layout: Layout) -> Iterator[bytes]:

@@ -97,7 +97,10 @@ class WatchedRoot:
             self.missing_since = clock
         elif not self.reported_missing and clock - self.missing_since >= _MISSING_GRACE:
             self.reported_missing = True
-            text = f"{job}: {printable(self.path)} is not there: nothing in it is loaded"
+            text = (
+                f"{job}: {printable(self.path)} is not there, nothing in it is loaded: mount its disk, create it, or "
+                f"correct job.{job}.path"
+            )
             owner_event("root missing", text, subject=printable(self.path))
         self.there = False
         self.due = clock + _MISSING

@@ -35,7 +35,8 @@ def ask(layout: Layout, service: str, request: Request, timeout: float = 5.0) ->
             raise ServiceUnreachable(f"{service} is unreachable: the request is too large, or it has just exited")
         if not dealer.poll(int(timeout * 1000), zmq.POLLIN):
             raise ServiceUnreachable(
-                f"{service} did not answer within {timeout:g} s: it is busy or hangs (pyrotorque status)"
+                f"{service} did not answer within {timeout:g} s: it is busy or hangs",
+                hint="`pyrotorque status` shows what it is doing",
             )
         try:
             return requests.decode_answer(dealer.recv_multipart()[-1])

@@ -154,7 +154,8 @@ class Notify(Job):
             ended = state.end(about.ends)
             if ended is None:
                 return None
-            return about.text if ended.total == 1 else f"{about.text}; reported {ended.total} times"
+            counts_itself = about.kind == "JobRecovered"  # its text has the number of failed runs
+            return about.text if ended.total == 1 or counts_itself else f"{about.text}; it happened {ended.total} times"
         if not about.cause:
             return about.text
         known = state.causes.get(about.cause)

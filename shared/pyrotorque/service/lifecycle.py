@@ -24,6 +24,7 @@ from pyrotorque.outbox import Outbox
 from pyrotorque.service.arguments import path_arguments
 from pyrotorque.service.heartbeat import HeartbeatThread, Step
 from pyrotorque.service.own_name import require_own_name
+from pyrotorque.text import one_line
 
 if TYPE_CHECKING:
     from pyrotorque.configuration import Configuration
@@ -84,6 +85,11 @@ class Lifecycle:
         finally:
             self._heartbeat.step = before
             logs.write_folded()
+
+    def extend(self, deadline: float) -> None:
+        """The step in progress is no hang: a part of it is done, and the next one may take until `deadline`."""
+        step = self._heartbeat.step
+        self._heartbeat.step = Step(step.name, step.since, deadline)
 
     @contextmanager
     def as_user(self) -> Generator[None]:
@@ -236,7 +242,7 @@ def _start(service: str, config_dir: Path) -> ServiceStart:
             *configuration.broken.splitlines(),
         ):
             log.error("%s", line)
-        text = f"running on the last good configuration, the files are broken: {configuration.broken}"
+        text = f"running on the last good configuration, the files are broken: {one_line(configuration.broken)}"
         logs.owner_event("configuration wrong", text)
     if configuration.unreviewed:
         text = (

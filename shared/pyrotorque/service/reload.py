@@ -14,8 +14,10 @@ from pyrotorque.configuration import (
     stored_file,
 )
 from pyrotorque.errors import SettingsError
+from pyrotorque.humanize import duration
 from pyrotorque.service.lifecycle import Lifecycle
 from pyrotorque.settings.schema import Settings
+from pyrotorque.text import one_line
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +82,7 @@ class ConfigurationReloader:
 
     def __init__(self, configuration: Configuration) -> None:
         self.current = configuration
-        self._reported_broken = bool(configuration.broken)
+        self._broken_since = time.monotonic() if configuration.broken else None
         self._watch = ConfigurationWatch(configuration)
 
     def digest(self) -> str:
@@ -94,9 +96,11 @@ class ConfigurationReloader:
             found = (self._read_files() if life.take_reload() else None) or self._adopted(now)
         if found is not None:
             self.current = found
-            if self._reported_broken:
-                self._reported_broken = False
-                logs.owner_event("configuration valid", "the configuration files are valid again, and are in force")
+            if self._broken_since is not None:
+                took = duration(now - self._broken_since)
+                self._broken_since = None
+                text = f"the configuration files are valid again after {took}, and are in force"
+                logs.owner_event("configuration valid", text)
             logs.set_level(found.settings.level_of(logs.service()))
             logs.set_format(found.settings.log_format)
             log.info("configuration reloaded")
@@ -111,9 +115,9 @@ class ConfigurationReloader:
             log.error(
                 "configuration not reloaded, the previous one stays in force: fix these problems and reload again"
             )
-            text = f"failed: configuration not reloaded, the previous one stays in force: {error}"
+            text = f"failed: configuration not reloaded, the previous one stays in force: {one_line(error)}"
             logs.owner_event("configuration wrong", text)
-            self._reported_broken = True
+            self._broken_since = self._broken_since or time.monotonic()
             return None
         self._watch.took(found)
         return found
