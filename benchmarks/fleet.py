@@ -14,7 +14,9 @@ from benchmarks.figures import Figure, milliseconds, processor_of, show
 from benchmarks.filled import scratch
 from demo.fleet_site import NAMES, FleetSite
 from demo.group import wait_until
+from pyrotorque.settings.schema import FleetSettings
 from pyrotorque_fleet.claims import Claim, Metafacts, encode_claim
+from pyrotorque_fleet.heartbeat import interval
 from pyrotorque_fleet.messages import GroupFacts, encode
 from tests.nats import NatsCluster
 
@@ -155,6 +157,8 @@ async def _filled(cluster: NatsCluster, site: FleetSite, claims: int, groups: in
         ]
         await asyncio.gather(*writes)
 
+    every = interval(FleetSettings(), groups)
+
     async def beat() -> None:
         number = 0
         while True:
@@ -162,7 +166,7 @@ async def _filled(cluster: NatsCluster, site: FleetSite, claims: int, groups: in
             for each in range(groups):
                 facts = GroupFacts(name=f"group-{each}", started=1, number=number, version="1", beat=2.0, items=10)
                 await js.publish(f"$KV.pyrotorque_groups.group-{each}", encode(facts))
-            await asyncio.sleep(2.0)
+                await asyncio.sleep(every / groups)
 
     beating = asyncio.ensure_future(beat())
     pid = site.pid("fleet")

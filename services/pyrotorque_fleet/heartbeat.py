@@ -10,17 +10,25 @@ import msgspec
 
 from pyrotorque.errors import RTorrentError
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.settings.schema import Settings, WatchSettings
+from pyrotorque.settings.schema import FleetSettings, Settings, WatchSettings
 from pyrotorque_fleet.facts import with_rtorrent
 from pyrotorque_fleet.messages import GroupFacts, encode
 
 log = logging.getLogger(__name__)
 
 _FACTS_EVERY: Final = 10.0
+_SHARE: Final = 0.05
+_SILENT_PART: Final = 3.0
 _PROBLEMS_MAX: Final = 8
 _JOBS_MAX: Final = 16
 _JOB_MAX: Final = 64
 _BROKEN: Final = frozenset(("FATAL", "BACKOFF"))
+
+
+def interval(settings: FleetSettings, groups: int) -> float:
+    """Seconds between two heartbeats: so that all groups together write at most twenty a second, as far as
+    `fleet.silent` permits that."""
+    return max(settings.beat, min(settings.silent / _SILENT_PART, groups * _SHARE))
 
 
 class FactsLink(Protocol):
@@ -48,9 +56,9 @@ class GroupHeartbeat:
         """Write at once: a connection was made."""
         self.due = 0.0
 
-    def write(self, link: FactsLink, now: float) -> None:
-        """Write it, unless JetStream has not answered the last one."""
-        self.due = now + self._settings.fleet.beat
+    def write(self, link: FactsLink, now: float, groups: int = 1) -> None:
+        """Write it, unless JetStream has not answered the last one; in a fleet of many `groups` less often."""
+        self.due = now + interval(self._settings.fleet, groups)
         if self._writing is not None and not self._writing.done():
             return
         self._number += 1

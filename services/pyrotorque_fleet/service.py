@@ -161,7 +161,7 @@ class Fleet:
         if self._link is not None:
             self._check_link(self._link, now)
             if self._nats.server and now >= self._heartbeat.due:
-                self._heartbeat.write(self._link, now)
+                self._heartbeat.write(self._link, now, 1 + len(self.groups.membership.members))
             if self._forwarder is not None and self._nats.server and self.settings.events:
                 self._forwarder.step(now)
             if self._placement is not None and self._nats.server:

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -121,12 +122,20 @@ def _targets(path: Path) -> set[str]:
 
 
 @one_rtorrent
+@pytest.mark.parametrize("outage", ["killed", "hanging"])
 def test_an_outage_of_nats_makes_no_group_gone_and_no_local_job_wait(
-    make_group: GroupMaker, server: NatsServer
+    make_group: GroupMaker, server: NatsServer, outage: str
 ) -> None:
     one, two = make_group("one"), make_group("two")
     eventually(lambda: state(one, "two") == "present" and state(two, "one") == "present", 60)
-    server.kill()
+    if outage == "killed":
+        server.kill()
+    else:
+        server.pause()
+    began = time.monotonic()
+    wanted = drop(one, "at-once")
+    eventually(lambda: wanted in one.command("events", "--json").stdout, 60)
+    assert time.monotonic() - began < 20, "also while it is not known yet that NATS is away"
     eventually(lambda: one.command("fleet").returncode == 69, 60)
     wanted = drop(one, "while-away")
     loaded = lambda: wanted in one.command("events", "--json").stdout  # noqa: E731
@@ -136,7 +145,10 @@ def test_an_outage_of_nats_makes_no_group_gone_and_no_local_job_wait(
     assert "two" in shown.stdout
     eventually(lambda: "the fleet is unavailable" in one.log("torque"), 60)
     assert state(one, "two") == "present"
-    server.start()
+    if outage == "killed":
+        server.start()
+    else:
+        server.resume()
     eventually(lambda: one.command("fleet").returncode == 0, 60)
     assert state(one, "two") == "present"
     eventually(lambda: "the fleet is available again" in one.log("torque"), 60)

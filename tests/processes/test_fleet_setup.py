@@ -1,6 +1,7 @@
 """The commands of docs/fleet-setup.md, from one group to three, executed as a newcomer types them."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -47,9 +48,18 @@ def home(rtorrent_program: Program, short_folder: Path, monkeypatch: pytest.Monk
         yield home
 
 
+def typed(home: Home, text: str) -> "subprocess.CompletedProcess[str]":
+    """Run it; with FLEET_TRANSCRIPT=FILE what was typed and printed is appended there."""
+    ended = home.sh(text)
+    if transcript := os.environ.get("FLEET_TRANSCRIPT"):
+        with open(transcript, "a") as file:
+            file.write(f"$ {text.strip()}\n{ended.stdout}{ended.stderr}\n")
+    return ended
+
+
 def _has_result(home: Home, line: str) -> bool:
     """What the line shows arrives after a moment."""
-    ended = home.sh(line)
+    ended = typed(home, line)
     wanted = line.split()[-1] if " find " in line else "debian" if " claims " in line else ""
     return ended.returncode == 0 and wanted in ended.stdout
 
@@ -64,9 +74,9 @@ def test_a_newcomer_gets_from_one_group_to_three(home: Home) -> None:
         lines = [line for line in text.splitlines() if line]
         if all(" fleet" in line for line in lines):
             for line in lines:
-                eventually(lambda line=line: _has_result(home, line), 120)  # type: ignore[misc]
+                eventually(lambda line=line: _has_result(home, line), 120, interval=1.0)  # type: ignore[misc]
             continue
-        ended = home.sh(text)
+        ended = typed(home, text)
         assert ended.returncode == 0, f"{block.name}: {text}{ended.stdout}{ended.stderr}"
         assert "Traceback" not in ended.stdout + ended.stderr
     for block in [block for block in blocks("sh", "console") if block.page == "docs/fleet.md" and not block.not_run]:

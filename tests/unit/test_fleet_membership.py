@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyrotorque.settings.schema import FleetSettings
+from pyrotorque_fleet.heartbeat import interval
 from pyrotorque_fleet.membership import FORGOTTEN_AFTER, Echo, Membership
 from pyrotorque_fleet.messages import (
     BadValue,
@@ -82,6 +84,11 @@ def test_a_younger_process_with_our_name_does_not_end_us() -> None:
     found = Membership("one", 5, silent=15)
     for number in range(1, 5):
         assert found.receive(facts("one", started=6, number=number), 0) is Echo.OLDER
+
+
+@pytest.mark.parametrize(("groups", "seconds"), [(1, 2.0), (3, 2.0), (40, 2.0), (60, 3.0), (100, 5.0), (1000, 5.0)])
+def test_many_groups_write_less_often(groups: int, seconds: float) -> None:
+    assert interval(FleetSettings(beat=2.0, silent=15.0), groups) == pytest.approx(seconds)
 
 
 def test_groups_that_are_gone_are_forgotten_after_a_day() -> None:
