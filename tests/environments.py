@@ -89,6 +89,11 @@ def ignore_hangup() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
+def block_signals() -> None:
+    """As a thread that leaves all signals to another one, and starts a program."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+
 def hide_all() -> None:
     """A umask that takes all rights from new files."""
     os.umask(0o777)

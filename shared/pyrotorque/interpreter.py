@@ -4,6 +4,7 @@ Only this module decides about encodings of streams: paths and texts are UTF-8, 
 """
 
 import os
+import signal
 import sys
 import time
 from typing import IO, Final
@@ -35,6 +36,8 @@ def prepare_command() -> None:
     # A umask that takes rights from the owner, such as 777, would make our own files unreadable.
     os.umask(os.umask(0o077) & 0o077)
     _ignore_leap_seconds()
+    # A parent with threads may have blocked signals: supervisord would not stop, and would not restart what has ended.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode:
         program, *words = sys.orig_argv
         os.execv(sys.executable, [os.fsencode(word) for word in (program, "-X", "utf8", *words)])

@@ -16,6 +16,7 @@ import pytest
 from demo.group import REPOSITORY, SERVICES, free_port
 from tests.environments import (
     Environment,
+    block_signals,
     clean_environment,
     closed,
     enter_removed_folder,
@@ -57,6 +58,8 @@ ENVIRONMENTS = {
     "ASCII streams": Environment({"PYTHONIOENCODING": "ascii"}),
     "Latin-1 streams": Environment({"PYTHONIOENCODING": "latin-1:strict"}),
     "nohup": Environment(before=ignore_hangup),
+    "signals blocked": Environment(before=block_signals),
+    "a Python for tests": Environment({"PYTHONTRACEMALLOC": "1", "PYTHONPROFILEIMPORTTIME": ""}),
     "stdin closed": Environment(before=closed(0)),
     "stdout closed": Environment(before=closed(1)),
     "all closed": Environment(before=closed(0, 1, 2)),
@@ -229,6 +232,7 @@ def test_a_configuration_directory_below_an_unknown_home_names_the_cure(home: Ho
     [
         "TZ is a rule",
         "TZ counts leap seconds",
+        "signals blocked",
         "ASCII",
         "unknown user, no HOME",
         "all closed",
