@@ -5,7 +5,7 @@ import hmac
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -87,11 +87,13 @@ class Access:
 
     # -- sessions
 
-    def session(self, secret: str, now: float) -> PanelSession | None:
-        """The session of a cookie; None if it has ended, or never was."""
+    def session(self, secrets: Sequence[str], now: float) -> PanelSession | None:
+        """The session of a cookie, of which a browser may send several; None if it has ended, or never was."""
+        keys = {_digest(secret) for secret in secrets}
         with self._lock:
-            found = self._session(_digest(secret))
-            if found is None or _is_over(found, now):
+            # Keys are hashes of random secrets: the time of a comparison reveals nothing.
+            found = next((each for each in self._state.sessions if each.key in keys and not _is_over(each, now)), None)
+            if found is None:
                 return None
             if now - found.used > 60.0:
                 found.used, self.changed = now, True
@@ -108,9 +110,6 @@ class Access:
             self._state.sessions = kept
         self._save()
         return is_known
-
-    def _session(self, key: str) -> PanelSession | None:
-        return next((each for each in self._state.sessions if hmac.compare_digest(each.key, key)), None)
 
     def _begin_session(self, address: str, browser: str, now: float) -> str:
         secret = secrets.token_urlsafe(32)

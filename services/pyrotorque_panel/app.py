@@ -26,7 +26,7 @@ from pyrotorque_panel.request_body import (
     Message,
     Receive,
     Send,
-    cookies_of,
+    headers_of,
     limited_body,
     multipart_form,
 )
@@ -95,8 +95,7 @@ class PanelApp:
                 kind=kind,
                 scope=route.scope if route else "read",
                 peer=scope["client"][0] if scope.get("client") else "",
-                headers=dict(request.headers),
-                cookies=cookies_of(request.headers.get("cookie", "")),
+                headers=headers_of(request),
                 repeated=[name for name, count in Counter(request.headers.keys()).items() if count > 1],
             )
             admitted = self._gate.admit(facts, time.time())
@@ -197,7 +196,7 @@ class PanelApp:
         return PanelRequest(
             params=params,
             query=dict(request.query_params),
-            headers=dict(request.headers),
+            headers=headers_of(request),
             identity=admitted.identity,
             address=admitted.address,
             is_https=admitted.is_https,

@@ -3,12 +3,13 @@
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from pyrotorque.hosts import host_of, is_own_host
 from pyrotorque.settings.schema import PanelSettings
 from pyrotorque_panel.access import Access, PanelIdentity
+from pyrotorque_panel.cookies import cookie_values
 
 Kind = Literal["page", "api", "public"]
 UNIX: Final = "unix"
@@ -24,7 +25,6 @@ class RequestFacts:
     scope: Literal["none", "read", "act"]
     peer: str
     headers: Mapping[str, str]
-    cookies: Mapping[str, str] = field(default_factory=dict[str, str])
     repeated: Sequence[str] = ()
     """Headers that arrived more than once."""
 
@@ -101,7 +101,7 @@ class Gate:
             name = facts.headers.get(self._settings.auth_header.lower(), "").strip()
             if name and self._settings.auth_header.lower() not in facts.repeated:
                 return PanelIdentity(name=f"user {name[:100]} ({address})", scope="act")
-        session = self._access.session(facts.cookies.get(self._cookie, ""), now)
+        session = self._access.session(cookie_values(facts.headers.get("cookie", ""), self._cookie), now)
         if session is None:
             return None
         return PanelIdentity(name=f"session {session.number} ({address})", scope="act", session=session.key)

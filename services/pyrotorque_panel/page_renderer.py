@@ -4,9 +4,9 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from http.cookies import SimpleCookie
 from typing import Any, Final
 
+from pyrotorque_panel.cookies import cookie_values
 from pyrotorque_panel.exchange import PanelRequest, PanelResponse, redirect
 from pyrotorque_panel.gate import Gate
 from pyrotorque_panel.group_choice import GroupChoice
@@ -106,5 +106,4 @@ def _caller(request: PanelRequest) -> str:
 
 
 def _theme(header: str) -> str:
-    value = SimpleCookie(header).get(THEME) if THEME in header and len(header) < 4096 else None
-    return value.value if value is not None and value.value in ("light", "dark") else ""
+    return next((value for value in cookie_values(header, THEME) if value in ("light", "dark")), "")

@@ -1,7 +1,6 @@
-"""Reads a request: its cookies, its body within the limit of the route, and forms with files."""
+"""Reads a request: its headers, its body within the limit of the route, and forms with files."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -20,11 +19,9 @@ class BodyTooLarge(Exception):
     """The body exceeds the limit of its route."""
 
 
-def cookies_of(header: str) -> dict[str, str]:
-    try:
-        return {name: morsel.value for name, morsel in SimpleCookie(header).items()}
-    except CookieError:
-        return {}
+def headers_of(request: Request) -> dict[str, str]:
+    """By name in lower case; of a repeated one the first, except cookies, which are all kept."""
+    return dict(request.headers) | {"cookie": "; ".join(request.headers.getlist("cookie"))}
 
 
 def limited_body(receive: Receive, most: int, headers: Mapping[str, str]) -> Receive:

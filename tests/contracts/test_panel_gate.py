@@ -183,6 +183,31 @@ def test_a_cookie_that_is_no_session_shows_the_login(scene: PanelScene) -> None:
         assert (reply.status, reply.headers["location"]) == (303, "/login")
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        "a/b=1",
+        'prefs={"a": 1}',
+        "x=a;b c=d",
+        'x="unclosed',
+        "=v",
+        "novalue",
+        "\xfc=1",
+        "OURS=bad",
+        "pyrotorque_theme=x",
+    ],
+)
+def test_cookies_of_other_programs_on_the_host_log_no_one_out(scene: PanelScene, other: str) -> None:
+    """Browsers send cookies of all ports of a host; another path may have one of the same name."""
+    ours, other = scene.login(), other.replace("OURS", scene.parts.cookie)
+    for cookie in (f"{other}; {ours}", f"{ours}; {other}", f"pyrotorque_theme=dark; {other};{ours}; {other}"):
+        page = scene.request("GET", "/settings", {"Cookie": cookie})
+        assert page.status == 200
+        assert ('data-theme="dark"' in page.text) == cookie.startswith("pyrotorque_theme=dark")
+    assert scene.request("GET", "/login", {"Cookie": f"pyrotorque_theme=dark; {other}"}).status == 200
+    assert scene.request("GET", "/settings", {"Cookie": other}).status == 303
+
+
 def test_a_read_token_cannot_act_with_another_header(scene: PanelScene) -> None:
     headers = scene.token("read") | {"X-HTTP-Method-Override": "POST", "Cookie": scene.login()}
     assert scene.request("POST", "/api/v1/groups/main/jobs/queue/pause", headers).status == 403

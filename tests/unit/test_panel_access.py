@@ -23,22 +23,22 @@ def login(made: Access, now: float = NOW) -> str:
 def test_a_session_ends_when_it_is_not_used_or_too_old() -> None:
     made = access()
     secret = login(made)
-    assert made.session(secret, NOW + SESSION_IDLE - 1) is not None
-    assert made.session(secret, NOW + 2 * SESSION_IDLE) is None
+    assert made.session([secret], NOW + SESSION_IDLE - 1) is not None
+    assert made.session([secret], NOW + 2 * SESSION_IDLE) is None
     at = NOW
     while at < NOW + SESSION_MAX:
-        assert made.session(secret, at) is not None
+        assert made.session([secret], at) is not None
         at += SESSION_IDLE / 2
-    assert made.session(secret, NOW + SESSION_MAX + 1) is None
+    assert made.session([secret], NOW + SESSION_MAX + 1) is None
 
 
 def test_a_new_password_ends_all_sessions_and_a_restart_none() -> None:
     made = access()
     secret = login(made)
     again = access(msgspec.json.decode(made.snapshot(), type=AccessState))
-    assert again.session(secret, NOW) is not None
+    assert again.session([secret], NOW) is not None
     again.set_password(password_hash("correct horse"))
-    assert again.session(secret, NOW) is None
+    assert again.session([secret], NOW) is None
     assert again.login_by_password("correct horse", "a", "b", NOW) is not None
     assert again.login_by_password("wrong", "a", "b", NOW) is None
 
