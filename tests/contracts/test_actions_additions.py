@@ -1,5 +1,6 @@
 """Adding metafiles and magnet links: only into watched folders, whole, never over another file, and recorded."""
 
+import os
 import stat
 
 import pytest
@@ -68,6 +69,9 @@ def test_folders_have_the_label_of_the_nearest_watch_ini(adding: Adding) -> None
     (adding.root / "watch.ini").unlink()
     (adding.root / "watch.ini").mkdir()
     assert actions.folder_labels(adding.layout)[root] == ""
+    (adding.root / "tv" / "watch.ini").unlink()
+    os.mkfifo(adding.root / "tv" / "watch.ini")
+    assert actions.folder_labels(adding.layout)[f"{root}/tv"] == "", "a pipe that has no writer"
 
 
 def test_a_magnet_link_gets_a_harmless_name(adding: Adding) -> None:

@@ -519,6 +519,22 @@ def test_padding_files_of_one_path_are_loaded_where_rtorrent_can_open_them(
         assert "rTorrent 0.9.8" in watching.failed[0].reason
 
 
+@pytest.mark.parametrize("name", ["x.torrent", "x.magnet", "below/x.torrent"])
+@pytest.mark.parametrize(
+    "content", ["SECRET of the owner", "http://host/SECRET", "[InternetShortcut]\nURL=SECRET", "d6:SECRETe"]
+)
+def test_the_reason_quotes_no_file_behind_a_link(
+    watching: Watching, root: Path, short_folder: Path, name: str, content: str
+) -> None:
+    """Who may create a link in a shared folder may read the reason where he cannot read the file."""
+    (short_folder / "secret").write_text(content)
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).symlink_to(short_folder / "secret")
+    watching.until(lambda: watching.failed)
+    assert "SECRET" not in watching.failed[0].reason
+    assert "SECRET" not in watching.row(root / name).progress.reason
+
+
 def test_good_magnet_links_are_loaded_and_a_bad_one_is_reported(
     watching: Watching, root: Path, client: RTorrent, caplog: pytest.LogCaptureFixture
 ) -> None:

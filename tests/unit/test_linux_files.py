@@ -16,6 +16,7 @@ from pyrotorque.linux.files import (
     FileName,
     OtherFile,
     entry_at,
+    is_plain_name,
     link_exactly,
     make_own_folder,
     open_folder,
@@ -316,3 +317,19 @@ def test_a_folder_of_our_own_is_no_link(tmp_path: Path) -> None:
     (tmp_path / "b").symlink_to(tmp_path / "a")
     with pytest.raises(OSError, match="left untouched"):
         make_own_folder(path_name(tmp_path / "b"))
+
+
+def test_a_name_is_plain_only_without_a_link_on_the_way(tmp_path: Path) -> None:
+    file = tmp_path / "tree" / "folder" / "file"
+    file.parent.mkdir(parents=True)
+    file.write_text("x")
+    (tmp_path / "tree" / "link").symlink_to(file)
+    (tmp_path / "tree" / "way").symlink_to(file.parent)
+    (tmp_path / "root").symlink_to(tmp_path / "tree")
+    found = file.stat()
+    for root in ("tree", "root"):
+        names = {name: is_plain_name(tmp_path / root, name, found) for name in (b"folder/file", b"./folder//file")}
+        assert all(names.values()), names
+        for name in (b"link", b"way/file", b"folder", b"folder/other", b"file/x"):
+            assert not is_plain_name(tmp_path / root, name, found), name
+    assert not is_plain_name(tmp_path / "gone", b"folder/file", found)

@@ -6,12 +6,14 @@ change for `settle_time`. A file is refused only if it also did not change for t
 """
 
 import logging
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from pyrotorque.errors import MetafileError, MetafileIncomplete
+from pyrotorque.linux.files import is_plain_name
 from pyrotorque.metafile import MAX_SIZE, Magnet, Metafile, magnet_links, torrent_in
 from pyrotorque.metafile.refusal import MetafileUnsupported
 from pyrotorque.text import printable
@@ -88,12 +90,13 @@ def _judged(row: Row, file: OpenedFile, now: float, settle_time: float) -> Metaf
         torrents = _torrents(row.path, file)
     except MetafileIncomplete as error:
         if age < _INCOMPLETE_MAX:
-            return NotSettled(str(error))
-        return LoadRefused("invalid", f"it was never completed: {error}")
+            return NotSettled(_reason(row, file, error))
+        return LoadRefused("invalid", f"it was never completed: {_reason(row, file, error)}")
     except MetafileError as error:
+        reason = _reason(row, file, error)
         if age < settle_time:
-            return NotSettled(str(error), settle_time - age)
-        return LoadRefused("invalid", str(error), is_bad_content=not isinstance(error, MetafileUnsupported))
+            return NotSettled(reason, settle_time - age)
+        return LoadRefused("invalid", reason, is_bad_content=not isinstance(error, MetafileUnsupported))
     if age >= settle_time or row.arrival.settled:
         return MetafileContent(torrents)
     if file.writers is Writers.UNKNOWN or is_link_list(row.path, file.data):
@@ -101,6 +104,17 @@ def _judged(row: Row, file: OpenedFile, now: float, settle_time: float) -> Metaf
         reason = f"its writer may not be done: it is loaded when it did not change for {settle_time:g} s"
         return NotSettled(reason, settle_time - age)
     return MetafileContent(torrents)
+
+
+def _reason(row: Row, file: OpenedFile, error: MetafileError) -> str:
+    """What is wrong with it.
+
+    Reasons quote what is no metafile. A file behind a link may be a secret of this user, and the link may belong to a
+    user who cannot read that file, but reads logs, events or the panel.
+    """
+    if is_plain_name(row.root, os.path.relpath(row.path, row.root), file.stat):
+        return str(error)
+    return "it is not a valid metafile; its content is not quoted, because its name is a symbolic link or behind one"
 
 
 def _torrents(path: bytes, file: OpenedFile) -> Torrents:

@@ -33,6 +33,7 @@ class OpenedFile:
 
     found: FoundFile
     writers: Writers
+    stat: os.stat_result
     data: bytes
     """Empty if the file is larger than a metafile may be."""
     changed: bool = False
@@ -67,12 +68,12 @@ class FileReader:
                 writers = Writers.UNKNOWN
             found = found_file(path, before)
             if writers is Writers.OPEN or before.st_size > MAX_SIZE:
-                return OpenedFile(found, writers, b"")
+                return OpenedFile(found, writers, before, b"")
             data = _content(fd, before.st_size)
             if writers is Writers.NONE and fcntl.fcntl(fd, fcntl.F_GETLEASE) != fcntl.F_RDLCK:
                 writers = Writers.OPEN  # a program waits for the lease to be released, or opened the file after that
             changed = len(data) != before.st_size or found_file(path, os.fstat(fd)) != found
-        return OpenedFile(found, writers, data, changed)
+        return OpenedFile(found, writers, before, data, changed)
 
     def _is_local(self, path: bytes, device: int) -> bool:
         """Whether only programs on this host write to the filesystem, each known to this kernel."""

@@ -13,6 +13,7 @@ from pyrotorque.actions.delivery import Actor, record_action
 from pyrotorque.configuration import last_good
 from pyrotorque.errors import ActionRefused, PyrotorqueError, UnknownName, UserError
 from pyrotorque.layout import Layout
+from pyrotorque.linux.files import read_text_file
 from pyrotorque.metafile.magnet import Magnet, magnet
 from pyrotorque.metafile.parser import torrent_in
 from pyrotorque.requests import Answer
@@ -54,10 +55,10 @@ def folder_labels(layout: Layout) -> dict[str, str]:
 def _label(folder: str) -> str:
     """For a person who chooses a folder: what the label of a template will be is not known here."""
     try:
-        with open(os.path.join(folder, "watch.ini"), encoding="utf-8", errors="replace") as file:
-            line = _LABEL.search(file.read(_WATCH_INI_MAX))
+        text = read_text_file(os.path.join(folder, "watch.ini"))[:_WATCH_INI_MAX].decode(errors="replace")
     except OSError:
         return ""
+    line = _LABEL.search(text)
     return printable(line[1].strip())[:80] if line else ""
 
 

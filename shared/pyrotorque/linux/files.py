@@ -93,6 +93,22 @@ def open_folder(path: bytes, below: bytes = b"") -> Generator[int]:
         os.close(folder)
 
 
+def is_plain_name(folder: AnyPath, below: bytes, file: os.stat_result) -> bool:
+    """Whether `below` in `folder`, which the caller trusts, is a name of `file` with no symbolic link on the way."""
+    *folders, name = [part for part in below.split(b"/") if part not in (b"", b".")]
+    opened: list[int] = []
+    try:
+        opened.append(os.open(folder, _FOLDER))
+        for part in folders:
+            opened.append(os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=opened[-1]))
+        return os.path.samestat(os.stat(name, dir_fd=opened[-1], follow_symlinks=False), file)
+    except OSError:
+        return False
+    finally:
+        for each in opened:
+            os.close(each)
+
+
 def rename_noreplace(at: FileName, to: FileName) -> None:
     """Rename without replacing: FileExistsError if `to` exists, OSError with EXDEV across disks."""
     if _libc.renameat2(at.folder, at.name, to.folder, to.name, _RENAME_NOREPLACE) == 0:
