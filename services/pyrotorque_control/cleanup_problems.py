@@ -5,10 +5,10 @@ from urllib.parse import unquote
 
 import msgspec
 
-from pyrotorque.configuration import last_good
 from pyrotorque.housekeeping.last_run import FILE, LastRun, read_last_run
 from pyrotorque.humanize import age, size
 from pyrotorque.layout import Layout
+from pyrotorque.stored_configuration import last_good
 from pyrotorque.text import counted, printable
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import click
 
 from pyrotorque.actions import ACTOR, Actor, record_action
-from pyrotorque.configuration import last_good
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.requests import Answer
+from pyrotorque.stored_configuration import last_good
 from pyrotorque.supervisord.config import table_services
 from pyrotorque_control.exit_codes import EX_UNAVAILABLE, EX_USAGE
 from pyrotorque_control.group import CommandError, Group

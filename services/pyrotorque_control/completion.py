@@ -10,9 +10,9 @@ def complete_job(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     """The jobs whose names begin with what was typed; none where the configuration cannot be read."""
     del param
     try:
-        from pyrotorque.configuration import last_good
         from pyrotorque.layout import Layout
         from pyrotorque.settings import configuration_dir
+        from pyrotorque.stored_configuration import last_good
         from pyrotorque.supervisord.config import written_layout
 
         given = ctx.find_root().params.get("config_dir")

@@ -6,10 +6,10 @@ from urllib.parse import unquote
 
 import msgspec
 
-from pyrotorque.configuration import last_good
 from pyrotorque.humanize import coming_time
 from pyrotorque.jobs.move_failures import stored_failures
 from pyrotorque.layout import Layout
+from pyrotorque.stored_configuration import last_good
 from pyrotorque.text import is_hash_of, printable
 
 _SHOWN: Final = 10

@@ -3,11 +3,11 @@
 import click
 import msgspec
 
-from pyrotorque.configuration import last_good
 from pyrotorque.errors import SettingsError
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings import load
 from pyrotorque.settings.schema import Settings
+from pyrotorque.stored_configuration import last_good
 from pyrotorque_control.group import Group
 
 

@@ -8,7 +8,7 @@ from typing import Final, get_args
 
 from pyrotorque import logs
 from pyrotorque.bus import Bus, Wakeup
-from pyrotorque.configuration import Configuration, stored_file
+from pyrotorque.configuration import Configuration
 from pyrotorque.errors import StateError
 from pyrotorque.events import Delivery, Durable, Fact, Heartbeat, TotalsReported
 from pyrotorque.outbox import CursorTable
@@ -18,6 +18,7 @@ from pyrotorque.service.lifecycle import ServiceStart
 from pyrotorque.service.reload import ConfigurationReloader
 from pyrotorque.service.runtime import Runtime, open_runtime
 from pyrotorque.settings.schema import ExporterSettings, Settings
+from pyrotorque.stored_configuration import stored_file
 from pyrotorque.supervisord.config import table_services
 from pyrotorque.totals import Totals
 from pyrotorque.watchroots import active_roots

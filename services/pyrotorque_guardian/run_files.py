@@ -47,7 +47,7 @@ class RunFiles:
                 contents[path] = path.read_bytes()
         # Swept before this guardian was started.
         if (path := programs_file(layout)) not in contents:
-            from pyrotorque.configuration import last_good
+            from pyrotorque.stored_configuration import last_good
 
             settings = last_good(layout)
             optional = settings.optional_services if settings else ()

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import msgspec
 
-from pyrotorque.configuration import last_good
 from pyrotorque.errors import PyrotorqueError, ServiceUnreachable
 from pyrotorque.fleet_requests import FindInFleet, ListClaims
 from pyrotorque.layout import Layout
 from pyrotorque.requests import Answer, DescribeService, Request
+from pyrotorque.stored_configuration import last_good
 from pyrotorque_panel.api_types import ItemName, Word
 from pyrotorque_panel.cleaning import cleaned
 from pyrotorque_panel.exchange import NotFound, PanelRequest, PanelResponse, PanelRoute, QueryParameter

@@ -10,7 +10,6 @@ from typing import Final
 
 from pyrotorque.actions import folder_labels
 from pyrotorque.bus.client import follow
-from pyrotorque.configuration import last_good
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.events import Delivery
 from pyrotorque.layout import ALL_SERVICES, Layout
@@ -18,6 +17,7 @@ from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings import layout_of
 from pyrotorque.settings.schema import Settings
 from pyrotorque.store import Store
+from pyrotorque.stored_configuration import last_good
 from pyrotorque.text import printable
 from pyrotorque.watchroots import active_roots
 from pyrotorque_panel.recent_events import RecentEvents

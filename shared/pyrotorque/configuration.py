@@ -35,7 +35,8 @@ from pyrotorque.settings import (
 )
 from pyrotorque.settings.ini import read_ini
 from pyrotorque.settings.schema import RTorrentSettings, Settings
-from pyrotorque.settings.serialization import from_json, to_json
+from pyrotorque.settings.serialization import to_json
+from pyrotorque.stored_configuration import copy_file, keep_copy, last_good, stored_file
 from pyrotorque.supervisord.config import written_layout
 
 EX_TEMPFAIL: Final = 75
@@ -60,26 +61,13 @@ class Configuration:
     unreviewed: bool = False
 
 
-def stored_file(layout: Layout) -> Path:
-    """The file with the last valid configuration."""
-    return layout.state_dir / "configuration.json"
-
-
-def last_good(layout: Layout) -> Settings | None:
-    """The stored configuration; None if there is none or it cannot be read."""
-    try:
-        return from_json(stored_file(layout).read_bytes())
-    except (OSError, ValueError):
-        return None
-
-
 def adopt(configuration: Configuration) -> bool:
     """Store it for the whole group; True if it differs from the previous one. Folders must exist (`Layout.prepare`)."""
     before = last_good(configuration.layout)
     changed = before is None or before.digest != configuration.settings.digest
     if changed:
         write_atomically(stored_file(configuration.layout), to_json(configuration.settings))
-    _keep_copy(configuration.layout)
+    keep_copy(configuration.layout)
     return changed
 
 
@@ -145,20 +133,6 @@ def _unreviewed_changes(layout: Layout) -> Iterator[Problem]:
     if copy.exists() and torque.exists() and copy.read_bytes() != read_text_file(torque):
         text = f"{stored_file(layout)} was lost, so that changes since {copy} are in force that were not reviewed"
         yield Problem(torque.name, 0, "", text)
-
-
-def copy_file(layout: Layout) -> Path:
-    """A copy of torque.ini as it was when the stored configuration was read from it."""
-    return layout.state_dir / "torque.ini.last-good"
-
-
-def _keep_copy(layout: Layout) -> None:
-    try:
-        content = read_text_file(layout.config_dir / "torque.ini")
-        if not copy_file(layout).exists() or copy_file(layout).read_bytes() != content:
-            write_atomically(copy_file(layout), content)
-    except (OSError, StateError):
-        return  # a convenience only
 
 
 def _with_address(loaded: LoadedSettings, *, seek: bool) -> Settings:

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from pyrotorque.configuration import stored_file
 from pyrotorque.errors import ServiceUnreachable
 from pyrotorque.fleet_requests import FindInFleet, ListClaims
 from pyrotorque.layout import Layout
 from pyrotorque.requests import Answer, Request
 from pyrotorque.settings.schema import FleetSettings, RTorrentSettings, Settings
 from pyrotorque.settings.serialization import to_json
+from pyrotorque.stored_configuration import stored_file
 from pyrotorque_panel import group_view
 from tests.panel_scene import PanelScene, panel_scene
 

@@ -14,12 +14,12 @@ import pytest
 
 from demo.group import SERVICES, free_port
 from demo.private_rtorrent import PrivateRTorrent
-from pyrotorque.configuration import last_good
 from pyrotorque.events import JobFailed, LoadFailed, ServiceStateChanged, StartFailed, TorrentLoaded, TorrentStarted
 from pyrotorque.options import read_options
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import QueueSettings
 from pyrotorque.store import open_readonly
+from pyrotorque.stored_configuration import last_good
 from tests.dropping import drop
 from tests.grouping import torque_ini
 from tests.installed_group import InstalledGroup, build_wheel, lines

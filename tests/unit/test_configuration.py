@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pyrotorque import configuration
+from pyrotorque import configuration, stored_configuration
 from pyrotorque.configuration import Configuration
 from pyrotorque.errors import SettingsError
 from pyrotorque.options import Options, read_options, write_options
@@ -182,8 +182,8 @@ def test_a_good_configuration_becomes_the_groups_once(home: Path) -> None:
     found = configuration.read(home, Options())
     assert configuration.adopt(found)
     assert not configuration.adopt(found)
-    assert configuration.last_good(found.layout) == found.settings
-    assert configuration.stored_file(found.layout).stat().st_mode & 0o777 == 0o600
+    assert stored_configuration.last_good(found.layout) == found.settings
+    assert stored_configuration.stored_file(found.layout).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_service_starts_on_the_configuration_files(home: Path) -> None:
@@ -213,9 +213,9 @@ def test_a_file_that_lost_all_jobs_is_an_error_that_names_the_last_good_configur
     write(home, torque)
     with pytest.raises(SettingsProblems) as error:
         configuration.read(home, Options())
-    assert str(configuration.stored_file(before.layout)) in str(error.value)
+    assert str(stored_configuration.stored_file(before.layout)) in str(error.value)
     assert "torque.ini.last-good" in str(error.value)
-    assert configuration.copy_file(before.layout).read_text() == ACTIVE
+    assert stored_configuration.copy_file(before.layout).read_text() == ACTIVE
     found = configuration.load_or_last_good(home)
     assert (slots(found.settings), "sets no job" in found.broken) == (3, True)
     with pytest.raises(SettingsProblems, match="sets no job"):
@@ -225,7 +225,7 @@ def test_a_file_that_lost_all_jobs_is_an_error_that_names_the_last_good_configur
 @pytest.mark.parametrize("content", [None, b"", b'{"digest": "'], ids=["removed", "empty", "truncated"])
 def test_without_the_stored_configuration_its_copy_is_the_witness(home: Path, content: bytes | None) -> None:
     write(home, ACTIVE)
-    stored = configuration.stored_file(adopted(home).layout)
+    stored = stored_configuration.stored_file(adopted(home).layout)
     for torque, warned in (("", 0), (ACTIVE.replace("3", "4"), 1), (ACTIVE.replace("3", "4"), 0)):
         stored.unlink(missing_ok=True)
         if content is not None:
@@ -274,7 +274,7 @@ def test_a_search_for_rtorrent_adopts_no_change_of_the_files(home: Path, monkeyp
     monkeypatch.setattr(configuration, "_discover", discover)
     assert configuration.find_address(before.layout)
     assert not configuration.find_address(before.layout)
-    stored = configuration.last_good(before.layout)
+    stored = stored_configuration.last_good(before.layout)
     assert stored is not None
     assert (slots(stored), stored.rtorrent.url) == (3, "scgi:///found.sock")
     assert configuration.check_in_subprocess(home, address_only=True)
@@ -302,10 +302,10 @@ def test_without_a_good_one_a_service_does_not_start(home: Path) -> None:
 
 def test_a_kept_file_that_cannot_be_read_is_as_if_there_were_none(home: Path) -> None:
     found = adopted(home)
-    configuration.stored_file(found.layout).write_bytes(b"{half")
-    assert configuration.last_good(found.layout) is None
+    stored_configuration.stored_file(found.layout).write_bytes(b"{half")
+    assert stored_configuration.last_good(found.layout) is None
     assert configuration.load_or_last_good(home).broken == ""
-    assert configuration.last_good(found.layout) == found.settings
+    assert stored_configuration.last_good(found.layout) == found.settings
 
 
 def test_a_reload_takes_what_is_good_and_refuses_what_is_broken(home: Path) -> None:
@@ -313,7 +313,7 @@ def test_a_reload_takes_what_is_good_and_refuses_what_is_broken(home: Path) -> N
     write(home, BROKEN)
     with pytest.raises(SettingsProblems, match="did you mean downloading_max"):
         configuration.reload(current)
-    assert configuration.last_good(current.layout) == current.settings
+    assert stored_configuration.last_good(current.layout) == current.settings
     write(home, BETTER)
     assert slots(configuration.reload(current).settings) == 4
 
@@ -336,7 +336,7 @@ def test_a_valid_one_that_cannot_be_stored_is_not_adopted_and_that_is_reported(
 
 def test_a_check_reports_whether_a_valid_configuration_was_stored(home: Path) -> None:
     assert configuration.check_in_subprocess(home)
-    kept = configuration.stored_file(layout_of(home))
+    kept = stored_configuration.stored_file(layout_of(home))
     kept.unlink()
     kept.mkdir()
     assert not configuration.check_in_subprocess(home)
@@ -366,7 +366,7 @@ def test_what_a_service_has_reloaded_itself_is_no_news_to_it(home: Path) -> None
 def test_a_file_that_was_only_written_again_is_no_news(home: Path) -> None:
     current = adopted(home)
     watch = ConfigurationWatch(current)
-    kept = configuration.stored_file(current.layout)
+    kept = stored_configuration.stored_file(current.layout)
     kept.write_bytes(kept.read_bytes())
     os.utime(kept, (1, 1))
     assert watch.changed(100.0) is None

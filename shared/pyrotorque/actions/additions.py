@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from pyrotorque.actions.delivery import Actor, record_action
-from pyrotorque.configuration import last_good
 from pyrotorque.errors import ActionRefused, PyrotorqueError, UnknownName, UserError
 from pyrotorque.layout import Layout
 from pyrotorque.linux.files import read_text_file
 from pyrotorque.metafile.magnet import Magnet, magnet
 from pyrotorque.metafile.parser import torrent_in
 from pyrotorque.requests import Answer
+from pyrotorque.stored_configuration import last_good
 from pyrotorque.text import printable
 from pyrotorque.watchroots import active_roots
 

@@ -1,10 +1,10 @@
 """Actions on jobs: pause, resume, run; and accept another rTorrent."""
 
 from pyrotorque.actions.delivery import Actor, ask_service
-from pyrotorque.configuration import last_good
 from pyrotorque.errors import UnknownName
 from pyrotorque.layout import Layout
 from pyrotorque.requests import AcceptRTorrent, Answer, PauseJob, ResumeJob, RunJob
+from pyrotorque.stored_configuration import last_good
 from pyrotorque.suggestions import suggestion
 
 

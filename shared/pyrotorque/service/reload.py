@@ -5,18 +5,12 @@ import time
 from typing import Final
 
 from pyrotorque import logs
-from pyrotorque.configuration import (
-    Configuration,
-    check_in_subprocess,
-    has_configured_address,
-    last_good,
-    reload,
-    stored_file,
-)
+from pyrotorque.configuration import Configuration, check_in_subprocess, has_configured_address, reload
 from pyrotorque.errors import SettingsError
 from pyrotorque.humanize import duration
 from pyrotorque.service.lifecycle import Lifecycle
 from pyrotorque.settings.schema import Settings
+from pyrotorque.stored_configuration import last_good, stored_file
 from pyrotorque.text import one_line
 
 log = logging.getLogger(__name__)
