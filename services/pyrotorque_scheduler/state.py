@@ -203,7 +203,7 @@ _TRIM_EVERY: Final = 100
 class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One decision; `info_hash` is empty for a whole check.
 
-    `verdict` is `started`, `failed`, `stalled` (it gave up its slot) or a reason to hold.
+    `verdict` is `started`, `failed`, `stalled` (it gave up its slot), `adopted` or a reason to hold.
     """
 
     at: float

@@ -116,7 +116,7 @@ class _Metric:
     def remove(self, *labels: str) -> None:
         """Remove this combination of label values."""
         with self._lock:
-            self.kept.pop(labels, None)
+            self.kept.pop(_shown(labels), None)
 
     def get(self, *labels: str) -> float:
         """The current value (a histogram's sum); 0 for an unused combination."""
@@ -127,7 +127,7 @@ class _Metric:
     def _at(self, labels: tuple[str, ...]) -> _StoredSample:
         if len(labels) != len(self.labels):
             raise ValueError(f"{self.name} has labels {self.labels}, not {labels}")
-        shown = tuple(printable(label)[:LABEL_CHARACTERS] for label in labels)
+        shown = _shown(labels)
         if shown not in self.kept and len(self.kept) >= SERIES_MAX:
             if not self._is_full:
                 self._is_full = True
@@ -237,6 +237,10 @@ class Totals:
             raise ValueError(f"a metric named {metric.name} exists already")
         self._metrics[metric.name] = metric
         return metric
+
+
+def _shown(labels: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(printable(label)[:LABEL_CHARACTERS] for label in labels)
 
 
 _sample_decoder = msgspec.json.Decoder(Sample)

@@ -1,10 +1,12 @@
 """Limits per group over a real rTorrent: by tracker, by custom value; fair, explained, also after a restart."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from demo.group import REPOSITORY
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque_scheduler.queue.explain import explain_item, explain_queue
 from tests.scheduling import QueueScene, moment, queue_job, queue_scene
@@ -112,3 +114,19 @@ def test_the_limit_holds_while_data_is_checked_after_a_restart(rtorrent: Private
         for number in range(1, 4):
             assert d.check(at=15 * number).started == 0
         assert len(d.running()) == 1
+
+
+def test_every_key_of_explain_is_documented(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / "queue.md").read_text()
+    documented = {
+        key for row in re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", page, re.MULTILINE) for key in row.split(", ")
+    }
+    with queue_scene(rtorrent, tmp_path, queue_job(group_by="custom_1", group_max=1, **ALL)) as d:
+        _, other = load(d, 2, "tv")
+        d.check(at=0)
+        queue, item = explain_queue(d.queue, moment(15)).data, explain_item(d.queue, other, moment(15)).data
+    hold = queue.pop("hold")
+    missing = [key for key in (*queue, *hold) if f"`{key}`" not in documented]
+    inner = (*item, *item["clauses"][0], *queue["groups"][0], *queue["running"][0], *queue["order"][0])
+    missing += [key for key in inner if f"`{key}`" not in page]
+    assert not missing

@@ -270,4 +270,4 @@ def _progress(item: Item) -> dict[str, Any]:
 def _decision_text(record: DecisionRecord) -> str:
     if record.verdict in ("started", "failed"):
         return record.verdict if record.text == record.verdict else f"{record.verdict}: {record.text}"
-    return record.text if record.verdict == "stalled" else f"held: {record.text}"
+    return record.text if record.verdict in ("stalled", "adopted") else f"held: {record.text}"

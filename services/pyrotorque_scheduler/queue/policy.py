@@ -189,7 +189,9 @@ def batch_time(granted: Grant, now: Instant, tick: bool) -> Instant:
     Ticks arrive some milliseconds late: their batches count for the fire time itself, or the pace would drift. A later
     one (rTorrent hung, the machine slept) counts for its actual time, or the next batch would be too early.
     """
-    late = now.wall - granted.fire if tick and granted.fire is not None else 0.0
+    if not tick or granted.fire is None:
+        return now
+    late = now.wall - granted.fire
     return now.earlier(late) if late < _TICK_DELAY_MAX else now
 
 

@@ -87,9 +87,9 @@ class Rotation:
         self._metrics.parked.set(len(self.held_until), self._rules.name)
 
     def _count_groups(self, groups: Sequence[str]) -> None:
-        counts = Counter(dict.fromkeys(self._rules.groups.by_name, 0)) + Counter(groups)
+        counts = {**dict.fromkeys(self._rules.groups.by_name, 0), **Counter(groups)}
         for group in self._counted.difference(counts):
-            self._metrics.group_downloading.remove(self._rules.name, printable(group))
+            self._metrics.group_downloading.remove(self._rules.name, group)
         for group, count in counts.items():
             self._metrics.group_downloading.set(count, self._rules.name, group)
         self._counted = set(counts)
