@@ -1,7 +1,7 @@
-"""The bell: a file in `run/` that rTorrent reads (`try_import`) when an item is inserted, completed or erased.
+"""Watches the bell with inotify: a file that rTorrent reads when an item is inserted, completed or erased.
 
-The scheduler watches it with inotify. Reading it costs rTorrent no fork, and inotify merges events while the scheduler
-is busy. See deploy/rtorrent.d/bell.rc.
+Reading it costs rTorrent no fork, and inotify merges events while the scheduler is busy. The watcher reads it as well,
+after it has loaded an item that a queue may start: see `pyrotorque.bell_file`.
 """
 
 import ctypes

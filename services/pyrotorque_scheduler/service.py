@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from pyrotorque import housekeeping
+from pyrotorque.bell_file import bell_file
 from pyrotorque.bus import Wakeup
 from pyrotorque.errors import StateError
 from pyrotorque.events import RTorrentLost, RTorrentReturned, TorrentLoaded
@@ -109,7 +110,7 @@ class SchedulerService:
         """Open the bell."""
         with ExitStack() as stack:
             stack.callback(self._job_table.close)
-            self._bell = Bell(self._configuration.layout.run_dir / "bell")
+            self._bell = Bell(bell_file(self._configuration.layout))
             stack.callback(self._bell.close)
             self._requests = RequestHandler(self._job_table, self._fire_times, self._availability)
             yield self
@@ -190,11 +191,10 @@ class SchedulerService:
             self._bell.drain()
             self._hint()
         loaded = [d.event for d in woken.deliveries if isinstance(d.event, TorrentLoaded) and d.event.mode != "start"]
-        if loaded:
+        starter = self._job_table.starter
+        # The watcher has rung for them before it published their loads.
+        if any(starter is None or not starter.take_recent(event.info_hash) for event in loaded):
             self._hint()
-        if self._job_table.starter is not None:
-            for event in loaded:
-                self._job_table.starter.loaded(event.info_hash)
         self._bell.watch()
 
     def _hint(self) -> None:

@@ -177,6 +177,7 @@ class Watcher:
             now, clock = time.time(), time.monotonic()
             busy = self.turn(now, clock)
             self._report(clock)
+            self._reload()
             timeout = 0.0 if busy else self._until_due()
             if timeout > _CALM:
                 self._checkpoint()
@@ -184,7 +185,6 @@ class Watcher:
             woken = self.bus.wait(timeout, *(fd for fd in fds if fd >= 0))
             for request in woken.requests:
                 request.answer(self._answer(request.request))
-            self._reload()
 
     def _answer(self, request: Request) -> Answer:
         releases = self.stages.releases if self.stages else None

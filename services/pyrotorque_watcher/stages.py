@@ -3,7 +3,9 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
+from pyrotorque.bell_file import bell_file, ring
 from pyrotorque.errors import RTorrentError, SessionNotKnown
 from pyrotorque.layout import Layout
 from pyrotorque.rtorrent import Identity, RTorrent
@@ -71,6 +73,7 @@ class RTorrentStages:
             jobs,
             stopping=lambda: runtime.life.stopping,
             idle=idle,
+            ring=partial(ring, bell_file(layout)),
         )
         disposer = Disposer(ledger, jobs, ties, runtime.life.as_user)
         durability = Durability(ledger, rtorrent, disposer.disposes, loader.outcomes.cut_off, session, recognize)

@@ -18,6 +18,8 @@ from pyrotorque.store import rows_of_other
 MARK: Final = "pyrotorque"
 """The custom value of an item that names the metafile it was loaded for; a load sets it last."""
 
+MARK_FIELD: Final = f"custom_{MARK}"
+
 # `others` are further torrents of one metafile. A load that failed is not completed: its item stays as it is.
 _IS_OPEN: Final = "absence != '' AND state != 'failed'"
 _ONE: Final = (

@@ -2,6 +2,7 @@
 
 import random
 import shlex
+from collections import deque
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
@@ -25,6 +26,7 @@ _LOOKED_AT: Final = 400
 _PROBES: Final = tuple(sorted({*range(0, 8 * 86_400, 3_600), *range(0, 400 * 86_400, 86_400)}))
 _CLOSE: Final = 0.1
 _JITTER: Final = "jitter"
+_INTERVALS: Final = 2  # without a fire time in them, that are kept
 # The smallest difference between two Unix times of today.
 _INSTANT: Final = 1e-6
 
@@ -39,6 +41,7 @@ class Schedule:
         # The pace and its grants need fire times that do not change between calls: only runs have jitter.
         self._trigger: Any = CronTrigger(timezone=LOCAL, **times)
         self._jitter = _seconds(fields.get(_JITTER, "0"))
+        self._intervals: deque[tuple[float, float]] = deque(maxlen=_INTERVALS)
 
     def __repr__(self) -> str:
         return f"Schedule({self.text!r})"
@@ -52,9 +55,17 @@ class Schedule:
     def next_fire(self, after: datetime | float) -> float | None:
         """The first fire time after that moment; None if there is none."""
         moment = after.timestamp() if isinstance(after, datetime) else after
+        # A queue needs the same two fire times in each of its checks.
+        for begin, end in self._intervals:
+            if begin <= moment < end:
+                return end
         # Added to the Unix time: a local time would be ambiguous in autumn, when an hour occurs twice.
         found = self._trigger.get_next_fire_time(None, self._local(moment + _INSTANT))
-        return found.timestamp() if found else None
+        if found is None:
+            return None
+        fire: float = found.timestamp()
+        self._intervals.append((moment, fire))
+        return fire
 
     def next_run(self, after: float) -> float | None:
         """The first fire time after that moment, plus a random part of the jitter: a job begins then."""

@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -30,7 +30,9 @@ class Playing:
         self.commands: list[Sequence[str]] = []
         self.singles: list[str] = []
 
-    def rows(self, view: str, commands: Sequence[str], *, where: str = "") -> list[tuple[str, ...]]:
+    def rows(
+        self, view: str, commands: Sequence[str], *, where: str = "", meanwhile: Callable[[], None] | None = None
+    ) -> list[tuple[str, ...]]:
         self.wheres.append(where)
         self.commands.append(commands)
         return [tuple(self._answer(command, number) for command in commands) for number in range(self.count)]
@@ -155,7 +157,9 @@ class Changing(Playing):
         fault = RTorrentFault("erased")
         return [fault if params[0] < gone else found for (_, params), found in zip(calls, found, strict=True)]
 
-    def rows(self, view: str, commands: Sequence[str], *, where: str = "") -> list[tuple[str, ...]]:
+    def rows(
+        self, view: str, commands: Sequence[str], *, where: str = "", meanwhile: Callable[[], None] | None = None
+    ) -> list[tuple[str, ...]]:
         rows = super().rows(view, commands, where=where)
         return rows[2:] if any("multicall" in command for command in commands) else rows
 

@@ -1,7 +1,7 @@
 """Against a real rTorrent: the smaller views that a read may use hold what they promise, or are not used."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,9 @@ class Noting:
         self.multicall, self.known, self.call = self._client.multicall, self._client.known, self._client.call
         self.views: list[str] = []
 
-    def rows(self, view: str, commands: Sequence[str], *, where: str = "") -> list[tuple[str, ...]]:
+    def rows(
+        self, view: str, commands: Sequence[str], *, where: str = "", meanwhile: Callable[[], None] | None = None
+    ) -> list[tuple[str, ...]]:
         self.views.append(view)
         return self._client.rows(view, commands, where=where)
 

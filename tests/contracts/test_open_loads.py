@@ -146,23 +146,20 @@ def test_a_start_that_meets_an_rtorrent_that_was_just_restarted_does_nothing(
     assert scene.events() == []
 
 
-def test_an_item_that_was_loaded_just_now_starts_without_a_look_into_the_ledger(
+def test_an_item_with_the_mark_starts_without_a_look_into_the_ledger(
     watching: Watching, root: Path, scene: QueueScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    info = drop(root / "x.torrent")
+    drop(root / "x.torrent")
     watching.until(lambda: watching.state(root / "x.torrent") == "visible")
-    starter = scene.job_table.starter
-    assert starter is not None
 
     def has(reader: OpenLoads, info_hash: str) -> bool:
         pytest.fail(f"{reader.ledger} was read for {info_hash}")
 
     monkeypatch.setattr(OpenLoads, "has", has)
-    starter.loaded(info)
     assert scene.check(0).started == 1
 
 
-def test_an_item_that_lost_its_mark_after_it_was_loaded_starts_at_the_next_check(
+def test_an_item_that_loses_its_mark_after_it_was_read_starts_at_the_next_check(
     watching: Watching, root: Path, rtorrent: PrivateRTorrent, scene: QueueScene
 ) -> None:
     """Its owner erased it and added it again, or removed the mark: its load is not open."""
@@ -171,8 +168,8 @@ def test_an_item_that_lost_its_mark_after_it_was_loaded_starts_at_the_next_check
     RTorrent(rtorrent.url).call("d.custom.set", info, MARK, "")
     starter = scene.job_table.starter
     assert starter is not None
-    starter.loaded(info)
-    assert scene.check(0).started == 0
+    as_read = StartIntent(info, "queue", "x", 0.0, time.time(), marked=True)
+    assert starter.start(as_read, lambda _: None, time.monotonic()).withheld
     assert not is_started(rtorrent, info)
     assert scene.check(15).started == 1
     assert [type(event) for event in scene.events()] == [TorrentStarted]

@@ -3,15 +3,19 @@
 import select
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
+from pyrotorque.bell_file import bell_file, ring
 from pyrotorque.rtorrent import RTorrent
 from pyrotorque_scheduler.bell import Bell
+from tests.dropping import drop
 from tests.programs import Program
 from tests.waiting import eventually
+from tests.watching import Watching, job
 
 INCLUDE = Path(__file__).parents[2] / "deploy" / "rtorrent.d" / "bell.rc"
 
@@ -57,10 +61,6 @@ def test_it_is_silent_when_nothing_happens(ringing: PrivateRTorrent, bell: Bell)
     assert not rings(bell, timeout=0.2)
 
 
-def ring(path: Path) -> None:
-    path.read_bytes()
-
-
 def test_a_burst_is_one_ring(bell: Bell, short_folder: Path) -> None:
     for _ in range(5_000):
         ring(short_folder / "a bell")
@@ -87,3 +87,34 @@ def test_the_file_contains_only_its_comment(short_folder: Path) -> None:
     path.write_text("execute.throw = touch, /tmp/pwned\n")
     Bell(path).close()
     assert all(line.startswith("#") for line in path.read_text().splitlines())
+
+
+def test_without_a_scheduler_a_ring_does_nothing(short_folder: Path) -> None:
+    ring(short_folder / "no bell")
+    ring(short_folder / "no folder" / "bell")
+    assert not any(short_folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("params", "does_ring"),
+    [
+        pytest.param({"load_mode": "start", "queued": True}, True, id="for the queue"),
+        pytest.param({}, True, id="stopped"),
+        pytest.param({"queued": True}, False, id="its owner raises its priority first"),
+        pytest.param({"load_mode": "start"}, False, id="started by its load"),
+    ],
+)
+def test_the_watcher_rings_for_items_that_a_queue_may_start(
+    shared_rtorrent: PrivateRTorrent, short_folder: Path, params: dict[str, Any], does_ring: bool
+) -> None:
+    root = short_folder / "watch"
+    root.mkdir()
+    with Watching(short_folder, job(root, **params), url=shared_rtorrent.url) as watching:
+        bell = Bell(bell_file(watching.layout))
+        watching.settle()
+        assert not rings(bell, timeout=0)
+        path = root / "x.torrent"
+        drop(path, f"ring {params}")
+        watching.until(lambda: watching.state(path) in ("visible", "loaded"))
+        assert rings(bell, timeout=0) is does_ring
+        bell.close()

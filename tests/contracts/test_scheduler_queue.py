@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentUnavailable
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.settings.schema import QueueSettings
+from pyrotorque_scheduler.due_jobs import Cause
 from pyrotorque_scheduler.queue.explain import explain_queue
 from tests.scheduling import QueueScene, moment, queue_job, queue_scene
 from tests.waiting import eventually
@@ -271,3 +273,49 @@ def test_each_start_of_a_batch_is_progress_so_that_a_long_one_is_no_hang(
         d.queue.progressed = lambda: running.append(len(d.running()))
         assert d.check(at=0).started == 3
         assert running == [1, 2, 3]
+
+
+def test_an_event_reads_what_waits_beside_what_runs_if_a_slot_was_free(
+    rtorrent: PrivateRTorrent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at a fire time, and not while all slots are taken."""
+    requests: list[str] = []
+    with queue_scene(rtorrent, tmp_path, queue_job(start_at_once=9, downloading_max=2)) as d:
+        find, rules = d.queue.items.reader.find, d.queue.rules
+        names = {id(rules.startable): "startable", id(rules.downloading): "running"}
+
+        def noting(view: str, condition: Any, *more: Any, **options: Any) -> Any:
+            what = names.get(id(condition), "closed")
+            requests.append(f"{what} begins")
+            found = find(view, condition, *more, **options)
+            requests.append(f"{what} ends")
+            return found
+
+        monkeypatch.setattr(d.queue.items.reader, "find", noting)
+
+        def check(at: float, cause: Cause) -> int:
+            requests.clear()
+            return d.check(at=at, cause=cause).started
+
+        one_by_one = ["running begins", "running ends", "startable begins", "startable ends"]
+        assert (check(0, "event"), requests) == (0, one_by_one), "nothing is known before the first check"
+        loaded = [d.load("one")]
+        beside = ["running begins", "startable begins", "startable ends", "running ends"]
+        assert (check(15, "event"), requests) == (1, beside)
+        loaded.append(d.load("two"))
+        assert (check(30, "tick"), requests) == (1, [*one_by_one, "closed begins", "closed ends"])
+        d.load("three")
+        assert check(45, "tick") == 0
+        assert (check(60, "event"), requests) == (0, ["running begins", "running ends"])
+        assert d.running() == set(loaded)
+
+
+def test_the_event_of_a_load_is_late_for_an_item_that_was_just_started(
+    rtorrent: PrivateRTorrent, tmp_path: Path
+) -> None:
+    with queue_scene(rtorrent, tmp_path, FAST) as d:
+        started, waiting = d.load("one"), d.load("off", priority=0)
+        d.check(at=0)
+        starter = d.job_table.starter
+        assert starter is not None
+        assert [starter.take_recent(item) for item in (started, started, waiting)] == [True, False, False]

@@ -45,7 +45,9 @@ def config(settings: Settings, name: str) -> JobConfig:
 class Rows:
     """A fake, because an example needs items with certain ratios: one row for each."""
 
-    def rows(self, _view: str, commands: list[str], *, where: str = "") -> list[tuple[str, ...]]:
+    def rows(
+        self, _view: str, commands: list[str], *, where: str = "", meanwhile: object = None
+    ) -> list[tuple[str, ...]]:
         ratios = ("500", "2500", "9000")
         return [tuple(ratio if command == "d.ratio=" else "x" for command in commands) for ratio in ratios]
 

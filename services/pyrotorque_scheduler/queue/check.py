@@ -157,7 +157,8 @@ class Queue:
         hold = self._schedule_hold(granted, now)
         if hold is not None:
             return CheckResult(now.wall, hold)
-        running = self.items.running(now.wall)
+        read_ahead = cause == "event" and self.last is not None and self.last.hold.reason != "no_slot"
+        running = self.items.running(now.wall, read_ahead=read_ahead)
         self.rotation.observe(running, now)
         running = self._without_adopted(running, now)
         downloading = len(running)
@@ -280,7 +281,7 @@ class Queue:
             self._log.info("WOULD start %s (%s)", printable(item.name), item.info_hash)
             save_state(True)
             return StartResult(None)
-        intent = StartIntent(item.info_hash, self.name, item.name, item.loaded, check.now.wall)
+        intent = StartIntent(item.info_hash, self.name, item.name, item.loaded, check.now.wall, item.marked)
         result = self._starter.start(intent, save_state, time.monotonic())
         if result.failure is not None:
             return result

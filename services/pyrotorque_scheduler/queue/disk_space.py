@@ -9,6 +9,7 @@ from pyrotorque.errors import RTorrentFault
 from pyrotorque.fields.converters import bytes_left
 from pyrotorque.fields.field import DETAILS, Rows
 from pyrotorque.items import Item, ItemReader, Reader, is_fresh, read_items
+from pyrotorque.open_loads import MARK_FIELD
 from pyrotorque.room import room
 from pyrotorque_scheduler.queue.model import Candidate
 from pyrotorque_scheduler.queue.policy import DiskBudget
@@ -28,14 +29,15 @@ ClosedCause = Literal["low_disk", "check_failed"]
 def as_candidate(item: Item) -> Candidate:
     """An item for the policy; with disk and free space only if DISK_FIELDS were read."""
     info_hash, name, loaded = str(item["hash"]), str(item["name"]), float(item["loaded"] or 0)
+    marked = bool(item[MARK_FIELD])
     try:
         need, free_there = _left(item), _number(item["d_free_diskspace"])
         directory = str(item["directory"])
     except KeyError:
-        return Candidate(info_hash, name, loaded)
+        return Candidate(info_hash, name, loaded, marked=marked)
     disk, free = disk_of(directory)
     # rTorrent returns the free space of open items only, and 0 for others; unknown space holds nothing back.
-    return Candidate(info_hash, name, loaded, need, free if disk else free_there or None, disk)
+    return Candidate(info_hash, name, loaded, need, free if disk else free_there or None, disk, marked=marked)
 
 
 def candidates(

@@ -117,7 +117,8 @@ class Limits:
 class Candidate:
     """A startable item; `need` is what it still has to download, `free` the free space of its `disk` if known.
 
-    `rank` is its place by priority: items of a lower rank precede all others, whatever their group.
+    `rank` is its place by priority: items of a lower rank precede all others, whatever their group. `marked`: it has
+    the watcher's mark (`pyrotorque.open_loads`).
     """
 
     info_hash: str
@@ -128,6 +129,7 @@ class Candidate:
     disk: int = 0
     group: str = ""
     rank: int = 0
+    marked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """What one check reads from rTorrent: the items that take slots and those that may start, with their groups."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any, Final
 
 from pyrotorque.conditions import Condition, parse
@@ -31,15 +32,22 @@ class QueueItems:
         self._is_costly = found is not None and found.costly
         self._groups: dict[str, str] = {}
         self._groups_read_at = float("-inf")
+        self._read_ahead: tuple[float, LazyItems] | None = None
 
     def read(self, condition: Condition | None, fields: Collection[str], now: float) -> list[Item]:
         """Items of the job's view."""
         return self.reader.read(self._rules.settings.view, condition, fields, now, table=self._rules.table)
 
-    def running(self, now: float) -> list[Item]:
-        """The items that take slots, also while rTorrent checks their data."""
+    def running(self, now: float, *, read_ahead: bool = False) -> list[Item]:
+        """The items that take slots, also while rTorrent checks their data.
+
+        With `read_ahead`, the startable items are requested meanwhile, for the next call of `startable`: after an
+        event, which is usually a new item, if a slot was free.
+        """
+        meanwhile = partial(self._read_startable_ahead, now) if read_ahead else None
         # In this order, an item that becomes active between the two calls is counted twice, but never missed.
-        running = [*self._taking_slots(self._starter.hash_checking(), now), *self.downloading(now)]
+        checking = self._taking_slots(self._starter.hash_checking(), now)
+        running = [*checking, *self.downloading(now, meanwhile)]
         missing = self._starter.started_items.of(self._rules.name).difference(str(item["hash"]) for item in running)
         if missing:
             running += self._taking_slots(self._starter.started_items.running(sorted(missing)), now)
@@ -65,9 +73,9 @@ class QueueItems:
         """The items that any queue or its owner started through us, also those whose start is not complete yet."""
         return self._starter.started_items.all() | self._starter.unfinished()
 
-    def downloading(self, now: float) -> LazyItems:
+    def downloading(self, now: float, meanwhile: Callable[[], None] | None = None) -> LazyItems:
         """The active items that take slots."""
-        return self._find(self._rules.downloading, self._running_fields, now, any_order=True)
+        return self._find(self._rules.downloading, self._running_fields, now, any_order=True, meanwhile=meanwhile)
 
     def _taking_slots(self, hashes: Sequence[str], now: float) -> list[Item]:
         """Those of these items that take a slot as soon as they are active."""
@@ -82,6 +90,14 @@ class QueueItems:
 
     def startable(self, now: float) -> LazyItems:
         """The startable items in the order in which they are started."""
+        ahead, self._read_ahead = self._read_ahead, None
+        return ahead[1] if ahead is not None and ahead[0] == now else self._read_startable(now)
+
+    def _read_startable_ahead(self, now: float) -> None:
+        self._read_ahead = None
+        self._read_ahead = (now, self._read_startable(now))
+
+    def _read_startable(self, now: float) -> LazyItems:
         rules, order = self._rules, self._rules.order
         # Without a total order, the order of the view decides between equal items.
         any_order = order is not None and not order.fields.isdisjoint(("name", "hash"))
@@ -130,10 +146,20 @@ class QueueItems:
     def _group_fields(self) -> tuple[str, ...]:
         return (self._rules.groups.field,) if self._rules.groups.field else ()
 
-    def _find(self, condition: Condition, fields: Collection[str], now: float, *, any_order: bool) -> LazyItems:
+    def _find(
+        self,
+        condition: Condition,
+        fields: Collection[str],
+        now: float,
+        *,
+        any_order: bool,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> LazyItems:
         view, table = self._rules.settings.view, self._rules.table
         deferred = self._group_fields if self._is_costly else ()
-        return self.reader.find(view, condition, fields, now, table=table, any_order=any_order, deferred=deferred)
+        return self.reader.find(
+            view, condition, fields, now, table=table, any_order=any_order, deferred=deferred, meanwhile=meanwhile
+        )
 
     def _read_groups(self, items: Sequence[Item]) -> None:
         name, rules = self._rules.groups.field, self._rules

@@ -37,13 +37,18 @@ _LAST_RETRY: Final = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class StartIntent:
-    """An item that is about to be started, and for which job; times in Unix seconds."""
+    """An item that is about to be started, and for which job; times in Unix seconds.
+
+    `marked`: when it was read, it had the watcher's mark. Only with the mark it is started then, whether its load is
+    still open or not: the watcher's ledger need not be read. If it lost the mark, the next check reads it.
+    """
 
     info_hash: str
     job: str
     name: str
     loaded: float
     at: float
+    marked: bool = False
 
 
 @dataclass(slots=True)

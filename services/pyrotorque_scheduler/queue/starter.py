@@ -1,6 +1,6 @@
 """Starts one item with exactly one effect and one event: intent row first, then start, verification and event."""
 
-from collections import deque
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Protocol, TypeAlias
@@ -35,7 +35,8 @@ from pyrotorque_scheduler.state import DecisionHistory
 # item counts as started, and its hash check continues.
 _HASH_CHECK_SECONDS: Final = 1.0
 _SAVE_AGAIN_FROM: Final = 3  # readings: an earlier save is still under way
-_JUST_LOADED_MAX: Final = 64
+_RECENT_MAX: Final = 64
+_RECENT_SECONDS: Final = 10.0
 _UNKNOWN_AGAIN: Final = 1.0  # until the items of a restarted rTorrent are compared, or while another one answers
 
 SaveState: TypeAlias = Callable[[bool], None]
@@ -74,11 +75,11 @@ class Starter:
         self._open_loads = OpenLoads.below(store.path.parent)
         self._records = StartRecords(store, rtorrent, router, history, metrics, self.is_known_now)
         self._pending: dict[str, PendingStart] = {}
-        self._just_loaded: deque[str] = deque(maxlen=_JUST_LOADED_MAX)
+        self._recent: dict[str, float] = {}
 
-    def loaded(self, info_hash: str) -> None:
-        """The watcher published the load of this item: it is open, usually until rTorrent has saved the item."""
-        self._just_loaded.append(info_hash)
+    def take_recent(self, info_hash: str) -> bool:
+        """Whether the item was started within the last seconds, once: the event of its load arrives later."""
+        return time.monotonic() - self._recent.pop(info_hash, float("-inf")) < _RECENT_SECONDS
 
     @property
     def failures(self) -> Mapping[str, Failure]:
@@ -99,7 +100,7 @@ class Starter:
         """
         if self._open_loads.is_held(intent.info_hash):
             return HELD
-        is_open = self._is_open(intent.info_hash)
+        is_open = intent.marked or self._open_loads.has(intent.info_hash)
         self._records.add_intent(intent, save_state)
         marks = [mark_of(intent.info_hash)] if is_open else []
         begin = start_calls(intent.info_hash, if_marked=is_open)
@@ -114,6 +115,8 @@ class Starter:
         result = start_result(answers[len(begin) :], answers[: len(begin)])
         if result.hash_checking:
             result = self._read_results([intent.info_hash])[0]
+        if result.failure is None:
+            self._note_recent(intent.info_hash, now)
         if result.failure is None and not self._is_durable(intent, result):
             has_run = not result.hash_checking
             self._pending[intent.info_hash] = PendingStart(intent, now, self._session.incarnation, has_run)
@@ -123,16 +126,10 @@ class Starter:
         self._complete(intent, result)
         return result
 
-    def _is_open(self, info_hash: str) -> bool:
-        """Whether the item is started only with the watcher's mark.
-
-        One that was loaded just now has it, whether its load is still open or not: without a look into the ledger. If
-        it has lost the mark, the next check looks there.
-        """
-        if info_hash in self._just_loaded:
-            self._just_loaded.remove(info_hash)
-            return True
-        return self._open_loads.has(info_hash)
+    def _note_recent(self, info_hash: str, now: float) -> None:
+        if len(self._recent) >= _RECENT_MAX:
+            del self._recent[next(iter(self._recent))]
+        self._recent[info_hash] = now
 
     def wait(self, now: float) -> float:
         """Seconds until `verify` is due."""

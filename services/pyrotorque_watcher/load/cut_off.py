@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 
 _INCARNATION: Final[Call] = (INCARNATION, ())
 _CLOCK: Final[Call] = ("system.time", ("",))
-_PROCESS: Final[tuple[Call, ...]] = (_INCARNATION, ("session.path", ("",)), ("directory.default", ("",)))
+_SESSION: Final[Call] = ("session.path", ("",))
+_PROCESS: Final[tuple[Call, ...]] = (_INCARNATION, _SESSION, ("directory.default", ("",)))
 _EMPTY: Final = (
     *("d.custom1", "d.custom2", "d.custom3", "d.custom4", "d.custom5"),
     *("d.tied_to_file", "d.throttle_name"),
@@ -57,12 +58,12 @@ class Absences:
 def absence_calls(rows: Sequence[Row]) -> list[Call]:
     """The calls for `absences_in`; they may be a part of any request."""
     states: list[Call] = [("d.state", (info_hash,)) for row in rows for info_hash in row.load.info_hashes]
-    return [*_PROCESS, _CLOCK, *states, _INCARNATION]
+    return [_INCARNATION, _SESSION, _CLOCK, *states, _INCARNATION]
 
 
 def absences_in(answers: Sequence[Answer], rows: Sequence[Row], read_at: float) -> Absences | None:
     """None if no identified process answered all of it: a request that is too large is divided."""
-    incarnation, session, _, time, *states, last = answers
+    incarnation, session, time, *states, last = answers
     if any(isinstance(fact, RTorrentFault) for fact in (incarnation, session, time)) or last != incarnation:
         return None
     answered = iter(states)

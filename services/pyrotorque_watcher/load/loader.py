@@ -21,13 +21,13 @@ from pyrotorque.text import printable
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.load.cut_off import Absences
 from pyrotorque_watcher.load.outcomes import LoadOutcomes
-from pyrotorque_watcher.load.plan import LoadPlan
-from pyrotorque_watcher.load.prepare import ForFleet, LoadJob, ReadyLoad, prepare
+from pyrotorque_watcher.load.plan import InitialState, LoadPlan
+from pyrotorque_watcher.load.prepare import ForFleet, LoadJob, ReadyLoad, prepare, record_of
 from pyrotorque_watcher.load.renames import follow_rename
 from pyrotorque_watcher.load.rtorrent_items import BATCH_LOADS, RTorrentItems, is_full, take_batch
 from pyrotorque_watcher.load.sent_rows import LoadAttempts, SentRows
 from pyrotorque_watcher.load.visibility import RTorrentInstance
-from pyrotorque_watcher.rows import LoadRecord, LoadRefused, Row, Sighting
+from pyrotorque_watcher.rows import LoadRefused, Row, Sighting
 from pyrotorque_watcher.scan.content import (
     FileGone,
     FileRewritten,
@@ -53,6 +53,7 @@ _READ_PAUSE: Final = 1.0  # seconds until a file that could not be read is read 
 _READ_PAUSE_MAX: Final = 300.0
 _ABSENCE_AGE: Final = 1.0  # seconds until it is read again that rTorrent does not have an item
 _NEVER: Final = 1e15
+_STARTABLE: Final = (InitialState.QUEUE, InitialState.STOP)
 
 
 @dataclass
@@ -72,6 +73,8 @@ class Loader:
     )
     idle: Callable[[], object] = lambda: None
     """Called while rTorrent works and there is nothing else to do; short."""
+    ring: Callable[[], object] = lambda: None
+    """Called when rTorrent loads items that a queue may start."""
     attempts: LoadAttempts = field(default_factory=LoadAttempts)
 
     def __post_init__(self) -> None:
@@ -179,7 +182,7 @@ class Loader:
             return None
         if self._was_moved(row, plan):
             return None
-        planned = msgspec.structs.replace(row, load=_record_of(plan, row.load.attempts + 1))
+        planned = msgspec.structs.replace(row, load=record_of(plan, row.load.attempts + 1))
         return ReadyLoad(planned, plan, job.settings, suspect=self.attempts.unanswered[row.turn] > 0)
 
     def _absences(self, batch: Sequence[ReadyLoad], meanwhile: Callable[[], None]) -> Absences:
@@ -214,8 +217,15 @@ class Loader:
         self, batch: Sequence[ReadyLoad], following: Sequence[ReadyLoad], meanwhile: Callable[[], None]
     ) -> tuple[list[Row], Absences | None]:
         """The rows that rTorrent accepted, which does not prove that it loads them, and the absences of `following`."""
+
+        def while_loading() -> None:
+            # The queues read their running items first; if they are faster than the load, its event is another reason.
+            if any(ready.plan.state in _STARTABLE for ready in batch):
+                self.ring()
+            meanwhile()
+
         try:
-            answers, absences = self.items.load(batch, following, meanwhile)
+            answers, absences = self.items.load(batch, following, while_loading)
         except ExchangeFailed as error:
             if error.reason != "connect":
                 self.attempts.unanswered.update(ready.row.turn for ready in batch)
@@ -232,7 +242,7 @@ class Loader:
     def _was_moved(self, row: Row, plan: LoadPlan) -> bool:
         """Whether the file was loaded under a path where it is no more: it was renamed while the watcher was down."""
         # What an event reported is loaded again if rTorrent does not have its item any more.
-        planned = msgspec.structs.replace(row, load=_record_of(plan, row.load.attempts))
+        planned = msgspec.structs.replace(row, load=record_of(plan, row.load.attempts))
         return not row.arrival.settled and follow_rename(self.ledger, planned)
 
     def _offer(self, row: Row, found: ForFleet, now: float, *, dry_run: bool) -> None:
@@ -281,18 +291,6 @@ class Loader:
     def _fail(self, row: Row, refused: LoadRefused) -> None:
         with self.ledger.transaction():
             self.outcomes.failed(row, refused, time.time())
-
-
-def _record_of(plan: LoadPlan, attempts: int) -> LoadRecord:
-    first, *others = plan.torrents
-    return LoadRecord(
-        info_hash=first.info_hash,
-        others=tuple(torrent.info_hash for torrent in others),
-        name=printable(first.name),
-        mode=plan.state.mode,
-        tied=plan.tied,
-        attempts=attempts,
-    )
 
 
 def _crash_suspicion(times: int) -> str:

@@ -9,6 +9,7 @@ from pyrotorque.fleet_inbox import FleetHold
 from pyrotorque.loadcommands import tie as tie_command
 from pyrotorque.metafile import Magnet, Metafile
 from pyrotorque.settings.schema import WatchSettings
+from pyrotorque.text import printable
 from pyrotorque_watcher.load.plan import (
     InitialState,
     LoadPlan,
@@ -21,7 +22,7 @@ from pyrotorque_watcher.load.plan import (
 )
 from pyrotorque_watcher.load.recipes import JobRecipes
 from pyrotorque_watcher.load.visibility import mapped
-from pyrotorque_watcher.rows import LoadRefused, Row
+from pyrotorque_watcher.rows import LoadRecord, LoadRefused, Row
 from pyrotorque_watcher.scan.content import MetafileContent, NotLoadable, NotReadable, Torrents, read_metafile
 from pyrotorque_watcher.scan.open_file import FileReader
 
@@ -122,3 +123,16 @@ def _plan(row: Row, torrents: Torrents, job: LoadJob, rtorrent: RTorrentView) ->
         return TorrentLoad(torrent.info_hash, torrent.name, data, commands_for(state, row.token, tie, users, line))
 
     return LoadPlan(tuple(with_commands(*torrent) for torrent in torrents), state, tied)
+
+
+def record_of(plan: LoadPlan, attempts: int) -> LoadRecord:
+    """What the ledger records of a load."""
+    first, *others = plan.torrents
+    return LoadRecord(
+        info_hash=first.info_hash,
+        others=tuple(torrent.info_hash for torrent in others),
+        name=printable(first.name),
+        mode=plan.state.mode,
+        tied=plan.tied,
+        attempts=attempts,
+    )

@@ -12,6 +12,7 @@ import struct
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from enum import Enum, auto
 from types import ModuleType
 from typing import NamedTuple
@@ -49,6 +50,8 @@ _AT_ROOTS: int = inotify.IN_DELETE_SELF | inotify.IN_MOVE_SELF
 _OWN_END: int = inotify.IN_DELETE_SELF | inotify.IN_MOVE_SELF | inotify.IN_UNMOUNT
 _CLOEXEC_NONBLOCK = os.O_CLOEXEC | os.O_NONBLOCK
 _HEAD = struct.Struct("iIII")
+_FEW = 32 * 1024  # bytes
+_RECORD_MAX = _HEAD.size + 256  # with the longest name, and its padding
 _NAMES = (
     (inotify.IN_CLOSE_WRITE, "close_write"),
     (inotify.IN_MOVED_TO, "moved_to"),
@@ -187,10 +190,12 @@ class InotifyTree:
         """What happened since the last call, at most `limit` bytes of the kernel's records; empty if nothing did."""
         if self._fd < 0:
             return []
-        try:
-            data = os.read(self._fd, limit)
-        except BlockingIOError:
-            return []
+        data = b""
+        with suppress(BlockingIOError):
+            # A large buffer is a mapping of its own, which costs more than the few records that usually wait.
+            data = os.read(self._fd, min(limit, _FEW))
+            if len(data) > _FEW - _RECORD_MAX and len(data) < limit:
+                data += os.read(self._fd, limit - len(data))
         return [change for record in _records(data) if (change := self._change(*record)) is not None]
 
     def _change(self, number: int, mask: int, cookie: int, name: bytes) -> InotifyChange | None:

@@ -31,6 +31,9 @@ class Condition:
         self._strict = frozenset(name for name, each in self.table.items() if each.strict)
         self._depends_on_time = predicates.depends_on_time(node)
         self._bound: tuple[float, Callable[[predicates.Items], bool]] | None = None
+        # Of a condition without times, for the next check of its queue.
+        self._filters: dict[frozenset[str], tuple[str, ...]] = {}
+        self._excluded: dict[tuple[str, object], bool] = {}
 
     @property
     def fields(self) -> frozenset[str]:
@@ -71,11 +74,20 @@ class Condition:
 
         The most selective filter is first, its cheaper parts follow. Terms on the fields in `known` are omitted.
         """
-        return prefilters.filters(self._node, now, known)
+        if self._depends_on_time:
+            return prefilters.filters(self._node, now, known)
+        kept = frozenset(known)
+        if kept not in self._filters:
+            self._filters[kept] = prefilters.filters(self._node, now, known)
+        return self._filters[kept]
 
     def excludes(self, field: str, value: object, now: float) -> bool:
         """Whether it is certain that no item matches whose `field` has this value."""
-        return prefilters.excludes(self._node, field, value, now)
+        if self._depends_on_time:
+            return prefilters.excludes(self._node, field, value, now)
+        if (field, value) not in self._excluded:
+            self._excluded[field, value] = prefilters.excludes(self._node, field, value, now)
+        return self._excluded[field, value]
 
     @cached_property
     def parts(self) -> "tuple[Condition, ...]":

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import product
 from typing import Any, Final, Protocol
@@ -30,7 +30,9 @@ _OURS: Final = frozenset(command for field in known_fields.FIELDS.values() for c
 class Reader(Protocol):
     """The part of rTorrent's client that reading items needs."""
 
-    def rows(self, view: str, commands: Sequence[str], *, where: str = "") -> list[tuple[str, ...]]: ...
+    def rows(
+        self, view: str, commands: Sequence[str], *, where: str = "", meanwhile: Callable[[], None] | None = None
+    ) -> list[tuple[str, ...]]: ...
     def scan_rows(self, view: str, commands: Sequence[str], *, where: str = "") -> Iterable[tuple[str, ...]]: ...
     def multicall(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> Sequence[Any]: ...
     def known(self, command: str) -> bool: ...
@@ -81,15 +83,18 @@ class ItemReader:
         table: Mapping[str, Field] = _NO_FIELDS,
         any_order: bool = False,
         deferred: Collection[str] = (),
+        meanwhile: Callable[[], None] | None = None,
     ) -> LazyItems:
         """The same, converted on access; `any_order` may make it cheaper.
 
-        The details of the fields `deferred` are not read: `fetch` reads them for some of the items.
+        The details of the fields `deferred` are not read: `fetch` reads them for some of the items. `meanwhile` runs
+        while rTorrent works on the rows.
         """
         wanted = _with_needs({name: field_of(name, table) for name in ("hash", *fields)}, table)
         if condition is None:
             columns = self._columns(wanted, now, {}, table)
-            return self._found(columns, self._rtorrent.rows(view, columns.commands), wanted, (view, ""))
+            rows = self._rtorrent.rows(view, columns.commands, meanwhile=meanwhile)
+            return self._found(columns, rows, wanted, (view, ""))
         every, wanted = wanted, {name: each for name, each in wanted.items() if name not in deferred}
         needed = _with_needs(condition.table, table)
         source = self._views.choose(view, condition, now, any_order=any_order)
@@ -99,7 +104,7 @@ class ItemReader:
         # A condition on hashes is used once and matches few items.
         ask = partial(self._rtorrent.scan_rows, source.view) if source.many and "hash" not in condition.fields else None
         where = choice.choose(filters, len(columns.commands), ask)
-        rows = self._rtorrent.rows(source.view, columns.commands, where=where)
+        rows = self._rtorrent.rows(source.view, columns.commands, where=where, meanwhile=meanwhile)
         cheap = condition.cheap
         matching = filtered_rows(columns, rows, cheap, now) if cheap else rows
         choice.learn(len(rows), len(matching))

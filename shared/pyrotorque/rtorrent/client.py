@@ -160,17 +160,19 @@ class RTorrent:
         where: str = "",
         timeout: float | None = None,
         label: str = "",
+        meanwhile: Callable[[], None] | None = None,
     ) -> list[tuple[str, ...]]:
         """One row for each item of `view` (for which `where` is true), with the results of `commands` as text.
 
         Commands are written as in rTorrent's configuration (`d.hash=`, `d.custom=tm_loaded`); numbers come as decimal
         text, lists with their parts joined. An unknown command in `where` counts as false. Texts are exact as far
         as rTorrent offers them, see `item_texts`; altered texts are only restored if there are several commands.
+        `meanwhile` as for `call`.
         """
         if not commands:
             raise ValueError("rows() needs at least one command")
         exact, between = exact_commands(commands, self.known), separator()
-        texts = self._items(view, where, [packed_command(exact, between)], decode_packed, timeout, label)
+        texts = self._items(view, where, [packed_command(exact, between)], decode_packed, timeout, label, meanwhile)
         rows = [split_row(text, between, len(exact)) for text in texts]
         if None in rows:
             restore_rows(rows, texts, exact, between, partial(self._single_texts.read, self.multicall))
@@ -225,10 +227,11 @@ class RTorrent:
         read: Callable[[bytes], T],
         timeout: float | None,
         label: str,
+        meanwhile: Callable[[], None] | None = None,
     ) -> T:
         method = "d.multicall.filtered" if where else self._items_method
         params = ("", view, where, *commands) if where else ("", view, *commands)
-        options = self._options(label or method, timeout)
+        options = self._options(label or method, timeout, meanwhile=meanwhile)
         try:
             return self._request(method, params, read, options)
         except RTorrentFault:
@@ -246,11 +249,7 @@ class RTorrent:
         return whole
 
     def _options(
-        self,
-        label: str,
-        timeout: float | None,
-        repeatable: bool = True,
-        meanwhile: Callable[[], None] | None = None,
+        self, label: str, timeout: float | None, repeatable: bool = True, meanwhile: Callable[[], None] | None = None
     ) -> RequestOptions:
         return RequestOptions(label, self.read_timeout if timeout is None else timeout, repeatable, meanwhile)
 

@@ -26,6 +26,7 @@ _HEADER_MAX: Final = 4096
 _OLD_BODY_MAX: Final = 2 * 1024 * 1024
 
 _BLOCK: Final = 256 * 1024
+_FIRST_BLOCK: Final = 32 * 1024  # most answers are smaller; a larger buffer is a mapping of its own (`keep_heap_small`)
 _CONTENT_LENGTH = re.compile(rb"(?im)^Content-Length:\s*(\d{1,18})\s*$")
 
 
@@ -104,7 +105,7 @@ def _read(connection: socket.socket, address: Address, deadline: Deadline, limit
     start = 0
     while wanted is None or len(received) < wanted:
         connection.settimeout(deadline.left)
-        block = connection.recv(_BLOCK)
+        block = connection.recv(_BLOCK if received else _FIRST_BLOCK)
         if not block:
             break
         received += block
