@@ -243,7 +243,8 @@ def monitoring(day: Day, prometheus: str, alertmanager: str) -> Generator[int]:
     target = {"targets": [f"127.0.0.1:{day.port}"], "labels": {"rtorrent": "seedbox"}}
     scrape = {"job_name": "pyrotorque", "static_configs": [target], "sample_limit": 9000}
     managers = {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{alerts}"]}]}]}
-    every = {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"}
+    # A scrape may take as long as there is between two: on a busy machine a shorter limit would look like an outage.
+    every = {"scrape_interval": "5s", "scrape_timeout": "5s", "evaluation_interval": "2s"}
     configuration = {"global": every, "rule_files": ["rules.yml"], "alerting": managers, "scrape_configs": [scrape]}
     (folder / "prometheus.yml").write_text(json.dumps(configuration))  # JSON is YAML
     commands = (
