@@ -89,13 +89,17 @@ def test_what_no_group_accepts_waits_and_says_why(make_fleet: FleetMaker, folder
         why = one.group.command("fleet", "why", wanted)
         assert why.returncode == 0
         assert why.stdout.count("fleet.accepts does not match") == 2
+        assert one.group.command("fleet", "why", "no-thanks").stdout == why.stdout
+        unknown = one.group.command("fleet", "why", "nosuch")
+        assert unknown.returncode == 64
+        assert "pyrotorque fleet claims" in unknown.stderr
         (one.tree / "no-thanks.torrent").unlink()
         one.group.command("retry", str(one.tree))  # else the next walk of the tree finds that out, within a minute
         eventually(lambda: two.claims().get(wanted, {}).get("state") == "withdrawn", 60, why="its file is gone")
         wanted = one.drop("yes-please")
         eventually(lambda: placed([one, two], {wanted}), 60, why="it is started")
         eventually(lambda: two.claims().get(wanted, {}).get("state") == "done", 60, why="its start is reported")
-        released = two.group.command("fleet", "release", wanted)
+        released = two.group.command("fleet", "release", wanted[:10].lower())
         assert "can be dropped again" in released.stdout, released.stderr
         assert two.group.command("fleet", "release", wanted).returncode == 69
 
