@@ -15,6 +15,7 @@ from pyrotorque_fleet.exchange import LinkError
 log = logging.getLogger(__name__)
 
 _SYNCS_SINCE: Final = (2, 10)
+_warned_of: set[tuple[int, int]] = set()
 _PAYLOAD_MIN: Final = 320 << 10
 """Bytes; events have up to 300 KiB, chunks of metafiles 256 KiB, headers included."""
 _CONNECT_TIMEOUT: Final = 2
@@ -85,7 +86,8 @@ class FleetClient(Client):
                 "raise max_payload in its configuration"
             )
         found = self.connected_server_version
-        if (found.major, found.minor) < _SYNCS_SINCE:
+        if (found.major, found.minor) < _SYNCS_SINCE and (found.major, found.minor) not in _warned_of:
+            _warned_of.add((found.major, found.minor))
             log.warning(
                 "nats-server %d.%d acknowledges what it loses with the power for up to two minutes: 2.10 and newer can "
                 "be set to sync_interval: always",

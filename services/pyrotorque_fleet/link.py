@@ -7,6 +7,7 @@ however it ended, a new one is made, and everything is watched again from its be
 
 import asyncio
 import logging
+import re
 import threading
 import time
 from collections import deque
@@ -52,6 +53,7 @@ _CHECK_GROUPS_EVERY: Final = 30.0
 """Seconds; a bucket may have been deleted and created again."""
 _PULSE: Final = 5.0
 _REFUSED_MAX: Final = 20
+_HASHES: Final = re.compile(r"\b[0-9A-Fa-f]{40,64}\b")
 
 
 class Link:
@@ -175,7 +177,7 @@ class Link:
 
     async def _on_error(self, error: Exception) -> None:
         self._reason = error_text(error)
-        reason = clear_reason(self._reason)
+        reason = _HASHES.sub("*", clear_reason(self._reason))
         # Its calls end by a timeout, while others work.
         is_new = reason not in self._refused and len(self._refused) < _REFUSED_MAX
         if is_new and "permissions violation" in self._reason.lower():

@@ -31,13 +31,12 @@ from pyrotorque.settings.schema import (
     WatchSettings,
 )
 from pyrotorque.suggestions import suggestion
-from pyrotorque.watch_checks import failing_settings
+from pyrotorque.watch_checks import failing_settings, one_client_reason
 
 # An empty prefix would make `up`, a metric of Prometheus itself.
 _PREFIX: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _PORT_MAX: Final = 65_535
 # Programs that expect their downloads in one client.
-_ONE_CLIENT: Final = re.compile(r"sonarr|radarr|lidarr|readarr|whisparr|mylar|medusa|sickchill", re.IGNORECASE)
 
 KeyedErrors = Iterator[tuple[str, str]]
 
@@ -84,15 +83,8 @@ def _placement_warnings(settings: Settings) -> Iterator[tuple[str, str]]:
     """Settings of trees of the fleet that surprise their owner."""
     for job in settings.active_jobs(WatchSettings):
         texts = [*(str(path) for path in job.path), *(text for _, text in job.commands)]
-        found = next((each[0] for text in texts if (each := _ONE_CLIENT.search(text))), "")
-        if job.place == "fleet" and found:
-            yield (
-                job.name,
-                (
-                    f"the fleet may load these metafiles in any group, and {found} looks for them in one client: use "
-                    "place = local for what Sonarr, Radarr and the like download"
-                ),
-            )
+        if job.place == "fleet" and (reason := one_client_reason(*texts)):
+            yield job.name, reason
 
 
 def _config_py_warnings(config_fields: ConfigFields) -> Iterator[Problem]:

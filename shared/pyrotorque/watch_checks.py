@@ -1,12 +1,27 @@
 """Finds settings of tree watches that can only fail: errors in `check`, warnings when the watcher starts."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from pyrotorque.settings.schema import Settings, WatchSettings
 from pyrotorque.text import printable
 from pyrotorque.watchroots import WatchRoots, active_roots
+
+_ONE_CLIENT: Final = re.compile(r"sonarr|radarr|lidarr|readarr|whisparr|mylar|medusa|sickchill", re.IGNORECASE)
+
+
+def one_client_reason(*texts: str) -> str:
+    """Why metafiles with these paths, labels or commands are not for the fleet; empty if they may be."""
+    found = next((each[0] for text in texts if (each := _ONE_CLIENT.search(text))), "")
+    if not found:
+        return ""
+    return (
+        f"the fleet may load these metafiles in any group, and {found} looks for them in one client: use place = local "
+        "for what Sonarr, Radarr and the like download"
+    )
 
 
 def failing_settings(settings: Settings) -> Iterator[tuple[str, str]]:

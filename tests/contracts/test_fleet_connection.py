@@ -13,7 +13,7 @@ import pytest
 
 from pyrotorque.settings.schema import FleetSettings
 from pyrotorque_fleet.connection import clear_reason
-from pyrotorque_fleet.exchange import Connected, Disconnected
+from pyrotorque_fleet.exchange import Connected, Disconnected, LinkError
 from pyrotorque_fleet.link import Link
 from tests.nats import NatsServer
 from tests.nats_cluster import NatsCluster
@@ -127,6 +127,30 @@ def test_a_server_that_takes_small_messages_only_is_refused(scene: Scene, tmp_pa
         found = outcome(FleetSettings(servers=(server.url,), name="box1"))
     assert isinstance(found, Disconnected)
     assert "raise max_payload in its configuration" in found.reason
+
+
+def test_a_missing_permission_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Calls that are refused end by their time limit, while others work."""
+    permissions = '{publish: {deny: ["$KV.pyrotorque_claims.>"]}}'
+    users = f"authorization {{ users: [{{user: a, password: b, permissions: {permissions}}}] }}\n"
+    path = tmp_path / "credentials"
+    path.write_text("user = a\npassword = b\n")
+    path.chmod(0o600)
+    with NatsServer(tmp_path / "server", more=users) as server:
+        link = Link(FleetSettings(servers=(server.url,), name="box1", credentials=path), lambda: None)
+        link.start()
+        try:
+            eventually(lambda: any(isinstance(each, Connected) for each in list(link.received)), 40)
+            for number in range(2):
+                with pytest.raises(LinkError):
+                    link.swap(f"{number:040X}", b"x", 0).result(20)
+            link.put_facts(b"x").result(20)
+        finally:
+            link.close(5)
+    found = [each.message for each in caplog.records if "may not use" in each.message]
+    assert len(found) == 1, found
+    assert "$kv.pyrotorque_claims.*" in found[0].lower()
+    assert "its permissions are for another fleet.name or fleet.realm" in found[0]
 
 
 def test_no_password_goes_to_a_server_that_offers_no_tls(scene: Scene) -> None:

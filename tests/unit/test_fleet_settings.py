@@ -1,9 +1,12 @@
 """The settings `fleet.*`, and which services a configuration has."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from demo.group import environment
 from pyrotorque.errors import SettingsError
 from pyrotorque.layout import SERVICES, Layout
 from pyrotorque.options import Options
@@ -13,6 +16,7 @@ from pyrotorque.settings.schema import FleetSettings, Settings
 from pyrotorque.settings.serialization import from_json, to_json
 from pyrotorque.supervisord import config
 from pyrotorque.validation import check
+from pyrotorque_control.checks.watches import placement_warnings
 
 
 def read(folder: Path, *lines: str) -> Settings:
@@ -126,3 +130,31 @@ def test_check_names_what_can_only_fail(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("pyrotorque.validation.find_spec", missing)
     found = {problem.key: problem.text for problem in check(load(tmp_path, Options()))[0]}
     assert "pip install 'pyrotorque[fleet]'" in found["fleet.servers"]
+
+
+def test_check_warns_of_what_other_programs_look_for_in_one_client(tmp_path: Path) -> None:
+    tree = tmp_path / "watch"
+    for name, text in (
+        ("tv", "custom1 = tv-sonarr\n"),
+        ("Radarr", "priority = high\n"),
+        ("mine", "custom1 = radarr\nplace = local\n"),
+        ("plain", "custom1 = linux\n"),
+    ):
+        (tree / name).mkdir(parents=True)
+        (tree / name / "watch.ini").write_text(text)
+    lines = ("fleet.servers = nats://a:4222", "job.treewatch.active = True", "job.treewatch.place = fleet")
+    ini = ("[TORQUE]", "scgi_url = scgi://127.0.0.1:5000", *lines, f"job.treewatch.path = {tree}")
+    (tmp_path / "torque.ini").write_text("\n".join(ini) + "\n")
+    loaded = load(tmp_path, Options())
+    assert [problem for problem in check(loaded)[1] if "one client" in problem.text] == []
+    found = sorted(placement_warnings(loaded.settings, loaded.layout))
+    assert [line.partition(": ")[0] for line in found] == [f"{tree}/Radarr/watch.ini", f"{tree}/tv/watch.ini"]
+    (tmp_path / "torque.ini").write_text("\n".join((*ini, "job.treewatch.cmd.label = d.custom1.set=sonarr")) + "\n")
+    (problem,) = [each for each in check(load(tmp_path, Options()))[1] if "one client" in each.text]
+    assert problem.key == "job.treewatch.place"
+
+
+def test_the_process_names_the_package_that_is_missing() -> None:
+    code = "import sys; sys.modules['nats'] = None; from pyrotorque_fleet.__main__ import _run; _run(None)"
+    ended = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=False)
+    assert "SettingsError: fleet.servers needs the package nats-py: pip install 'pyrotorque[fleet]'" in ended.stderr

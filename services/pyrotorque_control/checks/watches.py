@@ -18,13 +18,14 @@ from pyrotorque.rtorrent import RTorrent
 from pyrotorque.settings.schema import Settings, WatchSettings
 from pyrotorque.suggestions import suggestion
 from pyrotorque.text import printable
-from pyrotorque.watch_checks import unusable_folder
+from pyrotorque.watch_checks import one_client_reason, unusable_folder
 from pyrotorque.watchroots import WatchRoot, WatchRoots, active_roots, roots_of
 from pyrotorque_watcher.load.recipes import JobRecipes
 from pyrotorque_watcher.scan.files import WATCH_INI
 
 _FOLDERS_MAX: Final = 100_000
 _SECONDS_MAX: Final = 5.0
+_INI_MAX: Final = 65_536
 _PROBLEMS_MAX: Final = 20  # of one file
 _OF_VIEWS: Final = frozenset(
     ("d.views.push_back", "d.views.push_back_unique", "view.set_visible", "view.set_not_visible")
@@ -101,6 +102,34 @@ def watch_problems(settings: Settings, layout: Layout, rtorrent: RTorrent | None
             for folder in (root.path, *_folders_with_ini(root, job, roots, until)):
                 found.update(dict.fromkeys(_folder_problems(recipes, root, folder, names)))
     return list(found)
+
+
+def placement_warnings(settings: Settings, layout: Layout) -> Iterator[str]:
+    """Each watch.ini below which the fleet gets metafiles that another program looks for in one client."""
+    if not settings.fleet.servers:
+        return
+    roots, until = active_roots(settings), time.monotonic() + _SECONDS_MAX
+    for job in settings.active_jobs(WatchSettings):
+        try:
+            recipes = JobRecipes(job, settings, layout)
+        except UserError:
+            continue
+        for root in roots_of(job):
+            for folder in (root.path, *_folders_with_ini(root, job, roots, until)):
+                yield from _placement_warning(recipes, root, folder)
+
+
+def _placement_warning(recipes: JobRecipes, root: WatchRoot, folder: bytes) -> Iterator[str]:
+    try:
+        recipe = recipes.of(SamplePlace(root.job, folder + b"/sample.torrent", root.path))
+        if not recipe.is_for_fleet:
+            return
+        with open(os.path.join(folder, WATCH_INI), encoding="utf-8", errors="replace") as file:
+            text = file.read(_INI_MAX)
+    except (PyrotorqueError, OSError):
+        return  # there is none, or it is reported as an error
+    if reason := one_client_reason(os.fsdecode(folder), text):
+        yield f"{printable(os.path.join(folder, WATCH_INI))}: {reason}"
 
 
 def _folders_with_ini(root: WatchRoot, job: WatchSettings, roots: WatchRoots, until: float) -> Iterator[bytes]:
