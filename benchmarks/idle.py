@@ -24,7 +24,7 @@ job.exporter.port         = {port}
 _WARM_UP = 30.0  # seconds: what a service looks at once in its life
 
 
-def measure(count: int = 10_000, seconds: float = 120.0) -> list[Figure]:
+def measure(count: int = 10_000, seconds: float = 60.0) -> list[Figure]:
     """One row for the processor, one for the memory; nothing scrapes meanwhile."""
     with scratch() as folder, PrivateRTorrent(folder / "rt") as rtorrent:
         fill(rtorrent, count)

@@ -61,7 +61,7 @@ log_to_client = false
 Driver = Callable[[Path, PrivateRTorrent, Path], AbstractContextManager[None]]
 
 
-def measure(drops: int = 100, beside: int = 500) -> list[Figure]:
+def measure(drops: int = 60, beside: int = 500) -> list[Figure]:
     """One row: ours beside rTorrent's own part and theirs, which has fewer drops because it is slow."""
     ours = sorted(_measured(_ours, drops, beside))
     bare = sorted(_bare(max(5, drops // 2), beside))
