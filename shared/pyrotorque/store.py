@@ -19,6 +19,7 @@ from pyrotorque.errors import StateError
 from pyrotorque.linux.filesystems import filesystem_type, is_network, read_mounts
 from pyrotorque.local_time import local_text
 from pyrotorque.locks import hold
+from pyrotorque.store_errors import DamageFound, is_damage, is_misuse, not_opened, state_error
 from pyrotorque.text import printable
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,6 @@ COMMON_MIGRATIONS = (
 )
 
 
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _BUSY_SECONDS = 2.0
 _CACHE_KIB = 512
 
@@ -100,8 +100,8 @@ class Store:
                     self.db.execute("ROLLBACK")
             if self._participant is not None:
                 self._participant.rolled_back()
-            if isinstance(error, sqlite3.DatabaseError) and not _is_misuse(error):
-                raise _state_error(self.path, error) from error
+            if isinstance(error, sqlite3.DatabaseError) and not is_misuse(error):
+                raise state_error(self.path, error) from error
             raise
         if self._participant is not None:
             self._participant.committed()
@@ -142,7 +142,7 @@ def _lock(path: Path) -> int:
             "stop that group first (with `run_dir` as it was), or set another state_dir in [TORQUE]",
         )
     except OSError as error:
-        raise _not_opened(path, error) from error
+        raise not_opened(path, error) from error
 
 
 def _open_or_replace(path: Path, migrations: Sequence[str]) -> tuple[sqlite3.Connection, str | None]:
@@ -153,14 +153,14 @@ def _open_or_replace(path: Path, migrations: Sequence[str]) -> tuple[sqlite3.Con
     try:
         return _opened(path, migrations), reason
     except sqlite3.DatabaseError as error:
-        if not _is_damage(error):
-            raise _state_error(path, error) from error
+        if not is_damage(error):
+            raise state_error(path, error) from error
         aside = _set_aside(path)
         reason = f"{printable(str(path))} was damaged ({error}); renamed to {aside.name}, created a new one"
     try:
         return _opened(path, migrations), reason
     except sqlite3.DatabaseError as error:
-        raise _state_error(path, error) from error
+        raise state_error(path, error) from error
 
 
 def open_in_memory(migrations: Sequence[str], reason: str) -> Store:
@@ -187,7 +187,7 @@ def open_readonly(path: Path) -> sqlite3.Connection:
             db.close()
             raise
     except sqlite3.Error as error:
-        raise _state_error(path, error) from error
+        raise state_error(path, error) from error
     return db
 
 
@@ -204,7 +204,7 @@ def read_rows_of_other(path: Path, query: str, *values: object) -> list[tuple[An
         try:
             return db.execute(query, values).fetchall()
         except sqlite3.Error as error:
-            raise _state_error(path, error) from error
+            raise state_error(path, error) from error
 
 
 def _refuse_network(path: Path) -> None:
@@ -222,7 +222,7 @@ def _opened(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        raise _not_opened(path, error) from error
+        raise not_opened(path, error) from error
     db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     try:
         _prepare(path, db, migrations)
@@ -243,7 +243,7 @@ def _prepare(path: Path, db: sqlite3.Connection, migrations: Sequence[str]) -> N
     db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     (verdict,) = db.execute("PRAGMA integrity_check(1)").fetchone()
     if verdict != "ok":
-        raise _Damaged(verdict)
+        raise DamageFound(verdict)
     common = db.execute("PRAGMA application_id").fetchone()[0]
     own = db.execute("PRAGMA user_version").fetchone()[0]
     if own > len(migrations) or common > len(COMMON_MIGRATIONS):
@@ -272,33 +272,3 @@ def _set_aside(path: Path) -> Path:
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
     return aside
-
-
-class _Damaged(sqlite3.DatabaseError):
-    """`PRAGMA integrity_check` found damage."""
-
-
-def _code(error: sqlite3.Error) -> int:
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-
-
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    return isinstance(error, _Damaged) or _code(error) in _DAMAGED
-
-
-def _is_misuse(error: sqlite3.DatabaseError) -> bool:
-    """Wrong SQL or a violated constraint: a bug of the caller, no problem of the file."""
-    return isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError) or _code(error) == sqlite3.SQLITE_ERROR
-
-
-def _not_opened(path: Path, error: OSError) -> StateError:
-    return StateError(f"cannot open the state file {printable(str(path))}: {error.strerror}")
-
-
-def _state_error(path: Path, error: sqlite3.Error) -> StateError:
-    advice = {
-        sqlite3.SQLITE_FULL: "free some space, or set state_dir in [TORQUE] to another disk",
-        sqlite3.SQLITE_READONLY: "make it writable, or set state_dir in [TORQUE]",
-        sqlite3.SQLITE_CANTOPEN: "check its folder and permissions, or set state_dir in [TORQUE]",
-    }.get(_code(error), "check the disk; a damaged file is replaced at the next start")
-    return StateError(f"the state file {printable(str(path))} cannot be used: {error} ({advice})")

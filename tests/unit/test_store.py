@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import sqlite3
 import stat
 import subprocess
@@ -152,6 +153,17 @@ def test_a_full_disk_is_reported_changes_nothing_and_passes(path: Path) -> None:
         db.execute("INSERT INTO metafiles VALUES ('a')")
     assert count(store) == 1
     store.close()
+
+
+def test_a_limit_of_file_sizes_is_named(path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(StateError, match=r"limited to 20000 bytes: raise `ulimit -f`"):
+            open_store(path, [FIRST])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    open_store(path, [FIRST]).close()
 
 
 def test_wrong_sql_is_a_bug_and_not_a_state_error(path: Path) -> None:
