@@ -13,6 +13,7 @@ from typing import Final
 
 from pyrotorque import logs
 from pyrotorque.bus import Wakeup
+from pyrotorque.errors import LayoutError
 from pyrotorque.events import Heartbeat
 from pyrotorque.guard_file import GuardState
 from pyrotorque.layout import Layout
@@ -114,13 +115,13 @@ class Guardian:
 
     def _check_log_folder(self) -> None:
         """Create a removed log folder again: supervisord cannot start a program without its log."""
-        folder = self.shared_logs[0].parent
-        if folder.is_dir() or not folder.parent.is_dir():
+        layout = self.restorer.files.layout
+        if not layout.config_dir.is_dir():
             return
-        with suppress(OSError):
-            folder.mkdir(mode=0o700)
-            log_repair(f"the log folder {folder} was removed; it was created again")
-            self.signal_supervisord(signal.SIGUSR2)
+        with suppress(LayoutError):
+            if layout.create_log_dir():
+                log_repair(f"the log folder {layout.log_dir} was removed; it was created again")
+                self.signal_supervisord(signal.SIGUSR2)
 
     def _check_run_files(self, now: float) -> None:
         match self.restorer.files.state(now):

@@ -106,10 +106,17 @@ class Layout:
             )
         for folder in (self.run_dir, self.state_dir):
             _make_private(folder)
+        self.create_log_dir()
+
+    def create_log_dir(self) -> bool:
+        """Create the log folder, or what a link at its place leads to; whether it was missing. Raises LayoutError."""
+        if self.log_dir.is_dir():
+            return False
         try:
-            self.log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            Path(os.path.realpath(self.log_dir)).mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise LayoutError(f"cannot create the log folder {self.log_dir}: {error.strerror}") from error
+        return True
 
 
 def _make_private(folder: Path) -> None:

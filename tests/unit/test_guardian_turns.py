@@ -228,9 +228,14 @@ def test_supervisord_is_not_restarted_with_a_broken_configuration(
     assert caplog.text.count("supervisor.conf:7: no command") == 1
 
 
-def test_a_removed_log_folder_is_created_again(guardian: Guardian, supervisord: ScriptedSupervisord) -> None:
+@pytest.mark.parametrize("is_link", [False, True], ids=["folder", "link to a folder"])
+def test_a_removed_log_folder_is_created_again(
+    guardian: Guardian, supervisord: ScriptedSupervisord, tmp_path: Path, is_link: bool
+) -> None:
     layout = guardian.restorer.files.layout
     shutil.rmtree(layout.log_dir)
+    if is_link:
+        layout.log_dir.symlink_to(tmp_path / "disk" / "logs")  # on a disk in memory, after its boot
     guardian.turn(Wakeup(), 2.0)
     assert layout.log_dir.is_dir()
     assert supervisord.signals == [signal.SIGUSR2]
