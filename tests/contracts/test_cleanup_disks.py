@@ -3,13 +3,14 @@
 import os
 import subprocess
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import UserError
+from pyrotorque.housekeeping import disk_reserve
 from pyrotorque.housekeeping.disk_notes import disk_notes
 from pyrotorque.room import use_limits_of
 from pyrotorque_scheduler.queue.disk_space import disk_of
@@ -69,6 +70,39 @@ def test_space_is_freed_as_planned_and_not_more(rtorrent: PrivateRTorrent, short
         scene.job(**settings, min_free="1g").run()
     assert not scene.has(found["Two"])
     assert scene.is_intact(found["Linked"])
+
+
+def fill(disk: Path, name: str) -> None:
+    with suppress(OSError), (disk / name).open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+def test_a_full_disk_is_freed_with_what_was_kept_for_that(
+    rtorrent: PrivateRTorrent, short_folder: Path, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_reserve, "_ROOMY", 16 << 20)
+    scene = CleanupScene(rtorrent, short_folder)
+    found = {name: scene.add(scene.write(name, ("a",), size=4 << 20)) for name in ("One", "Other", "Two", "Zoo")}
+    settings = {"data": "delete", "sort": "name"}
+    scene.job(**settings, min_free=free(disk) + 1, until_free=free(disk) + 1).run()
+    assert not scene.has(found["One"])
+    reserve = disk / ".pyrotorque-quarantine/reserve"
+    assert reserve.stat().st_size == 1 << 20
+    fill(disk, "full")
+    assert free(disk) == 0
+    scene.job(**settings, min_free=2 << 20, until_free=3 << 20).run()
+    assert [scene.has(found[name]) for name in ("Other", "Two", "Zoo")] == [False, True, True]
+    assert free(disk) >= 4 << 20
+    assert not reserve.exists(), "there is not enough room for it"
+    reserve.write_bytes(b"of a torrent")
+    fill(disk, "full again")
+    with pytest.raises(UserError, match="No space left"):
+        scene.job(**settings, min_free=2 << 20, until_free=3 << 20).run()
+    assert reserve.read_bytes() == b"of a torrent"
+    assert scene.is_intact(found["Two"])
+    (disk / "full again").unlink()
+    eventually(lambda: scene.seeds(found["Two"]), 20)
 
 
 def test_a_disk_that_is_not_mounted_removes_nothing(rtorrent: PrivateRTorrent, short_folder: Path, disk: Path) -> None:

@@ -10,6 +10,7 @@ import msgspec
 from pyrotorque.errors import PyrotorqueError, RemovalRefused, SessionNotKnown
 from pyrotorque.housekeeping.activity import read_activity, write_activity
 from pyrotorque.housekeeping.cleanup_state import PlanOfItems
+from pyrotorque.housekeeping.disk_reserve import DiskReserve
 from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord
 from pyrotorque.housekeeping.last_run import LastRun, Problem
 from pyrotorque.housekeeping.open_files import open_anywhere
@@ -38,6 +39,8 @@ class Cleanup(CleanupFacts):
         self.require_no_erased_handler()
         self._stored = self.stored()
         if not self.dry_run:
+            if self._needs_reserve:
+                self.reserve.release(self.quarantines())
             try:
                 self.remover.recover()
             except OSError as error:
@@ -69,6 +72,8 @@ class Cleanup(CleanupFacts):
         if found.inventory is not None:
             self.purge_expired(found.inventory.claims)
         failed = self._remove_all(found, deadline)
+        if self._needs_reserve:
+            self.reserve.make(self.quarantines())
         problem: Problem | None = "failed" if failed else None
         if found.plan.missing:
             problem = "space"
@@ -158,6 +163,14 @@ class Cleanup(CleanupFacts):
         self.events.add(f"removed-{removal.info_hash}-{removal.counted_at:.3f}", removed_event(removal))
 
     # --- parts
+
+    @property
+    def _needs_reserve(self) -> bool:
+        return bool(self.settings.min_free or self.settings.max_used)
+
+    @cached_property
+    def reserve(self) -> DiskReserve:
+        return DiskReserve(self.folder)
 
     @cached_property
     def remover(self) -> Remover:
