@@ -65,6 +65,8 @@ class PanelIdentity(msgspec.Struct, frozen=True, kw_only=True):
     scope: Scope
     session: str = ""
     """The key of the session; empty for a token or a user that a proxy has named."""
+    token: str = ""
+    """The key of the token; empty for the others."""
 
 
 class Access:
@@ -98,6 +100,13 @@ class Access:
             if now - found.used > 60.0:
                 found.used, self.changed = now, True
             return found
+
+    def is_current(self, identity: PanelIdentity, now: float) -> bool:
+        """Whether the session or token of an identity has not ended; a proxy answers for its users."""
+        with self._lock:
+            if identity.session:
+                return any(each.key == identity.session and not _is_over(each, now) for each in self._state.sessions)
+            return not identity.token or any(each.key == identity.token for each in self._state.tokens)
 
     def sessions(self, now: float) -> list[PanelSession]:
         with self._lock:
@@ -137,9 +146,9 @@ class Access:
     def login_by_link(self, secret: str, address: str, browser: str, now: float) -> str | None:
         """The secret of a new session; None if the link is used up, too old, or never was."""
         with self._lock:
-            if self._links.pop(_digest(secret), 0.0) <= now:
+            # A clock that was set back makes no link older than it is.
+            if not 0 < self._links.pop(_digest(secret), 0.0) - now <= LINK_SECONDS:
                 return None
-            self._succeeded(address)
             session = self._begin_session(address, browser, now)
         self._save()
         return session
@@ -160,14 +169,16 @@ class Access:
         return session
 
     def take_attempt(self, address: str, now: float) -> bool:
-        """Count an attempt to log in; False after five that failed in a minute from one address, or twenty from all.
+        """Count a try with a password; False after five that failed in a minute from its address, or twenty in all.
 
-        Counted before it is checked: many at once must not pass together.
+        Counted before it is checked: many at once must not pass together. An address that has a session is not locked
+        out by others. A link is a secret of 192 bits: attempts with one are not limited, so that it always works.
         """
         with self._lock:
-            recent = [at for at in self._failures.get(address, ()) if now - at < _WINDOW]
-            everyone = [at for at in self._all_failures if now - at < _WINDOW]
-            if len(recent) >= FAILURES_PER_ADDRESS or len(everyone) >= FAILURES_IN_ALL:
+            recent = [at for at in self._failures.get(address, ()) if 0 <= now - at < _WINDOW]
+            everyone = [at for at in self._all_failures if 0 <= now - at < _WINDOW]
+            is_known = any(each.address == address and not _is_over(each, now) for each in self._state.sessions)
+            if len(recent) >= FAILURES_PER_ADDRESS or (len(everyone) >= FAILURES_IN_ALL and not is_known):
                 return False
             if len(self._failures) >= _ADDRESSES_MAX:
                 del self._failures[next(iter(self._failures))]
@@ -194,7 +205,16 @@ class Access:
         """`stored` is from `password_hash`; empty removes it. All sessions end."""
         with self._lock:
             self._state.password, self._state.sessions = stored, []
+            self._links.clear()
         self._save()
+
+    def end_all(self) -> int:
+        """End all sessions, and links that were not used; the number of sessions."""
+        with self._lock:
+            count, self._state.sessions = len(self._state.sessions), []
+            self._links.clear()
+        self._save()
+        return count
 
     # -- tokens
 

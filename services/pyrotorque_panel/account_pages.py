@@ -50,10 +50,13 @@ class AccountPages:
 
     def _login(self, request: PanelRequest) -> PanelResponse:
         now, browser = time.time(), request.headers.get("user-agent", "")
-        if not self.access.take_attempt(request.address, now):
-            return self._login_page(request, "Too many failed logins: try again in a minute.", 429)
         if link := request.value("link"):
             secret = self.access.login_by_link(link, request.address, browser, now)
+        elif not self.access.take_attempt(request.address, now):
+            text = (
+                "Too many failed logins: try again in a minute, or log in with the link that `pyrotorque panel` prints."
+            )
+            return self._login_page(request, text, 429)
         else:
             secret = self.access.login_by_password(request.value("password"), request.address, browser, now)
         if secret is None:

@@ -38,14 +38,14 @@ class AnswerCache:
         with self._lock:
             self._happened = time.monotonic()
 
-    def get(self, key: str, fetch: Callable[[], Any]) -> Any:
-        """The value of `fetch`, or its error."""
-        future = self._begun(key, fetch)
+    def get(self, key: str, fetch: Callable[[], Any], share: float = _SHARE) -> Any:
+        """The value of `fetch`, or its error; `share` times as long as it took, an answer is shown."""
+        future = self._begun(key, fetch, share)
         return future.result()
 
     def get_within(self, key: str, fetch: Callable[[], Any], seconds: float) -> Any:
         """As `get`, but after `seconds` the last known value, which may be some seconds old, or else None."""
-        future = self._begun(key, fetch)
+        future = self._begun(key, fetch, _SHARE)
         try:
             return future.result(seconds)
         except NotYet:
@@ -55,7 +55,7 @@ class AnswerCache:
         is_known = not isinstance(value, PyrotorqueError) and time.monotonic() - began < _STALE
         return value if is_known else None
 
-    def _begun(self, key: str, fetch: Callable[[], Any]) -> "Future[Any]":
+    def _begun(self, key: str, fetch: Callable[[], Any], share: float) -> "Future[Any]":
         with self._lock:
             if key in self._running:
                 return self._running[key]
@@ -64,7 +64,7 @@ class AnswerCache:
             began, took, value = self._kept.get(key, (0.0, 0.0, None))
             fresh = _FRESH if began > self._happened else _FRESH_EVENT
             # An error that took long, such as of a service that hangs, does not delay the first answer after it.
-            limit = fresh + took if isinstance(value, PyrotorqueError) else max(fresh, _SHARE * took)
+            limit = fresh + took if isinstance(value, PyrotorqueError) else max(fresh, share * took)
             if began and now - began <= limit:
                 return _settled(future, value)
             self._running[key] = future

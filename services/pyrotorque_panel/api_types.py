@@ -44,6 +44,12 @@ class NeedList(msgspec.Struct, frozen=True, kw_only=True):
     needs: list[dict[str, Any]]
 
 
+class DiskList(msgspec.Struct, frozen=True, kw_only=True):
+    """Each disk by its `mountpoint`: `free` and `size` in bytes, `used` in percent; those that answered."""
+
+    disks: list[dict[str, Any]]
+
+
 class JobList(msgspec.Struct, frozen=True, kw_only=True):
     jobs: list[dict[str, Any]]
 

@@ -4,12 +4,12 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-import anyio.to_thread
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import compile_path
 
@@ -18,6 +18,7 @@ from pyrotorque_panel.cleaning import cleaned_text
 from pyrotorque_panel.event_stream import stream_messages
 from pyrotorque_panel.exchange import JSON, NotFound, PanelRequest, PanelResponse, PanelRoute, Upload, redirect
 from pyrotorque_panel.gate import Admission, Gate, Refusal, RequestFacts
+from pyrotorque_panel.handler_threads import HandlerThreads, TooManyRequests
 from pyrotorque_panel.page_renderer import PageRenderer
 from pyrotorque_panel.recent_events import RecentEvents, Streams
 from pyrotorque_panel.request_body import (
@@ -45,7 +46,6 @@ _HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_THREADS: Final = 8
 _UPLOADS_AT_ONCE: Final = 2
 _URLENCODED: Final = "application/x-www-form-urlencoded"
 _MULTIPART: Final = "multipart/form-data"
@@ -73,7 +73,7 @@ class PanelApp:
         """Something has happened in a group: what is shown of it is out of date."""
         self._streams = streams
         self._error_page = renderer.error_page
-        self._limiter: anyio.CapacityLimiter | None = None
+        self._threads: HandlerThreads | None = None
         self._uploads = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -108,6 +108,8 @@ class PanelApp:
                 made.headers["Allow"] = ", ".join(allowed)
                 return made
             return await self._handle(request, route, params, admitted)
+        except ClientDisconnect:
+            return Response(status_code=400)  # which it does not receive
         except BodyTooLarge:
             limit = route.body_max if route else 0
             return self._error(kind, 413, f"the request is larger than {limit} bytes", "too_large")
@@ -128,11 +130,11 @@ class PanelApp:
             self._uploads -= is_upload
 
     async def _run(self, route: PanelRoute, request: PanelRequest) -> Response:
-        # Made in the loop that uses it.
-        self._limiter = self._limiter or anyio.CapacityLimiter(_THREADS)
         kind = route.kind
         try:
-            made = await anyio.to_thread.run_sync(route.handler, request, limiter=self._limiter)
+            made = await self._made(route, request)
+        except TooManyRequests:
+            return self._error(kind, 429, "other requests of yours are not answered yet", "busy")
         except (NotFound, UnknownName) as error:
             return self._error(kind, 404, str(error), "not_found")
         except ActionRefused as error:
@@ -149,6 +151,13 @@ class PanelApp:
         if made.stream:
             return self._stream(made, request)
         return Response(made.body, made.status, dict(made.headers), made.content_type)
+
+    async def _made(self, route: PanelRoute, request: PanelRequest) -> PanelResponse:
+        if route.kind == "public" and route.method == "GET":
+            return route.handler(request)  # it blocks on nothing, and must not wait for handlers that do
+        self._threads = self._threads or HandlerThreads()  # made in the loop that uses it
+        caller = request.identity.name if request.identity else f"login {request.address}"
+        return await self._threads.run(caller, partial(route.handler, request))
 
     # -- reading
 
@@ -188,6 +197,8 @@ class PanelApp:
                     form = parse_qs(text, keep_blank_values=True, max_num_fields=FIELDS_MAX)
                 elif route.kind == "api" and (content := await limited.body()):
                     body = msgspec.json.decode(content)
+            except RecursionError:
+                return self._error(route.kind, 400, "the body cannot be read: it is nested too deeply", "invalid")
             except (ValueError, KeyError) as error:
                 return self._error(route.kind, 400, f"the body cannot be read: {error}", "invalid")
             who = admitted.identity
@@ -211,7 +222,10 @@ class PanelApp:
         if kind == "page" and refusal.status == 401:
             made = redirect(f"{self._base}/login")
             return Response(status_code=made.status, headers=dict(made.headers))
-        return self._error(kind, refusal.status, refusal.text, refusal.kind)
+        answer = self._error(kind, refusal.status, refusal.text, refusal.kind)
+        if refusal.kind == "bad_request":
+            answer.headers["Connection"] = "close"  # where its body ends is not certain
+        return answer
 
     def _error(self, kind: str, status: int, text: str, word: str) -> Response:
         text = cleaned_text(text)
@@ -228,8 +242,9 @@ class PanelApp:
         if queue is None:
             return self._error("api", 429, "too many streams are open", "busy")
         headers = {"X-Accel-Buffering": "no"}
+        is_admitted = partial(self._gate.is_still_admitted, request.who)
         return StreamingResponse(
-            stream_messages(self._events[group], self._streams, queue, made),
+            stream_messages(self._events[group], self._streams, queue, made, is_admitted),
             headers=headers,
             media_type="text/event-stream",
         )

@@ -1,7 +1,7 @@
 """The messages of a live stream: new events for programs, and for pages which kind of thing has changed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import msgspec
@@ -14,9 +14,13 @@ _QUEUE_REPLAY: Final = 500
 
 
 async def stream_messages(
-    events: RecentEvents, streams: Streams, queue: "asyncio.Queue[Event | None]", made: PanelResponse
+    events: RecentEvents,
+    streams: Streams,
+    queue: "asyncio.Queue[Event | None]",
+    made: PanelResponse,
+    is_admitted: Callable[[], bool],
 ) -> AsyncIterator[bytes]:
-    """Server-sent events until the client leaves, or is too slow."""
+    """Server-sent events until the client leaves or is too slow, or its session or token has ended."""
     last = made.since
     try:
         yield b"retry: 2000\n: open\n\n"
@@ -27,8 +31,12 @@ async def stream_messages(
             try:
                 event_or_end = await asyncio.wait_for(queue.get(), _COMMENT_EVERY)
             except TimeoutError:
+                if not is_admitted():
+                    return
                 yield b": still here\n\n"
                 continue
+            if not is_admitted():
+                return
             if event_or_end is None:
                 yield b"event: gap\ndata: {}\n\n"
                 return

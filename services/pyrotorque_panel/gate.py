@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -59,6 +60,8 @@ class Gate:
     def admit(self, facts: RequestFacts, now: float) -> Admission | Refusal:
         if {"host", "authorization", "origin", "content-length"} & set(facts.repeated):
             return Refusal(400, "a header was sent twice", "bad_request")
+        if {"content-length", "transfer-encoding"} <= set(facts.headers):
+            return Refusal(400, "the length of the body was sent twice", "bad_request")
         if not is_own_host(facts.headers.get("host", ""), self._settings.hosts):
             host = host_of(facts.headers.get("host", "")) or "(none)"
             return Refusal(
@@ -81,6 +84,10 @@ class Gate:
                 return Refusal(403, f"{admission.identity.name} may only read", "scope")
         return admission
 
+    def is_still_admitted(self, identity: PanelIdentity) -> bool:
+        """For a stream: whether its session or token has not ended since."""
+        return self._access.is_current(identity, time.time())
+
     def form_token(self, identity: PanelIdentity) -> str:
         """A secret that only pages of this panel have: another site cannot send it along."""
         who = identity.session or identity.name
@@ -94,7 +101,9 @@ class Gate:
         if facts.kind == "api" and given is not None:
             word, _, secret = given.partition(" ")
             token = self._access.token(secret.strip(), now) if word.lower() == "bearer" else None
-            return PanelIdentity(name=f"token {token.name}", scope=token.scope) if token else None
+            if token is None:
+                return None
+            return PanelIdentity(name=f"token {token.name}", scope=token.scope, token=token.key)
         if facts.kind == "api":
             return None  # never by cookie: a page of another site would send it along
         if self._settings.auth_header and self._is_trusted(facts.peer):

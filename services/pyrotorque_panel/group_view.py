@@ -23,6 +23,13 @@ from pyrotorque_panel.transfer_ring import TransferRing
 _TIMEOUT: Final = 3.0
 _EXPLAIN_TIMEOUT: Final = 8.0
 _SILENT: Final = "it does not answer"
+_STATES: Final = {
+    "STOPPED": "it is stopped",
+    "STOPPING": "it is being stopped",
+    "EXITED": "it has ended",
+    "BACKOFF": "it ended right after its start, and is started again",
+    "FATAL": "it ended right after each start: supervisord starts it no more",
+}
 NEEDS_MAX: Final = 5
 
 
@@ -77,12 +84,24 @@ class GroupView:
 
     def cleanups(self) -> list[dict[str, Any]]:
         """The plan of each clean-up job. Raises ActionRefused if there is none."""
+        found: list[dict[str, Any]] = self.answers.get("cleanups", self._previewed, share=0.0)
+        return found
+
+    def _previewed(self) -> list[dict[str, Any]]:
         return CommandRunner(self.layout).lines("cleanup", "--json")
 
     def quarantine(self) -> list[dict[str, Any]]:
         """What clean-up jobs have moved to quarantine; `entry` names one."""
+        found: list[dict[str, Any]] = self.answers.get("quarantine", self._quarantined, share=0.0)
+        return found
+
+    def _quarantined(self) -> list[dict[str, Any]]:
         found = CommandRunner(self.layout).lines("quarantine", "list", "--json")
         return [each | {"entry": str(each["folder"]).rpartition("/")[2]} for each in found]
+
+    def disks(self) -> list[dict[str, Any]]:
+        """Room on the disks of all items and of the watched folders, as last measured."""
+        return [_disk(each) for each in self.ring.disks]
 
     def processes(self) -> list[dict[str, Any]]:
         """supervisord's view of each program; empty if it does not answer."""
@@ -154,7 +173,7 @@ class GroupView:
             "failed_metafiles": None if watcher is None else int(metafiles.get("failed", 0)),
             "failed_jobs": None if jobs is None else len(failed_jobs),
             "free_bytes": self.ring.free_bytes,
-            "disks": [_disk(each) for each in self.ring.disks],
+            "disks": self.disks(),
             "at": now,
             "jobs": jobs,
             "watcher": watcher,
@@ -182,7 +201,7 @@ class GroupView:
         failed: list[dict[str, Any]],
         counts: Mapping[str, Any],
     ) -> list[dict[str, Any]]:
-        """What a person should look at, the worst first: kind, subject, reason and since when."""
+        """What a person should look at, the worst first: kind, subject, reason, since when, how many things."""
         needs: list[dict[str, Any]] = []
         if self.ring.problem:
             reason = cleaned(self.ring.problem)
@@ -191,7 +210,10 @@ class GroupView:
         for name, error in (("scheduler", jobs_error), ("watcher", watcher_error)):
             if error and name not in down:
                 needs.append(_need("service", name, error, 0.0))
-        needs += [_need("service", name, f"it is {each['state']}", 0.0) for name, each in down.items()]
+        needs += [
+            _need("service", name, _STATES.get(each["state"], f"it is {each['state']}"), 0.0)
+            for name, each in down.items()
+        ]
         for job in failed_jobs:
             run = job["last_run"]
             needs.append(_need("job", job["job"], run.get("reason") or "its last run failed", run["at"]))
@@ -199,7 +221,7 @@ class GroupView:
             needs.append(_need("metafile", row["path"], row["reason"], row["changed"]))
         if len(failed) < int(counts.get("failed", 0)) and failed:
             more = int(counts["failed"]) - len(failed)
-            needs.append(_need("metafiles", f"{more} more", "metafiles were not loaded", 0.0))
+            needs.append(_need("metafiles", f"{more} more", "metafiles were not loaded", 0.0, more))
         return needs
 
 
@@ -207,8 +229,8 @@ def _listed(answer: Answer) -> list[dict[str, Any]]:
     return list(answer.data) if answer.ok and isinstance(answer.data, list) else []
 
 
-def _need(kind: str, subject: str, reason: str, since: float) -> dict[str, Any]:
-    return {"kind": kind, "subject": subject, "reason": reason, "since": since}
+def _need(kind: str, subject: str, reason: str, since: float, count: int = 1) -> dict[str, Any]:
+    return {"kind": kind, "subject": subject, "reason": reason, "since": since, "count": count}
 
 
 def _attempt(call: Callable[[], Any]) -> tuple[Any, str]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 
@@ -19,14 +20,28 @@ _ICONS: Final = {
     "JobReported": "clock",
     "ServiceStateChanged": "again",
     "ActionTaken": "check",
+    "TorrentMoved": "again",
+    "TorrentRestored": "again",
+    "QuarantinePurged": "out",
+    "OrphansMoved": "out",
+    "MetafileOffered": "in",
+    "MetafilePlaced": "in",
+    "JobRecovered": "check",
+    "RTorrentLost": "alert",
+    "RTorrentReturned": "check",
+    "DiskLow": "alert",
+    "DiskRecovered": "check",
+    "QueueStalled": "alert",
+    "QueueResumed": "check",
+    "ProblemReported": "alert",
+    "ProblemEnded": "check",
 }
 
 
 def verdict(needs: Sequence[Mapping[str, Any]]) -> str:
     """The heading of the first page, and the title of its tab."""
-    if not needs:
-        return "All is well"
-    return "1 thing needs you" if len(needs) == 1 else f"{len(needs)} things need you"
+    count = sum(need["count"] for need in needs)
+    return "All is well" if not count else "1 thing needs you" if count == 1 else f"{count} things need you"
 
 
 def what_is_well(found: Mapping[str, Any]) -> str:
@@ -43,7 +58,9 @@ def what_is_well(found: Mapping[str, Any]) -> str:
     if not parts:
         return ""
     text = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-    return f"{'Everything else is well: ' if kinds else ''}{text[0].upper() if not kinds else text[0]}{text[1:]}."
+    if kinds:
+        return f"Everything else is well: {text}."
+    return f"{text if text.startswith('rTorrent') else text.capitalize()}."
 
 
 def event_icon(kind: str) -> str:
@@ -53,11 +70,38 @@ def event_icon(kind: str) -> str:
 
 def event_tone(kind: str) -> str:
     """The class that colours it: `no` for a failure, `ok` for an end, `go` for a beginning."""
-    return "no" if kind.endswith("Failed") else {"TorrentCompleted": "ok", "TorrentStarted": "go"}.get(kind, "")
+    if _ICONS.get(kind) == "alert":
+        return "no"
+    return "go" if kind == "TorrentStarted" else "ok" if _ICONS.get(kind) == "check" and kind != "ActionTaken" else ""
 
 
 def age(at: float) -> str:
-    return humanize.age(at, time.time())
+    """In one unit: a page is looked at, not measured with; the exact time is its title."""
+    seconds = time.time() - at
+    return f"{_roughly(seconds)} ago" if seconds >= 1 else "now"
+
+
+def iso(at: float) -> str:
+    """For the attribute `datetime` of an element; empty for what is no time."""
+    try:
+        return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
+def lasting(since: float) -> str:
+    """How long something has been as it is, in one unit."""
+    return _roughly(max(time.time() - since, 1.0))
+
+
+def _roughly(seconds: float) -> str:
+    return " ".join(humanize.duration(seconds).split()[:2])
+
+
+def coming(at: float) -> str:
+    """The time of day; with the date if it is half a day away."""
+    shown = humanize.date_time(at)[:16]
+    return shown[11:] if at - time.time() < 43_200 else shown
 
 
 def rate(number: float | None) -> str:
@@ -82,15 +126,21 @@ def job_state(job: Mapping[str, Any]) -> str:
     return "well" if run.get("ok") else "failed"
 
 
+def failed_first(jobs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """In their order otherwise."""
+    return sorted(jobs, key=lambda job: job_state(job) != "failed")
+
+
 def job_runs(job: Mapping[str, Any]) -> str:
     """The end of the last run, and when the next one is."""
     parts: list[str] = []
-    run, now = job.get("last_run"), time.time()
+    run = job.get("last_run")
     if run:
-        how = "" if run.get("ok") else f" and failed: {run.get('reason') or 'see its log'}"
-        parts.append(f"ran {humanize.age(run['at'], now)}, {humanize.duration(run['seconds'])}{how}")
-    if job.get("next_fire"):
-        parts.append(f"next {humanize.coming_time(float(job['next_fire']), now)}")
+        how = "" if run.get("ok") else f": {run.get('reason') or 'see its log'}"
+        took = f" in {humanize.duration(run['seconds'])}" if run.get("ok") else ""
+        parts.append(f"{'ran' if run.get('ok') else 'failed'} {age(run['at'])}{took}{how}")
+    if job.get("next_fire") and not job.get("paused"):
+        parts.append(f"next {coming(float(job['next_fire']))}")
     if job.get("on"):
         parts.append(f"on {', '.join(job['on'])}")
     return "; ".join(parts) or "has not run yet"
@@ -98,10 +148,15 @@ def job_runs(job: Mapping[str, Any]) -> str:
 
 def hold_sentence(queue: Mapping[str, Any]) -> str:
     """Why nothing more is started, or what is started next."""
-    hold = queue.get("hold")
-    parts = [f"{str(hold.get('text', ''))[:1].upper()}{str(hold.get('text', ''))[1:]}." if hold else ""]
-    if queue.get("next_fire"):
-        parts.append(f"Next check: {humanize.coming_time(float(queue['next_fire']), time.time())}.")
+    hold = queue.get("hold") or {}
+    text = str(hold.get("text", ""))
+    if hold.get("reason") == "no_slot":
+        text = (
+            "the next one starts when a slot is free" if queue.get("startable") else ""
+        )  # the slots are shown already
+    parts = [f"{text[0].upper()}{text[1:]}." if text else ""]
+    if (at := queue.get("next_fire")) and not queue.get("paused"):
+        parts.append(f"Next check at {humanize.time_of_day(float(at))}.")
     if queue.get("stalled"):
         parts.append(f"{queue['stalled']}.")
     return " ".join(part for part in parts if part)
@@ -127,6 +182,19 @@ def event_row(event: Mapping[str, Any]) -> dict[str, Any]:
             text = "removed from rTorrent"
         case "TorrentMoved":
             text = f"moved to {get('new_path')}"
+        case "TorrentRemoved":
+            where = " to quarantine" if get("data") == "quarantine" else ""
+            text = f"removed{where} by {get('job')}: {get('reason')}"
+        case "TorrentRestored":
+            text = "restored from quarantine"
+        case "QuarantinePurged":
+            text = f"deleted from quarantine by {get('job')}: {humanize.size(float(get('freed', 0)))}"
+        case "OrphansMoved":
+            text = f"moved {get('files')} files without an item to quarantine: {humanize.size(float(get('size', 0)))}"
+        case "MetafileOffered":
+            text = "offered to the fleet"
+        case "MetafilePlaced":
+            text = f"placed on {get('group')}"
         case "LoadFailed":
             text = f"not loaded: {get('reason')}"
         case "StartFailed":
@@ -169,7 +237,7 @@ def progress(item: Mapping[str, Any]) -> str:
     if item.get("down") is not None:
         parts.append(humanize.rate(item["down"]))
     if item.get("down") and item.get("left"):
-        parts.append(f"{humanize.duration(item['left'] / item['down'])} left")
+        parts.append(f"{_roughly(item['left'] / item['down'])} left")
     return ", ".join(parts)
 
 

@@ -11,6 +11,7 @@ from pyrotorque_panel import page_texts
 from pyrotorque_panel.exchange import NotFound, PanelRequest, PanelResponse, PanelRoute, redirect
 from pyrotorque_panel.fleet_routes import fleet_pages
 from pyrotorque_panel.group_choice import GroupChoice
+from pyrotorque_panel.group_view import NEEDS_MAX
 from pyrotorque_panel.page_renderer import PageRenderer
 from pyrotorque_panel.panel_actions import PanelActions, outcome
 from pyrotorque_panel.rendering import static_files
@@ -18,6 +19,8 @@ from pyrotorque_panel.transfer_chart import chart
 
 GROUP: Final = "/g/{group}"
 _LATELY: Final = 5
+_BRIEF: Final = 6
+"""Jobs, and items of a queue, on the first page."""
 _EVENTS: Final = 200
 _CURVE: Final = 3 * 3600.0
 _PARKED: Final = 3600.0
@@ -99,7 +102,7 @@ class Pages:
         sentence = page_texts.verdict(found["needs"])
         return self.renderer.show(
             request, "overview.html", "Overview", title=sentence, verdict=sentence, found=found, events=events,
-            chart=curve, folders=view.ring.folders, back="/", live=True,
+            chart=curve, folders=view.ring.folders, brief=_BRIEF, needs_max=NEEDS_MAX, back="/", live=True,
         )  # fmt: skip
 
     def _queue(self, request: PanelRequest) -> PanelResponse:
@@ -140,17 +143,14 @@ class Pages:
 
     def _cleanup(self, request: PanelRequest) -> PanelResponse:
         view = self.groups.of(request).view
-        plans: list[Any] = []
-        problem = ""
-        try:
-            plans = view.cleanups()
-        except PyrotorqueError as error:
-            problem = str(error)
-        try:
-            entries = view.quarantine()
-        except PyrotorqueError:
-            entries = []
-        return self.renderer.show(request, "cleanup.html", "Clean-up", plans=plans, problem=problem, entries=entries)
+        plans, problem = _known(view.cleanups)
+        entries, _ = _known(view.quarantine)
+        jobs, _ = _known(view.jobs)
+        paused = {job["job"] for job in jobs if job.get("paused")}
+        return self.renderer.show(
+            request, "cleanup.html", "Clean-up", plans=plans, problem=problem, entries=entries, paused=paused,
+            running={job["job"] for job in jobs} - paused,
+        )  # fmt: skip
 
     def _jobs(self, request: PanelRequest) -> PanelResponse:
         return self.renderer.show(request, "jobs.html", "Jobs", jobs=self.groups.of(request).view.jobs(), live=True)
@@ -167,6 +167,14 @@ class Pages:
             raise NotFound("there is no such file")
         content, kind = self._static[request.params["name"]]
         return PanelResponse(content, content_type=kind, headers={"Cache-Control": "no-cache"})
+
+
+def _known(ask: Callable[[], list[dict[str, Any]]]) -> tuple[list[dict[str, Any]], str]:
+    """What there is to show, or why it is not known."""
+    try:
+        return ask(), ""
+    except PyrotorqueError as error:
+        return [], str(error)
 
 
 def _healthy(_: PanelRequest) -> PanelResponse:

@@ -7,7 +7,7 @@ from typing import Final
 
 from pyrotorque import actions
 from pyrotorque.actions import Actor
-from pyrotorque.errors import PyrotorqueError, ServiceUnreachable, UserError
+from pyrotorque.errors import ActionRefused, PyrotorqueError, ServiceUnreachable, UserError
 from pyrotorque.layout import Layout
 from pyrotorque_panel.access import PanelIdentity
 from pyrotorque_panel.cleaning import cleaned_text
@@ -83,9 +83,16 @@ class PanelActions:
         """Metafiles, and a magnet link if it is not empty."""
         if not files and not magnet.strip():
             raise UserError("choose a metafile, or paste a magnet link")
-        actor = self._actor(who)
-        added = [actions.add_metafile(actor, content, folder).text for content in files]
-        added += [actions.add_magnet(actor, magnet, folder).text] if magnet.strip() else []
+        actor, added = self._actor(who), list[str]()
+        try:
+            for content in files:
+                added.append(actions.add_metafile(actor, content, folder).text)
+            if magnet.strip():
+                added.append(actions.add_magnet(actor, magnet, folder).text)
+        except PyrotorqueError as error:
+            if added:
+                raise ActionRefused(self._done(f"{'; '.join(added)}; then: {error}")) from error
+            raise
         return self._done("; ".join(added))
 
     def note(self, who: PanelIdentity, action: str, target: str, text: str) -> None:

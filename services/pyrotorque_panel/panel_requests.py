@@ -49,10 +49,7 @@ class PanelRequests:
                 text = f"removed token {printable(name)}" if found else f"there is no token {printable(name)}"
                 return Answer(ok=found, text=text)
             case EndPanelSessions():
-                sessions = self.access.sessions(now)
-                for session in sessions:
-                    self.access.end_session(session.number)
-                return Answer(ok=True, text=f"{len(sessions)} sessions have ended")
+                return Answer(ok=True, text=f"{self.access.end_all()} sessions have ended")
             case DescribeService():
                 return self._described(settings)
             case _:

@@ -11,7 +11,7 @@ from pyrotorque.listen_address import is_loopback
 from pyrotorque.settings.schema import PanelSettings
 from pyrotorque_panel.app import PanelApp
 from pyrotorque_panel.recent_events import Event, Streams
-from pyrotorque_panel.server import ListenError, PanelProtocol, WebServer, listen_tcp, listen_unix, remove_socket
+from pyrotorque_panel.server import KeptListener, ListenError, PanelProtocol, WebServer, listen_unix, remove_socket
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ class PanelPort:
         self._app: PanelApp | None = None
         self._next_try = 0.0
         self._socket_open = ""
+        self._listener = KeptListener()
         self.streams = Streams()
         self.problem = ""
         """Why it is not open, although the panel is active."""
@@ -39,14 +40,16 @@ class PanelPort:
     def open(self, settings: PanelSettings, now: float) -> None:
         """Open the port, unless it is open or the last attempt was just now."""
         if self._server is not None and not self._server.is_serving:
-            self.close()
+            self.close(for_now=True)
+        if not (settings.active and settings.port):
+            self._listener.release()
         if self._server is not None or not settings.active or now < self._next_try:
             return
         self._next_try = now + _RETRY
         sockets = []
         try:
             if settings.port:
-                sockets.append(listen_tcp(settings.address, settings.port))
+                sockets.append(self._listener.listen(settings.address, settings.port))
             if settings.socket is not None:
                 sockets.append(listen_unix(settings.socket, settings.socket_mode))
                 self._socket_open = str(settings.socket)
@@ -82,8 +85,8 @@ class PanelPort:
             app.changed(group)
         self.streams.publish(group, event)
 
-    def close(self) -> None:
-        """May be opened again at once."""
+    def close(self, *, for_now: bool = False) -> None:
+        """May be opened again at once; `for_now` keeps the port."""
         self._app = None
         server, self._server = self._server, None
         if server is not None:
@@ -92,3 +95,5 @@ class PanelPort:
             remove_socket(Path(self._socket_open))
             self._socket_open = ""
         self._next_try = 0.0
+        if not for_now:
+            self._listener.release()

@@ -21,14 +21,19 @@ class Templates:
             undefined=StrictUndefined,
             trim_blocks=True,
         )
-        self._environment.filters |= {
+        filters: dict[str, Any] = {
             "age": page_texts.age,
+            "date_time": humanize.date_time,
+            "iso": page_texts.iso,
+            "lasting": page_texts.lasting,
+            "coming": page_texts.coming,
             "rate": page_texts.rate,
             "size": page_texts.size,
             "duration": humanize.duration,
             "known": page_texts.known,
             "job_state": page_texts.job_state,
             "job_runs": page_texts.job_runs,
+            "failed_first": page_texts.failed_first,
             "hold": page_texts.hold_sentence,
             "values": page_texts.clause_values,
             "progress": page_texts.progress,
@@ -36,6 +41,7 @@ class Templates:
             "event_icon": page_texts.event_icon,
             "event_tone": page_texts.event_tone,
         }
+        self._environment.filters.update(filters)
         names: dict[str, Any] = self._environment.globals
         names |= common | {"key": page_texts.key}
 

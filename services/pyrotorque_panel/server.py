@@ -29,6 +29,8 @@ WRITE_SECONDS: Final = 30.0
 CONNECTIONS_MAX: Final = 400
 _HEAD_MAX: Final = 32 << 10
 _STOP_SECONDS: Final = 2.0
+_ACCEPTED_AT_ONCE: Final = 64
+"""Connections that asyncio accepts before any of them is looked at: the files of a process are limited."""
 
 
 class ListenError(PyrotorqueError):
@@ -49,9 +51,10 @@ class PanelProtocol(H11Protocol):
     _writing: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if len(self.connections) >= self.connections_max:
-            self._close_oldest_silent()
+        is_full = len(self.connections) >= self.connections_max and not self._close_oldest_silent()
         super().connection_made(transport)  # type: ignore[arg-type]
+        if is_full:
+            transport.abort()  # type: ignore[attr-defined]
         listener = transport.get_extra_info("socket")
         if listener is not None and listener.family == socket.AF_UNIX:
             self.client = (UNIX, 0)
@@ -75,6 +78,15 @@ class PanelProtocol(H11Protocol):
         if not self.transport.is_closing():
             self._set_deadline(self.timeout_keep_alive)
 
+    def shutdown(self) -> None:
+        """The server ends: it waits for answers, not for a client that sends its body or reads its answer slowly."""
+        request = self._request()
+        is_receiving = request is not None and not request.response_complete and request.more_body
+        if is_receiving or self._writing is not None:
+            self.transport.abort()
+        else:
+            super().shutdown()
+
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._writing is None:
@@ -86,9 +98,9 @@ class PanelProtocol(H11Protocol):
 
     @property
     def is_silent(self) -> bool:
-        """Whether no request is being answered."""
+        """Whether no request is being answered, or its body is not complete."""
         request = self._request()
-        return request is None or request.response_complete
+        return request is None or request.response_complete or request.more_body
 
     @property
     def expires(self) -> float:
@@ -130,12 +142,16 @@ class PanelProtocol(H11Protocol):
         if not self.transport.is_closing():
             self.transport.abort()
 
-    def _close_oldest_silent(self) -> None:
+    def _close_oldest_silent(self) -> bool:
+        """Whether there was one."""
         silent: list[PanelProtocol] = [
-            each for each in self.connections if isinstance(each, PanelProtocol) and each.is_silent
+            each
+            for each in self.connections
+            if isinstance(each, PanelProtocol) and each.is_silent and not each.transport.is_closing()
         ]
         if silent:
             min(silent, key=_expiry).transport.abort()
+        return bool(silent)
 
 
 def _expiry(protocol: PanelProtocol) -> float:
@@ -164,6 +180,25 @@ def listen_tcp(address: str, port: int) -> socket.socket:
             reason = f"{error.strerror}: set panel.address in torque.ini to an address of this machine"
         raise ListenError(f"the panel cannot listen on {address}:{port}: {reason}") from error
     return listener
+
+
+class KeptListener:
+    """A port that stays ours from one server to the next: else another user could take it, and receive cookies."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[str, int, socket.socket] | None = None
+
+    def listen(self, address: str, port: int) -> socket.socket:
+        """A socket for a server, which closes it. Raises ListenError."""
+        if self._kept is None or self._kept[:2] != (address, port):
+            self.release()
+            self._kept = (address, port, listen_tcp(address, port))
+        return self._kept[2].dup()
+
+    def release(self) -> None:
+        if self._kept is not None:
+            self._kept[2].close()
+            self._kept = None
 
 
 def listen_unix(path: Path, mode: int) -> socket.socket:
@@ -218,6 +253,7 @@ class WebServer:
             date_header=False,
             proxy_headers=False,
             timeout_keep_alive=5,
+            backlog=_ACCEPTED_AT_ONCE,
             timeout_graceful_shutdown=1,
             h11_max_incomplete_event_size=_HEAD_MAX,
         )

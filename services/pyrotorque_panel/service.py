@@ -92,8 +92,9 @@ class Panel:
                 follower.start()
         self._port.open(self.settings, time.monotonic())
 
-    def close(self) -> None:
-        self._port.close()
+    def close(self, *, for_now: bool = False) -> None:
+        self._port.close(for_now=for_now)
+        self.calls.run_all()  # what a last request has done is stored
         for follower in self._followers:
             follower.stop()
         self._followers = []
@@ -127,7 +128,7 @@ class Panel:
                 self._flush(now)
             if self._reloader.poll(life) is not None:
                 with life.step("applying the configuration", time.monotonic() + _STEP):
-                    self.close()
+                    self.close(for_now=True)
                     self.open()
 
     def _receive(self, wakeup: Wakeup) -> None:

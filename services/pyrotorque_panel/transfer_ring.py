@@ -82,9 +82,7 @@ class TransferRing:
         made = TransferSample(
             at=now, down=numbers[0], up=numbers[1], downloading=numbers[2], seeding=numbers[3], items=numbers[4]
         )
-        with self._lock:
-            self._samples.append(made)
-            self._unsaved.append(made)
+        self.add(made)
         if answers:
             self.version = _text(answers[5]) or self.version
             self._measure(_text(answers[6]))
@@ -92,6 +90,11 @@ class TransferRing:
                 self._folders, self._next_folders = _item_folders(answers[7]), now + _FOLDERS_EVERY
         else:
             self._measure("")
+
+    def add(self, sample: TransferSample) -> None:
+        with self._lock:
+            self._samples.append(sample)
+            self._unsaved.append(sample)
 
     def _measure(self, default: str) -> None:
         """Last, because a disk may not answer for a while."""

@@ -3,13 +3,17 @@
 import http.client
 import os
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pyrotorque.layout import Layout
+from pyrotorque_panel.group_view import GroupView
 from pyrotorque_panel.recent_events import STREAMS_PER_CALLER
 from pyrotorque_panel.server import ListenError, PanelProtocol, listen_tcp, listen_unix
 from tests.panel_scene import PanelScene, panel_scene
@@ -211,11 +215,13 @@ def test_a_port_in_use_says_what_to_do() -> None:
 class Stream:
     """A client of the stream of events."""
 
-    def __init__(self, scene: PanelScene, headers: dict[str, str]) -> None:
+    def __init__(
+        self, scene: PanelScene, headers: dict[str, str], path: str = "/api/v1/groups/main/events?type=TorrentLoaded"
+    ) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", scene.port, timeout=20)
         scene.clients.callback(self.close)
         accept = {"Accept": "text/event-stream"}
-        self._connection.request("GET", "/api/v1/groups/main/events?type=TorrentLoaded", headers=accept | headers)
+        self._connection.request("GET", path, headers=accept | headers)
         self._answer = self._connection.getresponse()
         scene.clients.callback(self._answer.close)
         self.status = self._answer.status
@@ -278,6 +284,94 @@ def test_the_stream_of_a_slow_reader_ends(layout: Layout) -> None:
             scene.streams.publish("main", {"id": number, "type": "TorrentLoaded", "at": 1.0, "name": "x" * 500})
         eventually(lambda: scene.streams.count == 0)
         assert b"event: gap\n" in stream.lines(b"event: gap")
+
+
+def _remove_token(scene: PanelScene) -> None:
+    scene.access.remove_token("test read")
+
+
+def _replace_token(scene: PanelScene) -> None:
+    scene.access.make_token("test read", "read", 0.0)
+
+
+def _set_password(scene: PanelScene) -> None:
+    scene.access.set_password("")
+
+
+def _end_sessions(scene: PanelScene) -> None:
+    for session in scene.access.sessions(time.time()):
+        scene.access.end_session(session.number)
+
+
+@pytest.mark.parametrize(
+    ("end", "path"),
+    [
+        (_remove_token, "/api/v1/groups/main/events"),
+        (_replace_token, "/api/v1/groups/main/events"),
+        (_end_sessions, "/g/main/live"),
+        (_set_password, "/g/main/live"),
+    ],
+    ids=["a token is removed", "it is replaced", "a session is ended", "a new password"],
+)
+def test_a_stream_shows_nothing_after_its_login_has_ended(
+    layout: Layout, end: Callable[[PanelScene], object], path: str
+) -> None:
+    layout.prepare()
+    with panel_scene(layout) as scene:
+        headers = scene.token("read") if "api" in path else {"Cookie": scene.login()}
+        stream = Stream(scene, headers, path)
+        stream.lines(b": open")
+        end(scene)
+        scene.streams.publish("main", {"id": 1, "type": "TorrentLoaded", "at": 1.0, "name": "secret"})
+        assert not [line for line in stream.lines(b"no such line") if b"data" in line]
+        assert scene.streams.count == 0
+
+
+def test_a_caller_cannot_occupy_all_threads(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stolen read token that asks for what takes long delays itself only."""
+    layout.prepare()
+    released = threading.Event()
+
+    def jobs(_: GroupView) -> list[dict[str, Any]]:
+        released.wait(30)
+        return []
+
+    monkeypatch.setattr(GroupView, "jobs", jobs)
+    with panel_scene(layout) as scene, ThreadPoolExecutor(70) as pool:
+        token = scene.token("read")
+        asked = [pool.submit(scene.request, "GET", "/api/v1/groups/main/jobs", token) for _ in range(70)]
+        try:
+            eventually(lambda: [each for each in asked if each.done() and each.result().status == 429], 20)
+            assert scene.request("GET", "/api/v1/groups/main/events", scene.token("act")).status == 200
+            assert scene.request("GET", "/settings", {"Cookie": scene.login()}).status == 200
+        finally:
+            released.set()
+        assert {each.result().status for each in asked} == {200, 429}
+
+
+def test_the_end_waits_for_no_handler_body_or_reader(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout.prepare()
+    released = threading.Event()
+
+    def jobs(_: GroupView) -> list[dict[str, Any]]:
+        released.wait(30)
+        return []
+
+    monkeypatch.setattr(GroupView, "jobs", jobs)
+    with panel_scene(layout) as scene:
+        token = scene.token("read")["Authorization"]
+        for _ in range(20):
+            scene.connect().sendall(head(scene, "Content-Length: 100\r\n\r\nlink="))
+        waiting = scene.connect()
+        waiting.sendall(
+            f"GET /api/v1/groups/main/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {token}\r\n\r\n".encode()
+        )
+        eventually(lambda: [each for each in threading.enumerate() if each.name == "handler"])
+        begun = time.monotonic()
+    try:
+        assert time.monotonic() - begun < 2.0  # WebServer.stop would give up after that
+    finally:
+        released.set()
 
 
 def test_a_sentence_about_an_action_is_shown_until_the_next_page(layout: Layout) -> None:

@@ -306,6 +306,22 @@ def test_one_call_in_ten_seconds_goes_to_rtorrent_while_no_page_is_open(
                 made.stop(service, signal.SIGKILL)
 
 
+def test_disks_are_the_same_on_the_page_and_in_the_api(loading: PanelGroup) -> None:
+    group = loading
+    token = group.token("read")
+
+    def disks() -> Any:
+        return api(group, "GET", "groups/main/disks", token)[1]["disks"]
+
+    eventually(lambda: len(disks()) > 0, 30, why="the folders of rTorrent are known")
+    (disk,) = disks()
+    assert 0 < disk["free"] < disk["size"]
+    assert 0 < disk["used"] <= 100
+    assert disk["mountpoint"] in group.request("GET", "/g/main/", group.login())[2].decode()
+    tile = api(group, "GET", "groups/main", token)[1]
+    assert abs(tile["free_bytes"] - disk["free"]) < 1 << 30
+
+
 def test_another_group_is_followed_acted_on_and_away_when_it_ends(
     short_folder: Path, group: PanelGroup, rtorrent: PrivateRTorrent
 ) -> None:

@@ -1,16 +1,26 @@
 """Schemathesis over the whole OpenAPI document, with a scheduler and a watcher behind the panel."""
 
+import json
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.processes.test_panel import PanelGroup
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
+COMMANDS: Final = "cleanups|quarantine"
+"""Calls that run a command each, which needs a second or, on a busy machine, several: they get fewer examples."""
+_EXAMPLES: Final = {
+    "quick": (["--exclude-path-regex", COMMANDS], 20),
+    "commands": (["--include-path-regex", COMMANDS], 4),
+}
+_WITHIN: Final = 280.0
+"""Seconds: 25 on a quiet machine."""
 
 
 @pytest.fixture
@@ -25,14 +35,27 @@ def group(short_folder: Path) -> Iterator[PanelGroup]:
             made.stop(service, signal.SIGKILL)
 
 
-def test_every_answer_is_as_documented(group: PanelGroup, tmp_path: Path) -> None:
-    words = ["run", f"{group.origin}/api/v1/openapi.json", "--max-examples", "20", "--continue-on-failure"]
-    # These run a command each: tests/contracts/test_panel_cleanup.py.
-    words += ["--exclude-path-regex", "cleanups|quarantine"]
+def schemathesis(group: PanelGroup, folder: Path, more: list[str], examples: int) -> str:
+    """What schemathesis prints; it found nothing."""
+    words = ["run", f"{group.origin}/api/v1/openapi.json", "--max-examples", str(examples), "--continue-on-failure"]
     words += ["--phases", "examples,coverage,fuzzing", "-H", f"Authorization: {group.token()['Authorization']}"]
     ended = subprocess.run(
-        [sys.executable, "-m", "schemathesis.cli", *words], capture_output=True, text=True, cwd=tmp_path, check=False
-    )
+        [sys.executable, "-m", "schemathesis.cli", *words, *more],
+        capture_output=True, text=True, cwd=folder, check=False, timeout=_WITHIN,
+    )  # fmt: skip
     assert ended.returncode == 0, ended.stdout[-6000:] + ended.stderr[-2000:]
-    assert "Tested:" in ended.stdout
     assert "Traceback" not in group.log("panel") + group.log("scheduler") + group.log("watcher")
+    return ended.stdout
+
+
+@pytest.mark.parametrize("part", _EXAMPLES)
+def test_every_answer_is_as_documented(group: PanelGroup, tmp_path: Path, part: str) -> None:
+    more, examples = _EXAMPLES[part]
+    assert "Tested:" in schemathesis(group, tmp_path, more, examples)
+
+
+def test_both_parts_together_are_the_whole_document(group: PanelGroup) -> None:
+    document = json.loads(group.request("GET", "/api/v1/openapi.json", group.token("read"))[2])
+    commands = [path for path in document["paths"] if any(word in path for word in COMMANDS.split("|"))]
+    assert len(commands) == 4
+    assert len(document["paths"]) > 25

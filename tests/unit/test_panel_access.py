@@ -74,9 +74,39 @@ def test_attempts_at_the_same_time_are_counted_before_they_are_checked() -> None
 
 def test_logins_that_succeed_are_no_failures() -> None:
     made = access()
-    for _ in range(30):
+    made.set_password(password_hash("right"))
+    for _ in range(7):
         assert made.take_attempt("192.0.2.1", NOW)
-        assert made.login_by_link(made.make_link(NOW), "192.0.2.1", "b", NOW) is not None
+        assert made.login_by_password("right", "192.0.2.1", "b", NOW) is not None
+
+
+def test_an_address_with_a_session_is_not_locked_out_by_others() -> None:
+    made = access()
+    made.set_password(password_hash("right"))
+    login(made)
+    for number in range(20):
+        assert made.take_attempt(f"192.0.2.{number}", NOW)
+    assert not made.take_attempt("198.51.100.1", NOW)
+    assert made.take_attempt("127.0.0.1", NOW)
+
+
+def test_all_links_end_with_all_sessions() -> None:
+    made = access()
+    first = made.make_link(NOW)
+    made.end_all()
+    assert made.login_by_link(first, "192.0.2.1", "b", NOW) is None
+    second = made.make_link(NOW)
+    made.set_password("")
+    assert made.login_by_link(second, "192.0.2.1", "b", NOW) is None
+
+
+def test_a_clock_that_was_set_back_locks_no_one_out_and_makes_no_link_older() -> None:
+    made, year = access(), 365 * 86_400.0
+    link = made.make_link(NOW + year)
+    for _ in range(5):
+        made.take_attempt("192.0.2.1", NOW + year)
+    assert made.take_attempt("192.0.2.1", NOW)
+    assert made.login_by_link(link, "192.0.2.1", "b", NOW) is None
 
 
 def test_nothing_that_is_stored_is_a_secret() -> None:
@@ -122,6 +152,7 @@ KEY = "0123456789abcdef0123456789abcdef"
         (f"udp://{KEY}.tracker.example:80/a", "udp://….tracker.example:80/…"),
         (f"Failure reason: passkey {KEY} is unknown", "Failure reason: passkey … is unknown"),
         ("torrent_pass=abc&x=1", "torrent_pass=…&x=1"),
+        ("/data/watch/announce", "/data/watch/announce"),
         ("A" * 40, "A" * 40),
         ("/data/My.Release.2026", "/data/My.Release.2026"),
     ],

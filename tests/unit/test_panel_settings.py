@@ -43,3 +43,11 @@ def test_values_are_read(tmp_path: Path) -> None:
 def test_wrong_values_are_errors(tmp_path: Path, text: str) -> None:
     (found,) = problems(tmp_path, f"[TORQUE]\n{text}\n")
     assert WRONG[text] in found
+
+
+@pytest.mark.parametrize("name", ["page_names", "page_hosts"])
+def test_a_setting_of_the_former_page_of_the_exporter_is_a_warning(tmp_path: Path, name: str) -> None:
+    """The exporter has lost its page: a group of version 1.0.0 still starts."""
+    text = f"[TORQUE]\njob.exporter.active = True\njob.exporter.{name} = True\n"
+    (warning,) = configured(tmp_path, text).warnings
+    assert f"job.exporter.{name}: is ignored: the exporter has no status page any more; the panel" in str(warning)

@@ -1,11 +1,14 @@
 // Keeps a page current: a message says that something changed, then htmx fetches the page again and morphs it in place, so that
-// what a person types and where the focus is stay. Without scripts a page is the same, as of its loading.
+// what a person types and where the focus is stay. Without scripts a page is the same, as of its loading. This file runs before
+// htmx does: a connection is noticed, however early it is made.
 "use strict";
-const EVERY = 400; // milliseconds between two refreshes
+const SHORTEST = 100; // milliseconds between two refreshes, doubled up to LONGEST while more and more happens
+const LONGEST = 1000;
 const live = document.getElementById("live");
 const stream = document.getElementById("stream");
 let busy = false;
 let again = false;
+let pause = SHORTEST;
 
 // A button that its own action has removed leaves the focus nowhere: the content gets it.
 let focused = null;
@@ -22,11 +25,17 @@ async function refresh() {
   try {
     await htmx.ajax("GET", location.href, {source: "#stream", target: "#page", select: "#page", swap: "outerMorph"});
   } catch { /* the next message tries again */ }
-  setTimeout(() => { busy = false; if (again) { again = false; refresh(); } }, EVERY);
+  setTimeout(() => {
+    busy = false;
+    pause = again ? Math.min(2 * pause, LONGEST) : SHORTEST;
+    if (again) { again = false; refresh(); }
+  }, pause);
 }
 
 function show(text) {
-  if (live && live.textContent !== text) live.textContent = text;
+  if (!live || live.textContent === text) return;
+  live.textContent = text;
+  live.classList.toggle("lost", text !== "live");
 }
 
 // What is asked of the services may be a second old when something happens: look once more.
@@ -50,14 +59,23 @@ if (stream) {
   });
 }
 
-// Metafiles that are dropped anywhere on a page with a form for them go into that form, which then is sent.
+// Metafiles that are dropped anywhere on a page with a form for them go into that form, which then is sent. Elsewhere a drop does
+// nothing: the browser would leave the page for the file.
+const hasFiles = (event) => Boolean(event.dataTransfer) && event.dataTransfer.types.includes("Files");
+const mark = (over) => document.querySelectorAll("form.drop").forEach((form) => form.classList.toggle("over", over));
 document.addEventListener("dragover", (event) => {
-  if (document.querySelector("form.drop") && event.dataTransfer.types.includes("Files")) event.preventDefault();
+  if (!hasFiles(event)) return;
+  event.preventDefault();
+  event.dataTransfer.dropEffect = document.querySelector("form.drop") ? "copy" : "none";
+  mark(true);
 });
+document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) mark(false); });
 document.addEventListener("drop", (event) => {
+  if (!hasFiles(event)) return;
+  event.preventDefault();
+  mark(false);
   const form = document.querySelector("form.drop");
   if (!form || !event.dataTransfer.files.length) return;
-  event.preventDefault();
   form.querySelector("input[type=file]").files = event.dataTransfer.files;
   form.requestSubmit();
 });
