@@ -11,7 +11,7 @@ WORKERS ?= 4
 # Tests that fail run again, one at a time. Those that pass then are unsteady: the end of the first run names them.
 RETRY   = $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(TESTS)
 
-.PHONY: help run test test-python314 mutants check format bench day chaos chaos-fleet soak dist packages clean
+.PHONY: help run test test-python314 mutants pictures check format bench day chaos chaos-fleet soak dist packages clean
 help:           ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
@@ -45,6 +45,9 @@ test-python314: $(VENV)/ready packages ## every test with Debian's Python 3.14, 
 
 mutants: $(VENV)/ready ## change each comparison, constant and branch of the queue's rules: a test must fail (MODULES)
 	$(ENV) $(BIN)/python -m tests.mutants $(MODULES)
+
+pictures: $(VENV)/ready ## make the pictures of docs/panel.md, or of every state and width in a FOLDER
+	$(ENV) $(BIN)/python -m tests.panel_pictures $(FOLDER)
 
 check: $(VENV)/ready ## ruff, mypy, pyright, import-linter, codespell, plain English
 	$(BIN)/ruff check .

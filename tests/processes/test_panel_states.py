@@ -1,0 +1,97 @@
+"""The panel in five states, and the page of a fleet, in Chromium: WCAG 2.2 AA, phone and desktop, light and dark."""
+
+import time
+from pathlib import Path
+from typing import Final
+
+import pytest
+from playwright.sync_api import Browser, Route
+
+from pyrotorque.layout import Layout
+from pyrotorque.settings.schema import FleetSettings, RTorrentSettings, Settings
+from pyrotorque.settings.serialization import to_json
+from pyrotorque.stored_configuration import stored_file
+from pyrotorque_panel import group_view
+from tests.axe import SIZES, all_pages
+from tests.browser import visitor
+from tests.contracts.test_panel_fleet import FakeFleet
+from tests.panel_pictures import DOCS, SHOWN, take
+from tests.panel_scene import panel_scene
+from tests.panel_states import STATES, panel_in
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.timeout(240, method="thread"),  # a signal would not end Playwright's loop
+]
+PAGES: Final = ("", "queue", "metafiles", "jobs")
+"""Those that differ most by state; all of them are tested on a real group in test_panel_pages.py."""
+KIB: Final = 1024
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_every_page_is_accessible_in_each_state(browser: Browser, layout: Layout, name: str) -> None:
+    layout.prepare()
+    with panel_in(STATES[name](), layout) as scene:
+        for width, scheme in SIZES:
+            cookie = scene.login()
+            with visitor(
+                browser, scene.origin, cookie, width=width, color_scheme=scheme, reduced_motion="reduce"
+            ) as person:
+                paths = [f"/g/main/{page}" for page in PAGES if name != "away" or page not in ("queue", "jobs")]
+                assert all_pages(person, paths) == [], (width, scheme)
+
+
+def test_what_is_away_is_said_on_its_own_page(browser: Browser, layout: Layout) -> None:
+    layout.prepare()
+    with panel_in(STATES["away"](), layout) as scene:
+        for width, scheme in SIZES:
+            with visitor(browser, scene.origin, scene.login(), width=width, color_scheme=scheme) as person:
+                for page in ("queue", "jobs"):
+                    assert all_pages(person, [f"/g/main/{page}"]) == []
+                    assert "the scheduler does not answer" in person.page.locator("main").inner_text()
+                person.problems.clear()  # the status 503
+
+
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_the_page_of_a_fleet_is_accessible(
+    browser: Browser, layout: Layout, monkeypatch: pytest.MonkeyPatch, width: int, scheme: str
+) -> None:
+    layout.prepare()
+    monkeypatch.setattr(group_view, "ask", FakeFleet().ask)
+    fleet = FleetSettings(servers=("nats://x:4222",))
+    rtorrent = RTorrentSettings(url=None, origin="test")
+    stored_file(layout).write_bytes(to_json(Settings(digest="x", rtorrent=rtorrent, jobs=(), fleet=fleet)))
+    with (
+        panel_scene(layout) as scene,
+        visitor(browser, scene.origin, scene.login(), width=width, color_scheme=scheme) as person,
+    ):
+        assert all_pages(person, ["/g/main/fleet", "/g/main/fleet?find=Debian"]) == []
+        assert "watcher is FATAL" in person.page.locator("main").inner_text()
+
+
+@pytest.mark.parametrize("late", ["panel.js", "htmx.min.js", "hx-sse.min.js"])
+def test_a_page_is_live_even_if_a_script_arrives_late(browser: Browser, layout: Layout, late: str) -> None:
+    layout.prepare()
+    with panel_in(STATES["well"](), layout) as scene, visitor(browser, scene.origin, scene.login()) as person:
+
+        def delay(route: Route) -> None:
+            time.sleep(1.0)
+            route.continue_()
+
+        person.page.route(f"**/{late}", delay)
+        person.open("/g/main/")
+        person.page.locator("#live").get_by_text("live", exact=True).wait_for()
+
+
+def test_pictures_are_made_and_those_of_the_documentation_are_small(
+    browser: Browser, layout: Layout, tmp_path: Path
+) -> None:
+    layout.prepare()
+    with panel_in(STATES["empty"](), layout) as scene:
+        take(browser, scene, tmp_path / "one.png", 390, "dark", whole=False)
+    assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
+    shown = sorted(path.name for path in DOCS.glob("*.png"))
+    assert shown == sorted(f"panel-{state}-{width}.png" for state in STATES for width in SHOWN)
+    assert [name for name in shown if (DOCS / name).stat().st_size > 150 * KIB] == []
+    page = (DOCS.parent / "panel.md").read_text()
+    assert [name for name in shown if f"(pictures/{name})" not in page] == []
