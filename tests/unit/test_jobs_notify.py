@@ -307,3 +307,26 @@ def test_wordings() -> None:
         "2 completed, 1 removed",
         "completed: a, c\nremoved: b",
     )
+
+
+def test_a_problem_whose_message_was_not_sent_is_not_forgotten(
+    sent: Sent, at: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise UserError("the phone is off")
+
+    for follows, expected in (
+        (AWAY, "rTorrent does not answer"),
+        (BACK, "rTorrent answers again"),
+    ):
+        sent.clear()
+        at(1_700_000_000.0)
+        made = job()
+        with monkeypatch.context() as patched:
+            patched.setattr(made, "_deliver", refused)
+            with pytest.raises(UserError, match="the phone is off"):
+                made.run(AWAY)
+        at(1_700_000_060.0)
+        job().run(follows)
+        assert [title for title, *_ in sent] == [expected]
+        job().run(BACK)

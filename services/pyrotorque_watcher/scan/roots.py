@@ -17,7 +17,7 @@ from pyrotorque.linux.filesystems import read_mounts
 from pyrotorque.linux.processes import process_stat
 from pyrotorque.logs import owner_event
 from pyrotorque.settings.schema import WatchSettings
-from pyrotorque.text import printable
+from pyrotorque.text import counted, printable
 from pyrotorque.watchroots import WatchRoot, WatchRoots
 from pyrotorque_watcher.ledger import Ledger
 from pyrotorque_watcher.metrics import WatcherMetrics
@@ -263,8 +263,8 @@ class RootWalks:
         root.complete = True
         if done.baseline:
             text = (
-                f"{self.job}: {done.baseline} metafiles were in {printable(root.path)} before it was watched and are "
-                "not loaded; to load them: pyrotorque retry --all"
+                f"{self.job}: {counted(done.baseline, 'metafile')} in {printable(root.path)} from before it was "
+                "watched, not loaded; to load: pyrotorque retry --all"
             )
             log.warning("%s", text)
             owner_event("root baseline", text, subject=printable(root.path))

@@ -145,7 +145,12 @@ class Notify(Job):
         if waits:
             state.keep(about.kind, about.subject)
         else:
-            self._deliver(event, replace(about, text=text))
+            try:
+                self._deliver(event, replace(about, text=text))
+            except Exception:
+                if state.not_sent(about.cause):
+                    self._store(state)
+                raise
         self._store(state)
 
     def _folded(self, about: Message, state: NotifyState, now: float) -> str | None:
@@ -159,7 +164,7 @@ class Notify(Job):
         if not about.cause:
             return about.text
         known = state.causes.get(about.cause)
-        since = known.sent if known is not None else now
+        since = (known.sent or known.first) if known is not None else now
         count = state.report(about.cause, now, self._repeat)
         return None if count is None else again(about.text, count, since, now)
 

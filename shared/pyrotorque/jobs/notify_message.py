@@ -37,6 +37,7 @@ from pyrotorque.events import (
     TorrentRestored,
     TorrentStarted,
 )
+from pyrotorque.text import counted
 
 Priority: TypeAlias = Literal["low", "normal", "high"]
 PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
@@ -158,7 +159,7 @@ def _parts(event: Event | None, hidden: str, kind: str) -> dict[str, Any]:
             text = f"see pyrotorque status on its machine ({job})" if hidden else reason
             return _problem(f"The job {job} failed", text, f"job {job}", subject=job)
         case JobRecovered(job=job, failures=failures, seconds=seconds):
-            text = f"after {humanize.duration(seconds)} and {failures} failed runs"
+            text = f"after {humanize.duration(seconds)} and {counted(failures, 'failed run')}"
             return _end(f"The job {job} succeeded again", text, f"job {job}", subject=job)
         case RTorrentLost(reason=reason, seconds=seconds):
             text = f"for {humanize.duration(seconds)}" + ("" if hidden else f": {reason}")

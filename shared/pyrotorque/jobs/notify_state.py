@@ -52,6 +52,13 @@ class NotifyState(msgspec.Struct):
         count, known.count, known.sent = known.count, 0, now
         return count
 
+    def not_sent(self, cause: str) -> bool:
+        """Whether a message about the cause is still due: its next one, or that it is over, does not wait."""
+        known = self.causes.get(cause)
+        if known is not None:
+            known.sent = 0.0
+        return known is not None
+
     def end(self, cause: str) -> Cause | None:
         """The cause that has ended, if it was reported."""
         return self.causes.pop(cause, None)
