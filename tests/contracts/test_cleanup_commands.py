@@ -78,9 +78,25 @@ def test_a_large_plan_is_approved_by_its_name(scene: CleanupScene, command: Comm
     assert command("cleanup", "tidy", "--approve", plan).code == 0
     assert command("--run-once", "tidy").code == 0
     assert not any(map(scene.has, found))
+    assert command("cleanup", "tidy", "--approve", plan).code == 64, "it was carried out"
     purged = command("quarantine", "purge", found[0])
     assert (purged.code, purged.out) == (0, f"deleted the data of One-0 ({found[0]})\n")
     assert found[0] not in scene.quarantined()
+
+
+def test_an_approval_is_used_up_by_the_removal(scene: CleanupScene, command: Command) -> None:
+    """Who restores what was removed would lose it again at the next run."""
+    found = [scene.item(f"One-{number}", ()) for number in range(6)]
+    assert command("--run-once", "tidy").code == 75
+    plan = command("cleanup", "tidy").out.partition("--approve ")[2][:8]
+    assert command("cleanup", "tidy", "--approve", plan).code == 0
+    assert command("cleanup", "tidy", "--approve", plan).code == 64, "it does not wait any more"
+    assert command("--run-once", "tidy").code == 0
+    for info_hash in found:
+        assert command("quarantine", "restore", info_hash).code == 0
+    eventually(lambda: all(map(scene.seeds, found)), 20)
+    assert command("--run-once", "tidy").code == 75
+    assert all(map(scene.seeds, found))
 
 
 def test_a_shorter_list_is_accepted(scene: CleanupScene, command: Command) -> None:

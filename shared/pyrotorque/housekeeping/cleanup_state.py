@@ -73,10 +73,14 @@ class StoredCleanup:
         write_atomically(self._path, encode_json(self.state))
 
     def spend(self, at: float, info_hash: str, tracker: str, size: int) -> None:
-        """Record a removal, once, before its item is erased: a run that is repeated after a kill starts no new day."""
+        """Record a removal, once, before its item is erased: a run that is repeated after a kill starts no new day.
+
+        Its approval is used up: if the owner restores the item, it is not removed again by the same approval.
+        """
         known = tuple(each for each in self.state.spent if each.at > at - DAY)
         if not any((each.at, each.info_hash) == (at, info_hash) for each in known):
-            self.update(spent=(*known, StoredRemoval(at, info_hash, tracker, size)))
+            spent = (*known, StoredRemoval(at, info_hash, tracker, size))
+            self.update(spent=spent, approved=_without(self.state.approved, info_hash))
 
     def _apply_approval(self) -> None:
         """Take over the plan that `pyrotorque cleanup --approve` named."""
@@ -84,12 +88,21 @@ class StoredCleanup:
             approval = msgspec.json.decode((self._folder / _APPROVAL).read_bytes(), type=PlanOfItems)
             known = self.state.approved
             if known is None or (known.plan, known.at) != (approval.plan, approval.at):
-                self.state = msgspec.structs.replace(self.state, approved=approval)
+                pending = self.state.pending
+                waits = pending is not None and pending.plan != approval.plan
+                self.state = msgspec.structs.replace(self.state, approved=approval, pending=pending if waits else None)
 
     def approve(self, now: float) -> None:
         """Approve the pending plan."""
         if self.state.pending is not None:
             write_atomically(self._folder / _APPROVAL, encode_json(msgspec.structs.replace(self.state.pending, at=now)))
+
+
+def _without(approved: PlanOfItems | None, info_hash: str) -> PlanOfItems | None:
+    if approved is None or info_hash not in approved.effects:
+        return approved
+    left = {each: effect for each, effect in approved.effects.items() if each != info_hash}
+    return msgspec.structs.replace(approved, effects=left)
 
 
 def accept_items(folder: Path, count: int, now: float) -> None:
