@@ -17,6 +17,7 @@ from pyrotorque.errors import PyrotorqueError
 from pyrotorque.guard_file import GuardFiles, GuardState
 from pyrotorque.interpreter import import_path, module_command
 from pyrotorque.layout import ALL_SERVICES, Layout
+from pyrotorque.linux.missing import is_missing
 from pyrotorque.options import read_options, write_atomically
 from pyrotorque.supervisord.config import programs_file, programs_text
 
@@ -72,14 +73,14 @@ class RunFiles:
         Services that restart create folders again, but neither the lock nor torque.ini.
         """
         left = (self.layout.group_lock, self.layout.config_dir / "torque.ini")
-        return self.guard is not None and not any(os.path.lexists(path) for path in left)
+        return self.guard is not None and (is_missing(self.layout.config_dir) or all(map(is_missing, left)))
 
     def socket_missing(self) -> bool:
-        return not self.layout.supervisor_socket.exists()
+        return is_missing(self.layout.supervisor_socket)
 
     def lost_databases(self) -> list[Path]:
         """Databases that were removed since the guardian saw them: their services write to files without a name."""
-        there = {path for name in ALL_SERVICES if (path := self.layout.database(name)).exists()}
+        there = {path for name in ALL_SERVICES if not is_missing(path := self.layout.database(name))}
         self._databases |= there
         return sorted(self._databases - there)
 
@@ -89,7 +90,7 @@ class RunFiles:
         if self.guard is not None:
             self.guard.restore()
         for path, content in self.contents.items():
-            if not path.exists():
+            if is_missing(path):
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write_atomically(path, content)
 
@@ -97,7 +98,7 @@ class RunFiles:
         run_files = (*self.contents, self.layout.supervisor_socket)
         if self.guard is not None and (state := self.guard.state(run_files)) is not GuardState.KEPT:
             return state
-        complete = all(path.exists() for path in run_files) and not self.lost_databases()
+        complete = not any(map(is_missing, run_files)) and not self.lost_databases()
         return GuardState.KEPT if complete else GuardState.SWEPT
 
 

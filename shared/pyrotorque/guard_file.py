@@ -10,6 +10,7 @@ from enum import Enum
 from pathlib import Path
 
 from pyrotorque.layout import Layout
+from pyrotorque.linux.missing import is_missing
 
 
 class GuardState(Enum):
@@ -37,10 +38,10 @@ class GuardFiles:
         defaults = (layout.guard_file, layout.earlier_guard_file)
         if guard_file not in defaults:
             return cls((guard_file,))
-        if any(path.exists() for path in defaults):
+        if not all(map(is_missing, defaults)):
             with suppress(OSError):
                 _create(layout.guard_file)
-        earlier = {layout.earlier_guard_file} if layout.earlier_guard_file.exists() else set[Path]()
+        earlier = set[Path]() if is_missing(layout.earlier_guard_file) else {layout.earlier_guard_file}
         return cls((layout.guard_file, *(earlier - {layout.guard_file})))
 
     def state(self, run_files: tuple[Path, ...]) -> GuardState:
@@ -48,7 +49,7 @@ class GuardFiles:
 
         `run_files` are files that exist while the group runs.
         """
-        gone = [path for path in self.files if not path.exists()]
+        gone = [path for path in self.files if is_missing(path)]
         if not gone:
             return GuardState.KEPT
         removed = [path for path in gone if path.parent.is_dir() and not _missing_beside(path, run_files)]
@@ -58,7 +59,7 @@ class GuardFiles:
         """Create what was swept. A guard file outside of the configuration directory is not created again."""
         with suppress(OSError):
             _create(self.files[0])
-        self.files = tuple(path for path in self.files if path.exists()) or self.files[:1]
+        self.files = tuple(path for path in self.files if not is_missing(path)) or self.files[:1]
 
     def remove(self) -> None:
         """Remove all of them: one that is left would let the watchdog start the group again."""
@@ -68,7 +69,7 @@ class GuardFiles:
 
 
 def _missing_beside(path: Path, run_files: tuple[Path, ...]) -> bool:
-    return any(file.parent == path.parent and not file.exists() for file in run_files)
+    return any(file.parent == path.parent and is_missing(file) for file in run_files)
 
 
 def _create(path: Path) -> None:

@@ -1,5 +1,7 @@
 """Single turns of the guardian's loop with a scripted supervisord."""
 
+import errno
+import os
 import shutil
 import signal
 import subprocess
@@ -173,6 +175,32 @@ def test_a_swept_run_folder_is_restored_and_stops_nothing(
     assert guard.exists()
     assert layout.pid_file.read_text() == "7\n"
     assert supervisord.signals == ([signal.SIGHUP] if how in ("folder", "contents", "socket") else [])
+
+
+def test_what_cannot_be_looked_at_is_not_missing(
+    guardian: Guardian, supervisord: ScriptedSupervisord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while the process of a FUSE filesystem has ended, or a disk fails."""
+    real, broken = os.stat, tmp_path / "mount"
+
+    def stat(path: Any, *rest: Any, **more: Any) -> os.stat_result:
+        if str(path).startswith(str(broken)):
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected", str(path))
+        return real(path, *rest, **more)
+
+    files = guarded(guardian, broken / "guard")
+    files.contents = {**files.contents, broken / "options.json": b"{}"}
+    monkeypatch.setattr(os, "stat", stat)
+    for second in (2.0, 3.0, 4.0):
+        guardian.turn(Wakeup(), second)
+    assert (supervisord.done, supervisord.signals) == ([], [])
+    monkeypatch.undo()
+    shutil.rmtree(broken)
+    broken.mkdir()
+    files.contents = {path: content for path, content in files.contents.items() if path.parent != broken}
+    for second in (5.0, 6.1):
+        guardian.turn(Wakeup(), second)
+    assert supervisord.done == ["shutdown"], "now it is known to be gone"
 
 
 def test_a_removed_database_restarts_the_services_once_it_is_gone_for_a_second(
