@@ -167,6 +167,8 @@ class OfferSender:
                 return None
             return _outcome(turn, token, known)
         if holder := self._asked[turn]:
+            if is_stored:  # the bucket of its claim was lost, and its holder has not created it again yet
+                return SettledOffer(turn=turn, token=token, state="placed", group=holder)
             return SettledOffer(turn=turn, token=token, state="duplicate", reason=f"{holder} has it")
         new = offer(mine, known)
         if isinstance(new, KnownClaim):
