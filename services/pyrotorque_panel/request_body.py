@@ -1,5 +1,6 @@
 """Reads a request: its headers, its body within the limit of the route, and forms with files."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a client could fill the log with warnings
 _FILES_MAX: Final = 20
 FIELDS_MAX: Final = 60
 

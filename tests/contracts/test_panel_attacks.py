@@ -2,14 +2,18 @@
 
 import os
 import re
+import shutil
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
-from pyrotorque.actions import additions
+from demo.metafiles import make_metafile
+from pyrotorque.actions import Actor, additions
+from pyrotorque.errors import ActionRefused
 from pyrotorque.layout import Layout
 from pyrotorque_panel.port import PanelPort
 from pyrotorque_panel.server import PanelProtocol
@@ -82,6 +86,50 @@ def test_an_aborted_body_is_no_error(scene: PanelScene, caplog: pytest.LogCaptur
     assert scene.request("GET", "/-/healthy").status == 200
     assert "Traceback" not in caplog.text
     assert "ClientDisconnect" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Transfer-Encoding: chunked\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\nzz\r\nabc\r\n",
+        b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 10\r\n\r\n--y\r\nabcde",
+    ],
+    ids=["a bad chunk", "a wrong boundary"],
+)
+def test_a_body_without_sense_writes_nothing_to_the_log(
+    scene: PanelScene, caplog: pytest.LogCaptureFixture, rest: bytes
+) -> None:
+    client = scene.connect()
+    client.sendall(b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://127.0.0.1\r\n" + rest)
+    assert client.recv(20).startswith(b"HTTP/1.1 400")
+    assert scene.request("GET", "/-/healthy").status == 200
+    assert caplog.text == ""
+
+
+def _ignore(*_: object) -> None:
+    pass
+
+
+def test_a_folder_that_became_a_link_takes_no_metafile(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Another user who may write into a watched folder replaces it after it was listed."""
+    tree, elsewhere = tmp_path / "tree", tmp_path / "elsewhere"
+    (tree / "shared").mkdir(parents=True)
+    elsewhere.mkdir()
+    layout.config_dir.mkdir(exist_ok=True)
+    text = f"[TORQUE]\njob.treewatch.active = True\njob.treewatch.path = {tree}\n"
+    settings = configured(layout.config_dir, text).settings
+    monkeypatch.setattr(additions, "last_good", lambda _: settings)  # pyright: ignore[reportUnknownLambdaType]
+    actor = Actor(layout, "test", record=_ignore)
+    assert additions.add_metafile(actor, make_metafile("One"), str(tree / "shared")).ok
+    listed = additions.watched_folders(layout)
+    monkeypatch.setattr(additions, "watched_folders", lambda _: listed)  # pyright: ignore[reportUnknownLambdaType]
+    shutil.rmtree(tree / "shared")
+    (tree / "shared").symlink_to(elsewhere)
+    with pytest.raises(ActionRefused, match="cannot write into"):
+        additions.add_metafile(actor, make_metafile("Two"), str(tree / "shared"))
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_a_link_logs_in_however_many_passwords_were_wrong(layout: Layout) -> None:

@@ -12,7 +12,8 @@ from typing import Final
 from pyrotorque.actions.delivery import Actor, record_action
 from pyrotorque.errors import ActionRefused, PyrotorqueError, UnknownName, UserError
 from pyrotorque.layout import Layout
-from pyrotorque.linux.files import read_text_file
+from pyrotorque.linux.files import open_folder, read_text_file
+from pyrotorque.linux.filesystems import is_within
 from pyrotorque.metafile.magnet import Magnet, magnet
 from pyrotorque.metafile.parser import torrent_in
 from pyrotorque.requests import Answer
@@ -84,7 +85,12 @@ def _added(actor: Actor, content: bytes, suffix: str, name: str, info_hash: str,
     shown = printable(name)[:200] or info_hash
     try:
         chosen = _chosen(actor.layout, folder)
-        _write(chosen, f"{_UNSAFE.sub('_', name).strip('._')[:80] or 'added'}-{info_hash[:16]}{suffix}", content)
+        _write(
+            _root_of(actor.layout, chosen),
+            chosen,
+            f"{_UNSAFE.sub('_', name).strip('._')[:80] or 'added'}-{info_hash[:16]}{suffix}",
+            content,
+        )
     except PyrotorqueError as error:
         record_action(actor, "add", shown, False, str(error))
         raise
@@ -102,30 +108,39 @@ def _chosen(layout: Layout, folder: str) -> Path:
     return Path(folder or folders[0])
 
 
-def _write(folder: Path, name: str, content: bytes) -> None:
-    """Whole or not at all, and never over another file; those who may read the folder may read it."""
-    scratch = f".{name}.{secrets.token_hex(4)}.part"
+def _root_of(layout: Layout, folder: Path) -> bytes:
+    """The root that `folder` is in: links above it are the owner's."""
+    settings, path = last_good(layout), os.fsencode(folder)
+    found = [root.path for root in active_roots(settings).roots if is_within(path, root.path)] if settings else []
+    return max(found, key=len, default=path)
+
+
+def _write(root: bytes, folder: Path, name: str, content: bytes) -> None:
+    """Whole or not at all, and never over another file; those who may read the folder may read it.
+
+    A folder below `root` that another user has replaced by a link is refused.
+    """
     try:
-        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise ActionRefused(f"cannot write into {printable(str(folder))}: {error.strerror}") from error
-    try:
-        mode = 0o600 | (stat.S_IMODE(os.fstat(directory).st_mode) & 0o044)
-        file = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=directory)
-        try:
-            with os.fdopen(file, "wb") as output:
-                output.write(content)
-                os.fchmod(output.fileno(), mode)
-            os.link(scratch, name, src_dir_fd=directory, dst_dir_fd=directory)
-        finally:
-            with suppress(OSError):
-                os.unlink(scratch, dir_fd=directory)
+        with open_folder(root, os.fsencode(folder)[len(root) :]) as directory:
+            _write_at(directory, name, content)
     except FileExistsError as error:
         raise ActionRefused(f"{printable(name)} is in {printable(str(folder))} already") from error
     except OSError as error:
         raise ActionRefused(f"cannot write into {printable(str(folder))}: {error.strerror}") from error
+
+
+def _write_at(directory: int, name: str, content: bytes) -> None:
+    scratch = f".{name}.{secrets.token_hex(4)}.part"
+    mode = 0o600 | (stat.S_IMODE(os.fstat(directory).st_mode) & 0o044)
+    file = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    try:
+        with os.fdopen(file, "wb") as output:
+            output.write(content)
+            os.fchmod(output.fileno(), mode)
+        os.link(scratch, name, src_dir_fd=directory, dst_dir_fd=directory)
     finally:
-        os.close(directory)
+        with suppress(OSError):
+            os.unlink(scratch, dir_fd=directory)
 
 
 def _folders(path: bytes, depth: int) -> Iterator[bytes]:
