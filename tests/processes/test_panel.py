@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from tests.waiting import bound, eventually
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
 IDLE_MIB = 45.0
+BODY_BEGUN = b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://127.0.0.1\r\nContent-Length: 9000\r\n\r\nx"
 JSON_BODY = {"Content-Type": "application/json"}
 
 
@@ -257,7 +258,7 @@ def test_a_port_in_use_is_reported_and_tried_again(group: PanelGroup) -> None:
     assert group.log("panel").count("cannot listen") == 1
 
 
-def test_it_ends_at_once_with_open_streams(group: PanelGroup) -> None:
+def test_it_ends_at_once_with_open_streams_and_hostile_clients(group: PanelGroup) -> None:
     group.start("panel")
     cookies = [group.login() for _ in range(6)]
     streams: list[http.client.HTTPConnection] = []
@@ -268,7 +269,12 @@ def test_it_ends_at_once_with_open_streams(group: PanelGroup) -> None:
             connection.request("GET", "/g/main/live", headers=cookies[number // 8])
             assert connection.getresponse().readline() == b"retry: 2000\n"
         assert group.ask("panel", DescribeService()).data["streams"] == 48
-        assert group.stop("panel") < bound(1.0)
+        with ExitStack() as hostile:
+            for number in range(90):
+                client = hostile.enter_context(socket.create_connection(("127.0.0.1", group.port), 20))
+                client.sendall((b"", b"GET / HTTP/1.1\r\nX: ", BODY_BEGUN)[number % 3])
+            assert group.request("GET", "/-/healthy", {})[0] == 200
+            assert group.stop("panel") < bound(1.0)
     finally:
         for connection in streams:
             connection.close()
