@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 from pyrotorque.errors import RTorrentFault, UserError
 from pyrotorque.metafile.parser import dictionary
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.file_values import items_in_call
 from pyrotorque.rtorrent.session import Session
 
 _ROWS: Final = ("t.url=", "t.is_enabled=", "t.group=")
-_BATCH: Final = 100
 _SCHEMES: Final = ("http", "https", "udp")
 _OLD_MIN: Final = 8
 _DELIMITERS: Final = r"([/?&=:;])"
@@ -76,8 +76,9 @@ def find_changes(rtorrent: RTorrent, old: str, new: str) -> list[TrackerChange]:
     names = {row[0]: row[1] for row in rtorrent.rows("main", ["d.hash=", "d.name="])}
     hashes = list(names)
     found: list[TrackerChange] = []
-    for at in range(0, len(hashes), _BATCH):
-        batch = hashes[at : at + _BATCH]
+    number = items_in_call(len(hashes))
+    for at in range(0, len(hashes), number):
+        batch = hashes[at : at + number]
         answers = rtorrent.multicall([("t.multicall", (each, "", *_ROWS)) for each in batch])
         for info_hash, rows in zip(batch, answers, strict=True):
             if isinstance(rows, list):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pyrotorque.rtorrent.file_values import FILES_MAX, ITEMS_MAX, SINGLE_MAX, file_numbers
+from pyrotorque.rtorrent.file_values import FILES_MAX, ITEMS_MAX, SINGLE_MAX, file_numbers, items_in_call
 
 
 class Source:
@@ -18,6 +18,8 @@ class Source:
         self.items: list[int] = []
 
     def multicall(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> Sequence[Any]:
+        if calls[0][0] == "view.size":
+            return [len(self.files)]
         answers: list[Any] = []
         read = 0
         for _, (target, *_) in calls:
@@ -52,7 +54,13 @@ def test_no_call_reads_more_than_rtorrent_can_answer_quickly(files: dict[str, in
     assert all(rows == [[number] for number in range(len(rows))] for rows in found.values())
     assert max(source.calls) <= FILES_MAX
     assert max(source.items) <= ITEMS_MAX
-    assert len(source.calls) <= sum(files.values()) / SINGLE_MAX + len(files) / ITEMS_MAX + 3
+    assert max(source.items) <= items_in_call(len(files))
+    assert len(source.calls) <= sum(files.values()) / SINGLE_MAX + len(files) / items_in_call(len(files)) + 3
+
+
+def test_more_items_make_a_call_that_names_them_shorter() -> None:
+    """rTorrent looks for each from the beginning of its list."""
+    assert [items_in_call(count) for count in (0, 100, 2_000, 10_000, 100_000)] == [ITEMS_MAX, ITEMS_MAX, 100, 20, 10]
 
 
 def test_an_item_that_was_erased_meanwhile_is_missing() -> None:

@@ -18,7 +18,7 @@ from pyrotorque.housekeeping.plan import SharedChoice
 from pyrotorque.housekeeping.quarantine import quarantine_of
 from pyrotorque.housekeeping.removal import VerifiedItem
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.rtorrent.file_values import file_numbers
+from pyrotorque.rtorrent.file_values import ALL_MAX, ITEMS_MAX, all_file_numbers, file_numbers
 from pyrotorque.text import counted, printable
 
 _COMMANDS = ("f.size_bytes=", "f.completed_chunks=", "f.size_chunks=", "f.priority=")
@@ -42,7 +42,11 @@ class DataRules:
 def read_file_rows(rtorrent: RTorrent, inventory: Inventory, hashes: Sequence[str]) -> dict[str, list[FileRow]]:
     """Size, completed chunks, chunks and priority of each file, as rTorrent has them."""
     contents = inventory.claims.contents
-    found = file_numbers(rtorrent, {each: len(contents[each].files) for each in hashes if each in contents}, _COMMANDS)
+    if len(hashes) > ITEMS_MAX and sum(len(contents[each].files) for each in inventory.items) <= ALL_MAX:
+        found = all_file_numbers(rtorrent, _COMMANDS)
+    else:
+        files = {each: len(contents[each].files) for each in hashes if each in contents}
+        found = file_numbers(rtorrent, files, _COMMANDS)
     return {info_hash: [(row[0], row[1], row[2], row[3]) for row in rows] for info_hash, rows in found.items()}
 
 

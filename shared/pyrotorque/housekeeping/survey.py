@@ -27,11 +27,11 @@ from pyrotorque.humanize import duration
 from pyrotorque.items import Item
 from pyrotorque.linux.filesystems import disk_space
 from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent.file_values import items_in_call
 
 log = logging.getLogger(__name__)
 
 _SUCCESSES: Final = ("t.is_enabled=", "t.success_counter=", "t.success_time_last=")
-_BATCH: Final = 100
 _FIELDS: Final = frozenset(("name", "ratio", "alias", "size"))
 
 
@@ -191,8 +191,9 @@ class Surveyor:
         hashes = {str(item["hash"]): str(item["alias"]) for item in others if str(item["hash"]) not in chosen}
         latest: dict[str, float] = {}
         wanted = list(hashes)
-        for at in range(0, len(wanted), _BATCH):
-            batch = wanted[at : at + _BATCH]
+        number = items_in_call(len(wanted))
+        for at in range(0, len(wanted), number):
+            batch = wanted[at : at + number]
             answers = self.rtorrent.multicall([("t.multicall", (each, "", *_SUCCESSES)) for each in batch])
             for info_hash, rows in zip(batch, answers, strict=True):
                 times = [

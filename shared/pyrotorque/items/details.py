@@ -8,17 +8,13 @@ from typing import Any, Final, Protocol
 from pyrotorque.fields.field import DETAILS, Detail, Rows
 from pyrotorque.fields.file_rows import FileRows
 from pyrotorque.items.item import Item
-from pyrotorque.rtorrent.file_values import file_texts
+from pyrotorque.rtorrent.file_values import ALL_MAX, file_texts, items_in_call
 
 # One call for all items of a view costs rTorrent 7 µs an item; one that names an item costs more the more items there
 # are, as 0.9.8 looks for each from the beginning of its list: 50 µs of 2,000, 300 µs of 10,000.
 _ONE_BY_ONE_MAX: Final = 100
-# Of all items of a view, to read them in one call: 1.3 µs each.
-_FILES_MAX: Final = 15_000
 # What rTorrent may have put in the place of other characters.
 _ALTERED: Final = re.compile("[%?\ufffd\ud800-\udfff]")
-# rTorrent does nothing else during a call.
-_BATCH: Final = 100
 _OF_FILES: Final = ("files", "priorities")
 _REMEMBERED_MAX: Final = 50_000
 FRESH: Final = ("is_open", "done", "fno")
@@ -62,7 +58,7 @@ class DetailReader:
         is_bulky = len(items) > _ONE_BY_ONE_MAX
         if detail in _OF_FILES:
             counts = {str(item["hash"]): int(item["fno"]) for item in items}
-            if not is_bulky or self._files_of_all(view, where) > _FILES_MAX:
+            if not is_bulky or self._files_of_all(view, where) > ALL_MAX:
                 return file_texts(self._rtorrent, counts, commands)
             found = self._of_all(detail, view, where)
             altered = [name for name, rows in found.items() if any(_ALTERED.search(row[0]) for row in rows)]
@@ -80,8 +76,9 @@ class DetailReader:
         hashes = [str(item["hash"]) for item in items]
         calls = [(method, (info_hash, *arguments)) for info_hash in hashes]
         answers: list[Any] = []
-        for at in range(0, len(calls), _BATCH):
-            answers += self._rtorrent.multicall(calls[at : at + _BATCH])
+        number = items_in_call(len(calls))
+        for at in range(0, len(calls), number):
+            answers += self._rtorrent.multicall(calls[at : at + number])
         # An item that was erased meanwhile results in a fault.
         return {name: answer for name, answer in zip(hashes, answers, strict=True) if isinstance(answer, list)}
 
