@@ -84,7 +84,7 @@ class PanelScene:
     def login(self, address: str = "127.0.0.1") -> str:
         """The header Cookie of a new session."""
         now = time.time()
-        secret = self.access.login_by_link(self.access.make_link(now), address, "test", now)
+        secret = self.access.login_by_link(self.access.make_link(), address, "test", now)
         return f"{self.parts.cookie}={secret}"
 
     def form_token(self, cookie: str) -> str:

@@ -7,7 +7,9 @@ from typing import Final
 
 from pyrotorque.errors import UserError
 from pyrotorque_panel.access import Access, Scope
+from pyrotorque_panel.cookies import cookie_values
 from pyrotorque_panel.exchange import PanelRequest, PanelResponse, PanelRoute, redirect
+from pyrotorque_panel.logins import TooManyFailures
 from pyrotorque_panel.page_renderer import THEME, PageRenderer
 from pyrotorque_panel.panel_actions import PanelActions, outcome
 
@@ -52,25 +54,28 @@ class AccountPages:
         now, browser = time.time(), request.headers.get("user-agent", "")
         if link := request.value("link"):
             secret = self.access.login_by_link(link, request.address, browser, now)
-        elif not self.access.take_attempt(request.address, now):
-            text = (
-                "Too many failed logins: try again in a minute, or log in with the link that `pyrotorque panel` prints."
-            )
-            return self._login_page(request, text, 429)
         else:
-            secret = self.access.login_by_password(request.value("password"), request.address, browser, now)
+            cookies = cookie_values(request.headers.get("cookie", ""), self.cookie)
+            try:
+                secret = self.access.login_by_password(
+                    request.value("password"), request.address, browser, now, cookies
+                )
+            except TooManyFailures:
+                text = (
+                    "Too many failed logins: try again in a minute, or log in with the link that `pyrotorque panel` "
+                    "prints."
+                )
+                return self._login_page(request, text, 429)
         if secret is None:
             # The same sentence whatever is wrong.
             return self._login_page(request, "That did not log you in.", 403)
         return redirect(f"{self.renderer.base}/", **{"Set-Cookie": self._set_cookie(self.cookie, secret, request)})
 
     def _logout(self, request: PanelRequest) -> PanelResponse:
-        session = next((s for s in self.access.sessions(time.time()) if s.key == request.who.session), None)
-        if session is not None:
-            self.access.end_session(session.number)
-        return redirect(
-            f"{self.renderer.base}/login", **{"Set-Cookie": self._set_cookie(self.cookie, "", request, seconds=0)}
-        )
+        # The cookie stays, and opens nothing: it makes this browser known at its next login.
+        if request.who.session:
+            self.access.log_out(request.who.session)
+        return redirect(f"{self.renderer.base}/login")
 
     def _settings(self, request: PanelRequest, secret: str = "") -> PanelResponse:
         return self.renderer.show(

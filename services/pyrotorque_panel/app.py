@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import compile_path
 
 from pyrotorque.errors import ActionRefused, PyrotorqueError, ServiceUnreachable, StateError, UnknownName, UserError
+from pyrotorque_panel.access import PanelIdentity
 from pyrotorque_panel.cleaning import cleaned_text
 from pyrotorque_panel.event_stream import stream_messages
 from pyrotorque_panel.exchange import JSON, NotFound, PanelRequest, PanelResponse, PanelRoute, Upload, redirect
@@ -242,9 +243,13 @@ class PanelApp:
         if queue is None:
             return self._error("api", 429, "too many streams are open", "busy")
         headers = {"X-Accel-Buffering": "no"}
-        is_admitted = partial(self._gate.is_still_admitted, request.who)
         return StreamingResponse(
-            stream_messages(self._events[group], self._streams, queue, made, is_admitted),
+            stream_messages(self._events[group], self._streams, queue, made, self._admission_of(request.who)),
             headers=headers,
             media_type="text/event-stream",
         )
+
+    def _admission_of(self, who: PanelIdentity) -> Callable[[], bool]:
+        """Whether a stream that begins now may go on."""
+        begun = time.monotonic()
+        return lambda: self._gate.is_still_admitted(who, time.monotonic() - begun, time.time())

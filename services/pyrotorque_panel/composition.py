@@ -44,6 +44,7 @@ class PanelParts:
 
 def make_app(parts: PanelParts) -> PanelApp:
     """The application, with all of its routes behind one gate."""
+    parts.access.on_change = parts.streams.look
     base, number = parts.settings.base_path.rstrip("/"), version("pyrotorque")
     gate = Gate(parts.settings, parts.access, parts.cookie, parts.secret)
     groups = GroupChoice([_shown(group, parts) for group in parts.groups])

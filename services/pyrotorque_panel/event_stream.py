@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from pyrotorque_panel.exchange import PanelResponse
-from pyrotorque_panel.recent_events import Event, RecentEvents, Streams
+from pyrotorque_panel.recent_events import NOTHING, Event, RecentEvents, Streams
 
 _COMMENT_EVERY: Final = 15.0
 _QUEUE_REPLAY: Final = 500
@@ -20,26 +20,33 @@ async def stream_messages(
     made: PanelResponse,
     is_admitted: Callable[[], bool],
 ) -> AsyncIterator[bytes]:
-    """Server-sent events until the client leaves or is too slow, or its session or token has ended."""
+    """Server-sent events until the client leaves, is too slow, or is not admitted any more.
+
+    That is looked at before each message, and at once when sessions or tokens change.
+    """
     last = made.since
     try:
         yield b"retry: 2000\n: open\n\n"
         for event in events.after(last, _QUEUE_REPLAY, made.types) if made.since else ():
+            if not is_admitted():
+                return
             last = event["id"]
             yield _message(event, made.stream)
         while True:
+            comment = b""
             try:
                 event_or_end = await asyncio.wait_for(queue.get(), _COMMENT_EVERY)
             except TimeoutError:
-                if not is_admitted():
-                    return
-                yield b": still here\n\n"
-                continue
+                event_or_end, comment = NOTHING, b": still here\n\n"
             if not is_admitted():
                 return
             if event_or_end is None:
                 yield b"event: gap\ndata: {}\n\n"
                 return
+            if event_or_end is NOTHING:
+                if comment:
+                    yield comment
+                continue
             if event_or_end["id"] and event_or_end["id"] <= last:
                 continue
             if made.stream == "live" or not made.types or event_or_end["type"] in made.types:

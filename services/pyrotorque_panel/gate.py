@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -14,6 +13,8 @@ from pyrotorque_panel.cookies import cookie_values
 
 Kind = Literal["page", "api", "public"]
 UNIX: Final = "unix"
+PROXIED_SECONDS: Final = 600.0
+"""Only the proxy knows when the session of its user has ended: a stream is requested again after this time."""
 _SAFE: Final = frozenset(("GET", "HEAD"))
 
 
@@ -84,9 +85,11 @@ class Gate:
                 return Refusal(403, f"{admission.identity.name} may only read", "scope")
         return admission
 
-    def is_still_admitted(self, identity: PanelIdentity) -> bool:
-        """For a stream: whether its session or token has not ended since."""
-        return self._access.is_current(identity, time.time())
+    def is_still_admitted(self, identity: PanelIdentity, seconds: float, now: float) -> bool:
+        """Whether a stream that was admitted some seconds ago may go on; see `PROXIED_SECONDS`."""
+        if not identity.session and not identity.token and seconds > PROXIED_SECONDS:
+            return False
+        return self._access.is_current(identity, now)
 
     def form_token(self, identity: PanelIdentity) -> str:
         """A secret that only pages of this panel have: another site cannot send it along."""
@@ -101,9 +104,7 @@ class Gate:
         if facts.kind == "api" and given is not None:
             word, _, secret = given.partition(" ")
             token = self._access.token(secret.strip(), now) if word.lower() == "bearer" else None
-            if token is None:
-                return None
-            return PanelIdentity(name=f"token {token.name}", scope=token.scope, token=token.key)
+            return PanelIdentity(name=f"token {token.name}", scope=token.scope, token=token.key) if token else None
         if facts.kind == "api":
             return None  # never by cookie: a page of another site would send it along
         if self._settings.auth_header and self._is_trusted(facts.peer):

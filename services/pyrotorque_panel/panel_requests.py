@@ -33,7 +33,7 @@ class PanelRequests:
                 if not self.port.is_open:
                     why = self.port.problem or "panel.active is not set in torque.ini"
                     return Answer(ok=False, text=f"the panel does not listen: {why}")
-                link = f"{url}/login?link={self.access.make_link(now)}"
+                link = f"{url}/login?link={self.access.make_link()}"
                 return Answer(ok=True, text="made a login link for ten minutes", data={"link": link, "url": url})
             case SetPanelPassword(stored=stored):
                 self.access.set_password(stored)
@@ -49,7 +49,7 @@ class PanelRequests:
                 text = f"removed token {printable(name)}" if found else f"there is no token {printable(name)}"
                 return Answer(ok=found, text=text)
             case EndPanelSessions():
-                return Answer(ok=True, text=f"{self.access.end_all()} sessions have ended")
+                return Answer(ok=True, text=f"{self.access.end_all_sessions()} sessions have ended")
             case DescribeService():
                 return self._described(settings)
             case _:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from pyrotorque import logs
@@ -10,8 +9,9 @@ from pyrotorque.humanize import duration
 from pyrotorque.listen_address import is_loopback
 from pyrotorque.settings.schema import PanelSettings
 from pyrotorque_panel.app import PanelApp
+from pyrotorque_panel.listeners import PanelListeners
 from pyrotorque_panel.recent_events import Event, Streams
-from pyrotorque_panel.server import KeptListener, ListenError, PanelProtocol, WebServer, listen_unix, remove_socket
+from pyrotorque_panel.server import ListenError, PanelProtocol, WebServer
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +26,7 @@ class PanelPort:
         self._server: WebServer | None = None
         self._app: PanelApp | None = None
         self._next_try = 0.0
-        self._socket_open = ""
-        self._listener = KeptListener()
+        self._listeners = PanelListeners()
         self.streams = Streams()
         self.problem = ""
         """Why it is not open, although the panel is active."""
@@ -40,22 +39,15 @@ class PanelPort:
     def open(self, settings: PanelSettings, now: float) -> None:
         """Open the port, unless it is open or the last attempt was just now."""
         if self._server is not None and not self._server.is_serving:
-            self.close(for_now=True)
-        if not (settings.active and settings.port):
-            self._listener.release()
+            self.stop_serving()
+        if not settings.active:
+            self._listeners.close()
         if self._server is not None or not settings.active or now < self._next_try:
             return
         self._next_try = now + _RETRY
-        sockets = []
         try:
-            if settings.port:
-                sockets.append(self._listener.listen(settings.address, settings.port))
-            if settings.socket is not None:
-                sockets.append(listen_unix(settings.socket, settings.socket_mode))
-                self._socket_open = str(settings.socket)
+            sockets = self._listeners.copies(settings)
         except ListenError as error:
-            for each in sockets:
-                each.close()
             if not self.problem:
                 self._failing_since = now
             if str(error) != self.problem:
@@ -85,15 +77,14 @@ class PanelPort:
             app.changed(group)
         self.streams.publish(group, event)
 
-    def close(self, *, for_now: bool = False) -> None:
-        """May be opened again at once; `for_now` keeps the port."""
+    def stop_serving(self) -> None:
+        """Until the next `open`, which may follow at once: clients wait for it."""
         self._app = None
         server, self._server = self._server, None
         if server is not None:
             server.stop()
-        if self._socket_open:
-            remove_socket(Path(self._socket_open))
-            self._socket_open = ""
         self._next_try = 0.0
-        if not for_now:
-            self._listener.release()
+
+    def close(self) -> None:
+        self.stop_serving()
+        self._listeners.close()

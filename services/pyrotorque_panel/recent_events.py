@@ -18,6 +18,8 @@ STREAMS_PER_CALLER: Final = 8
 _QUEUED: Final = 64
 
 Event = dict[str, Any]
+NOTHING: Final[Event] = {}
+"""Wakes a stream, which then looks whether it may go on."""
 
 
 def event_fields(delivery: Delivery) -> Event:
@@ -101,6 +103,11 @@ class Streams:
         if self._queues and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._spread, group, event)
 
+    def look(self) -> None:
+        """Let all streams look whether they may go on; from any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._look)
+
     def end(self) -> None:
         """End all streams, before the server stops."""
         self.is_ending = True
@@ -113,6 +120,11 @@ class Streams:
                 queue.put_nowait(event)
             except asyncio.QueueFull:
                 self._finish(queue)
+
+    def _look(self) -> None:
+        for queue in self._queues:
+            if queue.empty():  # else it looks before its next message
+                queue.put_nowait(NOTHING)
 
     def _end(self) -> None:
         for queue in list(self._queues):

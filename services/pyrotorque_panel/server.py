@@ -182,25 +182,6 @@ def listen_tcp(address: str, port: int) -> socket.socket:
     return listener
 
 
-class KeptListener:
-    """A port that stays ours from one server to the next: else another user could take it, and receive cookies."""
-
-    def __init__(self) -> None:
-        self._kept: tuple[str, int, socket.socket] | None = None
-
-    def listen(self, address: str, port: int) -> socket.socket:
-        """A socket for a server, which closes it. Raises ListenError."""
-        if self._kept is None or self._kept[:2] != (address, port):
-            self.release()
-            self._kept = (address, port, listen_tcp(address, port))
-        return self._kept[2].dup()
-
-    def release(self) -> None:
-        if self._kept is not None:
-            self._kept[2].close()
-            self._kept = None
-
-
 def listen_unix(path: Path, mode: int) -> socket.socket:
     """A listening socket that only the users whom `mode` admits can reach. Raises ListenError."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -92,8 +92,17 @@ class Panel:
                 follower.start()
         self._port.open(self.settings, time.monotonic())
 
-    def close(self, *, for_now: bool = False) -> None:
-        self._port.close(for_now=for_now)
+    def close(self) -> None:
+        self._stop()
+        self._port.close()
+
+    def _apply_configuration(self) -> None:
+        """The port stays open: another user of the machine must not get it."""
+        self._stop()
+        self.open()
+
+    def _stop(self) -> None:
+        self._port.stop_serving()
         self.calls.run_all()  # what a last request has done is stored
         for follower in self._followers:
             follower.stop()
@@ -128,8 +137,7 @@ class Panel:
                 self._flush(now)
             if self._reloader.poll(life) is not None:
                 with life.step("applying the configuration", time.monotonic() + _STEP):
-                    self.close(for_now=True)
-                    self.open()
+                    self._apply_configuration()
 
     def _receive(self, wakeup: Wakeup) -> None:
         for delivery in wakeup.deliveries:

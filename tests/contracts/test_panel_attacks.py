@@ -138,7 +138,7 @@ def test_a_link_logs_in_however_many_passwords_were_wrong(layout: Layout) -> Non
         replies = [scene.form("/login", {"password": "wrong"}) for _ in range(6)]
         assert (reply := replies[-1]).status == 429
         assert "`pyrotorque panel`" in reply.text
-        assert scene.form("/login", {"link": scene.access.make_link(time.time())}).status == 303
+        assert scene.form("/login", {"link": scene.access.make_link()}).status == 303
 
 
 def test_incomplete_bodies_do_not_exceed_the_limit_of_connections(layout: Layout) -> None:
@@ -180,7 +180,7 @@ def test_the_port_stays_ours_while_the_configuration_changes(layout: Layout) -> 
     try:
         port.open(settings, 0.0)
         assert port.is_open
-        port.close(for_now=True)
+        port.stop_serving()
         with pytest.raises(OSError, match="in use"):
             socket.create_server(("127.0.0.1", number))
         port.open(settings, 10.0)

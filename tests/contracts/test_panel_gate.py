@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from pyrotorque.layout import Layout
+from pyrotorque.passwords import password_hash
 from pyrotorque_panel.exchange import PanelRoute
 from tests.panel_scene import PanelScene, Reply, panel_scene
 
@@ -150,16 +151,15 @@ def test_every_answer_has_the_policy(scene: PanelScene) -> None:
 
 
 def test_a_login_without_an_origin_or_from_another_site_fails(scene: PanelScene) -> None:
-    link = scene.access.make_link(2e9)
+    link = scene.access.make_link()
     for headers in ({}, {"Origin": EVIL}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site", "Origin": scene.origin}):
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
         assert scene.request("POST", "/login", kind | headers, f"link={link}").status == 403
 
 
 def test_a_link_works_once(scene: PanelScene) -> None:
-    import time
 
-    link = scene.access.make_link(time.time())
+    link = scene.access.make_link()
     assert scene.request("GET", f"/login?link={link}").status == 200, "a preview of it does not use it up"
     reply = scene.form("/login", {"link": link})
     assert reply.status == 303
@@ -175,6 +175,20 @@ def test_a_link_works_once(scene: PanelScene) -> None:
 def test_failed_logins_are_limited(layout: Layout) -> None:
     with panel_scene(layout) as scene:
         assert [scene.form("/login", {"password": "x"}).status for _ in range(6)] == [403] * 5 + [429]
+
+
+def test_unknown_callers_lock_out_neither_a_link_nor_a_browser_that_has_logged_in(layout: Layout) -> None:
+    with panel_scene(layout) as scene:
+        scene.access.set_password(password_hash("correct horse"))
+        cookie = scene.login()
+        assert scene.form("/logout", {"token": scene.form_token(cookie)}, cookie).status == 303
+        while scene.form("/login", {"password": "x"}).status != 429:
+            pass
+        assert scene.form("/login", {"password": "correct horse"}).status == 429
+        assert scene.form("/login", {"password": "correct horse"}, cookie).status == 303
+        for _ in range(30):
+            assert scene.form("/login", {"link": "wrong"}).status == 403
+        assert scene.form("/login", {"link": scene.access.make_link()}).status == 303
 
 
 def test_a_cookie_that_is_no_session_shows_the_login(scene: PanelScene) -> None:
@@ -238,7 +252,7 @@ def test_hosts_and_a_base_path(layout: Layout) -> None:
         assert scene.request("GET", "/login", {"Host": "other.example.org"}).status == 421
         for path in ("/torque/g/main/", "/g/main/"):
             assert scene.request("GET", path).headers["location"] == "/torque/login"
-        link = scene.access.make_link(2e9)
+        link = scene.access.make_link()
         page = scene.request("GET", f"/torque/login?link={link}").text
         assert 'action="/torque/login"' in page
         assert 'href="/login' not in page

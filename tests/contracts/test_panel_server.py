@@ -177,7 +177,7 @@ def test_a_proxy_that_is_trusted_names_user_and_address(layout: Layout) -> None:
         user = {"Remote-User": "ann", "X-Forwarded-For": "192.0.2.1, 198.51.100.7", "X-Forwarded-Proto": "https"}
         assert scene.request("GET", "/settings", user).status == 200
         assert scene.request("POST", "/settings/tokens", user | {"Origin": scene.origin}, "name=x").status == 403
-        link = scene.access.make_link(time.time())
+        link = scene.access.make_link()
         kind = {"Content-Type": "application/x-www-form-urlencoded", "Origin": scene.origin}
         reply = scene.request("POST", "/login", kind | user, f"link={link}")
         assert "; Secure" in reply.headers["set-cookie"]
@@ -254,6 +254,64 @@ def test_a_stream_has_new_events_and_is_ended_with_the_server(layout: Layout) ->
         assert b"event: gap\n" in stream.lines(b"event: gap")
 
 
+ENDS: dict[str, Callable[[PanelScene], object]] = {
+    "the token is removed": lambda scene: scene.access.remove_token("test read"),
+    "the token is replaced": lambda scene: scene.access.make_token("test read", "read", 0.0),
+    "all sessions end": lambda scene: scene.access.end_all_sessions(),
+    "a new password": lambda scene: scene.access.set_password("a$b"),
+    "the session ends": lambda scene: scene.access.end_session(1),
+}
+
+
+@pytest.mark.parametrize("change", ENDS)
+def test_a_stream_ends_with_its_permission(layout: Layout, change: str) -> None:
+    layout.prepare()
+    with panel_scene(layout) as scene:
+        token, session = scene.token("read"), {"Cookie": scene.login()}
+        streams = {
+            "token": [Stream(scene, token), Stream(scene, token)],
+            "session": [Stream(scene, session, "/g/main/live"), Stream(scene, session, "/g/main/live")],
+        }
+        of_another = Stream(scene, scene.token("act"))
+        for stream in (*streams["token"], *streams["session"], of_another):
+            assert stream.status == 200
+            stream.lines(b": open")
+        ends = "token" if "token" in change else "session"
+        ENDS[change](scene)
+        for _ in range(3):
+            scene.streams.publish("main", {"id": 7, "type": "TorrentLoaded", "at": 1.0, "name": "secret"})
+        for stream in streams[ends]:
+            assert b"".join(stream.lines(b"never")).strip() == b"", "no event, and an end"
+        for stream in (*streams["session" if ends == "token" else "token"], of_another):
+            assert stream.lines(b"data: ")[-1:] != [b"data: {}\n"]
+        assert scene.streams.count == 3
+
+
+def test_a_stream_that_nothing_happens_in_ends_with_its_permission(layout: Layout) -> None:
+    layout.prepare()
+    with panel_scene(layout) as scene:
+        streams = [Stream(scene, {"Cookie": scene.login()}, "/g/main/live") for _ in range(5)]
+        for number, stream in enumerate(streams, 1):
+            stream.lines(b": open")
+            assert scene.access.end_session(number)
+            assert stream.lines(b"never") == [b"\n"]
+
+
+def test_a_stream_of_a_user_whom_a_proxy_names_ends_after_some_time(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout.prepare()
+    monkeypatch.setattr("pyrotorque_panel.gate.PROXIED_SECONDS", -1.0)
+    with panel_scene(layout, auth_header="Remote-User", trusted_proxies=("127.0.0.1",)) as scene:
+        stream, session = Stream(scene, {"Remote-User": "ann"}, "/g/main/live"), {"Cookie": scene.login()}
+        other = Stream(scene, session, "/g/main/live")
+        for each in (stream, other):
+            each.lines(b": open")
+        scene.streams.publish("main", {"id": 7, "type": "TorrentLoaded", "at": 1.0})
+        assert stream.lines(b"never") == [b"\n"]
+        assert b"event: changed\n" in other.lines(b"event: changed")
+
+
 def test_streams_are_limited_for_each_caller(layout: Layout) -> None:
     layout.prepare()
     with panel_scene(layout) as scene:
@@ -284,47 +342,6 @@ def test_the_stream_of_a_slow_reader_ends(layout: Layout) -> None:
             scene.streams.publish("main", {"id": number, "type": "TorrentLoaded", "at": 1.0, "name": "x" * 500})
         eventually(lambda: scene.streams.count == 0)
         assert b"event: gap\n" in stream.lines(b"event: gap")
-
-
-def _remove_token(scene: PanelScene) -> None:
-    scene.access.remove_token("test read")
-
-
-def _replace_token(scene: PanelScene) -> None:
-    scene.access.make_token("test read", "read", 0.0)
-
-
-def _set_password(scene: PanelScene) -> None:
-    scene.access.set_password("")
-
-
-def _end_sessions(scene: PanelScene) -> None:
-    for session in scene.access.sessions(time.time()):
-        scene.access.end_session(session.number)
-
-
-@pytest.mark.parametrize(
-    ("end", "path"),
-    [
-        (_remove_token, "/api/v1/groups/main/events"),
-        (_replace_token, "/api/v1/groups/main/events"),
-        (_end_sessions, "/g/main/live"),
-        (_set_password, "/g/main/live"),
-    ],
-    ids=["a token is removed", "it is replaced", "a session is ended", "a new password"],
-)
-def test_a_stream_shows_nothing_after_its_login_has_ended(
-    layout: Layout, end: Callable[[PanelScene], object], path: str
-) -> None:
-    layout.prepare()
-    with panel_scene(layout) as scene:
-        headers = scene.token("read") if "api" in path else {"Cookie": scene.login()}
-        stream = Stream(scene, headers, path)
-        stream.lines(b": open")
-        end(scene)
-        scene.streams.publish("main", {"id": 1, "type": "TorrentLoaded", "at": 1.0, "name": "secret"})
-        assert not [line for line in stream.lines(b"no such line") if b"data" in line]
-        assert scene.streams.count == 0
 
 
 def test_a_caller_cannot_occupy_all_threads(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
 
 
 def test_pages_links_and_forms_have_the_prefix(proxied: Proxied) -> None:
-    link = proxied.scene.access.make_link(time.time())
+    link = proxied.scene.access.make_link()
     page = proxied.request("GET", f"/torque/login?link={link}").text
     assert 'action="/torque/login"' in page
     https = FORM | {"Origin": f"http://{HOST}", "X-Forwarded-For": "198.51.100.9"}

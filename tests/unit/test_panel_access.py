@@ -1,11 +1,14 @@
 """Sessions, tokens and logins of the panel over time; nothing that is stored is a secret."""
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 
 from pyrotorque.passwords import password_hash, password_matches
-from pyrotorque_panel.access import LINK_SECONDS, SESSION_IDLE, SESSION_MAX, Access, AccessState
+from pyrotorque_panel.access import SESSION_IDLE, SESSION_MAX, Access, AccessState, PanelIdentity
 from pyrotorque_panel.cleaning import cleaned
+from pyrotorque_panel.logins import TooManyFailures
 
 NOW = 1_800_000_000.0
 
@@ -15,7 +18,7 @@ def access(state: AccessState | None = None) -> Access:
 
 
 def login(made: Access, now: float = NOW) -> str:
-    secret = made.login_by_link(made.make_link(now), "127.0.0.1", "test", now)
+    secret = made.login_by_link(made.make_link(), "127.0.0.1", "test", now)
     assert secret is not None
     return secret
 
@@ -48,65 +51,90 @@ def test_without_a_password_none_is_right() -> None:
         assert access().login_by_password(password, "a", "b", NOW) is None
 
 
-def test_a_link_ends_after_its_time_and_with_its_use() -> None:
-    made = access()
-    link = made.make_link(NOW)
-    assert made.login_by_link(link, "a", "b", NOW + LINK_SECONDS) is None
-    link = made.make_link(NOW)
-    assert made.login_by_link(link, "a", "b", NOW + 1) is not None
-    assert made.login_by_link(link, "a", "b", NOW + 1) is None
-    assert made.login_by_link("", "a", "b", NOW + 1) is None
+ENDS: tuple[Callable[[Access], object], ...] = (
+    lambda made: made.end_all_sessions(),
+    lambda made: made.set_password("a$b"),
+    lambda made: made.set_password(""),
+)
 
 
-def test_failures_from_many_addresses_are_limited_together() -> None:
+@pytest.mark.parametrize("end", ENDS, ids=["logout of all", "new password", "no password"])
+def test_links_that_were_made_before_all_sessions_ended_do_not_work(end: Callable[[Access], object]) -> None:
     made = access()
+    link, secret = made.make_link(), login(made)
+    end(made)
+    assert made.session([secret], NOW) is None
+    assert made.login_by_link(link, "a", "b", NOW) is None
+
+
+def test_a_session_of_a_clock_that_was_ahead_gets_no_older_than_others() -> None:
+    made = access()
+    secret = login(made, NOW + 400 * 86_400)
+    assert made.session([secret], NOW) is not None
+    assert made.session([secret], NOW + 2 * SESSION_IDLE) is None
+    made = access(AccessState(password=password_hash("correct horse")))
+    at, secret = NOW, login(made, NOW + 400 * 86_400)
+    while made.session([secret], at) is not None:
+        at += SESSION_IDLE / 2
+    assert at - NOW <= SESSION_MAX + SESSION_IDLE
+
+
+def test_unknown_callers_do_not_lock_out_a_browser_that_has_logged_in() -> None:
+    made = access(AccessState(password=password_hash("correct horse")))
+    before, logged_out = login(made), login(made)
+    session = made.session([logged_out], NOW)
+    assert session is not None
+    made.log_out(session.key)
+    made = access(msgspec.json.decode(made.snapshot(), type=AccessState))
     for number in range(20):
-        assert made.take_attempt(f"192.0.2.{number}", NOW)
-        assert made.login_by_link("wrong", f"192.0.2.{number}", "b", NOW) is None
-    assert not made.take_attempt("198.51.100.1", NOW)
-    assert made.take_attempt("198.51.100.1", NOW + 61)
+        assert made.login_by_password("wrong", f"192.0.2.{number}", "b", NOW) is None
+    for cookies in ((), ("made up",), ("",)):
+        with pytest.raises(TooManyFailures):
+            made.login_by_password("correct horse", "198.51.100.1", "b", NOW, cookies)
+    assert made.login_by_link(made.make_link(), "192.0.2.1", "b", NOW) is not None
+    for cookie in (before, logged_out):
+        assert made.session([logged_out], NOW) is None
+        assert made.login_by_password("correct horse", "192.0.2.1", "b", NOW, ["x", cookie]) is not None
+        for _ in range(5):
+            assert made.login_by_password("wrong", "192.0.2.1", "b", NOW, [cookie]) is None
+        with pytest.raises(TooManyFailures):
+            made.login_by_password("correct horse", "192.0.2.77", "b", NOW, [cookie])
 
 
-def test_attempts_at_the_same_time_are_counted_before_they_are_checked() -> None:
-    made = access()
-    assert [made.take_attempt("192.0.2.1", NOW) for _ in range(6)] == [True] * 5 + [False]
-
-
-def test_logins_that_succeed_are_no_failures() -> None:
-    made = access()
-    made.set_password(password_hash("right"))
-    for _ in range(7):
-        assert made.take_attempt("192.0.2.1", NOW)
-        assert made.login_by_password("right", "192.0.2.1", "b", NOW) is not None
-
-
-def test_an_address_with_a_session_is_not_locked_out_by_others() -> None:
-    made = access()
-    made.set_password(password_hash("right"))
-    login(made)
-    for number in range(20):
-        assert made.take_attempt(f"192.0.2.{number}", NOW)
-    assert not made.take_attempt("198.51.100.1", NOW)
-    assert made.take_attempt("127.0.0.1", NOW)
-
-
-def test_all_links_end_with_all_sessions() -> None:
-    made = access()
-    first = made.make_link(NOW)
-    made.end_all()
-    assert made.login_by_link(first, "192.0.2.1", "b", NOW) is None
-    second = made.make_link(NOW)
-    made.set_password("")
-    assert made.login_by_link(second, "192.0.2.1", "b", NOW) is None
-
-
-def test_a_clock_that_was_set_back_locks_no_one_out_and_makes_no_link_older() -> None:
-    made, year = access(), 365 * 86_400.0
-    link = made.make_link(NOW + year)
+def test_a_browser_whose_session_was_ended_by_its_owner_is_not_known() -> None:
+    made = access(AccessState(password=password_hash("correct horse")))
+    secret = login(made)
+    session = made.session([secret], NOW)
+    assert session is not None
+    assert made.end_session(session.number)
     for _ in range(5):
-        made.take_attempt("192.0.2.1", NOW + year)
-    assert made.take_attempt("192.0.2.1", NOW)
-    assert made.login_by_link(link, "192.0.2.1", "b", NOW) is None
+        assert made.login_by_password("wrong", "192.0.2.1", "b", NOW, [secret]) is None
+    with pytest.raises(TooManyFailures):
+        made.login_by_password("wrong", "192.0.2.1", "b", NOW, [secret])
+
+
+def test_what_has_ended_is_not_current() -> None:
+    made = access()
+    kept = [identity(made, token=made.make_token("kept", "read", NOW)), identity(made, session=login(made))]
+    changes: list[int] = []
+    made.on_change = lambda: changes.append(len(changes))
+    gone = [identity(made, token=made.make_token("gone", "read", NOW))]
+    made.remove_token("gone")
+    gone.append(identity(made, token=made.make_token("replaced", "act", NOW)))
+    made.make_token("replaced", "read", NOW)
+    gone.append(identity(made, session=login(made)))
+    made.log_out(gone[-1].session)
+    assert [made.is_current(each, NOW) for each in (*kept, *gone)] == [True, True, False, False, False]
+    assert len(changes) == 6
+    assert not made.is_current(kept[1], NOW + SESSION_IDLE + 1)
+    made.end_all_sessions()
+    assert [made.is_current(each, NOW) for each in kept] == [True, False]
+    assert made.is_current(PanelIdentity(name="user of a proxy", scope="act"), NOW)
+
+
+def identity(made: Access, token: str = "", session: str = "") -> PanelIdentity:
+    found, used = made.token(token, NOW), made.session([session], NOW)
+    return PanelIdentity(name="x", scope="act", session=used.key if used else "", token=found.key if found else "")
 
 
 def test_nothing_that_is_stored_is_a_secret() -> None:
