@@ -111,7 +111,7 @@ class Epochs:
         return RestoredFile(before, self._mark.database)
 
     def committed(self, position: int) -> None:
-        """The newest event is at `position`; called before it is published."""
+        """The newest event is at `position`; called when it was committed, and before it is published."""
         if position != self._mark.position:
             self._mark = msgspec.structs.replace(self._mark, position=position)
             self._witness.write(self._mark)

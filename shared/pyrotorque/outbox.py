@@ -47,12 +47,15 @@ class Outbox:
         self._store = store
         self._epochs = Epochs(store, source)
         self._changes_read = -1
+        self._added = 0
+        """The position of the newest event of the open transaction; 0: none was added in it."""
         self.head = 0
         """The newest committed seq as of the last `refresh`; safe to read from any thread."""
         self._epochs.enter(boot_id() if boot is None else boot, self._last_position())
         self._measure()
         self.trim()
         self.refresh()
+        store.observe(self)
 
     @property
     def epoch(self) -> str:
@@ -84,11 +87,21 @@ class Outbox:
             for position, event in enumerate(events, before + 1)
         ]
         db.executemany("INSERT INTO bus_events VALUES (?, ?, ?)", rows)
-        last = before + len(rows)
+        last = self._added = before + len(rows)
         self._bytes_at_most += sum(len(body) for _, _, body in rows)
         if last // _TRIM_EVERY > before // _TRIM_EVERY or self._bytes_at_most > self._keep_bytes:
             self._trim(last)
         return last - self._epochs.base
+
+    def committed(self) -> None:
+        """Record the events outside of the file at once: they may be lost with it before they are published."""
+        if self._added:
+            self._epochs.committed(self._added)
+        self._added = 0
+
+    def rolled_back(self) -> None:
+        """The events of the transaction do not exist."""
+        self._added = 0
 
     def refresh(self) -> int:
         """Read what has been committed, and record it outside of the file; returns the head."""

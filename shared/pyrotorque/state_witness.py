@@ -1,8 +1,8 @@
 """Detects a state file that is older than at its last use: restored, copied, or without its write-ahead log.
 
 Evidence outside of the file: `NAME.head` beside it, which has the identity of the file, how often it was used and its
-newest published event, and the cursors of the other services. `NAME.head` is overwritten in place before events are
-published: after a kill it is exact, after a power cut it is as new as the disk has it.
+newest event, and the cursors of the other services. `NAME.head` is overwritten in place when events were committed:
+after a kill it is exact, after a power cut it is as new as the disk has it.
 """
 
 import logging

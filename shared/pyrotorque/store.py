@@ -58,6 +58,13 @@ class TransactionParticipant(Protocol):
     def rolled_back(self) -> None: ...
 
 
+class CommitObserver(Protocol):
+    """Something that must know at once whether a transaction was committed."""
+
+    def committed(self) -> None: ...
+    def rolled_back(self) -> None: ...
+
+
 class Store:
     """An open file; it belongs to the thread that opened it."""
 
@@ -66,6 +73,7 @@ class Store:
         self.db = db
         self._lock = lock
         self._participant: TransactionParticipant | None = None
+        self._observer: CommitObserver | None = None
         self.reset_reason = reset_reason
         """Why a new file replaced the old one at this opening, or None."""
 
@@ -78,6 +86,10 @@ class Store:
     def join(self, participant: TransactionParticipant) -> None:
         """Call `participant` in each transaction from now on, instead of an earlier one."""
         self._participant = participant
+
+    def observe(self, observer: CommitObserver) -> None:
+        """Call `observer` at the end of each transaction from now on, before anything else happens."""
+        self._observer = observer
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection]:
@@ -98,13 +110,15 @@ class Store:
             with suppress(sqlite3.Error):
                 if self.db.in_transaction:
                     self.db.execute("ROLLBACK")
-            if self._participant is not None:
-                self._participant.rolled_back()
+            for each in (self._observer, self._participant):
+                if each is not None:
+                    each.rolled_back()
             if isinstance(error, sqlite3.DatabaseError) and not is_misuse(error):
                 raise state_error(self.path, error) from error
             raise
-        if self._participant is not None:
-            self._participant.committed()
+        for each in (self._observer, self._participant):
+            if each is not None:
+                each.committed()
 
     def close(self) -> None:
         """Close the file and release its lock."""

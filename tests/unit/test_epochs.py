@@ -285,3 +285,32 @@ def test_a_file_of_version_1_0_0_continues_its_epoch(source: Source) -> None:
     source.open()
     assert source.outbox.epoch == f"{database}-00000000"
     assert source.outbox.after(Cursor(source.outbox.epoch, 1)).bodies[0:]
+
+
+def _failed(job: str) -> JobFailed:
+    return JobFailed(at=0.0, job=job, reason="", seconds=0.0)
+
+
+def test_events_that_were_committed_and_never_published_are_missed_as_well(tmp_path: Path) -> None:
+    """A service may be killed in a long step, and its file replaced by a copy of that morning."""
+    path, copy = tmp_path / "watcher.sqlite3", tmp_path / "copy"
+    store = open_store(path, [])
+    outbox = Outbox(store, "watcher", boot="one")
+    outbox.commit(_failed("first"))
+    outbox.refresh()
+    epoch = outbox.epoch
+    shutil.copy(path, copy)
+    shutil.copy(f"{path}-wal", f"{copy}-wal")
+    outbox.commit(_failed("second"))
+    with suppress(ValueError), store.transaction():
+        outbox.add(_failed("third"))
+        raise ValueError
+    store.close()
+    again = open_store(path, [])
+    assert Outbox(again, "watcher", boot="one").epoch == epoch, "the third one never was"
+    again.close()
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{copy}{suffix}", f"{path}{suffix}")
+    older = open_store(path, [])
+    assert Outbox(older, "watcher", boot="one").epoch != epoch
+    older.close()
