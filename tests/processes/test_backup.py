@@ -56,6 +56,7 @@ class RestoredGroup(Group):
     def __init__(self, config_dir: Path) -> None:
         self.config_dir = config_dir
         self._first_on_path = None
+        self._within = ()
 
 
 class Home:
