@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from pyrotorque import logs
-from pyrotorque.errors import PyrotorqueError
+from pyrotorque.errors import LayoutError, PyrotorqueError
 from pyrotorque.guard_file import GuardFiles, GuardState
 from pyrotorque.interpreter import import_path, module_command
 from pyrotorque.layout import ALL_SERVICES, Layout
 from pyrotorque.linux.missing import is_missing
 from pyrotorque.options import read_options, write_atomically
-from pyrotorque.supervisord.config import programs_file, programs_text
+from pyrotorque.supervisord.config import programs_file, programs_text, table_services
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,10 @@ class RunFiles:
     layout: Layout
     guard: GuardFiles | None
     contents: Mapping[Path, bytes]
+    services: tuple[str, ...] = ALL_SERVICES
+    """Those of this group, whose databases must not disappear."""
+    device: int | None = None
+    """The disk of the state folder."""
     _missing_since: float | None = None
     _databases: set[Path] = field(default_factory=set[Path])
 
@@ -53,7 +57,8 @@ class RunFiles:
             settings = last_good(layout)
             optional = settings.optional_services if settings else ()
             contents[path] = programs_text(layout, options, guard_file=guard_file, optional=optional).encode()
-        return cls(layout, GuardFiles.of(layout, guard_file) if guard_file else None, contents)
+        guard = GuardFiles.of(layout, guard_file) if guard_file else None
+        return cls(layout, guard, contents, table_services(layout.config_dir), _device(layout.state_dir))
 
     def state(self, now: float) -> GuardState:
         """REMOVED stops the group, SWEPT must be restored; each is reported once it has lasted."""
@@ -80,12 +85,15 @@ class RunFiles:
 
     def lost_databases(self) -> list[Path]:
         """Databases that were removed since the guardian saw them: their services write to files without a name."""
-        there = {path for name in ALL_SERVICES if not is_missing(path := self.layout.database(name))}
+        there = {path for name in self.services if not is_missing(path := self.layout.database(name))}
         self._databases |= there
         return sorted(self._databases - there)
 
     def restore(self) -> None:
         """Create the folders, the guard file, and the files with known content. Raises PyrotorqueError."""
+        if self.device not in (None, _device(self.layout.state_dir)):
+            # Services would begin again, with nothing, on the disk below.
+            raise LayoutError(f"the disk of {self.layout.state_dir} is not mounted any more: mount it again")
         self.layout.prepare()
         if self.guard is not None:
             self.guard.restore()
@@ -100,6 +108,16 @@ class RunFiles:
             return state
         complete = not any(map(is_missing, run_files)) and not self.lost_databases()
         return GuardState.KEPT if complete else GuardState.SWEPT
+
+
+def _device(folder: Path) -> int | None:
+    """The disk on which the folder is, or would be created; None if that is unknown now."""
+    for path in (folder, *folder.parents):
+        if not is_missing(path):
+            with suppress(OSError):
+                return path.stat().st_dev
+            return None
+    return None
 
 
 @dataclass

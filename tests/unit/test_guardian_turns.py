@@ -224,6 +224,23 @@ def test_a_removed_database_restarts_the_services_once_it_is_gone_for_a_second(
     assert f"watcher.sqlite3 in {layout.state_dir} was removed" in caplog.text
 
 
+def test_nothing_is_created_where_the_disk_of_the_state_was(
+    guardian: Guardian, supervisord: ScriptedSupervisord, caplog: pytest.LogCaptureFixture
+) -> None:
+    layout = guardian.restorer.files.layout
+    files = guarded(guardian, layout.guard_file)
+    (layout.config_dir / "torque.ini").touch()
+    files.device = layout.state_dir.stat().st_dev + 1
+    layout.database("watcher").touch()
+    guardian.turn(Wakeup(), 2.0)
+    shutil.move(layout.state_dir, layout.config_dir / "away")
+    for second in (3.0, 4.1, 5.0):
+        guardian.turn(Wakeup(), second)
+    assert (supervisord.signals, supervisord.done) == ([], [])
+    assert not layout.state_dir.exists()
+    assert caplog.text.count("is not mounted any more: mount it again") == 1
+
+
 @pytest.mark.parametrize(("left", "stops"), [("torque.ini", False), ("", True)])
 def test_without_the_lock_the_group_stops_only_if_its_folder_was_removed(
     guardian: Guardian, supervisord: ScriptedSupervisord, left: str, stops: bool
