@@ -3,6 +3,7 @@
 A push consumer of our own: the ordered consumer of nats-py polls four times a second.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +19,7 @@ from pyrotorque_fleet.jetstream import JetStreamCalls
 _HEARTBEAT: Final = 5.0
 _SILENT_AFTER: Final = 2 * _HEARTBEAT + 1
 """Seconds; a consumer ends with its server, and permanently after its bucket was created again."""
+_PAUSE: Final = 0.02
 _ACK_WAIT: Final = 22 * 3600.0
 _CONTROL: Final = "100"
 
@@ -28,10 +30,10 @@ class BucketWatch:
 
     def __init__(
         self, bucket: str, calls: JetStreamCalls, receive: Callable[[str, int, bytes], None],
-        entered: Callable[[BucketState], None] = lambda _: None,
+        entered: Callable[[BucketState], None] = lambda _: None, has_room: Callable[[], bool] = lambda: True,
     ) -> None:  # fmt: skip
         self._stream, self._subject = f"KV_{bucket}", f"$KV.{bucket}.>"
-        self._calls, self._receive, self._entered = calls, receive, entered
+        self._calls, self._receive, self._entered, self._has_room = calls, receive, entered, has_room
         self._client: Client | None = None
         self._subscription: Any = None
         self._state = BucketState("", 0)
@@ -77,6 +79,10 @@ class BucketWatch:
         self._delivered = delivered
         if self._has_gap or revision <= self._seen:
             return
+        # The server waits for the answer to its next control message, so what arrives meanwhile is bounded.
+        until = time.monotonic() + _HEARTBEAT
+        while not self._has_room() and time.monotonic() < until:
+            await asyncio.sleep(_PAUSE)
         self._seen = revision
         value = b"" if "KV-Operation" in headers else message.data
         self._receive(message.subject.rpartition(".")[2], revision, value)

@@ -51,6 +51,7 @@ _LOOK_EVERY: Final = 2.0
 _CHECK_CLAIMS_EVERY: Final = 10.0
 _CHECK_GROUPS_EVERY: Final = 30.0
 """Seconds; a bucket may have been deleted and created again."""
+_BACKLOG_MAX: Final = 2000
 _PULSE: Final = 5.0
 _REFUSED_MAX: Final = 20
 _HASHES: Final = re.compile(r"\b[0-9A-Fa-f]{40,64}\b")
@@ -69,7 +70,9 @@ class Link:
         self._client: Client | None = None
         self._streams = FleetStreams(settings)
         self._calls = JetStreamCalls(self._streams)
-        self._claim_watch = BucketWatch(self._streams.claims, self._calls, self._put_claim, self._put)
+        self._claim_watch = BucketWatch(
+            self._streams.claims, self._calls, self._put_claim, self._put, lambda: len(self.received) < _BACKLOG_MAX
+        )
         self._group_watch = BucketWatch(self._streams.groups, self._calls, self._put_group)
         self.known_claims = BucketState("", 0)
         """What the service has of the bucket of claims; a new connection follows from there on."""
