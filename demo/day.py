@@ -202,9 +202,10 @@ class Day:
         self.note("the disk has space again")
 
     def burst(self, group: Group, count: int) -> None:
-        self.note(f"a burst of {count} metafiles, 3 of them broken")
+        broken = {count * part // 4 for part in (1, 2, 3)}
+        self.note(f"a burst of {count} metafiles, {len(broken)} of them broken")
         for number in range(count):
-            content = make_metafile(f"Burst {number}") if number % (count // 3) != 1 else b"no metafile"
+            content = make_metafile(f"Burst {number}") if number not in broken else b"no metafile"
             (self.watch / f"burst {number}.torrent").write_bytes(content)
         answered: list[float] = []
         end = time.monotonic() + max(60.0, 400 * self.scale)
