@@ -23,7 +23,15 @@ from pyrotorque.bus.client import ask
 from pyrotorque.events import ActionTaken, decode
 from pyrotorque.layout import Layout
 from pyrotorque.outbox import stored_events
-from pyrotorque.requests import Answer, DescribeService, MakeLoginLink, MakePanelToken, Request, SetPanelPassword
+from pyrotorque.requests import (
+    Answer,
+    DescribeService,
+    MakeLoginLink,
+    MakePanelToken,
+    RemovePanelToken,
+    Request,
+    SetPanelPassword,
+)
 from pyrotorque.rtorrent import RTorrent
 from tests.dropping import drop
 from tests.waiting import bound, eventually
@@ -256,6 +264,41 @@ def test_a_port_in_use_is_reported_and_tried_again(group: PanelGroup) -> None:
         assert "port not open" in group.ask("panel", DescribeService()).text
     eventually(lambda: group.ask("panel", MakeLoginLink(by="test")).ok)
     assert group.log("panel").count("cannot listen") == 1
+
+
+def test_a_new_configuration_leaves_the_port_to_no_one_and_ends_a_token_that_was_removed(group: PanelGroup) -> None:
+    group.start("panel")
+    token = group.token("read")
+    stream = http.client.HTTPConnection("127.0.0.1", group.port, timeout=30)
+    taken: list[int] = []
+    ended = threading.Event()
+
+    def squat() -> None:
+        while not ended.is_set():
+            with suppress(OSError), socket.create_server(("127.0.0.1", group.port)):
+                taken.append(group.port)
+
+    squatter = threading.Thread(target=squat)
+    squatter.start()
+    text = (group.folder / "torque.ini").read_text()
+    try:
+        for limit in range(2, 5):
+            (group.folder / "torque.ini").write_text(text + f"panel.hosts = box{limit}.example\n")
+            group.running["panel"].send_signal(signal.SIGHUP)
+            name = {"Host": f"box{limit}.example"}
+            eventually(lambda: group.request("GET", "/-/healthy", name)[0] == 200, 60)  # noqa: B023 - before the next
+    finally:
+        ended.set()
+        squatter.join()
+    assert taken == []
+    try:
+        stream.request("GET", "/api/v1/groups/main/events", headers=token | {"Accept": "text/event-stream"})
+        answer = stream.getresponse()
+        assert answer.readline() == b"retry: 2000\n"
+        group.ask("panel", RemovePanelToken(name="read", by="test"))
+        assert b"data" not in answer.read(), "it ends, and shows nothing"
+    finally:
+        stream.close()
 
 
 def test_it_ends_at_once_with_open_streams_and_hostile_clients(group: PanelGroup) -> None:
