@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from pyrotorque.rtorrent.file_values import FILES_MAX, ITEMS_MAX, SINGLE_MAX, file_numbers, items_in_call
+from pyrotorque.rtorrent.file_values import (
+    FILES_MAX,
+    ITEMS_MAX,
+    SINGLE_MAX,
+    file_numbers,
+    fit_in_one_call,
+    items_in_call,
+)
 
 
 class Source:
@@ -61,6 +68,13 @@ def test_no_call_reads_more_than_rtorrent_can_answer_quickly(files: dict[str, in
 def test_more_items_make_a_call_that_names_them_shorter() -> None:
     """rTorrent looks for each from the beginning of its list."""
     assert [items_in_call(count) for count in (0, 100, 2_000, 10_000, 100_000)] == [ITEMS_MAX, ITEMS_MAX, 100, 20, 10]
+
+
+def test_few_files_of_all_items_are_read_in_one_call() -> None:
+    assert fit_in_one_call([1] * 10_000)
+    assert fit_in_one_call([2] * 10_000)
+    assert not fit_in_one_call([20] * 2_000)
+    assert not fit_in_one_call([1] * 2_000 + [100_000])
 
 
 def test_an_item_that_was_erased_meanwhile_is_missing() -> None:

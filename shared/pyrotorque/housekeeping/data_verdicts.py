@@ -14,7 +14,7 @@ from pyrotorque.housekeeping.limits import Kept
 from pyrotorque.linux.filesystems import Mount
 from pyrotorque.long_work import WorkReports, unseen_work
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.rtorrent.file_values import ITEMS_MAX
+from pyrotorque.rtorrent.file_values import ITEMS_MAX, fit_in_one_call
 
 # What changes when rTorrent has other rows for the files of an item.
 _Version: TypeAlias = tuple[str, float, int, int, bool]
@@ -60,9 +60,12 @@ class DataVerdicts:
         versions = {each: _version(inventory, each) for each in hashes}
         wanted = [each for each in hashes if each not in self._rows or self._rows[each][0] != versions[each]]
         found: dict[str, list[FileRow]] = {}
+        contents = inventory.claims.contents
+        is_one_call = fit_in_one_call([len(contents[each].files) for each in inventory.items])
+        number = max(ITEMS_MAX, len(wanted)) if is_one_call else ITEMS_MAX
         with working("files in rTorrent", len(wanted), "item") as work:
-            for at in range(0, len(wanted), ITEMS_MAX):
-                batch = wanted[at : at + ITEMS_MAX]
+            for at in range(0, len(wanted), number):
+                batch = wanted[at : at + number]
                 found |= read_file_rows(rtorrent, inventory, batch)
                 work.advance(len(batch))
         for each in wanted:

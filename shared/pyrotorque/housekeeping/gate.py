@@ -18,7 +18,7 @@ from pyrotorque.housekeeping.plan import SharedChoice
 from pyrotorque.housekeeping.quarantine import quarantine_of
 from pyrotorque.housekeeping.removal import VerifiedItem
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.rtorrent.file_values import ALL_MAX, ITEMS_MAX, all_file_numbers, file_numbers
+from pyrotorque.rtorrent.file_values import ITEMS_MAX, all_file_numbers, file_numbers, fit_in_one_call
 from pyrotorque.text import counted, printable
 
 _COMMANDS = ("f.size_bytes=", "f.completed_chunks=", "f.size_chunks=", "f.priority=")
@@ -42,7 +42,7 @@ class DataRules:
 def read_file_rows(rtorrent: RTorrent, inventory: Inventory, hashes: Sequence[str]) -> dict[str, list[FileRow]]:
     """Size, completed chunks, chunks and priority of each file, as rTorrent has them."""
     contents = inventory.claims.contents
-    if len(hashes) > ITEMS_MAX and sum(len(contents[each].files) for each in inventory.items) <= ALL_MAX:
+    if len(hashes) > ITEMS_MAX and fit_in_one_call([len(contents[each].files) for each in inventory.items]):
         found = all_file_numbers(rtorrent, _COMMANDS)
     else:
         files = {each: len(contents[each].files) for each in hashes if each in contents}

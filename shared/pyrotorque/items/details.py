@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 from pyrotorque.fields.field import DETAILS, Detail, Rows
 from pyrotorque.fields.file_rows import FileRows
 from pyrotorque.items.item import Item
-from pyrotorque.rtorrent.file_values import ALL_MAX, file_texts, items_in_call
+from pyrotorque.rtorrent.file_values import file_texts, fit_in_one_call, items_in_call
 
 # One call for all items of a view costs rTorrent 7 µs an item; one that names an item costs more the more items there
 # are, as 0.9.8 looks for each from the beginning of its list: 50 µs of 2,000, 300 µs of 10,000.
@@ -58,7 +58,7 @@ class DetailReader:
         is_bulky = len(items) > _ONE_BY_ONE_MAX
         if detail in _OF_FILES:
             counts = {str(item["hash"]): int(item["fno"]) for item in items}
-            if not is_bulky or self._files_of_all(view, where) > ALL_MAX:
+            if not is_bulky or not fit_in_one_call(self._files_of_all(view, where)):
                 return file_texts(self._rtorrent, counts, commands)
             found = self._of_all(detail, view, where)
             altered = [name for name, rows in found.items() if any(_ALTERED.search(row[0]) for row in rows)]
@@ -67,8 +67,8 @@ class DetailReader:
             )
         return self._of_all(detail, view, where) if is_bulky and commands else self._of_each(items, detail)
 
-    def _files_of_all(self, view: str, where: str) -> int:
-        return sum(int(row[0] or 0) for row in self._rtorrent.rows(view, ["d.size_files="], where=where))
+    def _files_of_all(self, view: str, where: str) -> list[int]:
+        return [int(row[0] or 0) for row in self._rtorrent.rows(view, ["d.size_files="], where=where)]
 
     def _of_each(self, items: Sequence[Item], detail: Detail) -> dict[str, Rows]:
         method, commands = DETAILS[detail]

@@ -16,8 +16,7 @@ _STEPS: Final = 200_000
 """rTorrent looks for each named item from the start of its list: 100 of 2,000 items cost 5 ms, of 10,000 30 ms."""
 FILES_MAX: Final = 10_000
 """Of all items of a call: 1.3 µs each."""
-ALL_MAX: Final = 15_000
-"""Files of all items together that are read in one call for all items, which need not be looked for."""
+_ALL_MAX: Final = 12_000
 SINGLE_MAX: Final = 500
 """Of one call that names each file, 15 µs each."""
 # Digits only: nothing in the values can be taken for it.
@@ -34,6 +33,14 @@ class ItemSource(FileSource, Protocol):
     """The same with one call for all items."""
 
     def rows(self, view: str, commands: Sequence[str]) -> list[tuple[str, ...]]: ...
+
+
+def fit_in_one_call(files: Sequence[int]) -> bool:
+    """Whether the files of all items may be read in one call for all items, which need not be looked for.
+
+    `files` has the number of each item. It costs 4 µs an item and 2 µs a file: 36 ms for 2,000 items, 84 ms for 10,000.
+    """
+    return sum(files) <= _ALL_MAX + len(files)
 
 
 def items_in_call(count: int) -> int:
@@ -56,7 +63,7 @@ def file_numbers(source: FileSource, files: Mapping[str, int], commands: Sequenc
 
 
 def all_file_numbers(source: ItemSource, commands: Sequence[str]) -> dict[str, list[list[int]]]:
-    """The same for all items, in one call: only where they have at most ALL_MAX files."""
+    """The same for all items, in one call: only where they fit in one."""
     texts = source.rows("main", ["d.hash=", _packed(commands, _BETWEEN_NUMBERS)])
     found = ((info_hash, _rows(text, _BETWEEN_NUMBERS, len(commands))) for info_hash, text in texts)
     return {info_hash: [[int(text) for text in row] for row in rows] for info_hash, rows in found if rows is not None}
