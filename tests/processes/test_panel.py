@@ -274,7 +274,7 @@ def test_a_new_configuration_leaves_the_port_to_no_one_and_ends_a_token_that_was
     ended = threading.Event()
 
     def squat() -> None:
-        while not ended.is_set():
+        while not ended.wait(0.001):
             with suppress(OSError), socket.create_server(("127.0.0.1", group.port)):
                 taken.append(group.port)
 
