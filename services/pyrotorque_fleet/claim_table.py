@@ -84,6 +84,18 @@ class ClaimTable:
         self.changes += 1
         return before is not None
 
+    def lose(self, info_hash: str) -> None:
+        """The servers lost this claim: as `enter` does for all of a bucket."""
+        with self._store.transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO lost_claims (info_hash, mine, value)"
+                " SELECT info_hash, 0, value FROM claims WHERE info_hash = ?",
+                (info_hash,),
+            )
+            db.execute("DELETE FROM claims WHERE info_hash = ?", (info_hash,))
+            db.execute("UPDATE handovers SET generation = 0 WHERE info_hash = ? AND stage != 'released'", (info_hash,))
+        self.changes += 1
+
     def lost(self, limit: int) -> list[Claim]:
         """Claims of a bucket that was lost, those of this group first."""
         rows = self._db.execute(

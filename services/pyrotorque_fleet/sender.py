@@ -29,6 +29,7 @@ _NEW_MAX: Final = 64
 _WORK_MAX: Final = 256
 _ANSWERS_WITHIN: Final = 2.0
 _STORE_AGAIN: Final = 30.0
+_VERIFY_EVERY: Final = 30.0
 
 
 @dataclass
@@ -47,6 +48,8 @@ class OfferSender:
     _asked: dict[int, str] = field(default_factory=dict[int, str])
     """By turn of the offers for which the answers of all groups are there: the group that has the item, or nothing."""
     _unreadable: dict[int, float] = field(default_factory=dict[int, float])
+    _verified: dict[int, float] = field(default_factory=dict[int, float])
+    """By turn: when an offer that waits was compared with that of the servers."""
     _settled: int = -1
 
     def notice(self) -> None:
@@ -165,6 +168,10 @@ class OfferSender:
             if is_missing(known):
                 self._store(turn, mine, lambda: self._offer_again(mine.info_hash))
                 return None
+            if known.state in ("offered", "assigned") and now >= self._verified.setdefault(turn, now) + _VERIFY_EVERY:
+                self._verified[turn] = now
+                self.swaps.read(mine.info_hash)  # the servers may have lost it
+                return None
             return _outcome(turn, token, known)
         if holder := self._asked[turn]:
             if is_stored:  # the bucket of its claim was lost, and its holder has not created it again yet
@@ -212,6 +219,7 @@ class OfferSender:
             self.table.forget_offers(turns)
             for turn in turns:
                 self._asked.pop(turn, None)
+                self._verified.pop(turn, None)
 
 
 def _outcome(turn: int, token: str, claim: Claim) -> SettledOffer | None:

@@ -17,6 +17,7 @@ from pyrotorque_fleet.messages import BadValue, decode_claim
 log = logging.getLogger(__name__)
 
 _RETRY_AFTER: Final = 1.0
+_LOST_AFTER: Final = 15.0
 IN_FLIGHT_MAX: Final = 64
 
 
@@ -40,6 +41,7 @@ class ClaimSwaps:
     _running: dict[str, tuple[Future[Any], Callable[[Any, BaseException | None], None]]] = field(
         default_factory=dict[str, tuple["Future[Any]", Callable[[Any, "BaseException | None"], None]]]
     )
+    _absent: dict[str, float] = field(default_factory=dict[str, float])
     _not_before: dict[str, float] = field(default_factory=dict[str, float])
 
     def is_free(self, key: str, now: float) -> bool:
@@ -103,7 +105,12 @@ class ClaimSwaps:
         """Read a claim again: another one wrote it, or it is not known whether we did."""
 
         def received(result: Any, error: BaseException | None) -> None:
-            if error is not None or result is None:
+            if error is not None:
+                return
+            if self._is_lost(info_hash, result):
+                log.warning("the servers lost their claim on %s: it is created again", info_hash)
+                self.table.lose(info_hash)
+            if result is None:
                 return
             try:
                 claim = decode_claim(info_hash, result.value)
@@ -112,3 +119,17 @@ class ClaimSwaps:
             self.table.apply([(result.revision, claim, result.value)])
 
         self.run(info_hash, self.link.read_claim(info_hash), received)
+
+    def _is_lost(self, info_hash: str, stored: StoredClaim | None) -> bool:
+        """Whether the servers have had nothing, or an older value, for longer than a stale read takes: they lost what
+        they acknowledged. What a group was granted it creates again itself, and nothing older replaces that."""
+        known = self.table.get(info_hash)
+        is_older = known is not None and stored is not None and stored.revision < known[0]
+        if known is None or not (stored is None or (is_older and known[1].state in ("offered", "assigned"))):
+            self._absent.pop(info_hash, None)
+            return False
+        now = time.monotonic()
+        if now - self._absent.setdefault(info_hash, now) < _LOST_AFTER:
+            return False
+        del self._absent[info_hash]
+        return True

@@ -1,15 +1,19 @@
 """The claims in the file of a group: newer values win, and what it has is kept when the bucket is lost."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from pyrotorque.store import Store, open_store
 from pyrotorque_fleet.claim_table import ClaimTable
 from pyrotorque_fleet.claims import Claim, encode_claim
+from pyrotorque_fleet.exchange import StoredClaim
 from pyrotorque_fleet.forward import MIGRATIONS
-from tests.unit.test_fleet_claims import a_claim
+from pyrotorque_fleet.swaps import ClaimLink, ClaimSwaps
+from tests.unit.test_fleet_claims import HASH, a_claim
 
 
 @pytest.fixture
@@ -53,3 +57,27 @@ def test_what_this_group_has_is_kept_first_when_the_bucket_is_lost(store: Store)
     generations = {info_hash: record[0].generation for info_hash, record in table.handovers().items()}
     assert generations == {"A" * 40: 0, "B" * 40: 2}
     assert not table.enter("another bucket", "one")
+
+
+@pytest.mark.parametrize("stored", [None, StoredClaim(3, encode_claim(a_claim(generation=1)))])
+def test_a_claim_that_the_servers_lost_is_forgotten_after_a_while(
+    store: Store, stored: StoredClaim | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They acknowledged it, and have nothing or an older value: not only for as long as a stale read takes."""
+    table, now = ClaimTable(store), [100.0]
+    monkeypatch.setattr("pyrotorque_fleet.swaps.time.monotonic", lambda: now[0])
+
+    class Servers:
+        def read_claim(self, info_hash: str) -> "Future[StoredClaim | None]":
+            found: Future[StoredClaim | None] = Future()
+            found.set_result(stored)
+            return found
+
+    swaps = ClaimSwaps(table, cast(ClaimLink, Servers()), lambda: None)
+    apply(table, 7, a_claim(generation=2))
+    for now[0] in (100.0, 110.0, 116.0):
+        assert table.get(HASH) == (7, a_claim(generation=2))
+        swaps.read(HASH)
+        swaps.finish(now[0])
+    assert table.get(HASH) == (None if stored is None else (3, a_claim(generation=1)))
+    assert table.lost_generation(HASH) == 2
