@@ -29,7 +29,7 @@ class FileSource(Protocol):
     def multicall(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> Sequence[Any]: ...
 
 
-class ItemSource(FileSource, Protocol):
+class ItemFileSource(FileSource, Protocol):
     """The same with one call for all items."""
 
     def rows(self, view: str, commands: Sequence[str]) -> list[tuple[str, ...]]: ...
@@ -62,7 +62,7 @@ def file_numbers(source: FileSource, files: Mapping[str, int], commands: Sequenc
     return {info_hash: [[int(text) for text in row] for row in rows] for info_hash, rows in found.items()}
 
 
-def all_file_numbers(source: ItemSource, commands: Sequence[str]) -> dict[str, list[list[int]]]:
+def all_file_numbers(source: ItemFileSource, commands: Sequence[str]) -> dict[str, list[list[int]]]:
     """The same for all items, in one call: only where they fit in one."""
     texts = source.rows("main", ["d.hash=", _packed(commands, _BETWEEN_NUMBERS)])
     found = ((info_hash, _rows(text, _BETWEEN_NUMBERS, len(commands))) for info_hash, text in texts)
