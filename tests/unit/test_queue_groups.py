@@ -96,6 +96,17 @@ def test_one_slot_is_given_to_each_group_in_turn() -> None:
     assert given_to == "abcabc"
 
 
+def test_starts_are_numbered_from_1_and_a_group_without_one_is_first() -> None:
+    room = GroupRoom(limits())
+    room.start("a")
+    room.start("b")
+    assert room.latest == {"a": 1, "b": 2}
+    room.stop("a")
+    room.stop("b")
+    assert next(iter(Turns(list("abc"), room))) == 2
+    assert next(iter(Turns(list("ac"), GroupRoom(limits(), latest={"a": 1})))) == 1
+
+
 def test_a_hold_names_the_group_but_its_summary_does_not() -> None:
     hold = group_hold(GroupRoom(limits(2), "aa"), "a", "AA", "x")
     assert hold_text(hold, 0.0) == "2 of 2 slots of a are taken"

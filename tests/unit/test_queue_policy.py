@@ -1,17 +1,22 @@
 """The policy of the queue, as histories and tables."""
 
+import pytest
+
 from pyrotorque_scheduler.queue.explain_text import hold_text
+from pyrotorque_scheduler.queue.groups import GroupLimits, GroupRoom
 from pyrotorque_scheduler.queue.model import (
     Candidate,
     Decision,
     Failure,
+    Grant,
     GrantUse,
     Hold,
+    Instant,
     Limits,
     QueueStart,
     QueueState,
 )
-from pyrotorque_scheduler.queue.policy import FAILURES_MAX, Batch, DiskBudget, batch_size, traffic_hold
+from pyrotorque_scheduler.queue.policy import FAILURES_MAX, Batch, DiskBudget, batch_size, batch_time, traffic_hold
 from tests.histories import history
 
 
@@ -186,6 +191,7 @@ def test_a_queue_full_of_failing_items_tries_some_at_a_time() -> None:
     items = [Candidate(f"{n:02}", "x") for n in range(FAILURES_MAX + 2)]
     decisions = batch_of(items, 1, broken=" ".join(item.info_hash for item in items))
     assert summary(decisions).count("batch_full") == 2
+    assert FAILURES_MAX == 10
 
 
 def test_an_item_that_would_fill_the_disk_waits_and_a_smaller_one_goes() -> None:
@@ -204,6 +210,21 @@ def test_traffic_holds_the_queue_only_with_max_down_rate() -> None:
     assert busy.reason == "traffic"
     assert traffic_hold(Limits(max_down_rate=1000), 999) is None
     assert traffic_hold(Limits(), 10**9) is None
+
+
+@pytest.mark.parametrize(("late", "counts_for_the_fire_time"), [(0.0, True), (0.5, True), (1.0, False), (1.5, False)])
+def test_a_batch_less_than_a_second_late_counts_for_its_fire_time(late: float, counts_for_the_fire_time: bool) -> None:
+    granted, now = Grant(100.0, 1, 15.0, None), Instant(100.0 + late, 7.0, "boot")
+    assert batch_time(granted, now, tick=True) == (now.earlier(late) if counts_for_the_fire_time else now)
+    assert batch_time(granted, now, tick=False) == now
+    assert batch_time(Grant(None, 0, 15.0, None), now, tick=True) == now
+
+
+def test_a_batch_without_groups_counts_none() -> None:
+    batch = Batch(2, DiskBudget({}, 0), {}, NOW, GroupRoom(GroupLimits()))
+    batch.succeeded(ITEMS[0])
+    assert not batch.room.running
+    assert not batch.room.latest
 
 
 def test_a_batch_size_is_never_negative() -> None:

@@ -310,9 +310,11 @@ def test_each_strike_waits_longer_and_the_last_is_reported(
 
 def test_a_start_of_an_item_without_a_row_changes_none(s: Scene) -> None:
     s.rows.put(ParkedItem("a", "queue", "the a", 1, 0, WALL, WALL))
+    s.rows.put(ParkedItem("b", "other", "of another queue", 1, 0, WALL, WALL))
     s.look(0)
     s.rotation.started("b")
     assert s.rows.of("queue")["a"].is_parked
+    assert s.rows.of("other")["b"].is_parked
 
 
 def test_one_that_rtorrent_does_not_close_keeps_its_slot(s: Scene) -> None:
@@ -339,6 +341,7 @@ def test_dry_run_says_what_it_would_close(monkeypatch: pytest.MonkeyPatch, caplo
     ("waiting", "up", "checked", "why"),
     [
         pytest.param((), True, "", "no item waits that could start", id="nothing waits"),
+        pytest.param((), False, "", "no item waits that could start", id="nothing waits, and the line is down"),
         pytest.param(("",), False, "", "the line seems down: no byte moved and no tracker answered", id="line"),
         pytest.param(("",), True, "a", "a hash check runs on their disk", id="hash check"),
     ],
@@ -426,6 +429,7 @@ def test_all_that_a_start_needs_is_read_of_a_parked_item(monkeypatch: pytest.Mon
         (found,) = each.rotation.due(9, WALL)
         assert {"hash", "name", "loaded", "prio", "d_left_bytes", "directory", "is_started"} <= found.keys()
         assert ("custom_1" in found) is (each is grouped)
+        assert "" not in found
 
 
 def test_adopted_items_keep_their_place_and_those_with_strikes_are_last(s: Scene) -> None:
@@ -491,6 +495,10 @@ def test_evidence_that_the_queue_moves_again(monkeypatch: pytest.MonkeyPatch) ->
     s.look(80, item("a", done=M, d_state_changed=started))
     assert s.rotation.moves_since(WALL + 69, now(80)), "a start since then"
     assert not s.rotation.moves_since(WALL + 70, now(80))
+    two = scene(monkeypatch, downloading_max=2)
+    two.look(0, item("a"), item("b"))
+    two.look(10, item("a"), item("b", done=M))
+    assert two.rotation.moves_since(WALL, now(10)), "one of them is enough"
     none = scene(monkeypatch, downloading_max=0)
     assert none.rotation.moves_since(WALL, now(0))
     none.look(0, item("a"))

@@ -36,6 +36,7 @@ def item(name: str = "a", done: int = 0, left: int = 100 * M, **more: object) ->
         pytest.param(M, 100 * M, 60.0, id="stall_bytes"),
         pytest.param(1, M - 1, 60.0, id="any byte where less is left"),
         pytest.param(0, M - 1, 0.0, id="nothing where little is left"),
+        pytest.param(1, M, 0.0, id="not any byte where as much is left"),
     ],
 )
 def test_progress_is_enough_bytes(done: int, left: int, expected: float) -> None:
@@ -53,6 +54,12 @@ def test_files_that_were_deselected_do_not_count_as_left() -> None:
     assert progress(item(done=6, left=1000), known, LIMITS, 60.0).at == 60.0
     assert progress(item(done=5, left=1000), known, LIMITS, 60.0).at == 0.0
     assert progress(item(done=6, left=100 * M), ItemProgress(5, 1000, 0.0, 0.0), LIMITS, 60.0).at == 60.0
+
+
+def test_without_stall_bytes_each_byte_is_progress_but_nothing_is_none() -> None:
+    known, limits = ItemProgress(5, 100 * M, 0.0, 0.0), StallLimits(after=1200.0, bytes=0)
+    assert progress(item(done=5), known, limits, 60.0).at == 0.0
+    assert progress(item(done=6), known, limits, 60.0).at == 60.0
 
 
 def test_slow_progress_adds_up() -> None:
@@ -85,6 +92,12 @@ def test_within_the_grace_after_it_was_first_seen_nothing_gives_up_its_slot() ->
     short = StallLimits(after=10.0, grace=600.0)
     assert not stalled([item()], known, short, 599.0, 599.0)
     assert stalled([item()], known, short, 600.0, 600.0)
+
+
+def test_a_start_at_the_beginning_of_the_clock_counts() -> None:
+    known = {"a": ItemProgress(0, 1, 0.0, 0.0)}
+    assert not stalled([item(started=0.5)], known, StallLimits(after=10.0, grace=600.0), 1000.0, 100.0)
+    assert stalled([item(started=0.0)], known, StallLimits(after=10.0, grace=600.0), 1000.0, 100.0)
 
 
 def test_without_stall_after_nothing_is_stalled_and_unseen_items_are_not() -> None:
@@ -266,3 +279,7 @@ def test_high_is_the_highest_priority_of_rtorrent() -> None:
 def test_no_more_slots_are_given_up_for_a_group_than_it_may_use() -> None:
     room = GroupRoom(GroupLimits("alias", 0, {"a": 1}), ["b", "b"])
     assert swap([item("x", group="b"), item("y", group="b")], ["a", "a"], room, 0, 9) == [item("x", group="b")]
+
+
+def test_never_is_what_the_database_has_of_items_that_are_not_tried_again() -> None:
+    assert NEVER == 9e15
