@@ -35,7 +35,19 @@ TESTS: Final = {
     f"{QUEUE}.model": ("queue_model", "queue_policy", "queue_forecast", "queue_policy_properties"),
 }
 # Changes that cannot be noticed, as they are printed, and why.
-EQUIVALENT: Final[dict[str, str]] = {}
+EQUIVALENT: Final = {
+    "stall: _EXPONENT_MAX: Final = 30: 30  →  31": "2 ** 30 times ten minutes exceeds any stall_retry_max",
+    "stall: break: break  →  continue": "starts are never given back, so no further item is chosen",
+    "groups: rank = self._ranks[index] if self._ranks else 0: 0  →  1": "without ranks, all are equal",
+    'rotation: found = {str(item["hash"]): _running(item, group, forced) for item, group in zip(items, groups, '
+    "strict=True)}: True  →  False": "each item has a group",
+    "rotation: if row.is_parked:  # its owner started it, or it was never closed: "
+    "if row.is_parked:  →  if True:": "what is not parked stays so",
+    'rotation: known = {str(item["hash"]) for item in waiting} if due else set[str](): '
+    "{str(item['hash']) for item in waiting} if due else set[str]()  →  {str(item['hash']) for item in waiting}": (
+        "it saves reading thousands of items, and compares them with nothing"
+    ),
+}
 _SECONDS: Final = 300
 # pytest and hypothesis are imported once, in the parent.
 _OPTIONS: Final = (

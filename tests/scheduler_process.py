@@ -46,7 +46,7 @@ class Scheduler:
         command = [sys.executable, "-m", "pyrotorque_scheduler", "--config-dir", str(self.config)]
         with (self.config / "out").open("ab") as output:
             self.process = subprocess.Popen(command, env=environment(), stdout=output, stderr=output)
-        eventually(self.answers, 20)
+        eventually(self.answers, 60)
 
     def end(self, number: signal.Signals = signal.SIGKILL) -> int:
         assert self.process is not None

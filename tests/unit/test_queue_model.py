@@ -1,11 +1,23 @@
 """Grants of real schedules, and time on two clocks."""
 
+import time
 from datetime import datetime
 
 import pytest
 
 from pyrotorque.schedule import parse_schedule
-from pyrotorque_scheduler.queue.model import Candidate, Grant, GrantUse, Instant, Limits, elapsed, grant, rebased
+from pyrotorque_scheduler.queue.model import (
+    Candidate,
+    Failure,
+    Grant,
+    GrantUse,
+    Instant,
+    Limits,
+    current_instant,
+    elapsed,
+    grant,
+    rebased,
+)
 from tests.histories import Every
 
 
@@ -87,3 +99,12 @@ def test_limits_candidates_and_instants_are_as_documented_by_default() -> None:
     )
     assert Candidate("a", "a") == Candidate("a", "a", loaded=0.0, need=0, free=None, disk=0, group="", rank=0)
     assert Instant(1.0, 2.0, "boot").awake == 2.0
+    assert GrantUse() == GrantUse(fire=0.0, starts=0)
+    assert Failure(1.0, "no such folder").times == 1
+
+
+def test_the_clock_that_stands_still_in_suspension() -> None:
+    assert Instant(1.0, 10.0, "boot", slept=4.0).awake == 6.0
+    before = time.monotonic()
+    assert before <= round(current_instant("boot").awake, 3) + 0.01
+    assert current_instant("boot").awake <= time.monotonic() + 0.01

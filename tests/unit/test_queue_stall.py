@@ -56,6 +56,11 @@ def test_files_that_were_deselected_do_not_count_as_left() -> None:
     assert progress(item(done=6, left=100 * M), ItemProgress(5, 1000, 0.0, 0.0), LIMITS, 60.0).at == 60.0
 
 
+def test_a_file_that_is_selected_again_before_any_byte_arrives_counts_as_before() -> None:
+    known = progress(item(done=5, left=1000), ItemProgress(5, 100 * M, 0.0, 0.0), LIMITS, 30.0)
+    assert progress(item(done=6, left=100 * M), known, LIMITS, 60.0).at == 0.0
+
+
 def test_without_stall_bytes_each_byte_is_progress_but_nothing_is_none() -> None:
     known, limits = ItemProgress(5, 100 * M, 0.0, 0.0), StallLimits(after=1200.0, bytes=0)
     assert progress(item(done=5), known, limits, 60.0).at == 0.0
