@@ -97,7 +97,9 @@ def test_limits_candidates_and_instants_are_as_documented_by_default() -> None:
     assert Limits() == Limits(
         downloading_max=9, downloading_min=1, start_at_once=1, intermission=0.0, max_down_rate=0, min_free=0
     )
-    assert Candidate("a", "a") == Candidate("a", "a", loaded=0.0, need=0, free=None, disk=0, group="", rank=0)
+    assert Candidate("a", "a") == Candidate(
+        "a", "a", loaded=0.0, need=0, free=None, disk=0, group="", rank=0, marked=False
+    )
     assert Instant(1.0, 2.0, "boot").awake == 2.0
     assert GrantUse() == GrantUse(fire=0.0, starts=0)
     assert Failure(1.0, "no such folder").times == 1
