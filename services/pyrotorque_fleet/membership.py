@@ -1,8 +1,8 @@
 """Decides which groups are there: pure, without clocks of other machines.
 
 A group is gone when both hold: nothing arrived from it for `silent` seconds of our own clock, and five of our own
-heartbeats came back since. With the clock alone, an outage of all servers would make every group look dead; with the
-echoes alone, a burst of them after an outage would.
+heartbeats came back since, each some time after the one before. With the clock alone, an outage of all servers would
+make every group look dead; with the echoes alone, or with a burst of them from a hanging server, its end would.
 """
 
 from dataclasses import dataclass, field
@@ -44,21 +44,23 @@ class Membership:
     silent: float
     members: dict[str, FleetMember] = field(default_factory=dict[str, FleetMember])
     echoes: int = 0
+    _echoed: float = float("-inf")
     _competitor: tuple[int, int] | None = None
 
     def receive(self, facts: GroupFacts, now: float) -> Echo | None:
         """Record a heartbeat; what it means for our own name, None for another group's."""
         if facts.name == self.own:
-            return self._receive_own(facts)
+            return self._receive_own(facts, now)
         before = self.members.get(facts.name)
         if before is not None and (before.facts.started, before.facts.number) == (facts.started, facts.number):
             return None  # read again, not written again
         self.members[facts.name] = FleetMember(facts, now, self.echoes)
         return None
 
-    def _receive_own(self, facts: GroupFacts) -> Echo:
+    def _receive_own(self, facts: GroupFacts, now: float) -> Echo:
         if facts.started == self.started:
-            self.echoes += 1
+            if now - self._echoed >= self.silent / (2 * ECHOES):
+                self.echoes, self._echoed = self.echoes + 1, now
             return Echo.OURS
         # One value may be what an earlier process left; two different ones are of a process that lives.
         seen = (facts.started, facts.number)

@@ -5,7 +5,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -324,9 +324,8 @@ def test_events_of_a_source_that_went_back_to_an_older_file_are_a_gap_and_new_on
         with opened(source):
             source.publish(*(f"old {number}" for number in range(5)))
             run_until(source, follower, lambda: len(follower.applied) == 5)
-            with sqlite3.connect(copy) as to:
+            with closing(sqlite3.connect(copy)) as to:
                 source.store.db.backup(to)
-            to.close()
             source.publish(*(f"lost {number}" for number in range(10)))
             run_until(source, follower, lambda: len(follower.applied) == 15)
             source.commit("never applied")

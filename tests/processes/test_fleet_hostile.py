@@ -6,6 +6,7 @@ import random
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,7 @@ async def attack(server: NatsServer) -> list[str]:
 
 def bad_values(site: FleetSite) -> float:
     path = site.group.config_dir / "state" / "fleet.sqlite3"
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
         query = "SELECT sample FROM kept_totals WHERE name = 'pyrotorque_fleet_bad_values_total'"
         found = db.execute(query).fetchone()
     return float(json.loads(found[0])["value"]) if found else 0.0
