@@ -547,6 +547,18 @@ def test_good_magnet_links_are_loaded_and_a_bad_one_is_reported(
     assert "line 3: nonsense is not a magnet link" in caplog.text
 
 
+def test_the_log_quotes_no_line_of_a_list_behind_a_link(
+    watching: Watching, root: Path, short_folder: Path, client: RTorrent, caplog: pytest.LogCaptureFixture
+) -> None:
+    info = "AC" * 20
+    (short_folder / "notes").write_text(f"SECRET\nmagnet:?xt=urn:btih:{info}&tr=http://127.0.0.1:1/a\nSECRET\n")
+    (root / "x.magnet").symlink_to(short_folder / "notes")
+    watching.until(visible(watching, root / "x.magnet"))
+    assert has(client, info)
+    assert "2 lines without a magnet link; its other links are loaded" in caplog.text
+    assert "SECRET" not in caplog.text
+
+
 def test_a_magnet_link_in_a_metafile_is_loaded(watching: Watching, root: Path, client: RTorrent) -> None:
     info = "CD" * 20
     (root / "m.torrent").write_bytes(bencode({"magnet-uri": f"magnet:?tr=http://127.0.0.1:1/a&xt=urn:btih:{info}"}))

@@ -16,7 +16,7 @@ from pyrotorque.errors import MetafileError, MetafileIncomplete
 from pyrotorque.linux.files import is_plain_name
 from pyrotorque.metafile import MAX_SIZE, Magnet, Metafile, magnet_links, torrent_in
 from pyrotorque.metafile.refusal import MetafileUnsupported
-from pyrotorque.text import printable
+from pyrotorque.text import counted, printable
 from pyrotorque_watcher.rows import LoadRefused, Row
 from pyrotorque_watcher.scan.open_file import FileReader, OpenedFile, Writers
 
@@ -98,11 +98,21 @@ def _judged(row: Row, file: OpenedFile, now: float, settle_time: float) -> Metaf
             return NotSettled(reason, settle_time - age)
         return LoadRefused("invalid", reason, is_bad_content=not isinstance(error, MetafileUnsupported))
     if age >= settle_time or row.arrival.settled:
-        return MetafileContent(torrents)
+        return _content(row, file, torrents)
     if file.writers is Writers.UNKNOWN or is_link_list(row.path, file.data):
         # A list of links has no end of its own: a program may append to it line by line.
         reason = f"its writer may not be done: it is loaded when it did not change for {settle_time:g} s"
         return NotSettled(reason, settle_time - age)
+    return _content(row, file, torrents)
+
+
+def _content(row: Row, file: OpenedFile, torrents: Torrents) -> MetafileContent:
+    if is_link_list(row.path, file.data):
+        problems = magnet_links(file.data).problems
+        if problems and not _is_own_name(row, file):
+            problems = (f"{counted(len(problems), 'line')} without a magnet link",)
+        for problem in problems:
+            log.warning("%s: %s; its other links are loaded", printable(row.path), problem)
     return MetafileContent(torrents)
 
 
@@ -112,9 +122,13 @@ def _reason(row: Row, file: OpenedFile, error: MetafileError) -> str:
     Reasons quote what is no metafile. A file behind a link may be a secret of this user, and the link may belong to a
     user who cannot read that file, but reads logs, events or the panel.
     """
-    if is_plain_name(row.root, os.path.relpath(row.path, row.root), file.stat):
+    if _is_own_name(row, file):
         return str(error)
     return "it is not a valid metafile; its content is not quoted, because its name is a symbolic link or behind one"
+
+
+def _is_own_name(row: Row, file: OpenedFile) -> bool:
+    return is_plain_name(row.root, os.path.relpath(row.path, row.root), file.stat)
 
 
 def _torrents(path: bytes, file: OpenedFile) -> Torrents:
@@ -152,10 +166,7 @@ def torrents_of(path: bytes, data: bytes) -> Torrents:
     """The torrents in `data`, the content of the file at `path`."""
     if not is_link_list(path, data):
         return [torrent_in(data)]
-    found = magnet_links(data)
-    for problem in found.problems:
-        log.warning("%s: %s; its other links are loaded", printable(path), problem)
-    return [(link, link.metafile()) for link in found.links]
+    return [(link, link.metafile()) for link in magnet_links(data).links]
 
 
 def hash_in(file: OpenedFile) -> str:
