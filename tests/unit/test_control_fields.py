@@ -32,7 +32,7 @@ def test_the_lines_fit_into_a_terminal(capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize("field", [each for each in listed_fields() if "condition" in each.use], ids=lambda f: f.name)
 def test_a_field_may_be_used_in_each_listed_place(field: ListedField) -> None:
     name = EXAMPLES.get(field.name, field.name)
-    assert parse(f"{name}=no" if field.kind in ("bool", "text") else f"{name}=0").fields == {name}
+    assert parse(f'{name}="no"' if field.kind in ("bool", "text") else f"{name}=0").fields == {name}
     assert parse_sort(f"-{name}").fields == {name}
     if "group_by" in field.use:
         check_group_field(name, {})

@@ -144,8 +144,10 @@ def _term(token: Token, source: _Source) -> Term:
         except InvalidValue as error:
             raise condition_error(text, error.at or at, f"{name}: {error}", error.hint) from None
         choices[choice] = None
-    if head and operator != "~" and not words.is_quoted(str(token)):
-        texts = ["" if words.regex_end(value, words.bangs(value)) else words.plain_text(value) for value in values]
+    if head and not words.is_quoted(str(token)):
+        can_be_regex = kind != "tags" and operator != "~"
+        is_regex = [can_be_regex and words.regex_end(value, words.bangs(value)) > 0 for value in values]
+        texts = ["" if each else words.plain_text(value) for each, value in zip(is_regex, values, strict=True)]
         if problem := value_mistakes.misread_values(name, kind, operator, texts, tuple(choices)):
             source.mistake(condition_error(text, begin, *problem))
     return Term(name, tuple(choices), str(token))

@@ -3,14 +3,14 @@
 The rule: without quotes or backslashes, a word is no pattern for names if it is a part of a comparison. That is an
 operator on its own or split from its field or value by a space, a field and an operator behind a bracket, `!` or `-`
 or with another spelling, a field of the kind bool without a value, a bracket that opens no group, and a term as other
-languages write it (`foreign_terms`). Values are judged in `value_mistakes`.
+languages write it (`foreign_terms`). `name_mistakes` has words that no name is; values are judged in `value_mistakes`.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from pyrotorque.conditions import foreign_terms, words
+from pyrotorque.conditions import foreign_terms, name_mistakes, words
 from pyrotorque.conditions.error_text import Problem, condition_error, for_name, shown, spelling
 from pyrotorque.errors import ConditionError
 from pyrotorque.fields import field
@@ -20,6 +20,10 @@ _OPERATOR: Final = r"<=|>=|=>|=<|<>|!=|==|=|<|>|~"
 _LIKE_OPERATOR: Final = {
     "≤": "<=",
     "≥": ">=",
+    "≦": "<=",
+    "≧": ">=",
+    "⩽": "<=",
+    "⩾": ">=",
     "≠": "!=",
     "=>": ">=",
     "=<": "<=",
@@ -28,14 +32,15 @@ _LIKE_OPERATOR: Final = {
     "＜": "<",
     "＞": ">",
 }
+_PLAINER: Final = str.maketrans({"¬": "!", **dict.fromkeys("‐‑‒–—−", "-"), **dict.fromkeys(words.INVISIBLE, "")})
 _MARKS: Final = re.compile(r"#+|--+|[-+./]")
 # A comparison in a word: punctuation that is no syntax, a field, an operator.
 _COMPARISON: Final = re.compile(
-    rf"(?P<lead>(?:NOT|OR|AND)?[\[({{!+&|-]*)(?P<field>[A-Za-z_][\w.-]*)(?P<operator>{_OPERATOR}|[:≤≥≠＝＜＞])(?P<value>.*)",
+    rf"(?P<lead>(?:NOT|OR|AND)?[\[({{!+&|-]*)(?P<field>[A-Za-z_][\w.-]*)(?P<operator>{_OPERATOR}|[:≤≥≦≧⩽⩾≠＝＜＞])(?P<value>.*)",
     re.DOTALL | re.ASCII,
 )
-_SPLIT: Final = re.compile(rf"(?P<operator>{_OPERATOR}|[≤≥≠＝＜＞])(?P<value>.*)", re.DOTALL)
-_PUNCTUATION: Final = re.compile(r"[=<>!~&|(){},;≤≥≠＝＜＞]+")
+_SPLIT: Final = re.compile(rf"(?P<operator>{_OPERATOR}|[≤≥≦≧⩽⩾≠＝＜＞])(?P<value>.*)", re.DOTALL)
+_PUNCTUATION: Final = re.compile(r"[=<>!~&|(){},;≤≥≦≧⩽⩾≠＝＜＞∧∨¬∈⊻]+")
 _QUANTITY: Final = re.compile(r"[+-]?[\d.]+[a-zA-Z]?", re.ASCII)
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _WILD: Final = re.compile(r"[*?\[\]]")
@@ -44,6 +49,10 @@ _OTHER_OPERATORS: Final = {
     "&": "leave it out: terms are joined by AND",
     "|": "write OR",
     "!": "write [ NOT … ]",
+    "∧": "leave it out: terms are joined by AND",
+    "∨": "write OR",
+    "¬": "write [ NOT … ]",
+    "∈": "write FIELD=VALUE,VALUE",
     "(": "groups are written [ … ], with spaces",
     ")": "groups are written [ … ], with spaces",
     "{": "groups are written [ … ], with spaces",
@@ -73,7 +82,7 @@ def misread_words(text: str, found: Sequence[ConditionWord], kind_of: foreign_te
 
 def _problem(word: str, before: str, after: str, kind_of: foreign_terms.Lookup) -> Problem:
     if words.is_quoted(word):
-        return _in_quotes(word)
+        return _in_quotes(word) or name_mistakes.escaped_operator(word)
     if words.is_comparison(word):
         return _in_comparison(word, after)
     return (
@@ -83,6 +92,8 @@ def _problem(word: str, before: str, after: str, kind_of: foreign_terms.Lookup) 
         or foreign_terms.problem(word, before, after, kind_of)
         or _bare_field(word, after, kind_of)
         or _bracket(word)
+        or _lookalike(word, kind_of)
+        or name_mistakes.problem(word, before, after, kind_of)
     )
 
 
@@ -138,6 +149,23 @@ def _misspelt_comparison(word: str, kind_of: foreign_terms.Lookup) -> Problem:
     return f"`{shown(word)}` is not a comparison", spelling(right, word)
 
 
+def _lookalike(word: str, kind_of: foreign_terms.Lookup) -> Problem:
+    """A comparison with invisible, typographic or wide characters, as they are pasted from other programs."""
+    if word.isascii():
+        return None
+    import unicodedata  # few words need it
+
+    plain = unicodedata.normalize("NFKC", word).translate(_PLAINER).strip(f"{words.QUOTES}’”»")
+    if plain == word:
+        return None
+    head = words.OPERATOR.match(plain)
+    if head is not None and kind_of(head[1]) is not None:
+        return f"`{shown(word)}` is not a comparison", spelling(plain, word)
+    is_open = head is not None or plain.count("(") != plain.count(")")
+    found = None if is_open else _misspelt_comparison(plain, kind_of)
+    return None if found is None else (f"`{shown(word)}` is not a comparison", found[1])
+
+
 def _field_meant(name: str, operator: str, lead: str, kind_of: foreign_terms.Lookup) -> str:
     """The field that a name before an operator is, or was meant to be; empty if it is a part of a pattern."""
     if lead and operator != ":" and _IDENTIFIER.fullmatch(name):
@@ -167,8 +195,10 @@ def _bare_field(word: str, after: str, kind_of: foreign_terms.Lookup) -> Problem
         return None
     if inner.startswith("custom_") and not after:
         return f"`{shown(word)}` has no operator", spelling(f"{inner}=!", word)
-    if after and (_COMPARISON.fullmatch(after) or _SPLIT.match(after) or after.startswith(",")):
+    if after and (_COMPARISON.fullmatch(after) or _SPLIT.match(after) or _PUNCTUATION.match(after)):
         return None  # an error of the next word
+    if after.startswith(":"):
+        return f"`{shown(word)}` has no operator", spelling(f"{word}={after.lstrip(':=') or '…'}", word)
     if (
         inner == word
         and after
@@ -193,8 +223,6 @@ def _kind_of_bare(word: str, kind_of: foreign_terms.Lookup) -> Kind | None:
 def _bracket(word: str) -> Problem:
     if re.fullmatch(r"[\[\]]+", word):
         return "a bracket needs spaces around it", f"write {' '.join(word)}, with a condition in it" + for_name(word)
-    if re.search(r"\*\||\|\*", word):
-        return "`|` separates no patterns", spelling(word.replace("|", ","), word)
     if not re.fullmatch(r"!?\[[^\[\]]*\]", word) or not re.search("[*?]", word):
         return None
     inner = word.strip("![]")

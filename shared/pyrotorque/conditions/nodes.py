@@ -33,12 +33,12 @@ class Term:
     def __str__(self) -> str:
         first, *others = self.choices
         if not others:
-            return self.field + _single(first)
+            return self.field + _single(first, self.field)
         if isinstance(
             first.operand, UntypedComparison
         ):  # only the first value has the operator, which makes it a number
-            return f"{self.field}{_single(first)},{_joined(tuple(others))}"
-        return f"{self.field}={_joined(self.choices)}"
+            return f"{self.field}{_single(first, self.field)},{_joined(tuple(others), self.field)}"
+        return f"{self.field}={_joined(self.choices, self.field)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def terms(node: Node) -> list[Term]:
     return [term for part in node.parts for term in terms(part)]
 
 
-def _single(choice: Choice) -> str:
+def _single(choice: Choice, field: str) -> str:
     operand = choice.operand.operand if isinstance(choice.operand, UntypedComparison) else choice.operand
     if isinstance(operand, (Number, Duration, TimePoint)) and operand.relation != "=":
         signs = {("<", False): "<", (">", False): ">", (">", True): "<=", ("<", True): ">="}
@@ -117,12 +117,14 @@ def _single(choice: Choice) -> str:
         return f"={operand.text}"
     if isinstance(operand, (Number, Duration, TimePoint, HasTag)):
         return f"!={operand.text}" if choice.negated and operand.text else f"={choice}"
-    return f"={_joined((choice,))}"
+    return f"={_joined((choice,), field)}"
 
 
-def _joined(choices: tuple[Choice, ...]) -> str:
+def _joined(choices: tuple[Choice, ...], field: str) -> str:
     """The values with commas; the leading slash of a path is not escaped if it cannot start a regular expression."""
     values = [str(choice) for choice in choices]
+    if field == "name":
+        return ",".join(values)
     safe, eased = ",".join(values), ",".join(_ESCAPED_SLASH.sub(r"\1\2", value) for value in values)
     same = _shape(eased) == _shape(safe) and not eased.startswith("=") and eased.count("[") == eased.count("]")
     return eased if same else safe

@@ -81,7 +81,7 @@ class HasTag:
 
     @property
     def text(self) -> str:
-        return words.quoted(self.tag)
+        return words.quoted_tag(self.tag)
 
     def bind(self, now: float) -> Predicate:
         tag = self.tag
@@ -96,7 +96,7 @@ class OnlyTag:
 
     @property
     def text(self) -> str:
-        return f"={words.quoted(self.tag)}"
+        return f"={words.quoted_tag(self.tag)}"
 
     def bind(self, now: float) -> Predicate:
         only = frozenset((self.tag,))
@@ -162,7 +162,9 @@ class TimePoint:
 
     @property
     def text(self) -> str:
-        return SIGNS[self.relation] + str(self.when)
+        text = SIGNS[self.relation] + str(self.when)
+        is_exact = self.relation == "=" and isinstance(self.when, dates.Ago)
+        return f'"{text}"' if is_exact else text  # without quotes, it would be refused
 
     def bind(self, now: float) -> Predicate:
         if isinstance(self.when, int):

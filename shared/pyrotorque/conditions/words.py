@@ -9,8 +9,14 @@ _SPECIAL_OR_BRACE: Final = re.compile(r"[\s\"'\\,{}]")
 _PAIR_OR_SLASH: Final = re.compile(r"\\.|/", re.DOTALL)
 # The beginning of a comparison: a field, and an operator.
 OPERATOR: Final = re.compile(r"(custom_[A-Za-z0-9_-]+|[A-Za-z_][A-Za-z0-9_]*)(<=|>=|<>|!=|==|<|>|=|~)")
-# In a value without quotes, these look like a second comparison, or like quotes.
-_DOUBTFUL: Final = re.compile(r"[;&|“„«]|^[a-z][a-z0-9_]*[=<>!~]")
+# A regular expression without slashes: `^linux`, `.*linux`, `(?i)linux`, `linux.*$`.
+REGEX_LIKE: Final = re.compile(r"^\^(?:[A-Za-z0-9(\[/]|\.[*+?\w])|^\.[*+].|^\(\?[a-zA-Z:=!]|[*+)]\$$")
+# At the beginning of a value, they look like quotes.
+QUOTES: Final = "“„«‘‚`"
+INVISIBLE: Final = "\u00ad\u200b\u200c\u200e\u200f\u2060\ufeff"
+# In a value without quotes, these look like a second comparison, like quotes or like a regular expression.
+_DOUBTFUL: Final = re.compile(rf"[;&|{QUOTES}{INVISIBLE}]|^~|^[a-z][a-z0-9_]*[=<>!~]|{REGEX_LIKE.pattern}")
+_PLAIN_TAG: Final = re.compile(r"[\w-]*")
 # At the start of a value these are special; as data they are escaped with a backslash.
 _LEADING: Final = ("!", "+", "-", "=", "/")
 
@@ -125,6 +131,12 @@ def glob_text(found: list[Cell]) -> str:
 def plain_text(found: list[Cell]) -> str:
     """The characters of the cells."""
     return "".join(cell.char for cell in found)
+
+
+def quoted_tag(tag: str) -> str:
+    """A word of a set, quoted so that no character in it is taken for a pattern or a separator."""
+    text = quoted(tag)
+    return text if _PLAIN_TAG.fullmatch(tag) or is_quoted(text) else f'"{text}"'
 
 
 def quoted(text: str) -> str:
