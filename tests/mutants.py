@@ -32,6 +32,7 @@ TESTS: Final = {
     f"{QUEUE}.groups": ("queue_groups", "queue_policy", "queue_stall", "queue_adoption"),
     f"{QUEUE}.stall": ("queue_stall",),
     f"{QUEUE}.rotation": ("queue_rotation",),
+    f"{QUEUE}.retries": ("queue_rotation",),
     f"{QUEUE}.model": ("queue_model", "queue_policy", "queue_forecast", "queue_policy_properties"),
 }
 # Changes that cannot be noticed, as they are printed, and why.

@@ -9,10 +9,11 @@ from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.requests import StartTorrent
 from pyrotorque.rtorrent.availability import Availability
 from pyrotorque_scheduler.fire_times import FireTimes
+from pyrotorque_scheduler.queue.parked_items import ParkedItem, ParkedItems
 from pyrotorque_scheduler.requests import RequestHandler
 from tests.contracts.test_scheduler_completion import detect
 from tests.other_rtorrent import other
-from tests.scheduling import QueueScene, moment, queue_job, queue_scene
+from tests.scheduling import QueueScene, moment, queue_job, queue_scene, since_begin
 from tests.waiting import eventually
 
 ADOPT: dict[str, Any] = {"adopt": "custom_1=radarr", "startable": "is_ignored=no done=0 message= prio>0"}
@@ -53,6 +54,17 @@ def test_what_is_above_the_limit_waits_and_is_started_in_its_turn(rtorrent: Priv
         assert d.check(at=45).started == 1
         assert d.running() == {first, second}
         assert d.check(at=60).downloading == 2, "now the queue has started it"
+
+
+def test_what_downloading_min_would_start_again_is_not_closed(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path, job(1, downloading_min=2)) as d:
+        items = {started_by_others(d, "one"), started_by_others(d, "two")}
+        d.check(at=0)
+        assert d.running() == items
+        assert not d.queue.rotation.rows
+        started_by_others(d, "three")
+        d.check(at=15)
+        assert len(d.running()) == 2
 
 
 def test_what_matches_makes_room_for_what_does_not(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
@@ -96,6 +108,56 @@ def test_an_adopted_item_survives_a_restart_of_both(rtorrent: PrivateRTorrent, t
         d.check(at=105)
         d.check(at=120)
         assert d.running() == {closed}
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (("d.pause",), [1, 1, 0]),
+        (("d.stop",), [0, 1, 0]),
+        (("d.priority.set", 3), [1, 1, 1]),
+        (("d.ignore_commands.set", 1), [1, 1, 1]),
+    ],
+)
+def test_what_its_owner_does_at_the_last_moment_counts(
+    rtorrent: PrivateRTorrent,
+    tmp_path: Path,
+    call: tuple[str, *tuple[int, ...]],
+    expected: list[object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The owner pauses, stops, prefers or ignores an item after the queue has read it, and before it closes it."""
+    with queue_scene(rtorrent, tmp_path, job(1)) as d:
+        kept, item = started_by_others(d, "first"), started_by_others(d, "second")
+        d.rtorrent.call("d.priority.set", kept, 3)
+        put = ParkedItems.put
+
+        def put_late(parked: ParkedItems, row: ParkedItem) -> None:
+            put(parked, row)
+            d.rtorrent.call(call[0], item, *call[1:])
+
+        monkeypatch.setattr(ParkedItems, "put", put_late)
+        d.check(at=0)
+        assert states(d, item) == expected
+        assert item not in d.queue.rotation.rows, "the queue does not start it either"
+        assert not ParkedItems(d.store).of("queue")
+        monkeypatch.undo()
+        d.rtorrent.call("d.erase", kept)
+        d.check(at=15)
+        assert states(d, item) == expected
+
+
+def test_an_item_is_adopted_although_the_scheduler_was_killed_before_it_was_closed(
+    rtorrent: PrivateRTorrent, tmp_path: Path
+) -> None:
+    with queue_scene(rtorrent, tmp_path, job(1)) as d:
+        first, second = started_by_others(d, "first"), started_by_others(d, "second")
+        for item in (first, second):
+            ParkedItems(d.store).put(ParkedItem(item, "queue", item, 0, 0, since_begin(600), since_begin(600)))
+        d.check(at=615)
+        assert len(d.running()) == 1
+        (closed,) = {first, second} - d.running()
+        assert set(d.queue.rotation.held_until) == {closed}
 
 
 @pytest.mark.parametrize("settings", [{"adopt": ""}, {"dry_run": True}], ids=["off", "dry run"])

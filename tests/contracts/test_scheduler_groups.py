@@ -43,6 +43,43 @@ def test_each_label_has_its_limit_and_one_its_own(rtorrent: PrivateRTorrent, tmp
         assert running(d, *loaded["tv"]) == 3
 
 
+@pytest.mark.parametrize(
+    ("label", "setting"),
+    [
+        ("TV%20Shows", "tv shows"),
+        ("%D0%A4%D0%B8%D0%BB%D1%8C%D0%BC%D1%8B", "Фильмы"),
+        ("a:b=c.d", "a%3Ab%3Dc.d"),
+        ("ümläut", "ÜMLÄUT"),
+    ],
+)
+def test_a_limit_is_for_the_label_as_it_is_read(
+    rtorrent: PrivateRTorrent, tmp_path: Path, label: str, setting: str
+) -> None:
+    with queue_scene(
+        rtorrent, tmp_path, queue_job(group_by="custom_1", group_maxima=((setting, 1), ("absent", 3)), **ALL)
+    ) as d:
+        items, others = load(d, 3, label), load(d, 3, "other")
+        d.check(at=0)
+        assert (running(d, *items), running(d, *others)) == (1, 3)
+        assert "absent: 0 of 3 slots taken, 0 startable" in explain_queue(d.queue, moment(0)).text
+
+
+@pytest.mark.parametrize("setting", ["new,old", "Old, NEW"])
+def test_a_set_of_tags_is_a_group_in_any_order(rtorrent: PrivateRTorrent, tmp_path: Path, setting: str) -> None:
+    with queue_scene(rtorrent, tmp_path, queue_job(group_by="tagged", group_maxima=((setting, 1),), **ALL)) as d:
+        items = [d.load(f"item {number}", 'd.custom.set=tags,"new old"') for number in range(3)]
+        d.check(at=0)
+        assert running(d, *items) == 1
+
+
+def test_yes_and_no_are_groups_of_a_bool(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
+    with queue_scene(rtorrent, tmp_path, queue_job(group_by="is_private", group_maxima=(("yes", 1),), **ALL)) as d:
+        private = [d.load(f"private {number}", private=True) for number in range(2)]
+        public = [d.load(f"public {number}") for number in range(2)]
+        d.check(at=0)
+        assert (running(d, *private), running(d, *public)) == (1, 2)
+
+
 def test_each_tracker_has_its_limit(rtorrent: PrivateRTorrent, tmp_path: Path) -> None:
     with queue_scene(rtorrent, tmp_path, queue_job(group_by="alias", group_max=1, **ALL)) as d:
         one, other = load(d, 3, "one", ONE), load(d, 3, "other", OTHER)

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from pyrotorque.errors import ConditionError
 from pyrotorque.fields import check_group_field
+from pyrotorque.fields.kinds import Kind
 from pyrotorque_scheduler.queue.explain_text import hold_data, hold_text
-from pyrotorque_scheduler.queue.groups import NO_NAME, GroupLimits, GroupRoom, Turns, group_key
+from pyrotorque_scheduler.queue.groups import NO_NAME, GroupLimits, GroupRoom, Turns, group_key, group_named
 from pyrotorque_scheduler.queue.model import Candidate, Grant, Hold, Instant, Limits, QueueStart, QueueState
 from pyrotorque_scheduler.queue.policy import Batch, DiskBudget, decide, group_hold
 
@@ -39,10 +40,34 @@ def order(groups: str, room: GroupRoom, ranks: list[int] | None = None, starts: 
         pytest.param(frozenset({"b", "a"}), "a,b", id="tags"),
         pytest.param(3, "3", id="a number"),
         pytest.param(False, "false", id="no"),
+        pytest.param("TV%20Shows", "tv shows", id="as ruTorrent stores it"),
+        pytest.param("%D0%A4", "ф", id="and Unicode"),
+        pytest.param("100%", "100%", id="a percent sign"),
     ],
 )
 def test_the_group_of_a_value(value: object, key: str) -> None:
     assert group_key(value) == key
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "key"),
+    [
+        ("TV Shows", "any", "tv shows"),
+        ("a.b", "text", "a.b"),
+        ("a%3Ab", "text", "a:b"),
+        ("b, A", "tags", "a,b"),
+        ("b,a", "text", "b,a"),
+        ("none", "tags", NO_NAME),
+        (",", "tags", NO_NAME),
+        ("Yes", "bool", "true"),
+        ("0", "bool", "false"),
+        ("none", "bool", NO_NAME),
+        ("yes", "any", "yes"),
+        ("3", "number", "3"),
+    ],
+)
+def test_the_group_that_a_setting_names(name: str, kind: Kind, key: str) -> None:
+    assert group_named(name, kind) == key
 
 
 @pytest.mark.parametrize(

@@ -407,6 +407,42 @@ def test_parked_items_are_tried_again_when_their_time_has_come(s: Scene) -> None
     assert due(s, 0, 60) == []
 
 
+def test_what_cannot_start_does_not_keep_others_from_being_tried_again(s: Scene) -> None:
+    for number in range(7):
+        parked(s, f"off{number}", number, prio=0)
+    parked(s, "good", 8)
+    parked(s, "full", 7)
+    assert due(s, 1, 60) == [], "six are read at once"
+    assert s.items.reads == [f"off{number}" for number in range(6)]
+    assert due(s, 1, 61) == due(s, 1, 62) == ["full"]
+    s.rotation.retries.postpone(["full"])
+    assert due(s, 1, 63) == ["good"]
+    s.items.reads.clear()
+    assert due(s, 2, 64) == ["good"]
+    assert due(s, 2, 65) == ["good", "full"]
+    assert s.items.reads == ["good", *(f"off{number}" for number in range(6)), "good", "off6", "full"]
+    s.rows.delete("full")
+    del s.items.stopped["good"]
+    assert due(s, 9, 66) == []
+    s.items.stopped["good"] = item("good")
+    assert due(s, 9, 67) == ["good"], "it was loaded again"
+
+
+def test_an_adopted_item_that_was_never_closed_may_be_adopted_again(s: Scene) -> None:
+    """The scheduler was killed after it had written the row: the item runs since before."""
+    for name, strikes in (("before", 0), ("after", 0), ("unknown", 0), ("stalled", 1)):
+        s.rows.put(ParkedItem(name, "queue", name, strikes, 0, WALL + 0.9, WALL))
+    s.look(
+        5,
+        item("before", d_state_changed=f"{WALL - 1:.0f}"),
+        item("after", d_state_changed=f"{WALL:.0f}"),
+        item("unknown", d_state_changed="0"),
+        item("stalled", d_state_changed=f"{WALL - 1:.0f}"),
+    )
+    assert s.rotation.rows.keys() == s.rows.of("queue").keys() == {"after", "unknown", "stalled"}
+    assert not s.rotation.held_until
+
+
 @pytest.mark.parametrize(
     ("more", "is_due"),
     [

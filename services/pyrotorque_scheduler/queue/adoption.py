@@ -56,7 +56,8 @@ class Adoption:
         self, running: Sequence[RunningItem], kept: Collection[str], room: GroupRoom, now: Instant
     ) -> list[ParkedItem]:
         """Close the surplus items that match `adopt`, except those in `kept`; returns their rows."""
-        slots = self._rules.limits.downloading_max
+        # Below `downloading_min`, the queue would start them again at once.
+        slots = max(self._rules.limits.downloading_max, self._rules.limits.downloading_min)
         if self._rules.adopt is None or not surplus(running, kept, len(running), slots, room):
             return []
         able = [item for item in running if item.info_hash not in kept]

@@ -112,8 +112,7 @@ class Queue:
             granted = Grant(now.wall, self.rules.limits.start_at_once, 0.0, None)
         result = self._checked(granted, now, cause)
         self.last = result
-        limits = self.rules.limits
-        count_check(self._metrics, self.name, result, cause, self.state, limits.intermission)
+        count_check(self._metrics, self.name, result, cause, self.state, self.rules.limits.intermission)
         if not result.started and self._record(replace(result.hold, info_hash="", name=""), result.at):
             self._log.debug("nothing started: %s", hold_text(result.hold, result.at))
         return result
@@ -187,9 +186,10 @@ class Queue:
             room.stop(item.group)
         downloading -= len(given)
         size = batch_size(limits, granted.left, downloading)
-        held_until = self.rotation.held_until
-        batch = Batch(size, disks, self._starter.failures, now.wall, room, held_until)
+        batch = Batch(size, disks, self._starter.failures, now.wall, room, self.rotation.held_until)
         self._start_batch(batch, waiting, disks, _CheckTime(granted, now, batch_time(granted, now, cause == "tick")))
+        if batch.started < size:
+            self.rotation.retries.postpone(str(item["hash"]) for item in retried)
         return CheckResult(
             now.wall, batch.hold(), batch.started, len(items), downloading + batch.started, called_rtorrent=True
         )

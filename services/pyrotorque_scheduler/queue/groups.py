@@ -6,15 +6,31 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
+
+from pyrotorque.conditions.values import NO, YES
+from pyrotorque.fields.kinds import Kind
 
 NO_NAME: Final = "none"
 """Stands for the empty value: `group_max.none`."""
 
 
 def group_key(value: object) -> str:
-    """The group of an item with this value of the field `group_by`; capitals make no difference, as in conditions."""
+    """The group of an item with this value of the field `group_by`; capitals make no difference, as in conditions.
+
+    Nor does the percent-encoding in which ruTorrent stores labels: `TV%20Shows` is `TV Shows`.
+    """
     text = ",".join(sorted(map(str, value))) if isinstance(value, frozenset | set | list) else str(value)
-    return text.casefold() or NO_NAME
+    return unquote(text).casefold() or NO_NAME
+
+
+def group_named(name: str, kind: Kind) -> str:
+    """The group that `group_max.NAME` means, for a field of this kind: `b, a` is a set, `yes` is true."""
+    if kind == "tags":
+        return group_key(frozenset(filter(None, (part.strip() for part in name.casefold().split(",")))))
+    if kind == "bool" and name.lower() in YES | NO:
+        return group_key(name.lower() in YES)
+    return group_key(name)
 
 
 @dataclass(frozen=True, slots=True)

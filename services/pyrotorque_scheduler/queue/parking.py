@@ -2,9 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
-from pyrotorque.rtorrent import RTorrent
+from pyrotorque.rtorrent import Call, RTorrent
 from pyrotorque_scheduler.queue.parked_items import ParkedItem, ParkedItems
+
+# rTorrent tests this itself, at the moment at which it closes the item: its owner may have paused it, or have given it
+# high priority, after it was read.
+_CLOSE_IF: Final = 'and={d.is_active=,not=$d.ignore_commands=,"less=d.priority=,value=3"}'
+_CLOSE: Final = ("d.stop", "d.close", "d.save_full_session")
 
 
 class Parking:
@@ -22,16 +28,26 @@ class Parking:
         """Whether the known rTorrent answers now: what another one runs says nothing about the rows."""
         return self._is_known()
 
-    def close(self, row: ParkedItem) -> ParkedItem | None:
-        """The row as stored, if rTorrent has stopped and closed the item; None if it still runs."""
+    def close(self, row: ParkedItem, *, by_owner: bool = False) -> ParkedItem | None:
+        """The row as stored, if rTorrent has stopped and closed the item; None, and the row as before, if it has not.
+
+        For a queue, it closes only what is active, is not ignored, and has no high priority.
+        """
         if not self._is_known():
             return None
+        before = self._parked.of(row.job).get(row.info_hash)
         self._parked.put(row)
         item = (row.info_hash,)
-        calls = [("d.stop", item), ("d.close", item), ("d.save_full_session", item)]
-        *_, active, done = self._rtorrent.multicall([*calls, ("d.is_active", item), ("d.bytes_done", item)])
-        if active != 0:
-            self._parked.run_again(row.info_hash)
+        calls: list[Call] = [("branch", (row.info_hash, _CLOSE_IF, [f"{call}=" for call in _CLOSE]))]
+        if by_owner:
+            calls = [(call, item) for call in _CLOSE]
+        was_active, *_, active, done = self._rtorrent.multicall(
+            [("d.is_active", item), *calls, ("d.is_active", item), ("d.bytes_done", item)]
+        )
+        if active != 0 or (was_active != 1 and not by_owner):
+            self._parked.delete(row.info_hash)
+            if before is not None:
+                self._parked.put(replace(before, is_parked=False))
             return None
         if isinstance(done, int) and done < row.bytes_done:  # unfinished chunks are dropped
             row = replace(row, bytes_done=done)
@@ -44,7 +60,6 @@ class Parking:
         size = done if isinstance(done, int) else 0
         row = ParkedItem(info_hash, job, name, 0, size, now, retry_at)
         if job and complete != 1:
-            return self.close(row) is not None
-        calls = ("d.stop", "d.close", "d.save_full_session", "d.is_active")
-        *_, active = self._rtorrent.multicall([(call, (info_hash,)) for call in calls])
+            return self.close(row, by_owner=True) is not None
+        *_, active = self._rtorrent.multicall([(call, (info_hash,)) for call in (*_CLOSE, "d.is_active")])
         return active == 0

@@ -4,9 +4,8 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
-from pyrotorque.conditions import parse
 from pyrotorque.humanize import duration
 from pyrotorque.items import Item, LazyItems
 from pyrotorque.logs import job_logger, owner_event
@@ -19,7 +18,8 @@ from pyrotorque_scheduler.queue.model import Instant
 from pyrotorque_scheduler.queue.parked_items import ParkedItem, ParkedItems
 from pyrotorque_scheduler.queue.parking import Parking
 from pyrotorque_scheduler.queue.queue_items import QueueItems
-from pyrotorque_scheduler.queue.rules import DISK_FIELDS, QueueRules
+from pyrotorque_scheduler.queue.retries import Retries
+from pyrotorque_scheduler.queue.rules import QueueRules
 from pyrotorque_scheduler.queue.stall import (
     NEVER,
     ItemProgress,
@@ -67,6 +67,7 @@ class Rotation:
         self._useless_until = float("-inf")
         self.waits_for = ""
         self._counted: set[str] = set()
+        self.retries = Retries(rules, items)
 
     def observe(self, items: Sequence[Item], now: Instant) -> None:
         """Another look at the running items; forgives strikes after progress."""
@@ -95,6 +96,11 @@ class Rotation:
         self._counted = set(counts)
 
     def _review(self, row: ParkedItem, item: RunningItem) -> None:
+        if row.is_parked and not row.strikes and 0 < item.started < int(row.parked_at):
+            # It runs since before: the scheduler was killed before it closed the item, which may be adopted again.
+            self._parked.delete(row.info_hash)
+            del self.rows[row.info_hash]
+            return
         if row.is_parked:  # its owner started it, or it was never closed
             self._parked.run_again(row.info_hash)
             self.rows[row.info_hash] = replace(row, is_parked=False)
@@ -191,18 +197,8 @@ class Rotation:
         return {h: row.retry_at for h, row in self.rows.items() if row.is_parked}
 
     def due(self, count: int, now: float) -> list[Item]:
-        """Parked items to be tried again, at most `count`, those that wait for longest first.
-
-        What `startable` says about the part that is done and about the message does not count.
-        """
-        due = sorted((row.retry_at, h) for h, row in self.rows.items() if row.is_parked and row.retry_at <= now)
-        rules = self._rules
-        fields = {*rules.fields, *rules.startable.fields, *DISK_FIELDS, "is_started"}
-        group = {rules.groups.field} if rules.groups.field else set[str]()
-        found: list[Item] = []
-        for _, info_hash in due[:count]:
-            found += self._items.read(parse(f"hash={info_hash}"), fields | group, now)
-        return [item for item in found if rules.startable.matches(_as_before(item, rules), now)]
+        """Parked items to be tried again, at most `count`, those that wait for longest first."""
+        return self.retries.due(self.rows, count, now)
 
     def merged(self, waiting: list[Item] | LazyItems, due: Sequence[Item]) -> list[Item] | LazyItems:
         """The waiting items with those that are due: adopted ones in their place, those with strikes at the end."""
@@ -269,11 +265,6 @@ def _running(item: Item, group: str, forced: Collection[str]) -> RunningItem:
         priority=int(item["prio"]),
         ignored=bool(item["is_ignored"]),
     )
-
-
-def _as_before(item: Item, rules: QueueRules) -> dict[str, Any]:
-    values = {name: item[name] for name in rules.startable.fields}
-    return values | {"done": 0.0, "message": ""}
 
 
 def _whole(value: object) -> int:

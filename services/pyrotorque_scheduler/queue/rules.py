@@ -7,13 +7,13 @@ from typing import Final
 
 from pyrotorque.conditions import Condition, SortOrder, parse, parse_sort
 from pyrotorque.errors import ConditionError
-from pyrotorque.fields import Field, check_group_field
+from pyrotorque.fields import Field, check_group_field, field
 from pyrotorque.hours import Hours, parse_hours
 from pyrotorque.items import FRESH
 from pyrotorque.open_loads import MARK_FIELD
 from pyrotorque.schedule import Schedule, parse_schedule
 from pyrotorque.settings.schema import QueueSettings
-from pyrotorque_scheduler.queue.groups import GroupLimits, group_key
+from pyrotorque_scheduler.queue.groups import GroupLimits, group_named
 from pyrotorque_scheduler.queue.model import Limits
 from pyrotorque_scheduler.queue.stall import StallLimits
 
@@ -132,7 +132,9 @@ def _group_limits(settings: QueueSettings, table: Mapping[str, Field]) -> GroupL
     if not settings.group_by:
         return GroupLimits()
     check_group_field(settings.group_by, table)
-    by_name = {group_key(name): limit for name, limit in settings.group_maxima}
+    found = table.get(settings.group_by) or field(settings.group_by)
+    kind = found.kind if found is not None else "text"
+    by_name = {group_named(name, kind): limit for name, limit in settings.group_maxima}
     return GroupLimits(settings.group_by, settings.group_max, by_name)
 
 
