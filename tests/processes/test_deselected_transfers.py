@@ -16,6 +16,7 @@ from pyrotorque.rtorrent import RTorrent
 from tests.processes.test_transfers import ANOTHER_ADDRESS
 from tests.programs import Program
 from tests.scheduler_process import Scheduler, bell_of
+from tests.swarms import announced, transferred
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.timeout(240)]
@@ -31,6 +32,7 @@ class Transfers:
 
     leecher: PrivateRTorrent
     client: RTorrent
+    seeder: RTorrent
     scheduler: Scheduler
     part: str
     following: str
@@ -41,8 +43,20 @@ class Transfers:
         found = [decode(body).event for body in stored_events(self.scheduler.layout.database("scheduler"))]
         return [event.info_hash for event in found if isinstance(event, kind)]
 
+    def published(self, kind: type[TorrentCompleted] | type[TorrentMoved], *items: str) -> None:
+        """Until these events are published, and no others."""
+        try:
+            eventually(lambda: sorted(self.events(kind)) == sorted(items), 60)
+        except AssertionError as error:
+            error.add_note(f"{kind.__name__}: {self.events(kind)}\n{self.scheduler.log()[-3000:]}")
+            raise
+
     def value(self, command: str, item: str) -> object:
         return self.client.call(command, item)
+
+    def wait(self, command: str, item: str, why: str) -> None:
+        """Until rTorrent answers 1."""
+        transferred(lambda: self.value(command, item) == 1, self.client, self.seeder, why=why)
 
 
 @pytest.fixture
@@ -65,6 +79,7 @@ def transfers(rtorrent_program: Program, short_folder: Path) -> Iterator[Transfe
         for metafile in (part, following):
             seeding.call("load.raw_start", "", metafile, f'd.directory.set="{data}"')
         eventually(lambda: len(seeding.rows("seeding", ["d.hash="])) == 2, 30)
+        eventually(lambda: announced(seeding), 30, why="the downloader asks the tracker only once")
         scheduler = Scheduler(config, client)
         scheduler.configure(leecher.url, **SETTINGS)
         with (config / "torque.ini").open("a") as file:
@@ -76,7 +91,7 @@ def transfers(rtorrent_program: Program, short_folder: Path) -> Iterator[Transfe
             client.call("load.raw", "", metafile, f"d.custom.set=tm_loaded,{1_000_000 + number}")
         eventually(lambda: client.call("view.size", "", "main") == 2)
         try:
-            yield Transfers(leecher, client, scheduler, info_hash(part), info_hash(following), done)
+            yield Transfers(leecher, client, seeding, scheduler, info_hash(part), info_hash(following), done)
         finally:
             if scheduler.process is not None and scheduler.process.poll() is None:
                 scheduler.end()
@@ -91,11 +106,11 @@ def test_slot_event_mover_and_the_file_selected_again(transfers: Transfers) -> N
     t = transfers
     select(t, "b", 0)
     t.scheduler.start()
-    eventually(lambda: t.value("d.is_partially_done", t.part) == 1, 60, why="the other files are transferred")
+    t.wait("d.is_partially_done", t.part, "the other files are transferred")
     assert t.value("d.complete", t.part) == 0, "rTorrent itself never completes it"
-    eventually(lambda: t.value("d.complete", t.following) == 1, 60, why="the only slot was free for the next item")
-    eventually(lambda: sorted(t.events(TorrentCompleted)) == sorted([t.part, t.following]), 60)
-    eventually(lambda: sorted(t.events(TorrentMoved)) == sorted([t.part, t.following]), 60)
+    t.wait("d.complete", t.following, "the only slot was free for the next item")
+    t.published(TorrentCompleted, t.part, t.following)
+    t.published(TorrentMoved, t.part, t.following)
     for file in ("a", "c"):
         assert (t.done / "part" / file).read_bytes() == (t.leecher.folder.parent / "data/part" / file).read_bytes()
     eventually(lambda: t.value("d.is_active", t.part) == 1, 60, why="it seeds what it has")
@@ -105,8 +120,7 @@ def test_slot_event_mover_and_the_file_selected_again(transfers: Transfers) -> N
     # rTorrent does not connect to a peer again for ten minutes, but does after a restart.
     t.leecher.stop(timeout=20)
     t.leecher.start()
-    eventually(lambda: t.value("d.complete", t.part) == 1, 90, why="the file selected again is transferred")
-    eventually(lambda: t.events(TorrentCompleted).count(t.part) == 2, 60, why="that is another transition")
+    t.wait("d.complete", t.part, "the file selected again is transferred")
+    t.published(TorrentCompleted, t.part, t.following, t.part)
     assert (t.done / "part/b").read_bytes() == (t.leecher.folder.parent / "data/part/b").read_bytes()
     assert t.events(TorrentMoved).count(t.part) == 1, "it is there already"
-    assert t.events(TorrentCompleted).count(t.following) == 1

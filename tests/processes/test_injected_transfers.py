@@ -12,6 +12,7 @@ from pyrotorque.jobs import JobConfig, context
 from pyrotorque.jobs.injected import Injected
 from pyrotorque.rtorrent import RTorrent
 from tests.processes.test_transfers import ANOTHER_ADDRESS
+from tests.swarms import announced
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.timeout(240)]
@@ -51,6 +52,7 @@ def test_missing_data_is_transferred_into_files_of_its_own_only(short_folder: Pa
         for metafile in metafiles.values():
             seeding.call("load.raw_start", "", metafile, f'd.directory.set="{data}"')
         eventually(lambda: len(seeding.rows("seeding", ["d.hash="])) == len(NAMES), 30)
+        eventually(lambda: announced(seeding), 30)
         before: dict[str, bytes] = {}
         for name in NAMES:
             whole = (data / name / "film").read_bytes()

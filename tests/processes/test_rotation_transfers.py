@@ -20,6 +20,7 @@ from pyrotorque_scheduler.queue.model import current_instant
 from tests.processes.test_transfers import ANOTHER_ADDRESS
 from tests.programs import Program
 from tests.scheduling import QueueScene, queue_job, queue_scene_at
+from tests.swarms import announced
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.timeout(240)]
@@ -57,6 +58,7 @@ def scene(
         if name.startswith("living"):
             client.call("load.raw_start", "", metafile, f'd.directory.set="{data}"')
     eventually(lambda: client.call("view.size", "", "seeding") == living, 30)
+    eventually(lambda: announced(client), 30)
     return made
 
 

@@ -23,6 +23,7 @@ from tests.grouping import torque_ini
 from tests.programs import Program
 from tests.scheduler_process import Scheduler, bell_of
 from tests.scheduling import moment, queue_job, queue_scene_at
+from tests.swarms import announced
 from tests.waiting import bound, eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), pytest.mark.timeout(240)]
@@ -70,6 +71,7 @@ def swarm(rtorrent_program: Program, short_folder: Path) -> Iterator[Swarm]:
         for metafile in swarm.metafiles.values():
             swarm.seeder.call("load.raw_start", "", metafile, f'd.directory.set="{data}"')
         eventually(lambda: len(swarm.seeder.rows("seeding", ["d.hash="])) == COUNT, 30)
+        eventually(lambda: announced(swarm.seeder), 30)
         yield swarm
 
 
