@@ -60,12 +60,27 @@ class Schedule:
             if begin <= moment < end:
                 return end
         # Added to the Unix time: a local time would be ambiguous in autumn, when an hour occurs twice.
-        found = self._trigger.get_next_fire_time(None, self._local(moment + _INSTANT))
+        begin_at = self._local(moment + _INSTANT)
+        found = self._trigger.get_next_fire_time(None, begin_at)
         if found is None:
             return None
         fire: float = found.timestamp()
+        if found.utcoffset() < begin_at.utcoffset():
+            fire = self._after_clocks_go_back(moment, fire)
         self._intervals.append((moment, fire))
         return fire
+
+    def _after_clocks_go_back(self, begin: float, fire: float) -> float:
+        """The first fire time in the local time that is repeated, if it is before `fire`.
+
+        In a zone that goes back at 3:45, the trigger skips from 3:42 to 3:49, and with it all between.
+        """
+        offset, early, late = self._local(begin).utcoffset(), int(begin), int(fire)
+        while late - early > 1:
+            middle = (early + late) // 2
+            early, late = (middle, late) if self._local(middle).utcoffset() == offset else (early, middle)
+        found = self._trigger.get_next_fire_time(None, self._local(late))
+        return min(fire, found.timestamp()) if found is not None else fire
 
     def next_run(self, after: float) -> float | None:
         """The first fire time after that moment, plus a random part of the jitter: a job begins then."""

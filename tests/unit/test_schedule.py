@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import pairwise
 from math import inf
 
 import pytest
@@ -97,6 +98,27 @@ def test_errors_name_the_invalid_part(text: str, said: str) -> None:
 def test_it_fires_in_both_hours_that_occur_twice_in_autumn() -> None:
     schedule, begin = parse_schedule("second=*/15"), datetime.fromisoformat("2026-10-25 01:00").timestamp()
     assert schedule.fires(begin - 1, 480) == [begin + 15 * number for number in range(480)]
+
+
+@pytest.mark.parametrize(
+    ("zone", "begin", "gaps"),
+    [
+        pytest.param("Pacific/Chatham", "2026-04-05 01:00", {420, 240}, id="an hour that begins at 2:45 is repeated"),
+        pytest.param("Australia/Lord_Howe", "2026-04-05 00:00", {420, 240, 540}, id="half an hour is repeated"),
+        pytest.param("Pacific/Chatham", "2026-09-27 01:00", {420, 240}, id="an hour that begins at 2:45 is skipped"),
+        pytest.param("America/Santiago", "2026-09-05 22:00", {420, 240}, id="midnight is skipped"),
+    ],
+)
+def test_it_neither_waits_nor_hurries_where_the_clocks_change(
+    zone: str, begin: str, gaps: set[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    fires = parse_schedule("minute=*/7").fires(datetime.fromisoformat(begin).timestamp(), 50)
+    assert {later - earlier for earlier, later in pairwise(fires)} == gaps
+    # Whatever the moment from which it is computed.
+    for moment in range(int(fires[0]), int(fires[-1]), 100):
+        assert parse_schedule("minute=*/7").next_fire(moment) == next(fire for fire in fires if fire > moment)
 
 
 def test_a_night_of_the_schedule_is_an_hour_longer_in_autumn() -> None:
