@@ -18,6 +18,7 @@ from pyrotorque.events import Heartbeat
 from pyrotorque.guard_file import GuardState
 from pyrotorque.layout import Layout
 from pyrotorque.options import read_options
+from pyrotorque.port_reservation import PortReservation
 from pyrotorque.requests import Answer, DescribeService
 from pyrotorque.service.own_name import require_own_name
 from pyrotorque.service.runtime import Runtime, open_runtime_without_state
@@ -61,6 +62,7 @@ class Guardian:
         self._services = GuardedServices(self.guarded, self.supervisord)
         self._changes = StateChanges(self.runtime, self.totals)
         self._check = SupervisordCheck(self.supervisord, self.signal_supervisord, self.replace_supervisord)
+        self._panel_port = PortReservation(self.restorer.files.layout.panel_port)
 
     def run(self) -> None:
         """Run until SIGTERM, or until supervisord exits."""
@@ -87,6 +89,8 @@ class Guardian:
         if not self._ending and not self.restorer.files.socket_missing():
             self._check.run(now)
         self._services.act(now)
+        if "panel" in self.guarded:
+            self._panel_port.update()
         self._check_log_folder()
         self._check_run_files(now)
         self._changes.publish(now)

@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from pyrotorque import logs
 from pyrotorque.humanize import duration
 from pyrotorque.listen_address import is_loopback
+from pyrotorque.port_reservation import ListenPlace, WantedPort, listen_place
 from pyrotorque.settings.schema import PanelSettings
 from pyrotorque_panel.app import PanelApp
 from pyrotorque_panel.listeners import PanelListeners
@@ -19,10 +22,14 @@ _RETRY: Final = 5.0
 
 
 class PanelPort:
-    """The web server with its sockets; `make_app` makes the application of one opening, with its streams."""
+    """The web server with its sockets; `make_app` makes the application of one opening, with its streams.
 
-    def __init__(self, make_app: Callable[[Streams], PanelApp]) -> None:
+    `wanted_port` has the address that stays reserved while the panel restarts.
+    """
+
+    def __init__(self, make_app: Callable[[Streams], PanelApp], wanted_port: Path | None = None) -> None:
         self._make_app = make_app
+        self._wanted_port = WantedPort(wanted_port)
         self._server: WebServer | None = None
         self._app: PanelApp | None = None
         self._next_try = 0.0
@@ -42,9 +49,11 @@ class PanelPort:
             self.stop_serving()
         if not settings.active:
             self._listeners.close()
+            self._wanted_port.store(None)
         if self._server is not None or not settings.active or now < self._next_try:
             return
         self._next_try = now + _RETRY
+        self._wanted_port.store(_place(settings))
         try:
             sockets = self._listeners.copies(settings)
         except ListenError as error:
@@ -88,3 +97,9 @@ class PanelPort:
     def close(self) -> None:
         self.stop_serving()
         self._listeners.close()
+
+
+def _place(settings: PanelSettings) -> ListenPlace | None:
+    with suppress(OSError):
+        return listen_place(settings.address, settings.port) if settings.port else None
+    return None

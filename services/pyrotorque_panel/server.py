@@ -18,7 +18,7 @@ from uvicorn.server import Server
 
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.linux.processes import umask
-from pyrotorque.listen_address import bare_address
+from pyrotorque.port_reservation import ListenPlace, listen_place, shared_socket
 from pyrotorque_panel.gate import UNIX
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ WRITE_SECONDS: Final = 30.0
 CONNECTIONS_MAX: Final = 400
 _HEAD_MAX: Final = 32 << 10
 _STOP_SECONDS: Final = 2.0
+_PROBE_SECONDS: Final = 1.0
 _ACCEPTED_AT_ONCE: Final = 64
 """Connections that asyncio accepts before any of them is looked at: the files of a process are limited."""
 
@@ -161,14 +162,11 @@ def _expiry(protocol: PanelProtocol) -> float:
 def listen_tcp(address: str, port: int) -> socket.socket:
     """A listening socket. Raises ListenError with what to do."""
     try:
-        family, *_, where = socket.getaddrinfo(
-            bare_address(address) or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        # asyncio sets TCP_NODELAY only on sockets of this protocol: else each answer takes 44 ms.
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        place = listen_place(address, port)
+        if _is_served(place):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        listener = shared_socket(place, is_to_listen=True)
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(where)
             listener.listen(256)
         except OSError:
             listener.close()
@@ -186,6 +184,12 @@ def listen_unix(path: Path, mode: int) -> socket.socket:
     """A listening socket that only the users whom `mode` admits can reach. Raises ListenError."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        if path.parent.stat().st_mode & stat.S_IWOTH:
+            # While the panel does not run, they could listen there, and the proxy would send them its cookies.
+            text = (
+                f"panel.socket: every user of this machine can write into {path.parent}: set a path in another folder"
+            )
+            raise ListenError(text)
         with suppress(FileNotFoundError):
             if not stat.S_ISSOCK(path.lstat().st_mode):
                 raise ListenError(f"panel.socket: {path} is not a socket: remove it, or set another path")
@@ -203,6 +207,20 @@ def listen_unix(path: Path, mode: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _is_served(place: ListenPlace) -> bool:
+    """Whether another panel of this user has the port: its socket could share it."""
+    with socket.socket(place.family, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_PROBE_SECONDS)
+        try:
+            probe.connect(place.where)
+        except TimeoutError:
+            return True
+        except OSError:
+            return False
+        # The kernel may have chosen this very port for the probe, which is then connected to itself.
+        return bool(probe.getsockname() != probe.getpeername())
 
 
 def _is_in_use(path: Path) -> bool:

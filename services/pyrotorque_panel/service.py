@@ -70,7 +70,7 @@ class Panel:
         self._groups: list[WatchedGroup] = []
         self._followers: list[GroupFollower] = []
         self._secret = secrets.token_bytes(32)
-        self._port = PanelPort(self._app)
+        self._port = PanelPort(self._app, self._layout.panel_port)
         self._requests = PanelRequests(self.access, self._port)
         self._next_flush = 0.0
         self._next_sample = 0.0

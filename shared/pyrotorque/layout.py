@@ -69,6 +69,11 @@ class Layout:
         return self.state_dir / "fleet-targets.json"
 
     @property
+    def panel_port(self) -> Path:
+        """The address of the panel (see `pyrotorque.port_reservation`)."""
+        return self.run_dir / "panel.port"
+
+    @property
     def supervisor_socket(self) -> Path:
         return self.run_dir / "supervisor.sock"
 

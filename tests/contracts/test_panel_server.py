@@ -203,6 +203,14 @@ def test_a_socket_of_another_program_is_not_removed(short_folder: Path) -> None:
     os.unlink(path)
 
 
+def test_a_socket_in_a_folder_of_everyone_is_refused(tmp_path: Path) -> None:
+    """Another user could listen there while the panel does not run."""
+    tmp_path.chmod(0o1777)
+    with pytest.raises(ListenError, match="every user of this machine can write"):
+        listen_unix(tmp_path / "p.sock", 0o600)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_port_in_use_says_what_to_do() -> None:
     listener = listen_tcp("127.0.0.1", 0)
     try:

@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
 from playwright.sync_api import Browser
@@ -16,6 +19,18 @@ pytestmark = [
     pytest.mark.xdist_group("panel"),
 ]
 _WITHIN = 90_000.0
+_TAKE_PORT = """
+import os, socket, sys
+os.setgid(65534); os.setuid(65534)
+print("begins", flush=True)
+while True:
+    try:
+        with socket.create_server(("127.0.0.1", int(sys.argv[1])), reuse_port=True):
+            print("taken", flush=True)
+            break
+    except OSError:
+        pass
+"""
 
 
 @pytest.mark.parametrize("service", ["watcher", "scheduler", "exporter", "guardian"])
@@ -70,3 +85,22 @@ def test_a_page_recovers_from_a_kill_of_panel_and_supervisord(panel: LivePanel, 
         panel.group.start()
         status.get_by_text("live", exact=True).wait_for(timeout=_WITHIN)
         person.problems.clear()  # the browser reports each connection that fails
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as another user")
+def test_another_user_does_not_get_the_port_of_a_panel_that_was_killed(panel: LivePanel) -> None:
+    """Open pages would send their cookies there."""
+    number = eventually(lambda: panel.pid("panel"), 60)
+    written = panel.layout.panel_port.stat().st_mtime
+    eventually(lambda: time.time() > written + 6, 20, why="the guardian has had a turn since")
+    with subprocess.Popen([sys.executable, "-c", _TAKE_PORT, str(panel.port)], stdout=subprocess.PIPE) as other:
+        try:
+            assert other.stdout
+            assert other.stdout.readline() == b"begins\n"
+            os.kill(number, signal.SIGKILL)
+            again = eventually(lambda: (found := panel.pid("panel")) != number and found, 60)
+            assert panel.group.command("restart", "panel").returncode == 0
+            eventually(lambda: panel.pid("panel") not in (0, number, again), 60)
+        finally:
+            other.kill()
+        assert other.stdout.read() == b""
