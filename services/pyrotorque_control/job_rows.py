@@ -21,8 +21,9 @@ def job_rows(jobs: Iterable[Mapping[str, Any]], now: float) -> "list[tuple[str, 
     for job in sorted(jobs, key=_order):
         last = job.get("last_run")
         failed = last is not None and not last["ok"]
-        result = Text(_result(last), style="red" if failed else "")
-        age = humanize.age(last["at"], now) if last else ""
+        result = Text(_result(job), style="red" if failed else "")
+        known = last or job.get("last_decision")
+        age = humanize.age(known["at"], now) if known else ""
         rows.append((printable(str(job["job"])), result, age, _next(job, now)))
     return rows
 
@@ -32,13 +33,20 @@ def _order(job: Mapping[str, Any]) -> tuple[bool, str]:
     return last is None or bool(last["ok"]), str(job["job"])
 
 
-def _result(last: Mapping[str, Any] | None) -> str:
+def _result(job: Mapping[str, Any]) -> str:
+    last = job.get("last_run")
     if last is None:
-        return "has not run"
+        # Only a stored job has the key: without a decision, nothing of it is stored.
+        decision = job.get("last_decision", {"text": "has not run"})
+        return _shortened(decision["text"]) if decision else "not known"
     if last["ok"]:
         return f"ok, {humanize.duration(last['seconds'])}"
-    reason = printable(str(last["reason"]))
-    return f"failed: {reason if len(reason) <= _REASON_MAX else reason[: _REASON_MAX - 1] + '…'}"
+    return f"failed: {_shortened(last['reason'])}"
+
+
+def _shortened(text: object) -> str:
+    shown = printable(str(text))
+    return shown if len(shown) <= _REASON_MAX else shown[: _REASON_MAX - 1] + "…"
 
 
 def _events(names: Sequence[str]) -> list[str]:

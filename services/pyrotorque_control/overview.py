@@ -11,7 +11,6 @@ import msgspec
 from pyrotorque import humanize
 from pyrotorque.errors import PyrotorqueError
 from pyrotorque.layout import ALL_SERVICES, Layout
-from pyrotorque.linux.processes import ProcessIdentity
 from pyrotorque.requests import DescribeService
 from pyrotorque.supervisord import Process, Supervisord
 from pyrotorque_control.group import Group
@@ -44,6 +43,8 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     since: float = 0.0
     problem: str = ""
     services: tuple[ServiceView, ...] = ()
+    stored_jobs: list[dict[str, Any]] = []
+    """The jobs as they are stored, if the scheduler does not describe them."""
 
 
 def overview(group: Group) -> Overview:
@@ -55,18 +56,26 @@ def overview(group: Group) -> Overview:
     try:
         processes = Supervisord(group.layout.supervisor_socket).processes()
     except PyrotorqueError as error:
-        return _with(config_dir, found, (), str(error))
+        return Overview(config_dir=config_dir, running=True, pid=found.pid, since=found.started, problem=str(error))
     running = {process.name: process for process in processes if process.pid and process.name in ALL_SERVICES}
     with ThreadPoolExecutor(max_workers=max(1, len(running))) as pool:
         answers = dict(zip(running, pool.map(partial(_describe, group.layout), running.values()), strict=True))
     views = tuple(_view(process, found.started, *answers.get(process.name, ("", None))) for process in processes)
-    return _with(config_dir, found, views, "")
-
-
-def _with(config_dir: str, found: ProcessIdentity, services: tuple[ServiceView, ...], problem: str) -> Overview:
+    scheduler = next((view for view in views if view.name == "scheduler"), None)
     return Overview(
-        config_dir=config_dir, running=True, pid=found.pid, since=found.started, services=services, problem=problem
+        config_dir=config_dir,
+        running=True,
+        pid=found.pid,
+        since=found.started,
+        services=views,
+        stored_jobs=_stored_jobs(group.layout) if scheduler is not None and scheduler.data is None else [],
     )
+
+
+def _stored_jobs(layout: Layout) -> list[dict[str, Any]]:
+    from pyrotorque_control.stored_jobs import stored_jobs
+
+    return stored_jobs(layout)
 
 
 def _view(process: Process, group_since: float, says: str, data: Any) -> ServiceView:

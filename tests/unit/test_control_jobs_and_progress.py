@@ -1,6 +1,9 @@
 """`status` and `retry`: results of jobs, failing ones first; the progress of many loads; the address of the page."""
 
 import json
+import time
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +11,18 @@ import pytest
 
 from pyrotorque.layout import Layout
 from pyrotorque.settings.handlers import NEEDS_OWNER
+from pyrotorque.settings.schema import AnyJob, CustomSettings, QueueSettings, RTorrentSettings, Settings, StatsSettings
+from pyrotorque.settings.serialization import to_json
+from pyrotorque.store import open_store
+from pyrotorque.stored_configuration import stored_file
 from pyrotorque_control import load_progress, progress
 from pyrotorque_control.commands.status import activity_lines, shown
 from pyrotorque_control.job_rows import job_rows
 from pyrotorque_control.load_progress import Progress, follow, progress_line
 from pyrotorque_control.overview import Overview, ServiceView
+from pyrotorque_control.stored_jobs import stored_jobs
 from pyrotorque_control.terminal import console
+from pyrotorque_scheduler.state import MIGRATIONS, DecisionHistory, DecisionRecord, EndedRun, JobStates, LastRuns
 from pyrotorque_watcher.progress import SHOWN_FROM, LoadProgress
 
 NOW = 10_000.0
@@ -50,10 +59,13 @@ def test_a_long_reason_is_cut() -> None:
     assert len(rows(ran("a", ok=False, reason="x" * 10_000))[0][1]) < 140
 
 
-def overview(*services: ServiceView) -> str:
+def overview(*services: ServiceView, stored_jobs: Sequence[dict[str, Any]] = ()) -> str:
     out = console()
+    found = Overview(
+        config_dir="/c", running=True, pid=5, since=900.0, services=services, stored_jobs=list(stored_jobs)
+    )
     with out.capture() as captured:
-        out.print(shown(Overview(config_dir="/c", running=True, pid=5, since=900.0, services=services), NOW))
+        out.print(shown(found, NOW))
     return captured.get()
 
 
@@ -77,6 +89,59 @@ def test_status_shows_jobs_and_the_address_of_the_page() -> None:
     assert table.index("bad") < table.index("good")
     assert "metrics: http://[::1]:9135/metrics" in text
     assert "panel: http://127.0.0.1:9180/" in text
+
+
+def test_while_the_scheduler_is_busy_the_stored_jobs_are_shown(layout: Layout) -> None:
+    settings: list[AnyJob] = [
+        QueueSettings(name="queue", handler="q", active=True, schedule="minute=*/5"),
+        QueueSettings(name="idle", handler="q", active=True, schedule="minute=*/5"),
+        StatsSettings(name="stats", handler="s", active=True, schedule="minute=*"),
+        CustomSettings(name="report", handler="r", schedule="hour=*"),
+        CustomSettings(name="phone", handler="n", schedule="", on=("TorrentCompleted",)),
+        CustomSettings(name="off", handler="r", schedule="hour=*", active=False),
+    ]
+    configuration = Settings(digest="", rtorrent=RTorrentSettings(url=None, origin=""), jobs=tuple(settings))
+    stored_file(layout).write_bytes(to_json(configuration))
+    with closing(open_store(layout.database("scheduler"), MIGRATIONS)) as store:
+        with store.transaction() as db:
+            db.execute("INSERT INTO event_runs (job, body, event) VALUES ('phone', '{}', 1), ('phone', '{}', 2)")
+        LastRuns(store).store("report", EndedRun(at=time.time() - 65, seconds=0.2, ok=False, reason="no such host"))
+        JobStates(store).pause("stats", time.time())
+        history = DecisionHistory(store)
+        history.record(DecisionRecord(at=1.0, job="queue", verdict="no_item", text="no item is startable"))
+        history.record(
+            DecisionRecord(
+                at=time.time() - 5, job="queue", verdict="started", text="started", info_hash="A" * 40, name="x\n"
+            )
+        )
+        # The service has its file open.
+        found = [tuple(map(str, row)) for row in job_rows(stored_jobs(layout), time.time())]
+    assert [row[:2] for row in found] == [
+        ("report", "failed: no such host"),
+        ("idle", "not known"),
+        ("phone", "has not run"),
+        ("queue", "started (x\\n)"),
+        ("stats", "not known"),
+    ]
+    assert {row[0]: row[2] for row in found} | {"queue": ""} == {
+        "report": "1 min 5 s ago", "idle": "", "phone": "", "queue": "", "stats": "",
+    }  # fmt: skip
+    next_runs = {row[0]: row[3] for row in found}
+    assert next_runs["phone"] == "on TorrentCompleted; 2 events queued"
+    assert next_runs["stats"] == "paused"
+    assert next_runs["queue"].startswith("in ")
+
+
+def test_without_a_stored_configuration_there_are_no_jobs(layout: Layout) -> None:
+    assert stored_jobs(layout) == []
+
+
+def test_status_shows_stored_jobs_while_the_scheduler_is_busy() -> None:
+    busy = ServiceView(name="scheduler", state="RUNNING", pid=1, since=1.0, says="is busy: job queue, for 12 s")
+    text = overview(busy, stored_jobs=[ran("good"), {"job": "queue", "last_run": None, "last_decision": None}])
+    assert "is busy: job queue, for 12 s" in text
+    assert "does not answer: stored results" in text
+    assert "not known" in text[text.index("last result") :]
 
 
 def test_a_port_that_is_not_open_has_no_address() -> None:

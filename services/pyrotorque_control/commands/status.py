@@ -37,9 +37,9 @@ _STYLES = {"RUNNING": "green", "STARTING": "yellow", "BACKOFF": "yellow", "FATAL
 @click.pass_obj
 def command(group: Group, as_json: bool, watch: bool) -> int:
     """Show each service, its uptime and what it is doing: queues and why they wait, watched trees, number of loaded
-    metafiles and the progress of many; each job with its last result and next run, failing ones first; rTorrent's
-    transfer rates; long work, such as a copy to another disk, a backup or a clean-up; moves that failed, with their
-    reason and next attempt; and why a clean-up removes nothing.
+    metafiles and the progress of many; each job with its last result and next run, failing ones first, as they are
+    stored while the scheduler is busy; rTorrent's transfer rates; long work, such as a copy to another disk, a backup
+    or a clean-up; moves that failed, with their reason and next attempt; and why a clean-up removes nothing.
 
     For scripts, `pyrotorque --status` prints one line and sets the exit code.
 
@@ -108,11 +108,15 @@ def shown(found: Overview, now: float, rtorrent: str = "") -> "Lines":
     return Lines(Text(head), table, *_jobs_table(found, now), *(Text(printable(line)) for line in more if line))
 
 
-def _jobs_table(found: Overview, now: float) -> "Iterator[Table]":
-    """The jobs with their last results; none if the scheduler does not answer."""
+def _jobs_table(found: Overview, now: float) -> "Iterator[Table | Text]":
+    """The jobs with their last results; what is stored of them if the scheduler does not answer."""
+    from rich.text import Text
+
     data = next((service.data for service in found.services if service.name == "scheduler"), None)
-    rows = job_rows(data.get("jobs", ()), now) if isinstance(data, Mapping) else []
-    if rows:
+    jobs = data.get("jobs", ()) if isinstance(data, Mapping) else found.stored_jobs
+    if rows := job_rows(jobs, now):
+        if jobs is found.stored_jobs:
+            yield Text("The scheduler does not answer: stored results of its jobs, and next runs as scheduled:")
         yield terminal.table(("job", "last result", "when", "next run"), rows)
 
 
