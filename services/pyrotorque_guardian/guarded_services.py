@@ -9,6 +9,7 @@ from contextlib import suppress
 from pyrotorque import logs
 from pyrotorque.bus import Wakeup
 from pyrotorque.events import Heartbeat
+from pyrotorque.humanize import duration
 from pyrotorque.linux.processes import ProcessIdentity, running_process
 from pyrotorque.supervisord import ALREADY_STARTED, Supervisord, SupervisordError, SupervisordFault
 from pyrotorque_guardian.decisions import HangDetector, HungService, RestartBackoff
@@ -28,6 +29,7 @@ class GuardedServices:
         self._killed: dict[str, str] = {}
         self._processes: dict[str, ProcessIdentity] = {}
         self._full_names: dict[str, str] = {}
+        self._given_up: dict[str, float] = {}
         self.states: dict[str, str] = {}
 
     @property
@@ -55,6 +57,8 @@ class GuardedServices:
         self._full_names[name] = f"{group}:{name}" if group and group != name else name
         self._backoff.state_changed(name, state, now)
         if state == "RUNNING":
+            if (since := self._given_up.pop(name, None)) is not None:
+                logs.owner_event("service back", f"{name} runs again after {duration(now - since)}")
             if (found := running_process(pid)) is not None:
                 self._processes[name] = found
             self._hangs.running(name, pid, now)
@@ -83,6 +87,7 @@ class GuardedServices:
         for hung in self._hangs.hung_services(now):
             self._kill(hung)
         for name in self._backoff.due(now):
+            self._given_up.setdefault(name, now)
             self._start(name)
 
     def _kill(self, hung: HungService) -> None:
@@ -103,7 +108,7 @@ class GuardedServices:
     def _start(self, name: str) -> None:
         text = f"{name} has failed repeatedly and is stopped (FATAL): starting it again; see log/{name}.log"
         log.warning("%s", text)
-        logs.owner_event("service gave up", text)
+        logs.owner_event("service gave up", text, subject=name)
         try:
             self._supervisord.start(self._full_names.get(name, name))
         except SupervisordFault as fault:

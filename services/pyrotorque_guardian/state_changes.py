@@ -54,7 +54,8 @@ class StateChanges:
         level = logging.WARNING if change.state in ("BACKOFF", "FATAL") or reason else logging.INFO
         log.log(level, "%s: %s → %s%s", change.process, change.before, change.state, f" ({reason})" if reason else "")
         if change.state == "EXITED" and reason and not killed:
-            logs.owner_event("service ended", f"{change.process} {reason}; it is started again")
+            text = f"{change.process} {reason}; it is started again"
+            logs.owner_event("service ended", text, subject=change.process)
 
     def publish(self, now: float) -> None:
         """Commit the changes with their counters, then publish them; `now` is monotonic."""

@@ -112,12 +112,13 @@ def is_json() -> bool:
 
 
 def owner_event(event: OwnerEvent, *texts: str, subject: str = "") -> None:
-    """Append one line for each text to the owner's log at the level of the event; bursts become one line.
+    """Append one line for each text to the owner's log at the level of the event; bursts and repetitions become one
+    line.
 
     Of PROBLEMS, an event is published in the next turn of the service; `subject` is what it is about.
     """
     with _folding_lock:
-        lines = _folding.add(event, texts, time.monotonic())
+        lines = _folding.add(event, texts, time.monotonic(), subject)
         _problems.extend(problem_events(event, texts, service(), subject, time.time()))
     _append(lines)
 
@@ -133,7 +134,8 @@ def take_problems() -> list[ProblemReported | ProblemEnded]:
 def write_folded(*, at_end: bool = False) -> None:
     """Append the lines of bursts that have ended: called in each turn of a service, and `at_end` of its process."""
     with _folding_lock:
-        lines = _folding.end() if at_end else _folding.due(time.monotonic())
+        now = time.monotonic()
+        lines = _folding.end(now) if at_end else _folding.due(now)
     _append(lines)
 
 

@@ -10,6 +10,7 @@ from typing import Final, Literal, TypeAlias
 
 from pyrotorque.events import ProblemEnded, ProblemReported
 from pyrotorque.humanize import duration
+from pyrotorque.owner_repeats import RepeatFolding
 from pyrotorque.text import printable
 
 OwnerEvent: TypeAlias = Literal[
@@ -46,6 +47,7 @@ OwnerEvent: TypeAlias = Literal[
     "service ended",
     "service hung",
     "service gave up",
+    "service back",
     "group repaired",
     "group failed",
     "configuration wrong",
@@ -97,6 +99,7 @@ LEVELS: Final[dict[OwnerEvent, int]] = {
     "service ended": logging.WARNING,
     "service hung": logging.ERROR,
     "service gave up": logging.ERROR,
+    "service back": logging.INFO,
     "group repaired": logging.WARNING,
     "group failed": logging.ERROR,
     "configuration wrong": logging.ERROR,
@@ -146,6 +149,8 @@ BURSTS: Final[dict[OwnerEvent, tuple[str, str]]] = {
     "item removed": ("removals", "items removed"),
     "item erased": ("erasures", "items erased"),
 }
+REPEATED: Final[frozenset[OwnerEvent]] = frozenset(("service ended", "service hung", "service gave up"))
+"""Events of one subject that follow each other and are counted after the first."""
 SHOWN: Final = 20
 """Lines of one event that are written before the others of a burst are counted."""
 QUIET: Final = 5.0
@@ -195,10 +200,13 @@ class BurstFolding:
 
     def __init__(self) -> None:
         self._bursts: dict[str, _Burst] = {}
+        self._repeats = RepeatFolding()
 
-    def add(self, event: OwnerEvent, texts: Sequence[str], now: float) -> list[OwnerLine]:
+    def add(self, event: OwnerEvent, texts: Sequence[str], now: float, subject: str = "") -> list[OwnerLine]:
         """The lines to write now."""
         level = LEVELS[event]
+        if event in REPEATED:
+            texts = [text for text in texts if self._repeats.is_first((event, subject), text, now)]
         if event not in BURSTS:
             return [OwnerLine(event, level, text) for text in texts]
         name = BURSTS[event][0]
@@ -224,7 +232,7 @@ class BurstFolding:
 
     def due(self, now: float) -> list[OwnerLine]:
         """The lines of bursts that have ended, or continue for long."""
-        lines: list[OwnerLine] = []
+        lines = _repeated(self._repeats.due(now))
         for name, burst in list(self._bursts.items()):
             if now - burst.last >= QUIET:
                 lines += self._end(name)
@@ -233,12 +241,17 @@ class BurstFolding:
                 self._bursts[name] = _Burst(burst.last, burst.last, shown=burst.shown)
         return lines
 
-    def end(self) -> list[OwnerLine]:
+    def end(self, now: float) -> list[OwnerLine]:
         """The lines of all bursts: the process ends."""
-        return [line for name in list(self._bursts) for line in self._end(name)]
+        return _repeated(self._repeats.end(now)) + [line for name in list(self._bursts) for line in self._end(name)]
 
     def _end(self, name: str) -> Iterator[OwnerLine]:
         yield from _summary(self._bursts.pop(name))
+
+
+def _repeated(found: list[tuple[str, str]]) -> list[OwnerLine]:
+    events: dict[str, OwnerEvent] = {event: event for event in REPEATED}
+    return [OwnerLine(events[name], LEVELS[events[name]], text) for name, text in found]
 
 
 def _summary(burst: _Burst) -> Iterator[OwnerLine]:

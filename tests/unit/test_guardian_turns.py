@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pyrotorque import logs
 from pyrotorque.bus import Bus, Wakeup
 from pyrotorque.errors import SettingsError
 from pyrotorque.events import Delivery, Envelope, ServiceStateChanged, decode
@@ -93,6 +94,25 @@ def test_a_service_that_was_fatal_before_the_guardian_started_is_restarted(
     guardian.turn(Wakeup(), 1.0)
     guardian.turn(Wakeup(), 2.1)
     assert supervisord.done == ["startProcess watcher 0"]
+
+
+def test_a_service_that_was_given_up_and_runs_again_is_reported_with_the_duration(
+    guardian: Guardian, supervisord: ScriptedSupervisord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[tuple[str, str]] = []
+
+    def owner_event(event: str, text: str, subject: str = "") -> None:
+        lines.append((event, text))
+
+    monkeypatch.setattr(logs, "owner_event", owner_event)
+    supervisord.states = {"watcher": "FATAL", "exporter": "RUNNING"}
+    guardian.turn(Wakeup(), 0.0)
+    guardian.turn(Wakeup(), 2.0)
+    guardian.turn(Wakeup(), 5.0)
+    assert [event for event, _ in lines] == ["service gave up", "service gave up"]
+    for state in ("STARTING", "RUNNING", "RUNNING"):
+        guardian.state_changed(ProcessStateChange("watcher", state, "", expected=True, pid=0), 62.0)
+    assert lines[2:] == [("service back", "watcher runs again after 1 min")]
 
 
 def test_a_silent_service_is_killed_and_the_reason_published(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from pyrotorque.owner_events import BURSTS, LEVELS, LONGEST, SHOWN, BurstFolding, OwnerEvent, OwnerLine
+from pyrotorque.owner_repeats import WINDOW
 from tests.exporter_process import REPOSITORY
 
 
@@ -65,7 +66,7 @@ def test_failures_that_have_lines_of_their_own_are_no_second_warning() -> None:
     folding = BurstFolding()
     folding.add("metafile loaded", [str(number) for number in range(5000)], 0.0)
     assert texts(folding.add("metafile failed", ["bad"], 61.0 - 56.1)) == ["WARNING bad"]
-    assert texts(folding.end()) == ["INFO 5,000 metafiles loaded in 5 s, 1 failed: bad"]
+    assert texts(folding.end(100.0)) == ["INFO 5,000 metafiles loaded in 5 s, 1 failed: bad"]
 
 
 def test_a_burst_that_continues_has_a_sum_each_minute() -> None:
@@ -74,7 +75,7 @@ def test_a_burst_that_continues_has_a_sum_each_minute() -> None:
     for second in range(150):
         folding.add("item completed", [f"{second}.{number}" for number in range(10)], float(second))
         sums += texts(folding.due(float(second)))
-    sums += texts(folding.end())
+    sums += texts(folding.end(100.0))
     counts = [int(re.sub(r"\D", "", text.split()[1])) for text in sums]
     assert len(sums) == 3
     assert sum(counts) == 1500
@@ -90,7 +91,7 @@ def test_after_a_pause_single_lines_are_shown_again() -> None:
 def test_failures_alone_name_what_failed() -> None:
     folding = BurstFolding()
     folding.add("metafile failed", [f"bad {number}" for number in range(SHOWN + 2)], 0.0)
-    assert texts(folding.end()) == [f"WARNING {SHOWN + 2} metafiles failed in 1 s: bad 0; bad 1; bad 2; …"]
+    assert texts(folding.end(100.0)) == [f"WARNING {SHOWN + 2} metafiles failed in 1 s: bad 0; bad 1; bad 2; …"]
 
 
 def test_what_needs_the_owner_is_never_folded_away() -> None:
@@ -103,5 +104,31 @@ def test_what_needs_the_owner_is_never_folded_away() -> None:
 def test_examples_are_short() -> None:
     folding = BurstFolding()
     folding.add("metafile failed", ["x" * 10_000 for _ in range(SHOWN + 1)], 0.0)
-    (line,) = folding.end()
+    (line,) = folding.end(100.0)
     assert len(line.text) < 600
+
+
+def test_a_service_that_ends_again_and_again_is_one_line_and_then_a_count() -> None:
+    folding = BurstFolding()
+    ended = "watcher ended unexpectedly; it is started again"
+    assert texts(folding.add("service ended", [ended], 0.0, "watcher")) == [f"WARNING {ended}"]
+    for number in range(7):
+        assert folding.add("service ended", [ended], 30.0 + number, "watcher") == []
+    assert texts(folding.add("service ended", ["panel ended"], 40.0, "panel")) == ["WARNING panel ended"]
+    assert texts(folding.add("service hung", ["watcher hangs"], 41.0, "watcher")) == ["ERROR watcher hangs"]
+    assert folding.due(WINDOW - 1) == []
+    assert texts(folding.due(WINDOW)) == [f"WARNING {ended} (again 7 times in 10 min)"]
+    # A window without repetitions ends the count.
+    assert folding.add("service ended", [ended], WINDOW + 1, "watcher") == []
+    assert texts(folding.due(2 * WINDOW)) == [f"WARNING {ended} (again once in 10 min)"]
+    assert folding.due(3 * WINDOW) == []
+    assert texts(folding.add("service ended", [ended], 3 * WINDOW + 1, "watcher")) == [f"WARNING {ended}"]
+    assert folding.add("service ended", [ended], 3 * WINDOW + 31, "watcher") == []
+    assert texts(folding.end(3 * WINDOW + 61)) == [f"WARNING {ended} (again once in 1 min)"]
+    assert folding.end(4 * WINDOW) == []
+
+
+def test_without_a_look_for_long_the_next_repetition_is_a_line() -> None:
+    folding = BurstFolding()
+    folding.add("service hung", ["x hangs"], 0.0, "x")
+    assert texts(folding.add("service hung", ["x hangs"], 2 * WINDOW, "x")) == ["ERROR x hangs"]
