@@ -16,6 +16,8 @@ from pyrotorque.events import (
     JobFailed,
     JobRecovered,
     LoadFailed,
+    ProblemEnded,
+    ProblemReported,
     RTorrentLost,
     RTorrentReturned,
     ServiceStateChanged,
@@ -84,6 +86,32 @@ def test_a_problem_that_lasts_has_another_message_after_a_while(sent: Sent, at: 
         job().run(FAILED)
     assert len(sent) == 2
     assert "(again 12 times since " in sent[1][1]
+
+
+@pytest.mark.parametrize("folder", ["/watch/a b", "/"])
+@pytest.mark.parametrize("is_load_first", [False, True])
+def test_a_bad_watch_ini_and_the_metafiles_below_it_are_one_message(
+    sent: Sent, folder: str, is_load_first: bool
+) -> None:
+    file = f"{folder.rstrip('/')}/watch.ini"
+    wrong = ProblemReported(
+        at=1.0, service="watcher", problem="watch.ini wrong", subject=folder, text=f"w: {file}:1: x"
+    )
+    loads: list[Event] = [
+        LoadFailed(at=1.0, metafile=f"{folder}/{name}.torrent", job="w", kind="template", reason=reason)
+        for name, reason in (("one", f"{file}:1: key: x (and 1 more in it)"), ("two", f"{file} is not a regular file"))
+    ]
+    for event in [*loads, wrong] if is_load_first else [wrong, *loads]:
+        job().run(event)
+    job().run(ProblemEnded(at=2.0, service="watcher", problem="watch.ini wrong", subject=folder, text="valid"))
+    assert [title for title, _, _ in sent] == [
+        "A metafile was not loaded" if is_load_first else "A watch.ini has errors",
+        "A watch.ini is valid again",
+    ]
+    other = LoadFailed(at=3.0, metafile="/b/x", job="w", kind="template", reason="/b/watch.ini:1: x")
+    job().run(other)
+    job().run(LoadFailed(at=3.0, metafile="/b/x", job="w", kind="template", reason="cmd.x: no /b/watch.ini: x"))
+    assert len(sent) == 4
 
 
 def test_an_end_without_a_reported_problem_is_no_message(sent: Sent) -> None:

@@ -1,6 +1,7 @@
 """The wording of notifications for people: title, text and priority of an event, and which events have one cause."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -93,6 +94,7 @@ PROBLEM_ENDS: Final[dict[str, str]] = {
     "port unavailable": "A port is open again",
 }
 _URGENT_PROBLEMS: Final = ("state damaged",)
+_WATCH_INI: Final = re.compile(r"(|/.*?)/watch\.ini[: ]")
 _NAMED: Final = 5
 _FAILED_STATES: Final = ("FATAL", "BACKOFF")
 
@@ -151,7 +153,8 @@ def _parts(event: Event | None, hidden: str, kind: str) -> dict[str, Any]:
         case LoadFailed(metafile=path, reason=reason, job=job, kind=failure):
             name = hidden or os.path.basename(path)
             text = f"{name}: {failure if hidden else reason}"
-            return _problem("A metafile was not loaded", text, f"load {job} {failure}", subject=name)
+            cause = _cause_of_template(reason) if failure == "template" else ""
+            return _problem("A metafile was not loaded", text, cause or f"load {job} {failure}", subject=name)
         case StartFailed(name=name, reason=reason, job=job, kind=failure):
             text = f"{hidden or name}: {failure if hidden else reason}"
             return _problem("An item could not be started", text, f"start {job} {failure}", subject=hidden or name)
@@ -193,6 +196,12 @@ def _parts(event: Event | None, hidden: str, kind: str) -> dict[str, Any]:
             return _service(service, state, reason)
         case _:
             return {"title": kind, "text": "", "subject": kind}
+
+
+def _cause_of_template(reason: str) -> str:
+    """A watch.ini with errors is one cause, reported by itself or by the first metafile that is not loaded for it."""
+    found = _WATCH_INI.match(reason)
+    return f"problem watch.ini wrong {found[1] or '/'}" if found else ""
 
 
 def _about(what: str, name: str, more: str = "") -> dict[str, Any]:
