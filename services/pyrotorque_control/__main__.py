@@ -8,8 +8,13 @@ from pyrotorque.interpreter import prepare_command
 def main() -> int:
     """Run the command line and return its exit code; `--cron` is handled before other modules are imported."""
     prepare_command()
+    return run(sys.argv[1:])
+
+
+def run(arguments: list[str]) -> int:
+    """Run these words; `prepare_command` was called."""
     try:
-        return _run(sys.argv[1:])
+        return _run(arguments)
     except (MemoryError, ImportError) as error:  # while modules are imported
         from pyrotorque.foreign_errors import explain
 

@@ -1,5 +1,6 @@
 """Runs a sub-command for clean-ups in a process of its own: it reads all items and files, which needs memory."""
 
+import json
 import os
 import subprocess
 import threading
@@ -46,13 +47,15 @@ class CommandRunner:
 
     def _run(self, words: Sequence[str], by: str) -> tuple[str, str]:
         """The output, and the error if it failed."""
-        command = module_command("pyrotorque_control", "--config-dir", str(self.layout.config_dir), *words)
+        # Every user of the machine sees the words of a command line: these name items.
+        command = module_command("pyrotorque_control.piped_words")
+        given = json.dumps(["--config-dir", str(self.layout.config_dir), *words]).encode()
         try:
             with self.slots:
                 environment = {**os.environ, "PYTHONPATH": import_path(), ACTOR: by}
                 ended = subprocess.run(
                     command,
-                    stdin=subprocess.DEVNULL,
+                    input=given,
                     capture_output=True,
                     timeout=_TIMEOUT,
                     check=False,
