@@ -74,6 +74,8 @@ class Gate:
         # The API has no cookies that a page of another site could make a browser send.
         if is_write and facts.kind != "api" and not _is_same_origin(facts.headers):
             return Refusal(403, "the request came from another site", "origin")
+        if facts.kind == "page" and not is_write and _is_embedded(facts.headers):
+            return Refusal(403, "a page of another site may link to this one, and not load it", "embedded")
         if facts.kind == "public":
             return admission
         if admission.identity is None:
@@ -133,3 +135,11 @@ def _is_same_origin(headers: Mapping[str, str]) -> bool:
         return site == "same-origin"
     scheme, separator, host = headers.get("origin", "").partition("://")
     return bool(separator) and scheme in ("http", "https") and host.lower() == headers.get("host", "").lower()
+
+
+def _is_embedded(headers: Mapping[str, str]) -> bool:
+    """Whether a page of another site loads ours as an image, a frame or by script: with our cookie, if it is on another
+    port of the same host. It could read nothing, but have previews made and streams opened."""
+    if headers.get("sec-fetch-site") not in ("same-site", "cross-site"):
+        return False
+    return headers.get("sec-fetch-mode") != "navigate" or headers.get("sec-fetch-dest") != "document"

@@ -150,6 +150,24 @@ def test_every_answer_has_the_policy(scene: PanelScene) -> None:
         assert "server" not in headers
 
 
+@pytest.mark.parametrize("site", ["same-site", "cross-site"])
+def test_a_page_of_another_site_may_link_to_ours_and_not_load_it(scene: PanelScene, site: str) -> None:
+    """Browsers send our cookie also with the requests of a page on another port of this host."""
+    paths = [route.path.format(**PARAMS) for route in scene.app.routes if (route.method, route.kind) == ("GET", "page")]
+    assert {"/g/main/live", "/g/main/cleanup"} <= set(paths)
+    cookie = {"Cookie": scene.login(), "Sec-Fetch-Site": site}
+    for mode, dest in (("no-cors", "image"), ("cors", "empty"), ("navigate", "iframe"), ("navigate", "object")):
+        fetched = cookie | {"Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": dest}
+        assert {path: scene.request("GET", path, fetched).status for path in paths} == dict.fromkeys(paths, 403)
+    link = cookie | {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert scene.request("GET", "/g/main/", link).status == 200
+    own = cookie | {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
+    for trusted in ("same-origin", "none"):
+        assert scene.request("GET", "/g/main/", own | {"Sec-Fetch-Site": trusted}).status == 200
+    api = scene.token("read") | own
+    assert scene.request("GET", "/api/v1/groups", api).status == 200, "a token is no cookie: nothing sends it along"
+
+
 def test_a_login_without_an_origin_or_from_another_site_fails(scene: PanelScene) -> None:
     link = scene.access.make_link()
     for headers in ({}, {"Origin": EVIL}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site", "Origin": scene.origin}):

@@ -1,6 +1,9 @@
 """The panel in five states, and the page of a fleet, in Chromium: WCAG 2.2 AA, phone and desktop, light and dark."""
 
+import threading
 import time
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
@@ -12,12 +15,14 @@ from pyrotorque.settings.schema import FleetSettings, RTorrentSettings, Settings
 from pyrotorque.settings.serialization import to_json
 from pyrotorque.stored_configuration import stored_file
 from pyrotorque_panel import group_view
+from pyrotorque_panel.gate import Admission, Gate, Refusal, RequestFacts
 from tests.axe import SIZES, all_pages
 from tests.browser import visitor
 from tests.contracts.test_panel_fleet import FakeFleet
 from tests.panel_pictures import DOCS, SHOWN, take
 from tests.panel_scene import panel_scene
 from tests.panel_states import STATES, panel_in
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.process,
@@ -95,3 +100,65 @@ def test_pictures_are_made_and_those_of_the_documentation_are_small(
     assert [name for name in shown if (DOCS / name).stat().st_size > 150 * KIB] == []
     page = (DOCS.parent / "panel.md").read_text()
     assert [name for name in shown if f"(pictures/{name})" not in page] == []
+
+
+class _OtherSite(BaseHTTPRequestHandler):
+    """A server of another user on the same host: its page loads pages of the panel in every way."""
+
+    panel = ""
+
+    def do_GET(self) -> None:
+        page = f"{self.panel}/g/main"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(
+            f"""<img src="{page}/cleanup"><iframe src="{page}/jobs"></iframe><a href="{page}/">the panel</a>
+            <script>fetch("{page}/queue", {{mode: "no-cors", credentials: "include"}});
+            new EventSource("{page}/live", {{withCredentials: true}});</script>""".encode()
+        )
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_page_on_another_port_of_the_host_can_link_to_ours_and_load_nothing(
+    browser: Browser, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout.prepare()
+    seen: list[tuple[str, str, bool, int]] = []
+    admit = Gate.admit
+
+    def admit_and_note(self: Gate, facts: RequestFacts, now: float) -> Admission | Refusal:
+        result = admit(self, facts, now)
+        headers = facts.headers
+        status = result.status if isinstance(result, Refusal) else 200
+        seen.append(
+            (headers.get("sec-fetch-site", ""), headers.get("sec-fetch-dest", ""), bool(headers["cookie"]), status)
+        )
+        return result
+
+    monkeypatch.setattr(Gate, "admit", admit_and_note)
+    with (
+        panel_in(STATES["well"](), layout) as scene,
+        ThreadingHTTPServer(("127.0.0.1", 0), _OtherSite) as other,
+        closing(browser.new_context()) as context,
+    ):
+        _OtherSite.panel = scene.origin
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        cookie = scene.login()
+        seen.clear()
+        name, _, value = cookie.partition("=")
+        context.add_cookies([{"name": name, "value": value, "url": scene.origin, "sameSite": "Lax"}])
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{other.server_port}/")
+        page.get_by_text("the panel").wait_for()
+        eventually(lambda: len(seen) >= 4, 60)
+        assert {(site, dest, status) for site, dest, _, status in seen} == {
+            ("same-site", "image", 403), ("same-site", "iframe", 403), ("same-site", "empty", 403),
+        }  # fmt: skip
+        assert all(has_cookie for _, _, has_cookie, _ in seen), "it is the gate that refuses, not a missing cookie"
+        page.get_by_role("link", name="the panel").click()
+        page.get_by_role("heading", name="Processes").wait_for()
+        assert ("same-site", "document", True, 200) in seen
+        other.shutdown()

@@ -45,6 +45,23 @@ def test_wrong_values_are_errors(tmp_path: Path, text: str) -> None:
     assert WRONG[text] in found
 
 
+@pytest.mark.parametrize(
+    ("line", "warned"),
+    [
+        ("panel.trusted_proxies = 127.0.0.1", True),
+        ("panel.trusted_proxies = 192.0.2.1 ::1", True),
+        ("panel.trusted_proxies = 192.0.2.1", False),
+        ("panel.socket_mode = 0666", True),
+        ("panel.socket_mode = 0660", False),
+    ],
+)
+def test_a_header_that_every_local_user_can_send_is_a_warning(tmp_path: Path, line: str, warned: bool) -> None:
+    socket = f"[TORQUE]\npanel.active = yes\npanel.socket = /run/p.sock\n{line}\n"
+    assert configured(tmp_path, socket).warnings == ()
+    found = configured(tmp_path, f"{socket}panel.auth_header = Remote-User\n").warnings
+    assert ["every user of this machine" in str(each) for each in found] == [True] * warned
+
+
 @pytest.mark.parametrize("name", ["page_names", "page_hosts"])
 def test_a_setting_of_the_former_page_of_the_exporter_is_a_warning(tmp_path: Path, name: str) -> None:
     """The exporter has lost its page: a group of version 1.0.0 still starts."""

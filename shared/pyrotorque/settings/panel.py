@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pyrotorque.listen_address import address_error, bare_address
+from pyrotorque.listen_address import address_error, bare_address, is_loopback
 from pyrotorque.settings.ini import Entry
 from pyrotorque.settings.prefixed import read_values
 from pyrotorque.settings.problems import Problem, Report
@@ -29,7 +29,21 @@ def read_panel(entries: Mapping[str, Entry], report: Report) -> PanelSettings:
     if made.auth_header and not made.trusted_proxies and made.socket is None:
         text = "is believed from panel.socket or panel.trusted_proxies only: set one of them"
         _add(report, entries, "auth_header", text)
+    if made.active and made.auth_header:
+        _warn_of_local_users(made, entries, report)
     return made
+
+
+def _warn_of_local_users(made: PanelSettings, entries: Mapping[str, Entry], report: Report) -> None:
+    """Who reaches the panel as a proxy does chooses who they are."""
+    local = [each for each in made.trusted_proxies if is_loopback(each)]
+    found = {"trusted_proxies": f"{local[0]} is every user of this machine"} if local else {}
+    if made.socket is not None and made.socket_mode & 0o002:
+        found["socket_mode"] = f"{made.socket_mode:04o} admits every user of this machine"
+    for name, text in found.items():
+        entry = entries[name]
+        text += f", and each of them can name a user in {made.auth_header}: let only the proxy use panel.socket"
+        report.warnings.append(Problem(entry.file, entry.line, PREFIX + name, text))
 
 
 def _add(report: Report, entries: Mapping[str, Entry], name: str, text: str) -> None:
