@@ -6,30 +6,25 @@ the disk that fills up is a tmpfs, which only root may mount. With fewer minutes
 
 import argparse
 import contextlib
-import fcntl
 import json
 import os
-import pty
 import re
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
 import threading
 import time
-import urllib.parse
 import urllib.request
-from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from demo.group import REPOSITORY, Group, environment, free_port, wait_until
+from demo.day_report import report
+from demo.group import REPOSITORY, Group, free_port, wait_until
 from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 
@@ -51,15 +46,33 @@ job.treewatch.load_mode   = start
 job.treewatch.queued      = True
 job.exporter.active       = True
 job.exporter.port         = {port}
+job.exporter.jobs         = system, tracker, item
+job.exporter.items_max    = 200
 job.report.handler        = pyrotorque.jobs.command:Command
 job.report.schedule       = second=*/5
 job.report.command        = /bin/sh {script}
+job.move.handler          = pyrotorque.jobs.mover:Mover
+job.move.on               = TorrentCompleted
+job.move.schedule         = second=*/20
+job.move.condition        = name=Movie*
+job.move.target           = {done}
+job.move.below            = {done}
+job.tidy.handler          = pyrotorque.jobs.cleanup:Cleanup
+job.tidy.schedule         = second=*/20
+job.tidy.condition        = is_complete=yes name=Old*
+job.tidy.min_ratio        = 0
+job.tidy.min_seedtime     = 0
+job.tidy.matched_for      = 0
+job.tidy.announce         = 0
+job.tidy.data             = quarantine
+job.tidy.below            = {downloads}
+job.tidy.others           = none
 job.phone.handler         = pyrotorque.jobs.notify:Notify
 job.phone.url             = http://127.0.0.1:{receiver}/phone
 job.phone.title           = {{{{title}}}}
 job.phone.text            = {{{{message}}}}
 job.digest.handler        = pyrotorque.jobs.notify:Notify
-job.digest.on             = TorrentCompleted, TorrentErased
+job.digest.on             = TorrentCompleted, TorrentMoved, TorrentRemoved
 job.digest.every          = {every:.0f}s
 job.digest.url            = http://127.0.0.1:{receiver}/digest
 job.digest.text           = {{{{message}}}}
@@ -81,9 +94,10 @@ receivers:
 
 
 class Receiver(ThreadingHTTPServer):
-    """Accepts and records every message and alert, with its time since the beginning."""
+    """Accepts and records every message and alert, with its time since the beginning; answers as a tracker, too."""
 
     daemon_threads = True
+    request_queue_size = 128  # of announces
 
     def __init__(self) -> None:
         self.began = time.monotonic()
@@ -94,6 +108,10 @@ class Receiver(ThreadingHTTPServer):
     @property
     def port(self) -> int:
         return int(self.server_address[1])
+
+    def announce(self, number: int) -> str:
+        """The address of one of two trackers."""
+        return f"http://{('127.0.0.1', 'localhost')[number % 2]}:{self.port}/announce"
 
     def messages(self, path: str) -> list[tuple[float, str]]:
         return [(at, body) for at, where, body in list(self.received) if where == path]
@@ -118,6 +136,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
 
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path.startswith("/announce") else 404)
+        self.end_headers()
+        self.wfile.write(b"d8:completei2e10:incompletei1e8:intervali1800e5:peers0:e")
+
     def log_message(self, format: str, *args: object) -> None:
         pass
 
@@ -127,9 +150,9 @@ class Day:
 
     def __init__(self, folder: Path, scale: float) -> None:
         self.folder, self.scale = folder, scale
-        self.watch, self.disk = folder / "watch", folder / "disk"
+        self.watch, self.disk, self.done = folder / "watch", folder / "disk", folder / "done"
         self.script = folder / "report.sh"
-        for path in (self.watch, self.disk):
+        for path in (self.watch, self.disk, self.done):
             path.mkdir(parents=True, exist_ok=True)
         self.script.write_text("exit 0\n")
         self.receiver = Receiver()
@@ -145,10 +168,11 @@ class Day:
         """A part of the day; shorter with fewer minutes."""
         time.sleep(seconds * self.scale)
 
-    def ini(self, url: str) -> str:
-        paths = {"watch": self.watch, "disk": self.disk, "script": self.script}
+    def ini(self, rtorrent: PrivateRTorrent) -> str:
+        paths = {"watch": self.watch, "disk": self.disk, "done": self.done, "script": self.script}
         every = max(10.0, 240 * self.scale)
-        return INI.format(url=url, port=self.port, receiver=self.receiver.port, every=every, **paths)
+        paths["downloads"] = rtorrent.downloads
+        return INI.format(url=rtorrent.url, port=self.port, receiver=self.receiver.port, every=every, **paths)
 
     def run(self, group: Group, rtorrent: PrivateRTorrent) -> None:
         """All phases, one after the other."""
@@ -164,13 +188,15 @@ class Day:
         self.pause(240)
 
     def loads(self, rtorrent: PrivateRTorrent, count: int, complete: int) -> None:
-        self.note(f"{count} metafiles, {complete} of them have their data")
+        self.note(f"{count} metafiles, {complete} of them have their data; 5 are to be moved, 5 to be removed")
         for number in range(count):
-            name = f"Item {number}"
+            name = f"{('Movie', 'Old', 'Item')[min(number // 5, 2)]} {number}"
             if number < complete:
                 (rtorrent.downloads / name).write_bytes(os.urandom(40_000))
             content = rtorrent.downloads / name if number < complete else None
-            (self.watch / f"{name}.torrent").write_bytes(make_metafile(name, content=content))
+            (self.watch / f"{name}.torrent").write_bytes(
+                make_metafile(name, content=content, announce=self.receiver.announce(number))
+            )
         (self.watch / "broken.torrent").write_bytes(b"no metafile")
 
     def outage(self, rtorrent: PrivateRTorrent) -> None:
@@ -205,7 +231,8 @@ class Day:
         broken = {count * part // 4 for part in (1, 2, 3)}
         self.note(f"a burst of {count} metafiles, {len(broken)} of them broken")
         for number in range(count):
-            content = make_metafile(f"Burst {number}") if number not in broken else b"no metafile"
+            metafile = make_metafile(f"Burst {number}", announce=self.receiver.announce(number))
+            content = metafile if number not in broken else b"no metafile"
             (self.watch / f"burst {number}.torrent").write_bytes(content)
         answered: list[float] = []
         end = time.monotonic() + max(60.0, 400 * self.scale)
@@ -282,52 +309,6 @@ def small_disk(path: Path) -> Generator[None]:
             subprocess.call(["umount", "-l", str(path)])
 
 
-def report(day: Day, group: Group, port: int) -> Iterator[str]:
-    """What the owner has seen."""
-    yield "\n== the day"
-    yield from (f"{at:6.0f} s  {text}" for at, text in day.timeline)
-    lines = group.log("torque").splitlines()
-    trouble = [line for line in lines if re.search("WARN|ERROR|CRIT", line)]
-    yield f"\n== torque.log: {len(lines)} lines, {len(trouble)} of them WARN or ERROR"
-    yield from trouble
-    yield "-- recoveries, sums and the beginning"
-    yield from (line for line in lines if re.search(r"again after|succeeded again|there again| in \d", line))
-    yield from lines[:5]
-    yield "\n== alerts"
-    yield from (f"{at:6.0f} s  {status:8} {name}: {summary}" for at, name, status, summary in day.receiver.alerts())
-    for path in ("/phone", "/digest"):
-        yield f"\n== messages of {path[1:]}"
-        yield from (f"{at:6.0f} s  {body}" for at, body in day.receiver.messages(path))
-    for columns in (80, 140):
-        yield f"\n== status, {columns} columns"
-        yield status(group, columns)
-    query = urllib.parse.quote("max_over_time(sum(rtorrent_scrape_collector_duration_seconds)[1h:])")
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?query={query}", timeout=10) as answer:
-        result = json.load(answer)["data"]["result"]
-    yield f"\nlongest scrape: {float(result[0]['value'][1]) * 1000:.0f} ms" if result else "\nno scrape"
-    sizes = Counter({path.name: path.stat().st_size for path in (group.config_dir / "log").glob("*.log")})
-    yield "logs: " + ", ".join(f"{name} {size:,} B" for name, size in sizes.most_common())
-
-
-def status(group: Group, columns: int) -> str:
-    """As on a terminal of this width."""
-    words = [sys.executable, "-m", "pyrotorque_control", "--config-dir", str(group.config_dir), "status"]
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    kept = {name: value for name, value in environment().items() if name != "COLUMNS"}
-    process = subprocess.Popen(
-        words, env=kept | {"TERM": "xterm", "NO_COLOR": "1"}, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs
-    )
-    os.close(theirs)
-    shown = b""
-    with contextlib.suppress(OSError):  # the end of the command
-        while piece := os.read(ours, 65536):
-            shown += piece
-    os.close(ours)
-    process.wait(30)
-    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", shown.decode("utf-8", "replace"))
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="demo.day", description=__doc__)
     parser.add_argument("--minutes", type=float, default=20.0, help="how long the day takes, about")
@@ -352,7 +333,7 @@ def main() -> int:
 def _run(folder: Path, scale: float, prometheus: str, alertmanager: str) -> None:
     day = Day(folder, scale)
     with small_disk(day.disk), PrivateRTorrent(folder / "rt") as rtorrent:
-        group = Group(folder / "c", day.ini(rtorrent.url))
+        group = Group(folder / "c", day.ini(rtorrent))
         with group, monitoring(day, prometheus, alertmanager) as port:
             wait_until(lambda: _answers(port), 30, lambda: "Prometheus does not answer")
             day.run(group, rtorrent)
