@@ -109,6 +109,10 @@ class CompletionDetector:
             self._comparison.changed = False
         self._judge.update_mark(now)
 
+    def has_compared(self) -> bool:
+        """Whether the items were compared before, also by an earlier service."""
+        return self._items.has_partial()
+
     def accept(self, now: float) -> str:
         """Take the rTorrent that answers as the known one; returns what was done. Raises RTorrentError."""
         facts = self._judge.facts()

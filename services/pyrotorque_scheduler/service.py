@@ -23,7 +23,7 @@ from pyrotorque.service.totals_report import TotalsReport
 from pyrotorque.totals import Totals
 from pyrotorque_scheduler.bell import Bell
 from pyrotorque_scheduler.cleanup_metrics import CleanupGauges
-from pyrotorque_scheduler.completion import CompletionLooks
+from pyrotorque_scheduler.completion import CompletionDetector, CompletionLooks
 from pyrotorque_scheduler.disk_watch import DiskWatch
 from pyrotorque_scheduler.due_jobs import DueJobs
 from pyrotorque_scheduler.event_router import EventRouter
@@ -103,6 +103,7 @@ class SchedulerService:
         )
         self._totals_report = TotalsReport(SERVICE, self._metrics.totals, bus)
         self._completion_looks = CompletionLooks()
+        self._has_looked = False
         self._clock_steps = ClockStepDetector()
 
     @contextmanager
@@ -153,7 +154,10 @@ class SchedulerService:
             self._tick(name)
         self._workers.step()
         self._runs.recover()
-        for name, cause in self._due_jobs.due(time.monotonic()):
+        due = self._due_jobs.due(time.monotonic())
+        if due:
+            self._look_before_first_start()
+        for name, cause in due:
             if self._life.stopping:
                 return
             if cause == "tick" or not self._runs.is_held(name):
@@ -202,12 +206,22 @@ class SchedulerService:
         for name in self._job_table.queues:
             self._due_jobs.hint(name)
 
-    def _detect_completions(self) -> None:
-        now = time.monotonic()
+    def _look_before_first_start(self) -> None:
+        """What is done at the very first look is stored without an event: nothing may be started before it."""
         completion = self._job_table.completion
-        if completion is None or not self._completion_looks.take(now):
-            return
-        with self._life.step("detecting completed items", now + CHECK_DEADLINE):
+        if completion is not None and not self._has_looked:
+            self._has_looked = completion.has_compared()
+            if not self._has_looked:
+                self._completion_looks.take(time.monotonic())
+                self._compare(completion)
+
+    def _detect_completions(self) -> None:
+        completion = self._job_table.completion
+        if completion is not None and self._completion_looks.take(time.monotonic()):
+            self._compare(completion)
+
+    def _compare(self, completion: CompletionDetector) -> None:
+        with self._life.step("detecting completed items", time.monotonic() + CHECK_DEADLINE):
             self._attempt("completion", lambda: completion.detect(time.time()))
         self._bus.publish()
 

@@ -13,9 +13,10 @@ from demo.private_tracker import PrivateTracker
 from pyrotorque.events import TorrentCompleted, TorrentMoved, decode
 from pyrotorque.outbox import stored_events
 from pyrotorque.rtorrent import RTorrent
+from tests.partial_items import is_partial, load_without
 from tests.processes.test_transfers import ANOTHER_ADDRESS
 from tests.programs import Program
-from tests.scheduler_process import Scheduler, bell_of
+from tests.scheduler_process import Scheduler, bell_of, scheduler_beside
 from tests.swarms import announced, transferred
 from tests.waiting import eventually
 
@@ -24,6 +25,12 @@ pytestmark = [pytest.mark.process, pytest.mark.usefixtures("rtorrent_program"), 
 SIZE = 256 * 1024
 FILES = ("a", "b", "c")
 SETTINGS = {"schedule": "second=*", "downloading_max": 1, "start_at_once": 1}
+
+
+def published(scheduler: Scheduler, kind: type[TorrentCompleted] | type[TorrentMoved]) -> list[str]:
+    """The items of all events of this kind."""
+    found = [decode(body).event for body in stored_events(scheduler.layout.database("scheduler"))]
+    return [event.info_hash for event in found if isinstance(event, kind)]
 
 
 @dataclass
@@ -40,8 +47,7 @@ class Transfers:
 
     def events(self, kind: type[TorrentCompleted] | type[TorrentMoved]) -> list[str]:
         """The items of all events of this kind."""
-        found = [decode(body).event for body in stored_events(self.scheduler.layout.database("scheduler"))]
-        return [event.info_hash for event in found if isinstance(event, kind)]
+        return published(self.scheduler, kind)
 
     def published(self, kind: type[TorrentCompleted] | type[TorrentMoved], *items: str) -> None:
         """Until these events are published, and no others."""
@@ -100,6 +106,18 @@ def transfers(rtorrent_program: Program, short_folder: Path) -> Iterator[Transfe
 def select(transfers: Transfers, file: str, priority: int) -> None:
     place = f"{transfers.part}:f{FILES.index(file)}"
     transfers.client.multicall([("f.priority.set", (place, priority)), ("d.update_priorities", (transfers.part,))])
+
+
+def test_what_is_done_at_once_after_the_very_first_start_is_published(
+    real: PrivateRTorrent, short_folder: Path
+) -> None:
+    """Its data is there already. What is done before the very first look is stored without an event."""
+    client = RTorrent(real.url)
+    item = load_without(client, real.downloads, "part", "b", start=False)
+    with scheduler_beside(real, short_folder, schedule="second=*") as scheduler:
+        scheduler.start()
+        eventually(lambda: is_partial(client, item), 30)
+        eventually(lambda: published(scheduler, TorrentCompleted) == [item], 40, why=scheduler.log())
 
 
 def test_slot_event_mover_and_the_file_selected_again(transfers: Transfers) -> None:
