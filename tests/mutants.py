@@ -39,7 +39,15 @@ TESTS: Final = {
 EQUIVALENT: Final = {
     "stall: _EXPONENT_MAX: Final = 30: 30  →  31": "2 ** 30 times ten minutes exceeds any stall_retry_max",
     "stall: break: break  →  continue": "starts are never given back, so no further item is chosen",
+    "stall: break  # all groups after it need as many: break  →  continue": "no further item is chosen",
     "groups: rank = self._ranks[index] if self._ranks else 0: 0  →  1": "without ranks, all are equal",
+    "groups: if not self._room.limits.field:: if not self._room.limits.field:  →  if False:": (
+        "it saves the heap: all items are in one group, which keeps their order"
+    ),
+    "policy: self._first_hold: Hold | None = None: Hold | None  →  Hold & None": "annotations are not evaluated",
+    "retries: self._last = 0: 0  →  1": "only the order of these numbers counts",
+    "retries: self._last += 1: 1  →  2": "only the order of these numbers counts",
+    "retries: break: break  →  continue": "no further item is read in either case",
     'rotation: found = {str(item["hash"]): _running(item, group, forced) for item, group in zip(items, groups, '
     "strict=True)}: True  →  False": "each item has a group",
     "rotation: if row.is_parked:  # its owner started it, or it was never closed: "

@@ -246,6 +246,12 @@ def test_an_item_that_gave_up_its_slot_is_held_until_its_time() -> None:
     assert isinstance(batch.decide(Candidate("BB", "y")), QueueStart)
 
 
+def test_only_a_limit_can_be_exceeded() -> None:
+    room = GroupRoom(limits(0, b=1, c=2), "aabbcc")
+    assert [room.is_over(group) for group in "abcd"] == [False, True, False, False]
+    assert [room.is_full(group) for group in "abcd"] == [False, True, True, False]
+
+
 def test_without_settings_no_group_has_a_limit() -> None:
     assert GroupLimits().of("a") == 0
     assert not GroupRoom(GroupLimits(), "aaa").is_full("a")

@@ -21,6 +21,13 @@ from pyrotorque_scheduler.queue.model import (
 from tests.histories import Every
 
 
+def test_no_time_has_passed_since_now() -> None:
+    now = Instant(100.0, 50.0, "boot")
+    assert elapsed(now, now) == 0.0
+    assert elapsed(now, Instant(100.5, 50.5, "boot")) == 0.5
+    assert elapsed(now, Instant(90.0, 40.0, "boot")) == 0.0
+
+
 def at(text: str) -> float:
     return datetime.fromisoformat(f"2026-11-23 {text}").timestamp()
 

@@ -16,7 +16,17 @@ from pyrotorque_scheduler.queue.model import (
     QueueStart,
     QueueState,
 )
-from pyrotorque_scheduler.queue.policy import FAILURES_MAX, Batch, DiskBudget, batch_size, batch_time, traffic_hold
+from pyrotorque_scheduler.queue.policy import (
+    FAILURES_MAX,
+    Batch,
+    DiskBudget,
+    after_start,
+    batch_size,
+    batch_time,
+    decide,
+    schedule_hold,
+    traffic_hold,
+)
 from tests.histories import history
 
 
@@ -229,3 +239,69 @@ def test_a_batch_without_groups_counts_none() -> None:
 
 def test_a_batch_size_is_never_negative() -> None:
     assert batch_size(Limits(downloading_max=2), 5, 7) == 0
+
+
+def batch(size: int = 9, **failures: Failure) -> Batch:
+    return Batch(size, DiskBudget({}, 0), failures, NOW)
+
+
+def test_the_reason_why_a_batch_is_not_larger() -> None:
+    empty, started, failed, held = batch(), batch(), batch(), batch(AA=Failure(1060.0, "x"), BB=Failure(1070.0, "y"))
+    started.succeeded(ITEMS[0])
+    failed.failed()
+    held.decide(ITEMS[0])
+    held.decide(ITEMS[1])
+    held.succeeded(ITEMS[2])
+    reasons = [(each.hold().reason, each.hold().case) for each in (empty, started, failed)]
+    assert reasons == [("nothing_startable", ""), ("nothing_startable", "no_other"), ("failed_before", "all_failed")]
+    assert (held.hold().reason, held.hold().info_hash) == ("failed_before", "AA"), "the first that was held"
+    failed.succeeded(ITEMS[0])
+    assert failed.hold().case == "no_other"
+
+
+def test_the_first_hold_is_shown_whether_it_was_decided_or_noted() -> None:
+    noted, decided = Hold("group_full", info_hash="X"), batch(AA=Failure(1060.0, "x"))
+    decided.decide(ITEMS[0])
+    decided.note(noted)
+    assert decided.hold().info_hash == "AA"
+    other = batch(AA=Failure(1060.0, "x"))
+    other.note(noted)
+    other.note(Hold("group_full", info_hash="Y"))
+    other.decide(ITEMS[0])
+    assert other.hold() is noted
+
+
+GRANTED = Grant(0.5, 1, 1.0, None)
+
+
+def test_a_full_batch_ends_at_the_next_item_and_a_held_one_does_not() -> None:
+    now = Instant(0.5, 0.5, "boot")
+    decisions = decide(ITEMS, 0, Limits(), QueueState(), GRANTED, now)
+    assert summary(decisions) == ["start AA", "batch_full"], "with the defaults of a test there are no hours"
+    failing = QueueState(failures={"AA": Failure(9.0, "x")})
+    assert summary(decide(ITEMS, 0, Limits(), failing, GRANTED, now)) == ["failed_before", "start BB", "batch_full"]
+    assert summary(decide(ITEMS, 0, Limits(max_down_rate=1), QueueState(), GRANTED, now))[0] == "start AA"
+
+
+def test_what_running_items_need_is_reserved_to_the_byte() -> None:
+    big = Candidate("BIG", "big", need=50, free=100, disk=1)
+    now, limits = Instant(0.5, 0.5, "boot"), Limits(min_free=50)
+    assert summary(decide([big], 0, limits, QueueState(), GRANTED, now)) == ["start BIG"]
+    assert summary(decide([big], 0, limits, QueueState(), GRANTED, now, reserved={1: 1})) == ["disk"]
+    disks = DiskBudget({}, 20)
+    disks.reserve(Candidate("A", "a", need=40, free=100, disk=1))
+    assert disks.hold(Candidate("B", "b", need=40, free=100, disk=1)) is None
+    assert disks.hold(Candidate("B", "b", need=41, free=100, disk=1)) is not None
+
+
+def test_a_start_counts_for_its_fire_time_or_for_its_own() -> None:
+    at = Instant(7.0, 7.0, "boot")
+    assert after_start(QueueState(), GRANTED, at).used == GrantUse(0.5, 1)
+    assert after_start(QueueState(), Grant(None, 0, 1.0, None), at).used == GrantUse(7.0, 1)
+
+
+def test_the_gap_ends_so_many_seconds_after_the_last_batch() -> None:
+    state = QueueState(last_batch=Instant(100.0, 100.0, "boot"))
+    hold = schedule_hold(Limits(), state, Grant(90.0, 1, 15.0, None), 0.0, Instant(104.0, 104.0, "boot"))
+    assert hold is not None
+    assert (hold.case, hold.until, hold.numbers) == ("gap", 115.0, {"since": 4.0, "gap": 15.0})

@@ -430,16 +430,19 @@ def test_what_cannot_start_does_not_keep_others_from_being_tried_again(s: Scene)
 
 def test_an_adopted_item_that_was_never_closed_may_be_adopted_again(s: Scene) -> None:
     """The scheduler was killed after it had written the row: the item runs since before."""
-    for name, strikes in (("before", 0), ("after", 0), ("unknown", 0), ("stalled", 1)):
+    s.rows.put(ParkedItem("runs", "queue", "runs", 0, 0, WALL, WALL, is_parked=False))
+    for name, strikes in (("before", 0), ("long before", 0), ("after", 0), ("unknown", 0), ("stalled", 1)):
         s.rows.put(ParkedItem(name, "queue", name, strikes, 0, WALL + 0.9, WALL))
     s.look(
         5,
         item("before", d_state_changed=f"{WALL - 1:.0f}"),
+        item("long before", d_state_changed="1"),
         item("after", d_state_changed=f"{WALL:.0f}"),
         item("unknown", d_state_changed="0"),
         item("stalled", d_state_changed=f"{WALL - 1:.0f}"),
+        item("runs", d_state_changed=f"{WALL - 1:.0f}"),
     )
-    assert s.rotation.rows.keys() == s.rows.of("queue").keys() == {"after", "unknown", "stalled"}
+    assert s.rotation.rows.keys() == s.rows.of("queue").keys() == {"after", "unknown", "stalled", "runs"}
     assert not s.rotation.held_until
 
 

@@ -53,6 +53,8 @@ def test_files_that_were_deselected_do_not_count_as_left() -> None:
     known = ItemProgress(5, 100 * M, 0.0, 0.0)
     assert progress(item(done=6, left=1000), known, LIMITS, 60.0).at == 60.0
     assert progress(item(done=5, left=1000), known, LIMITS, 60.0).at == 0.0
+    assert progress(item(done=6, left=M - 2), known, LIMITS, 60.0).at == 60.0
+    assert progress(item(done=6, left=M - 1), known, LIMITS, 60.0).at == 0.0, "as much was left before that byte"
     assert progress(item(done=6, left=100 * M), ItemProgress(5, 1000, 0.0, 0.0), LIMITS, 60.0).at == 60.0
 
 
@@ -85,6 +87,7 @@ def test_slow_progress_adds_up() -> None:
         pytest.param(1200.0, 1200.0, {"priority": HIGH_PRIORITY}, False, id="forced by its owner"),
         pytest.param(1200.0, 1200.0, {"priority": HIGH_PRIORITY - 1}, True, id="normal priority"),
         pytest.param(1200.0, 1200.0, {"ignored": True}, False, id="ignored"),
+        pytest.param(1200.0, 1200.0, {"forced": True}, False, id="started by its owner"),
     ],
 )
 def test_who_may_give_up_a_slot(still: float, seen: float, more: dict[str, object], expected: bool) -> None:
@@ -97,6 +100,9 @@ def test_within_the_grace_after_it_was_first_seen_nothing_gives_up_its_slot() ->
     short = StallLimits(after=10.0, grace=600.0)
     assert not stalled([item()], known, short, 599.0, 599.0)
     assert stalled([item()], known, short, 600.0, 600.0)
+    later = {"a": ItemProgress(0, 1, 500.0, 500.0)}
+    assert not stalled([item()], later, short, 1_099.0, 1_099.0)
+    assert stalled([item()], later, short, 1_100.0, 1_100.0)
 
 
 def test_a_start_at_the_beginning_of_the_clock_counts() -> None:
@@ -108,6 +114,7 @@ def test_a_start_at_the_beginning_of_the_clock_counts() -> None:
 def test_without_stall_after_nothing_is_stalled_and_unseen_items_are_not() -> None:
     assert not stalled([item()], {"a": ItemProgress(0, 1, 0.0, 0.0)}, StallLimits(), 1e6, 1e6)
     assert not stalled([item()], {}, LIMITS, 1e6, 1e6)
+    assert stalled([item()], {"a": ItemProgress(0, 1, 0.0, 0.0)}, StallLimits(after=0.5), 1e6, 1e6)
 
 
 def test_those_that_stand_still_for_longest_are_first() -> None:
@@ -134,7 +141,9 @@ A, B, C = (item(name, group=group) for name, group in (("a", "x"), ("b", "x"), (
         pytest.param("z", 0, 9, 0, "a", id="one for each"),
         pytest.param("zzzz", 0, 9, 0, "abc", id="no more than there are"),
         pytest.param("zz", 0, 1, 0, "a", id="no more than may be started"),
+        pytest.param("zz", 0, 2, 0, "ab", id="as many as may be started"),
         pytest.param("zz", 0, 0, 0, "", id="no start is left"),
+        pytest.param("x", 1, 9, 0, "", id="a slot is free for the same group"),
         pytest.param("z", 1, 9, 0, "", id="a slot is free"),
         pytest.param("zz", 1, 9, 0, "a", id="one slot is free, two wait"),
         pytest.param("z", -1, 9, 0, "ab", id="one too many runs"),
@@ -154,6 +163,12 @@ def test_a_full_group_does_not_block_those_after_it() -> None:
 
 def test_more_in_a_group_than_may_be_give_up_nothing_for_one_more() -> None:
     assert swap([A], "x", room("xxx", 2), 5, 9) == []
+    assert swap([A], "xx", room("xxx", 2), 5, 9) == []
+
+
+def test_more_in_a_group_than_may_be_still_make_room_for_other_groups() -> None:
+    assert names(swap([A], "xz", room("xxx", 2), 0, 9)) == "a"
+    assert names(swap([A, B], "xzx", room("xxx", 2), 0, 9)) == "ab", "then there is room for one of them, too"
 
 
 @pytest.mark.parametrize(
@@ -184,6 +199,7 @@ def test_after_stall_strikes_it_is_left_alone() -> None:
         pytest.param(0, 50 * M, 900 * M, True, id="stall_reset"),
         pytest.param(M, 50 * M, 900 * M, False, id="a little less"),
         pytest.param(0, M, M, True, id="half of a small one"),
+        pytest.param(0, 1, 1, True, id="half of two bytes"),
         pytest.param(5, 5, 0, False, id="nothing"),
     ],
 )
@@ -197,6 +213,7 @@ def test_strikes_are_forgiven_after_progress(then: int, done: int, left: int, ex
         pytest.param(900.0, [], True, id="a byte moved"),
         pytest.param(899.0, [], False, id="too long ago"),
         pytest.param(float("-inf"), [0.0, 9_900.0], True, id="a tracker answered"),
+        pytest.param(float("-inf"), [10_000.0], True, id="it answers now"),
         pytest.param(float("-inf"), [0.0, 9_899.0], False, id="all answers are old"),
         pytest.param(float("-inf"), [10_001.0], False, id="an answer in the future"),
         pytest.param(float("-inf"), [], False, id="neither"),

@@ -114,14 +114,14 @@ def swap(
         needed = max(1 - free, 1 if mine else 0)
         chosen = [*mine, *(item for item in usable if item not in mine)][:needed]
         if len(chosen) < needed:
-            continue
+            break  # all groups after it need as many
         for item in chosen:
-            usable.remove(item)
             room.stop(item.group)
         if room.is_full(group):  # more run in the group than may
             for item in chosen:
                 room.running[item.group] += 1
             continue
+        usable = [item for item in usable if item not in chosen]
         given += chosen
         free += len(chosen) - 1
         starts -= 1
