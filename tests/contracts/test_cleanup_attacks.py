@@ -468,7 +468,7 @@ def test_an_item_that_is_loaded_while_orphans_are_moved_has_its_files_back(
         eventually(lambda: scene.has(info_hash(metafile)), 20)
 
     monkeypatch.setattr(moved_files, "move", load_after)
-    with pytest.raises(UserError, match="Late was loaded meanwhile"):
+    with pytest.raises(UserError, match="Late may have one of the files that were just moved: all are back"):
         job.run()
     assert scene.quarantined() == {}
     assert scene.is_intact(info_hash(metafile))

@@ -10,6 +10,7 @@ import pytest
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque_control import progress
 from pyrotorque_control.cleanup_jobs import active_cleanups
+from pyrotorque_control.commands import quarantine
 from pyrotorque_control.commands.cleanup import item_lines
 from pyrotorque_control.group import Group
 from tests.cleaning import AT_ONCE, CleanupScene
@@ -84,6 +85,20 @@ def test_a_large_plan_is_approved_by_its_name(scene: CleanupScene, command: Comm
     assert found[0] not in scene.quarantined()
 
 
+def test_a_plan_that_no_run_has_seen_is_approved(scene: CleanupScene, command: Command) -> None:
+    found = [scene.item(f"One-{number}", ()) for number in range(6)]
+    plan = command("cleanup", "tidy").out.partition("--approve ")[2][:8]
+    scene.item("One more", ())
+    refused = command("cleanup", "tidy", "--approve", plan)
+    assert (refused.code, "the plan that waits is " in refused.err) == (64, True), "there is another one by now"
+    plan = refused.err.partition("the plan that waits is ")[2][:8]
+    assert command("cleanup", "tidy", "--approve", plan).out == (
+        "approved: tidy may remove these 7 items, within its daily limits\n"
+    )
+    assert command("--run-once", "tidy").code == 0
+    assert not any(map(scene.has, found))
+
+
 def test_an_approval_is_used_up_by_the_removal(scene: CleanupScene, command: Command) -> None:
     """Who restores what was removed would lose it again at the next run."""
     found = [scene.item(f"One-{number}", ()) for number in range(6)]
@@ -146,6 +161,8 @@ def test_an_explanation_has_the_reason_of_the_clean_up(scene: CleanupScene, comm
         "\ntidy (clean-up):",
         "  Stays: stays: the condition does not choose it",
     ]
+    explained = command("explain", other)  # no scheduler runs
+    assert (explained.code, explained.out.splitlines()[-2:]) == (69, [part.strip("\n") for part in shown[-2:]])
 
 
 def test_fields_of_activity_are_selected(scene: CleanupScene, command: Command) -> None:
@@ -192,6 +209,52 @@ def test_long_commands_show_how_far_they_are(
     monkeypatch.setattr(sys, "stderr", pipe := io.StringIO())
     assert command("cleanup", "tidy").code == 0
     assert "tidy: files on the disks: 3 of 3 files (100 %)" in pipe.getvalue().splitlines()
+
+
+def test_data_of_an_interrupted_removal_is_neither_purged_nor_restored(
+    scene: CleanupScene, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = scene.write("One")
+    one = scene.add(path)
+    (job,) = active_cleanups(Group(command.home))
+    with monkeypatch.context() as patch:
+        patch.setattr(type(job.remover), "_erase", kill)
+        with pytest.raises(KeyboardInterrupt):
+            job.run()
+    assert command("quarantine", "list").out.splitlines()[-1] == "1 entry"
+    for word in ("purge", "restore"):
+        refused = command("quarantine", word, one)
+        assert (refused.code, "run its clean-up job first" in refused.err) == (75, True)
+    assert "  note: the removal of One has begun and has not ended: the next run" in command("cleanup", "tidy").out
+    (job,) = active_cleanups(Group(command.home))
+    assert "  note: the removal of One has begun" in "\n".join(item_lines(job, job.preview(), one))
+    torque = command.home / "torque.ini"
+    torque.write_text(torque.read_text().replace("name=O*", "name=None"))
+    assert command("--run-once", "tidy").code == 0
+    assert (path / "sub/b").exists() == scene.has(one)
+
+
+def kill(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_entry_that_was_restored_meanwhile_is_not_purged(
+    scene: CleanupScene, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = scene.item("One")
+    assert command("--run-once", "tidy").code == 0
+    entries = quarantine._entries  # pyright: ignore[reportPrivateUsage]
+
+    def read_before(group: Group) -> object:
+        found = entries(group)
+        monkeypatch.undo()
+        assert command("quarantine", "restore", one).code == 0
+        return found
+
+    monkeypatch.setattr(quarantine, "_entries", read_before)
+    refused = command("quarantine", "purge", one)
+    assert (refused.code, refused.err) == (75, "pyrotorque: One: it is not in quarantine any more\n")
+    eventually(lambda: scene.seeds(one), 20)
 
 
 def test_one_unknown_word_restores_nothing(scene: CleanupScene, command: Command) -> None:

@@ -67,6 +67,37 @@ def test_hard_links(tmp_path: Path, outside: bool) -> None:
     assert freed(tmp_path, claims, "A", "B") == expected
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Movie.mkv", "movie.MKV"), ("caf\u00e9", "cafe\u0301"), ("STRASSE", "stra\u00dfe"), ("x", "x")],
+)
+@pytest.mark.parametrize("links", [1, 2])
+def test_names_that_a_filesystem_takes_for_one_are_one(tmp_path: Path, one: str, other: str, links: int) -> None:
+    """As on vfat, NTFS, SMB, APFS and ZFS, by their settings: the file that two items name differently is one."""
+    first = item(tmp_path, "A", one)
+    found = os.stat(tmp_path / "A" / one)
+    names = ("st_mode", "st_ino", "st_dev", "st_size", "st_blocks", "st_mtime_ns")
+    same = cast(os.stat_result, SimpleNamespace(st_nlink=links, **{name: getattr(found, name) for name in names}))
+    second = ItemContent("B", "B", first.directory, (ContentFile(os.fsencode(other), first.files[0].size),))
+    claims = claims_of([first, second], lambda _: same)
+    path = os.path.join(first.directory, os.fsencode(one))
+    assert claims.sharing("A") == {"B"}
+    assert claims.shared_files("A") == {path: {"B"}}
+    assert claims.outside_links("A") == links - 1
+    assert claims.frees(["A"]) == 0
+    assert claims.frees(["A", "B"]) == (found.st_blocks * 512 if links == 1 else 0)
+
+
+def test_a_hard_link_under_another_name_is_another_one(tmp_path: Path) -> None:
+    first = item(tmp_path, "A", "x")
+    os.link(tmp_path / "A/x", tmp_path / "A/y")
+    second = ItemContent("B", "B", first.directory, (ContentFile(b"y", first.files[0].size),))
+    claims = claims_of([first, second])
+    assert claims.sharing("A") == {"B"}
+    assert claims.shared_files("A") == {}
+    assert claims.outside_links("A") == 0
+
+
 def test_a_sparse_file_frees_what_it_occupies(tmp_path: Path) -> None:
     (tmp_path / "A").mkdir()
     with open(tmp_path / "A/x", "wb") as file:
@@ -112,6 +143,21 @@ def test_a_union_filesystem_has_other_inodes_for_the_same_file(tmp_path: Path) -
     assert claims.possibly_sharing("A") == {"B"}
 
 
+class FreshLook:
+    """Which items share files, from the paths themselves."""
+
+    def __init__(self, items: list[ItemContent]) -> None:
+        self._inodes: dict[str, set[tuple[int, int]]] = {}
+        for content in items:
+            paths = [content.path(file) for file in content.files]
+            found = [os.stat(path) for path in paths if os.path.exists(path)]
+            key = f"{content.owner}:{content.info_hash}" if content.owner else content.info_hash
+            self._inodes[key] = {(each.st_dev, each.st_ino) for each in found}
+
+    def sharing(self, key: str) -> set[str]:
+        return {other for other, inodes in self._inodes.items() if other != key and inodes & self._inodes[key]}
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_claims_that_follow_from_earlier_ones_are_those_of_a_new_look(tmp_path: Path, seed: int) -> None:
     """Files replaced, removed, linked and shared, items gone and new, folders renamed, files in quarantine."""
@@ -148,6 +194,8 @@ def test_claims_that_follow_from_earlier_ones_are_those_of_a_new_look(tmp_path: 
         assert claims.holders == fresh.holders, what
         assert claims.names == fresh.names, what
         assert (claims.lost, claims.alike, claims.devices) == (fresh.lost, fresh.alike, fresh.devices)
+        assert claims.alone == fresh.alone, what
+        assert claims.alone.keys() == {key for key in claims.files if not FreshLook(items).sharing(key)}, what
         for key in claims.files:
             facts = [(each.sharing(key), each.shared_files(key), each.outside_links(key), each.frees([key]))
                      for each in (claims, fresh)]  # fmt: skip

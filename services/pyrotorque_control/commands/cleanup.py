@@ -153,12 +153,18 @@ def _accept_magnets(jobs: "Sequence[Cleanup | Orphans]") -> int:
 
 
 def _approve(job: "Cleanup", plan: str) -> str:
+    from pyrotorque.jobs.cleanup import waiting_plan
+
     stored = job.stored()
     pending = stored.state.pending
     if pending is None or pending.plan != plan:
-        known = f"the plan that waits is {pending.plan}" if pending else "no plan waits"
-        raise CommandError(f"{job.name} has no plan {plan} to approve: {known}", EX_USAGE)
-    stored.approve(job.clock.now())
+        # No run has seen it yet: the one that `pyrotorque cleanup` shows.
+        found = job.preview()
+        pending = waiting_plan(found) if found.plan.held else None
+        if pending is None or pending.plan != plan:
+            known = f"the plan that waits is {pending.plan}" if pending else "no plan waits"
+            raise CommandError(f"{job.name} has no plan {printable(plan)} to approve: {known}", EX_USAGE)
+    stored.approve(job.clock.now(), pending)
     return f"approved: {job.name} may remove these {counted(len(pending.effects), 'item')}, within its daily limits"
 
 
@@ -226,7 +232,8 @@ def item_lines(job: "Cleanup", found: "Survey", item: str) -> list[str]:
     chosen = {each["hash"] for each in (*data["removals"], *data["kept"])}
     others = [f"  {printable(each.name)}: stays: the condition does not choose it" for each in known
               if each.info_hash not in chosen]  # fmt: skip
-    return [f"\n{job.name} (clean-up):", *goes, *stays, *others] if known else []
+    notes = [f"  note: {note}" for note in data["notes"]]
+    return [f"\n{job.name} (clean-up):", *goes, *stays, *others, *notes] if known else []
 
 
 def lines(job: "Cleanup", found: "Survey", item: str | None) -> list[str]:

@@ -39,9 +39,10 @@ def command(group: Group, item: str | None, job: str | None, history: bool, as_j
             require_job(group.layout, job)
         answer = ask_service(actor, "scheduler", ExplainQueue(job=job, item=item, history=history))
     except PyrotorqueError:
-        # Without a queue, or a running scheduler, failed moves are known all the same.
+        # Without a queue, or a running scheduler, failed moves and clean-ups are known all the same.
         if item is not None and not as_json and not history:
             _explain_moves(group, item)
+            _explain_cleanups(group, item)
         raise
     click.echo(terminal.json_line(answer.data)) if as_json else terminal.echo(answer.text)
     if item is not None and not as_json and not history:

@@ -103,10 +103,13 @@ def restore(group: Group, items: Sequence[str], start: bool | None) -> int:
 def purge(group: Group, items: Sequence[str]) -> int:
     """Delete the data of these entries before their time is over. It cannot be undone, so the hash, the name of the
     folder or the name of the item must be whole."""
+    from pyrotorque.housekeeping.journal import RemovalJournal
     from pyrotorque.housekeeping.quarantine import purge as purge_entry
     from pyrotorque.housekeeping.quarantine import used_by
 
     def purge_unused(job: "Cleanup | Orphans", entry: "QuarantineEntry", work: WorkReport) -> None:
+        if any(each.entry == entry.removal.entry for each in RemovalJournal(job.folder).unfinished()):
+            raise RemovalRefused("its removal was interrupted, and may be undone: run its clean-up job first")
         if name := used_by(entry, job.reader.read().claims):
             raise RemovalRefused(f"{printable(name)} uses its data in quarantine")
         freed, stay = purge_entry(entry, work)
@@ -176,6 +179,8 @@ def _chosen(
 
 
 def _carry_out(act: Callable[[], None], entry: "QuarantineEntry", done: str) -> str:
+    if not entry.folder.is_dir():
+        raise RemovalRefused("it is not in quarantine any more")  # restored or purged since the entries were read
     try:
         act()
     except OSError as error:

@@ -1,6 +1,7 @@
 """Which items have which inode, and under which names: from all files, or from an earlier index and what changed."""
 
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -21,6 +22,15 @@ class ClaimIndex:
     folders: "FolderInodes"
     affected: frozenset[str] = frozenset()
     """The items that have an inode of an item which has changed since the earlier index."""
+
+
+def folder_inode(path: bytes) -> Inode | None:
+    """The inode of a folder; None if it cannot be seen."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return Inode(found.st_dev, found.st_ino)
 
 
 @dataclass(eq=False, slots=True)
@@ -97,3 +107,21 @@ def _add(
 
 def _all(files: FilesByItem) -> Iterable[OwnedFile]:
     return (each for owned in files.values() for each in owned)
+
+
+def folded(name: bytes) -> str:
+    """A base name without case and normal form: many filesystems take names that differ only in these for one."""
+    text = name.decode("utf-8", "surrogateescape")
+    return text.lower() if name.isascii() else unicodedata.normalize("NFC", text).casefold()
+
+
+def different(names: Names) -> int:
+    """How many names these are at least, whatever the filesystem ignores."""
+    return len(names) if len(names) < 2 else len({(folder, folded(base)) for folder, base in names})
+
+
+def holders_of_name(names: Names, name: NamedFile) -> frozenset[str]:
+    """The items that have an inode under this name, or one that may be the same."""
+    wanted = (name[0], folded(name[1]))
+    same = (keys for (folder, base), keys in names.items() if (folder, folded(base)) == wanted)
+    return frozenset[str]().union(*same)

@@ -16,6 +16,10 @@ from pyrotorque.housekeeping.claim_index import (
     FolderInodes,
     NamedFile,
     Names,
+    different,
+    folded,
+    folder_inode,
+    holders_of_name,
     index_of,
     updated,
 )
@@ -31,12 +35,13 @@ class Claims:
     files: FilesByItem
     quarantined: Sequence[bytes] = ()
     """Paths of files in quarantine: names of inodes that are neither an item's nor from elsewhere."""
-    folders: FolderInodes = field(default_factory=lambda: FolderInodes(_folder_inode))
+    folders: FolderInodes = field(default_factory=lambda: FolderInodes(folder_inode))
     updated_index: ClaimIndex | None = None
     """The index, if it follows from that of earlier claims."""
     before: object = None
     """Identifies these earlier claims, see `token`."""
     earlier_quarantined: Mapping[Inode, int] = field(default_factory=dict[Inode, int])
+    earlier_alone: Mapping[str, int] = field(default_factory=dict[str, int])
     token: object = field(default_factory=object)
 
     @cached_property
@@ -71,6 +76,19 @@ class Claims:
         """The distinct names of each inode that items have, and which items."""
         return self.index.names
 
+    @cached_property
+    def alone(self) -> Mapping[str, int]:
+        """The items whose files no other one has, and what the removal of each frees."""
+        earlier = self.earlier_alone
+        changed = self.affected if earlier else frozenset(self.files)
+        found = {key: freed for key, freed in earlier.items() if key in self.files and key not in changed}
+        for key in changed & self.files.keys():
+            files = [each.found for each in self.files[key] if each.found is not None]
+            if all(len(self.holders[each.inode]) == 1 for each in files):
+                inodes = self.inodes(key).items()
+                found[key] = sum(each.occupied for inode, each in inodes if each.links <= different(self.names[inode]))
+        return found
+
     def name(self, path: bytes) -> NamedFile:
         """What a name of a file consists of: two paths through links or bind mounts are one name."""
         return self.folders.name(path)
@@ -88,17 +106,17 @@ class Claims:
         return {inode: len(names) for inode, names in made.items()}
 
     @cached_property
-    def lost(self) -> Mapping[tuple[bytes, int], frozenset[str]]:
-        """Items whose files are not here, by base name and size: their data may be on a disk that is not mounted.
+    def lost(self) -> Mapping[tuple[str, int], frozenset[str]]:
+        """Items whose files are not here, by folded base name and size: their disk may not be mounted.
 
         A file of another client that has another size here is not the one that it has: it may see other folders.
         """
-        made: defaultdict[tuple[bytes, int], set[str]] = defaultdict(set)
+        made: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
         for key, files in self.files.items():
             is_other = bool(self.contents[key].owner)
             for each in files:
                 if each.file.size and (each.found is None or (is_other and each.found.size != each.file.size)):
-                    made[os.path.basename(each.path), each.file.size].add(key)
+                    made[folded(os.path.basename(each.path)), each.file.size].add(key)
         return {name: frozenset(keys) for name, keys in made.items()}
 
     @cached_property
@@ -128,7 +146,7 @@ class Claims:
     def sharing(self, key: str, gone: Collection[str] = ()) -> frozenset[str]:
         """The other items, except those in `gone`, that have a file of this one, by path or by inode."""
         found: set[str] = set()
-        for each in self.files.get(key, ()):
+        for each in self.files.get(key, ()) if key not in self.alone else ():
             if each.found is not None:
                 found |= self.holders[each.found.inode]
         return frozenset(found - {key} - set(gone))
@@ -139,11 +157,11 @@ class Claims:
         A hard link of another item keeps its data when this name goes, so it is not among them.
         """
         found: dict[bytes, frozenset[str]] = {}
-        for each in self.files.get(key, ()):
+        for each in self.files.get(key, ()) if key not in self.alone else ():
             if each.found is not None and len(self.holders[each.found.inode]) > 1:
                 name = self.name(each.path)
                 unknown = self.holders[each.found.inode] if name[0] is None else frozenset[str]()
-                keys = (self.names[each.found.inode].get(name, frozenset()) | unknown) - {key} - set(gone)
+                keys = (holders_of_name(self.names[each.found.inode], name) | unknown) - {key} - set(gone)
                 if keys:
                     found[each.path] = frozenset(keys)
         return found
@@ -157,7 +175,7 @@ class Claims:
         found: set[str] = set()
         for each in self.files.get(key, ()):
             if self.lost:
-                found |= self.lost.get((os.path.basename(each.path), each.file.size), frozenset())
+                found |= self.lost.get((folded(os.path.basename(each.path)), each.file.size), frozenset())
             if each.found is not None and len(self.devices) > 1:
                 twins = self.alike.get((each.found.size, each.found.mtime_ns), frozenset())
                 found |= {other for device, other in twins if device != each.found.inode.device}
@@ -167,7 +185,8 @@ class Claims:
         """The number of files that have a name which no item has."""
         return sum(
             each.found.links > 1
-            and each.found.links > len(self.names[each.found.inode]) + self.quarantined_names.get(each.found.inode, 0)
+            and each.found.links
+            > different(self.names[each.found.inode]) + self.quarantined_names.get(each.found.inode, 0)
             for each in self.files.get(key, ())
             if each.found is not None and stat.S_ISREG(each.found.kind)
         )
@@ -203,10 +222,13 @@ class FreedSpace:
             if key in self._gone:
                 continue
             self._gone.add(key)
+            if (alone := self._claims.alone.get(key)) is not None:
+                freed += alone
+                continue
             for inode, found in self._claims.inodes(key).items():
                 left = self._left.get(inode, len(self._claims.holders[inode])) - 1
                 self._left[inode] = left
-                freed += found.occupied if not left and found.links <= len(self._claims.names[inode]) else 0
+                freed += found.occupied if not left and found.links <= different(self._claims.names[inode]) else 0
         return freed
 
     def would_free(self, keys: Collection[str]) -> int:
@@ -221,7 +243,7 @@ class FreedSpace:
             found.occupied
             for inode, found in files.items()
             if self._left.get(inode, len(self._claims.holders[inode])) == holders[inode]
-            and found.links <= len(self._claims.names[inode])
+            and found.links <= different(self._claims.names[inode])
         )
 
 
@@ -265,16 +287,9 @@ def _updated(
     gone = {key: found for key, found in before.files.items() if files.get(key) is not found}
     new = {key: found for key, found in files.items() if before.files.get(key) is not found}
     index = updated(before.index, gone, new) if gone or new else replace(before.index, affected=frozenset())
-    return Claims(contents, files, quarantined, before.folders, index, before.token, before.quarantined_names)
+    alone = vars(before).get("alone", {})  # if it was derived
+    return Claims(contents, files, quarantined, before.folders, index, before.token, before.quarantined_names, alone)
 
 
 def _key(content: ItemContent) -> str:
     return f"{content.owner}:{content.info_hash}" if content.owner else content.info_hash
-
-
-def _folder_inode(path: bytes) -> Inode | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return Inode(found.st_dev, found.st_ino)

@@ -92,10 +92,11 @@ class StoredCleanup:
                 waits = pending is not None and pending.plan != approval.plan
                 self.state = msgspec.structs.replace(self.state, approved=approval, pending=pending if waits else None)
 
-    def approve(self, now: float) -> None:
-        """Approve the pending plan."""
-        if self.state.pending is not None:
-            write_atomically(self._folder / _APPROVAL, encode_json(msgspec.structs.replace(self.state.pending, at=now)))
+    def approve(self, now: float, plan: PlanOfItems | None = None) -> None:
+        """Approve the pending plan, or this one."""
+        if chosen := plan or self.state.pending:
+            os.makedirs(self._folder, mode=0o700, exist_ok=True)
+            write_atomically(self._folder / _APPROVAL, encode_json(msgspec.structs.replace(chosen, at=now)))
 
 
 def _without(approved: PlanOfItems | None, info_hash: str) -> PlanOfItems | None:

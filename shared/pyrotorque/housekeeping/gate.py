@@ -8,9 +8,11 @@ from pathlib import Path
 
 from pyrotorque.confinement import StorageLimits
 from pyrotorque.errors import RemovalRefused, RTorrentFault
+from pyrotorque.housekeeping.claim_index import folded
+from pyrotorque.housekeeping.claims import Claims
 from pyrotorque.housekeeping.deselected_files import DeselectedFile, is_foreign
 from pyrotorque.housekeeping.inventory import Inventory
-from pyrotorque.housekeeping.item_files import OwnedFile
+from pyrotorque.housekeeping.item_files import Inode, OwnedFile
 from pyrotorque.housekeeping.journal import RemovalRecord, RemovedFile
 from pyrotorque.housekeeping.limits import Kept
 from pyrotorque.housekeeping.pending_magnets import magnet_refusal
@@ -178,6 +180,7 @@ def verify(
             if each.found and len(claims.holders[each.found.inode]) > 1
         ),
         folders=frozenset(_kept_folders(inventory, info_hash, rules)),
+        chunks_done=item.chunks_done,
     )
 
 
@@ -209,12 +212,19 @@ def claimed_since(inventory: Inventory, removed: RemovalRecord) -> str:
     if claims.unresolved:
         return claims.unresolved
     paths = {os.path.join(removed.directory, file.path) for file in removed.files}
-    named = {claims.name(path) for path in paths}
-    alike = {(os.path.basename(file.path), file.size) for file in removed.files}
+    named = {_folded_name(claims, path) for path in paths}
+    alike = {(folded(os.path.basename(file.path)), file.size) for file in removed.files}
+    sizes = {file.size for file in removed.files}
     for key, files in claims.files.items():
         for each in files:
-            is_alike = each.found is None and (os.path.basename(each.path), each.file.size) in alike
-            is_named = each.path in paths or (each.found is not None and claims.name(each.path) in named)
+            is_missing = each.found is None and each.file.size in sizes
+            is_alike = is_missing and (folded(os.path.basename(each.path)), each.file.size) in alike
+            is_named = each.path in paths or (each.found is not None and _folded_name(claims, each.path) in named)
             if is_alike or is_named:
                 return claims.contents[key].name
     return ""
+
+
+def _folded_name(claims: Claims, path: bytes) -> tuple[Inode | None, str]:
+    folder, base = claims.name(path)
+    return folder, folded(base)

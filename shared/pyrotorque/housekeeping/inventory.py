@@ -244,16 +244,20 @@ def _live(row: Sequence[str]) -> LiveItem:
 def is_same_for(pid: int, path: bytes) -> bool:
     """Whether the process `pid` finds at `path` what this process finds there, as far as that can be seen."""
     try:
-        theirs = os.stat(os.fsencode(PROC / str(pid) / "root") + path)
+        theirs = os.stat(_root_of(pid) + path)
         ours = os.stat(path)
     except OSError:
         return False
     return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
 
 
+def _root_of(pid: int) -> bytes:
+    return b"%b/%d/root" % (os.fsencode(PROC), pid)
+
+
 def _refuse_other_views(pid: int, directories: set[bytes]) -> None:
     for path in directories:
-        if not is_same_for(pid, path) and (_exists(path) or _exists(os.fsencode(PROC / str(pid) / "root") + path)):
+        if not is_same_for(pid, path) and (_exists(path) or _exists(_root_of(pid) + path)):
             raise RemovalRefused(
                 f"{printable(path)} is another folder for rTorrent than for pyrotorque: run both with the same mounts"
             )

@@ -46,14 +46,15 @@ class DiskFile(NamedTuple):
 
     def is_still(self, found: os.stat_result) -> bool:
         """Whether `of(found)` is equal to this; without making it, because that is done for all files."""
+        (device, number), kind, size, links, occupied, mtime_ns = self
         return (
-            self.inode.number == found.st_ino
-            and self.inode.device == found.st_dev
-            and self.size == found.st_size
-            and self.links == found.st_nlink
-            and self.mtime_ns == found.st_mtime_ns
-            and self.occupied == found.st_blocks * _BLOCK
-            and self.kind == stat.S_IFMT(found.st_mode)
+            number == found.st_ino
+            and device == found.st_dev
+            and size == found.st_size
+            and links == found.st_nlink
+            and mtime_ns == found.st_mtime_ns
+            and occupied == found.st_blocks * _BLOCK
+            and kind == stat.S_IFMT(found.st_mode)
         )
 
 

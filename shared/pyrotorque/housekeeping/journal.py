@@ -59,6 +59,8 @@ class RemovalRecord(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[RemovedFile, ...] = ()
     kept: int = 0
     """Files that stay because other items have them."""
+    chunks_done: int = 0
+    """How many chunks rTorrent had when the item was closed."""
     seal: str = ""
     """Proves that this group made its entry, see `entry_seals`."""
 
@@ -102,9 +104,19 @@ class RemovalJournal:
         """All unfinished removals. Raises RemovalRefused for a file that cannot be read: its files may be moved."""
         for path in sorted(self._folder.glob("*.json")):
             try:
-                yield msgspec.json.decode(path.read_bytes(), type=RemovalRecord)
+                removal = msgspec.json.decode(path.read_bytes(), type=RemovalRecord)
             except (OSError, msgspec.DecodeError) as error:
-                raise RemovalRefused(f"the journal {printable(str(path))} cannot be read: {error}") from error
+                raise RemovalRefused(self._unreadable(path, str(error))) from error
+            if path != self._path(removal.info_hash):
+                raise RemovalRefused(self._unreadable(path, f"it is that of {printable(removal.info_hash)}"))
+            yield removal
+
+    @staticmethod
+    def _unreadable(path: Path, problem: str) -> str:
+        return (
+            f"the journal {printable(str(path))} cannot be used: {problem}. A removal of this item was interrupted: "
+            "see that its files are at their places (they may be in the quarantine), then remove the journal"
+        )
 
     def _path(self, info_hash: str) -> Path:
         return self._folder / f"{info_hash}.json"

@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 
 from pyrotorque.errors import RemovalRefused
 from pyrotorque.housekeeping.journal import RemovedFile
@@ -24,6 +25,8 @@ from pyrotorque.text import printable
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _REMOVING = b".pyrotorque-removing"
+# Not the name with a suffix: that may be longer than a filesystem allows.
+_ASIDE = b".pyrotorque-empty"
 
 
 def open_root(path: bytes, identity: tuple[int, int] | None = None) -> int:
@@ -37,27 +40,50 @@ def open_root(path: bytes, identity: tuple[int, int] | None = None) -> int:
 
 
 @contextmanager
-def parent_of(root: int, path: bytes, *, make: bool = False) -> Generator[FileName]:
-    """The name of a file below `root`, its folders opened without following links; `make` creates them."""
+def parent_of(root: int, path: bytes, *, like: int | None = None) -> Generator[FileName]:
+    """The name of a file below `root`, its folders opened without following links.
+
+    With `like`, a folder that has the same ones, missing ones are created, with the modes that they have there.
+    """
     *folders, name = path.split(b"/")
-    folder = os.dup(root)
+    folder, model = os.dup(root), os.dup(root if like is None else like)
     try:
         for part in folders:
             if part in (b"", b"."):
                 continue
             if part == b"..":
                 raise OSError(errno.EINVAL, "a path leads out of its folder", os.fsdecode(path))
-            if make:
+            is_made = False
+            if like is not None:
+                model = _inner(model, part)
                 with suppress(FileExistsError):
                     os.mkdir(part, 0o700, dir_fd=folder)
-            inner = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
-            os.close(folder)
-            folder = inner
+                    is_made = True
+            folder = _inner(folder, part)
+            if is_made:
+                copy_mode(model, folder)
         if name in (b"", b".", b".."):
             raise OSError(errno.EINVAL, "a path does not name a file", os.fsdecode(path))
         yield FileName(folder, name)
     finally:
         os.close(folder)
+        os.close(model)
+
+
+def _inner(folder: int, name: bytes) -> int:
+    """The descriptor of a folder in `folder`, which is closed."""
+    inner = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+    os.close(folder)
+    return inner
+
+
+def copy_mode(source: int, target: int) -> None:
+    """Give an open folder the owner and the mode of another one, as far as that is allowed."""
+    found = os.fstat(source)
+    with suppress(OSError):
+        os.fchown(target, found.st_uid, found.st_gid)
+    with suppress(OSError):
+        os.fchmod(target, stat.S_IMODE(found.st_mode) | stat.S_IRWXU)
 
 
 def is_at(root: int, file: RemovedFile) -> bool:
@@ -79,7 +105,7 @@ def move(source: int, target: int, files: Iterable[RemovedFile]) -> None:
     for file in files:
         if is_at(target, file):
             continue
-        with parent_of(source, file.path) as at, parent_of(target, file.path, make=True) as to:
+        with parent_of(source, file.path) as at, parent_of(target, file.path, like=source) as to:
             found = entry_at(at)
             if found is None or not _is(found, file, source):
                 raise RemovalRefused(f"{printable(file.path)} is not the file that was planned")
@@ -102,15 +128,15 @@ def move_empty_aside(root: int, aside: int, files: Iterable[RemovedFile]) -> lis
     rTorrent creates such files when an item is started whose own ones are not there.
     """
     moved: list[RemovedFile] = []
+    names = (b"%b-%d" % (_ASIDE, number) for number in count())
     for file in files:
         with suppress(FileNotFoundError, NotADirectoryError), parent_of(root, file.path) as at:
             found = os.stat(at.name, dir_fd=at.folder, follow_symlinks=False)
             if (found.st_dev, found.st_ino) == (file.device, file.inode) or not _has_no_data(at, found):
                 continue
-            empty = RemovedFile((file.path + b".empty").hex(), found.st_dev, found.st_ino, found.st_size)
-            with parent_of(aside, empty.path, make=True) as to:
-                rename_noreplace(at, to)
-            moved.append(empty)
+            name = next(name for name in names if entry_at(FileName(aside, name)) is None)
+            rename_noreplace(at, FileName(aside, name))
+            moved.append(RemovedFile(name.hex(), found.st_dev, found.st_ino, found.st_size))
     return moved
 
 

@@ -5,7 +5,6 @@ The age of a file is no evidence: a hard link has the times of its original, and
 
 import os
 import stat
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -15,6 +14,7 @@ from typing import Final
 import msgspec
 
 from pyrotorque.errors import RemovalRefused
+from pyrotorque.housekeeping.claim_index import folded
 from pyrotorque.housekeeping.claims import Claims
 from pyrotorque.housekeeping.item_files import Inode
 from pyrotorque.housekeeping.quarantine import NAME as QUARANTINE
@@ -127,7 +127,7 @@ def orphans(
     found: Sequence[OrphanCandidate], claims: Claims, before: Mapping[str, SeenFile], now: float, seen_for: float
 ) -> OrphanSurvey:
     """Which files belong to no item. A file that changed since it was first seen begins again."""
-    missing = {_folded(each.path) for files in claims.files.values() for each in files if each.found is None}
+    missing = {_folded_path(each.path) for files in claims.files.values() for each in files if each.found is None}
     old: list[OrphanCandidate] = []
     fresh: list[OrphanCandidate] = []
     seen: dict[str, SeenFile] = {}
@@ -136,7 +136,7 @@ def orphans(
         if Inode(status.st_dev, status.st_ino) in claims.holders:
             continue
         # Where names are compared without case or in another normal form, an item may mean this very file.
-        if _folded(file.full) in missing or (os.path.basename(file.path), status.st_size) in claims.lost:
+        if _folded_path(file.full) in missing or (folded(os.path.basename(file.path)), status.st_size) in claims.lost:
             continue
         if any(device != status.st_dev for device, _ in claims.alike.get((status.st_size, status.st_mtime_ns), ())):
             continue
@@ -150,5 +150,5 @@ def orphans(
     return OrphanSurvey(old, fresh, len(found), seen)
 
 
-def _folded(path: bytes) -> str:
-    return unicodedata.normalize("NFC", os.path.realpath(path).decode("utf-8", "surrogateescape")).casefold()
+def _folded_path(path: bytes) -> str:
+    return folded(os.path.realpath(path))

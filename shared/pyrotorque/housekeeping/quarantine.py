@@ -12,6 +12,7 @@ import msgspec
 
 from pyrotorque.errors import RemovalRefused
 from pyrotorque.housekeeping import moved_files, quarantine_mark
+from pyrotorque.housekeeping.claim_index import folded
 from pyrotorque.housekeeping.claims import Claims
 from pyrotorque.housekeeping.entry_seals import EntrySeals
 from pyrotorque.housekeeping.item_files import Inode
@@ -238,7 +239,7 @@ def used_by(entry: QuarantineEntry, claims: Claims) -> str:
 def missed_by(entry: QuarantineEntry, claims: Claims) -> str:
     """The name of an item that misses a file like one of the entry; empty if none does."""
     for file in entry.removal.files:
-        if file.size and (keys := claims.lost.get((os.path.basename(file.path), file.size))):
+        if file.size and (keys := claims.lost.get((folded(os.path.basename(file.path)), file.size))):
             return claims.contents[min(keys)].name
     return ""
 

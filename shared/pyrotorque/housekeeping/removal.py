@@ -16,10 +16,11 @@ from typing import Final
 
 import msgspec
 
-from pyrotorque.errors import PyrotorqueError, RemovalRefused, RTorrentError, RTorrentFault
+from pyrotorque.errors import PyrotorqueError, RemovalRefused, RTorrentError
 from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord, RemovedFile
 from pyrotorque.housekeeping.open_files import open_inodes
+from pyrotorque.housekeeping.removed_item import is_in_folder, is_loaded, start_again
 from pyrotorque.housekeeping.returned_files import move_back
 from pyrotorque.housekeeping.stop_announcement import is_announced, tracker_counters
 from pyrotorque.housekeeping.tied_files import cut_foreign_tie
@@ -49,6 +50,7 @@ class VerifiedItem:
     """Files that other items have under other names, and may have open."""
     folders: frozenset[tuple[int, int]] = frozenset()
     """Folders that stay even if they are empty (device, inode)."""
+    chunks_done: int = 0
 
 
 Verify = Callable[[], VerifiedItem]
@@ -94,7 +96,7 @@ class Remover:
             self.last_look(removal)
             self._erase(removal)
         except (PyrotorqueError, OSError) as error:
-            if self._is_loaded(removal):
+            if is_loaded(self.rtorrent, removal.info_hash):
                 self._undo(removal, error)
                 raise RemovalRefused(str(error)) if isinstance(error, OSError) else error from error
             # Erased by another program, or by a command whose answer was lost: this run does not delete for that.
@@ -112,8 +114,8 @@ class Remover:
         for removal in map(self._without_deletion, list(self.journal.unfinished())):
             if removal.phase == "erased":
                 self._finish(removal, None)
-            elif not self._is_loaded(removal):
-                if removal.data != "keep" and not _await(partial(self._is_forgotten, removal), _WITHIN):
+            elif not is_loaded(self.rtorrent, removal.info_hash):
+                if removal.data != "keep" and not _await(partial(self.session.has_none, removal.info_hash), _WITHIN):
                     raise RemovalRefused(f"{removal.name} is not in rTorrent, but in its session")
                 # Erased by its owner, perhaps: what was moved stays in quarantine, the rest stays where it is.
                 self._finish(removal, None)
@@ -131,6 +133,7 @@ class Remover:
 
     def _stop(self, removal: RemovalRecord) -> None:
         info_hash = removal.info_hash
+        self._require_same(removal)
         before = tracker_counters(self.rtorrent, info_hash)
         was_active = self.rtorrent.call("d.is_active", info_hash) == 1
         self.rtorrent.call("d.stop", info_hash)
@@ -144,6 +147,10 @@ class Remover:
         if removal.data != "keep" and self.session.save(self.rtorrent, info_hash, {"state": 0}, _WITHIN) is not True:
             raise RemovalRefused("rTorrent has not saved that it is stopped (is its disk full?)")
 
+    def _require_same(self, removal: RemovalRecord) -> None:
+        if not is_in_folder(self.rtorrent, removal):
+            raise RemovalRefused("it was loaded again, or moved, in the meantime")
+
     def _with_facts(self, removal: RemovalRecord, verified: VerifiedItem) -> RemovalRecord:
         folder = os.stat(verified.directory) if verified.files else None
         removal = msgspec.structs.replace(
@@ -156,6 +163,7 @@ class Remover:
             files=verified.files,
             frees=verified.frees,
             kept=verified.kept,
+            chunks_done=verified.chunks_done,
         )
         if removal.data == "keep" or verified.quarantine is None:
             return removal
@@ -175,6 +183,7 @@ class Remover:
             target = quarantine.create(removal, self.session.folder)
             try:
                 if removal.files:
+                    moved_files.copy_mode(root, target)  # the folder of the entry itself is private
                     moved_files.move(root, target, removal.files)
                     if lacking := moved_files.missing(target, removal.files):
                         raise RemovalRefused(f"{printable(lacking[0].path)} did not arrive in the quarantine")
@@ -185,11 +194,12 @@ class Remover:
                 os.close(root)
 
     def _erase(self, removal: RemovalRecord) -> None:
+        self._require_same(removal)
         self.spend(removal)
         self.session.locate(self.rtorrent, self.rtorrent.identity())
         cut_foreign_tie(self.rtorrent, removal.info_hash)
         self.rtorrent.call("branch", removal.info_hash, *_ERASE)
-        if self._is_loaded(removal):  # erased within that call, or not at all
+        if is_loaded(self.rtorrent, removal.info_hash):  # erased within that call, or not at all
             raise RemovalRefused("it was started in the meantime")
         # A killed rTorrent must not come back with it.
         if self.session.folder and not _await(lambda: self.session.has_none(removal.info_hash), _WITHIN):
@@ -230,14 +240,18 @@ class Remover:
                     os.close(above)
 
     def _undo(self, removal: RemovalRecord, error: Exception) -> None:
-        """Put the files back and start the item if it ran. What cannot be put back stays in the journal."""
+        """Put the files back and start the item if it ran. What cannot be put back stays in the journal.
+
+        An item that was loaded again, in another folder, stays as it is.
+        """
         try:
+            is_same = is_in_folder(self.rtorrent, removal)
             if removal.phase in ("moving", "erasing") and removal.entry:
-                self.rtorrent.multicall([("d.stop", (removal.info_hash,)), ("d.close", (removal.info_hash,))])
+                if is_same:
+                    self.rtorrent.multicall([("d.stop", (removal.info_hash,)), ("d.close", (removal.info_hash,))])
                 move_back(removal)
-            if removal.started:
-                self.rtorrent.call("d.start", removal.info_hash)
-                self.rtorrent.call("d.save_full_session", removal.info_hash)
+            if is_same:
+                start_again(self.rtorrent, removal)
         except (OSError, RemovalRefused, RTorrentError) as problem:
             self.log.error(
                 "%s: not removed (%s), and not put back: %s; its files are in %s, and the next run tries again",
@@ -255,19 +269,13 @@ class Remover:
         purge_at = max(removal.purge_at, self.clock() + _KEPT_AFTER_KILL)
         return msgspec.structs.replace(removal, data="quarantine", purge_at=purge_at)
 
-    def _is_loaded(self, removal: RemovalRecord) -> bool:
-        try:
-            return bool(self.rtorrent.call("d.hash", removal.info_hash))
-        except RTorrentFault:
-            return False
-
-    def _is_forgotten(self, removal: RemovalRecord) -> bool:
-        return self.session.has_none(removal.info_hash)
-
     def _is_complete(self, removal: RemovalRecord) -> bool:
-        """Whether all files are in the quarantine, as before the item was to be erased."""
-        if removal.data == "keep" or not removal.files:
-            return True
+        """Whether all files are in the quarantine, as before the item was to be erased.
+
+        Where none were moved, nothing proves that this is the same item, still to be removed: it is decided again.
+        """
+        if not removal.files:
+            return False
         with suppress(OSError):
             root = moved_files.open_root(os.path.join(removal.entry, quarantine.DATA))
             try:

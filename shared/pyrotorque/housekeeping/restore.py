@@ -11,15 +11,15 @@ from typing import Final
 import msgspec
 
 from pyrotorque.confinement import StorageLimits
-from pyrotorque.errors import RemovalRefused, RTorrentFault
+from pyrotorque.errors import RemovalRefused
 from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.quarantine import QuarantineEntry
+from pyrotorque.housekeeping.removed_item import is_in_folder, is_loaded
 from pyrotorque.linux.files import real_path
 from pyrotorque.long_work import WorkReport
 from pyrotorque.metafile.parser import dictionary
 from pyrotorque.metafile.parser import read as read_metafile
 from pyrotorque.rtorrent import RTorrent
-from pyrotorque.rtorrent.item_texts import equal_call
 from pyrotorque.rtorrent.session import Session
 from pyrotorque.text import printable
 
@@ -67,7 +67,7 @@ def restore(
         raise RemovalRefused(f"the removal of {removal.name} is not finished: run its clean-up job first")
     if removal.kept:
         _require_shared_files(entry, metafile)
-    if not _is_loaded(rtorrent, removal.info_hash):
+    if not is_loaded(rtorrent, removal.info_hash):
         _move_back(entry, limits, work)
         _load(rtorrent, entry, metafile)
     elif not _has_directory(rtorrent, entry):
@@ -78,7 +78,7 @@ def restore(
     wanted = removal.started if start is None else start
     rtorrent.call("d.start" if wanted else "d.check_hash", removal.info_hash)
     # A killed rTorrent would come back without what is not saved, and the entry is the only other copy of that.
-    if Session().save(rtorrent, removal.info_hash, {"state": int(wanted)}, _WITHIN) is False:
+    if not _is_saved(rtorrent, removal.info_hash, int(wanted)):
         raise RemovalRefused(f"rTorrent has not saved {removal.name}: its entry in quarantine is kept; repeat this")
     quarantine.discard(removal)
 
@@ -87,7 +87,7 @@ def _is_restored(rtorrent: RTorrent, entry: QuarantineEntry) -> bool:
     """Whether the item is in rTorrent, and nothing of its data in quarantine."""
     removal = entry.removal
     data = os.path.join(os.fsencode(entry.folder), quarantine.DATA)
-    if not _is_loaded(rtorrent, removal.info_hash) or not _has_directory(rtorrent, entry):
+    if not is_loaded(rtorrent, removal.info_hash) or not _has_directory(rtorrent, entry):
         return False
     if not os.path.isdir(data):
         return True
@@ -110,7 +110,8 @@ def _move_back(entry: QuarantineEntry, limits: StorageLimits | None, work: WorkR
     directory = removal.directory
     _require_allowed(directory, limits)
     above = os.path.dirname(directory)
-    if not os.path.isdir(directory):
+    is_made = not os.path.isdir(directory)
+    if is_made:
         if not os.path.isdir(above):
             raise RemovalRefused(f"{printable(above)} is missing: is its disk mounted?")
         os.mkdir(directory)
@@ -125,6 +126,8 @@ def _move_back(entry: QuarantineEntry, limits: StorageLimits | None, work: WorkR
         lacking = [file for file in moved_files.missing(target, removal.files) if file not in present]
         if lacking:
             raise RemovalRefused(f"{printable(lacking[0].path)} is not in {printable(str(entry.folder))} any more")
+        if is_made:
+            moved_files.copy_mode(source, target)
         moved_files.move(source, target, work.each(present))
     finally:
         os.close(source)
@@ -159,7 +162,7 @@ def _load(rtorrent: RTorrent, entry: QuarantineEntry, metafile: bytes) -> None:
     command = b"d.directory_base.set" if removal.multi_file else b"d.directory.set"
     rtorrent.call("load.raw", "", metafile, command + b'="' + quoted + b'"', "d.priority.set=0")
     end = time.monotonic() + _WITHIN
-    while not _is_loaded(rtorrent, removal.info_hash):
+    while not is_loaded(rtorrent, removal.info_hash):
         if time.monotonic() > end:
             raise RemovalRefused(f"rTorrent has not loaded {removal.name}: its data is at its old place")
         time.sleep(_POLL)
@@ -168,15 +171,18 @@ def _load(rtorrent: RTorrent, entry: QuarantineEntry, metafile: bytes) -> None:
 
 
 def _has_directory(rtorrent: RTorrent, entry: QuarantineEntry) -> bool:
-    method, params = equal_call(entry.removal.info_hash, "d.directory=", entry.removal.directory)
-    return not entry.removal.files or rtorrent.call(method, *params) == 1
+    return not entry.removal.files or is_in_folder(rtorrent, entry.removal)
 
 
-def _is_loaded(rtorrent: RTorrent, info_hash: str) -> bool:
-    try:
-        return bool(rtorrent.call("d.hash", info_hash))
-    except RTorrentFault:
-        return False
+def _is_saved(rtorrent: RTorrent, info_hash: str, state: int) -> bool:
+    """Have rTorrent save the item until its session has it with this state, and all of its files there."""
+    session, end = Session(), time.monotonic() + _WITHIN
+    while session.save(rtorrent, info_hash, {"state": state}, _WITHIN) is not False:
+        if session.holds(info_hash) is not False:
+            return True
+        if time.monotonic() > end:
+            break
+    return False
 
 
 def _set_attributes(rtorrent: RTorrent, info_hash: str, saved: Mapping[bytes, object]) -> None:

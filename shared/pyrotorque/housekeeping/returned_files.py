@@ -11,8 +11,10 @@ from pyrotorque.text import printable
 def move_back(removal: RemovalRecord) -> None:
     """Move the files back; raises RemovalRefused unless all of them are at their old names then."""
     if removal.files:
-        # Its folder was not removed before the item was erased, but another program may have.
-        os.makedirs(removal.directory, exist_ok=True)
+        # Its folder was not removed before the item was erased, but another program may have. Without the quarantine,
+        # its disk is not mounted: nothing is created in the folder that is in its place.
+        if os.path.isdir(os.path.join(removal.entry, quarantine.DATA)):
+            os.makedirs(removal.directory, exist_ok=True)
         target = moved_files.open_root(removal.directory)
         try:
             _move_back_to(target, removal)

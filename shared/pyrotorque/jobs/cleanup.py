@@ -120,6 +120,7 @@ class Cleanup(CleanupFacts):
         if current is None or again.plan.held:
             reason = again.plan.kept.get(info_hash)
             raise RemovalRefused(reason.text if reason else again.plan.held or "the condition does not hold any more")
+        claims = again.inventory.claims if again.inventory else None
         removal = RemovalRecord(
             info_hash=info_hash,
             name=printable(planned.candidate.name),
@@ -132,8 +133,9 @@ class Cleanup(CleanupFacts):
             tracker=planned.candidate.tracker,
             purge_at=again.now + self.settings.keep_for,
             frees=current.size,
+            directory_hex=claims.contents[info_hash].directory.hex() if claims else "",
         )
-        files = again.inventory.claims.files[info_hash] if again.inventory else ()
+        files = claims.files[info_hash] if claims else ()
         inodes = {each.found.inode for each in files if each.found is not None}
         if again.inventory and inodes & open_anywhere(without=again.inventory.pid):
             raise RemovalRefused("another process has one of its files open")  # before the item is stopped
@@ -141,8 +143,7 @@ class Cleanup(CleanupFacts):
 
     def _held(self, found: Survey) -> str:
         made = found.plan
-        effects = {each.candidate.info_hash: each.effect for each in made.removals}
-        self._stored.update(pending=PlanOfItems(made.id, found.now, effects))
+        self._stored.update(pending=waiting_plan(found))
         return (
             f"{made.held}; look at `pyrotorque cleanup {self.name}`, and if it is right, approve it with "
             f"`pyrotorque cleanup {self.name} --approve {made.id}`"
@@ -191,3 +192,9 @@ class Cleanup(CleanupFacts):
             self.settings.announce,
             self.look_again,
         )
+
+
+def waiting_plan(found: Survey) -> PlanOfItems:
+    """The plan of this survey, to wait for its approval."""
+    effects = {each.candidate.info_hash: each.effect for each in found.plan.removals}
+    return PlanOfItems(found.plan.id, found.now, effects)

@@ -19,7 +19,7 @@ from pyrotorque.housekeeping.disk_notes import disk_notes
 from pyrotorque.housekeeping.erased_handlers import erased_handler_refusal
 from pyrotorque.housekeeping.gate import DataRules, claimed_since, verify
 from pyrotorque.housekeeping.inventory import InventoryReader
-from pyrotorque.housekeeping.journal import RemovalRecord
+from pyrotorque.housekeeping.journal import RemovalJournal, RemovalRecord
 from pyrotorque.housekeeping.link_fields import link_fields
 from pyrotorque.housekeeping.other_clients import OtherClients
 from pyrotorque.housekeeping.pending_magnets import accepted_magnets
@@ -104,10 +104,21 @@ class CleanupFacts(HousekeepingJob):
             return f"an item that cannot be seen ({error})"
 
     def notes(self) -> list[str]:
-        """What its owner should know about the disks."""
-        if self.settings.data == "keep":
-            return []
-        return disk_notes(self.below, self.folder, self.reader.session.folder)
+        """What its owner should know about interrupted removals, and about the disks."""
+        found = self._unfinished()
+        if self.settings.data != "keep":
+            found += disk_notes(self.below, self.folder, self.reader.session.folder)
+        return found
+
+    def _unfinished(self) -> list[str]:
+        when = "a run without dry_run" if self.dry_run else "the next run"
+        try:
+            return [
+                f"the removal of {each.name} has begun and has not ended: {when} finishes it, or puts the item back"
+                for each in RemovalJournal(self.folder).unfinished()
+            ]
+        except RemovalRefused as error:
+            return [str(error)]
 
     # --- refusals
 

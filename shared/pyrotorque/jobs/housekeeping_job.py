@@ -29,9 +29,13 @@ _REPEATED: Final = "it is repeated at the next time"
 
 
 def _folder_locks(folders: Sequence[str]) -> list[int]:
-    """The descriptors of the locked folders; none of those that cannot be opened. Raises AlreadyRunning."""
+    """The descriptors of the locked folders; none of those that cannot be opened. Raises AlreadyRunning.
+
+    The folders above are locked, too, but shared: another group may clean the folders beside these, not those around.
+    """
     found: dict[tuple[int, int], int] = {}
-    for folder in folders:
+    above = sorted({str(parent) for folder in folders for parent in Path(folder).parents})
+    for folder, kind in [(each, fcntl.LOCK_EX) for each in folders] + [(each, fcntl.LOCK_SH) for each in above]:
         try:
             opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError:
@@ -42,7 +46,7 @@ def _folder_locks(folders: Sequence[str]) -> list[int]:
             continue
         found[status.st_dev, status.st_ino] = opened
         try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(opened, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             for each in found.values():
                 os.close(each)
@@ -141,7 +145,8 @@ class HousekeepingJob(Job):
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         locks = [hold(self.folder / _LOCK, _RUNNING, _REPEATED)]
         try:
-            locks += _folder_locks(sorted({os.path.realpath(each.parent) for each in self.quarantines()}))
+            folders = {*self.below, *(each.parent for each in self.quarantines())}
+            locks += _folder_locks(sorted(map(os.path.realpath, folders)))
             yield
         finally:
             for lock in locks:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pyrotorque.errors import RemovalRefused, UserError
+from pyrotorque.errors import PyrotorqueError, RemovalRefused, UserError
 from pyrotorque.events import OrphansMoved
 from pyrotorque.housekeeping import moved_files, quarantine
 from pyrotorque.housekeeping.activity import read_activity
@@ -205,9 +205,9 @@ class Orphans(HousekeepingJob):
         finally:
             os.close(source)
             os.close(target)
-        if name := claimed_since(self.reader.read(), record):
+        if name := self._claimed(record):
             restore(self.rtorrent, QuarantineEntry(entry, record))
-            raise RemovalRefused(f"{printable(name)} was loaded meanwhile, and may have one of the files: all are back")
+            raise RemovalRefused(f"{printable(name)} may have one of the files that were just moved: all are back")
         self.log.info("moved %s to %s", counted(len(files), "orphaned file"), printable(str(entry)))
         event = OrphansMoved(
             at=record.at,
@@ -217,6 +217,13 @@ class Orphans(HousekeepingJob):
             quarantine=printable(str(entry)),
         )
         self.events.add(f"orphans-{entry.name}", event)
+
+    def _claimed(self, record: RemovalRecord) -> str:
+        """The name of an item that has one of the files since it was loaded; empty if none has."""
+        try:
+            return claimed_since(self.reader.read(), record)
+        except PyrotorqueError as error:
+            return f"an item that cannot be seen ({error})"
 
     # --- parts
 
