@@ -59,5 +59,6 @@ def _chosen(settings: Settings, name: str | None) -> Iterator[CustomSettings]:
     found = [job for job in known if name in (None, job.name)]
     if not found:
         names = [job.name for job in known]
-        raise UserError(f"there is no clean-up job {name!r}{suggestion(str(name), names)} ({', '.join(names)})")
+        text = f"there is no clean-up job {name!r}{suggestion(str(name), names)}"
+        raise UserError(f"{text}; there {'is' if len(names) == 1 else 'are'} {', '.join(names)}")
     yield from found

@@ -272,8 +272,8 @@ def test_a_restored_item_is_as_it_was(scene: CleanupScene, files: tuple[str, ...
     calls = [("d.custom1", (one,)), ("d.custom", (one, "note")), ("d.priority", (one,))]
     assert scene.client.multicall(calls) == ["label", "a b", 3]
     assert scene.quarantined() == {}
-    # Saved for a crash, too. (A stop in order saves once more, and 0.16 waits 89 s for its UDP tracker: a kill in the
-    # middle of that save would be another test.)
+    # Saved for a crash, too. A stop in order saves again, and 0.16 waits 89 s for its UDP tracker: killed in the middle
+    # of that save, it may have none of it.
     session = Session()
     session.locate(scene.client, scene.client.identity())
     eventually(lambda: session.holds(one) and session.has_start(one) and not session.is_saving(one))

@@ -75,7 +75,10 @@ def test_a_large_plan_is_approved_by_its_name(scene: CleanupScene, command: Comm
     assert "waits: 6 items of 6 would be removed" in shown
     plan = shown.partition("--approve ")[2][:8]
     assert command("cleanup", "tidy", "--approve", "12345678").code == 64
-    assert command("cleanup", "--approve", plan).code == 64
+    unnamed = command("cleanup", "--approve", plan)
+    assert (unnamed.code, f"`pyrotorque cleanup JOB --approve {plan}`" in unnamed.err) == (64, True)
+    assert command("cleanup", "--item", " ").code == 64, "an unset variable"
+    assert "there is no clean-up job 'tydi'; there is tidy" in command("cleanup", "tydi").err
     assert command("cleanup", "tidy", "--approve", plan).code == 0
     assert command("--run-once", "tidy").code == 0
     assert not any(map(scene.has, found))

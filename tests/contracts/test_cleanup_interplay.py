@@ -59,6 +59,10 @@ class KillNow(BaseException):
     pass
 
 
+def never(*_: object) -> bool:
+    return False
+
+
 def kill_at(scene: CleanupScene, monkeypatch: pytest.MonkeyPatch, phase: RemovalPhase, **settings: Any) -> None:
     def kill() -> None:
         raise KillNow
@@ -277,7 +281,7 @@ def test_no_folder_is_created_for_a_disk_that_is_not_mounted(
     disk.rmdir()
     (scene.folder / "unmounted").rename(disk)
     with monkeypatch.context() as patch:
-        patch.setattr(Remover, "_is_complete", lambda *_: False)  # it could be erased, but is to be put back
+        patch.setattr(Remover, "_is_complete", never)  # it could be erased, but is to be put back
         scene.job(data="keep", condition="name=None").run()
     eventually(lambda: scene.seeds(one))
     assert content_of(path) == content

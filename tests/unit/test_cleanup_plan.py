@@ -62,6 +62,7 @@ def test_a_large_plan_is_held_as_a_whole_and_a_small_one_is_not(claims: Claims) 
     found = made(claims, "ABCDEF", caps)
     assert found.held.startswith("6 items of 100 would be removed")
     assert chosen(found) == "ABCDEF", "what is to be approved is all of it"
+    assert found.kept == {}, "nothing both goes and stays"
     assert made(claims, "ABCDEF", caps, items=200).held == ""
     effects = {each.candidate.info_hash: each.effect for each in found.removals}
     assert made(claims, "ABCDEF", caps, approved={"F": effects["F"]}).held == ""

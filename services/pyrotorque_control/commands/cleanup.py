@@ -58,15 +58,19 @@ def command(
     from pyrotorque.jobs.orphans import Orphans
     from pyrotorque_control.cleanup_jobs import cleanup_jobs
 
+    if item is not None and not item.strip():
+        raise click.UsageError("an empty word names no item")
     jobs = cleanup_jobs(group, job)
     if accept_items:
         return _accept_items(jobs)
     if accept_magnets:
         return _accept_magnets(jobs)
     if approve is not None:
-        if job is None or not isinstance(jobs[0], Cleanup):
-            raise CommandError("name the clean-up job whose plan is approved", EX_USAGE)
         chosen = jobs[0]
+        if job is None:
+            raise CommandError(f"name the job, too: `pyrotorque cleanup JOB --approve {printable(approve)}`", EX_USAGE)
+        if not isinstance(chosen, Cleanup):
+            raise CommandError(f"{chosen.name} looks for orphaned files: no plan of it waits for an approval", EX_USAGE)
         click.echo(recorded(group, "approve", f"{chosen.name} {approve}", lambda: _approve(chosen, approve)))
         return EX_OK
     code = EX_OK
@@ -163,7 +167,7 @@ def _approve(job: "Cleanup", plan: str) -> str:
         pending = waiting_plan(found) if found.plan.held else None
         if pending is None or pending.plan != plan:
             known = f"the plan that waits is {pending.plan}" if pending else "no plan waits"
-            raise CommandError(f"{job.name} has no plan {printable(plan)} to approve: {known}", EX_USAGE)
+            raise CommandError(f"{job.name} has no plan {printable(plan)!r} to approve: {known}", EX_USAGE)
     stored.approve(job.clock.now(), pending)
     return f"approved: {job.name} may remove these {counted(len(pending.effects), 'item')}, within its daily limits"
 

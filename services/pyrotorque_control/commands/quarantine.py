@@ -171,7 +171,8 @@ def _chosen(
     """The one entry that the word names. Raises UserError."""
     matching = [(job, entry) for job, entry in found if _is_named(entry, word, whole=whole)]
     if not matching:
-        raise UserError(f"there is no entry {printable(word)!r}: `pyrotorque quarantine list` shows all")
+        which = ", as a whole hash or name" if whole else ""
+        raise UserError(f"there is no entry {printable(word)!r}{which}: `pyrotorque quarantine list` shows all")
     if len(matching) > 1:
         names = ", ".join(printable(entry.folder.name) for _, entry in matching)
         raise UserError(f"{printable(word)!r} matches several entries: use the name of the folder ({names})")

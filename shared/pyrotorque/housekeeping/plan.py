@@ -152,8 +152,7 @@ def plan(candidates: Sequence[RemovalCandidate], claims: Claims, rules: PlanRule
             frees = taken if rules.data == "delete" else 0
             chosen.append(PlannedRemoval(each, frees, taken, stays, files, rules.disposal))
     held = _held(chosen, rules)
-    within = _within_caps(chosen, rules, kept)
-    return Plan(tuple(chosen if held else within), kept, held, max(0, missing))
+    return Plan(tuple(chosen if held else _within_caps(chosen, rules, kept)), kept, held, max(0, missing))
 
 
 def _groups(
