@@ -175,13 +175,18 @@ def _has_directory(rtorrent: RTorrent, entry: QuarantineEntry) -> bool:
 
 
 def _is_saved(rtorrent: RTorrent, info_hash: str, state: int) -> bool:
-    """Have rTorrent save the item until its session has it with this state, and all of its files there."""
+    """Have rTorrent save the item until its session has it with this state, and all of its files there.
+
+    A save that began before may end after it, and lose it: then there are still unfinished files.
+    """
     session, end = Session(), time.monotonic() + _WITHIN
     while session.save(rtorrent, info_hash, {"state": state}, _WITHIN) is not False:
-        if session.holds(info_hash) is not False:
+        is_whole = session.holds(info_hash) is not False
+        if is_whole and not session.is_saving(info_hash):
             return True
         if time.monotonic() > end:
-            break
+            return is_whole
+        time.sleep(_POLL)
     return False
 
 
