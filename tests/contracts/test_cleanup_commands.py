@@ -166,6 +166,10 @@ def test_an_explanation_has_the_reason_of_the_clean_up(scene: CleanupScene, comm
     ]
     explained = command("explain", other)  # no scheduler runs
     assert (explained.code, explained.out.splitlines()[-2:]) == (69, [part.strip("\n") for part in shown[-2:]])
+    assert command("--run-once", "tidy").code == 0
+    line = command("explain", one).out.splitlines()[-1]
+    assert line.startswith("One: removed by tidy on 20")
+    assert line.endswith(f"`pyrotorque quarantine restore {one}`")
 
 
 def test_fields_of_activity_are_selected(scene: CleanupScene, command: Command) -> None:

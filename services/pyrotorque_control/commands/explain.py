@@ -1,6 +1,7 @@
 """`pyrotorque explain`: why an item is or is not started."""
 
 import time
+from contextlib import suppress
 
 import click
 
@@ -61,9 +62,10 @@ def _explain_moves(group: Group, item: str) -> None:
 
 
 def _explain_cleanups(group: Group, item: str) -> None:
-    """Why each active clean-up job removes the item or not; nothing where there is none."""
+    """Why each active clean-up job removes the item or not, and what is in quarantine; nothing without such jobs."""
     from pyrotorque_control.cleanup_jobs import active_cleanups
     from pyrotorque_control.commands.cleanup import item_lines
+    from pyrotorque_control.commands.quarantine import entry_lines
 
     for job in active_cleanups(group):
         try:
@@ -73,3 +75,6 @@ def _explain_cleanups(group: Group, item: str) -> None:
             continue
         for line in item_lines(job, found, item):
             terminal.echo(line)
+    with suppress(PyrotorqueError):  # wrong settings of a job
+        for line in entry_lines(group, item):
+            terminal.echo(f"\n{line}")

@@ -129,6 +129,17 @@ def _entries(group: Group) -> "list[tuple[Cleanup | Orphans, QuarantineEntry]]":
     return sorted(found, key=lambda each: each[1].removal.at)
 
 
+def entry_lines(group: Group, item: str) -> list[str]:
+    """For `pyrotorque explain`: the entries of an item that is not in rTorrent any more."""
+    return [
+        f"{each.removal.name}: removed by {each.removal.job} on {date_time(each.removal.at)} ({each.removal.reason}); "
+        f"its data is in quarantine until {date_time(job.clock.shown(each.removal.purge_at))}: "
+        f"`pyrotorque quarantine restore {each.removal.info_hash or each.folder.name}`"
+        for job, each in _entries(group)
+        if item.strip() and _is_named(each, item, whole=False)
+    ]
+
+
 def _is_named(entry: "QuarantineEntry", word: str, *, whole: bool) -> bool:
     """Whether `word` is the info-hash or its beginning, the folder or the name of the entry or, unless `whole`, a part
     of the name."""
