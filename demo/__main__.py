@@ -7,7 +7,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -15,6 +14,7 @@ from types import FrameType
 from rich.console import Console
 
 from demo.group import Group, free_port, wait_until
+from demo.http_answers import opened
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
@@ -119,7 +119,7 @@ def login_link(group: Group) -> str:
 
 
 def _scraped(url: str) -> list[str]:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with opened(url) as answer:
         return str(answer.read(), "utf-8").splitlines()
 
 

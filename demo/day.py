@@ -16,8 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import Any
 
 from demo.day_report import report
 from demo.group import REPOSITORY, Group, free_port, wait_until
+from demo.http_answers import opened
 from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 
@@ -343,9 +343,8 @@ def _run(folder: Path, scale: float, prometheus: str, alertmanager: str) -> None
 
 
 def _answers(port: int) -> bool:
-    answered: Callable[[], Any] = lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=5)  # noqa: E731
     try:
-        with answered():
+        with opened(f"http://127.0.0.1:{port}/-/ready", 5):
             return True
     except OSError:
         return False

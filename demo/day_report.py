@@ -11,12 +11,12 @@ import subprocess
 import sys
 import termios
 import urllib.parse
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from demo.group import REPOSITORY, Group, environment
+from demo.http_answers import opened
 
 if TYPE_CHECKING:
     from demo.day import Day
@@ -54,7 +54,7 @@ def report(day: "Day", group: Group, port: int) -> Iterator[str]:
 def ask(port: int, query: str) -> list[Any]:
     """What Prometheus answers now."""
     url = f"http://127.0.0.1:{port}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
-    with urllib.request.urlopen(url, timeout=30) as answer:
+    with opened(url, 30) as answer:
         found: list[Any] = json.load(answer)["data"]["result"]
     return found
 

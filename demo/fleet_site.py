@@ -5,7 +5,7 @@ import os
 import signal
 import sqlite3
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,7 @@ class FleetSite:
 
     def _rows(self, service: str, query: str) -> list[tuple[Any, ...]]:
         path = self.group.config_dir / "state" / f"{service}.sqlite3"
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
             found: list[tuple[Any, ...]] = db.execute(query).fetchall()
         return found
 

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from demo.group import REPOSITORY, environment, free_port
+from demo.http_answers import opened
 from demo.metafiles import info_hash, make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.rtorrent import RTorrent
@@ -40,7 +40,7 @@ class Both:
         return [row[0] for row in RTorrent(self.rtorrents[name].url).rows("main", ["d.hash="])]
 
     def scraped(self, name: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[name]}/metrics", timeout=20) as answer:
+        with opened(f"http://127.0.0.1:{self.ports[name]}/metrics", 20) as answer:
             return str(answer.read(), "utf-8")
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from demo.group import Group, free_port
+from demo.http_answers import opened
 from tests.nats_cluster import NatsCluster
 from tests.programs import nats_servers
 from tests.waiting import eventually
@@ -66,7 +66,7 @@ def test_a_group_stays_in_the_fleet_when_a_server_dies_and_trusts_no_other_one(f
 def _jetstream(cluster: NatsCluster) -> dict[str, Any]:
     """What a server reports about its JetStream."""
     url = f"http://127.0.0.1:{cluster.monitor_ports[0]}/jsz?streams=1&config=1"
-    with urllib.request.urlopen(url, timeout=20) as answer:
+    with opened(url, 20) as answer:
         found: dict[str, Any] = json.load(answer)
     return found
 

@@ -4,7 +4,6 @@ import json
 import subprocess
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from demo.group import Group, free_port
+from demo.http_answers import opened
 from tests.nats import NatsServer
 from tests.programs import prometheuses
 from tests.waiting import eventually
@@ -41,7 +41,7 @@ def test_groups_of_the_fleet_are_targets_also_when_they_are_gone(folder: Path) -
         groups = {name: stack.enter_context(Group(folder / name, ini(name))) for name in ports}
 
         def served() -> list[Any]:
-            with urllib.request.urlopen(f"http://127.0.0.1:{ports['one']}/fleet/targets", timeout=10) as answer:
+            with opened(f"http://127.0.0.1:{ports['one']}/fleet/targets") as answer:
                 assert answer.headers["Content-Type"] == "application/json"
                 found: list[Any] = json.load(answer)
                 return found
@@ -79,7 +79,7 @@ def test_groups_of_the_fleet_are_targets_also_when_they_are_gone(folder: Path) -
 
         def up(job: str) -> dict[str, str]:
             url = f"http://127.0.0.1:{listening}/api/v1/query?query=up%7Bjob=%22{job}%22%7D"
-            with urllib.request.urlopen(url, timeout=10) as answer:
+            with opened(url) as answer:
                 return {each["metric"]["rtorrent"]: each["value"][1] for each in json.load(answer)["data"]["result"]}
 
         for job in discovery:

@@ -4,7 +4,6 @@ import collections
 import json
 import os
 import signal
-import urllib.request
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from demo.group import SERVICES, Group, free_port
+from demo.http_answers import opened
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.errors import RTorrentUnavailable
 from pyrotorque.rtorrent import RTorrent
@@ -75,7 +75,7 @@ def published(group: Group, kind: str) -> collections.Counter[str]:
 def shown(port: int) -> list[str]:
     """The lines of /metrics; none while the port is closed."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        with opened(f"http://127.0.0.1:{port}/metrics") as answer:
             return str(answer.read(), "utf-8").splitlines()
     except OSError:
         return []

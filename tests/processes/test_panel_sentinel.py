@@ -3,13 +3,13 @@
 import http.client
 import tarfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
 import pytest
 
+from demo.http_answers import opened
 from demo.metafiles import info_hash, make_metafile
 from pyrotorque.layout import Layout
 from tests.live_panel import LivePanel
@@ -77,7 +77,7 @@ def outputs(panel: LivePanel, item: str, layout: Layout) -> Iterator[tuple[str, 
         if file.is_file():
             yield str(file), file.read_text(errors="replace")
     port = (panel.group.config_dir / "torque.ini").read_text().partition("job.exporter.port = ")[2].split()[0]
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+    with opened(f"http://127.0.0.1:{port}/metrics", 30) as answer:
         yield "metrics", answer.read().decode()
     backup = panel.group.config_dir.parent / f"backup-{time.time_ns()}.tar.gz"
     ended = panel.group.command("backup", str(backup))

@@ -7,9 +7,7 @@ import re
 import signal
 import subprocess
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import pytest
 
 from demo.group import Group
+from demo.http_answers import opened
 from demo.metafiles import make_metafile
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.settings.schema import METRIC_GROUPS
@@ -114,7 +113,7 @@ class Prometheus:
             )
 
     def get(self, what: str) -> Any:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/{what}", timeout=10) as answer:
+        with opened(f"http://127.0.0.1:{self.port}/api/v1/{what}") as answer:
             return json.load(answer)["data"]
 
     def ask(self, query: str) -> list[Any]:
@@ -124,11 +123,8 @@ class Prometheus:
     def is_ready(self) -> bool:
         """It listens, and has read what it had stored."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=10):
+            with opened(f"http://127.0.0.1:{self.port}/-/ready"):
                 return True
-        except urllib.error.HTTPError as error:
-            error.close()
-            return False
         except OSError:
             return False
 
@@ -293,7 +289,7 @@ def test_the_target_is_up_and_counters_move(prometheus: Prometheus) -> None:
 @pytest.mark.parametrize("group", METRIC_GROUPS)
 def test_promtool_has_nothing_to_say_about_a_group_with_real_data(prometheus: Prometheus, group: str) -> None:
     url = f"http://127.0.0.1:{prometheus.target}/metrics?collect[]={group}"
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with opened(url) as answer:
         shown = answer.read()
     assert f'rtorrent_scrape_collector_success{{collector="{group}"}} 1.0'.encode() in shown
     ended = subprocess.run(["promtool", "check", "metrics"], input=shown, capture_output=True, check=False)

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import sqlite3
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from demo.group import SERVICES, free_port
+from demo.http_answers import opened
 from demo.private_rtorrent import PrivateRTorrent
 from pyrotorque.events import JobFailed, LoadFailed, ServiceStateChanged, StartFailed, TorrentLoaded, TorrentStarted
 from pyrotorque.options import read_options
@@ -142,7 +142,7 @@ class Upgrade:
 
     def scrape(self) -> str:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
+            with opened(f"http://127.0.0.1:{self.port}/metrics") as answer:
                 return str(answer.read(), "utf-8")
         except OSError:
             return ""

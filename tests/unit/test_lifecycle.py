@@ -41,10 +41,10 @@ BUSY = """
             time.sleep(0.01)
 """
 DEEP_IN_C = """
-    import sqlite3
-    with life.step("deep in C", time.monotonic() + 60):
+    import contextlib, sqlite3
+    with life.step("deep in C", time.monotonic() + 60), contextlib.closing(sqlite3.connect(":memory:")) as db:
         endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT max(x) FROM c"
-        sqlite3.connect(":memory:").execute(endless)
+        db.execute(endless)
 """
 
 
