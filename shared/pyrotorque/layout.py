@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,8 +121,14 @@ class Layout:
         try:
             Path(os.path.realpath(self.log_dir)).mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise LayoutError(f"cannot create the log folder {self.log_dir}: {error.strerror}") from error
+            raise LayoutError(f"cannot create the log folder {self.log_dir}: {_reason(error)}") from error
         return True
+
+    def obstructed(self) -> Iterator[Path]:
+        """The folders of the group that cannot be created because something else has the name."""
+        for folder in (self.run_dir, self.state_dir, self.log_dir):
+            if folder.exists() and not folder.is_dir():
+                yield folder
 
 
 def _make_private(folder: Path) -> None:
@@ -133,4 +140,10 @@ def _make_private(folder: Path) -> None:
         if stat.S_IMODE(found.st_mode) & 0o077:
             folder.chmod(0o700)
     except OSError as error:
-        raise LayoutError(f"cannot create the private folder {folder}: {error.strerror}") from error
+        raise LayoutError(f"cannot create the private folder {folder}: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str | None:
+    if isinstance(error, FileExistsError):
+        return "a file has that name; rename or remove it"
+    return error.strerror

@@ -125,6 +125,8 @@ def _owner(settings: Settings, path: Path) -> str:
 
 def _warnings(found: Configuration, config_dir: Path, rtorrent: RTorrentCheck) -> Iterator[str]:
     yield from map(str, found.warnings)
+    for folder in found.layout.obstructed():
+        yield f"{printable(str(folder))} is a file where the group needs a folder: rename or remove it"
     home = home_folder() or NO_HOME
     yield from overlapping_schedules(found.settings, home)
     yield from unsafe_shell_commands(found.settings, home)

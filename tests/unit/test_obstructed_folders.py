@@ -1,0 +1,31 @@
+"""A file at the place of a folder of the group: one line that names it, from a start and from `check`."""
+
+from pathlib import Path
+
+import pytest
+
+from pyrotorque.errors import LayoutError
+from pyrotorque.layout import Layout
+from pyrotorque_control.cli import run
+
+
+@pytest.mark.parametrize("name", ["run", "state", "log"])
+def test_a_start_names_the_file(short_folder: Path, name: str) -> None:
+    (short_folder / name).touch()
+    layout = Layout.below(short_folder)
+    with pytest.raises(LayoutError, match=f"{short_folder}/{name}: a file has that name; rename or remove it"):
+        layout.prepare()
+    assert list(layout.obstructed()) == [short_folder / name]
+
+
+def test_folders_and_missing_ones_obstruct_nothing(short_folder: Path) -> None:
+    (short_folder / "log").mkdir()
+    (short_folder / "run").symlink_to(short_folder / "nowhere")
+    assert not list(Layout.below(short_folder).obstructed())
+
+
+def test_check_warns_of_the_file(short_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (short_folder / "torque.ini").write_text("[TORQUE]\nscgi_url = scgi://127.0.0.1:1\n")
+    (short_folder / "log").touch()
+    run(["--config-dir", str(short_folder), "check"])
+    assert f"{short_folder}/log is a file where the group needs a folder" in "".join(capsys.readouterr())
