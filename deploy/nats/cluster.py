@@ -92,6 +92,8 @@ def publish(realm: str, group: str, *, create: bool = True) -> list[str]:
                 f"$JS.API.CONSUMER.DELETE.{stream}.*",
                 f"$JS.FC.{stream}.>",
             ]
+        if stream.startswith("KV_"):
+            allowed.append(f"$JS.ACK.{stream}.>")
     return allowed
 
 

@@ -155,7 +155,7 @@ def report_error(error: Exception, *, is_debug: bool = False) -> int:
 @click.version_option(package_name="pyrotorque", message="%(prog)s %(version)s")
 @click.pass_context
 def pyrotorque(ctx: click.Context, /, **given: Any) -> int:
-    """Background jobs beside rTorrent: a queue, a tree watch, a Prometheus exporter, and jobs of your own.
+    """Background jobs beside rTorrent: a queue, a tree watch, a clean-up, an exporter, a panel, and jobs of your own.
 
     Without a sub-command, the group is started in the background (with --fg in the foreground).
 
@@ -165,12 +165,14 @@ def pyrotorque(ctx: click.Context, /, **given: Any) -> int:
       pyrotorque check      lists all errors, and shows what the settings mean
       pyrotorque            starts the group
       pyrotorque status     shows the services and what they do
+      pyrotorque panel      prints a login link for the panel in your browser
     \b
     Daily use:
       pyrotorque explain "part of a name"        why an item is not started
       pyrotorque watched --state failed          what was not loaded, and why
       pyrotorque events --since 1h               what happened
       pyrotorque select 'done<100 loaded>1w'     the items that match a condition
+      pyrotorque cleanup                         what clean-up jobs would remove, and what stays
       pyrotorque ctl tail -f watcher             the log of one service
     \b
     Files, in ~/.pyroscope:

@@ -20,6 +20,9 @@ _HEARTBEAT: Final = 5.0
 _SILENT_AFTER: Final = 2 * _HEARTBEAT + 1
 """Seconds; a consumer ends with its server, and permanently after its bucket was created again."""
 _PAUSE: Final = 0.02
+_ACKNOWLEDGED_BY: Final = 128
+_UNACKNOWLEDGED_MAX: Final = 512
+"""Messages. Flow control alone bounds by bytes: two MiB at first, twice as much after each answer."""
 _ACK_WAIT: Final = 22 * 3600.0
 _CONTROL: Final = "100"
 
@@ -58,7 +61,8 @@ class BucketWatch:
         )
         config = ConsumerConfig(
             deliver_subject=inbox, filter_subject=self._subject, deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=self._seen + 1, ack_policy=AckPolicy.NONE, max_deliver=1, ack_wait=_ACK_WAIT,
+            opt_start_seq=self._seen + 1, ack_policy=AckPolicy.ALL, max_deliver=1, ack_wait=_ACK_WAIT,
+            max_ack_pending=_UNACKNOWLEDGED_MAX,
             flow_control=True, idle_heartbeat=_HEARTBEAT, num_replicas=1, mem_storage=True,
         )  # fmt: skip
         self._has_gap = False
@@ -77,15 +81,22 @@ class BucketWatch:
         revision, delivered = _sequences(message.reply)
         self._has_gap = self._has_gap or delivered != self._delivered + 1
         self._delivered = delivered
-        if self._has_gap or revision <= self._seen:
+        if self._has_gap:
             return
-        # The server waits for the answer to its next control message, so what arrives meanwhile is bounded.
+        if revision > self._seen:
+            self._seen = revision
+            value = b"" if "KV-Operation" in headers else message.data
+            self._receive(message.subject.rpartition(".")[2], revision, value)
+        if delivered % _ACKNOWLEDGED_BY == 0:
+            await self._acknowledge(message)
+
+    async def _acknowledge(self, message: Msg) -> None:
+        """Let the server send more, when there is room; it waits after `_UNACKNOWLEDGED_MAX` messages."""
         until = time.monotonic() + _HEARTBEAT
         while not self._has_room() and time.monotonic() < until:
             await asyncio.sleep(_PAUSE)
-        self._seen = revision
-        value = b"" if "KV-Operation" in headers else message.data
-        self._receive(message.subject.rpartition(".")[2], revision, value)
+        if self._client is not None:
+            await self._client.publish(message.reply, b"+ACK")
 
     async def _on_control(self, message: Msg, headers: dict[str, str]) -> None:
         """Let the server go on, which waits for an answer after each batch; or find that a message is missing."""

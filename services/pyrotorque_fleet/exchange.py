@@ -31,7 +31,7 @@ class Update:
     at: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ClaimUpdate:
     """A value of the bucket of claims, written as `revision`."""
 

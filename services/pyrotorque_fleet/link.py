@@ -51,7 +51,7 @@ _LOOK_EVERY: Final = 2.0
 _CHECK_CLAIMS_EVERY: Final = 10.0
 _CHECK_GROUPS_EVERY: Final = 30.0
 """Seconds; a bucket may have been deleted and created again."""
-_BACKLOG_MAX: Final = 2000
+_BACKLOG_MAX: Final = 200
 _PULSE: Final = 5.0
 _REFUSED_MAX: Final = 20
 _HASHES: Final = re.compile(r"\b[0-9A-Fa-f]{40,64}\b")

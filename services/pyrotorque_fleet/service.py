@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 from pyrotorque.bus import PendingRequest, Wakeup
 from pyrotorque.errors import StateError
 from pyrotorque.events import Durable, Fact, MetafileOffered, ServiceStateChanged
+from pyrotorque.linux.memory import release_free_memory
 from pyrotorque.outbox import CursorTable
 from pyrotorque.requests import Answer, DescribeService
 from pyrotorque.rtorrent import RTorrent
@@ -45,7 +46,7 @@ _TURN: Final = 2.0
 """Seconds between two looks at the configuration."""
 _STEP: Final = 20.0
 _STUCK_AFTER: Final = 60.0
-_UPDATES_MAX: Final = 1000
+_UPDATES_MAX: Final = 100
 
 
 class LinkStuck(StateError):
@@ -73,6 +74,8 @@ class Fleet:
         self._placement: Placement | None = None
         self._nats = FleetAvailability(time.monotonic())
         self._started = time.time_ns() // 1000
+        self._was_behind = False
+        """Whether more claims arrived than one turn takes, and left free memory behind."""
 
     # -- configuration
 
@@ -220,7 +223,11 @@ class Fleet:
         if self._placement is not None and updates:
             self._placement.update(updates)
         if self._link is not None and self._link.received:
+            self._was_behind = self._was_behind or len(updates) == _UPDATES_MAX
             self.runtime.bus.wake()
+        elif self._was_behind:
+            self._was_behind = False
+            release_free_memory()
 
     def _connected(self, server: str, now: float) -> None:
         self._nats.connected(server, now)
