@@ -49,6 +49,8 @@ class Bench:
     job_table: JobTable
     live: list[Live] = field(default_factory=list[Live])
     answers: list[Answer] = field(default_factory=list[Answer])
+    is_rtorrent_away: bool = False
+    """What the scheduler finds when a job got no answer."""
 
     def until(self, done: "object", timeout: float = 20.0) -> None:
         """Serve until `done()` is true, as the loop does."""
@@ -104,7 +106,7 @@ def bench(folder: Path, *jobs: CustomSettings, url: str | None = None) -> Genera
             settings, store, router, SchedulerMetrics(Totals()), Instant(time.time(), 0.0, "boot"), folder / "config.py"
         )
         made = Bench(workers, store, outbox, router, job_table)
-        workers.configure(job_table, router, made.live.append)
+        workers.configure(job_table, router, made.live.append, lambda: made.is_rtorrent_away)
         yield made
     finally:
         workers.close()

@@ -14,6 +14,7 @@ from pyrotorque.events import RTorrentLost, RTorrentReturned, TorrentLoaded
 from pyrotorque.linux.processes import boot_id
 from pyrotorque.requests import ResumeJob
 from pyrotorque.room import use_limits_of
+from pyrotorque.rtorrent import RTorrent
 from pyrotorque.rtorrent.availability import Availability
 from pyrotorque.service.clock_step import ClockChange, ClockStepDetector
 from pyrotorque.service.lifecycle import ServiceStart
@@ -89,7 +90,7 @@ class SchedulerService:
         problems = OpenProblems(store, self._router)
         self._disks = DiskWatch(configuration, problems)
         self._workers = workers
-        workers.configure(self._job_table, self._router, bus.publish_live)
+        workers.configure(self._job_table, self._router, bus.publish_live, self._is_rtorrent_away)
         bus.subscribe(*workers.subscriptions({"watcher": (TorrentLoaded,)}))
         # Fire times that pass while services or configurations replace each other are not lost.
         ended = None if configuration.settings.only else self._job_table.job_states.take_end()
@@ -182,6 +183,13 @@ class SchedulerService:
         except StateError as error:
             log.warning("no event %s: %s", type(event).__name__, error)
         self._bus.publish()
+
+    def _is_rtorrent_away(self) -> bool:
+        """For a job that found it silent; asked only if that is not known: the call may wait for a timeout."""
+        rtorrent = RTorrent.from_settings(self._configuration.settings.rtorrent)
+        if rtorrent is not None and not self._availability.problem:
+            self._attempt("job", lambda: rtorrent.call("system.client_version"))
+        return bool(self._availability.problem)
 
     def _tick(self, name: str) -> None:
         if name in self._job_table.customs:

@@ -57,7 +57,8 @@ class RunResult:
     """The result of a run, or of a process start without one (`run` is None).
 
     `started` is false if the job could not be created; `interrupted` is true if the process was killed from outside.
-    `printed` is the last line that it, or a program of it, has printed.
+    `printed` is the last line that it, or a program of it, has printed. `rtorrent_away`: the error is that rTorrent did
+    not answer.
     """
 
     run: JobRun | None
@@ -68,6 +69,7 @@ class RunResult:
     reports: tuple[JobReported, ...] = ()
     unique_events: tuple[UniqueEventPublished, ...] = ()
     printed: str = ""
+    rtorrent_away: bool = False
 
     @property
     def explanation(self) -> str:
@@ -206,7 +208,8 @@ class JobWorker:
                 self._fail(message.reason, now, started=False)
             case RunFinished() if self._created and self.run is not None and message.number == self._run_number:
                 if message.error:
-                    self._fail(message.error + self._memory_hint(message.error), now)
+                    error = message.error + self._memory_hint(message.error)
+                    self._fail(error, now, rtorrent_away=message.rtorrent_away)
                 else:
                     self._finish(RunResult(self.run, "", now - self._began))
             case _:
@@ -262,11 +265,14 @@ class JobWorker:
             interrupted = status == -signal.SIGKILL and not process.kill_reason
             self._fail(_exit_text(process, status), now, started=self._created, interrupted=interrupted)
 
-    def _fail(self, error: str, now: float, *, started: bool = True, interrupted: bool = False) -> None:
+    def _fail(
+        self, error: str, now: float, *, started: bool = True, interrupted: bool = False, rtorrent_away: bool = False
+    ) -> None:
         """After any failure, the next run gets a new process."""
         if self._process is not None:
             self._process.kill("stopped")
-        self._finish(RunResult(self.run, error[:TEXT_MAX], now - self._began, started, interrupted))
+        result = RunResult(self.run, error[:TEXT_MAX], now - self._began, started, interrupted)
+        self._finish(replace(result, rtorrent_away=rtorrent_away))
         self._created = False
 
     def _finish(self, result: RunResult) -> None:

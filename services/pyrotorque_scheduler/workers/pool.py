@@ -44,10 +44,16 @@ class WorkerPool:
         self._jobs: dict[str, PooledJob] = {}
         self._recovered = False
 
-    def configure(self, job_table: JobTable, router: EventRouter, publish_live: Callable[[Live], None]) -> None:
+    def configure(
+        self,
+        job_table: JobTable,
+        router: EventRouter,
+        publish_live: Callable[[Live], None],
+        is_rtorrent_away: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Run these jobs from now on; `publish_live` publishes events that are not durable."""
         self._job_table, self._router = job_table, router
-        self._records = RunRecords(self._store, self._runs, job_table, router, publish_live)
+        self._records = RunRecords(self._store, self._runs, job_table, router, publish_live, is_rtorrent_away)
         settings = job_table.settings
         self._runs.set_routes(router.routes, EventOrder(settings.jobs), time.time(), forget=not settings.only)
         wanted = {name: job for name, job in job_table.customs.items() if settings.only in ("", name)}

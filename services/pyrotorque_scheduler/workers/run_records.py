@@ -54,12 +54,14 @@ class RunRecords:
         job_table: JobTable,
         router: EventRouter,
         publish_live: Callable[[Live], None],
+        is_rtorrent_away: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._runs = runs
         self._job_table = job_table
         self._router = router
         self._publish_live = publish_live
+        self._is_rtorrent_away = is_rtorrent_away
         # Over restarts and reloads: a failure that was reported has a recovery.
         self._problems = OpenProblems(store, router)
         for name in self._problems.subjects(_FAILING):
@@ -77,6 +79,9 @@ class RunRecords:
     def record(self, name: str, job: PooledJob, result: RunResult) -> None:
         run = result.run
         is_event = run is not None and run.cause == "event"
+        # The next fire time tries again. Its owner has to look at an event that is lost with its run, and at a job that
+        # makes a call which is too slow, while rTorrent answers others.
+        away = result.rtorrent_away and not is_event and self._is_rtorrent_away()
         repeat = run is not None and is_event and (result.interrupted or not result.started)
         if run is not None and is_event and not result.started:
             self._runs.put_back(run)
@@ -97,7 +102,7 @@ class RunRecords:
             if result.error:
                 # A failure in the handling of a failure starts no further jobs: they could go on indefinitely.
                 for_jobs = run is None or run.event_type != "JobFailed"
-                self._publish_failure(name, result.error, result.seconds, for_jobs=for_jobs)
+                self._publish_failure(name, result.error, result.seconds, for_jobs=for_jobs, rtorrent_away=away)
                 self.publish_cancelled(cancelled, for_jobs=for_jobs)
             if run is not None:
                 self._job_table.metrics.finished(name, time.time(), result.seconds, bool(result.error))
@@ -110,11 +115,18 @@ class RunRecords:
             self.drop_exhausted(name)
         for event in added:
             _report(event)
-        self._update(name, job, result, repeat)
+        if away:
+            log.warning("job %s failed, as rTorrent does not answer: %s", printable(name), result.error)
+        else:
+            self._update(name, job, result, repeat)
         self._answer(name, job, result)
 
-    def _publish_failure(self, name: str, reason: str, seconds: float, *, for_jobs: bool = True) -> None:
-        event = JobFailed(at=time.time(), job=name, reason=printable(reason), seconds=seconds)
+    def _publish_failure(
+        self, name: str, reason: str, seconds: float, *, for_jobs: bool = True, rtorrent_away: bool = False
+    ) -> None:
+        event = JobFailed(
+            at=time.time(), job=name, reason=printable(reason), seconds=seconds, rtorrent_away=rtorrent_away
+        )
         self._router.add(event, for_jobs=for_jobs)
 
     def publish_lost(self, name: str, reason: str, *, for_jobs: bool = True) -> None:

@@ -6,11 +6,15 @@ from pyrotorque.events.base import Fact
 
 
 class JobFailed(Fact, frozen=True, kw_only=True, tag=True):
-    """A run of a job raised, crashed, hung or could not start."""
+    """A run of a job raised, crashed, hung or could not start.
+
+    `rtorrent_away`: it was due by its schedule or requested while rTorrent does not answer, which is reported apart.
+    """
 
     job: str
     reason: str
     seconds: float
+    rtorrent_away: bool = False
 
 
 class JobRecovered(Fact, frozen=True, kw_only=True, tag=True):

@@ -233,7 +233,7 @@ def _service(service: str, state: str, reason: str) -> dict[str, Any]:
 def needs_owner(event: Event | None) -> bool:
     """Whether an event without `on` is sent: a duplicate, or a service that starts, needs nothing."""
     match event:
-        case LoadFailed(kind="duplicate"):
+        case LoadFailed(kind="duplicate") | JobFailed(rtorrent_away=True):
             return False
         case ServiceStateChanged(state=state):
             return state in (*_FAILED_STATES, "RUNNING")

@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from pyrotorque import housekeeping
-from pyrotorque.errors import ConditionError, PyrotorqueError, UserError
+from pyrotorque.errors import ConditionError, PyrotorqueError, RTorrentUnavailable, UserError
 from pyrotorque.events import Event, JobReported, UniqueEvent
 from pyrotorque.jobs.context import JobContext, set_context
 from pyrotorque.jobs.params import with_texts
@@ -114,9 +114,9 @@ def main() -> int:
     channel.send(JobCreated(misread=[(key, text[:TEXT_MAX]) for key, text in misread.items()][:_MISREAD_MAX]))
     for message in messages:
         if isinstance(message, StartRun):
-            error_text = run_job(job, message)
-            _write_mark(mark_file, message.mark + FAILED if message.mark and error_text else message.mark)
-            channel.send(RunFinished(number=message.number, error=error_text[:TEXT_MAX]))
+            finished = run_job(job, message)
+            _write_mark(mark_file, message.mark + FAILED if message.mark and finished.error else message.mark)
+            channel.send(finished)
         elif isinstance(message, StopWorker):
             _close(job)
             return 0
@@ -186,8 +186,17 @@ def _report_misread(create: CreateJob) -> dict[str, str]:
     return found
 
 
-def run_job(job: Any, message: StartRun) -> str:
-    """Run the job once; returns the error, empty if it succeeded."""
+def run_job(job: Any, message: StartRun) -> RunFinished:
+    """Run the job once."""
+    try:
+        text = _error_of_run(job, message)
+    except RTorrentUnavailable as error:
+        return RunFinished(number=message.number, error=printable(str(error))[:TEXT_MAX], rtorrent_away=True)
+    return RunFinished(number=message.number, error=text[:TEXT_MAX])
+
+
+def _error_of_run(job: Any, message: StartRun) -> str:
+    """Empty if the run succeeded; raises RTorrentUnavailable."""
     try:
         event = None if message.event == msgspec.Raw(b"null") else _event.decode(message.event)
         if event is None:
@@ -196,6 +205,8 @@ def run_job(job: Any, message: StartRun) -> str:
             job.run(event)
     except SystemExit as error:
         return "" if error.code in (None, 0) else error_summary(error)
+    except RTorrentUnavailable:
+        raise
     except PyrotorqueError as error:
         return printable(str(error)) or type(error).__name__
     except BaseException as error:  # any exception ends this run only

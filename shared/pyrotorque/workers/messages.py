@@ -93,11 +93,12 @@ class UniqueEventPublished(WorkerMessage, frozen=True, kw_only=True, tag="Moved"
     event: UniqueEvent
 
 
-class RunFinished(WorkerMessage, frozen=True, kw_only=True, tag="Finished"):
-    """From the worker: the run ended; `error` is empty if it succeeded."""
+class RunFinished(WorkerMessage, frozen=True, kw_only=True, omit_defaults=True, tag="Finished"):
+    """From the worker: the run ended; `error` is empty if it succeeded, `rtorrent_away` if rTorrent did not answer."""
 
     number: int
-    error: str = ""
+    error: str
+    rtorrent_away: bool = False
 
 
 ToWorker = CreateJob | StartRun | StopWorker
