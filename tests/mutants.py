@@ -40,6 +40,9 @@ EQUIVALENT: Final = {
     "stall: _EXPONENT_MAX: Final = 30: 30  →  31": "2 ** 30 times ten minutes exceeds any stall_retry_max",
     "stall: break: break  →  continue": "starts are never given back, so no further item is chosen",
     "stall: break  # all groups after it need as many: break  →  continue": "no further item is chosen",
+    "stall: if room.is_full(group) and not mine:: if room.is_full(group) and (not mine):  →  if False:": (
+        "items of other groups leave it full, so none of them is closed for it"
+    ),
     "groups: rank = self._ranks[index] if self._ranks else 0: 0  →  1": "without ranks, all are equal",
     "groups: if not self._room.limits.field:: if not self._room.limits.field:  →  if False:": (
         "it saves the heap: all items are in one group, which keeps their order"
