@@ -90,12 +90,12 @@ class Turns:
         self.full: dict[str, int] = {}
         self._room = room
         self._ranks = ranks
-        self._queues: dict[str, list[int]] = {}
+        self._queues: dict[str, list[int]] = {group: [] for group in dict.fromkeys(groups)}
+        if len(self._queues) == 1:
+            self._queues = {group: list(range(len(groups))) for group in self._queues}
+            return
         for index, group in enumerate(groups):
-            if group in self._queues:
-                self._queues[group].append(index)
-            else:
-                self._queues[group] = [index]
+            self._queues[group].append(index)
 
     def __iter__(self) -> Iterator[int]:
         if not self._room.limits.field:

@@ -120,7 +120,10 @@ class QueueItems:
             self._groups.clear()
             self._groups_read_at = time.monotonic()
         hashes = _values(items, "hash")
-        self._read_groups([items[place] for place, each in enumerate(hashes) if each not in self._groups])
+        found = list(map(self._groups.get, hashes))
+        if None not in found:
+            return [group for group in found if group is not None]
+        self._read_groups([items[place] for place, group in enumerate(found) if group is None])
         return [self._groups.get(each, "") for each in hashes]
 
     def is_in_group(self, item: Item, group: str) -> bool:
@@ -136,7 +139,7 @@ class QueueItems:
             return [0] * len(items)
         priorities = _values(items, _PRIORITY)
         places = {priority: place for place, priority in enumerate(dict.fromkeys(priorities))}
-        return [places[priority] for priority in priorities]
+        return list(map(places.__getitem__, priorities))
 
     @property
     def _running_fields(self) -> set[str]:

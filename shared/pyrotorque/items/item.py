@@ -1,12 +1,15 @@
 """One torrent with the fields that were read, each converted on first access."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from pyrotorque.fields.field import Detail, Field, Rows
 
 Details: TypeAlias = Mapping[Detail, Rows]
 _NO_DETAILS: Final[Details] = {}
+_MANY: Final = 256
+_SAMPLE: Final = 64
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
@@ -81,9 +84,15 @@ class Columns:
         return tuple(dict.fromkeys(place for name in names for place in self._places[name] if place is not None))
 
     def values(self, name: str, rows: Sequence[tuple[str, ...]]) -> list[Any]:
-        """The values of a field that needs only columns."""
-        read = self.readers[name]
-        return [read(row, _NO_DETAILS) for row in rows]
+        """The values of a field that needs only columns; equal texts are converted once, where they are frequent."""
+        read, places = self.readers[name], self._places[name]
+        known = [place for place in places if place is not None]
+        if not known or not _repeat(rows, text_of := itemgetter(*known)):
+            return [read(row, _NO_DETAILS) for row in rows]
+        texts = list(map(text_of, rows))
+        examples = dict(zip(texts, rows, strict=True))
+        converted = {text: read(row, _NO_DETAILS) for text, row in examples.items()}
+        return list(map(converted.__getitem__, texts))
 
     def item(self, row: tuple[str, ...]) -> Item:
         """The item in a row."""
@@ -91,6 +100,11 @@ class Columns:
         made._source = (self, row)  # pyright: ignore[reportPrivateUsage]
         made._details = _NO_DETAILS  # pyright: ignore[reportPrivateUsage]
         return made
+
+
+def _repeat(rows: Sequence[tuple[str, ...]], text_of: Callable[[tuple[str, ...]], Any]) -> bool:
+    """Whether the first of many rows have few different texts."""
+    return len(rows) >= _MANY and len(set(map(text_of, rows[:_SAMPLE]))) <= _SAMPLE // 4
 
 
 def _constant(value: Any) -> Callable[[tuple[str, ...], Details], Any]:
