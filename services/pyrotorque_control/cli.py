@@ -172,7 +172,7 @@ def pyrotorque(ctx: click.Context, /, **given: Any) -> int:
       pyrotorque watched --state failed          what was not loaded, and why
       pyrotorque events --since 1h               what happened
       pyrotorque select 'done<100 loaded>1w'     the items that match a condition
-      pyrotorque cleanup                         what clean-up jobs would remove, and what stays
+      pyrotorque cleanup                         what clean-up jobs would remove
       pyrotorque ctl tail -f watcher             the log of one service
     \b
     Files, in ~/.pyroscope:
