@@ -1,5 +1,6 @@
 """Items that others start above the limit are closed and wait in the queue, over a real rTorrent."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +153,10 @@ def test_an_item_is_adopted_although_the_scheduler_was_killed_before_it_was_clos
 ) -> None:
     with queue_scene(rtorrent, tmp_path, job(1)) as d:
         first, second = started_by_others(d, "first"), started_by_others(d, "second")
+        parked = time.time() + 60  # rTorrent has the time of the start, which is real
         for item in (first, second):
-            ParkedItems(d.store).put(ParkedItem(item, "queue", item, 0, 0, since_begin(600), since_begin(600)))
-        d.check(at=615)
+            ParkedItems(d.store).put(ParkedItem(item, "queue", item, 0, 0, parked, parked))
+        d.check(at=parked + 15 - since_begin(0))
         assert len(d.running()) == 1
         (closed,) = {first, second} - d.running()
         assert set(d.queue.rotation.held_until) == {closed}

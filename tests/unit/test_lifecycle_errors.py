@@ -132,7 +132,11 @@ def test_term_before_there_is_a_loop_is_as_good_an_end_as_later(short_folder: Pa
     code = """if True:
         import time
         from pyrotorque.service.lifecycle import service_main
-        service_main("watcher", lambda start: print("no loop yet", flush=True) or time.sleep(60))
+        def work(start):
+            print("no loop yet", flush=True)
+            while True:
+                time.sleep(0.01)  # a signal right before one long sleep is handled after it
+        service_main("watcher", work)
     """
     with subprocess.Popen(
         [sys.executable, "-c", code, "--config-dir", str(short_folder)],
