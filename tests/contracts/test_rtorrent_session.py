@@ -77,3 +77,28 @@ def test_the_session_of_another_process_is_not_looked_at(rtorrent: PrivateRTorre
     session.locate(client, client.identity())
     assert session.holds("A" * 40) is None
     assert session.values("A" * 40) is None
+
+
+def test_a_save_is_over_when_no_other_save_of_the_item_is_in_progress(
+    client: RTorrent, session: Session, item: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """rTorrent cannot be made to save as slowly; so the file of another save is only reported."""
+    looks = [True, True, True]
+
+    def is_saving(_session: Session, _item: str) -> bool:
+        return looks.pop() if looks else False
+
+    monkeypatch.setattr(Session, "is_saving", is_saving)
+    assert session.save(client, item, {"state": 0}, 30)
+    assert not looks
+
+
+def test_a_save_that_was_cut_off_long_ago_holds_up_no_other_save(
+    client: RTorrent, session: Session, item: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_saving(_session: Session, _item: str) -> bool:
+        return True
+
+    monkeypatch.setattr(Session, "is_saving", is_saving)
+    assert session.save(client, item, {"state": 0}, 0.2), "its values are saved"
+    assert session.save(client, item, {"state": 1}, 0.2) is False

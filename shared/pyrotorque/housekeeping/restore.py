@@ -175,17 +175,13 @@ def _has_directory(rtorrent: RTorrent, entry: QuarantineEntry) -> bool:
 
 
 def _is_saved(rtorrent: RTorrent, info_hash: str, state: int) -> bool:
-    """Have rTorrent save the item until its session has it with this state, and all of its files there.
-
-    A save that began before may end after it, and lose it: then there are still unfinished files.
-    """
+    """Have rTorrent save the item until its session has it with this state, and all of its files there."""
     session, end = Session(), time.monotonic() + _WITHIN
     while session.save(rtorrent, info_hash, {"state": state}, _WITHIN) is not False:
-        is_whole = session.holds(info_hash) is not False
-        if is_whole and not session.is_saving(info_hash):
+        if session.holds(info_hash) is not False:
             return True
         if time.monotonic() > end:
-            return is_whole
+            break
         time.sleep(_POLL)
     return False
 

@@ -77,11 +77,12 @@ class Session:
         return data if is_complete(data) else b""
 
     def save(self, rtorrent: RTorrent, info_hash: str, wanted: Mapping[str, SavedValue], timeout: float) -> bool | None:
-        """Have rTorrent save the item until the saved attributes have these values.
+        """Have rTorrent save the item until the saved attributes have these values and no save of it is in progress.
 
-        False where they have not after `timeout` seconds; None, and one request only, where the session cannot be seen.
-        Raises RTorrentError. On 0.16 two saves of one item at the same time may fail (both write HASH.torrent.new and
-        the second rename fails), so a lost save is repeated.
+        A save that began before may end later, with earlier values, or be cut off. False where the values are not there
+        after `timeout` seconds; None, and one request only, where the session cannot be seen. Raises RTorrentError. On
+        0.16 two saves of one item at the same time may fail (both write HASH.torrent.new and the second rename fails),
+        so a lost save is repeated.
         """
         self.locate(rtorrent, rtorrent.identity())
         end = time.monotonic() + timeout
@@ -90,9 +91,9 @@ class Session:
             if not self.folder:
                 return None
             again = time.monotonic() + _SAVE_AGAIN
-            while not self._matches(info_hash, wanted):
+            while not self._matches(info_hash, wanted) or self.is_saving(info_hash):
                 if time.monotonic() >= end:
-                    return False
+                    return self._matches(info_hash, wanted)
                 if time.monotonic() >= again:
                     break
                 time.sleep(_POLL)
