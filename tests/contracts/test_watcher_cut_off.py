@@ -66,6 +66,8 @@ def cutting(monkeypatch: pytest.MonkeyPatch, rtorrent: PrivateRTorrent) -> Cutti
                 loads = [method for method in methods if method.startswith("load.")]
                 if len(done) < times and len(loads) >= at_least:
                     done.append(loads[0])
+                    # Its answer may come before the items are there.
+                    eventually(lambda: len(items(rtorrent)) >= len(loads), 20)
                     cut_off(rtorrent)
                     then()
                     raise error("rTorrent broke the connection", "reset")

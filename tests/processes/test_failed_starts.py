@@ -14,8 +14,10 @@ from random import Random
 import pytest
 
 from demo.group import Group, environment
+from pyrotorque.errors import StateError
 from pyrotorque.group_lock import open_lock, read_identity
 from pyrotorque.layout import SERVICES
+from pyrotorque.store import open_store
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.process
@@ -117,6 +119,35 @@ def test_folders_on_noexec_are_no_obstacle(mount: Mount) -> None:
 def test_a_disk_without_room_for_the_databases_ends_a_start(mount: Mount, size: str) -> None:
     code, line = start_fails(Group(mount(*tmpfs(f"size={size}")) / "conf", INI))
     assert (code in (74, 75), bool(re.search(r"space|full", line))) == (True, True), line
+
+
+def opened(path: Path) -> str:
+    """The error of opening a new state file of a hundred tables; empty if there was room."""
+    try:
+        open_store(path, [f"CREATE TABLE t{number} (x)" for number in range(100)]).close()
+    except StateError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("limit", ["size", "nr_inodes"])
+def test_whatever_room_is_left_a_full_disk_is_called_full(mount: Mount, limit: str) -> None:
+    """SQLite gives three different errors, depending on which file cannot grow or be made."""
+    place = mount(*tmpfs(f"{limit}={'4k' if limit == 'size' else 1}"))
+    errors: list[str] = []
+    error = "not tried"
+    for amount in range(1, 300):
+        room = f"{4 * amount}k" if limit == "size" else str(amount)
+        subprocess.run(["mount", "-o", f"remount,{limit}={room}", str(place)], check=True)
+        if not (error := opened(place / "x.sqlite3")):
+            break
+        errors.append(error)
+        for left in place.iterdir():
+            left.unlink()
+    assert len(errors) > 2
+    assert error == ""
+    words = "space|full" if limit == "size" else "inodes|No space"
+    assert [error for error in errors if not re.search(words, error)] == []
 
 
 @pytest.mark.parametrize("inodes", [12, 16, 40])
